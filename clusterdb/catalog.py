@@ -1,0 +1,307 @@
+"""The catalog: ``catalog.db``, a stock SQLite database in WAL mode.
+
+It says which clusters exist and which volumes and pins stand behind them; the storage layer sees the latter two through
+:class:`vfs.registry.Registry`.  A transaction that ends is durable (synchronous=FULL) unless it is one of reclaim's.
+
+Who guards what: one connection per open store and process, used under a re-entrant lock; between processes SQLite's own
+locks.  A catalog transaction never waits for a volume's writer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+
+from clusterdb.errors import CorruptStoreError, Error, StoreBusyError, StoreFormatError, StoreFullError
+from vfs.failpoints import reach
+from vfs.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
+from vfs.registry import PinRow, VolumeRow, VolumeState
+
+__all__ = ["Catalog", "ClusterRow", "volume_holder"]
+
+FORMAT = 1
+_APPLICATION_ID = 0x636C7374  # "clst"
+_BUSY_TIMEOUT_MS = 30_000
+
+_SCHEMA = f"""
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {FORMAT};
+CREATE TABLE store (id BLOB NOT NULL, created_ns INTEGER NOT NULL);
+CREATE TABLE volumes (
+    volume INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused
+    row INTEGER NOT NULL,                      -- in the volume table, and lock byte
+    head_slot INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    parent INTEGER,                            -- the volume it was cloned from, pinned at the base's version
+    base BLOB NOT NULL                         -- version record
+);
+CREATE TABLE pins (
+    volume INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    holder TEXT NOT NULL,                      -- 'volume:N' for the base of a clone
+    released INTEGER NOT NULL,
+    record BLOB NOT NULL,                      -- version record
+    PRIMARY KEY (volume, version, holder)
+) WITHOUT ROWID;
+CREATE TABLE clusters (
+    name TEXT PRIMARY KEY,
+    volume INTEGER NOT NULL,
+    created_ns INTEGER NOT NULL,
+    source TEXT                                -- the cluster it was cloned from, as it was named then
+) WITHOUT ROWID;
+"""
+
+
+class ClusterRow(NamedTuple):
+    """A cluster as the catalog has it."""
+
+    name: str
+    volume: int
+    created_ns: int
+    source: str | None
+
+
+def volume_holder(volume: int) -> str:
+    """How a clone signs the pin on its base."""
+    return f"volume:{volume}"
+
+
+def _record(version: Version) -> bytes:
+    return pack_version(version)[:VERSION_RECORD_BYTES]
+
+
+def _version(record: bytes, what: str) -> Version:
+    version = unpack_version(record)
+    if version is None:
+        raise CorruptStoreError(f"the catalog's version record of {what} fails its checksum")
+    return version
+
+
+def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
+    volume, index, head_slot, state, parent, base = values
+    return VolumeRow(volume, index, head_slot, VolumeState(state), parent, _version(base, f"volume {volume}"))
+
+
+def _pin_row(values: tuple[Any, ...]) -> PinRow:
+    volume, version, holder, released, record = values
+    return PinRow(volume, holder, bool(released), _version(record, f"the pin of {holder} on {version} of {volume}"))
+
+
+class Catalog:
+    """The catalog of one open store.  Implements :class:`vfs.registry.Registry`."""
+
+    def __init__(self, path: Path | None, *, store_id: bytes, durable: bool = True) -> None:
+        """Open the catalog, creating an empty one (with this identity) if there is none.
+
+        Raises StoreFormatError, CorruptStoreError, StoreBusyError.
+        """
+        self._guard = threading.RLock()
+        self._depth = 0
+        self._path = path
+        self._synchronous = "FULL" if durable else "OFF"
+        with self._translated():
+            self._db = apsw.Connection(str(path) if path else ":memory:")
+            self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            self._db.pragma("page_size", 1024)
+            self._db.pragma("journal_mode", "wal")
+            self._set_synchronous(self._synchronous)
+            if self._db.pragma("user_version") == 0 and not self._query("SELECT 1 FROM sqlite_schema LIMIT 1"):
+                with self.transaction():
+                    self._db.execute(_SCHEMA)
+                    self._db.execute("INSERT INTO store VALUES (?, ?)", (store_id, time.time_ns()))
+            self._check_format()
+            self.store_id = bytes(self._query("SELECT id FROM store")[0][0])
+
+    def _check_format(self) -> None:
+        found = self._db.pragma("user_version")
+        if self._db.pragma("application_id") != _APPLICATION_ID:
+            raise CorruptStoreError(f"{self._path} is a SQLite database, but no clusterdb catalog")
+        if found != FORMAT:
+            raise StoreFormatError(
+                f"the store has catalog format {found}, this release of clusterdb reads format {FORMAT}: "
+                "use the release that wrote it"
+            )
+
+    def _set_synchronous(self, mode: str) -> None:
+        self._db.execute(f"PRAGMA synchronous = {mode}")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (apsw.BusyError, apsw.LockedError) as error:
+            raise StoreBusyError(
+                f"the store's catalog stayed locked for {_BUSY_TIMEOUT_MS // 1000} s: is a process that uses it stopped?"
+            ) from error
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise CorruptStoreError(f"the store's catalog {self._path} is damaged ({error})") from error
+        except apsw.FullError as error:
+            raise StoreFullError(f"no space left for the store's catalog {self._path}") from error
+        except apsw.Error as error:
+            raise Error(f"the store's catalog {self._path} failed: {error}") from error
+
+    def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._guard, self._translated():
+            return self._db.execute(sql, values).fetchall()
+
+    def _change(self, sql: str, values: tuple[Any, ...] = ()) -> None:
+        assert self._depth, "BUG: a change outside a catalog transaction"
+        with self._translated():
+            self._db.execute(sql, values)
+
+    # --- transactions -----------------------------------------------------------------------------------------------
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One atomic and durable change; an inner transaction is part of the outer one."""
+        with self._guard:
+            if self._depth:
+                yield
+                return
+            with self._translated():
+                self._db.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+                reach("catalog: before commit")
+                with self._translated():
+                    self._db.execute("COMMIT")
+                reach("catalog: committed")
+            finally:
+                self._depth = 0
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def reclaiming(self) -> Iterator[None]:
+        """A transaction that a power loss may undo: it only tidies up what is durably released already."""
+        with self._guard:
+            relaxed = not self._depth and self._synchronous == "FULL"
+            if relaxed:
+                self._set_synchronous("NORMAL")
+            try:
+                with self.transaction():
+                    yield
+            finally:
+                if relaxed:
+                    self._set_synchronous(self._synchronous)
+
+    # --- clusters ---------------------------------------------------------------------------------------------------
+    def clusters(self) -> list[ClusterRow]:
+        """All clusters by name."""
+        return [ClusterRow(*row) for row in self._query("SELECT name, volume, created_ns, source FROM clusters")]
+
+    def cluster(self, name: str) -> ClusterRow | None:
+        """The cluster of that name."""
+        rows = self._query("SELECT name, volume, created_ns, source FROM clusters WHERE name = ?", (name,))
+        return ClusterRow(*rows[0]) if rows else None
+
+    def cluster_of_volume(self, volume: int) -> ClusterRow | None:
+        """The cluster whose data that volume is."""
+        rows = self._query("SELECT name, volume, created_ns, source FROM clusters WHERE volume = ?", (volume,))
+        return ClusterRow(*rows[0]) if rows else None
+
+    def add_cluster(self, name: str, volume: int, source: str | None) -> ClusterRow:
+        """Name a volume.  The caller has seen that the name is free."""
+        row = ClusterRow(name, volume, time.time_ns(), source)
+        self._change("INSERT INTO clusters VALUES (?, ?, ?, ?)", row)
+        return row
+
+    def rename_cluster(self, name: str, new_name: str) -> None:
+        self._change("UPDATE clusters SET name = ? WHERE name = ?", (new_name, name))
+
+    def remove_cluster(self, name: str) -> None:
+        self._change("DELETE FROM clusters WHERE name = ?", (name,))
+
+    # --- volumes ----------------------------------------------------------------------------------------------------
+    _VOLUME = "SELECT volume, row, head_slot, state, parent, base FROM volumes"
+
+    def volume_rows(self) -> list[VolumeRow]:
+        return [_volume_row(row) for row in self._query(self._VOLUME)]
+
+    def volume_row(self, volume: int) -> VolumeRow | None:
+        rows = self._query(f"{self._VOLUME} WHERE volume = ?", (volume,))
+        return _volume_row(rows[0]) if rows else None
+
+    def volume_of_cluster(self, name: str) -> VolumeRow | None:
+        """The volume behind a name."""
+        rows = self._query(
+            "SELECT v.volume, v.row, v.head_slot, v.state, v.parent, v.base FROM clusters c JOIN volumes v USING (volume) "
+            "WHERE c.name = ?",
+            (name,),
+        )
+        return _volume_row(rows[0]) if rows else None
+
+    def reserve_volume_id(self) -> int:
+        """The id that the next volume will have (within the running transaction)."""
+        rows = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'volumes'")
+        return int(rows[0][0]) + 1 if rows else 1
+
+    def add_volume(self, row: VolumeRow) -> None:
+        self._change(
+            "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?)",
+            (row.volume, row.index, row.head_slot, str(row.state), row.parent, _record(row.base)),
+        )
+
+    def set_volume_state(self, volume: int, state: VolumeState) -> None:
+        self._change("UPDATE volumes SET state = ? WHERE volume = ?", (str(state), volume))
+
+    def set_dead(self, volume: int) -> None:
+        self.set_volume_state(volume, VolumeState.DEAD)
+
+    def remove_volume(self, volume: int) -> None:
+        self._change("DELETE FROM volumes WHERE volume = ?", (volume,))
+
+    def drop_volume(self, volume: int) -> list[VolumeRow]:
+        """Mark a volume dropped and release every pin that stood only for its sake.
+
+        Returns the volumes on which pins were released, nearest first.
+        """
+        self.set_volume_state(volume, VolumeState.DROPPED)
+        released: list[VolumeRow] = []
+        gone = self.volume_row(volume)
+        while gone is not None and gone.parent is not None and not self._is_needed(gone.volume):
+            self._change(
+                "UPDATE pins SET released = 1 WHERE volume = ? AND version = ? AND holder = ?",
+                (gone.parent, gone.base.version, volume_holder(gone.volume)),
+            )
+            parent = self.volume_row(gone.parent)
+            assert parent is not None, f"BUG: volume {gone.volume} stands on unknown volume {gone.parent}"
+            released.append(parent)
+            gone = parent if parent.state in (VolumeState.DROPPED, VolumeState.DEAD) else None
+        return released
+
+    def _is_needed(self, volume: int) -> bool:
+        return bool(self._query("SELECT 1 FROM pins WHERE volume = ? AND NOT released LIMIT 1", (volume,)))
+
+    # --- pins -------------------------------------------------------------------------------------------------------
+    _PIN = "SELECT volume, version, holder, released, record FROM pins"
+
+    def pin_rows(self, volume: int) -> list[PinRow]:
+        return [_pin_row(row) for row in self._query(f"{self._PIN} WHERE volume = ? ORDER BY version", (volume,))]
+
+    def all_pin_rows(self) -> list[PinRow]:
+        return [_pin_row(row) for row in self._query(self._PIN)]
+
+    def pinned_versions(self, volume: int) -> list[int]:
+        rows = self._query("SELECT DISTINCT version FROM pins WHERE volume = ? ORDER BY version", (volume,))
+        return [version for (version,) in rows]
+
+    def add_pin(self, volume: int, holder: str, version: Version) -> None:
+        """Pin a version for a holder."""
+        self._change(
+            "INSERT INTO pins VALUES (?, ?, ?, 0, ?)", (volume, version.version, holder, _record(version))
+        )
+
+    def remove_pin(self, volume: int, version: int, holder: str) -> None:
+        self._change("DELETE FROM pins WHERE volume = ? AND version = ? AND holder = ?", (volume, version, holder))
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._guard, self._translated():
+            self._db.close()

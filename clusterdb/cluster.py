@@ -1,0 +1,115 @@
+"""A cluster: a named database of a store."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterdb import sqlite
+from vfs.layout import SLOT_BYTES
+from vfs.table import reached
+
+if TYPE_CHECKING:
+    from clusterdb.store import Store
+
+__all__ = ["Cluster", "ClusterStats"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStats:
+    """What one cluster holds.
+
+    ``logical_bytes`` is the size of its database.  ``own_bytes`` are the slots of the pool (pages, page-table nodes and
+    the head) that no other cluster can reach, ``shared_bytes`` those that others reach too: what several clusters have
+    from a source that is gone counts as shared.  ``version`` counts committed transactions along the lineage.
+    """
+
+    name: str
+    version: int
+    logical_bytes: int
+    own_bytes: int
+    shared_bytes: int
+    created_at: datetime
+    source: str | None
+
+
+class Cluster:
+    """A handle on a cluster; cheap, holds nothing open.  It stays valid when the cluster is renamed."""
+
+    def __init__(self, store: Store, name: str, volume: int) -> None:
+        self.store = store
+        self.name = name
+        self.volume = volume
+
+    def __repr__(self) -> str:
+        return f"<clusterdb.Cluster '{self.name}' in {self.store.path}>"
+
+    def connect(self, *, read_only: bool = False) -> sqlite.Connection:
+        """A connection to the cluster's database, an ``apsw.Connection``.
+
+        Raises ClusterNotFoundError.
+        """
+        return self.store._connect(self, read_only=read_only)
+
+    def clone(self, name: str) -> Cluster:
+        """A new cluster with this one's last committed state, in constant time; the two share all unchanged pages.
+
+        Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError.
+        """
+        return self.store._clone(self, name)
+
+    def rename(self, new_name: str) -> None:
+        """Give the cluster another name; open connections go on.
+
+        Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError.
+        """
+        self.store._rename(self, new_name)
+        self.name = new_name
+
+    def delete(self) -> None:
+        """Drop the cluster.  Clones of it live on; its open connections fail at their next transaction.
+
+        Raises ClusterNotFoundError.
+        """
+        self.store._delete(self)
+
+    def export(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: sqlite.Progress | None = None
+    ) -> None:
+        """Write the cluster's last committed state as a plain SQLite database file, whole or not at all.
+
+        ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
+        """
+        connection = self.store._connect(self, read_only=True)
+        try:
+            sqlite.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
+        finally:
+            connection.close()
+
+    def stats(self) -> ClusterStats:
+        """What the cluster holds now.  Costs a walk over what it does not share.
+
+        Raises ClusterNotFoundError.
+        """
+        store = self.store
+        named = store._row_of(self)
+        row = store._volume_of(self)
+        volume = store._pages.open_volume(row, read_only=True)
+        try:
+            volume.pin()
+            version = volume.version
+            own_count = sum(1 for _ in reached(store._pages.read_slot, version, store._newest_shared(row)))
+        finally:
+            volume.close()
+        return ClusterStats(
+            name=named.name,
+            version=version.version,
+            logical_bytes=version.size_bytes,
+            own_bytes=(own_count + 1) * SLOT_BYTES,
+            shared_bytes=(version.slot_count - own_count) * SLOT_BYTES,
+            created_at=datetime.fromtimestamp(named.created_ns / 1e9, tz=timezone.utc),
+            source=named.source,
+        )

@@ -1,0 +1,91 @@
+"""What can go wrong above SQL: one tree under :class:`Error`, each text one line that says what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ClosedError",
+    "ClusterExistsError",
+    "ClusterNotFoundError",
+    "CorruptStoreError",
+    "DatabaseDamagedError",
+    "Error",
+    "ExportTargetError",
+    "ForkedStoreError",
+    "InvalidArgumentError",
+    "InvalidNameError",
+    "NotADatabaseError",
+    "NotAStoreError",
+    "StoreBusyError",
+    "StoreFormatError",
+    "StoreFullError",
+    "StoreInUseError",
+    "StoreUnreadableError",
+]
+
+
+class Error(Exception):
+    """Base of every error that clusterdb raises itself (SQL errors come from the connection)."""
+
+
+class StoreUnreadableError(Error):
+    """The store's directory or files cannot be read or written with this user's rights."""
+
+
+class NotAStoreError(Error):
+    """The path holds no clusterdb store."""
+
+
+class StoreFormatError(Error):
+    """The store has a format that this release does not read."""
+
+
+class StoreBusyError(Error):
+    """Another process kept the catalog locked for too long."""
+
+
+class StoreInUseError(Error):
+    """The store cannot do that while others have it open."""
+
+
+class StoreFullError(Error):
+    """The device of the store is full."""
+
+
+class CorruptStoreError(Error):
+    """Files of the store contradict each other or their checksums."""
+
+
+class ForkedStoreError(Error):
+    """The store was opened before a fork; a child process must open its own."""
+
+
+class ClosedError(Error):
+    """The store is closed."""
+
+
+class InvalidNameError(Error):
+    """Not a cluster name."""
+
+
+class InvalidArgumentError(Error):
+    """An argument has a value that makes no sense here."""
+
+
+class ClusterExistsError(Error):
+    """The name is taken."""
+
+
+class ClusterNotFoundError(Error):
+    """No cluster has that name."""
+
+
+class NotADatabaseError(Error):
+    """The file to import is no SQLite database."""
+
+
+class DatabaseDamagedError(Error):
+    """The file to import is a SQLite database, but truncated or damaged."""
+
+
+class ExportTargetError(Error):
+    """The file to export to exists already, or cannot be written."""

@@ -1,0 +1,112 @@
+"""The door to apsw for what lies above the VFS: connections, and copies in and out by SQLite's backup API.
+
+https://sqlite.org/backup.html : the copy is one consistent snapshot of the source, whatever its journal mode.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from clusterdb.errors import DatabaseDamagedError, ExportTargetError, NotADatabaseError, StoreFullError
+
+__all__ = ["Connection", "Progress", "SQLError", "connect", "copy_in", "copy_out"]
+
+Progress = Callable[[int, int], None]
+"""Called with (pages done, pages in all)."""
+
+SQLError = apsw.Error
+BUSY_TIMEOUT_MS = 5000
+_STEP_PAGES = 2048
+
+
+class Connection(apsw.Connection):
+    """A connection to a cluster: an ``apsw.Connection`` (https://rogerbinns.github.io/apsw/connection.html)."""
+
+
+def connect(name: str, vfs: str, *, read_only: bool = False) -> Connection:
+    """Open a volume by name through a registered VFS."""
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+    connection = Connection(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
+    return connection
+
+
+def copy_in(path: Path, target: Connection, progress: Progress | None) -> None:
+    """Copy a database file into an empty cluster.
+
+    Raises NotADatabaseError, DatabaseDamagedError, StoreFullError.
+    """
+    if not path.is_file():
+        raise NotADatabaseError(f"'{path}' cannot be imported: there is no such file")
+    source: apsw.Connection | None = None
+    try:
+        source = apsw.Connection(str(path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)
+        source.set_busy_timeout(BUSY_TIMEOUT_MS)
+        page_count, page_size = source.pragma("page_count"), source.pragma("page_size")
+        present = os.path.getsize(path)
+        if not _has_wal(path) and page_count * page_size > present:
+            raise DatabaseDamagedError(
+                f"'{path}' cannot be imported: it is truncated ({present} bytes, its header says "
+                f"{page_count * page_size})"
+            )
+        _copy(source, target, progress)
+        target.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except apsw.NotADBError as error:
+        raise NotADatabaseError(f"'{path}' cannot be imported: it is not a SQLite database") from error
+    except apsw.CorruptError as error:
+        raise DatabaseDamagedError(f"'{path}' cannot be imported: it is damaged ({error})") from error
+    except apsw.CantOpenError as error:
+        raise NotADatabaseError(f"'{path}' cannot be imported: it cannot be opened ({error})") from error
+    except apsw.FullError as error:
+        raise StoreFullError(f"'{path}' cannot be imported: {error}") from error
+    finally:
+        if source is not None:
+            source.close()
+
+
+def _has_wal(path: Path) -> bool:
+    wal = Path(f"{path}-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progress | None) -> None:
+    """Write a cluster's database as a plain file, whole or not at all.
+
+    Raises ExportTargetError.
+    """
+    if path.exists() and not overwrite:
+        raise ExportTargetError(f"'{path}' exists already: choose another name, or allow overwriting")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        target = apsw.Connection(str(partial.absolute()))
+        try:
+            _copy(source, target, progress)
+        finally:
+            target.close()
+        _sync_file(partial)
+        os.replace(partial, path)
+    except (OSError, apsw.CantOpenError, apsw.FullError, apsw.IOError) as error:
+        raise ExportTargetError(f"'{path}' cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _copy(source: apsw.Connection, target: apsw.Connection, progress: Progress | None) -> None:
+    with target.backup("main", source, "main") as backup:
+        while not backup.done:
+            backup.step(_STEP_PAGES)
+            if progress is not None:
+                progress(backup.page_count - backup.remaining, backup.page_count)

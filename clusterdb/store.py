@@ -1,0 +1,446 @@
+"""A store: a directory of clusters that share one page pool.
+
+Every verb is: validate, plan, one catalog transaction, then tell the storage layer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from clusterdb import sqlite
+from clusterdb.catalog import Catalog, ClusterRow, volume_holder
+from clusterdb.cluster import Cluster
+from clusterdb.errors import (
+    ClosedError,
+    ClusterExistsError,
+    ClusterNotFoundError,
+    CorruptStoreError,
+    ForkedStoreError,
+    InvalidArgumentError,
+    NotAStoreError,
+    StoreFormatError,
+    StoreFullError,
+    StoreInUseError,
+    StoreUnreadableError,
+)
+from clusterdb.names import check_name, suggestion
+from vfs import errors as storage_errors
+from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
+from vfs.registry import VolumeRow, VolumeState
+from vfs.sqlite_vfs import ClusterVFS
+from vfs.store import PageStore
+from vfs.volume import Durability, Volume
+
+__all__ = ["Store", "StoreStats", "Synchronous", "open"]
+
+Synchronous = Literal["OFF", "NORMAL", "FULL"]
+PAGE_SIZES = tuple(1 << shift for shift in range(9, 17))
+_vfs_numbers = itertools.count(1)
+_open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What a store holds.  ``pool_bytes`` is what the pool file takes on the device, ``used_bytes`` what of it is in
+    use by clusters, pins and open transactions."""
+
+    path: str
+    cluster_count: int
+    pool_bytes: int
+    used_bytes: int
+
+
+def default_path() -> Path:
+    """``$CLUSTERDB_STORE``, else ``./.clusterdb``."""
+    return Path(os.environ.get("CLUSTERDB_STORE") or ".clusterdb")
+
+
+def open(path: str | os.PathLike[str] | None = None, *, create: bool = True, synchronous: Synchronous = "FULL") -> Store:
+    """Open a store, creating it if it does not exist and ``create`` is true.
+
+    ``path``: a directory; None for ``$CLUSTERDB_STORE``, else ``./.clusterdb``; ``":memory:"`` for a store in RAM that
+    only this process sees.  ``synchronous`` is what connections start with, as SQLite's PRAGMA of that name.
+
+    Raises NotAStoreError, StoreFormatError, StoreUnreadableError, CorruptStoreError, StoreInUseError.
+    """
+    return Store(path, create=create, synchronous=synchronous)
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Storage and system errors as errors of a person's store."""
+    try:
+        yield
+    except storage_errors.FormatError as error:
+        if "format" in str(error):
+            raise StoreFormatError(f"'{where}' cannot be opened: {error}; use the release that wrote it") from error
+        raise NotAStoreError(f"'{where}' is no clusterdb store: {error}") from error
+    except storage_errors.CorruptionError as error:
+        raise CorruptStoreError(f"store '{where}': {error}") from error
+    except storage_errors.PoolFullError as error:
+        raise StoreFullError(f"store '{where}': {error}") from error
+    except storage_errors.ForkedError as error:
+        raise ForkedStoreError(f"store '{where}': {error}") from error
+    except storage_errors.StorageError as error:
+        raise StoreInUseError(f"store '{where}': {error}") from error
+    except OSError as error:
+        raise StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}") from error
+
+
+class Store:
+    """An open store.  Close it, or use it in a ``with`` statement; threads may share it, forked processes may not."""
+
+    def __init__(self, path: str | os.PathLike[str] | None, *, create: bool, synchronous: Synchronous) -> None:
+        if synchronous not in Durability.__members__:
+            raise InvalidArgumentError(f"synchronous={synchronous!r}: use 'OFF', 'NORMAL' or 'FULL'")
+        in_memory = path == ":memory:"
+        self.path = ":memory:" if in_memory else str(Path(path) if path is not None else default_path())
+        self._pid = os.getpid()
+        self._closed = False
+        directory = None if in_memory else Path(self.path)
+        if directory is not None:
+            _prepare_directory(directory, create=create)
+        with _translated(self.path):
+            self._pages = PageStore(directory, create=True)
+            try:
+                self._open_catalog(directory, synchronous)
+            except BaseException:
+                self._pages.close()
+                raise
+        self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
+        self._vfs = ClusterVFS(
+            f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous]
+        )
+        _open_stores.add(self)
+        self._tidy()
+
+    def _open_catalog(self, directory: Path | None, synchronous: Synchronous) -> None:
+        pages = self._pages
+        with pages.opening():
+            path = directory / "catalog.db" if directory is not None else None
+            store_id = secrets.token_bytes(16)
+            if pages.pool_size() and path is not None and not (path.exists() and path.stat().st_size):
+                unpack_pool_header(pages.pool_header())  # a newer format says so itself
+                raise CorruptStoreError(f"store '{self.path}': catalog.db is missing or empty, but there is a page pool")
+            self._catalog = Catalog(path, store_id=store_id, durable=directory is not None and synchronous != "OFF")
+            try:
+                pages.start(self._catalog, self._catalog.store_id)
+            except BaseException:
+                self._catalog.close()
+                raise
+
+    # --- opening and closing ----------------------------------------------------------------------------------------
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<clusterdb.Store {self.path}{' (closed)' if self._closed else ''}>"
+
+    def close(self) -> None:
+        """Close the store and the connections that its clusters gave out.  Closing twice does no harm.
+
+        Raises StoreInUseError if connections are open that were not made by ``Cluster.connect``.
+        """
+        if self._closed or os.getpid() != self._pid:
+            return
+        for connection in list(self._connections):
+            connection.close()
+        if len(self._vfs.files):
+            names = ", ".join(sorted({file.name for file in self._vfs.files}))
+            raise StoreInUseError(f"store '{self.path}': connections to {names} are still open: close them first")
+        self._closed = True
+        self._vfs.unregister()
+        with _translated(self.path):
+            self._pages.close()
+        self._catalog.close()
+        _open_stores.discard(self)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"store '{self.path}' is closed")
+        if os.getpid() != self._pid:
+            raise ForkedStoreError(f"store '{self.path}' was opened before a fork: open it again in the child process")
+
+    def _forked(self) -> None:
+        self._vfs.forget_files()
+
+    @property
+    def vfs(self) -> str:
+        """The name of the SQLite VFS of this store, for ``apsw.Connection(cluster_name, vfs=store.vfs)``."""
+        return self._vfs.name
+
+    def _resolve(self, name: str) -> VolumeRow:
+        self._require_open()
+        row = self._catalog.volume_of_cluster(name)
+        if row is None:
+            raise LookupError(self._unknown(name))
+        return row
+
+    def _unknown(self, name: str) -> str:
+        known = [row.name for row in self._catalog.clusters()]
+        return f"store '{self.path}' has no cluster '{name}'{suggestion(name, known)}"
+
+    def _tidy(self) -> None:
+        """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
+        with _translated(self.path), self._pages.session() as session:
+            self._pages.reclaim.bury_all(session)
+            for row in self._catalog.volume_rows():
+                if row.state == VolumeState.BUILDING and session.locks.try_lock(LOCK_BUILDER + row.index):
+                    current = self._catalog.volume_row(row.volume)  # built meanwhile?
+                    if current is not None and current.state == VolumeState.BUILDING:
+                        self._drop_volume(current)
+                    session.locks.unlock(LOCK_BUILDER + row.index)
+            self._pages.reclaim.tidy_all(session)
+
+    # --- clusters ---------------------------------------------------------------------------------------------------
+    def clusters(self) -> list[Cluster]:
+        """All clusters, by name."""
+        self._require_open()
+        return [Cluster(self, row.name, row.volume) for row in self._catalog.clusters()]
+
+    def cluster(self, name: str) -> Cluster:
+        """The cluster of that name.  Raises ClusterNotFoundError, InvalidNameError."""
+        self._require_open()
+        row = self._catalog.cluster(check_name(name))
+        if row is None:
+            raise ClusterNotFoundError(self._unknown(name))
+        return Cluster(self, row.name, row.volume)
+
+    def create_cluster(
+        self,
+        name: str,
+        *,
+        from_file: str | os.PathLike[str] | None = None,
+        page_size: int | None = None,
+        progress: sqlite.Progress | None = None,
+    ) -> Cluster:
+        """Create a cluster, empty or with the content of a SQLite database file.
+
+        ``from_file``: any SQLite 3 database, also one in use or in WAL mode; it is only read.  ``page_size`` in bytes
+        (512 to 65536, a power of two) for an empty one; an import keeps the file's.  ``progress`` is called with
+        (pages done, pages in all) during an import.
+
+        Raises InvalidNameError, ClusterExistsError, InvalidArgumentError, NotADatabaseError, DatabaseDamagedError,
+        StoreFullError; then no cluster is left behind.
+        """
+        self._require_open()
+        self._require_free(check_name(name))
+        if page_size is not None and page_size not in PAGE_SIZES:
+            raise InvalidArgumentError(f"page_size={page_size}: use a power of two from 512 to 65536 (bytes)")
+        if page_size is not None and from_file is not None:
+            raise InvalidArgumentError("page_size and from_file exclude each other: an import keeps the file's page size")
+        if from_file is None and page_size is None:
+            return self._create_empty(name)
+        return self._create_filled(name, None if from_file is None else Path(from_file), page_size, progress)
+
+    def _require_free(self, name: str) -> None:
+        if self._catalog.cluster(name) is not None:
+            raise ClusterExistsError(f"store '{self.path}' has a cluster '{name}' already: choose another name")
+
+    def _create_empty(self, name: str) -> Cluster:
+        with self._new_volume(VolumeState.LIVE, name=name) as row:
+            return Cluster(self, name, row.volume)
+
+    @contextmanager
+    def _new_volume(
+        self, state: VolumeState, *, name: str | None = None, source: Volume | None = None, source_name: str | None = None
+    ) -> Iterator[VolumeRow]:
+        """Add a volume, and with ``name`` the cluster of it, in one catalog transaction."""
+        pages = self._pages
+        with _translated(self.path), pages.session() as session:
+            head_slot = pages.take_head_slot(session)
+            index = -1
+            try:
+                with self._catalog.transaction():
+                    if name is not None:
+                        self._require_free(name)
+                    volume = self._catalog.reserve_volume_id()
+                    base = _base_of(volume, source.version if source is not None else None)
+                    index = pages.tables.add_volume(volume, base.version, base.version)
+                    if state == VolumeState.BUILDING:
+                        session.locks.lock(LOCK_BUILDER + index)
+                    parent = source.row.volume if source is not None else None
+                    row = VolumeRow(volume, index, head_slot, state, parent, base)
+                    self._catalog.add_volume(row)
+                    if source is not None:
+                        self._catalog.add_pin(source.row.volume, volume_holder(volume), source.version)
+                    if name is not None:
+                        self._catalog.add_cluster(name, volume, source_name)
+            except BaseException:
+                if index >= 0:
+                    pages.tables.remove_volume(index)
+                pages.slot_map.free([head_slot])
+                raise
+            yield row
+
+    def _create_filled(
+        self, name: str, path: Path | None, page_size: int | None, progress: sqlite.Progress | None
+    ) -> Cluster:
+        with self._new_volume(VolumeState.BUILDING) as row:
+            try:
+                with self._building(row) as connection:
+                    if path is not None:
+                        sqlite.copy_in(path, connection, progress)
+                    else:
+                        connection.execute(f"PRAGMA page_size = {page_size}; VACUUM").fetchall()
+                with self._catalog.transaction():
+                    self._require_free(name)
+                    self._catalog.set_volume_state(row.volume, VolumeState.LIVE)
+                    self._catalog.add_cluster(name, row.volume, None)
+            except BaseException:
+                self._drop_volume(row)
+                raise
+            return Cluster(self, name, row.volume)
+
+    @contextmanager
+    def _building(self, row: VolumeRow) -> Iterator[sqlite.Connection]:
+        """A connection to a volume that has no name yet, through a VFS that knows only that one."""
+        vfs = ClusterVFS(f"{self.vfs}-building-{row.volume}", self._pages, lambda _: row, Durability.FULL)
+        try:
+            connection = sqlite.connect("building", vfs.name)
+            try:
+                yield connection
+            finally:
+                connection.close()
+        finally:
+            vfs.unregister()
+
+    # --- verbs of a cluster -----------------------------------------------------------------------------------------
+    def _clone(self, source: Cluster, name: str) -> Cluster:
+        self._require_open()
+        check_name(name)
+        with _translated(self.path):
+            volume = self._pages.open_volume(self._volume_of(source))
+            try:
+                volume.pin()  # held until the clone's own pin is announced
+                if self._pages.is_durable and volume.durable < volume.version.version:
+                    self._pages.sync()  # what the clone stands on must be as durable as the clone
+                with self._new_volume(VolumeState.LIVE, name=name, source=volume, source_name=source.name) as row:
+                    self._pages.reclaim.announce_pins(volume.session, volume.row.index)
+                    return Cluster(self, name, row.volume)
+            finally:
+                volume.close()
+
+    def _volume_of(self, cluster: Cluster) -> VolumeRow:
+        """The volume of a cluster.  Raises ClusterNotFoundError once the cluster is deleted."""
+        self._require_open()
+        row = self._catalog.volume_row(cluster.volume)
+        if row is None or row.state != VolumeState.LIVE:
+            raise ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
+        return row
+
+    def _connect(self, cluster: Cluster, *, read_only: bool) -> sqlite.Connection:
+        self._volume_of(cluster)
+        connection = sqlite.connect(self._name_of(cluster), self.vfs, read_only=read_only)
+        self._connections.add(connection)
+        return connection
+
+    def _name_of(self, cluster: Cluster) -> str:
+        """The present name (another process may have renamed it)."""
+        row = self._catalog.cluster_of_volume(cluster.volume)
+        if row is None:
+            raise ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
+        return row.name
+
+    def _row_of(self, cluster: Cluster) -> ClusterRow:
+        self._require_open()
+        row = self._catalog.cluster_of_volume(cluster.volume)
+        if row is None:
+            raise ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
+        return row
+
+    def _rename(self, cluster: Cluster, new_name: str) -> None:
+        check_name(new_name)
+        with self._catalog.transaction():
+            name = self._name_of(cluster)
+            if new_name != name:
+                self._require_free(new_name)
+                self._catalog.rename_cluster(name, new_name)
+
+    def _delete(self, cluster: Cluster) -> None:
+        row = self._volume_of(cluster)
+        self._drop_volume(row)
+
+    def _drop_volume(self, row: VolumeRow) -> None:
+        with _translated(self.path):
+            with self._catalog.transaction():
+                named = self._catalog.cluster_of_volume(row.volume)
+                if named is not None:
+                    self._catalog.remove_cluster(named.name)
+                ancestors = self._catalog.drop_volume(row.volume)
+            with self._pages.session() as session:
+                self._pages.reclaim.drop(session, row, ancestors)
+
+    # --- statistics -------------------------------------------------------------------------------------------------
+    def stats(self) -> StoreStats:
+        """What the store holds."""
+        self._require_open()
+        return StoreStats(
+            path=self.path,
+            cluster_count=len(self._catalog.clusters()),
+            pool_bytes=self._pages.allocated_bytes(),
+            used_bytes=self._pages.slot_map.used_count() * SLOT_BYTES,
+        )
+
+    def _newest_shared(self, row: VolumeRow) -> int:
+        """The version up to which somebody else can reach what a volume reaches."""
+        newest = max(
+            (pin.version.version for pin in self._catalog.pin_rows(row.volume) if not pin.released), default=0
+        )
+        if newest:
+            return newest
+        while row.parent is not None:
+            parent = self._catalog.volume_row(row.parent)
+            pins = [pin for pin in self._catalog.pin_rows(row.parent) if not pin.released]
+            if parent is None or parent.state == VolumeState.LIVE or len(pins) > 1:
+                return row.base.version
+            row = parent  # a dropped source that only this lineage still stands on
+        return 0
+
+
+def _base_of(volume: int, source: Version | None) -> Version:
+    """The first version of a new volume: the source's, or an empty one."""
+    if source is not None:
+        return source._replace(volume=volume, durable=source.version, own_count=0)
+    return Version(volume, 1, 1, 0, 0, 0, time.time_ns(), HOLE)
+
+
+def _prepare_directory(directory: Path, *, create: bool) -> None:
+    """See that a directory is a store, or can become one.  Raises NotAStoreError, StoreUnreadableError."""
+    try:
+        if not directory.exists():
+            if not create:
+                raise NotAStoreError(f"there is no store at '{directory}': create a cluster in it first")
+            directory.mkdir(mode=0o700, parents=True)
+        elif not directory.is_dir():
+            raise NotAStoreError(f"'{directory}' is no clusterdb store: it is a file, not a directory")
+        elif not (directory / "locks").exists():
+            if any(directory.iterdir()):
+                raise NotAStoreError(f"'{directory}' is no clusterdb store: it holds other files")
+            if not create:
+                raise NotAStoreError(f"there is no store at '{directory}': the directory is empty")
+    except OSError as error:
+        raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_open_stores):
+        store._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,75 @@
+"""What can go wrong below SQL: one tree, no cluster names (the layers above add them).
+
+Every error says what happened and, where a person can act, what to do.  ``BUG:`` opens the text of states that
+the invariants exclude.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CorruptionError",
+    "ForkedError",
+    "FormatError",
+    "PoolFullError",
+    "ReadOnlyError",
+    "SnapshotMovedError",
+    "StorageError",
+    "StoreFailedError",
+    "TooManySessionsError",
+    "TooManyVolumesError",
+    "UnsupportedFileSystemError",
+    "VolumeDroppedError",
+    "WriterBusyError",
+]
+
+
+class StorageError(Exception):
+    """Base of all errors of the storage layer."""
+
+
+class FormatError(StorageError):
+    """The directory holds no store, or one of a format this release does not read."""
+
+
+class UnsupportedFileSystemError(StorageError):
+    """The store lies on a file system whose locks or shared mappings do not hold between processes."""
+
+
+class CorruptionError(StorageError):
+    """Stored bytes contradict their checksums or each other."""
+
+
+class PoolFullError(StorageError):
+    """The device has no room for the page pool to grow; the transaction can be rolled back."""
+
+
+class StoreFailedError(StorageError):
+    """A sync of the pool failed earlier; what reached the device is unknown until the store is reopened."""
+
+
+class VolumeDroppedError(StorageError):
+    """The volume was dropped while this handle had it open."""
+
+
+class WriterBusyError(StorageError):
+    """Another handle is the writer of the volume."""
+
+
+class SnapshotMovedError(StorageError):
+    """The volume has a newer version than the one this handle has read; start the transaction again."""
+
+
+class ReadOnlyError(StorageError):
+    """A write was asked of a read-only handle."""
+
+
+class ForkedError(StorageError):
+    """The handle was opened before a fork; a child process must open its own."""
+
+
+class TooManySessionsError(StorageError):
+    """Every row of the session table is taken."""
+
+
+class TooManyVolumesError(StorageError):
+    """Every row of the volume table is taken."""

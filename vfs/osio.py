@@ -1,0 +1,158 @@
+"""The operating system, for pool I/O and locks: the only module below SQL that makes such calls.
+
+All writes and syncs go through the table :data:`CALLS`, so that a recorder or a fault injector can take its place,
+and so that another data plane knows exactly what it has to provide.
+
+Locks are open-file-description locks (``fcntl(2)``): they belong to one open file, not to a process, so two
+handles of one process exclude each other, and the kernel drops them with the last descriptor of a dead owner.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vfs.errors import PoolFullError, StorageError
+
+__all__ = ["CALLS", "Calls", "LockFile", "Mapping", "boot_id", "open_again", "punch_hole", "sync", "write_at"]
+
+Buffer = bytes | bytearray | memoryview
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_fallocate = _libc.fallocate64 if hasattr(_libc, "fallocate64") else _libc.fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_PUNCH_KEEP_SIZE = 0x02 | 0x01
+_IOV_MAX = 1024
+
+
+def _punch(fd: int, offset: int, length: int) -> None:
+    if _fallocate(fd, _PUNCH_KEEP_SIZE, offset, length):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+@dataclass(slots=True)
+class Calls:
+    """The I/O calls that change a store, with the signatures of :mod:`os`."""
+
+    pwritev: Callable[[int, Sequence[Buffer], int], int] = os.pwritev
+    fdatasync: Callable[[int], None] = os.fdatasync
+    ftruncate: Callable[[int, int], None] = os.ftruncate
+    punch: Callable[[int, int, int], None] = _punch
+
+
+CALLS = Calls()
+
+
+def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
+    """Write all buffers one after the other from ``offset`` on.
+
+    Raises PoolFullError when the device is full (ENOSPC, EDQUOT), OSError for any other failure.
+    """
+    try:
+        for start in range(0, len(buffers), _IOV_MAX):
+            part = buffers[start : start + _IOV_MAX]
+            length = sum(map(len, part))
+            written = CALLS.pwritev(fd, part, offset)
+            while written < length:  # a short write: go on behind it, so that the cause shows as an errno
+                rest = b"".join(part)[written:]
+                more = CALLS.pwritev(fd, [rest], offset + written)
+                if more <= 0:
+                    raise OSError(errno.EIO, "a write to the pool made no progress")
+                written += more
+            offset += length
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise PoolFullError(f"no space left on the device of the page pool: {error.strerror}") from error
+        raise
+
+
+def sync(fd: int) -> None:
+    """fdatasync.  A failure is final: the kernel may have dropped the dirty pages (see fsync(2))."""
+    CALLS.fdatasync(fd)
+
+
+def punch_hole(fd: int, offset: int, length: int) -> None:
+    """Give the blocks of a range back to the file system; it reads as zeros from now on."""
+    CALLS.punch(fd, offset, length)
+
+
+def boot_id() -> bytes:
+    """16 bytes that change with every boot of the kernel."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return bytes.fromhex(file.read().strip().replace("-", ""))
+
+
+def open_again(fd: int) -> int:
+    """A new open file description of the file behind ``fd`` (also of an anonymous one)."""
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+
+
+class Mapping:
+    """A shared mapping of a whole file, renewed as the file grows.
+
+    Views of a former mapping stay valid as long as somebody holds them: growing only ever adds pages.
+    """
+
+    def __init__(self, fd: int, *, writable: bool) -> None:
+        self.fd = fd
+        self._protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        self.mmap: mmap.mmap
+        self.bytes: memoryview
+        self.size = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Map the file at its present size."""
+        size = os.fstat(self.fd).st_size
+        if size != self.size:
+            self.mmap = mmap.mmap(self.fd, size, mmap.MAP_SHARED, self._protection)
+            self.bytes = memoryview(self.mmap)
+            self.size = size
+
+
+_FLOCK = struct.Struct("hhqqi4x")
+
+
+class LockFile:
+    """An open file description on the lock file: the owner of the locks taken through it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def _set(self, command: int, kind: int, offset: int) -> None:
+        fcntl.fcntl(self.fd, command, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
+
+    def try_lock(self, offset: int) -> bool:
+        """Take the byte exclusively; False if somebody else holds it."""
+        try:
+            self._set(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, offset)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise StorageError(f"locking failed: {error.strerror}") from error
+        return True
+
+    def lock(self, offset: int, *, shared: bool = False) -> None:
+        """Take the byte, waiting for whoever holds it."""
+        self._set(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset)
+
+    def unlock(self, offset: int) -> None:
+        self._set(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, offset)
+
+    def is_held_by_other(self, offset: int) -> bool:
+        """Whether another open file description holds the byte."""
+        answer = fcntl.fcntl(self.fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
+        return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+    def close(self) -> None:
+        """Close the description, and with it give up all its locks."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

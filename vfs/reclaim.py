@@ -1,0 +1,346 @@
+"""When a slot may be used again.  This is where such systems lose data; read the invariants first.
+
+A slot born in version b of a volume and superseded in its version d is *held* by every pin p with b <= p < d.
+
+Invariants
+    R1  A slot is freed only if no durable pin and no reader's pin holds it, as read at the moment of freeing.
+    R2  Readers' pins are read before durable pins.  Who makes a durable pin holds a reader's pin on the version until
+        the pin is announced, so one of the two reads finds it (with S1-S3 of sessions.py).
+    R3  A slot superseded in d is freed only when d is durable, unless the volume runs with synchronous=OFF or is dropped.
+    R4  Everything that frees slots of a volume runs under that volume's writer lock.
+    R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
+        holds it; else the removal of the last durable pin that does.  A volume frees no slot born at or before its
+        base: that one belongs to its source.
+    R6  The catalog forgets a pin or a head before the slots they held are freed.  A process that dies in between leaks
+        slots (found by the next sweep or map rebuild); it never frees twice.
+    R7  That a pin or volume is no longer needed is durable in the catalog before any slot it held is reused.
+    R8  A superseded slot is reserved by the store session ("keeper") of the process that will free it, from before
+        the last pin on it is forgotten until it is freed: so a sweep leaves it alone, and the death of that process
+        is noticed.
+    R9  The pin counter of a volume moves whenever a durable pin may have come (announced, or its maker died) or gone;
+        cached pins are used only while it stands still.
+
+Releasing pin p: the slots reachable from p, born after the pin before p, and not reachable from what comes after p (the
+next pin, or the head).  Releasing a head: the same with nothing behind it.
+
+Worked example.  Volume P is at version 5; clone C is taken (pin 5 on P).  P updates page 9 in version 6: its old slot
+was born in 3, and 3 <= 5 < 6, so it is left to the pin.  P updates page 9 again in 7: the slot born in 6 is held by
+nobody and free once 7 is durable.  C is dropped: its own slots were born after 5; the pin is released; page 9's slot of
+version 5 is reachable from 5, not from P's head, born after 0: free.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vfs.failpoints import reach
+from vfs.layout import (
+    DROPPED,
+    LOCK_POOL,
+    LOCK_SESSION,
+    LOCK_WRITER,
+    MAP_LEAKS_AT,
+    RESERVED,
+    S_OWNER,
+    S_PIN,
+    S_PUBLISHING,
+    S_VOLUME,
+    V_CHORES,
+    V_DURABLE,
+    V_ID,
+    V_PINS,
+    V_VERSION,
+)
+from vfs.registry import PinRow, VolumeRow, VolumeState
+from vfs.sessions import Session
+from vfs.table import only_in, reached
+
+if TYPE_CHECKING:
+    from vfs.store import PageStore
+    from vfs.volume import Volume
+
+__all__ = ["Reclaim"]
+
+UNSYNCED_SLOTS_MAX = 4096
+"""Superseded slots (16 MiB) that may wait for a sync under synchronous=NORMAL before one is made for them."""
+
+_FOREVER = 1 << 62
+"""The death of slots that nothing comes after."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What one process has superseded in one volume and not freed yet."""
+
+    ready: list[tuple[int, int, int]] = field(default_factory=list)  # (slot, birth, death)
+    unsynced: list[tuple[int, int, int]] = field(default_factory=list)
+    held: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)  # by the reader's pin that holds them
+
+
+class Reclaim:
+    """The reclaim side of one process's store."""
+
+    def __init__(self, store: PageStore) -> None:
+        self._store = store
+        self._waiting: dict[int, _Waiting] = {}
+        self._pins: dict[int, tuple[int, list[int]]] = {}
+        self._guard = threading.Lock()
+
+    # --- called by writers ------------------------------------------------------------------------------------------
+    def superseded(self, row: VolumeRow, death: int, slots: list[tuple[int, int]], *, sync_first: bool) -> None:
+        """Version ``death`` no longer reaches these (slot, birth) of its predecessor (the caller is the writer).
+
+        ``sync_first``: they must wait until that version is durable (R3).
+        """
+        base = row.base.version
+        items = [(slot, birth, death) for slot, birth in slots if birth > base]
+        if items:
+            self._keep(row, items, sync_first=sync_first)
+
+    def _keep(self, row: VolumeRow, items: list[tuple[int, int, int]], *, sync_first: bool) -> None:
+        self._store.slot_map.hand_over([item[0] for item in items], self._store.keeper().row)  # R8
+        with self._guard:
+            waiting = self._waiting.setdefault(row.volume, _Waiting())
+        if sync_first:
+            waiting.unsynced += items
+        else:
+            waiting.ready += items
+
+    def before_write(self, volume: Volume) -> None:
+        """Free what can be freed (the caller has just become the writer)."""
+        if volume.row.volume in self._waiting:
+            self._drain(volume.session, volume.row)
+        if volume.has_chores:
+            self._chores(volume.session, volume.row.volume)
+
+    def on_close(self, volume: Volume) -> None:
+        """A handle closes: free what it leaves, if the writer lock can be had."""
+        if volume.row.volume in self._waiting or volume.has_chores:
+            self.tidy(volume.session, volume.row)
+
+    def tidy(self, session: Session, row: VolumeRow) -> bool:
+        """Drain and do the chores of a volume, unless somebody is writing to it; whether it was done."""
+        lock = LOCK_WRITER + row.index
+        if not session.locks.try_lock(lock):
+            return False
+        try:
+            if row.volume in self._waiting:
+                self._drain(session, row)
+            self._chores(session, row.volume)
+        finally:
+            session.locks.unlock(lock)
+        return True
+
+    # --- pins -------------------------------------------------------------------------------------------------------
+    def announce_pins(self, session: Session, index: int) -> None:
+        """The durable pins of the volume have changed: its writers must read them again (R9).
+
+        Who has added one still holds the reader's pin it was made under (R2).
+        """
+        session.locks.lock(LOCK_POOL)  # two announcements at once must not count as one
+        try:
+            self._count_pins_change(index)
+        finally:
+            session.locks.unlock(LOCK_POOL)
+
+    def _count_pins_change(self, index: int) -> None:
+        self._store.tables.words[self._store.tables.volume_at(index) + V_PINS] += 1
+
+    def request_chores(self, index: int) -> None:
+        """Leave released pins or a dropped head to whoever becomes the volume's writer next."""
+        self._store.tables.words[self._store.tables.volume_at(index) + V_CHORES] = 1
+
+    def _durable_pins(self, row: VolumeRow) -> list[int]:
+        counter = self._store.tables.words[self._store.tables.volume_at(row.index) + V_PINS]
+        known = self._pins.get(row.volume)
+        if known is None or known[0] != counter:
+            known = self._pins[row.volume] = (counter, self._store.registry.pinned_versions(row.volume))
+        return known[1]
+
+    # --- draining ---------------------------------------------------------------------------------------------------
+    def _drain(self, session: Session, row: VolumeRow, *, sync: bool = False) -> None:
+        """Free every waiting slot of the volume that nothing holds (the caller holds its writer lock: R4)."""
+        waiting = self._waiting.get(row.volume)
+        if waiting is None:
+            return
+        words = self._store.tables.words
+        at = self._store.tables.volume_at(row.index)
+        if words[at + V_ID] != row.volume:
+            durable = _FOREVER  # dropped: nothing will fall back to it (R3)
+        else:
+            durable = words[at + V_DURABLE]
+            behind = sum(death > durable for _, _, death in waiting.unsynced)
+            if behind and (sync or behind > UNSYNCED_SLOTS_MAX):
+                self._store.sync()
+                durable = words[at + V_DURABLE] = words[at + V_VERSION]
+        ready = waiting.ready + [item for item in waiting.unsynced if item[2] <= durable]
+        waiting.ready = []
+        waiting.unsynced = [item for item in waiting.unsynced if item[2] > durable]
+        reach("drain: before pins are read")
+        readers = self._reader_pins(session, row.index)  # R2: readers first
+        reach("drain: readers read")
+        durable_pins = self._durable_pins(row)
+        for pin in [pin for pin in waiting.held if pin not in readers]:
+            ready += waiting.held.pop(pin)
+        free = []
+        for item in ready:
+            slot, birth, death = item
+            if _holder(durable_pins, birth, death) is not None:
+                continue  # R5: the removal of that pin will find it
+            reader = _holder(readers, birth, death)
+            if reader is None:
+                free.append(slot)
+            else:
+                waiting.held.setdefault(reader, []).append(item)
+        session.give_back(free)
+        if not (waiting.ready or waiting.unsynced or waiting.held):
+            with self._guard:
+                self._waiting.pop(row.volume, None)
+
+    def _reader_pins(self, session: Session, index: int) -> list[int]:
+        """The versions that live readers of a volume pin, ascending; dead ones are buried on the way."""
+        pins = set()
+        for row, pin in self._store.tables.pins_of(index):
+            if session.is_dead(row):
+                self.bury(session, row)
+            else:
+                pins.add(pin)
+        return sorted(pins)
+
+    def bury(self, session: Session, row: int) -> None:
+        """Clear the row of a dead session.  What it had reserved is free, or leaked where readers may still see it."""
+        words, slot_map = self._store.tables.words, self._store.slot_map
+        session.locks.lock(LOCK_POOL)
+        try:
+            if not session.locks.try_lock(LOCK_SESSION + row):
+                return  # it was buried meanwhile, and the row is taken again
+            try:
+                at = self._store.tables.session_at(row)
+                left = slot_map.slots_in_state(RESERVED + row)
+                if words[at + S_PUBLISHING] == 0:
+                    slot_map.free(left)
+                else:
+                    slot_map.label_live(left)
+                    slot_map.header[MAP_LEAKS_AT] = 1
+                if words[at + S_VOLUME]:
+                    self._count_pins_change(words[at + S_VOLUME] - 1)  # before the pin goes (S3, R9)
+                words[at + S_PIN] = words[at + S_VOLUME] = words[at + S_PUBLISHING] = 0
+                words[at + S_OWNER] = 0
+            finally:
+                session.locks.unlock(LOCK_SESSION + row)
+        finally:
+            session.locks.unlock(LOCK_POOL)
+
+    def bury_all(self, session: Session) -> int:
+        """Bury every dead session; how many there were."""
+        dead = [row for row, _ in self._store.tables.session_rows() if session.is_dead(row)]
+        for row in dead:
+            self.bury(session, row)
+        return len(dead)
+
+    # --- chores -----------------------------------------------------------------------------------------------------
+    def _chores(self, session: Session, volume: int) -> None:
+        """Release what the catalog says is released (the caller holds the volume's writer lock: R4)."""
+        registry, tables = self._store.registry, self._store.tables
+        row = registry.volume_row(volume)
+        if row is None:
+            return
+        tables.words[tables.volume_at(row.index) + V_CHORES] = 0  # first: a request that comes now is seen later
+        gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
+        if gone and self._reader_pins(session, row.index):
+            self.request_chores(row.index)  # its last reader will come by here when it closes
+            return
+        for pin in registry.pin_rows(volume):
+            if pin.released:
+                self._release_pin(session, row, pin)
+        if row.state == VolumeState.DROPPED:
+            self._release_head(session, row)
+        if gone and not registry.pinned_versions(volume):
+            with registry.reclaiming():
+                registry.remove_volume(volume)
+            reach("reclaim: volume forgotten")
+            tables.remove_volume(row.index)
+            self._pins.pop(volume, None)
+
+    def _release_pin(self, session: Session, row: VolumeRow, pin: PinRow) -> None:
+        registry = self._store.registry
+        pins = registry.pin_rows(row.volume)
+        version = pin.version.version
+        freed: list[tuple[int, int, int]] = []
+        if sum(other.version.version == version for other in pins) == 1:
+            before = max((p.version.version for p in pins if p.version.version < version), default=row.base.version)
+            after = next((p.version for p in pins if p.version.version > version), None)
+            if after is None and row.state != VolumeState.DEAD:
+                after = self._store.head_of(row)
+            death = after.version if after else _FOREVER
+            lost = only_in(self._store.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
+            freed = [(at.entry.slot, at.entry.birth, death) for at in lost]
+        reach("reclaim: pin compared")
+        self._keep(row, freed, sync_first=True)  # before the pin is forgotten (R8)
+        with registry.reclaiming():
+            registry.remove_pin(row.volume, version, pin.holder)
+        reach("reclaim: pin forgotten")
+        self.announce_pins(session, row.index)
+        self._drain(session, row)
+
+    def _release_head(self, session: Session, row: VolumeRow) -> None:
+        registry = self._store.registry
+        newest = max(registry.pinned_versions(row.volume), default=row.base.version)
+        head = self._store.head_of(row)
+        freed = [
+            (at.entry.slot, at.entry.birth, _FOREVER)
+            for at in reached(self._store.read_slot, head, max(newest, row.base.version))
+        ]
+        freed.append((row.head_slot, _FOREVER - 1, _FOREVER))
+        reach("reclaim: head walked")
+        self._keep(row, freed, sync_first=False)
+        with registry.reclaiming():
+            registry.set_dead(row.volume)
+        reach("reclaim: head forgotten")
+        self._drain(session, row)
+
+    def drop(self, session: Session, row: VolumeRow, ancestors: list[VolumeRow]) -> None:
+        """A volume is marked dropped in the catalog: close it to everybody and give back what it held.
+
+        ``ancestors`` are the volumes on which pins were released with it.
+        """
+        tables = self._store.tables
+        tables.flag_volume(row.index, row.volume, DROPPED)
+        for each in (row, *ancestors):
+            self.request_chores(each.index)
+        reach("drop: chores requested")
+        for each in (row, *ancestors):
+            self.tidy(session, each)
+
+    def tidy_all(self, session: Session, *, sync: bool = False) -> None:
+        """Do everything that waits, in every volume whose writer lock can be had."""
+        store = self._store
+        for row in store.registry.volume_rows():
+            if row.volume in self._waiting and session.locks.try_lock(LOCK_WRITER + row.index):
+                try:
+                    self._drain(session, row, sync=sync)
+                finally:
+                    session.locks.unlock(LOCK_WRITER + row.index)
+        progress = True
+        while progress:
+            progress = False
+            before = {(row.volume, row.state) for row in store.registry.volume_rows()}
+            for row in store.registry.volume_rows():
+                at = store.tables.volume_at(row.index)
+                if store.tables.words[at + V_CHORES]:
+                    self.tidy(session, row)
+            progress = {(row.volume, row.state) for row in store.registry.volume_rows()} != before
+
+    def waiting_count(self) -> int:
+        """Superseded slots of this process that wait for readers or for a sync."""
+        with self._guard:
+            return sum(len(w.ready) + len(w.unsynced) + sum(map(len, w.held.values())) for w in self._waiting.values())
+
+
+def _holder(pins: list[int], birth: int, death: int) -> int | None:
+    """The lowest pin in [birth, death), given ascending pins."""
+    at = bisect_left(pins, birth)
+    return pins[at] if at < len(pins) and pins[at] < death else None

@@ -1,0 +1,92 @@
+"""What the storage layer needs to know of the catalog: volumes and durable pins.
+
+The catalog is a SQL database and belongs to the layer above; this contract is all that storage sees of it.  A *pin*
+row keeps a version's slots from being reclaimed for as long as the row stands; a *released* pin is one nobody needs
+any more, whose row still stands because its slots have not been given back yet.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from vfs.layout import Version
+
+__all__ = ["PinRow", "Registry", "VolumeRow", "VolumeState"]
+
+
+class VolumeState(StrEnum):
+    """Life of a volume, in order.
+
+    building  being filled; nobody can open it by name; if its builder dies it is dropped
+    live      in use
+    dropped   nobody may open it; its head still holds slots
+    dead      its head is reclaimed; it stands only because pins on its versions do
+    """
+
+    BUILDING = "building"
+    LIVE = "live"
+    DROPPED = "dropped"
+    DEAD = "dead"
+
+
+class VolumeRow(NamedTuple):
+    """A volume as the catalog has it.
+
+    ``index`` is its row in the volume table and its lock byte, ``head_slot`` the slot of its heads, ``base`` the
+    version it began with: for a clone the version of ``parent`` that it holds a pin on, else an empty version 1.
+    """
+
+    volume: int
+    index: int
+    head_slot: int
+    state: VolumeState
+    parent: int | None
+    base: Version
+
+
+class PinRow(NamedTuple):
+    """A durable pin: ``holder`` (free text, unique per volume and version) keeps ``version`` of ``volume``."""
+
+    volume: int
+    holder: str
+    released: bool
+    version: Version
+
+
+class Registry(Protocol):
+    """The storage layer's view of the catalog."""
+
+    def volume_rows(self) -> list[VolumeRow]:
+        """All volumes, in any state."""
+
+    def volume_row(self, volume: int) -> VolumeRow | None:
+        """One volume."""
+
+    def pin_rows(self, volume: int) -> list[PinRow]:
+        """The pins on a volume, released ones included, by version."""
+
+    def all_pin_rows(self) -> list[PinRow]:
+        """The pins on all volumes."""
+
+    def pinned_versions(self, volume: int) -> list[int]:
+        """The distinct pinned versions of a volume, ascending, released ones included."""
+
+    def reclaiming(self) -> AbstractContextManager[None]:
+        """A catalog transaction that need not be durable when it ends: a power loss may undo it."""
+
+    def remove_pin(self, volume: int, version: int, holder: str) -> None:
+        """Forget a released pin."""
+
+    def set_dead(self, volume: int) -> None:
+        """The head of a dropped volume is reclaimed."""
+
+    def remove_volume(self, volume: int) -> None:
+        """Forget a dead volume without pins."""
+
+    def drop_volume(self, volume: int) -> list[VolumeRow]:
+        """Mark a volume dropped, and the pins that stood only for its sake released (in the running transaction).
+
+        Returns the volumes on which pins were released.
+        """

@@ -1,0 +1,228 @@
+"""The shared tables: one row per volume with its head word, one row per session with its pin.
+
+A *session* is one handle's presence in the store, for the life of a connection.  It owns a row of the session table
+and, through its own open file description, the lock byte of that row; a row counts only while that byte is held.
+
+Invariants
+    S1  A reader stores its pin first and then looks whether the head word still has that version; else it tries again.
+    S2  A writer publishes first and then reads the pins.  With S1: of a reader and a writer, one sees the other.
+    S3  The pin of a dead session is dismissed only before durable pins are read again: a session that died while it
+        made a clone may have committed the clone's pin.
+    S4  The version word of a volume changes only under its writer lock.  Its id word gets a flag when the volume is
+        dropped and changes for good when the row is given to another volume: a handle compares it at every pin.
+
+All words are aligned 64-bit stores and loads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+from vfs import layout
+from vfs.errors import ForkedError, TooManySessionsError, TooManyVolumesError
+from vfs.layout import (
+    LOCK_POOL,
+    LOCK_SESSION,
+    ROW_WORDS,
+    S_OWNER,
+    S_PIN,
+    S_PUBLISHING,
+    S_VOLUME,
+    SESSION_HIGH_AT,
+    SESSION_ROWS,
+    SESSION_TABLE_AT,
+    V_CHORES,
+    V_DURABLE,
+    V_ID,
+    V_PINS,
+    V_VERSION,
+    VOLUME_HINT_AT,
+    VOLUME_ROWS,
+    VOLUME_TABLE_AT,
+)
+from vfs.osio import LockFile, Mapping, open_again
+from vfs.slots import SlotMap
+
+__all__ = ["Session", "SharedTables"]
+
+
+class SharedTables:
+    """The file ``readers``, mapped."""
+
+    def __init__(self, fd: int) -> None:
+        self._mapping = Mapping(fd, writable=True)
+        self.words = self._mapping.bytes.cast("Q")
+
+    # --- volume rows ------------------------------------------------------------------------------------------------
+    def volume_at(self, index: int) -> int:
+        """Word offset of a volume's row."""
+        return VOLUME_TABLE_AT + index * ROW_WORDS
+
+    def add_volume(self, volume: int, version: int, durable: int) -> int:
+        """Take a free row for the volume (the caller holds the catalog's write lock).
+
+        Raises TooManyVolumesError.
+        """
+        words = self.words
+        hint = words[VOLUME_HINT_AT]
+        for step in range(VOLUME_ROWS):
+            index = (hint + step) % VOLUME_ROWS
+            if words[self.volume_at(index) + V_ID] == 0:
+                self.set_volume(index, volume, version, durable)
+                words[VOLUME_HINT_AT] = index + 1
+                return index
+        raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop clusters that are not needed")
+
+    def set_volume(self, index: int, volume: int, version: int, durable: int) -> None:
+        """Fill a row."""
+        at = self.volume_at(index)
+        words = self.words
+        words[at + V_VERSION] = version
+        words[at + V_DURABLE] = durable
+        words[at + V_PINS] = 0
+        words[at + V_CHORES] = 0
+        words[at + V_ID] = volume
+
+    def flag_volume(self, index: int, volume: int, flag: int) -> None:
+        """Mark the row's volume DROPPED or DAMAGED: handles that meet it refuse to go on."""
+        self.words[self.volume_at(index) + V_ID] = volume | flag
+
+    def remove_volume(self, index: int) -> None:
+        """Free a row."""
+        at = self.volume_at(index)
+        self.words[at + V_ID] = 0
+        if index < self.words[VOLUME_HINT_AT]:
+            self.words[VOLUME_HINT_AT] = index
+
+    # --- session rows -----------------------------------------------------------------------------------------------
+    def session_at(self, row: int) -> int:
+        """Word offset of a session's row."""
+        return SESSION_TABLE_AT + row * ROW_WORDS
+
+    def session_rows(self) -> Iterator[tuple[int, list[int]]]:
+        """(row, its words) for every row in use, dead ones included."""
+        high = self.words[SESSION_HIGH_AT]
+        table = self.words[SESSION_TABLE_AT : SESSION_TABLE_AT + high * ROW_WORDS].tolist()
+        for row in range(high):
+            if table[row * ROW_WORDS + S_OWNER]:
+                yield row, table[row * ROW_WORDS : (row + 1) * ROW_WORDS]
+
+    def pins_of(self, index: int) -> list[tuple[int, int]]:
+        """(row, pinned version) of every session that reads the volume with this index now."""
+        high = self.words[SESSION_HIGH_AT]
+        end = SESSION_TABLE_AT + high * ROW_WORDS
+        volumes = self.words[SESSION_TABLE_AT + S_VOLUME : end : ROW_WORDS].tolist()
+        wanted = index + 1
+        pins = []
+        for row, volume in enumerate(volumes):
+            if volume == wanted:
+                pin = self.words[SESSION_TABLE_AT + row * ROW_WORDS + S_PIN]
+                if pin:
+                    pins.append((row, pin))
+        return pins
+
+
+class Session:
+    """A row of the session table, the lock that keeps it, and the slots reserved through it."""
+
+    def __init__(self, tables: SharedTables, slot_map: SlotMap, lock_fd: int) -> None:
+        """Take a row.  Raises TooManySessionsError."""
+        self.tables = tables
+        self.slot_map = slot_map
+        self.locks = LockFile(open_again(lock_fd))
+        self.reserved: list[int] = []
+        self._batch = 8
+        self._pid = os.getpid()
+        self._fence = threading.Lock()
+        self.volume_index = -1
+        try:
+            self.row = self._take_row()
+        except BaseException:
+            self.locks.close()
+            raise
+        self.at = tables.session_at(self.row)
+
+    def _take_row(self) -> int:
+        words = self.tables.words
+        self.locks.lock(LOCK_POOL)
+        try:
+            high = words[SESSION_HIGH_AT]
+            owners = words[SESSION_TABLE_AT : SESSION_TABLE_AT + high * ROW_WORDS : ROW_WORDS].tolist()
+            for row in [*(row for row, owner in enumerate(owners) if not owner), *range(high, SESSION_ROWS)]:
+                if self.locks.try_lock(LOCK_SESSION + row):
+                    at = self.tables.session_at(row)
+                    words[at + S_VOLUME] = words[at + S_PIN] = words[at + S_PUBLISHING] = 0
+                    words[at + S_OWNER] = self._pid
+                    if row >= high:
+                        words[SESSION_HIGH_AT] = row + 1
+                    return row
+        finally:
+            self.locks.unlock(LOCK_POOL)
+        raise TooManySessionsError(f"{SESSION_ROWS} connections are open on this store")
+
+    # --- pins -------------------------------------------------------------------------------------------------------
+    def attach(self, volume_index: int) -> None:
+        """This session reads (and may write) the volume in that row of the volume table."""
+        self.volume_index = volume_index
+        self.tables.words[self.at + S_VOLUME] = volume_index + 1
+
+    def pin(self, version: int) -> None:
+        """Pin a version; the caller must then look whether the head still has it (S1)."""
+        self.tables.words[self.at + S_PIN] = version
+        # A store may be delayed past a later load; taking a lock is a full fence on the processors we know.
+        self._fence.acquire()
+        self._fence.release()
+
+    def unpin(self) -> None:
+        self.tables.words[self.at + S_PIN] = 0
+
+    def is_dead(self, row: int) -> bool:
+        """Whether the owner of another row is gone."""
+        return row != self.row and not self.locks.is_held_by_other(LOCK_SESSION + row)
+
+    # --- slots ------------------------------------------------------------------------------------------------------
+    def take_slots(self, count: int) -> list[int]:
+        """``count`` reserved slots in ascending order.  Raises PoolFullError; then nothing is taken."""
+        reserved = self.reserved
+        if len(reserved) < count:
+            wanted = count - len(reserved) + self._batch
+            self._batch = min(2 * self._batch, 1024)
+            self.locks.lock(LOCK_POOL)
+            try:
+                reserved += self.slot_map.reserve(self.row, wanted)
+            finally:
+                self.locks.unlock(LOCK_POOL)
+            reserved.sort()
+        taken = reserved[:count]
+        del reserved[:count]
+        return taken
+
+    def give_back(self, slots: list[int]) -> None:
+        """Slots of this session that no version reaches: keep a few for the next transaction, free the rest."""
+        if slots:
+            self.slot_map.hand_over(slots, self.row)
+            reserved = self.reserved
+            reserved += slots
+            reserved.sort()
+            if len(reserved) > 2 * self._batch:
+                self.slot_map.free(reserved[self._batch :])
+                del reserved[self._batch :]
+
+    def close(self) -> None:
+        """Give back row, lock and unused slots."""
+        if self.locks.fd < 0:
+            return
+        if os.getpid() == self._pid:
+            self.slot_map.free(self.reserved)
+            self.reserved = []
+            words = self.tables.words
+            words[self.at + S_PIN] = words[self.at + S_VOLUME] = 0
+            words[self.at + S_OWNER] = 0
+        self.locks.close()
+
+    def require_same_process(self) -> None:
+        """Raises ForkedError in a child of the process that opened the session."""
+        if os.getpid() != self._pid:
+            raise ForkedError("this handle was opened before a fork: open the store again in the child process")

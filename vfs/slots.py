@@ -1,0 +1,187 @@
+"""The allocation map: one 16-bit state per slot of the pool, in shared memory.
+
+States of a slot
+    free                      0: anyone holding the pool lock may reserve it
+    reserved by session r     ``RESERVED + r``: being filled, or superseded and waiting for readers; r gives it on
+    live, even / odd          reached by a published version, or leaked; the parity is the sweep's mark
+
+Invariants
+    M1  A slot leaves ``free`` only under the pool lock.  It leaves ``reserved by r`` only through r, or, when r is
+        dead, through whoever holds the pool lock.
+    M2  A slot is labelled live before the version that reaches it is published, with the epoch read after the
+        publishing flag of the session was raised (see ``sweep.py`` for who relies on this).
+    M3  The pool file is as long as the map says before any slot of the new part is reserved.
+    M4  The map is derived: what it says about a slot can be recomputed from heads and pins, and is, in a new boot.
+
+Who guards what: the pool lock guards reserving and growing.  Freeing and labelling are single aligned 16-bit stores
+by the only session that may make them (M1), so they need no lock.  The hint is only a hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from vfs import layout
+from vfs.errors import PoolFullError
+from vfs.layout import FREE, MAP_EPOCH_AT, MAP_HEADER_BYTES, MAP_HINT_AT, MAP_SLOT_COUNT_AT, RESERVED, SLOT_BYTES
+from vfs.osio import CALLS, Mapping
+
+__all__ = ["SlotMap", "runs_of"]
+
+GROW_SLOTS_MIN = 1024
+GROW_SHARE = 8
+"""The pool file grows (sparsely) by an eighth, and by 4 MiB at least."""
+
+
+def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending slots as (first, count) runs."""
+    runs: list[tuple[int, int]] = []
+    first = count = 0
+    for slot in slots:
+        if slot == first + count and count:
+            count += 1
+        else:
+            if count:
+                runs.append((first, count))
+            first, count = slot, 1
+    if count:
+        runs.append((first, count))
+    return runs
+
+
+class SlotMap:
+    """The map of one store, mapped by one process."""
+
+    def __init__(self, map_fd: int, pool_fd: int) -> None:
+        self._pool_fd = pool_fd
+        self._mapping = Mapping(map_fd, writable=True)
+        self._attach()
+
+    def _attach(self) -> None:
+        self.header = self._mapping.bytes[:MAP_HEADER_BYTES].cast("Q")
+        usable = (self._mapping.size - MAP_HEADER_BYTES) // 2 * 2
+        self._states = self._mapping.bytes[MAP_HEADER_BYTES : MAP_HEADER_BYTES + usable].cast("H")
+
+    @property
+    def slot_count(self) -> int:
+        """Slots of the pool file, whatever their state."""
+        return self.header[MAP_SLOT_COUNT_AT]
+
+    @property
+    def states(self) -> memoryview:
+        """The states, mapped at least as far as the pool reaches."""
+        if self.header[MAP_SLOT_COUNT_AT] > len(self._states):
+            self._mapping.renew()
+            self._attach()
+        return self._states
+
+    # --- under the pool lock ----------------------------------------------------------------------------------------
+    def reserve(self, row: int, count: int) -> list[int]:
+        """Reserve ``count`` free slots for session ``row``, in ascending order, growing the pool if need be.
+
+        The caller holds the pool lock.  Raises PoolFullError when the pool cannot grow; then nothing is reserved.
+        """
+        states = self.states
+        state = RESERVED + row
+        hint = max(1, self.header[MAP_HINT_AT])
+        end = self.slot_count
+        taken, position = self._take(states, hint, end, count, state)
+        if len(taken) < count and hint > 1:
+            # Frees behind the hint may have lost their race to lower it: look there before growing.
+            more, wrapped = self._take(states, 1, min(hint, end), count - len(taken), state)
+            taken += more
+            position = wrapped if len(taken) == count else end
+        if len(taken) < count:
+            try:
+                self._grow(count - len(taken))
+            except BaseException:
+                self.free(taken)
+                raise
+            states = self.states
+            more, position = self._take(states, end, self.slot_count, count - len(taken), state)
+            taken += more
+        self.header[MAP_HINT_AT] = position
+        taken.sort()
+        return taken
+
+    def _take(self, states: memoryview, start: int, end: int, count: int, state: int) -> tuple[list[int], int]:
+        """Claim up to ``count`` free slots in [start, end): the slots, and where to look next."""
+        find = self._mapping.mmap.find
+        taken: list[int] = []
+        slot = start
+        while len(taken) < count:
+            at = find(b"\0\0", MAP_HEADER_BYTES + 2 * slot, MAP_HEADER_BYTES + 2 * end)
+            if at < 0:
+                return taken, end
+            slot = (at - MAP_HEADER_BYTES + 1) >> 1  # an odd place is the end of one state and the start of the next
+            while slot < end and len(taken) < count and states[slot] == FREE:
+                states[slot] = state
+                taken.append(slot)
+                slot += 1
+            if slot >= end:
+                break
+        return taken, slot
+
+    def _grow(self, count: int) -> None:
+        slot_count = self.slot_count
+        wanted = slot_count + max(count, GROW_SLOTS_MIN, slot_count // GROW_SHARE)
+        if wanted > layout.SLOT_COUNT_MAX:
+            raise PoolFullError(f"the pool cannot have more than {layout.SLOT_COUNT_MAX} slots")
+        self.resize(wanted)
+
+    def resize(self, slot_count: int) -> None:
+        """Make pool and map reach to ``slot_count`` (M3: the pool file first)."""
+        try:
+            CALLS.ftruncate(self._pool_fd, slot_count * SLOT_BYTES)
+            CALLS.ftruncate(self._mapping.fd, MAP_HEADER_BYTES + 2 * slot_count)
+        except OSError as error:
+            raise PoolFullError(f"the page pool cannot grow: {error.strerror}") from error
+        self._mapping.renew()
+        self._attach()
+        self.header[MAP_SLOT_COUNT_AT] = slot_count
+
+    # --- by the session that owns the slots -------------------------------------------------------------------------
+    def label_live(self, slots: Iterable[int]) -> None:
+        """Reserved slots become live (M2)."""
+        self._set(slots, self.live_label())
+
+    def live_label(self) -> int:
+        """The label of the present sweep epoch."""
+        return layout.LIVE_EVEN + (self.header[MAP_EPOCH_AT] & 1)
+
+    def hand_over(self, slots: Iterable[int], row: int) -> None:
+        """Slots become reserved by session ``row``, who will free or fill them."""
+        self._set(slots, RESERVED + row)
+
+    def free(self, slots: Sequence[int]) -> None:
+        """Slots become free; nobody may reach them any more."""
+        if slots:
+            self._set(slots, FREE)
+            lowest = min(slots)
+            if lowest < self.header[MAP_HINT_AT]:
+                self.header[MAP_HINT_AT] = lowest
+
+    def _set(self, slots: Iterable[int], state: int) -> None:
+        states = self.states
+        for slot in slots:
+            states[slot] = state
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+    def used_count(self) -> int:
+        """Slots that are not free (a scan of the map)."""
+        slot_count = self.slot_count
+        return slot_count - self.states[:slot_count].tolist().count(FREE)
+
+    def slots_in_state(self, state: int) -> list[int]:
+        """All slots in a state (a scan of the map)."""
+        pattern = state.to_bytes(2, "little")
+        mapped, slots = self._mapping.mmap, []
+        at, end = MAP_HEADER_BYTES, MAP_HEADER_BYTES + 2 * self.slot_count
+        _ = self.states
+        while (at := mapped.find(pattern, at, end)) >= 0:
+            if at & 1:
+                at += 1
+                continue
+            slots.append((at - MAP_HEADER_BYTES) >> 1)
+            at += 2
+        return slots

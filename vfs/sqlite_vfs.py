@@ -1,0 +1,345 @@
+"""The SQLite boundary: an ``apsw.VFS`` whose main database files are volumes.
+
+Names.  A name without a slash or a dot is resolved to a volume; every other name is a plain file and goes to the
+stock VFS, so ``ATTACH './other.db'`` and ``VACUUM INTO 'copy.db'`` do what they say.  Nameless files (temporary
+databases, sorter runs, statement journals) go to the stock VFS too.
+
+Lock states of an open volume, named as SQLite names them, and what each owns:
+
+    NONE ---xLock(SHARED)---> SHARED ---xLock(RESERVED)---> RESERVED ---xLock(EXCLUSIVE)---> EXCLUSIVE
+                              a pinned version              a WriteTransaction                (the same: readers have
+                                                            (the volume's writer lock)         their own version)
+
+A commit is published at SQLITE_FCNTL_COMMIT_PHASETWO: it comes on every commit, after the last xWrite and xTruncate,
+and never on a rollback.  An error there must be SQLITE_IOERR or SQLITE_FULL: then the pager discards its cache.
+
+Rollback journals are needed for ROLLBACK TO and for rolling back what SQLite already wrote, never for recovery.  Our
+connections keep them in memory (``journal_mode=MEMORY``); for connections opened by others and for attached volumes
+:class:`_MemoryFile` stands in for the journal file.  WAL would bypass the pool: asked for it, we answer the mode in
+force, as SQLite does when a mode cannot be set.
+
+The change counter of page 1 (bytes 24-27 and 92-95, https://sqlite.org/fileformat2.html#file_change_counter) is kept
+equal to the volume's version in what is stored, so that whatever version a connection sees next, its cache can tell.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+
+from vfs.errors import (
+    CorruptionError,
+    PoolFullError,
+    ReadOnlyError,
+    SnapshotMovedError,
+    StorageError,
+    VolumeDroppedError,
+    WriterBusyError,
+)
+from vfs.registry import VolumeRow
+from vfs.store import PageStore
+from vfs.volume import Durability, Volume, WriteTransaction
+
+__all__ = ["ClusterVFS", "Resolver"]
+
+Resolver = Callable[[str], VolumeRow]
+"""Name -> volume.  Raises LookupError with a text for the user when there is none."""
+
+_NONE, _SHARED, _RESERVED = 0, apsw.SQLITE_LOCK_SHARED, apsw.SQLITE_LOCK_RESERVED
+_FCNTL_PRAGMA = apsw.SQLITE_FCNTL_PRAGMA
+_FCNTL_COMMIT_PHASETWO = apsw.SQLITE_FCNTL_COMMIT_PHASETWO
+_FCNTL_HAS_MOVED = apsw.SQLITE_FCNTL_HAS_MOVED
+_CHARACTERISTICS = (
+    apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE | apsw.SQLITE_IOCAP_SAFE_APPEND | apsw.SQLITE_IOCAP_SEQUENTIAL
+)
+_VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
+_SYNCHRONOUS = {"0": 0, "OFF": 0, "NO": 0, "FALSE": 0, "1": 1, "NORMAL": 1, "2": 2, "FULL": 2, "3": 2, "EXTRA": 2}
+_BYPASSING_JOURNAL_MODES = ("WAL", "OFF")
+_JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
+
+
+def _translate(error: Exception, name: str) -> Exception:
+    """The apsw exception that carries the SQLite result code for a storage error."""
+    text = f"cluster '{name}': {error}"
+    translated: Any
+    if isinstance(error, WriterBusyError):
+        translated = apsw.BusyError(text)
+        translated.extendedresult = apsw.SQLITE_BUSY
+    elif isinstance(error, SnapshotMovedError):
+        translated = apsw.BusyError(text)
+        translated.extendedresult = apsw.SQLITE_BUSY_SNAPSHOT
+    elif isinstance(error, PoolFullError):
+        translated = apsw.FullError(text)
+        translated.extendedresult = apsw.SQLITE_FULL
+    elif isinstance(error, CorruptionError):
+        translated = apsw.CorruptError(text)
+        translated.extendedresult = apsw.SQLITE_CORRUPT
+    elif isinstance(error, ReadOnlyError):
+        translated = apsw.ReadOnlyError(text)
+        translated.extendedresult = apsw.SQLITE_READONLY
+    elif isinstance(error, VolumeDroppedError):
+        translated = apsw.IOError(text)
+        translated.extendedresult = apsw.SQLITE_IOERR_DELETE_NOENT
+    elif isinstance(error, MemoryError):
+        translated = apsw.NoMemError(text)
+        translated.extendedresult = apsw.SQLITE_NOMEM
+    else:
+        translated = apsw.IOError(text)
+        translated.extendedresult = apsw.SQLITE_IOERR
+    return translated  # type: ignore[no-any-return]
+
+
+class ClusterVFS(apsw.VFS):
+    """A VFS over one store, registered under ``name`` until :meth:`unregister`."""
+
+    def __init__(self, name: str, store: PageStore, resolve: Resolver, default_durability: Durability) -> None:
+        self.name = name
+        self._store = store
+        self._resolve = resolve
+        self._default_durability = default_durability
+        self.files: weakref.WeakSet[_VolumeFile] = weakref.WeakSet()
+        super().__init__(name, base="", maxpathname=4096)
+
+    # --- VFS methods ------------------------------------------------------------------------------------------------
+    def xFullPathname(self, name: str) -> str:
+        if _VOLUME_NAME.match(name):
+            return name
+        return os.path.abspath(name)
+
+    def xAccess(self, pathname: str, flags: int) -> bool:
+        return "/" in pathname and super().xAccess(pathname, flags)
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:
+        if "/" in filename:
+            super().xDelete(filename, syncdir)
+
+    def xOpen(self, name: Any, flags: list[int]) -> Any:
+        path = name if name is None or isinstance(name, str) else name.filename()
+        if path is None or "/" in path:
+            return apsw.VFSFile("", name, flags)
+        if not flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
+            flags[1] = flags[0]
+            return _MemoryFile()
+        read_only = bool(flags[0] & apsw.SQLITE_OPEN_READONLY)
+        try:
+            volume = self._store.open_volume(self._resolve(path), read_only=read_only)
+        except LookupError as error:
+            raise apsw.CantOpenError(str(error.args[0])) from error
+        except (StorageError, OSError, MemoryError) as error:
+            raise _translate(error, path) from error
+        file = _VolumeFile(path, volume, self._default_durability)
+        self.files.add(file)
+        flags[1] = flags[0]
+        return file
+
+    def forget_files(self) -> None:
+        """In the child of a fork: make every open file refuse to work (the parent owns its locks and pins)."""
+        for file in list(self.files):
+            file.__class__ = _ForkedFile
+
+
+class _VolumeFile:
+    """One connection's open volume.  See the module docstring for its states."""
+
+    def __init__(self, name: str, volume: Volume, durability: Durability) -> None:
+        self.name = name
+        self._volume = volume
+        self._transaction: WriteTransaction | None = None
+        self._source: Volume | WriteTransaction = volume  # whom to read from
+        self._level = _NONE
+        self._durability = durability
+        self._journal_mode = "delete"
+
+    # --- locks ------------------------------------------------------------------------------------------------------
+    def xLock(self, level: int) -> None:
+        try:
+            if level == _SHARED:
+                if self._level == _NONE:
+                    self._volume.pin()
+            elif level == _RESERVED:
+                if self._transaction is None:
+                    self._source = self._transaction = self._volume.begin_write()
+            elif self._transaction is None and level > _SHARED:
+                # EXCLUSIVE straight from SHARED: a hot journal; we report none
+                raise apsw.BusyError(f"BUG: cluster '{self.name}': lock level {level} asked without RESERVED")
+        except (StorageError, OSError, MemoryError) as error:
+            raise _translate(error, self.name) from error
+        self._level = level
+
+    def xUnlock(self, level: int) -> None:
+        try:
+            if level <= _SHARED and self._transaction is not None:
+                transaction, self._transaction = self._transaction, None
+                self._source = self._volume
+                transaction.end()
+            if level == _NONE:
+                self._volume.unpin()
+        except (StorageError, OSError, MemoryError) as error:
+            raise _translate(error, self.name) from error
+        self._level = level
+
+    def xCheckReservedLock(self) -> bool:
+        return self._transaction is not None or self._volume.is_being_written()
+
+    # --- reading and writing ----------------------------------------------------------------------------------------
+    def xRead(self, amount: int, offset: int) -> bytes | memoryview:
+        try:
+            return self._source.read(amount, offset)
+        except (StorageError, OSError, MemoryError) as error:
+            raise _translate(error, self.name) from error
+
+    def xFileSize(self) -> int:
+        return self._source.size_bytes
+
+    def _writer(self) -> WriteTransaction:
+        if self._transaction is None:
+            raise apsw.IOError(f"BUG: cluster '{self.name}' is written to without RESERVED")
+        return self._transaction
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        try:
+            self._writer().write(data, offset)
+        except (StorageError, OSError, MemoryError) as error:
+            raise _translate(error, self.name) from error
+
+    def xTruncate(self, newsize: int) -> None:
+        try:
+            self._writer().truncate(newsize)
+        except (StorageError, OSError, MemoryError) as error:
+            raise _translate(error, self.name) from error
+
+    def xSync(self, flags: int) -> None:
+        """Nothing: the one sync of a commit is made when it is published."""
+
+    # --- controls ---------------------------------------------------------------------------------------------------
+    def xFileControl(self, op: int, ptr: int) -> bool:
+        if op == _FCNTL_COMMIT_PHASETWO:
+            if self._transaction is not None:
+                self._publish(self._transaction)
+            return True
+        if op == _FCNTL_PRAGMA:
+            return self._pragma(apsw.VFSFcntlPragma(ptr))
+        return False
+
+    def _publish(self, transaction: WriteTransaction) -> None:
+        try:
+            if not transaction.is_unchanged():
+                _stamp(transaction)
+                transaction.publish(self._durability)
+        except PoolFullError as error:
+            raise _translate(error, self.name) from error
+        except (StorageError, OSError, MemoryError) as error:
+            failure: Any = apsw.IOError(f"cluster '{self.name}': {error}")
+            failure.extendedresult = apsw.SQLITE_IOERR_WRITE
+            raise failure from error
+
+    def _pragma(self, pragma: apsw.VFSFcntlPragma) -> bool:
+        name, value = pragma.name.lower(), pragma.value
+        if name == "synchronous" and value is not None:
+            number = _SYNCHRONOUS.get(value.strip().upper())
+            if number is not None and self._transaction is None:
+                self._durability = Durability(number)
+        elif name == "journal_mode" and value is not None:
+            mode = value.strip().upper()
+            if mode in _BYPASSING_JOURNAL_MODES:
+                pragma.result = self._journal_mode
+                return True
+            if mode in _JOURNAL_MODES and self._transaction is None:
+                self._journal_mode = mode.lower()
+        return False
+
+    def xSectorSize(self) -> int:
+        return 4096
+
+    def xDeviceCharacteristics(self) -> int:
+        return _CHARACTERISTICS
+
+    def xClose(self) -> None:
+        try:
+            if self._transaction is not None:
+                transaction, self._transaction = self._transaction, None
+                transaction.end()
+            self._volume.close()
+        except (StorageError, OSError, MemoryError) as error:
+            raise _translate(error, self.name) from error
+
+
+def _stamp(transaction: WriteTransaction) -> None:
+    """Make page 1 say what we promise of it: the change counter, and a rollback-journal file format."""
+    header = bytes(transaction.read(100, 0))
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        return
+    counter = (transaction.new_version & 0xFFFFFFFF).to_bytes(4, "big")
+    if header[24:28] != counter:
+        transaction.write(counter, 24)
+    if header[92:96] != counter:
+        transaction.write(counter, 92)
+    if header[18:20] != b"\1\1":  # copied from a database in WAL mode
+        transaction.write(b"\1\1", 18)
+
+
+class _ForkedFile(_VolumeFile):
+    """A volume file in a process that did not open it: everything but closing fails."""
+
+    def _refuse(self, *_: Any) -> Any:
+        raise apsw.MisuseError(
+            f"cluster '{self.name}': this connection was opened before a fork; open a new one in the child process"
+        )
+
+    xLock = xCheckReservedLock = xRead = xFileSize = xWrite = xTruncate = xSync = _refuse
+
+    def xUnlock(self, level: int) -> None:
+        """The parent owns the locks."""
+
+    def xFileControl(self, op: int, ptr: int) -> bool:
+        return False
+
+    def xClose(self) -> None:
+        self._volume.session.locks.close()
+
+
+class _MemoryFile:
+    """A rollback or super-journal that never outlives its transaction, so it needs no disk."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        return bytes(self._data[offset : offset + amount])
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        if offset > len(self._data):
+            self._data += bytes(offset - len(self._data))
+        self._data[offset : offset + len(data)] = data
+
+    def xTruncate(self, newsize: int) -> None:
+        del self._data[newsize:]
+
+    def xFileSize(self) -> int:
+        return len(self._data)
+
+    def xSync(self, flags: int) -> None: ...
+
+    def xLock(self, level: int) -> None: ...
+
+    def xUnlock(self, level: int) -> None: ...
+
+    def xCheckReservedLock(self) -> bool:
+        return False
+
+    def xFileControl(self, op: int, ptr: int) -> bool:
+        return False
+
+    def xSectorSize(self) -> int:
+        return 4096
+
+    def xDeviceCharacteristics(self) -> int:
+        return 0
+
+    def xClose(self) -> None:
+        self._data = bytearray()

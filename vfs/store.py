@@ -1,0 +1,330 @@
+"""One store as one process has it open: files, mappings, sessions, and the volumes in it.
+
+Opening, in order: directory and files; then, under the open lock, the catalog (by the layer above) and, if the derived
+files are not of this boot and this very pool, their rebuild (recovery.py).  Every open store holds the store lock
+shared, so that a rebuild, which wants it exclusively, never pulls the tables from under anybody.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vfs import layout
+from vfs.errors import CorruptionError, FormatError, StorageError, StoreFailedError
+from vfs.failpoints import reach
+from vfs.layout import (
+    KEEPS_SUPERSEDED,
+    LIVE_EVEN,
+    LOCK_OPEN,
+    LOCK_STORE,
+    POOL_HEADER_SLOT,
+    S_PUBLISHING,
+    SECTOR_BYTES,
+    SLOT_BYTES,
+    SLOT_SHIFT,
+    V_VERSION,
+    Version,
+)
+from vfs.osio import CALLS, LockFile, Mapping, boot_id, open_again, sync, write_at
+from vfs.reclaim import Reclaim
+from vfs.registry import Registry, VolumeRow
+from vfs.sessions import Session, SharedTables
+from vfs.slots import SlotMap
+from vfs.volume import Volume, head_records
+
+__all__ = ["POOL_FILES", "PageStore"]
+
+POOL_FILES = ("pool", "map", "readers", "locks")
+_FIRST_SLOTS = 1024
+
+
+class PageStore:
+    """The page pool and its tables.
+
+    ``directory`` None keeps everything in anonymous memory, for this process only.  A store that is not durable
+    never syncs.
+    """
+
+    registry: Registry
+
+    def __init__(self, directory: Path | None, *, create: bool) -> None:
+        """Open the files.  Raises FormatError, CorruptionError, OSError."""
+        self.directory = directory
+        self.is_durable = directory is not None
+        self.has_failed = ""
+        self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._keeper: Session | None = None
+        self._keeper_guard = threading.Lock()
+        self._files: dict[str, int] = {}
+        self._locks: LockFile | None = None
+        try:
+            for name in POOL_FILES:
+                self._files[name] = _open_file(directory, name, create=create or name != "pool")
+            self.pool_fd = self._files["pool"]
+            self._locks = LockFile(open_again(self._files["locks"]))
+        except BaseException:
+            self.close()
+            raise
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Hold the open lock: nobody else creates, opens or rebuilds the store meanwhile."""
+        assert self._locks is not None
+        self._locks.lock(LOCK_OPEN)
+        try:
+            yield
+        finally:
+            self._locks.unlock(LOCK_OPEN)
+
+    def pool_size(self) -> int:
+        """Bytes of the pool file; 0 in a store that is being created."""
+        return os.fstat(self.pool_fd).st_size
+
+    def pool_header(self) -> bytes:
+        """Slot 0."""
+        return os.pread(self.pool_fd, SLOT_BYTES, POOL_HEADER_SLOT)
+
+    def allocated_bytes(self) -> int:
+        """What the pool file takes on its device (holes take nothing)."""
+        return os.fstat(self.pool_fd).st_blocks * 512
+
+    def start(self, registry: Registry, store_id: bytes) -> None:
+        """Make the store ready for use, rebuilding what is derived where need be (the caller holds the open lock).
+
+        Raises FormatError, CorruptionError, StorageError, OSError.
+        """
+        from vfs.recovery import rebuild
+
+        assert self._locks is not None
+        self.registry = registry
+        if self.pool_size() == 0:
+            if registry.volume_rows():
+                raise CorruptionError("the page pool is empty, but the catalog has volumes in it")
+            self._create_pool(store_id)
+        if layout.unpack_pool_header(self.pool_header()) != store_id:
+            raise CorruptionError("catalog.db and pool are not of the same store")
+        fresh = not self._derived_files_are_valid()
+        if fresh:
+            if not self._locks.try_lock(LOCK_STORE):
+                raise StorageError(
+                    "the files 'map' or 'readers' of the store are damaged while other processes have it open: "
+                    "close those first"
+                )
+            self._create_derived_files()
+        self._attach()
+        if fresh:
+            rebuild(self)
+            self._mark_derived_files_valid()
+            self._locks.unlock(LOCK_STORE)
+        self._locks.lock(LOCK_STORE, shared=True)
+
+    def _create_pool(self, store_id: bytes) -> None:
+        write_at(self.pool_fd, [layout.pack_pool_header(store_id)], 0)
+        if self.is_durable:
+            sync(self.pool_fd)
+            _sync_directory(self.directory)
+
+    def _identity(self) -> list[int]:
+        boot = boot_id()
+        stat = os.fstat(self.pool_fd)
+        return [
+            layout.MAP_MAGIC,
+            int.from_bytes(boot[:8], "little"),
+            int.from_bytes(boot[8:], "little"),
+            stat.st_dev,
+            stat.st_ino,
+        ]
+
+    def _derived_files_are_valid(self) -> bool:
+        map_header = os.pread(self._files["map"], layout.MAP_HEADER_BYTES, 0)
+        readers_header = os.pread(self._files["readers"], layout.READERS_HEADER_BYTES, 0)
+        if len(map_header) < layout.MAP_HEADER_BYTES or len(readers_header) < layout.READERS_HEADER_BYTES:
+            return False
+        words = memoryview(map_header).cast("Q")
+        slot_count = words[layout.MAP_SLOT_COUNT_AT]
+        return (
+            words[: layout.MAP_INODE_AT + 1].tolist() == self._identity()
+            and memoryview(readers_header).cast("Q")[layout.READERS_MAGIC_AT] == layout.READERS_MAGIC
+            and os.fstat(self._files["readers"]).st_size == layout.READERS_BYTES
+            and os.fstat(self._files["map"]).st_size >= layout.MAP_HEADER_BYTES + 2 * slot_count
+            and os.fstat(self.pool_fd).st_size >= slot_count << SLOT_SHIFT
+        )
+
+    def _create_derived_files(self) -> None:
+        """Empty tables, sized for the pool as it is; not yet marked valid."""
+        slot_count = max(_FIRST_SLOTS, os.fstat(self.pool_fd).st_size >> SLOT_SHIFT)
+        CALLS.ftruncate(self.pool_fd, slot_count << SLOT_SHIFT)
+        for name, size in (
+            ("map", layout.MAP_HEADER_BYTES + 2 * slot_count),
+            ("readers", layout.READERS_BYTES),
+        ):
+            CALLS.ftruncate(self._files[name], 0)
+            CALLS.ftruncate(self._files[name], size)
+        os.pwrite(self._files["map"], slot_count.to_bytes(8, "little"), 8 * layout.MAP_SLOT_COUNT_AT)
+        os.pwrite(self._files["map"], LIVE_EVEN.to_bytes(2, "little"), layout.MAP_HEADER_BYTES)
+
+    def _mark_derived_files_valid(self) -> None:
+        self.tables.words[layout.READERS_MAGIC_AT] = layout.READERS_MAGIC
+        for at, word in reversed(list(enumerate(self._identity()))):  # the magic last
+            self.slot_map.header[at] = word
+
+    def _attach(self) -> None:
+        self._pool_mapping = Mapping(self.pool_fd, writable=False)
+        self.slot_map = SlotMap(self._files["map"], self.pool_fd)
+        self.tables = SharedTables(self._files["readers"])
+        self._take_views()
+        self.reclaim = Reclaim(self)
+
+    def _take_views(self) -> None:
+        self.pool_mmap = self._pool_mapping.mmap
+        self.pool_bytes = self._pool_mapping.bytes
+        self.pool_words = self.pool_bytes[: len(self.pool_bytes) & ~3].cast("I")
+
+    # --- slots ------------------------------------------------------------------------------------------------------
+    def refresh_mapping(self) -> None:
+        """Map the pool as far as it reaches now."""
+        if self.slot_map.slot_count << SLOT_SHIFT > len(self.pool_bytes):
+            self._pool_mapping.renew()
+            self._take_views()
+
+    def read_slot(self, slot: int) -> memoryview:
+        """The bytes of a slot.  Raises CorruptionError for a slot past the end of the pool."""
+        at = slot << SLOT_SHIFT
+        if at + SLOT_BYTES > len(self.pool_bytes):
+            self.refresh_mapping()
+            if at + SLOT_BYTES > len(self.pool_bytes):
+                raise CorruptionError(f"slot {slot} lies past the end of the pool")
+        return self.pool_bytes[at : at + SLOT_BYTES]
+
+    # --- heads ------------------------------------------------------------------------------------------------------
+    def find_record(self, row: VolumeRow, version: int) -> Version | None:
+        """The record of one version of a volume, if its head or its base still has it."""
+        if version == row.base.version:
+            return row.base
+        for record in head_records(self.read_slot(row.head_slot), row.volume):
+            if record is not None and record.version == version:
+                return record
+        return None
+
+    def head_of(self, row: VolumeRow) -> Version:
+        """The published version of a volume whose head cannot move (the caller holds its writer lock).
+
+        Raises CorruptionError.
+        """
+        version = self.tables.words[self.tables.volume_at(row.index) + V_VERSION]
+        record = self.find_record(row, version)
+        if record is None:
+            raise CorruptionError(
+                f"head slot {row.head_slot} of volume {row.volume} has no record of version {version}"
+            )
+        return record
+
+    def record_place(self, row: VolumeRow, published: int, durable: int) -> int:
+        """Where in the pool file the next version record of a volume goes (V2 of volume.py)."""
+        records = head_records(self.read_slot(row.head_slot), row.volume)
+        versions = [record.version if record is not None else -1 for record in records]
+        stale = [sector for sector, version in enumerate(versions) if version > published]
+        free = [sector for sector, version in enumerate(versions) if version not in (published, durable)]
+        return (row.head_slot << SLOT_SHIFT) + (stale or free)[0] * SECTOR_BYTES
+
+    # --- durability -------------------------------------------------------------------------------------------------
+    def sync(self) -> None:
+        """Bring everything written to the pool to the device.
+
+        Raises StoreFailedError; then the store takes no more writes until it is reopened.
+        """
+        if not self.is_durable:
+            return
+        try:
+            sync(self.pool_fd)
+        except OSError as error:
+            self.fail(f"fdatasync of the page pool failed ({error.strerror})")
+            raise StoreFailedError(self.has_failed) from error
+
+    def fail(self, reason: str) -> None:
+        """Refuse writes from now on: what is on the device is unknown."""
+        self.has_failed = f"{reason}; writes are refused until the store is reopened"
+
+    def require_writable(self) -> None:
+        """Raises StoreFailedError after :meth:`fail`."""
+        if self.has_failed:
+            raise StoreFailedError(self.has_failed)
+
+    # --- sessions ---------------------------------------------------------------------------------------------------
+    def open_session(self) -> Session:
+        """A new session.  Raises TooManySessionsError."""
+        session = Session(self.tables, self.slot_map, self._files["locks"])
+        self.sessions.add(session)
+        return session
+
+    def keeper(self) -> Session:
+        """The session in whose name this process keeps superseded slots until they can be freed."""
+        with self._keeper_guard:
+            if self._keeper is None:
+                self._keeper = self.open_session()
+                self.tables.words[self._keeper.at + S_PUBLISHING] = KEEPS_SUPERSEDED
+            return self._keeper
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session for one piece of work."""
+        session = self.open_session()
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def open_volume(self, row: VolumeRow, *, read_only: bool = False) -> Volume:
+        """A handle on a volume."""
+        return Volume(self, row, read_only=read_only)
+
+    # --- volumes ----------------------------------------------------------------------------------------------------
+    def take_head_slot(self, session: Session) -> int:
+        """A slot for the head of a new volume, live from now on."""
+        (slot,) = session.take_slots(1)
+        # A recycled slot may hold records of a volume long gone; ids are never reused, so they mean nothing.
+        self.slot_map.label_live([slot])
+        reach("volume: head slot taken")
+        return slot
+
+    def close(self) -> None:
+        """Reclaim what can be reclaimed, and close the files."""
+        try:
+            if hasattr(self, "reclaim") and not self.has_failed and self.reclaim.waiting_count():
+                with self.session() as session:
+                    self.reclaim.tidy_all(session, sync=True)
+        finally:
+            self._close_files()
+
+    def _close_files(self) -> None:
+        for session in list(self.sessions):
+            session.close()
+        if self._locks is not None:
+            self._locks.close()
+        for fd in self._files.values():
+            os.close(fd)
+        self._files = {}
+
+
+def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
+    if directory is None:
+        return os.memfd_create(f"clusterdb-{name}", os.MFD_CLOEXEC)
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+    try:
+        return os.open(directory / name, flags, 0o600)
+    except FileNotFoundError:
+        raise FormatError(f"{directory} is no store: it has no file '{name}'") from None
+
+
+def _sync_directory(directory: Path | None) -> None:
+    fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,345 @@
+"""The copy-on-write page table: pure functions over immutable nodes, plus the editor of one write transaction.
+
+A page table is a radix tree.  A node is one slot of 256 entries; entry ``i`` of a leaf names page ``i`` of the 256
+pages that the leaf spans.  Level 0 are the leaves.  A position in the tree is (level, number): the node covering
+pages ``number << 8*(level+1)`` and following.  Trees of one lineage share nodes, always at the same position.
+
+Invariants
+    T1  A published node is never written again.
+    T2  ``birth`` of an entry is the version of the volume that wrote the child; it never exceeds the version of the
+        root it is reached from, and a node is at least as young as everything below it.
+    T3  Entries past the page count are holes.
+
+T2 is what makes walks cheap: nothing below an entry born at or before version v was written after v.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from vfs.errors import CorruptionError
+from vfs.layout import (
+    ENTRY_BYTES,
+    FANOUT,
+    FANOUT_SHIFT,
+    HOLE,
+    SLOT_BYTES,
+    SLOT_SHIFT,
+    WORDS_PER_ENTRY,
+    Entry,
+    Version,
+    depth_of,
+    unpack_entry,
+)
+
+__all__ = ["Dirty", "Editor", "Reached", "find_leaf", "only_in", "read_node", "reached"]
+
+ReadSlot = Callable[[int], memoryview]
+
+
+def find_leaf(words: memoryview, root: int, depth: int, leaf_number: int) -> int:
+    """The slot of a leaf (0: a hole), given the pool as 32-bit words."""
+    slot = root
+    for level in range(depth - 1, 0, -1):
+        if not slot:
+            return 0
+        index = (leaf_number >> ((level - 1) << 3)) & 255
+        slot = words[(slot << 10) + (index << 2)]
+    return slot
+
+
+def read_node(read_slot: ReadSlot, entry: Entry, where: str) -> memoryview:
+    """The node an entry names, checked against its crc.
+
+    Raises CorruptionError if the bytes do not match.
+    """
+    node = read_slot(entry.slot)
+    if zlib.crc32(node) != entry.crc:
+        raise CorruptionError(f"slot {entry.slot} ({where}, born in version {entry.birth}) fails its checksum")
+    return node
+
+
+class Reached(NamedTuple):
+    """One slot of a walk: level -1 is a page, 0 a leaf, higher an inner node."""
+
+    level: int
+    number: int
+    entry: Entry
+
+
+def reached(read_slot: ReadSlot, version: Version, born_after: int = 0) -> Iterator[Reached]:
+    """Every slot a version reaches that was born after ``born_after``, parents first.
+
+    Nodes are checked against their crcs on the way (pages are not read).  Raises CorruptionError.
+    """
+    if version.depth:
+        yield from _reached(read_slot, Reached(version.depth - 1, 0, version.root), born_after)
+
+
+def _reached(read_slot: ReadSlot, at: Reached, born_after: int) -> Iterator[Reached]:
+    if not at.entry.slot or at.entry.birth <= born_after:
+        return
+    yield at
+    if at.level < 0:
+        return
+    node = read_node(read_slot, at.entry, f"page table, level {at.level}, number {at.number}")
+    first = at.number << FANOUT_SHIFT
+    for index in _young_entries(node, born_after):
+        child = Reached(at.level - 1, first + index, unpack_entry(node, index))
+        if at.level:
+            yield from _reached(read_slot, child, born_after)
+        elif child.entry.slot:
+            yield child
+
+
+def _young_entries(node: memoryview, born_after: int) -> list[int]:
+    births = node.cast("Q")[1::2].tolist()
+    return [index for index, birth in enumerate(births) if birth > born_after]
+
+
+def only_in(read_slot: ReadSlot, version: Version, others: list[Version], born_after: int = 0) -> Iterator[Reached]:
+    """The slots that ``version`` reaches, born after ``born_after``, and none of ``others`` does.
+
+    All versions must be of one lineage (so that what they share, they share at the same position).  Subtrees that any
+    of the others has too are skipped unread: the cost follows the difference, not the size.
+    """
+    if not version.depth:
+        return
+    level = version.depth - 1
+    rivals = [entry for other in others for entry in _lift(read_slot, other, level)]
+    yield from _only_in(read_slot, Reached(level, 0, version.root), rivals, others, born_after)
+
+
+def _lift(read_slot: ReadSlot, other: Version, level: int) -> list[Entry]:
+    """The entries of ``other`` that can stand at position (level, 0)."""
+    if other.depth <= level:
+        return []
+    entry = other.root
+    for step in range(other.depth - 1, level, -1):  # a deeper tree: its first child has the same span
+        if not entry.slot:
+            return []
+        entry = unpack_entry(read_node(read_slot, entry, f"page table, level {step}, number 0"), 0)
+    return [entry]
+
+
+def _only_in(
+    read_slot: ReadSlot, at: Reached, rivals: list[Entry], shallower: list[Version], born_after: int
+) -> Iterator[Reached]:
+    entry = at.entry
+    if not entry.slot or entry.birth <= born_after or any(rival.slot == entry.slot for rival in rivals):
+        return
+    yield at
+    if at.level < 0:
+        return
+    node = read_node(read_slot, entry, f"page table, level {at.level}, number {at.number}")
+    rival_nodes = [
+        read_node(read_slot, rival, f"page table, level {at.level}, number {at.number}")
+        for rival in rivals
+        if rival.slot
+    ]
+    first = at.number << FANOUT_SHIFT
+    for index in _young_entries(node, born_after):
+        child = unpack_entry(node, index)
+        against = [unpack_entry(rival, index) for rival in rival_nodes]
+        if at.number == 0 and index == 0:  # a shallower tree begins further down
+            against += [other.root for other in shallower if other.depth == at.level]
+        below = Reached(at.level - 1, first + index, child)
+        yield from _only_in(read_slot, below, against, shallower, born_after)
+
+
+class Dirty:
+    """A node being edited: its bytes, and views of them as 32- and 64-bit words."""
+
+    __slots__ = ("birth", "data", "longs", "slot", "words")
+
+    def __init__(self, data: bytearray, slot: int, birth: int) -> None:
+        self.data = data
+        self.words = memoryview(data).cast("I")
+        self.longs = memoryview(data).cast("Q")
+        self.slot = slot
+        self.birth = birth
+
+    def set(self, index: int, slot: int, crc: int, birth: int) -> None:
+        self.words[index << 2] = slot
+        self.words[(index << 2) + 1] = crc
+        self.longs[(index << 1) + 1] = birth
+
+
+class Editor:
+    """The page table of one write transaction: the base version, and dirty copies of the nodes it changes.
+
+    ``superseded`` collects (slot, birth) of everything published that the new version no longer reaches;
+    ``discarded`` the slots of this very transaction that it dropped again.  ``added_count`` counts the slots that
+    the new version has and the base had not.
+    """
+
+    def __init__(self, read_slot: ReadSlot, base: Version, new_version: int) -> None:
+        self._read_slot = read_slot
+        self._new_version = new_version
+        self.root = base.root
+        self.depth = base.depth
+        self.dirty: dict[tuple[int, int], Dirty] = {}
+        self.superseded: list[tuple[int, int]] = []
+        self.discarded: list[int] = []
+        self.added_count = 0
+
+    # --- looking up -------------------------------------------------------------------------------------------------
+    def entry(self, level: int, number: int) -> Entry:
+        """The entry that names node or page (level, number), as edited so far."""
+        if level >= self.depth or number >> ((self.depth - 1 - level) << 3):
+            return HOLE
+        return self._entry(level, number)
+
+    def _entry(self, level: int, number: int) -> Entry:
+        if level == self.depth - 1:
+            return self.root
+        parent = self.dirty.get((level + 1, number >> FANOUT_SHIFT))
+        if parent is not None:
+            return unpack_entry(parent.data, number & (FANOUT - 1))
+        above = self._entry(level + 1, number >> FANOUT_SHIFT)
+        if not above.slot:
+            return HOLE
+        return unpack_entry(self._read_slot(above.slot), number & (FANOUT - 1))
+
+    # --- editing ----------------------------------------------------------------------------------------------------
+    def leaf(self, number: int) -> Dirty:
+        """The leaf, ready to be edited."""
+        return self.dirty.get((0, number)) or self._edit(0, number)
+
+    def _edit(self, level: int, number: int) -> Dirty:
+        found = self.dirty.get((level, number))
+        if found is not None:
+            return found
+        entry = self.entry(level, number)
+        data = bytearray(self._read_slot(entry.slot)) if entry.slot else bytearray(SLOT_BYTES)
+        if entry.slot and zlib.crc32(data) != entry.crc:
+            raise CorruptionError(f"slot {entry.slot} (page table, level {level}, number {number}) fails its checksum")
+        found = self.dirty[level, number] = Dirty(data, entry.slot, entry.birth)
+        return found
+
+    def grow(self, page_count: int) -> None:
+        """Deepen the tree until it spans ``page_count`` pages."""
+        depth = depth_of(page_count)
+        while self.depth < depth:
+            old = self.root
+            self.depth += 1
+            if self.depth > 1 and (old.slot or (self.depth - 2, 0) in self.dirty):
+                top = Dirty(bytearray(SLOT_BYTES), 0, 0)
+                top.set(0, *old)
+                self.dirty[self.depth - 1, 0] = top
+            self.root = HOLE
+
+    def set_page(self, page: int, slot: int, crc: int) -> None:
+        """The page now lives in ``slot`` (a slot of this transaction)."""
+        leaf = self.leaf(page >> FANOUT_SHIFT)
+        index = page & (FANOUT - 1)
+        old = leaf.words[index << 2]
+        if old != slot:
+            if old:
+                self.drop(old, leaf.longs[(index << 1) + 1])
+            self.added_count += 1
+        leaf.set(index, slot, crc, self._new_version)
+
+    def drop(self, slot: int, birth: int) -> None:
+        """The new version no longer reaches ``slot``."""
+        if birth == self._new_version:
+            self.discarded.append(slot)
+        else:
+            self.superseded.append((slot, birth))
+        self.added_count -= 1
+
+    def truncate(self, page_count: int) -> None:
+        """Make everything from page ``page_count`` on a hole and drop levels no longer needed (T3)."""
+        self._truncate(self.depth - 1, 0, page_count)
+        depth = depth_of(page_count)
+        while self.depth > depth:
+            self._pop_root()
+
+    def _truncate(self, level: int, number: int, page_count: int) -> None:
+        if level < 0:
+            return
+        span_shift = level << 3
+        first = number << FANOUT_SHIFT
+        entry = self.entry(level, number)
+        if not entry.slot and (level, number) not in self.dirty:
+            return
+        keep_whole = page_count >> span_shift  # children before this number stay whole
+        partial = page_count & ((1 << span_shift) - 1) if level else 0
+        node: Dirty | None = self.dirty.get((level, number))
+        source = node.data if node is not None else self._read_slot(entry.slot)
+        for index in range(FANOUT):
+            child_number = first + index
+            if child_number < keep_whole:
+                continue
+            if level and child_number == keep_whole and partial:
+                self._truncate(level - 1, child_number, page_count)
+                continue
+            child = unpack_entry(source, index)
+            if not child.slot and (level - 1, child_number) not in self.dirty:
+                continue
+            self._drop_subtree(level - 1, child_number, child)
+            if node is None:
+                node = self._edit(level, number)
+                source = node.data
+            node.set(index, *HOLE)
+
+    def _drop_subtree(self, level: int, number: int, entry: Entry) -> None:
+        if level >= 0:
+            node = self.dirty.pop((level, number), None)
+            data = node.data if node is not None else self._read_slot(entry.slot)
+            first = number << FANOUT_SHIFT
+            for index in range(FANOUT):
+                child = unpack_entry(data, index)
+                if child.slot or (level - 1, first + index) in self.dirty:
+                    self._drop_subtree(level - 1, first + index, child)
+            if node is not None:
+                entry = Entry(node.slot, 0, node.birth)
+        if entry.slot:
+            self.drop(entry.slot, entry.birth)
+
+    def _pop_root(self) -> None:
+        """The root loses its level: its first child is the new root."""
+        level = self.depth - 1
+        top = self.dirty.pop((level, 0), None)
+        old = Entry(top.slot, 0, top.birth) if top is not None else self.root
+        if level == 0:  # an empty volume
+            self.root = HOLE
+        elif top is not None:
+            self.root = unpack_entry(top.data, 0)
+        else:
+            self.root = unpack_entry(self._read_slot(old.slot), 0) if old.slot else HOLE
+        if old.slot:
+            self.drop(old.slot, old.birth)
+        self.depth -= 1
+
+    # --- sealing ----------------------------------------------------------------------------------------------------
+    def node_count(self) -> int:
+        """At most so many nodes :meth:`seal` will place."""
+        above = {
+            (up, number >> ((up - level) << 3)) for level, number in self.dirty for up in range(level, self.depth)
+        }
+        return len(above)
+
+    def seal(self, place: Callable[[bytearray], int]) -> Entry:
+        """Give every dirty node a slot, leaves first, and return the root entry.
+
+        ``place(node)`` takes a slot for the node and remembers to write it.
+        """
+        for level in range(self.depth):
+            for number in sorted(number for at, number in self.dirty if at == level):
+                node = self.dirty[level, number]
+                slot = place(node.data)
+                if node.slot:
+                    self.drop(node.slot, node.birth)
+                self.added_count += 1
+                entry = Entry(slot, zlib.crc32(node.data), self._new_version)
+                if level == self.depth - 1:
+                    self.root = entry
+                else:
+                    self._edit(level + 1, number >> FANOUT_SHIFT).set(number & (FANOUT - 1), *entry)
+        return self.root
+
+
+assert ENTRY_BYTES == WORDS_PER_ENTRY * 4 and SLOT_BYTES == 1 << SLOT_SHIFT

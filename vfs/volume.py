@@ -1,0 +1,520 @@
+"""A volume as one handle sees it: pinned for reading, or in a write transaction.
+
+States of a handle, and what each owns
+    Volume, unpinned     nothing
+    Volume, pinned       one version: its root cannot be reclaimed
+    WriteTransaction     the volume's writer lock, staged pages, reserved slots; ends in publish() or rollback()
+
+Commit: WriteTransaction.publish() is one straight function; the names in its comments are the crash points.
+
+Invariants
+    V1  The version word names a version whose record stands in a head sector, or the volume's base.
+    V2  Neither the published record nor the one of the newest durable version is ever overwritten: a new record goes
+        to a sector that holds neither, and to one newer than the version word (left by a dead writer) first.
+    V3  A slot written by a transaction is reserved by its session until the transaction is published or given up.
+    V4  What a transaction supersedes is only remembered here; reclaim.py decides when it is free.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from vfs.errors import (
+    CorruptionError,
+    ReadOnlyError,
+    SnapshotMovedError,
+    VolumeDroppedError,
+    WriterBusyError,
+)
+from vfs.failpoints import reach
+from vfs.layout import (
+    DAMAGED,
+    HEAD_SECTORS,
+    LOCK_WRITER,
+    S_PUBLISHING,
+    SECTOR_BYTES,
+    SLOT_BYTES,
+    SLOT_SHIFT,
+    V_CHORES,
+    V_DURABLE,
+    V_ID,
+    V_VERSION,
+    ZERO_SLOT,
+    Version,
+    pack_version,
+    page_count_of,
+    unpack_version,
+)
+from vfs.osio import Buffer, write_at
+from vfs.registry import VolumeRow
+from vfs.sessions import Session
+from vfs.table import Editor, find_leaf
+
+if TYPE_CHECKING:
+    from vfs.store import PageStore
+
+__all__ = ["Durability", "Volume", "WriteTransaction", "head_records", "read_pages"]
+
+STAGED_PAGES_MAX = 2048
+"""Pages a transaction stages in memory (8 MiB) before it writes them to unpublished slots."""
+
+
+class Durability(IntEnum):
+    """What a commit promises, with SQLite's numbers for ``PRAGMA synchronous``."""
+
+    OFF = 0
+    NORMAL = 1
+    FULL = 2
+
+
+class Volume:
+    """An open volume.  Not thread-safe: one handle per connection, as in SQLite."""
+
+    def __init__(self, store: PageStore, row: VolumeRow, *, read_only: bool = False) -> None:
+        self.store = store
+        self.row = row
+        self.read_only = read_only
+        self.session: Session = store.open_session()
+        self.session.attach(row.index)
+        self._words = store.tables.words
+        self._row_at = store.tables.volume_at(row.index)
+        self._word_at = self._row_at + V_VERSION
+        self._id_at = self._row_at + V_ID
+        self._id = row.volume
+        self.version: Version = row.base._replace(version=0)  # no version looked at yet
+        self.size_bytes = 0
+        self._leaves: dict[int, memoryview] = {}
+        self._pool = store.pool_bytes
+        self._pool_words = store.pool_words
+        self._pool_slots = len(self._pool) >> SLOT_SHIFT
+
+    # --- pinning ----------------------------------------------------------------------------------------------------
+    def pin(self) -> None:
+        """Pin the head: what is read from here on is that version, until :meth:`unpin`.
+
+        Raises VolumeDroppedError, CorruptionError.
+        """
+        words, word_at, session = self._words, self._word_at, self.session
+        while True:
+            version = words[word_at]
+            session.pin(version)
+            if words[word_at] != version:
+                continue  # the head moved in between: what we pinned may be gone already (S1)
+            if words[self._id_at] != self._id:
+                session.unpin()
+                self._refuse()
+            if version == self.version.version:
+                return
+            if self._load(version):
+                return
+
+    def _refuse(self) -> None:
+        if self._words[self._id_at] == self._id | DAMAGED:
+            raise CorruptionError("recovery found no version of it whole")
+        raise VolumeDroppedError("it was dropped")
+
+    def _load(self, version: int) -> bool:
+        """Look up the record of the pinned version; False if the head has moved on and overwritten it."""
+        self.refresh_mapping()
+        record = self.store.find_record(self.row, version)
+        if record is None:
+            if self._words[self._word_at] != version:
+                return False
+            self.session.unpin()
+            raise CorruptionError(
+                f"head slot {self.row.head_slot} of volume {self.row.volume} has no record of version {version}"
+            )
+        self.adopt(record)
+        return True
+
+    def adopt(self, version: Version) -> None:
+        """Read from this version from now on."""
+        self.version = version
+        self.size_bytes = version.size_bytes
+        self._leaves.clear()
+
+    def unpin(self) -> None:
+        """Let go of the pinned version."""
+        self.session.unpin()
+
+    def refresh_mapping(self) -> None:
+        """Take over the store's present mapping of the pool."""
+        self.store.refresh_mapping()
+        if self._pool is not self.store.pool_bytes:
+            self._pool = self.store.pool_bytes
+            self._pool_words = self.store.pool_words
+            self._pool_slots = len(self._pool) >> SLOT_SHIFT
+            self._leaves.clear()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+    def read(self, amount: int, offset: int) -> bytes | memoryview:
+        """Up to ``amount`` bytes of the pinned version from ``offset`` on; fewer only at the end of the volume."""
+        within = offset & 4095
+        if within + amount <= 4096 and offset + amount <= self.size_bytes:
+            slot = self.slot_of(offset >> 12)
+            if slot:
+                at = (slot << 12) + within
+                return self._pool[at : at + amount]
+        return self._read_across(amount, offset)
+
+    def slot_of(self, page: int) -> int:
+        """The slot of a page of the pinned version; 0 for a hole."""
+        leaf = self._leaves.get(page >> 8)
+        if leaf is None:
+            leaf = self._load_leaf(page >> 8)
+        slot: int = leaf[(page & 255) << 2]
+        if slot >= self._pool_slots:
+            raise CorruptionError(f"page {page} names slot {slot}, past the end of the pool ({self._pool_slots} slots)")
+        return slot
+
+    def _load_leaf(self, leaf_number: int) -> memoryview:
+        try:
+            slot = find_leaf(self._pool_words, self.version.root.slot, self.version.depth, leaf_number)
+            leaf = self._pool_words[slot << 10 : (slot + 1) << 10] if slot else _NO_LEAF
+        except IndexError:
+            leaf = _NO_LEAF[:0]
+        if len(leaf) != 1024:
+            raise CorruptionError(
+                f"the page table of version {self.version.version} leads past the end of the pool "
+                f"at pages {leaf_number << 8}..{(leaf_number << 8) + 255}"
+            )
+        self._leaves[leaf_number] = leaf
+        return leaf
+
+    def _read_across(self, amount: int, offset: int) -> bytes:
+        return read_pages(self.page, self.size_bytes, amount, offset)
+
+    def page(self, page: int) -> bytes:
+        """The 4096 bytes of a page; zeros for a hole."""
+        slot = self.slot_of(page)
+        return bytes(self._pool[slot << 12 : (slot + 1) << 12]) if slot else ZERO_SLOT
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+    def begin_write(self) -> WriteTransaction:
+        """Become the volume's writer, on top of the pinned version.
+
+        Raises ReadOnlyError, StoreFailedError, WriterBusyError, SnapshotMovedError, VolumeDroppedError.
+        """
+        if self.read_only:
+            raise ReadOnlyError("it is open for reading only")
+        self.store.require_writable()
+        lock = LOCK_WRITER + self.row.index
+        if not self.session.locks.try_lock(lock):
+            raise WriterBusyError("another connection is writing to it")
+        try:
+            self.require_present()
+            if self._words[self._word_at] != self.version.version:
+                raise SnapshotMovedError("another connection has committed since this transaction began to read")
+            self.store.reclaim.before_write(self)
+            return WriteTransaction(self)
+        except BaseException:
+            self.session.locks.unlock(lock)
+            raise
+
+    def end_write(self) -> None:
+        """Give up the writer lock."""
+        self.session.locks.unlock(LOCK_WRITER + self.row.index)
+
+    def is_being_written(self) -> bool:
+        """Whether some other handle is the writer now."""
+        return self.session.locks.is_held_by_other(LOCK_WRITER + self.row.index)
+
+    def close(self) -> None:
+        """Let go of everything; what this process superseded is reclaimed as far as readers allow."""
+        if self.session.locks.fd >= 0:
+            self.unpin()
+            self.store.reclaim.on_close(self)
+            self.session.close()
+            self.store.sessions.discard(self.session)
+
+    # --- words of the volume's row, for the writer ------------------------------------------------------------------
+    @property
+    def durable(self) -> int:
+        """The newest version of the volume known to be on the device."""
+        return self._words[self._row_at + V_DURABLE]
+
+    @durable.setter
+    def durable(self, version: int) -> None:
+        self._words[self._row_at + V_DURABLE] = version
+
+    @property
+    def has_chores(self) -> bool:
+        """Whether somebody left reclaim work for the writer."""
+        return bool(self._words[self._row_at + V_CHORES])
+
+    def move_head(self, version: int) -> None:
+        """Publish: from now on this is the version that readers pin (S4)."""
+        self._words[self._word_at] = version
+
+    def require_present(self) -> None:
+        """Raises VolumeDroppedError or CorruptionError if the volume is none any more."""
+        if self._words[self._id_at] != self._id:
+            self._refuse()
+
+
+_NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
+
+
+def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, offset: int) -> bytes:
+    """Bytes ``offset`` to ``offset + amount`` put together from whole pages, cut at ``size_bytes``."""
+    end = min(offset + amount, size_bytes)
+    if end <= offset:
+        return b""
+    first, last = offset >> SLOT_SHIFT, (end - 1) >> SLOT_SHIFT
+    joined = b"".join([page_at(page) for page in range(first, last + 1)])
+    begin = offset - (first << SLOT_SHIFT)
+    return joined[begin : begin + end - offset]
+
+
+class WriteTransaction:
+    """The one writer of a volume, from its lock to publish() or rollback()."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self._store = volume.store
+        self._session = volume.session
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start from the volume's present version, with nothing changed."""
+        self.base = self._volume.version
+        self.new_version = self.base.version + 1
+        self.size_bytes = self.base.size_bytes
+        self._inherited_count = self.base.page_count  # pages from here on are not the base's
+        self._editor = Editor(self._store.read_slot, self.base, self.new_version)
+        self._staged: dict[int, bytes] = {}
+        self._taken: list[int] = []  # every slot this transaction got and may have written
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+    def read(self, amount: int, offset: int) -> bytes | memoryview:
+        """As :meth:`Volume.read`, on what this transaction has made of the volume so far."""
+        within = offset & 4095
+        if within + amount <= 4096 and offset + amount <= self.size_bytes:
+            page = offset >> 12
+            data = self._staged.get(page)
+            if data is not None:
+                return data if amount == 4096 else data[within : within + amount]
+            slot = self._slot_of(page)
+            if slot:
+                at = (slot << 12) + within
+                return self._store.pool_bytes[at : at + amount]
+        return read_pages(self._page, self.size_bytes, amount, offset)
+
+    def _page(self, page: int) -> bytes:
+        data = self._staged.get(page)
+        return self._stored(page) if data is None else data
+
+    def _stored(self, page: int) -> bytes:
+        """A page as it is in the pool (of the base, or written ahead by this transaction)."""
+        slot = self._slot_of(page)
+        return self._store.pool_mmap[slot << 12 : (slot + 1) << 12] if slot else ZERO_SLOT
+
+    def _slot_of(self, page: int) -> int:
+        leaf = self._editor.dirty.get((0, page >> 8))
+        if leaf is not None:
+            slot: int = leaf.words[(page & 255) << 2]
+            return slot
+        return self._volume.slot_of(page) if page < self._inherited_count else 0
+
+    # --- staging ----------------------------------------------------------------------------------------------------
+    def write(self, data: bytes, offset: int) -> None:
+        """Stage bytes at ``offset``, extending the volume as needed."""
+        if len(data) == 4096 and not offset & 4095:
+            self._stage(offset >> 12, data)
+        else:
+            self._write_across(data, offset)
+        end = offset + len(data)
+        if end > self.size_bytes:
+            self.size_bytes = end
+
+    def _stage(self, page: int, data: bytes) -> None:
+        if (page << 12) < self.size_bytes and self._stored(page) == data:
+            self._staged.pop(page, None)  # back to what is stored: shares it again
+            return
+        self._staged[page] = data
+        if len(self._staged) >= STAGED_PAGES_MAX:
+            self._write_ahead()
+
+    def _write_across(self, data: bytes, offset: int) -> None:
+        done = 0
+        while done < len(data):
+            page, within = (offset + done) >> SLOT_SHIFT, (offset + done) & (SLOT_BYTES - 1)
+            part = data[done : done + SLOT_BYTES - within]
+            if len(part) < SLOT_BYTES:
+                old = self._page(page)
+                part_page = old[:within] + part + old[within + len(part) :]
+            else:
+                part_page = part
+            self._stage(page, bytes(part_page))
+            done += len(part)
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cut (or extend with zeros) to ``size_bytes``."""
+        if size_bytes < self.size_bytes:
+            page_count = page_count_of(size_bytes)
+            for page in [page for page in self._staged if page >= page_count]:
+                del self._staged[page]
+            self._editor.truncate(page_count)
+            self._inherited_count = min(self._inherited_count, page_count)
+            within = size_bytes & (SLOT_BYTES - 1)
+            self.size_bytes = size_bytes
+            if within:
+                kept = self._page(page_count - 1)[:within]
+                self._stage(page_count - 1, kept + bytes(SLOT_BYTES - within))
+        self.size_bytes = size_bytes
+
+    # --- placing ----------------------------------------------------------------------------------------------------
+    def _write_ahead(self) -> None:
+        """Move the staged pages to unpublished slots, so that a transaction can be larger than memory."""
+        self._editor.grow(page_count_of(max(self.size_bytes, (max(self._staged) + 1) << SLOT_SHIFT)))
+        writes = self._place_pages(self._take(len(self._staged)))
+        self._write_slots(writes)
+        self._staged.clear()
+
+    def _take(self, count: int) -> list[int]:
+        slots = self._session.take_slots(count)
+        self._taken += slots
+        if slots and slots[-1] >= len(self._store.pool_bytes) >> SLOT_SHIFT:
+            self._volume.refresh_mapping()
+        return slots
+
+    def _place_pages(self, slots: list[int]) -> list[tuple[int, Buffer]]:
+        """Give the staged pages slots and enter them in the table; the writes to make.
+
+        ``slots`` loses those that were used, from its front.
+        """
+        editor, own = self._editor, self.new_version
+        writes: list[tuple[int, Buffer]] = []
+        used = 0
+        for page in sorted(self._staged):
+            data = self._staged[page]
+            leaf = editor.leaf(page >> 8)
+            index = page & 255
+            slot = leaf.words[index << 2]
+            if not slot or leaf.longs[(index << 1) + 1] != own:  # else: written ahead, nobody has seen it
+                slot = slots[used]
+                used += 1
+            editor.set_page(page, slot, zlib.crc32(data))
+            writes.append((slot, data))
+        del slots[:used]
+        return writes
+
+    def _write_slots(self, writes: list[tuple[int, Buffer]]) -> None:
+        """Write (slot, bytes) pairs, contiguous runs in one call each."""
+        writes.sort(key=_slot_of_write)
+        fd = self._store.pool_fd
+        start = 0
+        for at in range(1, len(writes) + 1):
+            if at == len(writes) or writes[at][0] != writes[at - 1][0] + 1:
+                write_at(fd, [data for _, data in writes[start:at]], writes[start][0] << SLOT_SHIFT)
+                start = at
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+    def is_unchanged(self) -> bool:
+        """Whether publishing would make no difference."""
+        return not self._staged and not self._editor.dirty and self.size_bytes == self.base.size_bytes
+
+    def publish(self, durability: Durability) -> Version:
+        """Make this transaction the volume's newest version, and return that.
+
+        The transaction goes on as one without changes on top of it.  Raises PoolFullError or OSError with nothing
+        published, StoreFailedError if what reached the device is unknown, VolumeDroppedError.
+        """
+        if self.is_unchanged():
+            return self.base
+        volume, store, session, editor = self._volume, self._store, self._session, self._editor
+        durability = durability if store.is_durable else Durability.OFF
+        store.require_writable()
+        volume.require_present()
+        words, publishing_at = store.tables.words, session.at + S_PUBLISHING
+        words[publishing_at] = self.new_version
+        try:
+            # staged pages and copied nodes -> free slots
+            editor.grow(page_count_of(self.size_bytes))
+            for page in self._staged:
+                editor.leaf(page >> 8)
+            unused = self._take(len(self._staged) + editor.node_count())
+            writes = self._place_pages(unused)
+
+            def place(node: bytearray) -> int:
+                slot = unused.pop(0)
+                writes.append((slot, node))
+                return slot
+
+            root = editor.seal(place)
+            reach("commit: before pages are written")
+            self._write_slots(writes)
+            reach("commit: pages written")
+        except BaseException:
+            words[publishing_at] = 0
+            raise
+        # version record -> a head sector that is neither published nor the newest durable one (V2)
+        new_slots = editor.added_count + len(editor.superseded)
+        foreign = volume.row.base.version
+        record = Version(
+            volume=volume.row.volume,
+            version=self.new_version,
+            durable=volume.durable if durability else 0,  # 0: what this record falls back to may be reused
+            size_bytes=self.size_bytes,
+            slot_count=self.base.slot_count + editor.added_count,
+            own_count=self.base.own_count + new_slots - sum(birth > foreign for _, birth in editor.superseded),
+            time_ns=max(time.time_ns(), self.base.time_ns + 1),
+            root=root,
+        )
+        at = store.record_place(volume.row, self.base.version, record.durable)
+        try:
+            write_at(store.pool_fd, [pack_version(record)], at)
+        except BaseException:
+            store.fail("writing a version record failed")  # half a record may be there
+            raise
+        reach("commit: record written")
+        if durability == Durability.FULL:
+            store.sync()  # the one fdatasync: pages, nodes and record
+            reach("commit: synced")
+        # publish
+        spare = unused + editor.discarded
+        session.slot_map.label_live(set(self._taken).difference(spare))  # before the word moves (M2)
+        reach("commit: slots labelled")
+        volume.move_head(self.new_version)
+        reach("commit: published")
+        words[publishing_at] = 0
+        volume.durable = self.new_version if durability == Durability.FULL else record.durable
+        session.give_back(spare)
+        store.reclaim.superseded(
+            volume.row, self.new_version, editor.superseded, sync_first=durability != Durability.OFF
+        )
+        volume.refresh_mapping()
+        volume.adopt(record)
+        session.pin(self.new_version)
+        self._begin()
+        return record
+
+    def rollback(self) -> None:
+        """Forget what was staged; the slots go back."""
+        if not self._store.has_failed:
+            self._session.give_back(self._taken)
+        self._begin()
+
+    def end(self) -> None:
+        """Roll back what is not published and give up the writer lock."""
+        self.rollback()
+        self._volume.end_write()
+
+
+def _slot_of_write(write: tuple[int, Buffer]) -> int:
+    return write[0]
+
+
+def head_records(head: memoryview, volume: int) -> list[Version | None]:
+    """The records of a head slot by sector: None where a sector has no whole record of this volume."""
+    records = []
+    for sector in range(HEAD_SECTORS):
+        record = unpack_version(head[sector * SECTOR_BYTES : (sector + 1) * SECTOR_BYTES])
+        records.append(record if record is not None and record.volume == volume else None)
+    return records
+
+
