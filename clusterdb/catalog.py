@@ -9,6 +9,7 @@ locks.  A catalog transaction never waits for a volume's writer.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from clusterdb.errors import CorruptStoreError, Error, StoreBusyError, StoreFormatError, StoreFullError
+from clusterdb.errors import ClusterExistsError, CorruptStoreError, Error, StoreBusyError, StoreFormatError, StoreFullError
 from vfs.failpoints import reach
 from vfs.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
 from vfs.registry import PinRow, VolumeRow, VolumeState
@@ -50,11 +51,11 @@ CREATE TABLE pins (
     PRIMARY KEY (volume, version, holder)
 ) WITHOUT ROWID;
 CREATE TABLE clusters (
-    name TEXT PRIMARY KEY,
-    volume INTEGER NOT NULL,
+    volume INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
     created_ns INTEGER NOT NULL,
     source TEXT                                -- the cluster it was cloned from, as it was named then
-) WITHOUT ROWID;
+);
 """
 
 
@@ -85,7 +86,8 @@ def _version(record: bytes, what: str) -> Version:
 
 def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
     volume, index, head_slot, state, parent, base = values
-    return VolumeRow(volume, index, head_slot, VolumeState(state), parent, _version(base, f"volume {volume}"))
+    version = _version(base, f"volume {volume}")._replace(volume=volume)
+    return VolumeRow(volume, index, head_slot, VolumeState(state), parent, version)
 
 
 def _pin_row(values: tuple[Any, ...]) -> PinRow:
@@ -111,6 +113,7 @@ class Catalog:
             self._db.pragma("page_size", 1024)
             self._db.pragma("journal_mode", "wal")
             self._set_synchronous(self._synchronous)
+            self._keep_wal()
             if self._db.pragma("user_version") == 0 and not self._query("SELECT 1 FROM sqlite_schema LIMIT 1"):
                 with self.transaction():
                     self._db.execute(_SCHEMA)
@@ -131,6 +134,11 @@ class Catalog:
     def _set_synchronous(self, mode: str) -> None:
         self._db.execute(f"PRAGMA synchronous = {mode}")
 
+    def _keep_wal(self) -> None:
+        """Leave the -wal file when the last connection closes: syncing writes into existing blocks is faster."""
+        wanted = ctypes.c_int(1)
+        self._db.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(wanted))
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -147,13 +155,22 @@ class Catalog:
             raise Error(f"the store's catalog {self._path} failed: {error}") from error
 
     def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._guard, self._translated():
-            return self._db.execute(sql, values).fetchall()
+        with self._guard:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except apsw.Error:
+                with self._translated():
+                    raise
 
     def _change(self, sql: str, values: tuple[Any, ...] = ()) -> None:
         assert self._depth, "BUG: a change outside a catalog transaction"
-        with self._translated():
+        try:
             self._db.execute(sql, values)
+        except apsw.ConstraintError:
+            raise
+        except apsw.Error:
+            with self._translated():
+                raise
 
     # --- transactions -----------------------------------------------------------------------------------------------
     @contextmanager
@@ -194,7 +211,8 @@ class Catalog:
     # --- clusters ---------------------------------------------------------------------------------------------------
     def clusters(self) -> list[ClusterRow]:
         """All clusters by name."""
-        return [ClusterRow(*row) for row in self._query("SELECT name, volume, created_ns, source FROM clusters")]
+        rows = self._query("SELECT name, volume, created_ns, source FROM clusters ORDER BY name")
+        return [ClusterRow(*row) for row in rows]
 
     def cluster(self, name: str) -> ClusterRow | None:
         """The cluster of that name."""
@@ -206,17 +224,32 @@ class Catalog:
         rows = self._query("SELECT name, volume, created_ns, source FROM clusters WHERE volume = ?", (volume,))
         return ClusterRow(*rows[0]) if rows else None
 
-    def add_cluster(self, name: str, volume: int, source: str | None) -> ClusterRow:
-        """Name a volume.  The caller has seen that the name is free."""
-        row = ClusterRow(name, volume, time.time_ns(), source)
-        self._change("INSERT INTO clusters VALUES (?, ?, ?, ?)", row)
-        return row
+    def add_cluster(self, name: str, volume: int, source: str | None) -> None:
+        """Name a volume.  Raises ClusterExistsError."""
+        try:
+            self._change("INSERT INTO clusters VALUES (?, ?, ?, ?)", (volume, name, time.time_ns(), source))
+        except apsw.ConstraintError:
+            raise self._taken(name) from None
 
-    def rename_cluster(self, name: str, new_name: str) -> None:
-        self._change("UPDATE clusters SET name = ? WHERE name = ?", (new_name, name))
+    def rename_cluster(self, volume: int, name: str) -> bool:
+        """Rename the cluster of a volume; whether there is one.  Raises ClusterExistsError."""
+        try:
+            self._change("UPDATE clusters SET name = ? WHERE volume = ?", (name, volume))
+        except apsw.ConstraintError:
+            raise self._taken(name) from None
+        return self._db.changes() > 0
 
-    def remove_cluster(self, name: str) -> None:
-        self._change("DELETE FROM clusters WHERE name = ?", (name,))
+    def _taken(self, name: str) -> ClusterExistsError:
+        where = self._path.parent if self._path else ":memory:"
+        return ClusterExistsError(f"store '{where}' has a cluster '{name}' already: choose another name")
+
+    def require_free(self, name: str) -> None:
+        """Raises ClusterExistsError."""
+        if self.cluster(name) is not None:
+            raise self._taken(name)
+
+    def remove_cluster(self, volume: int) -> None:
+        self._change("DELETE FROM clusters WHERE volume = ?", (volume,))
 
     # --- volumes ----------------------------------------------------------------------------------------------------
     _VOLUME = "SELECT volume, row, head_slot, state, parent, base FROM volumes"
@@ -228,25 +261,29 @@ class Catalog:
         rows = self._query(f"{self._VOLUME} WHERE volume = ?", (volume,))
         return _volume_row(rows[0]) if rows else None
 
+    _NAMED = (
+        "SELECT c.name, v.volume, v.row, v.head_slot, v.state, v.parent, v.base "
+        "FROM clusters c JOIN volumes v ON v.volume = c.volume"
+    )
+
     def volume_of_cluster(self, name: str) -> VolumeRow | None:
         """The volume behind a name."""
-        rows = self._query(
-            "SELECT v.volume, v.row, v.head_slot, v.state, v.parent, v.base FROM clusters c JOIN volumes v USING (volume) "
-            "WHERE c.name = ?",
-            (name,),
-        )
-        return _volume_row(rows[0]) if rows else None
+        rows = self._query(f"{self._NAMED} WHERE c.name = ?", (name,))
+        return _volume_row(rows[0][1:]) if rows else None
 
-    def reserve_volume_id(self) -> int:
-        """The id that the next volume will have (within the running transaction)."""
-        rows = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'volumes'")
-        return int(rows[0][0]) + 1 if rows else 1
+    def named_volume(self, volume: int) -> tuple[str, VolumeRow] | None:
+        """A volume with the name of its cluster, if it has one."""
+        rows = self._query(f"{self._NAMED} WHERE c.volume = ?", (volume,))
+        return (rows[0][0], _volume_row(rows[0][1:])) if rows else None
 
-    def add_volume(self, row: VolumeRow) -> None:
+    def add_volume(self, row: VolumeRow) -> VolumeRow:
+        """Add a volume (whose id and index are still open); the row with its id."""
         self._change(
-            "INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?)",
-            (row.volume, row.index, row.head_slot, str(row.state), row.parent, _record(row.base)),
+            "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?)",
+            (row.index, row.head_slot, str(row.state), row.parent, _record(row.base)),
         )
+        volume = self._db.last_insert_rowid()
+        return row._replace(volume=volume, base=row.base._replace(volume=volume))
 
     def set_volume_state(self, volume: int, state: VolumeState) -> None:
         self._change("UPDATE volumes SET state = ? WHERE volume = ?", (str(state), volume))

@@ -97,13 +97,9 @@ class Cluster:
         store = self.store
         named = store._row_of(self)
         row = store._volume_of(self)
-        volume = store._pages.open_volume(row, read_only=True)
-        try:
-            volume.pin()
+        with store._pages.pinned(row) as volume:
             version = volume.version
             own_count = sum(1 for _ in reached(store._pages.read_slot, version, store._newest_shared(row)))
-        finally:
-            volume.close()
         return ClusterStats(
             name=named.name,
             version=version.version,

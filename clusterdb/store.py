@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ from clusterdb.catalog import Catalog, ClusterRow, volume_holder
 from clusterdb.cluster import Cluster
 from clusterdb.errors import (
     ClosedError,
-    ClusterExistsError,
     ClusterNotFoundError,
     CorruptStoreError,
     ForkedStoreError,
@@ -117,6 +117,7 @@ class Store:
             except BaseException:
                 self._pages.close()
                 raise
+        self._looked_up = threading.local()
         self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
         self._vfs = ClusterVFS(
             f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous]
@@ -186,6 +187,9 @@ class Store:
 
     def _resolve(self, name: str) -> VolumeRow:
         self._require_open()
+        found: tuple[str, VolumeRow] | None = getattr(self._looked_up, "found", None)
+        if found is not None and found[0] == name:
+            return found[1]
         row = self._catalog.volume_of_cluster(name)
         if row is None:
             raise LookupError(self._unknown(name))
@@ -239,7 +243,7 @@ class Store:
         StoreFullError; then no cluster is left behind.
         """
         self._require_open()
-        self._require_free(check_name(name))
+        self._catalog.require_free(check_name(name))
         if page_size is not None and page_size not in PAGE_SIZES:
             raise InvalidArgumentError(f"page_size={page_size}: use a power of two from 512 to 65536 (bytes)")
         if page_size is not None and from_file is not None:
@@ -247,10 +251,6 @@ class Store:
         if from_file is None and page_size is None:
             return self._create_empty(name)
         return self._create_filled(name, None if from_file is None else Path(from_file), page_size, progress)
-
-    def _require_free(self, name: str) -> None:
-        if self._catalog.cluster(name) is not None:
-            raise ClusterExistsError(f"store '{self.path}' has a cluster '{name}' already: choose another name")
 
     def _create_empty(self, name: str) -> Cluster:
         with self._new_volume(VolumeState.LIVE, name=name) as row:
@@ -264,29 +264,30 @@ class Store:
         pages = self._pages
         with _translated(self.path), pages.session() as session:
             head_slot = pages.take_head_slot(session)
+            base = _base_of(source.version if source is not None else None)
             index = -1
             try:
                 with self._catalog.transaction():
+                    index = pages.tables.free_volume_row()
+                    parent = source.row.volume if source is not None else None
+                    row = self._catalog.add_volume(VolumeRow(0, index, head_slot, state, parent, base))
+                    pages.tables.set_volume(index, row.volume, base.version, base.version)
+                    if source is not None:
+                        self._catalog.add_pin(source.row.volume, volume_holder(row.volume), source.version)
                     if name is not None:
-                        self._require_free(name)
-                    volume = self._catalog.reserve_volume_id()
-                    base = _base_of(volume, source.version if source is not None else None)
-                    index = pages.tables.add_volume(volume, base.version, base.version)
+                        self._catalog.add_cluster(name, row.volume, source_name)
                     if state == VolumeState.BUILDING:
                         session.locks.lock(LOCK_BUILDER + index)
-                    parent = source.row.volume if source is not None else None
-                    row = VolumeRow(volume, index, head_slot, state, parent, base)
-                    self._catalog.add_volume(row)
-                    if source is not None:
-                        self._catalog.add_pin(source.row.volume, volume_holder(volume), source.version)
-                    if name is not None:
-                        self._catalog.add_cluster(name, volume, source_name)
             except BaseException:
                 if index >= 0:
                     pages.tables.remove_volume(index)
                 pages.slot_map.free([head_slot])
                 raise
-            yield row
+            try:
+                yield row
+            finally:
+                if state == VolumeState.BUILDING:
+                    session.locks.unlock(LOCK_BUILDER + index)
 
     def _create_filled(
         self, name: str, path: Path | None, page_size: int | None, progress: sqlite.Progress | None
@@ -299,7 +300,6 @@ class Store:
                     else:
                         connection.execute(f"PRAGMA page_size = {page_size}; VACUUM").fetchall()
                 with self._catalog.transaction():
-                    self._require_free(name)
                     self._catalog.set_volume_state(row.volume, VolumeState.LIVE)
                     self._catalog.add_cluster(name, row.volume, None)
             except BaseException:
@@ -324,67 +324,67 @@ class Store:
     def _clone(self, source: Cluster, name: str) -> Cluster:
         self._require_open()
         check_name(name)
-        with _translated(self.path):
-            volume = self._pages.open_volume(self._volume_of(source))
-            try:
-                volume.pin()  # held until the clone's own pin is announced
-                if self._pages.is_durable and volume.durable < volume.version.version:
-                    self._pages.sync()  # what the clone stands on must be as durable as the clone
-                with self._new_volume(VolumeState.LIVE, name=name, source=volume, source_name=source.name) as row:
-                    self._pages.reclaim.announce_pins(volume.session, volume.row.index)
-                    return Cluster(self, name, row.volume)
-            finally:
-                volume.close()
+        row = self._volume_of(source)
+        with _translated(self.path), self._pages.pinned(row) as pinned:  # until the clone's own pin is announced
+            if self._pages.is_durable and pinned.durable < pinned.version.version:
+                self._pages.sync()  # what the clone stands on must be as durable as the clone
+            with self._new_volume(VolumeState.LIVE, name=name, source=pinned, source_name=source.name) as clone:
+                self._pages.reclaim.announce_pins(pinned.session, row.index)
+                return Cluster(self, name, clone.volume)
 
     def _volume_of(self, cluster: Cluster) -> VolumeRow:
         """The volume of a cluster.  Raises ClusterNotFoundError once the cluster is deleted."""
         self._require_open()
         row = self._catalog.volume_row(cluster.volume)
         if row is None or row.state != VolumeState.LIVE:
-            raise ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
+            raise self._deleted(cluster)
         return row
 
     def _connect(self, cluster: Cluster, *, read_only: bool) -> sqlite.Connection:
-        self._volume_of(cluster)
-        connection = sqlite.connect(self._name_of(cluster), self.vfs, read_only=read_only)
+        self._require_open()
+        found = self._catalog.named_volume(cluster.volume)
+        if found is None:
+            raise self._deleted(cluster)
+        self._looked_up.found = found  # what _resolve would look up again
+        try:
+            connection = sqlite.connect(found[0], self.vfs, read_only=read_only)
+        finally:
+            self._looked_up.found = None
         self._connections.add(connection)
         return connection
 
-    def _name_of(self, cluster: Cluster) -> str:
-        """The present name (another process may have renamed it)."""
-        row = self._catalog.cluster_of_volume(cluster.volume)
-        if row is None:
-            raise ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
-        return row.name
+    def _deleted(self, cluster: Cluster) -> ClusterNotFoundError:
+        return ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
 
     def _row_of(self, cluster: Cluster) -> ClusterRow:
+        """The cluster as the catalog has it now: another process may have renamed it."""
         self._require_open()
         row = self._catalog.cluster_of_volume(cluster.volume)
         if row is None:
-            raise ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
+            raise self._deleted(cluster)
         return row
 
     def _rename(self, cluster: Cluster, new_name: str) -> None:
         check_name(new_name)
+        self._require_open()
         with self._catalog.transaction():
-            name = self._name_of(cluster)
-            if new_name != name:
-                self._require_free(new_name)
-                self._catalog.rename_cluster(name, new_name)
+            if not self._catalog.rename_cluster(cluster.volume, new_name):
+                raise self._deleted(cluster)
 
     def _delete(self, cluster: Cluster) -> None:
         row = self._volume_of(cluster)
         self._drop_volume(row)
 
     def _drop_volume(self, row: VolumeRow) -> None:
-        with _translated(self.path):
-            with self._catalog.transaction():
-                named = self._catalog.cluster_of_volume(row.volume)
-                if named is not None:
-                    self._catalog.remove_cluster(named.name)
-                ancestors = self._catalog.drop_volume(row.volume)
-            with self._pages.session() as session:
-                self._pages.reclaim.drop(session, row, ancestors)
+        with (
+            _translated(self.path),
+            self._pages.session() as session,
+            self._pages.reclaim.dropping(session, row) as plan,
+            self._catalog.transaction(),
+        ):
+            self._catalog.remove_cluster(row.volume)
+            ancestors = self._catalog.drop_volume(row.volume)
+            plan([row._replace(state=VolumeState.DROPPED), *ancestors])
 
     # --- statistics -------------------------------------------------------------------------------------------------
     def stats(self) -> StoreStats:
@@ -413,11 +413,11 @@ class Store:
         return 0
 
 
-def _base_of(volume: int, source: Version | None) -> Version:
-    """The first version of a new volume: the source's, or an empty one."""
+def _base_of(source: Version | None) -> Version:
+    """The first version of a new volume (its id still open): the source's, or an empty one."""
     if source is not None:
-        return source._replace(volume=volume, durable=source.version, own_count=0)
-    return Version(volume, 1, 1, 0, 0, 0, time.time_ns(), HOLE)
+        return source._replace(volume=0, durable=source.version, own_count=0)
+    return Version(0, 1, 1, 0, 0, 0, time.time_ns(), HOLE)
 
 
 def _prepare_directory(directory: Path, *, create: bool) -> None:

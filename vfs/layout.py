@@ -76,7 +76,7 @@ HOLE = Entry(0, 0, 0)
 _ENTRY = struct.Struct("<IIQ")
 
 
-def unpack_entry(node: bytes | memoryview, index: int) -> Entry:
+def unpack_entry(node: bytes | bytearray | memoryview, index: int) -> Entry:
     """Entry ``index`` (0..255) of a node."""
     return Entry(*_ENTRY.unpack_from(node, index * ENTRY_BYTES))
 
@@ -157,8 +157,8 @@ MAP_MAGIC_AT, MAP_BOOT_AT, MAP_DEVICE_AT, MAP_INODE_AT = 0, 1, 3, 4  # boot take
 MAP_SLOT_COUNT_AT, MAP_HINT_AT, MAP_EPOCH_AT, MAP_LEAKS_AT = 5, 6, 7, 8
 
 FREE = 0
-LIVE_EVEN, LIVE_ODD = 1, 2
-RESERVED = 16
+LIVE_EVEN, LIVE_ODD = 0x0101, 0x0202  # no zero byte: a search for free slots passes over them quickly
+RESERVED = 0x0400
 """State of a slot that session row r has reserved or will free: ``RESERVED + r``."""
 
 # --- readers --------------------------------------------------------------------------------------------------------

@@ -33,7 +33,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vfs.failpoints import reach
@@ -67,17 +70,38 @@ __all__ = ["Reclaim"]
 UNSYNCED_SLOTS_MAX = 4096
 """Superseded slots (16 MiB) that may wait for a sync under synchronous=NORMAL before one is made for them."""
 
+_LARGE_SLOTS = 16_384
+"""A dropped volume with more own slots than this (64 MiB) is walked outside of the catalog's write lock."""
+
 _FOREVER = 1 << 62
 """The death of slots that nothing comes after."""
+
+_Item = tuple[int, int, int]
+"""A superseded slot: (slot, birth, death)."""
 
 
 @dataclass(slots=True)
 class _Waiting:
     """What one process has superseded in one volume and not freed yet."""
 
-    ready: list[tuple[int, int, int]] = field(default_factory=list)  # (slot, birth, death)
-    unsynced: list[tuple[int, int, int]] = field(default_factory=list)
-    held: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)  # by the reader's pin that holds them
+    ready: list[_Item] = field(default_factory=list)  # (slot, birth, death)
+    unsynced: list[_Item] = field(default_factory=list)
+    held: dict[int, list[_Item]] = field(default_factory=dict)  # by the reader's pin that holds them
+
+
+@dataclass(slots=True)
+class _Work:
+    """Reclaim work between its planning and its end: catalog changes to make, slots to free behind them."""
+
+    forget: list[Callable[[], None]] = field(default_factory=list)
+    freed: list[tuple[VolumeRow, list[_Item], bool]] = field(default_factory=list)
+    changed: list[VolumeRow] = field(default_factory=list)
+    removed: list[VolumeRow] = field(default_factory=list)
+
+    def apply(self) -> None:
+        """Make the catalog forget (in the running transaction)."""
+        for change in self.forget:
+            change()
 
 
 class Reclaim:
@@ -98,10 +122,13 @@ class Reclaim:
         base = row.base.version
         items = [(slot, birth, death) for slot, birth in slots if birth > base]
         if items:
-            self._keep(row, items, sync_first=sync_first)
+            self._label_kept(items)
+            self._enqueue(row, items, sync_first=sync_first)
 
-    def _keep(self, row: VolumeRow, items: list[tuple[int, int, int]], *, sync_first: bool) -> None:
+    def _label_kept(self, items: list[_Item]) -> None:
         self._store.slot_map.hand_over([item[0] for item in items], self._store.keeper().row)  # R8
+
+    def _enqueue(self, row: VolumeRow, items: list[_Item], *, sync_first: bool) -> None:
         with self._guard:
             waiting = self._waiting.setdefault(row.volume, _Waiting())
         if sync_first:
@@ -114,25 +141,24 @@ class Reclaim:
         if volume.row.volume in self._waiting:
             self._drain(volume.session, volume.row)
         if volume.has_chores:
-            self._chores(volume.session, volume.row.volume)
+            self._do_chores(volume.session, [volume.row.volume])
+            self._drain(volume.session, volume.row)
 
     def on_close(self, volume: Volume) -> None:
         """A handle closes: free what it leaves, if the writer lock can be had."""
         if volume.row.volume in self._waiting or volume.has_chores:
-            self.tidy(volume.session, volume.row)
+            self.tidy(volume.session, [volume.row])
 
-    def tidy(self, session: Session, row: VolumeRow) -> bool:
-        """Drain and do the chores of a volume, unless somebody is writing to it; whether it was done."""
-        lock = LOCK_WRITER + row.index
-        if not session.locks.try_lock(lock):
-            return False
+    def tidy(self, session: Session, rows: Iterable[VolumeRow]) -> None:
+        """Drain and do the chores of those of the volumes that nobody is writing to."""
+        locked = [row for row in rows if session.locks.try_lock(LOCK_WRITER + row.index)]
         try:
-            if row.volume in self._waiting:
+            self._do_chores(session, [row.volume for row in locked])
+            for row in locked:
                 self._drain(session, row)
-            self._chores(session, row.volume)
         finally:
-            session.locks.unlock(lock)
-        return True
+            for row in locked:
+                session.locks.unlock(LOCK_WRITER + row.index)
 
     # --- pins -------------------------------------------------------------------------------------------------------
     def announce_pins(self, session: Session, index: int) -> None:
@@ -170,6 +196,7 @@ class Reclaim:
         at = self._store.tables.volume_at(row.index)
         if words[at + V_ID] != row.volume:
             durable = _FOREVER  # dropped: nothing will fall back to it (R3)
+            self._pins.pop(row.volume, None)
         else:
             durable = words[at + V_DURABLE]
             behind = sum(death > durable for _, _, death in waiting.unsynced)
@@ -185,8 +212,8 @@ class Reclaim:
         durable_pins = self._durable_pins(row)
         for pin in [pin for pin in waiting.held if pin not in readers]:
             ready += waiting.held.pop(pin)
-        free = []
-        for item in ready:
+        free = [item[0] for item in ready] if not (readers or durable_pins) else []
+        for item in ready if readers or durable_pins else ():
             slot, birth, death = item
             if _holder(durable_pins, birth, death) is not None:
                 continue  # R5: the removal of that pin will find it
@@ -242,78 +269,124 @@ class Reclaim:
         return len(dead)
 
     # --- chores -----------------------------------------------------------------------------------------------------
-    def _chores(self, session: Session, volume: int) -> None:
-        """Release what the catalog says is released (the caller holds the volume's writer lock: R4)."""
-        registry, tables = self._store.registry, self._store.tables
-        row = registry.volume_row(volume)
-        if row is None:
-            return
-        tables.words[tables.volume_at(row.index) + V_CHORES] = 0  # first: a request that comes now is seen later
-        gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
-        if gone and self._reader_pins(session, row.index):
-            self.request_chores(row.index)  # its last reader will come by here when it closes
-            return
-        for pin in registry.pin_rows(volume):
-            if pin.released:
-                self._release_pin(session, row, pin)
-        if row.state == VolumeState.DROPPED:
-            self._release_head(session, row)
-        if gone and not registry.pinned_versions(volume):
+    def _do_chores(self, session: Session, volumes: list[int]) -> None:
+        """Release what the catalog says is released (the caller holds the volumes' writer locks: R4, and drains)."""
+        registry = self._store.registry
+        rows = [row for row in map(registry.volume_row, volumes) if row is not None]
+        work = self.collect(session, [(row, registry.pin_rows(row.volume)) for row in rows])
+        if work.forget:
             with registry.reclaiming():
-                registry.remove_volume(volume)
-            reach("reclaim: volume forgotten")
-            tables.remove_volume(row.index)
-            self._pins.pop(volume, None)
+                work.apply()
+            self.finish(session, work)
 
-    def _release_pin(self, session: Session, row: VolumeRow, pin: PinRow) -> None:
-        registry = self._store.registry
-        pins = registry.pin_rows(row.volume)
-        version = pin.version.version
-        freed: list[tuple[int, int, int]] = []
-        if sum(other.version.version == version for other in pins) == 1:
-            before = max((p.version.version for p in pins if p.version.version < version), default=row.base.version)
-            after = next((p.version for p in pins if p.version.version > version), None)
-            if after is None and row.state != VolumeState.DEAD:
-                after = self._store.head_of(row)
-            death = after.version if after else _FOREVER
-            lost = only_in(self._store.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
-            freed = [(at.entry.slot, at.entry.birth, death) for at in lost]
-        reach("reclaim: pin compared")
-        self._keep(row, freed, sync_first=True)  # before the pin is forgotten (R8)
-        with registry.reclaiming():
-            registry.remove_pin(row.volume, version, pin.holder)
-        reach("reclaim: pin forgotten")
-        self.announce_pins(session, row.index)
-        self._drain(session, row)
+    def collect(self, session: Session, volumes: list[tuple[VolumeRow, list[PinRow]]]) -> _Work:
+        """Find and keep (R8) what will be free once the catalog has forgotten what is released in these volumes.
 
-    def _release_head(self, session: Session, row: VolumeRow) -> None:
-        registry = self._store.registry
-        newest = max(registry.pinned_versions(row.volume), default=row.base.version)
-        head = self._store.head_of(row)
-        freed = [
-            (at.entry.slot, at.entry.birth, _FOREVER)
-            for at in reached(self._store.read_slot, head, max(newest, row.base.version))
-        ]
-        freed.append((row.head_slot, _FOREVER - 1, _FOREVER))
-        reach("reclaim: head walked")
-        self._keep(row, freed, sync_first=False)
-        with registry.reclaiming():
-            registry.set_dead(row.volume)
-        reach("reclaim: head forgotten")
-        self._drain(session, row)
-
-    def drop(self, session: Session, row: VolumeRow, ancestors: list[VolumeRow]) -> None:
-        """A volume is marked dropped in the catalog: close it to everybody and give back what it held.
-
-        ``ancestors`` are the volumes on which pins were released with it.
+        The caller holds their writer locks, then applies the work in a catalog transaction (R6), then finishes it.
         """
+        registry, tables = self._store.registry, self._store.tables
+        work = _Work()
+        for row, pins in volumes:
+            volume = row.volume
+            tables.words[tables.volume_at(row.index) + V_CHORES] = 0  # first: a request that comes now is seen later
+            gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
+            if gone and self._reader_pins(session, row.index):
+                self.request_chores(row.index)  # its last reader will come by here when it closes
+                continue
+            pins = list(pins)
+            for pin in [pin for pin in pins if pin.released]:
+                work.freed.append((row, self._only_of_pin(row, pin, pins), True))
+                pins.remove(pin)
+                work.changed.append(row)
+                work.forget.append(partial(registry.remove_pin, volume, pin.version.version, pin.holder))
+            if row.state == VolumeState.DROPPED:
+                work.freed.append((row, self._only_of_head(row, pins), False))
+                if pins:
+                    work.forget.append(partial(registry.set_dead, volume))
+            if gone and not pins:
+                work.removed.append(row)
+                work.forget.append(partial(registry.remove_volume, volume))
+        for _, items, _ in work.freed:
+            self._label_kept(items)
+        reach("reclaim: slots kept")
+        return work
+
+    def finish(self, session: Session, work: _Work) -> None:
+        """The catalog has forgotten what held these slots: free them as readers allow."""
+        reach("reclaim: catalog has forgotten")
         tables = self._store.tables
-        tables.flag_volume(row.index, row.volume, DROPPED)
-        for each in (row, *ancestors):
-            self.request_chores(each.index)
-        reach("drop: chores requested")
-        for each in (row, *ancestors):
-            self.tidy(session, each)
+        for row, items, sync_first in work.freed:
+            self._enqueue(row, items, sync_first=sync_first)
+        for row in work.changed:
+            self.announce_pins(session, row.index)
+        for row in work.removed:
+            tables.remove_volume(row.index)
+            self._pins.pop(row.volume, None)
+        reach("reclaim: rows removed")
+
+    def _only_of_pin(self, row: VolumeRow, pin: PinRow, pins: list[PinRow]) -> list[_Item]:
+        """What only this pin (of the volume's ``pins``) still holds."""
+        version = pin.version.version
+        if sum(other.version.version == version for other in pins) > 1:
+            return []
+        before = max((p.version.version for p in pins if p.version.version < version), default=row.base.version)
+        after = next((p.version for p in pins if p.version.version > version), None)
+        if after is None and row.state != VolumeState.DEAD:
+            after = self._store.head_of(row)
+        death = after.version if after else _FOREVER
+        lost = only_in(self._store.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
+        return [(at.entry.slot, at.entry.birth, death) for at in lost]
+
+    def _only_of_head(self, row: VolumeRow, pins: list[PinRow]) -> list[_Item]:
+        """What only the head of a dropped volume still holds, and the head slot."""
+        newest = max((pin.version.version for pin in pins), default=row.base.version)
+        lost = reached(self._store.read_slot, self._store.head_of(row), max(newest, row.base.version))
+        return [*((at.entry.slot, at.entry.birth, _FOREVER) for at in lost), (row.head_slot, _FOREVER - 1, _FOREVER)]
+
+    @contextmanager
+    def dropping(self, session: Session, row: VolumeRow) -> Iterator[Callable[[list[VolumeRow]], None]]:
+        """Drop a volume: the body, in which the catalog transaction runs, calls what this yields once in it.
+
+        The call takes the volumes that the drop concerns, the dropped one first, as the catalog now has them.  What
+        can be reclaimed is: in the same transaction if it is little, else behind it.
+        """
+        words, id_at = self._store.tables.words, self._store.tables.volume_at(row.index) + V_ID
+        locked: list[VolumeRow] = []
+        work = _Work()
+
+        def plan(concerned: list[VolumeRow]) -> None:
+            nonlocal work
+            for each in concerned:
+                self.request_chores(each.index)
+            words[id_at] = row.volume | DROPPED  # before readers are counted; Volume._refuse undoes it if we die
+            reach("drop: closed to readers")
+            locked.extend(each for each in concerned if session.locks.try_lock(LOCK_WRITER + each.index))
+            if row in locked and self._store.head_of(row).own_count > _LARGE_SLOTS:
+                return
+            pins_of = self._store.registry.pin_rows
+            work = self.collect(session, [(each, pins_of(each.volume)) for each in locked])
+            work.apply()
+
+        try:
+            try:
+                yield plan
+            except BaseException:
+                if words[id_at] == row.volume | DROPPED:
+                    words[id_at] = row.volume
+                raise
+            reach("drop: committed")
+            self.finish(session, work)
+            self._do_chores(session, [each.volume for each in locked if self._has_chores(each)])
+            for each in locked:
+                self._drain(session, each)
+        finally:
+            for each in locked:
+                session.locks.unlock(LOCK_WRITER + each.index)
+
+    def _has_chores(self, row: VolumeRow) -> bool:
+        at = self._store.tables.volume_at(row.index)
+        words = self._store.tables.words
+        return words[at + V_ID] & ~DROPPED == row.volume and bool(words[at + V_CHORES])
 
     def tidy_all(self, session: Session, *, sync: bool = False) -> None:
         """Do everything that waits, in every volume whose writer lock can be had."""
@@ -324,15 +397,10 @@ class Reclaim:
                     self._drain(session, row, sync=sync)
                 finally:
                     session.locks.unlock(LOCK_WRITER + row.index)
-        progress = True
-        while progress:
-            progress = False
-            before = {(row.volume, row.state) for row in store.registry.volume_rows()}
-            for row in store.registry.volume_rows():
-                at = store.tables.volume_at(row.index)
-                if store.tables.words[at + V_CHORES]:
-                    self.tidy(session, row)
-            progress = {(row.volume, row.state) for row in store.registry.volume_rows()} != before
+        self.tidy(
+            session,
+            [row for row in store.registry.volume_rows() if self._has_chores(row)],
+        )
 
     def waiting_count(self) -> int:
         """Superseded slots of this process that wait for readers or for a sync."""

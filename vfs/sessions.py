@@ -16,11 +16,11 @@ All words are aligned 64-bit stores and loads.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
 
-from vfs import layout
 from vfs.errors import ForkedError, TooManySessionsError, TooManyVolumesError
 from vfs.layout import (
     LOCK_POOL,
@@ -47,6 +47,9 @@ from vfs.slots import SlotMap
 
 __all__ = ["Session", "SharedTables"]
 
+_FIRST_BATCH = 8
+"""Slots a session reserves beyond what it needs; doubles with every reservation."""
+
 
 class SharedTables:
     """The file ``readers``, mapped."""
@@ -60,8 +63,8 @@ class SharedTables:
         """Word offset of a volume's row."""
         return VOLUME_TABLE_AT + index * ROW_WORDS
 
-    def add_volume(self, volume: int, version: int, durable: int) -> int:
-        """Take a free row for the volume (the caller holds the catalog's write lock).
+    def free_volume_row(self) -> int:
+        """The index of a free row (nobody takes it while the caller holds the catalog's write lock).
 
         Raises TooManyVolumesError.
         """
@@ -70,7 +73,6 @@ class SharedTables:
         for step in range(VOLUME_ROWS):
             index = (hint + step) % VOLUME_ROWS
             if words[self.volume_at(index) + V_ID] == 0:
-                self.set_volume(index, volume, version, durable)
                 words[VOLUME_HINT_AT] = index + 1
                 return index
         raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop clusters that are not needed")
@@ -133,7 +135,7 @@ class Session:
         self.slot_map = slot_map
         self.locks = LockFile(open_again(lock_fd))
         self.reserved: list[int] = []
-        self._batch = 8
+        self._batch = _FIRST_BATCH
         self._pid = os.getpid()
         self._fence = threading.Lock()
         self.volume_index = -1
@@ -150,7 +152,8 @@ class Session:
         try:
             high = words[SESSION_HIGH_AT]
             owners = words[SESSION_TABLE_AT : SESSION_TABLE_AT + high * ROW_WORDS : ROW_WORDS].tolist()
-            for row in [*(row for row, owner in enumerate(owners) if not owner), *range(high, SESSION_ROWS)]:
+            given_back = (row for row, owner in enumerate(owners) if not owner)
+            for row in itertools.chain(given_back, range(high, SESSION_ROWS)):
                 if self.locks.try_lock(LOCK_SESSION + row):
                     at = self.tables.session_at(row)
                     words[at + S_VOLUME] = words[at + S_PIN] = words[at + S_PUBLISHING] = 0
@@ -210,13 +213,18 @@ class Session:
                 self.slot_map.free(reserved[self._batch :])
                 del reserved[self._batch :]
 
+    def release_slots(self) -> None:
+        """Free the slots kept for the next transaction."""
+        self.slot_map.free(self.reserved)
+        self.reserved = []
+        self._batch = _FIRST_BATCH
+
     def close(self) -> None:
         """Give back row, lock and unused slots."""
         if self.locks.fd < 0:
             return
         if os.getpid() == self._pid:
-            self.slot_map.free(self.reserved)
-            self.reserved = []
+            self.release_slots()
             words = self.tables.words
             words[self.at + S_PIN] = words[self.at + S_VOLUME] = 0
             words[self.at + S_OWNER] = 0

@@ -147,7 +147,7 @@ class SlotMap:
 
     def live_label(self) -> int:
         """The label of the present sweep epoch."""
-        return layout.LIVE_EVEN + (self.header[MAP_EPOCH_AT] & 1)
+        return layout.LIVE_ODD if self.header[MAP_EPOCH_AT] & 1 else layout.LIVE_EVEN
 
     def hand_over(self, slots: Iterable[int], row: int) -> None:
         """Slots become reserved by session ``row``, who will free or fill them."""

@@ -41,6 +41,7 @@ __all__ = ["POOL_FILES", "PageStore"]
 
 POOL_FILES = ("pool", "map", "readers", "locks")
 _FIRST_SLOTS = 1024
+_IDLE_SESSIONS_MAX = 4
 
 
 class PageStore:
@@ -58,6 +59,7 @@ class PageStore:
         self.is_durable = directory is not None
         self.has_failed = ""
         self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._idle_sessions: list[Session] = []
         self._keeper: Session | None = None
         self._keeper_guard = threading.Lock()
         self._files: dict[str, int] = {}
@@ -273,16 +275,33 @@ class PageStore:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session for one piece of work."""
-        session = self.open_session()
+        """A session for one piece of work; a few are kept for the next."""
+        try:
+            session = self._idle_sessions.pop()
+        except IndexError:
+            session = self.open_session()
         try:
             yield session
         finally:
-            session.close()
+            session.unpin()
+            session.release_slots()
+            if len(self._idle_sessions) < _IDLE_SESSIONS_MAX:
+                self._idle_sessions.append(session)
+            else:
+                session.close()
 
     def open_volume(self, row: VolumeRow, *, read_only: bool = False) -> Volume:
-        """A handle on a volume."""
-        return Volume(self, row, read_only=read_only)
+        """A handle on a volume, with a session of its own."""
+        session = self.open_session()
+        return Volume(self, row, session, read_only=read_only)
+
+    @contextmanager
+    def pinned(self, row: VolumeRow) -> Iterator[Volume]:
+        """A volume's head, pinned for one piece of work.  Raises VolumeDroppedError, CorruptionError."""
+        with self.session() as session:
+            volume = Volume(self, row, session, read_only=True)
+            volume.pin()
+            yield volume
 
     # --- volumes ----------------------------------------------------------------------------------------------------
     def take_head_slot(self, session: Session) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import compress
 from typing import NamedTuple
 
 from vfs.errors import CorruptionError
@@ -37,6 +38,7 @@ from vfs.layout import (
 __all__ = ["Dirty", "Editor", "Reached", "find_leaf", "only_in", "read_node", "reached"]
 
 ReadSlot = Callable[[int], memoryview]
+_INDEXES = range(FANOUT)
 
 
 def find_leaf(words: memoryview, root: int, depth: int, leaf_number: int) -> int:
@@ -95,8 +97,7 @@ def _reached(read_slot: ReadSlot, at: Reached, born_after: int) -> Iterator[Reac
 
 
 def _young_entries(node: memoryview, born_after: int) -> list[int]:
-    births = node.cast("Q")[1::2].tolist()
-    return [index for index, birth in enumerate(births) if birth > born_after]
+    return list(compress(_INDEXES, map(born_after.__lt__, node.cast("Q")[1::2].tolist())))
 
 
 def only_in(read_slot: ReadSlot, version: Version, others: list[Version], born_after: int = 0) -> Iterator[Reached]:
@@ -186,13 +187,8 @@ class Editor:
         self.added_count = 0
 
     # --- looking up -------------------------------------------------------------------------------------------------
-    def entry(self, level: int, number: int) -> Entry:
-        """The entry that names node or page (level, number), as edited so far."""
-        if level >= self.depth or number >> ((self.depth - 1 - level) << 3):
-            return HOLE
-        return self._entry(level, number)
-
     def _entry(self, level: int, number: int) -> Entry:
+        """The entry that names a node or page within the tree's span, as edited so far."""
         if level == self.depth - 1:
             return self.root
         parent = self.dirty.get((level + 1, number >> FANOUT_SHIFT))
@@ -209,14 +205,22 @@ class Editor:
         return self.dirty.get((0, number)) or self._edit(0, number)
 
     def _edit(self, level: int, number: int) -> Dirty:
+        """A node ready to be edited, and with it its parents, who will have to name its copy."""
         found = self.dirty.get((level, number))
         if found is not None:
             return found
-        entry = self.entry(level, number)
-        data = bytearray(self._read_slot(entry.slot)) if entry.slot else bytearray(SLOT_BYTES)
-        if entry.slot and zlib.crc32(data) != entry.crc:
-            raise CorruptionError(f"slot {entry.slot} (page table, level {level}, number {number}) fails its checksum")
-        found = self.dirty[level, number] = Dirty(data, entry.slot, entry.birth)
+        if level == self.depth - 1:
+            slot, crc, birth = self.root
+        else:
+            parent = self._edit(level + 1, number >> FANOUT_SHIFT)
+            slot, crc, birth = unpack_entry(parent.data, number & (FANOUT - 1))
+        if slot:
+            data = bytearray(self._read_slot(slot))
+            if zlib.crc32(data) != crc:
+                raise CorruptionError(f"slot {slot} (page table, level {level}, number {number}) fails its checksum")
+        else:
+            data = bytearray(SLOT_BYTES)
+        found = self.dirty[level, number] = Dirty(data, slot, birth)
         return found
 
     def grow(self, page_count: int) -> None:
@@ -262,7 +266,7 @@ class Editor:
             return
         span_shift = level << 3
         first = number << FANOUT_SHIFT
-        entry = self.entry(level, number)
+        entry = self._entry(level, number)
         if not entry.slot and (level, number) not in self.dirty:
             return
         keep_whole = page_count >> span_shift  # children before this number stay whole
@@ -316,11 +320,8 @@ class Editor:
 
     # --- sealing ----------------------------------------------------------------------------------------------------
     def node_count(self) -> int:
-        """At most so many nodes :meth:`seal` will place."""
-        above = {
-            (up, number >> ((up - level) << 3)) for level, number in self.dirty for up in range(level, self.depth)
-        }
-        return len(above)
+        """How many nodes :meth:`seal` will place."""
+        return len(self.dirty)
 
     def seal(self, place: Callable[[bytearray], int]) -> Entry:
         """Give every dirty node a slot, leaves first, and return the root entry.

@@ -33,6 +33,7 @@ from vfs.errors import (
 from vfs.failpoints import reach
 from vfs.layout import (
     DAMAGED,
+    DROPPED,
     HEAD_SECTORS,
     LOCK_WRITER,
     S_PUBLISHING,
@@ -50,7 +51,7 @@ from vfs.layout import (
     unpack_version,
 )
 from vfs.osio import Buffer, write_at
-from vfs.registry import VolumeRow
+from vfs.registry import VolumeRow, VolumeState
 from vfs.sessions import Session
 from vfs.table import Editor, find_leaf
 
@@ -74,11 +75,11 @@ class Durability(IntEnum):
 class Volume:
     """An open volume.  Not thread-safe: one handle per connection, as in SQLite."""
 
-    def __init__(self, store: PageStore, row: VolumeRow, *, read_only: bool = False) -> None:
+    def __init__(self, store: PageStore, row: VolumeRow, session: Session, *, read_only: bool) -> None:
         self.store = store
         self.row = row
         self.read_only = read_only
-        self.session: Session = store.open_session()
+        self.session = session
         self.session.attach(row.index)
         self._words = store.tables.words
         self._row_at = store.tables.volume_at(row.index)
@@ -107,14 +108,22 @@ class Volume:
             if words[self._id_at] != self._id:
                 session.unpin()
                 self._refuse()
+                continue
             if version == self.version.version:
                 return
             if self._load(version):
                 return
 
     def _refuse(self) -> None:
+        """The row is not ours any more: say why, unless a process died in the middle of dropping the volume."""
         if self._words[self._id_at] == self._id | DAMAGED:
             raise CorruptionError("recovery found no version of it whole")
+        if self._words[self._id_at] == self._id | DROPPED:
+            with self.store.registry.reclaiming():  # who is dropping it holds the catalog until that is committed
+                row = self.store.registry.volume_row(self._id)
+                if row is not None and row.state == VolumeState.LIVE and self._words[self._id_at] == self._id | DROPPED:
+                    self._words[self._id_at] = self._id
+                    return
         raise VolumeDroppedError("it was dropped")
 
     def _load(self, version: int) -> bool:

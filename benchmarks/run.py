@@ -1,0 +1,427 @@
+"""Measure clusterdb beside its alternatives: ``python benchmarks/run.py [--quick] [GROUP...]``.
+
+Every figure is a median over rounds that take turns with the peers it is compared with, so that a drift of the machine
+hits all of them.  Results go to standard output as tables and to ``benchmarks/results.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+from tabulate import tabulate
+
+import clusterdb
+
+HERE = Path(__file__).parent
+ROW_BYTES = 300
+Results = list[dict[str, Any]]
+
+
+def seconds(action: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def in_turns(rounds: int, actions: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """The median of what each action returns, all of them run once a round."""
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            taken[name].append(action())
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def build(path: Path, megabytes: float) -> Path:
+    """A plain database of about that size: one table with a blob of 300 bytes a row."""
+    if not path.exists():
+        database = apsw.Connection(str(path))
+        database.execute("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF").fetchall()
+        count = max(1, int(megabytes * (1 << 20) / (ROW_BYTES + 16)))
+        database.execute(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, body BLOB);"
+            "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ?) "
+            "INSERT INTO t SELECT x, x % 1000, randomblob(?) FROM c",
+            (count, ROW_BYTES),
+        )
+        database.close()
+    return path
+
+
+def rows_of(megabytes: float) -> int:
+    return max(1, int(megabytes * (1 << 20) / (ROW_BYTES + 16)))
+
+
+class Forkdb:
+    """forkdb 0.1.0 through apsw, so that both are driven by the same SQLite and the same Python layer."""
+
+    def __init__(self, path: Path, source: Path) -> None:
+        import forkdb
+
+        self.path = str(path)
+        self.host = apsw.Connection(":memory:")
+        self.host.enable_load_extension(True)
+        self.host.load_extension(forkdb.extension_path())
+        self.call("forkdb_init")
+        main = self.open("main")
+        with closing(apsw.Connection(str(source))) as database, main.backup("main", database, "main") as backup:
+            backup.step(-1)
+        main.close()
+
+    def call(self, function: str, *values: str) -> Any:
+        marks = ", ".join("?" * (1 + len(values)))
+        return self.host.execute(f"SELECT {function}({marks})", (self.path, *values)).get
+
+    def open(self, name: str) -> apsw.Connection:
+        uri = self.call("forkdb_open_db", name)
+        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READWRITE)
+
+
+def use(connection: apsw.Connection, rows: int) -> None:
+    """What a small test does: five reads, one transaction of ten rows."""
+    for step in range(5):
+        connection.execute("SELECT n, length(body) FROM t WHERE id = ?", (1 + step * rows // 5,)).fetchall()
+    connection.execute("BEGIN IMMEDIATE")
+    for step in range(10):
+        connection.execute("UPDATE t SET n = n + 1 WHERE id = ?", (1 + step * rows // 10,))
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def clone_time(folder: Path, quick: bool) -> Results:
+    """Clone p50 at sizes from 1 MB to 1 GB, and the alternatives at 64 MB."""
+    sizes = [1, 16, 64] if quick else [1, 16, 64, 256, 1024]
+    count = 100 if quick else 300
+    results: Results = []
+    with clusterdb.open(":memory:") as memory, clusterdb.open(folder / "clones") as durable:
+        for size in sizes:
+            source = build(folder / f"{size}.db", size)
+            for store in (memory, durable):
+                store.create_cluster(f"s{size}", from_file=source)
+        serial = iter(range(1_000_000))
+
+        def once(store: clusterdb.Store, size: int) -> float:
+            cluster = store.cluster(f"s{size}")
+            return seconds(lambda: cluster.clone(f"c{next(serial)}"))
+
+        taken = in_turns(
+            count,
+            {
+                f"{kind} {size} MB": (lambda store=store, size=size: once(store, size))
+                for size in sizes
+                for kind, store in ((":memory:", memory), ("durable", durable))
+            },
+        )
+        for name, value in taken.items():
+            results.append({"what": f"clone, {name}", "ms": value * 1e3})
+        for kind in (":memory:", "durable"):
+            each = [taken[f"{kind} {size} MB"] for size in sizes]
+            results.append({"what": f"clone, {kind}: slowest size / fastest size", "ratio": max(each) / min(each)})
+        source = folder / "64.db"
+        forkdb = Forkdb(folder / "forkdb.fk", source)
+        copies = iter(range(1_000_000))
+
+        def copy_file() -> float:
+            target = folder / f"copy{next(copies)}.db"
+            taken = seconds(lambda: shutil.copyfile(source, target))
+            target.unlink()
+            return taken
+
+        def backup() -> float:
+            target = folder / f"backup{next(copies)}.db"
+
+            def run() -> None:
+                with closing(apsw.Connection(str(source))) as one, closing(apsw.Connection(str(target))) as two:
+                    with two.backup("main", one, "main") as copy:
+                        copy.step(-1)
+
+            taken = seconds(run)
+            target.unlink()
+            return taken
+
+        peers = in_turns(
+            count,
+            {
+                "clusterdb :memory:": lambda: once(memory, 64),
+                "clusterdb durable": lambda: once(durable, 64),
+                "forkdb": lambda: seconds(lambda: forkdb.call("forkdb_fork", "main", f"f{next(serial)}")),
+            },
+        ) | in_turns(5, {"file copy": copy_file, "backup API": backup})
+        for name, value in peers.items():
+            results.append({"what": f"64 MB beside peers, {name}", "ms": value * 1e3})
+        results.append({"what": "clusterdb durable / forkdb", "ratio": peers["clusterdb durable"] / peers["forkdb"]})
+    return results
+
+
+def test_cycle(folder: Path, quick: bool) -> Results:
+    """Clone, connect, five reads, one transaction of ten rows, close, drop; 64 MB."""
+    source = build(folder / "64.db", 64)
+    rows = rows_of(64)
+    serial = iter(range(1_000_000))
+    with clusterdb.open(":memory:") as memory, clusterdb.open(folder / "cycles") as durable:
+        for store in (memory, durable):
+            store.create_cluster("base", from_file=source)
+        forkdb = Forkdb(folder / "cycles.fk", source)
+
+        def cycle(store: clusterdb.Store) -> None:
+            clone = store.cluster("base").clone(f"c{next(serial)}")
+            use(clone.connect(), rows)
+            clone.delete()
+
+        def fork_cycle() -> None:
+            name = f"f{next(serial)}"
+            forkdb.call("forkdb_fork", "main", name)
+            use(forkdb.open(name), rows)
+            forkdb.call("forkdb_discard", name)
+
+        def copy_cycle() -> None:
+            target = folder / f"cycle{next(serial)}.db"
+            shutil.copyfile(source, target)
+            use(apsw.Connection(str(target)), rows)
+            target.unlink()
+
+        taken = in_turns(
+            100 if quick else 500,
+            {
+                "clusterdb :memory:": lambda: seconds(lambda: cycle(memory)),
+                "clusterdb durable": lambda: seconds(lambda: cycle(durable)),
+                "forkdb": lambda: seconds(fork_cycle),
+            },
+        ) | in_turns(5, {"file copy": lambda: seconds(copy_cycle)})
+    results: Results = [{"what": f"test cycle, {name}", "ms": value * 1e3} for name, value in taken.items()]
+    results.append({"what": "test cycle, durable / forkdb", "ratio": taken["clusterdb durable"] / taken["forkdb"]})
+    return results
+
+
+def speed(folder: Path, quick: bool) -> Results:
+    """A clone against a plain SQLite file in WAL mode, without and with mmap: how many times as fast."""
+    source = build(folder / "64.db", 64)
+    rows = rows_of(64)
+    for name in ("wal", "mmap"):
+        shutil.copyfile(source, folder / f"{name}.db")
+    store = clusterdb.open(folder / "speed")
+    clone = store.create_cluster("base", from_file=source).clone("clone")
+
+    def plain(name: str) -> apsw.Connection:
+        connection = apsw.Connection(str(folder / f"{name}.db"))
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        if name == "mmap":
+            connection.execute(f"PRAGMA mmap_size = {1 << 30}").fetchall()
+        return connection
+
+    openers: dict[str, Callable[[], apsw.Connection]] = {
+        "plain WAL": lambda: plain("wal"),
+        "plain WAL, mmap": lambda: plain("mmap"),
+        "clone": clone.connect,
+    }
+    rng = random.Random(1)
+    few = 2_000 if quick else 10_000
+
+    def scan(connection: apsw.Connection) -> None:
+        connection.execute("SELECT sum(length(body)), sum(n) FROM t").fetchall()
+
+    def points(connection: apsw.Connection) -> None:
+        for _ in range(few):
+            connection.execute("SELECT n, body FROM t WHERE id = ?", (rng.randrange(1, rows),)).fetchall()
+
+    def points_in_transaction(connection: apsw.Connection) -> None:
+        connection.execute("BEGIN")
+        points(connection)
+        connection.execute("COMMIT")
+
+    def bulk(connection: apsw.Connection) -> None:
+        connection.execute("UPDATE t SET n = n + 1")
+
+    def commits(mode: str, count: int) -> Callable[[apsw.Connection], None]:
+        def run(connection: apsw.Connection) -> None:
+            connection.execute(f"PRAGMA synchronous = {mode}").fetchall()
+            for _ in range(count):
+                connection.execute("UPDATE t SET n = n + 1 WHERE id = ?", (rng.randrange(1, rows),))
+
+        return run
+
+    workloads: dict[str, tuple[bool, Callable[[apsw.Connection], None]]] = {
+        "cold full scan": (True, scan),
+        "point reads, autocommit": (False, points),
+        "point reads, in a transaction": (False, points_in_transaction),
+        "bulk update, one transaction": (True, bulk),
+        "one-row commits, NORMAL": (False, commits("NORMAL", few // 5)),
+        "one-row commits, FULL": (False, commits("FULL", few // 20)),
+    }
+    results: Results = []
+    for what, (cold, work) in workloads.items():
+        connections = {name: opener() for name, opener in openers.items()}
+        if not cold:
+            for connection in connections.values():
+                work(connection)
+
+        def once(
+            name: str,
+            cold: bool = cold,
+            work: Callable[[apsw.Connection], None] = work,
+            connections: dict[str, apsw.Connection] = connections,
+        ) -> float:
+            if not cold:
+                return seconds(lambda: work(connections[name]))
+            connection = openers[name]()
+            taken = seconds(lambda: work(connection))
+            connection.close()
+            return taken
+
+        taken = in_turns(5 if quick else 9, {name: (lambda name=name: once(name)) for name in openers})
+        for connection in connections.values():
+            connection.close()
+        results.append(
+            {
+                "what": what,
+                **{f"{name}, ms": value * 1e3 for name, value in taken.items()},
+                "clone / plain WAL": taken["plain WAL"] / taken["clone"],
+                "clone / mmap": taken["plain WAL, mmap"] / taken["clone"],
+            }
+        )
+    store.close()
+    return results
+
+
+def growth(folder: Path, quick: bool) -> Results:
+    """What a clone that updates one row adds to the pool, and that dropping returns it."""
+    count = 100 if quick else 1000
+    source = build(folder / "64.db", 64)
+    rng = random.Random(2)
+    with clusterdb.open(folder / "growth") as store:
+        base = store.create_cluster("base", from_file=source)
+        before = store.stats()
+        clones = []
+        for number in range(count):
+            clone = base.clone(f"c{number}")
+            connection = clone.connect()
+            connection.execute("UPDATE t SET n = n + 1 WHERE id = ?", (rng.randrange(1, rows_of(64)),))
+            connection.close()
+            clones.append(clone)
+        full = store.stats()
+        for clone in clones:
+            clone.delete()
+        after = store.stats()
+    return [
+        {
+            "what": f"{count} clones that update one row each",
+            "KiB used a clone": (full.used_bytes - before.used_bytes) / count / 1024,
+            "KiB of pool file a clone": (full.pool_bytes - before.pool_bytes) / count / 1024,
+            "slots left after dropping all": (after.used_bytes - before.used_bytes) // 4096,
+        }
+    ]
+
+
+_MEMORY = """
+import sys, clusterdb
+def anonymous():
+    for line in open('/proc/self/status'):
+        if line.startswith('RssAnon'):
+            return int(line.split()[1]) / 1024
+what, store, source = sys.argv[1:]
+with clusterdb.open(store) as store:
+    before = peak = anonymous()
+    def look(*_):
+        global peak
+        peak = max(peak, anonymous())
+    if what == 'import':
+        store.create_cluster('big', from_file=source, progress=look)
+    else:
+        connection = store.cluster('big').connect()
+        for number, row in enumerate(connection.execute('SELECT n, length(body) FROM t')):
+            if not number % 10000:
+                look()
+    look()
+print(before, peak)
+"""
+
+
+def memory(folder: Path, quick: bool) -> Results:
+    """Anonymous memory (not the shared mapping of the pool) while importing and scanning 1 GB in one transaction."""
+    size = 64 if quick else 1024
+    source = build(folder / f"{size}.db", size)
+    results: Results = []
+    for what in ("import", "scan"):
+        output = subprocess.run(
+            [sys.executable, "-c", _MEMORY, what, folder / "memory", source], check=True, capture_output=True, text=True
+        )
+        before, peak = map(float, output.stdout.split())
+        results.append({"what": f"{what} of {size} MB", "anonymous MiB before": before, "peak": peak})
+    return results
+
+
+def opening(folder: Path, quick: bool) -> Results:
+    """Connecting to a cluster and reading one row, by its size."""
+    sizes = [1, 64] if quick else [1, 64, 1024]
+    with clusterdb.open(folder / "opening") as store:
+        for size in sizes:
+            store.create_cluster(f"s{size}", from_file=build(folder / f"{size}.db", size))
+
+        def once(size: int) -> None:
+            connection = store.cluster(f"s{size}").connect()
+            connection.execute("SELECT n FROM t WHERE id = 1").fetchall()
+            connection.close()
+
+        def plain(size: int) -> None:
+            connection = apsw.Connection(str(folder / f"{size}.db"))
+            connection.execute("SELECT n FROM t WHERE id = 1").fetchall()
+            connection.close()
+
+        taken = in_turns(
+            200,
+            {f"clusterdb, {size} MB": (lambda size=size: seconds(lambda: once(size))) for size in sizes}
+            | {f"plain file, {size} MB": (lambda size=size: seconds(lambda: plain(size))) for size in sizes},
+        )
+    return [{"what": f"connect and read one row, {name}", "ms": value * 1e3} for name, value in taken.items()]
+
+
+GROUPS: dict[str, Callable[[Path, bool], Results]] = {
+    "clone": clone_time,
+    "cycle": test_cycle,
+    "speed": speed,
+    "growth": growth,
+    "memory": memory,
+    "opening": opening,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds")
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder beside this file)")
+    arguments = parser.parse_args()
+    everything: dict[str, Any] = {
+        "clusterdb": clusterdb.__version__,
+        "sqlite": apsw.sqlite_lib_version(),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    for group in arguments.groups or GROUPS:
+        with tempfile.TemporaryDirectory(dir=arguments.folder or HERE, prefix="work-") as folder:
+            results = GROUPS[group](Path(folder), arguments.quick)
+        everything[group] = results
+        print(f"\n## {group}: {(GROUPS[group].__doc__ or '').strip()}\n")
+        columns = [key for result in results for key in result]
+        print(tabulate(results, headers={key: key for key in columns}, floatfmt=".3f", missingval=""), flush=True)
+    (HERE / "results.json").write_text(json.dumps(everything, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
