@@ -60,17 +60,22 @@ def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
             part = buffers[start : start + _IOV_MAX]
             length = sum(map(len, part))
             written = CALLS.pwritev(fd, part, offset)
-            while written < length:  # a short write: go on behind it, so that the cause shows as an errno
-                rest = b"".join(part)[written:]
-                more = CALLS.pwritev(fd, [rest], offset + written)
-                if more <= 0:
-                    raise OSError(errno.EIO, "a write to the pool made no progress")
-                written += more
+            if written != length:
+                _write_rest(fd, b"".join(part), offset, written)
             offset += length
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PoolFullError(f"no space left on the device of the page pool: {error.strerror}") from error
         raise
+
+
+def _write_rest(fd: int, data: bytes, offset: int, written: int) -> None:
+    """Go on behind a short write, so that its cause shows as an errno."""
+    while written < len(data):
+        more = CALLS.pwritev(fd, [memoryview(data)[written:]], offset + written)
+        if more <= 0:
+            raise OSError(errno.EIO, "a write to the pool made no progress")
+        written += more
 
 
 def sync(fd: int) -> None:

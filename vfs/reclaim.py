@@ -6,7 +6,9 @@ Invariants
     R1  A slot is freed only if no durable pin and no reader's pin holds it, as read at the moment of freeing.
     R2  Readers' pins are read before durable pins.  Who makes a durable pin holds a reader's pin on the version until
         the pin is announced, so one of the two reads finds it (with S1-S3 of sessions.py).
-    R3  A slot superseded in d is freed only when d is durable, unless the volume runs with synchronous=OFF or is dropped.
+    R3  A slot superseded in d is freed only when d is durable, unless it was born after the newest durable version, the
+        volume runs with synchronous=OFF, or it is dropped.  (Recovery falls back to the newest durable version or to
+        a record behind it; of the latter it believes only one behind which every slot born since checks out.)
     R4  Everything that frees slots of a volume runs under that volume's writer lock.
     R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
         holds it; else the removal of the last durable pin that does.  A volume frees no slot born at or before its
@@ -70,6 +72,9 @@ __all__ = ["Reclaim"]
 UNSYNCED_SLOTS_MAX = 4096
 """Superseded slots (16 MiB) that may wait for a sync under synchronous=NORMAL before one is made for them."""
 
+_DRAIN_SLOTS = 48
+"""Superseded slots that come together before a writer reads the pins to free them."""
+
 _LARGE_SLOTS = 16_384
 """A dropped volume with more own slots than this (64 MiB) is walked outside of the catalog's write lock."""
 
@@ -84,9 +89,23 @@ _Item = tuple[int, int, int]
 class _Waiting:
     """What one process has superseded in one volume and not freed yet."""
 
-    ready: list[_Item] = field(default_factory=list)  # (slot, birth, death)
-    unsynced: list[_Item] = field(default_factory=list)
+    ready: list[_Item] = field(default_factory=list)
+    unsynced: list[_Item] = field(default_factory=list)  # deaths ascend, but for those of released pins
     held: dict[int, list[_Item]] = field(default_factory=dict)  # by the reader's pin that holds them
+
+    def is_worth_draining(self) -> bool:
+        """Whether enough has come together to read the pins for it."""
+        return len(self.ready) > _DRAIN_SLOTS or len(self.unsynced) > UNSYNCED_SLOTS_MAX or bool(self.held)
+
+    def take_ready(self, durable: int) -> list[_Item]:
+        """Take out what need not wait for a sync any more."""
+        taken, self.ready = self.ready, []
+        if self.unsynced and self.unsynced[0][2] <= durable:
+            if self.unsynced[-1][2] <= durable:
+                taken, self.unsynced = taken + self.unsynced, []
+            taken += [item for item in self.unsynced if item[2] <= durable]
+            self.unsynced = [item for item in self.unsynced if item[2] > durable]
+        return taken
 
 
 @dataclass(slots=True)
@@ -114,31 +133,36 @@ class Reclaim:
         self._guard = threading.Lock()
 
     # --- called by writers ------------------------------------------------------------------------------------------
-    def superseded(self, row: VolumeRow, death: int, slots: list[tuple[int, int]], *, sync_first: bool) -> None:
+    def superseded(self, row: VolumeRow, death: int, slots: list[tuple[int, int]], durable: int | None) -> None:
         """Version ``death`` no longer reaches these (slot, birth) of its predecessor (the caller is the writer).
 
-        ``sync_first``: they must wait until that version is durable (R3).
+        ``durable`` is the newest durable version, None if nothing has to wait for a sync (R3).
         """
         base = row.base.version
         items = [(slot, birth, death) for slot, birth in slots if birth > base]
         if items:
             self._label_kept(items)
-            self._enqueue(row, items, sync_first=sync_first)
+            waiting = self._of(row)
+            if durable is None or death <= durable:
+                waiting.ready += items
+            else:
+                waiting.ready += [item for item in items if item[1] > durable]
+                waiting.unsynced += [item for item in items if item[1] <= durable]
 
     def _label_kept(self, items: list[_Item]) -> None:
         self._store.slot_map.hand_over([item[0] for item in items], self._store.keeper().row)  # R8
 
-    def _enqueue(self, row: VolumeRow, items: list[_Item], *, sync_first: bool) -> None:
+    def _of(self, row: VolumeRow) -> _Waiting:
         with self._guard:
-            waiting = self._waiting.setdefault(row.volume, _Waiting())
-        if sync_first:
-            waiting.unsynced += items
-        else:
-            waiting.ready += items
+            waiting = self._waiting.get(row.volume)
+            if waiting is None:
+                waiting = self._waiting[row.volume] = _Waiting()
+            return waiting
 
     def before_write(self, volume: Volume) -> None:
         """Free what can be freed (the caller has just become the writer)."""
-        if volume.row.volume in self._waiting:
+        waiting = self._waiting.get(volume.row.volume)
+        if waiting is not None and waiting.is_worth_draining():
             self._drain(volume.session, volume.row)
         if volume.has_chores:
             self._do_chores(volume.session, [volume.row.volume])
@@ -199,13 +223,12 @@ class Reclaim:
             self._pins.pop(row.volume, None)
         else:
             durable = words[at + V_DURABLE]
-            behind = sum(death > durable for _, _, death in waiting.unsynced)
-            if behind and (sync or behind > UNSYNCED_SLOTS_MAX):
+            if len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX) and waiting.unsynced[-1][2] > durable:
                 self._store.sync()
                 durable = words[at + V_DURABLE] = words[at + V_VERSION]
-        ready = waiting.ready + [item for item in waiting.unsynced if item[2] <= durable]
-        waiting.ready = []
-        waiting.unsynced = [item for item in waiting.unsynced if item[2] > durable]
+        ready = waiting.take_ready(durable)
+        if not ready and not waiting.held:
+            return
         reach("drain: before pins are read")
         readers = self._reader_pins(session, row.index)  # R2: readers first
         reach("drain: readers read")
@@ -316,7 +339,11 @@ class Reclaim:
         reach("reclaim: catalog has forgotten")
         tables = self._store.tables
         for row, items, sync_first in work.freed:
-            self._enqueue(row, items, sync_first=sync_first)
+            waiting = self._of(row)
+            if sync_first:
+                waiting.unsynced += items
+            else:
+                waiting.ready += items
         for row in work.changed:
             self.announce_pins(session, row.index)
         for row in work.removed:

@@ -43,12 +43,15 @@ from vfs.layout import (
     VOLUME_TABLE_AT,
 )
 from vfs.osio import LockFile, Mapping, open_again
-from vfs.slots import SlotMap
+from vfs.slots import SlotMap, runs_of
 
 __all__ = ["Session", "SharedTables"]
 
-_FIRST_BATCH = 8
-"""Slots a session reserves beyond what it needs; doubles with every reservation."""
+_KEPT_SLOTS_MAX = 64
+"""Slots a session keeps for its next transaction."""
+
+_SPARE_SLOTS = 32
+"""Slots a session reserves beyond what it needs now."""
 
 
 class SharedTables:
@@ -134,8 +137,8 @@ class Session:
         self.tables = tables
         self.slot_map = slot_map
         self.locks = LockFile(open_again(lock_fd))
-        self.reserved: list[int] = []
-        self._batch = _FIRST_BATCH
+        self._runs: list[tuple[int, int]] = []  # reserved slots as ascending (first, count)
+        self._reserved_count = 0
         self._pid = os.getpid()
         self._fence = threading.Lock()
         self.volume_index = -1
@@ -187,37 +190,62 @@ class Session:
 
     # --- slots ------------------------------------------------------------------------------------------------------
     def take_slots(self, count: int) -> list[int]:
-        """``count`` reserved slots in ascending order.  Raises PoolFullError; then nothing is taken."""
-        reserved = self.reserved
-        if len(reserved) < count:
-            wanted = count - len(reserved) + self._batch
-            self._batch = min(2 * self._batch, 1024)
+        """``count`` reserved slots in ascending order, in as few runs as can be had without growing the pool for it.
+
+        Raises PoolFullError; then nothing is taken.
+        """
+        missing = count - self._reserved_count
+        if missing > 0:
             self.locks.lock(LOCK_POOL)
             try:
-                reserved += self.slot_map.reserve(self.row, wanted)
+                self._add(self.slot_map.reserve(self.row, missing + _SPARE_SLOTS))
             finally:
                 self.locks.unlock(LOCK_POOL)
-            reserved.sort()
-        taken = reserved[:count]
-        del reserved[:count]
+        taken: list[int] = []
+        while len(taken) < count:
+            wanted = count - len(taken)
+            at = self._best_run(wanted)
+            first, length = self._runs[at]
+            if length > wanted:
+                self._runs[at] = (first + wanted, length - wanted)
+            else:
+                wanted = length
+                del self._runs[at]
+            taken += range(first, first + wanted)
+        self._reserved_count -= count
+        taken.sort()
         return taken
 
+    def _best_run(self, count: int) -> int:
+        """The index of the first run of at least ``count`` slots, or else of the longest."""
+        best = best_length = 0
+        for at, (_, length) in enumerate(self._runs):
+            if length >= count:
+                return at
+            if length > best_length:
+                best, best_length = at, length
+        return best
+
+    def _add(self, slots: list[int]) -> None:
+        reserved = [slot for first, length in self._runs for slot in range(first, first + length)]
+        self._runs = runs_of(sorted(reserved + slots))
+        self._reserved_count += len(slots)
+
     def give_back(self, slots: list[int]) -> None:
-        """Slots of this session that no version reaches: keep a few for the next transaction, free the rest."""
+        """Slots of this process that no version reaches: keep some for the next transaction, free the rest."""
+        room = _KEPT_SLOTS_MAX - self._reserved_count
+        if room < len(slots):
+            self.slot_map.free(slots[max(0, room) :])
+            slots = slots[: max(0, room)]
         if slots:
             self.slot_map.hand_over(slots, self.row)
-            reserved = self.reserved
-            reserved += slots
-            reserved.sort()
-            if len(reserved) > 2 * self._batch:
-                self.slot_map.free(reserved[self._batch :])
-                del reserved[self._batch :]
+            self._add(slots)
 
     def release_slots(self) -> None:
         """Free the slots kept for the next transaction."""
-        self.slot_map.free(self.reserved)
-        self.reserved = []
-        self._batch = _FIRST_BATCH
+        self.slot_map.free([slot for first, length in self._runs for slot in range(first, first + length)])
+        self._runs = []
+        self._reserved_count = 0
 
     def close(self) -> None:
         """Give back row, lock and unused slots."""

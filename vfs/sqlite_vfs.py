@@ -275,10 +275,8 @@ def _stamp(transaction: WriteTransaction) -> None:
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         return
     counter = (transaction.new_version & 0xFFFFFFFF).to_bytes(4, "big")
-    if header[24:28] != counter:
-        transaction.write(counter, 24)
-    if header[92:96] != counter:
-        transaction.write(counter, 92)
+    if header[24:28] != counter or header[92:96] != counter:
+        transaction.write(counter + header[28:92] + counter, 24)
     if header[18:20] != b"\1\1":  # copied from a database in WAL mode
         transaction.write(b"\1\1", 18)
 

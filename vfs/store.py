@@ -24,7 +24,6 @@ from vfs.layout import (
     LOCK_STORE,
     POOL_HEADER_SLOT,
     S_PUBLISHING,
-    SECTOR_BYTES,
     SLOT_BYTES,
     SLOT_SHIFT,
     V_VERSION,
@@ -226,14 +225,6 @@ class PageStore:
                 f"head slot {row.head_slot} of volume {row.volume} has no record of version {version}"
             )
         return record
-
-    def record_place(self, row: VolumeRow, published: int, durable: int) -> int:
-        """Where in the pool file the next version record of a volume goes (V2 of volume.py)."""
-        records = head_records(self.read_slot(row.head_slot), row.volume)
-        versions = [record.version if record is not None else -1 for record in records]
-        stale = [sector for sector, version in enumerate(versions) if version > published]
-        free = [sector for sector, version in enumerate(versions) if version not in (published, durable)]
-        return (row.head_slot << SLOT_SHIFT) + (stale or free)[0] * SECTOR_BYTES
 
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:

@@ -18,10 +18,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import compress
+from operator import itemgetter
 from typing import NamedTuple
 
 from vfs.errors import CorruptionError
 from vfs.layout import (
+    DEPTH_MAX,
     ENTRY_BYTES,
     FANOUT,
     FANOUT_SHIFT,
@@ -181,7 +183,7 @@ class Editor:
         self._new_version = new_version
         self.root = base.root
         self.depth = base.depth
-        self.dirty: dict[tuple[int, int], Dirty] = {}
+        self.dirty: tuple[dict[int, Dirty], ...] = tuple({} for _ in range(DEPTH_MAX))  # by level, by number
         self.superseded: list[tuple[int, int]] = []
         self.discarded: list[int] = []
         self.added_count = 0
@@ -191,7 +193,7 @@ class Editor:
         """The entry that names a node or page within the tree's span, as edited so far."""
         if level == self.depth - 1:
             return self.root
-        parent = self.dirty.get((level + 1, number >> FANOUT_SHIFT))
+        parent = self.dirty[level + 1].get(number >> FANOUT_SHIFT)
         if parent is not None:
             return unpack_entry(parent.data, number & (FANOUT - 1))
         above = self._entry(level + 1, number >> FANOUT_SHIFT)
@@ -202,11 +204,11 @@ class Editor:
     # --- editing ----------------------------------------------------------------------------------------------------
     def leaf(self, number: int) -> Dirty:
         """The leaf, ready to be edited."""
-        return self.dirty.get((0, number)) or self._edit(0, number)
+        return self.dirty[0].get(number) or self._edit(0, number)
 
     def _edit(self, level: int, number: int) -> Dirty:
         """A node ready to be edited, and with it its parents, who will have to name its copy."""
-        found = self.dirty.get((level, number))
+        found = self.dirty[level].get(number)
         if found is not None:
             return found
         if level == self.depth - 1:
@@ -220,8 +222,15 @@ class Editor:
                 raise CorruptionError(f"slot {slot} (page table, level {level}, number {number}) fails its checksum")
         else:
             data = bytearray(SLOT_BYTES)
-        found = self.dirty[level, number] = Dirty(data, slot, birth)
+        found = self.dirty[level][number] = Dirty(data, slot, birth)
         return found
+
+    def _is_dirty(self, level: int, number: int) -> bool:
+        return level >= 0 and number in self.dirty[level]
+
+    def is_unchanged(self) -> bool:
+        """Whether nothing was edited."""
+        return not any(self.dirty)
 
     def grow(self, page_count: int) -> None:
         """Deepen the tree until it spans ``page_count`` pages."""
@@ -229,10 +238,10 @@ class Editor:
         while self.depth < depth:
             old = self.root
             self.depth += 1
-            if self.depth > 1 and (old.slot or (self.depth - 2, 0) in self.dirty):
+            if self.depth > 1 and (old.slot or 0 in self.dirty[self.depth - 2]):
                 top = Dirty(bytearray(SLOT_BYTES), 0, 0)
                 top.set(0, *old)
-                self.dirty[self.depth - 1, 0] = top
+                self.dirty[self.depth - 1][0] = top
             self.root = HOLE
 
     def set_page(self, page: int, slot: int, crc: int) -> None:
@@ -267,11 +276,11 @@ class Editor:
         span_shift = level << 3
         first = number << FANOUT_SHIFT
         entry = self._entry(level, number)
-        if not entry.slot and (level, number) not in self.dirty:
+        if not entry.slot and number not in self.dirty[level]:
             return
         keep_whole = page_count >> span_shift  # children before this number stay whole
         partial = page_count & ((1 << span_shift) - 1) if level else 0
-        node: Dirty | None = self.dirty.get((level, number))
+        node: Dirty | None = self.dirty[level].get(number)
         source = node.data if node is not None else self._read_slot(entry.slot)
         for index in range(FANOUT):
             child_number = first + index
@@ -281,7 +290,7 @@ class Editor:
                 self._truncate(level - 1, child_number, page_count)
                 continue
             child = unpack_entry(source, index)
-            if not child.slot and (level - 1, child_number) not in self.dirty:
+            if not child.slot and not self._is_dirty(level - 1, child_number):
                 continue
             self._drop_subtree(level - 1, child_number, child)
             if node is None:
@@ -291,12 +300,12 @@ class Editor:
 
     def _drop_subtree(self, level: int, number: int, entry: Entry) -> None:
         if level >= 0:
-            node = self.dirty.pop((level, number), None)
+            node = self.dirty[level].pop(number, None)
             data = node.data if node is not None else self._read_slot(entry.slot)
             first = number << FANOUT_SHIFT
             for index in range(FANOUT):
                 child = unpack_entry(data, index)
-                if child.slot or (level - 1, first + index) in self.dirty:
+                if child.slot or self._is_dirty(level - 1, first + index):
                     self._drop_subtree(level - 1, first + index, child)
             if node is not None:
                 entry = Entry(node.slot, 0, node.birth)
@@ -306,7 +315,7 @@ class Editor:
     def _pop_root(self) -> None:
         """The root loses its level: its first child is the new root."""
         level = self.depth - 1
-        top = self.dirty.pop((level, 0), None)
+        top = self.dirty[level].pop(0, None)
         old = Entry(top.slot, 0, top.birth) if top is not None else self.root
         if level == 0:  # an empty volume
             self.root = HOLE
@@ -321,7 +330,7 @@ class Editor:
     # --- sealing ----------------------------------------------------------------------------------------------------
     def node_count(self) -> int:
         """How many nodes :meth:`seal` will place."""
-        return len(self.dirty)
+        return sum(map(len, self.dirty))
 
     def seal(self, place: Callable[[bytearray], int]) -> Entry:
         """Give every dirty node a slot, leaves first, and return the root entry.
@@ -329,8 +338,7 @@ class Editor:
         ``place(node)`` takes a slot for the node and remembers to write it.
         """
         for level in range(self.depth):
-            for number in sorted(number for at, number in self.dirty if at == level):
-                node = self.dirty[level, number]
+            for number, node in sorted(self.dirty[level].items(), key=itemgetter(0)):
                 slot = place(node.data)
                 if node.slot:
                     self.drop(node.slot, node.birth)

@@ -3,7 +3,7 @@
 States of a handle, and what each owns
     Volume, unpinned     nothing
     Volume, pinned       one version: its root cannot be reclaimed
-    WriteTransaction     the volume's writer lock, staged pages, reserved slots; ends in publish() or rollback()
+    WriteTransaction     the volume's writer lock, staged pages, reserved slots; goes on after publish(), ends in end()
 
 Commit: WriteTransaction.publish() is one straight function; the names in its comments are the crash points.
 
@@ -88,6 +88,7 @@ class Volume:
         self._id = row.volume
         self.version: Version = row.base._replace(version=0)  # no version looked at yet
         self.size_bytes = 0
+        self.sectors: tuple[int, list[int]] = (0, [])  # versions in the head's sectors, as of the first
         self._leaves: dict[int, memoryview] = {}
         self._pool = store.pool_bytes
         self._pool_words = store.pool_words
@@ -255,6 +256,17 @@ class Volume:
         """Whether somebody left reclaim work for the writer."""
         return bool(self._words[self._row_at + V_CHORES])
 
+    def free_sector(self, published: int, durable: int) -> int:
+        """The head sector that the next version record goes to (V2), for the writer."""
+        if self.sectors[0] != published:  # somebody else wrote last, or nobody here yet
+            records = head_records(self.store.read_slot(self.row.head_slot), self.row.volume)
+            self.sectors = (published, [record.version if record is not None else -1 for record in records])
+        versions = self.sectors[1]
+        for sector, version in enumerate(versions):
+            if version > published:
+                return sector
+        return next(sector for sector, version in enumerate(versions) if version not in (published, durable))
+
     def move_head(self, version: int) -> None:
         """Publish: from now on this is the version that readers pin (S4)."""
         self._words[self._word_at] = version
@@ -280,7 +292,7 @@ def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, of
 
 
 class WriteTransaction:
-    """The one writer of a volume, from its lock to publish() or rollback()."""
+    """The one writer of a volume, from its lock to end()."""
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
@@ -297,6 +309,7 @@ class WriteTransaction:
         self._editor = Editor(self._store.read_slot, self.base, self.new_version)
         self._staged: dict[int, bytes] = {}
         self._taken: list[int] = []  # every slot this transaction got and may have written
+        self._is_over = False  # published: what is read is still right, the next write begins anew
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def read(self, amount: int, offset: int) -> bytes | memoryview:
@@ -323,7 +336,7 @@ class WriteTransaction:
         return self._store.pool_mmap[slot << 12 : (slot + 1) << 12] if slot else ZERO_SLOT
 
     def _slot_of(self, page: int) -> int:
-        leaf = self._editor.dirty.get((0, page >> 8))
+        leaf = self._editor.dirty[0].get(page >> 8)
         if leaf is not None:
             slot: int = leaf.words[(page & 255) << 2]
             return slot
@@ -332,6 +345,8 @@ class WriteTransaction:
     # --- staging ----------------------------------------------------------------------------------------------------
     def write(self, data: bytes, offset: int) -> None:
         """Stage bytes at ``offset``, extending the volume as needed."""
+        if self._is_over:
+            self._begin()
         if len(data) == 4096 and not offset & 4095:
             self._stage(offset >> 12, data)
         else:
@@ -363,6 +378,8 @@ class WriteTransaction:
 
     def truncate(self, size_bytes: int) -> None:
         """Cut (or extend with zeros) to ``size_bytes``."""
+        if self._is_over:
+            self._begin()
         if size_bytes < self.size_bytes:
             page_count = page_count_of(size_bytes)
             for page in [page for page in self._staged if page >= page_count]:
@@ -425,7 +442,9 @@ class WriteTransaction:
     # --- ending -----------------------------------------------------------------------------------------------------
     def is_unchanged(self) -> bool:
         """Whether publishing would make no difference."""
-        return not self._staged and not self._editor.dirty and self.size_bytes == self.base.size_bytes
+        return self._is_over or (
+            not self._staged and self._editor.is_unchanged() and self.size_bytes == self.base.size_bytes
+        )
 
     def publish(self, durability: Durability) -> Version:
         """Make this transaction the volume's newest version, and return that.
@@ -434,7 +453,7 @@ class WriteTransaction:
         published, StoreFailedError if what reached the device is unknown, VolumeDroppedError.
         """
         if self.is_unchanged():
-            return self.base
+            return self._volume.version
         volume, store, session, editor = self._volume, self._store, self._session, self._editor
         durability = durability if store.is_durable else Durability.OFF
         store.require_writable()
@@ -474,7 +493,8 @@ class WriteTransaction:
             time_ns=max(time.time_ns(), self.base.time_ns + 1),
             root=root,
         )
-        at = store.record_place(volume.row, self.base.version, record.durable)
+        sector = volume.free_sector(self.base.version, record.durable)
+        at = (volume.row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
         try:
             write_at(store.pool_fd, [pack_version(record)], at)
         except BaseException:
@@ -484,6 +504,7 @@ class WriteTransaction:
         if durability == Durability.FULL:
             store.sync()  # the one fdatasync: pages, nodes and record
             reach("commit: synced")
+        volume.sectors = (self.new_version, [*volume.sectors[1][:sector], self.new_version, *volume.sectors[1][sector + 1 :]])
         # publish
         spare = unused + editor.discarded
         session.slot_map.label_live(set(self._taken).difference(spare))  # before the word moves (M2)
@@ -494,23 +515,19 @@ class WriteTransaction:
         volume.durable = self.new_version if durability == Durability.FULL else record.durable
         session.give_back(spare)
         store.reclaim.superseded(
-            volume.row, self.new_version, editor.superseded, sync_first=durability != Durability.OFF
+            volume.row, self.new_version, editor.superseded, volume.durable if durability else None
         )
         volume.refresh_mapping()
         volume.adopt(record)
         session.pin(self.new_version)
-        self._begin()
+        self._taken = []
+        self._is_over = True
         return record
-
-    def rollback(self) -> None:
-        """Forget what was staged; the slots go back."""
-        if not self._store.has_failed:
-            self._session.give_back(self._taken)
-        self._begin()
 
     def end(self) -> None:
         """Roll back what is not published and give up the writer lock."""
-        self.rollback()
+        if self._taken and not self._store.has_failed:
+            self._session.give_back(self._taken)
         self._volume.end_write()
 
 
