@@ -146,9 +146,12 @@ def clone_time(folder: Path, quick: bool) -> Results:
             target = folder / f"backup{next(copies)}.db"
 
             def run() -> None:
-                with closing(apsw.Connection(str(source))) as one, closing(apsw.Connection(str(target))) as two:
-                    with two.backup("main", one, "main") as copy:
-                        copy.step(-1)
+                with (
+                    closing(apsw.Connection(str(source))) as one,
+                    closing(apsw.Connection(str(target))) as two,
+                    two.backup("main", one, "main") as copy,
+                ):
+                    copy.step(-1)
 
             taken = seconds(run)
             target.unlink()

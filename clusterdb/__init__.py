@@ -31,10 +31,12 @@ from clusterdb.errors import (
 )
 from clusterdb.sqlite import Connection
 from clusterdb.store import Store, StoreStats, open
+from vfs.check import CheckReport
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckReport",
     "ClosedError",
     "Cluster",
     "ClusterExistsError",

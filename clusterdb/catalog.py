@@ -19,7 +19,14 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from clusterdb.errors import ClusterExistsError, CorruptStoreError, Error, StoreBusyError, StoreFormatError, StoreFullError
+from clusterdb.errors import (
+    ClusterExistsError,
+    CorruptStoreError,
+    Error,
+    StoreBusyError,
+    StoreFormatError,
+    StoreFullError,
+)
 from vfs.failpoints import reach
 from vfs.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
 from vfs.registry import PinRow, VolumeRow, VolumeState
@@ -145,7 +152,8 @@ class Catalog:
             yield
         except (apsw.BusyError, apsw.LockedError) as error:
             raise StoreBusyError(
-                f"the store's catalog stayed locked for {_BUSY_TIMEOUT_MS // 1000} s: is a process that uses it stopped?"
+                f"the store's catalog stayed locked for {_BUSY_TIMEOUT_MS // 1000} s: "
+                "is a process that uses it stopped?"
             ) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise CorruptStoreError(f"the store's catalog {self._path} is damaged ({error})") from error
@@ -280,7 +288,7 @@ class Catalog:
         """Add a volume (whose id and index are still open); the row with its id."""
         self._change(
             "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?)",
-            (row.index, row.head_slot, str(row.state), row.parent, _record(row.base)),
+            (row.table_index, row.head_slot, str(row.state), row.parent, _record(row.base)),
         )
         volume = self._db.last_insert_rowid()
         return row._replace(volume=volume, base=row.base._replace(volume=volume))
@@ -331,9 +339,7 @@ class Catalog:
 
     def add_pin(self, volume: int, holder: str, version: Version) -> None:
         """Pin a version for a holder."""
-        self._change(
-            "INSERT INTO pins VALUES (?, ?, ?, 0, ?)", (volume, version.version, holder, _record(version))
-        )
+        self._change("INSERT INTO pins VALUES (?, ?, ?, 0, ?)", (volume, version.version, holder, _record(version)))
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:
         self._change("DELETE FROM pins WHERE volume = ? AND version = ? AND holder = ?", (volume, version, holder))

@@ -20,9 +20,7 @@ def check_name(name: str) -> str:
     we allow: a hyphen at the end, or two in a row).  Raises InvalidNameError.
     """
     if not isinstance(name, str) or not _NAME.match(name):
-        raise InvalidNameError(
-            f"{name!r} is no cluster name: use a letter, then up to 62 letters, digits or hyphens"
-        )
+        raise InvalidNameError(f"{name!r} is no cluster name: use a letter, then up to 62 letters, digits or hyphens")
     return name
 
 

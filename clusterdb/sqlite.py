@@ -48,7 +48,7 @@ def copy_in(path: Path, target: Connection, progress: Progress | None) -> None:
         source = apsw.Connection(str(path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)
         source.set_busy_timeout(BUSY_TIMEOUT_MS)
         page_count, page_size = source.pragma("page_count"), source.pragma("page_size")
-        present = os.path.getsize(path)
+        present = path.stat().st_size
         if not _has_wal(path) and page_count * page_size > present:
             raise DatabaseDamagedError(
                 f"'{path}' cannot be imported: it is truncated ({present} bytes, its header says "
@@ -89,7 +89,7 @@ def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progr
         finally:
             target.close()
         _sync_file(partial)
-        os.replace(partial, path)
+        partial.replace(path)
     except (OSError, apsw.CantOpenError, apsw.FullError, apsw.IOError) as error:
         raise ExportTargetError(f"'{path}' cannot be written: {error}") from error
     finally:

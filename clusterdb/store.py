@@ -35,6 +35,7 @@ from clusterdb.errors import (
 )
 from clusterdb.names import check_name, suggestion
 from vfs import errors as storage_errors
+from vfs.check import CheckReport, check
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.registry import VolumeRow, VolumeState
 from vfs.sqlite_vfs import ClusterVFS
@@ -65,7 +66,9 @@ def default_path() -> Path:
     return Path(os.environ.get("CLUSTERDB_STORE") or ".clusterdb")
 
 
-def open(path: str | os.PathLike[str] | None = None, *, create: bool = True, synchronous: Synchronous = "FULL") -> Store:
+def open(
+    path: str | os.PathLike[str] | None = None, *, create: bool = True, synchronous: Synchronous = "FULL"
+) -> Store:
     """Open a store, creating it if it does not exist and ``create`` is true.
 
     ``path``: a directory; None for ``$CLUSTERDB_STORE``, else ``./.clusterdb``; ``":memory:"`` for a store in RAM that
@@ -119,9 +122,7 @@ class Store:
                 raise
         self._looked_up = threading.local()
         self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
-        self._vfs = ClusterVFS(
-            f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous]
-        )
+        self._vfs = ClusterVFS(f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous])
         _open_stores.add(self)
         self._tidy()
 
@@ -132,7 +133,9 @@ class Store:
             store_id = secrets.token_bytes(16)
             if pages.pool_size() and path is not None and not (path.exists() and path.stat().st_size):
                 unpack_pool_header(pages.pool_header())  # a newer format says so itself
-                raise CorruptStoreError(f"store '{self.path}': catalog.db is missing or empty, but there is a page pool")
+                raise CorruptStoreError(
+                    f"store '{self.path}': catalog.db is missing or empty, but there is a page pool"
+                )
             self._catalog = Catalog(path, store_id=store_id, durable=directory is not None and synchronous != "OFF")
             try:
                 pages.start(self._catalog, self._catalog.store_id)
@@ -204,11 +207,11 @@ class Store:
         with _translated(self.path), self._pages.session() as session:
             self._pages.reclaim.bury_all(session)
             for row in self._catalog.volume_rows():
-                if row.state == VolumeState.BUILDING and session.locks.try_lock(LOCK_BUILDER + row.index):
+                if row.state == VolumeState.BUILDING and session.locks.try_lock(LOCK_BUILDER + row.table_index):
                     current = self._catalog.volume_row(row.volume)  # built meanwhile?
                     if current is not None and current.state == VolumeState.BUILDING:
                         self._drop_volume(current)
-                    session.locks.unlock(LOCK_BUILDER + row.index)
+                    session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.reclaim.tidy_all(session)
 
     # --- clusters ---------------------------------------------------------------------------------------------------
@@ -247,7 +250,9 @@ class Store:
         if page_size is not None and page_size not in PAGE_SIZES:
             raise InvalidArgumentError(f"page_size={page_size}: use a power of two from 512 to 65536 (bytes)")
         if page_size is not None and from_file is not None:
-            raise InvalidArgumentError("page_size and from_file exclude each other: an import keeps the file's page size")
+            raise InvalidArgumentError(
+                "page_size and from_file exclude each other: an import keeps the file's page size"
+            )
         if from_file is None and page_size is None:
             return self._create_empty(name)
         return self._create_filled(name, None if from_file is None else Path(from_file), page_size, progress)
@@ -258,7 +263,12 @@ class Store:
 
     @contextmanager
     def _new_volume(
-        self, state: VolumeState, *, name: str | None = None, source: Volume | None = None, source_name: str | None = None
+        self,
+        state: VolumeState,
+        *,
+        name: str | None = None,
+        source: Volume | None = None,
+        source_name: str | None = None,
     ) -> Iterator[VolumeRow]:
         """Add a volume, and with ``name`` the cluster of it, in one catalog transaction."""
         pages = self._pages
@@ -329,7 +339,7 @@ class Store:
             if self._pages.is_durable and pinned.durable < pinned.version.version:
                 self._pages.sync()  # what the clone stands on must be as durable as the clone
             with self._new_volume(VolumeState.LIVE, name=name, source=pinned, source_name=source.name) as clone:
-                self._pages.reclaim.announce_pins(pinned.session, row.index)
+                self._pages.reclaim.announce_pins(pinned.session, row.table_index)
                 return Cluster(self, name, clone.volume)
 
     def _volume_of(self, cluster: Cluster) -> VolumeRow:
@@ -397,11 +407,18 @@ class Store:
             used_bytes=self._pages.slot_map.used_count() * SLOT_BYTES,
         )
 
+    def check(self, progress: sqlite.Progress | None = None) -> CheckReport:
+        """Walk everything that clusters reach and compare it with its checksums and the allocation map.
+
+        ``progress`` is called with (slots checked, slots in use).  Check a store that nobody writes to meanwhile.
+        """
+        self._require_open()
+        with _translated(self.path):
+            return check(self._pages, progress)
+
     def _newest_shared(self, row: VolumeRow) -> int:
         """The version up to which somebody else can reach what a volume reaches."""
-        newest = max(
-            (pin.version.version for pin in self._catalog.pin_rows(row.volume) if not pin.released), default=0
-        )
+        newest = max((pin.version.version for pin in self._catalog.pin_rows(row.volume) if not pin.released), default=0)
         if newest:
             return newest
         while row.parent is not None:

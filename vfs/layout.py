@@ -81,6 +81,11 @@ def unpack_entry(node: bytes | bytearray | memoryview, index: int) -> Entry:
     return Entry(*_ENTRY.unpack_from(node, index * ENTRY_BYTES))
 
 
+def unpack_entries(node: bytes | memoryview) -> list[tuple[int, Entry]]:
+    """(index, entry) of every entry of a node that is no hole."""
+    return [(index, Entry(*fields)) for index, fields in enumerate(_ENTRY.iter_unpack(node)) if fields[0]]
+
+
 def page_count_of(size_bytes: int) -> int:
     """Pages (of 4096 bytes) that a volume of ``size_bytes`` spans."""
     return (size_bytes + SLOT_BYTES - 1) >> SLOT_SHIFT
@@ -154,12 +159,15 @@ MAP_HEADER_BYTES = 4096
 MAP_MAGIC = int.from_bytes(b"clstmap1", "little")
 # 64-bit words of the header
 MAP_MAGIC_AT, MAP_BOOT_AT, MAP_DEVICE_AT, MAP_INODE_AT = 0, 1, 3, 4  # boot takes two words
-MAP_SLOT_COUNT_AT, MAP_HINT_AT, MAP_EPOCH_AT, MAP_LEAKS_AT = 5, 6, 7, 8
+MAP_SLOT_COUNT_AT, MAP_HINT_AT, MAP_RUN_HINT_AT, MAP_EPOCH_AT, MAP_LEAKS_AT = 5, 6, 7, 8, 9
 
 FREE = 0
-LIVE_EVEN, LIVE_ODD = 0x0101, 0x0202  # no zero byte: a search for free slots passes over them quickly
+LIVE_EVEN, LIVE_ODD = 0x0101, 0x0202
 RESERVED = 0x0400
-"""State of a slot that session row r has reserved or will free: ``RESERVED + r``."""
+"""State of a slot that session row r has reserved or will free: ``RESERVED + r``.
+
+Only FREE has a zero high byte, and the live states have no zero byte at all: a search for zeros finds free slots, whole
+ones, and passes over live ones quickly."""
 
 # --- readers --------------------------------------------------------------------------------------------------------
 READERS_HEADER_BYTES = 4096

@@ -55,14 +55,14 @@ def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
 
     Raises PoolFullError when the device is full (ENOSPC, EDQUOT), OSError for any other failure.
     """
+    while len(buffers) > _IOV_MAX:
+        write_at(fd, buffers[:_IOV_MAX], offset)
+        offset += sum(map(len, buffers[:_IOV_MAX]))
+        buffers = buffers[_IOV_MAX:]
     try:
-        for start in range(0, len(buffers), _IOV_MAX):
-            part = buffers[start : start + _IOV_MAX]
-            length = sum(map(len, part))
-            written = CALLS.pwritev(fd, part, offset)
-            if written != length:
-                _write_rest(fd, b"".join(part), offset, written)
-            offset += length
+        written = CALLS.pwritev(fd, buffers, offset)
+        if written != sum(map(len, buffers)):
+            _write_rest(fd, b"".join(buffers), offset, written)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PoolFullError(f"no space left on the device of the page pool: {error.strerror}") from error

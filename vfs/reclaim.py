@@ -175,14 +175,14 @@ class Reclaim:
 
     def tidy(self, session: Session, rows: Iterable[VolumeRow]) -> None:
         """Drain and do the chores of those of the volumes that nobody is writing to."""
-        locked = [row for row in rows if session.locks.try_lock(LOCK_WRITER + row.index)]
+        locked = [row for row in rows if session.locks.try_lock(LOCK_WRITER + row.table_index)]
         try:
             self._do_chores(session, [row.volume for row in locked])
             for row in locked:
                 self._drain(session, row)
         finally:
             for row in locked:
-                session.locks.unlock(LOCK_WRITER + row.index)
+                session.locks.unlock(LOCK_WRITER + row.table_index)
 
     # --- pins -------------------------------------------------------------------------------------------------------
     def announce_pins(self, session: Session, index: int) -> None:
@@ -204,7 +204,7 @@ class Reclaim:
         self._store.tables.words[self._store.tables.volume_at(index) + V_CHORES] = 1
 
     def _durable_pins(self, row: VolumeRow) -> list[int]:
-        counter = self._store.tables.words[self._store.tables.volume_at(row.index) + V_PINS]
+        counter = self._store.tables.words[self._store.tables.volume_at(row.table_index) + V_PINS]
         known = self._pins.get(row.volume)
         if known is None or known[0] != counter:
             known = self._pins[row.volume] = (counter, self._store.registry.pinned_versions(row.volume))
@@ -217,7 +217,7 @@ class Reclaim:
         if waiting is None:
             return
         words = self._store.tables.words
-        at = self._store.tables.volume_at(row.index)
+        at = self._store.tables.volume_at(row.table_index)
         if words[at + V_ID] != row.volume:
             durable = _FOREVER  # dropped: nothing will fall back to it (R3)
             self._pins.pop(row.volume, None)
@@ -230,7 +230,7 @@ class Reclaim:
         if not ready and not waiting.held:
             return
         reach("drain: before pins are read")
-        readers = self._reader_pins(session, row.index)  # R2: readers first
+        readers = self._reader_pins(session, row.table_index)  # R2: readers first
         reach("drain: readers read")
         durable_pins = self._durable_pins(row)
         for pin in [pin for pin in waiting.held if pin not in readers]:
@@ -311,10 +311,12 @@ class Reclaim:
         work = _Work()
         for row, pins in volumes:
             volume = row.volume
-            tables.words[tables.volume_at(row.index) + V_CHORES] = 0  # first: a request that comes now is seen later
+            tables.words[tables.volume_at(row.table_index) + V_CHORES] = (
+                0  # first: a request that comes now is seen later
+            )
             gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
-            if gone and self._reader_pins(session, row.index):
-                self.request_chores(row.index)  # its last reader will come by here when it closes
+            if gone and self._reader_pins(session, row.table_index):
+                self.request_chores(row.table_index)  # its last reader will come by here when it closes
                 continue
             pins = list(pins)
             for pin in [pin for pin in pins if pin.released]:
@@ -345,9 +347,9 @@ class Reclaim:
             else:
                 waiting.ready += items
         for row in work.changed:
-            self.announce_pins(session, row.index)
+            self.announce_pins(session, row.table_index)
         for row in work.removed:
-            tables.remove_volume(row.index)
+            tables.remove_volume(row.table_index)
             self._pins.pop(row.volume, None)
         reach("reclaim: rows removed")
 
@@ -377,17 +379,17 @@ class Reclaim:
         The call takes the volumes that the drop concerns, the dropped one first, as the catalog now has them.  What
         can be reclaimed is: in the same transaction if it is little, else behind it.
         """
-        words, id_at = self._store.tables.words, self._store.tables.volume_at(row.index) + V_ID
+        words, id_at = self._store.tables.words, self._store.tables.volume_at(row.table_index) + V_ID
         locked: list[VolumeRow] = []
         work = _Work()
 
         def plan(concerned: list[VolumeRow]) -> None:
             nonlocal work
             for each in concerned:
-                self.request_chores(each.index)
+                self.request_chores(each.table_index)
             words[id_at] = row.volume | DROPPED  # before readers are counted; Volume._refuse undoes it if we die
             reach("drop: closed to readers")
-            locked.extend(each for each in concerned if session.locks.try_lock(LOCK_WRITER + each.index))
+            locked.extend(each for each in concerned if session.locks.try_lock(LOCK_WRITER + each.table_index))
             if row in locked and self._store.head_of(row).own_count > _LARGE_SLOTS:
                 return
             pins_of = self._store.registry.pin_rows
@@ -408,10 +410,10 @@ class Reclaim:
                 self._drain(session, each)
         finally:
             for each in locked:
-                session.locks.unlock(LOCK_WRITER + each.index)
+                session.locks.unlock(LOCK_WRITER + each.table_index)
 
     def _has_chores(self, row: VolumeRow) -> bool:
-        at = self._store.tables.volume_at(row.index)
+        at = self._store.tables.volume_at(row.table_index)
         words = self._store.tables.words
         return words[at + V_ID] & ~DROPPED == row.volume and bool(words[at + V_CHORES])
 
@@ -419,11 +421,11 @@ class Reclaim:
         """Do everything that waits, in every volume whose writer lock can be had."""
         store = self._store
         for row in store.registry.volume_rows():
-            if row.volume in self._waiting and session.locks.try_lock(LOCK_WRITER + row.index):
+            if row.volume in self._waiting and session.locks.try_lock(LOCK_WRITER + row.table_index):
                 try:
                     self._drain(session, row, sync=sync)
                 finally:
-                    session.locks.unlock(LOCK_WRITER + row.index)
+                    session.locks.unlock(LOCK_WRITER + row.table_index)
         self.tidy(
             session,
             [row for row in store.registry.volume_rows() if self._has_chores(row)],

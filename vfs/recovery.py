@@ -17,10 +17,10 @@ import zlib
 from typing import TYPE_CHECKING
 
 from vfs.errors import CorruptionError
-from vfs.layout import DAMAGED, DROPPED, LIVE_EVEN, SECTOR_BYTES, SLOT_SHIFT, Version
+from vfs.layout import DAMAGED, DROPPED, LIVE_EVEN, SECTOR_BYTES, SLOT_SHIFT, Version, unpack_entries
 from vfs.osio import write_at
 from vfs.registry import VolumeRow, VolumeState
-from vfs.table import Reached, read_node, reached
+from vfs.table import Reached, reached, read_node
 from vfs.volume import head_records
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ def rebuild(store: PageStore) -> None:
     marks = store.slot_map.states
     for row in store.registry.volume_rows():
         if row.state == VolumeState.DEAD:
-            store.tables.set_volume(row.index, row.volume | DROPPED, row.base.version, 0)
+            store.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0)
             continue
         marks[row.head_slot] = LIVE_EVEN
         head = choose_head(store, row)
         if head is None:
-            store.tables.set_volume(row.index, row.volume | DAMAGED, row.base.version, 0)
+            store.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0)
             continue
         _forget_newer(store, row, head)
-        store.tables.set_volume(row.index, row.volume, head.version, head.version)
+        store.tables.set_volume(row.table_index, row.volume, head.version, head.version)
         _mark(store, head, marks)
     for pin in store.registry.all_pin_rows():
         _mark(store, pin.version, marks)
@@ -113,16 +113,10 @@ def _mark(store: PageStore, version: Version, marks: memoryview) -> None:
             node = read_node(store.read_slot, entry, f"page table, level {level}, number {number}")
         except CorruptionError:
             continue
-        words = node.cast("I").tolist()
         if level == 0:
-            for slot in words[::4]:
+            for slot in node.cast("I").tolist()[::4]:
                 if 0 < slot < len(marks):
                     marks[slot] = LIVE_EVEN
-            continue
-        longs = node.cast("Q").tolist()
-        for index, slot in enumerate(words[::4]):
-            if slot:
-                child = entry._replace(slot=slot, crc=words[4 * index + 1], birth=longs[2 * index + 1])
-                stack.append(Reached(level - 1, (number << 8) + index, child))
-
-
+        else:
+            first = number << 8
+            stack += [Reached(level - 1, first + index, child) for index, child in unpack_entries(node)]

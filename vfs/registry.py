@@ -34,12 +34,12 @@ class VolumeState(StrEnum):
 class VolumeRow(NamedTuple):
     """A volume as the catalog has it.
 
-    ``index`` is its row in the volume table and its lock byte, ``head_slot`` the slot of its heads, ``base`` the
+    ``table_index`` is its row in the volume table and its lock byte, ``head_slot`` the slot of its heads, ``base`` the
     version it began with: for a clone the version of ``parent`` that it holds a pin on, else an empty version 1.
     """
 
     volume: int
-    index: int
+    table_index: int
     head_slot: int
     state: VolumeState
     parent: int | None

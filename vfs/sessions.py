@@ -43,12 +43,9 @@ from vfs.layout import (
     VOLUME_TABLE_AT,
 )
 from vfs.osio import LockFile, Mapping, open_again
-from vfs.slots import SlotMap, runs_of
+from vfs.slots import SlotMap
 
 __all__ = ["Session", "SharedTables"]
-
-_KEPT_SLOTS_MAX = 64
-"""Slots a session keeps for its next transaction."""
 
 _SPARE_SLOTS = 32
 """Slots a session reserves beyond what it needs now."""
@@ -137,8 +134,7 @@ class Session:
         self.tables = tables
         self.slot_map = slot_map
         self.locks = LockFile(open_again(lock_fd))
-        self._runs: list[tuple[int, int]] = []  # reserved slots as ascending (first, count)
-        self._reserved_count = 0
+        self._reserved: list[int] = []  # ascending
         self._pid = os.getpid()
         self._fence = threading.Lock()
         self.volume_index = -1
@@ -194,58 +190,27 @@ class Session:
 
         Raises PoolFullError; then nothing is taken.
         """
-        missing = count - self._reserved_count
-        if missing > 0:
+        if count > len(self._reserved):
             self.locks.lock(LOCK_POOL)
             try:
-                self._add(self.slot_map.reserve(self.row, missing + _SPARE_SLOTS))
+                if count <= _SPARE_SLOTS:  # a new run, rather than the rest of one and the beginning of another
+                    self.release_slots()
+                self._reserved += self.slot_map.reserve(self.row, count - len(self._reserved) + _SPARE_SLOTS)
             finally:
                 self.locks.unlock(LOCK_POOL)
-        taken: list[int] = []
-        while len(taken) < count:
-            wanted = count - len(taken)
-            at = self._best_run(wanted)
-            first, length = self._runs[at]
-            if length > wanted:
-                self._runs[at] = (first + wanted, length - wanted)
-            else:
-                wanted = length
-                del self._runs[at]
-            taken += range(first, first + wanted)
-        self._reserved_count -= count
-        taken.sort()
+            self._reserved.sort()
+        taken = self._reserved[:count]
+        del self._reserved[:count]
         return taken
 
-    def _best_run(self, count: int) -> int:
-        """The index of the first run of at least ``count`` slots, or else of the longest."""
-        best = best_length = 0
-        for at, (_, length) in enumerate(self._runs):
-            if length >= count:
-                return at
-            if length > best_length:
-                best, best_length = at, length
-        return best
-
-    def _add(self, slots: list[int]) -> None:
-        reserved = [slot for first, length in self._runs for slot in range(first, first + length)]
-        self._runs = runs_of(sorted(reserved + slots))
-        self._reserved_count += len(slots)
-
     def give_back(self, slots: list[int]) -> None:
-        """Slots of this process that no version reaches: keep some for the next transaction, free the rest."""
-        room = _KEPT_SLOTS_MAX - self._reserved_count
-        if room < len(slots):
-            self.slot_map.free(slots[max(0, room) :])
-            slots = slots[: max(0, room)]
-        if slots:
-            self.slot_map.hand_over(slots, self.row)
-            self._add(slots)
+        """Slots of this process that no version reaches are free."""
+        self.slot_map.free(slots)
 
     def release_slots(self) -> None:
         """Free the slots kept for the next transaction."""
-        self.slot_map.free([slot for first, length in self._runs for slot in range(first, first + length)])
-        self._runs = []
-        self._reserved_count = 0
+        self.slot_map.free(self._reserved)
+        self._reserved = []
 
     def close(self) -> None:
         """Give back row, lock and unused slots."""

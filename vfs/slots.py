@@ -23,14 +23,22 @@ from collections.abc import Iterable, Sequence
 
 from vfs import layout
 from vfs.errors import PoolFullError
-from vfs.layout import FREE, MAP_EPOCH_AT, MAP_HEADER_BYTES, MAP_HINT_AT, MAP_SLOT_COUNT_AT, RESERVED, SLOT_BYTES
-from vfs.osio import CALLS, Mapping
+from vfs.layout import (
+    FREE,
+    MAP_EPOCH_AT,
+    MAP_HEADER_BYTES,
+    MAP_HINT_AT,
+    MAP_RUN_HINT_AT,
+    MAP_SLOT_COUNT_AT,
+    RESERVED,
+    SLOT_BYTES,
+)
+from vfs.osio import CALLS, Mapping, write_at
 
 __all__ = ["SlotMap", "runs_of"]
 
-GROW_SLOTS_MIN = 1024
-GROW_SHARE = 8
-"""The pool file grows (sparsely) by an eighth, and by 4 MiB at least."""
+PREPARED_SLOTS = 256
+"""The pool file grows by what a large transaction asks for, or by 1 MiB of written zeros for small ones."""
 
 
 def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
@@ -52,7 +60,8 @@ def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
 class SlotMap:
     """The map of one store, mapped by one process."""
 
-    def __init__(self, map_fd: int, pool_fd: int) -> None:
+    def __init__(self, map_fd: int, pool_fd: int, *, is_durable: bool) -> None:
+        self._is_durable = is_durable
         self._pool_fd = pool_fd
         self._mapping = Mapping(map_fd, writable=True)
         self._attach()
@@ -79,33 +88,58 @@ class SlotMap:
     def reserve(self, row: int, count: int) -> list[int]:
         """Reserve ``count`` free slots for session ``row``, in ascending order, growing the pool if need be.
 
-        The caller holds the pool lock.  Raises PoolFullError when the pool cannot grow; then nothing is reserved.
+        The caller holds the pool lock.  Few slots come as one run as long as less than a quarter of the pool is free,
+        even if the pool must grow for that: a commit that writes one place syncs faster.  Raises PoolFullError when
+        the pool cannot grow; then nothing is reserved.
         """
-        states = self.states
         state = RESERVED + row
+        if count <= PREPARED_SLOTS:
+            first = self._find_run(count)
+            if first is None and 4 * self.free_count() < self.slot_count:
+                first = self.slot_count
+                self._grow(count)
+            if first is not None:
+                taken = list(range(first, first + count))
+                self._set(taken, state)
+                self.header[MAP_RUN_HINT_AT] = first + count
+                return taken
+        return self._reserve_scattered(state, count)
+
+    def _find_run(self, count: int) -> int | None:
+        """The first slot of a run of ``count`` free ones, searched from behind the last one found."""
+        find, end = self._mapping.mmap.find, MAP_HEADER_BYTES + 2 * self.slot_count
+        _ = self.states
+        hint = MAP_HEADER_BYTES + 2 * max(1, self.header[MAP_RUN_HINT_AT])
+        # No state but FREE has a zero high byte, so zeros begin where a state begins.
+        at = find(bytes(2 * count), hint, end)
+        if at < 0:
+            at = find(bytes(2 * count), MAP_HEADER_BYTES + 2, min(end, hint + 2 * count))
+        return (at - MAP_HEADER_BYTES) >> 1 if at >= 0 else None
+
+    def _reserve_scattered(self, state: int, count: int) -> list[int]:
+        """Whatever is free, from the lowest on, then new slots."""
         hint = max(1, self.header[MAP_HINT_AT])
         end = self.slot_count
-        taken, position = self._take(states, hint, end, count, state)
+        taken, position = self._take(hint, end, count, state)
         if len(taken) < count and hint > 1:
             # Frees behind the hint may have lost their race to lower it: look there before growing.
-            more, wrapped = self._take(states, 1, min(hint, end), count - len(taken), state)
+            more, position = self._take(1, min(hint, end), count - len(taken), state)
             taken += more
-            position = wrapped if len(taken) == count else end
         if len(taken) < count:
             try:
                 self._grow(count - len(taken))
             except BaseException:
                 self.free(taken)
                 raise
-            states = self.states
-            more, position = self._take(states, end, self.slot_count, count - len(taken), state)
+            more, position = self._take(end, self.slot_count, count - len(taken), state)
             taken += more
         self.header[MAP_HINT_AT] = position
         taken.sort()
         return taken
 
-    def _take(self, states: memoryview, start: int, end: int, count: int, state: int) -> tuple[list[int], int]:
+    def _take(self, start: int, end: int, count: int, state: int) -> tuple[list[int], int]:
         """Claim up to ``count`` free slots in [start, end): the slots, and where to look next."""
+        states = self.states
         find = self._mapping.mmap.find
         taken: list[int] = []
         slot = start
@@ -113,21 +147,27 @@ class SlotMap:
             at = find(b"\0\0", MAP_HEADER_BYTES + 2 * slot, MAP_HEADER_BYTES + 2 * end)
             if at < 0:
                 return taken, end
-            slot = (at - MAP_HEADER_BYTES + 1) >> 1  # an odd place is the end of one state and the start of the next
+            slot = (at - MAP_HEADER_BYTES) >> 1
             while slot < end and len(taken) < count and states[slot] == FREE:
                 states[slot] = state
                 taken.append(slot)
                 slot += 1
-            if slot >= end:
-                break
         return taken, slot
 
     def _grow(self, count: int) -> None:
+        """Add at least ``count`` slots to the pool.
+
+        Syncing writes into new file space costs more than into written blocks, since the file system must journal
+        where they are: so what small transactions will need next is written once, with zeros, in one go.
+        """
         slot_count = self.slot_count
-        wanted = slot_count + max(count, GROW_SLOTS_MIN, slot_count // GROW_SHARE)
+        prepare = count <= PREPARED_SLOTS
+        wanted = slot_count + (PREPARED_SLOTS if prepare else count)
         if wanted > layout.SLOT_COUNT_MAX:
             raise PoolFullError(f"the pool cannot have more than {layout.SLOT_COUNT_MAX} slots")
         self.resize(wanted)
+        if prepare and self._is_durable:
+            write_at(self._pool_fd, [bytes(PREPARED_SLOTS * SLOT_BYTES)], slot_count * SLOT_BYTES)
 
     def resize(self, slot_count: int) -> None:
         """Make pool and map reach to ``slot_count`` (M3: the pool file first)."""
@@ -169,8 +209,12 @@ class SlotMap:
     # --- reading ----------------------------------------------------------------------------------------------------
     def used_count(self) -> int:
         """Slots that are not free (a scan of the map)."""
-        slot_count = self.slot_count
-        return slot_count - self.states[:slot_count].tolist().count(FREE)
+        return self.slot_count - self.free_count()
+
+    def free_count(self) -> int:
+        """Free slots (a scan of the map)."""
+        _ = self.states
+        return self._mapping.mmap[MAP_HEADER_BYTES : MAP_HEADER_BYTES + 2 * self.slot_count].count(b"\0\0")
 
     def slots_in_state(self, state: int) -> list[int]:
         """All slots in a state (a scan of the map)."""

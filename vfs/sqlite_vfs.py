@@ -24,10 +24,10 @@ equal to the volume's version in what is stored, so that whatever version a conn
 
 from __future__ import annotations
 
-import os
 import re
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -54,9 +54,7 @@ _NONE, _SHARED, _RESERVED = 0, apsw.SQLITE_LOCK_SHARED, apsw.SQLITE_LOCK_RESERVE
 _FCNTL_PRAGMA = apsw.SQLITE_FCNTL_PRAGMA
 _FCNTL_COMMIT_PHASETWO = apsw.SQLITE_FCNTL_COMMIT_PHASETWO
 _FCNTL_HAS_MOVED = apsw.SQLITE_FCNTL_HAS_MOVED
-_CHARACTERISTICS = (
-    apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE | apsw.SQLITE_IOCAP_SAFE_APPEND | apsw.SQLITE_IOCAP_SEQUENTIAL
-)
+_CHARACTERISTICS = apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE | apsw.SQLITE_IOCAP_SAFE_APPEND | apsw.SQLITE_IOCAP_SEQUENTIAL
 _VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
 _SYNCHRONOUS = {"0": 0, "OFF": 0, "NO": 0, "FALSE": 0, "1": 1, "NORMAL": 1, "2": 2, "FULL": 2, "3": 2, "EXTRA": 2}
 _BYPASSING_JOURNAL_MODES = ("WAL", "OFF")
@@ -109,7 +107,7 @@ class ClusterVFS(apsw.VFS):
     def xFullPathname(self, name: str) -> str:
         if _VOLUME_NAME.match(name):
             return name
-        return os.path.abspath(name)
+        return str(Path(name).absolute())
 
     def xAccess(self, pathname: str, flags: int) -> bool:
         return "/" in pathname and super().xAccess(pathname, flags)
@@ -284,12 +282,22 @@ def _stamp(transaction: WriteTransaction) -> None:
 class _ForkedFile(_VolumeFile):
     """A volume file in a process that did not open it: everything but closing fails."""
 
-    def _refuse(self, *_: Any) -> Any:
-        raise apsw.MisuseError(
+    def _refusal(self) -> Exception:
+        return apsw.MisuseError(
             f"cluster '{self.name}': this connection was opened before a fork; open a new one in the child process"
         )
 
-    xLock = xCheckReservedLock = xRead = xFileSize = xWrite = xTruncate = xSync = _refuse
+    def xLock(self, level: int) -> None:
+        raise self._refusal()
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        raise self._refusal()
+
+    def xFileSize(self) -> int:
+        raise self._refusal()
+
+    def _writer(self) -> WriteTransaction:
+        raise self._refusal()
 
     def xUnlock(self, level: int) -> None:
         """The parent owns the locks."""

@@ -39,7 +39,7 @@ from vfs.volume import Volume, head_records
 __all__ = ["POOL_FILES", "PageStore"]
 
 POOL_FILES = ("pool", "map", "readers", "locks")
-_FIRST_SLOTS = 1024
+_FIRST_SLOTS = 64
 _IDLE_SESSIONS_MAX = 4
 
 
@@ -177,7 +177,7 @@ class PageStore:
 
     def _attach(self) -> None:
         self._pool_mapping = Mapping(self.pool_fd, writable=False)
-        self.slot_map = SlotMap(self._files["map"], self.pool_fd)
+        self.slot_map = SlotMap(self._files["map"], self.pool_fd, is_durable=self.is_durable)
         self.tables = SharedTables(self._files["readers"])
         self._take_views()
         self.reclaim = Reclaim(self)
@@ -218,7 +218,7 @@ class PageStore:
 
         Raises CorruptionError.
         """
-        version = self.tables.words[self.tables.volume_at(row.index) + V_VERSION]
+        version = self.tables.words[self.tables.volume_at(row.table_index) + V_VERSION]
         record = self.find_record(row, version)
         if record is None:
             raise CorruptionError(

@@ -41,6 +41,7 @@ __all__ = ["Dirty", "Editor", "Reached", "find_leaf", "only_in", "read_node", "r
 
 ReadSlot = Callable[[int], memoryview]
 _INDEXES = range(FANOUT)
+_RECENT_NODES_MAX = 64
 
 
 def find_leaf(words: memoryview, root: int, depth: int, leaf_number: int) -> int:
@@ -155,14 +156,13 @@ def _only_in(
 class Dirty:
     """A node being edited: its bytes, and views of them as 32- and 64-bit words."""
 
-    __slots__ = ("birth", "data", "longs", "slot", "words")
+    __slots__ = ("data", "entry", "longs", "words")
 
-    def __init__(self, data: bytearray, slot: int, birth: int) -> None:
+    def __init__(self, data: bytearray, entry: Entry) -> None:
         self.data = data
         self.words = memoryview(data).cast("I")
         self.longs = memoryview(data).cast("Q")
-        self.slot = slot
-        self.birth = birth
+        self.entry = entry  # what names it as published
 
     def set(self, index: int, slot: int, crc: int, birth: int) -> None:
         self.words[index << 2] = slot
@@ -178,8 +178,10 @@ class Editor:
     the new version has and the base had not.
     """
 
-    def __init__(self, read_slot: ReadSlot, base: Version, new_version: int) -> None:
+    def __init__(self, read_slot: ReadSlot, base: Version, new_version: int, recent: dict[Entry, Dirty]) -> None:
+        """``recent``: nodes that this process has just published, by their entries; those used are taken out."""
         self._read_slot = read_slot
+        self._recent = recent
         self._new_version = new_version
         self.root = base.root
         self.depth = base.depth
@@ -212,17 +214,18 @@ class Editor:
         if found is not None:
             return found
         if level == self.depth - 1:
-            slot, crc, birth = self.root
+            entry = self.root
         else:
             parent = self._edit(level + 1, number >> FANOUT_SHIFT)
-            slot, crc, birth = unpack_entry(parent.data, number & (FANOUT - 1))
-        if slot:
-            data = bytearray(self._read_slot(slot))
-            if zlib.crc32(data) != crc:
-                raise CorruptionError(f"slot {slot} (page table, level {level}, number {number}) fails its checksum")
-        else:
-            data = bytearray(SLOT_BYTES)
-        found = self.dirty[level][number] = Dirty(data, slot, birth)
+            entry = unpack_entry(parent.data, number & (FANOUT - 1))
+        found = self._recent.pop(entry, None)
+        if found is None:
+            if entry.slot:
+                where = f"page table, level {level}, number {number}"
+                found = Dirty(bytearray(read_node(self._read_slot, entry, where)), entry)
+            else:
+                found = Dirty(bytearray(SLOT_BYTES), entry)
+        self.dirty[level][number] = found
         return found
 
     def _is_dirty(self, level: int, number: int) -> bool:
@@ -239,7 +242,7 @@ class Editor:
             old = self.root
             self.depth += 1
             if self.depth > 1 and (old.slot or 0 in self.dirty[self.depth - 2]):
-                top = Dirty(bytearray(SLOT_BYTES), 0, 0)
+                top = Dirty(bytearray(SLOT_BYTES), HOLE)
                 top.set(0, *old)
                 self.dirty[self.depth - 1][0] = top
             self.root = HOLE
@@ -308,7 +311,7 @@ class Editor:
                 if child.slot or self._is_dirty(level - 1, first + index):
                     self._drop_subtree(level - 1, first + index, child)
             if node is not None:
-                entry = Entry(node.slot, 0, node.birth)
+                entry = node.entry
         if entry.slot:
             self.drop(entry.slot, entry.birth)
 
@@ -316,7 +319,7 @@ class Editor:
         """The root loses its level: its first child is the new root."""
         level = self.depth - 1
         top = self.dirty[level].pop(0, None)
-        old = Entry(top.slot, 0, top.birth) if top is not None else self.root
+        old = top.entry if top is not None else self.root
         if level == 0:  # an empty volume
             self.root = HOLE
         elif top is not None:
@@ -335,20 +338,26 @@ class Editor:
     def seal(self, place: Callable[[bytearray], int]) -> Entry:
         """Give every dirty node a slot, leaves first, and return the root entry.
 
-        ``place(node)`` takes a slot for the node and remembers to write it.
+        ``place(node)`` takes a slot for the node and remembers to write it.  Low numbers come last, beside the root:
+        what every commit changes is superseded together, and leaves a run of slots behind.
         """
         for level in range(self.depth):
-            for number, node in sorted(self.dirty[level].items(), key=itemgetter(0)):
-                slot = place(node.data)
-                if node.slot:
-                    self.drop(node.slot, node.birth)
+            for number, node in sorted(self.dirty[level].items(), key=itemgetter(0), reverse=True):
+                if node.entry.slot:
+                    self.drop(node.entry.slot, node.entry.birth)
                 self.added_count += 1
-                entry = Entry(slot, zlib.crc32(node.data), self._new_version)
+                entry = node.entry = Entry(place(node.data), zlib.crc32(node.data), self._new_version)
                 if level == self.depth - 1:
                     self.root = entry
                 else:
                     self._edit(level + 1, number >> FANOUT_SHIFT).set(number & (FANOUT - 1), *entry)
         return self.root
+
+    def published(self) -> dict[Entry, Dirty]:
+        """After :meth:`seal`: the nodes of a small transaction, for the next one."""
+        if self.node_count() > _RECENT_NODES_MAX:
+            return {}
+        return {node.entry: node for level in self.dirty for node in level.values()}
 
 
 assert ENTRY_BYTES == WORDS_PER_ENTRY * 4 and SLOT_BYTES == 1 << SLOT_SHIFT

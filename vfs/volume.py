@@ -21,6 +21,7 @@ import time
 import zlib
 from collections.abc import Callable
 from enum import IntEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from vfs.errors import (
@@ -45,6 +46,7 @@ from vfs.layout import (
     V_ID,
     V_VERSION,
     ZERO_SLOT,
+    Entry,
     Version,
     pack_version,
     page_count_of,
@@ -53,7 +55,7 @@ from vfs.layout import (
 from vfs.osio import Buffer, write_at
 from vfs.registry import VolumeRow, VolumeState
 from vfs.sessions import Session
-from vfs.table import Editor, find_leaf
+from vfs.table import Dirty, Editor, find_leaf
 
 if TYPE_CHECKING:
     from vfs.store import PageStore
@@ -80,15 +82,16 @@ class Volume:
         self.row = row
         self.read_only = read_only
         self.session = session
-        self.session.attach(row.index)
+        self.session.attach(row.table_index)
         self._words = store.tables.words
-        self._row_at = store.tables.volume_at(row.index)
+        self._row_at = store.tables.volume_at(row.table_index)
         self._word_at = self._row_at + V_VERSION
         self._id_at = self._row_at + V_ID
         self._id = row.volume
         self.version: Version = row.base._replace(version=0)  # no version looked at yet
         self.size_bytes = 0
         self.sectors: tuple[int, list[int]] = (0, [])  # versions in the head's sectors, as of the first
+        self.recent_nodes: dict[Entry, Dirty] = {}
         self._leaves: dict[int, memoryview] = {}
         self._pool = store.pool_bytes
         self._pool_words = store.pool_words
@@ -212,7 +215,7 @@ class Volume:
         if self.read_only:
             raise ReadOnlyError("it is open for reading only")
         self.store.require_writable()
-        lock = LOCK_WRITER + self.row.index
+        lock = LOCK_WRITER + self.row.table_index
         if not self.session.locks.try_lock(lock):
             raise WriterBusyError("another connection is writing to it")
         try:
@@ -227,11 +230,11 @@ class Volume:
 
     def end_write(self) -> None:
         """Give up the writer lock."""
-        self.session.locks.unlock(LOCK_WRITER + self.row.index)
+        self.session.locks.unlock(LOCK_WRITER + self.row.table_index)
 
     def is_being_written(self) -> bool:
         """Whether some other handle is the writer now."""
-        return self.session.locks.is_held_by_other(LOCK_WRITER + self.row.index)
+        return self.session.locks.is_held_by_other(LOCK_WRITER + self.row.table_index)
 
     def close(self) -> None:
         """Let go of everything; what this process superseded is reclaimed as far as readers allow."""
@@ -306,7 +309,7 @@ class WriteTransaction:
         self.new_version = self.base.version + 1
         self.size_bytes = self.base.size_bytes
         self._inherited_count = self.base.page_count  # pages from here on are not the base's
-        self._editor = Editor(self._store.read_slot, self.base, self.new_version)
+        self._editor = Editor(self._store.read_slot, self.base, self.new_version, self._volume.recent_nodes)
         self._staged: dict[int, bytes] = {}
         self._taken: list[int] = []  # every slot this transaction got and may have written
         self._is_over = False  # published: what is read is still right, the next write begins anew
@@ -416,7 +419,10 @@ class WriteTransaction:
         editor, own = self._editor, self.new_version
         writes: list[tuple[int, Buffer]] = []
         used = 0
-        for page in sorted(self._staged):
+        pages = sorted(self._staged)
+        if pages and pages[0] == 0:
+            pages.append(pages.pop(0))  # every commit of SQLite's changes it: keep it beside the nodes
+        for page in pages:
             data = self._staged[page]
             leaf = editor.leaf(page >> 8)
             index = page & 255
@@ -431,7 +437,7 @@ class WriteTransaction:
 
     def _write_slots(self, writes: list[tuple[int, Buffer]]) -> None:
         """Write (slot, bytes) pairs, contiguous runs in one call each."""
-        writes.sort(key=_slot_of_write)
+        writes.sort(key=itemgetter(0))
         fd = self._store.pool_fd
         start = 0
         for at in range(1, len(writes) + 1):
@@ -489,7 +495,7 @@ class WriteTransaction:
             durable=volume.durable if durability else 0,  # 0: what this record falls back to may be reused
             size_bytes=self.size_bytes,
             slot_count=self.base.slot_count + editor.added_count,
-            own_count=self.base.own_count + new_slots - sum(birth > foreign for _, birth in editor.superseded),
+            own_count=self.base.own_count + new_slots - len([1 for _, birth in editor.superseded if birth > foreign]),
             time_ns=max(time.time_ns(), self.base.time_ns + 1),
             root=root,
         )
@@ -504,10 +510,15 @@ class WriteTransaction:
         if durability == Durability.FULL:
             store.sync()  # the one fdatasync: pages, nodes and record
             reach("commit: synced")
-        volume.sectors = (self.new_version, [*volume.sectors[1][:sector], self.new_version, *volume.sectors[1][sector + 1 :]])
+        volume.recent_nodes = editor.published()
+        volume.sectors = (
+            self.new_version,
+            [*volume.sectors[1][:sector], self.new_version, *volume.sectors[1][sector + 1 :]],
+        )
         # publish
         spare = unused + editor.discarded
-        session.slot_map.label_live(set(self._taken).difference(spare))  # before the word moves (M2)
+        live = set(self._taken).difference(spare) if spare else self._taken
+        session.slot_map.label_live(live)  # before the word moves (M2)
         reach("commit: slots labelled")
         volume.move_head(self.new_version)
         reach("commit: published")
@@ -531,10 +542,6 @@ class WriteTransaction:
         self._volume.end_write()
 
 
-def _slot_of_write(write: tuple[int, Buffer]) -> int:
-    return write[0]
-
-
 def head_records(head: memoryview, volume: int) -> list[Version | None]:
     """The records of a head slot by sector: None where a sector has no whole record of this volume."""
     records = []
@@ -542,5 +549,3 @@ def head_records(head: memoryview, volume: int) -> list[Version | None]:
         record = unpack_version(head[sector * SECTOR_BYTES : (sector + 1) * SECTOR_BYTES])
         records.append(record if record is not None and record.volume == volume else None)
     return records
-
-

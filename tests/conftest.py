@@ -1,0 +1,54 @@
+"""Fixtures: a store on disk, one in memory, and the promise that every store is clean when its test ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+import clusterdb
+
+
+def assert_clean(store: clusterdb.Store) -> None:
+    """Nothing damaged, nothing leaked."""
+    report = store.check()
+    assert report.problems == []
+    assert report.leaked_count == 0
+
+
+@pytest.fixture(params=["memory", "disk"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[clusterdb.Store]:
+    """A store, in memory and on disk."""
+    store = clusterdb.open(":memory:" if request.param == "memory" else tmp_path / "store")
+    yield store
+    if not store._closed:
+        assert_clean(store)
+        store.close()
+
+
+@pytest.fixture
+def disk_store(tmp_path: Path) -> Iterator[clusterdb.Store]:
+    """A store on disk."""
+    with clusterdb.open(tmp_path / "store") as store:
+        yield store
+        assert_clean(store)
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """A plain database file with a few thousand rows."""
+    path = tmp_path / "sample.db"
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, body TEXT); CREATE INDEX t_n ON t (n);"
+        "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 3000) "
+        "INSERT INTO t SELECT x, x % 97, printf('row %d of the sample', x) FROM c"
+    )
+    connection.close()
+    return path
+
+
+def rows(connection: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    return connection.execute(sql, values).fetchall()

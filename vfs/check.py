@@ -1,0 +1,124 @@
+"""Walk everything a store reaches and compare it with its checksums and its map.
+
+The walk of a volume runs on a pinned version.  What others free or write between a walk and the look at the map can
+show as a problem or a leak that is none: check a store that nobody writes to.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vfs.errors import CorruptionError, VolumeDroppedError
+from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, Version, unpack_entries
+from vfs.registry import VolumeState
+from vfs.store import PageStore
+from vfs.table import Reached, read_node
+
+__all__ = ["CheckReport", "check"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What a check found.
+
+    ``problems`` says what is damaged, one line each; ``leaked_count`` are slots that nothing reaches and nobody will
+    free (they cost space until the next sweep, no data).
+    """
+
+    slot_count: int = 0
+    checked_count: int = 0
+    leaked_count: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.problems
+
+
+def check(store: PageStore, progress: Progress | None = None) -> CheckReport:
+    """Check every volume, pin and slot.  ``progress`` is called with (slots checked, slots in use)."""
+    walk = _Walk(store, progress)
+    for row in store.registry.volume_rows():
+        if row.state in (VolumeState.LIVE, VolumeState.BUILDING):
+            try:
+                with store.pinned(row) as volume:
+                    walk.claim(row.head_slot, (-2, row.volume), f"head of volume {row.volume}")
+                    walk.version(volume.version, f"volume {row.volume}")
+            except CorruptionError as error:
+                walk.report.problems.append(f"volume {row.volume}: {error}")
+            except VolumeDroppedError:
+                continue
+        elif row.state == VolumeState.DROPPED:
+            walk.claim(row.head_slot, (-2, row.volume), f"head of volume {row.volume}")
+            walk.version(store.head_of(row), f"dropped volume {row.volume}")
+    for pin in store.registry.all_pin_rows():
+        walk.version(pin.version, f"volume {pin.volume}, pinned by {pin.holder}")
+    return walk.finish()
+
+
+class _Walk:
+    def __init__(self, store: PageStore, progress: Progress | None) -> None:
+        self._store = store
+        self._progress = progress
+        self._used_count = store.slot_map.used_count()
+        self._places: dict[int, tuple[int, int]] = {0: (-3, 0)}
+        self.report = CheckReport(slot_count=store.slot_map.slot_count)
+
+    def claim(self, slot: int, place: tuple[int, int], where: str) -> bool:
+        """Note that ``place`` uses the slot; False if that was known already."""
+        known = self._places.setdefault(slot, place)
+        if known is not place and known != place:
+            self.report.problems.append(f"{where}: slot {slot} is used as {place} and as {known}")
+            return False
+        if known is not place:
+            return False
+        self.report.checked_count += 1
+        if self._progress is not None and self.report.checked_count % 4096 == 0:
+            self._progress(self.report.checked_count, max(self._used_count, self.report.checked_count))
+        return True
+
+    def version(self, version: Version, where: str) -> None:
+        """Check everything a version reaches and no other one before."""
+        if not version.depth or not version.root.slot:
+            return
+        self._store.refresh_mapping()
+        where = f"{where}, version {version.version}"
+        stack = [Reached(version.depth - 1, 0, version.root)]
+        while stack:
+            level, number, entry = stack.pop()
+            if not self.claim(entry.slot, (level, number), where):
+                continue
+            if entry.birth > version.version:
+                self.report.problems.append(f"{where}: slot {entry.slot} was born later, in {entry.birth}")
+            try:
+                if level < 0:
+                    if zlib.crc32(self._store.read_slot(entry.slot)) != entry.crc:
+                        self.report.problems.append(f"{where}: page {number} (slot {entry.slot}) fails its checksum")
+                    continue
+                node = read_node(self._store.read_slot, entry, f"page table, level {level}, number {number}")
+            except CorruptionError as error:
+                self.report.problems.append(f"{where}: {error}")
+                continue
+            first = number << 8
+            stack += [Reached(level - 1, first + index, child) for index, child in unpack_entries(node)]
+
+    def finish(self) -> CheckReport:
+        """Compare with the map."""
+        states = self._store.slot_map.states[: self._store.slot_map.slot_count].tolist()
+        for slot, (level, number) in self._places.items():
+            if slot >= len(states):
+                self.report.problems.append(f"slot {slot} lies past the end of the map")
+            elif states[slot] == FREE:
+                self.report.problems.append(
+                    f"slot {slot} (level {level}, number {number}) is in use, but free in the map"
+                )
+        live = (LIVE_EVEN, LIVE_ODD)
+        self.report.leaked_count = sum(
+            1 for slot, state in enumerate(states) if state in live and slot not in self._places
+        )
+        return self.report
