@@ -6,14 +6,15 @@ https://sqlite.org/backup.html : the copy is one consistent snapshot of the sour
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from clusterdb.errors import DatabaseDamagedError, ExportTargetError, NotADatabaseError, StoreFullError
 
-__all__ = ["Connection", "Progress", "SQLError", "connect", "copy_in", "copy_out"]
+__all__ = ["Connection", "Progress", "SQLError", "connect", "copy_in", "copy_out", "plain", "results"]
 
 Progress = Callable[[int, int], None]
 """Called with (pages done, pages in all)."""
@@ -34,6 +35,28 @@ def connect(name: str, vfs: str, *, read_only: bool = False) -> Connection:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
     return connection
+
+
+def plain(path: Path) -> apsw.Connection:
+    """A new or existing plain database file."""
+    return apsw.Connection(str(path))
+
+
+def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
+    """Run statements one after the other; for each its column names (none if it answers nothing) and its rows."""
+    answers: list[tuple[list[str], list[tuple[Any, ...]]]] = []
+
+    def begin(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
+        answers.append(([column[0] for column in cursor.get_description()], []))
+        return True
+
+    cursor = connection.cursor()
+    cursor.exec_trace = begin
+    for row in cursor.execute(sql):
+        yield from answers[:-1]
+        del answers[:-1]
+        answers[-1][1].append(row)
+    yield from answers
 
 
 def copy_in(path: Path, target: Connection, progress: Progress | None) -> None:

@@ -1,0 +1,174 @@
+"""The command line.  One small function per command; errors on standard error, exit codes below.
+
+Exit codes: 0 done; 1 clusterdb or SQL refused, one line on standard error says why; 2 wrong usage; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clusterdb.format import bytes_text, table
+
+if TYPE_CHECKING:
+    import clusterdb
+
+__all__ = ["cli", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="clusterdb")
+@click.option(
+    "--store",
+    "store_path",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path),
+    help="The store's directory; default: $CLUSTERDB_STORE, else ./.clusterdb.",
+)
+@click.pass_context
+def cli(context: click.Context, store_path: Path | None) -> None:
+    """Clusters of SQLite databases that clone in constant time."""
+    context.obj = store_path
+
+
+@contextmanager
+def _store(context: click.Context, *, create: bool = False) -> Iterator[clusterdb.Store]:
+    import clusterdb
+
+    with clusterdb.open(context.obj, create=create) as store:
+        yield store
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Any]:
+    """A progress callback that draws a bar on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield show
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--from", "from_file", metavar="FILE", type=click.Path(path_type=Path), help="Import a SQLite database.")
+@click.option("--page-size", type=int, help="Bytes, 512 to 65536; only for an empty cluster.  [default: 4096]")
+@click.pass_context
+def create(context: click.Context, name: str, from_file: Path | None, page_size: int | None) -> None:
+    """Create a cluster NAME, empty or with the content of a database file."""
+    with _store(context, create=True) as store, _progress("importing") as progress:
+        store.create_cluster(name, from_file=from_file, page_size=page_size, progress=progress)
+
+
+@cli.command()
+@click.argument("source")
+@click.argument("name")
+@click.pass_context
+def clone(context: click.Context, source: str, name: str) -> None:
+    """Clone the cluster SOURCE as NAME, in constant time."""
+    with _store(context) as store:
+        store.cluster(source).clone(name)
+
+
+@cli.command()
+@click.pass_context
+def ls(context: click.Context) -> None:
+    """List the clusters with what each holds."""
+    with _store(context) as store:
+        rows = []
+        for cluster in store.clusters():
+            stats = cluster.stats()
+            sizes = (stats.logical_bytes, stats.own_bytes, stats.shared_bytes)
+            created = stats.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            rows.append((stats.name, stats.source, stats.version, *map(bytes_text, sizes), created))
+        click.echo(table(rows, ("cluster", "cloned from", "version", "logical", "own", "shared", "created")))
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("statements", required=False)
+@click.option("--read-only", is_flag=True, help="Refuse writes.")
+@click.pass_context
+def sql(context: click.Context, name: str, statements: str | None, read_only: bool) -> None:
+    """Run SQL STATEMENTS (or standard input) in the cluster NAME and print what they answer."""
+    from clusterdb.sqlite import results
+
+    text = statements if statements is not None else click.get_text_stream("stdin").read()
+    with _store(context) as store:
+        connection = store.cluster(name).connect(read_only=read_only)
+        for headers, rows in results(connection, text):
+            if headers:
+                click.echo(table(rows, headers))
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@click.pass_context
+def export(context: click.Context, name: str, file: Path, overwrite: bool) -> None:
+    """Write the cluster NAME as a plain SQLite database FILE."""
+    with _store(context) as store, _progress("exporting") as progress:
+        store.cluster(name).export(file, overwrite=overwrite, progress=progress)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
+    """Delete clusters; clones of them live on."""
+    with _store(context) as store:
+        clusters = [store.cluster(name) for name in names]  # all are known before any goes
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError("standard input is no terminal to ask on: add --yes to delete")
+            click.confirm(f"Delete {', '.join(names)} from {store.path}?", abort=True)
+        for cluster in clusters:
+            cluster.delete()
+
+
+@cli.command()
+@click.pass_context
+def demo(context: click.Context) -> None:
+    """Import real data, clone it, change the clone, drop the source, and show what each holds.
+
+    Works in ./demo-store unless --store says otherwise.
+    """
+    from clusterdb.demo import run
+
+    with _progress("importing") as progress:
+        run(context.obj, click.echo, progress)
+
+
+def main() -> None:
+    """The entry point ``clusterdb``."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone: nothing to say, nobody to say it to
+        sys.exit(1)
+    except Exception as error:
+        from clusterdb.errors import Error
+        from clusterdb.sqlite import SQLError
+
+        if not isinstance(error, Error | SQLError):
+            raise
+        click.echo(f"clusterdb: {error}", err=True)
+        sys.exit(1)
