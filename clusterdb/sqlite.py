@@ -52,10 +52,14 @@ def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], 
 
     cursor = connection.cursor()
     cursor.exec_trace = begin
-    for row in cursor.execute(sql):
-        yield from answers[:-1]
-        del answers[:-1]
-        answers[-1][1].append(row)
+    try:
+        for row in cursor.execute(sql):
+            yield from answers[:-1]
+            del answers[:-1]
+            answers[-1][1].append(row)
+    except apsw.Error:
+        yield from answers  # what came before the failing statement was done
+        raise
     yield from answers
 
 

