@@ -89,6 +89,9 @@ class Content:
     size_bytes: int = 0
     pages: dict[int, bytes] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<{self.size_bytes} bytes, pages {sorted(self.pages)}>"
+
     def copy(self) -> Content:
         """The same content, to be changed on its own."""
         return Content(self.size_bytes, dict(self.pages))
@@ -150,7 +153,8 @@ def assert_reads(source: Volume | WriteTransaction, content: Content) -> None:
     for page in sorted({0, 3, 299, 69_999, *content.pages, *(page + 1 for page in content.pages)}):
         offset = page * SLOT_BYTES
         if offset < content.size_bytes:
-            assert bytes(source.read(SLOT_BYTES, offset)) == content.read(SLOT_BYTES, offset), f"page {page}"
+            is_right = bytes(source.read(SLOT_BYTES, offset)) == content.read(SLOT_BYTES, offset)
+            assert is_right, f"page {page}"
     for offset in {0, 4000, max(0, content.size_bytes - 50)}:
         assert bytes(source.read(200, offset)) == content.read(200, offset), f"200 bytes at {offset}"
 
@@ -215,8 +219,11 @@ class StoreMachine(RuleBasedStateMachine):
     # --- handles ------------------------------------------------------------------------------------------------
     @precondition(lambda self: self.live and len(self.handles) < 8)
     @rule(choice=choices)
-    def open_handle(self, choice: int) -> Handle:
+    def open_handle(self, choice: int) -> None:
         """A new handle, pinned at the head."""
+        self._open_handle(choice)
+
+    def _open_handle(self, choice: int) -> Handle:
         of = self.live[choice % len(self.live)]
         volume = self.store._pages.open_volume(self.store._volume_of(of.cluster))
         volume.pin()
@@ -339,7 +346,7 @@ class StoreMachine(RuleBasedStateMachine):
     def transact(self, choice: int, writes: list[tuple[int, int]], durability: Durability) -> None:
         """A whole transaction through a handle of its own."""
         free = [at for at, each in enumerate(self.live) if not each.is_being_written]
-        handle = self.open_handle(free[choice % len(free)])
+        handle = self._open_handle(free[choice % len(free)])
         self._begin(handle)
         for page, fill in writes:
             self._write(handle, page_bytes(page, fill), page * SLOT_BYTES)

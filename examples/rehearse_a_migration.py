@@ -1,0 +1,26 @@
+"""A migration tried on a clone of the real data first; the original is exported only once it went well."""
+
+import tempfile
+from pathlib import Path
+
+import clusterdb
+
+with tempfile.TemporaryDirectory() as folder, clusterdb.open(Path(folder) / "store") as store:
+    prod = store.create_cluster("prod")
+    connection = prod.connect()
+    connection.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)")
+    connection.executemany("INSERT INTO people (name) VALUES (?)", [("Ada Lovelace",), ("Grace Hopper",), ("Cher",)])
+    connection.close()
+
+    rehearsal = prod.clone("rehearsal")
+    connection = rehearsal.connect()
+    connection.execute("ALTER TABLE people ADD COLUMN family TEXT")
+    connection.execute("UPDATE people SET family = substr(name, instr(name, ' ') + 1)")
+    wrong = connection.execute("SELECT name FROM people WHERE family = name").fetchall()
+    connection.close()
+    print("people the migration gets wrong:", [name for (name,) in wrong])
+
+    rehearsal.export(Path(folder) / "rehearsal.db")
+    print("exported", (Path(folder) / "rehearsal.db").stat().st_size, "bytes to look at")
+    rehearsal.delete()
+    print("clusters left:", [cluster.name for cluster in store.clusters()])

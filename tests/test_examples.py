@@ -1,0 +1,50 @@
+"""The examples run as they are, and say what they promise."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXPECTED = {
+    "analytics_beside_a_writer": (
+        "the report sees (20000, 59997) and later still (20000, 59997)\nthe shop has (20500, 184747)\n"
+    ),
+    "clone_for_a_test": "withdrawal (10000, 999970)\nclosing (9999, 999900)\ntemplate (10000, 1000000)\n",
+    "rehearse_a_migration": (
+        "people the migration gets wrong: ['Cher']\nexported 8192 bytes to look at\nclusters left: ['prod']\n"
+    ),
+}
+
+
+def test_every_example_is_tested() -> None:
+    """No example goes without a look at its output."""
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_example(name: str) -> None:
+    """An example prints what its text says."""
+    answer = subprocess.run(
+        [sys.executable, ROOT / "examples" / f"{name}.py"], capture_output=True, text=True, check=False
+    )
+    assert (answer.stdout, answer.stderr) == (EXPECTED[name], "")
+
+
+def test_the_readme_example(tmp_path: Path) -> None:
+    """The Python in the README runs, and prints what stands beside it."""
+    text = (ROOT / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    expected = re.findall(r"#> (.*)", code)
+    make = "import sqlite3; c = sqlite3.connect('app.db'); c.execute('CREATE TABLE users (id INTEGER PRIMARY KEY)'); "
+    make += "c.executemany('INSERT INTO users VALUES (?)', [(n,) for n in range(5000)]); c.commit()"
+    subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert answer.stderr == ""
+    assert answer.stdout.splitlines() == expected
