@@ -41,10 +41,8 @@ def test_the_readme_example(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     expected = re.findall(r"#> (.*)", code)
     make = "import sqlite3; c = sqlite3.connect('app.db'); c.execute('CREATE TABLE users (id INTEGER PRIMARY KEY)'); "
-    make += "c.executemany('INSERT INTO users VALUES (?)', [(n,) for n in range(5000)]); c.commit()"
+    make += "c.executemany('INSERT INTO users VALUES (?)', [(n,) for n in range(1, 5001)]); c.commit()"
     subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True)
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert answer.stderr == ""
     assert answer.stdout.splitlines() == expected

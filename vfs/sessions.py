@@ -48,7 +48,7 @@ from vfs.slots import SlotMap
 __all__ = ["Session", "SharedTables"]
 
 _SPARE_SLOTS = 32
-"""Slots a session reserves beyond what it needs now."""
+"""Slots a session reserves beyond what it needs now, where they follow on."""
 
 
 class SharedTables:
@@ -195,7 +195,7 @@ class Session:
             try:
                 if count <= _SPARE_SLOTS:  # a new run, rather than the rest of one and the beginning of another
                     self.release_slots()
-                self._reserved += self.slot_map.reserve(self.row, count - len(self._reserved) + _SPARE_SLOTS)
+                self._reserved += self.slot_map.reserve(self.row, count - len(self._reserved), _SPARE_SLOTS)
             finally:
                 self.locks.unlock(LOCK_POOL)
             self._reserved.sort()

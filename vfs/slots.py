@@ -85,8 +85,8 @@ class SlotMap:
         return self._states
 
     # --- under the pool lock ----------------------------------------------------------------------------------------
-    def reserve(self, row: int, count: int) -> list[int]:
-        """Reserve ``count`` free slots for session ``row``, in ascending order, growing the pool if need be.
+    def reserve(self, row: int, count: int, spare: int = 0) -> list[int]:
+        """Reserve ``count`` free slots and up to ``spare`` more for session ``row``, ascending, growing the pool.
 
         The caller holds the pool lock.  Few slots come as one run as long as less than a quarter of the pool is free,
         even if the pool must grow for that: a commit that writes one place syncs faster.  Raises PoolFullError when
@@ -99,9 +99,10 @@ class SlotMap:
                 first = self.slot_count
                 self._grow(count)
             if first is not None:
-                taken = list(range(first, first + count))
+                states, end = self.states, min(first + count + spare, self.slot_count)
+                taken = list(range(first, next((slot for slot in range(first, end) if states[slot] != FREE), end)))
                 self._set(taken, state)
-                self.header[MAP_RUN_HINT_AT] = first + count
+                self.header[MAP_RUN_HINT_AT] = taken[-1] + 1
                 return taken
         return self._reserve_scattered(state, count)
 
