@@ -103,7 +103,7 @@ def sql(context: click.Context, name: str, statements: str | None, read_only: bo
     """Run SQL STATEMENTS (or standard input) in the cluster NAME and print what they answer."""
     from clusterdb.sqlite import results
 
-    text = statements if statements is not None else click.get_text_stream("stdin").read()
+    text = statements if statements is not None else sys.stdin.read()
     with _store(context) as store:
         connection = store.cluster(name).connect(read_only=read_only)
         for headers, rows in results(connection, text):

@@ -85,10 +85,10 @@ def build_database(path: Path) -> None:
             for c in names.get_cities().values()
         ],
     )
-    columns = ("icao", "iata", "name", "city", "subd", "country", "elevation", "lat", "lon", "tz")
     connection.executemany(
-        f"INSERT INTO airports VALUES ({', '.join('?' * len(columns))})",
-        [tuple(airport[column] for column in columns) for airport in airportsdata.load("ICAO").values()],
+        "INSERT INTO airports (icao, iata, name, city, subd, country, elevation, latitude, longitude, tz) "
+        "VALUES (:icao, :iata, :name, :city, :subd, :country, :elevation, :lat, :lon, :tz)",
+        [dict(airport) for airport in airportsdata.load("ICAO").values()],
     )
     connection.execute(
         "CREATE INDEX cities_by_name ON cities (country, name);"

@@ -30,7 +30,8 @@ class Connection(apsw.Connection):
 
 def connect(name: str, vfs: str, *, read_only: bool = False) -> Connection:
     """Open a volume by name through a registered VFS."""
-    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
+    # CREATE is for what is attached later: a cluster is never created by opening it
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = Connection(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs)
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA journal_mode = MEMORY").fetchall()

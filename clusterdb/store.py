@@ -168,7 +168,7 @@ class Store:
             names = ", ".join(sorted({file.name for file in self._vfs.files}))
             raise StoreInUseError(f"store '{self.path}': connections to {names} are still open: close them first")
         self._closed = True
-        self._vfs.unregister()
+        self._vfs.close()
         with _translated(self.path):
             self._pages.close()
         self._catalog.close()
@@ -328,7 +328,7 @@ class Store:
             finally:
                 connection.close()
         finally:
-            vfs.unregister()
+            vfs.close()
 
     # --- verbs of a cluster -----------------------------------------------------------------------------------------
     def _clone(self, source: Cluster, name: str) -> Cluster:

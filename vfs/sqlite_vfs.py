@@ -2,7 +2,9 @@
 
 Names.  A name without a slash or a dot is resolved to a volume; every other name is a plain file and goes to the
 stock VFS, so ``ATTACH './other.db'`` and ``VACUUM INTO 'copy.db'`` do what they say.  Nameless files (temporary
-databases, sorter runs, statement journals) go to the stock VFS too.
+databases, sorter runs, statement journals) go to the stock VFS too.  The full path of a volume's name lies in the
+store's directory, though no such file exists: SQLite names super-journals after it, and those must be real files, since
+the rollback journals of attached plain files refer to them (https://sqlite.org/atomiccommit.html, section 5).
 
 Lock states of an open volume, named as SQLite names them, and what each owns:
 
@@ -24,8 +26,9 @@ equal to the volume's version in what is stored, so that whatever version a conn
 
 from __future__ import annotations
 
+import os
 import re
-import weakref
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,7 @@ _FCNTL_COMMIT_PHASETWO = apsw.SQLITE_FCNTL_COMMIT_PHASETWO
 _FCNTL_HAS_MOVED = apsw.SQLITE_FCNTL_HAS_MOVED
 _CHARACTERISTICS = apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE | apsw.SQLITE_IOCAP_SAFE_APPEND | apsw.SQLITE_IOCAP_SEQUENTIAL
 _VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
+_SUPER_JOURNAL = re.compile(r"-mj[0-9A-F]{6}9[0-9A-F]{2}\Z")
 _SYNCHRONOUS = {"0": 0, "OFF": 0, "NO": 0, "FALSE": 0, "1": 1, "NORMAL": 1, "2": 2, "FULL": 2, "3": 2, "EXTRA": 2}
 _BYPASSING_JOURNAL_MODES = ("WAL", "OFF")
 _JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
@@ -92,48 +96,78 @@ def _translate(error: Exception, name: str) -> Exception:
     return translated  # type: ignore[no-any-return]
 
 
+def _folder_of(store: PageStore, name: str) -> Path:
+    if store.directory is not None:
+        return store.directory.absolute()
+    return Path(tempfile.gettempdir()) / f"{name}-{os.getpid()}"  # made when a super-journal needs it
+
+
 class ClusterVFS(apsw.VFS):
-    """A VFS over one store, registered under ``name`` until :meth:`unregister`."""
+    """A VFS over one store, registered under ``name`` until :meth:`close`."""
 
     def __init__(self, name: str, store: PageStore, resolve: Resolver, default_durability: Durability) -> None:
         self.name = name
+        self._folder = _folder_of(store, name)
         self._store = store
         self._resolve = resolve
         self._default_durability = default_durability
-        self.files: weakref.WeakSet[_VolumeFile] = weakref.WeakSet()
+        self.files: set[_VolumeFile] = set()
         super().__init__(name, base="", maxpathname=4096)
 
     # --- VFS methods ------------------------------------------------------------------------------------------------
     def xFullPathname(self, name: str) -> str:
         if _VOLUME_NAME.match(name):
-            return name
+            return str(self._folder / name)
         return str(Path(name).absolute())
 
+    def _volume_name(self, path: str) -> str | None:
+        """The name in the path of a volume, or of a journal of one; None for a plain file."""
+        folder, _, name = path.rpartition("/")
+        return name if folder in ("", str(self._folder)) and _VOLUME_NAME.match(name) else None
+
     def xAccess(self, pathname: str, flags: int) -> bool:
-        return "/" in pathname and super().xAccess(pathname, flags)
+        if self._volume_name(pathname) is None or _SUPER_JOURNAL.search(pathname):
+            return super().xAccess(pathname, flags)
+        return False
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
-        if "/" in filename:
+        if self._volume_name(filename) is None or _SUPER_JOURNAL.search(filename):
             super().xDelete(filename, syncdir)
 
     def xOpen(self, name: Any, flags: list[int]) -> Any:
         path = name if name is None or isinstance(name, str) else name.filename()
-        if path is None or "/" in path:
+        volume_name = None if path is None else self._volume_name(path)
+        if volume_name is None:
             return apsw.VFSFile("", name, flags)
+        if flags[0] & apsw.SQLITE_OPEN_SUPER_JOURNAL:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            return apsw.VFSFile("", name, flags)
+        if flags[0] & apsw.SQLITE_OPEN_WAL:
+            raise apsw.CantOpenError(f"'{volume_name}': a cluster has no write-ahead log")
+        flags[1] = flags[0]
         if not flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
-            flags[1] = flags[0]
             return _MemoryFile()
-        read_only = bool(flags[0] & apsw.SQLITE_OPEN_READONLY)
+        file = self._open_volume(volume_name, read_only=bool(flags[0] & apsw.SQLITE_OPEN_READONLY))
+        if isinstance(name, apsw.URIFilename) and any(name.uri_boolean(key, False) for key in ("nolock", "immutable")):
+            file.xLock(_SHARED)  # SQLite will call no xLock: what is read is the version of this moment
+        return file
+
+    def _open_volume(self, name: str, *, read_only: bool) -> _VolumeFile:
         try:
-            volume = self._store.open_volume(self._resolve(path), read_only=read_only)
+            volume = self._store.open_volume(self._resolve(name), read_only=read_only)
         except LookupError as error:
             raise apsw.CantOpenError(str(error.args[0])) from error
         except (StorageError, OSError, MemoryError) as error:
-            raise _translate(error, path) from error
-        file = _VolumeFile(path, volume, self._default_durability)
+            raise _translate(error, name) from error
+        file = _VolumeFile(name, volume, self._default_durability, self.files)
         self.files.add(file)
-        flags[1] = flags[0]
         return file
+
+    def close(self) -> None:
+        """Unregister; no file may be open."""
+        self.unregister()
+        if self._store.directory is None and self._folder.exists():
+            self._folder.rmdir()
 
     def forget_files(self) -> None:
         """In the child of a fork: make every open file refuse to work (the parent owns its locks and pins)."""
@@ -144,8 +178,9 @@ class ClusterVFS(apsw.VFS):
 class _VolumeFile:
     """One connection's open volume.  See the module docstring for its states."""
 
-    def __init__(self, name: str, volume: Volume, durability: Durability) -> None:
+    def __init__(self, name: str, volume: Volume, durability: Durability, open_files: set[_VolumeFile]) -> None:
         self.name = name
+        self._open_files = open_files
         self._volume = volume
         self._transaction: WriteTransaction | None = None
         self._source: Volume | WriteTransaction = volume  # whom to read from
@@ -196,7 +231,7 @@ class _VolumeFile:
 
     def _writer(self) -> WriteTransaction:
         if self._transaction is None:
-            raise apsw.IOError(f"BUG: cluster '{self.name}' is written to without RESERVED")
+            raise apsw.IOError(f"cluster '{self.name}' is written to without a lock: was it opened with nolock=1?")
         return self._transaction
 
     def xWrite(self, data: bytes, offset: int) -> None:
@@ -258,6 +293,7 @@ class _VolumeFile:
         return _CHARACTERISTICS
 
     def xClose(self) -> None:
+        self._open_files.discard(self)
         try:
             if self._transaction is not None:
                 transaction, self._transaction = self._transaction, None
@@ -306,6 +342,7 @@ class _ForkedFile(_VolumeFile):
         return False
 
     def xClose(self) -> None:
+        self._open_files.discard(self)
         self._volume.session.locks.close()
 
 

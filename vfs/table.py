@@ -233,7 +233,7 @@ class Editor:
 
     def is_unchanged(self) -> bool:
         """Whether nothing was edited."""
-        return not any(self.dirty)
+        return not any(self.dirty) and not self.superseded
 
     def grow(self, page_count: int) -> None:
         """Deepen the tree until it spans ``page_count`` pages."""

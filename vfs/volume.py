@@ -312,6 +312,7 @@ class WriteTransaction:
         self._editor = Editor(self._store.read_slot, self.base, self.new_version, self._volume.recent_nodes)
         self._staged: dict[int, bytes] = {}
         self._taken: list[int] = []  # every slot this transaction got and may have written
+        self._spare: list[int] = []  # those of them that it has no use for yet
         self._is_over = False  # published: what is read is still right, the next write begins anew
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -400,14 +401,18 @@ class WriteTransaction:
     def _write_ahead(self) -> None:
         """Move the staged pages to unpublished slots, so that a transaction can be larger than memory."""
         self._editor.grow(page_count_of(max(self.size_bytes, (max(self._staged) + 1) << SLOT_SHIFT)))
-        writes = self._place_pages(self._take(len(self._staged)))
-        self._write_slots(writes)
+        slots = self._take(len(self._staged))
+        self._write_slots(self._place_pages(slots))
+        self._spare += slots  # of pages that were written ahead before
         self._staged.clear()
 
     def _take(self, count: int) -> list[int]:
-        slots = self._session.take_slots(count)
-        self._taken += slots
-        if slots and slots[-1] >= len(self._store.pool_bytes) >> SLOT_SHIFT:
+        slots, self._spare = self._spare[:count], self._spare[count:]
+        if len(slots) < count:
+            new = self._session.take_slots(count - len(slots))
+            self._taken += new
+            slots += new
+        if slots and max(slots) >= len(self._store.pool_bytes) >> SLOT_SHIFT:
             self._volume.refresh_mapping()
         return slots
 
@@ -516,7 +521,7 @@ class WriteTransaction:
             [*volume.sectors[1][:sector], self.new_version, *volume.sectors[1][sector + 1 :]],
         )
         # publish
-        spare = unused + editor.discarded
+        spare = unused + self._spare + editor.discarded
         live = set(self._taken).difference(spare) if spare else self._taken
         session.slot_map.label_live(live)  # before the word moves (M2)
         reach("commit: slots labelled")
