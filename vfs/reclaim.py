@@ -19,6 +19,7 @@ Invariants
     R8  A superseded slot is reserved by the store session ("keeper") of the process that will free it, from before
         the last pin on it is forgotten until it is freed: so a sweep leaves it alone, and the death of that process
         is noticed.
+        A session that closes leaves no slot reserved: its row will be another's.
     R9  The pin counter of a volume moves whenever a durable pin may have come (announced, or its maker died) or gone;
         cached pins are used only while it stands still.
 
@@ -229,17 +230,22 @@ class Reclaim:
         ready = waiting.take_ready(durable)
         if not ready and not waiting.held:
             return
-        reach("drain: before pins are read")
-        readers = self._reader_pins(session, row.table_index)  # R2: readers first
-        reach("drain: readers read")
-        durable_pins = self._durable_pins(row)
+        try:
+            reach("drain: before pins are read")
+            readers = self._reader_pins(session, row.table_index)  # R2: readers first
+            reach("drain: readers read")
+            durable_pins = self._durable_pins(row)
+        except BaseException:
+            waiting.ready += ready
+            raise
         for pin in [pin for pin in waiting.held if pin not in readers]:
             ready += waiting.held.pop(pin)
         free = [item[0] for item in ready] if not (readers or durable_pins) else []
         for item in ready if readers or durable_pins else ():
             slot, birth, death = item
             if _holder(durable_pins, birth, death) is not None:
-                continue  # R5: the removal of that pin will find it
+                self._store.slot_map.label_live([slot])  # R5: the removal of that pin will find it
+                continue
             reader = _holder(readers, birth, death)
             if reader is None:
                 free.append(slot)
@@ -273,8 +279,7 @@ class Reclaim:
                 if words[at + S_PUBLISHING] == 0:
                     slot_map.free(left)
                 else:
-                    slot_map.label_live(left)
-                    slot_map.header[MAP_LEAKS_AT] = 1
+                    self.leak(left)
                 if words[at + S_VOLUME]:
                     self._count_pins_change(words[at + S_VOLUME] - 1)  # before the pin goes (S3, R9)
                 words[at + S_PIN] = words[at + S_VOLUME] = words[at + S_PUBLISHING] = 0
@@ -430,6 +435,19 @@ class Reclaim:
             session,
             [row for row in store.registry.volume_rows() if self._has_chores(row)],
         )
+
+    def abandon(self, keeper: Session) -> None:
+        """The process closes the store: what it still keeps is leaked, until a sweep finds it."""
+        with self._guard:
+            self._waiting = {}
+        self.leak(self._store.slot_map.slots_in_state(RESERVED + keeper.row))
+
+    def leak(self, slots: Iterable[int]) -> None:
+        """Nobody will free these slots but a sweep."""
+        slots = list(slots)
+        if slots:
+            self._store.slot_map.label_live(slots)
+            self._store.slot_map.header[MAP_LEAKS_AT] = 1
 
     def waiting_count(self) -> int:
         """Superseded slots of this process that wait for readers or for a sync."""

@@ -306,9 +306,11 @@ class PageStore:
     def close(self) -> None:
         """Reclaim what can be reclaimed, and close the files."""
         try:
-            if hasattr(self, "reclaim") and not self.has_failed and self.reclaim.waiting_count():
-                with self.session() as session:
-                    self.reclaim.tidy_all(session, sync=True)
+            if self._keeper is not None:
+                if not self.has_failed and self.reclaim.waiting_count():
+                    with self.session() as session:
+                        self.reclaim.tidy_all(session, sync=True)
+                self.reclaim.abandon(self._keeper)
         finally:
             self._close_files()
 

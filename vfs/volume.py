@@ -542,8 +542,11 @@ class WriteTransaction:
 
     def end(self) -> None:
         """Roll back what is not published and give up the writer lock."""
-        if self._taken and not self._store.has_failed:
-            self._session.give_back(self._taken)
+        if self._taken:
+            if self._store.has_failed:
+                self._store.reclaim.leak(self._taken)  # a record on the device may reach them
+            else:
+                self._session.give_back(self._taken)
         self._volume.end_write()
 
 
