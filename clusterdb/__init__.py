@@ -32,6 +32,7 @@ from clusterdb.errors import (
 from clusterdb.sqlite import Connection
 from clusterdb.store import Store, StoreStats, open
 from vfs.check import CheckReport
+from vfs.sweep import SweepReport
 
 __version__ = "0.1.0"
 
@@ -59,5 +60,6 @@ __all__ = [
     "StoreInUseError",
     "StoreStats",
     "StoreUnreadableError",
+    "SweepReport",
     "open",
 ]

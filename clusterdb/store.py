@@ -40,6 +40,7 @@ from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_head
 from vfs.registry import VolumeRow, VolumeState
 from vfs.sqlite_vfs import ClusterVFS
 from vfs.store import PageStore
+from vfs.sweep import SweepReport, shrink, sweep
 from vfs.volume import Durability, Volume
 
 __all__ = ["Store", "StoreStats", "Synchronous", "open"]
@@ -213,6 +214,8 @@ class Store:
                         self._drop_volume(current)
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.reclaim.tidy_all(session)
+        if self._pages.has_leaks():
+            self.reclaim()
 
     # --- clusters ---------------------------------------------------------------------------------------------------
     def clusters(self) -> list[Cluster]:
@@ -273,11 +276,10 @@ class Store:
         """Add a volume, and with ``name`` the cluster of it, in one catalog transaction."""
         pages = self._pages
         with _translated(self.path), pages.session() as session:
-            head_slot = pages.take_head_slot(session)
             base = _base_of(source.version if source is not None else None)
             index = -1
             try:
-                with self._catalog.transaction():
+                with pages.new_head_slot(session) as head_slot, self._catalog.transaction():
                     index = pages.tables.free_volume_row()
                     parent = source.row.volume if source is not None else None
                     row = self._catalog.add_volume(VolumeRow(0, index, head_slot, state, parent, base))
@@ -291,7 +293,6 @@ class Store:
             except BaseException:
                 if index >= 0:
                     pages.tables.remove_volume(index)
-                pages.slot_map.free([head_slot])
                 raise
             try:
                 yield row
@@ -415,6 +416,21 @@ class Store:
         self._require_open()
         with _translated(self.path):
             return check(self._pages, progress)
+
+    def reclaim(self) -> SweepReport:
+        """Bring back the slots that killed processes leaked, while others go on.
+
+        Opening a store does it too, when a process has died in it.  Space of dropped clusters comes back without it.
+        """
+        self._require_open()
+        with _translated(self.path):
+            return sweep(self._pages)
+
+    def shrink(self) -> int:
+        """Give the pool's free space back to the file system, while others go on; the bytes given back."""
+        self._require_open()
+        with _translated(self.path):
+            return shrink(self._pages)
 
     def _newest_shared(self, row: VolumeRow) -> int:
         """The version up to which somebody else can reach what a volume reaches."""

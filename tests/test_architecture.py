@@ -26,6 +26,7 @@ LAYERS = {
     "vfs.recovery": 5,
     "vfs.store": 5,
     "vfs.check": 6,
+    "vfs.sweep": 6,
     "vfs.sqlite_vfs": 6,
     "clusterdb.errors": 7,
     "clusterdb.format": 7,

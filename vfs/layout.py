@@ -193,11 +193,14 @@ DAMAGED = 1 << 62
 S_OWNER, S_VOLUME, S_PIN, S_PUBLISHING = 0, 1, 2, 3
 KEEPS_SUPERSEDED = (1 << 64) - 1
 """In S_PUBLISHING: the slots this session has reserved may still be read by others (see reclaim.py)."""
+LABELS = (1 << 64) - 2
+"""In S_PUBLISHING: this session labels slots live outside of a commit."""
 
 # --- locks (byte offsets in the file 'locks') -----------------------------------------------------------------------
 LOCK_OPEN = 0
 LOCK_POOL = 1
 LOCK_STORE = 2
+LOCK_SWEEP = 3
 LOCK_WRITER = 0x10000
 LOCK_SESSION = 0x20000
 LOCK_BUILDER = 0x30000

@@ -241,16 +241,20 @@ class Reclaim:
         for pin in [pin for pin in waiting.held if pin not in readers]:
             ready += waiting.held.pop(pin)
         free = [item[0] for item in ready] if not (readers or durable_pins) else []
+        pinned = []
         for item in ready if readers or durable_pins else ():
             slot, birth, death = item
             if _holder(durable_pins, birth, death) is not None:
-                self._store.slot_map.label_live([slot])  # R5: the removal of that pin will find it
+                pinned.append(slot)  # R5: the removal of that pin will find it
                 continue
             reader = _holder(readers, birth, death)
             if reader is None:
                 free.append(slot)
             else:
                 waiting.held.setdefault(reader, []).append(item)
+        if pinned:
+            with session.labelling():
+                self._store.slot_map.label_live(pinned)
         session.give_back(free)
         if not (waiting.ready or waiting.unsynced or waiting.held):
             with self._guard:
@@ -279,7 +283,7 @@ class Reclaim:
                 if words[at + S_PUBLISHING] == 0:
                     slot_map.free(left)
                 else:
-                    self.leak(left)
+                    self._label_leaked(left)
                 if words[at + S_VOLUME]:
                     self._count_pins_change(words[at + S_VOLUME] - 1)  # before the pin goes (S3, R9)
                 words[at + S_PIN] = words[at + S_VOLUME] = words[at + S_PUBLISHING] = 0
@@ -440,14 +444,21 @@ class Reclaim:
         """The process closes the store: what it still keeps is leaked, until a sweep finds it."""
         with self._guard:
             self._waiting = {}
-        self.leak(self._store.slot_map.slots_in_state(RESERVED + keeper.row))
+        self.leak(keeper, self._store.slot_map.slots_in_state(RESERVED + keeper.row))
 
-    def leak(self, slots: Iterable[int]) -> None:
+    def leak(self, session: Session, slots: list[int]) -> None:
         """Nobody will free these slots but a sweep."""
-        slots = list(slots)
         if slots:
-            self._store.slot_map.label_live(slots)
-            self._store.slot_map.header[MAP_LEAKS_AT] = 1
+            session.locks.lock(LOCK_POOL)
+            try:
+                self._label_leaked(slots)
+            finally:
+                session.locks.unlock(LOCK_POOL)
+
+    def _label_leaked(self, slots: list[int]) -> None:
+        """(The caller holds the pool lock, so that the sweep epoch stands still: a pin may reach the slots.)"""
+        self._store.slot_map.label_live(slots)
+        self._store.slot_map.header[MAP_LEAKS_AT] = 1
 
     def waiting_count(self) -> int:
         """Superseded slots of this process that wait for readers or for a sync."""

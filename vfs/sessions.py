@@ -19,10 +19,13 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vfs.errors import ForkedError, TooManySessionsError, TooManyVolumesError
 from vfs.layout import (
+    LABELS,
     LOCK_POOL,
     LOCK_SESSION,
     ROW_WORDS,
@@ -179,6 +182,21 @@ class Session:
 
     def unpin(self) -> None:
         self.tables.words[self.at + S_PIN] = 0
+
+    @contextmanager
+    def labelling(self) -> Iterator[None]:
+        """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it."""
+        at = self.at + S_PUBLISHING
+        self.tables.words[at] = LABELS
+        try:
+            yield
+        finally:
+            self.tables.words[at] = 0
+
+    @staticmethod
+    def pause() -> None:
+        """Let others get on."""
+        time.sleep(0.001)
 
     def is_dead(self, row: int) -> bool:
         """Whether the owner of another row is gone."""

@@ -19,6 +19,7 @@ by the only session that may make them (M1), so they need no lock.  The hint is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from vfs import layout
@@ -174,12 +175,34 @@ class SlotMap:
         """Make pool and map reach to ``slot_count`` (M3: the pool file first)."""
         try:
             CALLS.ftruncate(self._pool_fd, slot_count * SLOT_BYTES)
-            CALLS.ftruncate(self._mapping.fd, MAP_HEADER_BYTES + 2 * slot_count)
+            map_bytes = MAP_HEADER_BYTES + 2 * slot_count
+            if map_bytes > os.fstat(self._mapping.fd).st_size:  # never shorter: others have it mapped
+                CALLS.ftruncate(self._mapping.fd, map_bytes)
         except OSError as error:
             raise PoolFullError(f"the page pool cannot grow: {error.strerror}") from error
         self._mapping.renew()
         self._attach()
         self.header[MAP_SLOT_COUNT_AT] = slot_count
+
+    def reserve_all_free(self, row: int, start: int, end: int) -> list[int]:
+        """Reserve every free slot in [start, end) (the caller holds the pool lock)."""
+        taken, _ = self._take(start, end, end - start, RESERVED + row)
+        return taken
+
+    def cut_free_tail(self) -> None:
+        """Shorten pool and map by the free slots at their end (the caller holds the pool lock).
+
+        Nobody reads a slot that is free, so nobody misses the end of a mapping that is longer now than the file.
+        """
+        states, end = self.states, self.slot_count
+        used = end
+        while used > 1 and states[used - 1] == FREE:
+            used -= 1
+        if used < end:
+            self.header[MAP_SLOT_COUNT_AT] = used
+            self.header[MAP_HINT_AT] = min(self.header[MAP_HINT_AT], used)
+            self.header[MAP_RUN_HINT_AT] = min(self.header[MAP_RUN_HINT_AT], used)
+            CALLS.ftruncate(self._pool_fd, used * SLOT_BYTES)
 
     # --- by the session that owns the slots -------------------------------------------------------------------------
     def label_live(self, slots: Iterable[int]) -> None:

@@ -95,6 +95,10 @@ class PageStore:
         """What the pool file takes on its device (holes take nothing)."""
         return os.fstat(self.pool_fd).st_blocks * 512
 
+    def has_leaks(self) -> bool:
+        """Whether somebody died and left slots that only a sweep finds."""
+        return bool(self.slot_map.header[layout.MAP_LEAKS_AT])
+
     def start(self, registry: Registry, store_id: bytes) -> None:
         """Make the store ready for use, rebuilding what is derived where need be (the caller holds the open lock).
 
@@ -295,13 +299,21 @@ class PageStore:
             yield volume
 
     # --- volumes ----------------------------------------------------------------------------------------------------
-    def take_head_slot(self, session: Session) -> int:
-        """A slot for the head of a new volume, live from now on."""
+    @contextmanager
+    def new_head_slot(self, session: Session) -> Iterator[int]:
+        """A slot for the head of a new volume; the body commits the catalog row that names it, or raises.
+
+        A recycled slot may hold records of a volume long gone; ids are never reused, so they mean nothing.
+        """
         (slot,) = session.take_slots(1)
-        # A recycled slot may hold records of a volume long gone; ids are never reused, so they mean nothing.
-        self.slot_map.label_live([slot])
-        reach("volume: head slot taken")
-        return slot
+        with session.labelling():
+            self.slot_map.label_live([slot])  # before the catalog names it
+            reach("volume: head slot taken")
+            try:
+                yield slot
+            except BaseException:
+                self.slot_map.free([slot])
+                raise
 
     def close(self) -> None:
         """Reclaim what can be reclaimed, and close the files."""

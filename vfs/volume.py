@@ -10,7 +10,8 @@ Commit: WriteTransaction.publish() is one straight function; the names in its co
 Invariants
     V1  The version word names a version whose record stands in a head sector, or the volume's base.
     V2  Neither the published record nor the one of the newest durable version is ever overwritten: a new record goes
-        to a sector that holds neither, and to one newer than the version word (left by a dead writer) first.
+        to a sector that holds neither.  A record newer than the version word, left by a dead writer, is wiped by the
+        next writer before it does anything else, and by a sweep before it frees what that one wrote.
     V3  A slot written by a transaction is reserved by its session until the transaction is published or given up.
     V4  What a transaction supersedes is only remembered here; reclaim.py decides when it is free.
 """
@@ -90,7 +91,7 @@ class Volume:
         self._id = row.volume
         self.version: Version = row.base._replace(version=0)  # no version looked at yet
         self.size_bytes = 0
-        self.sectors: tuple[int, list[int]] = (0, [])  # versions in the head's sectors, as of the first
+        self.sectors: tuple[int, list[int]] = (0, [])  # the head's sectors hold these versions, as of the first
         self.recent_nodes: dict[Entry, Dirty] = {}
         self._leaves: dict[int, memoryview] = {}
         self._pool = store.pool_bytes
@@ -222,6 +223,7 @@ class Volume:
             self.require_present()
             if self._words[self._word_at] != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
+            self._wipe_stale_record()
             self.store.reclaim.before_write(self)
             return WriteTransaction(self)
         except BaseException:
@@ -259,16 +261,37 @@ class Volume:
         """Whether somebody left reclaim work for the writer."""
         return bool(self._words[self._row_at + V_CHORES])
 
-    def free_sector(self, published: int, durable: int) -> int:
-        """The head sector that the next version record goes to (V2), for the writer."""
-        if self.sectors[0] != published:  # somebody else wrote last, or nobody here yet
-            records = head_records(self.store.read_slot(self.row.head_slot), self.row.volume)
-            self.sectors = (published, [record.version if record is not None else -1 for record in records])
-        versions = self.sectors[1]
+    def wipe_if_unwritten(self, session: Session) -> None:
+        """Wipe a dead writer's record, unless there is a writer (who did it when it began)."""
+        lock = LOCK_WRITER + self.row.table_index
+        if session.locks.try_lock(lock):
+            try:
+                if self._words[self._word_at] == self.version.version:
+                    self._wipe_stale_record()
+            finally:
+                session.locks.unlock(lock)
+
+    def _wipe_stale_record(self) -> None:
+        """If a writer died between its record and its publishing, make the record none, on the device too (V2).
+
+        The slots it names will be used by others; in a clone of the same version even with the same content.
+        """
+        published = self.version.version
+        if self.sectors[0] == published:
+            return
+        records = head_records(self.store.read_slot(self.row.head_slot), self.row.volume)
+        versions = [record.version if record is not None else -1 for record in records]
         for sector, version in enumerate(versions):
             if version > published:
-                return sector
-        return next(sector for sector, version in enumerate(versions) if version not in (published, durable))
+                at = (self.row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
+                write_at(self.store.pool_fd, [bytes(SECTOR_BYTES)], at)
+                self.store.sync()
+                versions[sector] = -1
+        self.sectors = (published, versions)
+
+    def free_sector(self, published: int, durable: int) -> int:
+        """The head sector that the next version record goes to (V2), for the writer."""
+        return next(at for at, version in enumerate(self.sectors[1]) if version not in (published, durable))
 
     def move_head(self, version: int) -> None:
         """Publish: from now on this is the version that readers pin (S4)."""
@@ -544,7 +567,7 @@ class WriteTransaction:
         """Roll back what is not published and give up the writer lock."""
         if self._taken:
             if self._store.has_failed:
-                self._store.reclaim.leak(self._taken)  # a record on the device may reach them
+                self._store.reclaim.leak(self._session, self._taken)  # a record on the device may reach them
             else:
                 self._session.give_back(self._taken)
         self._volume.end_write()

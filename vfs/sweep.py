@@ -1,0 +1,249 @@
+"""Finding slots that nothing reaches and nobody will free: what killed processes leaked.  And giving space back.
+
+A sweep marks and frees while everybody else goes on.  Live slots carry the parity of the sweep epoch in which they were
+labelled or last marked.
+
+    1  dead sessions are buried, dropped volumes whose readers have gone are reclaimed
+    2  the epoch moves on: from now on new slots get the new label
+    3  sessions that were labelling at that moment are waited for (they may use the old label)
+    4  everything that a head or a pin reaches gets the new label
+    5  what still has the old one is free, unless a reader that was there before step 2 holds an old version
+
+Invariants
+    W1  A slot that a published or pinned version reaches when step 5 begins has the new label: it was reached by a head
+        or pin of step 4, or labelled after step 2, or it is reserved by the keeper of a live process.
+    W2  Step 4 changes old labels only.  Overwriting, by an unlucky race, a state that has just become another one can
+        only leak the slot until the next sweep.
+    W3  A dropped volume that cannot be reclaimed yet is walked under its writer lock; if that lock is taken, the sweep
+        is put off: whoever has it may be freeing the same slots.
+    W4  Records that dead writers left are wiped before what they name is freed (V2 of volume.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vfs.errors import CorruptionError, VolumeDroppedError
+from vfs.failpoints import reach
+from vfs.layout import (
+    KEEPS_SUPERSEDED,
+    LOCK_POOL,
+    LOCK_SWEEP,
+    LOCK_WRITER,
+    MAP_EPOCH_AT,
+    MAP_LEAKS_AT,
+    S_PIN,
+    S_PUBLISHING,
+    S_VOLUME,
+    SLOT_SHIFT,
+    V_VERSION,
+    Version,
+    unpack_entries,
+)
+from vfs.osio import punch_hole
+from vfs.registry import VolumeRow, VolumeState
+from vfs.sessions import Session
+from vfs.slots import runs_of
+from vfs.table import Reached, read_node
+
+if TYPE_CHECKING:
+    from vfs.store import PageStore
+
+__all__ = ["SweepReport", "shrink", "sweep"]
+
+_LABELLING_LOOKS = 100
+_PUNCH_SLOTS_MIN = 16
+_PUNCH_SLOTS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep did: ``freed_count`` slots came back; ``put_off`` says why it could not finish, or is empty."""
+
+    freed_count: int = 0
+    put_off: str = ""
+
+
+def sweep(store: PageStore) -> SweepReport:
+    """Free the slots that nothing reaches and nobody will free.  Raises CorruptionError if a page table is damaged."""
+    with store.session() as session:
+        if not session.locks.try_lock(LOCK_SWEEP):
+            return SweepReport(put_off="another process is sweeping")
+        try:
+            return _Sweep(store, session).run()
+        finally:
+            session.locks.unlock(LOCK_SWEEP)
+
+
+class _PutOffError(Exception):
+    """The sweep cannot finish now."""
+
+
+class _Sweep:
+    def __init__(self, store: PageStore, session: Session) -> None:
+        self._store = store
+        self._session = session
+        self._visited: set[int] = set()
+        self._old = self._new = 0
+
+    def run(self) -> SweepReport:
+        store, header = self._store, self._store.slot_map.header
+        reclaim = store.reclaim
+        reclaim.bury_all(self._session)
+        reclaim.tidy_all(self._session)
+        self._session.locks.lock(LOCK_POOL)  # who labels leaked slots holds it
+        try:
+            header[MAP_LEAKS_AT] = 0  # what leaks from here on is for the next sweep
+            self._old = store.slot_map.live_label()
+            header[MAP_EPOCH_AT] += 1
+            self._new = store.slot_map.live_label()
+        finally:
+            self._session.locks.unlock(LOCK_POOL)
+        reach("sweep: epoch moved")
+        try:
+            readers = self._old_readers()
+            self._await_labelling()
+            self._mark_everything()
+            reach("sweep: marked")
+            self._require_gone(readers)
+        except _PutOffError as reason:
+            header[MAP_LEAKS_AT] = 1
+            return SweepReport(put_off=str(reason))
+        freed = store.slot_map.slots_in_state(self._old)
+        freed.remove(0)
+        store.slot_map.label_live([0])
+        store.slot_map.free(freed)
+        reach("sweep: freed")
+        return SweepReport(freed_count=len(freed))
+
+    # --- steps 3 and 5: who is in the way ---------------------------------------------------------------------------
+    def _await_labelling(self) -> None:
+        """Wait for the sessions that may label with the old epoch; in vain if one of them is stopped."""
+        words = self._store.tables.words
+        busy = {
+            row: fields[S_PUBLISHING]
+            for row, fields in self._store.tables.session_rows()
+            if fields[S_PUBLISHING] not in (0, KEEPS_SUPERSEDED) and row != self._session.row
+        }
+        for row, marker in busy.items():
+            at = self._store.tables.session_at(row) + S_PUBLISHING
+            looks = 0
+            while words[at] == marker and not self._session.is_dead(row):
+                looks += 1
+                if looks > _LABELLING_LOOKS:
+                    raise _PutOffError(f"the process {words[at - S_PUBLISHING]} is in a commit and does not get on")
+                self._session.pause()
+
+    def _old_readers(self) -> dict[int, int]:
+        """Readers that hold a version older than their volume's head, by row."""
+        words, tables = self._store.tables.words, self._store.tables
+        held = {}
+        for row, fields in tables.session_rows():
+            pin, volume = fields[S_PIN], fields[S_VOLUME]
+            if pin and volume and pin != words[tables.volume_at(volume - 1) + V_VERSION]:
+                held[row] = pin
+        return held
+
+    def _require_gone(self, readers: dict[int, int]) -> None:
+        words = self._store.tables.words
+        for row, pin in readers.items():
+            at = self._store.tables.session_at(row)
+            if words[at + S_PIN] == pin and not self._session.is_dead(row):
+                raise _PutOffError(f"the process {words[at]} reads an old version (what leaked may be part of it)")
+
+    # --- step 4 -----------------------------------------------------------------------------------------------------
+    def _mark_everything(self) -> None:
+        registry = self._store.registry
+        for row in registry.volume_rows():
+            if row.state in (VolumeState.LIVE, VolumeState.BUILDING):
+                self._mark_volume(row)
+            elif row.state == VolumeState.DROPPED:
+                self._mark_dropped(row)
+        for pin in registry.all_pin_rows():
+            try:
+                self._mark(pin.version)
+            except CorruptionError:
+                if pin.holder in {other.holder for other in registry.pin_rows(pin.volume)}:
+                    raise
+                # the pin went while we walked: who released it keeps what only it held (R8 of reclaim.py)
+
+    def _mark_volume(self, row: VolumeRow) -> None:
+        self._relabel(row.head_slot)
+        try:
+            with self._store.pinned(row) as volume:
+                volume.wipe_if_unwritten(self._session)  # W4
+                self._mark(volume.version)
+        except VolumeDroppedError:
+            self._mark_dropped(row)
+
+    def _mark_dropped(self, row: VolumeRow) -> None:
+        lock = LOCK_WRITER + row.table_index
+        if not self._session.locks.try_lock(lock):
+            raise _PutOffError("a volume is being dropped")
+        try:
+            current = self._store.registry.volume_row(row.volume)
+            if current is not None and current.state == VolumeState.DROPPED:
+                self._relabel(row.head_slot)
+                self._mark(self._store.head_of(row))
+        finally:
+            self._session.locks.unlock(lock)
+
+    def _mark(self, version: Version) -> None:
+        """Give everything a version reaches the new label, each node walked once."""
+        if not version.depth or not version.root.slot:
+            return
+        self._store.refresh_mapping()
+        stack = [Reached(version.depth - 1, 0, version.root)]
+        while stack:
+            level, number, entry = stack.pop()
+            self._relabel(entry.slot)
+            if entry.slot in self._visited:
+                continue
+            node = read_node(self._store.read_slot, entry, f"page table, level {level}, number {number}")
+            self._visited.add(entry.slot)
+            if level == 0:
+                states, old, new = self._store.slot_map.states, self._old, self._new
+                for slot in node.cast("I").tolist()[::4]:
+                    if states[slot] == old and slot:
+                        states[slot] = new
+            else:
+                first = number << 8
+                stack += [Reached(level - 1, first + index, child) for index, child in unpack_entries(node)]
+
+    def _relabel(self, slot: int) -> None:
+        states = self._store.slot_map.states
+        if states[slot] == self._old:  # W2
+            states[slot] = self._new
+
+
+def shrink(store: PageStore) -> int:
+    """Give free space of the pool back to the file system while others go on; the bytes given back.
+
+    Free slots at the end are cut off, runs of free slots elsewhere become holes.
+    """
+    before = store.allocated_bytes()
+    with store.session() as session:
+        slot_map = store.slot_map
+        session.locks.lock(LOCK_POOL)
+        try:
+            slot_map.cut_free_tail()
+        finally:
+            session.locks.unlock(LOCK_POOL)
+        reach("shrink: tail cut")
+        start = 1
+        while start < slot_map.slot_count:
+            session.locks.lock(LOCK_POOL)
+            try:  # reserved while we punch, so that nobody writes to them
+                end = min(start + _PUNCH_SLOTS_AT_ONCE, slot_map.slot_count)
+                taken = slot_map.reserve_all_free(session.row, start, end)
+            finally:
+                session.locks.unlock(LOCK_POOL)
+            try:
+                for first, count in runs_of(taken):
+                    if count >= _PUNCH_SLOTS_MIN:
+                        punch_hole(store.pool_fd, first << SLOT_SHIFT, count << SLOT_SHIFT)
+            finally:
+                slot_map.free(taken)
+            start = end
+    return max(0, before - store.allocated_bytes())
