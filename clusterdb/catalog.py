@@ -99,13 +99,16 @@ def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
 
 def _pin_row(values: tuple[Any, ...]) -> PinRow:
     volume, version, holder, released, record = values
-    return PinRow(volume, holder, bool(released), _version(record, f"the pin of {holder} on {version} of {volume}"))
+    kind, _, number = holder.partition(":")
+    holder_volume = int(number) if kind == "volume" else None
+    what = f"the pin of {holder} on version {version} of volume {volume}"
+    return PinRow(volume, holder, holder_volume, bool(released), _version(record, what))
 
 
 class Catalog:
     """The catalog of one open store.  Implements :class:`vfs.registry.Registry`."""
 
-    def __init__(self, path: Path | None, *, store_id: bytes, durable: bool = True) -> None:
+    def __init__(self, path: Path | None, *, store_id: bytes) -> None:
         """Open the catalog, creating an empty one (with this identity) if there is none.
 
         Raises StoreFormatError, CorruptStoreError, StoreBusyError.
@@ -113,20 +116,40 @@ class Catalog:
         self._guard = threading.RLock()
         self._depth = 0
         self._path = path
-        self._synchronous = "FULL" if durable else "OFF"
+        self._connection: apsw.Connection | None = None
         with self._translated():
-            self._db = apsw.Connection(str(path) if path else ":memory:")
-            self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
-            self._db.pragma("page_size", 1024)
-            self._db.pragma("journal_mode", "wal")
-            self._set_synchronous(self._synchronous)
-            self._keep_wal()
             if self._db.pragma("user_version") == 0 and not self._query("SELECT 1 FROM sqlite_schema LIMIT 1"):
                 with self.transaction():
                     self._db.execute(_SCHEMA)
                     self._db.execute("INSERT INTO store VALUES (?, ?)", (store_id, time.time_ns()))
             self._check_format()
             self.store_id = bytes(self._query("SELECT id FROM store")[0][0])
+
+    @property
+    def _db(self) -> apsw.Connection:
+        """The connection, opened when it is needed."""
+        if self._connection is None:
+            connection = apsw.Connection(str(self._path) if self._path else ":memory:")
+            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            connection.pragma("page_size", 1024)
+            connection.pragma("journal_mode", "wal")
+            # Leave the -wal file when the last connection closes: syncing writes into existing blocks is faster.
+            wanted = ctypes.c_int(1)
+            connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(wanted))
+            connection.execute("PRAGMA synchronous = FULL")
+            self._connection = connection
+        return self._connection
+
+    def before_fork(self) -> None:
+        """Close the connection: it must not be carried across (https://sqlite.org/howtocorrupt.html, section 2.6)."""
+        self._guard.acquire()
+        if self._path is not None and not self._depth and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def after_fork(self) -> None:
+        """Go on, in the parent as in the child."""
+        self._guard.release()
 
     def _check_format(self) -> None:
         found = self._db.pragma("user_version")
@@ -140,11 +163,6 @@ class Catalog:
 
     def _set_synchronous(self, mode: str) -> None:
         self._db.execute(f"PRAGMA synchronous = {mode}")
-
-    def _keep_wal(self) -> None:
-        """Leave the -wal file when the last connection closes: syncing writes into existing blocks is faster."""
-        wanted = ctypes.c_int(1)
-        self._db.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(wanted))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -188,10 +206,10 @@ class Catalog:
             if self._depth:
                 yield
                 return
-            with self._translated():
-                self._db.execute("BEGIN IMMEDIATE")
-            self._depth = 1
             try:
+                with self._translated():
+                    self._db.execute("BEGIN IMMEDIATE")
+                self._depth = 1
                 yield
                 reach("catalog: before commit")
                 with self._translated():
@@ -206,15 +224,15 @@ class Catalog:
     def reclaiming(self) -> Iterator[None]:
         """A transaction that a power loss may undo: it only tidies up what is durably released already."""
         with self._guard:
-            relaxed = not self._depth and self._synchronous == "FULL"
-            if relaxed:
-                self._set_synchronous("NORMAL")
+            if self._depth:
+                yield
+                return
+            self._set_synchronous("NORMAL")
             try:
                 with self.transaction():
                     yield
             finally:
-                if relaxed:
-                    self._set_synchronous(self._synchronous)
+                self._set_synchronous("FULL")
 
     # --- clusters ---------------------------------------------------------------------------------------------------
     def clusters(self) -> list[ClusterRow]:
@@ -347,4 +365,6 @@ class Catalog:
     def close(self) -> None:
         """Close the connection."""
         with self._guard, self._translated():
-            self._db.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None

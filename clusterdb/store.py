@@ -37,9 +37,9 @@ from clusterdb.names import check_name, suggestion
 from vfs import errors as storage_errors
 from vfs.check import CheckReport, check
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
-from vfs.registry import VolumeRow, VolumeState
+from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.sqlite_vfs import ClusterVFS
-from vfs.store import PageStore
+from vfs.store import PageStore, sync_directory
 from vfs.sweep import SweepReport, shrink, sweep
 from vfs.volume import Durability, Volume
 
@@ -125,7 +125,11 @@ class Store:
         self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
         self._vfs = ClusterVFS(f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous])
         _open_stores.add(self)
-        self._tidy()
+        try:
+            self._tidy()
+        except BaseException:
+            self.close()
+            raise
 
     def _open_catalog(self, directory: Path | None, synchronous: Synchronous) -> None:
         pages = self._pages
@@ -137,7 +141,7 @@ class Store:
                 raise CorruptStoreError(
                     f"store '{self.path}': catalog.db is missing or empty, but there is a page pool"
                 )
-            self._catalog = Catalog(path, store_id=store_id, durable=directory is not None and synchronous != "OFF")
+            self._catalog = Catalog(path, store_id=store_id)
             try:
                 pages.start(self._catalog, self._catalog.store_id)
             except BaseException:
@@ -181,9 +185,6 @@ class Store:
         if os.getpid() != self._pid:
             raise ForkedStoreError(f"store '{self.path}' was opened before a fork: open it again in the child process")
 
-    def _forked(self) -> None:
-        self._vfs.forget_files()
-
     @property
     def vfs(self) -> str:
         """The name of the SQLite VFS of this store, for ``apsw.Connection(cluster_name, vfs=store.vfs)``."""
@@ -208,12 +209,15 @@ class Store:
         with _translated(self.path), self._pages.session() as session:
             self._pages.reclaim.bury_all(session)
             for row in self._catalog.volume_rows():
-                if row.state == VolumeState.BUILDING and session.locks.try_lock(LOCK_BUILDER + row.table_index):
+                if row.state != VolumeState.BUILDING or not session.locks.try_lock(LOCK_BUILDER + row.table_index):
+                    continue
+                try:
                     current = self._catalog.volume_row(row.volume)  # built meanwhile?
                     if current is not None and current.state == VolumeState.BUILDING:
-                        self._drop_volume(current)
+                        self._drop_volume(current, "being built")
+                finally:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
-            self._pages.reclaim.tidy_all(session)
+            self._pages.chores.tidy_all(session)
         if self._pages.has_leaks():
             self.reclaim()
 
@@ -276,29 +280,34 @@ class Store:
         """Add a volume, and with ``name`` the cluster of it, in one catalog transaction."""
         pages = self._pages
         with _translated(self.path), pages.session() as session:
+            parent = source.row.volume if source is not None else None
             base = _base_of(source.version if source is not None else None)
-            index = -1
-            try:
-                with pages.new_head_slot(session) as head_slot, self._catalog.transaction():
-                    index = pages.tables.free_volume_row()
-                    parent = source.row.volume if source is not None else None
-                    row = self._catalog.add_volume(VolumeRow(0, index, head_slot, state, parent, base))
-                    pages.tables.set_volume(index, row.volume, base.version, base.version)
-                    if source is not None:
-                        self._catalog.add_pin(source.row.volume, volume_holder(row.volume), source.version)
-                    if name is not None:
-                        self._catalog.add_cluster(name, row.volume, source_name)
-                    if state == VolumeState.BUILDING:
-                        session.locks.lock(LOCK_BUILDER + index)
-            except BaseException:
-                if index >= 0:
-                    pages.tables.remove_volume(index)
-                raise
+            with pages.new_head_slot(session) as head_slot:
+                row = VolumeRow(0, -1, head_slot, state, parent, base)
+                try:
+                    with self._catalog.transaction():
+                        if source is not None:
+                            self._require_live(source.row.volume, source_name or "")
+                        row = row._replace(table_index=pages.tables.free_volume_row())
+                        row = self._catalog.add_volume(row)
+                        pages.tables.set_volume(row.table_index, row.volume, base.version, base.version)
+                        if source is not None:
+                            self._catalog.add_pin(source.row.volume, volume_holder(row.volume), source.version)
+                        if name is not None:
+                            self._catalog.add_cluster(name, row.volume, source_name)
+                        if state == VolumeState.BUILDING:
+                            session.locks.lock(LOCK_BUILDER + row.table_index)
+                except BaseException:
+                    if not row.volume or self._catalog.volume_row(row.volume) is None:  # else it was committed
+                        if row.table_index >= 0:
+                            pages.tables.remove_volume(row.table_index)
+                        pages.slot_map.free([head_slot])
+                    raise
             try:
                 yield row
             finally:
                 if state == VolumeState.BUILDING:
-                    session.locks.unlock(LOCK_BUILDER + index)
+                    session.locks.unlock(LOCK_BUILDER + row.table_index)
 
     def _create_filled(
         self, name: str, path: Path | None, page_size: int | None, progress: sqlite.Progress | None
@@ -314,7 +323,7 @@ class Store:
                     self._catalog.set_volume_state(row.volume, VolumeState.LIVE)
                     self._catalog.add_cluster(name, row.volume, None)
             except BaseException:
-                self._drop_volume(row)
+                self._drop_volume(row, name)
                 raise
             return Cluster(self, name, row.volume)
 
@@ -339,23 +348,28 @@ class Store:
         with _translated(self.path), self._pages.pinned(row) as pinned:  # until the clone's own pin is announced
             if self._pages.is_durable and pinned.durable < pinned.version.version:
                 self._pages.sync()  # what the clone stands on must be as durable as the clone
-            with self._new_volume(VolumeState.LIVE, name=name, source=pinned, source_name=source.name) as clone:
+            try:
+                with self._new_volume(VolumeState.LIVE, name=name, source=pinned, source_name=source.name) as clone:
+                    return Cluster(self, name, clone.volume)
+            finally:  # also when interrupted: the pin may be committed
                 self._pages.reclaim.announce_pins(pinned.session, row.table_index)
-                return Cluster(self, name, clone.volume)
 
     def _volume_of(self, cluster: Cluster) -> VolumeRow:
         """The volume of a cluster.  Raises ClusterNotFoundError once the cluster is deleted."""
         self._require_open()
-        row = self._catalog.volume_row(cluster.volume)
-        if row is None or row.state != VolumeState.LIVE:
-            raise self._deleted(cluster)
+        return self._require_live(cluster.volume, cluster.name)
+
+    def _require_live(self, volume: int, name: str) -> VolumeRow:
+        row = self._catalog.volume_row(volume)
+        if row is None or row.state not in IN_USE:
+            raise self._deleted(name)
         return row
 
     def _connect(self, cluster: Cluster, *, read_only: bool) -> sqlite.Connection:
         self._require_open()
         found = self._catalog.named_volume(cluster.volume)
         if found is None:
-            raise self._deleted(cluster)
+            raise self._deleted(cluster.name)
         self._looked_up.found = found  # what _resolve would look up again
         try:
             connection = sqlite.connect(found[0], self.vfs, read_only=read_only)
@@ -364,15 +378,15 @@ class Store:
         self._connections.add(connection)
         return connection
 
-    def _deleted(self, cluster: Cluster) -> ClusterNotFoundError:
-        return ClusterNotFoundError(f"cluster '{cluster.name}' was deleted from store '{self.path}'")
+    def _deleted(self, name: str) -> ClusterNotFoundError:
+        return ClusterNotFoundError(f"cluster '{name}' was deleted from store '{self.path}'")
 
     def _row_of(self, cluster: Cluster) -> ClusterRow:
         """The cluster as the catalog has it now: another process may have renamed it."""
         self._require_open()
         row = self._catalog.cluster_of_volume(cluster.volume)
         if row is None:
-            raise self._deleted(cluster)
+            raise self._deleted(cluster.name)
         return row
 
     def _rename(self, cluster: Cluster, new_name: str) -> None:
@@ -380,19 +394,19 @@ class Store:
         self._require_open()
         with self._catalog.transaction():
             if not self._catalog.rename_cluster(cluster.volume, new_name):
-                raise self._deleted(cluster)
+                raise self._deleted(cluster.name)
 
     def _delete(self, cluster: Cluster) -> None:
-        row = self._volume_of(cluster)
-        self._drop_volume(row)
+        self._drop_volume(self._volume_of(cluster), cluster.name)
 
-    def _drop_volume(self, row: VolumeRow) -> None:
+    def _drop_volume(self, row: VolumeRow, name: str) -> None:
         with (
             _translated(self.path),
             self._pages.session() as session,
-            self._pages.reclaim.dropping(session, row) as plan,
+            self._pages.chores.dropping(session, row) as plan,
             self._catalog.transaction(),
         ):
+            self._require_live(row.volume, name)  # another process may have been first
             self._catalog.remove_cluster(row.volume)
             ancestors = self._catalog.drop_volume(row.volume)
             plan([row._replace(state=VolumeState.DROPPED), *ancestors])
@@ -460,6 +474,7 @@ def _prepare_directory(directory: Path, *, create: bool) -> None:
             if not create:
                 raise NotAStoreError(f"there is no store at '{directory}': create a cluster in it first")
             directory.mkdir(mode=0o700, parents=True)
+            sync_directory(directory.absolute().parent)
         elif not directory.is_dir():
             raise NotAStoreError(f"'{directory}' is no clusterdb store: it is a file, not a directory")
         elif not (directory / "locks").exists():
@@ -471,9 +486,24 @@ def _prepare_directory(directory: Path, *, create: bool) -> None:
         raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error
 
 
+def _before_fork() -> None:
+    _forking.extend(store for store in _open_stores if store._pid == os.getpid())
+    for store in _forking:
+        store._catalog.before_fork()
+
+
+def _after_fork() -> None:
+    for store in _forking:
+        store._catalog.after_fork()
+    _forking.clear()
+
+
 def _after_fork_in_child() -> None:
-    for store in list(_open_stores):
-        store._forked()
+    for store in _forking:
+        store._vfs.forget_files()
+        store._pages.forget_locks()
+    _after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+_forking: list[Store] = []
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

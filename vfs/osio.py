@@ -15,6 +15,7 @@ import fcntl
 import mmap
 import os
 import struct
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,7 @@ class Calls:
     pwritev: Callable[[int, Sequence[Buffer], int], int] = os.pwritev
     fdatasync: Callable[[int], None] = os.fdatasync
     ftruncate: Callable[[int, int], None] = os.ftruncate
+    allocate: Callable[[int, int, int], None] = os.posix_fallocate
     punch: Callable[[int, int, int], None] = _punch
 
 
@@ -107,6 +109,7 @@ class Mapping:
 
     def __init__(self, fd: int, *, writable: bool) -> None:
         self.fd = fd
+        self._guard = threading.Lock()
         self._protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         self.mmap: mmap.mmap
         self.bytes: memoryview
@@ -115,11 +118,12 @@ class Mapping:
 
     def renew(self) -> None:
         """Map the file at its present size."""
-        size = os.fstat(self.fd).st_size
-        if size != self.size:
-            self.mmap = mmap.mmap(self.fd, size, mmap.MAP_SHARED, self._protection)
-            self.bytes = memoryview(self.mmap)
-            self.size = size
+        with self._guard:
+            size = os.fstat(self.fd).st_size
+            if size != self.size:
+                self.mmap = mmap.mmap(self.fd, size, mmap.MAP_SHARED, self._protection)
+                self.bytes = memoryview(self.mmap)
+                self.size = size
 
 
 _FLOCK = struct.Struct("hhqqi4x")

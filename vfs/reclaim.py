@@ -11,8 +11,8 @@ Invariants
         a record behind it; of the latter it believes only one behind which every slot born since checks out.)
     R4  Everything that frees slots of a volume runs under that volume's writer lock.
     R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
-        holds it; else the removal of the last durable pin that does.  A volume frees no slot born at or before its
-        base: that one belongs to its source.
+        holds it; else the removal of the last durable pin that does.  The map says which: reserved by a keeper, or
+        live.  A volume frees no slot born at or before its base: that one belongs to its source.
     R6  The catalog forgets a pin or a head before the slots they held are freed.  A process that dies in between leaks
         slots (found by the next sweep or map rebuild); it never frees twice.
     R7  That a pin or volume is no longer needed is durable in the catalog before any slot it held is reused.
@@ -36,10 +36,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from vfs.failpoints import reach
@@ -47,28 +44,25 @@ from vfs.layout import (
     DROPPED,
     LOCK_POOL,
     LOCK_SESSION,
-    LOCK_WRITER,
     MAP_LEAKS_AT,
     RESERVED,
     S_OWNER,
     S_PIN,
     S_PUBLISHING,
     S_VOLUME,
-    V_CHORES,
     V_DURABLE,
     V_ID,
     V_PINS,
     V_VERSION,
 )
-from vfs.registry import PinRow, VolumeRow, VolumeState
+from vfs.registry import IN_USE, VolumeRow
 from vfs.sessions import Session
-from vfs.table import only_in, reached
 
 if TYPE_CHECKING:
     from vfs.store import PageStore
     from vfs.volume import Volume
 
-__all__ = ["Reclaim"]
+__all__ = ["FOREVER", "Reclaim", "Superseded"]
 
 UNSYNCED_SLOTS_MAX = 4096
 """Superseded slots (16 MiB) that may wait for a sync under synchronous=NORMAL before one is made for them."""
@@ -76,56 +70,51 @@ UNSYNCED_SLOTS_MAX = 4096
 _DRAIN_SLOTS = 48
 """Superseded slots that come together before a writer reads the pins to free them."""
 
-_LARGE_SLOTS = 16_384
-"""A dropped volume with more own slots than this (64 MiB) is walked outside of the catalog's write lock."""
-
-_FOREVER = 1 << 62
+FOREVER = 1 << 62
 """The death of slots that nothing comes after."""
 
-_Item = tuple[int, int, int]
+Superseded = tuple[int, int, int]
 """A superseded slot: (slot, birth, death)."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """What one process has superseded in one volume and not freed yet."""
+    """What one process has to free in one volume (guarded by the volume's writer lock)."""
 
-    ready: list[_Item] = field(default_factory=list)
-    unsynced: list[_Item] = field(default_factory=list)  # deaths ascend, but for those of released pins
-    held: dict[int, list[_Item]] = field(default_factory=dict)  # by the reader's pin that holds them
+    row: VolumeRow
+    ready: list[Superseded] = field(default_factory=list)
+    unsynced: list[Superseded] = field(default_factory=list)
+    held: dict[int, list[Superseded]] = field(default_factory=dict)  # by the reader's pin that holds them
+    synced_to: int = 0  # deaths in ``unsynced`` lie behind this version
+
+    def add(self, items: list[Superseded], durable: int) -> None:
+        """Queue slots; those that recovery may still fall back to wait until their death is durable (R3)."""
+        for item in items:
+            _, birth, death = item
+            if death <= durable or birth > durable:
+                self.ready.append(item)
+            else:
+                self.unsynced.append(item)
+
+    def take_ready(self, durable: int) -> list[Superseded]:
+        """Take out what need not wait for a sync any more."""
+        taken, self.ready = self.ready, []
+        if durable > self.synced_to:
+            taken += [item for item in self.unsynced if item[2] <= durable]
+            self.unsynced = [item for item in self.unsynced if item[2] > durable]
+            self.synced_to = durable
+        return taken
 
     def is_worth_draining(self) -> bool:
         """Whether enough has come together to read the pins for it."""
         return len(self.ready) > _DRAIN_SLOTS or len(self.unsynced) > UNSYNCED_SLOTS_MAX or bool(self.held)
 
-    def take_ready(self, durable: int) -> list[_Item]:
-        """Take out what need not wait for a sync any more."""
-        taken, self.ready = self.ready, []
-        if self.unsynced and self.unsynced[0][2] <= durable:
-            if self.unsynced[-1][2] <= durable:
-                taken, self.unsynced = taken + self.unsynced, []
-            taken += [item for item in self.unsynced if item[2] <= durable]
-            self.unsynced = [item for item in self.unsynced if item[2] > durable]
-        return taken
-
-
-@dataclass(slots=True)
-class _Work:
-    """Reclaim work between its planning and its end: catalog changes to make, slots to free behind them."""
-
-    forget: list[Callable[[], None]] = field(default_factory=list)
-    freed: list[tuple[VolumeRow, list[_Item], bool]] = field(default_factory=list)
-    changed: list[VolumeRow] = field(default_factory=list)
-    removed: list[VolumeRow] = field(default_factory=list)
-
-    def apply(self) -> None:
-        """Make the catalog forget (in the running transaction)."""
-        for change in self.forget:
-            change()
+    def count(self) -> int:
+        return len(self.ready) + len(self.unsynced) + sum(map(len, list(self.held.values())))
 
 
 class Reclaim:
-    """The reclaim side of one process's store."""
+    """What one process has superseded, and the freeing of it."""
 
     def __init__(self, store: PageStore) -> None:
         self._store = store
@@ -142,48 +131,33 @@ class Reclaim:
         base = row.base.version
         items = [(slot, birth, death) for slot, birth in slots if birth > base]
         if items:
-            self._label_kept(items)
-            waiting = self._of(row)
-            if durable is None or death <= durable:
-                waiting.ready += items
-            else:
-                waiting.ready += [item for item in items if item[1] > durable]
-                waiting.unsynced += [item for item in items if item[1] <= durable]
+            self.keep([slot for slot, _, _ in items])
+            self.enqueue(row, items, FOREVER if durable is None else durable)
 
-    def _label_kept(self, items: list[_Item]) -> None:
-        self._store.slot_map.hand_over([item[0] for item in items], self._store.keeper().row)  # R8
+    def keep(self, slots: list[int]) -> None:
+        """This process is the one to free these slots (R8)."""
+        self._store.slot_map.hand_over(slots, self._store.keeper().row)
 
-    def _of(self, row: VolumeRow) -> _Waiting:
+    def enqueue(self, row: VolumeRow, items: list[Superseded], durable: int) -> None:
+        """Queue slots that :meth:`keep` was called for (the caller holds the volume's writer lock)."""
         with self._guard:
             waiting = self._waiting.get(row.volume)
             if waiting is None:
-                waiting = self._waiting[row.volume] = _Waiting()
-            return waiting
+                waiting = self._waiting[row.volume] = _Waiting(row)
+        waiting.add(items, durable)
 
     def before_write(self, volume: Volume) -> None:
         """Free what can be freed (the caller has just become the writer)."""
         waiting = self._waiting.get(volume.row.volume)
         if waiting is not None and waiting.is_worth_draining():
-            self._drain(volume.session, volume.row)
+            self.drain(volume.session, volume.row)
         if volume.has_chores:
-            self._do_chores(volume.session, [volume.row.volume])
-            self._drain(volume.session, volume.row)
+            self._store.chores.as_writer(volume.session, volume.row)
 
     def on_close(self, volume: Volume) -> None:
         """A handle closes: free what it leaves, if the writer lock can be had."""
         if volume.row.volume in self._waiting or volume.has_chores:
-            self.tidy(volume.session, [volume.row])
-
-    def tidy(self, session: Session, rows: Iterable[VolumeRow]) -> None:
-        """Drain and do the chores of those of the volumes that nobody is writing to."""
-        locked = [row for row in rows if session.locks.try_lock(LOCK_WRITER + row.table_index)]
-        try:
-            self._do_chores(session, [row.volume for row in locked])
-            for row in locked:
-                self._drain(session, row)
-        finally:
-            for row in locked:
-                session.locks.unlock(LOCK_WRITER + row.table_index)
+            self._store.chores.tidy(volume.session, [volume.row])
 
     # --- pins -------------------------------------------------------------------------------------------------------
     def announce_pins(self, session: Session, index: int) -> None:
@@ -200,10 +174,6 @@ class Reclaim:
     def _count_pins_change(self, index: int) -> None:
         self._store.tables.words[self._store.tables.volume_at(index) + V_PINS] += 1
 
-    def request_chores(self, index: int) -> None:
-        """Leave released pins or a dropped head to whoever becomes the volume's writer next."""
-        self._store.tables.words[self._store.tables.volume_at(index) + V_CHORES] = 1
-
     def _durable_pins(self, row: VolumeRow) -> list[int]:
         counter = self._store.tables.words[self._store.tables.volume_at(row.table_index) + V_PINS]
         known = self._pins.get(row.volume)
@@ -211,38 +181,75 @@ class Reclaim:
             known = self._pins[row.volume] = (counter, self._store.registry.pinned_versions(row.volume))
         return known[1]
 
+    def reader_pins(self, session: Session, row: VolumeRow) -> list[int]:
+        """The versions that live readers of a volume pin, ascending; dead ones are buried on the way."""
+        pins = set()
+        for session_row, pin in self._store.tables.pins_of(row.table_index):
+            if session.is_dead(session_row):
+                self.bury(session, session_row)
+            else:
+                pins.add(pin)
+        return sorted(pins)
+
     # --- draining ---------------------------------------------------------------------------------------------------
-    def _drain(self, session: Session, row: VolumeRow, *, sync: bool = False) -> None:
+    def drain(self, session: Session, row: VolumeRow, *, sync: bool = False) -> None:
         """Free every waiting slot of the volume that nothing holds (the caller holds its writer lock: R4)."""
         waiting = self._waiting.get(row.volume)
         if waiting is None:
             return
-        words = self._store.tables.words
-        at = self._store.tables.volume_at(row.table_index)
-        if words[at + V_ID] != row.volume:
-            durable = _FOREVER  # dropped: nothing will fall back to it (R3)
-            self._pins.pop(row.volume, None)
-        else:
-            durable = words[at + V_DURABLE]
-            if len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX) and waiting.unsynced[-1][2] > durable:
-                self._store.sync()
-                durable = words[at + V_DURABLE] = words[at + V_VERSION]
-        ready = waiting.take_ready(durable)
-        if not ready and not waiting.held:
-            return
-        try:
-            reach("drain: before pins are read")
-            readers = self._reader_pins(session, row.table_index)  # R2: readers first
-            reach("drain: readers read")
-            durable_pins = self._durable_pins(row)
-        except BaseException:
-            waiting.ready += ready
-            raise
-        for pin in [pin for pin in waiting.held if pin not in readers]:
-            ready += waiting.held.pop(pin)
-        free = [item[0] for item in ready] if not (readers or durable_pins) else []
-        pinned = []
-        for item in ready if readers or durable_pins else ():
+        is_gone, is_recycled = self._is_gone(row)
+        ready = waiting.take_ready(FOREVER if is_gone else self._durable_version(row, waiting, sync=sync))
+        if ready or waiting.held:
+            try:
+                reach("drain: before pins are read")
+                readers = [] if is_recycled else self.reader_pins(session, row)  # R2: readers first
+                reach("drain: readers read")
+                durable_pins = self._store.registry.pinned_versions(row.volume) if is_gone else self._durable_pins(row)
+            except BaseException:
+                waiting.ready += ready
+                raise
+            for pin in [pin for pin in waiting.held if pin not in readers]:
+                ready += waiting.held.pop(pin)
+            self._settle(session, waiting, ready, readers, durable_pins)
+        if not waiting.count():
+            with self._guard:
+                self._waiting.pop(row.volume, None)
+            if is_gone:
+                self._pins.pop(row.volume, None)
+
+    def _is_gone(self, row: VolumeRow) -> tuple[bool, bool]:
+        """Whether the volume is dropped for good, and whether its table row is another's already."""
+        word = self._store.tables.words[self._store.tables.volume_at(row.table_index) + V_ID]
+        if word == row.volume:
+            return False, False
+        current = self._store.registry.volume_row(row.volume)  # who is about to drop it may yet fail
+        return current is None or current.state not in IN_USE, word != row.volume | DROPPED
+
+    def _durable_version(self, row: VolumeRow, waiting: _Waiting, *, sync: bool) -> int:
+        words, at = self._store.tables.words, self._store.tables.volume_at(row.table_index)
+        if (
+            len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX)
+            and words[at + V_DURABLE] < words[at + V_VERSION]
+        ):
+            self._store.sync()
+            words[at + V_DURABLE] = words[at + V_VERSION]
+        return words[at + V_DURABLE]
+
+    def _settle(
+        self,
+        session: Session,
+        waiting: _Waiting,
+        ready: list[Superseded],
+        readers: list[int],
+        durable_pins: list[int],
+    ) -> None:
+        """Free what is held by nobody, keep what readers hold, leave to durable pins what they hold."""
+        free: list[int] = []
+        pinned: list[int] = []
+        if not readers and not durable_pins:
+            free = [item[0] for item in ready]
+            ready = []
+        for item in ready:
             slot, birth, death = item
             if _holder(durable_pins, birth, death) is not None:
                 pinned.append(slot)  # R5: the removal of that pin will find it
@@ -256,22 +263,23 @@ class Reclaim:
             with session.labelling():
                 self._store.slot_map.label_live(pinned)
         session.give_back(free)
-        if not (waiting.ready or waiting.unsynced or waiting.held):
-            with self._guard:
-                self._waiting.pop(row.volume, None)
 
-    def _reader_pins(self, session: Session, index: int) -> list[int]:
-        """The versions that live readers of a volume pin, ascending; dead ones are buried on the way."""
-        pins = set()
-        for row, pin in self._store.tables.pins_of(index):
-            if session.is_dead(row):
-                self.bury(session, row)
-            else:
-                pins.add(pin)
-        return sorted(pins)
+    def drain_all(self, session: Session, *, sync: bool = False) -> None:
+        """Drain every volume that this process has something to free in and whose writer lock can be had."""
+        for waiting in list(self._waiting.values()):
+            if session.try_writer(waiting.row.table_index):
+                try:
+                    self.drain(session, waiting.row, sync=sync)
+                finally:
+                    session.end_writer(waiting.row.table_index)
 
+    def waiting_count(self) -> int:
+        """Superseded slots of this process that wait for readers or for a sync."""
+        return sum(waiting.count() for waiting in list(self._waiting.values()))
+
+    # --- the dead and the leaked ------------------------------------------------------------------------------------
     def bury(self, session: Session, row: int) -> None:
-        """Clear the row of a dead session.  What it had reserved is free, or leaked where readers may still see it."""
+        """Clear the row of a dead session.  What it had reserved is free, or leaked where somebody may still see it."""
         words, slot_map = self._store.tables.words, self._store.slot_map
         session.locks.lock(LOCK_POOL)
         try:
@@ -300,170 +308,26 @@ class Reclaim:
             self.bury(session, row)
         return len(dead)
 
-    # --- chores -----------------------------------------------------------------------------------------------------
-    def _do_chores(self, session: Session, volumes: list[int]) -> None:
-        """Release what the catalog says is released (the caller holds the volumes' writer locks: R4, and drains)."""
-        registry = self._store.registry
-        rows = [row for row in map(registry.volume_row, volumes) if row is not None]
-        work = self.collect(session, [(row, registry.pin_rows(row.volume)) for row in rows])
-        if work.forget:
-            with registry.reclaiming():
-                work.apply()
-            self.finish(session, work)
-
-    def collect(self, session: Session, volumes: list[tuple[VolumeRow, list[PinRow]]]) -> _Work:
-        """Find and keep (R8) what will be free once the catalog has forgotten what is released in these volumes.
-
-        The caller holds their writer locks, then applies the work in a catalog transaction (R6), then finishes it.
-        """
-        registry, tables = self._store.registry, self._store.tables
-        work = _Work()
-        for row, pins in volumes:
-            volume = row.volume
-            tables.words[tables.volume_at(row.table_index) + V_CHORES] = (
-                0  # first: a request that comes now is seen later
-            )
-            gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
-            if gone and self._reader_pins(session, row.table_index):
-                self.request_chores(row.table_index)  # its last reader will come by here when it closes
-                continue
-            pins = list(pins)
-            for pin in [pin for pin in pins if pin.released]:
-                work.freed.append((row, self._only_of_pin(row, pin, pins), True))
-                pins.remove(pin)
-                work.changed.append(row)
-                work.forget.append(partial(registry.remove_pin, volume, pin.version.version, pin.holder))
-            if row.state == VolumeState.DROPPED:
-                work.freed.append((row, self._only_of_head(row, pins), False))
-                if pins:
-                    work.forget.append(partial(registry.set_dead, volume))
-            if gone and not pins:
-                work.removed.append(row)
-                work.forget.append(partial(registry.remove_volume, volume))
-        for _, items, _ in work.freed:
-            self._label_kept(items)
-        reach("reclaim: slots kept")
-        return work
-
-    def finish(self, session: Session, work: _Work) -> None:
-        """The catalog has forgotten what held these slots: free them as readers allow."""
-        reach("reclaim: catalog has forgotten")
-        tables = self._store.tables
-        for row, items, sync_first in work.freed:
-            waiting = self._of(row)
-            if sync_first:
-                waiting.unsynced += items
-            else:
-                waiting.ready += items
-        for row in work.changed:
-            self.announce_pins(session, row.table_index)
-        for row in work.removed:
-            tables.remove_volume(row.table_index)
-            self._pins.pop(row.volume, None)
-        reach("reclaim: rows removed")
-
-    def _only_of_pin(self, row: VolumeRow, pin: PinRow, pins: list[PinRow]) -> list[_Item]:
-        """What only this pin (of the volume's ``pins``) still holds."""
-        version = pin.version.version
-        if sum(other.version.version == version for other in pins) > 1:
-            return []
-        before = max((p.version.version for p in pins if p.version.version < version), default=row.base.version)
-        after = next((p.version for p in pins if p.version.version > version), None)
-        if after is None and row.state != VolumeState.DEAD:
-            after = self._store.head_of(row)
-        death = after.version if after else _FOREVER
-        lost = only_in(self._store.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
-        return [(at.entry.slot, at.entry.birth, death) for at in lost]
-
-    def _only_of_head(self, row: VolumeRow, pins: list[PinRow]) -> list[_Item]:
-        """What only the head of a dropped volume still holds, and the head slot."""
-        newest = max((pin.version.version for pin in pins), default=row.base.version)
-        lost = reached(self._store.read_slot, self._store.head_of(row), max(newest, row.base.version))
-        return [*((at.entry.slot, at.entry.birth, _FOREVER) for at in lost), (row.head_slot, _FOREVER - 1, _FOREVER)]
-
-    @contextmanager
-    def dropping(self, session: Session, row: VolumeRow) -> Iterator[Callable[[list[VolumeRow]], None]]:
-        """Drop a volume: the body, in which the catalog transaction runs, calls what this yields once in it.
-
-        The call takes the volumes that the drop concerns, the dropped one first, as the catalog now has them.  What
-        can be reclaimed is: in the same transaction if it is little, else behind it.
-        """
-        words, id_at = self._store.tables.words, self._store.tables.volume_at(row.table_index) + V_ID
-        locked: list[VolumeRow] = []
-        work = _Work()
-
-        def plan(concerned: list[VolumeRow]) -> None:
-            nonlocal work
-            for each in concerned:
-                self.request_chores(each.table_index)
-            words[id_at] = row.volume | DROPPED  # before readers are counted; Volume._refuse undoes it if we die
-            reach("drop: closed to readers")
-            locked.extend(each for each in concerned if session.locks.try_lock(LOCK_WRITER + each.table_index))
-            if row in locked and self._store.head_of(row).own_count > _LARGE_SLOTS:
-                return
-            pins_of = self._store.registry.pin_rows
-            work = self.collect(session, [(each, pins_of(each.volume)) for each in locked])
-            work.apply()
-
-        try:
-            try:
-                yield plan
-            except BaseException:
-                if words[id_at] == row.volume | DROPPED:
-                    words[id_at] = row.volume
-                raise
-            reach("drop: committed")
-            self.finish(session, work)
-            self._do_chores(session, [each.volume for each in locked if self._has_chores(each)])
-            for each in locked:
-                self._drain(session, each)
-        finally:
-            for each in locked:
-                session.locks.unlock(LOCK_WRITER + each.table_index)
-
-    def _has_chores(self, row: VolumeRow) -> bool:
-        at = self._store.tables.volume_at(row.table_index)
-        words = self._store.tables.words
-        return words[at + V_ID] & ~DROPPED == row.volume and bool(words[at + V_CHORES])
-
-    def tidy_all(self, session: Session, *, sync: bool = False) -> None:
-        """Do everything that waits, in every volume whose writer lock can be had."""
-        store = self._store
-        for row in store.registry.volume_rows():
-            if row.volume in self._waiting and session.locks.try_lock(LOCK_WRITER + row.table_index):
-                try:
-                    self._drain(session, row, sync=sync)
-                finally:
-                    session.locks.unlock(LOCK_WRITER + row.table_index)
-        self.tidy(
-            session,
-            [row for row in store.registry.volume_rows() if self._has_chores(row)],
-        )
-
     def abandon(self, keeper: Session) -> None:
         """The process closes the store: what it still keeps is leaked, until a sweep finds it."""
         with self._guard:
             self._waiting = {}
-        self.leak(keeper, self._store.slot_map.slots_in_state(RESERVED + keeper.row))
+        left = self._store.slot_map.slots_in_state(RESERVED + keeper.row)
+        if left:
+            self.leak(keeper, left)
 
     def leak(self, session: Session, slots: list[int]) -> None:
         """Nobody will free these slots but a sweep."""
-        if slots:
-            session.locks.lock(LOCK_POOL)
-            try:
-                self._label_leaked(slots)
-            finally:
-                session.locks.unlock(LOCK_POOL)
+        session.locks.lock(LOCK_POOL)
+        try:
+            self._label_leaked(slots)
+        finally:
+            session.locks.unlock(LOCK_POOL)
 
     def _label_leaked(self, slots: list[int]) -> None:
         """(The caller holds the pool lock, so that the sweep epoch stands still: a pin may reach the slots.)"""
         self._store.slot_map.label_live(slots)
         self._store.slot_map.header[MAP_LEAKS_AT] = 1
-
-    def waiting_count(self) -> int:
-        """Superseded slots of this process that wait for readers or for a sync."""
-        with self._guard:
-            return sum(len(w.ready) + len(w.unsynced) + sum(map(len, w.held.values())) for w in self._waiting.values())
 
 
 def _holder(pins: list[int], birth: int, death: int) -> int | None:

@@ -2,10 +2,12 @@
 
 Nobody else has the store open while this runs.
 
-Choosing a head.  The records in the head sectors, newest first, then the base.  A record counts if everything born
-after the version it knows to be durable checks out against its crcs; then the pages, the nodes and the record of that
-version all reached the device.  If a record says that nothing was durable (synchronous=OFF), the slots of older
-versions may have been reused, so everything the candidate reaches is checked.
+Choosing a head.  Candidates are the records in the head sectors, the durable pins and the base, newest first.  A
+candidate counts if everything born after the version it knows to be durable checks out against its crcs; then its
+pages, nodes and record all reached the device.  The *floor* is the newest version that some record knows to be durable
+or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.  If a record
+says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.  A volume
+without a candidate is damaged: its slots stay, and whoever opens it is told.
 
 Rebuilding the map.  Dropped volumes and released pins are forgotten; then whatever a head or a pin reaches is live,
 and everything else is free.
@@ -17,7 +19,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from vfs.errors import CorruptionError
-from vfs.layout import DAMAGED, DROPPED, LIVE_EVEN, SECTOR_BYTES, SLOT_SHIFT, Version, unpack_entries
+from vfs.layout import DAMAGED, DROPPED, LIVE_EVEN, SECTOR_BYTES, SLOT_SHIFT, Version, pack_version, unpack_entries
 from vfs.osio import write_at
 from vfs.registry import VolumeRow, VolumeState
 from vfs.table import Reached, reached, read_node
@@ -42,8 +44,10 @@ def rebuild(store: PageStore) -> None:
         head = choose_head(store, row)
         if head is None:
             store.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0)
+            for record in _records(store, row):
+                _mark(store, record, marks)
             continue
-        _forget_newer(store, row, head)
+        _install(store, row, head)
         store.tables.set_volume(row.table_index, row.volume, head.version, head.version)
         _mark(store, head, marks)
     for pin in store.registry.all_pin_rows():
@@ -68,14 +72,22 @@ def _forget_what_is_released(store: PageStore) -> None:
                 registry.remove_volume(row.volume)
 
 
+def _records(store: PageStore, row: VolumeRow) -> list[Version]:
+    """The whole records in a volume's head sectors."""
+    return [record for record in head_records(store.read_slot(row.head_slot), row.volume) if record is not None]
+
+
 def choose_head(store: PageStore, row: VolumeRow) -> Version | None:
-    """The newest version of the volume that is whole on the device; None if none is."""
-    records = [record for record in head_records(store.read_slot(row.head_slot), row.volume) if record is not None]
-    candidates = [*sorted(records, key=lambda record: -record.version), row.base]
-    reused = any(record.durable == 0 for record in records)
-    for candidate in candidates:
-        if _is_whole(store, candidate, 0 if reused else candidate.durable):
-            return candidate
+    """The newest version of the volume that is whole on the device; None if there is none to trust."""
+    records = _records(store, row)
+    pins = [pin.version for pin in store.registry.pin_rows(row.volume)]
+    floor = max((record.durable for record in records), default=0)
+    floor = max([floor, *(pin.version for pin in pins)])
+    nothing_durable = any(record.durable == 0 for record in records)
+    candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
+    for candidate in sorted(candidates, key=lambda version: -version.version):
+        if candidate.version >= floor and _is_whole(store, candidate, 0 if nothing_durable else candidate.durable):
+            return candidate._replace(volume=row.volume)
     return None
 
 
@@ -89,12 +101,17 @@ def _is_whole(store: PageStore, version: Version, durable: int) -> bool:
     return True
 
 
-def _forget_newer(store: PageStore, row: VolumeRow, head: Version) -> None:
-    """Wipe records of versions that did not make it, so that no later recovery meets them."""
-    for sector, record in enumerate(head_records(store.read_slot(row.head_slot), row.volume)):
+def _install(store: PageStore, row: VolumeRow, head: Version) -> None:
+    """Wipe records of versions that did not make it, and see that the chosen one has its record."""
+    place = row.head_slot << SLOT_SHIFT
+    records = head_records(store.read_slot(row.head_slot), row.volume)
+    for sector, record in enumerate(records):
         if record is not None and record.version > head.version:
-            at = (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
-            write_at(store.pool_fd, [bytes(SECTOR_BYTES)], at)
+            write_at(store.pool_fd, [bytes(SECTOR_BYTES)], place + sector * SECTOR_BYTES)
+            records[sector] = None
+    if head.version != row.base.version and head.version not in {record.version for record in records if record}:
+        free = next((sector for sector, record in enumerate(records) if record is None), 0)
+        write_at(store.pool_fd, [pack_version(head)], place + free * SECTOR_BYTES)
 
 
 def _mark(store: PageStore, version: Version, marks: memoryview) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from vfs.layout import Version
 
-__all__ = ["PinRow", "Registry", "VolumeRow", "VolumeState"]
+__all__ = ["IN_USE", "PinRow", "Registry", "VolumeRow", "VolumeState"]
 
 
 class VolumeState(StrEnum):
@@ -29,6 +29,9 @@ class VolumeState(StrEnum):
     LIVE = "live"
     DROPPED = "dropped"
     DEAD = "dead"
+
+
+IN_USE = (VolumeState.BUILDING, VolumeState.LIVE)
 
 
 class VolumeRow(NamedTuple):
@@ -47,10 +50,14 @@ class VolumeRow(NamedTuple):
 
 
 class PinRow(NamedTuple):
-    """A durable pin: ``holder`` (free text, unique per volume and version) keeps ``version`` of ``volume``."""
+    """A durable pin: ``holder`` (free text, unique per volume and version) keeps ``version`` of ``volume``.
+
+    ``holder_volume`` is the volume that began with this version, if that is what the pin is for.
+    """
 
     volume: int
     holder: str
+    holder_volume: int | None
     released: bool
     version: Version
 

@@ -28,6 +28,7 @@ from vfs.layout import (
     LABELS,
     LOCK_POOL,
     LOCK_SESSION,
+    LOCK_WRITER,
     ROW_WORDS,
     S_OWNER,
     S_PIN,
@@ -182,6 +183,15 @@ class Session:
 
     def unpin(self) -> None:
         self.tables.words[self.at + S_PIN] = 0
+
+    # --- the writer lock --------------------------------------------------------------------------------------------
+    def try_writer(self, index: int) -> bool:
+        """Become the writer of the volume in that row of the volume table; False if somebody else is."""
+        return self.locks.try_lock(LOCK_WRITER + index)
+
+    def end_writer(self, index: int) -> None:
+        """Give up the writer lock."""
+        self.locks.unlock(LOCK_WRITER + index)
 
     @contextmanager
     def labelling(self) -> Iterator[None]:

@@ -29,6 +29,7 @@ from vfs.layout import (
     MAP_EPOCH_AT,
     MAP_HEADER_BYTES,
     MAP_HINT_AT,
+    MAP_LEAKS_AT,
     MAP_RUN_HINT_AT,
     MAP_SLOT_COUNT_AT,
     RESERVED,
@@ -109,8 +110,8 @@ class SlotMap:
 
     def _find_run(self, count: int) -> int | None:
         """The first slot of a run of ``count`` free ones, searched from behind the last one found."""
+        _ = self.states  # renews the mapping
         find, end = self._mapping.mmap.find, MAP_HEADER_BYTES + 2 * self.slot_count
-        _ = self.states
         hint = MAP_HEADER_BYTES + 2 * max(1, self.header[MAP_RUN_HINT_AT])
         # No state but FREE has a zero high byte, so zeros begin where a state begins.
         at = find(bytes(2 * count), hint, end)
@@ -178,6 +179,8 @@ class SlotMap:
             map_bytes = MAP_HEADER_BYTES + 2 * slot_count
             if map_bytes > os.fstat(self._mapping.fd).st_size:  # never shorter: others have it mapped
                 CALLS.ftruncate(self._mapping.fd, map_bytes)
+            if self._is_durable:  # a full disk must show here, not as SIGBUS when the mapping is written to
+                CALLS.allocate(self._mapping.fd, 0, map_bytes)
         except OSError as error:
             raise PoolFullError(f"the page pool cannot grow: {error.strerror}") from error
         self._mapping.renew()
@@ -230,6 +233,10 @@ class SlotMap:
         for slot in slots:
             states[slot] = state
 
+    def note_leaks(self) -> None:
+        """There are live slots that only a sweep will find."""
+        self.header[MAP_LEAKS_AT] = 1
+
     # --- reading ----------------------------------------------------------------------------------------------------
     def used_count(self) -> int:
         """Slots that are not free (a scan of the map)."""
@@ -242,10 +249,10 @@ class SlotMap:
 
     def slots_in_state(self, state: int) -> list[int]:
         """All slots in a state (a scan of the map)."""
+        _ = self.states  # renews the mapping
         pattern = state.to_bytes(2, "little")
         mapped, slots = self._mapping.mmap, []
         at, end = MAP_HEADER_BYTES, MAP_HEADER_BYTES + 2 * self.slot_count
-        _ = self.states
         while (at := mapped.find(pattern, at, end)) >= 0:
             if at & 1:
                 at += 1

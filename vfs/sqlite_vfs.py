@@ -96,6 +96,10 @@ def _translate(error: Exception, name: str) -> Exception:
     return translated  # type: ignore[no-any-return]
 
 
+class _InterruptedCommit(apsw.IOError, KeyboardInterrupt):
+    """Ctrl-C in a commit: SQLITE_IOERR for the pager, KeyboardInterrupt for the program."""
+
+
 def _folder_of(store: PageStore, name: str) -> Path:
     if store.directory is not None:
         return store.directory.absolute()
@@ -210,11 +214,12 @@ class _VolumeFile:
                 transaction, self._transaction = self._transaction, None
                 self._source = self._volume
                 transaction.end()
-            if level == _NONE:
-                self._volume.unpin()
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, self.name) from error
-        self._level = level
+        finally:
+            if level == _NONE:
+                self._volume.unpin()
+            self._level = level
 
     def xCheckReservedLock(self) -> bool:
         return self._transaction is not None or self._volume.is_being_written()
@@ -266,8 +271,10 @@ class _VolumeFile:
                 transaction.publish(self._durability)
         except PoolFullError as error:
             raise _translate(error, self.name) from error
-        except (StorageError, OSError, MemoryError) as error:
-            failure: Any = apsw.IOError(f"cluster '{self.name}': {error}")
+        except BaseException as error:
+            # Whatever it was: only for IOERR and FULL does the pager drop the pages that were not published.
+            kind = _InterruptedCommit if isinstance(error, KeyboardInterrupt) else apsw.IOError
+            failure: Any = kind(f"cluster '{self.name}': {error or 'interrupted'}")
             failure.extendedresult = apsw.SQLITE_IOERR_WRITE
             raise failure from error
 
@@ -275,7 +282,7 @@ class _VolumeFile:
         name, value = pragma.name.lower(), pragma.value
         if name == "synchronous" and value is not None:
             number = _SYNCHRONOUS.get(value.strip().upper())
-            if number is not None and self._transaction is None:
+            if number is not None and self._level == _NONE:  # SQLite refuses it inside a transaction
                 self._durability = Durability(number)
         elif name == "journal_mode" and value is not None:
             mode = value.strip().upper()
@@ -298,6 +305,11 @@ class _VolumeFile:
             if self._transaction is not None:
                 transaction, self._transaction = self._transaction, None
                 transaction.end()
+        finally:
+            self._close_volume()
+
+    def _close_volume(self) -> None:
+        try:
             self._volume.close()
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, self.name) from error

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vfs import layout
+from vfs.chores import Chores
 from vfs.errors import CorruptionError, FormatError, StorageError, StoreFailedError
 from vfs.failpoints import reach
 from vfs.layout import (
@@ -36,7 +37,7 @@ from vfs.sessions import Session, SharedTables
 from vfs.slots import SlotMap
 from vfs.volume import Volume, head_records
 
-__all__ = ["POOL_FILES", "PageStore"]
+__all__ = ["POOL_FILES", "PageStore", "sync_directory"]
 
 POOL_FILES = ("pool", "map", "readers", "locks")
 _FIRST_SLOTS = 64
@@ -133,7 +134,7 @@ class PageStore:
         write_at(self.pool_fd, [layout.pack_pool_header(store_id)], 0)
         if self.is_durable:
             sync(self.pool_fd)
-            _sync_directory(self.directory)
+            sync_directory(self.directory or Path())
 
     def _identity(self) -> list[int]:
         boot = boot_id()
@@ -163,7 +164,8 @@ class PageStore:
 
     def _create_derived_files(self) -> None:
         """Empty tables, sized for the pool as it is; not yet marked valid."""
-        slot_count = max(_FIRST_SLOTS, os.fstat(self.pool_fd).st_size >> SLOT_SHIFT)
+        heads = [row.head_slot + 1 for row in self.registry.volume_rows()]  # the pool may have lost its new length
+        slot_count = max(_FIRST_SLOTS, self.pool_size() >> SLOT_SHIFT, *heads)
         CALLS.ftruncate(self.pool_fd, slot_count << SLOT_SHIFT)
         for name, size in (
             ("map", layout.MAP_HEADER_BYTES + 2 * slot_count),
@@ -171,6 +173,8 @@ class PageStore:
         ):
             CALLS.ftruncate(self._files[name], 0)
             CALLS.ftruncate(self._files[name], size)
+            if self.is_durable:  # a full disk must show here, not as SIGBUS when the mapping is written to
+                CALLS.allocate(self._files[name], 0, size)
         os.pwrite(self._files["map"], slot_count.to_bytes(8, "little"), 8 * layout.MAP_SLOT_COUNT_AT)
         os.pwrite(self._files["map"], LIVE_EVEN.to_bytes(2, "little"), layout.MAP_HEADER_BYTES)
 
@@ -185,11 +189,15 @@ class PageStore:
         self.tables = SharedTables(self._files["readers"])
         self._take_views()
         self.reclaim = Reclaim(self)
+        self.chores = Chores(self)
 
     def _take_views(self) -> None:
+        mapped = self._pool_mapping.bytes
+        whole = mapped[: len(mapped) >> SLOT_SHIFT << SLOT_SHIFT]
         self.pool_mmap = self._pool_mapping.mmap
-        self.pool_bytes = self._pool_mapping.bytes
-        self.pool_words = self.pool_bytes[: len(self.pool_bytes) & ~3].cast("I")
+        self.pool_words = whole.cast("I")
+        self.pool_longs = whole.cast("Q")
+        self.pool_bytes = whole  # last: handles take this one for the sign that there are new views
 
     # --- slots ------------------------------------------------------------------------------------------------------
     def refresh_mapping(self) -> None:
@@ -238,6 +246,7 @@ class PageStore:
         """
         if not self.is_durable:
             return
+        self.require_writable()  # what a failed sync lost, the next one will not bring back
         try:
             sync(self.pool_fd)
         except OSError as error:
@@ -298,10 +307,17 @@ class PageStore:
             volume.pin()
             yield volume
 
+    def forget_locks(self) -> None:
+        """In the child of a fork: let go of the descriptions whose locks are the parent's."""
+        for session in list(self.sessions):
+            session.locks.close()
+        if self._locks is not None:
+            self._locks.close()
+
     # --- volumes ----------------------------------------------------------------------------------------------------
     @contextmanager
     def new_head_slot(self, session: Session) -> Iterator[int]:
-        """A slot for the head of a new volume; the body commits the catalog row that names it, or raises.
+        """A slot for the head of a new volume; the body commits the catalog row that names it, or frees the slot.
 
         A recycled slot may hold records of a volume long gone; ids are never reused, so they mean nothing.
         """
@@ -309,11 +325,7 @@ class PageStore:
         with session.labelling():
             self.slot_map.label_live([slot])  # before the catalog names it
             reach("volume: head slot taken")
-            try:
-                yield slot
-            except BaseException:
-                self.slot_map.free([slot])
-                raise
+            yield slot
 
     def close(self) -> None:
         """Reclaim what can be reclaimed, and close the files."""
@@ -321,7 +333,7 @@ class PageStore:
             if self._keeper is not None:
                 if not self.has_failed and self.reclaim.waiting_count():
                     with self.session() as session:
-                        self.reclaim.tidy_all(session, sync=True)
+                        self.chores.tidy_all(session, sync=True)
                 self.reclaim.abandon(self._keeper)
         finally:
             self._close_files()
@@ -346,8 +358,9 @@ def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
         raise FormatError(f"{directory} is no store: it has no file '{name}'") from None
 
 
-def _sync_directory(directory: Path | None) -> None:
-    fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
     finally:

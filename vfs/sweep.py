@@ -89,9 +89,8 @@ class _Sweep:
 
     def run(self) -> SweepReport:
         store, header = self._store, self._store.slot_map.header
-        reclaim = store.reclaim
-        reclaim.bury_all(self._session)
-        reclaim.tidy_all(self._session)
+        store.reclaim.bury_all(self._session)
+        store.chores.tidy_all(self._session)
         self._session.locks.lock(LOCK_POOL)  # who labels leaked slots holds it
         try:
             header[MAP_LEAKS_AT] = 0  # what leaks from here on is for the next sweep

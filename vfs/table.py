@@ -201,7 +201,10 @@ class Editor:
         above = self._entry(level + 1, number >> FANOUT_SHIFT)
         if not above.slot:
             return HOLE
-        return unpack_entry(self._read_slot(above.slot), number & (FANOUT - 1))
+        return unpack_entry(self._node(above), number & (FANOUT - 1))
+
+    def _node(self, entry: Entry) -> memoryview:
+        return read_node(self._read_slot, entry, "page table")
 
     # --- editing ----------------------------------------------------------------------------------------------------
     def leaf(self, number: int) -> Dirty:
@@ -284,7 +287,7 @@ class Editor:
         keep_whole = page_count >> span_shift  # children before this number stay whole
         partial = page_count & ((1 << span_shift) - 1) if level else 0
         node: Dirty | None = self.dirty[level].get(number)
-        source = node.data if node is not None else self._read_slot(entry.slot)
+        source = node.data if node is not None else self._node(entry)
         for index in range(FANOUT):
             child_number = first + index
             if child_number < keep_whole:
@@ -304,7 +307,7 @@ class Editor:
     def _drop_subtree(self, level: int, number: int, entry: Entry) -> None:
         if level >= 0:
             node = self.dirty[level].pop(number, None)
-            data = node.data if node is not None else self._read_slot(entry.slot)
+            data = node.data if node is not None else self._node(entry)
             first = number << FANOUT_SHIFT
             for index in range(FANOUT):
                 child = unpack_entry(data, index)
@@ -325,7 +328,7 @@ class Editor:
         elif top is not None:
             self.root = unpack_entry(top.data, 0)
         else:
-            self.root = unpack_entry(self._read_slot(old.slot), 0) if old.slot else HOLE
+            self.root = unpack_entry(self._node(old), 0) if old.slot else HOLE
         if old.slot:
             self.drop(old.slot, old.birth)
         self.depth -= 1

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from vfs.errors import (
     CorruptionError,
+    PoolFullError,
     ReadOnlyError,
     SnapshotMovedError,
     VolumeDroppedError,
@@ -91,7 +92,6 @@ class Volume:
         self._id = row.volume
         self.version: Version = row.base._replace(version=0)  # no version looked at yet
         self.size_bytes = 0
-        self.sectors: tuple[int, list[int]] = (0, [])  # the head's sectors hold these versions, as of the first
         self.recent_nodes: dict[Entry, Dirty] = {}
         self._leaves: dict[int, memoryview] = {}
         self._pool = store.pool_bytes
@@ -242,9 +242,11 @@ class Volume:
         """Let go of everything; what this process superseded is reclaimed as far as readers allow."""
         if self.session.locks.fd >= 0:
             self.unpin()
-            self.store.reclaim.on_close(self)
-            self.session.close()
-            self.store.sessions.discard(self.session)
+            try:
+                self.store.reclaim.on_close(self)
+            finally:
+                self.session.close()
+                self.store.sessions.discard(self.session)
 
     # --- words of the volume's row, for the writer ------------------------------------------------------------------
     @property
@@ -277,21 +279,22 @@ class Volume:
         The slots it names will be used by others; in a clone of the same version even with the same content.
         """
         published = self.version.version
-        if self.sectors[0] == published:
-            return
-        records = head_records(self.store.read_slot(self.row.head_slot), self.row.volume)
-        versions = [record.version if record is not None else -1 for record in records]
-        for sector, version in enumerate(versions):
+        for sector, version in enumerate(self._recorded_versions()):
             if version > published:
                 at = (self.row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
                 write_at(self.store.pool_fd, [bytes(SECTOR_BYTES)], at)
                 self.store.sync()
-                versions[sector] = -1
-        self.sectors = (published, versions)
+
+    def _recorded_versions(self) -> list[int]:
+        """The versions that the head's sectors name, whole or not; -1 where a sector is not this volume's."""
+        longs, at = self.store.pool_longs, self.row.head_slot << (SLOT_SHIFT - 3)
+        sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(HEAD_SECTORS)]
+        return [longs[at + 2] if longs[at + 1] == self._id else -1 for at in sectors]
 
     def free_sector(self, published: int, durable: int) -> int:
         """The head sector that the next version record goes to (V2), for the writer."""
-        return next(at for at, version in enumerate(self.sectors[1]) if version not in (published, durable))
+        versions = self._recorded_versions()
+        return next(at for at, version in enumerate(versions) if version not in (published, durable))
 
     def move_head(self, version: int) -> None:
         """Publish: from now on this is the version that readers pin (S4)."""
@@ -338,6 +341,11 @@ class WriteTransaction:
         self._spare: list[int] = []  # those of them that it has no use for yet
         self._is_over = False  # published: what is read is still right, the next write begins anew
 
+    def _begin_again(self) -> None:
+        """Write on after a publication, as under ``locking_mode=EXCLUSIVE``."""
+        self._store.reclaim.before_write(self._volume)
+        self._begin()
+
     # --- reading ----------------------------------------------------------------------------------------------------
     def read(self, amount: int, offset: int) -> bytes | memoryview:
         """As :meth:`Volume.read`, on what this transaction has made of the volume so far."""
@@ -373,7 +381,7 @@ class WriteTransaction:
     def write(self, data: bytes, offset: int) -> None:
         """Stage bytes at ``offset``, extending the volume as needed."""
         if self._is_over:
-            self._begin()
+            self._begin_again()
         if len(data) == 4096 and not offset & 4095:
             self._stage(offset >> 12, data)
         else:
@@ -406,7 +414,7 @@ class WriteTransaction:
     def truncate(self, size_bytes: int) -> None:
         """Cut (or extend with zeros) to ``size_bytes``."""
         if self._is_over:
-            self._begin()
+            self._begin_again()
         if size_bytes < self.size_bytes:
             page_count = page_count_of(size_bytes)
             for page in [page for page in self._staged if page >= page_count]:
@@ -484,93 +492,126 @@ class WriteTransaction:
         """Make this transaction the volume's newest version, and return that.
 
         The transaction goes on as one without changes on top of it.  Raises PoolFullError or OSError with nothing
-        published, StoreFailedError if what reached the device is unknown, VolumeDroppedError.
+        published and everything staged forgotten, StoreFailedError if what reached the device is unknown,
+        VolumeDroppedError, CorruptionError.
         """
         if self.is_unchanged():
             return self._volume.version
-        volume, store, session, editor = self._volume, self._store, self._session, self._editor
-        durability = durability if store.is_durable else Durability.OFF
+        volume, store, session = self._volume, self._store, self._session
         store.require_writable()
         volume.require_present()
+        store.keeper()  # now, while it can fail without harm
+        durable = volume.durable
         words, publishing_at = store.tables.words, session.at + S_PUBLISHING
         words[publishing_at] = self.new_version
         try:
-            # staged pages and copied nodes -> free slots
-            editor.grow(page_count_of(self.size_bytes))
-            for page in self._staged:
-                editor.leaf(page >> 8)
-            unused = self._take(len(self._staged) + editor.node_count())
-            writes = self._place_pages(unused)
-
-            def place(node: bytearray) -> int:
-                slot = unused.pop(0)
-                writes.append((slot, node))
-                return slot
-
-            root = editor.seal(place)
-            reach("commit: before pages are written")
-            self._write_slots(writes)
+            # staged pages and copied nodes -> free slots; version record -> a free head sector
+            root, unused = self._write_pages()
             reach("commit: pages written")
+            record = self._record(root, durable if durability else 0)
+            self._write_record(record, durable)
+            reach("commit: record written")
+            if store.is_durable and (durability == Durability.FULL or _is_first_of_kind(durability, durable)):
+                store.sync()  # the one fdatasync: pages, nodes and record
+                durable = self.new_version
+                reach("commit: synced")
+            volume.refresh_mapping()
         except BaseException:
+            self._give_up()
             words[publishing_at] = 0
             raise
-        # version record -> a head sector that is neither published nor the newest durable one (V2)
-        new_slots = editor.added_count + len(editor.superseded)
-        foreign = volume.row.base.version
-        record = Version(
-            volume=volume.row.volume,
-            version=self.new_version,
-            durable=volume.durable if durability else 0,  # 0: what this record falls back to may be reused
-            size_bytes=self.size_bytes,
-            slot_count=self.base.slot_count + editor.added_count,
-            own_count=self.base.own_count + new_slots - len([1 for _, birth in editor.superseded if birth > foreign]),
-            time_ns=max(time.time_ns(), self.base.time_ns + 1),
-            root=root,
-        )
-        sector = volume.free_sector(self.base.version, record.durable)
-        at = (volume.row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
-        try:
-            write_at(store.pool_fd, [pack_version(record)], at)
-        except BaseException:
-            store.fail("writing a version record failed")  # half a record may be there
-            raise
-        reach("commit: record written")
-        if durability == Durability.FULL:
-            store.sync()  # the one fdatasync: pages, nodes and record
-            reach("commit: synced")
-        volume.recent_nodes = editor.published()
-        volume.sectors = (
-            self.new_version,
-            [*volume.sectors[1][:sector], self.new_version, *volume.sectors[1][sector + 1 :]],
-        )
         # publish
-        spare = unused + self._spare + editor.discarded
+        spare = unused + self._spare + self._editor.discarded
         live = set(self._taken).difference(spare) if spare else self._taken
+        self._taken = []  # from here on a failure may leak slots, but frees none
         session.slot_map.label_live(live)  # before the word moves (M2)
         reach("commit: slots labelled")
         volume.move_head(self.new_version)
         reach("commit: published")
-        words[publishing_at] = 0
-        volume.durable = self.new_version if durability == Durability.FULL else record.durable
-        session.give_back(spare)
-        store.reclaim.superseded(
-            volume.row, self.new_version, editor.superseded, volume.durable if durability else None
-        )
-        volume.refresh_mapping()
         volume.adopt(record)
         session.pin(self.new_version)
-        self._taken = []
+        volume.recent_nodes = self._editor.published()
+        words[publishing_at] = 0
+        volume.durable = durable if durability else 0
+        session.give_back(spare)
+        waits = store.is_durable and durability != Durability.OFF
+        store.reclaim.superseded(volume.row, self.new_version, self._editor.superseded, durable if waits else None)
         self._is_over = True
         return record
 
+    def _write_pages(self) -> tuple[Entry, list[int]]:
+        """Place and write staged pages and edited nodes; the root, and the slots there was no use for."""
+        editor = self._editor
+        editor.grow(page_count_of(self.size_bytes))
+        for page in self._staged:
+            editor.leaf(page >> 8)
+        unused = self._take(len(self._staged) + editor.node_count())
+        writes = self._place_pages(unused)
+
+        def place(node: bytearray) -> int:
+            slot = unused.pop(0)
+            writes.append((slot, node))
+            return slot
+
+        root = editor.seal(place)
+        reach("commit: before pages are written")
+        self._write_slots(writes)
+        return root, unused
+
+    def _record(self, root: Entry, durable: int) -> Version:
+        """The version record; ``durable`` 0 says that what older records name may be used by others by now."""
+        volume, editor, base = self._volume, self._editor, self.base
+        foreign = volume.row.base.version
+        new_count = editor.added_count + len(editor.superseded)
+        return Version(
+            volume=volume.row.volume,
+            version=self.new_version,
+            durable=durable,
+            size_bytes=self.size_bytes,
+            slot_count=base.slot_count + editor.added_count,
+            own_count=base.own_count + new_count - len([1 for _, birth in editor.superseded if birth > foreign]),
+            time_ns=max(time.time_ns(), base.time_ns + 1),
+            root=root,
+        )
+
+    def _write_record(self, record: Version, durable: int) -> None:
+        row = self._volume.row
+        sector = self._volume.free_sector(self.base.version, durable)
+        at = (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
+        try:
+            write_at(self._store.pool_fd, [pack_version(record)], at)
+        except PoolFullError:
+            raise  # nothing was written
+        except BaseException:
+            self._store.fail(f"writing a version record of volume {row.volume} failed")  # it may be there
+            raise
+
+    def _give_up(self) -> None:
+        """Forget everything staged and begin again from the base."""
+        taken, self._taken = self._taken, []
+        self._begin()
+        if taken:
+            if self._store.has_failed:
+                self._store.reclaim.leak(self._session, taken)  # a record on the device may reach them
+            else:
+                self._session.give_back(taken)
+
     def end(self) -> None:
         """Roll back what is not published and give up the writer lock."""
-        if self._taken:
-            if self._store.has_failed:
-                self._store.reclaim.leak(self._session, self._taken)  # a record on the device may reach them
-            else:
-                self._session.give_back(self._taken)
-        self._volume.end_write()
+        try:
+            if self._taken:
+                self._give_up()
+        finally:
+            self._volume.end_write()
+
+
+def _is_first_of_kind(durability: Durability, durable: int) -> bool:
+    """Whether a commit that need not be durable must be, since the kind of record changes with it.
+
+    Before slots are reused that an older record still reaches (OFF), a record that warns of it must be on the device;
+    and once there was one, nothing is durable until something is made so.
+    """
+    return durable != 0 if durability == Durability.OFF else durable == 0
 
 
 def head_records(head: memoryview, volume: int) -> list[Version | None]:

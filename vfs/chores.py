@@ -1,0 +1,262 @@
+"""Reclaim work that no commit leads to: released pins, and the heads of dropped volumes.
+
+What is released is in the catalog; the flag V_CHORES of a volume says that somebody should look.  Whoever holds the
+volume's writer lock may do it: the one who dropped, the next writer, the last reader as it closes.
+
+Invariants (beside R1-R9 of reclaim.py)
+    C1  A pin that a volume held on its source is given back only with or after that volume itself: until then readers
+        of the dropped volume still read its source's slots.
+    C2  What a keeper has (a state in the map that is not live) is not collected again (R5).
+    C3  A table row is given back only when nobody reads the volume and the catalog has forgotten it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vfs.errors import CorruptionError
+from vfs.failpoints import reach
+from vfs.layout import DROPPED, LIVE_EVEN, LIVE_ODD, V_CHORES, V_DURABLE, V_ID
+from vfs.reclaim import FOREVER, Superseded
+from vfs.registry import IN_USE, PinRow, VolumeRow, VolumeState
+from vfs.sessions import Session
+from vfs.table import Reached, only_in, reached
+
+if TYPE_CHECKING:
+    from vfs.store import PageStore
+
+__all__ = ["Chores"]
+
+_LARGE_SLOTS = 16_384
+"""A dropped volume with more own slots than this (64 MiB) is walked outside of the catalog's write lock."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """Between planning and end: catalog changes to make, slots to free behind them."""
+
+    forget: list[Callable[[], None]] = field(default_factory=list)
+    freed: list[tuple[VolumeRow, list[Superseded]]] = field(default_factory=list)
+    changed: list[VolumeRow] = field(default_factory=list)
+    removed: list[VolumeRow] = field(default_factory=list)
+
+    def apply(self) -> None:
+        """Make the catalog forget (in the running transaction)."""
+        for change in self.forget:
+            change()
+
+    def slots(self) -> list[int]:
+        return [slot for _, items in self.freed for slot, _, _ in items]
+
+
+class Chores:
+    """Released pins and dropped heads, as one process does them."""
+
+    def __init__(self, store: PageStore) -> None:
+        self._store = store
+
+    # --- entrances --------------------------------------------------------------------------------------------------
+    def request(self, row: VolumeRow) -> None:
+        """Leave work to whoever becomes the volume's writer next."""
+        self._store.tables.words[self._store.tables.volume_at(row.table_index) + V_CHORES] = 1
+
+    def as_writer(self, session: Session, row: VolumeRow) -> None:
+        """The caller has just become the volume's writer."""
+        parents = self._do(session, [row])
+        self._store.reclaim.drain(session, row)
+        self.tidy(session, parents)
+
+    def tidy(self, session: Session, rows: Iterable[VolumeRow]) -> None:
+        """Do what is to be done in those volumes that nobody is writing to, and in what hangs on them."""
+        queue = list(rows)
+        while queue:
+            locked = [row for row in queue if session.try_writer(row.table_index)]
+            try:
+                queue = self._do(session, locked)
+                for row in locked:
+                    self._store.reclaim.drain(session, row)
+            finally:
+                for row in locked:
+                    session.end_writer(row.table_index)
+
+    def tidy_all(self, session: Session, *, sync: bool = False) -> None:
+        """Do everything that is left anywhere, whoever left it."""
+        registry = self._store.registry
+        self._store.reclaim.drain_all(session, sync=sync)
+        released = {pin.volume for pin in registry.all_pin_rows() if pin.released}
+        rows = registry.volume_rows()
+        self.tidy(session, [row for row in rows if row.state not in IN_USE])
+        self.tidy(session, [row for row in rows if row.state in IN_USE and row.volume in released])
+
+    @contextmanager
+    def dropping(self, session: Session, row: VolumeRow) -> Iterator[Callable[[list[VolumeRow]], None]]:
+        """Drop a volume: the body, in which the catalog transaction runs, calls what this yields once in it.
+
+        The call takes the volumes that the drop concerns, the dropped one first, as the catalog now has them.  What
+        can be reclaimed is: in the same transaction if it is little, else behind it.
+        """
+        tables = self._store.tables
+        id_at = tables.volume_at(row.table_index) + V_ID
+        former = tables.words[id_at]
+        rows: list[VolumeRow] = []
+        locked: list[VolumeRow] = []
+        work = _Work()
+
+        def plan(concerned: list[VolumeRow]) -> None:
+            nonlocal work
+            rows.extend(concerned)
+            tables.words[id_at] = row.volume | DROPPED  # before readers are counted; Volume._refuse undoes it if we die
+            reach("drop: closed to readers")
+            locked.extend(each for each in concerned if session.try_writer(each.table_index))
+            if not self._is_large(concerned[0]):
+                pins_of = self._store.registry.pin_rows
+                work = self._collect(session, [(each, pins_of(each.volume)) for each in locked])
+                work.apply()
+
+        try:
+            try:
+                yield plan
+            except BaseException:
+                current = self._store.registry.volume_row(row.volume)
+                if current is not None and current.state in IN_USE:  # not committed
+                    tables.words[id_at] = former
+                    self._give_up(session, work)
+                    raise
+                self._finish(session, work)
+                raise
+            reach("drop: committed")
+            self._finish(session, work)
+            for each in rows:
+                if each not in locked:
+                    self.request(each)  # only now can whoever looks find it
+            parents = self._do(session, locked)
+            for each in locked:
+                self._store.reclaim.drain(session, each)
+        finally:
+            for each in locked:
+                session.end_writer(each.table_index)
+        busy = [each for each in rows if each not in locked]
+        self.tidy(session, [*parents, *busy])  # a writer may have gone meanwhile
+
+    def _is_large(self, row: VolumeRow) -> bool:
+        try:
+            return self._store.head_of(row).own_count > _LARGE_SLOTS
+        except CorruptionError:
+            return False
+
+    # --- the work ---------------------------------------------------------------------------------------------------
+    def _do(self, session: Session, rows: Iterable[VolumeRow]) -> list[VolumeRow]:
+        """Release what the catalog says is released (the caller holds the writer locks: R4, and drains).
+
+        Returns the sources of volumes that are gone with it: there is work in those now.
+        """
+        registry, tables = self._store.registry, self._store.tables
+        volumes: list[tuple[VolumeRow, list[PinRow]]] = []
+        for row in rows:
+            if tables.words[tables.volume_at(row.table_index) + V_ID] & ~DROPPED == row.volume:
+                tables.words[tables.volume_at(row.table_index) + V_CHORES] = 0  # before we look: later requests stay
+            current = registry.volume_row(row.volume)
+            if current is not None:
+                volumes.append((current, registry.pin_rows(row.volume)))
+        work = self._collect(session, volumes)
+        if work.forget:
+            try:
+                with registry.reclaiming():
+                    work.apply()
+            except BaseException:
+                self._give_up(session, work)
+                raise
+            self._finish(session, work)
+        parents = [registry.volume_row(row.parent) for row in work.removed if row.parent is not None]
+        return [row for row in parents if row is not None]
+
+    def _collect(self, session: Session, volumes: list[tuple[VolumeRow, list[PinRow]]]) -> _Work:
+        """Find and keep (R8) what will be free once the catalog has forgotten what is released in these volumes.
+
+        The caller holds their writer locks, then applies the work in a catalog transaction (R6), then finishes it.
+        Clones come before their sources (C1).
+        """
+        registry = self._store.registry
+        work = _Work()
+        for row, all_pins in volumes:
+            volume, pins = row.volume, list(all_pins)
+            gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
+            if gone and self._store.reclaim.reader_pins(session, row):
+                self.request(row)  # its last reader will come by here when it closes
+                continue
+            for pin in [pin for pin in pins if pin.released]:
+                if pin.holder_volume is not None and not self._is_removed(pin.holder_volume, work):
+                    continue
+                work.freed.append((row, self._loose(_of_pin, row, pin, pins)))
+                pins.remove(pin)
+                work.changed.append(row)
+                work.forget.append(partial(registry.remove_pin, volume, pin.version.version, pin.holder))
+            if row.state == VolumeState.DROPPED:
+                work.freed.append((row, self._loose(_of_head, row, pins)))
+                if pins:
+                    work.forget.append(partial(registry.set_dead, volume))
+            if gone and not pins:
+                work.removed.append(row)
+                work.forget.append(partial(registry.remove_volume, volume))
+        self._store.reclaim.keep(work.slots())
+        reach("reclaim: slots kept")
+        return work
+
+    def _is_removed(self, volume: int, work: _Work) -> bool:
+        return any(row.volume == volume for row in work.removed) or self._store.registry.volume_row(volume) is None
+
+    def _loose(self, find: Callable[..., list[Superseded]], *arguments: object) -> list[Superseded]:
+        """The slots that are found and that nobody keeps yet (C2); where a page table is damaged they are leaked."""
+        try:
+            states = self._store.slot_map.states
+            return [item for item in find(self._store, *arguments) if states[item[0]] in (LIVE_EVEN, LIVE_ODD)]
+        except CorruptionError:
+            self._store.slot_map.note_leaks()
+            return []
+
+    def _finish(self, session: Session, work: _Work) -> None:
+        """The catalog has forgotten what held these slots: they are free as soon as readers allow."""
+        reach("reclaim: catalog has forgotten")
+        tables = self._store.tables
+        for row, items in work.freed:
+            durable = tables.words[tables.volume_at(row.table_index) + V_DURABLE]
+            self._store.reclaim.enqueue(row, items, FOREVER if row.state not in IN_USE else durable)
+        for row in work.changed:
+            self._store.reclaim.announce_pins(session, row.table_index)
+        for row in work.removed:
+            tables.remove_volume(row.table_index)
+        reach("reclaim: rows removed")
+
+    def _give_up(self, session: Session, work: _Work) -> None:
+        """The catalog has forgotten nothing: what was kept is live as before."""
+        with session.labelling():
+            self._store.slot_map.label_live(work.slots())
+
+
+def _of_pin(store: PageStore, row: VolumeRow, pin: PinRow, pins: list[PinRow]) -> list[Superseded]:
+    """What only this pin (of the volume's ``pins``) still holds."""
+    version = pin.version.version
+    if sum(other.version.version == version for other in pins) > 1:
+        return []
+    before = max((p.version.version for p in pins if p.version.version < version), default=row.base.version)
+    after = next((p.version for p in pins if p.version.version > version), None)
+    if after is None and row.state != VolumeState.DEAD:
+        after = store.head_of(row)
+    death = after.version if after else FOREVER
+    lost = only_in(store.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
+    return [_superseded(at, death) for at in lost]
+
+
+def _of_head(store: PageStore, row: VolumeRow, pins: list[PinRow]) -> list[Superseded]:
+    """What only the head of a dropped volume still holds, and the head slot."""
+    newest = max((pin.version.version for pin in pins), default=row.base.version)
+    lost = reached(store.read_slot, store.head_of(row), max(newest, row.base.version))
+    return [*(_superseded(at, FOREVER) for at in lost), (row.head_slot, FOREVER - 1, FOREVER)]
+
+
+def _superseded(at: Reached, death: int) -> Superseded:
+    return at.entry.slot, at.entry.birth, death
