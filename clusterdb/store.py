@@ -39,7 +39,7 @@ from vfs.check import CheckReport, check
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.sqlite_vfs import ClusterVFS
-from vfs.store import PageStore, sync_directory
+from vfs.store import POOL_FILES, PageStore, sync_directory
 from vfs.sweep import SweepReport, shrink, sweep
 from vfs.volume import Durability, Volume
 
@@ -473,14 +473,15 @@ def _prepare_directory(directory: Path, *, create: bool) -> None:
         if not directory.exists():
             if not create:
                 raise NotAStoreError(f"there is no store at '{directory}': create a cluster in it first")
-            directory.mkdir(mode=0o700, parents=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(directory.absolute().parent)
         elif not directory.is_dir():
             raise NotAStoreError(f"'{directory}' is no clusterdb store: it is a file, not a directory")
         elif not (directory / "locks").exists():
-            if any(directory.iterdir()):
+            names = {path.name for path in directory.iterdir()}
+            if names - set(POOL_FILES):  # these are there already if somebody else is creating the store just now
                 raise NotAStoreError(f"'{directory}' is no clusterdb store: it holds other files")
-            if not create:
+            if not create and not names:
                 raise NotAStoreError(f"there is no store at '{directory}': the directory is empty")
     except OSError as error:
         raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error

@@ -29,6 +29,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,11 @@ class ClusterVFS(apsw.VFS):
         file = _VolumeFile(name, volume, self._default_durability, self.files)
         self.files.add(file)
         return file
+
+    def xSleep(self, microseconds: int) -> int:
+        """SQLite waits for a lock; apsw's own would keep all other threads of the interpreter waiting too."""
+        time.sleep(microseconds / 1e6)
+        return microseconds
 
     def close(self) -> None:
         """Unregister; no file may be open."""

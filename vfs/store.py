@@ -39,7 +39,7 @@ from vfs.volume import Volume, head_records
 
 __all__ = ["POOL_FILES", "PageStore", "sync_directory"]
 
-POOL_FILES = ("pool", "map", "readers", "locks")
+POOL_FILES = ("locks", "pool", "map", "readers")
 _FIRST_SLOTS = 64
 _IDLE_SESSIONS_MAX = 4
 
