@@ -42,6 +42,9 @@ __all__ = ["SlotMap", "runs_of"]
 PREPARED_SLOTS = 256
 """The pool file grows by what a large transaction asks for, or by 1 MiB of written zeros for small ones."""
 
+_SCATTERED_RESERVATIONS = 32
+"""After no run was found in a pool with much free space, so many reservations take what there is."""
+
 
 def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
     """Ascending slots as (first, count) runs."""
@@ -64,6 +67,7 @@ class SlotMap:
 
     def __init__(self, map_fd: int, pool_fd: int, *, is_durable: bool) -> None:
         self._is_durable = is_durable
+        self._scattered_for = 0  # reservations until a run is looked for again
         self._pool_fd = pool_fd
         self._mapping = Mapping(map_fd, writable=True)
         self._attach()
@@ -95,18 +99,21 @@ class SlotMap:
         the pool cannot grow; then nothing is reserved.
         """
         state = RESERVED + row
-        if count <= PREPARED_SLOTS:
-            first = self._find_run(count)
-            if first is None and 4 * self.free_count() < self.slot_count:
+        first = self._find_run(count) if count <= PREPARED_SLOTS and not self._scattered_for else None
+        if first is None and count <= PREPARED_SLOTS and not self._scattered_for:
+            if 4 * self.free_count() < self.slot_count:
                 first = self.slot_count
                 self._grow(count)
-            if first is not None:
-                states, end = self.states, min(first + count + spare, self.slot_count)
-                taken = list(range(first, next((slot for slot in range(first, end) if states[slot] != FREE), end)))
-                self._set(taken, state)
-                self.header[MAP_RUN_HINT_AT] = taken[-1] + 1
-                return taken
-        return self._reserve_scattered(state, count)
+            else:
+                self._scattered_for = _SCATTERED_RESERVATIONS
+        if first is None:
+            self._scattered_for = max(0, self._scattered_for - 1)
+            return self._reserve_scattered(state, count + (spare if self._scattered_for else 0))
+        states, end = self.states, min(first + count + spare, self.slot_count)
+        taken = list(range(first, next((slot for slot in range(first, end) if states[slot] != FREE), end)))
+        self._set(taken, state)
+        self.header[MAP_RUN_HINT_AT] = first + len(taken)
+        return taken
 
     def _find_run(self, count: int) -> int | None:
         """The first slot of a run of ``count`` free ones, searched from behind the last one found."""
