@@ -303,7 +303,6 @@ def test_a_sum_stays_constant_under_many_threads(store: clusterdb.Store) -> None
     connection.close()
 
 
-@pytest.mark.xfail(strict=True, reason="apsw's xSleep keeps the interpreter lock")
 def test_waiting_for_a_lock_lets_other_threads_run(store: clusterdb.Store) -> None:
     """SQLite's busy handler sleeps through the VFS: meanwhile this process goes on."""
     order: list[object] = []
@@ -411,7 +410,6 @@ def test_a_rename_does_not_disturb_connections(shared: clusterdb.Store, start: S
     assert agent.sql("SELECT sum(n) FROM t") == [[2]]
 
 
-@pytest.mark.xfail(strict=False, reason="the two openers race: see the next tests for each of the gaps")
 def test_a_new_store_can_be_opened_by_two_at_once(tmp_path: Path) -> None:
     """Two processes that open a store which is not there yet both get the same one."""
     for number in range(3):
@@ -447,7 +445,6 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, at_call
     monkeypatch.setattr(owner, name, interrupted)
 
 
-@pytest.mark.xfail(strict=True, reason="mkdir fails when somebody else has made the directory meanwhile")
 def test_somebody_else_makes_the_directory_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory that appears while the store is being opened is no error."""
     interrupt(monkeypatch, Path, "mkdir", 1, path)
@@ -455,18 +452,7 @@ def test_somebody_else_makes_the_directory_first(path: Path, monkeypatch: pytest
         assert [cluster.name for cluster in store.clusters()] == ["of-other"]
 
 
-@pytest.mark.parametrize(
-    "at_call",
-    [
-        1,
-        *(
-            pytest.param(
-                at, marks=pytest.mark.xfail(strict=True, reason="a store in the making looks like a foreign directory")
-            )
-            for at in (2, 3, 4)
-        ),
-    ],
-)
+@pytest.mark.parametrize("at_call", [1, 2, 3, 4])
 def test_somebody_else_opens_a_store_in_the_making(path: Path, monkeypatch: pytest.MonkeyPatch, at_call: int) -> None:
     """A directory with some of a store's files in it is a store that another process is creating."""
     interrupt(monkeypatch, vfs.store, "_open_file", at_call, path)
@@ -498,7 +484,6 @@ def test_dropping_what_another_process_reads(shared: clusterdb.Store, start: Sta
     assert_clean(shared)
 
 
-@pytest.mark.xfail(strict=True, reason="dropping a clone frees source pages that the clone's readers still have")
 @pytest.mark.parametrize("drops_source", [False, True])
 def test_a_clone_dropped_under_its_reader_keeps_the_source_pages(path: Path, drops_source: bool) -> None:
     """What a reader of a dropped clone has from the source stays until the reader has gone."""
@@ -561,7 +546,6 @@ def test_a_killed_writer_leaves_no_lock(shared: clusterdb.Store, start: Starter)
     assert_clean(shared)
 
 
-@pytest.mark.xfail(strict=True, reason="a forked child keeps the lock file's descriptors of its parent open")
 def test_a_killed_writer_with_a_forked_child_leaves_no_lock(shared: clusterdb.Store, start: Starter) -> None:
     """A child process that lives on does not keep the locks of its dead parent."""
     writer = start()

@@ -1,0 +1,211 @@
+"""A recorder of everything that is written to a store's durable files, and the images a power loss could leave of it.
+
+The pool is recorded at the table of I/O calls (``vfs.osio.CALLS``), the catalog by a VFS under its SQLite connection.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import apsw
+
+from vfs import osio
+
+SECTOR = 512
+Kind = Literal["write", "size", "sync", "delete", "mark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One call: bytes written at an offset, a new size, a sync, a deletion, or a mark of the scenario's."""
+
+    file: str
+    kind: Kind
+    at: int = 0
+    data: bytes = b""
+
+
+@dataclass
+class Recorder:
+    """The log of one scenario on one store directory."""
+
+    directory: Path
+    events: list[Event] = field(default_factory=list)
+
+    def mark(self, number: int) -> None:
+        """The scenario has come so far."""
+        self.events.append(Event("", "mark", number))
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record everything in the body."""
+        calls, names = osio.CALLS, _Names(self.directory)
+        recorded = _recorded_calls(calls, names, self.events)
+        vfs = _CatalogVFS(self.directory, self.events)
+        osio.CALLS.__init__(*(getattr(recorded, name) for name in calls.__slots__))  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            osio.CALLS.__init__()  # type: ignore[misc]
+            vfs.unregister()
+
+
+class _Names:
+    """Descriptor -> name of a file of the store."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def of(self, fd: int) -> str | None:
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        return path.name if path.parent == self._directory.resolve() else None
+
+
+def _recorded_calls(calls: osio.Calls, names: _Names, events: list[Event]) -> osio.Calls:
+    def pwritev(fd: int, buffers: Any, offset: int) -> int:
+        if names.of(fd) == "pool":
+            events.append(Event("pool", "write", offset, b"".join(buffers)))
+        return os.pwritev(fd, buffers, offset)
+
+    def fdatasync(fd: int) -> None:
+        os.fdatasync(fd)
+        if names.of(fd) == "pool":
+            events.append(Event("pool", "sync"))
+
+    def ftruncate(fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+        if names.of(fd) == "pool":
+            events.append(Event("pool", "size", size))
+
+    def punch(fd: int, offset: int, length: int) -> None:
+        osio.Calls().punch(fd, offset, length)
+        if names.of(fd) == "pool":
+            events.append(Event("pool", "write", offset, bytes(length)))
+
+    return replace(calls, pwritev=pwritev, fdatasync=fdatasync, ftruncate=ftruncate, punch=punch)
+
+
+class _CatalogVFS(apsw.VFS):
+    """The default VFS while recording: what it is asked to write to the catalog's files is logged."""
+
+    def __init__(self, directory: Path, events: list[Event]) -> None:
+        self._directory = str(directory.resolve())
+        self._events = events
+        super().__init__("recorder", base="", makedefault=True)
+
+    def _name(self, path: str | None) -> str | None:
+        folder, _, name = (path or "").rpartition("/")
+        return name if folder == self._directory and name.startswith("catalog.db") else None
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+        path = name if name is None or isinstance(name, str) else name.filename()
+        known = self._name(path)
+        if known is None:
+            return apsw.VFSFile("unix", name, flags)
+        return _CatalogFile(known, self._events, name, flags)
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:
+        super().xDelete(filename, syncdir)
+        known = self._name(filename)
+        if known is not None:
+            self._events.append(Event(known, "delete"))
+
+
+class _CatalogFile(apsw.VFSFile):
+    def __init__(self, known: str, events: list[Event], name: Any, flags: list[int]) -> None:
+        self._known = known
+        self._events = events
+        super().__init__("unix", name, flags)
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        super().xWrite(data, offset)
+        self._events.append(Event(self._known, "write", offset, bytes(data)))
+
+    def xTruncate(self, newsize: int) -> None:
+        super().xTruncate(newsize)
+        self._events.append(Event(self._known, "size", newsize))
+
+    def xSync(self, flags: int) -> None:
+        super().xSync(flags)
+        self._events.append(Event(self._known, "sync"))
+
+
+def apply(image: bytearray, event: Event) -> None:
+    """What an event does to a file."""
+    if event.kind == "write":
+        end = event.at + len(event.data)
+        if len(image) < end:
+            image.extend(bytes(end - len(image)))
+        image[event.at : end] = event.data
+    elif event.kind == "size":
+        if event.at < len(image):
+            del image[event.at :]
+        else:
+            image.extend(bytes(event.at - len(image)))
+    elif event.kind == "delete":
+        image.clear()
+
+
+class Device:
+    """The files as a device has them: what was synced, and what was written since."""
+
+    def __init__(self) -> None:
+        self.synced: dict[str, bytearray] = {}
+        self.unsynced: dict[str, list[Event]] = {}
+
+    def take(self, event: Event) -> None:
+        """The next event of the log happens."""
+        if event.kind == "mark":
+            return
+        image = self.synced.setdefault(event.file, bytearray())
+        waiting = self.unsynced.setdefault(event.file, [])
+        if event.kind == "sync":
+            for each in waiting:
+                apply(image, each)
+            waiting.clear()
+        else:
+            waiting.append(event)
+
+    def image(self, rng: random.Random, how: str) -> dict[str, bytes]:
+        """The files after a power loss now.
+
+        ``how``: all, none, or some of the unsynced events are kept; torn: single sectors of them; reordered: some, in
+        any order; shrunk: some, but no file is longer than it was when it was last synced.
+        """
+        files = {}
+        for name, synced in self.synced.items():
+            image, waiting = bytearray(synced), list(self.unsynced[name])
+            if how == "none":
+                waiting = []
+            elif how in ("some", "reordered", "shrunk"):
+                waiting = [event for event in waiting if rng.random() < 0.5]
+            if how == "reordered":
+                rng.shuffle(waiting)
+            for event in waiting:
+                if how == "torn" and event.kind == "write":
+                    _apply_torn(image, event, rng)
+                else:
+                    apply(image, event)
+            if how == "shrunk":
+                del image[len(synced) :]
+            files[name] = bytes(image)
+        return files
+
+
+def _apply_torn(image: bytearray, event: Event, rng: random.Random) -> None:
+    first = event.at // SECTOR
+    last = (event.at + len(event.data) - 1) // SECTOR
+    for sector in range(first, last + 1):
+        if rng.random() < 0.6:
+            begin = max(event.at, sector * SECTOR)
+            end = min(event.at + len(event.data), (sector + 1) * SECTOR)
+            apply(image, Event(event.file, "write", begin, event.data[begin - event.at : end - event.at]))
+
+
+HOW = ("all", "none", "some", "torn", "reordered", "shrunk")
