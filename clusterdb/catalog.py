@@ -1,7 +1,7 @@
 """The catalog: ``catalog.db``, a stock SQLite database in WAL mode.
 
 It says which clusters exist and which volumes and pins stand behind them; the storage layer sees the latter two through
-:class:`vfs.registry.Registry`.  A transaction that ends is durable (synchronous=FULL) unless it is one of reclaim's.
+:class:`vfs.registry.Registry`.  A transaction that ends is durable (synchronous=EXTRA) unless it is one of reclaim's.
 
 Who guards what: one connection per open store and process, used under a re-entrant lock; between processes SQLite's own
 locks.  A catalog transaction never waits for a volume's writer.
@@ -131,12 +131,13 @@ class Catalog:
         if self._connection is None:
             connection = apsw.Connection(str(self._path) if self._path else ":memory:")
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            # EXTRA: also the deletion of the rollback journal is synced, or that could come back after a power loss
+            connection.execute("PRAGMA synchronous = EXTRA")
             connection.pragma("page_size", 1024)
             connection.pragma("journal_mode", "wal")
             # Leave the -wal file when the last connection closes: syncing writes into existing blocks is faster.
             wanted = ctypes.c_int(1)
             connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(wanted))
-            connection.execute("PRAGMA synchronous = FULL")
             self._connection = connection
         return self._connection
 
@@ -232,7 +233,7 @@ class Catalog:
                 with self.transaction():
                     yield
             finally:
-                self._set_synchronous("FULL")
+                self._set_synchronous("EXTRA")
 
     # --- clusters ---------------------------------------------------------------------------------------------------
     def clusters(self) -> list[ClusterRow]:

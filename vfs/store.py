@@ -109,10 +109,10 @@ class PageStore:
 
         assert self._locks is not None
         self.registry = registry
+        if self.pool_size() <= SLOT_BYTES and not registry.volume_rows():
+            self._create_pool(store_id)  # or its creation was cut short
         if self.pool_size() == 0:
-            if registry.volume_rows():
-                raise CorruptionError("the page pool is empty, but the catalog has volumes in it")
-            self._create_pool(store_id)
+            raise CorruptionError("the page pool is empty, but the catalog has volumes in it")
         if layout.unpack_pool_header(self.pool_header()) != store_id:
             raise CorruptionError("catalog.db and pool are not of the same store")
         fresh = not self._derived_files_are_valid()

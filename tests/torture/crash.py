@@ -203,7 +203,9 @@ def number_in(store: clusterdb.Store, name: str) -> int:
     return int(low)
 
 
-def images(scenario: Scenario, recorder: Recorder, per_point: int) -> Iterator[tuple[dict[str, bytes], World, World, str]]:
+def images(
+    scenario: Scenario, recorder: Recorder, per_point: int
+) -> Iterator[tuple[dict[str, bytes], World, World, str]]:
     """Images of every point of the log, with the worlds they may be."""
     rng = random.Random(scenario.seed)
     device = Device()
@@ -212,7 +214,11 @@ def images(scenario: Scenario, recorder: Recorder, per_point: int) -> Iterator[t
     for position, event in enumerate(recorder.events):
         if event.kind == "mark":
             if event.at > 0:
-                before, after, doing = scenario.worlds[event.at - 1], scenario.worlds[event.at], scenario.log[event.at - 1]
+                before, after, doing = (
+                    scenario.worlds[event.at - 1],
+                    scenario.worlds[event.at],
+                    scenario.log[event.at - 1],
+                )
             else:
                 before = after = scenario.worlds[-event.at]
             continue
@@ -221,7 +227,12 @@ def images(scenario: Scenario, recorder: Recorder, per_point: int) -> Iterator[t
             continue
         ways = HOW if per_point >= len(HOW) else rng.sample(HOW, per_point)
         for how in ways:
-            yield device.image(rng, how), before, after, f"event {position} ({event.file} {event.kind}), {how}, in {doing}"
+            yield (
+                device.image(rng, how),
+                before,
+                after,
+                f"event {position} ({event.file} {event.kind}), {how}, in {doing}",
+            )
 
 
 def run_seed(seed: int, per_point: int = len(HOW), limit: int | None = None) -> int:

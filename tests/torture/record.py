@@ -115,6 +115,8 @@ class _CatalogVFS(apsw.VFS):
         known = self._name(filename)
         if known is not None:
             self._events.append(Event(known, "delete"))
+            if syncdir:
+                self._events.append(Event(known, "sync"))
 
 
 class _CatalogFile(apsw.VFSFile):
