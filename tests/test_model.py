@@ -739,8 +739,9 @@ FIRST_SLOTS = 64
 
 
 @pytest.fixture
-def make_map() -> Iterator[Callable[[], tuple[SlotMap, SlotMap]]]:
-    """A function that makes an empty map, as two processes have it mapped."""
+def make_map(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[SlotMap, SlotMap]]]:
+    """A function that makes an empty map, as two processes have it mapped, which looks for a run every time."""
+    monkeypatch.setattr("vfs.slots._SCATTERED_RESERVATIONS", 0)
     fds: list[int] = []
 
     def make() -> tuple[SlotMap, SlotMap]:

@@ -63,7 +63,7 @@ class _Names:
         self._directory = directory
 
     def of(self, fd: int) -> str | None:
-        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        path = Path(f"/proc/self/fd/{fd}").readlink()
         return path.name if path.parent == self._directory.resolve() else None
 
 
