@@ -739,9 +739,8 @@ FIRST_SLOTS = 64
 
 
 @pytest.fixture
-def make_map(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[SlotMap, SlotMap]]]:
-    """A function that makes an empty map, as two processes have it mapped, which looks for a run every time."""
-    monkeypatch.setattr("vfs.slots._SCATTERED_RESERVATIONS", 0)
+def make_map() -> Iterator[Callable[[], tuple[SlotMap, SlotMap]]]:
+    """A function that makes an empty map, as two processes have it mapped."""
     fds: list[int] = []
 
     def make() -> tuple[SlotMap, SlotMap]:
@@ -788,7 +787,7 @@ def test_the_map_gives_each_slot_once(
         taken = live.union(*reserved.values())
         if verb == "reserve":
             could_run = count <= PREPARED_SLOTS and has_run(taken, slot_map.slot_count, count)
-            slots = slot_map.reserve(row, count)
+            slots = slot_map.reserve_run(row, count, 0)
             assert len(slots) == len(set(slots)) == count and slots == sorted(slots)
             assert not taken.intersection(slots) and slots[0] > 0 and slots[-1] < slot_map.slot_count
             assert not could_run or len(runs_of(slots)) == 1

@@ -52,7 +52,7 @@ from vfs.slots import SlotMap
 __all__ = ["Session", "SharedTables"]
 
 _SPARE_SLOTS = 32
-"""Slots a session reserves beyond what it needs now, where they follow on."""
+"""Slots a session reserves beyond what it needs now."""
 
 
 class SharedTables:
@@ -139,6 +139,7 @@ class Session:
         self.slot_map = slot_map
         self.locks = LockFile(open_again(lock_fd))
         self._reserved: list[int] = []  # ascending
+        self._reserved_run: list[int] = []
         self._pid = os.getpid()
         self._fence = threading.Lock()
         self.volume_index = -1
@@ -213,22 +214,26 @@ class Session:
         return row != self.row and not self.locks.is_held_by_other(LOCK_SESSION + row)
 
     # --- slots ------------------------------------------------------------------------------------------------------
-    def take_slots(self, count: int) -> list[int]:
-        """``count`` reserved slots in ascending order, in as few runs as can be had without growing the pool for it.
+    def take_slots(self, count: int, *, as_run: bool = False) -> list[int]:
+        """``count`` reserved slots in ascending order, as one run if that is asked for and can be had.
 
         Raises PoolFullError; then nothing is taken.
         """
-        if count > len(self._reserved):
+        reserved = self._reserved_run if as_run else self._reserved
+        if count > len(reserved):
             self.locks.lock(LOCK_POOL)
             try:
-                if count <= _SPARE_SLOTS:  # a new run, rather than the rest of one and the beginning of another
-                    self.release_slots()
-                self._reserved += self.slot_map.reserve(self.row, count - len(self._reserved), _SPARE_SLOTS)
+                if as_run:  # a new run, rather than the rest of one and the beginning of another
+                    self.slot_map.free(reserved)
+                    reserved.clear()
+                    reserved += self.slot_map.reserve_run(self.row, count, _SPARE_SLOTS)
+                else:
+                    reserved += self.slot_map.reserve(self.row, count - len(reserved) + min(count, _SPARE_SLOTS))
             finally:
                 self.locks.unlock(LOCK_POOL)
-            self._reserved.sort()
-        taken = self._reserved[:count]
-        del self._reserved[:count]
+            reserved.sort()
+        taken = reserved[:count]
+        del reserved[:count]
         return taken
 
     def give_back(self, slots: list[int]) -> None:
@@ -237,8 +242,9 @@ class Session:
 
     def release_slots(self) -> None:
         """Free the slots kept for the next transaction."""
-        self.slot_map.free(self._reserved)
-        self._reserved = []
+        for reserved in (self._reserved, self._reserved_run):
+            self.slot_map.free(reserved)
+            reserved.clear()
 
     def close(self) -> None:
         """Give back row, lock and unused slots."""

@@ -30,7 +30,6 @@ from vfs.layout import (
     MAP_HEADER_BYTES,
     MAP_HINT_AT,
     MAP_LEAKS_AT,
-    MAP_RUN_HINT_AT,
     MAP_SLOT_COUNT_AT,
     RESERVED,
     SLOT_BYTES,
@@ -42,8 +41,8 @@ __all__ = ["SlotMap", "runs_of"]
 PREPARED_SLOTS = 256
 """The pool file grows by what a large transaction asks for, or by 1 MiB of written zeros for small ones."""
 
-_SCATTERED_RESERVATIONS = 32
-"""After no run was found in a pool with much free space, so many reservations take what there is."""
+_SLACK_SLOTS = 2048
+"""Free slots that never keep the pool from growing for a run."""
 
 
 def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
@@ -67,7 +66,6 @@ class SlotMap:
 
     def __init__(self, map_fd: int, pool_fd: int, *, is_durable: bool) -> None:
         self._is_durable = is_durable
-        self._scattered_for = 0  # reservations until a run is looked for again
         self._pool_fd = pool_fd
         self._mapping = Mapping(map_fd, writable=True)
         self._attach()
@@ -91,43 +89,13 @@ class SlotMap:
         return self._states
 
     # --- under the pool lock ----------------------------------------------------------------------------------------
-    def reserve(self, row: int, count: int, spare: int = 0) -> list[int]:
-        """Reserve ``count`` free slots and up to ``spare`` more for session ``row``, ascending, growing the pool.
+    def reserve(self, row: int, count: int) -> list[int]:
+        """Reserve ``count`` free slots for session ``row``, the lowest there are, growing the pool if need be.
 
-        The caller holds the pool lock.  Few slots come as one run as long as less than a quarter of the pool is free,
-        even if the pool must grow for that: a commit that writes one place syncs faster.  Raises PoolFullError when
-        the pool cannot grow; then nothing is reserved.
+        The caller holds the pool lock.  Returns them in ascending order.  Raises PoolFullError when the pool cannot
+        grow; then nothing is reserved.
         """
         state = RESERVED + row
-        first = self._find_run(count) if count <= PREPARED_SLOTS and not self._scattered_for else None
-        if first is None and count <= PREPARED_SLOTS and not self._scattered_for:
-            if 4 * self.free_count() < self.slot_count:
-                first = self.slot_count
-                self._grow(count)
-            else:
-                self._scattered_for = _SCATTERED_RESERVATIONS
-        if first is None:
-            self._scattered_for = max(0, self._scattered_for - 1)
-            return self._reserve_scattered(state, count + (spare if self._scattered_for else 0))
-        states, end = self.states, min(first + count + spare, self.slot_count)
-        taken = list(range(first, next((slot for slot in range(first, end) if states[slot] != FREE), end)))
-        self._set(taken, state)
-        self.header[MAP_RUN_HINT_AT] = first + len(taken)
-        return taken
-
-    def _find_run(self, count: int) -> int | None:
-        """The first slot of a run of ``count`` free ones, searched from behind the last one found."""
-        _ = self.states  # renews the mapping
-        find, end = self._mapping.mmap.find, MAP_HEADER_BYTES + 2 * self.slot_count
-        hint = MAP_HEADER_BYTES + 2 * max(1, self.header[MAP_RUN_HINT_AT])
-        # No state but FREE has a zero high byte, so zeros begin where a state begins.
-        at = find(bytes(2 * count), hint, end)
-        if at < 0:
-            at = find(bytes(2 * count), MAP_HEADER_BYTES + 2, min(end, hint + 2 * count))
-        return (at - MAP_HEADER_BYTES) >> 1 if at >= 0 else None
-
-    def _reserve_scattered(self, state: int, count: int) -> list[int]:
-        """Whatever is free, from the lowest on, then new slots."""
         hint = max(1, self.header[MAP_HINT_AT])
         end = self.slot_count
         taken, position = self._take(hint, end, count, state)
@@ -145,6 +113,32 @@ class SlotMap:
             taken += more
         self.header[MAP_HINT_AT] = position
         taken.sort()
+        return taken
+
+    def reserve_run(self, row: int, count: int, spare: int) -> list[int]:
+        """Reserve ``count`` slots in a row, and up to ``spare`` more that follow: the highest there are.
+
+        The pool grows for a run while less than a third of it (and 8 MiB) is free: a commit that writes one place syncs
+        faster.  Else, and for very many, as :meth:`reserve`.
+        """
+        if count > PREPARED_SLOTS or not count:
+            return self.reserve(row, count) if count else []
+        _ = self.states  # renews the mapping
+        end = MAP_HEADER_BYTES + 2 * self.slot_count
+        # No state but FREE has a zero high byte, so zeros begin where a state begins.
+        at = self._mapping.mmap.rfind(bytes(2 * count), MAP_HEADER_BYTES + 2, end)
+        if at >= 0:
+            first = (at - MAP_HEADER_BYTES) >> 1
+        elif 3 * (self.free_count() - _SLACK_SLOTS) < self.slot_count:
+            first = self.slot_count
+            self._grow(count)
+        else:
+            return self.reserve(row, count)
+        states, end_slot = self.states, first + count
+        while first > 1 and end_slot - first < count + spare and states[first - 1] == FREE:
+            first -= 1
+        taken = list(range(first, end_slot))
+        self._set(taken, RESERVED + row)
         return taken
 
     def _take(self, start: int, end: int, count: int, state: int) -> tuple[list[int], int]:
@@ -211,7 +205,6 @@ class SlotMap:
         if used < end:
             self.header[MAP_SLOT_COUNT_AT] = used
             self.header[MAP_HINT_AT] = min(self.header[MAP_HINT_AT], used)
-            self.header[MAP_RUN_HINT_AT] = min(self.header[MAP_RUN_HINT_AT], used)
             CALLS.ftruncate(self._pool_fd, used * SLOT_BYTES)
 
     # --- by the session that owns the slots -------------------------------------------------------------------------

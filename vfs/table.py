@@ -341,11 +341,10 @@ class Editor:
     def seal(self, place: Callable[[bytearray], int]) -> Entry:
         """Give every dirty node a slot, leaves first, and return the root entry.
 
-        ``place(node)`` takes a slot for the node and remembers to write it.  Low numbers come last, beside the root:
-        what every commit changes is superseded together, and leaves a run of slots behind.
+        ``place(node)`` takes a slot for the node and remembers to write it.
         """
         for level in range(self.depth):
-            for number, node in sorted(self.dirty[level].items(), key=itemgetter(0), reverse=True):
+            for number, node in sorted(self.dirty[level].items(), key=itemgetter(0)):
                 if node.entry.slot:
                     self.drop(node.entry.slot, node.entry.birth)
                 self.added_count += 1

@@ -338,7 +338,6 @@ class WriteTransaction:
         self._editor = Editor(self._store.read_slot, self.base, self.new_version, self._volume.recent_nodes)
         self._staged: dict[int, bytes] = {}
         self._taken: list[int] = []  # every slot this transaction got and may have written
-        self._spare: list[int] = []  # those of them that it has no use for yet
         self._is_over = False  # published: what is read is still right, the next write begins anew
 
     def _begin_again(self) -> None:
@@ -432,43 +431,32 @@ class WriteTransaction:
     def _write_ahead(self) -> None:
         """Move the staged pages to unpublished slots, so that a transaction can be larger than memory."""
         self._editor.grow(page_count_of(max(self.size_bytes, (max(self._staged) + 1) << SLOT_SHIFT)))
-        slots = self._take(len(self._staged))
-        self._write_slots(self._place_pages(slots))
-        self._spare += slots  # of pages that were written ahead before
+        self._write_slots(self._place_pages(sorted(self._staged)))
         self._staged.clear()
 
-    def _take(self, count: int) -> list[int]:
-        slots, self._spare = self._spare[:count], self._spare[count:]
-        if len(slots) < count:
-            new = self._session.take_slots(count - len(slots))
-            self._taken += new
-            slots += new
-        if slots and max(slots) >= len(self._store.pool_bytes) >> SLOT_SHIFT:
+    def _take(self, count: int, *, as_run: bool = False) -> list[int]:
+        """Slots for pages, or as one run for what every commit changes: nodes, and the page beside them."""
+        slots = self._session.take_slots(count, as_run=as_run)
+        self._taken += slots
+        if slots and slots[-1] >= len(self._store.pool_bytes) >> SLOT_SHIFT:
             self._volume.refresh_mapping()
         return slots
 
-    def _place_pages(self, slots: list[int]) -> list[tuple[int, Buffer]]:
-        """Give the staged pages slots and enter them in the table; the writes to make.
-
-        ``slots`` loses those that were used, from its front.
-        """
+    def _place_pages(self, pages: list[int], *, as_run: bool = False) -> list[tuple[int, Buffer]]:
+        """Give staged pages slots and enter them in the table; the writes to make."""
         editor, own = self._editor, self.new_version
+        leaves = [editor.leaf(page >> 8) for page in pages]
+        placed = [  # written ahead: nobody has seen it, so the slot can take the page again
+            leaf.words[(page & 255) << 2] if leaf.longs[((page & 255) << 1) + 1] == own else 0
+            for page, leaf in zip(pages, leaves, strict=True)
+        ]
+        fresh = iter(self._take(placed.count(0), as_run=as_run))
         writes: list[tuple[int, Buffer]] = []
-        used = 0
-        pages = sorted(self._staged)
-        if pages and pages[0] == 0:
-            pages.append(pages.pop(0))  # every commit of SQLite's changes it: keep it beside the nodes
-        for page in pages:
+        for page, slot in zip(pages, placed, strict=True):
             data = self._staged[page]
-            leaf = editor.leaf(page >> 8)
-            index = page & 255
-            slot = leaf.words[index << 2]
-            if not slot or leaf.longs[(index << 1) + 1] != own:  # else: written ahead, nobody has seen it
-                slot = slots[used]
-                used += 1
+            slot = slot or next(fresh)
             editor.set_page(page, slot, zlib.crc32(data))
             writes.append((slot, data))
-        del slots[:used]
         return writes
 
     def _write_slots(self, writes: list[tuple[int, Buffer]]) -> None:
@@ -506,7 +494,7 @@ class WriteTransaction:
         words[publishing_at] = self.new_version
         try:
             # staged pages and copied nodes -> free slots; version record -> a free head sector
-            root, unused = self._write_pages()
+            root = self._write_pages()
             reach("commit: pages written")
             record = self._record(root, durable if durability else 0)
             self._write_record(record, durable)
@@ -521,8 +509,8 @@ class WriteTransaction:
             words[publishing_at] = 0
             raise
         # publish
-        spare = unused + self._spare + self._editor.discarded
-        live = set(self._taken).difference(spare) if spare else self._taken
+        discarded = self._editor.discarded
+        live = set(self._taken).difference(discarded) if discarded else self._taken
         self._taken = []  # from here on a failure may leak slots, but frees none
         session.slot_map.label_live(live)  # before the word moves (M2)
         reach("commit: slots labelled")
@@ -533,30 +521,36 @@ class WriteTransaction:
         volume.recent_nodes = self._editor.published()
         words[publishing_at] = 0
         volume.durable = durable if durability else 0
-        session.give_back(spare)
+        session.give_back(discarded)
         waits = store.is_durable and durability != Durability.OFF
         store.reclaim.superseded(volume.row, self.new_version, self._editor.superseded, durable if waits else None)
         self._is_over = True
         return record
 
-    def _write_pages(self) -> tuple[Entry, list[int]]:
-        """Place and write staged pages and edited nodes; the root, and the slots there was no use for."""
+    def _write_pages(self) -> Entry:
+        """Place and write staged pages and edited nodes; the root.
+
+        What every commit changes (the first page, and the nodes above) takes slots that lie together, apart from other
+        pages: it is superseded together soon, and leaves a run behind.
+        """
         editor = self._editor
         editor.grow(page_count_of(self.size_bytes))
-        for page in self._staged:
+        pages = sorted(self._staged)
+        for page in pages:
             editor.leaf(page >> 8)
-        unused = self._take(len(self._staged) + editor.node_count())
-        writes = self._place_pages(unused)
+        nodes = self._take(editor.node_count(), as_run=True)
+        first = pages[:1] if pages[:1] == [0] else []
+        writes = self._place_pages(pages[len(first) :]) + self._place_pages(first, as_run=True)
 
         def place(node: bytearray) -> int:
-            slot = unused.pop(0)
+            slot = nodes.pop()
             writes.append((slot, node))
             return slot
 
         root = editor.seal(place)
         reach("commit: before pages are written")
         self._write_slots(writes)
-        return root, unused
+        return root
 
     def _record(self, root: Entry, durable: int) -> Version:
         """The version record; ``durable`` 0 says that what older records name may be used by others by now."""
