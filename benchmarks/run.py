@@ -198,14 +198,17 @@ def test_cycle(folder: Path, quick: bool) -> Results:
             use(apsw.Connection(str(target)), rows)
             target.unlink()
 
-        taken = in_turns(
-            100 if quick else 500,
-            {
-                "clusterdb :memory:": lambda: seconds(lambda: cycle(memory)),
-                "clusterdb durable": lambda: seconds(lambda: cycle(durable)),
-                "forkdb": lambda: seconds(fork_cycle),
-            },
-        ) | in_turns(5, {"file copy": lambda: seconds(copy_cycle)})
+        taken = (
+            in_turns(100 if quick else 500, {"clusterdb :memory:": lambda: seconds(lambda: cycle(memory))})
+            | in_turns(
+                100 if quick else 500,
+                {
+                    "clusterdb durable": lambda: seconds(lambda: cycle(durable)),
+                    "forkdb": lambda: seconds(fork_cycle),
+                },
+            )
+            | in_turns(5, {"file copy": lambda: seconds(copy_cycle)})
+        )
     results: Results = [{"what": f"test cycle, {name}", "ms": value * 1e3} for name, value in taken.items()]
     results.append({"what": "test cycle, durable / forkdb", "ratio": taken["clusterdb durable"] / taken["forkdb"]})
     return results

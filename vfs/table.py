@@ -42,6 +42,7 @@ __all__ = ["Dirty", "Editor", "Reached", "find_leaf", "only_in", "read_node", "r
 ReadSlot = Callable[[int], memoryview]
 _INDEXES = range(FANOUT)
 _RECENT_NODES_MAX = 64
+_FEW_VERSIONS = 4
 
 
 def find_leaf(words: memoryview, root: int, depth: int, leaf_number: int) -> int:
@@ -91,7 +92,7 @@ def _reached(read_slot: ReadSlot, at: Reached, born_after: int) -> Iterator[Reac
         return
     node = read_node(read_slot, at.entry, f"page table, level {at.level}, number {at.number}")
     first = at.number << FANOUT_SHIFT
-    for index in _young_entries(node, born_after):
+    for index in _young_entries(node, born_after, at.entry.birth):
         child = Reached(at.level - 1, first + index, unpack_entry(node, index))
         if at.level:
             yield from _reached(read_slot, child, born_after)
@@ -99,8 +100,20 @@ def _reached(read_slot: ReadSlot, at: Reached, born_after: int) -> Iterator[Reac
             yield child
 
 
-def _young_entries(node: memoryview, born_after: int) -> list[int]:
-    return list(compress(_INDEXES, map(born_after.__lt__, node.cast("Q")[1::2].tolist())))
+def _young_entries(node: memoryview, born_after: int, newest: int) -> list[int]:
+    """The indexes of the entries of a node, itself born in ``newest``, that were born after ``born_after``."""
+    if newest - born_after > _FEW_VERSIONS:
+        return list(compress(_INDEXES, map(born_after.__lt__, node.cast("Q")[1::2].tolist())))
+    data, found = bytes(node), []
+    for birth in range(born_after + 1, newest + 1):  # T2: there are no others; finding them beats looking at all
+        pattern = birth.to_bytes(8, "little")
+        at = data.find(pattern)
+        while at >= 0:
+            if at & (ENTRY_BYTES - 1) == ENTRY_BYTES // 2:
+                found.append(at // ENTRY_BYTES)
+            at = data.find(pattern, at + 1)
+    found.sort()
+    return found
 
 
 def only_in(read_slot: ReadSlot, version: Version, others: list[Version], born_after: int = 0) -> Iterator[Reached]:
@@ -144,7 +157,7 @@ def _only_in(
         if rival.slot
     ]
     first = at.number << FANOUT_SHIFT
-    for index in _young_entries(node, born_after):
+    for index in _young_entries(node, born_after, at.entry.birth):
         child = unpack_entry(node, index)
         against = [unpack_entry(rival, index) for rival in rival_nodes]
         if at.number == 0 and index == 0:  # a shallower tree begins further down
