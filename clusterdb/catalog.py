@@ -40,7 +40,7 @@ _BUSY_TIMEOUT_MS = 30_000
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {FORMAT};
-CREATE TABLE store (id BLOB NOT NULL, created_ns INTEGER NOT NULL);
+CREATE TABLE store (id BLOB NOT NULL, created_ns INTEGER NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE volumes (
     volume INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused
     row INTEGER NOT NULL,                      -- in the volume table, and lock byte
@@ -117,11 +117,12 @@ class Catalog:
         self._depth = 0
         self._path = path
         self._connection: apsw.Connection | None = None
+        self.is_uncertain = False
         with self._translated():
             if self._db.pragma("user_version") == 0 and not self._query("SELECT 1 FROM sqlite_schema LIMIT 1"):
                 with self.transaction():
                     self._db.execute(_SCHEMA)
-                    self._db.execute("INSERT INTO store VALUES (?, ?)", (store_id, time.time_ns()))
+                    self._db.execute("INSERT INTO store VALUES (?, ?, 0)", (store_id, time.time_ns()))
             self._check_format()
             self.store_id = bytes(self._query("SELECT id FROM store")[0][0])
 
@@ -207,19 +208,38 @@ class Catalog:
             if self._depth:
                 yield
                 return
+            if self.is_uncertain:
+                raise Error(f"the store's catalog {self._path} could not be written: close the store and open it again")
             try:
                 with self._translated():
                     self._db.execute("BEGIN IMMEDIATE")
                 self._depth = 1
                 yield
                 reach("catalog: before commit")
-                with self._translated():
-                    self._db.execute("COMMIT")
+                try:
+                    with self._translated():
+                        self._db.execute("COMMIT")
+                except BaseException:
+                    self._seal()
+                    raise
                 reach("catalog: committed")
             finally:
                 self._depth = 0
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def _seal(self) -> None:
+        """After a failed COMMIT: write over what it may have left in the log, which could else come to life later.
+
+        SQLite takes the frames of a commit whose sync failed for not committed, but who recovers the log would not.
+        If that cannot be done, nobody knows whether the transaction happened, until the store is opened anew.
+        """
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._db.execute("BEGIN IMMEDIATE; UPDATE store SET seal = seal + 1; COMMIT")
+        except apsw.Error:
+            self.is_uncertain = True
 
     @contextmanager
     def reclaiming(self) -> Iterator[None]:

@@ -33,8 +33,12 @@ def connect(name: str, vfs: str, *, read_only: bool = False) -> Connection:
     # CREATE is for what is attached later: a cluster is never created by opening it
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = Connection(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

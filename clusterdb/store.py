@@ -298,7 +298,8 @@ class Store:
                         if state == VolumeState.BUILDING:
                             session.locks.lock(LOCK_BUILDER + row.table_index)
                 except BaseException:
-                    if not row.volume or self._catalog.volume_row(row.volume) is None:  # else it was committed
+                    known = self._catalog.is_uncertain or self._catalog.volume_row(row.volume) is not None
+                    if not row.volume or not known:  # else it is, or may be, committed
                         if row.table_index >= 0:
                             pages.tables.remove_volume(row.table_index)
                         pages.slot_map.free([head_slot])

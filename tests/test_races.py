@@ -36,7 +36,8 @@ from conftest import assert_clean, rows
 import clusterdb
 import vfs
 from vfs import failpoints, osio
-from vfs.layout import FREE, MAP_RUN_HINT_AT, SLOT_BYTES, V_DURABLE, V_VERSION, Version, unpack_entry
+from vfs.layout import LOCK_POOL, SLOT_BYTES, V_DURABLE, V_VERSION, Version, unpack_entry
+from vfs.table import reached
 from vfs.volume import head_records
 
 POOL_AND_CATALOG = ("catalog.db", "catalog.db-wal", "locks", "pool")
@@ -51,13 +52,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(path: Path) -> Iterator[list[clusterdb.Store]]:
+def opened(request: pytest.FixtureRequest, path: Path) -> Iterator[list[clusterdb.Store]]:
     """The stores a test has opened; at its end they are closed, and the store is clean and well accounted for."""
     stores: list[clusterdb.Store] = []
     yield stores
     for store in stores:
         store.close()
-    assert_accounted(path)
+    if request.node.get_closest_marker("xfail") is None:
+        assert_accounted(path)
 
 
 Opener = Callable[..., clusterdb.Store]
@@ -129,7 +131,7 @@ def rewrite(connection: apsw.Connection, letter: str, below: int = 1 << 30) -> N
 
 def letters(connection: apsw.Connection) -> dict[str, int]:
     """How many rows have which letter, all of their text being that letter."""
-    wrong = rows(connection, "SELECT id FROM t WHERE v != replace(v, substr(v, 1, 1), substr(v, 1, 1))")
+    wrong = rows(connection, "SELECT id FROM t WHERE rtrim(v, substr(v, 1, 1)) != ''")
     assert wrong == []
     return dict(rows(connection, "SELECT substr(v, 1, 1), count(*) FROM t GROUP BY 1"))  # type: ignore[arg-type]
 
@@ -455,6 +457,27 @@ def test_ctrl_c_in_a_commit(store: clusterdb.Store, point: str) -> None:
     assert letters_of(store, "neighbour") == {"n": 300}
 
 
+@pytest.mark.parametrize("point", COMMIT_POINTS)
+def test_an_interrupted_commit_keeps_no_sweep_waiting(store: clusterdb.Store, point: str) -> None:
+    """A connection that got Ctrl-C in its commit and is idle since does not look like one that is committing."""
+    writer = filled(store, "prod", 100, "a")
+    with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        rewrite(writer, "b")
+    assert store.reclaim().put_off == ""
+    assert_clean(store)
+
+
+@pytest.mark.parametrize("point", COMMIT_POINTS)
+def test_opening_the_store_brings_back_what_ctrl_c_left(path: Path, open_store: Opener, point: str) -> None:
+    """What an interrupted commit could not give back comes back when the store is opened, as that of the killed."""
+    store = open_store()
+    writer = filled(store, "prod", 100, "a")
+    with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        rewrite(writer, "b")
+    writer.close()
+    assert_clean(open_store())
+
+
 @pytest.mark.parametrize("point", UNPUBLISHED)
 def test_ctrl_c_in_a_commit_loses_nobody_elses(store: clusterdb.Store, point: str) -> None:
     """After Ctrl-C in a commit the connection forgets what it staged, and does not undo what others commit then."""
@@ -594,7 +617,8 @@ def test_a_failed_commit_in_exclusive_mode_stays_failed(
         raise OSError(errno.ENOSPC, "no space")
 
     writer = filled(store, "prod", 20, "a")
-    writer.execute("PRAGMA locking_mode = EXCLUSIVE; UPDATE t SET v = 'first' WHERE id = 0")
+    assert rows(writer, "PRAGMA locking_mode = EXCLUSIVE") == [("exclusive",)]
+    writer.execute("UPDATE t SET v = 'first' WHERE id = 0")
     with monkeypatch.context() as patched:
         patched.setattr(osio.CALLS, "pwritev", full)
         with pytest.raises(apsw.FullError):
@@ -603,13 +627,14 @@ def test_a_failed_commit_in_exclusive_mode_stays_failed(
     assert rows(writer, sql) == [(0, "first")]
     writer.execute("UPDATE t SET v = 'later' WHERE id = 15")
     assert rows(writer, sql) == [(0, "first"), (15, "later")]
+    assert rows(writer, "PRAGMA locking_mode = NORMAL") == [("normal",)]
     assert rows(store.cluster("prod").connect(), sql) == [(0, "first"), (15, "later")]
 
 
 def test_space_comes_back_in_exclusive_mode(store: clusterdb.Store) -> None:
     """Many commits under locking_mode=EXCLUSIVE take no more room than a few."""
     writer = filled(store, "prod", 20, "a")
-    writer.execute("PRAGMA locking_mode = EXCLUSIVE")
+    assert rows(writer, "PRAGMA locking_mode = EXCLUSIVE") == [("exclusive",)]
     used_bytes = []
     for number in range(400):
         writer.execute("UPDATE t SET v = ? WHERE id = 3", (str(number),))
@@ -673,6 +698,7 @@ def test_what_is_not_synced_waits_when_a_clone_goes(
     path: Path, tmp_path: Path, store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deleting a clone frees nothing that recovery may have to fall back to under synchronous=NORMAL (R3)."""
+    device = Device(path, monkeypatch)
     writer = filled(store, "prod", 100, "a")
     writer.execute("CREATE TABLE u (x); INSERT INTO u VALUES (0)")
     first = store.cluster("prod").clone("first")
@@ -682,18 +708,17 @@ def test_what_is_not_synced_waits_when_a_clone_goes(
     for mode in ("NORMAL", "FULL", "NORMAL"):
         writer.execute(f"PRAGMA synchronous = {mode}")
         writer.execute("UPDATE u SET x = x + 1")
-    device = Device(path, monkeypatch)
-    assert word(store, "prod", V_DURABLE) == word(store, "prod", V_VERSION) - 1
+    device.sync_count = 0
     first.delete()
     filler = store.create_cluster("filler").connect()
     filler.execute("PRAGMA synchronous = NORMAL")
-    fill(filler, 1000, "f")
+    fill(filler, 3000, "f")
     assert device.sync_count == 0
     lost = tmp_path / "lost"
     device.lose_power_but_for(lost, lost=(head_slot(store, "prod"),))
     with clusterdb.open(lost) as after:
         connection = after.cluster("prod").connect()
-        assert rows(connection, "SELECT x FROM u") in ([(3,)], [(4,)])
+        assert rows(connection, "SELECT x FROM u") == [(3,)]
         assert letters_of(after, "prod") == {"a": 70, "b": 30}
         assert_clean(after)
 
@@ -748,64 +773,83 @@ c.execute("UPDATE t SET v = 'dead' WHERE id = 2")
     store.reclaim()
 
 
-def same_slots_next(store: clusterdb.Store, slots: int) -> None:
-    """Let the next small reservation begin there: where the search for a run goes on is only a hint."""
-    store._pages.slot_map.header[MAP_RUN_HINT_AT] = slots
-
-
 TWIN_SQL = "UPDATE t SET v = 'twin' WHERE id = 7"
 
 
-def make_twins(store: clusterdb.Store) -> tuple[apsw.Connection, apsw.Connection]:
-    """Connections to a source and its clone, in which one statement writes the very same bytes."""
-    writer = filled(store, "prod", 50, "a")
-    twin = store.cluster("prod").clone("twin").connect()
-    assert letters(twin) == {"a": 50}
-    return writer, twin
+def make_twins(store: clusterdb.Store) -> clusterdb.Cluster:
+    """A source and its clone, in which one statement writes the very same bytes."""
+    filled(store, "prod", 50, "a").close()
+    return store.cluster("prod").clone("twin")
 
 
-def assert_twins_apart(lost: Path) -> None:
-    """After the power loss the source has not got the clone's commit, and what it writes does not touch the clone."""
+@contextlib.contextmanager
+def nothing_else_free(store: clusterdb.Store, slots: set[int]) -> Iterator[None]:
+    """Of all slots of the pool only these can be reserved, so far as they are free."""
+    slot_map = store._pages.slot_map
+    with store._pages.session() as session:
+        session.locks.lock(LOCK_POOL)
+        taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
+        session.locks.unlock(LOCK_POOL)
+        slot_map.free([slot for slot in taken if slot in slots])
+        try:
+            yield
+        finally:
+            slot_map.free([slot for slot in taken if slot not in slots])
+
+
+def assert_twin_is_alone(path: Path, lost: Path, store: clusterdb.Store, unfinished: Version) -> None:
+    """The clone commits what its source did not finish, if it can in the same slots; then the power goes.
+
+    The source has not got that commit then, and what it writes does not touch the clone.
+    """
+    before = unfinished.version - 1
+    slots = {at.entry.slot for at in reached(store._pages.read_slot, unfinished, before)}
+    twin = store.cluster("twin").connect()
+    with nothing_else_free(store, slots):
+        twin.execute(TWIN_SQL)
+    twin.close()
+    copy_store(path, lost)
     with clusterdb.open(lost) as after:
+        assert letters_of(after, "prod") == {"a": 50}
         connection = after.cluster("prod").connect()
-        rewrite(connection, "z")
         rewrite(connection, "y")
+        rewrite(connection, "z")
         filled(after, "filler", 100, "f").close()
-        assert letters_of(after, "prod") == {"y": 50}
-        assert_clean(after)
         assert rows(after.cluster("twin").connect(), "SELECT v FROM t WHERE id = 7") == [("twin",)]
-
-
-def commit_twin_in_the_same_slots(store: clusterdb.Store, twin: apsw.Connection) -> bool:
-    """The clone does what its source failed to do, in the slots its source had for it; whether it got those."""
-    left = newest_record(store, "prod").root
-    first = left.slot
-    while first > 1 and store._pages.slot_map.states[first - 1] == FREE and first > left.slot - 2:
-        first -= 1
-    same_slots_next(store, first)
-    twin.execute(TWIN_SQL)
-    return newest_record(store, "twin").root == left
+        assert_clean(after)
 
 
 def test_a_dead_writers_record_is_gone_before_its_slots_are(path: Path, tmp_path: Path, store: clusterdb.Store) -> None:
-    """A commit that a killed process did not finish is not believed after a power loss, when a clone has used its
+    """A commit that a killed process did not finish is not believed after a power loss, though a clone has used its
     slots for just the same bytes (V2, W4)."""
-    writer, twin = make_twins(store)
-    writer.close()
+    make_twins(store)
     run_until_killed(path, "commit: synced", f"c = store.cluster('prod').connect(); kill(); c.execute({TWIN_SQL!r})")
-    dead = newest_record(store, "prod")
-    assert store.reclaim().put_off == ""
-    assert newest_record(store, "prod").version < dead.version
-    same_slots_next(store, dead.root.slot - 2)
-    twin.execute(TWIN_SQL)
-    assert newest_record(store, "twin").root == dead.root, "the test needs the very same slots"
-    lost = tmp_path / "lost"
-    copy_store(path, lost)
-    assert_twins_apart(lost)
+    unfinished = newest_record(store, "prod")
+    assert store.reclaim().freed_count > 0
+    assert_twin_is_alone(path, tmp_path / "lost", store, unfinished)
+
+
+@pytest.mark.parametrize("point", ["commit: record written", "commit: synced"])
+def test_an_interrupted_writers_record_is_gone_before_its_slots_are(
+    path: Path, tmp_path: Path, store: clusterdb.Store, point: str
+) -> None:
+    """The same after Ctrl-C: the process lives on, and gives the slots back itself (V2)."""
+    make_twins(store)
+    writer = store.cluster("prod").connect()
+    unfinished: list[Version] = []
+
+    def interrupt() -> None:
+        unfinished.append(newest_record(store, "prod"))
+        press_ctrl_c()
+
+    with at(point, interrupt), pytest.raises(KeyboardInterrupt):
+        writer.execute(TWIN_SQL)
+    assert_twin_is_alone(path, tmp_path / "lost", store, unfinished[0])
+    writer.close()
 
 
 # --- damage ---------------------------------------------------------------------------------------------------------
-def test_a_cluster_whose_records_are_all_damaged_is_no_empty_cluster(path: Path, opened: list[clusterdb.Store]) -> None:
+def test_a_cluster_whose_records_are_all_damaged_is_no_empty_cluster(path: Path) -> None:
     """Who opens a damaged cluster is told so, does not find an empty one, and the other clusters are as they were."""
     with clusterdb.open(path) as store:
         filled(store, "good", 50, "g").close()
@@ -848,7 +892,7 @@ def test_a_damaged_newest_version_is_not_replaced_by_one_long_gone(path: Path) -
         assert letters_of(store, "new") == {"n": 300}
 
 
-def test_shrinking_a_damaged_database_frees_nothing_of_others(path: Path, tmp_path: Path) -> None:
+def test_shrinking_a_damaged_database_frees_nothing_of_others(path: Path) -> None:
     """VACUUM over a damaged page table fails, instead of freeing what its bytes happen to name (T1)."""
     with clusterdb.open(path) as store:
         filled(store, "good", 100, "g").close()
@@ -873,6 +917,7 @@ def test_what_a_killed_process_had_reserved_beyond_the_old_end_of_the_pool(path:
     used_bytes, slot_count = store.stats().used_bytes, store._pages.slot_map.slot_count
     work = """
 vfs.volume.STAGED_PAGES_MAX = 16
+store._pages._idle_sessions.pop().close()  # of the dead sessions, let the one with the slots be the first to be seen
 c = store.cluster('prod').connect()
 c.execute("PRAGMA cache_size = 10; BEGIN")
 c.executemany("INSERT INTO t VALUES (?, randomblob(3500))", [(number,) for number in range(10, 1000)])
@@ -1059,6 +1104,7 @@ def test_reclaim_brings_back_what_the_dead_left(
     for letter in "vwx":
         rewrite(writer, letter)
     filled(store, "filler", 100, "f").close()
+    store.cluster("filler").delete()
     with (
         at("sweep: epoch moved", lambda: rewrite(neighbour, "p")),
         at("sweep: marked", lambda: [rewrite(neighbour, "q"), rewrite(writer, "y")]),
@@ -1109,6 +1155,19 @@ def test_a_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: cluster
     assert done.put_off == "" and done.freed_count > 10
     assert letters(reader) == {"b": 60}
     assert_clean(store)
+
+
+def test_a_store_can_be_opened_after_a_sweep_was_put_off(path: Path, open_store: Opener) -> None:
+    """What a put-off sweep leaves is an errand for the next to open the store, not an obstacle."""
+    store = open_store()
+    make_family(store)
+    reader = store.cluster(PROD).connect()
+    reader.execute("BEGIN")
+    letters(reader)
+    run_until_killed(path, "", COMMIT)
+    assert store.reclaim().put_off != ""
+    reader.execute("COMMIT")
+    assert_clean(open_store())
 
 
 def test_a_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store) -> None:
@@ -1176,9 +1235,9 @@ class Crowd:
         """Change a few rows at a time; n counts the changes."""
         choose = random.Random(f"{self.seed} {name}")
         connection = self.store.cluster(name).connect()
-        for number in range(150):
+        for number in range(600):
             connection.execute(
-                "UPDATE t SET n = n + 1, v = ? WHERE id % 7 = ?", (chr(97 + number % 26) * 900, choose.randrange(7))
+                "UPDATE t SET n = n + 1, v = ? WHERE id % 7 = ?", (chr(97 + number % 25) * 900, choose.randrange(7))
             )
         connection.close()
 
@@ -1186,10 +1245,10 @@ class Crowd:
         """See one version, however long it takes."""
         connection = self.other.cluster(name).connect()
         connection.execute("PRAGMA cache_size = 1")
-        for _ in range(60):
+        for _ in range(200):
             connection.execute("BEGIN")
             before = rows(connection, "SELECT sum(n), count(*) FROM t")
-            assert letters(connection).keys() <= set("abcdefghijklmnopqrstuvwxyz")
+            assert letters(connection).keys() <= set("abcdefghijklmnopqrstuvwxy")
             assert rows(connection, "SELECT sum(n), count(*) FROM t") == before
             connection.execute("COMMIT")
         connection.close()
@@ -1198,13 +1257,13 @@ class Crowd:
         """Make clones of all depths, look at them, write to them, and delete them in any order."""
         choose = random.Random(f"{self.seed} clone")
         made: list[str] = []
-        for number in range(40):
+        for number in range(120):
             clone = self.other.cluster(choose.choice(sources + made)).clone(f"clone-{number}")
             made.append(clone.name)
             connection = clone.connect()
             before = letters(connection)
-            connection.execute("DELETE FROM t WHERE id % 5 = 0; INSERT INTO t VALUES (NULL, 0, 'z')")
-            assert sum(letters(connection).values()) < sum(before.values())
+            connection.execute("DELETE FROM t WHERE id % 5 = 0 AND v < 'z'; INSERT INTO t VALUES (NULL, 0, 'z')")
+            assert letters(connection)["z"] == before.get("z", 0) + 1
             connection.close()
             while len(made) > 4:
                 self.other.cluster(made.pop(choose.randrange(len(made)))).delete()
@@ -1212,7 +1271,7 @@ class Crowd:
     def sweep(self) -> None:
         """Leak some slots, sweep, and shrink now and then."""
         pages = self.other._pages
-        for number in range(40):
+        for number in range(150):
             with pages.session() as session:
                 pages.reclaim.leak(session, session.take_slots(5))
             self.other.reclaim()
@@ -1242,7 +1301,7 @@ def test_sweeps_among_writers_cloners_and_readers(open_store: Opener) -> None:
     for cluster in crowd.store.clusters():
         letters_of(crowd.store, cluster.name)
     for name in written:
-        assert rows(crowd.store.cluster(name).connect(), "SELECT sum(n) FROM t") == [(1500,)]
+        assert rows(crowd.store.cluster(name).connect(), "SELECT sum(n) FROM t") == [(6000,)]
 
 
 # --- shrink ---------------------------------------------------------------------------------------------------------
@@ -1257,7 +1316,7 @@ def test_shrink_gives_space_back_while_others_work(open_store: Opener) -> None:
     assert letters(elsewhere) == {"b": 50}
     for name in ("hole", "tail"):
         store.cluster(name).delete()
-    neighbour.execute("BEGIN; SELECT count(*) FROM t")
+    assert rows(neighbour, "BEGIN; SELECT count(*) FROM t") == [(50,)]
     before = store.stats().pool_bytes
     with at("shrink: tail cut", lambda: [rewrite(elsewhere, "c"), fill(elsewhere, 600, "d")]):
         given_back = store.shrink()

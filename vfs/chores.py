@@ -185,6 +185,8 @@ class Chores:
         for row, all_pins in volumes:
             volume, pins = row.volume, list(all_pins)
             gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
+            if gone:
+                self._close(row)
             if gone and self._store.reclaim.reader_pins(session, row):
                 self.request(row)  # its last reader will come by here when it closes
                 continue
@@ -205,6 +207,12 @@ class Chores:
         self._store.reclaim.keep(work.slots())
         reach("reclaim: slots kept")
         return work
+
+    def _close(self, row: VolumeRow) -> None:
+        """Nobody begins to read the volume any more, whoever dropped it."""
+        id_at = self._store.tables.volume_at(row.table_index) + V_ID
+        if self._store.tables.words[id_at] == row.volume:
+            self._store.tables.words[id_at] = row.volume | DROPPED
 
     def _is_removed(self, volume: int, work: _Work) -> bool:
         return any(row.volume == volume for row in work.removed) or self._store.registry.volume_row(volume) is None

@@ -19,6 +19,8 @@ from vfs.chores import Chores
 from vfs.errors import CorruptionError, FormatError, StorageError, StoreFailedError
 from vfs.failpoints import reach
 from vfs.layout import (
+    DAMAGED,
+    DROPPED,
     KEEPS_SUPERSEDED,
     LIVE_EVEN,
     LOCK_OPEN,
@@ -27,6 +29,7 @@ from vfs.layout import (
     S_PUBLISHING,
     SLOT_BYTES,
     SLOT_SHIFT,
+    V_ID,
     V_VERSION,
     Version,
 )
@@ -116,6 +119,9 @@ class PageStore:
         if layout.unpack_pool_header(self.pool_header()) != store_id:
             raise CorruptionError("catalog.db and pool are not of the same store")
         fresh = not self._derived_files_are_valid()
+        if not fresh:
+            self._attach()
+            fresh = not self._tables_agree()
         if fresh:
             if not self._locks.try_lock(LOCK_STORE):
                 raise StorageError(
@@ -123,8 +129,7 @@ class PageStore:
                     "close those first"
                 )
             self._create_derived_files()
-        self._attach()
-        if fresh:
+            self._attach()
             rebuild(self)
             self._mark_derived_files_valid()
             self._locks.unlock(LOCK_STORE)
@@ -161,6 +166,14 @@ class PageStore:
             and os.fstat(self._files["map"]).st_size >= layout.MAP_HEADER_BYTES + 2 * slot_count
             and os.fstat(self.pool_fd).st_size >= slot_count << SLOT_SHIFT
         )
+
+    def _tables_agree(self) -> bool:
+        """Whether every volume of the catalog has its row in the volume table (it gets it before it is committed)."""
+        for row in self.registry.volume_rows():
+            word = self.tables.words[self.tables.volume_at(row.table_index) + V_ID]
+            if word & ~(DROPPED | DAMAGED) != row.volume and self.registry.volume_row(row.volume) is not None:
+                return False
+        return True
 
     def _create_derived_files(self) -> None:
         """Empty tables, sized for the pool as it is; not yet marked valid."""
