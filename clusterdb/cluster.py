@@ -96,10 +96,9 @@ class Cluster:
         """
         store = self.store
         named = store._row_of(self)
-        row = store._volume_of(self)
-        with store._pages.pinned(row) as volume:
+        with store._pinned(self) as volume:
             version = volume.version
-            own_count = sum(1 for _ in reached(store._pages.read_slot, version, store._newest_shared(row)))
+            own_count = sum(1 for _ in reached(store._pages.read_slot, version, store._newest_shared(volume.row)))
         return ClusterStats(
             name=named.name,
             version=version.version,

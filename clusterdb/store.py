@@ -207,7 +207,9 @@ class Store:
     def _tidy(self) -> None:
         """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
         with _translated(self.path), self._pages.session() as session:
-            self._pages.reclaim.bury_all(session)
+            if self._pages.reclaim.bury_all(session):
+                with self._catalog.reclaiming():  # somebody died, perhaps between the catalog and the volume table
+                    self._pages.tables.forget_unknown_volumes({row.volume for row in self._catalog.volume_rows()})
             for row in self._catalog.volume_rows():
                 if row.state != VolumeState.BUILDING or not session.locks.try_lock(LOCK_BUILDER + row.table_index):
                     continue
@@ -345,15 +347,24 @@ class Store:
     def _clone(self, source: Cluster, name: str) -> Cluster:
         self._require_open()
         check_name(name)
-        row = self._volume_of(source)
-        with _translated(self.path), self._pages.pinned(row) as pinned:  # until the clone's own pin is announced
+        with self._pinned(source) as pinned:  # until the clone's own pin is announced
             if self._pages.is_durable and pinned.durable < pinned.version.version:
                 self._pages.sync()  # what the clone stands on must be as durable as the clone
             try:
                 with self._new_volume(VolumeState.LIVE, name=name, source=pinned, source_name=source.name) as clone:
                     return Cluster(self, name, clone.volume)
             finally:  # also when interrupted: the pin may be committed
-                self._pages.reclaim.announce_pins(pinned.session, row.table_index)
+                self._pages.reclaim.announce_pins(pinned.session, pinned.row.table_index)
+
+    @contextmanager
+    def _pinned(self, cluster: Cluster) -> Iterator[Volume]:
+        """The cluster's head, pinned.  Raises ClusterNotFoundError."""
+        with _translated(self.path):
+            try:
+                with self._pages.pinned(self._volume_of(cluster)) as volume:
+                    yield volume
+            except storage_errors.VolumeDroppedError:
+                raise self._deleted(cluster.name) from None
 
     def _volume_of(self, cluster: Cluster) -> VolumeRow:
         """The volume of a cluster.  Raises ClusterNotFoundError once the cluster is deleted."""

@@ -36,7 +36,7 @@ from conftest import assert_clean, rows
 import clusterdb
 import vfs
 from vfs import failpoints, osio
-from vfs.layout import LOCK_POOL, SLOT_BYTES, V_DURABLE, V_VERSION, Version, unpack_entry
+from vfs.layout import LOCK_POOL, SLOT_BYTES, V_DURABLE, Version, unpack_entry
 from vfs.table import reached
 from vfs.volume import head_records
 

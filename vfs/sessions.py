@@ -25,6 +25,8 @@ from contextlib import contextmanager
 
 from vfs.errors import ForkedError, TooManySessionsError, TooManyVolumesError
 from vfs.layout import (
+    DAMAGED,
+    DROPPED,
     LABELS,
     LOCK_POOL,
     LOCK_SESSION,
@@ -101,6 +103,13 @@ class SharedTables:
         self.words[at + V_ID] = 0
         if index < self.words[VOLUME_HINT_AT]:
             self.words[VOLUME_HINT_AT] = index
+
+    def forget_unknown_volumes(self, known: set[int]) -> None:
+        """Free the rows of volumes that the catalog does not know (the caller holds its write lock)."""
+        ids = self.words[VOLUME_TABLE_AT + V_ID : SESSION_TABLE_AT : ROW_WORDS].tolist()
+        for index, word in enumerate(ids):
+            if word and word & ~(DROPPED | DAMAGED) not in known:
+                self.remove_volume(index)
 
     # --- session rows -----------------------------------------------------------------------------------------------
     def session_at(self, row: int) -> int:

@@ -24,6 +24,7 @@ from vfs.layout import (
     KEEPS_SUPERSEDED,
     LIVE_EVEN,
     LOCK_OPEN,
+    LOCK_POOL,
     LOCK_STORE,
     POOL_HEADER_SLOT,
     S_PUBLISHING,
@@ -153,6 +154,14 @@ class PageStore:
         ]
 
     def _derived_files_are_valid(self) -> bool:
+        assert self._locks is not None
+        self._locks.lock(LOCK_POOL)  # or the pool might grow or shrink while we look
+        try:
+            return self._derived_files_look_valid()
+        finally:
+            self._locks.unlock(LOCK_POOL)
+
+    def _derived_files_look_valid(self) -> bool:
         map_header = os.pread(self._files["map"], layout.MAP_HEADER_BYTES, 0)
         readers_header = os.pread(self._files["readers"], layout.READERS_HEADER_BYTES, 0)
         if len(map_header) < layout.MAP_HEADER_BYTES or len(readers_header) < layout.READERS_HEADER_BYTES:

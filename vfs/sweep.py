@@ -5,9 +5,10 @@ labelled or last marked.
 
     1  dead sessions are buried, dropped volumes whose readers have gone are reclaimed
     2  the epoch moves on: from now on new slots get the new label
-    3  sessions that were labelling at that moment are waited for (they may use the old label)
+    3  sessions that were labelling at that moment are waited for (they may use the old label); if a reader holds a
+       version older than its volume's head, the sweep is put off
     4  everything that a head or a pin reaches gets the new label
-    5  what still has the old one is free, unless a reader that was there before step 2 holds an old version
+    5  what still has the old one is free
 
 Invariants
     W1  A slot that a published or pinned version reaches when step 5 begins has the new label: it was reached by a head
@@ -16,6 +17,9 @@ Invariants
         only leak the slot until the next sweep.
     W3  A dropped volume that cannot be reclaimed yet is walked under its writer lock; if that lock is taken, the sweep
         is put off: whoever has it may be freeing the same slots.
+    W5  No reader that was there before step 2 holds an old version in step 4: it could be about to pin for a clone
+        what only a dead process knew to be superseded.  Who comes later pins heads, and what those lose carries the
+        new label.
     W4  Records that dead writers left are wiped before what they name is freed (V2 of volume.py).
 """
 
@@ -33,6 +37,8 @@ from vfs.layout import (
     LOCK_WRITER,
     MAP_EPOCH_AT,
     MAP_LEAKS_AT,
+    POOL_HEADER_SLOT,
+    S_OWNER,
     S_PIN,
     S_PUBLISHING,
     S_VOLUME,
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SweepReport", "shrink", "sweep"]
 
+_ATTEMPTS = 20
 _LABELLING_LOOKS = 100
 _PUNCH_SLOTS_MIN = 16
 _PUNCH_SLOTS_AT_ONCE = 16_384
@@ -71,7 +78,12 @@ def sweep(store: PageStore) -> SweepReport:
         if not session.locks.try_lock(LOCK_SWEEP):
             return SweepReport(put_off="another process is sweeping")
         try:
-            return _Sweep(store, session).run()
+            for _ in range(_ATTEMPTS):
+                report = _Sweep(store, session).run()
+                if not report.put_off:
+                    break
+                session.pause()
+            return report
         finally:
             session.locks.unlock(LOCK_SWEEP)
 
@@ -91,32 +103,33 @@ class _Sweep:
         store, header = self._store, self._store.slot_map.header
         store.reclaim.bury_all(self._session)
         store.chores.tidy_all(self._session)
-        self._session.locks.lock(LOCK_POOL)  # who labels leaked slots holds it
-        try:
-            header[MAP_LEAKS_AT] = 0  # what leaks from here on is for the next sweep
-            self._old = store.slot_map.live_label()
-            header[MAP_EPOCH_AT] += 1
-            self._new = store.slot_map.live_label()
-        finally:
-            self._session.locks.unlock(LOCK_POOL)
+        header[MAP_LEAKS_AT] = 0  # what leaks from here on is for the next sweep
+        self._old = store.slot_map.live_label()
+        self._move_epoch(1)
+        self._new = store.slot_map.live_label()
         reach("sweep: epoch moved")
         try:
-            readers = self._old_readers()
+            self._require_no_old_readers()
             self._await_labelling()
             self._mark_everything()
             reach("sweep: marked")
-            self._require_gone(readers)
         except _PutOffError as reason:
+            self._move_epoch(-1)  # the next sweep looks for the same label again
             header[MAP_LEAKS_AT] = 1
             return SweepReport(put_off=str(reason))
-        freed = store.slot_map.slots_in_state(self._old)
-        freed.remove(0)
-        store.slot_map.label_live([0])
+        freed = [slot for slot in store.slot_map.slots_in_state(self._old) if slot != POOL_HEADER_SLOT]
         store.slot_map.free(freed)
         reach("sweep: freed")
         return SweepReport(freed_count=len(freed))
 
-    # --- steps 3 and 5: who is in the way ---------------------------------------------------------------------------
+    def _move_epoch(self, step: int) -> None:
+        self._session.locks.lock(LOCK_POOL)  # who labels leaked slots holds it
+        try:
+            self._store.slot_map.header[MAP_EPOCH_AT] += step
+        finally:
+            self._session.locks.unlock(LOCK_POOL)
+
+    # --- step 3: who is in the way ----------------------------------------------------------------------------------
     def _await_labelling(self) -> None:
         """Wait for the sessions that may label with the old epoch; in vain if one of them is stopped."""
         words = self._store.tables.words
@@ -134,22 +147,18 @@ class _Sweep:
                     raise _PutOffError(f"the process {words[at - S_PUBLISHING]} is in a commit and does not get on")
                 self._session.pause()
 
-    def _old_readers(self) -> dict[int, int]:
-        """Readers that hold a version older than their volume's head, by row."""
+    def _require_no_old_readers(self) -> None:
+        """Nobody may hold a version older than its volume's head: what leaked may be part of it.
+
+        Looked at before anything is marked, for such a reader may be about to make the version a clone's (W5).
+        """
         words, tables = self._store.tables.words, self._store.tables
-        held = {}
         for row, fields in tables.session_rows():
             pin, volume = fields[S_PIN], fields[S_VOLUME]
             if pin and volume and pin != words[tables.volume_at(volume - 1) + V_VERSION]:
-                held[row] = pin
-        return held
-
-    def _require_gone(self, readers: dict[int, int]) -> None:
-        words = self._store.tables.words
-        for row, pin in readers.items():
-            at = self._store.tables.session_at(row)
-            if words[at + S_PIN] == pin and not self._session.is_dead(row):
-                raise _PutOffError(f"the process {words[at]} reads an old version (what leaked may be part of it)")
+                at = tables.session_at(row) + S_PIN
+                if words[at] == pin and not self._session.is_dead(row):
+                    raise _PutOffError(f"the process {fields[S_OWNER]} reads an old version")
 
     # --- step 4 -----------------------------------------------------------------------------------------------------
     def _mark_everything(self) -> None:
