@@ -208,7 +208,8 @@ class Store:
         """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
         with _translated(self.path), self._pages.session() as session:
             if self._pages.reclaim.bury_all(session):
-                with self._catalog.reclaiming():  # somebody died, perhaps between the catalog and the volume table
+                # somebody died, perhaps between the catalog and the volume table
+                with self._catalog.reclaiming(), session.pool_locked():
                     self._pages.tables.forget_unknown_volumes({row.volume for row in self._catalog.volume_rows()})
             for row in self._catalog.volume_rows():
                 if row.state != VolumeState.BUILDING or not session.locks.try_lock(LOCK_BUILDER + row.table_index):
@@ -292,7 +293,8 @@ class Store:
                             self._require_live(source.row.volume, source_name or "")
                         row = row._replace(table_index=pages.tables.free_volume_row())
                         row = self._catalog.add_volume(row)
-                        pages.tables.set_volume(row.table_index, row.volume, base.version, base.version)
+                        with session.pool_locked():
+                            pages.tables.set_volume(row.table_index, row.volume, base.version, base.version)
                         if source is not None:
                             self._catalog.add_pin(source.row.volume, volume_holder(row.volume), source.version)
                         if name is not None:
@@ -302,8 +304,9 @@ class Store:
                 except BaseException:
                     known = self._catalog.is_uncertain or self._catalog.volume_row(row.volume) is not None
                     if not row.volume or not known:  # else it is, or may be, committed
-                        if row.table_index >= 0:
-                            pages.tables.remove_volume(row.table_index)
+                        if row.volume:
+                            with session.pool_locked():
+                                pages.tables.remove_volume(row.table_index, row.volume)
                         pages.slot_map.free([head_slot])
                     raise
             try:

@@ -235,8 +235,10 @@ class Chores:
             self._store.reclaim.enqueue(row, items, FOREVER if row.state not in IN_USE else durable)
         for row in work.changed:
             self._store.reclaim.announce_pins(session, row.table_index)
-        for row in work.removed:
-            tables.remove_volume(row.table_index)
+        if work.removed:
+            with session.pool_locked():
+                for row in work.removed:
+                    tables.remove_volume(row.table_index, row.volume)
         reach("reclaim: rows removed")
 
     def _give_up(self, session: Session, work: _Work) -> None:

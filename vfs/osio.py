@@ -119,9 +119,11 @@ class Mapping:
     def renew(self) -> None:
         """Map the file at its present size."""
         with self._guard:
-            size = os.fstat(self.fd).st_size
-            if size != self.size:
-                self.mmap = mmap.mmap(self.fd, size, mmap.MAP_SHARED, self._protection)
+            while (size := os.fstat(self.fd).st_size) != self.size:
+                try:
+                    self.mmap = mmap.mmap(self.fd, size, mmap.MAP_SHARED, self._protection)
+                except ValueError:  # it was shortened since we looked
+                    continue
                 self.bytes = memoryview(self.mmap)
                 self.size = size
 

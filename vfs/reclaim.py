@@ -123,23 +123,29 @@ class Reclaim:
         self._guard = threading.Lock()
 
     # --- called by writers ------------------------------------------------------------------------------------------
-    def superseded(self, row: VolumeRow, death: int, slots: list[tuple[int, int]], durable: int | None) -> None:
-        """Version ``death`` no longer reaches these (slot, birth) of its predecessor (the caller is the writer).
+    def keep_superseded(self, row: VolumeRow, death: int, slots: list[tuple[int, int]]) -> list[Superseded]:
+        """Version ``death``, about to be published, no longer reaches these (slot, birth): keep what is ours to free.
 
-        ``durable`` is the newest durable version, None if nothing has to wait for a sync (R3).
+        Before the head moves, so that no sweep finds a slot that neither a head reaches nor anybody keeps (R8).  The
+        caller is the writer, and enqueues them behind it.
         """
         base = row.base.version
         items = [(slot, birth, death) for slot, birth in slots if birth > base]
-        if items:
-            self.keep([slot for slot, _, _ in items])
-            self.enqueue(row, items, FOREVER if durable is None else durable)
+        self.keep([slot for slot, _, _ in items])
+        return items
 
     def keep(self, slots: list[int]) -> None:
         """This process is the one to free these slots (R8)."""
-        self._store.slot_map.hand_over(slots, self._store.keeper().row)
+        if slots:
+            self._store.slot_map.hand_over(slots, self._store.keeper().row)
 
     def enqueue(self, row: VolumeRow, items: list[Superseded], durable: int) -> None:
-        """Queue slots that :meth:`keep` was called for (the caller holds the volume's writer lock)."""
+        """Queue slots that are kept (the caller holds the volume's writer lock).
+
+        ``durable`` is the newest durable version, FOREVER if nothing has to wait for a sync (R3).
+        """
+        if not items:
+            return
         with self._guard:
             waiting = self._waiting.get(row.volume)
             if waiting is None:

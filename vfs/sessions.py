@@ -10,6 +10,7 @@ Invariants
         made a clone may have committed the clone's pin.
     S4  The version word of a volume changes only under its writer lock.  Its id word gets a flag when the volume is
         dropped and changes for good when the row is given to another volume: a handle compares it at every pin.
+    S5  A volume's row is given to another volume, and taken from one, under the pool lock only.
 
 All words are aligned 64-bit stores and loads.
 """
@@ -97,19 +98,24 @@ class SharedTables:
         """Mark the row's volume DROPPED or DAMAGED: handles that meet it refuse to go on."""
         self.words[self.volume_at(index) + V_ID] = volume | flag
 
-    def remove_volume(self, index: int) -> None:
-        """Free a row."""
+    def remove_volume(self, index: int, volume: int) -> None:
+        """Free the row of a volume, unless it is another's by now (S5: the caller holds the pool lock)."""
         at = self.volume_at(index)
-        self.words[at + V_ID] = 0
-        if index < self.words[VOLUME_HINT_AT]:
-            self.words[VOLUME_HINT_AT] = index
+        if self.words[at + V_ID] & ~(DROPPED | DAMAGED) == volume:
+            self.words[at + V_ID] = 0
+            if index < self.words[VOLUME_HINT_AT]:
+                self.words[VOLUME_HINT_AT] = index
 
     def forget_unknown_volumes(self, known: set[int]) -> None:
-        """Free the rows of volumes that the catalog does not know (the caller holds its write lock)."""
+        """Free the rows of volumes that the catalog does not know.
+
+        The caller holds the catalog's write lock, so that nobody is adding one, and the pool lock (S5).
+        """
         ids = self.words[VOLUME_TABLE_AT + V_ID : SESSION_TABLE_AT : ROW_WORDS].tolist()
         for index, word in enumerate(ids):
-            if word and word & ~(DROPPED | DAMAGED) not in known:
-                self.remove_volume(index)
+            volume = word & ~(DROPPED | DAMAGED)
+            if volume and volume not in known:
+                self.remove_volume(index, volume)
 
     # --- session rows -----------------------------------------------------------------------------------------------
     def session_at(self, row: int) -> int:
@@ -193,6 +199,15 @@ class Session:
 
     def unpin(self) -> None:
         self.tables.words[self.at + S_PIN] = 0
+
+    @contextmanager
+    def pool_locked(self) -> Iterator[None]:
+        """Hold the pool lock."""
+        self.locks.lock(LOCK_POOL)
+        try:
+            yield
+        finally:
+            self.locks.unlock(LOCK_POOL)
 
     # --- the writer lock --------------------------------------------------------------------------------------------
     def try_writer(self, index: int) -> bool:

@@ -44,6 +44,7 @@ from vfs.layout import (
     S_VOLUME,
     SLOT_SHIFT,
     V_VERSION,
+    Entry,
     Version,
     unpack_entries,
 )
@@ -96,7 +97,7 @@ class _Sweep:
     def __init__(self, store: PageStore, session: Session) -> None:
         self._store = store
         self._session = session
-        self._visited: set[int] = set()
+        self._visited: set[Entry] = set()
         self._old = self._new = 0
 
     def run(self) -> SweepReport:
@@ -206,10 +207,10 @@ class _Sweep:
         while stack:
             level, number, entry = stack.pop()
             self._relabel(entry.slot)
-            if entry.slot in self._visited:
+            if entry in self._visited:  # the whole entry: a slot may be another node's by now
                 continue
             node = read_node(self._store.read_slot, entry, f"page table, level {level}, number {number}")
-            self._visited.add(entry.slot)
+            self._visited.add(entry)
             if level == 0:
                 states, old, new = self._store.slot_map.states, self._old, self._new
                 for slot in node.cast("I").tolist()[::4]:

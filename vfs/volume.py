@@ -55,6 +55,7 @@ from vfs.layout import (
     unpack_version,
 )
 from vfs.osio import Buffer, write_at
+from vfs.reclaim import FOREVER
 from vfs.registry import VolumeRow, VolumeState
 from vfs.sessions import Session
 from vfs.table import Dirty, Editor, find_leaf
@@ -513,6 +514,7 @@ class WriteTransaction:
         live = set(self._taken).difference(discarded) if discarded else self._taken
         self._taken = []  # from here on a failure may leak slots, but frees none
         session.slot_map.label_live(live)  # before the word moves (M2)
+        superseded = store.reclaim.keep_superseded(volume.row, self.new_version, self._editor.superseded)
         reach("commit: slots labelled")
         volume.move_head(self.new_version)
         reach("commit: published")
@@ -523,7 +525,7 @@ class WriteTransaction:
         volume.durable = durable if durability else 0
         session.give_back(discarded)
         waits = store.is_durable and durability != Durability.OFF
-        store.reclaim.superseded(volume.row, self.new_version, self._editor.superseded, durable if waits else None)
+        store.reclaim.enqueue(volume.row, superseded, durable if waits else FOREVER)
         self._is_over = True
         return record
 

@@ -109,7 +109,7 @@ def transfer(cluster: clusterdb.Cluster, rng: random.Random, who: str) -> None:
                 continue
             connection.execute("COMMIT")
             if who:
-                os.write(1, f"{line}\n".encode())
+                os.write(1, f"\n{line}\n".encode())  # who is killed in a write may leave the half of a line
     finally:
         connection.close()
 
@@ -188,7 +188,7 @@ class Crowd:
                 process.kill()
                 process.wait()
         lines = Path(self._acks.name).read_text().splitlines(keepends=True)
-        return {line.strip() for line in lines if line.endswith("\n")}
+        return {line.strip() for line in lines if line.endswith("\n") and line.count("-") == 2}
 
 
 def run(kills: int, seed: int) -> tuple[int, int]:
