@@ -101,8 +101,8 @@ class PageStore:
         return os.fstat(self.pool_fd).st_blocks * 512
 
     def has_leaks(self) -> bool:
-        """Whether somebody died and left slots that only a sweep finds."""
-        return bool(self.slot_map.header[layout.MAP_LEAKS_AT])
+        """Whether somebody died and left slots that only a sweep finds, or died in a sweep."""
+        return bool(self.slot_map.header[layout.MAP_LEAKS_AT] or self.slot_map.header[layout.MAP_SWEEPING_AT])
 
     def start(self, registry: Registry, store_id: bytes) -> None:
         """Make the store ready for use, rebuilding what is derived where need be (the caller holds the open lock).

@@ -37,6 +37,7 @@ from vfs.layout import (
     LOCK_WRITER,
     MAP_EPOCH_AT,
     MAP_LEAKS_AT,
+    MAP_SWEEPING_AT,
     POOL_HEADER_SLOT,
     S_OWNER,
     S_PIN,
@@ -104,23 +105,31 @@ class _Sweep:
         store, header = self._store, self._store.slot_map.header
         store.reclaim.bury_all(self._session)
         store.chores.tidy_all(self._session)
-        header[MAP_LEAKS_AT] = 0  # what leaks from here on is for the next sweep
-        self._old = store.slot_map.live_label()
-        self._move_epoch(1)
-        self._new = store.slot_map.live_label()
-        reach("sweep: epoch moved")
+        if header[MAP_SWEEPING_AT]:
+            self._move_epoch(-1)  # a sweep died: look for the label that it looked for
+        header[MAP_SWEEPING_AT] = 1
+        leaks, header[MAP_LEAKS_AT] = header[MAP_LEAKS_AT], 0  # what leaks from here on is for the next sweep
         try:
+            self._old = store.slot_map.live_label()
+            self._move_epoch(1)
+            self._new = store.slot_map.live_label()
+            reach("sweep: epoch moved")
             self._require_no_old_readers()
             self._await_labelling()
             self._mark_everything()
             reach("sweep: marked")
-        except _PutOffError as reason:
-            self._move_epoch(-1)  # the next sweep looks for the same label again
-            header[MAP_LEAKS_AT] = 1
-            return SweepReport(put_off=str(reason))
-        freed = [slot for slot in store.slot_map.slots_in_state(self._old) if slot != POOL_HEADER_SLOT]
-        store.slot_map.free(freed)
-        reach("sweep: freed")
+            freed = [slot for slot in store.slot_map.slots_in_state(self._old) if slot != POOL_HEADER_SLOT]
+            store.slot_map.free(freed)
+            reach("sweep: freed")
+        except BaseException as reason:
+            if self._new:
+                self._move_epoch(-1)
+            header[MAP_LEAKS_AT] |= leaks or 1
+            header[MAP_SWEEPING_AT] = 0
+            if isinstance(reason, _PutOffError):
+                return SweepReport(put_off=str(reason))
+            raise
+        header[MAP_SWEEPING_AT] = 0
         return SweepReport(freed_count=len(freed))
 
     def _move_epoch(self, step: int) -> None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from vfs.errors import (
     PoolFullError,
     ReadOnlyError,
     SnapshotMovedError,
+    StorageError,
     VolumeDroppedError,
     WriterBusyError,
 )
@@ -55,7 +57,7 @@ from vfs.layout import (
     unpack_version,
 )
 from vfs.osio import Buffer, write_at
-from vfs.reclaim import FOREVER
+from vfs.reclaim import FOREVER, Superseded
 from vfs.registry import VolumeRow, VolumeState
 from vfs.sessions import Session
 from vfs.table import Dirty, Editor, find_leaf
@@ -224,7 +226,7 @@ class Volume:
             self.require_present()
             if self._words[self._word_at] != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
-            self._wipe_stale_record()
+            self.wipe_stale_record()
             self.store.reclaim.before_write(self)
             return WriteTransaction(self)
         except BaseException:
@@ -270,11 +272,11 @@ class Volume:
         if session.locks.try_lock(lock):
             try:
                 if self._words[self._word_at] == self.version.version:
-                    self._wipe_stale_record()
+                    self.wipe_stale_record()
             finally:
                 session.locks.unlock(lock)
 
-    def _wipe_stale_record(self) -> None:
+    def wipe_stale_record(self) -> None:
         """If a writer died between its record and its publishing, make the record none, on the device too (V2).
 
         The slots it names will be used by others; in a clone of the same version even with the same content.
@@ -283,8 +285,12 @@ class Volume:
         for sector, version in enumerate(self._recorded_versions()):
             if version > published:
                 at = (self.row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
-                write_at(self.store.pool_fd, [bytes(SECTOR_BYTES)], at)
-                self.store.sync()
+                try:
+                    write_at(self.store.pool_fd, [bytes(SECTOR_BYTES)], at)
+                    self.store.sync()
+                except BaseException:
+                    self.store.fail(f"wiping a version record of volume {self.row.volume} failed")
+                    raise
 
     def _recorded_versions(self) -> list[int]:
         """The versions that the head's sectors name, whole or not; -1 where a sector is not this volume's."""
@@ -296,6 +302,10 @@ class Volume:
         """The head sector that the next version record goes to (V2), for the writer."""
         versions = self._recorded_versions()
         return next(at for at, version in enumerate(versions) if version not in (published, durable))
+
+    def is_at(self, version: int) -> bool:
+        """Whether that is the published version."""
+        return self._words[self._word_at] == version
 
     def move_head(self, version: int) -> None:
         """Publish: from now on this is the version that readers pin (S4)."""
@@ -510,24 +520,36 @@ class WriteTransaction:
             words[publishing_at] = 0
             raise
         # publish
-        discarded = self._editor.discarded
-        live = set(self._taken).difference(discarded) if discarded else self._taken
-        self._taken = []  # from here on a failure may leak slots, but frees none
-        session.slot_map.label_live(live)  # before the word moves (M2)
-        superseded = store.reclaim.keep_superseded(volume.row, self.new_version, self._editor.superseded)
-        reach("commit: slots labelled")
-        volume.move_head(self.new_version)
-        reach("commit: published")
-        volume.adopt(record)
-        session.pin(self.new_version)
-        volume.recent_nodes = self._editor.published()
-        words[publishing_at] = 0
-        volume.durable = durable if durability else 0
-        session.give_back(discarded)
         waits = store.is_durable and durability != Durability.OFF
-        store.reclaim.enqueue(volume.row, superseded, durable if waits else FOREVER)
-        self._is_over = True
+        self._publish(record, durable if durability else 0, durable if waits else FOREVER)
         return record
+
+    def _publish(self, record: Version, durable: int, waits_for: int) -> None:
+        """The record stands: label, keep, move the head.  Interrupted anywhere, this may leak slots, but frees none."""
+        volume, store, session = self._volume, self._store, self._session
+        discarded, taken, self._taken = self._editor.discarded, self._taken, []
+        superseded: list[Superseded] = []
+        try:
+            session.slot_map.label_live(set(taken).difference(discarded))  # before the word moves (M2)
+            superseded = store.reclaim.keep_superseded(volume.row, self.new_version, self._editor.superseded)
+            reach("commit: slots labelled")
+            volume.move_head(self.new_version)
+            reach("commit: published")
+            volume.adopt(record)
+            session.pin(self.new_version)
+            volume.recent_nodes = self._editor.published()
+            volume.durable = durable
+            session.give_back(discarded)
+        except BaseException:
+            store.slot_map.note_leaks()
+            if not volume.is_at(self.new_version):
+                session.slot_map.label_live([slot for slot, _, _ in superseded])
+                superseded = []
+            raise
+        finally:
+            store.reclaim.enqueue(volume.row, superseded, waits_for)
+            self._is_over = True
+            store.tables.words[session.at + S_PUBLISHING] = 0
 
     def _write_pages(self) -> Entry:
         """Place and write staged pages and edited nodes; the root.
@@ -586,6 +608,9 @@ class WriteTransaction:
         """Forget everything staged and begin again from the base."""
         taken, self._taken = self._taken, []
         self._begin()
+        if taken and not self._store.has_failed:
+            with suppress(OSError, StorageError):  # the store has failed then, which every later write is told
+                self._volume.wipe_stale_record()  # before others use what it names (V2)
         if taken:
             if self._store.has_failed:
                 self._store.reclaim.leak(self._session, taken)  # a record on the device may reach them
