@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow torture lint bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,9 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
+
+torture: $(VENV)/.installed
+	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(or $(MINUTES),10)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

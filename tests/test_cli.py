@@ -8,10 +8,10 @@ from pathlib import Path
 
 import apsw
 import pytest
-from conftest import assert_clean
 
 import clusterdb
 from clusterdb.format import bytes_text, duration_text, table
+from conftest import assert_clean
 
 RUN = [sys.executable, "-c", "from clusterdb.cli import main; main()"]
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import apsw
 import pytest
-from conftest import assert_clean
-from dbhash import dbhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import clusterdb
+from conftest import assert_clean
+from dbhash import dbhash
 
 PAGE_SIZES = [512, 4096, 65536]
 TABLES = ["t0", "t1", "t2"]

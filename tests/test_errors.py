@@ -8,9 +8,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from conftest import rows
 
 import clusterdb
+from conftest import rows
 from vfs import layout
 
 BAD_NAMES = ["", "9lives", "-x", "a b", "a_b", "a.b", "a/b", "ä", "x" * 64, "prod\n", "naïve"]

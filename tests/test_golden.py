@@ -18,9 +18,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from conftest import assert_clean
 
 import clusterdb
+from conftest import assert_clean
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 SLOT_BYTES = 4096

@@ -25,10 +25,10 @@ from typing import Any
 
 import apsw
 import pytest
-from conftest import assert_clean, rows
 
 import clusterdb
 import vfs.store
+from conftest import assert_clean, rows
 
 _AGENT = """
 import json, os, sys

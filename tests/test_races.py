@@ -31,10 +31,10 @@ from typing import Any
 
 import apsw
 import pytest
-from conftest import assert_clean, rows
 
 import clusterdb
 import vfs
+from conftest import assert_clean, rows
 from vfs import failpoints, osio
 from vfs.layout import LOCK_POOL, SLOT_BYTES, V_DURABLE, Version, unpack_entry
 from vfs.table import reached
@@ -52,14 +52,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(request: pytest.FixtureRequest, path: Path) -> Iterator[list[clusterdb.Store]]:
+def opened(path: Path) -> Iterator[list[clusterdb.Store]]:
     """The stores a test has opened; at its end they are closed, and the store is clean and well accounted for."""
     stores: list[clusterdb.Store] = []
     yield stores
     for store in stores:
         store.close()
-    if request.node.get_closest_marker("xfail") is None:
-        assert_accounted(path)
+    assert_accounted(path)
 
 
 Opener = Callable[..., clusterdb.Store]
@@ -481,18 +480,7 @@ def test_ctrl_c_in_a_commit(store: clusterdb.Store, point: str) -> None:
     assert letters_of(store, "neighbour") == {"n": 300}
 
 
-def all_points_but_for(reason: str, *unmended: str) -> list[Any]:
-    """The points of a commit as parameters, some of them known not to work."""
-    mark = pytest.mark.xfail(strict=True, reason=reason)
-    return [pytest.param(point, marks=mark if point in unmended else ()) for point in COMMIT_POINTS]
-
-
-@pytest.mark.parametrize(
-    "point",
-    all_points_but_for(
-        "an exception behind the labelling leaves S_PUBLISHING set", "commit: slots labelled", "commit: published"
-    ),
-)
+@pytest.mark.parametrize("point", COMMIT_POINTS)
 def test_an_interrupted_commit_keeps_no_sweep_waiting(
     store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
@@ -505,12 +493,7 @@ def test_an_interrupted_commit_keeps_no_sweep_waiting(
     assert_clean(store)
 
 
-@pytest.mark.parametrize(
-    "point",
-    all_points_but_for(
-        "an exception behind the labelling leaks slots without noting it", "commit: slots labelled", "commit: published"
-    ),
-)
+@pytest.mark.parametrize("point", COMMIT_POINTS)
 def test_opening_the_store_brings_back_what_ctrl_c_left(path: Path, open_store: Opener, point: str) -> None:
     """What an interrupted commit could not give back comes back when the store is opened, as that of the killed."""
     store = open_store()
@@ -904,7 +887,6 @@ def test_the_next_writer_wipes_a_dead_ones_record(path: Path, store: clusterdb.S
     store.reclaim()
 
 
-@pytest.mark.xfail(strict=True, reason="an interrupted commit frees its slots while its record still stands")
 @pytest.mark.parametrize("point", ["commit: record written", "commit: synced"])
 def test_an_interrupted_writers_record_is_gone_before_its_slots_are(
     path: Path, tmp_path: Path, store: clusterdb.Store, point: str
@@ -1255,6 +1237,49 @@ def test_a_store_can_be_opened_after_a_sweep_was_put_off(path: Path, open_store:
     assert_clean(open_store())
 
 
+LEAK = """
+with store._pages.session() as session:
+    store._pages.reclaim.leak(session, session.take_slots(20))
+"""
+SWEEP_POINTS = ["sweep: epoch moved", "sweep: marked"]
+
+
+@pytest.mark.parametrize("point", SWEEP_POINTS)
+def test_a_killed_sweep_is_made_again_by_the_next_to_open_the_store(path: Path, open_store: Opener, point: str) -> None:
+    """What a sweep was about to bring back when its process was killed is not forgotten."""
+    store = open_store()
+    make_family(store)
+    run_until_killed(path, point, LEAK + WORKS["reclaim"])
+    assert_clean(open_store())
+
+
+@pytest.mark.parametrize("point", SWEEP_POINTS)
+def test_ctrl_c_in_a_sweep(store: clusterdb.Store, point: str) -> None:
+    """A sweep can be interrupted and made again; then it brings back what the first would have."""
+    make_family(store)
+    exec(LEAK, {"store": store})
+    with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        store.reclaim()
+    assert store.reclaim().freed_count >= 20
+    assert_clean(store)
+
+
+@pytest.mark.parametrize("point", SWEEP_POINTS)
+def test_what_leaks_during_a_sweep_that_is_cut_short(open_store: Opener, point: str) -> None:
+    """It comes back too, by the next sweep or by the one after it, which nobody has to ask for."""
+    store = open_store()
+    make_family(store)
+
+    def leak_and_interrupt() -> None:
+        exec(LEAK, {"store": store})
+        press_ctrl_c()
+
+    with at(point, leak_and_interrupt), pytest.raises(KeyboardInterrupt):
+        store.reclaim()
+    assert store.reclaim().put_off == ""
+    assert_clean(open_store())
+
+
 def test_a_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit between labelling its pages and publishing them loses none of them to a sweep (M2, W1)."""
     monkeypatch.setattr("vfs.sweep._ATTEMPTS", 2, raising=False)
@@ -1285,7 +1310,7 @@ def test_a_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store, monkeypa
     assert_clean(store)
 
 
-@pytest.mark.parametrize("point", ["sweep: epoch moved", "sweep: marked"])
+@pytest.mark.parametrize("point", SWEEP_POINTS)
 def test_clones_come_and_go_in_the_middle_of_a_sweep(open_store: Opener, point: str) -> None:
     """A sweep frees nothing that a clone made meanwhile stands on, and nothing that is freed already (W1, R8)."""
     store, other = open_store(), open_store()

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import apsw
 import pytest
-from conftest import assert_clean, rows
-from dbhash import dbhash
 
 import clusterdb
+from conftest import assert_clean, rows
+from dbhash import dbhash
 
 PAGE_SIZES = [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]
 READWRITE = apsw.SQLITE_OPEN_READWRITE

@@ -11,11 +11,11 @@ from typing import Any
 
 import apsw
 import pytest
-from conftest import assert_clean
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import clusterdb
+from conftest import assert_clean
 
 NONE, SHARED = 0, apsw.SQLITE_LOCK_SHARED
 RESERVED, PENDING, EXCLUSIVE = apsw.SQLITE_LOCK_RESERVED, apsw.SQLITE_LOCK_PENDING, apsw.SQLITE_LOCK_EXCLUSIVE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -130,15 +131,20 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def prepare(directory: Path, source: Path) -> clusterdb.Store:
-    """A store with a cluster, a clone that has changed, and some free space."""
+def prepare(directory: Path, source: Path, seed: int) -> clusterdb.Store:
+    """A store with a cluster, a clone that has changed, and some free space; each seed another history."""
+    rng = random.Random(seed)
     store = clusterdb.open(directory)
     store.create_cluster("one", from_file=source)
+    for _ in range(rng.randrange(3)):
+        write(store, "one", 1, rng.choice(["FULL", "NORMAL", "OFF"]), rng.randrange(1, ROWS))
     store.cluster("one").clone("two")
-    write(store, "two", 1, "FULL", 10)
-    store.cluster("one").clone("three")
-    write(store, "three", 1, "FULL", ROWS)
-    store.cluster("three").delete()
+    write(store, "two", 1, "FULL", rng.randrange(1, ROWS))
+    for name in ("three", "four")[: rng.randrange(1, 3)]:
+        store.cluster(rng.choice(["one", "two"])).clone(name)
+        write(store, name, 1, rng.choice(["FULL", "NORMAL"]), rng.randrange(1, ROWS))
+        if rng.random() < 0.7:
+            store.cluster(name).delete()
     return store
 
 
@@ -212,18 +218,18 @@ def _use(store: clusterdb.Store, where: str, error: BaseException | None) -> Non
                 raise Violation(f"{where}: cluster {cluster.name} does not take a commit")
 
 
-def run_all(every: int = 1, offset: int = 0, kinds: tuple[str, ...] = KINDS) -> int:
+def run_all(every: int = 1, seed: int = 0, kinds: tuple[str, ...] = KINDS) -> int:
     """Every ``every``-th fault of every operation; how many."""
     base = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
         source = base / "source.db"
         fill(source, 1)
-        prepare(base / "template", source).close()
+        prepare(base / "template", source, seed).close()
         done = 0
         for operation in OPERATIONS:
             calls = attempt(operation, "", 0, base / "template", source)  # no fault: how many calls there are
             for kind in kinds:
-                for at in range(1 + (offset + done) % every, calls + 1, every):
+                for at in range(1 + (seed + done) % every, calls + 1, every):
                     attempt(operation, kind, at, base / "template", source)
                     done += 1
         return done

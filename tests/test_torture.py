@@ -1,0 +1,41 @@
+"""A seeded sample of each brute-force proof; ``make torture`` runs them for as long as one likes."""
+
+from __future__ import annotations
+
+import pytest
+
+from torture import crash, faults, kills
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_crash_images(seed: int) -> None:
+    """From every point of a short scenario, one image of what a power failure could leave comes back as promised."""
+    assert crash.run_seed(seed, per_point=1) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10, 22))
+def test_crash_images_of_every_kind(seed: int) -> None:
+    """The same with all kinds of images: everything kept, nothing, some, torn, reordered, growth lost."""
+    assert crash.run_seed(seed) > 300
+
+
+def test_faults() -> None:
+    """A sample of the faults that can befall each operation."""
+    assert faults.run_all(every=7) > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_fault(seed: int) -> None:
+    """Every I/O call of every operation fails once, in every way."""
+    assert faults.run_all(seed=seed) > 300
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kills(seed: int) -> None:
+    """Forty processes are killed at random while others work; the books balance and nothing acknowledged is lost."""
+    killed, acknowledged = kills.run(40, seed)
+    assert killed == 40
+    assert acknowledged > 100
