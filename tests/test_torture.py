@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torture import crash, faults, kills
+from torture import crash, damage, faults, kills
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -39,3 +39,10 @@ def test_kills(seed: int) -> None:
     killed, acknowledged = kills.run(40, seed)
     assert killed == 40
     assert acknowledged > 100
+
+
+def test_damage() -> None:
+    """Damaged bytes are answered with right data or a named error, and check reports what it must."""
+    outcomes = damage.run(120, seed=1)
+    assert outcomes["reported"] > 5
+    assert outcomes["fine"] > 5
