@@ -1162,7 +1162,7 @@ def assert_family(store: clusterdb.Store, prod: set[str], clusters: set[str]) ->
 def test_reclaim_brings_back_what_the_dead_left(
     path: Path, store: clusterdb.Store, point: str, work: str, prod: set[str], clusters: set[str]
 ) -> None:
-    """Wherever a process is killed, the others go on, find a committed state, and get its space back (W1-W4, R2-R6)."""
+    """Wherever a process is killed, the others go on, find a committed state, and get its space back (W1-W5, R2-R6)."""
     neighbour = make_family(store)
     run_until_killed(path, point, WORKS[work])
     fill(neighbour, 40, "o")
@@ -1203,7 +1203,7 @@ def test_opening_the_store_brings_back_what_the_dead_left(path: Path, open_store
 
 
 def test_a_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: clusterdb.Store) -> None:
-    """What leaked may be part of what somebody still reads: it comes back when that reader has gone, not before (W1).
+    """What leaked may be part of what somebody still reads: it comes back when that reader has gone, not before (W5).
 
     Here the dead process took with it the knowledge of what it had replaced under the reader.
     """
