@@ -66,34 +66,24 @@ _BYPASSING_JOURNAL_MODES = ("WAL", "OFF")
 _JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
 
 
+_RESULTS: tuple[tuple[type[Exception], type[apsw.Error], int], ...] = (
+    (WriterBusyError, apsw.BusyError, apsw.SQLITE_BUSY),
+    (SnapshotMovedError, apsw.BusyError, apsw.SQLITE_BUSY_SNAPSHOT),
+    (PoolFullError, apsw.FullError, apsw.SQLITE_FULL),
+    (CorruptionError, apsw.CorruptError, apsw.SQLITE_CORRUPT),
+    (ReadOnlyError, apsw.ReadOnlyError, apsw.SQLITE_READONLY),
+    (VolumeDroppedError, apsw.IOError, apsw.SQLITE_IOERR_DELETE_NOENT),
+    (MemoryError, apsw.NoMemError, apsw.SQLITE_NOMEM),
+    (Exception, apsw.IOError, apsw.SQLITE_IOERR),
+)
+"""Storage error -> the apsw exception and the SQLite result code for it; the first that fits."""
+
+
 def _translate(error: Exception, name: str) -> Exception:
     """The apsw exception that carries the SQLite result code for a storage error."""
-    text = f"cluster '{name}': {error}"
-    translated: Any
-    if isinstance(error, WriterBusyError):
-        translated = apsw.BusyError(text)
-        translated.extendedresult = apsw.SQLITE_BUSY
-    elif isinstance(error, SnapshotMovedError):
-        translated = apsw.BusyError(text)
-        translated.extendedresult = apsw.SQLITE_BUSY_SNAPSHOT
-    elif isinstance(error, PoolFullError):
-        translated = apsw.FullError(text)
-        translated.extendedresult = apsw.SQLITE_FULL
-    elif isinstance(error, CorruptionError):
-        translated = apsw.CorruptError(text)
-        translated.extendedresult = apsw.SQLITE_CORRUPT
-    elif isinstance(error, ReadOnlyError):
-        translated = apsw.ReadOnlyError(text)
-        translated.extendedresult = apsw.SQLITE_READONLY
-    elif isinstance(error, VolumeDroppedError):
-        translated = apsw.IOError(text)
-        translated.extendedresult = apsw.SQLITE_IOERR_DELETE_NOENT
-    elif isinstance(error, MemoryError):
-        translated = apsw.NoMemError(text)
-        translated.extendedresult = apsw.SQLITE_NOMEM
-    else:
-        translated = apsw.IOError(text)
-        translated.extendedresult = apsw.SQLITE_IOERR
+    kind, code = next((kind, code) for known, kind, code in _RESULTS if isinstance(error, known))
+    translated: Any = kind(f"cluster '{name}': {error}")
+    translated.extendedresult = code
     return translated  # type: ignore[no-any-return]
 
 
