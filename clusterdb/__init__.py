@@ -28,9 +28,10 @@ from clusterdb.errors import (
     StoreFullError,
     StoreInUseError,
     StoreUnreadableError,
+    UnsupportedFileSystemError,
 )
 from clusterdb.sqlite import Connection
-from clusterdb.store import Store, StoreStats, open
+from clusterdb.store import Store, StoreStats, open, repair
 from vfs.check import CheckReport
 from vfs.sweep import SweepReport
 
@@ -61,5 +62,7 @@ __all__ = [
     "StoreStats",
     "StoreUnreadableError",
     "SweepReport",
+    "UnsupportedFileSystemError",
     "open",
+    "repair",
 ]

@@ -140,6 +140,35 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
 
 @cli.command()
 @click.pass_context
+def check(context: click.Context) -> None:
+    """Check everything in the store against its checksums; exits with 1 if something is damaged."""
+    with _store(context) as store, _progress("checking") as progress:
+        report = store.check(progress)
+    _report(report)
+
+
+@cli.command()
+@click.pass_context
+def repair(context: click.Context) -> None:
+    """Rebuild what is derived in the store, which nobody else may have open, and check it."""
+    import clusterdb
+
+    with _progress("checking") as progress:
+        report = clusterdb.repair(context.obj, progress=progress)
+    _report(report)
+
+
+def _report(report: clusterdb.CheckReport) -> None:
+    for problem in report.problems:
+        click.echo(problem, err=True)
+    leaked = f", {report.leaked_count} leaked" if report.leaked_count else ""
+    click.echo(f"{report.checked_count} slots checked{leaked}: {'no damage' if report.ok else 'damaged'}")
+    if not report.ok:
+        sys.exit(1)
+
+
+@cli.command()
+@click.pass_context
 def demo(context: click.Context) -> None:
     """Import real data, clone it, change the clone, drop the source, and show what each holds.
 

@@ -20,6 +20,7 @@ __all__ = [
     "StoreFullError",
     "StoreInUseError",
     "StoreUnreadableError",
+    "UnsupportedFileSystemError",
 ]
 
 
@@ -53,6 +54,10 @@ class StoreFullError(Error):
 
 class CorruptStoreError(Error):
     """Files of the store contradict each other or their checksums."""
+
+
+class UnsupportedFileSystemError(Error):
+    """The store's directory is on a file system whose locks do not hold."""
 
 
 class ForkedStoreError(Error):

@@ -32,6 +32,7 @@ from clusterdb.errors import (
     StoreFullError,
     StoreInUseError,
     StoreUnreadableError,
+    UnsupportedFileSystemError,
 )
 from clusterdb.names import check_name, suggestion
 from vfs import errors as storage_errors
@@ -43,7 +44,7 @@ from vfs.store import POOL_FILES, PageStore, sync_directory
 from vfs.sweep import SweepReport, shrink, sweep
 from vfs.volume import Durability, Volume
 
-__all__ = ["Store", "StoreStats", "Synchronous", "open"]
+__all__ = ["Store", "StoreStats", "Synchronous", "open", "repair"]
 
 Synchronous = Literal["OFF", "NORMAL", "FULL"]
 PAGE_SIZES = tuple(1 << shift for shift in range(9, 17))
@@ -68,16 +69,32 @@ def default_path() -> Path:
 
 
 def open(
-    path: str | os.PathLike[str] | None = None, *, create: bool = True, synchronous: Synchronous = "FULL"
+    path: str | os.PathLike[str] | None = None,
+    *,
+    create: bool = True,
+    synchronous: Synchronous = "FULL",
+    verify_reads: bool = False,
 ) -> Store:
     """Open a store, creating it if it does not exist and ``create`` is true.
 
     ``path``: a directory; None for ``$CLUSTERDB_STORE``, else ``./.clusterdb``; ``":memory:"`` for a store in RAM that
     only this process sees.  ``synchronous`` is what connections start with, as SQLite's PRAGMA of that name.
+    ``verify_reads`` checks every page against its checksum whenever this process reads it, and answers SQLITE_CORRUPT.
 
-    Raises NotAStoreError, StoreFormatError, StoreUnreadableError, CorruptStoreError, StoreInUseError.
+    Raises NotAStoreError, StoreFormatError, StoreUnreadableError, UnsupportedFileSystemError, CorruptStoreError,
+    StoreInUseError.
     """
-    return Store(path, create=create, synchronous=synchronous)
+    return Store(path, create=create, synchronous=synchronous, verify_reads=verify_reads)
+
+
+def repair(path: str | os.PathLike[str] | None = None, *, progress: sqlite.Progress | None = None) -> CheckReport:
+    """Rebuild what is derived in a store (allocation map, shared tables) and check everything.
+
+    Nothing else may have the store open.  The report says what is lost: damaged clusters stay as they are.  Raises as
+    :func:`open`.
+    """
+    with Store(path, create=False, synchronous="FULL", verify_reads=False, rebuilds=True) as store:
+        return store.check(progress)
 
 
 @contextmanager
@@ -89,6 +106,8 @@ def _translated(where: str) -> Iterator[None]:
         if "format" in str(error):
             raise StoreFormatError(f"'{where}' cannot be opened: {error}; use the release that wrote it") from error
         raise NotAStoreError(f"'{where}' is no clusterdb store: {error}") from error
+    except storage_errors.UnsupportedFileSystemError as error:
+        raise UnsupportedFileSystemError(f"store '{where}': {error}") from error
     except storage_errors.CorruptionError as error:
         raise CorruptStoreError(f"store '{where}': {error}") from error
     except storage_errors.PoolFullError as error:
@@ -104,7 +123,15 @@ def _translated(where: str) -> Iterator[None]:
 class Store:
     """An open store.  Close it, or use it in a ``with`` statement; threads may share it, forked processes may not."""
 
-    def __init__(self, path: str | os.PathLike[str] | None, *, create: bool, synchronous: Synchronous) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        *,
+        create: bool,
+        synchronous: Synchronous,
+        verify_reads: bool,
+        rebuilds: bool = False,
+    ) -> None:
         if synchronous not in Durability.__members__:
             raise InvalidArgumentError(f"synchronous={synchronous!r}: use 'OFF', 'NORMAL' or 'FULL'")
         in_memory = path == ":memory:"
@@ -115,9 +142,9 @@ class Store:
         if directory is not None:
             _prepare_directory(directory, create=create)
         with _translated(self.path):
-            self._pages = PageStore(directory, create=True)
+            self._pages = PageStore(directory, create=True, verify_reads=verify_reads)
             try:
-                self._open_catalog(directory, synchronous)
+                self._open_catalog(directory, rebuilds=rebuilds)
             except BaseException:
                 self._pages.close()
                 raise
@@ -131,7 +158,7 @@ class Store:
             self.close()
             raise
 
-    def _open_catalog(self, directory: Path | None, synchronous: Synchronous) -> None:
+    def _open_catalog(self, directory: Path | None, *, rebuilds: bool) -> None:
         pages = self._pages
         with pages.opening():
             path = directory / "catalog.db" if directory is not None else None
@@ -143,7 +170,7 @@ class Store:
                 )
             self._catalog = Catalog(path, store_id=store_id)
             try:
-                pages.start(self._catalog, self._catalog.store_id)
+                pages.start(self._catalog, self._catalog.store_id, rebuilds=rebuilds)
             except BaseException:
                 self._catalog.close()
                 raise

@@ -1264,7 +1264,6 @@ def test_ctrl_c_in_a_sweep(store: clusterdb.Store, point: str) -> None:
     assert_clean(store)
 
 
-@pytest.mark.xfail(strict=True, reason="leaks with the label of a sweep cut short are not noted when the next is done")
 @pytest.mark.parametrize("point", SWEEP_POINTS)
 def test_what_leaks_during_a_sweep_that_is_cut_short(open_store: Opener, point: str) -> None:
     """It comes back too, by the next sweep or by the one after it, which nobody has to ask for."""

@@ -18,10 +18,22 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vfs.errors import PoolFullError, StorageError
 
-__all__ = ["CALLS", "Calls", "LockFile", "Mapping", "boot_id", "open_again", "punch_hole", "sync", "write_at"]
+__all__ = [
+    "CALLS",
+    "Calls",
+    "LockFile",
+    "Mapping",
+    "boot_id",
+    "file_system_of",
+    "open_again",
+    "punch_hole",
+    "sync",
+    "write_at",
+]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -94,6 +106,18 @@ def boot_id() -> bytes:
     """16 bytes that change with every boot of the kernel."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return bytes.fromhex(file.read().strip().replace("-", ""))
+
+
+def file_system_of(path: Path) -> str:
+    """The type of the file system a path lies on, as the kernel names it (``proc(5)``, mountinfo)."""
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            mount, _, source = line.partition(" - ")
+            if mount.split()[2] == wanted:
+                return source.split()[0]
+    return "unknown"
 
 
 def open_again(fd: int) -> int:

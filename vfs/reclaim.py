@@ -44,7 +44,6 @@ from vfs.layout import (
     DROPPED,
     LOCK_POOL,
     LOCK_SESSION,
-    MAP_LEAKS_AT,
     RESERVED,
     S_OWNER,
     S_PIN,
@@ -333,7 +332,7 @@ class Reclaim:
     def _label_leaked(self, slots: list[int]) -> None:
         """(The caller holds the pool lock, so that the sweep epoch stands still: a pin may reach the slots.)"""
         self._store.slot_map.label_live(slots)
-        self._store.slot_map.header[MAP_LEAKS_AT] = 1
+        self._store.slot_map.note_leaks()
 
 
 def _holder(pins: list[int], birth: int, death: int) -> int | None:

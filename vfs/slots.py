@@ -235,7 +235,7 @@ class SlotMap:
 
     def note_leaks(self) -> None:
         """There are live slots that only a sweep will find."""
-        self.header[MAP_LEAKS_AT] = 1
+        self.header[MAP_LEAKS_AT] |= 1
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def used_count(self) -> int:

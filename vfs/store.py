@@ -14,9 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vfs import layout
+from vfs import layout, osio
 from vfs.chores import Chores
-from vfs.errors import CorruptionError, FormatError, StorageError, StoreFailedError
+from vfs.errors import (
+    CorruptionError,
+    FormatError,
+    StorageError,
+    StoreFailedError,
+    UnsupportedFileSystemError,
+)
 from vfs.failpoints import reach
 from vfs.layout import (
     DAMAGED,
@@ -45,6 +51,9 @@ __all__ = ["POOL_FILES", "PageStore", "sync_directory"]
 
 POOL_FILES = ("locks", "pool", "map", "readers")
 _FIRST_SLOTS = 64
+_REMOTE_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "virtiofs"}
+)
 _IDLE_SESSIONS_MAX = 4
 
 
@@ -57,9 +66,15 @@ class PageStore:
 
     registry: Registry
 
-    def __init__(self, directory: Path | None, *, create: bool) -> None:
-        """Open the files.  Raises FormatError, CorruptionError, OSError."""
+    def __init__(self, directory: Path | None, *, create: bool, verify_reads: bool = False) -> None:
+        """Open the files.  Raises UnsupportedFileSystemError, FormatError, OSError.
+
+        ``verify_reads``: every page is checked against its crc whenever it is read.
+        """
+        if directory is not None:
+            _require_locks_hold(directory)
         self.directory = directory
+        self.verify_reads = verify_reads
         self.is_durable = directory is not None
         self.has_failed = ""
         self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -104,8 +119,10 @@ class PageStore:
         """Whether somebody died and left slots that only a sweep finds, or died in a sweep."""
         return bool(self.slot_map.header[layout.MAP_LEAKS_AT] or self.slot_map.header[layout.MAP_SWEEPING_AT])
 
-    def start(self, registry: Registry, store_id: bytes) -> None:
+    def start(self, registry: Registry, store_id: bytes, *, rebuilds: bool = False) -> None:
         """Make the store ready for use, rebuilding what is derived where need be (the caller holds the open lock).
+
+        ``rebuilds``: in any case.
 
         Raises FormatError, CorruptionError, StorageError, OSError.
         """
@@ -119,15 +136,14 @@ class PageStore:
             raise CorruptionError("the page pool is empty, but the catalog has volumes in it")
         if layout.unpack_pool_header(self.pool_header()) != store_id:
             raise CorruptionError("catalog.db and pool are not of the same store")
-        fresh = not self._derived_files_are_valid()
+        fresh = rebuilds or not self._derived_files_are_valid()
         if not fresh:
             self._attach()
             fresh = not self._tables_agree()
         if fresh:
             if not self._locks.try_lock(LOCK_STORE):
                 raise StorageError(
-                    "the files 'map' or 'readers' of the store are damaged while other processes have it open: "
-                    "close those first"
+                    "its files 'map' and 'readers' must be rebuilt, but other processes have it open: close those first"
                 )
             self._create_derived_files()
             self._attach()
@@ -378,6 +394,15 @@ def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
         return os.open(directory / name, flags, 0o600)
     except FileNotFoundError:
         raise FormatError(f"{directory} is no store: it has no file '{name}'") from None
+
+
+def _require_locks_hold(directory: Path) -> None:
+    found = osio.file_system_of(directory)
+    if found in _REMOTE_FILE_SYSTEMS:
+        raise UnsupportedFileSystemError(
+            f"it lies on a {found} file system, where locks and shared memory do not hold between machines: "
+            "use a local one"
+        )
 
 
 def sync_directory(directory: Path) -> None:

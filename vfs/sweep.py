@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["SweepReport", "shrink", "sweep"]
 
 _ATTEMPTS = 20
+_CUT_SHORT = 2
+"""In MAP_LEAKS: a sweep was cut short."""
 _LABELLING_LOOKS = 100
 _PUNCH_SLOTS_MIN = 16
 _PUNCH_SLOTS_AT_ONCE = 16_384
@@ -80,12 +82,14 @@ def sweep(store: PageStore) -> SweepReport:
         if not session.locks.try_lock(LOCK_SWEEP):
             return SweepReport(put_off="another process is sweeping")
         try:
+            freed_count = 0
             for _ in range(_ATTEMPTS):
                 report = _Sweep(store, session).run()
-                if not report.put_off:
+                freed_count += report.freed_count
+                if not report.put_off and not store.has_leaks():
                     break
                 session.pause()
-            return report
+            return SweepReport(freed_count, report.put_off)
         finally:
             session.locks.unlock(LOCK_SWEEP)
 
@@ -105,6 +109,7 @@ class _Sweep:
         store, header = self._store, self._store.slot_map.header
         store.reclaim.bury_all(self._session)
         store.chores.tidy_all(self._session)
+        cut_short = bool(header[MAP_SWEEPING_AT] or header[MAP_LEAKS_AT] & _CUT_SHORT)
         if header[MAP_SWEEPING_AT]:
             self._move_epoch(-1)  # a sweep died: look for the label that it looked for
         header[MAP_SWEEPING_AT] = 1
@@ -124,12 +129,14 @@ class _Sweep:
         except BaseException as reason:
             if self._new:
                 self._move_epoch(-1)
-            header[MAP_LEAKS_AT] |= leaks or 1
+            header[MAP_LEAKS_AT] |= leaks | _CUT_SHORT
             header[MAP_SWEEPING_AT] = 0
             if isinstance(reason, _PutOffError):
                 return SweepReport(put_off=str(reason))
             raise
         header[MAP_SWEEPING_AT] = 0
+        if cut_short:
+            store.slot_map.note_leaks()  # what leaked during the other sweep has the new label: another finds it
         return SweepReport(freed_count=len(freed))
 
     def _move_epoch(self, step: int) -> None:

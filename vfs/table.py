@@ -37,7 +37,7 @@ from vfs.layout import (
     unpack_entry,
 )
 
-__all__ = ["Dirty", "Editor", "Reached", "find_leaf", "only_in", "read_node", "reached"]
+__all__ = ["Dirty", "Editor", "Reached", "find_leaf", "only_in", "read_node", "reached", "verify_path"]
 
 ReadSlot = Callable[[int], memoryview]
 _INDEXES = range(FANOUT)
@@ -65,6 +65,18 @@ def read_node(read_slot: ReadSlot, entry: Entry, where: str) -> memoryview:
     if zlib.crc32(node) != entry.crc:
         raise CorruptionError(f"slot {entry.slot} ({where}, born in version {entry.birth}) fails its checksum")
     return node
+
+
+def verify_path(read_slot: ReadSlot, version: Version, leaf_number: int) -> None:
+    """Check the nodes on the way to a leaf, and the leaf, against their crcs.  Raises CorruptionError."""
+    entry = version.root
+    for level in range(version.depth - 1, -1, -1):
+        if not entry.slot:
+            return
+        number = leaf_number >> (level << 3)
+        node = read_node(read_slot, entry, f"page table, level {level}, number {number}")
+        if level:
+            entry = unpack_entry(node, (leaf_number >> ((level - 1) << 3)) & (FANOUT - 1))
 
 
 class Reached(NamedTuple):

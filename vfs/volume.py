@@ -60,7 +60,7 @@ from vfs.osio import Buffer, write_at
 from vfs.reclaim import FOREVER, Superseded
 from vfs.registry import VolumeRow, VolumeState
 from vfs.sessions import Session
-from vfs.table import Dirty, Editor, find_leaf
+from vfs.table import Dirty, Editor, find_leaf, verify_path
 
 if TYPE_CHECKING:
     from vfs.store import PageStore
@@ -96,6 +96,7 @@ class Volume:
         self.version: Version = row.base._replace(version=0)  # no version looked at yet
         self.size_bytes = 0
         self.recent_nodes: dict[Entry, Dirty] = {}
+        self._verifies = store.verify_reads
         self._leaves: dict[int, memoryview] = {}
         self._pool = store.pool_bytes
         self._pool_words = store.pool_words
@@ -186,9 +187,13 @@ class Volume:
         slot: int = leaf[(page & 255) << 2]
         if slot >= self._pool_slots:
             raise CorruptionError(f"page {page} names slot {slot}, past the end of the pool ({self._pool_slots} slots)")
+        if self._verifies and slot and zlib.crc32(self.store.read_slot(slot)) != leaf[((page & 255) << 2) + 1]:
+            raise CorruptionError(f"page {page} (slot {slot}) of version {self.version.version} fails its checksum")
         return slot
 
     def _load_leaf(self, leaf_number: int) -> memoryview:
+        if self._verifies:
+            verify_path(self.store.read_slot, self.version, leaf_number)
         try:
             slot = find_leaf(self._pool_words, self.version.root.slot, self.version.depth, leaf_number)
             leaf = self._pool_words[slot << 10 : (slot + 1) << 10] if slot else _NO_LEAF
