@@ -458,15 +458,16 @@ class WriteTransaction:
             self._volume.refresh_mapping()
         return slots
 
-    def _place_pages(self, pages: list[int], *, as_run: bool = False) -> list[tuple[int, Buffer]]:
-        """Give staged pages slots and enter them in the table; the writes to make."""
+    def _place_pages(self, pages: list[int], slots: list[int] | None = None) -> list[tuple[int, Buffer]]:
+        """Give staged pages slots (from the end of ``slots``, or new ones) and enter them; the writes to make."""
         editor, own = self._editor, self.new_version
         leaves = [editor.leaf(page >> 8) for page in pages]
         placed = [  # written ahead: nobody has seen it, so the slot can take the page again
             leaf.words[(page & 255) << 2] if leaf.longs[((page & 255) << 1) + 1] == own else 0
             for page, leaf in zip(pages, leaves, strict=True)
         ]
-        fresh = iter(self._take(placed.count(0), as_run=as_run))
+        missing = placed.count(0)
+        fresh = iter(self._take(missing) if slots is None else [slots.pop() for _ in range(missing)])
         writes: list[tuple[int, Buffer]] = []
         for page, slot in zip(pages, placed, strict=True):
             data = self._staged[page]
@@ -535,7 +536,8 @@ class WriteTransaction:
         discarded, taken, self._taken = self._editor.discarded, self._taken, []
         superseded: list[Superseded] = []
         try:
-            session.slot_map.label_live(set(taken).difference(discarded))  # before the word moves (M2)
+            live = set(taken).difference(discarded) if discarded else taken
+            session.slot_map.label_live(live)  # before the word moves (M2)
             superseded = store.reclaim.keep_superseded(volume.row, self.new_version, self._editor.superseded)
             reach("commit: slots labelled")
             volume.move_head(self.new_version)
@@ -567,16 +569,17 @@ class WriteTransaction:
         pages = sorted(self._staged)
         for page in pages:
             editor.leaf(page >> 8)
-        nodes = self._take(editor.node_count(), as_run=True)
         first = pages[:1] if pages[:1] == [0] else []
-        writes = self._place_pages(pages[len(first) :]) + self._place_pages(first, as_run=True)
+        run = self._take(editor.node_count() + len(first), as_run=True)
+        writes = self._place_pages(pages[len(first) :]) + self._place_pages(first, run)
 
         def place(node: bytearray) -> int:
-            slot = nodes.pop()
+            slot = run.pop()
             writes.append((slot, node))
             return slot
 
         root = editor.seal(place)
+        self._editor.discarded += run  # page 0 may have been written ahead and have its slot
         reach("commit: before pages are written")
         self._write_slots(writes)
         return root
