@@ -158,6 +158,16 @@ def repair(context: click.Context) -> None:
     _report(report)
 
 
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--slot", type=click.IntRange(0), help="A slot of the pool instead of clusters.")
+@click.pass_context
+def dump(context: click.Context, name: str | None, slot: int | None) -> None:
+    """Print what the cluster NAME (or every cluster, or a slot) is made of, in words."""
+    with _store(context) as store:
+        click.echo(store.dump(cluster=name, slot=slot))
+
+
 def _report(report: clusterdb.CheckReport) -> None:
     for problem in report.problems:
         click.echo(problem, err=True)

@@ -37,6 +37,7 @@ from clusterdb.errors import (
 from clusterdb.names import check_name, suggestion
 from vfs import errors as storage_errors
 from vfs.check import CheckReport, check
+from vfs.dump import slot_text, volume_text
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.sqlite_vfs import ClusterVFS
@@ -472,6 +473,21 @@ class Store:
         self._require_open()
         with _translated(self.path):
             return check(self._pages, progress)
+
+    def dump(self, *, cluster: str | None = None, slot: int | None = None) -> str:
+        """What the store holds, in words: of one cluster, of one slot of the pool, or of all clusters.
+
+        Raises ClusterNotFoundError, CorruptStoreError (a slot past the end of the pool).
+        """
+        self._require_open()
+        with _translated(self.path):
+            if slot is not None:
+                return "\n".join(slot_text(self._pages, slot))
+            wanted = self.clusters() if cluster is None else [self.cluster(cluster)]
+            lines: list[str] = []
+            for each in wanted:
+                lines += [f"cluster {each.name}", *volume_text(self._pages, self._volume_of(each))]
+            return "\n".join(lines)
 
     def reclaim(self) -> SweepReport:
         """Bring back the slots that killed processes leaked, while others go on.

@@ -28,6 +28,7 @@ LAYERS = {
     "vfs.store": 6,
     "vfs.check": 6,
     "vfs.sweep": 6,
+    "vfs.dump": 6,
     "vfs.sqlite_vfs": 6,
     "clusterdb.errors": 7,
     "clusterdb.format": 7,

@@ -136,3 +136,39 @@ def test_the_file_system_is_known() -> None:
     """The kernel's name for where we are."""
     assert osio.file_system_of(Path("/proc")) == "proc"
     assert osio.file_system_of(Path.cwd()) != "unknown"
+
+
+# --- dump -------------------------------------------------------------------------------------------------------------
+def test_dump_of_a_cluster(path: Path) -> None:
+    """A clone's dump names its source, its pinned base, and every node of its page table."""
+    with clusterdb.open(path) as store:
+        text = store.dump(cluster="dev")
+        assert "cluster dev\nvolume 2: live" in text
+        assert "cloned from volume 1" in text
+        assert "level 0 node 0: slot" in text
+        assert "pin of volume:2: version 2 of volume 1" in store.dump(cluster="prod")
+        assert store.dump() == f"{text}\n{store.dump(cluster='prod')}"
+        with pytest.raises(clusterdb.ClusterNotFoundError):
+            store.dump(cluster="nope")
+
+
+def test_dump_of_a_slot(path: Path) -> None:
+    """Of a slot: its state, what it is, its first bytes."""
+    with clusterdb.open(path) as store:
+        assert store.dump(slot=0).startswith("slot 0: live")
+        assert "the pool header" in store.dump(slot=0)
+        first_page = store.dump(slot=page_slot(store, "dev", 0))
+        assert "SQLite format 3." in first_page
+        head = store._catalog.volume_rows()[0].head_slot
+        assert "the head of volume 1" in store.dump(slot=head)
+        with pytest.raises(clusterdb.CorruptStoreError, match="past the end"):
+            store.dump(slot=1 << 30)
+
+
+def test_dump_of_damage(path: Path) -> None:
+    """A damaged node is shown as such, and no reason to stop."""
+    with clusterdb.open(path) as store:
+        with store._pinned(store.cluster("dev")) as volume:
+            slot = volume.version.root.slot
+        scribble(path, slot)
+        assert f"slot {slot} born 2, FAILS its checksum" in store.dump(cluster="dev")

@@ -107,7 +107,7 @@ def test_a_closed_pipe(tmp_path: Path) -> None:
 def test_every_command_has_help(tmp_path: Path) -> None:
     """--help names every command, and each explains itself."""
     overview = run(tmp_path, "--help").stdout
-    for command in ("demo", "create", "clone", "ls", "sql", "export", "rm", "check", "repair"):
+    for command in ("demo", "create", "clone", "ls", "sql", "export", "rm", "check", "repair", "dump"):
         assert f"\n  {command} " in overview
         assert "Usage:" in run(tmp_path, command, "--help").stdout
 
