@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torture import crash, damage, faults, kills
+from torture import crash, damage, faults, kills, steady
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -46,3 +46,18 @@ def test_damage() -> None:
     outcomes = damage.run(120, seed=1)
     assert outcomes["reported"] > 5
     assert outcomes["fine"] > 5
+
+
+def test_steady_state_in_short() -> None:
+    """A few thousand updates, commits beside a reader and rounds of clone, write, drop leave the pool as it was."""
+    assert steady.updates(5_000) < 2.5
+    steady.pinned_reader(500)
+    steady.rounds(100)
+
+
+@pytest.mark.slow
+def test_steady_state() -> None:
+    """The same for longer."""
+    steady.updates(60_000)
+    steady.pinned_reader(10_000)
+    steady.rounds(2_000)
