@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import apsw
@@ -12,6 +13,7 @@ import pytest
 import clusterdb
 from conftest import assert_clean, rows
 from vfs import osio
+from vfs.layout import pack_version
 from vfs.table import reached
 
 
@@ -136,6 +138,30 @@ def test_the_file_system_is_known() -> None:
     """The kernel's name for where we are."""
     assert osio.file_system_of(Path("/proc")) == "proc"
     assert osio.file_system_of(Path.cwd()) != "unknown"
+
+
+def test_check_finds_a_slot_of_two_masters(tmp_path: Path, sample: Path) -> None:
+    """Two clusters that never shared anything cannot have a page in common, even at the same place."""
+    path = tmp_path / "store"
+    with clusterdb.open(path) as store:
+        for name in ("one", "two"):
+            store.create_cluster(name, from_file=sample)
+        assert_clean(store)
+        with store._pinned(store.cluster("one")) as one, store._pinned(store.cluster("two")) as two:
+            stolen = store._pages.read_slot(one.version.root.slot)[16 * 5 : 16 * 6]
+            root = bytearray(store._pages.read_slot(two.version.root.slot))
+            root[16 * 5 : 16 * 6] = stolen
+            entry = two.version.root._replace(crc=zlib.crc32(root))
+            record = two.version._replace(root=entry)
+            head = two.row.head_slot * 4096
+        with open(path / "pool", "r+b") as pool:
+            pool.seek(entry.slot * 4096)
+            pool.write(root)
+            for sector in range(3):
+                pool.seek(head + 512 * sector)
+                pool.write(pack_version(record))
+        (problem,) = [text for text in store.check().problems if "also" in text]
+        assert "is page 5 of volume 2, and also page 5 of volume 1" in problem
 
 
 # --- dump -------------------------------------------------------------------------------------------------------------

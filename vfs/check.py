@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, VolumeDroppedError
-from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, Version, unpack_entries
+from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, Version, unpack_entries
 from vfs.registry import VolumeState
 from vfs.store import PageStore
 from vfs.table import Reached, read_node
@@ -47,18 +47,22 @@ def check(store: PageStore, progress: Progress | None = None) -> CheckReport:
         if row.state in (VolumeState.LIVE, VolumeState.BUILDING):
             try:
                 with store.pinned(row) as volume:
-                    walk.claim(row.head_slot, (-2, row.volume), f"head of volume {row.volume}")
-                    walk.version(volume.version, f"volume {row.volume}")
+                    walk.claim(row.head_slot, (-2, 0, row.volume), f"head of volume {row.volume}")
+                    walk.version(volume.version, row.volume, f"volume {row.volume}")
             except CorruptionError as error:
                 walk.report.problems.append(f"volume {row.volume}: {error}")
             except VolumeDroppedError:
                 continue
         elif row.state == VolumeState.DROPPED:
-            walk.claim(row.head_slot, (-2, row.volume), f"head of volume {row.volume}")
-            walk.version(store.head_of(row), f"dropped volume {row.volume}")
+            walk.claim(row.head_slot, (-2, 0, row.volume), f"head of volume {row.volume}")
+            walk.version(store.head_of(row), row.volume, f"dropped volume {row.volume}")
     for pin in store.registry.all_pin_rows():
-        walk.version(pin.version, f"volume {pin.volume}, pinned by {pin.holder}")
+        walk.version(pin.version, pin.volume, f"volume {pin.volume}, pinned by {pin.holder}")
     return walk.finish()
+
+
+_Place = tuple[int, int, int]
+"""Where a slot is used: level, number, and the volume it was born in.  All who reach it must agree."""
 
 
 class _Walk:
@@ -66,14 +70,22 @@ class _Walk:
         self._store = store
         self._progress = progress
         self._used_count = store.slot_map.used_count()
-        self._places: dict[int, tuple[int, int]] = {0: (-3, 0)}
+        self._places: dict[int, _Place] = {POOL_HEADER_SLOT: (-3, 0, 0)}
+        self._rows = {row.volume: row for row in store.registry.volume_rows()}
         self.report = CheckReport(slot_count=store.slot_map.slot_count)
 
-    def claim(self, slot: int, place: tuple[int, int], where: str) -> bool:
+    def _born_in(self, volume: int, birth: int) -> int:
+        """The volume of the lineage that wrote what was born then."""
+        row = self._rows.get(volume)
+        while row is not None and row.parent is not None and birth <= row.base.version:
+            row = self._rows.get(row.parent)
+        return row.volume if row is not None else 0
+
+    def claim(self, slot: int, place: _Place, where: str) -> bool:
         """Note that ``place`` uses the slot; False if that was known already."""
         known = self._places.setdefault(slot, place)
         if known is not place and known != place:
-            self.report.problems.append(f"{where}: slot {slot} is used as {place} and as {known}")
+            self.report.problems.append(f"{where}: slot {slot} is {_place_text(place)}, and also {_place_text(known)}")
             return False
         if known is not place:
             return False
@@ -82,7 +94,7 @@ class _Walk:
             self._progress(self.report.checked_count, max(self._used_count, self.report.checked_count))
         return True
 
-    def version(self, version: Version, where: str) -> None:
+    def version(self, version: Version, volume: int, where: str) -> None:
         """Check everything a version reaches and no other one before."""
         if not version.depth or not version.root.slot:
             return
@@ -91,7 +103,7 @@ class _Walk:
         stack = [Reached(version.depth - 1, 0, version.root)]
         while stack:
             level, number, entry = stack.pop()
-            if not self.claim(entry.slot, (level, number), where):
+            if not self.claim(entry.slot, (level, number, self._born_in(volume, entry.birth)), where):
                 continue
             if entry.birth > version.version:
                 self.report.problems.append(f"{where}: slot {entry.slot} was born later, in {entry.birth}")
@@ -110,15 +122,19 @@ class _Walk:
     def finish(self) -> CheckReport:
         """Compare with the map."""
         states = self._store.slot_map.states[: self._store.slot_map.slot_count].tolist()
-        for slot, (level, number) in self._places.items():
+        for slot, place in self._places.items():
             if slot >= len(states):
                 self.report.problems.append(f"slot {slot} lies past the end of the map")
             elif states[slot] == FREE:
-                self.report.problems.append(
-                    f"slot {slot} (level {level}, number {number}) is in use, but free in the map"
-                )
+                self.report.problems.append(f"slot {slot} ({_place_text(place)}) is in use, but free in the map")
         live = (LIVE_EVEN, LIVE_ODD)
         self.report.leaked_count = sum(
             1 for slot, state in enumerate(states) if state in live and slot not in self._places
         )
         return self.report
+
+
+def _place_text(place: _Place) -> str:
+    level, number, volume = place
+    what = {-3: "the pool header", -2: "the head", -1: f"page {number}"}.get(level, f"node {number} of level {level}")
+    return what if level == -3 else f"{what} of volume {volume}"

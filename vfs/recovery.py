@@ -6,8 +6,9 @@ Choosing a head.  Candidates are the records in the head sectors, the durable pi
 candidate counts if everything born after the version it knows to be durable checks out against its crcs; then its
 pages, nodes and record all reached the device.  The *floor* is the newest version that some record knows to be durable
 or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.  If a record
-says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.  A volume
-without a candidate is damaged: its slots stay, and whoever opens it is told.
+says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.  Nor does a
+candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps nothing has been
+written to it.  A volume without a candidate is damaged: its slots stay, and whoever opens it is told.
 
 Rebuilding the map.  Dropped volumes and released pins are forgotten; then whatever a head or a pin reaches is live,
 and everything else is free.
@@ -36,12 +37,14 @@ def rebuild(store: PageStore) -> None:
     store.sync()  # in the same boot, what we are going to trust may still be in the page cache only
     _forget_what_is_released(store)
     marks = store.slot_map.states
-    for row in store.registry.volume_rows():
+    rows = store.registry.volume_rows()
+    heads = {row.head_slot for row in rows if row.state != VolumeState.DEAD}
+    for row in rows:
         if row.state == VolumeState.DEAD:
             store.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0)
             continue
         marks[row.head_slot] = LIVE_EVEN
-        head = choose_head(store, row)
+        head = choose_head(store, row, heads)
         if head is None:
             store.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0)
             for record in _records(store, row):
@@ -77,8 +80,11 @@ def _records(store: PageStore, row: VolumeRow) -> list[Version]:
     return [record for record in head_records(store.read_slot(row.head_slot), row.volume) if record is not None]
 
 
-def choose_head(store: PageStore, row: VolumeRow) -> Version | None:
-    """The newest version of the volume that is whole on the device; None if there is none to trust."""
+def choose_head(store: PageStore, row: VolumeRow, heads: set[int]) -> Version | None:
+    """The newest version of the volume that is whole on the device; None if there is none to trust.
+
+    ``heads``: the head slots of all volumes.
+    """
     records = _records(store, row)
     pins = [pin.version for pin in store.registry.pin_rows(row.volume)]
     floor = max((record.durable for record in records), default=0)
@@ -86,14 +92,17 @@ def choose_head(store: PageStore, row: VolumeRow) -> Version | None:
     nothing_durable = any(record.durable == 0 for record in records)
     candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
     for candidate in sorted(candidates, key=lambda version: -version.version):
-        if candidate.version >= floor and _is_whole(store, candidate, 0 if nothing_durable else candidate.durable):
+        durable = 0 if nothing_durable else candidate.durable
+        if candidate.version >= floor and _is_whole(store, candidate, durable, heads):
             return candidate._replace(volume=row.volume)
     return None
 
 
-def _is_whole(store: PageStore, version: Version, durable: int) -> bool:
+def _is_whole(store: PageStore, version: Version, durable: int, heads: set[int]) -> bool:
     try:
         for at in reached(store.read_slot, version, durable):
+            if at.entry.slot in heads:
+                return False
             if at.level < 0 and zlib.crc32(store.read_slot(at.entry.slot)) != at.entry.crc:
                 return False
     except CorruptionError:
