@@ -228,6 +228,11 @@ class Catalog:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
+    def seal(self) -> None:
+        """Write over what a process that died in its commit may have left in the log."""
+        with self.transaction():
+            self._change("UPDATE store SET seal = seal + 1")
+
     def _seal(self) -> None:
         """After a failed COMMIT: write over what it may have left in the log, which could else come to life later.
 

@@ -284,7 +284,14 @@ class Reclaim:
 
     # --- the dead and the leaked ------------------------------------------------------------------------------------
     def bury(self, session: Session, row: int) -> None:
-        """Clear the row of a dead session.  What it had reserved is free, or leaked where somebody may still see it."""
+        """Clear the row of a dead session.  What it had reserved is free, or leaked where somebody may still see it.
+
+        The catalog is sealed first: a commit that died with it must not come to life later (S3).
+        """
+        self._store.registry.seal()
+        self._bury(session, row)
+
+    def _bury(self, session: Session, row: int) -> None:
         words, slot_map = self._store.tables.words, self._store.slot_map
         session.locks.lock(LOCK_POOL)
         try:
@@ -309,8 +316,10 @@ class Reclaim:
     def bury_all(self, session: Session) -> int:
         """Bury every dead session; how many there were."""
         dead = [row for row, _ in self._store.tables.session_rows() if session.is_dead(row)]
+        if dead:
+            self._store.registry.seal()
         for row in dead:
-            self.bury(session, row)
+            self._bury(session, row)
         return len(dead)
 
     def abandon(self, keeper: Session) -> None:

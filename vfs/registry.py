@@ -83,6 +83,12 @@ class Registry(Protocol):
     def reclaiming(self) -> AbstractContextManager[None]:
         """A catalog transaction that need not be durable when it ends: a power loss may undo it."""
 
+    def seal(self) -> None:
+        """Commit something, durably: what a process that died in its commit left in the log is written over.
+
+        Else it could come to life when the log is recovered, after others have acted as if it had never been.
+        """
+
     def remove_pin(self, volume: int, version: int, holder: str) -> None:
         """Forget a released pin."""
 

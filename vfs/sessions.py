@@ -6,8 +6,8 @@ and, through its own open file description, the lock byte of that row; a row cou
 Invariants
     S1  A reader stores its pin first and then looks whether the head word still has that version; else it tries again.
     S2  A writer publishes first and then reads the pins.  With S1: of a reader and a writer, one sees the other.
-    S3  The pin of a dead session is dismissed only before durable pins are read again: a session that died while it
-        made a clone may have committed the clone's pin.
+    S3  The pin of a dead session is dismissed only before durable pins are read again, and after the catalog was
+        sealed: a session that died while it made a clone may have committed the clone's pin, or half of it.
     S4  The version word of a volume changes only under its writer lock.  Its id word gets a flag when the volume is
         dropped and changes for good when the row is given to another volume: a handle compares it at every pin.
     S5  A volume's row is given to another volume, and taken from one, under the pool lock only.
@@ -193,7 +193,10 @@ class Session:
     def pin(self, version: int) -> None:
         """Pin a version; the caller must then look whether the head still has it (S1)."""
         self.tables.words[self.at + S_PIN] = version
-        # A store may be delayed past a later load; taking a lock is a full fence on the processors we know.
+        self.fence()
+
+    def fence(self) -> None:
+        """A store may be delayed past a later load; taking a lock is a full fence on the processors we know."""
         self._fence.acquire()
         self._fence.release()
 
@@ -223,6 +226,7 @@ class Session:
         """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it."""
         at = self.at + S_PUBLISHING
         self.tables.words[at] = LABELS
+        self.fence()  # before the epoch is read
         try:
             yield
         finally:

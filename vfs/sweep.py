@@ -20,6 +20,7 @@ Invariants
     W5  No reader that was there before step 2 holds an old version in step 4: it could be about to pin for a clone
         what only a dead process knew to be superseded.  Who comes later pins heads, and what those lose carries the
         new label.
+    W6  What the catalog says in step 4 of volumes whose head slots have the old label is final.
     W4  Records that dead writers left are wiped before what they name is freed (V2 of volume.py).
 """
 
@@ -121,6 +122,7 @@ class _Sweep:
             reach("sweep: epoch moved")
             self._require_no_old_readers()
             self._await_labelling()
+            store.registry.seal()  # who died while labelling shall not have committed after all (W6)
             self._mark_everything()
             reach("sweep: marked")
             freed = [slot for slot in store.slot_map.slots_in_state(self._old) if slot != POOL_HEADER_SLOT]
