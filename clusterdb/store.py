@@ -113,8 +113,6 @@ def _translated(where: str) -> Iterator[None]:
         raise CorruptStoreError(f"store '{where}': {error}") from error
     except storage_errors.PoolFullError as error:
         raise StoreFullError(f"store '{where}': {error}") from error
-    except storage_errors.ForkedError as error:
-        raise ForkedStoreError(f"store '{where}': {error}") from error
     except storage_errors.StorageError as error:
         raise StoreInUseError(f"store '{where}': {error}") from error
     except OSError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 __all__ = [
     "CorruptionError",
-    "ForkedError",
     "FormatError",
     "PoolFullError",
     "ReadOnlyError",
@@ -61,10 +60,6 @@ class SnapshotMovedError(StorageError):
 
 class ReadOnlyError(StorageError):
     """A write was asked of a read-only handle."""
-
-
-class ForkedError(StorageError):
-    """The handle was opened before a fork; a child process must open its own."""
 
 
 class TooManySessionsError(StorageError):

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vfs.errors import ForkedError, TooManySessionsError, TooManyVolumesError
+from vfs.errors import TooManySessionsError, TooManyVolumesError
 from vfs.layout import (
     DAMAGED,
     DROPPED,
@@ -93,10 +93,6 @@ class SharedTables:
         words[at + V_PINS] = 0
         words[at + V_CHORES] = 0
         words[at + V_ID] = volume
-
-    def flag_volume(self, index: int, volume: int, flag: int) -> None:
-        """Mark the row's volume DROPPED or DAMAGED: handles that meet it refuse to go on."""
-        self.words[self.volume_at(index) + V_ID] = volume | flag
 
     def remove_volume(self, index: int, volume: int) -> None:
         """Free the row of a volume, unless it is another's by now (S5: the caller holds the pool lock)."""
@@ -284,8 +280,3 @@ class Session:
             words[self.at + S_PIN] = words[self.at + S_VOLUME] = 0
             words[self.at + S_OWNER] = 0
         self.locks.close()
-
-    def require_same_process(self) -> None:
-        """Raises ForkedError in a child of the process that opened the session."""
-        if os.getpid() != self._pid:
-            raise ForkedError("this handle was opened before a fork: open the store again in the child process")
