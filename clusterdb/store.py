@@ -103,10 +103,10 @@ def _translated(where: str) -> Iterator[None]:
     """Storage and system errors as errors of a person's store."""
     try:
         yield
-    except storage_errors.FormatError as error:
-        if "format" in str(error):
-            raise StoreFormatError(f"'{where}' cannot be opened: {error}; use the release that wrote it") from error
+    except storage_errors.NotAPoolError as error:
         raise NotAStoreError(f"'{where}' is no clusterdb store: {error}") from error
+    except storage_errors.FormatError as error:
+        raise StoreFormatError(f"'{where}' cannot be opened: {error}; use the release that wrote it") from error
     except storage_errors.UnsupportedFileSystemError as error:
         raise UnsupportedFileSystemError(f"store '{where}': {error}") from error
     except storage_errors.CorruptionError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "CorruptionError",
     "FormatError",
+    "NotAPoolError",
     "PoolFullError",
     "ReadOnlyError",
     "SnapshotMovedError",
@@ -27,7 +28,11 @@ class StorageError(Exception):
 
 
 class FormatError(StorageError):
-    """The directory holds no store, or one of a format this release does not read."""
+    """The store has a format that this release does not read."""
+
+
+class NotAPoolError(FormatError):
+    """There is no page pool."""
 
 
 class UnsupportedFileSystemError(StorageError):

@@ -20,7 +20,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from vfs.errors import CorruptionError, FormatError
+from vfs.errors import CorruptionError, FormatError, NotAPoolError
 
 FORMAT = 1
 """Format version of a store.  A release opens stores of its own format only."""
@@ -50,10 +50,10 @@ def pack_pool_header(store_id: bytes) -> bytes:
 def unpack_pool_header(data: bytes) -> bytes:
     """The store's identity out of slot 0.
 
-    Raises FormatError if this is no pool or one of another format, CorruptionError if it is damaged.
+    Raises NotAPoolError, FormatError if it is a pool of another format, CorruptionError if it is damaged.
     """
     if len(data) < _POOL_HEADER.size or data[:8] != _POOL_MAGIC:
-        raise FormatError("the file 'pool' does not begin like a page pool")
+        raise NotAPoolError("the file 'pool' does not begin like a page pool")
     _, version, slot_bytes, store_id, crc = _POOL_HEADER.unpack_from(data)
     if version != FORMAT:
         raise FormatError(f"the store has format {version}; this release reads format {FORMAT}")

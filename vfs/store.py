@@ -18,7 +18,7 @@ from vfs import layout, osio
 from vfs.chores import Chores
 from vfs.errors import (
     CorruptionError,
-    FormatError,
+    NotAPoolError,
     StorageError,
     StoreFailedError,
     UnsupportedFileSystemError,
@@ -67,7 +67,7 @@ class PageStore:
     registry: Registry
 
     def __init__(self, directory: Path | None, *, create: bool, verify_reads: bool = False) -> None:
-        """Open the files.  Raises UnsupportedFileSystemError, FormatError, OSError.
+        """Open the files.  Raises UnsupportedFileSystemError, NotAPoolError, OSError.
 
         ``verify_reads``: every page is checked against its crc whenever it is read.
         """
@@ -393,7 +393,7 @@ def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
     try:
         return os.open(directory / name, flags, 0o600)
     except FileNotFoundError:
-        raise FormatError(f"{directory} is no store: it has no file '{name}'") from None
+        raise NotAPoolError(f"{directory} is no store: it has no file '{name}'") from None
 
 
 def _require_locks_hold(directory: Path) -> None:
