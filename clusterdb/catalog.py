@@ -346,6 +346,18 @@ class Catalog:
     def remove_volume(self, volume: int) -> None:
         self._change("DELETE FROM volumes WHERE volume = ?", (volume,))
 
+    def absorb(self, source: VolumeRow, heir: VolumeRow, base: Version) -> None:
+        """See :meth:`vfs.registry.Registry.absorb`."""
+        self._change(
+            "UPDATE pins SET holder = ? WHERE volume = ? AND version = ? AND holder = ?",
+            (volume_holder(heir.volume), source.parent, source.base.version, volume_holder(source.volume)),
+        )
+        self.remove_pin(source.volume, heir.base.version, volume_holder(heir.volume))
+        self.remove_volume(source.volume)
+        self._change(
+            "UPDATE volumes SET parent = ?, base = ? WHERE volume = ?", (source.parent, _record(base), heir.volume)
+        )
+
     def drop_volume(self, volume: int) -> list[VolumeRow]:
         """Mark a volume dropped and release every pin that stood only for its sake.
 

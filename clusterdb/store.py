@@ -320,7 +320,9 @@ class Store:
                         row = row._replace(table_index=pages.tables.free_volume_row())
                         row = self._catalog.add_volume(row)
                         with session.pool_locked():
-                            pages.tables.set_volume(row.table_index, row.volume, base.version, base.version)
+                            pages.tables.set_volume(
+                                row.table_index, row.volume, base.version, base.version, base.version
+                            )
                         if source is not None:
                             self._catalog.add_pin(source.row.volume, volume_holder(row.volume), source.version)
                         if name is not None:

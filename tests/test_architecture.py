@@ -22,6 +22,7 @@ LAYERS = {
     "vfs.table": 2,
     "vfs.sessions": 3,
     "vfs.reclaim": 4,
+    "vfs.absorb": 5,
     "vfs.chores": 5,
     "vfs.volume": 4,
     "vfs.recovery": 6,

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from vfs.absorb import absorb
 from vfs.errors import CorruptionError
 from vfs.failpoints import reach
 from vfs.layout import DROPPED, LIVE_EVEN, LIVE_ODD, V_CHORES, V_DURABLE, V_ID
@@ -43,6 +44,7 @@ class _Work:
     freed: list[tuple[VolumeRow, list[Superseded]]] = field(default_factory=list)
     changed: list[VolumeRow] = field(default_factory=list)
     removed: list[VolumeRow] = field(default_factory=list)
+    heirs: set[int] = field(default_factory=set)  # volumes that perhaps are the last on a dead source
 
     def apply(self) -> None:
         """Make the catalog forget (in the running transaction)."""
@@ -51,6 +53,14 @@ class _Work:
 
     def slots(self) -> list[int]:
         return [slot for _, items in self.freed for slot, _, _ in items]
+
+
+@dataclass(slots=True)
+class _Left:
+    """What there is to do behind a piece of work: in the sources of volumes that are gone, and for heirs."""
+
+    sources: list[VolumeRow]
+    heirs: set[int]
 
 
 class Chores:
@@ -66,9 +76,10 @@ class Chores:
 
     def as_writer(self, session: Session, row: VolumeRow) -> None:
         """The caller has just become the volume's writer."""
-        parents = self._do(session, [row])
+        left = self._do(session, [row])
         self._store.reclaim.drain(session, row)
-        self.tidy(session, parents)
+        self.tidy(session, left.sources)
+        self._absorb(session, row)
 
     def tidy(self, session: Session, rows: Iterable[VolumeRow]) -> None:
         """Do what is to be done in those volumes that nobody is writing to, and in what hangs on them."""
@@ -76,12 +87,14 @@ class Chores:
         while queue:
             locked = [row for row in queue if session.try_writer(row.table_index)]
             try:
-                queue = self._do(session, locked)
+                left = self._do(session, locked)
                 for row in locked:
                     self._store.reclaim.drain(session, row)
             finally:
                 for row in locked:
                     session.end_writer(row.table_index)
+            self._look_for_heirs(session, left.heirs)
+            queue = left.sources
 
     def tidy_all(self, session: Session, *, sync: bool = False) -> None:
         """Do everything that is left anywhere, whoever left it."""
@@ -133,14 +146,35 @@ class Chores:
             for each in rows:
                 if each not in locked:
                     self.request(each)  # only now can whoever looks find it
-            parents = self._do(session, locked)
+            left = self._do(session, locked)
             for each in locked:
                 self._store.reclaim.drain(session, each)
         finally:
             for each in locked:
                 session.end_writer(each.table_index)
         busy = [each for each in rows if each not in locked]
-        self.tidy(session, [*parents, *busy])  # a writer may have gone meanwhile
+        self.tidy(session, [*left.sources, *busy])  # a writer may have gone meanwhile
+        self._look_for_heirs(session, work.heirs | left.heirs)
+
+    def _look_for_heirs(self, session: Session, heirs: set[int]) -> None:
+        """Let those volumes absorb the dead sources that only they stand on (absorb.py), or their next writers."""
+        for volume in heirs:
+            row = self._store.registry.volume_row(volume)
+            if row is None:
+                continue
+            if session.try_writer(row.table_index):
+                try:
+                    self._absorb(session, row)
+                finally:
+                    session.end_writer(row.table_index)
+            else:
+                self.request(row)
+
+    def _absorb(self, session: Session, row: VolumeRow) -> None:
+        try:
+            self._store.reclaim.drain(session, absorb(self._store, session, row))
+        except CorruptionError:
+            self._store.slot_map.note_leaks()  # as it is: what a damaged page table holds cannot be told
 
     def _is_large(self, row: VolumeRow) -> bool:
         try:
@@ -149,11 +183,8 @@ class Chores:
             return False
 
     # --- the work ---------------------------------------------------------------------------------------------------
-    def _do(self, session: Session, rows: Iterable[VolumeRow]) -> list[VolumeRow]:
-        """Release what the catalog says is released (the caller holds the writer locks: R4, and drains).
-
-        Returns the sources of volumes that are gone with it: there is work in those now.
-        """
+    def _do(self, session: Session, rows: Iterable[VolumeRow]) -> _Left:
+        """Release what the catalog says is released (the caller holds the writer locks: R4, and drains)."""
         registry, tables = self._store.registry, self._store.tables
         volumes: list[tuple[VolumeRow, list[PinRow]]] = []
         for row in rows:
@@ -171,8 +202,8 @@ class Chores:
                 self._give_up(session, work)
                 raise
             self._finish(session, work)
-        parents = [registry.volume_row(row.parent) for row in work.removed if row.parent is not None]
-        return [row for row in parents if row is not None]
+        sources = [registry.volume_row(row.parent) for row in work.removed if row.parent is not None]
+        return _Left([row for row in sources if row is not None], work.heirs)
 
     def _collect(self, session: Session, volumes: list[tuple[VolumeRow, list[PinRow]]]) -> _Work:
         """Find and keep (R8) what will be free once the catalog has forgotten what is released in these volumes.
@@ -204,6 +235,8 @@ class Chores:
             if gone and not pins:
                 work.removed.append(row)
                 work.forget.append(partial(registry.remove_volume, volume))
+            elif gone:
+                work.heirs |= {volume, *(pin.holder_volume for pin in pins[:1] if pin.holder_volume is not None)}
         self._store.reclaim.keep(work.slots())
         reach("reclaim: slots kept")
         return work

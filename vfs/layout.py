@@ -104,8 +104,9 @@ def depth_of(page_count: int) -> int:
 class Version(NamedTuple):
     """One immutable version of a volume: what a head sector, a clone's base and a pin record.
 
-    ``slot_count`` counts the slots its tree reaches (pages and nodes), ``own_count`` those of them born in this
-    volume; ``durable`` is the newest version of the volume known to be on the device when the record was written.
+    ``slot_count`` counts the slots its tree reaches (pages and nodes), ``own_count`` those of them born in this volume.
+    In the record of a base ``own_count`` says what the volume has absorbed: the two together are its own slots.
+    ``durable`` is the newest version of the volume known to be on the device when the record was written.
     """
 
     volume: int
@@ -128,7 +129,7 @@ class Version(NamedTuple):
 
 HEAD_SECTORS = 3
 SECTOR_BYTES = 512
-_VERSION = struct.Struct("<8sQQQQQQQIIQ")
+_VERSION = struct.Struct("<8sQQQQQqQIIQ")
 _VERSION_MAGIC = b"clsthead"
 VERSION_RECORD_BYTES = _VERSION.size + 4
 
@@ -181,7 +182,7 @@ SESSION_TABLE_AT = VOLUME_TABLE_AT + VOLUME_ROWS * ROW_WORDS
 READERS_BYTES = (SESSION_TABLE_AT + SESSION_ROWS * ROW_WORDS) * 8
 
 # words of a volume row
-V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES = 0, 1, 2, 3, 4
+V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE = 0, 1, 2, 3, 4, 5
 DROPPED = 1 << 63
 """Set in a volume's id word once the volume is dropped: no id is that high, and handles compare ids."""
 DAMAGED = 1 << 62

@@ -4,11 +4,11 @@ Nobody else has the store open while this runs.
 
 Choosing a head.  Candidates are the records in the head sectors, the durable pins and the base, newest first.  A
 candidate counts if everything born after the version it knows to be durable checks out against its crcs; then its
-pages, nodes and record all reached the device.  The *floor* is the newest version that some record knows to be durable
-or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.  If a record
-says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.  Nor does a
-candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps nothing has been
-written to it.  A volume without a candidate is damaged: its slots stay, and whoever opens it is told.
+pages, nodes and record all reached the device.  The *floor* is the newest version that some record or the base knows to
+be durable or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.
+If a record says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.
+Nor does a candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps
+nothing has been written to it.  A volume without a candidate is damaged: its slots stay, and whoever opens it is told.
 
 Rebuilding the map.  Dropped volumes and released pins are forgotten; then whatever a head or a pin reaches is live,
 and everything else is free.
@@ -41,17 +41,17 @@ def rebuild(store: PageStore) -> None:
     heads = {row.head_slot for row in rows if row.state != VolumeState.DEAD}
     for row in rows:
         if row.state == VolumeState.DEAD:
-            store.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0)
+            store.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0, row.base.version)
             continue
         marks[row.head_slot] = LIVE_EVEN
         head = choose_head(store, row, heads)
         if head is None:
-            store.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0)
+            store.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0, row.base.version)
             for record in _records(store, row):
                 _mark(store, record, marks)
             continue
         _install(store, row, head)
-        store.tables.set_volume(row.table_index, row.volume, head.version, head.version)
+        store.tables.set_volume(row.table_index, row.volume, head.version, head.version, row.base.version)
         _mark(store, head, marks)
     for pin in store.registry.all_pin_rows():
         _mark(store, pin.version, marks)
@@ -88,7 +88,7 @@ def choose_head(store: PageStore, row: VolumeRow, heads: set[int]) -> Version | 
     records = _records(store, row)
     pins = [pin.version for pin in store.registry.pin_rows(row.volume)]
     floor = max((record.durable for record in records), default=0)
-    floor = max([floor, *(pin.version for pin in pins)])
+    floor = max([floor, row.base.durable, *(pin.version for pin in pins)])
     nothing_durable = any(record.durable == 0 for record in records)
     candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
     for candidate in sorted(candidates, key=lambda version: -version.version):

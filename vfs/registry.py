@@ -83,6 +83,9 @@ class Registry(Protocol):
     def reclaiming(self) -> AbstractContextManager[None]:
         """A catalog transaction that need not be durable when it ends: a power loss may undo it."""
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """A catalog transaction, durable when it ends."""
+
     def seal(self) -> None:
         """Commit something, durably: what a process that died in its commit left in the log is written over.
 
@@ -97,6 +100,12 @@ class Registry(Protocol):
 
     def remove_volume(self, volume: int) -> None:
         """Forget a dead volume without pins."""
+
+    def absorb(self, source: VolumeRow, heir: VolumeRow, base: Version) -> None:
+        """Forget a dead volume and the only pin on it, the base of ``heir``, which from now on has this ``base``.
+
+        The pin that the source's own base held passes to the heir.
+        """
 
     def drop_volume(self, volume: int) -> list[VolumeRow]:
         """Mark a volume dropped, and the pins that stood only for its sake released (in the running transaction).

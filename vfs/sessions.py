@@ -40,6 +40,7 @@ from vfs.layout import (
     SESSION_HIGH_AT,
     SESSION_ROWS,
     SESSION_TABLE_AT,
+    V_BASE,
     V_CHORES,
     V_DURABLE,
     V_ID,
@@ -84,14 +85,15 @@ class SharedTables:
                 return index
         raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop some first")
 
-    def set_volume(self, index: int, volume: int, version: int, durable: int) -> None:
-        """Fill a row."""
+    def set_volume(self, index: int, volume: int, version: int, durable: int, base: int) -> None:
+        """Fill a row; ``volume`` with its flags."""
         at = self.volume_at(index)
         words = self.words
         words[at + V_VERSION] = version
         words[at + V_DURABLE] = durable
         words[at + V_PINS] = 0
         words[at + V_CHORES] = 0
+        words[at + V_BASE] = base
         words[at + V_ID] = volume
 
     def remove_volume(self, index: int, volume: int) -> None:
@@ -153,6 +155,7 @@ class Session:
         self._reserved_run: list[int] = []
         self._pid = os.getpid()
         self._fence = threading.Lock()
+        self._writing: set[int] = set()
         self.volume_index = -1
         try:
             self.row = self._take_row()
@@ -210,12 +213,20 @@ class Session:
 
     # --- the writer lock --------------------------------------------------------------------------------------------
     def try_writer(self, index: int) -> bool:
-        """Become the writer of the volume in that row of the volume table; False if somebody else is."""
-        return self.locks.try_lock(LOCK_WRITER + index)
+        """Become the writer of the volume in that row of the volume table; False if somebody is, this session too."""
+        if index in self._writing or not self.locks.try_lock(LOCK_WRITER + index):
+            return False
+        self._writing.add(index)
+        return True
 
     def end_writer(self, index: int) -> None:
         """Give up the writer lock."""
+        self._writing.discard(index)
         self.locks.unlock(LOCK_WRITER + index)
+
+    def is_written_by_other(self, index: int) -> bool:
+        """Whether some other session is the writer of that volume."""
+        return self.locks.is_held_by_other(LOCK_WRITER + index)
 
     @contextmanager
     def labelling(self) -> Iterator[None]:

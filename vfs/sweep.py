@@ -35,7 +35,6 @@ from vfs.layout import (
     KEEPS_SUPERSEDED,
     LOCK_POOL,
     LOCK_SWEEP,
-    LOCK_WRITER,
     MAP_EPOCH_AT,
     MAP_LEAKS_AT,
     MAP_SWEEPING_AT,
@@ -205,8 +204,7 @@ class _Sweep:
             self._mark_dropped(row)
 
     def _mark_dropped(self, row: VolumeRow) -> None:
-        lock = LOCK_WRITER + row.table_index
-        if not self._session.locks.try_lock(lock):
+        if not self._session.try_writer(row.table_index):
             raise _PutOffError("a volume is being dropped")
         try:
             current = self._store.registry.volume_row(row.volume)
@@ -214,7 +212,7 @@ class _Sweep:
                 self._relabel(row.head_slot)
                 self._mark(self._store.head_of(row))
         finally:
-            self._session.locks.unlock(lock)
+            self._session.end_writer(row.table_index)
 
     def _mark(self, version: Version) -> None:
         """Give everything a version reaches the new label, each node walked once."""

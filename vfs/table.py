@@ -37,7 +37,17 @@ from vfs.layout import (
     unpack_entry,
 )
 
-__all__ = ["Dirty", "Editor", "Reached", "find_leaf", "only_in", "read_node", "reached", "verify_path"]
+__all__ = [
+    "Dirty",
+    "Editor",
+    "Reached",
+    "count_born_after",
+    "find_leaf",
+    "only_in",
+    "read_node",
+    "reached",
+    "verify_path",
+]
 
 ReadSlot = Callable[[int], memoryview]
 _INDEXES = range(FANOUT)
@@ -126,6 +136,26 @@ def _young_entries(node: memoryview, born_after: int, newest: int) -> list[int]:
             at = data.find(pattern, at + 1)
     found.sort()
     return found
+
+
+def count_born_after(read_slot: ReadSlot, version: Version, born_after: int) -> int:
+    """How many slots a version reaches that were born after ``born_after``; reads only the nodes among them.
+
+    Raises CorruptionError.
+    """
+    if not version.depth or not version.root.slot or version.root.birth <= born_after:
+        return 0
+    count = 1
+    stack = [Reached(version.depth - 1, 0, version.root)]
+    while stack:
+        level, number, entry = stack.pop()
+        node = read_node(read_slot, entry, f"page table, level {level}, number {number}")
+        young = _young_entries(node, born_after, entry.birth)
+        count += len(young)
+        if level:
+            first = number << FANOUT_SHIFT
+            stack += [Reached(level - 1, first + index, unpack_entry(node, index)) for index in young]
+    return count
 
 
 def only_in(read_slot: ReadSlot, version: Version, others: list[Version], born_after: int = 0) -> Iterator[Reached]:

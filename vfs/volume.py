@@ -40,11 +40,11 @@ from vfs.layout import (
     DAMAGED,
     DROPPED,
     HEAD_SECTORS,
-    LOCK_WRITER,
     S_PUBLISHING,
     SECTOR_BYTES,
     SLOT_BYTES,
     SLOT_SHIFT,
+    V_BASE,
     V_CHORES,
     V_DURABLE,
     V_ID,
@@ -224,27 +224,35 @@ class Volume:
         if self.read_only:
             raise ReadOnlyError("it is open for reading only")
         self.store.require_writable()
-        lock = LOCK_WRITER + self.row.table_index
-        if not self.session.locks.try_lock(lock):
+        if not self.session.try_writer(self.row.table_index):
             raise WriterBusyError("another connection is writing to it")
         try:
             self.require_present()
             if self._words[self._word_at] != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
             self.wipe_stale_record()
-            self.store.reclaim.before_write(self)
+            self.before_write()
             return WriteTransaction(self)
         except BaseException:
-            self.session.locks.unlock(lock)
+            self.end_write()
             raise
+
+    def before_write(self) -> None:
+        """Do the chores of a writer, and see what the volume stands on by now (the caller has its writer lock)."""
+        self.store.reclaim.before_write(self)
+        if self._words[self._row_at + V_BASE] != self.row.base.version:
+            row = self.store.registry.volume_row(self._id)
+            if row is None:
+                raise VolumeDroppedError("it was dropped")
+            self.row = row
 
     def end_write(self) -> None:
         """Give up the writer lock."""
-        self.session.locks.unlock(LOCK_WRITER + self.row.table_index)
+        self.session.end_writer(self.row.table_index)
 
     def is_being_written(self) -> bool:
         """Whether some other handle is the writer now."""
-        return self.session.locks.is_held_by_other(LOCK_WRITER + self.row.table_index)
+        return self.session.is_written_by_other(self.row.table_index)
 
     def close(self) -> None:
         """Let go of everything; what this process superseded is reclaimed as far as readers allow."""
@@ -273,13 +281,12 @@ class Volume:
 
     def wipe_if_unwritten(self, session: Session) -> None:
         """Wipe a dead writer's record, unless there is a writer (who did it when it began)."""
-        lock = LOCK_WRITER + self.row.table_index
-        if session.locks.try_lock(lock):
+        if session.try_writer(self.row.table_index):
             try:
                 if self._words[self._word_at] == self.version.version:
                     self.wipe_stale_record()
             finally:
-                session.locks.unlock(lock)
+                session.end_writer(self.row.table_index)
 
     def wipe_stale_record(self) -> None:
         """If a writer died between its record and its publishing, make the record none, on the device too (V2).
@@ -358,7 +365,7 @@ class WriteTransaction:
 
     def _begin_again(self) -> None:
         """Write on after a publication, as under ``locking_mode=EXCLUSIVE``."""
-        self._store.reclaim.before_write(self._volume)
+        self._volume.before_write()
         self._begin()
 
     # --- reading ----------------------------------------------------------------------------------------------------
