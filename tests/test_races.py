@@ -36,7 +36,7 @@ import clusterdb
 import vfs
 from conftest import assert_clean, rows
 from vfs import failpoints, osio
-from vfs.layout import LOCK_POOL, SLOT_BYTES, V_DURABLE, Version, unpack_entry
+from vfs.layout import LOCK_POOL, SECTOR_BYTES, SLOT_BYTES, V_DURABLE, Version, pack_version, unpack_entry
 from vfs.table import reached
 from vfs.volume import head_records
 
@@ -1459,6 +1459,27 @@ def test_shrink_cuts_the_end_of_the_pool(path: Path, store: clusterdb.Store) -> 
     assert (path / "pool").stat().st_size <= length
     assert store.shrink() == 0
     assert letters_of(store, "prod") == {"a": 50}
+
+
+# --- slots that two could take for theirs -----------------------------------------------------------------------------
+def test_a_slot_written_again_with_the_same_bytes(path: Path, store: clusterdb.Store) -> None:
+    """When two records that power left behind name the same slots, recovery believes one of them."""
+    filled(store, PROD, 60, "d").close()
+    names = ("one", "two")
+    first, _ = (store.cluster(PROD).clone(name) for name in names)
+    connection = first.connect()
+    connection.execute("PRAGMA synchronous = NORMAL").fetchall()
+    rewrite(connection, "e")
+    record = newest_record(store, "one")
+    row = store._catalog.volume_of_cluster("two")
+    assert row is not None
+    copy = path.with_name("copy")
+    copy_store(path, copy)
+    damage(copy, row.head_slot, SECTOR_BYTES, pack_version(record._replace(volume=row.volume)))
+    with clusterdb.open(copy) as rebuilt:
+        assert {*letters_of(rebuilt, "one"), *letters_of(rebuilt, "two")} == {"d", "e"}
+        assert_clean(rebuilt)
+    connection.close()
 
 
 # --- clones that take the place of a dead source ----------------------------------------------------------------------

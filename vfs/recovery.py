@@ -8,7 +8,8 @@ pages, nodes and record all reached the device.  The *floor* is the newest versi
 be durable or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.
 If a record says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.
 Nor does a candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps
-nothing has been written to it.  A volume without a candidate is damaged: its slots stay, and whoever opens it is told.
+nothing has been written to it.  Nor one that reaches, by what was born since, a slot that another volume reaches: it was
+freed and written again, by chance with the same bytes.  A volume without a candidate is damaged: its slots stay, and whoever opens it is told.
 
 Rebuilding the map.  Dropped volumes and released pins are forgotten; then whatever a head or a pin reaches is live,
 and everything else is free.
@@ -17,11 +18,13 @@ and everything else is free.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from vfs.errors import CorruptionError
 from vfs.layout import DAMAGED, DROPPED, LIVE_EVEN, SECTOR_BYTES, SLOT_SHIFT, Version, pack_version, unpack_entries
 from vfs.osio import write_at
+from vfs.reclaim import FOREVER
 from vfs.registry import VolumeRow, VolumeState
 from vfs.table import Reached, reached, read_node
 from vfs.volume import head_records
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_head", "rebuild"]
 
+_SOMEBODY = 0
+"""Owner of a slot that others surely reach; no volume has that id."""
+
 
 def rebuild(store: PageStore) -> None:
     """Fill the empty volume table and map from heads and pins.  Raises OSError, StoreFailedError."""
@@ -39,12 +45,13 @@ def rebuild(store: PageStore) -> None:
     marks = store.slot_map.states
     rows = store.registry.volume_rows()
     heads = {row.head_slot for row in rows if row.state != VolumeState.DEAD}
+    chosen = _choose_heads(store, [row for row in rows if row.state != VolumeState.DEAD], heads)
     for row in rows:
         if row.state == VolumeState.DEAD:
             store.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0, row.base.version)
             continue
         marks[row.head_slot] = LIVE_EVEN
-        head = choose_head(store, row, heads)
+        head = chosen[row.volume]
         if head is None:
             store.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0, row.base.version)
             for record in _records(store, row):
@@ -56,6 +63,51 @@ def rebuild(store: PageStore) -> None:
     for pin in store.registry.all_pin_rows():
         _mark(store, pin.version, marks)
     store.sync()
+
+
+def _choose_heads(store: PageStore, rows: list[VolumeRow], heads: set[int]) -> dict[int, Version | None]:
+    """The head of every volume that has one, such that no two reach a slot that was born in one of them."""
+    chosen = {row.volume: choose_head(store, row, heads) for row in rows}
+    unsure = {row.volume: _unsure_slots(store, row, chosen[row.volume]) for row in rows}
+    owners: dict[int, int] = {}
+    if any(unsure.values()):
+        sure = _sure_slots(store, rows, chosen, unsure)
+        owners = {slot: _SOMEBODY for slot in set[int]().union(*unsure.values()) if sure[slot]}
+    for row in rows:
+        while any(owners.get(slot, row.volume) != row.volume for slot in unsure[row.volume]):
+            head = chosen[row.volume]
+            chosen[row.volume] = head = choose_head(store, row, heads, before=head.version if head else 0)
+            unsure[row.volume] = _unsure_slots(store, row, head)
+        owners |= dict.fromkeys(unsure[row.volume], row.volume)
+    return chosen
+
+
+def _unsure_slots(store: PageStore, row: VolumeRow, head: Version | None) -> set[int]:
+    """What a head reaches only because its bytes are right: born after the last version known to be durable.
+
+    Such a slot may have been freed and written for another volume with the very same bytes.
+    """
+    if head is None:
+        return set()
+    durable = [
+        pin.version.version for pin in store.registry.pin_rows(row.volume) if pin.version.version <= head.version
+    ]
+    sure_to = max([head.durable, row.base.version, *durable])
+    return {at.entry.slot for at in reached(store.read_slot, head, sure_to)}
+
+
+def _sure_slots(
+    store: PageStore, rows: list[VolumeRow], chosen: dict[int, Version | None], unsure: dict[int, set[int]]
+) -> memoryview:
+    """Marks of what heads and pins reach beside what the heads are unsure of."""
+    marks = memoryview(bytearray(2 * store.slot_map.slot_count)).cast("H")
+    for row in rows:
+        head = chosen[row.volume]
+        if head is not None:
+            _mark(store, head, marks, unsure[row.volume])
+    for pin in store.registry.all_pin_rows():
+        _mark(store, pin.version, marks)
+    return marks
 
 
 def _forget_what_is_released(store: PageStore) -> None:
@@ -80,8 +132,8 @@ def _records(store: PageStore, row: VolumeRow) -> list[Version]:
     return [record for record in head_records(store.read_slot(row.head_slot), row.volume) if record is not None]
 
 
-def choose_head(store: PageStore, row: VolumeRow, heads: set[int]) -> Version | None:
-    """The newest version of the volume that is whole on the device; None if there is none to trust.
+def choose_head(store: PageStore, row: VolumeRow, heads: set[int], before: int = FOREVER) -> Version | None:
+    """The newest version of the volume, older than ``before``, that is whole on the device; None if none is to trust.
 
     ``heads``: the head slots of all volumes.
     """
@@ -93,7 +145,7 @@ def choose_head(store: PageStore, row: VolumeRow, heads: set[int]) -> Version | 
     candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
     for candidate in sorted(candidates, key=lambda version: -version.version):
         durable = 0 if nothing_durable else candidate.durable
-        if candidate.version >= floor and _is_whole(store, candidate, durable, heads):
+        if floor <= candidate.version < before and _is_whole(store, candidate, durable, heads):
             return candidate._replace(volume=row.volume)
     return None
 
@@ -123,8 +175,8 @@ def _install(store: PageStore, row: VolumeRow, head: Version) -> None:
         write_at(store.pool_fd, [pack_version(head)], place + free * SECTOR_BYTES)
 
 
-def _mark(store: PageStore, version: Version, marks: memoryview) -> None:
-    """Mark everything a version reaches, skipping subtrees that are marked already."""
+def _mark(store: PageStore, version: Version, marks: memoryview, unmarked: Collection[int] = ()) -> None:
+    """Mark everything a version reaches, but the slots ``unmarked``; subtrees that are marked already are skipped."""
     if not version.depth or not version.root.slot:
         return
     stack = [Reached(version.depth - 1, 0, version.root)]
@@ -134,14 +186,15 @@ def _mark(store: PageStore, version: Version, marks: memoryview) -> None:
             continue  # a damaged table: check reports it
         if marks[entry.slot]:
             continue
-        marks[entry.slot] = LIVE_EVEN
+        if entry.slot not in unmarked:
+            marks[entry.slot] = LIVE_EVEN
         try:
             node = read_node(store.read_slot, entry, f"page table, level {level}, number {number}")
         except CorruptionError:
             continue
         if level == 0:
             for slot in node.cast("I").tolist()[::4]:
-                if 0 < slot < len(marks):
+                if 0 < slot < len(marks) and slot not in unmarked:
                     marks[slot] = LIVE_EVEN
         else:
             first = number << 8
