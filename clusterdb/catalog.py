@@ -36,6 +36,7 @@ __all__ = ["Catalog", "ClusterRow", "volume_holder"]
 FORMAT = 1
 _APPLICATION_ID = 0x636C7374  # "clst"
 _BUSY_TIMEOUT_MS = 30_000
+_TIDY_TIMEOUT_MS = 20
 
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
@@ -172,8 +173,8 @@ class Catalog:
             yield
         except (apsw.BusyError, apsw.LockedError) as error:
             raise StoreBusyError(
-                f"the store's catalog stayed locked for {_BUSY_TIMEOUT_MS // 1000} s: "
-                "is a process that uses it stopped?"
+                f"the store's catalog {self._path} stayed locked by another process: if one that uses the store is "
+                "stopped, let it go on or end it"
             ) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise CorruptStoreError(f"the store's catalog {self._path} is damaged ({error})") from error
@@ -202,8 +203,11 @@ class Catalog:
 
     # --- transactions -----------------------------------------------------------------------------------------------
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """One atomic and durable change; an inner transaction is part of the outer one."""
+    def transaction(self, *, waits: bool = True) -> Iterator[None]:
+        """One atomic and durable change; an inner transaction is part of the outer one.
+
+        Raises StoreBusyError if another process does not end its own for 30 s, or, not to wait, at once.
+        """
         with self._guard:
             if self._depth:
                 yield
@@ -211,8 +215,7 @@ class Catalog:
             if self.is_uncertain:
                 raise Error(f"the store's catalog {self._path} could not be written: close the store and open it again")
             try:
-                with self._translated():
-                    self._db.execute("BEGIN IMMEDIATE")
+                self._begin(_BUSY_TIMEOUT_MS if waits else _TIDY_TIMEOUT_MS)
                 self._depth = 1
                 yield
                 reach("catalog: before commit")
@@ -228,9 +231,17 @@ class Catalog:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
+    def _begin(self, timeout_ms: int) -> None:
+        self._db.set_busy_timeout(timeout_ms)
+        try:
+            with self._translated():
+                self._db.execute("BEGIN IMMEDIATE")
+        finally:
+            self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
+
     def seal(self) -> None:
         """Write over what a process that died in its commit may have left in the log."""
-        with self.transaction():
+        with self.transaction(waits=False):
             self._change("UPDATE store SET seal = seal + 1")
 
     def _seal(self) -> None:
@@ -247,7 +258,7 @@ class Catalog:
             self.is_uncertain = True
 
     @contextmanager
-    def reclaiming(self) -> Iterator[None]:
+    def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
         """A transaction that a power loss may undo: it only tidies up what is durably released already."""
         with self._guard:
             if self._depth:
@@ -255,7 +266,7 @@ class Catalog:
                 return
             self._set_synchronous("NORMAL")
             try:
-                with self.transaction():
+                with self.transaction(waits=waits):
                     yield
             finally:
                 self._set_synchronous("EXTRA")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vfs.errors import RegistryBusyError
+
 __all__ = [
     "ClosedError",
     "ClusterExistsError",
@@ -40,8 +42,8 @@ class StoreFormatError(Error):
     """The store has a format that this release does not read."""
 
 
-class StoreBusyError(Error):
-    """Another process kept the catalog locked for too long."""
+class StoreBusyError(Error, RegistryBusyError):
+    """Another process kept the catalog, or the allocation of slots, locked for too long."""
 
 
 class StoreInUseError(Error):

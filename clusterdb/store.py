@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,9 +25,11 @@ from clusterdb.errors import (
     ClosedError,
     ClusterNotFoundError,
     CorruptStoreError,
+    Error,
     ForkedStoreError,
     InvalidArgumentError,
     NotAStoreError,
+    StoreBusyError,
     StoreFormatError,
     StoreFullError,
     StoreInUseError,
@@ -113,6 +115,10 @@ def _translated(where: str) -> Iterator[None]:
         raise CorruptStoreError(f"store '{where}': {error}") from error
     except storage_errors.PoolFullError as error:
         raise StoreFullError(f"store '{where}': {error}") from error
+    except Error:
+        raise
+    except storage_errors.RegistryBusyError as error:
+        raise StoreBusyError(f"store '{where}': {error}") from error
     except storage_errors.StorageError as error:
         raise StoreInUseError(f"store '{where}': {error}") from error
     except OSError as error:
@@ -233,17 +239,19 @@ class Store:
     def _tidy(self) -> None:
         """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
         with _translated(self.path), self._pages.session() as session:
-            if self._pages.reclaim.bury_all(session):
-                # somebody died, perhaps between the catalog and the volume table
-                with self._catalog.reclaiming(), session.pool_locked():
-                    self._pages.tables.forget_unknown_volumes({row.volume for row in self._catalog.volume_rows()})
+            with suppress(StoreBusyError):  # whoever opens the store next does it
+                if self._pages.reclaim.bury_all(session):
+                    # somebody died, perhaps between the catalog and the volume table
+                    with self._catalog.reclaiming(), session.pool_locked():
+                        self._pages.tables.forget_unknown_volumes({row.volume for row in self._catalog.volume_rows()})
             for row in self._catalog.volume_rows():
                 if row.state != VolumeState.BUILDING or not session.locks.try_lock(LOCK_BUILDER + row.table_index):
                     continue
                 try:
                     current = self._catalog.volume_row(row.volume)  # built meanwhile?
                     if current is not None and current.state == VolumeState.BUILDING:
-                        self._drop_volume(current, "being built")
+                        with suppress(StoreBusyError):
+                            self._drop_volume(current, "being built", waits=False)
                 finally:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
@@ -442,12 +450,12 @@ class Store:
     def _delete(self, cluster: Cluster) -> None:
         self._drop_volume(self._volume_of(cluster), cluster.name)
 
-    def _drop_volume(self, row: VolumeRow, name: str) -> None:
+    def _drop_volume(self, row: VolumeRow, name: str, *, waits: bool = True) -> None:
         with (
             _translated(self.path),
             self._pages.session() as session,
             self._pages.chores.dropping(session, row) as plan,
-            self._catalog.transaction(),
+            self._catalog.transaction(waits=waits),
         ):
             self._require_live(row.volume, name)  # another process may have been first
             self._catalog.remove_cluster(row.volume)

@@ -38,7 +38,7 @@ __all__ = ["absorb"]
 def absorb(store: PageStore, session: Session, heir: VolumeRow) -> VolumeRow:
     """Let a volume, whose writer lock the caller holds, absorb the dead sources that only it stands on.
 
-    The row as it is then.  The caller drains.  Raises CorruptionError, StoreFailedError, OSError.
+    The row as it is then.  The caller drains.  Raises CorruptionError, RegistryBusyError, StoreFailedError, OSError.
     """
     while heir.parent is not None and heir.state != VolumeState.DROPPED:
         source = store.registry.volume_row(heir.parent)
@@ -86,7 +86,7 @@ def _absorb(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
     words[base_at] = 0
     absorbed: VolumeRow | None = None
     try:
-        with registry.transaction():
+        with registry.transaction(waits=False):
             if _only_pin(store, source, heir) is not None and registry.volume_row(heir.volume) == heir:
                 registry.absorb(source, heir, base)
     finally:  # also when interrupted behind the commit

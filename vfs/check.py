@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vfs.errors import CorruptionError, VolumeDroppedError
+from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, Version, unpack_entries
 from vfs.registry import VolumeState
 from vfs.store import PageStore
@@ -51,8 +51,8 @@ def check(store: PageStore, progress: Progress | None = None) -> CheckReport:
                     walk.version(volume.version, row.volume, f"volume {row.volume}")
             except CorruptionError as error:
                 walk.report.problems.append(f"volume {row.volume}: {error}")
-            except VolumeDroppedError:
-                continue
+            except (VolumeDroppedError, RegistryBusyError):
+                continue  # it is dropped, or somebody is at it
         elif row.state == VolumeState.DROPPED:
             walk.claim(row.head_slot, (-2, 0, row.volume), f"head of volume {row.volume}")
             walk.version(store.head_of(row), row.volume, f"dropped volume {row.volume}")

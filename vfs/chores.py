@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vfs.absorb import absorb
-from vfs.errors import CorruptionError
+from vfs.errors import CorruptionError, RegistryBusyError
 from vfs.failpoints import reach
 from vfs.layout import DROPPED, LIVE_EVEN, LIVE_ODD, V_CHORES, V_DURABLE, V_ID
 from vfs.reclaim import FOREVER, Superseded
@@ -173,6 +173,8 @@ class Chores:
     def _absorb(self, session: Session, row: VolumeRow) -> None:
         try:
             self._store.reclaim.drain(session, absorb(self._store, session, row))
+        except RegistryBusyError:
+            self.request(row)
         except CorruptionError:
             self._store.slot_map.note_leaks()  # as it is: what a damaged page table holds cannot be told
 
@@ -184,7 +186,10 @@ class Chores:
 
     # --- the work ---------------------------------------------------------------------------------------------------
     def _do(self, session: Session, rows: Iterable[VolumeRow]) -> _Left:
-        """Release what the catalog says is released (the caller holds the writer locks: R4, and drains)."""
+        """Release what the catalog says is released (the caller holds the writer locks: R4, and drains).
+
+        Nobody waits for this: while another process is in a catalog transaction it is left to the next writer.
+        """
         registry, tables = self._store.registry, self._store.tables
         volumes: list[tuple[VolumeRow, list[PinRow]]] = []
         for row in rows:
@@ -198,8 +203,12 @@ class Chores:
             try:
                 with registry.reclaiming():
                     work.apply()
-            except BaseException:
+            except BaseException as reason:
                 self._give_up(session, work)
+                for row, _ in volumes:
+                    self.request(row)
+                if isinstance(reason, RegistryBusyError):
+                    return _Left([], set())
                 raise
             self._finish(session, work)
         sources = [registry.volume_row(row.parent) for row in work.removed if row.parent is not None]

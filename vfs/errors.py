@@ -12,6 +12,7 @@ __all__ = [
     "NotAPoolError",
     "PoolFullError",
     "ReadOnlyError",
+    "RegistryBusyError",
     "SnapshotMovedError",
     "StorageError",
     "StoreFailedError",
@@ -61,6 +62,10 @@ class WriterBusyError(StorageError):
 
 class SnapshotMovedError(StorageError):
     """The volume has a newer version than the one this handle has read; start the transaction again."""
+
+
+class RegistryBusyError(StorageError):
+    """Another process has a transaction of the catalog open, or a short lock, and does not get on: is it stopped?"""
 
 
 class ReadOnlyError(StorageError):

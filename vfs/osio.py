@@ -16,11 +16,12 @@ import mmap
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vfs.errors import PoolFullError, StorageError
+from vfs.errors import PoolFullError, RegistryBusyError, StorageError
 
 __all__ = [
     "CALLS",
@@ -34,6 +35,9 @@ __all__ = [
     "sync",
     "write_at",
 ]
+
+LOCK_PATIENCE_S = 60
+"""How long to wait for a lock that is held for microseconds (opening a store: as long as a rebuild takes)."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -166,8 +170,11 @@ class LockFile:
 
     def try_lock(self, offset: int) -> bool:
         """Take the byte exclusively; False if somebody else holds it."""
+        return self._try(fcntl.F_WRLCK, offset)
+
+    def _try(self, kind: int, offset: int) -> bool:
         try:
-            self._set(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, offset)
+            self._set(fcntl.F_OFD_SETLK, kind, offset)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
@@ -175,8 +182,22 @@ class LockFile:
         return True
 
     def lock(self, offset: int, *, shared: bool = False) -> None:
-        """Take the byte, waiting for whoever holds it."""
-        self._set(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset)
+        """Take the byte, waiting for whoever holds it.
+
+        These locks are held for very short; who keeps one for LOCK_PATIENCE_S is stopped: RegistryBusyError.
+        """
+        deadline = 0.0
+        pause = 20e-6
+        while not self._try(fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset):
+            now = time.monotonic()
+            deadline = deadline or now + LOCK_PATIENCE_S
+            if now > deadline:
+                raise RegistryBusyError(
+                    f"another process has held a lock of the store for {LOCK_PATIENCE_S} s (byte {offset} of its file "
+                    "'locks'): if it is stopped, let it go on or end it"
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, 0.005)
 
     def unlock(self, offset: int) -> None:
         self._set(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, offset)

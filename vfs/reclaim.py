@@ -39,6 +39,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vfs.errors import RegistryBusyError
 from vfs.failpoints import reach
 from vfs.layout import (
     DROPPED,
@@ -187,12 +188,10 @@ class Reclaim:
         return known[1]
 
     def reader_pins(self, session: Session, row: VolumeRow) -> list[int]:
-        """The versions that live readers of a volume pin, ascending; dead ones are buried on the way."""
+        """The versions that readers of a volume pin, ascending; dead readers are buried on the way if that can be."""
         pins = set()
         for session_row, pin in self._store.tables.pins_of(row.table_index):
-            if session.is_dead(session_row):
-                self.bury(session, session_row)
-            else:
+            if not session.is_dead(session_row) or not self.bury(session, session_row):
                 pins.add(pin)
         return sorted(pins)
 
@@ -283,13 +282,18 @@ class Reclaim:
         return sum(waiting.count() for waiting in list(self._waiting.values()))
 
     # --- the dead and the leaked ------------------------------------------------------------------------------------
-    def bury(self, session: Session, row: int) -> None:
+    def bury(self, session: Session, row: int) -> bool:
         """Clear the row of a dead session.  What it had reserved is free, or leaked where somebody may still see it.
 
-        The catalog is sealed first: a commit that died with it must not come to life later (S3).
+        The catalog is sealed first: a commit that died with it must not come to life later (S3).  If that cannot be
+        done now (False), the session stays.
         """
-        self._store.registry.seal()
+        try:
+            self._store.registry.seal()
+        except RegistryBusyError:
+            return False
         self._bury(session, row)
+        return True
 
     def _bury(self, session: Session, row: int) -> None:
         words, slot_map = self._store.tables.words, self._store.slot_map
@@ -314,7 +318,7 @@ class Reclaim:
             session.locks.unlock(LOCK_POOL)
 
     def bury_all(self, session: Session) -> int:
-        """Bury every dead session; how many there were."""
+        """Bury every dead session; how many there were.  Raises RegistryBusyError."""
         dead = [row for row, _ in self._store.tables.session_rows() if session.is_dead(row)]
         if dead:
             self._store.registry.seal()

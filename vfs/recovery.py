@@ -8,8 +8,9 @@ pages, nodes and record all reached the device.  The *floor* is the newest versi
 be durable or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.
 If a record says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.
 Nor does a candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps
-nothing has been written to it.  Nor one that reaches, by what was born since, a slot that another volume reaches: it was
-freed and written again, by chance with the same bytes.  A volume without a candidate is damaged: its slots stay, and whoever opens it is told.
+nothing has been written to it.  Nor one that reaches, by what was born since, a slot that another volume reaches: it
+was freed and written again, by chance with the same bytes.  A volume without a candidate is damaged: its slots stay,
+and whoever opens it is told.
 
 Rebuilding the map.  Dropped volumes and released pins are forgotten; then whatever a head or a pin reaches is live,
 and everything else is free.
@@ -112,7 +113,7 @@ def _sure_slots(
 
 def _forget_what_is_released(store: PageStore) -> None:
     registry = store.registry
-    with registry.reclaiming():
+    with registry.reclaiming(waits=True):
         for row in registry.volume_rows():
             if row.state == VolumeState.BUILDING:
                 registry.drop_volume(row.volume)

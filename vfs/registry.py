@@ -80,16 +80,20 @@ class Registry(Protocol):
     def pinned_versions(self, volume: int) -> list[int]:
         """The distinct pinned versions of a volume, ascending, released ones included."""
 
-    def reclaiming(self) -> AbstractContextManager[None]:
-        """A catalog transaction that need not be durable when it ends: a power loss may undo it."""
+    def reclaiming(self, *, waits: bool = False) -> AbstractContextManager[None]:
+        """A catalog transaction that need not be durable when it ends: a power loss may undo it.
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """A catalog transaction, durable when it ends."""
+        What tidies up waits for nobody: RegistryBusyError if another process is in a transaction, unless ``waits``.
+        """
+
+    def transaction(self, *, waits: bool = True) -> AbstractContextManager[None]:
+        """A catalog transaction, durable when it ends.  Raises RegistryBusyError."""
 
     def seal(self) -> None:
         """Commit something, durably: what a process that died in its commit left in the log is written over.
 
-        Else it could come to life when the log is recovered, after others have acted as if it had never been.
+        Else it could come to life when the log is recovered, after others have acted as if it had never been.  Raises
+        RegistryBusyError at once if another process is in a transaction.
         """
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:

@@ -40,6 +40,7 @@ from vfs.errors import (
     CorruptionError,
     PoolFullError,
     ReadOnlyError,
+    RegistryBusyError,
     SnapshotMovedError,
     StorageError,
     VolumeDroppedError,
@@ -69,6 +70,7 @@ _JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
 _RESULTS: tuple[tuple[type[Exception], type[apsw.Error], int], ...] = (
     (WriterBusyError, apsw.BusyError, apsw.SQLITE_BUSY),
     (SnapshotMovedError, apsw.BusyError, apsw.SQLITE_BUSY_SNAPSHOT),
+    (RegistryBusyError, apsw.BusyError, apsw.SQLITE_BUSY),
     (PoolFullError, apsw.FullError, apsw.SQLITE_FULL),
     (CorruptionError, apsw.CorruptError, apsw.SQLITE_CORRUPT),
     (ReadOnlyError, apsw.ReadOnlyError, apsw.SQLITE_READONLY),

@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vfs.errors import CorruptionError, VolumeDroppedError
+from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.failpoints import reach
 from vfs.layout import (
     KEEPS_SUPERSEDED,
@@ -107,7 +107,10 @@ class _Sweep:
 
     def run(self) -> SweepReport:
         store, header = self._store, self._store.slot_map.header
-        store.reclaim.bury_all(self._session)
+        try:
+            store.reclaim.bury_all(self._session)
+        except RegistryBusyError as reason:
+            return SweepReport(put_off=str(reason))
         store.chores.tidy_all(self._session)
         cut_short = bool(header[MAP_SWEEPING_AT] or header[MAP_LEAKS_AT] & _CUT_SHORT)
         if header[MAP_SWEEPING_AT]:
@@ -132,7 +135,7 @@ class _Sweep:
                 self._move_epoch(-1)
             header[MAP_LEAKS_AT] |= leaks | _CUT_SHORT
             header[MAP_SWEEPING_AT] = 0
-            if isinstance(reason, _PutOffError):
+            if isinstance(reason, (_PutOffError, RegistryBusyError)):
                 return SweepReport(put_off=str(reason))
             raise
         header[MAP_SWEEPING_AT] = 0

@@ -128,7 +128,9 @@ class Volume:
         if self._words[self._id_at] == self._id | DAMAGED:
             raise CorruptionError("recovery found no version of it whole")
         if self._words[self._id_at] == self._id | DROPPED:
-            with self.store.registry.reclaiming():  # who is dropping it holds the catalog until that is committed
+            with self.store.registry.reclaiming(
+                waits=True
+            ):  # who is dropping it holds the catalog until that is committed
                 row = self.store.registry.volume_row(self._id)
                 if row is not None and row.state == VolumeState.LIVE and self._words[self._id_at] == self._id | DROPPED:
                     self._words[self._id_at] = self._id
