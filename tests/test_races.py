@@ -409,7 +409,7 @@ def test_one_of_two_deleters_is_told_that_the_cluster_is_gone(
     transaction = other._catalog.transaction
 
     @contextlib.contextmanager
-    def wait_for_the_first() -> Iterator[None]:
+    def wait_for_the_first(*, waits: bool) -> Iterator[None]:
         """BEGIN IMMEDIATE, when another process was first."""
         monkeypatch.undo()
         store.cluster("dev").delete()
