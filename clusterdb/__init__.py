@@ -27,6 +27,7 @@ from clusterdb.errors import (
     StoreFormatError,
     StoreFullError,
     StoreInUseError,
+    StoreReadOnlyError,
     StoreUnreadableError,
     UnsupportedFileSystemError,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "StoreFormatError",
     "StoreFullError",
     "StoreInUseError",
+    "StoreReadOnlyError",
     "StoreStats",
     "StoreUnreadableError",
     "SweepReport",

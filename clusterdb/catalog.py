@@ -10,11 +10,13 @@ locks.  A catalog transaction never waits for a volume's writer.
 from __future__ import annotations
 
 import ctypes
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import apsw
@@ -109,14 +111,17 @@ def _pin_row(values: tuple[Any, ...]) -> PinRow:
 class Catalog:
     """The catalog of one open store.  Implements :class:`vfs.registry.Registry`."""
 
-    def __init__(self, path: Path | None, *, store_id: bytes) -> None:
+    def __init__(self, path: Path | None, *, store_id: bytes, read_only: bool = False) -> None:
         """Open the catalog, creating an empty one (with this identity) if there is none.
+
+        ``read_only``: nothing is written; what recovery tidies up, it tidies up in a copy that goes with this object.
 
         Raises StoreFormatError, CorruptStoreError, StoreBusyError.
         """
         self._guard = threading.RLock()
         self._depth = 0
         self._path = path
+        self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
         self.is_uncertain = False
         with self._translated():
@@ -131,7 +136,8 @@ class Catalog:
     def _db(self) -> apsw.Connection:
         """The connection, opened when it is needed."""
         if self._connection is None:
-            connection = apsw.Connection(str(self._path) if self._path else ":memory:")
+            path = Path(self._copy.name, "catalog.db") if self._copy is not None else self._path
+            connection = apsw.Connection(str(path) if path else ":memory:")
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             # EXTRA: also the deletion of the rollback journal is synced, or that could come back after a power loss
             connection.execute("PRAGMA synchronous = EXTRA")
@@ -417,3 +423,14 @@ class Catalog:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            if self._copy is not None:
+                self._copy.cleanup()
+
+
+def _copy_of(path: Path) -> TemporaryDirectory[str]:
+    """A directory with a copy of the catalog, and of its log if there is one."""
+    copy = TemporaryDirectory(prefix="clusterdb-catalog-")
+    for name in (path.name, f"{path.name}-wal"):
+        if path.with_name(name).exists():
+            shutil.copyfile(path.with_name(name), Path(copy.name, name))
+    return copy

@@ -21,6 +21,7 @@ __all__ = [
     "StoreFormatError",
     "StoreFullError",
     "StoreInUseError",
+    "StoreReadOnlyError",
     "StoreUnreadableError",
     "UnsupportedFileSystemError",
 ]
@@ -52,6 +53,10 @@ class StoreInUseError(Error):
 
 class StoreFullError(Error):
     """The device of the store is full."""
+
+
+class StoreReadOnlyError(Error):
+    """The store is open for reading only."""
 
 
 class CorruptStoreError(Error):

@@ -33,6 +33,7 @@ from clusterdb.errors import (
     StoreFormatError,
     StoreFullError,
     StoreInUseError,
+    StoreReadOnlyError,
     StoreUnreadableError,
     UnsupportedFileSystemError,
 )
@@ -41,6 +42,7 @@ from vfs import errors as storage_errors
 from vfs.check import CheckReport, check
 from vfs.dump import slot_text, volume_text
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
+from vfs.osio import is_read_only
 from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.sqlite_vfs import ClusterVFS
 from vfs.store import POOL_FILES, PageStore, sync_directory
@@ -77,17 +79,20 @@ def open(
     create: bool = True,
     synchronous: Synchronous = "FULL",
     verify_reads: bool = False,
+    read_only: bool = False,
 ) -> Store:
     """Open a store, creating it if it does not exist and ``create`` is true.
 
     ``path``: a directory; None for ``$CLUSTERDB_STORE``, else ``./.clusterdb``; ``":memory:"`` for a store in RAM that
     only this process sees.  ``synchronous`` is what connections start with, as SQLite's PRAGMA of that name.
     ``verify_reads`` checks every page against its checksum whenever this process reads it, and answers SQLITE_CORRUPT.
+    ``read_only`` writes nothing at all, as is always so on a file system that is mounted read-only; nobody may have the
+    store open for writing meanwhile.  What a boot makes necessary to rebuild is then rebuilt in memory.
 
     Raises NotAStoreError, StoreFormatError, StoreUnreadableError, UnsupportedFileSystemError, CorruptStoreError,
     StoreInUseError.
     """
-    return Store(path, create=create, synchronous=synchronous, verify_reads=verify_reads)
+    return Store(path, create=create, synchronous=synchronous, verify_reads=verify_reads, read_only=read_only)
 
 
 def repair(path: str | os.PathLike[str] | None = None, *, progress: sqlite.Progress | None = None) -> CheckReport:
@@ -97,6 +102,7 @@ def repair(path: str | os.PathLike[str] | None = None, *, progress: sqlite.Progr
     :func:`open`.
     """
     with Store(path, create=False, synchronous="FULL", verify_reads=False, rebuilds=True) as store:
+        store._require_writable()
         return store.check(progress)
 
 
@@ -135,6 +141,7 @@ class Store:
         create: bool,
         synchronous: Synchronous,
         verify_reads: bool,
+        read_only: bool = False,
         rebuilds: bool = False,
     ) -> None:
         if synchronous not in Durability.__members__:
@@ -145,9 +152,12 @@ class Store:
         self._closed = False
         directory = None if in_memory else Path(self.path)
         if directory is not None:
-            _prepare_directory(directory, create=create)
+            read_only = _prepare_directory(directory, create=create and not read_only) or read_only
+        elif read_only:
+            raise InvalidArgumentError("read_only=True: a store in memory begins empty, open it for writing")
+        self.read_only = read_only
         with _translated(self.path):
-            self._pages = PageStore(directory, create=True, verify_reads=verify_reads)
+            self._pages = PageStore(directory, create=True, verify_reads=verify_reads, read_only=read_only)
             try:
                 self._open_catalog(directory, rebuilds=rebuilds)
             except BaseException:
@@ -157,6 +167,8 @@ class Store:
         self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
         self._vfs = ClusterVFS(f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous])
         _open_stores.add(self)
+        if read_only:
+            return
         try:
             self._tidy()
         except BaseException:
@@ -173,7 +185,7 @@ class Store:
                 raise CorruptStoreError(
                     f"store '{self.path}': catalog.db is missing or empty, but there is a page pool"
                 )
-            self._catalog = Catalog(path, store_id=store_id)
+            self._catalog = Catalog(path, store_id=store_id, read_only=self.read_only)
             try:
                 pages.start(self._catalog, self._catalog.store_id, rebuilds=rebuilds)
             except BaseException:
@@ -216,6 +228,13 @@ class Store:
             raise ClosedError(f"store '{self.path}' is closed")
         if os.getpid() != self._pid:
             raise ForkedStoreError(f"store '{self.path}' was opened before a fork: open it again in the child process")
+
+    def _require_writable(self) -> None:
+        self._require_open()
+        if self.read_only:
+            raise StoreReadOnlyError(
+                f"store '{self.path}' is open for reading only: copy it to where it can be written"
+            )
 
     @property
     def vfs(self) -> str:
@@ -289,7 +308,7 @@ class Store:
         Raises InvalidNameError, ClusterExistsError, InvalidArgumentError, NotADatabaseError, DatabaseDamagedError,
         StoreFullError; then no cluster is left behind.
         """
-        self._require_open()
+        self._require_writable()
         self._catalog.require_free(check_name(name))
         if page_size is not None and page_size not in PAGE_SIZES:
             raise InvalidArgumentError(f"page_size={page_size}: use a power of two from 512 to 65536 (bytes)")
@@ -384,7 +403,7 @@ class Store:
 
     # --- verbs of a cluster -----------------------------------------------------------------------------------------
     def _clone(self, source: Cluster, name: str) -> Cluster:
-        self._require_open()
+        self._require_writable()
         check_name(name)
         with self._pinned(source) as pinned:  # until the clone's own pin is announced
             if self._pages.is_durable and pinned.durable < pinned.version.version:
@@ -442,12 +461,13 @@ class Store:
 
     def _rename(self, cluster: Cluster, new_name: str) -> None:
         check_name(new_name)
-        self._require_open()
+        self._require_writable()
         with self._catalog.transaction():
             if not self._catalog.rename_cluster(cluster.volume, new_name):
                 raise self._deleted(cluster.name)
 
     def _delete(self, cluster: Cluster) -> None:
+        self._require_writable()
         self._drop_volume(self._volume_of(cluster), cluster.name)
 
     def _drop_volume(self, row: VolumeRow, name: str, *, waits: bool = True) -> None:
@@ -479,8 +499,9 @@ class Store:
         ``progress`` is called with (slots checked, slots in use).  Check a store that nobody writes to meanwhile.
         """
         self._require_open()
+        names = {row.volume: f"cluster '{row.name}'" for row in self._catalog.clusters()}
         with _translated(self.path):
-            return check(self._pages, progress)
+            return check(self._pages, progress, lambda volume: names.get(volume, f"dropped volume {volume}"))
 
     def dump(self, *, cluster: str | None = None, slot: int | None = None) -> str:
         """What the store holds, in words: of one cluster, of one slot of the pool, or of all clusters.
@@ -502,13 +523,13 @@ class Store:
 
         Opening a store does it too, when a process has died in it.  Space of dropped clusters comes back without it.
         """
-        self._require_open()
+        self._require_writable()
         with _translated(self.path):
             return sweep(self._pages)
 
     def shrink(self) -> int:
         """Give the pool's free space back to the file system, while others go on; the bytes given back."""
-        self._require_open()
+        self._require_writable()
         with _translated(self.path):
             return shrink(self._pages)
 
@@ -533,8 +554,11 @@ def _base_of(source: Version | None) -> Version:
     return Version(0, 1, 1, 0, 0, 0, time.time_ns(), HOLE)
 
 
-def _prepare_directory(directory: Path, *, create: bool) -> None:
-    """See that a directory is a store, or can become one.  Raises NotAStoreError, StoreUnreadableError."""
+def _prepare_directory(directory: Path, *, create: bool) -> bool:
+    """See that a directory is a store, or can become one; whether it can only be read.
+
+    Raises NotAStoreError, StoreUnreadableError.
+    """
     try:
         if not directory.exists():
             if not create:
@@ -545,10 +569,12 @@ def _prepare_directory(directory: Path, *, create: bool) -> None:
             raise NotAStoreError(f"'{directory}' is no clusterdb store: it is a file, not a directory")
         elif not (directory / "locks").exists():
             names = {path.name for path in directory.iterdir()}
-            if names - set(POOL_FILES):  # these are there already if somebody else is creating the store just now
+            # The pool's files alone are there if somebody else is creating the store just now.
+            if names - set(POOL_FILES) and not {"pool", "catalog.db"} <= names:
                 raise NotAStoreError(f"'{directory}' is no clusterdb store: it holds other files")
             if not create and not names:
                 raise NotAStoreError(f"there is no store at '{directory}': the directory is empty")
+        return is_read_only(directory)
     except OSError as error:
         raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error
 

@@ -19,6 +19,8 @@ from vfs.table import Reached, read_node
 __all__ = ["CheckReport", "check"]
 
 Progress = Callable[[int, int], None]
+Naming = Callable[[int], str]
+"""What people call a volume."""
 
 
 @dataclass(slots=True)
@@ -40,24 +42,25 @@ class CheckReport:
         return not self.problems
 
 
-def check(store: PageStore, progress: Progress | None = None) -> CheckReport:
+def check(store: PageStore, progress: Progress | None, name_of: Naming) -> CheckReport:
     """Check every volume, pin and slot.  ``progress`` is called with (slots checked, slots in use)."""
-    walk = _Walk(store, progress)
+    walk = _Walk(store, progress, name_of)
     for row in store.registry.volume_rows():
         if row.state in (VolumeState.LIVE, VolumeState.BUILDING):
             try:
                 with store.pinned(row) as volume:
-                    walk.claim(row.head_slot, (-2, 0, row.volume), f"head of volume {row.volume}")
-                    walk.version(volume.version, row.volume, f"volume {row.volume}")
+                    walk.claim(row.head_slot, (-2, 0, row.volume), name_of(row.volume))
+                    walk.version(volume.version, row.volume, name_of(row.volume))
             except CorruptionError as error:
-                walk.report.problems.append(f"volume {row.volume}: {error}")
+                walk.report.problems.append(f"{name_of(row.volume)}: {error}")
             except (VolumeDroppedError, RegistryBusyError):
                 continue  # it is dropped, or somebody is at it
         elif row.state == VolumeState.DROPPED:
-            walk.claim(row.head_slot, (-2, 0, row.volume), f"head of volume {row.volume}")
-            walk.version(store.head_of(row), row.volume, f"dropped volume {row.volume}")
+            walk.claim(row.head_slot, (-2, 0, row.volume), name_of(row.volume))
+            walk.version(store.head_of(row), row.volume, name_of(row.volume))
     for pin in store.registry.all_pin_rows():
-        walk.version(pin.version, pin.volume, f"volume {pin.volume}, pinned by {pin.holder}")
+        holder = pin.holder if pin.holder_volume is None else name_of(pin.holder_volume)
+        walk.version(pin.version, pin.volume, f"{name_of(pin.volume)}, pinned for {holder}")
     return walk.finish()
 
 
@@ -66,8 +69,9 @@ _Place = tuple[int, int, int]
 
 
 class _Walk:
-    def __init__(self, store: PageStore, progress: Progress | None) -> None:
+    def __init__(self, store: PageStore, progress: Progress | None, name_of: Naming) -> None:
         self._store = store
+        self._name_of = name_of
         self._progress = progress
         self._used_count = store.slot_map.used_count()
         self._places: dict[int, _Place] = {POOL_HEADER_SLOT: (-3, 0, 0)}
@@ -85,7 +89,7 @@ class _Walk:
         """Note that ``place`` uses the slot; False if that was known already."""
         known = self._places.setdefault(slot, place)
         if known is not place and known != place:
-            self.report.problems.append(f"{where}: slot {slot} is {_place_text(place)}, and also {_place_text(known)}")
+            self.report.problems.append(f"{where}: slot {slot} is {self._text(place)}, and also {self._text(known)}")
             return False
         if known is not place:
             return False
@@ -126,15 +130,15 @@ class _Walk:
             if slot >= len(states):
                 self.report.problems.append(f"slot {slot} lies past the end of the map")
             elif states[slot] == FREE:
-                self.report.problems.append(f"slot {slot} ({_place_text(place)}) is in use, but free in the map")
+                self.report.problems.append(f"slot {slot} ({self._text(place)}) is in use, but free in the map")
         live = (LIVE_EVEN, LIVE_ODD)
         self.report.leaked_count = sum(
             1 for slot, state in enumerate(states) if state in live and slot not in self._places
         )
         return self.report
 
-
-def _place_text(place: _Place) -> str:
-    level, number, volume = place
-    what = {-3: "the pool header", -2: "the head", -1: f"page {number}"}.get(level, f"node {number} of level {level}")
-    return what if level == -3 else f"{what} of volume {volume}"
+    def _text(self, place: _Place) -> str:
+        level, number, volume = place
+        places = {-3: "the pool header", -2: "the head", -1: f"page {number}"}
+        what = places.get(level, f"node {number} of level {level}")
+        return what if level == -3 else f"{what} of {self._name_of(volume)}"

@@ -30,6 +30,7 @@ __all__ = [
     "Mapping",
     "boot_id",
     "file_system_of",
+    "is_read_only",
     "open_again",
     "punch_hole",
     "sync",
@@ -122,6 +123,11 @@ def file_system_of(path: Path) -> str:
             if mount.split()[2] == wanted:
                 return source.split()[0]
     return "unknown"
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether the file system a path lies on is mounted read-only."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def open_again(fd: int) -> int:

@@ -58,7 +58,10 @@ def rebuild(store: PageStore) -> None:
             for record in _records(store, row):
                 _mark(store, record, marks)
             continue
-        _install(store, row, head)
+        if store.read_only:
+            store.chosen[row.volume] = head
+        else:
+            _install(store, row, head)
         store.tables.set_volume(row.table_index, row.volume, head.version, head.version, row.base.version)
         _mark(store, head, marks)
     for pin in store.registry.all_pin_rows():

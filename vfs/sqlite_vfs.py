@@ -144,7 +144,9 @@ class ClusterVFS(apsw.VFS):
         flags[1] = flags[0]
         if not flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
             return _MemoryFile()
-        file = self._open_volume(volume_name, read_only=bool(flags[0] & apsw.SQLITE_OPEN_READONLY))
+        if self._store.read_only:
+            flags[1] = apsw.SQLITE_OPEN_READONLY | flags[0] & ~(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        file = self._open_volume(volume_name, read_only=bool(flags[1] & apsw.SQLITE_OPEN_READONLY))
         if isinstance(name, apsw.URIFilename) and any(name.uri_boolean(key, False) for key in ("nolock", "immutable")):
             file.xLock(_SHARED)  # SQLite will call no xLock: what is read is the version of this moment
         return file

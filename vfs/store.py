@@ -61,21 +61,26 @@ class PageStore:
     """The page pool and its tables.
 
     ``directory`` None keeps everything in anonymous memory, for this process only.  A store that is not durable
-    never syncs.
+    never syncs.  One that is read-only has its derived files in anonymous memory too, and writes nothing.
     """
 
     registry: Registry
 
-    def __init__(self, directory: Path | None, *, create: bool, verify_reads: bool = False) -> None:
-        """Open the files.  Raises UnsupportedFileSystemError, NotAPoolError, OSError.
+    def __init__(
+        self, directory: Path | None, *, create: bool, verify_reads: bool = False, read_only: bool = False
+    ) -> None:
+        """Open the files.  Raises UnsupportedFileSystemError, NotAPoolError, StorageError, OSError.
 
-        ``verify_reads``: every page is checked against its crc whenever it is read.
+        ``verify_reads``: every page is checked against its crc whenever it is read.  ``read_only``: nobody else may
+        write meanwhile.
         """
-        if directory is not None:
+        if directory is not None and not read_only:
             _require_locks_hold(directory)
         self.directory = directory
         self.verify_reads = verify_reads
-        self.is_durable = directory is not None
+        self.read_only = read_only
+        self.is_durable = directory is not None and not read_only
+        self.chosen: dict[int, Version] = {}  # heads that recovery has chosen, but could not write
         self.has_failed = ""
         self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._idle_sessions: list[Session] = []
@@ -85,7 +90,10 @@ class PageStore:
         self._locks: LockFile | None = None
         try:
             for name in POOL_FILES:
-                self._files[name] = _open_file(directory, name, create=create or name != "pool")
+                if read_only:
+                    self._files[name] = _open_read_only(directory, name)
+                else:
+                    self._files[name] = _open_file(directory, name, create=create or name != "pool")
             self.pool_fd = self._files["pool"]
             self._locks = LockFile(open_again(self._files["locks"]))
         except BaseException:
@@ -130,7 +138,7 @@ class PageStore:
 
         assert self._locks is not None
         self.registry = registry
-        if self.pool_size() <= SLOT_BYTES and not registry.volume_rows():
+        if self.pool_size() <= SLOT_BYTES and not registry.volume_rows() and not self.read_only:
             self._create_pool(store_id)  # or its creation was cut short
         if self.pool_size() == 0:
             raise CorruptionError("the page pool is empty, but the catalog has volumes in it")
@@ -204,7 +212,8 @@ class PageStore:
         """Empty tables, sized for the pool as it is; not yet marked valid."""
         heads = [row.head_slot + 1 for row in self.registry.volume_rows()]  # the pool may have lost its new length
         slot_count = max(_FIRST_SLOTS, self.pool_size() >> SLOT_SHIFT, *heads)
-        CALLS.ftruncate(self.pool_fd, slot_count << SLOT_SHIFT)
+        if not self.read_only:
+            CALLS.ftruncate(self.pool_fd, slot_count << SLOT_SHIFT)
         for name, size in (
             ("map", layout.MAP_HEADER_BYTES + 2 * slot_count),
             ("readers", layout.READERS_BYTES),
@@ -258,6 +267,9 @@ class PageStore:
         """The record of one version of a volume, if its head or its base still has it."""
         if version == row.base.version:
             return row.base
+        chosen = self.chosen.get(row.volume)
+        if chosen is not None and chosen.version == version:
+            return chosen
         for record in head_records(self.read_slot(row.head_slot), row.volume):
             if record is not None and record.version == version:
                 return record
@@ -394,6 +406,24 @@ def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
         return os.open(directory / name, flags, 0o600)
     except FileNotFoundError:
         raise NotAPoolError(f"{directory} is no store: it has no file '{name}'") from None
+
+
+def _open_read_only(directory: Path | None, name: str) -> int:
+    """The pool; for what is derived, anonymous memory.  Raises NotAPoolError, StorageError if somebody writes."""
+    assert directory is not None, "BUG: a store in memory cannot be read-only"
+    if name == "pool":
+        try:
+            return os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise NotAPoolError(f"{directory} is no store: it has no file 'pool'") from None
+    if name == "locks" and (directory / name).exists():
+        locks = LockFile(os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        try:
+            if locks.is_held_by_other(LOCK_STORE):
+                raise StorageError("other processes have it open for writing: open it as they do")
+        finally:
+            locks.close()
+    return os.memfd_create(f"clusterdb-{name}", os.MFD_CLOEXEC)
 
 
 def _require_locks_hold(directory: Path) -> None:
