@@ -10,6 +10,7 @@ locks.  A catalog transaction never waits for a volume's writer.
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import threading
 import time
@@ -25,12 +26,22 @@ from clusterdb.errors import (
     ClusterExistsError,
     CorruptStoreError,
     Error,
+    InvalidNameError,
     StoreBusyError,
     StoreFormatError,
     StoreFullError,
 )
+from clusterdb.names import check_name
 from vfs.failpoints import reach
-from vfs.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
+from vfs.layout import (
+    DAMAGED,
+    SLOT_COUNT_MAX,
+    VERSION_RECORD_BYTES,
+    VOLUME_ROWS,
+    Version,
+    pack_version,
+    unpack_version,
+)
 from vfs.registry import PinRow, VolumeRow, VolumeState
 
 __all__ = ["Catalog", "ClusterRow", "volume_holder"]
@@ -87,25 +98,68 @@ def _record(version: Version) -> bytes:
     return pack_version(version)[:VERSION_RECORD_BYTES]
 
 
-def _version(record: bytes, what: str) -> Version:
-    version = unpack_version(record)
+def _version(record: object, what: str) -> Version:
+    version = unpack_version(record) if isinstance(record, bytes) else None
     if version is None:
         raise CorruptStoreError(f"the catalog's version record of {what} fails its checksum")
     return version
 
 
+def _require(holds: bool, what: str) -> None:
+    """Nothing the catalog says is believed unchecked."""
+    if not holds:
+        raise CorruptStoreError(f"the catalog's row of {what} makes no sense")
+
+
+def _is_int(value: object, low: int, end: int) -> bool:
+    return type(value) is int and low <= value < end
+
+
+def _require_name(name: str) -> str:
+    try:
+        return check_name(name)
+    except InvalidNameError as error:
+        raise CorruptStoreError(f"the catalog has a cluster with an illegal name: {error}") from error
+
+
+def _cluster_row(values: tuple[Any, ...]) -> ClusterRow:
+    name, volume, created_ns, source = values
+    _require_name(name)
+    is_right = _is_int(volume, 1, DAMAGED) and _is_int(created_ns, 0, 1 << 63)
+    _require(is_right and (source is None or isinstance(source, str)), f"cluster '{name}'")
+    return ClusterRow(name, volume, created_ns, source)
+
+
 def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
     volume, index, head_slot, state, parent, base = values
+    _require(
+        _is_int(volume, 1, DAMAGED)
+        and _is_int(index, 0, VOLUME_ROWS)
+        and _is_int(head_slot, 1, SLOT_COUNT_MAX)
+        and state in list(VolumeState)
+        and (parent is None or _is_int(parent, 1, volume)),  # sources are older: no circles
+        f"volume {volume!r}",
+    )
     version = _version(base, f"volume {volume}")._replace(volume=volume)
     return VolumeRow(volume, index, head_slot, VolumeState(state), parent, version)
 
 
 def _pin_row(values: tuple[Any, ...]) -> PinRow:
     volume, version, holder, released, record = values
+    _require(
+        _is_int(volume, 1, DAMAGED)
+        and _is_int(version, 0, 1 << 62)
+        and isinstance(holder, str)
+        and holder.removeprefix("volume:").isdecimal()
+        and _is_int(released, 0, 2),
+        f"a pin on volume {volume!r}",
+    )
     kind, _, number = holder.partition(":")
     holder_volume = int(number) if kind == "volume" else None
     what = f"the pin of {holder} on version {version} of volume {volume}"
-    return PinRow(volume, holder, holder_volume, bool(released), _version(record, what))
+    pinned = _version(record, what)
+    _require(pinned.version == version, what)
+    return PinRow(volume, holder, holder_volume, bool(released), pinned)
 
 
 class Catalog:
@@ -130,13 +184,17 @@ class Catalog:
                     self._db.execute(_SCHEMA)
                     self._db.execute("INSERT INTO store VALUES (?, ?, 0)", (store_id, time.time_ns()))
             self._check_format()
-            self.store_id = bytes(self._query("SELECT id FROM store")[0][0])
+            ids = [row[0] for row in self._query("SELECT id FROM store")]
+            _require(len(ids) == 1 and isinstance(ids[0], bytes) and len(ids[0]) == 16, "the store")
+            self.store_id: bytes = ids[0]
 
     @property
     def _db(self) -> apsw.Connection:
         """The connection, opened when it is needed."""
         if self._connection is None:
             path = Path(self._copy.name, "catalog.db") if self._copy is not None else self._path
+            if path is not None:  # as its owner's only, and never through a link
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             connection = apsw.Connection(str(path) if path else ":memory:")
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             # EXTRA: also the deletion of the rollback journal is synced, or that could come back after a power loss
@@ -281,17 +339,17 @@ class Catalog:
     def clusters(self) -> list[ClusterRow]:
         """All clusters by name."""
         rows = self._query("SELECT name, volume, created_ns, source FROM clusters ORDER BY name")
-        return [ClusterRow(*row) for row in rows]
+        return [_cluster_row(row) for row in rows]
 
     def cluster(self, name: str) -> ClusterRow | None:
         """The cluster of that name."""
         rows = self._query("SELECT name, volume, created_ns, source FROM clusters WHERE name = ?", (name,))
-        return ClusterRow(*rows[0]) if rows else None
+        return _cluster_row(rows[0]) if rows else None
 
     def cluster_of_volume(self, volume: int) -> ClusterRow | None:
         """The cluster whose data that volume is."""
         rows = self._query("SELECT name, volume, created_ns, source FROM clusters WHERE volume = ?", (volume,))
-        return ClusterRow(*rows[0]) if rows else None
+        return _cluster_row(rows[0]) if rows else None
 
     def add_cluster(self, name: str, volume: int, source: str | None) -> None:
         """Name a volume.  Raises ClusterExistsError."""
@@ -343,7 +401,9 @@ class Catalog:
     def named_volume(self, volume: int) -> tuple[str, VolumeRow] | None:
         """A volume with the name of its cluster, if it has one."""
         rows = self._query(f"{self._NAMED} WHERE c.volume = ?", (volume,))
-        return (rows[0][0], _volume_row(rows[0][1:])) if rows else None
+        if not rows:
+            return None
+        return _require_name(rows[0][0]), _volume_row(rows[0][1:])
 
     def add_volume(self, row: VolumeRow) -> VolumeRow:
         """Add a volume (whose id and index are still open); the row with its id."""

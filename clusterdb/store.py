@@ -275,7 +275,8 @@ class Store:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
         if self._pages.has_leaks():
-            self.reclaim()
+            with suppress(CorruptStoreError):  # a damaged cluster keeps nobody from the others
+                self.reclaim()
 
     # --- clusters ---------------------------------------------------------------------------------------------------
     def clusters(self) -> list[Cluster]:
@@ -501,7 +502,12 @@ class Store:
         self._require_open()
         names = {row.volume: f"cluster '{row.name}'" for row in self._catalog.clusters()}
         with _translated(self.path):
-            return check(self._pages, progress, lambda volume: names.get(volume, f"dropped volume {volume}"))
+            report = check(self._pages, progress, lambda volume: names.get(volume, f"dropped volume {volume}"))
+            for volume, name in names.items():
+                row = self._catalog.volume_row(volume)
+                if (row is None or row.state != VolumeState.LIVE) and self._catalog.cluster_of_volume(volume):
+                    report.problems.append(f"{name} has no volume in use")
+            return report
 
     def dump(self, *, cluster: str | None = None, slot: int | None = None) -> str:
         """What the store holds, in words: of one cluster, of one slot of the pool, or of all clusters.

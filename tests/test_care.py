@@ -161,7 +161,7 @@ def test_check_finds_a_slot_of_two_masters(tmp_path: Path, sample: Path) -> None
                 pool.seek(head + 512 * sector)
                 pool.write(pack_version(record))
         (problem,) = [text for text in store.check().problems if "also" in text]
-        assert "is page 5 of cluster 'two', and also page 5 of cluster 'one'" in problem
+        assert "is page 5 of cluster 'two', born in" in problem and "also page 5 of cluster 'one'" in problem
 
 
 # --- dump -------------------------------------------------------------------------------------------------------------

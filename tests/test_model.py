@@ -50,6 +50,7 @@ from vfs.layout import (
     RESERVED,
     SECTOR_BYTES,
     SLOT_BYTES,
+    SLOT_COUNT_MAX,
     VERSION_RECORD_BYTES,
     Entry,
     Version,
@@ -557,7 +558,7 @@ class Step:
 
 
 def make_version(number: int, page_count: int, root: Entry) -> Version:
-    return Version(1, number, number, page_count * SLOT_BYTES, 0, 0, 0, root)
+    return Version(1, number, number, page_count * SLOT_BYTES, 1 << 20, 0, 0, root)
 
 
 def edit(
@@ -660,7 +661,8 @@ def test_a_walk_stops_at_a_damaged_node() -> None:
 words32, words64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
 entries = st.builds(Entry, words32, words32, words64)
 signed64 = st.integers(-(1 << 63), (1 << 63) - 1)
-versions = st.builds(Version, words64, words64, words64, words64, words64, signed64, words64, entries)
+sizes, counts = st.integers(0, SLOT_COUNT_MAX * SLOT_BYTES), st.integers(0, SLOT_COUNT_MAX)
+versions = st.builds(Version, words64, words64, words64, sizes, counts, signed64, words64, entries)
 
 
 @given(versions)

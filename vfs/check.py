@@ -7,12 +7,13 @@ show as a problem or a leak that is none: check a store that nobody writes to.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, Version, unpack_entries
-from vfs.registry import VolumeState
+from vfs.registry import Registry, VolumeState
 from vfs.store import PageStore
 from vfs.table import Reached, read_node
 
@@ -45,18 +46,19 @@ class CheckReport:
 def check(store: PageStore, progress: Progress | None, name_of: Naming) -> CheckReport:
     """Check every volume, pin and slot.  ``progress`` is called with (slots checked, slots in use)."""
     walk = _Walk(store, progress, name_of)
+    walk.report.problems += _contradictions(store.registry, name_of)
     for row in store.registry.volume_rows():
         if row.state in (VolumeState.LIVE, VolumeState.BUILDING):
             try:
                 with store.pinned(row) as volume:
-                    walk.claim(row.head_slot, (-2, 0, row.volume), name_of(row.volume))
+                    walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
                     walk.version(volume.version, row.volume, name_of(row.volume))
             except CorruptionError as error:
                 walk.report.problems.append(f"{name_of(row.volume)}: {error}")
             except (VolumeDroppedError, RegistryBusyError):
                 continue  # it is dropped, or somebody is at it
         elif row.state == VolumeState.DROPPED:
-            walk.claim(row.head_slot, (-2, 0, row.volume), name_of(row.volume))
+            walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
             walk.version(store.head_of(row), row.volume, name_of(row.volume))
     for pin in store.registry.all_pin_rows():
         holder = pin.holder if pin.holder_volume is None else name_of(pin.holder_volume)
@@ -64,8 +66,25 @@ def check(store: PageStore, progress: Progress | None, name_of: Naming) -> Check
     return walk.finish()
 
 
-_Place = tuple[int, int, int]
-"""Where a slot is used: level, number, and the volume it was born in.  All who reach it must agree."""
+def _contradictions(registry: Registry, name_of: Naming) -> Iterator[str]:
+    """Where volumes and pins of the catalog do not go together."""
+    rows, pins = {row.volume: row for row in registry.volume_rows()}, registry.all_pin_rows()
+    for what, keys in (
+        ("row of the volume table", [row.table_index for row in rows.values()]),
+        ("head slot", [row.head_slot for row in rows.values() if row.state != VolumeState.DEAD]),
+    ):
+        yield from (f"{what} {key} is of several volumes" for key, count in Counter(keys).items() if count > 1)
+    held = {(pin.volume, pin.version.version, pin.holder_volume) for pin in pins}
+    for row in rows.values():
+        if row.parent is not None and (row.parent, row.base.version, row.volume) not in held:
+            yield f"{name_of(row.volume)} has no pin on the version {row.base.version} of volume {row.parent}, its base"
+    for pin in pins:
+        if pin.volume not in rows:
+            yield f"the pin of {pin.holder} is on volume {pin.volume}, which there is not"
+
+
+_Place = tuple[int, int, int, int, int]
+"""Where a slot is used: level, number, the volume it was born in, birth and crc.  All who reach it must agree."""
 
 
 class _Walk:
@@ -74,7 +93,7 @@ class _Walk:
         self._name_of = name_of
         self._progress = progress
         self._used_count = store.slot_map.used_count()
-        self._places: dict[int, _Place] = {POOL_HEADER_SLOT: (-3, 0, 0)}
+        self._places: dict[int, _Place] = {POOL_HEADER_SLOT: (-3, 0, 0, 0, 0)}
         self._rows = {row.volume: row for row in store.registry.volume_rows()}
         self.report = CheckReport(slot_count=store.slot_map.slot_count)
 
@@ -107,7 +126,8 @@ class _Walk:
         stack = [Reached(version.depth - 1, 0, version.root)]
         while stack:
             level, number, entry = stack.pop()
-            if not self.claim(entry.slot, (level, number, self._born_in(volume, entry.birth)), where):
+            place = (level, number, self._born_in(volume, entry.birth), entry.birth, entry.crc)
+            if not self.claim(entry.slot, place, where):
                 continue
             if entry.birth > version.version:
                 self.report.problems.append(f"{where}: slot {entry.slot} was born later, in {entry.birth}")
@@ -138,7 +158,10 @@ class _Walk:
         return self.report
 
     def _text(self, place: _Place) -> str:
-        level, number, volume = place
+        level, number, volume, birth, crc = place
         places = {-3: "the pool header", -2: "the head", -1: f"page {number}"}
         what = places.get(level, f"node {number} of level {level}")
-        return what if level == -3 else f"{what} of {self._name_of(volume)}"
+        if level == -3:
+            return what
+        content = f", born in {birth}, crc32 {crc:08x}" if level >= -1 else ""
+        return f"{what} of {self._name_of(volume)}{content}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
-from vfs.errors import CorruptionError
+from vfs.errors import CorruptionError, StorageError
 from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, RESERVED, Version, unpack_entries
-from vfs.registry import VolumeRow
+from vfs.registry import IN_USE, VolumeRow
 from vfs.store import PageStore
-from vfs.table import Reached
+from vfs.table import Reached, reached
 from vfs.volume import head_records
 
 __all__ = ["slot_text", "volume_text"]
@@ -35,9 +36,30 @@ def slot_text(store: PageStore, slot: int) -> Iterator[str]:
         if row.head_slot == slot:
             yield f"  the head of volume {row.volume}"
             yield from _records_text(store, row)
+    yield from _users_text(store, slot)
     for at in range(0, 64, 16):
         line = bytes(data[at : at + 16])
         yield f"  {at:04x}  {line.hex(' ')}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in line)}"
+
+
+def _users_text(store: PageStore, slot: int) -> Iterator[str]:
+    """What heads and pins use a slot for (a walk of all they reach)."""
+    versions = [
+        (f"the pin of {pin.holder} on volume {pin.volume}", pin.version) for pin in store.registry.all_pin_rows()
+    ]
+    for row in store.registry.volume_rows():
+        if row.state in IN_USE:
+            with suppress(StorageError), store.pinned(row) as volume:
+                versions.append((f"volume {row.volume}", volume.version))
+    for who, version in versions:
+        try:
+            at = next((at for at in reached(store.read_slot, version) if at.entry.slot == slot), None)
+        except CorruptionError as error:
+            yield f"  {who}: {error}"
+            continue
+        if at is not None:
+            what = f"page {at.number}" if at.level < 0 else f"node {at.number} of level {at.level}"
+            yield f"  {what} of {who}, born in version {at.entry.birth}, crc32 {at.entry.crc:08x}"
 
 
 def _state_text(state: int) -> str:
@@ -69,9 +91,13 @@ def _records_text(store: PageStore, row: VolumeRow) -> Iterator[str]:
 def _tree_text(store: PageStore, version: Version) -> Iterator[str]:
     if not version.depth:
         return
-    stack = [Reached(version.depth - 1, 0, version.root)]
+    stack, seen = [Reached(version.depth - 1, 0, version.root)], set[int]()
     while stack:
         level, number, entry = stack.pop()
+        if entry.slot in seen:
+            yield f"level {level} node {number}: slot {entry.slot}, which is another node already"
+            continue
+        seen.add(entry.slot)
         where = f"  {'  ' * (version.depth - level)}level {level} node {number}: slot {entry.slot} born {entry.birth}"
         try:
             node = store.read_slot(entry.slot)

@@ -143,13 +143,15 @@ def pack_version(v: Version) -> bytes:
 
 
 def unpack_version(sector: bytes | memoryview) -> Version | None:
-    """The version recorded in a sector, or None if the sector holds no whole record."""
+    """The version recorded in a sector, or None if the sector holds no whole record of a version that can be."""
     if len(sector) < VERSION_RECORD_BYTES:
         return None
     magic, volume, version, durable, size, slots, own, time_ns, root, root_crc, birth = _VERSION.unpack_from(sector)
     if magic != _VERSION_MAGIC:
         return None
     if zlib.crc32(sector[: _VERSION.size]) != int.from_bytes(sector[_VERSION.size : VERSION_RECORD_BYTES], "little"):
+        return None
+    if page_count_of(size) > SLOT_COUNT_MAX or slots > SLOT_COUNT_MAX:
         return None
     return Version(volume, version, durable, size, slots, own, time_ns, Entry(root, root_crc, birth))
 
@@ -159,7 +161,7 @@ MAP_HEADER_BYTES = 4096
 MAP_MAGIC = int.from_bytes(b"clstmap1", "little")
 # 64-bit words of the header
 MAP_MAGIC_AT, MAP_BOOT_AT, MAP_DEVICE_AT, MAP_INODE_AT = 0, 1, 3, 4  # boot takes two words
-MAP_SLOT_COUNT_AT, MAP_HINT_AT, MAP_EPOCH_AT, MAP_LEAKS_AT, MAP_SWEEPING_AT = 5, 6, 7, 8, 9
+MAP_SLOT_COUNT_AT, MAP_HINT_AT, MAP_EPOCH_AT, MAP_LEAKS_AT, MAP_SWEEPING_AT, MAP_SYNCED_AT = 5, 6, 7, 8, 9, 10
 
 FREE = 0
 LIVE_EVEN, LIVE_ODD = 0x0101, 0x0202
@@ -174,6 +176,7 @@ READERS_HEADER_BYTES = 4096
 READERS_MAGIC = int.from_bytes(b"clstrdr1", "little")
 READERS_MAGIC_AT, SESSION_HIGH_AT, VOLUME_HINT_AT = 0, 1, 2
 
+WORD_MAX = (1 << 64) - 1
 ROW_WORDS = 8
 VOLUME_ROWS = 32768
 SESSION_ROWS = 8192

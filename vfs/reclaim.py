@@ -54,6 +54,8 @@ from vfs.layout import (
     V_ID,
     V_PINS,
     V_VERSION,
+    VOLUME_ROWS,
+    WORD_MAX,
 )
 from vfs.registry import IN_USE, VolumeRow
 from vfs.sessions import Session
@@ -178,7 +180,8 @@ class Reclaim:
             session.locks.unlock(LOCK_POOL)
 
     def _count_pins_change(self, index: int) -> None:
-        self._store.tables.words[self._store.tables.volume_at(index) + V_PINS] += 1
+        at = self._store.tables.volume_at(index) + V_PINS
+        self._store.tables.words[at] = (self._store.tables.words[at] + 1) & WORD_MAX
 
     def _durable_pins(self, row: VolumeRow) -> list[int]:
         counter = self._store.tables.words[self._store.tables.volume_at(row.table_index) + V_PINS]
@@ -308,7 +311,7 @@ class Reclaim:
                     slot_map.free(left)
                 else:
                     self._label_leaked(left)
-                if words[at + S_VOLUME]:
+                if 0 < words[at + S_VOLUME] <= VOLUME_ROWS:
                     self._count_pins_change(words[at + S_VOLUME] - 1)  # before the pin goes (S3, R9)
                 words[at + S_PIN] = words[at + S_VOLUME] = words[at + S_PUBLISHING] = 0
                 words[at + S_OWNER] = 0

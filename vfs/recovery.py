@@ -51,7 +51,8 @@ def rebuild(store: PageStore) -> None:
         if row.state == VolumeState.DEAD:
             store.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0, row.base.version)
             continue
-        marks[row.head_slot] = LIVE_EVEN
+        if row.head_slot < len(marks):
+            marks[row.head_slot] = LIVE_EVEN
         head = chosen[row.volume]
         if head is None:
             store.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0, row.base.version)
@@ -133,6 +134,8 @@ def _forget_what_is_released(store: PageStore) -> None:
 
 def _records(store: PageStore, row: VolumeRow) -> list[Version]:
     """The whole records in a volume's head sectors."""
+    if row.head_slot >= store.slot_map.slot_count:
+        return []
     return [record for record in head_records(store.read_slot(row.head_slot), row.volume) if record is not None]
 
 
@@ -141,6 +144,8 @@ def choose_head(store: PageStore, row: VolumeRow, heads: set[int], before: int =
 
     ``heads``: the head slots of all volumes.
     """
+    if row.head_slot >= store.slot_map.slot_count:
+        return None
     records = _records(store, row)
     pins = [pin.version for pin in store.registry.pin_rows(row.volume)]
     floor = max((record.durable for record in records), default=0)

@@ -66,6 +66,10 @@ class SharedTables:
         self._mapping = Mapping(fd, writable=True)
         self.words = self._mapping.bytes.cast("Q")
 
+    def session_high(self) -> int:
+        """Session rows from here on were never used."""
+        return min(self.words[SESSION_HIGH_AT], SESSION_ROWS)
+
     # --- volume rows ------------------------------------------------------------------------------------------------
     def volume_at(self, index: int) -> int:
         """Word offset of a volume's row."""
@@ -122,7 +126,7 @@ class SharedTables:
 
     def session_rows(self) -> Iterator[tuple[int, list[int]]]:
         """(row, its words) for every row in use, dead ones included."""
-        high = self.words[SESSION_HIGH_AT]
+        high = self.session_high()
         table = self.words[SESSION_TABLE_AT : SESSION_TABLE_AT + high * ROW_WORDS].tolist()
         for row in range(high):
             if table[row * ROW_WORDS + S_OWNER]:
@@ -130,7 +134,7 @@ class SharedTables:
 
     def pins_of(self, index: int) -> list[tuple[int, int]]:
         """(row, pinned version) of every session that reads the volume with this index now."""
-        high = self.words[SESSION_HIGH_AT]
+        high = self.session_high()
         end = SESSION_TABLE_AT + high * ROW_WORDS
         volumes = self.words[SESSION_TABLE_AT + S_VOLUME : end : ROW_WORDS].tolist()
         wanted = index + 1
@@ -168,7 +172,7 @@ class Session:
         words = self.tables.words
         self.locks.lock(LOCK_POOL)
         try:
-            high = words[SESSION_HIGH_AT]
+            high = self.tables.session_high()
             owners = words[SESSION_TABLE_AT : SESSION_TABLE_AT + high * ROW_WORDS : ROW_WORDS].tolist()
             given_back = (row for row, owner in enumerate(owners) if not owner)
             for row in itertools.chain(given_back, range(high, SESSION_ROWS)):

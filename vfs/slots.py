@@ -31,6 +31,7 @@ from vfs.layout import (
     MAP_HINT_AT,
     MAP_LEAKS_AT,
     MAP_SLOT_COUNT_AT,
+    MAP_SYNCED_AT,
     RESERVED,
     SLOT_BYTES,
 )
@@ -164,7 +165,8 @@ class SlotMap:
         Syncing writes into new file space costs more than into written blocks, since the file system must journal
         where they are: so what small transactions will need next is written once, with zeros, in one go.
         """
-        slot_count = self.slot_count
+        # A pool that is longer than the map says: who was growing it died, or the map is damaged.
+        slot_count = max(self.slot_count, os.fstat(self._pool_fd).st_size // SLOT_BYTES)
         prepare = count <= PREPARED_SLOTS
         wanted = slot_count + (PREPARED_SLOTS if prepare else count)
         if wanted > layout.SLOT_COUNT_MAX:
@@ -174,7 +176,7 @@ class SlotMap:
             write_at(self._pool_fd, [bytes(PREPARED_SLOTS * SLOT_BYTES)], slot_count * SLOT_BYTES)
 
     def resize(self, slot_count: int) -> None:
-        """Make pool and map reach to ``slot_count`` (M3: the pool file first)."""
+        """Make pool and map reach to ``slot_count``, further than they do (M3: the pool file first)."""
         try:
             CALLS.ftruncate(self._pool_fd, slot_count * SLOT_BYTES)
             map_bytes = MAP_HEADER_BYTES + 2 * slot_count
@@ -204,6 +206,7 @@ class SlotMap:
             used -= 1
         if used < end:
             self.header[MAP_SLOT_COUNT_AT] = used
+            self.header[MAP_SYNCED_AT] = min(self.header[MAP_SYNCED_AT], used)
             self.header[MAP_HINT_AT] = min(self.header[MAP_HINT_AT], used)
             CALLS.ftruncate(self._pool_fd, used * SLOT_BYTES)
 

@@ -210,8 +210,7 @@ class PageStore:
 
     def _create_derived_files(self) -> None:
         """Empty tables, sized for the pool as it is; not yet marked valid."""
-        heads = [row.head_slot + 1 for row in self.registry.volume_rows()]  # the pool may have lost its new length
-        slot_count = max(_FIRST_SLOTS, self.pool_size() >> SLOT_SHIFT, *heads)
+        slot_count = max(_FIRST_SLOTS, self.pool_size() >> SLOT_SHIFT)
         if not self.read_only:
             CALLS.ftruncate(self.pool_fd, slot_count << SLOT_SHIFT)
         for name, size in (
@@ -297,11 +296,14 @@ class PageStore:
         if not self.is_durable:
             return
         self.require_writable()  # what a failed sync lost, the next one will not bring back
+        slot_count = self.slot_map.slot_count
         try:
             sync(self.pool_fd)
         except OSError as error:
             self.fail(f"fdatasync of the page pool failed ({error.strerror})")
             raise StoreFailedError(self.has_failed) from error
+        header = self.slot_map.header
+        header[layout.MAP_SYNCED_AT] = max(header[layout.MAP_SYNCED_AT], slot_count)
 
     def fail(self, reason: str) -> None:
         """Refuse writes from now on: what is on the device is unknown."""
@@ -347,7 +349,11 @@ class PageStore:
     def open_volume(self, row: VolumeRow, *, read_only: bool = False) -> Volume:
         """A handle on a volume, with a session of its own."""
         session = self.open_session()
-        return Volume(self, row, session, read_only=read_only)
+        try:
+            return Volume(self, row, session, read_only=read_only)
+        except BaseException:
+            session.close()
+            raise
 
     @contextmanager
     def pinned(self, row: VolumeRow) -> Iterator[Volume]:
@@ -372,6 +378,8 @@ class PageStore:
         A recycled slot may hold records of a volume long gone; ids are never reused, so they mean nothing.
         """
         (slot,) = session.take_slots(1)
+        if self.is_durable and slot >= self.slot_map.header[layout.MAP_SYNCED_AT]:
+            self.sync()  # the catalog must not name a slot that a power loss takes with the pool's new length
         with session.labelling():
             self.slot_map.label_live([slot])  # before the catalog names it
             reach("volume: head slot taken")

@@ -45,6 +45,8 @@ from vfs.layout import (
     S_VOLUME,
     SLOT_SHIFT,
     V_VERSION,
+    VOLUME_ROWS,
+    WORD_MAX,
     Entry,
     Version,
     unpack_entries,
@@ -146,7 +148,8 @@ class _Sweep:
     def _move_epoch(self, step: int) -> None:
         self._session.locks.lock(LOCK_POOL)  # who labels leaked slots holds it
         try:
-            self._store.slot_map.header[MAP_EPOCH_AT] += step
+            header = self._store.slot_map.header
+            header[MAP_EPOCH_AT] = (header[MAP_EPOCH_AT] + step) & WORD_MAX
         finally:
             self._session.locks.unlock(LOCK_POOL)
 
@@ -176,7 +179,7 @@ class _Sweep:
         words, tables = self._store.tables.words, self._store.tables
         for row, fields in tables.session_rows():
             pin, volume = fields[S_PIN], fields[S_VOLUME]
-            if pin and volume and pin != words[tables.volume_at(volume - 1) + V_VERSION]:
+            if pin and 0 < volume <= VOLUME_ROWS and pin != words[tables.volume_at(volume - 1) + V_VERSION]:
                 at = tables.session_at(row) + S_PIN
                 if words[at] == pin and not self._session.is_dead(row):
                     raise _PutOffError(f"the process {fields[S_OWNER]} reads an old version")
@@ -232,7 +235,10 @@ class _Sweep:
             self._visited.add(entry)
             if level == 0:
                 states, old, new = self._store.slot_map.states, self._old, self._new
-                for slot in node.cast("I").tolist()[::4]:
+                slots = node.cast("I").tolist()[::4]
+                if max(slots) >= len(states):
+                    raise CorruptionError(f"leaf {number} names slot {max(slots)}, past the end of the pool")
+                for slot in slots:
                     if states[slot] == old and slot:
                         states[slot] = new
             else:
@@ -241,6 +247,8 @@ class _Sweep:
 
     def _relabel(self, slot: int) -> None:
         states = self._store.slot_map.states
+        if slot >= len(states):
+            raise CorruptionError(f"slot {slot} lies past the end of the pool")
         if states[slot] == self._old:  # W2
             states[slot] = self._new
 

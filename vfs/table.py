@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from itertools import compress
+from itertools import compress, islice
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from vfs.layout import (
     FANOUT_SHIFT,
     HOLE,
     SLOT_BYTES,
+    SLOT_COUNT_MAX,
     SLOT_SHIFT,
     WORDS_PER_ENTRY,
     Entry,
@@ -103,7 +104,15 @@ def reached(read_slot: ReadSlot, version: Version, born_after: int = 0) -> Itera
     Nodes are checked against their crcs on the way (pages are not read).  Raises CorruptionError.
     """
     if version.depth:
-        yield from _reached(read_slot, Reached(version.depth - 1, 0, version.root), born_after)
+        walk = _reached(read_slot, Reached(version.depth - 1, 0, version.root), born_after)
+        yield from _bounded(walk, version)
+
+
+def _bounded(walk: Iterator[Reached], version: Version) -> Iterator[Reached]:
+    """The same, but a version reaches no more slots than it says: what unfolds to more contains itself."""
+    yield from islice(walk, min(version.slot_count, SLOT_COUNT_MAX))
+    if next(walk, None) is not None:
+        raise CorruptionError(f"version {version.version} reaches more than its {version.slot_count} slots")
 
 
 def _reached(read_slot: ReadSlot, at: Reached, born_after: int) -> Iterator[Reached]:
@@ -152,6 +161,8 @@ def count_born_after(read_slot: ReadSlot, version: Version, born_after: int) -> 
         node = read_node(read_slot, entry, f"page table, level {level}, number {number}")
         young = _young_entries(node, born_after, entry.birth)
         count += len(young)
+        if count > version.slot_count:
+            raise CorruptionError(f"version {version.version} reaches more than its {version.slot_count} slots")
         if level:
             first = number << FANOUT_SHIFT
             stack += [Reached(level - 1, first + index, unpack_entry(node, index)) for index in young]
@@ -168,7 +179,8 @@ def only_in(read_slot: ReadSlot, version: Version, others: list[Version], born_a
         return
     level = version.depth - 1
     rivals = [entry for other in others for entry in _lift(read_slot, other, level)]
-    yield from _only_in(read_slot, Reached(level, 0, version.root), rivals, others, born_after)
+    walk = _only_in(read_slot, Reached(level, 0, version.root), rivals, others, born_after)
+    yield from _bounded(walk, version)
 
 
 def _lift(read_slot: ReadSlot, other: Version, level: int) -> list[Entry]:

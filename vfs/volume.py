@@ -83,6 +83,8 @@ class Volume:
     """An open volume.  Not thread-safe: one handle per connection, as in SQLite."""
 
     def __init__(self, store: PageStore, row: VolumeRow, session: Session, *, read_only: bool) -> None:
+        if row.head_slot >= store.slot_map.slot_count:
+            raise CorruptionError(f"its head slot {row.head_slot} lies past the end of the pool")
         self.store = store
         self.row = row
         self.read_only = read_only
