@@ -1534,20 +1534,21 @@ def test_a_death_while_a_clone_takes_its_sources_place(
     assert_alone(store, DEV)
 
 
-@pytest.mark.parametrize("is_written", [True, False], ids=["written", "fresh"])
+@pytest.mark.parametrize("synchronous", ["FULL", "NORMAL", "OFF", ""], ids=lambda text: text or "fresh")
 def test_a_power_loss_after_a_clone_took_its_sources_place(
-    path: Path, store: clusterdb.Store, is_written: bool, monkeypatch: pytest.MonkeyPatch
+    path: Path, store: clusterdb.Store, synchronous: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The head of a clone that never committed is on the device before its base is another's (A3)."""
+    """The head of a clone is on the device before its base is another's, whether and however it has committed (A3)."""
     filled(store, PROD, 60, "d").close()
     dev = store.cluster(PROD).clone(DEV).connect()
-    if is_written:
-        rewrite(dev, "e")
     device = Device(path, monkeypatch)
+    if synchronous:
+        dev.execute(f"PRAGMA synchronous = {synchronous}").fetchall()
+        rewrite(dev, "e")
     store.cluster(PROD).delete()
     device.lose_power(path.with_name("copy"))
     with clusterdb.open(path.with_name("copy")) as rebuilt:
-        assert letters_of(rebuilt, DEV) == {"e" if is_written else "d": 60}
+        assert letters_of(rebuilt, DEV) == {"e" if synchronous else "d": 60}
         assert_clean(rebuilt)
         assert_alone(rebuilt, DEV)
     dev.close()

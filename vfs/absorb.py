@@ -8,8 +8,8 @@ Invariants (beside R1-R9 of reclaim.py)
     A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are looked at again in
         the catalog transaction that forgets it.
     A2  The heir's writer lock is held, and that of the source: its head stands still, and nobody frees in either.
-    A3  The head of the heir has a record of its own before its base names another version (V1), on the device before
-        the catalog says so.
+    A3  The head of the heir has a record of its own before its base names another version (V1), and a version behind the
+        base is durable before the catalog says so: recovery cannot fall back to the former base any more.
     A4  What the heir has lost of its former base is kept (R8) before the catalog forgets the source, and the catalog
         forgets it durably before any of that is free (R6, R7).
     A5  A handle that has read the former base looks it up again before it writes: V_BASE names no version from before
@@ -77,8 +77,8 @@ def _absorb(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
     ]
     own_count = count_born_after(store.read_slot, head, source.base.version) - head.own_count if head else 0
     base = source.base._replace(volume=heir.volume, durable=heir.base.durable, own_count=own_count)
-    if head is not None and head.version == heir.base.version:
-        _record_head(store, heir, head)
+    if head is not None:
+        _make_head_durable(store, heir, head)
     reach("absorb: head recorded")
     store.reclaim.keep([slot for slot, _, _ in lost])
     reach("absorb: slots kept")
@@ -103,15 +103,20 @@ def _absorb(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
     return absorbed
 
 
-def _record_head(store: PageStore, heir: VolumeRow, head: Version) -> None:
-    """Give a clone that has not committed yet a record of its own (A3)."""
-    record = head._replace(volume=heir.volume, durable=head.version)
+def _make_head_durable(store: PageStore, heir: VolumeRow, head: Version) -> None:
+    """See that a record in the head slot is on the device, where as yet the base may be all that is (A3)."""
+    durable_at = store.tables.volume_at(heir.table_index) + V_DURABLE
+    if store.tables.words[durable_at] > heir.base.version:
+        return
     try:
-        write_at(store.pool_fd, [pack_version(record)], heir.head_slot << SLOT_SHIFT)
+        if head.version == heir.base.version:
+            record = head._replace(volume=heir.volume, durable=head.version)
+            write_at(store.pool_fd, [pack_version(record)], heir.head_slot << SLOT_SHIFT)
         store.sync()
     except BaseException:
         store.fail(f"writing a version record of volume {heir.volume} failed")
         raise
+    store.tables.words[durable_at] = head.version
 
 
 def _finish(store: PageStore, session: Session, source: VolumeRow, heir: VolumeRow, lost: list[Superseded]) -> None:
