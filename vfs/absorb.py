@@ -8,8 +8,8 @@ Invariants (beside R1-R9 of reclaim.py)
     A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are looked at again in
         the catalog transaction that forgets it.
     A2  The heir's writer lock is held, and that of the source: its head stands still, and nobody frees in either.
-    A3  The head of the heir has a record of its own before its base names another version (V1), and a version behind the
-        base is durable before the catalog says so: recovery cannot fall back to the former base any more.
+    A3  The head of the heir has a record of its own before its base names another version (V1), and a version behind
+        the base is durable before the catalog says so: recovery cannot fall back to the former base any more.
     A4  What the heir has lost of its former base is kept (R8) before the catalog forgets the source, and the catalog
         forgets it durably before any of that is free (R6, R7).
     A5  A handle that has read the former base looks it up again before it writes: V_BASE names no version from before
