@@ -1621,6 +1621,26 @@ def test_a_sweep_while_a_clone_takes_its_sources_place(open_store: Opener) -> No
     dev.close()
 
 
+def test_a_clone_dropped_while_it_takes_its_sources_place(open_store: Opener) -> None:
+    """Who is dropped in the middle takes nobody's place, and what it stood on goes once, after it (A1, C1)."""
+    store, other = open_store(), open_store()
+    filled(store, PROD, 60, "d").close()
+    dev = store.cluster(PROD).clone(DEV).connect()
+    rewrite(dev, "e", below=20)
+    reader = other.cluster(DEV).connect()
+    reader.execute("BEGIN; SELECT count(*) FROM t").fetchall()
+    with at("absorb: slots kept", lambda: other.cluster(DEV).delete()):
+        store.cluster(PROD).delete()
+    filled(store, "filler", 100, "x").close()
+    assert letters(reader) == {"d": 40, "e": 20}
+    dev.close()
+    reader.close()
+    open_store()
+    assert letters_of(store, "filler") == {"x": 100}
+    store.cluster("filler").delete()
+    assert used_slots(store) == 1
+
+
 def test_a_writer_at_work_is_left_alone(store: clusterdb.Store) -> None:
     """A clone in whose transaction the source goes takes its place with the next one (A2)."""
     filled(store, PROD, 60, "d").close()

@@ -84,23 +84,22 @@ def _absorb(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
     reach("absorb: slots kept")
     base_at = store.tables.volume_at(heir.table_index) + V_BASE
     words[base_at] = 0
-    absorbed: VolumeRow | None = None
     try:
         with registry.transaction(waits=False):
             if _only_pin(store, source, heir) is not None and registry.volume_row(heir.volume) == heir:
                 registry.absorb(source, heir, base)
     finally:  # also when interrupted behind the commit
+        absorbed = registry.volume_row(source.volume) is None  # nobody else could (A2)
         current = registry.volume_row(heir.volume)
-        if current is not None and current != heir:
-            absorbed = current
+        if absorbed and current is not None:
             reach("absorb: catalog has forgotten")
-            words[base_at] = current.base.version
             _finish(store, session, source, current, lost)
-        elif current is not None:
-            words[base_at] = heir.base.version
+        else:
             with session.labelling():
                 store.slot_map.label_live([slot for slot, _, _ in lost])
-    return absorbed
+        if current is not None:
+            words[base_at] = current.base.version
+    return current if absorbed else None
 
 
 def _make_head_durable(store: PageStore, heir: VolumeRow, head: Version) -> None:
