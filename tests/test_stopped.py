@@ -30,6 +30,7 @@ import clusterdb.catalog
 import vfs
 import vfs.sweep
 from conftest import assert_clean, rows
+from vfs import failpoints
 
 T = TypeVar("T")
 
@@ -292,10 +293,11 @@ c.close()
 """
 COMMIT_WITH_CHORES = """
 c = own.connect()
-c.execute("BEGIN IMMEDIATE")
-store.cluster("own-dev").delete()  # the source is being written: what the clone held is left to its next writer
+def drop():  # a commit is being published: what the clone held is left to the next writer
+    del failpoints.armed["commit: pages written"]
+    store.cluster("own-dev").delete()
+failpoints.armed["commit: pages written"] = drop
 rewrite(c, "c")
-c.execute("COMMIT")
 arm()
 rewrite(c, "b")
 c.close()
@@ -590,11 +592,16 @@ def test_a_stopped_drop_keeps_its_relatives_from_being_written(
 
 @contextlib.contextmanager
 def dropped_clone_left(store: clusterdb.Store, _: Starter) -> Iterator[None]:
-    """A clone of 'other' was dropped while 'other' was being written: what it held is left to the next writer."""
-    with contextlib.closing(store.cluster("other").connect()) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    """A clone of 'other' was dropped while 'other' published: what it held is left to the next writer."""
+
+    def drop() -> None:
+        del failpoints.armed["commit: pages written"]
         store.cluster("other-dev").delete()
-        connection.execute("COMMIT")
+
+    with contextlib.closing(store.cluster("other").connect()) as connection:
+        failpoints.armed["commit: pages written"] = drop
+        connection.execute("CREATE TABLE extra (x)")
+        assert "commit: pages written" not in failpoints.armed
         yield
 
 

@@ -7,7 +7,7 @@ the source is the clone's own from then on, reclaimed as it supersedes it, and w
 Invariants (beside R1-R9 of reclaim.py)
     A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are looked at again in
         the catalog transaction that forgets it.
-    A2  The heir's writer lock is held, and that of the source: its head stands still, and nobody frees in either.
+    A2  The heir's volume lock is held, and that of the source: its head stands still, and nobody frees in either.
     A3  The head of the heir has a record of its own before its base names another version (V1), and a version behind
         the base is durable before the catalog says so: recovery cannot fall back to the former base any more.
     A4  What the heir has lost of its former base is kept (R8) before the catalog forgets the source, and the catalog
@@ -36,18 +36,18 @@ __all__ = ["absorb"]
 
 
 def absorb(store: PageStore, session: Session, heir: VolumeRow) -> VolumeRow:
-    """Let a volume, whose writer lock the caller holds, absorb the dead sources that only it stands on.
+    """Let a volume, whose volume lock the caller holds, absorb the dead sources that only it stands on.
 
     The row as it is then.  The caller drains.  Raises CorruptionError, RegistryBusyError, StoreFailedError, OSError.
     """
     while heir.parent is not None and heir.state != VolumeState.DROPPED:
         source = store.registry.volume_row(heir.parent)
-        if source is None or _only_pin(store, source, heir) is None or not session.try_writer(source.table_index):
+        if source is None or _only_pin(store, source, heir) is None or not session.try_volume(source.table_index):
             break
         try:
             absorbed = _absorb(store, session, source, heir)
         finally:
-            session.end_writer(source.table_index)
+            session.end_volume(source.table_index)
         if absorbed is None:
             break
         heir = absorbed

@@ -1,7 +1,7 @@
 """Reclaim work that no commit leads to: released pins, and the heads of dropped volumes.
 
 What is released is in the catalog; the flag V_CHORES of a volume says that somebody should look.  Whoever holds the
-volume's writer lock may do it: the one who dropped, the next writer, the last reader as it closes.
+volume lock may do it: the one who dropped, the next writer, the last reader as it closes.
 
 Invariants (beside R1-R9 of reclaim.py)
     C1  A pin that a volume held on its source is given back only with or after that volume itself: until then readers
@@ -85,14 +85,14 @@ class Chores:
         """Do what is to be done in those volumes that nobody is writing to, and in what hangs on them."""
         queue = list(rows)
         while queue:
-            locked = [row for row in queue if session.try_writer(row.table_index)]
+            locked = [row for row in queue if session.try_volume(row.table_index)]
             try:
                 left = self._do(session, locked)
                 for row in locked:
                     self._store.reclaim.drain(session, row)
             finally:
                 for row in locked:
-                    session.end_writer(row.table_index)
+                    session.end_volume(row.table_index)
             self._look_for_heirs(session, left.heirs)
             queue = left.sources
 
@@ -124,7 +124,7 @@ class Chores:
             rows.extend(concerned)
             tables.words[id_at] = row.volume | DROPPED  # before readers are counted; Volume._refuse undoes it if we die
             reach("drop: closed to readers")
-            locked.extend(each for each in concerned if session.try_writer(each.table_index))
+            locked.extend(each for each in concerned if session.try_volume(each.table_index))
             if not self._is_large(concerned[0]):
                 pins_of = self._store.registry.pin_rows
                 work = self._collect(session, [(each, pins_of(each.volume)) for each in locked])
@@ -151,7 +151,7 @@ class Chores:
                 self._store.reclaim.drain(session, each)
         finally:
             for each in locked:
-                session.end_writer(each.table_index)
+                session.end_volume(each.table_index)
         busy = [each for each in rows if each not in locked]
         self.tidy(session, [*left.sources, *busy])  # a writer may have gone meanwhile
         self._look_for_heirs(session, work.heirs | left.heirs)
@@ -162,11 +162,11 @@ class Chores:
             row = self._store.registry.volume_row(volume)
             if row is None:
                 continue
-            if session.try_writer(row.table_index):
+            if session.try_volume(row.table_index):
                 try:
                     self._absorb(session, row)
                 finally:
-                    session.end_writer(row.table_index)
+                    session.end_volume(row.table_index)
             else:
                 self.request(row)
 
@@ -186,7 +186,7 @@ class Chores:
 
     # --- the work ---------------------------------------------------------------------------------------------------
     def _do(self, session: Session, rows: Iterable[VolumeRow]) -> _Left:
-        """Release what the catalog says is released (the caller holds the writer locks: R4, and drains).
+        """Release what the catalog says is released (the caller holds the volume locks: R4, and drains).
 
         Nobody waits for this: while another process is in a catalog transaction it is left to the next writer.
         """
@@ -217,7 +217,7 @@ class Chores:
     def _collect(self, session: Session, volumes: list[tuple[VolumeRow, list[PinRow]]]) -> _Work:
         """Find and keep (R8) what will be free once the catalog has forgotten what is released in these volumes.
 
-        The caller holds their writer locks, then applies the work in a catalog transaction (R6), then finishes it.
+        The caller holds their volume locks, then applies the work in a catalog transaction (R6), then finishes it.
         Clones come before their sources (C1).
         """
         registry = self._store.registry

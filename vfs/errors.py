@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "CorruptionError",
+    "FencedError",
     "FormatError",
     "NotAPoolError",
     "PoolFullError",
@@ -58,6 +59,10 @@ class VolumeDroppedError(StorageError):
 
 class WriterBusyError(StorageError):
     """Another handle is the writer of the volume."""
+
+
+class FencedError(StorageError):
+    """A failover has begun a new epoch of the volume; this handle wrote in the old one."""
 
 
 class SnapshotMovedError(StorageError):

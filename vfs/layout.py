@@ -185,7 +185,7 @@ SESSION_TABLE_AT = VOLUME_TABLE_AT + VOLUME_ROWS * ROW_WORDS
 READERS_BYTES = (SESSION_TABLE_AT + SESSION_ROWS * ROW_WORDS) * 8
 
 # words of a volume row
-V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE = 0, 1, 2, 3, 4, 5
+V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE, V_EPOCH = 0, 1, 2, 3, 4, 5, 6
 DROPPED = 1 << 63
 """Set in a volume's id word once the volume is dropped: no id is that high, and handles compare ids."""
 DAMAGED = 1 << 62
@@ -203,6 +203,8 @@ LOCK_OPEN = 0
 LOCK_POOL = 1
 LOCK_STORE = 2
 LOCK_SWEEP = 3
-LOCK_WRITER = 0x10000
+LOCK_VOLUME = 0x10000
 LOCK_SESSION = 0x20000
 LOCK_BUILDER = 0x30000
+LOCK_WRITER = 0x40000
+"""Of a volume there is one for every epoch, so that a fenced writer cannot keep the next one waiting."""

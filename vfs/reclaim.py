@@ -9,7 +9,7 @@ Invariants
     R3  A slot superseded in d is freed only when d is durable, unless it was born after the newest durable version, the
         volume runs with synchronous=OFF, or it is dropped.  (Recovery falls back to the newest durable version or to
         a record behind it; of the latter it believes only one behind which every slot born since checks out.)
-    R4  Everything that frees slots of a volume runs under that volume's writer lock.
+    R4  Everything that frees slots of a volume runs under that volume lock.
     R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
         holds it; else the removal of the last durable pin that does.  The map says which: reserved by a keeper, or
         live.  A volume frees no slot born at or before its base: that one belongs to its source.
@@ -81,7 +81,7 @@ Superseded = tuple[int, int, int]
 
 @dataclass(slots=True)
 class _Waiting:
-    """What one process has to free in one volume (guarded by the volume's writer lock)."""
+    """What one process has to free in one volume (guarded by the volume lock)."""
 
     row: VolumeRow
     ready: list[Superseded] = field(default_factory=list)
@@ -142,7 +142,7 @@ class Reclaim:
             self._store.slot_map.hand_over(slots, self._store.keeper().row)
 
     def enqueue(self, row: VolumeRow, items: list[Superseded], durable: int) -> None:
-        """Queue slots that are kept (the caller holds the volume's writer lock).
+        """Queue slots that are kept (the caller holds the volume lock).
 
         ``durable`` is the newest durable version, FOREVER if nothing has to wait for a sync (R3).
         """
@@ -154,16 +154,20 @@ class Reclaim:
                 waiting = self._waiting[row.volume] = _Waiting(row)
         waiting.add(items, durable)
 
+    def is_worth_draining(self, row: VolumeRow) -> bool:
+        """Whether this process has enough to free in the volume, or had to leave some to readers."""
+        waiting = self._waiting.get(row.volume)
+        return waiting is not None and waiting.is_worth_draining()
+
     def before_write(self, volume: Volume) -> None:
-        """Free what can be freed (the caller has just become the writer)."""
-        waiting = self._waiting.get(volume.row.volume)
-        if waiting is not None and waiting.is_worth_draining():
+        """Free what can be freed (the caller is the writer, and has the volume lock)."""
+        if self.is_worth_draining(volume.row):
             self.drain(volume.session, volume.row)
         if volume.has_chores:
             self._store.chores.as_writer(volume.session, volume.row)
 
     def on_close(self, volume: Volume) -> None:
-        """A handle closes: free what it leaves, if the writer lock can be had."""
+        """A handle closes: free what it leaves, if the volume lock can be had."""
         if volume.row.volume in self._waiting or volume.has_chores:
             self._store.chores.tidy(volume.session, [volume.row])
 
@@ -200,7 +204,7 @@ class Reclaim:
 
     # --- draining ---------------------------------------------------------------------------------------------------
     def drain(self, session: Session, row: VolumeRow, *, sync: bool = False) -> None:
-        """Free every waiting slot of the volume that nothing holds (the caller holds its writer lock: R4)."""
+        """Free every waiting slot of the volume that nothing holds (the caller holds its volume lock: R4)."""
         waiting = self._waiting.get(row.volume)
         if waiting is None:
             return
@@ -272,13 +276,13 @@ class Reclaim:
         session.give_back(free)
 
     def drain_all(self, session: Session, *, sync: bool = False) -> None:
-        """Drain every volume that this process has something to free in and whose writer lock can be had."""
+        """Drain every volume that this process has something to free in and whose volume lock can be had."""
         for waiting in list(self._waiting.values()):
-            if session.try_writer(waiting.row.table_index):
+            if session.try_volume(waiting.row.table_index):
                 try:
                     self.drain(session, waiting.row, sync=sync)
                 finally:
-                    session.end_writer(waiting.row.table_index)
+                    session.end_volume(waiting.row.table_index)
 
     def waiting_count(self) -> int:
         """Superseded slots of this process that wait for readers or for a sync."""

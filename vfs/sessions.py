@@ -8,8 +8,9 @@ Invariants
     S2  A writer publishes first and then reads the pins.  With S1: of a reader and a writer, one sees the other.
     S3  The pin of a dead session is dismissed only before durable pins are read again, and after the catalog was
         sealed: a session that died while it made a clone may have committed the clone's pin, or half of it.
-    S4  The version word of a volume changes only under its writer lock.  Its id word gets a flag when the volume is
-        dropped and changes for good when the row is given to another volume: a handle compares it at every pin.
+    S4  The version word and the epoch of a volume change only under its volume lock.  Its id word gets a flag when the
+        volume is dropped and changes for good when the row is given to another volume: a handle compares it at every
+        pin.
     S5  A volume's row is given to another volume, and taken from one, under the pool lock only.
 
 All words are aligned 64-bit stores and loads.
@@ -31,6 +32,7 @@ from vfs.layout import (
     LABELS,
     LOCK_POOL,
     LOCK_SESSION,
+    LOCK_VOLUME,
     LOCK_WRITER,
     ROW_WORDS,
     S_OWNER,
@@ -57,6 +59,10 @@ __all__ = ["Session", "SharedTables"]
 
 _SPARE_SLOTS = 32
 """Slots a session reserves beyond what it needs now."""
+
+
+def _writer_lock(index: int, epoch: int) -> int:
+    return LOCK_WRITER + epoch * VOLUME_ROWS + index
 
 
 class SharedTables:
@@ -159,7 +165,7 @@ class Session:
         self._reserved_run: list[int] = []
         self._pid = os.getpid()
         self._fence = threading.Lock()
-        self._writing: set[int] = set()
+        self._locked: set[int] = set()
         self.volume_index = -1
         try:
             self.row = self._take_row()
@@ -215,22 +221,44 @@ class Session:
         finally:
             self.locks.unlock(LOCK_POOL)
 
-    # --- the writer lock --------------------------------------------------------------------------------------------
-    def try_writer(self, index: int) -> bool:
-        """Become the writer of the volume in that row of the volume table; False if somebody is, this session too."""
-        if index in self._writing or not self.locks.try_lock(LOCK_WRITER + index):
+    # --- the locks of a volume --------------------------------------------------------------------------------------
+    def try_volume(self, index: int) -> bool:
+        """Take the lock of the volume in that row of the volume table; False if somebody has it, this session too."""
+        if index in self._locked or not self.locks.try_lock(LOCK_VOLUME + index):
             return False
-        self._writing.add(index)
+        self._locked.add(index)
         return True
 
-    def end_writer(self, index: int) -> None:
-        """Give up the writer lock."""
-        self._writing.discard(index)
-        self.locks.unlock(LOCK_WRITER + index)
+    def end_volume(self, index: int) -> None:
+        """Give up the lock of a volume."""
+        self._locked.discard(index)
+        self.locks.unlock(LOCK_VOLUME + index)
 
-    def is_written_by_other(self, index: int) -> bool:
+    @contextmanager
+    def volume_locked(self, index: int) -> Iterator[None]:
+        """Hold the lock of a volume.  Raises RegistryBusyError."""
+        self.locks.lock(LOCK_VOLUME + index)
+        self._locked.add(index)
+        try:
+            yield
+        finally:
+            self.end_volume(index)
+
+    def is_volume_locked_by_other(self, index: int) -> bool:
+        """Whether some other session has the lock of that volume."""
+        return self.locks.is_held_by_other(LOCK_VOLUME + index)
+
+    def try_writer(self, index: int, epoch: int) -> bool:
+        """Become the writer of a volume in that epoch; False if somebody else is."""
+        return self.locks.try_lock(_writer_lock(index, epoch))
+
+    def end_writer(self, index: int, epoch: int) -> None:
+        """Give up the writer lock."""
+        self.locks.unlock(_writer_lock(index, epoch))
+
+    def is_written_by_other(self, index: int, epoch: int) -> bool:
         """Whether some other session is the writer of that volume."""
-        return self.locks.is_held_by_other(LOCK_WRITER + index)
+        return self.locks.is_held_by_other(_writer_lock(index, epoch))
 
     @contextmanager
     def labelling(self) -> Iterator[None]:

@@ -38,6 +38,7 @@ import apsw
 
 from vfs.errors import (
     CorruptionError,
+    FencedError,
     PoolFullError,
     ReadOnlyError,
     RegistryBusyError,
@@ -70,6 +71,7 @@ _JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
 _RESULTS: tuple[tuple[type[Exception], type[apsw.Error], int], ...] = (
     (WriterBusyError, apsw.BusyError, apsw.SQLITE_BUSY),
     (SnapshotMovedError, apsw.BusyError, apsw.SQLITE_BUSY_SNAPSHOT),
+    (FencedError, apsw.ReadOnlyError, apsw.SQLITE_READONLY_DBMOVED),
     (RegistryBusyError, apsw.BusyError, apsw.SQLITE_BUSY),
     (PoolFullError, apsw.FullError, apsw.SQLITE_FULL),
     (CorruptionError, apsw.CorruptError, apsw.SQLITE_CORRUPT),

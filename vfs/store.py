@@ -36,6 +36,7 @@ from vfs.layout import (
     S_PUBLISHING,
     SLOT_BYTES,
     SLOT_SHIFT,
+    V_EPOCH,
     V_ID,
     V_VERSION,
     Version,
@@ -275,7 +276,7 @@ class PageStore:
         return None
 
     def head_of(self, row: VolumeRow) -> Version:
-        """The published version of a volume whose head cannot move (the caller holds its writer lock).
+        """The published version of a volume whose head cannot move (the caller holds its volume lock).
 
         Raises CorruptionError.
         """
@@ -286,6 +287,14 @@ class PageStore:
                 f"head slot {row.head_slot} of volume {row.volume} has no record of version {version}"
             )
         return record
+
+    def fence_writers(self, row: VolumeRow) -> None:
+        """Begin a new epoch of a volume: handles that could write until now publish nothing any more (V5 of volume.py).
+
+        Their locks keep nobody waiting, their next use is a FencedError.
+        """
+        with self.session() as session, session.volume_locked(row.table_index):
+            self.tables.words[self.tables.volume_at(row.table_index) + V_EPOCH] += 1
 
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:

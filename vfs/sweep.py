@@ -15,7 +15,7 @@ Invariants
         or pin of step 4, or labelled after step 2, or it is reserved by the keeper of a live process.
     W2  Step 4 changes old labels only.  Overwriting, by an unlucky race, a state that has just become another one can
         only leak the slot until the next sweep.
-    W3  A dropped volume that cannot be reclaimed yet is walked under its writer lock; if that lock is taken, the sweep
+    W3  A dropped volume that cannot be reclaimed yet is walked under its volume lock; if that lock is taken, the sweep
         is put off: whoever has it may be freeing the same slots.
     W5  No reader that was there before step 2 holds an old version in step 4: it could be about to pin for a clone
         what only a dead process knew to be superseded.  Who comes later pins heads, and what those lose carries the
@@ -210,7 +210,7 @@ class _Sweep:
             self._mark_dropped(row)
 
     def _mark_dropped(self, row: VolumeRow) -> None:
-        if not self._session.try_writer(row.table_index):
+        if not self._session.try_volume(row.table_index):
             raise _PutOffError("a volume is being dropped")
         try:
             current = self._store.registry.volume_row(row.volume)
@@ -218,7 +218,7 @@ class _Sweep:
                 self._relabel(row.head_slot)
                 self._mark(self._store.head_of(row))
         finally:
-            self._session.end_writer(row.table_index)
+            self._session.end_volume(row.table_index)
 
     def _mark(self, version: Version) -> None:
         """Give everything a version reaches the new label, each node walked once."""

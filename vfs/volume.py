@@ -5,6 +5,11 @@ States of a handle, and what each owns
     Volume, pinned       one version: its root cannot be reclaimed
     WriteTransaction     the volume's writer lock, staged pages, reserved slots; goes on after publish(), ends in end()
 
+Two locks.  The *writer lock* is held for a transaction, and excludes other writers.  The *volume lock* is held for
+moments: who publishes, frees slots, or drops has it, and the head stands still for everybody else.  An *epoch* of the
+volume has its own writer lock: when a failover begins a new one, whoever wrote in the old is fenced, and keeps nobody
+waiting.
+
 Commit: WriteTransaction.publish() is one straight function; the names in its comments are the crash points.
 
 Invariants
@@ -14,6 +19,8 @@ Invariants
         next writer before it does anything else, and by a sweep before it frees what that one wrote.
     V3  A slot written by a transaction is reserved by its session until the transaction is published or given up.
     V4  What a transaction supersedes is only remembered here; reclaim.py decides when it is free.
+    V5  A transaction is published under the volume lock, and only in the epoch in which its handle was opened.  The
+        epoch moves under the volume lock too: so nothing is published by two writers on one version.
 """
 
 from __future__ import annotations
@@ -28,6 +35,7 @@ from typing import TYPE_CHECKING
 
 from vfs.errors import (
     CorruptionError,
+    FencedError,
     PoolFullError,
     ReadOnlyError,
     SnapshotMovedError,
@@ -47,6 +55,7 @@ from vfs.layout import (
     V_BASE,
     V_CHORES,
     V_DURABLE,
+    V_EPOCH,
     V_ID,
     V_VERSION,
     ZERO_SLOT,
@@ -94,7 +103,9 @@ class Volume:
         self._row_at = store.tables.volume_at(row.table_index)
         self._word_at = self._row_at + V_VERSION
         self._id_at = self._row_at + V_ID
+        self._epoch_at = self._row_at + V_EPOCH
         self._id = row.volume
+        self._epoch: int = self._words[self._epoch_at]
         self.version: Version = row.base._replace(version=0)  # no version looked at yet
         self.size_bytes = 0
         self.recent_nodes: dict[Entry, Dirty] = {}
@@ -120,6 +131,9 @@ class Volume:
                 session.unpin()
                 self._refuse()
                 continue
+            if words[self._epoch_at] != self._epoch and not self.read_only:
+                session.unpin()
+                raise FencedError(_FENCED)
             if version == self.version.version:
                 return
             if self._load(version):
@@ -223,18 +237,19 @@ class Volume:
     def begin_write(self) -> WriteTransaction:
         """Become the volume's writer, on top of the pinned version.
 
-        Raises ReadOnlyError, StoreFailedError, WriterBusyError, SnapshotMovedError, VolumeDroppedError.
+        Raises ReadOnlyError, StoreFailedError, WriterBusyError, SnapshotMovedError, VolumeDroppedError, FencedError.
         """
         if self.read_only:
             raise ReadOnlyError("it is open for reading only")
         self.store.require_writable()
-        if not self.session.try_writer(self.row.table_index):
+        if not self.session.try_writer(self.row.table_index, self._epoch):
             raise WriterBusyError("another connection is writing to it")
         try:
+            if self.session.is_volume_locked_by_other(self.row.table_index):
+                raise WriterBusyError("another process reclaims its space")  # before anything is staged in vain
             self.require_present()
             if self._words[self._word_at] != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
-            self.wipe_stale_record()
             self.before_write()
             return WriteTransaction(self)
         except BaseException:
@@ -242,8 +257,15 @@ class Volume:
             raise
 
     def before_write(self) -> None:
-        """Do the chores of a writer, and see what the volume stands on by now (the caller has its writer lock)."""
-        self.store.reclaim.before_write(self)
+        """Do the chores of a writer, if there are any (the caller has its writer lock)."""
+        if self.has_stale_record() or self.has_chores or self.store.reclaim.is_worth_draining(self.row):
+            with self.session.volume_locked(self.row.table_index):
+                self.require_present()
+                self.wipe_stale_record()
+                self.store.reclaim.before_write(self)
+
+    def look_at_base(self) -> None:
+        """See what the volume stands on by now (the caller has the volume lock)."""
         if self._words[self._row_at + V_BASE] != self.row.base.version:
             row = self.store.registry.volume_row(self._id)
             if row is None:
@@ -252,11 +274,11 @@ class Volume:
 
     def end_write(self) -> None:
         """Give up the writer lock."""
-        self.session.end_writer(self.row.table_index)
+        self.session.end_writer(self.row.table_index, self._epoch)
 
     def is_being_written(self) -> bool:
         """Whether some other handle is the writer now."""
-        return self.session.is_written_by_other(self.row.table_index)
+        return self.session.is_written_by_other(self.row.table_index, self._epoch)
 
     def close(self) -> None:
         """Let go of everything; what this process superseded is reclaimed as far as readers allow."""
@@ -285,15 +307,19 @@ class Volume:
 
     def wipe_if_unwritten(self, session: Session) -> None:
         """Wipe a dead writer's record, unless there is a writer (who did it when it began)."""
-        if session.try_writer(self.row.table_index):
+        if session.try_volume(self.row.table_index):
             try:
                 if self._words[self._word_at] == self.version.version:
                     self.wipe_stale_record()
             finally:
-                session.end_writer(self.row.table_index)
+                session.end_volume(self.row.table_index)
+
+    def has_stale_record(self) -> bool:
+        """Whether a writer died between its record and its publishing (for the writer, or under the volume lock)."""
+        return max(self._recorded_versions()) > self.version.version
 
     def wipe_stale_record(self) -> None:
-        """If a writer died between its record and its publishing, make the record none, on the device too (V2).
+        """Make the record of a writer that died before it published none, on the device too (V2).
 
         The slots it names will be used by others; in a clone of the same version even with the same content.
         """
@@ -328,11 +354,14 @@ class Volume:
         self._words[self._word_at] = version
 
     def require_present(self) -> None:
-        """Raises VolumeDroppedError or CorruptionError if the volume is none any more."""
+        """Raises VolumeDroppedError or CorruptionError if the volume is none any more, FencedError after a failover."""
         if self._words[self._id_at] != self._id:
             self._refuse()
+        if self._words[self._epoch_at] != self._epoch and not self.read_only:
+            raise FencedError(_FENCED)
 
 
+_FENCED = "a failover has made another instance the writer: open a new connection"
 _NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
 
 
@@ -513,10 +542,15 @@ class WriteTransaction:
         """
         if self.is_unchanged():
             return self._volume.version
+        self._store.require_writable()
+        self._store.keeper()  # now, while it can fail without harm
+        with self._session.volume_locked(self._volume.row.table_index):
+            self._volume.require_present()
+            self._volume.look_at_base()
+            return self._publish(durability)
+
+    def _publish(self, durability: Durability) -> Version:
         volume, store, session = self._volume, self._store, self._session
-        store.require_writable()
-        volume.require_present()
-        store.keeper()  # now, while it can fail without harm
         durable = volume.durable
         words, publishing_at = store.tables.words, session.at + S_PUBLISHING
         words[publishing_at] = self.new_version
@@ -533,15 +567,15 @@ class WriteTransaction:
                 reach("commit: synced")
             volume.refresh_mapping()
         except BaseException:
-            self._give_up()
+            self._give_up(may_be_recorded=True)
             words[publishing_at] = 0
             raise
         # publish
         waits = store.is_durable and durability != Durability.OFF
-        self._publish(record, durable if durability else 0, durable if waits else FOREVER)
+        self._move_head(record, durable if durability else 0, durable if waits else FOREVER)
         return record
 
-    def _publish(self, record: Version, durable: int, waits_for: int) -> None:
+    def _move_head(self, record: Version, durable: int, waits_for: int) -> None:
         """The record stands: label, keep, move the head.  Interrupted anywhere, this may leak slots, but frees none."""
         volume, store, session = self._volume, self._store, self._session
         discarded, taken, self._taken = self._editor.discarded, self._taken, []
@@ -623,11 +657,14 @@ class WriteTransaction:
             self._store.fail(f"writing a version record of volume {row.volume} failed")  # it may be there
             raise
 
-    def _give_up(self) -> None:
-        """Forget everything staged and begin again from the base."""
+    def _give_up(self, *, may_be_recorded: bool = False) -> None:
+        """Forget everything staged and begin again from the base.
+
+        ``may_be_recorded``: there may be a version record (the caller has the volume lock).
+        """
         taken, self._taken = self._taken, []
         self._begin()
-        if taken and not self._store.has_failed:
+        if may_be_recorded and taken and not self._store.has_failed:
             with suppress(OSError, StorageError):  # the store has failed then, which every later write is told
                 self._volume.wipe_stale_record()  # before others use what it names (V2)
         if taken:
