@@ -71,6 +71,10 @@ CREATE TABLE pins (
     record BLOB NOT NULL,                      -- version record
     PRIMARY KEY (volume, version, holder)
 ) WITHOUT ROWID;
+CREATE TABLE absorbed (
+    volume INTEGER PRIMARY KEY,                -- gone; the clone that stood on it has its place
+    version INTEGER NOT NULL                   -- where the clone stood
+);
 CREATE TABLE clusters (
     volume INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -431,9 +435,19 @@ class Catalog:
         )
         self.remove_pin(source.volume, heir.base.version, volume_holder(heir.volume))
         self.remove_volume(source.volume)
+        self._change("INSERT INTO absorbed VALUES (?, ?)", (source.volume, heir.base.version))
         self._change(
             "UPDATE volumes SET parent = ?, base = ? WHERE volume = ?", (source.parent, _record(base), heir.volume)
         )
+
+    def absorbed_at(self, volume: int) -> int | None:
+        """See :meth:`vfs.registry.Registry.absorbed_at`."""
+        rows = self._query("SELECT version FROM absorbed WHERE volume = ?", (volume,))
+        return int(rows[0][0]) if rows else None
+
+    def forget_absorbed(self) -> None:
+        """Nobody has anything waiting of volumes that are gone."""
+        self._change("DELETE FROM absorbed")
 
     def drop_volume(self, volume: int) -> list[VolumeRow]:
         """Mark a volume dropped and release every pin that stood only for its sake.

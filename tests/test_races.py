@@ -1636,6 +1636,28 @@ def test_a_clone_dropped_while_it_takes_its_sources_place(open_store: Opener) ->
     assert used_slots(store) == 1
 
 
+@pytest.mark.parametrize("is_rewritten", [False, True])
+def test_what_a_writer_of_the_source_has_not_settled(open_store: Opener, is_rewritten: bool) -> None:
+    """What was superseded in the source, but waits in another process to be looked at, is the clone's (A7).
+
+    If the clone has overwritten it too, a sweep finds it.
+    """
+    store, other = open_store(), open_store()
+    writer = filled(store, PROD, 10, "d")
+    dev = other.cluster(PROD).clone(DEV).connect()
+    rewrite(writer, "e")
+    if is_rewritten:
+        rewrite(dev, "f")
+    other.cluster(PROD).delete()
+    writer.close()
+    filled(other, "filler", 100, "x").close()
+    assert letters(dev) == {"f" if is_rewritten else "d": 10}
+    other.cluster("filler").delete()
+    dev.close()
+    assert other.reclaim().put_off == ""
+    assert_alone(other, DEV)
+
+
 def test_a_writer_at_work_is_left_alone(store: clusterdb.Store) -> None:
     """A clone in whose transaction the source goes takes its place with the next one (A2)."""
     filled(store, PROD, 60, "d").close()

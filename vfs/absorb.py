@@ -15,6 +15,8 @@ Invariants (beside R1-R9 of reclaim.py)
     A5  A handle that has read the former base looks it up again before it writes: V_BASE names no version from before
         the catalog changes until it has changed.  With the former base it would leak slots, but free none.
     A6  The new base counts as durable what the former base was: recovery never goes back behind that (its floor).
+    A7  What another process has superseded in the source, but not settled yet, may be the heir's now, if the heir's pin
+        held it: the catalog says where that was, and the process leaves it to a sweep (Reclaim.drain).
 """
 
 from __future__ import annotations

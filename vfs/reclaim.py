@@ -209,6 +209,8 @@ class Reclaim:
         if waiting is None:
             return
         is_gone, is_recycled = self._is_gone(row)
+        if is_gone:
+            self._leave_to_heir(session, waiting)
         ready = waiting.take_ready(FOREVER if is_gone else self._durable_version(row, waiting, sync=sync))
         if ready or waiting.held:
             try:
@@ -227,6 +229,16 @@ class Reclaim:
                 self._waiting.pop(row.volume, None)
             if is_gone:
                 self._pins.pop(row.volume, None)
+
+    def _leave_to_heir(self, session: Session, waiting: _Waiting) -> None:
+        """Of a volume that was absorbed, leave what the heir's pin held to the next sweep (A7 of absorb.py)."""
+        version = self._store.registry.absorbed_at(waiting.row.volume)
+        if version is None:
+            return
+        items = waiting.take_ready(FOREVER) + [item for held in waiting.held.values() for item in held]
+        waiting.held.clear()
+        waiting.ready = [item for item in items if not item[1] <= version < item[2]]
+        self.leak(session, [slot for slot, birth, death in items if birth <= version < death])
 
     def _is_gone(self, row: VolumeRow) -> tuple[bool, bool]:
         """Whether the volume is dropped for good, and whether its table row is another's already."""

@@ -118,6 +118,7 @@ def _sure_slots(
 def _forget_what_is_released(store: PageStore) -> None:
     registry = store.registry
     with registry.reclaiming(waits=True):
+        registry.forget_absorbed()
         for row in registry.volume_rows():
             if row.state == VolumeState.BUILDING:
                 registry.drop_volume(row.volume)

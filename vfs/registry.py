@@ -111,6 +111,12 @@ class Registry(Protocol):
         The pin that the source's own base held passes to the heir.
         """
 
+    def absorbed_at(self, volume: int) -> int | None:
+        """If the volume was absorbed: the version that the heir stood on."""
+
+    def forget_absorbed(self) -> None:
+        """Nobody will ask that any more: no process has the store open."""
+
     def drop_volume(self, volume: int) -> list[VolumeRow]:
         """Mark a volume dropped, and the pins that stood only for its sake released (in the running transaction).
 
