@@ -9,28 +9,40 @@
 See README.md, and ``clusterdb/ARCHITECTURE.md`` for how it is built.
 """
 
+from clusterdb.backups import Snapshot
 from clusterdb.cluster import Cluster, ClusterStats
 from clusterdb.errors import (
+    BacktrackDisabledError,
+    CloneLimitError,
     ClosedError,
     ClusterExistsError,
     ClusterNotFoundError,
+    ClusterStateError,
     CorruptStoreError,
     DatabaseDamagedError,
+    DeletionProtectedError,
     Error,
     ExportTargetError,
     ForkedStoreError,
     InvalidArgumentError,
     InvalidNameError,
+    InvalidRestoreTimeError,
+    NoSourceError,
     NotADatabaseError,
     NotAStoreError,
+    SnapshotExistsError,
+    SnapshotNotFoundError,
     StoreBusyError,
     StoreFormatError,
     StoreFullError,
     StoreInUseError,
     StoreReadOnlyError,
     StoreUnreadableError,
+    UnknownEngineError,
     UnsupportedFileSystemError,
 )
+from clusterdb.points import Point
+from clusterdb.settings import ClusterSettings
 from clusterdb.sqlite import Connection
 from clusterdb.store import Store, StoreStats, open, repair
 from vfs.check import CheckReport
@@ -39,22 +51,33 @@ from vfs.sweep import SweepReport
 __version__ = "0.1.0"
 
 __all__ = [
+    "BacktrackDisabledError",
     "CheckReport",
+    "CloneLimitError",
     "ClosedError",
     "Cluster",
     "ClusterExistsError",
     "ClusterNotFoundError",
+    "ClusterSettings",
+    "ClusterStateError",
     "ClusterStats",
     "Connection",
     "CorruptStoreError",
     "DatabaseDamagedError",
+    "DeletionProtectedError",
     "Error",
     "ExportTargetError",
     "ForkedStoreError",
     "InvalidArgumentError",
     "InvalidNameError",
+    "InvalidRestoreTimeError",
+    "NoSourceError",
     "NotADatabaseError",
     "NotAStoreError",
+    "Point",
+    "Snapshot",
+    "SnapshotExistsError",
+    "SnapshotNotFoundError",
     "Store",
     "StoreBusyError",
     "StoreFormatError",
@@ -64,6 +87,7 @@ __all__ = [
     "StoreStats",
     "StoreUnreadableError",
     "SweepReport",
+    "UnknownEngineError",
     "UnsupportedFileSystemError",
     "open",
     "repair",

@@ -14,6 +14,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +28,16 @@ from clusterdb.errors import (
     CorruptStoreError,
     Error,
     InvalidNameError,
+    SnapshotExistsError,
     StoreBusyError,
     StoreFormatError,
     StoreFullError,
 )
 from clusterdb.names import check_name
+from clusterdb.settings import ClusterSettings
 from vfs.failpoints import reach
 from vfs.layout import (
-    DAMAGED,
+    MOVED,
     SLOT_COUNT_MAX,
     VERSION_RECORD_BYTES,
     VOLUME_ROWS,
@@ -44,9 +47,11 @@ from vfs.layout import (
 )
 from vfs.registry import PinRow, VolumeRow, VolumeState
 
-__all__ = ["Catalog", "ClusterRow", "volume_holder"]
+__all__ = ["AVAILABLE", "Catalog", "ClusterRow", "EventRow", "SnapshotRow", "volume_holder"]
 
-FORMAT = 1
+FORMAT = 2
+AVAILABLE = "available"
+EVENTS_MAX = 10_000
 _APPLICATION_ID = 0x636C7374  # "clst"
 _BUSY_TIMEOUT_MS = 30_000
 _TIDY_TIMEOUT_MS = 20
@@ -61,7 +66,8 @@ CREATE TABLE volumes (
     head_slot INTEGER NOT NULL,
     state TEXT NOT NULL,
     parent INTEGER,                            -- the volume it was cloned from, pinned at the base's version
-    base BLOB NOT NULL                         -- version record
+    base BLOB NOT NULL,                        -- version record
+    retained INTEGER NOT NULL                  -- the oldest past version that is kept; 0: none
 );
 CREATE TABLE pins (
     volume INTEGER NOT NULL,
@@ -76,10 +82,39 @@ CREATE TABLE absorbed (
     version INTEGER NOT NULL                   -- where the clone stood
 );
 CREATE TABLE clusters (
-    volume INTEGER PRIMARY KEY,
+    cluster INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused
     name TEXT NOT NULL UNIQUE,
+    volume INTEGER NOT NULL UNIQUE,            -- changes when it is reset or goes back
     created_ns INTEGER NOT NULL,
-    source TEXT                                -- the cluster it was cloned from, as it was named then
+    source TEXT,                               -- the cluster it was cloned from, as it was named then
+    source_cluster INTEGER,
+    clone_group TEXT NOT NULL,                 -- shared by a cluster and all its clones
+    status TEXT NOT NULL,
+    settings TEXT NOT NULL,                    -- JSON, see settings.py
+    used_ns INTEGER NOT NULL                   -- somebody connected, or was connected, about then
+);
+CREATE TABLE pasts (
+    volume INTEGER PRIMARY KEY,                -- was the cluster's until it was reset or went back
+    cluster INTEGER NOT NULL,
+    until_ns INTEGER NOT NULL
+);
+CREATE TABLE snapshots (
+    snapshot INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    cluster TEXT NOT NULL,                     -- as it was named then
+    volume INTEGER NOT NULL,                   -- pinned at version by 'snapshot:N'
+    version INTEGER NOT NULL,
+    taken_ns INTEGER NOT NULL,                 -- the time that it shows
+    created_ns INTEGER NOT NULL,
+    settings TEXT NOT NULL
+);
+CREATE TABLE events (
+    event INTEGER PRIMARY KEY AUTOINCREMENT,
+    time_ns INTEGER NOT NULL,
+    kind TEXT NOT NULL,                        -- of what it tells: cluster, instance, snapshot
+    source TEXT NOT NULL,                      -- its name
+    category TEXT NOT NULL,
+    message TEXT NOT NULL
 );
 """
 
@@ -87,10 +122,45 @@ CREATE TABLE clusters (
 class ClusterRow(NamedTuple):
     """A cluster as the catalog has it."""
 
+    cluster: int
     name: str
     volume: int
     created_ns: int
     source: str | None
+    source_cluster: int | None
+    clone_group: str
+    status: str
+    settings: ClusterSettings
+    used_ns: int
+
+
+class SnapshotRow(NamedTuple):
+    """A snapshot as the catalog has it."""
+
+    snapshot: int
+    name: str
+    cluster: str
+    volume: int
+    version: int
+    taken_ns: int
+    created_ns: int
+    settings: ClusterSettings
+
+
+class EventRow(NamedTuple):
+    """An event as the catalog has it."""
+
+    event: int
+    time_ns: int
+    kind: str
+    source: str
+    category: str
+    message: str
+
+
+def snapshot_holder(snapshot: int) -> str:
+    """How a snapshot signs its pin."""
+    return f"snapshot:{snapshot}"
 
 
 def volume_holder(volume: int) -> str:
@@ -127,34 +197,75 @@ def _require_name(name: str) -> str:
 
 
 def _cluster_row(values: tuple[Any, ...]) -> ClusterRow:
-    name, volume, created_ns, source = values
+    cluster, name, volume, created_ns, source, source_cluster, clone_group, status, settings, used_ns = values
     _require_name(name)
-    is_right = _is_int(volume, 1, DAMAGED) and _is_int(created_ns, 0, 1 << 63)
-    _require(is_right and (source is None or isinstance(source, str)), f"cluster '{name}'")
-    return ClusterRow(name, volume, created_ns, source)
+    _require(
+        _is_int(cluster, 1, 1 << 62)
+        and _is_int(volume, 1, MOVED)
+        and _is_int(created_ns, 0, 1 << 63)
+        and (source is None or isinstance(source, str))
+        and (source_cluster is None or _is_int(source_cluster, 1, 1 << 62))
+        and isinstance(clone_group, str)
+        and isinstance(status, str)
+        and isinstance(settings, str)
+        and _is_int(used_ns, 0, 1 << 63),
+        f"cluster '{name}'",
+    )
+    return ClusterRow(
+        cluster,
+        name,
+        volume,
+        created_ns,
+        source,
+        source_cluster,
+        clone_group,
+        status,
+        ClusterSettings.from_json(settings),
+        used_ns,
+    )
+
+
+def _snapshot_row(values: tuple[Any, ...]) -> SnapshotRow:
+    snapshot, name, cluster, volume, version, taken_ns, created_ns, settings = values
+    _require_name(name)
+    _require(
+        _is_int(snapshot, 1, 1 << 62)
+        and isinstance(cluster, str)
+        and _is_int(volume, 1, MOVED)
+        and _is_int(version, 1, 1 << 62)
+        and _is_int(taken_ns, 0, 1 << 63)
+        and _is_int(created_ns, 0, 1 << 63)
+        and isinstance(settings, str),
+        f"snapshot '{name}'",
+    )
+    return SnapshotRow(
+        snapshot, name, cluster, volume, version, taken_ns, created_ns, ClusterSettings.from_json(settings)
+    )
 
 
 def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
-    volume, index, head_slot, state, parent, base = values
+    volume, index, head_slot, state, parent, base, retained = values
     _require(
-        _is_int(volume, 1, DAMAGED)
+        _is_int(volume, 1, MOVED)
         and _is_int(index, 0, VOLUME_ROWS)
         and _is_int(head_slot, 1, SLOT_COUNT_MAX)
+        and _is_int(retained, 0, 1 << 62)
         and state in list(VolumeState)
         and (parent is None or _is_int(parent, 1, volume)),  # sources are older: no circles
         f"volume {volume!r}",
     )
     version = _version(base, f"volume {volume}")._replace(volume=volume)
-    return VolumeRow(volume, index, head_slot, VolumeState(state), parent, version)
+    return VolumeRow(volume, index, head_slot, VolumeState(state), parent, version, retained)
 
 
 def _pin_row(values: tuple[Any, ...]) -> PinRow:
     volume, version, holder, released, record = values
     _require(
-        _is_int(volume, 1, DAMAGED)
+        _is_int(volume, 1, MOVED)
         and _is_int(version, 0, 1 << 62)
         and isinstance(holder, str)
-        and holder.removeprefix("volume:").isdecimal()
+        and holder.partition(":")[0] in ("volume", "snapshot")
+        and holder.partition(":")[2].isdecimal()
         and _is_int(released, 0, 2),
         f"a pin on volume {volume!r}",
     )
@@ -340,50 +451,140 @@ class Catalog:
                 self._set_synchronous("EXTRA")
 
     # --- clusters ---------------------------------------------------------------------------------------------------
+    _CLUSTER = (
+        "SELECT cluster, name, volume, created_ns, source, source_cluster, clone_group, status, settings, used_ns "
+        "FROM clusters"
+    )
+
     def clusters(self) -> list[ClusterRow]:
         """All clusters by name."""
-        rows = self._query("SELECT name, volume, created_ns, source FROM clusters ORDER BY name")
-        return [_cluster_row(row) for row in rows]
+        return [_cluster_row(row) for row in self._query(f"{self._CLUSTER} ORDER BY name")]
 
     def cluster(self, name: str) -> ClusterRow | None:
         """The cluster of that name."""
-        rows = self._query("SELECT name, volume, created_ns, source FROM clusters WHERE name = ?", (name,))
+        rows = self._query(f"{self._CLUSTER} WHERE name = ?", (name,))
         return _cluster_row(rows[0]) if rows else None
 
-    def cluster_of_volume(self, volume: int) -> ClusterRow | None:
-        """The cluster whose data that volume is."""
-        rows = self._query("SELECT name, volume, created_ns, source FROM clusters WHERE volume = ?", (volume,))
+    def cluster_row(self, cluster: int) -> ClusterRow | None:
+        """One cluster."""
+        rows = self._query(f"{self._CLUSTER} WHERE cluster = ?", (cluster,))
         return _cluster_row(rows[0]) if rows else None
 
-    def add_cluster(self, name: str, volume: int, source: str | None) -> None:
+    def add_cluster(
+        self, name: str, volume: int, settings: ClusterSettings, source: ClusterRow | None = None
+    ) -> ClusterRow:
         """Name a volume.  Raises ClusterExistsError."""
+        now = time.time_ns()
+        group = source.clone_group if source is not None else str(uuid.uuid4())
+        values = (name, volume, now, source.name if source else None, source.cluster if source else None, group)
         try:
-            self._change("INSERT INTO clusters VALUES (?, ?, ?, ?)", (volume, name, time.time_ns(), source))
+            self._change(
+                "INSERT INTO clusters VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*values, AVAILABLE, settings.to_json(), now),
+            )
         except apsw.ConstraintError:
             raise self._taken(name) from None
+        return ClusterRow(self._db.last_insert_rowid(), *values, AVAILABLE, settings, now)
 
-    def rename_cluster(self, volume: int, name: str) -> bool:
-        """Rename the cluster of a volume; whether there is one.  Raises ClusterExistsError."""
+    def rename_cluster(self, cluster: int, name: str) -> bool:
+        """Rename a cluster; whether there is one.  Raises ClusterExistsError."""
         try:
-            self._change("UPDATE clusters SET name = ? WHERE volume = ?", (name, volume))
+            self._change("UPDATE clusters SET name = ? WHERE cluster = ?", (name, cluster))
         except apsw.ConstraintError:
             raise self._taken(name) from None
         return self._db.changes() > 0
 
+    def switch_cluster(self, cluster: int, volume: int) -> None:
+        """The cluster goes over to another volume."""
+        self._change("UPDATE clusters SET volume = ? WHERE cluster = ?", (volume, cluster))
+
+    def set_status(self, cluster: int, status: str) -> None:
+        self._change("UPDATE clusters SET status = ? WHERE cluster = ?", (status, cluster))
+
+    def set_settings(self, cluster: int, settings: ClusterSettings) -> None:
+        self._change("UPDATE clusters SET settings = ? WHERE cluster = ?", (settings.to_json(), cluster))
+
+    def set_used(self, cluster: int, time_ns: int) -> None:
+        self._change("UPDATE clusters SET used_ns = ? WHERE cluster = ?", (time_ns, cluster))
+
     def _taken(self, name: str) -> ClusterExistsError:
-        where = self._path.parent if self._path else ":memory:"
-        return ClusterExistsError(f"store '{where}' has a cluster '{name}' already: choose another name")
+        return ClusterExistsError(f"store '{self._where}' has a cluster '{name}' already: choose another name")
+
+    @property
+    def _where(self) -> Path | str:
+        return self._path.parent if self._path else ":memory:"
 
     def require_free(self, name: str) -> None:
         """Raises ClusterExistsError."""
         if self.cluster(name) is not None:
             raise self._taken(name)
 
-    def remove_cluster(self, volume: int) -> None:
-        self._change("DELETE FROM clusters WHERE volume = ?", (volume,))
+    def remove_cluster(self, cluster: int) -> None:
+        self._change("DELETE FROM clusters WHERE cluster = ?", (cluster,))
+        self._change("DELETE FROM pasts WHERE cluster = ?", (cluster,))
+
+    # --- the pasts of clusters --------------------------------------------------------------------------------------
+    def pasts(self, cluster: int) -> list[tuple[int, int]]:
+        """(volume, until when it was the cluster's, in ns) of the volumes a cluster can go back to, oldest first."""
+        rows = self._query("SELECT volume, until_ns FROM pasts WHERE cluster = ? ORDER BY until_ns, volume", (cluster,))
+        return [(volume, until_ns) for volume, until_ns in rows]
+
+    def add_past(self, volume: int, cluster: int, until_ns: int) -> None:
+        self._change("INSERT INTO pasts VALUES (?, ?, ?)", (volume, cluster, until_ns))
+
+    def remove_past(self, volume: int) -> None:
+        self._change("DELETE FROM pasts WHERE volume = ?", (volume,))
+
+    # --- snapshots --------------------------------------------------------------------------------------------------
+    _SNAPSHOT = "SELECT snapshot, name, cluster, volume, version, taken_ns, created_ns, settings FROM snapshots"
+
+    def snapshots(self) -> list[SnapshotRow]:
+        """All snapshots by name."""
+        return [_snapshot_row(row) for row in self._query(f"{self._SNAPSHOT} ORDER BY name")]
+
+    def snapshot(self, name: str) -> SnapshotRow | None:
+        """The snapshot of that name."""
+        rows = self._query(f"{self._SNAPSHOT} WHERE name = ?", (name,))
+        return _snapshot_row(rows[0]) if rows else None
+
+    def require_free_snapshot(self, name: str) -> None:
+        """Raises SnapshotExistsError."""
+        if self.snapshot(name) is not None:
+            raise self._snapshot_taken(name)
+
+    def _snapshot_taken(self, name: str) -> SnapshotExistsError:
+        return SnapshotExistsError(f"store '{self._where}' has a snapshot '{name}' already: choose another name")
+
+    def add_snapshot(self, name: str, cluster: str, version: Version, settings: ClusterSettings) -> SnapshotRow:
+        """Add a snapshot of a version, with the pin that keeps it.  Raises SnapshotExistsError."""
+        values = (name, cluster, version.volume, version.version, version.time_ns, time.time_ns())
+        try:
+            self._change("INSERT INTO snapshots VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", (*values, settings.to_json()))
+        except apsw.ConstraintError:
+            raise self._snapshot_taken(name) from None
+        row = SnapshotRow(self._db.last_insert_rowid(), *values, settings)
+        self.add_pin(version.volume, snapshot_holder(row.snapshot), version)
+        return row
+
+    def remove_snapshot(self, row: SnapshotRow) -> list[VolumeRow]:
+        """Remove a snapshot and release its pin; the volumes on which pins were released, nearest first."""
+        self._change("DELETE FROM snapshots WHERE snapshot = ?", (row.snapshot,))
+        return self.release_pin(row.volume, row.version, snapshot_holder(row.snapshot))
+
+    # --- events -----------------------------------------------------------------------------------------------------
+    def add_event(self, kind: str, source: str, category: str, message: str) -> None:
+        """Note what has happened (in the running transaction)."""
+        self._change(
+            "INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", (time.time_ns(), kind, source, category, message)
+        )
+        self._change("DELETE FROM events WHERE event <= ?", (self._db.last_insert_rowid() - EVENTS_MAX,))
+
+    def events(self) -> list[EventRow]:
+        """All events that are still known, oldest first."""
+        return [EventRow(*row) for row in self._query("SELECT * FROM events ORDER BY event")]
 
     # --- volumes ----------------------------------------------------------------------------------------------------
-    _VOLUME = "SELECT volume, row, head_slot, state, parent, base FROM volumes"
+    _VOLUME = "SELECT volume, row, head_slot, state, parent, base, retained FROM volumes"
 
     def volume_rows(self) -> list[VolumeRow]:
         return [_volume_row(row) for row in self._query(self._VOLUME)]
@@ -392,28 +593,21 @@ class Catalog:
         rows = self._query(f"{self._VOLUME} WHERE volume = ?", (volume,))
         return _volume_row(rows[0]) if rows else None
 
-    _NAMED = (
-        "SELECT c.name, v.volume, v.row, v.head_slot, v.state, v.parent, v.base "
-        "FROM clusters c JOIN volumes v ON v.volume = c.volume"
-    )
-
     def volume_of_cluster(self, name: str) -> VolumeRow | None:
         """The volume behind a name."""
-        rows = self._query(f"{self._NAMED} WHERE c.name = ?", (name,))
-        return _volume_row(rows[0][1:]) if rows else None
+        rows = self._query(f"{self._VOLUME} WHERE volume = (SELECT volume FROM clusters WHERE name = ?)", (name,))
+        return _volume_row(rows[0]) if rows else None
 
-    def named_volume(self, volume: int) -> tuple[str, VolumeRow] | None:
-        """A volume with the name of its cluster, if it has one."""
-        rows = self._query(f"{self._NAMED} WHERE c.volume = ?", (volume,))
-        if not rows:
-            return None
-        return _require_name(rows[0][0]), _volume_row(rows[0][1:])
+    def volume_of(self, cluster: int) -> VolumeRow | None:
+        """The volume of a cluster now."""
+        rows = self._query(f"{self._VOLUME} WHERE volume = (SELECT volume FROM clusters WHERE cluster = ?)", (cluster,))
+        return _volume_row(rows[0]) if rows else None
 
     def add_volume(self, row: VolumeRow) -> VolumeRow:
         """Add a volume (whose id and index are still open); the row with its id."""
         self._change(
-            "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?)",
-            (row.table_index, row.head_slot, str(row.state), row.parent, _record(row.base)),
+            "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+            (row.table_index, row.head_slot, str(row.state), row.parent, _record(row.base), row.retained),
         )
         volume = self._db.last_insert_rowid()
         return row._replace(volume=volume, base=row.base._replace(volume=volume))
@@ -422,7 +616,10 @@ class Catalog:
         self._change("UPDATE volumes SET state = ? WHERE volume = ?", (str(state), volume))
 
     def set_dead(self, volume: int) -> None:
-        self.set_volume_state(volume, VolumeState.DEAD)
+        self._change("UPDATE volumes SET state = ?, retained = 0 WHERE volume = ?", (str(VolumeState.DEAD), volume))
+
+    def set_retained(self, volume: int, version: int) -> None:
+        self._change("UPDATE volumes SET retained = ? WHERE volume = ?", (version, volume))
 
     def remove_volume(self, volume: int) -> None:
         self._change("DELETE FROM volumes WHERE volume = ?", (volume,))
@@ -455,18 +652,28 @@ class Catalog:
         Returns the volumes on which pins were released, nearest first.
         """
         self.set_volume_state(volume, VolumeState.DROPPED)
-        released: list[VolumeRow] = []
+        return self._release_for(volume)
+
+    def release_pin(self, volume: int, version: int, holder: str) -> list[VolumeRow]:
+        """Nobody needs a pin any more, nor what stood only for its sake.
+
+        Returns the volumes on which pins were released, nearest first.
+        """
+        self._change(
+            "UPDATE pins SET released = 1 WHERE volume = ? AND version = ? AND holder = ?", (volume, version, holder)
+        )
+        row = self.volume_row(volume)
+        assert row is not None, f"BUG: {holder} pins unknown volume {volume}"
+        if row.state in (VolumeState.DROPPED, VolumeState.DEAD):
+            return [row, *self._release_for(volume)]
+        return [row]
+
+    def _release_for(self, volume: int) -> list[VolumeRow]:
+        """Release the pin that a dropped volume has on its source, if nothing needs the volume any more."""
         gone = self.volume_row(volume)
-        while gone is not None and gone.parent is not None and not self._is_needed(gone.volume):
-            self._change(
-                "UPDATE pins SET released = 1 WHERE volume = ? AND version = ? AND holder = ?",
-                (gone.parent, gone.base.version, volume_holder(gone.volume)),
-            )
-            parent = self.volume_row(gone.parent)
-            assert parent is not None, f"BUG: volume {gone.volume} stands on unknown volume {gone.parent}"
-            released.append(parent)
-            gone = parent if parent.state in (VolumeState.DROPPED, VolumeState.DEAD) else None
-        return released
+        if gone is None or gone.parent is None or self._is_needed(volume):
+            return []
+        return self.release_pin(gone.parent, gone.base.version, volume_holder(volume))
 
     def _is_needed(self, volume: int) -> bool:
         return bool(self._query("SELECT 1 FROM pins WHERE volume = ? AND NOT released LIMIT 1", (volume,)))

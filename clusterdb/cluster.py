@@ -6,13 +6,16 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clusterdb import sqlite
+from clusterdb import backups, sqlite
+from clusterdb.points import Point
+from clusterdb.settings import ClusterSettings
 from vfs.layout import SLOT_BYTES
 from vfs.table import reached
 
 if TYPE_CHECKING:
+    from clusterdb.backups import Snapshot
     from clusterdb.store import Store
 
 __all__ = ["Cluster", "ClusterStats"]
@@ -39,10 +42,10 @@ class ClusterStats:
 class Cluster:
     """A handle on a cluster; cheap, holds nothing open.  It stays valid when the cluster is renamed."""
 
-    def __init__(self, store: Store, name: str, volume: int) -> None:
+    def __init__(self, store: Store, name: str, id: int) -> None:
         self.store = store
         self.name = name
-        self.volume = volume
+        self.id = id
 
     def __repr__(self) -> str:
         return f"<clusterdb.Cluster '{self.name}' in {self.store.path}>"
@@ -54,12 +57,58 @@ class Cluster:
         """
         return self.store._connect(self, read_only=read_only)
 
-    def clone(self, name: str) -> Cluster:
+    def clone(self, name: str, *, at: Point | None = None, **settings: Any) -> Cluster:
         """A new cluster with this one's last committed state, in constant time; the two share all unchanged pages.
 
-        Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError.
+        ``at``: a point in the past instead, see :data:`clusterdb.Point`: a version, a time, so long ago, or a snapshot.
+        ``settings`` of :class:`ClusterSettings`; the engine and the backup retention are the source's.
+
+        Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
+        SnapshotNotFoundError, InvalidArgumentError.
         """
-        return self.store._clone(self, name)
+        return self.store._clone(self, name, at, settings)
+
+    # --- the past ---------------------------------------------------------------------------------------------------
+    def snapshot(self, name: str, *, at: Point | None = None) -> Snapshot:
+        """Keep the last committed state (or a past one) until the snapshot is deleted; it outlives the cluster.
+
+        Raises InvalidNameError, SnapshotExistsError, ClusterNotFoundError, InvalidRestoreTimeError.
+        """
+        return backups.take(self.store, self, name, at)
+
+    def backtrack(self, to: Point) -> None:
+        """Go back in place to a version or a time, or forward again, within the backtrack window.
+
+        Open connections go on: what they have read in a transaction stays as it was until that ends; a transaction that
+        has written cannot be committed any more.  Raises BacktrackDisabledError, InvalidRestoreTimeError,
+        InvalidArgumentError, ClusterNotFoundError.
+        """
+        backups.backtrack(self.store, self, to)
+
+    def reset(self, to: str | None = None) -> None:
+        """Begin again under the same name: with the present state of the source of this clone, or with a snapshot.
+
+        Open connections go on, as after :meth:`backtrack`.  Raises NoSourceError, SnapshotNotFoundError,
+        ClusterNotFoundError.
+        """
+        backups.reset(self.store, self, to)
+
+    def restorable(self) -> tuple[datetime, datetime]:
+        """The earliest and the latest time that a clone can be made of.  Raises ClusterNotFoundError."""
+        return backups.restorable(self.store, self.store._row_of(self))
+
+    # --- settings ---------------------------------------------------------------------------------------------------
+    @property
+    def settings(self) -> ClusterSettings:
+        """The settings now.  Raises ClusterNotFoundError."""
+        return self.store._row_of(self).settings
+
+    def modify(self, **changes: Any) -> ClusterSettings:
+        """Change settings (all but the engine); the settings now.
+
+        Raises InvalidArgumentError, ClusterNotFoundError.
+        """
+        return self.store._modify(self, changes)
 
     def rename(self, new_name: str) -> None:
         """Give the cluster another name; open connections go on.

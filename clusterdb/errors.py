@@ -5,24 +5,33 @@ from __future__ import annotations
 from vfs.errors import RegistryBusyError
 
 __all__ = [
+    "BacktrackDisabledError",
+    "CloneLimitError",
     "ClosedError",
     "ClusterExistsError",
     "ClusterNotFoundError",
     "CorruptStoreError",
+    "ClusterStateError",
     "DatabaseDamagedError",
+    "DeletionProtectedError",
     "Error",
     "ExportTargetError",
     "ForkedStoreError",
     "InvalidArgumentError",
     "InvalidNameError",
+    "InvalidRestoreTimeError",
     "NotADatabaseError",
     "NotAStoreError",
+    "NoSourceError",
+    "SnapshotExistsError",
+    "SnapshotNotFoundError",
     "StoreBusyError",
     "StoreFormatError",
     "StoreFullError",
     "StoreInUseError",
     "StoreReadOnlyError",
     "StoreUnreadableError",
+    "UnknownEngineError",
     "UnsupportedFileSystemError",
 ]
 
@@ -81,6 +90,42 @@ class InvalidNameError(Error):
 
 class InvalidArgumentError(Error):
     """An argument has a value that makes no sense here."""
+
+
+class UnknownEngineError(InvalidArgumentError):
+    """No engine has that name."""
+
+
+class ClusterStateError(Error):
+    """The cluster's status does not allow that (Aurora: InvalidDBClusterStateFault)."""
+
+
+class DeletionProtectedError(ClusterStateError):
+    """The cluster is protected from deletion (Aurora: InvalidDBClusterStateFault, InvalidParameterCombination)."""
+
+
+class InvalidRestoreTimeError(Error):
+    """The point in time lies outside of what can be restored (Aurora: InvalidRestoreFault)."""
+
+
+class BacktrackDisabledError(InvalidRestoreTimeError):
+    """The cluster keeps no past to go back in (Aurora: InvalidDBClusterStateFault)."""
+
+
+class NoSourceError(Error):
+    """The cluster is no clone, or its source is gone (Aurora: DBClusterNotFoundFault)."""
+
+
+class CloneLimitError(Error):
+    """The cluster has as many copy-on-write clones as it may have (Aurora: DBClusterQuotaExceededFault)."""
+
+
+class SnapshotExistsError(Error):
+    """The name is taken (Aurora: DBClusterSnapshotAlreadyExistsFault)."""
+
+
+class SnapshotNotFoundError(Error):
+    """No snapshot has that name (Aurora: DBClusterSnapshotNotFoundFault)."""
 
 
 class ClusterExistsError(Error):

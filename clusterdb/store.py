@@ -11,14 +11,14 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
-from clusterdb import sqlite
+from clusterdb import backups, sqlite
 from clusterdb.catalog import Catalog, ClusterRow, volume_holder
 from clusterdb.cluster import Cluster
 from clusterdb.errors import (
@@ -28,6 +28,7 @@ from clusterdb.errors import (
     Error,
     ForkedStoreError,
     InvalidArgumentError,
+    InvalidRestoreTimeError,
     NotAStoreError,
     StoreBusyError,
     StoreFormatError,
@@ -38,12 +39,14 @@ from clusterdb.errors import (
     UnsupportedFileSystemError,
 )
 from clusterdb.names import check_name, suggestion
+from clusterdb.points import Point
+from clusterdb.settings import ClusterSettings
 from vfs import errors as storage_errors
 from vfs.check import CheckReport, check
 from vfs.dump import slot_text, volume_text
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.osio import is_read_only
-from vfs.registry import IN_USE, VolumeRow, VolumeState
+from vfs.registry import IN_USE, Target, VolumeRow, VolumeState
 from vfs.sqlite_vfs import ClusterVFS
 from vfs.store import POOL_FILES, PageStore, sync_directory
 from vfs.sweep import SweepReport, shrink, sweep
@@ -241,15 +244,21 @@ class Store:
         """The name of the SQLite VFS of this store, for ``apsw.Connection(cluster_name, vfs=store.vfs)``."""
         return self._vfs.name
 
-    def _resolve(self, name: str) -> VolumeRow:
+    def _resolve(self, name: str) -> Target:
+        """What a name stands for, for the VFS.  Raises LookupError."""
         self._require_open()
-        found: tuple[str, VolumeRow] | None = getattr(self._looked_up, "found", None)
+        found: tuple[str, Target] | None = getattr(self._looked_up, "found", None)
         if found is not None and found[0] == name:
             return found[1]
-        row = self._catalog.volume_of_cluster(name)
-        if row is None:
+        row = self._catalog.cluster(name)
+        target = self._target(row) if row is not None else None
+        if target is None:
             raise LookupError(self._unknown(name))
-        return row
+        return target
+
+    def _target(self, row: ClusterRow) -> Target | None:
+        volume = self._catalog.volume_row(row.volume)
+        return Target(volume, lambda: self._catalog.volume_of(row.cluster)) if volume is not None else None
 
     def _unknown(self, name: str) -> str:
         known = [row.name for row in self._catalog.clusters()]
@@ -270,10 +279,13 @@ class Store:
                     current = self._catalog.volume_row(row.volume)  # built meanwhile?
                     if current is not None and current.state == VolumeState.BUILDING:
                         with suppress(StoreBusyError):
-                            self._drop_volume(current, "being built", waits=False)
+                            self._drop_volume(current, waits=False)
                 finally:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
+        for cluster in self._catalog.clusters():
+            if cluster.settings.keeps_past_ns:
+                backups.expire(self, cluster.cluster)
         if self._pages.has_leaks():
             with suppress(CorruptStoreError):  # a damaged cluster keeps nobody from the others
                 self.reclaim()
@@ -282,7 +294,7 @@ class Store:
     def clusters(self) -> list[Cluster]:
         """All clusters, by name."""
         self._require_open()
-        return [Cluster(self, row.name, row.volume) for row in self._catalog.clusters()]
+        return [Cluster(self, row.name, row.cluster) for row in self._catalog.clusters()]
 
     def cluster(self, name: str) -> Cluster:
         """The cluster of that name.  Raises ClusterNotFoundError, InvalidNameError."""
@@ -290,7 +302,7 @@ class Store:
         row = self._catalog.cluster(check_name(name))
         if row is None:
             raise ClusterNotFoundError(self._unknown(name))
-        return Cluster(self, row.name, row.volume)
+        return Cluster(self, row.name, row.cluster)
 
     def create_cluster(
         self,
@@ -299,18 +311,20 @@ class Store:
         from_file: str | os.PathLike[str] | None = None,
         page_size: int | None = None,
         progress: sqlite.Progress | None = None,
+        **settings: Any,
     ) -> Cluster:
         """Create a cluster, empty or with the content of a SQLite database file.
 
         ``from_file``: any SQLite 3 database, also one in use or in WAL mode; it is only read.  ``page_size`` in bytes
         (512 to 65536, a power of two) for an empty one; an import keeps the file's.  ``progress`` is called with
-        (pages done, pages in all) during an import.
+        (pages done, pages in all) during an import.  ``settings``: those of :class:`ClusterSettings`.
 
-        Raises InvalidNameError, ClusterExistsError, InvalidArgumentError, NotADatabaseError, DatabaseDamagedError,
-        StoreFullError; then no cluster is left behind.
+        Raises InvalidNameError, UnknownEngineError, ClusterExistsError, InvalidArgumentError, NotADatabaseError,
+        DatabaseDamagedError, StoreFullError; then no cluster is left behind.
         """
         self._require_writable()
         self._catalog.require_free(check_name(name))
+        wanted = ClusterSettings().changed(settings)
         if page_size is not None and page_size not in PAGE_SIZES:
             raise InvalidArgumentError(f"page_size={page_size}: use a power of two from 512 to 65536 (bytes)")
         if page_size is not None and from_file is not None:
@@ -318,33 +332,42 @@ class Store:
                 "page_size and from_file exclude each other: an import keeps the file's page size"
             )
         if from_file is None and page_size is None:
-            return self._create_empty(name)
-        return self._create_filled(name, None if from_file is None else Path(from_file), page_size, progress)
+            cluster = self._create_empty(name, wanted)
+        else:
+            path = None if from_file is None else Path(from_file)
+            cluster = self._create_filled(name, path, page_size, progress, wanted)
+        backups.keep_past(self, cluster.id)
+        return cluster
 
-    def _create_empty(self, name: str) -> Cluster:
-        with self._new_volume(VolumeState.LIVE, name=name) as row:
-            return Cluster(self, name, row.volume)
+    def _create_empty(self, name: str, settings: ClusterSettings) -> Cluster:
+        def add(row: VolumeRow) -> ClusterRow:
+            self._catalog.add_event("cluster", name, "creation", f"cluster '{name}' created")
+            return self._catalog.add_cluster(name, row.volume, settings)
+
+        with self._new_volume(VolumeState.LIVE, add=add) as (_, cluster):
+            assert cluster is not None
+            return Cluster(self, name, cluster.cluster)
 
     @contextmanager
     def _new_volume(
         self,
         state: VolumeState,
         *,
-        name: str | None = None,
-        source: Volume | None = None,
-        source_name: str | None = None,
-    ) -> Iterator[VolumeRow]:
-        """Add a volume, and with ``name`` the cluster of it, in one catalog transaction."""
+        source: Version | None = None,
+        source_text: str = "",
+        add: Callable[[VolumeRow], ClusterRow] | None = None,
+    ) -> Iterator[tuple[VolumeRow, ClusterRow | None]]:
+        """Add a volume, a clone of a version that somebody keeps, or empty; ``add`` is part of the transaction."""
         pages = self._pages
         with _translated(self.path), pages.session() as session:
-            parent = source.row.volume if source is not None else None
-            base = _base_of(source.version if source is not None else None)
+            parent = source.volume if source is not None else None
+            base = _base_of(source)
             with pages.new_head_slot(session) as head_slot:
-                row = VolumeRow(0, -1, head_slot, state, parent, base)
+                row, cluster = VolumeRow(0, -1, head_slot, state, parent, base), None
                 try:
                     with self._catalog.transaction():
                         if source is not None:
-                            self._require_live(source.row.volume, source_name or "")
+                            self._require_kept(source, source_text)
                         row = row._replace(table_index=pages.tables.free_volume_row())
                         row = self._catalog.add_volume(row)
                         with session.pool_locked():
@@ -352,9 +375,9 @@ class Store:
                                 row.table_index, row.volume, base.version, base.version, base.version
                             )
                         if source is not None:
-                            self._catalog.add_pin(source.row.volume, volume_holder(row.volume), source.version)
-                        if name is not None:
-                            self._catalog.add_cluster(name, row.volume, source_name)
+                            self._catalog.add_pin(source.volume, volume_holder(row.volume), source)
+                        if add is not None:
+                            cluster = add(row)
                         if state == VolumeState.BUILDING:
                             session.locks.lock(LOCK_BUILDER + row.table_index)
                 except BaseException:
@@ -366,15 +389,20 @@ class Store:
                         pages.slot_map.free([head_slot])
                     raise
             try:
-                yield row
+                yield row, cluster
             finally:
                 if state == VolumeState.BUILDING:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
 
     def _create_filled(
-        self, name: str, path: Path | None, page_size: int | None, progress: sqlite.Progress | None
+        self,
+        name: str,
+        path: Path | None,
+        page_size: int | None,
+        progress: sqlite.Progress | None,
+        settings: ClusterSettings,
     ) -> Cluster:
-        with self._new_volume(VolumeState.BUILDING) as row:
+        with self._new_volume(VolumeState.BUILDING) as (row, _):
             try:
                 with self._building(row) as connection:
                     if path is not None:
@@ -383,16 +411,19 @@ class Store:
                         connection.execute(f"PRAGMA page_size = {page_size}; VACUUM").fetchall()
                 with self._catalog.transaction():
                     self._catalog.set_volume_state(row.volume, VolumeState.LIVE)
-                    self._catalog.add_cluster(name, row.volume, None)
+                    cluster = self._catalog.add_cluster(name, row.volume, settings)
+                    self._catalog.add_event("cluster", name, "creation", f"cluster '{name}' created")
             except BaseException:
-                self._drop_volume(row, name)
+                self._drop_volume(row)
                 raise
-            return Cluster(self, name, row.volume)
+            return Cluster(self, name, cluster.cluster)
 
     @contextmanager
     def _building(self, row: VolumeRow) -> Iterator[sqlite.Connection]:
         """A connection to a volume that has no name yet, through a VFS that knows only that one."""
-        vfs = ClusterVFS(f"{self.vfs}-building-{row.volume}", self._pages, lambda _: row, Durability.FULL)
+        vfs = ClusterVFS(
+            f"{self.vfs}-building-{row.volume}", self._pages, lambda _: Target(row, lambda: None), Durability.FULL
+        )
         try:
             connection = sqlite.connect("building", vfs.name)
             try:
@@ -402,86 +433,205 @@ class Store:
         finally:
             vfs.close()
 
+    # --- snapshots --------------------------------------------------------------------------------------------------
+    def snapshots(self) -> list[backups.Snapshot]:
+        """All snapshots, by name; they stay when their cluster is deleted."""
+        return backups.listed(self)
+
+    def restore_snapshot(self, snapshot: str, name: str, **settings: Any) -> Cluster:
+        """A new cluster with what a snapshot shows, in constant time; ``settings`` of :class:`ClusterSettings`.
+
+        Raises SnapshotNotFoundError, InvalidNameError, ClusterExistsError, InvalidArgumentError.
+        """
+        return backups.restore(self, snapshot, name, settings)
+
+    def copy_snapshot(self, snapshot: str, name: str) -> backups.Snapshot:
+        """A second snapshot of the same version, which stays when the first is deleted.
+
+        Raises SnapshotNotFoundError, SnapshotExistsError, InvalidNameError.
+        """
+        return backups.copy(self, snapshot, name)
+
+    def delete_snapshot(self, snapshot: str) -> None:
+        """Delete a snapshot; what only it kept is free.  Raises SnapshotNotFoundError."""
+        backups.remove(self, snapshot)
+
+    def export_snapshot(
+        self,
+        snapshot: str,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: sqlite.Progress | None = None,
+    ) -> None:
+        """Write what a snapshot shows as a plain SQLite database file.
+
+        Raises SnapshotNotFoundError, ExportTargetError.
+        """
+        backups.export(self, snapshot, Path(path), overwrite=overwrite, progress=progress)
+
     # --- verbs of a cluster -----------------------------------------------------------------------------------------
-    def _clone(self, source: Cluster, name: str) -> Cluster:
+    def _clone(self, source: Cluster, name: str, at: Point | None, settings: Mapping[str, Any]) -> Cluster:
         self._require_writable()
-        check_name(name)
-        with self._pinned(source) as pinned:  # until the clone's own pin is announced
+        row = self._row_of(source)
+        wanted = row.settings.inherited().changed(settings)
+        self._catalog.require_free(check_name(name))
+        found = backups.find(self, row, at)
+        cluster = self._clone_found(found, row, name, wanted, f"cloned from {found.text}")
+        backups.keep_past(self, cluster.id)
+        return cluster
+
+    def _clone_found(
+        self, found: backups.Found, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str
+    ) -> Cluster:
+        """A new cluster with a version of a volume."""
+
+        def add(row: VolumeRow) -> ClusterRow:
+            self._catalog.add_event("cluster", name, "creation", f"cluster '{name}' {how}")
+            return self._catalog.add_cluster(name, row.volume, settings, source)
+
+        with self._clone_volume(found, VolumeState.LIVE, add) as (_, cluster):
+            assert cluster is not None
+            return Cluster(self, name, cluster.cluster)
+
+    @contextmanager
+    def _clone_volume(
+        self, found: backups.Found, state: VolumeState, add: Callable[[VolumeRow], ClusterRow] | None = None
+    ) -> Iterator[tuple[VolumeRow, ClusterRow | None]]:
+        """A new volume that begins with a version of another."""
+        if found.record is not None:  # a snapshot's pin keeps it
+            with self._new_volume(state, source=found.record, source_text=found.text, add=add) as made:
+                self._announce(found.volume)
+                yield made
+            return
+        with self._pinned_volume(
+            found.volume, found.version, found.text
+        ) as pinned:  # until the clone's own pin is announced
             if self._pages.is_durable and pinned.durable < pinned.version.version:
                 self._pages.sync()  # what the clone stands on must be as durable as the clone
             try:
-                with self._new_volume(VolumeState.LIVE, name=name, source=pinned, source_name=source.name) as clone:
-                    return Cluster(self, name, clone.volume)
+                source = pinned.version._replace(volume=found.volume.volume)
+                with self._new_volume(state, source=source, source_text=found.text, add=add) as made:
+                    yield made
             finally:  # also when interrupted: the pin may be committed
                 self._pages.reclaim.announce_pins(pinned.session, pinned.row.table_index)
 
-    @contextmanager
-    def _pinned(self, cluster: Cluster) -> Iterator[Volume]:
+    def _announce(self, volume: VolumeRow) -> None:
+        with self._pages.session() as session:
+            self._pages.reclaim.announce_pins(session, volume.table_index)
+
+    def _pinned(self, cluster: Cluster) -> AbstractContextManager[Volume]:
         """The cluster's head, pinned.  Raises ClusterNotFoundError."""
+        return self._pinned_volume(self._volume_of(cluster), None, f"cluster '{cluster.name}'")
+
+    @contextmanager
+    def _pinned_volume(self, volume: VolumeRow, version: int | None, text: str) -> Iterator[Volume]:
+        """A volume's head, or a version that it retains, pinned; ``text`` is what errors call it.
+
+        Raises ClusterNotFoundError, InvalidRestoreTimeError.
+        """
         with _translated(self.path):
             try:
-                with self._pages.pinned(self._volume_of(cluster)) as volume:
-                    yield volume
+                with self._pages.pinned(volume, version) as pinned:
+                    yield pinned
             except storage_errors.VolumeDroppedError:
-                raise self._deleted(cluster.name) from None
+                raise self._deleted(text) from None
+            except storage_errors.PastVersionGoneError as error:
+                raise InvalidRestoreTimeError(f"{text} in store '{self.path}': {error}") from None
 
     def _volume_of(self, cluster: Cluster) -> VolumeRow:
         """The volume of a cluster.  Raises ClusterNotFoundError once the cluster is deleted."""
-        self._require_open()
-        return self._require_live(cluster.volume, cluster.name)
+        return self._require_in_use(self._row_of(cluster).volume, f"cluster '{cluster.name}'")
 
-    def _require_live(self, volume: int, name: str) -> VolumeRow:
+    def _require_in_use(self, volume: int, text: str = "it") -> VolumeRow:
         row = self._catalog.volume_row(volume)
         if row is None or row.state not in IN_USE:
-            raise self._deleted(name)
+            raise self._deleted(text)
         return row
 
+    def _require_known(self, volume: int) -> VolumeRow:
+        row = self._catalog.volume_row(volume)
+        if row is None:
+            raise CorruptStoreError(f"store '{self.path}': a snapshot is of volume {volume}, which there is not")
+        return row
+
+    def _require_kept(self, source: Version, text: str) -> None:
+        """A version that is about to be pinned is of a volume in use, or somebody else's pin keeps it."""
+        row = self._catalog.volume_row(source.volume)
+        pins = self._catalog.pin_rows(source.volume)
+        pinned = any(pin.version.version == source.version and not pin.released for pin in pins)
+        if row is None or not (row.state in IN_USE or pinned):
+            raise self._deleted(text)
+
+    def _kept_ns(self, row: ClusterRow) -> int:
+        """How long past versions of a cluster are kept, in nanoseconds."""
+        return row.settings.keeps_past_ns
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return _translated(self.path)
+
+    def _deleted(self, what: str) -> ClusterNotFoundError:
+        return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
+
     def _connect(self, cluster: Cluster, *, read_only: bool) -> sqlite.Connection:
-        self._require_open()
-        found = self._catalog.named_volume(cluster.volume)
-        if found is None:
-            raise self._deleted(cluster.name)
-        self._looked_up.found = found  # what _resolve would look up again
+        row = self._row_of(cluster)
+        target = self._target(row)
+        if target is None:
+            raise self._deleted(f"cluster '{cluster.name}'")
+        self._looked_up.found = (row.name, target)  # what _resolve would look up again
         try:
-            connection = sqlite.connect(found[0], self.vfs, read_only=read_only)
+            connection = sqlite.connect(row.name, self.vfs, read_only=read_only)
         finally:
             self._looked_up.found = None
         self._connections.add(connection)
         return connection
 
-    def _deleted(self, name: str) -> ClusterNotFoundError:
-        return ClusterNotFoundError(f"cluster '{name}' was deleted from store '{self.path}'")
-
     def _row_of(self, cluster: Cluster) -> ClusterRow:
-        """The cluster as the catalog has it now: another process may have renamed it."""
+        """The cluster as the catalog has it now: another process may have renamed it.  Raises ClusterNotFoundError."""
         self._require_open()
-        row = self._catalog.cluster_of_volume(cluster.volume)
+        row = self._catalog.cluster_row(cluster.id)
         if row is None:
-            raise self._deleted(cluster.name)
+            raise self._deleted(f"cluster '{cluster.name}'")
         return row
 
     def _rename(self, cluster: Cluster, new_name: str) -> None:
         check_name(new_name)
         self._require_writable()
         with self._catalog.transaction():
-            if not self._catalog.rename_cluster(cluster.volume, new_name):
-                raise self._deleted(cluster.name)
+            if not self._catalog.rename_cluster(cluster.id, new_name):
+                raise self._deleted(f"cluster '{cluster.name}'")
+            self._catalog.add_event("cluster", new_name, "configuration change", f"renamed from '{cluster.name}'")
+
+    def _modify(self, cluster: Cluster, changes: Mapping[str, Any]) -> ClusterSettings:
+        self._require_writable()
+        with self._catalog.transaction():
+            row = self._row_of(cluster)
+            settings = row.settings.changed(changes)
+            if settings.engine != row.settings.engine:
+                raise InvalidArgumentError(f"cluster '{row.name}': the engine of a cluster cannot be changed")
+            self._catalog.set_settings(row.cluster, settings)
+            told = ", ".join(f"{name} = {value!r}" for name, value in sorted(changes.items()))
+            self._catalog.add_event("cluster", row.name, "configuration change", f"set {told}")
+        backups.keep_past(self, cluster.id)
+        return settings
 
     def _delete(self, cluster: Cluster) -> None:
         self._require_writable()
-        self._drop_volume(self._volume_of(cluster), cluster.name)
+        row = self._row_of(cluster)
+        backups.delete(self, row)
 
-    def _drop_volume(self, row: VolumeRow, name: str, *, waits: bool = True) -> None:
+    def _drop_volume(self, row: VolumeRow, change: Callable[[], None] = lambda: None, *, waits: bool = True) -> None:
+        """Drop a volume, and make a change to the catalog in the same transaction, before."""
         with (
             _translated(self.path),
             self._pages.session() as session,
             self._pages.chores.dropping(session, row) as plan,
             self._catalog.transaction(waits=waits),
         ):
-            self._require_live(row.volume, name)  # another process may have been first
-            self._catalog.remove_cluster(row.volume)
+            change()  # another process may have been first
+            self._require_in_use(row.volume)
             ancestors = self._catalog.drop_volume(row.volume)
-            plan([row._replace(state=VolumeState.DROPPED), *ancestors])
+            plan([self._require_known(row.volume), *ancestors])
 
     # --- statistics -------------------------------------------------------------------------------------------------
     def stats(self) -> StoreStats:
@@ -505,7 +655,7 @@ class Store:
             report = check(self._pages, progress, lambda volume: names.get(volume, f"dropped volume {volume}"))
             for volume, name in names.items():
                 row = self._catalog.volume_row(volume)
-                if (row is None or row.state != VolumeState.LIVE) and self._catalog.cluster_of_volume(volume):
+                if row is None or row.state != VolumeState.LIVE:
                     report.problems.append(f"{name} has no volume in use")
             return report
 

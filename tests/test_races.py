@@ -36,7 +36,7 @@ import clusterdb
 import vfs
 from conftest import assert_clean, rows
 from vfs import failpoints, osio
-from vfs.layout import LOCK_POOL, SECTOR_BYTES, SLOT_BYTES, V_DURABLE, Version, pack_version, unpack_entry
+from vfs.layout import LOCK_POOL, RESERVED, SECTOR_BYTES, SLOT_BYTES, V_DURABLE, Version, pack_version, unpack_entry
 from vfs.table import reached
 from vfs.volume import head_records
 
@@ -1126,11 +1126,21 @@ def test_every_named_point_has_its_death() -> None:
     for package in (vfs, clusterdb):
         for file in Path(package.__path__[0]).glob("*.py"):
             named |= set(re.findall(r'reach\("([^"]+)"\)', file.read_text()))
-    assert named == {point for point, _, _, _ in DEATHS} | set(ABSORB_POINTS)
+    assert named == {point for point, _, _, _ in DEATHS} | set(ABSORB_POINTS) | set(PAST_POINTS)
 
 
 ABSORB_POINTS = ["absorb: head recorded", "absorb: slots kept", "absorb: catalog has forgotten"]
 """Between the death of a source and the space that its last clone gives back."""
+
+
+PAST_POINTS = [
+    "commit: past recorded",
+    "past: slots kept",
+    "past: catalog has forgotten",
+    "move: handles told",
+    "move: committed",
+]
+"""Where the past is kept, given up, and gone back to (deaths and stops there are in test_past.py)."""
 
 
 def make_family(store: clusterdb.Store) -> apsw.Connection:
@@ -1715,6 +1725,28 @@ def test_a_lost_head_is_not_the_base(path: Path, store: clusterdb.Store) -> None
     with clusterdb.open(copy) as rebuilt, pytest.raises(apsw.CorruptError):
         letters_of(rebuilt, "middle")
     middle.delete()
+
+
+# --- a sweep and a keeper ------------------------------------------------------------------------------------------
+def test_what_a_sweep_took_for_live_is_left_to_sweeps(store: clusterdb.Store) -> None:
+    """A slot whose state a sweep overwrote just as it was superseded is freed once, by another sweep (W2, R5)."""
+    writer = filled(store, PROD, 100, "a")
+    reader = store.cluster(PROD).connect()
+    reader.execute("BEGIN; SELECT * FROM t").fetchall()
+    rewrite(writer, "b")
+    pages = store._pages
+    kept = pages.slot_map.slots_in_state(RESERVED + pages.keeper().row)
+    assert kept
+    pages.slot_map.label_live(kept)  # the unlucky sweep
+    reader.execute("COMMIT")
+    reader.close()
+    assert store.reclaim().freed_count >= len(kept)
+    filled(store, "filler", 100, "x").close()
+    rewrite(writer, "c")
+    writer.close()
+    filled(store, "more", 100, "y").close()
+    assert [letters_of(store, name) for name in (PROD, "filler", "more")] == [{"c": 100}, {"x": 100}, {"y": 100}]
+    store.reclaim()
 
 
 # --- fencing ----------------------------------------------------------------------------------------------------------

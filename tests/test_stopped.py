@@ -30,6 +30,7 @@ import clusterdb.catalog
 import vfs
 import vfs.sweep
 from conftest import assert_clean, rows
+from test_races import PAST_POINTS
 from vfs import failpoints
 
 T = TypeVar("T")
@@ -569,7 +570,7 @@ def test_every_named_point_has_its_stop() -> None:
     for package in (vfs, clusterdb):
         for file in Path(package.__path__[0]).glob("*.py"):
             named |= set(re.findall(r'reach\("([^"]+)"\)', file.read_text()))
-    assert named == {point for _, point, *_ in [*WRITERS, *FREE_VERBS, *DROPS, *HOLDERS]} - {""}
+    assert named - set(PAST_POINTS) == {point for _, point, *_ in [*WRITERS, *FREE_VERBS, *DROPS, *HOLDERS]} - {""}
 
 
 # --- what is not so yet ---------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from vfs.failpoints import reach
 from vfs.layout import LIVE_EVEN, LIVE_ODD, SLOT_SHIFT, V_BASE, V_DURABLE, Version, pack_version
+from vfs.loose import first_behind
 from vfs.osio import write_at
 from vfs.reclaim import FOREVER, Superseded
 from vfs.registry import IN_USE, PinRow, VolumeRow, VolumeState
@@ -69,7 +70,7 @@ def _absorb(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
     registry, words = store.registry, store.tables.words
     pin = _only_pin(store, source, heir)
     head = store.head_of(heir) if heir.state in IN_USE else None
-    oldest = next((pin.version for pin in registry.pin_rows(heir.volume)), head)
+    oldest = first_behind(store, heir, registry.pin_rows(heir.volume), 0)
     if pin is None or oldest is None:
         return None
     lost = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, Version, unpack_entries
-from vfs.registry import Registry, VolumeState
+from vfs.registry import IN_USE, Registry, VolumeState
 from vfs.store import PageStore
 from vfs.table import Reached, read_node
 
@@ -48,18 +48,23 @@ def check(store: PageStore, progress: Progress | None, name_of: Naming) -> Check
     walk = _Walk(store, progress, name_of)
     walk.report.problems += _contradictions(store.registry, name_of)
     for row in store.registry.volume_rows():
-        if row.state in (VolumeState.LIVE, VolumeState.BUILDING):
+        if row.state in IN_USE:
             try:
                 with store.pinned(row) as volume:
                     walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
                     walk.version(volume.version, row.volume, name_of(row.volume))
+                    for version in store.retained(row, volume.version.version - 1):
+                        walk.version(version, row.volume, name_of(row.volume))
             except CorruptionError as error:
                 walk.report.problems.append(f"{name_of(row.volume)}: {error}")
             except (VolumeDroppedError, RegistryBusyError):
                 continue  # it is dropped, or somebody is at it
         elif row.state == VolumeState.DROPPED:
             walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
-            walk.version(store.head_of(row), row.volume, name_of(row.volume))
+            head = store.head_of(row)
+            walk.version(head, row.volume, name_of(row.volume))
+            for version in store.retained(row, head.version - 1):
+                walk.version(version, row.volume, name_of(row.volume))
     for pin in store.registry.all_pin_rows():
         holder = pin.holder if pin.holder_volume is None else name_of(pin.holder_volume)
         walk.version(pin.version, pin.volume, f"{name_of(pin.volume)}, pinned for {holder}")

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 from vfs.absorb import absorb
 from vfs.errors import CorruptionError, RegistryBusyError
 from vfs.failpoints import reach
-from vfs.layout import DROPPED, LIVE_EVEN, LIVE_ODD, V_CHORES, V_DURABLE, V_ID
+from vfs.layout import DROPPED, FLAGS, LIVE_EVEN, LIVE_ODD, V_CHORES, V_DURABLE, V_ID
+from vfs.loose import of_dropped_head, of_dropped_past, of_pin
 from vfs.reclaim import FOREVER, Superseded
 from vfs.registry import IN_USE, PinRow, VolumeRow, VolumeState
 from vfs.sessions import Session
-from vfs.table import Reached, only_in, reached
 
 if TYPE_CHECKING:
     from vfs.store import PageStore
@@ -193,7 +193,7 @@ class Chores:
         registry, tables = self._store.registry, self._store.tables
         volumes: list[tuple[VolumeRow, list[PinRow]]] = []
         for row in rows:
-            if tables.words[tables.volume_at(row.table_index) + V_ID] & ~DROPPED == row.volume:
+            if tables.words[tables.volume_at(row.table_index) + V_ID] & ~FLAGS == row.volume:
                 tables.words[tables.volume_at(row.table_index) + V_CHORES] = 0  # before we look: later requests stay
             current = registry.volume_row(row.volume)
             if current is not None:
@@ -233,12 +233,13 @@ class Chores:
             for pin in [pin for pin in pins if pin.released]:
                 if pin.holder_volume is not None and not self._is_removed(pin.holder_volume, work):
                     continue
-                work.freed.append((row, self._loose(_of_pin, row, pin, pins)))
+                work.freed.append((row, self._loose(of_pin, row, pin, pins)))
                 pins.remove(pin)
                 work.changed.append(row)
                 work.forget.append(partial(registry.remove_pin, volume, pin.version.version, pin.holder))
             if row.state == VolumeState.DROPPED:
-                work.freed.append((row, self._loose(_of_head, row, pins)))
+                work.freed.append((row, self._loose(of_dropped_past, row, pins)))
+                work.freed.append((row, self._loose(of_dropped_head, row, pins)))
                 if pins:
                     work.forget.append(partial(registry.set_dead, volume))
             if gone and not pins:
@@ -253,7 +254,7 @@ class Chores:
     def _close(self, row: VolumeRow) -> None:
         """Nobody begins to read the volume any more, whoever dropped it."""
         id_at = self._store.tables.volume_at(row.table_index) + V_ID
-        if self._store.tables.words[id_at] == row.volume:
+        if self._store.tables.words[id_at] & ~FLAGS == row.volume:
             self._store.tables.words[id_at] = row.volume | DROPPED
 
     def _is_removed(self, volume: int, work: _Work) -> bool:
@@ -281,34 +282,11 @@ class Chores:
             with session.pool_locked():
                 for row in work.removed:
                     tables.remove_volume(row.table_index, row.volume)
+            for row in work.removed:
+                self._store.history.remove(row.volume)
         reach("reclaim: rows removed")
 
     def _give_up(self, session: Session, work: _Work) -> None:
         """The catalog has forgotten nothing: what was kept is live as before."""
         with session.labelling():
             self._store.slot_map.label_live(work.slots())
-
-
-def _of_pin(store: PageStore, row: VolumeRow, pin: PinRow, pins: list[PinRow]) -> list[Superseded]:
-    """What only this pin (of the volume's ``pins``) still holds."""
-    version = pin.version.version
-    if sum(other.version.version == version for other in pins) > 1:
-        return []
-    before = max((p.version.version for p in pins if p.version.version < version), default=row.base.version)
-    after = next((p.version for p in pins if p.version.version > version), None)
-    if after is None and row.state != VolumeState.DEAD:
-        after = store.head_of(row)
-    death = after.version if after else FOREVER
-    lost = only_in(store.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
-    return [_superseded(at, death) for at in lost]
-
-
-def _of_head(store: PageStore, row: VolumeRow, pins: list[PinRow]) -> list[Superseded]:
-    """What only the head of a dropped volume still holds, and the head slot."""
-    newest = max((pin.version.version for pin in pins), default=row.base.version)
-    lost = reached(store.read_slot, store.head_of(row), max(newest, row.base.version))
-    return [*(_superseded(at, FOREVER) for at in lost), (row.head_slot, FOREVER - 1, FOREVER)]
-
-
-def _superseded(at: Reached, death: int) -> Superseded:
-    return at.entry.slot, at.entry.birth, death

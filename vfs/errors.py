@@ -11,6 +11,7 @@ __all__ = [
     "FencedError",
     "FormatError",
     "NotAPoolError",
+    "PastVersionGoneError",
     "PoolFullError",
     "ReadOnlyError",
     "RegistryBusyError",
@@ -59,6 +60,10 @@ class VolumeDroppedError(StorageError):
 
 class WriterBusyError(StorageError):
     """Another handle is the writer of the volume."""
+
+
+class PastVersionGoneError(StorageError):
+    """The version is not retained."""
 
 
 class FencedError(StorageError):

@@ -177,7 +177,7 @@ READERS_MAGIC = int.from_bytes(b"clstrdr1", "little")
 READERS_MAGIC_AT, SESSION_HIGH_AT, VOLUME_HINT_AT = 0, 1, 2
 
 WORD_MAX = (1 << 64) - 1
-ROW_WORDS = 8
+ROW_WORDS = 16
 VOLUME_ROWS = 32768
 SESSION_ROWS = 8192
 VOLUME_TABLE_AT = READERS_HEADER_BYTES // 8
@@ -185,11 +185,14 @@ SESSION_TABLE_AT = VOLUME_TABLE_AT + VOLUME_ROWS * ROW_WORDS
 READERS_BYTES = (SESSION_TABLE_AT + SESSION_ROWS * ROW_WORDS) * 8
 
 # words of a volume row
-V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE, V_EPOCH = 0, 1, 2, 3, 4, 5, 6
+V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE, V_EPOCH, V_RETAINED = 0, 1, 2, 3, 4, 5, 6, 7
 DROPPED = 1 << 63
 """Set in a volume's id word once the volume is dropped: no id is that high, and handles compare ids."""
 DAMAGED = 1 << 62
 """Set in a volume's id word when recovery found no version of it whole."""
+MOVED = 1 << 61
+"""Set in a volume's id word when its cluster has gone over to another volume."""
+FLAGS = DROPPED | DAMAGED | MOVED
 
 # words of a session row
 S_OWNER, S_VOLUME, S_PIN, S_PUBLISHING = 0, 1, 2, 3

@@ -1,6 +1,7 @@
 """When a slot may be used again.  This is where such systems lose data; read the invariants first.
 
-A slot born in version b of a volume and superseded in its version d is *held* by every pin p with b <= p < d.
+A slot born in version b of a volume and superseded in its version d is *held* by every pin p with b <= p < d.  A volume
+that keeps its past from version r on holds it too, if r < d.
 
 Invariants
     R1  A slot is freed only if no durable pin and no reader's pin holds it, as read at the moment of freeing.
@@ -53,6 +54,7 @@ from vfs.layout import (
     V_DURABLE,
     V_ID,
     V_PINS,
+    V_RETAINED,
     V_VERSION,
     VOLUME_ROWS,
     WORD_MAX,
@@ -64,7 +66,7 @@ if TYPE_CHECKING:
     from vfs.store import PageStore
     from vfs.volume import Volume
 
-__all__ = ["FOREVER", "Reclaim", "Superseded"]
+__all__ = ["FOREVER", "Reclaim", "Superseded", "holder_of"]
 
 UNSYNCED_SLOTS_MAX = 4096
 """Superseded slots (16 MiB) that may wait for a sync under synchronous=NORMAL before one is made for them."""
@@ -129,8 +131,10 @@ class Reclaim:
         """Version ``death``, about to be published, no longer reaches these (slot, birth): keep what is ours to free.
 
         Before the head moves, so that no sweep finds a slot that neither a head reaches nor anybody keeps (R8).  The
-        caller is the writer, and enqueues them behind it.
+        caller is the writer, and enqueues them behind it.  A volume that keeps its past keeps them all (history.py).
         """
+        if self._store.tables.words[self._store.tables.volume_at(row.table_index) + V_RETAINED]:
+            return []
         base = row.base.version
         items = [(slot, birth, death) for slot, birth in slots if birth > base]
         self.keep([slot for slot, _, _ in items])
@@ -274,10 +278,10 @@ class Reclaim:
             ready = []
         for item in ready:
             slot, birth, death = item
-            if _holder(durable_pins, birth, death) is not None:
+            if holder_of(durable_pins, birth, death) is not None:
                 pinned.append(slot)  # R5: the removal of that pin will find it
                 continue
-            reader = _holder(readers, birth, death)
+            reader = holder_of(readers, birth, death)
             if reader is None:
                 free.append(slot)
             else:
@@ -285,7 +289,15 @@ class Reclaim:
         if pinned:
             with session.labelling():
                 self._store.slot_map.label_live(pinned)
-        session.give_back(free)
+        self._free_kept(free)
+
+    def _free_kept(self, slots: list[int]) -> None:
+        """Free what this process keeps; what a sweep has taken for live meanwhile is the next sweep's (W2, R5)."""
+        states, kept = self._store.slot_map.states, RESERVED + self._store.keeper().row
+        ours = [slot for slot in slots if states[slot] == kept]
+        self._store.slot_map.free(ours)
+        if len(ours) < len(slots):
+            self._store.slot_map.note_leaks()
 
     def drain_all(self, session: Session, *, sync: bool = False) -> None:
         """Drain every volume that this process has something to free in and whose volume lock can be had."""
@@ -367,7 +379,7 @@ class Reclaim:
         self._store.slot_map.note_leaks()
 
 
-def _holder(pins: list[int], birth: int, death: int) -> int | None:
+def holder_of(pins: list[int], birth: int, death: int) -> int | None:
     """The lowest pin in [birth, death), given ascending pins."""
     at = bisect_left(pins, birth)
     return pins[at] if at < len(pins) and pins[at] < death else None

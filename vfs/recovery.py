@@ -23,7 +23,17 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from vfs.errors import CorruptionError
-from vfs.layout import DAMAGED, DROPPED, LIVE_EVEN, SECTOR_BYTES, SLOT_SHIFT, Version, pack_version, unpack_entries
+from vfs.layout import (
+    DAMAGED,
+    DROPPED,
+    LIVE_EVEN,
+    MOVED,
+    SECTOR_BYTES,
+    SLOT_SHIFT,
+    Version,
+    pack_version,
+    unpack_entries,
+)
 from vfs.osio import write_at
 from vfs.reclaim import FOREVER
 from vfs.registry import VolumeRow, VolumeState
@@ -51,6 +61,7 @@ def rebuild(store: PageStore) -> None:
         if row.state == VolumeState.DEAD:
             store.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0, row.base.version)
             continue
+        flag = MOVED if row.state == VolumeState.PAST else 0
         if row.head_slot < len(marks):
             marks[row.head_slot] = LIVE_EVEN
         head = chosen[row.volume]
@@ -63,11 +74,29 @@ def rebuild(store: PageStore) -> None:
             store.chosen[row.volume] = head
         else:
             _install(store, row, head)
-        store.tables.set_volume(row.table_index, row.volume, head.version, head.version, row.base.version)
+        store.tables.set_volume(
+            row.table_index, row.volume | flag, head.version, head.version, row.base.version, row.retained
+        )
         _mark(store, head, marks)
+        _keep_past(store, row, head, heads, marks)
     for pin in store.registry.all_pin_rows():
         _mark(store, pin.version, marks)
     store.sync()
+
+
+def _keep_past(store: PageStore, row: VolumeRow, head: Version, heads: set[int], marks: memoryview) -> None:
+    """Mark what the retained versions reach; records of versions that did not make it are erased (H1)."""
+    if not row.retained:
+        return
+    if not store.read_only:
+        store.history.erase_after(row.volume, head.version)
+    for record in store.retained(row, head.version - 1):
+        if record.version <= head.durable or _is_whole(store, record, head.durable, heads):
+            _mark(store, record, marks)
+            if not store.read_only and store.history.find(row.volume, record.version) is None:
+                store.history.append(row.volume, record)  # a head sector had it
+        elif not store.read_only:
+            store.history.erase(row.volume, record.version)
 
 
 def _choose_heads(store: PageStore, rows: list[VolumeRow], heads: set[int]) -> dict[int, Version | None]:
@@ -150,7 +179,7 @@ def choose_head(store: PageStore, row: VolumeRow, heads: set[int], before: int =
     records = _records(store, row)
     pins = [pin.version for pin in store.registry.pin_rows(row.volume)]
     floor = max((record.durable for record in records), default=0)
-    floor = max([floor, row.base.durable, *(pin.version for pin in pins)])
+    floor = max([floor, row.base.durable, row.retained, *(pin.version for pin in pins)])
     nothing_durable = any(record.durable == 0 for record in records)
     candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
     for candidate in sorted(candidates, key=lambda version: -version.version):

@@ -7,13 +7,14 @@ any more, whose row still stands because its slots have not been given back yet.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from vfs.layout import Version
 
-__all__ = ["IN_USE", "PinRow", "Registry", "VolumeRow", "VolumeState"]
+__all__ = ["IN_USE", "PinRow", "Registry", "Target", "VolumeRow", "VolumeState"]
 
 
 class VolumeState(StrEnum):
@@ -21,17 +22,19 @@ class VolumeState(StrEnum):
 
     building  being filled; nobody can open it by name; if its builder dies it is dropped
     live      in use
+    past      its cluster has gone over to another volume; kept so that one can go back to its versions
     dropped   nobody may open it; its head still holds slots
     dead      its head is reclaimed; it stands only because pins on its versions do
     """
 
     BUILDING = "building"
     LIVE = "live"
+    PAST = "past"
     DROPPED = "dropped"
     DEAD = "dead"
 
 
-IN_USE = (VolumeState.BUILDING, VolumeState.LIVE)
+IN_USE = (VolumeState.BUILDING, VolumeState.LIVE, VolumeState.PAST)
 
 
 class VolumeRow(NamedTuple):
@@ -39,6 +42,7 @@ class VolumeRow(NamedTuple):
 
     ``table_index`` is its row in the volume table and its lock byte, ``head_slot`` the slot of its heads, ``base`` the
     version it began with: for a clone the version of ``parent`` that it holds a pin on, else an empty version 1.
+    ``retained`` is the oldest of the past versions that it keeps; 0 if it keeps none.
     """
 
     volume: int
@@ -47,6 +51,7 @@ class VolumeRow(NamedTuple):
     state: VolumeState
     parent: int | None
     base: Version
+    retained: int = 0
 
 
 class PinRow(NamedTuple):
@@ -60,6 +65,13 @@ class PinRow(NamedTuple):
     holder_volume: int | None
     released: bool
     version: Version
+
+
+class Target(NamedTuple):
+    """What the name of a cluster stands for: a volume, and how to find the one that takes its place."""
+
+    row: VolumeRow
+    follow: Callable[[], VolumeRow | None]
 
 
 class Registry(Protocol):
@@ -98,6 +110,9 @@ class Registry(Protocol):
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:
         """Forget a released pin."""
+
+    def set_retained(self, volume: int, version: int) -> None:
+        """The oldest past version that the volume keeps; 0: none."""
 
     def set_dead(self, volume: int) -> None:
         """The head of a dropped volume is reclaimed."""

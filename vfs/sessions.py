@@ -27,8 +27,7 @@ from contextlib import contextmanager
 
 from vfs.errors import TooManySessionsError, TooManyVolumesError
 from vfs.layout import (
-    DAMAGED,
-    DROPPED,
+    FLAGS,
     LABELS,
     LOCK_POOL,
     LOCK_SESSION,
@@ -47,6 +46,7 @@ from vfs.layout import (
     V_DURABLE,
     V_ID,
     V_PINS,
+    V_RETAINED,
     V_VERSION,
     VOLUME_HINT_AT,
     VOLUME_ROWS,
@@ -95,7 +95,7 @@ class SharedTables:
                 return index
         raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop some first")
 
-    def set_volume(self, index: int, volume: int, version: int, durable: int, base: int) -> None:
+    def set_volume(self, index: int, volume: int, version: int, durable: int, base: int, retained: int = 0) -> None:
         """Fill a row; ``volume`` with its flags."""
         at = self.volume_at(index)
         words = self.words
@@ -104,12 +104,13 @@ class SharedTables:
         words[at + V_PINS] = 0
         words[at + V_CHORES] = 0
         words[at + V_BASE] = base
+        words[at + V_RETAINED] = retained
         words[at + V_ID] = volume
 
     def remove_volume(self, index: int, volume: int) -> None:
         """Free the row of a volume, unless it is another's by now (S5: the caller holds the pool lock)."""
         at = self.volume_at(index)
-        if self.words[at + V_ID] & ~(DROPPED | DAMAGED) == volume:
+        if self.words[at + V_ID] & ~FLAGS == volume:
             self.words[at + V_ID] = 0
             if index < self.words[VOLUME_HINT_AT]:
                 self.words[VOLUME_HINT_AT] = index
@@ -121,7 +122,7 @@ class SharedTables:
         """
         ids = self.words[VOLUME_TABLE_AT + V_ID : SESSION_TABLE_AT : ROW_WORDS].tolist()
         for index, word in enumerate(ids):
-            volume = word & ~(DROPPED | DAMAGED)
+            volume = word & ~FLAGS
             if volume and volume not in known:
                 self.remove_volume(index, volume)
 

@@ -47,13 +47,13 @@ from vfs.errors import (
     VolumeDroppedError,
     WriterBusyError,
 )
-from vfs.registry import VolumeRow
+from vfs.registry import Target, VolumeRow
 from vfs.store import PageStore
 from vfs.volume import Durability, Volume, WriteTransaction
 
-__all__ = ["ClusterVFS", "Resolver"]
+__all__ = ["ClusterVFS", "Resolver", "continue_from"]
 
-Resolver = Callable[[str], VolumeRow]
+Resolver = Callable[[str], Target]
 """Name -> volume.  Raises LookupError with a text for the user when there is none."""
 
 _NONE, _SHARED, _RESERVED = 0, apsw.SQLITE_LOCK_SHARED, apsw.SQLITE_LOCK_RESERVED
@@ -155,7 +155,8 @@ class ClusterVFS(apsw.VFS):
 
     def _open_volume(self, name: str, *, read_only: bool) -> _VolumeFile:
         try:
-            volume = self._store.open_volume(self._resolve(name), read_only=read_only)
+            target = self._resolve(name)
+            volume = self._store.open_volume(target.row, read_only=read_only, follow=target.follow)
         except LookupError as error:
             raise apsw.CantOpenError(str(error.args[0])) from error
         except (StorageError, OSError, MemoryError) as error:
@@ -189,17 +190,25 @@ class _VolumeFile:
         self._open_files = open_files
         self._volume = volume
         self._transaction: WriteTransaction | None = None
-        self._source: Volume | WriteTransaction = volume  # whom to read from
+        self._source: Volume | WriteTransaction | _Elsewhere = volume  # whom to read from
         self._level = _NONE
         self._durability = durability
         self._journal_mode = "delete"
+
+    @property
+    def volume(self) -> Volume:
+        """The handle it reads and writes through."""
+        return self._volume
 
     # --- locks ------------------------------------------------------------------------------------------------------
     def xLock(self, level: int) -> None:
         try:
             if level == _SHARED:
                 if self._level == _NONE:
+                    moves = self._volume.move_count
                     self._volume.pin()
+                    if self._volume.move_count != moves:
+                        self._source = _Elsewhere(self)
             elif level == _RESERVED:
                 if self._transaction is None:
                     self._source = self._transaction = self._volume.begin_write()
@@ -209,6 +218,10 @@ class _VolumeFile:
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, self.name) from error
         self._level = level
+
+    def is_here(self) -> None:
+        """SQLite has noticed that it reads another volume now."""
+        self._source = self._transaction or self._volume
 
     def xUnlock(self, level: int) -> None:
         try:
@@ -317,6 +330,28 @@ class _VolumeFile:
             raise _translate(error, self.name) from error
 
 
+class _Elsewhere:
+    """The volume of a connection whose cluster has gone over to it, until SQLite looks whether its cache is still good.
+
+    It compares 16 bytes at offset 24 of the first page (the change counter and what follows; pager.c,
+    sqlite3PagerSharedLock), which another volume may have in common with the former one.
+    """
+
+    def __init__(self, file: _VolumeFile) -> None:
+        self._file = file
+        self._volume = file.volume
+
+    @property
+    def size_bytes(self) -> int:
+        return self._volume.size_bytes
+
+    def read(self, amount: int, offset: int) -> bytes | memoryview:
+        self._file.is_here()
+        if (amount, offset) == (16, 24):
+            return b"\xff" * 16  # no database has this there
+        return self._volume.read(amount, offset)
+
+
 def _stamp(transaction: WriteTransaction) -> None:
     """Make page 1 say what we promise of it: the change counter, and a rollback-journal file format."""
     header = bytes(transaction.read(100, 0))
@@ -327,6 +362,34 @@ def _stamp(transaction: WriteTransaction) -> None:
         transaction.write(counter + header[28:92] + counter, 24)
     if header[18:20] != b"\1\1":  # copied from a database in WAL mode
         transaction.write(b"\1\1", 18)
+
+
+_COOKIE_AT = 40
+"""Of the schema cookie in page 1 (https://sqlite.org/fileformat2.html, section 1.3.9)."""
+
+
+def continue_from(store: PageStore, row: VolumeRow, former: VolumeRow) -> None:
+    """Let a volume that nobody has open yet continue where another is now: versions and schema cookie are behind those.
+
+    Connections follow a cluster from one volume to another; by the cookie SQLite knows that it must read the schema
+    anew and prepare its statements again.  An empty volume has none.
+    """
+    with store.pinned(former) as volume:
+        above, head = int.from_bytes(bytes(volume.read(4, _COOKIE_AT)), "big"), volume.version.version
+    with store.session() as session:
+        volume = Volume(store, row, session, read_only=False)
+        volume.pin()
+        if not volume.size_bytes:
+            return
+        transaction = volume.begin_write(head + 1)
+        try:
+            own = int.from_bytes(bytes(transaction.read(4, _COOKIE_AT)), "big")
+            cookie = (max(own, above) + 1) & 0xFFFFFFFF
+            transaction.write(cookie.to_bytes(4, "big"), _COOKIE_AT)
+            _stamp(transaction)
+            transaction.publish(Durability.FULL)
+        finally:
+            transaction.end()
 
 
 class _ForkedFile(_VolumeFile):

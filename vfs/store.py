@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,26 +24,28 @@ from vfs.errors import (
     UnsupportedFileSystemError,
 )
 from vfs.failpoints import reach
+from vfs.history import History
 from vfs.layout import (
-    DAMAGED,
-    DROPPED,
+    FLAGS,
     KEEPS_SUPERSEDED,
     LIVE_EVEN,
     LOCK_OPEN,
     LOCK_POOL,
     LOCK_STORE,
+    MOVED,
     POOL_HEADER_SLOT,
     S_PUBLISHING,
     SLOT_BYTES,
     SLOT_SHIFT,
     V_EPOCH,
     V_ID,
+    V_RETAINED,
     V_VERSION,
     Version,
 )
 from vfs.osio import CALLS, LockFile, Mapping, boot_id, open_again, sync, write_at
 from vfs.reclaim import Reclaim
-from vfs.registry import Registry, VolumeRow
+from vfs.registry import Registry, VolumeRow, VolumeState
 from vfs.sessions import Session, SharedTables
 from vfs.slots import SlotMap
 from vfs.volume import Volume, head_records
@@ -87,6 +89,7 @@ class PageStore:
         self._idle_sessions: list[Session] = []
         self._keeper: Session | None = None
         self._keeper_guard = threading.Lock()
+        self.history = History(directory, is_durable=self.is_durable, read_only=read_only)
         self._files: dict[str, int] = {}
         self._locks: LockFile | None = None
         try:
@@ -205,7 +208,7 @@ class PageStore:
         """Whether every volume of the catalog has its row in the volume table (it gets it before it is committed)."""
         for row in self.registry.volume_rows():
             word = self.tables.words[self.tables.volume_at(row.table_index) + V_ID]
-            if word & ~(DROPPED | DAMAGED) != row.volume and self.registry.volume_row(row.volume) is not None:
+            if word & ~FLAGS != row.volume and self.registry.volume_row(row.volume) is not None:
                 return False
         return True
 
@@ -264,7 +267,7 @@ class PageStore:
 
     # --- heads ------------------------------------------------------------------------------------------------------
     def find_record(self, row: VolumeRow, version: int) -> Version | None:
-        """The record of one version of a volume, if its head or its base still has it."""
+        """The record of one version of a volume, if its head, its base or its history has it."""
         if version == row.base.version:
             return row.base
         chosen = self.chosen.get(row.volume)
@@ -273,7 +276,17 @@ class PageStore:
         for record in head_records(self.read_slot(row.head_slot), row.volume):
             if record is not None and record.version == version:
                 return record
+        if self.tables.words[self.tables.volume_at(row.table_index) + V_RETAINED]:
+            return self.history.find(row.volume, version)
         return None
+
+    def retained(self, row: VolumeRow, last: int, first: int = 0) -> Iterator[Version]:
+        """The past versions ``first`` to ``last`` that a volume keeps, ascending, as far as their records are there."""
+        oldest = self.tables.words[self.tables.volume_at(row.table_index) + V_RETAINED]
+        for version in range(max(oldest, first), last + 1) if oldest else ():
+            record = self.find_record(row, version)
+            if record is not None:
+                yield record
 
     def head_of(self, row: VolumeRow) -> Version:
         """The published version of a volume whose head cannot move (the caller holds its volume lock).
@@ -287,6 +300,39 @@ class PageStore:
                 f"head slot {row.head_slot} of volume {row.volume} has no record of version {version}"
             )
         return record
+
+    def published_version(self, row: VolumeRow) -> int:
+        """The number of the version that is a volume's head now."""
+        return self.tables.words[self.tables.volume_at(row.table_index) + V_VERSION]
+
+    def newest_at(self, row: VolumeRow, time_ns: int, first: int, last: int) -> Version | None:
+        """The newest version of ``first`` to ``last`` that was published at or before a time; retained, or the head."""
+        head = self.find_record(row, last)
+        if head is not None and head.time_ns <= time_ns:
+            return head
+        found = self.history.newest_at(row.volume, time_ns, first, last) if row.retained else None
+        if found is None and row.base.version == first and row.base.time_ns <= time_ns:
+            return row.base
+        return found
+
+    @contextmanager
+    def moving(self, row: VolumeRow) -> Iterator[None]:
+        """The body commits that a volume's cluster goes over to another; handles are told to follow.
+
+        Whoever is publishing is waited for; what is acknowledged is in the volume's past.  Raises RegistryBusyError.
+        """
+        at = self.tables.volume_at(row.table_index) + V_ID
+        with self.session() as session, session.volume_locked(row.table_index):
+            self.tables.words[at] = row.volume | MOVED  # before the catalog says so; Volume._successor undoes it
+            reach("move: handles told")
+            try:
+                yield
+            except BaseException:
+                current = self.registry.volume_row(row.volume)
+                if current is not None and current.state == VolumeState.LIVE:
+                    self.tables.words[at] = row.volume
+                raise
+            reach("move: committed")
 
     def fence_writers(self, row: VolumeRow) -> None:
         """Begin a new epoch of a volume: handles that could write until now publish nothing any more (V5 of volume.py).
@@ -355,21 +401,29 @@ class PageStore:
             else:
                 session.close()
 
-    def open_volume(self, row: VolumeRow, *, read_only: bool = False) -> Volume:
-        """A handle on a volume, with a session of its own."""
+    def open_volume(
+        self, row: VolumeRow, *, read_only: bool = False, follow: Callable[[], VolumeRow | None] | None = None
+    ) -> Volume:
+        """A handle on a volume, with a session of its own; ``follow`` as of :class:`Volume`."""
         session = self.open_session()
         try:
-            return Volume(self, row, session, read_only=read_only)
+            return Volume(self, row, session, read_only=read_only, follow=follow)
         except BaseException:
             session.close()
             raise
 
     @contextmanager
-    def pinned(self, row: VolumeRow) -> Iterator[Volume]:
-        """A volume's head, pinned for one piece of work.  Raises VolumeDroppedError, CorruptionError."""
+    def pinned(self, row: VolumeRow, version: int | None = None) -> Iterator[Volume]:
+        """A volume's head, or a past version, pinned for one piece of work.
+
+        Raises VolumeDroppedError, CorruptionError, PastVersionGoneError.
+        """
         with self.session() as session:
             volume = Volume(self, row, session, read_only=True)
-            volume.pin()
+            if version is None:
+                volume.pin()
+            else:
+                volume.pin_past(version)
             yield volume
 
     def forget_locks(self) -> None:
@@ -413,6 +467,7 @@ class PageStore:
         for fd in self._files.values():
             os.close(fd)
         self._files = {}
+        self.history.close()
 
 
 def _open_file(directory: Path | None, name: str, *, create: bool) -> int:

@@ -13,8 +13,9 @@ labelled or last marked.
 Invariants
     W1  A slot that a published or pinned version reaches when step 5 begins has the new label: it was reached by a head
         or pin of step 4, or labelled after step 2, or it is reserved by the keeper of a live process.
-    W2  Step 4 changes old labels only.  Overwriting, by an unlucky race, a state that has just become another one can
-        only leak the slot until the next sweep.
+    W2  Step 4 changes old labels only, under the pool lock, so that it never overwrites a reservation.  By an unlucky
+        race it may overwrite that somebody keeps a superseded slot, or has freed it: such a slot is leaked until the
+        next sweep, and its keeper leaves it alone (R5).
     W3  A dropped volume that cannot be reclaimed yet is walked under its volume lock; if that lock is taken, the sweep
         is put off: whoever has it may be freeing the same slots.
     W5  No reader that was there before step 2 holds an old version in step 4: it could be about to pin for a clone
@@ -44,6 +45,7 @@ from vfs.layout import (
     S_PUBLISHING,
     S_VOLUME,
     SLOT_SHIFT,
+    V_RETAINED,
     V_VERSION,
     VOLUME_ROWS,
     WORD_MAX,
@@ -52,7 +54,7 @@ from vfs.layout import (
     unpack_entries,
 )
 from vfs.osio import punch_hole
-from vfs.registry import VolumeRow, VolumeState
+from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.sessions import Session
 from vfs.slots import runs_of
 from vfs.table import Reached, read_node
@@ -179,7 +181,10 @@ class _Sweep:
         words, tables = self._store.tables.words, self._store.tables
         for row, fields in tables.session_rows():
             pin, volume = fields[S_PIN], fields[S_VOLUME]
-            if pin and 0 < volume <= VOLUME_ROWS and pin != words[tables.volume_at(volume - 1) + V_VERSION]:
+            if not pin or not 0 < volume <= VOLUME_ROWS:
+                continue
+            row_at = tables.volume_at(volume - 1)
+            if pin != words[row_at + V_VERSION] and not 0 < words[row_at + V_RETAINED] <= pin:
                 at = tables.session_at(row) + S_PIN
                 if words[at] == pin and not self._session.is_dead(row):
                     raise _PutOffError(f"the process {fields[S_OWNER]} reads an old version")
@@ -188,7 +193,7 @@ class _Sweep:
     def _mark_everything(self) -> None:
         registry = self._store.registry
         for row in registry.volume_rows():
-            if row.state in (VolumeState.LIVE, VolumeState.BUILDING):
+            if row.state in IN_USE:
                 self._mark_volume(row)
             elif row.state == VolumeState.DROPPED:
                 self._mark_dropped(row)
@@ -206,6 +211,7 @@ class _Sweep:
             with self._store.pinned(row) as volume:
                 volume.wipe_if_unwritten(self._session)  # W4
                 self._mark(volume.version)
+                self._mark_past(row, volume.version)
         except VolumeDroppedError:
             self._mark_dropped(row)
 
@@ -216,9 +222,21 @@ class _Sweep:
             current = self._store.registry.volume_row(row.volume)
             if current is not None and current.state == VolumeState.DROPPED:
                 self._relabel(row.head_slot)
-                self._mark(self._store.head_of(row))
+                head = self._store.head_of(row)
+                self._mark(head)
+                self._mark_past(current, head)
         finally:
             self._session.end_volume(row.table_index)
+
+    def _mark_past(self, row: VolumeRow, head: Version) -> None:
+        """Mark what a volume retains; who gives a version up meanwhile keeps what only that one reached (H2)."""
+        retained_at = self._store.tables.volume_at(row.table_index) + V_RETAINED
+        for version in self._store.retained(row, head.version - 1):
+            try:
+                self._mark(version)
+            except CorruptionError:
+                if version.version >= self._store.tables.words[retained_at] > 0:
+                    raise
 
     def _mark(self, version: Version) -> None:
         """Give everything a version reaches the new label, each node walked once."""
@@ -238,9 +256,10 @@ class _Sweep:
                 slots = node.cast("I").tolist()[::4]
                 if max(slots) >= len(states):
                     raise CorruptionError(f"leaf {number} names slot {max(slots)}, past the end of the pool")
-                for slot in slots:
-                    if states[slot] == old and slot:
-                        states[slot] = new
+                with self._session.pool_locked():  # W2
+                    for slot in slots:
+                        if states[slot] == old and slot:
+                            states[slot] = new
             else:
                 first = number << 8
                 stack += [Reached(level - 1, first + index, child) for index, child in unpack_entries(node)]
@@ -249,8 +268,9 @@ class _Sweep:
         states = self._store.slot_map.states
         if slot >= len(states):
             raise CorruptionError(f"slot {slot} lies past the end of the pool")
-        if states[slot] == self._old:  # W2
-            states[slot] = self._new
+        with self._session.pool_locked():  # W2
+            if states[slot] == self._old:
+                states[slot] = self._new
 
 
 def shrink(store: PageStore) -> int:

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 from vfs.errors import (
     CorruptionError,
     FencedError,
+    PastVersionGoneError,
     PoolFullError,
     ReadOnlyError,
     SnapshotMovedError,
@@ -48,6 +49,7 @@ from vfs.layout import (
     DAMAGED,
     DROPPED,
     HEAD_SECTORS,
+    MOVED,
     S_PUBLISHING,
     SECTOR_BYTES,
     SLOT_BYTES,
@@ -57,6 +59,7 @@ from vfs.layout import (
     V_DURABLE,
     V_EPOCH,
     V_ID,
+    V_RETAINED,
     V_VERSION,
     ZERO_SLOT,
     Entry,
@@ -91,29 +94,44 @@ class Durability(IntEnum):
 class Volume:
     """An open volume.  Not thread-safe: one handle per connection, as in SQLite."""
 
-    def __init__(self, store: PageStore, row: VolumeRow, session: Session, *, read_only: bool) -> None:
-        if row.head_slot >= store.slot_map.slot_count:
-            raise CorruptionError(f"its head slot {row.head_slot} lies past the end of the pool")
+    def __init__(
+        self,
+        store: PageStore,
+        row: VolumeRow,
+        session: Session,
+        *,
+        read_only: bool,
+        follow: Callable[[], VolumeRow | None] | None = None,
+    ) -> None:
+        """``follow`` finds the volume that its cluster has gone over to, if it was reset or went back."""
         self.store = store
-        self.row = row
         self.read_only = read_only
         self.session = session
-        self.session.attach(row.table_index)
+        self.move_count = 0
+        self._follow = follow
         self._words = store.tables.words
-        self._row_at = store.tables.volume_at(row.table_index)
+        self._verifies = store.verify_reads
+        self._pool = store.pool_bytes
+        self._pool_words = store.pool_words
+        self._pool_slots = len(self._pool) >> SLOT_SHIFT
+        self._leaves: dict[int, memoryview] = {}
+        self._take(row)
+
+    def _take(self, row: VolumeRow) -> None:
+        if row.head_slot >= self.store.slot_map.slot_count:
+            raise CorruptionError(f"its head slot {row.head_slot} lies past the end of the pool")
+        self.row = row
+        self.session.attach(row.table_index)
+        self._row_at = self.store.tables.volume_at(row.table_index)
         self._word_at = self._row_at + V_VERSION
         self._id_at = self._row_at + V_ID
         self._epoch_at = self._row_at + V_EPOCH
-        self._id = row.volume
+        self._id = row.volume | (MOVED if row.state == VolumeState.PAST else 0)
         self._epoch: int = self._words[self._epoch_at]
         self.version: Version = row.base._replace(version=0)  # no version looked at yet
         self.size_bytes = 0
         self.recent_nodes: dict[Entry, Dirty] = {}
-        self._verifies = store.verify_reads
-        self._leaves: dict[int, memoryview] = {}
-        self._pool = store.pool_bytes
-        self._pool_words = store.pool_words
-        self._pool_slots = len(self._pool) >> SLOT_SHIFT
+        self._leaves.clear()
 
     # --- pinning ----------------------------------------------------------------------------------------------------
     def pin(self) -> None:
@@ -121,8 +139,9 @@ class Volume:
 
         Raises VolumeDroppedError, CorruptionError.
         """
-        words, word_at, session = self._words, self._word_at, self.session
+        words, session = self._words, self.session
         while True:
+            word_at = self._word_at  # another one when we have followed the cluster
             version = words[word_at]
             session.pin(version)
             if words[word_at] != version:
@@ -140,18 +159,34 @@ class Volume:
                 return
 
     def _refuse(self) -> None:
-        """The row is not ours any more: say why, unless a process died in the middle of dropping the volume."""
-        if self._words[self._id_at] == self._id | DAMAGED:
+        """The row is not ours any more: follow the cluster, or say why that cannot be."""
+        row = self._successor()
+        if row is not None:
+            self.store.reclaim.on_close(self)  # perhaps we were its last reader
+            self._take(row)
+            self.move_count += 1
+
+    def _successor(self) -> VolumeRow | None:
+        """The volume that the cluster has gone over to; None if a process died in the middle of dropping or moving.
+
+        Raises VolumeDroppedError, CorruptionError, FencedError.
+        """
+        word = self._words[self._id_at]
+        if word == self._id | DAMAGED:
             raise CorruptionError("recovery found no version of it whole")
-        if self._words[self._id_at] == self._id | DROPPED:
-            with self.store.registry.reclaiming(
-                waits=True
-            ):  # who is dropping it holds the catalog until that is committed
-                row = self.store.registry.volume_row(self._id)
-                if row is not None and row.state == VolumeState.LIVE and self._words[self._id_at] == self._id | DROPPED:
+        if word in (self._id | DROPPED, self._id | MOVED):
+            with self.store.registry.reclaiming(waits=True):  # who is at it holds the catalog until it is done
+                row = self.store.registry.volume_row(self.row.volume)
+                is_live = row is not None and row.state == VolumeState.LIVE
+                if is_live and self._words[self._id_at] == word:
                     self._words[self._id_at] = self._id
-                    return
-        raise VolumeDroppedError("it was dropped")
+                    return None
+        if word == self._id | MOVED and self._words[self._epoch_at] != self._epoch and not self.read_only:
+            raise FencedError(_FENCED)
+        row = self._follow() if self._follow is not None else None
+        if row is None or row.volume == self.row.volume:
+            raise VolumeDroppedError("it was dropped")
+        return row
 
     def _load(self, version: int) -> bool:
         """Look up the record of the pinned version; False if the head has moved on and overwritten it."""
@@ -172,6 +207,27 @@ class Volume:
         self.version = version
         self.size_bytes = version.size_bytes
         self._leaves.clear()
+
+    def pin_past(self, version: int) -> None:
+        """Pin a version that the volume retains, or its head.
+
+        Raises PastVersionGoneError, VolumeDroppedError, CorruptionError.
+        """
+        self.session.pin(version)
+        oldest, head = self._words[self._row_at + V_RETAINED], self._words[self._word_at]
+        if self._words[self._id_at] != self._id:
+            self.session.unpin()
+            self._successor()
+            raise VolumeDroppedError("it was dropped")
+        if version != head and not 0 < oldest <= version <= head:  # H3
+            self.session.unpin()
+            raise PastVersionGoneError(f"version {version} is not retained any more, or not yet")
+        record = self.store.find_record(self.row, version)
+        if record is None:
+            self.session.unpin()
+            raise PastVersionGoneError(f"the record of version {version} was lost when power failed")
+        self.refresh_mapping()
+        self.adopt(record)
 
     def unpin(self) -> None:
         """Let go of the pinned version."""
@@ -234,8 +290,8 @@ class Volume:
         return bytes(self._pool[slot << 12 : (slot + 1) << 12]) if slot else ZERO_SLOT
 
     # --- writing ----------------------------------------------------------------------------------------------------
-    def begin_write(self) -> WriteTransaction:
-        """Become the volume's writer, on top of the pinned version.
+    def begin_write(self, least_version: int = 0) -> WriteTransaction:
+        """Become the volume's writer, on top of the pinned version; the new one has ``least_version`` at least.
 
         Raises ReadOnlyError, StoreFailedError, WriterBusyError, SnapshotMovedError, VolumeDroppedError, FencedError.
         """
@@ -251,7 +307,7 @@ class Volume:
             if self._words[self._word_at] != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
             self.before_write()
-            return WriteTransaction(self)
+            return WriteTransaction(self, least_version)
         except BaseException:
             self.end_write()
             raise
@@ -267,7 +323,7 @@ class Volume:
     def look_at_base(self) -> None:
         """See what the volume stands on by now (the caller has the volume lock)."""
         if self._words[self._row_at + V_BASE] != self.row.base.version:
-            row = self.store.registry.volume_row(self._id)
+            row = self.store.registry.volume_row(self.row.volume)
             if row is None:
                 raise VolumeDroppedError("it was dropped")
             self.row = row
@@ -301,6 +357,11 @@ class Volume:
         self._words[self._row_at + V_DURABLE] = version
 
     @property
+    def keeps_past(self) -> bool:
+        """Whether past versions of the volume are retained."""
+        return bool(self._words[self._row_at + V_RETAINED])
+
+    @property
     def has_chores(self) -> bool:
         """Whether somebody left reclaim work for the writer."""
         return bool(self._words[self._row_at + V_CHORES])
@@ -324,6 +385,8 @@ class Volume:
         The slots it names will be used by others; in a clone of the same version even with the same content.
         """
         published = self.version.version
+        if self.keeps_past and self.has_stale_record():
+            self.store.history.erase_after(self.row.volume, published)
         for sector, version in enumerate(self._recorded_versions()):
             if version > published:
                 at = (self.row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
@@ -338,7 +401,7 @@ class Volume:
         """The versions that the head's sectors name, whole or not; -1 where a sector is not this volume's."""
         longs, at = self.store.pool_longs, self.row.head_slot << (SLOT_SHIFT - 3)
         sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(HEAD_SECTORS)]
-        return [longs[at + 2] if longs[at + 1] == self._id else -1 for at in sectors]
+        return [longs[at + 2] if longs[at + 1] == self.row.volume else -1 for at in sectors]
 
     def free_sector(self, published: int, durable: int) -> int:
         """The head sector that the next version record goes to (V2), for the writer."""
@@ -354,9 +417,10 @@ class Volume:
         self._words[self._word_at] = version
 
     def require_present(self) -> None:
-        """Raises VolumeDroppedError or CorruptionError if the volume is none any more, FencedError after a failover."""
-        if self._words[self._id_at] != self._id:
-            self._refuse()
+        """Raises VolumeDroppedError or CorruptionError if the volume is none any more, FencedError after a failover,
+        SnapshotMovedError if the cluster has gone over to another volume."""
+        if self._words[self._id_at] != self._id and self._successor() is not None:
+            raise SnapshotMovedError("the cluster was reset or went back since this transaction began to read")
         if self._words[self._epoch_at] != self._epoch and not self.read_only:
             raise FencedError(_FENCED)
 
@@ -379,16 +443,16 @@ def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, of
 class WriteTransaction:
     """The one writer of a volume, from its lock to end()."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, least_version: int = 0) -> None:
         self._volume = volume
         self._store = volume.store
         self._session = volume.session
-        self._begin()
+        self._begin(least_version)
 
-    def _begin(self) -> None:
+    def _begin(self, least_version: int = 0) -> None:
         """Start from the volume's present version, with nothing changed."""
         self.base = self._volume.version
-        self.new_version = self.base.version + 1
+        self.new_version = max(self.base.version + 1, least_version)
         self.size_bytes = self.base.size_bytes
         self._inherited_count = self.base.page_count  # pages from here on are not the base's
         self._editor = Editor(self._store.read_slot, self.base, self.new_version, self._volume.recent_nodes)
@@ -566,6 +630,9 @@ class WriteTransaction:
                 durable = self.new_version
                 reach("commit: synced")
             volume.refresh_mapping()
+            if volume.keeps_past:
+                store.history.append(volume.row.volume, record)  # H1: before the head moves
+                reach("commit: past recorded")
         except BaseException:
             self._give_up(may_be_recorded=True)
             words[publishing_at] = 0

@@ -1,0 +1,50 @@
+"""Points in the past of a cluster, as people say them: a version, a time, so long ago, a snapshot."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from clusterdb.errors import InvalidArgumentError
+
+__all__ = ["Point", "parse", "time_ns_of"]
+
+Point = int | datetime | timedelta | str
+"""A version number; a time (without a time zone: local time); a time span before now; the name of a snapshot."""
+
+_UNITS = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60, "hour": 3600, "h": 3600, "day": 86_400}
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s+ago\Z", re.IGNORECASE)
+_SECOND = 1_000_000_000
+
+
+def parse(text: str) -> Point:
+    """What a text means: ``1234`` a version, ``5 minutes ago``, an ISO 8601 time, else the name of a snapshot.
+
+    Raises InvalidArgumentError for a text that begins like a number or a time, but is none.
+    """
+    text = text.strip()
+    if text.isdecimal():
+        return int(text)
+    ago = _AGO.match(text)
+    if ago is not None and ago[2].lower() in _UNITS:
+        return timedelta(seconds=float(ago[1]) * _UNITS[ago[2].lower()])
+    if text[:1].isdigit() or ago is not None:
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise InvalidArgumentError(
+                f"'{text}' is no point in time: use a version number, '5 minutes ago' (seconds, minutes, hours, days), "
+                "a time as 2026-01-31T12:00:00, or the name of a snapshot"
+            ) from None
+    return text
+
+
+def time_ns_of(point: datetime | timedelta, now_ns: int) -> int:
+    """A time in nanoseconds since 1970.  Raises InvalidArgumentError for what no clock shows."""
+    try:
+        if isinstance(point, timedelta):
+            return now_ns - point // timedelta(microseconds=1) * 1000
+        since = point.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+        return since // timedelta(microseconds=1) * 1000
+    except (OverflowError, OSError, ValueError) as error:
+        raise InvalidArgumentError(f"{point!r} is no point in time: {error}") from error

@@ -1,0 +1,82 @@
+"""Keeping the past of a volume, and giving it up again as it grows old.  The invariants are in history.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vfs.failpoints import reach
+from vfs.layout import LIVE_EVEN, LIVE_ODD, V_DURABLE, V_RETAINED
+from vfs.loose import of_past
+from vfs.reclaim import Superseded
+from vfs.registry import VolumeRow
+from vfs.sessions import Session
+
+if TYPE_CHECKING:
+    from vfs.store import PageStore
+
+__all__ = ["keep_past", "give_up_past"]
+
+
+def keep_past(store: PageStore, session: Session, row: VolumeRow) -> None:
+    """Retain every version from the present one on.  The caller has the volume lock; does nothing if it is so already.
+
+    Raises RegistryBusyError, StoreFailedError, PoolFullError, OSError.
+    """
+    if row.retained:
+        return
+    head = store.head_of(row)
+    _require_durable(store, row, head.version)
+    store.history.erase_after(row.volume, 0)
+    store.history.append(row.volume, head._replace(volume=row.volume))
+    with store.registry.transaction():
+        store.registry.set_retained(row.volume, head.version)
+    store.tables.words[store.tables.volume_at(row.table_index) + V_RETAINED] = head.version
+
+
+def give_up_past(store: PageStore, session: Session, row: VolumeRow, before: int | None) -> None:
+    """Retain no version before that one any more; None: keep no past at all.  The caller has the volume lock.
+
+    Raises RegistryBusyError if another process is in a catalog transaction, CorruptionError, StoreFailedError.
+    """
+    head = store.head_of(row)
+    oldest = head.version if before is None else min(before, head.version)
+    if not row.retained or (before is not None and oldest <= row.retained):
+        return
+    last = store.find_record(row, oldest)
+    if last is None:
+        return  # its record was lost with the power: the next one will do
+    _require_durable(store, row, oldest)
+    states = store.slot_map.states
+    loose: list[Superseded] = [
+        item
+        for item in of_past(store, row, store.registry.pin_rows(row.volume), last)
+        if states[item[0]] in (LIVE_EVEN, LIVE_ODD)
+    ]
+    store.reclaim.keep([slot for slot, _, _ in loose])
+    reach("past: slots kept")
+    retained = 0 if before is None else oldest
+    word_at = store.tables.volume_at(row.table_index) + V_RETAINED
+    try:
+        with store.registry.transaction(waits=False):
+            store.registry.set_retained(row.volume, retained)
+    finally:  # also when interrupted behind the commit
+        current = store.registry.volume_row(row.volume)
+        if current is not None and current.retained == retained:
+            reach("past: catalog has forgotten")
+            store.tables.words[word_at] = retained
+            session.fence()  # before readers' pins are read (H2, H3)
+            store.reclaim.enqueue(row, loose, store.tables.words[store.tables.volume_at(row.table_index) + V_DURABLE])
+        else:
+            with session.labelling():
+                store.slot_map.label_live([slot for slot, _, _ in loose])
+    store.history.forget_before(row.volume, oldest)
+    store.reclaim.drain(session, row)
+
+
+def _require_durable(store: PageStore, row: VolumeRow, version: int) -> None:
+    """What the catalog will say is retained must be on the device (recovery falls back to nothing before it)."""
+    at = store.tables.volume_at(row.table_index) + V_DURABLE
+    if store.is_durable and store.tables.words[at] < version:
+        head = store.head_of(row)
+        store.sync()
+        store.tables.words[at] = head.version

@@ -1,0 +1,126 @@
+"""The past versions of volumes that keep them: for point-in-time clones, backtrack, and readers that lag.
+
+A volume that keeps its past has a file of version records, one for every version from the *oldest retained* on, at a
+place that follows from the version: so a version is found with one read, and a time with a binary search.  The versions
+from the oldest retained to the head are pinned as one: nothing that is superseded in a version after the oldest is
+freed, until that moves on.
+
+Invariants
+    H1  A record is written before the head moves to its version.  Records behind the head are none: who finds one left
+        by a dead writer (V2 of volume.py), or recovery, erases it durably before that version is written again.
+    H2  The oldest retained version moves in the catalog, durably, before what only older ones reached is freed.  Before
+        that happens those slots are kept (R8 of reclaim.py), and readers' pins are read after the word has moved.
+    H3  Who pins a past version looks afterwards whether it is still retained (as S1 of sessions.py).
+    H4  The file is not synced with a commit: a power failure may lose the records of the last moments.  Their versions
+        cannot be gone back to then, the newest excepted; slots that only they reached are free.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from vfs.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
+from vfs.osio import CALLS, sync, write_at
+
+__all__ = ["History"]
+
+RECORD_BYTES = 128
+
+
+class History:
+    """The history files of one store, as one process has them open."""
+
+    def __init__(self, directory: Path | None, *, is_durable: bool, read_only: bool) -> None:
+        self._directory = directory / "history" if directory is not None else None
+        self._is_durable = is_durable
+        self._read_only = read_only
+        self._files: dict[int, int] = {}
+        self._guard = threading.Lock()
+
+    def _fd(self, volume: int) -> int:
+        """The file of a volume, created when it is first needed."""
+        with self._guard:
+            fd = self._files.get(volume)
+            if fd is None:
+                fd = self._files[volume] = self._open(volume)
+            return fd
+
+    def _open(self, volume: int) -> int:
+        if self._directory is None:
+            return os.memfd_create(f"clusterdb-history-{volume}", os.MFD_CLOEXEC)
+        if self._read_only:
+            try:
+                return os.open(self._directory / str(volume), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return os.memfd_create("clusterdb-no-history", os.MFD_CLOEXEC)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        return os.open(self._directory / str(volume), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    # --- records ----------------------------------------------------------------------------------------------------
+    def append(self, volume: int, version: Version) -> None:
+        """Write the record of the version that is about to be published (H1).  Raises PoolFullError, OSError."""
+        record = pack_version(version)[:VERSION_RECORD_BYTES].ljust(RECORD_BYTES, b"\0")
+        write_at(self._fd(volume), [record], version.version * RECORD_BYTES)
+
+    def find(self, volume: int, version: int) -> Version | None:
+        """The record of a version, if it is there."""
+        found = unpack_version(os.pread(self._fd(volume), VERSION_RECORD_BYTES, version * RECORD_BYTES))
+        return found if found is not None and (found.volume, found.version) == (volume, version) else None
+
+    def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
+        """The records that are there of the versions ``first`` to ``last``, ascending."""
+        for version in range(first, last + 1):
+            found = self.find(volume, version)
+            if found is not None:
+                yield found
+
+    def newest_at(self, volume: int, time_ns: int, first: int, last: int) -> Version | None:
+        """The newest version of ``first`` to ``last`` that was published at or before a time."""
+        best: Version | None = None
+        while first <= last:
+            middle = (first + last) // 2
+            found = next(self.between(volume, middle, last), None)  # a lost record: the next one
+            if found is None or found.time_ns > time_ns:
+                last = middle - 1
+            else:
+                best, first = found, found.version + 1
+        return best
+
+    # --- forgetting -------------------------------------------------------------------------------------------------
+    def erase_after(self, volume: int, version: int) -> None:
+        """Erase the records of later versions, on the device too (H1).  Raises OSError."""
+        fd = self._fd(volume)
+        end = (version + 1) * RECORD_BYTES
+        if os.fstat(fd).st_size > end:
+            CALLS.ftruncate(fd, end)
+            if self._is_durable:
+                sync(fd)
+
+    def erase(self, volume: int, version: int) -> None:
+        """Erase one record."""
+        write_at(self._fd(volume), [bytes(RECORD_BYTES)], version * RECORD_BYTES)
+
+    def forget_before(self, volume: int, version: int) -> None:
+        """Give the space of the records of older versions back to the file system."""
+        end = version * RECORD_BYTES // 4096 * 4096
+        if end and not self._read_only:
+            CALLS.punch(self._fd(volume), 0, end)
+
+    def remove(self, volume: int) -> None:
+        """The volume is gone."""
+        with self._guard:
+            fd = self._files.pop(volume, None)
+            if fd is not None:
+                os.close(fd)
+            if self._directory is not None and not self._read_only:
+                (self._directory / str(volume)).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._guard:
+            for fd in self._files.values():
+                os.close(fd)
+            self._files = {}
