@@ -10,6 +10,7 @@ locks.  A catalog transaction never waits for a volume's writer.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import threading
@@ -26,17 +27,21 @@ import apsw
 from clusterdb.errors import (
     ClusterExistsError,
     CorruptStoreError,
+    EndpointExistsError,
     Error,
+    InstanceExistsError,
     InvalidNameError,
     SnapshotExistsError,
     StoreBusyError,
     StoreFormatError,
     StoreFullError,
+    TooManyReadersError,
 )
 from clusterdb.names import check_name
 from clusterdb.settings import ClusterSettings
 from vfs.failpoints import reach
 from vfs.layout import (
+    INSTANCE_ROWS,
     MOVED,
     SLOT_COUNT_MAX,
     VERSION_RECORD_BYTES,
@@ -47,7 +52,16 @@ from vfs.layout import (
 )
 from vfs.registry import PinRow, VolumeRow, VolumeState
 
-__all__ = ["AVAILABLE", "Catalog", "ClusterRow", "EventRow", "SnapshotRow", "volume_holder"]
+__all__ = [
+    "AVAILABLE",
+    "Catalog",
+    "ClusterRow",
+    "EndpointRow",
+    "EventRow",
+    "InstanceRow",
+    "SnapshotRow",
+    "volume_holder",
+]
 
 FORMAT = 2
 AVAILABLE = "available"
@@ -108,6 +122,26 @@ CREATE TABLE snapshots (
     created_ns INTEGER NOT NULL,
     settings TEXT NOT NULL
 );
+CREATE TABLE instances (
+    instance INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    cluster INTEGER NOT NULL,
+    is_writer INTEGER NOT NULL,
+    class TEXT NOT NULL,
+    tier INTEGER NOT NULL,
+    zone TEXT NOT NULL,
+    lag_ns INTEGER NOT NULL,
+    jitter_ns INTEGER NOT NULL,
+    row INTEGER NOT NULL UNIQUE                -- in the instance table
+);
+CREATE TABLE endpoints (
+    cluster INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    members TEXT NOT NULL,                     -- JSON lists of instance names
+    excluded TEXT NOT NULL,
+    PRIMARY KEY (cluster, name)
+) WITHOUT ROWID;
 CREATE TABLE events (
     event INTEGER PRIMARY KEY AUTOINCREMENT,
     time_ns INTEGER NOT NULL,
@@ -145,6 +179,30 @@ class SnapshotRow(NamedTuple):
     taken_ns: int
     created_ns: int
     settings: ClusterSettings
+
+
+class InstanceRow(NamedTuple):
+    """An instance as the catalog has it; ``row`` of the instance table."""
+
+    instance: int
+    name: str
+    cluster: int
+    is_writer: bool
+    instance_class: str
+    tier: int
+    zone: str
+    lag_ns: int
+    jitter_ns: int
+    row: int
+
+
+class EndpointRow(NamedTuple):
+    """A custom endpoint as the catalog has it."""
+
+    name: str
+    type: str
+    members: tuple[str, ...]
+    excluded: tuple[str, ...]
 
 
 class EventRow(NamedTuple):
@@ -241,6 +299,35 @@ def _snapshot_row(values: tuple[Any, ...]) -> SnapshotRow:
     return SnapshotRow(
         snapshot, name, cluster, volume, version, taken_ns, created_ns, ClusterSettings.from_json(settings)
     )
+
+
+def _instance_row(values: tuple[Any, ...]) -> InstanceRow:
+    instance, name, cluster, is_writer, instance_class, tier, zone, lag_ns, jitter_ns, row = values
+    _require_name(name)
+    _require(
+        _is_int(instance, 1, 1 << 62)
+        and _is_int(cluster, 1, 1 << 62)
+        and _is_int(is_writer, 0, 2)
+        and isinstance(instance_class, str)
+        and _is_int(tier, 0, 16)
+        and isinstance(zone, str)
+        and _is_int(lag_ns, 0, 1 << 62)
+        and _is_int(jitter_ns, 0, 1 << 62)
+        and _is_int(row, 0, INSTANCE_ROWS),
+        f"instance '{name}'",
+    )
+    return InstanceRow(instance, name, cluster, bool(is_writer), instance_class, tier, zone, lag_ns, jitter_ns, row)
+
+
+def _endpoint_row(values: tuple[Any, ...]) -> EndpointRow:
+    name, kind, members, excluded = values
+    _require_name(name)
+    try:
+        lists = tuple(tuple(check_name(each) for each in json.loads(text)) for text in (members, excluded))
+    except (TypeError, ValueError, InvalidNameError) as error:
+        raise CorruptStoreError(f"the catalog's row of endpoint '{name}' makes no sense") from error
+    _require(kind in ("WRITER", "READER", "ANY"), f"endpoint '{name}'")
+    return EndpointRow(name, kind, *lists)
 
 
 def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
@@ -521,7 +608,73 @@ class Catalog:
 
     def remove_cluster(self, cluster: int) -> None:
         self._change("DELETE FROM clusters WHERE cluster = ?", (cluster,))
-        self._change("DELETE FROM pasts WHERE cluster = ?", (cluster,))
+        for table in ("pasts", "instances", "endpoints"):
+            self._change(f"DELETE FROM {table} WHERE cluster = ?", (cluster,))
+
+    # --- instances and endpoints ------------------------------------------------------------------------------------
+    def instances(self, cluster: int) -> list[InstanceRow]:
+        """The instances of a cluster, the writer first, then by name."""
+        rows = self._query("SELECT * FROM instances WHERE cluster = ? ORDER BY NOT is_writer, name", (cluster,))
+        return [_instance_row(row) for row in rows]
+
+    def add_instance(
+        self,
+        name: str,
+        cluster: int,
+        *,
+        is_writer: bool,
+        instance_class: str,
+        tier: int,
+        zone: str,
+        lag_ns: int,
+        jitter_ns: int,
+    ) -> InstanceRow:
+        """Add an instance.  Raises InstanceExistsError, TooManyReadersError."""
+        taken = {row for (row,) in self._query("SELECT row FROM instances")}
+        free = next((row for row in range(INSTANCE_ROWS) if row not in taken), None)
+        if free is None:
+            raise TooManyReadersError(f"store '{self._where}' has {INSTANCE_ROWS} instances already: delete some first")
+        values = (name, cluster, is_writer, instance_class, tier, zone, lag_ns, jitter_ns, free)
+        try:
+            self._change("INSERT INTO instances VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        except apsw.ConstraintError:
+            raise InstanceExistsError(
+                f"store '{self._where}' has an instance '{name}' already: choose another name"
+            ) from None
+        return InstanceRow(self._db.last_insert_rowid(), *values)
+
+    def set_instance(self, row: InstanceRow) -> None:
+        """Change the role, the tier and the lag of an instance."""
+        self._change(
+            "UPDATE instances SET is_writer = ?, tier = ?, lag_ns = ?, jitter_ns = ? WHERE instance = ?",
+            (row.is_writer, row.tier, row.lag_ns, row.jitter_ns, row.instance),
+        )
+
+    def remove_instance(self, row: InstanceRow) -> None:
+        self._change("DELETE FROM instances WHERE instance = ?", (row.instance,))
+
+    def endpoints(self, cluster: int) -> list[EndpointRow]:
+        """The custom endpoints of a cluster, by name."""
+        sql = "SELECT name, type, members, excluded FROM endpoints WHERE cluster = ? ORDER BY name"
+        return [_endpoint_row(row) for row in self._query(sql, (cluster,))]
+
+    def add_endpoint(
+        self, cluster: int, cluster_name: str, name: str, kind: str, members: tuple[str, ...], excluded: tuple[str, ...]
+    ) -> EndpointRow:
+        """Add a custom endpoint.  Raises EndpointExistsError."""
+        values = (cluster, name, kind, json.dumps(members), json.dumps(excluded))
+        try:
+            self._change("INSERT INTO endpoints VALUES (?, ?, ?, ?, ?)", values)
+        except apsw.ConstraintError:
+            raise EndpointExistsError(
+                f"cluster '{cluster_name}' has an endpoint '{name}' already: choose another name"
+            ) from None
+        return EndpointRow(name, kind, members, excluded)
+
+    def remove_endpoint(self, cluster: int, name: str) -> bool:
+        """Delete a custom endpoint; whether there was one."""
+        self._change("DELETE FROM endpoints WHERE cluster = ? AND name = ?", (cluster, name))
+        return self._db.changes() > 0
 
     # --- the pasts of clusters --------------------------------------------------------------------------------------
     def pasts(self, cluster: int) -> list[tuple[int, int]]:

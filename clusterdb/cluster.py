@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clusterdb import backups, sqlite
+from clusterdb import backups, instances, sqlite
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
 from vfs.layout import SLOT_BYTES
@@ -16,6 +17,7 @@ from vfs.table import reached
 
 if TYPE_CHECKING:
     from clusterdb.backups import Snapshot
+    from clusterdb.instances import Endpoint, EndpointType, Instance, ReplicaStatus
     from clusterdb.store import Store
 
 __all__ = ["Cluster", "ClusterStats"]
@@ -50,12 +52,100 @@ class Cluster:
     def __repr__(self) -> str:
         return f"<clusterdb.Cluster '{self.name}' in {self.store.path}>"
 
-    def connect(self, *, read_only: bool = False) -> sqlite.Connection:
+    def connect(self, endpoint: str = "writer", *, read_only: bool = False) -> sqlite.Connection:
         """A connection to the cluster's database, an ``apsw.Connection``.
 
-        Raises ClusterNotFoundError.
+        ``endpoint``: ``"writer"``, ``"reader"`` (one of the readers, by chance; the writer if there is none), the name
+        of an instance or of a custom endpoint.  A cluster without instances has an implicit writer.  Through a reader
+        nothing can be written, and what is seen lags as the instance is set to.
+
+        Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError.
         """
-        return self.store._connect(self, read_only=read_only)
+        return self.store._connect(self, endpoint, read_only=read_only)
+
+    # --- instances --------------------------------------------------------------------------------------------------
+    def add_instance(
+        self,
+        name: str,
+        *,
+        instance_class: str = "db.local",
+        promotion_tier: int = 1,
+        availability_zone: str = "local",
+        replica_lag_ms: float = 0,
+        lag_jitter_ms: float = 0,
+    ) -> Instance:
+        """Add an instance: the first is the writer, up to 15 more are readers.
+
+        ``promotion_tier`` 0 to 15: the lower, the sooner a failover makes it the writer.  Readers show what the writer
+        had ``replica_lag_ms`` ago, and by chance up to ``lag_jitter_ms`` more.
+
+        Raises InvalidNameError, InstanceExistsError, TooManyReadersError, InvalidArgumentError, ClusterNotFoundError.
+        """
+        return instances.add(
+            self.store, self, name, instance_class, promotion_tier, availability_zone, replica_lag_ms, lag_jitter_ms
+        )
+
+    def modify_instance(
+        self,
+        name: str,
+        *,
+        promotion_tier: int | None = None,
+        replica_lag_ms: float | None = None,
+        lag_jitter_ms: float | None = None,
+    ) -> Instance:
+        """Change an instance; open connections see its new lag.  Raises InstanceNotFoundError, InvalidArgumentError."""
+        return instances.modify(self.store, self, name, promotion_tier, replica_lag_ms, lag_jitter_ms)
+
+    def delete_instance(self, name: str) -> None:
+        """Delete an instance; if it is the writer, a reader takes its place first.  Raises InstanceNotFoundError."""
+        instances.remove(self.store, self, name)
+
+    def instances(self) -> list[Instance]:
+        """The instances, the writer first.  Raises ClusterNotFoundError."""
+        return instances.listed(self.store, self)
+
+    def failover(self, target: str | None = None) -> str:
+        """Make a reader the writer: ``target``, or the one with the lowest tier, of those the largest.  Its name.
+
+        The old writer is fenced: its open transactions cannot be committed, its connections fail.  Connections made
+        through the cluster endpoint afterwards reach the new writer.
+
+        Raises NoReaderError, InstanceNotFoundError, InvalidArgumentError, ClusterNotFoundError.
+        """
+        return instances.failover(self.store, self, target)
+
+    def crash_instance(self, name: str | None = None) -> None:
+        """Crash an instance (the writer by default): its connections fail; a reader takes a crashed writer's place.
+
+        Raises InstanceNotFoundError, ClusterNotFoundError.
+        """
+        instances.crash(self.store, self, name)
+
+    def replica_status(self) -> list[ReplicaStatus]:
+        """What ``SELECT * FROM aurora_replica_status()`` tells.  Raises ClusterNotFoundError."""
+        return instances.status(self.store, self)
+
+    def endpoints(self) -> list[Endpoint]:
+        """All endpoints, with the instances that each may lead to now.  Raises ClusterNotFoundError."""
+        return instances.endpoints(self.store, self)
+
+    def add_endpoint(
+        self,
+        name: str,
+        type: EndpointType = "ANY",
+        *,
+        members: Sequence[str] = (),
+        excluded: Sequence[str] = (),
+    ) -> Endpoint:
+        """Add a custom endpoint, for the ``members`` only, or for all instances but the ``excluded``.
+
+        Raises InvalidNameError, EndpointExistsError, InstanceNotFoundError, InvalidArgumentError.
+        """
+        return instances.add_endpoint(self.store, self, name, type, members, excluded)
+
+    def delete_endpoint(self, name: str) -> None:
+        """Delete a custom endpoint.  Raises EndpointNotFoundError."""
+        instances.remove_endpoint(self.store, self, name)
 
     def clone(self, name: str, *, at: Point | None = None, **settings: Any) -> Cluster:
         """A new cluster with this one's last committed state, in constant time; the two share all unchanged pages.
@@ -132,7 +222,7 @@ class Cluster:
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
-        connection = self.store._connect(self, read_only=True)
+        connection = self.store._connect(self, "writer", read_only=True)
         try:
             sqlite.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
         finally:

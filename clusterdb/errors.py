@@ -14,14 +14,20 @@ __all__ = [
     "ClusterStateError",
     "DatabaseDamagedError",
     "DeletionProtectedError",
+    "EndpointExistsError",
+    "EndpointNotFoundError",
     "Error",
     "ExportTargetError",
     "ForkedStoreError",
+    "InstanceExistsError",
+    "InstanceNotFoundError",
+    "InstanceRestartedError",
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
     "NotADatabaseError",
     "NotAStoreError",
+    "NoReaderError",
     "NoSourceError",
     "SnapshotExistsError",
     "SnapshotNotFoundError",
@@ -31,6 +37,7 @@ __all__ = [
     "StoreInUseError",
     "StoreReadOnlyError",
     "StoreUnreadableError",
+    "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",
 ]
@@ -102,6 +109,34 @@ class ClusterStateError(Error):
 
 class DeletionProtectedError(ClusterStateError):
     """The cluster is protected from deletion (Aurora: InvalidDBClusterStateFault, InvalidParameterCombination)."""
+
+
+class InstanceExistsError(Error):
+    """The name is taken (Aurora: DBInstanceAlreadyExists)."""
+
+
+class InstanceNotFoundError(Error):
+    """The cluster has no instance of that name (Aurora: DBInstanceNotFound)."""
+
+
+class InstanceRestartedError(Error):
+    """The instance that the connection was made through crashed, failed over or was deleted: open a new connection."""
+
+
+class TooManyReadersError(Error):
+    """A cluster has up to 15 readers (Aurora: InstanceQuotaExceeded)."""
+
+
+class NoReaderError(ClusterStateError):
+    """There is no reader to fail over to (Aurora: InvalidDBClusterStateFault)."""
+
+
+class EndpointExistsError(Error):
+    """The name is taken (Aurora: DBClusterEndpointAlreadyExistsFault)."""
+
+
+class EndpointNotFoundError(Error):
+    """The cluster has no such endpoint (Aurora: DBClusterEndpointNotFoundFault)."""
 
 
 class InvalidRestoreTimeError(Error):

@@ -5,8 +5,9 @@ https://sqlite.org/backup.html : the copy is one consistent snapshot of the sour
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,40 @@ class Connection(apsw.Connection):
     """A connection to a cluster: an ``apsw.Connection`` (https://rogerbinns.github.io/apsw/connection.html)."""
 
 
-def connect(name: str, vfs: str, *, read_only: bool = False) -> Connection:
+class InstanceConnection(Connection):
+    """A connection through an instance: every statement first looks whether that is up; ALTER SYSTEM works."""
+
+    before_statement: Callable[[str], str] = staticmethod(str)
+
+    def execute(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
+        return super().execute(self.before_statement(statements), *arguments, **named)
+
+    def executemany(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
+        return super().executemany(self.before_statement(statements), *arguments, **named)
+
+
+def register_table(connection: apsw.Connection, name: str, row: type[Any], rows: Callable[[], Sequence[Any]]) -> None:
+    """Make a table-valued function of a function that gives dataclass instances."""
+    import apsw.ext
+
+    columns = tuple(field.name for field in dataclasses.fields(row))
+
+    def table() -> Iterator[dict[str, Any]]:
+        return (dataclasses.asdict(each) for each in rows())
+
+    source: Any = table
+    source.columns = columns
+    source.column_access = apsw.ext.VTColumnAccess.By_Name
+    apsw.ext.make_virtual_module(connection, name, source)
+
+
+def connect(
+    name: str, vfs: str, *, read_only: bool = False, kind: Callable[..., Connection] = Connection
+) -> Connection:
     """Open a volume by name through a registered VFS."""
     # CREATE is for what is attached later: a cluster is never created by opening it
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = Connection(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs)
+    connection = kind(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         connection.execute("PRAGMA journal_mode = MEMORY").fetchall()

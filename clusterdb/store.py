@@ -18,15 +18,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from clusterdb import backups, sqlite
-from clusterdb.catalog import Catalog, ClusterRow, volume_holder
+from clusterdb import backups, instances, sqlite
+from clusterdb.catalog import AVAILABLE, Catalog, ClusterRow, volume_holder
 from clusterdb.cluster import Cluster
 from clusterdb.errors import (
     ClosedError,
     ClusterNotFoundError,
+    ClusterStateError,
     CorruptStoreError,
     Error,
     ForkedStoreError,
+    InstanceRestartedError,
     InvalidArgumentError,
     InvalidRestoreTimeError,
     NotAStoreError,
@@ -126,6 +128,8 @@ def _translated(where: str) -> Iterator[None]:
         raise StoreFullError(f"store '{where}': {error}") from error
     except Error:
         raise
+    except storage_errors.InstanceRestartedError as error:
+        raise InstanceRestartedError(str(error)) from error
     except storage_errors.RegistryBusyError as error:
         raise StoreBusyError(f"store '{where}': {error}") from error
     except storage_errors.StorageError as error:
@@ -258,7 +262,9 @@ class Store:
 
     def _target(self, row: ClusterRow) -> Target | None:
         volume = self._catalog.volume_row(row.volume)
-        return Target(volume, lambda: self._catalog.volume_of(row.cluster)) if volume is not None else None
+        if volume is None:
+            return None
+        return Target(volume, lambda: self._catalog.volume_of(row.cluster), lambda: backups.expire(self, row.cluster))
 
     def _unknown(self, name: str) -> str:
         known = [row.name for row in self._catalog.clusters()]
@@ -284,7 +290,7 @@ class Store:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
         for cluster in self._catalog.clusters():
-            if cluster.settings.keeps_past_ns:
+            if self._kept_ns(cluster):
                 backups.expire(self, cluster.cluster)
         if self._pages.has_leaks():
             with suppress(CorruptStoreError):  # a damaged cluster keeps nobody from the others
@@ -565,7 +571,7 @@ class Store:
 
     def _kept_ns(self, row: ClusterRow) -> int:
         """How long past versions of a cluster are kept, in nanoseconds."""
-        return row.settings.keeps_past_ns
+        return max(row.settings.keeps_past_ns, instances.lag_kept_ns(self._catalog.instances(row.cluster)))
 
     def _errors(self) -> AbstractContextManager[None]:
         return _translated(self.path)
@@ -573,18 +579,31 @@ class Store:
     def _deleted(self, what: str) -> ClusterNotFoundError:
         return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
 
-    def _connect(self, cluster: Cluster, *, read_only: bool) -> sqlite.Connection:
+    def _connect(self, cluster: Cluster, endpoint: str, *, read_only: bool) -> sqlite.Connection:
         row = self._row_of(cluster)
+        if row.status != AVAILABLE:
+            raise ClusterStateError(f"cluster '{row.name}' is {row.status}: start it first")
+        instance = instances.choose(self, row, endpoint) if endpoint != "writer" or self._has_instances(row) else None
         target = self._target(row)
         if target is None:
             raise self._deleted(f"cluster '{cluster.name}'")
+        kind = sqlite.Connection
+        if instance is not None:
+            kind = sqlite.InstanceConnection
+            view = instances.view(self, instance)
+            target = target._replace(instance=view, read_only=not instance.is_writer)
         self._looked_up.found = (row.name, target)  # what _resolve would look up again
         try:
-            connection = sqlite.connect(row.name, self.vfs, read_only=read_only)
+            connection = sqlite.connect(row.name, self.vfs, read_only=read_only or target.read_only, kind=kind)
         finally:
             self._looked_up.found = None
+        if instance is not None and isinstance(connection, sqlite.InstanceConnection):
+            instances.prepare(self, cluster, instance, view, connection)
         self._connections.add(connection)
         return connection
+
+    def _has_instances(self, row: ClusterRow) -> bool:
+        return bool(self._catalog.instances(row.cluster))
 
     def _row_of(self, cluster: Cluster) -> ClusterRow:
         """The cluster as the catalog has it now: another process may have renamed it.  Raises ClusterNotFoundError."""

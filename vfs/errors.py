@@ -10,11 +10,13 @@ __all__ = [
     "CorruptionError",
     "FencedError",
     "FormatError",
+    "InstanceRestartedError",
     "NotAPoolError",
     "PastVersionGoneError",
     "PoolFullError",
     "ReadOnlyError",
     "RegistryBusyError",
+    "SimulatedFaultError",
     "SnapshotMovedError",
     "StorageError",
     "StoreFailedError",
@@ -64,6 +66,14 @@ class WriterBusyError(StorageError):
 
 class PastVersionGoneError(StorageError):
     """The version is not retained."""
+
+
+class InstanceRestartedError(StorageError):
+    """The instance that the connection was made through was restarted, or has failed over."""
+
+
+class SimulatedFaultError(StorageError):
+    """Somebody has asked for this fault."""
 
 
 class FencedError(StorageError):

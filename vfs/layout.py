@@ -182,7 +182,9 @@ VOLUME_ROWS = 32768
 SESSION_ROWS = 8192
 VOLUME_TABLE_AT = READERS_HEADER_BYTES // 8
 SESSION_TABLE_AT = VOLUME_TABLE_AT + VOLUME_ROWS * ROW_WORDS
-READERS_BYTES = (SESSION_TABLE_AT + SESSION_ROWS * ROW_WORDS) * 8
+INSTANCE_ROWS = 4096
+INSTANCE_TABLE_AT = SESSION_TABLE_AT + SESSION_ROWS * ROW_WORDS
+READERS_BYTES = (INSTANCE_TABLE_AT + INSTANCE_ROWS * ROW_WORDS) * 8
 
 # words of a volume row
 V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE, V_EPOCH, V_RETAINED = 0, 1, 2, 3, 4, 5, 6, 7
@@ -200,6 +202,10 @@ KEEPS_SUPERSEDED = (1 << 64) - 1
 """In S_PUBLISHING: the slots this session has reserved may still be read by others (see reclaim.py)."""
 LABELS = (1 << 64) - 2
 """In S_PUBLISHING: this session labels slots live outside of a commit."""
+
+# words of an instance row
+I_INCARNATION, I_LAG_NS, I_JITTER_NS, I_REPLICA_PERCENT, I_REPLICA_UNTIL, I_DISK_PERCENT, I_DISK_UNTIL = range(7)
+I_CONGESTION_PERCENT, I_CONGESTION_UNTIL, I_CONGESTION_MIN_MS, I_CONGESTION_MAX_MS = range(7, 11)
 
 # --- locks (byte offsets in the file 'locks') -----------------------------------------------------------------------
 LOCK_OPEN = 0

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vfs.layout import Version
+
+if TYPE_CHECKING:
+    from vfs.instances import InstanceView
 
 __all__ = ["IN_USE", "PinRow", "Registry", "Target", "VolumeRow", "VolumeState"]
 
@@ -72,6 +75,9 @@ class Target(NamedTuple):
 
     row: VolumeRow
     follow: Callable[[], VolumeRow | None]
+    tend: Callable[[], None] = lambda: None  # called after many commits of a volume that keeps its past
+    instance: InstanceView | None = None
+    read_only: bool = False
 
 
 class Registry(Protocol):

@@ -39,6 +39,7 @@ import apsw
 from vfs.errors import (
     CorruptionError,
     FencedError,
+    InstanceRestartedError,
     PoolFullError,
     ReadOnlyError,
     RegistryBusyError,
@@ -47,6 +48,7 @@ from vfs.errors import (
     VolumeDroppedError,
     WriterBusyError,
 )
+from vfs.instances import InstanceView
 from vfs.registry import Target, VolumeRow
 from vfs.store import PageStore
 from vfs.volume import Durability, Volume, WriteTransaction
@@ -64,6 +66,7 @@ _CHARACTERISTICS = apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE | apsw.SQLITE_IOCAP_SAF
 _VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
 _SUPER_JOURNAL = re.compile(r"-mj[0-9A-F]{6}9[0-9A-F]{2}\Z")
 _SYNCHRONOUS = {"0": 0, "OFF": 0, "NO": 0, "FALSE": 0, "1": 1, "NORMAL": 1, "2": 2, "FULL": 2, "3": 2, "EXTRA": 2}
+_TEND_COMMITS = 256
 _BYPASSING_JOURNAL_MODES = ("WAL", "OFF")
 _JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
 
@@ -72,6 +75,7 @@ _RESULTS: tuple[tuple[type[Exception], type[apsw.Error], int], ...] = (
     (WriterBusyError, apsw.BusyError, apsw.SQLITE_BUSY),
     (SnapshotMovedError, apsw.BusyError, apsw.SQLITE_BUSY_SNAPSHOT),
     (FencedError, apsw.ReadOnlyError, apsw.SQLITE_READONLY_DBMOVED),
+    (InstanceRestartedError, apsw.ReadOnlyError, apsw.SQLITE_READONLY_DBMOVED),
     (RegistryBusyError, apsw.BusyError, apsw.SQLITE_BUSY),
     (PoolFullError, apsw.FullError, apsw.SQLITE_FULL),
     (CorruptionError, apsw.CorruptError, apsw.SQLITE_CORRUPT),
@@ -156,12 +160,14 @@ class ClusterVFS(apsw.VFS):
     def _open_volume(self, name: str, *, read_only: bool) -> _VolumeFile:
         try:
             target = self._resolve(name)
+            read_only = read_only or target.read_only
             volume = self._store.open_volume(target.row, read_only=read_only, follow=target.follow)
         except LookupError as error:
             raise apsw.CantOpenError(str(error.args[0])) from error
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, name) from error
-        file = _VolumeFile(name, volume, self._default_durability, self.files)
+        kind = _VolumeFile if target.instance is None else _InstanceFile
+        file = kind(name, volume, self._default_durability, self.files, target)
         self.files.add(file)
         return file
 
@@ -185,8 +191,12 @@ class ClusterVFS(apsw.VFS):
 class _VolumeFile:
     """One connection's open volume.  See the module docstring for its states."""
 
-    def __init__(self, name: str, volume: Volume, durability: Durability, open_files: set[_VolumeFile]) -> None:
+    def __init__(
+        self, name: str, volume: Volume, durability: Durability, open_files: set[_VolumeFile], target: Target
+    ) -> None:
         self.name = name
+        self._target = target
+        self._commit_count = 0
         self._open_files = open_files
         self._volume = volume
         self._transaction: WriteTransaction | None = None
@@ -206,7 +216,7 @@ class _VolumeFile:
             if level == _SHARED:
                 if self._level == _NONE:
                     moves = self._volume.move_count
-                    self._volume.pin()
+                    self._pin()
                     if self._volume.move_count != moves:
                         self._source = _Elsewhere(self)
             elif level == _RESERVED:
@@ -218,6 +228,9 @@ class _VolumeFile:
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, self.name) from error
         self._level = level
+
+    def _pin(self) -> None:
+        self._volume.pin()
 
     def is_here(self) -> None:
         """SQLite has noticed that it reads another volume now."""
@@ -234,6 +247,9 @@ class _VolumeFile:
         finally:
             if level == _NONE:
                 self._volume.unpin()
+                if self._commit_count > _TEND_COMMITS:
+                    self._commit_count = 0
+                    self._target.tend()
             self._level = level
 
     def xCheckReservedLock(self) -> bool:
@@ -284,6 +300,8 @@ class _VolumeFile:
             if not transaction.is_unchanged():
                 _stamp(transaction)
                 transaction.publish(self._durability)
+                if self._volume.keeps_past:
+                    self._commit_count += 1
         except PoolFullError as error:
             raise _translate(error, self.name) from error
         except BaseException as error:
@@ -328,6 +346,39 @@ class _VolumeFile:
             self._volume.close()
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, self.name) from error
+
+
+class _InstanceFile(_VolumeFile):
+    """A volume file of a connection that was made through an instance."""
+
+    @property
+    def _instance(self) -> InstanceView:
+        assert self._target.instance is not None
+        return self._target.instance
+
+    def _pin(self) -> None:
+        self._instance.require_up()
+        if self._volume.read_only and self._instance.lags:
+            self._volume.pin_as_of(self._instance.visible_ns())
+        else:
+            self._volume.pin()
+
+    def xRead(self, amount: int, offset: int) -> bytes | memoryview:
+        try:
+            self._instance.touch_disk()
+        except StorageError as error:
+            raise _translate(error, self.name) from error
+        return super().xRead(amount, offset)
+
+    def _publish(self, transaction: WriteTransaction) -> None:
+        try:
+            self._instance.require_up()
+            self._instance.touch_disk()
+        except StorageError as error:
+            failure: Any = apsw.IOError(f"cluster '{self.name}': {error}")
+            failure.extendedresult = apsw.SQLITE_IOERR_WRITE
+            raise failure from error
+        super()._publish(transaction)
 
 
 class _Elsewhere:

@@ -37,6 +37,7 @@ from vfs.layout import (
     S_PUBLISHING,
     SLOT_BYTES,
     SLOT_SHIFT,
+    V_DURABLE,
     V_EPOCH,
     V_ID,
     V_RETAINED,
@@ -304,6 +305,10 @@ class PageStore:
     def published_version(self, row: VolumeRow) -> int:
         """The number of the version that is a volume's head now."""
         return self.tables.words[self.tables.volume_at(row.table_index) + V_VERSION]
+
+    def durable_version(self, row: VolumeRow) -> int:
+        """The number of the newest version of a volume that is known to be on the device."""
+        return self.tables.words[self.tables.volume_at(row.table_index) + V_DURABLE]
 
     def newest_at(self, row: VolumeRow, time_ns: int, first: int, last: int) -> Version | None:
         """The newest version of ``first`` to ``last`` that was published at or before a time; retained, or the head."""

@@ -229,6 +229,22 @@ class Volume:
         self.refresh_mapping()
         self.adopt(record)
 
+    def pin_as_of(self, time_ns: int) -> None:
+        """Pin the version that was the head at a time, but never one older than the last one pinned.
+
+        The oldest one that is retained, if even that is younger.  Raises as :meth:`pin`.
+        """
+        while True:
+            if self._words[self._id_at] != self._id or not self.keeps_past:
+                return self.pin()  # follows the cluster, or says why it cannot be
+            head, oldest = self._words[self._word_at], self._words[self._row_at + V_RETAINED]
+            least = max(oldest, self.version.version)
+            found = self.store.newest_at(self.row, time_ns, least, head)
+            try:
+                return self.pin_past(found.version if found is not None else least)
+            except PastVersionGoneError:
+                self.version = self.version._replace(version=0)  # it was given up meanwhile
+
     def unpin(self) -> None:
         """Let go of the pinned version."""
         self.session.unpin()
