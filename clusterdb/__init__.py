@@ -10,6 +10,7 @@ See README.md, and ``clusterdb/ARCHITECTURE.md`` for how it is built.
 """
 
 from clusterdb.backups import Snapshot
+from clusterdb.billing import Bill
 from clusterdb.cluster import Cluster, ClusterStats
 from clusterdb.errors import (
     BacktrackDisabledError,
@@ -52,7 +53,7 @@ from clusterdb.instances import Endpoint, Instance, ReplicaStatus
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
 from clusterdb.sqlite import Connection
-from clusterdb.store import Store, StoreStats, open, repair
+from clusterdb.store import Event, Store, StoreStats, open, repair
 from vfs.check import CheckReport
 from vfs.sweep import SweepReport
 
@@ -60,6 +61,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BacktrackDisabledError",
+    "Bill",
     "CheckReport",
     "CloneLimitError",
     "ClosedError",
@@ -77,6 +79,7 @@ __all__ = [
     "EndpointExistsError",
     "EndpointNotFoundError",
     "Error",
+    "Event",
     "ExportTargetError",
     "ForkedStoreError",
     "Instance",

@@ -189,6 +189,17 @@ def expire(store: Store, cluster: int) -> None:
                     session.end_volume(volume.table_index)
 
 
+def is_expired(store: Store, row: ClusterRow) -> bool:
+    """Whether a cluster's time to live or idle time is over, nobody is connected, and it is not protected."""
+    settings, now = row.settings, time.time_ns()
+    over = settings.ttl_s is not None and now > row.created_ns + settings.ttl_s * 1e9
+    idle = settings.idle_s is not None and now > row.used_ns + settings.idle_s * 1e9
+    if not (over or idle) or settings.deletion_protection:
+        return False
+    volume = store._catalog.volume_row(row.volume)
+    return volume is not None and not store._pages.reader_count(volume)
+
+
 def _drop_past(store: Store, volume: VolumeRow) -> None:
     store._drop_volume(volume, lambda: store._catalog.remove_past(volume.volume), waits=False)
 

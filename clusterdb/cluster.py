@@ -187,6 +187,28 @@ class Cluster:
         """The earliest and the latest time that a clone can be made of.  Raises ClusterNotFoundError."""
         return backups.restorable(self.store, self.store._row_of(self))
 
+    # --- life -------------------------------------------------------------------------------------------------------
+    @property
+    def status(self) -> str:
+        """``"available"`` or ``"stopped"``.  Raises ClusterNotFoundError."""
+        return self.store._row_of(self).status
+
+    @property
+    def clone_group_id(self) -> str:
+        """What a cluster and all its clones have in common.  Raises ClusterNotFoundError."""
+        return self.store._row_of(self).clone_group
+
+    def stop(self) -> None:
+        """Refuse connections until it is started; connections that may write fail from now on.
+
+        Raises ClusterStateError, ClusterNotFoundError.
+        """
+        self.store._change_status(self, "stop")
+
+    def start(self) -> None:
+        """Accept connections again.  Raises ClusterStateError, ClusterNotFoundError."""
+        self.store._change_status(self, "start")
+
     # --- settings ---------------------------------------------------------------------------------------------------
     @property
     def settings(self) -> ClusterSettings:

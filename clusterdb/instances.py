@@ -262,6 +262,14 @@ def crash(store: Store, cluster: Cluster, name: str | None) -> None:
             store._pages.fence_writers(store._require_in_use(row.volume))
 
 
+def disconnect(store: Store, row: ClusterRow) -> None:
+    """Whoever is connected to a cluster and may write, or came through an instance, is connected no more."""
+    with store._errors():
+        store._pages.fence_writers(store._require_in_use(row.volume))
+    for each in store._catalog.instances(row.cluster):
+        _view(store, each).restart()
+
+
 # --- endpoints --------------------------------------------------------------------------------------------------------
 def add_endpoint(
     store: Store, cluster: Cluster, name: str, type: EndpointType, members: Sequence[str], excluded: Sequence[str]

@@ -14,18 +14,19 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from clusterdb import backups, instances, sqlite
-from clusterdb.catalog import AVAILABLE, Catalog, ClusterRow, volume_holder
+from clusterdb import backups, billing, instances, metrics, sqlite, status
+from clusterdb.catalog import Catalog, ClusterRow, volume_holder
 from clusterdb.cluster import Cluster
 from clusterdb.errors import (
     ClosedError,
     ClusterNotFoundError,
-    ClusterStateError,
     CorruptStoreError,
+    DeletionProtectedError,
     Error,
     ForkedStoreError,
     InstanceRestartedError,
@@ -71,6 +72,17 @@ class StoreStats:
     cluster_count: int
     pool_bytes: int
     used_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a cluster, an instance or a snapshot (``kind``), named ``source``."""
+
+    time: datetime
+    kind: str
+    source: str
+    category: str
+    message: str
 
 
 def default_path() -> Path:
@@ -292,6 +304,7 @@ class Store:
         for cluster in self._catalog.clusters():
             if self._kept_ns(cluster):
                 backups.expire(self, cluster.cluster)
+        self.expire()
         if self._pages.has_leaks():
             with suppress(CorruptStoreError):  # a damaged cluster keeps nobody from the others
                 self.reclaim()
@@ -581,8 +594,7 @@ class Store:
 
     def _connect(self, cluster: Cluster, endpoint: str, *, read_only: bool) -> sqlite.Connection:
         row = self._row_of(cluster)
-        if row.status != AVAILABLE:
-            raise ClusterStateError(f"cluster '{row.name}' is {row.status}: start it first")
+        status.after(row.name, row.status, "connect to")
         instance = instances.choose(self, row, endpoint) if endpoint != "writer" or self._has_instances(row) else None
         target = self._target(row)
         if target is None:
@@ -592,6 +604,9 @@ class Store:
             kind = sqlite.InstanceConnection
             view = instances.view(self, instance)
             target = target._replace(instance=view, read_only=not instance.is_writer)
+        if row.settings.idle_s is not None:
+            with self._catalog.transaction():
+                self._catalog.set_used(row.cluster, time.time_ns())
         self._looked_up.found = (row.name, target)  # what _resolve would look up again
         try:
             connection = sqlite.connect(row.name, self.vfs, read_only=read_only or target.read_only, kind=kind)
@@ -634,6 +649,15 @@ class Store:
         backups.keep_past(self, cluster.id)
         return settings
 
+    def _change_status(self, cluster: Cluster, verb: str) -> None:
+        self._require_writable()
+        with self._catalog.transaction():
+            row = self._row_of(cluster)
+            self._catalog.set_status(row.cluster, status.after(row.name, row.status, verb))
+            self._catalog.add_event("cluster", row.name, "notification", f"cluster '{row.name}': {verb}")
+        if verb == "stop":
+            instances.disconnect(self, row)
+
     def _delete(self, cluster: Cluster) -> None:
         self._require_writable()
         row = self._row_of(cluster)
@@ -662,6 +686,49 @@ class Store:
             pool_bytes=self._pages.allocated_bytes(),
             used_bytes=self._pages.slot_map.used_count() * SLOT_BYTES,
         )
+
+    def bills(self) -> list[billing.Bill]:
+        """What every cluster and snapshot pays for; the parts add up to the live bytes of the pool.
+
+        A walk of everything.  Raises CorruptStoreError.
+        """
+        self._require_open()
+        return billing.bills(self)
+
+    def metrics(self) -> list[metrics.Metric]:
+        """Sizes, writes, connections and lags of all clusters now; :func:`clusterdb.metrics.prometheus` prints them."""
+        self._require_open()
+        with _translated(self.path):
+            return metrics.metrics(self)
+
+    def events(self, source: str | None = None) -> list[Event]:
+        """What has happened to clusters, instances and snapshots (or to the one of that name), oldest first."""
+        self._require_open()
+        return [
+            Event(
+                datetime.fromtimestamp(row.time_ns / 1e9, tz=timezone.utc),
+                row.kind,
+                row.source,
+                row.category,
+                row.message,
+            )
+            for row in self._catalog.events()
+            if source is None or row.source == source
+        ]
+
+    def expire(self) -> list[str]:
+        """Delete the clusters whose time to live or idle time is over; their names.
+
+        Protected ones and those with open connections stay.  Opening a store does it too.
+        """
+        self._require_writable()
+        gone = []
+        for row in self._catalog.clusters():
+            if backups.is_expired(self, row):
+                with suppress(ClusterNotFoundError, DeletionProtectedError):
+                    backups.delete(self, row)
+                    gone.append(row.name)
+        return gone
 
     def check(self, progress: sqlite.Progress | None = None) -> CheckReport:
         """Walk everything that clusters reach and compare it with its checksums and the allocation map.

@@ -23,6 +23,7 @@ from clusterdb.points import parse
 from conftest import assert_clean, rows
 from test_races import PAST_POINTS
 from vfs import expiry
+from vfs.layout import LIVE_EVEN, LIVE_ODD
 
 KEEPS = {"backup_retention_days": 1, "backtrack_window_s": 3600}
 
@@ -417,6 +418,13 @@ def test_who_is_stopped_in_the_past_keeps_nobody(family: Path, point: str) -> No
         assert len(numbers_of(store.cluster("prod"))) in (10, 11)
 
 
+def assert_bills_add_up(store: clusterdb.Store) -> None:
+    """The bills of all clusters and snapshots are the live bytes of the pool (but its header)."""
+    states = store._pages.slot_map.states[: store._pages.slot_map.slot_count].tolist()
+    live_count = sum(state in (LIVE_EVEN, LIVE_ODD) for state in states) - 1
+    assert sum(bill.bytes for bill in store.bills()) == live_count * 4096
+
+
 # --- random histories -------------------------------------------------------------------------------------------------
 class World:
     """Clusters, snapshots and their contents by the model."""
@@ -529,6 +537,7 @@ class World:
 
     def verify(self) -> None:
         assert_clean(self.store)
+        assert_bills_add_up(self.store)
         for name, content in self.now.items():
             assert frozenset(numbers_of(self.store.cluster(name))) == content, name
 
@@ -552,6 +561,29 @@ def play(store: clusterdb.Store, seed: int, steps: int) -> None:
 def test_random_pasts(store: clusterdb.Store, seed: int) -> None:
     """Random histories with a past against a model."""
     play(store, seed, 60)
+
+
+def test_bills_add_up_at_every_step() -> None:
+    """Accounting is exact after each of many random operations."""
+    with clusterdb.open(":memory:") as store:
+        world = World(store, 7)
+        for _ in range(150):
+            world.step()
+            assert_bills_add_up(store)
+
+
+@pytest.mark.slow
+def test_bills_add_up_at_each_of_ten_thousand_steps() -> None:
+    """The same, for ten thousand operations; clusters and snapshots beyond a dozen go, so that it ends."""
+    with clusterdb.open(":memory:") as store:
+        world = World(store, 8)
+        for _ in range(10_000):
+            world.step()
+            while len(world.now) > 12:
+                world.delete()
+            while len(world.snapshots) > 6:
+                world.delete_snapshot()
+            assert_bills_add_up(store)
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ from vfs.layout import (
     V_PINS,
     V_RETAINED,
     V_VERSION,
+    V_WRITTEN,
     VOLUME_HINT_AT,
     VOLUME_ROWS,
     VOLUME_TABLE_AT,
@@ -105,6 +106,7 @@ class SharedTables:
         words[at + V_CHORES] = 0
         words[at + V_BASE] = base
         words[at + V_RETAINED] = retained
+        words[at + V_WRITTEN] = 0
         words[at + V_ID] = volume
 
     def remove_volume(self, index: int, volume: int) -> None:
@@ -199,6 +201,11 @@ class Session:
         """This session reads (and may write) the volume in that row of the volume table."""
         self.volume_index = volume_index
         self.tables.words[self.at + S_VOLUME] = volume_index + 1
+
+    def detach(self) -> None:
+        """This session reads no volume any more."""
+        self.unpin()
+        self.tables.words[self.at + S_VOLUME] = 0
 
     def pin(self, version: int) -> None:
         """Pin a version; the caller must then look whether the head still has it (S1)."""

@@ -31,10 +31,12 @@ from vfs.layout import (
     LIVE_EVEN,
     LOCK_OPEN,
     LOCK_POOL,
+    LOCK_SESSION,
     LOCK_STORE,
     MOVED,
     POOL_HEADER_SLOT,
     S_PUBLISHING,
+    S_VOLUME,
     SLOT_BYTES,
     SLOT_SHIFT,
     V_DURABLE,
@@ -42,6 +44,7 @@ from vfs.layout import (
     V_ID,
     V_RETAINED,
     V_VERSION,
+    V_WRITTEN,
     Version,
 )
 from vfs.osio import CALLS, LockFile, Mapping, boot_id, open_again, sync, write_at
@@ -310,6 +313,19 @@ class PageStore:
         """The number of the newest version of a volume that is known to be on the device."""
         return self.tables.words[self.tables.volume_at(row.table_index) + V_DURABLE]
 
+    def written_count(self, row: VolumeRow) -> int:
+        """Slots that commits of a volume have written since the tables were rebuilt."""
+        return self.tables.words[self.tables.volume_at(row.table_index) + V_WRITTEN]
+
+    def reader_count(self, row: VolumeRow) -> int:
+        """Handles that live processes have open on a volume, to read or write."""
+        with self.session() as session:
+            return sum(
+                fields[S_VOLUME] == row.table_index + 1
+                for at, fields in self.tables.session_rows()
+                if at != session.row and session.locks.is_held_by_other(LOCK_SESSION + at)
+            )
+
     def newest_at(self, row: VolumeRow, time_ns: int, first: int, last: int) -> Version | None:
         """The newest version of ``first`` to ``last`` that was published at or before a time; retained, or the head."""
         head = self.find_record(row, last)
@@ -399,7 +415,7 @@ class PageStore:
         try:
             yield session
         finally:
-            session.unpin()
+            session.detach()
             session.release_slots()
             if len(self._idle_sessions) < _IDLE_SESSIONS_MAX:
                 self._idle_sessions.append(session)

@@ -61,6 +61,7 @@ from vfs.layout import (
     V_ID,
     V_RETAINED,
     V_VERSION,
+    V_WRITTEN,
     ZERO_SLOT,
     Entry,
     Version,
@@ -432,6 +433,10 @@ class Volume:
         """Publish: from now on this is the version that readers pin (S4)."""
         self._words[self._word_at] = version
 
+    def count_written(self, slot_count: int) -> None:
+        """Note how much a commit has written."""
+        self._words[self._row_at + V_WRITTEN] += slot_count
+
     def require_present(self) -> None:
         """Raises VolumeDroppedError or CorruptionError if the volume is none any more, FencedError after a failover,
         SnapshotMovedError if the cluster has gone over to another volume."""
@@ -671,6 +676,7 @@ class WriteTransaction:
             volume.move_head(self.new_version)
             reach("commit: published")
             volume.adopt(record)
+            volume.count_written(len(taken))
             session.pin(self.new_version)
             volume.recent_nodes = self._editor.published()
             volume.durable = durable

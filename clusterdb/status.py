@@ -1,0 +1,33 @@
+"""What may be done with a cluster in which status, in one table."""
+
+from __future__ import annotations
+
+from clusterdb.errors import ClusterStateError
+
+__all__ = ["AVAILABLE", "STOPPED", "after"]
+
+AVAILABLE, STOPPED = "available", "stopped"
+
+_TRANSITIONS: dict[tuple[str, str], str] = {
+    (AVAILABLE, "stop"): STOPPED,
+    (STOPPED, "start"): AVAILABLE,
+    **{
+        (AVAILABLE, verb): AVAILABLE
+        for verb in ("connect to", "fail over", "add an instance to", "backtrack", "reset", "modify")
+    },
+    **{(status, verb): status for status in (AVAILABLE, STOPPED) for verb in ("clone", "snapshot", "delete", "rename")},
+}
+_REMEDY = {STOPPED: "start it first", AVAILABLE: "stop it first"}
+
+
+def after(name: str, status: str, verb: str) -> str:
+    """The status of a cluster after a verb.
+
+    Raises ClusterStateError if its status does not allow that (Aurora: InvalidDBClusterStateFault).
+    """
+    try:
+        return _TRANSITIONS[status, verb]
+    except KeyError:
+        raise ClusterStateError(
+            f"cluster '{name}' is {status}: to {verb} it is not allowed now, {_REMEDY.get(status, 'wait')}"
+        ) from None

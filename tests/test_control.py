@@ -1,0 +1,178 @@
+"""The life of clusters: settings, status, expiry, events, bills, metrics."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import clusterdb
+from clusterdb.metrics import prometheus
+from conftest import rows
+
+KB = 1024
+
+
+@pytest.fixture
+def prod(store: clusterdb.Store) -> clusterdb.Cluster:
+    """A cluster with 200 KB in it."""
+    prod = store.create_cluster("prod")
+    connection = prod.connect()
+    connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, body); INSERT INTO t VALUES (1, randomblob(200000))")
+    connection.close()
+    return prod
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"engine": "oracle"}, clusterdb.UnknownEngineError),
+        ({"backup_retention_days": 36}, clusterdb.InvalidArgumentError),
+        ({"backup_retention_days": -1}, clusterdb.InvalidArgumentError),
+        ({"backtrack_window_s": 259_201}, clusterdb.InvalidArgumentError),
+        ({"backtrack_window_s": "60"}, clusterdb.InvalidArgumentError),
+        ({"deletion_protection": 1}, clusterdb.InvalidArgumentError),
+        ({"ttl_s": 0}, clusterdb.InvalidArgumentError),
+        ({"idle_s": float("nan")}, clusterdb.InvalidArgumentError),
+        ({"tags": {"": "x"}}, clusterdb.InvalidArgumentError),
+        ({"tags": {"a": 1}}, clusterdb.InvalidArgumentError),
+        ({"tags": {str(number): "" for number in range(51)}}, clusterdb.InvalidArgumentError),
+        ({"colour": "red"}, clusterdb.InvalidArgumentError),
+    ],
+)
+def test_bad_settings_change_nothing(
+    store: clusterdb.Store, prod: clusterdb.Cluster, settings: dict[str, object], error: type[Exception]
+) -> None:
+    """A setting out of its range is refused, with what to use, wherever it is given."""
+    before = prod.settings
+    for attempt in (
+        lambda: store.create_cluster("new", **settings),
+        lambda: prod.clone("new", **settings),
+        lambda: prod.modify(**settings),
+    ):
+        with pytest.raises(error, match="use "):
+            attempt()
+    assert prod.settings == before
+    assert [cluster.name for cluster in store.clusters()] == ["prod"]
+
+
+def test_what_a_clone_inherits(store: clusterdb.Store) -> None:
+    """The engine and the backup retention; the rest is each cluster's own.  The group is the same."""
+    prod = store.create_cluster(
+        "prod", engine="aurora-mysql", backup_retention_days=2, deletion_protection=True, tags={"team": "a"}
+    )
+    dev = prod.clone("dev")
+    assert dev.settings == clusterdb.ClusterSettings(engine="aurora-mysql", backup_retention_days=2)
+    assert prod.clone("tagged", tags={"for": "test"}).settings.tags == {"for": "test"}
+    assert dev.clone("devs").clone_group_id == prod.clone_group_id != store.create_cluster("own").clone_group_id
+    prod.modify(deletion_protection=False)
+    assert prod.settings.tags == {"team": "a"}
+
+
+def test_the_engine_stays(prod: clusterdb.Cluster) -> None:
+    """A cluster cannot get another engine."""
+    with pytest.raises(clusterdb.InvalidArgumentError, match="engine of a cluster cannot be changed"):
+        prod.modify(engine="aurora-mysql")
+
+
+# --- life -----------------------------------------------------------------------------------------------------------
+def test_a_protected_cluster_cannot_be_deleted(prod: clusterdb.Cluster) -> None:
+    """Deletion protection must be taken off first."""
+    prod.modify(deletion_protection=True)
+    with pytest.raises(clusterdb.DeletionProtectedError, match="set deletion_protection=False first"):
+        prod.delete()
+    prod.modify(deletion_protection=False)
+    prod.delete()
+
+
+def test_stop_and_start(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """A stopped cluster takes no connections, and writers are thrown out; it can be cloned and started again."""
+    connection = prod.connect()
+    prod.stop()
+    assert prod.status == "stopped"
+    with pytest.raises(Exception, match="open a new connection"):
+        connection.execute("DELETE FROM t")
+    connection.close()
+    for refused in (prod.connect, prod.stop):
+        with pytest.raises(clusterdb.ClusterStateError, match=r"is stopped: .*start it first"):
+            refused()
+    assert rows(prod.clone("dev").connect(), "SELECT count(*) FROM t") == [(1,)]
+    prod.start()
+    assert rows(prod.connect(), "SELECT count(*) FROM t") == [(1,)]
+    with pytest.raises(clusterdb.ClusterStateError, match="is available"):
+        prod.start()
+
+
+def test_clusters_expire(store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time to live, or idle time, a cluster goes; not one that is protected, or has a connection open."""
+    prod.clone("short", ttl_s=100)
+    prod.clone("idle", idle_s=50)
+    prod.clone("protected", ttl_s=100, deletion_protection=True)
+    connected = prod.clone("connected", ttl_s=100).connect()
+    assert store.expire() == []
+    now = time.time_ns()
+    monkeypatch.setattr("clusterdb.backups.time.time_ns", lambda: now + 60_000_000_000)
+    assert store.expire() == ["idle"]
+    monkeypatch.setattr("clusterdb.backups.time.time_ns", lambda: now + 160_000_000_000)
+    assert store.expire() == ["short"]
+    connected.close()
+    assert store.expire() == ["connected"]
+    assert [cluster.name for cluster in store.clusters()] == ["prod", "protected"]
+
+
+def test_events_tell_what_has_happened(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """Every change of the control plane is told, in order."""
+    dev = prod.clone("dev")
+    dev.rename("test")
+    prod.snapshot("nightly")
+    prod.stop()
+    dev.delete()
+    assert [(event.kind, event.source, event.category) for event in store.events()] == [
+        ("cluster", "prod", "creation"),
+        ("cluster", "dev", "creation"),
+        ("cluster", "test", "configuration change"),
+        ("snapshot", "nightly", "creation"),
+        ("cluster", "prod", "notification"),
+        ("cluster", "test", "deletion"),
+    ]
+    assert [event.message for event in store.events("nightly")] == ["snapshot 'nightly' of cluster 'prod' taken"]
+
+
+# --- bills ----------------------------------------------------------------------------------------------------------
+def bills(store: clusterdb.Store) -> dict[str, float]:
+    """KB by name, rounded."""
+    return {bill.name: round(float(bill.bytes) / KB, -1) for bill in store.bills()}
+
+
+def test_who_pays(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """A clone pays what it changes; when the owner goes, the sharers pay in equal parts; then the snapshots."""
+    one, two = prod.clone("one"), prod.clone("two")
+    assert bills(store) == {"prod": 210, "one": 0, "two": 0}
+    connection = one.connect()
+    connection.execute("INSERT INTO t VALUES (2, randomblob(100000))")
+    connection.close()
+    assert bills(store) == {"prod": 210, "one": 120, "two": 0}
+    prod.snapshot("kept")
+    prod.delete()
+    assert bills(store) == {"one": 220, "two": 110, "kept": 0}
+    one.delete()
+    two.delete()
+    assert bills(store) == {"kept": 200}
+
+
+def test_metrics(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """Sizes, writes, connections and lags of every cluster, also as a Prometheus page."""
+    prod.add_instance("w1")
+    prod.add_instance("r1", replica_lag_ms=20)
+    connection = prod.connect()
+    found = {(metric.name, metric.instance): metric.value for metric in store.metrics()}
+    assert found["VolumeBytesUsed", ""] == prod.stats().own_bytes
+    assert found["VolumeWriteIOPs", ""] >= 200_000 / 4096
+    assert found["CommitCount", ""] == prod.stats().version
+    assert found["DatabaseConnections", ""] == 1
+    assert found["AuroraReplicaLag", "r1"] == 20
+    page = prometheus(store.metrics())
+    assert 'clusterdb_aurora_replica_lag{cluster="prod",instance="r1"} 20' in page.splitlines()
+    assert page.count("# TYPE ") == page.count("# HELP ") == 6
+    connection.close()
