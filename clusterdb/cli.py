@@ -18,7 +18,7 @@ from clusterdb.format import bytes_text, table
 if TYPE_CHECKING:
     import clusterdb
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "opened", "progress_bar"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,7 +37,7 @@ def cli(context: click.Context, store_path: Path | None) -> None:
 
 
 @contextmanager
-def _store(context: click.Context, *, create: bool = False) -> Iterator[clusterdb.Store]:
+def opened(context: click.Context, *, create: bool = False) -> Iterator[clusterdb.Store]:
     import clusterdb
 
     with clusterdb.open(context.obj, create=create) as store:
@@ -45,7 +45,7 @@ def _store(context: click.Context, *, create: bool = False) -> Iterator[clusterd
 
 
 @contextmanager
-def _progress(label: str) -> Iterator[Any]:
+def progress_bar(label: str) -> Iterator[Any]:
     """A progress callback that draws a bar on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -63,11 +63,29 @@ def _progress(label: str) -> Iterator[Any]:
 @click.argument("name")
 @click.option("--from", "from_file", metavar="FILE", type=click.Path(path_type=Path), help="Import a SQLite database.")
 @click.option("--page-size", type=int, help="Bytes, 512 to 65536; only for an empty cluster.  [default: 4096]")
+@click.option(
+    "--backup-retention-days", type=int, default=0, show_default=True, help="Keep the past so long (0 to 35)."
+)
+@click.option("--backtrack-window", type=int, default=0, show_default=True, help="Seconds (0 to 259200) to go back in.")
 @click.pass_context
-def create(context: click.Context, name: str, from_file: Path | None, page_size: int | None) -> None:
+def create(
+    context: click.Context,
+    name: str,
+    from_file: Path | None,
+    page_size: int | None,
+    backup_retention_days: int,
+    backtrack_window: int,
+) -> None:
     """Create a cluster NAME, empty or with the content of a database file."""
-    with _store(context, create=True) as store, _progress("importing") as progress:
-        store.create_cluster(name, from_file=from_file, page_size=page_size, progress=progress)
+    with opened(context, create=True) as store, progress_bar("importing") as progress:
+        store.create_cluster(
+            name,
+            from_file=from_file,
+            page_size=page_size,
+            progress=progress,
+            backup_retention_days=backup_retention_days,
+            backtrack_window_s=backtrack_window,
+        )
 
 
 @cli.command()
@@ -75,16 +93,22 @@ def create(context: click.Context, name: str, from_file: Path | None, page_size:
 @click.argument("name")
 @click.pass_context
 def clone(context: click.Context, source: str, name: str) -> None:
-    """Clone the cluster SOURCE as NAME, in constant time."""
-    with _store(context) as store:
-        store.cluster(source).clone(name)
+    """Clone the cluster SOURCE as NAME, in constant time.
+
+    A point in its past: prod@1234 (a version), prod@'5 minutes ago', prod@2026-01-31T12:00:00, or prod@SNAPSHOT.
+    """
+    from clusterdb.points import parse
+
+    with opened(context) as store:
+        cluster, _, point = source.partition("@")
+        store.cluster(cluster).clone(name, at=parse(point) if point else None)
 
 
 @cli.command()
 @click.pass_context
 def ls(context: click.Context) -> None:
     """List the clusters with what each holds."""
-    with _store(context) as store:
+    with opened(context) as store:
         rows = []
         for cluster in store.clusters():
             stats = cluster.stats()
@@ -98,14 +122,15 @@ def ls(context: click.Context) -> None:
 @click.argument("name")
 @click.argument("statements", required=False)
 @click.option("--read-only", is_flag=True, help="Refuse writes.")
+@click.option("--endpoint", default="writer", show_default=True, help="writer, reader, an instance, a custom endpoint.")
 @click.pass_context
-def sql(context: click.Context, name: str, statements: str | None, read_only: bool) -> None:
+def sql(context: click.Context, name: str, statements: str | None, read_only: bool, endpoint: str) -> None:
     """Run SQL STATEMENTS (or standard input) in the cluster NAME and print what they answer."""
     from clusterdb.sqlite import results
 
     text = statements if statements is not None else sys.stdin.read()
-    with _store(context) as store:
-        connection = store.cluster(name).connect(read_only=read_only)
+    with opened(context) as store:
+        connection = store.cluster(name).connect(endpoint, read_only=read_only)
         for headers, rows in results(connection, text):
             if headers:
                 click.echo(table(rows, headers))
@@ -118,7 +143,7 @@ def sql(context: click.Context, name: str, statements: str | None, read_only: bo
 @click.pass_context
 def export(context: click.Context, name: str, file: Path, overwrite: bool) -> None:
     """Write the cluster NAME as a plain SQLite database FILE."""
-    with _store(context) as store, _progress("exporting") as progress:
+    with opened(context) as store, progress_bar("exporting") as progress:
         store.cluster(name).export(file, overwrite=overwrite, progress=progress)
 
 
@@ -128,7 +153,7 @@ def export(context: click.Context, name: str, file: Path, overwrite: bool) -> No
 @click.pass_context
 def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
     """Delete clusters; clones of them live on."""
-    with _store(context) as store:
+    with opened(context) as store:
         clusters = [store.cluster(name) for name in names]  # all are known before any goes
         if not yes:
             if not sys.stdin.isatty():
@@ -142,7 +167,7 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
 @click.pass_context
 def check(context: click.Context) -> None:
     """Check everything in the store against its checksums; exits with 1 if something is damaged."""
-    with _store(context) as store, _progress("checking") as progress:
+    with opened(context) as store, progress_bar("checking") as progress:
         report = store.check(progress)
     _report(report)
 
@@ -153,7 +178,7 @@ def repair(context: click.Context) -> None:
     """Rebuild what is derived in the store, which nobody else may have open, and check it."""
     import clusterdb
 
-    with _progress("checking") as progress:
+    with progress_bar("checking") as progress:
         report = clusterdb.repair(context.obj, progress=progress)
     _report(report)
 
@@ -164,7 +189,7 @@ def repair(context: click.Context) -> None:
 @click.pass_context
 def dump(context: click.Context, name: str | None, slot: int | None) -> None:
     """Print what the cluster NAME (or every cluster, or a slot) is made of, in words."""
-    with _store(context) as store:
+    with opened(context) as store:
         click.echo(store.dump(cluster=name, slot=slot))
 
 
@@ -186,14 +211,16 @@ def demo(context: click.Context) -> None:
     """
     from clusterdb.demo import run
 
-    with _progress("importing") as progress:
+    with progress_bar("importing") as progress:
         run(context.obj, click.echo, progress)
 
 
 def main() -> None:
     """The entry point ``clusterdb``."""
+    from clusterdb import cli_control  # its commands register themselves
+
     try:
-        cli.main(standalone_mode=False)
+        cli_control.cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)

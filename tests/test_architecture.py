@@ -52,6 +52,7 @@ LAYERS = {
     "clusterdb": 10,
     "clusterdb.demo": 11,
     "clusterdb.cli": 12,
+    "clusterdb.cli_control": 12,
     "vfs": 0,
 }
 APSW_DOORS = {"vfs.sqlite_vfs", "clusterdb.sqlite", "clusterdb.catalog"}

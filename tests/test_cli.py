@@ -139,3 +139,51 @@ def test_formats() -> None:
     ]
     assert [duration_text(s) for s in (0.00021, 0.5, 12.345)] == ["0.21 ms", "500.00 ms", "12.35 s"]
     assert table([("007", None, b"xy")], ("a", "b", "c")).splitlines()[2].split() == ["007", "<2", "bytes>"]
+
+
+def test_the_past_and_instances(tmp_path: Path, sample: Path) -> None:
+    """Snapshots, points in time, backtrack, reset, instances, failover, events and bills."""
+
+    def do(*arguments: str) -> str:
+        answer = run(tmp_path, *arguments)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        return answer.stdout
+
+    def count(name: str) -> int:
+        return int(do("sql", name, "SELECT count(*) AS n FROM t").split()[-1])
+
+    do("create", "prod", "--from", str(sample), "--backtrack-window", "3600")
+    version = next(line.split()[-1] for line in do("show", "prod").splitlines() if line.startswith("version"))
+    do("sql", "prod", "DELETE FROM t WHERE id > 10")
+    do("snapshot", "prod", "small")
+    do("clone", f"prod@{version}", "before")
+    assert (count("prod"), count("before")) == (10, 3000)
+    do("backtrack", "prod", version)
+    assert count("prod") == 3000
+    do("restore", "small", "again")
+    do("clone", "prod", "dev")
+    do("sql", "dev", "DELETE FROM t")
+    do("reset", "dev")
+    assert (count("again"), count("dev")) == (10, 3000)
+    assert "small" in do("snapshots")
+    do("add-instance", "prod", "w1")
+    do("add-instance", "prod", "r1", "--lag", "5")
+    assert do("failover", "prod") == "r1\n"
+    assert [line.split()[:2] for line in do("instances", "prod").splitlines()[2:]] == [
+        ["r1", "writer"],
+        ["w1", "reader"],
+    ]
+    assert "w1" in do("endpoints", "prod")
+    answer = run(tmp_path, "sql", "prod", "DELETE FROM t", "--endpoint", "reader")
+    assert answer.returncode == 1 and "readonly" in answer.stderr
+    do("stop", "prod")
+    assert run(tmp_path, "sql", "prod", "SELECT 1").returncode == 1
+    do("start", "prod")
+    do("modify", "prod", "--deletion-protection")
+    assert "set deletion_protection=False" in run(tmp_path, "rm", "prod", "--yes").stderr
+    assert "failover from 'w1' to 'r1'" in do("events", "prod")
+    assert {"prod", "dev", "again", "before", "small"} <= set(do("bills").split())
+    assert "clusterdb_volume_bytes_used" in do("metrics")
+    do("rm-snapshot", "small")
+    do("shrink")
+    assert run(tmp_path, "clone", "prod@yesterday-or-so", "x").stderr.startswith("clusterdb: store")
