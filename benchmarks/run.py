@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -396,6 +397,126 @@ def opening(folder: Path, quick: bool) -> Results:
     return [{"what": f"connect and read one row, {name}", "ms": value * 1e3} for name, value in taken.items()]
 
 
+def past(folder: Path, quick: bool) -> Results:
+    """Cloning a past version beside the head, with that many versions retained; failover; the lag of readers."""
+    count = 2_000 if quick else 100_000
+    results: Results = []
+    with clusterdb.open(folder / "past", synchronous="OFF") as store:
+        prod = store.create_cluster("prod", backup_retention_days=1)
+        with closing(prod.connect()) as connection:
+            connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n); INSERT INTO t VALUES (1, 0)")
+            for n in range(count):
+                connection.execute("UPDATE t SET n = ?", (n,))
+        newest, serial = prod.stats().version, iter(range(1 << 30))
+        moments = [record.time_ns for record in store._pages.history.between(store._volume_of(prod).volume, 3, newest)]
+
+        def clone(at: clusterdb.Point | None) -> float:
+            name = f"c{next(serial)}"
+            taken = seconds(lambda: prod.clone(name, at=at))
+            store.cluster(name).delete()
+            return taken
+
+        taken = in_turns(
+            100,
+            {
+                "the head": lambda: clone(None),
+                "a past version": lambda: clone(random.randrange(3, newest)),
+                "a past time": lambda: clone(
+                    datetime.fromtimestamp(random.choice(moments) / 1e9 + 1e-5, tz=timezone.utc)
+                ),
+            },
+        )
+        for what, value in taken.items():
+            results.append(
+                {
+                    "what": f"clone {what}, {count} versions retained",
+                    "ms": value * 1e3,
+                    "ratio": value / taken["the head"],
+                }
+            )
+    with clusterdb.open(folder / "failover") as store:
+        prod = store.create_cluster("prod")
+        for name in ("a", "b", "c"):
+            prod.add_instance(name)
+        failing = []
+        for _ in range(50 if quick else 1000):
+            old = prod.connect()
+            old.execute("CREATE TABLE IF NOT EXISTS t (n); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)")
+
+            def fail_over_and_write() -> None:
+                prod.failover()
+                with closing(prod.connect()) as new:
+                    new.execute("INSERT INTO t VALUES (2)")
+
+            failing.append(seconds(fail_over_and_write))
+            old.close()
+        failing.sort()
+        for share in (0.5, 0.99, 1.0):
+            value = failing[min(len(failing) - 1, int(share * len(failing)))]
+            what = f"failover with a writer at work, connect, commit: {share:.0%} of {len(failing)} within"
+            results.append({"what": what, "ms": value * 1e3})
+    with clusterdb.open(":memory:") as store:
+        prod = store.create_cluster("prod")
+        prod.add_instance("w")
+        prod.add_instance("r", replica_lag_ms=50)
+        writer, reader = prod.connect(), prod.connect("r")
+        writer.execute("CREATE TABLE t (n)")
+        time.sleep(0.1)
+        late = []
+        for n in range(20 if quick else 100):
+            writer.execute("INSERT INTO t VALUES (?)", (n,))
+            begin = time.perf_counter()
+            while reader.execute("SELECT count(*) FROM t").get <= n:
+                time.sleep(0.0005)
+            late.append((time.perf_counter() - begin) * 1e3 - 50)
+        writer.close()
+        reader.close()
+        results.append({"what": "a reader set to lag 50 ms: off by, at most", "ms": max(map(abs, late))})
+    return results
+
+
+def care(folder: Path, quick: bool) -> Results:
+    """What checking costs: a check of everything, and reads that verify every page."""
+    size = 64 if quick else 1024
+    results: Results = []
+    source = build(folder / f"{size}.db", size)
+    for verifies in (False, True):
+        with clusterdb.open(folder / "care", synchronous="OFF", verify_reads=verifies) as store:
+            if not verifies:
+                store.create_cluster("prod", from_file=source)
+                results.append({"what": f"check of {size} MB", "s": seconds(store.check)})
+    with (
+        clusterdb.open(folder / "care") as plain,
+        clusterdb.open(folder / "care", verify_reads=True) as verifying,
+    ):
+        connections = {"plain": plain.cluster("prod").connect(), "verifying": verifying.cluster("prod").connect()}
+        rows = rows_of(size)
+
+        def scan(name: str) -> float:
+            connections[name].execute("PRAGMA shrink_memory").fetchall()
+            return seconds(lambda: connections[name].execute("SELECT sum(length(body)) FROM t").fetchall())
+
+        def points(name: str) -> float:
+            rng = random.Random(1)
+            sql = "SELECT n FROM t WHERE id = ?"
+            return seconds(
+                lambda: [connections[name].execute(sql, (rng.randrange(1, rows),)).fetchall() for _ in range(3000)]
+            )
+
+        for what, action in (("scan", scan), ("point reads", points)):
+            taken = in_turns(3, {name: (lambda name=name, action=action: action(name)) for name in connections})
+            results.append(
+                {
+                    "what": f"{what}, verify_reads / not",
+                    "s": taken["verifying"],
+                    "ratio": taken["verifying"] / taken["plain"],
+                }
+            )
+        for connection in connections.values():
+            connection.close()
+    return results
+
+
 GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "clone": clone_time,
     "cycle": test_cycle,
@@ -403,6 +524,8 @@ GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "growth": growth,
     "memory": memory,
     "opening": opening,
+    "past": past,
+    "care": care,
 }
 
 

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -230,8 +231,11 @@ def _record(version: Version) -> bytes:
     return pack_version(version)[:VERSION_RECORD_BYTES]
 
 
+_unpack_version = lru_cache(maxsize=4096)(unpack_version)
+
+
 def _version(record: object, what: str) -> Version:
-    version = unpack_version(record) if isinstance(record, bytes) else None
+    version = _unpack_version(record) if isinstance(record, bytes) else None
     if version is None:
         raise CorruptStoreError(f"the catalog's version record of {what} fails its checksum")
     return version
@@ -730,7 +734,9 @@ class Catalog:
         self._change(
             "INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", (time.time_ns(), kind, source, category, message)
         )
-        self._change("DELETE FROM events WHERE event <= ?", (self._db.last_insert_rowid() - EVENTS_MAX,))
+        event = self._db.last_insert_rowid()
+        if event % 256 == 0:
+            self._change("DELETE FROM events WHERE event <= ?", (event - EVENTS_MAX,))
 
     def events(self) -> list[EventRow]:
         """All events that are still known, oldest first."""

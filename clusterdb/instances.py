@@ -18,9 +18,11 @@ from clusterdb.catalog import ClusterRow, EndpointRow, InstanceRow
 from clusterdb.errors import (
     EndpointExistsError,
     EndpointNotFoundError,
+    InstanceExistsError,
     InstanceNotFoundError,
     InvalidArgumentError,
     NoReaderError,
+    StoreBusyError,
     TooManyReadersError,
 )
 from clusterdb.names import check_name, suggestion
@@ -97,9 +99,14 @@ def add(
     check_name(name)
     _require_tier(promotion_tier)
     _require_lag(replica_lag_ms, lag_jitter_ms)
+    for what, value in (("instance_class", instance_class), ("availability_zone", availability_zone)):
+        if not isinstance(value, str) or not value:
+            raise InvalidArgumentError(f"{what}={value!r}: use a text")
     with store._catalog.transaction():
         row = store._row_of(cluster)
         others = store._catalog.instances(row.cluster)
+        if name in ("writer", "reader", *(each.name for each in store._catalog.endpoints(row.cluster))):
+            raise InstanceExistsError(f"cluster '{row.name}' has an endpoint '{name}' already: choose another name")
         if len(others) > READERS_MAX:
             raise TooManyReadersError(f"cluster '{row.name}' has {READERS_MAX} readers already: delete one first")
         made = store._catalog.add_instance(
@@ -113,7 +120,9 @@ def add(
             jitter_ns=int(lag_jitter_ms * _MS),
         )
         store._catalog.add_event("instance", name, "creation", f"instance '{name}' added to cluster '{row.name}'")
-    _view(store, made).restart()  # its row may have been another's
+    view = _view(store, made)  # its row may have been another's
+    view.restart()
+    view.clear()
     _tell(store, row, made)
     return _instance(made)
 
@@ -150,6 +159,7 @@ def remove(store: Store, cluster: Cluster, name: str) -> None:
         store._catalog.remove_instance(known)
         store._catalog.add_event("instance", name, "deletion", f"instance '{name}' deleted")
     _view(store, known).restart()
+    backups.keep_past(store, row.cluster)
 
 
 def listed(store: Store, cluster: Cluster) -> list[Instance]:
@@ -211,8 +221,11 @@ def failover(store: Store, cluster: Cluster, target: str | None) -> str:
     Without a target the reader of the lowest promotion tier, of those the largest, of those any.
     """
     store._require_writable()
-    with store._catalog.transaction():
+    volume = store._volume_of(cluster)
+    with store._errors(), store._pages.fencing(volume) as fence, store._catalog.transaction():
         row = store._row_of(cluster)
+        if row.volume != volume.volume:
+            raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
         known = store._catalog.instances(row.cluster)
         readers = [each for each in known if not each.is_writer]
         if target is not None:
@@ -229,9 +242,10 @@ def failover(store: Store, cluster: Cluster, target: str | None) -> str:
         store._catalog.set_instance(chosen._replace(is_writer=True))
         told = f"failover from '{former[0].name}' to '{chosen.name}'" if former else f"'{chosen.name}' is the writer"
         store._catalog.add_event("cluster", row.name, "failover", told)
-    with store._errors():
-        store._pages.fence_writers(store._require_in_use(row.volume))
-    for each in (*former, chosen):
+        fence()
+        for each in (*former, chosen):
+            _view(store, each).restart()
+    for each in (*former, chosen):  # who has connected meanwhile
         _view(store, each).restart()
     return chosen.name
 
@@ -250,16 +264,15 @@ def crash(store: Store, cluster: Cluster, name: str | None) -> None:
     row = store._row_of(cluster)
     known = store._catalog.instances(row.cluster)
     chosen = require(store, row, name) if name is not None else next((each for each in known if each.is_writer), None)
+    if chosen is None or (chosen.is_writer and len(known) == 1):
+        with store._errors():
+            store._pages.fence_writers(store._require_in_use(row.volume))
     if chosen is not None:
         _view(store, chosen).restart()
         with store._catalog.transaction():
             store._catalog.add_event("instance", chosen.name, "failure", f"instance '{chosen.name}' crashed")
         if chosen.is_writer and len(known) > 1:
             failover(store, cluster, None)
-            return
-    if chosen is None or chosen.is_writer:
-        with store._errors():
-            store._pages.fence_writers(store._require_in_use(row.volume))
 
 
 def disconnect(store: Store, row: ClusterRow) -> None:
@@ -279,6 +292,8 @@ def add_endpoint(
     check_name(name)
     if type not in ("WRITER", "READER", "ANY"):
         raise InvalidArgumentError(f"type={type!r}: use 'WRITER', 'READER' or 'ANY'")
+    if isinstance(members, str) or isinstance(excluded, str):
+        raise InvalidArgumentError("members and excluded: use lists of instance names")
     if members and excluded:
         raise InvalidArgumentError("members and excluded: give one of them, or neither")
     with store._catalog.transaction():
@@ -446,6 +461,12 @@ def alter_system(sql: str) -> str:
     )
 
 
+def _number(what: str, value: object, highest: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+        raise InvalidArgumentError(f"{what}={value!r}: use a number from 0 to {highest:.0f}")
+    return float(value)
+
+
 def prepare(
     store: Store, cluster: Cluster, instance: InstanceRow, view: InstanceView, connection: sqlite.InstanceConnection
 ) -> None:
@@ -467,23 +488,26 @@ def prepare(
             raise InvalidArgumentError(f"percentage_of_failure={percent!r}: use a whole number from 0 to 100")
         return percent
 
+    def seconds_of(value: object) -> float:
+        return _number("time_interval", value, 315_360_000)
+
     def inject_replica_failure(percent: Any, seconds: Any, name: Any = "") -> str:
         row = store._row_of(cluster)
         chosen = [require(store, row, str(name))] if name else store._catalog.instances(row.cluster)
         for each in chosen:
             if not each.is_writer:
-                _view(store, each).simulate_replica_failure(percent_of(percent), float(str(seconds)))
+                _view(store, each).simulate_replica_failure(percent_of(percent), seconds_of(seconds))
         return ""
 
     def inject_disk_failure(percent: Any, index: Any, is_disk: Any, seconds: Any) -> str:
-        _view(store, instance).simulate_disk_failure(percent_of(percent), float(str(seconds)))
+        _view(store, instance).simulate_disk_failure(percent_of(percent), seconds_of(seconds))
         return ""
 
     def inject_disk_congestion(percent: Any, index: Any, is_disk: Any, seconds: Any, low: Any, high: Any) -> str:
-        least, most = int(str(low)), int(str(high))
-        if not 0 <= least <= most:
+        least, most = (int(_number(what, each, 3_600_000)) for what, each in (("minimum", low), ("maximum", high)))
+        if least > most:
             raise InvalidArgumentError(f"minimum={low!r}, maximum={high!r}: use milliseconds, the smaller first")
-        _view(store, instance).simulate_congestion(percent_of(percent), float(str(seconds)), least, most)
+        _view(store, instance).simulate_congestion(percent_of(percent), seconds_of(seconds), least, most)
         return ""
 
     connection.before_statement = before_statement

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from clusterdb.errors import CorruptStoreError, InvalidArgumentError, UnknownEngineError
@@ -64,7 +65,7 @@ class ClusterSettings:
         unknown = sorted(set(changes) - {each.name for each in fields(self)})
         if unknown:
             raise InvalidArgumentError(f"there is no setting {unknown[0]!r}: use {', '.join(sorted(asdict(self)))}")
-        return replace(self, **changes)
+        return replace(self, **changes) if changes else self
 
     def inherited(self) -> ClusterSettings:
         """What a clone begins with: its source's engine and backup retention.
@@ -76,13 +77,14 @@ class ClusterSettings:
 
     def to_json(self) -> str:
         """For the catalog."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return _DEFAULT_JSON if self == _DEFAULT else json.dumps(asdict(self), sort_keys=True)
 
-    @classmethod
-    def from_json(cls, text: str) -> ClusterSettings:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def from_json(text: str) -> ClusterSettings:
         """Out of the catalog.  Raises CorruptStoreError."""
         try:
-            return cls(**json.loads(text))
+            return ClusterSettings(**json.loads(text))
         except (ValueError, TypeError, InvalidArgumentError) as error:
             raise CorruptStoreError(f"the catalog's settings of a cluster make no sense: {error}") from error
 
@@ -99,3 +101,7 @@ def _require_tags(tags: object) -> None:
         for key, value in tags.items()  # type: ignore[attr-defined]
     ):
         raise InvalidArgumentError(f"tags: use up to {TAGS_MAX} texts (256 characters) by key (128 characters)")
+
+
+_DEFAULT = ClusterSettings()
+_DEFAULT_JSON = json.dumps(asdict(_DEFAULT), sort_keys=True)

@@ -34,11 +34,17 @@ class InstanceConnection(Connection):
 
     before_statement: Callable[[str], str] = staticmethod(str)
 
+
+class _InstanceCursor(apsw.Cursor):
     def execute(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
-        return super().execute(self.before_statement(statements), *arguments, **named)
+        return super().execute(self._checked(statements), *arguments, **named)
 
     def executemany(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
-        return super().executemany(self.before_statement(statements), *arguments, **named)
+        return super().executemany(self._checked(statements), *arguments, **named)
+
+    def _checked(self, statements: str) -> str:
+        connection = self.connection
+        return connection.before_statement(statements) if isinstance(connection, InstanceConnection) else statements
 
 
 def register_table(connection: apsw.Connection, name: str, row: type[Any], rows: Callable[[], Sequence[Any]]) -> None:
@@ -65,6 +71,8 @@ def connect(
     connection = kind(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if isinstance(connection, InstanceConnection):
+            connection.cursor_factory = _InstanceCursor
         connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
     except BaseException:
         connection.close()

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from clusterdb import backups, billing, instances, metrics, sqlite, status
-from clusterdb.catalog import Catalog, ClusterRow, volume_holder
+from clusterdb.catalog import Catalog, ClusterRow, InstanceRow, volume_holder
 from clusterdb.cluster import Cluster
 from clusterdb.errors import (
     ClosedError,
@@ -355,7 +355,8 @@ class Store:
         else:
             path = None if from_file is None else Path(from_file)
             cluster = self._create_filled(name, path, page_size, progress, wanted)
-        backups.keep_past(self, cluster.id)
+        if wanted.keeps_past_ns:
+            backups.keep_past(self, cluster.id)
         return cluster
 
     def _create_empty(self, name: str, settings: ClusterSettings) -> Cluster:
@@ -497,7 +498,8 @@ class Store:
         self._catalog.require_free(check_name(name))
         found = backups.find(self, row, at)
         cluster = self._clone_found(found, row, name, wanted, f"cloned from {found.text}")
-        backups.keep_past(self, cluster.id)
+        if wanted.keeps_past_ns:
+            backups.keep_past(self, cluster.id)
         return cluster
 
     def _clone_found(
@@ -577,9 +579,10 @@ class Store:
     def _require_kept(self, source: Version, text: str) -> None:
         """A version that is about to be pinned is of a volume in use, or somebody else's pin keeps it."""
         row = self._catalog.volume_row(source.volume)
-        pins = self._catalog.pin_rows(source.volume)
-        pinned = any(pin.version.version == source.version and not pin.released for pin in pins)
-        if row is None or not (row.state in IN_USE or pinned):
+        if row is not None and row.state in IN_USE:
+            return
+        pins = self._catalog.pin_rows(source.volume) if row is not None else []
+        if not any(pin.version.version == source.version and not pin.released for pin in pins):
             raise self._deleted(text)
 
     def _kept_ns(self, row: ClusterRow) -> int:
@@ -593,16 +596,25 @@ class Store:
         return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
 
     def _connect(self, cluster: Cluster, endpoint: str, *, read_only: bool) -> sqlite.Connection:
-        row = self._row_of(cluster)
-        status.after(row.name, row.status, "connect to")
-        instance = instances.choose(self, row, endpoint) if endpoint != "writer" or self._has_instances(row) else None
+        while True:
+            row = self._row_of(cluster)
+            status.after(row.name, row.status, "connect to")
+            has_instances = endpoint != "writer" or self._has_instances(row)
+            instance = instances.choose(self, row, endpoint) if has_instances else None
+            connection = self._connect_to(cluster, row, instance, read_only=read_only)
+            if instance is None or instances.require(self, row, instance.name).is_writer == instance.is_writer:
+                return connection
+            connection.close()  # a failover came in between
+
+    def _connect_to(
+        self, cluster: Cluster, row: ClusterRow, instance: InstanceRow | None, *, read_only: bool
+    ) -> sqlite.Connection:
         target = self._target(row)
         if target is None:
             raise self._deleted(f"cluster '{cluster.name}'")
-        kind = sqlite.Connection
+        kind, view = sqlite.Connection, None
         if instance is not None:
-            kind = sqlite.InstanceConnection
-            view = instances.view(self, instance)
+            kind, view = sqlite.InstanceConnection, instances.view(self, instance)
             target = target._replace(instance=view, read_only=not instance.is_writer)
         if row.settings.idle_s is not None:
             with self._catalog.transaction():
@@ -612,7 +624,7 @@ class Store:
             connection = sqlite.connect(row.name, self.vfs, read_only=read_only or target.read_only, kind=kind)
         finally:
             self._looked_up.found = None
-        if instance is not None and isinstance(connection, sqlite.InstanceConnection):
+        if instance is not None and view is not None and isinstance(connection, sqlite.InstanceConnection):
             instances.prepare(self, cluster, instance, view, connection)
         self._connections.add(connection)
         return connection

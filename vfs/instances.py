@@ -46,6 +46,11 @@ class InstanceView:
         """Connections made until now fail from their next transaction on."""
         self._words[self._at + I_INCARNATION] += 1
 
+    def clear(self) -> None:
+        """Nothing is simulated, nothing lags."""
+        for word in range(I_INCARNATION + 1, ROW_WORDS):
+            self._words[self._at + word] = 0
+
     def set_lag(self, lag_ns: int, jitter_ns: int) -> None:
         """How long ago the version that readers see was published: ``lag_ns``, and up to ``jitter_ns`` more."""
         self._words[self._at + I_JITTER_NS] = jitter_ns
@@ -85,7 +90,7 @@ class InstanceView:
         words, at, now = self._words, self._at, time.time_ns()
         shown = now - words[at + I_LAG_NS] - random.randint(0, words[at + I_JITTER_NS])
         if now < words[at + I_REPLICA_UNTIL] and random.randrange(100) < words[at + I_REPLICA_PERCENT]:
-            return self._frozen_ns or shown
+            shown = self._frozen_ns or shown
         self._frozen_ns = shown
         return shown
 

@@ -242,11 +242,15 @@ class Session:
         self._locked.discard(index)
         self.locks.unlock(LOCK_VOLUME + index)
 
+    def lock_volume(self, index: int) -> None:
+        """Take the lock of a volume, waiting for whoever has it.  Raises RegistryBusyError."""
+        self.locks.lock(LOCK_VOLUME + index)
+        self._locked.add(index)
+
     @contextmanager
     def volume_locked(self, index: int) -> Iterator[None]:
         """Hold the lock of a volume.  Raises RegistryBusyError."""
-        self.locks.lock(LOCK_VOLUME + index)
-        self._locked.add(index)
+        self.lock_volume(index)
         try:
             yield
         finally:

@@ -31,6 +31,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ from vfs.errors import (
     WriterBusyError,
 )
 from vfs.instances import InstanceView
+from vfs.layout import V_EPOCH
 from vfs.registry import Target, VolumeRow
 from vfs.store import PageStore
 from vfs.volume import Durability, Volume, WriteTransaction
@@ -115,6 +117,7 @@ class ClusterVFS(apsw.VFS):
         self._resolve = resolve
         self._default_durability = default_durability
         self.files: set[_VolumeFile] = set()
+        self._volume_name = lru_cache(maxsize=1024)(self._find_volume_name)
         super().__init__(name, base="", maxpathname=4096)
 
     # --- VFS methods ------------------------------------------------------------------------------------------------
@@ -123,7 +126,7 @@ class ClusterVFS(apsw.VFS):
             return str(self._folder / name)
         return str(Path(name).absolute())
 
-    def _volume_name(self, path: str) -> str | None:
+    def _find_volume_name(self, path: str) -> str | None:
         """The name in the path of a volume, or of a journal of one; None for a plain file."""
         folder, _, name = path.rpartition("/")
         return name if folder in ("", str(self._folder)) and _VOLUME_NAME.match(name) else None
@@ -358,7 +361,7 @@ class _InstanceFile(_VolumeFile):
 
     def _pin(self) -> None:
         self._instance.require_up()
-        if self._volume.read_only and self._instance.lags:
+        if self._target.read_only and self._instance.lags:
             self._volume.pin_as_of(self._instance.visible_ns())
         else:
             self._volume.pin()
@@ -420,11 +423,13 @@ _COOKIE_AT = 40
 
 
 def continue_from(store: PageStore, row: VolumeRow, former: VolumeRow) -> None:
-    """Let a volume that nobody has open yet continue where another is now: versions and schema cookie are behind those.
+    """Let a volume that nobody has open yet continue where another is now: epoch, versions and schema cookie go on.
 
     Connections follow a cluster from one volume to another; by the cookie SQLite knows that it must read the schema
     anew and prepare its statements again.  An empty volume has none.
     """
+    words, at = store.tables.words, store.tables.volume_at
+    words[at(row.table_index) + V_EPOCH] = words[at(former.table_index) + V_EPOCH]
     with store.pinned(former) as volume:
         above, head = int.from_bytes(bytes(volume.read(4, _COOKIE_AT)), "big"), volume.version.version
     with store.session() as session:

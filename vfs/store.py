@@ -331,7 +331,8 @@ class PageStore:
         head = self.find_record(row, last)
         if head is not None and head.time_ns <= time_ns:
             return head
-        found = self.history.newest_at(row.volume, time_ns, first, last) if row.retained else None
+        keeps_past = self.tables.words[self.tables.volume_at(row.table_index) + V_RETAINED]
+        found = self.history.newest_at(row.volume, time_ns, first, last) if keeps_past else None
         if found is None and row.base.version == first and row.base.time_ns <= time_ns:
             return row.base
         return found
@@ -355,13 +356,27 @@ class PageStore:
                 raise
             reach("move: committed")
 
-    def fence_writers(self, row: VolumeRow) -> None:
-        """Begin a new epoch of a volume: handles that could write until now publish nothing any more (V5 of volume.py).
+    @contextmanager
+    def fencing(self, row: VolumeRow) -> Iterator[Callable[[], None]]:
+        """The body commits that others write to a volume from now on; it calls what this yields just before.
 
-        Their locks keep nobody waiting, their next use is a FencedError.
+        That begins a new epoch: handles that could write until then publish nothing any more (V5 of volume.py); their
+        locks keep nobody waiting, their next use is a FencedError.  The end begins another one, for handles that were
+        opened in between.
         """
+        at = self.tables.volume_at(row.table_index) + V_EPOCH
+
+        def begin_epoch() -> None:
+            self.tables.words[at] += 1
+
         with self.session() as session, session.volume_locked(row.table_index):
-            self.tables.words[self.tables.volume_at(row.table_index) + V_EPOCH] += 1
+            yield begin_epoch
+            begin_epoch()
+
+    def fence_writers(self, row: VolumeRow) -> None:
+        """Begin a new epoch of a volume: who could write to it until now cannot any more."""
+        with self.fencing(row):
+            pass
 
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:

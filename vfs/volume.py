@@ -15,8 +15,8 @@ Commit: WriteTransaction.publish() is one straight function; the names in its co
 Invariants
     V1  The version word names a version whose record stands in a head sector, or the volume's base.
     V2  Neither the published record nor the one of the newest durable version is ever overwritten: a new record goes
-        to a sector that holds neither.  A record newer than the version word, left by a dead writer, is wiped by the
-        next writer before it does anything else, and by a sweep before it frees what that one wrote.
+        to a sector that holds neither.  A record newer than the version word, left by a dead writer, is wiped before
+        another record is written, and by a sweep before it frees what that one wrote.
     V3  A slot written by a transaction is reserved by its session until the transaction is published or given up.
     V4  What a transaction supersedes is only remembered here; reclaim.py decides when it is free.
     V5  A transaction is published under the volume lock, and only in the epoch in which its handle was opened.  The
@@ -48,6 +48,7 @@ from vfs.failpoints import reach
 from vfs.layout import (
     DAMAGED,
     DROPPED,
+    FLAGS,
     HEAD_SECTORS,
     MOVED,
     S_PUBLISHING,
@@ -164,7 +165,9 @@ class Volume:
         row = self._successor()
         if row is not None:
             self.store.reclaim.on_close(self)  # perhaps we were its last reader
+            epoch = self._epoch
             self._take(row)
+            self._epoch = epoch  # a cluster's epochs go on from volume to volume: who was fenced stays so
             self.move_count += 1
 
     def _successor(self) -> VolumeRow | None:
@@ -182,7 +185,8 @@ class Volume:
                 if is_live and self._words[self._id_at] == word:
                     self._words[self._id_at] = self._id
                     return None
-        if word == self._id | MOVED and self._words[self._epoch_at] != self._epoch and not self.read_only:
+        is_ours = word & ~FLAGS == self.row.volume
+        if is_ours and self._words[self._epoch_at] != self._epoch and not self.read_only:
             raise FencedError(_FENCED)
         row = self._follow() if self._follow is not None else None
         if row is None or row.volume == self.row.volume:
@@ -245,6 +249,8 @@ class Volume:
                 return self.pin_past(found.version if found is not None else least)
             except PastVersionGoneError:
                 self.version = self.version._replace(version=0)  # it was given up meanwhile
+            except VolumeDroppedError:
+                return self.pin()  # the cluster has gone over to another volume meanwhile
 
     def unpin(self) -> None:
         """Let go of the pinned version."""
@@ -331,10 +337,9 @@ class Volume:
 
     def before_write(self) -> None:
         """Do the chores of a writer, if there are any (the caller has its writer lock)."""
-        if self.has_stale_record() or self.has_chores or self.store.reclaim.is_worth_draining(self.row):
+        if self.has_chores or self.store.reclaim.is_worth_draining(self.row):
             with self.session.volume_locked(self.row.table_index):
                 self.require_present()
-                self.wipe_stale_record()
                 self.store.reclaim.before_write(self)
 
     def look_at_base(self) -> None:
@@ -392,19 +397,16 @@ class Volume:
             finally:
                 session.end_volume(self.row.table_index)
 
-    def has_stale_record(self) -> bool:
-        """Whether a writer died between its record and its publishing (for the writer, or under the volume lock)."""
-        return max(self._recorded_versions()) > self.version.version
-
     def wipe_stale_record(self) -> None:
         """Make the record of a writer that died before it published none, on the device too (V2).
 
         The slots it names will be used by others; in a clone of the same version even with the same content.
         """
         published = self.version.version
-        if self.keeps_past and self.has_stale_record():
+        versions = self._recorded_versions()
+        if self.keeps_past and max(versions) > published:
             self.store.history.erase_after(self.row.volume, published)
-        for sector, version in enumerate(self._recorded_versions()):
+        for sector, version in enumerate(versions):
             if version > published:
                 at = (self.row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES
                 try:
@@ -421,8 +423,11 @@ class Volume:
         return [longs[at + 2] if longs[at + 1] == self.row.volume else -1 for at in sectors]
 
     def free_sector(self, published: int, durable: int) -> int:
-        """The head sector that the next version record goes to (V2), for the writer."""
+        """The head sector that the next version record goes to (V2), under the volume lock; a stale one is wiped."""
         versions = self._recorded_versions()
+        if max(versions) > published:
+            self.wipe_stale_record()
+            versions = self._recorded_versions()
         return next(at for at, version in enumerate(versions) if version not in (published, durable))
 
     def is_at(self, version: int) -> bool:
@@ -629,10 +634,14 @@ class WriteTransaction:
             return self._volume.version
         self._store.require_writable()
         self._store.keeper()  # now, while it can fail without harm
-        with self._session.volume_locked(self._volume.row.table_index):
+        index = self._volume.row.table_index
+        self._session.lock_volume(index)
+        try:
             self._volume.require_present()
             self._volume.look_at_base()
             return self._publish(durability)
+        finally:
+            self._session.end_volume(index)
 
     def _publish(self, durability: Durability) -> Version:
         volume, store, session = self._volume, self._store, self._session
