@@ -61,7 +61,7 @@ class Scenario:
     ) -> clusterdb.Store:
         names = sorted(self.worlds[-1])
         verbs = ["commit"] * 8 + ["clone"] * 4 + ["drop", "drop", "rename", "create", "import", "reclaim", "shrink"]
-        verbs += ["reopen", "rebuild", "vacuum"]
+        verbs += ["reopen", "rebuild", "vacuum", "keep past", "reset", "reset", "snapshot"]
         verb = rng.choice(verbs) if names else "create"
         name = rng.choice(names) if names else ""
         new = f"c{next(serial)}"
@@ -108,6 +108,34 @@ class Scenario:
                     lambda: store.create_cluster(new, from_file=source),
                     lambda world: world | {new: frozenset([number])},
                 )
+        elif verb == "keep past":
+            window = rng.choice([0, 3600, 3600])
+            self._step(
+                recorder,
+                f"keep past {name} {window}",
+                lambda: store.cluster(name).modify(backtrack_window_s=window),
+                lambda world: world,
+            )
+        elif verb == "reset":
+            source = store._catalog.cluster(name).source_cluster  # type: ignore[union-attr]
+            row = store._catalog.cluster_row(source) if source is not None else None
+            if row is not None:
+                newest = max(self.worlds[-1][row.name])
+                self._step(
+                    recorder,
+                    f"reset {name} to {row.name}",
+                    lambda: store.cluster(name).reset(),
+                    lambda world: world | {name: frozenset([newest])},
+                )
+        elif verb == "snapshot":
+            newest = max(self.worlds[-1][name])
+            self._step(recorder, f"snapshot {name}", lambda: store.cluster(name).snapshot(new), lambda world: world)
+            self._step(
+                recorder,
+                f"restore {new}",
+                lambda: store.restore_snapshot(new, new),
+                lambda world: world | {new: frozenset([newest])},
+            )
         elif verb == "reclaim":
             self._step(recorder, "reclaim", store.reclaim, lambda world: world)
         elif verb == "shrink":
@@ -248,7 +276,7 @@ def run_seed(seed: int, per_point: int = len(HOW), limit: int | None = None) -> 
             if limit is not None and count >= limit:
                 break
             image = base / "image"
-            image.mkdir()
+            (image / "history").mkdir(parents=True)
             for name, data in files.items():
                 (image / name).write_bytes(data)
             (image / "locks").touch()
@@ -257,6 +285,7 @@ def run_seed(seed: int, per_point: int = len(HOW), limit: int | None = None) -> 
             except BaseException as error:
                 kept = Path(tempfile.mkdtemp(prefix=f"violation-{seed}-"))
                 shutil.copytree(image, kept / "image")
+                (kept / "history").mkdir()
                 for name, data in files.items():
                     (kept / name).write_bytes(data)
                 raise Violation(f"seed {seed}, image {count}: {where}: {error!r}; kept in {kept}") from error

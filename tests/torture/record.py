@@ -1,6 +1,7 @@
 """A recorder of everything that is written to a store's durable files, and the images a power loss could leave of it.
 
-The pool is recorded at the table of I/O calls (``vfs.osio.CALLS``), the catalog by a VFS under its SQLite connection.
+The pool and the histories are recorded at the table of I/O calls (``vfs.osio.CALLS``), the catalog by a VFS under its
+SQLite connection.
 """
 
 from __future__ import annotations
@@ -63,30 +64,37 @@ class _Names:
         self._directory = directory
 
     def of(self, fd: int) -> str | None:
-        path = Path(f"/proc/self/fd/{fd}").readlink()
-        return path.name if path.parent == self._directory.resolve() else None
+        path, directory = Path(f"/proc/self/fd/{fd}").readlink(), self._directory.resolve()
+        if path.parent == directory / "history":
+            return f"history/{path.name}"
+        return path.name if path.parent == directory else None
+
+    def recorded(self, fd: int) -> str | None:
+        """The name, if what is done to the file is recorded here (the catalog has a recorder of its own)."""
+        name = self.of(fd)
+        return name if name is not None and (name == "pool" or name.startswith("history/")) else None
 
 
 def _recorded_calls(calls: osio.Calls, names: _Names, events: list[Event]) -> osio.Calls:
     def pwritev(fd: int, buffers: Any, offset: int) -> int:
-        if names.of(fd) == "pool":
-            events.append(Event("pool", "write", offset, b"".join(buffers)))
+        if name := names.recorded(fd):
+            events.append(Event(name, "write", offset, b"".join(buffers)))
         return os.pwritev(fd, buffers, offset)
 
     def fdatasync(fd: int) -> None:
         os.fdatasync(fd)
-        if names.of(fd) == "pool":
-            events.append(Event("pool", "sync"))
+        if name := names.recorded(fd):
+            events.append(Event(name, "sync"))
 
     def ftruncate(fd: int, size: int) -> None:
         os.ftruncate(fd, size)
-        if names.of(fd) == "pool":
-            events.append(Event("pool", "size", size))
+        if name := names.recorded(fd):
+            events.append(Event(name, "size", size))
 
     def punch(fd: int, offset: int, length: int) -> None:
         osio.Calls().punch(fd, offset, length)
-        if names.of(fd) == "pool":
-            events.append(Event("pool", "write", offset, bytes(length)))
+        if name := names.recorded(fd):
+            events.append(Event(name, "write", offset, bytes(length)))
 
     return replace(calls, pwritev=pwritev, fdatasync=fdatasync, ftruncate=ftruncate, punch=punch)
 
