@@ -15,6 +15,15 @@ EXPECTED = {
         "the report sees (20000, 59997) and later still (20000, 59997)\nthe shop has (20500, 184747)\n"
     ),
     "clone_for_a_test": "withdrawal (10000, 999970)\nclosing (9999, 999900)\ntemplate (10000, 1000000)\n",
+    "backup_and_restore_drill": (
+        "a moment ago: Ada,Grace,Edsger\nnow: Ada,Edsger\nrestored: 3 users\n"
+        "cluster prod pays 16384 bytes\nsnapshot nightly pays 0 bytes\n"
+    ),
+    "failover_and_lag": (
+        "orders on the reader: 0\nread after write, on a reader that lags: 0\nthe new writer is r1\n"
+        "the old one is told: instance 'w1' was restarted, or failed over: open a new connection\n"
+        "orders after the failover: [('umbrella',)]\norders after the backtrack: []\n"
+    ),
     "rehearse_a_migration": (
         "people the migration gets wrong: ['Cher']\nexported 8192 bytes to look at\nclusters left: ['prod']\n"
     ),
