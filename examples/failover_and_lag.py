@@ -1,4 +1,4 @@
-"""A bug that only a lagging reader shows, a failover in the middle of a transaction, and going back to before it all."""
+"""A bug that only a lagging reader shows, a failover in mid-transaction, and going back to before it all."""
 
 import apsw
 
