@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusterdb import sqlite
+from clusterdb import sqlite, status
 from clusterdb.catalog import ClusterRow, SnapshotRow
 from clusterdb.errors import (
     BacktrackDisabledError,
@@ -231,6 +231,7 @@ def backtrack(store: Store, cluster: Cluster, to: Point) -> None:
     """
     store._require_writable()
     row = store._row_of(cluster)
+    status.after(row.name, row.status, "backtrack")
     if not row.settings.backtrack_window_s:
         raise BacktrackDisabledError(f"cluster '{row.name}' has no backtrack window: set backtrack_window_s first")
     if isinstance(to, str):
@@ -246,6 +247,7 @@ def reset(store: Store, cluster: Cluster, to: Point | None) -> None:
     """
     store._require_writable()
     row = store._row_of(cluster)
+    status.after(row.name, row.status, "reset")
     if to is not None and not isinstance(to, str):
         raise InvalidArgumentError(f"cluster '{row.name}': reset to a snapshot, backtrack to a version or a time")
     if to is not None:

@@ -147,16 +147,19 @@ class Cluster:
         """Delete a custom endpoint.  Raises EndpointNotFoundError."""
         instances.remove_endpoint(self.store, self, name)
 
-    def clone(self, name: str, *, at: Point | None = None, **settings: Any) -> Cluster:
+    def clone(
+        self, name: str, *, at: Point | None = None, copy_type: str = "copy-on-write", **settings: Any
+    ) -> Cluster:
         """A new cluster with this one's last committed state, in constant time; the two share all unchanged pages.
 
         ``at``: a point in the past instead, see :data:`clusterdb.Point`: a version, a time, so long ago, or a snapshot.
-        ``settings`` of :class:`ClusterSettings`; the engine and the backup retention are the source's.
+        ``copy_type="full-copy"`` shares nothing, and takes as long as the database is large.  ``settings`` of
+        :class:`ClusterSettings`; the engine, the backup retention and the clone limit are the source's.
 
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
         """
-        return self.store._clone(self, name, at, settings)
+        return self.store._clone(self, name, at, copy_type, settings)
 
     # --- the past ---------------------------------------------------------------------------------------------------
     def snapshot(self, name: str, *, at: Point | None = None) -> Snapshot:

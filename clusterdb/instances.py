@@ -26,6 +26,7 @@ from clusterdb.errors import (
     TooManyReadersError,
 )
 from clusterdb.names import check_name, suggestion
+from clusterdb.status import after as status_after
 from vfs.instances import InstanceView
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def add(
             raise InvalidArgumentError(f"{what}={value!r}: use a text")
     with store._catalog.transaction():
         row = store._row_of(cluster)
+        status_after(row.name, row.status, "add an instance to")
         others = store._catalog.instances(row.cluster)
         if name in ("writer", "reader", *(each.name for each in store._catalog.endpoints(row.cluster))):
             raise InstanceExistsError(f"cluster '{row.name}' has an endpoint '{name}' already: choose another name")
@@ -226,6 +228,7 @@ def failover(store: Store, cluster: Cluster, target: str | None) -> str:
         row = store._row_of(cluster)
         if row.volume != volume.volume:
             raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
+        status_after(row.name, row.status, "fail over")
         known = store._catalog.instances(row.cluster)
         readers = [each for each in known if not each.is_writer]
         if target is not None:

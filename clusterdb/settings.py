@@ -32,6 +32,8 @@ class ClusterSettings:
     0 to 72 hours; 0: none): how long past versions are kept, for clones at a point in time and for going back in place.
     ``deletion_protection``: it cannot be deleted until this is off.  ``tags``: up to 50 texts by key.  ``ttl_s``: it
     expires so many seconds after its creation; ``idle_s``: after so many without a connection (None: never).
+    ``clone_limit``: when its clone group has so many clones, further ones are full copies (Aurora's limit is 15; None:
+    no limit).
     """
 
     engine: str = "sqlite"
@@ -40,6 +42,7 @@ class ClusterSettings:
     deletion_protection: bool = False
     ttl_s: float | None = None
     idle_s: float | None = None
+    clone_limit: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,6 +56,8 @@ class ClusterSettings:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
                 raise InvalidArgumentError(f"{name}={value!r}: use a number of seconds above 0, or None")
+        if self.clone_limit is not None:
+            _require_int("clone_limit", self.clone_limit, 10_000)
         _require_tags(self.tags)
 
     @property
@@ -68,12 +73,14 @@ class ClusterSettings:
         return replace(self, **changes) if changes else self
 
     def inherited(self) -> ClusterSettings:
-        """What a clone begins with: its source's engine and backup retention.
+        """What a clone begins with: its source's engine, backup retention and clone limit.
 
         The backtrack window, deletion protection, tags and expiry are each cluster's own: RestoreDBClusterToPointInTime
         takes them as parameters of their own.
         """
-        return ClusterSettings(engine=self.engine, backup_retention_days=self.backup_retention_days)
+        return ClusterSettings(
+            engine=self.engine, backup_retention_days=self.backup_retention_days, clone_limit=self.clone_limit
+        )
 
     def to_json(self) -> str:
         """For the catalog."""

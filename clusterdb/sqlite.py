@@ -124,7 +124,7 @@ def copy_in(path: Path, target: Connection, progress: Progress | None) -> None:
                 f"'{path}' cannot be imported: it is truncated ({present} bytes, its header says "
                 f"{page_count * page_size})"
             )
-        _copy(source, target, progress)
+        copy(source, target, progress)
         target.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.NotADBError as error:
         raise NotADatabaseError(f"'{path}' cannot be imported: it is not a SQLite database") from error
@@ -155,7 +155,7 @@ def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progr
     try:
         target = apsw.Connection(str(partial.absolute()))
         try:
-            _copy(source, target, progress)
+            copy(source, target, progress)
         finally:
             target.close()
         _sync_file(partial)
@@ -174,7 +174,7 @@ def _sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def _copy(source: apsw.Connection, target: apsw.Connection, progress: Progress | None) -> None:
+def copy(source: apsw.Connection, target: apsw.Connection, progress: Progress | None) -> None:
     with target.backup("main", source, "main") as backup:
         while not backup.done:
             backup.step(_STEP_PAGES)

@@ -12,10 +12,10 @@ _TRANSITIONS: dict[tuple[str, str], str] = {
     (AVAILABLE, "stop"): STOPPED,
     (STOPPED, "start"): AVAILABLE,
     **{
-        (AVAILABLE, verb): AVAILABLE
-        for verb in ("connect to", "fail over", "add an instance to", "backtrack", "reset", "modify")
+        (AVAILABLE, verb): AVAILABLE for verb in ("connect to", "fail over", "add an instance to", "backtrack", "reset")
     },
-    **{(status, verb): status for status in (AVAILABLE, STOPPED) for verb in ("clone", "snapshot", "delete", "rename")},
+    (STOPPED, "clone"): STOPPED,
+    (AVAILABLE, "clone"): AVAILABLE,
 }
 _REMEDY = {STOPPED: "start it first", AVAILABLE: "stop it first"}
 
@@ -29,5 +29,5 @@ def after(name: str, status: str, verb: str) -> str:
         return _TRANSITIONS[status, verb]
     except KeyError:
         raise ClusterStateError(
-            f"cluster '{name}' is {status}: to {verb} it is not allowed now, {_REMEDY.get(status, 'wait')}"
+            f"cluster '{name}' is {status}, so one cannot {verb} it: {_REMEDY.get(status, 'wait')}"
         ) from None

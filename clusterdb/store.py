@@ -353,8 +353,14 @@ class Store:
         if from_file is None and page_size is None:
             cluster = self._create_empty(name, wanted)
         else:
-            path = None if from_file is None else Path(from_file)
-            cluster = self._create_filled(name, path, page_size, progress, wanted)
+
+            def fill(connection: sqlite.Connection) -> None:
+                if from_file is not None:
+                    sqlite.copy_in(Path(from_file), connection, progress)
+                else:
+                    connection.execute(f"PRAGMA page_size = {page_size}; VACUUM").fetchall()
+
+            cluster = self._create_filled(name, fill, wanted, None)
         if wanted.keeps_past_ns:
             backups.keep_past(self, cluster.id)
         return cluster
@@ -415,28 +421,31 @@ class Store:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
 
     def _create_filled(
-        self,
-        name: str,
-        path: Path | None,
-        page_size: int | None,
-        progress: sqlite.Progress | None,
-        settings: ClusterSettings,
+        self, name: str, fill: Callable[[sqlite.Connection], None], settings: ClusterSettings, source: ClusterRow | None
     ) -> Cluster:
+        """A new cluster that nobody sees before it is full."""
         with self._new_volume(VolumeState.BUILDING) as (row, _):
             try:
                 with self._building(row) as connection:
-                    if path is not None:
-                        sqlite.copy_in(path, connection, progress)
-                    else:
-                        connection.execute(f"PRAGMA page_size = {page_size}; VACUUM").fetchall()
+                    fill(connection)
                 with self._catalog.transaction():
                     self._catalog.set_volume_state(row.volume, VolumeState.LIVE)
-                    cluster = self._catalog.add_cluster(name, row.volume, settings)
-                    self._catalog.add_event("cluster", name, "creation", f"cluster '{name}' created")
+                    cluster = self._catalog.add_cluster(name, row.volume, settings, source)
+                    told = f"copied from '{source.name}'" if source is not None else "created"
+                    self._catalog.add_event("cluster", name, "creation", f"cluster '{name}' {told}")
             except BaseException:
                 self._drop_volume(row)
                 raise
             return Cluster(self, name, cluster.cluster)
+
+    def _copy_found(self, found: backups.Found, source: ClusterRow, name: str, settings: ClusterSettings) -> Cluster:
+        """A new cluster with all pages of a version for itself."""
+        with self._clone_volume(found, VolumeState.BUILDING) as (lent, _):
+            try:
+                with self._building(lent) as pages:
+                    return self._create_filled(name, lambda target: sqlite.copy(pages, target, None), settings, source)
+            finally:
+                self._drop_volume(lent)
 
     @contextmanager
     def _building(self, row: VolumeRow) -> Iterator[sqlite.Connection]:
@@ -491,16 +500,31 @@ class Store:
         backups.export(self, snapshot, Path(path), overwrite=overwrite, progress=progress)
 
     # --- verbs of a cluster -----------------------------------------------------------------------------------------
-    def _clone(self, source: Cluster, name: str, at: Point | None, settings: Mapping[str, Any]) -> Cluster:
+    def _clone(
+        self, source: Cluster, name: str, at: Point | None, copy_type: str, settings: Mapping[str, Any]
+    ) -> Cluster:
         self._require_writable()
+        if copy_type not in ("copy-on-write", "full-copy"):
+            raise InvalidArgumentError(f"copy_type={copy_type!r}: use 'copy-on-write' or 'full-copy'")
         row = self._row_of(source)
+        status.after(row.name, row.status, "clone")
         wanted = row.settings.inherited().changed(settings)
         self._catalog.require_free(check_name(name))
         found = backups.find(self, row, at)
-        cluster = self._clone_found(found, row, name, wanted, f"cloned from {found.text}")
+        if copy_type == "full-copy" or self._has_all_clones(row):
+            cluster = self._copy_found(found, row, name, wanted)
+        else:
+            cluster = self._clone_found(found, row, name, wanted, f"cloned from {found.text}")
         if wanted.keeps_past_ns:
             backups.keep_past(self, cluster.id)
         return cluster
+
+    def _has_all_clones(self, row: ClusterRow) -> bool:
+        """Whether the group of a cluster has as many clones as its limit allows (beside the first)."""
+        limit = row.settings.clone_limit
+        if limit is None:
+            return False
+        return sum(each.clone_group == row.clone_group for each in self._catalog.clusters()) > limit
 
     def _clone_found(
         self, found: backups.Found, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str

@@ -94,8 +94,8 @@ def test_stop_and_start(store: clusterdb.Store, prod: clusterdb.Cluster) -> None
     with pytest.raises(Exception, match="open a new connection"):
         connection.execute("DELETE FROM t")
     connection.close()
-    for refused in (prod.connect, prod.stop):
-        with pytest.raises(clusterdb.ClusterStateError, match=r"is stopped: .*start it first"):
+    for refused in (prod.connect, prod.stop, prod.failover, lambda: prod.add_instance("w1"), prod.reset):
+        with pytest.raises(clusterdb.ClusterStateError, match=r"is stopped, .*: start it first"):
             refused()
     assert rows(prod.clone("dev").connect(), "SELECT count(*) FROM t") == [(1,)]
     prod.start()
@@ -137,6 +137,20 @@ def test_events_tell_what_has_happened(store: clusterdb.Store, prod: clusterdb.C
         ("cluster", "test", "deletion"),
     ]
     assert [event.message for event in store.events("nightly")] == ["snapshot 'nightly' of cluster 'prod' taken"]
+
+
+def test_full_copies(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """A full copy shares nothing; past the limit of copy-on-write clones every clone is one."""
+    copy = prod.clone("copy", copy_type="full-copy")
+    assert copy.stats().shared_bytes == 0
+    assert copy.stats().source == "prod"
+    assert rows(copy.connect(), "SELECT n, length(body) FROM t") == [(1, 200_000)]
+    copy.delete()
+    prod.modify(clone_limit=2)
+    shared = [prod.clone(f"c{number}").stats().shared_bytes > 0 for number in range(4)]
+    assert shared == [True, True, False, False]
+    with pytest.raises(clusterdb.InvalidArgumentError, match="use 'copy-on-write' or 'full-copy'"):
+        prod.clone("new", copy_type="half-copy")
 
 
 # --- bills ----------------------------------------------------------------------------------------------------------
