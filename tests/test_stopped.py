@@ -30,7 +30,7 @@ import clusterdb.catalog
 import vfs
 import vfs.sweep
 from conftest import assert_clean, rows
-from test_races import PAST_POINTS
+from test_races import COMMIT_POINTS, PAST_POINTS
 from vfs import failpoints
 
 T = TypeVar("T")
@@ -311,16 +311,6 @@ stop()
 c.execute("COMMIT")
 c.close()
 """
-
-COMMIT_POINTS = {
-    "commit: before pages are written": "a",
-    "commit: pages written": "a",
-    "commit: record written": "a",
-    "commit: synced": "a",
-    "commit: slots labelled": "a",
-    "commit: published": "b",
-}
-"""Where a commit can stop, and the letter of 'own' as others see it then."""
 
 WRITERS: list[tuple[str, str, str]] = [
     *((COMMIT, point, letter) for point, letter in COMMIT_POINTS.items()),
