@@ -24,6 +24,7 @@ from vfs.layout import (
     I_REPLICA_UNTIL,
     INSTANCE_TABLE_AT,
     ROW_WORDS,
+    WORD_MAX,
 )
 from vfs.sessions import SharedTables
 
@@ -44,7 +45,8 @@ class InstanceView:
     # --- for who manages instances ----------------------------------------------------------------------------------
     def restart(self) -> None:
         """Connections made until now fail from their next transaction on."""
-        self._words[self._at + I_INCARNATION] += 1
+        at = self._at + I_INCARNATION
+        self._words[at] = (self._words[at] + 1) & WORD_MAX
 
     def clear(self) -> None:
         """Nothing is simulated, nothing lags."""

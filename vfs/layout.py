@@ -217,3 +217,5 @@ LOCK_SESSION = 0x20000
 LOCK_BUILDER = 0x30000
 LOCK_WRITER = 0x40000
 """Of a volume there is one for every epoch, so that a fenced writer cannot keep the next one waiting."""
+WRITER_EPOCHS = 1 << 40
+"""Offsets of locks are 63 bits wide."""

@@ -52,6 +52,7 @@ from vfs.layout import (
     VOLUME_HINT_AT,
     VOLUME_ROWS,
     VOLUME_TABLE_AT,
+    WRITER_EPOCHS,
 )
 from vfs.osio import LockFile, Mapping, open_again
 from vfs.slots import SlotMap
@@ -63,7 +64,7 @@ _SPARE_SLOTS = 32
 
 
 def _writer_lock(index: int, epoch: int) -> int:
-    return LOCK_WRITER + epoch * VOLUME_ROWS + index
+    return LOCK_WRITER + epoch % WRITER_EPOCHS * VOLUME_ROWS + index
 
 
 class SharedTables:

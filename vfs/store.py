@@ -367,7 +367,7 @@ class PageStore:
         at = self.tables.volume_at(row.table_index) + V_EPOCH
 
         def begin_epoch() -> None:
-            self.tables.words[at] += 1
+            self.tables.words[at] = (self.tables.words[at] + 1) & layout.WORD_MAX
 
         with self.session() as session, session.volume_locked(row.table_index):
             yield begin_epoch

@@ -63,6 +63,7 @@ from vfs.layout import (
     V_RETAINED,
     V_VERSION,
     V_WRITTEN,
+    WORD_MAX,
     ZERO_SLOT,
     Entry,
     Version,
@@ -440,7 +441,8 @@ class Volume:
 
     def count_written(self, slot_count: int) -> None:
         """Note how much a commit has written."""
-        self._words[self._row_at + V_WRITTEN] += slot_count
+        at = self._row_at + V_WRITTEN
+        self._words[at] = (self._words[at] + slot_count) & WORD_MAX
 
     def require_present(self) -> None:
         """Raises VolumeDroppedError or CorruptionError if the volume is none any more, FencedError after a failover,
