@@ -18,6 +18,7 @@ __all__ = ["Metric", "metrics", "prometheus"]
 
 _HELP = {
     "VolumeBytesUsed": "Bytes of the pool that the cluster has written and still reaches.",
+    "VolumeReadIOPs": "Reads that SQLite has made since the shared tables were last rebuilt.",
     "VolumeWriteIOPs": "Slots (4096 bytes) written since the shared tables were last rebuilt.",
     "CommitCount": "Versions published along the lineage of the cluster.",
     "AuroraReplicaLag": "Milliseconds that a reader is set to lag behind its writer.",
@@ -50,6 +51,7 @@ def metrics(store: Store) -> list[Metric]:
         own_count = head.own_count + volume.base.own_count + 1
         found += [
             Metric("VolumeBytesUsed", row.name, "", own_count * SLOT_BYTES),
+            Metric("VolumeReadIOPs", row.name, "", pages.read_count(volume)),
             Metric("VolumeWriteIOPs", row.name, "", pages.written_count(volume)),
             Metric("CommitCount", row.name, "", head.version),
             Metric("DatabaseConnections", row.name, "", pages.reader_count(volume)),

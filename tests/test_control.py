@@ -183,10 +183,11 @@ def test_metrics(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     found = {(metric.name, metric.instance): metric.value for metric in store.metrics()}
     assert found["VolumeBytesUsed", ""] == prod.stats().own_bytes
     assert found["VolumeWriteIOPs", ""] >= 200_000 / 4096
+    assert found["VolumeReadIOPs", ""] > 0
     assert found["CommitCount", ""] == prod.stats().version
     assert found["DatabaseConnections", ""] == 1
     assert found["AuroraReplicaLag", "r1"] == 20
     page = prometheus(store.metrics())
     assert 'clusterdb_aurora_replica_lag{cluster="prod",instance="r1"} 20' in page.splitlines()
-    assert page.count("# TYPE ") == page.count("# HELP ") == 6
+    assert page.count("# TYPE ") == page.count("# HELP ") == 7
     connection.close()

@@ -40,7 +40,6 @@ class InstanceView:
         self._words = tables.words
         self._at = INSTANCE_TABLE_AT + row * ROW_WORDS
         self._incarnation = self._words[self._at + I_INCARNATION]
-        self._frozen_ns = 0
 
     # --- for who manages instances ----------------------------------------------------------------------------------
     def restart(self) -> None:
@@ -85,16 +84,20 @@ class InstanceView:
     def lags(self) -> bool:
         """Whether it may show something else than the newest version."""
         words, at = self._words, self._at
-        return bool(words[at + I_LAG_NS] or words[at + I_JITTER_NS] or words[at + I_REPLICA_UNTIL])
+        return bool(words[at + I_LAG_NS] or words[at + I_JITTER_NS])
 
     def visible_ns(self) -> int:
         """The time whose newest version the instance shows now."""
-        words, at, now = self._words, self._at, time.time_ns()
-        shown = now - words[at + I_LAG_NS] - random.randint(0, words[at + I_JITTER_NS])
-        if now < words[at + I_REPLICA_UNTIL] and random.randrange(100) < words[at + I_REPLICA_PERCENT]:
-            shown = self._frozen_ns or shown
-        self._frozen_ns = shown
-        return shown
+        words, at = self._words, self._at
+        return time.time_ns() - words[at + I_LAG_NS] - random.randint(0, words[at + I_JITTER_NS])
+
+    def is_cut_off(self) -> bool:
+        """Whether a replica failure is simulated now."""
+        return time.time_ns() < self._words[self._at + I_REPLICA_UNTIL]
+
+    def replica_fails(self) -> bool:
+        """Whether a transaction that begins now does not see what is newer."""
+        return self.is_cut_off() and _happens(self._words[self._at + I_REPLICA_PERCENT])
 
     def touch_disk(self) -> None:
         """A read or a commit: delayed or failed as simulated.  Raises SimulatedFaultError."""

@@ -187,7 +187,7 @@ INSTANCE_TABLE_AT = SESSION_TABLE_AT + SESSION_ROWS * ROW_WORDS
 READERS_BYTES = (INSTANCE_TABLE_AT + INSTANCE_ROWS * ROW_WORDS) * 8
 
 # words of a volume row
-V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE, V_EPOCH, V_RETAINED, V_WRITTEN = range(9)
+V_ID, V_VERSION, V_DURABLE, V_PINS, V_CHORES, V_BASE, V_EPOCH, V_RETAINED, V_WRITTEN, V_READ = range(10)
 DROPPED = 1 << 63
 """Set in a volume's id word once the volume is dropped: no id is that high, and handles compare ids."""
 DAMAGED = 1 << 62

@@ -46,6 +46,7 @@ from vfs.layout import (
     V_DURABLE,
     V_ID,
     V_PINS,
+    V_READ,
     V_RETAINED,
     V_VERSION,
     V_WRITTEN,
@@ -107,7 +108,7 @@ class SharedTables:
         words[at + V_CHORES] = 0
         words[at + V_BASE] = base
         words[at + V_RETAINED] = retained
-        words[at + V_WRITTEN] = 0
+        words[at + V_WRITTEN] = words[at + V_READ] = 0
         words[at + V_ID] = volume
 
     def remove_volume(self, index: int, volume: int) -> None:

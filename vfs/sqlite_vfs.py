@@ -199,7 +199,7 @@ class _VolumeFile:
     ) -> None:
         self.name = name
         self._target = target
-        self._commit_count = 0
+        self._commit_count = self._read_count = 0
         self._open_files = open_files
         self._volume = volume
         self._transaction: WriteTransaction | None = None
@@ -235,6 +235,9 @@ class _VolumeFile:
     def _pin(self) -> None:
         self._volume.pin()
 
+    def _unpin(self) -> None:
+        self._volume.unpin()
+
     def is_here(self) -> None:
         """SQLite has noticed that it reads another volume now."""
         self._source = self._transaction or self._volume
@@ -249,7 +252,9 @@ class _VolumeFile:
             raise _translate(error, self.name) from error
         finally:
             if level == _NONE:
-                self._volume.unpin()
+                self._unpin()
+                self._volume.count_read(self._read_count)
+                self._read_count = 0
                 if self._commit_count > _TEND_COMMITS:
                     self._commit_count = 0
                     self._target.tend()
@@ -260,6 +265,7 @@ class _VolumeFile:
 
     # --- reading and writing ----------------------------------------------------------------------------------------
     def xRead(self, amount: int, offset: int) -> bytes | memoryview:
+        self._read_count += 1
         try:
             return self._source.read(amount, offset)
         except (StorageError, OSError, MemoryError) as error:
@@ -354,6 +360,8 @@ class _VolumeFile:
 class _InstanceFile(_VolumeFile):
     """A volume file of a connection that was made through an instance."""
 
+    _is_frozen = False
+
     @property
     def _instance(self) -> InstanceView:
         assert self._target.instance is not None
@@ -361,10 +369,18 @@ class _InstanceFile(_VolumeFile):
 
     def _pin(self) -> None:
         self._instance.require_up()
+        if self._is_frozen and self._instance.replica_fails():
+            return  # what was pinned still is
         if self._target.read_only and self._instance.lags:
             self._volume.pin_as_of(self._instance.visible_ns())
         else:
             self._volume.pin()
+
+    def _unpin(self) -> None:
+        """A reader that is cut off from its writer keeps what it has."""
+        self._is_frozen = self._target.read_only and self._instance.is_cut_off()
+        if not self._is_frozen:
+            super()._unpin()
 
     def xRead(self, amount: int, offset: int) -> bytes | memoryview:
         try:

@@ -42,6 +42,7 @@ from vfs.layout import (
     V_DURABLE,
     V_EPOCH,
     V_ID,
+    V_READ,
     V_RETAINED,
     V_VERSION,
     V_WRITTEN,
@@ -316,6 +317,10 @@ class PageStore:
     def written_count(self, row: VolumeRow) -> int:
         """Slots that commits of a volume have written since the tables were rebuilt."""
         return self.tables.words[self.tables.volume_at(row.table_index) + V_WRITTEN]
+
+    def read_count(self, row: VolumeRow) -> int:
+        """Reads that SQLite has made of a volume since the tables were rebuilt."""
+        return self.tables.words[self.tables.volume_at(row.table_index) + V_READ]
 
     def reader_count(self, row: VolumeRow) -> int:
         """Handles that live processes have open on a volume, to read or write."""

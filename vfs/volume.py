@@ -60,6 +60,7 @@ from vfs.layout import (
     V_DURABLE,
     V_EPOCH,
     V_ID,
+    V_READ,
     V_RETAINED,
     V_VERSION,
     V_WRITTEN,
@@ -438,6 +439,11 @@ class Volume:
     def move_head(self, version: int) -> None:
         """Publish: from now on this is the version that readers pin (S4)."""
         self._words[self._word_at] = version
+
+    def count_read(self, read_count: int) -> None:
+        """Note how many reads a transaction has made."""
+        at = self._row_at + V_READ
+        self._words[at] = (self._words[at] + read_count) & WORD_MAX
 
     def count_written(self, slot_count: int) -> None:
         """Note how much a commit has written."""
