@@ -341,7 +341,6 @@ class Volume:
         """Do the chores of a writer, if there are any (the caller has its writer lock)."""
         if self.has_chores or self.store.reclaim.is_worth_draining(self.row):
             with self.session.volume_locked(self.row.table_index):
-                self.require_present()
                 self.store.reclaim.before_write(self)
 
     def look_at_base(self) -> None:
