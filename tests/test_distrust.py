@@ -702,7 +702,7 @@ def test_any_words_of_the_derived_files(family: Path, words: list[tuple[str, int
 
 
 @pytest.mark.slow
-@settings(quick, max_examples=2_000)
+@settings(quick, max_examples=250)
 @given(words=damaged_words)
 @example(words=[("map", layout.MAP_EPOCH_AT, (1 << 64) - 1)])
 def test_very_many_words_of_the_derived_files(family: Path, words: list[tuple[str, int, int]]) -> None:
@@ -871,7 +871,7 @@ def test_any_change_of_the_catalog(family: Path, sql: str) -> None:
 
 
 @pytest.mark.slow
-@settings(quick, max_examples=1_500)
+@settings(quick, max_examples=250)
 @given(sql=catalog_changes())
 @example(sql="UPDATE volumes SET row = 'text'")
 def test_very_many_changes_of_the_catalog(family: Path, sql: str) -> None:
