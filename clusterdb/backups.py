@@ -307,13 +307,8 @@ def take(store: Store, cluster: Cluster, name: str, at: Point | None) -> Snapsho
     found = find(store, row, at)
     if found.record is not None:
         return _keep(store, name, row.name, found.record, row.settings)
-    with store._pinned_volume(found.volume, found.version, found.text) as pinned:
-        if store._pages.is_durable and pinned.durable < pinned.version.version:
-            store._pages.sync()
-        try:
-            return _keep(store, name, row.name, pinned.version._replace(volume=pinned.row.volume), row.settings)
-        finally:
-            store._pages.reclaim.announce_pins(pinned.session, pinned.row.table_index)
+    with store._lasting(found) as record:
+        return _keep(store, name, row.name, record, row.settings)
 
 
 def _keep(store: Store, name: str, cluster: str, version: Version, settings: ClusterSettings) -> Snapshot:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,21 @@ class InstanceConnection(Connection):
     """A connection through an instance: every statement first looks whether that is up; ALTER SYSTEM works."""
 
     before_statement: Callable[[str], str] = staticmethod(str)
+    executing: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
 
 
 class _InstanceCursor(apsw.Cursor):
     def execute(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
-        return super().execute(self._checked(statements), *arguments, **named)
+        with self._executing():
+            return super().execute(self._checked(statements), *arguments, **named)
 
     def executemany(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
-        return super().executemany(self._checked(statements), *arguments, **named)
+        with self._executing():
+            return super().executemany(self._checked(statements), *arguments, **named)
+
+    def _executing(self) -> AbstractContextManager[None]:
+        connection = self.connection
+        return connection.executing() if isinstance(connection, InstanceConnection) else nullcontext()
 
     def _checked(self, statements: str) -> str:
         connection = self.connection

@@ -47,6 +47,7 @@ from clusterdb.settings import ClusterSettings
 from vfs import errors as storage_errors
 from vfs.check import CheckReport, check
 from vfs.dump import slot_text, volume_text
+from vfs.instances import InstanceView
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.osio import is_read_only
 from vfs.registry import IN_USE, Target, VolumeRow, VolumeState
@@ -72,6 +73,15 @@ class StoreStats:
     cluster_count: int
     pool_bytes: int
     used_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Through:
+    """The instance that a connection was made through, and its cluster."""
+
+    cluster: int
+    view: InstanceView
+    is_writer: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +278,11 @@ class Store:
             return found[1]
         row = self._catalog.cluster(name)
         target = self._target(row) if row is not None else None
-        if target is None:
+        if row is None or target is None:
             raise LookupError(self._unknown(name))
+        through: _Through | None = getattr(self._looked_up, "through", None)
+        if through is not None and through.cluster == row.cluster:  # ATTACH, through an instance of that cluster
+            return target._replace(instance=through.view, read_only=not through.is_writer)
         return target
 
     def _target(self, row: ClusterRow) -> Target | None:
@@ -301,9 +314,6 @@ class Store:
                 finally:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
-        for cluster in self._catalog.clusters():
-            if self._kept_ns(cluster):
-                backups.expire(self, cluster.cluster)
         self.expire()
         if self._pages.has_leaks():
             with suppress(CorruptStoreError):  # a damaged cluster keeps nobody from the others
@@ -499,6 +509,34 @@ class Store:
         """
         backups.export(self, snapshot, Path(path), overwrite=overwrite, progress=progress)
 
+    def restore_to_point_in_time(
+        self,
+        source: str,
+        name: str,
+        *,
+        restore_type: str = "full-copy",
+        restore_to_time: datetime | None = None,
+        use_latest_restorable_time: bool = False,
+        **settings: Any,
+    ) -> Cluster:
+        """A new cluster as another was, with the parameters and rules of Aurora's RestoreDBClusterToPointInTime.
+
+        Either a time or the latest restorable time; ``"copy-on-write"`` shares the pages and takes no time, as Aurora
+        knows it, ``"full-copy"`` shares none.  :meth:`Cluster.clone` is the same without Aurora's restrictions.
+
+        Raises InvalidArgumentError (Aurora: InvalidParameterCombination), and what :meth:`Cluster.clone` raises.
+        """
+        if (restore_to_time is None) != bool(use_latest_restorable_time):
+            raise InvalidArgumentError(
+                f"cluster '{source}': give either restore_to_time or use_latest_restorable_time=True"
+            )
+        if restore_type == "copy-on-write" and restore_to_time is not None:
+            raise InvalidArgumentError(
+                f"cluster '{source}': restore_to_time cannot be specified with restore_type='copy-on-write': use the "
+                "latest restorable time, or Cluster.clone(at=...), which has no such limit"
+            )
+        return self._clone(self.cluster(source), name, restore_to_time, restore_type, settings)
+
     # --- verbs of a cluster -----------------------------------------------------------------------------------------
     def _clone(
         self, source: Cluster, name: str, at: Point | None, copy_type: str, settings: Mapping[str, Any]
@@ -549,15 +587,20 @@ class Store:
                 self._announce(found.volume)
                 yield made
             return
-        with self._pinned_volume(
-            found.volume, found.version, found.text
-        ) as pinned:  # until the clone's own pin is announced
+        with (
+            self._lasting(found) as source,
+            self._new_volume(state, source=source, source_text=found.text, add=add) as made,
+        ):
+            yield made
+
+    @contextmanager
+    def _lasting(self, found: backups.Found) -> Iterator[Version]:
+        """A version, pinned until a durable pin on it, added meanwhile, is announced."""
+        with self._pinned_volume(found.volume, found.version, found.text) as pinned:
             if self._pages.is_durable and pinned.durable < pinned.version.version:
-                self._pages.sync()  # what the clone stands on must be as durable as the clone
+                self._pages.sync()  # what a durable pin stands on must be as durable
             try:
-                source = pinned.version._replace(volume=found.volume.volume)
-                with self._new_volume(state, source=source, source_text=found.text, add=add) as made:
-                    yield made
+                yield pinned.version._replace(volume=found.volume.volume)
             finally:  # also when interrupted: the pin may be committed
                 self._pages.reclaim.announce_pins(pinned.session, pinned.row.table_index)
 
@@ -623,8 +666,7 @@ class Store:
         while True:
             row = self._row_of(cluster)
             status.after(row.name, row.status, "connect to")
-            has_instances = endpoint != "writer" or self._has_instances(row)
-            instance = instances.choose(self, row, endpoint) if has_instances else None
+            instance = instances.choose(self, row, endpoint)
             connection = self._connect_to(cluster, row, instance, read_only=read_only)
             if instance is None or instances.require(self, row, instance.name).is_writer == instance.is_writer:
                 return connection
@@ -650,11 +692,19 @@ class Store:
             self._looked_up.found = None
         if instance is not None and view is not None and isinstance(connection, sqlite.InstanceConnection):
             instances.prepare(self, cluster, instance, view, connection)
+            connection.executing = lambda: self._executing(_Through(row.cluster, view, instance.is_writer))
         self._connections.add(connection)
         return connection
 
-    def _has_instances(self, row: ClusterRow) -> bool:
-        return bool(self._catalog.instances(row.cluster))
+    @contextmanager
+    def _executing(self, through: _Through) -> Iterator[None]:
+        """What is opened meanwhile in this thread is opened through an instance."""
+        before = getattr(self._looked_up, "through", None)
+        self._looked_up.through = through
+        try:
+            yield
+        finally:
+            self._looked_up.through = before
 
     def _row_of(self, cluster: Cluster) -> ClusterRow:
         """The cluster as the catalog has it now: another process may have renamed it.  Raises ClusterNotFoundError."""
@@ -755,7 +805,8 @@ class Store:
     def expire(self) -> list[str]:
         """Delete the clusters whose time to live or idle time is over; their names.
 
-        Protected ones and those with open connections stay.  Opening a store does it too.
+        Protected ones and those with open connections stay.  The others give up what their settings keep of the past no
+        longer.  Opening a store does it too; a busy writer gives up its cluster's past as it goes.
         """
         self._require_writable()
         gone = []
@@ -764,6 +815,8 @@ class Store:
                 with suppress(ClusterNotFoundError, DeletionProtectedError):
                     backups.delete(self, row)
                     gone.append(row.name)
+            elif self._kept_ns(row):
+                backups.expire(self, row.cluster)
         return gone
 
     def check(self, progress: sqlite.Progress | None = None) -> CheckReport:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
@@ -151,6 +153,54 @@ def test_full_copies(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     assert shared == [True, True, False, False]
     with pytest.raises(clusterdb.InvalidArgumentError, match="use 'copy-on-write' or 'full-copy'"):
         prod.clone("new", copy_type="half-copy")
+
+
+def test_restoring_with_the_parameters_of_aurora(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """Either a time or the latest one; a clone, in Aurora's sense, is of the latest."""
+    prod.modify(backup_retention_days=1)
+    then = datetime.now(timezone.utc)
+    prod.connect().execute("DELETE FROM t")
+    clone = store.restore_to_point_in_time("prod", "a", restore_type="copy-on-write", use_latest_restorable_time=True)
+    assert clone.stats().shared_bytes > 0
+    assert rows(clone.connect(), "SELECT n FROM t") == []
+    copy = store.restore_to_point_in_time("prod", "b", restore_to_time=then, tags={"for": "audit"})
+    assert copy.stats().shared_bytes == 0
+    assert copy.settings.tags == {"for": "audit"}
+    assert rows(copy.connect(), "SELECT n FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({}, "give either restore_to_time or use_latest"),
+        ({"restore_to_time": datetime.now(), "use_latest_restorable_time": True}, "give either"),
+        ({"restore_to_time": datetime.now(), "restore_type": "copy-on-write"}, "cannot be specified with"),
+        ({"use_latest_restorable_time": True, "restore_type": "clone"}, "use 'copy-on-write' or 'full-copy'"),
+    ],
+)
+def test_what_aurora_does_not_combine(
+    store: clusterdb.Store, prod: clusterdb.Cluster, wrong: dict[str, Any], text: str
+) -> None:
+    """Each is refused, and nothing is made."""
+    with pytest.raises(clusterdb.InvalidArgumentError, match=text):
+        store.restore_to_point_in_time("prod", "new", **wrong)
+    assert [each.name for each in store.clusters()] == ["prod"]
+
+
+def test_expiring_also_gives_up_the_past(
+    store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the settings keep no longer goes without waiting for the next writer."""
+    prod.modify(backtrack_window_s=3600)
+    before = prod.stats().version
+    for n in range(3):
+        prod.connect().execute("UPDATE t SET n = ?", (n,))
+    prod.clone("early", at=before)
+    later = time.time_ns() + 7200 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    store.expire()
+    with pytest.raises(clusterdb.InvalidRestoreTimeError, match="has no version"):
+        prod.clone("late", at=before)
 
 
 # --- bills ----------------------------------------------------------------------------------------------------------

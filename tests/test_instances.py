@@ -499,7 +499,6 @@ def test_nothing_is_written_by_attaching(trio: clusterdb.Cluster, name: str) -> 
     assert seen_by(trio) == [1]
 
 
-@pytest.mark.xfail(strict=True, reason="an attached volume knows no instance")
 def test_what_is_attached_through_a_reader_lags_as_well(trio: clusterdb.Cluster) -> None:
     """A reader shows the cluster as it has it, whatever name it goes by."""
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
