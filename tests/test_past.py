@@ -24,6 +24,7 @@ from conftest import assert_clean, rows
 from test_races import PAST_POINTS
 from vfs import expiry
 from vfs.layout import LIVE_EVEN, LIVE_ODD
+from vfs.table import reached
 
 KEEPS = {"backup_retention_days": 1, "backtrack_window_s": 3600}
 
@@ -329,6 +330,37 @@ def test_the_past_in_another_boot(tmp_path: Path) -> None:
         assert numbers_of(store.cluster("prod")) == [1, 2, 3, 4, 5]
         store.cluster("prod").delete()
         assert store.stats().used_bytes == 4096
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_past_version_that_the_power_took(tmp_path: Path, read_only: bool) -> None:
+    """Its pages were not synced, those of the version after it reached the device all the same: it is gone, no more."""
+    path = tmp_path / "store"
+    with clusterdb.open(path) as store:
+        prod = store.create_cluster("prod", **KEEPS)
+        fill(prod, 2)
+        reached_by = []
+        connection = prod.connect()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        for _ in range(2):
+            connection.execute("UPDATE t SET body = randomblob(3000)")
+            with store._pinned(prod) as volume:
+                version = volume.version
+                reached_by.append({at.entry.slot for at in reached(store._pages.read_slot, version, 0)})
+        connection.close()
+        before = version.version - 1
+    (path / "map").unlink()
+    with (path / "pool").open("r+b") as pool:
+        for slot in reached_by[0] - reached_by[1]:
+            pool.seek(slot * 4096)
+            pool.write(b"x" * 4096)
+    with clusterdb.open(path, read_only=read_only) as store:
+        assert_clean(store)
+        assert numbers_of(store.cluster("prod")) == [1, 2]
+        if not read_only:
+            with pytest.raises(clusterdb.InvalidRestoreTimeError, match=f"version {before}"):
+                store.cluster("prod").clone("gone", at=before)
+            assert numbers_of(store.cluster("prod").clone("kept", at=before - 1)) == [1, 2]
 
 
 DYING = """

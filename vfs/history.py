@@ -12,7 +12,9 @@ Invariants
         that happens those slots are kept (R8 of reclaim.py), and readers' pins are read after the word has moved.
     H3  Who pins a past version looks afterwards whether it is still retained (as S1 of sessions.py).
     H4  The file is not synced with a commit: a power failure may lose the records of the last moments.  Their versions
-        cannot be gone back to then, the newest excepted; slots that only they reached are free.
+        cannot be gone back to then, the newest excepted; slots that only they reached are free.  The same holds for a
+        version that was not durable and whose slots did not all reach the device, though those of a later one did:
+        recovery wipes its record, also from the head's sectors.
 """
 
 from __future__ import annotations

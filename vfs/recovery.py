@@ -95,8 +95,11 @@ def _keep_past(store: PageStore, row: VolumeRow, head: Version, heads: set[int],
             _mark(store, record, marks)
             if not store.read_only and store.history.find(row.volume, record.version) is None:
                 store.history.append(row.volume, record)  # a head sector had it
-        elif not store.read_only:
+        elif store.read_only:
+            store.lost.add((row.volume, record.version))
+        else:
             store.history.erase(row.volume, record.version)
+            _wipe_records(store, row, range(record.version, record.version + 1))
 
 
 def _choose_heads(store: PageStore, rows: list[VolumeRow], heads: set[int]) -> dict[int, Version | None]:
@@ -203,15 +206,20 @@ def _is_whole(store: PageStore, version: Version, durable: int, heads: set[int])
 
 def _install(store: PageStore, row: VolumeRow, head: Version) -> None:
     """Wipe records of versions that did not make it, and see that the chosen one has its record."""
-    place = row.head_slot << SLOT_SHIFT
-    records = head_records(store.read_slot(row.head_slot), row.volume)
-    for sector, record in enumerate(records):
-        if record is not None and record.version > head.version:
-            write_at(store.pool_fd, [bytes(SECTOR_BYTES)], place + sector * SECTOR_BYTES)
-            records[sector] = None
+    records = _wipe_records(store, row, range(head.version + 1, FOREVER))
     if head.version != row.base.version and head.version not in {record.version for record in records if record}:
         free = next((sector for sector, record in enumerate(records) if record is None), 0)
-        write_at(store.pool_fd, [pack_version(head)], place + free * SECTOR_BYTES)
+        write_at(store.pool_fd, [pack_version(head)], (row.head_slot << SLOT_SHIFT) + free * SECTOR_BYTES)
+
+
+def _wipe_records(store: PageStore, row: VolumeRow, lost: range) -> list[Version | None]:
+    """Wipe the head sectors of versions that did not make it; what is left in the sectors."""
+    records = head_records(store.read_slot(row.head_slot), row.volume)
+    for sector, record in enumerate(records):
+        if record is not None and record.version in lost:
+            write_at(store.pool_fd, [bytes(SECTOR_BYTES)], (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES)
+            records[sector] = None
+    return records
 
 
 def _mark(store: PageStore, version: Version, marks: memoryview, unmarked: Collection[int] = ()) -> None:

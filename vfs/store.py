@@ -89,6 +89,7 @@ class PageStore:
         self.read_only = read_only
         self.is_durable = directory is not None and not read_only
         self.chosen: dict[int, Version] = {}  # heads that recovery has chosen, but could not write
+        self.lost: set[tuple[int, int]] = set()  # past versions that recovery found damaged, but could not erase
         self.has_failed = ""
         self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._idle_sessions: list[Session] = []
@@ -275,6 +276,8 @@ class PageStore:
         """The record of one version of a volume, if its head, its base or its history has it."""
         if version == row.base.version:
             return row.base
+        if (row.volume, version) in self.lost:
+            return None
         chosen = self.chosen.get(row.volume)
         if chosen is not None and chosen.version == version:
             return chosen
