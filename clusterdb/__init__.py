@@ -4,7 +4,9 @@
     store = clusterdb.open("./store")
     prod = store.create_cluster("prod", from_file="app.db")
     dev = prod.clone("dev")
-    connection = dev.connect()
+    connection = clusterdb.connect(dev)
+
+The module is a DB-API 2.0 module too (PEP 249), see :mod:`clusterdb.dbapi2`.
 
 See README.md, and ``clusterdb/ARCHITECTURE.md`` for how it is built.
 """
@@ -12,6 +14,7 @@ See README.md, and ``clusterdb/ARCHITECTURE.md`` for how it is built.
 from clusterdb.backups import Snapshot
 from clusterdb.billing import Bill
 from clusterdb.cluster import Cluster, ClusterStats
+from clusterdb.dbapi2 import Blob, Connection, Cursor, Row, apilevel, connect, paramstyle, threadsafety
 from clusterdb.errors import (
     BacktrackDisabledError,
     CloneLimitError,
@@ -21,6 +24,8 @@ from clusterdb.errors import (
     ClusterStateError,
     CorruptStoreError,
     DatabaseDamagedError,
+    DatabaseError,
+    DataError,
     DeletionProtectedError,
     EndpointExistsError,
     EndpointNotFoundError,
@@ -30,6 +35,9 @@ from clusterdb.errors import (
     InstanceExistsError,
     InstanceNotFoundError,
     InstanceRestartedError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
     InvalidArgumentError,
     InvalidNameError,
     InvalidRestoreTimeError,
@@ -37,6 +45,9 @@ from clusterdb.errors import (
     NoSourceError,
     NotADatabaseError,
     NotAStoreError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
     SnapshotExistsError,
     SnapshotNotFoundError,
     StoreBusyError,
@@ -48,11 +59,11 @@ from clusterdb.errors import (
     TooManyReadersError,
     UnknownEngineError,
     UnsupportedFileSystemError,
+    Warning,
 )
 from clusterdb.instances import Endpoint, Instance, ReplicaStatus
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
-from clusterdb.sqlite import Connection
 from clusterdb.store import Event, Store, StoreStats, open, repair
 from vfs.check import CheckReport
 from vfs.sweep import SweepReport
@@ -62,6 +73,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BacktrackDisabledError",
     "Bill",
+    "Blob",
     "CheckReport",
     "CloneLimitError",
     "ClosedError",
@@ -73,7 +85,10 @@ __all__ = [
     "ClusterStats",
     "Connection",
     "CorruptStoreError",
+    "Cursor",
+    "DataError",
     "DatabaseDamagedError",
+    "DatabaseError",
     "DeletionProtectedError",
     "Endpoint",
     "EndpointExistsError",
@@ -86,6 +101,9 @@ __all__ = [
     "InstanceExistsError",
     "InstanceNotFoundError",
     "InstanceRestartedError",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
@@ -93,8 +111,12 @@ __all__ = [
     "NoSourceError",
     "NotADatabaseError",
     "NotAStoreError",
+    "NotSupportedError",
+    "OperationalError",
     "Point",
+    "ProgrammingError",
     "ReplicaStatus",
+    "Row",
     "Snapshot",
     "SnapshotExistsError",
     "SnapshotNotFoundError",
@@ -110,6 +132,11 @@ __all__ = [
     "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",
+    "Warning",
+    "apilevel",
+    "connect",
     "open",
+    "paramstyle",
     "repair",
+    "threadsafety",
 ]

@@ -1,4 +1,8 @@
-"""What can go wrong above SQL: one tree under :class:`Error`, each text one line that says what to do."""
+"""What can go wrong: one tree under :class:`Error`, each text one line that says what to do.
+
+The upper part of the tree is that of PEP 249 (https://peps.python.org/pep-0249/#exceptions); what clusterdb raises
+itself hangs below it, so ``except clusterdb.OperationalError`` catches a deleted cluster as well as a locked table.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ __all__ = [
     "ClusterNotFoundError",
     "CorruptStoreError",
     "ClusterStateError",
+    "DataError",
     "DatabaseDamagedError",
+    "DatabaseError",
     "DeletionProtectedError",
     "EndpointExistsError",
     "EndpointNotFoundError",
@@ -20,6 +26,13 @@ __all__ = [
     "ExportTargetError",
     "ForkedStoreError",
     "InstanceExistsError",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+    "Warning",
     "InstanceNotFoundError",
     "InstanceRestartedError",
     "InvalidArgumentError",
@@ -43,59 +56,98 @@ __all__ = [
 ]
 
 
+class Warning(Exception):
+    """PEP 249: an important warning.  Nothing raises it."""
+
+
 class Error(Exception):
-    """Base of every error that clusterdb raises itself (SQL errors come from the connection)."""
+    """Base of every error.  ``sqlite_errorcode`` and ``sqlite_errorname`` are there if SQLite said it."""
+
+    sqlite_errorcode: int
+    sqlite_errorname: str
 
 
-class StoreUnreadableError(Error):
+class InterfaceError(Error):
+    """PEP 249: the interface was used in a way that it does not support."""
+
+
+class DatabaseError(Error):
+    """PEP 249: base of the errors that have to do with the database."""
+
+
+class DataError(DatabaseError):
+    """PEP 249: a value is too large."""
+
+
+class OperationalError(DatabaseError):
+    """PEP 249: something that is not necessarily the program's fault: busy, full, read-only, gone, no such table."""
+
+
+class IntegrityError(DatabaseError):
+    """PEP 249: a constraint was violated."""
+
+
+class InternalError(DatabaseError):
+    """PEP 249: SQLite is confused."""
+
+
+class ProgrammingError(DatabaseError):
+    """PEP 249: the program's fault: closed, wrong number of parameters, not allowed here."""
+
+
+class NotSupportedError(DatabaseError):
+    """PEP 249: cannot be done in SQLite."""
+
+
+class StoreUnreadableError(OperationalError):
     """The store's directory or files cannot be read or written with this user's rights."""
 
 
-class NotAStoreError(Error):
+class NotAStoreError(OperationalError):
     """The path holds no clusterdb store."""
 
 
-class StoreFormatError(Error):
+class StoreFormatError(OperationalError):
     """The store has a format that this release does not read."""
 
 
-class StoreBusyError(Error, RegistryBusyError):
+class StoreBusyError(OperationalError, RegistryBusyError):
     """Another process kept the catalog, or the allocation of slots, locked for too long."""
 
 
-class StoreInUseError(Error):
+class StoreInUseError(OperationalError):
     """The store cannot do that while others have it open."""
 
 
-class StoreFullError(Error):
+class StoreFullError(OperationalError):
     """The device of the store is full."""
 
 
-class StoreReadOnlyError(Error):
+class StoreReadOnlyError(OperationalError):
     """The store is open for reading only."""
 
 
-class CorruptStoreError(Error):
+class CorruptStoreError(DatabaseError):
     """Files of the store contradict each other or their checksums."""
 
 
-class UnsupportedFileSystemError(Error):
+class UnsupportedFileSystemError(OperationalError):
     """The store's directory is on a file system whose locks do not hold."""
 
 
-class ForkedStoreError(Error):
+class ForkedStoreError(ProgrammingError):
     """The store was opened before a fork; a child process must open its own."""
 
 
-class ClosedError(Error):
+class ClosedError(ProgrammingError):
     """The store is closed."""
 
 
-class InvalidNameError(Error):
+class InvalidNameError(ProgrammingError):
     """Not a cluster name."""
 
 
-class InvalidArgumentError(Error):
+class InvalidArgumentError(ProgrammingError):
     """An argument has a value that makes no sense here."""
 
 
@@ -103,7 +155,7 @@ class UnknownEngineError(InvalidArgumentError):
     """No engine has that name."""
 
 
-class ClusterStateError(Error):
+class ClusterStateError(OperationalError):
     """The cluster's status does not allow that (Aurora: InvalidDBClusterStateFault)."""
 
 
@@ -111,19 +163,19 @@ class DeletionProtectedError(ClusterStateError):
     """The cluster is protected from deletion (Aurora: InvalidDBClusterStateFault, InvalidParameterCombination)."""
 
 
-class InstanceExistsError(Error):
+class InstanceExistsError(OperationalError):
     """The name is taken (Aurora: DBInstanceAlreadyExists)."""
 
 
-class InstanceNotFoundError(Error):
+class InstanceNotFoundError(OperationalError):
     """The cluster has no instance of that name (Aurora: DBInstanceNotFound)."""
 
 
-class InstanceRestartedError(Error):
+class InstanceRestartedError(OperationalError):
     """The instance that the connection was made through crashed, failed over or was deleted: open a new connection."""
 
 
-class TooManyReadersError(Error):
+class TooManyReadersError(OperationalError):
     """A cluster has up to 15 readers (Aurora: InstanceQuotaExceeded)."""
 
 
@@ -131,15 +183,15 @@ class NoReaderError(ClusterStateError):
     """There is no reader to fail over to (Aurora: InvalidDBClusterStateFault)."""
 
 
-class EndpointExistsError(Error):
+class EndpointExistsError(OperationalError):
     """The name is taken (Aurora: DBClusterEndpointAlreadyExistsFault)."""
 
 
-class EndpointNotFoundError(Error):
+class EndpointNotFoundError(OperationalError):
     """The cluster has no such endpoint (Aurora: DBClusterEndpointNotFoundFault)."""
 
 
-class InvalidRestoreTimeError(Error):
+class InvalidRestoreTimeError(OperationalError):
     """The point in time lies outside of what can be restored (Aurora: InvalidRestoreFault)."""
 
 
@@ -147,37 +199,37 @@ class BacktrackDisabledError(InvalidRestoreTimeError):
     """The cluster keeps no past to go back in (Aurora: InvalidDBClusterStateFault)."""
 
 
-class NoSourceError(Error):
+class NoSourceError(OperationalError):
     """The cluster is no clone, or its source is gone (Aurora: DBClusterNotFoundFault)."""
 
 
-class CloneLimitError(Error):
+class CloneLimitError(OperationalError):
     """The cluster has as many copy-on-write clones as it may have (Aurora: DBClusterQuotaExceededFault)."""
 
 
-class SnapshotExistsError(Error):
+class SnapshotExistsError(OperationalError):
     """The name is taken (Aurora: DBClusterSnapshotAlreadyExistsFault)."""
 
 
-class SnapshotNotFoundError(Error):
+class SnapshotNotFoundError(OperationalError):
     """No snapshot has that name (Aurora: DBClusterSnapshotNotFoundFault)."""
 
 
-class ClusterExistsError(Error):
+class ClusterExistsError(OperationalError):
     """The name is taken."""
 
 
-class ClusterNotFoundError(Error):
+class ClusterNotFoundError(OperationalError):
     """No cluster has that name."""
 
 
-class NotADatabaseError(Error):
+class NotADatabaseError(OperationalError):
     """The file to import is no SQLite database."""
 
 
-class DatabaseDamagedError(Error):
+class DatabaseDamagedError(DatabaseError):
     """The file to import is a SQLite database, but truncated or damaged."""
 
 
-class ExportTargetError(Error):
+class ExportTargetError(OperationalError):
     """The file to export to exists already, or cannot be written."""

@@ -71,12 +71,17 @@ def register_table(connection: apsw.Connection, name: str, row: type[Any], rows:
 
 
 def connect(
-    name: str, vfs: str, *, read_only: bool = False, kind: Callable[..., Connection] = Connection
+    name: str,
+    vfs: str,
+    *,
+    read_only: bool = False,
+    kind: Callable[..., Connection] = Connection,
+    cached_statements: int = 100,
 ) -> Connection:
     """Open a volume by name through a registered VFS."""
     # CREATE is for what is attached later: a cluster is never created by opening it
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = kind(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs)
+    connection = kind(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs, statementcachesize=max(0, cached_statements))
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         if isinstance(connection, InstanceConnection):

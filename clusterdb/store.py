@@ -662,18 +662,26 @@ class Store:
     def _deleted(self, what: str) -> ClusterNotFoundError:
         return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
 
-    def _connect(self, cluster: Cluster, endpoint: str, *, read_only: bool) -> sqlite.Connection:
+    def _connect(
+        self, cluster: Cluster, endpoint: str, *, read_only: bool, cached_statements: int = 100
+    ) -> sqlite.Connection:
         while True:
             row = self._row_of(cluster)
             status.after(row.name, row.status, "connect to")
             instance = instances.choose(self, row, endpoint)
-            connection = self._connect_to(cluster, row, instance, read_only=read_only)
+            connection = self._connect_to(cluster, row, instance, cached_statements, read_only=read_only)
             if instance is None or instances.require(self, row, instance.name).is_writer == instance.is_writer:
                 return connection
             connection.close()  # a failover came in between
 
     def _connect_to(
-        self, cluster: Cluster, row: ClusterRow, instance: InstanceRow | None, *, read_only: bool
+        self,
+        cluster: Cluster,
+        row: ClusterRow,
+        instance: InstanceRow | None,
+        cached_statements: int,
+        *,
+        read_only: bool,
     ) -> sqlite.Connection:
         target = self._target(row)
         if target is None:
@@ -687,7 +695,13 @@ class Store:
                 self._catalog.set_used(row.cluster, time.time_ns())
         self._looked_up.found = (row.name, target)  # what _resolve would look up again
         try:
-            connection = sqlite.connect(row.name, self.vfs, read_only=read_only or target.read_only, kind=kind)
+            connection = sqlite.connect(
+                row.name,
+                self.vfs,
+                read_only=read_only or target.read_only,
+                kind=kind,
+                cached_statements=cached_statements,
+            )
         finally:
             self._looked_up.found = None
         if instance is not None and view is not None and isinstance(connection, sqlite.InstanceConnection):

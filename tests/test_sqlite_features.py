@@ -49,7 +49,7 @@ def cluster(request: pytest.FixtureRequest, store: clusterdb.Store, plain_sample
 
 
 @pytest.fixture
-def connection(cluster: clusterdb.Cluster) -> clusterdb.Connection:
+def connection(cluster: clusterdb.Cluster) -> apsw.Connection:
     """A connection to the cluster (the store closes it)."""
     return cluster.connect()
 
@@ -82,7 +82,7 @@ def fill(connection: apsw.Connection, table: str, count: int, first: int = 1) ->
 
 
 # --- vacuum, page sizes, auto-vacuum ----------------------------------------------------------------------------------
-def test_vacuum(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_vacuum(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """VACUUM gives back free pages and changes no row."""
     connection.execute("DELETE FROM t WHERE id % 3")
     before, pages = hash_of(cluster), connection.pragma("page_count")
@@ -93,14 +93,14 @@ def test_vacuum(cluster: clusterdb.Cluster, connection: clusterdb.Connection) ->
     assert_sound(cluster)
 
 
-def test_vacuum_into_a_path(cluster: clusterdb.Cluster, connection: clusterdb.Connection, tmp_path: Path) -> None:
+def test_vacuum_into_a_path(cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path) -> None:
     """VACUUM INTO a path writes a plain file with the same content."""
     connection.execute("VACUUM INTO ?", (str(tmp_path / "x.db"),))
     assert file_hash(tmp_path / "x.db") == hash_of(cluster)
 
 
 def test_vacuum_into_a_file_name(
-    cluster: clusterdb.Cluster, connection: clusterdb.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name with a dot is a file in the working directory."""
     monkeypatch.chdir(tmp_path)
@@ -109,7 +109,7 @@ def test_vacuum_into_a_file_name(
 
 
 def test_vacuum_into_an_empty_cluster(
-    store: clusterdb.Store, cluster: clusterdb.Cluster, connection: clusterdb.Connection
+    store: clusterdb.Store, cluster: clusterdb.Cluster, connection: apsw.Connection
 ) -> None:
     """VACUUM INTO a cluster's name fills it if it is empty, and refuses it if not."""
     target = store.create_cluster("target")
@@ -121,9 +121,7 @@ def test_vacuum_into_an_empty_cluster(
 
 
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
-def test_vacuum_to_another_page_size(
-    cluster: clusterdb.Cluster, connection: clusterdb.Connection, page_size: int
-) -> None:
+def test_vacuum_to_another_page_size(cluster: clusterdb.Cluster, connection: apsw.Connection, page_size: int) -> None:
     """PRAGMA page_size and VACUUM rebuild the database, there and back."""
     before = hash_of(cluster)
     for size in (page_size, 4096):
@@ -158,7 +156,7 @@ def test_page_size_before_the_first_table(store: clusterdb.Store, page_size: int
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2])
-def test_auto_vacuum_modes(cluster: clusterdb.Cluster, connection: clusterdb.Connection, mode: int) -> None:
+def test_auto_vacuum_modes(cluster: clusterdb.Cluster, connection: apsw.Connection, mode: int) -> None:
     """NONE keeps free pages, FULL gives them back at commit, INCREMENTAL when asked."""
     connection.execute(f"PRAGMA auto_vacuum = {mode}; VACUUM")
     pages = connection.pragma("page_count")
@@ -178,7 +176,7 @@ def test_auto_vacuum_modes(cluster: clusterdb.Cluster, connection: clusterdb.Con
 
 
 # --- transactions -----------------------------------------------------------------------------------------------------
-def test_savepoints(connection: clusterdb.Connection) -> None:
+def test_savepoints(connection: apsw.Connection) -> None:
     """Nested savepoints, ROLLBACK TO and RELEASE."""
     connection.execute("CREATE TABLE s (x)")
     connection.execute("SAVEPOINT a; INSERT INTO s VALUES (1); SAVEPOINT b; INSERT INTO s VALUES (2)")
@@ -191,7 +189,7 @@ def test_savepoints(connection: clusterdb.Connection) -> None:
     assert rows(connection, "SELECT x FROM s") == [(1,), (4,)]
 
 
-def spill_savepoints(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def spill_savepoints(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """Savepoints whose pages have left the cache; the sample must be unchanged before."""
     connection.execute("PRAGMA cache_size = 10; BEGIN; UPDATE t SET body = body || '-one'; SAVEPOINT s")
     connection.execute("UPDATE t SET n = n + 1000; DELETE FROM t WHERE id % 2; SAVEPOINT inner; DELETE FROM t")
@@ -201,7 +199,7 @@ def spill_savepoints(cluster: clusterdb.Cluster, connection: clusterdb.Connectio
     assert_sound(cluster)
 
 
-def spill_transactions(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def spill_transactions(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """A rollback and a commit of more than the cache holds; the sample must be unchanged before."""
     before, reader = hash_of(cluster), cluster.connect()
     connection.execute("PRAGMA cache_size = 10; BEGIN; UPDATE t SET body = upper(body), n = -n; DELETE FROM t")
@@ -215,14 +213,14 @@ def spill_transactions(cluster: clusterdb.Cluster, connection: clusterdb.Connect
     assert_sound(cluster)
 
 
-def test_savepoints_after_a_cache_spill(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_savepoints_after_a_cache_spill(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """ROLLBACK TO finds what it needs though the pages have left the cache."""
     spill_savepoints(cluster, connection)
 
 
 @pytest.mark.parametrize("mode", ["MEMORY", "DELETE", "TRUNCATE", "PERSIST"])
 def test_transactions_larger_than_the_page_cache(
-    cluster: clusterdb.Cluster, connection: clusterdb.Connection, mode: str
+    cluster: clusterdb.Cluster, connection: apsw.Connection, mode: str
 ) -> None:
     """Rolled back, nothing has happened; committed, everything has; in every journal mode."""
     assert connection.pragma("journal_mode", mode) == mode.lower()
@@ -266,7 +264,7 @@ def test_a_transaction_of_tens_of_mebibytes(tmp_path: Path) -> None:
         assert_clean(store)
 
 
-def test_data_version_tells_of_other_commits(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_data_version_tells_of_other_commits(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """PRAGMA data_version changes when another connection commits, and only then."""
     other = cluster.connect()
     first = connection.pragma("data_version")
@@ -279,7 +277,7 @@ def test_data_version_tells_of_other_commits(cluster: clusterdb.Cluster, connect
     assert connection.pragma("data_version") == second
 
 
-def test_a_read_transaction_sees_one_version(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_a_read_transaction_sees_one_version(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """A reader keeps its snapshot through other connections' commits and VACUUM, then sees the newest."""
     writer, before = cluster.connect(), hash_of(cluster)
     connection.execute("BEGIN; SELECT * FROM t LIMIT 1").fetchall()
@@ -294,7 +292,7 @@ def test_a_read_transaction_sees_one_version(cluster: clusterdb.Cluster, connect
 
 
 # --- attach -----------------------------------------------------------------------------------------------------------
-def test_attach_another_cluster(store: clusterdb.Store, connection: clusterdb.Connection) -> None:
+def test_attach_another_cluster(store: clusterdb.Store, connection: apsw.Connection) -> None:
     """ATTACH by name: joins, writes to both, commit and rollback."""
     other = store.create_cluster("other")
     connection.execute("ATTACH 'other' AS o; CREATE TABLE o.names (id INTEGER PRIMARY KEY, name)")
@@ -309,7 +307,7 @@ def test_attach_another_cluster(store: clusterdb.Store, connection: clusterdb.Co
     assert_sound(other)
 
 
-def test_attach_a_clone_to_its_source(store: clusterdb.Store, connection: clusterdb.Connection) -> None:
+def test_attach_a_clone_to_its_source(store: clusterdb.Store, connection: apsw.Connection) -> None:
     """Source and clone side by side: their difference is one query."""
     name = Path(connection.filename).name
     twin = store.cluster(name).clone("twin")
@@ -321,7 +319,7 @@ def test_attach_a_clone_to_its_source(store: clusterdb.Store, connection: cluste
 
 
 @pytest.mark.parametrize("journal_mode", ["DELETE", "WAL"])
-def test_attach_plain_files(connection: clusterdb.Connection, tmp_path: Path, journal_mode: str) -> None:
+def test_attach_plain_files(connection: apsw.Connection, tmp_path: Path, journal_mode: str) -> None:
     """ATTACH by path: joins and writes across a cluster and plain files, also one in WAL mode."""
     path = tmp_path / "plain.db"
     with closing(apsw.Connection(str(path))) as plain:
@@ -336,7 +334,7 @@ def test_attach_plain_files(connection: clusterdb.Connection, tmp_path: Path, jo
         assert rows(plain, "SELECT count(*), sum(id) FROM p") == [(3000, 4_501_500)]
 
 
-def test_attach_creates_a_plain_file(connection: clusterdb.Connection, tmp_path: Path) -> None:
+def test_attach_creates_a_plain_file(connection: apsw.Connection, tmp_path: Path) -> None:
     """ATTACH of a path that does not exist creates the file, as on any connection of Python's sqlite3."""
     connection.execute("ATTACH ? AS new", (str(tmp_path / "new.db"),))
     connection.execute("CREATE TABLE new.copy AS SELECT * FROM t")
@@ -355,7 +353,7 @@ def test_attach_to_a_plain_database(store: clusterdb.Store, cluster: clusterdb.C
 
 
 # --- copies in and out ------------------------------------------------------------------------------------------------
-def test_backup_out_and_in(cluster: clusterdb.Cluster, connection: clusterdb.Connection, tmp_path: Path) -> None:
+def test_backup_out_and_in(cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path) -> None:
     """SQLite's backup API copies a cluster to a plain database and back."""
     before = hash_of(cluster)
     with closing(apsw.Connection(str(tmp_path / "copy.db"))) as plain:
@@ -373,7 +371,7 @@ def test_backup_out_and_in(cluster: clusterdb.Cluster, connection: clusterdb.Con
 
 @pytest.mark.parametrize("page_size", [512, 65536])
 def test_backup_in_from_another_page_size(
-    cluster: clusterdb.Cluster, connection: clusterdb.Connection, page_size: int
+    cluster: clusterdb.Cluster, connection: apsw.Connection, page_size: int
 ) -> None:
     """A backup into a filled cluster replaces everything, page size included."""
     with closing(apsw.Connection(":memory:")) as plain:
@@ -385,7 +383,7 @@ def test_backup_in_from_another_page_size(
     assert_sound(cluster)
 
 
-def test_serialize_and_deserialize(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_serialize_and_deserialize(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """The bytes of a cluster open as a database in memory; deserializing over a connection leaves the cluster alone."""
     before, data = hash_of(cluster), connection.serialize("main")
     assert data.startswith(b"SQLite format 3\0")
@@ -399,7 +397,7 @@ def test_serialize_and_deserialize(cluster: clusterdb.Cluster, connection: clust
     assert hash_of(cluster) == before
 
 
-def test_incremental_blobs(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_incremental_blobs(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """Blobs of many pages are read and written in pieces."""
     connection.execute("CREATE TABLE b (id INTEGER PRIMARY KEY, data); INSERT INTO b VALUES (1, zeroblob(100000))")
     with connection.blob_open("main", "b", "data", 1, True) as blob:
@@ -416,7 +414,7 @@ def test_incremental_blobs(cluster: clusterdb.Cluster, connection: clusterdb.Con
     assert rows(connection, "SELECT hex(substr(data, 1, 4)), length(data) FROM b") == [("00000000", 100_000)]
 
 
-def test_temporary_tables_stay_private(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_temporary_tables_stay_private(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """Temporary tables work, however large, and never enter the cluster."""
     before = cluster.stats()
     connection.execute("PRAGMA temp_store = FILE; CREATE TEMP TABLE tmp (id INTEGER PRIMARY KEY, n, body)")
@@ -429,7 +427,7 @@ def test_temporary_tables_stay_private(cluster: clusterdb.Cluster, connection: c
 
 
 @pytest.mark.slow
-def test_sorting_a_million_rows(connection: clusterdb.Connection) -> None:
+def test_sorting_a_million_rows(connection: apsw.Connection) -> None:
     """Sorts larger than memory spill to temporary files."""
     connection.execute("PRAGMA temp_store = FILE; PRAGMA cache_size = 100")
     sql = (
@@ -473,7 +471,7 @@ QUERIES = [
 
 
 def test_every_kind_of_table(
-    cluster: clusterdb.Cluster, connection: clusterdb.Connection, plain_sample: Path, tmp_path: Path
+    cluster: clusterdb.Cluster, connection: apsw.Connection, plain_sample: Path, tmp_path: Path
 ) -> None:
     """FTS5, R-Tree, JSON, STRICT, WITHOUT ROWID, generated columns, views and triggers answer as in a plain file."""
     connection.execute(FEATURES)
@@ -491,7 +489,7 @@ def test_every_kind_of_table(
 @pytest.mark.parametrize("asked", ["WAL", "wal", "OFF", "'off'"])
 @pytest.mark.parametrize("schema", ["", "main."])
 def test_bypassing_journal_modes_answer_the_mode_in_force(
-    cluster: clusterdb.Cluster, connection: clusterdb.Connection, asked: str, schema: str
+    cluster: clusterdb.Cluster, connection: apsw.Connection, asked: str, schema: str
 ) -> None:
     """Asked for WAL or OFF a connection stays in its mode, says so, and goes on to publish and to roll back."""
     before = hash_of(cluster)
@@ -505,7 +503,7 @@ def test_bypassing_journal_modes_answer_the_mode_in_force(
 
 @pytest.mark.parametrize("asked", ["WAL", "OFF"])
 def test_bypassing_journal_modes_of_an_attached_cluster(
-    store: clusterdb.Store, connection: clusterdb.Connection, asked: str
+    store: clusterdb.Store, connection: apsw.Connection, asked: str
 ) -> None:
     """The same for a cluster that is attached."""
     other = store.create_cluster("other")
@@ -539,7 +537,7 @@ def test_wal_asked_of_all_databases_at_once(
 @pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE", "PERSIST", "MEMORY"])
 def test_rollback_journal_modes(
     cluster: clusterdb.Cluster,
-    connection: clusterdb.Connection,
+    connection: apsw.Connection,
     mode: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -561,7 +559,7 @@ def test_rollback_journal_modes(
 
 
 @pytest.mark.parametrize("mode", ["MEMORY", "DELETE", "PERSIST"])
-def test_locking_mode_exclusive(cluster: clusterdb.Cluster, connection: clusterdb.Connection, mode: str) -> None:
+def test_locking_mode_exclusive(cluster: clusterdb.Cluster, connection: apsw.Connection, mode: str) -> None:
     """An exclusive connection publishes every commit, stays the only writer, and lets others in when it goes back."""
     other = cluster.connect()
     other.set_busy_timeout(0)
@@ -583,7 +581,7 @@ def test_locking_mode_exclusive(cluster: clusterdb.Cluster, connection: clusterd
 
 
 @pytest.mark.parametrize("value", ["OFF", "NORMAL", "FULL", "EXTRA", "0", "1", "2"])
-def test_synchronous(cluster: clusterdb.Cluster, connection: clusterdb.Connection, value: str) -> None:
+def test_synchronous(cluster: clusterdb.Cluster, connection: apsw.Connection, value: str) -> None:
     """PRAGMA synchronous answers what was set, and commits are seen by others in every setting."""
     connection.execute(f"PRAGMA synchronous = {value}")
     number = {"OFF": 0, "NORMAL": 1, "FULL": 2, "EXTRA": 3}.get(value)

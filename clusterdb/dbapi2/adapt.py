@@ -1,0 +1,98 @@
+"""Python types that SQLite does not know: adapters on the way in, converters on the way out.
+
+Source of the rules: "How-to guides" in https://docs.python.org/3/library/sqlite3.html.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from types import NoneType
+from typing import Any
+
+from clusterdb.errors import ProgrammingError
+
+__all__ = [
+    "PLAIN",
+    "PrepareProtocol",
+    "adapt",
+    "adapters",
+    "bytes_of",
+    "converters",
+    "register_adapter",
+    "register_converter",
+]
+
+Adapter = Callable[[Any], Any]
+Converter = Callable[[bytes], Any]
+
+
+class PrepareProtocol:
+    """What a value is adapted to: ``__conform__`` of a class gets it, and answers a value that SQLite knows."""
+
+
+PLAIN: set[type] = {int, float, str, bytes, bytearray, memoryview, bool, NoneType}
+"""The types that are bound as they are: SQLite knows them, and nobody has registered an adapter for them."""
+
+adapters: dict[tuple[type, type], Adapter] = {}
+converters: dict[str, Converter] = {}
+_MISSING = object()
+
+
+def register_adapter(type: type, adapter: Adapter, /) -> None:
+    """Bind values of a type (not of its subclasses) as what ``adapter`` makes of them."""
+    PLAIN.discard(type)
+    adapters[type, PrepareProtocol] = adapter
+
+
+def register_converter(typename: str, converter: Converter, /) -> None:
+    """Give values of columns of a declared type as what ``converter`` makes of their bytes; see ``detect_types``."""
+    converters[typename.upper()] = converter
+
+
+def adapt(value: Any, protocol: Any = PrepareProtocol, default: Any = _MISSING, /) -> Any:
+    """The value as SQLite may know it.  Raises ProgrammingError if there is no way, and no ``default``."""
+    adapter = adapters.get((type(value), protocol))
+    if adapter is not None:
+        return adapter(value)
+    for owner, name, argument in ((protocol, "__adapt__", value), (value, "__conform__", protocol)):
+        method = getattr(owner, name, None)
+        if method is None:
+            continue
+        try:
+            adapted = method(argument)
+        except TypeError:  # a class's method without an instance
+            continue
+        if adapted is not None:
+            return adapted
+    if default is _MISSING:
+        raise ProgrammingError("can't adapt")
+    return default
+
+
+def bytes_of(value: Any) -> bytes:
+    """The bytes of a buffer.  Raises TypeError for what is none, BufferError for one with gaps."""
+    view = memoryview(value)
+    if not view.c_contiguous:
+        raise BufferError("underlying buffer is not C-contiguous")
+    return bytes(view)
+
+
+# --- what is registered from the start --------------------------------------------------------------------------------
+def _date(value: bytes) -> datetime.date:
+    return datetime.date(*map(int, value.split(b"-")))
+
+
+def _timestamp(value: bytes) -> datetime.datetime:
+    day, _, time = value.partition(b" ")
+    clock, _, fraction = time.partition(b".")
+    hours, minutes, seconds = map(int, clock.split(b":"))
+    microseconds = int(fraction[:6].ljust(6, b"0")) if fraction else 0
+    date = _date(day)
+    return datetime.datetime(date.year, date.month, date.day, hours, minutes, seconds, microseconds)
+
+
+register_adapter(datetime.date, datetime.date.isoformat)
+register_adapter(datetime.datetime, lambda value: value.isoformat(" "))
+register_converter("date", _date)
+register_converter("timestamp", _timestamp)

@@ -1,0 +1,135 @@
+"""What one must know of a statement before it runs, asked of SQLite once for every text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import apsw
+
+from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt
+from clusterdb.errors import DataError, ProgrammingError
+
+__all__ = ["Plan", "bound", "plan_of"]
+
+Description = tuple[tuple[str, None, None, None, None, None, None], ...]
+_BEFORE = re.compile(r"(?:[ \t\f\n\r]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*", re.DOTALL)
+_WRITES = re.compile(r"(insert|replace|update|delete)", re.IGNORECASE)
+
+
+class Plan:
+    """A statement: ``sql`` is what SQLite runs; ``columns`` is empty if it answers nothing."""
+
+    __slots__ = (
+        "columns",
+        "count",
+        "declared",
+        "has_columns",
+        "is_dml",
+        "is_insert",
+        "is_query",
+        "is_readonly",
+        "names",
+        "sql",
+    )
+
+    def __new__(cls, *_: Any) -> Plan:
+        if not _:
+            raise TypeError(f"cannot create '{cls.__module__}.{cls.__name__}' instances")
+        return super().__new__(cls)
+
+    def __init__(self, sql: str, cursor: apsw.Cursor) -> None:
+        self.sql = sql
+        first = _WRITES.match(sql, _BEFORE.match(sql).end())  # type: ignore[union-attr]
+        self.is_dml = first is not None
+        self.is_insert = first is not None and first[1].lower() in ("insert", "replace")
+        self.is_readonly = cursor.is_readonly
+        self.columns: Description = cursor.description  # type: ignore[assignment]
+        self.declared = tuple(column[1] for column in cursor.get_description()) if self.columns else ()
+        self.has_columns = bool(self.columns)
+        self.is_query = self.has_columns and self.is_readonly
+        self.count = cursor.bindings_count
+        self.names = cursor.bindings_names
+
+
+def plan_of(db: apsw.Connection, sql: str) -> Plan:
+    """Prepare a statement without running it.
+
+    Raises apsw.Error for what SQLite does not understand, ProgrammingError if there are several statements.
+    """
+    if "\0" in sql:
+        raise ProgrammingError("the query contains a null character")
+    made: list[Plan] = []
+
+    def tracer(cursor: apsw.Cursor, text: str, _: object) -> bool:
+        made.append(Plan(text, cursor))
+        return False
+
+    cursor = db.cursor()
+    cursor.exec_trace = tracer
+    try:
+        cursor.execute(sql, apsw._null_bindings)  # type: ignore[attr-defined]
+    except apsw.ExecTraceAbort:
+        pass
+    except apsw.TooBigError:
+        raise DataError("query string is too large") from None
+    finally:
+        cursor.close(True)
+    plan = made[0]
+    at = sql.find(plan.sql) + len(plan.sql) if plan.sql in sql else len(sql)
+    if _BEFORE.match(sql, at).end() < len(sql):  # type: ignore[union-attr]
+        raise ProgrammingError("You can only execute one statement at a time.")
+    return plan
+
+
+def bound(plan: Plan, parameters: Any) -> tuple[Any, ...]:
+    """The values for a statement, adapted.  Raises ProgrammingError, and what adapters raise."""
+    if isinstance(parameters, tuple | list) or (not isinstance(parameters, dict) and _is_sequence(parameters)):
+        if len(parameters) != plan.count:
+            raise ProgrammingError(
+                f"Incorrect number of bindings supplied. The current statement uses {plan.count}, and there are "
+                f"{len(parameters)} supplied."
+            )
+        return tuple(_adapted(parameters[at], at, plan.names[at]) for at in range(plan.count))
+    if hasattr(parameters, "__getitem__"):
+        return tuple(_adapted(_named(parameters, name, at), at, name) for at, name in enumerate(plan.names))
+    raise ProgrammingError("parameters are of unsupported type")
+
+
+def _is_sequence(parameters: Any) -> bool:
+    """As CPython's PySequence_Check, and with a length."""
+    return hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__") and not hasattr(parameters, "keys")
+
+
+def _named(parameters: Any, name: str | None, at: int) -> Any:
+    if name is None:
+        raise ProgrammingError(f"Binding {at + 1} has no name, but you supplied a dictionary (which has only names).")
+    try:
+        return parameters[name]
+    except LookupError:
+        raise ProgrammingError(f"You did not supply a value for binding parameter :{name}.") from None
+
+
+def _adapted(value: Any, at: int, name: str | None) -> Any:
+    if type(value) in PLAIN:
+        return value
+    adapted = adapt(value, PrepareProtocol, value)
+    if not isinstance(adapted, int | float | str | None):
+        try:
+            memoryview(adapted)
+        except TypeError:
+            where = at + 1 if name is None else f"':{name}'"
+            raise ProgrammingError(
+                f"Error binding parameter {where}: type '{type(adapted).__name__}' is not supported"
+            ) from None
+    return adapted
+
+
+def raw_sql(plan: Plan) -> str:
+    """A query that answers, for every column, its value (of a text the stored bytes) and whether it is a text."""
+    names = [f"c{at}" for at in range(len(plan.columns))]
+    wanted = ", ".join(
+        f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END, typeof({c}) = 'text'" for c in names
+    )
+    text = plan.sql.rstrip().rstrip(";")
+    return f"WITH clusterdb_raw({', '.join(names)}) AS ({text}\n) SELECT {wanted} FROM clusterdb_raw"
