@@ -11,10 +11,13 @@ The module is a DB-API 2.0 module too (PEP 249), see :mod:`clusterdb.dbapi2`.
 See README.md, and ``clusterdb/ARCHITECTURE.md`` for how it is built.
 """
 
+from typing import Any
+
+from clusterdb import dbapi2
 from clusterdb.backups import Snapshot
 from clusterdb.billing import Bill
 from clusterdb.cluster import Cluster, ClusterStats
-from clusterdb.dbapi2 import Blob, Connection, Cursor, Row, apilevel, connect, paramstyle, threadsafety
+from clusterdb.dbapi2 import *  # noqa: F403 - what PEP 249 and sqlite3 have
 from clusterdb.errors import (
     BacktrackDisabledError,
     CloneLimitError,
@@ -24,20 +27,14 @@ from clusterdb.errors import (
     ClusterStateError,
     CorruptStoreError,
     DatabaseDamagedError,
-    DatabaseError,
-    DataError,
     DeletionProtectedError,
     EndpointExistsError,
     EndpointNotFoundError,
-    Error,
     ExportTargetError,
     ForkedStoreError,
     InstanceExistsError,
     InstanceNotFoundError,
     InstanceRestartedError,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
     InvalidArgumentError,
     InvalidNameError,
     InvalidRestoreTimeError,
@@ -45,9 +42,6 @@ from clusterdb.errors import (
     NoSourceError,
     NotADatabaseError,
     NotAStoreError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
     SnapshotExistsError,
     SnapshotNotFoundError,
     StoreBusyError,
@@ -59,7 +53,6 @@ from clusterdb.errors import (
     TooManyReadersError,
     UnknownEngineError,
     UnsupportedFileSystemError,
-    Warning,
 )
 from clusterdb.instances import Endpoint, Instance, ReplicaStatus
 from clusterdb.points import Point
@@ -73,7 +66,6 @@ __version__ = "0.1.0"
 __all__ = [
     "BacktrackDisabledError",
     "Bill",
-    "Blob",
     "CheckReport",
     "CloneLimitError",
     "ClosedError",
@@ -83,17 +75,12 @@ __all__ = [
     "ClusterSettings",
     "ClusterStateError",
     "ClusterStats",
-    "Connection",
     "CorruptStoreError",
-    "Cursor",
-    "DataError",
     "DatabaseDamagedError",
-    "DatabaseError",
     "DeletionProtectedError",
     "Endpoint",
     "EndpointExistsError",
     "EndpointNotFoundError",
-    "Error",
     "Event",
     "ExportTargetError",
     "ForkedStoreError",
@@ -101,9 +88,6 @@ __all__ = [
     "InstanceExistsError",
     "InstanceNotFoundError",
     "InstanceRestartedError",
-    "IntegrityError",
-    "InterfaceError",
-    "InternalError",
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
@@ -111,12 +95,8 @@ __all__ = [
     "NoSourceError",
     "NotADatabaseError",
     "NotAStoreError",
-    "NotSupportedError",
-    "OperationalError",
     "Point",
-    "ProgrammingError",
     "ReplicaStatus",
-    "Row",
     "Snapshot",
     "SnapshotExistsError",
     "SnapshotNotFoundError",
@@ -132,11 +112,16 @@ __all__ = [
     "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",
-    "Warning",
-    "apilevel",
-    "connect",
     "open",
-    "paramstyle",
     "repair",
-    "threadsafety",
 ]
+__all__ += dbapi2.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """The SQLITE_ constants."""
+    return getattr(dbapi2, name) if name.startswith("SQLITE_") else _missing(name)
+
+
+def _missing(name: str) -> Any:
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,6 +25,7 @@ from clusterdb.dbapi2.callbacks import enable_callback_tracebacks
 from clusterdb.dbapi2.connection import LEGACY_TRANSACTION_CONTROL, PARSE_COLNAMES, PARSE_DECLTYPES, Connection
 from clusterdb.dbapi2.cursor import Cursor
 from clusterdb.dbapi2.row import Row
+from clusterdb.dbapi2.splitting import SplitConnection, SplitCursor
 from clusterdb.errors import (
     DatabaseError,
     DataError,
@@ -39,6 +40,11 @@ from clusterdb.errors import (
 )
 
 __all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
     "Binary",
     "Blob",
     "Connection",
@@ -59,6 +65,8 @@ __all__ = [
     "PrepareProtocol",
     "ProgrammingError",
     "Row",
+    "SplitConnection",
+    "SplitCursor",
     "Time",
     "TimeFromTicks",
     "Timestamp",
@@ -77,8 +85,6 @@ __all__ = [
     "sqlite_version",
     "sqlite_version_info",
     "threadsafety",
-    "version",
-    "version_info",
 ]
 
 apilevel = "2.0"
@@ -88,6 +94,25 @@ version = "2.6.0"
 version_info = (2, 6, 0)
 sqlite_version = apsw.sqlite_lib_version()
 sqlite_version_info = tuple(map(int, sqlite_version.split(".")))
+
+
+class _TypeObject:
+    """PEP 249's type objects.  A column of SQLite has values of any type: its type code, None, equals them all."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<type object {self._name}>"
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or other is self
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+
+STRING, BINARY, NUMBER, DATETIME, ROWID = map(_TypeObject, ("STRING", "BINARY", "NUMBER", "DATETIME", "ROWID"))
 
 Date = datetime.date
 Time = datetime.time

@@ -20,7 +20,7 @@ import apsw
 from clusterdb.dbapi2.adapt import PLAIN
 from clusterdb.dbapi2.convert import converted
 from clusterdb.dbapi2.row import Row
-from clusterdb.dbapi2.statements import Description, Plan, bound
+from clusterdb.dbapi2.statements import Description, Plan, bound, described
 from clusterdb.dbapi2.translate import translated, undecodable
 from clusterdb.errors import DataError, ProgrammingError
 
@@ -269,14 +269,22 @@ class Cursor:
     def _take_all(self, plan: Plan) -> None:
         connection = self._connection
         assert connection is not None
-        self._description = self._cut(self._cursor.description if self._cursor.has_vdbe else plan.columns)
+        self._description = self._columns_now(plan) or self._cut(plan.columns)
         self._rows = iter(self._cursor.fetchall())
 
-    def _cut(self, description: Any) -> Description:
-        connection = self._connection
-        if connection is not None and connection._detects_names:
-            return tuple((name.split(" [")[0].rstrip() if " [" in name else name, *rest) for name, *rest in description)
-        return description  # type: ignore[no-any-return]
+    def _columns_now(self, plan: Plan) -> Description | None:
+        """The columns of the running statement, which may differ from when it was planned; None if it is over."""
+        try:
+            columns = self._cursor.description
+        except apsw.ExecutionCompleteError:
+            return None
+        return self._cut(plan.columns if columns == plan.raw_columns else described(columns))
+
+    def _cut(self, description: Description) -> Description:
+        """Names without the types in brackets, if those are looked for."""
+        if self._connection is None or not self._connection._detects_names:
+            return description
+        return described([(column[0].split(" [")[0].rstrip() or column[0],) for column in description])
 
     @property
     def description(self) -> Description | None:
@@ -287,11 +295,8 @@ class Cursor:
 
     def _seen_columns(self, plan: Plan) -> Description:
         """What the columns are called now: the schema may have changed since the statement was planned."""
-        try:
-            return self._cut(self._cursor.description)
-        except apsw.ExecutionCompleteError:
-            assert self._connection is not None
-            return self._cut(self._connection._replanned(plan).columns)
+        assert self._connection is not None
+        return self._columns_now(plan) or self._cut(self._connection._replanned(plan).columns)
 
     def _seen(self) -> bool:
         """Make ready to read the rows of the running query; whether there is one."""

@@ -10,7 +10,7 @@ import apsw
 from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt
 from clusterdb.errors import DataError, ProgrammingError
 
-__all__ = ["Plan", "bound", "plan_of"]
+__all__ = ["Description", "Plan", "bound", "described", "plan_of", "raw_sql"]
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 _BEFORE = re.compile(r"(?:[ \t\f\n\r]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*", re.DOTALL)
@@ -21,16 +21,8 @@ class Plan:
     """A statement: ``sql`` is what SQLite runs; ``columns`` is empty if it answers nothing."""
 
     __slots__ = (
-        "columns",
-        "count",
-        "declared",
-        "has_columns",
-        "is_dml",
-        "is_insert",
-        "is_query",
-        "is_readonly",
-        "names",
-        "sql",
+        *("sql", "raw_columns", "columns", "declared", "count", "names"),
+        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns"),
     )
 
     def __new__(cls, *_: Any) -> Plan:
@@ -44,12 +36,18 @@ class Plan:
         self.is_dml = first is not None
         self.is_insert = first is not None and first[1].lower() in ("insert", "replace")
         self.is_readonly = cursor.is_readonly
-        self.columns: Description = cursor.description  # type: ignore[assignment]
+        self.raw_columns = cursor.description
+        self.columns = described(self.raw_columns)
         self.declared = tuple(column[1] for column in cursor.get_description()) if self.columns else ()
         self.has_columns = bool(self.columns)
         self.is_query = self.has_columns and self.is_readonly
         self.count = cursor.bindings_count
         self.names = cursor.bindings_names
+
+
+def described(columns: Any) -> Description:
+    """The description that PEP 249 wants of apsw's, with nothing but names, as CPython's ``sqlite3`` has it."""
+    return tuple((column[0], None, None, None, None, None, None) for column in columns)
 
 
 def plan_of(db: apsw.Connection, sql: str) -> Plan:

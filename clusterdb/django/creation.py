@@ -1,0 +1,92 @@
+"""Test databases: clusters, and clones of them for parallel test processes."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import Any
+
+from django.db.backends.base.creation import BaseDatabaseCreation
+
+from clusterdb.errors import ClusterNotFoundError
+
+__all__ = ["DatabaseCreation"]
+
+
+class DatabaseCreation(BaseDatabaseCreation):
+    """Makes, clones and deletes the clusters that tests run on."""
+
+    @staticmethod
+    def is_in_memory_db(database_name: object) -> bool:
+        """Whether the database is gone with its connection."""
+        name = str(database_name)
+        return name == ":memory:" or "mode=memory" in name
+
+    def _get_test_db_name(self) -> str:
+        wished = self.connection.settings_dict["TEST"]["NAME"]
+        if wished and wished != ":memory:":
+            return str(wished)
+        name = self.connection.settings_dict["NAME"]
+        if self.is_in_memory_db(name) or wished == ":memory:":
+            return f"file:memorydb_{self.connection.alias}?mode=memory&cache=shared"
+        return f"test-{name}"
+
+    def _delete(self, name: str) -> None:
+        with suppress(ClusterNotFoundError):
+            self.connection.store.cluster(name).delete()
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            self.connection.store.cluster(name)
+        except ClusterNotFoundError:
+            return False
+        return True
+
+    def _require_gone(self, name: str, verbosity: int, *, autoclobber: bool) -> None:
+        """Delete an old test database; ask before that, unless told not to."""
+        if not self._is_there(name):
+            return
+        if verbosity >= 1:
+            self.log(f"Destroying old test database for alias {self._get_database_display_str(verbosity, name)}...")
+        if not autoclobber:
+            answer = input(
+                f"Type 'yes' if you would like to try deleting the test database '{name}', or 'no' to cancel: "
+            )
+            if answer != "yes":
+                self.log("Tests cancelled.")
+                sys.exit(1)
+        self._delete(name)
+
+    def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> str:
+        name = self._get_test_db_name()
+        if self.is_in_memory_db(name):
+            return name
+        if not keepdb:
+            self._require_gone(name, verbosity, autoclobber=autoclobber)
+        if not self._is_there(name):
+            self.connection.store.create_cluster(name)
+        return name
+
+    def get_test_db_clone_settings(self, suffix: str) -> dict[str, Any]:
+        """The settings of a clone."""
+        settings = self.connection.settings_dict
+        if self.is_in_memory_db(settings["NAME"]):
+            return dict(settings)  # each process has its own
+        return {**settings, "NAME": f"{settings['NAME']}-{suffix}"}
+
+    def _clone_test_db(self, suffix: str, verbosity: int, keepdb: bool = False) -> None:
+        name = self.get_test_db_clone_settings(suffix)["NAME"]
+        if self.is_in_memory_db(name) or (keepdb and self._is_there(name)):
+            return
+        self._require_gone(name, verbosity, autoclobber=True)
+        self.connection.cluster.clone(name)
+
+    def _destroy_test_db(self, test_database_name: str, verbosity: int) -> None:
+        if not self.is_in_memory_db(test_database_name):
+            self._delete(test_database_name)
+
+    def test_db_signature(self) -> tuple[str, ...]:
+        """What tells this test database from others."""
+        name = self._get_test_db_name()
+        where = str(self.connection.settings_dict["OPTIONS"].get("store"))
+        return where, self.connection.alias if self.is_in_memory_db(name) else name
