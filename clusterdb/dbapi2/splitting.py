@@ -43,6 +43,7 @@ class SplitConnection(Connection):
         self._databases: dict[str, frozenset[str | None]] = {}
         self._wrote = False
         self._version = 0
+        self._may_have_others: bool | None = False
 
     def cursor(self, factory: Callable[[Connection], Any] | None = None) -> Any:
         """A new cursor."""
@@ -92,8 +93,11 @@ class SplitConnection(Connection):
         return frozenset(found)
 
     def _has_others(self) -> bool:
-        """Whether a table may be in another database than main."""
-        return len(self._db.db_names()) > 2 or self._db.execute("SELECT 1 FROM temp.sqlite_schema").get is not None
+        """Whether a table may be in another database than main; looked up when the writer has done something."""
+        if self._may_have_others is None:
+            made = self._db.execute("SELECT 1 FROM temp.sqlite_schema").get is not None
+            self._may_have_others = made or len(self._db.db_names()) > 2
+        return self._may_have_others
 
     def _up(self) -> apsw.Connection:
         """A connection to a reader that is up."""
@@ -110,6 +114,10 @@ class SplitConnection(Connection):
         for prepare in self._prepared:
             prepare(self._reader)
         return self._reader
+
+    def _note_write(self) -> None:
+        """The writer does something: it may be a commit, or make a temporary table."""
+        self._wrote, self._may_have_others = True, None
 
     def _has_come_so_far(self, reader: apsw.Connection) -> bool:
         """Whether the reader shows what this connection has committed; readers never go back."""
@@ -163,7 +171,8 @@ class SplitCursor(Cursor):
         reader = connection._reader_for(plan)
         if reader is None:
             self._go_to(connection._db, "writer")
-            connection._wrote |= not plan.is_query
+            if not plan.is_query:
+                connection._note_write()
         else:
             self._go_to(reader, "reader")
         return super().execute(sql, parameters)
@@ -182,7 +191,7 @@ class SplitCursor(Cursor):
         connection = self.connection
         assert isinstance(connection, SplitConnection)
         self._go_to(connection._db, "writer")
-        connection._wrote = True
+        connection._note_write()
 
     def _go_to(self, db: apsw.Connection, endpoint: str) -> None:
         self.endpoint = endpoint
