@@ -18,6 +18,8 @@ from clusterdb import sqlite, status
 from clusterdb.catalog import ClusterRow, SnapshotRow
 from clusterdb.errors import (
     BacktrackDisabledError,
+    ClusterNotFoundError,
+    ClusterStateError,
     DeletionProtectedError,
     InvalidArgumentError,
     InvalidRestoreTimeError,
@@ -88,6 +90,11 @@ def find(store: Store, row: ClusterRow, at: Point | None) -> Found:
     return _find_time(store, row, time_ns_of(at, now), now)
 
 
+def is_of(store: Store, row: ClusterRow, found: Found) -> bool:
+    """Whether a version is one of a cluster's own: a snapshot may be of another."""
+    return found.volume.volume in {volume.volume for volume, _ in _volumes(store, row)}
+
+
 def _volumes(store: Store, row: ClusterRow) -> list[tuple[VolumeRow, int]]:
     """(volume, until when it was the cluster's) of a cluster's pasts and its present, oldest first."""
     found = []
@@ -140,10 +147,10 @@ def restorable(store: Store, row: ClusterRow) -> tuple[datetime, datetime]:
     """The earliest and the latest time that a cluster can be restored to."""
     times = []
     for volume, _ in _volumes(store, row):
-        oldest, head = _range(store, volume)
-        times += [
-            record.time_ns for record in (store._pages.find_record(volume, at) for at in (oldest, head)) if record
-        ]
+        times.append(store._pages.current_head(volume).time_ns)
+        oldest = store._pages.find_record(volume, volume.retained) if volume.retained else None
+        if oldest is not None:
+            times.append(oldest.time_ns)
     return _time(min(times)), _time(max(times))
 
 
@@ -159,8 +166,8 @@ def keep_past(store: Store, cluster: int) -> None:
     if row is None or volume is None or bool(volume.retained) == bool(store._kept_ns(row)):
         return
     with store._errors(), store._pages.session() as session, session.volume_locked(volume.table_index):
-        current = store._catalog.volume_row(volume.volume)
-        if current is not None and current.state == VolumeState.LIVE:
+        current, row = store._catalog.volume_row(volume.volume), store._catalog.cluster_row(cluster)  # what is so now
+        if current is not None and current.state == VolumeState.LIVE and row is not None:
             if store._kept_ns(row):
                 expiry.keep_past(store._pages, session, current)
             else:
@@ -197,30 +204,49 @@ def is_expired(store: Store, row: ClusterRow) -> bool:
     if not (over or idle) or settings.deletion_protection:
         return False
     volume = store._catalog.volume_row(row.volume)
-    return volume is not None and not store._pages.reader_count(volume)
+    if volume is None or store._pages.reader_count(volume):
+        return False
+    head = store._pages.find_record(volume, store._pages.published_version(volume))
+    written_ns = head.time_ns if head is not None and head.version != volume.base.version else 0
+    return over or now > written_ns + (settings.idle_s or 0) * 1e9
 
 
 def _drop_past(store: Store, volume: VolumeRow) -> None:
     store._drop_volume(volume, lambda: store._catalog.remove_past(volume.volume), waits=False)
 
 
-def delete(store: Store, row: ClusterRow) -> None:
-    """Delete a cluster, with its pasts; its snapshots stay.  Raises DeletionProtectedError, ClusterNotFoundError."""
-    if row.settings.deletion_protection:
-        raise DeletionProtectedError(
-            f"cluster '{row.name}' is protected from deletion: set deletion_protection=False first"
-        )
+def delete(store: Store, row: ClusterRow, *, only_expired: bool = False) -> None:
+    """Delete a cluster, with its pasts; its snapshots stay.
+
+    Raises DeletionProtectedError, ClusterNotFoundError, StoreBusyError; ClusterStateError if it was to be deleted only
+    because it has expired, and it has not any more.
+    """
+    _require_unprotected(row)
     pasts = [volume for volume, _ in _volumes(store, row) if volume.volume != row.volume]
 
     def forget() -> None:
-        if store._catalog.cluster_row(row.cluster) is None:
+        current = store._catalog.cluster_row(row.cluster)
+        if current is None:
             raise store._deleted(f"cluster '{row.name}'")
+        _require_unprotected(current)
+        if current.volume != row.volume:
+            raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
+        if only_expired and not is_expired(store, current):
+            raise ClusterStateError(f"cluster '{row.name}' has not expired")
         store._catalog.remove_cluster(row.cluster)
         store._catalog.add_event("cluster", row.name, "deletion", f"cluster '{row.name}' deleted")
 
     store._drop_volume(store._require_in_use(row.volume, f"cluster '{row.name}'"), forget)
     for volume in pasts:
-        store._drop_volume(volume)
+        with suppress(ClusterNotFoundError):  # whoever opens the store drops what is left of a cluster
+            store._drop_volume(volume)
+
+
+def _require_unprotected(row: ClusterRow) -> None:
+    if row.settings.deletion_protection:
+        raise DeletionProtectedError(
+            f"cluster '{row.name}' is protected from deletion: set deletion_protection=False first"
+        )
 
 
 # --- going over to another volume -------------------------------------------------------------------------------------
@@ -234,10 +260,24 @@ def backtrack(store: Store, cluster: Cluster, to: Point) -> None:
     status.after(row.name, row.status, "backtrack")
     if not row.settings.backtrack_window_s:
         raise BacktrackDisabledError(f"cluster '{row.name}' has no backtrack window: set backtrack_window_s first")
-    if isinstance(to, str):
+    if to is None or isinstance(to, str):
         raise InvalidArgumentError(f"cluster '{row.name}': backtrack to a version or a time, reset to a snapshot")
     found = find(store, row, to)
+    _require_in_window(store, row, found)
     _switch(store, row, found, "backtrack", f"cluster '{row.name}' went back to {found.text}")
+
+
+def _require_in_window(store: Store, row: ClusterRow, found: Found) -> None:
+    """The backtrack window may be shorter than what is kept for clones: until when was the version the newest?"""
+    window_s = row.settings.backtrack_window_s
+    begins_ns = time.time_ns() - window_s * 1_000_000_000
+    behind = store._pages.find_record(found.volume, (found.version or 0) + 1)
+    until_ns = [behind.time_ns] if behind is not None else []
+    until_ns += [until for volume, until in _volumes(store, row) if volume.volume == found.volume.volume]
+    if min(until_ns, default=begins_ns) < begins_ns:
+        raise InvalidRestoreTimeError(
+            f"{found.text} lies before the backtrack window of {window_s} seconds: clone it instead"
+        )
 
 
 def reset(store: Store, cluster: Cluster, to: Point | None) -> None:
@@ -270,6 +310,7 @@ def _switch(store: Store, row: ClusterRow, found: Found, category: str, message:
         current = catalog.cluster_row(row.cluster)
         if current is None or current.volume != old.volume:
             raise StoreBusyError(f"cluster '{row.name}' was reset or deleted by another process meanwhile: try again")
+        status.after(current.name, current.status, "reset")
         catalog.set_volume_state(new.volume, VolumeState.LIVE)
         catalog.switch_cluster(row.cluster, new.volume)
         catalog.add_event("cluster", row.name, category, message)
@@ -306,16 +347,17 @@ def take(store: Store, cluster: Cluster, name: str, at: Point | None) -> Snapsho
     row = store._row_of(cluster)
     found = find(store, row, at)
     if found.record is not None:
-        return _keep(store, name, row.name, found.record, row.settings)
+        kept = require_snapshot(store, str(at))
+        return _keep(store, name, kept.cluster, found.record, kept.settings, is_pinned=False)
     with store._lasting(found) as record:
-        return _keep(store, name, row.name, record, row.settings)
+        return _keep(store, name, row.name, record, row.settings, is_pinned=True)
 
 
-def _keep(store: Store, name: str, cluster: str, version: Version, settings: ClusterSettings) -> Snapshot:
+def _keep(
+    store: Store, name: str, cluster: str, version: Version, settings: ClusterSettings, *, is_pinned: bool
+) -> Snapshot:
     with store._catalog.transaction():
-        kept = store._catalog.volume_row(version.volume)
-        if kept is None or kept.state in (VolumeState.DROPPED, VolumeState.BUILDING):
-            raise store._deleted(f"cluster '{cluster}'")
+        store._require_kept(version, f"cluster '{cluster}'", is_pinned=is_pinned)
         row = store._catalog.add_snapshot(name, cluster, version, settings)
         store._catalog.add_event("snapshot", name, "creation", f"snapshot '{name}' of cluster '{cluster}' taken")
     return _snapshot(store, row)
@@ -323,7 +365,7 @@ def _keep(store: Store, name: str, cluster: str, version: Version, settings: Clu
 
 def _check_new(store: Store, name: str) -> None:
     """Raises InvalidNameError, SnapshotExistsError."""
-    store._catalog.require_free_snapshot(check_name(name))
+    store._catalog.require_free_snapshot(check_name(name, "snapshot"))
 
 
 def copy(store: Store, name: str, new_name: str) -> Snapshot:
@@ -385,7 +427,7 @@ def listed(store: Store) -> list[Snapshot]:
 
 def require_snapshot(store: Store, name: str) -> SnapshotRow:
     """Raises SnapshotNotFoundError, InvalidNameError."""
-    row = store._catalog.snapshot(check_name(name))
+    row = store._catalog.snapshot(check_name(name, "snapshot or point in time"))
     if row is None:
         known = [each.name for each in store._catalog.snapshots()]
         raise SnapshotNotFoundError(f"store '{store.path}' has no snapshot '{name}'{suggestion(name, known)}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from clusterdb.errors import CorruptStoreError
 from vfs.layout import SLOT_BYTES, Version, unpack_entries
 from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.table import Reached, reached, read_node
@@ -52,7 +53,28 @@ class _Party:
 
 
 def bills(store: Store) -> list[Bill]:
-    """One bill for every cluster and snapshot, by a walk of all that they reach.  Raises CorruptStoreError."""
+    """One bill for every cluster and snapshot, by a walk of all that they reach.
+
+    Writers that commit meanwhile make it begin again, some times.  Raises CorruptStoreError.
+    """
+    for _ in range(20):
+        versions = _versions(store)
+        try:
+            found = _bills(store)
+        except CorruptStoreError:
+            if versions == _versions(store):
+                raise
+        else:
+            if versions == _versions(store):
+                return found
+    return _bills(store)
+
+
+def _versions(store: Store) -> list[int]:
+    return [store._pages.published_version(row) for row in store._catalog.volume_rows()]
+
+
+def _bills(store: Store) -> list[Bill]:
     with store._errors():
         parties = list(_parties(store))
         owned: set[int] = set()
@@ -111,7 +133,7 @@ def _stood_on(row: VolumeRow, rows: dict[int, VolumeRow]) -> list[Version]:
 
 
 def _add(store: Store, party: _Party, row: VolumeRow, rows: dict[int, VolumeRow]) -> None:
-    head = store._pages.head_of(row)
+    head = store._pages.current_head(row)
     party.heads.append(row.head_slot)
     party.versions.append((row, head))
     party.versions += [(None, version) for version in _stood_on(row, rows)]

@@ -686,6 +686,15 @@ class Catalog:
         rows = self._query("SELECT volume, until_ns FROM pasts WHERE cluster = ? ORDER BY until_ns, volume", (cluster,))
         return [(volume, until_ns) for volume, until_ns in rows]
 
+    def is_owned(self, volume: int) -> bool:
+        """Whether a volume is, or was, a cluster's."""
+        return bool(
+            self._query(
+                "SELECT 1 FROM clusters WHERE volume = ? UNION ALL SELECT 1 FROM pasts WHERE volume = ?",
+                (volume, volume),
+            )
+        )
+
     def add_past(self, volume: int, cluster: int, until_ns: int) -> None:
         self._change("INSERT INTO pasts VALUES (?, ?, ?)", (volume, cluster, until_ns))
 

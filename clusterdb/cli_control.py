@@ -110,7 +110,9 @@ def _split(text: str) -> tuple[str, Any]:
     """``prod@5 minutes ago`` as a name and a point."""
     from clusterdb.points import parse
 
-    name, _, point = text.partition("@")
+    name, at, point = text.partition("@")
+    if at and not point.strip():
+        raise click.UsageError(f"'{text}': say which point in time behind the @, or leave it out")
     return name, parse(point) if point else None
 
 

@@ -97,11 +97,11 @@ def add(
 ) -> Instance:
     """Add an instance: the first is the writer, the others are readers."""
     store._require_writable()
-    check_name(name)
+    check_name(name, "instance")
     _require_tier(promotion_tier)
     _require_lag(replica_lag_ms, lag_jitter_ms)
     for what, value in (("instance_class", instance_class), ("availability_zone", availability_zone)):
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or not value.isprintable():
             raise InvalidArgumentError(f"{what}={value!r}: use a text")
     with store._catalog.transaction():
         row = store._row_of(cluster)
@@ -153,13 +153,16 @@ def remove(store: Store, cluster: Cluster, name: str) -> None:
     """Delete an instance; if it is the writer and there are readers, one of those takes its place first."""
     store._require_writable()
     row = store._row_of(cluster)
-    known = require(store, row, name)
-    if known.is_writer and len(store._catalog.instances(row.cluster)) > 1:
-        failover(store, cluster, None)
-    with store._catalog.transaction():
-        known = require(store, row, name)
-        store._catalog.remove_instance(known)
-        store._catalog.add_event("instance", name, "deletion", f"instance '{name}' deleted")
+    while True:
+        if require(store, row, name).is_writer and len(store._catalog.instances(row.cluster)) > 1:
+            failover(store, cluster, None, instead_of=name)
+        with store._catalog.transaction():
+            known = require(store, row, name)
+            if known.is_writer and len(store._catalog.instances(row.cluster)) > 1:
+                continue  # another process has made it the writer meanwhile
+            store._catalog.remove_instance(known)
+            store._catalog.add_event("instance", name, "deletion", f"instance '{name}' deleted")
+            break
     _view(store, known).restart()
     backups.keep_past(store, row.cluster)
 
@@ -217,10 +220,11 @@ def _instance(row: InstanceRow) -> Instance:
 
 
 # --- failover ---------------------------------------------------------------------------------------------------------
-def failover(store: Store, cluster: Cluster, target: str | None) -> str:
+def failover(store: Store, cluster: Cluster, target: str | None, *, instead_of: str | None = None) -> str:
     """Make a reader the writer; its name.  The old writer is fenced.
 
-    Without a target the reader of the lowest promotion tier, of those the largest, of those any.
+    Without a target the reader of the lowest promotion tier, of those the largest, of those any.  With ``instead_of``
+    nothing is done if another instance is the writer.
     """
     store._require_writable()
     volume = store._volume_of(cluster)
@@ -231,6 +235,9 @@ def failover(store: Store, cluster: Cluster, target: str | None) -> str:
         status_after(row.name, row.status, "fail over")
         known = store._catalog.instances(row.cluster)
         readers = [each for each in known if not each.is_writer]
+        writer = next((each.name for each in known if each.is_writer), "")
+        if instead_of is not None and writer != instead_of:
+            return writer
         if target is not None:
             chosen = require(store, row, target)
             if chosen.is_writer:
@@ -264,24 +271,28 @@ def size_rank(instance_class: str) -> float:
 
 def crash(store: Store, cluster: Cluster, name: str | None) -> None:
     """An instance (None: the writer) crashes: its connections fail; if it is the writer, a reader takes its place."""
-    row = store._row_of(cluster)
-    known = store._catalog.instances(row.cluster)
-    chosen = require(store, row, name) if name is not None else next((each for each in known if each.is_writer), None)
+    store._require_writable()
+    with store._catalog.transaction():
+        row = store._row_of(cluster)
+        status_after(row.name, row.status, "crash")
+        known = store._catalog.instances(row.cluster)
+        writer = next((each for each in known if each.is_writer), None)
+        chosen = require(store, row, name) if name is not None else writer
+        if chosen is None:
+            store._catalog.add_event("cluster", row.name, "failure", f"the writer of cluster '{row.name}' crashed")
+        else:
+            store._catalog.add_event("instance", chosen.name, "failure", f"instance '{chosen.name}' crashed")
     if chosen is None or (chosen.is_writer and len(known) == 1):
         with store._errors():
             store._pages.fence_writers(store._require_in_use(row.volume))
     if chosen is not None:
         _view(store, chosen).restart()
-        with store._catalog.transaction():
-            store._catalog.add_event("instance", chosen.name, "failure", f"instance '{chosen.name}' crashed")
         if chosen.is_writer and len(known) > 1:
-            failover(store, cluster, None)
+            failover(store, cluster, None, instead_of=chosen.name)
 
 
-def disconnect(store: Store, row: ClusterRow) -> None:
-    """Whoever is connected to a cluster and may write, or came through an instance, is connected no more."""
-    with store._errors():
-        store._pages.fence_writers(store._require_in_use(row.volume))
+def restart_all(store: Store, row: ClusterRow) -> None:
+    """Whoever came through an instance is connected no more."""
     for each in store._catalog.instances(row.cluster):
         _view(store, each).restart()
 
@@ -292,10 +303,12 @@ def add_endpoint(
 ) -> Endpoint:
     """Add a custom endpoint: for some instances, or for all but some."""
     store._require_writable()
-    check_name(name)
+    check_name(name, "endpoint")
     if type not in ("WRITER", "READER", "ANY"):
         raise InvalidArgumentError(f"type={type!r}: use 'WRITER', 'READER' or 'ANY'")
-    if isinstance(members, str) or isinstance(excluded, str):
+    if not all(
+        isinstance(each, list | tuple) and all(isinstance(n, str) for n in each) for each in (members, excluded)
+    ):
         raise InvalidArgumentError("members and excluded: use lists of instance names")
     if members and excluded:
         raise InvalidArgumentError("members and excluded: give one of them, or neither")
@@ -383,7 +396,9 @@ def choose(store: Store, row: ClusterRow, endpoint: str) -> InstanceRow | None:
 def view(store: Store, row: InstanceRow) -> InstanceView:
     """What a connection through an instance looks at; the lag is told anew, for another boot has forgotten it."""
     made = _view(store, row)
-    made.set_lag(row.lag_ns, row.jitter_ns)
+    if not made.lags:
+        now = next((each for each in store._catalog.instances(row.cluster) if each.instance == row.instance), row)
+        made.set_lag(now.lag_ns, now.jitter_ns)
     return made
 
 
@@ -421,7 +436,7 @@ _UNITS = {
     "MINUTE": 60,
     "SECOND": 1,
 }
-_FOR = r"\s+FOR\s+INTERVAL\s+(?P<count>\d+)\s+(?P<unit>" + "|".join(_UNITS) + r")\s*;?\s*"
+_FOR = r"\s+FOR\s+INTERVAL\s+(?P<count>\d{1,12})\s+(?P<unit>" + "|".join(_UNITS) + r")\s*;?\s*"
 _WHERE = r"(?:\s+IN\s+(?:DISK|NODE)\s+\d+)?"
 _ALTER = tuple(
     re.compile(rf"\s*ALTER\s+SYSTEM\s+{pattern}\Z", re.IGNORECASE)
@@ -496,10 +511,11 @@ def prepare(
 
     def inject_replica_failure(percent: Any, seconds: Any, name: Any = "") -> str:
         row = store._row_of(cluster)
+        wanted = percent_of(percent), seconds_of(seconds)
         chosen = [require(store, row, str(name))] if name else store._catalog.instances(row.cluster)
         for each in chosen:
             if not each.is_writer:
-                _view(store, each).simulate_replica_failure(percent_of(percent), seconds_of(seconds))
+                _view(store, each).simulate_replica_failure(*wanted)
         return ""
 
     def inject_disk_failure(percent: Any, index: Any, is_disk: Any, seconds: Any) -> str:

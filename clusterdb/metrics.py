@@ -74,7 +74,8 @@ def prometheus(found: list[Metric]) -> str:
             if metric.name == name:
                 parts = [f'{key}="{value}"' for key, value in _labels(metric) if value]
                 labels = f"{{{','.join(parts)}}}" if parts else ""
-                lines.append(f"{series}{labels} {metric.value:g}")
+                value = int(metric.value) if metric.value == int(metric.value) else metric.value
+                lines.append(f"{series}{labels} {value}")
     return "\n".join(lines) + "\n"
 
 

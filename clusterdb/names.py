@@ -13,18 +13,20 @@ __all__ = ["check_name", "suggestion"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}\Z")
 
 
-def check_name(name: str) -> str:
-    """Return ``name`` if it is a legal cluster name.
+def check_name(name: str, kind: str = "cluster") -> str:
+    """Return ``name`` if it is a legal name, of a cluster or of what else has one (``kind``, for the error's text).
 
     A letter, then up to 62 letters, digits and hyphens, as in Aurora's DBClusterIdentifier (which also forbids what
     we allow: a hyphen at the end, or two in a row).  Raises InvalidNameError.
     """
     if not isinstance(name, str) or not _NAME.match(name):
-        raise InvalidNameError(f"{name!r} is no cluster name: use a letter, then up to 62 letters, digits or hyphens")
+        raise InvalidNameError(f"{name!r} is no {kind} name: use a letter, then up to 62 letters, digits or hyphens")
     return name
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest known name, or an empty text."""
+    if not isinstance(name, str):
+        return ""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

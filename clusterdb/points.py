@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from clusterdb.errors import InvalidArgumentError
@@ -23,18 +24,19 @@ def parse(text: str) -> Point:
     Raises InvalidArgumentError for a text that begins like a number or a time, but is none.
     """
     text = text.strip()
-    if text.isdecimal():
+    if text.isdecimal() and len(text) < 20:
         return int(text)
     ago = _AGO.match(text)
     if ago is not None and ago[2].lower() in _UNITS:
-        return timedelta(seconds=float(ago[1]) * _UNITS[ago[2].lower()])
+        with suppress(OverflowError):
+            return timedelta(seconds=float(ago[1]) * _UNITS[ago[2].lower()])
     if text[:1].isdigit() or ago is not None:
         try:
             return datetime.fromisoformat(text)
         except ValueError:
             raise InvalidArgumentError(
-                f"'{text}' is no point in time: use a version number, '5 minutes ago' (seconds, minutes, hours, days), "
-                "a time as 2026-01-31T12:00:00, or the name of a snapshot"
+                f"'{text[:100]}' is no point in time: use a version number, '5 minutes ago' (seconds, minutes, hours, "
+                "days), a time as 2026-01-31T12:00:00, or the name of a snapshot"
             ) from None
     return text
 
@@ -43,8 +45,11 @@ def time_ns_of(point: datetime | timedelta, now_ns: int) -> int:
     """A time in nanoseconds since 1970.  Raises InvalidArgumentError for what no clock shows."""
     try:
         if isinstance(point, timedelta):
-            return now_ns - point // timedelta(microseconds=1) * 1000
-        since = point.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
-        return since // timedelta(microseconds=1) * 1000
+            time_ns = now_ns - point // timedelta(microseconds=1) * 1000
+        else:
+            since = point.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+            time_ns = since // timedelta(microseconds=1) * 1000
+        datetime.fromtimestamp(time_ns / 1e9, tz=timezone.utc)
+        return time_ns
     except (OverflowError, OSError, ValueError) as error:
         raise InvalidArgumentError(f"{point!r} is no point in time: {error}") from error

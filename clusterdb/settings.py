@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from clusterdb.errors import CorruptStoreError, InvalidArgumentError, UnknownEngineError
@@ -21,6 +22,8 @@ BACKUP_RETENTION_DAYS_MAX = 35
 BACKTRACK_WINDOW_S_MAX = 259_200
 """72 hours, as in Aurora MySQL."""
 TAGS_MAX = 50
+SECONDS_MAX = 3_153_600_000
+"""A hundred years."""
 _SECOND = 1_000_000_000
 
 
@@ -54,11 +57,13 @@ class ClusterSettings:
             raise InvalidArgumentError(f"deletion_protection={self.deletion_protection!r}: use True or False")
         for name in ("ttl_s", "idle_s"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
-                raise InvalidArgumentError(f"{name}={value!r}: use a number of seconds above 0, or None")
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and 0 < value <= SECONDS_MAX):
+                raise InvalidArgumentError(f"{name}: use a number of seconds above 0, up to {SECONDS_MAX}, or None")
         if self.clone_limit is not None:
             _require_int("clone_limit", self.clone_limit, 10_000)
         _require_tags(self.tags)
+        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))  # settings are shared: nobody changes them
 
     @property
     def keeps_past_ns(self) -> int:
@@ -69,7 +74,9 @@ class ClusterSettings:
         """The same with some settings changed.  Raises InvalidArgumentError, UnknownEngineError."""
         unknown = sorted(set(changes) - {each.name for each in fields(self)})
         if unknown:
-            raise InvalidArgumentError(f"there is no setting {unknown[0]!r}: use {', '.join(sorted(asdict(self)))}")
+            raise InvalidArgumentError(
+                f"there is no setting {unknown[0]!r}: use {', '.join(sorted(each.name for each in fields(self)))}"
+            )
         return replace(self, **changes) if changes else self
 
     def inherited(self) -> ClusterSettings:
@@ -84,7 +91,11 @@ class ClusterSettings:
 
     def to_json(self) -> str:
         """For the catalog."""
-        return _DEFAULT_JSON if self == _DEFAULT else json.dumps(asdict(self), sort_keys=True)
+        return _DEFAULT_JSON if self == _DEFAULT else self._as_json()
+
+    def _as_json(self) -> str:
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return json.dumps(values | {"tags": dict(self.tags)}, sort_keys=True)
 
     @staticmethod
     @lru_cache(maxsize=1024)
@@ -111,4 +122,4 @@ def _require_tags(tags: object) -> None:
 
 
 _DEFAULT = ClusterSettings()
-_DEFAULT_JSON = json.dumps(asdict(_DEFAULT), sort_keys=True)
+_DEFAULT_JSON = _DEFAULT._as_json()

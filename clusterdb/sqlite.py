@@ -29,6 +29,15 @@ _STEP_PAGES = 2048
 class Connection(apsw.Connection):
     """A connection to a cluster: an ``apsw.Connection`` (https://rogerbinns.github.io/apsw/connection.html)."""
 
+    when_closed: Callable[[], None] | None = None
+
+    def close(self, force: bool = False) -> None:
+        """Close it; closing twice does no harm."""
+        super().close(force)
+        told, self.when_closed = self.when_closed, None
+        if told is not None:
+            told()
+
 
 class InstanceConnection(Connection):
     """A connection through an instance: every statement first looks whether that is up; ALTER SYSTEM works."""

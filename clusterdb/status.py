@@ -8,11 +8,13 @@ __all__ = ["AVAILABLE", "STOPPED", "after"]
 
 AVAILABLE, STOPPED = "available", "stopped"
 
+_VERBS = ("connect to", "fail over", "crash", "add an instance to", "backtrack", "reset")
 _TRANSITIONS: dict[tuple[str, str], str] = {
     (AVAILABLE, "stop"): STOPPED,
     (STOPPED, "start"): AVAILABLE,
     **{
-        (AVAILABLE, verb): AVAILABLE for verb in ("connect to", "fail over", "add an instance to", "backtrack", "reset")
+        (AVAILABLE, verb): AVAILABLE
+        for verb in ("connect to", "fail over", "crash", "add an instance to", "backtrack", "reset")
     },
     (STOPPED, "clone"): STOPPED,
     (AVAILABLE, "clone"): AVAILABLE,

@@ -23,10 +23,11 @@ from clusterdb import backups, billing, instances, metrics, sqlite, status
 from clusterdb.catalog import Catalog, ClusterRow, InstanceRow, volume_holder
 from clusterdb.cluster import Cluster
 from clusterdb.errors import (
+    CloneLimitError,
     ClosedError,
     ClusterNotFoundError,
+    ClusterStateError,
     CorruptStoreError,
-    DeletionProtectedError,
     Error,
     ForkedStoreError,
     InstanceRestartedError,
@@ -280,6 +281,10 @@ class Store:
         target = self._target(row) if row is not None else None
         if row is None or target is None:
             raise LookupError(self._unknown(name))
+        try:
+            status.after(row.name, row.status, "connect to")
+        except ClusterStateError as error:
+            raise LookupError(str(error)) from None
         through: _Through | None = getattr(self._looked_up, "through", None)
         if through is not None and through.cluster == row.cluster:  # ATTACH, through an instance of that cluster
             return target._replace(instance=through.view, read_only=not through.is_writer)
@@ -314,10 +319,22 @@ class Store:
                 finally:
                     session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
+        self._drop_orphans()
         self.expire()
         if self._pages.has_leaks():
             with suppress(CorruptStoreError):  # a damaged cluster keeps nobody from the others
                 self.reclaim()
+
+    def _drop_orphans(self) -> None:
+        """Drop volumes that no cluster has any more: who deleted or reset it died, or was interrupted, in between."""
+        for row in self._catalog.volume_rows():
+            if row.state in (VolumeState.LIVE, VolumeState.PAST) and not self._catalog.is_owned(row.volume):
+                with suppress(StoreBusyError, ClusterNotFoundError):
+                    self._drop_volume(row, lambda volume=row.volume: self._require_orphan(volume), waits=False)  # type: ignore[misc]
+
+    def _require_orphan(self, volume: int) -> None:
+        if self._catalog.is_owned(volume):
+            raise StoreBusyError(f"volume {volume} belongs to a cluster")
 
     # --- clusters ---------------------------------------------------------------------------------------------------
     def clusters(self) -> list[Cluster]:
@@ -391,9 +408,13 @@ class Store:
         *,
         source: Version | None = None,
         source_text: str = "",
+        is_pinned: bool = False,
         add: Callable[[VolumeRow], ClusterRow] | None = None,
     ) -> Iterator[tuple[VolumeRow, ClusterRow | None]]:
-        """Add a volume, a clone of a version that somebody keeps, or empty; ``add`` is part of the transaction."""
+        """Add a volume, a clone of a version that somebody keeps, or empty; ``add`` is part of the transaction.
+
+        ``is_pinned``: the caller has the version pinned; else a durable pin, still there in the transaction, keeps it.
+        """
         pages = self._pages
         with _translated(self.path), pages.session() as session:
             parent = source.volume if source is not None else None
@@ -403,7 +424,7 @@ class Store:
                 try:
                     with self._catalog.transaction():
                         if source is not None:
-                            self._require_kept(source, source_text)
+                            self._require_kept(source, source_text, is_pinned=is_pinned)
                         row = row._replace(table_index=pages.tables.free_volume_row())
                         row = self._catalog.add_volume(row)
                         with session.pool_locked():
@@ -526,7 +547,9 @@ class Store:
 
         Raises InvalidArgumentError (Aurora: InvalidParameterCombination), and what :meth:`Cluster.clone` raises.
         """
-        if (restore_to_time is None) != bool(use_latest_restorable_time):
+        if not isinstance(restore_to_time, datetime | None) or not isinstance(use_latest_restorable_time, bool):
+            raise InvalidArgumentError("restore_to_time: use a datetime; use_latest_restorable_time: use True or False")
+        if (restore_to_time is None) != use_latest_restorable_time:
             raise InvalidArgumentError(
                 f"cluster '{source}': give either restore_to_time or use_latest_restorable_time=True"
             )
@@ -549,10 +572,13 @@ class Store:
         wanted = row.settings.inherited().changed(settings)
         self._catalog.require_free(check_name(name))
         found = backups.find(self, row, at)
-        if copy_type == "full-copy" or self._has_all_clones(row):
+        origin = row if backups.is_of(self, row, found) else None
+        try:
+            if copy_type == "full-copy":
+                raise CloneLimitError
+            cluster = self._clone_found(found, origin, name, wanted, f"cloned from {found.text}")
+        except CloneLimitError:
             cluster = self._copy_found(found, row, name, wanted)
-        else:
-            cluster = self._clone_found(found, row, name, wanted, f"cloned from {found.text}")
         if wanted.keeps_past_ns:
             backups.keep_past(self, cluster.id)
         return cluster
@@ -570,6 +596,8 @@ class Store:
         """A new cluster with a version of a volume."""
 
         def add(row: VolumeRow) -> ClusterRow:
+            if source is not None and self._has_all_clones(source):
+                raise CloneLimitError(f"the group of cluster '{source.name}' has as many clones as it may have")
             self._catalog.add_event("cluster", name, "creation", f"cluster '{name}' {how}")
             return self._catalog.add_cluster(name, row.volume, settings, source)
 
@@ -589,7 +617,7 @@ class Store:
             return
         with (
             self._lasting(found) as source,
-            self._new_volume(state, source=source, source_text=found.text, add=add) as made,
+            self._new_volume(state, source=source, source_text=found.text, is_pinned=True, add=add) as made,
         ):
             yield made
 
@@ -643,10 +671,13 @@ class Store:
             raise CorruptStoreError(f"store '{self.path}': a snapshot is of volume {volume}, which there is not")
         return row
 
-    def _require_kept(self, source: Version, text: str) -> None:
-        """A version that is about to be pinned is of a volume in use, or somebody else's pin keeps it."""
+    def _require_kept(self, source: Version, text: str, *, is_pinned: bool) -> None:
+        """A version that is about to be pinned is one that the caller holds in a volume in use, or a pin keeps it.
+
+        In the catalog transaction that adds the pin: else the version's slots could be free already (R1 of reclaim.py).
+        """
         row = self._catalog.volume_row(source.volume)
-        if row is not None and row.state in IN_USE:
+        if is_pinned and row is not None and row.state in IN_USE:
             return
         pins = self._catalog.pin_rows(source.volume) if row is not None else []
         if not any(pin.version.version == source.version and not pin.released for pin in pins):
@@ -670,9 +701,13 @@ class Store:
             status.after(row.name, row.status, "connect to")
             instance = instances.choose(self, row, endpoint)
             connection = self._connect_to(cluster, row, instance, cached_statements, read_only=read_only)
-            if instance is None or instances.require(self, row, instance.name).is_writer == instance.is_writer:
+            now = self._catalog.cluster_row(row.cluster)
+            is_right = now is not None and now.status == row.status
+            if is_right and instance is not None:
+                is_right = instances.require(self, row, instance.name).is_writer == instance.is_writer
+            if is_right:
                 return connection
-            connection.close()  # a failover came in between
+            connection.close()  # it was stopped, or failed over, in between
 
     def _connect_to(
         self,
@@ -691,8 +726,7 @@ class Store:
             kind, view = sqlite.InstanceConnection, instances.view(self, instance)
             target = target._replace(instance=view, read_only=not instance.is_writer)
         if row.settings.idle_s is not None:
-            with self._catalog.transaction():
-                self._catalog.set_used(row.cluster, time.time_ns())
+            self._note_use(row.cluster)
         self._looked_up.found = (row.name, target)  # what _resolve would look up again
         try:
             connection = sqlite.connect(
@@ -707,8 +741,15 @@ class Store:
         if instance is not None and view is not None and isinstance(connection, sqlite.InstanceConnection):
             instances.prepare(self, cluster, instance, view, connection)
             connection.executing = lambda: self._executing(_Through(row.cluster, view, instance.is_writer))
+        if row.settings.idle_s is not None and not self.read_only:
+            connection.when_closed = lambda: self._note_use(row.cluster)
         self._connections.add(connection)
         return connection
+
+    def _note_use(self, cluster: int) -> None:
+        """A cluster that is deleted when nobody uses it is in use."""
+        with suppress(Error), self._catalog.transaction():
+            self._catalog.set_used(cluster, time.time_ns())
 
     @contextmanager
     def _executing(self, through: _Through) -> Iterator[None]:
@@ -732,9 +773,10 @@ class Store:
         check_name(new_name)
         self._require_writable()
         with self._catalog.transaction():
-            if not self._catalog.rename_cluster(cluster.id, new_name):
-                raise self._deleted(f"cluster '{cluster.name}'")
-            self._catalog.add_event("cluster", new_name, "configuration change", f"renamed from '{cluster.name}'")
+            former = self._row_of(cluster).name
+            if former != new_name:
+                self._catalog.rename_cluster(cluster.id, new_name)
+                self._catalog.add_event("cluster", new_name, "configuration change", f"renamed from '{former}'")
 
     def _modify(self, cluster: Cluster, changes: Mapping[str, Any]) -> ClusterSettings:
         self._require_writable()
@@ -743,7 +785,11 @@ class Store:
             settings = row.settings.changed(changes)
             if settings.engine != row.settings.engine:
                 raise InvalidArgumentError(f"cluster '{row.name}': the engine of a cluster cannot be changed")
+            if not changes:
+                return settings
             self._catalog.set_settings(row.cluster, settings)
+            if "idle_s" in changes:
+                self._catalog.set_used(row.cluster, time.time_ns())
             told = ", ".join(f"{name} = {value!r}" for name, value in sorted(changes.items()))
             self._catalog.add_event("cluster", row.name, "configuration change", f"set {told}")
         backups.keep_past(self, cluster.id)
@@ -751,12 +797,22 @@ class Store:
 
     def _change_status(self, cluster: Cluster, verb: str) -> None:
         self._require_writable()
-        with self._catalog.transaction():
+        volume = self._volume_of(cluster)
+        with _translated(self.path), self._pages.fencing(volume) as fence, self._catalog.transaction():
             row = self._row_of(cluster)
+            self._require_same(row, volume)
             self._catalog.set_status(row.cluster, status.after(row.name, row.status, verb))
             self._catalog.add_event("cluster", row.name, "notification", f"cluster '{row.name}': {verb}")
+            if verb == "stop":
+                fence()
+                instances.restart_all(self, row)
         if verb == "stop":
-            instances.disconnect(self, row)
+            instances.restart_all(self, row)  # who has connected meanwhile
+
+    def _require_same(self, row: ClusterRow, volume: VolumeRow) -> None:
+        """A cluster still has the volume that it had.  Raises StoreBusyError."""
+        if row.volume != volume.volume:
+            raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
 
     def _delete(self, cluster: Cluster) -> None:
         self._require_writable()
@@ -826,10 +882,12 @@ class Store:
         gone = []
         for row in self._catalog.clusters():
             if backups.is_expired(self, row):
-                with suppress(ClusterNotFoundError, DeletionProtectedError):
-                    backups.delete(self, row)
+                with suppress(ClusterNotFoundError, ClusterStateError, StoreBusyError):
+                    backups.delete(self, row, only_expired=True)
                     gone.append(row.name)
-            elif self._kept_ns(row):
+                continue
+            backups.keep_past(self, row.cluster)  # whoever changed the settings may have died
+            if self._kept_ns(row) or self._catalog.pasts(row.cluster):
                 backups.expire(self, row.cluster)
         return gone
 

@@ -22,6 +22,7 @@ from vfs.layout import (
     I_LAG_NS,
     I_REPLICA_PERCENT,
     I_REPLICA_UNTIL,
+    I_SHOWN_NS,
     INSTANCE_TABLE_AT,
     ROW_WORDS,
     WORD_MAX,
@@ -56,6 +57,7 @@ class InstanceView:
         """How long ago the version that readers see was published: ``lag_ns``, and up to ``jitter_ns`` more."""
         self._words[self._at + I_JITTER_NS] = jitter_ns
         self._words[self._at + I_LAG_NS] = lag_ns
+        self._words[self._at + I_SHOWN_NS] = 0  # what it shows may go back now
 
     def simulate_replica_failure(self, percent: int, seconds: float) -> None:
         """Until then a transaction does not see what is newer with that probability."""
@@ -87,9 +89,15 @@ class InstanceView:
         return bool(words[at + I_LAG_NS] or words[at + I_JITTER_NS])
 
     def visible_ns(self) -> int:
-        """The time whose newest version the instance shows now."""
+        """The time whose newest version the instance shows now; never before one that it has shown to anybody."""
         words, at = self._words, self._at
-        return time.time_ns() - words[at + I_LAG_NS] - random.randint(0, words[at + I_JITTER_NS])
+        now_ns = time.time_ns()
+        shown_ns = now_ns - words[at + I_LAG_NS] - random.randint(0, words[at + I_JITTER_NS])
+        before_ns = words[at + I_SHOWN_NS]
+        if shown_ns < before_ns <= now_ns:
+            return before_ns
+        words[at + I_SHOWN_NS] = shown_ns
+        return shown_ns
 
     def is_cut_off(self) -> bool:
         """Whether a replica failure is simulated now."""

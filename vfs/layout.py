@@ -205,7 +205,7 @@ LABELS = (1 << 64) - 2
 
 # words of an instance row
 I_INCARNATION, I_LAG_NS, I_JITTER_NS, I_REPLICA_PERCENT, I_REPLICA_UNTIL, I_DISK_PERCENT, I_DISK_UNTIL = range(7)
-I_CONGESTION_PERCENT, I_CONGESTION_UNTIL, I_CONGESTION_MIN_MS, I_CONGESTION_MAX_MS = range(7, 11)
+I_CONGESTION_PERCENT, I_CONGESTION_UNTIL, I_CONGESTION_MIN_MS, I_CONGESTION_MAX_MS, I_SHOWN_NS = range(7, 12)
 
 # --- locks (byte offsets in the file 'locks') -----------------------------------------------------------------------
 LOCK_OPEN = 0

@@ -309,6 +309,14 @@ class PageStore:
             )
         return record
 
+    def current_head(self, row: VolumeRow) -> Version:
+        """The record of the published version of a volume that others may be writing to.  Raises CorruptionError."""
+        for _ in range(100):
+            record = self.find_record(row, self.published_version(row))
+            if record is not None:  # else the head has moved twice since
+                return record
+        return self.head_of(row)
+
     def published_version(self, row: VolumeRow) -> int:
         """The number of the version that is a volume's head now."""
         return self.tables.words[self.tables.volume_at(row.table_index) + V_VERSION]

@@ -458,7 +458,7 @@ class Volume:
             raise FencedError(_FENCED)
 
 
-_FENCED = "a failover has made another instance the writer: open a new connection"
+_FENCED = "the connection was cut off by a failover, a crash or a stop: open a new connection"
 _NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
 
 
