@@ -49,6 +49,13 @@ LAYERS = {
     "clusterdb.catalog": 8,
     "clusterdb.cluster": 9,
     "clusterdb.store": 9,
+    "clusterdb.flavours.functions": 8,
+    "clusterdb.flavours.flavour": 9,
+    "clusterdb.flavours.mysql": 10,
+    "clusterdb.flavours.mysql_tables": 10,
+    "clusterdb.flavours.postgresql": 10,
+    "clusterdb.flavours.postgresql_tables": 10,
+    "clusterdb.flavours": 10,
     "clusterdb.dbapi2.adapt": 10,
     "clusterdb.dbapi2.translate": 10,
     "clusterdb.dbapi2.callbacks": 11,
@@ -111,7 +118,9 @@ def test_imports_point_down(path: Path) -> None:
 def test_apsw_has_its_doors(path: Path) -> None:
     """Only the SQLite boundary, the connections, the catalog and the DB-API import apsw."""
     if "apsw" in imports_of(path):
-        assert name_of(path) in APSW_DOORS or name_of(path).startswith(("clusterdb.dbapi2", "clusterdb.sqlalchemy"))
+        assert name_of(path) in APSW_DOORS or name_of(path).startswith(
+            ("clusterdb.dbapi2", "clusterdb.sqlalchemy", "clusterdb.flavours")
+        )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -47,7 +47,7 @@ def test_example(name: str) -> None:
 def test_the_readme_example(tmp_path: Path) -> None:
     """The Python in the README runs, and prints what stands beside it."""
     text = (ROOT / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     expected = re.findall(r"# prints (.*)", code)
     make = "import sqlite3; c = sqlite3.connect('app.db'); c.execute('CREATE TABLE users (id INTEGER PRIMARY KEY)'); "
     make += "c.executemany('INSERT INTO users VALUES (?)', [(n,) for n in range(1, 5001)]); c.commit()"

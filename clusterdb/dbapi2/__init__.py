@@ -89,7 +89,7 @@ __all__ = [
 
 apilevel = "2.0"
 paramstyle = "qmark"
-threadsafety = 3 if "THREADSAFE=1" in apsw.compile_options else 1
+threadsafety = 1  # threads may share the module, not connections: apsw refuses what two do at once
 version = "2.6.0"
 version_info = (2, 6, 0)
 sqlite_version = apsw.sqlite_lib_version()
@@ -150,10 +150,12 @@ def connect(
 
     ``timeout``: seconds to wait for a lock.  ``detect_types``: PARSE_DECLTYPES, PARSE_COLNAMES.  ``endpoint``: as for
     :meth:`Cluster.connect`.  ``create``: make the cluster, and the store, if there is none.  ``mode``: ``"ro"``,
-    ``"rw"``, ``"rwc"`` (as ``create=True``), ``"memory"``.  ``autocommit``, ``isolation_level``, ``check_same_thread``,
-    ``factory``, ``cached_statements``: as for ``sqlite3.connect``.
+    ``"rw"``, ``"rwc"`` (as ``create=True``; what a plain file is opened with by default), ``"memory"``.
+    ``check_same_thread``: with False several threads may use a connection, one at a time.  ``autocommit``,
+    ``isolation_level``, ``factory``, ``cached_statements``: as for ``sqlite3.connect``.
 
-    Raises OperationalError (ClusterNotFoundError names the nearest cluster, NotAStoreError, ...), ProgrammingError.
+    Raises OperationalError (ClusterNotFoundError names the nearest cluster, NotAStoreError, ...), ProgrammingError,
+    InvalidArgumentError for options that make no sense.
     """
     if len(arguments) > 4:
         factory = arguments[4]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 import threading
 import time
@@ -10,7 +12,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import apsw
 
@@ -22,10 +24,13 @@ from clusterdb.dbapi2.blob import Blob
 from clusterdb.dbapi2.cursor import Cursor
 from clusterdb.dbapi2.dump import iterdump
 from clusterdb.dbapi2.opening import Mode, Opened, opened
-from clusterdb.dbapi2.statements import Plan, plan_of
-from clusterdb.dbapi2.translate import translating
+from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation
+from clusterdb.dbapi2.translate import translated, translating
 from clusterdb.errors import ProgrammingError
 from clusterdb.store import Store
+
+if TYPE_CHECKING:
+    from clusterdb.flavours import Flavour
 
 __all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "Connection"]
 
@@ -33,6 +38,7 @@ PARSE_DECLTYPES, PARSE_COLNAMES = 1, 2
 LEGACY_TRANSACTION_CONTROL = -1
 _ISOLATION_LEVELS = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 _PLANS_MAX = 1024
+_MISSAID = re.compile("syntax error|no such function|wrong number of arguments|unrecognized token|misuse of")
 
 
 def _nobody() -> int:
@@ -67,6 +73,8 @@ class Connection:
     _thread = 0
     _ident: Callable[[], int] = staticmethod(_nobody)
     _is_initialized = False
+    _is_plain = False
+    """Whether it is open, and gives texts as str: what reads rows need not ask anything else."""
 
     def __init__(
         self,
@@ -85,11 +93,12 @@ class Connection:
         create: bool = False,
         mode: Mode | None = None,
     ) -> None:
-        self._is_initialized = False
+        self._is_initialized = self._is_plain = False
         self._opened = None  # if it is initialized again, cursors keep what they have
         sys.audit("clusterdb.connect", database)
         level = _checked_level(isolation_level)
         _check_autocommit(autocommit)
+        timeout_ms = _milliseconds(timeout)
         with translating():
             self._opened = opened(
                 database,
@@ -102,6 +111,7 @@ class Connection:
             )
         self._finalizer = weakref.finalize(self, _let_go, self._opened, os.getpid())
         self._db = self._opened.db
+        self._flavour = _flavour_for(self._opened)
         self._plans: dict[str, Plan] = {}
         self._detects_declared = bool(detect_types & PARSE_DECLTYPES)
         self._detects_names = bool(detect_types & PARSE_COLNAMES)
@@ -111,7 +121,7 @@ class Connection:
             self._thread, self._ident = threading.get_ident(), threading.get_ident
         self.row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
         self.text_factory = str
-        self._db.set_busy_timeout(int(timeout * 1000))
+        self._db.set_busy_timeout(timeout_ms)
         self._isolation_level = level
         self._autocommit = autocommit
         self._begin_sql = self._chosen_begin()
@@ -138,6 +148,10 @@ class Connection:
             raise ProgrammingError("Base Connection.__init__ not called.")
         if self._opened is None:
             raise ProgrammingError("Cannot operate on a closed database.")
+        try:
+            self._db.in_transaction  # noqa: B018 - fails if the store has closed it
+        except apsw.ConnectionClosedError as error:
+            raise translated(error) from None
 
     # --- what it is connected to ------------------------------------------------------------------------------------
     @property
@@ -154,13 +168,18 @@ class Connection:
 
     @property
     def text_factory(self) -> Any:
-        """What makes of the bytes of a text what is given: ``str``, ``bytes``, or a function."""
+        """What makes of the bytes of a text what is given: ``str``, ``bytes``, or a function.
+
+        It counts from the next row on, of statements that are being read too; those that were run when it was ``str``
+        know their texts only if they are valid.
+        """
         return self._text_factory
 
     @text_factory.setter
     def text_factory(self, factory: Callable[[bytes], Any]) -> None:
         self._text_factory = factory
         self._converts = factory is not str or self._detects_names or self._detects_declared
+        self._is_plain = factory is str and self._opened is not None
 
     # --- cursors ----------------------------------------------------------------------------------------------------
     def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
@@ -197,22 +216,29 @@ class Connection:
         plan = self._plans.get(sql)
         if plan is None:
             with translating():
-                plan = plan_of(self._db, self._translated(sql))
+                plan = plan_of(self._db, sql) if self._flavour is None else self._plan_of_flavour(self._flavour, sql)
             if len(self._plans) >= _PLANS_MAX:
                 self._plans.clear()
             self._plans[sql] = plan
         return plan
 
     def _replanned(self, plan: Plan) -> Plan:
+        """The plan as the schema is now."""
         with translating():
             return plan_of(self._db, plan.sql)
 
-    def _translated(self, sql: str) -> str:
-        """A statement in SQLite's words."""
-        return sql
+    def _plan_of_flavour(self, flavour: Flavour, sql: str) -> Plan:
+        """The plan of a statement in another engine's words.  Raises NotSupportedError."""
+        made = flavour.translate(sql)
+        try:
+            return plan_of_translation(self._db, made)
+        except apsw.SQLError as error:
+            if not _MISSAID.search(str(error)):
+                raise
+            raise errors.NotSupportedError(f"SQLite cannot say this ({error}): {sql} -- as: {made.sql}") from None
 
     def _translated_script(self, script: str) -> str:
-        return script
+        return script if self._flavour is None else self._flavour.translate_script(script)
 
     # --- transactions -----------------------------------------------------------------------------------------------
     @property
@@ -228,7 +254,7 @@ class Connection:
         self._isolation_level = _checked_level(level)
         self._begin_sql = self._chosen_begin()
         if level is None:
-            self._end("COMMIT")
+            self.commit()
 
     @property
     def autocommit(self) -> bool | int:
@@ -319,7 +345,7 @@ class Connection:
             self._check()
         if not self._is_initialized and self._opened is None and not hasattr(self, "_finalizer"):
             raise ProgrammingError("Base Connection.__init__ not called.")
-        was, self._opened = self._opened, None
+        was, self._opened, self._is_plain = self._opened, None, False
         if was is None:
             return
         self._plans.clear()
@@ -333,7 +359,8 @@ class Connection:
         """Let running statements fail, from any thread."""
         if self._opened is None:
             self._check()
-        self._db.interrupt()
+        with translating():
+            self._db.interrupt()
 
     # --- callbacks --------------------------------------------------------------------------------------------------
     def create_function(
@@ -487,6 +514,24 @@ class Connection:
 
     def _is_utf8(self) -> bool:
         return bool(self._db.pragma("encoding") == "UTF-8")
+
+
+def _milliseconds(timeout: float) -> int:
+    """A timeout as SQLite wants it.  Raises TypeError for what is no number, ValueError for NaN."""
+    if math.isnan(timeout):
+        raise ValueError("timeout must be a number of seconds, not NaN")
+    return int(max(0.0, min(float(timeout) * 1000, 2.0**31 - 1)))
+
+
+def _flavour_for(opened: Opened) -> Flavour | None:
+    """The translator of a cluster's engine; a connection to it gets the engine's functions."""
+    if opened.engine == "sqlite":
+        return None
+    from clusterdb.flavours import flavour_of
+
+    flavour = flavour_of(opened.engine)
+    flavour.install(opened.db)
+    return flavour
 
 
 def _checked_level(level: object) -> str | None:

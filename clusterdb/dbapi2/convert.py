@@ -1,12 +1,13 @@
 """Rows for those who ask for converters or another text factory: one Python call per row.
 
 They want the bytes that are stored.  SQLite's own bytes of a text are asked for in SQL, so that a text that is no valid
-UTF-8 comes through; where a statement cannot be wrapped, texts are encoded again.
+UTF-8 comes through; where a statement cannot be wrapped (RETURNING, PRAGMA, EXPLAIN), texts are encoded again.  In a
+database in UTF-16 they always are: there, as in RETURNING, invalid text is an OperationalError for every text factory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,80 +16,80 @@ import apsw
 
 from clusterdb.dbapi2.adapt import Converter, converters
 from clusterdb.dbapi2.statements import Plan, raw_sql
+from clusterdb.dbapi2.translate import undecodable
 
 if TYPE_CHECKING:
     from clusterdb.dbapi2.connection import Connection
 
-__all__ = ["converted"]
+__all__ = ["Column", "columns_of", "converted", "run"]
 
-Busy = Callable[[], AbstractContextManager[None]]
-"""While the context lasts, the cursor refuses to be used: a converter is at work."""
+Busy = AbstractContextManager[None]
+"""While it lasts, the cursor refuses to be used: the caller's code, say a converter, is at work."""
+Column = tuple[str, Converter | None]
+"""A column's name, and what converts its values."""
+
+
+def run(connection: Connection, cursor: apsw.Cursor, plan: Plan, parameters: tuple[Any, ...]) -> bool:
+    """Run a query; whether it was wrapped: then, in its rows, every value is followed by whether it is a text."""
+    now: Plan | None = plan if connection.text_factory is not str and connection._is_utf8() else None
+    while now is not None:
+        try:
+            cursor.execute(raw_sql(now), parameters)
+            return True
+        except apsw.SQLError:  # other columns than when it was planned; no query that another can stand on; or wrong
+            known, now = now, connection._replanned(plan)
+            if len(now.columns) == len(known.columns):
+                now = None
+    cursor.execute(plan.sql, parameters)
+    return False
+
+
+def columns_of(connection: Connection, plan: Plan) -> list[Column]:
+    """The columns of a statement, with their converters."""
+    return [(column[0], _converter(connection, plan, at)) for at, column in enumerate(plan.columns)]
 
 
 def converted(
-    connection: Connection, cursor: apsw.Cursor, plan: Plan, parameters: tuple[Any, ...], busy: Busy
+    connection: Connection, rows: Iterable[tuple[Any, ...]], columns: Sequence[Column], is_raw: bool, busy: Busy
 ) -> Iterator[tuple[Any, ...]]:
-    """Run a statement; its rows, converted, one read ahead."""
-    chosen = [_converter(connection, plan, at) for at in range(len(plan.columns))]
-    rows, is_raw = _run(connection, cursor, plan, parameters)
-    return _ahead(_pairs(rows, len(chosen)) if is_raw else _encoded(rows), connection, chosen, busy)
-
-
-def _run(
-    connection: Connection, cursor: apsw.Cursor, plan: Plan, parameters: tuple[Any, ...]
-) -> tuple[Iterator[tuple[Any, ...]], bool]:
-    """The rows of a statement, and whether every value is followed by whether it is a text."""
-    if connection.text_factory is not str and plan.is_readonly and connection._is_utf8():
-        try:
-            return iter(cursor.execute(raw_sql(plan), parameters)), True
-        except apsw.SQLError:
-            pass  # a PRAGMA, EXPLAIN: no query that another can stand on; if it is wrong, the next line says so
-    rows: Iterator[tuple[Any, ...]] = iter(cursor.execute(plan.sql, parameters))
-    return (rows if plan.is_readonly else iter(list(rows))), False
-
-
-def _pairs(rows: Iterator[tuple[Any, ...]], count: int) -> Iterator[list[tuple[Any, bool]]]:
+    """Rows as the caller wants them, by the text factory of the moment when each is given."""
+    pairs = _pairs if is_raw else _encoded
     for row in rows:
-        yield [(row[2 * at] if at >= 0 else None, bool(row[2 * at + 1])) for at in range(count)]
+        factory: Any = connection.text_factory
+        with busy:
+            values = tuple(
+                _value(value, is_text, column, factory)
+                for (value, is_text), column in zip(pairs(row), columns, strict=True)
+            )
+        yield values
 
 
-def _encoded(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, bool]]]:
-    for row in rows:
-        yield [(value.encode(), True) if isinstance(value, str) else (value, False) for value in row]
+def _pairs(row: tuple[Any, ...]) -> Iterator[tuple[Any, bool]]:
+    return zip(row[::2], map(bool, row[1::2]), strict=True)
 
 
-def _ahead(
-    rows: Iterator[list[tuple[Any, bool]]], connection: Connection, chosen: list[Converter | None], busy: Busy
-) -> Iterator[tuple[Any, ...]]:
-    ready = next(rows, None)
-
-    def given() -> Iterator[tuple[Any, ...]]:
-        nonlocal ready
-        while ready is not None:
-            row, ready = ready, next(rows, None)
-            text = _text_factory(connection.text_factory)
-            with busy():
-                values = tuple(
-                    _value(value, is_text, converter, text)
-                    for (value, is_text), converter in zip(row, chosen, strict=True)
-                )
-            yield values
-
-    return given()
+def _encoded(row: tuple[Any, ...]) -> Iterator[tuple[Any, bool]]:
+    return ((value.encode(), True) if isinstance(value, str) else (value, False) for value in row)
 
 
-def _value(value: Any, is_text: bool, converter: Converter | None, text: Callable[[bytes], Any]) -> Any:
+def _value(value: Any, is_text: bool, column: Column, factory: Callable[[bytes], Any]) -> Any:
     if value is None:
         return None
+    name, converter = column
     if converter is not None:
         if value == b"":
             return None  # so CPython's sqlite3
         return converter(value if isinstance(value, bytes) else _text_of(value))
-    return text(value) if is_text else value
+    if not is_text:
+        return value
+    return _decoded(value, name) if factory is str else factory(value)
 
 
-def _text_factory(factory: Any) -> Callable[[bytes], Any]:
-    return bytes.decode if factory is str else factory
+def _decoded(value: bytes, name: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise undecodable(error, name) from None
 
 
 def _converter(connection: Connection, plan: Plan, at: int) -> Converter | None:

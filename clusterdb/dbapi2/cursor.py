@@ -7,25 +7,25 @@ to the caller through C iterators only, unless somebody has asked for a row fact
 
 from __future__ import annotations
 
-import inspect
-import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice, pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from types import GeneratorType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
 from clusterdb.dbapi2.adapt import PLAIN
-from clusterdb.dbapi2.convert import converted
+from clusterdb.dbapi2.convert import columns_of, converted, run
 from clusterdb.dbapi2.row import Row
 from clusterdb.dbapi2.statements import Description, Plan, bound, described
 from clusterdb.dbapi2.translate import translated, undecodable
-from clusterdb.errors import DataError, ProgrammingError
+from clusterdb.errors import DatabaseError, DataError, ProgrammingError
 
 if TYPE_CHECKING:
     from clusterdb.dbapi2.connection import Connection
+    from clusterdb.flavours import Translation
 
 __all__ = ["Cursor"]
 
@@ -43,22 +43,34 @@ def _nobody() -> int:
 
 
 class _Busy:
-    """Whether code that the caller gave (a converter, an iterator of parameters) is at work inside of a cursor."""
+    """While it is entered, code that the caller gave (a converter, an adapter, an iterator of parameters) is at work
+    inside of a cursor, which refuses to be used.  It knows what that code has raised: this is not translated."""
 
     def __init__(self) -> None:
         self.is_busy = False
+        self._raised: Exception | None = None
 
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         self.is_busy = True
-        try:
-            yield
-        finally:
-            self.is_busy = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.is_busy = False
+        self._raised = value if isinstance(value, Exception) else None
 
     def require_none(self) -> None:
         if self.is_busy:
             raise ProgrammingError("Recursive use of cursors not allowed.")
+
+    def note(self, error: Exception) -> None:
+        """The caller's code has raised it while nobody was kept out."""
+        self._raised = error
+
+    def has_raised(self, error: Exception) -> bool:
+        """Whether it is an error of the caller's code; asked once."""
+        raised, self._raised = self._raised, None
+        return raised is error
 
 
 class Cursor:
@@ -81,7 +93,6 @@ class Cursor:
     _ident: Callable[[], int] = staticmethod(_nobody)
     _thread = 0
     _busy: _Busy | None = None
-    _iterating: weakref.ref[Generator[Any, None, None]] | None = None
 
     def __init__(self, connection: Connection, /) -> None:
         from clusterdb.dbapi2.connection import Connection
@@ -99,14 +110,14 @@ class Cursor:
         self._plans = connection._plans
         self._ident, self._thread = connection._ident, connection._thread
         self._rows = self._plan = self._description = None
+        self.row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
         self.rowcount = -1
-        self.lastrowid = None
 
     @property
     def connection(self) -> Connection:
-        """The connection that the cursor is of."""
-        self._check()
-        assert self._connection is not None
+        """The connection that the cursor is of, also when either is closed."""
+        if self._connection is None:
+            raise ProgrammingError("Base Cursor.__init__ not called.")
         return self._connection
 
     def _check(self) -> Connection:
@@ -135,28 +146,31 @@ class Cursor:
 
         Raises the errors of PEP 249.
         """
-        plan = self._plans.get(sql)
-        if plan is None or self._thread != self._ident():
+        try:
+            plan = self._plans.get(sql)
+        except TypeError:  # not hashable: no text
+            plan = None
+        if plan is None or self._thread != self._ident() or self._busy.is_busy:  # type: ignore[union-attr]
             plan = self._planned(sql)
-        if type(parameters) is tuple:
-            for value in parameters:
-                if type(value) not in PLAIN:
-                    parameters = self._bound(plan, parameters)
-                    break
-        else:
-            parameters = self._bound(plan, parameters)
         self._plan = plan
         self._rows = self._description = None
         self.rowcount = -1
         connection: Connection = self._connection  # type: ignore[assignment]
         try:
+            if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
+                self._db.execute(connection._begin_sql)
+            if type(parameters) is tuple:
+                for value in parameters:
+                    if type(value) not in PLAIN:
+                        parameters = self._bound(plan, parameters)
+                        break
+            else:
+                parameters = self._bound(plan, parameters)
             if plan.is_dml:
-                db = self._db
-                if connection._begin_sql is not None and not db.in_transaction:
-                    db.execute(connection._begin_sql)
                 self._run(plan.sql, parameters)
                 if plan.has_columns:
                     self._take_all(plan)
+                db = self._db
                 self.rowcount = db.changes()
                 if plan.is_insert:
                     self.lastrowid = db.last_insert_rowid()
@@ -165,24 +179,26 @@ class Cursor:
             else:
                 self._answer(plan, parameters)
         except Exception as error:
-            self._rows = iter(())
-            raise self._failure(error, plan, parameters) from error.__cause__
+            self._plan = self._description = None
+            self._fail(error, plan, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
-        """Run one INSERT, UPDATE, DELETE or REPLACE for each of many ``parameters``.
+        """Run one statement that writes for each of many ``parameters``.
 
         Raises the errors of PEP 249; what was done before the error stays done, in the open transaction.
         """
         plan = self._planned(sql)
         connection = self._check()
-        if not plan.is_dml:
+        if plan.is_readonly:
+            self._forget_rows()
             raise ProgrammingError("executemany() can only execute DML statements.")
         rows = iter(parameters)
-        self._plan, self._rows, self._description, self.rowcount = plan, iter(()), None, 0
+        self._plan, self._rows, self._description = plan, iter(()), None
+        self.rowcount = 0 if plan.is_dml else -1
         values: Any = ()
         try:
-            if connection._begin_sql is not None and not self._db.in_transaction:
+            if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
             run, changes, text = self._run, self._db.changes, plan.sql
             for values in self._taken(rows):
@@ -191,10 +207,11 @@ class Cursor:
                 run(text, values)
                 if plan.has_columns:
                     self._cursor.fetchall()
-                self.rowcount += changes()
+                if plan.is_dml:
+                    self.rowcount += changes()
         except Exception as error:
-            self.rowcount = -1
-            raise self._failure(error, plan, values) from error.__cause__
+            self._plan, self.rowcount = None, -1
+            self._fail(error, plan, values)
         return self
 
     def executescript(self, script: str, /) -> Cursor:
@@ -215,7 +232,7 @@ class Cursor:
             for _ in self._cursor.execute(connection._translated_script(script)):
                 pass
         except Exception as error:
-            raise translated(error) from error.__cause__
+            self._fail(error)
         return self
 
     def setinputsizes(self, sizes: Any, /) -> None:
@@ -228,11 +245,30 @@ class Cursor:
         connection = self._check()
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
-        return connection._planned(sql)
+        try:
+            return connection._planned(sql)
+        except Exception:
+            self._forget_rows()
+            raise
+
+    def _forget_rows(self) -> None:
+        """There is no statement: the cursor answers nothing."""
+        self._plan = self._description = None
+        self.rowcount = -1
+        self._end()
+
+    def _end(self) -> None:
+        """Give up what is being read: it holds nothing any more."""
+        self._rows = iter(())
+        with suppress(apsw.Error):  # it is in use, or closed
+            self._cursor.close(True)
+            self._cursor = self._db.cursor()
+            self._run = self._cursor.execute
 
     def _bound(self, plan: Plan, parameters: Any) -> tuple[Any, ...]:
-        values = bound(plan, parameters)
-        assert self._connection is not None
+        assert self._busy is not None and self._connection is not None
+        with self._busy:
+            values = bound(plan, parameters)
         self._connection._check()  # an adapter may have closed it
         return values
 
@@ -240,43 +276,79 @@ class Cursor:
         """Rows of parameters; who makes them may not use the cursor."""
         assert self._busy is not None
         while True:
-            with self._busy():
+            with self._busy:
                 values = next(rows, _END)
             if values is _END:
                 return
             yield values
 
-    def _failure(self, error: Exception, plan: Plan, parameters: Any) -> Exception:
-        if isinstance(error, apsw.BindingsError):
-            bound(plan, parameters)  # says it as sqlite3 does
-        if isinstance(error, UnicodeDecodeError) and plan.columns:
-            return undecodable(error, plan.columns[0][0] if len(plan.columns) == 1 else "?")
-        return translated(error)
+    def _fail(self, error: Exception, plan: Plan | None = None, parameters: Any = ()) -> NoReturn:
+        """End the statement, and raise what an error of apsw's is to the caller; one of her own code as it is."""
+        assert self._busy is not None and self._connection is not None
+        self._end()
+        try:
+            if self._busy.has_raised(error):
+                raise error
+            if isinstance(error, apsw.CursorClosedError):
+                self._connection._check()  # who closed the connection closed the cursor
+            if plan is not None and isinstance(error, apsw.BindingsError):
+                bound(plan, parameters)  # says it as sqlite3 does
+            if plan is not None and isinstance(error, UnicodeDecodeError) and plan.columns:
+                raise undecodable(error, plan.columns[0][0] if len(plan.columns) == 1 else "?") from None
+            raise translated(error) from error.__cause__
+        finally:
+            del error  # it would hold this frame, and the frame it: a cycle, for the collector to end the query
 
     # --- rows -------------------------------------------------------------------------------------------------------
     def _answer(self, plan: Plan, parameters: Any) -> None:
         """Run a statement that is no query, or whose rows are to be converted."""
         connection = self._check()
-        if plan.is_query or (plan.has_columns and connection._converts):
-            assert self._busy is not None
-            self._rows = converted(connection, self._cursor, plan, parameters, self._busy)
-            self._description = self._cut(plan.columns)
+        if plan.steps is not None:
+            self._run_steps(plan.steps, parameters)
+            return
+        if plan.is_query:
+            is_raw = run(connection, self._cursor, plan, parameters)
+            self._convert(plan, _ahead(self._cursor), is_raw)
             return
         self._run(plan.sql, parameters)
         if plan.has_columns:
             self._take_all(plan)
 
+    def _run_steps(self, steps: Translation, parameters: Any) -> None:
+        """Run a statement of another engine that takes several of SQLite's."""
+        db = self._db
+        if steps.ends and not db.in_transaction:
+            return
+        if steps.commits and db.in_transaction:
+            db.execute("COMMIT")
+        for text in steps.before:
+            db.execute(text).fetchall()
+        db.execute(steps.sql, parameters).fetchall()
+        for text in steps.after:
+            db.execute(text).fetchall()
+
     def _take_all(self, plan: Plan) -> None:
         connection = self._connection
         assert connection is not None
         self._description = self._columns_now(plan) or self._cut(plan.columns)
-        self._rows = iter(self._cursor.fetchall())
+        rows = self._cursor.fetchall()
+        self._rows = iter(rows)
+        if connection._converts:
+            self._convert(plan, self._rows)
+
+    def _convert(self, plan: Plan, rows: Iterator[tuple[Any, ...]], is_raw: bool = False) -> None:
+        """Let the rows of a statement that has been run be converted, by its columns as they are now."""
+        connection = self._connection
+        assert connection is not None and self._busy is not None
+        now = connection._replanned(plan)
+        self._rows = converted(connection, rows, columns_of(connection, now), is_raw, self._busy)
+        self._description = self._cut(now.columns)
 
     def _columns_now(self, plan: Plan) -> Description | None:
         """The columns of the running statement, which may differ from when it was planned; None if it is over."""
         try:
             columns = self._cursor.description
-        except apsw.ExecutionCompleteError:
+        except (apsw.ExecutionCompleteError, apsw.CursorClosedError):
             return None
         return self._cut(plan.columns if columns == plan.raw_columns else described(columns))
 
@@ -289,14 +361,18 @@ class Cursor:
     @property
     def description(self) -> Description | None:
         """The columns of the last statement, each the name and six times None; None if it answers nothing."""
-        if self._description is None and self._plan is not None and self._plan.has_columns and self._run is not None:
+        if self._description is None and self._plan is not None and self._plan.has_columns:
             self._description = self._seen_columns(self._plan)
         return self._description
 
     def _seen_columns(self, plan: Plan) -> Description:
         """What the columns are called now: the schema may have changed since the statement was planned."""
         assert self._connection is not None
-        return self._columns_now(plan) or self._cut(self._connection._replanned(plan).columns)
+        columns = self._columns_now(plan)
+        if columns is None and self._connection._opened is not None:
+            with suppress(DatabaseError):  # the table is gone, or the store closed: they keep their names
+                columns = self._cut(self._connection._replanned(plan).columns)
+        return self._cut(plan.columns) if columns is None else columns
 
     def _seen(self) -> bool:
         """Make ready to read the rows of the running query; whether there is one."""
@@ -308,79 +384,74 @@ class Cursor:
         return True
 
     def _ready(self) -> Iterator[Any]:
-        """The rows that are left, read one ahead."""
-        self._check()
+        """The rows that are left, read one ahead; converted if a text factory was set after they were asked for."""
+        connection = self._check()
         if self._rows is None and self._seen():
             self._rows = _ahead(self._cursor)
-        assert self._rows is not None
+        assert self._rows is not None and self._busy is not None
+        if not connection._is_plain and type(self._rows) is not GeneratorType:
+            columns = [(name, None) for name in self._names()]
+            self._rows = converted(connection, self._rows, columns, False, self._busy)
         return self._rows
 
     def fetchone(self) -> Any:
         """The next row; None if there is no other."""
         rows = self._rows
-        if rows is None or self._thread != self._ident() or self._connection._opened is None or self._busy.is_busy:  # type: ignore[union-attr]
+        if rows is None or self._thread != self._ident() or not self._connection._is_plain or self._busy.is_busy:  # type: ignore[union-attr]
             rows = self._ready()
         try:
             for row in rows:
                 return row if self.row_factory is None else self._made(row)
         except Exception as error:
-            raise self._fetch_failure(error) from error.__cause__
+            self._fail(error, self._plan)
+        self._check()
         return None
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """The next ``size`` rows (by default :attr:`arraysize`), as far as there are so many."""
+        """The next ``size`` rows (by default :attr:`arraysize`), as far as there are so many.
+
+        As in ``sqlite3``, all that are left if ``size`` is 0 or less.
+        """
         rows = self._ready()
         wanted = self.arraysize if size is None else size
         try:
-            return self._all_made(islice(rows, wanted if wanted >= 0 else None))
+            return self._all_made(islice(rows, wanted if wanted > 0 else None))
         except Exception as error:
-            raise self._fetch_failure(error) from error.__cause__
+            self._fail(error, self._plan)
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
-        self._check()
+        connection = self._check()
         try:
-            if self._rows is None and self._seen():
+            if self._rows is None and connection._is_plain and self._seen():
                 rows = self._cursor.fetchall()
                 self._rows = iter(())
                 return rows if self.row_factory is None else self._all_made(rows)
-            assert self._rows is not None
-            return self._all_made(self._rows)
+            return self._all_made(self._ready())
         except Exception as error:
-            raise self._fetch_failure(error) from error.__cause__
+            self._fail(error, self._plan)
 
     def __iter__(self) -> Iterator[Any]:
         self._check()
-        given = self._iterating() if self._iterating is not None else None
-        if given is None or inspect.getgeneratorstate(given) == inspect.GEN_CLOSED:
-            given = self._given()
-            self._iterating = weakref.ref(given)  # who iterates twice shares the rows
-        return given
+        return self._given()
 
-    def _given(self) -> Generator[Any, None, None]:
-        """The rows that are left; read ahead only when the caller stops before the end."""
-        reads = self._rows is None and self._seen()
-        if reads:
-            self._rows = self._cursor
-        try:
-            if self.row_factory is None:
-                yield from self._rows  # type: ignore[misc]
-            else:
-                for row in self._rows:  # type: ignore[union-attr]
-                    yield self._made(row)
-        except GeneratorExit:
-            if reads and self._rows is self._cursor and self._run is not None:
-                self._read_ahead()
-            raise
-        except Exception as error:
-            raise self._fetch_failure(error) from error.__cause__
-
-    def _read_ahead(self) -> None:
-        with suppress(apsw.Error, UnicodeDecodeError):  # whoever goes on reading is told
-            self._rows = _ahead(self._cursor)
-            for row in self._rows:
-                self._rows = chain((row,), self._rows)
-                break
+    def _given(self) -> Iterator[Any]:
+        """The rows that are left; those of the new statement, if another is executed meanwhile."""
+        rows = self._ready()
+        connection, thread, ident = self._connection, self._thread, self._ident
+        assert connection is not None
+        while True:
+            try:
+                for row in rows:
+                    yield row if self.row_factory is None else self._made(row)
+                    if self._rows is not rows or not connection._is_plain or thread != ident():
+                        break
+                else:
+                    self._check()
+                    return
+            except Exception as error:
+                self._fail(error, self._plan)
+            rows = self._ready()
 
     def __next__(self) -> Any:
         rows = self._ready()
@@ -388,14 +459,21 @@ class Cursor:
             for row in rows:
                 return row if self.row_factory is None else self._made(row)
         except Exception as error:
-            raise self._fetch_failure(error) from error.__cause__
+            self._fail(error, self._plan)
         raise StopIteration
 
     def _made(self, row: tuple[Any, ...]) -> Any:
         factory = self.row_factory
         if factory is Row:
             return Row.of(self._names(), row)
-        return factory(self, row) if factory is not None else row
+        if factory is None:
+            return row
+        try:
+            return factory(self, row)
+        except Exception as error:
+            assert self._busy is not None
+            self._busy.note(error)
+            raise
 
     def _all_made(self, rows: Iterable[Any]) -> list[Any]:
         if self.row_factory is None:
@@ -403,14 +481,7 @@ class Cursor:
         if self.row_factory is Row:
             names = self._names()
             return [Row.of(names, row) for row in rows]
-        factory = self.row_factory
-        return [factory(self, row) for row in rows]
+        return [self._made(row) for row in rows]
 
     def _names(self) -> tuple[str, ...]:
         return tuple(column[0] for column in self.description or ())
-
-    def _fetch_failure(self, error: Exception) -> Exception:
-        self._rows = iter(())
-        if self._plan is not None:
-            return self._failure(error, self._plan, ())
-        return translated(error)

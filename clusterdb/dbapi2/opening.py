@@ -37,6 +37,12 @@ from clusterdb.store import Store, default_path
 __all__ = ["Mode", "Opened", "opened", "shared_store"]
 
 Mode = Literal["ro", "rw", "rwc", "memory"]
+_CHOICES = {
+    "mode": ("ro", "rw", "rwc", "memory"),
+    "create": ("1", "true", "yes", "0", "false", "no"),
+    "cache": ("shared", "private"),
+}
+_PLAIN_FLAGS = {"ro": apsw.SQLITE_OPEN_READONLY, "rw": apsw.SQLITE_OPEN_READWRITE}
 _MEMORY = ":memory:"
 
 
@@ -47,6 +53,7 @@ class Opened:
     db: apsw.Connection
     close: Callable[[], None]
     cluster: Cluster | None = None
+    engine: str = "sqlite"
 
 
 # --- stores that this process has open --------------------------------------------------------------------------------
@@ -93,34 +100,39 @@ def opened(
     mode: Mode | None,
     cached_statements: int,
 ) -> Opened:
-    """Open what ``database`` stands for.  Raises the errors of PEP 249, TypeError for what is no name."""
+    """Open what ``database`` stands for.
+
+    Raises the errors of PEP 249 (InvalidArgumentError, before anything is opened, for options that make no sense),
+    TypeError for what is no name.
+    """
+    _check_choice("mode", mode)
     if isinstance(database, Cluster):
+        if mode == "memory":
+            raise InvalidArgumentError("mode='memory' is for anonymous clusters: use 'ro' or 'rw' with a Cluster")
         return _of_cluster(database, endpoint, mode, cached_statements)
     if isinstance(database, bytes | os.PathLike):
         name = os.fsdecode(database)
-        return _plain(name if "/" in name else f"./{name}", 0, cached_statements)
+        return _plain(name if "/" in name else f"./{name}", 0, endpoint, mode, cached_statements)
     if not isinstance(database, str):
         raise TypeError(f"connect() argument 1 must be a name, a path or a Cluster, not {type(database).__name__}")
     if database.startswith("clusterdb:") or (uri and database.startswith("file:")):
-        scheme, _, rest = database.partition(":")
-        parts = urlsplit(rest)
-        options = _options(
-            database, parts.query, ["store", "endpoint", "create", "mode", "cache"], scheme == "clusterdb"
-        )
-        name = unquote(parts.path)
+        scheme = database.partition(":")[0]
+        name, options = _parsed(database)
         mode = options.get("mode", mode)
+        endpoint = options.get("endpoint", endpoint)
         if mode == "memory" or name == _MEMORY:
+            _require_writer("an anonymous cluster", endpoint)
             return _shared_memory(name, cached_statements) if options.get("cache") == "shared" else _memory()
         if scheme == "file" and _is_path(name):
-            return _plain(database, apsw.SQLITE_OPEN_URI, cached_statements)
+            return _plain(database, apsw.SQLITE_OPEN_URI, endpoint, mode, cached_statements)
         store = options.get("store", store)
-        endpoint = options.get("endpoint", endpoint)
-        create = create or options.get("create", "0") in ("1", "true", "yes")
+        create = create or options.get("create") in ("1", "true", "yes")
         database = name
     if database == _MEMORY or mode == "memory":
+        _require_writer("an anonymous cluster", endpoint)
         return _memory()
     if store is None and _is_path(database):
-        return _plain(database, 0, cached_statements)
+        return _plain(database, 0, endpoint, mode, cached_statements)
     return _named(database, store, endpoint, create, mode, cached_statements)
 
 
@@ -128,20 +140,38 @@ def _is_path(name: str) -> bool:
     return not name or "/" in name or "." in name
 
 
-def _options(text: str, query: str, known: list[str], is_strict: bool) -> dict[str, Any]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    for name in options:
-        if is_strict and name not in known:
-            raise InvalidArgumentError(f"'{text}': there is no option '{name}', use {', '.join(known)}")
-    return options
+def _parsed(uri: str) -> tuple[str, dict[str, Any]]:
+    """What a URI names, and its options.  Raises InvalidArgumentError."""
+    scheme, _, rest = uri.partition(":")
+    try:
+        parts = urlsplit(rest)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    except ValueError as error:
+        form = "clusterdb:NAME?store=PATH&endpoint=NAME&mode=MODE"
+        raise InvalidArgumentError(f"'{uri}' is no URI ({error}): use {form}") from None
+    known = ("store", "endpoint", *_CHOICES)
+    for name, value in options.items():
+        if scheme == "clusterdb" and name not in known:
+            raise InvalidArgumentError(f"'{uri}': there is no option '{name}', use {', '.join(known)}")
+        _check_choice(name, value)
+    return unquote(parts.path), options
 
 
-def _plain(name: str, flags: int, cached_statements: int) -> Opened:
-    db = apsw.Connection(
-        name,
-        flags | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE,
-        statementcachesize=max(0, cached_statements),
-    )
+def _check_choice(option: str, value: str | None) -> None:
+    choices = _CHOICES.get(option)
+    if choices is not None and value is not None and value not in choices:
+        raise InvalidArgumentError(f"{option}={value!r}: use {', '.join(map(repr, choices))}")
+
+
+def _require_writer(what: str, endpoint: str) -> None:
+    if endpoint != "writer":
+        raise InvalidArgumentError(f"endpoint={endpoint!r}: {what} has no instances, use 'writer' or leave it out")
+
+
+def _plain(name: str, flags: int, endpoint: str, mode: Mode | None, cached_statements: int) -> Opened:
+    _require_writer("a plain file", endpoint)
+    flags |= _PLAIN_FLAGS.get(mode or "rwc", apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    db = apsw.Connection(name, flags, statementcachesize=max(0, cached_statements))
     return Opened(db, db.close)
 
 
@@ -154,8 +184,6 @@ def _named(
     cached_statements: int,
 ) -> Opened:
     """A cluster by name; created if that is wished, and it is not there."""
-    if mode not in (None, "ro", "rw", "rwc"):
-        raise InvalidArgumentError(f"mode={mode!r}: use 'ro', 'rw', 'rwc' or 'memory'")
     try:
         check_name(name)
     except InvalidNameError as error:
@@ -179,7 +207,7 @@ def _named(
 
 def _of_cluster(cluster: Cluster, endpoint: str, mode: Mode | None, cached_statements: int) -> Opened:
     db = cluster.store._connect(cluster, endpoint, read_only=mode == "ro", cached_statements=cached_statements)
-    return Opened(db, db.close, cluster)
+    return Opened(db, db.close, cluster, cluster.settings.engine)
 
 
 # --- anonymous clusters -----------------------------------------------------------------------------------------------

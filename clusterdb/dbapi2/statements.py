@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt
 from clusterdb.errors import DataError, ProgrammingError
 
-__all__ = ["Description", "Plan", "bound", "described", "plan_of", "raw_sql"]
+if TYPE_CHECKING:
+    from clusterdb.flavours import Translation
+
+__all__ = ["Description", "Plan", "bound", "described", "plan_of", "plan_of_translation", "raw_sql"]
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 _BEFORE = re.compile(r"(?:[ \t\f\n\r]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*", re.DOTALL)
+_IDLE = re.compile(rf"(?:{_BEFORE.pattern};)*", re.DOTALL)
 _WRITES = re.compile(r"(insert|replace|update|delete)", re.IGNORECASE)
 
 
@@ -22,7 +26,7 @@ class Plan:
 
     __slots__ = (
         *("sql", "raw_columns", "columns", "declared", "count", "names"),
-        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns"),
+        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps"),
     )
 
     def __new__(cls, *_: Any) -> Plan:
@@ -41,8 +45,22 @@ class Plan:
         self.declared = tuple(column[1] for column in cursor.get_description()) if self.columns else ()
         self.has_columns = bool(self.columns)
         self.is_query = self.has_columns and self.is_readonly
+        self.steps: Translation | None = None
         self.count = cursor.bindings_count
         self.names = cursor.bindings_names
+
+
+def plan_of_translation(db: apsw.Connection, made: Translation) -> Plan:
+    """Plan a statement of another engine.  Raises as :func:`plan_of`.
+
+    What takes several steps cannot be prepared as a whole, since a step may need those before it: it answers no rows.
+    """
+    if not (made.before or made.after or made.commits or made.ends):
+        return plan_of(db, made.sql)
+    plan = plan_of(db, "SELECT 1 WHERE 0")
+    plan.steps, plan.columns, plan.raw_columns = made, (), ()
+    plan.has_columns = plan.is_query = plan.is_readonly = False
+    return plan
 
 
 def described(columns: Any) -> Description:
@@ -51,7 +69,7 @@ def described(columns: Any) -> Description:
 
 
 def plan_of(db: apsw.Connection, sql: str) -> Plan:
-    """Prepare a statement without running it.
+    """Prepare a statement anew, without running it.
 
     Raises apsw.Error for what SQLite does not understand, ProgrammingError if there are several statements.
     """
@@ -66,7 +84,7 @@ def plan_of(db: apsw.Connection, sql: str) -> Plan:
     cursor = db.cursor()
     cursor.exec_trace = tracer
     try:
-        cursor.execute(sql, apsw._null_bindings)  # type: ignore[attr-defined]
+        cursor.execute(sql, apsw._null_bindings, can_cache=False)  # type: ignore[attr-defined]
     except apsw.ExecTraceAbort:
         pass
     except apsw.TooBigError:
@@ -75,7 +93,9 @@ def plan_of(db: apsw.Connection, sql: str) -> Plan:
         cursor.close(True)
     plan = made[0]
     at = sql.find(plan.sql) + len(plan.sql) if plan.sql in sql else len(sql)
-    if _BEFORE.match(sql, at).end() < len(sql):  # type: ignore[union-attr]
+    text = plan.sql[_IDLE.match(plan.sql).end() :].rstrip()  # type: ignore[union-attr]
+    has_empty_second = text.endswith(";") and apsw.complete(text[:-1])
+    if has_empty_second or _BEFORE.match(sql, at).end() < len(sql):  # type: ignore[union-attr]
         raise ProgrammingError("You can only execute one statement at a time.")
     return plan
 
@@ -124,10 +144,13 @@ def _adapted(value: Any, at: int, name: str | None) -> Any:
 
 
 def raw_sql(plan: Plan) -> str:
-    """A query that answers, for every column, its value (of a text the stored bytes) and whether it is a text."""
+    """A query that answers, for every column, its value (of a text the stored bytes) and whether it is a text.
+
+    Materialized, so that an expression that is named three times is evaluated once.
+    """
     names = [f"c{at}" for at in range(len(plan.columns))]
     wanted = ", ".join(
         f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END, typeof({c}) = 'text'" for c in names
     )
     text = plan.sql.rstrip().rstrip(";")
-    return f"WITH clusterdb_raw({', '.join(names)}) AS ({text}\n) SELECT {wanted} FROM clusterdb_raw"
+    return f"WITH clusterdb_raw({', '.join(names)}) AS MATERIALIZED ({text}\n) SELECT {wanted} FROM clusterdb_raw"

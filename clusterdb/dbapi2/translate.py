@@ -40,6 +40,12 @@ _KINDS: dict[int, type[Exception]] = {
     apsw.SQLITE_RANGE: errors.InterfaceError,
     apsw.SQLITE_AUTH: errors.DatabaseError,
 }
+_CODES: dict[type[Exception], int] = {
+    type(apsw.exception_for(code)): code
+    for code in apsw.mapping_result_codes
+    if isinstance(code, int) and apsw.SQLITE_OK < code <= apsw.SQLITE_NOTADB
+}
+"""The code of a class of apsw's: what Python code raises (a VFS, a function) has no code of its own."""
 _OURS: dict[type[Exception], tuple[type[errors.Error], str]] = {
     apsw.ConnectionClosedError: (errors.ProgrammingError, "Cannot operate on a closed database."),
     apsw.CursorClosedError: (errors.ProgrammingError, "Cannot operate on a closed cursor."),
@@ -59,7 +65,7 @@ def translated(error: Exception) -> Exception:
     if type(error) in _OURS:
         kind, text = _OURS[type(error)]
         return kind(text)
-    code = getattr(error, "extendedresult", None)
+    code = getattr(error, "extendedresult", None) or _CODES.get(type(error))
     if not code:
         return errors.ProgrammingError(str(error))
     made = _KINDS.get(code & 0xFF, errors.DatabaseError)(str(error))

@@ -1,0 +1,32 @@
+"""Flavours: clusters that speak the SQL of another engine, translated for SQLite statement by statement.
+
+A statement is parsed with sqlglot in the engine's own grammar and written again for SQLite by rules of ours;
+functions that SQLite lacks, or means differently, are in a pack of Python functions.  Every function and every kind
+of statement must be known: what is not, raises NotSupportedError, which quotes the statement.  So nothing changes its
+meaning without a word.  What the engine's grammar does not know at all (PRAGMA, ATTACH, ...) goes to SQLite as it is.
+
+SUPPORT.md lists what is there, as the tests prove it.  This package is imported by connections to such clusters only.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from clusterdb.errors import NotSupportedError
+from clusterdb.flavours.flavour import Flavour, Translation
+
+__all__ = ["Flavour", "Translation", "flavour_of"]
+
+
+@lru_cache(maxsize=8)
+def flavour_of(engine: str) -> Flavour:
+    """The flavour of an engine.  Raises NotSupportedError."""
+    if engine == "aurora-mysql":
+        from clusterdb.flavours.mysql import MySQLFlavour
+
+        return MySQLFlavour()
+    if engine == "aurora-postgresql":
+        from clusterdb.flavours.postgresql import PostgreSQLFlavour
+
+        return PostgreSQLFlavour()
+    raise NotSupportedError(f"there is no flavour of SQL for engine '{engine}'")

@@ -1,0 +1,261 @@
+"""What the flavours have in common: from a text to statements of SQLite's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, wraps
+from typing import Any
+
+import apsw
+import sqlglot
+from sqlglot import ErrorLevel, exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import SqlglotError
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
+
+from clusterdb.errors import DataError, NotSupportedError
+from clusterdb.flavours.functions import Function
+
+__all__ = ["SAVEPOINT", "Flavour", "NotSaid", "Translation", "Work", "call", "is_default", "literal"]
+
+SAVEPOINT = re.compile(
+    r"\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK\s+TO(?:\s+SAVEPOINT)?)\s+[`\"]?\w+[`\"]?\s*;?\s*", re.IGNORECASE
+)
+
+Rule = Callable[[Any], exp.Expression | None]
+_PLACEHOLDER = re.compile(
+    r"""'(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|""|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | %% | %s | %\((\w+)\)s""",
+    re.VERBOSE | re.DOTALL,
+)
+_NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
+
+
+class NotSaid(Exception):
+    """SQLite cannot say it; the text says what."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """``sql`` is what answers; ``before`` and ``after`` run with it.
+
+    ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
+    """
+
+    sql: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    commits: bool = False
+    ends: bool = False
+
+
+@dataclass
+class Work:
+    """One statement on its way: what has to run before and after it."""
+
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+
+
+class Flavour:
+    """The SQL of one engine."""
+
+    engine: str
+    dialect: type[Dialect]
+    prefix: str
+    functions: dict[str, Function]
+    aggregates: dict[str, Callable[[], Any]]
+    native: frozenset[str]
+    """Functions that SQLite has under the same name and with the same meaning."""
+    made: frozenset[str] = frozenset(
+        [
+            *("strftime", "json", "json_array", "json_object", "json_type", "json_extract", "json_group_array"),
+            *("json_group_object", "group_concat", "unixepoch", "last_insert_rowid", "changes", "iif", "char"),
+            *("min", "max", "typeof"),
+        ]
+    )
+    """Functions of SQLite's that only our rules write; a statement that names one itself means the engine's."""
+    rules: dict[type[exp.Expression], Rule]
+    committing: tuple[type[exp.Expression], ...] = ()
+    """Statements that commit the open transaction, as every change of the schema does in MySQL."""
+    statements: tuple[type[exp.Expression], ...] = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
+
+    # --- connections ------------------------------------------------------------------------------------------------
+    def install(self, db: apsw.Connection) -> None:
+        """Give a connection the functions of the flavour; names in double quotes are never texts, foreign keys hold."""
+        db.execute("PRAGMA foreign_keys = ON")
+        db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+        for name, function in self.functions.items():
+            db.create_scalar_function(self.prefix + name, _guarded(function), deterministic=name not in self.changing)
+        for name, aggregate in self.aggregates.items():
+            db.create_aggregate_function(self.prefix + name, _stepper(aggregate))
+
+    changing: frozenset[str] = frozenset({"uuid", "gen_random_uuid", "rand", "random"})
+    """Functions that answer something else every time."""
+
+    # --- translating ------------------------------------------------------------------------------------------------
+    @lru_cache(maxsize=1024)  # noqa: B019 - flavours live as long as the program
+    def translate(self, sql: str) -> Translation:
+        """A statement for SQLite.  Raises NotSupportedError, which quotes what was tried."""
+        text = self.with_placeholders(sql)
+        special = self.special(text)
+        if special is not None:
+            return special
+        try:
+            tree = self._parsed(text)
+        except SqlglotError:
+            if _NATIVE.match(text):
+                return Translation(text)
+            raise NotSupportedError(f"{self.engine} clusters do not understand: {sql}") from None
+        try:
+            return self._said(tree, text)
+        except NotSaid as error:
+            raise NotSupportedError(f"{error} cannot be said in SQLite: {sql}") from None
+        except SqlglotError as error:
+            raise NotSupportedError(f"{str(error).splitlines()[0]}: {sql}") from None
+
+    def translate_script(self, script: str) -> str:
+        """Several statements, one after the other.  Raises NotSupportedError."""
+        texts: list[str] = []
+        begin = 0
+        for token in self.dialect().tokenize(script):
+            if token.token_type == TokenType.SEMICOLON:
+                texts.append(script[begin : token.start])
+                begin = token.end + 1
+        texts.append(script[begin:])
+        made = [self.translate(text) for text in texts if text.strip()]
+        return ";\n".join(text for each in made for text in (*each.before, each.sql, *each.after))
+
+    def special(self, sql: str) -> Translation | None:
+        """What no grammar is needed for."""
+        return None
+
+    def with_placeholders(self, sql: str) -> str:
+        """``%s`` and ``%(name)s`` as SQLite's; where there are such, ``%%`` is a percent sign."""
+        found = [match[0] for match in _PLACEHOLDER.finditer(sql)]
+        if not any(each == "%s" or (each.startswith("%(") and each.endswith("s")) for each in found):
+            return sql
+
+        def change(match: re.Match[str]) -> str:
+            if match[1]:
+                return f":{match[1]}"
+            return {"%s": "?", "%%": "%"}.get(match[0], match[0].replace("%%", "%"))
+
+        return _PLACEHOLDER.sub(change, sql)
+
+    def _parsed(self, sql: str) -> exp.Expression:
+        parsed = sqlglot.parse(sql, read=self.dialect, error_level=ErrorLevel.RAISE)
+        trees = [tree for tree in parsed if tree is not None]
+        if len(trees) != 1:
+            raise SqlglotError("one statement at a time")
+        return trees[0]  # type: ignore[return-value]
+
+    def _said(self, tree: exp.Expression, sql: str) -> Translation:
+        work = Work()
+        made = self.statement(tree, work)
+        if not isinstance(made, Translation):
+            made = Translation(self.text(made), tuple(work.before), tuple(work.after))
+        return replace(made, commits=True) if isinstance(tree, self.committing) else made
+
+    def statement(self, tree: Any, work: Work) -> exp.Expression | Translation:
+        """A whole statement.  Raises NotSaid."""
+        handler = getattr(self, f"on_{tree.key}", None)
+        if handler is not None:
+            return handler(tree, work)
+        if not isinstance(tree, self.statements):
+            raise NotSaid(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
+        return self.expression(tree)
+
+    def expression(self, tree: exp.Expression) -> exp.Expression:
+        """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
+        tree = tree.copy()
+        for node in reversed(list(tree.walk())):
+            made = self._node(node)
+            if made is node:
+                continue
+            if node is not tree:
+                node.replace(made)
+            elif made is not None:
+                tree = made
+        return tree
+
+    def _node(self, node: Any) -> exp.Expression | None:
+        for kind in type(node).__mro__:
+            rule = self.rules.get(kind)
+            if rule is not None:
+                made = rule(node)
+                if made is not None and made is not node and node.args.get("negate"):
+                    return exp.Not(this=exp.paren(made))
+                return made
+        if isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Case | exp.Exists | exp.If):
+            return self._function(node)
+        return node
+
+    def _function(self, node: Any) -> exp.Expression:
+        if not isinstance(node, exp.Anonymous):
+            name = node.sql_name().lower()
+            if name in self.native:
+                return node
+            if name in self.functions:
+                values = [node.args.get(part) for part in node.arg_types]
+                flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
+                return call(self.prefix + name, *(each for each in flat if isinstance(each, exp.Expression)))
+            raise NotSaid(f"{node.sql_name()}()")
+        name = node.name.lower()
+        ours = name.removeprefix(self.prefix)
+        if name.startswith(self.prefix) and (
+            ours in self.functions or ours in self.aggregates or ours in ("get", "set", "now", "forget")
+        ):
+            return node
+        if name in self.made:
+            return node
+        if name in self.native:
+            return node
+        if name in self.functions or name in self.aggregates:
+            return call(self.prefix + name, *node.expressions)
+        raise NotSaid(f"{node.name}()")
+
+    def text(self, tree: exp.Expression) -> str:
+        """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
+        return str(tree.sql(dialect="sqlite", unsupported_level=ErrorLevel.RAISE, normalize_functions=False))
+
+
+def call(name: str, *arguments: Any) -> exp.Anonymous:
+    """A call of a function."""
+    trees = [each.copy() if isinstance(each, exp.Expression) else literal(each) for each in arguments]
+    return exp.Anonymous(this=name, expressions=trees)
+
+
+def literal(value: Any) -> exp.Expression:
+    """A value as a tree."""
+    return exp.convert(value)  # type: ignore[return-value]
+
+
+def is_default(tree: Any) -> bool:
+    """Whether an expression is the word DEFAULT."""
+    quoted = isinstance(tree, exp.Column) and tree.this.args.get("quoted")
+    return isinstance(tree, exp.Var | exp.Column) and tree.name.upper() == "DEFAULT" and not quoted
+
+
+def _guarded(function: Function) -> Function:
+    """What goes wrong in a function is a DataError."""
+
+    @wraps(function)
+    def called(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:
+            raise DataError(str(error)) from None
+
+    return called
+
+
+def _stepper(make: Callable[[], Any]) -> Callable[[], Any]:
+    """An aggregate as apsw wants it."""
+
+    def begin() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
+        return make(), lambda group, *values: group.step(*values), lambda group: group.final()
+
+    return begin

@@ -1,0 +1,565 @@
+"""What the flavours' functions do, in Python: texts, numbers, dates as ISO text, JSON as text.
+
+A function answers NULL if one of its arguments is NULL, unless it says otherwise.  Dates are texts as SQLite's own date
+functions write them, times of the day too; intervals are given as a number and a unit.
+"""
+
+from __future__ import annotations
+
+import base64
+import calendar
+import hashlib
+import json
+import math
+import re
+import uuid
+import zlib
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache, wraps
+from typing import Any
+
+__all__ = ["COMMON", "COMMON_AGGREGATES", "MONTHS", "UNITS", "Function", "as_datetime", "number_of", "shown"]
+
+Function = Callable[..., Any]
+
+
+def strict(function: Function) -> Function:
+    """NULL if an argument is NULL."""
+
+    @wraps(function)
+    def called(*arguments: Any) -> Any:
+        return None if None in arguments else function(*arguments)
+
+    return called
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+_LEADING = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+def number_of(value: Any) -> int | float:
+    """A number, or what a text begins with, as MySQL takes it."""
+    if isinstance(value, int | float):
+        return value
+    found = _LEADING.match(value.decode() if isinstance(value, bytes) else str(value))
+    if found is None:
+        return 0
+    return float(found[0]) if set(found[0]) & set(".eE") else int(found[0])
+
+
+def text_of(value: Any) -> str:
+    """A value as text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(value)
+
+
+def as_datetime(value: Any) -> datetime:
+    """A date, or a date and a time, from their text.  Raises ValueError."""
+    text = str(value).strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
+    return datetime.fromisoformat(text)
+
+
+def shown(at: datetime, like: Any = None) -> str:
+    """A date and a time as text; of the form of ``like`` if that is a date without a time, and ``at`` is midnight."""
+    if isinstance(like, str) and len(like.strip()) == 10 and at.time() == datetime.min.time():
+        return at.date().isoformat()
+    return at.isoformat(" ")
+
+
+def nothing_if_wrong(function: Function) -> Function:
+    """NULL for what is no date, as MySQL does."""
+
+    @wraps(function)
+    def called(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (ValueError, OverflowError):
+            return None
+
+    return called
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
+    """A text of that length."""
+    text = text_of(text)
+    if length < 0:
+        return None
+    if len(text) >= length or not fill:
+        return text[:length]
+    missing = (fill * (length // len(fill) + 1))[: length - len(text)]
+    return missing + text if left else text + missing
+
+
+@strict
+def lpad(text: Any, length: int, fill: Any = " ") -> Any:
+    return pad(text, length, text_of(fill), left=True)
+
+
+@strict
+def rpad(text: Any, length: int, fill: Any = " ") -> Any:
+    return pad(text, length, text_of(fill), left=False)
+
+
+@strict
+def left(text: Any, count: int) -> str:
+    text = text_of(text)
+    return text[:count] if count >= 0 else text[: max(0, len(text) + count)]
+
+
+@strict
+def right(text: Any, count: int) -> str:
+    text = text_of(text)
+    if count >= 0:
+        return text[len(text) - min(count, len(text)) :]
+    return text[-count:]
+
+
+@strict
+def reverse(text: Any) -> str:
+    return text_of(text)[::-1]
+
+
+@strict
+def repeat(text: Any, count: int) -> str:
+    return text_of(text) * max(0, count)
+
+
+@strict
+def upper(text: Any) -> str:
+    return text_of(text).upper()
+
+
+@strict
+def lower(text: Any) -> str:
+    return text_of(text).lower()
+
+
+@strict
+def octets(value: Any) -> int:
+    return len(value if isinstance(value, bytes) else text_of(value).encode())
+
+
+@strict
+def characters(value: Any) -> int:
+    return len(value if isinstance(value, bytes) else text_of(value))
+
+
+def concat_ws(separator: Any, *values: Any) -> str | None:
+    """Joined by a separator; what is NULL is left out."""
+    return (
+        None if separator is None else text_of(separator).join(text_of(value) for value in values if value is not None)
+    )
+
+
+@strict
+def code_of(text: Any) -> int:
+    text = text_of(text)
+    return ord(text[0]) if text else 0
+
+
+@strict
+def digest(text: Any, name: str) -> str:
+    data = text if isinstance(text, bytes) else text_of(text).encode()
+    return hashlib.new(name, data).hexdigest()
+
+
+@strict
+def sha2(text: Any, bits: int) -> str | None:
+    if bits not in (0, 224, 256, 384, 512):
+        return None
+    return digest(text, f"sha{bits or 256}")
+
+
+@strict
+def replaced(text: Any, old: Any, new: Any) -> str:
+    return text_of(text).replace(text_of(old), text_of(new)) if text_of(old) else text_of(text)
+
+
+@strict
+def substring_index(text: Any, delimiter: Any, count: int) -> str:
+    parts = text_of(text).split(text_of(delimiter))
+    return text_of(delimiter).join(parts[:count] if count >= 0 else parts[count:]) if count else ""
+
+
+@strict
+def split_part(text: Any, delimiter: Any, number: int) -> str:
+    parts = text_of(text).split(text_of(delimiter))
+    at = number - 1 if number > 0 else len(parts) + number
+    return parts[at] if 0 <= at < len(parts) else ""
+
+
+@strict
+def translated(text: Any, old: str, new: str) -> str:
+    table = {ord(char): new[at] if at < len(new) else None for at, char in reversed(list(enumerate(old)))}
+    return text_of(text).translate(table)
+
+
+@strict
+def initcap(text: Any) -> str:
+    return re.sub(r"[^\W_]+", lambda word: word[0].capitalize(), text_of(text))
+
+
+@strict
+def insert_text(text: Any, at: int, length: int, new: Any) -> str:
+    text = text_of(text)
+    if not 0 < at <= len(text):
+        return text
+    return text[: at - 1] + text_of(new) + text[at - 1 + length :] if length >= 0 else text[: at - 1] + text_of(new)
+
+
+@strict
+def trimmed(text: Any, chars: str, where: str) -> str:
+    text = text_of(text)
+    if where == "leading":
+        return text.lstrip(chars)
+    return text.rstrip(chars) if where == "trailing" else text.strip(chars)
+
+
+@strict
+def trimmed_word(text: Any, word: str, where: str) -> str:
+    """As MySQL trims: whole words."""
+    text = text_of(text)
+    while word and where in ("leading", "both") and text.startswith(word):
+        text = text[len(word) :]
+    while word and where in ("trailing", "both") and text.endswith(word):
+        text = text[: -len(word)]
+    return text
+
+
+# --- regular expressions ----------------------------------------------------------------------------------------------
+@lru_cache(maxsize=256)
+def compiled(pattern: str, flags: str) -> re.Pattern[str]:
+    """A pattern; POSIX classes are Python's."""
+    for name, chars in (("alpha", "a-zA-Z"), ("digit", "0-9"), ("alnum", "a-zA-Z0-9"), ("space", r"\s")):
+        pattern = pattern.replace(f"[:{name}:]", chars)
+    return re.compile(pattern, re.IGNORECASE if "i" in flags else 0)
+
+
+@strict
+def matches(text: Any, pattern: str, flags: str = "") -> int:
+    return int(compiled(pattern, flags).search(text_of(text)) is not None)
+
+
+@strict
+def regexp_replace(text: Any, pattern: str, new: str, flags: str = "") -> str:
+    new = re.sub(r"\$(\d)", r"\\\1", new)
+    return compiled(pattern, flags).sub(new, text_of(text), count=0 if "g" in flags else 1)
+
+
+@strict
+def regexp_substr(text: Any, pattern: str, flags: str = "") -> str | None:
+    found = compiled(pattern, flags).search(text_of(text))
+    return found[0] if found else None
+
+
+@strict
+def regexp_instr(text: Any, pattern: str, flags: str = "") -> int:
+    found = compiled(pattern, flags).search(text_of(text))
+    return found.start() + 1 if found else 0
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+@strict
+def rounded(value: Any, digits: int = 0) -> int | float:
+    """Half away from zero."""
+    value = number_of(value)
+    if isinstance(value, int) and digits >= 0:
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return value
+    made = Decimal(repr(value) if isinstance(value, float) else value).quantize(
+        Decimal(1).scaleb(-digits), ROUND_HALF_UP
+    )
+    return int(made) if digits <= 0 and isinstance(value, int) else float(made)
+
+
+@strict
+def truncated(value: Any, digits: int = 0) -> int | float:
+    value = number_of(value)
+    scale = 10**digits
+    made = (
+        math.trunc(Decimal(repr(value)) * scale) / scale
+        if digits > 0
+        else math.trunc(value / 10**-digits) * 10**-digits
+    )
+    return made if digits > 0 else int(made)
+
+
+@strict
+def power(base: Any, exponent: Any) -> float:
+    return float(number_of(base)) ** number_of(exponent)
+
+
+def least(*values: Any) -> Any:
+    """The smallest; NULL if one is NULL."""
+    return None if None in values else min(values)
+
+
+def greatest(*values: Any) -> Any:
+    """The largest; NULL if one is NULL."""
+    return None if None in values else max(values)
+
+
+# --- dates ------------------------------------------------------------------------------------------------------------
+UNITS = {
+    "microsecond": timedelta(microseconds=1),
+    "millisecond": timedelta(milliseconds=1),
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+MONTHS = {"month": 1, "mon": 1, "quarter": 3, "year": 12, "decade": 120}
+
+
+def unit_of(unit: str) -> str:
+    """A unit's name as the tables have it."""
+    unit = unit.lower()
+    return unit.removesuffix("s") if unit not in ("century",) else unit
+
+
+def plus(at: datetime, count: float, unit: str) -> datetime:
+    """So many units later; the end of a shorter month is its last day."""
+    unit = unit_of(unit)
+    if unit in MONTHS:
+        months = at.year * 12 + at.month - 1 + int(count) * MONTHS[unit]
+        year, month = divmod(months, 12)
+        return at.replace(year=year, month=month + 1, day=min(at.day, calendar.monthrange(year, month + 1)[1]))
+    return at + UNITS[unit] * count
+
+
+@strict
+@nothing_if_wrong
+def add_interval(value: Any, count: Any, unit: str) -> str:
+    """A date or time, and an interval: a date if both are days."""
+    made = plus(as_datetime(value), number_of(count), unit)
+    whole_days = unit_of(unit) in ("day", "week", *MONTHS)
+    return shown(made, value if whole_days else None)
+
+
+@strict
+@nothing_if_wrong
+def part(unit: str, value: Any) -> int | float:
+    """A part of a date."""
+    at = as_datetime(value)
+    year, week, weekday = at.isocalendar()
+    return {
+        "year": at.year,
+        "quarter": (at.month + 2) // 3,
+        "month": at.month,
+        "week": week,
+        "isoyear": year,
+        "day": at.day,
+        "doy": at.timetuple().tm_yday,
+        "dow": weekday % 7,
+        "isodow": weekday,
+        "hour": at.hour,
+        "minute": at.minute,
+        "second": at.second,
+        "microsecond": at.microsecond,
+        "epoch": int((at - datetime(1970, 1, 1)).total_seconds()),
+        "decade": at.year // 10,
+        "century": (at.year + 99) // 100,
+    }[unit.lower()]
+
+
+@strict
+@nothing_if_wrong
+def date_trunc(unit: str, value: Any) -> str:
+    """The beginning of the unit that a time lies in."""
+    at = as_datetime(value)
+    unit = unit_of(unit)
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if unit == "week":
+        return shown(day - timedelta(days=day.weekday()))
+    starts = {
+        "second": at.replace(microsecond=0),
+        "minute": at.replace(second=0, microsecond=0),
+        "hour": at.replace(minute=0, second=0, microsecond=0),
+        "day": day,
+        "month": day.replace(day=1),
+        "quarter": day.replace(day=1, month=(at.month - 1) // 3 * 3 + 1),
+        "year": day.replace(day=1, month=1),
+    }
+    return shown(starts[unit])
+
+
+@strict
+@nothing_if_wrong
+def last_day(value: Any) -> str:
+    at = as_datetime(value)
+    return at.date().replace(day=calendar.monthrange(at.year, at.month)[1]).isoformat()
+
+
+@strict
+@nothing_if_wrong
+def days_between(later: Any, earlier: Any) -> int:
+    return (as_datetime(later).date() - as_datetime(earlier).date()).days
+
+
+@strict
+def clock(seconds: Any) -> str:
+    """Seconds as HH:MM:SS."""
+    seconds = number_of(seconds)
+    sign, whole = "-" if seconds < 0 else "", abs(int(seconds))
+    return f"{sign}{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+@strict
+@nothing_if_wrong
+def date_only(value: Any) -> str:
+    return as_datetime(value).date().isoformat()
+
+
+@strict
+@nothing_if_wrong
+def whole_timestamp(value: Any) -> str:
+    return shown(as_datetime(value))
+
+
+@strict
+@nothing_if_wrong
+def make_date(year: int, month: int, day: int) -> str:
+    return date(year, month, day).isoformat()
+
+
+# --- others -----------------------------------------------------------------------------------------------------------
+@strict
+def to_base64(value: Any) -> str:
+    return base64.b64encode(value if isinstance(value, bytes) else text_of(value).encode()).decode()
+
+
+@strict
+def from_base64(text: str) -> bytes:
+    return base64.b64decode(text)
+
+
+@strict
+def crc32(value: Any) -> int:
+    return zlib.crc32(value if isinstance(value, bytes) else text_of(value).encode())
+
+
+def new_uuid() -> str:
+    return str(uuid.uuid4())
+
+
+@strict
+def json_contains(target: str, candidate: str) -> int:
+    """Whether a document contains another: JSON_CONTAINS, @>."""
+
+    def contains(whole: Any, piece: Any) -> bool:
+        if isinstance(whole, dict) and isinstance(piece, dict):
+            return all(key in whole and contains(whole[key], value) for key, value in piece.items())
+        if isinstance(whole, list):
+            pieces = piece if isinstance(piece, list) else [piece]
+            return all(any(contains(each, wanted) for each in whole) for wanted in pieces)
+        return bool(whole == piece) and isinstance(whole, bool) == isinstance(piece, bool)
+
+    return int(contains(json.loads(target), json.loads(candidate)))
+
+
+class Deviation:
+    """Standard deviations and variances; of a sample, or of everything."""
+
+    def __init__(self, *, of_sample: bool, root: bool) -> None:
+        self._values: list[float] = []
+        self._of_sample, self._root = of_sample, root
+
+    def step(self, value: Any) -> None:
+        if value is not None:
+            self._values.append(float(number_of(value)))
+
+    def final(self) -> float | None:
+        count = len(self._values) - self._of_sample
+        if count <= 0:
+            return None
+        mean = math.fsum(self._values) / len(self._values)
+        variance = math.fsum((value - mean) ** 2 for value in self._values) / count
+        return math.sqrt(variance) if self._root else variance
+
+
+class Bits:
+    """Bitwise aggregates."""
+
+    def __init__(self, how: str, empty: int | None) -> None:
+        self._how, self._empty = how, empty
+        self._value: int | None = None
+
+    def step(self, value: Any) -> None:
+        if value is None:
+            return
+        value = int(number_of(value))
+        if self._value is None:
+            self._value = value
+        else:
+            self._value = {"and": self._value & value, "or": self._value | value, "xor": self._value ^ value}[self._how]
+
+    def final(self) -> int | None:
+        return self._empty if self._value is None else self._value
+
+
+COMMON: dict[str, Function] = {
+    "lpad": lpad,
+    "rpad": rpad,
+    "left": left,
+    "right": right,
+    "reverse": reverse,
+    "repeat": repeat,
+    "upper": upper,
+    "lower": lower,
+    "octets": octets,
+    "characters": characters,
+    "concat_ws": concat_ws,
+    "code_of": code_of,
+    "digest": digest,
+    "sha2": sha2,
+    "replace": replaced,
+    "substring_index": substring_index,
+    "split_part": split_part,
+    "translate": translated,
+    "initcap": initcap,
+    "insert_text": insert_text,
+    "trim": trimmed,
+    "trim_word": trimmed_word,
+    "matches": matches,
+    "regexp_replace": regexp_replace,
+    "regexp_substr": regexp_substr,
+    "regexp_instr": regexp_instr,
+    "round": rounded,
+    "truncate": truncated,
+    "power": power,
+    "least": least,
+    "greatest": greatest,
+    "add_interval": add_interval,
+    "part": part,
+    "date_trunc": date_trunc,
+    "last_day": last_day,
+    "days_between": days_between,
+    "clock": clock,
+    "date_only": date_only,
+    "timestamp": whole_timestamp,
+    "make_date": make_date,
+    "to_base64": to_base64,
+    "from_base64": from_base64,
+    "crc32": crc32,
+    "uuid": new_uuid,
+    "json_contains": json_contains,
+}
+"""By name without the prefix that they have in SQL."""
+
+COMMON_AGGREGATES: dict[str, Callable[[], Any]] = {
+    "stddev_pop": lambda: Deviation(of_sample=False, root=True),
+    "stddev_samp": lambda: Deviation(of_sample=True, root=True),
+    "var_pop": lambda: Deviation(of_sample=False, root=False),
+    "var_samp": lambda: Deviation(of_sample=True, root=False),
+    "bit_and": lambda: Bits("and", None),
+    "bit_or": lambda: Bits("or", None),
+    "bit_xor": lambda: Bits("xor", None),
+}

@@ -1,0 +1,209 @@
+"""PostgreSQL's tables in SQLite: columns with their types enforced, serial numbers, and what the catalog tells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp, parse_one
+
+from clusterdb.flavours.flavour import NotSaid, Translation
+from clusterdb.flavours.mysql_tables import quoted
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.postgresql import PostgreSQLFlavour
+
+__all__ = ["alter_table", "create_table", "information_schema"]
+
+_SERIAL = {"SERIAL", "BIGSERIAL", "SMALLSERIAL"}
+_DECLARED = {
+    "SMALLINT": ("smallint", 15),
+    "INT": ("integer", 31),
+    "BIGINT": ("bigint", 63),
+    "TEXT": ("text", 0),
+    "VARCHAR": ("varchar", 0),
+    "CHAR": ("character", 0),
+    "BPCHAR": ("character", 0),
+    "DECIMAL": ("real numeric", 0),
+    "DOUBLE": ("double precision", 0),
+    "FLOAT": ("real", 0),
+    "BOOLEAN": ("boolean", 0),
+    "DATE": ("date", 0),
+    "TIMESTAMP": ("timestamp", 0),
+    "TIMESTAMPTZ": ("timestamptz", 0),
+    "TIME": ("time", 0),
+    "JSON": ("json text", 0),
+    "JSONB": ("jsonb text", 0),
+    "UUID": ("uuid text", 0),
+    "VARBINARY": ("bytea blob", 0),
+    "INTERVAL": ("text", 0),
+}
+
+
+def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
+    """CREATE TABLE, also AS SELECT."""
+    properties = tree.args.get("properties")
+    kinds = [type(each) for each in (properties.expressions if properties is not None else [])]
+    for kind in kinds:
+        if kind not in (exp.TemporaryProperty, exp.OnCommitProperty, exp.UnloggedProperty, exp.Property):
+            raise NotSaid(f"{kind.__name__.removesuffix('Property')} of a table")
+    head = "CREATE TEMP TABLE" if exp.TemporaryProperty in kinds else "CREATE TABLE"
+    exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
+    schema = tree.this
+    if not isinstance(schema, exp.Schema):
+        if tree.expression is None:
+            raise NotSaid("this CREATE TABLE")
+        return Translation(
+            f"{head}{exists} {quoted(schema.name)} AS {flavour.text(flavour.expression(tree.expression))}"
+        )
+    key = _key_of(schema)
+    parts = []
+    for each in schema.expressions:
+        if isinstance(each, exp.ColumnDef):
+            parts.append(column(flavour, each, key))
+        elif (isinstance(each, exp.PrimaryKey) and len(key) == 1 and _is_serial(schema, key[0])) or (
+            isinstance(each, exp.Constraint) and _key_in(each) and len(key) == 1 and _is_serial(schema, key[0])
+        ):
+            continue
+        elif isinstance(each, exp.LikeProperty):
+            raise NotSaid("CREATE TABLE (LIKE ...)")
+        elif not isinstance(each, _CONSTRAINTS):
+            raise NotSaid(f"{each.sql(dialect='postgres')}")
+        else:
+            parts.append(flavour.text(flavour.expression(each)))
+    return Translation(f"{head}{exists} {quoted(schema.this.name)} ({', '.join(parts)})")
+
+
+_CONSTRAINTS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.CheckColumnConstraint, exp.Constraint)
+
+
+def _key_in(constraint: exp.Constraint) -> Any:
+    return next((each for each in constraint.expressions if isinstance(each, exp.PrimaryKey)), None)
+
+
+def _key_of(schema: exp.Schema) -> list[str]:
+    for each in schema.expressions:
+        if isinstance(each, exp.Constraint) and _key_in(each) is not None:
+            each = _key_in(each)
+        if isinstance(each, exp.PrimaryKey):
+            return [part.this.name if isinstance(part, exp.Ordered) else part.name for part in each.expressions]
+        if isinstance(each, exp.ColumnDef) and any(
+            isinstance(constraint.kind, exp.PrimaryKeyColumnConstraint) for constraint in each.constraints
+        ):
+            return [each.name]
+    return []
+
+
+def _type_of(kind: Any) -> str:
+    return str(kind.this.value if isinstance(kind.this, exp.DataType.Type) else kind.this)
+
+
+def _is_numbered(column: exp.ColumnDef) -> bool:
+    identity = any(isinstance(each.kind, exp.GeneratedAsIdentityColumnConstraint) for each in column.constraints)
+    return identity or _type_of(column.args["kind"]) in _SERIAL
+
+
+def _is_serial(schema: exp.Schema, name: str) -> bool:
+    return any(
+        isinstance(each, exp.ColumnDef) and each.name == name and _is_numbered(each) for each in schema.expressions
+    )
+
+
+def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str]) -> str:
+    """A column: its type, and checks that SQLite's affinities do not make."""
+    kind = tree.args.get("kind")
+    if kind is None:
+        raise NotSaid(f"a column without a type: {tree.name}")
+    name, type_name = quoted(tree.name), _type_of(kind)
+    if _is_numbered(tree):
+        if key != [tree.name]:
+            raise NotSaid("a serial column that is no primary key by itself")
+        return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT"
+    if type_name not in _DECLARED:
+        raise NotSaid(f"a column of type {kind.sql(dialect='postgres')}")
+    sizes = [int(each.name) for each in kind.expressions if each.name.isdigit()]
+    declared, bits = _DECLARED[type_name]
+    shown = f"{declared}({', '.join(map(str, sizes))})" if sizes else declared
+    rest: list[str] = []
+    for constraint in tree.constraints:
+        made = constraint.kind
+        if isinstance(made, exp.DefaultColumnConstraint):
+            value = flavour.text(flavour.expression(made.this))
+            rest.append(f"DEFAULT ({value})")
+        elif isinstance(made, exp.CollateColumnConstraint):
+            raise NotSaid("COLLATE of a column")
+        elif isinstance(made, exp.ComputedColumnConstraint):
+            rest.append(f"GENERATED ALWAYS AS ({flavour.text(flavour.expression(made.this))}) STORED")
+        else:
+            rest.append(flavour.text(flavour.expression(constraint)))
+    rest += [f"CHECK ({check})" for check in _checks(name, type_name, sizes, bits)]
+    return " ".join([name, shown, *rest])
+
+
+def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]:
+    nothing = f"{name} IS NULL OR "
+    if bits:
+        bounds = f" AND {name} BETWEEN {-(2**bits)} AND {2**bits - 1}" if bits < 63 else ""
+        return [f"{nothing}typeof({name}) = 'integer'{bounds}"]
+    if type_name in ("DECIMAL", "DOUBLE", "FLOAT"):
+        return [f"{nothing}typeof({name}) IN ('integer', 'real')"]
+    if type_name in ("VARCHAR", "CHAR", "BPCHAR") and sizes:
+        return [f"{nothing}length({name}) <= {sizes[0]}"]
+    if type_name == "BOOLEAN":
+        return [f"{nothing}{name} IN (0, 1)"]
+    if type_name == "DATE":
+        return [f"{nothing}{name} = date({name})"]
+    if type_name in ("TIMESTAMP", "TIMESTAMPTZ"):
+        return [f"{nothing}substr({name}, 1, 19) = datetime(substr({name}, 1, 19))"]
+    if type_name in ("JSON", "JSONB"):
+        return [f"{nothing}json_valid({name})"]
+    if type_name == "UUID":
+        return [f"{nothing}length({name}) = 36 AND {name} = lower({name})"]
+    return []
+
+
+def alter_table(flavour: PostgreSQLFlavour, tree: exp.Alter) -> Translation:
+    """ALTER TABLE: columns added, dropped and renamed, a new name."""
+    if str(tree.args.get("kind")).upper() != "TABLE":
+        raise NotSaid(f"ALTER {tree.args.get('kind')}")
+    head, texts = f"ALTER TABLE {quoted(tree.this.name)}", []
+    for action in tree.args["actions"]:
+        if isinstance(action, exp.ColumnDef):
+            if action.args.get("exists"):
+                raise NotSaid("ADD COLUMN IF NOT EXISTS")
+            texts.append(f"{head} ADD COLUMN {column(flavour, action, [])}")
+        elif isinstance(action, exp.Drop) and str(action.args["kind"]).upper() == "COLUMN":
+            name = (action.this or (action.args.get("tables") or action.expressions)[0]).name
+            texts.append(f"{head} DROP COLUMN {quoted(name)}")
+        elif isinstance(action, exp.RenameColumn):
+            texts.append(f"{head} RENAME COLUMN {quoted(action.this.name)} TO {quoted(action.args['to'].name)}")
+        elif isinstance(action, exp.AlterRename):
+            texts.append(f"{head} RENAME TO {quoted(action.this.name)}")
+        else:
+            raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='postgres')}")
+    return Translation(texts[-1], tuple(texts[:-1]))
+
+
+def information_schema(node: exp.Table) -> exp.Expression:
+    """The tables and columns of the database, as PostgreSQL's catalog has them."""
+    what = node.name.lower()
+    shown = (
+        "CASE WHEN c.type = 'INTEGER' THEN 'integer' WHEN c.type LIKE 'varchar%' THEN 'character varying' "
+        "WHEN c.type LIKE 'real numeric%' THEN 'numeric' WHEN c.type = 'timestamp' THEN 'timestamp without time zone' "
+        "WHEN c.type = 'timestamptz' THEN 'timestamp with time zone' "
+        "ELSE replace(replace(lower(c.type), ' text', ''), ' blob', '') END"
+    )
+    queries = {
+        "tables": "SELECT 'main' AS table_catalog, 'public' AS table_schema, name AS table_name, "
+        "CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS table_type "
+        "FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
+        "columns": "SELECT 'main' AS table_catalog, 'public' AS table_schema, m.name AS table_name, "
+        "c.name AS column_name, c.cid + 1 AS ordinal_position, "
+        "c.dflt_value AS column_default, CASE WHEN c.\"notnull\" OR c.pk THEN 'NO' ELSE "
+        f"'YES' END AS is_nullable, {shown} AS data_type "
+        "FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.type IN ('table', 'view')",
+    }
+    if what not in queries:
+        raise NotSaid(f"information_schema.{what}")
+    made = parse_one(queries[what], read="sqlite")
+    assert isinstance(made, exp.Select)
+    return made.subquery(node.alias or what)

@@ -1,0 +1,175 @@
+"""What the engines' flavours of SQL promise: each case of the table, on clusterdb and on the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clusterdb
+from conftest import assert_clean
+from flavours import servers
+from flavours.case import normalised
+from flavours.table import MYSQL, POSTGRESQL, Case, matrix
+
+SUPPORT = Path(clusterdb.__file__).parent / "flavours" / "SUPPORT.md"
+FLAVOURS = {"aurora-mysql": MYSQL, "aurora-postgresql": POSTGRESQL}
+Execute = Callable[[str, Any], Any]
+
+
+def _parameters(engine: str, wanted: Callable[[Case], bool]) -> list[Any]:
+    """Cases as pytest's parameters, named by their place in the table and their feature."""
+    cases = enumerate(FLAVOURS[engine])
+    short = engine.removeprefix("aurora-")
+    return [pytest.param(case, id=f"{short}-{number:03}-{case.feature}") for number, case in cases if wanted(case)]
+
+
+def _both(wanted: Callable[[Case], bool]) -> list[Any]:
+    """The cases of both engines, each with its engine."""
+    return [
+        pytest.param(engine, *parameter.values, id=parameter.id)
+        for engine in FLAVOURS
+        for parameter in _parameters(engine, wanted)
+    ]
+
+
+def _play(case: Case, execute: Execute) -> list[tuple[Any, ...]] | None:
+    """The rows that a case is about; None where it has none."""
+    for statement in case.setup:
+        execute(statement, ())
+    cursor = execute(case.sql, case.parameters)
+    if case.then:
+        cursor = execute(case.then, ())
+    return None if cursor.description is None else normalised(cursor.fetchall())
+
+
+def _check(case: Case, execute: Execute, error: type[Exception]) -> None:
+    """The rows, or the failure, that the table promises."""
+    if case.fails:
+        for statement in case.setup:
+            execute(statement, ())
+        with pytest.raises(error) as caught:
+            execute(case.sql, case.parameters)
+        assert not isinstance(caught.value, clusterdb.NotSupportedError)
+        return
+    rows = _play(case, execute)
+    if case.rows is not None:
+        assert rows == case.rows
+
+
+def _supported(case: Case) -> bool:
+    return not case.unsupported
+
+
+def _unsupported(case: Case) -> bool:
+    return case.unsupported
+
+
+# --- clusterdb --------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def shared_store() -> Iterator[clusterdb.Store]:
+    """One store in memory for all cases."""
+    with clusterdb.open(":memory:") as store:
+        yield store
+        assert_clean(store)
+
+
+@pytest.fixture
+def connect(shared_store: clusterdb.Store) -> Iterator[Callable[[str], clusterdb.Connection]]:
+    """What connects to a fresh cluster of an engine."""
+    opened: list[clusterdb.Connection] = []
+
+    def connect(engine: str) -> clusterdb.Connection:
+        cluster = shared_store.create_cluster("fresh", engine=engine)
+        opened.append(clusterdb.connect(cluster, autocommit=True))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        connection.close()
+        shared_store.cluster("fresh").delete()
+
+
+def _executor(connection: clusterdb.Connection) -> Execute:
+    return lambda sql, parameters: connection.execute(sql, parameters) if parameters else connection.execute(sql)
+
+
+@pytest.mark.parametrize(("engine", "case"), _both(_supported))
+def test_clusterdb_says_what_the_server_says(
+    engine: str, case: Case, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """A supported statement has the result that it has on the engine's own server."""
+    _check(case, _executor(connect(engine)), clusterdb.DatabaseError)
+
+
+@pytest.mark.parametrize(("engine", "case"), _both(_unsupported))
+def test_clusterdb_refuses_what_sqlite_cannot_say(
+    engine: str, case: Case, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """An unsupported statement raises NotSupportedError, which quotes it."""
+    execute = _executor(connect(engine))
+    for statement in case.setup:
+        execute(statement, ())
+    with pytest.raises(clusterdb.NotSupportedError) as caught:
+        execute(case.sql, case.parameters)
+    assert case.sql in str(caught.value)
+
+
+# --- the real servers -------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def mysql_server() -> Iterator[servers.Server]:
+    """MariaDB; started once."""
+    with servers.mysql() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgresql_server() -> Iterator[servers.Server]:
+    """PostgreSQL; started once."""
+    with servers.postgresql() as server:
+        yield server
+
+
+def _check_on_server(case: Case, server: servers.Server) -> None:
+    connection = server.connect()
+    try:
+        _check(case, lambda sql, parameters: server.execute(connection, sql, parameters), Exception)
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _parameters("aurora-mysql", _supported))
+def test_the_table_is_right_about_mysql(case: Case, mysql_server: servers.Server) -> None:
+    """The real server gives the table's rows."""
+    _check_on_server(case, mysql_server)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _parameters("aurora-postgresql", _supported))
+def test_the_table_is_right_about_postgresql(case: Case, postgresql_server: servers.Server) -> None:
+    """The real server gives the table's rows."""
+    _check_on_server(case, postgresql_server)
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("engine", FLAVOURS)
+def test_a_feature_is_supported_or_it_is_not(engine: str) -> None:
+    """The matrix has no half-truths: all cases of a feature are supported, or none."""
+    cases = FLAVOURS[engine]
+    supported = {case.feature for case in cases if not case.unsupported}
+    assert supported.isdisjoint(case.feature for case in cases if case.unsupported)
+
+
+@pytest.mark.parametrize("engine", FLAVOURS)
+def test_no_case_stands_twice(engine: str) -> None:
+    """Each case says something of its own."""
+    cases = [(case.setup, case.sql, repr(case.parameters), case.then) for case in FLAVOURS[engine]]
+    assert [case for case in cases if cases.count(case) > 1] == []
+
+
+def test_the_support_matrix_is_the_table_s() -> None:
+    """The documented matrix is the one that is tested."""
+    assert SUPPORT.read_text(encoding="utf-8") == matrix()
