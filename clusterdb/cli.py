@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from clusterdb.cli_settings import chosen, settings_options
 from clusterdb.format import bytes_text, table
 
 if TYPE_CHECKING:
     import clusterdb
 
-__all__ = ["cli", "main", "opened", "progress_bar"]
+__all__ = ["cli", "main", "opened", "progress_bar", "split_point"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,18 +64,11 @@ def progress_bar(label: str) -> Iterator[Any]:
 @click.argument("name")
 @click.option("--from", "from_file", metavar="FILE", type=click.Path(path_type=Path), help="Import a SQLite database.")
 @click.option("--page-size", type=int, help="Bytes, 512 to 65536; only for an empty cluster.  [default: 4096]")
-@click.option(
-    "--backup-retention-days", type=int, default=0, show_default=True, help="Keep the past so long (0 to 35)."
-)
-@click.option("--backtrack-window", type=int, default=0, show_default=True, help="Seconds (0 to 259200) to go back in.")
+@click.option("--engine", help="sqlite, or aurora-mysql, aurora-postgresql: the SQL it understands.  [default: sqlite]")
+@settings_options
 @click.pass_context
 def create(
-    context: click.Context,
-    name: str,
-    from_file: Path | None,
-    page_size: int | None,
-    backup_retention_days: int,
-    backtrack_window: int,
+    context: click.Context, /, name: str, from_file: Path | None, page_size: int | None, **settings: Any
 ) -> None:
     """Create a cluster NAME, empty or with the content of a database file."""
     with opened(context, create=True) as store, progress_bar("importing") as progress:
@@ -83,25 +77,35 @@ def create(
             from_file=from_file,
             page_size=page_size,
             progress=progress,
-            backup_retention_days=backup_retention_days,
-            backtrack_window_s=backtrack_window,
+            **chosen(settings),
         )
 
 
 @cli.command()
 @click.argument("source")
 @click.argument("name")
+@click.option("--full-copy", is_flag=True, help="Share no pages; takes as long as the database is large.")
+@settings_options
 @click.pass_context
-def clone(context: click.Context, source: str, name: str) -> None:
+def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **settings: Any) -> None:
     """Clone the cluster SOURCE as NAME, in constant time.
 
     A point in its past: prod@1234 (a version), prod@'5 minutes ago', prod@2026-01-31T12:00:00, or prod@SNAPSHOT.
     """
+    with opened(context) as store:
+        cluster, point = split_point(source)
+        copy_type = "full-copy" if full_copy else "copy-on-write"
+        store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **chosen(settings))
+
+
+def split_point(text: str) -> tuple[str, Any]:
+    """``prod@5 minutes ago`` as a name and a point.  Raises UsageError."""
     from clusterdb.points import parse
 
-    with opened(context) as store:
-        cluster, _, point = source.partition("@")
-        store.cluster(cluster).clone(name, at=parse(point) if point else None)
+    name, at, point = text.partition("@")
+    if at and not point.strip():
+        raise click.UsageError(f"'{text}': say which point in time behind the @, or leave it out")
+    return name, parse(point) if point else None
 
 
 @cli.command()
@@ -130,7 +134,14 @@ def sql(context: click.Context, name: str, statements: str | None, read_only: bo
 
     text = statements if statements is not None else sys.stdin.read()
     with opened(context) as store:
-        connection = store.cluster(name).connect(endpoint, read_only=read_only)
+        cluster = store.cluster(name)
+        connection = cluster.connect(endpoint, read_only=read_only)
+        if cluster.settings.engine != "sqlite":
+            from clusterdb.flavours import flavour_of
+
+            flavour = flavour_of(cluster.settings.engine)
+            flavour.install(connection)
+            text = flavour.translate_script(text)
         for headers, rows in results(connection, text):
             if headers:
                 click.echo(table(rows, headers))

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from clusterdb.cli import cli, opened, progress_bar
+from clusterdb.cli import cli, opened, progress_bar, split_point
+from clusterdb.cli_settings import chosen, settings_options
 from clusterdb.format import bytes_text, table
 
 __all__ = ["cli"]
@@ -27,7 +28,7 @@ def _local(time: Any) -> str:
 def snapshot(context: click.Context, cluster: str, name: str) -> None:
     """Keep what CLUSTER (or a point in its past: prod@1234, prod@'5 minutes ago') has now, as the snapshot NAME."""
     with opened(context) as store:
-        name_of, at = _split(cluster)
+        name_of, at = split_point(cluster)
         store.cluster(name_of).snapshot(name, at=at)
 
 
@@ -46,11 +47,12 @@ def snapshots(context: click.Context) -> None:
 @cli.command()
 @click.argument("snapshot")
 @click.argument("name")
+@settings_options
 @click.pass_context
-def restore(context: click.Context, snapshot: str, name: str) -> None:
+def restore(context: click.Context, /, snapshot: str, name: str, **settings: Any) -> None:
     """Create the cluster NAME with what SNAPSHOT shows, in constant time."""
     with opened(context) as store:
-        store.restore_snapshot(snapshot, name)
+        store.restore_snapshot(snapshot, name, **chosen(settings))
 
 
 @cli.command("copy-snapshot")
@@ -104,16 +106,6 @@ def reset(context: click.Context, cluster: str, snapshot: str | None) -> None:
     """Give the clone CLUSTER its source's present state again, under its name."""
     with opened(context) as store:
         store.cluster(cluster).reset(snapshot)
-
-
-def _split(text: str) -> tuple[str, Any]:
-    """``prod@5 minutes ago`` as a name and a point."""
-    from clusterdb.points import parse
-
-    name, at, point = text.partition("@")
-    if at and not point.strip():
-        raise click.UsageError(f"'{text}': say which point in time behind the @, or leave it out")
-    return name, parse(point) if point else None
 
 
 # --- instances ------------------------------------------------------------------------------------------------------
@@ -181,6 +173,67 @@ def endpoints(context: click.Context, cluster: str) -> None:
         click.echo(table(rows, ("endpoint", "kind", "type", "leads to")))
 
 
+@cli.command("modify-instance")
+@click.argument("cluster")
+@click.argument("name")
+@click.option("--tier", "promotion_tier", type=int, help="0 to 15.")
+@click.option("--lag", "replica_lag_ms", type=float, help="Milliseconds that it lags, as a reader.")
+@click.option("--jitter", "lag_jitter_ms", type=float, help="Milliseconds more, by chance.")
+@click.pass_context
+def modify_instance(context: click.Context, /, cluster: str, name: str, **changes: Any) -> None:
+    """Change the instance NAME of CLUSTER; open connections see its new lag."""
+    with opened(context) as store:
+        store.cluster(cluster).modify_instance(name, **changes)
+
+
+@cli.command()
+@click.argument("cluster")
+@click.argument("instance", required=False)
+@click.pass_context
+def crash(context: click.Context, cluster: str, instance: str | None) -> None:
+    """Crash an INSTANCE of CLUSTER (by default its writer): its connections fail; a reader takes the writer's place."""
+    with opened(context) as store:
+        store.cluster(cluster).crash_instance(instance)
+
+
+@cli.command("replica-status")
+@click.argument("cluster")
+@click.pass_context
+def replica_status(context: click.Context, cluster: str) -> None:
+    """List how far every instance of CLUSTER is, as aurora_replica_status() does."""
+    with opened(context) as store:
+        rows = [
+            (e.server_id, e.session_id, e.durable_lsn, e.current_read_lsn, e.replica_lag_in_msec)
+            for e in store.cluster(cluster).replica_status()
+        ]
+        click.echo(table(rows, ("instance", "session", "durable", "reads", "lag ms")))
+
+
+@cli.command("add-endpoint")
+@click.argument("cluster")
+@click.argument("name")
+@click.option("--type", "kind", type=click.Choice(["ANY", "READER", "WRITER"]), default="ANY", show_default=True)
+@click.option("--member", "members", multiple=True, help="An instance it may lead to; several times for several.")
+@click.option("--exclude", "excluded", multiple=True, help="All instances but this; several times for several.")
+@click.pass_context
+def add_endpoint(
+    context: click.Context, cluster: str, name: str, kind: Any, members: tuple[str, ...], excluded: tuple[str, ...]
+) -> None:
+    """Add the custom endpoint NAME to CLUSTER."""
+    with opened(context) as store:
+        store.cluster(cluster).add_endpoint(name, kind, members=members, excluded=excluded)
+
+
+@cli.command("rm-endpoint")
+@click.argument("cluster")
+@click.argument("name")
+@click.pass_context
+def rm_endpoint(context: click.Context, cluster: str, name: str) -> None:
+    """Delete the custom endpoint NAME of CLUSTER."""
+    with opened(context) as store:
+        store.cluster(cluster).delete_endpoint(name)
+
+
 @cli.command()
 @click.argument("cluster")
 @click.option("--to", "target", help="The instance to promote.  [default: by tier, then size]")
@@ -215,6 +268,9 @@ def show(context: click.Context, cluster: str) -> None:
             ("backup retention", f"{settings.backup_retention_days} days"),
             ("backtrack window", f"{settings.backtrack_window_s} s"),
             ("deletion protection", "on" if settings.deletion_protection else "off"),
+            ("time to live", f"{settings.ttl_s:g} s" if settings.ttl_s is not None else "unlimited"),
+            ("idle time", f"{settings.idle_s:g} s" if settings.idle_s is not None else "unlimited"),
+            ("clone limit", settings.clone_limit if settings.clone_limit is not None else "none"),
             *((f"tag {key}", value) for key, value in sorted(settings.tags.items())),
         ]
         click.echo(table([(name, str(value)) for name, value in rows], (f"cluster {found.name}", "")))
@@ -222,16 +278,12 @@ def show(context: click.Context, cluster: str) -> None:
 
 @cli.command()
 @click.argument("cluster")
-@click.option("--backup-retention-days", type=int, help="0 to 35.")
-@click.option("--backtrack-window", "backtrack_window_s", type=int, help="Seconds, 0 to 259200.")
-@click.option("--deletion-protection/--no-deletion-protection", default=None, help="Refuse to delete it.")
-@click.option("--ttl", "ttl_s", type=float, help="Seconds from its creation until it expires.")
-@click.option("--idle", "idle_s", type=float, help="Seconds without a connection until it expires.")
+@settings_options
 @click.pass_context
-def modify(context: click.Context, /, cluster: str, **changes: Any) -> None:
-    """Change settings of CLUSTER."""
+def modify(context: click.Context, /, cluster: str, **settings: Any) -> None:
+    """Change settings of CLUSTER; --tag replaces all tags."""
     with opened(context) as store:
-        store.cluster(cluster).modify(**{name: value for name, value in changes.items() if value is not None})
+        store.cluster(cluster).modify(**chosen(settings))
 
 
 @cli.command()
@@ -292,6 +344,23 @@ def metrics(context: click.Context) -> None:
 
     with opened(context) as store:
         click.echo(prometheus(store.metrics()), nl=False)
+
+
+@cli.command()
+@click.pass_context
+def expire(context: click.Context) -> None:
+    """Delete the clusters whose time is over, and give up what settings keep of the past no longer; prints names."""
+    with opened(context) as store:
+        for name in store.expire():
+            click.echo(name)
+
+
+@cli.command()
+@click.pass_context
+def reclaim(context: click.Context) -> None:
+    """Bring back the space that killed processes leaked, while others go on."""
+    with opened(context) as store:
+        click.echo(f"{store.reclaim().freed_count} slots brought back")
 
 
 @cli.command()

@@ -77,6 +77,7 @@ LAYERS = {
     "clusterdb.django.base": 17,
     "clusterdb.django.test": 18,
     "clusterdb.demo": 17,
+    "clusterdb.cli_settings": 17,
     "clusterdb.cli": 18,
     "clusterdb.cli_control": 18,
     "vfs": 0,

@@ -166,7 +166,26 @@ class Flavour:
             return handler(tree, work)
         if not isinstance(tree, self.statements):
             raise NotSaid(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
-        return self.expression(tree)
+        return self.expression(self._with_names(tree))
+
+    def _with_names(self, tree: Any) -> Any:
+        """The columns of a query are called what the engine calls them, whatever becomes of their expressions."""
+        first = tree = tree.copy()
+        while isinstance(first, exp.SetOperation | exp.Subquery):
+            first = first.this
+        if isinstance(first, exp.Select):
+            named = [
+                each
+                if isinstance(each, exp.Alias | exp.Column | exp.Star)
+                else exp.alias_(each, self.column_name(each), quoted=True)
+                for each in first.expressions
+            ]
+            first.set("expressions", named)
+        return tree
+
+    def column_name(self, tree: Any) -> str:
+        """What a column without a name is called: its expression."""
+        return str(tree.sql(dialect=self.dialect))
 
     def expression(self, tree: exp.Expression) -> exp.Expression:
         """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""

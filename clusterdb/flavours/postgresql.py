@@ -833,6 +833,23 @@ class PostgreSQLFlavour(Flavour):
             return node.this if isinstance(node.this, exp.Tuple) else _array_of(node)
         raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
 
+    def column_name(self, tree: Any) -> str:
+        """What a column without a name is called: its function, its type, or nothing in particular."""
+        while isinstance(tree, exp.Paren):
+            tree = tree.this
+        if isinstance(tree, exp.Cast):
+            inner = tree.this
+            return (
+                inner.name if isinstance(inner, exp.Column) else tree.to.sql(dialect="postgres").lower().split("(")[0]
+            )
+        if isinstance(tree, exp.Case):
+            return "case"
+        if isinstance(tree, exp.Window):
+            tree = tree.this
+        if isinstance(tree, exp.Func) and not isinstance(tree, exp.Connector):
+            return str(tree.name if isinstance(tree, exp.Anonymous) else tree.sql_name()).lower()
+        return "?column?"
+
     # --- queries ----------------------------------------------------------------------------------------------------
     def _select(self, node: exp.Select) -> exp.Expression:
         node.set("locks", None)
