@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -138,12 +139,20 @@ class Flavour:
         if not any(each == "%s" or (each.startswith("%(") and each.endswith("s")) for each in found):
             return sql
 
+        numbers = itertools.count(1)
+
         def change(match: re.Match[str]) -> str:
             if match[1]:
                 return f":{match[1]}"
-            return {"%s": "?", "%%": "%"}.get(match[0], match[0].replace("%%", "%"))
+            if match[0] == "%s":
+                return self.placeholder(next(numbers))
+            return "%" if match[0] == "%%" else match[0].replace("%%", "%")
 
         return _PLACEHOLDER.sub(change, sql)
+
+    def placeholder(self, number: int) -> str:
+        """A parameter in the engine's own grammar."""
+        return "?"
 
     def _parsed(self, sql: str) -> exp.Expression:
         parsed = sqlglot.parse(sql, read=self.dialect, error_level=ErrorLevel.RAISE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import random
@@ -615,7 +614,6 @@ _CONSTANTS = {
     "user": "local",
     "pg_backend_pid": 1,
 }
-_QUESTION = re.compile(r"""'(?:[^']|'')*'|"[^"]*"|\?""")
 _SHOWN = {
     "server_version": "15.0",
     "standard_conforming_strings": "on",
@@ -746,13 +744,9 @@ class PostgreSQLFlavour(Flavour):
         db.set_commit_hook(lambda: bool(began.clear()), id="clusterdb-now")  # type: ignore[func-returns-value]
         db.set_rollback_hook(began.clear, id="clusterdb-now")
 
-    def with_placeholders(self, sql: str) -> str:
-        """``%s`` as ``$1``, ``$2``, ..., which PostgreSQL's grammar knows."""
-        made = super().with_placeholders(sql)
-        if made is sql or "?" not in made:
-            return made
-        numbers = itertools.count(1)
-        return _QUESTION.sub(lambda match: f"${next(numbers)}" if match[0] == "?" else match[0], made)
+    def placeholder(self, number: int) -> str:
+        """``$1``: a question mark is an operator."""
+        return f"${number}"
 
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""

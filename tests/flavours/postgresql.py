@@ -1221,6 +1221,13 @@ _UNSUPPORTED = [
 ]
 
 _BEYOND = [
+    Case(
+        "JSON operators",
+        DOCUMENTS,
+        "SELECT id FROM documents WHERE body ? %s AND id < %s",
+        ("tags", 2),
+        rows=[(1,)],
+    ),
     Case("CREATE TABLE (LIKE ...)", COUNTERS, "CREATE TABLE copy (LIKE counters INCLUDING ALL)", unsupported=True),
     Case("SELECT ... INTO", COUNTERS, "SELECT word INTO copy FROM counters", unsupported=True),
     Case(
