@@ -11,117 +11,34 @@ The module is a DB-API 2.0 module too (PEP 249), see :mod:`clusterdb.dbapi2`.
 See README.md, and ``clusterdb/ARCHITECTURE.md`` for how it is built.
 """
 
-from typing import Any
+from __future__ import annotations
 
-from clusterdb import dbapi2
-from clusterdb.backups import Snapshot
-from clusterdb.billing import Bill
-from clusterdb.cluster import Cluster, ClusterStats
-from clusterdb.dbapi2 import *  # noqa: F403 - what PEP 249 and sqlite3 have
-from clusterdb.errors import (
-    BacktrackDisabledError,
-    CloneLimitError,
-    ClosedError,
-    ClusterExistsError,
-    ClusterNotFoundError,
-    ClusterStateError,
-    CorruptStoreError,
-    DatabaseDamagedError,
-    DeletionProtectedError,
-    EndpointExistsError,
-    EndpointNotFoundError,
-    ExportTargetError,
-    ForkedStoreError,
-    InstanceExistsError,
-    InstanceNotFoundError,
-    InstanceRestartedError,
-    InvalidArgumentError,
-    InvalidNameError,
-    InvalidRestoreTimeError,
-    NoReaderError,
-    NoSourceError,
-    NotADatabaseError,
-    NotAStoreError,
-    SnapshotExistsError,
-    SnapshotNotFoundError,
-    StoreBusyError,
-    StoreFormatError,
-    StoreFullError,
-    StoreInUseError,
-    StoreReadOnlyError,
-    StoreUnreadableError,
-    TooManyReadersError,
-    UnknownEngineError,
-    UnsupportedFileSystemError,
-)
-from clusterdb.instances import Endpoint, Instance, ReplicaStatus
-from clusterdb.points import Point
-from clusterdb.settings import ClusterSettings
-from clusterdb.store import Event, Store, StoreStats, open, repair
-from vfs.check import CheckReport
-from vfs.sweep import SweepReport
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clusterdb.public import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BacktrackDisabledError",
-    "Bill",
-    "CheckReport",
-    "CloneLimitError",
-    "ClosedError",
-    "Cluster",
-    "ClusterExistsError",
-    "ClusterNotFoundError",
-    "ClusterSettings",
-    "ClusterStateError",
-    "ClusterStats",
-    "CorruptStoreError",
-    "DatabaseDamagedError",
-    "DeletionProtectedError",
-    "Endpoint",
-    "EndpointExistsError",
-    "EndpointNotFoundError",
-    "Event",
-    "ExportTargetError",
-    "ForkedStoreError",
-    "Instance",
-    "InstanceExistsError",
-    "InstanceNotFoundError",
-    "InstanceRestartedError",
-    "InvalidArgumentError",
-    "InvalidNameError",
-    "InvalidRestoreTimeError",
-    "NoReaderError",
-    "NoSourceError",
-    "NotADatabaseError",
-    "NotAStoreError",
-    "Point",
-    "ReplicaStatus",
-    "Snapshot",
-    "SnapshotExistsError",
-    "SnapshotNotFoundError",
-    "Store",
-    "StoreBusyError",
-    "StoreFormatError",
-    "StoreFullError",
-    "StoreInUseError",
-    "StoreReadOnlyError",
-    "StoreStats",
-    "StoreUnreadableError",
-    "SweepReport",
-    "TooManyReadersError",
-    "UnknownEngineError",
-    "UnsupportedFileSystemError",
-    "open",
-    "repair",
-]
-__all__ += dbapi2.__all__
+
+_MODULES = frozenset(name.partition(".")[0] for name in os.listdir(os.path.dirname(__file__)))  # noqa: PTH120, PTH208
 
 
 def __getattr__(name: str) -> Any:
-    """The SQLITE_ constants."""
-    return getattr(dbapi2, name) if name.startswith("SQLITE_") else _missing(name)
-
-
-def _missing(name: str) -> Any:
+    """What :mod:`clusterdb.public` has, imported when it is first used: importing the package costs little."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name.startswith("SQLITE_"):
+        return getattr(import_module("clusterdb.dbapi2"), name)
+    if not name.startswith("_") or name == "__all__":
+        value = getattr(import_module("clusterdb.public"), name, None)
+        if value is not None:
+            globals()[name] = value
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *import_module("clusterdb.public").__all__})

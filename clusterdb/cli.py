@@ -39,9 +39,9 @@ def cli(context: click.Context, store_path: Path | None) -> None:
 
 @contextmanager
 def opened(context: click.Context, *, create: bool = False) -> Iterator[clusterdb.Store]:
-    import clusterdb
+    from clusterdb.store import open
 
-    with clusterdb.open(context.obj, create=create) as store:
+    with open(context.obj, create=create) as store:
         yield store
 
 
@@ -187,10 +187,10 @@ def check(context: click.Context) -> None:
 @click.pass_context
 def repair(context: click.Context) -> None:
     """Rebuild what is derived in the store, which nobody else may have open, and check it."""
-    import clusterdb
+    from clusterdb.store import repair as rebuild
 
     with progress_bar("checking") as progress:
-        report = clusterdb.repair(context.obj, progress=progress)
+        report = rebuild(context.obj, progress=progress)
     _report(report)
 
 

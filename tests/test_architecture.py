@@ -69,6 +69,7 @@ LAYERS = {
     "clusterdb.dbapi2.connection": 12,
     "clusterdb.dbapi2.splitting": 13,
     "clusterdb.dbapi2": 15,
+    "clusterdb.public": 15,
     "clusterdb": 16,
     "clusterdb.aio": 16,
     "clusterdb.sqlalchemy": 16,
