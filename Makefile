@@ -14,10 +14,10 @@ demo: $(VENV)/.installed
 	$(BIN)/clusterdb demo
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -n auto -m 'not slow'
 
 test-slow: $(VENV)/.installed
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n auto -m slow
 
 torture: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(or $(MINUTES),10)

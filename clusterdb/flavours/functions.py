@@ -84,6 +84,16 @@ def nothing_if_wrong(function: Function) -> Function:
     return called
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def operand(value: Any) -> int | float:
+    """What is calculated with: a number; a text of a date is none.  Raises ValueError."""
+    if isinstance(value, str) and _DATE.match(value):
+        raise ValueError(f"'{value}' is a date: add intervals to it, or take the difference with the engine's function")
+    return number_of(value)
+
+
 # --- texts ------------------------------------------------------------------------------------------------------------
 def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
     """A text of that length."""
@@ -348,6 +358,9 @@ def add_interval(value: Any, count: Any, unit: str) -> str:
 @nothing_if_wrong
 def part(unit: str, value: Any) -> int | float:
     """A part of a date."""
+    clock = re.fullmatch(r"(\d\d?):(\d\d)(?::(\d\d))?", str(value).strip())
+    if clock is not None and unit.lower() in ("hour", "minute", "second"):
+        return int({"hour": clock[1], "minute": clock[2], "second": clock[3] or 0}[unit.lower()])
     at = as_datetime(value)
     year, week, weekday = at.isocalendar()
     return {
@@ -506,6 +519,10 @@ class Bits:
 
 
 COMMON: dict[str, Function] = {
+    "plus": strict(lambda a, b: operand(a) + operand(b)),
+    "minus": strict(lambda a, b: operand(a) - operand(b)),
+    "times": strict(lambda a, b: operand(a) * operand(b)),
+    "negative": strict(lambda a: -operand(a)),
     "lpad": lpad,
     "rpad": rpad,
     "left": left,

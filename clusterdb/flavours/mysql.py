@@ -16,7 +16,20 @@ from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
 from clusterdb.flavours import functions as f
-from clusterdb.flavours.flavour import SAVEPOINT, Flavour, NotSaid, Translation, Work, call, is_default, literal
+from clusterdb.flavours.flavour import (
+    SAVEPOINT,
+    Flavour,
+    NotSaid,
+    Translation,
+    Work,
+    among_dates,
+    arithmetic,
+    between_dates,
+    call,
+    compared_with_date,
+    is_default,
+    literal,
+)
 from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, number_of, strict, text_of
 from clusterdb.flavours.mysql_tables import quoted
 
@@ -138,6 +151,7 @@ def with_commas(value: Any, digits: int) -> str:
 @strict
 def conv(value: Any, source: int, target: int) -> str:
     number, digits = int(text_of(value), abs(source)), ""
+    number &= 2**64 - 1  # as an unsigned number of 64 bits
     while number:
         number, digit = divmod(number, abs(target))
         digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
@@ -261,6 +275,7 @@ def date_format(value: Any, wanted: str) -> str:
     return re.sub(r"%(.)", lambda match: _FORMATS[match[1]](at) if match[1] in _FORMATS else match[1], wanted)
 
 
+_UNKNOWN_LETTERS = "DUuVX"
 _PARSED = {"Y": "%Y", "y": "%y", "m": "%m", "c": "%m", "d": "%d", "e": "%d", "H": "%H", "k": "%H", "h": "%I", "l": "%I"}
 _PARSED |= {"i": "%M", "s": "%S", "S": "%S", "f": "%f", "p": "%p", "b": "%b", "M": "%B", "a": "%a", "W": "%A"}
 _PARSED["T"] = "%H:%M:%S"
@@ -317,11 +332,14 @@ def _rand() -> float:
 
 
 FUNCTIONS: dict[str, Function] = {
+    **{name: f.COMMON[name] for name in ("plus", "minus", "times", "negative")},
     "concat": strict(lambda *values: "".join(map(text_of, values))),
     "json_text": lambda value, kind: _json_text(value, kind),
     **{name: f.COMMON[name] for name in ("lpad", "rpad", "left", "right", "reverse", "repeat", "concat_ws", "replace")},
     **{name: f.COMMON[name] for name in ("substring_index", "crc32", "to_base64", "from_base64", "greatest", "least")},
     **{name: f.COMMON[name] for name in ("sha2", "last_day", "uuid", "truncate", "round", "trim_word", "add_interval")},
+    "left": strict(lambda text, count: text_of(text)[: max(0, int(number_of(count)))]),
+    "right": strict(lambda text, count: f.right(text, max(0, int(number_of(count))))),
     "upper": f.upper,
     "ucase": f.upper,
     "lower": f.lower,
@@ -456,6 +474,11 @@ class MySQLFlavour(Flavour):
         self.rules = {
             exp.Div: lambda node: call("my_div", node.this, node.expression),
             exp.IntDiv: lambda node: call("my_int_div", node.this, node.expression),
+            exp.Mul: arithmetic("my_times"),
+            exp.Neg: arithmetic("my_negative"),
+            exp.Between: between_dates,
+            exp.In: _in,
+            exp.Ordered: _without_case,
             exp.Mod: lambda node: call("my_mod", node.this, node.expression),
             exp.Xor: lambda node: call("my_xor", node.this, node.expression),
             exp.BitwiseXor: bitwise_xor,
@@ -604,13 +627,18 @@ class MySQLFlavour(Flavour):
         """INSERT, with IGNORE, SET, ON DUPLICATE KEY UPDATE."""
         conflict = tree.args.get("conflict")
         if tree.args.get("ignore"):
-            tree.set("ignore", None)
-            tree.set("alternative", "IGNORE")
+            tree.set("ignore", None)  # of duplicates only: what else MySQL would adjust is refused
+            conflict = exp.OnConflict(action=exp.var("DO NOTHING"))
+            tree.set("conflict", conflict)
+            if isinstance(tree.expression, exp.Select) and not tree.expression.args.get("where"):
+                tree.expression.where("TRUE", copy=False)
+            return self.expression(tree)
         if tree.args.get("partition"):
             raise NotSaid("PARTITION")
         if conflict is not None:
             conflict.set("duplicate", None)
             conflict.set("action", exp.var("DO UPDATE"))
+            self._assign_in_order(conflict)
             source = tree.expression
             if isinstance(source, exp.Select) and not source.args.get("where"):
                 source.where("TRUE", copy=False)  # or SQLite takes ON for a join's
@@ -635,7 +663,7 @@ class MySQLFlavour(Flavour):
             return self.expression(self._update_joined(tree))
         return self.expression(tree)
 
-    def _assign_in_order(self, tree: exp.Update) -> None:
+    def _assign_in_order(self, tree: exp.Update | exp.OnConflict) -> None:
         done: dict[str, exp.Expression] = {}
         for assignment in tree.expressions:
             value = assignment.expression.transform(
@@ -833,7 +861,7 @@ def _shifted(node: Any, sign: int) -> exp.Expression:
         return _plus(node.this, node.expression, sign)
     if isinstance(node.this, exp.Interval) and sign > 0:
         return _plus(node.expression, node.this, sign)
-    return node
+    return arithmetic("my_plus" if sign > 0 else "my_minus")(node)
 
 
 def _plus(value: exp.Expression, interval: exp.Interval, sign: int) -> exp.Expression:
@@ -1015,16 +1043,50 @@ def _comparison(node: Any) -> exp.Expression:
         return quantified(node, right)
     texts = [isinstance(each, exp.Literal) and each.is_string for each in (left, right)]
     numbers = [isinstance(each, exp.Literal) and not each.is_string for each in (left, right)]
+    dated = compared_with_date(node)
+    if dated is not None:
+        return dated
     if all(texts):
         node.set("this", exp.Collate(this=left.copy(), expression=exp.var("NOCASE")))
     elif texts[1] and _is_called(left, "my_unhex", "my_from_base64"):
         node.set("this", call("my_to_text", left))
     elif texts[1] and _is_called(left, "my_json_text"):
         node.set("this", call("my_json_unquote", left))
+    elif texts[1] and _is_number(left):
+        node.set("expression", call("my_number", right))
+    elif texts[1] and not isinstance(left, exp.Column | exp.Collate):
+        node.set("this", exp.Collate(this=exp.paren(left.copy()), expression=exp.var("NOCASE")))
     elif texts[0] and numbers[1]:
         node.set("this", call("my_number", left))
     elif texts[1] and numbers[0]:
         node.set("expression", call("my_number", right))
+    return node
+
+
+_NUMBERS = (
+    *("my_year", "my_month", "my_day", "my_hour", "my_minute", "my_second", "my_quarter", "my_week", "my_length"),
+    *("my_plus", "my_minus", "my_times", "my_negative", "my_div", "my_int_div", "my_mod", "my_round", "my_extract"),
+    *("my_datediff", "my_char_length", "my_dayofweek", "my_dayofyear", "my_dayofmonth", "my_weekday", "my_to_int"),
+    *("my_number", "abs", "count", "sum"),
+)
+
+
+def _is_number(tree: Any) -> bool:
+    return isinstance(tree, exp.Count | exp.Sum) or _is_called(tree, *_NUMBERS)
+
+
+def _in(node: exp.In) -> exp.Expression:
+    """IN: dates, and texts whatever their case."""
+    made = among_dates(node)
+    if not isinstance(node.this, exp.Column | exp.Collate | exp.Literal | exp.Tuple) and not _is_number(node.this):
+        made.set("this", exp.Collate(this=exp.paren(node.this.copy()), expression=exp.var("NOCASE")))
+    return made
+
+
+def _without_case(node: exp.Ordered) -> exp.Expression:
+    """Texts are ordered whatever their case, also those that a function makes."""
+    if isinstance(node.this, exp.Anonymous | exp.Case | exp.Coalesce | exp.If) and not _is_number(node.this):
+        node.set("this", exp.Collate(this=exp.paren(node.this.copy()), expression=exp.var("NOCASE")))
     return node
 
 

@@ -30,7 +30,23 @@ _INTEGERS |= {"BOOLEAN", "BIT", "YEAR"}
 _TEXTS = {"CHAR", "VARCHAR", "TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "NCHAR", "NVARCHAR", "ENUM"}
 _NUMBERS = {"DECIMAL", "UDECIMAL", "FLOAT", "DOUBLE", "UDOUBLE"}
 _BLOBS = {"BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BINARY", "VARBINARY"}
-_BOUNDS = {"TINYINT": 7, "SMALLINT": 15, "MEDIUMINT": 23, "INT": 31}
+_BOUNDS = {"BOOLEAN": 7, "YEAR": 15, "TINYINT": 7, "SMALLINT": 15, "MEDIUMINT": 23, "INT": 31}
+
+
+def moment_check(name: str) -> str:
+    """A date and a time as SQLite writes them, perhaps with a fraction of a second: then texts compare as times do."""
+    whole = f"substr({name}, 1, 19)"
+    fraction = f"(length({name}) = 19 OR ({name} GLOB '*.[0-9]*' AND length({name}) BETWEEN 21 AND 26))"
+    return f"(typeof({name}) = 'text' AND {whole} IS datetime({whole}) AND {fraction})"
+
+
+def decimal_check(name: str, sizes: list[int]) -> str:
+    """A number with so many digits: what would have to be rounded is refused."""
+    digits, scale = sizes[0], sizes[1] if len(sizes) > 1 else 0
+    return (
+        f"(typeof({name}) IN ('integer', 'real') AND abs({name} - round({name}, {scale})) < 1e-9 * max(1, abs({name})) "
+        f"AND abs({name}) < 1e{digits - scale})"
+    )
 
 
 def quoted(name: str) -> str:
@@ -135,12 +151,12 @@ def column(flavour: MySQLFlavour, tree: exp.ColumnDef, *, is_key: bool, collate:
         elif isinstance(made, exp.CommentColumnConstraint | exp.CharacterSetColumnConstraint):
             continue
         elif isinstance(made, exp.DefaultColumnConstraint):
-            value = flavour.text(flavour.expression(made.this))
+            value = flavour.text(flavour.schema_expression(made.this))
             rest.append(
                 f"DEFAULT {value if isinstance(made.this, exp.Literal | exp.Null | exp.Boolean) else f'({value})'}"
             )
         else:
-            rest.append(flavour.text(flavour.expression(constraint)))
+            rest.append(flavour.text(flavour.schema_expression(constraint)))
     if type_name in _TEXTS:
         rest.append(f"COLLATE {collate}")
     if checks:
@@ -177,6 +193,8 @@ def _checks(name: str, type_name: str, sizes: list[int], kind: exp.DataType) -> 
         elif unsigned:
             check += f" AND {name} >= 0"
         return [f"({nothing}{check})"]
+    if plain == "DECIMAL":
+        return [f"({nothing}{decimal_check(name, sizes or [10])}{f' AND {name} >= 0' if unsigned else ''})"]
     if plain in _NUMBERS:
         return [f"({nothing}typeof({name}) IN ('integer', 'real'){f' AND {name} >= 0' if unsigned else ''})"]
     if type_name == "ENUM":
@@ -185,9 +203,11 @@ def _checks(name: str, type_name: str, sizes: list[int], kind: exp.DataType) -> 
     if type_name in ("CHAR", "VARCHAR") and sizes:
         return [f"({nothing}length({name}) <= {sizes[0]})"]
     if type_name == "DATE":
-        return [f"({nothing}{name} = date({name}))"]
+        return [f"({nothing}(typeof({name}) = 'text' AND {name} IS date({name})))"]
     if type_name in ("DATETIME", "TIMESTAMP"):
-        return [f"({nothing}substr({name}, 1, 19) = datetime({name}))"]
+        return [f"({nothing}{moment_check(name)})"]
+    if type_name == "TIME":
+        return [f"({nothing}(typeof({name}) = 'text' AND {name} IS time({name})))"]
     if type_name == "JSON":
         return [f"({nothing}json_valid({name}))"]
     return []
@@ -211,7 +231,7 @@ def _constraint(flavour: MySQLFlavour, tree: Any, table: str, parts: list[str], 
             f"CREATE UNIQUE INDEX IF NOT EXISTS {quoted(f'{table}__{name}')} ON {quoted(table)} ({_list(columns)})"
         )
         return
-    parts.append(flavour.text(flavour.expression(tree)))
+    parts.append(flavour.text(flavour.schema_expression(tree)))
 
 
 def _columns(trees: list[Any]) -> list[str]:

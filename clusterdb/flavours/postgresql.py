@@ -9,7 +9,7 @@ import re
 import uuid
 import weakref
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,20 @@ from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 
 from clusterdb.flavours import functions as f
-from clusterdb.flavours.flavour import SAVEPOINT, Flavour, NotSaid, Translation, Work, call, is_default, literal
+from clusterdb.flavours.flavour import (
+    SAVEPOINT,
+    Flavour,
+    NotSaid,
+    Translation,
+    Work,
+    among_dates,
+    arithmetic,
+    between_dates,
+    call,
+    compared_with_date,
+    is_default,
+    literal,
+)
 from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, strict, text_of
 
 __all__ = ["PostgreSQLFlavour"]
@@ -129,6 +142,7 @@ _INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([a-zA-Z]+)")
 
 def _pieces(text: str) -> list[tuple[float, str]]:
     """The parts of an interval.  Raises ValueError."""
+    text = text.removeprefix("interval ")
     clock = re.search(r"([+-]?)(\d+):(\d+)(?::(\d+(?:\.\d+)?))?", text)
     found = [(float(count), f.unit_of(unit)) for count, unit in _INTERVAL.findall(re.sub(r"\d+:[\d:.]+", "", text))]
     short = {"min": "minute", "sec": "second", "hr": "hour", "mon": "month"}
@@ -142,7 +156,8 @@ def _pieces(text: str) -> list[tuple[float, str]]:
             (sign * int(clock[3]), "minute"),
             (sign * float(clock[4] or 0), "second"),
         ]
-    if not found:
+    rest = _INTERVAL.sub("", re.sub(r"[+-]?\d+:[\d:.]+", "", text)).strip(" ,")
+    if not found or rest or any(unit not in f.MONTHS and unit not in f.UNITS for _, unit in found):
         raise ValueError(f"invalid input syntax for type interval: {text!r}")
     return found
 
@@ -482,6 +497,8 @@ class _Every:
 
 
 FUNCTIONS: dict[str, Function] = {
+    **{name: f.COMMON[name] for name in ("plus", "minus", "times", "negative")},
+    "divide": strict(lambda a, b: f.operand(a) / f.operand(b)),
     **{name: f.COMMON[name] for name in ("lpad", "rpad", "left", "right", "reverse", "repeat", "upper", "lower")},
     **{name: f.COMMON[name] for name in ("concat_ws", "replace", "split_part", "translate", "initcap", "date_trunc")},
     **{name: f.COMMON[name] for name in ("make_date", "trim", "round", "power")},
@@ -644,7 +661,10 @@ class PostgreSQLFlavour(Flavour):
 
     def __init__(self) -> None:
         self.rules = {
-            exp.Div: lambda node: call("pg_div_op", node.this, node.expression),
+            exp.Div: _divided,
+            exp.Mul: _times,
+            exp.Neg: arithmetic("pg_negative"),
+            exp.In: _in,
             exp.Mod: lambda node: call("pg_mod", node.this, node.expression),
             exp.Pow: lambda node: call("pg_power", node.this, node.expression),
             exp.BitwiseXor: _bitwise_xor,
@@ -691,6 +711,7 @@ class PostgreSQLFlavour(Flavour):
             exp.All: _of_comparison,
             exp.Any: _of_comparison,
             exp.Lateral: _refused("LATERAL"),
+            exp.Literal: _utc,
             exp.WithinGroup: _refused("WITHIN GROUP"),
             exp.MatchAgainst: _refused("full text search"),
             exp.Values: _values,
@@ -1099,7 +1120,60 @@ def _shifted(node: Any, sign: int) -> exp.Expression:
         return call("pg_add_days", left, right if sign > 0 else exp.Neg(this=exp.paren(right.copy())))
     if "timestamp" in kinds and sign < 0:
         return call("pg_time_between", left, right)
-    return node
+    if "interval" in kinds:
+        raise NotSaid("arithmetic of intervals")
+    return arithmetic("pg_plus" if sign > 0 else "pg_minus")(node)
+
+
+def _times(node: exp.Mul) -> Any:
+    """An interval so many times is added to a date as such."""
+    return node if _kind_of(node) == "interval" else arithmetic("pg_times")(node)
+
+
+_NUMERIC = ("pg_to_numeric", "pg_trunc", "pg_extract", "pg_date_part", "pg_round", "pg_to_float", "pg_power")
+
+
+_CALCULATED = ("pg_plus", "pg_minus", "pg_times", "pg_negative", "pg_div_op", "pg_divide", "pg_mod", "abs", "count")
+
+
+def _divided(node: exp.Div) -> exp.Expression:
+    """Whole numbers give a whole number, unless one of them is of the type numeric."""
+    for each in (node.this, node.expression):
+        inner = each.this if isinstance(each, exp.Paren) else each
+        if isinstance(inner, exp.Anonymous) and inner.name.lower() in _NUMERIC:
+            return call("pg_divide", node.this, node.expression)
+    return call("pg_div_op", node.this, node.expression)
+
+
+def _in(node: exp.In) -> Any:
+    """IN: dates; numbers written as texts beside what is a number."""
+    _as_numbers(node.this, node.expressions)
+    return among_dates(node)
+
+
+def _is_number(tree: Any) -> bool:
+    if isinstance(tree, exp.Paren):
+        return _is_number(tree.this)
+    if isinstance(tree, exp.Anonymous):
+        return tree.name.lower() in (
+            *_NUMERIC,
+            "pg_plus",
+            "pg_minus",
+            "pg_times",
+            "pg_div_op",
+            "pg_divide",
+            "pg_mod",
+            "abs",
+        )
+    return isinstance(tree, exp.Count | exp.Sum | exp.Abs) or (isinstance(tree, exp.Literal) and not tree.is_string)
+
+
+def _as_numbers(left: Any, others: list[Any]) -> None:
+    """A literal beside a number is one."""
+    if _is_number(left):
+        for each in others:
+            if isinstance(each, exp.Literal) and each.is_string:
+                each.replace(call("pg_to_numeric", each))
 
 
 def _joined(node: exp.DPipe) -> exp.Expression:
@@ -1280,7 +1354,7 @@ def _between(node: exp.Between) -> exp.Expression:
             low=exp.Anonymous(this="min", expressions=[low.copy(), high.copy()]),
             high=exp.Anonymous(this="max", expressions=[low.copy(), high.copy()]),
         )
-    return node
+    return between_dates(node)
 
 
 def _json(node: Any, name: str) -> exp.Expression:
@@ -1335,6 +1409,13 @@ def _of_comparison(node: Any) -> exp.Expression:
 
 def _comparison(node: Any) -> exp.Expression:
     right = node.expression
+    if "interval" in (_kind_of(node.this), _kind_of(right)):
+        raise NotSaid("a comparison of intervals")
+    _as_numbers(node.this, [right])
+    dated = compared_with_date(node)
+    if dated is not None:
+        return dated
+    right = node.expression
     if isinstance(right, exp.Literal) and right.is_string and right.name.lower() in _TRUTHS:
         return _maybe_boolean(node, _TRUTHS[right.name.lower()])
     if _is_quantifier(right):
@@ -1366,6 +1447,17 @@ def _maybe_boolean(node: Any, truth: int) -> exp.Expression:
     whole = exp.EQ(this=call("typeof", node.this), expression=literal("integer"))
     same = exp.EQ(this=node.this.copy(), expression=literal(truth))
     return exp.paren(exp.or_(node.copy(), exp.and_(whole, same)))
+
+
+_ZONED = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d(?::?\d\d)?|Z)\Z")
+
+
+def _utc(node: exp.Literal) -> exp.Expression:
+    """Times are stored in UTC without saying so."""
+    if not node.is_string or not _ZONED.match(node.name):
+        return node
+    at = datetime.fromisoformat(node.name)
+    return literal(f.shown(at.astimezone(timezone.utc).replace(tzinfo=None)))
 
 
 def _values(node: exp.Values) -> exp.Expression:

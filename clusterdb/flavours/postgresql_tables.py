@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp, parse_one
 
 from clusterdb.flavours.flavour import NotSaid, Translation
-from clusterdb.flavours.mysql_tables import quoted
+from clusterdb.flavours.mysql_tables import decimal_check, moment_check, quoted
 
 if TYPE_CHECKING:
     from clusterdb.flavours.postgresql import PostgreSQLFlavour
@@ -69,7 +69,7 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
         elif not isinstance(each, _CONSTRAINTS):
             raise NotSaid(f"{each.sql(dialect='postgres')}")
         else:
-            parts.append(flavour.text(flavour.expression(each)))
+            parts.append(flavour.text(flavour.schema_expression(each)))
     return Translation(f"{head}{exists} {quoted(schema.this.name)} ({', '.join(parts)})")
 
 
@@ -127,14 +127,14 @@ def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str]) -> s
     for constraint in tree.constraints:
         made = constraint.kind
         if isinstance(made, exp.DefaultColumnConstraint):
-            value = flavour.text(flavour.expression(made.this))
+            value = flavour.text(flavour.schema_expression(made.this))
             rest.append(f"DEFAULT ({value})")
         elif isinstance(made, exp.CollateColumnConstraint):
             raise NotSaid("COLLATE of a column")
         elif isinstance(made, exp.ComputedColumnConstraint):
-            rest.append(f"GENERATED ALWAYS AS ({flavour.text(flavour.expression(made.this))}) STORED")
+            rest.append(f"GENERATED ALWAYS AS ({flavour.text(flavour.schema_expression(made.this))}) STORED")
         else:
-            rest.append(flavour.text(flavour.expression(constraint)))
+            rest.append(flavour.text(flavour.schema_expression(constraint)))
     rest += [f"CHECK ({check})" for check in _checks(name, type_name, sizes, bits)]
     return " ".join([name, shown, *rest])
 
@@ -144,6 +144,8 @@ def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]
     if bits:
         bounds = f" AND {name} BETWEEN {-(2**bits)} AND {2**bits - 1}" if bits < 63 else ""
         return [f"{nothing}typeof({name}) = 'integer'{bounds}"]
+    if type_name == "DECIMAL" and sizes:
+        return [nothing + decimal_check(name, sizes)]
     if type_name in ("DECIMAL", "DOUBLE", "FLOAT"):
         return [f"{nothing}typeof({name}) IN ('integer', 'real')"]
     if type_name in ("VARCHAR", "CHAR", "BPCHAR") and sizes:
@@ -151,9 +153,11 @@ def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]
     if type_name == "BOOLEAN":
         return [f"{nothing}{name} IN (0, 1)"]
     if type_name == "DATE":
-        return [f"{nothing}{name} = date({name})"]
+        return [f"{nothing}(typeof({name}) = 'text' AND {name} IS date({name}))"]
+    if type_name == "TIME":
+        return [f"{nothing}(typeof({name}) = 'text' AND {name} IS time({name}))"]
     if type_name in ("TIMESTAMP", "TIMESTAMPTZ"):
-        return [f"{nothing}substr({name}, 1, 19) = datetime(substr({name}, 1, 19))"]
+        return [nothing + moment_check(name)]
     if type_name in ("JSON", "JSONB"):
         return [f"{nothing}json_valid({name})"]
     if type_name == "UUID":
