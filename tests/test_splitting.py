@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pathlib import Path
+
 import pytest
 
 import clusterdb
@@ -138,9 +140,9 @@ def test_a_failover_of_the_reader_is_not_noticed(prod: clusterdb.Cluster, split:
         split.execute("INSERT INTO t VALUES (3, 'three')")
 
 
-def test_what_cannot_be_split(prod: clusterdb.Cluster) -> None:
+def test_what_cannot_be_split(prod: clusterdb.Cluster, tmp_path: Path) -> None:
     """A plain file has no readers; endpoints are chosen by the connection."""
     with pytest.raises(clusterdb.ProgrammingError, match="plain file"):
-        clusterdb.connect("./x.db", mode="ro", factory=clusterdb.SplitConnection)
+        clusterdb.connect(tmp_path / "x.db", factory=clusterdb.SplitConnection)
     with pytest.raises(clusterdb.ProgrammingError, match="leave out endpoint"):
         clusterdb.connect(prod, factory=clusterdb.SplitConnection, endpoint="reader")
