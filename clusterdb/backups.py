@@ -409,14 +409,9 @@ def export(
 ) -> None:
     """Write what a snapshot shows as a plain database file, whole or not at all."""
     row = require_snapshot(store, name)
-    store._require_writable()  # a volume is made for it, for a moment
     found = Found(store._require_known(row.volume), row.version, f"snapshot '{name}'", record_of(store, row))
-    with store._clone_volume(found, VolumeState.BUILDING) as (made, _):
-        try:
-            with store._building(made) as connection:
-                sqlite.copy_out(connection, path, overwrite=overwrite, progress=progress)
-        finally:
-            store._drop_volume(made)
+    with store._lent(found) as (_, connection):
+        sqlite.copy_out(connection, path, overwrite=overwrite, progress=progress)
 
 
 def listed(store: Store) -> list[Snapshot]:

@@ -228,10 +228,11 @@ def demo(context: click.Context) -> None:
 
 def main() -> None:
     """The entry point ``clusterdb``."""
-    from clusterdb import cli_control  # its commands register themselves
+    from clusterdb import cli_control, cli_diff  # their commands register themselves
 
     try:
-        cli_control.cli.main(standalone_mode=False)
+        assert cli_control.cli is cli_diff.cli is cli
+        cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)

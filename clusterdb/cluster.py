@@ -17,6 +17,7 @@ from vfs.table import reached
 
 if TYPE_CHECKING:
     from clusterdb.backups import Snapshot
+    from clusterdb.diff import Applied, OnConflict
     from clusterdb.instances import Endpoint, EndpointType, Instance, ReplicaStatus
     from clusterdb.store import Store
 
@@ -252,6 +253,18 @@ class Cluster:
             sqlite.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
         finally:
             connection.close()
+
+    def apply(self, changeset: bytes, *, on_conflict: OnConflict = "abort") -> Applied:
+        """Make the changes of a changeset (:meth:`clusterdb.Diff.changeset`), in one transaction, without triggers.
+
+        ``on_conflict``: what to do where the cluster has not the row that was changed: ``"abort"`` and change nothing,
+        ``"skip"`` that change, or ``"replace"`` what is there (what a constraint forbids is skipped even then).
+
+        Raises ChangesetConflictError, InvalidArgumentError for what is no changeset or does not fit the tables.
+        """
+        from clusterdb.diff import clusters
+
+        return clusters.apply(self.store, self, changeset, on_conflict)
 
     def stats(self) -> ClusterStats:
         """What the cluster holds now.  Costs a walk over what it does not share.

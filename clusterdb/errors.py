@@ -10,6 +10,7 @@ from vfs.errors import RegistryBusyError
 
 __all__ = [
     "BacktrackDisabledError",
+    "ChangesetConflictError",
     "CloneLimitError",
     "ClosedError",
     "ClusterExistsError",
@@ -205,6 +206,10 @@ class NoSourceError(OperationalError):
 
 class CloneLimitError(OperationalError):
     """The cluster has as many copy-on-write clones as it may have (Aurora: DBClusterQuotaExceededFault)."""
+
+
+class ChangesetConflictError(IntegrityError):
+    """A change of a changeset does not fit what the cluster has; nothing was applied."""
 
 
 class SnapshotExistsError(OperationalError):

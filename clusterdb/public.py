@@ -5,8 +5,10 @@ from clusterdb.backups import Snapshot
 from clusterdb.billing import Bill
 from clusterdb.cluster import Cluster, ClusterStats
 from clusterdb.dbapi2 import *  # noqa: F403 - what PEP 249 and sqlite3 have
+from clusterdb.diff import Applied, Diff, RowChange, SchemaChange, TableChanges
 from clusterdb.errors import (
     BacktrackDisabledError,
+    ChangesetConflictError,
     CloneLimitError,
     ClosedError,
     ClusterExistsError,
@@ -49,8 +51,10 @@ from vfs.check import CheckReport
 from vfs.sweep import SweepReport
 
 __all__ = [
+    "Applied",
     "BacktrackDisabledError",
     "Bill",
+    "ChangesetConflictError",
     "CheckReport",
     "CloneLimitError",
     "ClosedError",
@@ -63,6 +67,7 @@ __all__ = [
     "CorruptStoreError",
     "DatabaseDamagedError",
     "DeletionProtectedError",
+    "Diff",
     "Endpoint",
     "EndpointExistsError",
     "EndpointNotFoundError",
@@ -82,6 +87,8 @@ __all__ = [
     "NotAStoreError",
     "Point",
     "ReplicaStatus",
+    "RowChange",
+    "SchemaChange",
     "Snapshot",
     "SnapshotExistsError",
     "SnapshotNotFoundError",
@@ -94,6 +101,7 @@ __all__ = [
     "StoreStats",
     "StoreUnreadableError",
     "SweepReport",
+    "TableChanges",
     "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",

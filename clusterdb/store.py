@@ -11,13 +11,13 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from clusterdb import backups, billing, instances, metrics, sqlite, status
 from clusterdb.catalog import Catalog, ClusterRow, InstanceRow, volume_holder
@@ -56,6 +56,9 @@ from vfs.sqlite_vfs import ClusterVFS
 from vfs.store import POOL_FILES, PageStore, sync_directory
 from vfs.sweep import SweepReport, shrink, sweep
 from vfs.volume import Durability, Volume
+
+if TYPE_CHECKING:
+    from clusterdb.diff import Diff
 
 __all__ = ["Store", "StoreStats", "Synchronous", "open", "repair"]
 
@@ -471,12 +474,19 @@ class Store:
 
     def _copy_found(self, found: backups.Found, source: ClusterRow, name: str, settings: ClusterSettings) -> Cluster:
         """A new cluster with all pages of a version for itself."""
-        with self._clone_volume(found, VolumeState.BUILDING) as (lent, _):
+        with self._lent(found) as (_, pages):
+            return self._create_filled(name, lambda target: sqlite.copy(pages, target, None), settings, source)
+
+    @contextmanager
+    def _lent(self, found: backups.Found) -> Iterator[tuple[VolumeRow, sqlite.Connection]]:
+        """A version as a volume without a name, while it is needed, and a connection to it."""
+        self._require_writable()
+        with self._clone_volume(found, VolumeState.BUILDING) as (row, _):
             try:
-                with self._building(lent) as pages:
-                    return self._create_filled(name, lambda target: sqlite.copy(pages, target, None), settings, source)
+                with self._building(row) as connection:
+                    yield row, connection
             finally:
-                self._drop_volume(lent)
+                self._drop_volume(row)
 
     @contextmanager
     def _building(self, row: VolumeRow) -> Iterator[sqlite.Connection]:
@@ -529,6 +539,28 @@ class Store:
         Raises SnapshotNotFoundError, ExportTargetError.
         """
         backups.export(self, snapshot, Path(path), overwrite=overwrite, progress=progress)
+
+    def diff(
+        self,
+        before: str | Cluster,
+        after: str | Cluster,
+        *,
+        before_at: Point | None = None,
+        after_at: Point | None = None,
+        tables: Iterable[str] | None = None,
+    ) -> Diff:
+        """What made of one cluster, or a point in its past, what another is: definitions and rows.
+
+        The time follows what differs, not how large the two are, as long as they come from one another.  ``tables``:
+        compare these only.  SQLite's session extension and its key rules are in :mod:`clusterdb.diff`.
+
+        Raises ClusterNotFoundError, InvalidRestoreTimeError, SnapshotNotFoundError, InvalidArgumentError, DataError,
+        NotSupportedError.
+        """
+        from clusterdb.diff import clusters
+
+        old, new = (self.cluster(each) if isinstance(each, str) else each for each in (before, after))
+        return clusters.compare(self, old, new, before_at, after_at, tables)
 
     def restore_to_point_in_time(
         self,

@@ -48,14 +48,22 @@ LAYERS = {
     "clusterdb.sqlite": 8,
     "clusterdb.catalog": 8,
     "clusterdb.cluster": 9,
+    "clusterdb.diff.pages": 7,
+    "clusterdb.diff.tables": 8,
+    "clusterdb.diff.compare": 8,
+    "clusterdb.diff.changesets": 8,
+    "clusterdb.diff.script": 8,
+    "clusterdb.diff.report": 8,
+    "clusterdb.diff": 8,
+    "clusterdb.diff.clusters": 9,
     "clusterdb.store": 9,
     "clusterdb.flavours.functions": 8,
-    "clusterdb.flavours.flavour": 9,
-    "clusterdb.flavours.mysql": 10,
-    "clusterdb.flavours.mysql_tables": 10,
-    "clusterdb.flavours.postgresql": 10,
-    "clusterdb.flavours.postgresql_tables": 10,
-    "clusterdb.flavours": 10,
+    "clusterdb.flavours.flavour": 8,
+    "clusterdb.flavours.mysql": 9,
+    "clusterdb.flavours.mysql_tables": 9,
+    "clusterdb.flavours.postgresql": 9,
+    "clusterdb.flavours.postgresql_tables": 9,
+    "clusterdb.flavours": 9,
     "clusterdb.dbapi2.adapt": 10,
     "clusterdb.dbapi2.translate": 10,
     "clusterdb.dbapi2.callbacks": 11,
@@ -81,6 +89,7 @@ LAYERS = {
     "clusterdb.cli_settings": 17,
     "clusterdb.cli": 18,
     "clusterdb.cli_control": 18,
+    "clusterdb.cli_diff": 18,
     "vfs": 0,
 }
 APSW_DOORS = {"vfs.sqlite_vfs", "clusterdb.sqlite", "clusterdb.catalog"}
@@ -118,10 +127,10 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_apsw_has_its_doors(path: Path) -> None:
-    """Only the SQLite boundary, the connections, the catalog and the DB-API import apsw."""
+    """Only the SQLite boundary, the connections, the catalog, differences and the DB-API import apsw."""
     if "apsw" in imports_of(path):
         assert name_of(path) in APSW_DOORS or name_of(path).startswith(
-            ("clusterdb.dbapi2", "clusterdb.sqlalchemy", "clusterdb.flavours")
+            ("clusterdb.dbapi2", "clusterdb.diff", "clusterdb.sqlalchemy", "clusterdb.flavours")
         )
 
 

@@ -211,13 +211,22 @@ def _only_in(
         if rival.slot
     ]
     first = at.number << FANOUT_SHIFT
-    for index in _young_entries(node, born_after, at.entry.birth):
+    for index in _unshared(node, rival_nodes, _young_entries(node, born_after, at.entry.birth)):
         child = unpack_entry(node, index)
         against = [unpack_entry(rival, index) for rival in rival_nodes]
         if at.number == 0 and index == 0:  # a shallower tree begins further down
             against += [other.root for other in shallower if other.depth == at.level]
         below = Reached(at.level - 1, first + index, child)
         yield from _only_in(read_slot, below, against, shallower, born_after)
+
+
+def _unshared(node: memoryview, rivals: list[memoryview], indexes: list[int]) -> list[int]:
+    """Those of the indexes where no rival has the node's own slot."""
+    slots = node.cast("I")[::WORDS_PER_ENTRY].tolist()
+    for rival in rivals:
+        others = rival.cast("I")[::WORDS_PER_ENTRY].tolist()
+        indexes = [index for index in indexes if slots[index] != others[index]]
+    return indexes
 
 
 class Dirty:

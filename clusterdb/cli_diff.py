@@ -1,0 +1,77 @@
+"""Differences on the command line: what changed between two clusters, and changes taken over from one to another."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import IO
+
+import click
+
+from clusterdb.cli import cli, opened, split_point
+
+__all__ = ["cli"]
+
+_FORMS = ("text", "summary", "json", "sql")
+
+
+@cli.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times for several.")
+@click.option("--format", "form", type=click.Choice(_FORMS), default="text", show_default=True, help="What to print.")
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option("--sql", "form", flag_value="sql", help="A script that makes BEFORE what AFTER is.")
+@click.option("--summary", "form", flag_value="summary", help="Numbers of rows instead of rows.")
+@click.option(
+    "--changeset",
+    "file",
+    metavar="FILE",
+    type=click.File("wb", lazy=True),
+    help="Write the changed rows to FILE, for clusterdb apply.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs.")
+@click.pass_context
+def diff(
+    context: click.Context,
+    before: str,
+    after: str,
+    tables: tuple[str, ...],
+    form: str,
+    file: IO[bytes] | None,
+    exit_code: bool,
+) -> None:
+    """Show what made of BEFORE what AFTER is: two clusters, or points in their pasts as prod@'5 minutes ago'."""
+    with opened(context) as store:
+        (old, old_at), (new, new_at) = split_point(before), split_point(after)
+        found = store.diff(old, new, before_at=old_at, after_at=new_at, tables=tables or None)
+        if file is not None:
+            changeset = found.changeset()
+            file.write(changeset)
+        elif form == "json":
+            click.echo(json.dumps(found.json(), indent=2))
+        elif form == "sql":
+            click.echo(found.sql(), nl=False)
+        else:
+            click.echo(found.text(rows=form == "text"))
+    if exit_code and found:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("cluster")
+@click.argument("changeset", type=click.File("rb"))
+@click.option(
+    "--on-conflict",
+    type=click.Choice(("abort", "skip", "replace")),
+    default="abort",
+    show_default=True,
+    help="What to do with changes of rows that CLUSTER has otherwise, or not at all.",
+)
+@click.pass_context
+def apply(context: click.Context, cluster: str, changeset: IO[bytes], on_conflict: str) -> None:
+    """Make the changes of the file CHANGESET (of clusterdb diff --changeset) in CLUSTER, all or none."""
+    with opened(context) as store:
+        done = store.cluster(cluster).apply(changeset.read(), on_conflict=on_conflict)  # type: ignore[arg-type]
+        skipped = f", {done.skipped_count} skipped" if done.skipped_count else ""
+        click.echo(f"{done.applied_count} changes applied{skipped}")

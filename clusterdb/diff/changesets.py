@@ -1,0 +1,179 @@
+"""Changesets of SQLite's session extension (https://sqlite.org/sessionintro.html): changed rows, to apply elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import apsw
+
+from clusterdb.diff.tables import Schema, keys_match, quoted, schema_of
+from clusterdb.errors import ChangesetConflictError, InvalidArgumentError, NotSupportedError
+
+if TYPE_CHECKING:
+    from clusterdb.diff.compare import TableChanges
+    from clusterdb.diff.tables import Table
+
+__all__ = ["Applied", "OnConflict", "applied", "changeset_of"]
+
+OnConflict = Literal["abort", "skip", "replace"]
+_ROWID = "_rowid_"
+_REASONS = {
+    apsw.SQLITE_CHANGESET_DATA: "the row is not what it was when it was changed",
+    apsw.SQLITE_CHANGESET_NOTFOUND: "the row is not there",
+    apsw.SQLITE_CHANGESET_CONFLICT: "a row with this key is there already",
+    apsw.SQLITE_CHANGESET_CONSTRAINT: "a constraint forbids it",
+    apsw.SQLITE_CHANGESET_FOREIGN_KEY: "a foreign key would lead nowhere",
+}
+_REPLACEABLE = (apsw.SQLITE_CHANGESET_DATA, apsw.SQLITE_CHANGESET_CONFLICT)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How many changes of rows were made, and how many were skipped because they conflict."""
+
+    applied_count: int
+    skipped_count: int
+
+
+def changeset_of(before: Schema, after: Schema, tables: Sequence[TableChanges]) -> bytes:
+    """The changes as a changeset, which has rows only.
+
+    Raises NotSupportedError if a table with changes is not the same in both, or a row's key has a NULL.
+    """
+    db = apsw.Connection(":memory:")
+    try:
+        session = apsw.Session(db, "main")
+        session.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
+        for changes in tables:
+            table = _same_in_both(before, after, changes)
+            _make(db, table)
+            session.attach(table.name)
+            _replay(db, session, table, changes)
+        return session.changeset()
+    finally:
+        db.close()
+
+
+def _same_in_both(before: Schema, after: Schema, changes: TableChanges) -> Table:
+    old, new = before.tables.get(changes.name.lower()), after.tables.get(changes.name.lower())
+    if old is None or new is None or old.columns != new.columns or not keys_match(old, new):
+        raise NotSupportedError(
+            f"table '{changes.name}' is not the same in both, and a changeset has rows only: use the SQL script"
+        )
+    if new.key and any(len(change.key) > len(new.key) for change in changes.changes):
+        raise NotSupportedError(f"table '{changes.name}' has a changed row with NULL in its key: use the SQL script")
+    return new
+
+
+def _make(db: apsw.Connection, table: Table) -> None:
+    """A table with the same columns, that takes every value as it is."""
+    columns = [quoted(name) for name in table.columns]
+    key = [f"PRIMARY KEY ({', '.join(map(quoted, table.key))})"] if table.key else []
+    db.execute(f"CREATE TABLE {quoted(table.name)} ({', '.join([*columns, *key])})")
+
+
+def _replay(db: apsw.Connection, session: apsw.Session, table: Table, changes: TableChanges) -> None:
+    """Make every change where the session sees it, and what it is a change of where it does not."""
+    names = [*([] if table.key else [_ROWID]), *map(quoted, table.columns)]
+    insert = f"INSERT INTO {quoted(table.name)} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+    delete = f"DELETE FROM {quoted(table.name)} WHERE {_where(table)}"
+    update = f"UPDATE {quoted(table.name)} SET {', '.join(f'{name} = ?' for name in names)} WHERE {_where(table)}"
+    at = [table.columns.index(name) for name in table.key]
+    for change in changes.changes:
+        rowid = () if table.key else change.key
+        key = rowid or tuple([(change.old or change.new or ())[index] for index in at])
+        if change.old is not None:
+            session.enabled = False
+            db.execute(insert, (*rowid, *change.old))
+            session.enabled = True
+        if change.old is None:
+            db.execute(insert, (*rowid, *(change.new or ())))
+        elif change.new is None:
+            db.execute(delete, key)
+        else:
+            db.execute(update, (*rowid, *change.new, *key))
+
+
+def _where(table: Table) -> str:
+    return " AND ".join(f"{quoted(name)} = ?" for name in table.key) or f"{_ROWID} = ?"
+
+
+def applied(db: apsw.Connection, changeset: bytes, on_conflict: OnConflict, text: str) -> Applied:
+    """Apply a changeset in one transaction, without triggers, whose effects it has already.
+
+    Raises ChangesetConflictError, InvalidArgumentError for what is no changeset or does not fit; nothing is done then.
+    """
+    conflicts = _Conflicts(on_conflict)
+    before = db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, -1)
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+    try:
+        with db:
+            change_count = _required(db, changeset, text)
+            apsw.Changeset.apply(changeset, db, filter_change=_deletes, conflict=conflicts.decide)
+            conflicts.is_last = True  # deleted rows went first: a key may come back in other letters
+            apsw.Changeset.apply(
+                changeset, db, filter_change=lambda change: not _deletes(change), conflict=conflicts.decide
+            )
+    except apsw.AbortError:
+        raise ChangesetConflictError(
+            f"{text}: {conflicts.refused or 'the changeset conflicts'}; nothing was applied; on_conflict 'skip' or "
+            "'replace' goes on"
+        ) from None
+    finally:
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, before)
+    return Applied(change_count - conflicts.skipped_count, conflicts.skipped_count)
+
+
+def _deletes(change: apsw.TableChange) -> bool:
+    return change.op == "DELETE"
+
+
+@dataclass
+class _Conflicts:
+    """What to do with changes that do not fit, and what was done."""
+
+    policy: OnConflict
+    is_last: bool = False
+    skipped_count: int = 0
+    refused: str = ""
+
+    def decide(self, reason: int, change: apsw.TableChange) -> int:
+        is_foreign_key = reason == apsw.SQLITE_CHANGESET_FOREIGN_KEY
+        if is_foreign_key and not self.is_last:
+            return apsw.SQLITE_CHANGESET_OMIT  # rows to come may mend it; else they will be asked for
+        if self.policy == "replace" and reason in _REPLACEABLE:
+            return apsw.SQLITE_CHANGESET_REPLACE
+        if self.policy == "abort" or is_foreign_key:
+            self.refused = _told(reason, change)
+            return apsw.SQLITE_CHANGESET_ABORT
+        self.skipped_count += 1
+        return apsw.SQLITE_CHANGESET_OMIT
+
+
+def _required(db: apsw.Connection, changeset: bytes, text: str) -> int:
+    """How many changes there are.  SQLite would leave out, without a word, tables that do not fit."""
+    tables = schema_of(db).tables
+    count = 0
+    try:
+        for change in apsw.Changeset.iter(changeset):
+            count += 1
+            table = tables.get(change.name.lower())
+            if table is None:
+                raise InvalidArgumentError(f"{text} has no table '{change.name}': the changeset does not fit")
+            hidden = 0 if table.key else 1
+            key = {table.columns.index(name) for name in table.key} or {0}
+            if change.column_count != len(table.columns) + hidden or change.pk_columns != key:
+                raise InvalidArgumentError(f"{text}: table '{change.name}' has other columns than in the changeset")
+    except apsw.Error as error:
+        raise InvalidArgumentError(f"{text}: that is no changeset ({error})") from None
+    return count
+
+
+def _told(reason: int, change: apsw.TableChange) -> str:
+    if reason == apsw.SQLITE_CHANGESET_FOREIGN_KEY:
+        return _REASONS[reason]
+    values: Any = change.new if change.op == "INSERT" else change.old
+    key = ", ".join(apsw.format_sql_value(values[at]) for at in sorted(change.pk_columns))
+    return f"{change.op} in table '{change.name}', key {key}: {_REASONS.get(reason, f'reason {reason}')}"
