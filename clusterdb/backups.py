@@ -420,6 +420,12 @@ def listed(store: Store) -> list[Snapshot]:
     return [_snapshot(store, row) for row in store._catalog.snapshots()]
 
 
+def get(store: Store, name: str) -> Snapshot:
+    """One snapshot, by its name."""
+    store._require_open()
+    return _snapshot(store, require_snapshot(store, name))
+
+
 def require_snapshot(store: Store, name: str) -> SnapshotRow:
     """Raises SnapshotNotFoundError, InvalidNameError."""
     row = store._catalog.snapshot(check_name(name, "snapshot or point in time"))

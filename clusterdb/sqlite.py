@@ -24,6 +24,7 @@ Progress = Callable[[int, int], None]
 SQLError = apsw.Error
 BUSY_TIMEOUT_MS = 5000
 _STEP_PAGES = 2048
+_STEPS_BETWEEN_SIGNALS = 100_000
 
 
 class Connection(apsw.Connection):
@@ -117,6 +118,7 @@ def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], 
 
     cursor = connection.cursor()
     cursor.exec_trace = begin
+    connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)  # Python hears of Ctrl-C when it is called
     try:
         for row in cursor.execute(sql):
             yield from answers[:-1]

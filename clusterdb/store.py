@@ -179,7 +179,7 @@ class Store:
     ) -> None:
         if synchronous not in Durability.__members__:
             raise InvalidArgumentError(f"synchronous={synchronous!r}: use 'OFF', 'NORMAL' or 'FULL'")
-        in_memory = path == ":memory:"
+        in_memory = path is not None and os.fspath(path) == ":memory:"
         self.path = ":memory:" if in_memory else str(Path(path) if path is not None else default_path())
         self._pid = os.getpid()
         self._closed = False
@@ -507,6 +507,10 @@ class Store:
     def snapshots(self) -> list[backups.Snapshot]:
         """All snapshots, by name; they stay when their cluster is deleted."""
         return backups.listed(self)
+
+    def snapshot(self, name: str) -> backups.Snapshot:
+        """The snapshot of that name.  Raises SnapshotNotFoundError, InvalidNameError."""
+        return backups.get(self, name)
 
     def restore_snapshot(self, snapshot: str, name: str, **settings: Any) -> Cluster:
         """A new cluster with what a snapshot shows, in constant time; ``settings`` of :class:`ClusterSettings`.

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import clusterdb
-from clusterdb.cli_control import cli
+from clusterdb.cli import cli
 
 
 class Shell:

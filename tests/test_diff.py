@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import clusterdb
-from clusterdb.cli_diff import cli
+from clusterdb.cli import cli
 from clusterdb.diff import compare
 from dbhash import dbhash
 
@@ -260,6 +260,26 @@ def tried(cluster: clusterdb.Cluster, statements: list[str]) -> None:
         except apsw.SQLError:  # a table or column is gone already
             continue
     db.close()
+
+
+def test_many_rows_without_a_key_are_each_changed_once(before: clusterdb.Cluster, after: clusterdb.Cluster) -> None:
+    """VACUUM numbers the rows of a table without a key anew."""
+    run(after, "DELETE FROM plain WHERE rowid = 1; VACUUM")
+    diff = before.store.diff(before, after)
+    applied = before.apply(diff.changeset())
+    assert applied == clusterdb.Applied(applied_count=400, skipped_count=0)
+    assert contents(before) == contents(after)
+
+
+def test_a_changeset_is_refused_where_sqlite_would_take_a_column_for_the_rowid(store: clusterdb.Store) -> None:
+    cluster = store.create_cluster("odd")
+    run(cluster, "CREATE TABLE odd (_rowid_ TEXT, v)")
+    other = cluster.clone("other")
+    run(other, "INSERT INTO odd VALUES ('x', 1)")
+    with pytest.raises(clusterdb.NotSupportedError, match="no key but a column '_rowid_'"):
+        store.diff(cluster, other).changeset()
+    run(cluster, store.diff(cluster, other).sql())
+    assert not store.diff(cluster, other)
 
 
 @thorough

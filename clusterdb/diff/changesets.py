@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Applied", "OnConflict", "applied", "changeset_of"]
 
 OnConflict = Literal["abort", "skip", "replace"]
-_ROWID = "_rowid_"
+_ROWID = "_rowid_"  # how SQLite names the key of a table without one
 _REASONS = {
     apsw.SQLITE_CHANGESET_DATA: "the row is not what it was when it was changed",
     apsw.SQLITE_CHANGESET_NOTFOUND: "the row is not there",
@@ -45,7 +45,6 @@ def changeset_of(before: Schema, after: Schema, tables: Sequence[TableChanges]) 
     db = apsw.Connection(":memory:")
     try:
         session = apsw.Session(db, "main")
-        session.config(apsw.SQLITE_SESSION_OBJCONFIG_ROWID, 1)
         for changes in tables:
             table = _same_in_both(before, after, changes)
             _make(db, table)
@@ -64,14 +63,26 @@ def _same_in_both(before: Schema, after: Schema, changes: TableChanges) -> Table
         )
     if new.key and any(len(change.key) > len(new.key) for change in changes.changes):
         raise NotSupportedError(f"table '{changes.name}' has a changed row with NULL in its key: use the SQL script")
+    if not new.key and _ROWID in map(str.lower, new.columns):
+        raise NotSupportedError(
+            f"table '{changes.name}' has no key but a column '{_ROWID}', so a changeset cannot name its rows: use the "
+            "SQL script"
+        )
     return new
 
 
 def _make(db: apsw.Connection, table: Table) -> None:
-    """A table with the same columns, that takes every value as it is."""
+    """A table with the same columns, that takes every value as it is.
+
+    A rowid that is the key is a column of its own, the first, as with SQLITE_SESSION_OBJCONFIG_ROWID.  With that itself
+    a session (SQLite 3.54) has a row twice when its hash table grows between the old and the new row.
+    """
     columns = [quoted(name) for name in table.columns]
-    key = [f"PRIMARY KEY ({', '.join(map(quoted, table.key))})"] if table.key else []
-    db.execute(f"CREATE TABLE {quoted(table.name)} ({', '.join([*columns, *key])})")
+    if table.key:
+        columns.append(f"PRIMARY KEY ({', '.join(map(quoted, table.key))})")
+    else:
+        columns.insert(0, f"{_ROWID} INTEGER PRIMARY KEY")
+    db.execute(f"CREATE TABLE {quoted(table.name)} ({', '.join(columns)})")
 
 
 def _replay(db: apsw.Connection, session: apsw.Session, table: Table, changes: TableChanges) -> None:
@@ -155,10 +166,10 @@ class _Conflicts:
 def _required(db: apsw.Connection, changeset: bytes, text: str) -> int:
     """How many changes there are.  SQLite would leave out, without a word, tables that do not fit."""
     tables = schema_of(db).tables
-    count = 0
+    change_count = 0
     try:
         for change in apsw.Changeset.iter(changeset):
-            count += 1
+            change_count += 1
             table = tables.get(change.name.lower())
             if table is None:
                 raise InvalidArgumentError(f"{text} has no table '{change.name}': the changeset does not fit")
@@ -168,7 +179,7 @@ def _required(db: apsw.Connection, changeset: bytes, text: str) -> int:
                 raise InvalidArgumentError(f"{text}: table '{change.name}' has other columns than in the changeset")
     except apsw.Error as error:
         raise InvalidArgumentError(f"{text}: that is no changeset ({error})") from None
-    return count
+    return change_count
 
 
 def _told(reason: int, change: apsw.TableChange) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import IO
 
 import click
 
-from clusterdb.cli import cli, opened, split_point
+from clusterdb.cli.app import CLUSTER, POINT, cli, opened, split_point
+from clusterdb.cli.output import tell_json
 
 __all__ = ["cli"]
 
@@ -16,8 +16,8 @@ _FORMS = ("text", "summary", "json", "sql")
 
 
 @cli.command()
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", type=POINT)
+@click.argument("after", type=POINT)
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times for several.")
 @click.option("--format", "form", type=click.Choice(_FORMS), default="text", show_default=True, help="What to print.")
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
@@ -49,7 +49,7 @@ def diff(
             changeset = found.changeset()
             file.write(changeset)
         elif form == "json":
-            click.echo(json.dumps(found.json(), indent=2))
+            tell_json(found.json())
         elif form == "sql":
             click.echo(found.sql(), nl=False)
         else:
@@ -59,7 +59,7 @@ def diff(
 
 
 @cli.command()
-@click.argument("cluster")
+@click.argument("cluster", type=CLUSTER)
 @click.argument("changeset", type=click.File("rb"))
 @click.option(
     "--on-conflict",

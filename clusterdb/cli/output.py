@@ -1,0 +1,54 @@
+"""Lists for people and for programs: the same records as a table, or whole as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from clusterdb.format import table
+
+__all__ = ["json_option", "local", "plain", "tell", "tell_json"]
+
+Columns = Mapping[str, Callable[[Any], Any]]
+"""The header of each column, and what it shows of a record."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="All of it as JSON; sizes in bytes.")
+
+
+def tell(records: Iterable[Any], columns: Columns, *, as_json: bool) -> None:
+    """Print records (dataclass instances) as a table, or as JSON with all their fields."""
+    if as_json:
+        tell_json([plain(record) for record in records])
+    else:
+        click.echo(table([[show(record) for show in columns.values()] for record in records], list(columns)))
+
+
+def tell_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: times in ISO 8601, blobs in hexadecimal, dataclasses as objects."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return {"blob": value.hex()}
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def local(time: datetime | None) -> str:
+    """A time as people here say it; nothing for none."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time is not None else ""

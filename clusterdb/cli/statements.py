@@ -1,0 +1,61 @@
+"""SQL on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from typing import Any
+
+import click
+
+from clusterdb.cli.app import CLUSTER, cli, opened
+from clusterdb.cli.output import plain, tell_json
+from clusterdb.format import table
+
+__all__ = ["cli"]
+
+_FORMS = ("table", "json", "csv")
+
+
+@cli.command()
+@click.argument("cluster", type=CLUSTER)
+@click.argument("statements", required=False)
+@click.option("--read-only", is_flag=True, help="Refuse writes.")
+@click.option("--endpoint", default="writer", show_default=True, help="writer, reader, an instance, a custom endpoint.")
+@click.option("--format", "form", type=click.Choice(_FORMS), default="table", show_default=True, help="How to print.")
+@click.option("--json", "form", flag_value="json", help="One object a row; the same as --format json.")
+@click.option("--csv", "form", flag_value="csv", help="The same as --format csv.")
+@click.pass_context
+def sql(
+    context: click.Context, cluster: str, statements: str | None, read_only: bool, endpoint: str, form: str
+) -> None:
+    """Run SQL STATEMENTS (or standard input) in CLUSTER and print what they answer."""
+    from clusterdb.sqlite import results
+
+    text = statements if statements is not None else sys.stdin.read()
+    with opened(context) as store:
+        found = store.cluster(cluster)
+        connection = found.connect(endpoint, read_only=read_only)
+        if found.settings.engine != "sqlite":
+            from clusterdb.flavours import flavour_of
+
+            flavour = flavour_of(found.settings.engine)
+            flavour.install(connection)
+            text = flavour.translate_script(text)
+        for headers, rows in results(connection, text):
+            if headers:
+                _tell(headers, rows, form)
+
+
+def _tell(headers: list[str], rows: list[tuple[Any, ...]], form: str) -> None:
+    if form == "json":
+        tell_json([plain(dict(zip(headers, row, strict=True))) for row in rows])
+    elif form == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(headers)
+        writer.writerows([value.hex() if isinstance(value, bytes) else value for value in row] for row in rows)
+        click.echo(text.getvalue(), nl=False)
+    else:
+        click.echo(table(rows, headers))
