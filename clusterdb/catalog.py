@@ -1,7 +1,8 @@
 """The catalog: ``catalog.db``, a stock SQLite database in WAL mode.
 
 It says which clusters exist and which volumes and pins stand behind them; the storage layer sees the latter two through
-:class:`vfs.registry.Registry`.  A transaction that ends is durable (synchronous=EXTRA) unless it is one of reclaim's.
+:class:`vfs.registry.Registry`.  A transaction that ends is durable (synchronous=EXTRA) unless it is one of reclaim's
+or the store is open as a disposable one.
 
 Who guards what: one connection per open store and process, used under a re-entrant lock; between processes SQLite's own
 locks.  A catalog transaction never waits for a volume's writer.
@@ -371,16 +372,21 @@ def _pin_row(values: tuple[Any, ...]) -> PinRow:
 class Catalog:
     """The catalog of one open store.  Implements :class:`vfs.registry.Registry`."""
 
-    def __init__(self, path: Path | None, *, store_id: bytes, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path | None, *, store_id: bytes, read_only: bool = False, disposable: bool = False
+    ) -> None:
         """Open the catalog, creating an empty one (with this identity) if there is none.
 
         ``read_only``: nothing is written; what recovery tidies up, it tidies up in a copy that goes with this object.
+        ``disposable``: no transaction is synced; a power failure may undo the last ones.
 
         Raises StoreFormatError, CorruptStoreError, StoreBusyError.
         """
         self._guard = threading.RLock()
         self._depth = 0
         self._path = path
+        # EXTRA: also the deletion of the rollback journal is synced, or that could come back after a power loss
+        self._synchronous = "NORMAL" if disposable else "EXTRA"
         self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
         self.is_uncertain = False
@@ -403,8 +409,7 @@ class Catalog:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             connection = apsw.Connection(str(path) if path else ":memory:")
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-            # EXTRA: also the deletion of the rollback journal is synced, or that could come back after a power loss
-            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.pragma("page_size", 1024)
             connection.pragma("journal_mode", "wal")
             # Leave the -wal file when the last connection closes: syncing writes into existing blocks is faster.
@@ -539,7 +544,7 @@ class Catalog:
                 with self.transaction(waits=waits):
                     yield
             finally:
-                self._set_synchronous("EXTRA")
+                self._set_synchronous(self._synchronous)
 
     # --- clusters ---------------------------------------------------------------------------------------------------
     _CLUSTER = (

@@ -111,6 +111,7 @@ def open(
     synchronous: Synchronous = "FULL",
     verify_reads: bool = False,
     read_only: bool = False,
+    disposable: bool = False,
 ) -> Store:
     """Open a store, creating it if it does not exist and ``create`` is true.
 
@@ -119,11 +120,20 @@ def open(
     ``verify_reads`` checks every page against its checksum whenever this process reads it, and answers SQLITE_CORRUPT.
     ``read_only`` writes nothing at all, as is always so on a file system that is mounted read-only; nobody may have the
     store open for writing meanwhile.  What a boot makes necessary to rebuild is then rebuilt in memory.
+    ``disposable`` is for what can be made again: the catalog is not synced either, clones and drops cost less, and a power
+    failure may lose clusters that were made and bring back, damaged, those that were dropped.
 
     Raises NotAStoreError, StoreFormatError, StoreUnreadableError, UnsupportedFileSystemError, CorruptStoreError,
     StoreInUseError.
     """
-    return Store(path, create=create, synchronous=synchronous, verify_reads=verify_reads, read_only=read_only)
+    return Store(
+        path,
+        create=create,
+        synchronous=synchronous,
+        verify_reads=verify_reads,
+        read_only=read_only,
+        disposable=disposable,
+    )
 
 
 def repair(path: str | os.PathLike[str] | None = None, *, progress: sqlite.Progress | None = None) -> CheckReport:
@@ -176,6 +186,7 @@ class Store:
         verify_reads: bool,
         read_only: bool = False,
         rebuilds: bool = False,
+        disposable: bool = False,
     ) -> None:
         if synchronous not in Durability.__members__:
             raise InvalidArgumentError(f"synchronous={synchronous!r}: use 'OFF', 'NORMAL' or 'FULL'")
@@ -192,7 +203,7 @@ class Store:
         with _translated(self.path):
             self._pages = PageStore(directory, create=True, verify_reads=verify_reads, read_only=read_only)
             try:
-                self._open_catalog(directory, rebuilds=rebuilds)
+                self._open_catalog(directory, rebuilds=rebuilds, disposable=disposable)
             except BaseException:
                 self._pages.close()
                 raise
@@ -208,7 +219,7 @@ class Store:
             self.close()
             raise
 
-    def _open_catalog(self, directory: Path | None, *, rebuilds: bool) -> None:
+    def _open_catalog(self, directory: Path | None, *, rebuilds: bool, disposable: bool) -> None:
         pages = self._pages
         with pages.opening():
             path = directory / "catalog.db" if directory is not None else None
@@ -218,7 +229,7 @@ class Store:
                 raise CorruptStoreError(
                     f"store '{self.path}': catalog.db is missing or empty, but there is a page pool"
                 )
-            self._catalog = Catalog(path, store_id=store_id, read_only=self.read_only)
+            self._catalog = Catalog(path, store_id=store_id, read_only=self.read_only, disposable=disposable)
             try:
                 pages.start(self._catalog, self._catalog.store_id, rebuilds=rebuilds)
             except BaseException:

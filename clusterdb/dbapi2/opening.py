@@ -34,7 +34,7 @@ from clusterdb.errors import (
 from clusterdb.names import check_name
 from clusterdb.store import Store, default_path
 
-__all__ = ["Mode", "Opened", "opened", "shared_store"]
+__all__ = ["Mode", "Opened", "opened", "share", "shared_store"]
 
 Mode = Literal["ro", "rw", "rwc", "memory"]
 _CHOICES = {
@@ -69,16 +69,34 @@ def shared_store(path: str | os.PathLike[str] | None = None, *, create: bool = F
     Raises NotAStoreError if there is none and ``create`` is false, and what :func:`clusterdb.open` raises.
     """
     path = os.fspath(path) if path is not None else str(default_path())
-    key = path if path == _MEMORY else str(Path(path).absolute())
     with _guard:
-        store = _stores.get(key)
-        if store is None or store._closed or store._pid != os.getpid():
-            store = _stores[key] = Store(
-                path, create=create, synchronous="OFF" if path == _MEMORY else "FULL", verify_reads=False
-            )
-            if len(_stores) == 1:
-                atexit.register(_close_stores)
+        store = _open_already(path)
+        if store is None:
+            store = Store(path, create=create, synchronous="OFF" if path == _MEMORY else "FULL", verify_reads=False)
+            _remember(store)
         return store
+
+
+def share(store: Store) -> None:
+    """Whoever connects by the path of a store that this process has open goes through it, until it is closed."""
+    with _guard:
+        if _open_already(store.path) is None:
+            _remember(store)
+
+
+def _open_already(path: str) -> Store | None:
+    store = _stores.get(_key(path))
+    return None if store is None or store._closed or store._pid != os.getpid() else store
+
+
+def _remember(store: Store) -> None:
+    if not _stores:
+        atexit.register(_close_stores)
+    _stores[_key(store.path)] = store
+
+
+def _key(path: str) -> str:
+    return path if path == _MEMORY else str(Path(path).absolute())
 
 
 def _close_stores() -> None:
