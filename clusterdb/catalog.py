@@ -71,6 +71,7 @@ EVENTS_MAX = 10_000
 _APPLICATION_ID = 0x636C7374  # "clst"
 _BUSY_TIMEOUT_MS = 30_000
 _TIDY_TIMEOUT_MS = 20
+_STATES = frozenset(map(str, VolumeState))
 
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
@@ -342,7 +343,7 @@ def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
         and _is_int(index, 0, VOLUME_ROWS)
         and _is_int(head_slot, 1, SLOT_COUNT_MAX)
         and _is_int(retained, 0, 1 << 62)
-        and state in list(VolumeState)
+        and state in _STATES
         and (parent is None or _is_int(parent, 1, volume)),  # sources are older: no circles
         f"volume {volume!r}",
     )
