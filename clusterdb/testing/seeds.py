@@ -1,0 +1,274 @@
+"""What a template is made of: seeds, the key that is made of them, and how they are run.
+
+A seed is
+    a path, or a text that ends in .sql          a file of SQL
+    a path, or a text that ends in .db, .sqlite  a database to begin with (the first seed only)
+    "package.module:function"                    a function
+    any other text                               SQL
+    a callable                                   a function
+
+A function is called with what its parameters are named after: ``connection`` (a DB-API connection, committed and closed
+afterwards; also what a single parameter of another name gets), ``cluster``, ``url``, ``sqlalchemy_url``.
+
+The key changes with the content of files, with the source of a function and of the module that it is in, with the base,
+with the ``watched`` files, and with the releases of clusterdb and SQLite.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import clusterdb
+from clusterdb import dbapi2, sqlite
+from clusterdb.cluster import Cluster
+from clusterdb.errors import Error
+
+__all__ = ["Recipe", "SeedError", "recipe", "sqlalchemy_url_of", "url_of"]
+
+_IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+_FILE = re.compile(r"[^\n;]*\.(sql|db|sqlite|sqlite3)\Z")
+_DATABASES = (".db", ".sqlite", ".sqlite3")
+_SHOWN_CHARS = 200
+
+
+class SeedError(Error):
+    """A seed cannot be used, or failed: the text says which, and where."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a template is built.  ``seeds`` are paths, SQL texts and callables; import paths are texts still."""
+
+    seeds: tuple[Path | str | Callable[..., Any], ...] = ()
+    base: Recipe | None = None
+    engine: str = "sqlite"
+    watched: tuple[Path, ...] = field(default=())
+
+    @functools.cached_property
+    def key(self) -> str:
+        """What tells this recipe from others, in hexadecimal digits.  Raises SeedError."""
+        digest = hashlib.sha256()
+        parts = [clusterdb.__version__, dbapi2.sqlite_version, self.engine, self.base.key if self.base else ""]
+        parts += [_fingerprint(seed) for seed in self.seeds]
+        parts += [_fingerprint(path) for path in self.watched]
+        for part in parts:
+            digest.update(f"{len(part)}:{part}".encode())
+        return digest.hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The name of the template."""
+        return f"template-{self.key[:20]}"
+
+    @property
+    def title(self) -> str:
+        """The seeds in words, for people."""
+        own = [_title(seed) for seed in self.seeds]
+        return ", ".join([*([self.base.title] if self.base else []), *own]) or "empty"
+
+    @property
+    def database(self) -> Path | None:
+        """The database file to begin with."""
+        first = self.seeds[0] if self.seeds else None
+        return first if isinstance(first, Path) and first.suffix in _DATABASES else None
+
+    def run(self, cluster: Cluster) -> None:
+        """Run the seeds on a cluster, but for the database that it began with.  Raises SeedError."""
+        for seed in self.seeds[1 if self.database else 0 :]:
+            if isinstance(seed, Path):
+                _run_sql(cluster, seed.read_text(), str(seed))
+            elif isinstance(seed, str) and not _IMPORT_PATH.match(seed):
+                _run_sql(cluster, seed, "SQL of a seed")
+            else:
+                _run_function(cluster, _imported(seed) if isinstance(seed, str) else seed, _title(seed))
+
+
+def recipe(
+    seeds: object,
+    *,
+    folders: Sequence[Path] = (),
+    base: Recipe | None = None,
+    engine: str | None = None,
+    watched: Iterable[str | Path] = (),
+) -> Recipe:
+    """The recipe of one seed or several.  Relative paths lie in one of the ``folders``.  Raises SeedError.
+
+    ``engine``: the base's, else ``"sqlite"``, if it is not given.  ``watched``: patterns of files that functions read
+    (migrations, say); the template is another when they change.
+    """
+    given = seeds if isinstance(seeds, list | tuple) else [] if seeds is None else [seeds]
+    found = tuple(_parsed(seed, folders) for seed in given)
+    for seed in found[0 if base else 1 :]:
+        if isinstance(seed, Path) and seed.suffix in _DATABASES:
+            raise SeedError(f"seed '{seed}': a database file can only be the first seed of a template without a base")
+    inherited = base.engine if base is not None else "sqlite"
+    if base is not None and engine not in (None, inherited):
+        raise SeedError(f"engine={engine!r}: the base of the template has the engine '{inherited}', leave it out")
+    files = sorted({path for pattern in watched for path in _matching(str(pattern), folders)})
+    return Recipe(found, base, engine or inherited, tuple(files))
+
+
+def _parsed(seed: object, folders: Sequence[Path]) -> Path | str | Callable[..., Any]:
+    if isinstance(seed, Path) or (isinstance(seed, str) and _FILE.match(seed.strip())):
+        return _located(Path(seed if isinstance(seed, Path) else seed.strip()).expanduser(), folders)
+    if isinstance(seed, str):
+        return seed.strip() if _IMPORT_PATH.match(seed.strip()) else seed
+    if callable(seed):
+        return seed
+    raise SeedError(f"seed {seed!r}: use SQL, a path, a function or 'package.module:function'")
+
+
+def _located(path: Path, folders: Sequence[Path]) -> Path:
+    for folder in folders or [Path()]:
+        if (folder / path).is_file():
+            return (folder / path).absolute()
+    looked = ", ".join(str(folder.absolute()) for folder in folders or [Path()])
+    raise SeedError(f"seed '{path}': there is no such file in {looked}")
+
+
+def _matching(pattern: str, folders: Sequence[Path]) -> list[Path]:
+    for folder in folders or [Path()]:
+        if found := [path for path in folder.glob(pattern) if path.is_file()]:
+            return found
+    raise SeedError(f"watched '{pattern}': no file is called so")
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+def _fingerprint(seed: Path | str | Callable[..., Any]) -> str:
+    if isinstance(seed, Path):
+        stat = seed.stat()
+        if seed.suffix in _DATABASES:  # perhaps large
+            return f"{seed} {stat.st_size} {stat.st_mtime_ns}"
+        return hashlib.sha256(seed.read_bytes()).hexdigest()
+    if isinstance(seed, str):
+        return f"{seed}\n{_source(_imported(seed))}" if _IMPORT_PATH.match(seed) else seed
+    return _source(seed)
+
+
+def _source(function: Callable[..., Any]) -> str:
+    """The source of a function and of its module, and the values that it has from where it was made."""
+    values: list[object] = []
+    while isinstance(function, functools.partial):
+        values += [function.args, sorted(function.keywords.items())]
+        function = function.func
+    function = inspect.unwrap(function)
+    values += list(getattr(function, "__defaults__", None) or ())
+    values += [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    told = repr(values)
+    if " at 0x" in told:
+        raise SeedError(
+            f"seed {_title(function)} uses a value that is another in every process ({told[:_SHOWN_CHARS]}): use a "
+            "function of a module, without such values"
+        )
+    module = inspect.getmodule(function)
+    try:
+        sources = [inspect.getsource(function), inspect.getsource(module) if module is not None else ""]
+    except (OSError, TypeError) as error:
+        raise SeedError(f"seed {_title(function)} has no source to tell its version by: {error}") from None
+    return "\n".join([_title(function), told, *sources])
+
+
+def _title(seed: Path | str | Callable[..., Any]) -> str:
+    if isinstance(seed, Path):
+        return seed.name
+    if isinstance(seed, str):
+        return seed if _IMPORT_PATH.match(seed) else "SQL"
+    while isinstance(seed, functools.partial):
+        seed = seed.func
+    return f"{getattr(seed, '__module__', '')}:{getattr(seed, '__qualname__', type(seed).__name__)}"
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+def _imported(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SeedError(f"seed '{path}' cannot be imported: {error}") from error
+    if not callable(found):
+        raise SeedError(f"seed '{path}' is no function, but {found!r:.80}")
+    return found  # type: ignore[no-any-return]
+
+
+def url_of(cluster: Cluster) -> str:
+    """What :func:`clusterdb.connect` opens a cluster by, in any process (a store in memory: in this one only)."""
+    path = cluster.store.path
+    return f"clusterdb:{cluster.name}?store={path if path == ':memory:' else Path(path).absolute()}"
+
+
+def sqlalchemy_url_of(cluster: Cluster) -> str:
+    """What SQLAlchemy opens a cluster by."""
+    return url_of(cluster).replace("clusterdb:", "sqlite+clusterdb:///", 1)
+
+
+def _run_function(cluster: Cluster, function: Callable[..., Any], title: str) -> None:
+    connection = None
+    try:
+        offered = {"cluster": cluster, "url": url_of(cluster), "sqlalchemy_url": sqlalchemy_url_of(cluster)}
+        wanted = _wanted(function)
+        arguments: dict[str, Any] = {name: offered[name] for name in wanted if name in offered}
+        others = [name for name in wanted if name not in offered]
+        if len(others) > 1:
+            names = ", ".join(["connection", *offered])
+            raise SeedError(f"seed {title} has the parameters {', '.join(wanted)}: use any of {names}")
+        if others:
+            connection = arguments[others[0]] = dbapi2.connect(cluster)
+        if len(arguments) == 1:
+            function(*arguments.values())
+        else:
+            function(**arguments)
+        if connection is not None:
+            connection.commit()
+    except SeedError:
+        raise
+    except Exception as error:
+        raise SeedError(f"seed {title} failed: {type(error).__name__}: {error}") from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _wanted(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [
+        each.name
+        for each in parameters
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+
+
+def _run_sql(cluster: Cluster, text: str, where: str) -> None:
+    connection = dbapi2.connect(cluster, autocommit=True)  # the text may have transactions of its own
+    try:
+        for line, statements in _statements(text):
+            try:
+                connection.executescript(statements)
+            except (Error, sqlite.SQLError) as error:
+                shown = " ".join(statements.split())[:_SHOWN_CHARS]
+                raise SeedError(f"{where}, line {line}: {error}: {shown}") from error
+    finally:
+        connection.close()
+
+
+def _statements(text: str) -> Iterable[tuple[int, str]]:
+    """The statements of a text, cut at the ends of lines, each with the line that it begins in."""
+    lines: list[str] = []
+    begin = 0
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
+        if not lines and not line.strip():
+            continue
+        begin = begin if lines else number
+        lines.append(line)
+        if ";" in line and dbapi2.complete_statement("".join(lines)):
+            yield begin, "".join(lines)
+            lines.clear()
+    if lines:
+        yield begin, "".join(lines)
