@@ -53,18 +53,25 @@ class ClusterTestCase:
         _run_for(cls.store).templates.cluster(cls._template)
 
     def setUp(self) -> None:
-        """Make the clone; it goes after ``tearDown`` and the cleanups that tests add."""
-        run = _run_for(self.store)
-        self.clone = run.clone(self._template)
-        self.addCleanup(self._end_clone, run)  # type: ignore[attr-defined]
+        """Make the clone."""
+        self.clone = _run_for(self.store).clone(self._template)
         super().setUp()  # type: ignore[misc]
 
-    def _end_clone(self, run: Run) -> None:
+    def doCleanups(self) -> Any:
+        """Behind ``tearDown`` and the cleanups that tests have added, the clone goes."""
+        done = super().doCleanups()  # type: ignore[misc]
+        clone = vars(self).pop("clone", None)
+        if clone is not None:
+            self._end(clone)
+        return done
+
+    def _end(self, clone: Clone) -> None:
+        run = _run_for(self.store)
         if not (self.keeps_failed and run.store.path != ":memory:" and self._has_failed()):
-            run.drop(self.clone)
+            run.drop(clone)
             return
-        self.clone.close()
-        for line in run.keep([self.clone], self.id()):  # type: ignore[attr-defined]
+        clone.close()
+        for line in run.keep([clone], self.id()):  # type: ignore[attr-defined]
             print(f"the clone is kept: {line}", file=sys.stderr)
 
     def skipTest(self, reason: Any) -> Any:

@@ -57,7 +57,7 @@ class Recipe:
         """What tells this recipe from others, in hexadecimal digits.  Raises SeedError."""
         digest = hashlib.sha256()
         parts = [clusterdb.__version__, dbapi2.sqlite_version, self.engine, self.base.key if self.base else ""]
-        parts += [_fingerprint(seed) for seed in self.seeds]
+        parts += [str(len(self.seeds)), *(_fingerprint(seed) for seed in self.seeds)]
         parts += [_fingerprint(path) for path in self.watched]
         for part in parts:
             digest.update(f"{len(part)}:{part}".encode())
