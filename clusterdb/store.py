@@ -120,8 +120,8 @@ def open(
     ``verify_reads`` checks every page against its checksum whenever this process reads it, and answers SQLITE_CORRUPT.
     ``read_only`` writes nothing at all, as is always so on a file system that is mounted read-only; nobody may have the
     store open for writing meanwhile.  What a boot makes necessary to rebuild is then rebuilt in memory.
-    ``disposable`` is for what can be made again: the catalog is not synced either, clones and drops cost less, and a
-    power failure may lose clusters that were made and bring back, damaged, those that were dropped.
+    ``disposable`` is for what can be made again: this process syncs nothing, whatever ``synchronous`` says, and clones
+    and drops cost a half.  Check such a store after a power failure before you believe it.
 
     Raises NotAStoreError, StoreFormatError, StoreUnreadableError, UnsupportedFileSystemError, CorruptStoreError,
     StoreInUseError.
@@ -207,6 +207,8 @@ class Store:
             except BaseException:
                 self._pages.close()
                 raise
+        if disposable:
+            self._pages.is_durable = False  # its files are made: from here on it is about syncs only
         self._looked_up = threading.local()
         self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
         self._vfs = ClusterVFS(f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous])

@@ -22,6 +22,7 @@ import clusterdb.testing.cases
 import clusterdb.testing.fixtures
 from clusterdb.testing import owners, runs, seeds, templates
 from conftest import assert_clean
+from vfs import osio
 
 pytest_plugins = ["pytester"]
 
@@ -812,6 +813,44 @@ def test_a_damaged_store_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "store" / "catalog.db").write_bytes(b"nonsense" * 1000)
     with pytest.raises(clusterdb.CorruptStoreError, match="nothing but test data: delete the directory"):
         runs.Run(tmp_path / "store")
+
+
+def test_after_a_boot_the_store_is_checked(tmp_path: Path) -> None:
+    """A page that never reached the device is found before a test believes it; what is whole is used."""
+    recipe = seeds.recipe("CREATE TABLE t (s); INSERT INTO t VALUES (printf('%5000s', 'here'))")
+    run = runs.Run(tmp_path / "store")
+    run.templates.cluster(recipe)
+    run.close()
+    note, pool = tmp_path / "store" / "testing" / "boot", tmp_path / "store" / "pool"
+    note.write_text("another")
+    run = runs.Run(tmp_path / "store")
+    assert run.templates.cluster(recipe) and not run.stats.built
+    run.close()
+    content = pool.read_bytes()
+    at = content.index(b"here") // 4096 * 4096
+    pool.write_bytes(content[:at] + bytes(4096) + content[at + 4096 :])
+    note.write_text("another")
+    with pytest.raises(
+        clusterdb.CorruptStoreError, match=r"was damaged when the system went down .*delete the directory"
+    ):
+        runs.Run(tmp_path / "store")
+
+
+def test_a_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the pool nor the catalog, also with PRAGMA synchronous = FULL; another one does."""
+    synced: list[int] = []
+    monkeypatch.setattr(osio.CALLS, "fdatasync", synced.append)
+    for disposable in (True, False):
+        with clusterdb.open(tmp_path / f"{disposable}", disposable=disposable) as store:
+            synced.clear()
+            clone = store.create_cluster("base").clone("clone")
+            connection = clone.connect()
+            connection.execute("PRAGMA synchronous = FULL; CREATE TABLE t (n)").fetchall()
+            connection.close()
+            clone.delete()
+            assert store._catalog._db.pragma("synchronous") == (1 if disposable else 3)
+            assert bool(synced) is not disposable
+            assert_clean(store)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["is_gone", "myself"]
+__all__ = ["boot_id", "is_gone", "myself"]
 
 _START_TIME = 19
 """Field 22 of /proc/PID/stat is the 20th behind the command in parentheses, see proc(5)."""
@@ -30,10 +30,13 @@ def is_gone(owner: str) -> bool:
     return namespace == own_namespace and _started(int(pid) if pid.isdecimal() else 0) != started
 
 
+def boot_id() -> str:
+    """What is another one after every start of the system."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def _world() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    namespace = Path("/proc/self/ns/pid").readlink()
-    return f"{boot} {namespace}"
+    return f"{boot_id()} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def _started(pid: int) -> str:

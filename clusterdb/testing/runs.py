@@ -3,6 +3,9 @@
 Clones carry the tag ``owner``: one whose owner has ended without dropping it is dropped by whoever opens the store
 next.  If nobody can tell (another container made it), it expires (``ttl_s``).  A kept clone has lost that tag and the
 expiry; it goes when the same test is kept again, or when somebody deletes it.
+
+Nothing in the store is synced.  What a power failure may have done to it shows when it is first opened in another boot:
+then all of it is checked (a second a gigabyte).
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from clusterdb.errors import (
 )
 from clusterdb.store import Store
 from clusterdb.testing.clones import Clone
-from clusterdb.testing.owners import is_gone, myself
+from clusterdb.testing.owners import boot_id, is_gone, myself
 from clusterdb.testing.seeds import Recipe
 from clusterdb.testing.stats import Stats
 from clusterdb.testing.templates import Templates
@@ -148,5 +151,23 @@ def _opened(path: str | Path) -> Store:
         store = stores.open(Path(path).absolute(), synchronous="OFF", disposable=True)
     except CorruptStoreError as error:
         raise CorruptStoreError(f"{error}; it holds nothing but test data: delete the directory '{path}'") from error
+    _check_after_boot(store)
     share(store)
     return store
+
+
+def _check_after_boot(store: Store) -> None:
+    """Raises CorruptStoreError if a power failure has damaged the store."""
+    note = Path(store.path) / "testing" / "boot"
+    boot = boot_id()
+    if note.exists() and note.read_text() == boot:
+        return
+    report = store.check() if note.exists() else None
+    if report is not None and not report.ok:
+        store.close()
+        raise CorruptStoreError(
+            f"store '{store.path}' was damaged when the system went down ({report.problems[0]}); it holds nothing but "
+            "test data: delete the directory"
+        )
+    note.parent.mkdir(mode=0o700, exist_ok=True)
+    note.write_text(boot)

@@ -5,9 +5,8 @@ The life of a template
        directory); the others wait for it, and find the template when they have it.
     2. It is built as the cluster ``building-KEY``.  One of that name that is there already is what a killed builder
        left (the lock died with it), and is deleted.
-    3. Its last commit is a durable one, so that clones of it need no sync.
-    4. The rename to ``template-KEY`` publishes it, whole or not at all.
-    5. When nobody has used it for two weeks the store deletes it (``idle_s``).  Clones of it live on.
+    3. The rename to ``template-KEY`` publishes it, whole or not at all.
+    4. When nobody has used it for two weeks the store deletes it (``idle_s``).  Clones of it live on.
 
 A seed that failed is not run again in the same run: the error's text is left for the other workers beside the lock.
 """
@@ -125,7 +124,6 @@ class Templates:
             )
         try:
             recipe.run(cluster)
-            _make_durable(cluster)
             _delete(store, recipe.name)  # of another run, when it is to be built anew
             cluster.rename(recipe.name)
         except BaseException:
@@ -138,16 +136,6 @@ class Templates:
 def _delete(store: Store, name: str) -> None:
     with suppress(ClusterNotFoundError):
         store.cluster(name).delete()
-
-
-def _make_durable(cluster: Cluster) -> None:
-    """A commit with synchronous=FULL: a clone of a version that is not durable would sync the pool, every time."""
-    connection = cluster.connect()
-    try:
-        version = connection.pragma("user_version")
-        connection.execute(f"PRAGMA synchronous = FULL; PRAGMA user_version = {version}").fetchall()
-    finally:
-        connection.close()
 
 
 class _Locks:
