@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import sqlite3
 import statistics
@@ -28,6 +29,8 @@ import apsw
 from tabulate import tabulate
 
 import clusterdb
+from clusterdb.testing.runs import Run
+from clusterdb.testing.seeds import recipe
 
 HERE = Path(__file__).parent
 ROW_BYTES = 300
@@ -576,6 +579,118 @@ def dbapi(folder: Path, quick: bool) -> Results:
     return results
 
 
+_TESTS = """
+import pytest
+@pytest.mark.parametrize("n", range({count}))
+def test_it({fixtures}n): ...
+"""
+
+
+def fixtures(folder: Path, quick: bool) -> Results:
+    """What a test pays for a database of its own: clone, connect, read a row, change one, close, drop."""
+    sizes = [1 / 16, 1 / 4, 1, 4, 64] if quick else [1 / 16, 1 / 4, 1, 4, 16, 64, 1024]
+    results: Results = []
+    taken: dict[str, dict[float, float]] = {}
+    serial = iter(range(1_000_000))
+    machinery = {"clone fixture, :memory:": Run(":memory:"), "clone fixture, on disk": Run(folder / "fixtures")}
+    for size in sizes:
+        source, rows = build(folder / f"{size}.db", size), rows_of(size)
+        content = source.read_bytes()
+        templates = {kind: run.templates.cluster(recipe(source)) for kind, run in machinery.items()}
+
+        def cloned(
+            kind: str, works: bool, templates: dict[str, clusterdb.Cluster] = templates, rows: int = rows
+        ) -> float:
+            run = machinery[kind]
+
+            def test() -> None:
+                clone = run.clone(templates[kind])
+                if works:
+                    work(clone.connect(), rows)
+                run.drop(clone)
+
+            return seconds(test)
+
+        def copied(source: Path = source, rows: int = rows) -> float:
+            target = folder / f"fixture{next(serial)}.db"
+
+            def test() -> None:
+                shutil.copyfile(source, target)
+                with closing(sqlite3.connect(target)) as connection:
+                    connection.execute("PRAGMA synchronous = OFF")
+                    work(connection, rows)
+                target.unlink()
+
+            return seconds(test)
+
+        def deserialized(content: bytes = content, rows: int = rows) -> float:
+            def test() -> None:
+                with closing(sqlite3.connect(":memory:")) as connection:
+                    connection.deserialize(content)
+                    work(connection, rows)
+
+            return seconds(test)
+
+        def work(connection: Any, rows: int) -> None:
+            connection.execute("SELECT n FROM t WHERE id = ?", (rows // 2,)).fetchall()
+            connection.execute("UPDATE t SET n = n + 1 WHERE id = 1")
+            connection.commit()
+
+        each = {kind: (lambda kind=kind: cloned(kind, works=True)) for kind in machinery}
+        peers = {"file copy": copied, "sqlite3 deserialize": deserialized}
+        found = in_turns(100 if quick else 300, each) | in_turns(5 if size > 16 else 100, peers)
+        found |= {
+            f"{kind}, setup and teardown alone": value
+            for kind, value in in_turns(
+                100 if quick else 300, {kind: (lambda kind=kind: cloned(kind, works=False)) for kind in machinery}
+            ).items()
+        }
+        for what, value in found.items():
+            taken.setdefault(what, {})[size] = value
+    for what, by_size in taken.items():
+        results.append({"what": what} | {f"{size:g} MB, ms": value * 1e3 for size, value in by_size.items()})
+    for peer in ("file copy", "sqlite3 deserialize"):
+        for kind in machinery:
+            cheaper = [size for size in sizes if taken[kind][size] < taken[peer][size]]
+            least = f"{min(cheaper):g} MB" if cheaper else "nowhere"
+            results.append({"what": f"{kind}: cheaper than {peer} from", "size": least})
+    for run in machinery.values():
+        run.close()
+    return [*results, *_under_pytest(folder, folder / f"{sizes[-1]:g}.db", 200 if quick else 1000)]
+
+
+def _under_pytest(folder: Path, source: Path, count: int) -> Results:
+    """The same as pytest sees it: tests with the fixture beside tests without."""
+
+    def run(count: int, fixtures: str) -> float:
+        (folder / "test_it.py").write_text(_TESTS.format(count=count, fixtures=fixtures))
+        options = [
+            "-q",
+            "-p",
+            "no:hypothesispytest",
+            "-p",
+            "no:cacheprovider",
+            f"--clusterdb-store={folder / 'pytest'}",
+        ]
+        command = [sys.executable, "-m", "pytest", *options, f"--clusterdb-seed={source}", folder / "test_it.py"]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
+        return float(re.findall(r"passed in ([0-9.]+)s", answer.stdout)[0])
+
+    def once(fixtures: str) -> float:
+        return (run(count + 1, fixtures) - run(1, fixtures)) / count  # without the start of engine and store
+
+    run(1, "clusterdb, ")  # builds the template
+    taken = in_turns(
+        3,
+        {
+            "a test without fixtures": lambda: once(""),
+            "a test with fixture clusterdb, on disk": lambda: once("clusterdb, "),
+            "a test with clusterdb_connection, on disk": lambda: once("clusterdb_connection, "),
+        },
+    )
+    return [{"what": f"pytest, {what}", "ms": value * 1e3} for what, value in taken.items()]
+
+
 GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "clone": clone_time,
     "cycle": test_cycle,
@@ -586,6 +701,7 @@ GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "past": past,
     "care": care,
     "dbapi": dbapi,
+    "fixtures": fixtures,
 }
 
 
