@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,21 @@ def test_example(name: str) -> None:
         [sys.executable, ROOT / "examples" / f"{name}.py"], capture_output=True, text=True, check=False
     )
     assert (answer.stdout, answer.stderr) == (EXPECTED[name], "")
+
+
+def test_the_readme_tests(tmp_path: Path) -> None:
+    """The conftest and the tests in the README pass, each with a clone of its own."""
+    text = (ROOT / "README.md").read_text()
+    files = dict(re.findall(r"```python title=\"(.*?)\"\n(.*?)```", text, re.DOTALL))
+    assert set(files) == {"conftest.py", "test_prices.py"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    has_plugin = metadata.entry_points(group="pytest11", name="clusterdb")
+    plugin = [] if has_plugin else ["-p", "clusterdb.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugin, "--clusterdb-stats"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "2 passed" in answer.stdout, answer.stdout
+    assert "clones made: 2" in answer.stdout
 
 
 def test_the_readme_example(tmp_path: Path) -> None:

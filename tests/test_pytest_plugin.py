@@ -609,6 +609,17 @@ def test_which_clones_are_kept(pytester: pytest.Pytester, run: Runner) -> None:
     assert "clusterdb_keep = some: use failed, all, none" in run().stdout.str() + str(run().stderr)
 
 
+def test_not_more_than_so_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go."""
+    monkeypatch.setattr(runs, "KEPT_MAX", 2)
+    run = runs.Run(tmp_path / "store")
+    clones = [run.clone(seeds.recipe("CREATE TABLE t (n)")) for _ in range(3)]
+    for number, clone in enumerate(clones):
+        run.keep([clone], f"test_{number}")
+    assert [name for name in names(tmp_path / "store") if "test-" in name] == [clone.name for clone in clones[1:]]
+    run.close()
+
+
 def test_a_test_keeps_all_its_clones_and_shared_ones(pytester: pytest.Pytester, run: Runner) -> None:
     """Those of the factory, and that of its module if it used it; each with the fixture that made it."""
     pytester.makeconftest(CONFTEST + '    shared = clone_fixture("module")\n    other = clone_fixture("module")\n')
@@ -889,19 +900,19 @@ CASES = """
     from clusterdb.testing import ClusterTestCase
 
     class Tests(ClusterTestCase, unittest.TestCase):
-        template = ["CREATE TABLE t (n)", "INSERT INTO t VALUES (1)"]
+        clusterdb_template = ["CREATE TABLE t (n)", "INSERT INTO t VALUES (1)"]
 
         def rows(self):
-            return self.clone.connect().execute("SELECT n FROM t").fetchall()
+            return self.clusterdb.connect().execute("SELECT n FROM t").fetchall()
 
         def test_one(self):
             self.assertEqual(self.rows(), [(1,)])
-            with self.clone.connect() as connection:
+            with self.clusterdb.connect() as connection:
                 connection.execute("DELETE FROM t")
 
         def test_two(self):
             self.assertEqual(self.rows(), [(1,)])
-            self.clone.connect().execute("DROP TABLE t")
+            self.clusterdb.connect().execute("DROP TABLE t")
 
         def test_skipped(self):
             self.skipTest("not today")
@@ -919,6 +930,31 @@ def test_unittest_under_pytest(pytester: pytest.Pytester, run: Runner) -> None:
     (command,) = re.findall(r"the clone is kept: (clusterdb .*)", result.stdout.str())
     assert "1" in answer_of(command, "SELECT n FROM t").split()
     assert [name[:5] for name in names()] == ["templ", "test-"]
+    assert "the clone is kept" not in run("--clusterdb-keep=none").stdout.str()
+
+
+def test_unittest_with_a_store_of_its_own(pytester: pytest.Pytester, run: Runner) -> None:
+    """What the class says goes first; a cluster can be the template."""
+    pytester.makepyfile("""
+        import unittest
+        import clusterdb
+        from clusterdb.testing import ClusterTestCase
+
+        class Tests(ClusterTestCase, unittest.TestCase):
+            clusterdb_store = "own"
+            clusterdb_template = "CREATE TABLE t (n)"
+            clusterdb_keep = "all"
+
+            def test_it(self):
+                self.assertEqual(self.clusterdb.reader().execute("SELECT * FROM t").fetchall(), [])
+
+        class Others(ClusterTestCase, unittest.TestCase):
+            clusterdb_template = clusterdb.open(":memory:").create_cluster("shop")
+            def test_it(self):
+                self.assertIs(self.clusterdb.store, self.clusterdb_template.store)
+    """)
+    run().assert_outcomes(passed=2)
+    assert [name[:5] for name in names(Path("own"))] == ["templ", "test-"]
 
 
 @pytest.mark.parametrize("store", [":memory:", "cases"])

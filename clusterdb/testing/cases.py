@@ -19,77 +19,80 @@ _runs: dict[str, Run] = {}
 
 
 class ClusterTestCase:
-    """A clone for every test of a ``unittest.TestCase``, as ``self.clone``.
+    """A clone for every test of a ``unittest.TestCase``: ``self.clusterdb``, a :class:`clusterdb.testing.Clone`.
 
         class TestOrders(ClusterTestCase, unittest.TestCase):
-            template = ["schema.sql", seed_products]
+            clusterdb_template = ["schema.sql", seed_products]
 
             def test_an_order(self):
-                with self.clone.connect() as connection: ...
+                with self.clusterdb.connect() as connection: ...
 
-    ``template``: seeds (see :mod:`clusterdb.testing.seeds`), or a :class:`Cluster`; built once for all classes, and
-    over all runs if the store is on disk.  ``store``: its directory; without it pytest's, if that runs the tests, else
-    ``$CLUSTERDB_TEST_STORE``, else one in memory.  A failed test's clone is kept if the store is on disk, and the
-    command that opens it goes to standard error; not with ``keeps_failed = False``.
+    ``clusterdb_template``: seeds (see :mod:`clusterdb.testing.seeds`), or a :class:`Cluster`; built once for all
+    classes, and over all runs if the store is on disk.  ``clusterdb_store``: its directory; without it pytest's, if
+    that runs the tests, else ``$CLUSTERDB_TEST_STORE``, else one in memory.  ``clusterdb_keep``: ``"failed"`` keeps the
+    clone of a failed test, if the store is on disk, and says on standard error how to open it; ``"none"``, ``"all"``;
+    without it as pytest's option, else ``"failed"``.
     """
 
-    template: ClassVar[Cluster | Sequence[object] | str | Path] = ()
-    store: ClassVar[str | Path | None] = None
-    keeps_failed: ClassVar[bool] = True
-    clone: Clone
-    _is_skipped = False
+    clusterdb_template: ClassVar[Cluster | Sequence[object] | str | Path] = ()
+    clusterdb_store: ClassVar[str | Path | None] = None
+    clusterdb_keep: ClassVar[str | None] = None
+    clusterdb: Clone
     _template: ClassVar[Cluster | Recipe]
+    _is_skipped = False
 
     @classmethod
     def setUpClass(cls) -> None:
         """Find or build the template."""
         super().setUpClass()  # type: ignore[misc]
-        given = cls.template
+        given = cls.clusterdb_template
         if isinstance(given, Cluster):
             cls._template = given
             return
         folder = Path(getattr(sys.modules.get(cls.__module__), "__file__", None) or ".").parent
         cls._template = recipe(given, folders=[folder, Path()])
-        _run_for(cls.store).templates.cluster(cls._template)
+        _run_for(cls.clusterdb_store).templates.cluster(cls._template)
 
     def setUp(self) -> None:
         """Make the clone."""
-        self.clone = _run_for(self.store).clone(self._template)
+        self.clusterdb = _run_for(self.clusterdb_store).clone(self._template)
         super().setUp()  # type: ignore[misc]
 
     def doCleanups(self) -> Any:
         """Behind ``tearDown`` and the cleanups that tests have added, the clone goes."""
         done = super().doCleanups()  # type: ignore[misc]
-        clone = vars(self).pop("clone", None)
+        clone = vars(self).pop("clusterdb", None)
         if clone is not None:
             self._end(clone)
         return done
-
-    def _end(self, clone: Clone) -> None:
-        run = _run_for(self.store)
-        if not (self.keeps_failed and run.store.path != ":memory:" and self._has_failed()):
-            run.drop(clone)
-            return
-        clone.close()
-        for line in run.keep([clone], self.id()):  # type: ignore[attr-defined]
-            print(f"the clone is kept: {line}", file=sys.stderr)
 
     def skipTest(self, reason: Any) -> Any:
         """A test that is skipped leaves no clone."""
         self._is_skipped = True
         super().skipTest(reason)  # type: ignore[misc]
 
-    def _has_failed(self) -> bool:
+    def _end(self, clone: Clone) -> None:
+        run = _run_for(self.clusterdb_store)
+        if run.store.path == ":memory:" or not self._is_wanted():
+            run.drop(clone)
+            return
+        clone.close()
+        for line in run.keep([clone], self.id()):  # type: ignore[attr-defined]
+            print(f"the clone is kept: {line}", file=sys.stderr)
+
+    def _is_wanted(self) -> bool:
+        keep = self.clusterdb_keep or _pytest_says("keep") or "failed"
         outcome: Any = getattr(self, "_outcome", None)  # unittest tells it nowhere else while a test is running
-        return outcome is not None and not outcome.success and not self._is_skipped
+        has_failed = outcome is not None and not outcome.success and not self._is_skipped
+        return keep == "all" or (keep == "failed" and has_failed)
 
 
 def _run_for(path: str | Path | None) -> Run:
     """The run of a store in this process: pytest's own, or one for each path."""
-    if path is None:
-        run = _run_of_pytest()
-        if run is not None:
-            return run
+    session, config = _pytest()
+    if path is None and config is not None:
+        run: Run = session.run_of(config)
+        return run
     key = str(path or os.environ.get("CLUSTERDB_TEST_STORE") or ":memory:")
     key = key if key == ":memory:" else str(Path(key).absolute())
     if key not in _runs or _runs[key].store._closed or _runs[key].store._pid != os.getpid():
@@ -97,7 +100,12 @@ def _run_for(path: str | Path | None) -> Run:
     return _runs[key]
 
 
-def _run_of_pytest() -> Run | None:
-    session: Any = sys.modules.get("clusterdb.testing.session")  # not imported for the sake of those without pytest
-    config = session.current() if session is not None else None
-    return session.run_of(config) if config is not None else None
+def _pytest_says(name: str) -> str | None:
+    session, config = _pytest()
+    return session.option(config, name) if config is not None else None
+
+
+def _pytest() -> tuple[Any, Any]:
+    """The module that knows of sessions, not imported for the sake of those without pytest; and the session."""
+    session: Any = sys.modules.get("clusterdb.testing.session")
+    return session, session.current() if session is not None else None

@@ -14,6 +14,8 @@ from clusterdb.testing.seeds import sqlalchemy_url_of, url_of
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from clusterdb.diff import Diff
+
 __all__ = ["Clone"]
 
 
@@ -85,9 +87,9 @@ class Clone:
         """Go back to a snapshot: the last one, or without any to what the template is.  Connections stay open."""
         self.cluster.reset(snapshot or (self._snapshots[-1] if self._snapshots else None))
 
-    def diff(self) -> Any:
+    def diff(self) -> Diff:
         """What the test has changed: the template beside the clone."""
-        return self.store.diff(self.template, self.cluster)  # type: ignore[attr-defined]
+        return self.store.diff(self.template, self.cluster)
 
     def close(self) -> None:
         """Close the connections and engines that it gave out."""

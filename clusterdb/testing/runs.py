@@ -2,7 +2,7 @@
 
 Clones carry the tag ``owner``: one whose owner has ended without dropping it is dropped by whoever opens the store
 next.  If nobody can tell (another container made it), it expires (``ttl_s``).  A kept clone has lost that tag and the
-expiry; it goes when the same test is kept again, or when somebody deletes it.
+expiry; it goes when the same test is kept again, when a hundred newer ones are, or when somebody deletes it.
 
 Nothing in the store is synced.  What a power failure may have done to it shows when it is first opened in another boot:
 then all of it is checked (a second a gigabyte).
@@ -39,6 +39,7 @@ from clusterdb.testing.templates import Templates
 __all__ = ["Run"]
 
 CLONE_TTL_S = 2 * 86_400
+KEPT_MAX = 100
 _KIND = "clusterdb-testing"
 _TAG_CHARS = 256
 
@@ -95,7 +96,11 @@ class Run:
         tags = {_KIND: "kept", "test": test[-_TAG_CHARS:]}
         for cluster in self._with_tags(tags):
             self._delete(cluster)
-        return [self._keep(clone, tags) for clone in clones]
+        commands = [self._keep(clone, tags) for clone in clones]
+        kept = sorted(self._with_tags({_KIND: "kept"}), key=lambda cluster: cluster.id)
+        for cluster in kept[:-KEPT_MAX]:
+            self._delete(cluster)
+        return commands
 
     def _keep(self, clone: Clone, tags: Mapping[str, str]) -> str:
         if not clone.is_kept:
