@@ -14,7 +14,9 @@ Invariants
     M4  The map is derived: what it says about a slot can be recomputed from heads and pins, and is, in a new boot.
 
 Who guards what: the pool lock guards reserving and growing.  Freeing and labelling are single aligned 16-bit stores
-by the only session that may make them (M1), so they need no lock.  The hint is only a hint.
+by the only session that may make them (M1), so they need no lock.  The hint is only a hint, and so is what a process
+remembers of a stretch where it found nothing free: without it, a free slot in front of a long stretch that is full
+would make every reservation read all of that.  Both are forgotten before the pool grows.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ __all__ = ["SlotMap", "runs_of"]
 PREPARED_SLOTS = 256
 """The pool file grows by what a large transaction asks for, or by 1 MiB of written zeros for small ones."""
 
+_NEAR_SLOTS = 4096
+"""How far the search for a free slot always looks, before it leaps over what was full."""
+
 _SLACK_SLOTS = 2048
 """Free slots that never keep the pool from growing for a run."""
 
@@ -62,6 +67,12 @@ def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
+def _longest_without(start: int, end: int, slots: Iterable[int]) -> tuple[int, int]:
+    """The longest part of [start, end) that has none of the slots, as its bounds."""
+    bounds = [start, *(slot + 1 for slot in sorted(slots))]
+    return max(zip(bounds, [*sorted(slots), end], strict=True), key=lambda part: part[1] - part[0])
+
+
 class SlotMap:
     """The map of one store, mapped by one process."""
 
@@ -69,6 +80,7 @@ class SlotMap:
         self._is_durable = is_durable
         self._pool_fd = pool_fd
         self._mapping = Mapping(map_fd, writable=True)
+        self._full = (0, 0)
         self._attach()
 
     def _attach(self) -> None:
@@ -100,9 +112,10 @@ class SlotMap:
         hint = max(1, self.header[MAP_HINT_AT])
         end = self.slot_count
         taken, position = self._take(hint, end, count, state)
-        if len(taken) < count and hint > 1:
+        if len(taken) < count:
             # Frees behind the hint may have lost their race to lower it: look there before growing.
-            more, position = self._take(1, min(hint, end), count - len(taken), state)
+            self._full = (0, 0)
+            more, position = self._take(1, end, count - len(taken), state)
             taken += more
         if len(taken) < count:
             try:
@@ -145,19 +158,35 @@ class SlotMap:
     def _take(self, start: int, end: int, count: int, state: int) -> tuple[list[int], int]:
         """Claim up to ``count`` free slots in [start, end): the slots, and where to look next."""
         states = self.states
-        find = self._mapping.mmap.find
         taken: list[int] = []
         slot = start
         while len(taken) < count:
-            at = find(b"\0\0", MAP_HEADER_BYTES + 2 * slot, MAP_HEADER_BYTES + 2 * end)
-            if at < 0:
+            slot = self._next_free(slot, end)
+            if slot >= end:
                 return taken, end
-            slot = (at - MAP_HEADER_BYTES) >> 1
             while slot < end and len(taken) < count and states[slot] == FREE:
                 states[slot] = state
                 taken.append(slot)
                 slot += 1
         return taken, slot
+
+    def _next_free(self, slot: int, end: int) -> int:
+        """The first free slot in [slot, end), but for some of a stretch that was full; or ``end``."""
+        near = min(end, slot + _NEAR_SLOTS)
+        found = self._find_free(slot, near)
+        if found < near or near == end:
+            return found
+        full_from, full_to = self._full
+        if not full_from <= near <= full_to:
+            full_from = full_to = near
+        found = self._find_free(full_to, end)
+        self._full = (full_from, found)
+        return found
+
+    def _find_free(self, slot: int, end: int) -> int:
+        """The first free slot in [slot, end), or ``end``."""
+        at = self._mapping.mmap.find(b"\0\0", MAP_HEADER_BYTES + 2 * slot, MAP_HEADER_BYTES + 2 * end)
+        return end if at < 0 else (at - MAP_HEADER_BYTES) >> 1
 
     def _grow(self, count: int) -> None:
         """Add at least ``count`` slots to the pool.
@@ -230,6 +259,11 @@ class SlotMap:
             lowest = min(slots)
             if lowest < self.header[MAP_HINT_AT]:
                 self.header[MAP_HINT_AT] = lowest
+            full_from, full_to = self._full
+            if lowest < full_to:
+                inside = [slot for slot in slots if full_from <= slot < full_to]
+                if inside:
+                    self._full = _longest_without(full_from, full_to, inside)
 
     def _set(self, slots: Iterable[int], state: int) -> None:
         states = self.states
