@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ _TABLE_LEAF, _TABLE_INTERIOR, _INDEX_LEAF, _INDEX_INTERIOR = 13, 5, 10, 2
 _KINDS = (_TABLE_LEAF, _TABLE_INTERIOR, _INDEX_LEAF, _INDEX_INTERIOR)
 _OVERFLOW_MAX = 0x0200_0000
 """From so many pages on, the first byte of an overflow page can look like that of a b-tree page."""
+_SHORT = 127
+"""The largest size that is one byte in a cell."""
 _DEPTH_MAX = 20  # BTCURSOR_MAX_DEPTH of SQLite's
 
 
@@ -83,7 +85,17 @@ class Image:
 
     def cells(self, number: int, page: bytes) -> Iterator[Cell]:
         """The cells of a b-tree page that holds payload."""
+        return self._cells(page, *self._pointers(number, page))
+
+    def overflows(self, number: int, page: bytes) -> list[int]:
+        """The first overflow pages of the cells of a b-tree page that holds payload."""
         kind, pointers = self._pointers(number, page)
+        if self._local_size(_SHORT, is_index=kind != _TABLE_LEAF) == _SHORT:
+            size_at = 4 if kind == _INDEX_INTERIOR else 0
+            pointers = tuple([at for at in pointers if page[at + size_at] > _SHORT])
+        return [cell.overflow for cell in self._cells(page, kind, pointers) if cell.overflow]
+
+    def _cells(self, page: bytes, kind: int, pointers: Iterable[int]) -> Iterator[Cell]:
         for at in pointers:
             if kind == _INDEX_INTERIOR:
                 at += 4
@@ -242,7 +254,7 @@ class _Search:
         elif kind in (_INDEX_LEAF, _INDEX_INTERIOR):
             self._look_for_keys(number, page)
         if kind in _KINDS and kind != _TABLE_INTERIOR:
-            self.chained += [cell.overflow for cell in self.image.cells(number, page) if cell.overflow]
+            self.chained += self.image.overflows(number, page)
         return bool(kind)
 
     def _look_for_keys(self, number: int, page: bytes) -> None:
