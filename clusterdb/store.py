@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import secrets
 import threading
 import time
 import weakref
@@ -225,7 +224,7 @@ class Store:
         pages = self._pages
         with pages.opening():
             path = directory / "catalog.db" if directory is not None else None
-            store_id = secrets.token_bytes(16)
+            store_id = os.urandom(16)
             if pages.pool_size() and path is not None and not (path.exists() and path.stat().st_size):
                 unpack_pool_header(pages.pool_header())  # a newer format says so itself
                 raise CorruptStoreError(

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 import click
@@ -46,7 +46,7 @@ def plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         return {"blob": value.hex()}
-    return float(value) if isinstance(value, Fraction) else value
+    return float(value) if isinstance(value, Rational) and not isinstance(value, int) else value
 
 
 def local(time: datetime | None) -> str:

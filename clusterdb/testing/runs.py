@@ -10,7 +10,7 @@ then all of it is checked (a second a gigabyte).
 
 from __future__ import annotations
 
-import secrets
+import os
 import shlex
 import time
 from collections.abc import Iterable, Mapping
@@ -55,12 +55,12 @@ class Run:
         ``run`` is what the processes of a run have in common.  ``rebuilds``: templates are built once more in this run.
         ``measures_bytes``: look at what each clone wrote before it is dropped.  Raises as :func:`clusterdb.open`.
         """
-        run = run or secrets.token_hex(8)
+        run = run or os.urandom(8).hex()
         self.stats = Stats()
         self.store = _opened(path)
         self.templates = Templates(self.store, run=run, rebuilds=rebuilds, stats=self.stats)
         self._measures_bytes = measures_bytes
-        self._prefix = f"test-{secrets.token_hex(4)}"
+        self._prefix = f"test-{os.urandom(4).hex()}"
         self._count = 0
         self._tags = {_KIND: "clone", "owner": myself()}
         self._drop_left_behind()
