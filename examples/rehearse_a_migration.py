@@ -1,4 +1,4 @@
-"""A migration tried on a clone of the real data first; the original is exported only once it went well."""
+"""A migration tried on a clone of the real data first: what it did shows in the diff, and in a file to look at."""
 
 import tempfile
 from pathlib import Path
@@ -19,6 +19,8 @@ with tempfile.TemporaryDirectory() as folder, clusterdb.open(Path(folder) / "sto
     wrong = connection.execute("SELECT name FROM people WHERE family = name").fetchall()
     connection.close()
     print("people the migration gets wrong:", [name for (name,) in wrong])
+
+    print(store.diff(prod, rehearsal).text())
 
     rehearsal.export(Path(folder) / "rehearsal.db")
     print("exported", (Path(folder) / "rehearsal.db").stat().st_size, "bytes to look at")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -26,14 +27,37 @@ EXPECTED = {
         "orders after the failover: [('umbrella',)]\norders after the backtrack: []\n"
     ),
     "rehearse_a_migration": (
-        "people the migration gets wrong: ['Cher']\nexported 8192 bytes to look at\nclusters left: ['prod']\n"
+        "people the migration gets wrong: ['Cher']\nprod -> rehearsal\n~ table people\n"
+        "    - CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)\n"
+        "    + CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, family TEXT)\n"
+        "people: 3 updated\n  ~ id 1: family NULL -> 'Lovelace'\n  ~ id 2: family NULL -> 'Hopper'\n"
+        "  ~ id 3: family NULL -> 'Cher'\n"
+        "exported 8192 bytes to look at\nclusters left: ['prod']\n"
     ),
 }
 
 
 def test_every_example_is_tested() -> None:
     """No example goes without a look at its output."""
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXPECTED)
+    there = {path.stem for path in (ROOT / "examples").iterdir() if not path.name.startswith(("_", "."))}
+    assert there == {*EXPECTED, "web_shop"}
+
+
+def test_the_web_shop(tmp_path: Path) -> None:
+    """Its tests pass, in two processes that build one template."""
+    (tmp_path / "web_shop").mkdir()
+    for path in (ROOT / "examples" / "web_shop").glob("*.py"):
+        shutil.copy(path, tmp_path / "web_shop")
+    answer = run_pytest(tmp_path / "web_shop", "-n", "2", "--clusterdb-stats")
+    assert "4 passed" in answer and "clones made: 4" in answer and answer.count("template built") == 1
+
+
+def run_pytest(folder: Path, *options: str) -> str:
+    """What pytest says of the tests in a folder."""
+    has_plugin = metadata.entry_points(group="pytest11", name="clusterdb")
+    plugin = [] if has_plugin else ["-p", "clusterdb.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugin, *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -52,12 +76,8 @@ def test_the_readme_tests(tmp_path: Path) -> None:
     assert set(files) == {"conftest.py", "test_prices.py"}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    has_plugin = metadata.entry_points(group="pytest11", name="clusterdb")
-    plugin = [] if has_plugin else ["-p", "clusterdb.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", "-q", *plugin, "--clusterdb-stats"]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "2 passed" in answer.stdout, answer.stdout
-    assert "clones made: 2" in answer.stdout
+    answer = run_pytest(tmp_path, "--clusterdb-stats")
+    assert "2 passed" in answer and "clones made: 2" in answer
 
 
 def test_the_readme_example(tmp_path: Path) -> None:

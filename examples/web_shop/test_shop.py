@@ -1,0 +1,30 @@
+"""Tests that order for real: each in a shop that nobody else has touched."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+
+def test_an_order_is_taken_from_the_stock(client):
+    answer = client.post("/products/product-77/orders", data={"count": 7})
+    assert (answer.status_code, answer.json) == (201, {"stock": 70})
+    assert client.get("/products/product-77").json == {"name": "product-77", "stock": 70, "sold": 7}
+
+
+def test_the_shop_is_as_it_was(client):
+    assert client.get("/products/product-77").json == {"name": "product-77", "stock": 77, "sold": 0}
+
+
+def test_nobody_sells_what_is_not_there(client, clusterdb):
+    answer = client.post("/products/product-77/orders", data={"count": 78})
+    assert answer.status_code == 409
+    assert not clusterdb.diff()  # not a row is other than in the template
+
+
+def test_orders_at_the_same_time(client, clusterdb):
+    def order(_):
+        return client.application.test_client().post("/products/product-50/orders", data={"count": 10}).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(order, range(8)))
+    assert sorted(answers) == [201] * 5 + [409] * 3
+    changed = {table.name: len(table.changes) for table in clusterdb.diff().tables}
+    assert changed == {"orders": 5, "products": 1}
