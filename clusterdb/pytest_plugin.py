@@ -83,7 +83,7 @@ def clusterdb_template(request: pytest.FixtureRequest) -> Cluster:
 
     config = request.config
     folders = [config.rootpath, config.invocation_params.dir]
-    return sessions.run_of(config).templates.cluster(recipe(sessions.option(config, "seed"), folders=folders))
+    return sessions.template_of(config, lambda: recipe(sessions.option(config, "seed"), folders=folders))
 
 
 @pytest.fixture

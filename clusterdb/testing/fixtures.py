@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from clusterdb.testing.session import option, run_of
+from clusterdb.testing.session import option, run_of, template_of
 
 if TYPE_CHECKING:
     from clusterdb.cluster import Cluster
@@ -51,7 +51,7 @@ def template_fixture(
     @pytest.fixture(scope="session", name=name)
     def template(request: pytest.FixtureRequest) -> Cluster:
         """A template cluster: built once over all workers and runs, found by its seeds later (about 1 ms)."""
-        return run_of(request.config).templates.cluster(recipe_in(request.config.rootpath))
+        return template_of(request.config, lambda: recipe_in(request.config.rootpath))
 
     setattr(template, _RECIPE, recipe_in)
     return template
@@ -119,7 +119,7 @@ def template_for(
     request: pytest.FixtureRequest, wished: Any, engine: str | None = None, beside: Path | None = None
 ) -> Cluster:
     """The template cluster that is meant by a fixture, the name of one, or seeds; None is ``clusterdb_template``."""
-    run, root = run_of(request.config), request.config.rootpath
+    root = request.config.rootpath
     if wished is None and engine is not None:
         wished = option(request.config, "seed")
     if wished is None or (isinstance(wished, str) and wished.isidentifier()):
@@ -127,11 +127,11 @@ def template_for(
         return found
     made = getattr(wished, _RECIPE, None)
     if made is not None:
-        return run.templates.cluster(made(root))
+        return template_of(request.config, lambda: made(root))
     from clusterdb.testing.seeds import recipe
 
     folders = [beside or request.path.parent, root]
-    return run.templates.cluster(recipe(wished, folders=folders, engine=engine))
+    return template_of(request.config, lambda: recipe(wished, folders=folders, engine=engine))
 
 
 def clone_for(

@@ -20,7 +20,9 @@ import functools
 import hashlib
 import importlib
 import inspect
+import itertools
 import re
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,10 +39,25 @@ _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 _FILE = re.compile(r"[^\n;]*\.(sql|db|sqlite|sqlite3)\Z")
 _DATABASES = (".db", ".sqlite", ".sqlite3")
 _SHOWN_CHARS = 200
+_PACKAGE = Path(clusterdb.__file__).parent
 
 
 class SeedError(Error):
     """A seed cannot be used, or failed: the text says which, and where."""
+
+    def told(self) -> str:
+        """The text, and behind it the way from the function to where it called clusterdb, or failed itself."""
+        cause = self.__cause__
+        way = traceback.extract_tb(cause.__traceback__) if cause is not None else []
+        foreign = list(itertools.takewhile(_is_foreign, itertools.dropwhile(lambda each: not _is_foreign(each), way)))
+        if cause is None or not foreign:
+            return str(self)
+        lines = ["Traceback (most recent call last):\n", *traceback.format_list(foreign)]
+        return "".join([f"{self}\n\n", *lines, *traceback.format_exception_only(cause)]).rstrip()
+
+
+def _is_foreign(frame: traceback.FrameSummary) -> bool:
+    return not Path(frame.filename).is_relative_to(_PACKAGE)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,18 @@ Imports the engine only then.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from clusterdb.cluster import Cluster
     from clusterdb.testing.runs import Run
+    from clusterdb.testing.seeds import Recipe
 
-__all__ = ["KEEP", "current", "existing_run_of", "option", "run_of", "session_ended", "session_started"]
+__all__ = ["KEEP", "current", "existing_run_of", "option", "run_of", "session_ended", "session_started", "template_of"]
 
 KEEP = ("failed", "all", "none")
 PYTEST_MIN = (7, 4)
@@ -62,6 +65,18 @@ def run_of(config: pytest.Config) -> Run:
             measures_bytes=option(config, "stats"),
         )
     return found
+
+
+def template_of(config: pytest.Config, recipe_of: Callable[[], Recipe]) -> Cluster:
+    """The template of a recipe.  When a seed fails, the test ends with that error alone."""
+    run = run_of(config)
+    from clusterdb.testing.seeds import SeedError
+
+    try:
+        return run.templates.cluster(recipe_of())
+    except SeedError as error:
+        told = error.told()
+    pytest.fail(told, pytrace=False)
 
 
 def existing_run_of(config: pytest.Config) -> Run | None:

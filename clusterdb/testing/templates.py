@@ -17,14 +17,13 @@ import fcntl
 import json
 import os
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from clusterdb.cluster import Cluster
-from clusterdb.errors import ClusterNotFoundError, Error
+from clusterdb.errors import ClusterNotFoundError
 from clusterdb.store import Store
 from clusterdb.testing.seeds import Recipe, SeedError
 from clusterdb.testing.stats import Stats
@@ -179,14 +178,13 @@ class _FailureNote:
             return
         note = json.loads(self._path.read_text())
         if note["run"] == self._run:
-            raise SeedError(f"{note['text']}\n\nSo it went in another worker of this run:\n\n{note['trace']}")
+            raise SeedError(f"{note['text']}\n\n(in another worker of this run)")
 
     def leave(self, error: Exception) -> None:
         if self._path is None:
             return
-        text = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error.__cause__ or error))
-        self._path.write_text(json.dumps({"run": self._run, "text": text, "trace": trace}))
+        text = error.told() if isinstance(error, SeedError) else f"{type(error).__name__}: {error}"
+        self._path.write_text(json.dumps({"run": self._run, "text": text}))
         for old in self._path.parent.glob("*.failed"):
             with suppress(OSError):
                 if old.stat().st_mtime < time.time() - FAILURE_NOTE_S:
