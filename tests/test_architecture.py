@@ -38,6 +38,7 @@ LAYERS = {
     "clusterdb.errors": 7,
     "clusterdb.format": 7,
     "clusterdb.names": 8,
+    "clusterdb.listings": 8,
     "clusterdb.settings": 8,
     "clusterdb.points": 8,
     "clusterdb.status": 8,

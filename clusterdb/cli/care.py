@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from clusterdb.cli.app import CLUSTER, cli, opened, progress_bar
-from clusterdb.cli.output import json_option, local, plain, tell, tell_json
+from clusterdb.cli.output import json_option, plain, tell, tell_json
 from clusterdb.format import bytes_text
+from clusterdb.listings import local
 
 if TYPE_CHECKING:
     import clusterdb

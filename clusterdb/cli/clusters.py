@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from clusterdb.cli.app import CLUSTER, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
-from clusterdb.cli.output import json_option, local, plain, tell, tell_json
+from clusterdb.cli.output import json_option, plain, tell, tell_json
 from clusterdb.cli.settings import chosen, settings_options
-from clusterdb.format import bytes_text, table
+from clusterdb.format import table
+from clusterdb.listings import CLUSTERS, local, sizes
 
 __all__ = ["cli"]
 
@@ -69,16 +70,7 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
 def ls(context: click.Context, as_json: bool) -> None:
     """List the clusters with what each holds."""
     with opened(context) as store:
-        columns = {
-            "cluster": lambda each: each.name,
-            "cloned from": lambda each: each.source,
-            "version": lambda each: each.version,
-            "logical": lambda each: bytes_text(each.logical_bytes),
-            "own": lambda each: bytes_text(each.own_bytes),
-            "shared": lambda each: bytes_text(each.shared_bytes),
-            "created": lambda each: local(each.created_at),
-        }
-        tell([cluster.stats() for cluster in store.clusters()], columns, as_json=as_json)
+        tell([cluster.stats() for cluster in store.clusters()], CLUSTERS, as_json=as_json)
 
 
 @cli.command()
@@ -101,9 +93,7 @@ def show(context: click.Context, cluster: str, as_json: bool) -> None:
         ("created", local(stats.created_at)),
         ("cloned from", stats.source or ""),
         ("clone group", group),
-        ("logical", bytes_text(stats.logical_bytes)),
-        ("own", bytes_text(stats.own_bytes)),
-        ("shared", bytes_text(stats.shared_bytes)),
+        *sizes(stats),
         ("restorable", f"{local(earliest)} to {local(latest)}"),
         ("engine", settings.engine),
         ("backup retention", f"{settings.backup_retention_days} days"),

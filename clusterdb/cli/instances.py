@@ -8,6 +8,7 @@ import click
 
 from clusterdb.cli.app import CLUSTER, cli, opened
 from clusterdb.cli.output import json_option, tell
+from clusterdb.listings import ENDPOINTS, INSTANCES
 
 __all__ = ["cli"]
 
@@ -60,16 +61,7 @@ def rm_instance(context: click.Context, cluster: str, name: str) -> None:
 def instances(context: click.Context, cluster: str, as_json: bool) -> None:
     """List the instances of CLUSTER, the writer first."""
     with opened(context) as store:
-        columns = {
-            "instance": lambda each: each.name,
-            "role": lambda each: each.role,
-            "class": lambda each: each.instance_class,
-            "tier": lambda each: each.promotion_tier,
-            "zone": lambda each: each.availability_zone,
-            "lag ms": lambda each: each.replica_lag_ms,
-            "jitter ms": lambda each: each.lag_jitter_ms,
-        }
-        tell(store.cluster(cluster).instances(), columns, as_json=as_json)
+        tell(store.cluster(cluster).instances(), INSTANCES, as_json=as_json)
 
 
 @cli.command()
@@ -79,13 +71,7 @@ def instances(context: click.Context, cluster: str, as_json: bool) -> None:
 def endpoints(context: click.Context, cluster: str, as_json: bool) -> None:
     """List the endpoints of CLUSTER and where they lead now."""
     with opened(context) as store:
-        columns = {
-            "endpoint": lambda each: each.name,
-            "kind": lambda each: each.kind,
-            "type": lambda each: each.type,
-            "leads to": lambda each: ", ".join(each.members),
-        }
-        tell(store.cluster(cluster).endpoints(), columns, as_json=as_json)
+        tell(store.cluster(cluster).endpoints(), ENDPOINTS, as_json=as_json)
 
 
 @cli.command("modify-instance")

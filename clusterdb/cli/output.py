@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from numbers import Rational
 from typing import Any
 
 import click
 
-from clusterdb.format import table
+from clusterdb.listings import Columns, listing
 
-__all__ = ["json_option", "local", "plain", "tell", "tell_json"]
-
-Columns = Mapping[str, Callable[[Any], Any]]
-"""The header of each column, and what it shows of a record."""
+__all__ = ["json_option", "plain", "tell", "tell_json"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="All of it as JSON; sizes in bytes.")
 
@@ -26,7 +23,7 @@ def tell(records: Iterable[Any], columns: Columns, *, as_json: bool) -> None:
     if as_json:
         tell_json([plain(record) for record in records])
     else:
-        click.echo(table([[show(record) for show in columns.values()] for record in records], list(columns)))
+        click.echo(listing(records, columns))
 
 
 def tell_json(value: Any) -> None:
@@ -47,8 +44,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"blob": value.hex()}
     return float(value) if isinstance(value, Rational) and not isinstance(value, int) else value
-
-
-def local(time: datetime | None) -> str:
-    """A time as people here say it; nothing for none."""
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time is not None else ""

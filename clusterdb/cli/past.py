@@ -18,9 +18,9 @@ from clusterdb.cli.app import (
     split_point,
     yes_option,
 )
-from clusterdb.cli.output import json_option, local, tell
+from clusterdb.cli.output import json_option, tell
 from clusterdb.cli.settings import chosen, settings_options
-from clusterdb.format import bytes_text
+from clusterdb.listings import SNAPSHOTS
 
 __all__ = ["cli"]
 
@@ -42,14 +42,7 @@ def snapshot(context: click.Context, cluster: str, name: str) -> None:
 def snapshots(context: click.Context, as_json: bool) -> None:
     """List the snapshots."""
     with opened(context) as store:
-        columns = {
-            "snapshot": lambda each: each.name,
-            "cluster": lambda each: each.cluster,
-            "version": lambda each: each.version,
-            "shows": lambda each: local(each.taken_at),
-            "logical": lambda each: bytes_text(each.logical_bytes),
-        }
-        tell(store.snapshots(), columns, as_json=as_json)
+        tell(store.snapshots(), SNAPSHOTS, as_json=as_json)
 
 
 @cli.command()
