@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clusterdb import backups, instances, sqlite
+from clusterdb.errors import InvalidArgumentError
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
 from vfs.layout import SLOT_BYTES
@@ -53,15 +54,26 @@ class Cluster:
     def __repr__(self) -> str:
         return f"<clusterdb.Cluster '{self.name}' in {self.store.path}>"
 
-    def connect(self, endpoint: str = "writer", *, read_only: bool = False) -> sqlite.Connection:
+    def connect(
+        self, endpoint: str = "writer", *, read_only: bool = False, at: Point | None = None
+    ) -> sqlite.Connection:
         """A connection to the cluster's database, an ``apsw.Connection``.
 
         ``endpoint``: ``"writer"``, ``"reader"`` (one of the readers, by chance; the writer if there is none), the name
         of an instance or of a custom endpoint.  A cluster without instances has an implicit writer.  Through a reader
         nothing can be written, and what is seen lags as the instance is set to.
 
-        Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError.
+        ``at``: a point in the past, as :meth:`clone` takes it, to look at; nothing can be written there.
+
+        Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError, InvalidRestoreTimeError,
+        SnapshotNotFoundError, InvalidArgumentError.
         """
+        if at is not None:
+            if endpoint != "writer":
+                raise InvalidArgumentError(
+                    f"endpoint '{endpoint}': instances show the present; leave it out for a point in the past"
+                )
+            return self.store._connect_past(self, at)
         return self.store._connect(self, endpoint, read_only=read_only)
 
     # --- instances --------------------------------------------------------------------------------------------------

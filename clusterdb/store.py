@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -490,24 +490,24 @@ class Store:
             return self._create_filled(name, lambda target: sqlite.copy(pages, target, None), settings, source)
 
     @contextmanager
-    def _lent(self, found: backups.Found) -> Iterator[tuple[VolumeRow, sqlite.Connection]]:
+    def _lent(self, found: backups.Found, *, read_only: bool = False) -> Iterator[tuple[VolumeRow, sqlite.Connection]]:
         """A version as a volume without a name, while it is needed, and a connection to it."""
         self._require_writable()
         with self._clone_volume(found, VolumeState.BUILDING) as (row, _):
             try:
-                with self._building(row) as connection:
+                with self._building(row, read_only=read_only) as connection:
                     yield row, connection
             finally:
                 self._drop_volume(row)
 
     @contextmanager
-    def _building(self, row: VolumeRow) -> Iterator[sqlite.Connection]:
+    def _building(self, row: VolumeRow, *, read_only: bool = False) -> Iterator[sqlite.Connection]:
         """A connection to a volume that has no name yet, through a VFS that knows only that one."""
         vfs = ClusterVFS(
             f"{self.vfs}-building-{row.volume}", self._pages, lambda _: Target(row, lambda: None), Durability.FULL
         )
         try:
-            connection = sqlite.connect("building", vfs.name)
+            connection = sqlite.connect("building", vfs.name, read_only=read_only)
             try:
                 yield connection
             finally:
@@ -756,6 +756,15 @@ class Store:
             if is_right:
                 return connection
             connection.close()  # it was stopped, or failed over, in between
+
+    def _connect_past(self, cluster: Cluster, at: Point) -> sqlite.Connection:
+        """A connection that reads a version of the past, which is lent until it is closed."""
+        lent = ExitStack()
+        found = backups.find(self, self._row_of(cluster), at)
+        _, connection = lent.enter_context(self._lent(found, read_only=True))
+        connection.when_closed = lent.close
+        self._connections.add(connection)
+        return connection
 
     def _connect_to(
         self,

@@ -61,6 +61,18 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], words: str) -
         assert not (tmp_path / ".clusterdb").exists()
 
 
+def test_sql_in_the_past(tmp_path: Path) -> None:
+    """A point behind an @ is read, and not written."""
+    run(tmp_path, "create", "prod", "--backtrack-window", "3600")
+    run(tmp_path, "sql", "prod", "CREATE TABLE t AS SELECT 7 AS n")
+    with clusterdb.open(tmp_path / ".clusterdb") as store:
+        version = store.cluster("prod").stats().version
+    run(tmp_path, "sql", "prod", "DELETE FROM t")
+    assert run(tmp_path, "sql", "--csv", f"prod@{version}", "SELECT n FROM t").stdout == "n\n7\n"
+    assert "readonly" in run(tmp_path, "sql", f"prod@{version}", "DELETE FROM t").stderr
+    assert "instances show the present" in run(tmp_path, "sql", "prod@1", "SELECT 1", "--endpoint", "reader").stderr
+
+
 def test_sql_errors_are_one_line(tmp_path: Path) -> None:
     """An error in SQL stops there; what was answered before is shown."""
     run(tmp_path, "create", "x")

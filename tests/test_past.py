@@ -23,7 +23,7 @@ from clusterdb.points import parse
 from conftest import assert_clean, rows
 from test_races import PAST_POINTS
 from vfs import expiry
-from vfs.layout import LIVE_EVEN, LIVE_ODD
+from vfs.layout import LIVE_EVEN, LIVE_ODD, SLOT_BYTES
 from vfs.table import reached
 
 KEEPS = {"backup_retention_days": 1, "backtrack_window_s": 3600}
@@ -105,6 +105,41 @@ def test_what_is_out_of_reach_is_refused(store: clusterdb.Store, prod: clusterdb
     with pytest.raises(clusterdb.BacktrackDisabledError, match="no backtrack window"):
         plain.backtrack(2)
     assert [cluster.name for cluster in store.clusters()] == ["plain", "prod"]
+
+
+def test_a_connection_to_the_past(store: clusterdb.Store) -> None:
+    """It shows a version, whatever becomes of the cluster, cannot write, and leaves nothing behind."""
+    prod = store.create_cluster("prod", **KEEPS)
+    connection = prod.connect()
+    connection.execute("CREATE TABLE t (n); INSERT INTO t VALUES (1)")
+    version = prod.stats().version
+    past = prod.connect(at=version)
+    connection.execute("INSERT INTO t VALUES (2)")
+    connection.close()
+    assert numbers(past) == [1]
+    with pytest.raises(apsw.ReadOnlyError):
+        past.execute("DELETE FROM t")
+    prod.modify(backup_retention_days=0, backtrack_window_s=0)
+    prod.delete()
+    assert numbers(past) == [1]
+    past.close()
+    past.close()
+    store.reclaim()
+    assert store.stats().used_bytes <= SLOT_BYTES
+    assert_clean(store)
+    with pytest.raises(clusterdb.ClusterNotFoundError):
+        prod.connect(at=version)
+
+
+def test_a_connection_to_the_past_has_no_endpoint(store: clusterdb.Store) -> None:
+    """Instances show the present; a connection that is left open is closed with the store."""
+    prod = store.create_cluster("prod", **KEEPS)
+    with pytest.raises(clusterdb.InvalidArgumentError, match="instances show the present"):
+        prod.connect("reader", at=1)
+    with pytest.raises(clusterdb.InvalidRestoreTimeError):
+        prod.connect(at=timedelta(days=3))
+    prod.connect(at=timedelta())
+    store.close()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from clusterdb.cli.app import CLUSTER, cli, opened
+from clusterdb.cli.app import POINT, cli, opened, split_point
 from clusterdb.cli.output import plain, tell_json
 from clusterdb.format import table
 
@@ -19,7 +19,7 @@ _FORMS = ("table", "json", "csv")
 
 
 @cli.command()
-@click.argument("cluster", type=CLUSTER)
+@click.argument("cluster", type=POINT)
 @click.argument("statements", required=False)
 @click.option("--read-only", is_flag=True, help="Refuse writes.")
 @click.option("--endpoint", default="writer", show_default=True, help="writer, reader, an instance, a custom endpoint.")
@@ -30,13 +30,17 @@ _FORMS = ("table", "json", "csv")
 def sql(
     context: click.Context, cluster: str, statements: str | None, read_only: bool, endpoint: str, form: str
 ) -> None:
-    """Run SQL STATEMENTS (or standard input) in CLUSTER and print what they answer."""
+    """Run SQL STATEMENTS (or standard input) in CLUSTER and print what they answer.
+
+    A point in its past can be read: prod@1234, prod@'5 minutes ago'.
+    """
     from clusterdb.sqlite import results
 
     text = statements if statements is not None else sys.stdin.read()
     with opened(context) as store:
-        found = store.cluster(cluster)
-        connection = found.connect(endpoint, read_only=read_only)
+        name, at = split_point(cluster)
+        found = store.cluster(name)
+        connection = found.connect(endpoint, read_only=read_only, at=at)
         if found.settings.engine != "sqlite":
             from clusterdb.flavours import flavour_of
 
