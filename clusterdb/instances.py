@@ -529,6 +529,7 @@ def prepare(
         _view(store, instance).simulate_congestion(percent_of(percent), seconds_of(seconds), least, most)
         return ""
 
+    connection.instance_name = instance.name
     connection.before_statement = before_statement
     functions: dict[str, Callable[..., str]] = {
         "aurora_inject_crash": inject_crash,

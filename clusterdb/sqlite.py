@@ -43,6 +43,7 @@ class Connection(apsw.Connection):
 class InstanceConnection(Connection):
     """A connection through an instance: every statement first looks whether that is up; ALTER SYSTEM works."""
 
+    instance_name: str = ""
     before_statement: Callable[[str], str] = staticmethod(str)
     executing: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
 

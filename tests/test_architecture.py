@@ -102,8 +102,18 @@ LAYERS = {
     "clusterdb.cli.settings": 17,
     "clusterdb.cli.output": 17,
     "clusterdb.cli.app": 18,
+    "clusterdb.shell.history": 17,
+    "clusterdb.shell.interrupts": 17,
+    "clusterdb.shell.session": 18,
+    "clusterdb.shell.conversation": 18,
+    "clusterdb.shell.dotted": 18,
+    "clusterdb.shell.commands": 18,
+    "clusterdb.shell.plain_terminal": 18,
+    "clusterdb.shell.full_terminal": 18,
+    "clusterdb.shell": 18,
     "clusterdb.cli.clusters": 19,
     "clusterdb.cli.statements": 19,
+    "clusterdb.cli.shell": 19,
     "clusterdb.cli.differences": 19,
     "clusterdb.cli.past": 19,
     "clusterdb.cli.instances": 19,
@@ -147,10 +157,10 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_apsw_has_its_doors(path: Path) -> None:
-    """Only the SQLite boundary, the connections, the catalog, differences and the DB-API import apsw."""
+    """Only the SQLite boundary, the connections, the catalog, differences, the DB-API and the shell import apsw."""
     if "apsw" in imports_of(path):
         assert name_of(path) in APSW_DOORS or name_of(path).startswith(
-            ("clusterdb.dbapi2", "clusterdb.diff", "clusterdb.sqlalchemy", "clusterdb.flavours")
+            ("clusterdb.dbapi2", "clusterdb.diff", "clusterdb.sqlalchemy", "clusterdb.flavours", "clusterdb.shell")
         )
 
 

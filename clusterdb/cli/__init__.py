@@ -12,12 +12,12 @@ import sys
 
 import click
 
-from clusterdb.cli import care, clusters, differences, extras, instances, past, statements
+from clusterdb.cli import care, clusters, differences, extras, instances, past, shell, statements
 from clusterdb.cli.app import cli
 
 __all__ = ["cli", "main"]
 
-assert {module.cli for module in (care, clusters, instances, differences, extras, past, statements)} == {cli}
+assert {module.cli for module in (care, clusters, instances, differences, extras, past, shell, statements)} == {cli}
 
 
 def main() -> None:

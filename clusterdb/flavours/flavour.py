@@ -138,6 +138,11 @@ class Flavour:
 
     def translate_script(self, script: str) -> str:
         """Several statements, one after the other.  Raises NotSupportedError."""
+        made = [self.translate(text) for text in self.statements_of(script)]
+        return ";\n".join(text for each in made for text in (*each.before, each.sql, *each.after))
+
+    def statements_of(self, script: str) -> list[str]:
+        """The statements of a script, without their semicolons."""
         texts: list[str] = []
         begin = 0
         for token in self.dialect().tokenize(script):
@@ -145,8 +150,15 @@ class Flavour:
                 texts.append(script[begin : token.start])
                 begin = token.end + 1
         texts.append(script[begin:])
-        made = [self.translate(text) for text in texts if text.strip()]
-        return ";\n".join(text for each in made for text in (*each.before, each.sql, *each.after))
+        return [text for text in texts if text.strip()]
+
+    def is_complete(self, script: str) -> bool:
+        """Whether a script ends with a semicolon that ends a statement: that is in no text and in no comment."""
+        try:
+            tokens = self.dialect().tokenize(script)
+        except SqlglotError:  # a text without an end, or what no grammar has
+            return False
+        return not tokens or tokens[-1].token_type == TokenType.SEMICOLON
 
     def special(self, sql: str) -> Translation | None:
         """What no grammar is needed for."""

@@ -1,0 +1,83 @@
+"""Ctrl-C while SQLite works: the statement ends, not the shell.
+
+Python runs signal handlers between its own steps only, so a progress handler gives it some in a long query.  Nothing is
+raised within SQLite or the storage layer below it; SQLite is told to stop, and says so itself.  Should SQLite not be
+working at all, because Python writes a long answer, the second Ctrl-C ends that.
+
+What the control plane does takes no time, and is done to its end first.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import apsw
+
+__all__ = ["interruptible", "postponed"]
+
+_STEPS = 20_000
+_TOO_LATE = "this was done before it could be interrupted"
+
+
+@contextmanager
+def interruptible(db: apsw.Connection) -> Iterator[None]:
+    """Ctrl-C interrupts what SQLite does on this connection."""
+    pressed = 0
+
+    def press(_signal: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed += 1
+        with suppress(apsw.ConnectionClosedError):
+            db.interrupt()
+        if pressed > 1 and not _in_storage(frame):
+            raise KeyboardInterrupt
+
+    with _handled_by(press):
+        db.set_progress_handler(lambda: pressed > 0, _STEPS, id=interruptible)
+        try:
+            yield
+        finally:
+            with suppress(apsw.ConnectionClosedError):  # .open has closed it
+                db.set_progress_handler(None, id=interruptible)
+    if pressed:
+        raise KeyboardInterrupt(_TOO_LATE)
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Ctrl-C has to wait until this is over."""
+    pressed = 0
+
+    def press(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed += 1
+
+    with _handled_by(press):
+        yield
+    if pressed:
+        raise KeyboardInterrupt(_TOO_LATE)
+
+
+@contextmanager
+def _handled_by(press: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    is_main = threading.current_thread() is threading.main_thread()  # others get no signals
+    if not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by nohup, or with &
+        yield
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _in_storage(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("vfs."):
+            return True
+        frame = frame.f_back
+    return False
