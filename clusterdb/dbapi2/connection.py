@@ -473,7 +473,7 @@ class Connection:
 
     # --- the rest ---------------------------------------------------------------------------------------------------
     def getlimit(self, category: int, /) -> int:
-        """A limit of the connection, by SQLITE_LIMIT_..."""
+        """A limit of the connection, by ``SQLITE_LIMIT_...``."""
         return self.setlimit(category, -1)
 
     def setlimit(self, category: int, limit: int, /) -> int:
@@ -484,7 +484,7 @@ class Connection:
         return self._db.limit(category, limit)
 
     def getconfig(self, op: int, /) -> bool:
-        """Whether a setting of the connection is on, by SQLITE_DBCONFIG_..."""
+        """Whether a setting of the connection is on, by ``SQLITE_DBCONFIG_...``."""
         self._check()
         return bool(self._configured(op, -1))
 

@@ -1,0 +1,144 @@
+"""The directive ``{clusterdb}``: tables made of the code that they are about, so that they cannot become untrue."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, fields
+from typing import Any
+
+import pytest
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from clusterdb import errors, metrics, pytest_plugin, settings
+from clusterdb.cli import cli
+
+
+class Generated(SphinxDirective):
+    """``{clusterdb} errors``: what the function of that name in this module tells, in Markdown."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The nodes."""
+        made = TELLERS[self.arguments[0]]()
+        return self.parse_text_to_nodes("\n".join(made), allow_section_headings=True)
+
+
+def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    names = list(headers)
+    rows = [names, ["---"] * len(names), *rows]
+    return (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+def error_tree() -> Iterator[str]:
+    """The errors of PEP 249 and what hangs below them."""
+    yield "```{eval-rst}"
+    yield from _below(errors.Error)
+    yield from ("", ".. autoexception:: clusterdb.Warning", "", "```")
+
+
+def _below(kind: type[Exception]) -> Iterator[str]:
+    yield from ("", f".. autoexception:: clusterdb.{kind.__name__}", "   :show-inheritance:", "")
+    for each in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
+        if each.__name__ in errors.__all__:
+            yield from _below(each)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+_OTHER_VALUES = {
+    "engine": "aurora-mysql",
+    "backup_retention_days": 1,
+    "backtrack_window_s": 1,
+    "deletion_protection": True,
+    "ttl_s": 1,
+    "idle_s": 1,
+    "clone_limit": 1,
+    "tags": {"a": "b"},
+}
+
+
+def setting_table() -> Iterator[str]:
+    """The settings, with their defaults and options, and whether a clone begins with its source's."""
+    source = settings.ClusterSettings(**_OTHER_VALUES)  # type: ignore[arg-type]
+    clone = source.inherited()
+    options = {option.name: option for option in cli.commands["create"].params}
+    rows = []
+    for field in fields(settings.ClusterSettings):
+        default = field.default_factory() if field.default is MISSING else field.default  # type: ignore[misc]
+        option = options[field.name]
+        inherits = getattr(clone, field.name) == getattr(source, field.name)
+        told = (option.help or "").replace("  [default: sqlite]", "")  # type: ignore[attr-defined]
+        rows.append([f"`{field.name}`", f"`{default!r}`", f"`{option.opts[0]}`", told, "yes" if inherits else "no"])
+    return _table(["setting", "default", "option", "what", "a clone has its source's"], rows)
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+def metric_table() -> Iterator[str]:
+    """The metrics under both of their names."""
+    page = metrics.prometheus([]).splitlines()
+    series = [line.split()[2] for line in page if line.startswith("# HELP")]
+    rows = [[f"`{name}`", f"`{own}`", text] for own, (name, text) in zip(series, metrics._HELP.items(), strict=True)]
+    return _table(["CloudWatch's name", "on the Prometheus page", "what"], rows)
+
+
+# --- pytest -----------------------------------------------------------------------------------------------------------
+def _asked() -> Any:
+    parser = pytest.Parser(_ispytest=True)
+    pytest_plugin.pytest_addoption(parser)
+    return parser
+
+
+def option_table() -> Iterator[str]:
+    """The options, and the keys of the ini file with their defaults."""
+    parser = _asked()
+    rows = []
+    for option in parser.getgroup("clusterdb").options:
+        name = option.names()[0]
+        key = option.dest
+        _, kind, default = parser._inidict[key]
+        rows.append([f"`{name}`", f"`{key}`", kind or "text", f"`{default!r}`", option.attrs()["help"]])
+    return _table(["option", "key in the ini file", "its type", "default", "what"], rows)
+
+
+def fixture_list() -> Iterator[str]:
+    """The fixtures with their scope and docstrings."""
+    yield "```{eval-rst}"
+    for node in ast.parse(inspect.getsource(pytest_plugin)).body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in map(ast.unparse, node.decorator_list):
+            if decorator.startswith("pytest.fixture"):
+                scope = "session" if "session" in decorator else "function"
+                yield from ("", f".. describe:: {node.name} (scope: {scope})", "")
+                yield from (f"   {line}" for line in (ast.get_docstring(node) or "").splitlines())
+    yield from ("", "```")
+
+
+def marker_list() -> Iterator[str]:
+    """The markers."""
+    for line in pytest_plugin._MARKERS:
+        name, _, text = line.partition(": ")
+        yield from (f"`@pytest.mark.{name}`", f": {text}", "")
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+def exit_codes() -> Iterator[str]:
+    """What the package of the command line says."""
+    import clusterdb.cli
+
+    yield (inspect.getdoc(clusterdb.cli) or "").partition("\n\n")[2]
+
+
+TELLERS: dict[str, Callable[[], Iterator[str]]] = {
+    "errors": error_tree,
+    "settings": setting_table,
+    "metrics": metric_table,
+    "pytest-options": option_table,
+    "pytest-fixtures": fixture_list,
+    "pytest-markers": marker_list,
+    "exit-codes": exit_codes,
+}
