@@ -89,7 +89,7 @@ class _Through:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a cluster, an instance or a snapshot (``kind``), named ``source``."""
+    """Something that happened to a cluster, an instance or a snapshot (``kind``), named ``source``; times are UTC."""
 
     time: datetime
     kind: str

@@ -28,8 +28,9 @@ Naming = Callable[[int], str]
 class CheckReport:
     """What a check found.
 
-    ``problems`` says what is damaged, one line each; ``leaked_count`` are slots that nothing reaches and nobody will
-    free (they cost space until the next sweep, no data).
+    ``problems`` says what is damaged, one line each; ``slot_count`` are the slots of the pool, ``checked_count`` those
+    that something reaches, each compared with its checksum; ``leaked_count`` are slots that nothing reaches and nobody
+    will free (they cost space until the next sweep, no data).
     """
 
     slot_count: int = 0
