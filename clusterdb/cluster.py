@@ -44,7 +44,10 @@ class ClusterStats:
 
 
 class Cluster:
-    """A handle on a cluster; cheap, holds nothing open.  It stays valid when the cluster is renamed."""
+    """A handle on a cluster; cheap, holds nothing open.  It stays valid when the cluster is renamed.
+
+    ``store`` is its :class:`Store`; ``name`` what it was called when the handle was made, or was last renamed by it.
+    """
 
     def __init__(self, store: Store, name: str, id: int) -> None:
         self.store = store

@@ -58,7 +58,10 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint: ``kind`` is CLUSTER, READER, INSTANCE or CUSTOM; ``members`` the instances it may lead to now."""
+    """An endpoint: ``kind`` is CLUSTER, READER, INSTANCE or CUSTOM; ``members`` the instances it may lead to now.
+
+    ``type`` says which those can be: WRITER, READER, or ANY.
+    """
 
     name: str
     kind: str

@@ -174,7 +174,12 @@ def _translated(where: str) -> Iterator[None]:
 
 
 class Store:
-    """An open store.  Close it, or use it in a ``with`` statement; threads may share it, forked processes may not."""
+    """An open store.  Close it, or use it in a ``with`` statement; threads may share it, forked processes may not.
+
+    ``path`` is its directory, or ``":memory:"``; ``read_only`` whether it is open for reading only.  Everything raises
+    ClosedError when it is closed and ForkedStoreError in a forked process; what writes, StoreReadOnlyError if it is
+    read-only, StoreBusyError if another process holds up the catalog for 30 s, StoreFullError if the disk is full.
+    """
 
     def __init__(
         self,

@@ -57,6 +57,7 @@ def python(example: Example) -> None:
 
 def console(example: Example) -> None:
     """A command answers, on standard output and error, what stands below it."""
+    assert example.parsed.startswith("$ "), f"line {example.line}: a console block begins with a command"
     for command, expected in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", example.parsed, re.MULTILINE):
         require_same(expected, answer(command), command)
 

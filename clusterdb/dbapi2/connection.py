@@ -427,7 +427,8 @@ class Connection:
     ) -> None:
         """Copy the database ``name`` to another connection's, ``pages`` at a time.
 
-        ``progress`` is called with (status, remaining pages, pages in all).  Raises OperationalError.
+        It waits ``sleep`` seconds in between.  ``progress`` is called with (status, remaining pages, pages in all).
+        Raises OperationalError.
         """
         self._check()
         if not isinstance(target, Connection):
