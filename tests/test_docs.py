@@ -16,6 +16,7 @@ import io
 import os
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,6 +133,18 @@ def test_page(page: Path, folder: Path) -> None:
         for value in list(examples[0].namespace.values()):
             if isinstance(value, clusterdb.Store):
                 value.close()
+
+
+def test_the_readme_session(folder: Path) -> None:
+    """The session at the terminal in the README, with a database like the one it is about."""
+    with contextlib.closing(sqlite3.connect("shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT, price INTEGER)")
+        rows = [(number, f"product {number}", number % 90 + 10) for number in range(1, 100_001)]
+        connection.executemany("INSERT INTO products VALUES (?, ?, ?)", rows)
+    sessions = [each for each in examples_of(ROOT / "README.md") if each.region.lexemes["arguments"] == "console"]
+    assert sessions
+    for session in sessions:
+        session.evaluate()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
