@@ -41,6 +41,10 @@ GENERATED = {"toctree", "include", "literalinclude", "eval-rst", "clusterdb"}
 
 
 # --- running a block --------------------------------------------------------------------------------------------------
+def is_file(example: Example) -> bool:
+    return "caption" in example.region.lexemes.get("options", {})
+
+
 def written(example: Example) -> None:
     """A block with a caption is a file."""
     path = Path(example.region.lexemes["options"]["caption"])
@@ -90,7 +94,7 @@ def require_same(expected: str, got: str, what: str = "it") -> None:
 
 def run(example: Example) -> None:
     """One block, by its caption or its language."""
-    if "caption" in example.region.lexemes.get("options", {}):
+    if is_file(example):
         written(example)
     else:
         {"python": python, "console": console}[example.region.lexemes["arguments"]](example)
@@ -155,7 +159,9 @@ def test_no_block_is_left_out(page: Path) -> None:
     opened = fences[::2]
     assert all(not info for _, info in fences[1::2]), f"{page}: fences inside of fences"
     left = [info for _, info in opened if info.strip("{}").split("} ")[0] not in GENERATED]
-    ran = [example.region.lexemes["arguments"] for example in examples_of(page)]
+    examples = examples_of(page)
+    assert not examples or not is_file(examples[-1]), f"{page}: a file is for a block that comes later"
+    ran = [example.region.lexemes["arguments"] for example in examples]
     assert [info.removeprefix("{code-block} ") for info in left] == ran
 
 
