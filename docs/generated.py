@@ -12,8 +12,9 @@ import pytest
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+import clusterdb.cli
 from clusterdb import errors, metrics, pytest_plugin, settings
-from clusterdb.cli import cli
+from clusterdb.cli.app import _SECTIONS, cli
 
 
 class Generated(SphinxDirective):
@@ -125,14 +126,21 @@ def marker_list() -> Iterator[str]:
         yield from (f"`@pytest.mark.{name}`", f": {text}", "")
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
+# --- the command line -------------------------------------------------------------------------------------------------
 def exit_codes() -> Iterator[str]:
     """What the package of the command line says."""
-    import clusterdb.cli
-
     yield (inspect.getdoc(clusterdb.cli) or "").partition("\n\n")[2]
 
 
+def commands() -> Iterator[str]:
+    """Every command, in the order of ``clusterdb --help``."""
+    placed = " ".join(_SECTIONS.values()).split()
+    names = [*placed, *sorted(set(cli.commands) - set(placed))]
+    yield from ("```{eval-rst}", ".. click:: clusterdb.cli:cli", "   :prog: clusterdb", "   :nested: full")
+    yield from (f"   :commands: {','.join(names)}", "```")
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
 TELLERS: dict[str, Callable[[], Iterator[str]]] = {
     "errors": error_tree,
     "settings": setting_table,
@@ -141,4 +149,5 @@ TELLERS: dict[str, Callable[[], Iterator[str]]] = {
     "pytest-fixtures": fixture_list,
     "pytest-markers": marker_list,
     "exit-codes": exit_codes,
+    "commands": commands,
 }
