@@ -458,10 +458,16 @@ _IS_SYSTEM = re.compile(r"\s*ALTER\s+SYSTEM\b", re.IGNORECASE)
 
 
 def alter_system(sql: str) -> str:
-    """The function call that an ``ALTER SYSTEM CRASH`` or ``ALTER SYSTEM SIMULATE`` statement means.
+    """The function call that an ``ALTER SYSTEM CRASH`` or ``ALTER SYSTEM SIMULATE`` statement means; others may follow.
 
     Raises InvalidArgumentError.
     """
+    sql, semicolon, others = sql.partition(";")
+    if others.strip():
+        if _ALTER[0].match(sql):
+            raise InvalidArgumentError(f"'{sql.strip()}' ends the connection: no statement can follow it")
+        return f"{alter_system(sql)};{alter_system(others) if _IS_SYSTEM.match(others) else others}"
+    sql += semicolon
     for pattern, made in zip(_ALTER, ("crash", "replica", "disk", "congestion"), strict=True):
         match = pattern.match(sql)
         if match is None:

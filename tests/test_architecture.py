@@ -97,6 +97,7 @@ LAYERS = {
     "clusterdb.testing.cases": 19,
     "clusterdb.testing": 19,
     "clusterdb.pytest_plugin": 20,
+    "clusterdb.__main__": 21,
     "clusterdb.demo": 17,
     "clusterdb.bench": 17,
     "clusterdb.cli.settings": 17,

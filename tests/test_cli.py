@@ -13,7 +13,7 @@ import clusterdb
 from clusterdb.format import bytes_text, duration_text, table
 from conftest import assert_clean
 
-RUN = [sys.executable, "-c", "from clusterdb.cli import main; main()"]
+RUN = [sys.executable, "-m", "clusterdb"]
 
 
 def run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

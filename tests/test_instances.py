@@ -1119,12 +1119,23 @@ def test_alter_system(prod: clusterdb.Cluster, sql: str, call: str) -> None:
     assert (roles(prod)[0][0] == "b") == ("CRASH" in sql.upper())
 
 
+def test_statements_after_alter_system(prod: clusterdb.Cluster) -> None:
+    """They run, be they Aurora's or SQL."""
+    add(prod, "a")
+    failure = f"ALTER SYSTEM SIMULATE 0 PERCENT DISK FAILURE {FOR}"
+    assert prod.connect().execute(f"{failure};\n{failure}; SELECT 5").fetchall() == [("",), ("",), (5,)]
+    with pytest.raises(clusterdb.InvalidArgumentError, match="'ALTER SYSTEM HALT' is no statement of Aurora's"):
+        prod.connect().execute(f"{failure}; ALTER SYSTEM HALT; SELECT 5")
+    with pytest.raises(clusterdb.InvalidArgumentError, match="ends the connection: no statement can follow it"):
+        prod.connect().execute("ALTER SYSTEM CRASH INSTANCE; SELECT 1")
+    assert roles(prod) == [("a", "writer")]
+
+
 @pytest.mark.parametrize(
     "sql",
     [
         "ALTER SYSTEM",
         "ALTER SYSTEM CRASH DISK",
-        "ALTER SYSTEM CRASH INSTANCE; SELECT 1",
         "ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE",
         "ALTER SYSTEM SIMULATE -5 PERCENT DISK FAILURE FOR INTERVAL 1 SECOND",
         "ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE FOR INTERVAL 1 FORTNIGHT",
