@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).parent.parent
 PINNED = {"sqlalchemy": "2.1.9", "django": "5.2.19", "dbapi-compliance": "1.15.0"}
@@ -63,7 +64,8 @@ def fetched(package: str, folder: Path) -> Path:
     run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder), wished])
     for archive in folder.glob("*.tar.gz"):
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
+            tar.extractall(folder, **safely)
     for archive in folder.glob("*.zip"):
         zipfile.ZipFile(archive).extractall(folder)
     found = [each for each in folder.iterdir() if each.is_dir()]
