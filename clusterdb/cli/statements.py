@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -41,15 +42,17 @@ def sql(
         name, at = split_point(cluster)
         found = store.cluster(name)
         connection = found.connect(endpoint, read_only=read_only, at=at)
+        texts: Iterable[str] = [text]
         if found.settings.engine != "sqlite":
             from clusterdb.flavours import flavour_of
 
             flavour = flavour_of(found.settings.engine)
             flavour.install(connection)
-            text = flavour.translate_script(text)
-        for headers, rows in results(connection, text):
-            if headers:
-                _tell(headers, rows, form)
+            texts = flavour.scripts(text, connection)
+        for each in texts:
+            for headers, rows in results(connection, each):
+                if headers:
+                    _tell(headers, rows, form)
 
 
 def _tell(headers: list[str], rows: list[tuple[Any, ...]], form: str) -> None:

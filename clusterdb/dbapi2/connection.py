@@ -112,6 +112,10 @@ class Connection:
         self._finalizer = weakref.finalize(self, _let_go, self._opened, os.getpid())
         self._db = self._opened.db
         self._flavour = _flavour_for(self._opened)
+        if self._flavour is not None:
+            from clusterdb.flavours.schema import Known
+
+            self._schema = Known()
         self._plans: dict[str, Plan] = {}
         self._detects_declared = bool(detect_types & PARSE_DECLTYPES)
         self._detects_names = bool(detect_types & PARSE_COLNAMES)
@@ -213,13 +217,27 @@ class Connection:
         return self._planned(sql)
 
     def _planned(self, sql: str) -> Plan:
+        if self._flavour is not None:
+            return self._planned_of_flavour(self._flavour, sql)
         plan = self._plans.get(sql)
         if plan is None:
             with translating():
-                plan = plan_of(self._db, sql) if self._flavour is None else self._plan_of_flavour(self._flavour, sql)
+                plan = plan_of(self._db, sql)
             if len(self._plans) >= _PLANS_MAX:
                 self._plans.clear()
             self._plans[sql] = plan
+        return plan
+
+    def _planned_of_flavour(self, flavour: Flavour, sql: str) -> Plan:
+        """The plan of a statement in another engine's words, as long as the schema is what it was made for."""
+        with translating():
+            self._schema.refresh(self._db)
+            plan = self._schema.plans.get(sql)
+            if plan is None:
+                plan = self._plan_of_flavour(flavour, sql)
+                if len(self._schema.plans) >= _PLANS_MAX:
+                    self._schema.plans.clear()
+                self._schema.plans[sql] = plan
         return plan
 
     def _replanned(self, plan: Plan) -> Plan:
@@ -229,7 +247,7 @@ class Connection:
 
     def _plan_of_flavour(self, flavour: Flavour, sql: str) -> Plan:
         """The plan of a statement in another engine's words.  Raises NotSupportedError."""
-        made = flavour.translate(sql)
+        made = flavour.translate(sql, self._schema.schema)
         try:
             return plan_of_translation(self._db, made)
         except apsw.SQLError as error:
@@ -237,8 +255,9 @@ class Connection:
                 raise
             raise errors.NotSupportedError(f"SQLite cannot say this ({error}): {sql} -- as: {made.sql}") from None
 
-    def _translated_script(self, script: str) -> str:
-        return script if self._flavour is None else self._flavour.translate_script(script)
+    def _scripts(self, script: str) -> Iterable[str]:
+        """What SQLite is to run for a script, one text after the other."""
+        return [script] if self._flavour is None else self._flavour.scripts(script, self._db)
 
     # --- transactions -----------------------------------------------------------------------------------------------
     @property

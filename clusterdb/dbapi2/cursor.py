@@ -229,8 +229,9 @@ class Cursor:
             raise DataError("query string is too large")
         self._plan, self._rows, self._description = None, iter(()), None
         try:
-            for _ in self._cursor.execute(connection._translated_script(script)):
-                pass
+            for text in connection._scripts(script):
+                for _ in self._cursor.execute(text):
+                    pass
         except Exception as error:
             self._fail(error)
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
@@ -19,6 +19,8 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.errors import DataError, NotSupportedError
 from clusterdb.flavours.functions import Function
+from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
+from clusterdb.flavours.types import Typing, annotate, answers, declared_as, kind_of, set_kind
 
 __all__ = [
     "SAVEPOINT",
@@ -31,6 +33,7 @@ __all__ = [
     "between_dates",
     "call",
     "compared_with_date",
+    "guarded",
     "in_schema",
     "is_default",
     "literal",
@@ -50,6 +53,10 @@ _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMI
 
 in_schema: ContextVar[bool] = ContextVar("in_schema", default=False)
 """Whether what is being translated becomes part of a table's definition."""
+
+
+known: ContextVar[Schema] = ContextVar("known", default=NOTHING)
+"""The tables that the statement being translated may name."""
 
 
 class NotSaid(Exception):
@@ -92,11 +99,16 @@ class Flavour:
         [
             *("strftime", "json", "json_array", "json_object", "json_type", "json_extract", "json_group_array"),
             *("json_group_object", "group_concat", "unixepoch", "last_insert_rowid", "changes", "iif", "char"),
-            *("min", "max", "typeof"),
+            *("min", "max", "typeof", "total_changes"),
         ]
     )
     """Functions of SQLite's that only our rules write; a statement that names one itself means the engine's."""
+    own: frozenset[str] = frozenset(
+        {"get", "set", "now", "forget", "numbered", "last_insert_id", "row_count", "doubtful"}
+    )
+    """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
+    typing: Typing
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
     statements: tuple[type[exp.Expression], ...] = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
@@ -108,7 +120,7 @@ class Flavour:
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         for name, function in self.functions.items():
-            db.create_scalar_function(self.prefix + name, _guarded(function), deterministic=name not in self.changing)
+            db.create_scalar_function(self.prefix + name, guarded(function), deterministic=name not in self.changing)
         for name, aggregate in self.aggregates.items():
             db.create_aggregate_function(self.prefix + name, _stepper(aggregate))
 
@@ -117,8 +129,15 @@ class Flavour:
 
     # --- translating ------------------------------------------------------------------------------------------------
     @lru_cache(maxsize=1024)  # noqa: B019 - flavours live as long as the program
-    def translate(self, sql: str) -> Translation:
-        """A statement for SQLite.  Raises NotSupportedError, which quotes what was tried."""
+    def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
+        """A statement for SQLite, where these tables are.  Raises NotSupportedError, which quotes what was tried."""
+        token = known.set(schema)
+        try:
+            return self._translated(sql)
+        finally:
+            known.reset(token)
+
+    def _translated(self, sql: str) -> Translation:
         text = self.with_placeholders(sql)
         special = self.special(text)
         if special is not None:
@@ -136,13 +155,8 @@ class Flavour:
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {sql}") from None
 
-    def translate_script(self, script: str) -> str:
-        """Several statements, one after the other.  Raises NotSupportedError."""
-        made = [self.translate(text) for text in self.statements_of(script)]
-        return ";\n".join(text for each in made for text in (*each.before, each.sql, *each.after))
-
     def statements_of(self, script: str) -> list[str]:
-        """The statements of a script, without their semicolons."""
+        """The texts of several statements; each is translated when those before it have run."""
         texts: list[str] = []
         begin = 0
         for token in self.dialect().tokenize(script):
@@ -159,6 +173,15 @@ class Flavour:
         except SqlglotError:  # a text without an end, or what no grammar has
             return False
         return not tokens or tokens[-1].token_type == TokenType.SEMICOLON
+
+    def scripts(self, script: str, db: apsw.Connection) -> Iterator[str]:
+        """For each statement of a script what SQLite is to run, by the schema as it is then.
+
+        Raises NotSupportedError.
+        """
+        for text in self.statements_of(script):
+            made = self.translate(text, read(db))
+            yield ";\n".join((*made.before, made.sql, *made.after))
 
     def special(self, sql: str) -> Translation | None:
         """What no grammar is needed for."""
@@ -223,6 +246,27 @@ class Flavour:
             first.set("expressions", named)
         return tree
 
+    def columns_of(self, query: Any, names: list[str]) -> list[tuple[str, str]]:
+        """The names and declarations of a query's columns."""
+        found = answers(query, known.get(), self.typing)
+        return list(zip(names or list(found), map(declared_as, found.values()), strict=False))
+
+    def view(self, tree: exp.Create, work: Work) -> Translation:
+        """CREATE VIEW, with its columns' types in a comment."""
+        names = [each.name for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
+        columns = self.columns_of(tree.expression, names)
+        tree.set("expression", self._with_names(tree.expression))
+        said = self.text(self.expression(tree))
+        head, word, rest = said.partition(" AS ")
+        return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(work.before), tuple(work.after))
+
+    def table_of_query(self, head: str, name: str, query: Any) -> Translation:
+        """CREATE TABLE ... AS, with the columns' types."""
+        query = self._with_names(query)
+        names = [f'"{each}" {declared}' for each, declared in self.columns_of(query, []) if '"' not in each]
+        made = self.expression(query)
+        return Translation(f"{head} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
+
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: its expression."""
         return str(tree.sql(dialect=self.dialect))
@@ -230,15 +274,22 @@ class Flavour:
     def expression(self, tree: exp.Expression) -> exp.Expression:
         """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
         tree = tree.copy()
+        annotate(tree, known.get(), self.typing)
+        self.prepare(tree)
         for node in reversed(list(tree.walk())):
             made = self._node(node)
             if made is node:
                 continue
+            if made is not None and "kind" not in made.meta:
+                set_kind(made, kind_of(node))
             if node is not tree:
                 node.replace(made)
             elif made is not None:
                 tree = made
         return tree
+
+    def prepare(self, tree: Any) -> None:
+        """What is done to a tree whose kinds are known before its nodes are said."""
 
     def schema_expression(self, tree: Any) -> Any:
         """The same for what becomes part of a table: without arithmetic of ours, so that others can write it."""
@@ -272,9 +323,7 @@ class Flavour:
             raise NotSaid(f"{node.sql_name()}()")
         name = node.name.lower()
         ours = name.removeprefix(self.prefix)
-        if name.startswith(self.prefix) and (
-            ours in self.functions or ours in self.aggregates or ours in ("get", "set", "now", "forget")
-        ):
+        if name.startswith(self.prefix) and (ours in self.functions or ours in self.aggregates or ours in self.own):
             return node
         if name in self.made:
             return node
@@ -368,7 +417,7 @@ def is_default(tree: Any) -> bool:
     return isinstance(tree, exp.Var | exp.Column) and tree.name.upper() == "DEFAULT" and not quoted
 
 
-def _guarded(function: Function) -> Function:
+def guarded(function: Function) -> Function:
     """What goes wrong in a function is a DataError."""
 
     @wraps(function)

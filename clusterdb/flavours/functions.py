@@ -16,7 +16,7 @@ import uuid
 import zlib
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -61,7 +61,44 @@ def text_of(value: Any) -> str:
 def as_datetime(value: Any) -> datetime:
     """A date, or a date and a time, from their text.  Raises ValueError."""
     text = str(value).strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
-    return datetime.fromisoformat(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return moment_of(value)
+
+
+_MOMENT = re.compile(
+    r"\s*(\d{4}|\d\d)([-/.])(\d\d?)\2(\d\d?)(?:(?:\s+|T)(\d\d?)(?::(\d\d?)(?::(\d\d?)(?:\.(\d*))?)?)?)?\s*"
+)
+_DIGITS = re.compile(r"\s*(\d{4}|\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)(?:\.(\d*))?)?\s*")
+
+
+def moment_of(value: Any) -> datetime:
+    """A date, or a date and a time, in any of the forms that MySQL reads.  Raises ValueError."""
+    text = str(value)
+    found = _MOMENT.fullmatch(text)
+    parts = [found[1], *found.group(3, 4, 5, 6, 7, 8)] if found is not None else None
+    if parts is None:
+        short = _DIGITS.fullmatch(text)
+        if short is None:
+            raise ValueError(f"'{text}' is no date")
+        parts = list(short.groups())
+    year = int(parts[0] or 0)
+    if not int(parts[1] or 0) or not int(parts[2] or 0):
+        raise TypeError(f"'{text}': years, months and days of zero")
+    if len(parts[0] or "") == 2:
+        year += 2000 if year < 70 else 1900
+    numbers = [int(each or 0) for each in parts[1:6]]
+    fraction = (parts[6] or "")[:6].ljust(6, "0")
+    return datetime(year, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], int(fraction))
+
+
+def as_moment(value: Any, kind: str) -> str:
+    """A date or a time as what is stored: of a date at midnight nothing but the date.  Raises ValueError."""
+    at = moment_of(value)
+    if kind == "date" and at.time() == datetime.min.time():
+        return at.date().isoformat()
+    return at.isoformat(" ")
 
 
 def shown(at: datetime, like: Any = None) -> str:
@@ -142,12 +179,12 @@ def repeat(text: Any, count: int) -> str:
 
 @strict
 def upper(text: Any) -> str:
-    return text_of(text).upper()
+    return case_changed(text_of(text), str.upper)
 
 
 @strict
 def lower(text: Any) -> str:
-    return text_of(text).lower()
+    return case_changed(text_of(text), str.lower)
 
 
 @strict
@@ -274,6 +311,79 @@ def regexp_instr(text: Any, pattern: str, flags: str = "") -> int:
     return found.start() + 1 if found else 0
 
 
+# --- exact numbers ----------------------------------------------------------------------------------------------------
+def exact(value: Any) -> Decimal:
+    """The decimal number that a floating point number stands for: the shortest that is nearest to it."""
+    value = number_of(value)
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+
+
+def inexact(value: Decimal, scale: int) -> int | float:
+    """A decimal number rounded to so many digits, half away from zero, as SQLite keeps it."""
+    made = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT)
+    return int(made) if scale <= 0 and abs(made) < 2**63 else float(made)
+
+
+_CONTEXT = Context(prec=100)
+
+
+@strict
+def decimal_plus(a: Any, b: Any, scale: int) -> int | float:
+    return inexact(exact(a) + exact(b), scale)
+
+
+@strict
+def decimal_minus(a: Any, b: Any, scale: int) -> int | float:
+    return inexact(exact(a) - exact(b), scale)
+
+
+@strict
+def decimal_times(a: Any, b: Any, scale: int) -> int | float:
+    return inexact(exact(a) * exact(b), scale)
+
+
+@strict
+def decimal_rounded(value: Any, scale: int) -> int | float:
+    return inexact(exact(value), scale)
+
+
+@strict
+def decimal_text(value: Any, scale: int) -> str:
+    """All its digits.  Raises ValueError if a floating point number cannot tell them."""
+    number = exact(value)
+    if len(number.as_tuple().digits) > 15 and isinstance(value, float):
+        raise ValueError(f"{value!r} may have more digits than are kept")
+    return f"{number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT):f}"
+
+
+def whole(value: Any) -> int:
+    """A count of characters: rounded."""
+    return int(inexact(exact(value), 0))
+
+
+def fitting(value: int) -> int:
+    """A whole number of 64 bits.  Raises OverflowError."""
+    if not -(2**63) <= value < 2**63:
+        raise OverflowError("BIGINT value is out of range")
+    return value
+
+
+def checked(value: int | float) -> int | float:
+    """What was calculated, if it fits.  Raises OverflowError."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OverflowError("value is out of range")
+    return fitting(value) if isinstance(value, int) else value
+
+
+def case_changed(text: str, change: Callable[[str], str]) -> str:
+    """Letter by letter; those that would become several stay."""
+    made = change(text)
+    if len(made) == len(text):
+        return made
+    changed = [(char, change(char)) for char in text]
+    return "".join(new if len(new) == 1 else new[0] if change is str.lower else char for char, new in changed)
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 @strict
 def rounded(value: Any, digits: int = 0) -> int | float:
@@ -358,7 +468,7 @@ def add_interval(value: Any, count: Any, unit: str) -> str:
 @nothing_if_wrong
 def part(unit: str, value: Any) -> int | float:
     """A part of a date."""
-    clock = re.fullmatch(r"(\d\d?):(\d\d)(?::(\d\d))?", str(value).strip())
+    clock = re.fullmatch(r"(\d{1,3}):(\d\d)(?::(\d\d))?", str(value).strip())
     if clock is not None and unit.lower() in ("hour", "minute", "second"):
         return int({"hour": clock[1], "minute": clock[2], "second": clock[3] or 0}[unit.lower()])
     at = as_datetime(value)
@@ -421,8 +531,8 @@ def days_between(later: Any, earlier: Any) -> int:
 def clock(seconds: Any) -> str:
     """Seconds as HH:MM:SS."""
     seconds = number_of(seconds)
-    sign, whole = "-" if seconds < 0 else "", abs(int(seconds))
-    return f"{sign}{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+    sign, count = "-" if seconds < 0 else "", abs(int(seconds))
+    return f"{sign}{count // 3600:02}:{count // 60 % 60:02}:{count % 60:02}"
 
 
 @strict
@@ -501,28 +611,35 @@ class Deviation:
 class Bits:
     """Bitwise aggregates."""
 
-    def __init__(self, how: str, empty: int | None) -> None:
-        self._how, self._empty = how, empty
+    def __init__(self, how: str, empty: int | None, refused: int | None = None) -> None:
+        self._how, self._empty, self._refused = how, empty, refused
         self._value: int | None = None
 
     def step(self, value: Any) -> None:
         if value is None:
             return
-        value = int(number_of(value))
+        value = whole(value)
         if self._value is None:
             self._value = value
         else:
             self._value = {"and": self._value & value, "or": self._value | value, "xor": self._value ^ value}[self._how]
 
     def final(self) -> int | None:
+        if self._value is None and self._refused is not None:
+            raise OverflowError(f"{self._refused} is larger than the largest integer that is kept")
         return self._empty if self._value is None else self._value
 
 
 COMMON: dict[str, Function] = {
-    "plus": strict(lambda a, b: operand(a) + operand(b)),
-    "minus": strict(lambda a, b: operand(a) - operand(b)),
-    "times": strict(lambda a, b: operand(a) * operand(b)),
-    "negative": strict(lambda a: -operand(a)),
+    "plus": strict(lambda a, b: checked(operand(a) + operand(b))),
+    "minus": strict(lambda a, b: checked(operand(a) - operand(b))),
+    "times": strict(lambda a, b: checked(operand(a) * operand(b))),
+    "negative": strict(lambda a: checked(-operand(a))),
+    "decimal_plus": decimal_plus,
+    "decimal_minus": decimal_minus,
+    "decimal_times": decimal_times,
+    "decimal_round": decimal_rounded,
+    "decimal_text": decimal_text,
     "lpad": lpad,
     "rpad": rpad,
     "left": left,

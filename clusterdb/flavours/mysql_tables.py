@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, Translation, Work
+from clusterdb.flavours.mysql_compare import collation_of
+from clusterdb.flavours.rules import key_of
+from clusterdb.flavours.types import Kind
 
 if TYPE_CHECKING:
     from clusterdb.flavours.mysql import MySQLFlavour
@@ -67,13 +71,13 @@ def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Transla
     if not isinstance(schema, exp.Schema):
         if tree.expression is None:
             raise NotSaid("CREATE TABLE ... LIKE")
-        return Translation(
-            f"{head}{exists} {quoted(schema.name)} AS {flavour.text(flavour.expression(tree.expression))}"
-        )
+        if exists:
+            raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
+        return flavour.table_of_query(f"{head} {quoted(schema.name)}", quoted(schema.name), tree.expression)
     table = schema.this.name
     parts: list[str] = []
     after: list[str] = []
-    key = _key_of(schema)
+    key = key_of(schema)
     numbered = next(
         (each.name for each in schema.expressions if isinstance(each, exp.ColumnDef) and _is_numbered(each)), ""
     )
@@ -105,30 +109,18 @@ def _property(tree: exp.Create, kind: type[exp.Expression]) -> Any:
 
 def _table_collation(tree: exp.Create) -> str:
     found = _property(tree, exp.CollateProperty)
-    return _collation(found.this.name) if found is not None else "NOCASE"
+    return _collation(found.this.name) if found is not None else CI
 
 
 def _collation(name: str) -> str:
-    return "BINARY" if name.lower().endswith(("_bin", "_cs")) or name.lower() == "binary" else "NOCASE"
+    return collation_of(Kind("text", collation=name))
 
 
 def _is_numbered(column: exp.ColumnDef) -> bool:
     return any(isinstance(each.kind, exp.AutoIncrementColumnConstraint) for each in column.constraints)
 
 
-def _key_of(schema: exp.Schema) -> list[str]:
-    """The columns of the primary key, wherever it is declared."""
-    for each in schema.expressions:
-        if isinstance(each, exp.PrimaryKey):
-            return [part.this.name if isinstance(part, exp.Ordered) else part.name for part in each.expressions]
-        if isinstance(each, exp.ColumnDef) and any(
-            isinstance(constraint.kind, exp.PrimaryKeyColumnConstraint) for constraint in each.constraints
-        ):
-            return [each.name]
-    return []
-
-
-def column(flavour: MySQLFlavour, tree: exp.ColumnDef, *, is_key: bool, collate: str = "NOCASE") -> str:
+def column(flavour: MySQLFlavour, tree: exp.ColumnDef, *, is_key: bool, collate: str = CI) -> str:
     """A column: its type as declared, and checks that SQLite's affinities do not make."""
     name, kind = quoted(tree.name), tree.args.get("kind")
     if kind is None:
@@ -169,9 +161,16 @@ def _declared(kind: exp.DataType, type_name: str) -> str:
     if type_name == "BOOLEAN":
         return "tinyint(1)"
     if type_name == "ENUM":
-        return "varchar(255)"
+        return "enum text"
+    if type_name == "BIT":
+        raise NotSaid("a column of type BIT")
+    if type_name in ("DOUBLE", "FLOAT") and len(kind.expressions) > 1:
+        raise NotSaid("a floating point column with so many digits")
     if type_name == "JSON":
         return "json text"
+    if type_name in ("BINARY", "VARBINARY"):
+        size = kind.expressions[0].name if kind.expressions else "1"
+        return f"blob {type_name.lower()}({size})"
     if type_name in _BLOBS:
         return "blob"
     if type_name not in _INTEGERS | _TEXTS | _NUMBERS | {"DATE", "DATETIME", "TIMESTAMP", "TIME", "TIMESTAMPTZ"}:
@@ -199,7 +198,13 @@ def _checks(name: str, type_name: str, sizes: list[int], kind: exp.DataType) -> 
         return [f"({nothing}typeof({name}) IN ('integer', 'real'){f' AND {name} >= 0' if unsigned else ''})"]
     if type_name == "ENUM":
         values = ", ".join(text(each.name) for each in kind.expressions)
-        return [f"({nothing}{name} IN ({values}))"]
+        return [f"({nothing}{name} COLLATE BINARY IN ({values}))"]
+    if type_name in ("BINARY", "VARBINARY"):
+        return [f"({nothing}(typeof({name}) = 'blob' AND length({name}) <= {sizes[0] if sizes else 1}))"]
+    if type_name in _BLOBS:
+        return [f"({nothing}typeof({name}) = 'blob')"]
+    if type_name in ("TINYTEXT", "TEXT"):
+        return [f"({nothing}length(CAST({name} AS BLOB)) <= {255 if type_name == 'TINYTEXT' else 65535})"]
     if type_name in ("CHAR", "VARCHAR") and sizes:
         return [f"({nothing}length({name}) <= {sizes[0]})"]
     if type_name == "DATE":
@@ -306,7 +311,7 @@ _TABLES = "FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 
 
 def show(tree: exp.Show) -> Translation:
     """SHOW TABLES, COLUMNS, INDEX, VARIABLES."""
-    from clusterdb.flavours.mysql import SYSTEM_VARIABLES
+    from clusterdb.flavours.mysql_rules import SYSTEM_VARIABLES
 
     what = tree.name.upper()
     like = tree.args.get("like")

@@ -8,6 +8,7 @@ from sqlglot import exp, parse_one
 
 from clusterdb.flavours.flavour import NotSaid, Translation
 from clusterdb.flavours.mysql_tables import decimal_check, moment_check, quoted
+from clusterdb.flavours.rules import key_of
 
 if TYPE_CHECKING:
     from clusterdb.flavours.postgresql import PostgreSQLFlavour
@@ -52,10 +53,10 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
     if not isinstance(schema, exp.Schema):
         if tree.expression is None:
             raise NotSaid("this CREATE TABLE")
-        return Translation(
-            f"{head}{exists} {quoted(schema.name)} AS {flavour.text(flavour.expression(tree.expression))}"
-        )
-    key = _key_of(schema)
+        if exists:
+            raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
+        return flavour.table_of_query(f"{head} {quoted(schema.name)}", quoted(schema.name), tree.expression)
+    key = key_of(schema)
     parts = []
     for each in schema.expressions:
         if isinstance(each, exp.ColumnDef):
@@ -78,19 +79,6 @@ _CONSTRAINTS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.
 
 def _key_in(constraint: exp.Constraint) -> Any:
     return next((each for each in constraint.expressions if isinstance(each, exp.PrimaryKey)), None)
-
-
-def _key_of(schema: exp.Schema) -> list[str]:
-    for each in schema.expressions:
-        if isinstance(each, exp.Constraint) and _key_in(each) is not None:
-            each = _key_in(each)
-        if isinstance(each, exp.PrimaryKey):
-            return [part.this.name if isinstance(part, exp.Ordered) else part.name for part in each.expressions]
-        if isinstance(each, exp.ColumnDef) and any(
-            isinstance(constraint.kind, exp.PrimaryKeyColumnConstraint) for constraint in each.constraints
-        ):
-            return [each.name]
-    return []
 
 
 def _type_of(kind: Any) -> str:

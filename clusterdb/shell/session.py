@@ -169,11 +169,13 @@ class Session(apsw.shell.Shell):
         super().process_sql(sql, bindings, internal, summary)
 
     def _process_translated(self, flavour: Flavour, sql: str, bindings: Any, summary: Any) -> None:
+        from clusterdb.flavours.schema import read
+
         db = self.db
         if isinstance(db, InstanceConnection) and db.before_statement(sql) != sql:
             self._process_statement(sql, bindings, False, summary)
             return
-        made = flavour.translate(sql)
+        made = flavour.translate(sql, read(db))
         if made.ends and not db.in_transaction:
             return
         if made.commits and db.in_transaction:

@@ -1,0 +1,171 @@
+"""What MySQL makes of a value when a column takes it, and of the columns that a query answers."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, known
+from clusterdb.flavours.mysql_compare import as_string, as_text, collated
+from clusterdb.flavours.mysql_types import of_several
+from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
+
+__all__ = ["answered", "assigned", "inserted", "replaces"]
+
+replaces: ContextVar[bool] = ContextVar("replaces", default=False)
+"""Whether the statement is REPLACE."""
+
+_EXACT = frozenset({"integer", "boolean"})
+
+
+def assigned(value: Any, column: Kind) -> Any:
+    """A value as a column keeps it.  Raises NotSaid where servers do not agree or SQLite cannot keep it."""
+    kind = kind_of(value)
+    if (
+        kind.name == "null"
+        or isinstance(value, exp.Subquery)
+        or (isinstance(value, exp.Anonymous) and value.name.lower() == "values")
+    ):
+        return value
+    if column.name in ("text", "enum"):
+        return _text(value, kind, column)
+    if column.name == "integer":
+        if column.collation == "year":
+            return call("my_into_year", value)
+        if kind.name in _EXACT:
+            return value
+        exact = kind.name == "decimal"
+        return call("my_into_exact_int" if exact else "my_into_int", value)
+    if column.name == "decimal":
+        return value if kind.name in _EXACT else call("my_into_decimal", value, column.scale or 0)
+    if column.name == "double":
+        return call("my_into_single", value) if column.size == 32 else value
+    if column.name in ("date", "datetime", "time"):
+        return _moment(value, kind, column)
+    if column.name == "bytes" and kind.name != "bytes":
+        return call("my_into_bytes", value, column.size)
+    if column.name == "bytes" and column.size:
+        return call("my_into_bytes", value, column.size)
+    return value
+
+
+def _text(value: Any, kind: Kind, column: Kind) -> Any:
+    if kind.name == "decimal" and kind.size:
+        raise NotSaid("a quotient in a column of texts")
+    if column.name == "enum" and kind.name in ("integer", "decimal", "double"):
+        raise NotSaid("a number in an ENUM column")
+    made = as_text(value) if kind.name != "unknown" else call("my_into_text", value)
+    if column.name == "text" and column.size:
+        return call("my_char_end", made)
+    return made
+
+
+def _moment(value: Any, kind: Kind, column: Kind) -> Any:
+    if column.name == "time":
+        return value if kind.name == "time" else call("my_as_time", value)
+    if column.name == "date":
+        return value if kind.name == "date" else call("my_into_date", value)
+    if kind.name == "datetime" and (kind.scale or 0) <= (column.scale or 0):
+        return value
+    return call("my_into_datetime", value, column.scale or 0)
+
+
+# --- INSERT -----------------------------------------------------------------------------------------------------------
+def inserted(tree: exp.Insert) -> None:
+    """Every value of an INSERT as its column takes it; what is to be numbered, is."""
+    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    table = known.get().tables.get(target.name.lower())
+    if table is None:
+        return
+    kinds = {name: of_column(column) for name, column in table.items()}
+    names = [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
+    key = ""
+    if target.name.lower() in known.get().numbered:
+        key = next((name for name, column in table.items() if column.declared == "integer"), "")
+    rows = _rows(tree.expression)
+    for row in rows:
+        for name, value in zip(names, row, strict=False):
+            if name == key:
+                value.replace(call("my_numbered", value, *_first(tree, row is rows[0])))
+            elif name in kinds:
+                made = assigned(value, kinds[name])
+                if made is not value:
+                    value.replace(set_kind(made, kinds[name]))
+    if rows and (replaces.get() or tree.args.get("conflict") is not None):
+        value = _rows(tree.expression)[0][0]
+        value.replace(call("my_doubtful", value, call("total_changes")))
+    if key and key not in names and rows:
+        tree.this.append("expressions", exp.to_identifier(key, quoted=True))
+        _number(tree)
+
+
+def _first(tree: exp.Insert, is_first: bool) -> list[Any]:
+    """How :meth:`Inserts.numbered` learns which row is the first."""
+    if isinstance(tree.expression, exp.Values):
+        return [] if is_first else [0]
+    return [exp.Window(this=exp.Anonymous(this="row_number"))]
+
+
+def _number(tree: exp.Insert) -> None:
+    """Give every new row a number, though the statement does not name the column."""
+    if isinstance(tree.expression, exp.Values):
+        for at, row in enumerate(tree.expression.expressions):
+            row.append("expressions", call("my_numbered", exp.null(), *_first(tree, at == 0)))
+    elif isinstance(tree.expression, exp.Select) and not tree.expression.args.get("distinct"):
+        tree.expression.append("expressions", call("my_numbered", exp.null(), *_first(tree, False)))
+    else:
+        raise NotSaid("INSERT of such a query into a table that numbers its rows")
+
+
+def _rows(source: Any) -> list[list[Any]]:
+    """The values of an INSERT, or the columns of its query; none where they cannot be told."""
+    if isinstance(source, exp.Values):
+        return [list(row.expressions) for row in source.expressions]
+    if isinstance(source, exp.Subquery):
+        return _rows(source.this)
+    if isinstance(source, exp.SetOperation):
+        return [*_rows(source.this), *_rows(source.expression)]
+    if isinstance(source, exp.Select) and not source.is_star:
+        return [[each.this if isinstance(each, exp.Alias) else each for each in source.expressions]]
+    return []
+
+
+# --- queries ----------------------------------------------------------------------------------------------------------
+def answered(tree: exp.Expression) -> None:
+    """The columns of every query: quotients with the digits that are shown, texts under their collation."""
+    if in_schema.get():
+        return
+    for select in list(tree.find_all(exp.Select)):
+        for each in select.expressions:
+            value = each.this if isinstance(each, exp.Alias) else each
+            kind = kind_of(value)
+            if kind.name == "decimal" and kind.size and kind.scale is not None:
+                value.replace(set_kind(call("my_decimal_round", value, kind.scale), Kind("decimal", scale=kind.scale)))
+            elif kind.name == "text" and not isinstance(value, exp.Column | exp.Literal):
+                made = collated(value)
+                if made is not value:
+                    value.replace(made)
+        group = select.args.get("group")
+        for each in group.expressions if group is not None else []:
+            if kind_of(each).name == "text" and not isinstance(each, exp.Column | exp.Literal):
+                made = collated(each)
+                if made is not each:
+                    each.replace(made)
+    for union in list(tree.find_all(exp.SetOperation)):
+        _united(union)
+
+
+def _united(union: exp.SetOperation) -> None:
+    """The columns of a UNION: what is a text in one part is one in all."""
+    parts = [each for each in (union.left, union.right) if isinstance(each, exp.Select) and not each.is_star]
+    if len(parts) != 2:
+        return
+    for columns in zip(*(each.expressions for each in parts), strict=False):
+        values = [each.this if isinstance(each, exp.Alias) else each for each in columns]
+        kinds = [kind_of(each) for each in values]
+        if of_several(kinds).name == "text":
+            for value in values:
+                made = as_string(value)
+                value.replace(collated(made if made is not value else value.copy()))

@@ -1,0 +1,377 @@
+"""Where MySQL compares: what both sides become, by their kinds, so that SQLite compares them as MySQL does.
+
+Numbers and texts are compared as numbers, dates with texts as dates, texts by their collation.  Of a parameter only the
+value tells what it is: a function looks at it, and refuses a number where a text is meant, since then MySQL would
+compare the column as numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.collations import BIN, CI
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.functions import as_moment, number_of
+from clusterdb.flavours.rules import quantified
+from clusterdb.flavours.types import UNKNOWN, Kind, decimal, kind_of, set_kind
+
+__all__ = [
+    "among",
+    "as_string",
+    "as_text",
+    "between",
+    "branches",
+    "cases",
+    "collated",
+    "collation_of",
+    "comparable",
+    "comparison",
+    "extreme",
+    "null_safe",
+    "nullif",
+    "ordered",
+    "paired",
+    "truth",
+]
+
+_NUMERIC = frozenset({"integer", "decimal", "double", "boolean", "number"})
+_TEXTUAL = frozenset({"text", "enum"})
+_MOMENTS = frozenset({"date", "datetime"})
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+def as_text(node: Any) -> Any:
+    """An expression as MySQL writes its value.  Raises NotSaid if only the server knows how many digits it has."""
+    kind = kind_of(node)
+    if kind.name == "decimal":
+        inner = node.this if isinstance(node, exp.Paren) else node
+        if isinstance(inner, exp.Literal):
+            return set_kind(literal(inner.name), Kind("text"))
+        if kind.scale is None:
+            raise NotSaid("the text of a number whose digits are not known")
+        return set_kind(call("my_decimal_text", node, kind.scale), Kind("text"))
+    if kind.name == "number":
+        raise NotSaid("the text of what a parameter is calculated with")
+    if kind.name == "double":
+        return set_kind(call("my_to_text", node), Kind("text"))
+    if kind.name == "datetime" and kind.scale not in (None, 0, 6):
+        raise NotSaid("the text of a time with fractions of a second")
+    return node
+
+
+def as_string(node: Any) -> Any:
+    """An expression that is a text among texts."""
+    if kind_of(node).name in ("integer", "boolean", "double"):
+        return set_kind(call("my_to_text", node), Kind("text"))
+    return as_text(node)
+
+
+def collation_of(kind: Kind) -> str:
+    """The collation of SQLite's that stands for a text's."""
+    name = kind.collation.lower()
+    if not name or name.endswith("_ci"):
+        return CI
+    return BIN if name.endswith(("_bin", "_cs")) else "BINARY"
+
+
+def collated(node: Any, name: str = "") -> Any:
+    """A text under the collation that it has, if SQLite would not know that."""
+    kind = kind_of(node)
+    if kind.name not in _TEXTUAL or isinstance(node, exp.Collate) or in_schema.get():
+        return node
+    wanted = name or collation_of(kind)
+    if isinstance(node, exp.Column) and collation_of(kind) == wanted:
+        return node
+    return set_kind(exp.Collate(this=exp.paren(node.copy()), expression=exp.var(wanted)), kind)
+
+
+def _is_column(node: Any) -> bool:
+    return isinstance(node, exp.Column | exp.Subquery | exp.Select | exp.Star)
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+def _as_number(node: Any) -> Any:
+    """A text as the number that it begins with."""
+    if isinstance(node, exp.Literal):
+        return set_kind(literal(number_of(node.name)), decimal(None))
+    return set_kind(call("my_number", node), Kind("double"))
+
+
+def _as_moment(node: Any, kind: Kind) -> Any:
+    """A text, a number or a date as what it is compared with."""
+    if isinstance(node, exp.Literal):
+        try:
+            return set_kind(literal(as_moment(node.name, kind.name)), kind)
+        except ValueError:
+            raise NotSaid(f"a comparison of a {kind.name} with '{node.name}'") from None
+    return set_kind(call(f"my_as_{kind.name}", node), kind)
+
+
+def _texts(left: Any, right: Any) -> tuple[Any, Any]:
+    names = {collation_of(kind_of(each)) for each in (left, right) if kind_of(each).name in _TEXTUAL}
+    wanted = "BINARY" if "BINARY" in names else BIN if BIN in names else CI
+    if isinstance(left, exp.Column) and collation_of(kind_of(left)) == wanted and kind_of(left).name in _TEXTUAL:
+        return left, right
+    if (
+        isinstance(right, exp.Column)
+        and not isinstance(left, exp.Collate | exp.Column)
+        and wanted == collation_of(kind_of(right))
+    ):
+        return left, right
+    return collated(left, wanted) if kind_of(left).name in _TEXTUAL else _collate(left, wanted), right
+
+
+def _collate(node: Any, name: str) -> Any:
+    return exp.Collate(this=exp.paren(node.copy()), expression=exp.var(name))
+
+
+def paired(left: Any, right: Any) -> tuple[Any, Any]:
+    """Both sides of a comparison, as SQLite compares them.  Raises NotSaid."""
+    if in_schema.get():
+        return left, right
+    first, second = kind_of(left), kind_of(right)
+    names = {first.name, second.name}
+    if "null" in names or names <= _NUMERIC:
+        return left, right
+    if names <= _TEXTUAL:
+        return _texts(left, right)
+    for one, other, swap in ((left, right, False), (right, left, True)):
+        made = _one_sided(one, kind_of(one), other, kind_of(other))
+        if made is not None:
+            return (made[1], made[0]) if swap else made
+    if names == {"unknown"} and not (_is_column(left) or _is_column(right)):
+        return set_kind(call("my_compare", left, right), Kind("integer")), set_kind(literal(0), Kind("integer"))
+    if names & {"json", "mixed"} and "unknown" not in names:
+        raise NotSaid(f"a comparison of {first.name} and {second.name}")
+    return left, right
+
+
+def _one_sided(one: Any, kind: Kind, other: Any, second: Kind) -> tuple[Any, Any] | None:
+    """The sides if the first decides what becomes of the second; None if it does not."""
+    if kind.name in _NUMERIC:
+        if second.name == "enum":
+            raise NotSaid("an ENUM as a number")
+        if second.name == "text" or (second.name == "unknown" and not _is_column(other)):
+            return one, _as_number(other)
+        if second.name == "json":
+            return one, set_kind(call("my_json_number", other), Kind("double"))
+        if second.name in _MOMENTS:
+            if not isinstance(one, exp.Literal):
+                raise NotSaid(f"a {second.name} compared with a number")
+            return _as_moment(one, second), other
+    if kind.name in _MOMENTS:
+        if second.name in _TEXTUAL or (second.name == "unknown" and not _is_column(other)):
+            return one, _as_moment(other, kind)
+        if kind.name == "datetime" and second.name == "date":
+            return one, set_kind(call("my_as_datetime", other), kind)
+    if kind.name == "time" and (second.name in _TEXTUAL or (second.name == "unknown" and not _is_column(other))):
+        return one, set_kind(call("my_as_time", other), kind)
+    if kind.name == "time" and second.name in _MOMENTS | _NUMERIC:
+        raise NotSaid(f"a time compared with a {second.name}")
+    if kind.name in _TEXTUAL and second.name == "unknown":
+        if _is_column(other):
+            return None
+        return _texts(one, set_kind(call("my_word", other), Kind("text", collation=kind.collation)))
+    if kind.name == "json" and second.name in _TEXTUAL:
+        return _collate(call("my_json_word", one), "BINARY"), other
+    if kind.name == "json" and second.name == "unknown" and not _is_column(other):
+        return _collate(call("my_json_beside", one, other), "BINARY"), other
+    if kind.name == "bytes" and second.name in _TEXTUAL:
+        return call("my_to_text", one), other
+    return None
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+def _tested(kind: type[exp.Expression], left: Any, right: Any) -> exp.Expression:
+    """One comparison; of rows each with each."""
+    if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
+        pairs = [paired(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)]
+        left, right = exp.Tuple(expressions=[a for a, _ in pairs]), exp.Tuple(expressions=[b for _, b in pairs])
+        return kind(this=left.copy(), expression=right.copy())
+    first, second = paired(left, right)
+    return kind(this=first.copy(), expression=second.copy())
+
+
+def comparison(node: Any) -> exp.Expression:
+    """A comparison; also with ANY and ALL."""
+    left, right = node.this, node.expression
+    if isinstance(node.parent, exp.Update | exp.OnConflict) and node.arg_key == "expressions":
+        return node
+    if isinstance(right, exp.All | exp.Any):
+        return quantified(node, right)
+    return _tested(type(node), left, right)
+
+
+def null_safe(node: exp.NullSafeEQ) -> exp.Expression:
+    """``<=>``."""
+    left, right = paired(node.this, node.expression)
+    if isinstance(left, exp.Anonymous) and left.name == "my_compare":
+        return (
+            exp.paren(
+                exp.or_(
+                    exp.EQ(this=left.copy(), expression=right.copy()),
+                    exp.and_(
+                        exp.Is(this=node.this.copy(), expression=exp.null()),
+                        exp.Is(this=node.expression.copy(), expression=exp.null()),
+                    ),
+                )
+            )
+            if not _has_parameters(node)
+            else _refuse_pair()
+        )
+    return exp.Is(this=left.copy(), expression=right.copy())
+
+
+def _has_parameters(node: Any) -> bool:
+    return node.find(exp.Placeholder) is not None
+
+
+def _refuse_pair() -> exp.Expression:
+    raise NotSaid("<=> of two parameters")
+
+
+def among(node: exp.In) -> exp.Expression:
+    """IN: each with each; with a query as its column."""
+    query = node.args.get("query")
+    if query is not None:
+        return _among_rows(node, query)
+    left, others = node.this, node.expressions
+    if in_schema.get() or not others:
+        return node
+    pairs = [(exp.EQ, each) for each in others]
+    made = [_tested(kind, left, each) for kind, each in pairs]
+    heads = {each.this.sql() for each in made}
+    if kind_of(left).name == "json" and any(kind_of(each).name == "text" for each in others):
+        raise NotSaid("JSON IN texts")
+    if len(heads) == 1:
+        head = made[0].this
+        if kind_of(left).name in _TEXTUAL | {"unknown"} and not isinstance(head, exp.Column | exp.Collate):
+            texts = [kind_of(each) for each in (left, *others) if kind_of(each).name in _TEXTUAL]
+            head = _collate(head, collation_of(texts[-1])) if texts else head
+        return exp.In(this=head, expressions=[each.expression for each in made])
+    if _has_parameters(left):
+        raise NotSaid("a parameter IN values of several kinds")
+    return exp.paren(exp.or_(*made))
+
+
+def _among_rows(node: exp.In, query: Any) -> exp.Expression:
+    inner = query.this if isinstance(query, exp.Subquery) else query
+    if isinstance(node.this, exp.Tuple):
+        return node
+    kind = kind_of(query)
+    if kind == UNKNOWN or kind_of(node.this) == UNKNOWN:
+        return node
+    stand_in = set_kind(exp.column("clusterdb_value"), kind)
+    left, right = paired(node.this, stand_in)
+    if right is stand_in:
+        node.set("this", left)
+        return node
+    if not isinstance(inner, exp.Select) or len(inner.expressions) != 1 or inner.is_star:
+        raise NotSaid(f"a {kind_of(node.this).name} IN a query that answers a {kind.name}")
+    value = inner.expressions[0]
+    value = value.this if isinstance(value, exp.Alias) else value
+    changed = right.transform(lambda each: value.copy() if each == stand_in else each)
+    inner.set("expressions", [changed])
+    node.set("this", left)
+    return node
+
+
+def between(node: exp.Between) -> exp.Expression:
+    """BETWEEN: as two comparisons, if the sides are of several kinds."""
+    low, high = paired(node.this, node.args["low"]), paired(node.this, node.args["high"])
+    if low[0] == high[0]:
+        return exp.Between(this=low[0].copy(), low=low[1].copy(), high=high[1].copy())
+    if _has_parameters(node.this):
+        raise NotSaid("a parameter BETWEEN values of several kinds")
+    first = exp.GTE(this=low[0].copy(), expression=low[1].copy())
+    return exp.paren(exp.and_(first, exp.LTE(this=high[0].copy(), expression=high[1].copy())))
+
+
+def cases(node: exp.Case) -> exp.Expression:
+    """CASE: with a value as comparisons of it; branches of several kinds are texts."""
+    base = node.this
+    if kind_of(node).name == "text":
+        for each in node.args["ifs"]:
+            each.set("true", as_string(each.args["true"]))
+        if node.args.get("default") is not None:
+            node.set("default", as_string(node.args["default"]))
+    if base is None:
+        return node
+    tests = [_tested(exp.EQ, base, each.this) for each in node.args["ifs"]]
+    if all(test.this == base for test in tests):
+        for each, test in zip(node.args["ifs"], tests, strict=True):
+            each.set("this", test.expression)
+        return node
+    if _has_parameters(base):
+        raise NotSaid("CASE of a parameter and values of several kinds")
+    for each, test in zip(node.args["ifs"], tests, strict=True):
+        each.set("this", test)
+    node.set("this", None)
+    return node
+
+
+def nullif(node: Any) -> exp.Expression:
+    """NULLIF."""
+    left, right = node.expressions
+    test = _tested(exp.EQ, left, right)
+    if test.this == left and test.expression == right:
+        return exp.Anonymous(this="nullif", expressions=[left, right])
+    if _has_parameters(left):
+        raise NotSaid("NULLIF of a parameter and another kind of value")
+    return exp.Case(ifs=[exp.If(this=test, true=exp.null())], default=left.copy())
+
+
+def ordered(node: exp.Ordered) -> exp.Expression:
+    """ORDER BY: texts by their collation, also those that a function makes."""
+    kind = kind_of(node.this)
+    if kind.name in ("enum", "json", "mixed"):
+        raise NotSaid(f"the order of {kind.name} values")
+    if kind.name == "text" and not isinstance(node.this, exp.Column | exp.Literal):
+        node.set("this", collated(node.this))
+    return node
+
+
+def comparable(node: Any) -> Any:
+    """What MIN and MAX choose from."""
+    if kind_of(node).name in ("enum", "json", "mixed"):
+        raise NotSaid(f"the order of {kind_of(node).name} values")
+    return collated(node)
+
+
+def extreme(node: Any) -> exp.Expression:
+    """GREATEST and LEAST."""
+    arguments, name = node.expressions, node.name.lower()
+    names = {kind_of(each).name for each in arguments} - {"null"}
+    if names and names <= _TEXTUAL:
+        return call(f"my_{name}_text", *arguments)
+    if names <= _NUMERIC | {"unknown"}:
+        return call(f"my_{name}", *arguments)
+    if names & _MOMENTS and names <= _MOMENTS | {"text"}:
+        if "datetime" in names:
+            raise NotSaid(f"{name.upper()} of times and others")
+        return call(f"my_{name}", *arguments)
+    if names == {"time"}:
+        return call(f"my_{name}", *arguments)
+    raise NotSaid(f"{name.upper()} of {' and '.join(sorted(names))} values")
+
+
+def branches(node: exp.If) -> exp.Expression:
+    """IF(): branches of several kinds are texts."""
+    if kind_of(node.this).name == "json":
+        truth(node)
+    if kind_of(node).name == "text" and not isinstance(node.parent, exp.Case):
+        for part in ("true", "false"):
+            if node.args.get(part) is not None:
+                node.set(part, as_string(node.args[part]))
+    return node
+
+
+def truth(node: Any) -> Any:
+    """What is a condition: JSON by its value."""
+    for part in ("this", "expression"):
+        inner = node.args.get(part)
+        if isinstance(inner, exp.Expression) and kind_of(inner).name == "json":
+            node.set(part, exp.NEQ(this=call("my_json_number", inner), expression=literal(0)))
+    return node

@@ -1,0 +1,697 @@
+"""What MySQL's functions do, in Python, and which of SQLite's mean the same."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+from clusterdb.flavours import functions as f
+from clusterdb.flavours.collations import fold, key, like
+from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, number_of, strict, text_of
+from clusterdb.flavours.mysql_json import FUNCTIONS as JSON_FUNCTIONS
+from clusterdb.flavours.mysql_json import ArrayOf, ObjectOf, truth_or_number
+
+__all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
+
+
+@strict
+def div(a: Any, b: Any) -> float | None:
+    return number_of(a) / number_of(b) if number_of(b) else None
+
+
+@strict
+def quotient(a: Any, b: Any, digits: int) -> int | float | None:
+    """An exact quotient, cut off behind so many digits."""
+    divisor = f.exact(b)
+    if not divisor:
+        return None
+    return float((f.exact(a) / divisor).quantize(Decimal(1).scaleb(-digits), ROUND_DOWN))
+
+
+@strict
+def int_div(a: Any, b: Any) -> int | None:
+    return f.fitting(int(f.exact(a) / f.exact(b))) if number_of(b) else None
+
+
+@strict
+def mod(a: Any, b: Any) -> int | float | None:
+    a, b = number_of(a), number_of(b)
+    if not b:
+        return None
+    made = abs(f.exact(a)) % abs(f.exact(b))
+    made = -made if a < 0 else made
+    return int(made) if isinstance(a, int) and isinstance(b, int) else float(made)
+
+
+def unsigned(value: int) -> int:
+    """What bits make.  Raises OverflowError where only an unsigned number would do."""
+    value &= 2**64 - 1
+    if value >= 2**63:
+        raise OverflowError(f"{value} is larger than the largest integer that is kept")
+    return value
+
+
+def bits(value: Any) -> int:
+    """A number as 64 bits."""
+    return f.whole(value) & (2**64 - 1)
+
+
+def _shift(value: Any, count: Any, left: bool) -> int:
+    places = f.whole(count)
+    if not 0 <= places < 64:
+        return 0
+    return unsigned(bits(value) << places if left else bits(value) >> places)
+
+
+@strict
+def rounded(value: Any, digits: Any = 0) -> int | float:
+    """A floating point number half to even, an exact one half away from zero."""
+    number, places = number_of(value), f.whole(digits)
+    if isinstance(number, int):
+        return f.rounded(number, places)
+    if places >= 0:
+        scale = 10.0**places
+        made = round(number * scale) / scale if math.isfinite(number * scale) else number
+        return float(made)
+    return float(round(number / 10**-places) * 10**-places)
+
+
+def compare(a: Any, b: Any) -> int | None:
+    """Less than nothing, nothing, or more, as a comparison of two values has it."""
+    if a is None or b is None:
+        return None
+    if isinstance(a, str) and isinstance(b, str):
+        first, second = key(a), key(b)
+        return (first > second) - (first < second)
+    if isinstance(a, bytes) or isinstance(b, bytes):
+        one, other = (each if isinstance(each, bytes) else text_of(each).encode() for each in (a, b))
+        return (one > other) - (one < other)
+    left, right = number_of(a), number_of(b)
+    return (left > right) - (left < right)
+
+
+@strict
+def word(value: Any) -> str:
+    """A parameter that is compared with a text.  Raises TypeError for a number."""
+    if isinstance(value, int | float):
+        raise TypeError(f"a text is compared with the number {value}: give a str, or write the column + 0")
+    return value if isinstance(value, str) else text_of(value)
+
+
+@strict
+def json_word(text: Any) -> str:
+    """A JSON string as what a text is compared with.  Raises TypeError for other values."""
+    value = json.loads(text)
+    if not isinstance(value, str):
+        raise TypeError(f"JSON that is no string is compared with a text: {text}")
+    return value
+
+
+@strict
+def json_beside(text: Any, other: Any) -> Any:
+    """JSON as what a parameter is compared with."""
+    return truth_or_number(text) if isinstance(other, int | float) else json_word(text)
+
+
+# --- what is stored ---------------------------------------------------------------------------------------------------
+_WHOLE_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
+
+
+def _stored_number(value: Any) -> int | float:
+    if isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
+        raise ValueError(f"Incorrect number: '{value}'")
+    return number_of(value)
+
+
+@strict
+def into_int(value: Any) -> int:
+    """A number as an integer column keeps it: rounded."""
+    number = _stored_number(value)
+    return number if isinstance(number, int) else round(number) if isinstance(value, float) else f.whole(number)
+
+
+@strict
+def into_exact_int(value: Any) -> int:
+    return f.whole(_stored_number(value))
+
+
+@strict
+def into_decimal(value: Any, scale: int) -> int | float:
+    return f.decimal_rounded(_stored_number(value), scale)
+
+
+@strict
+def into_text(value: Any) -> str | bytes:
+    return value if isinstance(value, str | bytes) else text_of(value)
+
+
+@strict
+def into_single(value: Any) -> int | float:
+    """A FLOAT: only what six digits can say.  Raises ValueError."""
+    number = _stored_number(value)
+    if float(f"{number:.6g}") != number:
+        raise ValueError(f"a FLOAT keeps six digits only: {number!r}")
+    return number
+
+
+@strict
+def into_date(value: Any) -> str:
+    return f.moment_of(value).date().isoformat()
+
+
+@strict
+def into_datetime(value: Any, digits: int) -> str:
+    """A date and a time with as many digits of a second as the column has: rounded, as MySQL 8 does it."""
+    at = f.moment_of(value)
+    unit = 10 ** (6 - digits)
+    rest = at.microsecond % unit
+    return (at + timedelta(microseconds=(unit if 2 * rest >= unit else 0) - rest)).isoformat(" ")
+
+
+@strict
+def as_time(value: Any) -> str:
+    """A time of the day, or a span of less than a day.  Raises ValueError."""
+    found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d )?(\d\d?):(\d\d)(?::(\d\d))?(?:\.0*)?", text_of(value))
+    if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
+        raise ValueError(f"'{value}' is no time of the day")
+    return f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
+
+
+@strict
+def into_year(value: Any) -> int:
+    number = f.whole(_stored_number(value))
+    if 0 < number < 100 or (number == 0 and isinstance(value, str)):
+        number += 2000 if number < 70 else 1900
+    if number and not 1901 <= number <= 2155:
+        raise ValueError(f"Out of range value for a YEAR: {value}")
+    return number
+
+
+@strict
+def into_bytes(value: Any, size: int = 0) -> bytes:
+    made = value if isinstance(value, bytes) else text_of(value).encode()
+    return made.ljust(size, b"\0")
+
+
+@strict
+def xor(a: Any, b: Any) -> int:
+    return int(bool(number_of(a)) != bool(number_of(b)))
+
+
+@strict
+def to_int(value: Any) -> int:
+    return int(f.rounded(value)) if isinstance(value, float) else int(number_of(value))
+
+
+@strict
+def to_unsigned(value: Any) -> int:
+    number = to_int(value)
+    if number < 0:
+        raise OverflowError(f"{number} as an unsigned number is larger than the largest integer that is kept")
+    return number
+
+
+@strict
+def to_text(value: Any, length: int = -1) -> str:
+    return text_of(value)[:length] if length >= 0 else text_of(value)
+
+
+@strict
+def to_decimal(value: Any, digits: int) -> float | int:
+    return f.rounded(float(number_of(value)), digits)
+
+
+@strict
+def substring(text: Any, at: Any, length: Any = None) -> str:
+    text, at, length = text_of(text), f.whole(at), None if length is None else f.whole(length)
+    if at == 0 or (length is not None and length <= 0) or abs(at) > len(text):
+        return ""
+    start = at - 1 if at > 0 else len(text) + at
+    return text[start:] if length is None else text[start : start + length]
+
+
+@strict
+def locate(word: Any, text: Any, at: Any = 1) -> int:
+    start = f.whole(at)
+    if start <= 0:
+        return 0
+    return fold(text_of(text)).find(fold(text_of(word)), start - 1) + 1
+
+
+@strict
+def strcmp(a: Any, b: Any) -> int:
+    a, b = key(text_of(a)), key(text_of(b))
+    return (a > b) - (a < b)
+
+
+@strict
+def quote(text: Any) -> str:
+    return "'" + re.sub(r"(['\\])", r"\\\1", text_of(text)) + "'"
+
+
+def field(wanted: Any, *values: Any) -> int:
+    for at, value in enumerate(values, 1):
+        if wanted is not None and compare(value, wanted) == 0:
+            return at
+    return 0
+
+
+def elt(number: Any, *values: Any) -> Any:
+    at = None if number is None else f.whole(number)
+    return values[at - 1] if at is not None and 0 < at <= len(values) else None
+
+
+@strict
+def find_in_set(word: Any, words: Any) -> int:
+    parts = [key(each) for each in text_of(words).split(",")] if text_of(words) else []
+    return parts.index(key(text_of(word))) + 1 if key(text_of(word)) in parts else 0
+
+
+@strict
+def with_commas(value: Any, digits: int) -> str:
+    return f"{float(f.rounded(float(number_of(value)), max(0, digits))):,.{max(0, digits)}f}"
+
+
+@strict
+def conv(value: Any, source: int, target: int) -> str:
+    found = re.match(r"\s*-?[0-9a-zA-Z]+", text_of(value))
+    text, digits = found[0].strip() if found is not None else "0", ""
+    digits_of = "0123456789abcdefghijklmnopqrstuvwxyz"[: abs(source)]
+    good = re.match(f"-?[{digits_of}]+", text.lower())
+    number = int(good[0], abs(source)) if good is not None and good[0] != "-" else 0
+    number &= 2**64 - 1  # as an unsigned number of 64 bits
+    if target < 0 or source < 0:
+        raise ValueError("CONV() of a negative base")
+    while number:
+        number, digit = divmod(number, abs(target))
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[digit] + digits
+    return digits or "0"
+
+
+@strict
+def log(a: Any, b: Any = None) -> float | None:
+    a = number_of(a)
+    if a <= 0:
+        return None
+    return math.log(a) if b is None else math.log(number_of(b), a)
+
+
+@strict
+def hex_of(value: Any) -> str:
+    if isinstance(value, int | float):
+        return f"{bits(value):X}"
+    return (value if isinstance(value, bytes) else text_of(value).encode()).hex().upper()
+
+
+@strict
+def unhex(text: Any) -> bytes | None:
+    try:
+        return bytes.fromhex(text_of(text))
+    except ValueError:
+        return None
+
+
+_COMPOUND: dict[str, tuple[str, ...]] = {
+    "hour_minute": ("hour", "minute"),
+    "minute_second": ("minute", "second"),
+    "day_hour": ("day", "hour"),
+    "year_month": ("year", "month"),
+    "hour_second": ("hour", "minute", "second"),
+    "day_minute": ("day", "hour", "minute"),
+    "day_second": ("day", "hour", "minute", "second"),
+}
+
+
+@strict
+def add(value: Any, count: Any, unit: str) -> str | None:
+    units = _COMPOUND.get(unit.lower())
+    if units is None:
+        fraction = f.unit_of(unit) in ("second", "microsecond")
+        if not fraction and not float(number_of(count)).is_integer():
+            raise TypeError(f"an interval of {count} {unit}")
+        number = number_of(count) if fraction else int(number_of(count)) if isinstance(count, str) else f.whole(count)
+        return f.add_interval(value, number, unit)
+    sign = -1 if text_of(count).strip().startswith("-") else 1
+    numbers = re.findall(r"\d+", text_of(count))
+    for each, number in zip(units[len(units) - len(numbers) :], numbers, strict=False):
+        value = f.add_interval(value, sign * int(number), each)
+    return value
+
+
+@strict
+@f.nothing_if_wrong
+def extract(unit: str, value: Any) -> int | float:
+    unit = unit.lower()
+    if unit == "week":
+        return int(f.moment_of(value).strftime("%U"))
+    if unit == "year_month":
+        return f.part("year", value) * 100 + f.part("month", value)
+    return f.part(unit, value)
+
+
+@strict
+@f.nothing_if_wrong
+def timestampdiff(unit: str, earlier: Any, later: Any) -> int:
+    first, second = f.moment_of(earlier), f.moment_of(later)
+    unit = f.unit_of(unit)
+    if unit in f.MONTHS:
+        sign = 1
+        if second < first:
+            first, second, sign = second, first, -1
+        months = (second.year - first.year) * 12 + second.month - first.month
+        if (second.day, second.time()) < (first.day, first.time()):
+            months -= 1
+        return sign * (months // f.MONTHS[unit])
+    return int((second - first) / f.UNITS[unit])
+
+
+@strict
+@f.nothing_if_wrong
+def timediff(later: Any, earlier: Any) -> str:
+    if ":" in text_of(later)[:4] and ":" in text_of(earlier)[:4]:
+        return f.clock(time_to_sec(later) - time_to_sec(earlier))
+    return f.clock((f.moment_of(later) - f.moment_of(earlier)).total_seconds())
+
+
+@strict
+def time_to_sec(text: Any) -> int:
+    sign, hours, minutes, seconds = _clock_of(text)
+    return sign * (hours * 3600 + minutes * 60 + seconds)
+
+
+def _clock_of(text: Any) -> tuple[int, int, int, int]:
+    """The sign, hours, minutes and seconds of a time, or of a date and a time.  Raises ValueError."""
+    found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d[ T])?(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", text_of(text).strip())
+    if found is None:
+        raise ValueError(f"'{text}' is no time")
+    return -1 if found[1] else 1, int(found[2]), int(found[3]), int(found[4] or 0)
+
+
+_FORMATS: dict[str, Callable[[datetime], str]] = {
+    "Y": lambda at: f"{at.year:04}",
+    "y": lambda at: f"{at.year % 100:02}",
+    "m": lambda at: f"{at.month:02}",
+    "c": lambda at: str(at.month),
+    "d": lambda at: f"{at.day:02}",
+    "e": lambda at: str(at.day),
+    "H": lambda at: f"{at.hour:02}",
+    "k": lambda at: str(at.hour),
+    "h": lambda at: f"{(at.hour + 11) % 12 + 1:02}",
+    "I": lambda at: f"{(at.hour + 11) % 12 + 1:02}",
+    "l": lambda at: str((at.hour + 11) % 12 + 1),
+    "i": lambda at: f"{at.minute:02}",
+    "s": lambda at: f"{at.second:02}",
+    "S": lambda at: f"{at.second:02}",
+    "f": lambda at: f"{at.microsecond:06}",
+    "p": lambda at: "AM" if at.hour < 12 else "PM",
+    "W": lambda at: at.strftime("%A"),
+    "a": lambda at: at.strftime("%a"),
+    "M": lambda at: at.strftime("%B"),
+    "b": lambda at: at.strftime("%b"),
+    "j": lambda at: f"{at.timetuple().tm_yday:03}",
+    "w": lambda at: str(at.isoweekday() % 7),
+    "T": lambda at: at.strftime("%H:%M:%S"),
+    "r": lambda at: at.strftime("%I:%M:%S %p"),
+    "D": lambda at: f"{at.day}" + ("th" if 10 < at.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(at.day % 10, "th")),
+    "U": lambda at: at.strftime("%U"),
+    "u": lambda at: f"{week(at.isoformat(' '), 1):02}",
+    "V": lambda at: _sunday_week(at)[1],
+    "X": lambda at: _sunday_week(at)[0],
+    "v": lambda at: f"{at.isocalendar()[1]:02}",
+    "x": lambda at: f"{at.isocalendar()[0]:04}",
+}
+
+
+def _sunday_week(at: datetime) -> tuple[str, str]:
+    """The year and the number of a week that begins on Sunday; days before the first are in the last year's last."""
+    number, year = int(at.strftime("%U")), at.year
+    if not number:
+        year -= 1
+        number = int(datetime(year, 12, 31).strftime("%U"))
+    return f"{year:04}", f"{number:02}"
+
+
+@strict
+@f.nothing_if_wrong
+def date_format(value: Any, wanted: str) -> str | None:
+    at = f.moment_of(value)
+    if not wanted:
+        return None
+    return re.sub(r"%(.)", lambda match: _FORMATS[match[1]](at) if match[1] in _FORMATS else match[1], wanted)
+
+
+_PARSED = {"Y": "%Y", "y": "%y", "m": "%m", "c": "%m", "d": "%d", "e": "%d", "H": "%H", "k": "%H", "h": "%I", "l": "%I"}
+_PARSED |= {"i": "%M", "s": "%S", "S": "%S", "f": "%f", "p": "%p", "b": "%b", "M": "%B", "a": "%a", "W": "%A"}
+_PARSED |= {"T": "%H:%M:%S", "j": "%j", "%": "%%"}
+
+
+@strict
+@f.nothing_if_wrong
+def str_to_date(text: str, form: str) -> str:
+    unknown = re.search(r"%[^YymcdeHkhlisSfpbMaWTj%]", form)
+    if unknown is not None:
+        raise TypeError(f"STR_TO_DATE() with {unknown[0]}")
+    whole = re.sub(r"%(.)", lambda match: _PARSED.get(match[1], match[1]), form)
+    try:
+        at = datetime.strptime(text, whole)
+    except ValueError as error:
+        rest = re.search("unconverted data remains: (.*)", str(error), re.DOTALL)
+        if rest is None:
+            if re.fullmatch(r"[\d\W]+", text):
+                raise TypeError(f"STR_TO_DATE() of '{text}', which does not fit '{form}'") from None
+            raise
+        at = datetime.strptime(text[: -len(rest[1])], whole)
+    has_clock, has_date = re.search(r"%[HkhIlisSfT]", form), re.search(r"%[YymcdebMj]", form)
+    if not has_date:
+        return at.strftime("%H:%M:%S")
+    return f.shown(at) if has_clock else at.date().isoformat()
+
+
+@strict
+@f.nothing_if_wrong
+def week(value: Any, mode: int = 0) -> int | None:
+    at = f.moment_of(value)
+    if mode == 3:
+        return at.isocalendar()[1]
+    if mode == 0:
+        return int(at.strftime("%U"))
+    if mode == 1:
+        first = datetime(at.year, 1, 1).weekday()
+        return (at.timetuple().tm_yday + first - 1) // 7 + (1 if first <= 3 else 0)
+    raise ValueError(f"WEEK() with mode {mode}")
+
+
+@strict
+@f.nothing_if_wrong
+def unix_timestamp(value: Any) -> Any:
+    seconds = (f.moment_of(value) - datetime(1970, 1, 1)).total_seconds()
+    return None if seconds < 0 else int(seconds) if seconds.is_integer() else seconds
+
+
+@strict
+def from_unixtime(seconds: Any, form: str | None = None) -> str | None:
+    if number_of(seconds) < 0:
+        return None
+    at = datetime(1970, 1, 1) + timedelta(seconds=number_of(seconds))
+    return date_format(f.shown(at), form) if form is not None else f.shown(at)
+
+
+@strict
+def inet_aton(text: str) -> int:
+    value = 0
+    for each in text.split("."):
+        value = value * 256 + int(each)
+    return value
+
+
+@strict
+def inet_ntoa(number: int) -> str:
+    return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def char(*codes: Any) -> bytes:
+    made = b""
+    for each in codes:
+        code = None if each is None else f.whole(each)
+        made += b"" if code is None else code.to_bytes(max(1, (code.bit_length() + 7) // 8), "big")
+    return made
+
+
+def _rand(*seed: Any) -> float:
+    if seed:
+        raise TypeError("RAND() with a seed")
+    return random.random()
+
+
+FUNCTIONS: dict[str, Function] = {
+    **{name: f.COMMON[name] for name in ("plus", "minus", "times", "negative")},
+    **{name: f.COMMON[name] for name in ("decimal_plus", "decimal_minus", "decimal_times", "decimal_round")},
+    "decimal_text": f.decimal_text,
+    "concat": strict(lambda *values: "".join(map(text_of, values))),
+    **{name: f.COMMON[name] for name in ("reverse", "repeat", "concat_ws", "replace")},
+    **{name: f.COMMON[name] for name in ("substring_index", "crc32", "to_base64", "from_base64")},
+    **{name: f.COMMON[name] for name in ("sha2", "last_day", "uuid", "truncate", "trim_word", "add_interval")},
+    "left": strict(lambda text, count: text_of(text)[: max(0, f.whole(count))]),
+    "right": strict(lambda text, count: f.right(text, max(0, f.whole(count)))),
+    "lpad": lambda text, length, fill=" ": _padded(f.lpad, text, length, fill),
+    "rpad": lambda text, length, fill=" ": _padded(f.rpad, text, length, fill),
+    "round": rounded,
+    "upper": f.upper,
+    "ucase": f.upper,
+    "lower": f.lower,
+    "lcase": f.lower,
+    "length": f.octets,
+    "octet_length": f.octets,
+    "char_length": f.characters,
+    "character_length": f.characters,
+    "substring": substring,
+    "substr": substring,
+    "mid": substring,
+    "locate": locate,
+    "position": locate,
+    "instr": strict(lambda text, word: locate(word, text)),
+    "insert": f.insert_text,
+    "ascii": strict(lambda text: (text_of(text).encode() or b"\0")[0]),
+    "strcmp": strcmp,
+    "quote": quote,
+    "space": strict(lambda count: " " * max(0, count)),
+    "field": field,
+    "elt": elt,
+    "find_in_set": find_in_set,
+    "format": with_commas,
+    "bin": strict(lambda value: f"{bits(value):b}"),
+    "oct": strict(lambda value: f"{bits(value):o}"),
+    "conv": conv,
+    "hex": hex_of,
+    "unhex": unhex,
+    "md5": strict(lambda value: f.digest(value, "md5")),
+    "sha1": strict(lambda value: f.digest(value, "sha1")),
+    "sha": strict(lambda value: f.digest(value, "sha1")),
+    "bit_count": strict(lambda value: bits(value).bit_count()),
+    "bits_and": strict(lambda a, b: unsigned(bits(a) & bits(b))),
+    "bits_or": strict(lambda a, b: unsigned(bits(a) | bits(b))),
+    "bits_xor": strict(lambda a, b: unsigned(bits(a) ^ bits(b))),
+    "bit_not": strict(lambda a: unsigned(~bits(a))),
+    "bit_left": strict(lambda a, b: _shift(a, b, True)),
+    "bit_right": strict(lambda a, b: _shift(a, b, False)),
+    "compare": compare,
+    "greatest_text": lambda *values: None if None in values else max(values, key=key),
+    "least_text": lambda *values: None if None in values else min(values, key=key),
+    "greatest": lambda *values: _extreme(max, values),
+    "least": lambda *values: _extreme(min, values),
+    "word": word,
+    "like": strict(lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape)))),
+    "like_bin": strict(
+        lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape), exactly=True))
+    ),
+    "as_date": strict(lambda value: f.as_moment(value, "date")),
+    "as_datetime": strict(lambda value: f.as_moment(value, "datetime")),
+    "as_time": as_time,
+    **JSON_FUNCTIONS,
+    "json_word": json_word,
+    "json_beside": json_beside,
+    "quotient": quotient,
+    "into_int": into_int,
+    "into_exact_int": into_exact_int,
+    "into_decimal": into_decimal,
+    "into_text": into_text,
+    "into_single": into_single,
+    "into_date": into_date,
+    "into_datetime": into_datetime,
+    "into_year": into_year,
+    "into_bytes": into_bytes,
+    "char_end": strict(lambda value: text_of(value).rstrip(" ")),
+    "log": log,
+    "pow": f.power,
+    "power": f.power,
+    "rand": _rand,
+    "div": div,
+    "int_div": int_div,
+    "mod": mod,
+    "xor": xor,
+    "number": strict(number_of),
+    "to_int": to_int,
+    "to_unsigned": to_unsigned,
+    "to_text": to_text,
+    "to_decimal": to_decimal,
+    "add": add,
+    "extract": extract,
+    "datediff": f.days_between,
+    "timestampdiff": timestampdiff,
+    "timediff": timediff,
+    "time_to_sec": time_to_sec,
+    "sec_to_time": f.clock,
+    "date": f.date_only,
+    "timestamp": f.whole_timestamp,
+    "joined_timestamp": strict(
+        lambda value, clock: f.shown(
+            f.moment_of(value) + timedelta(seconds=time_to_sec(clock)),
+        )
+    ),
+    "time": strict(lambda value: "{0}{2:02}:{3:02}:{4:02}".format("-" * (_clock_of(value)[0] < 0), *_clock_of(value))),
+    **{name: strict(lambda value, name=name: f.part(name, value)) for name in ("year", "month", "day", "hour")},
+    **{name: strict(lambda value, name=name: f.part(name, value)) for name in ("minute", "second", "quarter")},
+    "dayofmonth": strict(lambda value: f.part("day", value)),
+    "dayofyear": strict(lambda value: f.part("doy", value)),
+    "dayofweek": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).isoweekday() % 7 + 1)),
+    "weekday": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).weekday())),
+    "dayname": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).strftime("%A"))),
+    "monthname": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).strftime("%B"))),
+    "week": week,
+    "date_format": date_format,
+    "str_to_date": str_to_date,
+    "unix_timestamp": unix_timestamp,
+    "from_unixtime": from_unixtime,
+    "inet_aton": inet_aton,
+    "inet_ntoa": inet_ntoa,
+    "regexp": strict(lambda text, pattern: f.matches(text, pattern, "i")),
+    "regexp_replace": strict(lambda text, pattern, new: f.regexp_replace(text, pattern, new, "gi")),
+    "regexp_substr": strict(lambda text, pattern: f.regexp_substr(text, pattern, "i")),
+    "regexp_instr": strict(lambda text, pattern: f.regexp_instr(text, pattern, "i")),
+    "regexp_like": strict(lambda text, pattern: f.matches(text, pattern, "i")),
+    "json_contains": f.json_contains,
+    "char": char,
+}
+
+
+def _extreme(choose: Callable[[Any], Any], values: tuple[Any, ...]) -> Any:
+    if None in values:
+        return None
+    if len({isinstance(value, str) for value in values}) > 1:
+        raise TypeError("GREATEST and LEAST of numbers and texts")
+    return choose(values)
+
+
+def _padded(how: Function, text: Any, length: Any, fill: Any) -> Any:
+    if text is None or length is None or fill is None:
+        return None
+    count = f.whole(length)
+    return None if not text_of(fill) and count > len(text_of(text)) else how(text, count, fill)
+
+
+AGGREGATES: dict[str, Callable[[], Any]] = {
+    **COMMON_AGGREGATES,
+    "bit_and": lambda: f.Bits("and", None, 2**64 - 1),
+    "json_arrayagg": ArrayOf,
+    "json_objectagg": ObjectOf,
+    "bit_or": lambda: f.Bits("or", 0),
+    "bit_xor": lambda: f.Bits("xor", 0),
+    "std": COMMON_AGGREGATES["stddev_pop"],
+    "stddev": COMMON_AGGREGATES["stddev_pop"],
+    "variance": COMMON_AGGREGATES["var_pop"],
+}
+NATIVE = frozenset(
+    [
+        *("count", "sum", "min", "max", "avg", "coalesce", "ifnull", "nullif", "abs", "sign", "ceil"),
+        *("ceiling", "floor", "sqrt", "ln", "exp", "pi", "degrees", "radians", "log2", "log10", "sin", "cos"),
+        *("tan", "asin", "acos", "atan", "atan2", "row_number", "rank", "dense_rank", "percent_rank"),
+        *("cume_dist", "ntile", "lag", "lead", "first_value", "last_value", "nth_value", "json_valid"),
+        *("concat", "group_concat"),
+    ]
+)

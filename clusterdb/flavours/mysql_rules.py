@@ -1,0 +1,392 @@
+"""MySQL's expressions in SQLite's words: a rule for each kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.collations import CI
+from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
+from clusterdb.flavours.mysql_compare import as_text, collated, collation_of
+from clusterdb.flavours.types import INTEGER, JSON, Kind, kind_of, set_kind
+
+__all__ = ["SYSTEM_VARIABLES"]
+
+SYSTEM_VARIABLES = {
+    "autocommit": 1,
+    "version": "8.0.0-clusterdb",
+    "version_comment": "clusterdb",
+    "sql_mode": "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO",
+    "time_zone": "+00:00",
+    "character_set_client": "utf8mb4",
+    "character_set_connection": "utf8mb4",
+    "character_set_results": "utf8mb4",
+    "collation_connection": "utf8mb4_general_ci",
+    "transaction_isolation": "SERIALIZABLE",
+    "lower_case_table_names": 1,
+    "max_allowed_packet": 67108864,
+}
+
+
+def now(form: str, digits: Any = None) -> exp.Expression:
+    """The time, with no fractions of a second or with six digits."""
+    if digits is not None and digits.name == "6":
+        whole = exp.Anonymous(this="strftime", expressions=[literal(form.replace("%S", "%f")), literal("now")])
+        return exp.paren(exp.DPipe(this=whole, expression=literal("000")))
+    if digits is not None and digits.name != "0":
+        raise NotSaid("the time with another number of digits than six")
+    return exp.Anonymous(this="strftime", expressions=[literal(form), literal("now")])
+
+
+def shifted(node: Any, sign: int) -> exp.Expression:
+    """What an interval is added to, or taken from."""
+    if isinstance(node.expression, exp.Interval):
+        return plus(node.this, node.expression, sign)
+    if isinstance(node.this, exp.Interval) and sign > 0:
+        return plus(node.expression, node.this, sign)
+    return calculated("plus" if sign > 0 else "minus")(node)
+
+
+def calculated(name: str) -> Callable[[Any], exp.Expression]:
+    """Plus, minus, times: exactly with decimals."""
+
+    def rule(node: Any) -> exp.Expression:
+        kind = kind_of(node)
+        if kind.name == "decimal":
+            digits = max(kind.size, kind.scale or 0)
+            if in_schema.get():
+                return exp.Anonymous(this="round", expressions=[node.copy(), literal(digits)])
+            return call(f"my_decimal_{name}", node.this, node.expression, digits)
+        small = all(isinstance(each, exp.Literal) and len(each.name) < 9 for each in (node.this, node.expression))
+        if small and kind.name == "integer":
+            return node
+        return arithmetic(f"my_{name}")(node)
+
+    return rule
+
+
+def negative(node: exp.Neg) -> exp.Expression:
+    """Minus a number."""
+    if isinstance(node.this, exp.Literal) and not node.this.is_string:
+        return node
+    return arithmetic("my_negative")(node)
+
+
+def quotient(node: exp.Div) -> exp.Expression:
+    """``/``: exact, if its operands are."""
+    kind = kind_of(node)
+    if kind.name == "decimal":
+        return call("my_quotient", node.this, node.expression, kind.size)
+    return call("my_div", node.this, node.expression)
+
+
+def bits(name: str) -> Callable[[Any], exp.Expression]:
+    """An operation on 64 bits without a sign."""
+
+    def rule(node: Any) -> exp.Expression:
+        parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
+        return node if in_schema.get() else call(f"my_{name}", *parts)
+
+    return rule
+
+
+def total(node: Any) -> exp.Expression:
+    """SUM and AVG of decimals, without what floating point numbers add; of a window behind it."""
+    if isinstance(node.parent, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
+        return node
+    return without_noise(node)
+
+
+def without_noise(node: Any) -> exp.Expression:
+    """A decimal with the digits that it has."""
+    kind = kind_of(node)
+    if kind.name != "decimal" or kind.scale is None:
+        return node
+    return set_kind(call("my_decimal_round", node, max(kind.size, kind.scale)), kind)
+
+
+def window(node: exp.Window) -> exp.Expression:
+    """A window: its SUM and AVG exact."""
+    for each in node.args.get("partition_by") or []:
+        each.replace(collated(each))
+    name = node.this.name.lower() if isinstance(node.this, exp.Anonymous) else node.this.key
+    return without_noise(node) if name in ("sum", "avg") else node
+
+
+def plus(value: exp.Expression, interval: exp.Interval, sign: int) -> exp.Expression:
+    unit = interval.args["unit"].name.lower() if interval.args.get("unit") is not None else ""
+    if not unit:
+        raise NotSaid("an INTERVAL without a unit")
+    count = interval.this
+    if sign < 0:
+        count = exp.Neg(this=exp.paren(count.copy())) if "_" not in unit else call("my_concat", "-", count)
+    return call("my_add", value, count, unit)
+
+
+def like(node: exp.Like) -> exp.Expression:
+    """LIKE: character by character, as the collation has them equal."""
+    if isinstance(node.parent, exp.Escape):
+        return node
+    return _like(node, None)
+
+
+def escape(node: exp.Escape) -> exp.Expression:
+    """LIKE ... ESCAPE."""
+    inner = node.this
+    while isinstance(inner, exp.Not | exp.Paren):
+        inner = inner.this
+    if not isinstance(inner, exp.Like):
+        return node
+    made = _like(inner, node.expression)
+    return exp.Not(this=made) if isinstance(node.this, exp.Not) or inner.args.get("negate") else made
+
+
+def _like(node: Any, character: Any) -> exp.Expression:
+    sides = [node.this, node.expression]
+    names = {collation_of(kind_of(each)) for each in sides if kind_of(each).name in ("text", "enum")}
+    function = "my_like" if names <= {CI} else "my_like_bin"
+    plain = [each.this if isinstance(each, exp.Collate) else each for each in sides]
+    return call(function, *(as_text(each) for each in plain), *([character] if character is not None else []))
+
+
+_CASTS = {
+    "BIGINT": ("my_to_int", ()),
+    "INT": ("my_to_int", ()),
+    "SIGNED": ("my_to_int", ()),
+    "UBIGINT": ("my_to_unsigned", ()),
+    "UINT": ("my_to_unsigned", ()),
+    "DATE": ("my_date", ()),
+    "DATETIME": ("my_timestamp", ()),
+    "TIMESTAMP": ("my_timestamp", ()),
+    "DOUBLE": ("my_number", ()),
+    "FLOAT": ("my_number", ()),
+}
+
+
+def cast(node: exp.Cast) -> exp.Expression:
+    kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
+    sizes = [int(each.name) for each in node.to.expressions]
+    if kind in _CASTS:
+        return call(_CASTS[kind][0], node.this)
+    if kind in ("CHAR", "VARCHAR", "TEXT", "NCHAR"):
+        return call("my_to_text", as_text(node.this), *sizes[:1])
+    if kind in ("DECIMAL", "UDECIMAL"):
+        return call("my_to_decimal", node.this, sizes[1] if len(sizes) > 1 else 0)
+    if kind in ("BINARY", "VARBINARY"):
+        return exp.Collate(this=exp.paren(node.this), expression=exp.var("BINARY"))
+    if kind in ("CHARACTER_SET", "CHARACTER SET"):
+        return node.this
+    if kind == "JSON":
+        return call("json", node.this)
+    raise NotSaid(f"CAST ... AS {kind}")
+
+
+def trim(node: exp.Trim) -> exp.Expression:
+    where = str(node.args.get("position") or "both").lower()
+    return call("my_trim_word", as_text(node.this), node.expression or " ", where)
+
+
+def substring(node: exp.Substring) -> exp.Expression:
+    arguments = [as_text(node.this), node.args.get("start") or literal(1)]
+    if node.args.get("length") is not None:
+        arguments.append(node.args["length"])
+    return call("my_substring", *arguments)
+
+
+def position(node: exp.StrPosition) -> exp.Expression:
+    return call("my_locate", node.args["substr"], node.this)
+
+
+def group_concat(node: exp.GroupConcat) -> exp.Expression:
+    what, separator = node.this, node.args.get("separator")
+    order = None
+    if isinstance(what, exp.Order):
+        order, what = what, what.this
+    distinct = isinstance(what, exp.Distinct)
+    if distinct:
+        values = what.expressions
+        if separator is not None and separator.name != ",":
+            raise NotSaid("GROUP_CONCAT(DISTINCT ... SEPARATOR other than a comma)")
+    else:
+        values = [what]
+    if len(values) != 1:
+        values = [call("my_concat", *(as_text(each) for each in values))]
+    values = [collated(as_text(each)) for each in values]
+    inner: exp.Expression = exp.Distinct(expressions=values) if distinct else values[0]
+    arguments = [inner] if distinct else [inner, separator or literal(",")]
+    if order is not None:
+        arguments[-1] = exp.Order(this=arguments[-1], expressions=order.expressions)
+    return exp.Anonymous(this="group_concat", expressions=arguments)
+
+
+def count(node: Any) -> exp.Expression:
+    what = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
+    if isinstance(what, exp.Distinct) and len(what.expressions) > 1:
+        nothing = exp.or_(*(exp.Is(this=each.copy(), expression=exp.null()) for each in what.expressions))
+        together = exp.Anonymous(this="json_array", expressions=[each.copy() for each in what.expressions])
+        case = exp.Case(ifs=[exp.If(this=nothing, true=exp.null())], default=together)
+        return exp.Count(this=exp.Distinct(expressions=[case]))
+    if isinstance(what, exp.Distinct):
+        what.set("expressions", [collated(each) for each in what.expressions])
+    return node
+
+
+def variable(node: exp.Parameter) -> exp.Expression:
+    return call("my_get", node.name.lower())
+
+
+def system_variable(node: exp.SessionParameter) -> exp.Expression:
+    name = node.name.lower()
+    if name not in SYSTEM_VARIABLES:
+        raise NotSaid(f"@@{name}")
+    return literal(SYSTEM_VARIABLES[name])
+
+
+def table(node: exp.Table) -> exp.Expression:
+    for part in ("hints", "joins"):
+        if part == "hints" and node.args.get(part):
+            node.set(part, None)
+    if node.args.get("partition"):
+        raise NotSaid("PARTITION")
+    if node.db.lower() == "information_schema":
+        from clusterdb.flavours.mysql_tables import information_schema
+
+        return information_schema(node)
+    return node
+
+
+def select(node: exp.Select) -> exp.Expression:
+    source = node.args.get("from_")
+    if source is not None and isinstance(source.this, exp.Table) and source.this.name.lower() == "dual":
+        node.set("from_", None)
+    node.set("locks", None)
+    node.set("hint", None)
+    node.set("operation_modifiers", None)
+    if node.args.get("into") is not None:
+        raise NotSaid("SELECT ... INTO")
+    return node
+
+
+def hex(node: exp.HexString) -> exp.Expression:
+    """0x41: bytes, beside an operator a number."""
+    if isinstance(node.parent, exp.Binary) and not isinstance(node.parent, exp.Predicate):
+        return set_kind(literal(int(node.name, 16)), INTEGER)
+    if isinstance(node.parent, exp.EQ | exp.NEQ):
+        return exp.Anonymous(this="my_to_text", expressions=[node.copy()])
+    return node
+
+
+def text_literal(node: exp.Literal) -> exp.Expression:
+    """SQLite's texts in SQL end at a NUL; integers have 63 bits."""
+    if (
+        not node.is_string
+        and node.name.isdigit()
+        and int(node.name) >= 2**63
+        and not isinstance(node.parent, exp.Limit)
+    ):
+        raise NotSaid(f"the integer {node.name}")
+    if not node.is_string or "\0" not in node.name:
+        return node
+    parts: list[exp.Expression] = []
+    for at, piece in enumerate(node.name.split("\0")):
+        parts += ([exp.Anonymous(this="char", expressions=[literal(0)])] if at else []) + [literal(piece)]
+    return exp.paren(exp.DPipe(this=parts[0], expression=parts[1]) if len(parts) == 2 else _joined(parts))
+
+
+def _joined(parts: list[exp.Expression]) -> exp.Expression:
+    made = parts[0]
+    for each in parts[1:]:
+        made = exp.DPipe(this=made, expression=each)
+    return made
+
+
+def collate(node: exp.Collate) -> exp.Expression:
+    """COLLATE: the collation of SQLite's that stands for it."""
+    name = node.expression.name.lower()
+    if not name.startswith("utf8") and name != "binary":
+        return node
+    return exp.Collate(this=node.this, expression=exp.var(collation_of(Kind("text", collation=name))))
+
+
+def as_json(node: Any) -> Any:
+    """A value of SQL's as JSON."""
+    kind, value = kind_of(node), node.this if isinstance(node, exp.Paren) else node
+    if kind.name == "json":
+        return exp.Coalesce(this=node.copy(), expressions=[literal("null")])
+    if isinstance(value, exp.Boolean):
+        return literal("true" if value.this else "false")
+    if kind.name == "boolean":
+        raise NotSaid("a condition in JSON")
+    if kind.name == "decimal":
+        return exp.Coalesce(this=as_text(node).copy(), expressions=[literal("null")])
+    return call("my_json_quoted", node)
+
+
+def json_extract(arguments: list[Any]) -> exp.Expression:
+    """The value as JSON text: a string with its quotes."""
+    if len(arguments) != 2:
+        raise NotSaid("JSON_EXTRACT() with several paths")
+    path = arguments[1]
+    if isinstance(path, exp.Literal) and ("*" in path.name or "last" in path.name or " to " in path.name):
+        raise NotSaid(f"the path '{path.name}'")
+    return set_kind(call("my_json_at", *arguments), JSON)
+
+
+def json_arrow(node: Any, *, unquoted: bool) -> exp.Expression:
+    """``->`` and ``->>``."""
+    steps = ["$"]
+    for each in node.expression.expressions if isinstance(node.expression, exp.JSONPath) else []:
+        if isinstance(each, exp.JSONPathKey):
+            steps.append('."' + str(each.this) + '"')
+        elif isinstance(each, exp.JSONPathSubscript) and isinstance(each.this, int):
+            steps.append(f"[{each.this}]")
+        elif not isinstance(each, exp.JSONPathRoot):
+            raise NotSaid("such a path")
+    made = call(
+        "my_json_at", node.this, "".join(steps) if isinstance(node.expression, exp.JSONPath) else node.expression
+    )
+    return call("my_json_unquote", made) if unquoted else made
+
+
+def json_object(node: exp.JSONObject) -> exp.Expression:
+    """JSON_OBJECT()."""
+    arguments: list[exp.Expression] = []
+    for each in node.expressions:
+        arguments += [each.this, as_json(each.expression)]
+    return call("my_json_object", *arguments)
+
+
+def json_changed(name: str, arguments: list[Any]) -> exp.Expression:
+    """JSON_SET() and the like: pairs of paths and values."""
+    return call(
+        f"my_{name}", arguments[0], *(as_json(each) if at % 2 else each for at, each in enumerate(arguments[1:]))
+    )
+
+
+def json_object_agg(node: Any) -> exp.Expression:
+    """JSON_OBJECTAGG()."""
+    pair = node.this if isinstance(node.this, exp.JSONKeyValue) else node.expressions[0]
+    return call("my_json_objectagg", pair.this, as_json(pair.expression))
+
+
+def char(node: exp.Chr) -> exp.Expression:
+    """CHAR(): bytes, or a text if a character set is named."""
+    made = call("my_char", *node.expressions)
+    return call("my_to_text", made) if node.args.get("charset") else made
+
+
+def limit(node: exp.Limit) -> exp.Expression:
+    """LIMIT: a number that is too large to be kept means no limit."""
+    what = node.expression
+    if isinstance(what, exp.Literal) and not what.is_string and int(what.name) >= 2**63:
+        node.set("expression", exp.Neg(this=literal(1)))
+    return node
+
+
+def whole(node: Any) -> exp.Expression:
+    """CEIL and FLOOR, of texts too."""
+    if kind_of(node.this).name in ("text", "unknown"):
+        node.set("this", call("my_number", node.this))
+    return node

@@ -1,0 +1,303 @@
+"""What MySQL makes of the kinds of its operands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.types import (
+    BOOLEAN,
+    BYTES,
+    DATE,
+    DATETIME,
+    DOUBLE,
+    INTEGER,
+    JSON,
+    NUMBERS,
+    TEXT,
+    TIME,
+    UNKNOWN,
+    Kind,
+    Rule,
+    Typing,
+    decimal,
+    kind_of,
+    kind_of_literal,
+    merged,
+)
+
+__all__ = ["NUMBER", "TYPING", "of_several"]
+
+NUMBER = Kind("number")
+"""A number of which only the value tells whether it is exact."""
+
+_DIVISION_DIGITS = 4
+"""The system variable div_precision_increment."""
+
+
+def _scale_of(kind: Kind) -> int:
+    return kind.scale or 0 if kind.name == "decimal" else 0
+
+
+def _exact(kinds: list[Kind]) -> bool | None:
+    """Whether an operation is exact; None if that depends on the values."""
+    names = {kind.name for kind in kinds}
+    if names & {"unknown", "mixed", "number"}:
+        return False if names & {"double", "text", "json", "enum"} else None
+    return names <= {"integer", "boolean", "decimal", "null"}
+
+
+def _sum(node: Any, kinds: list[Kind]) -> Kind:
+    """Plus and minus; an interval gives a date."""
+    if isinstance(node.expression, exp.Interval) or isinstance(node.this, exp.Interval):
+        interval, at = (node.expression, 0) if isinstance(node.expression, exp.Interval) else (node.this, 1)
+        return _shifted(interval, kinds[at])
+    exact = _exact(kinds)
+    if exact is None:
+        return NUMBER
+    if not exact:
+        return DOUBLE
+    if all(kind.name in ("integer", "boolean", "null") for kind in kinds):
+        return INTEGER
+    return _with_inner(decimal(max(map(_scale_of, kinds))), kinds, max)
+
+
+def _product(node: Any, kinds: list[Kind]) -> Kind:
+    made = _sum(node, kinds)
+    return _with_inner(decimal(min(30, sum(map(_scale_of, kinds)))), kinds, sum) if made.name == "decimal" else made
+
+
+def _with_inner(made: Kind, kinds: list[Kind], join: Any) -> Kind:
+    """What is calculated with a quotient has its digits too, behind those that are shown."""
+    if not any(kind.size for kind in kinds if kind.name == "decimal"):
+        return made
+    inner = join([kind.size if kind.name == "decimal" and kind.size else _scale_of(kind) for kind in kinds])
+    return replace(made, size=min(30, inner))
+
+
+def _quotient(_: Any, kinds: list[Kind]) -> Kind:
+    exact = _exact(kinds)
+    if not exact:
+        return NUMBER if exact is None else DOUBLE
+    first, second = (9 * -(-_scale_of(kind) // 9) for kind in kinds)
+    more = max(0, _DIVISION_DIGITS - (first - _scale_of(kinds[0])) - (second - _scale_of(kinds[1])))
+    inner = 9 * -(-(first + second + more) // 9)
+    return replace(decimal(_scale_of(kinds[0]) + _DIVISION_DIGITS), size=inner)
+
+
+def _negative(_: Any, kinds: list[Kind]) -> Kind:
+    if kinds[0].name in ("integer", "decimal", "double", "number"):
+        return kinds[0]
+    return INTEGER if kinds[0].name == "boolean" else NUMBER if kinds[0].name == "unknown" else DOUBLE
+
+
+def _total(_: Any, kinds: list[Kind]) -> Kind:
+    kind = kinds[0] if kinds else UNKNOWN
+    if kind.name in ("integer", "boolean"):
+        return decimal(0)
+    return kind if kind.name in ("decimal", "unknown") else DOUBLE
+
+
+def _mean(_: Any, kinds: list[Kind]) -> Kind:
+    made = _total(_, kinds)
+    return replace(decimal(_scale_of(made) + _DIVISION_DIGITS), size=9) if made.name == "decimal" else made
+
+
+def _rounded(node: Any, kinds: list[Kind]) -> Kind:
+    kind = kinds[0]
+    if kind.name not in ("decimal", "integer"):
+        return NUMBER if kind.name in ("unknown", "number") else DOUBLE
+    digits = node.expressions[1] if isinstance(node, exp.Anonymous) and len(node.expressions) > 1 else None
+    if kind.name == "integer" or digits is None:
+        return INTEGER if kind.name == "integer" else decimal(0)
+    if not (isinstance(digits, exp.Literal) and digits.name.isdigit()):
+        return decimal(0) if isinstance(digits, exp.Neg) else Kind("mixed")
+    return decimal(min(int(digits.name), _scale_of(kind)) if kind.name == "decimal" else 0)
+
+
+def _whole(_: Any, kinds: list[Kind]) -> Kind:
+    return INTEGER if kinds[0].name in ("integer", "decimal") else kinds[0] if kinds[0].name == "unknown" else DOUBLE
+
+
+def _same(_: Any, kinds: list[Kind]) -> Kind:
+    return kinds[0] if kinds else UNKNOWN
+
+
+def of_several(kinds: list[Kind]) -> Kind:
+    """What is one or the other: a text, if one of them is."""
+    made = merged(kinds)
+    names = {kind.name for kind in kinds}
+    plain = NUMBERS | {"boolean", "text", "enum", "date", "datetime", "time", "null"}
+    return TEXT if made.name == "mixed" and names <= plain else made
+
+
+def _any_of(_: Any, kinds: list[Kind]) -> Kind:
+    return of_several(kinds)
+
+
+def _greatest(_: Any, kinds: list[Kind]) -> Kind:
+    return merged(kinds)
+
+
+def _last_two(_: Any, kinds: list[Kind]) -> Kind:
+    return of_several(kinds[1:])
+
+
+def _case(node: Any, _: list[Kind]) -> Kind:
+    values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
+    return of_several([kind_of(each) for each in values if each is not None])
+
+
+def _if(node: Any, _: list[Kind]) -> Kind:
+    return of_several([kind_of(each) for each in (node.args.get("true"), node.args.get("false")) if each is not None])
+
+
+def _number_like(_: Any, kinds: list[Kind]) -> Kind:
+    return _negative(_, kinds)
+
+
+_CASTS = {
+    **dict.fromkeys(("BIGINT", "INT", "SIGNED", "UBIGINT", "UINT"), INTEGER),
+    **dict.fromkeys(("CHAR", "VARCHAR", "TEXT", "NCHAR", "CHARACTER_SET", "CHARACTER SET"), TEXT),
+    **dict.fromkeys(("BINARY", "VARBINARY"), Kind("text", collation="binary")),
+    **dict.fromkeys(("DOUBLE", "FLOAT"), DOUBLE),
+    "DATE": DATE,
+    "DATETIME": DATETIME,
+    "TIMESTAMP": DATETIME,
+    "TIME": TIME,
+    "JSON": JSON,
+}
+
+
+def _cast(node: exp.Cast, kinds: list[Kind]) -> Kind:
+    kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
+    sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
+    if kind in ("DECIMAL", "UDECIMAL"):
+        return decimal(sizes[1] if len(sizes) > 1 else 0)
+    if kind in ("DATETIME", "TIMESTAMP", "TIME"):
+        return replace(_CASTS[kind], scale=sizes[0] if sizes else 0)
+    return _CASTS.get(kind, UNKNOWN)
+
+
+def _shifted(interval: Any, kind: Kind) -> Kind:
+    """A date stays one if days are added; what text is made of a text, the text tells."""
+    if kind.name not in ("date", "datetime"):
+        return UNKNOWN
+    unit = interval.args.get("unit") if isinstance(interval, exp.Interval) else None
+    days = unit is None or unit.name.lower() in ("day", "week", "month", "quarter", "year", "year_month")
+    return kind if kind.name == "datetime" or days else DATETIME
+
+
+def _shifted_by(node: Any, kinds: list[Kind]) -> Kind:
+    return _shifted(node.expressions[1], kinds[0])
+
+
+def _literal(node: exp.Literal, _: list[Kind]) -> Kind:
+    return kind_of_literal(node)
+
+
+_NODES: dict[type[exp.Expression], Rule] = {
+    exp.Literal: _literal,
+    exp.Add: _sum,
+    exp.Sub: _sum,
+    exp.Mul: _product,
+    exp.Div: _quotient,
+    exp.Mod: _sum,
+    exp.Neg: _negative,
+    exp.IntDiv: lambda node, kinds: INTEGER,
+    **dict.fromkeys(
+        (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift),
+        lambda node, kinds: INTEGER,
+    ),
+    exp.Cast: _cast,
+    exp.Case: _case,
+    exp.If: _if,
+    exp.Boolean: lambda node, kinds: BOOLEAN,
+    **dict.fromkeys((exp.Ceil, exp.Floor), _whole),
+    exp.Sum: _total,
+    exp.Avg: _mean,
+    exp.Count: lambda node, kinds: INTEGER,
+    exp.GroupConcat: lambda node, kinds: TEXT,
+    exp.Trim: lambda node, kinds: TEXT,
+    exp.Substring: lambda node, kinds: TEXT,
+    exp.StrPosition: lambda node, kinds: INTEGER,
+    exp.Extract: lambda node, kinds: INTEGER,
+    exp.DPipe: lambda node, kinds: BOOLEAN,
+    exp.CurrentTimestamp: lambda node, kinds: _now(node, kinds),
+    exp.CurrentDate: lambda node, kinds: DATE,
+    exp.CurrentTime: lambda node, kinds: TIME,
+    exp.JSONExtract: lambda node, kinds: JSON,
+    exp.JSONExtractScalar: lambda node, kinds: Kind("text", collation="utf8mb4_bin"),
+    exp.JSONObject: lambda node, kinds: JSON,
+    exp.JSONArrayAgg: lambda node, kinds: JSON,
+    exp.JSONObjectAgg: lambda node, kinds: JSON,
+    exp.HexString: lambda node, kinds: Kind("text", collation="binary"),
+    exp.Introducer: lambda node, kinds: TEXT,
+    exp.National: lambda node, kinds: TEXT,
+    exp.Chr: lambda node, kinds: TEXT if node.args.get("charset") else BYTES,
+}
+
+
+def _now(node: Any, _: list[Kind]) -> Kind:
+    digits = node.this if isinstance(node, exp.CurrentTimestamp) else node.expressions[0] if node.expressions else None
+    return replace(DATETIME, scale=int(digits.name) if isinstance(digits, exp.Literal) else 0)
+
+
+_TEXTS = (
+    *("concat", "concat_ws", "left", "right", "upper", "lower", "ucase", "lcase", "lpad", "rpad", "replace", "reverse"),
+    *("repeat", "substring", "substr", "mid", "substring_index", "insert", "space", "elt", "format", "trim", "ltrim"),
+    *("rtrim", "quote", "hex", "md5", "sha1", "sha", "sha2", "bin", "oct", "conv", "to_base64", "uuid", "date_format"),
+    *("dayname", "monthname", "regexp_replace", "regexp_substr", "inet_ntoa", "group_concat"),
+)
+_INTEGERS = (
+    *("length", "octet_length", "char_length", "character_length", "locate", "position", "instr", "ascii", "strcmp"),
+    *("field", "find_in_set", "crc32", "bit_count", "datediff", "timestampdiff", "time_to_sec", "year", "month", "day"),
+    *("hour", "minute", "second", "quarter", "dayofmonth", "dayofyear", "dayofweek", "weekday", "week", "inet_aton"),
+    *("json_length", "last_insert_id", "row_count", "connection_id", "count", "row_number", "rank", "dense_rank"),
+    *("ntile", "sign", "isnull", "json_contains", "regexp_instr", "regexp_like", "json_valid", "bit_and", "bit_or"),
+    *("bit_xor", "extract"),
+)
+_DOUBLES = (
+    *("sqrt", "ln", "exp", "pi", "degrees", "radians", "log2", "log10", "log", "sin", "cos", "tan", "asin", "acos"),
+    *("atan", "atan2", "pow", "power", "rand", "percent_rank", "cume_dist", "std", "stddev", "stddev_pop"),
+    *("stddev_samp", "var_pop", "var_samp", "variance"),
+)
+_FUNCTIONS: dict[str, Rule | Kind] = {
+    **dict.fromkeys(_TEXTS, TEXT),
+    **dict.fromkeys(_INTEGERS, INTEGER),
+    **dict.fromkeys(_DOUBLES, DOUBLE),
+    **dict.fromkeys(("coalesce", "ifnull"), _any_of),
+    **dict.fromkeys(("greatest", "least"), _greatest),
+    **dict.fromkeys(("min", "max", "nullif", "first_value", "last_value", "nth_value", "any_value"), _same),
+    **dict.fromkeys(("lag", "lead"), lambda node, kinds: merged([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN),
+    "if": _last_two,
+    "sum": _total,
+    "avg": _mean,
+    "abs": _number_like,
+    "mod": lambda node, kinds: INTEGER if all(k.name == "integer" for k in kinds) else merged(kinds),
+    "round": _rounded,
+    "truncate": _rounded,
+    **dict.fromkeys(("ceil", "ceiling", "floor"), _whole),
+    **dict.fromkeys(("date", "last_day", "curdate", "current_date", "utc_date"), DATE),
+    **dict.fromkeys(("timestamp", "from_unixtime_datetime"), DATETIME),
+    **dict.fromkeys(
+        ("now", "current_timestamp", "sysdate", "utc_timestamp", "localtime", "localtimestamp"),
+        lambda node, kinds: _now(node, kinds),
+    ),
+    **dict.fromkeys(("time", "timediff", "sec_to_time", "curtime", "current_time", "utc_time"), TIME),
+    **dict.fromkeys(("unhex", "from_base64", "char"), BYTES),
+    **dict.fromkeys(
+        ("json_extract", "json_object", "json_array", "json_set", "json_insert", "json_replace", "json_remove"), JSON
+    ),
+    **dict.fromkeys(("json_keys", "json_arrayagg", "json_objectagg"), JSON),
+    **dict.fromkeys(("json_unquote", "json_type"), Kind("text", collation="utf8mb4_bin")),
+    "unix_timestamp": INTEGER,
+    "from_unixtime": lambda node, kinds: TEXT if len(kinds) > 1 else DATETIME,
+    **dict.fromkeys(("version", "database", "schema", "user", "current_user", "session_user"), TEXT),
+    "str_to_date": UNKNOWN,
+    **dict.fromkeys(("date_add", "date_sub", "adddate", "subdate"), _shifted_by),
+}
+
+TYPING = Typing(_NODES, _FUNCTIONS)

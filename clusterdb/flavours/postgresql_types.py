@@ -1,0 +1,5 @@
+"""x"""
+
+from clusterdb.flavours.types import Typing
+
+TYPING = Typing({}, {})

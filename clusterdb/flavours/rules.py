@@ -1,0 +1,99 @@
+"""Rules that the flavours share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.flavour import NotSaid, is_default
+
+__all__ = ["bitwise_xor", "group", "key_of", "of_comparison", "quantified", "refused", "set_operation", "values"]
+
+
+def refused(what: str) -> Callable[[Any], exp.Expression]:
+    """A rule for what SQLite cannot say."""
+
+    def refuse(_: Any) -> exp.Expression:
+        raise NotSaid(what)
+
+    return refuse
+
+
+def bitwise_xor(node: exp.BitwiseXor) -> exp.Expression:
+    """What either has and not both."""
+    a, b = node.this, node.expression
+    either = exp.paren(exp.BitwiseOr(this=exp.paren(a.copy()), expression=exp.paren(b.copy())))
+    both = exp.paren(exp.BitwiseAnd(this=exp.paren(a.copy()), expression=exp.paren(b.copy())))
+    return exp.paren(exp.Sub(this=either, expression=both))
+
+
+def set_operation(node: exp.SetOperation) -> exp.Expression:
+    """SQLite knows no brackets around the parts of a UNION."""
+    for part in ("this", "expression"):
+        piece = node.args[part]
+        if isinstance(piece, exp.Subquery):
+            inner = piece.this
+            plain = isinstance(inner, exp.Select) and not inner.args.get("order") and not inner.args.get("limit")
+            node.set(part, inner if plain else exp.select("*").from_(piece.copy()))
+    return node
+
+
+def of_comparison(node: Any) -> exp.Expression:
+    """ANY and ALL stand behind a comparison only."""
+    if not isinstance(node.parent, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE):
+        raise NotSaid(f"{node.key.upper()} (...)")
+    return node
+
+
+def group(node: exp.Group) -> exp.Expression:
+    """GROUP BY with nothing but expressions."""
+    if any(node.args.get(part) for part in ("rollup", "cube", "grouping_sets", "totals")):
+        raise NotSaid("GROUP BY with ROLLUP, CUBE or GROUPING SETS")
+    return node
+
+
+def values(node: exp.Values) -> exp.Expression:
+    """Rows of VALUES, without DEFAULT."""
+    for row in node.expressions:
+        for each in row.expressions:
+            if is_default(each):
+                raise NotSaid("DEFAULT in VALUES")
+    return node
+
+
+def quantified(node: Any, right: Any) -> exp.Expression:
+    """A comparison with ANY or ALL of a query."""
+    query = right.this
+    query = query.this if isinstance(query, exp.Subquery | exp.Paren) else query
+    if not isinstance(query, exp.Select):
+        raise NotSaid("ANY or ALL of something that is no query")
+    if isinstance(right, exp.Any) and isinstance(node, exp.EQ):
+        return exp.In(this=node.this, query=query.subquery())
+    if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
+        return exp.Not(this=exp.In(this=node.this, query=query.subquery()))
+    if len(query.expressions) != 1:
+        raise NotSaid("ANY or ALL of several columns")
+    inner = query.copy()
+    inner.set("expressions", [exp.alias_(inner.expressions[0], "clusterdb_value", copy=False)])
+    test = type(node)(this=node.this.copy(), expression=exp.column("clusterdb_value", table="clusterdb_all"))
+    found = exp.select("1").from_(inner.subquery("clusterdb_all"))
+    if isinstance(right, exp.Any):
+        return exp.Exists(this=found.where(test))
+    untrue = exp.Is(this=exp.paren(test), expression=exp.Not(this=exp.true()))
+    return exp.Not(this=exp.Exists(this=found.where(untrue)))
+
+
+def key_of(schema: exp.Schema) -> list[str]:
+    """The columns of the primary key, wherever it is declared."""
+    for each in schema.expressions:
+        if isinstance(each, exp.Constraint):
+            each = next((inner for inner in each.expressions if isinstance(inner, exp.PrimaryKey)), each)
+        if isinstance(each, exp.PrimaryKey):
+            return [part.this.name if isinstance(part, exp.Ordered) else part.name for part in each.expressions]
+        if isinstance(each, exp.ColumnDef) and any(
+            isinstance(constraint.kind, exp.PrimaryKeyColumnConstraint) for constraint in each.constraints
+        ):
+            return [each.name]
+    return []

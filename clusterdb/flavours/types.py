@@ -1,0 +1,487 @@
+"""Of what kind each expression of a statement is, as far as the schema and the engine's rules tell.
+
+Pure: a tree and a schema go in, and every node of the tree gets a :class:`Kind`, which :func:`kind_of` answers.  Names
+are resolved through scopes: FROM, aliases, subqueries, common table expressions, views.  What is not known is UNKNOWN:
+parameters, variables, functions whose result depends on their values.  Rules of a flavour look at kinds where SQLite
+would compare, calculate or show otherwise than the engine does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.schema import Column, Schema
+
+__all__ = [
+    "BOOLEAN",
+    "BYTES",
+    "DATE",
+    "DATETIME",
+    "DOUBLE",
+    "INTEGER",
+    "INTERVAL",
+    "JSON",
+    "LITERAL",
+    "NULL",
+    "NUMBERS",
+    "TEXT",
+    "TIME",
+    "UNKNOWN",
+    "Kind",
+    "Rule",
+    "Typing",
+    "annotate",
+    "answers",
+    "decimal",
+    "declared_as",
+    "kind_of",
+    "kind_of_literal",
+    "merged",
+    "of_column",
+    "set_kind",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A coarse type.
+
+    ``scale``: of decimals the digits behind the point, None if they depend on the value; of times the digits of the
+    fraction of a second.  ``size``: the bits of an integer, the length of a CHAR.  ``collation``: of a text, where it
+    is not the engine's usual one.
+    """
+
+    name: str
+    scale: int | None = None
+    size: int = 0
+    collation: str = ""
+
+
+UNKNOWN = Kind("unknown")
+NULL = Kind("null")
+INTEGER = Kind("integer", size=64)
+DOUBLE = Kind("double")
+TEXT = Kind("text")
+DATE = Kind("date")
+DATETIME = Kind("datetime")
+TIME = Kind("time")
+BOOLEAN = Kind("boolean")
+JSON = Kind("json")
+BYTES = Kind("bytes")
+INTERVAL = Kind("interval")
+LITERAL = Kind("literal")
+"""A text in quotes that takes its type from what stands beside it, as PostgreSQL has them."""
+
+NUMBERS = frozenset({"integer", "decimal", "double"})
+
+_CATALOGS = ("information_schema", "pg_catalog")
+
+Columns = dict[str, Kind]
+Rule = Callable[[Any, list[Kind]], Kind]
+
+
+def decimal(scale: int | None) -> Kind:
+    """An exact number."""
+    return Kind("decimal", scale=scale)
+
+
+def kind_of(node: Any) -> Kind:
+    """What :func:`annotate` found a node to be, or the rule that made it said."""
+    while isinstance(node, exp.Paren | exp.Alias | exp.Ordered) and "kind" not in node.meta:
+        node = node.this
+    found = node.meta.get("kind", UNKNOWN) if isinstance(node, exp.Expression) else UNKNOWN
+    assert isinstance(found, Kind)
+    return found
+
+
+def set_kind(node: Any, kind: Kind) -> Any:
+    """A node of that kind; the node itself."""
+    node.meta["kind"] = kind
+    return node
+
+
+# --- types as they are declared ---------------------------------------------------------------------------------------
+_DECLARED: tuple[tuple[str, Kind], ...] = (
+    (r"tinyint\(1\)", Kind("integer", size=8)),
+    (r"tinyint", Kind("integer", size=8)),
+    (r"smallint", Kind("integer", size=16)),
+    (r"mediumint", Kind("integer", size=24)),
+    (r"bigint", INTEGER),
+    (r"year", Kind("integer", size=16, collation="year")),
+    (r"int|integer", Kind("integer", size=32)),
+    (r"real numeric|decimal|numeric|dec|fixed", Kind("decimal")),
+    (r"float|real", Kind("double", size=32)),
+    (r"double", DOUBLE),
+    (r"enum", Kind("enum")),
+    (r"char", Kind("text", size=1)),
+    (r"character", Kind("char")),
+    (r"varchar|(?:tiny|medium|long)?text|n(?:var)?char", TEXT),
+    (r"datetime|timestamptz|timestamp", DATETIME),
+    (r"date", DATE),
+    (r"time", TIME),
+    (r"boolean|bool", BOOLEAN),
+    (r"jsonb text", Kind("jsonb")),
+    (r"json text", JSON),
+    (r"uuid text", Kind("uuid")),
+    (r"span text", INTERVAL),
+    (r"(?:bytea )?blob", BYTES),
+)
+_COMPILED = tuple((re.compile(rf"(?:{pattern})\b"), kind) for pattern, kind in _DECLARED)
+_SIZES = re.compile(r"\((\d+)(?:\s*,\s*(\d+))?\)")
+
+
+def of_column(column: Column) -> Kind:
+    """The kind of what is declared so."""
+    kind = next((kind for pattern, kind in _COMPILED if pattern.match(column.declared)), UNKNOWN)
+    sizes = _SIZES.search(column.declared)
+    if kind.name == "decimal":
+        unbounded = column.declared.startswith("real numeric")
+        kind = decimal(int(sizes[2] or 0) if sizes is not None else None if unbounded else 0)
+    elif kind.name in ("datetime", "time"):
+        kind = replace(kind, scale=int(sizes[1]) if sizes is not None else None)
+    elif kind.name == "char":
+        kind = replace(kind, size=int(sizes[1]) if sizes is not None else 1)
+    elif kind.name == "bytes" and sizes is not None and "binary" in column.declared:
+        kind = replace(kind, size=0 if "varbinary" in column.declared else int(sizes[1]))
+    if kind.name in ("text", "enum") and column.collation:
+        kind = replace(kind, collation=column.collation)
+    return kind
+
+
+def declared_as(kind: Kind) -> str:
+    """A declaration that :func:`of_column` reads as this kind; empty if there is none."""
+    names = {"integer": "bigint", "double": "double", "text": "text", "date": "date", "datetime": "datetime"}
+    names |= {"time": "time", "boolean": "boolean", "json": "json text", "jsonb": "jsonb text", "bytes": "blob"}
+    names |= {"char": f"character({kind.size})", "interval": "span text", "uuid": "uuid text", "literal": "text"}
+    names |= {"enum": "text"}
+    if kind.name == "integer" and 0 < kind.size < 64:
+        return {8: "tinyint", 16: "smallint", 24: "mediumint"}.get(kind.size, "int")
+    if kind.name == "decimal":
+        return "real numeric" if kind.scale is None else f"decimal(65,{kind.scale})"
+    made = names.get(kind.name, "")
+    if kind.name in ("datetime", "time") and kind.scale is not None:
+        made += f"({kind.scale})"
+    return f"{made} collate {kind.collation}" if kind.collation and kind.name == "text" else made
+
+
+def merged(kinds: list[Kind]) -> Kind:
+    """What a value is that comes from one of several expressions."""
+    known = [kind for kind in kinds if kind.name not in ("null", "literal")] or [
+        kind for kind in kinds if kind.name != "null"
+    ]
+    if not known:
+        return NULL
+    first = known[0]
+    if all(kind == first for kind in known):
+        return first
+    names = {kind.name for kind in known}
+    if len(names) == 1:
+        if first.name == "decimal":
+            scales = [kind.scale for kind in known]
+            return decimal(None if None in scales else max(scale for scale in scales if scale is not None))
+        return replace(first, size=max(kind.size for kind in known), collation="".join(k.collation for k in known[:1]))
+    if "unknown" in names:
+        return UNKNOWN
+    if names <= NUMBERS | {"boolean"}:
+        if "double" in names:
+            return DOUBLE
+        scales = [kind.scale if kind.name == "decimal" else 0 for kind in known]
+        if "decimal" in names:
+            return decimal(None if None in scales else max(scale for scale in scales if scale is not None))
+        return INTEGER
+    if names <= {"text", "char", "enum"}:
+        return TEXT
+    return DATETIME if names == {"date", "datetime"} else Kind("mixed")
+
+
+# --- a statement ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Typing:
+    """What an engine's own rules say: by the kind of node, and by the name of a function."""
+
+    nodes: Mapping[type[exp.Expression], Rule]
+    functions: Mapping[str, Rule | Kind]
+
+
+def annotate(tree: exp.Expression, schema: Schema, typing: Typing) -> None:
+    """Give every node of a statement its kind."""
+    _Scope(schema, typing).visit(tree)
+
+
+def answers(tree: exp.Expression, schema: Schema, typing: Typing) -> dict[str, Kind]:
+    """The names and kinds of a query's columns."""
+    return _Scope(schema, typing).query(tree.copy())
+
+
+def kind_of_literal(node: exp.Literal) -> Kind:
+    """Numbers: 1 is an integer, 1.50 a decimal with two digits, 1e3 a floating point number."""
+    text = node.name.lower()
+    if node.is_string:
+        return TEXT
+    if "e" in text:
+        return DOUBLE
+    if "." in text:
+        return decimal(len(text.partition(".")[2]))
+    return Kind("integer", size=32) if int(text) < 2**31 else INTEGER if int(text) < 2**63 else decimal(0)
+
+
+def _columns(schema: Schema, table: str) -> Columns | None:
+    found = schema.tables.get(table.lower())
+    if found is None:
+        return None
+    made = {name: of_column(column) for name, column in found.items()}
+    return {"rowid": INTEGER, **made}
+
+
+@dataclass
+class _Scope:
+    """The names that an expression may use; ``sources`` are None where nothing is known of a table."""
+
+    schema: Schema
+    typing: Typing
+    parent: _Scope | None = None
+    sources: dict[str, Columns | None] = field(default_factory=dict)
+    tables: dict[str, Columns] = field(default_factory=dict)
+    aliases: Columns = field(default_factory=dict)
+
+    def add(self, name: str, columns: Columns | None) -> None:
+        self.sources[name.lower()] = columns
+
+    def column(self, node: exp.Column) -> Kind:
+        """The kind of the column that a name means."""
+        name, scope = node.name.lower(), self
+        table = node.table.lower()
+        while scope is not None:
+            for source, columns in scope.sources.items():
+                if table and source != table:
+                    continue
+                if columns is not None and name in columns:
+                    return columns[name]
+                if table and columns is not None:
+                    return UNKNOWN
+            if not table and name in scope.aliases:
+                return scope.aliases[name]
+            if scope.parent is None:
+                break
+            scope = scope.parent
+        return UNKNOWN
+
+    def table_of(self, name: str) -> Columns | None:
+        """The columns of a table, or of a common table expression of that name."""
+        scope: _Scope | None = self
+        while scope is not None:
+            if name.lower() in scope.tables:
+                return scope.tables[name.lower()]
+            scope = scope.parent
+        return _columns(self.schema, name)
+
+    def inner(self) -> _Scope:
+        return _Scope(self.schema, self.typing, self)
+
+    # --- nodes ------------------------------------------------------------------------------------------------------
+    def visit(self, node: exp.Expression) -> Kind:
+        """A node and all below it."""
+        if isinstance(node, exp.Select | exp.SetOperation | exp.Values):
+            columns = list(self.inner().query(node).values())
+            return self.said(node, columns[0] if columns else UNKNOWN)
+        if isinstance(node, exp.Subquery):
+            return self.said(node, self.visit(node.this))
+        if isinstance(node, exp.Insert | exp.Update | exp.Delete):
+            self.inner().change(node)
+            return UNKNOWN
+        if isinstance(node, exp.Column):
+            return self.said(node, self.column(node))
+        if isinstance(node, exp.Literal):
+            rule = self.typing.nodes.get(exp.Literal)
+            return self.said(node, kind_of_literal(node) if rule is None else rule(node, []))
+        kinds = [self.visit(each) for each in node.iter_expressions()]
+        return self.said(node, self.kind(node, kinds))
+
+    def said(self, node: exp.Expression, kind: Kind) -> Kind:
+        if "kind" not in node.meta:
+            node.meta["kind"] = kind
+        return kind_of(node)
+
+    def kind(self, node: exp.Expression, kinds: list[Kind]) -> Kind:
+        """The kind of a node whose parts are known."""
+        if isinstance(node, exp.Anonymous):
+            rule = self.typing.functions.get(node.name.lower(), UNKNOWN)
+            return rule if isinstance(rule, Kind) else rule(node, kinds)
+        for kind in type(node).__mro__:
+            found = self.typing.nodes.get(kind)
+            if found is not None:
+                return found(node, kinds)
+        if type(node) in _KINDS:
+            return _KINDS[type(node)](node, kinds)
+        if isinstance(node, exp.Func):
+            rule = self.typing.functions.get(node.sql_name().lower(), UNKNOWN)
+            return rule if isinstance(rule, Kind) else rule(node, kinds)
+        return UNKNOWN
+
+    # --- queries ----------------------------------------------------------------------------------------------------
+    def query(self, node: Any) -> Columns:
+        """A query, and the kinds of its columns in order."""
+        self.common(node)
+        if isinstance(node, exp.SetOperation):
+            return self.set_operation(node)
+        if isinstance(node, exp.Subquery):
+            return self.inner().query(node.this)
+        if isinstance(node, exp.Values):
+            return self.values(node)
+        if not isinstance(node, exp.Select):
+            return {}
+        source = node.args.get("from_")
+        for each in [source.this if source is not None else None, *(node.args.get("joins") or [])]:
+            if each is not None:
+                self.source(each)
+        columns: Columns = {}
+        for at, each in enumerate(node.expressions):
+            if isinstance(each, exp.Star) or (isinstance(each, exp.Column) and isinstance(each.this, exp.Star)):
+                columns |= self.star(each)
+                continue
+            kind = self.visit(each)
+            columns[each.alias_or_name.lower() or f"column {at}"] = kind_of(each.unalias()) or kind
+        self.aliases |= columns
+        for name in ("where", "group", "having", "order", "windows", "qualify", "limit", "offset", "distinct"):
+            part = node.args.get(name)
+            for each in part if isinstance(part, list) else [part]:
+                if isinstance(each, exp.Expression):
+                    self.visit(each)
+        return columns
+
+    def common(self, node: Any) -> None:
+        """Common table expressions; what a recursive one is made of, its first part says."""
+        clause = node.args.get("with_") or node.args.get("with")
+        for each in clause.expressions if clause is not None else []:
+            query = each.this
+            if isinstance(query, exp.SetOperation) and clause.args.get("recursive"):
+                first = self.inner().query(query.this)
+                self.tables[each.alias.lower()] = _renamed(first, each)
+            if isinstance(query, exp.Query):
+                self.tables[each.alias.lower()] = _renamed(self.inner().query(query), each)
+            else:
+                self.visit(query)
+
+    def set_operation(self, node: exp.SetOperation) -> Columns:
+        left, right = self.inner().query(node.this), self.inner().query(node.expression)
+        pairs = zip(left.items(), right.values(), strict=False)
+        columns = {name: merged([first, second]) for (name, first), second in pairs}
+        self.aliases |= columns
+        for name in ("order", "limit", "offset"):
+            if node.args.get(name) is not None:
+                self.visit(node.args[name])
+        return columns
+
+    def values(self, node: exp.Values) -> Columns:
+        rows = [[self.visit(each) for each in row.expressions] for row in node.expressions]
+        return {f"column{at}": merged(list(kinds)) for at, kinds in enumerate(zip(*rows, strict=False), 1)}
+
+    def star(self, node: exp.Expression) -> Columns:
+        wanted = node.table.lower() if isinstance(node, exp.Column) else ""
+        made: Columns = {}
+        for name, columns in self.sources.items():
+            for column, kind in (columns or {}).items() if wanted in ("", name) else ():
+                if column != "rowid":
+                    made.setdefault(column, kind)
+        return made
+
+    def source(self, node: Any) -> None:
+        """A table, a subquery, or a join, in FROM."""
+        conditions = []
+        if isinstance(node, exp.Join):
+            conditions = [node.args.get("on")]
+            node = node.this
+        if isinstance(node, exp.From):
+            node = node.this
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+            columns = None if node.db.lower() in _CATALOGS else self.table_of(node.name)
+            self.add(node.alias_or_name, _renamed_source(columns, node))
+        elif isinstance(node, exp.Table):
+            self.visit(node.this)
+            self.add(node.alias_or_name, None)
+        elif isinstance(node, exp.Subquery | exp.Values):
+            inner = self.parent.inner() if self.parent is not None else self.inner()
+            inner.tables |= self.tables
+            columns = inner.query(node.this if isinstance(node, exp.Subquery) else node)
+            node.meta.setdefault("kind", UNKNOWN)
+            self.add(node.alias_or_name, _renamed_source(columns, node))
+        for join in node.args.get("joins") or []:
+            self.source(join)
+        for each in conditions:
+            if each is not None:
+                self.visit(each)
+
+    # --- statements that change rows --------------------------------------------------------------------------------
+    def change(self, node: Any) -> None:
+        """INSERT, UPDATE, DELETE: their table's columns are known everywhere in them."""
+        self.common(node)
+        target = node.this.this if isinstance(node.this, exp.Schema) else node.this
+        if isinstance(target, exp.Table):
+            columns = self.table_of(target.name)
+            self.source(target)
+            self.add(target.alias_or_name, columns)
+            self.add("excluded", columns)
+        for part in ("from_", "using", "joins"):
+            value = node.args.get(part)
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, exp.Expression):
+                    self.source(each)
+        for name, value in node.args.items():
+            if name in ("this", "from_", "using", "joins", "with_", "tables"):
+                continue
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, exp.Expression):
+                    self.visit(each)
+
+
+def _renamed(columns: Columns, node: Any) -> Columns:
+    """Columns under the names that an alias gives them."""
+    alias = node.args.get("alias")
+    names = (
+        [each.name.lower() for each in (alias.args.get("columns") or [])] if isinstance(alias, exp.TableAlias) else []
+    )
+    if not names:
+        return columns
+    return dict(zip([*names, *list(columns)[len(names) :]], columns.values(), strict=False))
+
+
+def _renamed_source(columns: Columns | None, node: Any) -> Columns | None:
+    return None if columns is None else _renamed(columns, node)
+
+
+def _first(_: Any, kinds: list[Kind]) -> Kind:
+    return kinds[0] if kinds else UNKNOWN
+
+
+def _of_case(node: Any, _: list[Kind]) -> Kind:
+    values = [each.args["true"] for each in node.args["ifs"]]
+    default = node.args.get("default")
+    return merged([kind_of(each) for each in [*values, *([default] if default is not None else [])]])
+
+
+def _of_if(node: Any, _: list[Kind]) -> Kind:
+    parts = [node.args.get("true"), node.args.get("false")]
+    return merged([kind_of(each) for each in parts if each is not None])
+
+
+def _truth(_: Any, kinds: list[Kind]) -> Kind:
+    return BOOLEAN
+
+
+_KINDS: dict[type[exp.Expression], Rule] = {
+    **dict.fromkeys((exp.Paren, exp.Alias, exp.Ordered, exp.Window, exp.Distinct, exp.Order, exp.Filter), _first),
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ), _truth),
+    **dict.fromkeys(
+        (exp.And, exp.Or, exp.Xor, exp.Not, exp.Is, exp.Like, exp.ILike, exp.Escape, exp.SimilarTo), _truth
+    ),
+    **dict.fromkeys((exp.Between, exp.In, exp.Exists, exp.RegexpLike, exp.RegexpILike, exp.Boolean), _truth),
+    exp.Null: lambda node, kinds: NULL,
+    exp.Case: _of_case,
+    exp.If: _of_if,
+    exp.Collate: lambda node, kinds: replace(TEXT, collation=node.expression.name.lower()),
+}
