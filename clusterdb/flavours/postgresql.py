@@ -10,40 +10,23 @@ from typing import Any
 import apsw
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
+from clusterdb.flavours import postgresql_arithmetic as m
+from clusterdb.flavours import postgresql_compare as c
 from clusterdb.flavours import postgresql_rules as r
 from clusterdb.flavours import rules
-from clusterdb.flavours.flavour import (
-    SAVEPOINT,
-    Flavour,
-    NotSaid,
-    Translation,
-    Work,
-    arithmetic,
-    call,
-    is_default,
-    literal,
-)
+from clusterdb.flavours.flavour import SAVEPOINT, Flavour, NotSaid, Translation, Work, call, is_default, literal
+from clusterdb.flavours.postgresql_assign import inserted, updated
+from clusterdb.flavours.postgresql_casts import as_json, cast
 from clusterdb.flavours.postgresql_functions import AGGREGATES, FUNCTIONS, NATIVE
-from clusterdb.flavours.postgresql_types import TYPING
+from clusterdb.flavours.postgresql_types import SIGNATURES, TYPING, ZONED
+from clusterdb.flavours.postgresql_values import moment, moment_text
+from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
 __all__ = ["PostgreSQLFlavour"]
 
 
-_RENAMED = {
-    "string_agg": "group_concat",
-    "json_agg": "json_group_array",
-    "jsonb_agg": "json_group_array",
-    "json_object_agg": "json_group_object",
-    "jsonb_object_agg": "json_group_object",
-    "json_build_object": "json_object",
-    "jsonb_build_object": "json_object",
-    "json_build_array": "json_array",
-    "jsonb_build_array": "json_array",
-    "lastval": "last_insert_rowid",
-    "pow": "pg_power",
-    "date_part": "pg_extract",
-}
 _CONSTANTS = {
     "version": "PostgreSQL 15 (clusterdb)",
     "current_database": "main",
@@ -61,6 +44,39 @@ _SHOWN = {
     "transaction_isolation": "serializable",
     "search_path": "public",
 }
+_RENAMED = {"pow": "power", "date_part": "extract"}
+_NOW = {
+    "zone": ("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp", "current_timestamp"),
+    "": ("localtimestamp",),
+}
+_SPECIAL: dict[str, Callable[[str, Any, list[Any]], exp.Expression]] = {
+    **dict.fromkeys(("coalesce", "greatest", "least"), lambda name, node, _: c.chosen(node, name)),
+    "nullif": lambda name, node, _: c.nullif(node),
+    **dict.fromkeys(("round", "trunc"), lambda name, _, taken: r.rounded(name, r.taken(name, taken))),
+    **dict.fromkeys(("sum", "avg"), r.total),
+    **dict.fromkeys(("min", "max"), lambda name, _, taken: r.extreme(name, taken)),
+    "count": lambda name, _, taken: r.counted(taken),
+    "date": lambda name, _, taken: cast(exp.Cast(this=taken[0], to=exp.DataType.build("date"))),
+    "mod": lambda name, node, taken: m.remainder(node, taken),
+    "extract": lambda name, _, taken: r.extracted(*taken),
+    "date_part": lambda name, _, taken: r.extracted(*taken),
+    "date_trunc": lambda name, _, taken: r.truncated(taken),
+    "to_char": lambda name, _, taken: r.to_char(taken),
+    "to_hex": lambda name, _, taken: call("pg_to_hex", *r.taken(name, taken), kind_of(taken[0]).size or 64),
+    "string_agg": lambda name, _, taken: r.string_agg_of(taken),
+    "make_interval": lambda name, _, taken: r.made_interval(taken),
+    **dict.fromkeys(("to_json", "to_jsonb"), lambda name, _, taken: as_json(taken[0])),
+    **dict.fromkeys(
+        ("json_build_object", "json_build_array", "jsonb_build_object", "jsonb_build_array"),
+        lambda name, _, taken: r.built(name, taken),
+    ),
+    **dict.fromkeys(
+        ("json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"),
+        lambda name, _, taken: r.gathered(name, taken),
+    ),
+    "lastval": lambda name, _, taken: call("last_insert_rowid"),
+    "set_config": lambda name, _, taken: literal(""),
+}
 _BEGIN = Translation("BEGIN", before=("SELECT pg_forget()",))
 _IGNORED = re.compile(
     r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:TIME\s+ZONE\s+'?UTC'?|(?:client_encoding|standard_conforming_strings|search_path|"
@@ -75,6 +91,16 @@ class _Dialect(Postgres):
 
     class Parser(Postgres.Parser):  # type: ignore[valid-type,misc]
         FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
+
+        def _parse_interval(self, require_interval: bool = True, parse_function_unit: bool = True) -> Any:
+            """An interval with its whole text, of which sqlglot would drop what it does not know."""
+            if not require_interval or not self._match_pair(TokenType.INTERVAL, TokenType.STRING, advance=False):
+                return super()._parse_interval(require_interval, parse_function_unit)
+            self._advance(2)
+            text = exp.Literal.string(self._prev.text)
+            units = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+            unit = self._parse_var(upper=True) if self._match_texts(units, advance=False) else None
+            return self.expression(exp.Interval(this=text, unit=unit))
 
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
@@ -91,85 +117,94 @@ class PostgreSQLFlavour(Flavour):
 
     def __init__(self) -> None:
         self.rules = {
-            exp.Div: r.divided,
-            exp.Mul: r.times,
-            exp.Neg: arithmetic("pg_negative"),
-            exp.In: r.among,
-            exp.Mod: lambda node: call("pg_mod", node.this, node.expression),
-            exp.Pow: lambda node: call("pg_power", node.this, node.expression),
-            exp.BitwiseXor: rules.bitwise_xor,
-            exp.Add: lambda node: r.shifted(node, 1),
-            exp.Sub: lambda node: r.shifted(node, -1),
-            exp.DPipe: r.joined,
-            exp.Like: r.like("pg_like"),
-            exp.ILike: r.like("pg_ilike"),
+            exp.Div: m.divided,
+            exp.Mul: m.times,
+            exp.Neg: m.negative,
+            exp.Mod: lambda node: m.remainder(node, [node.this, node.expression]),
+            exp.Pow: lambda node: call("pg_power", *r.taken("power", [node.this, node.expression])),
+            exp.BitwiseXor: m.bits("bits_xor"),
+            exp.BitwiseAnd: m.bits("bits_and"),
+            exp.BitwiseOr: m.bits("bits_or"),
+            exp.BitwiseNot: m.bits("bits_not"),
+            exp.BitwiseLeftShift: m.bits("shift_left"),
+            exp.BitwiseRightShift: m.bits("shift_right"),
+            exp.Add: m.plus,
+            exp.Sub: m.minus,
+            exp.DPipe: m.joined,
+            exp.Interval: m.interval,
+            exp.Like: r.matched("pg_like"),
+            exp.ILike: r.matched("pg_ilike"),
             exp.Escape: r.escape,
-            exp.SimilarTo: lambda node: call("pg_similar", node.this, node.expression),
-            exp.RegexpLike: lambda node: call("pg_regexp", node.this, node.expression),
-            exp.RegexpILike: lambda node: call("pg_regexp", node.this, node.expression, "i"),
-            exp.NullSafeEQ: lambda node: exp.Is(this=node.this, expression=node.expression),
-            exp.NullSafeNEQ: lambda node: exp.Not(this=exp.paren(exp.Is(this=node.this, expression=node.expression))),
-            exp.Cast: self._cast,
-            exp.Extract: lambda node: call("pg_extract", node.name.lower(), node.expression),
+            exp.SimilarTo: r.matched("pg_similar"),
+            exp.RegexpLike: r.matched("pg_regexp"),
+            exp.RegexpILike: r.matched("pg_regexp", "i"),
+            **dict.fromkeys((exp.NullSafeEQ, exp.NullSafeNEQ), c.distinct_from),
+            **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE), c.comparison),
+            **dict.fromkeys((exp.Where, exp.And, exp.Or, exp.Not, exp.Having), c.truth),
+            exp.In: c.among,
+            exp.Is: c.is_truth,
+            exp.Limit: r.limit,
+            exp.Between: c.between,
+            exp.Case: c.cases,
+            exp.Ordered: c.ordered,
+            exp.All: rules.of_comparison,
+            exp.Any: rules.of_comparison,
+            exp.Array: r.of_quantifier,
+            exp.Cast: lambda node: r.array_cast(node) or cast(node),
+            exp.Extract: lambda node: r.extracted(node.this, node.expression),
             exp.Trim: r.trim,
             exp.Substring: r.substring,
-            exp.StrPosition: lambda node: call("pg_strpos", node.this, node.args["substr"]),
+            exp.StrPosition: lambda node: call("pg_strpos", *r.taken("strpos", [node.this, node.args["substr"]])),
             exp.Overlay: r.overlay,
+            exp.Initcap: lambda node: call("pg_initcap", *r.taken("initcap", [node.this])),
+            exp.Concat: lambda node: call("pg_concat", *r.taken("concat", node.expressions)),
+            exp.Decode: lambda node: call("pg_decode", *r.taken("decode", [node.this, node.args["charset"]])),
             exp.GroupConcat: r.string_agg,
-            exp.CurrentTimestamp: lambda node: r.now(),
-            exp.Localtimestamp: lambda node: r.now("%Y-%m-%d %H:%M:%S") if node.this is not None else r.now(),
-            exp.CurrentDate: lambda node: r.now("%Y-%m-%d"),
-            exp.CurrentTime: lambda node: r.now("%H:%M:%S"),
+            exp.CurrentTimestamp: lambda node: r.now(ZONED, node.this),
+            exp.Localtimestamp: lambda node: r.now(DATETIME, node.this),
+            exp.CurrentDate: lambda node: r.now(DATE),
+            exp.CurrentTime: lambda node: r.now(TIME),
             exp.Anonymous: self._named,
-            exp.Ordered: r.ordered,
             exp.Parameter: lambda node: exp.Placeholder(this=None) if not node.this else exp.var(f"?{node.name}"),
             exp.Table: r.table,
             exp.Select: self._select,
             exp.SetOperation: r.set_operation,
             exp.Lock: lambda node: None,
             exp.Group: rules.group,
-            exp.Between: r.between,
             exp.JSONExtract: lambda node: r.json_at(node, "pg_json_get"),
             exp.JSONExtractScalar: lambda node: r.json_at(node, "pg_json_get_text"),
             exp.JSONBExtract: lambda node: call("pg_json_path", node.this, node.expression),
             exp.JSONBExtractScalar: lambda node: call("pg_json_path_text", node.this, node.expression),
-            exp.ArrayContainsAll: lambda node: call("pg_json_contains", node.this, node.expression),
-            exp.JSONBContains: lambda node: call("pg_json_has", node.this, node.expression),
-            exp.JSONObject: rules.refused("JSON_OBJECT"),
+            exp.ArrayContainsAll: r.json_test("pg_json_contains"),
+            exp.JSONBContains: r.json_test("pg_json_has"),
+            exp.JSONArrayAgg: lambda node: r.gathered("json_agg", [node.this]),
             exp.Overlaps: r.overlaps,
-            exp.Array: r.of_quantifier,
-            exp.All: rules.of_comparison,
-            exp.Any: rules.of_comparison,
-            exp.Lateral: rules.refused("LATERAL"),
-            exp.Literal: r.utc,
-            exp.WithinGroup: rules.refused("WITHIN GROUP"),
-            exp.MatchAgainst: rules.refused("full text search"),
             exp.Values: r.values,
-            exp.Boolean: lambda node: node if isinstance(node.parent, exp.Is | exp.Cast) else literal(int(node.this)),
-            exp.AtTimeZone: rules.refused("AT TIME ZONE"),
+            exp.Boolean: lambda node: node if isinstance(node.parent, exp.Is) else literal(int(node.this)),
             exp.Opclass: lambda node: node.this,
             exp.Column: r.column,
             exp.CTE: r.cte,
             exp.OnConflict: r.conflict,
-            exp.Concat: lambda node: call("pg_concat", *node.expressions),
             exp.ByteString: lambda node: literal(node.name),
             exp.Collate: r.collate,
             exp.CurrentUser: lambda node: literal("local"),
             exp.CurrentSchema: lambda node: literal("public"),
             exp.CurrentDatabase: lambda node: literal("main"),
-            exp.JSONArrayAgg: lambda node: exp.Anonymous(this="json_group_array", expressions=[node.this]),
-            exp.Decode: lambda node: call("pg_decode", node.this, node.args["charset"]),
-            exp.Initcap: lambda node: call("pg_initcap", node.this),
             exp.Dot: r.dot,
+            exp.Lateral: rules.refused("LATERAL"),
+            exp.WithinGroup: rules.refused("WITHIN GROUP"),
+            exp.MatchAgainst: rules.refused("full text search"),
+            exp.AtTimeZone: rules.refused("AT TIME ZONE"),
+            exp.JSONObject: rules.refused("JSON_OBJECT"),
+            exp.HexString: r.bytes_only,
+            exp.BitString: rules.refused("a string of bits"),
+            exp.UnicodeString: rules.refused("U&'...'"),
             **dict.fromkeys((exp.Rollup, exp.Cube, exp.GroupingSets), rules.refused("GROUPING SETS")),
-            exp.HexString: lambda node: node,
-            exp.Interval: r.interval,
-            **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE), r.comparison),
         }
         for name in ("JSONBContainsTopKey",):
             if hasattr(exp, name):
-                self.rules[getattr(exp, name)] = lambda node: call("pg_json_has", node.this, node.expression)
-        for name in ("JSONBDeleteAtPath", "Columns"):
+                self.rules[getattr(exp, name)] = r.json_test("pg_json_has")
+        for name in ("JSONBDeleteAtPath", "Columns", "JSONBContainsAllTopKeys", "JSONBContainsAnyTopKeys"):
             if hasattr(exp, name):
                 self.rules[getattr(exp, name)] = rules.refused(name)
 
@@ -183,11 +218,12 @@ class PostgreSQLFlavour(Flavour):
 
         def now(statement: str) -> str:
             db = connection()
+            at = moment_text(moment(statement))
             if db is None or not db.in_transaction:
                 began.clear()
-                return statement
+                return at
             if not began:
-                began.append(statement)
+                began.append(at)
             return str(began[0])
 
         db.create_scalar_function("pg_now", now, 1)  # type: ignore[arg-type]
@@ -196,8 +232,8 @@ class PostgreSQLFlavour(Flavour):
         db.set_rollback_hook(began.clear, id="clusterdb-now")
 
     def placeholder(self, number: int) -> str:
-        """``$1``: a question mark is an operator."""
-        return f"${number}"
+        """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
+        return f"${number} "
 
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
@@ -223,60 +259,44 @@ class PostgreSQLFlavour(Flavour):
             return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
         return None
 
+    def prepare(self, tree: Any) -> None:
+        """Values as columns take them; what is grouped or united, of one type."""
+        if isinstance(tree, exp.Insert):
+            inserted(tree)
+        updated(tree)
+        for union in list(tree.find_all(exp.SetOperation)):
+            if not isinstance(union.parent, exp.SetOperation):
+                c.united(union)
+        for select in tree.find_all(exp.Select):
+            group = select.args.get("group")
+            for each in group.expressions if group is not None else []:
+                c.grouped("GROUP BY")(each)
+            if select.args.get("distinct") is not None:
+                for each in select.expressions:
+                    c.grouped("DISTINCT")(each.unalias())
+
     def _named(self, node: exp.Anonymous) -> exp.Expression:
+        """A function by its name: what it takes, and what is more than a call."""
         name, arguments = node.name.lower(), node.expressions
-        if name in ("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp"):
-            return r.now()
+        if name.startswith(self.prefix) or name in ("any", "all", "some", "generate_series"):
+            return node if name not in SIGNATURES or name in ("generate_series",) else literal(1)
+        if name not in SIGNATURES:
+            return node if name in self.made else self._unknown(node)
         if name in _CONSTANTS:
             return literal(_CONSTANTS[name])
-        if name == "string_agg":
-            return r.string_agg_of(arguments)
-        if name in ("json_agg", "jsonb_agg") and isinstance(arguments[0], exp.Order):
-            return exp.Anonymous(this="json_group_array", expressions=arguments)
-        if name == "make_interval":
-            return call("pg_concat", *r.made_interval(arguments))
-        if name in _RENAMED:
-            return exp.Anonymous(this=_RENAMED[name], expressions=arguments)
-        if name in ("any", "all", "some", "generate_series"):
-            return node
-        if name in ("localtimestamp", "current_timestamp"):
-            return r.now("%Y-%m-%d %H:%M:%S")
-        if name == "set_config":
-            return literal("")
-        return self._function(node)
+        for kind in (ZONED, DATETIME):
+            if name in _NOW[kind.collation]:
+                return r.now(kind, *arguments)
+        special = _SPECIAL.get(name)
+        if special is not None:
+            return special(name, node, arguments)
+        arguments = r.taken(name, arguments)
+        if name in self.native:
+            return exp.Anonymous(this=name, expressions=arguments)
+        return call(self.prefix + _RENAMED.get(name, name), *arguments)
 
-    def _cast(self, node: exp.Cast) -> exp.Expression:
-        kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
-        sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
-        simple = {
-            **dict.fromkeys(("INT", "BIGINT", "SMALLINT", "TINYINT", "SERIAL"), "pg_to_int"),
-            **dict.fromkeys(("DOUBLE", "FLOAT"), "pg_to_float"),
-            "BOOLEAN": "pg_to_boolean",
-            "DATE": "pg_to_date_value",
-            **dict.fromkeys(("TIMESTAMP", "TIMESTAMPTZ", "DATETIME", "TIMESTAMPNTZ"), "pg_to_timestamp_value"),
-            "TIME": "pg_to_time",
-            "VARBINARY": "pg_to_bytes",
-            "UUID": "pg_to_uuid",
-            "JSON": "json",
-            "JSONB": "json",
-        }
-        if kind in simple:
-            return call(simple[kind], node.this)
-        if kind in ("TEXT", "VARCHAR", "CHAR", "BPCHAR", "NAME"):
-            if isinstance(node.this, exp.Literal) and not node.this.is_string:
-                return literal(node.this.name)
-            if isinstance(node.this, exp.Boolean):
-                return literal("true" if node.this.this else "false")
-            if r.is_boolean(node.this):
-                raise NotSaid("a boolean as text")
-            return call("pg_to_text", node.this, *sizes[:1])
-        if kind == "DECIMAL":
-            return call("pg_to_numeric", node.this, *([sizes[1] if len(sizes) > 1 else 0] if sizes else []))
-        if kind == "INTERVAL":
-            return call("pg_to_interval", node.this)
-        if kind == "ARRAY" and r.quantifier_of(node) is not None:
-            return node.this if isinstance(node.this, exp.Tuple) else r.array_of(node)
-        raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
+    def _unknown(self, node: exp.Anonymous) -> exp.Expression:
+        raise NotSaid(f"{node.name}()")
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""

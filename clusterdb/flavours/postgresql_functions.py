@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import calendar
 import math
 import random
 import re
-import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, time, timedelta
+from decimal import Context, Decimal
 from typing import Any
 
 from clusterdb.flavours import functions as f
+from clusterdb.flavours import postgresql_forms as forms
+from clusterdb.flavours import postgresql_json as documents
+from clusterdb.flavours import postgresql_patterns as patterns
+from clusterdb.flavours import postgresql_spans as spans
+from clusterdb.flavours import postgresql_values as v
 from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, strict, text_of
 
 __all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
+
+_CONTEXT = Context(prec=50)
 
 
 @strict
@@ -37,417 +43,438 @@ def mod(a: Any, b: Any) -> int | float:
     return -made if a < 0 else made
 
 
-def _number(value: Any) -> int | float:
-    """A number.  Raises ValueError for a text that is none."""
-    if isinstance(value, int | float):
-        return value
-    text = text_of(value).strip()
-    return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+@strict
+def shift(value: Any, interval: str, sign: int = 1) -> str:
+    """A date or a time, and an interval: a timestamp."""
+    return v.moment_text(spans.later(v.moment(value), spans.span(interval), sign))
 
 
 @strict
-def to_int(value: Any) -> int:
-    number = _number(value)
-    if isinstance(value, str) and isinstance(number, float):
-        raise ValueError(f"invalid input syntax for type integer: {value!r}")
-    return int(f.rounded(number))
+def clock_shift(value: str, interval: str, sign: int = 1) -> str:
+    """A time of the day and an interval: only its time counts, around the clock."""
+    at = datetime.combine(datetime(2000, 1, 1), time.fromisoformat(value))
+    return (at + sign * timedelta(microseconds=spans.span(interval).micros)).time().isoformat()
 
 
 @strict
-def to_float(value: Any) -> float:
-    return float(_number(value))
-
-
-@strict
-def to_numeric(value: Any, digits: int = -1) -> int | float:
-    number = _number(value)
-    return float(f.rounded(float(number), digits)) if digits >= 0 else number
-
-
-@strict
-def to_text(value: Any, length: int = -1) -> str:
-    return text_of(value)[:length] if length >= 0 else text_of(value)
-
-
-@strict
-def to_boolean(value: Any) -> int:
-    if isinstance(value, int):
-        return int(bool(value))
-    text = text_of(value).strip().lower()
-    if (text and any(word.startswith(text) for word in ("true", "yes"))) or text in ("on", "1"):
-        return 1
-    if (text and any(word.startswith(text) for word in ("false", "no"))) or text in ("off", "of", "0"):
-        return 0
-    raise ValueError(f"invalid input syntax for type boolean: {value!r}")
-
-
-@strict
-def to_date(value: Any) -> str:
-    return f.as_datetime(value).date().isoformat()
-
-
-@strict
-def to_timestamp(value: Any) -> str:
-    return f.shown(f.as_datetime(value))
-
-
-@strict
-def to_time(value: Any) -> str:
-    text = text_of(value)[-8:] if len(text_of(value)) > 8 else text_of(value)
-    return datetime.strptime(text if text.count(":") == 2 else f"{text}:00", "%H:%M:%S").time().isoformat()
-
-
-@strict
-def to_bytes(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    text = text_of(value)
-    return bytes.fromhex(text[2:]) if text.startswith("\\x") else text.encode()
-
-
-@strict
-def to_uuid(value: Any) -> str:
-    return str(uuid.UUID(text_of(value)))
-
-
-_INTERVAL = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([a-zA-Z]+)")
-
-
-def _pieces(text: str) -> list[tuple[float, str]]:
-    """The parts of an interval.  Raises ValueError."""
-    text = text.removeprefix("interval ")
-    clock = re.search(r"([+-]?)(\d+):(\d+)(?::(\d+(?:\.\d+)?))?", text)
-    found = [(float(count), f.unit_of(unit)) for count, unit in _INTERVAL.findall(re.sub(r"\d+:[\d:.]+", "", text))]
-    short = {"min": "minute", "sec": "second", "hr": "hour", "mon": "month"}
-    found = [(count, short.get(unit, unit)) for count, unit in found]
-    months = sum(count * f.MONTHS[unit] for count, unit in found if unit in f.MONTHS)
-    found = [(months, "month")] * bool(months) + [each for each in found if each[1] not in f.MONTHS]
-    if clock is not None:
-        sign = -1 if clock[1] == "-" else 1
-        found += [
-            (sign * int(clock[2]), "hour"),
-            (sign * int(clock[3]), "minute"),
-            (sign * float(clock[4] or 0), "second"),
-        ]
-    rest = _INTERVAL.sub("", re.sub(r"[+-]?\d+:[\d:.]+", "", text)).strip(" ,")
-    if not found or rest or any(unit not in f.MONTHS and unit not in f.UNITS for _, unit in found):
-        raise ValueError(f"invalid input syntax for type interval: {text!r}")
-    return found
-
-
-@strict
-def shift(value: Any, interval: str, factor: Any = 1) -> str:
-    """A date or a time, and an interval (so many times): a timestamp."""
-    at = f.as_datetime(value)
-    for count, unit in _pieces(text_of(interval)):
-        at = f.plus(at, count * factor, unit)
-    return f.shown(at)
+def clock_between(later: str, earlier: str) -> str:
+    first, second = (datetime.combine(datetime(2000, 1, 1), time.fromisoformat(each)) for each in (earlier, later))
+    return spans.spelled(spans.between(second, first))
 
 
 @strict
 def add_days(value: Any, days: int) -> str:
-    return (f.as_datetime(value).date() + timedelta(days=days)).isoformat()
+    return (v.moment(value).date() + timedelta(days=days)).isoformat()
+
+
+@strict
+def days_between(later: Any, earlier: Any) -> int:
+    return (v.moment(later).date() - v.moment(earlier).date()).days
 
 
 @strict
 def time_between(later: Any, earlier: Any) -> str:
-    """The time between two timestamps, as PostgreSQL shows an interval."""
-    passed = f.as_datetime(later) - f.as_datetime(earlier)
-    days, rest = divmod(int(passed.total_seconds()), 86_400)
-    clock = f.clock(rest)
-    return clock if not days else f"{days} day{'s' if days != 1 else ''} {clock}"
+    """The time between two timestamps."""
+    return spans.spelled(spans.between(v.moment(later), v.moment(earlier)))
 
 
 @strict
 def age(later: Any, earlier: Any) -> str:
-    second, first = f.as_datetime(later), f.as_datetime(earlier)
+    """Years, months and days from one time to another, as timestamp_age() of the server counts them."""
+    second, first = v.moment(later), v.moment(earlier)
+    if second < first:
+        months, days, micros = _age(first, second)
+        return spans.spelled(spans.Span(-months, -days, -micros))
+    return spans.spelled(spans.Span(*_age(second, first)))
+
+
+def _age(second: datetime, first: datetime) -> tuple[int, int, int]:
     months = (second.year - first.year) * 12 + second.month - first.month
-    if (second.day, second.time()) < (first.day, first.time()):
-        months -= 1
-    rest = second - f.plus(first, months, "month")
-    return f"{months // 12} years {months % 12} mons {rest.days} days {f.clock(rest.seconds)}"
+    days = second.day - first.day
+    micros = (_seconds(second) - _seconds(first)) * 1_000_000 + second.microsecond - first.microsecond
+    if micros < 0:
+        micros, days = micros + 86_400_000_000, days - 1
+    if days < 0:
+        days, months = days + calendar.monthrange(first.year, first.month)[1], months - 1
+    return months, days, micros
+
+
+def _seconds(at: datetime) -> int:
+    return at.hour * 3600 + at.minute * 60 + at.second
 
 
 @strict
 def extract(unit: str, value: Any) -> int | float:
+    """A part of a date, a time or a timestamp."""
     unit = unit.lower()
-    text = text_of(value)
-    if re.match(r"\d{4}-", text):
-        return f.part(unit, value)
-    pieces = dict.fromkeys(("year", "month", "day", "hour", "minute", "second"), 0.0)
-    for count, name in _pieces(text):
-        pieces[name] = pieces.get(name, 0) + count
-    pieces["year"], pieces["month"] = divmod(pieces["year"] * 12 + pieces["month"], 12)
-    if unit == "epoch":
-        days = pieces["day"] + 30 * pieces["month"] + 365.25 * pieces["year"]
-        return days * 86_400 + pieces["hour"] * 3600 + pieces["minute"] * 60 + pieces["second"]
-    return pieces[unit]
+    if value[2:3] == ":":
+        at, allowed = v.moment(f"1970-01-01 {value}"), {"hour", "minute", "second", "epoch", "microseconds"}
+    else:
+        at, allowed = v.moment(value), set(_UNITS)
+        allowed -= set() if len(value) > 10 else {"hour", "minute", "second", "microseconds", "milliseconds"}
+    if unit not in allowed:
+        raise ValueError(f"{unit} of {value!r}")
+    made = _UNITS[unit](at)
+    return int(made) if isinstance(made, float) and made.is_integer() else made
 
 
-_CHAR = re.compile(
-    r"FM|HH24|HH12|HH|MI|SS|MS|US|YYYY|YY|MM|Month|MONTH|month|Mon|MON|mon|Day|DAY|day|Dy|DY|dy|DDD|DD|D|AM|PM|am|pm|Q|IW|WW"
-    r'|"[^"]*"'
-)
+_UNITS: dict[str, Callable[[datetime], int | float]] = {
+    "year": lambda at: at.year,
+    "isoyear": lambda at: at.isocalendar()[0],
+    "quarter": lambda at: (at.month + 2) // 3,
+    "month": lambda at: at.month,
+    "week": lambda at: at.isocalendar()[1],
+    "day": lambda at: at.day,
+    "doy": lambda at: at.timetuple().tm_yday,
+    "dow": lambda at: at.isoweekday() % 7,
+    "isodow": lambda at: at.isoweekday(),
+    "hour": lambda at: at.hour,
+    "minute": lambda at: at.minute,
+    "second": lambda at: (at.second * 1_000_000 + at.microsecond) / 1_000_000,
+    "milliseconds": lambda at: (at.second * 1_000_000 + at.microsecond) / 1000,
+    "microseconds": lambda at: at.second * 1_000_000 + at.microsecond,
+    "epoch": lambda at: (at - datetime(1970, 1, 1)) / timedelta(seconds=1),
+    "decade": lambda at: at.year // 10,
+    "century": lambda at: (at.year + 99) // 100,
+}
+
+
+@strict
+def date_trunc(unit: str, value: str) -> str:
+    """The beginning of the unit that a time lies in.  Raises ValueError for units that it has not."""
+    made = f.date_trunc(unit, value)
+    if made is None:
+        raise ValueError(f"date_trunc('{unit}', '{value}')")
+    return str(made)
+
+
+@strict
+def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> str:
+    micros = round(second * 1_000_000)
+    return v.moment_text(datetime(year, month, day, hour, minute) + timedelta(microseconds=micros))
 
 
 @strict
 def to_char(value: Any, form: str) -> str:
     """Dates and numbers, in a form."""
-    if isinstance(value, int | float):
-        return _number_as(value, form)
-    at = f.as_datetime(value)
-    makers: dict[str, Callable[[], str]] = {
-        "HH24": lambda: f"{at.hour:02}",
-        "HH12": lambda: f"{(at.hour + 11) % 12 + 1:02}",
-        "HH": lambda: f"{(at.hour + 11) % 12 + 1:02}",
-        "MI": lambda: f"{at.minute:02}",
-        "SS": lambda: f"{at.second:02}",
-        "MS": lambda: f"{at.microsecond // 1000:03}",
-        "US": lambda: f"{at.microsecond:06}",
-        "YYYY": lambda: f"{at.year:04}",
-        "YY": lambda: f"{at.year % 100:02}",
-        "MM": lambda: f"{at.month:02}",
-        "DDD": lambda: f"{at.timetuple().tm_yday:03}",
-        "DD": lambda: f"{at.day:02}",
-        "D": lambda: str(at.isoweekday() % 7 + 1),
-        "Q": lambda: str((at.month + 2) // 3),
-        "IW": lambda: f"{at.isocalendar()[1]:02}",
-        "WW": lambda: f"{(at.timetuple().tm_yday - 1) // 7 + 1:02}",
-    }
-    words = {"month": (at.strftime("%B"), 9), "mon": (at.strftime("%b"), 3), "day": (at.strftime("%A"), 9)}
-    words |= {"dy": (at.strftime("%a"), 3), "am": ("AM" if at.hour < 12 else "PM", 2)}
-    words["pm"] = words["am"]
-    unpadded = False
-
-    def made(match: re.Match[str]) -> str:
-        nonlocal unpadded
-        part = match[0]
-        if part == "FM":
-            unpadded = True
-            return ""
-        plain, unpadded = unpadded, False
-        if part.startswith('"'):
-            return part[1:-1]
-        if part in makers:
-            text = makers[part]()
-            return (text.lstrip("0") or "0") if plain else text
-        word, width = words[part.lower()]
-        word = word.upper() if part.isupper() else word.lower() if part.islower() else word
-        return word if plain else word.ljust(width)
-
-    return _CHAR.sub(made, form)
-
-
-def _number_as(value: float, form: str) -> str:
-    fill = form.startswith("FM")
-    form = form.removeprefix("FM")
-    whole, _, fraction = form.partition(".")
-    number = f"{abs(f.rounded(float(value), len(fraction))):.{len(fraction)}f}"
-    digits, _, behind = number.partition(".")
-    least = sum(char == "0" for char in whole)
-    digits = digits.lstrip("0").rjust(least, "0") if least or digits.strip("0") else ""
-    if "," in whole:
-        digits = f"{int(digits or 0):,}"
-    text = digits + (f".{behind}" if fraction else "")
-    text = f"-{text}" if value < 0 else text
-    return text if fill else text.rjust(len(form) + 1)
-
-
-_PARSED = {
-    "YYYY": "%Y",
-    "YY": "%y",
-    "MM": "%m",
-    "DD": "%d",
-    "HH24": "%H",
-    "HH12": "%I",
-    "HH": "%I",
-    "MI": "%M",
-    "SS": "%S",
-}
-_PARSED |= {"Mon": "%b", "Month": "%B", "AM": "%p", "PM": "%p"}
-
-
-def _parsed(text: str, form: str) -> datetime:
-    return datetime.strptime(text, _CHAR.sub(lambda match: _PARSED.get(match[0], match[0]), form))
-
-
-@strict
-def to_number(text: str, _: str) -> float:
-    return float(text.replace(",", ""))
+    return forms.number_as(value, form) if isinstance(value, int | float) else forms.time_as(value, form)
 
 
 @strict
 def substring(text: Any, at: int, length: int | None = None) -> str:
     text = text_of(text)
+    if length is not None and length < 0:
+        raise ValueError("negative substring length not allowed")
     end = len(text) if length is None else at - 1 + length
     return text[max(0, at - 1) : max(0, end)]
 
 
 @strict
-def formatted(form: str, *values: Any) -> str:
+def overlaid(text: str, new: str, at: int, length: int) -> str:
+    if at < 1:
+        raise ValueError("negative substring length not allowed")
+    return text[: at - 1] + new + text[max(0, at - 1 + length) :]
+
+
+@strict
+def split_part(text: str, delimiter: str, number: int) -> str:
+    if not number:
+        raise ValueError("field position must not be zero")
+    if not delimiter:
+        return text if number in (1, -1) else ""
+    return str(f.split_part(text, delimiter, number))
+
+
+def checked_code(code: int) -> int:
+    """A code point that PostgreSQL has.  Raises ValueError for zero."""
+    if code <= 0:
+        raise ValueError("null character not permitted")
+    return code
+
+
+def formatted(form: str | None, *values: Any) -> str | None:
+    """format(), with the parameters in order, or by their number, and a width."""
+    if form is None:
+        return None
     rest = iter(values)
 
     def made(match: re.Match[str]) -> str:
-        if match[1] == "%":
+        if match[0] == "%%":
             return "%"
-        value = text_of(next(rest))
-        return {"s": value, "I": quote_ident(value), "L": quote_literal(value)}[match[1]]
+        try:
+            value = values[int(match[1]) - 1] if match[1] else next(rest)
+        except (IndexError, StopIteration):
+            raise ValueError("too few arguments for format()") from None
+        if value is None and match[4] == "I":
+            raise ValueError("null values cannot be formatted as an SQL identifier")
+        text = {"s": "" if value is None else text_of(value), "L": "NULL"}.get(match[4], "")
+        if value is not None and match[4] in "IL":
+            text = str({"I": quote_ident, "L": quote_literal}[match[4]](text_of(value)))
+        width = int(match[3] or 0)
+        return text.ljust(width) if match[2] else text.rjust(width)
 
-    return re.sub(r"%([%sIL])", made, form)
+    pattern = r"%(?:(\d+)\$)?(-)?(\d+)?([sIL])|%%"
+    if "%" in re.sub(pattern, "", form) or (re.search(r"%\d+\$", form) and re.search(r"%-?\d*[sIL]", form)):
+        raise ValueError(f"the format {form!r}")
+    return re.sub(pattern, made, form)
 
 
 @strict
 def quote_ident(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _RESERVED
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+_RESERVED = frozenset(
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authorization",
+        "between",
+        "bigint",
+        "binary",
+        "bit",
+        "boolean",
+        "both",
+        "case",
+        "cast",
+        "char",
+        "character",
+        "check",
+        "coalesce",
+        "collate",
+        "collation",
+        "column",
+        "concurrently",
+        "constraint",
+        "create",
+        "cross",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "dec",
+        "decimal",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "extract",
+        "false",
+        "fetch",
+        "float",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "greatest",
+        "group",
+        "grouping",
+        "having",
+        "ilike",
+        "in",
+        "initially",
+        "inner",
+        "inout",
+        "int",
+        "integer",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "lateral",
+        "leading",
+        "least",
+        "left",
+        "like",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "national",
+        "natural",
+        "nchar",
+        "none",
+        "normalize",
+        "not",
+        "notnull",
+        "null",
+        "nullif",
+        "numeric",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "out",
+        "outer",
+        "overlaps",
+        "overlay",
+        "placing",
+        "position",
+        "precision",
+        "primary",
+        "real",
+        "references",
+        "returning",
+        "right",
+        "row",
+        "select",
+        "session_user",
+        "setof",
+        "similar",
+        "smallint",
+        "some",
+        "substring",
+        "symmetric",
+        "table",
+        "tablesample",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "trailing",
+        "treat",
+        "trim",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "values",
+        "varchar",
+        "variadic",
+        "verbose",
+        "when",
+        "where",
+        "window",
+        "with",
+        "xmlattributes",
+        "xmlconcat",
+        "xmlelement",
+        "xmlexists",
+        "xmlforest",
+        "xmlnamespaces",
+        "xmlparse",
+        "xmlpi",
+        "xmlroot",
+        "xmlserialize",
+        "xmltable",
+    ]
+)
 
 
 @strict
 def quote_literal(value: Any) -> str:
-    return "'" + text_of(value).replace("'", "''") + "'"
+    text = text_of(value).replace("'", "''")
+    return "E'" + text.replace("\\", "\\\\") + "'" if "\\" in text else f"'{text}'"
 
 
 @strict
 def encode(data: bytes, how: str) -> str:
-    if how == "hex":
-        return data.hex()
-    if how == "base64":
-        return f.to_base64(data)
-    return data.decode()
+    if how not in ("hex", "base64"):
+        raise ValueError(f"encode() as {how}")
+    return data.hex() if how == "hex" else f.to_base64(data)
 
 
 @strict
 def decode(text: str, how: str) -> bytes:
+    if how not in ("hex", "base64"):
+        raise ValueError(f"decode() as {how}")
     return bytes.fromhex(text) if how == "hex" else f.from_base64(text)
 
 
 @strict
-def json_text(value: Any, kind: str | None) -> str | None:
-    return None if kind is None else text_of(value)
-
-
-@strict
-def json_merge(first: str, second: str) -> str:
-    a, b = json.loads(first), json.loads(second)
-    if isinstance(a, dict) and isinstance(b, dict):
-        return _dump({**a, **b})
-    return _dump([*(a if isinstance(a, list) else [a]), *(b if isinstance(b, list) else [b])])
-
-
-@strict
-def json_remove(document: str, key: Any) -> str:
-    value = json.loads(document)
-    if isinstance(value, dict):
-        value.pop(key, None)
-    elif isinstance(key, int):
-        del value[key]
-    else:
-        value = [each for each in value if each != key]
-    return _dump(value)
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _at(document: Any, path: list[Any]) -> Any:
-    """What lies at a path; raises LookupError."""
-    value = json.loads(document) if isinstance(document, str) else document
-    for step in path:
-        value = value[int(step)] if isinstance(value, list) else value[step]
-    return value
-
-
-def _shown(value: Any, *, as_text: bool) -> str | None:
-    if as_text and value is None:
-        return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and not as_text:
-        return value  # type: ignore[return-value]
-    return value if as_text and isinstance(value, str) else _dump(value)
-
-
-def json_get(document: Any, *path: Any) -> str | None:
-    """``->``: JSON."""
-    try:
-        return None if document is None else _shown(_at(document, list(path)), as_text=False)
-    except (LookupError, TypeError, ValueError):
-        return None
-
-
-def json_get_text(document: Any, *path: Any) -> str | None:
-    """``->>``: text."""
-    try:
-        return None if document is None else _shown(_at(document, list(path)), as_text=True)
-    except (LookupError, TypeError, ValueError):
-        return None
-
-
-def _steps(path: str) -> list[str]:
-    return [step.strip('"') for step in path.strip("{}").split(",")]
-
-
-@strict
-def json_has(document: str, key: str) -> int:
-    value = json.loads(document)
-    return int(key in value if isinstance(value, dict | list) else value == key)
-
-
-@strict
-def jsonb_set(document: str, path: str, new: str) -> str:
-    value = json.loads(document)
-    place, steps = value, _steps(path)
-    for step in steps[:-1]:
-        place = place[int(step)] if isinstance(place, list) else place[step]
-    if isinstance(place, list):
-        place[int(steps[-1])] = json.loads(new)
-    else:
-        place[steps[-1]] = json.loads(new)
-    return _dump(value)
-
-
-@strict
-def json_typeof(document: str) -> str:
-    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
-    return kinds.get(type(json.loads(document)), "null")
-
-
-@strict
 def width_bucket(value: float, low: float, high: float, count: int) -> int:
+    if low >= high:
+        raise ValueError("width_bucket() with its bounds the other way round")
     if value < low:
         return 0
     return count + 1 if value >= high else int((value - low) / (high - low) * count) + 1
 
 
-def regexp_part(text: Any, pattern: str) -> str | None:
-    """What a pattern finds; of one with groups, what the first group finds."""
-    found = f.compiled(pattern, "").search(text_of(text))
-    return None if found is None else found[1] if found.re.groups else found[0]
+# --- whole numbers of a size ------------------------------------------------------------------------------------------
+def fitting(value: Any, size: int = 64) -> Any:
+    """A number; a whole one within its size.  Raises OverflowError."""
+    if isinstance(value, int) and not -(2 ** (size - 1)) <= value < 2 ** (size - 1):
+        raise OverflowError({16: "smallint", 32: "integer"}.get(size, "bigint") + " out of range")
+    return f.checked(value)
+
+
+def _wrapped(value: int, size: int) -> int:
+    value &= 2**size - 1
+    return value - 2**size if value >= 2 ** (size - 1) else value
 
 
 @strict
-def similar(text: Any, pattern: str) -> int:
-    made = re.sub(r"[.^$]", r"\\\g<0>", pattern).replace("%", ".*").replace("_", ".")
-    return int(re.fullmatch(made, text_of(text), re.DOTALL) is not None)
+def rounded_even(value: float) -> float:
+    return float(round(value))
 
 
 @strict
-def like(text: Any, pattern: str, escape: str = "\\") -> int:
-    return int(_like_pattern(pattern, escape, "").fullmatch(text_of(text)) is not None)
+def trimmed_decimal(value: Any, digits: int = 0) -> Any:
+    return f.truncated(value, digits)
 
 
 @strict
-def ilike(text: Any, pattern: str, escape: str = "\\") -> int:
-    return int(_like_pattern(pattern, escape, "i").fullmatch(text_of(text)) is not None)
+def exact_over(a: Any, b: Any) -> float:
+    if not b:
+        raise ZeroDivisionError("division by zero")
+    return float(_CONTEXT.divide(Decimal(repr(a)), Decimal(repr(b))))
 
 
-@lru_cache(maxsize=256)
-def _like_pattern(pattern: str, escape: str, flags: str) -> re.Pattern[str]:
-    made, rest = "", iter(pattern)
-    for char in rest:
-        if char == escape:
-            made += re.escape(next(rest, ""))
-        else:
-            made += {"%": ".*", "_": "."}.get(char) or re.escape(char)
-    return re.compile(made, re.DOTALL | (re.IGNORECASE if flags else 0))
+@strict
+def quotient(a: Any, b: Any) -> float:
+    if not b:
+        raise ZeroDivisionError("division by zero")
+    return float(a) / float(b)
+
+
+def compare(a: Any, b: Any) -> int | None:
+    """Which of two parameters is larger.  Raises TypeError for those of different types."""
+    if a is None or b is None:
+        return None
+    if isinstance(a, int | float) != isinstance(b, int | float) or isinstance(a, bytes) != isinstance(b, bytes):
+        raise TypeError("two parameters of different types are compared: say their types")
+    return (a > b) - (a < b)
+
+
+@strict
+def jsonb_number(value: Any) -> int | float:
+    """A number of jsonb.  Raises ValueError for what is none."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        return v.as_decimal(value)
+    if isinstance(value, int | float):
+        return value
+    raise ValueError(f"cannot cast jsonb to a number: {value}")
+
+
+@strict
+def padded(text: Any, length: int, fill: Any = " ") -> str:
+    return f.lpad(text, max(0, length), fill) or ""
+
+
+@strict
+def padded_right(text: Any, length: int, fill: Any = " ") -> str:
+    return f.rpad(text, max(0, length), fill) or ""
 
 
 @strict
@@ -469,12 +496,68 @@ class _Every:
         return int(self._how(self._values)) if self._values else None
 
 
+class _Total:
+    """The sum of exact numbers, or their mean."""
+
+    def __init__(self, *, mean: bool) -> None:
+        self._mean, self._count, self._sum = mean, 0, Decimal(0)
+
+    def step(self, value: Any) -> None:
+        if value is not None:
+            self._sum = _CONTEXT.add(self._sum, Decimal(repr(value)))
+            self._count += 1
+
+    def final(self) -> int | float | None:
+        if not self._count:
+            return None
+        made = _CONTEXT.divide(self._sum, self._count) if self._mean else self._sum
+        whole = not self._mean and made == made.to_integral_value() and abs(made) < 2**63
+        return int(made) if whole else float(made)
+
+
+class _Spans:
+    """The sum of intervals."""
+
+    def __init__(self) -> None:
+        self._sum: spans.Span | None = None
+
+    def step(self, value: Any) -> None:
+        if value is not None:
+            more, old = spans.span(value), self._sum or spans.Span(0, 0, 0)
+            self._sum = spans.Span(old.months + more.months, old.days + more.days, old.micros + more.micros)
+
+    def final(self) -> str | None:
+        return None if self._sum is None else spans.spelled(self._sum)
+
+
 FUNCTIONS: dict[str, Function] = {
-    **{name: f.COMMON[name] for name in ("plus", "minus", "times", "negative")},
-    "divide": strict(lambda a, b: f.operand(a) / f.operand(b)),
-    **{name: f.COMMON[name] for name in ("lpad", "rpad", "left", "right", "reverse", "repeat", "upper", "lower")},
-    **{name: f.COMMON[name] for name in ("concat_ws", "replace", "split_part", "translate", "initcap", "date_trunc")},
-    **{name: f.COMMON[name] for name in ("make_date", "trim", "round", "power")},
+    **spans.FUNCTIONS,
+    **v.FUNCTIONS,
+    **documents.FUNCTIONS,
+    **patterns.FUNCTIONS,
+    **{
+        name: f.COMMON[name] for name in ("negative", "decimal_plus", "decimal_minus", "decimal_times", "decimal_round")
+    },
+    "decimal_text": f.COMMON["decimal_text"],
+    "plus": strict(lambda a, b, size=64: fitting(a + b, size)),
+    "minus": strict(lambda a, b, size=64: fitting(a - b, size)),
+    "times": strict(lambda a, b, size=64: fitting(a * b, size)),
+    "fitting": strict(fitting),
+    "divide": quotient,
+    "exact_over": exact_over,
+    "bits_and": strict(lambda a, b, size: a & b),
+    "bits_or": strict(lambda a, b, size: a | b),
+    "bits_xor": strict(lambda a, b, size: a ^ b),
+    "bits_not": strict(lambda a, size: ~a),
+    "shift_left": strict(lambda a, count, size: _wrapped(a << (count % size), size)),
+    "shift_right": strict(lambda a, count, size: a >> (count % size)),
+    **{name: f.COMMON[name] for name in ("left", "right", "reverse", "repeat", "upper", "lower")},
+    **{name: f.COMMON[name] for name in ("concat_ws", "replace", "translate", "initcap")},
+    **{name: f.COMMON[name] for name in ("trim", "round", "power")},
+    "round_even": rounded_even,
+    "double_exact": strict(lambda value, bits: float(f"{value:.{15 if bits == 64 else 6}g}")),
+    "lpad": padded,
+    "rpad": padded_right,
     "length": f.characters,
     "char_length": f.characters,
     "character_length": f.characters,
@@ -483,13 +566,14 @@ FUNCTIONS: dict[str, Function] = {
     "join": strict(lambda a, b: a + b if isinstance(a, bytes) else text_of(a) + text_of(b)),
     "substring": substring,
     "substr": substring,
+    "split_part": split_part,
     "strpos": strict(lambda text, word: text_of(text).find(text_of(word)) + 1),
     "ltrim": strict(lambda text, chars=" ": text_of(text).lstrip(chars)),
     "rtrim": strict(lambda text, chars=" ": text_of(text).rstrip(chars)),
     "btrim": strict(lambda text, chars=" ": text_of(text).strip(chars)),
     "ascii": f.code_of,
-    "chr": strict(chr),
-    "overlay": strict(lambda text, new, at, length: f.insert_text(text, at, length, new)),
+    "chr": strict(lambda code: chr(checked_code(code))),
+    "overlay": overlaid,
     "starts_with": strict(lambda text, head: int(text_of(text).startswith(head))),
     "quote_literal": quote_literal,
     "quote_ident": quote_ident,
@@ -498,85 +582,63 @@ FUNCTIONS: dict[str, Function] = {
     "sha256": strict(lambda value: bytes.fromhex(f.digest(value, "sha256"))),
     "encode": encode,
     "decode": decode,
-    "to_hex": strict(lambda value: f"{value:x}"),
+    "to_hex": strict(lambda value, size=64: f"{value & (2**size - 1):x}"),
     "gen_random_uuid": f.new_uuid,
-    "regexp": f.matches,
-    "regexp_replace": f.regexp_replace,
-    "regexp_substr": strict(lambda text, pattern: regexp_part(text, pattern)),
-    "similar": similar,
-    "like": like,
-    "ilike": ilike,
     "div_op": div,
     "mod": mod,
-    "div": strict(lambda a, b: math.trunc(div(float(a), float(b)))),
+    "div": strict(lambda a, b: math.trunc(exact_over(a, b))),
     "cbrt": strict(lambda value: f.rounded(math.copysign(abs(value) ** (1 / 3), value), 12)),
-    "trunc": f.truncated,
+    "trunc": trimmed_decimal,
     "gcd": strict(math.gcd),
     "lcm": strict(math.lcm),
     "factorial": strict(math.factorial),
     "log": strict(lambda a, b=None: math.log10(a) if b is None else math.log(b, a)),
     "width_bucket": width_bucket,
+    **{name: strict(getattr(math, name)) for name in ("sqrt", "exp", "asin", "acos")},
+    "ln": strict(math.log),
     "random": lambda: random.random(),
     "least": lambda *values: min((value for value in values if value is not None), default=None),
     "greatest": lambda *values: max((value for value in values if value is not None), default=None),
-    "to_int": to_int,
-    "to_float": to_float,
-    "to_numeric": to_numeric,
-    "to_text": to_text,
-    "to_interval": to_text,
-    "to_boolean": to_boolean,
-    "to_date_value": to_date,
-    "to_timestamp_value": to_timestamp,
-    "to_time": to_time,
-    "to_bytes": to_bytes,
-    "to_uuid": to_uuid,
+    "compare": compare,
+    "jsonb_number": jsonb_number,
+    "jsonb_integer": strict(lambda value: v.nearest(jsonb_number(value))),
     "shift": shift,
+    "clock_shift": clock_shift,
+    "clock_between": clock_between,
     "add_days": add_days,
-    "days_between": f.days_between,
+    "days_between": days_between,
     "time_between": time_between,
     "age": age,
     "extract": extract,
-    "date_part": extract,
+    "date_trunc": date_trunc,
+    "make_date": strict(lambda year, month, day: datetime(year, month, day).date().isoformat()),
+    "make_timestamp": make_timestamp,
     "to_char": to_char,
-    "to_date": strict(lambda text, form: _parsed(text, form).date().isoformat()),
+    "to_date": strict(lambda text, form: forms.parsed(text, form).date().isoformat()),
     "to_timestamp": strict(
-        lambda value, form=None: (
-            f.shown(datetime(1970, 1, 1) + timedelta(seconds=value)) if form is None else f.shown(_parsed(value, form))
+        lambda value, form=None: v.moment_text(
+            datetime(1970, 1, 1) + timedelta(seconds=value) if form is None else forms.parsed(value, form)
         )
     ),
-    "to_number": to_number,
-    "make_timestamp": strict(lambda *parts: f.shown(datetime(*map(int, parts)))),  # type: ignore[arg-type]
+    "to_number": forms.to_number,
     "overlaps": overlaps,
-    "json_get": json_get,
-    "json_get_text": json_get_text,
-    "json_path": strict(lambda document, path: json_get(document, *_steps(path))),
-    "json_path_text": strict(lambda document, path: json_get_text(document, *_steps(path))),
-    "json_extract_path_text": strict(json_get_text),
-    "jsonb_extract_path_text": strict(json_get_text),
-    "json_contains": f.json_contains,
-    "json_has": json_has,
-    "json_merge": json_merge,
-    "json_remove": json_remove,
-    "jsonb_set": jsonb_set,
-    "json_typeof": json_typeof,
-    "jsonb_typeof": json_typeof,
-    "json_array_length": strict(lambda text: len(json.loads(text))),
-    "jsonb_array_length": strict(lambda text: len(json.loads(text))),
-    "to_json": strict(lambda value: _dump(value)),
-    "to_jsonb": strict(lambda value: _dump(value)),
 }
 AGGREGATES: dict[str, Callable[[], Any]] = {
     **COMMON_AGGREGATES,
+    **documents.AGGREGATES,
     "stddev": COMMON_AGGREGATES["stddev_samp"],
     "variance": COMMON_AGGREGATES["var_samp"],
     "bool_and": lambda: _Every(all),
     "bool_or": lambda: _Every(any),
     "every": lambda: _Every(all),
+    "exact_sum": lambda: _Total(mean=False),
+    "exact_avg": lambda: _Total(mean=True),
+    "span_sum": _Spans,
 }
 NATIVE = frozenset(
     [
         *("count", "sum", "min", "max", "avg", "coalesce", "nullif", "abs", "sign", "ceil", "ceiling", "floor"),
-        *("sqrt", "ln", "exp", "pi", "degrees", "radians", "sin", "cos", "tan", "asin", "acos", "atan"),
+        *("pi", "degrees", "radians", "sin", "cos", "tan", "atan"),
         *("atan2", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"),
         *("first_value", "last_value", "nth_value"),
     ]

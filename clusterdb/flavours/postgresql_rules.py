@@ -1,218 +1,174 @@
-"""PostgreSQL's expressions in SQLite's words: a rule for each kind of node."""
+"""PostgreSQL's expressions in SQLite's words: rules for kinds of nodes, and for functions that are more than a call."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours import functions as f
-from clusterdb.flavours.flavour import (
-    NotSaid,
-    among_dates,
-    arithmetic,
-    between_dates,
-    call,
-    compared_with_date,
-    is_default,
-    literal,
-)
-from clusterdb.flavours.rules import quantified
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, literal
+from clusterdb.flavours.postgresql_casts import as_json, as_output, as_text, converted, refuse
+from clusterdb.flavours.postgresql_compare import array_of, grouped, quantifier_of, sorted_by
+from clusterdb.flavours.postgresql_forms import known as known_form
+from clusterdb.flavours.postgresql_types import INT, SIGNATURES
+from clusterdb.flavours.types import DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
-__all__: list[str] = []
+_PLACES = "%Y-%m-%d %H:%M:%f"
 
 
-def now(form: str = "%Y-%m-%d %H:%M:%f") -> exp.Expression:
-    """The time at which the transaction began (or the statement, outside of one)."""
-    now = exp.Anonymous(this="strftime", expressions=[literal("%Y-%m-%d %H:%M:%f"), literal("now")])
-    at = exp.Anonymous(this="pg_now", expressions=[now])
-    return at if form.endswith("%f") else exp.Anonymous(this="strftime", expressions=[literal(form), at])
+def now(kind: Kind, digits: Any = None) -> exp.Expression:
+    """The time at which the transaction began (or the statement, outside of one), with so many digits."""
+    at: exp.Expression = exp.Anonymous(this="strftime", expressions=[literal(_PLACES), literal("now")])
+    if in_schema.get():  # no function of ours, so that others can write the table
+        if kind.name != "datetime":
+            return exp.Anonymous(this="date" if kind == DATE else "time", expressions=[literal("now")])
+        micros = exp.DPipe(this=at, expression=literal("000"))
+        return exp.Anonymous(this="replace", expressions=[micros, literal(".000000"), literal("")])
+    made = call("pg_now", at)
+    if digits is not None:
+        made = call("pg_as_datetime", made, 0, digits)
+    start = {"date": (1, 10), "time": (12,)}.get(kind.name)
+    return set_kind(made if start is None else call("pg_substr", made, *start), kind)
 
 
-def is_boolean(node: Any) -> bool:
-    return isinstance(node, exp.Anonymous) and node.name.lower() == "pg_to_boolean"
+# --- what a function takes --------------------------------------------------------------------------------------------
+_TAKEN = {
+    "t": (frozenset({"text", "char", "literal", "unknown", "null"}), TEXT),
+    "i": (frozenset({"integer", "literal", "unknown", "null"}), INT),
+    "n": (frozenset({"integer", "decimal", "double", "literal", "unknown", "null"}), DOUBLE),
+    "b": (frozenset({"boolean", "literal", "unknown", "null"}), Kind("boolean")),
+    "d": (frozenset({"date", "datetime", "literal", "unknown", "null"}), DATETIME),
+    "j": (frozenset({"json", "jsonb", "literal", "unknown", "null"}), Kind("jsonb")),
+}
 
 
-_DATES = ("pg_to_date_value", "pg_make_date", "pg_add_days", "pg_to_date")
-_TIMES = ("pg_to_timestamp_value", "pg_shift", "pg_date_trunc", "pg_to_timestamp", "pg_make_timestamp")
+def taken(name: str, arguments: list[Any]) -> list[Any]:
+    """Arguments as a function takes them.  Raises NotSaid for those of another type."""
+    letters = SIGNATURES[name][0]
+    made = []
+    for at, each in enumerate(arguments):
+        letter = letters[min(at, len(letters) - 1)] if letters else "*"
+        if letter == "+":
+            letter = letters[-2]
+        if letter == "o":
+            made.append(as_output(each))
+        elif letter == "y" and kind_of(each).name == "bytes":
+            made.append(each)
+        elif letter in ("t", "y", *_TAKEN):
+            allowed, kind = _TAKEN["t" if letter == "y" else letter]
+            if kind_of(each).name not in allowed:
+                raise refuse(f"{name}()", each)
+            made.append(each if letter in "tin" and kind_of(each).name == "unknown" else converted(each, kind))
+        else:
+            made.append(each)
+    return made
 
 
-def _kind_of(node: Any) -> str:
-    """What is known of an expression: "date", "timestamp", "interval", "number", or nothing."""
-    if isinstance(node, exp.Paren):
-        return _kind_of(node.this)
-    if isinstance(node, exp.Interval):
-        return "interval"
-    if isinstance(node, exp.Literal) and not node.is_string:
-        return "number"
-    if isinstance(node, exp.Anonymous):
-        name = node.name.lower()
-        if name in _DATES:
-            return "date"
-        if name in _TIMES:
-            return "timestamp"
-        if name == "strftime":
-            return "date" if node.expressions[0].name == "%Y-%m-%d" else "timestamp"
-        if name == "pg_now":
-            return "timestamp"
-        if name in ("pg_to_interval", "pg_time_between", "pg_age"):
-            return "interval"
-        if name == "pg_concat" and node.expressions and node.expressions[0].name == "interval ":
-            return "interval"
-    if isinstance(node, exp.Mul) and "interval" in (_kind_of(node.this), _kind_of(node.expression)):
-        return "interval"
-    return ""
+# --- functions --------------------------------------------------------------------------------------------------------
+def rounded(name: str, arguments: list[Any]) -> exp.Expression:
+    """round() and trunc(): of floating point numbers to the nearest even one."""
+    kind = kind_of(arguments[0])
+    if kind.name == "unknown":
+        raise NotSaid(f"{name}() of a parameter without a type")
+    if kind.name == "double" and len(arguments) > 1:
+        raise NotSaid(f"{name}() of a floating point number to so many digits")
+    if name == "trunc":
+        made = call("pg_trunc", *arguments)
+    elif kind.name == "double" or (kind.name == "integer" and len(arguments) == 1):
+        made = call("pg_round_even", *arguments)
+    else:
+        made = call("pg_round", *arguments)
+    return made
 
 
-def _interval_of(node: Any, sign: int) -> tuple[Any, Any]:
-    """An interval's text, and how many times it is meant."""
-    while isinstance(node, exp.Paren):
-        node = node.this
-    if isinstance(node, exp.Mul):
-        first, second = (
-            (node.this, node.expression) if _kind_of(node.this) == "interval" else (node.expression, node.this)
-        )
-        text, _ = _interval_of(first, 1)
-        return text, exp.paren(second.copy()) if sign > 0 else exp.Neg(this=exp.paren(second.copy()))
-    if isinstance(node, exp.Interval):
-        unit = node.args.get("unit")
-        text = literal(f"{node.this.name} {unit.name if unit is not None else ''}".strip())
-        return text, literal(sign)
-    return node, literal(sign)
+def total(name: str, node: Any, arguments: list[Any]) -> exp.Expression:
+    """sum() and avg(): exact of exact numbers."""
+    value = arguments[0].expressions[0] if isinstance(arguments[0], exp.Distinct) else arguments[0]
+    kind, windowed = kind_of(value), isinstance(node.parent, exp.Window)
+    if kind.name == "interval":
+        if name == "avg" or windowed or value is not arguments[0]:
+            raise NotSaid(f"{name}() of intervals")
+        return call("pg_span_sum", value)
+    if kind.name == "unknown" and not isinstance(value, exp.Column):
+        raise NotSaid(f"{name}() of a parameter without a type")
+    if kind.name not in ("integer", "decimal", "double", "unknown", "null") or (kind.name, kind.size) == ("double", 32):
+        raise refuse(f"{name}()", value)
+    exact = kind.name == "decimal" or (kind.name == "integer" and name == "avg")
+    if not exact or windowed:
+        made: exp.Expression = exp.Anonymous(this=name, expressions=arguments)
+        return made
+    return exp.Anonymous(this=f"pg_exact_{name}", expressions=arguments)
 
 
-def interval(node: exp.Interval) -> exp.Expression:
-    """An interval that stands by itself is its text; beside a date it is added to that."""
-    if isinstance(node.parent, exp.Add | exp.Sub | exp.Mul | exp.Paren):
-        return node
-    text, _ = _interval_of(node, 1)
-    return text
+def extreme(name: str, arguments: list[Any]) -> exp.Expression:
+    """min() and max()."""
+    if kind_of(arguments[0]).name in ("boolean", "uuid", "bytes", "interval"):
+        raise refuse(f"{name}()", arguments[0])
+    sorted_by(arguments[0], f"{name}()")
+    return exp.Anonymous(this=name, expressions=arguments)
 
 
-def shifted(node: Any, sign: int) -> exp.Expression:
-    left, right = node.this, node.expression
-    kinds = _kind_of(left), _kind_of(right)
-    if kinds[1] == "interval":
-        text, factor = _interval_of(right, sign)
-        return call("pg_shift", left, text, factor)
-    if kinds[0] == "interval" and sign > 0:
-        text, factor = _interval_of(left, 1)
-        return call("pg_shift", right, text, factor)
-    if sign < 0 and isinstance(right, exp.Literal) and right.is_string and kinds[0] not in ("date", "timestamp"):
-        return call("pg_json_remove", left, right)
-    if kinds == ("date", "date") and sign < 0:
-        return call("pg_days_between", left, right)
-    if kinds[0] == "date" and kinds[1] in ("number", "") and not isinstance(right, exp.Column):
-        return call("pg_add_days", left, right if sign > 0 else exp.Neg(this=exp.paren(right.copy())))
-    if "timestamp" in kinds and sign < 0:
-        return call("pg_time_between", left, right)
-    if "interval" in kinds:
-        raise NotSaid("arithmetic of intervals")
-    return arithmetic("pg_plus" if sign > 0 else "pg_minus")(node)
+def extracted(unit: Any, value: Any) -> exp.Expression:
+    """EXTRACT and date_part()."""
+    kind, name = kind_of(value), unit.name.lower()
+    if kind.name == "interval":
+        return call("pg_span_part", name, value)
+    if kind.name not in ("date", "datetime", "time", "null"):
+        raise refuse("a part", value)
+    return call("pg_extract", name, value)
 
 
-def times(node: exp.Mul) -> Any:
-    """An interval so many times is added to a date as such."""
-    return node if _kind_of(node) == "interval" else arithmetic("pg_times")(node)
+def truncated(arguments: list[Any]) -> exp.Expression:
+    """date_trunc()."""
+    unit, value = arguments
+    if kind_of(value).name not in ("date", "datetime", "literal"):
+        raise refuse("date_trunc()", value)
+    return call("pg_date_trunc", unit, converted(value, DATETIME))
 
 
-_NUMERIC = ("pg_to_numeric", "pg_trunc", "pg_extract", "pg_date_part", "pg_round", "pg_to_float", "pg_power")
+def to_char(arguments: list[Any]) -> exp.Expression:
+    """to_char()."""
+    value, form = arguments
+    kind = kind_of(value)
+    if kind.name not in ("date", "datetime", "integer", "decimal", "double"):
+        raise refuse("to_char()", value)
+    wanted = "time" if kind.name in ("date", "datetime") else "number"
+    if isinstance(form, exp.Literal) and known_form(form.name) != wanted:
+        raise NotSaid(f"to_char() in the form '{form.name}'")
+    return call("pg_to_char", value, form)
 
 
-_CALCULATED = ("pg_plus", "pg_minus", "pg_times", "pg_negative", "pg_div_op", "pg_divide", "pg_mod", "abs", "count")
+def made_interval(arguments: list[Any]) -> exp.Expression:
+    """make_interval(), by the names of its arguments."""
+    parts: list[Any] = []
+    for each in arguments:
+        if not isinstance(each, exp.Kwarg | exp.PropertyEQ):
+            raise NotSaid("make_interval() without names")
+        parts += [each.expression, f" {each.this.name} "]
+    return call("pg_as_interval", call("pg_concat", *parts))
 
 
-def divided(node: exp.Div) -> exp.Expression:
-    """Whole numbers give a whole number, unless one of them is of the type numeric."""
-    for each in (node.this, node.expression):
-        inner = each.this if isinstance(each, exp.Paren) else each
-        if isinstance(inner, exp.Anonymous) and inner.name.lower() in _NUMERIC:
-            return call("pg_divide", node.this, node.expression)
-    return call("pg_div_op", node.this, node.expression)
+def built(name: str, arguments: list[Any]) -> exp.Expression:
+    """json_build_object() and the like: values as JSON."""
+    if name.endswith("_object"):
+        made = [as_json(each) if at % 2 else as_text(each) for at, each in enumerate(arguments)]
+    else:
+        made = [as_json(each) for each in arguments]
+    return call(f"pg_{name}", *made)
 
 
-def among(node: exp.In) -> Any:
-    """IN: dates; numbers written as texts beside what is a number."""
-    _as_numbers(node.this, node.expressions)
-    return among_dates(node)
-
-
-def _is_number(tree: Any) -> bool:
-    if isinstance(tree, exp.Paren):
-        return _is_number(tree.this)
-    if isinstance(tree, exp.Anonymous):
-        return tree.name.lower() in (
-            *_NUMERIC,
-            "pg_plus",
-            "pg_minus",
-            "pg_times",
-            "pg_div_op",
-            "pg_divide",
-            "pg_mod",
-            "abs",
-        )
-    return isinstance(tree, exp.Count | exp.Sum | exp.Abs) or (isinstance(tree, exp.Literal) and not tree.is_string)
-
-
-def _as_numbers(left: Any, others: list[Any]) -> None:
-    """A literal beside a number is one."""
-    if _is_number(left):
-        for each in others:
-            if isinstance(each, exp.Literal) and each.is_string:
-                each.replace(call("pg_to_numeric", each))
-
-
-def joined(node: exp.DPipe) -> exp.Expression:
-    """``||``: texts, bytes, JSON."""
-    for each in (node.this, node.expression):
-        if isinstance(each, exp.Literal) and each.is_string and each.name[:1] in ("{", "["):
-            return call("pg_json_merge", node.this, node.expression)
-        if isinstance(each, exp.Array):
-            raise NotSaid("arrays")
-    return call("pg_join", node.this, node.expression)
-
-
-def like(name: str) -> Callable[[Any], exp.Expression]:
-    def rule(node: Any) -> exp.Expression:
-        if isinstance(node.expression, exp.Any | exp.All):
-            raise NotSaid("LIKE ANY")
-        return call(name, node.this, node.expression)
-
-    return rule
-
-
-def escape(node: exp.Escape) -> exp.Expression:
-    made = node.this
-    if isinstance(made, exp.Not):
-        inner = made.this.this if isinstance(made.this, exp.Paren) else made.this
-        return exp.Not(this=exp.paren(escape(exp.Escape(this=inner, expression=node.expression))))
-    if isinstance(made, exp.Anonymous):
-        return call(made.name, *made.expressions, node.expression)
-    return node
-
-
-def trim(node: exp.Trim) -> exp.Expression:
-    where = str(node.args.get("position") or "both").lower()
-    return call("pg_trim", node.this, node.expression or " ", where)
-
-
-def substring(node: exp.Substring) -> exp.Expression:
-    start = node.args.get("start") or literal(1)
-    if isinstance(start, exp.Literal) and start.is_string:
-        return call("pg_regexp_substr", node.this, start)
-    arguments = [node.this, start]
-    if node.args.get("length") is not None:
-        arguments.append(node.args["length"])
-    return call("pg_substring", *arguments)
-
-
-def overlay(node: Any) -> exp.Expression:
-    size = node.args.get("for_") or node.args.get("for") or call("pg_length", node.expression)
-    start = node.args.get("from_") or node.args.get("from")
-    return call("pg_overlay", node.this, node.expression, start, size)
+def gathered(name: str, arguments: list[Any]) -> exp.Expression:
+    """json_agg() and the like: the last argument as JSON, perhaps in an order."""
+    *keys, last = arguments
+    order = last if isinstance(last, exp.Order) else None
+    value = last.this if order is not None else last
+    if isinstance(value, exp.Distinct):
+        raise NotSaid(f"{name}(DISTINCT ...)")
+    made: list[Any] = [*(as_text(each) for each in keys), as_json(value)]
+    if order is not None:
+        made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
+    return exp.Anonymous(this=f"pg_{name}", expressions=[each.copy() for each in made])
 
 
 def string_agg(node: exp.GroupConcat) -> exp.Expression:
@@ -223,6 +179,7 @@ def string_agg(node: exp.GroupConcat) -> exp.Expression:
 
 
 def string_agg_of(arguments: list[Any]) -> exp.Expression:
+    """string_agg(), perhaps of different texts, perhaps in an order."""
     what = arguments[0]
     separator = arguments[1] if len(arguments) > 1 else literal(",")
     order = None
@@ -230,29 +187,169 @@ def string_agg_of(arguments: list[Any]) -> exp.Expression:
         order, separator = separator, separator.this
     if isinstance(what, exp.Order):
         order, what = what, what.this
+    inner = what.expressions[0] if isinstance(what, exp.Distinct) else what
+    if kind_of(inner).name not in ("text", "char", "literal", "unknown", "null"):
+        raise refuse("string_agg()", inner)
     if isinstance(what, exp.Distinct):
         if separator.name != ",":
             raise NotSaid("string_agg(DISTINCT ...) with another separator than a comma")
         made: list[Any] = [what]
     else:
-        made = [what, separator]
+        made = [as_text(what), separator]
     if order is not None:
         made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
     return exp.Anonymous(this="group_concat", expressions=made)
 
 
-def ordered(node: exp.Ordered) -> exp.Expression:
-    """NULL is larger than everything; of an index that makes no difference."""
-    if not isinstance(node.parent, exp.Order):
-        node.set("nulls_first", bool(not node.args.get("desc")))
-        return node
-    if node.args.get("nulls_first") is None or not _says_nulls(node):
-        node.set("nulls_first", bool(node.args.get("desc")))
+def counted(arguments: list[Any]) -> exp.Expression:
+    """count()."""
+    for each in arguments:
+        if isinstance(each, exp.Distinct):
+            for inner in each.expressions:
+                grouped("count(DISTINCT ...)")(inner)
+    return exp.Anonymous(this="count", expressions=arguments)
+
+
+def bytes_only(node: exp.HexString) -> exp.Expression:
+    """X'...': bits, unless a rule of ours wrote bytes."""
+    if kind_of(node).name != "bytes":
+        raise NotSaid("a string of bits")
     return node
 
 
-def _says_nulls(node: exp.Ordered) -> bool:
-    return node.args.get("nulls_first") is not None
+def limit(node: exp.Limit) -> exp.Expression | None:
+    """LIMIT NULL is none."""
+    return None if isinstance(node.expression, exp.Null) and not node.args.get("offset") else node
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+def _texts(*nodes: Any) -> list[Any]:
+    for each in nodes:
+        if kind_of(each).name not in _TAKEN["t"][0]:
+            raise refuse("a function of texts", each)
+    return [converted(each, TEXT) for each in nodes]
+
+
+def matched(name: str, *more: Any) -> Callable[[Any], exp.Expression]:
+    """LIKE, SIMILAR TO, regular expressions."""
+
+    def rule(node: Any) -> exp.Expression:
+        if isinstance(node.expression, exp.Any | exp.All):
+            raise NotSaid("LIKE ANY")
+        value, pattern = node.this, node.expression
+        if kind_of(value).name not in ("text", "char", "literal", "unknown", "null"):
+            raise refuse("a pattern", value)
+        if kind_of(value).name == "char" and name not in ("pg_like", "pg_ilike"):
+            value = converted(value, TEXT)
+        return call(name, value, *_texts(pattern), *more)
+
+    return rule
+
+
+def trim(node: exp.Trim) -> exp.Expression:
+    where = str(node.args.get("position") or "both").lower()
+    return call("pg_trim", *_texts(node.this, node.expression or literal(" ")), where)
+
+
+def substring(node: exp.Substring) -> exp.Expression:
+    start = node.args.get("start") or literal(1)
+    if kind_of(start).name in ("literal", "text"):
+        return call("pg_regexp_substr", *_texts(node.this), start)
+    arguments = [*_texts(node.this), start]
+    if node.args.get("length") is not None:
+        arguments.append(node.args["length"])
+    return call("pg_substring", *arguments)
+
+
+def overlay(node: Any) -> exp.Expression:
+    size = node.args.get("for_") or node.args.get("for") or call("pg_length", node.expression)
+    start = node.args.get("from_") or node.args.get("from")
+    return call("pg_overlay", *_texts(node.this, node.expression), start, size)
+
+
+def overlaps(node: Any) -> exp.Expression:
+    if not isinstance(node.this, exp.Tuple) or not isinstance(node.expression, exp.Tuple):
+        raise NotSaid("OVERLAPS")
+    parts = [*node.this.expressions, *node.expression.expressions]
+    if {kind_of(each).name for each in parts} - {"date", "datetime"}:
+        raise refuse("OVERLAPS", *parts)
+    return call("pg_overlaps", *(converted(each, DATETIME) for each in parts))
+
+
+def collate(node: exp.Collate) -> exp.Expression:
+    if node.expression.name.upper() not in ("C", "POSIX"):
+        raise NotSaid(f"COLLATE {node.expression.name}")
+    return exp.Collate(this=node.this, expression=exp.var("BINARY"))
+
+
+def of_quantifier(node: exp.Array) -> exp.Expression:
+    """ARRAY[...] in ANY or ALL."""
+    if quantifier_of(node) is None:
+        raise NotSaid("arrays")
+    return exp.Tuple(expressions=node.expressions)
+
+
+def array_cast(node: exp.Cast) -> exp.Expression | None:
+    """A cast to an array in ANY or ALL; None if it is another cast."""
+    is_array = isinstance(node.to.this, exp.DataType.Type) and node.to.this == exp.DataType.Type.ARRAY
+    return array_of(node) if is_array and quantifier_of(node) is not None else None
+
+
+def json_at(node: Any, name: str) -> exp.Expression:
+    """``->`` and ``->>``: a step at a time."""
+    if kind_of(node.this).name not in ("json", "jsonb", "literal", "unknown", "null"):
+        raise refuse("a member", node.this)
+    path = node.expression
+    if not isinstance(path, exp.JSONPath):
+        return call(name, node.this, path)
+    steps = [each.this for each in path.expressions if not isinstance(each, exp.JSONPathRoot)]
+    if len(steps) != 1:
+        raise NotSaid("such a path into JSON")
+    return call(name, node.this, *steps)
+
+
+def json_test(name: str) -> Callable[[Any], exp.Expression]:
+    """``@>`` and ``?``: of jsonb."""
+
+    def rule(node: Any) -> exp.Expression:
+        parts = [node.this, node.expression]
+        if kind_of(node.this).name not in ("jsonb", "literal", "unknown"):
+            raise refuse("a test", node.this)
+        if name == "pg_json_contains":
+            parts = [converted(each, Kind("jsonb")) for each in parts]
+        return call(name, *parts)
+
+    return rule
+
+
+def column_of_time(kind: Kind) -> Callable[[Any], exp.Expression]:
+    """CURRENT_TIMESTAMP and the like."""
+    return lambda node: now(kind)
+
+
+def _series(node: exp.Table) -> exp.Expression:
+    """generate_series() of whole numbers."""
+    call_of = node.this
+    if not all(isinstance(each, exp.Literal | exp.Neg | exp.Placeholder | exp.Var) for each in call_of.expressions):
+        raise NotSaid("generate_series() of something else than numbers")
+    if any(isinstance(each, exp.Literal) and each.is_string for each in call_of.expressions):
+        raise NotSaid("generate_series() of something else than numbers")
+    alias = node.args.get("alias")
+    name = alias.name if alias is not None else "generate_series"
+    column = alias.columns[0].name if alias is not None and alias.columns else name
+    source = exp.Table(this=exp.Anonymous(this="generate_series", expressions=call_of.expressions))
+    return exp.select(exp.alias_(exp.column("value"), column, quoted=True)).from_(source).subquery(name)
+
+
+# --- names, tables, rows ----------------------------------------------------------------------------------------------
+def escape(node: exp.Escape) -> exp.Expression:
+    made = node.this
+    if isinstance(made, exp.Not):
+        inner = made.this.this if isinstance(made.this, exp.Paren) else made.this
+        return exp.Not(this=exp.paren(escape(exp.Escape(this=inner, expression=node.expression))))
+    if isinstance(made, exp.Anonymous):
+        return call(made.name, *made.expressions, node.expression)
+    return node
 
 
 def dot(node: exp.Dot) -> exp.Expression:
@@ -277,24 +374,6 @@ def conflict(node: exp.OnConflict) -> exp.Expression:
     if node.args.get("constraint") is not None:
         raise NotSaid("ON CONFLICT ON CONSTRAINT")
     return node
-
-
-def collate(node: exp.Collate) -> exp.Expression:
-    if node.expression.name.upper() not in ("C", "POSIX"):
-        raise NotSaid(f"COLLATE {node.expression.name}")
-    return exp.Collate(this=node.this, expression=exp.var("BINARY"))
-
-
-def _series(node: exp.Table) -> exp.Expression:
-    """generate_series() of whole numbers."""
-    call_of = node.this
-    if not all(isinstance(each, exp.Literal | exp.Neg | exp.Placeholder | exp.Var) for each in call_of.expressions):
-        raise NotSaid("generate_series() of something else than numbers")
-    alias = node.args.get("alias")
-    name = alias.name if alias is not None else "generate_series"
-    column = alias.columns[0].name if alias is not None and alias.columns else name
-    source = exp.Table(this=exp.Anonymous(this="generate_series", expressions=call_of.expressions))
-    return exp.select(exp.alias_(exp.column("value"), column, quoted=True)).from_(source).subquery(name)
 
 
 def table(node: exp.Table) -> exp.Expression:
@@ -329,112 +408,6 @@ def set_operation(node: exp.SetOperation) -> exp.Expression:
     return node
 
 
-def between(node: exp.Between) -> exp.Expression:
-    if node.args.get("symmetric"):
-        low, high = node.args["low"], node.args["high"]
-        return exp.Between(
-            this=node.this,
-            low=exp.Anonymous(this="min", expressions=[low.copy(), high.copy()]),
-            high=exp.Anonymous(this="max", expressions=[low.copy(), high.copy()]),
-        )
-    return between_dates(node)
-
-
-def json_at(node: Any, name: str) -> exp.Expression:
-    path = node.expression
-    if isinstance(path, exp.JSONPath):
-        steps = [each.this for each in path.expressions if not isinstance(each, exp.JSONPathRoot)]
-        return call(name, node.this, *steps)
-    return call(name, node.this, path)
-
-
-def overlaps(node: Any) -> exp.Expression:
-    if not isinstance(node.this, exp.Tuple) or not isinstance(node.expression, exp.Tuple):
-        raise NotSaid("OVERLAPS")
-    return call("pg_overlaps", *node.this.expressions, *node.expression.expressions)
-
-
-def array_of(node: Any) -> exp.Expression:
-    """The members of an array: ARRAY[...] or '{...}'::text[]."""
-    if isinstance(node, exp.Cast) and isinstance(node.this, exp.Paren) and isinstance(node.this.this, exp.Tuple):
-        return node.this.this
-    if isinstance(node, exp.Cast) and isinstance(node.this, exp.Literal):
-        members = [literal(each.strip('" ')) for each in node.this.name.strip("{}").split(",") if each]
-        return exp.Tuple(expressions=members)
-    raise NotSaid("arrays")
-
-
-def quantifier_of(node: Any) -> Any:
-    """The ANY or ALL that an array stands in."""
-    parent = node.parent
-    while isinstance(parent, exp.Paren | exp.Cast):
-        parent = parent.parent
-    return parent if _is_quantifier(parent) else None
-
-
-def _is_quantifier(node: Any) -> bool:
-    return isinstance(node, exp.All | exp.Any) or (
-        isinstance(node, exp.Anonymous) and node.name.lower() in ("all", "any", "some")
-    )
-
-
-def of_quantifier(node: exp.Array) -> exp.Expression:
-    if quantifier_of(node) is None:
-        raise NotSaid("arrays")
-    return exp.Tuple(expressions=node.expressions)
-
-
-def comparison(node: Any) -> exp.Expression:
-    right = node.expression
-    if "interval" in (_kind_of(node.this), _kind_of(right)):
-        raise NotSaid("a comparison of intervals")
-    _as_numbers(node.this, [right])
-    dated = compared_with_date(node)
-    if dated is not None:
-        return dated
-    right = node.expression
-    if isinstance(right, exp.Literal) and right.is_string and right.name.lower() in _TRUTHS:
-        return _maybe_boolean(node, _TRUTHS[right.name.lower()])
-    if _is_quantifier(right):
-        inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
-        if isinstance(right, exp.Anonymous):
-            right = (exp.All if right.name.lower() == "all" else exp.Any)(this=inner)
-        while isinstance(inner, exp.Paren):
-            inner = inner.this
-        if isinstance(inner, exp.Tuple | exp.Literal):
-            inner = inner if isinstance(inner, exp.Tuple) else exp.Tuple(expressions=[inner])
-            if isinstance(right, exp.Any) and isinstance(node, exp.EQ):
-                return exp.In(this=node.this, expressions=inner.expressions)
-            if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
-                return exp.Not(this=exp.In(this=node.this, expressions=inner.expressions))
-            raise NotSaid("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
-        return quantified(node, right)
-    return node
-
-
-_TRUTHS = {"true": 1, "t": 1, "false": 0, "f": 0}
-
-
-def _maybe_boolean(node: Any, truth: int) -> exp.Expression:
-    """A column may be a boolean or a text: who writes 'true' means either."""
-    if not isinstance(node, exp.EQ):
-        raise NotSaid(f"a comparison with '{node.expression.name}' other than =")
-    whole = exp.EQ(this=call("typeof", node.this), expression=literal("integer"))
-    same = exp.EQ(this=node.this.copy(), expression=literal(truth))
-    return exp.paren(exp.or_(node.copy(), exp.and_(whole, same)))
-
-
-_ZONED = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d(?::?\d\d)?|Z)\Z")
-
-
-def utc(node: exp.Literal) -> exp.Expression:
-    """Times are stored in UTC without saying so."""
-    if not node.is_string or not _ZONED.match(node.name):
-        return node
-    at = datetime.fromisoformat(node.name)
-    return literal(f.shown(at.astimezone(timezone.utc).replace(tzinfo=None)))
-
-
 def values(node: exp.Values) -> exp.Expression:
     for row in node.expressions:
         for each in row.expressions:
@@ -448,12 +421,3 @@ def values(node: exp.Values) -> exp.Expression:
         inner.set("alias", None)
         return exp.select(*names).from_(exp.Subquery(this=inner)).subquery(alias.name)
     return node
-
-
-def made_interval(arguments: list[Any]) -> list[Any]:
-    parts: list[Any] = ["interval "]
-    for each in arguments:
-        if not isinstance(each, exp.Kwarg | exp.PropertyEQ):
-            raise NotSaid("make_interval() without names")
-        parts += [each.expression, f" {each.this.name} "]
-    return parts

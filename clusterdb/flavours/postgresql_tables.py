@@ -36,7 +36,7 @@ _DECLARED = {
     "JSONB": ("jsonb text", 0),
     "UUID": ("uuid text", 0),
     "VARBINARY": ("bytea blob", 0),
-    "INTERVAL": ("text", 0),
+    "INTERVAL": ("span text", 0),
 }
 
 
@@ -143,7 +143,8 @@ def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]
     if type_name == "DATE":
         return [f"{nothing}(typeof({name}) = 'text' AND {name} IS date({name}))"]
     if type_name == "TIME":
-        return [f"{nothing}(typeof({name}) = 'text' AND {name} IS time({name}))"]
+        whole = f"substr({name}, 1, 8)"
+        return [f"{nothing}(typeof({name}) = 'text' AND {whole} IS time({whole}) AND length({name}) IN (8, 15))"]
     if type_name in ("TIMESTAMP", "TIMESTAMPTZ"):
         return [nothing + moment_check(name)]
     if type_name in ("JSON", "JSONB"):

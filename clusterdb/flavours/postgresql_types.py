@@ -1,5 +1,409 @@
-"""x"""
+"""What PostgreSQL makes of the kinds of its operands, and what its functions take and give.
 
-from clusterdb.flavours.types import Typing
+PostgreSQL converts hardly anything by itself: a text beside a number is an error there, so it is refused.  Only a
+literal in quotes, and a parameter, becomes what stands beside it.
+"""
 
-TYPING = Typing({}, {})
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.types import (
+    BOOLEAN,
+    BYTES,
+    DATE,
+    DATETIME,
+    DOUBLE,
+    INTEGER,
+    INTERVAL,
+    JSON,
+    LITERAL,
+    NULL,
+    NUMBERS,
+    TEXT,
+    TIME,
+    UNKNOWN,
+    Kind,
+    Rule,
+    Typing,
+    decimal,
+    kind_of,
+)
+
+__all__ = ["INT", "JSONB", "REAL", "SIGNATURES", "TYPING", "ZONED", "Mixed", "cast_kind", "common", "promoted"]
+
+INT = Kind("integer", size=32)
+REAL = Kind("double", size=32)
+JSONB = Kind("jsonb")
+UUID = Kind("uuid")
+ZONED = Kind("datetime", collation="zone")
+EXACT = decimal(None)
+"""A number of the type numeric of which only the value tells how many digits it has."""
+
+_MOMENTS = frozenset({"date", "datetime"})
+_LOOSE = frozenset({"null", "literal", "unknown"})
+
+
+class Mixed(Exception):
+    """Kinds that PostgreSQL does not take for each other; the text says which."""
+
+
+def promoted(kinds: list[Kind]) -> Kind:
+    """The type that numbers of several types are calculated in."""
+    kinds = [kind for kind in kinds if kind.name in NUMBERS]
+    names = {kind.name for kind in kinds}
+    if not kinds:
+        return UNKNOWN
+    if "double" in names:
+        return REAL if all(kind == REAL for kind in kinds) else DOUBLE
+    if "decimal" in names:
+        scales = [kind.scale if kind.name == "decimal" else 0 for kind in kinds]
+        return decimal(None if None in scales else max(scale or 0 for scale in scales))
+    return Kind("integer", size=max(kind.size or 64 for kind in kinds))
+
+
+def common(kinds: list[Kind]) -> Kind:
+    """The type of what is one of several; UNKNOWN if nothing tells.  Raises Mixed."""
+    known = [kind for kind in kinds if kind.name not in _LOOSE]
+    names = {kind.name for kind in known}
+    if not known:
+        if any(kind.name == "unknown" for kind in kinds):
+            return UNKNOWN
+        return TEXT if any(kind.name == "literal" for kind in kinds) else NULL
+    if "mixed" in names:
+        raise Mixed("values of several types")
+    if names <= NUMBERS:
+        return promoted(known)
+    if names <= _MOMENTS:
+        return next((kind for kind in known if kind.collation), DATETIME) if "datetime" in names else DATE
+    if names == {"char"}:
+        return replace(known[0], size=max(kind.size for kind in known))
+    if names <= {"text", "char"}:
+        return TEXT
+    if len(names) == 1:
+        return known[0]
+    raise Mixed(" and ".join(sorted(names)))
+
+
+def _common(kinds: list[Kind]) -> Kind:
+    try:
+        return common(kinds)
+    except Mixed:
+        return Kind("mixed")
+
+
+# --- arithmetic -------------------------------------------------------------------------------------------------------
+def _calculated(kinds: list[Kind]) -> Kind:
+    names = {kind.name for kind in kinds}
+    if names <= NUMBERS | _LOOSE:
+        return promoted(kinds) if names & NUMBERS else UNKNOWN
+    return Kind("mixed")
+
+
+def _sum(node: Any, kinds: list[Kind]) -> Kind:
+    """Plus and minus of numbers, dates, intervals, JSON."""
+    left, right = kinds[0].name, kinds[1].name
+    minus = isinstance(node, exp.Sub)
+    if left == "literal":
+        left = right if minus or right not in _MOMENTS else "interval"
+    if right == "literal":
+        right = {"datetime": "datetime" if minus else "interval", "date": "date" if minus else "mixed"}.get(left, left)
+    pair = (left, right) if minus or left in (*_MOMENTS, "time") else (right, left)
+    if left == "interval" == right:
+        return INTERVAL
+    if pair[0] in _MOMENTS and pair[1] == "interval":
+        return kinds[0] if kinds[0].name == "datetime" else kinds[1] if kinds[1].name == "datetime" else DATETIME
+    if pair == ("time", "interval"):
+        return TIME
+    if pair == ("date", "integer") or (pair[0] == "date" and pair[1] == "unknown" and not minus):
+        return DATE
+    if not minus and set(pair) == {"date", "time"}:
+        return DATETIME
+    if minus and pair == ("date", "date"):
+        return INT
+    if minus and (pair == ("time", "time") or (set(pair) <= _MOMENTS and "datetime" in pair)):
+        return INTERVAL
+    if minus and left == "jsonb":
+        return JSONB
+    return _calculated(kinds)
+
+
+def _product(_: Any, kinds: list[Kind]) -> Kind:
+    if any(kind.name == "interval" for kind in kinds):
+        return INTERVAL
+    made = _calculated(kinds)
+    if made.name != "decimal" or any(kind.name not in NUMBERS for kind in kinds):
+        return replace(made, scale=None) if made.name == "decimal" else made
+    scales = [kind.scale if kind.name == "decimal" else 0 for kind in kinds]
+    return decimal(None if None in scales else sum(scale or 0 for scale in scales))
+
+
+def _quotient(_: Any, kinds: list[Kind]) -> Kind:
+    if kinds[0].name == "interval":
+        return INTERVAL
+    made = _calculated(kinds)
+    return EXACT if made.name == "decimal" else made
+
+
+def _same(_: Any, kinds: list[Kind]) -> Kind:
+    return kinds[0] if kinds else UNKNOWN
+
+
+def _negated(node: Any, kinds: list[Kind]) -> Kind:
+    smallest = isinstance(node.this, exp.Literal) and node.this.name == str(2**31)
+    return INT if smallest else kinds[0]
+
+
+def _total(_: Any, kinds: list[Kind]) -> Kind:
+    kind = kinds[0] if kinds else UNKNOWN
+    if kind.name == "integer":
+        return INTEGER if 0 < kind.size < 64 else decimal(0)
+    return kind
+
+
+def _mean(_: Any, kinds: list[Kind]) -> Kind:
+    kind = kinds[0] if kinds else UNKNOWN
+    return DOUBLE if kind.name == "double" else EXACT if kind.name in NUMBERS else kind
+
+
+def _spread(_: Any, kinds: list[Kind]) -> Kind:
+    return DOUBLE if kinds and kinds[0].name == "double" else EXACT
+
+
+def _numeric(_: Any, kinds: list[Kind]) -> Kind:
+    """sqrt() and the like: exact of exact numbers that are no integers."""
+    return (
+        EXACT
+        if kinds
+        and all(kind.name in ("decimal", "integer") for kind in kinds)
+        and any(kind.name == "decimal" for kind in kinds)
+        else DOUBLE
+    )
+
+
+def _whole(_: Any, kinds: list[Kind]) -> Kind:
+    return decimal(0) if kinds[0].name == "decimal" else DOUBLE
+
+
+def _rounded(node: Any, kinds: list[Kind]) -> Kind:
+    if len(kinds) == 1:
+        return decimal(0) if kinds[0].name == "decimal" else DOUBLE
+    digits = node.expressions[1]
+    return decimal(int(digits.name)) if isinstance(digits, exp.Literal) and digits.name.isdigit() else EXACT
+
+
+def _integers(_: Any, kinds: list[Kind]) -> Kind:
+    return promoted(kinds)
+
+
+# --- choices ----------------------------------------------------------------------------------------------------------
+def _any_of(_: Any, kinds: list[Kind]) -> Kind:
+    return _common(kinds)
+
+
+def _case(node: Any, _: list[Kind]) -> Kind:
+    values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
+    return _common([kind_of(each) for each in values if each is not None])
+
+
+def _joined(_: Any, kinds: list[Kind]) -> Kind:
+    names = {kind.name for kind in kinds}
+    return JSONB if "jsonb" in names else BYTES if "bytes" in names else TEXT
+
+
+def _member(_: Any, kinds: list[Kind]) -> Kind:
+    return kinds[0] if kinds and kinds[0].name in ("json", "jsonb") else JSONB
+
+
+# --- casts and literals -----------------------------------------------------------------------------------------------
+_CASTS = {
+    **dict.fromkeys(("INT", "SERIAL"), INT),
+    "BIGINT": INTEGER,
+    **dict.fromkeys(("SMALLINT", "TINYINT"), Kind("integer", size=16)),
+    "DOUBLE": DOUBLE,
+    "FLOAT": REAL,
+    "BOOLEAN": BOOLEAN,
+    "DATE": DATE,
+    "TIME": TIME,
+    **dict.fromkeys(("TIMESTAMP", "TIMESTAMPNTZ", "DATETIME"), DATETIME),
+    "TIMESTAMPTZ": ZONED,
+    **dict.fromkeys(("TEXT", "VARCHAR", "NAME"), TEXT),
+    "VARBINARY": BYTES,
+    "UUID": UUID,
+    "JSON": JSON,
+    "JSONB": JSONB,
+    "INTERVAL": INTERVAL,
+}
+
+
+def cast_kind(to: Any) -> Kind:
+    """The kind that a type's name means; UNKNOWN for types that are not kept."""
+    name = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
+    if isinstance(to.this, exp.Interval):
+        return INTERVAL
+    sizes = [int(each.name) for each in to.expressions if each.name.isdigit()]
+    if name == "DECIMAL":
+        return decimal((sizes[1] if len(sizes) > 1 else 0) if sizes else None)
+    if name in ("CHAR", "BPCHAR"):
+        return TEXT if name == "BPCHAR" and not sizes else Kind("char", size=sizes[0] if sizes else 1)
+    if name in ("TIMESTAMP", "TIMESTAMPTZ", "TIME") and sizes:
+        return replace(_CASTS[name], scale=sizes[0])
+    return _CASTS.get(name, UNKNOWN)
+
+
+def _literal(node: exp.Literal, _: list[Kind]) -> Kind:
+    if node.is_string:
+        return LITERAL
+    text = node.name.lower()
+    if text.isdigit():
+        return INT if int(text) < 2**31 else INTEGER if int(text) < 2**63 else decimal(0)
+    return decimal(max(0, -int(Decimal(text).as_tuple().exponent)))
+
+
+def _always(kind: Kind) -> Rule:
+    return lambda node, kinds: kind
+
+
+_NODES: dict[type[exp.Expression], Rule] = {
+    exp.Literal: _literal,
+    exp.Add: _sum,
+    exp.Sub: _sum,
+    exp.Mul: _product,
+    exp.Div: _quotient,
+    exp.Mod: lambda node, kinds: _calculated(kinds),
+    exp.Pow: _numeric,
+    exp.Neg: _negated,
+    **dict.fromkeys(
+        (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift),
+        _same,
+    ),
+    exp.Cast: lambda node, kinds: cast_kind(node.to),
+    exp.Interval: _always(INTERVAL),
+    exp.Case: _case,
+    exp.DPipe: _joined,
+    exp.Concat: _always(TEXT),
+    exp.Boolean: _always(BOOLEAN),
+    exp.GroupConcat: _always(TEXT),
+    exp.Trim: _always(TEXT),
+    exp.Substring: _always(TEXT),
+    exp.Overlay: _always(TEXT),
+    exp.Initcap: _always(TEXT),
+    exp.StrPosition: _always(INT),
+    exp.Extract: _always(EXACT),
+    exp.Count: _always(INTEGER),
+    exp.Sum: _total,
+    exp.Avg: _mean,
+    **dict.fromkeys((exp.Min, exp.Max), _same),
+    exp.CurrentTimestamp: _always(ZONED),
+    exp.Localtimestamp: _always(DATETIME),
+    exp.CurrentDate: _always(DATE),
+    exp.CurrentTime: _always(TIME),
+    **dict.fromkeys((exp.JSONExtract, exp.JSONBExtract), _member),
+    **dict.fromkeys((exp.JSONExtractScalar, exp.JSONBExtractScalar), _always(TEXT)),
+    **dict.fromkeys((exp.ArrayContainsAll, exp.JSONBContains, exp.Overlaps), _always(BOOLEAN)),
+    exp.JSONArrayAgg: _always(JSON),
+    **dict.fromkeys((exp.HexString, exp.ByteString, exp.National), _always(LITERAL)),
+    exp.Decode: _always(BYTES),
+    **dict.fromkeys((exp.CurrentUser, exp.CurrentSchema, exp.CurrentDatabase), _always(TEXT)),
+}
+
+SIGNATURES: dict[str, tuple[str, Rule | Kind]] = {
+    **dict.fromkeys(("upper", "lower", "initcap", "reverse", "quote_ident"), ("t", TEXT)),
+    **dict.fromkeys(("left", "right", "repeat"), ("ti", TEXT)),
+    **dict.fromkeys(("lpad", "rpad"), ("tit", TEXT)),
+    **dict.fromkeys(("ltrim", "rtrim", "btrim"), ("tt", TEXT)),
+    **dict.fromkeys(("replace", "translate"), ("ttt", TEXT)),
+    **dict.fromkeys(("substring", "substr"), ("tii", TEXT)),
+    "split_part": ("tti", TEXT),
+    "strpos": ("tt", INT),
+    "ascii": ("t", INT),
+    "chr": ("i", TEXT),
+    "overlay": ("ttii", TEXT),
+    "starts_with": ("tt", BOOLEAN),
+    **dict.fromkeys(("length", "char_length", "character_length"), ("y", INT)),
+    "octet_length": ("y", INT),
+    "md5": ("y", TEXT),
+    "sha256": ("y", BYTES),
+    "encode": ("yt", TEXT),
+    "decode": ("tt", BYTES),
+    "concat": ("o+", TEXT),
+    "concat_ws": ("to+", TEXT),
+    "format": ("to+", TEXT),
+    "quote_literal": ("o", TEXT),
+    "regexp_replace": ("tttt", TEXT),
+    "string_agg": ("tt", TEXT),
+    "to_hex": ("i", TEXT),
+    "to_char": ("*t", TEXT),
+    "to_number": ("tt", EXACT),
+    "to_date": ("tt", DATE),
+    "to_timestamp": ("*t", ZONED),
+    "gen_random_uuid": ("", UUID),
+    "abs": ("n", _same),
+    "sign": ("n", _whole),
+    **dict.fromkeys(("ceil", "ceiling", "floor"), ("n", _whole)),
+    **dict.fromkeys(("round", "trunc"), ("ni", _rounded)),
+    **dict.fromkeys(("sqrt", "ln", "exp", "log"), ("nn", _numeric)),
+    **dict.fromkeys(("power", "pow"), ("nn", _numeric)),
+    **dict.fromkeys(("cbrt", "degrees", "radians", "sin", "cos", "tan", "asin", "acos", "atan"), ("n", DOUBLE)),
+    "atan2": ("nn", DOUBLE),
+    **dict.fromkeys(("pi", "random"), ("", DOUBLE)),
+    "div": ("nn", decimal(0)),
+    "mod": ("nn", lambda node, kinds: _calculated(kinds)),
+    **dict.fromkeys(("gcd", "lcm"), ("ii", _integers)),
+    "factorial": ("i", decimal(0)),
+    "width_bucket": ("nnni", INT),
+    **dict.fromkeys(("coalesce", "greatest", "least"), ("*+", _any_of)),
+    "nullif": ("**", _same),
+    **dict.fromkeys(("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp"), ("", ZONED)),
+    "current_timestamp": ("i", ZONED),
+    "localtimestamp": ("i", DATETIME),
+    "date_trunc": ("t*", lambda node, kinds: kinds[1] if kinds[1].name in ("interval", "datetime") else ZONED),
+    "extract": ("t*", EXACT),
+    "date_part": ("t*", DOUBLE),
+    "age": ("dd", INTERVAL),
+    "date": ("*", DATE),
+    "make_date": ("iii", DATE),
+    "make_timestamp": ("iiiiin", DATETIME),
+    "make_interval": ("*+", INTERVAL),
+    "count": ("*", INTEGER),
+    "sum": ("*", _total),
+    "avg": ("*", _mean),
+    **dict.fromkeys(("min", "max"), ("*", _same)),
+    **dict.fromkeys(("stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp"), ("n", _spread)),
+    **dict.fromkeys(("bool_and", "bool_or", "every"), ("b", BOOLEAN)),
+    **dict.fromkeys(("bit_and", "bit_or", "bit_xor"), ("i", _same)),
+    **dict.fromkeys(("row_number", "rank", "dense_rank"), ("", INTEGER)),
+    "ntile": ("i", INT),
+    **dict.fromkeys(("percent_rank", "cume_dist"), ("", DOUBLE)),
+    **dict.fromkeys(("first_value", "last_value"), ("*", _same)),
+    "nth_value": ("*i", _same),
+    **dict.fromkeys(
+        ("lag", "lead"), ("*i*", lambda node, kinds: _common([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN)
+    ),
+    **dict.fromkeys(("json_extract_path_text", "jsonb_extract_path_text"), ("*t+", TEXT)),
+    "jsonb_extract_path": ("*t+", JSONB),
+    "jsonb_set": ("jtjb", JSONB),
+    **dict.fromkeys(("json_typeof", "jsonb_typeof"), ("j", TEXT)),
+    **dict.fromkeys(("json_array_length", "jsonb_array_length"), ("j", INT)),
+    "to_json": ("*", JSON),
+    "to_jsonb": ("*", JSONB),
+    **dict.fromkeys(("json_agg", "json_object_agg", "json_build_object", "json_build_array"), ("*+", JSON)),
+    **dict.fromkeys(("jsonb_agg", "jsonb_object_agg", "jsonb_build_object", "jsonb_build_array"), ("*+", JSONB)),
+    "lastval": ("", INTEGER),
+    **dict.fromkeys(("version", "current_database", "current_schema", "current_user", "session_user"), ("", TEXT)),
+    "user": ("", TEXT),
+    "pg_backend_pid": ("", INT),
+    "generate_series": ("*+", INT),
+    "set_config": ("*+", TEXT),
+}
+"""By function what each argument is, and what it gives.
+
+t text, i integer, n number, b boolean, d point in time, j JSON, y text or bytes, o anything as text, * as it is; + for
+the last again and again.
+"""
+
+TYPING = Typing(_NODES, {name: made for name, (_, made) in SIGNATURES.items()})

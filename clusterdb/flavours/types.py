@@ -121,7 +121,8 @@ _DECLARED: tuple[tuple[str, Kind], ...] = (
     (r"char", Kind("text", size=1)),
     (r"character", Kind("char")),
     (r"varchar|(?:tiny|medium|long)?text|n(?:var)?char", TEXT),
-    (r"datetime|timestamptz|timestamp", DATETIME),
+    (r"timestamptz", Kind("datetime", collation="zone")),
+    (r"datetime|timestamp", DATETIME),
     (r"date", DATE),
     (r"time", TIME),
     (r"boolean|bool", BOOLEAN),
@@ -163,6 +164,10 @@ def declared_as(kind: Kind) -> str:
         return {8: "tinyint", 16: "smallint", 24: "mediumint"}.get(kind.size, "int")
     if kind.name == "decimal":
         return "real numeric" if kind.scale is None else f"decimal(65,{kind.scale})"
+    if kind.name == "double" and kind.size == 32:
+        return "real"
+    if kind.name == "datetime" and kind.collation:
+        return "timestamptz" if kind.scale is None else f"timestamptz({kind.scale})"
     made = names.get(kind.name, "")
     if kind.name in ("datetime", "time") and kind.scale is not None:
         made += f"({kind.scale})"
@@ -261,7 +266,7 @@ class _Scope:
                 if table and source != table:
                     continue
                 if columns is not None and name in columns:
-                    return columns[name]
+                    return TEXT if columns[name] == LITERAL else columns[name]
                 if table and columns is not None:
                     return UNKNOWN
             if not table and name in scope.aliases:

@@ -73,8 +73,28 @@ def _clock(span: timedelta) -> str:
     return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
+_SPAN = re.compile(
+    r"(?=.)(?:(-?\d+) years? ?)?(?:\+?(-?\d+) mons? ?)?(?:\+?(-?\d+) days? ?)?"
+    r"(?:([+-]?)(\d\d+):(\d\d):(\d\d)(?:\.\d+)?)?"
+)
+
+
+def _span(text: str) -> str | None:
+    """An interval of PostgreSQL's as psycopg gives it, with months of 30 days; None for another text."""
+    found = _SPAN.fullmatch(text)
+    if found is None or not any(found.group(1, 2, 3)):
+        return None
+    years, months, days, hours, minutes, seconds = (int(each or 0) for each in found.group(1, 2, 3, 5, 6, 7))
+    sign = -1 if found[4] == "-" else 1
+    clock = sign * timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return _clock(timedelta(days=365 * years + 30 * months + days) + clock)
+
+
 def _text(text: str) -> str:
-    """JSON objects and arrays without spaces, points in time without the offset of UTC; other text as it is."""
+    """JSON without spaces, intervals as hours, points in time without the offset of UTC; other text as it is."""
+    span = _span(text)
+    if span is not None:
+        return span
     if text[:1] + text[-1:] in ("{}", "[]"):
         try:
             return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)

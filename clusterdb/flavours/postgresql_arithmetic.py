@@ -1,0 +1,189 @@
+"""PostgreSQL's operators by the types of their operands: numbers, dates, intervals, texts, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.postgresql_casts import as_text, converted, is_column, refuse
+from clusterdb.flavours.postgresql_types import JSONB, REAL, promoted
+from clusterdb.flavours.types import BYTES, DOUBLE, INTERVAL, NUMBERS, Kind, kind_of, set_kind
+
+__all__ = ["bits", "calculated", "divided", "interval", "joined", "minus", "negative", "plus", "remainder", "times"]
+
+_MOMENTS = frozenset({"date", "datetime"})
+_NUMERIC = NUMBERS | {"unknown", "null", "literal"}
+
+
+def interval(node: exp.Interval) -> exp.Expression:
+    """An interval as its text."""
+    unit = node.args.get("unit")
+    text = f"{node.this.name} {unit.name if unit is not None else ''}".strip()
+    return converted(set_kind(literal(text), Kind("literal")), INTERVAL)
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+def _plain(node: Any) -> bool:
+    return isinstance(node, exp.Literal) and not node.is_string
+
+
+def calculated(node: Any, word: str) -> Any:
+    """Plus, minus and times of numbers: whole ones within their size, exact ones exactly."""
+    parts = [node.this, node.expression]
+    if in_schema.get():
+        return node
+    kind = promoted([kind_of(each) for each in parts])
+    if {kind_of(each).name for each in parts} - _NUMERIC or kind == REAL:
+        raise refuse(f"{node.key.upper()}", *parts)
+    left, right = (converted(each, kind) for each in parts)
+    made = kind_of(node)
+    if kind.name == "integer":
+        return call(f"pg_{word}", left, right, kind.size or 64)
+    if kind.name == "decimal":
+        if made.scale is None or _is_loose(*parts):
+            return call(f"pg_exact_{word}", left, right)
+        return call(f"pg_decimal_{word}", left, right, made.scale)
+    if kind.name == "double":
+        return call(f"pg_{word}", left, right)
+    if any(is_column(each) for each in parts):
+        return call(f"pg_{word}", left, right)
+    raise NotSaid("arithmetic of parameters without types")
+
+
+def _is_loose(*nodes: Any) -> bool:
+    return any(kind_of(each).name == "unknown" for each in nodes)
+
+
+def times(node: exp.Mul) -> Any:
+    """``*``: also an interval so many times."""
+    for one, other in ((node.this, node.expression), (node.expression, node.this)):
+        if kind_of(one).name == "interval":
+            return call("pg_span_times", one, converted(other, DOUBLE) if kind_of(other).name == "literal" else other)
+    return calculated(node, "times")
+
+
+def divided(node: exp.Div) -> Any:
+    """``/``: whole numbers give a whole number."""
+    parts = [node.this, node.expression]
+    if kind_of(node.this).name == "interval":
+        return call("pg_span_over", *parts)
+    kind = promoted([kind_of(each) for each in parts])
+    if {kind_of(each).name for each in parts} - _NUMERIC or kind == REAL:
+        raise refuse("a quotient", *parts)
+    left, right = (converted(each, kind) for each in parts)
+    if kind.name == "decimal":
+        return call("pg_exact_over", left, right)
+    return call("pg_divide" if kind.name == "double" else "pg_div_op", left, right)
+
+
+def remainder(node: Any, parts: list[Any]) -> Any:
+    """``%`` and mod()."""
+    kind = promoted([kind_of(each) for each in parts])
+    if {kind_of(each).name for each in parts} - _NUMERIC or kind.name == "double":
+        raise refuse("a remainder", *parts)
+    left, right = (converted(each, kind) for each in parts)
+    return call("pg_mod" if kind.name == "integer" else "pg_exact_mod", left, right)
+
+
+def negative(node: exp.Neg) -> Any:
+    """A minus in front."""
+    kind = kind_of(node.this)
+    if _plain(node.this) or in_schema.get():
+        return node
+    if kind.name == "interval":
+        return call("pg_span_times", node.this, -1)
+    if kind.name not in _NUMERIC or kind.name == "literal":
+        raise refuse("a minus in front", node.this)
+    return call("pg_negative", node.this)
+
+
+def bits(name: str) -> Callable[[Any], Any]:
+    """An operation on bits, within the size of a whole number."""
+
+    def rule(node: Any) -> Any:
+        parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
+        kind = promoted([kind_of(each) for each in parts])
+        if {kind_of(each).name for each in parts} - {"integer", "literal", "unknown", "null"} or not kind.size:
+            raise refuse("an operation on bits", *parts)
+        size = kind_of(node.this).size if name.startswith("shift") else kind.size
+        return call(f"pg_{name}", *(converted(each, kind) for each in parts), size or 64)
+
+    return rule
+
+
+# --- dates, intervals, JSON -------------------------------------------------------------------------------------------
+def plus(node: exp.Add) -> Any:
+    """``+``."""
+    return _shifted(node, 1)
+
+
+def minus(node: exp.Sub) -> Any:
+    """``-``."""
+    return _shifted(node, -1)
+
+
+def _resolved(left: Any, right: Any, sign: int) -> tuple[Any, Any]:
+    """The sides, a literal between them with the type that it has beside the other."""
+    first, second = kind_of(left), kind_of(right)
+    if first.name == "literal" and second.name in (*_MOMENTS, "time", "interval"):
+        left = converted(left, second if sign < 0 or second.name == "interval" else INTERVAL)
+    if second.name == "literal" and first.name in (*_MOMENTS, "time", "interval"):
+        if sign > 0 and first.name in ("date", "time"):
+            raise NotSaid(f"a {first.name} and a literal without a type")
+        right = converted(right, first if sign < 0 or first.name == "interval" else INTERVAL)
+    return left, right
+
+
+def _shifted(node: Any, sign: int) -> Any:
+    left, right = _resolved(node.this, node.expression, sign)
+    names = kind_of(left).name, kind_of(right).name
+    if set(names) <= _NUMERIC:
+        return calculated(node, "plus" if sign > 0 else "minus")
+    if in_schema.get() and "interval" not in names:
+        return node
+    if sign > 0 and names[0] in ("interval", "integer") and names[1] in (*_MOMENTS, "time"):
+        left, right, names = right, left, (names[1], names[0])
+    if names == ("interval", "interval"):
+        return call("pg_span_plus", left, right, sign)
+    if names[0] in _MOMENTS and names[1] == "interval":
+        return call("pg_shift", left, right, sign)
+    if names == ("time", "interval"):
+        return call("pg_clock_shift", left, right, sign)
+    if names == ("date", "integer") or (names == ("date", "unknown") and not is_column(right) and sign > 0):
+        days = right if names[1] == "integer" else converted(right, Kind("integer", size=32))
+        return call("pg_add_days", left, days if sign > 0 else exp.Neg(this=exp.paren(days.copy())))
+    if sign > 0 and set(names) == {"date", "time"}:
+        return call("pg_date_and_time", *((left, right) if names[0] == "date" else (right, left)))
+    if sign < 0 and names == ("date", "date"):
+        return call("pg_days_between", left, right)
+    if sign < 0 and set(names) <= _MOMENTS:
+        return call("pg_time_between", left, right)
+    if sign < 0 and names == ("time", "time"):
+        return call("pg_clock_between", left, right)
+    if sign < 0 and names[0] == "jsonb" and names[1] in ("literal", "text", "integer"):
+        return call("pg_json_remove", left, right)
+    raise refuse("a sum" if sign > 0 else "a difference", left, right)
+
+
+def joined(node: exp.DPipe) -> exp.Expression:
+    """``||``: texts, bytes, JSON."""
+    parts = [node.this, node.expression]
+    if any(isinstance(each, exp.Array) for each in parts):
+        raise NotSaid("arrays")
+    names = {kind_of(each).name for each in parts}
+    if in_schema.get() and names <= {"text", "unknown", "literal", "null"}:
+        return node
+    if "jsonb" in names:
+        if names - {"jsonb", "literal", "unknown", "null"}:
+            raise refuse("||", *parts)
+        return call("pg_json_merge", *(converted(each, JSONB) for each in parts))
+    if "bytes" in names:
+        if names - {"bytes", "literal", "unknown", "null"}:
+            raise refuse("||", *parts)
+        return call("pg_join", *(converted(each, BYTES) for each in parts))
+    if not names & {"text", "char", "literal", "unknown"} and "null" not in names:
+        raise refuse("||", *parts)
+    return call("pg_join", *map(as_text, parts))

@@ -1,0 +1,148 @@
+"""What PostgreSQL makes of a value when a column takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.flavour import NotSaid, call, is_default, known
+from clusterdb.flavours.postgresql_casts import as_text, converted, is_column, refuse
+from clusterdb.flavours.postgresql_types import REAL, TYPING
+from clusterdb.flavours.types import NUMBERS, Kind, answers, kind_of, of_column, set_kind
+
+__all__ = ["assigned", "inserted", "updated"]
+
+
+def assigned(value: Any, column: Kind) -> Any:
+    """A value as a column keeps it.  Raises NotSaid where PostgreSQL does not convert by itself."""
+    kind = kind_of(value)
+    if column.name == "unknown" or kind.name == "null" or is_default(value):
+        return value
+    if kind.name in ("literal", "unknown"):
+        return _read(value, kind, column)
+    if column.name in ("text", "char"):
+        made = as_text(value)
+        return call("pg_as_char", made, column.size) if column.name == "char" and kind != column else made
+    if column.name in NUMBERS and kind.name in NUMBERS:
+        return _number(value, kind, column)
+    if column.name == "datetime" and kind.name in ("date", "datetime"):
+        if kind.name == "datetime" and column.scale is None:
+            return value
+        return call("pg_as_datetime", value, 0, 6 if column.scale is None else column.scale)
+    if (kind.name, column.name) == ("datetime", "date"):
+        return call("pg_as_date", value)
+    if {kind.name, column.name} == {"json", "jsonb"}:
+        return call("pg_jsonb", value) if column.name == "jsonb" else value
+    if kind.name == column.name:
+        return value
+    raise NotSaid(f"a {kind.name} value in a {column.name} column")
+
+
+def _read(value: Any, kind: Kind, column: Kind) -> Any:
+    """A literal or a parameter as a column takes it."""
+    if is_column(value) and kind.name == "unknown":
+        return value
+    if column.name == "integer" and kind.name == "unknown":
+        return call("pg_into_integer", value)
+    if column.name == "decimal" and column.scale is not None:
+        if kind.name == "literal":
+            return call("pg_into_decimal", converted(value, column), column.scale)
+        return call("pg_into_decimal", value, column.scale)
+    if column.name == "date":
+        return converted(value, column) if kind.name == "literal" else call("pg_as_date", value)
+    return converted(value, column)
+
+
+def _number(value: Any, kind: Kind, column: Kind) -> Any:
+    if column.name == "integer":
+        rounding = {"decimal": "pg_nearest", "double": "pg_nearest_even"}.get(kind.name)
+        return value if rounding is None else call(rounding, value)
+    if column.name == "decimal":
+        if kind.name == "double":
+            value = call("pg_double_exact", value, kind.size or 64)
+        if column.scale is None or (kind.name in ("integer", "decimal") and (kind.scale or 0) <= column.scale):
+            exact = kind.name != "decimal" or kind.scale is not None
+            if column.scale is None or exact:
+                return value
+        return call("pg_into_decimal", value, column.scale)
+    if column == REAL:
+        return value if kind == REAL else call("pg_as_real", value)
+    return converted(value, column)
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+def _columns(table: Any) -> dict[str, Kind]:
+    found = known.get().tables.get(table.name.lower())
+    return {} if found is None else {name: of_column(column) for name, column in found.items()}
+
+
+def inserted(tree: exp.Insert) -> None:
+    """Every value of an INSERT as its column takes it."""
+    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    columns = _columns(target)
+    if not columns or tree.expression is None:
+        return
+    if isinstance(tree.expression, exp.Values) and not isinstance(tree.this, exp.Schema):
+        _name_columns(tree, target, list(columns))
+    names = (
+        [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(columns)
+    )
+    kinds = [columns.get(name, Kind("unknown")) for name in names]
+    rows = _rows(tree.expression)
+    if rows is None:
+        _require_same(tree.expression, kinds)
+        return
+    for row in rows:
+        for value, kind in zip(row, kinds, strict=False):
+            _replace(value, assigned(value, kind), kind)
+
+
+def _name_columns(tree: exp.Insert, target: Any, names: list[str]) -> None:
+    """Say which columns are meant, if there are fewer values than columns."""
+    count = len(tree.expression.expressions[0].expressions)
+    if count < len(names):
+        columns = [exp.to_identifier(name, quoted=True) for name in names[:count]]
+        tree.set("this", exp.Schema(this=target.copy(), expressions=columns))
+
+
+def _replace(value: Any, made: Any, kind: Kind) -> None:
+    if made is not value:
+        value.replace(set_kind(made.copy(), kind))
+
+
+def _rows(source: Any) -> list[list[Any]] | None:
+    """The values of an INSERT, or the columns of its query; None where they cannot be changed."""
+    if isinstance(source, exp.Values):
+        return [list(row.expressions) for row in source.expressions]
+    if isinstance(source, exp.Subquery):
+        return _rows(source.this)
+    plain = isinstance(source, exp.Select) and not source.is_star and not source.args.get("distinct")
+    return [[each.unalias() for each in source.expressions]] if plain else None
+
+
+def _require_same(query: Any, kinds: list[Kind]) -> None:
+    """Raises NotSaid if a query's values would have to be changed for their columns."""
+    for (name, own), column in zip(answers(query, known.get(), TYPING).items(), kinds, strict=False):
+        value = set_kind(exp.column(name), own)
+        if own.name not in ("unknown", "null") and assigned(value, column) is not value:
+            raise NotSaid(f"INSERT of such a query with {own.name} values in a {column.name} column")
+
+
+def updated(tree: exp.Expression) -> None:
+    """Every value of UPDATE and ON CONFLICT DO UPDATE as its column takes it."""
+    for change in tree.find_all(exp.Update, exp.OnConflict):
+        for each in change.expressions:
+            if not isinstance(each, exp.EQ):
+                continue
+            if not isinstance(each.this, exp.Tuple):
+                _replace(each.expression, assigned(each.expression, kind_of(each.this)), kind_of(each.this))
+                continue
+            names, values = each.this.expressions, each.expression
+            if isinstance(values, exp.Subquery):
+                values = values.this
+            parts = [part.unalias() for part in values.expressions]
+            if len(parts) != len(names) or not isinstance(values, exp.Tuple | exp.Select) or values.is_star:
+                raise refuse("SET (...) = (SELECT ...)")
+            for name, value in zip(names, parts, strict=True):
+                _replace(value, assigned(value, kind_of(name)), kind_of(name))

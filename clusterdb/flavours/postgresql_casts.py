@@ -1,0 +1,255 @@
+"""How PostgreSQL makes one type of another: by itself beside what has a type, by a cast, as text, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.errors import DataError
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.postgresql_functions import FUNCTIONS
+from clusterdb.flavours.postgresql_types import REAL, Mixed, cast_kind, common
+from clusterdb.flavours.postgresql_values import number_text
+from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
+
+__all__ = ["as_json", "as_output", "as_text", "cast", "common_of", "converted", "is_column", "refuse"]
+
+_TEXTUAL = frozenset({"text", "char"})
+_PARTLY_READ = frozenset({"date", "datetime", "time", "interval", "bytes"})
+"""Types of which PostgreSQL reads more forms than are read here."""
+
+
+def refuse(what: str, *nodes: Any) -> NotSaid:
+    """What is to be raised for values of these kinds."""
+    names = [kind_of(each).name for each in nodes]
+    return NotSaid(f"{what} of {' and '.join(names)}" if names else what)
+
+
+def is_column(node: Any) -> bool:
+    """Whether it is a value of a table, of which the kind may just not be known."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return isinstance(node, exp.Column | exp.Subquery | exp.Select | exp.Star)
+
+
+def common_of(what: str, nodes: list[Any]) -> Kind:
+    """The type of what is one of several values.  Raises NotSaid."""
+    try:
+        return common([kind_of(each) for each in nodes])
+    except Mixed as error:
+        raise NotSaid(f"{what}: {error} values beside each other") from None
+
+
+# --- beside what has a type -------------------------------------------------------------------------------------------
+def _reader(kind: Kind) -> tuple[str, list[Any]]:
+    """The function that makes a value of a type, and what else it is told."""
+    if kind.name == "double":
+        return ("as_real" if kind == REAL else "as_double"), []
+    if kind.name == "datetime":
+        return "as_datetime", [int(bool(kind.collation)), 6 if kind.scale is None else kind.scale]
+    if kind.name == "char":
+        return "as_char", [kind.size or 1]
+    return f"as_{kind.name}", []
+
+
+def _literal_as(node: Any, kind: Kind) -> Any:
+    """A literal in quotes as a value of a type.  Raises NotSaid for what the type does not have."""
+    inner = node
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    name, more = _reader(kind)
+    if f"{name}" not in FUNCTIONS:
+        raise NotSaid(f"'{inner.name}' as {kind.name}")
+    if not isinstance(inner, exp.Literal):
+        return set_kind(call(f"pg_{name}", node, *more), kind)
+    try:
+        value = FUNCTIONS[name](inner.name, *more)
+    except (ValueError, TypeError, OverflowError) as error:
+        if kind.name in _PARTLY_READ or inner.name.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
+            raise NotSaid(f"'{inner.name}' as {kind.name} ({error})") from None
+        raise DataError(str(error)) from None
+    made = exp.HexString(this=value.hex()) if isinstance(value, bytes) else literal(value)
+    return set_kind(made, kind)
+
+
+def converted(node: Any, kind: Kind) -> Any:
+    """A value beside others of a type, as PostgreSQL converts it by itself."""
+    own = kind_of(node)
+    if kind.name in ("unknown", "null", "mixed") or own.name == "null":
+        return node
+    if own.name == "literal":
+        return node if kind.name == "literal" else _literal_as(node, kind)
+    if own.name == "unknown":
+        if is_column(node) or in_schema.get():
+            return node
+        name, more = _reader(kind)
+        return set_kind(call("pg_as_day" if name == "as_date" else f"pg_{name}", node, *more), kind)
+    if in_schema.get():
+        return node
+    if own.name == "date" and kind.name == "datetime":
+        return set_kind(call("pg_as_datetime", node), kind)
+    if own.name == "char" and kind.name == "text":
+        return set_kind(call("rtrim", node, " "), TEXT)
+    if own.name == "char" and kind.name == "char" and own.size != kind.size:
+        return set_kind(call("pg_as_char", node, kind.size), kind)
+    if own == REAL and kind.name == "double" and kind != REAL:
+        return set_kind(call("pg_single", node), kind)
+    return node
+
+
+# --- texts and JSON ---------------------------------------------------------------------------------------------------
+def as_text(node: Any, *, short: bool = False) -> Any:
+    """A value as PostgreSQL writes it.  Raises NotSaid if only the server knows how many digits it has."""
+    kind = kind_of(node)
+    inner = node.this if isinstance(node, exp.Paren) else node
+    if kind.name in ("text", "literal", "null", "uuid", "date", "interval", "json"):
+        return node
+    if kind.name == "decimal":
+        if isinstance(inner, exp.Literal):
+            return set_kind(literal(number_text(inner.name)), TEXT)
+        if kind.scale is None:
+            raise NotSaid("the text of a number whose digits are not known")
+        return set_kind(call("pg_decimal_text", node, kind.scale), TEXT)
+    makers: dict[str, tuple[str, list[Any]]] = {
+        "integer": ("integer_text", []),
+        "double": ("double_text", [kind.size or 64]),
+        "boolean": ("boolean_text", [int(short)]),
+        "datetime": ("moment_text", ["+00"] if kind.collation else []),
+        "time": ("moment_text", []),
+        "jsonb": ("jsonb", []),
+        "bytes": ("bytes_text", []),
+        "unknown": ("as_text", []),
+    }
+    if kind.name == "char":
+        return node if short else converted(node, TEXT)
+    if kind.name == "unknown" and is_column(node):
+        return node
+    if kind.name not in makers:
+        raise NotSaid(f"a {kind.name} value as text")
+    name, more = makers[kind.name]
+    return set_kind(call(f"pg_{name}", node, *more), TEXT)
+
+
+def as_output(node: Any) -> Any:
+    """A value as the functions that take anything write it: booleans by a letter, CHAR with its spaces."""
+    return as_text(node, short=True)
+
+
+def as_json(node: Any) -> Any:
+    """A value as JSON."""
+    kind = kind_of(node)
+    if kind.name == "unknown" and not is_column(node):
+        raise NotSaid("a parameter as JSON, without its type,")
+    if kind.name in ("bytes", "mixed", "unknown", "literal"):
+        text = kind.name == "literal"
+        if not text:
+            raise NotSaid(f"a {kind.name} value as JSON")
+    if kind.name == "decimal" and not isinstance(node, exp.Literal) and kind.scale is not None:
+        return set_kind(call("pg_decimal_text", node, kind.scale), Kind("json"))
+    names = {"jsonb": "json", "json": "json", "boolean": "boolean", "datetime": "datetime", "time": "time"}
+    names |= dict.fromkeys(NUMBERS, "number")
+    value = as_text(node) if kind.name in ("double", "char") else node
+    return set_kind(call("pg_json_of", value, names.get(kind.name, "text")), Kind("json"))
+
+
+# --- casts ------------------------------------------------------------------------------------------------------------
+def cast(node: Any) -> Any:
+    """``CAST`` and ``::``.  Raises NotSaid."""
+    to, value = cast_kind(node.to), node.this
+    own = kind_of(value)
+    if to.name == "unknown":
+        raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
+    sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
+    made = _cast(node, value, own, to)
+    if to.name == "decimal" and sizes and own.name != "null":
+        made = call("pg_within", made, *sizes)
+    if to.name == "text" and sizes:
+        made = call("pg_left", made, sizes[0])
+    if to.name == "char":
+        made = call("pg_as_char", call("pg_left", made, to.size), to.size)
+    return set_kind(made, to)
+
+
+def _cast(node: Any, value: Any, own: Kind, to: Kind) -> Any:
+    if own.name == "null":
+        return value
+    if to.name in _TEXTUAL:
+        return as_text(value)
+    if own.name in ("literal", "unknown", "text", "char"):
+        return _read(value, own, to)
+    maker = {"integer": _to_integer, "decimal": _to_decimal, "double": _to_double}.get(to.name)
+    if maker is not None:
+        return maker(value, own, to)
+    pair = (own.name, to.name)
+    if pair == ("integer", "boolean"):
+        return exp.paren(exp.NEQ(this=value.copy(), expression=literal(0)))
+    if pair == ("jsonb", "boolean"):
+        return call("pg_as_boolean", value)
+    if pair == ("datetime", "date"):
+        return call("pg_as_date", value)
+    if to.name == "datetime" and own.name in ("date", "datetime"):
+        return value if own.name == "datetime" and to.scale is None else call("pg_as_datetime", value, 0, _places(to))
+    if pair == ("datetime", "time"):
+        return call("pg_substr", value, 12)
+    if pair == ("time", "time") and to.scale is not None:
+        raise NotSaid("a time with so many digits")
+    if own.name in ("json", "jsonb") and to.name in ("json", "jsonb"):
+        return call("pg_jsonb", value) if to.name == "jsonb" else value
+    if own.name == to.name:
+        return value
+    raise NotSaid(f"a {own.name} value as {to.name}")
+
+
+def _places(kind: Kind) -> int:
+    return 6 if kind.scale is None else kind.scale
+
+
+def _read(value: Any, own: Kind, to: Kind) -> Any:
+    """A text, or a parameter, as a value of a type."""
+    if own.name == "literal":
+        made = converted(value, to)
+        return call("pg_into_decimal", made, to.scale) if to.name == "decimal" and to.scale is not None else made
+    if own.name == "unknown" and is_column(value):
+        raise NotSaid(f"a cast to {to.name} of what has no known type")
+    if to.name == "integer" and own.name == "unknown":
+        return call("pg_into_integer", value)
+    if to.name == "decimal" and to.scale is not None:
+        return call("pg_into_decimal", value, to.scale)
+    name, more = _reader(to)
+    if own.name != "unknown" and to.name in NUMBERS:
+        value = converted(value, TEXT)
+    if name not in FUNCTIONS:
+        raise NotSaid(f"a {own.name} value as {to.name}")
+    return call(f"pg_{name}", value, *more)
+
+
+def _to_integer(value: Any, own: Kind, to: Kind) -> Any:
+    makers = {"integer": "", "boolean": "", "decimal": "pg_nearest", "double": "pg_nearest_even"}
+    makers["jsonb"] = "pg_jsonb_integer"
+    if own.name not in makers:
+        raise refuse("a whole number", value)
+    made = call(makers[own.name], value) if makers[own.name] else value
+    if 0 < to.size < 64 and (own.name != "integer" or own.size > to.size or not own.size) and own.name != "boolean":
+        return call("pg_fitting", made, to.size)
+    return made
+
+
+def _to_decimal(value: Any, own: Kind, to: Kind) -> Any:
+    if own.name == "jsonb":
+        value = call("pg_jsonb_number", value)
+    elif own.name == "double":
+        value = call("pg_double_exact", value, own.size or 64)
+    elif own.name not in NUMBERS:
+        raise refuse("a number", value)
+    return value if to.scale is None else call("pg_into_decimal", value, to.scale)
+
+
+def _to_double(value: Any, own: Kind, to: Kind) -> Any:
+    if own.name == "jsonb":
+        value = call("pg_jsonb_number", value)
+    elif own.name not in NUMBERS:
+        raise refuse("a number", value)
+    if to == REAL:
+        return value if own == REAL else call("pg_as_real", value)
+    return converted(value, to) if own == REAL else call("pg_as_double", value)

@@ -1,0 +1,352 @@
+"""Where PostgreSQL compares or chooses: what values become beside each other, so that SQLite does the same with them.
+
+What PostgreSQL has no operator for is refused, as the server does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.postgresql_casts import common_of, converted, is_column
+from clusterdb.flavours.postgresql_types import cast_kind
+from clusterdb.flavours.rules import quantified
+from clusterdb.flavours.types import BOOLEAN, INTEGER, TEXT, Kind, kind_of, set_kind
+
+__all__ = [
+    "among",
+    "array_of",
+    "between",
+    "cases",
+    "chosen",
+    "comparison",
+    "distinct_from",
+    "grouped",
+    "nullif",
+    "ordered",
+    "quantifier_of",
+    "sorted_by",
+    "truth",
+    "united",
+]
+
+_EQUALITIES = (exp.EQ, exp.NEQ, exp.Is, exp.In)
+_UNORDERED = frozenset({"json", "mixed"})
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+def _keyed(node: Any, kind: Kind, *, equal: bool) -> Any:
+    """A converted value as what SQLite compares."""
+    if kind.name == "interval":
+        return set_kind(call("pg_span_ticks", node), INTEGER)
+    if kind.name == "char" and not equal:
+        return set_kind(call("rtrim", node, " "), TEXT)
+    return node
+
+
+def _sides(nodes: list[Any], kind_of_test: type[exp.Expression]) -> list[Any]:
+    """Values that are compared with each other, as SQLite compares them.  Raises NotSaid."""
+    if in_schema.get():
+        kind = common_of("a comparison", nodes)
+        return [converted(each, kind) if kind_of(each).name == "literal" else each for each in nodes]
+    kind = common_of("a comparison", nodes)
+    if kind.name in _UNORDERED:
+        raise NotSaid(f"a comparison of {kind.name} values")
+    equal = kind_of_test in _EQUALITIES
+    return [_keyed(converted(each, kind), kind, equal=equal) for each in nodes]
+
+
+def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any) -> exp.Expression:
+    """One comparison; of rows each with each."""
+    if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
+        pairs = [_sides([a, b], kind_of_test) for a, b in zip(left.expressions, right.expressions, strict=True)]
+        if any(_is_jsonb(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)):
+            raise NotSaid("a comparison of rows with jsonb")
+        rows = [exp.Tuple(expressions=[each[at].copy() for each in pairs]) for at in (0, 1)]
+        return kind_of_test(this=rows[0], expression=rows[1])
+    if _is_jsonb(left, right):
+        first, second = _sides([left, right], kind_of_test)
+        return kind_of_test(this=call("pg_jsonb_compare", first, second), expression=literal(0))
+    both_unknown = kind_of(left).name == kind_of(right).name == "unknown"
+    if both_unknown and not (is_column(left) or is_column(right) or in_schema.get()):
+        return kind_of_test(this=call("pg_compare", left, right), expression=literal(0))
+    first, second = _sides([left, right], kind_of_test)
+    return kind_of_test(this=first.copy(), expression=second.copy())
+
+
+def _is_jsonb(*nodes: Any) -> bool:
+    return any(kind_of(each).name == "jsonb" for each in nodes)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+def comparison(node: Any) -> exp.Expression:
+    """A comparison; also with ANY and ALL."""
+    left, right = node.this, node.expression
+    if isinstance(node.parent, exp.Update | exp.OnConflict) and node.arg_key == "expressions":
+        return node
+    if _is_quantifier(right):
+        return _with_quantifier(node, right)
+    return _tested(type(node), left, right)
+
+
+def distinct_from(node: Any) -> exp.Expression:
+    """IS [NOT] DISTINCT FROM."""
+    if _is_jsonb(node.this, node.expression):
+        raise NotSaid("IS DISTINCT FROM of jsonb")
+    first, second = _sides([node.this, node.expression], exp.Is)
+    made = exp.Is(this=first.copy(), expression=second.copy())
+    return exp.Not(this=exp.paren(made)) if isinstance(node, exp.NullSafeNEQ) else made
+
+
+def among(node: exp.In) -> exp.Expression:
+    """IN: all values of one type; with a query, of its column's."""
+    query = node.args.get("query")
+    if query is not None:
+        return _among_rows(node, query)
+    if isinstance(node.this, exp.Tuple):
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each) for each in node.expressions)))
+    if _is_jsonb(node.this, *node.expressions):
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each) for each in node.expressions)))
+    if not node.expressions:
+        return node
+    head, *others = _sides([node.this, *node.expressions], exp.In)
+    return exp.In(this=head.copy(), expressions=[each.copy() for each in others])
+
+
+def _columns_of(query: Any) -> list[Any]:
+    while isinstance(query, exp.Subquery | exp.SetOperation):
+        query = query.this
+    return [each.unalias() for each in query.expressions] if isinstance(query, exp.Select) else []
+
+
+def _among_rows(node: exp.In, query: Any) -> exp.Expression:
+    columns = _columns_of(query)
+    heads = node.this.expressions if isinstance(node.this, exp.Tuple) else [node.this]
+    if len(columns) != len(heads):
+        return node
+    made = []
+    for head, column in zip(heads, columns, strict=True):
+        if isinstance(column, exp.Star):
+            return node
+        kind = common_of("IN", [head, column])
+        _require_plain("IN (SELECT ...)", column, kind)
+        made.append(converted(head, kind))
+    head = exp.Tuple(expressions=[each.copy() for each in made]) if isinstance(node.this, exp.Tuple) else made[0]
+    return exp.In(this=head.copy(), query=query)
+
+
+def _require_plain(what: str, column: Any, kind: Kind) -> None:
+    """Raises NotSaid if SQLite would have to compare a query's column as something else."""
+    same = kind_of(column).name == "literal" and kind.name == "text"
+    if kind.name in ("interval", "jsonb", "json", "mixed") or not (same or converted(column, kind) is column):
+        raise NotSaid(f"{what} of {kind_of(column).name} values as {kind.name}")
+
+
+def between(node: exp.Between) -> exp.Expression:
+    """BETWEEN, also SYMMETRIC."""
+    parts = [node.this, node.args["low"], node.args["high"]]
+    if _is_jsonb(*parts):
+        raise NotSaid("BETWEEN of jsonb")
+    value, low, high = (each.copy() for each in _sides(parts, exp.Between))
+    if node.args.get("symmetric"):
+        bounds = [low, high]
+        low, high = (exp.Anonymous(this=name, expressions=[each.copy() for each in bounds]) for name in ("min", "max"))
+    return exp.Between(this=value, low=low, high=high)
+
+
+def cases(node: exp.Case) -> exp.Expression:
+    """CASE: all results of one type, and all values that are compared."""
+    branches = [(each, "true") for each in node.args["ifs"]]
+    if node.args.get("default") is not None:
+        branches.append((node, "default"))
+    _same_type("CASE", branches)
+    base = node.this
+    if base is None:
+        for each in node.args["ifs"]:
+            truth(each)
+        return node
+    if _is_jsonb(base, *(each.this for each in node.args["ifs"])):
+        raise NotSaid("CASE of jsonb")
+    head, *tests = _sides([base, *(each.this for each in node.args["ifs"])], exp.EQ)
+    node.set("this", head.copy())
+    for each, test in zip(node.args["ifs"], tests, strict=True):
+        each.set("this", test.copy())
+    return node
+
+
+def _same_type(what: str, places: list[tuple[Any, str]]) -> None:
+    values = [place.args[part] for place, part in places]
+    kind = common_of(what, values)
+    for (place, part), value in zip(places, values, strict=True):
+        made = converted(value, kind)
+        if made is not value:
+            place.set(part, made.copy())
+
+
+def chosen(node: Any, name: str) -> exp.Expression:
+    """COALESCE, GREATEST, LEAST."""
+    arguments = node.expressions
+    kind = common_of(name.upper(), arguments)
+    if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "mixed", "unknown"):
+        raise NotSaid(f"{name.upper()} of {kind.name} values")
+    made = [converted(each, kind) for each in arguments]
+    if name == "coalesce":
+        return set_kind(exp.Anonymous(this=name, expressions=made), kind) if len(made) > 1 else made[0]
+    return set_kind(call(f"pg_{name}", *made), kind)
+
+
+def nullif(node: Any) -> exp.Expression:
+    """NULLIF."""
+    left, right = node.expressions
+    kind = common_of("NULLIF", [left, right])
+    if kind.name in ("interval", "json", "jsonb", "char", "mixed"):
+        raise NotSaid(f"NULLIF of {kind.name} values")
+    return exp.Anonymous(this="nullif", expressions=[converted(left, kind), converted(right, kind)])
+
+
+# --- arrays, as ANY and ALL take them ---------------------------------------------------------------------------------
+def _is_quantifier(node: Any) -> bool:
+    return isinstance(node, exp.All | exp.Any) or (
+        isinstance(node, exp.Anonymous) and node.name.lower() in ("all", "any", "some")
+    )
+
+
+def quantifier_of(node: Any) -> Any:
+    """The ANY or ALL that an array stands in."""
+    parent = node.parent
+    while isinstance(parent, exp.Paren | exp.Cast):
+        parent = parent.parent
+    return parent if _is_quantifier(parent) else None
+
+
+def array_of(node: Any) -> exp.Expression:
+    """The members of an array: ARRAY[...] or '{...}', with a cast perhaps."""
+    if isinstance(node, exp.Cast):
+        members = array_of(node.this)
+        inner = node.to.expressions[0] if node.to.expressions else None
+        kind = cast_kind(inner) if isinstance(inner, exp.DataType) else Kind("unknown")
+        if kind.name == "unknown":
+            raise NotSaid("arrays")
+        return exp.Tuple(expressions=[converted(each, kind).copy() for each in members.expressions])
+    if isinstance(node, exp.Paren):
+        return array_of(node.this)
+    if isinstance(node, exp.Tuple):
+        return node
+    if isinstance(node, exp.Literal) and node.is_string and node.name[:1] == "{" and '"' not in node.name:
+        names = [each.strip() for each in node.name.strip("{}").split(",") if each]
+        return exp.Tuple(expressions=[set_kind(literal(each), Kind("literal")) for each in names])
+    raise NotSaid("arrays")
+
+
+def _with_quantifier(node: Any, right: Any) -> exp.Expression:
+    inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
+    if isinstance(right, exp.Anonymous):
+        right = (exp.All if right.name.lower() == "all" else exp.Any)(this=inner)
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if isinstance(inner, exp.Tuple | exp.Literal):
+        members = array_of(inner).expressions
+        if isinstance(right, exp.Any) and isinstance(node, exp.EQ):
+            return among(exp.In(this=node.this, expressions=members))
+        if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
+            return exp.Not(this=among(exp.In(this=node.this, expressions=members)))
+        raise NotSaid("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
+    columns = _columns_of(inner)
+    if len(columns) == 1 and not isinstance(columns[0], exp.Star):
+        kind = common_of("ANY or ALL", [node.this, columns[0]])
+        _require_plain("ANY or ALL", columns[0], kind)
+        node = type(node)(this=converted(node.this, kind).copy(), expression=right)
+    return quantified(node, right)
+
+
+# --- whole queries ----------------------------------------------------------------------------------------------------
+def _require_truth(node: Any) -> None:
+    name = kind_of(node).name
+    if name not in ("boolean", "unknown", "null", "literal"):
+        raise NotSaid(f"a {name} value as a condition")
+
+
+def truth(node: Any) -> Any:
+    """What is a condition is a boolean."""
+    for part in ("this", "expression"):
+        inner = node.args.get(part)
+        if isinstance(inner, exp.Expression):
+            _require_truth(inner)
+            made = converted(inner, BOOLEAN)
+            if made is not inner:
+                node.set(part, made.copy())
+    return node
+
+
+def is_truth(node: exp.Is) -> exp.Expression:
+    """IS TRUE and IS FALSE: of booleans."""
+    if isinstance(node.expression, exp.Boolean):
+        _require_truth(node.this)
+    return node
+
+
+def sorted_by(node: Any, what: str) -> Any:
+    """What a value is ordered by.  Raises NotSaid."""
+    kind = kind_of(node)
+    if kind.name in ("json", "jsonb", "mixed"):
+        raise NotSaid(f"{what} of {kind.name} values")
+    return _keyed(node, kind, equal=False) if not in_schema.get() else node
+
+
+def ordered(node: exp.Ordered) -> exp.Expression:
+    """ORDER BY: NULL is larger than everything; of an index that makes no difference."""
+    if not isinstance(node.parent, exp.Order):
+        node.set("nulls_first", bool(not node.args.get("desc")))
+        return node
+    if node.args.get("nulls_first") is None:
+        node.set("nulls_first", bool(node.args.get("desc")))
+    select = node.find_ancestor(exp.Select)
+    if isinstance(node.this, exp.Literal) and isinstance(select, exp.Select) and not node.this.is_string:
+        at = int(node.this.name) - 1
+        if at < len(select.expressions):
+            value = select.expressions[at].unalias()
+            if sorted_by(value, "the order") is not value:
+                raise NotSaid(f"the order of {kind_of(value).name} values, by their number,")
+        return node
+    made = sorted_by(node.this, "the order")
+    if made is not node.this:
+        node.set("this", made.copy())
+    return node
+
+
+def grouped(what: str) -> Callable[[Any], None]:
+    """A check that values are equal in SQLite where they are in PostgreSQL.  Raises NotSaid."""
+
+    def check(node: Any) -> None:
+        name = kind_of(node).name
+        if name in ("interval", "json", "jsonb", "mixed"):
+            raise NotSaid(f"{what} of {name} values")
+
+    return check
+
+
+def united(union: Any) -> None:
+    """The columns of a UNION, of one type."""
+    parts = [_leaves(union)] if not isinstance(union, exp.SetOperation) else _leaves(union)
+    selects = [each for each in parts if isinstance(each, exp.Select) and not each.is_star]
+    if len({len(each.expressions) for each in selects}) != 1 or len(selects) < 2:
+        return
+    check = grouped(union.key.upper())
+    for columns in zip(*(each.expressions for each in selects), strict=True):
+        values = [each.unalias() for each in columns]
+        kind = common_of(union.key.upper(), values)
+        for value in values:
+            if union.args.get("distinct") is not False:
+                check(value)
+            made = converted(value, kind)
+            if made is not value:
+                value.replace(made.copy())
+
+
+def _leaves(union: Any) -> list[Any]:
+    if isinstance(union, exp.SetOperation):
+        return [*_leaves(union.this), *_leaves(union.expression)]
+    return _leaves(union.this) if isinstance(union, exp.Subquery) and union.this is not None else [union]

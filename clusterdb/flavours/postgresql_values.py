@@ -1,0 +1,298 @@
+"""What PostgreSQL reads from a text and writes as one, type by type.
+
+Each ``as_...`` makes the value of a type from a literal or a parameter; a number is left to be one.  They raise
+ValueError or TypeError for what the type does not have.  Dates and times are texts as :func:`moment_text` writes them,
+so that equal ones are equal texts: in UTC, without a fraction of a second or with six digits of it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import uuid
+from datetime import date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from typing import Any
+
+from clusterdb.flavours.functions import Function, inexact, strict, text_of
+from clusterdb.flavours.postgresql_json import canonical, checked_json
+from clusterdb.flavours.postgresql_spans import span, spelled
+
+__all__ = ["FUNCTIONS", "double_text", "moment", "moment_text", "number_text"]
+
+_CONTEXT = Context(prec=100)
+_DATED = re.compile(
+    r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:\s+|T)(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?\s*"
+    r"(Z|UTC|[+-]\d{1,2}(?::?\d\d)?)?\s*",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d*))?)?\s*")
+
+
+# --- dates and times --------------------------------------------------------------------------------------------------
+def _rounded_fraction(digits: str | None, places: int) -> int:
+    """A fraction of a second in microseconds."""
+    made = Decimal(f"0.{digits or 0}").quantize(Decimal(1).scaleb(-places), "ROUND_HALF_EVEN")
+    return int(made * 1_000_000)
+
+
+def moment(value: Any, *, zoned: bool = False, places: int = 6) -> datetime:
+    """A date and a time from its text; the zone that it says counts for ``zoned`` ones only.  Raises ValueError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no date: give a date, a datetime or a str")
+    found = _DATED.fullmatch(value)
+    if found is None:
+        raise ValueError(f"'{value}' is not written as 2026-01-31 or 2026-01-31 12:00:00")
+    year, month, day, hour, minute, second = (int(each or 0) for each in found.group(1, 2, 3, 4, 5, 6))
+    made = datetime(year, month, day) + timedelta(hours=hour, minutes=minute, seconds=second)
+    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
+        raise ValueError(f"date/time field value out of range: '{value}'")
+    made += timedelta(microseconds=_rounded_fraction(found[7], places))
+    zone = (found[8] or "Z").upper()
+    if zoned and zone not in ("Z", "UTC"):
+        digits = zone[1:].replace(":", "")
+        ahead = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
+        made = made - ahead if zone[0] == "+" else made + ahead
+    return made
+
+
+def moment_text(at: datetime) -> str:
+    """A date and a time as it is stored."""
+    return at.isoformat(" ")
+
+
+def as_date(value: Any) -> str:
+    return moment(value).date().isoformat()
+
+
+def as_day(value: Any) -> str:
+    """A parameter beside a date: of one with a time only the driver knows whether it is a timestamp."""
+    at = moment(value)
+    if at.time() != time():
+        raise ValueError(f"'{value}' is a parameter beside a date: say ::date or ::timestamp")
+    return at.date().isoformat()
+
+
+def as_datetime(value: Any, zoned: int = 0, places: int = 6) -> str:
+    return moment_text(moment(value, zoned=bool(zoned), places=places))
+
+
+def as_time(value: Any) -> str:
+    found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"invalid input syntax for type time: {value!r}")
+    hour, minute, second = (int(each or 0) for each in found.group(1, 2, 3))
+    made = datetime(1, 1, 1, hour, minute, second)
+    return (made + timedelta(microseconds=_rounded_fraction(found[4], 6))).time().isoformat()
+
+
+@strict
+def shown_moment(value: str, zone: str = "") -> str:
+    """A date and a time as text: without zeros that the fraction ends with."""
+    return (value.rstrip("0") if "." in value else value) + zone
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+def as_integer(value: Any) -> int | float:
+    if isinstance(value, int | float):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"\s*[+-]?\d+\s*", value):
+        raise ValueError(f"invalid input syntax for type integer: {value!r}")
+    made = int(value)
+    if not -(2**63) <= made < 2**63:
+        raise ValueError(f"{value} is out of range for type bigint")
+    return made
+
+
+def as_decimal(value: Any) -> int | float:
+    if isinstance(value, int | float):
+        return _finite(value)
+    try:
+        made = Decimal(value.strip())
+    except (InvalidOperation, AttributeError):
+        raise ValueError(f"invalid input syntax for type numeric: {value!r}") from None
+    if not made.is_finite():
+        raise ValueError(f"{value} is no number that is kept")
+    whole = made == made.to_integral_value() and abs(made) < 2**63
+    return int(made) if whole else float(made)
+
+
+def as_double(value: Any) -> float:
+    return float(_finite(float(as_decimal(value))))
+
+
+def _finite(value: int | float) -> int | float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number that is kept")
+    return value
+
+
+def single(value: Any) -> float:
+    """What a REAL of that text is worth."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def as_real(value: Any) -> float:
+    """A REAL, as the shortest number that means it.  Raises ValueError for more digits than it has."""
+    exact = as_double(value)
+    short = float(f"{exact:.6g}")
+    if single(exact) != single(short):
+        raise ValueError(f"a REAL keeps six digits only: {value}")
+    return short
+
+
+@strict
+def double_text(value: Any, bits: int = 64) -> str:
+    """A floating point number: with an exponent, if that is less than -4 or has more digits than are exact."""
+    number = Decimal(repr(float(value)))
+    exponent = number.adjusted()
+    if not number:
+        return "-0" if math.copysign(1, value) < 0 else "0"
+    if -4 <= exponent < (15 if bits == 64 else 6):
+        text = f"{number:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    digits = "".join(map(str, number.as_tuple().digits)).rstrip("0") or "0"
+    sign = "-" if number.is_signed() else ""
+    fraction = f".{digits[1:]}" if digits[1:] else ""
+    return f"{sign}{digits[0]}{fraction}e{'-' if exponent < 0 else '+'}{abs(exponent):02}"
+
+
+def number_text(text: str) -> str:
+    """A number of a statement as PostgreSQL writes it."""
+    return f"{Decimal(text):f}"
+
+
+def into_integer(value: Any) -> int:
+    """What an integer column keeps of a floating point number: the nearest even one of two."""
+    made = as_integer(value)
+    return round(made) if isinstance(made, float) else made
+
+
+@strict
+def nearest(value: Any) -> int:
+    """An exact number as a whole one: half away from zero."""
+    return int(Decimal(repr(value)).quantize(Decimal(1), ROUND_HALF_UP, _CONTEXT))
+
+
+@strict
+def exact_plus(a: Any, b: Any) -> int | float:
+    return _unscaled(Decimal(repr(a)) + Decimal(repr(b)))
+
+
+@strict
+def exact_minus(a: Any, b: Any) -> int | float:
+    return _unscaled(Decimal(repr(a)) - Decimal(repr(b)))
+
+
+@strict
+def exact_times(a: Any, b: Any) -> int | float:
+    return _unscaled(_CONTEXT.multiply(Decimal(repr(a)), Decimal(repr(b))))
+
+
+@strict
+def exact_mod(a: Any, b: Any) -> int | float:
+    if not b:
+        raise ZeroDivisionError("division by zero")
+    return _unscaled(_CONTEXT.remainder(Decimal(repr(a)), Decimal(repr(b))))
+
+
+def _unscaled(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value)
+
+
+# --- others -----------------------------------------------------------------------------------------------------------
+def as_boolean(value: Any) -> int:
+    if isinstance(value, int) and value in (0, 1):
+        return value
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if (text and any(word.startswith(text) for word in ("true", "yes"))) or text in ("on", "1"):
+        return 1
+    if (text and any(word.startswith(text) for word in ("false", "no"))) or text in ("off", "of", "0"):
+        return 0
+    raise ValueError(f"invalid input syntax for type boolean: {value!r}")
+
+
+def as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"a text is meant where {value!r} is: give a str")
+
+
+def as_char(value: Any, size: int = 1) -> str:
+    return as_text(value).rstrip(" ").ljust(size)
+
+
+def as_uuid(value: Any) -> str:
+    return str(uuid.UUID(text_of(value)))
+
+
+def as_bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if as_text(value).startswith("\\x"):
+        return bytes.fromhex(value[2:])
+    if "\\" in value:
+        raise ValueError(f"bytes with escapes: {value!r}")
+    return as_text(value).encode()
+
+
+@strict
+def boolean_text(value: Any, short: int = 0) -> str:
+    text = "true" if value else "false"
+    return text[0] if short else text
+
+
+@strict
+def integer_text(value: Any) -> str:
+    return str(int(value))
+
+
+@strict
+def into_decimal(value: Any, scale: int) -> int | float:
+    return inexact(Decimal(repr(as_decimal(value))), scale)
+
+
+@strict
+def within(value: Any, digits: int, scale: int = 0) -> int | float:
+    """A number of so many digits.  Raises OverflowError."""
+    if abs(value) >= 10 ** (digits - scale):
+        raise OverflowError(f"numeric field overflow: {value}")
+    return value
+
+
+FUNCTIONS: dict[str, Function] = {
+    "as_date": strict(as_date),
+    "as_day": strict(as_day),
+    "as_datetime": strict(as_datetime),
+    "as_time": strict(as_time),
+    "as_integer": strict(as_integer),
+    "as_decimal": strict(as_decimal),
+    "as_double": strict(as_double),
+    "as_real": strict(as_real),
+    "as_boolean": strict(as_boolean),
+    "as_text": strict(as_text),
+    "as_char": strict(as_char),
+    "as_uuid": strict(as_uuid),
+    "as_bytes": strict(as_bytes),
+    "as_interval": strict(lambda value: spelled(span(value))),
+    "as_json": strict(checked_json),
+    "as_jsonb": strict(canonical),
+    "into_integer": strict(into_integer),
+    "into_decimal": into_decimal,
+    "within": within,
+    "single": strict(single),
+    "nearest": nearest,
+    "nearest_even": strict(lambda value: round(value)),
+    "exact_plus": exact_plus,
+    "exact_minus": exact_minus,
+    "exact_times": exact_times,
+    "exact_mod": exact_mod,
+    "double_text": double_text,
+    "boolean_text": boolean_text,
+    "integer_text": integer_text,
+    "moment_text": shown_moment,
+    "bytes_text": strict(lambda value: "\\x" + value.hex()),
+    "date_and_time": strict(lambda day, clock: f"{date.fromisoformat(day)} {clock}"),
+}
+"""By name without the prefix that they have in SQL."""
