@@ -28,11 +28,8 @@ __all__ = [
     "NotSaid",
     "Translation",
     "Work",
-    "among_dates",
     "arithmetic",
-    "between_dates",
     "call",
-    "compared_with_date",
     "guarded",
     "in_schema",
     "is_default",
@@ -347,57 +344,6 @@ def call(name: str, *arguments: Any) -> exp.Anonymous:
 def literal(value: Any) -> exp.Expression:
     """A value as a tree."""
     return exp.convert(value)  # type: ignore[return-value]
-
-
-_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z")
-_LIKE_A_DATE = re.compile(r"\s*\d{4}-\d{1,2}-\d{1,2}(?:[ T]|\s*\Z)")
-
-
-def compared_with_date(node: Any) -> Any:
-    """A comparison with a literal date, so that it holds for a column of times too: midnight is the date.
-
-    None if there is nothing to change.  Raises NotSaid for dates that are not written as they are stored.
-    """
-    right = node.expression
-    if not (isinstance(right, exp.Literal) and right.is_string and _LIKE_A_DATE.match(right.name)):
-        return None
-    require_canonical(right.name)
-    if not _DATE.match(right.name):
-        return None
-    midnight = literal(f"{right.name} 00:00:00")
-    if isinstance(node, exp.EQ):
-        return exp.In(this=node.this, expressions=[right, midnight])
-    if isinstance(node, exp.NEQ):
-        return exp.Not(this=exp.In(this=node.this, expressions=[right, midnight]))
-    if isinstance(node, exp.LTE | exp.GT):
-        node.set("expression", midnight)
-    return None
-
-
-def require_canonical(text: str) -> None:
-    """Raises NotSaid for a date that is not written as YYYY-MM-DD, or YYYY-MM-DD HH:MM:SS and a fraction."""
-    if _LIKE_A_DATE.match(text) and not re.match(r"\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d(?:\.\d{1,6})?)?\Z", text):
-        raise NotSaid(f"a comparison with the date '{text}', not written as 2026-01-31 or 2026-01-31 12:00:00,")
-
-
-def between_dates(node: Any) -> Any:
-    """BETWEEN with literal dates: up to the midnight of the second."""
-    for part in ("low", "high"):
-        bound = node.args[part]
-        if isinstance(bound, exp.Literal) and bound.is_string:
-            require_canonical(bound.name)
-            if part == "high" and _DATE.match(bound.name):
-                node.set("high", literal(f"{bound.name} 00:00:00"))
-    return node
-
-
-def among_dates(node: Any) -> Any:
-    """IN with literal dates: or their midnights."""
-    for each in [each for each in node.expressions if isinstance(each, exp.Literal) and each.is_string]:
-        require_canonical(each.name)
-        if _DATE.match(each.name):
-            node.append("expressions", literal(f"{each.name} 00:00:00"))
-    return node
 
 
 def arithmetic(name: str) -> Callable[[Any], Any]:

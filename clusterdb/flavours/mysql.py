@@ -112,6 +112,7 @@ class MySQLFlavour(Flavour):
             exp.SessionParameter: r.system_variable,
             exp.Table: r.table,
             exp.SetOperation: rules.set_operation,
+            exp.Union: r.union,
             exp.Select: r.select,
             exp.Lock: lambda node: None,
             exp.If: c.branches,

@@ -675,11 +675,29 @@ def _padded(how: Function, text: Any, length: Any, fill: Any) -> Any:
     return None if not text_of(fill) and count > len(text_of(text)) else how(text, count, fill)
 
 
+class _DistinctTexts:
+    """GROUP_CONCAT(DISTINCT text ORDER BY text): of those that are equal, the first."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._descending = False
+
+    def step(self, text: Any, descending: int) -> None:
+        self._descending = bool(descending)
+        if text is not None:
+            self._texts.setdefault(key(text_of(text)), text_of(text))
+
+    def final(self) -> str | None:
+        texts = [self._texts[each] for each in sorted(self._texts, reverse=self._descending)]
+        return ",".join(texts) if texts else None
+
+
 AGGREGATES: dict[str, Callable[[], Any]] = {
     **COMMON_AGGREGATES,
     "bit_and": lambda: f.Bits("and", None, 2**64 - 1),
     "json_arrayagg": ArrayOf,
     "json_objectagg": ObjectOf,
+    "distinct_concat": _DistinctTexts,
     "bit_or": lambda: f.Bits("or", 0),
     "bit_xor": lambda: f.Bits("xor", 0),
     "std": COMMON_AGGREGATES["stddev_pop"],

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
 from clusterdb.flavours.mysql_compare import as_text, collated, collation_of
@@ -211,6 +212,8 @@ def group_concat(node: exp.GroupConcat) -> exp.Expression:
             raise NotSaid("GROUP_CONCAT(DISTINCT ... SEPARATOR other than a comma)")
     else:
         values = [what]
+    if distinct and order is not None and len(values) == 1 and _is_own_order(values[0], order):
+        return call("my_distinct_concat", values[0], int(bool(order.expressions[0].args.get("desc"))))
     if len(values) != 1:
         values = [call("my_concat", *(as_text(each) for each in values))]
     values = [collated(as_text(each)) for each in values]
@@ -219,6 +222,12 @@ def group_concat(node: exp.GroupConcat) -> exp.Expression:
     if order is not None:
         arguments[-1] = exp.Order(this=arguments[-1], expressions=order.expressions)
     return exp.Anonymous(this="group_concat", expressions=arguments)
+
+
+def _is_own_order(value: Any, order: Any) -> bool:
+    """Whether texts that are equal though they differ are ordered by themselves."""
+    kind = kind_of(value)
+    return kind.name == "text" and collation_of(kind) == CI and [each.this for each in order.expressions] == [value]
 
 
 def count(node: Any) -> exp.Expression:
@@ -390,3 +399,22 @@ def whole(node: Any) -> exp.Expression:
     if kind_of(node.this).name in ("text", "unknown"):
         node.set("this", call("my_number", node.this))
     return node
+
+
+def union(node: exp.Union) -> exp.Expression:
+    """UNION of texts that are equal though they differ: the first of them stays, where SQLite keeps the last."""
+    made = rules.set_operation(node)
+    first: Any = node
+    while isinstance(first, exp.SetOperation | exp.Subquery):
+        first = first.this
+    texts = any(kind_of(each).name == "text" for each in first.expressions) or first.is_star
+    clause = node.find_ancestor(exp.With)
+    recursive = clause is not None and clause.args.get("recursive")
+    if node.args.get("distinct") is False or not texts or recursive or in_schema.get():
+        return made
+    rest = {part: node.args.get(part) for part in ("order", "limit", "offset", "with_")}
+    inner = exp.Union(this=node.this.copy(), expression=node.expression.copy(), distinct=False)
+    select = exp.select("*").distinct().from_(exp.Subquery(this=inner, alias=exp.TableAlias(this="clusterdb_union")))
+    for part, value in rest.items():
+        select.set(part, value)
+    return select

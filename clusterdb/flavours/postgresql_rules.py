@@ -322,11 +322,6 @@ def json_test(name: str) -> Callable[[Any], exp.Expression]:
     return rule
 
 
-def column_of_time(kind: Kind) -> Callable[[Any], exp.Expression]:
-    """CURRENT_TIMESTAMP and the like."""
-    return lambda node: now(kind)
-
-
 def _series(node: exp.Table) -> exp.Expression:
     """generate_series() of whole numbers."""
     call_of = node.this
