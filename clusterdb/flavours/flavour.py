@@ -19,6 +19,7 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.errors import DataError, NotSupportedError
 from clusterdb.flavours.functions import Function
+from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
 from clusterdb.flavours.types import Typing, annotate, answers, declared_as, kind_of, set_kind
 
@@ -106,6 +107,8 @@ class Flavour:
     """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
     typing: Typing
+    levels_of_bits = False
+    """Whether some operations on bits are done before others."""
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
     statements: tuple[type[exp.Expression], ...] = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
@@ -214,6 +217,9 @@ class Flavour:
 
     def _said(self, tree: exp.Expression, sql: str) -> Translation:
         work = Work()
+        found = misread(tree, levels_of_bits=self.levels_of_bits)
+        if found:
+            raise NotSaid(found)
         made = self.statement(tree, work)
         if not isinstance(made, Translation):
             made = Translation(self.text(made), tuple(work.before), tuple(work.after))
@@ -332,6 +338,7 @@ class Flavour:
 
     def text(self, tree: exp.Expression) -> str:
         """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
+        tree = bracketed(tree.copy())
         return str(tree.sql(dialect="sqlite", unsupported_level=ErrorLevel.RAISE, normalize_functions=False))
 
 

@@ -321,7 +321,7 @@ def exact(value: Any) -> Decimal:
 def inexact(value: Decimal, scale: int) -> int | float:
     """A decimal number rounded to so many digits, half away from zero, as SQLite keeps it."""
     made = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT)
-    return int(made) if scale <= 0 and abs(made) < 2**63 else float(made)
+    return int(made) if scale <= 0 and abs(made) < 2**63 else float(made) + 0.0  # there is no minus zero
 
 
 _CONTEXT = Context(prec=100)

@@ -67,6 +67,7 @@ class MySQLFlavour(Flavour):
     aggregates = AGGREGATES
     native = NATIVE
     typing = TYPING
+    levels_of_bits = True
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
 
     def __init__(self) -> None:

@@ -9,13 +9,13 @@ from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
 from clusterdb.flavours.postgresql_casts import as_text, converted, is_column, refuse
-from clusterdb.flavours.postgresql_types import JSONB, REAL, promoted
-from clusterdb.flavours.types import BYTES, DOUBLE, INTERVAL, NUMBERS, Kind, kind_of, set_kind
+from clusterdb.flavours.postgresql_types import JSONB, NUMERIC, REAL, WHOLE_OR_DOUBLE, promoted
+from clusterdb.flavours.types import BYTES, DOUBLE, INTERVAL, Kind, kind_of, set_kind
 
 __all__ = ["bits", "calculated", "divided", "interval", "joined", "minus", "negative", "plus", "remainder", "times"]
 
 _MOMENTS = frozenset({"date", "datetime"})
-_NUMERIC = NUMBERS | {"unknown", "null", "literal"}
+_NUMERIC = NUMERIC | {"unknown", "null", "literal"}
 
 
 def interval(node: exp.Interval) -> exp.Expression:
@@ -42,8 +42,10 @@ def calculated(node: Any, word: str) -> Any:
     made = kind_of(node)
     if kind.name == "integer":
         return call(f"pg_{word}", left, right, kind.size or 64)
-    if kind.name == "decimal":
-        if made.scale is None or _is_loose(*parts):
+    if kind == WHOLE_OR_DOUBLE:
+        return call(f"pg_{word}", left, right)
+    if kind.name in ("decimal", "number"):
+        if made.scale is None:
             return call(f"pg_exact_{word}", left, right)
         return call(f"pg_decimal_{word}", left, right, made.scale)
     if kind.name == "double":
@@ -51,10 +53,6 @@ def calculated(node: Any, word: str) -> Any:
     if any(is_column(each) for each in parts):
         return call(f"pg_{word}", left, right)
     raise NotSaid("arithmetic of parameters without types")
-
-
-def _is_loose(*nodes: Any) -> bool:
-    return any(kind_of(each).name == "unknown" for each in nodes)
 
 
 def times(node: exp.Mul) -> Any:
@@ -74,7 +72,7 @@ def divided(node: exp.Div) -> Any:
     if {kind_of(each).name for each in parts} - _NUMERIC or kind == REAL:
         raise refuse("a quotient", *parts)
     left, right = (converted(each, kind) for each in parts)
-    if kind.name == "decimal":
+    if kind.name in ("decimal", "number") and kind != WHOLE_OR_DOUBLE:
         return call("pg_exact_over", left, right)
     return call("pg_divide" if kind.name == "double" else "pg_div_op", left, right)
 
@@ -82,7 +80,7 @@ def divided(node: exp.Div) -> Any:
 def remainder(node: Any, parts: list[Any]) -> Any:
     """``%`` and mod()."""
     kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or kind.name == "double":
+    if {kind_of(each).name for each in parts} - _NUMERIC or kind.name in ("double", "number"):
         raise refuse("a remainder", *parts)
     left, right = (converted(each, kind) for each in parts)
     return call("pg_mod" if kind.name == "integer" else "pg_exact_mod", left, right)

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, is_default, known
 from clusterdb.flavours.postgresql_casts import as_text, converted, is_column, refuse
-from clusterdb.flavours.postgresql_types import REAL, TYPING
+from clusterdb.flavours.postgresql_types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
 from clusterdb.flavours.types import NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
 __all__ = ["assigned", "inserted", "updated"]
@@ -21,10 +21,12 @@ def assigned(value: Any, column: Kind) -> Any:
         return value
     if kind.name in ("literal", "unknown"):
         return _read(value, kind, column)
+    if column.name == "char" and kind == column:
+        return value
     if column.name in ("text", "char"):
         made = as_text(value)
-        return call("pg_as_char", made, column.size) if column.name == "char" and kind != column else made
-    if column.name in NUMBERS and kind.name in NUMBERS:
+        return call("pg_as_char", made, column.size) if column.name == "char" else made
+    if column.name in NUMBERS and kind.name in NUMERIC:
         return _number(value, kind, column)
     if column.name == "datetime" and kind.name in ("date", "datetime"):
         if kind.name == "datetime" and column.scale is None:
@@ -55,6 +57,10 @@ def _read(value: Any, kind: Kind, column: Kind) -> Any:
 
 
 def _number(value: Any, kind: Kind, column: Kind) -> Any:
+    if column.name == "integer" and kind.name == "number":
+        if kind != WHOLE_OR_DOUBLE:
+            raise NotSaid("what a parameter and an exact number make, in a column of whole numbers,")
+        return call("pg_into_integer", value)
     if column.name == "integer":
         rounding = {"decimal": "pg_nearest", "double": "pg_nearest_even"}.get(kind.name)
         return value if rounding is None else call(rounding, value)

@@ -9,11 +9,11 @@ from sqlglot import exp
 from clusterdb.errors import DataError
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
 from clusterdb.flavours.postgresql_functions import FUNCTIONS
-from clusterdb.flavours.postgresql_types import REAL, Mixed, cast_kind, common
+from clusterdb.flavours.postgresql_types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, common
 from clusterdb.flavours.postgresql_values import number_text
 from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
 
-__all__ = ["as_json", "as_output", "as_text", "cast", "common_of", "converted", "is_column", "refuse"]
+__all__ = ["as_json", "as_output", "as_text", "cast", "chosen_of", "common_of", "converted", "is_column", "refuse"]
 
 _TEXTUAL = frozenset({"text", "char"})
 _PARTLY_READ = frozenset({"date", "datetime", "time", "interval", "bytes"})
@@ -41,6 +41,16 @@ def common_of(what: str, nodes: list[Any]) -> Kind:
         raise NotSaid(f"{what}: {error} values beside each other") from None
 
 
+def chosen_of(what: str, nodes: list[Any]) -> Kind:
+    """The same where the values become one another: a CHAR among texts would lose or keep its spaces."""
+    kind = common_of(what, nodes)
+    if any(kind_of(each).name == "char" for each in nodes) and any(
+        kind_of(each).name not in ("null", "char") or kind_of(each).size not in (0, kind.size) for each in nodes
+    ):
+        raise NotSaid(f"{what}: CHAR and text values beside each other")
+    return kind
+
+
 # --- beside what has a type -------------------------------------------------------------------------------------------
 def _reader(kind: Kind) -> tuple[str, list[Any]]:
     """The function that makes a value of a type, and what else it is told."""
@@ -50,6 +60,8 @@ def _reader(kind: Kind) -> tuple[str, list[Any]]:
         return "as_datetime", [int(bool(kind.collation)), 6 if kind.scale is None else kind.scale]
     if kind.name == "char":
         return "as_char", [kind.size or 1]
+    if kind.name == "number":
+        return ("as_integer" if kind == WHOLE_OR_DOUBLE else "as_decimal"), []
     return f"as_{kind.name}", []
 
 
@@ -121,6 +133,8 @@ def as_text(node: Any, *, short: bool = False) -> Any:
         "bytes": ("bytes_text", []),
         "unknown": ("as_text", []),
     }
+    if kind == WHOLE_OR_DOUBLE:
+        return set_kind(call("pg_number_text", node), TEXT)
     if kind.name == "char":
         return node if short else converted(node, TEXT)
     if kind.name == "unknown" and is_column(node):
@@ -141,7 +155,7 @@ def as_json(node: Any) -> Any:
     kind = kind_of(node)
     if kind.name == "unknown" and not is_column(node):
         raise NotSaid("a parameter as JSON, without its type,")
-    if kind.name in ("bytes", "mixed", "unknown", "literal"):
+    if kind.name in ("bytes", "mixed", "unknown", "literal", "number"):
         text = kind.name == "literal"
         if not text:
             raise NotSaid(f"a {kind.name} value as JSON")
@@ -227,6 +241,7 @@ def _read(value: Any, own: Kind, to: Kind) -> Any:
 def _to_integer(value: Any, own: Kind, to: Kind) -> Any:
     makers = {"integer": "", "boolean": "", "decimal": "pg_nearest", "double": "pg_nearest_even"}
     makers["jsonb"] = "pg_jsonb_integer"
+    makers |= {"number": "pg_nearest_even"} if own == WHOLE_OR_DOUBLE else {}
     if own.name not in makers:
         raise refuse("a whole number", value)
     made = call(makers[own.name], value) if makers[own.name] else value
@@ -248,7 +263,7 @@ def _to_decimal(value: Any, own: Kind, to: Kind) -> Any:
 def _to_double(value: Any, own: Kind, to: Kind) -> Any:
     if own.name == "jsonb":
         value = call("pg_jsonb_number", value)
-    elif own.name not in NUMBERS:
+    elif own.name not in NUMERIC:
         raise refuse("a number", value)
     if to == REAL:
         return value if own == REAL else call("pg_as_real", value)

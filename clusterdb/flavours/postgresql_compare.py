@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
-from clusterdb.flavours.postgresql_casts import common_of, converted, is_column
+from clusterdb.flavours.postgresql_casts import chosen_of, common_of, converted, is_column
 from clusterdb.flavours.postgresql_types import cast_kind
 from clusterdb.flavours.rules import quantified
 from clusterdb.flavours.types import BOOLEAN, INTEGER, TEXT, Kind, kind_of, set_kind
@@ -179,7 +179,7 @@ def cases(node: exp.Case) -> exp.Expression:
 
 def _same_type(what: str, places: list[tuple[Any, str]]) -> None:
     values = [place.args[part] for place, part in places]
-    kind = common_of(what, values)
+    kind = chosen_of(what, values)
     for (place, part), value in zip(places, values, strict=True):
         made = converted(value, kind)
         if made is not value:
@@ -189,7 +189,7 @@ def _same_type(what: str, places: list[tuple[Any, str]]) -> None:
 def chosen(node: Any, name: str) -> exp.Expression:
     """COALESCE, GREATEST, LEAST."""
     arguments = node.expressions
-    kind = common_of(name.upper(), arguments)
+    kind = chosen_of(name.upper(), arguments)
     if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "mixed", "unknown"):
         raise NotSaid(f"{name.upper()} of {kind.name} values")
     made = [converted(each, kind) for each in arguments]
@@ -337,7 +337,7 @@ def united(union: Any) -> None:
     check = grouped(union.key.upper())
     for columns in zip(*(each.expressions for each in selects), strict=True):
         values = [each.unalias() for each in columns]
-        kind = common_of(union.key.upper(), values)
+        kind = chosen_of(union.key.upper(), values)
         for value in values:
             if union.args.get("distinct") is not False:
                 check(value)

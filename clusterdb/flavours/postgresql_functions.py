@@ -438,7 +438,7 @@ def trimmed_decimal(value: Any, digits: int = 0) -> Any:
 def exact_over(a: Any, b: Any) -> float:
     if not b:
         raise ZeroDivisionError("division by zero")
-    return float(_CONTEXT.divide(Decimal(repr(a)), Decimal(repr(b))))
+    return float(_CONTEXT.divide(Decimal(repr(a)), Decimal(repr(b)))) + 0.0  # there is no minus zero
 
 
 @strict

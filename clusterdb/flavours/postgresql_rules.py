@@ -11,7 +11,7 @@ from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, lit
 from clusterdb.flavours.postgresql_casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql_compare import array_of, grouped, quantifier_of, sorted_by
 from clusterdb.flavours.postgresql_forms import known as known_form
-from clusterdb.flavours.postgresql_types import INT, SIGNATURES
+from clusterdb.flavours.postgresql_types import EXACT_OR_DOUBLE, INT, SIGNATURES
 from clusterdb.flavours.types import DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
 _PLACES = "%Y-%m-%d %H:%M:%f"
@@ -35,8 +35,8 @@ def now(kind: Kind, digits: Any = None) -> exp.Expression:
 # --- what a function takes --------------------------------------------------------------------------------------------
 _TAKEN = {
     "t": (frozenset({"text", "char", "literal", "unknown", "null"}), TEXT),
-    "i": (frozenset({"integer", "literal", "unknown", "null"}), INT),
-    "n": (frozenset({"integer", "decimal", "double", "literal", "unknown", "null"}), DOUBLE),
+    "i": (frozenset({"integer", "number", "literal", "unknown", "null"}), INT),
+    "n": (frozenset({"integer", "decimal", "double", "number", "literal", "unknown", "null"}), DOUBLE),
     "b": (frozenset({"boolean", "literal", "unknown", "null"}), Kind("boolean")),
     "d": (frozenset({"date", "datetime", "literal", "unknown", "null"}), DATETIME),
     "j": (frozenset({"json", "jsonb", "literal", "unknown", "null"}), Kind("jsonb")),
@@ -71,11 +71,13 @@ def rounded(name: str, arguments: list[Any]) -> exp.Expression:
     kind = kind_of(arguments[0])
     if kind.name == "unknown":
         raise NotSaid(f"{name}() of a parameter without a type")
-    if kind.name == "double" and len(arguments) > 1:
+    if kind == EXACT_OR_DOUBLE:
+        raise NotSaid(f"{name}() of what a parameter and an exact number make")
+    if kind.name in ("double", "number") and len(arguments) > 1:
         raise NotSaid(f"{name}() of a floating point number to so many digits")
     if name == "trunc":
         made = call("pg_trunc", *arguments)
-    elif kind.name == "double" or (kind.name == "integer" and len(arguments) == 1):
+    elif kind.name in ("double", "number") or (kind.name == "integer" and len(arguments) == 1):
         made = call("pg_round_even", *arguments)
     else:
         made = call("pg_round", *arguments)
@@ -92,9 +94,12 @@ def total(name: str, node: Any, arguments: list[Any]) -> exp.Expression:
         return call("pg_span_sum", value)
     if kind.name == "unknown" and not isinstance(value, exp.Column):
         raise NotSaid(f"{name}() of a parameter without a type")
-    if kind.name not in ("integer", "decimal", "double", "unknown", "null") or (kind.name, kind.size) == ("double", 32):
+    if kind.name not in ("integer", "decimal", "double", "number", "unknown", "null") or (kind.name, kind.size) == (
+        "double",
+        32,
+    ):
         raise refuse(f"{name}()", value)
-    exact = kind.name == "decimal" or (kind.name == "integer" and name == "avg")
+    exact = kind.name in ("decimal", "number") or (kind.name == "integer" and name == "avg")
     if not exact or windowed:
         made: exp.Expression = exp.Anonymous(this=name, expressions=arguments)
         return made

@@ -34,7 +34,19 @@ from clusterdb.flavours.types import (
     kind_of,
 )
 
-__all__ = ["INT", "JSONB", "REAL", "SIGNATURES", "TYPING", "ZONED", "Mixed", "cast_kind", "common", "promoted"]
+__all__ = [
+    "EXACT_OR_DOUBLE",
+    "INT",
+    "JSONB",
+    "REAL",
+    "SIGNATURES",
+    "TYPING",
+    "ZONED",
+    "Mixed",
+    "cast_kind",
+    "common",
+    "promoted",
+]
 
 INT = Kind("integer", size=32)
 REAL = Kind("double", size=32)
@@ -43,6 +55,12 @@ UUID = Kind("uuid")
 ZONED = Kind("datetime", collation="zone")
 EXACT = decimal(None)
 """A number of the type numeric of which only the value tells how many digits it has."""
+
+NUMERIC = NUMBERS | {"number"}
+WHOLE_OR_DOUBLE = Kind("number", size=64)
+"""What a parameter and a whole number make: the value tells whether it is a whole one or a floating point number."""
+EXACT_OR_DOUBLE = Kind("number")
+"""What a parameter and an exact number make: nothing tells whether it is exact."""
 
 _MOMENTS = frozenset({"date", "datetime"})
 _LOOSE = frozenset({"null", "literal", "unknown"})
@@ -54,12 +72,16 @@ class Mixed(Exception):
 
 def promoted(kinds: list[Kind]) -> Kind:
     """The type that numbers of several types are calculated in."""
-    kinds = [kind for kind in kinds if kind.name in NUMBERS]
+    is_loose = any(kind.name == "unknown" for kind in kinds)
+    kinds = [kind for kind in kinds if kind.name in NUMERIC]
     names = {kind.name for kind in kinds}
     if not kinds:
         return UNKNOWN
     if "double" in names:
-        return REAL if all(kind == REAL for kind in kinds) else DOUBLE
+        return REAL if all(kind == REAL for kind in kinds) and not is_loose else DOUBLE
+    if is_loose or "number" in names:
+        whole = all(kind.name == "integer" or kind == WHOLE_OR_DOUBLE for kind in kinds)
+        return WHOLE_OR_DOUBLE if whole else EXACT_OR_DOUBLE
     if "decimal" in names:
         scales = [kind.scale if kind.name == "decimal" else 0 for kind in kinds]
         return decimal(None if None in scales else max(scale or 0 for scale in scales))
@@ -76,8 +98,8 @@ def common(kinds: list[Kind]) -> Kind:
         return TEXT if any(kind.name == "literal" for kind in kinds) else NULL
     if "mixed" in names:
         raise Mixed("values of several types")
-    if names <= NUMBERS:
-        return promoted(known)
+    if names <= NUMERIC:
+        return promoted(kinds)
     if names <= _MOMENTS:
         return next((kind for kind in known if kind.collation), DATETIME) if "datetime" in names else DATE
     if names == {"char"}:
@@ -99,8 +121,8 @@ def _common(kinds: list[Kind]) -> Kind:
 # --- arithmetic -------------------------------------------------------------------------------------------------------
 def _calculated(kinds: list[Kind]) -> Kind:
     names = {kind.name for kind in kinds}
-    if names <= NUMBERS | _LOOSE:
-        return promoted(kinds) if names & NUMBERS else UNKNOWN
+    if names <= NUMERIC | _LOOSE:
+        return promoted(kinds) if names & NUMERIC else UNKNOWN
     return Kind("mixed")
 
 
@@ -136,8 +158,8 @@ def _product(_: Any, kinds: list[Kind]) -> Kind:
     if any(kind.name == "interval" for kind in kinds):
         return INTERVAL
     made = _calculated(kinds)
-    if made.name != "decimal" or any(kind.name not in NUMBERS for kind in kinds):
-        return replace(made, scale=None) if made.name == "decimal" else made
+    if made.name != "decimal":
+        return made
     scales = [kind.scale if kind.name == "decimal" else 0 for kind in kinds]
     return decimal(None if None in scales else sum(scale or 0 for scale in scales))
 
@@ -162,11 +184,13 @@ def _total(_: Any, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name == "integer":
         return INTEGER if 0 < kind.size < 64 else decimal(0)
-    return kind
+    return EXACT_OR_DOUBLE if kind.name == "number" else kind
 
 
 def _mean(_: Any, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
+    if kind.name == "number":
+        return EXACT_OR_DOUBLE
     return DOUBLE if kind.name == "double" else EXACT if kind.name in NUMBERS else kind
 
 
@@ -190,7 +214,7 @@ def _whole(_: Any, kinds: list[Kind]) -> Kind:
 
 
 def _rounded(node: Any, kinds: list[Kind]) -> Kind:
-    if len(kinds) == 1:
+    if len(kinds) == 1 or kinds[0].name == "number":
         return decimal(0) if kinds[0].name == "decimal" else DOUBLE
     digits = node.expressions[1]
     return decimal(int(digits.name)) if isinstance(digits, exp.Literal) and digits.name.isdigit() else EXACT

@@ -198,7 +198,7 @@ def exact_mod(a: Any, b: Any) -> int | float:
 
 
 def _unscaled(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value)
+    return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value) + 0.0
 
 
 # --- others -----------------------------------------------------------------------------------------------------------
@@ -245,7 +245,9 @@ def boolean_text(value: Any, short: int = 0) -> str:
 
 @strict
 def integer_text(value: Any) -> str:
-    return str(int(value))
+    if not isinstance(value, int):
+        raise TypeError(f"a whole number is meant where {value!r} is")
+    return str(value)
 
 
 @strict
@@ -291,6 +293,7 @@ FUNCTIONS: dict[str, Function] = {
     "double_text": double_text,
     "boolean_text": boolean_text,
     "integer_text": integer_text,
+    "number_text": strict(lambda value: str(value) if isinstance(value, int) else double_text(value)),
     "moment_text": shown_moment,
     "bytes_text": strict(lambda value: "\\x" + value.hex()),
     "date_and_time": strict(lambda day, clock: f"{date.fromisoformat(day)} {clock}"),
