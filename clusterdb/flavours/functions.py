@@ -471,6 +471,8 @@ def part(unit: str, value: Any) -> int | float:
     clock = re.fullmatch(r"(\d{1,3}):(\d\d)(?::(\d\d))?", str(value).strip())
     if clock is not None and unit.lower() in ("hour", "minute", "second"):
         return int({"hour": clock[1], "minute": clock[2], "second": clock[3] or 0}[unit.lower()])
+    if re.fullmatch(r"\s*\d+\.\d*\s*", str(value)):
+        raise TypeError(f"'{value}' as a date")
     at = as_datetime(value)
     year, week, weekday = at.isocalendar()
     return {

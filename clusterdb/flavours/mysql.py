@@ -72,14 +72,14 @@ class MySQLFlavour(Flavour):
 
     def __init__(self) -> None:
         self.rules = {
-            exp.Div: r.quotient,
-            exp.IntDiv: lambda node: call("my_int_div", node.this, node.expression),
-            exp.Mul: r.calculated("times"),
+            exp.Div: r.of_numbers(r.quotient),
+            exp.IntDiv: r.of_numbers(lambda node: call("my_int_div", node.this, node.expression)),
+            exp.Mul: r.of_numbers(r.calculated("times")),
             exp.Neg: r.negative,
             exp.Between: c.between,
             exp.In: c.among,
             exp.Ordered: c.ordered,
-            exp.Mod: lambda node: call("my_mod", node.this, node.expression),
+            exp.Mod: r.of_numbers(lambda node: call("my_mod", node.this, node.expression)),
             exp.Xor: lambda node: call("my_xor", node.this, node.expression),
             exp.BitwiseXor: r.bits("bits_xor"),
             exp.BitwiseAnd: r.bits("bits_and"),
@@ -99,7 +99,7 @@ class MySQLFlavour(Flavour):
             exp.NullSafeEQ: c.null_safe,
             **dict.fromkeys((exp.Where, exp.And, exp.Or, exp.Not, exp.Having), c.truth),
             exp.Cast: r.cast,
-            exp.Extract: lambda node: call("my_extract", node.name.lower(), node.expression),
+            exp.Extract: r.extract,
             exp.Trim: r.trim,
             exp.Substring: r.substring,
             exp.StrPosition: r.position,
@@ -204,6 +204,7 @@ class MySQLFlavour(Flavour):
 
     def _named(self, node: exp.Anonymous) -> exp.Expression:
         name, arguments = node.name.lower(), node.expressions
+        r.require_kinds(name, arguments)
         if name in _OF_TEXTS:
             arguments = [as_text(each) for each in arguments]
         if name in ("sum", "avg"):
@@ -215,6 +216,13 @@ class MySQLFlavour(Flavour):
             return c.extreme(node)
         if name == "nullif":
             return c.nullif(node)
+        if name in ("coalesce", "ifnull", "if"):
+            c.require_one_kind(name.upper(), node)
+            at = 1 if name == "if" else 0
+            arguments = [*arguments[:at], *(c.as_branch(each, node) for each in arguments[at:])]
+            node.set("expressions", arguments)
+        if name in ("round", "truncate") and kind_of(arguments[0]).name == "number":
+            raise NotSaid(f"{name.upper()}() of what a parameter is calculated with")
         if name in ("coalesce", "ifnull") and kind_of(node).name == "text":
             return exp.Anonymous(this=name, expressions=[c.as_string(each) for each in arguments])
         if name in ("round", "truncate") and kind_of(node).name == "decimal" and kind_of(node).scale is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, known
-from clusterdb.flavours.mysql_compare import as_string, as_text, collated
+from clusterdb.flavours.mysql_compare import as_shown, as_string, as_text, collated
 from clusterdb.flavours.mysql_types import of_several
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
@@ -140,16 +140,19 @@ def answered(tree: exp.Expression) -> None:
     for select in list(tree.find_all(exp.Select)):
         for each in select.expressions:
             value = each.this if isinstance(each, exp.Alias) else each
-            kind = kind_of(value)
-            if kind.name == "decimal" and kind.size and kind.scale is not None:
-                value.replace(set_kind(call("my_decimal_round", value, kind.scale), Kind("decimal", scale=kind.scale)))
+            kind, shown = kind_of(value), as_shown(value)
+            if shown is not value:
+                value.replace(shown)
             elif kind.name == "text" and not isinstance(value, exp.Column | exp.Literal):
                 made = collated(value)
                 if made is not value:
                     value.replace(made)
         group = select.args.get("group")
         for each in group.expressions if group is not None else []:
-            if kind_of(each).name == "text" and not isinstance(each, exp.Column | exp.Literal):
+            shown = as_shown(each)
+            if shown is not each:
+                each.replace(shown)
+            elif kind_of(each).name == "text" and not isinstance(each, exp.Column | exp.Literal):
                 made = collated(each)
                 if made is not each:
                     each.replace(made)
@@ -163,9 +166,27 @@ def _united(union: exp.SetOperation) -> None:
     if len(parts) != 2:
         return
     for columns in zip(*(each.expressions for each in parts), strict=False):
-        values = [each.this if isinstance(each, exp.Alias) else each for each in columns]
-        kinds = [kind_of(each) for each in values]
-        if of_several(kinds).name == "text":
-            for value in values:
-                made = as_string(value)
-                value.replace(collated(made if made is not value else value.copy()))
+        _unite([each.unalias() for each in columns])
+
+
+def _unite(values: list[Any]) -> None:
+    kinds = [kind_of(each) for each in values]
+    names = {kind.name for kind in kinds} - {"null"}
+    if len(names) < 2 and "unknown" not in names:
+        whole = None
+    elif names == {"date", "datetime"}:
+        whole = "my_as_datetime"
+    elif names & {"date", "datetime", "time", "json", "bytes", "mixed", "unknown"} or (
+        names & {"text", "enum"} and names & {"double", "decimal", "number"}
+    ):
+        raise NotSaid(f"UNION of {' and '.join(sorted(names))} values")
+    else:
+        whole = None
+    if whole is not None:
+        for value, kind in zip(values, kinds, strict=True):
+            if kind.name == "date":
+                value.replace(call(whole, value))
+    if of_several(kinds).name == "text":
+        for value in values:
+            made = as_string(value)
+            value.replace(collated(made if made is not value else value.copy()))

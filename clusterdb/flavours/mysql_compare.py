@@ -19,6 +19,8 @@ from clusterdb.flavours.types import UNKNOWN, Kind, decimal, kind_of, set_kind
 
 __all__ = [
     "among",
+    "as_branch",
+    "as_shown",
     "as_string",
     "as_text",
     "between",
@@ -33,6 +35,8 @@ __all__ = [
     "nullif",
     "ordered",
     "paired",
+    "require_no_extreme",
+    "require_one_kind",
     "truth",
 ]
 
@@ -91,9 +95,27 @@ def _is_column(node: Any) -> bool:
     return isinstance(node, exp.Column | exp.Subquery | exp.Select | exp.Star)
 
 
+def _require_no_query_of_parameters(node: Any) -> None:
+    """Raises NotSaid for a query that may answer a number or a text."""
+    inner = node
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if isinstance(inner, exp.Subquery | exp.Select) and kind_of(node) == UNKNOWN and _has_parameters(inner):
+        raise NotSaid("a query that answers a parameter, in a comparison")
+
+
 # --- pairs ------------------------------------------------------------------------------------------------------------
+def require_no_extreme(node: Any) -> None:
+    """Raises NotSaid for GREATEST and LEAST of texts where a number is meant, since then they compare numbers."""
+    while isinstance(node, exp.Paren | exp.Collate):
+        node = node.this
+    if isinstance(node, exp.Anonymous) and node.name in ("my_greatest_text", "my_least_text"):
+        raise NotSaid("GREATEST or LEAST of texts as a number")
+
+
 def _as_number(node: Any) -> Any:
     """A text as the number that it begins with."""
+    require_no_extreme(node)
     if isinstance(node, exp.Literal):
         return set_kind(literal(number_of(node.name)), decimal(None))
     return set_kind(call("my_number", node), Kind("double"))
@@ -133,6 +155,8 @@ def paired(left: Any, right: Any) -> tuple[Any, Any]:
         return left, right
     first, second = kind_of(left), kind_of(right)
     names = {first.name, second.name}
+    for each in (left, right):
+        _require_no_query_of_parameters(each)
     if "null" in names or names <= _NUMERIC:
         return left, right
     if names <= _TEXTUAL:
@@ -261,7 +285,8 @@ def _among_rows(node: exp.In, query: Any) -> exp.Expression:
     if isinstance(node.this, exp.Tuple):
         return node
     kind = kind_of(query)
-    if kind == UNKNOWN or kind_of(node.this) == UNKNOWN:
+    _require_no_query_of_parameters(query)
+    if kind == UNKNOWN or (kind_of(node.this) == UNKNOWN and (_is_column(node.this) or kind.name in _TEXTUAL)):
         return node
     stand_in = set_kind(exp.column("clusterdb_value"), kind)
     left, right = paired(node.this, stand_in)
@@ -285,13 +310,58 @@ def between(node: exp.Between) -> exp.Expression:
         return exp.Between(this=low[0].copy(), low=low[1].copy(), high=high[1].copy())
     if _has_parameters(node.this):
         raise NotSaid("a parameter BETWEEN values of several kinds")
+    names = {kind_of(each).name for each in (node.this, node.args["low"], node.args["high"])}
+    if names & _TEXTUAL and names & _NUMERIC:
+        raise NotSaid("BETWEEN of texts and numbers")
     first = exp.GTE(this=low[0].copy(), expression=low[1].copy())
     return exp.paren(exp.and_(first, exp.LTE(this=high[0].copy(), expression=high[1].copy())))
+
+
+def require_one_kind(what: str, node: Any) -> None:
+    """Raises NotSaid if the value is one of several kinds, which MySQL would make texts."""
+    if kind_of(node).name == "mixed":
+        raise NotSaid(f"{what} of values of several kinds")
+
+
+def as_branch(value: Any, node: Any) -> Any:
+    """One of several values, of which one is taken: as the others are, as far as MySQL makes them alike."""
+    if kind_of(node).name == "datetime" and kind_of(value).name == "date":
+        return set_kind(call("my_as_datetime", value), kind_of(node))
+    kind = kind_of(value)
+    if kind == UNKNOWN and not _is_column(value):
+        names = {kind_of(each).name for each in _branches_of(node)}
+        if names & (_TEXTUAL | _MOMENTS | {"time"}):
+            return call("my_word", value)
+        if names & _NUMERIC:
+            return call("my_figure", value)
+    return as_shown(value)
+
+
+def _branches_of(node: Any) -> list[Any]:
+    """The values of which one is taken."""
+    if isinstance(node, exp.Case):
+        return [*(each.args["true"] for each in node.args["ifs"]), node.args.get("default")]
+    if isinstance(node, exp.If):
+        return [node.args.get("true"), node.args.get("false")]
+    return list(node.expressions)[1 if node.name.lower() == "if" else 0 :]
+
+
+def as_shown(value: Any) -> Any:
+    """A quotient with the digits that it shows, where it is no longer calculated with."""
+    kind = kind_of(value)
+    if kind.name == "decimal" and kind.size and kind.scale is not None:
+        return set_kind(call("my_decimal_round", value, kind.scale), decimal(kind.scale))
+    return value
 
 
 def cases(node: exp.Case) -> exp.Expression:
     """CASE: with a value as comparisons of it; branches of several kinds are texts."""
     base = node.this
+    require_one_kind("CASE", node)
+    for each in node.args["ifs"]:
+        each.set("true", as_branch(each.args["true"], node))
+    if node.args.get("default") is not None:
+        node.set("default", as_branch(node.args["default"], node))
     if kind_of(node).name == "text":
         for each in node.args["ifs"]:
             each.set("true", as_string(each.args["true"]))
@@ -326,10 +396,16 @@ def nullif(node: Any) -> exp.Expression:
 def ordered(node: exp.Ordered) -> exp.Expression:
     """ORDER BY: texts by their collation, also those that a function makes."""
     kind = kind_of(node.this)
+    inner = node.this.unnest()
+    if isinstance(inner, exp.Boolean | exp.Not | exp.Placeholder) and inner.find(exp.Column, exp.Func) is None:
+        raise NotSaid("ORDER BY TRUE, FALSE or a parameter, which servers take for a number of a column,")
     if kind.name in ("enum", "json", "mixed"):
         raise NotSaid(f"the order of {kind.name} values")
     if kind.name == "text" and not isinstance(node.this, exp.Column | exp.Literal):
         node.set("this", collated(node.this))
+    made = as_shown(node.this)
+    if made is not node.this:
+        node.set("this", made)
     return node
 
 
@@ -349,7 +425,8 @@ def extreme(node: Any) -> exp.Expression:
     if names <= _NUMERIC | {"unknown"}:
         return call(f"my_{name}", *arguments)
     if names & _MOMENTS and names <= _MOMENTS | {"text"}:
-        if "datetime" in names:
+        texts = [each for each in arguments if kind_of(each).name == "text"]
+        if "datetime" in names or not all(isinstance(each, exp.Literal) for each in texts):
             raise NotSaid(f"{name.upper()} of times and others")
         return call(f"my_{name}", *arguments)
     if names == {"time"}:
@@ -359,6 +436,11 @@ def extreme(node: Any) -> exp.Expression:
 
 def branches(node: exp.If) -> exp.Expression:
     """IF(): branches of several kinds are texts."""
+    if not isinstance(node.parent, exp.Case):
+        require_one_kind("IF", node)
+        for part in ("true", "false"):
+            if node.args.get(part) is not None:
+                node.set(part, as_branch(node.args[part], node))
     if kind_of(node.this).name == "json":
         truth(node)
     if kind_of(node).name == "text" and not isinstance(node.parent, exp.Case):
@@ -372,6 +454,7 @@ def truth(node: Any) -> Any:
     """What is a condition: JSON by its value."""
     for part in ("this", "expression"):
         inner = node.args.get(part)
+        require_no_extreme(inner)
         if isinstance(inner, exp.Expression) and kind_of(inner).name == "json":
             node.set(part, exp.NEQ(this=call("my_json_number", inner), expression=literal(0)))
     return node

@@ -105,6 +105,14 @@ def word(value: Any) -> str:
 
 
 @strict
+def figure(value: Any) -> Any:
+    """A parameter among numbers.  Raises TypeError for a text."""
+    if isinstance(value, str | bytes):
+        raise TypeError(f"a number is meant where '{value!r}' is: give an int or a float")
+    return value
+
+
+@strict
 def json_word(text: Any) -> str:
     """A JSON string as what a text is compared with.  Raises TypeError for other values."""
     value = json.loads(text)
@@ -223,8 +231,22 @@ def to_text(value: Any, length: int = -1) -> str:
 
 
 @strict
-def to_decimal(value: Any, digits: int) -> float | int:
-    return f.rounded(float(number_of(value)), digits)
+def date_only(value: Any) -> Any:
+    """The day.  Raises ValueError for a text that begins with one and goes on, of which MySQL takes what it can."""
+    if isinstance(value, int | float):
+        raise TypeError(f"{value} as a date")
+    made = f.date_only(value)
+    if made is None and re.match(r"\s*\d{1,4}[-/.:]\d", text_of(value)):
+        raise ValueError(f"'{value}' is no date, though it begins with one")
+    return made
+
+
+@strict
+def to_decimal(value: Any, scale: int, digits: int = 65) -> float | int:
+    made = f.rounded(float(number_of(value)), scale)
+    if abs(made) >= 10 ** (digits - scale):
+        raise OverflowError(f"{made} has more than {digits - scale} digits before the point")
+    return made
 
 
 @strict
@@ -241,7 +263,11 @@ def locate(word: Any, text: Any, at: Any = 1) -> int:
     start = f.whole(at)
     if start <= 0:
         return 0
-    return fold(text_of(text)).find(fold(text_of(word)), start - 1) + 1
+    text, word = text_of(text), text_of(word)
+    found = fold(text).find(fold(word), start - 1)
+    if found != text.lower().find(word.lower(), start - 1):
+        raise ValueError(f"'{word}' in '{text}': letters are equal of which the bytes are not as many")
+    return found + 1
 
 
 @strict
@@ -586,6 +612,7 @@ FUNCTIONS: dict[str, Function] = {
     "greatest": lambda *values: _extreme(max, values),
     "least": lambda *values: _extreme(min, values),
     "word": word,
+    "figure": figure,
     "like": strict(lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape)))),
     "like_bin": strict(
         lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape), exactly=True))
@@ -617,6 +644,7 @@ FUNCTIONS: dict[str, Function] = {
     "xor": xor,
     "number": strict(number_of),
     "to_int": to_int,
+    "double_to_int": strict(lambda value: round(value) if isinstance(value, float) else to_int(value)),
     "to_unsigned": to_unsigned,
     "to_text": to_text,
     "to_decimal": to_decimal,
@@ -627,7 +655,7 @@ FUNCTIONS: dict[str, Function] = {
     "timediff": timediff,
     "time_to_sec": time_to_sec,
     "sec_to_time": f.clock,
-    "date": f.date_only,
+    "date": date_only,
     "timestamp": f.whole_timestamp,
     "joined_timestamp": strict(
         lambda value, clock: f.shown(

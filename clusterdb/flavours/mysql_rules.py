@@ -10,7 +10,7 @@ from sqlglot import exp
 from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
-from clusterdb.flavours.mysql_compare import as_text, collated, collation_of
+from clusterdb.flavours.mysql_compare import as_text, collated, collation_of, require_no_extreme
 from clusterdb.flavours.types import INTEGER, JSON, Kind, kind_of, set_kind
 
 __all__ = ["SYSTEM_VARIABLES"]
@@ -80,6 +80,8 @@ def quotient(node: exp.Div) -> exp.Expression:
     kind = kind_of(node)
     if kind.name == "decimal":
         return call("my_quotient", node.this, node.expression, kind.size)
+    if kind.name == "number" and not in_schema.get():
+        raise NotSaid("a quotient with a parameter of which no type is known")
     return call("my_div", node.this, node.expression)
 
 
@@ -95,6 +97,10 @@ def bits(name: str) -> Callable[[Any], exp.Expression]:
 
 def total(node: Any) -> exp.Expression:
     """SUM and AVG of decimals, without what floating point numbers add; of a window behind it."""
+    require_kinds("sum", [node.this] if isinstance(node.this, exp.Expression) else node.expressions)
+    name = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
+    if name == "avg" and kind_of(node).name == "number":
+        raise NotSaid("AVG() of what a parameter is calculated with")
     if isinstance(node.parent, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
         return node
     return without_noise(node)
@@ -120,6 +126,11 @@ def plus(value: exp.Expression, interval: exp.Interval, sign: int) -> exp.Expres
     unit = interval.args["unit"].name.lower() if interval.args.get("unit") is not None else ""
     if not unit:
         raise NotSaid("an INTERVAL without a unit")
+    own = kind_of(value).name
+    if own in ("integer", "decimal", "double", "boolean", "number", "mixed", "null") or (
+        own == "text" and not isinstance(value, exp.Literal | exp.Column)
+    ):
+        raise NotSaid(f"an INTERVAL added to a {own}")
     count = interval.this
     if sign < 0:
         count = exp.Neg(this=exp.paren(count.copy())) if "_" not in unit else call("my_concat", "-", count)
@@ -166,15 +177,80 @@ _CASTS = {
 }
 
 
+MOMENTS = frozenset({"date", "datetime", "time"})
+_OF_MOMENTS = frozenset({"DATE", "DATETIME", "TIMESTAMP", "TIMESTAMPTZ", "TIME", "CHAR", "VARCHAR", "TEXT", "NCHAR"})
+_NUMERIC = frozenset(
+    [
+        *("abs", "ceil", "ceiling", "floor", "round", "truncate", "sign", "sqrt", "mod", "pow", "power", "exp", "ln"),
+        *("log", "log2", "log10", "sum", "avg", "std", "stddev", "variance", "bit_and", "bit_or", "bit_xor"),
+    ]
+)
+"""Functions of numbers, to which MySQL gives a date as its digits."""
+_OF_DATES = frozenset(
+    [
+        *("date", "last_day", "year", "month", "day", "dayofmonth", "dayofweek", "dayofyear", "weekday", "week"),
+        *("quarter", "hour", "minute", "second", "datediff", "date_add", "date_sub", "adddate", "subdate", "extract"),
+        *("dayname", "monthname", "date_format", "unix_timestamp", "timestamp"),
+    ]
+)
+"""Functions of dates, to which a number is one by its digits."""
+
+
+_NUMBERS = frozenset({"integer", "decimal", "double", "boolean", "number"})
+
+
+def require_kinds(name: str, arguments: list[Any]) -> None:
+    """Raises NotSaid for dates where numbers are meant, and for numbers where a date is."""
+    if name in _NUMERIC:
+        for each in arguments:
+            inner = each.expressions[0] if isinstance(each, exp.Distinct) else each
+            shifted = isinstance(inner, exp.Anonymous) and inner.name == "my_add"
+            if kind_of(inner).name in MOMENTS or shifted:
+                raise NotSaid(f"{name.upper()}() of a {kind_of(inner).name}")
+    if name in _OF_DATES and arguments and kind_of(arguments[0]).name in _NUMBERS:
+        raise NotSaid(f"{name.upper()}() of a number")
+
+
+def of_numbers(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """An operator of numbers, to which MySQL gives a date as its digits."""
+
+    def checked(node: Any) -> Any:
+        require_kinds("mod", [node.this, node.expression])
+        require_no_extreme(node.this)
+        require_no_extreme(node.expression)
+        return rule(node)
+
+    return checked
+
+
+def extract(node: exp.Extract) -> exp.Expression:
+    """EXTRACT."""
+    require_kinds("extract", [node.expression])
+    return call("my_extract", node.name.lower(), node.expression)
+
+
 def cast(node: exp.Cast) -> exp.Expression:
     kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
     sizes = [int(each.name) for each in node.to.expressions]
+    own = kind_of(node.this)
+    if kind not in _OF_MOMENTS:
+        require_no_extreme(node.this)
+    if own.name in MOMENTS and kind not in _OF_MOMENTS:
+        raise NotSaid(f"a {own.name} as a number")
+    if kind in ("DATE", "DATETIME", "TIME") and own.name in ("integer", "decimal", "double", "boolean"):
+        raise NotSaid("a number as a date")
+    if kind == "TIMESTAMPTZ" and isinstance(node.this, exp.Literal) and "." not in node.this.name:
+        kind = "DATETIME"
+    if kind in _CASTS and _CASTS[kind][0] == "my_to_int" and own.name in ("double", "unknown"):
+        return call("my_double_to_int", node.this)
+    if kind in _CASTS and _CASTS[kind][0] == "my_to_int" and own.name == "number":
+        raise NotSaid("what a parameter is calculated with, as a whole number,")
     if kind in _CASTS:
         return call(_CASTS[kind][0], node.this)
     if kind in ("CHAR", "VARCHAR", "TEXT", "NCHAR"):
         return call("my_to_text", as_text(node.this), *sizes[:1])
     if kind in ("DECIMAL", "UDECIMAL"):
-        return call("my_to_decimal", node.this, sizes[1] if len(sizes) > 1 else 0)
+        return call("my_to_decimal", node.this, sizes[1] if len(sizes) > 1 else 0, sizes[0] if sizes else 10)
     if kind in ("BINARY", "VARBINARY"):
         return exp.Collate(this=exp.paren(node.this), expression=exp.var("BINARY"))
     if kind in ("CHARACTER_SET", "CHARACTER SET"):
@@ -197,7 +273,7 @@ def substring(node: exp.Substring) -> exp.Expression:
 
 
 def position(node: exp.StrPosition) -> exp.Expression:
-    return call("my_locate", node.args["substr"], node.this)
+    return call("my_locate", as_text(node.args["substr"]), as_text(node.this))
 
 
 def group_concat(node: exp.GroupConcat) -> exp.Expression:
@@ -396,9 +472,10 @@ def limit(node: exp.Limit) -> exp.Expression:
 
 def whole(node: Any) -> exp.Expression:
     """CEIL and FLOOR, of texts too."""
+    require_kinds("ceil", [node.this])
     if kind_of(node.this).name in ("text", "unknown"):
         node.set("this", call("my_number", node.this))
-    return node
+    return call("my_decimal_round", node, 0) if kind_of(node.this).name == "decimal" else node
 
 
 def union(node: exp.Union) -> exp.Expression:

@@ -97,7 +97,7 @@ def _total(_: Any, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name in ("integer", "boolean"):
         return decimal(0)
-    return kind if kind.name in ("decimal", "unknown") else DOUBLE
+    return kind if kind.name in ("decimal", "number") else NUMBER if kind.name == "unknown" else DOUBLE
 
 
 def _mean(_: Any, kinds: list[Kind]) -> Kind:
@@ -114,7 +114,7 @@ def _rounded(node: Any, kinds: list[Kind]) -> Kind:
         return INTEGER if kind.name == "integer" else decimal(0)
     if not (isinstance(digits, exp.Literal) and digits.name.isdigit()):
         return decimal(0) if isinstance(digits, exp.Neg) else Kind("mixed")
-    return decimal(min(int(digits.name), _scale_of(kind)) if kind.name == "decimal" else 0)
+    return decimal(min(int(digits.name), 30) if kind.name == "decimal" else 0)
 
 
 def _whole(_: Any, kinds: list[Kind]) -> Kind:
@@ -166,6 +166,7 @@ _CASTS = {
     "DATE": DATE,
     "DATETIME": DATETIME,
     "TIMESTAMP": DATETIME,
+    "TIMESTAMPTZ": DATETIME,
     "TIME": TIME,
     "JSON": JSON,
 }
@@ -176,7 +177,7 @@ def _cast(node: exp.Cast, kinds: list[Kind]) -> Kind:
     sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
     if kind in ("DECIMAL", "UDECIMAL"):
         return decimal(sizes[1] if len(sizes) > 1 else 0)
-    if kind in ("DATETIME", "TIMESTAMP", "TIME"):
+    if kind in ("DATETIME", "TIMESTAMP", "TIMESTAMPTZ", "TIME"):
         return replace(_CASTS[kind], scale=sizes[0] if sizes else 0)
     return _CASTS.get(kind, UNKNOWN)
 

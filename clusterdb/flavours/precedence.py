@@ -40,6 +40,8 @@ def misread(tree: exp.Expression, *, levels_of_bits: bool) -> str:
                 return "IS behind a comparison, without brackets,"
             if isinstance(node.expression, _COMPARISONS):
                 return "a comparison behind a comparison, without brackets,"
+        if isinstance(node, exp.In | exp.Between | exp.Like) and isinstance(node.this, exp.Between):
+            return "a test behind BETWEEN, without brackets,"
         if not levels_of_bits:
             continue
         if isinstance(node, _BITS):

@@ -115,7 +115,7 @@ class _Maker:
             return str(self.one("TRUE", "FALSE", "ok"))
         value = f"'{self.one(*_VALUES[kind])}'"
         word = {"date": "DATE", "time": "TIMESTAMP"}[kind]
-        return value if self.chance(40) else f"{word} {value}"
+        return value if self.chance(0 if self.mysql else 40) else f"{word} {value}"
 
     def choice(self, kind: str, depth: int) -> str:
         def part() -> str:
@@ -191,7 +191,7 @@ class _Maker:
                 lambda: f"{self.one('UPPER', 'LOWER', 'TRIM', 'REVERSE')}({part('text', depth)})",
                 lambda: f"{self.one('LEFT', 'RIGHT')}({part('text', depth)}, {self.one(0, 1, 2)})",
                 lambda: f"SUBSTRING({part('text', depth)}, {self.one(1, 2)}, {self.one(0, 1, 3)})",
-                lambda: f"REPLACE({part('text', depth)}, {part('text', depth)}, {part('text', depth)})",
+                lambda: f"REPLACE({part('text', depth)}, 'a', 'bc')",
                 lambda: f"LPAD({part('text', depth)}, {self.one(2, 5)}, {self.one(*_LITERALS['text'])})",
                 lambda: f"CAST({part(anything, depth)} AS {'CHAR' if self.mysql else 'TEXT'})",
                 lambda: (
@@ -206,11 +206,18 @@ class _Maker:
         count, unit = self.one(1, 2, -1, 30), self.one("DAY", "MONTH", "HOUR", "YEAR")
         return f"INTERVAL {count} {unit}" if self.mysql else f"INTERVAL '{count} {unit}'"
 
+    def moment(self, depth: int) -> str:
+        """What is cast to a date: nothing that MariaDB would make a date of zeros of, where MySQL has NULL."""
+        kind = self.one("time", "date", "text")
+        if self.mysql:
+            return str(self.one("born", "seen", "DATE '2024-02-29'", "TIMESTAMP '2024-01-31 10:20:30'"))
+        return self.expr(kind, depth)
+
     def date(self, depth: int) -> str:
         part = self.expr
         return str(
             self.one(
-                lambda: f"CAST({part(self.one('time', 'date', 'text'), depth)} AS DATE)",
+                lambda: f"CAST({self.moment(depth)} AS DATE)",
                 lambda: (
                     f"{part('date', depth)} + {self.one(1, 30)}" if not self.mysql else f"DATE({part('time', depth)})"
                 ),
@@ -227,7 +234,7 @@ class _Maker:
         return str(
             self.one(
                 lambda: f"{part(self.one('time', 'date'), depth)} {self.one('+', '-')} {self._interval()}",
-                lambda: f"CAST({part(self.one('time', 'date'), depth)} AS {'DATETIME' if self.mysql else 'TIMESTAMP'})",
+                lambda: f"CAST({self.moment(depth)} AS {'DATETIME' if self.mysql else 'TIMESTAMP'})",
                 lambda: (
                     f"DATE_TRUNC('{self.one('day', 'month')}', {part('time', depth)})"
                     if not self.mysql
