@@ -1,7 +1,9 @@
 """Flavours: clusters that speak the SQL of another engine, translated for SQLite statement by statement.
 
 A statement is parsed with sqlglot in the engine's own grammar and written again for SQLite by rules of ours;
-functions that SQLite lacks, or means differently, are in a pack of Python functions.  Every function and every kind
+functions that SQLite lacks, or means differently, are in a pack of Python functions.  The rules go by the types of the
+operands, as the schema of the connection has them; what depends on a type that is not known, as that of a parameter, is
+decided by its value or refused.  Every function and every kind
 of statement must be known: what is not, raises NotSupportedError, which quotes the statement.  So nothing changes its
 meaning without a word.  What the engine's grammar does not know at all (PRAGMA, ATTACH, ...) goes to SQLite as it is.
 

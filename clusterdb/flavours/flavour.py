@@ -21,7 +21,7 @@ from clusterdb.errors import DataError, NotSupportedError
 from clusterdb.flavours.functions import Function
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
-from clusterdb.flavours.types import Typing, annotate, answers, declared_as, kind_of, set_kind
+from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
 
 __all__ = [
     "SAVEPOINT",
@@ -35,6 +35,7 @@ __all__ = [
     "in_schema",
     "is_default",
     "literal",
+    "own_columns_of",
 ]
 
 SAVEPOINT = re.compile(
@@ -53,8 +54,17 @@ in_schema: ContextVar[bool] = ContextVar("in_schema", default=False)
 """Whether what is being translated becomes part of a table's definition."""
 
 
+own_columns: ContextVar[Columns | None] = ContextVar("own_columns", default=None)
+"""The columns of the table of which a part is being translated."""
+
+
 known: ContextVar[Schema] = ContextVar("known", default=NOTHING)
 """The tables that the statement being translated may name."""
+
+
+def own_columns_of(table: str) -> Columns:
+    """The kinds of the columns of a table that is there."""
+    return {name: of_column(each) for name, each in known.get().tables.get(table.lower(), {}).items()}
 
 
 class NotSaid(Exception):
@@ -277,7 +287,7 @@ class Flavour:
     def expression(self, tree: exp.Expression) -> exp.Expression:
         """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
         tree = tree.copy()
-        annotate(tree, known.get(), self.typing)
+        annotate(tree, known.get(), self.typing, own_columns.get())
         self.prepare(tree)
         for node in reversed(list(tree.walk())):
             made = self._node(node)
@@ -294,13 +304,14 @@ class Flavour:
     def prepare(self, tree: Any) -> None:
         """What is done to a tree whose kinds are known before its nodes are said."""
 
-    def schema_expression(self, tree: Any) -> Any:
+    def schema_expression(self, tree: Any, own: Columns | None = None) -> Any:
         """The same for what becomes part of a table: without arithmetic of ours, so that others can write it."""
-        token = in_schema.set(True)
+        token, columns = in_schema.set(True), own_columns.set(own_columns.get() if own is None else own)
         try:
             return self.expression(tree)
         finally:
             in_schema.reset(token)
+            own_columns.reset(columns)
 
     def _node(self, node: Any) -> exp.Expression | None:
         for kind in type(node).__mro__:

@@ -152,7 +152,7 @@ def _collate(node: Any, name: str) -> Any:
 def paired(left: Any, right: Any) -> tuple[Any, Any]:
     """Both sides of a comparison, as SQLite compares them.  Raises NotSaid."""
     if in_schema.get():
-        return left, right
+        return _paired_in_schema(left, right)
     first, second = kind_of(left), kind_of(right)
     names = {first.name, second.name}
     for each in (left, right):
@@ -170,6 +170,20 @@ def paired(left: Any, right: Any) -> tuple[Any, Any]:
     if names & {"json", "mixed"} and "unknown" not in names:
         raise NotSaid(f"a comparison of {first.name} and {second.name}")
     return left, right
+
+
+def _paired_in_schema(left: Any, right: Any) -> tuple[Any, Any]:
+    """The same where others write the table.  Raises NotSaid for what needs a function of ours."""
+    token = in_schema.set(False)
+    try:
+        made = paired(left, right)
+    finally:
+        in_schema.reset(token)
+    if {kind_of(left).name, kind_of(right).name} <= _TEXTUAL | {"unknown", "null"}:
+        return left, right
+    if any(isinstance(each, exp.Anonymous) and each not in (left, right) for each in made):
+        raise NotSaid(f"a {kind_of(left).name} beside a {kind_of(right).name} in the definition of a table")
+    return made
 
 
 def _one_sided(one: Any, kind: Kind, other: Any, second: Kind) -> tuple[Any, Any] | None:

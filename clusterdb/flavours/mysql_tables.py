@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from clusterdb.flavours.collations import CI
-from clusterdb.flavours.flavour import NotSaid, Translation, Work
+from clusterdb.flavours.flavour import NotSaid, Translation, Work, own_columns_of
 from clusterdb.flavours.mysql_compare import collation_of
-from clusterdb.flavours.rules import key_of
-from clusterdb.flavours.types import Kind
+from clusterdb.flavours.rules import columns_first, key_of
+from clusterdb.flavours.schema import Column
+from clusterdb.flavours.types import Columns, Kind, of_column
 
 if TYPE_CHECKING:
     from clusterdb.flavours.mysql import MySQLFlavour
@@ -82,14 +83,16 @@ def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Transla
         (each.name for each in schema.expressions if isinstance(each, exp.ColumnDef) and _is_numbered(each)), ""
     )
     collate = _table_collation(tree)
-    for each in schema.expressions:
+    own = _kinds(schema.expressions)
+    for each in columns_first(schema.expressions):
         if isinstance(each, exp.ColumnDef):
-            parts.append(column(flavour, each, is_key=key == [each.name] and each.name == numbered, collate=collate))
+            is_key = key == [each.name] and each.name == numbered
+            parts.append(column(flavour, each, is_key=is_key, collate=collate, own=own))
         elif isinstance(each, exp.PrimaryKey):
             if key != [numbered]:
                 parts.append(f"PRIMARY KEY ({', '.join(quoted(name) for name in key)})")
         else:
-            _constraint(flavour, each, table, parts, after)
+            _constraint(flavour, each, table, parts, after, own)
     start = _property(tree, exp.AutoIncrementProperty)
     if start is not None and numbered:
         after.append(f"INSERT INTO sqlite_sequence SELECT {text(table)}, {int(start.this.name) - 1}")
@@ -116,11 +119,22 @@ def _collation(name: str) -> str:
     return collation_of(Kind("text", collation=name))
 
 
+def _kinds(parts: list[Any]) -> Columns:
+    """The kinds of the columns that are being made."""
+    made: Columns = {}
+    for each in parts:
+        if isinstance(each, exp.ColumnDef) and each.args.get("kind") is not None:
+            kind = each.args["kind"]
+            name = kind.this.value if isinstance(kind.this, exp.DataType.Type) else str(kind.this)
+            made[each.name.lower()] = of_column(Column(_declared(kind, name).lower()))
+    return made
+
+
 def _is_numbered(column: exp.ColumnDef) -> bool:
     return any(isinstance(each.kind, exp.AutoIncrementColumnConstraint) for each in column.constraints)
 
 
-def column(flavour: MySQLFlavour, tree: exp.ColumnDef, *, is_key: bool, collate: str = CI) -> str:
+def column(flavour: MySQLFlavour, tree: exp.ColumnDef, *, is_key: bool, own: Columns, collate: str = CI) -> str:
     """A column: its type as declared, and checks that SQLite's affinities do not make."""
     name, kind = quoted(tree.name), tree.args.get("kind")
     if kind is None:
@@ -148,7 +162,7 @@ def column(flavour: MySQLFlavour, tree: exp.ColumnDef, *, is_key: bool, collate:
                 f"DEFAULT {value if isinstance(made.this, exp.Literal | exp.Null | exp.Boolean) else f'({value})'}"
             )
         else:
-            rest.append(flavour.text(flavour.schema_expression(constraint)))
+            rest.append(flavour.text(flavour.schema_expression(constraint, own)))
     if type_name in _TEXTS:
         rest.append(f"COLLATE {collate}")
     if checks:
@@ -218,7 +232,7 @@ def _checks(name: str, type_name: str, sizes: list[int], kind: exp.DataType) -> 
     return []
 
 
-def _constraint(flavour: MySQLFlavour, tree: Any, table: str, parts: list[str], after: list[str]) -> None:
+def _constraint(flavour: MySQLFlavour, tree: Any, table: str, parts: list[str], after: list[str], own: Columns) -> None:
     """A constraint of a table: a key becomes an index, the others stay."""
     if isinstance(tree, exp.IndexColumnConstraint):
         if str(tree.args.get("kind") or "").upper() in ("FULLTEXT", "SPATIAL"):
@@ -236,7 +250,7 @@ def _constraint(flavour: MySQLFlavour, tree: Any, table: str, parts: list[str], 
             f"CREATE UNIQUE INDEX IF NOT EXISTS {quoted(f'{table}__{name}')} ON {quoted(table)} ({_list(columns)})"
         )
         return
-    parts.append(flavour.text(flavour.schema_expression(tree)))
+    parts.append(flavour.text(flavour.schema_expression(tree, own)))
 
 
 def _columns(trees: list[Any]) -> list[str]:
@@ -271,7 +285,9 @@ def _altered(flavour: MySQLFlavour, table: str, action: Any) -> list[str]:
         action = action.copy()
         if action.args.get("position") is not None:
             action.set("position", None)
-        return [f"{head} ADD COLUMN {column(flavour, action, is_key=False)}"]
+        return [
+            f"{head} ADD COLUMN {column(flavour, action, is_key=False, own=own_columns_of(table) | _kinds([action]))}"
+        ]
     if isinstance(action, exp.Schema):
         return [text for each in action.expressions for text in _altered(flavour, table, each)]
     if isinstance(action, exp.Drop) and str(action.args["kind"]).upper() == "COLUMN":
@@ -286,7 +302,7 @@ def _altered(flavour: MySQLFlavour, table: str, action: Any) -> list[str]:
         parts: list[str] = []
         after: list[str] = []
         for each in action.expressions:
-            _constraint(flavour, each, table, parts, after)
+            _constraint(flavour, each, table, parts, after, own_columns_of(table))
         if not parts:
             return after
     raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='mysql')}")

@@ -16,7 +16,17 @@ from clusterdb.flavours import postgresql_arithmetic as m
 from clusterdb.flavours import postgresql_compare as c
 from clusterdb.flavours import postgresql_rules as r
 from clusterdb.flavours import rules
-from clusterdb.flavours.flavour import SAVEPOINT, Flavour, NotSaid, Translation, Work, call, is_default, literal
+from clusterdb.flavours.flavour import (
+    SAVEPOINT,
+    Flavour,
+    NotSaid,
+    Translation,
+    Work,
+    call,
+    is_default,
+    literal,
+    own_columns_of,
+)
 from clusterdb.flavours.postgresql_assign import inserted, updated
 from clusterdb.flavours.postgresql_casts import as_json, cast
 from clusterdb.flavours.postgresql_functions import AGGREGATES, FUNCTIONS, NATIVE
@@ -422,7 +432,7 @@ class PostgreSQLFlavour(Flavour):
             if tree.this.this is None:
                 columns = "_".join(each.this.name for each in parameters.args.get("columns") or [])
                 tree.this.set("this", exp.to_identifier(f"{tree.this.args['table'].name}_{columns}_idx", quoted=True))
-            return self.expression(tree)
+            return self.schema_expression(tree, own_columns_of(tree.this.args["table"].name))
         raise NotSaid(f"CREATE {kind}")
 
     def on_drop(self, tree: exp.Drop, work: Work) -> exp.Expression | Translation:

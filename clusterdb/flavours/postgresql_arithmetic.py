@@ -34,6 +34,9 @@ def calculated(node: Any, word: str) -> Any:
     """Plus, minus and times of numbers: whole ones within their size, exact ones exactly."""
     parts = [node.this, node.expression]
     if in_schema.get():
+        made = kind_of(node)
+        if made.name == "decimal" and made.scale is not None:
+            return exp.Anonymous(this="round", expressions=[node.copy(), literal(made.scale)])
         return node
     kind = promoted([kind_of(each) for each in parts])
     if {kind_of(each).name for each in parts} - _NUMERIC or kind == REAL:
@@ -71,6 +74,8 @@ def divided(node: exp.Div) -> Any:
     kind = promoted([kind_of(each) for each in parts])
     if {kind_of(each).name for each in parts} - _NUMERIC or kind == REAL:
         raise refuse("a quotient", *parts)
+    if in_schema.get() and kind.name == "integer":
+        return node
     left, right = (converted(each, kind) for each in parts)
     if kind.name in ("decimal", "number") and kind != WHOLE_OR_DOUBLE:
         return call("pg_exact_over", left, right)

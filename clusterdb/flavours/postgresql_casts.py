@@ -98,7 +98,7 @@ def converted(node: Any, kind: Kind) -> Any:
         name, more = _reader(kind)
         return set_kind(call("pg_as_day" if name == "as_date" else f"pg_{name}", node, *more), kind)
     if in_schema.get():
-        return node
+        return _converted_in_schema(node, own, kind)
     if own.name == "date" and kind.name == "datetime":
         return set_kind(call("pg_as_datetime", node), kind)
     if own.name == "char" and kind.name == "text":
@@ -107,6 +107,17 @@ def converted(node: Any, kind: Kind) -> Any:
         return set_kind(call("pg_as_char", node, kind.size), kind)
     if own == REAL and kind.name == "double" and kind != REAL:
         return set_kind(call("pg_single", node), kind)
+    return node
+
+
+def _converted_in_schema(node: Any, own: Kind, kind: Kind) -> Any:
+    """The same where others write the table: with SQLite's own words.  Raises NotSaid."""
+    if own.name == "date" and kind.name == "datetime":
+        return set_kind(exp.paren(exp.DPipe(this=node.copy(), expression=literal(" 00:00:00"))), kind)
+    if own.name == "char" and kind.name == "text":
+        return set_kind(call("rtrim", node, " "), TEXT)
+    if (own.name == "char" and own.size != kind.size) or (own == REAL and kind != REAL):
+        raise NotSaid(f"a {own.name} value beside {kind.name} in the definition of a table")
     return node
 
 

@@ -49,11 +49,8 @@ def _keyed(node: Any, kind: Kind, *, equal: bool) -> Any:
 
 def _sides(nodes: list[Any], kind_of_test: type[exp.Expression]) -> list[Any]:
     """Values that are compared with each other, as SQLite compares them.  Raises NotSaid."""
-    if in_schema.get():
-        kind = common_of("a comparison", nodes)
-        return [converted(each, kind) if kind_of(each).name == "literal" else each for each in nodes]
     kind = common_of("a comparison", nodes)
-    if kind.name in _UNORDERED:
+    if kind.name in _UNORDERED or (in_schema.get() and kind.name in ("interval", "jsonb")):
         raise NotSaid(f"a comparison of {kind.name} values")
     equal = kind_of_test in _EQUALITIES
     return [_keyed(converted(each, kind), kind, equal=equal) for each in nodes]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
-from clusterdb.flavours.flavour import NotSaid, Translation
+from clusterdb.flavours.flavour import NotSaid, Translation, known, literal, own_columns_of
 from clusterdb.flavours.mysql_tables import decimal_check, moment_check, quoted
-from clusterdb.flavours.rules import key_of
+from clusterdb.flavours.postgresql_assign import assigned
+from clusterdb.flavours.postgresql_functions import FUNCTIONS
+from clusterdb.flavours.rules import columns_first, key_of
+from clusterdb.flavours.schema import Column
+from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
 if TYPE_CHECKING:
     from clusterdb.flavours.postgresql import PostgreSQLFlavour
@@ -56,11 +61,11 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
         if exists:
             raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
         return flavour.table_of_query(f"{head} {quoted(schema.name)}", quoted(schema.name), tree.expression)
-    key = key_of(schema)
+    key, own = key_of(schema), _kinds(schema.expressions)
     parts = []
-    for each in schema.expressions:
+    for each in columns_first(schema.expressions):
         if isinstance(each, exp.ColumnDef):
-            parts.append(column(flavour, each, key))
+            parts.append(column(flavour, each, key, own))
         elif (isinstance(each, exp.PrimaryKey) and len(key) == 1 and _is_serial(schema, key[0])) or (
             isinstance(each, exp.Constraint) and _key_in(each) and len(key) == 1 and _is_serial(schema, key[0])
         ):
@@ -70,7 +75,7 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
         elif not isinstance(each, _CONSTRAINTS):
             raise NotSaid(f"{each.sql(dialect='postgres')}")
         else:
-            parts.append(flavour.text(flavour.schema_expression(each)))
+            parts.append(flavour.text(flavour.schema_expression(each, own)))
     return Translation(f"{head}{exists} {quoted(schema.this.name)} ({', '.join(parts)})")
 
 
@@ -96,7 +101,25 @@ def _is_serial(schema: exp.Schema, name: str) -> bool:
     )
 
 
-def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str]) -> str:
+def _kinds(parts: list[Any]) -> Columns:
+    """The kinds of the columns that are being made."""
+    columns = [each for each in parts if isinstance(each, exp.ColumnDef) and each.args.get("kind") is not None]
+    return {each.name.lower(): of_column(Column(_declaration(each))) for each in columns}
+
+
+def _declaration(tree: exp.ColumnDef) -> str:
+    """A column's type as it is kept.  Raises NotSaid."""
+    kind = tree.args["kind"]
+    if _is_numbered(tree):
+        return "integer"
+    if _type_of(kind) not in _DECLARED:
+        raise NotSaid(f"a column of type {kind.sql(dialect='postgres')}")
+    sizes = [each.name for each in kind.expressions if each.name.isdigit()]
+    declared = _DECLARED[_type_of(kind)][0]
+    return f"{declared}({', '.join(sizes)})" if sizes else declared
+
+
+def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str], own: Columns) -> str:
     """A column: its type, and checks that SQLite's affinities do not make."""
     kind = tree.args.get("kind")
     if kind is None:
@@ -106,25 +129,49 @@ def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str]) -> s
         if key != [tree.name]:
             raise NotSaid("a serial column that is no primary key by itself")
         return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT"
-    if type_name not in _DECLARED:
-        raise NotSaid(f"a column of type {kind.sql(dialect='postgres')}")
+    shown = _declaration(tree)
     sizes = [int(each.name) for each in kind.expressions if each.name.isdigit()]
-    declared, bits = _DECLARED[type_name]
-    shown = f"{declared}({', '.join(map(str, sizes))})" if sizes else declared
+    bits = _DECLARED[type_name][1]
     rest: list[str] = []
     for constraint in tree.constraints:
         made = constraint.kind
         if isinstance(made, exp.DefaultColumnConstraint):
-            value = flavour.text(flavour.schema_expression(made.this))
-            rest.append(f"DEFAULT ({value})")
+            rest.append(f"DEFAULT ({_as_kept(flavour, made.this, own[tree.name.lower()])})")
         elif isinstance(made, exp.CollateColumnConstraint):
             raise NotSaid("COLLATE of a column")
         elif isinstance(made, exp.ComputedColumnConstraint):
-            rest.append(f"GENERATED ALWAYS AS ({flavour.text(flavour.schema_expression(made.this))}) STORED")
+            value = flavour.text(flavour.schema_expression(made.this, own))
+            rest.append(f"GENERATED ALWAYS AS ({value}) STORED")
         else:
-            rest.append(flavour.text(flavour.schema_expression(constraint)))
+            rest.append(flavour.text(flavour.schema_expression(constraint, own)))
     rest += [f"CHECK ({check})" for check in _checks(name, type_name, sizes, bits)]
     return " ".join([name, shown, *rest])
+
+
+def _as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind) -> str:
+    """A default: a literal as the column keeps it."""
+    inner = value
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if isinstance(inner, exp.Literal | exp.Boolean):
+        return flavour.text(flavour.schema_expression(_folded(assigned(_annotated(flavour, inner), kind))))
+    return flavour.text(flavour.schema_expression(value))
+
+
+def _folded(value: Any) -> Any:
+    """What a function of ours makes of literals, so that others can write the table."""
+    if not isinstance(value, exp.Anonymous) or not all(isinstance(each, exp.Literal) for each in value.expressions):
+        return value
+    known_values = [each.to_py() for each in value.expressions]
+    arguments = [float(each) if isinstance(each, Decimal) else each for each in known_values]
+    return literal(FUNCTIONS[value.name.removeprefix("pg_")](*arguments))
+
+
+def _annotated(flavour: PostgreSQLFlavour, value: Any) -> Any:
+    """A value with its kind."""
+    copied = value.copy()
+    annotate(copied, known.get(), flavour.typing)
+    return copied
 
 
 def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]:
@@ -163,7 +210,9 @@ def alter_table(flavour: PostgreSQLFlavour, tree: exp.Alter) -> Translation:
         if isinstance(action, exp.ColumnDef):
             if action.args.get("exists"):
                 raise NotSaid("ADD COLUMN IF NOT EXISTS")
-            texts.append(f"{head} ADD COLUMN {column(flavour, action, [])}")
+            texts.append(
+                f"{head} ADD COLUMN {column(flavour, action, [], own_columns_of(tree.this.name) | _kinds([action]))}"
+            )
         elif isinstance(action, exp.Drop) and str(action.args["kind"]).upper() == "COLUMN":
             name = (action.this or (action.args.get("tables") or action.expressions)[0]).name
             texts.append(f"{head} DROP COLUMN {quoted(name)}")
@@ -180,7 +229,8 @@ def information_schema(node: exp.Table) -> exp.Expression:
     """The tables and columns of the database, as PostgreSQL's catalog has them."""
     what = node.name.lower()
     shown = (
-        "CASE WHEN c.type = 'INTEGER' THEN 'integer' WHEN c.type LIKE 'varchar%' THEN 'character varying' "
+        "CASE WHEN c.type = 'INTEGER' THEN 'integer' WHEN c.type = 'span text' THEN 'interval' "
+        "WHEN c.type LIKE 'varchar%' THEN 'character varying' "
         "WHEN c.type LIKE 'real numeric%' THEN 'numeric' WHEN c.type = 'timestamp' THEN 'timestamp without time zone' "
         "WHEN c.type = 'timestamptz' THEN 'timestamp with time zone' "
         "ELSE replace(replace(lower(c.type), ' text', ''), ' blob', '') END"

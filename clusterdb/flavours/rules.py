@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, is_default
 
-__all__ = ["bitwise_xor", "group", "key_of", "of_comparison", "quantified", "refused", "set_operation", "values"]
+__all__ = ["columns_first", "group", "key_of", "of_comparison", "quantified", "refused", "set_operation", "values"]
 
 
 def refused(what: str) -> Callable[[Any], exp.Expression]:
@@ -19,14 +19,6 @@ def refused(what: str) -> Callable[[Any], exp.Expression]:
         raise NotSaid(what)
 
     return refuse
-
-
-def bitwise_xor(node: exp.BitwiseXor) -> exp.Expression:
-    """What either has and not both."""
-    a, b = node.this, node.expression
-    either = exp.paren(exp.BitwiseOr(this=exp.paren(a.copy()), expression=exp.paren(b.copy())))
-    both = exp.paren(exp.BitwiseAnd(this=exp.paren(a.copy()), expression=exp.paren(b.copy())))
-    return exp.paren(exp.Sub(this=either, expression=both))
 
 
 def set_operation(node: exp.SetOperation) -> exp.Expression:
@@ -97,3 +89,8 @@ def key_of(schema: exp.Schema) -> list[str]:
         ):
             return [each.name]
     return []
+
+
+def columns_first(parts: list[Any]) -> list[Any]:
+    """The parts of a table as SQLite wants them: constraints behind the columns."""
+    return sorted(parts, key=lambda each: not isinstance(each, exp.ColumnDef))

@@ -20,6 +20,7 @@ from clusterdb.flavours.schema import Column, Schema
 __all__ = [
     "BOOLEAN",
     "BYTES",
+    "Columns",
     "DATE",
     "DATETIME",
     "DOUBLE",
@@ -213,9 +214,12 @@ class Typing:
     functions: Mapping[str, Rule | Kind]
 
 
-def annotate(tree: exp.Expression, schema: Schema, typing: Typing) -> None:
-    """Give every node of a statement its kind."""
-    _Scope(schema, typing).visit(tree)
+def annotate(tree: exp.Expression, schema: Schema, typing: Typing, own: Columns | None = None) -> None:
+    """Give every node of a statement its kind; what defines a table knows the table's ``own`` columns."""
+    scope = _Scope(schema, typing)
+    if own:
+        scope.add("", own)
+    scope.visit(tree)
 
 
 def answers(tree: exp.Expression, schema: Schema, typing: Typing) -> dict[str, Kind]:
@@ -263,7 +267,7 @@ class _Scope:
         table = node.table.lower()
         while scope is not None:
             for source, columns in scope.sources.items():
-                if table and source != table:
+                if table and source not in (table, ""):
                     continue
                 if columns is not None and name in columns:
                     return TEXT if columns[name] == LITERAL else columns[name]
