@@ -79,7 +79,7 @@ class MySQLFlavour(Flavour):
             exp.Between: c.between,
             exp.In: c.among,
             exp.Ordered: c.ordered,
-            exp.Mod: r.of_numbers(lambda node: call("my_mod", node.this, node.expression)),
+            exp.Mod: r.of_numbers(r.remainder),
             exp.Xor: lambda node: call("my_xor", node.this, node.expression),
             exp.BitwiseXor: r.bits("bits_xor"),
             exp.BitwiseAnd: r.bits("bits_and"),
@@ -221,6 +221,8 @@ class MySQLFlavour(Flavour):
             at = 1 if name == "if" else 0
             arguments = [*arguments[:at], *(c.as_branch(each, node) for each in arguments[at:])]
             node.set("expressions", arguments)
+        if name == "mod":
+            r.require_no_texts(arguments)
         if name in ("round", "truncate") and kind_of(arguments[0]).name == "number":
             raise NotSaid(f"{name.upper()}() of what a parameter is calculated with")
         if name in ("coalesce", "ifnull") and kind_of(node).name == "text":

@@ -36,6 +36,8 @@ def assigned(value: Any, column: Kind) -> Any:
             return call("my_into_year", value)
         if kind.name in _EXACT:
             return value
+        if kind.name == "number":
+            return call("my_into_some_int", value)
         exact = kind.name == "decimal"
         return call("my_into_exact_int" if exact else "my_into_int", value)
     if column.name == "decimal":
@@ -140,7 +142,8 @@ def answered(tree: exp.Expression) -> None:
     for select in list(tree.find_all(exp.Select)):
         for each in select.expressions:
             value = each.this if isinstance(each, exp.Alias) else each
-            kind, shown = kind_of(value), as_shown(value)
+            kind = kind_of(value)
+            shown = value if isinstance(select.parent, exp.Insert) else as_shown(value)
             if shown is not value:
                 value.replace(shown)
             elif kind.name == "text" and not isinstance(value, exp.Column | exp.Literal):

@@ -145,6 +145,14 @@ def into_int(value: Any) -> int:
 
 
 @strict
+def into_some_int(value: Any) -> int:
+    """What a parameter is calculated with, in an integer column.  Raises ValueError if it lies between two numbers."""
+    if isinstance(value, float) and value % 1 == 0.5:
+        raise ValueError(f"{value} as a whole number: an exact number would be rounded otherwise than another one")
+    return int(into_int(value))
+
+
+@strict
 def into_exact_int(value: Any) -> int:
     return f.whole(_stored_number(value))
 
@@ -236,7 +244,7 @@ def date_only(value: Any) -> Any:
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
     made = f.date_only(value)
-    if made is None and re.match(r"\s*\d{1,4}[-/.:]\d", text_of(value)):
+    if made is None and re.match(r"\s*\d{1,4}([-/.:]\d|\s*\Z)", text_of(value)):
         raise ValueError(f"'{value}' is no date, though it begins with one")
     return made
 
@@ -374,6 +382,8 @@ def add(value: Any, count: Any, unit: str) -> str | None:
 @f.nothing_if_wrong
 def extract(unit: str, value: Any) -> int | float:
     unit = unit.lower()
+    if isinstance(value, int | float):
+        raise TypeError(f"{value} as a date")
     if unit == "week":
         return int(f.moment_of(value).strftime("%U"))
     if unit == "year_month":
@@ -626,6 +636,7 @@ FUNCTIONS: dict[str, Function] = {
     "quotient": quotient,
     "into_int": into_int,
     "into_exact_int": into_exact_int,
+    "into_some_int": into_some_int,
     "into_decimal": into_decimal,
     "into_text": into_text,
     "into_single": into_single,
@@ -688,12 +699,16 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
-def _extreme(choose: Callable[[Any], Any], values: tuple[Any, ...]) -> Any:
+def _extreme(choose: Callable[..., Any], values: tuple[Any, ...]) -> Any:
     if None in values:
         return None
     if len({isinstance(value, str) for value in values}) > 1:
         raise TypeError("GREATEST and LEAST of numbers and texts")
-    return choose(values)
+    dated = all(_DATED.match(str(value)) for value in values)
+    return choose(values, key=key) if isinstance(values[0], str) and not dated else choose(values)
+
+
+_DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _padded(how: Function, text: Any, length: Any, fill: Any) -> Any:

@@ -10,7 +10,7 @@ from sqlglot import exp
 from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
-from clusterdb.flavours.mysql_compare import as_text, collated, collation_of, require_no_extreme
+from clusterdb.flavours.mysql_compare import as_shown, as_text, collated, collation_of, require_no_extreme
 from clusterdb.flavours.types import INTEGER, JSON, Kind, kind_of, set_kind
 
 __all__ = ["SYSTEM_VARIABLES"]
@@ -115,7 +115,11 @@ def without_noise(node: Any) -> exp.Expression:
 
 
 def window(node: exp.Window) -> exp.Expression:
-    """A window: its SUM and AVG exact."""
+    """A window: its SUM and AVG exact, of quotients with the digits that they show."""
+    for each in node.this.expressions:
+        shown = as_shown(each)
+        if shown is not each:
+            each.replace(shown)
     for each in node.args.get("partition_by") or []:
         each.replace(collated(each))
     name = node.this.name.lower() if isinstance(node.this, exp.Anonymous) else node.this.key
@@ -209,6 +213,18 @@ def require_kinds(name: str, arguments: list[Any]) -> None:
                 raise NotSaid(f"{name.upper()}() of a {kind_of(inner).name}")
     if name in _OF_DATES and arguments and kind_of(arguments[0]).name in _NUMBERS:
         raise NotSaid(f"{name.upper()}() of a number")
+
+
+def require_no_texts(arguments: list[Any]) -> None:
+    """Raises NotSaid for texts, of whose remainder servers do not agree how many digits it has."""
+    if any(kind_of(each).name == "text" for each in arguments):
+        raise NotSaid("MOD() of a text")
+
+
+def remainder(node: exp.Mod) -> exp.Expression:
+    """``%``."""
+    require_no_texts([node.this, node.expression])
+    return call("my_mod", node.this, node.expression)
 
 
 def of_numbers(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:

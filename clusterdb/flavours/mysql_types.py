@@ -88,7 +88,7 @@ def _quotient(_: Any, kinds: list[Kind]) -> Kind:
 
 
 def _negative(_: Any, kinds: list[Kind]) -> Kind:
-    if kinds[0].name in ("integer", "decimal", "double", "number"):
+    if kinds[0].name in ("integer", "decimal", "double", "number", "null"):
         return kinds[0]
     return INTEGER if kinds[0].name == "boolean" else NUMBER if kinds[0].name == "unknown" else DOUBLE
 

@@ -97,7 +97,7 @@ def common(kinds: list[Kind]) -> Kind:
             return UNKNOWN
         return TEXT if any(kind.name == "literal" for kind in kinds) else NULL
     if "mixed" in names:
-        raise Mixed("values of several types")
+        raise Mixed("mixed")
     if names <= NUMERIC:
         return promoted(kinds)
     if names <= _MOMENTS:

@@ -13,6 +13,7 @@ from sqlglot import exp
 __all__ = ["bracketed", "misread"]
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ)
+_TESTS = (exp.In, exp.Between, exp.Like, exp.ILike)
 _BITS = (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseLeftShift, exp.BitwiseRightShift)
 _OPERATORS = (exp.Binary, exp.In, exp.Between, exp.Unary, exp.Is)
 _CLOSED = (exp.Paren, exp.Dot, exp.Collate, exp.PropertyEQ, exp.Kwarg, exp.Escape)
@@ -40,8 +41,8 @@ def misread(tree: exp.Expression, *, levels_of_bits: bool) -> str:
                 return "IS behind a comparison, without brackets,"
             if isinstance(node.expression, _COMPARISONS):
                 return "a comparison behind a comparison, without brackets,"
-        if isinstance(node, exp.In | exp.Between | exp.Like) and isinstance(node.this, exp.Between):
-            return "a test behind BETWEEN, without brackets,"
+        if isinstance(node, _TESTS) and isinstance(node.this, _TESTS):
+            return "a test behind BETWEEN, IN or LIKE, without brackets,"
         if not levels_of_bits:
             continue
         if isinstance(node, _BITS):

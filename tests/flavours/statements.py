@@ -42,17 +42,25 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 def setup(engine: str) -> list[str]:
     """The table that the statements are about."""
     mysql = engine == "aurora-mysql"
-    moment, double = ("DATETIME", "DOUBLE") if mysql else ("TIMESTAMP", "DOUBLE PRECISION")
+    moment, double, json = ("DATETIME", "DOUBLE", "JSON") if mysql else ("TIMESTAMP", "DOUBLE PRECISION", "JSONB")
     return [
         f"CREATE TABLE t (id INT PRIMARY KEY, i INT, big BIGINT, d DECIMAL(10,2), price DECIMAL(8,3), f {double}, "
-        f"s VARCHAR(30), note TEXT, code CHAR(4), born DATE, seen {moment}, ok BOOLEAN)",
-        "INSERT INTO t VALUES "
+        f"s VARCHAR(30), note TEXT, code CHAR(4), born DATE, seen {moment}, ok BOOLEAN, doc {json}"
+        f"{'' if mysql else ', span INTERVAL'})",
+        "INSERT INTO t (id, i, big, d, price, f, s, note, code, born, seen, ok) VALUES "
         "(1, 7, 100, 1.50, 0.125, 0.5, 'Ada', 'a%c', 'ab', '1990-01-31', '2024-01-31 10:20:30', TRUE), "
         "(2, -3, 9000000000, -2.25, 10.000, 2.5, 'bob', NULL, 'AB', '2024-02-29', '2024-02-29 00:00:00', FALSE), "
         "(3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), "
         "(4, 0, 0, 0.00, 0.000, 0, '', '', '', '2000-01-01', '1999-12-31 23:59:59', TRUE), "
         "(5, 10, -1, 99.99, 99.990, -1.5, '10', '2024-01-31', '10', '2024-01-31', '2024-01-31 00:00:00', FALSE), "
         "(6, 7, 100, 1.50, 1.500, 100, 'ada', '12abc', 'é', '1990-01-31', '2024-12-31 08:00:00', TRUE)",
+        """UPDATE t SET doc = '{"n": 5, "name": "Ada", "ok": true, "list": [1, 2.5, null]}' WHERE id IN (1, 4)""",
+        """UPDATE t SET doc = '{"name": "bob", "n": -1.5, "deep": {"a": "x"}}' WHERE id = 2""",
+        *(
+            ()
+            if mysql
+            else ("UPDATE t SET span = '1 month 2 days' WHERE id < 3", "UPDATE t SET span = '90 minutes' WHERE id > 3")
+        ),
     ]
 
 
@@ -194,6 +202,8 @@ class _Maker:
                 lambda: f"REPLACE({part('text', depth)}, 'a', 'bc')",
                 lambda: f"LPAD({part('text', depth)}, {self.one(2, 5)}, {self.one(*_LITERALS['text'])})",
                 lambda: f"CAST({part(anything, depth)} AS {'CHAR' if self.mysql else 'TEXT'})",
+                self.member,
+                lambda: self.member() if self.mysql else f"CAST({self.span(depth)} AS TEXT)",
                 lambda: (
                     f"{part('text', depth)} || {part(anything, depth)}"
                     if not self.mysql
@@ -212,6 +222,28 @@ class _Maker:
         if self.mysql:
             return str(self.one("born", "seen", "DATE '2024-02-29'", "TIMESTAMP '2024-01-31 10:20:30'"))
         return self.expr(kind, depth)
+
+    def member(self) -> str:
+        """A text out of JSON; of MySQL another one, since MariaDB compares these as it compares other texts."""
+        if self.mysql:
+            return "code"
+        key = self.one("name", "n", "ok", "list", "missing")
+        return f"doc->>'{key}'"
+
+    def span(self, depth: int) -> str:
+        """An interval of PostgreSQL's."""
+        if depth <= 0 or self.chance(30):
+            return str(self.one("span", self._interval(), "INTERVAL '1 year -3 days 01:00:00'", "'2 days'::interval"))
+        return str(
+            self.one(
+                lambda: f"{self.expr('time', depth - 1)} - {self.expr('time', depth - 1)}",
+                lambda: f"{self.span(depth - 1)} {self.one('+', '-')} {self.span(depth - 1)}",
+                lambda: f"{self.span(depth - 1)} * {self.one(2, '0.5', '1.5', -1)}",
+                lambda: f"{self.span(depth - 1)} / {self.one(2, 3)}",
+                lambda: f"AGE({self.expr('time', 0)}, {self.expr('time', 0)})",
+                lambda: f"COALESCE({self.span(depth - 1)}, {self.span(depth - 1)})",
+            )()
+        )
 
     def date(self, depth: int) -> str:
         part = self.expr
@@ -259,6 +291,14 @@ class _Maker:
                 lambda: f"{part(kind, depth)} IS {self.one('', 'NOT ')}NULL",
                 lambda: f"{part('text', depth)} LIKE {part('text', 0)}",
                 lambda: f"NOT ({part('bool', depth)})",
+                lambda: (
+                    f"{self.member()} {test} {part(self.one('text', 'int'), depth)}"
+                    if self.mysql
+                    else f"{self.span(depth)} {test} {self.span(depth)}"
+                ),
+                lambda: (
+                    "JSON_CONTAINS(doc, '5', '$.n')" if self.mysql else f"doc {self.one('@>', '=', '>')} '{{\"n\": 5}}'"
+                ),
                 lambda: f"({part('bool', depth)} {self.one('AND', 'OR')} {part('bool', depth)})",
                 lambda: f"{part(kind, depth)} IN (SELECT {part(kind, 0)} FROM t)",
                 lambda: f"EXISTS (SELECT 1 FROM t AS u WHERE u.i {test} {part('int', 0)})",
@@ -302,6 +342,38 @@ class _Maker:
         first, second = self.expr(kind, 1), self.expr(other, 1)
         return self.made(f"SELECT {first} FROM t {self.one('UNION', 'UNION ALL')} SELECT {second} FROM t")
 
+    def joined(self) -> Statement:
+        kind = self.one(*TYPES)
+        near = {"int": "dec", "dec": "dbl", "dbl": "int", "date": "time", "time": "date"}.get(kind, kind)
+        left, right = self.one(*_COLUMNS[kind]), self.one(*_COLUMNS[self.one(kind, near)])
+        return self.made(
+            f"SELECT a.id, b.id FROM t AS a {self.one('JOIN', 'LEFT JOIN')} t AS b "
+            f"ON a.{left} {self.one('=', '<')} b.{right} ORDER BY a.id, b.id"
+        )
+
+    def windowed(self) -> Statement:
+        kind, other = self.one("int", "dec", "dbl"), self.one(*TYPES)
+        first, second = self.expr(kind, 1), self.expr(other, 1)
+        return self.made(
+            f"SELECT id, SUM({first}) OVER (ORDER BY id), LAG({second}) OVER (ORDER BY id), "
+            f"MAX({self.one(*_COLUMNS[kind])}) OVER (PARTITION BY {self.one('s', 'i', 'ok')}) FROM t ORDER BY id"
+        )
+
+    def gathered(self) -> Statement:
+        value = self.expr("text", 1)
+        if self.mysql:
+            return self.made(f"SELECT i, GROUP_CONCAT({value} ORDER BY id) FROM t GROUP BY i ORDER BY i")
+        return self.made(f"SELECT i, string_agg({value}, ',' ORDER BY id) FROM t GROUP BY i ORDER BY i")
+
+    def upserted(self) -> Statement:
+        column = self.one(*_WRITABLE)
+        value = self.value(_WRITABLE[column])
+        rest = f"ON CONFLICT (id) DO UPDATE SET {column} = EXCLUDED.{column}"
+        if self.mysql:
+            rest = f"ON DUPLICATE KEY UPDATE {column} = VALUES({column})"
+        sql = f"INSERT INTO t (id, {column}) VALUES (1, {value}) {rest}"
+        return self.made(sql, then="SELECT * FROM t ORDER BY id")
+
     def updated(self) -> Statement:
         column = self.one(*_WRITABLE)
         value = self.expr(_WRITABLE[column], 2)
@@ -331,5 +403,14 @@ def statement(engine: str, rng: Random) -> Statement:
     """One statement."""
     maker = _Maker(rng, engine == "aurora-mysql")
     kinds = (maker.query, maker.query, maker.filtered, maker.filtered, maker.sorted, maker.grouped, maker.aggregated)
-    made: Statement = maker.one(*kinds, maker.united, maker.updated, maker.inserted)()
+    made: Statement = maker.one(
+        *kinds,
+        maker.united,
+        maker.updated,
+        maker.inserted,
+        maker.joined,
+        maker.windowed,
+        maker.gathered,
+        maker.upserted,
+    )()
     return made
