@@ -382,6 +382,8 @@ def cases(node: exp.Case) -> exp.Expression:
         if node.args.get("default") is not None:
             node.set("default", as_string(node.args["default"]))
     if base is None:
+        for each in node.args["ifs"]:
+            require_no_extreme(each.this)
         return node
     tests = [_tested(exp.EQ, base, each.this) for each in node.args["ifs"]]
     if all(test.this == base for test in tests):
@@ -430,6 +432,14 @@ def comparable(node: Any) -> Any:
     return collated(node)
 
 
+def _is_moment(node: Any) -> bool:
+    """Whether a literal is a date."""
+    try:
+        return isinstance(node, exp.Literal) and bool(as_moment(node.name, "date"))
+    except (ValueError, TypeError):
+        return False
+
+
 def extreme(node: Any) -> exp.Expression:
     """GREATEST and LEAST."""
     arguments, name = node.expressions, node.name.lower()
@@ -440,7 +450,7 @@ def extreme(node: Any) -> exp.Expression:
         return call(f"my_{name}", *arguments)
     if names & _MOMENTS and names <= _MOMENTS | {"text"}:
         texts = [each for each in arguments if kind_of(each).name == "text"]
-        if "datetime" in names or not all(isinstance(each, exp.Literal) for each in texts):
+        if "datetime" in names or not all(map(_is_moment, texts)):
             raise NotSaid(f"{name.upper()} of times and others")
         return call(f"my_{name}", *arguments)
     if names == {"time"}:

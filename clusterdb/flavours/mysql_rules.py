@@ -11,7 +11,7 @@ from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
 from clusterdb.flavours.mysql_compare import as_shown, as_text, collated, collation_of, require_no_extreme
-from clusterdb.flavours.types import INTEGER, JSON, Kind, kind_of, set_kind
+from clusterdb.flavours.types import INTEGER, JSON, UNKNOWN, Kind, kind_of, set_kind
 
 __all__ = ["SYSTEM_VARIABLES"]
 
@@ -55,6 +55,9 @@ def calculated(name: str) -> Callable[[Any], exp.Expression]:
 
     def rule(node: Any) -> exp.Expression:
         kind = kind_of(node)
+        parts = (node.this, node.expression)
+        if kind.name == "number" and any(kind_of(each).name == "decimal" and kind_of(each).size for each in parts):
+            raise NotSaid("a quotient calculated with a parameter of which no type is known")
         if kind.name == "decimal":
             digits = max(kind.size, kind.scale or 0)
             if in_schema.get():
@@ -208,6 +211,7 @@ def require_kinds(name: str, arguments: list[Any]) -> None:
     if name in _NUMERIC:
         for each in arguments:
             inner = each.expressions[0] if isinstance(each, exp.Distinct) else each
+            require_no_extreme(inner)
             shifted = isinstance(inner, exp.Anonymous) and inner.name == "my_add"
             if kind_of(inner).name in MOMENTS or shifted:
                 raise NotSaid(f"{name.upper()}() of a {kind_of(inner).name}")
@@ -308,7 +312,7 @@ def group_concat(node: exp.GroupConcat) -> exp.Expression:
         return call("my_distinct_concat", values[0], int(bool(order.expressions[0].args.get("desc"))))
     if len(values) != 1:
         values = [call("my_concat", *(as_text(each) for each in values))]
-    values = [collated(as_text(each)) for each in values]
+    values = [call("my_to_text", each) if kind_of(each) == UNKNOWN else collated(as_text(each)) for each in values]
     inner: exp.Expression = exp.Distinct(expressions=values) if distinct else values[0]
     arguments = [inner] if distinct else [inner, separator or literal(",")]
     if order is not None:

@@ -99,7 +99,9 @@ def common(kinds: list[Kind]) -> Kind:
     if "mixed" in names:
         raise Mixed("mixed")
     if names <= NUMERIC:
-        return promoted(kinds)
+        made = promoted(kinds)
+        alike = len({kind.scale for kind in known}) == 1 and not any(kind.name == "literal" for kind in kinds)
+        return made if made.name != "decimal" or alike else EXACT
     if names <= _MOMENTS:
         return next((kind for kind in known if kind.collation), DATETIME) if "datetime" in names else DATE
     if names == {"char"}:
