@@ -1,4 +1,7 @@
-"""Statements made at random: clusterdb answers what the engine's own server answers, or refuses."""
+"""Statements made at random: clusterdb answers what the engine's own server answers, or refuses.
+
+The same statements every time, unless the environment variable FLAVOURS_EXAMPLES says how many others to try.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,11 @@ from flavours.statements import Statement, setup, statement
 
 Row = tuple[Any, ...]
 pytestmark = pytest.mark.slow
+EXAMPLES = os.environ.get("FLAVOURS_EXAMPLES", "")
 relaxed = settings(
     deadline=None,
-    max_examples=int(os.environ.get("FLAVOURS_EXAMPLES", "300")),
+    derandomize=not EXAMPLES,
+    max_examples=int(EXAMPLES or "500"),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -289,6 +289,7 @@ class Flavour:
         tree = tree.copy()
         annotate(tree, known.get(), self.typing, own_columns.get())
         self.prepare(tree)
+        calculated = _calculated_keys(tree)
         for node in reversed(list(tree.walk())):
             made = self._node(node)
             if made is node:
@@ -299,6 +300,7 @@ class Flavour:
                 node.replace(made)
             elif made is not None:
                 tree = made
+        _keep_calculated(tree, calculated)
         return tree
 
     def prepare(self, tree: Any) -> None:
@@ -351,6 +353,27 @@ class Flavour:
         """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
         tree = bracketed(tree.copy())
         return str(tree.sql(dialect="sqlite", unsupported_level=ErrorLevel.RAISE, normalize_functions=False))
+
+
+def _keys(tree: exp.Expression) -> Iterator[tuple[exp.Expression, Any]]:
+    """What queries are ordered and grouped by, each with its place."""
+    for node in tree.walk():
+        if isinstance(node, exp.Ordered):
+            yield node, node.this
+        elif isinstance(node, exp.Group):
+            yield from ((node, each) for each in node.expressions)
+
+
+def _calculated_keys(tree: exp.Expression) -> set[int]:
+    """The places of keys that are no plain literals, and so no numbers of columns."""
+    return {id(place) for place, key in _keys(tree) if not isinstance(key, exp.Literal)}
+
+
+def _keep_calculated(tree: exp.Expression, calculated: set[int]) -> None:
+    """A key that has become a number, or becomes one in SQLite, is still none of a column's."""
+    for place, key in list(_keys(tree)):
+        if id(place) in calculated and key.find(exp.Column, exp.Anonymous, exp.Query, exp.Placeholder) is None:
+            key.replace(exp.Add(this=exp.paren(key.copy()), expression=literal(0)))
 
 
 def call(name: str, *arguments: Any) -> exp.Anonymous:

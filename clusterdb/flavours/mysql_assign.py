@@ -177,6 +177,10 @@ def _unite(values: list[Any]) -> None:
     names = {kind.name for kind in kinds} - {"null"}
     if len(names) < 2 and "unknown" not in names:
         whole = None
+    elif "double" in names and any(
+        isinstance(each, exp.Anonymous) and each.name == "my_decimal_round" for each in values
+    ):
+        raise NotSaid("UNION of a quotient and a floating point number")
     elif names == {"date", "datetime"}:
         whole = "my_as_datetime"
     elif names & {"date", "datetime", "time", "json", "bytes", "mixed", "unknown"} or (
