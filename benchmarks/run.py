@@ -731,6 +731,25 @@ def differences(folder: Path, quick: bool) -> Results:
     return results
 
 
+def commands(folder: Path, quick: bool) -> Results:
+    """The command line, as whole processes, beside a Python that does nothing."""
+    with clusterdb.open(folder / "commands") as store:
+        for number in range(10):
+            store.create_cluster(f"c{number}")
+
+    def once(*arguments: str) -> float:
+        command = [sys.executable, "-m", "clusterdb", "--store", str(folder / "commands"), *arguments]
+        return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+    verbs = {"--help": ["--help"], "ls": ["ls"], "sql": ["sql", "c0", "SELECT 1"]}
+    actions: dict[str, Callable[[], float]] = {
+        f"clusterdb {name}": functools.partial(once, *arguments) for name, arguments in verbs.items()
+    }
+    actions["python -c pass"] = lambda: seconds(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+    taken = in_turns(5 if quick else 15, actions)
+    return [{"what": what, "ms": value * 1e3} for what, value in taken.items()]
+
+
 GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "clone": clone_time,
     "cycle": test_cycle,
@@ -743,6 +762,7 @@ GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "dbapi": dbapi,
     "fixtures": fixtures,
     "differences": differences,
+    "commands": commands,
 }
 
 
