@@ -17,10 +17,11 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
-from clusterdb.errors import DataError, NotSupportedError
+from clusterdb.errors import DataError, NotSupportedError, OperationalError, ProgrammingError
 from clusterdb.flavours.functions import Function
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
+from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "NotSaid",
     "Translation",
     "Work",
+    "Wrong",
     "arithmetic",
     "call",
     "guarded",
@@ -69,6 +71,10 @@ def own_columns_of(table: str) -> Columns:
 
 class NotSaid(Exception):
     """SQLite cannot say it; the text says what."""
+
+
+class Wrong(Exception):
+    """The engine refuses it too; the text is the engine's."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,12 @@ class Flavour:
     )
     """Functions of SQLite's that only our rules write; a statement that names one itself means the engine's."""
     own: frozenset[str] = frozenset(
-        {"get", "set", "now", "forget", "numbered", "last_insert_id", "row_count", "doubtful"}
+        {"get", "set", "now", "forget", "numbered", "last_insert_id", "row_count", "doubtful", "several"}
     )
     """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
+    several: Exception
+    """What several rows of a query for a value are to the engine."""
     typing: Typing
     levels_of_bits = False
     """Whether some operations on bits are done before others."""
@@ -133,6 +141,10 @@ class Flavour:
             db.create_scalar_function(self.prefix + name, guarded(function), deterministic=name not in self.changing)
         for name, aggregate in self.aggregates.items():
             db.create_aggregate_function(self.prefix + name, _stepper(aggregate))
+        db.create_scalar_function(self.prefix + "several", guarded(self._several), 1)
+
+    def _several(self, count: int) -> int:
+        raise type(self.several)(*self.several.args)
 
     changing: frozenset[str] = frozenset({"uuid", "gen_random_uuid", "rand", "random"})
     """Functions that answer something else every time."""
@@ -162,6 +174,8 @@ class Flavour:
             return self._said(tree, text)
         except NotSaid as error:
             raise NotSupportedError(f"{error} cannot be said in SQLite: {sql}") from None
+        except Wrong as error:
+            raise ProgrammingError(f"{error}: {sql}") from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {sql}") from None
 
@@ -223,6 +237,12 @@ class Flavour:
         trees = [tree for tree in parsed if tree is not None]
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
+        for select in trees[0].find_all(exp.Select):
+            for each in select.expressions:
+                if isinstance(each, exp.Subquery) and each.alias:
+                    name = each.args["alias"].this
+                    each.set("alias", None)
+                    each.replace(exp.Alias(this=each.copy(), alias=name))
         return trees[0]  # type: ignore[return-value]
 
     def _said(self, tree: exp.Expression, sql: str) -> Translation:
@@ -253,7 +273,7 @@ class Flavour:
             named = [
                 each
                 if isinstance(each, exp.Alias | exp.Column | exp.Star)
-                else exp.alias_(each, self.column_name(each), quoted=True)
+                else exp.Alias(this=each, alias=exp.to_identifier(self.column_name(each), quoted=True))
                 for each in first.expressions
             ]
             first.set("expressions", named)
@@ -287,7 +307,8 @@ class Flavour:
     def expression(self, tree: exp.Expression) -> exp.Expression:
         """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
         tree = tree.copy()
-        annotate(tree, known.get(), self.typing, own_columns.get())
+        names = annotate(tree, known.get(), self.typing, own_columns.get())
+        mark_single(tree, names, known.get())
         self.prepare(tree)
         calculated = _calculated_keys(tree)
         for node in reversed(list(tree.walk())):
@@ -301,6 +322,7 @@ class Flavour:
             elif made is not None:
                 tree = made
         _keep_calculated(tree, calculated)
+        require_single(tree, self.prefix + "several")
         return tree
 
     def prepare(self, tree: Any) -> None:
@@ -405,12 +427,14 @@ def is_default(tree: Any) -> bool:
 
 
 def guarded(function: Function) -> Function:
-    """What goes wrong in a function is a DataError."""
+    """What goes wrong in a function is a DataError, unless it says otherwise."""
 
     @wraps(function)
     def called(*arguments: Any) -> Any:
         try:
             return function(*arguments)
+        except (OperationalError, ProgrammingError):
+            raise
         except Exception as error:
             raise DataError(str(error)) from None
 

@@ -11,6 +11,7 @@ import apsw
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
+from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, rules
 from clusterdb.flavours import mysql_assign as a
 from clusterdb.flavours import mysql_compare as c
@@ -65,6 +66,7 @@ class MySQLFlavour(Flavour):
     prefix = "my_"
     functions = FUNCTIONS
     aggregates = AGGREGATES
+    several = OperationalError("Subquery returns more than 1 row")
     native = NATIVE
     typing = TYPING
     levels_of_bits = True

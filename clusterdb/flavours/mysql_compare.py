@@ -224,6 +224,8 @@ def _one_sided(one: Any, kind: Kind, other: Any, second: Kind) -> tuple[Any, Any
 # --- rules ------------------------------------------------------------------------------------------------------------
 def _tested(kind: type[exp.Expression], left: Any, right: Any) -> exp.Expression:
     """One comparison; of rows each with each."""
+    if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
+        raise NotSaid("a row compared with a query for one")
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
         pairs = [paired(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)]
         left, right = exp.Tuple(expressions=[a for a, _ in pairs]), exp.Tuple(expressions=[b for _, b in pairs])

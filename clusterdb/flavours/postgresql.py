@@ -12,6 +12,7 @@ from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
+from clusterdb.errors import ProgrammingError
 from clusterdb.flavours import postgresql_arithmetic as m
 from clusterdb.flavours import postgresql_compare as c
 from clusterdb.flavours import postgresql_rules as r
@@ -122,6 +123,7 @@ class PostgreSQLFlavour(Flavour):
     prefix = "pg_"
     functions = FUNCTIONS
     aggregates = AGGREGATES
+    several = ProgrammingError("more than one row returned by a subquery used as an expression")
     native = NATIVE
     typing = TYPING
 

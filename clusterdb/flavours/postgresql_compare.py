@@ -58,6 +58,8 @@ def _sides(nodes: list[Any], kind_of_test: type[exp.Expression]) -> list[Any]:
 
 def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any) -> exp.Expression:
     """One comparison; of rows each with each."""
+    if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
+        raise NotSaid("a row compared with a query for one")
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
         pairs = [_sides([a, b], kind_of_test) for a, b in zip(left.expressions, right.expressions, strict=True)]
         if any(_is_jsonb(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -15,8 +15,12 @@ __all__ = ["NOTHING", "Column", "Known", "Schema", "kinds_comment", "read"]
 
 _KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
-    "SELECT m.name, m.type, m.sql, c.name, c.type, c.pk FROM {schema}.sqlite_schema AS m, "
+    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull" FROM {schema}.sqlite_schema AS m, '
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+)
+_UNIQUE = (
+    "SELECT m.name, i.name, c.name FROM {schema}.sqlite_schema AS m, pragma_index_list(m.name, '{schema}') AS i, "
+    "pragma_index_info(i.name, '{schema}') AS c WHERE m.type = 'table' AND i.\"unique\" AND NOT i.partial"
 )
 
 
@@ -38,36 +42,80 @@ class Schema:
     tables: Mapping[str, Mapping[str, Column]]
     numbered: frozenset[str] = frozenset()
     """The tables whose rows are numbered."""
+    primary: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The columns of the primary key of each table that has one."""
+    unique: Mapping[str, tuple[frozenset[str], ...]] = field(default_factory=dict)
+    """Of each table the sets of columns that no two rows have in common, and that are never NULL."""
+    always: frozenset[str] = frozenset()
+    """The tables whose numbers no statement may choose: GENERATED ALWAYS AS IDENTITY."""
 
 
 NOTHING = Schema(MappingProxyType({}))
 
 _Content = tuple[tuple[str, tuple[tuple[str, Column], ...]], ...]
+_Key = frozenset[str]
+_ALWAYS = "/* always */"
 
 
 def read(db: apsw.Connection) -> Schema:
     """The schema that statements of a connection see; tables of the session hide others."""
     tables: dict[str, dict[str, Column]] = {}
-    numbered: set[str] = set()
+    marks: dict[str, frozenset[str]] = {}
+    keys: dict[str, tuple[_Key, tuple[_Key, ...]]] = {}
     for schema in ("main", "temp"):
         seen: dict[str, dict[str, Column]] = {}
-        for table, _, sql, column, declared, key in db.execute(_COLUMNS.format(schema=schema)):
+        primary: dict[str, set[str]] = {}
+        required: dict[str, set[str]] = {}
+        for table, _, sql, column, declared, key, not_null in db.execute(_COLUMNS.format(schema=schema)):
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
-            seen.setdefault(str(table).lower(), {})[str(column).lower()] = Column(str(declared).lower(), collation)
-            if key and "AUTOINCREMENT" in str(sql):
-                numbered.add(str(table).lower())
+            name = str(table).lower()
+            seen.setdefault(name, {})[str(column).lower()] = Column(str(declared).lower(), collation)
+            if key:
+                primary.setdefault(name, set()).add(str(column).lower())
+            if key or not_null:
+                required.setdefault(name, set()).add(str(column).lower())
+            if key or name not in marks:
+                marks[name] = frozenset(each for each in ("AUTOINCREMENT", _ALWAYS) if key and each in str(sql))
         tables |= seen
+        unique = _unique(db, schema, required)
+        keys |= {name: (frozenset(primary.get(name, ())), unique.get(name, ())) for name in seen}
         views = db.execute(f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'view'")
         for view, sql in views:
             tables[str(view).lower()] = _columns_of_view(str(sql))
-    return _interned(tuple((name, tuple(columns.items())) for name, columns in tables.items()), frozenset(numbered))
+            keys.pop(str(view).lower(), None)
+    content = tuple((name, tuple(columns.items())) for name, columns in tables.items())
+    return _interned(content, tuple(marks.items()), tuple(keys.items()))
+
+
+def _unique(db: apsw.Connection, schema: str, required: Mapping[str, set[str]]) -> dict[str, tuple[_Key, ...]]:
+    """The columns of the unique indices of each table, where all of them are ``required``."""
+    found: dict[tuple[str, str], set[str | None]] = {}
+    for table, index, column in db.execute(_UNIQUE.format(schema=schema)):
+        name = None if column is None else str(column).lower()
+        found.setdefault((str(table).lower(), str(index)), set()).add(name)
+    made: dict[str, tuple[_Key, ...]] = {}
+    for (table, _), columns in found.items():
+        names = frozenset(each for each in columns if each is not None)
+        if len(names) == len(columns) and names <= required.get(table, set()):
+            made[table] = (*made.get(table, ()), names)
+    return made
 
 
 @lru_cache(maxsize=64)
-def _interned(content: _Content, numbered: frozenset[str]) -> Schema:
-    return Schema({name: dict(columns) for name, columns in content}, numbered)
+def _interned(
+    content: _Content,
+    marks: tuple[tuple[str, frozenset[str]], ...],
+    keys: tuple[tuple[str, tuple[_Key, tuple[_Key, ...]]], ...],
+) -> Schema:
+    return Schema(
+        {name: dict(columns) for name, columns in content},
+        numbered=frozenset(name for name, found in marks if "AUTOINCREMENT" in found),
+        primary={name: primary for name, (primary, _) in keys if primary},
+        unique={name: unique for name, (_, unique) in keys},
+        always=frozenset(name for name, found in marks if _ALWAYS in found),
+    )
 
 
 def kinds_comment(columns: list[tuple[str, str]]) -> str:

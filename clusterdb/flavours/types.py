@@ -8,6 +8,7 @@ would compare, calculate or show otherwise than the engine does.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ __all__ = [
     "LITERAL",
     "NULL",
     "NUMBERS",
+    "Names",
+    "Query",
     "TEXT",
     "TIME",
     "UNKNOWN",
@@ -214,12 +217,39 @@ class Typing:
     functions: Mapping[str, Rule | Kind]
 
 
-def annotate(tree: exp.Expression, schema: Schema, typing: Typing, own: Columns | None = None) -> None:
-    """Give every node of a statement its kind; what defines a table knows the table's ``own`` columns."""
+@dataclass(frozen=True)
+class Query:
+    """A SELECT: its sources in FROM by their names, with their columns, None where they are not known.
+
+    ``tables`` says which of them are tables or views of the schema, and of what name.
+    """
+
+    number: int
+    sources: dict[str, Columns | None]
+    tables: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What names in a statement mean, by the identity of its nodes.
+
+    ``columns`` has for each column that was found the number of the query whose source it is of, and the source's name.
+    """
+
+    columns: dict[int, tuple[int, str]] = field(default_factory=dict)
+    queries: dict[int, Query] = field(default_factory=dict)
+
+
+def annotate(tree: exp.Expression, schema: Schema, typing: Typing, own: Columns | None = None) -> Names:
+    """Give every node of a statement its kind, and answer what its names mean.
+
+    What defines a table knows the table's ``own`` columns.
+    """
     scope = _Scope(schema, typing)
     if own:
         scope.add("", own)
     scope.visit(tree)
+    return scope.names
 
 
 def answers(tree: exp.Expression, schema: Schema, typing: Typing) -> dict[str, Kind]:
@@ -257,6 +287,9 @@ class _Scope:
     sources: dict[str, Columns | None] = field(default_factory=dict)
     tables: dict[str, Columns] = field(default_factory=dict)
     aliases: Columns = field(default_factory=dict)
+    bases: dict[str, str] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+    number: int = field(default_factory=itertools.count().__next__)
 
     def add(self, name: str, columns: Columns | None) -> None:
         self.sources[name.lower()] = columns
@@ -270,6 +303,7 @@ class _Scope:
                 if table and source not in (table, ""):
                     continue
                 if columns is not None and name in columns:
+                    self.names.columns[id(node)] = scope.number, source
                     return TEXT if columns[name] == LITERAL else columns[name]
                 if table and columns is not None:
                     return UNKNOWN
@@ -282,15 +316,20 @@ class _Scope:
 
     def table_of(self, name: str) -> Columns | None:
         """The columns of a table, or of a common table expression of that name."""
+        found = self.common_table(name)
+        return _columns(self.schema, name) if found is None else found
+
+    def common_table(self, name: str) -> Columns | None:
+        """The columns of a common table expression; None if there is none of that name."""
         scope: _Scope | None = self
         while scope is not None:
             if name.lower() in scope.tables:
                 return scope.tables[name.lower()]
             scope = scope.parent
-        return _columns(self.schema, name)
+        return None
 
     def inner(self) -> _Scope:
-        return _Scope(self.schema, self.typing, self)
+        return _Scope(self.schema, self.typing, self, names=self.names)
 
     # --- nodes ------------------------------------------------------------------------------------------------------
     def visit(self, node: exp.Expression) -> Kind:
@@ -344,6 +383,7 @@ class _Scope:
             return self.values(node)
         if not isinstance(node, exp.Select):
             return {}
+        self.names.queries[id(node)] = Query(self.number, self.sources, self.bases)
         source = node.args.get("from_")
         for each in [source.this if source is not None else None, *(node.args.get("joins") or [])]:
             if each is not None:
@@ -410,6 +450,8 @@ class _Scope:
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
             columns = None if node.db.lower() in _CATALOGS else self.table_of(node.name)
             self.add(node.alias_or_name, _renamed_source(columns, node))
+            if columns is not None and self.common_table(node.name) is None:
+                self.bases[node.alias_or_name.lower()] = node.name.lower()
         elif isinstance(node, exp.Table):
             self.visit(node.this)
             self.add(node.alias_or_name, None)

@@ -868,6 +868,76 @@ _QUERIES = [
         rows=[(11,), (12,)],
     ),
     Case("subqueries", ORDERS, "SELECT id FROM orders WHERE price >= ALL (SELECT price FROM orders)", rows=[(12,)]),
+    Case("subqueries", ORDERS, "SELECT (SELECT name FROM customers WHERE id = 2)", rows=[("Ben",)]),
+    Case("subqueries", ORDERS, "SELECT (SELECT name FROM customers WHERE id > 5)", rows=[(None,)]),
+    Case("subqueries", ORDERS, "SELECT (SELECT name FROM customers)", fails=True),
+    Case("subqueries", ORDERS, "SELECT (SELECT name FROM customers) AS n", fails=True),
+    Case("subqueries", ORDERS, "SELECT (SELECT SUM(price) FROM orders GROUP BY customer_id)", fails=True),
+    Case("subqueries", ORDERS, "WITH w AS (SELECT id FROM customers) SELECT (SELECT id FROM w)", fails=True),
+    Case(
+        "subqueries", ORDERS, "SELECT id FROM customers WHERE id < (SELECT id FROM orders UNION SELECT 3)", fails=True
+    ),
+    Case("subqueries", ORDERS, "SELECT id FROM customers ORDER BY (SELECT id FROM orders)", fails=True),
+    Case("subqueries", ORDERS, "SELECT COUNT(*) FROM customers GROUP BY (SELECT id FROM orders)", fails=True),
+    Case("subqueries", ORDERS, "DELETE FROM customers WHERE id = (SELECT customer_id FROM orders)", fails=True),
+    Case(
+        "subqueries",
+        ORDERS,
+        "SELECT name, (SELECT price FROM orders o WHERE o.customer_id = c.id) FROM customers c",
+        fails=True,
+    ),
+    Case(
+        "subqueries",
+        ORDERS,
+        "SELECT name, (SELECT price FROM orders o WHERE o.customer_id = c.id ORDER BY price LIMIT 1) AS p "
+        "FROM customers c ORDER BY id",
+        rows=[("Ann", 5), ("Ben", 9), ("Cat", None)],
+    ),
+    Case(
+        "subqueries",
+        ORDERS,
+        "SELECT o.id, (SELECT c.name FROM customers c WHERE c.id = o.customer_id) FROM orders o ORDER BY o.id",
+        rows=[(10, "Ann"), (11, "Ann"), (12, "Ben"), (13, None)],
+    ),
+    Case(
+        "subqueries",
+        ORDERS,
+        "SELECT name FROM customers WHERE id = (SELECT customer_id FROM orders WHERE price > 5)",
+        fails=True,
+    ),
+    Case(
+        "subqueries",
+        ORDERS,
+        "SELECT name FROM customers WHERE id IN (3, (SELECT customer_id FROM orders WHERE price > 5))",
+        fails=True,
+    ),
+    Case(
+        "subqueries",
+        ORDERS,
+        "SELECT name FROM customers WHERE id IN (3, (SELECT customer_id FROM orders WHERE price > 7)) ORDER BY id",
+        rows=[("Ben",), ("Cat",)],
+    ),
+    Case(
+        "a row compared with a query for one",
+        ORDERS,
+        "SELECT name FROM customers WHERE (id, name) = (SELECT id, name FROM customers WHERE name = 'Ben')",
+        unsupported=True,
+    ),
+    Case(
+        "subqueries",
+        ORDERS,
+        "UPDATE customers SET total = (SELECT price FROM orders WHERE customer_id = customers.id)",
+        fails=True,
+    ),
+    Case(
+        "subqueries",
+        ORDERS,
+        "UPDATE customers SET total = "
+        "COALESCE((SELECT price FROM orders WHERE customer_id = customers.id AND price > 5), 0)",
+        then="SELECT id, total FROM customers ORDER BY id",
+        rows=[(1, 7), (2, 9), (3, 0)],
+    ),
+    Case("subqueries", ORDERS, "INSERT INTO customers (id, name) VALUES (9, (SELECT name FROM customers))", fails=True),
     Case(
         "GROUP BY and HAVING",
         PEOPLE,
