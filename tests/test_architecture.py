@@ -63,6 +63,7 @@ LAYERS = {
     "clusterdb.flavours.schema": 7,
     "clusterdb.flavours.types": 7,
     "clusterdb.flavours.subqueries": 7,
+    "clusterdb.flavours.grouping": 7,
     "clusterdb.flavours.precedence": 7,
     "clusterdb.flavours.mysql_json": 7,
     "clusterdb.flavours.mysql_types": 7,

@@ -117,6 +117,16 @@ def test_clusterdb_refuses_what_sqlite_cannot_say(
     assert case.sql in str(caught.value)
 
 
+def test_any_value_is_the_way_out_of_group_by(connect: Callable[[str], clusterdb.Connection]) -> None:
+    """MySQL has ANY_VALUE() for columns that GROUP BY does not determine; MariaDB 10 has it not."""
+    connection = connect("aurora-mysql")
+    connection.execute("CREATE TABLE t (a INT, b VARCHAR(9), c DECIMAL(5,2))")
+    connection.execute("INSERT INTO t VALUES (1, 'x', 1.50), (1, 'y', 2.25), (2, NULL, NULL)")
+    rows = connection.execute("SELECT a, ANY_VALUE(b), ANY_VALUE(c) FROM t GROUP BY a ORDER BY a").fetchall()
+    assert rows[0] in ((1, "x", 1.5), (1, "y", 2.25))
+    assert rows[1] == (2, None, None)
+
+
 # --- the real servers -------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def mysql_server() -> Iterator[servers.Server]:

@@ -19,6 +19,7 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.errors import DataError, NotSupportedError, OperationalError, ProgrammingError
 from clusterdb.flavours.functions import Function
+from clusterdb.flavours.grouping import Doubtful, doubtful
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
 from clusterdb.flavours.subqueries import mark_single, require_single
@@ -125,6 +126,8 @@ class Flavour:
     several: Exception
     """What several rows of a query for a value are to the engine."""
     typing: Typing
+    equations_determine = False
+    """Whether conditions, too, say what has one value in each group of GROUP BY."""
     levels_of_bits = False
     """Whether some operations on bits are done before others."""
     committing: tuple[type[exp.Expression], ...] = ()
@@ -308,6 +311,8 @@ class Flavour:
         """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
         tree = tree.copy()
         names = annotate(tree, known.get(), self.typing, own_columns.get())
+        for column in doubtful(tree, names, known.get(), equations=self.equations_determine):
+            self.ungrouped(column)
         mark_single(tree, names, known.get())
         self.prepare(tree)
         calculated = _calculated_keys(tree)
@@ -324,6 +329,10 @@ class Flavour:
         _keep_calculated(tree, calculated)
         require_single(tree, self.prefix + "several")
         return tree
+
+    def ungrouped(self, column: Doubtful) -> None:
+        """Refuse a column beside GROUP BY that has no one value.  Raises NotSaid or Wrong."""
+        raise NotSaid(f"the column {column.name}, of which GROUP BY does not tell one value,")
 
     def prepare(self, tree: Any) -> None:
         """What is done to a tree whose kinds are known before its nodes are said."""

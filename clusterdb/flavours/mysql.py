@@ -26,6 +26,7 @@ from clusterdb.flavours.flavour import (
     is_default,
     literal,
 )
+from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.mysql_compare import as_text
 from clusterdb.flavours.mysql_functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.mysql_inserts import Inserts
@@ -69,6 +70,7 @@ class MySQLFlavour(Flavour):
     several = OperationalError("Subquery returns more than 1 row")
     native = NATIVE
     typing = TYPING
+    equations_determine = True
     levels_of_bits = True
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
 
@@ -191,6 +193,10 @@ class MySQLFlavour(Flavour):
         if index is not None:
             return self._translated(re.sub(r"(\w+)\(\d+\)", r"\1", index[1]))
         return None
+
+    def ungrouped(self, column: Doubtful) -> None:
+        """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises NotSaid."""
+        raise NotSaid(f"the column {column.name} without ANY_VALUE(), of which GROUP BY does not tell one value,")
 
     def prepare(self, tree: Any) -> None:
         """What queries answer as MySQL shows it; values as columns take them."""

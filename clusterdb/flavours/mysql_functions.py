@@ -718,6 +718,20 @@ def _padded(how: Function, text: Any, length: Any, fill: Any) -> Any:
     return None if not text_of(fill) and count > len(text_of(text)) else how(text, count, fill)
 
 
+class _AnyValue:
+    """The first value of a group."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []
+
+    def step(self, value: Any) -> None:
+        if not self._values:
+            self._values.append(value)
+
+    def final(self) -> Any:
+        return self._values[0] if self._values else None
+
+
 class _DistinctTexts:
     """GROUP_CONCAT(DISTINCT text ORDER BY text): of those that are equal, the first."""
 
@@ -737,6 +751,7 @@ class _DistinctTexts:
 
 AGGREGATES: dict[str, Callable[[], Any]] = {
     **COMMON_AGGREGATES,
+    "any_value": _AnyValue,
     "bit_and": lambda: f.Bits("and", None, 2**64 - 1),
     "json_arrayagg": ArrayOf,
     "json_objectagg": ObjectOf,

@@ -23,11 +23,13 @@ from clusterdb.flavours.flavour import (
     NotSaid,
     Translation,
     Work,
+    Wrong,
     call,
     is_default,
     literal,
     own_columns_of,
 )
+from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql_assign import inserted, updated
 from clusterdb.flavours.postgresql_casts import as_json, cast
 from clusterdb.flavours.postgresql_functions import AGGREGATES, FUNCTIONS, NATIVE
@@ -270,6 +272,12 @@ class PostgreSQLFlavour(Flavour):
         if explained is not None:
             return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
         return None
+
+    def ungrouped(self, column: Doubtful) -> None:
+        """Raises Wrong, in PostgreSQL's words."""
+        if column.within:
+            raise Wrong(f'subquery uses ungrouped column "{column.name}" from outer query')
+        raise Wrong(f'column "{column.name}" must appear in the GROUP BY clause or be used in an aggregate function')
 
     def prepare(self, tree: Any) -> None:
         """Values as columns take them; what is grouped or united, of one type."""

@@ -26,6 +26,11 @@ EVENTS = (
     "CREATE TABLE events (id INT PRIMARY KEY, at DATETIME NOT NULL)",
     "INSERT INTO events VALUES (1, '2024-01-31 10:20:30'), (2, '2024-02-29 23:59:59'), (3, '2023-12-31 00:00:00')",
 )
+KEYED = (
+    "CREATE TABLE keyed (id INT PRIMARY KEY, code VARCHAR(9) NOT NULL UNIQUE, opt INT UNIQUE, x INT)",
+    "INSERT INTO keyed VALUES (1, 'a', 1, 5), (2, 'b', NULL, 6)",
+)
+LOOSE = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES'"  # MariaDB's ONLY_FULL_GROUP_BY knows nothing of keys
 NUMBERS = ("CREATE TABLE numbers (n INT)", "INSERT INTO numbers VALUES (3), (1), (2), (NULL), (5)")
 DOCUMENTS = (
     "CREATE TABLE documents (id INT PRIMARY KEY, body JSON)",
@@ -938,6 +943,173 @@ _QUERIES = [
         rows=[(1, 7), (2, 9), (3, 0)],
     ),
     Case("subqueries", ORDERS, "INSERT INTO customers (id, name) VALUES (9, (SELECT name FROM customers))", fails=True),
+    Case(
+        "GROUP BY and HAVING",
+        (*PEOPLE, LOOSE),
+        "SELECT name, COUNT(*) FROM people GROUP BY id ORDER BY id LIMIT 2",
+        rows=[("Ada", 1), ("Bob", 1)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*PEOPLE, LOOSE),
+        "SELECT p.* FROM people p GROUP BY p.id HAVING pay > 100 ORDER BY p.pay",
+        rows=[(1, "Ada", "red", "1815-12-10", 120.5)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*PEOPLE, LOOSE),
+        "SELECT UPPER(people.team) AS t, COUNT(*) FROM people GROUP BY UPPER(team) ORDER BY 2 DESC, 1 LIMIT 1",
+        rows=[("RED", 2)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*PEOPLE, LOOSE),
+        "SELECT CASE WHEN team = 'red' THEN 1 ELSE 0 END, COUNT(*) FROM people GROUP BY CASE WHEN (team = "
+        "'red') THEN 1 ELSE 0 END ORDER BY 1",
+        rows=[(0, 2), (1, 2)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*PEOPLE, LOOSE),
+        "SELECT team, SUM(COUNT(*)) OVER (), RANK() OVER (ORDER BY COUNT(*) DESC) FROM people WHERE team IS "
+        "NOT NULL GROUP BY team ORDER BY 1",
+        rows=[("blue", 3, 2), ("red", 3, 1)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*PEOPLE, LOOSE),
+        "SELECT MAX(name) AS name FROM people GROUP BY team ORDER BY name",
+        rows=[("Bob",), ("Cy",), ("Dee",)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*ORDERS, LOOSE),
+        "SELECT c.name, SUM(o.price) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.id "
+        "ORDER BY SUM(o.price)",
+        rows=[("Ben", 9), ("Ann", 12)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*ORDERS, LOOSE),
+        "SELECT (SELECT MAX(price) FROM orders WHERE customer_id = c.id), COUNT(*) FROM customers c GROUP BY "
+        "c.id ORDER BY c.id",
+        rows=[(7, 1), (9, 1), (None, 1)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*ORDERS, LOOSE),
+        "SELECT c.id, (SELECT SUM(c.total)) FROM customers c GROUP BY c.id ORDER BY 1",
+        rows=[(1, 0), (2, 0), (3, 0)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*ORDERS, LOOSE),
+        "SELECT c.name, SUM(o.price) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY "
+        "o.customer_id ORDER BY 2",
+        rows=[("Ben", 9), ("Ann", 12)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*ORDERS, LOOSE),
+        "SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON c.id = o.customer_id GROUP BY o.id ORDER BY o.id",
+        rows=[(10, "Ann"), (11, "Ann"), (12, "Ben"), (13, None)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*ORDERS, LOOSE),
+        "SELECT customer_id, COUNT(*) FROM orders WHERE customer_id = 1",
+        rows=[(1, 2)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        (*KEYED, LOOSE),
+        "SELECT x, COUNT(*) FROM keyed GROUP BY code ORDER BY code",
+        rows=[(5, 1), (6, 1)],
+    ),
+    Case("columns that GROUP BY does not determine", KEYED, "SELECT opt FROM keyed GROUP BY x", unsupported=True),
+    Case("columns that GROUP BY does not determine", KEYED, "SELECT x FROM keyed GROUP BY opt", unsupported=True),
+    Case("columns that GROUP BY does not determine", PEOPLE, "SELECT name FROM people GROUP BY team", unsupported=True),
+    Case("columns that GROUP BY does not determine", PEOPLE, "SELECT name, COUNT(*) FROM people", unsupported=True),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT team FROM people GROUP BY team ORDER BY name",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT team FROM people GROUP BY team HAVING name = 'Ada'",
+        unsupported=True,
+    ),
+    Case("columns that GROUP BY does not determine", PEOPLE, "SELECT * FROM people GROUP BY team", unsupported=True),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT team, COUNT(*) + pay FROM people GROUP BY team",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT pay + 2, COUNT(*) FROM people GROUP BY pay + 1",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT UPPER(name) FROM people GROUP BY UPPER(team)",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT COUNT(*) FROM people ORDER BY name",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT team, RANK() OVER (ORDER BY name) FROM people GROUP BY team",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "SELECT team, SUM(pay) OVER () FROM people GROUP BY team",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "WITH w AS (SELECT team, pay FROM people) SELECT team, pay FROM w GROUP BY team",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        PEOPLE,
+        "INSERT INTO people (name, team) SELECT name, MAX(team) FROM people GROUP BY team",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        ORDERS,
+        "SELECT (SELECT c.name), COUNT(*) FROM customers c GROUP BY c.total",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        ORDERS,
+        "SELECT total FROM customers c GROUP BY total HAVING EXISTS (SELECT 1 FROM orders o WHERE "
+        "o.customer_id = c.id)",
+        unsupported=True,
+    ),
+    Case(
+        "columns that GROUP BY does not determine",
+        ORDERS,
+        "SELECT o.id, c.name FROM orders o JOIN customers c ON o.price > 5 GROUP BY o.id",
+        unsupported=True,
+    ),
     Case(
         "GROUP BY and HAVING",
         PEOPLE,

@@ -828,6 +828,118 @@ _QUERIES = [
     Case(
         "GROUP BY and HAVING",
         PEOPLE,
+        "SELECT name, COUNT(*) FROM people GROUP BY id ORDER BY id LIMIT 2",
+        rows=[("Ada", 1), ("Bob", 1)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
+        "SELECT p.* FROM people p GROUP BY p.id HAVING pay > 100 ORDER BY p.pay",
+        rows=[(1, "Ada", "red", "1815-12-10", 120.5)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
+        "SELECT UPPER(people.team) AS t, COUNT(*) FROM people GROUP BY UPPER(team) ORDER BY 2 DESC, 1 LIMIT 1",
+        rows=[("RED", 2)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
+        "SELECT CASE WHEN team = 'red' THEN 1 ELSE 0 END, COUNT(*) FROM people GROUP BY CASE WHEN (team = "
+        "'red') THEN 1 ELSE 0 END ORDER BY 1",
+        rows=[(0, 2), (1, 2)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
+        "SELECT team, SUM(COUNT(*)) OVER (), RANK() OVER (ORDER BY COUNT(*) DESC) FROM people WHERE team IS "
+        "NOT NULL GROUP BY team ORDER BY 1",
+        rows=[("blue", 3, 2), ("red", 3, 1)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
+        "SELECT MAX(name) AS name FROM people GROUP BY team ORDER BY name",
+        rows=[("Bob",), ("Cy",), ("Dee",)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        ORDERS,
+        "SELECT c.name, SUM(o.price) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.id "
+        "ORDER BY SUM(o.price)",
+        rows=[("Ben", 9), ("Ann", 12)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        ORDERS,
+        "SELECT (SELECT MAX(price) FROM orders WHERE customer_id = c.id), COUNT(*) FROM customers c GROUP BY "
+        "c.id ORDER BY c.id",
+        rows=[(7, 1), (9, 1), (None, 1)],
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        ORDERS,
+        "SELECT c.id, (SELECT SUM(c.total)) FROM customers c GROUP BY c.id ORDER BY 1",
+        rows=[(1, 0), (2, 0), (3, 0)],
+    ),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT name FROM people GROUP BY team", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT name, COUNT(*) FROM people", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT team FROM people GROUP BY team ORDER BY name", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT team FROM people GROUP BY team HAVING name = 'Ada'", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT * FROM people GROUP BY team", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT team, COUNT(*) + pay FROM people GROUP BY team", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT pay + 2, COUNT(*) FROM people GROUP BY pay + 1", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT UPPER(name) FROM people GROUP BY UPPER(team)", fails=True),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT COUNT(*) FROM people ORDER BY name", fails=True),
+    Case(
+        "GROUP BY and HAVING", PEOPLE, "SELECT team, RANK() OVER (ORDER BY name) FROM people GROUP BY team", fails=True
+    ),
+    Case("GROUP BY and HAVING", PEOPLE, "SELECT team, SUM(pay) OVER () FROM people GROUP BY team", fails=True),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
+        "WITH w AS (SELECT team, pay FROM people) SELECT team, pay FROM w GROUP BY team",
+        fails=True,
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
+        "INSERT INTO people (name, team) SELECT name, MAX(team) FROM people GROUP BY team",
+        fails=True,
+    ),
+    Case(
+        "GROUP BY and HAVING", ORDERS, "SELECT (SELECT c.name), COUNT(*) FROM customers c GROUP BY c.total", fails=True
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        ORDERS,
+        "SELECT total FROM customers c GROUP BY total HAVING EXISTS (SELECT 1 FROM orders o WHERE "
+        "o.customer_id = c.id)",
+        fails=True,
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        ORDERS,
+        "SELECT o.id, c.name FROM orders o JOIN customers c ON o.price > 5 GROUP BY o.id",
+        fails=True,
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        ORDERS,
+        "SELECT c.name, SUM(o.price) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY "
+        "o.customer_id ORDER BY 2",
+        fails=True,
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        ORDERS,
+        "SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON c.id = o.customer_id GROUP BY o.id ORDER BY o.id",
+        fails=True,
+    ),
+    Case(
+        "GROUP BY and HAVING",
+        PEOPLE,
         "SELECT team, COUNT(*) AS n, SUM(pay) FROM people GROUP BY team HAVING COUNT(*) > 1",
         rows=[("red", 2, 220)],
     ),
