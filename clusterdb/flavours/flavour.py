@@ -17,7 +17,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
-from clusterdb.errors import DataError, NotSupportedError, OperationalError, ProgrammingError
+from clusterdb.errors import DataError, IntegrityError, NotSupportedError, OperationalError, ProgrammingError
 from clusterdb.flavours.functions import Function
 from clusterdb.flavours.grouping import Doubtful, doubtful
 from clusterdb.flavours.precedence import bracketed, misread
@@ -119,7 +119,19 @@ class Flavour:
     )
     """Functions of SQLite's that only our rules write; a statement that names one itself means the engine's."""
     own: frozenset[str] = frozenset(
-        {"get", "set", "now", "forget", "numbered", "last_insert_id", "row_count", "doubtful", "several"}
+        {
+            "get",
+            "set",
+            "now",
+            "forget",
+            "numbered",
+            "last_insert_id",
+            "row_count",
+            "doubtful",
+            "several",
+            "once",
+            "given",
+        }
     )
     """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
@@ -442,7 +454,7 @@ def guarded(function: Function) -> Function:
     def called(*arguments: Any) -> Any:
         try:
             return function(*arguments)
-        except (OperationalError, ProgrammingError):
+        except (IntegrityError, OperationalError, ProgrammingError):
             raise
         except Exception as error:
             raise DataError(str(error)) from None

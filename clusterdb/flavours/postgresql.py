@@ -25,12 +25,13 @@ from clusterdb.flavours.flavour import (
     Work,
     Wrong,
     call,
+    guarded,
     is_default,
     literal,
     own_columns_of,
 )
 from clusterdb.flavours.grouping import Doubtful
-from clusterdb.flavours.postgresql_assign import inserted, updated
+from clusterdb.flavours.postgresql_assign import Once, given, inserted, overrides, updated
 from clusterdb.flavours.postgresql_casts import as_json, cast
 from clusterdb.flavours.postgresql_functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.postgresql_types import SIGNATURES, TYPING, ZONED
@@ -96,6 +97,10 @@ _IGNORED = re.compile(
     r"application_name|statement_timeout|lock_timeout|client_min_messages|extra_float_digits|datestyle|timezone)\s*"
     r"(?:=|TO)\s*.*|SESSION\s+CHARACTERISTICS\s+.*|TRANSACTION\s+.*)\s*;?\s*\Z",
     re.IGNORECASE | re.DOTALL,
+)
+
+_OVERRIDING = re.compile(
+    r"(\s*INSERT\s+INTO\s+[^\s()]+(?:\s+AS\s+\w+)?\s*(?:\([^()]*\)\s*)?)OVERRIDING\s+SYSTEM\s+VALUE\b", re.IGNORECASE
 )
 
 
@@ -241,6 +246,8 @@ class PostgreSQLFlavour(Flavour):
             return str(began[0])
 
         db.create_scalar_function("pg_now", now, 1)  # type: ignore[arg-type]
+        db.create_scalar_function("pg_once", guarded(Once().once), 4)
+        db.create_scalar_function("pg_given", guarded(given), 1)
         db.create_scalar_function("pg_forget", began.clear, 0)  # type: ignore[arg-type]
         db.set_commit_hook(lambda: bool(began.clear()), id="clusterdb-now")  # type: ignore[func-returns-value]
         db.set_rollback_hook(began.clear, id="clusterdb-now")
@@ -266,6 +273,13 @@ class PostgreSQLFlavour(Flavour):
             return Translation(f"SELECT '{_SHOWN[shown[1].lower()]}' AS \"{shown[1].lower()}\"")
         if re.fullmatch(r"\s*(?:VACUUM|ANALYZE|REINDEX)\b.*", sql, re.I | re.DOTALL):
             return Translation("ANALYZE")
+        overriding = _OVERRIDING.match(sql)
+        if overriding is not None:
+            token = overrides.set(True)
+            try:
+                return self._translated(overriding[1] + sql[overriding.end() :])
+            finally:
+                overrides.reset(token)
         explained = re.match(
             r"\s*EXPLAIN\s*(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
         )

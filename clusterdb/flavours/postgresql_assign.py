@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, is_default, known
+from clusterdb.errors import IntegrityError, ProgrammingError
+from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default, known
 from clusterdb.flavours.postgresql_casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql_types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
 from clusterdb.flavours.types import NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
-__all__ = ["assigned", "inserted", "updated"]
+__all__ = ["Once", "assigned", "given", "inserted", "overrides", "updated"]
+
+overrides: ContextVar[bool] = ContextVar("overrides", default=False)
+"""Whether the statement says OVERRIDING SYSTEM VALUE."""
 
 
 def assigned(value: Any, column: Kind) -> Any:
@@ -96,12 +101,81 @@ def inserted(tree: exp.Insert) -> None:
     )
     kinds = [columns.get(name, Kind("unknown")) for name in names]
     rows = _rows(tree.expression)
+    _numbered(target.name.lower(), names, rows)
     if rows is None:
         _require_same(tree.expression, kinds)
         return
     for row in rows:
         for value, kind in zip(row, kinds, strict=False):
             _replace(value, assigned(value, kind), kind)
+    if isinstance(tree.expression, exp.Values) and tree.args.get("conflict") is not None:
+        _once(tree.args["conflict"], names, tree.expression)
+
+
+def _numbered(table: str, names: list[str], rows: list[list[Any]] | None) -> None:
+    """DEFAULT is the next number of a column that is numbered; GENERATED ALWAYS takes nothing else.  Raises Wrong."""
+    if table not in known.get().numbered:
+        return
+    (key,) = known.get().primary[table]
+    if key not in names:
+        return
+    at, only_defaults = names.index(key), rows is not None
+    for row in rows or []:
+        for value in row[at : at + 1]:
+            if is_default(value):
+                row[at] = set_kind(exp.null(), Kind("null"))
+                value.replace(row[at])
+                continue
+            only_defaults = False
+            if not isinstance(value, exp.Literal):
+                row[at] = set_kind(call("pg_given", value), kind_of(value))
+                value.replace(row[at])
+    if table in known.get().always and not overrides.get() and not only_defaults:
+        raise Wrong(f'cannot insert a non-DEFAULT value into column "{key}"')
+
+
+def given(value: Any) -> Any:
+    """A number that a statement chooses.  Raises IntegrityError for NULL, which would be the next number in SQLite."""
+    if value is None:
+        raise IntegrityError("null value in a serial column violates its not-null constraint")
+    return value
+
+
+def _once(conflict: exp.OnConflict, names: list[str], values: exp.Values) -> None:
+    """Have the keys of the rows of ON CONFLICT DO UPDATE compared: none may be there twice."""
+    keys = [each.this.name.lower() for each in conflict.args.get("conflict_keys") or []]
+    updates = conflict.args["action"].name.upper() == "DO UPDATE" and conflict.args.get("where") is None
+    if not updates or len(values.expressions) < 2 or not keys or not set(keys) <= set(names):
+        return
+    for at, row in enumerate(values.expressions):
+        for part, key in enumerate(keys):
+            value = row.expressions[names.index(key)]
+            if is_default(value):
+                return
+            value.replace(set_kind(call("pg_once", at, part, len(keys), value), kind_of(value)))
+
+
+class Once:
+    """The keys of the rows of a statement, part by part."""
+
+    def __init__(self) -> None:
+        self._keys: set[tuple[Any, ...]] = set()
+        self._row, self._parts = -1, dict[int, Any]()
+
+    def once(self, row: int, part: int, count: int, value: Any) -> Any:
+        """A value of a key; the first row begins a statement.  Raises ProgrammingError for a key that was there."""
+        if row != self._row or part in self._parts:
+            self._row, self._parts = row, {}
+            if row == 0:
+                self._keys.clear()
+        self._parts[part] = value
+        if len(self._parts) == count:
+            key = tuple(self._parts[each] for each in range(count))
+            if key in self._keys:
+                raise ProgrammingError("ON CONFLICT DO UPDATE command cannot affect row a second time")
+            if None not in key:
+                self._keys.add(key)
+        return value
 
 
 def _name_columns(tree: exp.Insert, target: Any, names: list[str]) -> None:
@@ -141,6 +215,7 @@ def updated(tree: exp.Expression) -> None:
         for each in change.expressions:
             if not isinstance(each, exp.EQ):
                 continue
+            _require_own(change, each.this)
             if not isinstance(each.this, exp.Tuple):
                 _replace(each.expression, assigned(each.expression, kind_of(each.this)), kind_of(each.this))
                 continue
@@ -152,3 +227,14 @@ def updated(tree: exp.Expression) -> None:
                 raise refuse("SET (...) = (SELECT ...)")
             for name, value in zip(names, parts, strict=True):
                 _replace(value, assigned(value, kind_of(name)), kind_of(name))
+
+
+def _require_own(change: Any, target: Any) -> None:
+    """Raises Wrong for another number in a column that is GENERATED ALWAYS."""
+    statement: Any = change.parent if isinstance(change, exp.OnConflict) else change
+    table = statement.this
+    table = (table.this if isinstance(table, exp.Schema) else table).name.lower()
+    columns = target.expressions if isinstance(target, exp.Tuple) else [target]
+    for each in columns if table in known.get().always else []:
+        if each.name.lower() in known.get().primary[table]:
+            raise Wrong(f'column "{each.name}" can only be updated to DEFAULT')

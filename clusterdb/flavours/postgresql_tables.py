@@ -12,7 +12,7 @@ from clusterdb.flavours.mysql_tables import decimal_check, moment_check, quoted
 from clusterdb.flavours.postgresql_assign import assigned
 from clusterdb.flavours.postgresql_functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
-from clusterdb.flavours.schema import Column
+from clusterdb.flavours.schema import ALWAYS, Column
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
 if TYPE_CHECKING:
@@ -128,7 +128,11 @@ def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str], own:
     if _is_numbered(tree):
         if key != [tree.name]:
             raise NotSaid("a serial column that is no primary key by itself")
-        return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT"
+        always = any(
+            isinstance(each.kind, exp.GeneratedAsIdentityColumnConstraint) and each.kind.this
+            for each in tree.constraints
+        )
+        return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT{' ' + ALWAYS if always else ''}"
     shown = _declaration(tree)
     sizes = [int(each.name) for each in kind.expressions if each.name.isdigit()]
     bits = _DECLARED[type_name][1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-__all__ = ["NOTHING", "Column", "Known", "Schema", "kinds_comment", "read"]
+__all__ = ["ALWAYS", "NOTHING", "Column", "Known", "Schema", "kinds_comment", "read"]
 
 _KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
@@ -54,7 +54,8 @@ NOTHING = Schema(MappingProxyType({}))
 
 _Content = tuple[tuple[str, tuple[tuple[str, Column], ...]], ...]
 _Key = frozenset[str]
-_ALWAYS = "/* always */"
+ALWAYS = "/* always */"
+"""What the definition of a table says of numbers that no statement may choose."""
 
 
 def read(db: apsw.Connection) -> Schema:
@@ -77,7 +78,7 @@ def read(db: apsw.Connection) -> Schema:
             if key or not_null:
                 required.setdefault(name, set()).add(str(column).lower())
             if key or name not in marks:
-                marks[name] = frozenset(each for each in ("AUTOINCREMENT", _ALWAYS) if key and each in str(sql))
+                marks[name] = frozenset(each for each in ("AUTOINCREMENT", ALWAYS) if key and each in str(sql))
         tables |= seen
         unique = _unique(db, schema, required)
         keys |= {name: (frozenset(primary.get(name, ())), unique.get(name, ())) for name in seen}
@@ -114,7 +115,7 @@ def _interned(
         numbered=frozenset(name for name, found in marks if "AUTOINCREMENT" in found),
         primary={name: primary for name, (primary, _) in keys if primary},
         unique={name: unique for name, (_, unique) in keys},
-        always=frozenset(name for name, found in marks if _ALWAYS in found),
+        always=frozenset(name for name, found in marks if ALWAYS in found),
     )
 
 

@@ -25,6 +25,8 @@ EVENTS = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY, at TIMESTAMP NOT NULL)",
     "INSERT INTO events VALUES (1, '2024-01-31 10:20:30'), (2, '2024-02-29 23:59:59'), (3, '2023-12-31 00:00:00')",
 )
+ALWAYS = ("CREATE TABLE t (id INT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a INT)", "INSERT INTO t (a) VALUES (5)")
+PAIRS = ("CREATE TABLE pairs (a INT, b TEXT, n INT, PRIMARY KEY (a, b))", "INSERT INTO pairs VALUES (1, 'x', 0)")
 NUMBERS = ("CREATE TABLE numbers (n INTEGER)", "INSERT INTO numbers VALUES (3), (1), (2), (NULL), (5)")
 DOCUMENTS = (
     "CREATE TABLE documents (id INTEGER PRIMARY KEY, body JSONB)",
@@ -101,6 +103,16 @@ _TABLES = [
         "SELECT id, a FROM t ORDER BY id",
         rows=[(1, 5), (3, 7)],
     ),
+    Case("SERIAL columns", PEOPLE, "INSERT INTO people (id, name) VALUES (NULL, 'Eve')", fails=True),
+    Case("SERIAL columns", PEOPLE, "INSERT INTO people (id, name) VALUES (%s, 'Eve')", (None,), fails=True),
+    Case("SERIAL columns", PEOPLE, "INSERT INTO people (id, name) SELECT NULL::int, 'Eve'", fails=True),
+    Case(
+        "SERIAL columns",
+        PEOPLE,
+        "INSERT INTO people (id, name) VALUES (%s, 'Eve'), (DEFAULT, 'Fay')",
+        (40,),
+        then="SELECT id, name FROM people WHERE id = 40 OR name = 'Fay' ORDER BY name",
+    ),
     Case(
         "IDENTITY columns",
         (
@@ -119,6 +131,59 @@ _TABLES = [
         ),
         "SELECT id, a FROM t ORDER BY id",
         rows=[(1, 5), (40, 6)],
+    ),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t (id, a) VALUES (9, 9)", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t VALUES (9, 9)", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t VALUES (9)", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t (a, id) VALUES (1, DEFAULT), (2, 9)", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t (id, a) SELECT 9, 9", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t SELECT 9, 9", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t (id, a) VALUES (NULL, 9)", fails=True),
+    Case("IDENTITY columns", ALWAYS, "UPDATE t SET id = 9", fails=True),
+    Case("IDENTITY columns", ALWAYS, "UPDATE t SET a = 1, id = id + 1", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t (a) VALUES (9) ON CONFLICT (id) DO UPDATE SET id = 9", fails=True),
+    Case("IDENTITY columns", ALWAYS, "INSERT INTO t (id, a) VALUES (%s, %s)", (9, 9), fails=True),
+    Case(
+        "IDENTITY columns",
+        ALWAYS,
+        "INSERT INTO t (id, a) OVERRIDING SYSTEM VALUE VALUES (9, 9)",
+        then="SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 5), (9, 9)],
+    ),
+    Case(
+        "IDENTITY columns",
+        ALWAYS,
+        "INSERT INTO t OVERRIDING SYSTEM VALUE VALUES (9, 9), (10, 10)",
+        then="SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 5), (9, 9), (10, 10)],
+    ),
+    Case(
+        "IDENTITY columns",
+        ALWAYS,
+        "INSERT INTO t (a, id) VALUES (6, DEFAULT), (7, DEFAULT)",
+        then="SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 5), (2, 6), (3, 7)],
+    ),
+    Case(
+        "IDENTITY columns",
+        ALWAYS,
+        "INSERT INTO t VALUES (DEFAULT, 6)",
+        then="SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 5), (2, 6)],
+    ),
+    Case(
+        "IDENTITY columns",
+        ALWAYS,
+        "INSERT INTO t (a) SELECT a + 1 FROM t",
+        then="SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 5), (2, 6)],
+    ),
+    Case("IDENTITY columns", ALWAYS, "UPDATE t SET a = id", then="SELECT id, a FROM t ORDER BY id", rows=[(1, 1)]),
+    Case(
+        "IDENTITY columns",
+        (*ALWAYS, "ALTER TABLE t RENAME TO u", "ALTER TABLE u ADD COLUMN b INT"),
+        "INSERT INTO u (id) VALUES (9)",
+        fails=True,
     ),
     Case(
         "LAST_INSERT_ID / lastval",
@@ -358,6 +423,54 @@ _WRITING = [
         'INSERT INTO "posts" ("title", "body", "published", "created_at") VALUES ($1, $2, $3, $4) RETURNING "id"',
         ("Hello", None, True, "2024-01-02 03:04:05.000006"),
         rows=[(1,)],
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        "INSERT INTO counters (word, n) VALUES ('a', 5), ('a', 6) ON CONFLICT (word) DO UPDATE SET n = EXCLUDED.n",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        "INSERT INTO counters (n, word) VALUES (5, 'z'), (6, 'z') ON CONFLICT (word) DO UPDATE SET n = EXCLUDED.n",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        PAIRS,
+        "INSERT INTO pairs VALUES (2, 'x', 1), (1, 'y', 1), (2, 'x', 2) ON CONFLICT (b, a) DO UPDATE SET n = "
+        "EXCLUDED.n",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        "INSERT INTO counters (word, n) VALUES (%s, 5), (%s, 6) ON CONFLICT (word) DO UPDATE SET n = EXCLUDED.n",
+        ("q", "q"),
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        PAIRS,
+        "INSERT INTO pairs VALUES (1, 'x', 1), (1, 'y', 1), (2, 'x', 2) ON CONFLICT (a, b) DO UPDATE SET n = "
+        "EXCLUDED.n",
+        then="SELECT * FROM pairs ORDER BY a, b",
+        rows=[(1, "x", 1), (1, "y", 1), (2, "x", 2)],
+    ),
+    Case(
+        "ON CONFLICT",
+        (*PAIRS, "INSERT INTO pairs VALUES (1, 'x', 1), (1, 'y', 1) ON CONFLICT (a, b) DO UPDATE SET n = EXCLUDED.n"),
+        "INSERT INTO pairs VALUES (1, 'x', 7), (1, 'y', 8) ON CONFLICT (a, b) DO UPDATE SET n = EXCLUDED.n",
+        then="SELECT * FROM pairs ORDER BY a, b",
+        rows=[(1, "x", 7), (1, "y", 8)],
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        "INSERT INTO counters (word) VALUES ('q'), ('q') ON CONFLICT (word) DO NOTHING",
+        then="SELECT COUNT(*) FROM counters",
+        rows=[(3,)],
     ),
     Case(
         "ON CONFLICT",
