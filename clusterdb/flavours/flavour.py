@@ -17,9 +17,16 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
-from clusterdb.errors import DataError, IntegrityError, NotSupportedError, OperationalError, ProgrammingError
+from clusterdb.errors import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
 from clusterdb.flavours.functions import Function
-from clusterdb.flavours.grouping import Doubtful, doubtful
+from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
 from clusterdb.flavours.subqueries import mark_single, require_single
@@ -135,8 +142,14 @@ class Flavour:
     )
     """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
-    several: Exception
-    """What several rows of a query for a value are to the engine."""
+    wrong: type[DatabaseError]
+    """What the engine's drivers raise for a statement that it refuses."""
+    several: str
+    """What it says of several rows of a query for a value."""
+    unknown: str
+    """What it says of a column that is not there."""
+    before_select: tuple[str, ...] = ("where",)
+    """The parts of a query in which the names that SELECT gives are not known."""
     typing: Typing
     equations_determine = False
     """Whether conditions, too, say what has one value in each group of GROUP BY."""
@@ -159,7 +172,7 @@ class Flavour:
         db.create_scalar_function(self.prefix + "several", guarded(self._several), 1)
 
     def _several(self, count: int) -> int:
-        raise type(self.several)(*self.several.args)
+        raise self.wrong(self.several)
 
     changing: frozenset[str] = frozenset({"uuid", "gen_random_uuid", "rand", "random"})
     """Functions that answer something else every time."""
@@ -190,7 +203,7 @@ class Flavour:
         except NotSaid as error:
             raise NotSupportedError(f"{error} cannot be said in SQLite: {sql}") from None
         except Wrong as error:
-            raise ProgrammingError(f"{error}: {sql}") from None
+            raise self.wrong(f"{error}: {sql}") from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {sql}") from None
 
@@ -323,6 +336,8 @@ class Flavour:
         """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
         tree = tree.copy()
         names = annotate(tree, known.get(), self.typing, own_columns.get())
+        for name in named_too_late(tree, names, parts=self.before_select):
+            raise Wrong(self.unknown.format(name))
         for column in doubtful(tree, names, known.get(), equations=self.equations_determine):
             self.ungrouped(column)
         mark_single(tree, names, known.get())

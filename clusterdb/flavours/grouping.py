@@ -16,7 +16,7 @@ from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.subqueries import aggregates_of, conjuncts, is_aggregate, is_alike, sides
 from clusterdb.flavours.types import Names, Query
 
-__all__ = ["Doubtful", "doubtful"]
+__all__ = ["Doubtful", "doubtful", "named_too_late"]
 
 _Place = tuple[str, str]
 
@@ -44,6 +44,18 @@ def doubtful(tree: exp.Expression, names: Names, schema: Schema, *, equations: b
 def _is_of_sets(group: exp.Group) -> bool:
     """Whether there are several sets of groups, which no flavour understands."""
     return group.find(exp.Rollup, exp.Cube, exp.GroupingSets) is not None or not group.expressions
+
+
+def named_too_late(tree: exp.Expression, names: Names, *, parts: tuple[str, ...]) -> Iterator[str]:
+    """The names that SELECT gives, and that ``parts`` of the query use, which are done before it; SQLite knows them."""
+    for select in tree.find_all(exp.Select):
+        query = names.queries.get(id(select))
+        if query is None or None in query.sources.values():
+            continue
+        for part in map(select.args.get, parts):
+            for column in part.find_all(exp.Column) if part is not None else []:
+                if names.aliased.get(id(column)) == query.number:
+                    yield column.name
 
 
 class _Groups:

@@ -67,7 +67,9 @@ class MySQLFlavour(Flavour):
     prefix = "my_"
     functions = FUNCTIONS
     aggregates = AGGREGATES
-    several = OperationalError("Subquery returns more than 1 row")
+    wrong = OperationalError
+    several = "Subquery returns more than 1 row"
+    unknown = "Unknown column '{}' in 'where clause'"
     native = NATIVE
     typing = TYPING
     equations_determine = True

@@ -130,7 +130,10 @@ class PostgreSQLFlavour(Flavour):
     prefix = "pg_"
     functions = FUNCTIONS
     aggregates = AGGREGATES
-    several = ProgrammingError("more than one row returned by a subquery used as an expression")
+    wrong = ProgrammingError
+    several = "more than one row returned by a subquery used as an expression"
+    unknown = 'column "{}" does not exist'
+    before_select = ("where", "having")
     native = NATIVE
     typing = TYPING
 

@@ -237,6 +237,8 @@ class Names:
     """
 
     columns: dict[int, tuple[int, str]] = field(default_factory=dict)
+    aliased: dict[int, int] = field(default_factory=dict)
+    """For each column that is none of a source the number of the query that gives an expression its name."""
     queries: dict[int, Query] = field(default_factory=dict)
 
 
@@ -308,6 +310,7 @@ class _Scope:
                 if table and columns is not None:
                     return UNKNOWN
             if not table and name in scope.aliases:
+                self.names.aliased[id(node)] = scope.number
                 return scope.aliases[name]
             if scope.parent is None:
                 break

@@ -938,6 +938,37 @@ _QUERIES = [
         then="SELECT * FROM counters ORDER BY word",
         rows=[("a", 10, 1), ("b", 20, 2)],
     ),
+    Case("names that SELECT gives", ORDERS, "SELECT price * 2 AS p FROM orders WHERE p > 12", fails=True),
+    Case(
+        "names that SELECT gives",
+        ORDERS,
+        "SELECT price * 2 AS p FROM orders WHERE price > 6 ORDER BY p",
+        rows=[(14,), (18,)],
+    ),
+    Case(
+        "names that SELECT gives",
+        ORDERS,
+        "SELECT price * 2 AS price FROM orders WHERE price > 6 ORDER BY price",
+        rows=[(14,), (18,)],
+    ),
+    Case(
+        "names that SELECT gives",
+        ORDERS,
+        "SELECT name AS n FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE n > 'B')",
+        fails=True,
+    ),
+    Case(
+        "names that SELECT gives",
+        ORDERS,
+        "SELECT p FROM (SELECT price * 2 AS p FROM orders) AS o WHERE p > 12 ORDER BY p",
+        rows=[(14,), (18,)],
+    ),
+    Case(
+        "names that SELECT gives",
+        ORDERS,
+        "SELECT COUNT(*) AS c FROM orders GROUP BY customer_id HAVING c > 1",
+        fails=True,
+    ),
     Case(
         "GROUP BY and HAVING",
         PEOPLE,
