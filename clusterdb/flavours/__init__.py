@@ -24,11 +24,11 @@ __all__ = ["Flavour", "Translation", "flavour_of"]
 def flavour_of(engine: str) -> Flavour:
     """The flavour of an engine.  Raises NotSupportedError."""
     if engine == "aurora-mysql":
-        from clusterdb.flavours.mysql import MySQLFlavour
+        from clusterdb.flavours.mysql.flavour import MySQLFlavour
 
         return MySQLFlavour()
     if engine == "aurora-postgresql":
-        from clusterdb.flavours.postgresql import PostgreSQLFlavour
+        from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
 
         return PostgreSQLFlavour()
     raise NotSupportedError(f"there is no flavour of SQL for engine '{engine}'")

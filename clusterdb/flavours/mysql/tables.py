@@ -9,13 +9,14 @@ from sqlglot import exp
 
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, Translation, Work, own_columns_of
-from clusterdb.flavours.mysql_compare import collation_of
+from clusterdb.flavours.mysql.compare import collation_of
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import Column
+from clusterdb.flavours.tables import decimal_check, moment_check, quoted
 from clusterdb.flavours.types import Columns, Kind, of_column
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql import MySQLFlavour
+    from clusterdb.flavours.mysql.flavour import MySQLFlavour
 
 __all__ = ["COLUMNS", "alter_table", "create_table", "information_schema", "show"]
 
@@ -36,27 +37,6 @@ _TEXTS = {"CHAR", "VARCHAR", "TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "NCHA
 _NUMBERS = {"DECIMAL", "UDECIMAL", "FLOAT", "DOUBLE", "UDOUBLE"}
 _BLOBS = {"BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BINARY", "VARBINARY"}
 _BOUNDS = {"BOOLEAN": 7, "YEAR": 15, "TINYINT": 7, "SMALLINT": 15, "MEDIUMINT": 23, "INT": 31}
-
-
-def moment_check(name: str) -> str:
-    """A date and a time as SQLite writes them, perhaps with a fraction of a second: then texts compare as times do."""
-    whole = f"substr({name}, 1, 19)"
-    fraction = f"(length({name}) = 19 OR ({name} GLOB '*.[0-9]*' AND length({name}) BETWEEN 21 AND 26))"
-    return f"(typeof({name}) = 'text' AND {whole} IS datetime({whole}) AND {fraction})"
-
-
-def decimal_check(name: str, sizes: list[int]) -> str:
-    """A number with so many digits: what would have to be rounded is refused."""
-    digits, scale = sizes[0], sizes[1] if len(sizes) > 1 else 0
-    return (
-        f"(typeof({name}) IN ('integer', 'real') AND abs({name} - round({name}, {scale})) < 1e-9 * max(1, abs({name})) "
-        f"AND abs({name}) < 1e{digits - scale})"
-    )
-
-
-def quoted(name: str) -> str:
-    """An identifier of SQLite's."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def text(value: str) -> str:
@@ -327,7 +307,7 @@ _TABLES = "FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 
 
 def show(tree: exp.Show) -> Translation:
     """SHOW TABLES, COLUMNS, INDEX, VARIABLES."""
-    from clusterdb.flavours.mysql_rules import SYSTEM_VARIABLES
+    from clusterdb.flavours.mysql.rules import SYSTEM_VARIABLES
 
     what = tree.name.upper()
     like = tree.args.get("like")

@@ -8,10 +8,10 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, literal
-from clusterdb.flavours.postgresql_casts import as_json, as_output, as_text, converted, refuse
-from clusterdb.flavours.postgresql_compare import array_of, grouped, quantifier_of, sorted_by
-from clusterdb.flavours.postgresql_forms import known as known_form
-from clusterdb.flavours.postgresql_types import EXACT_OR_DOUBLE, INT, SIGNATURES
+from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
+from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
+from clusterdb.flavours.postgresql.forms import known as known_form
+from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, SIGNATURES
 from clusterdb.flavours.types import DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
 _PLACES = "%Y-%m-%d %H:%M:%f"
@@ -380,7 +380,7 @@ def table(node: exp.Table) -> exp.Expression:
     if isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "generate_series":
         return _series(node)
     if node.db.lower() == "information_schema":
-        from clusterdb.flavours.postgresql_tables import information_schema
+        from clusterdb.flavours.postgresql.tables import information_schema
 
         return information_schema(node)
     if node.db.lower() in ("pg_catalog",) or (

@@ -10,7 +10,7 @@ from sqlglot import exp
 from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
-from clusterdb.flavours.mysql_compare import as_shown, as_text, collated, collation_of, require_no_extreme
+from clusterdb.flavours.mysql.compare import as_shown, as_text, collated, collation_of, require_no_extreme
 from clusterdb.flavours.types import INTEGER, JSON, UNKNOWN, Kind, kind_of, set_kind
 
 __all__ = ["SYSTEM_VARIABLES"]
@@ -356,7 +356,7 @@ def table(node: exp.Table) -> exp.Expression:
     if node.args.get("partition"):
         raise NotSaid("PARTITION")
     if node.db.lower() == "information_schema":
-        from clusterdb.flavours.mysql_tables import information_schema
+        from clusterdb.flavours.mysql.tables import information_schema
 
         return information_schema(node)
     return node

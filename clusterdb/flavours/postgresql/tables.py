@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp, parse_one
 
 from clusterdb.flavours.flavour import NotSaid, Translation, known, literal, own_columns_of
-from clusterdb.flavours.mysql_tables import decimal_check, moment_check, quoted
-from clusterdb.flavours.postgresql_assign import assigned
-from clusterdb.flavours.postgresql_functions import FUNCTIONS
+from clusterdb.flavours.postgresql.assign import assigned
+from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import ALWAYS, Column
+from clusterdb.flavours.tables import decimal_check, moment_check, quoted
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.postgresql import PostgreSQLFlavour
+    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
 
 __all__ = ["alter_table", "create_table", "information_schema"]
 

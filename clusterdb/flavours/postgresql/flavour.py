@@ -13,9 +13,6 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.errors import ProgrammingError
-from clusterdb.flavours import postgresql_arithmetic as m
-from clusterdb.flavours import postgresql_compare as c
-from clusterdb.flavours import postgresql_rules as r
 from clusterdb.flavours import rules
 from clusterdb.flavours.flavour import (
     SAVEPOINT,
@@ -31,11 +28,14 @@ from clusterdb.flavours.flavour import (
     own_columns_of,
 )
 from clusterdb.flavours.grouping import Doubtful
-from clusterdb.flavours.postgresql_assign import Once, given, inserted, overrides, updated
-from clusterdb.flavours.postgresql_casts import as_json, cast
-from clusterdb.flavours.postgresql_functions import AGGREGATES, FUNCTIONS, NATIVE
-from clusterdb.flavours.postgresql_types import SIGNATURES, TYPING, ZONED
-from clusterdb.flavours.postgresql_values import moment, moment_text
+from clusterdb.flavours.postgresql import arithmetic as m
+from clusterdb.flavours.postgresql import compare as c
+from clusterdb.flavours.postgresql import rules as r
+from clusterdb.flavours.postgresql.assign import Once, given, inserted, overrides, updated
+from clusterdb.flavours.postgresql.casts import as_json, cast
+from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
+from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
+from clusterdb.flavours.postgresql.values import moment, moment_text
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
 __all__ = ["PostgreSQLFlavour"]
@@ -433,7 +433,7 @@ class PostgreSQLFlavour(Flavour):
         """CREATE TABLE, INDEX, VIEW."""
         kind = tree.args["kind"].upper()
         if kind == "TABLE":
-            from clusterdb.flavours.postgresql_tables import create_table
+            from clusterdb.flavours.postgresql.tables import create_table
 
             return create_table(self, tree)
         if kind == "VIEW":
@@ -464,7 +464,7 @@ class PostgreSQLFlavour(Flavour):
 
     def on_drop(self, tree: exp.Drop, work: Work) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX."""
-        from clusterdb.flavours.mysql_tables import quoted
+        from clusterdb.flavours.tables import quoted
 
         kind = tree.args["kind"].upper()
         if kind not in ("TABLE", "VIEW", "INDEX"):
@@ -476,7 +476,7 @@ class PostgreSQLFlavour(Flavour):
 
     def on_alter(self, tree: exp.Alter, work: Work) -> Translation:
         """ALTER TABLE: what SQLite has too."""
-        from clusterdb.flavours.postgresql_tables import alter_table
+        from clusterdb.flavours.postgresql.tables import alter_table
 
         return alter_table(self, tree)
 

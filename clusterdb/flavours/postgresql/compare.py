@@ -11,8 +11,8 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
-from clusterdb.flavours.postgresql_casts import chosen_of, common_of, converted, is_column
-from clusterdb.flavours.postgresql_types import cast_kind
+from clusterdb.flavours.postgresql.casts import chosen_of, common_of, converted, is_column
+from clusterdb.flavours.postgresql.types import cast_kind
 from clusterdb.flavours.rules import quantified
 from clusterdb.flavours.types import BOOLEAN, INTEGER, TEXT, Kind, kind_of, set_kind
 

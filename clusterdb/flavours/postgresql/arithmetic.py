@@ -8,8 +8,8 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
-from clusterdb.flavours.postgresql_casts import as_text, converted, is_column, refuse
-from clusterdb.flavours.postgresql_types import JSONB, NUMERIC, REAL, WHOLE_OR_DOUBLE, promoted
+from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
+from clusterdb.flavours.postgresql.types import JSONB, NUMERIC, REAL, WHOLE_OR_DOUBLE, promoted
 from clusterdb.flavours.types import BYTES, DOUBLE, INTERVAL, Kind, kind_of, set_kind
 
 __all__ = ["bits", "calculated", "divided", "interval", "joined", "minus", "negative", "plus", "remainder", "times"]

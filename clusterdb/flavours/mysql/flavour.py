@@ -13,9 +13,6 @@ from sqlglot.dialects.mysql import MySQL
 
 from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, rules
-from clusterdb.flavours import mysql_assign as a
-from clusterdb.flavours import mysql_compare as c
-from clusterdb.flavours import mysql_rules as r
 from clusterdb.flavours.flavour import (
     SAVEPOINT,
     Flavour,
@@ -27,11 +24,14 @@ from clusterdb.flavours.flavour import (
     literal,
 )
 from clusterdb.flavours.grouping import Doubtful
-from clusterdb.flavours.mysql_compare import as_text
-from clusterdb.flavours.mysql_functions import AGGREGATES, FUNCTIONS, NATIVE
-from clusterdb.flavours.mysql_inserts import Inserts
-from clusterdb.flavours.mysql_tables import quoted
-from clusterdb.flavours.mysql_types import TYPING
+from clusterdb.flavours.mysql import assign as a
+from clusterdb.flavours.mysql import compare as c
+from clusterdb.flavours.mysql import rules as r
+from clusterdb.flavours.mysql.compare import as_text
+from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
+from clusterdb.flavours.mysql.inserts import Inserts
+from clusterdb.flavours.mysql.types import TYPING
+from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import kind_of
 
 __all__ = ["MySQLFlavour"]
@@ -415,7 +415,7 @@ class MySQLFlavour(Flavour):
         """CREATE TABLE, INDEX, VIEW."""
         kind = tree.args["kind"].upper()
         if kind == "TABLE":
-            from clusterdb.flavours.mysql_tables import create_table
+            from clusterdb.flavours.mysql.tables import create_table
 
             return create_table(self, tree, work)
         if kind == "VIEW":
@@ -446,7 +446,7 @@ class MySQLFlavour(Flavour):
 
     def on_alter(self, tree: exp.Alter, work: Work) -> Translation:
         """ALTER TABLE: what SQLite has too, one action after the other."""
-        from clusterdb.flavours.mysql_tables import alter_table
+        from clusterdb.flavours.mysql.tables import alter_table
 
         return alter_table(self, tree)
 
@@ -503,12 +503,12 @@ class MySQLFlavour(Flavour):
 
     def on_show(self, tree: exp.Show, work: Work) -> Translation:
         """SHOW TABLES, COLUMNS, INDEX, VARIABLES."""
-        from clusterdb.flavours.mysql_tables import show
+        from clusterdb.flavours.mysql.tables import show
 
         return show(tree)
 
     def on_describe(self, tree: exp.Describe, work: Work) -> Translation:
         """DESCRIBE a table."""
-        from clusterdb.flavours.mysql_tables import COLUMNS
+        from clusterdb.flavours.mysql.tables import COLUMNS
 
         return Translation(COLUMNS.format(table=tree.this.name.replace("'", "''")))

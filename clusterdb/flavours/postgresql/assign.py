@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from clusterdb.errors import IntegrityError, ProgrammingError
 from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default, known
-from clusterdb.flavours.postgresql_casts import as_text, converted, is_column, refuse
-from clusterdb.flavours.postgresql_types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
+from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
 from clusterdb.flavours.types import NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
 __all__ = ["Once", "assigned", "given", "inserted", "overrides", "updated"]

@@ -16,8 +16,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 from clusterdb.flavours.functions import Function, inexact, strict, text_of
-from clusterdb.flavours.postgresql_json import canonical, checked_json
-from clusterdb.flavours.postgresql_spans import span, spelled
+from clusterdb.flavours.postgresql.json import canonical, checked_json
+from clusterdb.flavours.postgresql.spans import span, spelled
 
 __all__ = ["FUNCTIONS", "double_text", "moment", "moment_text", "number_text"]
 

@@ -14,8 +14,8 @@ from typing import Any
 from clusterdb.flavours import functions as f
 from clusterdb.flavours.collations import fold, key, like
 from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, number_of, strict, text_of
-from clusterdb.flavours.mysql_json import FUNCTIONS as JSON_FUNCTIONS
-from clusterdb.flavours.mysql_json import ArrayOf, ObjectOf, truth_or_number
+from clusterdb.flavours.mysql.json import FUNCTIONS as JSON_FUNCTIONS
+from clusterdb.flavours.mysql.json import ArrayOf, ObjectOf, truth_or_number
 
 __all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
 

@@ -12,12 +12,10 @@ from decimal import Context, Decimal
 from typing import Any
 
 from clusterdb.flavours import functions as f
-from clusterdb.flavours import postgresql_forms as forms
-from clusterdb.flavours import postgresql_json as documents
-from clusterdb.flavours import postgresql_patterns as patterns
-from clusterdb.flavours import postgresql_spans as spans
-from clusterdb.flavours import postgresql_values as v
 from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, strict, text_of
+from clusterdb.flavours.postgresql import forms, patterns, spans
+from clusterdb.flavours.postgresql import json as documents
+from clusterdb.flavours.postgresql import values as v
 
 __all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
 

@@ -8,9 +8,9 @@ from sqlglot import exp
 
 from clusterdb.errors import DataError
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
-from clusterdb.flavours.postgresql_functions import FUNCTIONS
-from clusterdb.flavours.postgresql_types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, common
-from clusterdb.flavours.postgresql_values import number_text
+from clusterdb.flavours.postgresql.functions import FUNCTIONS
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, common
+from clusterdb.flavours.postgresql.values import number_text
 from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
 
 __all__ = ["as_json", "as_output", "as_text", "cast", "chosen_of", "common_of", "converted", "is_column", "refuse"]

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from clusterdb.flavours.functions import strict
-from clusterdb.flavours.postgresql_values import moment
+from clusterdb.flavours.postgresql.values import moment
 
 __all__ = ["known", "number_as", "parsed", "time_as", "to_number"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, known
-from clusterdb.flavours.mysql_compare import as_shown, as_string, as_text, collated
-from clusterdb.flavours.mysql_types import of_several
+from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
+from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
 __all__ = ["answered", "assigned", "inserted", "replaces"]
