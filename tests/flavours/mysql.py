@@ -922,6 +922,8 @@ _QUERIES = [
         "SELECT name FROM customers WHERE id IN (3, (SELECT customer_id FROM orders WHERE price > 7)) ORDER BY id",
         rows=[("Ben",), ("Cat",)],
     ),
+    Case("aggregates with FILTER", PEOPLE, "SELECT COUNT(*) FILTER (WHERE pay > 1) FROM people", unsupported=True),
+    Case("DISTINCT ON", PEOPLE, "SELECT DISTINCT ON (team) team FROM people", unsupported=True),
     Case(
         "a row compared with a query for one",
         ORDERS,

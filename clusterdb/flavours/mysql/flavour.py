@@ -138,6 +138,7 @@ class MySQLFlavour(Flavour):
             exp.MatchAgainst: rules.refused("MATCH ... AGAINST"),
             exp.Collate: r.collate,
             exp.Lateral: rules.refused("LATERAL"),
+            exp.Filter: rules.refused("FILTER, which MySQL has not,"),
             exp.Group: rules.group,
             exp.Uuid: lambda node: call("my_uuid"),
             exp.Rand: lambda node: call("my_rand"),

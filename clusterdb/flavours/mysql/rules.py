@@ -371,6 +371,9 @@ def select(node: exp.Select) -> exp.Expression:
     node.set("operation_modifiers", None)
     if node.args.get("into") is not None:
         raise NotSaid("SELECT ... INTO")
+    distinct = node.args.get("distinct")
+    if distinct is not None and distinct.args.get("on") is not None:
+        raise NotSaid("DISTINCT ON, which MySQL has not,")
     return node
 
 
