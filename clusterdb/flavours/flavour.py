@@ -292,6 +292,17 @@ class Flavour:
             raise NotSaid(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
         return self.expression(self._with_names(tree))
 
+    def on_commit(self, tree: exp.Commit, work: Work) -> Translation:
+        """COMMIT."""
+        return Translation("COMMIT", ends=True)
+
+    def on_rollback(self, tree: exp.Rollback, work: Work) -> Translation:
+        """ROLLBACK, of all or to a savepoint."""
+        savepoint = tree.args.get("savepoint")
+        if savepoint is not None:
+            return Translation(f'ROLLBACK TO "{savepoint.name}"')
+        return Translation("ROLLBACK", ends=True)
+
     def _with_names(self, tree: Any) -> Any:
         """The columns of a query are called what the engine calls them, whatever becomes of their expressions."""
         first = tree = tree.copy()

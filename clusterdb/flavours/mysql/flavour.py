@@ -464,17 +464,6 @@ class MySQLFlavour(Flavour):
         """START TRANSACTION."""
         return Translation("BEGIN")
 
-    def on_commit(self, tree: exp.Commit, work: Work) -> Translation:
-        """COMMIT."""
-        return Translation("COMMIT", ends=True)
-
-    def on_rollback(self, tree: exp.Rollback, work: Work) -> Translation:
-        """ROLLBACK."""
-        savepoint = tree.args.get("savepoint")
-        if savepoint is not None:
-            return Translation(f'ROLLBACK TO "{savepoint.name}"')
-        return Translation("ROLLBACK", ends=True)
-
     def on_set(self, tree: exp.Set, work: Work) -> Translation:
         """SET: user variables; of the session's, what makes no difference here."""
         texts = []

@@ -493,17 +493,6 @@ class PostgreSQLFlavour(Flavour):
         """BEGIN."""
         return _BEGIN
 
-    def on_commit(self, tree: exp.Commit, work: Work) -> Translation:
-        """COMMIT."""
-        return Translation("COMMIT", ends=True)
-
-    def on_rollback(self, tree: exp.Rollback, work: Work) -> Translation:
-        """ROLLBACK."""
-        savepoint = tree.args.get("savepoint")
-        if savepoint is not None:
-            return Translation(f"ROLLBACK TO {savepoint.name}")
-        return Translation("ROLLBACK", ends=True)
-
     def on_comment(self, tree: exp.Comment, work: Work) -> Translation:
         """COMMENT ON: nobody can ask for it."""
         return Translation("SELECT 1 WHERE 0")
