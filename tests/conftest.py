@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,10 @@ import apsw
 import pytest
 
 import clusterdb
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    # A job in the background has Ctrl-C ignored, and so would the commands that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def assert_clean(store: clusterdb.Store) -> None:
@@ -52,3 +59,11 @@ def sample(tmp_path: Path) -> Path:
 
 def rows(connection: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
     return connection.execute(sql, values).fetchall()
+
+
+def ended(command: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a command that was told to end has written; it is killed if it does not end."""
+    try:
+        return command.communicate(timeout=120)
+    finally:
+        command.kill()

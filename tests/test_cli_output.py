@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 import clusterdb
 from clusterdb.cli import cli
+from conftest import ended
 from test_cli import RUN, run
 
 
@@ -193,7 +194,7 @@ def test_ctrl_c(tmp_path: Path, endless: str) -> None:
         while not store.cluster("x").connect().execute("SELECT 1 FROM sqlite_schema").fetchall():
             assert command.poll() is None
         command.send_signal(signal.SIGINT)
-        output, errors = command.communicate()
+        output, errors = ended(command)
         assert (command.returncode, errors.split()) == (130, ["interrupted"]), output
         assert store.cluster("x").connect().execute("SELECT count(*) FROM t").fetchall() == [(0,)]
         assert store.check().ok

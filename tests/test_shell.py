@@ -21,11 +21,9 @@ import clusterdb
 from clusterdb.shell import ClusterShell
 from clusterdb.shell.history import History
 from clusterdb.shell.interrupts import postponed
-from conftest import assert_clean
+from conftest import assert_clean, ended
+from test_cli import RUN
 
-RUN = [sys.executable, "-c", "from clusterdb.cli import main; main()"]
-LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-"""A background process, as workers of pytest are, has Ctrl-C ignored."""
 ENDLESS = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c"
 
 
@@ -636,7 +634,7 @@ def test_ctrl_c_waits_for_what_is_done_in_one_go() -> None:
 def test_ctrl_c_in_a_script(tmp_path: Path, store: clusterdb.Store) -> None:
     """A script is stopped as a whole, also within a long statement: exit code 130; what was open is rolled back."""
     command = subprocess.Popen(
-        [*RUN[:2], LISTENING + RUN[2], "shell", "prod"],
+        [*RUN, "shell", "prod"],
         cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -648,7 +646,7 @@ def test_ctrl_c_in_a_script(tmp_path: Path, store: clusterdb.Store) -> None:
     command.stdin.flush()
     assert command.stdout.readline() == "begun\n"  # flushed when the next statement is read
     command.send_signal(signal.SIGINT)
-    out, err = command.communicate()
+    out, err = ended(command)
     assert (out, err, command.returncode) == ("", "\ninterrupted\n", 130)
     assert ids(store) == [1, 2]
 
@@ -710,7 +708,7 @@ def on_screen(tmp_path: Path, store: clusterdb.Store) -> Iterator[Callable[..., 
     def begin(*options: str, **environment: str) -> Screen:
         named = {"TERM": "tmux-256color", "XDG_STATE_HOME": str(tmp_path / "state"), **environment}
         settings = [f"{name}={value}" for name, value in {**named, "PYTHONPATH": os.pathsep.join(sys.path)}.items()]
-        command = shlex.join(["env", "-C", str(tmp_path), *settings, *RUN[:2], LISTENING + RUN[2], "shell", *options])
+        command = shlex.join(["env", "-C", str(tmp_path), *settings, *RUN, "shell", *options])
         begun.append(Screen(tmp_path, command))
         return begun[-1]
 
