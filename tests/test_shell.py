@@ -734,7 +734,8 @@ def test_typed_in_a_terminal(on_screen: Callable[..., Screen], store: clusterdb.
     assert screen.has_colour("select")
     screen.type("", "Enter")
     screen.wait_for("prod>", "prod> select name from\n   -> users;", "│ ada")
-    screen.type(".use d", "Tab", "Enter")
+    screen.type(".use dev")
+    screen.wait_for(".use dev")  # keys that come before the menu is drawn go into it
     screen.type("", "Enter")
     screen.wait_for("dev>")
     screen.type("begin; delete from users;", "Enter")
