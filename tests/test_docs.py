@@ -116,8 +116,10 @@ def parameters() -> Iterator[Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to be in, with the command line at hand and nothing of this run of pytest in the environment."""
-    for name in [name for name in os.environ if name.startswith(("PYTEST", "CLUSTERDB", "COV"))]:
+    """An empty folder to be in, with the command line at hand and nothing in the environment of this run of pytest or
+    of the machine it is on: where pytest finds ``CI`` or ``BUILD_NUMBER``, it shows failures in full."""
+    foreign = ("PYTEST", "CLUSTERDB", "COV", "CI", "BUILD_NUMBER", "FORCE_COLOR", "NO_COLOR", "PY_COLORS")
+    for name in [name for name in os.environ if name.startswith(foreign)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "80")
