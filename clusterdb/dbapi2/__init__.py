@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 import time
 from typing import Any
 
@@ -24,6 +25,7 @@ from clusterdb.dbapi2.blob import Blob
 from clusterdb.dbapi2.callbacks import enable_callback_tracebacks
 from clusterdb.dbapi2.connection import LEGACY_TRANSACTION_CONTROL, PARSE_COLNAMES, PARSE_DECLTYPES, Connection
 from clusterdb.dbapi2.cursor import Cursor
+from clusterdb.dbapi2.deprecated import positional_is_used, removed_in_3_14
 from clusterdb.dbapi2.row import Row
 from clusterdb.dbapi2.splitting import SplitConnection, SplitCursor
 from clusterdb.errors import (
@@ -90,8 +92,8 @@ __all__ = [
 apilevel = "2.0"
 paramstyle = "qmark"
 threadsafety = 1  # threads may share the module, not connections: apsw refuses what two do at once
-version = "2.6.0"
-version_info = (2, 6, 0)
+dbapi2 = sys.modules[__name__]  # as sqlite3.dbapi2, for who writes ``import clusterdb.dbapi2 as sqlite3``
+_VERSIONS = {"version": "2.6.0", "version_info": (2, 6, 0)}
 sqlite_version = apsw.sqlite_lib_version()
 sqlite_version_info = tuple(map(int, sqlite_version.split(".")))
 
@@ -157,6 +159,8 @@ def connect(
     Raises OperationalError (ClusterNotFoundError names the nearest cluster, NotAStoreError, ...), ProgrammingError,
     InvalidArgumentError for options that make no sense.
     """
+    if arguments:
+        positional_is_used("sqlite3.connect")
     if len(arguments) > 4:
         factory = arguments[4]
     made: Connection = factory(database, *arguments, **options)
@@ -169,7 +173,10 @@ def complete_statement(statement: str, /) -> bool:
 
 
 def __getattr__(name: str) -> Any:
-    """The SQLITE_ constants."""
+    """The SQLITE_ constants; ``version`` and ``version_info``, which ``sqlite3`` has until Python 3.13."""
+    if name in _VERSIONS and sys.version_info < (3, 14):
+        removed_in_3_14(name)
+        return _VERSIONS[name]
     if name.startswith("SQLITE_") and hasattr(apsw, name):
         return getattr(apsw, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import NoneType
 from typing import Any
 
+from clusterdb.dbapi2.deprecated import default_is_used
 from clusterdb.errors import ProgrammingError
 
 __all__ = [
@@ -79,20 +80,32 @@ def bytes_of(value: Any) -> bytes:
 
 
 # --- what is registered from the start --------------------------------------------------------------------------------
+def _adapted_date(value: datetime.date) -> str:
+    default_is_used("date adapter")
+    return value.isoformat()
+
+
+def _adapted_datetime(value: datetime.datetime) -> str:
+    default_is_used("datetime adapter")
+    return value.isoformat(" ")
+
+
 def _date(value: bytes) -> datetime.date:
+    default_is_used("date converter")
     return datetime.date(*map(int, value.split(b"-")))
 
 
 def _timestamp(value: bytes) -> datetime.datetime:
+    default_is_used("timestamp converter")
     day, _, time = value.partition(b" ")
     clock, _, fraction = time.partition(b".")
+    year, month, of_month = map(int, day.split(b"-"))
     hours, minutes, seconds = map(int, clock.split(b":"))
     microseconds = int(fraction[:6].ljust(6, b"0")) if fraction else 0
-    date = _date(day)
-    return datetime.datetime(date.year, date.month, date.day, hours, minutes, seconds, microseconds)
+    return datetime.datetime(year, month, of_month, hours, minutes, seconds, microseconds)
 
 
-register_adapter(datetime.date, datetime.date.isoformat)
-register_adapter(datetime.datetime, lambda value: value.isoformat(" "))
+register_adapter(datetime.date, _adapted_date)
+register_adapter(datetime.datetime, _adapted_datetime)
 register_converter("date", _date)
 register_converter("timestamp", _timestamp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
@@ -11,8 +12,9 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import apsw
 
@@ -22,6 +24,7 @@ from clusterdb.dbapi2 import callbacks
 from clusterdb.dbapi2.adapt import bytes_of
 from clusterdb.dbapi2.blob import Blob
 from clusterdb.dbapi2.cursor import Cursor
+from clusterdb.dbapi2.deprecated import becoming_keyword_only, becoming_positional
 from clusterdb.dbapi2.dump import iterdump
 from clusterdb.dbapi2.opening import Mode, Opened, opened
 from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation
@@ -36,6 +39,7 @@ __all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "C
 
 PARSE_DECLTYPES, PARSE_COLNAMES = 1, 2
 LEGACY_TRANSACTION_CONTROL = -1
+F = TypeVar("F", bound=Callable[..., Any])
 _ISOLATION_LEVELS = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 _PLANS_MAX = 1024
 _MISSAID = re.compile("syntax error|no such function|wrong number of arguments|unrecognized token|misuse of")
@@ -43,6 +47,17 @@ _MISSAID = re.compile("syntax error|no such function|wrong number of arguments|u
 
 def _nobody() -> int:
     return 0
+
+
+def _has_signature(*names: str) -> Callable[[F], F]:
+    """A method whose arguments, positional only, are shown as these."""
+
+    def decorated(method: F) -> F:
+        parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
+        method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return method
+
+    return decorated
 
 
 def _let_go(opened: Opened, pid: int) -> None:
@@ -76,6 +91,7 @@ class Connection:
     _is_plain = False
     """Whether it is open, and gives texts as str: what reads rows need not ask anything else."""
 
+    @becoming_keyword_only
     def __init__(
         self,
         database: str | bytes | os.PathLike[str] | Cluster,
@@ -208,7 +224,8 @@ class Connection:
         """:meth:`Cursor.executescript` of a new cursor, which it gives."""
         return self.cursor().executescript(script)  # type: ignore[no-any-return]
 
-    def __call__(self, *arguments: str) -> Plan:
+    @_has_signature("self", "sql")
+    def __call__(self, *arguments: str) -> Plan:  # a closed connection says so first
         """The prepared statement, for what CPython's ``sqlite3`` offers it: to learn whether it can be prepared."""
         self._check()
         (sql,) = arguments
@@ -368,6 +385,9 @@ class Connection:
         if was is None:
             return
         self._plans.clear()
+        if self._autocommit is False:
+            with suppress(apsw.Error):  # closing undoes it too: this is for who watches
+                self._end("ROLLBACK")
         self._db = None  # type: ignore[assignment]
         for blob in list(self._blobs):
             blob._forget()
@@ -382,15 +402,17 @@ class Connection:
             self._db.interrupt()
 
     # --- callbacks --------------------------------------------------------------------------------------------------
+    @becoming_positional("name", "narg", "func")
     def create_function(
-        self, name: str, narg: int, func: Callable[..., Any] | None, /, *, deterministic: bool = False
+        self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
     ) -> None:
         """Make a function of SQL; ``narg`` -1 for any number of arguments, None as ``func`` to remove it."""
         self._check()
         with callbacks.creating():
             self._db.create_scalar_function(name, callbacks.function(func), narg, deterministic=deterministic)
 
-    def create_aggregate(self, name: str, n_arg: int, aggregate_class: type[Any] | None, /) -> None:
+    @becoming_positional("name", "n_arg", "aggregate_class")
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: type[Any] | None) -> None:
         """Make an aggregate function of a class with ``step`` and ``finalize``."""
         self._check()
         with callbacks.creating():
@@ -410,17 +432,20 @@ class Connection:
         with translating():
             self._db.create_collation(name, callbacks.collation(callable))
 
+    @becoming_positional("authorizer_callback")
     def set_authorizer(self, authorizer_callback: Callable[..., int] | None) -> None:
         """Ask a function before anything is touched: SQLITE_OK, SQLITE_DENY or SQLITE_IGNORE."""
         self._check()
         self._plans.clear()
         self._db.set_authorizer(callbacks.authorizer(authorizer_callback))
 
+    @becoming_positional("progress_handler")
     def set_progress_handler(self, progress_handler: Callable[[], object] | None, n: int) -> None:
         """Call a function every ``n`` instructions; the statement is interrupted if it answers something true."""
         self._check()
         self._db.set_progress_handler(callbacks.progress(progress_handler), n)
 
+    @becoming_positional("trace_callback")
     def set_trace_callback(self, trace_callback: Callable[[str], object] | None) -> None:
         """Call a function with every statement that runs, its parameters filled in."""
         self._check()

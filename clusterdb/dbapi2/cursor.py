@@ -86,6 +86,8 @@ class Cursor:
     """The row id that the last INSERT or REPLACE has given."""
 
     _connection: Connection | None = None
+    _db: apsw.Connection
+    _cursor: apsw.Cursor
     _plans: dict[str, Plan] = {}  # noqa: RUF012 - empty for ever: what is not ready has no plans
     _plan: Plan | None = None
     _rows: Iterator[Any] | None = None
@@ -159,7 +161,7 @@ class Cursor:
         try:
             if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
-            if type(parameters) is tuple:
+            if type(parameters) is tuple and not plan.is_named:
                 for value in parameters:
                     if type(value) not in PLAIN:
                         parameters = self._bound(plan, parameters)
@@ -202,7 +204,7 @@ class Cursor:
                 self._db.execute(connection._begin_sql)
             run, changes, text = self._run, self._db.changes, plan.sql
             for values in self._taken(rows):
-                if type(values) is not tuple or not PLAIN.issuperset(map(type, values)):
+                if plan.is_named or type(values) is not tuple or not PLAIN.issuperset(map(type, values)):
                     values = self._bound(plan, values)
                 run(text, values)
                 if plan.has_columns:

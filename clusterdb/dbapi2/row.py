@@ -47,7 +47,7 @@ class Row:
             if at is None:
                 at = places.get(_folded(key))
             if at is None:
-                raise IndexError("No item with that key")
+                raise IndexError(f"No item with key {key!r}")
             return self._values[at]
         if not hasattr(type(key), "__index__") and not isinstance(key, slice):
             raise IndexError("Index must be int or string")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt
+from clusterdb.dbapi2.deprecated import NAMED_MINDS_SEQUENCES, named_is_given_sequence
 from clusterdb.errors import DataError, ProgrammingError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Plan:
 
     __slots__ = (
         *("sql", "raw_columns", "columns", "declared", "count", "names"),
-        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps"),
+        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps", "is_named"),
     )
 
     def __new__(cls, *_: Any) -> Plan:
@@ -48,6 +49,7 @@ class Plan:
         self.steps: Translation | None = None
         self.count = cursor.bindings_count
         self.names = cursor.bindings_names
+        self.is_named = NAMED_MINDS_SEQUENCES and any(_placeholder(sql, name)[0] != "?" for name in self.names)
 
 
 def plan_of_translation(db: apsw.Connection, made: Translation) -> Plan:
@@ -108,10 +110,26 @@ def bound(plan: Plan, parameters: Any) -> tuple[Any, ...]:
                 f"Incorrect number of bindings supplied. The current statement uses {plan.count}, and there are "
                 f"{len(parameters)} supplied."
             )
+        if plan.is_named:
+            _mind_names(plan)
         return tuple(_adapted(parameters[at], at, plan.names[at]) for at in range(plan.count))
     if hasattr(parameters, "__getitem__"):
         return tuple(_adapted(_named(parameters, name, at), at, name) for at, name in enumerate(plan.names))
     raise ProgrammingError("parameters are of unsupported type")
+
+
+def _placeholder(sql: str, name: str | None) -> str:
+    """A placeholder as it is written, of which SQLite tells the name only: ``?``, ``?1``, ``:1``, ``@a``."""
+    return next((f"{prefix}{name}" for prefix in "?:@$" if f"{prefix}{name}" in sql), "?")
+
+
+def _mind_names(plan: Plan) -> None:
+    """A sequence is given for a statement that names placeholders.  Raises ProgrammingError from Python 3.14 on."""
+    for place, name in enumerate(plan.names, 1):
+        placeholder = _placeholder(plan.sql, name)
+        refusal = None if placeholder.startswith("?") else named_is_given_sequence(place, placeholder)
+        if refusal is not None:
+            raise ProgrammingError(refusal)
 
 
 def _is_sequence(parameters: Any) -> bool:
