@@ -94,6 +94,7 @@ LAYERS = {
     "clusterdb.flavours.postgresql.rules": 9,
     "clusterdb.flavours.postgresql.tables": 9,
     "clusterdb.flavours": 9,
+    "clusterdb.dbapi2.deprecated": 9,
     "clusterdb.dbapi2.adapt": 10,
     "clusterdb.dbapi2.translate": 10,
     "clusterdb.dbapi2.callbacks": 11,

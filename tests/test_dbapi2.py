@@ -923,6 +923,7 @@ def test_shared_memory_across_a_fork() -> None:
 
 
 # --- letting go -------------------------------------------------------------------------------------------------------
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it would hold the connection
 def test_a_forgotten_connection_lets_go(store: clusterdb.Store, no_collector: None) -> None:
     """Nothing of it waits for the collector: files are closed, and an open transaction is undone."""
     cluster = store.create_cluster("prod")

@@ -61,7 +61,8 @@ def run(command: list[str], **environment: str) -> str:
 def fetched(package: str, folder: Path) -> Path:
     """The source of a package, unpacked."""
     wished = f"{package}=={PINNED[package]}"
-    run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder), wished])
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
+    said = run([*pip, "--no-binary", package, wished])  # what builds it may be binary
     for archive in folder.glob("*.tar.gz"):
         with tarfile.open(archive) as tar:
             safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
@@ -70,7 +71,7 @@ def fetched(package: str, folder: Path) -> Path:
         zipfile.ZipFile(archive).extractall(folder)
     found = [each for each in folder.iterdir() if each.is_dir()]
     if len(found) != 1:
-        raise SystemExit(f"{wished} cannot be fetched from the package index")
+        raise SystemExit(f"{wished} cannot be fetched from the package index: {said}")
     return found[0]
 
 
