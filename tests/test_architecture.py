@@ -93,6 +93,7 @@ LAYERS = {
     "clusterdb.flavours.postgresql.assign": 9,
     "clusterdb.flavours.postgresql.rules": 9,
     "clusterdb.flavours.postgresql.tables": 9,
+    "clusterdb.flavours.postgresql.upsert": 9,
     "clusterdb.flavours": 9,
     "clusterdb.dbapi2.deprecated": 9,
     "clusterdb.dbapi2.adapt": 10,

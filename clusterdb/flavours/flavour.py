@@ -136,7 +136,8 @@ class Flavour:
             "row_count",
             "doubtful",
             "several",
-            "once",
+            "begin",
+            "untouched",
             "given",
         }
     )

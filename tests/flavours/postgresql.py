@@ -15,6 +15,7 @@ COUNTERS = (
     "CREATE TABLE counters (word TEXT PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0, m INTEGER NOT NULL DEFAULT 0)",
     "INSERT INTO counters VALUES ('a', 1, 10), ('b', 2, 20)",
 )
+UPSERT = "ON CONFLICT (word) DO UPDATE SET n = EXCLUDED.n"
 ORDERS = (
     "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, total INTEGER NOT NULL DEFAULT 0)",
     "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER, price INTEGER)",
@@ -464,6 +465,83 @@ _WRITING = [
         "INSERT INTO pairs VALUES (1, 'x', 7), (1, 'y', 8) ON CONFLICT (a, b) DO UPDATE SET n = EXCLUDED.n",
         then="SELECT * FROM pairs ORDER BY a, b",
         rows=[(1, "x", 7), (1, "y", 8)],
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) SELECT 'a', g FROM generate_series(1, 2) AS g {UPSERT}",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) SELECT 'z', g FROM generate_series(1, 2) AS g {UPSERT}",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) SELECT word, 1 FROM counters UNION ALL SELECT 'a', 2 {UPSERT}",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) SELECT max(word), 1 FROM counters GROUP BY m < 5 {UPSERT}",
+        then="SELECT word, n, m FROM counters ORDER BY word",
+        rows=[("a", 1, 10), ("b", 1, 20)],
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) SELECT lower(x.w), 7 FROM (SELECT 'A' AS w UNION ALL SELECT 'a') AS x {UPSERT}",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) SELECT word, 7 FROM counters ORDER BY n DESC LIMIT 1 {UPSERT}",
+        then="SELECT word, n, m FROM counters ORDER BY word",
+        rows=[("a", 1, 10), ("b", 7, 20)],
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) VALUES ('a', 5), ('a', 6) {UPSERT} WHERE EXCLUDED.n > 5",
+        then="SELECT word, n, m FROM counters ORDER BY word",
+        rows=[("a", 6, 10), ("b", 2, 20)],
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) VALUES ('a', 6), ('a', 5) {UPSERT} WHERE EXCLUDED.n > 5",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"INSERT INTO counters (word, n) VALUES ('z', 6), ('z', 5) {UPSERT} WHERE EXCLUDED.n > 9",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        "INSERT INTO counters AS c (word, n) VALUES ('a', 6), ('a', 5) ON CONFLICT (word) DO UPDATE "
+        "SET n = c.n + EXCLUDED.n WHERE c.m > 0",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"WITH x AS (SELECT 'a' AS w UNION ALL SELECT 'b') INSERT INTO counters (word, n) SELECT w, 9 FROM x {UPSERT}",
+        then="SELECT word, n, m FROM counters ORDER BY word",
+        rows=[("a", 9, 10), ("b", 9, 20)],
+    ),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        f"WITH x AS (SELECT 'a' AS w UNION ALL SELECT 'a') INSERT INTO counters (word, n) SELECT w, 9 FROM x {UPSERT}",
+        fails=True,
     ),
     Case(
         "ON CONFLICT",

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.errors import IntegrityError, ProgrammingError
+from clusterdb.errors import IntegrityError
 from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default, known
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
 from clusterdb.flavours.types import NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
-__all__ = ["Once", "assigned", "given", "inserted", "overrides", "updated"]
+__all__ = ["assigned", "given", "inserted", "overrides", "updated"]
 
 overrides: ContextVar[bool] = ContextVar("overrides", default=False)
 """Whether the statement says OVERRIDING SYSTEM VALUE."""
@@ -108,8 +108,6 @@ def inserted(tree: exp.Insert) -> None:
     for row in rows:
         for value, kind in zip(row, kinds, strict=False):
             _replace(value, assigned(value, kind), kind)
-    if isinstance(tree.expression, exp.Values) and tree.args.get("conflict") is not None:
-        _once(tree.args["conflict"], names, tree.expression)
 
 
 def _numbered(table: str, names: list[str], rows: list[list[Any]] | None) -> None:
@@ -139,43 +137,6 @@ def given(value: Any) -> Any:
     if value is None:
         raise IntegrityError("null value in a serial column violates its not-null constraint")
     return value
-
-
-def _once(conflict: exp.OnConflict, names: list[str], values: exp.Values) -> None:
-    """Have the keys of the rows of ON CONFLICT DO UPDATE compared: none may be there twice."""
-    keys = [each.this.name.lower() for each in conflict.args.get("conflict_keys") or []]
-    updates = conflict.args["action"].name.upper() == "DO UPDATE" and conflict.args.get("where") is None
-    if not updates or len(values.expressions) < 2 or not keys or not set(keys) <= set(names):
-        return
-    for at, row in enumerate(values.expressions):
-        for part, key in enumerate(keys):
-            value = row.expressions[names.index(key)]
-            if is_default(value):
-                return
-            value.replace(set_kind(call("pg_once", at, part, len(keys), value), kind_of(value)))
-
-
-class Once:
-    """The keys of the rows of a statement, part by part."""
-
-    def __init__(self) -> None:
-        self._keys: set[tuple[Any, ...]] = set()
-        self._row, self._parts = -1, dict[int, Any]()
-
-    def once(self, row: int, part: int, count: int, value: Any) -> Any:
-        """A value of a key; the first row begins a statement.  Raises ProgrammingError for a key that was there."""
-        if row != self._row or part in self._parts:
-            self._row, self._parts = row, {}
-            if row == 0:
-                self._keys.clear()
-        self._parts[part] = value
-        if len(self._parts) == count:
-            key = tuple(self._parts[each] for each in range(count))
-            if key in self._keys:
-                raise ProgrammingError("ON CONFLICT DO UPDATE command cannot affect row a second time")
-            if None not in key:
-                self._keys.add(key)
-        return value
 
 
 def _name_columns(tree: exp.Insert, target: Any, names: list[str]) -> None:

@@ -31,10 +31,11 @@ from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
 from clusterdb.flavours.postgresql import rules as r
-from clusterdb.flavours.postgresql.assign import Once, given, inserted, overrides, updated
+from clusterdb.flavours.postgresql.assign import given, inserted, overrides, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
 from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
+from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
@@ -249,11 +250,17 @@ class PostgreSQLFlavour(Flavour):
             return str(began[0])
 
         db.create_scalar_function("pg_now", now, 1)  # type: ignore[arg-type]
-        db.create_scalar_function("pg_once", guarded(Once().once), 4)
         db.create_scalar_function("pg_given", guarded(given), 1)
         db.create_scalar_function("pg_forget", began.clear, 0)  # type: ignore[arg-type]
-        db.set_commit_hook(lambda: bool(began.clear()), id="clusterdb-now")  # type: ignore[func-returns-value]
-        db.set_rollback_hook(began.clear, id="clusterdb-now")
+        touched = Touched()
+        touched.install(db)
+
+        def ended() -> None:
+            began.clear()
+            touched.forget()
+
+        db.set_commit_hook(lambda: bool(ended()), id="clusterdb")  # type: ignore[func-returns-value]
+        db.set_rollback_hook(ended, id="clusterdb")
 
     def placeholder(self, number: int) -> str:
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
@@ -403,7 +410,9 @@ class PostgreSQLFlavour(Flavour):
         conflict = tree.args.get("conflict")
         if conflict is not None and isinstance(tree.expression, exp.Select) and not tree.expression.args.get("where"):
             tree.expression.where("TRUE", copy=False)  # or SQLite takes ON for a join's
-        return self.expression(tree)
+        made: Any = self.expression(tree)
+        touch_once(made)
+        return made
 
     def on_update(self, tree: exp.Update, work: Work) -> exp.Expression:
         """UPDATE, also FROM."""

@@ -1,0 +1,63 @@
+"""ON CONFLICT DO UPDATE changes no row twice, and none that the same statement has made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+from sqlglot import exp
+
+from clusterdb.errors import ProgrammingError
+from clusterdb.flavours.flavour import call, guarded
+
+__all__ = ["Touched", "touch_once"]
+
+
+def touch_once(tree: exp.Insert) -> None:
+    """Have an INSERT ... ON CONFLICT DO UPDATE of several rows call :meth:`Touched.begin` before its first row, and
+    :meth:`Touched.untouched` before it updates one."""
+    conflict, source = tree.args.get("conflict"), tree.expression
+    if conflict is None or "UPDATE" not in conflict.args["action"].name.upper():
+        return
+    if isinstance(source, exp.Values) and len(source.expressions) < 2:
+        return
+    rows = exp.select("*").from_(exp.Subquery(this=source.copy())).limit(-1)  # or parts of it have a beginning each
+    begins = exp.select(call("pg_begin")).subquery()
+    tree.set("expression", exp.select("*").from_(rows.subquery("clusterdb_rows")).where(begins))
+    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    untouched = call("pg_untouched", exp.column("rowid", table=target.alias_or_name, quoted=True), target.name.lower())
+    where = conflict.args.get("where")
+    conflict.set("where", exp.Where(this=untouched if where is None else exp.and_(untouched, where.this)))
+
+
+class Touched:
+    """The rows that a statement has made or changed, as SQLite tells of each before it does."""
+
+    def __init__(self) -> None:
+        self._rows: set[tuple[str, int]] | None = None
+
+    def install(self, db: apsw.Connection) -> None:
+        """Give a connection the functions."""
+        db.create_scalar_function("pg_begin", self.begin, 0)  # type: ignore[arg-type]
+        db.create_scalar_function("pg_untouched", guarded(self.untouched), 2)
+        db.preupdate_hook(self.changed, id="clusterdb-upsert")  # type: ignore[attr-defined,unused-ignore]
+
+    def begin(self) -> int:
+        """A statement begins."""
+        self._rows = set()
+        return 1
+
+    def forget(self) -> None:
+        """Its transaction has ended."""
+        self._rows = None
+
+    def changed(self, row: Any) -> None:
+        """SQLite is about to change a row."""
+        if self._rows is not None and row.op != "DELETE":
+            self._rows.add((row.table_name.lower(), row.rowid_new))
+
+    def untouched(self, rowid: int, table: str) -> int:
+        """True.  Raises ProgrammingError for a row that this statement has made or changed."""
+        if self._rows is not None and (table, rowid) in self._rows:
+            raise ProgrammingError("ON CONFLICT DO UPDATE command cannot affect row a second time")
+        return 1
