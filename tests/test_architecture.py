@@ -92,6 +92,7 @@ LAYERS = {
     "clusterdb.flavours.postgresql.arithmetic": 9,
     "clusterdb.flavours.postgresql.assign": 9,
     "clusterdb.flavours.postgresql.rules": 9,
+    "clusterdb.flavours.postgresql.sequences": 9,
     "clusterdb.flavours.postgresql.tables": 9,
     "clusterdb.flavours.postgresql.upsert": 9,
     "clusterdb.flavours": 9,

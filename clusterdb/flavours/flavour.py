@@ -138,6 +138,8 @@ class Flavour:
             "several",
             "begin",
             "untouched",
+            "nextval",
+            "restart",
             "given",
         }
     )
@@ -481,7 +483,7 @@ def guarded(function: Function) -> Function:
     def called(*arguments: Any) -> Any:
         try:
             return function(*arguments)
-        except (IntegrityError, OperationalError, ProgrammingError):
+        except (IntegrityError, OperationalError, ProgrammingError, apsw.Error):
             raise
         except Exception as error:
             raise DataError(str(error)) from None

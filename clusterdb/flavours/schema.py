@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-__all__ = ["ALWAYS", "NOTHING", "Column", "Known", "Schema", "kinds_comment", "read"]
+__all__ = ["NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment", "read"]
 
 _KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
@@ -32,6 +32,25 @@ class Column:
     collation: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """What a column is numbered by: ``kind`` is serial, always (no statement may choose a number), or nextval (the
+    sequence is not the column's own)."""
+
+    sequence: str
+    kind: str
+
+    def __str__(self) -> str:
+        """What the column's definition says of it."""
+        return f"/* {self.kind} {self.sequence} */"
+
+
+_NUMBERED = re.compile(
+    r'"((?:[^"]|"")+)" (?:INTEGER PRIMARY KEY AUTOINCREMENT|\w+(?: NOT NULL)?) /\* (serial|always|nextval) (.+?) \*/'
+)
+"""A column that is numbered by a sequence, in the definition of its table."""
+
+
 @dataclass(frozen=True, eq=False)
 class Schema:
     """Tables and views by their name in lower case, their columns in order, by their name in lower case.
@@ -46,22 +65,21 @@ class Schema:
     """The columns of the primary key of each table that has one."""
     unique: Mapping[str, tuple[frozenset[str], ...]] = field(default_factory=dict)
     """Of each table the sets of columns that no two rows have in common, and that are never NULL."""
-    always: frozenset[str] = frozenset()
-    """The tables whose numbers no statement may choose: GENERATED ALWAYS AS IDENTITY."""
+    numbers: Mapping[str, Mapping[str, Numbering]] = field(default_factory=dict)
+    """Of each table what its columns are numbered by."""
 
 
 NOTHING = Schema(MappingProxyType({}))
 
 _Content = tuple[tuple[str, tuple[tuple[str, Column], ...]], ...]
 _Key = frozenset[str]
-ALWAYS = "/* always */"
-"""What the definition of a table says of numbers that no statement may choose."""
+_Numbers = tuple[tuple[str, Numbering], ...]
 
 
 def read(db: apsw.Connection) -> Schema:
     """The schema that statements of a connection see; tables of the session hide others."""
     tables: dict[str, dict[str, Column]] = {}
-    marks: dict[str, frozenset[str]] = {}
+    marks: dict[str, tuple[bool, _Numbers]] = {}
     keys: dict[str, tuple[_Key, tuple[_Key, ...]]] = {}
     for schema in ("main", "temp"):
         seen: dict[str, dict[str, Column]] = {}
@@ -78,7 +96,7 @@ def read(db: apsw.Connection) -> Schema:
             if key or not_null:
                 required.setdefault(name, set()).add(str(column).lower())
             if key or name not in marks:
-                marks[name] = frozenset(each for each in ("AUTOINCREMENT", ALWAYS) if key and each in str(sql))
+                marks[name] = bool(key and "AUTOINCREMENT" in str(sql)), _numbers(str(sql))
         tables |= seen
         unique = _unique(db, schema, required)
         keys |= {name: (frozenset(primary.get(name, ())), unique.get(name, ())) for name in seen}
@@ -88,6 +106,12 @@ def read(db: apsw.Connection) -> Schema:
             keys.pop(str(view).lower(), None)
     content = tuple((name, tuple(columns.items())) for name, columns in tables.items())
     return _interned(content, tuple(marks.items()), tuple(keys.items()))
+
+
+def _numbers(sql: str) -> _Numbers:
+    """What the columns of a table are numbered by."""
+    found = _NUMBERED.findall(sql)
+    return tuple((column.replace('""', '"').lower(), Numbering(sequence, kind)) for column, kind, sequence in found)
 
 
 def _unique(db: apsw.Connection, schema: str, required: Mapping[str, set[str]]) -> dict[str, tuple[_Key, ...]]:
@@ -107,15 +131,15 @@ def _unique(db: apsw.Connection, schema: str, required: Mapping[str, set[str]]) 
 @lru_cache(maxsize=64)
 def _interned(
     content: _Content,
-    marks: tuple[tuple[str, frozenset[str]], ...],
+    marks: tuple[tuple[str, tuple[bool, _Numbers]], ...],
     keys: tuple[tuple[str, tuple[_Key, tuple[_Key, ...]]], ...],
 ) -> Schema:
     return Schema(
         {name: dict(columns) for name, columns in content},
-        numbered=frozenset(name for name, found in marks if "AUTOINCREMENT" in found),
+        numbered=frozenset(name for name, (is_numbered, _) in marks if is_numbered),
         primary={name: primary for name, (primary, _) in keys if primary},
         unique={name: unique for name, (_, unique) in keys},
-        always=frozenset(name for name, found in marks if ALWAYS in found),
+        numbers={name: dict(numbers) for name, (_, numbers) in marks if numbers},
     )
 
 

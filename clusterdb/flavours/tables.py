@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["decimal_check", "moment_check", "quoted"]
+__all__ = ["decimal_check", "moment_check", "quoted", "text"]
 
 
 def moment_check(name: str) -> str:
@@ -24,3 +24,8 @@ def decimal_check(name: str, sizes: list[int]) -> str:
 def quoted(name: str) -> str:
     """An identifier of SQLite's."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text of SQLite's."""
+    return "'" + value.replace("'", "''") + "'"

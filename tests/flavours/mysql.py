@@ -53,6 +53,8 @@ DJANGO = (
     "CREATE TABLE `auth_token` (`id` integer AUTO_INCREMENT NOT NULL PRIMARY KEY, `user_id` integer NOT NULL)",
 )
 
+NUMBERED = ("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",)
+
 _TABLES = [
     Case("CREATE TABLE", (), PEOPLE[0], then="SELECT COUNT(*) FROM people", rows=[(0,)]),
     Case(
@@ -134,6 +136,61 @@ _TABLES = [
         "INSERT INTO t (a) VALUES (7)",
         then="SELECT id, a FROM t ORDER BY id",
         rows=[(1, 5), (3, 7)],
+    ),
+    Case(
+        "AUTO_INCREMENT",
+        (*NUMBERED, "BEGIN", "INSERT INTO t (a) VALUES (5), (6)", "ROLLBACK", "INSERT INTO t (a) VALUES (7), (8)"),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(3, 7), (4, 8)],
+    ),
+    Case(
+        "AUTO_INCREMENT",
+        (*NUMBERED, "BEGIN", "INSERT INTO t (id, a) VALUES (40, 6)", "ROLLBACK", "INSERT INTO t (a) VALUES (7)"),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(41, 7)],
+    ),
+    Case(
+        "AUTO_INCREMENT",
+        (
+            *(*NUMBERED, "BEGIN", "INSERT INTO t (a) VALUES (1)", "SAVEPOINT p", "INSERT INTO t (a) VALUES (2)"),
+            *("ROLLBACK TO p", "COMMIT", "INSERT INTO t (a) VALUES (3)"),
+        ),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 1), (3, 3)],
+    ),
+    Case(
+        "AUTO_INCREMENT",
+        (
+            *(*NUMBERED, "CREATE TABLE u (id INT AUTO_INCREMENT PRIMARY KEY, b INT)"),
+            *("BEGIN", "INSERT INTO t (a) VALUES (5), (6)", "ROLLBACK", "INSERT INTO u (b) VALUES (1)"),
+            "INSERT INTO t (a) VALUES (7)",
+        ),
+        "SELECT t.id, u.id FROM t, u",
+        rows=[(3, 1)],
+    ),
+    Case(
+        "AUTO_INCREMENT",
+        (
+            *(*NUMBERED, "BEGIN", "INSERT INTO t (a) VALUES (5), (6)", "ROLLBACK", "INSERT INTO t (id) VALUES (30)"),
+            "INSERT INTO t (a) VALUES (7)",
+        ),
+        "SELECT id FROM t ORDER BY id",
+        rows=[(30,), (31,)],
+    ),
+    Case(
+        "AUTO_INCREMENT",
+        (
+            *(*NUMBERED, "BEGIN", "INSERT INTO t (a) VALUES (5), (6)", "ROLLBACK", "TRUNCATE TABLE t"),
+            "INSERT INTO t (a) VALUES (7)",
+        ),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 7)],
+    ),
+    Case(
+        "AUTO_INCREMENT",
+        (*NUMBERED, "BEGIN", "INSERT INTO t (a) VALUES (5)", "ROLLBACK", "INSERT INTO t (a) VALUES (7), (8)"),
+        "SELECT LAST_INSERT_ID()",
+        rows=[(2,)],
     ),
     Case(
         "AUTO_INCREMENT",
@@ -365,6 +422,7 @@ _TABLES = [
         then="SHOW TABLES",
         rows=[],
     ),
+    Case("TRUNCATE", NUMBERS, "TRUNCATE TABLE numbers", then="SELECT COUNT(*) FROM numbers", rows=[(0,)]),
     Case("TRUNCATE", PEOPLE, "TRUNCATE TABLE people", then="SELECT COUNT(*) FROM people", rows=[(0,)]),
     Case(
         "TRUNCATE",

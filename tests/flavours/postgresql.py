@@ -52,6 +52,241 @@ RAILS = (
     'CREATE INDEX "index_posts_on_title" ON "posts" USING btree ("title")',
 )
 
+SERIAL = ("CREATE TABLE t (id SERIAL PRIMARY KEY, a INT)",)
+SEQUENCE = ("CREATE SEQUENCE s START WITH 5",)
+
+_SEQUENCES = [
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "INSERT INTO t VALUES (3, 0)", "INSERT INTO t (a) VALUES (1), (2)"),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 1), (2, 2), (3, 0)],
+    ),
+    Case("SERIAL columns", (*SERIAL, "INSERT INTO t VALUES (1, 0)"), "INSERT INTO t (a) VALUES (1)", fails=True),
+    Case("SERIAL columns", (*SERIAL, "INSERT INTO t VALUES (2, 0)"), "INSERT INTO t (a) VALUES (1), (2)", fails=True),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "BEGIN", "INSERT INTO t (a) VALUES (1), (2)", "ROLLBACK"),
+        "INSERT INTO t (a) VALUES (3) RETURNING id, a",
+        rows=[(3, 3)],
+    ),
+    Case(
+        "SERIAL columns",
+        (
+            *(*SERIAL, "BEGIN", "INSERT INTO t (a) VALUES (1)", "SAVEPOINT p", "INSERT INTO t (a) VALUES (2)"),
+            *("ROLLBACK TO SAVEPOINT p", "COMMIT", "INSERT INTO t (a) VALUES (3)"),
+        ),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 1), (3, 3)],
+    ),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, *NUMBERS, "INSERT INTO t (a) SELECT n FROM numbers WHERE n IS NOT NULL ORDER BY n DESC"),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 5), (2, 3), (3, 2), (4, 1)],
+    ),
+    Case(
+        "SERIAL columns",
+        (
+            *SERIAL,
+            *NUMBERS,
+            "INSERT INTO t (a) SELECT n FROM numbers UNION SELECT 9 ORDER BY 1 DESC NULLS LAST LIMIT 2",
+        ),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 9), (2, 5)],
+    ),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, *NUMBERS, "INSERT INTO t (a) SELECT DISTINCT n / 2 FROM numbers WHERE n > 1 ORDER BY 1"),
+        "SELECT id, a FROM t ORDER BY id",
+        rows=[(1, 1), (2, 2)],
+    ),
+    Case("SERIAL columns", SERIAL, "INSERT INTO t DEFAULT VALUES RETURNING id, a", rows=[(1, None)]),
+    Case(
+        "SERIAL columns",
+        SERIAL,
+        "INSERT INTO t VALUES (DEFAULT, 1), (7, 2), (DEFAULT, 3) RETURNING id",
+        rows=[(1,), (7,), (2,)],
+    ),
+    Case(
+        "SERIAL columns",
+        ("CREATE TABLE t (a TEXT PRIMARY KEY, n SERIAL, m SMALLSERIAL)", "INSERT INTO t (a) VALUES ('x'), ('y')"),
+        "INSERT INTO t (a, m) VALUES ('z', 9) RETURNING *",
+        rows=[("z", 3, 9)],
+    ),
+    Case(
+        "SERIAL columns",
+        ("CREATE TABLE t (id BIGSERIAL, at DATE, PRIMARY KEY (id, at))", "INSERT INTO t (at) VALUES ('2024-01-01')"),
+        "INSERT INTO t (at) VALUES ('2024-01-01') RETURNING id",
+        rows=[(2,)],
+    ),
+    Case("SERIAL columns", ("CREATE TABLE t (a INT, n SERIAL)",), "INSERT INTO t (n) VALUES (NULL)", fails=True),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "INSERT INTO t (a) VALUES (1)", "DROP TABLE t", *SERIAL),
+        "INSERT INTO t (a) VALUES (2) RETURNING id",
+        rows=[(1,)],
+    ),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "INSERT INTO t (a) VALUES (1)", "ALTER TABLE t RENAME TO u", *SERIAL, "INSERT INTO t (a) VALUES (2)"),
+        "INSERT INTO u (a) VALUES (3) RETURNING id",
+        rows=[(2,)],
+    ),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "INSERT INTO t (a) VALUES (1)", "ALTER TABLE t RENAME COLUMN id TO key"),
+        "INSERT INTO t (a) VALUES (3) RETURNING key",
+        rows=[(2,)],
+    ),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "CREATE TABLE IF NOT EXISTS t (id SERIAL PRIMARY KEY)", "INSERT INTO t (a) VALUES (1)"),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(2,)],
+    ),
+    Case(
+        "SERIAL columns",
+        ("CREATE TEMP TABLE t (id SERIAL PRIMARY KEY, a INT)", "INSERT INTO t (a) VALUES (1)"),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(2,)],
+    ),
+    Case(
+        "SERIAL columns",
+        (
+            "CREATE TABLE t (id SERIAL PRIMARY KEY, a INT UNIQUE)",
+            "INSERT INTO t (a) VALUES (1), (1) ON CONFLICT (a) DO NOTHING",
+        ),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(3,)],
+    ),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "INSERT INTO t (a) VALUES (1), (2)", "TRUNCATE t RESTART IDENTITY"),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(1,)],
+    ),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "INSERT INTO t (a) VALUES (1), (2)", "TRUNCATE t"),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(3,)],
+    ),
+    Case(
+        "SERIAL columns",
+        (
+            *(*SERIAL, "INSERT INTO t (a) VALUES (1), (2)", "BEGIN", "TRUNCATE t RESTART IDENTITY"),
+            *("INSERT INTO t (a) VALUES (1)", "ROLLBACK"),
+        ),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(3,)],
+    ),
+    Case(
+        "IDENTITY columns",
+        ("CREATE TABLE t (id INT GENERATED BY DEFAULT AS IDENTITY (START WITH 100) PRIMARY KEY, a INT)",),
+        "INSERT INTO t (a) VALUES (1), (2) RETURNING id",
+        rows=[(100,), (101,)],
+    ),
+    Case(
+        "IDENTITY columns",
+        ("CREATE TABLE t (a TEXT, n BIGINT GENERATED ALWAYS AS IDENTITY)", "INSERT INTO t VALUES ('x')"),
+        "INSERT INTO t VALUES ('y') RETURNING a, n",
+        rows=[("y", 2)],
+    ),
+    Case(
+        "IDENTITY columns",
+        ("CREATE TABLE t (a TEXT, n BIGINT GENERATED ALWAYS AS IDENTITY)",),
+        "INSERT INTO t VALUES ('x', 1)",
+        fails=True,
+    ),
+    Case(
+        "IDENTITY with INCREMENT BY",
+        (),
+        "CREATE TABLE t (id INT GENERATED BY DEFAULT AS IDENTITY (INCREMENT BY 5) PRIMARY KEY)",
+        unsupported=True,
+    ),
+    Case("sequences", SEQUENCE, "SELECT nextval('s'), nextval('s'::regclass), currval('public.s')", rows=[(5, 6, 6)]),
+    Case(
+        "sequences", (*SEQUENCE, "SELECT nextval('s')", "SELECT setval('s', 20)"), "SELECT nextval('S')", rows=[(21,)]
+    ),
+    Case("sequences", (*SEQUENCE, "SELECT setval('s', 20, false)"), "SELECT nextval('s')", rows=[(20,)]),
+    Case("sequences", (*SEQUENCE, "SELECT setval('s', 20)"), "SELECT currval('s')", rows=[(20,)]),
+    Case("sequences", (*SEQUENCE, "SELECT setval('s', NULL)"), "SELECT nextval('s')", rows=[(5,)]),
+    Case("sequences", (*SEQUENCE, "SELECT nextval('s')", "SELECT setval('s', 2)"), "SELECT nextval('s')", rows=[(3,)]),
+    Case("sequences", (*SEQUENCE, "SELECT nextval('s')", "SELECT setval('s', 9)"), "SELECT lastval()", rows=[(9,)]),
+    Case("sequences", SEQUENCE, "SELECT currval('s')", fails=True),
+    Case("sequences", SEQUENCE, "SELECT lastval()", fails=True),
+    Case("sequences", (), "SELECT nextval('nowhere')", fails=True),
+    Case("sequences", SEQUENCE, "CREATE SEQUENCE s", fails=True),
+    Case("sequences", (*SEQUENCE, "DROP SEQUENCE s"), "SELECT nextval('s')", fails=True),
+    Case("sequences", (), "DROP SEQUENCE nowhere", fails=True),
+    Case("sequences", (), "DROP SEQUENCE IF EXISTS nowhere", then="SELECT 1", rows=[(1,)]),
+    Case("sequences", SERIAL, "DROP SEQUENCE t_id_seq", fails=True),
+    Case("sequences", (*SERIAL, "DROP TABLE t"), "SELECT nextval('t_id_seq')", fails=True),
+    Case(
+        "sequences",
+        SERIAL,
+        "SELECT pg_get_serial_sequence('t', 'id'), pg_get_serial_sequence('t', 'a')",
+        rows=[("public.t_id_seq", None)],
+    ),
+    Case("sequences", SERIAL, "SELECT pg_get_serial_sequence('t', 'b')", fails=True),
+    Case(
+        "sequences",
+        (
+            *(*SERIAL, "INSERT INTO t VALUES (7, 1)"),
+            "SELECT setval(pg_get_serial_sequence('\"t\"', 'id'), coalesce(max(id), 1), max(id) IS NOT null) FROM t",
+        ),
+        "INSERT INTO t (a) VALUES (2) RETURNING id",
+        rows=[(8,)],
+    ),
+    Case(
+        "sequences",
+        (*SERIAL, "SELECT pg_catalog.setval('public.t_id_seq', 30, true)"),
+        "INSERT INTO t (a) VALUES (2) RETURNING id",
+        rows=[(31,)],
+    ),
+    Case(
+        "sequences",
+        (*SERIAL, "ALTER SEQUENCE t_id_seq RESTART WITH 50"),
+        "INSERT INTO t (a) VALUES (2) RETURNING id",
+        rows=[(50,)],
+    ),
+    Case(
+        "sequences", (*SEQUENCE, "SELECT nextval('s')", "ALTER SEQUENCE s RESTART"), "SELECT nextval('s')", rows=[(5,)]
+    ),
+    Case(
+        "sequences",
+        (*SEQUENCE, "CREATE TABLE t (id INT PRIMARY KEY DEFAULT nextval('s'::regclass), a INT DEFAULT nextval('s'))"),
+        "INSERT INTO t DEFAULT VALUES RETURNING id, a",
+        rows=[(5, 6)],
+    ),
+    Case(
+        "sequences",
+        (
+            *SEQUENCE,
+            "CREATE TABLE t (a INT DEFAULT nextval('s'), b INT)",
+            "INSERT INTO t VALUES (NULL, 1), (DEFAULT, 2)",
+        ),
+        "SELECT a, b FROM t ORDER BY b",
+        rows=[(None, 1), (5, 2)],
+    ),
+    Case(
+        "sequences",
+        (*SEQUENCE, "CREATE TABLE t (a INT)"),
+        "INSERT INTO t VALUES (nextval('s')) RETURNING a",
+        rows=[(5,)],
+    ),
+    Case(
+        "sequences",
+        (*SEQUENCE, *NUMBERS, "UPDATE numbers SET n = nextval('s') WHERE n > 0"),
+        "SELECT n FROM numbers ORDER BY n",
+        rows=[(5,), (6,), (7,), (8,), (None,)],
+    ),
+    Case("CREATE SEQUENCE with INCREMENT or limits", (), "CREATE SEQUENCE s INCREMENT BY 2", unsupported=True),
+    Case("CREATE SEQUENCE with INCREMENT or limits", (), "CREATE SEQUENCE s MAXVALUE 9 CYCLE", unsupported=True),
+    Case("CREATE SEQUENCE with INCREMENT or limits", (), "CREATE SEQUENCE s CACHE 20", unsupported=True),
+]
+
 _TABLES = [
     Case("CREATE TABLE", (), PEOPLE[0], then="SELECT COUNT(*) FROM people", rows=[(0,)]),
     Case(
@@ -494,7 +729,7 @@ _WRITING = [
     Case(
         "ON CONFLICT",
         COUNTERS,
-        f"INSERT INTO counters (word, n) SELECT lower(x.w), 7 FROM (SELECT 'A' AS w UNION ALL SELECT 'a') AS x {UPSERT}",
+        f"INSERT INTO counters (word, n) SELECT lower(w), 7 FROM (SELECT 'A' AS w UNION ALL SELECT 'a') AS x {UPSERT}",
         fails=True,
     ),
     Case(
@@ -1619,7 +1854,6 @@ _UNSUPPORTED = [
     Case("CREATE TYPE / DOMAIN", (), "CREATE TYPE mood AS ENUM ('sad', 'happy')", unsupported=True),
     Case("CREATE TYPE / DOMAIN", (), "CREATE DOMAIN posint AS INT CHECK (VALUE > 0)", unsupported=True),
     Case("CREATE EXTENSION", (), "CREATE EXTENSION hstore", unsupported=True),
-    Case("CREATE SEQUENCE, nextval", (), "CREATE SEQUENCE s START 5", unsupported=True),
     Case("materialized views", NUMBERS, "CREATE MATERIALIZED VIEW v AS SELECT n FROM numbers", unsupported=True),
     Case(
         "MERGE",
@@ -1651,8 +1885,6 @@ _BEYOND = [
         "DEFAULT in VALUES", ("CREATE TABLE t (a INT DEFAULT 3)",), "INSERT INTO t VALUES (DEFAULT)", unsupported=True
     ),
     Case("UPDATE ... SET ... = DEFAULT", COUNTERS, "UPDATE counters SET n = DEFAULT", unsupported=True),
-    Case("currval, nextval, setval", PEOPLE, "SELECT currval('people_id_seq')", unsupported=True),
-    Case("currval, nextval, setval", PEOPLE, "SELECT setval('people_id_seq', 7)", unsupported=True),
     Case("AT TIME ZONE", (), "SELECT now() AT TIME ZONE 'UTC'", unsupported=True),
     Case(
         "ALTER TABLE ... ADD CONSTRAINT",
@@ -1829,4 +2061,4 @@ _TYPES = [
     Case("forms of to_char beyond the usual", _TYPED, "SELECT to_char(price, 'RN') FROM typed", unsupported=True),
 ]
 
-POSTGRESQL = [*_TABLES, *_WRITING, *_SESSION, *_QUERIES, *_FUNCTIONS, *_TYPES, *_UNSUPPORTED, *_BEYOND]
+POSTGRESQL = [*_TABLES, *_SEQUENCES, *_WRITING, *_SESSION, *_QUERIES, *_FUNCTIONS, *_TYPES, *_UNSUPPORTED, *_BEYOND]

@@ -90,7 +90,7 @@ def inserted(tree: exp.Insert) -> None:
     for row in rows:
         for name, value in zip(names, row, strict=False):
             if name == key:
-                value.replace(call("my_numbered", value, *_first(tree, row is rows[0])))
+                value.replace(call("my_numbered", target.name.lower(), value, *_first(tree, row is rows[0])))
             elif name in kinds:
                 made = assigned(value, kinds[name])
                 if made is not value:
@@ -100,7 +100,7 @@ def inserted(tree: exp.Insert) -> None:
         value.replace(call("my_doubtful", value, call("total_changes")))
     if key and key not in names and rows:
         tree.this.append("expressions", exp.to_identifier(key, quoted=True))
-        _number(tree)
+        _number(tree, target.name.lower())
 
 
 def _first(tree: exp.Insert, is_first: bool) -> list[Any]:
@@ -110,13 +110,13 @@ def _first(tree: exp.Insert, is_first: bool) -> list[Any]:
     return [exp.Window(this=exp.Anonymous(this="row_number"))]
 
 
-def _number(tree: exp.Insert) -> None:
+def _number(tree: exp.Insert, table: str) -> None:
     """Give every new row a number, though the statement does not name the column."""
     if isinstance(tree.expression, exp.Values):
         for at, row in enumerate(tree.expression.expressions):
-            row.append("expressions", call("my_numbered", exp.null(), *_first(tree, at == 0)))
+            row.append("expressions", call("my_numbered", table, exp.null(), *_first(tree, at == 0)))
     elif isinstance(tree.expression, exp.Select) and not tree.expression.args.get("distinct"):
-        tree.expression.append("expressions", call("my_numbered", exp.null(), *_first(tree, False)))
+        tree.expression.append("expressions", call("my_numbered", table, exp.null(), *_first(tree, False)))
     else:
         raise NotSaid("INSERT of such a query into a table that numbers its rows")
 

@@ -31,7 +31,7 @@ from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.mysql.inserts import Inserts
 from clusterdb.flavours.mysql.types import TYPING
-from clusterdb.flavours.tables import quoted
+from clusterdb.flavours.tables import quoted, text
 from clusterdb.flavours.types import kind_of
 
 __all__ = ["MySQLFlavour"]
@@ -151,7 +151,7 @@ class MySQLFlavour(Flavour):
         """Give a connection the functions, and user variables of its own."""
         super().install(db)
         collations.install(db)
-        Inserts().install(db)
+        Inserts(db).install(db)
         variables: dict[str, Any] = {}
 
         def assign(name: str, value: Any) -> Any:
@@ -167,7 +167,8 @@ class MySQLFlavour(Flavour):
         if versioned is not None:
             return self._translated(versioned[1])
         if SAVEPOINT.fullmatch(sql):
-            return Translation(sql.replace("`", '"'))
+            goes_back = sql.strip()[:8].upper() == "ROLLBACK"
+            return Translation(sql.replace("`", '"'), ("SELECT my_undo()",) if goes_back else ())
         if re.fullmatch(r"\s*(?:OPTIMIZE|ANALYZE)\s+TABLE\s+[\w`, ]+;?\s*", sql, re.I):
             return Translation("ANALYZE")
         replace = re.match(r"\s*REPLACE\s+INTO\b", sql, re.I)
@@ -454,11 +455,7 @@ class MySQLFlavour(Flavour):
     def on_truncatetable(self, tree: exp.TruncateTable, work: Work) -> Translation:
         """TRUNCATE: no rows, and numbering begins again."""
         (table,) = tree.expressions
-        name = table.name.replace("'", "''")
-        return Translation(
-            f"DELETE FROM {self.text(table)}",
-            after=(f"UPDATE sqlite_sequence SET seq = 0 WHERE name = '{name}'",),
-        )
+        return Translation(f"DELETE FROM {self.text(table)}", after=(f"SELECT my_restart({text(table.name.lower())})",))
 
     def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:
         """START TRANSACTION."""

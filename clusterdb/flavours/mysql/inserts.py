@@ -1,8 +1,14 @@
-"""What MySQL tells of the last statement that changed rows."""
+"""The numbers of new rows, and what MySQL tells of the last statement that changed rows.
+
+Source: "AUTO_INCREMENT Handling in InnoDB" in MySQL's Reference Manual: a number that was given is not given again when
+its row is rolled back, until the table is emptied by TRUNCATE.
+"""
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import apsw
@@ -20,26 +26,86 @@ class Inserts:
     A statement that wants a row numbered calls :meth:`numbered` for it; then SQLite tells :meth:`changed` of the row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = weakref.ref(db)
         self._last_id, self._waits, self._doubt = 0, False, -1
+        self._used: dict[str, int] = {}
+        """The greatest number of this transaction in each table, in lower case, that numbers its rows."""
+        self._lost: dict[str, int] = {}
+        """The same of those that were rolled back: SQLite would give them again."""
+        self._is_undone = False
         self._counted: deque[bool] = deque(maxlen=_REMEMBERED)
 
-    def numbered(self, value: Any = None, first: int = 1) -> Any:
-        """What an AUTO_INCREMENT column is given: NULL and 0 ask for the next number.
+    def numbered(self, table: str, value: Any = None, first: int = 1) -> Any:
+        """What an AUTO_INCREMENT column of a table, named in lower case, is given: NULL and 0 ask for the next number.
 
         Of the rows of a statement the ``first`` is remembered.
         """
+        self._used.setdefault(table, 0)
         if value not in (None, 0, "0"):
             return value
         if first == 1:
             self._waits = True
-        return None
+        return self._after_lost(table) if table in self._lost else None
+
+    def _after_lost(self, table: str) -> int | None:
+        """The next number, if SQLite would give one that was lost."""
+        lost = self._lost[table]
+        if max(self._last_numbers(table).values(), default=0) >= lost:
+            del self._lost[table]
+            return None
+        self._lost[table] = lost + 1
+        return lost + 1
+
+    def _last_numbers(self, table: str) -> dict[str, int]:
+        """What SQLite's counter for a table is, in each schema that has one."""
+        db = self._db()
+        assert db is not None  # it calls
+        found: dict[str, int] = {}
+        for schema in ("temp", "main"):
+            with suppress(apsw.SQLError):  # no table numbers its rows
+                query = f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = ? COLLATE NOCASE"
+                found.update((schema, int(seq)) for (seq,) in db.execute(query, (table,)))
+        return found
+
+    def restart(self, table: str) -> int:
+        """Numbering begins again."""
+        self._lost.pop(table, None)
+        self._used.pop(table, None)
+        db = self._db()
+        assert db is not None  # it calls
+        for schema in self._last_numbers(table):
+            db.execute(f"UPDATE {schema}.sqlite_sequence SET seq = 0 WHERE name = ? COLLATE NOCASE", (table,))
+        return 1
+
+    def undo(self) -> int:
+        """The transaction goes back to a savepoint."""
+        self._is_undone = True
+        return 1
+
+    def committed(self) -> None:
+        """The transaction's numbers last, unless they were undone before."""
+        if self._is_undone:
+            self.rolled_back()
+        self._used.clear()
+
+    def rolled_back(self) -> None:
+        """The transaction's numbers are lost."""
+        for table, number in self._used.items():
+            self._lost[table] = max(number, self._lost.get(table, 0))
+        self._used.clear()
+        self._is_undone = False
 
     def changed(self, row: Any) -> None:
         """SQLite is about to change a row."""
         self._counted.append(row.op != "UPDATE" or row.old != row.new)
-        if self._waits and row.op == "INSERT":
+        if row.op != "INSERT":
+            return
+        if self._waits:
             self._last_id, self._waits = row.rowid_new, False
+        table = row.table_name.lower() if self._used else ""
+        if table in self._used:
+            self._used[table] = max(row.rowid_new, self._used[table])
 
     def last_id(self) -> int:
         """The first number that the last statement that numbered rows has made."""
@@ -61,5 +127,8 @@ class Inserts:
         db.preupdate_hook(self.changed, id="clusterdb-inserts")  # type: ignore[attr-defined,unused-ignore]
         functions: dict[str, Any] = {"numbered": self.numbered, "last_insert_id": self.last_id}
         functions |= {"doubtful": self.doubtful, "row_count": self.row_count}
+        functions |= {"restart": self.restart, "undo": self.undo}
+        db.set_commit_hook(lambda: bool(self.committed()), id="clusterdb")  # type: ignore[func-returns-value]
+        db.set_rollback_hook(self.rolled_back, id="clusterdb")
         for name, function in functions.items():
             db.create_scalar_function(f"my_{name}", guarded(function))

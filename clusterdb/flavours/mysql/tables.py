@@ -12,7 +12,7 @@ from clusterdb.flavours.flavour import NotSaid, Translation, Work, own_columns_o
 from clusterdb.flavours.mysql.compare import collation_of
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import Column
-from clusterdb.flavours.tables import decimal_check, moment_check, quoted
+from clusterdb.flavours.tables import decimal_check, moment_check, quoted, text
 from clusterdb.flavours.types import Columns, Kind, of_column
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ _TEXTS = {"CHAR", "VARCHAR", "TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "NCHA
 _NUMBERS = {"DECIMAL", "UDECIMAL", "FLOAT", "DOUBLE", "UDOUBLE"}
 _BLOBS = {"BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BINARY", "VARBINARY"}
 _BOUNDS = {"BOOLEAN": 7, "YEAR": 15, "TINYINT": 7, "SMALLINT": 15, "MEDIUMINT": 23, "INT": 31}
-
-
-def text(value: str) -> str:
-    """A text of SQLite's."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Translation:

@@ -11,7 +11,7 @@ from clusterdb.errors import IntegrityError
 from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default, known
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
-from clusterdb.flavours.types import NUMBERS, Kind, answers, kind_of, of_column, set_kind
+from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
 __all__ = ["assigned", "given", "inserted", "overrides", "updated"]
 
@@ -112,24 +112,22 @@ def inserted(tree: exp.Insert) -> None:
 
 def _numbered(table: str, names: list[str], rows: list[list[Any]] | None) -> None:
     """DEFAULT is the next number of a column that is numbered; GENERATED ALWAYS takes nothing else.  Raises Wrong."""
-    if table not in known.get().numbered:
-        return
-    (key,) = known.get().primary[table]
-    if key not in names:
-        return
-    at, only_defaults = names.index(key), rows is not None
-    for row in rows or []:
-        for value in row[at : at + 1]:
-            if is_default(value):
-                row[at] = set_kind(exp.null(), Kind("null"))
-                value.replace(row[at])
-                continue
-            only_defaults = False
-            if not isinstance(value, exp.Literal):
-                row[at] = set_kind(call("pg_given", value), kind_of(value))
-                value.replace(row[at])
-    if table in known.get().always and not overrides.get() and not only_defaults:
-        raise Wrong(f'cannot insert a non-DEFAULT value into column "{key}"')
+    for column, numbering in known.get().numbers.get(table, {}).items():
+        if column not in names:
+            continue
+        at, only_defaults = names.index(column), rows is not None
+        for row in rows or []:
+            for value in row[at : at + 1]:
+                if is_default(value):
+                    row[at] = set_kind(call("pg_nextval", numbering.sequence), INTEGER)
+                    value.replace(row[at])
+                    continue
+                only_defaults = False
+                if not isinstance(value, exp.Literal) and numbering.kind != "nextval":
+                    row[at] = set_kind(call("pg_given", value), kind_of(value))
+                    value.replace(row[at])
+        if numbering.kind == "always" and not overrides.get() and not only_defaults:
+            raise Wrong(f'cannot insert a non-DEFAULT value into column "{column}"')
 
 
 def given(value: Any) -> Any:
@@ -196,6 +194,7 @@ def _require_own(change: Any, target: Any) -> None:
     table = statement.this
     table = (table.this if isinstance(table, exp.Schema) else table).name.lower()
     columns = target.expressions if isinstance(target, exp.Tuple) else [target]
-    for each in columns if table in known.get().always else []:
-        if each.name.lower() in known.get().primary[table]:
+    numbers = known.get().numbers.get(table, {})
+    for each in columns:
+        if each.name.lower() in numbers and numbers[each.name.lower()].kind == "always":
             raise Wrong(f'column "{each.name}" can only be updated to DEFAULT')

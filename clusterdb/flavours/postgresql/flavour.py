@@ -24,6 +24,7 @@ from clusterdb.flavours.flavour import (
     call,
     guarded,
     is_default,
+    known,
     literal,
     own_columns_of,
 )
@@ -31,6 +32,7 @@ from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
 from clusterdb.flavours.postgresql import rules as r
+from clusterdb.flavours.postgresql import sequences
 from clusterdb.flavours.postgresql.assign import given, inserted, overrides, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
 from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
@@ -64,6 +66,21 @@ _NOW = {
     "zone": ("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp", "current_timestamp"),
     "": ("localtimestamp",),
 }
+
+
+def serial_sequence(table: Any, column: Any) -> exp.Expression:
+    """The name of the sequence that a column is numbered by."""
+    if not isinstance(table, exp.Literal) or not isinstance(column, exp.Literal):
+        raise NotSaid("pg_get_serial_sequence() of something else than names")
+    name = sequences.named(table.name)
+    if name not in known.get().tables:
+        raise Wrong(f'relation "{name}" does not exist')
+    if column.name not in known.get().tables[name]:
+        raise Wrong(f'column "{column.name}" of relation "{name}" does not exist')
+    found = known.get().numbers.get(name, {}).get(column.name)
+    return exp.null() if found is None or found.kind == "nextval" else literal(f"public.{found.sequence}")
+
+
 _SPECIAL: dict[str, Callable[[str, Any, list[Any]], exp.Expression]] = {
     **dict.fromkeys(("coalesce", "greatest", "least"), lambda name, node, _: c.chosen(node, name)),
     "nullif": lambda name, node, _: c.nullif(node),
@@ -89,7 +106,7 @@ _SPECIAL: dict[str, Callable[[str, Any, list[Any]], exp.Expression]] = {
         ("json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"),
         lambda name, _, taken: r.gathered(name, taken),
     ),
-    "lastval": lambda name, _, taken: call("last_insert_rowid"),
+    "pg_get_serial_sequence": lambda name, _, taken: serial_sequence(*taken),
     "set_config": lambda name, _, taken: literal(""),
 }
 _BEGIN = Translation("BEGIN", before=("SELECT pg_forget()",))
@@ -252,15 +269,23 @@ class PostgreSQLFlavour(Flavour):
         db.create_scalar_function("pg_now", now, 1)  # type: ignore[arg-type]
         db.create_scalar_function("pg_given", guarded(given), 1)
         db.create_scalar_function("pg_forget", began.clear, 0)  # type: ignore[arg-type]
-        touched = Touched()
+        touched, numbers = Touched(), sequences.Sequences(db)
         touched.install(db)
+        numbers.install(db)
 
-        def ended() -> None:
+        def committed() -> bool:
             began.clear()
             touched.forget()
+            numbers.committed()
+            return False
 
-        db.set_commit_hook(lambda: bool(ended()), id="clusterdb")  # type: ignore[func-returns-value]
-        db.set_rollback_hook(ended, id="clusterdb")
+        def rolled_back() -> None:
+            began.clear()
+            touched.forget()
+            numbers.rolled_back()
+
+        db.set_commit_hook(committed, id="clusterdb")
+        db.set_rollback_hook(rolled_back, id="clusterdb")
 
     def placeholder(self, number: int) -> str:
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
@@ -271,7 +296,11 @@ class PostgreSQLFlavour(Flavour):
         if _IGNORED.match(sql):
             return Translation("SELECT 1 WHERE 0")
         if SAVEPOINT.fullmatch(sql):
-            return Translation(sql)
+            goes_back = sql.strip()[:8].upper() == "ROLLBACK"
+            return Translation(sql, ("SELECT pg_undo()",) if goes_back else ())
+        altered = sequences.altered(sql)
+        if altered is not None:
+            return altered
         if re.fullmatch(r"\s*(?:START\s+TRANSACTION|BEGIN)\b[^;]*;?\s*", sql, re.I):
             return _BEGIN
         if re.fullmatch(r"\s*(?:ABORT|END)(?:\s+(?:WORK|TRANSACTION))?\s*;?\s*", sql, re.I):
@@ -305,6 +334,9 @@ class PostgreSQLFlavour(Flavour):
 
     def prepare(self, tree: Any) -> None:
         """Values as columns take them; what is grouped or united, of one type."""
+        for each in list(tree.find_all(exp.Cast)):
+            if isinstance(each.this, exp.Literal) and each.to.sql().lower() == "regclass":
+                each.replace(each.this)
         if isinstance(tree, exp.Insert):
             inserted(tree)
         updated(tree)
@@ -322,8 +354,13 @@ class PostgreSQLFlavour(Flavour):
     def _named(self, node: exp.Anonymous) -> exp.Expression:
         """A function by its name: what it takes, and what is more than a call."""
         name, arguments = node.name.lower(), node.expressions
-        if name.startswith(self.prefix) or name in ("any", "all", "some", "generate_series"):
-            return node if name not in SIGNATURES or name in ("generate_series",) else literal(1)
+        if (name.startswith(self.prefix) and name not in SIGNATURES) or name in (
+            "any",
+            "all",
+            "some",
+            "generate_series",
+        ):
+            return node
         if name not in SIGNATURES:
             return node if name in self.made else self._unknown(node)
         if name in _CONSTANTS:
@@ -411,6 +448,7 @@ class PostgreSQLFlavour(Flavour):
         if conflict is not None and isinstance(tree.expression, exp.Select) and not tree.expression.args.get("where"):
             tree.expression.where("TRUE", copy=False)  # or SQLite takes ON for a join's
         made: Any = self.expression(tree)
+        sequences.number(made, known.get())
         touch_once(made)
         return made
 
@@ -445,6 +483,8 @@ class PostgreSQLFlavour(Flavour):
             from clusterdb.flavours.postgresql.tables import create_table
 
             return create_table(self, tree)
+        if kind == "SEQUENCE":
+            return sequences.created(tree)
         if kind == "VIEW":
             properties = tree.args.get("properties")
             kinds = [type(each) for each in (properties.expressions if properties is not None else [])]
@@ -476,12 +516,16 @@ class PostgreSQLFlavour(Flavour):
         from clusterdb.flavours.tables import quoted
 
         kind = tree.args["kind"].upper()
+        several = tree.args.get("tables") or [tree.this, *tree.expressions]
+        if kind == "SEQUENCE":
+            names = [each.sql(dialect="postgres") for each in several]
+            return sequences.dropped(names, must_exist=not tree.args.get("exists"))
         if kind not in ("TABLE", "VIEW", "INDEX"):
             raise NotSaid(f"DROP {kind}")
         exists = "IF EXISTS " if tree.args.get("exists") else ""
-        several = tree.args.get("tables") or [tree.this, *tree.expressions]
         texts = [f"DROP {kind} {exists}{quoted(each.name)}" for each in several]
-        return Translation(texts[-1], tuple(texts[:-1]))
+        after = [text for each in several if kind == "TABLE" for text in sequences.of_table(each.name)]
+        return Translation(texts[-1], tuple(texts[:-1]), tuple(after))
 
     def on_alter(self, tree: exp.Alter, work: Work) -> Translation:
         """ALTER TABLE: what SQLite has too."""
@@ -494,8 +538,7 @@ class PostgreSQLFlavour(Flavour):
         texts = [f"DELETE FROM {self.text(each)}" for each in tree.expressions]
         after: list[str] = []
         if str(tree.args.get("identity") or "").upper() == "RESTART":
-            names = ", ".join("'" + each.name.replace("'", "''") + "'" for each in tree.expressions)
-            after.append(f"UPDATE sqlite_sequence SET seq = 0 WHERE name IN ({names})")
+            after = [text for each in tree.expressions for text in sequences.restarted(each.name)]
         return Translation(texts[-1], tuple(texts[:-1]), tuple(after))
 
     def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
-from clusterdb.flavours.flavour import NotSaid, Translation, known, literal, own_columns_of
+from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, literal, own_columns_of
+from clusterdb.flavours.postgresql import sequences
 from clusterdb.flavours.postgresql.assign import assigned
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
-from clusterdb.flavours.schema import ALWAYS, Column
+from clusterdb.flavours.schema import Column, Numbering
 from clusterdb.flavours.tables import decimal_check, moment_check, quoted
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["alter_table", "create_table", "information_schema"]
 
-_SERIAL = {"SERIAL", "BIGSERIAL", "SMALLSERIAL"}
+_SERIAL = {"SERIAL": "INT", "BIGSERIAL": "BIGINT", "SMALLSERIAL": "SMALLINT"}
 _DECLARED = {
     "SMALLINT": ("smallint", 15),
     "INT": ("integer", 31),
@@ -62,10 +63,11 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
             raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
         return flavour.table_of_query(f"{head} {quoted(schema.name)}", quoted(schema.name), tree.expression)
     key, own = key_of(schema), _kinds(schema.expressions)
-    parts = []
+    table, parts, work = schema.this.name, [], Work()
     for each in columns_first(schema.expressions):
         if isinstance(each, exp.ColumnDef):
-            parts.append(column(flavour, each, key, own))
+            numbering = _numbering(each, table, work, is_temporary="TEMP" in head)
+            parts.append(column(flavour, each, key, own, numbering))
         elif (isinstance(each, exp.PrimaryKey) and len(key) == 1 and _is_serial(schema, key[0])) or (
             isinstance(each, exp.Constraint) and _key_in(each) and len(key) == 1 and _is_serial(schema, key[0])
         ):
@@ -76,7 +78,9 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
             raise NotSaid(f"{each.sql(dialect='postgres')}")
         else:
             parts.append(flavour.text(flavour.schema_expression(each, own)))
-    return Translation(f"{head}{exists} {quoted(schema.this.name)} ({', '.join(parts)})")
+    made = f"{head}{exists} {quoted(table)} ({', '.join(parts)})"
+    is_new = not exists or table.lower() not in known.get().tables
+    return Translation(made, tuple(work.before) if is_new else ())
 
 
 _CONSTRAINTS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.CheckColumnConstraint, exp.Constraint)
@@ -95,6 +99,35 @@ def _is_numbered(column: exp.ColumnDef) -> bool:
     return identity or _type_of(column.args["kind"]) in _SERIAL
 
 
+def _numbering(tree: exp.ColumnDef, table: str, work: Work, *, is_temporary: bool) -> Numbering | None:
+    """What a column is numbered by; its sequence is made before the table.  Raises NotSaid."""
+    for constraint in tree.constraints:
+        kind = constraint.kind
+        if isinstance(kind, exp.GeneratedAsIdentityColumnConstraint) and not kind.expression:
+            numbering = sequences.numbering(table, tree.name, is_always=bool(kind.this), is_temporary=is_temporary)
+            work.before += sequences.made(numbering.sequence, sequences.start_of(kind))
+            return numbering
+        if isinstance(kind, exp.DefaultColumnConstraint) and _is_nextval(kind.this):
+            return Numbering(sequences.named(_inner(kind.this.expressions[0]).name), "nextval")
+    if _type_of(tree.args["kind"]) not in _SERIAL:
+        return None
+    numbering = sequences.numbering(table, tree.name, is_always=False, is_temporary=is_temporary)
+    work.before += sequences.made(numbering.sequence)
+    return numbering
+
+
+def _is_nextval(value: Any) -> bool:
+    """Whether a default is the next number of a sequence that is named."""
+    if not isinstance(value, exp.Anonymous) or value.name.lower() != "nextval" or len(value.expressions) != 1:
+        return False
+    return isinstance(_inner(value.expressions[0]), exp.Literal)
+
+
+def _inner(value: Any) -> Any:
+    """A value without a cast, as that to regclass."""
+    return value.this if isinstance(value, exp.Cast) else value
+
+
 def _is_serial(schema: exp.Schema, name: str) -> bool:
     return any(
         isinstance(each, exp.ColumnDef) and each.name == name and _is_numbered(each) for each in schema.expressions
@@ -110,35 +143,39 @@ def _kinds(parts: list[Any]) -> Columns:
 def _declaration(tree: exp.ColumnDef) -> str:
     """A column's type as it is kept.  Raises NotSaid."""
     kind = tree.args["kind"]
-    if _is_numbered(tree):
-        return "integer"
-    if _type_of(kind) not in _DECLARED:
+    type_name = _SERIAL.get(_type_of(kind), _type_of(kind))
+    if type_name not in _DECLARED:
         raise NotSaid(f"a column of type {kind.sql(dialect='postgres')}")
     sizes = [each.name for each in kind.expressions if each.name.isdigit()]
-    declared = _DECLARED[_type_of(kind)][0]
+    declared = _DECLARED[type_name][0]
     return f"{declared}({', '.join(sizes)})" if sizes else declared
 
 
-def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str], own: Columns) -> str:
+def column(
+    flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str], own: Columns, numbering: Numbering | None = None
+) -> str:
     """A column: its type, and checks that SQLite's affinities do not make."""
     kind = tree.args.get("kind")
     if kind is None:
         raise NotSaid(f"a column without a type: {tree.name}")
     name, type_name = quoted(tree.name), _type_of(kind)
-    if _is_numbered(tree):
-        if key != [tree.name]:
-            raise NotSaid("a serial column that is no primary key by itself")
-        always = any(
-            isinstance(each.kind, exp.GeneratedAsIdentityColumnConstraint) and each.kind.this
-            for each in tree.constraints
-        )
-        return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT{' ' + ALWAYS if always else ''}"
+    if _is_numbered(tree) and numbering is None:
+        raise NotSaid("a serial column of a table that is there already")
+    type_name = _SERIAL.get(type_name, type_name)
+    if numbering is not None and type_name not in ("SMALLINT", "INT", "BIGINT"):
+        raise NotSaid(f"numbers in a column of type {kind.sql(dialect='postgres')}")
+    if numbering is not None and _is_numbered(tree) and key == [tree.name]:
+        return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT {numbering}"
     shown = _declaration(tree)
+    if numbering is not None:
+        shown = f"{shown}{' NOT NULL' if numbering.kind != 'nextval' else ''} {numbering}"
     sizes = [int(each.name) for each in kind.expressions if each.name.isdigit()]
     bits = _DECLARED[type_name][1]
     rest: list[str] = []
     for constraint in tree.constraints:
         made = constraint.kind
+        if numbering is not None and _says_numbers(made):
+            continue
         if isinstance(made, exp.DefaultColumnConstraint):
             rest.append(f"DEFAULT ({_as_kept(flavour, made.this, own[tree.name.lower()])})")
         elif isinstance(made, exp.CollateColumnConstraint):
@@ -150,6 +187,12 @@ def column(flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str], own:
             rest.append(flavour.text(flavour.schema_expression(constraint, own)))
     rest += [f"CHECK ({check})" for check in _checks(name, type_name, sizes, bits)]
     return " ".join([name, shown, *rest])
+
+
+def _says_numbers(constraint: Any) -> bool:
+    """Whether it says what a column is numbered by."""
+    is_identity = isinstance(constraint, exp.GeneratedAsIdentityColumnConstraint)
+    return is_identity or (isinstance(constraint, exp.DefaultColumnConstraint) and _is_nextval(constraint.this))
 
 
 def _as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind) -> str:
@@ -229,6 +272,9 @@ def alter_table(flavour: PostgreSQLFlavour, tree: exp.Alter) -> Translation:
     return Translation(texts[-1], tuple(texts[:-1]))
 
 
+_VISIBLE = f"name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4', '{sequences.TABLE}')"
+
+
 def information_schema(node: exp.Table) -> exp.Expression:
     """The tables and columns of the database, as PostgreSQL's catalog has them."""
     what = node.name.lower()
@@ -242,12 +288,12 @@ def information_schema(node: exp.Table) -> exp.Expression:
     queries = {
         "tables": "SELECT 'main' AS table_catalog, 'public' AS table_schema, name AS table_name, "
         "CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS table_type "
-        "FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
+        f"FROM sqlite_schema WHERE type IN ('table', 'view') AND {_VISIBLE}",
         "columns": "SELECT 'main' AS table_catalog, 'public' AS table_schema, m.name AS table_name, "
         "c.name AS column_name, c.cid + 1 AS ordinal_position, "
         "c.dflt_value AS column_default, CASE WHEN c.\"notnull\" OR c.pk THEN 'NO' ELSE "
         f"'YES' END AS is_nullable, {shown} AS data_type "
-        "FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.type IN ('table', 'view')",
+        f"FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.type IN ('table', 'view') AND m.{_VISIBLE}",
     }
     if what not in queries:
         raise NotSaid(f"information_schema.{what}")

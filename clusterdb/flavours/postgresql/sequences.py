@@ -1,0 +1,294 @@
+"""PostgreSQL's sequences: numbers that no ROLLBACK brings back, and that know nothing of the rows that bear them.
+
+Their state is the table ``clusterdb_sequences``; those of temporary tables live with the connection.  What a column is
+numbered by stands in its definition, see :data:`clusterdb.flavours.schema.NUMBERED`; an INSERT that does not name the
+column asks for the next number itself, since the default of SQLite's row ids is one more than the greatest.
+
+Source: "Sequence Manipulation Functions" and CREATE SEQUENCE in the documentation of PostgreSQL 15.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import apsw
+from sqlglot import exp
+
+from clusterdb.errors import ProgrammingError
+from clusterdb.flavours.flavour import NotSaid, Translation, Wrong, call, guarded, known
+from clusterdb.flavours.schema import Numbering, Schema
+from clusterdb.flavours.tables import text
+
+__all__ = [
+    "TABLE",
+    "Sequences",
+    "altered",
+    "created",
+    "dropped",
+    "made",
+    "named",
+    "number",
+    "numbering",
+    "of_table",
+    "restarted",
+    "start_of",
+]
+
+TABLE = "clusterdb_sequences"
+_CREATE = f"CREATE TABLE IF NOT EXISTS {TABLE} (name TEXT PRIMARY KEY, last INTEGER NOT NULL, first INTEGER NOT NULL)"
+_TEMPORARY = "pg_temp."
+_ALTER = re.compile(
+    r"\s*ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?([\w.\"]+)\s+RESTART(?:\s+(?:WITH\s+)?(-?\d+))?\s*;?\s*", re.I
+)
+
+
+# --- what numbers are given -------------------------------------------------------------------------------------------
+class Sequences:
+    """The sequences as a connection uses them.
+
+    What it has been given is remembered until a COMMIT has made it last: after a ROLLBACK, of all or to a savepoint, it
+    gives none of those numbers again.
+    """
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = weakref.ref(db)
+        self._given: dict[str, int] = {}
+        self._used: set[str] = set()
+        """The sequences that this transaction has changed."""
+        self._fresh: set[str] = set()
+        """Those of them whose table says nothing that is not in ``_given``."""
+        self._temporary: dict[str, tuple[int, int]] = {}
+        self._current: dict[str, int] = {}
+        self._latest = ""
+        self._is_undone = False
+
+    def install(self, db: apsw.Connection) -> None:
+        """Give a connection the functions."""
+        for function in (self.nextval, self.currval, self.lastval, self.setval, self.restart, self.known):
+            db.create_scalar_function(f"pg_{function.__name__}", guarded(function))
+        db.create_scalar_function("pg_undo", guarded(self.undo), 0)
+        db.create_scalar_function("pg_make_sequence", guarded(self.make), 2)
+
+    def nextval(self, name: str) -> int:
+        """The next number.  Raises ProgrammingError if there is no such sequence."""
+        name = named(name)
+        given = self._given.get(name)
+        if given is None or name not in self._fresh:
+            given = max(self._known(name)[0], -(2**63) if given is None else given)
+        value = given + 1
+        self._keep(name, value)
+        self._current[name], self._latest = value, name
+        return value
+
+    def setval(self, name: str, value: int | None, is_called: int = 1) -> int | None:
+        """Let the next number be the one after ``value``, or that itself."""
+        if value is None or is_called is None:
+            return None
+        name = named(name)
+        self._known(name)
+        self._keep(name, value if is_called else value - 1)
+        if is_called:
+            self._current[name] = value
+        return value
+
+    def restart(self, name: str, value: int | None = None) -> int:
+        """Begin again, at ``value`` or where the sequence once began; unlike the others a ROLLBACK undoes it."""
+        name = named(name)
+        _, first = self._known(name)
+        self._keep(name, (first if value is None else value) - 1)
+        self._given.pop(name, None)
+        return 1
+
+    def currval(self, name: str) -> int:
+        """The last number that this connection was given.  Raises ProgrammingError if there is none."""
+        name = named(name)
+        if name not in self._current:
+            self._known(name)
+            raise ProgrammingError(f'currval of sequence "{name}" is not yet defined in this session')
+        return self._current[name]
+
+    def lastval(self) -> int:
+        """The last number of any sequence.  Raises ProgrammingError if there is none."""
+        if not self._latest:
+            raise ProgrammingError("lastval is not yet defined in this session")
+        return self._current[self._latest]
+
+    def known(self, name: str) -> int:
+        """True.  Raises ProgrammingError if there is no such sequence."""
+        self._known(named(name))
+        return 1
+
+    def make(self, name: str, first: int) -> int:
+        """A sequence of a temporary table."""
+        self._temporary[name] = first - 1, first
+        return 1
+
+    def undo(self) -> int:
+        """The transaction goes back to a savepoint."""
+        self._is_undone = True
+        self._fresh.clear()
+        return 1
+
+    def committed(self) -> None:
+        """What was given lasts, unless it was undone before."""
+        for name in self._used if not self._is_undone else ():
+            self._given.pop(name, None)
+        self.rolled_back()
+
+    def rolled_back(self) -> None:
+        """What was given is remembered here alone."""
+        self._used.clear()
+        self._fresh.clear()
+        self._is_undone = False
+
+    def _known(self, name: str) -> tuple[int, int]:
+        """The last number, and the first.  Raises ProgrammingError."""
+        found: Any = self._temporary.get(name)
+        if found is None:
+            with suppress(apsw.SQLError):  # there is no table: no sequence was ever made
+                found = self._connection().execute(f"SELECT last, first FROM {TABLE} WHERE name = ?", (name,)).get
+        if found is None:
+            raise ProgrammingError(f'relation "{name}" does not exist')
+        return found[0], found[1]
+
+    def _keep(self, name: str, last: int) -> None:
+        if name in self._temporary:
+            self._temporary[name] = last, self._temporary[name][1]
+            return
+        before = self._given.get(name)
+        self._given[name] = last
+        self._used.add(name)
+        self._fresh.add(name)
+        try:
+            self._connection().execute(f"UPDATE {TABLE} SET last = ? WHERE name = ?", (last, name))  # may commit
+        except apsw.Error:
+            self._fresh.discard(name)
+            self._given.pop(name)
+            if before is not None:
+                self._given[name] = before
+            raise
+
+    def _connection(self) -> apsw.Connection:
+        db = self._db()
+        assert db is not None  # it calls
+        return db
+
+
+def named(name: str) -> str:
+    """The name of a sequence as ``regclass`` reads it: in lower case unless quoted, in the schema public."""
+    return re.sub(r'"([^"]*)"|[^"]+', lambda part: part[1] or part[0].lower(), name).removeprefix("public.")
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+def numbering(table: str, column: str, *, is_always: bool, is_temporary: bool) -> Numbering:
+    """What a new serial column is numbered by: a sequence that no other has."""
+    wanted = f"{_TEMPORARY if is_temporary else ''}{table}_{column}_seq".lower()
+    taken = {each.sequence for columns in known.get().numbers.values() for each in columns.values()}
+    if "*/" in wanted:
+        raise NotSaid(f"a serial column of the table '{table}'")
+    free = next(name for at in range(len(taken) + 1) if (name := f"{wanted}{at or ''}") not in taken)
+    return Numbering(free, "always" if is_always else "serial")
+
+
+def made(sequence: str, first: int = 1) -> list[str]:
+    """The statements that make a sequence."""
+    if sequence.startswith(_TEMPORARY):
+        return [f"SELECT pg_make_sequence({text(sequence)}, {first})"]
+    return [_CREATE, f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})"]
+
+
+def of_table(table: str) -> list[str]:
+    """The statements that drop the sequences of a table's serial columns."""
+    owned = [each.sequence for each in known.get().numbers.get(table.lower(), {}).values() if each.kind != "nextval"]
+    return [_delete(each) for each in owned if not each.startswith(_TEMPORARY)]
+
+
+def _delete(sequence: str) -> str:
+    return f"DELETE FROM {TABLE} WHERE name = {text(sequence)}"
+
+
+def created(tree: exp.Create) -> Translation:
+    """CREATE SEQUENCE."""
+    if tree.args.get("exists"):
+        raise NotSaid("CREATE SEQUENCE IF NOT EXISTS")
+    first, given = 1, tree.args.get("properties")
+    for each in given.expressions if given is not None else []:
+        if not isinstance(each, exp.SequenceProperties):
+            raise NotSaid(f"{each.sql(dialect='postgres')} of a sequence")
+        first = start_of(each)
+    *before, last = made(named(tree.this.sql(dialect="postgres")), first)
+    return Translation(last, tuple(before))
+
+
+def start_of(options: Any) -> int:
+    """What a sequence begins with.  Raises NotSaid for other options than that."""
+    for name, value in options.args.items():
+        given = value.name if isinstance(value, exp.Expression) else value
+        if name not in ("start", "this", "expression", "on_null") and given not in (None, False, "1", [], ""):
+            raise NotSaid(f"{name.upper()} of a sequence")
+    start = options.args.get("start")
+    return 1 if start is None else int(start.sql())
+
+
+def dropped(names: Iterable[str], *, must_exist: bool) -> Translation:
+    """DROP SEQUENCE.  Raises Wrong if a table needs it."""
+    wanted = [named(each) for each in names]
+    for table, columns in known.get().numbers.items():
+        for column, each in columns.items():
+            if each.sequence in wanted:
+                raise Wrong(f"cannot drop sequence {each.sequence}: column {column} of table {table} depends on it")
+    *before, last = (_delete(each) for each in wanted)
+    known_first = [f"SELECT pg_known({text(each)})" for each in wanted if must_exist]
+    return Translation(last, (*known_first, _CREATE, *before))
+
+
+def restarted(table: str) -> list[str]:
+    """The statements that let the serial columns of a table begin again."""
+    numbers = known.get().numbers.get(table.lower(), {}).values()
+    return [f"SELECT pg_restart({text(each.sequence)})" for each in numbers if each.kind != "nextval"]
+
+
+def altered(sql: str) -> Translation | None:
+    """ALTER SEQUENCE ... RESTART."""
+    found = _ALTER.fullmatch(sql)
+    if found is None:
+        return None
+    value = "" if found[2] is None else f", {found[2]}"
+    return Translation("SELECT 1 WHERE 0", (f"SELECT pg_restart({text(named(found[1]))}{value})",))
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+def number(tree: exp.Insert, schema: Schema) -> None:
+    """Give new rows the numbers that an INSERT, whose values are said already, does not name."""
+    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    table = target.name.lower()
+    named_columns = [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else None
+    if named_columns is None and not tree.args.get("default"):
+        return  # all columns are given
+    missing = {
+        column: call("pg_nextval", each.sequence)
+        for column, each in schema.numbers.get(table, {}).items()
+        if column not in (named_columns or [])
+    }
+    if not missing:
+        return
+    values, source = list(missing.values()), tree.expression
+    columns = [exp.to_identifier(column, quoted=True) for column in missing]
+    if tree.args.get("default"):
+        tree.set("default", False)
+        tree.set("this", exp.Schema(this=target.copy(), expressions=columns))
+        tree.set("expression", exp.select(*values))
+        return
+    tree.this.set("expressions", [*tree.this.expressions, *columns])
+    if isinstance(source, exp.Values) and len(values) == 1:
+        for row in source.expressions:
+            row.set("expressions", [*row.expressions, *(each.copy() for each in values)])
+        return
+    rows = (
+        exp.select("*").from_(exp.Subquery(this=source.copy())).limit(-1)
+    )  # or numbers are given before they are sorted
+    tree.set("expression", exp.select("*", *values).from_(rows.subquery("clusterdb_rows")).where(exp.true()))
