@@ -158,6 +158,8 @@ class Flavour:
     """Whether conditions, too, say what has one value in each group of GROUP BY."""
     levels_of_bits = False
     """Whether some operations on bits are done before others."""
+    gone_back: tuple[str, ...] = ()
+    """What is run after a transaction has gone back to a savepoint."""
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
     statements: tuple[type[exp.Expression], ...] = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
@@ -303,8 +305,12 @@ class Flavour:
         """ROLLBACK, of all or to a savepoint."""
         savepoint = tree.args.get("savepoint")
         if savepoint is not None:
-            return Translation(f'ROLLBACK TO "{savepoint.name}"')
+            return self.savepoint(f'ROLLBACK TO "{savepoint.name}"')
         return Translation("ROLLBACK", ends=True)
+
+    def savepoint(self, sql: str) -> Translation:
+        """A statement about a savepoint, which SQLite has too."""
+        return Translation(sql, after=self.gone_back if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
 
     def _with_names(self, tree: Any) -> Any:
         """The columns of a query are called what the engine calls them, whatever becomes of their expressions."""

@@ -70,6 +70,7 @@ class MySQLFlavour(Flavour):
     wrong = OperationalError
     several = "Subquery returns more than 1 row"
     unknown = "Unknown column '{}' in 'where clause'"
+    gone_back = ("SELECT my_undo()",)
     native = NATIVE
     typing = TYPING
     equations_determine = True
@@ -167,8 +168,7 @@ class MySQLFlavour(Flavour):
         if versioned is not None:
             return self._translated(versioned[1])
         if SAVEPOINT.fullmatch(sql):
-            goes_back = sql.strip()[:8].upper() == "ROLLBACK"
-            return Translation(sql.replace("`", '"'), ("SELECT my_undo()",) if goes_back else ())
+            return self.savepoint(sql.replace("`", '"'))
         if re.fullmatch(r"\s*(?:OPTIMIZE|ANALYZE)\s+TABLE\s+[\w`, ]+;?\s*", sql, re.I):
             return Translation("ANALYZE")
         replace = re.match(r"\s*REPLACE\s+INTO\b", sql, re.I)

@@ -33,7 +33,6 @@ class Inserts:
         """The greatest number of this transaction in each table, in lower case, that numbers its rows."""
         self._lost: dict[str, int] = {}
         """The same of those that were rolled back: SQLite would give them again."""
-        self._is_undone = False
         self._counted: deque[bool] = deque(maxlen=_REMEMBERED)
 
     def numbered(self, table: str, value: Any = None, first: int = 1) -> Any:
@@ -80,13 +79,11 @@ class Inserts:
 
     def undo(self) -> int:
         """The transaction goes back to a savepoint."""
-        self._is_undone = True
+        self.rolled_back()
         return 1
 
     def committed(self) -> None:
-        """The transaction's numbers last, unless they were undone before."""
-        if self._is_undone:
-            self.rolled_back()
+        """The transaction's numbers last."""
         self._used.clear()
 
     def rolled_back(self) -> None:
@@ -94,7 +91,6 @@ class Inserts:
         for table, number in self._used.items():
             self._lost[table] = max(number, self._lost.get(table, 0))
         self._used.clear()
-        self._is_undone = False
 
     def changed(self, row: Any) -> None:
         """SQLite is about to change a row."""

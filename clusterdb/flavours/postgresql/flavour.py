@@ -152,6 +152,7 @@ class PostgreSQLFlavour(Flavour):
     several = "more than one row returned by a subquery used as an expression"
     unknown = 'column "{}" does not exist'
     before_select = ("where", "having")
+    gone_back = ("SELECT pg_redo()",)
     native = NATIVE
     typing = TYPING
 
@@ -296,8 +297,7 @@ class PostgreSQLFlavour(Flavour):
         if _IGNORED.match(sql):
             return Translation("SELECT 1 WHERE 0")
         if SAVEPOINT.fullmatch(sql):
-            goes_back = sql.strip()[:8].upper() == "ROLLBACK"
-            return Translation(sql, ("SELECT pg_undo()",) if goes_back else ())
+            return self.savepoint(sql)
         altered = sequences.altered(sql)
         if altered is not None:
             return altered

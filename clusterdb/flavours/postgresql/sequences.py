@@ -50,36 +50,34 @@ _ALTER = re.compile(
 class Sequences:
     """The sequences as a connection uses them.
 
-    What it has been given is remembered until a COMMIT has made it last: after a ROLLBACK, of all or to a savepoint, it
-    gives none of those numbers again.
+    What nextval() and setval() have done is remembered until a COMMIT has made it last: no ROLLBACK, of all or to a
+    savepoint, undoes it.
     """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = weakref.ref(db)
-        self._given: dict[str, int] = {}
+        self._given: dict[str, tuple[int, int]] = {}
+        """By sequence the last number, and what the table said before: as long as it says that, nobody else has changed
+        it since."""
         self._used: set[str] = set()
-        """The sequences that this transaction has changed."""
-        self._fresh: set[str] = set()
-        """Those of them whose table says nothing that is not in ``_given``."""
+        """The sequences that this transaction has changed: what ``_given`` says of them, the table does."""
+        self._before_restart: dict[str, tuple[int, int] | None] = {}
+        """What ``_given`` said of the sequences that this transaction has begun again, which a ROLLBACK undoes."""
         self._temporary: dict[str, tuple[int, int]] = {}
         self._current: dict[str, int] = {}
         self._latest = ""
-        self._is_undone = False
 
     def install(self, db: apsw.Connection) -> None:
         """Give a connection the functions."""
         for function in (self.nextval, self.currval, self.lastval, self.setval, self.restart, self.known):
             db.create_scalar_function(f"pg_{function.__name__}", guarded(function))
-        db.create_scalar_function("pg_undo", guarded(self.undo), 0)
+        db.create_scalar_function("pg_redo", guarded(self.redo), 0)
         db.create_scalar_function("pg_make_sequence", guarded(self.make), 2)
 
     def nextval(self, name: str) -> int:
         """The next number.  Raises ProgrammingError if there is no such sequence."""
         name = named(name)
-        given = self._given.get(name)
-        if given is None or name not in self._fresh:
-            given = max(self._known(name)[0], -(2**63) if given is None else given)
-        value = given + 1
+        value = self._last(name) + 1
         self._keep(name, value)
         self._current[name], self._latest = value, name
         return value
@@ -99,8 +97,8 @@ class Sequences:
         """Begin again, at ``value`` or where the sequence once began; unlike the others a ROLLBACK undoes it."""
         name = named(name)
         _, first = self._known(name)
+        self._before_restart.setdefault(name, self._given.get(name))
         self._keep(name, (first if value is None else value) - 1)
-        self._given.pop(name, None)
         return 1
 
     def currval(self, name: str) -> int:
@@ -127,23 +125,40 @@ class Sequences:
         self._temporary[name] = first - 1, first
         return 1
 
-    def undo(self) -> int:
-        """The transaction goes back to a savepoint."""
-        self._is_undone = True
-        self._fresh.clear()
+    def redo(self) -> int:
+        """The transaction has gone back to a savepoint: the table says again what was given since."""
+        for name in self._used:
+            with suppress(apsw.SQLError):  # the sequence was made since
+                self._write(name, self._given[name][0])
         return 1
 
     def committed(self) -> None:
-        """What was given lasts, unless it was undone before."""
-        for name in self._used if not self._is_undone else ():
+        """What was given lasts."""
+        for name in self._used:
             self._given.pop(name, None)
-        self.rolled_back()
+        self._ended()
 
     def rolled_back(self) -> None:
         """What was given is remembered here alone."""
+        for name, given in self._before_restart.items():
+            self._given.pop(name, None)
+            if given is not None:
+                self._given[name] = given
+        self._ended()
+
+    def _ended(self) -> None:
+        self._before_restart.clear()
         self._used.clear()
-        self._fresh.clear()
-        self._is_undone = False
+
+    def _last(self, name: str) -> int:
+        """The last number.  Raises ProgrammingError if there is no such sequence."""
+        given = self._given.get(name)
+        if given is not None and name in self._used:
+            return given[0]
+        last, _ = self._known(name)
+        if given is None:
+            return last
+        return given[0] if given[1] == last else max(given[0], last)
 
     def _known(self, name: str) -> tuple[int, int]:
         """The last number, and the first.  Raises ProgrammingError."""
@@ -160,17 +175,20 @@ class Sequences:
             self._temporary[name] = last, self._temporary[name][1]
             return
         before = self._given.get(name)
-        self._given[name] = last
+        was = before[1] if before is not None and name in self._used else self._known(name)[0]
+        self._given[name] = last, was
         self._used.add(name)
-        self._fresh.add(name)
         try:
-            self._connection().execute(f"UPDATE {TABLE} SET last = ? WHERE name = ?", (last, name))  # may commit
+            self._write(name, last)  # may commit
         except apsw.Error:
-            self._fresh.discard(name)
+            self._used.discard(name)
             self._given.pop(name)
             if before is not None:
                 self._given[name] = before
             raise
+
+    def _write(self, name: str, last: int) -> None:
+        self._connection().execute(f"UPDATE {TABLE} SET last = ? WHERE name = ?", (last, name))
 
     def _connection(self) -> apsw.Connection:
         db = self._db()
