@@ -1,4 +1,4 @@
-"""Fixtures: a store on disk, one in memory, and the promise that every store is clean when its test ends."""
+"""Fixtures: stores, the servers of other engines, and the promise that every store is clean when its test ends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import apsw
 import pytest
 
 import clusterdb
+from flavours import servers
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     # A job in the background has Ctrl-C ignored, and so would the commands that tests start and interrupt.
@@ -55,6 +56,20 @@ def sample(tmp_path: Path) -> Path:
     )
     connection.close()
     return path
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[servers.Server]:
+    """MariaDB, which stands for MySQL; started once."""
+    with servers.mysql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[servers.Server]:
+    """PostgreSQL; started once."""
+    with servers.postgresql() as server:
+        yield server
 
 
 def rows(connection: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:

@@ -128,20 +128,6 @@ def test_any_value_is_the_way_out_of_group_by(connect: Callable[[str], clusterdb
 
 
 # --- the real servers -------------------------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def mysql_server() -> Iterator[servers.Server]:
-    """MariaDB; started once."""
-    with servers.mysql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgresql_server() -> Iterator[servers.Server]:
-    """PostgreSQL; started once."""
-    with servers.postgresql() as server:
-        yield server
-
-
 def _check_on_server(case: Case, server: servers.Server) -> None:
     connection = server.connect()
     try:

@@ -107,20 +107,6 @@ def _pair(engine: str, server: servers.Server) -> Iterator[_Pair]:
 
 
 @pytest.fixture(scope="module")
-def mysql_server() -> Iterator[servers.Server]:
-    """MariaDB."""
-    with servers.mysql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def postgresql_server() -> Iterator[servers.Server]:
-    """PostgreSQL."""
-    with servers.postgresql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def mysql(mysql_server: servers.Server) -> Iterator[_Pair]:
     """MariaDB and a cluster."""
     with _pair("aurora-mysql", mysql_server) as pair:
