@@ -57,6 +57,9 @@ class _Dialect(MySQL):
     class Parser(MySQL.Parser):  # type: ignore[valid-type,misc]
         FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
 
+        def _warn_unsupported(self) -> None:
+            """What is not understood is refused by name: nothing is to be logged."""
+
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
 class MySQLFlavour(Flavour):

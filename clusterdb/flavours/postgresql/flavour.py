@@ -128,6 +128,9 @@ class _Dialect(Postgres):
     class Parser(Postgres.Parser):  # type: ignore[valid-type,misc]
         FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
 
+        def _warn_unsupported(self) -> None:
+            """What is not understood is refused by name: nothing is to be logged."""
+
         def _parse_interval(self, require_interval: bool = True, parse_function_unit: bool = True) -> Any:
             """An interval with its whole text, of which sqlglot would drop what it does not know."""
             if not require_interval or not self._match_pair(TokenType.INTERVAL, TokenType.STRING, advance=False):
