@@ -30,6 +30,7 @@ from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
 from clusterdb.flavours.subqueries import mark_single, require_single
+from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
 
 __all__ = [
@@ -341,12 +342,16 @@ class Flavour:
         head, word, rest = said.partition(" AS ")
         return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(work.before), tuple(work.after))
 
-    def table_of_query(self, head: str, name: str, query: Any) -> Translation:
-        """CREATE TABLE ... AS, with the columns' types."""
-        query = self._with_names(query)
+    def table_of_query(self, head: str, tree: exp.Create) -> Translation:
+        """CREATE TABLE ... AS, with the columns' types.  Raises NotSaid if there are neither columns nor a query."""
+        if tree.expression is None:
+            raise NotSaid("CREATE TABLE without columns")
+        if tree.args.get("exists"):
+            raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
+        query, name = self._with_names(tree.expression), quoted(tree.this.name)
         names = [f'"{each}" {declared}' for each, declared in self.columns_of(query, []) if '"' not in each]
         made = self.expression(query)
-        return Translation(f"{head} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
+        return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: its expression."""

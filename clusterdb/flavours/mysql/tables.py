@@ -45,11 +45,7 @@ def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Transla
     exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
     schema = tree.this
     if not isinstance(schema, exp.Schema):
-        if tree.expression is None:
-            raise NotSaid("CREATE TABLE ... LIKE")
-        if exists:
-            raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
-        return flavour.table_of_query(f"{head} {quoted(schema.name)}", quoted(schema.name), tree.expression)
+        return flavour.table_of_query(head, tree)
     table = schema.this.name
     parts: list[str] = []
     after: list[str] = []

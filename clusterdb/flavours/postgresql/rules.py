@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, literal
+from clusterdb.flavours import rules
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
 from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
 from clusterdb.flavours.postgresql.forms import known as known_form
@@ -397,22 +398,14 @@ def table(node: exp.Table) -> exp.Expression:
 def set_operation(node: exp.SetOperation) -> exp.Expression:
     if node.args.get("distinct") is False and not isinstance(node, exp.Union):
         raise NotSaid(f"{node.key.upper()} ALL")
-    for part in ("this", "expression"):
-        piece = node.args[part]
-        if isinstance(piece, exp.Subquery):
-            inner = piece.this
-            plain = isinstance(inner, exp.Select) and not inner.args.get("order") and not inner.args.get("limit")
-            node.set(part, inner if plain else exp.select("*").from_(piece.copy()))
+    rules.set_operation(node)
     if isinstance(node.expression, exp.SetOperation):
         node.set("expression", exp.select("*").from_(node.expression.subquery("clusterdb_part")))
     return node
 
 
 def values(node: exp.Values) -> exp.Expression:
-    for row in node.expressions:
-        for each in row.expressions:
-            if is_default(each):
-                raise NotSaid("DEFAULT in VALUES")
+    rules.values(node)
     alias = node.args.get("alias")
     if alias is not None and alias.args.get("columns"):
         columns = enumerate(alias.columns, 1)

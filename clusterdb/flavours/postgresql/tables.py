@@ -57,11 +57,7 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
     exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
     schema = tree.this
     if not isinstance(schema, exp.Schema):
-        if tree.expression is None:
-            raise NotSaid("this CREATE TABLE")
-        if exists:
-            raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
-        return flavour.table_of_query(f"{head} {quoted(schema.name)}", quoted(schema.name), tree.expression)
+        return flavour.table_of_query(head, tree)
     key, own = key_of(schema), _kinds(schema.expressions)
     table, parts, work = schema.this.name, [], Work()
     for each in columns_first(schema.expressions):
