@@ -53,6 +53,10 @@ RAILS = (
 )
 
 SERIAL = ("CREATE TABLE t (id SERIAL PRIMARY KEY, a INT)",)
+MIXED = (
+    'CREATE TABLE "Users" ("userId" SERIAL PRIMARY KEY, a INT, "n" SERIAL)',
+    'INSERT INTO "Users" (a) VALUES (1)',
+)
 SEQUENCE = ("CREATE SEQUENCE s START WITH 5",)
 
 _SEQUENCES = [
@@ -230,6 +234,23 @@ _SEQUENCES = [
         rows=[("public.t_id_seq", None)],
     ),
     Case("sequences", SERIAL, "SELECT pg_get_serial_sequence('t', 'b')", fails=True),
+    Case("sequences", MIXED, "SELECT nextval(pg_get_serial_sequence('\"Users\"', 'userId'))", rows=[(2,)]),
+    Case(
+        "sequences",
+        MIXED,
+        """SELECT pg_get_serial_sequence('"Users"', 'userId')""",
+        rows=[('public."Users_userId_seq"',)],
+    ),
+    Case("sequences", MIXED, """SELECT nextval('"Users_userId_seq"')""", rows=[(2,)]),
+    Case("sequences", MIXED, "SELECT nextval('users_userid_seq')", fails=True),
+    Case("sequences", (*MIXED, 'ALTER TABLE "Users" DROP COLUMN "n"'), "SELECT nextval('\"Users_n_seq\"')", fails=True),
+    Case(
+        "sequences",
+        (*MIXED, 'ALTER TABLE "Users" DROP COLUMN "n"'),
+        'INSERT INTO "Users" (a) VALUES (3) RETURNING *',
+        rows=[(2, 3)],
+    ),
+    Case("sequences", (), "CREATE TABLE t (id INT DEFAULT nextval('nowhere'))", fails=True),
     Case(
         "sequences",
         (

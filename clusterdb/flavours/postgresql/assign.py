@@ -10,6 +10,7 @@ from sqlglot import exp
 from clusterdb.errors import IntegrityError
 from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default, known
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
+from clusterdb.flavours.postgresql.sequences import reference
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
 from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
@@ -119,7 +120,7 @@ def _numbered(table: str, names: list[str], rows: list[list[Any]] | None) -> Non
         for row in rows or []:
             for value in row[at : at + 1]:
                 if is_default(value):
-                    row[at] = set_kind(call("pg_nextval", numbering.sequence), INTEGER)
+                    row[at] = set_kind(call("pg_nextval", reference(numbering.sequence)), INTEGER)
                     value.replace(row[at])
                     continue
                 only_defaults = False

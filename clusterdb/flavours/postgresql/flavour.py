@@ -72,13 +72,8 @@ def serial_sequence(table: Any, column: Any) -> exp.Expression:
     """The name of the sequence that a column is numbered by."""
     if not isinstance(table, exp.Literal) or not isinstance(column, exp.Literal):
         raise NotSaid("pg_get_serial_sequence() of something else than names")
-    name = sequences.named(table.name)
-    if name not in known.get().tables:
-        raise Wrong(f'relation "{name}" does not exist')
-    if column.name not in known.get().tables[name]:
-        raise Wrong(f'column "{column.name}" of relation "{name}" does not exist')
-    found = known.get().numbers.get(name, {}).get(column.name)
-    return exp.null() if found is None or found.kind == "nextval" else literal(f"public.{found.sequence}")
+    name = sequences.name_of(table.name, column.name)
+    return exp.null() if name is None else literal(name)
 
 
 _SPECIAL: dict[str, Callable[[str, Any, list[Any]], exp.Expression]] = {

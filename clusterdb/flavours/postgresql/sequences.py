@@ -31,8 +31,11 @@ __all__ = [
     "dropped",
     "made",
     "named",
+    "name_of",
     "number",
     "numbering",
+    "of_column",
+    "reference",
     "of_table",
     "restarted",
     "start_of",
@@ -201,13 +204,19 @@ def named(name: str) -> str:
     return re.sub(r'"([^"]*)"|[^"]+', lambda part: part[1] or part[0].lower(), name).removeprefix("public.")
 
 
+def reference(sequence: str) -> str:
+    """What :func:`named` makes the name of a sequence of."""
+    return sequence if re.fullmatch(r"[a-z_][a-z0-9_$.]*", sequence) else f'"{sequence}"'
+
+
 # --- statements -------------------------------------------------------------------------------------------------------
-def numbering(table: str, column: str, *, is_always: bool, is_temporary: bool) -> Numbering:
+def numbering(table: exp.Identifier, column: exp.Identifier, *, is_always: bool, is_temporary: bool) -> Numbering:
     """What a new serial column is numbered by: a sequence that no other has."""
-    wanted = f"{_TEMPORARY if is_temporary else ''}{table}_{column}_seq".lower()
+    parts = (each.name if each.args.get("quoted") else each.name.lower() for each in (table, column))
+    wanted = f"{_TEMPORARY if is_temporary else ''}{'_'.join(parts)}_seq"
     taken = {each.sequence for columns in known.get().numbers.values() for each in columns.values()}
     if "*/" in wanted:
-        raise NotSaid(f"a serial column of the table '{table}'")
+        raise NotSaid(f"a serial column of the table '{table.name}'")
     free = next(name for at in range(len(taken) + 1) if (name := f"{wanted}{at or ''}") not in taken)
     return Numbering(free, "always" if is_always else "serial")
 
@@ -223,6 +232,25 @@ def of_table(table: str) -> list[str]:
     """The statements that drop the sequences of a table's serial columns."""
     owned = [each.sequence for each in known.get().numbers.get(table.lower(), {}).values() if each.kind != "nextval"]
     return [_delete(each) for each in owned if not each.startswith(_TEMPORARY)]
+
+
+def of_column(table: str, column: str) -> list[str]:
+    """The statement that drops the sequence of a serial column, if it is one."""
+    found = known.get().numbers.get(table.lower(), {}).get(column.lower())
+    return [] if found is None or found.kind == "nextval" else [_delete(found.sequence)]
+
+
+def name_of(table: str, column: str) -> str | None:
+    """The name of a serial column's sequence, as ``regclass`` reads it; None for another column.  Raises Wrong."""
+    table = named(table)
+    if table.lower() not in known.get().tables:
+        raise Wrong(f'relation "{table}" does not exist')
+    if column.lower() not in known.get().tables[table.lower()]:
+        raise Wrong(f'column "{column}" of relation "{table}" does not exist')
+    found = known.get().numbers.get(table.lower(), {}).get(column.lower())
+    if found is None or found.kind == "nextval":
+        return None
+    return f"public.{reference(found.sequence)}"
 
 
 def _delete(sequence: str) -> str:
@@ -260,14 +288,14 @@ def dropped(names: Iterable[str], *, must_exist: bool) -> Translation:
             if each.sequence in wanted:
                 raise Wrong(f"cannot drop sequence {each.sequence}: column {column} of table {table} depends on it")
     *before, last = (_delete(each) for each in wanted)
-    known_first = [f"SELECT pg_known({text(each)})" for each in wanted if must_exist]
+    known_first = [f"SELECT pg_known({text(reference(each))})" for each in wanted if must_exist]
     return Translation(last, (*known_first, _CREATE, *before))
 
 
 def restarted(table: str) -> list[str]:
     """The statements that let the serial columns of a table begin again."""
     numbers = known.get().numbers.get(table.lower(), {}).values()
-    return [f"SELECT pg_restart({text(each.sequence)})" for each in numbers if each.kind != "nextval"]
+    return [f"SELECT pg_restart({text(reference(each.sequence))})" for each in numbers if each.kind != "nextval"]
 
 
 def altered(sql: str) -> Translation | None:
@@ -276,7 +304,7 @@ def altered(sql: str) -> Translation | None:
     if found is None:
         return None
     value = "" if found[2] is None else f", {found[2]}"
-    return Translation("SELECT 1 WHERE 0", (f"SELECT pg_restart({text(named(found[1]))}{value})",))
+    return Translation("SELECT 1 WHERE 0", (f"SELECT pg_restart({text(found[1])}{value})",))
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -288,7 +316,7 @@ def number(tree: exp.Insert, schema: Schema) -> None:
     if named_columns is None and not tree.args.get("default"):
         return  # all columns are given
     missing = {
-        column: call("pg_nextval", each.sequence)
+        column: call("pg_nextval", reference(each.sequence))
         for column, each in schema.numbers.get(table, {}).items()
         if column not in (named_columns or [])
     }

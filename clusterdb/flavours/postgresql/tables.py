@@ -13,7 +13,7 @@ from clusterdb.flavours.postgresql.assign import assigned
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import Column, Numbering
-from clusterdb.flavours.tables import decimal_check, moment_check, quoted
+from clusterdb.flavours.tables import decimal_check, moment_check, quoted, text
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
     table, parts, work = schema.this.name, [], Work()
     for each in columns_first(schema.expressions):
         if isinstance(each, exp.ColumnDef):
-            numbering = _numbering(each, table, work, is_temporary="TEMP" in head)
+            numbering = _numbering(each, schema.this.this, work, is_temporary="TEMP" in head)
             parts.append(column(flavour, each, key, own, numbering))
         elif (isinstance(each, exp.PrimaryKey) and len(key) == 1 and _is_serial(schema, key[0])) or (
             isinstance(each, exp.Constraint) and _key_in(each) and len(key) == 1 and _is_serial(schema, key[0])
@@ -95,19 +95,21 @@ def _is_numbered(column: exp.ColumnDef) -> bool:
     return identity or _type_of(column.args["kind"]) in _SERIAL
 
 
-def _numbering(tree: exp.ColumnDef, table: str, work: Work, *, is_temporary: bool) -> Numbering | None:
+def _numbering(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_temporary: bool) -> Numbering | None:
     """What a column is numbered by; its sequence is made before the table.  Raises NotSaid."""
     for constraint in tree.constraints:
         kind = constraint.kind
         if isinstance(kind, exp.GeneratedAsIdentityColumnConstraint) and not kind.expression:
-            numbering = sequences.numbering(table, tree.name, is_always=bool(kind.this), is_temporary=is_temporary)
+            numbering = sequences.numbering(table, tree.this, is_always=bool(kind.this), is_temporary=is_temporary)
             work.before += sequences.made(numbering.sequence, sequences.start_of(kind))
             return numbering
         if isinstance(kind, exp.DefaultColumnConstraint) and _is_nextval(kind.this):
-            return Numbering(sequences.named(_inner(kind.this.expressions[0]).name), "nextval")
+            numbering = Numbering(sequences.named(_inner(kind.this.expressions[0]).name), "nextval")
+            work.before.append(f"SELECT pg_known({text(sequences.reference(numbering.sequence))})")
+            return numbering
     if _type_of(tree.args["kind"]) not in _SERIAL:
         return None
-    numbering = sequences.numbering(table, tree.name, is_always=False, is_temporary=is_temporary)
+    numbering = sequences.numbering(table, tree.this, is_always=False, is_temporary=is_temporary)
     work.before += sequences.made(numbering.sequence)
     return numbering
 
@@ -248,7 +250,7 @@ def alter_table(flavour: PostgreSQLFlavour, tree: exp.Alter) -> Translation:
     """ALTER TABLE: columns added, dropped and renamed, a new name."""
     if str(tree.args.get("kind")).upper() != "TABLE":
         raise NotSaid(f"ALTER {tree.args.get('kind')}")
-    head, texts = f"ALTER TABLE {quoted(tree.this.name)}", []
+    head, texts, after = f"ALTER TABLE {quoted(tree.this.name)}", [], []
     for action in tree.args["actions"]:
         if isinstance(action, exp.ColumnDef):
             if action.args.get("exists"):
@@ -259,13 +261,14 @@ def alter_table(flavour: PostgreSQLFlavour, tree: exp.Alter) -> Translation:
         elif isinstance(action, exp.Drop) and str(action.args["kind"]).upper() == "COLUMN":
             name = (action.this or (action.args.get("tables") or action.expressions)[0]).name
             texts.append(f"{head} DROP COLUMN {quoted(name)}")
+            after += sequences.of_column(tree.this.name, name)
         elif isinstance(action, exp.RenameColumn):
             texts.append(f"{head} RENAME COLUMN {quoted(action.this.name)} TO {quoted(action.args['to'].name)}")
         elif isinstance(action, exp.AlterRename):
             texts.append(f"{head} RENAME TO {quoted(action.this.name)}")
         else:
             raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='postgres')}")
-    return Translation(texts[-1], tuple(texts[:-1]))
+    return Translation(texts[-1], tuple(texts[:-1]), tuple(after))
 
 
 _VISIBLE = f"name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4', '{sequences.TABLE}')"
