@@ -940,6 +940,8 @@ def test_a_forgotten_connection_lets_go(store: clusterdb.Store, no_collector: No
         break
     with pytest.raises(dbapi2.OperationalError):
         connection.execute("SELECT * FROM nowhere")
+    with pytest.raises(dbapi2.OperationalError):
+        connection.create_function("f", 9999, abs)
     connection.execute("DELETE FROM t")
     gone = weakref.ref(connection)
     del connection

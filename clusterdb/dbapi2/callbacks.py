@@ -7,9 +7,8 @@ function failed.  ``enable_callback_tracebacks(True)`` shows the exception itsel
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import Callable
+from types import SimpleNamespace, TracebackType
 from typing import Any
 
 import apsw
@@ -53,16 +52,24 @@ def _failure(error: BaseException, what: object, text: str) -> BaseException:
     return made
 
 
-@contextmanager
-def creating(kind: type[errors.Error] = errors.OperationalError) -> Iterator[None]:
+class creating:
     """A function is made: what SQLite says of its name or number of arguments."""
-    try:
-        yield
-    except (apsw.Error, ValueError) as error:
+
+    def __init__(self, kind: type[errors.Error] = errors.OperationalError) -> None:
+        self._kind = kind
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, apsw.Error | ValueError):
+            return
         code = getattr(error, "extendedresult", 0)
         if isinstance(error, apsw.Error) and code not in (apsw.SQLITE_MISUSE, apsw.SQLITE_ERROR, apsw.SQLITE_BUSY):
             raise translated(error) from None
-        raise kind(f"Error creating function: {error}") from None
+        raise self._kind(f"Error creating function: {error}") from None
 
 
 def _checked(value: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 import apsw
 
@@ -86,10 +86,22 @@ def _name_of(code: int) -> str:
     return str(names.get(code, "unknown"))
 
 
-@contextmanager
-def translating() -> Iterator[None]:
+class _Translating:
+    """A class, as the frames of a generator would hold the error that holds them, and with it the connection."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, apsw.Error):
+            raise translated(error) from error.__cause__
+
+
+_translating = _Translating()
+
+
+def translating() -> AbstractContextManager[None]:
     """Errors of apsw's leave as errors of PEP 249."""
-    try:
-        yield
-    except apsw.Error as error:
-        raise translated(error) from error.__cause__
+    return _translating
