@@ -141,6 +141,7 @@ class Flavour:
             "untouched",
             "nextval",
             "restart",
+            "set_mode",
             "given",
         }
     )

@@ -199,7 +199,7 @@ class _Groups:
     def of_star(self, wanted: str) -> Iterator[Doubtful]:
         for source, columns in self.query.sources.items():
             for name in columns or {} if wanted in ("", source) else ():
-                if name != "rowid" and (source, name) not in self.determined:
+                if name != "_rowid_" and (source, name) not in self.determined:
                     yield Doubtful(f"{source}.{name}", within=False)
 
 

@@ -276,7 +276,7 @@ def _columns(schema: Schema, table: str) -> Columns | None:
     if found is None:
         return None
     made = {name: of_column(column) for name, column in found.items()}
-    return {"rowid": INTEGER, **made}
+    return {"_rowid_": INTEGER, **made}
 
 
 @dataclass
@@ -438,7 +438,7 @@ class _Scope:
         made: Columns = {}
         for name, columns in self.sources.items():
             for column, kind in (columns or {}).items() if wanted in ("", name) else ():
-                if column != "rowid":
+                if column != "_rowid_":
                     made.setdefault(column, kind)
         return made
 

@@ -57,6 +57,7 @@ MIXED = (
     'CREATE TABLE "Users" ("userId" SERIAL PRIMARY KEY, a INT, "n" SERIAL)',
     'INSERT INTO "Users" (a) VALUES (1)',
 )
+ONE = ("INSERT INTO t (a) VALUES (1)",)
 SEQUENCE = ("CREATE SEQUENCE s START WITH 5",)
 
 _SEQUENCES = [
@@ -303,6 +304,70 @@ _SEQUENCES = [
         "SELECT n FROM numbers ORDER BY n",
         rows=[(5,), (6,), (7,), (8,), (None,)],
     ),
+    Case("sequences", (*SERIAL, *ONE), "INSERT INTO t (a) VALUES (currval('t_id_seq')) RETURNING *", rows=[(2, 2)]),
+    Case("sequences", SERIAL, "INSERT INTO t (a) VALUES (currval('t_id_seq')) RETURNING *", rows=[(1, 1)]),
+    Case("sequences", SERIAL, "INSERT INTO t (a) VALUES (lastval()), (lastval())", fails=True),
+    Case(
+        "sequences",
+        (*SERIAL, *ONE),
+        "INSERT INTO t (a) VALUES (lastval()), (lastval()) RETURNING *",
+        rows=[(2, 1), (3, 2)],
+    ),
+    Case(
+        "sequences",
+        ("CREATE TABLE u (k INT, id SERIAL PRIMARY KEY, a INT)",),
+        "INSERT INTO u (a, k, id) VALUES (lastval(), nextval('u_id_seq'), DEFAULT) RETURNING *",
+        rows=[(1, 2, 2)],
+    ),
+    Case(
+        "sequences",
+        ("CREATE TABLE u (a INT, id SERIAL PRIMARY KEY, b INT)", "SELECT nextval('u_id_seq')"),
+        "INSERT INTO u (a, b) VALUES (currval('u_id_seq'), currval('u_id_seq')) RETURNING *",
+        rows=[(1, 2, 2)],
+    ),
+    Case("sequences", (*SERIAL, *ONE), "INSERT INTO t SELECT nextval('t_id_seq'), a FROM t RETURNING *", rows=[(2, 1)]),
+    Case(
+        "nextval() in sorted queries", (*SERIAL, *ONE), "SELECT nextval('t_id_seq') FROM t ORDER BY a", unsupported=True
+    ),
+    Case("nextval() in inner queries", SERIAL, "SELECT count(*) FROM (SELECT nextval('t_id_seq')) q", unsupported=True),
+    Case("sequences", SEQUENCE, "SELECT nextval(NULL), currval(NULL), setval(NULL, 1)", rows=[(None, None, None)]),
+    Case("sequences", SEQUENCE, "SELECT setval('s', 0)", fails=True),
+    Case("sequences", SEQUENCE, "ALTER SEQUENCE s RESTART WITH 0", fails=True),
+    Case("sequences", (), "CREATE SEQUENCE s START 0", fails=True),
+    Case(
+        "sequences",
+        ("CREATE SEQUENCE public.s AS integer START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1",),
+        "SELECT nextval('s')",
+        rows=[(1,)],
+    ),
+    Case("sequences", (*SERIAL, *ONE, "DROP TABLE t", *SERIAL), "SELECT currval('t_id_seq')", fails=True),
+    Case("sequences", (*SERIAL, *ONE, "DROP TABLE t"), "SELECT lastval()", fails=True),
+    Case(
+        "SERIAL columns",
+        (*SERIAL, "BEGIN", "INSERT INTO t (a) VALUES (1), (2)", "ROLLBACK", "DROP TABLE t", *SERIAL),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(1,)],
+    ),
+    Case(
+        "SERIAL columns",
+        ("BEGIN", *SERIAL, "INSERT INTO t (a) VALUES (1), (2)", "ROLLBACK", *SERIAL),
+        "INSERT INTO t (a) VALUES (3) RETURNING id",
+        rows=[(1,)],
+    ),
+    Case("TRUNCATE", (*SERIAL, *ONE), "TRUNCATE public.t", then="SELECT count(*) FROM t", rows=[(0,)]),
+    Case(
+        "ON CONFLICT",
+        COUNTERS,
+        "INSERT INTO counters (word) VALUES ('q'), ('q') ON CONFLICT (word) DO UPDATE SET n = 1 WHERE false",
+        fails=True,
+    ),
+    Case(
+        "ON CONFLICT",
+        ("CREATE TABLE odd (id TEXT PRIMARY KEY, rowid INT)",),
+        "INSERT INTO odd VALUES ('a', 2), ('a', 1) ON CONFLICT (id) DO UPDATE SET rowid = excluded.rowid",
+        fails=True,
+    ),
+    Case("CREATE SEQUENCE with INCREMENT or limits", (), "CREATE SEQUENCE s INCREMENT BY -1", unsupported=True),
     Case("CREATE SEQUENCE with INCREMENT or limits", (), "CREATE SEQUENCE s INCREMENT BY 2", unsupported=True),
     Case("CREATE SEQUENCE with INCREMENT or limits", (), "CREATE SEQUENCE s MAXVALUE 9 CYCLE", unsupported=True),
     Case("CREATE SEQUENCE with INCREMENT or limits", (), "CREATE SEQUENCE s CACHE 20", unsupported=True),

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, known
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, known
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
@@ -80,16 +80,19 @@ def inserted(tree: exp.Insert) -> None:
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     table = known.get().tables.get(target.name.lower())
     if table is None:
+        _give_defaults(tree, target, "")
         return
     kinds = {name: of_column(column) for name, column in table.items()}
-    names = [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
     key = ""
     if target.name.lower() in known.get().numbered:
         key = next((name for name, column in table.items() if column.declared == "integer"), "")
+    _give_defaults(tree, target, key)
+    names = [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
     rows = _rows(tree.expression)
     for row in rows:
         for name, value in zip(names, row, strict=False):
             if name == key:
+                value = _without_default(value)
                 value.replace(call("my_numbered", target.name.lower(), value, *_first(tree, row is rows[0])))
             elif name in kinds:
                 made = assigned(value, kinds[name])
@@ -101,6 +104,32 @@ def inserted(tree: exp.Insert) -> None:
     if key and key not in names and rows:
         tree.this.append("expressions", exp.to_identifier(key, quoted=True))
         _number(tree, target.name.lower())
+
+
+def _give_defaults(tree: exp.Insert, target: Any, key: str) -> None:
+    """VALUES () gives nothing but the next number, where rows are numbered.  Raises NotSaid."""
+    rows = tree.expression.expressions if isinstance(tree.expression, exp.Values) else []
+    if not rows or any(row.expressions for row in rows):
+        return
+    if key:
+        tree.set("this", exp.Schema(this=target.copy(), expressions=[exp.to_identifier(key, quoted=True)]))
+        nulls = [exp.Tuple(expressions=[set_kind(exp.null(), Kind("null"))]) for _ in rows]
+        tree.set("expression", exp.Values(expressions=nulls))
+    elif len(rows) > 1:
+        raise NotSaid("several empty rows")
+    else:
+        tree.set("this", target.copy())
+        tree.set("expression", None)
+        tree.set("default", True)
+
+
+def _without_default(value: Any) -> Any:
+    """NULL, which asks for the next number too, in the place of the word DEFAULT."""
+    if not is_default(value):
+        return value
+    null = set_kind(exp.null(), Kind("null"))
+    value.replace(null)
+    return null
 
 
 def _first(tree: exp.Insert, is_first: bool) -> list[Any]:

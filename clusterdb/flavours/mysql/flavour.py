@@ -46,7 +46,7 @@ _OF_TEXTS = frozenset(
     ]
 )
 """Functions that take texts: numbers are given to them as MySQL writes them."""
-_IGNORED_SETTINGS = {"sql_mode", "names", "character set", "charset", "unique_checks", "sql_notes", "wait_timeout"}
+_IGNORED_SETTINGS = {"names", "character set", "charset", "unique_checks", "sql_notes", "wait_timeout"}
 _IGNORED_SETTINGS |= {"character_set_client", "character_set_results", "character_set_connection"}
 _IGNORED_SETTINGS |= {"collation_connection"}
 
@@ -188,9 +188,6 @@ class MySQLFlavour(Flavour):
         dropped = re.fullmatch(r"\s*DROP\s+INDEX\s+`?(\w+)`?\s+ON\s+`?(\w+)`?\s*;?\s*", sql, re.I)
         if dropped is not None:
             return Translation(f'DROP INDEX "{dropped[2]}__{dropped[1]}"', commits=True)
-        empty = re.fullmatch(r"(\s*INSERT\s+INTO\s+\S+)\s*\(\s*\)\s*VALUES?\s*\(\s*\)\s*;?\s*", sql, re.I)
-        if empty is not None:
-            return Translation(f"{empty[1]} DEFAULT VALUES".replace("`", '"'))
         explained = re.match(r"\s*EXPLAIN\s+(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I)
         if explained is not None:
             return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
@@ -332,12 +329,12 @@ class MySQLFlavour(Flavour):
         table = tree.this
         order, limit = tree.args.get("order"), tree.args.get("limit")
         if order is not None or limit is not None:
-            key = exp.select("rowid").from_(table.copy())
+            key = exp.select("_rowid_").from_(table.copy())
             for part, value in (("where", tree.args.get("where")), ("order", order), ("limit", limit)):
                 key.set(part, value.copy() if value is not None else None)
             for part in ("where", "order", "limit"):
                 tree.set(part, None)
-            tree.where(exp.In(this=exp.column("rowid"), query=key.subquery()), copy=False)
+            tree.where(exp.In(this=exp.column("_rowid_"), query=key.subquery()), copy=False)
         if any(is_default(each.expression) for each in tree.expressions):
             raise NotSaid("SET ... = DEFAULT")
         self._assign_in_order(tree)
@@ -368,7 +365,7 @@ class MySQLFlavour(Flavour):
         targets = {assignment.this.table or name for assignment in tree.expressions}
         if targets != {name}:
             raise NotSaid("UPDATE of more than the first table")
-        columns = [exp.alias_(exp.column("rowid", table=name), "clusterdb_row")]
+        columns = [exp.alias_(exp.column("_rowid_", table=name), "clusterdb_row")]
         columns += [exp.alias_(each.expression.copy(), f"v{at}") for at, each in enumerate(tree.expressions)]
         found = exp.select(*columns).from_(table.copy())
         found.set("joins", [join.copy() for join in joins])
@@ -382,7 +379,7 @@ class MySQLFlavour(Flavour):
             ],
         )
         made.set("from_", exp.From(this=found.subquery("clusterdb_found")))
-        row, found_row = exp.column("rowid", table=name), exp.column("clusterdb_row", table="clusterdb_found")
+        row, found_row = exp.column("_rowid_", table=name), exp.column("clusterdb_row", table="clusterdb_found")
         made.set("where", exp.Where(this=exp.EQ(this=row, expression=found_row)))
         return made
 
@@ -406,14 +403,14 @@ class MySQLFlavour(Flavour):
         every = {each.alias_or_name: each.name for each in sources}
         if target not in every:
             raise NotSaid(f"DELETE from {target}")
-        key = exp.select(exp.column("rowid", table=target)).from_(source.copy())
+        key = exp.select(exp.column("_rowid_", table=target)).from_(source.copy())
         if source.args.get("joins"):
             key.args["from_"].this.set("joins", None)
             key.set("joins", [join.copy() for join in source.args["joins"]])
         for part, value in (("where", tree.args.get("where")), ("order", order), ("limit", limit)):
             key.set(part, value.copy() if value is not None else None)
         made = exp.Delete(this=exp.to_table(every[target]))
-        made.set("where", exp.Where(this=exp.In(this=exp.column("rowid"), query=key.subquery())))
+        made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
         return self.expression(made)
 
     def on_create(self, tree: exp.Create, work: Work) -> exp.Expression | Translation:
@@ -444,7 +441,8 @@ class MySQLFlavour(Flavour):
         if kind in ("TABLE", "VIEW"):
             several = tree.args.get("tables") or [tree.this, *tree.expressions]
             texts = [f"DROP {kind} {exists}{quoted(each.name)}" for each in several]
-            return Translation(texts[-1], tuple(texts[:-1]))
+            forgotten = tuple(f"SELECT my_forget({text(each.name.lower())})" for each in several if kind == "TABLE")
+            return Translation(texts[-1], tuple(texts[:-1]), forgotten)
         if kind == "INDEX":
             raise NotSaid("DROP INDEX without ON")
         raise NotSaid(f"DROP {kind}")
@@ -469,7 +467,9 @@ class MySQLFlavour(Flavour):
         texts = []
         for item in tree.expressions:
             texts += self._set_item(item)
-        return Translation(texts[-1] if texts else "SELECT 1 WHERE 0", tuple(texts[:-1]))
+        if tree.find(exp.Placeholder) is not None:
+            return Translation(texts[-1], tuple(texts[:-1]))
+        return Translation("SELECT 1 WHERE 0", tuple(texts))
 
     def _set_item(self, item: exp.Expression) -> list[str]:
         kind = str(item.args.get("kind") or "").upper()
@@ -481,6 +481,8 @@ class MySQLFlavour(Flavour):
             if isinstance(target, exp.Parameter):
                 return [self.text(exp.select(call("my_set", target.name.lower(), self.expression(value))))]
             name = target.name.lower()
+            if name == "sql_mode":
+                return [self.text(exp.select(call("my_set_mode", self.expression(value))))]
             if name in _IGNORED_SETTINGS:
                 return []
             if name == "time_zone" and value.name.upper() in ("+00:00", "UTC", "SYSTEM"):

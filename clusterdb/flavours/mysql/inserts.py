@@ -13,9 +13,11 @@ from typing import Any
 
 import apsw
 
+from clusterdb.errors import OperationalError
 from clusterdb.flavours.flavour import guarded
 
 __all__ = ["Inserts"]
+
 
 _REMEMBERED = 1 << 16
 
@@ -28,7 +30,14 @@ class Inserts:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = weakref.ref(db)
-        self._last_id, self._waits, self._doubt = 0, False, -1
+        self._doubt = -1
+        self._last_id = 0
+        self._made: tuple[int, int] | None = None
+        """The first number that the latest statement has made, and how many changes there were before it."""
+        self._waits = ""
+        """The table whose next row gets a number that is to be remembered."""
+        self.keeps_zero = False
+        """Whether a zero is a number as others are, by the SQL mode NO_AUTO_VALUE_ON_ZERO."""
         self._used: dict[str, int] = {}
         """The greatest number of this transaction in each table, in lower case, that numbers its rows."""
         self._lost: dict[str, int] = {}
@@ -38,13 +47,15 @@ class Inserts:
     def numbered(self, table: str, value: Any = None, first: int = 1) -> Any:
         """What an AUTO_INCREMENT column of a table, named in lower case, is given: NULL and 0 ask for the next number.
 
-        Of the rows of a statement the ``first`` is remembered.
+        The first that a statement makes is remembered; ``first`` is 1 for the first of its rows.
         """
         self._used.setdefault(table, 0)
-        if value not in (None, 0, "0"):
-            return value
         if first == 1:
-            self._waits = True
+            self._last_id, self._made, self._waits = self.last_id(), None, ""
+        if value is not None and (self.keeps_zero or not _is_zero(value)):
+            return value
+        if self._made is None:
+            self._waits = table
         return self._after_lost(table) if table in self._lost else None
 
     def _after_lost(self, table: str) -> int | None:
@@ -53,6 +64,8 @@ class Inserts:
         if max(self._last_numbers(table).values(), default=0) >= lost:
             del self._lost[table]
             return None
+        if lost >= 2**63 - 1:
+            raise OperationalError("Failed to read auto-increment value from storage engine")
         self._lost[table] = lost + 1
         return lost + 1
 
@@ -69,8 +82,7 @@ class Inserts:
 
     def restart(self, table: str) -> int:
         """Numbering begins again."""
-        self._lost.pop(table, None)
-        self._used.pop(table, None)
+        self.forget(table)
         db = self._db()
         assert db is not None  # it calls
         for schema in self._last_numbers(table):
@@ -97,15 +109,33 @@ class Inserts:
         self._counted.append(row.op != "UPDATE" or row.old != row.new)
         if row.op != "INSERT":
             return
-        if self._waits:
-            self._last_id, self._waits = row.rowid_new, False
         table = row.table_name.lower() if self._used else ""
+        if self._waits and table == self._waits:
+            self._made, self._waits = (row.rowid_new, self._changes()), ""
         if table in self._used:
             self._used[table] = max(row.rowid_new, self._used[table])
 
     def last_id(self) -> int:
-        """The first number that the last statement that numbered rows has made."""
+        """The first number that the last statement that numbered rows has made; not yet that of the running one."""
+        if self._made is not None and self._changes() != self._made[1]:
+            self._last_id, self._made = self._made[0], None
         return self._last_id
+
+    def _changes(self) -> int:
+        """How many rows were changed by the statements that are over."""
+        db = self._db()
+        assert db is not None  # it calls
+        return db.total_changes()
+
+    def set_mode(self, mode: Any) -> None:
+        """What of the variable sql_mode makes a difference here."""
+        self.keeps_zero = "NO_AUTO_VALUE_ON_ZERO" in str(mode).upper()
+
+    def forget(self, table: str) -> int:
+        """A table was made, or dropped: nothing of another of its name counts."""
+        self._lost.pop(table, None)
+        self._used.pop(table, None)
+        return 1
 
     def doubtful(self, value: Any, total: int) -> Any:
         """A value of a statement that may replace rows, which MySQL counts twice; ``total`` were changed before."""
@@ -123,8 +153,16 @@ class Inserts:
         db.preupdate_hook(self.changed, id="clusterdb-inserts")  # type: ignore[attr-defined,unused-ignore]
         functions: dict[str, Any] = {"numbered": self.numbered, "last_insert_id": self.last_id}
         functions |= {"doubtful": self.doubtful, "row_count": self.row_count}
-        functions |= {"restart": self.restart, "undo": self.undo}
+        functions |= {"restart": self.restart, "undo": self.undo, "forget": self.forget, "set_mode": self.set_mode}
         db.set_commit_hook(lambda: bool(self.committed()), id="clusterdb")  # type: ignore[func-returns-value]
         db.set_rollback_hook(self.rolled_back, id="clusterdb")
         for name, function in functions.items():
             db.create_scalar_function(f"my_{name}", guarded(function))
+
+
+def _is_zero(value: Any) -> bool:
+    """Whether it is a zero, also as a text."""
+    try:
+        return float(value) == 0
+    except (TypeError, ValueError):
+        return False

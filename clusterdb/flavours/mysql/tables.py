@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from clusterdb.flavours.collations import CI
-from clusterdb.flavours.flavour import NotSaid, Translation, Work, own_columns_of
+from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, own_columns_of
 from clusterdb.flavours.mysql.compare import collation_of
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import Column
@@ -67,6 +67,8 @@ def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Transla
     start = _property(tree, exp.AutoIncrementProperty)
     if start is not None and numbered:
         after.append(f"INSERT INTO sqlite_sequence SELECT {text(table)}, {int(start.this.name) - 1}")
+    if numbered and not (exists and table.lower() in known.get().tables):
+        work.before.append(f"SELECT my_forget({text(table.lower())})")
     if _property(tree, exp.PartitionedByProperty) is not None:
         raise NotSaid("PARTITION BY")
     return Translation(f"{head}{exists} {quoted(table)} ({', '.join(parts)})", tuple(work.before), tuple(after))
@@ -247,6 +249,8 @@ def alter_table(flavour: MySQLFlavour, tree: exp.Alter) -> Translation:
     texts: list[str] = []
     for action in tree.args["actions"]:
         texts += _altered(flavour, table, action)
+    if not texts:
+        raise NotSaid(f"ALTER TABLE ... {', '.join(each.sql(dialect='mysql') for each in tree.args['actions'])}")
     return Translation(texts[-1], tuple(texts[:-1]))
 
 

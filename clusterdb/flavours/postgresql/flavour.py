@@ -39,6 +39,7 @@ from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIV
 from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
 from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
+from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
 __all__ = ["PostgreSQLFlavour"]
@@ -332,6 +333,7 @@ class PostgreSQLFlavour(Flavour):
 
     def prepare(self, tree: Any) -> None:
         """Values as columns take them; what is grouped or united, of one type."""
+        sequences.require_plain(tree)
         for each in list(tree.find_all(exp.Cast)):
             if isinstance(each.this, exp.Literal) and each.to.sql().lower() == "regclass":
                 each.replace(each.this)
@@ -464,13 +466,13 @@ class PostgreSQLFlavour(Flavour):
         table = tree.this
         if tree.args.get("returning") is not None and table.alias:
             raise NotSaid("DELETE ... USING with an alias and RETURNING")
-        key = exp.select(exp.column("rowid", table=table.alias_or_name)).from_(table.copy())
+        key = exp.select(exp.column("_rowid_", table=table.alias_or_name)).from_(table.copy())
         for each in using:
             key.join(each.copy(), copy=False)
         if tree.args.get("where") is not None:
             key.set("where", tree.args["where"].copy())
         made = exp.Delete(this=exp.to_table(table.name))
-        made.set("where", exp.Where(this=exp.In(this=exp.column("rowid"), query=key.subquery())))
+        made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
         made.set("returning", tree.args.get("returning"))
         return self.expression(made)
 
@@ -511,8 +513,6 @@ class PostgreSQLFlavour(Flavour):
 
     def on_drop(self, tree: exp.Drop, work: Work) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX."""
-        from clusterdb.flavours.tables import quoted
-
         kind = tree.args["kind"].upper()
         several = tree.args.get("tables") or [tree.this, *tree.expressions]
         if kind == "SEQUENCE":
@@ -533,7 +533,7 @@ class PostgreSQLFlavour(Flavour):
 
     def on_truncatetable(self, tree: exp.TruncateTable, work: Work) -> Translation:
         """TRUNCATE: no rows; numbering goes on, unless RESTART IDENTITY."""
-        texts = [f"DELETE FROM {self.text(each)}" for each in tree.expressions]
+        texts = [f"DELETE FROM {quoted(each.name)}" for each in tree.expressions]
         after: list[str] = []
         if str(tree.args.get("identity") or "").upper() == "RESTART":
             after = [text for each in tree.expressions for text in sequences.restarted(each.name)]

@@ -18,7 +18,7 @@ from typing import Any
 import apsw
 from sqlglot import exp
 
-from clusterdb.errors import ProgrammingError
+from clusterdb.errors import DataError, ProgrammingError
 from clusterdb.flavours.flavour import NotSaid, Translation, Wrong, call, guarded, known
 from clusterdb.flavours.schema import Numbering, Schema
 from clusterdb.flavours.tables import text
@@ -36,6 +36,7 @@ __all__ = [
     "numbering",
     "of_column",
     "reference",
+    "require_plain",
     "of_table",
     "restarted",
     "start_of",
@@ -72,23 +73,27 @@ class Sequences:
 
     def install(self, db: apsw.Connection) -> None:
         """Give a connection the functions."""
-        for function in (self.nextval, self.currval, self.lastval, self.setval, self.restart, self.known):
+        for function in (self.nextval, self.currval, self.lastval, self.setval, self.restart, self.known, self.fresh):
             db.create_scalar_function(f"pg_{function.__name__}", guarded(function))
         db.create_scalar_function("pg_redo", guarded(self.redo), 0)
         db.create_scalar_function("pg_make_sequence", guarded(self.make), 2)
 
-    def nextval(self, name: str) -> int:
+    def nextval(self, name: str | None) -> int | None:
         """The next number.  Raises ProgrammingError if there is no such sequence."""
+        if name is None:
+            return None
         name = named(name)
         value = self._last(name) + 1
         self._keep(name, value)
         self._current[name], self._latest = value, name
         return value
 
-    def setval(self, name: str, value: int | None, is_called: int = 1) -> int | None:
-        """Let the next number be the one after ``value``, or that itself."""
-        if value is None or is_called is None:
+    def setval(self, name: str | None, value: int | None, is_called: int | None = 1) -> int | None:
+        """Let the next number be the one after ``value``, or that itself.  Raises DataError for none from 1 on."""
+        if name is None or value is None or is_called is None:
             return None
+        if value < 1:
+            raise DataError(f'setval: value {value} is out of bounds for sequence "{named(name)}"')
         name = named(name)
         self._known(name)
         self._keep(name, value if is_called else value - 1)
@@ -104,8 +109,10 @@ class Sequences:
         self._keep(name, (first if value is None else value) - 1)
         return 1
 
-    def currval(self, name: str) -> int:
+    def currval(self, name: str | None) -> int | None:
         """The last number that this connection was given.  Raises ProgrammingError if there is none."""
+        if name is None:
+            return None
         name = named(name)
         if name not in self._current:
             self._known(name)
@@ -114,13 +121,20 @@ class Sequences:
 
     def lastval(self) -> int:
         """The last number of any sequence.  Raises ProgrammingError if there is none."""
-        if not self._latest:
+        if self._latest not in self._current:
             raise ProgrammingError("lastval is not yet defined in this session")
         return self._current[self._latest]
 
     def known(self, name: str) -> int:
         """True.  Raises ProgrammingError if there is no such sequence."""
         self._known(named(name))
+        return 1
+
+    def fresh(self, name: str) -> int:
+        """A sequence was made, or dropped: nothing of another of its name counts."""
+        for remembered in (self._given, self._current, self._before_restart, self._temporary):
+            remembered.pop(name, None)
+        self._used.discard(name)
         return 1
 
     def make(self, name: str, first: int) -> int:
@@ -224,14 +238,16 @@ def numbering(table: exp.Identifier, column: exp.Identifier, *, is_always: bool,
 def made(sequence: str, first: int = 1) -> list[str]:
     """The statements that make a sequence."""
     if sequence.startswith(_TEMPORARY):
-        return [f"SELECT pg_make_sequence({text(sequence)}, {first})"]
-    return [_CREATE, f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})"]
+        return [f"SELECT pg_fresh({text(sequence)})", f"SELECT pg_make_sequence({text(sequence)}, {first})"]
+    made_one = f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})"
+    return [_CREATE, f"SELECT pg_fresh({text(sequence)})", made_one]
 
 
 def of_table(table: str) -> list[str]:
     """The statements that drop the sequences of a table's serial columns."""
     owned = [each.sequence for each in known.get().numbers.get(table.lower(), {}).values() if each.kind != "nextval"]
-    return [_delete(each) for each in owned if not each.startswith(_TEMPORARY)]
+    lasting = [_delete(each) for each in owned if not each.startswith(_TEMPORARY)]
+    return [*lasting, *(f"SELECT pg_fresh({text(each)})" for each in owned)]
 
 
 def of_column(table: str, column: str) -> list[str]:
@@ -271,13 +287,22 @@ def created(tree: exp.Create) -> Translation:
 
 
 def start_of(options: Any) -> int:
-    """What a sequence begins with.  Raises NotSaid for other options than that."""
+    """What a sequence begins with.  Raises NotSaid for other options than that, unless they are as without them."""
     for name, value in options.args.items():
-        given = value.name if isinstance(value, exp.Expression) else value
-        if name not in ("start", "this", "expression", "on_null") and given not in (None, False, "1", [], ""):
+        said = value.sql(dialect="postgres") if isinstance(value, exp.Expression) else value
+        if name == "options":
+            said = [each for each in value or [] if each.sql(dialect="postgres").upper() not in _USUAL]
+        is_usual = said in (None, False, [], "") or (name, said) in (("increment", "1"), ("cache", "1"))
+        if not is_usual and name not in ("start", "this", "expression", "on_null"):
             raise NotSaid(f"{name.upper()} of a sequence")
     start = options.args.get("start")
-    return 1 if start is None else int(start.sql())
+    first = 1 if start is None else int(start.sql())
+    if first < 1:
+        raise Wrong(f"START value ({first}) cannot be less than MINVALUE (1)")
+    return first
+
+
+_USUAL = ("NO MINVALUE", "NO MAXVALUE", "NO CYCLE", "AS BIGINT", "AS INTEGER", "AS INT")
 
 
 def dropped(names: Iterable[str], *, must_exist: bool) -> Translation:
@@ -289,7 +314,9 @@ def dropped(names: Iterable[str], *, must_exist: bool) -> Translation:
                 raise Wrong(f"cannot drop sequence {each.sequence}: column {column} of table {table} depends on it")
     *before, last = (_delete(each) for each in wanted)
     known_first = [f"SELECT pg_known({text(reference(each))})" for each in wanted if must_exist]
-    return Translation(last, (*known_first, _CREATE, *before))
+    return Translation(
+        last, (*known_first, _CREATE, *before), tuple(f"SELECT pg_fresh({text(each)})" for each in wanted)
+    )
 
 
 def restarted(table: str) -> list[str]:
@@ -303,6 +330,8 @@ def altered(sql: str) -> Translation | None:
     found = _ALTER.fullmatch(sql)
     if found is None:
         return None
+    if found[2] is not None and not 0 < int(found[2]) < 2**63:
+        raise ProgrammingError(f"RESTART value ({found[2]}) is out of bounds: {sql}")
     value = "" if found[2] is None else f", {found[2]}"
     return Translation("SELECT 1 WHERE 0", (f"SELECT pg_restart({text(found[1])}{value})",))
 
@@ -320,21 +349,58 @@ def number(tree: exp.Insert, schema: Schema) -> None:
         for column, each in schema.numbers.get(table, {}).items()
         if column not in (named_columns or [])
     }
-    if not missing:
-        return
     values, source = list(missing.values()), tree.expression
     columns = [exp.to_identifier(column, quoted=True) for column in missing]
     if tree.args.get("default"):
-        tree.set("default", False)
-        tree.set("this", exp.Schema(this=target.copy(), expressions=columns))
-        tree.set("expression", exp.select(*values))
+        if missing:
+            tree.set("default", False)
+            tree.set("this", exp.Schema(this=target.copy(), expressions=columns))
+            tree.set("expression", exp.select(*values))
         return
-    tree.this.set("expressions", [*tree.this.expressions, *columns])
-    if isinstance(source, exp.Values) and len(values) == 1:
+    if missing:
+        tree.this.set("expressions", [*tree.this.expressions, *columns])
+    if isinstance(source, exp.Values):
         for row in source.expressions:
             row.set("expressions", [*row.expressions, *(each.copy() for each in values)])
+        _in_order(tree, list(schema.tables.get(table, {})))
+    elif missing:
+        rows = exp.select("*").from_(exp.Subquery(this=source.copy())).limit(-1)  # they are sorted, then numbered
+        tree.set("expression", exp.select("*", *values).from_(rows.subquery("clusterdb_rows")).where(exp.true()))
+
+
+def _in_order(tree: exp.Insert, columns: list[str]) -> None:
+    """Have the numbers of a row given in the order of its table's columns, whatever order they stand in.
+
+    SQLite calculates the row id last.  Of several rows PostgreSQL too takes what stands in VALUES first.
+    """
+    calls = [each for each in tree.expression.find_all(exp.Anonymous) if each.name in _OBSERVING]
+    if len(calls) < 2 or len(tree.expression.expressions) > 1:
         return
-    rows = (
-        exp.select("*").from_(exp.Subquery(this=source.copy())).limit(-1)
-    )  # or numbers are given before they are sorted
-    tree.set("expression", exp.select("*", *values).from_(rows.subquery("clusterdb_rows")).where(exp.true()))
+    names = [each.name.lower() for each in tree.this.expressions]
+    order = sorted(range(len(names)), key=lambda at: columns.index(names[at]) if names[at] in columns else at)
+    (row,) = tree.expression.expressions
+    tree.this.set("expressions", [tree.this.expressions[at] for at in order])
+    values = exp.select(*(row.expressions[at] for at in order))
+    rows = exp.select("*").from_(exp.Subquery(this=values)).limit(-1)
+    tree.set("expression", rows.where(exp.true()))
+
+
+_OBSERVING = ("pg_nextval", "pg_currval", "pg_lastval", "pg_setval")
+
+
+def require_plain(tree: Any) -> None:
+    """Raises NotSaid for nextval() where SQLite would give numbers to other rows, or in another order."""
+    for each in tree.find_all(exp.Anonymous):
+        if each.name.lower() not in ("nextval", "setval"):
+            continue
+        select = each.find_ancestor(exp.Select)
+        if select is None:
+            continue
+        sorting = ("order", "group", "having", "distinct", "limit", "offset")
+        if any(select.args.get(part) for part in sorting):
+            raise NotSaid(f"{each.name}() in a query that sorts, groups or limits its rows")
+        above = select.parent
+        if isinstance(above, exp.CTE) or (
+            isinstance(above, exp.Subquery) and isinstance(above.parent, exp.From | exp.Join)
+        ):
+            raise NotSaid(f"{each.name}() in a query that another reads from")

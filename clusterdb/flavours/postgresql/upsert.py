@@ -25,9 +25,12 @@ def touch_once(tree: exp.Insert) -> None:
     begins = exp.select(call("pg_begin")).subquery()
     tree.set("expression", exp.select("*").from_(rows.subquery("clusterdb_rows")).where(begins))
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-    untouched = call("pg_untouched", exp.column("rowid", table=target.alias_or_name, quoted=True), target.name.lower())
+    row = exp.column("_rowid_", table=target.alias_or_name, quoted=True)
+    untouched: exp.Expression = call("pg_untouched", row, target.name.lower())
     where = conflict.args.get("where")
-    conflict.set("where", exp.Where(this=untouched if where is None else exp.and_(untouched, where.this)))
+    if where is not None:  # no AND, of which SQLite leaves out what stands beside a false constant
+        untouched = exp.Case().when(untouched, where.this)
+    conflict.set("where", exp.Where(this=untouched))
 
 
 class Touched:
