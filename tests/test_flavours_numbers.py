@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import clusterdb
+from clusterdb.cli import cli
 from conftest import assert_clean
 
 ENGINES = {
@@ -160,3 +162,23 @@ def test_rows_that_others_number(books: clusterdb.Cluster) -> None:
         plain.execute("INSERT INTO t (a) VALUES (1)")
         with pytest.raises(clusterdb.IntegrityError):
             added(connection, 2)
+
+
+# --- scripts ----------------------------------------------------------------------------------------------------------
+def test_a_script_answers_what_its_statements_do(cluster: clusterdb.Cluster) -> None:
+    """What is run with a statement, and statements that make no difference, print nothing on the command line."""
+    script = "DROP TABLE t; {}; BEGIN; SAVEPOINT p; ROLLBACK TO p; COMMIT; COMMIT; SELECT id FROM t; TRUNCATE TABLE t"
+    zone = "SET time_zone = '+00:00'" if cluster.settings.engine == "aurora-mysql" else "SET TIME ZONE 'UTC'"
+    text = script.format(f"{ENGINES[cluster.settings.engine]}; {zone}; INSERT INTO t (a) VALUES (7)")
+    done = CliRunner().invoke(cli, ["--store", str(cluster.store.path), "sql", "prod", text])
+    assert done.output.split() == ["id", "----", "1"]
+    assert done.exit_code == 0
+
+
+def test_a_script_commits_where_the_engine_does(cluster: clusterdb.Cluster) -> None:
+    """A change of the schema ends a transaction of MySQL's, and is part of one of PostgreSQL's."""
+    script = "BEGIN; INSERT INTO t (a) VALUES (1); CREATE TABLE u (a INT); ROLLBACK"
+    with closing(clusterdb.connect(cluster)) as connection:
+        connection.executescript(script)
+        is_mysql = cluster.settings.engine == "aurora-mysql"
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (int(is_mysql),)

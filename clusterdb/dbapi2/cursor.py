@@ -317,18 +317,12 @@ class Cursor:
         if plan.has_columns:
             self._take_all(plan)
 
-    def _run_steps(self, steps: Translation, parameters: Any) -> None:
+    def _run_steps(self, made: Translation, parameters: Any) -> None:
         """Run a statement of another engine that takes several of SQLite's."""
-        db = self._db
-        if steps.ends and not db.in_transaction:
-            return
-        if steps.commits and db.in_transaction:
-            db.execute("COMMIT")
-        for text in steps.before:
-            db.execute(text).fetchall()
-        db.execute(steps.sql, parameters).fetchall()
-        for text in steps.after:
-            db.execute(text).fetchall()
+        from clusterdb.flavours import steps
+
+        for text in steps(made, self._db):
+            self._db.execute(text, parameters).fetchall()
 
     def _take_all(self, plan: Plan) -> None:
         connection = self._connection

@@ -15,9 +15,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from clusterdb.errors import NotSupportedError
-from clusterdb.flavours.flavour import Flavour, Translation
+from clusterdb.flavours.flavour import Flavour, Translation, steps
 
-__all__ = ["Flavour", "Translation", "flavour_of"]
+__all__ = ["Flavour", "Translation", "flavour_of", "steps"]
 
 
 @lru_cache(maxsize=8)

@@ -34,6 +34,7 @@ from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
 
 __all__ = [
+    "IDLE",
     "SAVEPOINT",
     "Flavour",
     "NotSaid",
@@ -47,6 +48,7 @@ __all__ = [
     "is_default",
     "literal",
     "own_columns_of",
+    "steps",
 ]
 
 SAVEPOINT = re.compile(
@@ -98,6 +100,23 @@ class Translation:
     after: tuple[str, ...] = ()
     commits: bool = False
     ends: bool = False
+
+
+IDLE = "PRAGMA clusterdb_idle"
+"""A statement that does nothing and answers nothing: SQLite passes over settings that it does not know."""
+
+
+def steps(made: Translation, db: apsw.Connection) -> Iterator[str]:
+    """What answers, for the caller to run; what runs with it is run here, before it and when the caller comes back."""
+    if made.ends and not db.in_transaction:
+        return
+    if made.commits and db.in_transaction:
+        db.execute("COMMIT")
+    for text in made.before:
+        db.execute(text).fetchall()
+    yield made.sql
+    for text in made.after:
+        db.execute(text).fetchall()
 
 
 @dataclass
@@ -239,8 +258,7 @@ class Flavour:
         Raises NotSupportedError.
         """
         for text in self.statements_of(script):
-            made = self.translate(text, read(db))
-            yield ";\n".join((*made.before, made.sql, *made.after))
+            yield from steps(self.translate(text, read(db)), db)
 
     def special(self, sql: str) -> Translation | None:
         """What no grammar is needed for."""

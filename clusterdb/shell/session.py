@@ -169,22 +169,15 @@ class Session(apsw.shell.Shell):
         super().process_sql(sql, bindings, internal, summary)
 
     def _process_translated(self, flavour: Flavour, sql: str, bindings: Any, summary: Any) -> None:
+        from clusterdb.flavours import steps
         from clusterdb.flavours.schema import read
 
         db = self.db
         if isinstance(db, InstanceConnection) and db.before_statement(sql) != sql:
             self._process_statement(sql, bindings, False, summary)
             return
-        made = flavour.translate(sql, read(db))
-        if made.ends and not db.in_transaction:
-            return
-        if made.commits and db.in_transaction:
-            db.execute("COMMIT")
-        for text in made.before:
-            db.execute(text).fetchall()
-        super().process_sql(made.sql, bindings, False, summary)
-        for text in made.after:
-            db.execute(text).fetchall()
+        for text in steps(flavour.translate(sql, read(db)), db):
+            super().process_sql(text, bindings, False, summary)
 
     def _query_details(self, sql: str, bindings: Any) -> Any:
         """What apsw knows of the next statement; it points at errors only in what a person typed just so."""

@@ -14,6 +14,7 @@ from sqlglot.dialects.mysql import MySQL
 from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, rules
 from clusterdb.flavours.flavour import (
+    IDLE,
     SAVEPOINT,
     Flavour,
     NotSaid,
@@ -469,7 +470,7 @@ class MySQLFlavour(Flavour):
             texts += self._set_item(item)
         if tree.find(exp.Placeholder) is not None:
             return Translation(texts[-1], tuple(texts[:-1]))
-        return Translation("SELECT 1 WHERE 0", tuple(texts))
+        return Translation(IDLE, tuple(texts))
 
     def _set_item(self, item: exp.Expression) -> list[str]:
         kind = str(item.args.get("kind") or "").upper()

@@ -15,6 +15,7 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours import rules
 from clusterdb.flavours.flavour import (
+    IDLE,
     SAVEPOINT,
     Flavour,
     NotSaid,
@@ -294,7 +295,7 @@ class PostgreSQLFlavour(Flavour):
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
         if _IGNORED.match(sql):
-            return Translation("SELECT 1 WHERE 0")
+            return Translation(IDLE)
         if SAVEPOINT.fullmatch(sql):
             return self.savepoint(sql)
         altered = sequences.altered(sql)
@@ -305,7 +306,7 @@ class PostgreSQLFlavour(Flavour):
         if re.fullmatch(r"\s*(?:ABORT|END)(?:\s+(?:WORK|TRANSACTION))?\s*;?\s*", sql, re.I):
             return Translation("ROLLBACK" if sql.strip()[:1].upper() == "A" else "COMMIT", ends=True)
         if re.fullmatch(r"\s*(?:RESET|DISCARD|DEALLOCATE)\s+ALL\s*;?\s*", sql, re.I):
-            return Translation("SELECT 1 WHERE 0")
+            return Translation(IDLE)
         shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*;?\s*", sql, re.I)
         if shown is not None and shown[1].lower() in _SHOWN:
             return Translation(f"SELECT '{_SHOWN[shown[1].lower()]}' AS \"{shown[1].lower()}\"")
@@ -545,4 +546,4 @@ class PostgreSQLFlavour(Flavour):
 
     def on_comment(self, tree: exp.Comment, work: Work) -> Translation:
         """COMMENT ON: nobody can ask for it."""
-        return Translation("SELECT 1 WHERE 0")
+        return Translation(IDLE)

@@ -19,7 +19,7 @@ import apsw
 from sqlglot import exp
 
 from clusterdb.errors import DataError, ProgrammingError
-from clusterdb.flavours.flavour import NotSaid, Translation, Wrong, call, guarded, known
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, call, guarded, known
 from clusterdb.flavours.schema import Numbering, Schema
 from clusterdb.flavours.tables import text
 
@@ -333,7 +333,7 @@ def altered(sql: str) -> Translation | None:
     if found[2] is not None and not 0 < int(found[2]) < 2**63:
         raise ProgrammingError(f"RESTART value ({found[2]}) is out of bounds: {sql}")
     value = "" if found[2] is None else f", {found[2]}"
-    return Translation("SELECT 1 WHERE 0", (f"SELECT pg_restart({text(found[1])}{value})",))
+    return Translation(IDLE, (f"SELECT pg_restart({text(found[1])}{value})",))
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
