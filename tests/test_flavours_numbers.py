@@ -123,6 +123,24 @@ def test_sequences_are_no_tables(books: clusterdb.Cluster) -> None:
         assert connection.execute("SELECT column_name FROM information_schema.columns").fetchall() == [("id",)]
 
 
+def test_a_table_that_could_not_be_made_leaves_no_sequence(books: clusterdb.Cluster) -> None:
+    """Who mends the statement can make it then; a name that is taken is told before anything is made."""
+    with closing(clusterdb.connect(books)) as connection:
+        for _ in range(2):
+            with pytest.raises(clusterdb.DatabaseError, match="unknown column"):
+                connection.execute("CREATE TABLE t (id SERIAL PRIMARY KEY, FOREIGN KEY (b) REFERENCES t (id))")
+        connection.execute("CREATE TABLE t (id SERIAL PRIMARY KEY, a INT)")
+        for _ in range(2):
+            with pytest.raises(clusterdb.OperationalError, match="already exists"):
+                connection.execute("CREATE TABLE t (id SERIAL PRIMARY KEY, a INT)")
+        assert added(connection, 5) == [1]
+        connection.execute("CREATE SEQUENCE u_id_seq")
+        with pytest.raises(clusterdb.ProgrammingError, match='relation "u_id_seq" already exists'):
+            connection.execute("CREATE TABLE u (id SERIAL PRIMARY KEY)")
+        with pytest.raises(clusterdb.OperationalError, match="no such table: u"):
+            connection.execute("SELECT * FROM u")
+
+
 def test_a_session_has_its_own_current_numbers(books: clusterdb.Cluster) -> None:
     """currval() and lastval() are about the connection."""
     with closing(clusterdb.connect(books)) as first, closing(clusterdb.connect(books)) as second:

@@ -19,7 +19,7 @@ import apsw
 from sqlglot import exp
 
 from clusterdb.errors import DataError, ProgrammingError
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, call, guarded, known
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Work, Wrong, call, guarded, known
 from clusterdb.flavours.schema import Numbering, Schema
 from clusterdb.flavours.tables import text
 
@@ -29,7 +29,7 @@ __all__ = [
     "altered",
     "created",
     "dropped",
-    "made",
+    "make",
     "named",
     "name_of",
     "number",
@@ -73,7 +73,8 @@ class Sequences:
 
     def install(self, db: apsw.Connection) -> None:
         """Give a connection the functions."""
-        for function in (self.nextval, self.currval, self.lastval, self.setval, self.restart, self.known, self.fresh):
+        session = (self.nextval, self.currval, self.lastval, self.setval, self.restart)
+        for function in (*session, self.known, self.unknown, self.fresh):
             db.create_scalar_function(f"pg_{function.__name__}", guarded(function))
         db.create_scalar_function("pg_redo", guarded(self.redo), 0)
         db.create_scalar_function("pg_make_sequence", guarded(self.make), 2)
@@ -128,6 +129,12 @@ class Sequences:
     def known(self, name: str) -> int:
         """True.  Raises ProgrammingError if there is no such sequence."""
         self._known(named(name))
+        return 1
+
+    def unknown(self, name: str) -> int:
+        """True.  Raises ProgrammingError if there is such a sequence."""
+        if self._connection().execute(f"SELECT 1 FROM {TABLE} WHERE name = ?", (name,)).get:
+            raise ProgrammingError(f'relation "{name}" already exists')
         return 1
 
     def fresh(self, name: str) -> int:
@@ -235,12 +242,14 @@ def numbering(table: exp.Identifier, column: exp.Identifier, *, is_always: bool,
     return Numbering(free, "always" if is_always else "serial")
 
 
-def made(sequence: str, first: int = 1) -> list[str]:
-    """The statements that make a sequence."""
+def make(work: Work, sequence: str, first: int = 1) -> None:
+    """Have a sequence made when its table is there; before, that there is none of its name."""
+    work.after.append(f"SELECT pg_fresh({text(sequence)})")
     if sequence.startswith(_TEMPORARY):
-        return [f"SELECT pg_fresh({text(sequence)})", f"SELECT pg_make_sequence({text(sequence)}, {first})"]
-    made_one = f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})"
-    return [_CREATE, f"SELECT pg_fresh({text(sequence)})", made_one]
+        work.after.append(f"SELECT pg_make_sequence({text(sequence)}, {first})")
+        return
+    work.before += [_CREATE, f"SELECT pg_unknown({text(sequence)})"]
+    work.after.append(f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})")
 
 
 def of_table(table: str) -> list[str]:
@@ -282,8 +291,10 @@ def created(tree: exp.Create) -> Translation:
         if not isinstance(each, exp.SequenceProperties):
             raise NotSaid(f"{each.sql(dialect='postgres')} of a sequence")
         first = start_of(each)
-    *before, last = made(named(tree.this.sql(dialect="postgres")), first)
-    return Translation(last, tuple(before))
+    work = Work()
+    make(work, named(tree.this.sql(dialect="postgres")), first)
+    *after, last = work.after
+    return Translation(last, (*work.before, *after))
 
 
 def start_of(options: Any) -> int:

@@ -76,7 +76,7 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
             parts.append(flavour.text(flavour.schema_expression(each, own)))
     made = f"{head}{exists} {quoted(table)} ({', '.join(parts)})"
     is_new = not exists or table.lower() not in known.get().tables
-    return Translation(made, tuple(work.before) if is_new else ())
+    return Translation(made, tuple(work.before), tuple(work.after)) if is_new else Translation(made)
 
 
 _CONSTRAINTS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.CheckColumnConstraint, exp.Constraint)
@@ -101,7 +101,7 @@ def _numbering(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_tem
         kind = constraint.kind
         if isinstance(kind, exp.GeneratedAsIdentityColumnConstraint) and not kind.expression:
             numbering = sequences.numbering(table, tree.this, is_always=bool(kind.this), is_temporary=is_temporary)
-            work.before += sequences.made(numbering.sequence, sequences.start_of(kind))
+            sequences.make(work, numbering.sequence, sequences.start_of(kind))
             return numbering
         if isinstance(kind, exp.DefaultColumnConstraint) and _is_nextval(kind.this):
             numbering = Numbering(sequences.named(_inner(kind.this.expressions[0]).name), "nextval")
@@ -110,7 +110,7 @@ def _numbering(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_tem
     if _type_of(tree.args["kind"]) not in _SERIAL:
         return None
     numbering = sequences.numbering(table, tree.this, is_always=False, is_temporary=is_temporary)
-    work.before += sequences.made(numbering.sequence)
+    sequences.make(work, numbering.sequence)
     return numbering
 
 
