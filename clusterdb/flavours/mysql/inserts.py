@@ -71,8 +71,7 @@ class Inserts:
 
     def _last_numbers(self, table: str) -> dict[str, int]:
         """What SQLite's counter for a table is, in each schema that has one."""
-        db = self._db()
-        assert db is not None  # it calls
+        db = self._connection()
         found: dict[str, int] = {}
         for schema in ("temp", "main"):
             with suppress(apsw.SQLError):  # no table numbers its rows
@@ -83,8 +82,7 @@ class Inserts:
     def restart(self, table: str) -> int:
         """Numbering begins again."""
         self.forget(table)
-        db = self._db()
-        assert db is not None  # it calls
+        db = self._connection()
         for schema in self._last_numbers(table):
             db.execute(f"UPDATE {schema}.sqlite_sequence SET seq = 0 WHERE name = ? COLLATE NOCASE", (table,))
         return 1
@@ -123,9 +121,12 @@ class Inserts:
 
     def _changes(self) -> int:
         """How many rows were changed by the statements that are over."""
+        return self._connection().total_changes()
+
+    def _connection(self) -> apsw.Connection:
         db = self._db()
         assert db is not None  # it calls
-        return db.total_changes()
+        return db
 
     def set_mode(self, mode: Any) -> None:
         """What of the variable sql_mode makes a difference here."""

@@ -252,17 +252,23 @@ def make(work: Work, sequence: str, first: int = 1) -> None:
     work.after.append(f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})")
 
 
+def _owned(table: str) -> dict[str, str]:
+    """The sequences of a table's own, by their columns."""
+    numbers = known.get().numbers.get(table.lower(), {})
+    return {column: each.sequence for column, each in numbers.items() if each.kind != "nextval"}
+
+
 def of_table(table: str) -> list[str]:
     """The statements that drop the sequences of a table's serial columns."""
-    owned = [each.sequence for each in known.get().numbers.get(table.lower(), {}).values() if each.kind != "nextval"]
+    owned = _owned(table).values()
     lasting = [_delete(each) for each in owned if not each.startswith(_TEMPORARY)]
     return [*lasting, *(f"SELECT pg_fresh({text(each)})" for each in owned)]
 
 
 def of_column(table: str, column: str) -> list[str]:
     """The statement that drops the sequence of a serial column, if it is one."""
-    found = known.get().numbers.get(table.lower(), {}).get(column.lower())
-    return [] if found is None or found.kind == "nextval" else [_delete(found.sequence)]
+    found = _owned(table).get(column.lower())
+    return [] if found is None else [_delete(found)]
 
 
 def name_of(table: str, column: str) -> str | None:
@@ -272,10 +278,8 @@ def name_of(table: str, column: str) -> str | None:
         raise Wrong(f'relation "{table}" does not exist')
     if column.lower() not in known.get().tables[table.lower()]:
         raise Wrong(f'column "{column}" of relation "{table}" does not exist')
-    found = known.get().numbers.get(table.lower(), {}).get(column.lower())
-    if found is None or found.kind == "nextval":
-        return None
-    return f"public.{reference(found.sequence)}"
+    found = _owned(table).get(column.lower())
+    return None if found is None else f"public.{reference(found)}"
 
 
 def _delete(sequence: str) -> str:
@@ -332,8 +336,7 @@ def dropped(names: Iterable[str], *, must_exist: bool) -> Translation:
 
 def restarted(table: str) -> list[str]:
     """The statements that let the serial columns of a table begin again."""
-    numbers = known.get().numbers.get(table.lower(), {}).values()
-    return [f"SELECT pg_restart({text(reference(each.sequence))})" for each in numbers if each.kind != "nextval"]
+    return [f"SELECT pg_restart({text(reference(each))})" for each in _owned(table).values()]
 
 
 def altered(sql: str) -> Translation | None:
