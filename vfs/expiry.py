@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vfs.failpoints import reach
-from vfs.layout import LIVE_EVEN, LIVE_ODD, V_DURABLE, V_RETAINED
+from vfs.layout import LIVE_EVEN, LIVE_ODD, V_RETAINED
 from vfs.loose import of_past
 from vfs.reclaim import Superseded
 from vfs.registry import VolumeRow
@@ -65,7 +65,7 @@ def give_up_past(store: PageStore, session: Session, row: VolumeRow, before: int
             reach("past: catalog has forgotten")
             store.tables.words[word_at] = retained
             session.fence()  # before readers' pins are read (H2, H3)
-            store.reclaim.enqueue(row, loose, store.tables.words[store.tables.volume_at(row.table_index) + V_DURABLE])
+            store.reclaim.enqueue(row, loose, store.durable_version(row))
         else:
             with session.labelling():
                 store.slot_map.label_live([slot for slot, _, _ in loose])
@@ -75,8 +75,5 @@ def give_up_past(store: PageStore, session: Session, row: VolumeRow, before: int
 
 def _require_durable(store: PageStore, row: VolumeRow, version: int) -> None:
     """What the catalog will say is retained must be on the device (recovery falls back to nothing before it)."""
-    at = store.tables.volume_at(row.table_index) + V_DURABLE
-    if store.is_durable and store.tables.words[at] < version:
-        head = store.head_of(row)
-        store.sync()
-        store.tables.words[at] = head.version
+    if store.is_durable and store.durable_version(row) < version:
+        store.make_durable([row])

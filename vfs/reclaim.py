@@ -10,6 +10,9 @@ Invariants
     R3  A slot superseded in d is freed only when d is durable, unless it was born after the newest durable version, the
         volume runs with synchronous=OFF, or it is dropped.  (Recovery falls back to the newest durable version or to
         a record behind it; of the latter it believes only one behind which every slot born since checks out.)
+        "Durable" is what V_DURABLE says: it moves under the volume lock, after a sync that began when the version was
+        published.  Who frees by what a head reaches, as a sweep does, makes that head durable first: the process that
+        published it may have died before any sync.
     R4  Everything that frees slots of a volume runs under that volume lock.
     R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
         holds it; else the removal of the last durable pin that does.  The map says which: reserved by a keeper, or
@@ -51,11 +54,9 @@ from vfs.layout import (
     S_PIN,
     S_PUBLISHING,
     S_VOLUME,
-    V_DURABLE,
     V_ID,
     V_PINS,
     V_RETAINED,
-    V_VERSION,
     VOLUME_ROWS,
     WORD_MAX,
 )
@@ -253,14 +254,9 @@ class Reclaim:
         return current is None or current.state not in IN_USE, word != row.volume | DROPPED
 
     def _durable_version(self, row: VolumeRow, waiting: _Waiting, *, sync: bool) -> int:
-        words, at = self._store.tables.words, self._store.tables.volume_at(row.table_index)
-        if (
-            len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX)
-            and words[at + V_DURABLE] < words[at + V_VERSION]
-        ):
-            self._store.sync()
-            words[at + V_DURABLE] = words[at + V_VERSION]
-        return words[at + V_DURABLE]
+        if len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX):
+            self._store.make_durable([row])
+        return self._store.durable_version(row)
 
     def _settle(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -411,6 +411,23 @@ class PageStore:
             raise StoreFailedError(self.has_failed) from error
         header = self.slot_map.header
         header[layout.MAP_SYNCED_AT] = max(header[layout.MAP_SYNCED_AT], slot_count)
+
+    def make_durable(self, rows: Iterable[VolumeRow]) -> None:
+        """Bring the published versions of volumes to the device, and note that they are there.
+
+        The caller holds the volume locks, so that no version is published between the sync and the note (R3 of
+        reclaim.py).  Raises StoreFailedError.
+        """
+        words = self.tables.words
+        behind = [
+            at
+            for at in (self.tables.volume_at(row.table_index) for row in rows)
+            if words[at + V_DURABLE] < words[at + V_VERSION]
+        ]
+        if behind:
+            self.sync()
+            for at in behind:
+                words[at + V_DURABLE] = words[at + V_VERSION]
 
     def fail(self, reason: str) -> None:
         """Refuse writes from now on: what is on the device is unknown."""

@@ -8,10 +8,11 @@ labelled or last marked.
     3  sessions that were labelling at that moment are waited for (they may use the old label); if a reader holds a
        version older than its volume's head, the sweep is put off
     4  everything that a head or a pin reaches gets the new label
-    5  what still has the old one is free
+    5  heads that are not on the device yet are synced
+    6  what still has the old label is free
 
 Invariants
-    W1  A slot that a published or pinned version reaches when step 5 begins has the new label: it was reached by a head
+    W1  A slot that a published or pinned version reaches when step 6 begins has the new label: it was reached by a head
         or pin of step 4, or labelled after step 2, or it is reserved by the keeper of a live process.
     W2  Step 4 changes old labels only, under the pool lock, so that it never overwrites a reservation.  By an unlucky
         race it may overwrite that somebody keeps a superseded slot, or has freed it: such a slot is leaked until the
@@ -23,6 +24,8 @@ Invariants
         new label.
     W6  What the catalog says in step 4 of volumes whose head slots have the old label is final.
     W4  Records that dead writers left are wiped before what they name is freed (V2 of volume.py).
+    W7  No volume can fall back behind the head that step 4 marked: before step 6 the head published by then is durable
+        (R3).  Under synchronous=OFF nothing is promised, and recovery checks every slot.
 """
 
 from __future__ import annotations
@@ -131,6 +134,8 @@ class _Sweep:
             store.registry.seal()  # who died while labelling shall not have committed after all (W6)
             self._mark_everything()
             reach("sweep: marked")
+            self._make_heads_durable()
+            reach("sweep: heads synced")
             freed = [slot for slot in store.slot_map.slots_in_state(self._old) if slot != POOL_HEADER_SLOT]
             store.slot_map.free(freed)
             reach("sweep: freed")
@@ -209,7 +214,8 @@ class _Sweep:
         self._relabel(row.head_slot)
         try:
             with self._store.pinned(row) as volume:
-                volume.wipe_if_unwritten(self._session)  # W4
+                if not volume.wipe_left_record(self._session):  # W4
+                    raise _PutOffError("a volume is being written to")
                 self._mark(volume.version)
                 self._mark_past(row, volume.version)
         except VolumeDroppedError:
@@ -237,6 +243,25 @@ class _Sweep:
             except CorruptionError:
                 if version.version >= self._store.tables.words[retained_at] > 0:
                     raise
+
+    # --- step 5 -----------------------------------------------------------------------------------------------------
+    def _make_heads_durable(self) -> None:
+        """Sync the heads that a power failure could undo (W7).
+
+        Their newest durable versions may reach what is about to be freed: a process that published without a sync
+        (synchronous=NORMAL) may be dead, and what it remembered of superseded slots with it.
+        """
+        store, locked = self._store, []
+        try:
+            for row in store.registry.volume_rows():
+                if row.state in IN_USE and 0 < store.durable_version(row) < store.published_version(row):
+                    if not self._session.try_volume(row.table_index):
+                        raise _PutOffError("a volume is being written to")
+                    locked.append(row)
+            store.make_durable(locked)
+        finally:
+            for row in locked:
+                self._session.end_volume(row.table_index)
 
     def _mark(self, version: Version) -> None:
         """Give everything a version reaches the new label, each node walked once."""

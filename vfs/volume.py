@@ -15,8 +15,10 @@ Commit: WriteTransaction.publish() is one straight function; the names in its co
 Invariants
     V1  The version word names a version whose record stands in a head sector, or the volume's base.
     V2  Neither the published record nor the one of the newest durable version is ever overwritten: a new record goes
-        to a sector that holds neither.  A record newer than the version word, left by a dead writer, is wiped before
-        another record is written, and by a sweep before it frees what that one wrote.
+        to a sector that holds neither.  While nothing is durable (synchronous=OFF), the oldest record that says so,
+        which was synced, takes the place of the latter: it warns recovery of older records that say otherwise, whose
+        sectors may not have been overwritten on the device.  A record newer than the version word, left by a dead
+        writer, is wiped before another record is written, and by a sweep before it frees what that one wrote.
     V3  A slot written by a transaction is reserved by its session until the transaction is published or given up.
     V4  What a transaction supersedes is only remembered here; reclaim.py decides when it is free.
     V5  A transaction is published under the volume lock, and only in the epoch in which its handle was opened.  The
@@ -389,14 +391,18 @@ class Volume:
         """Whether somebody left reclaim work for the writer."""
         return bool(self._words[self._row_at + V_CHORES])
 
-    def wipe_if_unwritten(self, session: Session) -> None:
-        """Wipe a dead writer's record, unless there is a writer (who did it when it began)."""
-        if session.try_volume(self.row.table_index):
-            try:
-                if self._words[self._word_at] == self.version.version:
-                    self.wipe_stale_record()
-            finally:
-                session.end_volume(self.row.table_index)
+    def wipe_left_record(self, session: Session) -> bool:
+        """Wipe a dead writer's record; False if there may be one, but another session has the volume lock."""
+        if max(self._recorded_versions())[0] <= self.version.version:
+            return True
+        if not session.try_volume(self.row.table_index):
+            return False
+        try:
+            if self._words[self._word_at] == self.version.version:  # else a writer was here, and has wiped it
+                self.wipe_stale_record()
+        finally:
+            session.end_volume(self.row.table_index)
+        return True
 
     def wipe_stale_record(self) -> None:
         """Make the record of a writer that died before it published none, on the device too (V2).
@@ -404,7 +410,7 @@ class Volume:
         The slots it names will be used by others; in a clone of the same version even with the same content.
         """
         published = self.version.version
-        versions = self._recorded_versions()
+        versions = [version for version, _ in self._recorded_versions()]
         if self.keeps_past and max(versions) > published:
             self.store.history.erase_after(self.row.volume, published)
         for sector, version in enumerate(versions):
@@ -417,19 +423,22 @@ class Volume:
                     self.store.fail(f"wiping a version record of volume {self.row.volume} failed")
                     raise
 
-    def _recorded_versions(self) -> list[int]:
-        """The versions that the head's sectors name, whole or not; -1 where a sector is not this volume's."""
+    def _recorded_versions(self) -> list[tuple[int, int]]:
+        """(version, durable version) that the head's sectors name, whole or not; (-1, -1) for another volume's."""
         longs, at = self.store.pool_longs, self.row.head_slot << (SLOT_SHIFT - 3)
         sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(HEAD_SECTORS)]
-        return [longs[at + 2] if longs[at + 1] == self.row.volume else -1 for at in sectors]
+        return [(longs[at + 2], longs[at + 3]) if longs[at + 1] == self.row.volume else (-1, -1) for at in sectors]
 
     def free_sector(self, published: int, durable: int) -> int:
         """The head sector that the next version record goes to (V2), under the volume lock; a stale one is wiped."""
-        versions = self._recorded_versions()
-        if max(versions) > published:
+        records = self._recorded_versions()
+        if max(records)[0] > published:
             self.wipe_stale_record()
-            versions = self._recorded_versions()
-        return next(at for at, version in enumerate(versions) if version not in (published, durable))
+            records = self._recorded_versions()
+        kept = {published, durable}
+        if not durable:
+            kept.add(min((version for version, known in records if version > 0 and not known), default=0))
+        return next(at for at, (version, _) in enumerate(records) if version not in kept)
 
     def is_at(self, version: int) -> bool:
         """Whether that is the published version."""
