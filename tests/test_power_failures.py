@@ -6,6 +6,7 @@ volume.py and sweep.py.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
 import apsw
@@ -16,14 +17,17 @@ from conftest import assert_clean, rows
 from mishaps import (
     Device,
     assert_accounted,
+    boot_again,
     fill,
     filled,
     head_slot,
     letters_of,
+    newest_record,
     records,
     rewrite,
     run_until_killed,
 )
+from vfs.history import RECORD_BYTES
 from vfs.layout import SECTOR_BYTES, SLOT_BYTES, pack_version
 
 
@@ -135,3 +139,96 @@ def test_off_commits_never_overwrite_the_record_that_warns_of_them(
             connection.close()
     writer.close()
     store.close()
+
+
+# --- the past ---------------------------------------------------------------------------------------------------------
+def lose_records(path: Path, volume: int, *versions: int) -> None:
+    """Take the history records of these versions, as a power failure may."""
+    with open(path / "history" / str(volume), "r+b") as history:
+        for version in versions:
+            history.seek(version * RECORD_BYTES)
+            history.write(bytes(RECORD_BYTES))
+
+
+def test_newest_version_is_retained_after_a_power_failure_lost_its_record(path: Path) -> None:
+    """The newest version can be gone back to after later commits, by number and by time, and leaks nothing (H4)."""
+    with clusterdb.open(path) as store:
+        prod = store.create_cluster("prod", backtrack_window_s=3600)
+        writer = prod.connect()
+        fill(writer, 30, "a")
+        rewrite(writer, "b")
+        writer.close()
+        newest = newest_record(store, "prod")
+    boot_again(path)
+    lose_records(path, newest.volume, newest.version)
+    with clusterdb.open(path) as store:
+        writer = store.cluster("prod").connect()
+        time = datetime.now(timezone.utc)
+        for letter in "cdef":
+            rewrite(writer, letter)
+        writer.close()
+        store.cluster("prod").clone("version", at=newest.version)
+        store.cluster("prod").clone("time", at=time)
+        assert letters_of(store, "version") == letters_of(store, "time") == {"b": 30}
+        store.cluster("prod").modify(backtrack_window_s=0)
+        assert_clean(store)
+    assert_accounted(path)
+
+
+def test_past_whose_pinned_version_lost_its_record_leaks_nothing(path: Path) -> None:
+    """What died in a pinned version is freed with the versions before it, though its record is lost (H4)."""
+    with clusterdb.open(path) as store:
+        prod = store.create_cluster("prod", backtrack_window_s=3600)
+        writer = prod.connect()
+        fill(writer, 30, "a")
+        rewrite(writer, "b")
+        prod.snapshot("kept")
+        pinned = newest_record(store, "prod")
+        for letter in "cdef":
+            rewrite(writer, letter)
+        writer.close()
+    boot_again(path)
+    lose_records(path, pinned.volume, pinned.version)
+    with clusterdb.open(path) as store:
+        store.cluster("prod").modify(backtrack_window_s=0)
+        assert_clean(store)
+        store.restore_snapshot("kept", "restored")
+        assert letters_of(store, "restored") == {"b": 30}
+        store.cluster("restored").delete()
+        store.delete_snapshot("kept")
+        assert_clean(store)
+    assert_accounted(path)
+
+
+def histories(path: Path) -> list[str]:
+    """The files of past versions."""
+    return sorted(file.name for file in (path / "history").iterdir())
+
+
+@pytest.mark.parametrize("boots", [False, True])
+def test_history_of_a_dropped_volume_goes_though_its_process_died(path: Path, boots: bool) -> None:
+    """A kill between the catalog and the file leaves no history for good (H5)."""
+    with clusterdb.open(path) as store:
+        store.create_cluster("prod", backtrack_window_s=3600)
+        store.create_cluster("other", backtrack_window_s=3600)
+        volumes = [row.volume for row in store._catalog.volume_rows()]
+    assert histories(path) == [str(volume) for volume in volumes]
+    run_until_killed(path, "reclaim: catalog has forgotten", "kill(); store.cluster('prod').delete()")
+    assert histories(path) == [str(volume) for volume in volumes]
+    if boots:
+        boot_again(path)
+    with clusterdb.open(path) as store:
+        assert histories(path) == [str(volumes[1])]
+        assert_clean(store)
+
+
+def test_history_is_not_reached_through_a_link(path: Path, tmp_path: Path) -> None:
+    """A link in place of the directory is an error, and nothing is written where it leads."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with clusterdb.open(path) as store:
+        (path / "history").symlink_to(elsewhere)
+        with pytest.raises(clusterdb.StoreUnreadableError, match="history"):
+            store.create_cluster("prod", backtrack_window_s=3600)
+        assert list(elsewhere.iterdir()) == []
+        (path / "history").unlink()

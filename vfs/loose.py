@@ -47,9 +47,18 @@ def first_behind(store: PageStore, row: VolumeRow, pins: list[PinRow], version: 
 
 
 def of_past(store: PageStore, row: VolumeRow, pins: list[PinRow], last: Version) -> Iterator[Superseded]:
-    """What only retained versions before ``last`` still hold."""
+    """What only retained versions before ``last`` still hold.
+
+    Pinned versions count as kept even where the record in the history was lost with the power: else what died in one of
+    them would seem to die behind it, and be left to a pin that does not reach it.
+    """
     held = sorted({pin.version.version for pin in pins})
-    for version, behind in pairwise([*store.retained(row, last.version - 1), last]):
+    retained = {version.version: version for version in store.retained(row, last.version - 1)}
+    pinned = {pin.version.version: pin.version for pin in pins if pin.version.version < last.version}
+    kept = pinned | retained
+    for version, behind in pairwise([*(kept[number] for number in sorted(kept)), last]):
+        if version.version not in retained:
+            continue
         for at in only_in(store.read_slot, version, [behind], row.base.version):
             if holder_of(held, at.entry.birth, behind.version) is None:
                 yield _superseded(at, behind.version)

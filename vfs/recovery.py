@@ -81,19 +81,21 @@ def rebuild(store: PageStore) -> None:
         _keep_past(store, row, head, heads, marks)
     for pin in store.registry.all_pin_rows():
         _mark(store, pin.version, marks)
+    store.remove_unowned_histories()
     store.sync()
 
 
 def _keep_past(store: PageStore, row: VolumeRow, head: Version, heads: set[int], marks: memoryview) -> None:
-    """Mark what the retained versions reach; records of versions that did not make it are erased (H1)."""
+    """Mark what the retained versions reach, and see that each has its record, the head too (H4); records of versions
+    that did not make it are erased (H1)."""
     if not row.retained:
         return
     if not store.read_only:
         store.history.erase_after(row.volume, head.version)
-    for record in store.retained(row, head.version - 1):
+    for record in store.retained(row, head.version):
         if record.version <= head.durable or _is_whole(store, record, head.durable, heads):
             _mark(store, record, marks)
-            if not store.read_only and store.history.find(row.volume, record.version) is None:
+            if not store.read_only and store.history.find(row.volume, record.version) != record:
                 store.history.append(row.volume, record)  # a head sector had it
         elif store.read_only:
             store.lost.add((row.volume, record.version))

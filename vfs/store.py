@@ -394,6 +394,15 @@ class PageStore:
         with self.fencing(row):
             pass
 
+    def remove_unowned_histories(self) -> None:
+        """Remove the histories that killed processes, or a power failure, left of volumes that are gone (H5)."""
+        files = self.history.volumes()  # before the catalog is asked: a volume is in it before it gets a file
+        if files:
+            known = {row.volume for row in self.registry.volume_rows()}
+            for volume in files:
+                if volume not in known:
+                    self.history.remove(volume)
+
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:
         """Bring everything written to the pool to the device.

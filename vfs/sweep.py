@@ -119,6 +119,7 @@ class _Sweep:
         except RegistryBusyError as reason:
             return SweepReport(put_off=str(reason))
         store.chores.tidy_all(self._session)
+        store.remove_unowned_histories()
         cut_short = bool(header[MAP_SWEEPING_AT] or header[MAP_LEAKS_AT] & _CUT_SHORT)
         if header[MAP_SWEEPING_AT]:
             self._move_epoch(-1)  # a sweep died: look for the label that it looked for
