@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdb import sqlite, status
-from clusterdb.catalog import ClusterRow, SnapshotRow
+from clusterdb.catalog import ClusterRow, SnapshotRow, snapshot_holder
 from clusterdb.errors import (
     BacktrackDisabledError,
     ClusterNotFoundError,
@@ -184,16 +184,19 @@ def expire(store: Store, cluster: int) -> None:
         for volume, until_ns in _volumes(store, row):
             if volume.volume != row.volume and until_ns <= cutoff_ns:
                 _drop_past(store, volume)
-            elif volume.retained and session.try_volume(volume.table_index):
-                try:
+            elif volume.retained and (hold := session.try_volume(volume.table_index)) is not None:
+                with hold:
                     current = store._catalog.volume_row(volume.volume)
                     if current is not None and current.state in (VolumeState.LIVE, VolumeState.PAST):
                         oldest, head = _range(store, current)
                         found = store._pages.newest_at(current, cutoff_ns, oldest, head)
                         if found is not None:
                             expiry.give_up_past(store._pages, session, current, found.version)
-                finally:
-                    session.end_volume(volume.table_index)
+
+
+def may_expire(settings: ClusterSettings) -> bool:
+    """Whether settings ask for anything that comes with time."""
+    return settings.ttl_s is not None or settings.idle_s is not None or settings.keeps_past_ns > 0
 
 
 def is_expired(store: Store, row: ClusterRow) -> bool:
@@ -437,9 +440,9 @@ def require_snapshot(store: Store, name: str) -> SnapshotRow:
 
 def record_of(store: Store, row: SnapshotRow) -> Version:
     """The version record that the snapshot's pin has."""
-    for pin in store._catalog.pin_rows(row.volume):
-        if pin.holder == f"snapshot:{row.snapshot}":
-            return pin.version._replace(volume=row.volume)
+    pin = store._catalog.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
+    if pin is not None:
+        return pin.version._replace(volume=row.volume)
     raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run `clusterdb check`")
 
 

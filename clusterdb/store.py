@@ -45,8 +45,10 @@ from clusterdb.names import check_name, suggestion
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
 from vfs import errors as storage_errors
+from vfs import expiry
 from vfs.check import CheckReport, check
 from vfs.dump import slot_text, volume_text
+from vfs.holds import Holds
 from vfs.instances import InstanceView
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.osio import is_read_only
@@ -228,6 +230,7 @@ class Store:
     def _open_catalog(self, directory: Path | None, *, rebuilds: bool, disposable: bool) -> None:
         pages = self._pages
         with pages.opening():
+            pages.look_at_content()
             path = directory / "catalog.db" if directory is not None else None
             store_id = os.urandom(16)
             if pages.pool_size() and path is not None and not (path.exists() and path.stat().st_size):
@@ -269,8 +272,13 @@ class Store:
         self._closed = True
         self._vfs.close()
         with _translated(self.path):
-            self._pages.close()
-        self._catalog.close()
+            try:
+                self._pages.finish()
+            finally:
+                try:
+                    self._catalog.close()  # before the stamp: it may write to its files
+                finally:
+                    self._pages.close()
         _open_stores.discard(self)
 
     def _require_open(self) -> None:
@@ -328,16 +336,16 @@ class Store:
                     # somebody died, perhaps between the catalog and the volume table
                     with self._catalog.reclaiming(), session.pool_locked():
                         self._pages.tables.forget_unknown_volumes({row.volume for row in self._catalog.volume_rows()})
-            for row in self._catalog.volume_rows():
-                if row.state != VolumeState.BUILDING or not session.locks.try_lock(LOCK_BUILDER + row.table_index):
+                    expiry.agree_on_past(self._pages, session)
+            for row in self._catalog.volumes_in(VolumeState.BUILDING):
+                hold = session.locks.try_lock(LOCK_BUILDER + row.table_index)
+                if hold is None:
                     continue
-                try:
+                with hold:
                     current = self._catalog.volume_row(row.volume)  # built meanwhile?
                     if current is not None and current.state == VolumeState.BUILDING:
                         with suppress(StoreBusyError):
                             self._drop_volume(current, waits=False)
-                finally:
-                    session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
         self._drop_orphans()
         self.expire()
@@ -347,10 +355,9 @@ class Store:
 
     def _drop_orphans(self) -> None:
         """Drop volumes that no cluster has any more: who deleted or reset it died, or was interrupted, in between."""
-        for row in self._catalog.volume_rows():
-            if row.state in (VolumeState.LIVE, VolumeState.PAST) and not self._catalog.is_owned(row.volume):
-                with suppress(StoreBusyError, ClusterNotFoundError):
-                    self._drop_volume(row, lambda volume=row.volume: self._require_orphan(volume), waits=False)  # type: ignore[misc]
+        for row in self._catalog.orphans():
+            with suppress(StoreBusyError, ClusterNotFoundError):
+                self._drop_volume(row, lambda volume=row.volume: self._require_orphan(volume), waits=False)  # type: ignore[misc]
 
     def _require_orphan(self, volume: int) -> None:
         if self._catalog.is_owned(volume):
@@ -436,7 +443,7 @@ class Store:
         ``is_pinned``: the caller has the version pinned; else a durable pin, still there in the transaction, keeps it.
         """
         pages = self._pages
-        with _translated(self.path), pages.session() as session:
+        with _translated(self.path), pages.session() as session, Holds() as holds:
             parent = source.volume if source is not None else None
             base = _base_of(source)
             with pages.new_head_slot(session) as head_slot:
@@ -456,7 +463,7 @@ class Store:
                         if add is not None:
                             cluster = add(row)
                         if state == VolumeState.BUILDING:
-                            session.locks.lock(LOCK_BUILDER + row.table_index)
+                            holds.add(session.locks.lock(LOCK_BUILDER + row.table_index))
                 except BaseException:
                     known = self._catalog.is_uncertain or self._catalog.volume_row(row.volume) is not None
                     if not row.volume or not known:  # else it is, or may be, committed
@@ -465,11 +472,7 @@ class Store:
                                 pages.tables.remove_volume(row.table_index, row.volume)
                         pages.slot_map.free([head_slot])
                     raise
-            try:
-                yield row, cluster
-            finally:
-                if state == VolumeState.BUILDING:
-                    session.locks.unlock(LOCK_BUILDER + row.table_index)
+            yield row, cluster
 
     def _create_filled(
         self, name: str, fill: Callable[[sqlite.Connection], None], settings: ClusterSettings, source: ClusterRow | None
@@ -641,7 +644,7 @@ class Store:
         limit = row.settings.clone_limit
         if limit is None:
             return False
-        return sum(each.clone_group == row.clone_group for each in self._catalog.clusters()) > limit
+        return self._catalog.clone_count(row.clone_group) > limit
 
     def _clone_found(
         self, found: backups.Found, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str
@@ -732,8 +735,7 @@ class Store:
         row = self._catalog.volume_row(source.volume)
         if is_pinned and row is not None and row.state in IN_USE:
             return
-        pins = self._catalog.pin_rows(source.volume) if row is not None else []
-        if not any(pin.version.version == source.version and not pin.released for pin in pins):
+        if row is None or not self._catalog.is_pinned(source.volume, source.version):
             raise self._deleted(text)
 
     def _kept_ns(self, row: ClusterRow) -> int:
@@ -900,7 +902,7 @@ class Store:
         self._require_open()
         return StoreStats(
             path=self.path,
-            cluster_count=len(self._catalog.clusters()),
+            cluster_count=self._catalog.cluster_count(),
             pool_bytes=self._pages.allocated_bytes(),
             used_bytes=self._pages.slot_map.used_count() * SLOT_BYTES,
         )
@@ -942,7 +944,7 @@ class Store:
         """
         self._require_writable()
         gone = []
-        for row in self._catalog.clusters():
+        for row in self._catalog.clusters_with_past(backups.may_expire):
             if backups.is_expired(self, row):
                 with suppress(ClusterNotFoundError, ClusterStateError, StoreBusyError):
                     backups.delete(self, row, only_expired=True)
@@ -1000,13 +1002,12 @@ class Store:
 
     def _newest_shared(self, row: VolumeRow) -> int:
         """The version up to which somebody else can reach what a volume reaches."""
-        newest = max((pin.version.version for pin in self._catalog.pin_rows(row.volume) if not pin.released), default=0)
+        newest = self._catalog.newest_pinned(row.volume)
         if newest:
             return newest
         while row.parent is not None:
             parent = self._catalog.volume_row(row.parent)
-            pins = [pin for pin in self._catalog.pin_rows(row.parent) if not pin.released]
-            if parent is None or parent.state == VolumeState.LIVE or len(pins) > 1:
+            if parent is None or parent.state == VolumeState.LIVE or self._catalog.is_shared(row.parent):
                 return row.base.version
             row = parent  # a dropped source that only this lineage still stands on
         return 0

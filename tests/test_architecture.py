@@ -15,6 +15,8 @@ MODULES = sorted([*ROOT.glob("vfs/*.py"), *ROOT.glob("clusterdb/**/*.py")])
 LAYERS = {
     "vfs.errors": 0,
     "vfs.failpoints": 0,
+    "vfs.holds": 0,
+    "vfs.interrupts": 0,
     "vfs.layout": 1,
     "vfs.osio": 1,
     "vfs.registry": 2,
@@ -25,6 +27,7 @@ LAYERS = {
     "vfs.loose": 5,
     "vfs.instances": 4,
     "vfs.absorb": 5,
+    "vfs.clean_close": 5,
     "vfs.expiry": 6,
     "vfs.history": 2,
     "vfs.chores": 5,

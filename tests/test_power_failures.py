@@ -6,6 +6,7 @@ volume.py and sweep.py.
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mishaps import (
     Device,
     assert_accounted,
     boot_again,
+    damage,
     fill,
     filled,
     head_slot,
@@ -27,6 +29,7 @@ from mishaps import (
     rewrite,
     run_until_killed,
 )
+from vfs import recovery
 from vfs.history import RECORD_BYTES
 from vfs.layout import SECTOR_BYTES, SLOT_BYTES, pack_version
 
@@ -232,3 +235,147 @@ def test_history_is_not_reached_through_a_link(path: Path, tmp_path: Path) -> No
             store.create_cluster("prod", backtrack_window_s=3600)
         assert list(elsewhere.iterdir()) == []
         (path / "history").unlink()
+
+
+# --- interrupted between the catalog and the volume table -------------------------------------------------------------
+@pytest.mark.parametrize("point", ["past: word set", "catalog: before commit", "catalog: committed"])
+def test_past_begun_by_a_process_that_died_is_kept_whole(path: Path, point: str) -> None:
+    """Wherever a process dies as a cluster begins to keep its past, no version is offered that is not there (H6)."""
+    with clusterdb.open(path) as store:
+        prod = store.create_cluster("prod")
+        writer = prod.connect()
+        fill(writer, 30, "a")
+        work = "prod = store.cluster('prod'); store._catalog\n"
+        if point == "catalog: committed":  # the second one: the first commits the setting
+            work += (
+                "count = [0]\n"
+                "def second():\n"
+                "    count[0] += 1\n"
+                "    if count[0] == 2:\n"
+                "        die()\n"
+                "failpoints.armed['catalog: committed'] = second\n"
+            )
+        else:
+            work += "kill()\n"
+        run_until_killed(path, point, work + "prod.modify(backtrack_window_s=3600)")
+        for letter in "bcdef":
+            rewrite(writer, letter)
+        writer.close()
+    boot_again(path)
+    with clusterdb.open(path) as store:
+        assert_clean(store)
+        volume = store._catalog.volume_of_cluster("prod")
+        assert volume is not None
+        for version in range(volume.retained or 1 << 30, newest_record(store, "prod").version + 1):
+            store.cluster("prod").clone(f"at-{version}", at=version)
+            assert sum(letters_of(store, f"at-{version}").values()) == 30
+        assert_clean(store)
+    assert_accounted(path)
+
+
+def test_off_commits_never_bring_back_less_than_the_last_full_one(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If all of a series of OFF commits is lost, what comes back is not older than what was durable before it (K3)."""
+    store = clusterdb.open(path)
+    writer = filled(store, "prod", 60, "a")
+    store.cluster("prod").snapshot("old")
+    for letter, mode in (("b", "NORMAL"), ("c", "FULL"), ("d", "OFF"), ("e", "FULL"), ("f", "OFF"), ("g", "OFF")):
+        writer.execute(f"PRAGMA synchronous = {mode}")
+        rewrite(writer, letter)
+    other = filled(store, "other", 200, "o")
+    newest = newest_record(store, "prod")
+    lost = tmp_path / "lost"
+    shutil.copytree(path, lost)
+    boot_again(lost)
+    with open(lost / "pool", "r+b") as pool:  # neither the last FULL commit is whole nor what follows
+        for version in records(store, "prod"):
+            if version is not None and version.version > newest.version - 3:
+                pool.seek(version.root.slot * SLOT_BYTES)
+                pool.write(bytes(SLOT_BYTES))
+    with clusterdb.open(lost) as after, pytest.raises(apsw.CorruptError, match="whole"):
+        after.cluster("prod").connect()
+    for connection in (writer, other):
+        connection.close()
+    store.close()
+
+
+# --- what a closed store is believed ----------------------------------------------------------------------------------
+def copy_back(backup: Path, path: Path) -> None:
+    """Copy a backup over the files of a closed store, keeping the inodes, as ``cp`` does."""
+    for file in backup.iterdir():
+        if file.is_file() and file.name not in ("map", "readers", "locks"):
+            (path / file.name).write_bytes(file.read_bytes())
+
+
+def test_backup_copied_over_a_closed_store_is_not_read_by_its_old_map(path: Path, tmp_path: Path) -> None:
+    """In the same boot and under the same inodes, derived files of another state are rebuilt (K1)."""
+    with clusterdb.open(path) as store:
+        filled(store, "prod", 60, "a").close()
+    backup = tmp_path / "backup"
+    shutil.copytree(path, backup)
+    with clusterdb.open(path) as store:
+        writer = store.cluster("prod").connect()
+        for letter in "bcd":
+            rewrite(writer, letter)
+        writer.close()
+        filled(store, "other", 60, "o").close()
+        store.cluster("prod").clone("dev")
+    copy_back(backup, path)
+    with clusterdb.open(path) as store:
+        assert letters_of(store, "prod") == {"a": 60}
+        filled(store, "new", 200, "n").close()
+        assert letters_of(store, "prod") == {"a": 60}
+        assert_clean(store)
+    assert_accounted(path)
+
+
+def test_store_that_was_closed_is_opened_without_a_rebuild(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stamp of a clean close is believed once; whoever dies leaves none (K1)."""
+    rebuilds: list[str] = []
+    rebuild = recovery.rebuild
+    monkeypatch.setattr(recovery, "rebuild", lambda store: (rebuilds.append("rebuilt"), rebuild(store)))
+    with clusterdb.open(path) as store:
+        filled(store, "prod", 10, "a").close()
+        with clusterdb.open(path) as other:
+            assert letters_of(other, "prod") == {"a": 10}
+    with clusterdb.open(path):
+        pass
+    assert rebuilds == ["rebuilt"]
+    run_until_killed(path, "", "")
+    with clusterdb.open(path) as store:
+        assert letters_of(store, "prod") == {"a": 10}
+    assert rebuilds == ["rebuilt"] * 2
+
+
+@pytest.mark.parametrize("boots", [False, True])
+def test_damage_to_a_closed_store_is_no_unfinished_commit(path: Path, boots: bool) -> None:
+    """What was committed when the store was closed is reported as damaged, not replaced by the version before (K2)."""
+    with clusterdb.open(path) as store:
+        writer = filled(store, "prod", 60, "a")
+        rewrite(writer, "b")
+        writer.close()
+        newest = newest_record(store, "prod")
+    damage(path, newest.root.slot, 100)
+    if boots:
+        boot_again(path)
+    with clusterdb.open(path) as store:
+        with pytest.raises(apsw.CorruptError, match="whole"):
+            store.cluster("prod").connect()
+        assert store.check().problems != []
+
+
+@pytest.mark.parametrize(("holder", "message"), [("volume", "has no pin on version"), ("snapshot", "snapshot 'kept'")])
+def test_catalog_that_has_lost_pins_is_refused(path: Path, holder: str, message: str) -> None:
+    """Recovery names the contradiction instead of taking back what clones and snapshots stand on."""
+    with clusterdb.open(path) as store:
+        filled(store, "prod", 10, "a").close()
+        store.cluster("prod").clone("dev")
+        store.cluster("prod").snapshot("kept")
+    catalog = apsw.Connection(str(path / "catalog.db"))
+    catalog.execute("DELETE FROM pins WHERE holder LIKE ? || ':%'", (holder,))
+    catalog.close()
+    pool = (path / "pool").read_bytes()
+    with pytest.raises(clusterdb.CorruptStoreError, match=message):
+        clusterdb.open(path)
+    assert (path / "pool").read_bytes() == pool

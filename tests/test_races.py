@@ -55,7 +55,7 @@ from mishaps import (
     word,
 )
 from vfs import osio
-from vfs.layout import LOCK_POOL, RESERVED, SECTOR_BYTES, SLOT_BYTES, V_DURABLE, Version, pack_version, unpack_entry
+from vfs.layout import RESERVED, SECTOR_BYTES, SLOT_BYTES, V_DURABLE, Version, pack_version, unpack_entry
 from vfs.table import reached
 
 
@@ -665,9 +665,8 @@ def nothing_else_free(store: clusterdb.Store, slots: set[int]) -> Iterator[None]
     """Of all slots of the pool only these can be reserved, so far as they are free."""
     slot_map = store._pages.slot_map
     with store._pages.session() as session:
-        session.locks.lock(LOCK_POOL)
-        taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
-        session.locks.unlock(LOCK_POOL)
+        with session.pool_locked():
+            taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
         slot_map.free([slot for slot in taken if slot in slots])
         try:
             yield

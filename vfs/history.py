@@ -17,6 +17,9 @@ Invariants
         device, though those of a later one did: recovery wipes its record, also from the head's sectors.
     H5  A file belongs to a volume of the catalog, whose numbers are never reused.  Files left of other volumes (their
         process died, or the power failed, before they were removed) are removed by recovery and by sweeps.
+    H6  The word V_RETAINED is set before the catalog says so, and cleared after it: never does a writer free what the
+        catalog retains.  Where a process died in between, more is kept than need be, until the next to open the store
+        makes the two agree (expiry.agree_on_past).
 """
 
 from __future__ import annotations

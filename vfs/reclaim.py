@@ -47,7 +47,6 @@ from vfs.errors import RegistryBusyError
 from vfs.failpoints import reach
 from vfs.layout import (
     DROPPED,
-    LOCK_POOL,
     LOCK_SESSION,
     RESERVED,
     S_OWNER,
@@ -182,11 +181,8 @@ class Reclaim:
 
         Who has added one still holds the reader's pin it was made under (R2).
         """
-        session.locks.lock(LOCK_POOL)  # two announcements at once must not count as one
-        try:
+        with session.pool_locked():  # two announcements at once must not count as one
             self._count_pins_change(index)
-        finally:
-            session.locks.unlock(LOCK_POOL)
 
     def _count_pins_change(self, index: int) -> None:
         at = self._store.tables.volume_at(index) + V_PINS
@@ -298,11 +294,10 @@ class Reclaim:
     def drain_all(self, session: Session, *, sync: bool = False) -> None:
         """Drain every volume that this process has something to free in and whose volume lock can be had."""
         for waiting in list(self._waiting.values()):
-            if session.try_volume(waiting.row.table_index):
-                try:
+            hold = session.try_volume(waiting.row.table_index)
+            if hold is not None:
+                with hold:
                     self.drain(session, waiting.row, sync=sync)
-                finally:
-                    session.end_volume(waiting.row.table_index)
 
     def waiting_count(self) -> int:
         """Superseded slots of this process that wait for readers or for a sync."""
@@ -324,11 +319,11 @@ class Reclaim:
 
     def _bury(self, session: Session, row: int) -> None:
         words, slot_map = self._store.tables.words, self._store.slot_map
-        session.locks.lock(LOCK_POOL)
-        try:
-            if not session.locks.try_lock(LOCK_SESSION + row):
+        with session.pool_locked():
+            hold = session.locks.try_lock(LOCK_SESSION + row)
+            if hold is None:
                 return  # it was buried meanwhile, and the row is taken again
-            try:
+            with hold:
                 at = self._store.tables.session_at(row)
                 left = slot_map.slots_in_state(RESERVED + row)
                 if words[at + S_PUBLISHING] == 0:
@@ -339,10 +334,6 @@ class Reclaim:
                     self._count_pins_change(words[at + S_VOLUME] - 1)  # before the pin goes (S3, R9)
                 words[at + S_PIN] = words[at + S_VOLUME] = words[at + S_PUBLISHING] = 0
                 words[at + S_OWNER] = 0
-            finally:
-                session.locks.unlock(LOCK_SESSION + row)
-        finally:
-            session.locks.unlock(LOCK_POOL)
 
     def bury_all(self, session: Session) -> int:
         """Bury every dead session; how many there were.  Raises RegistryBusyError."""
@@ -363,11 +354,8 @@ class Reclaim:
 
     def leak(self, session: Session, slots: list[int]) -> None:
         """Nobody will free these slots but a sweep."""
-        session.locks.lock(LOCK_POOL)
-        try:
+        with session.pool_locked():
             self._label_leaked(slots)
-        finally:
-            session.locks.unlock(LOCK_POOL)
 
     def _label_leaked(self, slots: list[int]) -> None:
         """(The caller holds the pool lock, so that the sweep epoch stands still: a pin may reach the slots.)"""

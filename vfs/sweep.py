@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.failpoints import reach
+from vfs.holds import Holds
 from vfs.layout import (
     KEEPS_SUPERSEDED,
-    LOCK_POOL,
     LOCK_SWEEP,
     MAP_EPOCH_AT,
     MAP_LEAKS_AT,
@@ -86,9 +86,10 @@ class SweepReport:
 def sweep(store: PageStore) -> SweepReport:
     """Free the slots that nothing reaches and nobody will free.  Raises CorruptionError if a page table is damaged."""
     with store.session() as session:
-        if not session.locks.try_lock(LOCK_SWEEP):
+        hold = session.locks.try_lock(LOCK_SWEEP)
+        if hold is None:
             return SweepReport(put_off="another process is sweeping")
-        try:
+        with hold:
             freed_count = 0
             for _ in range(_ATTEMPTS):
                 report = _Sweep(store, session).run()
@@ -97,8 +98,6 @@ def sweep(store: PageStore) -> SweepReport:
                     break
                 session.pause()
             return SweepReport(freed_count, report.put_off)
-        finally:
-            session.locks.unlock(LOCK_SWEEP)
 
 
 class _PutOffError(Exception):
@@ -154,12 +153,9 @@ class _Sweep:
         return SweepReport(freed_count=len(freed))
 
     def _move_epoch(self, step: int) -> None:
-        self._session.locks.lock(LOCK_POOL)  # who labels leaked slots holds it
-        try:
+        with self._session.pool_locked():  # who labels leaked slots holds it
             header = self._store.slot_map.header
             header[MAP_EPOCH_AT] = (header[MAP_EPOCH_AT] + step) & WORD_MAX
-        finally:
-            self._session.locks.unlock(LOCK_POOL)
 
     # --- step 3: who is in the way ----------------------------------------------------------------------------------
     def _await_labelling(self) -> None:
@@ -223,17 +219,16 @@ class _Sweep:
             self._mark_dropped(row)
 
     def _mark_dropped(self, row: VolumeRow) -> None:
-        if not self._session.try_volume(row.table_index):
+        hold = self._session.try_volume(row.table_index)
+        if hold is None:
             raise _PutOffError("a volume is being dropped")
-        try:
+        with hold:
             current = self._store.registry.volume_row(row.volume)
             if current is not None and current.state == VolumeState.DROPPED:
                 self._relabel(row.head_slot)
                 head = self._store.head_of(row)
                 self._mark(head)
                 self._mark_past(current, head)
-        finally:
-            self._session.end_volume(row.table_index)
 
     def _mark_past(self, row: VolumeRow, head: Version) -> None:
         """Mark what a volume retains; who gives a version up meanwhile keeps what only that one reached (H2)."""
@@ -252,17 +247,19 @@ class _Sweep:
         Their newest durable versions may reach what is about to be freed: a process that published without a sync
         (synchronous=NORMAL) may be dead, and what it remembered of superseded slots with it.
         """
-        store, locked = self._store, []
-        try:
-            for row in store.registry.volume_rows():
-                if row.state in IN_USE and 0 < store.durable_version(row) < store.published_version(row):
-                    if not self._session.try_volume(row.table_index):
-                        raise _PutOffError("a volume is being written to")
-                    locked.append(row)
-            store.make_durable(locked)
-        finally:
-            for row in locked:
-                self._session.end_volume(row.table_index)
+        store = self._store
+        behind = [
+            row
+            for row in store.registry.volume_rows()
+            if row.state in IN_USE and 0 < store.durable_version(row) < store.published_version(row)
+        ]
+        with Holds() as holds:
+            for row in behind:
+                hold = self._session.try_volume(row.table_index)
+                if hold is None:
+                    raise _PutOffError("a volume is being written to")
+                holds.add(hold)
+            store.make_durable(behind)
 
     def _mark(self, version: Version) -> None:
         """Give everything a version reaches the new label, each node walked once."""
@@ -307,20 +304,14 @@ def shrink(store: PageStore) -> int:
     before = store.allocated_bytes()
     with store.session() as session:
         slot_map = store.slot_map
-        session.locks.lock(LOCK_POOL)
-        try:
+        with session.pool_locked():
             slot_map.cut_free_tail()
-        finally:
-            session.locks.unlock(LOCK_POOL)
         reach("shrink: tail cut")
         start = 1
         while start < slot_map.slot_count:
-            session.locks.lock(LOCK_POOL)
-            try:  # reserved while we punch, so that nobody writes to them
+            with session.pool_locked():  # reserved while we punch, so that nobody writes to them
                 end = min(start + _PUNCH_SLOTS_AT_ONCE, slot_map.slot_count)
                 taken = slot_map.reserve_all_free(session.row, start, end)
-            finally:
-                session.locks.unlock(LOCK_POOL)
             try:
                 for first, count in runs_of(taken):
                     if count >= _PUNCH_SLOTS_MIN:

@@ -35,6 +35,7 @@ from enum import IntEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from vfs.clean_close import seal
 from vfs.errors import (
     CorruptionError,
     FencedError,
@@ -47,13 +48,14 @@ from vfs.errors import (
     WriterBusyError,
 )
 from vfs.failpoints import reach
+from vfs.holds import Hold
 from vfs.layout import (
+    COMMIT_SECTORS,
     DAMAGED,
     DROPPED,
     FLAGS,
     HEAD_SECTORS,
     MOVED,
-    S_PUBLISHING,
     SECTOR_BYTES,
     SLOT_BYTES,
     SLOT_SHIFT,
@@ -325,7 +327,8 @@ class Volume:
         if self.read_only:
             raise ReadOnlyError("it is open for reading only")
         self.store.require_writable()
-        if not self.session.try_writer(self.row.table_index, self._epoch):
+        hold = self.session.try_writer(self.row.table_index, self._epoch)
+        if hold is None:
             raise WriterBusyError("another connection is writing to it")
         try:
             if self.session.is_volume_locked_by_other(self.row.table_index):
@@ -334,9 +337,9 @@ class Volume:
             if self._words[self._word_at] != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
             self.before_write()
-            return WriteTransaction(self, least_version)
+            return WriteTransaction(self, hold, least_version)
         except BaseException:
-            self.end_write()
+            hold.close()
             raise
 
     def before_write(self) -> None:
@@ -352,10 +355,6 @@ class Volume:
             if row is None:
                 raise VolumeDroppedError("it was dropped")
             self.row = row
-
-    def end_write(self) -> None:
-        """Give up the writer lock."""
-        self.session.end_writer(self.row.table_index, self._epoch)
 
     def is_being_written(self) -> bool:
         """Whether some other handle is the writer now."""
@@ -395,13 +394,12 @@ class Volume:
         """Wipe a dead writer's record; False if there may be one, but another session has the volume lock."""
         if max(self._recorded_versions())[0] <= self.version.version:
             return True
-        if not session.try_volume(self.row.table_index):
+        hold = session.try_volume(self.row.table_index)
+        if hold is None:
             return False
-        try:
+        with hold:
             if self._words[self._word_at] == self.version.version:  # else a writer was here, and has wiped it
                 self.wipe_stale_record()
-        finally:
-            session.end_volume(self.row.table_index)
         return True
 
     def wipe_stale_record(self) -> None:
@@ -426,7 +424,7 @@ class Volume:
     def _recorded_versions(self) -> list[tuple[int, int]]:
         """(version, durable version) that the head's sectors name, whole or not; (-1, -1) for another volume's."""
         longs, at = self.store.pool_longs, self.row.head_slot << (SLOT_SHIFT - 3)
-        sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(HEAD_SECTORS)]
+        sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(COMMIT_SECTORS)]
         return [(longs[at + 2], longs[at + 3]) if longs[at + 1] == self.row.volume else (-1, -1) for at in sectors]
 
     def free_sector(self, published: int, durable: int) -> int:
@@ -485,8 +483,9 @@ def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, of
 class WriteTransaction:
     """The one writer of a volume, from its lock to end()."""
 
-    def __init__(self, volume: Volume, least_version: int = 0) -> None:
+    def __init__(self, volume: Volume, writer_lock: Hold, least_version: int = 0) -> None:
         self._volume = volume
+        self._writer_lock = writer_lock
         self._store = volume.store
         self._session = volume.session
         self._begin(least_version)
@@ -651,24 +650,23 @@ class WriteTransaction:
         self._store.require_writable()
         self._store.keeper()  # now, while it can fail without harm
         index = self._volume.row.table_index
-        self._session.lock_volume(index)
-        try:
+        with self._session.volume_locked(index):
             self._volume.require_present()
             self._volume.look_at_base()
-            return self._publish(durability)
-        finally:
-            self._session.end_volume(index)
+            with self._session.labelling(self.new_version):
+                return self._publish(durability)
 
     def _publish(self, durability: Durability) -> Version:
-        volume, store, session = self._volume, self._store, self._session
+        volume, store = self._volume, self._store
         durable = volume.durable
-        words, publishing_at = store.tables.words, session.at + S_PUBLISHING
-        words[publishing_at] = self.new_version
         try:
+            store.written[volume.row.volume] = volume.row
             # staged pages and copied nodes -> free slots; version record -> a free head sector
             root = self._write_pages()
             reach("commit: pages written")
             record = self._record(root, durable if durability else 0)
+            if store.is_durable and durability == Durability.OFF and durable:
+                seal(store, volume.row)  # K3
             self._write_record(record, durable)
             reach("commit: record written")
             if store.is_durable and (durability == Durability.FULL or _is_first_of_kind(durability, durable)):
@@ -681,7 +679,6 @@ class WriteTransaction:
                 reach("commit: past recorded")
         except BaseException:
             self._give_up(may_be_recorded=True)
-            words[publishing_at] = 0
             raise
         # publish
         waits = store.is_durable and durability != Durability.OFF
@@ -715,7 +712,6 @@ class WriteTransaction:
         finally:
             store.reclaim.enqueue(volume.row, superseded, waits_for)
             self._is_over = True
-            store.tables.words[session.at + S_PUBLISHING] = 0
 
     def _write_pages(self) -> Entry:
         """Place and write staged pages and edited nodes; the root.
@@ -793,7 +789,7 @@ class WriteTransaction:
             if self._taken:
                 self._give_up()
         finally:
-            self._volume.end_write()
+            self._writer_lock.close()
 
 
 def _is_first_of_kind(durability: Durability, durable: int) -> bool:
