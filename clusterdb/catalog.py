@@ -42,6 +42,7 @@ from clusterdb.errors import (
 from clusterdb.names import check_name
 from clusterdb.settings import ClusterSettings
 from vfs.failpoints import reach
+from vfs.interrupts import uninterrupted
 from vfs.layout import (
     INSTANCE_ROWS,
     MOVED,
@@ -500,9 +501,10 @@ class Catalog:
     def transaction(self, *, waits: bool = True) -> Iterator[None]:
         """One atomic and durable change; an inner transaction is part of the outer one.
 
-        Raises StoreBusyError if another process does not end its own for 30 s, or, not to wait, at once.
+        Signal handlers wait for its end.  Raises StoreBusyError if another process does not end its own for 30 s, or,
+        not to wait, at once.
         """
-        with self._guard:
+        with uninterrupted, self._guard:
             if self._depth:
                 yield
                 return
@@ -554,7 +556,7 @@ class Catalog:
     @contextmanager
     def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
         """A transaction that a power loss may undo: it only tidies up what is durably released already."""
-        with self._guard:
+        with uninterrupted, self._guard:
             if self._depth:
                 yield
                 return

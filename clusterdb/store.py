@@ -50,6 +50,7 @@ from vfs.check import CheckReport, check
 from vfs.dump import slot_text, volume_text
 from vfs.holds import Holds
 from vfs.instances import InstanceView
+from vfs.interrupts import uninterrupted
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.osio import is_read_only
 from vfs.registry import IN_USE, Target, VolumeRow, VolumeState
@@ -257,6 +258,7 @@ class Store:
     def __repr__(self) -> str:
         return f"<clusterdb.Store {self.path}{' (closed)' if self._closed else ''}>"
 
+    @uninterrupted
     def close(self) -> None:
         """Close the store and the connections that its clusters gave out.  Closing twice does no harm.
 
@@ -328,6 +330,7 @@ class Store:
         known = [row.name for row in self._catalog.clusters()]
         return f"store '{self.path}' has no cluster '{name}'{suggestion(name, known)}"
 
+    @uninterrupted
     def _tidy(self) -> None:
         """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
         with _translated(self.path), self._pages.session() as session:
@@ -377,6 +380,7 @@ class Store:
             raise ClusterNotFoundError(self._unknown(name))
         return Cluster(self, row.name, row.cluster)
 
+    @uninterrupted
     def create_cluster(
         self,
         name: str,
@@ -532,6 +536,7 @@ class Store:
         """The snapshot of that name.  Raises SnapshotNotFoundError, InvalidNameError."""
         return backups.get(self, name)
 
+    @uninterrupted
     def restore_snapshot(self, snapshot: str, name: str, **settings: Any) -> Cluster:
         """A new cluster with what a snapshot shows, in constant time; ``settings`` of :class:`ClusterSettings`.
 
@@ -539,6 +544,7 @@ class Store:
         """
         return backups.restore(self, snapshot, name, settings)
 
+    @uninterrupted
     def copy_snapshot(self, snapshot: str, name: str) -> backups.Snapshot:
         """A second snapshot of the same version, which stays when the first is deleted.
 
@@ -546,10 +552,12 @@ class Store:
         """
         return backups.copy(self, snapshot, name)
 
+    @uninterrupted
     def delete_snapshot(self, snapshot: str) -> None:
         """Delete a snapshot; what only it kept is free.  Raises SnapshotNotFoundError."""
         backups.remove(self, snapshot)
 
+    @uninterrupted
     def export_snapshot(
         self,
         snapshot: str,
@@ -586,6 +594,7 @@ class Store:
         old, new = (self.cluster(each) if isinstance(each, str) else each for each in (before, after))
         return clusters.compare(self, old, new, before_at, after_at, tables)
 
+    @uninterrupted
     def restore_to_point_in_time(
         self,
         source: str,
@@ -617,6 +626,7 @@ class Store:
         return self._clone(self.cluster(source), name, restore_to_time, restore_type, settings)
 
     # --- verbs of a cluster -----------------------------------------------------------------------------------------
+    @uninterrupted
     def _clone(
         self, source: Cluster, name: str, at: Point | None, copy_type: str, settings: Mapping[str, Any]
     ) -> Cluster:
@@ -748,6 +758,7 @@ class Store:
     def _deleted(self, what: str) -> ClusterNotFoundError:
         return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
 
+    @uninterrupted
     def _connect(
         self, cluster: Cluster, endpoint: str, *, read_only: bool, cached_statements: int = 100
     ) -> sqlite.Connection:
@@ -764,6 +775,7 @@ class Store:
                 return connection
             connection.close()  # it was stopped, or failed over, in between
 
+    @uninterrupted
     def _connect_past(self, cluster: Cluster, at: Point) -> sqlite.Connection:
         """A connection that reads a version of the past, which is lent until it is closed."""
         lent = ExitStack()
@@ -833,6 +845,7 @@ class Store:
             raise self._deleted(f"cluster '{cluster.name}'")
         return row
 
+    @uninterrupted
     def _rename(self, cluster: Cluster, new_name: str) -> None:
         check_name(new_name)
         self._require_writable()
@@ -842,6 +855,7 @@ class Store:
                 self._catalog.rename_cluster(cluster.id, new_name)
                 self._catalog.add_event("cluster", new_name, "configuration change", f"renamed from '{former}'")
 
+    @uninterrupted
     def _modify(self, cluster: Cluster, changes: Mapping[str, Any]) -> ClusterSettings:
         self._require_writable()
         with self._catalog.transaction():
@@ -859,6 +873,7 @@ class Store:
         backups.keep_past(self, cluster.id)
         return settings
 
+    @uninterrupted
     def _change_status(self, cluster: Cluster, verb: str) -> None:
         self._require_writable()
         volume = self._volume_of(cluster)
@@ -878,11 +893,13 @@ class Store:
         if row.volume != volume.volume:
             raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
 
+    @uninterrupted
     def _delete(self, cluster: Cluster) -> None:
         self._require_writable()
         row = self._row_of(cluster)
         backups.delete(self, row)
 
+    @uninterrupted
     def _drop_volume(self, row: VolumeRow, change: Callable[[], None] = lambda: None, *, waits: bool = True) -> None:
         """Drop a volume, and make a change to the catalog in the same transaction, before."""
         with (
@@ -915,6 +932,7 @@ class Store:
         self._require_open()
         return billing.bills(self)
 
+    @uninterrupted
     def metrics(self) -> list[metrics.Metric]:
         """Sizes, writes, connections and lags of all clusters now; :func:`clusterdb.metrics.prometheus` prints them."""
         self._require_open()
@@ -936,6 +954,7 @@ class Store:
             if source is None or row.source == source
         ]
 
+    @uninterrupted
     def expire(self) -> list[str]:
         """Delete the clusters whose time to live or idle time is over; their names.
 
@@ -955,6 +974,7 @@ class Store:
                 backups.expire(self, row.cluster)
         return gone
 
+    @uninterrupted
     def check(self, progress: sqlite.Progress | None = None) -> CheckReport:
         """Walk everything that clusters reach and compare it with its checksums and the allocation map.
 
@@ -985,6 +1005,7 @@ class Store:
                 lines += [f"cluster {each.name}", *volume_text(self._pages, self._volume_of(each))]
             return "\n".join(lines)
 
+    @uninterrupted
     def reclaim(self) -> SweepReport:
         """Bring back the slots that killed processes leaked, while others go on.
 
@@ -994,6 +1015,7 @@ class Store:
         with _translated(self.path):
             return sweep(self._pages)
 
+    @uninterrupted
     def shrink(self) -> int:
         """Give the pool's free space back to the file system, while others go on; the bytes given back."""
         self._require_writable()

@@ -974,6 +974,7 @@ ABSORB_POINTS = ["absorb: head recorded", "absorb: slots kept", "absorb: catalog
 
 PAST_POINTS = [
     "commit: past recorded",
+    "past: word set",
     "past: slots kept",
     "past: catalog has forgotten",
     "move: handles told",

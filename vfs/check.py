@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
+from vfs.interrupts import deliver
 from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, Version, unpack_entries
 from vfs.registry import IN_USE, VolumeState, contradictions
 from vfs.store import PageStore
@@ -101,6 +102,7 @@ class _Walk:
         if known is not place:
             return False
         self.report.checked_count += 1
+        deliver()
         if self._progress is not None and self.report.checked_count % 4096 == 0:
             self._progress(self.report.checked_count, max(self._used_count, self.report.checked_count))
         return True

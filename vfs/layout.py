@@ -180,6 +180,7 @@ ones, and passes over live ones quickly."""
 READERS_HEADER_BYTES = 4096
 READERS_MAGIC = int.from_bytes(b"clstrdr1", "little")
 READERS_MAGIC_AT, SESSION_HIGH_AT, VOLUME_HINT_AT = 0, 1, 2
+CLOCK_OFFSET_AT = 3  # nanoseconds, see clock.py
 
 WORD_MAX = (1 << 64) - 1
 ROW_WORDS = 16

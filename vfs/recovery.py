@@ -87,6 +87,7 @@ def rebuild(store: PageStore) -> None:
         _keep_past(store, row, head, heads, marks)
     for pin in store.registry.all_pin_rows():
         _mark(store, pin.version, marks)
+    store.clock.begin_behind(max((head.time_ns for head in chosen.values() if head is not None), default=0))
     store.remove_unowned_histories()
     store.sync()
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from vfs import layout, osio
 from vfs.chores import Chores
 from vfs.clean_close import content_stamp, seal_written
+from vfs.clock import Clock
 from vfs.errors import (
     CorruptionError,
     NotAPoolError,
@@ -245,6 +246,7 @@ class PageStore:
         self._pool_mapping = Mapping(self.pool_fd, writable=False)
         self.slot_map = SlotMap(self._files["map"], self.pool_fd, is_durable=self.is_durable)
         self.tables = SharedTables(self._files["readers"])
+        self.clock = Clock(self.tables)
         self._take_views()
         self.reclaim = Reclaim(self)
         self.chores = Chores(self)

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.failpoints import reach
 from vfs.holds import Holds
+from vfs.interrupts import deliver
 from vfs.layout import (
     KEEPS_SUPERSEDED,
     LOCK_SWEEP,
@@ -269,6 +270,7 @@ class _Sweep:
         stack = [Reached(version.depth - 1, 0, version.root)]
         while stack:
             level, number, entry = stack.pop()
+            deliver()
             self._relabel(entry.slot)
             if entry in self._visited:  # the whole entry: a slot may be another node's by now
                 continue

@@ -27,7 +27,6 @@ Invariants
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,6 +48,7 @@ from vfs.errors import (
 )
 from vfs.failpoints import reach
 from vfs.holds import Hold
+from vfs.interrupts import uninterrupted
 from vfs.layout import (
     COMMIT_SECTORS,
     DAMAGED,
@@ -170,7 +170,8 @@ class Volume:
         """The row is not ours any more: follow the cluster, or say why that cannot be."""
         row = self._successor()
         if row is not None:
-            self.store.reclaim.on_close(self)  # perhaps we were its last reader
+            with uninterrupted:
+                self.store.reclaim.on_close(self)  # perhaps we were its last reader
             epoch = self._epoch
             self._take(row)
             self._epoch = epoch  # a cluster's epochs go on from volume to volume: who was fenced stays so
@@ -345,7 +346,7 @@ class Volume:
     def before_write(self) -> None:
         """Do the chores of a writer, if there are any (the caller has its writer lock)."""
         if self.has_chores or self.store.reclaim.is_worth_draining(self.row):
-            with self.session.volume_locked(self.row.table_index):
+            with uninterrupted, self.session.volume_locked(self.row.table_index):
                 self.store.reclaim.before_write(self)
 
     def look_at_base(self) -> None:
@@ -751,7 +752,7 @@ class WriteTransaction:
             size_bytes=self.size_bytes,
             slot_count=base.slot_count + editor.added_count,
             own_count=base.own_count + new_count - len([1 for _, birth in editor.superseded if birth > foreign]),
-            time_ns=max(time.time_ns(), base.time_ns + 1),
+            time_ns=max(volume.store.clock.tick_ns(), base.time_ns + 1),
             root=root,
         )
 
