@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from clusterdb import backups, billing, instances, metrics, sqlite, status
 from clusterdb.catalog import Catalog, ClusterRow, InstanceRow, volume_holder
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "StoreStats", "Synchronous", "open", "repair"]
 
 Synchronous = Literal["OFF", "NORMAL", "FULL"]
+_P = ParamSpec("_P")
 PAGE_SIZES = tuple(1 << shift for shift in range(9, 17))
 _vfs_numbers = itertools.count(1)
 _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
@@ -174,6 +176,24 @@ def _translated(where: str) -> Iterator[None]:
         raise StoreInUseError(f"store '{where}': {error}") from error
     except OSError as error:
         raise StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}") from error
+
+
+def _closed_if_interrupted(connect: Callable[_P, sqlite.Connection]) -> Callable[_P, sqlite.Connection]:
+    """Let signal handlers wait, and close the connection if one of them raises before the caller has it."""
+
+    @wraps(connect)
+    def connect_whole(*arguments: _P.args, **named: _P.kwargs) -> sqlite.Connection:
+        connection: sqlite.Connection | None = None
+        try:
+            with uninterrupted:
+                connection = connect(*arguments, **named)
+            return connection
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+
+    return connect_whole
 
 
 class Store:
@@ -758,7 +778,7 @@ class Store:
     def _deleted(self, what: str) -> ClusterNotFoundError:
         return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
 
-    @uninterrupted
+    @_closed_if_interrupted
     def _connect(
         self, cluster: Cluster, endpoint: str, *, read_only: bool, cached_statements: int = 100
     ) -> sqlite.Connection:
@@ -775,7 +795,7 @@ class Store:
                 return connection
             connection.close()  # it was stopped, or failed over, in between
 
-    @uninterrupted
+    @_closed_if_interrupted
     def _connect_past(self, cluster: Cluster, at: Point) -> sqlite.Connection:
         """A connection that reads a version of the past, which is lent until it is closed."""
         lent = ExitStack()
