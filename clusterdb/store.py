@@ -187,7 +187,7 @@ def _closed_if_interrupted(connect: Callable[_P, sqlite.Connection]) -> Callable
         try:
             with uninterrupted:
                 connection = connect(*arguments, **named)
-            return connection
+            return connection  # noqa: RET504  # leaving the body may raise
         except BaseException:
             if connection is not None:
                 connection.close()

@@ -45,7 +45,7 @@ from vfs.table import Reached, reached, read_node
 if TYPE_CHECKING:
     from vfs.store import PageStore
 
-__all__ = ["choose_head", "rebuild"]
+__all__ = ["choose_head", "damage_of", "rebuild"]
 
 _SOMEBODY = 0
 """Owner of a slot that others surely reach; no volume has that id."""
@@ -211,15 +211,28 @@ def choose_head(store: PageStore, row: VolumeRow, heads: set[int], before: int =
 
 
 def _is_whole(store: PageStore, version: Version, durable: int, heads: set[int]) -> bool:
+    return not _damage(store, version, durable, heads)
+
+
+def _damage(store: PageStore, version: Version, durable: int, heads: set[int]) -> str:
+    """The first thing born after ``durable`` that does not check out in a version, in words; empty if all does."""
     try:
         for at in reached(store.read_slot, version, durable):
             if at.entry.slot in heads:
-                return False
+                return f"slot {at.entry.slot} is the head of a volume"
             if at.level < 0 and zlib.crc32(store.read_slot(at.entry.slot)) != at.entry.crc:
-                return False
-    except CorruptionError:
-        return False
-    return True
+                return f"page {at.number} (slot {at.entry.slot}) of version {version.version} fails its checksum"
+    except CorruptionError as error:
+        return str(error)
+    return ""
+
+
+def damage_of(store: PageStore, row: VolumeRow) -> str:
+    """What is wrong with the newest version of a volume that recovery found damaged, in words."""
+    newest = max(_records(store, row), key=lambda record: record.version, default=None)
+    if newest is None:
+        return f"head slot {row.head_slot} has no version record"
+    return _damage(store, newest, row.base.version, set()) or f"version {newest.version} is not the newest durable one"
 
 
 def _install(store: PageStore, row: VolumeRow, head: Version) -> None:

@@ -326,6 +326,12 @@ class PageStore:
                 return record
         return self.head_of(row)
 
+    def damage_of(self, row: VolumeRow) -> str:
+        """What recovery found damaged in a volume, in words."""
+        from vfs.recovery import damage_of
+
+        return damage_of(self, row)
+
     def published_version(self, row: VolumeRow) -> int:
         """The number of the version that is a volume's head now."""
         return self.tables.words[self.tables.volume_at(row.table_index) + V_VERSION]

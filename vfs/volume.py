@@ -184,7 +184,7 @@ class Volume:
         """
         word = self._words[self._id_at]
         if word == self._id | DAMAGED:
-            raise CorruptionError("recovery found no version of it whole")
+            raise CorruptionError(f"recovery found no version of it whole: {self.store.damage_of(self.row)}")
         if word in (self._id | DROPPED, self._id | MOVED):
             with self.store.registry.reclaiming(waits=True):  # who is at it holds the catalog until it is done
                 row = self.store.registry.volume_row(self.row.volume)
