@@ -34,6 +34,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import apsw
 
@@ -117,7 +118,7 @@ class ClusterVFS(apsw.VFS):
         self._store = store
         self._resolve = resolve
         self._default_durability = default_durability
-        self.files: set[_VolumeFile] = set()
+        self.files: WeakSet[_VolumeFile] = WeakSet()  # a signal handler may raise before xClose has begun
         self._volume_name = lru_cache(maxsize=1024)(self._find_volume_name)
         super().__init__(name, base="", maxpathname=4096)
 
@@ -197,7 +198,7 @@ class _VolumeFile:
     """One connection's open volume.  See the module docstring for its states."""
 
     def __init__(
-        self, name: str, volume: Volume, durability: Durability, open_files: set[_VolumeFile], target: Target
+        self, name: str, volume: Volume, durability: Durability, open_files: WeakSet[_VolumeFile], target: Target
     ) -> None:
         self.name = name
         self._target = target
