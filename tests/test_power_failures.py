@@ -31,7 +31,7 @@ from mishaps import (
 )
 from vfs import recovery
 from vfs.history import RECORD_BYTES
-from vfs.layout import SECTOR_BYTES, SLOT_BYTES, pack_version
+from vfs.layout import FREE, SECTOR_BYTES, SLOT_BYTES, pack_version
 
 
 @pytest.fixture
@@ -379,3 +379,21 @@ def test_catalog_that_has_lost_pins_is_refused(path: Path, holder: str, message:
     with pytest.raises(clusterdb.CorruptStoreError, match=message):
         clusterdb.open(path)
     assert (path / "pool").read_bytes() == pool
+
+
+def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
+    """The head slot of a dropped volume is another's, though its row stands for the sake of its clones (K2)."""
+    with clusterdb.open(path) as store:
+        writer = store.create_cluster("prod", backtrack_window_s=3600).connect()
+        fill(writer, 60, "a")
+        store.cluster("prod").clone("dev")
+        store.cluster("prod").clone("test")
+        rewrite(writer, "b")
+        writer.close()
+        slot = head_slot(store, "prod")
+        store.cluster("prod").delete()
+        assert store._pages.slot_map.states[slot] == FREE
+        filled(store, "other", 400, "o").close()
+        assert store._pages.slot_map.states[slot] != FREE
+    with clusterdb.open(path) as store:
+        assert_clean(store)
