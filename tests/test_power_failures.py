@@ -391,9 +391,11 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
         rewrite(writer, "b")
         writer.close()
         slot = head_slot(store, "prod")
+        other = store.create_cluster("other").connect()
         store.cluster("prod").delete()
         assert store._pages.slot_map.states[slot] == FREE
-        filled(store, "other", 400, "o").close()
+        fill(other, 400, "o")
+        other.close()
         assert store._pages.slot_map.states[slot] != FREE
     with clusterdb.open(path) as store:
         assert_clean(store)
