@@ -395,6 +395,9 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
         store.cluster("prod").delete()
         assert store._pages.slot_map.states[slot] == FREE
         fill(other, 400, "o")
+        for letter in "pqrstuvw":
+            if store._pages.slot_map.states[slot] == FREE:
+                rewrite(other, letter)
         other.close()
         assert store._pages.slot_map.states[slot] != FREE
     with clusterdb.open(path) as store:
