@@ -394,10 +394,13 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
         other = store.create_cluster("other").connect()
         store.cluster("prod").delete()
         assert store._pages.slot_map.states[slot] == FREE
-        fill(other, 400, "o")
-        for letter in "pqrstuvw":
-            if store._pages.slot_map.states[slot] == FREE:
-                rewrite(other, letter)
+        slot_map = store._pages.slot_map
+        with store._pages.session() as session:
+            with session.pool_locked():
+                taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
+            slot_map.free([slot])
+            fill(other, 400, "o")
+            slot_map.free([other_slot for other_slot in taken if other_slot != slot])
         other.close()
         assert store._pages.slot_map.states[slot] != FREE
     with clusterdb.open(path) as store:
