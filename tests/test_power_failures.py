@@ -392,6 +392,7 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
         writer.close()
         slot = head_slot(store, "prod")
         other = store.create_cluster("other").connect()
+        fill(other, 400, "o")
         store.cluster("prod").delete()
         assert store._pages.slot_map.states[slot] == FREE
         slot_map = store._pages.slot_map
@@ -399,7 +400,7 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
             with session.pool_locked():
                 taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
             slot_map.free([slot])
-            fill(other, 400, "o")
+            rewrite(other, "p")
             slot_map.free([other_slot for other_slot in taken if other_slot != slot])
         other.close()
         assert store._pages.slot_map.states[slot] != FREE
