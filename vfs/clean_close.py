@@ -8,7 +8,8 @@ Invariants
     K2  A *seal* is a second record of a version that is on the device, which says of itself that it is durable.
         Recovery does not go back behind a sealed version: what does not check out in it was damaged since, and is
         reported.  Seals have a sector of their own.  That of a close is not synced: without it recovery knows as much
-        as before.  Only a volume that is in use has a head slot to write to.
+        as before.  In a disposable store, where nothing is known to be on the device, it is of what was there when the
+        store was closed.  Only a volume that is in use has a head slot to write to.
     K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
         used from then on, and no record of the series says which version that was.
 """
@@ -66,7 +67,9 @@ def seal(store: PageStore, row: VolumeRow) -> None:
 
     Raises PoolFullError, OSError, CorruptionError.
     """
-    record = store.find_record(row, store.durable_version(row))
-    if store.is_durable and record is not None:
+    if store.directory is None:
+        return
+    record = store.find_record(row, store.durable_version(row) if store.is_durable else store.published_version(row))
+    if record is not None:
         at = (row.head_slot << SLOT_SHIFT) + SEAL_SECTOR * SECTOR_BYTES
         write_at(store.pool_fd, [pack_version(record._replace(durable=record.version))], at)
