@@ -11,9 +11,9 @@ from typing import Any
 
 import apsw
 
-__all__ = ["NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment", "read"]
+__all__ = ["KINDS_COMMENT", "NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment", "members_of", "read"]
 
-_KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
+KINDS_COMMENT = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
     'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull" FROM {schema}.sqlite_schema AS m, '
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
@@ -26,10 +26,12 @@ _UNIQUE = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type as declared in SQLite, and its collation where that is not the usual one."""
+    """A column: its type as declared in SQLite, its collation where that is not the usual one, and the members of an
+    ENUM or a SET."""
 
     declared: str
     collation: str = ""
+    members: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def read(db: apsw.Connection) -> Schema:
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
-            seen.setdefault(name, {})[str(column).lower()] = Column(str(declared).lower(), collation)
+            members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
+            seen.setdefault(name, {})[str(column).lower()] = Column(str(declared).lower(), collation, members)
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())
             if key or not_null:
@@ -106,6 +109,13 @@ def read(db: apsw.Connection) -> Schema:
             keys.pop(str(view).lower(), None)
     content = tuple((name, tuple(columns.items())) for name, columns in tables.items())
     return _interned(content, tuple(marks.items()), tuple(keys.items()))
+
+
+def members_of(sql: str, column: str) -> str:
+    """The members of an ENUM or a SET, as the definition of its table has them."""
+    name = column.replace('"', '""')
+    found = re.search(rf'"{re.escape(name)}" (?:enum|set_of) text /\* (.*?) \*/', sql, re.IGNORECASE | re.DOTALL)
+    return found[1] if found is not None else ""
 
 
 def _numbers(sql: str) -> _Numbers:
@@ -150,7 +160,7 @@ def kinds_comment(columns: list[tuple[str, str]]) -> str:
 
 
 def _columns_of_view(sql: str) -> dict[str, Column]:
-    found = _KINDS.search(sql)
+    found = KINDS_COMMENT.search(sql)
     pairs = [each.partition("=") for each in found[1].split("; ")] if found is not None and found[1] else []
     made = {}
     for name, _, declared in pairs:
