@@ -199,6 +199,28 @@ def test_the_table_is_right_about_mysql(case: Case, mysql_server: servers.Server
     _check_on_server(case, mysql_server)
 
 
+def _has_names(case: Case) -> bool:
+    """Whether the columns of a case are named alike on every server: those of SHOW and its like are not."""
+    about = (case.then or case.sql).split(None, 1)[0].upper()
+    return not (
+        case.unsupported or case.fails or case.parameters or about in ("SHOW", "EXPLAIN", "ANALYZE", "OPTIMIZE")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _parameters("aurora-mysql", _has_names))
+def test_columns_are_called_what_mysql_calls_them(
+    case: Case, mysql_server: servers.Server, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """The names of a result are the server's, whatever becomes of its expressions."""
+    connection = mysql_server.connect()
+    try:
+        _, names = _play(case, lambda sql, parameters: mysql_server.execute(connection, sql, parameters))
+    finally:
+        connection.close()
+    assert _play(case, _executor(connect("aurora-mysql")))[1] == names
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", _parameters("aurora-postgresql", _supported))
 def test_the_table_is_right_about_postgresql(case: Case, postgresql_server: servers.Server) -> None:

@@ -15,7 +15,7 @@ __all__ = ["KINDS_COMMENT", "NOTHING", "Column", "Known", "Numbering", "Schema",
 
 KINDS_COMMENT = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
-    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull" FROM {schema}.sqlite_schema AS m, '
+    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.hidden FROM {schema}.sqlite_schema AS m, '
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
 _UNIQUE = (
@@ -32,6 +32,7 @@ class Column:
     declared: str
     collation: str = ""
     members: str = ""
+    is_generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,16 @@ def read(db: apsw.Connection) -> Schema:
         seen: dict[str, dict[str, Column]] = {}
         primary: dict[str, set[str]] = {}
         required: dict[str, set[str]] = {}
-        for table, _, sql, column, declared, key, not_null in db.execute(_COLUMNS.format(schema=schema)):
+        for table, _, sql, column, declared, key, not_null, hidden in db.execute(_COLUMNS.format(schema=schema)):
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
             members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
-            seen.setdefault(name, {})[str(column).lower()] = Column(str(declared).lower(), collation, members)
+            is_generated = hidden in (2, 3)
+            seen.setdefault(name, {})[str(column).lower()] = Column(
+                str(declared).lower(), collation, members, is_generated
+            )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())
             if key or not_null:

@@ -120,6 +120,26 @@ _COLUMNS = [
     ),
 ]
 
+_GENERATED = ("CREATE TABLE t (a INT, b INT AS (a + 1) VIRTUAL, c INT)",)
+_COLUMNS += [
+    Case(
+        "generated columns", (*_GENERATED, "INSERT INTO t VALUES (1, DEFAULT, 3)"), "SELECT * FROM t", rows=[(1, 2, 3)]
+    ),
+    Case(
+        "generated columns",
+        (LAX, *_GENERATED, "INSERT INTO t VALUES (1, 99, 3), (4, NULL, 5)"),
+        "SELECT * FROM t",
+        rows=[(1, 2, 3), (4, 5, 5)],
+    ),
+    Case("generated columns", _GENERATED, "INSERT INTO t VALUES (1, 99, 3)", fails=True),
+    Case(
+        "BINARY columns",
+        ("CREATE TABLE t (a VARBINARY(9), b BINARY(3))", "INSERT INTO t VALUES ('ä\\0', 'x')"),
+        "SELECT a, b FROM t",
+        rows=[("ä".encode() + b"\0", b"x\0\0")],
+    ),
+]
+
 _SETS = [
     Case(
         "SET columns",

@@ -45,7 +45,8 @@ def executed(sql: str) -> str:
         if match["text"] is None:
             return match[0]
         wanted = match["version"] is None or int(match["version"]) <= _SERVER
-        return f" {match['text']} " if wanted else " "
+        text = match["text"] if wanted else " "
+        return f"{'' if text[:1].isspace() else ' '}{text}{'' if text[-1:].isspace() else ' '}"
 
     return _COMMENT.sub(change, sql)
 

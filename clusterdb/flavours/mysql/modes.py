@@ -8,11 +8,12 @@ from __future__ import annotations
 from clusterdb.errors import NotSupportedError, OperationalError
 
 __all__ = [
-    "ZERO_DATE",
-    "ZERO_IN_DATE",
     "DEFAULT",
+    "LAX",
     "OF_GRAMMAR",
     "REFUSED",
+    "ZERO_DATE",
+    "ZERO_IN_DATE",
     "Modes",
     "modes_of",
     "of_translation",
@@ -72,13 +73,16 @@ def modes_of(value: str) -> Modes:
 
 ZERO_DATE = "(ZERO_DATE)"
 ZERO_IN_DATE = "(ZERO_IN_DATE)"
+LAX = "(LAX)"
 
 
 def of_translation(modes: Modes) -> Modes:
-    """What translations depend on: modes of the grammar, and whether dates may be zero, or have zeros in them."""
+    """What translations depend on: modes of the grammar, whether dates may be zero, or have zeros in them, and whether
+    no mode is strict."""
     strict = modes & {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"}
     allowed = {ZERO_DATE: "NO_ZERO_DATE", ZERO_IN_DATE: "NO_ZERO_IN_DATE"}
-    return modes & OF_GRAMMAR | {name for name, mode in allowed.items() if not (strict and mode in modes)}
+    lax = set() if strict else {LAX}
+    return modes & OF_GRAMMAR | lax | {name for name, mode in allowed.items() if not (strict and mode in modes)}
 
 
 def text_of(modes: Modes) -> str:

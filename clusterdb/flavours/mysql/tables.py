@@ -168,7 +168,8 @@ def show(tree: exp.Show) -> Translation:
             if tree.args.get("full")
             else ""
         )
-        return Translation(f'SELECT name AS "Tables_in_main"{kind} {_TABLES}{pattern} ORDER BY name')
+        name = "Tables_in_main" if like is None else f"Tables_in_main ({like.name})"
+        return Translation(f"SELECT name AS {quoted(name)}{kind} {_TABLES}{pattern} ORDER BY name")
     if what == "COLUMNS":
         return Translation(COLUMNS.format(table=tree.args["target"].name.replace("'", "''")))
     if what in ("INDEX", "INDEXES", "KEYS"):
