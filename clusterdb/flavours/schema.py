@@ -169,7 +169,8 @@ def _columns_of_view(sql: str) -> dict[str, Column]:
     made = {}
     for name, _, declared in pairs:
         kind, _, collation = declared.partition(" collate ")
-        made[name.lower()] = Column(kind, collation)
+        kind, _, members = kind.partition(" members ")
+        made[name.lower()] = Column(kind, collation, bytes.fromhex(members).decode())
     return made
 
 

@@ -140,6 +140,41 @@ _COLUMNS += [
     ),
 ]
 
+_MEMBERS = (
+    "CREATE TABLE z (id INT, n INT(5) ZEROFILL, e ENUM('b','a'), s SET('q','p'))",
+    "INSERT INTO z VALUES (1, 42, 'a', 'q,p'), (2, 7, 'b', 'p')",
+)
+_COLUMNS += [
+    Case(
+        "ENUM columns",
+        (*_MEMBERS, "CREATE VIEW v AS SELECT * FROM z"),
+        "SELECT id, CONCAT(n), e + 0, s + 0 FROM v ORDER BY e",
+        rows=[(2, "00007", 1, 2), (1, "00042", 2, 3)],
+    ),
+    Case(
+        "ENUM columns",
+        (*_MEMBERS, "CREATE TABLE c AS SELECT e, s FROM z"),
+        "SELECT e, s + 0 FROM c ORDER BY e",
+        rows=[("b", 2), ("a", 3)],
+    ),
+    Case(
+        "UPDATE with an alias",
+        (*_MEMBERS, "UPDATE z AS q SET q.e = 'B' WHERE q.id = 1"),
+        "SELECT e FROM z",
+        rows=[("b",), ("b",)],
+    ),
+    Case("division by zero", _MEMBERS, "INSERT INTO z (id) VALUES (1 / 0)", fails=True),
+    Case("division by zero", _MEMBERS, "INSERT INTO z (id) SELECT 7 % (id - 1) FROM z", fails=True),
+    Case("division by zero", _MEMBERS, "UPDATE z SET id = 5 DIV (id - 1)", fails=True),
+    Case(
+        "division by zero",
+        (*_MEMBERS, "SET sql_mode = 'STRICT_ALL_TABLES'", "UPDATE z SET id = 5 DIV (id - 1)"),
+        "SELECT id FROM z",
+        rows=[(None,), (5,)],
+    ),
+    Case("division by zero", (*_MEMBERS, "INSERT INTO z (id) VALUES (8 / 2)"), "SELECT MAX(id) FROM z", rows=[(4,)]),
+]
+
 _SETS = [
     Case(
         "SET columns",

@@ -13,7 +13,7 @@ from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
-__all__ = ["answered", "assigned", "inserted", "refresh", "replaces"]
+__all__ = ["answered", "assigned", "inserted", "refresh", "replaces", "require_divisors"]
 
 replaces: ContextVar[bool] = ContextVar("replaces", default=False)
 """Whether the statement is REPLACE."""
@@ -196,6 +196,14 @@ def _rows(source: Any) -> list[list[Any]]:
     if isinstance(source, exp.Select) and not source.is_star:
         return [[each.this if isinstance(each, exp.Alias) else each for each in source.expressions]]
     return []
+
+
+def require_divisors(tree: exp.Expression) -> None:
+    """Let divisions by zero fail, in a statement that stores what they answer."""
+    for node in list(tree.find_all(exp.Div, exp.IntDiv, exp.Mod)):
+        divisor = node.expression
+        if not (isinstance(divisor, exp.Literal) and float(divisor.name or 0) != 0):
+            node.set("expression", set_kind(call("my_divisor", divisor), kind_of(divisor)))
 
 
 # --- UPDATE -----------------------------------------------------------------------------------------------------------
