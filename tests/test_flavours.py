@@ -146,6 +146,20 @@ def test_comments_alone_are_a_statement_that_does_nothing(
     assert connection.execute(f"{text.removesuffix(';')}\nSELECT a FROM t -- four").fetchall() == [(1,)]
 
 
+def test_show_index_tells_keys_by_their_own_names(connect: Callable[[str], clusterdb.Connection]) -> None:
+    """Not by those that SQLite needs to tell them apart; a server's answer has more columns."""
+    connection = connect("aurora-mysql")
+    connection.execute(
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(9), UNIQUE KEY ub (b), KEY (a, b))"
+    )
+    assert connection.execute("SHOW INDEX FROM t").fetchall() == [
+        ("t", 0, "PRIMARY", 1, "id"),
+        ("t", 0, "ub", 1, "b"),
+        ("t", 1, "a", 1, "a"),
+        ("t", 1, "a", 2, "b"),
+    ]
+
+
 def test_autocommit_is_the_connection_s_own_and_the_session_s() -> None:
     """What SET autocommit says and what the DB-API's attribute says is one thing."""
     with clusterdb.open(":memory:") as store:

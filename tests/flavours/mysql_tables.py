@@ -408,6 +408,48 @@ _KEYS = [
     ),
 ]
 
+_SHOWN = [
+    Case(
+        "full-text and spatial keys",
+        (*PLAIN, "ALTER TABLE t ADD FULLTEXT KEY f (v)", "CREATE FULLTEXT INDEX g ON t (v)", "DROP INDEX f ON t"),
+        "ALTER TABLE t DROP KEY g",
+        then="SELECT COUNT(*) FROM t",
+        rows=[(2,)],
+    ),
+    Case(
+        "DESCRIBE",
+        (
+            "CREATE TABLE t (a INT UNSIGNED NOT NULL DEFAULT 5, b SET('x','y') DEFAULT 'x,y', c DECIMAL(5,2), d "
+            "VARCHAR(9)"
+            " NOT NULL DEFAULT 'it''s', e DOUBLE, f VARBINARY(4))",
+        ),
+        "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = 't' AND "
+        "table_schema"
+        " = DATABASE() ORDER BY ordinal_position",
+        rows=[
+            ("a", "int", "NO"),
+            ("b", "set", "YES"),
+            ("c", "decimal", "YES"),
+            ("d", "varchar", "NO"),
+            ("e", "double", "YES"),
+            ("f", "varbinary", "YES"),
+        ],
+    ),
+    Case(
+        "DESCRIBE",
+        (
+            "CREATE TABLE t (b SET('x','y') DEFAULT 'x,y', c DECIMAL(5,2) DEFAULT NULL, d VARCHAR(9) NOT NULL "
+            "DEFAULT 'it''s')",
+        ),
+        "DESCRIBE t",
+        rows=[
+            ("b", "set('x','y')", "YES", "", "x,y", ""),
+            ("c", "decimal(5,2)", "YES", "", None, ""),
+            ("d", "varchar(9)", "NO", "", "it's", ""),
+        ],
+    ),
+]
+
 _ALTER = [
     Case(
         "ALTER TABLE ... MODIFY / CHANGE",
@@ -697,4 +739,4 @@ _VIEWS = [
     ),
 ]
 
-TABLES = [*_COLUMNS, *_SETS, *_STAMPS, *_ZEROS, *_KEYS, *_ALTER, *_VIEWS]
+TABLES = [*_COLUMNS, *_SETS, *_STAMPS, *_ZEROS, *_KEYS, *_SHOWN, *_ALTER, *_VIEWS]
