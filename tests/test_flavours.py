@@ -35,14 +35,16 @@ def _both(wanted: Callable[[Case], bool]) -> list[Any]:
     ]
 
 
-def _play(case: Case, execute: Execute) -> list[tuple[Any, ...]] | None:
-    """The rows that a case is about; None where it has none."""
+def _play(case: Case, execute: Execute) -> tuple[list[tuple[Any, ...]] | None, tuple[str, ...]]:
+    """The rows that a case is about, None where it has none, and the names of their columns."""
     for statement in case.setup:
         execute(statement, ())
     cursor = execute(case.sql, case.parameters)
     if case.then:
         cursor = execute(case.then, ())
-    return None if cursor.description is None else normalised(cursor.fetchall())
+    if cursor.description is None:
+        return None, ()
+    return normalised(cursor.fetchall()), tuple(column[0] for column in cursor.description)
 
 
 def _check(case: Case, execute: Execute, error: type[Exception]) -> None:
@@ -54,9 +56,11 @@ def _check(case: Case, execute: Execute, error: type[Exception]) -> None:
             execute(case.sql, case.parameters)
         assert not isinstance(caught.value, clusterdb.NotSupportedError)
         return
-    rows = _play(case, execute)
+    rows, names = _play(case, execute)
     if case.rows is not None:
         assert rows == case.rows
+    if case.names is not None:
+        assert names == case.names
 
 
 def _supported(case: Case) -> bool:
@@ -128,6 +132,97 @@ def test_any_value_is_the_way_out_of_group_by(connect: Callable[[str], clusterdb
     assert rows[1] == (2, None, None)
 
 
+@pytest.mark.parametrize(
+    "text", ["", " \n", ";", "-- one", "-- one\n;", "/* one */", "/* one */ -- two\n", "-- one\n-- two"]
+)
+@pytest.mark.parametrize("engine", FLAVOURS)
+def test_comments_alone_are_a_statement_that_does_nothing(
+    engine: str, text: str, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """An empty statement is one, too."""
+    connection = connect(engine)
+    assert connection.execute(text).fetchall() == []
+    connection.executescript(f"CREATE TABLE t (a INT);\n{text}\n;INSERT INTO t VALUES (1) /* three */; {text}")
+    assert connection.execute(f"{text.removesuffix(';')}\nSELECT a FROM t -- four").fetchall() == [(1,)]
+
+
+_BLANKS = 20_000 * " "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"CREATE INDEX i ON t (a{_BLANKS}x",
+        f"CREATE TABLE t{_BLANKS}LIKE{_BLANKS}u{_BLANKS}x",
+        f"CREATE VIEW v AS SELECT 1{_BLANKS}WITH CHECK x",
+        f"DROP INDEX i ON t{' LOCK' * 5_000} = x y",
+        f"SET TRANSACTION{_BLANKS}ISOLATION{_BLANKS}LEVEL x",
+        f"COMMIT{_BLANKS}AND{_BLANKS}CHAIN =",
+        f"SAVEPOINT a{_BLANKS};{_BLANKS}x",
+        f"ALTER TABLE t{_BLANKS}CONVERT{_BLANKS}TO x",
+        "/*!40101 SET @a = " + "'a''b'" * 5_000,
+    ],
+    ids=lambda text: " ".join(text.split())[:20],
+)
+def test_what_is_no_statement_is_refused_in_steps_that_grow_with_its_length(
+    text: str, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """With steps that grow with a power of the blanks, this would not end."""
+    with pytest.raises(clusterdb.DatabaseError):
+        connect("aurora-mysql").execute(text)
+
+
+def test_show_index_tells_keys_by_their_own_names(connect: Callable[[str], clusterdb.Connection]) -> None:
+    """Not by those that SQLite needs to tell them apart; a server's answer has more columns."""
+    connection = connect("aurora-mysql")
+    connection.execute(
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(9), UNIQUE KEY ub (b), KEY (a, b))"
+    )
+    assert connection.execute("SHOW INDEX FROM t").fetchall() == [
+        ("t", 0, "PRIMARY", 1, "id"),
+        ("t", 0, "ub", 1, "b"),
+        ("t", 1, "a", 1, "a"),
+        ("t", 1, "a", 2, "b"),
+    ]
+
+
+def test_autocommit_is_the_connection_s_own_and_the_session_s() -> None:
+    """What SET autocommit says and what the DB-API's attribute says is one thing."""
+    with clusterdb.open(":memory:") as store:
+        cluster = store.create_cluster("fresh", engine="aurora-mysql")
+        connection = clusterdb.connect(cluster, autocommit=True)
+        connection.execute("CREATE TABLE t (a INT)")
+        connection.execute("SET autocommit = 0")
+        assert connection.autocommit is False
+        connection.execute("INSERT INTO t VALUES (1)")
+        connection.rollback()
+        connection.execute("INSERT INTO t VALUES (2)")
+        connection.commit()
+        connection.execute("CREATE TABLE u (a INT)")
+        connection.execute("DELETE FROM t")
+        assert connection.in_transaction
+        connection.rollback()
+        assert connection.execute("SELECT a, @@autocommit FROM t").fetchall() == [(2, 0)]
+        connection.autocommit = True
+        assert connection.execute("SELECT @@autocommit").fetchall() == [(1,)]
+        connection.close()
+
+
+def test_a_reader_of_a_session_knows_its_variables() -> None:
+    """What a split connection reads elsewhere is of the same session."""
+    with clusterdb.open(":memory:") as store:
+        cluster = store.create_cluster("fresh", engine="aurora-mysql")
+        cluster.add_instance("w")
+        cluster.add_instance("r")
+        connection = clusterdb.connect(cluster, factory=clusterdb.SplitConnection, autocommit=True)
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT)")
+        connection.execute("SET @a = 5, sql_mode = 'ANSI_QUOTES'")
+        connection.execute("INSERT INTO t VALUES (DEFAULT)")
+        row = connection.execute("SELECT @a, @@sql_mode, LAST_INSERT_ID()").fetchone()
+        assert row == (5, "ANSI_QUOTES", 1)
+        connection.close()
+
+
 # --- the real servers -------------------------------------------------------------------------------------------------
 def _check_on_server(case: Case, server: servers.Server) -> None:
     connection = server.connect()
@@ -142,6 +237,28 @@ def _check_on_server(case: Case, server: servers.Server) -> None:
 def test_the_table_is_right_about_mysql(case: Case, mysql_server: servers.Server) -> None:
     """The real server gives the table's rows."""
     _check_on_server(case, mysql_server)
+
+
+def _has_names(case: Case) -> bool:
+    """Whether the columns of a case are named alike on every server: those of SHOW and its like are not."""
+    about = (case.then or case.sql).split(None, 1)[0].upper()
+    return not (
+        case.unsupported or case.fails or case.parameters or about in ("SHOW", "EXPLAIN", "ANALYZE", "OPTIMIZE")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _parameters("aurora-mysql", _has_names))
+def test_columns_are_called_what_mysql_calls_them(
+    case: Case, mysql_server: servers.Server, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """The names of a result are the server's, whatever becomes of its expressions."""
+    connection = mysql_server.connect()
+    try:
+        _, names = _play(case, lambda sql, parameters: mysql_server.execute(connection, sql, parameters))
+    finally:
+        connection.close()
+    assert _play(case, _executor(connect("aurora-mysql")))[1] == names
 
 
 @pytest.mark.slow

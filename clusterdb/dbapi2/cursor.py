@@ -19,7 +19,7 @@ import apsw
 from clusterdb.dbapi2.adapt import PLAIN
 from clusterdb.dbapi2.convert import columns_of, converted, run
 from clusterdb.dbapi2.row import Row
-from clusterdb.dbapi2.statements import Description, Plan, bound, described
+from clusterdb.dbapi2.statements import Description, Plan, bound, described, require_said
 from clusterdb.dbapi2.translate import translated, undecodable
 from clusterdb.errors import DatabaseError, DataError, ProgrammingError
 
@@ -159,6 +159,8 @@ class Cursor:
         self.rowcount = -1
         connection: Connection = self._connection  # type: ignore[assignment]
         try:
+            if plan.begins:
+                connection._begin_unless_autocommit()
             if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
             if type(parameters) is tuple and not plan.is_named:
@@ -200,6 +202,8 @@ class Cursor:
         self.rowcount = 0 if plan.is_dml else -1
         values: Any = ()
         try:
+            if plan.begins:
+                connection._begin_unless_autocommit()
             if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
             run, changes, text = self._run, self._db.changes, plan.sql
@@ -227,7 +231,7 @@ class Cursor:
         if "\0" in script:
             raise ValueError("embedded null character")
         connection._before_script()
-        if len(script.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
+        if connection._session is None and len(script.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
             raise DataError("query string is too large")
         self._plan, self._rows, self._description = None, iter(()), None
         try:
@@ -321,8 +325,15 @@ class Cursor:
         """Run a statement of another engine that takes several of SQLite's."""
         from clusterdb.flavours import steps
 
-        for text in steps(made, self._db):
-            self._db.execute(text, parameters).fetchall()
+        connection = self._connection
+        assert connection is not None and connection._session is not None
+        try:
+            for text in steps(made, connection._session):
+                self._db.execute(text, parameters).fetchall()
+        except apsw.SQLError as error:
+            require_said(error, made)
+            raise
+        connection._follow_session()
 
     def _take_all(self, plan: Plan) -> None:
         connection = self._connection

@@ -9,12 +9,12 @@ import apsw
 
 from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt
 from clusterdb.dbapi2.deprecated import NAMED_MINDS_SEQUENCES, named_is_given_sequence
-from clusterdb.errors import DataError, ProgrammingError
+from clusterdb.errors import DataError, NotSupportedError, ProgrammingError
 
 if TYPE_CHECKING:
     from clusterdb.flavours import Translation
 
-__all__ = ["Description", "Plan", "bound", "described", "plan_of", "plan_of_translation", "raw_sql"]
+__all__ = ["Description", "Plan", "bound", "described", "plan_of", "plan_of_translation", "raw_sql", "require_said"]
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 _BEFORE = re.compile(r"(?:[ \t\f\n\r]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*", re.DOTALL)
@@ -27,7 +27,7 @@ class Plan:
 
     __slots__ = (
         *("sql", "raw_columns", "columns", "declared", "count", "names"),
-        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps", "is_named"),
+        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps", "is_named", "begins"),
     )
 
     def __new__(cls, *_: Any) -> Plan:
@@ -47,6 +47,7 @@ class Plan:
         self.has_columns = bool(self.columns)
         self.is_query = self.has_columns and self.is_readonly
         self.steps: Translation | None = None
+        self.begins = False
         self.count = cursor.bindings_count
         self.names = cursor.bindings_names
         self.is_named = NAMED_MINDS_SEQUENCES and any(_placeholder(sql, name)[0] != "?" for name in self.names)
@@ -58,11 +59,23 @@ def plan_of_translation(db: apsw.Connection, made: Translation) -> Plan:
     What takes several steps cannot be prepared as a whole, since a step may need those before it: it answers no rows.
     """
     if not (made.before or made.after or made.commits or made.ends):
-        return plan_of(db, made.sql)
+        plan = plan_of(db, made.sql)
+        plan.begins = made.begins
+        return plan
     plan = plan_of(db, "SELECT 1 WHERE 0")
     plan.steps, plan.columns, plan.raw_columns = made, (), ()
     plan.has_columns = plan.is_query = plan.is_readonly = False
     return plan
+
+
+_MISSAID = re.compile("syntax error|no such function|wrong number of arguments|unrecognized token|misuse of")
+
+
+def require_said(error: apsw.SQLError, made: Translation, sql: str = "") -> None:
+    """Raises NotSupportedError if SQLite does not understand what a statement of another engine was translated to."""
+    if _MISSAID.search(str(error)):
+        shown = f"{sql} -- as: {made.sql}" if sql else made.sql
+        raise NotSupportedError(f"SQLite cannot say this ({error}): {shown}") from None
 
 
 def described(columns: Any) -> Description:

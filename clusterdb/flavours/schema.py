@@ -11,11 +11,11 @@ from typing import Any
 
 import apsw
 
-__all__ = ["NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment", "read"]
+__all__ = ["KINDS_COMMENT", "NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment", "members_of", "read"]
 
-_KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
+KINDS_COMMENT = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
-    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull" FROM {schema}.sqlite_schema AS m, '
+    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.hidden FROM {schema}.sqlite_schema AS m, '
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
 _UNIQUE = (
@@ -26,10 +26,13 @@ _UNIQUE = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type as declared in SQLite, and its collation where that is not the usual one."""
+    """A column: its type as declared in SQLite, its collation where that is not the usual one, and the members of an
+    ENUM or a SET."""
 
     declared: str
     collation: str = ""
+    members: str = ""
+    is_generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,16 @@ def read(db: apsw.Connection) -> Schema:
         seen: dict[str, dict[str, Column]] = {}
         primary: dict[str, set[str]] = {}
         required: dict[str, set[str]] = {}
-        for table, _, sql, column, declared, key, not_null in db.execute(_COLUMNS.format(schema=schema)):
+        for table, _, sql, column, declared, key, not_null, hidden in db.execute(_COLUMNS.format(schema=schema)):
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
-            seen.setdefault(name, {})[str(column).lower()] = Column(str(declared).lower(), collation)
+            members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
+            is_generated = hidden in (2, 3)
+            seen.setdefault(name, {})[str(column).lower()] = Column(
+                str(declared).lower(), collation, members, is_generated
+            )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())
             if key or not_null:
@@ -106,6 +113,13 @@ def read(db: apsw.Connection) -> Schema:
             keys.pop(str(view).lower(), None)
     content = tuple((name, tuple(columns.items())) for name, columns in tables.items())
     return _interned(content, tuple(marks.items()), tuple(keys.items()))
+
+
+def members_of(sql: str, column: str) -> str:
+    """The members of an ENUM or a SET, as the definition of its table has them."""
+    name = column.replace('"', '""')
+    found = re.search(rf'"{re.escape(name)}" (?:enum|set_of) text /\* (.*?) \*/', sql, re.IGNORECASE | re.DOTALL)
+    return found[1] if found is not None else ""
 
 
 def _numbers(sql: str) -> _Numbers:
@@ -150,12 +164,13 @@ def kinds_comment(columns: list[tuple[str, str]]) -> str:
 
 
 def _columns_of_view(sql: str) -> dict[str, Column]:
-    found = _KINDS.search(sql)
+    found = KINDS_COMMENT.search(sql)
     pairs = [each.partition("=") for each in found[1].split("; ")] if found is not None and found[1] else []
     made = {}
     for name, _, declared in pairs:
         kind, _, collation = declared.partition(" collate ")
-        made[name.lower()] = Column(kind, collation)
+        kind, _, members = kind.partition(" members ")
+        made[name.lower()] = Column(kind, collation, bytes.fromhex(members).decode())
     return made
 
 
@@ -166,9 +181,13 @@ class Known:
         self.schema = NOTHING
         self.plans: dict[str, Any] = {}
         self._versions: tuple[Any, Any] | None = None
+        self._flavour: object = None
 
-    def refresh(self, db: apsw.Connection) -> None:
-        """Look whether the schema has changed; what was planned by another is forgotten."""
+    def refresh(self, db: apsw.Connection, flavour: object) -> None:
+        """Look whether the schema or the flavour has changed; what was planned by another is forgotten."""
+        if flavour is not self._flavour:
+            self._flavour = flavour
+            self.plans.clear()
         versions = db.execute("PRAGMA schema_version").get, db.execute("PRAGMA temp.schema_version").get
         if versions != self._versions:
             schema = read(db)

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, known
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, known, literal
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
+from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
-__all__ = ["answered", "assigned", "inserted", "replaces"]
+__all__ = ["answered", "assigned", "inserted", "refresh", "replaces", "require_divisors"]
 
 replaces: ContextVar[bool] = ContextVar("replaces", default=False)
 """Whether the statement is REPLACE."""
@@ -20,11 +21,12 @@ replaces: ContextVar[bool] = ContextVar("replaces", default=False)
 _EXACT = frozenset({"integer", "boolean"})
 
 
-def assigned(value: Any, column: Kind) -> Any:
+def assigned(value: Any, column: Kind, modes: Modes) -> Any:
     """A value as a column keeps it.  Raises NotSaid where servers do not agree or SQLite cannot keep it."""
     kind = kind_of(value)
     if (
         kind.name == "null"
+        or is_default(value)
         or isinstance(value, exp.Subquery)
         or (isinstance(value, exp.Anonymous) and value.name.lower() == "values")
     ):
@@ -43,9 +45,14 @@ def assigned(value: Any, column: Kind) -> Any:
     if column.name == "decimal":
         return value if kind.name in _EXACT else call("my_into_decimal", value, column.scale or 0)
     if column.name == "double":
+        if column.scale is not None:
+            return call("my_into_decimal", value, column.scale)
         return call("my_into_single", value) if column.size == 32 else value
     if column.name in ("date", "datetime", "time"):
-        return _moment(value, kind, column)
+        return _moment(value, kind, column, modes)
+    if column.name == "bytes" and isinstance(value, exp.Literal) and value.is_string:
+        content = value.name.encode("utf-8", "surrogateescape").ljust(column.size, bytes(1))
+        return set_kind(exp.HexString(this=content.hex()), column)
     if column.name == "bytes" and kind.name != "bytes":
         return call("my_into_bytes", value, column.size)
     if column.name == "bytes" and column.size:
@@ -56,26 +63,33 @@ def assigned(value: Any, column: Kind) -> Any:
 def _text(value: Any, kind: Kind, column: Kind) -> Any:
     if kind.name == "decimal" and kind.size:
         raise NotSaid("a quotient in a column of texts")
-    if column.name == "enum" and kind.name in ("integer", "decimal", "double"):
-        raise NotSaid("a number in an ENUM column")
+    if column.name == "enum" and kind.name in ("decimal", "double"):
+        raise NotSaid("a number with a fraction in an ENUM column")
+    if column.name == "enum" and column.members:
+        return call("my_into_set" if column.size else "my_into_enum", value, column.members)
     made = as_text(value) if kind.name != "unknown" else call("my_into_text", value)
     if column.name == "text" and column.size:
         return call("my_char_end", made)
     return made
 
 
-def _moment(value: Any, kind: Kind, column: Kind) -> Any:
+def _moment(value: Any, kind: Kind, column: Kind, modes: Modes) -> Any:
+    zeros = [int(each in modes) for each in (ZERO_DATE, ZERO_IN_DATE)]
     if column.name == "time":
         return value if kind.name == "time" else call("my_as_time", value)
     if column.name == "date":
-        return value if kind.name == "date" else call("my_into_date", value)
+        if kind.name == "date":
+            return value
+        return call("my_into_zero_date", value, *zeros) if any(zeros) else call("my_into_date", value)
     if kind.name == "datetime" and (kind.scale or 0) <= (column.scale or 0):
         return value
+    if any(zeros):
+        return call("my_into_zero_datetime", value, column.scale or 0, *zeros)
     return call("my_into_datetime", value, column.scale or 0)
 
 
 # --- INSERT -----------------------------------------------------------------------------------------------------------
-def inserted(tree: exp.Insert) -> None:
+def inserted(tree: exp.Insert, modes: Modes) -> None:
     """Every value of an INSERT as its column takes it; what is to be numbered, is."""
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     table = known.get().tables.get(target.name.lower())
@@ -87,6 +101,9 @@ def inserted(tree: exp.Insert) -> None:
     if target.name.lower() in known.get().numbered:
         key = next((name for name, column in table.items() if column.declared == "integer"), "")
     _give_defaults(tree, target, key)
+    generated = {name for name, column in table.items() if column.is_generated}
+    if generated:
+        _leave_out(tree, generated, list(table), is_lax=LAX in modes)
     names = [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
     rows = _rows(tree.expression)
     for row in rows:
@@ -95,7 +112,7 @@ def inserted(tree: exp.Insert) -> None:
                 value = _without_default(value)
                 value.replace(call("my_numbered", target.name.lower(), value, *_first(tree, row is rows[0])))
             elif name in kinds:
-                made = assigned(value, kinds[name])
+                made = assigned(value, kinds[name], modes)
                 if made is not value:
                     value.replace(set_kind(made, kinds[name]))
     if rows and (replaces.get() or tree.args.get("conflict") is not None):
@@ -104,6 +121,24 @@ def inserted(tree: exp.Insert) -> None:
     if key and key not in names and rows:
         tree.this.append("expressions", exp.to_identifier(key, quoted=True))
         _number(tree, target.name.lower())
+
+
+def _leave_out(tree: exp.Insert, generated: set[str], columns: list[str], *, is_lax: bool) -> None:
+    """Give generated columns nothing, where DEFAULT or NULL is given to them; in no strict mode whatever is."""
+    named = isinstance(tree.this, exp.Schema)
+    names = [each.name for each in tree.this.expressions] if named else columns
+    places = [at for at, name in enumerate(names) if name.lower() in generated]
+    if not places or not isinstance(tree.expression, exp.Values):
+        return
+    rows = [row.expressions for row in tree.expression.expressions]
+    if any(len(row) != len(names) for row in rows):
+        return
+    if not is_lax and not all(is_default(row[at]) or isinstance(row[at], exp.Null) for row in rows for at in places):
+        return
+    kept = [exp.to_identifier(name, quoted=True) for name in names if name.lower() not in generated]
+    tree.set("this", exp.Schema(this=tree.this.this if named else tree.this.copy(), expressions=kept))
+    for row in tree.expression.expressions:
+        row.set("expressions", [value for at, value in enumerate(row.expressions) if at not in places])
 
 
 def _give_defaults(tree: exp.Insert, target: Any, key: str) -> None:
@@ -161,6 +196,41 @@ def _rows(source: Any) -> list[list[Any]]:
     if isinstance(source, exp.Select) and not source.is_star:
         return [[each.this if isinstance(each, exp.Alias) else each for each in source.expressions]]
     return []
+
+
+def require_divisors(tree: exp.Expression) -> None:
+    """Let divisions by zero fail, in a statement that stores what they answer."""
+    for node in list(tree.find_all(exp.Div, exp.IntDiv, exp.Mod)):
+        divisor = node.expression
+        if not (isinstance(divisor, exp.Literal) and float(divisor.name or 0) != 0):
+            node.set("expression", set_kind(call("my_divisor", divisor), kind_of(divisor)))
+
+
+# --- UPDATE -----------------------------------------------------------------------------------------------------------
+def refresh(change: Any) -> None:
+    """Give the columns with ON UPDATE CURRENT_TIMESTAMP the time, if another one changes and they are not named."""
+    insert = change.find_ancestor(exp.Insert) if isinstance(change, exp.OnConflict) else None
+    target = insert.this if insert is not None else change.this
+    target = target.this if isinstance(target, exp.Schema) else target
+    changes = [each for each in change.expressions if isinstance(each, exp.EQ)]
+    named = {each.this.name.lower() for each in changes}
+    for name, column in known.get().tables.get(target.name.lower(), {}).items():
+        if "updating" not in column.declared.split("(")[0].split() or name in named or not changes:
+            continue
+        own = exp.column(exp.to_identifier(name, quoted=True))
+        differs = [call("my_differs", _bare(each.this), each.expression) for each in changes]
+        test = differs[0] if len(differs) == 1 else exp.or_(*differs)
+        value = exp.Case(ifs=[exp.If(this=test, true=_now(of_column(column).scale or 0))], default=own.copy())
+        change.append("expressions", exp.EQ(this=own, expression=value))
+
+
+def _bare(column: Any) -> Any:
+    return exp.column(column.this.copy(), table=column.args.get("table"))
+
+
+def _now(digits: int) -> exp.Expression:
+    inner = [literal(digits)] if digits else []
+    return set_kind(exp.Anonymous(this="now", expressions=inner), Kind("datetime", scale=digits))
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
