@@ -250,7 +250,7 @@ class Session:
         return hold
 
     def publishing(self, index: int, version: int) -> Hold:
-        """Hold the lock of a volume, of which a version is being published; a sweep waits for it (as :meth:`labelling`).
+        """Hold the lock of a volume while a version of it is published; a sweep waits for it (as :meth:`labelling`).
 
         Raises RegistryBusyError.
         """
