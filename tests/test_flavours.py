@@ -35,14 +35,16 @@ def _both(wanted: Callable[[Case], bool]) -> list[Any]:
     ]
 
 
-def _play(case: Case, execute: Execute) -> list[tuple[Any, ...]] | None:
-    """The rows that a case is about; None where it has none."""
+def _play(case: Case, execute: Execute) -> tuple[list[tuple[Any, ...]] | None, tuple[str, ...]]:
+    """The rows that a case is about, None where it has none, and the names of their columns."""
     for statement in case.setup:
         execute(statement, ())
     cursor = execute(case.sql, case.parameters)
     if case.then:
         cursor = execute(case.then, ())
-    return None if cursor.description is None else normalised(cursor.fetchall())
+    if cursor.description is None:
+        return None, ()
+    return normalised(cursor.fetchall()), tuple(column[0] for column in cursor.description)
 
 
 def _check(case: Case, execute: Execute, error: type[Exception]) -> None:
@@ -54,9 +56,11 @@ def _check(case: Case, execute: Execute, error: type[Exception]) -> None:
             execute(case.sql, case.parameters)
         assert not isinstance(caught.value, clusterdb.NotSupportedError)
         return
-    rows = _play(case, execute)
+    rows, names = _play(case, execute)
     if case.rows is not None:
         assert rows == case.rows
+    if case.names is not None:
+        assert names == case.names
 
 
 def _supported(case: Case) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
@@ -38,6 +39,7 @@ __all__ = [
     "SAVEPOINT",
     "Flavour",
     "NotSaid",
+    "Step",
     "Translation",
     "Work",
     "Wrong",
@@ -47,8 +49,11 @@ __all__ = [
     "in_schema",
     "is_default",
     "literal",
+    "own_columns",
     "own_columns_of",
+    "run",
     "steps",
+    "together",
 ]
 
 SAVEPOINT = re.compile(
@@ -88,16 +93,20 @@ class Wrong(Exception):
     """The engine refuses it too; the text is the engine's."""
 
 
+Step = Callable[[apsw.Connection], None]
+"""What takes more than a statement of SQLite's."""
+
+
 @dataclass(frozen=True)
 class Translation:
-    """``sql`` is what answers; ``before`` and ``after`` run with it.
+    """``sql`` is what answers; ``before`` and ``after`` run with it, as statements or with the connection at hand.
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
     """
 
     sql: str
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+    before: tuple[str | Step, ...] = ()
+    after: tuple[str | Step, ...] = ()
     commits: bool = False
     ends: bool = False
 
@@ -112,19 +121,45 @@ def steps(made: Translation, db: apsw.Connection) -> Iterator[str]:
         return
     if made.commits and db.in_transaction:
         db.execute("COMMIT")
-    for text in made.before:
-        db.execute(text).fetchall()
+    for step in made.before:
+        run(step, db)
     yield made.sql
-    for text in made.after:
-        db.execute(text).fetchall()
+    for step in made.after:
+        run(step, db)
+
+
+def run(step: str | Step, db: apsw.Connection) -> None:
+    """Do what answers nothing."""
+    if isinstance(step, str):
+        db.execute(step).fetchall()
+    else:
+        step(db)
+
+
+def together(parts: Iterable[str | Step], failed: str = "") -> Step:
+    """Steps of which all are done, or none; ``failed`` is run after a failure has undone them."""
+    all_parts = tuple(parts)
+
+    def run_all(db: apsw.Connection) -> None:
+        db.execute("SAVEPOINT clusterdb_together")
+        try:
+            for part in all_parts:
+                run(part, db)
+            db.execute("RELEASE clusterdb_together")
+        except BaseException:
+            with suppress(apsw.SQLError):  # the error has rolled back the whole transaction already
+                db.execute(f"ROLLBACK TO clusterdb_together; {failed}; RELEASE clusterdb_together").fetchall()
+            raise
+
+    return run_all
 
 
 @dataclass
 class Work:
     """One statement on its way: what has to run before and after it."""
 
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
+    before: list[str | Step] = field(default_factory=list)
+    after: list[str | Step] = field(default_factory=list)
 
 
 class Flavour:
@@ -215,23 +250,25 @@ class Flavour:
 
     def _translated(self, sql: str) -> Translation:
         text = self.with_placeholders(sql)
-        special = self.special(text)
-        if special is not None:
-            return special
         try:
-            tree = self._parsed(text)
-        except SqlglotError:
-            if _NATIVE.match(text):
-                return Translation(text)
-            raise NotSupportedError(f"{self.engine} clusters do not understand: {sql}") from None
-        try:
-            return self._said(tree, text)
+            special = self.special(text)
+            return special if special is not None else self._of_tree(text, sql)
         except NotSaid as error:
             raise NotSupportedError(f"{error} cannot be said in SQLite: {sql}") from None
         except Wrong as error:
             raise self.wrong(f"{error}: {sql}") from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {sql}") from None
+
+    def _of_tree(self, text: str, sql: str) -> Translation:
+        """A statement by its tree.  Raises NotSupportedError for what has none."""
+        try:
+            tree = self._parsed(text)
+        except SqlglotError:
+            if _NATIVE.match(text):
+                return Translation(text)
+            raise NotSupportedError(f"{self.engine} clusters do not understand: {sql}") from None
+        return self._said(tree, text)
 
     def statements_of(self, script: str) -> list[str]:
         """The texts of several statements; each is translated when those before it have run."""
@@ -355,8 +392,8 @@ class Flavour:
     def view(self, tree: exp.Create, work: Work) -> Translation:
         """CREATE VIEW, with its columns' types in a comment."""
         names = [each.name for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
-        columns = self.columns_of(tree.expression, names)
         tree.set("expression", self._with_names(tree.expression))
+        columns = self.columns_of(tree.expression, names)
         said = self.text(self.expression(tree))
         head, word, rest = said.partition(" AS ")
         return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(work.before), tuple(work.after))
