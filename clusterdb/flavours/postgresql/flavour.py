@@ -542,7 +542,8 @@ class PostgreSQLFlavour(Flavour):
                 raise NotSaid("CREATE MATERIALIZED VIEW")
             if tree.args.get("replace"):
                 tree.set("replace", None)
-                work.before.append(f"DROP VIEW IF EXISTS {self.text(tree.this)}")
+                named = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+                work.before.append(f"DROP VIEW IF EXISTS {quoted(named.name)}")
             return self.view(tree, work)
         if kind == "INDEX":
             parameters = tree.this.args.get("params")
