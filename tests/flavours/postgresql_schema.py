@@ -362,6 +362,32 @@ ODD = (
     'CREATE TABLE "Odd, (x)" ("a,b" INT DEFAULT 1, "c)" TEXT DEFAULT \'x,)(\', "q""q" INT, "order" TEXT)',
     "INSERT INTO \"Odd, (x)\" VALUES (7, 'y', 8, 'z')",
 )
+_DROPS = [
+    Case("DROP ... CASCADE", FAMILY, "DROP TABLE parent", fails=True),
+    Case(
+        "DROP ... CASCADE",
+        (*FAMILY, "DROP TABLE parent CASCADE", "INSERT INTO child VALUES (30, 9)"),
+        "SELECT * FROM child ORDER BY id",
+        rows=[(10, 1), (20, 2), (30, 9)],
+    ),
+    Case("DROP ... CASCADE", VIEWED, "DROP TABLE t", fails=True),
+    Case("DROP ... CASCADE", VIEWED, "DROP VIEW v", fails=True),
+    Case("DROP ... CASCADE", (*VIEWED, "DROP TABLE t CASCADE"), "SELECT * FROM w", fails=True),
+    Case("DROP ... CASCADE", VIEWED, "DROP VIEW v CASCADE", then="SELECT count(*) FROM t", rows=[(3,)]),
+    Case("DROP ... CASCADE", FAMILY, "DROP TABLE parent, child", then="SELECT 1", rows=[(1,)]),
+    Case("DROP ... CASCADE", FAMILY, "DROP TABLE child, nope", fails=True),
+    Case("TRUNCATE and foreign keys", FAMILY, "TRUNCATE parent", fails=True),
+    Case(
+        "TRUNCATE and foreign keys",
+        (*FAMILY, "ALTER TABLE child ADD CONSTRAINT q FOREIGN KEY (p) REFERENCES parent ON DELETE SET NULL"),
+        "TRUNCATE child, parent",
+        then="SELECT count(*) FROM parent",
+        rows=[(0,)],
+    ),
+    Case(
+        "TRUNCATE and foreign keys", FAMILY, "TRUNCATE parent CASCADE", then="SELECT count(*) FROM child", rows=[(0,)]
+    ),
+]
 _NAMES = [
     Case(
         "ALTER TABLE ... with names in quotes",
@@ -650,4 +676,4 @@ _ENUMS = [
     Case("the greatest of an enumerated type", MOODS, "SELECT max(m) FROM m", unsupported=True),
 ]
 
-POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_NAMES, *_IDENTITY, *_DUMPS, *_ENUMS]
+POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_DROPS, *_NAMES, *_IDENTITY, *_DUMPS, *_ENUMS]
