@@ -7,17 +7,24 @@ decided by its value or refused.  Every function and every kind
 of statement must be known: what is not, raises NotSupportedError, which quotes the statement.  So nothing changes its
 meaning without a word.  What the engine's grammar does not know at all (PRAGMA, ATTACH, ...) goes to SQLite as it is.
 
-SUPPORT.md lists what is there, as the tests prove it.  This package is imported by connections to such clusters only.
+SUPPORT.md lists what is there, as the tests prove it.  This package is imported by connections to such clusters only;
+of its modules sqlglot is imported when there is something to translate.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from clusterdb.errors import NotSupportedError
-from clusterdb.flavours.flavour import Flavour, Translation, steps
+from clusterdb.flavours.session import EngineSession, steps
 
-__all__ = ["Flavour", "Translation", "flavour_of", "steps"]
+if TYPE_CHECKING:
+    import apsw
+
+    from clusterdb.flavours.flavour import Flavour, Translation
+
+__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of", "steps"]
 
 
 @lru_cache(maxsize=8)
@@ -32,3 +39,16 @@ def flavour_of(engine: str) -> Flavour:
 
         return PostgreSQLFlavour()
     raise NotSupportedError(f"there is no flavour of SQL for engine '{engine}'")
+
+
+def session_of(engine: str, db: apsw.Connection) -> EngineSession:
+    """A session of a connection to a cluster of an engine, which gets the engine's functions.
+
+    Raises NotSupportedError.
+    """
+    flavour = flavour_of(engine)
+    if engine == "aurora-mysql":
+        from clusterdb.flavours.mysql.session import MySQLSession
+
+        return MySQLSession(flavour, db)
+    return EngineSession(flavour, db)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import sqlglot
@@ -29,10 +29,13 @@ from clusterdb.errors import (
 from clusterdb.flavours.functions import Function
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
-from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment, read
+from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.session import EngineSession
 
 __all__ = [
     "IDLE",
@@ -51,9 +54,6 @@ __all__ = [
     "literal",
     "own_columns",
     "own_columns_of",
-    "run",
-    "steps",
-    "together",
 ]
 
 SAVEPOINT = re.compile(
@@ -65,6 +65,7 @@ _PLACEHOLDER = re.compile(
     r"""'(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|""|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | %% | %s | %\((\w+)\)s""",
     re.VERBOSE | re.DOTALL,
 )
+_COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!\+).*?\*/)*", re.DOTALL)
 _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
 
 
@@ -93,15 +94,20 @@ class Wrong(Exception):
     """The engine refuses it too; the text is the engine's."""
 
 
-Step = Callable[[apsw.Connection], None]
+class NotUnderstood(Exception):
+    """It has no meaning in the engine's grammar, as far as that is known."""
+
+
+Step = Callable[["EngineSession"], None]
 """What takes more than a statement of SQLite's."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """``sql`` is what answers; ``before`` and ``after`` run with it, as statements or with the connection at hand.
+    """``sql`` is what answers; ``before`` and ``after`` run with it.
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
+    ``begins``: a transaction is begun where the session does not commit by itself.
     """
 
     sql: str
@@ -109,49 +115,11 @@ class Translation:
     after: tuple[str | Step, ...] = ()
     commits: bool = False
     ends: bool = False
+    begins: bool = False
 
 
 IDLE = "PRAGMA clusterdb_idle"
 """A statement that does nothing and answers nothing: SQLite passes over settings that it does not know."""
-
-
-def steps(made: Translation, db: apsw.Connection) -> Iterator[str]:
-    """What answers, for the caller to run; what runs with it is run here, before it and when the caller comes back."""
-    if made.ends and not db.in_transaction:
-        return
-    if made.commits and db.in_transaction:
-        db.execute("COMMIT")
-    for step in made.before:
-        run(step, db)
-    yield made.sql
-    for step in made.after:
-        run(step, db)
-
-
-def run(step: str | Step, db: apsw.Connection) -> None:
-    """Do what answers nothing."""
-    if isinstance(step, str):
-        db.execute(step).fetchall()
-    else:
-        step(db)
-
-
-def together(parts: Iterable[str | Step], failed: str = "") -> Step:
-    """Steps of which all are done, or none; ``failed`` is run after a failure has undone them."""
-    all_parts = tuple(parts)
-
-    def run_all(db: apsw.Connection) -> None:
-        db.execute("SAVEPOINT clusterdb_together")
-        try:
-            for part in all_parts:
-                run(part, db)
-            db.execute("RELEASE clusterdb_together")
-        except BaseException:
-            with suppress(apsw.SQLError):  # the error has rolled back the whole transaction already
-                db.execute(f"ROLLBACK TO clusterdb_together; {failed}; RELEASE clusterdb_together").fetchall()
-            raise
-
-    return run_all
 
 
 @dataclass
@@ -195,7 +163,9 @@ class Flavour:
             "untouched",
             "nextval",
             "restart",
-            "set_mode",
+            "variable",
+            "shown_variable",
+            "assign",
             "given",
         }
     )
@@ -218,6 +188,8 @@ class Flavour:
     """What is run after a transaction has gone back to a savepoint."""
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
+    beginning: tuple[type[exp.Expression], ...] = ()
+    """Statements that begin a transaction where the session does not commit by itself."""
     statements: tuple[type[exp.Expression], ...] = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -249,26 +221,42 @@ class Flavour:
             known.reset(token)
 
     def _translated(self, sql: str) -> Translation:
-        text = self.with_placeholders(sql)
+        with self.refusing(sql):
+            return self.translated(self.with_placeholders(self.prepared(sql)))
+
+    @contextmanager
+    def refusing(self, sql: str) -> Iterator[None]:
+        """What cannot be translated raises NotSupportedError, which quotes the statement."""
         try:
-            special = self.special(text)
-            return special if special is not None else self._of_tree(text, sql)
+            yield
         except NotSaid as error:
             raise NotSupportedError(f"{error} cannot be said in SQLite: {sql}") from None
         except Wrong as error:
             raise self.wrong(f"{error}: {sql}") from None
+        except NotUnderstood:
+            raise NotSupportedError(f"{self.engine} clusters do not understand: {sql}") from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {sql}") from None
 
-    def _of_tree(self, text: str, sql: str) -> Translation:
-        """A statement by its tree.  Raises NotSupportedError for what has none."""
+    def prepared(self, sql: str) -> str:
+        """A statement as it is before it is parsed."""
+        return sql
+
+    def translated(self, sql: str) -> Translation:
+        """A statement for SQLite.  Raises NotSaid, Wrong, NotUnderstood, SqlglotError."""
+        text = sql[_COMMENTS.match(sql).end() :]  # type: ignore[union-attr]
+        special = self.special(text)
+        return self.parsed_and_said(text) if special is None else special
+
+    def parsed_and_said(self, text: str) -> Translation:
+        """What the grammar makes of a statement.  Raises as :meth:`translated`."""
         try:
             tree = self._parsed(text)
         except SqlglotError:
             if _NATIVE.match(text):
                 return Translation(text)
-            raise NotSupportedError(f"{self.engine} clusters do not understand: {sql}") from None
-        return self._said(tree, text)
+            raise NotUnderstood from None
+        return Translation(IDLE) if tree is None else self._said(tree, text)
 
     def statements_of(self, script: str) -> list[str]:
         """The texts of several statements; each is translated when those before it have run."""
@@ -288,14 +276,6 @@ class Flavour:
         except SqlglotError:  # a text without an end, or what no grammar has
             return False
         return not tokens or tokens[-1].token_type == TokenType.SEMICOLON
-
-    def scripts(self, script: str, db: apsw.Connection) -> Iterator[str]:
-        """For each statement of a script what SQLite is to run, by the schema as it is then.
-
-        Raises NotSupportedError.
-        """
-        for text in self.statements_of(script):
-            yield from steps(self.translate(text, read(db)), db)
 
     def special(self, sql: str) -> Translation | None:
         """What no grammar is needed for."""
@@ -322,9 +302,12 @@ class Flavour:
         """A parameter in the engine's own grammar."""
         return "?"
 
-    def _parsed(self, sql: str) -> exp.Expression:
+    def _parsed(self, sql: str) -> exp.Expression | None:
+        """The tree of a statement; None if there is nothing but comments and semicolons."""
         parsed = sqlglot.parse(sql, read=self.dialect, error_level=ErrorLevel.RAISE)
-        trees = [tree for tree in parsed if tree is not None]
+        trees = [tree for tree in parsed if tree is not None and not isinstance(tree, exp.Semicolon)]
+        if not trees:
+            return None
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
         for select in trees[0].find_all(exp.Select):
@@ -343,7 +326,9 @@ class Flavour:
         made = self.statement(tree, work)
         if not isinstance(made, Translation):
             made = Translation(self.text(made), tuple(work.before), tuple(work.after))
-        return replace(made, commits=True) if isinstance(tree, self.committing) else made
+        if isinstance(tree, self.committing):
+            return replace(made, commits=True)
+        return replace(made, begins=True) if isinstance(tree, self.beginning) else made
 
     def statement(self, tree: Any, work: Work) -> exp.Expression | Translation:
         """A whole statement.  Raises NotSaid."""
@@ -370,19 +355,27 @@ class Flavour:
         return Translation(sql, after=self.gone_back if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
 
     def _with_names(self, tree: Any) -> Any:
-        """The columns of a query are called what the engine calls them, whatever becomes of their expressions."""
-        first = tree = tree.copy()
-        while isinstance(first, exp.SetOperation | exp.Subquery):
-            first = first.this
-        if isinstance(first, exp.Select):
-            named = [
-                each
-                if isinstance(each, exp.Alias | exp.Column | exp.Star)
-                else exp.Alias(this=each, alias=exp.to_identifier(self.column_name(each), quoted=True))
-                for each in first.expressions
-            ]
-            first.set("expressions", named)
+        """The columns of a query, and of those in FROM and WITH, are called what the engine calls them."""
+        tree = tree.copy()
+        inner = [each.this for each in tree.find_all(exp.Subquery, exp.CTE) if self._has_visible_names(each)]
+        for first in (tree, *inner):
+            while isinstance(first, exp.SetOperation | exp.Subquery):
+                first = first.this
+            if isinstance(first, exp.Select):
+                named = [
+                    each
+                    if isinstance(each, exp.Alias | exp.Column | exp.Star)
+                    else exp.Alias(this=each, alias=exp.to_identifier(self.column_name(each), quoted=True))
+                    for each in first.expressions
+                ]
+                first.set("expressions", named)
         return tree
+
+    @staticmethod
+    def _has_visible_names(node: Any) -> bool:
+        """Whether the names of a query's columns can be used outside of it."""
+        named = isinstance(node, exp.CTE) or isinstance(node.parent, exp.From | exp.Join)
+        return named and not (node.args.get("alias") is not None and node.args["alias"].args.get("columns"))
 
     def columns_of(self, query: Any, names: list[str]) -> list[tuple[str, str]]:
         """The names and declarations of a query's columns."""
@@ -404,7 +397,7 @@ class Flavour:
             raise NotSaid("CREATE TABLE without columns")
         if tree.args.get("exists"):
             raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
-        query, name = self._with_names(tree.expression), quoted(tree.this.name)
+        query, name = self._with_names(tree.expression.unnest()), quoted(tree.this.name)
         names = [f'"{each}" {declared}' for each, declared in self.columns_of(query, []) if '"' not in each]
         made = self.expression(query)
         return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))

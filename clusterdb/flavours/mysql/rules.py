@@ -10,34 +10,24 @@ from sqlglot import exp
 from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
-from clusterdb.flavours.mysql.compare import as_shown, as_text, collated, collation_of, require_no_extreme
-from clusterdb.flavours.types import INTEGER, JSON, UNKNOWN, Kind, kind_of, set_kind
+from clusterdb.flavours.mysql.compare import as_ordinal, as_shown, as_text, collated, collation_of, require_no_extreme
+from clusterdb.flavours.mysql.variables import DEFAULTS, READ_ONLY
+from clusterdb.flavours.types import BYTES, INTEGER, JSON, TEXT, UNKNOWN, Kind, kind_of, set_kind
 
-__all__ = ["SYSTEM_VARIABLES"]
-
-SYSTEM_VARIABLES = {
-    "autocommit": 1,
-    "version": "8.0.0-clusterdb",
-    "version_comment": "clusterdb",
-    "sql_mode": "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO",
-    "time_zone": "+00:00",
-    "character_set_client": "utf8mb4",
-    "character_set_connection": "utf8mb4",
-    "character_set_results": "utf8mb4",
-    "collation_connection": "utf8mb4_general_ci",
-    "transaction_isolation": "SERIALIZABLE",
-    "lower_case_table_names": 1,
-    "max_allowed_packet": 67108864,
-}
+__all__: list[str] = []
 
 
 def now(form: str, digits: Any = None) -> exp.Expression:
     """The time, with no fractions of a second or with six digits."""
-    if digits is not None and digits.name == "6":
+    if digits is not None and digits.name in ("1", "2", "3", "4", "5", "6"):
+        count = int(digits.name)
         whole = exp.Anonymous(this="strftime", expressions=[literal(form.replace("%S", "%f")), literal("now")])
-        return exp.paren(exp.DPipe(this=whole, expression=literal("000")))
+        if count > 3:
+            return exp.paren(exp.DPipe(this=whole, expression=literal("0" * (count - 3))))
+        length = (20 if "%Y" in form else 9) + count
+        return whole if count == 3 else call("substr", whole, 1, length)
     if digits is not None and digits.name != "0":
-        raise NotSaid("the time with another number of digits than six")
+        raise NotSaid("the time with such a number of digits")
     return exp.Anonymous(this="strftime", expressions=[literal(form), literal("now")])
 
 
@@ -55,6 +45,7 @@ def calculated(name: str) -> Callable[[Any], exp.Expression]:
 
     def rule(node: Any) -> exp.Expression:
         kind = kind_of(node)
+        _as_ordinals(node)
         parts = (node.this, node.expression)
         if kind.name == "number" and any(kind_of(each).name == "decimal" and kind_of(each).size for each in parts):
             raise NotSaid("a quotient calculated with a parameter of which no type is known")
@@ -69,6 +60,16 @@ def calculated(name: str) -> Callable[[Any], exp.Expression]:
         return arithmetic(f"my_{name}")(node)
 
     return rule
+
+
+def _as_ordinals(node: Any) -> None:
+    """Give an operator of numbers the numbers of ENUM and SET values.  Raises NotSaid for DOUBLE(m,d)."""
+    for part in (node.this, node.args.get("expression")):
+        if part is not None and kind_of(part).name == "double" and kind_of(part).scale is not None:
+            raise NotSaid("calculating with a DOUBLE(m,d) column")
+        made = as_ordinal(part) if part is not None else part
+        if made is not part:
+            part.replace(made)
 
 
 def negative(node: exp.Neg) -> exp.Expression:
@@ -92,6 +93,7 @@ def bits(name: str) -> Callable[[Any], exp.Expression]:
     """An operation on 64 bits without a sign."""
 
     def rule(node: Any) -> exp.Expression:
+        _as_ordinals(node)
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
         return node if in_schema.get() else call(f"my_{name}", *parts)
 
@@ -102,6 +104,9 @@ def total(node: Any) -> exp.Expression:
     """SUM and AVG of decimals, without what floating point numbers add; of a window behind it."""
     require_kinds("sum", [node.this] if isinstance(node.this, exp.Expression) else node.expressions)
     name = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
+    summed = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
+    if kind_of(summed).name == "enum" or (kind_of(summed).name == "double" and kind_of(summed).scale is not None):
+        raise NotSaid(f"{name.upper()}() of such a column")
     if name == "avg" and kind_of(node).name == "number":
         raise NotSaid("AVG() of what a parameter is calculated with")
     if isinstance(node.parent, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
@@ -238,6 +243,7 @@ def of_numbers(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
         require_kinds("mod", [node.this, node.expression])
         require_no_extreme(node.this)
         require_no_extreme(node.expression)
+        _as_ordinals(node)
         return rule(node)
 
     return checked
@@ -343,10 +349,13 @@ def variable(node: exp.Parameter) -> exp.Expression:
 
 
 def system_variable(node: exp.SessionParameter) -> exp.Expression:
+    """A system variable, as the session has it; the global one is the default."""
     name = node.name.lower()
-    if name not in SYSTEM_VARIABLES:
+    if name not in DEFAULTS:
         raise NotSaid(f"@@{name}")
-    return literal(SYSTEM_VARIABLES[name])
+    if str(node.args.get("kind") or "").upper() == "GLOBAL" or name in READ_ONLY:
+        return literal(DEFAULTS[name])
+    return set_kind(call("my_variable", name), INTEGER if isinstance(DEFAULTS[name], int) else TEXT)
 
 
 def table(node: exp.Table) -> exp.Expression:
@@ -384,6 +393,18 @@ def hex(node: exp.HexString) -> exp.Expression:
     if isinstance(node.parent, exp.EQ | exp.NEQ):
         return exp.Anonymous(this="my_to_text", expressions=[node.copy()])
     return node
+
+
+def introduced(node: exp.Introducer) -> exp.Expression:
+    """A text behind the name of its character set: one behind ``_binary`` is bytes."""
+    name, value = str(node.this).lower(), node.expression
+    if not isinstance(value, exp.Literal):
+        if name == "_binary":
+            return value
+        raise NotSaid(f"{node.this} before something else than a text")
+    if name == "_binary":
+        return set_kind(exp.HexString(this=value.name.encode("utf-8", "surrogateescape").hex()), BYTES)
+    return value
 
 
 def text_literal(node: exp.Literal) -> exp.Expression:

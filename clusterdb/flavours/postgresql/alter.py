@@ -25,7 +25,6 @@ from clusterdb.flavours.flavour import (
     known,
     own_columns,
     own_columns_of,
-    together,
 )
 from clusterdb.flavours.postgresql import edits, labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
@@ -43,6 +42,7 @@ from clusterdb.flavours.postgresql.tables import (
     sequence_of,
 )
 from clusterdb.flavours.schema import Numbering
+from clusterdb.flavours.session import together
 from clusterdb.flavours.tables import quoted, text
 from clusterdb.flavours.types import Kind, annotate
 

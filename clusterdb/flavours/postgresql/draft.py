@@ -17,6 +17,7 @@ from clusterdb.flavours.flavour import Step
 from clusterdb.flavours.postgresql.clauses import Clause, Column, Table, clause_of
 from clusterdb.flavours.postgresql.tables import checks_of
 from clusterdb.flavours.rebuild import definition_of, rebuild
+from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
 
 __all__ = ["ROW_ID", "WHOLE", "Draft", "Edit", "checking", "never_null", "rebuilding", "renaming_index"]
@@ -68,7 +69,8 @@ Edit = Callable[[Draft], None]
 def rebuilding(table: str, edits: tuple[Edit, ...]) -> Step:
     """A table as these edits leave it."""
 
-    def edit(db: apsw.Connection) -> None:
+    def edit(session: EngineSession) -> None:
+        db = session.db
         draft = Draft.of(db, table)
         for change in edits:
             change(draft)
@@ -81,7 +83,8 @@ def rebuilding(table: str, edits: tuple[Edit, ...]) -> Step:
 def renaming_index(old: str, new: str, *, must_exist: bool) -> Step:
     """An index under another name."""
 
-    def rename(db: apsw.Connection) -> None:
+    def rename(session: EngineSession) -> None:
+        db = session.db
         query = (
             "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE AND sql IS NOT NULL"
         )
@@ -133,7 +136,8 @@ def never_null(column: Column) -> None:
 def checking(table: str, name: str) -> Step:
     """VALIDATE CONSTRAINT: every row was checked when the constraint was added."""
 
-    def check(db: apsw.Connection) -> None:
+    def check(session: EngineSession) -> None:
+        db = session.db
         Draft.of(db, table).constraint(name)
 
     return check

@@ -13,6 +13,7 @@ from clusterdb.errors import ProgrammingError
 from clusterdb.flavours.flavour import Step
 from clusterdb.flavours.postgresql.dependents import drop_references, referring, views_reading
 from clusterdb.flavours.rebuild import foreign_keys, set_foreign_keys
+from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
 
 __all__ = ["dropping", "truncating"]
@@ -21,7 +22,8 @@ __all__ = ["dropping", "truncating"]
 def dropping(kind: str, names: list[str], *, cascade: bool, must_exist: bool) -> Step:
     """DROP TABLE, DROP VIEW; with ``cascade`` also the views that read them, and the foreign keys to them."""
 
-    def drop(db: apsw.Connection) -> None:
+    def drop(session: EngineSession) -> None:
+        db = session.db
         going = {name.lower() for name in names}
         for name in names:
             if must_exist and not _exists(db, name):
@@ -69,7 +71,8 @@ def truncating(names: list[str], restarts: Mapping[str, list[str]], *, cascade: 
     ``restarts`` has by table the statements after which its numbers begin again.
     """
 
-    def truncate(db: apsw.Connection) -> None:
+    def truncate(session: EngineSession) -> None:
+        db = session.db
         going = list(names)
         for name in going:
             for child in referring(db, name):

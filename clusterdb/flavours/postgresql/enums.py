@@ -12,11 +12,12 @@ import json
 import re
 from collections.abc import Mapping
 
-from clusterdb.flavours.flavour import IDLE, Step, Translation, Wrong, known, together
+from clusterdb.flavours.flavour import IDLE, Step, Translation, Wrong, known
 from clusterdb.flavours.postgresql.clauses import Clause, unquoted
 from clusterdb.flavours.postgresql.draft import Draft, Edit, rebuilding
 from clusterdb.flavours.postgresql.labels import check, number_of
 from clusterdb.flavours.schema import TYPES, Labels
+from clusterdb.flavours.session import together
 from clusterdb.flavours.tables import text
 
 __all__ = ["said"]

@@ -28,8 +28,6 @@ from clusterdb.flavours.flavour import (
     known,
     literal,
     own_columns_of,
-    steps,
-    together,
 )
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
@@ -44,6 +42,7 @@ from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
 from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
 from clusterdb.flavours.schema import read
+from clusterdb.flavours.session import EngineSession, steps, together
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
@@ -307,7 +306,7 @@ class PostgreSQLFlavour(Flavour):
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
         return f"${number} "
 
-    def _translated(self, sql: str) -> Translation:
+    def translated(self, sql: str) -> Translation:
         """A statement without the comments before it, or several that answer nothing."""
         text = settings.spaced(settings.bare(sql))
         if not text.strip(" \t\r\n;"):
@@ -317,17 +316,16 @@ class PostgreSQLFlavour(Flavour):
             if len(texts) > 1 and all(map(_SEVERAL.match, texts)):
                 return Translation(IDLE, (together([partial(self._run, each) for each in texts], "SELECT pg_redo()"),))
             text = texts[0] if len(texts) == 1 else text
-        return super()._translated(text)
+        return super().translated(text)
 
-    def _run(self, sql: str, db: apsw.Connection) -> None:
+    def _run(self, sql: str, session: EngineSession) -> None:
         """One of several statements, by the schema as those before it have left it."""
-        for text in steps(self.translate(sql, read(db)), db):
-            db.execute(text).fetchall()
+        for text in steps(self.translate(sql, read(session.db)), session):
+            session.db.execute(text).fetchall()
 
-    def _parsed(self, sql: str) -> exp.Expression:
+    def _parsed(self, sql: str) -> exp.Expression | None:
         tree = super()._parsed(sql)
-        labels.resolve(tree)
-        return tree
+        return None if tree is None else labels.resolve(tree)
 
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
@@ -355,14 +353,14 @@ class PostgreSQLFlavour(Flavour):
         if overriding is not None:
             token = overrides.set(True)
             try:
-                return self._translated(overriding[1] + sql[overriding.end() :])
+                return self.translated(overriding[1] + sql[overriding.end() :])
             finally:
                 overrides.reset(token)
         explained = re.match(
             r"\s*EXPLAIN\s*(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
         )
         if explained is not None:
-            return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
+            return Translation("EXPLAIN QUERY PLAN " + self.translated(sql[explained.end() :]).sql)
         return None
 
     def _altered(self, sql: str) -> Translation | None:

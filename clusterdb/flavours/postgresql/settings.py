@@ -13,6 +13,7 @@ from clusterdb.errors import IntegrityError, ProgrammingError
 from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
 from clusterdb.flavours.postgresql.clauses import Table, unquoted
 from clusterdb.flavours.rebuild import definition_of
+from clusterdb.flavours.session import EngineSession
 
 __all__ = ["bare", "require_known", "set_constraints", "set_variable", "spaced"]
 
@@ -97,7 +98,8 @@ def set_constraints(sql: str) -> Translation | None:
     wanted = {name.lower() for name in names if name.lower() not in ("all", "public")}
     is_immediate = found["when"].upper() == "IMMEDIATE"
 
-    def run(db: apsw.Connection) -> None:
+    def run(session: EngineSession) -> None:
+        db = session.db
         missing = wanted - _constraints(db) if wanted else set()
         if missing:
             raise ProgrammingError(f'constraint "{min(missing)}" does not exist')
