@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from clusterdb.errors import DatabaseDamagedError, ExportTargetError, NotADatabaseError, StoreFullError
+from vfs.interrupts import deliver
 
 __all__ = ["Connection", "Progress", "SQLError", "connect", "copy_in", "copy_out", "plain", "results"]
 
@@ -215,5 +216,6 @@ def copy(source: apsw.Connection, target: apsw.Connection, progress: Progress | 
     with target.backup("main", source, "main") as backup:
         while not backup.done:
             backup.step(_STEP_PAGES)
+            deliver()
             if progress is not None:
                 progress(backup.page_count - backup.remaining, backup.page_count)

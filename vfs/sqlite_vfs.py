@@ -50,6 +50,7 @@ from vfs.errors import (
     WriterBusyError,
 )
 from vfs.instances import InstanceView
+from vfs.interrupts import uninterrupted
 from vfs.layout import V_EPOCH
 from vfs.registry import Target, VolumeRow
 from vfs.store import PageStore
@@ -162,9 +163,10 @@ class ClusterVFS(apsw.VFS):
 
     def _open_volume(self, name: str, *, read_only: bool) -> _VolumeFile:
         try:
-            target = self._resolve(name)
-            read_only = read_only or target.read_only
-            volume = self._store.open_volume(target.row, read_only=read_only, follow=target.follow)
+            with uninterrupted:
+                target = self._resolve(name)
+                read_only = read_only or target.read_only
+                volume = self._store.open_volume(target.row, read_only=read_only, follow=target.follow)
         except LookupError as error:
             raise apsw.CantOpenError(str(error.args[0])) from error
         except (StorageError, OSError, MemoryError) as error:
@@ -217,6 +219,8 @@ class _VolumeFile:
     def xLock(self, level: int) -> None:
         try:
             if level == _SHARED:
+                if self._level != _NONE:  # a signal handler raised as SQLite called xUnlock, which it does not repeat
+                    self.xUnlock(_NONE)
                 if self._level == _NONE:
                     moves = self._volume.move_count
                     self._pin()
@@ -352,7 +356,8 @@ class _VolumeFile:
 
     def _close_volume(self) -> None:
         try:
-            self._volume.close()
+            with uninterrupted:
+                self._volume.close()
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, self.name) from error
 
