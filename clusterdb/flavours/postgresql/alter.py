@@ -53,7 +53,7 @@ __all__ = ["altered", "altered_index", "altered_sequence"]
 
 _NAME = r'(?:"(?:[^"]|"")+"|\w+)'
 _HEAD = re.compile(
-    rf"\s*ALTER\s+TABLE\s+(?P<exists>IF\s+EXISTS\s+)?(?:ONLY\s+)?(?:(?P<schema>{_NAME})\s*\.\s*)?(?P<table>{_NAME})\s*\*?\s",
+    rf"ALTER\s+TABLE\s+(?P<exists>IF\s+EXISTS\s+)?(?:ONLY\s+)?(?:(?P<schema>{_NAME})\s*\.\s*)?(?P<table>{_NAME})\s*\*?\s",
     re.IGNORECASE,
 )
 _COLUMN = rf"ALTER\s+(?:COLUMN\s+)?(?P<column>{_NAME})\s+"
@@ -72,12 +72,12 @@ _UNNAMED = "clusterdb_unnamed"
 """The name that a condition without one has for a moment: sqlglot does not read ADD CHECK."""
 _OWNER = re.compile(r"OWNER\s+TO\s.*", re.IGNORECASE | re.DOTALL)
 _INDEX = re.compile(
-    rf"\s*ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})\s*;?\s*",
+    rf"ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})",
     re.IGNORECASE,
 )
 _SEQUENCE = re.compile(
-    rf"\s*ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?(?P<name>{_NAME}(?:\.{_NAME})?)\s+"
-    rf"(?:OWNED\s+BY\s+(?P<owner>{_NAME}(?:\.{_NAME})*)|AS\s+(?:SMALLINT|INTEGER|INT|BIGINT))\s*;?\s*",
+    rf"ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?(?P<name>{_NAME}(?:\.{_NAME})?)\s+"
+    rf"(?:OWNED\s+BY\s+(?P<owner>{_NAME}(?:\.{_NAME})*)|AS\s+(?:SMALLINT|INTEGER|INT|BIGINT))",
     re.IGNORECASE,
 )
 
@@ -87,7 +87,7 @@ def altered(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
     head = _HEAD.match(sql)
     if head is None:
         return None
-    table, actions = identifier(head["table"]), split(sql[head.end() :].strip().removesuffix(";"))
+    table, actions = identifier(head["table"]), split(sql[head.end() :].strip())
     if any(map(_OWNER.fullmatch, actions)):
         raise NotSaid("ALTER TABLE ... OWNER TO")
     if head["schema"] is not None and identifier(head["schema"]) not in ("public", "pg_temp"):

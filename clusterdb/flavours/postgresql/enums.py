@@ -27,11 +27,11 @@ _CREATE = (
 )
 _NAME = r'(?:public\s*\.\s*)?(?P<name>"(?:[^"]|"")+"|\w+)'
 _LABEL = r"'(?:[^']|'')*'"
-_CREATED = re.compile(rf"CREATE\s+TYPE\s+{_NAME}\s+AS\s+ENUM\s*\((?P<labels>.*)\)\s*;?\s*", re.I | re.S)
-_DROPPED = re.compile(rf"DROP\s+TYPE\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}(?:\s+(?:CASCADE|RESTRICT))?\s*;?\s*", re.I)
+_CREATED = re.compile(rf"CREATE\s+TYPE\s+{_NAME}\s+AS\s+ENUM\s*\((?P<labels>.*)\)", re.I | re.S)
+_DROPPED = re.compile(rf"DROP\s+TYPE\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}(?:\s+(?:CASCADE|RESTRICT))?", re.I)
 _ADDED = re.compile(
     rf"ALTER\s+TYPE\s+{_NAME}\s+ADD\s+VALUE\s+(?P<exists>IF\s+NOT\s+EXISTS\s+)?(?P<label>{_LABEL})"
-    rf"(?:\s+(?P<where>BEFORE|AFTER)\s+(?P<other>{_LABEL}))?\s*;?\s*",
+    rf"(?:\s+(?P<where>BEFORE|AFTER)\s+(?P<other>{_LABEL}))?",
     re.I | re.S,
 )
 

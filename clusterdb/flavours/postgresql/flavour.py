@@ -309,9 +309,10 @@ class PostgreSQLFlavour(Flavour):
     def translated(self, sql: str) -> Translation:
         """A statement without the comments before it, or several that answer nothing."""
         text = settings.spaced(settings.bare(sql))
-        if not text.strip(" \t\r\n;"):
+        text = text.rstrip(" \t\r\n;")
+        if not text:
             return Translation(IDLE)
-        if ";" in text.rstrip(" \t\r\n;"):
+        if ";" in text:
             texts = [each for each in map(settings.bare, self.statements_of(text)) if each]
             if len(texts) > 1 and all(map(_SEVERAL.match, texts)):
                 return Translation(IDLE, (together([partial(self._run, each) for each in texts], "SELECT pg_redo()"),))
@@ -543,6 +544,7 @@ class PostgreSQLFlavour(Flavour):
                 tree.set("replace", None)
                 named = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
                 work.before.append(f"DROP VIEW IF EXISTS {quoted(named.name)}")
+            names.keep_names(tree.expression)
             return self.view(tree, work)
         if kind == "INDEX":
             parameters = tree.this.args.get("params")

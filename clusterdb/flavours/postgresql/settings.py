@@ -45,12 +45,12 @@ _SETTINGS = {
 }
 """The settings that may be set, each with the values that mean what is done here."""
 _SET = re.compile(
-    r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*?)\s*;?\s*",
+    r"SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*)",
     re.IGNORECASE | re.DOTALL,
 )
-_RESET = re.compile(r"\s*RESET\s+(?P<name>\w+)\s*;?\s*", re.IGNORECASE)
+_RESET = re.compile(r"RESET\s+(?P<name>\w+)", re.IGNORECASE)
 _TRANSACTION = re.compile(
-    r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:SESSION\s+)?(?:CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+.*",
+    r"SET\s+(?:SESSION\s+|LOCAL\s+)?(?:CHARACTERISTICS\s+AS\s+)?TRANSACTION\s.*",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -80,9 +80,7 @@ def require_known(name: str, value: str) -> None:
 
 
 # --- constraints ------------------------------------------------------------------------------------------------------
-_CONSTRAINTS = re.compile(
-    r"\s*SET\s+CONSTRAINTS\s+(?P<names>.+?)\s+(?P<when>IMMEDIATE|DEFERRED)\s*;?\s*", re.IGNORECASE | re.DOTALL
-)
+_CONSTRAINTS = re.compile(r"SET\s+CONSTRAINTS\s+(?P<names>.+)\s(?P<when>IMMEDIATE|DEFERRED)", re.IGNORECASE | re.DOTALL)
 
 
 def set_constraints(sql: str) -> Translation | None:
