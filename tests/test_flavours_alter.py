@@ -94,6 +94,20 @@ def test_other_connections_see_new_labels_and_columns(
     other.close()
 
 
+@pytest.mark.parametrize(
+    "sql", ["TRUNCATE child", "DELETE FROM child; UPDATE parent SET a = a + 5", "TRUNCATE parent CASCADE"]
+)
+def test_what_writes_rows_in_several_steps_can_be_rolled_back(sql: str, cluster: clusterdb.Cluster) -> None:
+    """The DB-API begins a transaction before it, as before a single statement that writes."""
+    before = _content(cluster)
+    connection = clusterdb.connect(cluster)
+    connection.execute(sql)
+    assert connection.in_transaction
+    connection.rollback()
+    connection.close()
+    assert _content(cluster) == before
+
+
 def test_a_broken_view_stops_nobody(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
     """A view of a table that does not exist depends on nothing."""
     db = cluster.connect()

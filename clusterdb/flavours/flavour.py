@@ -107,7 +107,8 @@ class Translation:
     """``sql`` is what answers; ``before`` and ``after`` run with it.
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
-    ``begins``: a transaction is begun where the session does not commit by itself.
+    ``begins``: a transaction is begun where the session does not commit by itself.  ``writes``: among the steps are
+    some that write rows, before which the DB-API begins one.
     """
 
     sql: str
@@ -116,6 +117,7 @@ class Translation:
     commits: bool = False
     ends: bool = False
     begins: bool = False
+    writes: bool = False
 
 
 IDLE = "PRAGMA clusterdb_idle"

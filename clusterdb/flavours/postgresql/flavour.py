@@ -123,6 +123,7 @@ _SEVERAL = re.compile(
     r"(?:(?:ALTER|CREATE|DROP|SET|COMMENT|TRUNCATE)\b|(?:INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b))", re.I | re.S
 )
 """A statement that answers nothing, and so may be one of several."""
+_WRITES = re.compile(r"(?:INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
 _TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
 _ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
@@ -315,7 +316,10 @@ class PostgreSQLFlavour(Flavour):
         if ";" in text:
             texts = [each for each in map(settings.bare, self.statements_of(text)) if each]
             if len(texts) > 1 and all(map(_SEVERAL.match, texts)):
-                return Translation(IDLE, (together([partial(self._run, each) for each in texts], "SELECT pg_redo()"),))
+                steps_of = [partial(self._run, each) for each in texts]
+                return Translation(
+                    IDLE, (together(steps_of, "SELECT pg_redo()"),), writes=any(map(_WRITES.match, texts))
+                )
             text = texts[0] if len(texts) == 1 else text
         return super().translated(text)
 
@@ -587,7 +591,7 @@ class PostgreSQLFlavour(Flavour):
             restarts = {table: sequences.restarted(table) for table in known.get().owned}
         cascade = str(tree.args.get("option") or "").upper() == "CASCADE"
         step = truncating([each.name for each in tree.expressions], restarts, cascade=cascade)
-        return Translation(IDLE, (together([step], "SELECT pg_redo()"),))
+        return Translation(IDLE, (together([step], "SELECT pg_redo()"),), writes=True)
 
     def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:
         """BEGIN."""
