@@ -52,6 +52,7 @@ __all__ = [
     "in_schema",
     "is_default",
     "literal",
+    "own_columns",
     "own_columns_of",
 ]
 
@@ -107,7 +108,8 @@ class Translation:
     """``sql`` is what answers; ``before`` and ``after`` run with it.
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
-    ``begins``: a transaction is begun where the session does not commit by itself.
+    ``begins``: a transaction is begun where the session does not commit by itself.  ``writes``: among the steps are
+    some that write rows, before which the DB-API begins one.
     """
 
     sql: str
@@ -116,6 +118,7 @@ class Translation:
     commits: bool = False
     ends: bool = False
     begins: bool = False
+    writes: bool = False
 
 
 IDLE = "PRAGMA clusterdb_idle"
@@ -385,8 +388,8 @@ class Flavour:
     def view(self, tree: exp.Create, work: Work) -> Translation:
         """CREATE VIEW, with its columns' types in a comment."""
         names = [each.name for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
-        columns = self.columns_of(tree.expression, names)
         tree.set("expression", self._with_names(tree.expression))
+        columns = self.columns_of(tree.expression, names)
         said = self.text(self.expression(tree))
         head, word, rest = said.partition(" AS ")
         return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(work.before), tuple(work.after))

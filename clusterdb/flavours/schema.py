@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +12,28 @@ from typing import Any
 
 import apsw
 
-__all__ = ["KINDS_COMMENT", "NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment", "members_of", "read"]
+__all__ = [
+    "KINDS_COMMENT",
+    "NOTHING",
+    "TYPES",
+    "Column",
+    "Known",
+    "Labels",
+    "Numbering",
+    "Schema",
+    "kinds_comment",
+    "members_of",
+    "read",
+]
 
 KINDS_COMMENT = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
-    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.hidden FROM {schema}.sqlite_schema AS m, '
+    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.hidden, c.dflt_value '
+    "FROM {schema}.sqlite_schema AS m, "
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
+TYPES = "clusterdb_types"
+"""The view that has the enumerated types of a database: so a change of them is one of the schema."""
 _UNIQUE = (
     "SELECT m.name, i.name, c.name FROM {schema}.sqlite_schema AS m, pragma_index_list(m.name, '{schema}') AS i, "
     "pragma_index_info(i.name, '{schema}') AS c WHERE m.type = 'table' AND i.\"unique\" AND NOT i.partial"
@@ -26,19 +42,23 @@ _UNIQUE = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type as declared in SQLite, its collation where that is not the usual one, and the members of an
-    ENUM or a SET."""
+    """A column: its type as declared in SQLite, its collation where that is not the usual one, the members of an ENUM
+    or a SET, and its default."""
 
     declared: str
     collation: str = ""
     members: str = ""
     is_generated: bool = False
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbering:
-    """What a column is numbered by: ``kind`` is serial, always (no statement may choose a number), or nextval (the
-    sequence is not the column's own)."""
+    """What a column is numbered by.
+
+    ``kind`` is serial, always (no statement may choose a number), nextval (the sequence is not the column's own), or
+    owned (the sequence is the column's own, but does not number it).
+    """
 
     sequence: str
     kind: str
@@ -49,9 +69,18 @@ class Numbering:
 
 
 _NUMBERED = re.compile(
-    r'"((?:[^"]|"")+)" (?:INTEGER PRIMARY KEY AUTOINCREMENT|\w+(?: NOT NULL)?) /\* (serial|always|nextval) (.+?) \*/'
+    r'"((?:[^"]|"")+)" (?:INTEGER (?:CONSTRAINT "(?:[^"]|"")+" )?PRIMARY KEY AUTOINCREMENT|\w+(?: NOT NULL)?) '
+    r"/\* (serial|always|nextval|owned) (.+?) \*/"
 )
 """A column that is numbered by a sequence, in the definition of its table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """An enumerated type: its name, and its values in their order."""
+
+    name: str
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +99,10 @@ class Schema:
     """Of each table the sets of columns that no two rows have in common, and that are never NULL."""
     numbers: Mapping[str, Mapping[str, Numbering]] = field(default_factory=dict)
     """Of each table what its columns are numbered by."""
+    owned: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each table the sequences of its columns' own."""
+    labels: Mapping[int, Labels] = field(default_factory=dict)
+    """The enumerated types by their numbers."""
 
 
 NOTHING = Schema(MappingProxyType({}))
@@ -88,15 +121,15 @@ def read(db: apsw.Connection) -> Schema:
         seen: dict[str, dict[str, Column]] = {}
         primary: dict[str, set[str]] = {}
         required: dict[str, set[str]] = {}
-        for table, _, sql, column, declared, key, not_null, hidden in db.execute(_COLUMNS.format(schema=schema)):
+        found = db.execute(_COLUMNS.format(schema=schema))
+        for table, _, sql, column, declared, key, not_null, hidden, default in found:
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
             members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
-            is_generated = hidden in (2, 3)
             seen.setdefault(name, {})[str(column).lower()] = Column(
-                str(declared).lower(), collation, members, is_generated
+                str(declared).lower(), collation, members, hidden in (2, 3), str(default or "")
             )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())
@@ -112,7 +145,12 @@ def read(db: apsw.Connection) -> Schema:
             tables[str(view).lower()] = _columns_of_view(str(sql))
             keys.pop(str(view).lower(), None)
     content = tuple((name, tuple(columns.items())) for name, columns in tables.items())
-    return _interned(content, tuple(marks.items()), tuple(keys.items()))
+    return _interned(content, tuple(marks.items()), tuple(keys.items()), _labels(db) if TYPES in tables else ())
+
+
+def _labels(db: apsw.Connection) -> tuple[tuple[int, Labels], ...]:
+    rows = db.execute(f"SELECT id, name, labels FROM {TYPES} ORDER BY id").fetchall()
+    return tuple((int(str(number)), Labels(str(name), tuple(json.loads(str(labels))))) for number, name, labels in rows)
 
 
 def members_of(sql: str, column: str) -> str:
@@ -147,14 +185,25 @@ def _interned(
     content: _Content,
     marks: tuple[tuple[str, tuple[bool, _Numbers]], ...],
     keys: tuple[tuple[str, tuple[_Key, tuple[_Key, ...]]], ...],
+    labels: tuple[tuple[int, Labels], ...],
 ) -> Schema:
     return Schema(
         {name: dict(columns) for name, columns in content},
         numbered=frozenset(name for name, (is_numbered, _) in marks if is_numbered),
         primary={name: primary for name, (primary, _) in keys if primary},
         unique={name: unique for name, (_, unique) in keys},
-        numbers={name: dict(numbers) for name, (_, numbers) in marks if numbers},
+        numbers={name: _numbering(numbers) for name, (_, numbers) in marks if numbers},
+        owned={name: _sequences(numbers) for name, (_, numbers) in marks if numbers},
+        labels=dict(labels),
     )
+
+
+def _numbering(numbers: _Numbers) -> dict[str, Numbering]:
+    return {column: each for column, each in numbers if each.kind != "owned"}
+
+
+def _sequences(numbers: _Numbers) -> dict[str, str]:
+    return {column: each.sequence for column, each in numbers if each.kind != "nextval"}
 
 
 def kinds_comment(columns: list[tuple[str, str]]) -> str:

@@ -162,7 +162,7 @@ def of_column(column: Column) -> Kind:
     elif kind.name == "integer" and "zerofill" in column.declared:
         kind = replace(kind, scale=int(sizes[1]) if sizes is not None else _DIGITS[kind.size], collation="zerofill")
     elif kind.name == "enum":
-        kind = replace(kind, members=column.members)
+        kind = replace(kind, members=column.members, size=int(sizes[1]) if sizes is not None else kind.size)
     if kind.name in ("text", "enum") and column.collation:
         kind = replace(kind, collation=column.collation)
     return kind
@@ -173,7 +173,7 @@ def declared_as(kind: Kind) -> str:
     names = {"integer": "bigint", "double": "double", "text": "text", "date": "date", "datetime": "datetime"}
     names |= {"time": "time", "boolean": "boolean", "json": "json text", "jsonb": "jsonb text", "bytes": "blob"}
     names |= {"char": f"character({kind.size})", "interval": "span text", "uuid": "uuid text", "literal": "text"}
-    names |= {"enum": "text"}
+    names |= {"enum": f"enum text({kind.size})" if kind.size else "text"}
     if kind.name == "enum" and kind.members:
         declared = f"{'set_of' if kind.size else 'enum'} text members {kind.members.encode().hex()}"
         return f"{declared} collate {kind.collation}" if kind.collation else declared

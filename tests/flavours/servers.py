@@ -60,6 +60,14 @@ class _PostgreSQL:
         cursor = self._driver.RawCursor(connection) if raw else connection.cursor()
         return cursor.execute(sql, parameters or None)
 
+    def dump(self, *options: str) -> str:
+        """What pg_dump writes of the database."""
+        command = [POSTGRESQL_BIN / "pg_dump", "-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres", *options]
+        done = subprocess.run([*command, "postgres"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"pg_dump: {done.stderr}")
+        return done.stdout
+
 
 class _MySQL:
     """MariaDB, as MySQL 8 starts, by PyMySQL."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sqlglot import exp
 
 from clusterdb.errors import DataError
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
-from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, common
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import number_text
 from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
 
@@ -60,6 +62,8 @@ def _reader(kind: Kind) -> tuple[str, list[Any]]:
         return "as_datetime", [int(bool(kind.collation)), 6 if kind.scale is None else kind.scale]
     if kind.name == "char":
         return "as_char", [kind.size or 1]
+    if kind.name == "enum":
+        return "as_label", list(labels.text_of_labels(kind))
     if kind.name == "number":
         return ("as_integer" if kind == WHOLE_OR_DOUBLE else "as_decimal"), []
     return f"as_{kind.name}", []
@@ -126,6 +130,8 @@ def as_text(node: Any, *, short: bool = False) -> Any:
     """A value as PostgreSQL writes it.  Raises NotSaid if only the server knows how many digits it has."""
     kind = kind_of(node)
     inner = node.this if isinstance(node, exp.Paren) else node
+    if kind.name == "enum":
+        return set_kind(node.copy(), TEXT)
     if kind.name in ("text", "literal", "null", "uuid", "date", "interval", "json"):
         return node
     if kind.name == "decimal":
@@ -187,6 +193,8 @@ def cast(node: Any) -> Any:
         raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
     sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
     made = _cast(node, value, own, to)
+    if to.name == "decimal" and not sizes:
+        return _with_digits(made, cast_to(node.to, value, own))
     if to.name == "decimal" and sizes and own.name != "null":
         made = call("pg_within", made, *sizes)
     if to.name == "text" and sizes:
@@ -194,6 +202,13 @@ def cast(node: Any) -> Any:
     if to.name == "char":
         made = call("pg_as_char", call("pg_left", made, to.size), to.size)
     return set_kind(made, to)
+
+
+def _with_digits(made: Any, kind: Kind) -> Any:
+    """A number with as many digits behind the point as its text had."""
+    if kind.scale is not None and isinstance(made, exp.Literal):
+        made = exp.Literal.number(f"{Decimal(made.name):.{kind.scale}f}")
+    return set_kind(made, kind)
 
 
 def _cast(node: Any, value: Any, own: Kind, to: Kind) -> Any:
