@@ -222,8 +222,8 @@ class Session:
 
     def fence(self) -> None:
         """A store may be delayed past a later load; taking a lock is a full fence on the processors we know."""
-        self._fence.acquire()
-        self._fence.release()
+        with self._fence:
+            pass
 
     def unpin(self) -> None:
         self.tables.words[self.at + S_PIN] = 0
