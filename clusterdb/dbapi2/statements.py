@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Description", "Plan", "bound", "described", "plan_of", "plan_of_translation", "raw_sql"]
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
-_BEFORE = re.compile(r"(?:[ \t\f\n\r]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*", re.DOTALL)
-_IDLE = re.compile(rf"(?:{_BEFORE.pattern};)*", re.DOTALL)
+_BEFORE = re.compile(r"(?:[ \t\f\n\r]++|--[^\n]*+(?:\n|\Z)|/\*.*?(?:\*/|\Z))*+", re.DOTALL)
+_IDLE = re.compile(rf"(?:{_BEFORE.pattern};)*+", re.DOTALL)
 _WRITES = re.compile(r"(insert|replace|update|delete)", re.IGNORECASE)
 
 

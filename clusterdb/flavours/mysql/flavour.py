@@ -168,12 +168,12 @@ class MySQLFlavour(Flavour):
 
     def special(self, sql: str) -> Translation | None:
         """Comments that only servers of a version read, and statements that sqlglot does not know."""
-        versioned = re.fullmatch(r"\s*/\*!\d{5}\s+(.*?)\*/\s*;?\s*", sql, re.DOTALL)
+        versioned = re.fullmatch(r"\s*/\*!\d{5}\s++(.*?)\*/\s*+;?\s*+", sql, re.DOTALL)
         if versioned is not None:
             return self._translated(versioned[1])
         if SAVEPOINT.fullmatch(sql):
             return self.savepoint(sql.replace("`", '"'))
-        if re.fullmatch(r"\s*(?:OPTIMIZE|ANALYZE)\s+TABLE\s+[\w`, ]+;?\s*", sql, re.I):
+        if re.fullmatch(r"\s*(?:OPTIMIZE|ANALYZE)\s+TABLE\s++[\w`, ]++;?\s*+", sql, re.I):
             return Translation("ANALYZE")
         replace = re.match(r"\s*REPLACE\s+INTO\b", sql, re.I)
         if replace is not None:
@@ -183,17 +183,17 @@ class MySQLFlavour(Flavour):
             finally:
                 a.replaces.reset(token)
             return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", made.sql), made.before, made.after)
-        renamed = re.fullmatch(r"\s*RENAME\s+TABLE\s+(\S+)\s+TO\s+(\S+?)\s*;?\s*", sql, re.I)
+        renamed = re.fullmatch(r"\s*RENAME\s+TABLE\s+(\S+)\s+TO\s+(\S+?)\s*+;?\s*+", sql, re.I)
         if renamed is not None:
             return Translation(f"ALTER TABLE {renamed[1]} RENAME TO {renamed[2]}")
-        dropped = re.fullmatch(r"\s*DROP\s+INDEX\s+`?(\w+)`?\s+ON\s+`?(\w+)`?\s*;?\s*", sql, re.I)
+        dropped = re.fullmatch(r"\s*DROP\s+INDEX\s+`?(\w+)`?\s+ON\s+`?(\w+)`?\s*+;?\s*+", sql, re.I)
         if dropped is not None:
             return Translation(f'DROP INDEX "{dropped[2]}__{dropped[1]}"', commits=True)
         explained = re.match(r"\s*EXPLAIN\s+(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I)
         if explained is not None:
             return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
         index = re.fullmatch(
-            r"(\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b.*?)\s+USING\s+(?:BTREE|HASH)\s*;?\s*", sql, re.I | re.DOTALL
+            r"(\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b.*?(?<!\s))\s++USING\s+(?:BTREE|HASH)\s*+;?\s*+", sql, re.I | re.DOTALL
         )
         if index is not None:
             return self._translated(re.sub(r"(\w+)\(\d+\)", r"\1", index[1]))

@@ -110,7 +110,7 @@ _BEGIN = Translation("BEGIN", before=("SELECT pg_forget()",))
 _IGNORED = re.compile(
     r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:TIME\s+ZONE\s+'?UTC'?|(?:client_encoding|standard_conforming_strings|search_path|"
     r"application_name|statement_timeout|lock_timeout|client_min_messages|extra_float_digits|datestyle|timezone)\s*"
-    r"(?:=|TO)\s*.*|SESSION\s+CHARACTERISTICS\s+.*|TRANSACTION\s+.*)\s*;?\s*\Z",
+    r"(?:=|TO)\s*.*|SESSION\s+CHARACTERISTICS\s+.*|TRANSACTION\s+.*)\s*+;?\s*+\Z",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -303,11 +303,11 @@ class PostgreSQLFlavour(Flavour):
             return altered
         if re.fullmatch(r"\s*(?:START\s+TRANSACTION|BEGIN)\b[^;]*;?\s*", sql, re.I):
             return _BEGIN
-        if re.fullmatch(r"\s*(?:ABORT|END)(?:\s+(?:WORK|TRANSACTION))?\s*;?\s*", sql, re.I):
+        if re.fullmatch(r"\s*(?:ABORT|END)(?:\s+(?:WORK|TRANSACTION))?\s*+;?\s*+", sql, re.I):
             return Translation("ROLLBACK" if sql.strip()[:1].upper() == "A" else "COMMIT", ends=True)
-        if re.fullmatch(r"\s*(?:RESET|DISCARD|DEALLOCATE)\s+ALL\s*;?\s*", sql, re.I):
+        if re.fullmatch(r"\s*(?:RESET|DISCARD|DEALLOCATE)\s+ALL\s*+;?\s*+", sql, re.I):
             return Translation(IDLE)
-        shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*;?\s*", sql, re.I)
+        shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*+;?\s*+", sql, re.I)
         if shown is not None and shown[1].lower() in _SHOWN:
             return Translation(f"SELECT '{_SHOWN[shown[1].lower()]}' AS \"{shown[1].lower()}\"")
         if re.fullmatch(r"\s*(?:VACUUM|ANALYZE|REINDEX)\b.*", sql, re.I | re.DOTALL):
@@ -320,7 +320,7 @@ class PostgreSQLFlavour(Flavour):
             finally:
                 overrides.reset(token)
         explained = re.match(
-            r"\s*EXPLAIN\s*(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
+            r"\s*EXPLAIN(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*+(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
         )
         if explained is not None:
             return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
