@@ -1428,6 +1428,51 @@ def test_functions_run_once_per_row_whatever_the_text_factory(connection: dbapi2
     assert calls == [1, 2]
 
 
+@pytest.mark.parametrize("factory", [bytes, lambda text: text.decode("latin-1")], ids=["bytes", "callable"])
+def test_text_factory_reads_a_query_row_by_row(connection: dbapi2.Connection, factory: Any) -> None:
+    """An endless one answers its first rows, and has done no more than they and the one ahead take."""
+    calls: list[int] = []
+    connection.create_function("f", 1, lambda id: calls.append(id) or f"row {id}")
+    connection.text_factory = factory
+    endless = "WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n) SELECT f(x) FROM n"
+    cursor = connection.execute(endless)
+    assert calls in ([], [1])
+    assert cursor.fetchone() == (factory(b"row 1"),)
+    assert calls == [1, 2]
+    assert cursor.fetchmany(2) == [(factory(b"row 2"),), (factory(b"row 3"),)]
+    assert calls == [1, 2, 3, 4]
+    cursor.close()
+
+
+WIDE = ", ".join(f"{value} AS w{at}" for at, value in enumerate(["'a'", "1", "x'00'", "NULL"] * 35))
+QUERIES = [
+    "SELECT * FROM t ORDER BY b DESC, id LIMIT 3 OFFSET 1",
+    "SELECT id, id, b AS id FROM t; -- the end",
+    "SELECT b FROM t UNION SELECT 'x' ORDER BY 1 DESC",
+    "VALUES (1, 'a'), (x'61', NULL)",
+    "WITH w AS (SELECT b FROM t) SELECT * FROM w, t ORDER BY 1, 2",
+    "SELECT count(*), max(b), group_concat(b, '-') FROM t WHERE id > 99",
+    "SELECT DISTINCT b || '!', typeof(b) FROM t GROUP BY b HAVING count(*) > 0 ORDER BY 1",
+    "SELECT row_number() OVER (ORDER BY b DESC, id), b FROM t ORDER BY 1",
+    "SELECT 1.5, 9e999, -9223372036854775808, x'', '' WHERE 1 -- nothing behind",
+    f"SELECT {WIDE}",
+    "SELECT b FROM t WHERE 0",
+    "PRAGMA table_info(t)",
+]
+
+
+@pytest.mark.parametrize("sql", QUERIES, ids=lambda sql: sql[:20])
+def test_text_factory_changes_no_row_of_a_query(connection: dbapi2.Connection, sql: str) -> None:
+    """Other than its texts, in whatever words it is written and however many columns it has."""
+    plain = connection.execute(sql)
+    described, rows = plain.description, plain.fetchall()
+    connection.text_factory = lambda text: f"<{text.decode()}>"
+    cursor = connection.execute(sql)
+    assert cursor.description == described
+    marked = [tuple(f"<{value}>" if isinstance(value, str) else value for value in row) for row in rows]
+    assert cursor.fetchall() == marked
+
+
 def test_random_texts_and_numbers_with_a_text_factory(connection: dbapi2.Connection) -> None:
     """A text factory sees texts only, and all of them."""
     connection.text_factory = lambda text: f"<{text.decode()}>"

@@ -438,10 +438,13 @@ class Cursor:
         connection, thread, ident = self._connection, self._thread, self._ident
         assert connection is not None
         while True:
+            is_converted = type(rows) is GeneratorType
             try:
                 for row in rows:
                     yield row if self.row_factory is None else self._made(row)
-                    if self._rows is not rows or not connection._is_plain or thread != ident():
+                    if self._rows is not rows or not (connection._is_plain or is_converted) or thread != ident():
+                        break
+                    if is_converted and connection._opened is None:
                         break
                 else:
                     self._check()
