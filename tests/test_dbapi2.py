@@ -694,11 +694,20 @@ def test_a_closed_connection(connection: dbapi2.Connection) -> None:
     connection.close()
     uses: list[Callable[[], Any]] = [connection.cursor, connection.commit, connection.rollback, cursor.fetchone]
     uses += [cursor.fetchall, cursor.fetchmany, lambda: next(cursor), lambda: cursor.execute("SELECT 1"), cursor.close]
-    uses += [lambda: connection.cluster, lambda: connection.in_transaction, lambda: iter(cursor)]
+    uses += [lambda: connection.cluster, lambda: connection.in_transaction, lambda: next(iter(cursor))]
     for use in uses:
         with pytest.raises(dbapi2.ProgrammingError, match="closed database"):
             use()
     connection.close()
+
+
+def test_extension_that_cannot_be_loaded_is_an_operational_error(connection: dbapi2.Connection) -> None:
+    """With SQLite's own words, as in ``sqlite3``: also while loading is not allowed."""
+    with pytest.raises(dbapi2.OperationalError, match=r"\Anot authorized\Z"):
+        connection.load_extension("/nowhere/none")
+    connection.enable_load_extension(True)
+    with pytest.raises(dbapi2.OperationalError, match=r"\A/nowhere/none\.so: cannot open shared object file"):
+        connection.load_extension("/nowhere/none")
 
 
 def test_closing_undoes_what_is_open(connection: dbapi2.Connection) -> None:
@@ -777,7 +786,7 @@ def test_another_thread(connection: dbapi2.Connection) -> None:
     cursor = connection.execute("SELECT * FROM t")
     cursor.fetchone()
     uses: list[Callable[[], Any]] = [cursor.fetchone, cursor.fetchall, cursor.fetchmany, lambda: next(cursor)]
-    uses += [lambda: cursor.execute("SELECT * FROM t"), lambda: iter(cursor), connection.close, connection.commit]
+    uses += [lambda: cursor.execute("SELECT * FROM t"), lambda: next(iter(cursor)), connection.close, connection.commit]
     uses += [lambda: connection.cluster, connection.cursor, lambda: connection.execute("SELECT * FROM t")]
     said: list[str] = []
 

@@ -1,6 +1,6 @@
 """Rows for those who ask for converters or another text factory: one Python call per row.
 
-They want the bytes that are stored.  SQLite's own bytes of a text are asked for in SQL, so that a text that is not valid
+They want the bytes that are stored.  SQLite's own bytes of a text are asked for in SQL, so that a text that is no valid
 UTF-8 comes through; where a statement cannot be wrapped (RETURNING, PRAGMA, EXPLAIN), texts are encoded again.  In a
 database in UTF-16 they always are: there, as in RETURNING, invalid text is an OperationalError for every text factory.
 Either way a row is read from SQLite when it is wanted, not before.

@@ -429,7 +429,6 @@ class Cursor:
             self._fail(error, self._plan)
 
     def __iter__(self) -> Iterator[Any]:
-        self._check()
         return self._given()
 
     def _given(self) -> Iterator[Any]:
