@@ -1,7 +1,7 @@
 """Connections, cursors and blobs of another thread, and closed ones, answer as those of CPython's ``sqlite3`` do.
 
 Every attribute and method is used on both; compared is what kind of error comes, or which class the answer has.
-``isolation_level = None`` counts as a use of its own, since it commits.  Only ours, and left out: ``apsw``, ``cluster``.
+``isolation_level = None`` is a use of its own, since it commits.  Only ours, and left out: ``apsw``, ``cluster``.
 """
 
 from __future__ import annotations

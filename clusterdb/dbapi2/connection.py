@@ -168,7 +168,7 @@ class Connection:
         self._check_open()
 
     def _check_open(self) -> None:
-        """Raises ProgrammingError unless it is open: all that CPython's ``sqlite3`` asks for some uses, in any thread."""
+        """Raises ProgrammingError unless it is open; for what ``sqlite3`` allows in any thread."""
         if not self._is_initialized:
             raise ProgrammingError("Base Connection.__init__ not called.")
         if self._opened is None:
