@@ -187,7 +187,7 @@ def test_connection_knows_the_page_size_before_it_reads(store: clusterdb.Store, 
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["prod", "Prod-2", "a", "x" + "-1" * 31])
+@pytest.mark.parametrize("name", ["prod", "Prod-2", "a", "x" + "-1" * 31, "test_site_gw0", "a__"])
 def test_cluster_names_never_become_files_of_the_working_directory(
     store: clusterdb.Store, opened: Open, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +205,7 @@ def test_cluster_names_never_become_files_of_the_working_directory(
     assert stored(opened(name)) == stored(opened(full)) == name.encode()
 
 
-@pytest.mark.parametrize("name", ["./prod", "copy.db", "sub/prod", "../prod"])
+@pytest.mark.parametrize("name", ["./prod", "copy.db", "sub/prod", "../prod", "_prod", "./a_b", "a_b.db"])
 def test_other_names_become_absolute_paths(
     store: clusterdb.Store, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +216,7 @@ def test_other_names_become_absolute_paths(
     assert full.startswith("/")
 
 
-@pytest.mark.parametrize("name", ["prod", "prod-journal", "prod-wal"])
+@pytest.mark.parametrize("name", ["prod", "prod-journal", "prod-wal", "a_b", "a_b-journal"])
 @pytest.mark.parametrize("flags", [apsw.SQLITE_ACCESS_EXISTS, apsw.SQLITE_ACCESS_READWRITE])
 def test_access_denies_every_cluster_name(
     store: clusterdb.Store, name: str, flags: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -239,7 +239,7 @@ def test_access_of_a_path_is_the_stock_answer(store: clusterdb.Store, tmp_path: 
     assert store._vfs.xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
 
 
-@pytest.mark.parametrize("name", ["prod-journal", "prod-wal", "prod"])
+@pytest.mark.parametrize("name", ["prod-journal", "prod-wal", "prod", "a_b", "a_b-wal"])
 def test_delete_of_a_cluster_name_touches_nothing(
     store: clusterdb.Store, opened: Open, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
