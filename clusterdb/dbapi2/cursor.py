@@ -441,9 +441,9 @@ class Cursor:
             try:
                 for row in rows:
                     yield row if self.row_factory is None else self._made(row)
-                    if self._rows is not rows or not (connection._is_plain or is_converted) or thread != ident():
+                    if self._rows is not rows or thread != ident():
                         break
-                    if is_converted and connection._opened is None:
+                    if not connection._is_plain and (connection._opened is None or not is_converted):
                         break
                 else:
                     self._check()
