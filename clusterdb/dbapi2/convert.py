@@ -57,13 +57,17 @@ def converted(
     conversions = {at: converter for at, (_, converter) in enumerate(columns) if converter is not None}
     others = [at for at in range(len(columns)) if at not in conversions]
     known: dict[tuple[int, ...], Sequence[int]] = {}
+    width = len(columns)
     texts: Sequence[int]
     for row in rows:
         factory: Any = connection._text_factory
+        if is_raw and factory is bytes and not conversions:
+            yield row[:width]
+            continue
         values = list(row)
         if is_raw:
-            flags = row[len(columns) :]
-            del values[len(columns) :]
+            flags = row[width:]
+            del values[width:]
             if flags not in known:
                 known[flags] = _texts(others, flags)
             texts = known[flags]
