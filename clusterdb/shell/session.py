@@ -26,6 +26,7 @@ from vfs import errors as storage_errors
 if TYPE_CHECKING:
     from clusterdb.cluster import Cluster
     from clusterdb.flavours import Flavour
+    from clusterdb.flavours.schema import Known
     from clusterdb.points import Point
     from clusterdb.store import Store
 
@@ -51,6 +52,9 @@ class Session(apsw.shell.Shell):
         self.endpoint = "writer"
         self.at: Point | None = None
         self.flavour: Flavour | None = None
+        self._schema: Known | None = None
+        self.preamble = ""
+        """What the next statement has to begin with to end where it is to: MySQL's DELIMITER."""
         self.read_only = read_only
         super().__init__(
             stdin=stdin or sys.stdin or io.StringIO(),  # Python has none if they were closed when it began
@@ -80,15 +84,18 @@ class Session(apsw.shell.Shell):
         if isinstance(at, timedelta):
             at = datetime.now(timezone.utc) - at  # a moment that stays where it is
         connection = cluster.connect(endpoint, read_only=self.read_only, at=at)
-        flavour = None
+        flavour = schema = None
         engine = cluster.settings.engine
         if engine != "sqlite":
             from clusterdb.flavours import flavour_of
+            from clusterdb.flavours.schema import Known
 
             flavour = flavour_of(engine)
             flavour.install(connection)
+            schema = Known()
         self.db = connection, cluster.name
-        self.cluster, self.endpoint, self.at, self.flavour = cluster, endpoint, at, flavour
+        self.cluster, self.endpoint, self.at = cluster, endpoint, at
+        self.flavour, self._schema, self.preamble = flavour, schema, ""
 
     def leave(self) -> None:
         """Use no cluster."""
@@ -170,13 +177,14 @@ class Session(apsw.shell.Shell):
 
     def _process_translated(self, flavour: Flavour, sql: str, bindings: Any, summary: Any) -> None:
         from clusterdb.flavours import steps
-        from clusterdb.flavours.schema import read
 
         db = self.db
         if isinstance(db, InstanceConnection) and db.before_statement(sql) != sql:
             self._process_statement(sql, bindings, False, summary)
             return
-        for text in steps(flavour.translate(sql, read(db)), db):
+        assert self._schema is not None  # it is there as the flavour is
+        self._schema.refresh(db)
+        for text in steps(flavour.translate(sql, self._schema.schema), db):
             super().process_sql(text, bindings, False, summary)
 
     def _query_details(self, sql: str, bindings: Any) -> Any:

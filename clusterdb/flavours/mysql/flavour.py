@@ -31,6 +31,7 @@ from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.mysql.inserts import Inserts
+from clusterdb.flavours.mysql.scripts import LITERALS, MySQLSplitter
 from clusterdb.flavours.mysql.types import TYPING
 from clusterdb.flavours.tables import quoted, text
 from clusterdb.flavours.types import kind_of
@@ -77,6 +78,8 @@ class MySQLFlavour(Flavour):
     gone_back = ("SELECT my_undo()",)
     native = NATIVE
     typing = TYPING
+    splitter = MySQLSplitter
+    literals = LITERALS
     equations_determine = True
     levels_of_bits = True
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)

@@ -36,10 +36,14 @@ from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql import sequences
 from clusterdb.flavours.postgresql.assign import given, inserted, overrides, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
+from clusterdb.flavours.postgresql.copies import copied
 from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
+from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSplitter
 from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
 from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
+from clusterdb.flavours.rows import Literal
+from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
@@ -119,6 +123,13 @@ _OVERRIDING = re.compile(
 )
 
 
+def _psql(command: str) -> Translation:
+    """A command of psql's that pg_dump writes and that does nothing here.  Raises NotSaid."""
+    if not re.match(r"\\(?:un)?restrict\s", command):
+        raise NotSaid(f"psql's command {command.split()[0]}")
+    return Translation(IDLE)
+
+
 class _Dialect(Postgres):
     """PostgreSQL's grammar, with functions under their own names."""
 
@@ -155,6 +166,8 @@ class PostgreSQLFlavour(Flavour):
     gone_back = ("SELECT pg_redo()",)
     native = NATIVE
     typing = TYPING
+    splitter = PostgreSQLSplitter
+    literals = LITERALS
 
     def __init__(self) -> None:
         self.rules = {
@@ -291,6 +304,15 @@ class PostgreSQLFlavour(Flavour):
     def placeholder(self, number: int) -> str:
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
         return f"${number} "
+
+    def with_data(self, sql: str) -> Translation | None:
+        """COPY with its data, and commands of psql's."""
+        return _psql(sql) if sql.startswith("\\") else copied(self, sql)
+
+    def quoted(self, sql: str) -> str:
+        """A statement as messages quote it, without the data of COPY."""
+        copy = COPY.match(sql)
+        return super().quoted(sql if copy is None else copy[0])
 
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
@@ -452,6 +474,19 @@ class PostgreSQLFlavour(Flavour):
         sequences.number(made, known.get())
         touch_once(made)
         return made
+
+    def inserted(self, table: str, columns: str, rows: list[list[Literal]]) -> Translation:
+        """An INSERT of these rows, by the grammar.  Raises what is wrong with them."""
+        values = ", ".join(f"({', '.join(value.source for value in row)})" for row in rows)
+        return self._translated(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}")
+
+    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
+        """SQLite's tree for an INSERT of literals, perhaps OVERRIDING SYSTEM VALUE.  Raises Unfit."""
+        token = overrides.set(is_overriding)
+        try:
+            return super().translated_insert(tree, schema, is_overriding=is_overriding)
+        finally:
+            overrides.reset(token)
 
     def on_update(self, tree: exp.Update, work: Work) -> exp.Expression:
         """UPDATE, also FROM."""
