@@ -173,7 +173,7 @@ class Flavour:
     )
     """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
-    splitter: Callable[[], Splitter]
+    splitter: type[Splitter]
     """What cuts a script into statements."""
     literals: Grammar
     """How an INSERT of literals is written."""

@@ -94,6 +94,8 @@ def _written(translator: Translator, value: Any) -> str:
     """A value as rules write it."""
     if type(value) is str:
         return text(value)
+    if type(value) is int:
+        return str(value)
     if type(value) is bytes:
         return f"x'{value.hex()}'"
     return translator.text(exp.convert(value))  # type: ignore[arg-type]

@@ -23,12 +23,16 @@ class Statement(NamedTuple):
 
 
 class Splitter(ABC):
-    """Cuts the text of a script into statements."""
+    """Cuts the text of a script into statements.
+
+    ``whole_copies``: a statement that data follows has all of it; without that, long data comes as several statements.
+    """
 
     blank: re.Pattern[str]
     """Blanks and comments, which do not begin a statement."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole_copies: bool = True) -> None:
+        self._whole_copies = whole_copies
         self._held: list[str] = []
         """What came since the last end of a line: half a token may be at its end."""
         self._text = ""

@@ -69,8 +69,8 @@ class MySQLSplitter(Splitter):
 
     blank = re.compile(r"(?:\s++|--(?=\s)[^\n]*+|\#[^\n]*+|/\*(?!!)(?:[^*]++|\*(?!/))*+\*/)*+")
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, whole_copies: bool = True) -> None:
+        super().__init__(whole_copies=whole_copies)
         self._delimiter = ";"
         self._parts: list[str] = []
         """What the statement consists of, up to ``_copied``."""

@@ -61,16 +61,12 @@ LITERALS = Grammar(
 
 
 class PostgreSQLSplitter(Splitter):
-    """Cuts a script for PostgreSQL.
-
-    ``whole_copies``: a COPY has all its data; without that, long data comes as several COPY statements.
-    """
+    """Cuts a script for PostgreSQL."""
 
     blank = re.compile(r"(?:\s++|--[^\n]*+|/\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/)*+")
 
     def __init__(self, *, whole_copies: bool = True) -> None:
-        super().__init__()
-        self._whole_copies = whole_copies
+        super().__init__(whole_copies=whole_copies)
         self._copy, self._copy_line = "", 0
         """The COPY that data follows, and where it is."""
         self._is_cut = False
