@@ -34,9 +34,9 @@ from clusterdb.errors import (
     OperationalError,
     StoreFullError,
 )
-from clusterdb.flavours import flavour_of
+from clusterdb.flavours import Translation, flavour_of
 from clusterdb.flavours.partitions import Partitions
-from clusterdb.flavours.schema import Known
+from clusterdb.flavours.schema import Known, Schema
 from clusterdb.flavours.scripts import Statement
 from clusterdb.flavours.skipped import kind_of
 
@@ -204,6 +204,8 @@ class _Loading:
         self._statements = 0
         self._partitions = Partitions(dump.engine)
         self._uncommitted_bytes = 0
+        self._generated_of: Schema | None = None
+        self._generated_columns: dict[str, set[str]] = {}
 
     def run(self) -> Loaded:
         db = self._db
@@ -252,11 +254,26 @@ class _Loading:
         self._skipped[kind] += 1
 
     def _run(self, text: str) -> None:
-        db = self._db
+        db, flavour = self._db, self._flavour
         self._seen.refresh(db)
-        translation = self._flavour.translate(text, self._seen.schema)
+        schema = self._seen.schema
+        sql = flavour.rows.translated(text, schema, self._generated if flavour.engine == "aurora-mysql" else None)
+        translation = Translation(sql) if sql is not None else flavour.translate(text, schema)
         for sql in (*translation.before, translation.sql, *translation.after):
             db.execute(sql, can_cache=len(sql) < 1000).fetchall()
+
+    def _generated(self, table: str) -> frozenset[str]:
+        """The generated columns of a table, for which dumps of MariaDB have values; in lower case."""
+        if self._generated_of is not self._seen.schema:
+            self._generated_of = self._seen.schema
+            found = self._db.execute(
+                "SELECT lower(m.name), lower(c.name) FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS c "
+                "WHERE m.type = 'table' AND c.hidden IN (2, 3)"
+            )
+            self._generated_columns = {}
+            for name, column in found:
+                self._generated_columns.setdefault(str(name), set()).add(str(column))
+        return frozenset(self._generated_columns.get(table.lower(), ()))
 
     def _fail(self, statement: Statement, error: BaseException) -> NoReturn:
         where = f"'{self._dump.name}', line {statement.line}"

@@ -10,7 +10,7 @@ plain literal, or is refused, goes the usual way, which says why.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
@@ -21,6 +21,7 @@ from sqlglot.errors import SqlglotError
 
 from clusterdb.errors import DatabaseError
 from clusterdb.flavours.tables import text
+from clusterdb.flavours.types import of_column
 
 if TYPE_CHECKING:
     from clusterdb.flavours.schema import Schema
@@ -32,6 +33,9 @@ SAMPLE = "sample"
 READ_BY = "read_by"
 """The mark of a value that was read from a literal: by which function, and what else it was told."""
 _HERE = "\x01"
+_RAW = "raw"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What stands for a byte of a text that is not UTF-8."""
 _CONSTANTS = frozenset({"NULL", "TRUE", "FALSE"})
 
 
@@ -84,16 +88,27 @@ class _Cell(NamedTuple):
             name, more = self.reader
             made = _written(translator, translator.functions[name](value.value, *more))
         elif value.kind == "text":
-            made = text(value.value)
+            made = text(value.value) if "\0" not in value.value else _with_nul(value.value)
         else:
-            made = f"x'{value.value}'" if value.kind == "hex" else value.value
+            made = f"x'{value.value}'" if value.kind in ("hex", _RAW) else value.value
         return f"{self.before}{made}{self.after}"
+
+
+def _raw(text: str) -> Literal:
+    """Bytes that stand in quotes as they are, as dumps of MySQL have them."""
+    value = text.encode("utf-8", "surrogateescape").hex()
+    return Literal(_RAW, value, f"x'{value}'")
+
+
+def _with_nul(value: str) -> str:
+    """A text that SQLite's own quotes cannot hold."""
+    return f"CAST(x'{value.encode().hex()}' AS TEXT)"
 
 
 def _written(translator: Translator, value: Any) -> str:
     """A value as rules write it."""
     if type(value) is str:
-        return text(value)
+        return text(value) if "\0" not in value else _with_nul(value)
     if type(value) is int:
         return str(value)
     if type(value) is bytes:
@@ -165,7 +180,7 @@ class Rows:
     # --- reading ----------------------------------------------------------------------------------------------------
     def _rows(self, sql: str, at: int) -> Iterator[list[Literal]]:
         """The rows of VALUES.  Raises Unfit if something else than literals is there."""
-        match, unescaped = self._grammar.value.match, self._grammar.unescaped
+        match = self._grammar.value.match
         width = 0
         while True:
             opened = _OPEN.match(sql, at)
@@ -178,18 +193,7 @@ class Rows:
                 if found is None:
                     raise Unfit
                 at = found.end()
-                kind = found.lastgroup
-                value = found[kind]  # type: ignore[index]
-                if kind == "text":
-                    value = unescaped(value)
-                    if "\0" in value:
-                        raise Unfit
-                elif kind == "number":
-                    kind = _kind_of_number(value)
-                    value = value.lstrip("-")
-                elif kind == "word":
-                    kind = value = value.upper()
-                row.append(Literal(kind, value, found[0][:-1]))  # type: ignore[arg-type]
+                row.append(self._literal(found))
                 if sql[at - 1] == ")":
                     break
             if width not in (0, len(row)):
@@ -203,6 +207,17 @@ class Rows:
             if not following[1]:
                 return
 
+    def _literal(self, found: re.Match[str]) -> Literal:
+        """A value that the grammar has matched, with what is behind it."""
+        kind, source = str(found.lastgroup), found[0][:-1]
+        value = found[kind]
+        if kind == "text":
+            value = self._grammar.unescaped(value)
+            return Literal(kind, value, source) if value.isascii() or not _SURROGATE.search(value) else _raw(value)
+        if kind == "number":
+            return Literal(_kind_of_number(value), value.lstrip("-"), source)
+        return Literal(value.upper(), value, source) if kind == "word" else Literal(kind, value, source)
+
     # --- learning ---------------------------------------------------------------------------------------------------
     def _learn(self, shape: _Shape, row: Sequence[Literal]) -> None:
         """Let the rules translate a row, and keep what they make of each kind of literal in each column."""
@@ -210,6 +225,7 @@ class Rows:
         tree = self._translator.parsed_insert(f"{shape.into}VALUES {values}{'' if shape.is_single else f', {values}'}")
         if not isinstance(tree.expression, exp.Values):
             raise Unfit
+        self._require_bytes(shape, tree.this, row)
         for given in tree.expression.expressions:
             for at, node in enumerate(given.expressions):
                 node = node.this if isinstance(node, exp.Neg) else node
@@ -232,6 +248,17 @@ class Rows:
         shape.head, _, shape.tail = self._translator.text(made).partition(f"({_HERE})")
         shape.more = more[0], more[-1]
 
+    def _require_bytes(self, shape: _Shape, target: Any, row: Sequence[Literal]) -> None:
+        """Raises Unfit for bytes in columns of something else."""
+        if all(value.kind != _RAW for value in row):
+            return
+        is_named = isinstance(target, exp.Schema)
+        columns = shape.schema.tables.get((target.this if is_named else target).name.lower(), {})
+        names = [each.name.lower() for each in target.expressions] if is_named else list(columns)
+        for name, value in zip(names, row, strict=False):
+            if value.kind == _RAW and (name not in columns or of_column(columns[name]).name != "bytes"):
+                raise Unfit
+
     def _cell(self, made: exp.Expression, value: Literal) -> _Cell:
         if value.kind in _CONSTANTS:
             return _Cell(self._translator.text(made), "", None)
@@ -248,6 +275,12 @@ class Rows:
         return _Cell(before, after, reader)
 
 
+def _plain(name: str) -> str:
+    """An identifier without its quotes."""
+    return name.strip("`") if name.startswith("`") else name.strip('"')
+
+
+_NAMES = re.compile(r'`[^`]++`|"(?:[^"]|"")++"|\w++')
 _OPEN = re.compile(r"\s*+\(")
 _NEXT = re.compile(r"\s*+(?:(,)|;?\s*+\Z)")
 
@@ -264,5 +297,7 @@ def _kind_of_number(number: str) -> str:
     if len(digits) < 10 or int(digits) < 2**31:
         return f"{sign}int"
     if int(digits) >= 2**63:
-        raise Unfit
+        if int(digits) > 2**63 or not sign:
+            raise Unfit
+        return "least"
     return f"{sign}bigint"

@@ -88,7 +88,7 @@ _POSTGRESQL = (
         r"default_with_oids|client_encoding|standard_conforming_strings|search_path)\b",
         "",
     ),
-    (r"DROP\s+(?!TABLE|VIEW|INDEX|SEQUENCE)", ""),
+    (r"DROP\s+(?!(?:TABLE|VIEW|INDEX|SEQUENCE)\b)\w+", ""),
     (r"\\(?:connect|encoding|set)\b", ""),
 )
 
