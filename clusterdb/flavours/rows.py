@@ -144,16 +144,25 @@ class Rows:
         self._grammar = grammar
         self._shape = lru_cache(maxsize=256)(_Shape)
 
-    def translated(self, sql: str, schema: Schema) -> str | None:
-        """SQLite's text for an INSERT of literals; None if it is something else, or refused."""
+    def translated(
+        self, sql: str, schema: Schema, omitted: Callable[[str], Collection[str]] | None = None
+    ) -> str | None:
+        """SQLite's text for an INSERT of literals; None if it is something else, or refused.
+
+        ``omitted`` tells of a table which columns are left out, with what they are given.
+        """
         head = self._grammar.head.match(sql)
         if head is None:
             return None
         parts = head.groupdict(default="")
-        rows = self._rows(sql, head.end())
-        return self.inserted(
-            parts["table"], parts["columns"], rows, schema, is_overriding=bool(parts.get("overriding"))
-        )
+        table, columns, is_overriding = parts["table"], parts["columns"], bool(parts.get("overriding"))
+        rows: Iterable[Sequence[Literal]] = self._rows(sql, head.end())
+        left_out = omitted(_plain(table)) if omitted is not None else ()
+        if left_out:
+            names = _NAMES.findall(columns) or list(schema.tables.get(_plain(table).lower(), {}))
+            kept = [at for at, name in enumerate(names) if _plain(name).lower() not in left_out]
+            columns, rows = f"({', '.join(names[at] for at in kept)})", ([row[at] for at in kept] for row in rows)
+        return self.inserted(table, columns, rows, schema, is_overriding=is_overriding)
 
     def inserted(
         self, table: str, columns: str, rows: Iterable[Sequence[Literal]], schema: Schema, *, is_overriding: bool
