@@ -173,7 +173,7 @@ class Rows:
             start = list(islice(source, 2))
             shape = self._shape(f"INSERT INTO {table} {columns} ", schema, len(start) == 1, is_overriding)
             texts = [self._row(shape, int(at > 0), row) for at, row in enumerate(chain(start, source))]
-        except (Unfit, SqlglotError, DatabaseError, ValueError, TypeError, OverflowError):
+        except (Unfit, SqlglotError, DatabaseError, ValueError, TypeError, OverflowError, IndexError):
             return None  # the rules say what is wrong
         return f"{shape.head}{', '.join(texts)}{shape.tail}"
 
