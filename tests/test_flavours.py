@@ -35,14 +35,16 @@ def _both(wanted: Callable[[Case], bool]) -> list[Any]:
     ]
 
 
-def _play(case: Case, execute: Execute) -> list[tuple[Any, ...]] | None:
-    """The rows that a case is about; None where it has none."""
+def _play(case: Case, execute: Execute) -> tuple[list[tuple[Any, ...]] | None, tuple[str, ...]]:
+    """The rows that a case is about, None where it has none, and the names of their columns."""
     for statement in case.setup:
         execute(statement, ())
     cursor = execute(case.sql, case.parameters)
     if case.then:
         cursor = execute(case.then, ())
-    return None if cursor.description is None else normalised(cursor.fetchall())
+    if cursor.description is None:
+        return None, ()
+    return normalised(cursor.fetchall()), tuple(column[0] for column in cursor.description)
 
 
 def _check(case: Case, execute: Execute, error: type[Exception]) -> None:
@@ -54,9 +56,11 @@ def _check(case: Case, execute: Execute, error: type[Exception]) -> None:
             execute(case.sql, case.parameters)
         assert not isinstance(caught.value, clusterdb.NotSupportedError)
         return
-    rows = _play(case, execute)
+    rows, names = _play(case, execute)
     if case.rows is not None:
         assert rows == case.rows
+    if case.names is not None:
+        assert names == case.names
 
 
 def _supported(case: Case) -> bool:
@@ -126,6 +130,57 @@ def test_any_value_is_the_way_out_of_group_by(connect: Callable[[str], clusterdb
     rows = connection.execute("SELECT a, ANY_VALUE(b), ANY_VALUE(c) FROM t GROUP BY a ORDER BY a").fetchall()
     assert rows[0] in ((1, "x", 1.5), (1, "y", 2.25))
     assert rows[1] == (2, None, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", ";", "-- one", "-- one\n;", "/* one */", "/* one */ -- two\n", "-- one\n-- two"]
+)
+@pytest.mark.parametrize("engine", FLAVOURS)
+def test_comments_alone_are_a_statement_that_does_nothing(
+    engine: str, text: str, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """An empty statement is one, too."""
+    connection = connect(engine)
+    assert connection.execute(text).fetchall() == []
+    connection.executescript(f"CREATE TABLE t (a INT);\n{text}\n;INSERT INTO t VALUES (1) /* three */; {text}")
+    assert connection.execute(f"{text.removesuffix(';')}\nSELECT a FROM t -- four").fetchall() == [(1,)]
+
+
+def test_autocommit_is_the_connection_s_own_and_the_session_s() -> None:
+    """What SET autocommit says and what the DB-API's attribute says is one thing."""
+    with clusterdb.open(":memory:") as store:
+        cluster = store.create_cluster("fresh", engine="aurora-mysql")
+        connection = clusterdb.connect(cluster, autocommit=True)
+        connection.execute("CREATE TABLE t (a INT)")
+        connection.execute("SET autocommit = 0")
+        assert connection.autocommit is False
+        connection.execute("INSERT INTO t VALUES (1)")
+        connection.rollback()
+        connection.execute("INSERT INTO t VALUES (2)")
+        connection.commit()
+        connection.execute("CREATE TABLE u (a INT)")
+        connection.execute("DELETE FROM t")
+        assert connection.in_transaction
+        connection.rollback()
+        assert connection.execute("SELECT a, @@autocommit FROM t").fetchall() == [(2, 0)]
+        connection.autocommit = True
+        assert connection.execute("SELECT @@autocommit").fetchall() == [(1,)]
+        connection.close()
+
+
+def test_a_reader_of_a_session_knows_its_variables() -> None:
+    """What a split connection reads elsewhere is of the same session."""
+    with clusterdb.open(":memory:") as store:
+        cluster = store.create_cluster("fresh", engine="aurora-mysql")
+        cluster.add_instance("w")
+        cluster.add_instance("r")
+        connection = clusterdb.connect(cluster, factory=clusterdb.SplitConnection, autocommit=True)
+        connection.execute("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT)")
+        connection.execute("SET @a = 5, sql_mode = 'ANSI_QUOTES'")
+        connection.execute("INSERT INTO t VALUES (DEFAULT)")
+        row = connection.execute("SELECT @a, @@sql_mode, LAST_INSERT_ID()").fetchone()
+        assert row == (5, "ANSI_QUOTES", 1)
+        connection.close()
 
 
 # --- the real servers -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from clusterdb.errors import Error
-from clusterdb.flavours import Flavour, flavour_of, steps
+from clusterdb.flavours import EngineSession, Flavour, flavour_of, session_of
 from clusterdb.flavours.schema import read
 
 TABLES = {
@@ -95,12 +95,16 @@ def fitting(engine: str, declared: str, rng: random.Random) -> str:
     return literal(engine, rng)
 
 
+_SESSIONS: list[EngineSession] = []  # as long as the connections
+
+
 def database(flavour: Flavour) -> apsw.Connection:
     """A database with the engine's table."""
     db = apsw.Connection(":memory:")
-    flavour.install(db)
-    for text in steps(flavour.translate(TABLES[flavour.engine], read(db)), db):
+    session = session_of(flavour.engine, db)
+    for text in session.scripts(TABLES[flavour.engine]):
         db.execute(text).fetchall()
+    _SESSIONS.append(session)
     return db
 
 

@@ -98,7 +98,7 @@ def test_statements_are_cut_where_the_client_cuts_them(size: int) -> None:
 def test_long_data_of_copy_comes_in_several_statements() -> None:
     """Each has whole lines, and the memory that is held does not grow with the data."""
     splitter, line = PostgreSQLSplitter(whole_copies=False), "x" * 99 + "\n"
-    splitter.feed("COPY t (a) FROM stdin;\n")
+    list(splitter.feed("COPY t (a) FROM stdin;\n"))
     found: list[Statement] = []
     for _ in range(40):
         found += splitter.feed(line * 1000)
@@ -115,7 +115,7 @@ def test_quotes_without_an_end_are_looked_at_once() -> None:
     for splitter in (MySQLSplitter(), PostgreSQLSplitter()):
         for text in ("SELECT '" + "\\\\a''" * 20_000, "SELECT " + "( " * 50_000, "/*" + "*" * 50_000):
             splitter.feed(text)
-        assert len(splitter.finish()) <= 1
+        assert len(list(splitter.finish())) <= 1
 
 
 REFUSED = [

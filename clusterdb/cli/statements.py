@@ -44,11 +44,9 @@ def sql(
         connection = found.connect(endpoint, read_only=read_only, at=at)
         texts: Iterable[str] = [text]
         if found.settings.engine != "sqlite":
-            from clusterdb.flavours import flavour_of
+            from clusterdb.flavours import session_of
 
-            flavour = flavour_of(found.settings.engine)
-            flavour.install(connection)
-            texts = flavour.scripts(text, connection)
+            texts = session_of(found.settings.engine, connection).scripts(text)
         for each in texts:
             for headers, rows in results(connection, each):
                 if headers:

@@ -33,7 +33,7 @@ from clusterdb.errors import ProgrammingError
 from clusterdb.store import Store
 
 if TYPE_CHECKING:
-    from clusterdb.flavours import Flavour
+    from clusterdb.flavours import EngineSession
 
 __all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "Connection"]
 
@@ -127,8 +127,8 @@ class Connection:
             )
         self._finalizer = weakref.finalize(self, _let_go, self._opened, os.getpid())
         self._db = self._opened.db
-        self._flavour = _flavour_for(self._opened)
-        if self._flavour is not None:
+        self._session = _session_for(self._opened)
+        if self._session is not None:
             from clusterdb.flavours.schema import Known
 
             self._schema = Known()
@@ -145,6 +145,7 @@ class Connection:
         self._isolation_level = level
         self._autocommit = autocommit
         self._begin_sql = self._chosen_begin()
+        self._tell_session()
         self._is_initialized = True
         if autocommit is False:
             self._db.execute("BEGIN")
@@ -234,8 +235,8 @@ class Connection:
         return self._planned(sql)
 
     def _planned(self, sql: str) -> Plan:
-        if self._flavour is not None:
-            return self._planned_of_flavour(self._flavour, sql)
+        if self._session is not None:
+            return self._planned_of_flavour(self._session, sql)
         plan = self._plans.get(sql)
         if plan is None:
             with translating():
@@ -245,13 +246,13 @@ class Connection:
             self._plans[sql] = plan
         return plan
 
-    def _planned_of_flavour(self, flavour: Flavour, sql: str) -> Plan:
+    def _planned_of_flavour(self, session: EngineSession, sql: str) -> Plan:
         """The plan of a statement in another engine's words, as long as the schema is what it was made for."""
         with translating():
-            self._schema.refresh(self._db)
+            self._schema.refresh(self._db, session.flavour)
             plan = self._schema.plans.get(sql)
             if plan is None:
-                plan = self._plan_of_flavour(flavour, sql)
+                plan = self._plan_of_flavour(session, sql)
                 if len(self._schema.plans) >= _PLANS_MAX:
                     self._schema.plans.clear()
                 self._schema.plans[sql] = plan
@@ -262,9 +263,9 @@ class Connection:
         with translating():
             return plan_of(self._db, plan.sql)
 
-    def _plan_of_flavour(self, flavour: Flavour, sql: str) -> Plan:
+    def _plan_of_flavour(self, session: EngineSession, sql: str) -> Plan:
         """The plan of a statement in another engine's words.  Raises NotSupportedError."""
-        made = flavour.translate(sql, self._schema.schema)
+        made = session.translate(sql, self._schema.schema)
         try:
             return plan_of_translation(self._db, made)
         except apsw.SQLError as error:
@@ -272,9 +273,25 @@ class Connection:
                 raise
             raise errors.NotSupportedError(f"SQLite cannot say this ({error}): {sql} -- as: {made.sql}") from None
 
+    def _begin_unless_autocommit(self) -> None:
+        """Begin a transaction, where another engine's SET autocommit has said that statements do not commit."""
+        if not self._db.in_transaction and self._session is not None and not self._session.autocommit:
+            self._db.execute("BEGIN")
+
+    def _follow_session(self) -> None:
+        """Let statements commit, or not, as another engine's SET autocommit has said."""
+        assert self._session is not None
+        if self._session.autocommit is (self._autocommit is False):
+            self._autocommit = self._session.autocommit
+            self._begin_sql = None
+
+    def _tell_session(self) -> None:
+        if self._session is not None:
+            self._session.autocommit = self._autocommit is not False
+
     def _scripts(self, script: str) -> Iterable[str]:
         """What SQLite is to run for a script, one text after the other."""
-        return [script] if self._flavour is None else self._flavour.scripts(script, self._db)
+        return [script] if self._session is None else self._session.scripts(script)
 
     # --- transactions -----------------------------------------------------------------------------------------------
     @property
@@ -310,6 +327,7 @@ class Connection:
                 self._db.execute("BEGIN")
         self._autocommit = autocommit
         self._begin_sql = self._chosen_begin()
+        self._tell_session()
 
     def _chosen_begin(self) -> str | None:
         if self._autocommit is True or self._autocommit is False or self._isolation_level is None:
@@ -568,15 +586,13 @@ def _milliseconds(timeout: float) -> int:
     return int(max(0.0, min(float(timeout) * 1000, 2.0**31 - 1)))
 
 
-def _flavour_for(opened: Opened) -> Flavour | None:
-    """The translator of a cluster's engine; a connection to it gets the engine's functions."""
+def _session_for(opened: Opened) -> EngineSession | None:
+    """What translates for a cluster of another engine; a connection to it gets the engine's functions."""
     if opened.engine == "sqlite":
         return None
-    from clusterdb.flavours import flavour_of
+    from clusterdb.flavours import session_of
 
-    flavour = flavour_of(opened.engine)
-    flavour.install(opened.db)
-    return flavour
+    return session_of(opened.engine, opened.db)
 
 
 def _checked_level(level: object) -> str | None:

@@ -159,6 +159,8 @@ class Cursor:
         self.rowcount = -1
         connection: Connection = self._connection  # type: ignore[assignment]
         try:
+            if plan.begins:
+                connection._begin_unless_autocommit()
             if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
             if type(parameters) is tuple and not plan.is_named:
@@ -200,6 +202,8 @@ class Cursor:
         self.rowcount = 0 if plan.is_dml else -1
         values: Any = ()
         try:
+            if plan.begins:
+                connection._begin_unless_autocommit()
             if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
             run, changes, text = self._run, self._db.changes, plan.sql
@@ -321,8 +325,11 @@ class Cursor:
         """Run a statement of another engine that takes several of SQLite's."""
         from clusterdb.flavours import steps
 
-        for text in steps(made, self._db):
+        connection = self._connection
+        assert connection is not None and connection._session is not None
+        for text in steps(made, connection._session):
             self._db.execute(text, parameters).fetchall()
+        connection._follow_session()
 
     def _take_all(self, plan: Plan) -> None:
         connection = self._connection

@@ -111,8 +111,8 @@ class SplitConnection(Connection):
         cluster = self.cluster
         assert cluster is not None
         self._reader = cluster.connect("reader", read_only=True)
-        if self._flavour is not None:
-            self._flavour.install(self._reader)
+        if self._session is not None:
+            self._session.install(self._reader)
         for prepare in self._prepared:
             prepare(self._reader)
         return self._reader

@@ -27,7 +27,7 @@ class Plan:
 
     __slots__ = (
         *("sql", "raw_columns", "columns", "declared", "count", "names"),
-        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps", "is_named"),
+        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps", "is_named", "begins"),
     )
 
     def __new__(cls, *_: Any) -> Plan:
@@ -47,6 +47,7 @@ class Plan:
         self.has_columns = bool(self.columns)
         self.is_query = self.has_columns and self.is_readonly
         self.steps: Translation | None = None
+        self.begins = False
         self.count = cursor.bindings_count
         self.names = cursor.bindings_names
         self.is_named = NAMED_MINDS_SEQUENCES and any(_placeholder(sql, name)[0] != "?" for name in self.names)
@@ -58,7 +59,9 @@ def plan_of_translation(db: apsw.Connection, made: Translation) -> Plan:
     What takes several steps cannot be prepared as a whole, since a step may need those before it: it answers no rows.
     """
     if not (made.before or made.after or made.commits or made.ends):
-        return plan_of(db, made.sql)
+        plan = plan_of(db, made.sql)
+        plan.begins = made.begins
+        return plan
     plan = plan_of(db, "SELECT 1 WHERE 0")
     plan.steps, plan.columns, plan.raw_columns = made, (), ()
     plan.has_columns = plan.is_query = plan.is_readonly = False

@@ -77,9 +77,9 @@ def apply(store: Store, cluster: Cluster, changeset: bytes, on_conflict: OnConfl
     try:
         engine = cluster.settings.engine
         if engine != "sqlite":
-            from clusterdb.flavours import flavour_of
+            from clusterdb.flavours import session_of
 
-            flavour_of(engine).install(connection)
+            session_of(engine, connection)
         return applied(connection, changeset, on_conflict, f"cluster '{cluster.name}' in store '{store.path}'")
     finally:
         connection.close()

@@ -13,11 +13,16 @@ SUPPORT.md lists what is there, as the tests prove it.  This package is imported
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from clusterdb.errors import NotSupportedError
-from clusterdb.flavours.flavour import Flavour, Translation, steps
+from clusterdb.flavours.flavour import Flavour, Translation
+from clusterdb.flavours.session import EngineSession, steps
 
-__all__ = ["Flavour", "Translation", "flavour_of", "steps"]
+if TYPE_CHECKING:
+    import apsw
+
+__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of", "steps"]
 
 
 @lru_cache(maxsize=8)
@@ -32,3 +37,16 @@ def flavour_of(engine: str) -> Flavour:
 
         return PostgreSQLFlavour()
     raise NotSupportedError(f"there is no flavour of SQL for engine '{engine}'")
+
+
+def session_of(engine: str, db: apsw.Connection) -> EngineSession:
+    """A session of a connection to a cluster of an engine, which gets the engine's functions.
+
+    Raises NotSupportedError.
+    """
+    flavour = flavour_of(engine)
+    if engine == "aurora-mysql":
+        from clusterdb.flavours.mysql.session import MySQLSession
+
+        return MySQLSession(flavour, db)
+    return EngineSession(flavour, db)

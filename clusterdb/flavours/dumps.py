@@ -34,10 +34,11 @@ from clusterdb.errors import (
     OperationalError,
     StoreFullError,
 )
-from clusterdb.flavours import Translation, flavour_of
+from clusterdb.flavours import Translation, session_of
 from clusterdb.flavours.partitions import Partitions
-from clusterdb.flavours.schema import Known, Schema
+from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.scripts import Statement
+from clusterdb.flavours.session import run
 from clusterdb.flavours.skipped import kind_of
 
 __all__ = ["Dump", "Loaded", "Progress"]
@@ -197,9 +198,8 @@ class _Loading:
     def __init__(self, db: apsw.Connection, dump: Dump, strict: bool) -> None:
         self._db = db
         self._dump = dump
-        self._flavour = flavour_of(dump.engine)
+        self._session = session_of(dump.engine, db)
         self._strict = strict
-        self._seen = Known()
         self._skipped: Counter[str] = Counter()
         self._statements = 0
         self._partitions = Partitions(dump.engine)
@@ -209,7 +209,6 @@ class _Loading:
 
     def run(self) -> Loaded:
         db = self._db
-        self._flavour.install(db)
         db.execute("PRAGMA foreign_keys = OFF; BEGIN")
         for statement in self._split():
             try:
@@ -225,13 +224,15 @@ class _Loading:
         return Loaded(self._statements, dict(self._skipped), dangling)
 
     def _split(self) -> Iterator[Statement]:
-        splitter = self._flavour.splitter(whole_copies=False)
+        splitter = self._session.flavour.splitter(whole_copies=False)
         for piece in self._dump.pieces():
-            yield from splitter.feed(piece)
+            for statement in splitter.feed(piece):
+                yield statement
+                splitter.obey(self._session.flavour)
         yield from splitter.finish()
 
     def _take(self, statement: Statement) -> None:
-        kind = kind_of(statement.text, self._flavour.engine)
+        kind = kind_of(statement.text, self._session.flavour.engine)
         if kind is not None:
             self._skip(kind, statement)
             return
@@ -248,24 +249,23 @@ class _Loading:
         if self._strict:
             article = "an" if kind[0] in "aeiou" else "a"
             raise NotSupportedError(
-                f"{article} {kind} has no counterpart in {self._flavour.engine} clusters: "
-                f"{self._flavour.quoted(statement.text)}"
+                f"{article} {kind} has no counterpart in {self._session.flavour.engine} clusters: "
+                f"{self._session.flavour.quoted(statement.text)}"
             )
         self._skipped[kind] += 1
 
     def _run(self, text: str) -> None:
-        db, flavour = self._db, self._flavour
-        self._seen.refresh(db)
-        schema = self._seen.schema
+        flavour, schema = self._session.flavour, self._session.schema()
         sql = flavour.rows.translated(text, schema, self._generated if flavour.engine == "aurora-mysql" else None)
         translation = Translation(sql) if sql is not None else flavour.translate(text, schema)
-        for sql in (*translation.before, translation.sql, *translation.after):
-            db.execute(sql, can_cache=len(sql) < 1000).fetchall()
+        for step in (*translation.before, translation.sql, *translation.after):
+            run(step, self._session)
 
     def _generated(self, table: str) -> frozenset[str]:
         """The generated columns of a table, for which dumps of MariaDB have values; in lower case."""
-        if self._generated_of is not self._seen.schema:
-            self._generated_of = self._seen.schema
+        schema = self._session.schema()
+        if self._generated_of is not schema:
+            self._generated_of = schema
             found = self._db.execute(
                 "SELECT lower(m.name), lower(c.name) FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS c "
                 "WHERE m.type = 'table' AND c.hidden IN (2, 3)"
@@ -288,7 +288,7 @@ class _Loading:
         }
         if isinstance(error, apsw.Error):
             kind = kinds.get(type(error), OperationalError)
-            raise kind(f"{where}: {error}: {self._flavour.quoted(statement.text)}") from error
+            raise kind(f"{where}: {error}: {self._session.flavour.quoted(statement.text)}") from error
         if isinstance(error, DatabaseError):
             raise type(error)(f"{where}: {error}") from error.__cause__
         raise error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import sqlglot
@@ -28,17 +30,21 @@ from clusterdb.flavours.functions import Function
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.rows import Grammar, Rows, Unfit
-from clusterdb.flavours.schema import NOTHING, Known, Schema, kinds_comment
+from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.scripts import Splitter
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.session import EngineSession
 
 __all__ = [
     "IDLE",
     "SAVEPOINT",
     "Flavour",
     "NotSaid",
+    "Step",
     "Translation",
     "Work",
     "Wrong",
@@ -49,7 +55,6 @@ __all__ = [
     "is_default",
     "literal",
     "own_columns_of",
-    "steps",
 ]
 
 SAVEPOINT = re.compile(
@@ -61,6 +66,7 @@ _PLACEHOLDER = re.compile(
     r"""'(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|""|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | %% | %s | %\((\w+)\)s""",
     re.VERBOSE | re.DOTALL,
 )
+_COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!\+).*?\*/)*", re.DOTALL)
 _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
 
 
@@ -95,43 +101,40 @@ class Wrong(Exception):
     """The engine refuses it too; the text is the engine's."""
 
 
+class NotUnderstood(Exception):
+    """It has no meaning in the engine's grammar, as far as that is known."""
+
+
+Step = Callable[["EngineSession"], None]
+"""What takes more than a statement of SQLite's."""
+
+
 @dataclass(frozen=True)
 class Translation:
     """``sql`` is what answers; ``before`` and ``after`` run with it.
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
+    ``begins``: a transaction is begun where the session does not commit by itself.
     """
 
     sql: str
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+    before: tuple[str | Step, ...] = ()
+    after: tuple[str | Step, ...] = ()
     commits: bool = False
     ends: bool = False
+    begins: bool = False
 
 
 IDLE = "PRAGMA clusterdb_idle"
 """A statement that does nothing and answers nothing: SQLite passes over settings that it does not know."""
 
 
-def steps(made: Translation, db: apsw.Connection) -> Iterator[str]:
-    """What answers, for the caller to run; what runs with it is run here, before it and when the caller comes back."""
-    if made.ends and not db.in_transaction:
-        return
-    if made.commits and db.in_transaction:
-        db.execute("COMMIT")
-    for text in made.before:
-        db.execute(text).fetchall()
-    yield made.sql
-    for text in made.after:
-        db.execute(text).fetchall()
-
-
 @dataclass
 class Work:
     """One statement on its way: what has to run before and after it."""
 
-    before: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
+    before: list[str | Step] = field(default_factory=list)
+    after: list[str | Step] = field(default_factory=list)
 
 
 class Flavour:
@@ -167,13 +170,15 @@ class Flavour:
             "untouched",
             "nextval",
             "restart",
-            "set_mode",
+            "variable",
+            "shown_variable",
+            "assign",
             "given",
         }
     )
     """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
-    splitter: type[Splitter]
+    cuts: type[Splitter]
     """What cuts a script into statements."""
     literals: Grammar
     """How an INSERT of literals is written."""
@@ -194,6 +199,8 @@ class Flavour:
     """What is run after a transaction has gone back to a savepoint."""
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
+    beginning: tuple[type[exp.Expression], ...] = ()
+    """Statements that begin a transaction where the session does not commit by itself."""
     statements: tuple[type[exp.Expression], ...] = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -219,7 +226,7 @@ class Flavour:
         """A statement for SQLite, where these tables are.  Raises NotSupportedError, which quotes what was tried."""
         rows = self.rows.translated(sql, schema)
         if rows is not None:
-            return Translation(rows)
+            return Translation(rows, begins=exp.Insert in self.beginning)
         return self._kept(sql, schema) if len(sql) <= _KEPT_MAX else self._anew(sql, schema)
 
     @cached_property
@@ -239,28 +246,44 @@ class Flavour:
             known.reset(token)
 
     def _translated(self, sql: str) -> Translation:
-        quote = self.quoted(sql)
-        try:
+        with self.refusing(sql):
             with_data = self.with_data(sql)
             if with_data is not None:
                 return with_data
-            text = self.with_placeholders(sql)
-            special = self.special(text)
-            if special is not None:
-                return special
-            try:
-                tree = self._parsed(text)
-            except SqlglotError:
-                if _NATIVE.match(text):
-                    return Translation(text)
-                raise NotSupportedError(f"{self.engine} clusters do not understand: {quote}") from None
-            return self._said(tree, text)
+            return self.translated(self.with_placeholders(self.prepared(sql)))
+
+    @contextmanager
+    def refusing(self, sql: str) -> Iterator[None]:
+        """What cannot be translated raises NotSupportedError, which quotes the statement."""
+        quote = self.quoted(sql)
+        try:
+            yield
         except NotSaid as error:
             raise NotSupportedError(f"{error} cannot be said in SQLite: {quote}") from None
         except Wrong as error:
             raise self.wrong(f"{error}: {quote}") from None
+        except NotUnderstood:
+            raise NotSupportedError(f"{self.engine} clusters do not understand: {quote}") from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {quote}") from None
+
+    def prepared(self, sql: str) -> str:
+        """A statement as it is before it is parsed."""
+        return sql
+
+    def translated(self, sql: str) -> Translation:
+        """A statement for SQLite.  Raises NotSaid, Wrong, NotUnderstood, SqlglotError."""
+        text = sql[_COMMENTS.match(sql).end() :]  # type: ignore[union-attr]
+        special = self.special(text)
+        if special is not None:
+            return special
+        try:
+            tree = self._parsed(text)
+        except SqlglotError:
+            if _NATIVE.match(text):
+                return Translation(text)
+            raise NotUnderstood from None
+        return Translation(IDLE) if tree is None else self._said(tree, text)
 
     def quoted(self, sql: str) -> str:
         """A statement as messages quote it."""
@@ -287,26 +310,21 @@ class Flavour:
             raise Unfit
         return inserted
 
+    def splitter(self, *, whole_copies: bool = True) -> Splitter:
+        """What cuts a script into statements; see :class:`Splitter`."""
+        splitter = self.cuts(whole_copies=whole_copies)
+        splitter.obey(self)
+        return splitter
+
     def statements_of(self, script: str) -> list[str]:
         """The texts of several statements; each is translated when those before it have run."""
-        splitter = self.splitter()
-        return [statement.text for statement in [*splitter.feed(script), *splitter.finish()]]
+        return [statement.text for statement in self.splitter().cut(script)]
 
     def is_complete(self, script: str) -> bool:
         """Whether a script ends with what ends a statement: that is in no text, in no comment, and in no data."""
         splitter = self.splitter()
-        splitter.feed(script + "\n")
+        deque(splitter.feed(script + "\n"), maxlen=0)
         return splitter.is_between
-
-    def scripts(self, script: str, db: apsw.Connection) -> Iterator[str]:
-        """For each statement of a script what SQLite is to run, by the schema as it is then.
-
-        Raises NotSupportedError.
-        """
-        seen = Known()
-        for text in self.statements_of(script):
-            seen.refresh(db)
-            yield from steps(self.translate(text, seen.schema), db)
 
     def special(self, sql: str) -> Translation | None:
         """What no grammar is needed for."""
@@ -333,9 +351,12 @@ class Flavour:
         """A parameter in the engine's own grammar."""
         return "?"
 
-    def _parsed(self, sql: str) -> exp.Expression:
+    def _parsed(self, sql: str) -> exp.Expression | None:
+        """The tree of a statement; None if there is nothing but comments and semicolons."""
         parsed = sqlglot.parse(sql, read=self.dialect, error_level=ErrorLevel.RAISE)
-        trees = [tree for tree in parsed if tree is not None]
+        trees = [tree for tree in parsed if tree is not None and not isinstance(tree, exp.Semicolon)]
+        if not trees:
+            return None
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
         for select in trees[0].find_all(exp.Select):
@@ -354,7 +375,9 @@ class Flavour:
         made = self.statement(tree, work)
         if not isinstance(made, Translation):
             made = Translation(self.text(made), tuple(work.before), tuple(work.after))
-        return replace(made, commits=True) if isinstance(tree, self.committing) else made
+        if isinstance(tree, self.committing):
+            return replace(made, commits=True)
+        return replace(made, begins=True) if isinstance(tree, self.beginning) else made
 
     def statement(self, tree: Any, work: Work) -> exp.Expression | Translation:
         """A whole statement.  Raises NotSaid."""
@@ -381,19 +404,27 @@ class Flavour:
         return Translation(sql, after=self.gone_back if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
 
     def _with_names(self, tree: Any) -> Any:
-        """The columns of a query are called what the engine calls them, whatever becomes of their expressions."""
-        first = tree = tree.copy()
-        while isinstance(first, exp.SetOperation | exp.Subquery):
-            first = first.this
-        if isinstance(first, exp.Select):
-            named = [
-                each
-                if isinstance(each, exp.Alias | exp.Column | exp.Star)
-                else exp.Alias(this=each, alias=exp.to_identifier(self.column_name(each), quoted=True))
-                for each in first.expressions
-            ]
-            first.set("expressions", named)
+        """The columns of a query, and of those in FROM and WITH, are called what the engine calls them."""
+        tree = tree.copy()
+        inner = [each.this for each in tree.find_all(exp.Subquery, exp.CTE) if self._has_visible_names(each)]
+        for first in (tree, *inner):
+            while isinstance(first, exp.SetOperation | exp.Subquery):
+                first = first.this
+            if isinstance(first, exp.Select):
+                named = [
+                    each
+                    if isinstance(each, exp.Alias | exp.Column | exp.Star)
+                    else exp.Alias(this=each, alias=exp.to_identifier(self.column_name(each), quoted=True))
+                    for each in first.expressions
+                ]
+                first.set("expressions", named)
         return tree
+
+    @staticmethod
+    def _has_visible_names(node: Any) -> bool:
+        """Whether the names of a query's columns can be used outside of it."""
+        named = isinstance(node, exp.CTE) or isinstance(node.parent, exp.From | exp.Join)
+        return named and not (node.args.get("alias") is not None and node.args["alias"].args.get("columns"))
 
     def columns_of(self, query: Any, names: list[str]) -> list[tuple[str, str]]:
         """The names and declarations of a query's columns."""

@@ -166,9 +166,13 @@ class Known:
         self.schema = NOTHING
         self.plans: dict[str, Any] = {}
         self._versions: tuple[Any, Any] | None = None
+        self._flavour: object = None
 
-    def refresh(self, db: apsw.Connection) -> None:
-        """Look whether the schema has changed; what was planned by another is forgotten."""
+    def refresh(self, db: apsw.Connection, flavour: object) -> None:
+        """Look whether the schema or the flavour has changed; what was planned by another is forgotten."""
+        if flavour is not self._flavour:
+            self._flavour = flavour
+            self.plans.clear()
         versions = db.execute("PRAGMA schema_version").get, db.execute("PRAGMA temp.schema_version").get
         if versions != self._versions:
             schema = read(db)

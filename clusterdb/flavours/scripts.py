@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 __all__ = ["Splitter", "Statement"]
 
@@ -45,20 +46,28 @@ class Splitter(ABC):
         """Where the line ``_line`` is."""
         self._has_begun = False
 
-    def feed(self, text: str) -> list[Statement]:
-        """The statements that end in ``text``, which continues what was fed before."""
+    def feed(self, text: str) -> Iterator[Statement]:
+        """The statements that end in ``text``, which continues what was fed before, each cut when it is asked for."""
         end = text.rfind("\n") + 1
         if not end:
             self._held.append(text)
-            return []
+            return iter(())
         whole = "".join([*self._held, text[:end]])
         self._held = [text[end:]]
         return self._more(whole, last=False)
 
-    def finish(self) -> list[Statement]:
+    def finish(self) -> Iterator[Statement]:
         """The statements that the end of the script ends; the last one may lack its delimiter."""
         whole, self._held = "".join(self._held), []
         return self._more(whole, last=True)
+
+    def cut(self, script: str) -> Iterator[Statement]:
+        """The statements of a whole script."""
+        yield from self.feed(script)
+        yield from self.finish()
+
+    def obey(self, flavour: Any) -> None:  # noqa: B027 - most engines have the same rules in all flavours
+        """Go on by the rules of the flavour that a statement has switched to."""
 
     @property
     def is_between(self) -> bool:
@@ -70,15 +79,19 @@ class Splitter(ABC):
         """What a script begins with to be cut as this one is from here on."""
         return ""
 
-    def _more(self, text: str, *, last: bool) -> list[Statement]:
+    def _more(self, text: str, *, last: bool) -> Iterator[Statement]:
         self._count_lines()
         self._text = self._text[self._begin :] + text
         self._at -= self._begin
         self._begin = self._counted = 0
+        return self._statements(last)
+
+    def _statements(self, last: bool) -> Iterator[Statement]:
         statements: list[Statement] = []
         while self._step(statements, last):
-            pass
-        return statements
+            yield from statements
+            statements.clear()
+        yield from statements
 
     def _step(self, statements: list[Statement], last: bool) -> bool:
         """Come to the end of a statement or of what begins none; False if that needs more text."""

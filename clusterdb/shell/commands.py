@@ -217,7 +217,7 @@ class ClusterShell(Dotted):
         except BaseException:
             self._db = former
             raise
-        self.cluster = self.at = self.flavour = None
+        self.cluster = self.at = self.spoken = None
         if former is not None:
             former.close()
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
@@ -75,10 +76,10 @@ class Conversation(Session):
 
             return is_complete
         splitter = self.flavour.splitter()
-        splitter.feed(self.preamble)
+        deque(splitter.feed(self.preamble), maxlen=0)
 
         def is_between(line: str) -> bool:
-            splitter.feed(line + "\n")
+            deque(splitter.feed(line + "\n"), maxlen=0)
             if splitter.is_between:
                 self.preamble = splitter.preamble
             return splitter.is_between

@@ -25,8 +25,7 @@ from vfs import errors as storage_errors
 
 if TYPE_CHECKING:
     from clusterdb.cluster import Cluster
-    from clusterdb.flavours import Flavour
-    from clusterdb.flavours.schema import Known
+    from clusterdb.flavours import EngineSession, Flavour
     from clusterdb.points import Point
     from clusterdb.store import Store
 
@@ -51,8 +50,7 @@ class Session(apsw.shell.Shell):
         self.cluster: Cluster | None = None
         self.endpoint = "writer"
         self.at: Point | None = None
-        self.flavour: Flavour | None = None
-        self._schema: Known | None = None
+        self.spoken: EngineSession | None = None
         self.preamble = ""
         """What the next statement has to begin with to end where it is to: MySQL's DELIMITER."""
         self.read_only = read_only
@@ -84,23 +82,25 @@ class Session(apsw.shell.Shell):
         if isinstance(at, timedelta):
             at = datetime.now(timezone.utc) - at  # a moment that stays where it is
         connection = cluster.connect(endpoint, read_only=self.read_only, at=at)
-        flavour = schema = None
+        spoken = None
         engine = cluster.settings.engine
         if engine != "sqlite":
-            from clusterdb.flavours import flavour_of
-            from clusterdb.flavours.schema import Known
+            from clusterdb.flavours import session_of
 
-            flavour = flavour_of(engine)
-            flavour.install(connection)
-            schema = Known()
+            spoken = session_of(engine, connection)
         self.db = connection, cluster.name
-        self.cluster, self.endpoint, self.at = cluster, endpoint, at
-        self.flavour, self._schema, self.preamble = flavour, schema, ""
+        self.cluster, self.endpoint, self.at, self.spoken = cluster, endpoint, at, spoken
+        self.preamble = ""
+
+    @property
+    def flavour(self) -> Flavour | None:
+        """The SQL of the cluster in use; None for SQLite's."""
+        return self.spoken.flavour if self.spoken is not None else None
 
     def leave(self) -> None:
         """Use no cluster."""
         self.db = None, None
-        self.cluster = self.at = self.flavour = None
+        self.cluster = self.at = self.spoken = None
 
     def in_use(self) -> Cluster:
         """The cluster in use.  Raises Shell.Error if there is none."""
@@ -160,11 +160,13 @@ class Session(apsw.shell.Shell):
     def process_sql(self, sql: str, bindings: Any = None, internal: bool = False, summary: Any = None) -> None:
         """Run statements: of another engine one by one, each with the steps that it takes."""
         try:
-            if internal or self.flavour is None:
+            if internal or self.spoken is None:
                 self._process_statement(sql, bindings, internal, summary)
                 return
-            for text in self.flavour.statements_of(sql):
-                self._process_translated(self.flavour, text, bindings, summary)
+            splitter = self.spoken.flavour.splitter()
+            for statement in splitter.cut(sql):
+                self._process_translated(self.spoken, statement.text, bindings, summary)
+                splitter.obey(self.spoken.flavour)
         except (Error, apsw.Error) as error:
             if not _is_cut_off(error):
                 raise
@@ -175,16 +177,14 @@ class Session(apsw.shell.Shell):
             sql = self.db.before_statement(sql)
         super().process_sql(sql, bindings, internal, summary)
 
-    def _process_translated(self, flavour: Flavour, sql: str, bindings: Any, summary: Any) -> None:
+    def _process_translated(self, spoken: EngineSession, sql: str, bindings: Any, summary: Any) -> None:
         from clusterdb.flavours import steps
 
         db = self.db
         if isinstance(db, InstanceConnection) and db.before_statement(sql) != sql:
             self._process_statement(sql, bindings, False, summary)
             return
-        assert self._schema is not None  # it is there as the flavour is
-        self._schema.refresh(db)
-        for text in steps(flavour.translate(sql, self._schema.schema), db):
+        for text in steps(spoken.translate(sql, spoken.schema()), spoken):
             super().process_sql(text, bindings, False, summary)
 
     def _query_details(self, sql: str, bindings: Any) -> Any:

@@ -24,6 +24,7 @@ class Case:
     ``feature``: its line in the support matrix.  ``setup``: statements of the same flavour, run before.  ``sql``: the
     statement under test.  ``rows``: those of ``then`` if there is one, else of ``sql``, normalised; None: any will do.
     ``unsupported``: SQLite cannot say it, so it is refused.  ``fails``: the servers refuse it, so nobody may take it.
+    ``names``: what the columns are called; None: that is not looked at.
     """
 
     feature: str
@@ -34,6 +35,7 @@ class Case:
     unsupported: bool = False
     then: str = ""
     fails: bool = False
+    names: tuple[str, ...] | None = None
 
 
 def normalised(rows: Iterable[Sequence[Any]]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flavours.case import Case
+from flavours.mysql_session import SESSION
 
 __all__ = ["MYSQL"]
 
@@ -716,7 +717,6 @@ _WRITING = [
         "SELECT COUNT(*) FROM numbers",
         rows=[(5,)],
     ),
-    Case("SET autocommit = 0", (), "SET autocommit = 0", unsupported=True),
     Case(
         "savepoints",
         (
@@ -757,7 +757,6 @@ _WRITING = [
         "SELECT n FROM counters WHERE word = 'a' LOCK IN SHARE MODE",
         rows=[(1,)],
     ),
-    Case("LOCK TABLES", COUNTERS, "LOCK TABLES counters WRITE", unsupported=True),
 ]
 
 _SESSION = [
@@ -1752,4 +1751,4 @@ _TYPES = [
     Case("dates as numbers", _TYPED, "SELECT ABS(day), SUM(at) FROM typed", unsupported=True),
 ]
 
-MYSQL = [*_TABLES, *_NUMBERS, *_WRITING, *_SESSION, *_QUERIES, *_FUNCTIONS, *_TYPES, *_UNSUPPORTED]
+MYSQL = [*_TABLES, *_NUMBERS, *_WRITING, *_SESSION, *_QUERIES, *_FUNCTIONS, *_TYPES, *_UNSUPPORTED, *SESSION]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import apsw
 from sqlglot import exp
-from sqlglot.dialects.mysql import MySQL
 
 from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, rules
 from clusterdb.flavours.flavour import (
-    IDLE,
-    SAVEPOINT,
     Flavour,
     NotSaid,
     Translation,
@@ -30,9 +27,13 @@ from clusterdb.flavours.mysql import compare as c
 from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
-from clusterdb.flavours.mysql.inserts import Inserts
-from clusterdb.flavours.mysql.scripts import LITERALS, MySQLSplitter
+from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of, executed
+from clusterdb.flavours.mysql.modes import DEFAULT, OF_GRAMMAR, OF_TRANSLATION, Modes
+from clusterdb.flavours.mysql.scripts import MySQLSplitter, literals
+from clusterdb.flavours.mysql.settings import settings
+from clusterdb.flavours.mysql.special import special
 from clusterdb.flavours.mysql.types import TYPING
+from clusterdb.flavours.mysql.variables import DEFAULTS
 from clusterdb.flavours.tables import quoted, text
 from clusterdb.flavours.types import kind_of
 
@@ -48,19 +49,6 @@ _OF_TEXTS = frozenset(
     ]
 )
 """Functions that take texts: numbers are given to them as MySQL writes them."""
-_IGNORED_SETTINGS = {"names", "character set", "charset", "unique_checks", "sql_notes", "wait_timeout"}
-_IGNORED_SETTINGS |= {"character_set_client", "character_set_results", "character_set_connection"}
-_IGNORED_SETTINGS |= {"collation_connection"}
-
-
-class _Dialect(MySQL):
-    """MySQL's grammar, with functions under their own names."""
-
-    class Parser(MySQL.Parser):  # type: ignore[valid-type,misc]
-        FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
-
-        def _warn_unsupported(self) -> None:
-            """What is not understood is refused by name: nothing is to be logged."""
 
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
@@ -68,7 +56,6 @@ class MySQLFlavour(Flavour):
     """Aurora MySQL."""
 
     engine = "aurora-mysql"
-    dialect = _Dialect
     prefix = "my_"
     functions = FUNCTIONS
     aggregates = AGGREGATES
@@ -78,13 +65,16 @@ class MySQLFlavour(Flavour):
     gone_back = ("SELECT my_undo()",)
     native = NATIVE
     typing = TYPING
-    splitter = MySQLSplitter
-    literals = LITERALS
+    cuts = MySQLSplitter
     equations_determine = True
     levels_of_bits = True
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
+    beginning = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values, exp.Insert, exp.Update, exp.Delete)
 
-    def __init__(self) -> None:
+    def __init__(self, modes: Modes = DEFAULT & OF_TRANSLATION) -> None:
+        self.modes = modes
+        self.dialect = dialect_of(modes & OF_GRAMMAR)
+        self.literals = literals(has_escapes=self.has_escapes)
         self.rules = {
             exp.Div: r.of_numbers(r.quotient),
             exp.IntDiv: r.of_numbers(lambda node: call("my_int_div", node.this, node.expression)),
@@ -101,6 +91,10 @@ class MySQLFlavour(Flavour):
             exp.BitwiseNot: r.bits("bit_not"),
             exp.BitwiseLeftShift: r.bits("bit_left"),
             exp.BitwiseRightShift: r.bits("bit_right"),
+            exp.National: lambda node: literal(node.this),
+            exp.Introducer: r.introduced,
+            exp.PropertyEQ: rules.refused("an assignment with :="),
+            exp.DPipe: lambda node: call("my_concat", as_text(node.this), as_text(node.expression)),
             exp.Add: lambda node: r.shifted(node, 1),
             exp.Sub: lambda node: r.shifted(node, -1),
             exp.Like: r.like,
@@ -155,52 +149,47 @@ class MySQLFlavour(Flavour):
             exp.Any: rules.of_comparison,
         }
 
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash in a text is more than itself."""
+        return "NO_BACKSLASH_ESCAPES" not in self.modes
+
+    def in_modes(self, modes: Modes) -> MySQLFlavour:
+        """The flavour in some SQL modes, of those that its translations depend on."""
+        return self if modes == self.modes else _in_modes(modes)
+
     def install(self, db: apsw.Connection) -> None:
-        """Give a connection the functions, and user variables of its own."""
+        """Give a connection the functions and collations."""
         super().install(db)
         collations.install(db)
-        Inserts(db).install(db)
-        variables: dict[str, Any] = {}
-
-        def assign(name: str, value: Any) -> Any:
-            variables[name] = value
-            return value
-
-        db.create_scalar_function("my_get", variables.get, 1)  # type: ignore[arg-type]
-        db.create_scalar_function("my_set", assign, 2)  # type: ignore[arg-type]
 
     def special(self, sql: str) -> Translation | None:
-        """Comments that only servers of a version read, and statements that sqlglot does not know."""
-        versioned = re.fullmatch(r"\s*/\*!\d{5}\s+(.*?)\*/\s*;?\s*", sql, re.DOTALL)
-        if versioned is not None:
-            return self._translated(versioned[1])
-        if SAVEPOINT.fullmatch(sql):
-            return self.savepoint(sql.replace("`", '"'))
-        if re.fullmatch(r"\s*(?:OPTIMIZE|ANALYZE)\s+TABLE\s+[\w`, ]+;?\s*", sql, re.I):
-            return Translation("ANALYZE")
-        replace = re.match(r"\s*REPLACE\s+INTO\b", sql, re.I)
-        if replace is not None:
-            token = a.replaces.set(True)
-            try:
-                made = self._translated("INSERT" + sql[replace.end() - 5 :])
-            finally:
-                a.replaces.reset(token)
-            return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", made.sql), made.before, made.after)
+        """Statements that need no grammar, or that sqlglot does not know."""
         renamed = re.fullmatch(r"\s*RENAME\s+TABLE\s+(\S+)\s+TO\s+(\S+?)\s*;?\s*", sql, re.I)
         if renamed is not None:
             return Translation(f"ALTER TABLE {renamed[1]} RENAME TO {renamed[2]}")
         dropped = re.fullmatch(r"\s*DROP\s+INDEX\s+`?(\w+)`?\s+ON\s+`?(\w+)`?\s*;?\s*", sql, re.I)
         if dropped is not None:
             return Translation(f'DROP INDEX "{dropped[2]}__{dropped[1]}"', commits=True)
-        explained = re.match(r"\s*EXPLAIN\s+(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I)
-        if explained is not None:
-            return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
-        index = re.fullmatch(
-            r"(\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b.*?)\s+USING\s+(?:BTREE|HASH)\s*;?\s*", sql, re.I | re.DOTALL
-        )
-        if index is not None:
-            return self._translated(re.sub(r"(\w+)\(\d+\)", r"\1", index[1]))
-        return None
+        return special(self, sql)
+
+    def prepared(self, sql: str) -> str:
+        """A statement with what is in executable comments."""
+        return executed(sql)
+
+    def column_name(self, tree: Any) -> str:
+        """What a column without a name is called: a text by itself, all else as it is written."""
+        inner = tree.unnest()
+        inner = inner.expression if isinstance(inner, exp.Introducer) else inner
+        if isinstance(inner, exp.National) or (isinstance(inner, exp.Literal) and inner.is_string):
+            return str(inner.this).lstrip()
+        if isinstance(inner, exp.Concat) and all(isinstance(each, exp.Literal) for each in inner.expressions):
+            return "".join(each.name for each in inner.expressions).lstrip()
+        if isinstance(inner, exp.Null | exp.Boolean):
+            return str(inner.sql(dialect=self.dialect))
+        if isinstance(inner, exp.Literal | exp.Column) and inner is not tree:
+            return str(inner.name)
+        return str(tree.meta.get(WRITTEN) or super().column_name(tree))
 
     def ungrouped(self, column: Doubtful) -> None:
         """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises NotSaid."""
@@ -272,7 +261,7 @@ class MySQLFlavour(Flavour):
         if name == "row_count":
             return call("my_row_count", call("changes"), call("total_changes"))
         if name in ("version", "database", "schema", "user", "current_user", "session_user"):
-            known = {"version": r.SYSTEM_VARIABLES["version"], "database": "main", "schema": "main"}
+            known = {"version": DEFAULTS["version"], "database": "main", "schema": "main"}
             return literal(known.get(name, "local@localhost"))
         if name == "connection_id":
             return literal(threading.get_native_id())
@@ -463,39 +452,12 @@ class MySQLFlavour(Flavour):
         return Translation(f"DELETE FROM {self.text(table)}", after=(f"SELECT my_restart({text(table.name.lower())})",))
 
     def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:
-        """START TRANSACTION."""
-        return Translation("BEGIN")
+        """BEGIN, which commits the open transaction."""
+        return Translation("BEGIN", commits=True)
 
     def on_set(self, tree: exp.Set, work: Work) -> Translation:
-        """SET: user variables; of the session's, what makes no difference here."""
-        texts = []
-        for item in tree.expressions:
-            texts += self._set_item(item)
-        if tree.find(exp.Placeholder) is not None:
-            return Translation(texts[-1], tuple(texts[:-1]))
-        return Translation(IDLE, tuple(texts))
-
-    def _set_item(self, item: exp.Expression) -> list[str]:
-        kind = str(item.args.get("kind") or "").upper()
-        if kind in ("NAMES", "CHARACTER SET") or "TRANSACTION" in kind:
-            return []
-        assignment = item.this
-        if isinstance(assignment, exp.EQ | exp.PropertyEQ):
-            target, value = assignment.this, assignment.expression
-            if isinstance(target, exp.Parameter):
-                return [self.text(exp.select(call("my_set", target.name.lower(), self.expression(value))))]
-            name = target.name.lower()
-            if name == "sql_mode":
-                return [self.text(exp.select(call("my_set_mode", self.expression(value))))]
-            if name in _IGNORED_SETTINGS:
-                return []
-            if name == "time_zone" and value.name.upper() in ("+00:00", "UTC", "SYSTEM"):
-                return []
-            if name == "foreign_key_checks":
-                return [f"PRAGMA foreign_keys = {value.name}"]
-            if name == "autocommit" and value.name in ("1", "ON", "on"):
-                return []
-        raise NotSaid(f"SET {item.sql(dialect='mysql')}")
+        """SET: variables of the user's and of the session's."""
+        return settings(self, tree)
 
     def on_show(self, tree: exp.Show, work: Work) -> Translation:
         """SHOW TABLES, COLUMNS, INDEX, VARIABLES."""
@@ -508,3 +470,8 @@ class MySQLFlavour(Flavour):
         from clusterdb.flavours.mysql.tables import COLUMNS
 
         return Translation(COLUMNS.format(table=tree.this.name.replace("'", "''")))
+
+
+@lru_cache(maxsize=16)
+def _in_modes(modes: Modes) -> MySQLFlavour:
+    return MySQLFlavour(modes)

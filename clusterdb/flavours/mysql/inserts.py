@@ -128,10 +128,6 @@ class Inserts:
         assert db is not None  # it calls
         return db
 
-    def set_mode(self, mode: Any) -> None:
-        """What of the variable sql_mode makes a difference here."""
-        self.keeps_zero = "NO_AUTO_VALUE_ON_ZERO" in str(mode).upper()
-
     def forget(self, table: str) -> int:
         """A table was made, or dropped: nothing of another of its name counts."""
         self._lost.pop(table, None)
@@ -149,14 +145,17 @@ class Inserts:
             raise TypeError("ROW_COUNT() of a statement that replaces rows counts them twice: ask the cursor")
         return sum(list(self._counted)[-changes:]) if changes else 0
 
-    def install(self, db: apsw.Connection) -> None:
-        """Give a connection the functions."""
+    def watch(self, db: apsw.Connection) -> None:
+        """See the rows that a connection changes, and the ends of its transactions."""
         db.preupdate_hook(self.changed, id="clusterdb-inserts")  # type: ignore[attr-defined,unused-ignore]
-        functions: dict[str, Any] = {"numbered": self.numbered, "last_insert_id": self.last_id}
-        functions |= {"doubtful": self.doubtful, "row_count": self.row_count}
-        functions |= {"restart": self.restart, "undo": self.undo, "forget": self.forget, "set_mode": self.set_mode}
         db.set_commit_hook(lambda: bool(self.committed()), id="clusterdb")  # type: ignore[func-returns-value]
         db.set_rollback_hook(self.rolled_back, id="clusterdb")
+
+    def install(self, db: apsw.Connection) -> None:
+        """Give a connection the functions."""
+        functions: dict[str, Any] = {"numbered": self.numbered, "last_insert_id": self.last_id}
+        functions |= {"doubtful": self.doubtful, "row_count": self.row_count}
+        functions |= {"restart": self.restart, "undo": self.undo, "forget": self.forget}
         for name, function in functions.items():
             db.create_scalar_function(f"my_{name}", guarded(function))
 

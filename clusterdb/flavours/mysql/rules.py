@@ -11,24 +11,10 @@ from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
 from clusterdb.flavours.mysql.compare import as_shown, as_text, collated, collation_of, require_no_extreme
-from clusterdb.flavours.types import INTEGER, JSON, UNKNOWN, Kind, kind_of, set_kind
+from clusterdb.flavours.mysql.variables import DEFAULTS, READ_ONLY
+from clusterdb.flavours.types import BYTES, INTEGER, JSON, TEXT, UNKNOWN, Kind, kind_of, set_kind
 
-__all__ = ["SYSTEM_VARIABLES"]
-
-SYSTEM_VARIABLES = {
-    "autocommit": 1,
-    "version": "8.0.0-clusterdb",
-    "version_comment": "clusterdb",
-    "sql_mode": "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO",
-    "time_zone": "+00:00",
-    "character_set_client": "utf8mb4",
-    "character_set_connection": "utf8mb4",
-    "character_set_results": "utf8mb4",
-    "collation_connection": "utf8mb4_general_ci",
-    "transaction_isolation": "SERIALIZABLE",
-    "lower_case_table_names": 1,
-    "max_allowed_packet": 67108864,
-}
+__all__: list[str] = []
 
 
 def now(form: str, digits: Any = None) -> exp.Expression:
@@ -343,10 +329,13 @@ def variable(node: exp.Parameter) -> exp.Expression:
 
 
 def system_variable(node: exp.SessionParameter) -> exp.Expression:
+    """A system variable, as the session has it; the global one is the default."""
     name = node.name.lower()
-    if name not in SYSTEM_VARIABLES:
+    if name not in DEFAULTS:
         raise NotSaid(f"@@{name}")
-    return literal(SYSTEM_VARIABLES[name])
+    if str(node.args.get("kind") or "").upper() == "GLOBAL" or name in READ_ONLY:
+        return literal(DEFAULTS[name])
+    return set_kind(call("my_variable", name), INTEGER if isinstance(DEFAULTS[name], int) else TEXT)
 
 
 def table(node: exp.Table) -> exp.Expression:
@@ -384,6 +373,18 @@ def hex(node: exp.HexString) -> exp.Expression:
     if isinstance(node.parent, exp.EQ | exp.NEQ):
         return exp.Anonymous(this="my_to_text", expressions=[node.copy()])
     return node
+
+
+def introduced(node: exp.Introducer) -> exp.Expression:
+    """A text behind the name of its character set: one behind ``_binary`` is bytes."""
+    name, value = str(node.this).lower(), node.expression
+    if not isinstance(value, exp.Literal):
+        if name == "_binary":
+            return value
+        raise NotSaid(f"{node.this} before something else than a text")
+    if name == "_binary":
+        return set_kind(exp.HexString(this=value.name.encode("utf-8", "surrogateescape").hex()), BYTES)
+    return value
 
 
 def text_literal(node: exp.Literal) -> exp.Expression:

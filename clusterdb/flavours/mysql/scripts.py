@@ -8,27 +8,30 @@ introducer ``_binary`` stands for bytes, which a dump has as they are: they beco
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from clusterdb.flavours.rows import Grammar
 from clusterdb.flavours.scripts import Splitter, Statement
 
-__all__ = ["LITERALS", "MySQLSplitter"]
+__all__ = ["MySQLSplitter", "literals"]
 
 _VERSION = 80099
 """Executable comments for later servers are comments."""
 _DELIMITER = re.compile(r"delimiter\s+(\S+)[^\n]*", re.IGNORECASE)
-_QUOTED = r"'(?:[^'\\]++|\\.?|'')*+(?:'|(?P<open_text>\Z))"
 _ESCAPED = re.compile(r"\\(.)|''", re.DOTALL)
 _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 
 
 @lru_cache(maxsize=16)
-def _tokens(delimiter: str) -> re.Pattern[str]:
+def _tokens(delimiter: str, *, has_escapes: bool) -> re.Pattern[str]:
     """What may hold a delimiter, and the delimiter."""
+    inside = r"[^Q\\]++|\\.?" if has_escapes else "[^Q]++"
+    text, quoted = inside.replace("Q", "'"), inside.replace("Q", '"')
     return re.compile(
-        rf"""(?P<binary>\b_binary\s*+)?{_QUOTED}
-        | "(?:[^"\\]++|\\.?)*+(?:"|(?P<open_quoted>\Z))
+        rf"""(?P<binary>\b_binary\s*+)?'(?:{text}|'')*+(?:'|(?P<open_text>\Z))
+        | "(?:{quoted})*+(?:"|(?P<open_quoted>\Z))
         | `[^`]*+(?:`|(?P<open_name>\Z))
         | --(?=\s)[^\n]*+ | \#[^\n]*+
         | (?P<executable>/\*!(?P<version>\d{{5,6}}|))
@@ -47,21 +50,25 @@ def _unescaped(text: str) -> str:
 
 
 _NAME = "(?:`[^`]++`|[A-Za-z_][A-Za-z_0-9$]*+)"
-LITERALS = Grammar(
-    re.compile(
-        rf"\s*+INSERT\s+INTO\s+(?P<table>{_NAME})\s*+(?P<columns>\((?:\s*+{_NAME}\s*+,?+)*+\s*+\))?\s*+VALUES(?=\s*+\()",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        r"""\s*+(?:'(?P<text>(?:[^'\\]++|\\.|'')*+)'
+_HEAD = re.compile(
+    rf"\s*+INSERT\s+INTO\s+(?P<table>{_NAME})\s*+(?P<columns>\((?:\s*+{_NAME}\s*+,?+)*+\s*+\))?\s*+VALUES(?=\s*+\()",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=2)
+def literals(*, has_escapes: bool) -> Grammar:
+    """How an INSERT of literals is written."""
+    inside = r"(?:[^'\\]++|\\.|'')*+" if has_escapes else "(?:[^']++|'')*+"
+    value = re.compile(
+        rf"""\s*+(?:'(?P<text>{inside})'
         | (?P<number>-?[0-9]++(?:\.[0-9]++)?+(?:e[+-]?[0-9]++)?+)
         | (?P<word>NULL|TRUE|FALSE)
-        | (?:x'|0x(?=(?-i:[0-9a-fA-F]{2})++\s*[,)]))(?P<hex>(?:[0-9a-f]{2})*+)'?+
+        | (?:x'|0x(?=(?-i:[0-9a-fA-F]{{2}})++\s*[,)]))(?P<hex>(?:[0-9a-f]{{2}})*+)'?+
         )\s*+[,)]""",
         re.VERBOSE | re.DOTALL | re.IGNORECASE,
-    ),
-    _unescaped,
-)
+    )
+    return Grammar(_HEAD, value, _unescaped if has_escapes else lambda text: text.replace("''", "'"))
 
 
 class MySQLSplitter(Splitter):
@@ -71,7 +78,7 @@ class MySQLSplitter(Splitter):
 
     def __init__(self, *, whole_copies: bool = True) -> None:
         super().__init__(whole_copies=whole_copies)
-        self._delimiter = ";"
+        self._delimiter, self._has_escapes = ";", True
         self._parts: list[str] = []
         """What the statement consists of, up to ``_copied``."""
         self._copied = 0
@@ -83,7 +90,11 @@ class MySQLSplitter(Splitter):
         """The delimiter, if it is none that a script begins with."""
         return "" if self._delimiter == ";" else f"DELIMITER {self._delimiter}\n"
 
-    def _more(self, text: str, *, last: bool) -> list[Statement]:
+    def obey(self, flavour: Any) -> None:
+        """Go on by the SQL modes of a flavour."""
+        self._has_escapes = flavour.has_escapes
+
+    def _more(self, text: str, *, last: bool) -> Iterator[Statement]:
         self._copied -= self._begin
         return super()._more(text, last=last)
 
@@ -96,7 +107,7 @@ class MySQLSplitter(Splitter):
                 self._delimiter = changed[1]
                 self._take(statements, "", changed.end())
                 return True
-        search = _tokens(self._delimiter).search
+        search = _tokens(self._delimiter, has_escapes=self._has_escapes).search
         while (token := search(text, self._at)) is not None:
             kind = token.lastgroup
             if kind is None:
@@ -122,7 +133,10 @@ class MySQLSplitter(Splitter):
         """Come behind a token that changes the statement; False if more text is needed for that."""
         kind, end = token.lastgroup, token.end()
         if kind == "binary":
-            value = _unescaped(token[0][len(token["binary"]) + 1 : -1]).encode("utf-8", "surrogateescape")
+            inside = token[0][len(token["binary"]) + 1 : -1]
+            value = (_unescaped(inside) if self._has_escapes else inside.replace("''", "'")).encode(
+                "utf-8", "surrogateescape"
+            )
             self._copy(token.start(), end, f"x'{value.hex()}'")
         elif kind in ("executable", "version") and int(token["version"] or 0) <= _VERSION:
             self._copy(token.start(), end, " ")

@@ -10,6 +10,7 @@ from sqlglot import exp
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, own_columns_of
 from clusterdb.flavours.mysql.compare import collation_of
+from clusterdb.flavours.mysql.variables import DEFAULTS
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import Column
 from clusterdb.flavours.tables import decimal_check, moment_check, quoted, text
@@ -302,8 +303,6 @@ _TABLES = "FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 
 
 def show(tree: exp.Show) -> Translation:
     """SHOW TABLES, COLUMNS, INDEX, VARIABLES."""
-    from clusterdb.flavours.mysql.rules import SYSTEM_VARIABLES
-
     what = tree.name.upper()
     like = tree.args.get("like")
     pattern = f" AND name LIKE {text(like.name)}" if like is not None else ""
@@ -324,8 +323,7 @@ def show(tree: exp.Show) -> Translation:
             f"FROM pragma_index_list({text(table)}) AS l, pragma_index_info(l.name) AS i"
         )
     if what == "VARIABLES":
-        values = {**SYSTEM_VARIABLES, "autocommit": "ON"}
-        rows = ", ".join(f"({text(name)}, {text(str(value))})" for name, value in sorted(values.items()))
+        rows = ", ".join(f"({text(name)}, my_shown_variable({text(name)}))" for name in sorted(DEFAULTS))
         return Translation(
             f'SELECT column1 AS "Variable_name", column2 AS "Value" FROM (VALUES {rows}) AS v WHERE 1'
             + pattern.replace(" name ", " column1 ")

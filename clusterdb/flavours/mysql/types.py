@@ -225,7 +225,7 @@ _NODES: dict[type[exp.Expression], Rule] = {
     exp.Substring: lambda node, kinds: TEXT,
     exp.StrPosition: lambda node, kinds: INTEGER,
     exp.Extract: lambda node, kinds: INTEGER,
-    exp.DPipe: lambda node, kinds: BOOLEAN,
+    exp.DPipe: lambda node, kinds: TEXT,
     exp.CurrentTimestamp: lambda node, kinds: _now(node, kinds),
     exp.CurrentDate: lambda node, kinds: DATE,
     exp.CurrentTime: lambda node, kinds: TIME,
@@ -235,7 +235,7 @@ _NODES: dict[type[exp.Expression], Rule] = {
     exp.JSONArrayAgg: lambda node, kinds: JSON,
     exp.JSONObjectAgg: lambda node, kinds: JSON,
     exp.HexString: lambda node, kinds: Kind("text", collation="binary"),
-    exp.Introducer: lambda node, kinds: TEXT,
+    exp.Introducer: lambda node, kinds: BYTES if str(node.this).lower() == "_binary" else TEXT,
     exp.National: lambda node, kinds: TEXT,
     exp.Chr: lambda node, kinds: TEXT if node.args.get("charset") else BYTES,
 }

@@ -166,7 +166,7 @@ class PostgreSQLFlavour(Flavour):
     gone_back = ("SELECT pg_redo()",)
     native = NATIVE
     typing = TYPING
-    splitter = PostgreSQLSplitter
+    cuts = PostgreSQLSplitter
     literals = LITERALS
 
     def __init__(self) -> None:

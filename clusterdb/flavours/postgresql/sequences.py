@@ -298,7 +298,7 @@ def created(tree: exp.Create) -> Translation:
     work = Work()
     make(work, named(tree.this.sql(dialect="postgres")), first)
     *after, last = work.after
-    return Translation(last, (*work.before, *after))
+    return Translation(str(last), (*work.before, *after))
 
 
 def start_of(options: Any) -> int:

@@ -1,0 +1,117 @@
+"""MySQL's grammar, as its SQL modes have it: sqlglot's with functions under their own names, and what it lacks.
+
+``SELECT``'s expressions keep the text that they were written with, since their columns are called by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.mysql import MySQL
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
+
+from clusterdb.flavours.mysql.modes import Modes
+
+__all__ = ["WRITTEN", "dialect_of", "executed"]
+
+WRITTEN = "written"
+"""The text of an expression of SELECT's, in its ``meta``."""
+
+_SERVER = 80099
+"""Comments for servers up to this version are executed."""
+_COMMENT = re.compile(
+    r"""'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*` | --\s[^\n]* | \#[^\n]*
+    | /\*!(?P<version>\d{5,6})?(?P<text>(?:[^*'"]|\*(?!/)|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*)\*/
+    | /\*.*?\*/""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def executed(sql: str) -> str:
+    """A text with what is in executable comments (``/*!40101 ... */``), as far as they are for this version.
+
+    MariaDB's own (``/*M! ... */``) are comments, as they are to MySQL.
+    """
+    if "/*!" not in sql:
+        return sql
+
+    def change(match: re.Match[str]) -> str:
+        if match["text"] is None:
+            return match[0]
+        wanted = match["version"] is None or int(match["version"]) <= _SERVER
+        return f" {match['text']} " if wanted else " "
+
+    return _COMMENT.sub(change, sql)
+
+
+class _Parser(MySQL.Parser):  # type: ignore[valid-type,misc]
+    """MySQL's parser, which gives functions their own names."""
+
+    FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
+
+    def _warn_unsupported(self) -> None:
+        """What is not understood is refused by name: nothing is to be logged."""
+
+    def _parse_set_item_assignment(self, kind: str | None = None) -> Any:
+        """An assignment, also of the word BINARY, which is an operator elsewhere."""
+        item = self._curr is not None and self._tokens[self._index : self._index + 3]
+        if item and len(item) == 3 and item[2].text.upper() == "BINARY" and item[1].text in ("=", ":="):
+            self._advance(3)
+            value = exp.Literal.string("binary")
+            target = exp.column(item[0].text)
+            return self.expression(exp.SetItem(this=exp.EQ(this=target, expression=value), kind=kind))
+        return super()._parse_set_item_assignment(kind)
+
+    def _parse_projections(self) -> tuple[list[Any], list[Any] | None]:
+        return self._parse_csv(self._projection), None
+
+    def _projection(self) -> Any:
+        begin = self._curr.start if self._curr else 0
+        tree = self._parse_expression()
+        if tree is not None and self._prev is not None:
+            tree.meta[WRITTEN] = self.sql[begin : self._prev.end + 1]
+        return tree
+
+
+class _Joining(_Parser):
+    """The same, with ``||`` as an operator of texts, between the unary ones and ``^``."""
+
+    DISJUNCTION = {  # noqa: RUF012
+        token: kind for token, kind in _Parser.DISJUNCTION.items() if token != TokenType.DPIPE
+    }
+
+    def _parse_factor_operand(self) -> Any:
+        tree = self._joined()
+        while self._match_set(self.EXPONENT):
+            tree = self.expression(self.EXPONENT[self._prev.token_type](this=tree, expression=self._joined()))
+        return tree
+
+    def _joined(self) -> Any:
+        tree = self._parse_unary()
+        while self._match(TokenType.DPIPE):
+            tree = self.expression(exp.DPipe(this=tree, expression=self._parse_unary()))
+        return tree
+
+
+@lru_cache(maxsize=16)
+def dialect_of(modes: Modes) -> type[MySQL]:
+    """The grammar in some SQL modes."""
+    ansi = "ANSI_QUOTES" in modes
+    plain = "NO_BACKSLASH_ESCAPES" in modes
+    real = TokenType.FLOAT if "REAL_AS_FLOAT" in modes else TokenType.DOUBLE
+
+    class Modal(MySQL):
+        class Tokenizer(MySQL.Tokenizer):
+            QUOTES = ["'"] if ansi else ["'", '"']
+            IDENTIFIERS = ["`", '"'] if ansi else ["`"]
+            STRING_ESCAPES = ["'", '"', *([] if plain else ["\\"])]  # noqa: RUF012
+            KEYWORDS = {**MySQL.Tokenizer.KEYWORDS, "REAL": real}  # noqa: RUF012
+
+        class Parser(_Joining if "PIPES_AS_CONCAT" in modes else _Parser):  # type: ignore[misc]
+            pass
+
+    return Modal

@@ -1,0 +1,67 @@
+"""MySQL's SQL modes: which of them there are, and what becomes of each here.
+
+A mode is obeyed, or does nothing here because what it is about does not exist, or is refused.
+"""
+
+from __future__ import annotations
+
+from clusterdb.errors import NotSupportedError, OperationalError
+
+__all__ = ["DEFAULT", "OF_GRAMMAR", "OF_TRANSLATION", "REFUSED", "Modes", "modes_of", "text_of"]
+
+Modes = frozenset[str]
+
+DEFAULT: Modes = frozenset(
+    {
+        "ONLY_FULL_GROUP_BY",
+        "STRICT_TRANS_TABLES",
+        "NO_ZERO_IN_DATE",
+        "NO_ZERO_DATE",
+        "ERROR_FOR_DIVISION_BY_ZERO",
+        "NO_ENGINE_SUBSTITUTION",
+    }
+)
+"""What MySQL 8 begins with."""
+
+OF_GRAMMAR: Modes = frozenset({"ANSI_QUOTES", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "REAL_AS_FLOAT"})
+"""Modes by which a text is another statement."""
+
+OF_TRANSLATION: Modes = OF_GRAMMAR | {"NO_ZERO_DATE", "NO_ZERO_IN_DATE"}
+"""Modes by which a statement has another translation."""
+
+_ORDER = (
+    *("REAL_AS_FLOAT", "PIPES_AS_CONCAT", "ANSI_QUOTES", "IGNORE_SPACE", "ONLY_FULL_GROUP_BY"),
+    *("NO_DIR_IN_CREATE", "ANSI", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES", "STRICT_TRANS_TABLES"),
+    *("STRICT_ALL_TABLES", "NO_ZERO_IN_DATE", "NO_ZERO_DATE", "ERROR_FOR_DIVISION_BY_ZERO", "TRADITIONAL"),
+    *("NO_AUTO_CREATE_USER", "NO_ENGINE_SUBSTITUTION"),
+)
+"""The modes that are known, as the variable shows them."""
+REFUSED = frozenset(
+    {"ALLOW_INVALID_DATES", "HIGH_NOT_PRECEDENCE", "NO_UNSIGNED_SUBTRACTION", "PAD_CHAR_TO_FULL_LENGTH"}
+) | {"TIME_TRUNCATE_FRACTIONAL"}
+_STRICT = ("STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "NO_ZERO_IN_DATE", "NO_ZERO_DATE", "ERROR_FOR_DIVISION_BY_ZERO")
+_TOGETHER: dict[str, tuple[str, ...]] = {
+    "ANSI": ("REAL_AS_FLOAT", "PIPES_AS_CONCAT", "ANSI_QUOTES", "IGNORE_SPACE", "ONLY_FULL_GROUP_BY"),
+    "TRADITIONAL": (*_STRICT, "NO_ENGINE_SUBSTITUTION"),
+}
+
+
+def _names(value: str) -> list[str]:
+    return [part.strip().upper() for part in value.split(",")]
+
+
+def modes_of(value: str) -> Modes:
+    """The modes that a value of the variable switches on.  Raises OperationalError, NotSupportedError."""
+    modes: set[str] = set()
+    for name in _names(value):
+        if name in REFUSED:
+            raise NotSupportedError(f"the SQL mode {name} is not supported by aurora-mysql clusters")
+        if name and name not in _ORDER:
+            raise OperationalError(f"Variable 'sql_mode' can't be set to the value of '{name}'")
+        modes |= {name, *_TOGETHER.get(name, ())} - {""}
+    return frozenset(modes)
+
+
+def text_of(modes: Modes) -> str:
+    """The variable's value."""
+    return ",".join(name for name in _ORDER if name in modes)

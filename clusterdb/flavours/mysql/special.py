@@ -1,0 +1,137 @@
+"""MySQL's statements for which no grammar is needed, or which sqlglot's has not, by their first word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from clusterdb.flavours.flavour import IDLE, SAVEPOINT, NotSaid, Translation, call
+from clusterdb.flavours.mysql import assign as a
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.session import EngineSession
+
+__all__ = ["special"]
+
+Handler = Callable[["MySQLFlavour", str], Translation | None]
+
+_WORD = re.compile(r"\s*([A-Za-z]+)")
+_NAME = r"(?:`(?:[^`]|``)+`|\w+)"
+
+
+def special(flavour: MySQLFlavour, sql: str) -> Translation | None:
+    """What becomes of a statement that needs no grammar; None for others.  Raises NotSaid."""
+    word = _WORD.match(sql)
+    handler = _HANDLERS.get(word[1].upper()) if word is not None else None
+    return handler(flavour, sql) if handler is not None else None
+
+
+def _matching(pattern: str, answer: Callable[[MySQLFlavour, re.Match[str]], Translation | None]) -> Handler:
+    compiled = re.compile(pattern + r"\s*;?\s*", re.IGNORECASE | re.DOTALL)
+
+    def handler(flavour: MySQLFlavour, sql: str) -> Translation | None:
+        found = compiled.fullmatch(sql)
+        return answer(flavour, found) if found is not None else None
+
+    return handler
+
+
+def _first(*handlers: Handler) -> Handler:
+    """The answer of the first that has one."""
+
+    def handler(flavour: MySQLFlavour, sql: str) -> Translation | None:
+        return next((made for made in (each(flavour, sql) for each in handlers) if made is not None), None)
+
+    return handler
+
+
+def _savepoint(flavour: MySQLFlavour, sql: str) -> Translation | None:
+    return flavour.savepoint(sql.replace("`", '"')) if SAVEPOINT.fullmatch(sql) else None
+
+
+def _replace(flavour: MySQLFlavour, sql: str) -> Translation | None:
+    """REPLACE [INTO]: an INSERT whose rows take the place of others."""
+    head = re.match(r"\s*REPLACE\s+(?:LOW_PRIORITY\s+|DELAYED\s+)?(?:INTO\b)?", sql, re.IGNORECASE)
+    assert head is not None
+    token = a.replaces.set(True)
+    try:
+        made = flavour.translated("INSERT INTO " + sql[head.end() :])
+    finally:
+        a.replaces.reset(token)
+    return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", made.sql), made.before, made.after, begins=True)
+
+
+def _lock(session: EngineSession) -> None:
+    session.has_locks = True
+
+
+def _unlock(session: EngineSession) -> None:
+    """The end of LOCK TABLES ends the transaction."""
+    if session.has_locks and session.db.in_transaction:
+        session.db.execute("COMMIT")
+    session.has_locks = False
+
+
+def _explained(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    return Translation("EXPLAIN QUERY PLAN " + flavour.translated(match[1]).sql)
+
+
+def _index(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    return flavour.translated(re.sub(r"(\w+`?)\(\d+\)", r"\1", match[1]))
+
+
+def _transaction(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    """SET TRANSACTION: any level of isolation is kept; that of the next transaction only is not shown."""
+    queries = []
+    for characteristic in re.split(r"\s*,\s*", match[2].strip()):
+        text = re.sub(r"\s+", " ", characteristic.upper())
+        level = re.fullmatch(r"ISOLATION LEVEL (READ UNCOMMITTED|READ COMMITTED|REPEATABLE READ|SERIALIZABLE)", text)
+        if level is not None and (match[1] or "").upper() != "GLOBAL":
+            if match[1]:
+                name = level[1].replace(" ", "-")
+                queries.append(flavour.text(exp.select(call("my_assign", "transaction_isolation", name))))
+        elif text != "READ WRITE":
+            raise NotSaid(f"SET {match[1] or ''} TRANSACTION {text}".replace("  ", " "))
+    return Translation(IDLE, tuple(queries))
+
+
+def _started(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    """START TRANSACTION, in any mode: one that is to read only may write."""
+    return Translation("BEGIN", commits=True)
+
+
+def _chained(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    chains = bool(re.search(r"(?<!NO )CHAIN", re.sub(r"\s+", " ", match[2].upper())))
+    if re.search(r"(?<!NO )RELEASE", re.sub(r"\s+", " ", match[2].upper())):
+        raise NotSaid(f"{match[1].upper()} ... RELEASE")
+    return Translation(match[1].upper(), after=("BEGIN",) if chains else (), ends=True)
+
+
+def _nothing(*_: Any) -> Translation:
+    return Translation(IDLE, commits=True)
+
+
+_SIMPLE = rf"(?:(?:{_NAME})\.)?{_NAME}"
+_HANDLERS: dict[str, Handler] = {
+    "SAVEPOINT": _savepoint,
+    "RELEASE": _savepoint,
+    "ROLLBACK": _first(_savepoint, _matching(r"\s*(ROLLBACK)(?:\s+WORK)?(\s+(?:AND|NO|RELEASE)\b[\w\s]*)", _chained)),
+    "COMMIT": _matching(r"\s*(COMMIT)(?:\s+WORK)?(\s+(?:AND|NO|RELEASE)\b[\w\s]*)", _chained),
+    "REPLACE": _replace,
+    "LOCK": _matching(
+        r"\s*LOCK\s+(?:TABLES?|INSTANCE\s+FOR\s+BACKUP)\b.*",
+        lambda flavour, match: Translation(IDLE, (_lock,), commits=True),
+    ),
+    "UNLOCK": _matching(r"\s*UNLOCK\s+(?:TABLES?|INSTANCE)", lambda flavour, match: Translation(IDLE, (_unlock,))),
+    "OPTIMIZE": _matching(r"\s*OPTIMIZE\s+TABLE\s+[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
+    "ANALYZE": _matching(r"\s*ANALYZE\s+TABLE\s+[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
+    "EXPLAIN": _matching(r"\s*EXPLAIN\s+((?:SELECT|UPDATE|DELETE|INSERT|WITH)\b.*?)", _explained),
+    "CREATE": _matching(r"(\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b.*?)\s+USING\s+(?:BTREE|HASH)", _index),
+    "SET": _matching(r"\s*SET\s+(?:(SESSION|LOCAL|GLOBAL)\s+)?TRANSACTION\s+(.*?)", _transaction),
+    "START": _matching(r"\s*START\s+TRANSACTION\b(.*?)", _started),
+    "ALTER": _matching(rf"\s*ALTER\s+TABLE\s+{_SIMPLE}\s+(?:DISABLE|ENABLE)\s+KEYS", _nothing),
+}

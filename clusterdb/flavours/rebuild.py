@@ -1,0 +1,228 @@
+"""A table rebuilt under a new definition: what SQLite's ALTER TABLE cannot change.
+
+The procedure of https://sqlite.org/lang_altertable.html, section 7, in one savepoint: the old table steps aside, the
+new one is created under its name and takes its rows, the old one is dropped, and its indexes and triggers are created
+again.  Views and the foreign keys of other tables name the table, so they hold; that they do is checked at the end.
+Meanwhile foreign keys are off and a rename changes nothing but the table, through the connection's configuration, which
+unlike the pragma also counts inside a transaction.
+
+A definition is changed as text: :class:`Definition` is the stored ``CREATE TABLE``, split into columns and constraints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import apsw
+
+from clusterdb.errors import IntegrityError, OperationalError
+from clusterdb.flavours.tables import quoted
+
+__all__ = ["Definition", "definition_of", "foreign_keys", "rebuild", "set_foreign_keys", "violations"]
+
+_ASIDE = "clusterdb_old"
+_SAVEPOINT = "clusterdb_rebuild"
+_TOKEN = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | \w+ | \s+ | .""",
+    re.VERBOSE | re.DOTALL,
+)
+_CONSTRAINTS = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"})
+
+
+@dataclass
+class Definition:
+    """What a ``CREATE TABLE`` says: ``parts`` are columns, then constraints; ``tail`` is what follows the bracket."""
+
+    schema: str
+    table: str
+    parts: list[str] = field(default_factory=list)
+    tail: str = ""
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """The place of each column in ``parts``, by its name in lower case."""
+        names = (_first_name(part) for part in self.parts)
+        return {name.lower(): at for at, name in enumerate(names) if name is not None}
+
+    @property
+    def sql(self) -> str:
+        """The statement that creates the table."""
+        word = "CREATE TEMP TABLE" if self.schema == "temp" else "CREATE TABLE"
+        return f"{word} {quoted(self.table)} ({', '.join(self.parts)}){self.tail}"
+
+
+def definition_of(db: apsw.Connection, table: str) -> Definition:
+    """The definition of a table; one of the session hides others.  Raises OperationalError if it does not exist."""
+    for schema in ("temp", "main"):
+        query = f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE"
+        for name, sql in db.execute(query, (table,)):
+            parts, tail = _split(str(sql))
+            return Definition(schema, str(name), parts, tail)
+    raise OperationalError(f"no such table: {table}")
+
+
+def _split(sql: str) -> tuple[list[str], str]:
+    """The parts between the outer brackets, and what follows them."""
+    parts: list[str] = []
+    depth = begin = 0
+    for match in _TOKEN.finditer(sql):
+        token = match[0]
+        if token == "(":
+            depth += 1
+            begin = match.end() if depth == 1 else begin
+        elif token == ")":
+            depth -= 1
+            if not depth:
+                return [*parts, sql[begin : match.start()].strip()], sql[match.end() :]
+        elif token == "," and depth == 1:
+            parts.append(sql[begin : match.start()].strip())
+            begin = match.end()
+    raise OperationalError(f"not a table with columns: {sql}")
+
+
+def _first_name(part: str) -> str | None:
+    """The name of a column; None for a constraint."""
+    token = next(match[0] for match in _TOKEN.finditer(part) if match[0].strip() and match[0][:2] not in ("--", "/*"))
+    if token.upper() in _CONSTRAINTS:
+        return None
+    if token[0] in "\"`'":
+        return token[1:-1].replace(token[0] * 2, token[0])
+    return token[1:-1] if token[0] == "[" else token
+
+
+# --- foreign keys -----------------------------------------------------------------------------------------------------
+def foreign_keys(db: apsw.Connection) -> bool:
+    """Whether foreign keys are enforced."""
+    return bool(db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
+
+
+def set_foreign_keys(db: apsw.Connection, on: bool) -> None:
+    """Enforce foreign keys or not, from the next statement on, also inside a transaction."""
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(on))
+
+
+def violations(db: apsw.Connection, schema: str, table: str) -> set[tuple[object, ...]]:
+    """The rows of a table, and of those that refer to it, whose foreign keys lead nowhere: table, parent, and number
+    of the key, and how many there are."""
+    query = (
+        f"SELECT DISTINCT m.name FROM {schema}.sqlite_schema AS m, pragma_foreign_key_list(m.name, '{schema}') AS f "
+        "WHERE m.type = 'table' AND (f.\"table\" = ?1 COLLATE NOCASE OR m.name = ?1 COLLATE NOCASE)"
+    )
+    names = [str(name) for (name,) in db.execute(query, (table,)).fetchall()]
+    counted: set[tuple[object, ...]] = set()
+    for name in names:
+        counted |= set(
+            db.execute(
+                'SELECT "table", parent, fkid, count(*) FROM pragma_foreign_key_check(?, ?) GROUP BY 1, 2, 3',
+                (name, schema),
+            ).fetchall()
+        )
+    return counted
+
+
+# --- the procedure ----------------------------------------------------------------------------------------------------
+def rebuild(
+    db: apsw.Connection,
+    table: str,
+    create_sql: str,
+    sources: Mapping[str, str] | None = None,
+    indexes: Sequence[str] | None = None,
+) -> None:
+    """Give a table the definition that ``create_sql`` creates it with, under the same name.
+
+    ``sources`` has for each column that is filled the expression of it, over the old row; None: the columns of the same
+    name.  ``indexes`` are the statements that create its indexes; None: those it has.  All or nothing is done.  Raises
+    IntegrityError if a row does not fit, or if a foreign key would lead nowhere that did not before.
+    """
+    old = definition_of(db, table)
+    schema, name = old.schema, old.table
+    objects = _objects(db, schema, name)
+    wanted = [sql for kind, sql in objects if kind == "index"] if indexes is None else list(indexes)
+    triggers = [sql for kind, sql in objects if kind == "trigger"]
+    checks = foreign_keys(db)
+    with _relaxed(db), _savepoint(db):
+        before = violations(db, schema, name) if checks else set()
+        number = _last_number(db, schema, name)
+        db.execute(f"ALTER TABLE {schema}.{quoted(name)} RENAME TO {quoted(_ASIDE)}")
+        db.execute(create_sql)
+        pairs = sources if sources is not None else _common(db, schema, _ASIDE, name)
+        if pairs:
+            db.execute(
+                f"INSERT INTO {schema}.{quoted(name)} ({', '.join(map(quoted, pairs))}) "
+                f"SELECT {', '.join(pairs.values())} FROM {schema}.{quoted(_ASIDE)}"
+            )
+        db.execute(f"DROP TABLE {schema}.{quoted(_ASIDE)}")
+        for sql in [*wanted, *triggers]:
+            db.execute(sql)
+        _continue_numbers(db, schema, name, number)
+        lost = violations(db, schema, name) - before if checks else set()
+        if lost:
+            child, parent, *_ = min(lost, key=str)
+            raise IntegrityError(f"FOREIGN KEY constraint failed: rows of '{child}' refer to no row of '{parent}'")
+
+
+@contextmanager
+def _relaxed(db: apsw.Connection) -> Iterator[None]:
+    """Foreign keys are off, and ALTER TABLE RENAME leaves the rest of the schema alone."""
+    options = {apsw.SQLITE_DBCONFIG_ENABLE_FKEY: 0, apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE: 1}
+    before = {option: db.config(option, -1) for option in options}
+    try:
+        for option, value in options.items():
+            db.config(option, value)
+        yield
+    finally:
+        for option, value in before.items():
+            db.config(option, value)
+
+
+@contextmanager
+def _savepoint(db: apsw.Connection) -> Iterator[None]:
+    """All or nothing, in the open transaction or in one of its own."""
+    db.execute(f"SAVEPOINT {_SAVEPOINT}")
+    try:
+        yield
+        db.execute(f"RELEASE {_SAVEPOINT}")
+    except BaseException:
+        with suppress(apsw.SQLError):  # the error has rolled back the whole transaction already
+            db.execute(f"ROLLBACK TO {_SAVEPOINT}; RELEASE {_SAVEPOINT}")
+        raise
+
+
+def _objects(db: apsw.Connection, schema: str, table: str) -> list[tuple[str, str]]:
+    """The indexes and triggers of a table, each its kind and its statement."""
+    query = (
+        f"SELECT type, sql FROM {schema}.sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL "
+        "AND type IN ('index', 'trigger') ORDER BY rowid"
+    )
+    return [(str(kind), str(sql)) for kind, sql in db.execute(query, (table,)).fetchall()]
+
+
+def _common(db: apsw.Connection, schema: str, old: str, new: str) -> dict[str, str]:
+    """The stored columns of the new table that the old one has too."""
+    query = "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden NOT IN (1, 2, 3)"
+    there = {
+        str(name).lower() for (name,) in db.execute(query.replace(" WHERE hidden NOT IN (1, 2, 3)", ""), (old, schema))
+    }
+    names = [str(name) for (name,) in db.execute(query, (new, schema)).fetchall()]
+    return {name: quoted(name) for name in names if name.lower() in there}
+
+
+def _last_number(db: apsw.Connection, schema: str, table: str) -> int | None:
+    """The last number that AUTOINCREMENT gave."""
+    with suppress(apsw.SQLError):  # no table numbers its rows
+        query = f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = ? COLLATE NOCASE"
+        for (number,) in db.execute(query, (table,)):
+            return int(number)
+    return None
+
+
+def _continue_numbers(db: apsw.Connection, schema: str, table: str, number: int | None) -> None:
+    """Numbers go on behind the last one of the old table, if the new one numbers its rows too."""
+    if number is None or "AUTOINCREMENT" not in definition_of(db, table).sql.upper():
+        return
+    last = max(number, _last_number(db, schema, table) or 0)
+    db.execute(f"DELETE FROM {schema}.sqlite_sequence WHERE name = ?", (table,))
+    db.execute(f"INSERT INTO {schema}.sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
