@@ -15,7 +15,7 @@ __all__ = ["NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment",
 
 _KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
-    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull" FROM {schema}.sqlite_schema AS m, '
+    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.dflt_value FROM {schema}.sqlite_schema AS m, '
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
 _UNIQUE = (
@@ -26,16 +26,20 @@ _UNIQUE = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type as declared in SQLite, and its collation where that is not the usual one."""
+    """A column: its type as declared in SQLite, its collation where that is not the usual one, and its default."""
 
     declared: str
     collation: str = ""
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbering:
-    """What a column is numbered by: ``kind`` is serial, always (no statement may choose a number), or nextval (the
-    sequence is not the column's own)."""
+    """What a column is numbered by.
+
+    ``kind`` is serial, always (no statement may choose a number), nextval (the sequence is not the column's own), or
+    owned (the sequence is the column's own, but does not number it).
+    """
 
     sequence: str
     kind: str
@@ -46,7 +50,8 @@ class Numbering:
 
 
 _NUMBERED = re.compile(
-    r'"((?:[^"]|"")+)" (?:INTEGER PRIMARY KEY AUTOINCREMENT|\w+(?: NOT NULL)?) /\* (serial|always|nextval) (.+?) \*/'
+    r'"((?:[^"]|"")+)" (?:INTEGER (?:CONSTRAINT "(?:[^"]|"")+" )?PRIMARY KEY AUTOINCREMENT|\w+(?: NOT NULL)?) '
+    r"/\* (serial|always|nextval|owned) (.+?) \*/"
 )
 """A column that is numbered by a sequence, in the definition of its table."""
 
@@ -67,6 +72,8 @@ class Schema:
     """Of each table the sets of columns that no two rows have in common, and that are never NULL."""
     numbers: Mapping[str, Mapping[str, Numbering]] = field(default_factory=dict)
     """Of each table what its columns are numbered by."""
+    owned: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each table the sequences of its columns' own."""
 
 
 NOTHING = Schema(MappingProxyType({}))
@@ -85,12 +92,14 @@ def read(db: apsw.Connection) -> Schema:
         seen: dict[str, dict[str, Column]] = {}
         primary: dict[str, set[str]] = {}
         required: dict[str, set[str]] = {}
-        for table, _, sql, column, declared, key, not_null in db.execute(_COLUMNS.format(schema=schema)):
+        for table, _, sql, column, declared, key, not_null, default in db.execute(_COLUMNS.format(schema=schema)):
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
-            seen.setdefault(name, {})[str(column).lower()] = Column(str(declared).lower(), collation)
+            seen.setdefault(name, {})[str(column).lower()] = Column(
+                str(declared).lower(), collation, str(default or "")
+            )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())
             if key or not_null:
@@ -139,8 +148,17 @@ def _interned(
         numbered=frozenset(name for name, (is_numbered, _) in marks if is_numbered),
         primary={name: primary for name, (primary, _) in keys if primary},
         unique={name: unique for name, (_, unique) in keys},
-        numbers={name: dict(numbers) for name, (_, numbers) in marks if numbers},
+        numbers={name: _numbering(numbers) for name, (_, numbers) in marks if numbers},
+        owned={name: _sequences(numbers) for name, (_, numbers) in marks if numbers},
     )
+
+
+def _numbering(numbers: _Numbers) -> dict[str, Numbering]:
+    return {column: each for column, each in numbers if each.kind != "owned"}
+
+
+def _sequences(numbers: _Numbers) -> dict[str, str]:
+    return {column: each.sequence for column, each in numbers if each.kind != "nextval"}
 
 
 def kinds_comment(columns: list[tuple[str, str]]) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from flavours.case import Case
 from flavours.mysql import MYSQL
-from flavours.postgresql import POSTGRESQL
+from flavours.postgresql import POSTGRESQL as _POSTGRESQL
+from flavours.postgresql_names import POSTGRESQL_NAMES
+from flavours.postgresql_schema import POSTGRESQL_SCHEMA
 
 __all__ = ["Case", "MYSQL", "POSTGRESQL", "matrix"]
+
+POSTGRESQL = [*_POSTGRESQL, *POSTGRESQL_SCHEMA, *POSTGRESQL_NAMES]
 
 
 def matrix() -> str:

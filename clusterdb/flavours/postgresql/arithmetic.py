@@ -35,13 +35,17 @@ def calculated(node: Any, word: str) -> Any:
     parts = [node.this, node.expression]
     if in_schema.get():
         made = kind_of(node)
+        if made == REAL:
+            raise refuse(f"{node.key.upper()} in the definition of a table", *parts)
         if made.name == "decimal" and made.scale is not None:
             return exp.Anonymous(this="round", expressions=[node.copy(), literal(made.scale)])
         return node
     kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or kind == REAL:
+    if {kind_of(each).name for each in parts} - _NUMERIC:
         raise refuse(f"{node.key.upper()}", *parts)
     left, right = (converted(each, kind) for each in parts)
+    if kind == REAL:
+        return call(f"pg_real_{word}", left, right)
     made = kind_of(node)
     if kind.name == "integer":
         return call(f"pg_{word}", left, right, kind.size or 64)
@@ -72,11 +76,13 @@ def divided(node: exp.Div) -> Any:
     if kind_of(node.this).name == "interval":
         return call("pg_span_over", *parts)
     kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or kind == REAL:
+    if {kind_of(each).name for each in parts} - _NUMERIC or (kind == REAL and in_schema.get()):
         raise refuse("a quotient", *parts)
     if in_schema.get() and kind.name == "integer":
         return node
     left, right = (converted(each, kind) for each in parts)
+    if kind == REAL:
+        return call("pg_real_over", left, right)
     if kind.name in ("decimal", "number") and kind != WHOLE_OR_DOUBLE:
         return call("pg_exact_over", left, right)
     return call("pg_divide" if kind.name == "double" else "pg_div_op", left, right)

@@ -14,7 +14,7 @@ from clusterdb.flavours.postgresql.sequences import reference
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
 from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
-__all__ = ["assigned", "given", "inserted", "overrides", "updated"]
+__all__ = ["assigned", "given", "inserted", "overrides", "require_other", "set_defaults", "updated"]
 
 overrides: ContextVar[bool] = ContextVar("overrides", default=False)
 """Whether the statement says OVERRIDING SYSTEM VALUE."""
@@ -103,6 +103,9 @@ def inserted(tree: exp.Insert) -> None:
     kinds = [columns.get(name, Kind("unknown")) for name in names]
     rows = _rows(tree.expression)
     _numbered(target.name.lower(), names, rows)
+    if isinstance(tree.expression, exp.Values) and rows is not None:
+        names, rows = _defaults(tree, target, names, rows)
+        kinds = [columns.get(name, Kind("unknown")) for name in names]
     if rows is None:
         _require_same(tree.expression, kinds)
         return
@@ -129,6 +132,60 @@ def _numbered(table: str, names: list[str], rows: list[list[Any]] | None) -> Non
                     value.replace(row[at])
         if numbering.kind == "always" and not overrides.get() and not only_defaults:
             raise Wrong(f'cannot insert a non-DEFAULT value into column "{column}"')
+
+
+def _defaults(
+    tree: exp.Insert, target: Any, names: list[str], rows: list[list[Any]]
+) -> tuple[list[str], list[list[Any]]]:
+    """DEFAULT in VALUES: a column of which every row has it is not named, which generated ones must not be; else it is
+    what the column's definition says."""
+    if not any(is_default(value) for row in rows for value in row):
+        return names, rows
+    width = min(map(len, rows))
+    dropped = [at for at in range(width) if all(is_default(row[at]) for row in rows)]
+    if len(dropped) == width:
+        if len(rows) > 1:
+            raise NotSaid("several rows of nothing but DEFAULT")
+        tree.set("this", target.copy())
+        tree.set("expression", None)
+        tree.set("default", True)
+        return [], []
+    kept = [at for at in range(width) if at not in dropped]
+    columns = known.get().tables.get(target.name.lower(), {})
+    for row in rows:
+        for at in kept:
+            if is_default(row[at]):
+                made = exp.var(f"({columns[names[at]].default or 'NULL'})")
+                row[at].replace(made)
+                row[at] = made
+    if dropped:
+        for values, row in zip(tree.expression.expressions, rows, strict=True):
+            values.set("expressions", [row[at] for at in kept])
+        named = [exp.to_identifier(names[at], quoted=True) for at in kept]
+        tree.set("this", exp.Schema(this=target.copy(), expressions=named))
+    return [names[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
+def require_other(tree: Any) -> None:
+    """Raises NotSaid for RETURNING with a query of the table that is changed: SQLite's sees the new rows already."""
+    for clause in tree.find_all(exp.Returning):
+        target = clause.parent.this
+        table = (target.this if isinstance(target, exp.Schema) else target).name.lower()
+        if any(each.name.lower() == table for each in clause.find_all(exp.Table)):
+            raise NotSaid("RETURNING with a query of the same table")
+
+
+def set_defaults(tree: exp.Update) -> None:
+    """UPDATE ... SET ... = DEFAULT: what the column's definition says.  Raises NotSaid for the next number."""
+    table = tree.this.name.lower()
+    columns = known.get().tables.get(table, {})
+    for each in tree.expressions:
+        if not isinstance(each, exp.EQ) or not is_default(each.expression):
+            continue
+        name = each.this.name.lower()
+        if name not in columns or name in known.get().numbers.get(table, {}):
+            raise NotSaid("SET ... = DEFAULT of such a column")
+        each.set("expression", exp.var(f"({columns[name].default or 'NULL'})"))
 
 
 def given(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from sqlglot import exp
@@ -9,7 +10,7 @@ from sqlglot import exp
 from clusterdb.errors import DataError
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
-from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, common
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import number_text
 from clusterdb.flavours.rows import READ_BY
 from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
@@ -189,6 +190,8 @@ def cast(node: Any) -> Any:
         raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
     sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
     made = _cast(node, value, own, to)
+    if to.name == "decimal" and not sizes:
+        return _with_digits(made, cast_to(node.to, value, own))
     if to.name == "decimal" and sizes and own.name != "null":
         made = call("pg_within", made, *sizes)
     if to.name == "text" and sizes:
@@ -196,6 +199,13 @@ def cast(node: Any) -> Any:
     if to.name == "char":
         made = call("pg_as_char", call("pg_left", made, to.size), to.size)
     return set_kind(made, to)
+
+
+def _with_digits(made: Any, kind: Kind) -> Any:
+    """A number with as many digits behind the point as its text had."""
+    if kind.scale is not None and isinstance(made, exp.Literal):
+        made = exp.Literal.number(f"{Decimal(made.name):.{kind.scale}f}")
+    return set_kind(made, kind)
 
 
 def _cast(node: Any, value: Any, own: Kind, to: Kind) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import apsw
@@ -24,17 +25,17 @@ from clusterdb.flavours.flavour import (
     Wrong,
     call,
     guarded,
-    is_default,
     known,
     literal,
     own_columns_of,
+    together,
 )
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
+from clusterdb.flavours.postgresql import names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
-from clusterdb.flavours.postgresql import sequences
-from clusterdb.flavours.postgresql.assign import given, inserted, overrides, updated
+from clusterdb.flavours.postgresql.assign import given, inserted, overrides, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
 from clusterdb.flavours.postgresql.copies import copied
 from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
@@ -44,6 +45,7 @@ from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
 from clusterdb.flavours.rows import Literal
 from clusterdb.flavours.schema import Schema
+from clusterdb.flavours.session import EngineSession, steps
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
@@ -82,6 +84,14 @@ def serial_sequence(table: Any, column: Any) -> exp.Expression:
     return exp.null() if name is None else literal(name)
 
 
+def configured(name: Any, value: Any, _: Any) -> exp.Expression:
+    """set_config(): the value, if it makes no difference.  Raises NotSaid."""
+    if not isinstance(name, exp.Literal) or not isinstance(value, exp.Literal):
+        raise NotSaid("set_config() of something else than texts")
+    settings.require_known(name.name, value.name)
+    return literal(value.name)
+
+
 _SPECIAL: dict[str, Callable[[str, Any, list[Any]], exp.Expression]] = {
     **dict.fromkeys(("coalesce", "greatest", "least"), lambda name, node, _: c.chosen(node, name)),
     "nullif": lambda name, node, _: c.nullif(node),
@@ -108,16 +118,15 @@ _SPECIAL: dict[str, Callable[[str, Any, list[Any]], exp.Expression]] = {
         lambda name, _, taken: r.gathered(name, taken),
     ),
     "pg_get_serial_sequence": lambda name, _, taken: serial_sequence(*taken),
-    "set_config": lambda name, _, taken: literal(""),
+    "set_config": lambda name, _, taken: configured(*taken),
 }
 _BEGIN = Translation("BEGIN", before=("SELECT pg_forget()",))
-_IGNORED = re.compile(
-    r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:TIME\s+ZONE\s+'?UTC'?|(?:client_encoding|standard_conforming_strings|search_path|"
-    r"application_name|statement_timeout|lock_timeout|client_min_messages|extra_float_digits|datestyle|timezone)\s*"
-    r"(?:=|TO)\s*.*|SESSION\s+CHARACTERISTICS\s+.*|TRANSACTION\s+.*)\s*;?\s*\Z",
-    re.IGNORECASE | re.DOTALL,
+_SET = re.compile(r"(?:RE)?SET\b", re.IGNORECASE)
+_SEVERAL = re.compile(
+    r"(?:(?:ALTER|CREATE|DROP|SET|COMMENT|TRUNCATE)\b|(?:INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b))", re.I | re.S
 )
-
+"""A statement that answers nothing, and so may be one of several."""
+_ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
     r"(\s*INSERT\s+INTO\s+[^\s()]+(?:\s+AS\s+\w+)?\s*(?:\([^()]*\)\s*)?)OVERRIDING\s+SYSTEM\s+VALUE\b", re.IGNORECASE
 )
@@ -135,6 +144,9 @@ class _Dialect(Postgres):
 
     class Parser(Postgres.Parser):  # type: ignore[valid-type,misc]
         FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
+        FUNCTION_PARSERS = {  # noqa: RUF012
+            name: parser for name, parser in Postgres.Parser.FUNCTION_PARSERS.items() if name != "DATE_PART"
+        }
 
         def _warn_unsupported(self) -> None:
             """What is not understood is refused by name: nothing is to be logged."""
@@ -314,20 +326,39 @@ class PostgreSQLFlavour(Flavour):
         copy = COPY.match(sql)
         return super().quoted(sql if copy is None else copy[0])
 
+    def _translated(self, sql: str) -> Translation:
+        """A statement without the comments before it, or several that answer nothing."""
+        if sql.startswith("\\") or COPY.match(sql):
+            return super()._translated(sql)
+        text = settings.spaced(settings.bare(sql))
+        if not text.strip(" \t\r\n;"):
+            return Translation(IDLE)
+        if ";" in text.rstrip(" \t\r\n;"):
+            texts = [each for each in map(settings.bare, self.statements_of(text)) if each]
+            if len(texts) > 1 and all(map(_SEVERAL.match, texts)):
+                return Translation(IDLE, (together([partial(self._run, each) for each in texts], "SELECT pg_redo()"),))
+            text = texts[0] if len(texts) == 1 else text
+        return super()._translated(text)
+
+    def _run(self, sql: str, session: EngineSession) -> None:
+        """One of several statements, by the schema as those before it have left it."""
+        for text in steps(session.translate(sql, session.schema()), session):
+            session.db.execute(text).fetchall()
+
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
-        if _IGNORED.match(sql):
-            return Translation(IDLE)
+        if _SET.match(sql):
+            return settings.set_constraints(sql) or settings.set_variable(sql)
         if SAVEPOINT.fullmatch(sql):
             return self.savepoint(sql)
-        altered = sequences.altered(sql)
+        altered = self._altered(sql)
         if altered is not None:
             return altered
         if re.fullmatch(r"\s*(?:START\s+TRANSACTION|BEGIN)\b[^;]*;?\s*", sql, re.I):
             return _BEGIN
         if re.fullmatch(r"\s*(?:ABORT|END)(?:\s+(?:WORK|TRANSACTION))?\s*;?\s*", sql, re.I):
             return Translation("ROLLBACK" if sql.strip()[:1].upper() == "A" else "COMMIT", ends=True)
-        if re.fullmatch(r"\s*(?:RESET|DISCARD|DEALLOCATE)\s+ALL\s*;?\s*", sql, re.I):
+        if re.fullmatch(r"\s*(?:DISCARD|DEALLOCATE)\s+ALL\s*;?\s*", sql, re.I):
             return Translation(IDLE)
         shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*;?\s*", sql, re.I)
         if shown is not None and shown[1].lower() in _SHOWN:
@@ -348,6 +379,14 @@ class PostgreSQLFlavour(Flavour):
             return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
         return None
 
+    def _altered(self, sql: str) -> Translation | None:
+        """ALTER TABLE, SEQUENCE, INDEX; None for another statement."""
+        if not _ALTER.match(sql):
+            return None
+        from clusterdb.flavours.postgresql.alter import altered, altered_index, altered_sequence
+
+        return altered(self, sql) or altered_sequence(sql) or altered_index(sql) or sequences.altered(sql)
+
     def ungrouped(self, column: Doubtful) -> None:
         """Raises Wrong, in PostgreSQL's words."""
         if column.within:
@@ -357,9 +396,14 @@ class PostgreSQLFlavour(Flavour):
     def prepare(self, tree: Any) -> None:
         """Values as columns take them; what is grouped or united, of one type."""
         sequences.require_plain(tree)
+        require_other(tree)
         for each in list(tree.find_all(exp.Cast)):
-            if isinstance(each.this, exp.Literal) and each.to.sql().lower() == "regclass":
-                each.replace(each.this)
+            if each.to.sql().lower() == "regclass":
+                inner = each.this
+                while isinstance(inner, exp.Cast | exp.Paren):
+                    inner = inner.this
+                if isinstance(inner, exp.Literal):
+                    each.replace(inner)
         if isinstance(tree, exp.Insert):
             inserted(tree)
         updated(tree)
@@ -404,20 +448,13 @@ class PostgreSQLFlavour(Flavour):
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""
-        while isinstance(tree, exp.Paren):
-            tree = tree.this
-        if isinstance(tree, exp.Cast):
-            inner = tree.this
-            return (
-                inner.name if isinstance(inner, exp.Column) else tree.to.sql(dialect="postgres").lower().split("(")[0]
-            )
-        if isinstance(tree, exp.Case):
-            return "case"
-        if isinstance(tree, exp.Window):
-            tree = tree.this
-        if isinstance(tree, exp.Func) and not isinstance(tree, exp.Connector):
-            return str(tree.name if isinstance(tree, exp.Anonymous) else tree.sql_name()).lower()
-        return "?column?"
+        return names.column_name(tree)
+
+    def _with_names(self, tree: Any) -> Any:
+        """The same for the queries that others read from."""
+        made = super()._with_names(tree)
+        names.with_names(made)
+        return made
 
     # --- queries ----------------------------------------------------------------------------------------------------
     def _select(self, node: exp.Select) -> exp.Expression:
@@ -470,6 +507,8 @@ class PostgreSQLFlavour(Flavour):
         conflict = tree.args.get("conflict")
         if conflict is not None and isinstance(tree.expression, exp.Select) and not tree.expression.args.get("where"):
             tree.expression.where("TRUE", copy=False)  # or SQLite takes ON for a join's
+        tree = tree.copy()
+        names.with_names(tree)
         made: Any = self.expression(tree)
         sequences.number(made, known.get())
         touch_once(made)
@@ -490,12 +529,15 @@ class PostgreSQLFlavour(Flavour):
 
     def on_update(self, tree: exp.Update, work: Work) -> exp.Expression:
         """UPDATE, also FROM."""
-        if any(is_default(each.expression) for each in tree.expressions if isinstance(each, exp.EQ)):
-            raise NotSaid("SET ... = DEFAULT")
+        tree = tree.copy()
+        set_defaults(tree)
+        names.with_names(tree)
         return self.expression(tree)
 
     def on_delete(self, tree: exp.Delete, work: Work) -> exp.Expression:
         """DELETE, also USING."""
+        tree = tree.copy()
+        names.with_names(tree)
         using = tree.args.get("using")
         if not using:
             return self.expression(tree)
@@ -560,12 +602,6 @@ class PostgreSQLFlavour(Flavour):
         texts = [f"DROP {kind} {exists}{quoted(each.name)}" for each in several]
         after = [text for each in several if kind == "TABLE" for text in sequences.of_table(each.name)]
         return Translation(texts[-1], tuple(texts[:-1]), tuple(after))
-
-    def on_alter(self, tree: exp.Alter, work: Work) -> Translation:
-        """ALTER TABLE: what SQLite has too."""
-        from clusterdb.flavours.postgresql.tables import alter_table
-
-        return alter_table(self, tree)
 
     def on_truncatetable(self, tree: exp.TruncateTable, work: Work) -> Translation:
         """TRUNCATE: no rows; numbering goes on, unless RESTART IDENTITY."""

@@ -388,9 +388,16 @@ def quote_literal(value: Any) -> str:
 
 @strict
 def encode(data: bytes, how: str) -> str:
+    if how == "escape":
+        return "".join(_escaped(byte) for byte in data)
     if how not in ("hex", "base64"):
         raise ValueError(f"encode() as {how}")
     return data.hex() if how == "hex" else f.to_base64(data)
+
+
+def _escaped(byte: int) -> str:
+    """A byte in the escape format."""
+    return "\\\\" if byte == 92 else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}"
 
 
 @strict
@@ -513,6 +520,20 @@ class _Total:
         return int(made) if whole else float(made)
 
 
+class _Reals:
+    """sum() of REALs, each sum of which is rounded to one."""
+
+    def __init__(self) -> None:
+        self._sum: float | None = None
+
+    def step(self, value: Any) -> None:
+        if value is not None:
+            self._sum = value if self._sum is None else v.FUNCTIONS["real_plus"](self._sum, value)
+
+    def final(self) -> float | None:
+        return self._sum
+
+
 class _Spans:
     """The sum of intervals."""
 
@@ -629,6 +650,7 @@ AGGREGATES: dict[str, Callable[[], Any]] = {
     "bool_and": lambda: _Every(all),
     "bool_or": lambda: _Every(any),
     "every": lambda: _Every(all),
+    "real_sum": _Reals,
     "exact_sum": lambda: _Total(mean=False),
     "exact_avg": lambda: _Total(mean=True),
     "span_sum": _Spans,

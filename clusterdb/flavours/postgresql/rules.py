@@ -12,8 +12,8 @@ from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
 from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
 from clusterdb.flavours.postgresql.forms import known as known_form
-from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, SIGNATURES
-from clusterdb.flavours.types import DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
+from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, REAL, SIGNATURES
+from clusterdb.flavours.types import BYTES, DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
 _PLACES = "%Y-%m-%d %H:%M:%f"
 
@@ -35,6 +35,7 @@ def now(kind: Kind, digits: Any = None) -> exp.Expression:
 
 # --- what a function takes --------------------------------------------------------------------------------------------
 _TAKEN = {
+    "x": (frozenset({"bytes", "literal", "unknown", "null"}), BYTES),
     "t": (frozenset({"text", "char", "literal", "unknown", "null"}), TEXT),
     "i": (frozenset({"integer", "number", "literal", "unknown", "null"}), INT),
     "n": (frozenset({"integer", "decimal", "double", "number", "literal", "unknown", "null"}), DOUBLE),
@@ -95,16 +96,24 @@ def total(name: str, node: Any, arguments: list[Any]) -> exp.Expression:
         return call("pg_span_sum", value)
     if kind.name == "unknown" and not isinstance(value, exp.Column):
         raise NotSaid(f"{name}() of a parameter without a type")
-    if kind.name not in ("integer", "decimal", "double", "number", "unknown", "null") or (kind.name, kind.size) == (
-        "double",
-        32,
-    ):
+    if kind.name not in ("integer", "decimal", "double", "number", "unknown", "null"):
         raise refuse(f"{name}()", value)
+    if kind == REAL:
+        return _total_of_reals(name, value, windowed=windowed, is_distinct=value is not arguments[0])
     exact = kind.name in ("decimal", "number") or (kind.name == "integer" and name == "avg")
     if not exact or windowed:
         made: exp.Expression = exp.Anonymous(this=name, expressions=arguments)
         return made
     return exp.Anonymous(this=f"pg_exact_{name}", expressions=arguments)
+
+
+def _total_of_reals(name: str, value: Any, *, windowed: bool, is_distinct: bool) -> exp.Expression:
+    """sum() of REALs is one, avg() is a floating point number of 64 bits."""
+    if windowed or is_distinct:
+        raise NotSaid(f"{name}() of different REALs, or over a window,")
+    if name == "sum":
+        return exp.Anonymous(this="pg_real_sum", expressions=[value])
+    return exp.Anonymous(this="avg", expressions=[call("pg_single", value)])
 
 
 def extreme(name: str, arguments: list[Any]) -> exp.Expression:

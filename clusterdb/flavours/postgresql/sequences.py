@@ -29,6 +29,7 @@ __all__ = [
     "altered",
     "created",
     "dropped",
+    "first_of",
     "make",
     "named",
     "name_of",
@@ -236,6 +237,7 @@ def numbering(table: exp.Identifier, column: exp.Identifier, *, is_always: bool,
     parts = (each.name if each.args.get("quoted") else each.name.lower() for each in (table, column))
     wanted = f"{_TEMPORARY if is_temporary else ''}{'_'.join(parts)}_seq"
     taken = {each.sequence for columns in known.get().numbers.values() for each in columns.values()}
+    taken |= {sequence for columns in known.get().owned.values() for sequence in columns.values()}
     if "*/" in wanted:
         raise NotSaid(f"a serial column of the table '{table.name}'")
     free = next(name for at in range(len(taken) + 1) if (name := f"{wanted}{at or ''}") not in taken)
@@ -254,8 +256,7 @@ def make(work: Work, sequence: str, first: int = 1) -> None:
 
 def _owned(table: str) -> dict[str, str]:
     """The sequences of a table's own, by their columns."""
-    numbers = known.get().numbers.get(table.lower(), {})
-    return {column: each.sequence for column, each in numbers.items() if each.kind != "nextval"}
+    return dict(known.get().owned.get(table.lower(), {}))
 
 
 def of_table(table: str) -> list[str]:
@@ -290,15 +291,19 @@ def created(tree: exp.Create) -> Translation:
     """CREATE SEQUENCE."""
     if tree.args.get("exists"):
         raise NotSaid("CREATE SEQUENCE IF NOT EXISTS")
+    work = Work()
+    make(work, named(tree.this.sql(dialect="postgres")), first_of(tree))
+    return Translation(IDLE, (*work.before, *work.after))
+
+
+def first_of(tree: exp.Create) -> int:
+    """The first number of a sequence that is created.  Raises NotSaid."""
     first, given = 1, tree.args.get("properties")
     for each in given.expressions if given is not None else []:
         if not isinstance(each, exp.SequenceProperties):
             raise NotSaid(f"{each.sql(dialect='postgres')} of a sequence")
         first = start_of(each)
-    work = Work()
-    make(work, named(tree.this.sql(dialect="postgres")), first)
-    *after, last = work.after
-    return Translation(str(last), (*work.before, *after))
+    return first
 
 
 def start_of(options: Any) -> int:

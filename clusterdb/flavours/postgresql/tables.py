@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
-from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, literal, own_columns_of
+from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, literal
 from clusterdb.flavours.postgresql import sequences
 from clusterdb.flavours.postgresql.assign import assigned
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
@@ -19,7 +20,19 @@ from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 if TYPE_CHECKING:
     from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
 
-__all__ = ["alter_table", "create_table", "information_schema"]
+__all__ = [
+    "as_kept",
+    "checks_of",
+    "column",
+    "constraint",
+    "create_table",
+    "declaration",
+    "information_schema",
+    "is_nextval",
+    "kinds_of",
+    "numbering_of",
+    "sequence_of",
+]
 
 _SERIAL = {"SERIAL": "INT", "BIGSERIAL": "BIGINT", "SMALLSERIAL": "SMALLINT"}
 _DECLARED = {
@@ -58,12 +71,12 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
     schema = tree.this
     if not isinstance(schema, exp.Schema):
         return flavour.table_of_query(head, tree)
-    key, own = key_of(schema), _kinds(schema.expressions)
+    key, key_name, own = key_of(schema), _key_name(schema), kinds_of(schema.expressions)
     table, parts, work = schema.this.name, [], Work()
     for each in columns_first(schema.expressions):
         if isinstance(each, exp.ColumnDef):
-            numbering = _numbering(each, schema.this.this, work, is_temporary="TEMP" in head)
-            parts.append(column(flavour, each, key, own, numbering))
+            numbering = numbering_of(each, schema.this.this, work, is_temporary="TEMP" in head)
+            parts.append(column(flavour, each, key, own, numbering, key_name))
         elif (isinstance(each, exp.PrimaryKey) and len(key) == 1 and _is_serial(schema, key[0])) or (
             isinstance(each, exp.Constraint) and _key_in(each) and len(key) == 1 and _is_serial(schema, key[0])
         ):
@@ -73,17 +86,54 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
         elif not isinstance(each, _CONSTRAINTS):
             raise NotSaid(f"{each.sql(dialect='postgres')}")
         else:
-            parts.append(flavour.text(flavour.schema_expression(each, own)))
+            parts.append(constraint(flavour, each, own))
     made = f"{head}{exists} {quoted(table)} ({', '.join(parts)})"
     is_new = not exists or table.lower() not in known.get().tables
     return Translation(made, tuple(work.before), tuple(work.after)) if is_new else Translation(made)
 
 
+def constraint(flavour: PostgreSQLFlavour, tree: Any, own: Columns) -> str:
+    """A constraint of a table or a column.  Raises NotSaid for what SQLite would pass over."""
+    tree = tree.copy()
+    for each in tree.find_all(exp.UniqueColumnConstraint, exp.PrimaryKey, exp.PrimaryKeyColumnConstraint):
+        if each.args.get("nulls"):
+            raise NotSaid("NULLS NOT DISTINCT")
+        if each.args.get("options"):
+            raise NotSaid(f"a key that is {' '.join(map(str, each.args['options']))}")
+        each.set("include", None)
+    for each in tree.find_all(exp.Reference):
+        options = [_referential(str(option)) for option in each.args.get("options") or []]
+        deferred = "INITIALLY DEFERRED" in options and "DEFERRABLE" not in options
+        each.set("options", [*(["DEFERRABLE"] if deferred else []), *options])
+    return flavour.text(flavour.schema_expression(tree, own))
+
+
+def _referential(option: str) -> str:
+    """What a foreign key does.  Raises NotSaid for what SQLite does not have."""
+    option = " ".join(option.upper().split())
+    if not _REFERENTIAL.fullmatch(option):
+        raise NotSaid(f"a foreign key with {option}")
+    return option
+
+
+_REFERENTIAL = re.compile(
+    r"ON (?:DELETE|UPDATE) (?:NO ACTION|RESTRICT|CASCADE|SET NULL|SET DEFAULT)|(?:NOT )?DEFERRABLE|"
+    r"INITIALLY (?:DEFERRED|IMMEDIATE)|MATCH SIMPLE"
+)
 _CONSTRAINTS = (exp.PrimaryKey, exp.ForeignKey, exp.UniqueColumnConstraint, exp.CheckColumnConstraint, exp.Constraint)
 
 
 def _key_in(constraint: exp.Constraint) -> Any:
     return next((each for each in constraint.expressions if isinstance(each, exp.PrimaryKey)), None)
+
+
+def _key_name(schema: exp.Schema) -> str:
+    """The name of the primary key; empty if it has none."""
+    names = [each.name for each in schema.expressions if isinstance(each, exp.Constraint) and _key_in(each)]
+    for each in schema.find_all(exp.ColumnConstraint):
+        if isinstance(each.kind, exp.PrimaryKeyColumnConstraint) and each.args.get("this") is not None:
+            names.append(each.name)
+    return names[0] if names else ""
 
 
 def _type_of(kind: Any) -> str:
@@ -95,7 +145,7 @@ def _is_numbered(column: exp.ColumnDef) -> bool:
     return identity or _type_of(column.args["kind"]) in _SERIAL
 
 
-def _numbering(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_temporary: bool) -> Numbering | None:
+def numbering_of(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_temporary: bool) -> Numbering | None:
     """What a column is numbered by; its sequence is made before the table.  Raises NotSaid."""
     for constraint in tree.constraints:
         kind = constraint.kind
@@ -103,8 +153,8 @@ def _numbering(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_tem
             numbering = sequences.numbering(table, tree.this, is_always=bool(kind.this), is_temporary=is_temporary)
             sequences.make(work, numbering.sequence, sequences.start_of(kind))
             return numbering
-        if isinstance(kind, exp.DefaultColumnConstraint) and _is_nextval(kind.this):
-            numbering = Numbering(sequences.named(_inner(kind.this.expressions[0]).name), "nextval")
+        if isinstance(kind, exp.DefaultColumnConstraint) and is_nextval(kind.this):
+            numbering = Numbering(sequence_of(kind.this), "nextval")
             work.before.append(f"SELECT pg_known({text(sequences.reference(numbering.sequence))})")
             return numbering
     if _type_of(tree.args["kind"]) not in _SERIAL:
@@ -114,16 +164,23 @@ def _numbering(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_tem
     return numbering
 
 
-def _is_nextval(value: Any) -> bool:
+def is_nextval(value: Any) -> bool:
     """Whether a default is the next number of a sequence that is named."""
     if not isinstance(value, exp.Anonymous) or value.name.lower() != "nextval" or len(value.expressions) != 1:
         return False
     return isinstance(_inner(value.expressions[0]), exp.Literal)
 
 
+def sequence_of(value: Any) -> str:
+    """The sequence of which a default is the next number."""
+    return sequences.named(_inner(value.expressions[0]).name)
+
+
 def _inner(value: Any) -> Any:
-    """A value without a cast, as that to regclass."""
-    return value.this if isinstance(value, exp.Cast) else value
+    """A value without casts, as those to text and regclass."""
+    while isinstance(value, exp.Cast | exp.Paren):
+        value = value.this
+    return value
 
 
 def _is_serial(schema: exp.Schema, name: str) -> bool:
@@ -132,13 +189,13 @@ def _is_serial(schema: exp.Schema, name: str) -> bool:
     )
 
 
-def _kinds(parts: list[Any]) -> Columns:
+def kinds_of(parts: list[Any]) -> Columns:
     """The kinds of the columns that are being made."""
     columns = [each for each in parts if isinstance(each, exp.ColumnDef) and each.args.get("kind") is not None]
-    return {each.name.lower(): of_column(Column(_declaration(each))) for each in columns}
+    return {each.name.lower(): of_column(Column(declaration(each))) for each in columns}
 
 
-def _declaration(tree: exp.ColumnDef) -> str:
+def declaration(tree: exp.ColumnDef) -> str:
     """A column's type as it is kept.  Raises NotSaid."""
     kind = tree.args["kind"]
     type_name = _SERIAL.get(_type_of(kind), _type_of(kind))
@@ -150,7 +207,12 @@ def _declaration(tree: exp.ColumnDef) -> str:
 
 
 def column(
-    flavour: PostgreSQLFlavour, tree: exp.ColumnDef, key: list[str], own: Columns, numbering: Numbering | None = None
+    flavour: PostgreSQLFlavour,
+    tree: exp.ColumnDef,
+    key: list[str],
+    own: Columns,
+    numbering: Numbering | None = None,
+    key_name: str = "",
 ) -> str:
     """A column: its type, and checks that SQLite's affinities do not make."""
     kind = tree.args.get("kind")
@@ -162,27 +224,35 @@ def column(
     type_name = _SERIAL.get(type_name, type_name)
     if numbering is not None and type_name not in ("SMALLINT", "INT", "BIGINT"):
         raise NotSaid(f"numbers in a column of type {kind.sql(dialect='postgres')}")
-    if numbering is not None and _is_numbered(tree) and key == [tree.name]:
-        return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT {numbering}"
-    shown = _declaration(tree)
-    if numbering is not None:
+    is_row_number = numbering is not None and _is_numbered(tree) and key == [tree.name]
+    shown = declaration(tree)
+    if is_row_number:
+        named = f"CONSTRAINT {quoted(key_name)} " if key_name else ""
+        shown = f"INTEGER {named}PRIMARY KEY AUTOINCREMENT {numbering}"
+    elif numbering is not None:
         shown = f"{shown}{' NOT NULL' if numbering.kind != 'nextval' else ''} {numbering}"
     sizes = [int(each.name) for each in kind.expressions if each.name.isdigit()]
     bits = _DECLARED[type_name][1]
     rest: list[str] = []
-    for constraint in tree.constraints:
-        made = constraint.kind
+    for clause in tree.constraints:
+        made = clause.kind
         if numbering is not None and _says_numbers(made):
             continue
+        if is_row_number and isinstance(made, exp.PrimaryKeyColumnConstraint | exp.NotNullColumnConstraint):
+            continue
         if isinstance(made, exp.DefaultColumnConstraint):
-            rest.append(f"DEFAULT ({_as_kept(flavour, made.this, own[tree.name.lower()])})")
+            rest.append(f"DEFAULT ({as_kept(flavour, made.this, own[tree.name.lower()])})")
         elif isinstance(made, exp.CollateColumnConstraint):
             raise NotSaid("COLLATE of a column")
         elif isinstance(made, exp.ComputedColumnConstraint):
             value = flavour.text(flavour.schema_expression(made.this, own))
             rest.append(f"GENERATED ALWAYS AS ({value}) STORED")
         else:
-            rest.append(flavour.text(flavour.schema_expression(constraint, own)))
+            rest.append(constraint(flavour, clause, own))
+    if is_row_number:
+        return " ".join([name, shown, *rest])
+    if tree.name in key and "NOT NULL" not in rest and (numbering is None or numbering.kind == "nextval"):
+        rest.insert(0, "NOT NULL")
     rest += [f"CHECK ({check})" for check in _checks(name, type_name, sizes, bits)]
     return " ".join([name, shown, *rest])
 
@@ -190,14 +260,16 @@ def column(
 def _says_numbers(constraint: Any) -> bool:
     """Whether it says what a column is numbered by."""
     is_identity = isinstance(constraint, exp.GeneratedAsIdentityColumnConstraint)
-    return is_identity or (isinstance(constraint, exp.DefaultColumnConstraint) and _is_nextval(constraint.this))
+    return is_identity or (isinstance(constraint, exp.DefaultColumnConstraint) and is_nextval(constraint.this))
 
 
-def _as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind) -> str:
+def as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind) -> str:
     """A default: a literal as the column keeps it."""
     inner = value
     while isinstance(inner, exp.Paren):
         inner = inner.this
+    if isinstance(inner, exp.Cast) and isinstance(inner.this, exp.Literal) and not inner.to.expressions:
+        inner = inner.this  # read as the column's type
     if isinstance(inner, exp.Literal | exp.Boolean):
         return flavour.text(flavour.schema_expression(_folded(assigned(_annotated(flavour, inner), kind))))
     return flavour.text(flavour.schema_expression(value))
@@ -217,6 +289,18 @@ def _annotated(flavour: PostgreSQLFlavour, value: Any) -> Any:
     copied = value.copy()
     annotate(copied, known.get(), flavour.typing)
     return copied
+
+
+def checks_of(name: str, declared: str) -> list[str]:
+    """The checks of a column that is declared so."""
+    word, _, sizes = declared.lower().partition("(")
+    for type_name, (shown, bits) in _DECLARED.items():
+        if shown == word.strip():
+            return [
+                f"CHECK ({check})"
+                for check in _checks(quoted(name), type_name, [int(each) for each in re.findall(r"\d+", sizes)], bits)
+            ]
+    return []
 
 
 def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]:
@@ -244,31 +328,6 @@ def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]
     if type_name == "UUID":
         return [f"{nothing}length({name}) = 36 AND {name} = lower({name})"]
     return []
-
-
-def alter_table(flavour: PostgreSQLFlavour, tree: exp.Alter) -> Translation:
-    """ALTER TABLE: columns added, dropped and renamed, a new name."""
-    if str(tree.args.get("kind")).upper() != "TABLE":
-        raise NotSaid(f"ALTER {tree.args.get('kind')}")
-    head, texts, after = f"ALTER TABLE {quoted(tree.this.name)}", [], []
-    for action in tree.args["actions"]:
-        if isinstance(action, exp.ColumnDef):
-            if action.args.get("exists"):
-                raise NotSaid("ADD COLUMN IF NOT EXISTS")
-            texts.append(
-                f"{head} ADD COLUMN {column(flavour, action, [], own_columns_of(tree.this.name) | _kinds([action]))}"
-            )
-        elif isinstance(action, exp.Drop) and str(action.args["kind"]).upper() == "COLUMN":
-            name = (action.this or (action.args.get("tables") or action.expressions)[0]).name
-            texts.append(f"{head} DROP COLUMN {quoted(name)}")
-            after += sequences.of_column(tree.this.name, name)
-        elif isinstance(action, exp.RenameColumn):
-            texts.append(f"{head} RENAME COLUMN {quoted(action.this.name)} TO {quoted(action.args['to'].name)}")
-        elif isinstance(action, exp.AlterRename):
-            texts.append(f"{head} RENAME TO {quoted(action.this.name)}")
-        else:
-            raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='postgres')}")
-    return Translation(texts[-1], tuple(texts[:-1]), tuple(after))
 
 
 _VISIBLE = f"name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4', '{sequences.TABLE}')"

@@ -6,6 +6,7 @@ literal in quotes, and a parameter, becomes what stands beside it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -44,6 +45,7 @@ __all__ = [
     "ZONED",
     "Mixed",
     "cast_kind",
+    "cast_to",
     "common",
     "promoted",
 ]
@@ -281,6 +283,18 @@ def cast_kind(to: Any) -> Kind:
     return _CASTS.get(name, UNKNOWN)
 
 
+def cast_to(to: Any, value: Any, own: Kind) -> Kind:
+    """The kind of a cast: a numeric without sizes has the digits of what is cast."""
+    kind = cast_kind(to)
+    if kind != EXACT:
+        return kind
+    if own.name in ("decimal", "integer"):
+        return decimal(own.scale if own.name == "decimal" else 0)
+    if own.name == "literal" and isinstance(value, exp.Literal) and re.fullmatch(r"-?\d+(?:\.\d+)?", value.name):
+        return decimal(len(value.name.partition(".")[2]))
+    return kind
+
+
 def _literal(node: exp.Literal, _: list[Kind]) -> Kind:
     if node.is_string:
         return LITERAL
@@ -307,7 +321,7 @@ _NODES: dict[type[exp.Expression], Rule] = {
         (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift),
         _same,
     ),
-    exp.Cast: lambda node, kinds: cast_kind(node.to),
+    exp.Cast: lambda node, kinds: cast_to(node.to, node.this, kinds[0] if kinds else UNKNOWN),
     exp.Interval: _always(INTERVAL),
     exp.Case: _case,
     exp.DPipe: _joined,
@@ -353,8 +367,8 @@ SIGNATURES: dict[str, tuple[str, Rule | Kind]] = {
     **dict.fromkeys(("length", "char_length", "character_length"), ("y", INT)),
     "octet_length": ("y", INT),
     "md5": ("y", TEXT),
-    "sha256": ("y", BYTES),
-    "encode": ("yt", TEXT),
+    "sha256": ("x", BYTES),
+    "encode": ("xt", TEXT),
     "decode": ("tt", BYTES),
     "concat": ("o+", TEXT),
     "concat_ws": ("to+", TEXT),
@@ -431,8 +445,8 @@ SIGNATURES: dict[str, tuple[str, Rule | Kind]] = {
 }
 """By function what each argument is, and what it gives.
 
-t text, i integer, n number, b boolean, d point in time, j JSON, y text or bytes, o anything as text, * as it is; + for
-the last again and again.
+t text, i integer, n number, b boolean, d point in time, j JSON, x bytes, y text or bytes, o anything as text, * as it
+is; + for the last again and again.
 """
 
 TYPING = Typing(_NODES, {name: made for name, (_, made) in SIGNATURES.items()})

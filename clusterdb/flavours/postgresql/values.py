@@ -8,9 +8,11 @@ so that equal ones are equal texts: in UTC, without a fraction of a second or wi
 from __future__ import annotations
 
 import math
+import operator
 import re
 import struct
 import uuid
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
@@ -30,6 +32,44 @@ _DATED = re.compile(
 _CLOCK = re.compile(r"\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d*))?)?\s*")
 
 
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAMED = (
+    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
+    r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_FORMS = tuple(
+    re.compile(rf"\s*{form}(?P<rest>(?:[\sT].*)?)", re.IGNORECASE | re.DOTALL)
+    for form in (
+        r"(?P<year>\d{4})/(?P<month>\d\d?)/(?P<day>\d\d?)",
+        r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
+        r"(?P<month>\d\d?)(?P<mark>[-/.])(?P<day>\d\d?)(?P=mark)(?P<year>\d{4})",
+        rf"{_NAMED}\s+(?P<day>\d\d?)(?:\s*,\s*|\s+)(?P<year>\d{{4}})",
+        rf"(?P<day>\d\d?)[\s-]+{_NAMED}[\s,-]+(?P<year>\d{{4}})",
+        rf"(?P<year>\d{{4}})-{_NAMED}-(?P<day>\d\d?)",
+        r"(?P<year>\d{4})-(?P<month>\d\d?)-(?P<day>\d\d?)",
+    )
+)
+"""The forms of a date besides the usual one, in the order month, day, year where nothing else tells."""
+_HALF = re.compile(r"(\d{1,2})(:\d\d(?::\d\d(?:\.\d*)?)?)\s*([AP])M\b", re.IGNORECASE)
+
+
+def _usual(value: str) -> str:
+    """A date in another form as it is usually written; as it is if it is in none."""
+    found = next((match for form in _FORMS if (match := form.fullmatch(value))), None)
+    if found is None:
+        return value
+    parts = found.groupdict()
+    month = _MONTHS.index(parts["name"][:3].lower()) + 1 if parts.get("name") else parts["month"]
+    return f"{parts['year']}-{month}-{parts['day']}{_HALF.sub(_of_24_hours, parts['rest'])}"
+
+
+def _of_24_hours(clock: re.Match[str]) -> str:
+    hour = int(clock[1])
+    if not 1 <= hour <= 12:
+        raise ValueError(f"date/time field value out of range: '{clock[0]}'")
+    return f"{hour % 12 + (12 if clock[3].upper() == 'P' else 0)}{clock[2]}"
+
+
 # --- dates and times --------------------------------------------------------------------------------------------------
 def _rounded_fraction(digits: str | None, places: int) -> int:
     """A fraction of a second in microseconds."""
@@ -41,7 +81,7 @@ def moment(value: Any, *, zoned: bool = False, places: int = 6) -> datetime:
     """A date and a time from its text; the zone that it says counts for ``zoned`` ones only.  Raises ValueError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no date: give a date, a datetime or a str")
-    found = _DATED.fullmatch(value)
+    found = _DATED.fullmatch(value) or _DATED.fullmatch(_usual(value))
     if found is None:
         raise ValueError(f"'{value}' is not written as 2026-01-31 or 2026-01-31 12:00:00")
     year, month, day, hour, minute, second = (int(each or 0) for each in found.group(1, 2, 3, 4, 5, 6))
@@ -130,16 +170,25 @@ def _finite(value: int | float) -> int | float:
 
 def single(value: Any) -> float:
     """What a REAL of that text is worth."""
-    return float(struct.unpack("f", struct.pack("f", value))[0])
+    return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
 def as_real(value: Any) -> float:
-    """A REAL, as the shortest number that means it.  Raises ValueError for more digits than it has."""
-    exact = as_double(value)
-    short = float(f"{exact:.6g}")
-    if single(exact) != single(short):
-        raise ValueError(f"a REAL keeps six digits only: {value}")
-    return short
+    """A REAL, as the shortest number that means it.  Raises OverflowError for one that is too great."""
+    exact = single(as_double(value))
+    lengths = (float(f"{exact:.{digits}g}") for digits in range(1, 10))
+    return next(short for short in lengths if single(short) == exact)
+
+
+def _real(operation: Callable[[float, float], float]) -> Function:
+    """An operation on two REALs, which gives another."""
+    return strict(lambda a, b: as_real(operation(single(a), single(b))))
+
+
+def real_over(a: float, b: float) -> float:
+    if not b:
+        raise ZeroDivisionError("division by zero")
+    return a / b
 
 
 @strict
@@ -232,9 +281,19 @@ def as_bytes(value: Any) -> bytes:
         return value
     if as_text(value).startswith("\\x"):
         return bytes.fromhex(value[2:])
-    if "\\" in value:
-        raise ValueError(f"bytes with escapes: {value!r}")
-    return as_text(value).encode()
+    return b"".join(_escaped(part) for part in _ESCAPED.findall(as_text(value)))
+
+
+_ESCAPED = re.compile(r"\\\\|\\[0-3][0-7]{2}|[^\\]+|\\", re.DOTALL)
+
+
+def _escaped(part: str) -> bytes:
+    """A part of the escape format of bytes."""
+    if part[0] != "\\":
+        return part.encode()
+    if part == "\\":
+        raise ValueError("invalid input syntax for type bytea")
+    return b"\\" if part[1] == "\\" else bytes([int(part[1:], 8)])
 
 
 @strict
@@ -280,6 +339,10 @@ FUNCTIONS: dict[str, Function] = {
     "as_interval": strict(lambda value: spelled(span(value))),
     "as_json": strict(checked_json),
     "as_jsonb": strict(canonical),
+    "real_plus": _real(operator.add),
+    "real_minus": _real(operator.sub),
+    "real_times": _real(operator.mul),
+    "real_over": _real(real_over),
     "into_integer": strict(into_integer),
     "into_decimal": into_decimal,
     "within": within,

@@ -1,0 +1,359 @@
+"""ALTER TABLE: its actions one by one, as changes of the table's stored definition.
+
+A statement is split at the commas between its actions; :class:`_Plan` has an edit of the definition for each
+(:mod:`~clusterdb.flavours.postgresql.edits`), and then the table is rebuilt once (:mod:`clusterdb.flavours.rebuild`).
+What SQLite's own ALTER TABLE has (new names, plain new columns) is left to it.  All of a statement is done, or nothing.
+
+Source: ALTER TABLE in the documentation of PostgreSQL 15.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+
+from clusterdb.flavours.flavour import (
+    IDLE,
+    NotSaid,
+    Step,
+    Translation,
+    Work,
+    Wrong,
+    known,
+    own_columns,
+    own_columns_of,
+    together,
+)
+from clusterdb.flavours.postgresql import edits, sequences
+from clusterdb.flavours.postgresql.assign import assigned
+from clusterdb.flavours.postgresql.clauses import clause_of, column_of, split, unquoted
+from clusterdb.flavours.postgresql.draft import Edit, checking, rebuilding, renaming_index
+from clusterdb.flavours.postgresql.tables import (
+    as_kept,
+    column,
+    constraint,
+    declaration,
+    is_nextval,
+    kinds_of,
+    numbering_of,
+    sequence_of,
+)
+from clusterdb.flavours.schema import Numbering
+from clusterdb.flavours.tables import quoted, text
+from clusterdb.flavours.types import Kind, annotate
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+
+__all__ = ["altered", "altered_index", "altered_sequence"]
+
+_NAME = r'(?:"(?:[^"]|"")+"|\w+)'
+_HEAD = re.compile(
+    rf"\s*ALTER\s+TABLE\s+(?P<exists>IF\s+EXISTS\s+)?(?:ONLY\s+)?(?:(?P<schema>{_NAME})\s*\.\s*)?(?P<table>{_NAME})\s*\*?\s",
+    re.IGNORECASE,
+)
+_COLUMN = rf"ALTER\s+(?:COLUMN\s+)?(?P<column>{_NAME})\s+"
+_IDENTITY = re.compile(
+    rf"{_COLUMN}ADD\s+GENERATED\s+(?P<when>ALWAYS|BY\s+DEFAULT)\s+AS\s+IDENTITY\s*(?:\((?P<options>.*)\))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_IDENTITY = re.compile(rf"{_COLUMN}DROP\s+IDENTITY(?P<exists>\s+IF\s+EXISTS)?", re.IGNORECASE)
+_GENERATED = re.compile(rf"{_COLUMN}SET\s+GENERATED\s+(?P<when>ALWAYS|BY\s+DEFAULT)", re.IGNORECASE)
+_RENAMED = re.compile(rf"RENAME\s+CONSTRAINT\s+(?P<old>{_NAME})\s+TO\s+(?P<new>{_NAME})", re.IGNORECASE)
+_RENAMED_TABLE = re.compile(rf"RENAME\s+TO\s+(?P<new>{_NAME})", re.IGNORECASE)
+_RENAMED_COLUMN = re.compile(rf"RENAME\s+(?:COLUMN\s+)?(?P<old>{_NAME})\s+TO\s+(?P<new>{_NAME})", re.IGNORECASE)
+_VALIDATED = re.compile(rf"VALIDATE\s+CONSTRAINT\s+(?P<name>{_NAME})", re.IGNORECASE)
+_SEQUENCE_NAME = re.compile(rf"SEQUENCE\s+NAME\s+(?P<name>{_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
+_UNNAMED = "clusterdb_unnamed"
+"""The name that a condition without one has for a moment: sqlglot does not read ADD CHECK."""
+_OWNER = re.compile(r"OWNER\s+TO\s.*", re.IGNORECASE | re.DOTALL)
+_INDEX = re.compile(
+    rf"\s*ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})\s*;?\s*",
+    re.IGNORECASE,
+)
+_SEQUENCE = re.compile(
+    rf"\s*ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?(?P<name>{_NAME}(?:\.{_NAME})?)\s+"
+    rf"(?:OWNED\s+BY\s+(?P<owner>{_NAME}(?:\.{_NAME})*)|AS\s+(?:SMALLINT|INTEGER|INT|BIGINT))\s*;?\s*",
+    re.IGNORECASE,
+)
+
+
+def altered(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
+    """ALTER TABLE; None for another statement.  Raises NotSaid or Wrong."""
+    head = _HEAD.match(sql)
+    if head is None:
+        return None
+    table, actions = identifier(head["table"]), split(sql[head.end() :].strip().removesuffix(";"))
+    if any(map(_OWNER.fullmatch, actions)):
+        raise NotSaid("ALTER TABLE ... OWNER TO")
+    if head["schema"] is not None and identifier(head["schema"]) not in ("public", "pg_temp"):
+        raise NotSaid(f"the schema {head['schema']}")
+    if table.lower() not in known.get().tables:
+        if head["exists"] is not None:
+            return Translation(IDLE)
+        raise Wrong(f'relation "{table}" does not exist')
+    plan = _Plan(flavour, table)
+    for action in actions:
+        plan.take(action)
+    return plan.translation()
+
+
+def altered_sequence(sql: str) -> Translation | None:
+    """ALTER SEQUENCE ... OWNED BY, and AS a type; None for another statement.  Raises NotSaid or Wrong."""
+    found = _SEQUENCE.fullmatch(sql)
+    if found is None:
+        return None
+    name = sequences.named(found["name"])
+    known_first = f"SELECT pg_known({text(sequences.reference(name))})"
+    if found["owner"] is None:
+        return Translation(IDLE, (known_first,))  # numbers are of 64 bits
+    steps: list[str | Step] = [known_first]
+    for table, columns in known.get().owned.items():
+        steps += [rebuilding(table, (edits.own(column, None),)) for column in columns if columns[column] == name]
+    if found["owner"].upper() != "NONE":
+        *_, table, column = (unquoted(token) for token in re.findall(_NAME, found["owner"]))
+        if column.lower() not in own_columns_of(table):
+            raise Wrong(f'column "{column}" of relation "{table}" does not exist')
+        steps.append(rebuilding(table, (edits.own(column, name),)))
+    return Translation(IDLE, (together(steps, "SELECT pg_redo()"),))
+
+
+def altered_index(sql: str) -> Translation | None:
+    """ALTER INDEX ... RENAME TO; None for another statement."""
+    found = _INDEX.fullmatch(sql)
+    if found is None:
+        return None
+    old, new, must_exist = identifier(found["old"]), identifier(found["new"]), found["exists"] is None
+    return Translation(IDLE, (together([renaming_index(old, new, must_exist=must_exist)]),))
+
+
+def identifier(token: str) -> str:
+    """The name that an identifier of PostgreSQL's means."""
+    return unquoted(token) if token[0] == '"' else token.lower()
+
+
+class _Plan:
+    """What becomes of the actions of one ALTER TABLE."""
+
+    def __init__(self, flavour: PostgreSQLFlavour, table: str) -> None:
+        self.flavour, self.table = flavour, table
+        self.own = own_columns_of(table)
+        self.edits: list[Edit] = []
+        self.native: list[str] = []
+        """The statements of SQLite's that do the same, as long as it has every action."""
+        self.is_native = True
+        self.before: list[str | Step] = []
+        self.after: list[str | Step] = []
+
+    def translation(self) -> Translation:
+        """The statement for SQLite."""
+        if self.is_native:
+            steps: list[str | Step] = list(self.native)
+        else:
+            steps = [rebuilding(self.table, tuple(self.edits))] if self.edits else []
+        all_steps = (*self.before, *steps, *self.after)
+        return Translation(IDLE, (together(all_steps, "SELECT pg_redo()"),)) if all_steps else Translation(IDLE)
+
+    def edit(self, made: Edit) -> None:
+        """An action that SQLite's ALTER TABLE does not have."""
+        self.edits.append(made)
+        self.is_native = False
+
+    # --- actions ------------------------------------------------------------------------------------------------------
+    def take(self, action: str) -> None:
+        """One action.  Raises NotSaid or Wrong."""
+        for pattern, handler in (
+            (_IDENTITY, self._add_identity),
+            (_NO_IDENTITY, self._drop_identity),
+            (_GENERATED, self._set_generated),
+            (_RENAMED, self._rename_constraint),
+            (_RENAMED_TABLE, self._rename_table),
+            (_RENAMED_COLUMN, self._rename_column),
+            (_VALIDATED, self._validate),
+        ):
+            found = pattern.fullmatch(action)
+            if found is not None:
+                handler(found)
+                return
+        made = self._parsed(action)
+        if isinstance(made, exp.AddConstraint):
+            for each in made.expressions:
+                self._add_constraint(each)
+        elif isinstance(made, exp.ColumnDef):
+            self._add_column(made)
+        elif isinstance(made, exp.AlterColumn):
+            self._alter_column(made)
+        elif isinstance(made, exp.Drop):
+            self._drop(made)
+        else:
+            raise NotSaid(f"ALTER TABLE ... {action}")
+
+    def _parsed(self, action: str) -> Any:
+        """The tree of an action.  Raises NotSaid."""
+        named = re.sub(r"^ADD\s+(?=CHECK\b)", f"ADD CONSTRAINT {_UNNAMED} ", action, flags=re.IGNORECASE)
+        try:
+            tree = parse_one(f"ALTER TABLE t {named}", read=self.flavour.dialect)
+        except SqlglotError:
+            raise NotSaid(f"ALTER TABLE ... {action}") from None
+        actions = tree.args.get("actions") or []
+        if not isinstance(tree, exp.Alter) or len(actions) != 1:
+            raise NotSaid(f"ALTER TABLE ... {action}")
+        return actions[0]
+
+    def _add_constraint(self, tree: Any) -> None:
+        clause = clause_of(constraint(self.flavour, tree, self.own))
+        if clause.name == _UNNAMED:
+            clause.name = ""
+        self._require_parent(tree)
+        self.edit(edits.add_constraint(clause))
+
+    def _rename_table(self, found: re.Match[str]) -> None:
+        self.native.append(f"ALTER TABLE {quoted(self.table)} RENAME TO {quoted(identifier(found['new']))}")
+
+    def _rename_column(self, found: re.Match[str]) -> None:
+        old = identifier(found["old"])
+        self._require(old)
+        new = quoted(identifier(found["new"]))
+        self.native.append(f"ALTER TABLE {quoted(self.table)} RENAME COLUMN {quoted(old)} TO {new}")
+
+    def _require(self, name: str) -> Kind:
+        """The kind of a column.  Raises Wrong if there is none of that name."""
+        if name.lower() not in self.own:
+            raise Wrong(f'column "{name}" of relation "{self.table}" does not exist')
+        return self.own[name.lower()]
+
+    def _require_parent(self, tree: Any) -> None:
+        """Raises Wrong if a foreign key refers to a table that is not there."""
+        for each in tree.find_all(exp.Reference):
+            parent = each.this.this if isinstance(each.this, exp.Schema) else each.this
+            if parent.name.lower() not in known.get().tables:
+                raise Wrong(f'relation "{parent.name}" does not exist')
+
+    # --- columns ------------------------------------------------------------------------------------------------------
+    def _add_column(self, tree: exp.ColumnDef) -> None:
+        name = tree.name
+        if name.lower() in self.own:
+            if tree.args.get("exists"):
+                return
+            raise Wrong(f'column "{name}" of relation "{self.table}" already exists')
+        self.own |= kinds_of([tree])
+        self._require_parent(tree)
+        is_key = any(isinstance(each.kind, exp.PrimaryKeyColumnConstraint) for each in tree.constraints)
+        work = Work()
+        numbering = numbering_of(tree, exp.to_identifier(self.table, quoted=True), work, is_temporary=False)
+        said = column(self.flavour, tree, [name] if is_key else [], self.own, numbering)
+        if numbering is None and edits.is_plain(column_of(said)):
+            self.native.append(f"ALTER TABLE {quoted(self.table)} ADD COLUMN {said}")
+        else:
+            self.is_native = False
+            self.before += [*work.before, *work.after]
+        self.edits.append(edits.add_column(said))
+
+    def _alter_column(self, tree: exp.AlterColumn) -> None:
+        name = tree.this.name
+        kind = self._require(name)
+        if tree.args.get("dtype") is not None:
+            self._retype(tree, name)
+        elif tree.args.get("default") is not None:
+            value = tree.args["default"]
+            if is_nextval(value):
+                sequence = sequence_of(value)
+                self.before.append(f"SELECT pg_known({text(sequences.reference(sequence))})")
+                self.edit(edits.number(name, sequence))
+            else:
+                self.edit(edits.set_default(name, as_kept(self.flavour, value, kind)))
+        elif tree.args.get("allow_null") is not None:
+            is_required = not tree.args["allow_null"]
+            self.edit(edits.require(name) if is_required else edits.allow_null(name))
+        elif tree.args.get("drop"):
+            self.edit(edits.drop_default(name))
+        else:
+            raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='postgres')}")
+
+    def _retype(self, tree: exp.AlterColumn, name: str) -> None:
+        """ALTER COLUMN ... TYPE, perhaps USING an expression."""
+        if tree.args.get("collate"):
+            raise NotSaid("ALTER COLUMN ... TYPE ... COLLATE")
+        definition = exp.ColumnDef(this=tree.this.copy(), kind=tree.args["dtype"].copy())
+        wanted = kinds_of([definition])[name.lower()]
+        shown = exp.column(name, quoted=True)
+        try:
+            usual: str | None = self._value(shown, wanted)
+        except NotSaid:
+            usual = None
+        if tree.args.get("using"):
+            source = self._value(tree.args["using"], wanted)
+        elif usual is None:
+            raise Wrong(f'column "{name}" cannot be cast automatically to type {tree.args["dtype"].sql("postgres")}')
+        else:
+            source = usual
+        is_alike = self.own[name.lower()].name == wanted.name
+        self.edit(edits.retype(name, declaration(definition), source, usual, is_alike=is_alike))
+        self.own[name.lower()] = wanted
+
+    def _value(self, value: Any, kind: Kind) -> str:
+        """An expression over the old row as a column of a type takes it.  Raises NotSaid."""
+        token = own_columns.set(self.own)
+        try:
+            tree = value.copy()
+            annotate(tree, known.get(), self.flavour.typing, self.own)
+            return self.flavour.text(self.flavour.expression(assigned(tree, kind)))
+        finally:
+            own_columns.reset(token)
+
+    def _drop(self, tree: exp.Drop) -> None:
+        """DROP COLUMN, DROP CONSTRAINT."""
+        name = (tree.this or (tree.args.get("tables") or tree.expressions)[0]).name
+        cascade, exists = bool(tree.args.get("cascade")), bool(tree.args.get("exists"))
+        kind = str(tree.args["kind"]).upper()
+        if kind == "CONSTRAINT":
+            self.edit(edits.drop_constraint(name, cascade=cascade, exists=exists))
+            return
+        if kind != "COLUMN":
+            raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='postgres')}")
+        if exists and name.lower() not in self.own:
+            return
+        self._require(name)
+        self.edit(edits.drop_column(name, cascade=cascade))
+        self.after += sequences.of_column(self.table, name)
+        del self.own[name.lower()]
+
+    # --- numbers ------------------------------------------------------------------------------------------------------
+    def _add_identity(self, found: re.Match[str]) -> None:
+        name = identifier(found["column"])
+        self._require(name)
+        options = found["options"] or ""
+        wanted = _SEQUENCE_NAME.search(options)
+        given = parse_one(f"CREATE SEQUENCE s {_SEQUENCE_NAME.sub('', options)}", read=self.flavour.dialect)
+        if not isinstance(given, exp.Create):
+            raise NotSaid(f"ALTER TABLE ... {found[0]}")
+        is_always = found["when"].upper() == "ALWAYS"
+        table = exp.to_identifier(self.table, quoted=True)
+        made = sequences.numbering(table, exp.to_identifier(name, quoted=True), is_always=is_always, is_temporary=False)
+        if wanted is not None:
+            made = Numbering(sequences.named(wanted["name"]), made.kind)
+        work = Work()
+        sequences.make(work, made.sequence, sequences.first_of(given))
+        self.before += [*work.before, *work.after]
+        self.edit(edits.identify(name, made))
+
+    def _drop_identity(self, found: re.Match[str]) -> None:
+        name = identifier(found["column"])
+        self._require(name)
+        self.edit(edits.drop_identity(name, exists=found["exists"] is not None))
+        self.after += sequences.of_column(self.table, name)
+
+    def _set_generated(self, found: re.Match[str]) -> None:
+        name = identifier(found["column"])
+        self._require(name)
+        self.edit(edits.set_generated(name, "always" if found["when"].upper() == "ALWAYS" else "serial"))
+
+    # --- constraints --------------------------------------------------------------------------------------------------
+    def _rename_constraint(self, found: re.Match[str]) -> None:
+        self.edit(edits.rename_constraint(identifier(found["old"]), identifier(found["new"])))
+
+    def _validate(self, found: re.Match[str]) -> None:
+        self.before.append(checking(self.table, identifier(found["name"])))

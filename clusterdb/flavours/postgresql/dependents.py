@@ -1,0 +1,94 @@
+"""What depends on a column or a key of a table: views, and foreign keys of other tables."""
+
+from __future__ import annotations
+
+import apsw
+import apsw.ext
+
+from clusterdb.errors import ProgrammingError
+from clusterdb.flavours.postgresql.clauses import Clause, Table
+from clusterdb.flavours.rebuild import definition_of, rebuild
+from clusterdb.flavours.tables import quoted
+
+__all__ = ["drop_references", "drop_views", "referring", "require_no_view", "views_reading"]
+
+
+def views_reading(db: apsw.Connection, table: str, column: str) -> list[str]:
+    """The views that read a column, also through other views."""
+    found: list[str] = []
+    for schema in ("main", "temp"):
+        names = db.execute(f"SELECT name FROM {schema}.sqlite_schema WHERE type = 'view'").fetchall()
+        for (name,) in names:
+            info = apsw.ext.query_info(db, f"SELECT * FROM {schema}.{quoted(str(name))}", actions=True)
+            reads = [action for action in info.actions or () if action.action == apsw.SQLITE_READ]
+            if any(_is(action.table_name, table) and _is(action.column_name, column) for action in reads):
+                found.append(str(name))
+    return found
+
+
+def _is(name: str | None, wanted: str) -> bool:
+    return name is not None and name.lower() == wanted.lower()
+
+
+def require_no_view(db: apsw.Connection, table: str, column: str) -> None:
+    """Raises ProgrammingError if a view reads a column whose type is to change."""
+    views = views_reading(db, table, column)
+    if views:
+        raise ProgrammingError(f'cannot alter type of a column used by a view or rule: "{column}", by view {views[0]}')
+
+
+def drop_views(db: apsw.Connection, table: str, column: str, *, cascade: bool) -> None:
+    """Drop the views that read a column.  Raises ProgrammingError if there are such, unless they are to go."""
+    for view in views_reading(db, table, column):
+        if not cascade:
+            raise ProgrammingError(
+                f'cannot drop column "{column}" of table {table} because view {view} depends on it: drop that first, '
+                "or use DROP ... CASCADE"
+            )
+        db.execute(f"DROP VIEW {quoted(view)}")
+
+
+# --- foreign keys -----------------------------------------------------------------------------------------------------
+def referring(db: apsw.Connection, table: str) -> list[str]:
+    """The other tables that have a foreign key to a table."""
+    query = (
+        "SELECT DISTINCT m.name FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f "
+        "WHERE m.type = 'table' AND f.\"table\" = ?1 COLLATE NOCASE AND m.name <> ?1 COLLATE NOCASE"
+    )
+    return [str(name) for (name,) in db.execute(query, (table,)).fetchall()]
+
+
+def drop_references(
+    db: apsw.Connection, what: str, table: str, columns: list[str], *, is_key: bool, exact: bool, cascade: bool
+) -> None:
+    """Drop the foreign keys of other tables to columns of a table: to just these (``exact``), or to one of them.
+
+    ``is_key``: they are its primary key, to which a foreign key without columns refers.  Raises ProgrammingError if
+    there are such keys, unless they are to go.
+    """
+    for name in referring(db, table):
+        child = Table.of(definition_of(db, name))
+        doomed = [
+            clause
+            for _, clause, _ in child.named()
+            if clause.kind in ("REFERENCES", "FOREIGN KEY") and _refers(clause, table, columns, is_key, exact)
+        ]
+        if not doomed:
+            continue
+        if not cascade:
+            raise ProgrammingError(
+                f"cannot drop {what} because a foreign key of table {name} depends on it: drop that first, or use "
+                "DROP ... CASCADE"
+            )
+        child.without(doomed)
+        rebuild(db, name, child.sql)
+
+
+def _refers(clause: Clause, table: str, columns: list[str], is_key: bool, exact: bool) -> bool:
+    """Whether a foreign key refers to these columns of a table."""
+    parent, referred = clause.target
+    if parent != table.lower():
+        return False
+    if not referred:
+        return is_key
+    return set(referred) == set(columns) if exact else bool(set(referred) & set(columns))

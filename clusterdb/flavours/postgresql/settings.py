@@ -1,0 +1,173 @@
+"""SET and what stands before a statement: settings are obeyed, or make no difference here, or are refused.
+
+Source: "Client Connection Defaults" and SET CONSTRAINTS in the documentation of PostgreSQL 15.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import apsw
+
+from clusterdb.errors import IntegrityError, ProgrammingError
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
+from clusterdb.flavours.postgresql.clauses import Table, unquoted
+from clusterdb.flavours.rebuild import definition_of
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.session import EngineSession
+
+__all__ = ["bare", "require_known", "set_constraints", "set_variable", "spaced"]
+
+_ANY = re.compile(r".*", re.DOTALL)
+_ON = re.compile(r"on|true|yes|1", re.IGNORECASE)
+_UTC = re.compile(r"utc|gmt|etc/utc|universal|zulu|[+-]?0+(?:\.0+)?|local", re.IGNORECASE)
+_PATH = re.compile(r'\s*(?:(?:"?\$user"?|"?public"?|"?pg_catalog"?|"")?\s*(?:,\s*|\Z))*', re.IGNORECASE)
+_UTF8 = re.compile(r"utf-?8|unicode", re.IGNORECASE)
+_ISO = re.compile(r"iso\b.*", re.IGNORECASE)
+_SETTINGS = {
+    "client_encoding": _UTF8,
+    "names": _UTF8,
+    "standard_conforming_strings": _ON,
+    "timezone": _UTC,
+    "datestyle": _ISO,
+    "intervalstyle": re.compile("postgres", re.IGNORECASE),
+    "bytea_output": re.compile("hex", re.IGNORECASE),
+    "search_path": _PATH,
+    **dict.fromkeys(
+        [
+            *("application_name", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"),
+            *("idle_session_timeout", "transaction_timeout", "client_min_messages", "extra_float_digits"),
+            *("check_function_bodies", "row_security", "default_tablespace", "default_table_access_method"),
+            *("default_with_oids", "xmloption", "escape_string_warning", "synchronize_seqscans", "synchronous_commit"),
+            *("work_mem", "maintenance_work_mem", "jit", "log_statement", "log_min_duration_statement"),
+        ],
+        _ANY,
+    ),
+}
+"""The settings that may be set, each with the values that mean what is done here."""
+_SET = re.compile(
+    r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*?)\s*;?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_RESET = re.compile(r"\s*RESET\s+(?P<name>\w+)\s*;?\s*", re.IGNORECASE)
+_TRANSACTION = re.compile(
+    r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:SESSION\s+)?(?:CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+.*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def set_variable(sql: str) -> Translation | None:
+    """SET and RESET; None for another statement.  Raises NotSaid for what would have to be obeyed."""
+    if _TRANSACTION.fullmatch(sql):
+        return Translation(IDLE)
+    found = _SET.fullmatch(sql)
+    if found is not None:
+        require_known("".join((found["zone"] or found["name"]).split()), found["value"])
+        return Translation(IDLE)
+    found = _RESET.fullmatch(sql)
+    return Translation(IDLE) if found is not None and found["name"].lower() in ("all", *_SETTINGS) else None
+
+
+def require_known(name: str, value: str) -> None:
+    """Raises NotSaid for a setting that is not known, or that would change what statements mean."""
+    allowed = _SETTINGS.get(name.lower())
+    if allowed is None:
+        raise NotSaid(f"SET {name}")
+    text = value.strip()
+    if text[:1] == "'" and text[-1:] == "'" and "','" not in text.replace(" ", ""):
+        text = text[1:-1]
+    if text.upper() != "DEFAULT" and not allowed.fullmatch(text.replace("'", "")):
+        raise NotSaid(f"SET {name} TO {value}")
+
+
+# --- constraints ------------------------------------------------------------------------------------------------------
+_CONSTRAINTS = re.compile(
+    r"\s*SET\s+CONSTRAINTS\s+(?P<names>.+?)\s+(?P<when>IMMEDIATE|DEFERRED)\s*;?\s*", re.IGNORECASE | re.DOTALL
+)
+
+
+def set_constraints(sql: str) -> Translation | None:
+    """SET CONSTRAINTS; None for another statement.
+
+    IMMEDIATE checks what is deferred so far; later violations are found at COMMIT.  DEFERRED defers every foreign key
+    of the transaction.
+    """
+    found = _CONSTRAINTS.fullmatch(sql)
+    if found is None:
+        return None
+    names = [unquoted(token) for token in re.findall(r'"(?:[^"]|"")+"|\w+', found["names"])]
+    wanted = {name.lower() for name in names if name.lower() not in ("all", "public")}
+    is_immediate = found["when"].upper() == "IMMEDIATE"
+
+    def run(session: EngineSession) -> None:
+        db = session.db
+        missing = wanted - _constraints(db) if wanted else set()
+        if missing:
+            raise ProgrammingError(f'constraint "{min(missing)}" does not exist')
+        if is_immediate:
+            _check(db)
+        elif db.in_transaction:
+            db.execute("PRAGMA defer_foreign_keys = ON")
+
+    return Translation(IDLE, (run,))
+
+
+def _constraints(db: apsw.Connection) -> set[str]:
+    """The names of all foreign keys, in lower case."""
+    tables = [str(name) for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()]
+    keys = [
+        name.lower()
+        for table in tables
+        if db.execute("SELECT count(*) FROM pragma_foreign_key_list(?)", (table,)).get
+        for name, clause, _ in Table.of(definition_of(db, table)).named()
+        if clause.kind in ("REFERENCES", "FOREIGN KEY")
+    ]
+    return set(keys)
+
+
+def _check(db: apsw.Connection) -> None:
+    """Raises IntegrityError if a foreign key leads nowhere."""
+    for child, _, parent, _ in db.execute("PRAGMA foreign_key_check"):
+        raise IntegrityError(f"FOREIGN KEY constraint failed: rows of '{child}' refer to no row of '{parent}'")
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+_PARAMETER = re.compile(
+    r"""[eE]'(?:[^'\\]|''|\\.)*+' | '(?:[^']|'')*+' | "(?:[^"]|"")*+" | --[^\n]*+ | /\*.*?\*/ |
+    \$(?!\d)(?P<tag>\w*+)\$.*?\$(?P=tag)\$ | (?P<parameter>\$\d++)""",
+    re.VERBOSE | re.DOTALL,
+)
+_BLANK = re.compile(r"\s+|--[^\n]*")
+_EDGE = re.compile(r"/\*|\*/")
+
+
+def spaced(sql: str) -> str:
+    """A statement with a blank after each parameter: the grammar would take ``$1,$`` for a quote."""
+    if "$" not in sql:
+        return sql
+    return _PARAMETER.sub(lambda match: f"{match[0]} " if match["parameter"] else match[0], sql)
+
+
+def bare(sql: str) -> str:
+    """A statement without the blanks and the comments before it; comments may stand in one another."""
+    at = 0
+    while at < len(sql):
+        blank = _BLANK.match(sql, at)
+        if blank is not None:
+            at = blank.end()
+        elif sql.startswith("/*", at):
+            at = _end_of_comment(sql, at)
+        else:
+            break
+    return sql[at:]
+
+
+def _end_of_comment(sql: str, at: int) -> int:
+    depth = 0
+    for edge in _EDGE.finditer(sql, at):
+        depth += 1 if edge[0] == "/*" else -1
+        if not depth:
+            return edge.end()
+    return len(sql)
