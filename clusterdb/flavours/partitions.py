@@ -40,7 +40,7 @@ class Partitions:
         """What to run for a statement, nothing if that is empty, and the kind of what is skipped of it, if anything."""
         if _CREATE.match(statement):
             cut = self._without_partitions(statement)
-            return (statement, None) if cut is None else (cut, "partition")
+            return (statement, None) if cut is None else (cut, "partitioned table")
         if self._engine != "aurora-postgresql":
             return statement, None
         attach = _ATTACH.match(statement)

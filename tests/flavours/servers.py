@@ -34,6 +34,9 @@ class Server(Protocol):
     def execute(self, connection: Any, sql: str, parameters: Any) -> Any:
         """The cursor of a statement."""
 
+    def dump(self, *options: str) -> bytes:
+        """What the server's own program writes of that database: mariadb-dump or pg_dump, with some options."""
+
 
 class _PostgreSQL:
     """PostgreSQL by psycopg."""
@@ -60,6 +63,10 @@ class _PostgreSQL:
         cursor = self._driver.RawCursor(connection) if raw else connection.cursor()
         return cursor.execute(sql, parameters or None)
 
+    def dump(self, *options: str) -> bytes:
+        where = ["--host=127.0.0.1", f"--port={self._port}", "--username=postgres"]
+        return _output([POSTGRESQL_BIN / "pg_dump", *where, *options, "postgres"])
+
 
 class _MySQL:
     """MariaDB, as MySQL 8 starts, by PyMySQL."""
@@ -76,7 +83,9 @@ class _MySQL:
             autocommit=True,
             init_command=f"SET sql_mode = '{SQL_MODE}', time_zone = '+00:00'",
         )
-        connection.cursor().execute("CREATE OR REPLACE DATABASE fresh")
+        cursor = connection.cursor()
+        for sql in ("SET foreign_key_checks = 0", "CREATE OR REPLACE DATABASE fresh", "SET foreign_key_checks = 1"):
+            cursor.execute(sql)
         connection.select_db("fresh")
         return connection
 
@@ -84,6 +93,11 @@ class _MySQL:
         cursor = connection.cursor()
         cursor.execute(sql, parameters or None)
         return cursor
+
+    def dump(self, *options: str) -> bytes:
+        program = shutil.which("mariadb-dump", path=_PATH) or "mariadb-dump"
+        where = ["--no-defaults", f"--socket={self._socket}", "--user=root", "--default-character-set=utf8mb4"]
+        return _output([program, *where, *options, "fresh"])
 
 
 @contextmanager
@@ -188,6 +202,13 @@ def _run(user: str, command: list[str | Path], directory: Path) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"{command[0]}: {done.stderr.decode(errors='replace')}")
+
+
+def _output(command: list[str | Path]) -> bytes:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]}: {done.stderr.decode(errors='replace')}")
+    return done.stdout
 
 
 def _free_port() -> int:

@@ -1,0 +1,18 @@
+CREATE TABLE zeta_kind (kind_id SMALLINT NOT NULL, name VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT '', PRIMARY KEY (kind_id), UNIQUE KEY by_name (name)) ENGINE=InnoDB COMMENT='kinds; of things';
+CREATE TABLE zeta_user (id INT(10) NOT NULL AUTO_INCREMENT, email VARCHAR(120) NOT NULL, kind SMALLINT DEFAULT NULL, boss INT(10) DEFAULT NULL, born DATE DEFAULT NULL, seen DATETIME(6) DEFAULT NULL, made TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (id), UNIQUE KEY email (email), KEY kind (kind), KEY boss (boss), CONSTRAINT user_kind FOREIGN KEY (kind) REFERENCES zeta_kind (kind_id) ON DELETE SET NULL ON UPDATE CASCADE, CONSTRAINT user_boss FOREIGN KEY (boss) REFERENCES zeta_user (id)) ENGINE=InnoDB AUTO_INCREMENT=100;
+CREATE TABLE `an order` (id BIGINT NOT NULL AUTO_INCREMENT, user_id INT(10) NOT NULL, total DECIMAL(12,2) NOT NULL DEFAULT 0.00, state ENUM('new','paid','it''s gone') NOT NULL DEFAULT 'new', note TEXT, raw LONGBLOB, sig VARBINARY(32) DEFAULT NULL, f DOUBLE DEFAULT NULL, g FLOAT DEFAULT NULL, y YEAR DEFAULT NULL, t TIME DEFAULT NULL, ok TINYINT(1) NOT NULL DEFAULT 0, big BIGINT DEFAULT NULL, small SMALLINT DEFAULT NULL, twice DECIMAL(13,2) GENERATED ALWAYS AS (total * 2) STORED, PRIMARY KEY (id), KEY of_user (user_id, state), KEY noted (note(20)), CONSTRAINT `order user` FOREIGN KEY (user_id) REFERENCES zeta_user (id)) ENGINE=InnoDB;
+CREATE TABLE line (order_id BIGINT NOT NULL, no INT NOT NULL, what VARCHAR(200), PRIMARY KEY (order_id, no), CONSTRAINT line_order FOREIGN KEY (order_id) REFERENCES `an order` (id) ON DELETE CASCADE) ENGINE=InnoDB;
+CREATE TABLE part (id INT NOT NULL, at INT NOT NULL, v VARCHAR(9), PRIMARY KEY (id, at)) ENGINE=InnoDB PARTITION BY RANGE (at) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE);
+CREATE TABLE hollow (a INT);
+INSERT INTO zeta_kind VALUES (1,'plain'),(2,'Plain'),(255,'');
+INSERT INTO zeta_user (id, email, kind, boss, born, seen, made) VALUES (1,'a@b.c',1,NULL,'1970-01-01','2024-02-29 12:34:56.123456','2024-01-02 03:04:05'),(7,'x''y"z\\@\n',255,1,NULL,NULL,'2024-01-02 03:04:05'),(8,'-- no; /* comment */ DELETE FROM line;',NULL,7,'9999-12-31','2000-01-01 00:00:00','2024-01-02 03:04:05');
+INSERT INTO `an order` (id,user_id,total,state,note,raw,sig,f,g,y,t,ok,big,small) VALUES (1,1,1.50,'new','tab\there, %s ? :x \Z','\0\1\'\\\n;',x'00ff80',1e300,0.25,2024,'12:34:56',1,9223372036854775807,-32768),(2,7,-99999.99,'it''s gone','日本語 😀 ä',x'89504e470d0a1a0a00ff',NULL,0.1,-1.5,1901,'23:59:59',0,-9223372036854775808,NULL),(9,8,0,'paid','',x'',x'',NULL,NULL,NULL,NULL,0,NULL,0);
+INSERT INTO line VALUES (1,1,'first'),(1,2,NULL),(9,1,'\\N'),(9,2,'\\.\n');
+INSERT INTO part VALUES (1,5,'low'),(2,50,'high');
+CREATE VIEW paid AS SELECT o.id AS id, u.email AS email, o.total AS total FROM `an order` o JOIN zeta_user u ON u.id = o.user_id WHERE o.state = 'paid';
+CREATE VIEW counts AS SELECT user_id, COUNT(*) AS n FROM `an order` GROUP BY user_id;
+CREATE TRIGGER no_negatives BEFORE INSERT ON line FOR EACH ROW BEGIN IF NEW.no < 0 THEN SET NEW.no = 0; END IF; DELETE FROM hollow; END;
+CREATE TRIGGER again BEFORE DELETE ON line FOR EACH ROW SET @gone = 1;
+CREATE FUNCTION double_it(a INT) RETURNS INT DETERMINISTIC RETURN a * 2;
+CREATE PROCEDURE clear_all() BEGIN DELETE FROM line; DELETE FROM part; END;
+CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM hollow;
