@@ -108,6 +108,8 @@ LAYERS = {
     "clusterdb.flavours.postgresql.dependents": 9,
     "clusterdb.flavours.postgresql.draft": 9,
     "clusterdb.flavours.postgresql.edits": 9,
+    "clusterdb.flavours.postgresql.enums": 9,
+    "clusterdb.flavours.postgresql.labels": 9,
     "clusterdb.flavours.postgresql.settings": 9,
     "clusterdb.flavours.postgresql.assign": 9,
     "clusterdb.flavours.postgresql.copies": 9,

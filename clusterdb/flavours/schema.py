@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +12,15 @@ from typing import Any
 
 import apsw
 
-__all__ = ["NOTHING", "Column", "Known", "Numbering", "Schema", "kinds_comment", "read"]
+__all__ = ["NOTHING", "TYPES", "Column", "Known", "Labels", "Numbering", "Schema", "kinds_comment", "read"]
 
 _KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
     'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.dflt_value FROM {schema}.sqlite_schema AS m, '
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
+TYPES = "clusterdb_types"
+"""The view that has the enumerated types of a database: so a change of them is one of the schema."""
 _UNIQUE = (
     "SELECT m.name, i.name, c.name FROM {schema}.sqlite_schema AS m, pragma_index_list(m.name, '{schema}') AS i, "
     "pragma_index_info(i.name, '{schema}') AS c WHERE m.type = 'table' AND i.\"unique\" AND NOT i.partial"
@@ -56,6 +59,14 @@ _NUMBERED = re.compile(
 """A column that is numbered by a sequence, in the definition of its table."""
 
 
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """An enumerated type: its name, and its values in their order."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Schema:
     """Tables and views by their name in lower case, their columns in order, by their name in lower case.
@@ -74,6 +85,8 @@ class Schema:
     """Of each table what its columns are numbered by."""
     owned: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of each table the sequences of its columns' own."""
+    labels: Mapping[int, Labels] = field(default_factory=dict)
+    """The enumerated types by their numbers."""
 
 
 NOTHING = Schema(MappingProxyType({}))
@@ -114,7 +127,12 @@ def read(db: apsw.Connection) -> Schema:
             tables[str(view).lower()] = _columns_of_view(str(sql))
             keys.pop(str(view).lower(), None)
     content = tuple((name, tuple(columns.items())) for name, columns in tables.items())
-    return _interned(content, tuple(marks.items()), tuple(keys.items()))
+    return _interned(content, tuple(marks.items()), tuple(keys.items()), _labels(db) if TYPES in tables else ())
+
+
+def _labels(db: apsw.Connection) -> tuple[tuple[int, Labels], ...]:
+    rows = db.execute(f"SELECT id, name, labels FROM {TYPES} ORDER BY id").fetchall()
+    return tuple((int(str(number)), Labels(str(name), tuple(json.loads(str(labels))))) for number, name, labels in rows)
 
 
 def _numbers(sql: str) -> _Numbers:
@@ -142,6 +160,7 @@ def _interned(
     content: _Content,
     marks: tuple[tuple[str, tuple[bool, _Numbers]], ...],
     keys: tuple[tuple[str, tuple[_Key, tuple[_Key, ...]]], ...],
+    labels: tuple[tuple[int, Labels], ...],
 ) -> Schema:
     return Schema(
         {name: dict(columns) for name, columns in content},
@@ -150,6 +169,7 @@ def _interned(
         unique={name: unique for name, (_, unique) in keys},
         numbers={name: _numbering(numbers) for name, (_, numbers) in marks if numbers},
         owned={name: _sequences(numbers) for name, (_, numbers) in marks if numbers},
+        labels=dict(labels),
     )
 
 

@@ -153,6 +153,8 @@ def of_column(column: Column) -> Kind:
         kind = replace(kind, size=int(sizes[1]) if sizes is not None else 1)
     elif kind.name == "bytes" and sizes is not None and "binary" in column.declared:
         kind = replace(kind, size=0 if "varbinary" in column.declared else int(sizes[1]))
+    elif kind.name == "enum" and sizes is not None:
+        kind = replace(kind, size=int(sizes[1]))
     if kind.name in ("text", "enum") and column.collation:
         kind = replace(kind, collation=column.collation)
     return kind
@@ -163,7 +165,7 @@ def declared_as(kind: Kind) -> str:
     names = {"integer": "bigint", "double": "double", "text": "text", "date": "date", "datetime": "datetime"}
     names |= {"time": "time", "boolean": "boolean", "json": "json text", "jsonb": "jsonb text", "bytes": "blob"}
     names |= {"char": f"character({kind.size})", "interval": "span text", "uuid": "uuid text", "literal": "text"}
-    names |= {"enum": "text"}
+    names |= {"enum": f"enum text({kind.size})" if kind.size else "text"}
     if kind.name == "integer" and 0 < kind.size < 64:
         return {8: "tinyint", 16: "smallint", 24: "mediumint"}.get(kind.size, "int")
     if kind.name == "decimal":

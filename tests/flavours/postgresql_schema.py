@@ -535,4 +535,51 @@ _DUMPS = [
     ),
 ]
 
-POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_IDENTITY, *_DUMPS]
+MOODS = (
+    "CREATE TYPE public.mood AS ENUM ('sad', 'ok', 'happy')",
+    "CREATE TABLE m (id INT PRIMARY KEY, m public.mood DEFAULT 'ok'::public.mood NOT NULL)",
+    "INSERT INTO m VALUES (1, 'sad'), (2, DEFAULT), (3, 'happy')",
+)
+_ENUMS = [
+    Case("enumerated types", MOODS, "INSERT INTO m VALUES (4, 'bogus')", fails=True),
+    Case("enumerated types", MOODS, "UPDATE m SET m = %s", ("bogus",), fails=True),
+    Case("enumerated types", MOODS, "SELECT id FROM m WHERE m = 'bogus'", fails=True),
+    Case("enumerated types", MOODS, "SELECT 'bogus'::mood", fails=True),
+    Case("enumerated types", MOODS, "CREATE TYPE mood AS ENUM ('x')", fails=True),
+    Case("enumerated types", MOODS, "DROP TYPE mood", fails=True),
+    Case("enumerated types", (*MOODS, "DROP TABLE m", "DROP TYPE mood"), "DROP TYPE mood", fails=True),
+    Case(
+        "enumerated types",
+        MOODS,
+        "SELECT m, m > 'sad', m::text || '!', 'ok'::mood < 'happy'::mood, m IN ('sad', 'ok') FROM m ORDER BY m DESC",
+        rows=[("happy", 1, "happy!", 1, 0), ("ok", 1, "ok!", 1, 1), ("sad", 0, "sad!", 1, 1)],
+    ),
+    Case(
+        "enumerated types",
+        MOODS,
+        "SELECT id FROM m WHERE m BETWEEN 'ok' AND 'happy' AND m = ANY (ARRAY['ok'::mood, 'sad'::mood])",
+        rows=[(2,)],
+    ),
+    Case("enumerated types", MOODS, "SELECT id FROM m WHERE m = %s", ("happy",), rows=[(3,)]),
+    Case(
+        "enumerated types",
+        (*MOODS, "ALTER TYPE mood ADD VALUE 'fine' AFTER 'ok'", "INSERT INTO m VALUES (4, 'fine')"),
+        "SELECT m FROM m ORDER BY m",
+        rows=[("sad",), ("ok",), ("fine",), ("happy",)],
+    ),
+    Case(
+        "enumerated types",
+        (*MOODS, "ALTER TABLE m ALTER m DROP DEFAULT, ALTER m TYPE TEXT", "INSERT INTO m VALUES (4, 'bogus')"),
+        "ALTER TABLE m ALTER COLUMN m TYPE mood USING m::mood",
+        fails=True,
+    ),
+    Case(
+        "enumerated types",
+        (*MOODS, "CREATE VIEW v AS SELECT m AS x FROM m"),
+        "SELECT x FROM v ORDER BY x",
+        rows=[("sad",), ("ok",), ("happy",)],
+    ),
+    Case("the greatest of an enumerated type", MOODS, "SELECT max(m) FROM m", unsupported=True),
+]
+
+POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_IDENTITY, *_DUMPS, *_ENUMS]

@@ -27,12 +27,13 @@ from clusterdb.flavours.flavour import (
     own_columns_of,
     together,
 )
-from clusterdb.flavours.postgresql import edits, sequences
+from clusterdb.flavours.postgresql import edits, labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
 from clusterdb.flavours.postgresql.clauses import clause_of, column_of, split, unquoted
 from clusterdb.flavours.postgresql.draft import Edit, checking, rebuilding, renaming_index
 from clusterdb.flavours.postgresql.tables import (
     as_kept,
+    checks_of,
     column,
     constraint,
     declaration,
@@ -206,7 +207,7 @@ class _Plan:
         actions = tree.args.get("actions") or []
         if not isinstance(tree, exp.Alter) or len(actions) != 1:
             raise NotSaid(f"ALTER TABLE ... {action}")
-        return actions[0]
+        return labels.resolve(actions[0])
 
     def _add_constraint(self, tree: Any) -> None:
         clause = clause_of(constraint(self.flavour, tree, self.own))
@@ -296,7 +297,9 @@ class _Plan:
         else:
             source = usual
         is_alike = self.own[name.lower()].name == wanted.name
-        self.edit(edits.retype(name, declaration(definition), source, usual, is_alike=is_alike))
+        declared = declaration(definition)
+        checks = checks_of(name, declared)
+        self.edit(edits.retype(name, declared, checks, source, usual, is_alike=is_alike))
         self.own[name.lower()] = wanted
 
     def _value(self, value: Any, kind: Kind) -> str:

@@ -42,7 +42,7 @@ def assigned(value: Any, column: Kind) -> Any:
         return call("pg_as_date", value)
     if {kind.name, column.name} == {"json", "jsonb"}:
         return call("pg_jsonb", value) if column.name == "jsonb" else value
-    if kind.name == column.name:
+    if kind.name == column.name and (kind.name != "enum" or kind.size == column.size):
         return value
     raise NotSaid(f"a {kind.name} value in a {column.name} column")
 

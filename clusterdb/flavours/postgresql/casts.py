@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from clusterdb.errors import DataError
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import number_text
@@ -62,6 +63,8 @@ def _reader(kind: Kind) -> tuple[str, list[Any]]:
         return "as_datetime", [int(bool(kind.collation)), 6 if kind.scale is None else kind.scale]
     if kind.name == "char":
         return "as_char", [kind.size or 1]
+    if kind.name == "enum":
+        return "as_label", list(labels.text_of_labels(kind))
     if kind.name == "number":
         return ("as_integer" if kind == WHOLE_OR_DOUBLE else "as_decimal"), []
     return f"as_{kind.name}", []
@@ -129,6 +132,8 @@ def as_text(node: Any, *, short: bool = False) -> Any:
     """A value as PostgreSQL writes it.  Raises NotSaid if only the server knows how many digits it has."""
     kind = kind_of(node)
     inner = node.this if isinstance(node, exp.Paren) else node
+    if kind.name == "enum":
+        return set_kind(node.copy(), TEXT)
     if kind.name in ("text", "literal", "null", "uuid", "date", "interval", "json"):
         return node
     if kind.name == "decimal":

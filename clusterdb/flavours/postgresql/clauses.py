@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from clusterdb.flavours.postgresql.labels import check
+from clusterdb.flavours.postgresql.tables import checks_of
 from clusterdb.flavours.rebuild import Definition
 from clusterdb.flavours.schema import Numbering
 from clusterdb.flavours.tables import quoted
@@ -71,6 +73,22 @@ class Column:
         """Be without the clauses of these kinds."""
         self.clauses = [clause for clause in self.clauses if clause.kind not in kinds]
 
+    @property
+    def type_checks(self) -> list[Clause]:
+        """The checks that its type makes, which have no names."""
+        texts, labels = checks_of(self.name, self.declared), f"CHECK ({check(self.name, ())}".removesuffix(")")
+        is_enum = self.declared.lower().startswith("enum ")
+        return [
+            clause
+            for clause in self.clauses
+            if not clause.name and (clause.text in texts or (is_enum and clause.text.startswith(labels)))
+        ]
+
+    def drop_type_checks(self) -> None:
+        """Be without the checks of its type."""
+        doomed = self.type_checks
+        self.clauses = [clause for clause in self.clauses if clause not in doomed]
+
     def __str__(self) -> str:
         first = [str(clause) for clause in self.clauses if clause.kind in _FIRST]
         rest = [str(clause) for clause in self.clauses if clause.kind not in _FIRST]
@@ -123,8 +141,9 @@ class Table:
     def named(self) -> Iterator[tuple[str, Clause, Column | None]]:
         """The constraints, each with its name, which is PostgreSQL's if it was given none, and its column."""
         for column in self.columns:
+            own_checks = column.type_checks
             for clause in column.clauses:
-                if clause.kind in _SUFFIXES:
+                if clause.kind in _SUFFIXES and clause not in own_checks:
                     yield clause.name or self._default_name(clause, [column.name]), clause, column
         for clause in self.constraints:
             yield clause.name or self._default_name(clause, clause.columns), clause, None

@@ -11,6 +11,7 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.casts import chosen_of, common_of, converted, is_column
 from clusterdb.flavours.postgresql.types import cast_kind
 from clusterdb.flavours.rules import quantified
@@ -42,6 +43,8 @@ def _keyed(node: Any, kind: Kind, *, equal: bool) -> Any:
     """A converted value as what SQLite compares."""
     if kind.name == "interval":
         return set_kind(call("pg_span_ticks", node), INTEGER)
+    if kind.name == "enum" and not equal:
+        return labels.place(node, kind)
     if kind.name == "char" and not equal:
         return set_kind(call("rtrim", node, " "), TEXT)
     return node
@@ -189,7 +192,7 @@ def chosen(node: Any, name: str) -> exp.Expression:
     """COALESCE, GREATEST, LEAST."""
     arguments = node.expressions
     kind = chosen_of(name.upper(), arguments)
-    if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "mixed", "unknown"):
+    if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "enum", "mixed", "unknown"):
         raise NotSaid(f"{name.upper()} of {kind.name} values")
     made = [converted(each, kind) for each in arguments]
     if name == "coalesce":

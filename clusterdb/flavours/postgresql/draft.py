@@ -23,7 +23,7 @@ from clusterdb.flavours.tables import quoted
 if TYPE_CHECKING:
     from clusterdb.flavours.session import EngineSession
 
-__all__ = ["ROW_ID", "WHOLE", "Draft", "Edit", "checking", "checks", "never_null", "rebuilding", "renaming_index"]
+__all__ = ["ROW_ID", "WHOLE", "Draft", "Edit", "checking", "never_null", "rebuilding", "renaming_index"]
 
 WHOLE = ("smallint", "integer", "bigint")
 ROW_ID = "INTEGER"
@@ -115,23 +115,18 @@ def _settle(table: Table) -> None:
         if is_row_id and not was_row_id:
             key = clause or next(each for each in table.constraints if each.kind == "PRIMARY KEY")
             table.without([key])
-            column.clauses = [each for each in column.clauses if each.text not in checks(column)]
+            column.drop_type_checks()
             column.drop("NOT NULL", "NULL")
             column.clauses.insert(0, Clause("PRIMARY KEY", "PRIMARY KEY AUTOINCREMENT", key.name))
             column.declared = ROW_ID
         elif was_row_id and not is_row_id:
             column.declared = "integer"
-            column.clauses += [clause_of(check) for check in checks(column)]
+            column.clauses += map(clause_of, checks_of(column.name, column.declared))
             never_null(column)
         if clause is not None and not is_row_id:
             clause.text = "PRIMARY KEY"
         if column.name.lower() in table.key and not is_row_id:
             never_null(column)
-
-
-def checks(column: Column) -> list[str]:
-    """The checks of a column's type."""
-    return checks_of(column.name, column.declared)
 
 
 def never_null(column: Column) -> None:

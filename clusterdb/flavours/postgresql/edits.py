@@ -9,7 +9,7 @@ import apsw
 from clusterdb.errors import NotSupportedError, ProgrammingError
 from clusterdb.flavours.postgresql.clauses import Clause, Column, clause_of, column_of, names_in
 from clusterdb.flavours.postgresql.dependents import drop_references, drop_views, require_no_view
-from clusterdb.flavours.postgresql.draft import ROW_ID, WHOLE, Draft, Edit, checks, never_null
+from clusterdb.flavours.postgresql.draft import ROW_ID, WHOLE, Draft, Edit, never_null
 from clusterdb.flavours.postgresql.sequences import reference
 from clusterdb.flavours.schema import Numbering
 from clusterdb.flavours.tables import quoted, text
@@ -93,10 +93,11 @@ def _names(clause: Clause | None, name: str) -> bool:
     return clause is not None and clause.kind in ("CHECK", "GENERATED") and name.lower() in names_in(clause.text)
 
 
-def retype(name: str, declared: str, source: str, usual: str | None, *, is_alike: bool) -> Edit:
+def retype(name: str, declared: str, checks: list[str], source: str, usual: str | None, *, is_alike: bool) -> Edit:
     """ALTER COLUMN ... TYPE: ``source`` is the new value, ``usual`` what PostgreSQL makes of one by itself.
 
-    ``is_alike``: both types are of one kind, so that conditions and expressions mean the same as before.
+    ``checks`` are those of the new type.  ``is_alike``: both types are of one kind, so that conditions and expressions
+    mean the same as before.
     """
 
     def edit(draft: Draft) -> None:
@@ -106,14 +107,14 @@ def retype(name: str, declared: str, source: str, usual: str | None, *, is_alike
             raise NotSupportedError(f'changing the type of the generated column "{name}" is not supported')
         if column.declared == ROW_ID and declared in WHOLE:
             return  # row ids are whole numbers of 64 bits
-        column.clauses = [clause for clause in column.clauses if clause.text not in checks(column)]
+        column.drop_type_checks()
         if not is_alike:
             _require_plain(draft, name)
         default = column.of("DEFAULT")
         if default is not None and usual != quoted(name):
             default.text = f"DEFAULT ({_converted(draft, column, default, usual)})"
         column.declared = declared
-        column.clauses += [clause_of(check) for check in checks(column)]
+        column.clauses += map(clause_of, checks)
         draft.sources[column.name] = source
 
     return edit

@@ -33,7 +33,7 @@ from clusterdb.flavours.flavour import (
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
-from clusterdb.flavours.postgresql import names, sequences, settings
+from clusterdb.flavours.postgresql import enums, labels, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql.assign import given, inserted, overrides, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
@@ -126,7 +126,8 @@ _SEVERAL = re.compile(
     r"(?:(?:ALTER|CREATE|DROP|SET|COMMENT|TRUNCATE)\b|(?:INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b))", re.I | re.S
 )
 """A statement that answers nothing, and so may be one of several."""
-_ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
+_TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
+_ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX|VIEW|SCHEMA)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
     r"(\s*INSERT\s+INTO\s+[^\s()]+(?:\s+AS\s+\w+)?\s*(?:\([^()]*\)\s*)?)OVERRIDING\s+SYSTEM\s+VALUE\b", re.IGNORECASE
 )
@@ -345,12 +346,19 @@ class PostgreSQLFlavour(Flavour):
         for text in steps(session.translate(sql, session.schema()), session):
             session.db.execute(text).fetchall()
 
+    def _parsed(self, sql: str) -> exp.Expression:
+        tree = super()._parsed(sql)
+        labels.resolve(tree)
+        return tree
+
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
         if _SET.match(sql):
             return settings.set_constraints(sql) or settings.set_variable(sql)
         if SAVEPOINT.fullmatch(sql):
             return self.savepoint(sql)
+        if _TYPE.match(sql):
+            return enums.said(sql)
         altered = self._altered(sql)
         if altered is not None:
             return altered

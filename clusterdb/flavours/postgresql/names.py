@@ -94,7 +94,7 @@ def _type(to: Any) -> str:
     if isinstance(to.this, exp.Interval):
         return "interval"
     kind = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
-    if kind == "USERDEFINED":
+    if kind == "USER-DEFINED":
         return str(to.args["kind"]).rpartition(".")[2].strip('"')
     return _TYPES.get(kind, kind.lower())
 

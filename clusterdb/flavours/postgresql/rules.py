@@ -118,7 +118,7 @@ def _total_of_reals(name: str, value: Any, *, windowed: bool, is_distinct: bool)
 
 def extreme(name: str, arguments: list[Any]) -> exp.Expression:
     """min() and max()."""
-    if kind_of(arguments[0]).name in ("boolean", "uuid", "bytes", "interval"):
+    if kind_of(arguments[0]).name in ("boolean", "uuid", "bytes", "interval", "enum"):
         raise refuse(f"{name}()", arguments[0])
     sorted_by(arguments[0], f"{name}()")
     return exp.Anonymous(this=name, expressions=arguments)

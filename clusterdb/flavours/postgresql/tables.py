@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp, parse_one
 
 from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, literal
-from clusterdb.flavours.postgresql import sequences
+from clusterdb.flavours.postgresql import labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
-from clusterdb.flavours.schema import Column, Numbering
+from clusterdb.flavours.schema import TYPES, Column, Numbering
 from clusterdb.flavours.tables import decimal_check, moment_check, quoted, text
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
@@ -199,6 +199,8 @@ def declaration(tree: exp.ColumnDef) -> str:
     """A column's type as it is kept.  Raises NotSaid."""
     kind = tree.args["kind"]
     type_name = _SERIAL.get(_type_of(kind), _type_of(kind))
+    if type_name == "USER-DEFINED" and kind.expressions:
+        return f"enum text({kind.expressions[0].name})"
     if type_name not in _DECLARED:
         raise NotSaid(f"a column of type {kind.sql(dialect='postgres')}")
     sizes = [each.name for each in kind.expressions if each.name.isdigit()]
@@ -232,7 +234,7 @@ def column(
     elif numbering is not None:
         shown = f"{shown}{' NOT NULL' if numbering.kind != 'nextval' else ''} {numbering}"
     sizes = [int(each.name) for each in kind.expressions if each.name.isdigit()]
-    bits = _DECLARED[type_name][1]
+    bits = 0 if type_name == "USER-DEFINED" else _DECLARED[type_name][1]
     rest: list[str] = []
     for clause in tree.constraints:
         made = clause.kind
@@ -253,6 +255,8 @@ def column(
         return " ".join([name, shown, *rest])
     if tree.name in key and "NOT NULL" not in rest and (numbering is None or numbering.kind == "nextval"):
         rest.insert(0, "NOT NULL")
+    if type_name == "USER-DEFINED":
+        return " ".join([name, shown, *rest, f"CHECK ({labels.check(tree.name, known.get().labels[sizes[0]].labels)})"])
     rest += [f"CHECK ({check})" for check in _checks(name, type_name, sizes, bits)]
     return " ".join([name, shown, *rest])
 
@@ -294,6 +298,9 @@ def _annotated(flavour: PostgreSQLFlavour, value: Any) -> Any:
 def checks_of(name: str, declared: str) -> list[str]:
     """The checks of a column that is declared so."""
     word, _, sizes = declared.lower().partition("(")
+    if word == "enum text":
+        number = int(sizes.removesuffix(")"))
+        return [f"CHECK ({labels.check(name, found.labels)})" for found in [known.get().labels.get(number)] if found]
     for type_name, (shown, bits) in _DECLARED.items():
         if shown == word.strip():
             return [
@@ -330,7 +337,7 @@ def _checks(name: str, type_name: str, sizes: list[int], bits: int) -> list[str]
     return []
 
 
-_VISIBLE = f"name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4', '{sequences.TABLE}')"
+_VISIBLE = f"name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4', '{sequences.TABLE}', '{TYPES}')"
 
 
 def information_schema(node: exp.Table) -> exp.Expression:
@@ -338,7 +345,7 @@ def information_schema(node: exp.Table) -> exp.Expression:
     what = node.name.lower()
     shown = (
         "CASE WHEN c.type = 'INTEGER' THEN 'integer' WHEN c.type = 'span text' THEN 'interval' "
-        "WHEN c.type LIKE 'varchar%' THEN 'character varying' "
+        "WHEN c.type LIKE 'enum text%' THEN 'USER-DEFINED' WHEN c.type LIKE 'varchar%' THEN 'character varying' "
         "WHEN c.type LIKE 'real numeric%' THEN 'numeric' WHEN c.type = 'timestamp' THEN 'timestamp without time zone' "
         "WHEN c.type = 'timestamptz' THEN 'timestamp with time zone' "
         "ELSE replace(replace(lower(c.type), ' text', ''), ' blob', '') END"

@@ -110,7 +110,7 @@ def common(kinds: list[Kind]) -> Kind:
         return replace(known[0], size=max(kind.size for kind in known))
     if names <= {"text", "char"}:
         return TEXT
-    if len(names) == 1:
+    if len(names) == 1 and (names != {"enum"} or len({kind.size for kind in known}) == 1):
         return known[0]
     raise Mixed(" and ".join(sorted(names)))
 
@@ -276,6 +276,8 @@ def cast_kind(to: Any) -> Kind:
     sizes = [int(each.name) for each in to.expressions if each.name.isdigit()]
     if name == "DECIMAL":
         return decimal((sizes[1] if len(sizes) > 1 else 0) if sizes else None)
+    if name == "USER-DEFINED" and sizes:
+        return Kind("enum", size=sizes[0])
     if name in ("CHAR", "BPCHAR"):
         return TEXT if name == "BPCHAR" and not sizes else Kind("char", size=sizes[0] if sizes else 1)
     if name in ("TIMESTAMP", "TIMESTAMPTZ", "TIME") and sizes:

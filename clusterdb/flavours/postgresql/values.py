@@ -7,6 +7,7 @@ so that equal ones are equal texts: in UTC, without a fraction of a second or wi
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import re
@@ -322,6 +323,13 @@ def within(value: Any, digits: int, scale: int = 0) -> int | float:
     return value
 
 
+def as_label(value: Any, labels: str, name: str) -> str:
+    """A text as one of an enumerated type.  Raises ValueError if it is none of its labels."""
+    if value not in json.loads(labels):
+        raise ValueError(f'invalid input value for enum {name}: "{value}"')
+    return str(value)
+
+
 FUNCTIONS: dict[str, Function] = {
     "as_date": strict(as_date),
     "as_day": strict(as_day),
@@ -334,6 +342,7 @@ FUNCTIONS: dict[str, Function] = {
     "as_boolean": strict(as_boolean),
     "as_text": strict(as_text),
     "as_char": strict(as_char),
+    "as_label": strict(as_label),
     "as_uuid": strict(as_uuid),
     "as_bytes": strict(as_bytes),
     "as_interval": strict(lambda value: spelled(span(value))),
