@@ -47,7 +47,7 @@ _POSTGRESQL = (
     (r"CREATE\s+(?:OR\s+REPLACE\s+)?(?:TRUSTED\s+|PROCEDURAL\s+)*LANGUAGE", "language"),
     (r"CREATE\s+SCHEMA", "schema"),
     (r"CREATE\s+DATABASE", "database"),
-    (rf"CREATE\s+TYPE\s+{_NAME}(?!\s+AS\s+ENUM\b)", "type"),
+    (rf"CREATE\s+TYPE(?!\s+{_NAME}\s+AS\s+ENUM\b)", "type"),
     (r"CREATE\s+DOMAIN", "domain"),
     (r"CREATE\s+COLLATION", "collation"),
     (r"CREATE\s+(?:DEFAULT\s+)?CONVERSION", "conversion"),

@@ -70,12 +70,6 @@ _VALIDATED = re.compile(rf"VALIDATE\s+CONSTRAINT\s+(?P<name>{_NAME})", re.IGNORE
 _SEQUENCE_NAME = re.compile(rf"SEQUENCE\s+NAME\s+(?P<name>{_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
 _UNNAMED = "clusterdb_unnamed"
 """The name that a condition without one has for a moment: sqlglot does not read ADD CHECK."""
-_OWNER = re.compile(
-    rf"\s*ALTER\s+(?:TABLE|VIEW|SEQUENCE|SCHEMA)\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{_NAME}(?:\.{_NAME})?\s+OWNER\s+TO\s+"
-    rf"{_NAME}\s*;?\s*",
-    re.IGNORECASE,
-)
-"""A statement that does nothing where nothing has an owner."""
 _INDEX = re.compile(
     rf"\s*ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})\s*;?\s*",
     re.IGNORECASE,
@@ -89,8 +83,6 @@ _SEQUENCE = re.compile(
 
 def altered(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
     """ALTER TABLE; None for another statement.  Raises NotSaid or Wrong."""
-    if _OWNER.fullmatch(sql):
-        return Translation(IDLE)
     head = _HEAD.match(sql)
     if head is None:
         return None

@@ -127,7 +127,7 @@ _SEVERAL = re.compile(
 )
 """A statement that answers nothing, and so may be one of several."""
 _TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
-_ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX|VIEW|SCHEMA)\b", re.IGNORECASE)
+_ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
     r"(\s*INSERT\s+INTO\s+[^\s()]+(?:\s+AS\s+\w+)?\s*(?:\([^()]*\)\s*)?)OVERRIDING\s+SYSTEM\s+VALUE\b", re.IGNORECASE
 )
@@ -346,13 +346,16 @@ class PostgreSQLFlavour(Flavour):
         for text in steps(session.translate(sql, session.schema()), session):
             session.db.execute(text).fetchall()
 
-    def _parsed(self, sql: str) -> exp.Expression:
+    def _parsed(self, sql: str) -> exp.Expression | None:
         tree = super()._parsed(sql)
-        labels.resolve(tree)
+        if tree is not None:
+            labels.resolve(tree)
         return tree
 
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
+        if settings.OWNER.fullmatch(sql):
+            return Translation(IDLE)
         if _SET.match(sql):
             return settings.set_constraints(sql) or settings.set_variable(sql)
         if SAVEPOINT.fullmatch(sql):

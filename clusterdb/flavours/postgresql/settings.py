@@ -18,7 +18,7 @@ from clusterdb.flavours.rebuild import definition_of
 if TYPE_CHECKING:
     from clusterdb.flavours.session import EngineSession
 
-__all__ = ["bare", "require_known", "set_constraints", "set_variable", "spaced"]
+__all__ = ["OWNER", "bare", "require_known", "set_constraints", "set_variable", "spaced"]
 
 _ANY = re.compile(r".*", re.DOTALL)
 _ON = re.compile(r"on|true|yes|1", re.IGNORECASE)
@@ -51,6 +51,13 @@ _SET = re.compile(
     r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*?)\s*;?\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_NAME = r'(?:"(?:[^"]|"")++"|\w++)'
+OWNER = re.compile(
+    rf"\s*ALTER\s+(?:TABLE|VIEW|SEQUENCE|SCHEMA|TYPE)\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{_NAME}(?:\.{_NAME})?\s+"
+    rf"OWNER\s+TO\s+{_NAME}\s*;?\s*",
+    re.IGNORECASE,
+)
+"""A statement that does nothing where nothing has an owner."""
 _RESET = re.compile(r"\s*RESET\s+(?P<name>\w+)\s*;?\s*", re.IGNORECASE)
 _TRANSACTION = re.compile(
     r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:SESSION\s+)?(?:CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+.*",
