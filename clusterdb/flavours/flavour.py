@@ -297,8 +297,10 @@ class Flavour:
         """A statement for SQLite.  Raises NotSaid, Wrong, NotUnderstood, SqlglotError."""
         text = sql[_COMMENTS.match(sql).end() :]  # type: ignore[union-attr]
         special = self.special(text)
-        if special is not None:
-            return special
+        return self.parsed_and_said(text) if special is None else special
+
+    def parsed_and_said(self, text: str) -> Translation:
+        """What the grammar makes of a statement.  Raises as :meth:`translated`."""
         try:
             tree = self._parsed(text)
         except SqlglotError:
@@ -468,7 +470,7 @@ class Flavour:
             raise NotSaid("CREATE TABLE without columns")
         if tree.args.get("exists"):
             raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
-        query, name = self._with_names(tree.expression), quoted(tree.this.name)
+        query, name = self._with_names(tree.expression.unnest()), quoted(tree.this.name)
         names = [f'"{each}" {declared}' for each, declared in self.columns_of(query, []) if '"' not in each]
         made = self.expression(query)
         return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))

@@ -21,7 +21,19 @@ import apsw
 from clusterdb.errors import IntegrityError, OperationalError
 from clusterdb.flavours.tables import quoted
 
-__all__ = ["Definition", "definition_of", "foreign_keys", "rebuild", "set_foreign_keys", "violations"]
+__all__ = [
+    "Definition",
+    "definition_of",
+    "foreign_keys",
+    "last_number",
+    "rebuild",
+    "savepoint",
+    "set_foreign_keys",
+    "split",
+    "tokens",
+    "violations",
+    "without_default",
+]
 
 _ASIDE = "clusterdb_old"
 _SAVEPOINT = "clusterdb_rebuild"
@@ -59,12 +71,12 @@ def definition_of(db: apsw.Connection, table: str) -> Definition:
     for schema in ("temp", "main"):
         query = f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE"
         for name, sql in db.execute(query, (table,)):
-            parts, tail = _split(str(sql))
+            parts, tail = split(str(sql))
             return Definition(schema, str(name), parts, tail)
     raise OperationalError(f"no such table: {table}")
 
 
-def _split(sql: str) -> tuple[list[str], str]:
+def split(sql: str) -> tuple[list[str], str]:
     """The parts between the outer brackets, and what follows them."""
     parts: list[str] = []
     depth = begin = 0
@@ -83,9 +95,32 @@ def _split(sql: str) -> tuple[list[str], str]:
     raise OperationalError(f"not a table with columns: {sql}")
 
 
+def tokens(part: str) -> list[str]:
+    """The words, names, literals and signs of a definition, without blanks and comments."""
+    return [match[0] for match in _TOKEN.finditer(part) if match[0].strip() and match[0][:2] not in ("--", "/*")]
+
+
+def without_default(part: str) -> str:
+    """The definition of a column without its DEFAULT."""
+    depth = begin = 0
+    end = len(part)
+    state = ""
+    for match in _TOKEN.finditer(part):
+        token = match[0]
+        depth += (token == "(") - (token == ")")
+        if not depth and token.upper() == "DEFAULT":
+            begin, state = match.start(), "value"
+        elif state == "value" and not depth and token.strip() and token not in "+-":
+            end = match.end()
+            state = "blob" if token in "xX" else "done"
+        elif state == "blob":
+            end, state = match.end(), "done"
+    return f"{part[:begin].rstrip()} {part[end:].lstrip()}".strip() if state else part
+
+
 def _first_name(part: str) -> str | None:
     """The name of a column; None for a constraint."""
-    token = next(match[0] for match in _TOKEN.finditer(part) if match[0].strip() and match[0][:2] not in ("--", "/*"))
+    token = tokens(part)[0]
     if token.upper() in _CONSTRAINTS:
         return None
     if token[0] in "\"`'":
@@ -143,9 +178,9 @@ def rebuild(
     wanted = [sql for kind, sql in objects if kind == "index"] if indexes is None else list(indexes)
     triggers = [sql for kind, sql in objects if kind == "trigger"]
     checks = foreign_keys(db)
-    with _relaxed(db), _savepoint(db):
+    with _relaxed(db), savepoint(db):
         before = violations(db, schema, name) if checks else set()
-        number = _last_number(db, schema, name)
+        number = last_number(db, schema, name)
         db.execute(f"ALTER TABLE {schema}.{quoted(name)} RENAME TO {quoted(_ASIDE)}")
         db.execute(create_sql)
         pairs = sources if sources is not None else _common(db, schema, _ASIDE, name)
@@ -179,7 +214,7 @@ def _relaxed(db: apsw.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _savepoint(db: apsw.Connection) -> Iterator[None]:
+def savepoint(db: apsw.Connection) -> Iterator[None]:
     """All or nothing, in the open transaction or in one of its own."""
     db.execute(f"SAVEPOINT {_SAVEPOINT}")
     try:
@@ -210,7 +245,7 @@ def _common(db: apsw.Connection, schema: str, old: str, new: str) -> dict[str, s
     return {name: quoted(name) for name in names if name.lower() in there}
 
 
-def _last_number(db: apsw.Connection, schema: str, table: str) -> int | None:
+def last_number(db: apsw.Connection, schema: str, table: str) -> int | None:
     """The last number that AUTOINCREMENT gave."""
     with suppress(apsw.SQLError):  # no table numbers its rows
         query = f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = ? COLLATE NOCASE"
@@ -223,6 +258,6 @@ def _continue_numbers(db: apsw.Connection, schema: str, table: str, number: int 
     """Numbers go on behind the last one of the old table, if the new one numbers its rows too."""
     if number is None or "AUTOINCREMENT" not in definition_of(db, table).sql.upper():
         return
-    last = max(number, _last_number(db, schema, table) or 0)
-    db.execute(f"DELETE FROM {schema}.sqlite_sequence WHERE name = ?", (table,))
+    last = max(number, last_number(db, schema, table) or 0)
+    db.execute(f"DELETE FROM {schema}.sqlite_sequence WHERE name = ? COLLATE NOCASE", (table,))
     db.execute(f"INSERT INTO {schema}.sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))

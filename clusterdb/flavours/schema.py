@@ -12,9 +12,21 @@ from typing import Any
 
 import apsw
 
-__all__ = ["NOTHING", "TYPES", "Column", "Known", "Labels", "Numbering", "Schema", "kinds_comment", "read"]
+__all__ = [
+    "KINDS_COMMENT",
+    "NOTHING",
+    "TYPES",
+    "Column",
+    "Known",
+    "Labels",
+    "Numbering",
+    "Schema",
+    "kinds_comment",
+    "members_of",
+    "read",
+]
 
-_KINDS = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
+KINDS_COMMENT = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
     'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.dflt_value FROM {schema}.sqlite_schema AS m, '
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
@@ -29,11 +41,13 @@ _UNIQUE = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type as declared in SQLite, its collation where that is not the usual one, and its default."""
+    """A column: its type as declared in SQLite, its collation where that is not the usual one, its default, and the
+    members of an ENUM or a SET of MySQL's."""
 
     declared: str
     collation: str = ""
     default: str = ""
+    members: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +124,9 @@ def read(db: apsw.Connection) -> Schema:
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
+            members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
             seen.setdefault(name, {})[str(column).lower()] = Column(
-                str(declared).lower(), collation, str(default or "")
+                str(declared).lower(), collation, str(default or ""), members
             )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())
@@ -133,6 +148,13 @@ def read(db: apsw.Connection) -> Schema:
 def _labels(db: apsw.Connection) -> tuple[tuple[int, Labels], ...]:
     rows = db.execute(f"SELECT id, name, labels FROM {TYPES} ORDER BY id").fetchall()
     return tuple((int(str(number)), Labels(str(name), tuple(json.loads(str(labels))))) for number, name, labels in rows)
+
+
+def members_of(sql: str, column: str) -> str:
+    """The members of an ENUM or a SET, as the definition of its table has them."""
+    name = column.replace('"', '""')
+    found = re.search(rf'"{re.escape(name)}" (?:enum|set_of) text /\* (.*?) \*/', sql, re.IGNORECASE | re.DOTALL)
+    return found[1] if found is not None else ""
 
 
 def _numbers(sql: str) -> _Numbers:
@@ -188,7 +210,7 @@ def kinds_comment(columns: list[tuple[str, str]]) -> str:
 
 
 def _columns_of_view(sql: str) -> dict[str, Column]:
-    found = _KINDS.search(sql)
+    found = KINDS_COMMENT.search(sql)
     pairs = [each.partition("=") for each in found[1].split("; ")] if found is not None and found[1] else []
     made = {}
     for name, _, declared in pairs:

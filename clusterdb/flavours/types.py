@@ -55,15 +55,17 @@ __all__ = [
 class Kind:
     """A coarse type.
 
-    ``scale``: of decimals the digits behind the point, None if they depend on the value; of times the digits of the
-    fraction of a second.  ``size``: the bits of an integer, the length of a CHAR.  ``collation``: of a text, where it
-    is not the engine's usual one.
+    ``scale``: of decimals the digits behind the point, None if they depend on the value, of MySQL's DOUBLE(m,d) too; of
+    times the digits of the fraction of a second. ``size``: the bits of an integer, the length of a CHAR. ``collation``:
+    of a text, where it is not the engine's usual one. ``members``: of MySQL's ENUM, and of its SET, whose ``size`` is
+    1. An integer with the collation "zerofill" is shown with as many digits as its ``scale``.
     """
 
     name: str
     scale: int | None = None
     size: int = 0
     collation: str = ""
+    members: str = ""
 
 
 UNKNOWN = Kind("unknown")
@@ -122,6 +124,7 @@ _DECLARED: tuple[tuple[str, Kind], ...] = (
     (r"float|real", Kind("double", size=32)),
     (r"double", DOUBLE),
     (r"enum", Kind("enum")),
+    (r"set_of", Kind("enum", size=1)),
     (r"char", Kind("text", size=1)),
     (r"character", Kind("char")),
     (r"varchar|(?:tiny|medium|long)?text|n(?:var)?char", TEXT),
@@ -137,6 +140,7 @@ _DECLARED: tuple[tuple[str, Kind], ...] = (
     (r"(?:bytea )?blob", BYTES),
 )
 _COMPILED = tuple((re.compile(rf"(?:{pattern})\b"), kind) for pattern, kind in _DECLARED)
+_DIGITS = {8: 3, 16: 5, 24: 8, 32: 10, 64: 20}
 _SIZES = re.compile(r"\((\d+)(?:\s*,\s*(\d+))?\)")
 
 
@@ -149,12 +153,16 @@ def of_column(column: Column) -> Kind:
         kind = decimal(int(sizes[2] or 0) if sizes is not None else None if unbounded else 0)
     elif kind.name in ("datetime", "time"):
         kind = replace(kind, scale=int(sizes[1]) if sizes is not None else None)
+    elif kind.name == "double" and sizes is not None and sizes[2]:
+        kind = replace(kind, scale=int(sizes[2]))
     elif kind.name == "char":
         kind = replace(kind, size=int(sizes[1]) if sizes is not None else 1)
     elif kind.name == "bytes" and sizes is not None and "binary" in column.declared:
         kind = replace(kind, size=0 if "varbinary" in column.declared else int(sizes[1]))
-    elif kind.name == "enum" and sizes is not None:
-        kind = replace(kind, size=int(sizes[1]))
+    elif kind.name == "integer" and "zerofill" in column.declared:
+        kind = replace(kind, scale=int(sizes[1]) if sizes is not None else _DIGITS[kind.size], collation="zerofill")
+    elif kind.name == "enum":
+        kind = replace(kind, size=int(sizes[1]) if sizes is not None else 0, members=column.members)
     if kind.name in ("text", "enum") and column.collation:
         kind = replace(kind, collation=column.collation)
     return kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flavours.case import Case
 from flavours.mysql_session import SESSION
+from flavours.mysql_tables import TABLES
 
 __all__ = ["MYSQL"]
 
@@ -139,8 +140,6 @@ _NUMBERS = [
         "SELECT a FROM u",
         rows=[(4,)],
     ),
-    Case("ALTER TABLE ... AUTO_INCREMENT", NUMBERED, "ALTER TABLE t AUTO_INCREMENT = 50", unsupported=True),
-    Case("ALTER TABLE ... ENGINE", NUMBERED, "ALTER TABLE t ENGINE = InnoDB", unsupported=True),
 ]
 
 _TABLES = [
@@ -159,7 +158,6 @@ _TABLES = [
         then="SELECT word, total FROM copy ORDER BY word",
         rows=[("a", 11), ("b", 22)],
     ),
-    Case("CREATE TABLE ... LIKE", COUNTERS, "CREATE TABLE copy LIKE counters", unsupported=True),
     Case(
         "CREATE TABLE options: ENGINE, CHARSET, COLLATE, KEY",
         WORDPRESS,
@@ -371,13 +369,6 @@ _TABLES = [
         ),
         "SELECT id, a FROM t ORDER BY id",
         rows=[(1, 3), (2, 3)],
-    ),
-    Case(
-        "ON UPDATE CURRENT_TIMESTAMP",
-        (),
-        "CREATE TABLE t (id INT PRIMARY KEY, a INT, changed TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP "
-        "ON UPDATE CURRENT_TIMESTAMP)",
-        unsupported=True,
     ),
     Case(
         "DEFAULT in VALUES", ("CREATE TABLE t (a INT DEFAULT 3)",), "INSERT INTO t VALUES (DEFAULT)", unsupported=True
@@ -1656,7 +1647,6 @@ _UNSUPPORTED = [
     Case("users and privileges", (), "CREATE USER 'ada'@'%' IDENTIFIED BY 'secret'", unsupported=True),
     Case("users and privileges", NUMBERS, "GRANT SELECT ON numbers TO 'ada'@'%'", unsupported=True),
     Case("CREATE DATABASE / SCHEMA", (), "CREATE DATABASE other", unsupported=True),
-    Case("partitioned tables", (), "CREATE TABLE t (a INT) PARTITION BY HASH (a) PARTITIONS 4", unsupported=True),
     Case("geometry", (), "CREATE TABLE t (place GEOMETRY NOT NULL)", unsupported=True),
     Case("geometry", (), "SELECT ST_Distance(POINT(0, 0), POINT(3, 4))", unsupported=True),
     Case("full-text search", PEOPLE, "SELECT name FROM people WHERE MATCH (name) AGAINST ('ada')", unsupported=True),
@@ -1673,7 +1663,6 @@ _UNSUPPORTED = [
     ),
     Case("LATERAL", ORDERS, "SELECT * FROM customers c, LATERAL (SELECT c.id + 1 AS x) AS l", unsupported=True),
     Case("advisory locks", (), "SELECT GET_LOCK('mine', 0)", unsupported=True),
-    Case("SET columns", (), "CREATE TABLE t (tags SET('a', 'b'))", unsupported=True),
     Case("replication and server control", (), "SHOW MASTER STATUS", unsupported=True),
     Case("replication and server control", (), "KILL 1", unsupported=True),
     Case("HANDLER", NUMBERS, "HANDLER numbers OPEN", unsupported=True),
@@ -1751,4 +1740,4 @@ _TYPES = [
     Case("dates as numbers", _TYPED, "SELECT ABS(day), SUM(at) FROM typed", unsupported=True),
 ]
 
-MYSQL = [*_TABLES, *_NUMBERS, *_WRITING, *_SESSION, *_QUERIES, *_FUNCTIONS, *_TYPES, *_UNSUPPORTED, *SESSION]
+MYSQL = [*_TABLES, *_NUMBERS, *_WRITING, *_SESSION, *_QUERIES, *_FUNCTIONS, *_TYPES, *_UNSUPPORTED, *SESSION, *TABLES]

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, known
+from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, known, literal
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
+from clusterdb.flavours.mysql.modes import ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
-__all__ = ["answered", "assigned", "inserted", "replaces"]
+__all__ = ["answered", "assigned", "inserted", "refresh", "replaces"]
 
 replaces: ContextVar[bool] = ContextVar("replaces", default=False)
 """Whether the statement is REPLACE."""
@@ -20,11 +21,12 @@ replaces: ContextVar[bool] = ContextVar("replaces", default=False)
 _EXACT = frozenset({"integer", "boolean"})
 
 
-def assigned(value: Any, column: Kind) -> Any:
+def assigned(value: Any, column: Kind, modes: Modes) -> Any:
     """A value as a column keeps it.  Raises NotSaid where servers do not agree or SQLite cannot keep it."""
     kind = kind_of(value)
     if (
         kind.name == "null"
+        or is_default(value)
         or isinstance(value, exp.Subquery)
         or (isinstance(value, exp.Anonymous) and value.name.lower() == "values")
     ):
@@ -43,9 +45,11 @@ def assigned(value: Any, column: Kind) -> Any:
     if column.name == "decimal":
         return value if kind.name in _EXACT else call("my_into_decimal", value, column.scale or 0)
     if column.name == "double":
+        if column.scale is not None:
+            return call("my_into_decimal", value, column.scale)
         return call("my_into_single", value) if column.size == 32 else value
     if column.name in ("date", "datetime", "time"):
-        return _moment(value, kind, column)
+        return _moment(value, kind, column, modes)
     if column.name == "bytes" and kind.name != "bytes":
         return call("my_into_bytes", value, column.size)
     if column.name == "bytes" and column.size:
@@ -56,26 +60,33 @@ def assigned(value: Any, column: Kind) -> Any:
 def _text(value: Any, kind: Kind, column: Kind) -> Any:
     if kind.name == "decimal" and kind.size:
         raise NotSaid("a quotient in a column of texts")
-    if column.name == "enum" and kind.name in ("integer", "decimal", "double"):
-        raise NotSaid("a number in an ENUM column")
+    if column.name == "enum" and kind.name in ("decimal", "double"):
+        raise NotSaid("a number with a fraction in an ENUM column")
+    if column.name == "enum" and column.members:
+        return call("my_into_set" if column.size else "my_into_enum", value, column.members)
     made = as_text(value) if kind.name != "unknown" else call("my_into_text", value)
     if column.name == "text" and column.size:
         return call("my_char_end", made)
     return made
 
 
-def _moment(value: Any, kind: Kind, column: Kind) -> Any:
+def _moment(value: Any, kind: Kind, column: Kind, modes: Modes) -> Any:
+    zeros = [int(each in modes) for each in (ZERO_DATE, ZERO_IN_DATE)]
     if column.name == "time":
         return value if kind.name == "time" else call("my_as_time", value)
     if column.name == "date":
-        return value if kind.name == "date" else call("my_into_date", value)
+        if kind.name == "date":
+            return value
+        return call("my_into_zero_date", value, *zeros) if any(zeros) else call("my_into_date", value)
     if kind.name == "datetime" and (kind.scale or 0) <= (column.scale or 0):
         return value
+    if any(zeros):
+        return call("my_into_zero_datetime", value, column.scale or 0, *zeros)
     return call("my_into_datetime", value, column.scale or 0)
 
 
 # --- INSERT -----------------------------------------------------------------------------------------------------------
-def inserted(tree: exp.Insert) -> None:
+def inserted(tree: exp.Insert, modes: Modes) -> None:
     """Every value of an INSERT as its column takes it; what is to be numbered, is."""
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     table = known.get().tables.get(target.name.lower())
@@ -95,7 +106,7 @@ def inserted(tree: exp.Insert) -> None:
                 value = _without_default(value)
                 value.replace(call("my_numbered", target.name.lower(), value, *_first(tree, row is rows[0])))
             elif name in kinds:
-                made = assigned(value, kinds[name])
+                made = assigned(value, kinds[name], modes)
                 if made is not value:
                     value.replace(set_kind(made, kinds[name]))
     if rows and (replaces.get() or tree.args.get("conflict") is not None):
@@ -161,6 +172,33 @@ def _rows(source: Any) -> list[list[Any]]:
     if isinstance(source, exp.Select) and not source.is_star:
         return [[each.this if isinstance(each, exp.Alias) else each for each in source.expressions]]
     return []
+
+
+# --- UPDATE -----------------------------------------------------------------------------------------------------------
+def refresh(change: Any) -> None:
+    """Give the columns with ON UPDATE CURRENT_TIMESTAMP the time, if another one changes and they are not named."""
+    insert = change.find_ancestor(exp.Insert) if isinstance(change, exp.OnConflict) else None
+    target = insert.this if insert is not None else change.this
+    target = target.this if isinstance(target, exp.Schema) else target
+    changes = [each for each in change.expressions if isinstance(each, exp.EQ)]
+    named = {each.this.name.lower() for each in changes}
+    for name, column in known.get().tables.get(target.name.lower(), {}).items():
+        if "updating" not in column.declared.split("(")[0].split() or name in named or not changes:
+            continue
+        own = exp.column(exp.to_identifier(name, quoted=True))
+        differs = [call("my_differs", _bare(each.this), each.expression) for each in changes]
+        test = differs[0] if len(differs) == 1 else exp.or_(*differs)
+        value = exp.Case(ifs=[exp.If(this=test, true=_now(of_column(column).scale or 0))], default=own.copy())
+        change.append("expressions", exp.EQ(this=own, expression=value))
+
+
+def _bare(column: Any) -> Any:
+    return exp.column(column.this.copy(), table=column.args.get("table"))
+
+
+def _now(digits: int) -> exp.Expression:
+    inner = [literal(digits)] if digits else []
+    return set_kind(exp.Anonymous(this="now", expressions=inner), Kind("datetime", scale=digits))
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ compare the column as numbers.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlglot import exp
@@ -15,11 +16,12 @@ from clusterdb.flavours.collations import BIN, CI
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
 from clusterdb.flavours.functions import as_moment, number_of
 from clusterdb.flavours.rules import quantified
-from clusterdb.flavours.types import UNKNOWN, Kind, decimal, kind_of, set_kind
+from clusterdb.flavours.types import INTEGER, UNKNOWN, Kind, decimal, kind_of, set_kind
 
 __all__ = [
     "among",
     "as_branch",
+    "as_ordinal",
     "as_shown",
     "as_string",
     "as_text",
@@ -43,6 +45,8 @@ __all__ = [
 _NUMERIC = frozenset({"integer", "decimal", "double", "boolean", "number"})
 _TEXTUAL = frozenset({"text", "enum"})
 _MOMENTS = frozenset({"date", "datetime"})
+_ZEROS = re.compile(r"\d{4}-(?:00-\d\d|\d\d-00)(?: \d\d:\d\d:\d\d)?")
+_MIDNIGHT = "00:00:00"
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
@@ -58,11 +62,25 @@ def as_text(node: Any) -> Any:
         return set_kind(call("my_decimal_text", node, kind.scale), Kind("text"))
     if kind.name == "number":
         raise NotSaid("the text of what a parameter is calculated with")
+    if kind.name == "double" and kind.scale is not None:
+        return set_kind(call("my_decimal_text", node, kind.scale), Kind("text"))
     if kind.name == "double":
         return set_kind(call("my_to_text", node), Kind("text"))
+    if kind.name == "integer" and kind.collation == "zerofill":
+        return set_kind(call("my_lpad", node, kind.scale, "0"), Kind("text"))
     if kind.name == "datetime" and kind.scale not in (None, 0, 6):
         raise NotSaid("the text of a time with fractions of a second")
     return node
+
+
+def as_ordinal(node: Any) -> Any:
+    """A value of an ENUM or a SET as its number; others as they are.  Raises NotSaid if its members are not known."""
+    kind = kind_of(node)
+    if kind.name != "enum":
+        return node
+    if not kind.members:
+        raise NotSaid("an ENUM or SET as a number")
+    return set_kind(call("my_ordinal", node, kind.members, kind.size), INTEGER)
 
 
 def as_string(node: Any) -> Any:
@@ -124,9 +142,12 @@ def _as_number(node: Any) -> Any:
 def _as_moment(node: Any, kind: Kind) -> Any:
     """A text, a number or a date as what it is compared with."""
     if isinstance(node, exp.Literal):
+        if _ZEROS.fullmatch(node.name):
+            text = node.name[:10] if kind.name == "date" else f"{node.name[:10]} {node.name[11:] or _MIDNIGHT}"
+            return set_kind(literal(text), kind)
         try:
             return set_kind(literal(as_moment(node.name, kind.name)), kind)
-        except ValueError:
+        except (ValueError, TypeError):
             raise NotSaid(f"a comparison of a {kind.name} with '{node.name}'") from None
     return set_kind(call(f"my_as_{kind.name}", node), kind)
 
@@ -417,6 +438,9 @@ def ordered(node: exp.Ordered) -> exp.Expression:
     inner = node.this.unnest()
     if isinstance(inner, exp.Boolean | exp.Not | exp.Placeholder) and inner.find(exp.Column, exp.Func) is None:
         raise NotSaid("ORDER BY TRUE, FALSE or a parameter, which servers take for a number of a column,")
+    if kind.name == "enum" and kind.members:
+        node.set("this", as_ordinal(node.this))
+        return node
     if kind.name in ("enum", "json", "mixed"):
         raise NotSaid(f"the order of {kind.name} values")
     if kind.name == "text" and not isinstance(node.this, exp.Column | exp.Literal):

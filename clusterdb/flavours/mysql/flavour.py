@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from functools import lru_cache
 from typing import Any
@@ -28,13 +27,14 @@ from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of, executed
-from clusterdb.flavours.mysql.modes import DEFAULT, OF_GRAMMAR, OF_TRANSLATION, Modes
+from clusterdb.flavours.mysql.modes import OF_GRAMMAR, Modes
 from clusterdb.flavours.mysql.scripts import MySQLSplitter, literals
 from clusterdb.flavours.mysql.settings import settings
 from clusterdb.flavours.mysql.special import special
 from clusterdb.flavours.mysql.types import TYPING
 from clusterdb.flavours.mysql.variables import DEFAULTS
-from clusterdb.flavours.tables import quoted, text
+from clusterdb.flavours.mysql.visible import with_visible_columns
+from clusterdb.flavours.tables import text
 from clusterdb.flavours.types import kind_of
 
 __all__ = ["MySQLFlavour"]
@@ -71,7 +71,7 @@ class MySQLFlavour(Flavour):
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
     beginning = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values, exp.Insert, exp.Update, exp.Delete)
 
-    def __init__(self, modes: Modes = DEFAULT & OF_TRANSLATION) -> None:
+    def __init__(self, modes: Modes = frozenset()) -> None:
         self.modes = modes
         self.dialect = dialect_of(modes & OF_GRAMMAR)
         self.literals = literals(has_escapes=self.has_escapes)
@@ -165,12 +165,6 @@ class MySQLFlavour(Flavour):
 
     def special(self, sql: str) -> Translation | None:
         """Statements that need no grammar, or that sqlglot does not know."""
-        renamed = re.fullmatch(r"\s*RENAME\s+TABLE\s+(\S+)\s+TO\s+(\S+?)\s*;?\s*", sql, re.I)
-        if renamed is not None:
-            return Translation(f"ALTER TABLE {renamed[1]} RENAME TO {renamed[2]}")
-        dropped = re.fullmatch(r"\s*DROP\s+INDEX\s+`?(\w+)`?\s+ON\s+`?(\w+)`?\s*;?\s*", sql, re.I)
-        if dropped is not None:
-            return Translation(f'DROP INDEX "{dropped[2]}__{dropped[1]}"', commits=True)
         return special(self, sql)
 
     def prepared(self, sql: str) -> str:
@@ -195,17 +189,22 @@ class MySQLFlavour(Flavour):
         """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises NotSaid."""
         raise NotSaid(f"the column {column.name} without ANY_VALUE(), of which GROUP BY does not tell one value,")
 
+    def expression(self, tree: exp.Expression) -> exp.Expression:
+        """A tree in SQLite's words, where a star stands for the columns that can be seen."""
+        return super().expression(with_visible_columns(tree))
+
     def prepare(self, tree: Any) -> None:
         """What queries answer as MySQL shows it; values as columns take them."""
         a.answered(tree)
         if isinstance(tree, exp.Insert):
-            a.inserted(tree)
+            a.inserted(tree, self.modes)
         for change in tree.find_all(exp.Update, exp.OnConflict):
             for each in change.expressions:
                 if isinstance(each, exp.EQ):
-                    made = a.assigned(each.expression, kind_of(each.this))
+                    made = a.assigned(each.expression, kind_of(each.this), self.modes)
                     if made is not each.expression:
                         each.set("expression", made)
+            a.refresh(change)
 
     def _named(self, node: exp.Anonymous) -> exp.Expression:
         name, arguments = node.name.lower(), node.expressions
@@ -430,21 +429,19 @@ class MySQLFlavour(Flavour):
     def on_drop(self, tree: exp.Drop, work: Work) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX ... ON."""
         kind = tree.args["kind"].upper()
-        exists = "IF EXISTS " if tree.args.get("exists") else ""
         if kind in ("TABLE", "VIEW"):
-            several = tree.args.get("tables") or [tree.this, *tree.expressions]
-            texts = [f"DROP {kind} {exists}{quoted(each.name)}" for each in several]
-            forgotten = tuple(f"SELECT my_forget({text(each.name.lower())})" for each in several if kind == "TABLE")
-            return Translation(texts[-1], tuple(texts[:-1]), forgotten)
+            from clusterdb.flavours.mysql.tables import drop
+
+            return drop(tree)
         if kind == "INDEX":
             raise NotSaid("DROP INDEX without ON")
         raise NotSaid(f"DROP {kind}")
 
     def on_alter(self, tree: exp.Alter, work: Work) -> Translation:
-        """ALTER TABLE: what SQLite has too, one action after the other."""
-        from clusterdb.flavours.mysql.tables import alter_table
+        """ALTER TABLE: one action after the other."""
+        from clusterdb.flavours.mysql.alter import alter_table
 
-        return alter_table(self, tree)
+        return alter_table(self, tree, str(tree.sql(dialect="mysql")))
 
     def on_truncatetable(self, tree: exp.TruncateTable, work: Work) -> Translation:
         """TRUNCATE: no rows, and numbering begins again."""

@@ -16,6 +16,7 @@ from clusterdb.flavours.collations import fold, key, like
 from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, number_of, strict, text_of
 from clusterdb.flavours.mysql.json import FUNCTIONS as JSON_FUNCTIONS
 from clusterdb.flavours.mysql.json import ArrayOf, ObjectOf, truth_or_number
+from clusterdb.flavours.mysql.members import enum_of, ordinal, set_of
 
 __all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
 
@@ -179,6 +180,43 @@ def into_single(value: Any) -> int | float:
 @strict
 def into_date(value: Any) -> str:
     return f.moment_of(value).date().isoformat()
+
+
+def differs(old: Any, new: Any) -> int:
+    """Whether a value is another one than before, to the byte."""
+    alike = isinstance(old, str | bytes) == isinstance(new, str | bytes)
+    return int(old != new if alike or old is None or new is None else text_of(old) != text_of(new))
+
+
+_ZEROS = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[ T]+(\d\d?:\d\d:\d\d)(?:\.(\d{1,6}))?)?")
+
+
+def _with_zeros(value: Any, zero_allowed: int, in_allowed: int) -> tuple[str, str] | None:
+    """A date with zeros in it, as some SQL modes allow, and the time behind it; None for other dates."""
+    found = _ZEROS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if value == 0 and isinstance(value, int) and zero_allowed:
+        return "0000-00-00", "00:00:00"
+    if found is None:
+        return None
+    year, month, day = (int(part) for part in found.group(1, 2, 3))
+    is_zero = not (year or month or day)
+    if (month and day) or not (zero_allowed if is_zero else in_allowed) or month > 12 or day > 31:
+        return None
+    return f"{year:04}-{month:02}-{day:02}", (found[4] or "00:00:00").rjust(8, "0")
+
+
+@strict
+def into_zero_date(value: Any, zero_allowed: int, in_allowed: int) -> str:
+    """A date, which may have zeros in it."""
+    zeros = _with_zeros(value, zero_allowed, in_allowed)
+    return zeros[0] if zeros is not None else str(into_date(value))
+
+
+@strict
+def into_zero_datetime(value: Any, digits: int, zero_allowed: int, in_allowed: int) -> str:
+    """A date and a time, the date of which may have zeros in it."""
+    zeros = _with_zeros(value, zero_allowed, in_allowed)
+    return " ".join(zeros) if zeros is not None else str(into_datetime(value, digits))
 
 
 @strict
@@ -641,6 +679,12 @@ FUNCTIONS: dict[str, Function] = {
     "into_text": into_text,
     "into_single": into_single,
     "into_date": into_date,
+    "into_zero_date": into_zero_date,
+    "into_zero_datetime": into_zero_datetime,
+    "differs": differs,
+    "into_enum": enum_of,
+    "into_set": set_of,
+    "ordinal": ordinal,
     "into_datetime": into_datetime,
     "into_year": into_year,
     "into_bytes": into_bytes,

@@ -16,10 +16,12 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.flavours.mysql.modes import Modes
 
-__all__ = ["WRITTEN", "dialect_of", "executed"]
+__all__ = ["NOT_ENFORCED", "WRITTEN", "dialect_of", "executed"]
 
 WRITTEN = "written"
 """The text of an expression of SELECT's, in its ``meta``."""
+NOT_ENFORCED = "not enforced"
+"""Whether a CHECK constraint is not enforced, in its ``meta``."""
 
 _SERVER = 80099
 """Comments for servers up to this version are executed."""
@@ -52,6 +54,10 @@ class _Parser(MySQL.Parser):  # type: ignore[valid-type,misc]
     """MySQL's parser, which gives functions their own names."""
 
     FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
+    SIGNED_TO_UNSIGNED_TYPE_TOKEN = {  # noqa: RUF012
+        **MySQL.Parser.SIGNED_TO_UNSIGNED_TYPE_TOKEN,
+        TokenType.FLOAT: TokenType.BIGDECIMAL,  # sqlglot has no FLOAT without a sign, and MySQL has none of these
+    }
 
     def _warn_unsupported(self) -> None:
         """What is not understood is refused by name: nothing is to be logged."""
@@ -65,6 +71,32 @@ class _Parser(MySQL.Parser):  # type: ignore[valid-type,misc]
             target = exp.column(item[0].text)
             return self.expression(exp.SetItem(this=exp.EQ(this=target, expression=value), kind=kind))
         return super()._parse_set_item_assignment(kind)
+
+    def _parse_column_constraint(self) -> Any:
+        """A constraint of a column, without what is about its storage or about systems that nobody asks here."""
+        while (
+            (self._match_texts(("COLUMN_FORMAT", "STORAGE", "SRID")) and self._advance_any())
+            or self._match_texts(("VISIBLE", "PERSISTENT", "ENFORCED"))
+            or self._match_text_seq("WITHOUT", "SYSTEM", "VERSIONING")
+        ):
+            pass
+        return super()._parse_column_constraint()
+
+    def _parse_check_constraint(self) -> Any:
+        check = super()._parse_check_constraint()
+        if check is not None and self._match_text_seq("NOT", "ENFORCED"):
+            check.meta[NOT_ENFORCED] = True
+        return check
+
+    def _parse_primary_key(self, *arguments: Any, **options: Any) -> Any:
+        if self._match_text_seq("USING"):
+            self._advance()
+        return super()._parse_primary_key(*arguments, **options)
+
+    def _parse_primary_key_part(self) -> Any:
+        part = super()._parse_primary_key_part()
+        self._match_set((TokenType.ASC, TokenType.DESC))
+        return part
 
     def _parse_projections(self) -> tuple[list[Any], list[Any] | None]:
         return self._parse_csv(self._projection), None
@@ -97,6 +129,18 @@ class _Joining(_Parser):
         return tree
 
 
+_TYPES = {
+    "INT3": TokenType.MEDIUMINT,
+    "INT8": TokenType.BIGINT,
+    "MIDDLEINT": TokenType.MEDIUMINT,
+    "FLOAT8": TokenType.DOUBLE,
+    "LONG VARCHAR": TokenType.MEDIUMTEXT,
+    "LONG VARBINARY": TokenType.MEDIUMBLOB,
+    **dict.fromkeys(("NATIONAL CHAR", "NATIONAL CHARACTER"), TokenType.NCHAR),
+    **dict.fromkeys(("NATIONAL VARCHAR", "NATIONAL CHAR VARYING", "NATIONAL CHARACTER VARYING"), TokenType.NVARCHAR),
+}
+
+
 @lru_cache(maxsize=16)
 def dialect_of(modes: Modes) -> type[MySQL]:
     """The grammar in some SQL modes."""
@@ -109,7 +153,7 @@ def dialect_of(modes: Modes) -> type[MySQL]:
             QUOTES = ["'"] if ansi else ["'", '"']
             IDENTIFIERS = ["`", '"'] if ansi else ["`"]
             STRING_ESCAPES = ["'", '"', *([] if plain else ["\\"])]  # noqa: RUF012
-            KEYWORDS = {**MySQL.Tokenizer.KEYWORDS, "REAL": real}  # noqa: RUF012
+            KEYWORDS = {**MySQL.Tokenizer.KEYWORDS, **_TYPES, "REAL": real}  # noqa: RUF012
 
         class Parser(_Joining if "PIPES_AS_CONCAT" in modes else _Parser):  # type: ignore[misc]
             pass

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from clusterdb.errors import NotSupportedError, OperationalError
 
-__all__ = ["DEFAULT", "OF_GRAMMAR", "OF_TRANSLATION", "REFUSED", "Modes", "modes_of", "text_of"]
+__all__ = [
+    "ZERO_DATE",
+    "ZERO_IN_DATE",
+    "DEFAULT",
+    "OF_GRAMMAR",
+    "REFUSED",
+    "Modes",
+    "modes_of",
+    "of_translation",
+    "text_of",
+]
 
 Modes = frozenset[str]
 
@@ -26,8 +36,6 @@ DEFAULT: Modes = frozenset(
 OF_GRAMMAR: Modes = frozenset({"ANSI_QUOTES", "PIPES_AS_CONCAT", "NO_BACKSLASH_ESCAPES", "REAL_AS_FLOAT"})
 """Modes by which a text is another statement."""
 
-OF_TRANSLATION: Modes = OF_GRAMMAR | {"NO_ZERO_DATE", "NO_ZERO_IN_DATE"}
-"""Modes by which a statement has another translation."""
 
 _ORDER = (
     *("REAL_AS_FLOAT", "PIPES_AS_CONCAT", "ANSI_QUOTES", "IGNORE_SPACE", "ONLY_FULL_GROUP_BY"),
@@ -60,6 +68,17 @@ def modes_of(value: str) -> Modes:
             raise OperationalError(f"Variable 'sql_mode' can't be set to the value of '{name}'")
         modes |= {name, *_TOGETHER.get(name, ())} - {""}
     return frozenset(modes)
+
+
+ZERO_DATE = "(ZERO_DATE)"
+ZERO_IN_DATE = "(ZERO_IN_DATE)"
+
+
+def of_translation(modes: Modes) -> Modes:
+    """What translations depend on: modes of the grammar, and whether dates may be zero, or have zeros in them."""
+    strict = modes & {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"}
+    allowed = {ZERO_DATE: "NO_ZERO_DATE", ZERO_IN_DATE: "NO_ZERO_IN_DATE"}
+    return modes & OF_GRAMMAR | {name for name, mode in allowed.items() if not (strict and mode in modes)}
 
 
 def text_of(modes: Modes) -> str:

@@ -10,7 +10,7 @@ from sqlglot import exp
 from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
-from clusterdb.flavours.mysql.compare import as_shown, as_text, collated, collation_of, require_no_extreme
+from clusterdb.flavours.mysql.compare import as_ordinal, as_shown, as_text, collated, collation_of, require_no_extreme
 from clusterdb.flavours.mysql.variables import DEFAULTS, READ_ONLY
 from clusterdb.flavours.types import BYTES, INTEGER, JSON, TEXT, UNKNOWN, Kind, kind_of, set_kind
 
@@ -19,11 +19,15 @@ __all__: list[str] = []
 
 def now(form: str, digits: Any = None) -> exp.Expression:
     """The time, with no fractions of a second or with six digits."""
-    if digits is not None and digits.name == "6":
+    if digits is not None and digits.name in ("1", "2", "3", "4", "5", "6"):
+        count = int(digits.name)
         whole = exp.Anonymous(this="strftime", expressions=[literal(form.replace("%S", "%f")), literal("now")])
-        return exp.paren(exp.DPipe(this=whole, expression=literal("000")))
+        if count > 3:
+            return exp.paren(exp.DPipe(this=whole, expression=literal("0" * (count - 3))))
+        length = (20 if "%Y" in form else 9) + count
+        return whole if count == 3 else call("substr", whole, 1, length)
     if digits is not None and digits.name != "0":
-        raise NotSaid("the time with another number of digits than six")
+        raise NotSaid("the time with such a number of digits")
     return exp.Anonymous(this="strftime", expressions=[literal(form), literal("now")])
 
 
@@ -41,6 +45,7 @@ def calculated(name: str) -> Callable[[Any], exp.Expression]:
 
     def rule(node: Any) -> exp.Expression:
         kind = kind_of(node)
+        _as_ordinals(node)
         parts = (node.this, node.expression)
         if kind.name == "number" and any(kind_of(each).name == "decimal" and kind_of(each).size for each in parts):
             raise NotSaid("a quotient calculated with a parameter of which no type is known")
@@ -55,6 +60,16 @@ def calculated(name: str) -> Callable[[Any], exp.Expression]:
         return arithmetic(f"my_{name}")(node)
 
     return rule
+
+
+def _as_ordinals(node: Any) -> None:
+    """Give an operator of numbers the numbers of ENUM and SET values.  Raises NotSaid for DOUBLE(m,d)."""
+    for part in (node.this, node.args.get("expression")):
+        if part is not None and kind_of(part).name == "double" and kind_of(part).scale is not None:
+            raise NotSaid("calculating with a DOUBLE(m,d) column")
+        made = as_ordinal(part) if part is not None else part
+        if made is not part:
+            part.replace(made)
 
 
 def negative(node: exp.Neg) -> exp.Expression:
@@ -78,6 +93,7 @@ def bits(name: str) -> Callable[[Any], exp.Expression]:
     """An operation on 64 bits without a sign."""
 
     def rule(node: Any) -> exp.Expression:
+        _as_ordinals(node)
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
         return node if in_schema.get() else call(f"my_{name}", *parts)
 
@@ -88,6 +104,9 @@ def total(node: Any) -> exp.Expression:
     """SUM and AVG of decimals, without what floating point numbers add; of a window behind it."""
     require_kinds("sum", [node.this] if isinstance(node.this, exp.Expression) else node.expressions)
     name = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
+    summed = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
+    if kind_of(summed).name == "enum" or (kind_of(summed).name == "double" and kind_of(summed).scale is not None):
+        raise NotSaid(f"{name.upper()}() of such a column")
     if name == "avg" and kind_of(node).name == "number":
         raise NotSaid("AVG() of what a parameter is calculated with")
     if isinstance(node.parent, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
@@ -224,6 +243,7 @@ def of_numbers(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
         require_kinds("mod", [node.this, node.expression])
         require_no_extreme(node.this)
         require_no_extreme(node.expression)
+        _as_ordinals(node)
         return rule(node)
 
     return checked

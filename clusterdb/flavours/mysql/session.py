@@ -13,10 +13,12 @@ import apsw
 
 from clusterdb.errors import NotSupportedError, OperationalError
 from clusterdb.flavours.flavour import guarded
+from clusterdb.flavours.mysql.columns import shown_type
 from clusterdb.flavours.mysql.inserts import Inserts
-from clusterdb.flavours.mysql.modes import OF_TRANSLATION, modes_of, text_of
+from clusterdb.flavours.mysql.modes import modes_of, of_translation, text_of
 from clusterdb.flavours.mysql.variables import BOOLEANS, CHOICES, CONSTANT, DEFAULTS, NO_EFFECT, UTC
 from clusterdb.flavours.rebuild import foreign_keys, set_foreign_keys
+from clusterdb.flavours.schema import members_of
 from clusterdb.flavours.session import EngineSession
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class MySQLSession(EngineSession):
         db.create_scalar_function("my_variable", guarded(self.variable), 1)
         db.create_scalar_function("my_shown_variable", guarded(self.shown), 1)
         db.create_scalar_function("my_assign", guarded(self.assign))
+        db.create_scalar_function("my_shown_type", _shown_type, 3)  # type: ignore[arg-type]
+        db.create_scalar_function("my_data_type", _data_type, 1)  # type: ignore[arg-type]
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def variable(self, name: str) -> Any:
@@ -96,7 +100,7 @@ class MySQLSession(EngineSession):
     def _set_mode(self, value: Any) -> str:
         modes = modes_of(str(value))
         self._inserts.keeps_zero = "NO_AUTO_VALUE_ON_ZERO" in modes
-        self.flavour = self.flavour.in_modes(modes & OF_TRANSLATION)  # type: ignore[attr-defined]
+        self.flavour = self.flavour.in_modes(of_translation(modes))  # type: ignore[attr-defined]
         return text_of(modes)
 
     def _set_foreign_keys(self, value: int) -> int:
@@ -111,6 +115,16 @@ class MySQLSession(EngineSession):
         if str(value).upper() not in UTC:
             raise NotSupportedError(f"the time zone '{value}' is not supported by aurora-mysql clusters: use UTC")
         return str(value)
+
+
+def _shown_type(declared: str, sql: str | None, column: str) -> str:
+    """The type of a column as SHOW COLUMNS has it, by its declaration and the definition of its table."""
+    return shown_type(declared, members_of(sql or "", column))
+
+
+def _data_type(declared: str) -> str:
+    """The type without sizes and other words."""
+    return shown_type(declared).partition("(")[0].partition(" ")[0]
 
 
 def _switch(name: str, value: Any) -> int:

@@ -10,6 +10,10 @@ from sqlglot import exp
 
 from clusterdb.flavours.flavour import IDLE, SAVEPOINT, NotSaid, Translation, call
 from clusterdb.flavours.mysql import assign as a
+from clusterdb.flavours.mysql.alter import convert_table, rename_tables
+from clusterdb.flavours.mysql.creating import create_index, create_table, create_view
+from clusterdb.flavours.mysql.tables import unquoted
+from clusterdb.flavours.rebuild import split
 
 if TYPE_CHECKING:
     from clusterdb.flavours.mysql.flavour import MySQLFlavour
@@ -21,6 +25,7 @@ Handler = Callable[["MySQLFlavour", str], Translation | None]
 
 _WORD = re.compile(r"\s*([A-Za-z]+)")
 _NAME = r"(?:`(?:[^`]|``)+`|\w+)"
+_SIMPLE = rf"(?:(?:{_NAME})\.)?{_NAME}"
 
 
 def special(flavour: MySQLFlavour, sql: str) -> Translation | None:
@@ -80,8 +85,29 @@ def _explained(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
     return Translation("EXPLAIN QUERY PLAN " + flavour.translated(match[1]).sql)
 
 
-def _index(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
-    return flavour.translated(re.sub(r"(\w+`?)\(\d+\)", r"\1", match[1]))
+def _renamed(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    """RENAME TABLE a TO b, c TO d."""
+    pairs = [
+        re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", each, re.IGNORECASE) for each in match[1].split(",")
+    ]
+    named = [(unquoted(pair[1]), unquoted(pair[2])) for pair in pairs if pair is not None]
+    if len(named) < len(pairs):
+        raise NotSaid("such a RENAME TABLE")
+    return rename_tables(flavour, named)
+
+
+def _renamed_as(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    return flavour.translated(f"{match[1]}RENAME TO {match[2]}")
+
+
+def _checked(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    return flavour.translated(f"{match[1]}ADD CONSTRAINT CHECK {match[2]}")
+
+
+def _columns(flavour: MySQLFlavour, match: re.Match[str]) -> Translation | None:
+    """ADD (a INT, b INT): a column, or a key, is added for each part."""
+    parts, tail = split(f"({match[2]})")
+    return None if tail else flavour.translated(f"{match[1]}{', '.join(f'ADD {part}' for part in parts)}")
 
 
 def _transaction(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
@@ -115,7 +141,6 @@ def _nothing(*_: Any) -> Translation:
     return Translation(IDLE, commits=True)
 
 
-_SIMPLE = rf"(?:(?:{_NAME})\.)?{_NAME}"
 _HANDLERS: dict[str, Handler] = {
     "SAVEPOINT": _savepoint,
     "RELEASE": _savepoint,
@@ -130,8 +155,23 @@ _HANDLERS: dict[str, Handler] = {
     "OPTIMIZE": _matching(r"\s*OPTIMIZE\s+TABLE\s+[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
     "ANALYZE": _matching(r"\s*ANALYZE\s+TABLE\s+[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
     "EXPLAIN": _matching(r"\s*EXPLAIN\s+((?:SELECT|UPDATE|DELETE|INSERT|WITH)\b.*?)", _explained),
-    "CREATE": _matching(r"(\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b.*?)\s+USING\s+(?:BTREE|HASH)", _index),
+    "CREATE": _first(create_table, create_index, create_view),
+    "RENAME": _matching(r"\s*RENAME\s+TABLES?\s+(.+?)", _renamed),
+    "DROP": _matching(
+        rf"\s*DROP\s+INDEX\s+(IF\s+EXISTS\s+)?({_NAME})\s+ON\s+({_SIMPLE})(?:\s*(?:ALGORITHM|LOCK)\s*=?\s*\w+)*",
+        lambda flavour, match: flavour.translated(f"ALTER TABLE {match[3]} DROP INDEX {match[1] or ''}{match[2]}"),
+    ),
     "SET": _matching(r"\s*SET\s+(?:(SESSION|LOCAL|GLOBAL)\s+)?TRANSACTION\s+(.*?)", _transaction),
     "START": _matching(r"\s*START\s+TRANSACTION\b(.*?)", _started),
-    "ALTER": _matching(rf"\s*ALTER\s+TABLE\s+{_SIMPLE}\s+(?:DISABLE|ENABLE)\s+KEYS", _nothing),
+    "ALTER": _first(
+        _matching(rf"\s*ALTER\s+TABLE\s+{_SIMPLE}\s+(?:DISABLE|ENABLE)\s+KEYS", _nothing),
+        _matching(
+            rf"\s*ALTER\s+TABLE\s+({_SIMPLE})\s+CONVERT\s+TO\s+(?:CHARACTER\s+SET|CHARSET)\s+\S+"
+            r"(?:\s+COLLATE\s+=?\s*(\w+))?",
+            lambda flavour, match: convert_table(flavour, unquoted(match[1]), match[2] or ""),
+        ),
+        _matching(rf"(\s*ALTER\s+TABLE\s+{_SIMPLE}\s+)RENAME\s+AS\s+(.*)", _renamed_as),
+        _matching(rf"(\s*ALTER\s+TABLE\s+{_SIMPLE}\s+)ADD\s+CHECK\s*(\(.*)", _checked),
+        _matching(rf"(\s*ALTER\s+TABLE\s+{_SIMPLE}\s+)ADD\s+(?:COLUMN\s+)?\((.*)\)", _columns),
+    ),
 }

@@ -1,4 +1,4 @@
-"""MySQL's tables in SQLite: columns with their types enforced, keys as indexes, and what SHOW tells of them."""
+"""MySQL's tables in SQLite: keys as indexes, constraints by their names, and what SHOW tells of them."""
 
 from __future__ import annotations
 
@@ -7,76 +7,56 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from clusterdb.errors import OperationalError
 from clusterdb.flavours.collations import CI
-from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, own_columns_of
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Work, known
+from clusterdb.flavours.mysql import columns as c
 from clusterdb.flavours.mysql.compare import collation_of
+from clusterdb.flavours.mysql.indexes import Parts, constraint
 from clusterdb.flavours.mysql.variables import DEFAULTS
-from clusterdb.flavours.rules import columns_first, key_of
-from clusterdb.flavours.schema import Column
-from clusterdb.flavours.tables import decimal_check, moment_check, quoted, text
-from clusterdb.flavours.types import Columns, Kind, of_column
+from clusterdb.flavours.rebuild import definition_of, foreign_keys
+from clusterdb.flavours.rules import key_of
+from clusterdb.flavours.tables import quoted, text
+from clusterdb.flavours.types import Columns, Kind
 
 if TYPE_CHECKING:
     from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.session import EngineSession
 
-__all__ = ["COLUMNS", "alter_table", "create_table", "information_schema", "show"]
-
-_INTEGERS = {
-    "TINYINT",
-    "SMALLINT",
-    "MEDIUMINT",
-    "INT",
-    "BIGINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UMEDIUMINT",
-    "UINT",
-    "UBIGINT",
-}
-_INTEGERS |= {"BOOLEAN", "BIT", "YEAR"}
-_TEXTS = {"CHAR", "VARCHAR", "TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "NCHAR", "NVARCHAR", "ENUM"}
-_NUMBERS = {"DECIMAL", "UDECIMAL", "FLOAT", "DOUBLE", "UDOUBLE"}
-_BLOBS = {"BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BINARY", "VARBINARY"}
-_BOUNDS = {"BOOLEAN": 7, "YEAR": 15, "TINYINT": 7, "SMALLINT": 15, "MEDIUMINT": 23, "INT": 31}
+__all__ = ["COLUMNS", "create_table", "drop", "information_schema", "like", "show", "table_collation", "unquoted"]
 
 
 def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Translation:
-    """CREATE TABLE, also LIKE and AS SELECT; its keys become indexes behind it."""
-    head = "CREATE TEMP TABLE" if _is_temporary(tree) else "CREATE TABLE"
+    """CREATE TABLE, also AS SELECT; its keys become indexes behind it."""
+    head = "CREATE TEMP TABLE" if _property(tree, exp.TemporaryProperty) is not None else "CREATE TABLE"
     exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
     schema = tree.this
     if not isinstance(schema, exp.Schema):
         return flavour.table_of_query(head, tree)
+    if tree.expression is not None:
+        raise NotSaid("CREATE TABLE of columns and a query")
     table = schema.this.name
-    parts: list[str] = []
-    after: list[str] = []
-    key = key_of(schema)
-    numbered = next(
-        (each.name for each in schema.expressions if isinstance(each, exp.ColumnDef) and _is_numbered(each)), ""
-    )
-    collate = _table_collation(tree)
-    own = _kinds(schema.expressions)
-    for each in columns_first(schema.expressions):
-        if isinstance(each, exp.ColumnDef):
-            is_key = key == [each.name] and each.name == numbered
-            parts.append(column(flavour, each, is_key=is_key, collate=collate, own=own))
-        elif isinstance(each, exp.PrimaryKey):
-            if key != [numbered]:
-                parts.append(f"PRIMARY KEY ({', '.join(quoted(name) for name in key)})")
-        else:
-            _constraint(flavour, each, table, parts, after, own)
+    defined = [each for each in schema.expressions if isinstance(each, exp.ColumnDef)]
+    parts = Parts(table, numbered=next((each.name for each in defined if c.is_numbered(each)), ""))
+    collate = table_collation(tree)
+    own: Columns = {each.name.lower(): c.kind_of_column(each) for each in defined}
+    key = {name.lower() for name in key_of(schema)}
+    for each in defined:
+        required = each.name.lower() in key
+        parts.columns.append(c.column(flavour, each, own=own, collate=collate, required=required))
+    for each in defined:
+        parts.of_column(flavour, each, own)
+    for each in schema.expressions:
+        if not isinstance(each, exp.ColumnDef):
+            constraint(flavour, each, parts, own)
+    after = list(parts.indexes.values())
     start = _property(tree, exp.AutoIncrementProperty)
-    if start is not None and numbered:
+    if start is not None and parts.numbered:
         after.append(f"INSERT INTO sqlite_sequence SELECT {text(table)}, {int(start.this.name) - 1}")
-    if numbered and not (exists and table.lower() in known.get().tables):
+    if parts.numbered and not (exists and table.lower() in known.get().tables):
         work.before.append(f"SELECT my_forget({text(table.lower())})")
-    if _property(tree, exp.PartitionedByProperty) is not None:
-        raise NotSaid("PARTITION BY")
-    return Translation(f"{head}{exists} {quoted(table)} ({', '.join(parts)})", tuple(work.before), tuple(after))
-
-
-def _is_temporary(tree: exp.Create) -> bool:
-    return _property(tree, exp.TemporaryProperty) is not None
+    content = ", ".join([*parts.columns, *parts.constraints])
+    return Translation(f"{head}{exists} {quoted(table)} ({content})", tuple(work.before), tuple(after))
 
 
 def _property(tree: exp.Create, kind: type[exp.Expression]) -> Any:
@@ -84,218 +64,94 @@ def _property(tree: exp.Create, kind: type[exp.Expression]) -> Any:
     return next((each for each in (properties.expressions if properties else []) if isinstance(each, kind)), None)
 
 
-def _table_collation(tree: exp.Create) -> str:
+def table_collation(tree: exp.Create) -> str:
+    """The collation of a table's texts that have none of their own."""
     found = _property(tree, exp.CollateProperty)
-    return _collation(found.this.name) if found is not None else CI
+    return collation_of(Kind("text", collation=found.this.name)) if found is not None else CI
 
 
-def _collation(name: str) -> str:
-    return collation_of(Kind("text", collation=name))
+def like(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+    """CREATE TABLE ... LIKE: the columns, the keys and the checks of another table, but not its foreign keys."""
+    temporary, exists, name, source = match[1], match[2], unquoted(match[3]), unquoted(match[4])
 
-
-def _kinds(parts: list[Any]) -> Columns:
-    """The kinds of the columns that are being made."""
-    made: Columns = {}
-    for each in parts:
-        if isinstance(each, exp.ColumnDef) and each.args.get("kind") is not None:
-            kind = each.args["kind"]
-            name = kind.this.value if isinstance(kind.this, exp.DataType.Type) else str(kind.this)
-            made[each.name.lower()] = of_column(Column(_declared(kind, name).lower()))
-    return made
-
-
-def _is_numbered(column: exp.ColumnDef) -> bool:
-    return any(isinstance(each.kind, exp.AutoIncrementColumnConstraint) for each in column.constraints)
-
-
-def column(flavour: MySQLFlavour, tree: exp.ColumnDef, *, is_key: bool, own: Columns, collate: str = CI) -> str:
-    """A column: its type as declared, and checks that SQLite's affinities do not make."""
-    name, kind = quoted(tree.name), tree.args.get("kind")
-    if kind is None:
-        raise NotSaid(f"a column without a type: {tree.name}")
-    type_name = kind.this.value if isinstance(kind.this, exp.DataType.Type) else str(kind.this)
-    sizes = [int(each.name) for each in kind.expressions if each.name.isdigit()]
-    if is_key:
-        return f"{name} INTEGER PRIMARY KEY AUTOINCREMENT"
-    parts = [name, _declared(kind, type_name)]
-    checks = _checks(name, type_name, sizes, kind)
-    rest: list[str] = []
-    for constraint in tree.constraints:
-        made = constraint.kind
-        if isinstance(made, exp.CollateColumnConstraint):
-            collate = _collation(made.this.name)
-        elif isinstance(made, exp.AutoIncrementColumnConstraint):
-            raise NotSaid("AUTO_INCREMENT on a column that is no primary key by itself")
-        elif isinstance(made, exp.OnUpdateColumnConstraint):
-            raise NotSaid("ON UPDATE of a column")
-        elif isinstance(made, exp.CommentColumnConstraint | exp.CharacterSetColumnConstraint):
-            continue
-        elif isinstance(made, exp.DefaultColumnConstraint):
-            value = flavour.text(flavour.schema_expression(made.this))
-            rest.append(
-                f"DEFAULT {value if isinstance(made.this, exp.Literal | exp.Null | exp.Boolean) else f'({value})'}"
-            )
-        else:
-            rest.append(flavour.text(flavour.schema_expression(constraint, own)))
-    if type_name in _TEXTS:
-        rest.append(f"COLLATE {collate}")
-    if checks:
-        rest.append(f"CHECK ({' AND '.join(checks)})")
-    return " ".join([*parts, *rest])
-
-
-def _declared(kind: exp.DataType, type_name: str) -> str:
-    """The type as MySQL shows it, with the affinity that its values need."""
-    if type_name == "BOOLEAN":
-        return "tinyint(1)"
-    if type_name == "ENUM":
-        return "enum text"
-    if type_name == "BIT":
-        raise NotSaid("a column of type BIT")
-    if type_name in ("DOUBLE", "FLOAT") and len(kind.expressions) > 1:
-        raise NotSaid("a floating point column with so many digits")
-    if type_name == "JSON":
-        return "json text"
-    if type_name in ("BINARY", "VARBINARY"):
-        size = kind.expressions[0].name if kind.expressions else "1"
-        return f"blob {type_name.lower()}({size})"
-    if type_name in _BLOBS:
-        return "blob"
-    if type_name not in _INTEGERS | _TEXTS | _NUMBERS | {"DATE", "DATETIME", "TIMESTAMP", "TIME", "TIMESTAMPTZ"}:
-        raise NotSaid(f"a column of type {type_name}")
-    shown = kind.sql(dialect="mysql").lower()
-    return re.sub(r"\s+", " ", shown)
-
-
-def _checks(name: str, type_name: str, sizes: list[int], kind: exp.DataType) -> list[str]:
-    nothing = f"{name} IS NULL OR "
-    unsigned = type_name.startswith("U") and type_name in _INTEGERS | _NUMBERS
-    plain = type_name.removeprefix("U") if unsigned else type_name
-    if plain in _INTEGERS:
-        bits = _BOUNDS.get(plain)
-        check = f"typeof({name}) = 'integer'"
-        if bits is not None:
-            low, high = (0, 2 ** (bits + 1) - 1) if unsigned else (-(2**bits), 2**bits - 1)
-            check += f" AND {name} BETWEEN {low} AND {high}"
-        elif unsigned:
-            check += f" AND {name} >= 0"
-        return [f"({nothing}{check})"]
-    if plain == "DECIMAL":
-        return [f"({nothing}{decimal_check(name, sizes or [10])}{f' AND {name} >= 0' if unsigned else ''})"]
-    if plain in _NUMBERS:
-        return [f"({nothing}typeof({name}) IN ('integer', 'real'){f' AND {name} >= 0' if unsigned else ''})"]
-    if type_name == "ENUM":
-        values = ", ".join(text(each.name) for each in kind.expressions)
-        return [f"({nothing}{name} COLLATE BINARY IN ({values}))"]
-    if type_name in ("BINARY", "VARBINARY"):
-        return [f"({nothing}(typeof({name}) = 'blob' AND length({name}) <= {sizes[0] if sizes else 1}))"]
-    if type_name in _BLOBS:
-        return [f"({nothing}typeof({name}) = 'blob')"]
-    if type_name in ("TINYTEXT", "TEXT"):
-        return [f"({nothing}length(CAST({name} AS BLOB)) <= {255 if type_name == 'TINYTEXT' else 65535})"]
-    if type_name in ("CHAR", "VARCHAR") and sizes:
-        return [f"({nothing}length({name}) <= {sizes[0]})"]
-    if type_name == "DATE":
-        return [f"({nothing}(typeof({name}) = 'text' AND {name} IS date({name})))"]
-    if type_name in ("DATETIME", "TIMESTAMP"):
-        return [f"({nothing}{moment_check(name)})"]
-    if type_name == "TIME":
-        return [f"({nothing}(typeof({name}) = 'text' AND {name} IS time({name})))"]
-    if type_name == "JSON":
-        return [f"({nothing}json_valid({name}))"]
-    return []
-
-
-def _constraint(flavour: MySQLFlavour, tree: Any, table: str, parts: list[str], after: list[str], own: Columns) -> None:
-    """A constraint of a table: a key becomes an index, the others stay."""
-    if isinstance(tree, exp.IndexColumnConstraint):
-        if str(tree.args.get("kind") or "").upper() in ("FULLTEXT", "SPATIAL"):
-            raise NotSaid(f"a {tree.args['kind']} index")
-        columns = _columns(tree.expressions)
-        name = tree.this.name if tree.this is not None else "_".join(columns)
-        after.append(f"CREATE INDEX IF NOT EXISTS {quoted(f'{table}__{name}')} ON {quoted(table)} ({_list(columns)})")
-        return
-    if isinstance(tree, exp.UniqueColumnConstraint):
-        inner = tree.this
-        columns = _columns(inner.expressions)
-        name = inner.this.name if isinstance(inner, exp.Schema) and inner.this is not None else "_".join(columns)
-        name = name or "_".join(columns)
-        after.append(
-            f"CREATE UNIQUE INDEX IF NOT EXISTS {quoted(f'{table}__{name}')} ON {quoted(table)} ({_list(columns)})"
+    def run(session: EngineSession) -> None:
+        db = session.db
+        if exists and name.lower() in (str(row[0]).lower() for row in db.execute("SELECT name FROM sqlite_schema")):
+            return
+        definition = definition_of(db, source)
+        original, schema = definition.table, definition.schema
+        definition.table, definition.schema = name, "temp" if temporary else "main"
+        definition.parts = [part for part in definition.parts if not re.search(r"\bFOREIGN KEY\b", part)]
+        db.execute(definition.sql)
+        query = (
+            f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
         )
-        return
-    parts.append(flavour.text(flavour.schema_expression(tree, own)))
+        for index, sql in db.execute(query, (original,)).fetchall():
+            new = name + str(index)[len(original) :] if str(index).startswith(original) else f"{name}__{index}"
+            head, _, rest = str(sql).partition(" ON ")
+            unique = "UNIQUE " if "UNIQUE" in head.upper() else ""
+            db.execute(f"CREATE {unique}INDEX {quoted(new)} ON {quoted(name)} {rest[rest.index('(') :]}")
+        db.execute("SELECT my_forget(?)", (name.lower(),)).fetchall()
+
+    return Translation(IDLE, (run,), commits=not temporary)
 
 
-def _columns(trees: list[Any]) -> list[str]:
-    """Names of columns; a key on the beginning of a text is one on all of it."""
-    names = []
-    for each in trees:
-        inner = each.this if isinstance(each, exp.Ordered | exp.ColumnPrefix) else each
-        inner = inner.this if isinstance(inner, exp.ColumnPrefix) else inner
-        names.append(inner.name)
-    return names
+def unquoted(name: str) -> str:
+    """A name without its database, backticks or quotes."""
+    last = re.findall(r"`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[^.`\"]+", name.strip())[-1]
+    return str(last[1:-1].replace(last[0] * 2, last[0]) if last[0] in '`"' else last)
 
 
-def _list(columns: list[str]) -> str:
-    return ", ".join(quoted(each) for each in columns)
+def drop(tree: exp.Drop) -> Translation:
+    """DROP TABLE and DROP VIEW, of several: each is dropped only if it is such a one."""
+    kind = tree.args["kind"].lower()
+    names = [each.name for each in tree.args.get("tables") or [tree.this, *tree.expressions]]
+    exists, temporary = tree.args.get("exists"), tree.args.get("temporary")
+
+    def run(session: EngineSession) -> None:
+        db = session.db
+        there = [(name, _schema_of(session, kind, name)) for name in names]
+        missing = [name for name, schema in there if schema is None]
+        if missing and not exists:
+            raise OperationalError(f"Unknown {kind} '{','.join(missing)}'")
+        if kind == "table" and foreign_keys(db):
+            _require_no_child(session, names)
+        for name, schema in there:
+            if schema is not None and (schema == "temp" or not temporary):
+                db.execute(f"DROP {kind} {schema}.{quoted(name)}")
+                db.execute("SELECT my_forget(?)", (name.lower(),)).fetchall()
+
+    return Translation(IDLE, (run,))
 
 
-# --- ALTER ------------------------------------------------------------------------------------------------------------
-def alter_table(flavour: MySQLFlavour, tree: exp.Alter) -> Translation:
-    """ALTER TABLE: columns added, dropped and renamed, indexes, a new name."""
-    if str(tree.args.get("kind")).upper() != "TABLE":
-        raise NotSaid(f"ALTER {tree.args.get('kind')}")
-    table = tree.this.name
-    texts: list[str] = []
-    for action in tree.args["actions"]:
-        texts += _altered(flavour, table, action)
-    if not texts:
-        raise NotSaid(f"ALTER TABLE ... {', '.join(each.sql(dialect='mysql') for each in tree.args['actions'])}")
-    return Translation(texts[-1], tuple(texts[:-1]))
+def _schema_of(session: EngineSession, kind: str, name: str) -> str | None:
+    for schema in ("temp", "main"):
+        query = f"SELECT 1 FROM {schema}.sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE"
+        if session.db.execute(query, (kind, name)).fetchall():
+            return schema
+    return None
 
 
-def _altered(flavour: MySQLFlavour, table: str, action: Any) -> list[str]:
-    head = f"ALTER TABLE {quoted(table)}"
-    if isinstance(action, exp.ColumnDef):
-        action = action.copy()
-        if action.args.get("position") is not None:
-            action.set("position", None)
-        return [
-            f"{head} ADD COLUMN {column(flavour, action, is_key=False, own=own_columns_of(table) | _kinds([action]))}"
-        ]
-    if isinstance(action, exp.Schema):
-        return [text for each in action.expressions for text in _altered(flavour, table, each)]
-    if isinstance(action, exp.Drop) and str(action.args["kind"]).upper() == "COLUMN":
-        return [f"{head} DROP COLUMN {quoted(_dropped(action))}"]
-    if isinstance(action, exp.Drop) and str(action.args["kind"]).upper() in ("INDEX", "KEY"):
-        return [f"DROP INDEX {quoted(f'{table}__{_dropped(action)}')}"]
-    if isinstance(action, exp.RenameColumn):
-        return [f"{head} RENAME COLUMN {quoted(action.this.name)} TO {quoted(action.args['to'].name)}"]
-    if isinstance(action, exp.AlterRename):
-        return [f"{head} RENAME TO {quoted(action.this.name)}"]
-    if isinstance(action, exp.AddConstraint):
-        parts: list[str] = []
-        after: list[str] = []
-        for each in action.expressions:
-            _constraint(flavour, each, table, parts, after, own_columns_of(table))
-        if not parts:
-            return after
-    raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='mysql')}")
-
-
-def _dropped(action: exp.Drop) -> str:
-    """The name of what is dropped."""
-    return str((action.this or (action.args.get("tables") or action.expressions)[0]).name)
+def _require_no_child(session: EngineSession, names: list[str]) -> None:
+    """Raises OperationalError if another table refers to one of these."""
+    keys = "sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f"
+    query = f"SELECT m.name, f.\"table\" FROM {keys} WHERE m.type = 'table'"
+    going = {name.lower() for name in names}
+    for child, parent in session.db.execute(query).fetchall():
+        if str(parent).lower() in going and str(child).lower() not in going:
+            raise OperationalError(
+                f"Cannot drop table '{parent}' referenced by a foreign key constraint on table '{child}'"
+            )
 
 
 # --- SHOW -------------------------------------------------------------------------------------------------------------
-_TYPE = "replace(lower(c.type), 'json text', 'json')"
+_TYPE = "my_shown_type(c.type, (SELECT sql FROM sqlite_schema WHERE name = '{table}' COLLATE NOCASE), c.name)"
 COLUMNS = (
-    "SELECT c.name AS \"Field\", CASE WHEN c.type = 'INTEGER' THEN 'int' ELSE " + _TYPE + ' END AS "Type", '
+    'SELECT c.name AS "Field", ' + _TYPE + ' AS "Type", '
     "CASE WHEN c.\"notnull\" OR c.pk THEN 'NO' ELSE 'YES' END AS \"Null\", "
     "CASE WHEN c.pk THEN 'PRI' ELSE '' END AS \"Key\", c.dflt_value AS \"Default\", "
-    "CASE WHEN c.pk AND c.type = 'INTEGER' THEN 'auto_increment' ELSE '' END AS \"Extra\" "
+    "CASE WHEN c.pk AND c.type = 'INTEGER' THEN 'auto_increment' WHEN c.type LIKE '%updating%' "
+    "THEN 'on update current_timestamp()' WHEN c.type LIKE '%invisible%' THEN 'INVISIBLE' ELSE '' END AS \"Extra\" "
     "FROM pragma_table_info('{table}') AS c"
 )
 _TABLES = "FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
@@ -342,8 +198,8 @@ def information_schema(node: exp.Table) -> exp.Expression:
         "columns": "SELECT 'def' AS table_catalog, 'main' AS table_schema, m.name AS table_name, "
         "c.name AS column_name, c.cid + 1 AS ordinal_position, "
         "c.dflt_value AS column_default, CASE WHEN c.\"notnull\" OR c.pk THEN 'NO' ELSE "
-        "'YES' END AS is_nullable, CASE WHEN instr(c.type, '(') THEN substr(lower(c.type), 1, instr(c.type, '(') - 1) "
-        "WHEN c.type = 'INTEGER' THEN 'int' ELSE replace(lower(c.type), 'json text', 'json') END AS data_type "
+        "'YES' END AS is_nullable, my_data_type(c.type) AS data_type, "
+        "my_shown_type(c.type, m.sql, c.name) AS column_type "
         "FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.type IN ('table', 'view')",
     }
     if what not in queries:
