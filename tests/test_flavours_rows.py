@@ -16,12 +16,13 @@ TABLES = {
     "aurora-mysql": (
         "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, i INT, b BIGINT, d DECIMAL(12,3), f DOUBLE, r FLOAT, "
         "s VARCHAR(40), c CHAR(9), x TEXT, o BLOB, v VARBINARY(30), da DATE, dt DATETIME(3), ti TIME, y YEAR, "
-        "j JSON, e ENUM('a','b'), bo BOOLEAN)"
+        "j JSON, e ENUM('a','b'), bo BOOLEAN, "
+        "un INT UNSIGNED, bu BIGINT UNSIGNED, st SET('a','b','c'), df VARCHAR(9) DEFAULT 'z', z INT ZEROFILL)"
     ),
     "aurora-postgresql": (
-        "CREATE TABLE t (id SERIAL PRIMARY KEY, i INT, b BIGINT, d NUMERIC(12,3), n NUMERIC, f DOUBLE PRECISION, "
+        "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE t (id SERIAL PRIMARY KEY, i INT, b BIGINT, d NUMERIC(12,3), n NUMERIC, f DOUBLE PRECISION, "
         "r REAL, s VARCHAR(40), c CHAR(9), x TEXT, o BYTEA, da DATE, dt TIMESTAMP, tz TIMESTAMPTZ, ti TIME, "
-        "j JSON, jb JSONB, u UUID, bo BOOLEAN, iv INTERVAL)"
+        "j JSON, jb JSONB, u UUID, bo BOOLEAN, iv INTERVAL, m mood, df TEXT DEFAULT 'z')"
     ),
 }
 TEXTS = [
@@ -42,7 +43,7 @@ TEXTS = [
         "100%",
     ),
     *("12", "-7", "1.5", "1e3", "-0.001", "0", "2024-02-29", "2024-02-29 12:34:56", "2024-02-29 12:34:56.789"),
-    *("12:34:56", "true", "f", "\\x6869", '{"b": 1, "a": [1.0, null]}', "[1, 2]", "b"),
+    *("12:34:56", "true", "f", "\\x6869", '{"b": 1, "a": [1.0, null]}', "[1, 2]", "b", "a,b", "A"),
     *("6ecd8c99-4036-403d-bf84-cf8400f67836", "1 day 02:03:04", "2024-02-29 12:34:56+02", "NaN", "--x", "/* */", ";"),
 ]
 NUMBERS = [
@@ -132,7 +133,7 @@ def test_literals_are_translated_as_by_the_grammar(seed: int, flavour: Flavour) 
     rng, fast_db, slow_db = random.Random(seed), database(flavour), database(flavour)
     schema, accepted = read(fast_db), 0
     columns = {name: column.declared for name, column in schema.tables["t"].items()}
-    for _ in range(150):
+    for _ in range(200):
         names = rng.sample(list(columns), rng.randint(1, 6))
         is_wild = rng.random() < 0.2
         rows = [
@@ -158,4 +159,4 @@ def test_literals_are_translated_as_by_the_grammar(seed: int, flavour: Flavour) 
         accepted += 1
         assert (fast, (), ()) == (slow.sql, slow.before, slow.after), sql
         assert stored(fast_db, fast) == stored(slow_db, slow.sql), sql
-    assert accepted > 25
+    assert accepted > 20

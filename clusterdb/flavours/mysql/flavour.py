@@ -26,7 +26,7 @@ from clusterdb.flavours.mysql import compare as c
 from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
-from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of, executed
+from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of
 from clusterdb.flavours.mysql.modes import OF_GRAMMAR, Modes
 from clusterdb.flavours.mysql.scripts import MySQLSplitter, literals
 from clusterdb.flavours.mysql.settings import settings
@@ -169,7 +169,7 @@ class MySQLFlavour(Flavour):
 
     def prepared(self, sql: str) -> str:
         """A statement with what is in executable comments."""
-        return executed(sql)
+        return ";".join(self.statements_of(sql)) if "/*!" in sql else sql
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: a text by itself, all else as it is written."""
