@@ -406,12 +406,12 @@ def restore(store: Store, name: str, new_name: str, changes: dict[str, object]) 
 
 def export(
     store: Store, name: str, path: Path, *, overwrite: bool = False, progress: sqlite.Progress | None = None
-) -> None:
-    """Write what a snapshot shows as a plain database file, whole or not at all."""
+) -> tuple[str, ...]:
+    """Write what a snapshot shows as a plain database file, whole or not at all; the collations that it needs."""
     row = require_snapshot(store, name)
     found = Found(store._require_known(row.volume), row.version, f"snapshot '{name}'", record_of(store, row))
     with store._lent(found) as (_, connection):
-        sqlite.copy_out(connection, path, overwrite=overwrite, progress=progress)
+        return sqlite.copy_out(connection, path, overwrite=overwrite, progress=progress)
 
 
 def listed(store: Store) -> list[Snapshot]:

@@ -258,14 +258,17 @@ class Cluster:
 
     def export(
         self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: sqlite.Progress | None = None
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write the cluster's last committed state as a plain SQLite database file, whole or not at all.
+
+        Returns the names of the collations that the file needs and SQLite does not have, as texts of aurora-mysql
+        clusters do: :func:`clusterdb.flavours.collations.install` registers those on an apsw connection.
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
         connection = self.store._connect(self, "writer", read_only=True)
         try:
-            sqlite.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
+            return sqlite.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
         finally:
             connection.close()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -169,10 +170,10 @@ def _has_wal(path: Path) -> bool:
     return wal.exists() and wal.stat().st_size > 0
 
 
-def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progress | None) -> None:
+def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progress | None) -> tuple[str, ...]:
     """Write a cluster's database as a plain file, whole or not at all.
 
-    Raises ExportTargetError.
+    Returns the collations that the file needs and SQLite does not have.  Raises ExportTargetError.
     """
     if path.exists() and not overwrite:
         raise ExportTargetError(f"'{path}' exists already: choose another name, or allow overwriting")
@@ -189,6 +190,17 @@ def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progr
         raise ExportTargetError(f"'{path}' cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+    return _foreign_collations(source)
+
+
+_COLLATE = re.compile(r"\bCOLLATE\s+[\"`\[]?(\w+)", re.IGNORECASE)
+
+
+def _foreign_collations(connection: apsw.Connection) -> tuple[str, ...]:
+    """The collations that the definitions in a database name, without SQLite's own."""
+    rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql LIKE '%COLLATE%'").fetchall()
+    names = {name for (sql,) in rows for name in _COLLATE.findall(str(sql))}
+    return tuple(sorted(name for name in names if name.upper() not in ("BINARY", "NOCASE", "RTRIM")))
 
 
 def _sync_file(path: Path) -> None:

@@ -589,12 +589,12 @@ class Store:
         *,
         overwrite: bool = False,
         progress: sqlite.Progress | None = None,
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write what a snapshot shows as a plain SQLite database file.
 
-        Raises SnapshotNotFoundError, ExportTargetError.
+        Returns what :meth:`Cluster.export` returns.  Raises SnapshotNotFoundError, ExportTargetError.
         """
-        backups.export(self, snapshot, Path(path), overwrite=overwrite, progress=progress)
+        return backups.export(self, snapshot, Path(path), overwrite=overwrite, progress=progress)
 
     def diff(
         self,

@@ -199,3 +199,13 @@ def test_the_past_and_instances(tmp_path: Path, sample: Path) -> None:
     do("rm-snapshot", "small", "--yes")
     do("shrink")
     assert run(tmp_path, "clone", "prod@yesterday-or-so", "x").stderr.startswith("clusterdb: store")
+
+
+def test_export_names_the_collations_that_the_file_needs(tmp_path: Path) -> None:
+    """On standard error, for a cluster whose texts are compared as MySQL does it."""
+    assert run(tmp_path, "create", "shop", "--engine", "aurora-mysql").returncode == 0
+    assert run(tmp_path, "sql", "shop", "CREATE TABLE t (a VARCHAR(9) PRIMARY KEY)").returncode == 0
+    done = run(tmp_path, "export", "shop", "shop.db")
+    assert done.returncode == 0
+    assert "'shop.db' needs the collations utf8mb4_unicode_ci, which SQLite does not have" in done.stderr
+    assert done.stdout == ""

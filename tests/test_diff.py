@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import clusterdb
 from clusterdb.cli import cli
 from clusterdb.diff import compare
+from clusterdb.flavours import collations
 from dbhash import dbhash
 
 SCHEMA = """
@@ -452,6 +453,51 @@ def test_text_that_is_none(store: clusterdb.Store, before: clusterdb.Cluster, af
     run(after, "INSERT INTO plain VALUES (1, CAST(x'ff' AS TEXT))")
     with pytest.raises(clusterdb.DataError, match=r"table 'plain'.*no valid UTF-8"):
         store.diff(before, after)
+
+
+@pytest.fixture
+def texts(store: clusterdb.Store) -> clusterdb.Cluster:
+    """A cluster of MySQL's whose keys are texts, which its own collations compare."""
+    cluster = store.create_cluster("texts", engine="aurora-mysql")
+    connection = clusterdb.connect(cluster, autocommit=True)
+    connection.execute("CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, v INT, n VARCHAR(9), UNIQUE (n))")
+    connection.execute("CREATE TABLE b (k VARCHAR(9) COLLATE utf8mb4_bin PRIMARY KEY)")
+    connection.execute("INSERT INTO t VALUES ('a', 1, 'x'), ('b', 2, 'y')")
+    connection.execute("INSERT INTO b VALUES ('a'), ('A')")
+    connection.close()
+    return cluster
+
+
+def test_keys_under_another_engine_s_collation_are_compared_and_applied(
+    store: clusterdb.Store, texts: clusterdb.Cluster
+) -> None:
+    """A key in other letters is the same key, where the collation says so."""
+    changed, third = texts.clone("changed"), texts.clone("third-texts")
+    connection = clusterdb.connect(changed, autocommit=True)
+    connection.execute("UPDATE t SET v = 5 WHERE k = 'A'")
+    connection.execute("UPDATE t SET k = 'B' WHERE k = 'b'")
+    connection.execute("INSERT INTO t VALUES ('c', 3, 'z')")
+    connection.execute("DELETE FROM b WHERE k = 'A'")
+    diff = store.diff(texts, changed)
+    kinds = [(change.kind, change.key) for table in diff.tables for change in table.changes]
+    assert kinds == [("delete", ("A",)), ("update", ("a",)), ("update", ("b",)), ("insert", ("c",))]
+    third.apply(diff.changeset())
+    assert not store.diff(third, changed)
+    connection.close()
+
+
+def test_an_exported_file_that_needs_collations_says_so(
+    store: clusterdb.Store, texts: clusterdb.Cluster, before: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    """With them registered it is a database as others are."""
+    assert before.export(tmp_path / "plain.db") == ()
+    assert texts.export(tmp_path / "texts.db") == ("utf8mb4_bin", "utf8mb4_unicode_ci")
+    file = apsw.Connection(str(tmp_path / "texts.db"))
+    with pytest.raises(apsw.SQLError, match="no such collation sequence"):
+        file.execute("SELECT v FROM t WHERE k = 'A'").fetchall()
+    collations.install(file)
+    assert file.execute("SELECT v FROM t WHERE k = 'A'").get == 1
+    file.close()
 
 
 # --- the command line ---

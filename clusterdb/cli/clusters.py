@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from clusterdb.cli.app import CLUSTER, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
-from clusterdb.cli.output import json_option, plain, tell, tell_json
+from clusterdb.cli.output import json_option, plain, tell, tell_json, warn_of_collations
 from clusterdb.cli.settings import chosen, settings_options
 from clusterdb.format import table
 from clusterdb.listings import CLUSTERS, local, sizes
@@ -201,4 +201,5 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
 def export(context: click.Context, cluster: str, file: Path, overwrite: bool) -> None:
     """Write CLUSTER as a plain SQLite database FILE."""
     with opened(context) as store, progress_bar("exporting") as progress:
-        store.cluster(cluster).export(file, overwrite=overwrite, progress=progress)
+        collations = store.cluster(cluster).export(file, overwrite=overwrite, progress=progress)
+    warn_of_collations(file, collations)

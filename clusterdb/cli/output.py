@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from numbers import Rational
+from pathlib import Path
 from typing import Any
 
 import click
 
 from clusterdb.listings import Columns, listing
 
-__all__ = ["json_option", "plain", "tell", "tell_json"]
+__all__ = ["json_option", "plain", "tell", "tell_json", "warn_of_collations"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="All of it as JSON; sizes in bytes.")
 
@@ -44,3 +45,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"blob": value.hex()}
     return float(value) if isinstance(value, Rational) and not isinstance(value, int) else value
+
+
+def warn_of_collations(file: Path, collations: tuple[str, ...]) -> None:
+    """Say on standard error which collations a file needs that SQLite does not have."""
+    if collations:
+        click.echo(
+            f"clusterdb: '{file}' needs the collations {', '.join(collations)}, which SQLite does not have: register "
+            "them on each connection that uses it, for apsw by clusterdb.flavours.collations.install(connection)",
+            err=True,
+        )

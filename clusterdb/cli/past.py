@@ -18,7 +18,7 @@ from clusterdb.cli.app import (
     split_point,
     yes_option,
 )
-from clusterdb.cli.output import json_option, tell
+from clusterdb.cli.output import json_option, tell, warn_of_collations
 from clusterdb.cli.settings import chosen, settings_options
 from clusterdb.listings import SNAPSHOTS
 
@@ -74,7 +74,8 @@ def copy_snapshot(context: click.Context, snapshot: str, name: str) -> None:
 def export_snapshot(context: click.Context, snapshot: str, file: Path, overwrite: bool) -> None:
     """Write what SNAPSHOT shows as a plain SQLite database FILE."""
     with opened(context) as store, progress_bar("exporting") as progress:
-        store.export_snapshot(snapshot, file, overwrite=overwrite, progress=progress)
+        collations = store.export_snapshot(snapshot, file, overwrite=overwrite, progress=progress)
+    warn_of_collations(file, collations)
 
 
 @cli.command("rm-snapshot")

@@ -10,6 +10,7 @@ from clusterdb import backups
 from clusterdb.diff import Applied, Diff, OnConflict, Side, applied, difference
 from clusterdb.diff.pages import Image
 from clusterdb.errors import InvalidArgumentError
+from clusterdb.flavours import collations
 from clusterdb.points import Point
 from vfs.layout import SLOT_BYTES
 from vfs.table import only_in
@@ -49,6 +50,7 @@ def _text(cluster: Cluster, at: Point | None) -> str:
 def _lent(store: Store, cluster: Cluster, at: Point | None) -> Iterator[tuple[Side, Volume]]:
     found = backups.find(store, store._row_of(cluster), at)
     with store._lent(found) as (row, connection), store._pages.pinned(row) as volume:
+        collations.install(connection)  # the keys of another engine's tables may be texts
         yield Side(connection, Image(volume.read, volume.size_bytes)), volume
 
 

@@ -7,7 +7,8 @@ decided by its value or refused.  Every function and every kind
 of statement must be known: what is not, raises NotSupportedError, which quotes the statement.  So nothing changes its
 meaning without a word.  What the engine's grammar does not know at all (PRAGMA, ATTACH, ...) goes to SQLite as it is.
 
-SUPPORT.md lists what is there, as the tests prove it.  This package is imported by connections to such clusters only.
+SUPPORT.md lists what is there, as the tests prove it.  This package is imported by connections to such clusters only;
+of its modules sqlglot is imported when there is something to translate.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from clusterdb.errors import NotSupportedError
-from clusterdb.flavours.flavour import Flavour, Translation
 from clusterdb.flavours.session import EngineSession, steps
 
 if TYPE_CHECKING:
     import apsw
+
+    from clusterdb.flavours.flavour import Flavour, Translation
 
 __all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of", "steps"]
 
