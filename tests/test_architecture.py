@@ -113,6 +113,7 @@ LAYERS = {
     "clusterdb.flavours.postgresql.arithmetic": 9,
     "clusterdb.flavours.postgresql.dependents": 9,
     "clusterdb.flavours.postgresql.draft": 9,
+    "clusterdb.flavours.postgresql.drops": 9,
     "clusterdb.flavours.postgresql.edits": 9,
     "clusterdb.flavours.postgresql.enums": 9,
     "clusterdb.flavours.postgresql.labels": 9,

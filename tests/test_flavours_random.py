@@ -37,6 +37,7 @@ class _Pair:
 
     def __init__(self, engine: str, server: servers.Server, store: clusterdb.Store) -> None:
         self._engine, self._server, self._theirs = engine, server, server.connect()
+        self._has_names = engine == "aurora-postgresql"
         self._ours = clusterdb.connect(store.create_cluster("random", engine=engine), autocommit=True)
         if engine == "aurora-mysql":  # as in MySQL 8, where literals have the collation of the tables
             server.execute(self._theirs, "SET collation_connection = utf8mb4_unicode_ci", ())
@@ -50,8 +51,11 @@ class _Pair:
     def on_cluster(self, sql: str, parameters: Any) -> Any:
         return self._ours.execute(sql, parameters) if parameters else self._ours.execute(sql)
 
-    def answer(self, execute: Any, made: Statement) -> list[Row] | None:
-        """The rows; None if it fails, or answers nothing.  What it changes is rolled back."""
+    def answer(self, execute: Any, made: Statement) -> tuple[tuple[str, ...], list[Row]] | None:
+        """The names of PostgreSQL's columns, and the rows; None if it fails, or answers nothing.
+
+        What it changes is rolled back.
+        """
         try:
             if made.then:
                 execute("BEGIN", ())
@@ -59,7 +63,10 @@ class _Pair:
                 cursor = execute(made.sql, made.parameters)
                 if made.then:
                     cursor = execute(made.then, ())
-                return None if cursor.description is None else _shown(normalised(cursor.fetchall()))
+                if cursor.description is None:
+                    return None
+                names = tuple(column[0] for column in cursor.description) if self._has_names else ()
+                return names, _shown(normalised(cursor.fetchall()))
             finally:
                 if made.then:
                     execute("ROLLBACK", ())
@@ -70,9 +77,11 @@ class _Pair:
     def check(self, made: Statement) -> None:
         """Both answer the same, or one of them refuses."""
         note(f"{self._engine}: {made}")
-        theirs, ours = self.answer(self.on_server, made), self.answer(self.on_cluster, made)
-        if theirs is None or ours is None:
+        answers = self.answer(self.on_server, made), self.answer(self.on_cluster, made)
+        if answers[0] is None or answers[1] is None:
             return
+        (their_names, theirs), (our_names, ours) = answers[0], answers[1]
+        assert our_names == their_names
         if "ORDER BY" not in made.sql + made.then:
             theirs, ours = sorted(theirs, key=repr), sorted(ours, key=repr)
         assert len(ours) == len(theirs)

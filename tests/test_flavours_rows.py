@@ -20,7 +20,8 @@ TABLES = {
         "un INT UNSIGNED, bu BIGINT UNSIGNED, st SET('a','b','c'), df VARCHAR(9) DEFAULT 'z', z INT ZEROFILL)"
     ),
     "aurora-postgresql": (
-        "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE t (id SERIAL PRIMARY KEY, i INT, b BIGINT, d NUMERIC(12,3), n NUMERIC, f DOUBLE PRECISION, "
+        "CREATE TYPE mood AS ENUM ('a', 'b'); "
+        "CREATE TABLE t (id SERIAL PRIMARY KEY, i INT, b BIGINT, d NUMERIC(12,3), n NUMERIC, f DOUBLE PRECISION, "
         "r REAL, s VARCHAR(40), c CHAR(9), x TEXT, o BYTEA, da DATE, dt TIMESTAMP, tz TIMESTAMPTZ, ti TIME, "
         "j JSON, jb JSONB, u UUID, bo BOOLEAN, iv INTERVAL, m mood, df TEXT DEFAULT 'z')"
     ),

@@ -126,6 +126,21 @@ _CONSTRAINTS = [
         then="SELECT count(*) FROM t WHERE id = 1",
         rows=[(3,)],
     ),
+    Case(
+        "ALTER TABLE ... DROP CONSTRAINT",
+        (
+            "CREATE TABLE k (a INT CHECK (a > 0), b VARCHAR(3), CHECK (a < 9), CHECK (a < length(b)))",
+            *("ALTER TABLE k DROP CONSTRAINT k_check", "ALTER TABLE k DROP CONSTRAINT k_a_check1"),
+        ),
+        "INSERT INTO k VALUES (20, 'x') RETURNING a",
+        rows=[(20,)],
+    ),
+    Case(
+        "ALTER TABLE ... DROP CONSTRAINT",
+        ("CREATE TABLE k (b VARCHAR(3))",),
+        "ALTER TABLE k DROP CONSTRAINT k_b_check",
+        fails=True,
+    ),
     Case("ALTER TABLE ... DROP CONSTRAINT", T, "ALTER TABLE t DROP CONSTRAINT nope", fails=True),
     Case(
         "ALTER TABLE ... DROP CONSTRAINT",
@@ -347,6 +362,91 @@ _COLUMNS = [
         rows=[(3,)],
     ),
     Case("ALTER INDEX ... RENAME", T, "ALTER INDEX nope RENAME TO j", fails=True),
+]
+
+ODD = (
+    'CREATE TABLE "Odd, (x)" ("a,b" INT DEFAULT 1, "c)" TEXT DEFAULT \'x,)(\', "q""q" INT, "order" TEXT)',
+    "INSERT INTO \"Odd, (x)\" VALUES (7, 'y', 8, 'z')",
+)
+_DROPS = [
+    Case("DROP ... CASCADE", FAMILY, "DROP TABLE parent", fails=True),
+    Case(
+        "DROP ... CASCADE",
+        (*FAMILY, "DROP TABLE parent CASCADE", "INSERT INTO child VALUES (30, 9)"),
+        "SELECT * FROM child ORDER BY id",
+        rows=[(10, 1), (20, 2), (30, 9)],
+    ),
+    Case("DROP ... CASCADE", VIEWED, "DROP TABLE t", fails=True),
+    Case("DROP ... CASCADE", VIEWED, "DROP VIEW v", fails=True),
+    Case("DROP ... CASCADE", (*VIEWED, "DROP TABLE t CASCADE"), "SELECT * FROM w", fails=True),
+    Case("DROP ... CASCADE", VIEWED, "DROP VIEW v CASCADE", then="SELECT count(*) FROM t", rows=[(3,)]),
+    Case("DROP ... CASCADE", FAMILY, "DROP TABLE parent, child", then="SELECT 1", rows=[(1,)]),
+    Case("DROP ... CASCADE", FAMILY, "DROP TABLE child, nope", fails=True),
+    Case("TRUNCATE and foreign keys", FAMILY, "TRUNCATE parent", fails=True),
+    Case(
+        "TRUNCATE and foreign keys",
+        (*FAMILY, "ALTER TABLE child ADD CONSTRAINT q FOREIGN KEY (p) REFERENCES parent ON DELETE SET NULL"),
+        "TRUNCATE child, parent",
+        then="SELECT count(*) FROM parent",
+        rows=[(0,)],
+    ),
+    Case(
+        "TRUNCATE and foreign keys", FAMILY, "TRUNCATE parent CASCADE", then="SELECT count(*) FROM child", rows=[(0,)]
+    ),
+]
+_NAMES = [
+    Case(
+        "ALTER TABLE ... with names in quotes",
+        (*ODD, 'ALTER TABLE "Odd, (x)" ADD CONSTRAINT "k, (1)" UNIQUE ("a,b", "c)"), ALTER "q""q" SET DEFAULT 5'),
+        'INSERT INTO "Odd, (x)" ("order") VALUES (\'o\') RETURNING "a,b", "c)", "q""q"',
+        rows=[(1, "x,)(", 5)],
+    ),
+    Case(
+        "ALTER TABLE ... with names in quotes",
+        (
+            *(*ODD, 'ALTER TABLE "Odd, (x)" ADD CONSTRAINT "k, (1)" UNIQUE ("a,b", "c)")'),
+            *('ALTER TABLE "Odd, (x)" DROP CONSTRAINT "k, (1)"', 'ALTER TABLE "Odd, (x)" ADD COLUMN "n (" SERIAL'),
+        ),
+        'ALTER TABLE "Odd, (x)" DROP COLUMN "a,b", ALTER COLUMN "order" TYPE VARCHAR(3)',
+        then='SELECT * FROM "Odd, (x)"',
+        rows=[("y", 8, "z", 1)],
+    ),
+    Case(
+        "ALTER TABLE in a transaction",
+        (*T, "BEGIN", "ALTER TABLE t DROP COLUMN c", "SAVEPOINT s", "ALTER TABLE t ALTER a TYPE TEXT", "ROLLBACK TO s"),
+        "SELECT max(a) + 1 FROM t",
+        rows=[(4,)],
+    ),
+    Case(
+        "ALTER TABLE in a transaction",
+        (*T, "BEGIN", "ALTER TABLE t DROP COLUMN c, ADD COLUMN d SERIAL", "ROLLBACK"),
+        "SELECT a, c FROM t ORDER BY a",
+        rows=[(1, 1.5), (2, 2), (3, None)],
+    ),
+    Case(
+        "ALTER TABLE in a transaction",
+        ("CREATE TABLE s (id INT PRIMARY KEY, p INT REFERENCES s ON DELETE CASCADE)", "INSERT INTO s VALUES (1), (2)"),
+        "ALTER TABLE s ALTER COLUMN id TYPE BIGINT, ALTER COLUMN p TYPE BIGINT, ADD COLUMN n INT DEFAULT 7 NOT NULL",
+        then="SELECT * FROM s ORDER BY id",
+        rows=[(1, None, 7), (2, None, 7)],
+    ),
+    Case(
+        "temporary tables",
+        ("CREATE TEMP TABLE s (a INT, b TEXT)", "INSERT INTO s VALUES (1, '5')"),
+        "ALTER TABLE s ALTER COLUMN b TYPE INT USING b::int, ADD PRIMARY KEY (a)",
+        then="SELECT a, b + 1 FROM s",
+        rows=[(1, 6)],
+    ),
+    Case(
+        "views",
+        (
+            *T,
+            "CREATE VIEW public.v AS SELECT a FROM t",
+            "CREATE OR REPLACE VIEW public.v AS SELECT a, count(*) FROM t GROUP BY a",
+        ),
+        "SELECT a, count FROM v ORDER BY a",
+        rows=[(1, 1), (2, 1), (3, 1)],
+    ),
 ]
 
 _IDENTITY = [
@@ -582,4 +682,4 @@ _ENUMS = [
     Case("the greatest of an enumerated type", MOODS, "SELECT max(m) FROM m", unsupported=True),
 ]
 
-POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_IDENTITY, *_DUMPS, *_ENUMS]
+POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_DROPS, *_NAMES, *_IDENTITY, *_DUMPS, *_ENUMS]

@@ -7,6 +7,7 @@ creates the table again.  The comment that names the sequence of a column, see
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -140,13 +141,23 @@ class Table:
 
     def named(self) -> Iterator[tuple[str, Clause, Column | None]]:
         """The constraints, each with its name, which is PostgreSQL's if it was given none, and its column."""
+        given: set[str] = set()
+        for clause, columns, column in self._constraints():
+            wanted = clause.name or self._default_name(clause, columns)
+            names = (f"{wanted}{at or ''}" for at in itertools.count())
+            name = clause.name or next(each for each in names if each not in given)
+            given.add(name)
+            yield name, clause, column
+
+    def _constraints(self) -> Iterator[tuple[Clause, list[str], Column | None]]:
+        """The constraints, each with the columns that it is of, and with the one that it stands at."""
         for column in self.columns:
-            own_checks = column.type_checks
+            type_checks = column.type_checks
             for clause in column.clauses:
-                if clause.kind in _SUFFIXES and clause not in own_checks:
-                    yield clause.name or self._default_name(clause, [column.name]), clause, column
+                if clause.kind in _SUFFIXES and clause not in type_checks:
+                    yield clause, [column.name], column
         for clause in self.constraints:
-            yield clause.name or self._default_name(clause, clause.columns), clause, None
+            yield clause, clause.columns, None
 
     def without(self, doomed: list[Clause]) -> None:
         """Be without some constraints."""
@@ -155,8 +166,9 @@ class Table:
             column.clauses = [clause for clause in column.clauses if clause not in doomed]
 
     def _default_name(self, clause: Clause, columns: list[str]) -> str:
-        parts = [self.name, *([] if clause.kind == "PRIMARY KEY" else columns), _SUFFIXES[clause.kind]]
-        return "_".join(parts)
+        """The name that PostgreSQL gives: a condition of several columns is called after none of them."""
+        is_general = clause.kind == "PRIMARY KEY" or (clause.kind == "CHECK" and len(columns) != 1)
+        return "_".join([self.name, *([] if is_general else columns), _SUFFIXES[clause.kind]])
 
 
 _SUFFIXES = {"PRIMARY KEY": "pkey", "UNIQUE": "key", "CHECK": "check", "REFERENCES": "fkey", "FOREIGN KEY": "fkey"}

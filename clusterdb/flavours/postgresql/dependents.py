@@ -13,15 +13,16 @@ from clusterdb.flavours.tables import quoted
 __all__ = ["drop_references", "drop_views", "referring", "require_no_view", "views_reading"]
 
 
-def views_reading(db: apsw.Connection, table: str, column: str) -> list[str]:
-    """The views that read a column, also through other views."""
+def views_reading(db: apsw.Connection, table: str, column: str | None = None) -> list[str]:
+    """The views that read a column, or anything of a table or view, also through other views."""
     found: list[str] = []
     for schema in ("main", "temp"):
         names = db.execute(f"SELECT name FROM {schema}.sqlite_schema WHERE type = 'view'").fetchall()
         for (name,) in names:
             info = apsw.ext.query_info(db, f"SELECT * FROM {schema}.{quoted(str(name))}", actions=True)
             reads = [action for action in info.actions or () if action.action == apsw.SQLITE_READ]
-            if any(_is(action.table_name, table) and _is(action.column_name, column) for action in reads):
+            reads = [action for action in reads if _is(action.table_name, table) and not _is(str(name), table)]
+            if any(column is None or _is(action.column_name, column) for action in reads):
                 found.append(str(name))
     return found
 
@@ -59,9 +60,10 @@ def referring(db: apsw.Connection, table: str) -> list[str]:
 
 
 def drop_references(
-    db: apsw.Connection, what: str, table: str, columns: list[str], *, is_key: bool, exact: bool, cascade: bool
+    db: apsw.Connection, what: str, table: str, columns: list[str] | None, *, is_key: bool, exact: bool, cascade: bool
 ) -> None:
-    """Drop the foreign keys of other tables to columns of a table: to just these (``exact``), or to one of them.
+    """Drop the foreign keys of other tables to columns of a table: to just these (``exact``), or to one of them; to any
+    if ``columns`` is None.
 
     ``is_key``: they are its primary key, to which a foreign key without columns refers.  Raises ProgrammingError if
     there are such keys, unless they are to go.
@@ -84,11 +86,11 @@ def drop_references(
         rebuild(db, name, child.sql)
 
 
-def _refers(clause: Clause, table: str, columns: list[str], is_key: bool, exact: bool) -> bool:
+def _refers(clause: Clause, table: str, columns: list[str] | None, is_key: bool, exact: bool) -> bool:
     """Whether a foreign key refers to these columns of a table."""
     parent, referred = clause.target
     if parent != table.lower():
         return False
-    if not referred:
-        return is_key
+    if not referred or columns is None:
+        return is_key or columns is None
     return set(referred) == set(columns) if exact else bool(set(referred) & set(columns))

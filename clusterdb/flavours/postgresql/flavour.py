@@ -38,6 +38,7 @@ from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql.assign import given, inserted, overrides, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
 from clusterdb.flavours.postgresql.copies import copied
+from clusterdb.flavours.postgresql.drops import dropping, truncating
 from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSplitter
 from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
@@ -581,7 +582,8 @@ class PostgreSQLFlavour(Flavour):
                 raise NotSaid("CREATE MATERIALIZED VIEW")
             if tree.args.get("replace"):
                 tree.set("replace", None)
-                work.before.append(f"DROP VIEW IF EXISTS {self.text(tree.this)}")
+                named = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+                work.before.append(f"DROP VIEW IF EXISTS {quoted(named.name)}")
             return self.view(tree, work)
         if kind == "INDEX":
             parameters = tree.this.args.get("params")
@@ -609,18 +611,22 @@ class PostgreSQLFlavour(Flavour):
             return sequences.dropped(names, must_exist=not tree.args.get("exists"))
         if kind not in ("TABLE", "VIEW", "INDEX"):
             raise NotSaid(f"DROP {kind}")
-        exists = "IF EXISTS " if tree.args.get("exists") else ""
-        texts = [f"DROP {kind} {exists}{quoted(each.name)}" for each in several]
-        after = [text for each in several if kind == "TABLE" for text in sequences.of_table(each.name)]
-        return Translation(texts[-1], tuple(texts[:-1]), tuple(after))
+        exists, names_of = bool(tree.args.get("exists")), [each.name for each in several]
+        if kind == "INDEX":
+            texts = [f"DROP INDEX {'IF EXISTS ' if exists else ''}{quoted(name)}" for name in names_of]
+            return Translation(texts[-1], tuple(texts[:-1]))
+        step = dropping(kind, names_of, cascade=bool(tree.args.get("cascade")), must_exist=not exists)
+        after = [text for name in names_of if kind == "TABLE" for text in sequences.of_table(name)]
+        return Translation(IDLE, (together([step, *after], "SELECT pg_redo()"),))
 
     def on_truncatetable(self, tree: exp.TruncateTable, work: Work) -> Translation:
         """TRUNCATE: no rows; numbering goes on, unless RESTART IDENTITY."""
-        texts = [f"DELETE FROM {quoted(each.name)}" for each in tree.expressions]
-        after: list[str] = []
+        restarts: dict[str, list[str]] = {}
         if str(tree.args.get("identity") or "").upper() == "RESTART":
-            after = [text for each in tree.expressions for text in sequences.restarted(each.name)]
-        return Translation(texts[-1], tuple(texts[:-1]), tuple(after))
+            restarts = {table: sequences.restarted(table) for table in known.get().owned}
+        cascade = str(tree.args.get("option") or "").upper() == "CASCADE"
+        step = truncating([each.name for each in tree.expressions], restarts, cascade=cascade)
+        return Translation(IDLE, (together([step], "SELECT pg_redo()"),))
 
     def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:
         """BEGIN."""
