@@ -9,7 +9,8 @@ import apsw
 import pytest
 
 from clusterdb.errors import Error
-from clusterdb.flavours import EngineSession, Flavour, flavour_of, session_of
+from clusterdb.flavours import EngineSession, flavour_of, session_of
+from clusterdb.flavours.flavour import Flavour
 from clusterdb.flavours.schema import read
 
 TABLES = {

@@ -34,7 +34,8 @@ from clusterdb.errors import (
     OperationalError,
     StoreFullError,
 )
-from clusterdb.flavours import Translation, session_of
+from clusterdb.flavours import session_of
+from clusterdb.flavours.flavour import Translation
 from clusterdb.flavours.partitions import Partitions
 from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.scripts import Statement

@@ -6,6 +6,7 @@ SQLite's DROP TABLE deletes the rows first, and so those of other tables with ON
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import apsw
 
@@ -15,13 +16,17 @@ from clusterdb.flavours.postgresql.dependents import drop_references, referring,
 from clusterdb.flavours.rebuild import foreign_keys, set_foreign_keys
 from clusterdb.flavours.tables import quoted
 
+if TYPE_CHECKING:
+    from clusterdb.flavours.session import EngineSession
+
 __all__ = ["dropping", "truncating"]
 
 
 def dropping(kind: str, names: list[str], *, cascade: bool, must_exist: bool) -> Step:
     """DROP TABLE, DROP VIEW; with ``cascade`` also the views that read them, and the foreign keys to them."""
 
-    def drop(db: apsw.Connection) -> None:
+    def drop(session: EngineSession) -> None:
+        db = session.db
         going = {name.lower() for name in names}
         for name in names:
             if must_exist and not _exists(db, name):
@@ -69,7 +74,8 @@ def truncating(names: list[str], restarts: Mapping[str, list[str]], *, cascade: 
     ``restarts`` has by table the statements after which its numbers begin again.
     """
 
-    def truncate(db: apsw.Connection) -> None:
+    def truncate(session: EngineSession) -> None:
+        db = session.db
         going = list(names)
         for name in going:
             for child in referring(db, name):
