@@ -58,7 +58,7 @@ from vfs.volume import Durability, Volume
 
 if TYPE_CHECKING:
     from clusterdb.diff import Diff
-    from clusterdb.flavours.dumps import Loaded
+    from clusterdb.flavours.loaded import LoadedDump
 
 __all__ = ["Store", "StoreStats", "Synchronous", "open", "repair"]
 
@@ -422,7 +422,7 @@ class Store:
         strict: bool = False,
         progress: sqlite.Progress | None = None,
         **settings: Any,
-    ) -> Loaded:
+    ) -> LoadedDump:
         """Create a cluster with what a dump of mysqldump, mariadb-dump or pg_dump has, and tell what was skipped.
 
         ``source``: a path, ``"-"`` for standard input, or a binary stream; gzip is undone.  ``engine``: aurora-mysql or
@@ -437,7 +437,7 @@ class Store:
 
         self._require_writable()
         self._catalog.require_free(check_name(name))
-        loaded: list[Loaded] = []
+        loaded: list[LoadedDump] = []
         with Dump(source, engine=engine, progress=progress) as dump:
             wanted = ClusterSettings().changed({**settings, "engine": dump.engine})
             cluster = self._create_filled(

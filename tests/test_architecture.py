@@ -124,6 +124,7 @@ LAYERS = {
     "clusterdb.flavours.postgresql.sequences": 9,
     "clusterdb.flavours.postgresql.tables": 9,
     "clusterdb.flavours.postgresql.upsert": 9,
+    "clusterdb.flavours.loaded": 7,
     "clusterdb.flavours.skipped": 7,
     "clusterdb.flavours.partitions": 8,
     "clusterdb.flavours": 9,

@@ -16,7 +16,7 @@ import pytest
 
 import clusterdb
 from clusterdb.errors import Error, InvalidArgumentError, NotADatabaseError, NotSupportedError
-from clusterdb.flavours.dumps import Loaded
+from clusterdb.flavours.loaded import LoadedDump
 from flavours import servers
 from flavours.case import normalised
 
@@ -64,11 +64,11 @@ def pg_shop(postgresql_server: servers.Server) -> Iterator[tuple[servers.Server,
 
 
 @pytest.fixture
-def load(store: clusterdb.Store) -> Iterator[Callable[..., tuple[clusterdb.Connection, Loaded]]]:
+def load(store: clusterdb.Store) -> Iterator[Callable[..., tuple[clusterdb.Connection, LoadedDump]]]:
     """Loads a dump into a new cluster, and connects to it."""
     connections: list[clusterdb.Connection] = []
 
-    def into_new(dump: bytes, **options: Any) -> tuple[clusterdb.Connection, Loaded]:
+    def into_new(dump: bytes, **options: Any) -> tuple[clusterdb.Connection, LoadedDump]:
         name = f"loaded{len(connections)}"
         loaded = store.import_dump(name, io.BytesIO(dump), **options)
         connections.append(clusterdb.connect(name, store=store))

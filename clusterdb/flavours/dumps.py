@@ -17,8 +17,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import IO, Any, NoReturn, cast
 
 import apsw
@@ -36,13 +35,14 @@ from clusterdb.errors import (
 )
 from clusterdb.flavours import session_of
 from clusterdb.flavours.flavour import Translation
+from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.flavours.partitions import Partitions
 from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.scripts import Statement
 from clusterdb.flavours.session import run
 from clusterdb.flavours.skipped import kind_of
 
-__all__ = ["Dump", "Loaded", "Progress"]
+__all__ = ["Dump", "Progress"]
 
 Progress = Callable[[int, int], None]
 """Called with (bytes read, bytes in all, 0 if that is not known)."""
@@ -62,36 +62,6 @@ _OTHERS = {
     b"SQLite format 3\0": "is a SQLite database: import it without --dump",
 }
 _CONTROL = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|END|START\s+TRANSACTION)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What became of a dump.
-
-    ``statements``: how many were loaded.  ``skipped``: how many of each kind were not, in the order of their first.
-    ``dangling``: how many rows of each table refer to rows that do not exist.
-    """
-
-    statements: int = 0
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    dangling: Mapping[str, int] = field(default_factory=dict)
-
-    def summary(self) -> list[str]:
-        """Lines for people; none if all is loaded."""
-        lines = []
-        if self.skipped:
-            counts = ", ".join(
-                f"{count} {kind if count == 1 else _plural(kind)}" for kind, count in self.skipped.items()
-            )
-            lines.append(f"skipped: {counts}")
-        if self.dangling:
-            counts = ", ".join(f"{count} of {table}" for table, count in self.dangling.items())
-            lines.append(f"rows that refer to rows that do not exist: {counts}")
-        return lines
-
-
-def _plural(kind: str) -> str:
-    return f"{kind[:-1]}ies" if kind.endswith("y") else kind + ("es" if kind.endswith("x") else "s")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -135,7 +105,7 @@ class Dump:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def load(self, db: apsw.Connection, *, strict: bool = False) -> Loaded:
+    def load(self, db: apsw.Connection, *, strict: bool = False) -> LoadedDump:
         """Load it into an empty database; after an error the database is to be thrown away.
 
         Raises NotADatabaseError for a dump that is truncated, NotSupportedError and, with the line, what statements
@@ -208,7 +178,7 @@ class _Loading:
         self._generated_of: Schema | None = None
         self._generated_columns: dict[str, set[str]] = {}
 
-    def run(self) -> Loaded:
+    def run(self) -> LoadedDump:
         db = self._db
         db.execute("PRAGMA foreign_keys = OFF; BEGIN")
         for statement in self._split():
@@ -222,7 +192,7 @@ class _Loading:
                 self._uncommitted_bytes = 0
         dangling = self._dangling()
         db.execute("COMMIT")
-        return Loaded(self._statements, dict(self._skipped), dangling)
+        return LoadedDump(self._statements, dict(self._skipped), dangling)
 
     def _split(self) -> Iterator[Statement]:
         splitter = self._session.flavour.splitter(whole_copies=False)
