@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterdb import sqlite, status
-from clusterdb.catalog import ClusterRow, SnapshotRow
+from clusterdb.catalog import ClusterRow, SnapshotRow, snapshot_holder
 from clusterdb.errors import (
     BacktrackDisabledError,
     ClusterNotFoundError,
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from clusterdb.store import Store
 
 __all__ = ["Snapshot"]
+
+_SKEW_NS_MAX = 1_000_000_000
+"""A store's clock may be ahead of the system's by this much because that is slewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,7 @@ def find(store: Store, row: ClusterRow, at: Point | None) -> Found:
         raise InvalidArgumentError(f"{at!r} is no point in time: use a version, a datetime, a timedelta or a snapshot")
     if isinstance(at, int):
         return _find_version(store, row, at)
-    now = time.time_ns()
-    return _find_time(store, row, time_ns_of(at, now), now)
+    return _find_time(store, row, at)
 
 
 def is_of(store: Store, row: ClusterRow, found: Found) -> bool:
@@ -119,21 +121,47 @@ def _find_version(store: Store, row: ClusterRow, version: int) -> Found:
     raise InvalidRestoreTimeError(f"cluster '{row.name}' has no version {version}: {_available(store, row)}")
 
 
-def _find_time(store: Store, row: ClusterRow, time_ns: int, now_ns: int) -> Found:
+def _find_time(store: Store, row: ClusterRow, at: datetime | timedelta) -> Found:
+    now_ns = time.time_ns()
+    time_ns = time_ns_of(at, now_ns)
     told = (
         datetime.fromtimestamp(time_ns / 1e9, tz=timezone.utc).isoformat(" ", "milliseconds") if time_ns >= 0 else "?"
     )
     if time_ns > now_ns:
         raise InvalidRestoreTimeError(f"cluster '{row.name}': {told} is in the future")
+    if isinstance(at, timedelta):
+        time_ns += store._pages.clock.skew_ns()  # a time span is measured by the store's clock
+    else:
+        time_ns = _by_store_clock(store, row, time_ns)
+    newest = _newest_at(store, row, time_ns)
+    if newest is None:
+        raise InvalidRestoreTimeError(f"cluster '{row.name}' cannot go back to {told}: {_available(store, row)}")
+    volume, version = newest
+    return Found(volume, version.version, f"cluster '{row.name}' as of {told}")
+
+
+def _newest_at(store: Store, row: ClusterRow, time_ns: int) -> tuple[VolumeRow, Version] | None:
+    """What a cluster's newest version was at a time of the store's clock."""
     for volume, until_ns in _volumes(store, row):
-        if time_ns >= until_ns:
-            continue
-        oldest, head = _range(store, volume)
-        found = store._pages.newest_at(volume, time_ns, oldest, head)
-        if found is not None:
-            return Found(volume, found.version, f"cluster '{row.name}' as of {told}")
-        break
-    raise InvalidRestoreTimeError(f"cluster '{row.name}' cannot go back to {told}: {_available(store, row)}")
+        if time_ns < until_ns:
+            oldest, head = _range(store, volume)
+            found = store._pages.newest_at(volume, time_ns, oldest, head)
+            return (volume, found) if found is not None else None
+    return None
+
+
+def _by_store_clock(store: Store, row: ClusterRow, time_ns: int) -> int:
+    """A time of the system's clock as one of the store's, which dates commits (vfs/clock.py).
+
+    Where the system's clock was set ahead and back, what was committed since is dated ahead of it by the skew.  Earlier
+    commits are not: a time before the newest commit that is not ahead of the system's clock is taken as it is.
+    """
+    skew_ns = store._pages.clock.skew_ns()
+    if skew_ns > _SKEW_NS_MAX:
+        honest = _newest_at(store, row, time.time_ns())
+        if honest is not None and time_ns < honest[1].time_ns:
+            return time_ns
+    return time_ns + skew_ns
 
 
 def _available(store: Store, row: ClusterRow) -> str:
@@ -151,7 +179,8 @@ def restorable(store: Store, row: ClusterRow) -> tuple[datetime, datetime]:
         oldest = store._pages.find_record(volume, volume.retained) if volume.retained else None
         if oldest is not None:
             times.append(oldest.time_ns)
-    return _time(min(times)), _time(max(times))
+    now_ns = time.time_ns()
+    return _time(min(*times, now_ns)), _time(min(max(times), now_ns))
 
 
 def _time(time_ns: int) -> datetime:
@@ -179,21 +208,24 @@ def expire(store: Store, cluster: int) -> None:
     row = store._catalog.cluster_row(cluster)
     if row is None:
         return
-    cutoff_ns = time.time_ns() - store._kept_ns(row)
+    cutoff_ns = store._pages.clock.now_ns() - store._kept_ns(row)
     with suppress(StoreBusyError), store._errors(), store._pages.session() as session:
         for volume, until_ns in _volumes(store, row):
             if volume.volume != row.volume and until_ns <= cutoff_ns:
                 _drop_past(store, volume)
-            elif volume.retained and session.try_volume(volume.table_index):
-                try:
+            elif volume.retained and (hold := session.try_volume(volume.table_index)) is not None:
+                with hold:
                     current = store._catalog.volume_row(volume.volume)
                     if current is not None and current.state in (VolumeState.LIVE, VolumeState.PAST):
                         oldest, head = _range(store, current)
                         found = store._pages.newest_at(current, cutoff_ns, oldest, head)
                         if found is not None:
                             expiry.give_up_past(store._pages, session, current, found.version)
-                finally:
-                    session.end_volume(volume.table_index)
+
+
+def may_expire(settings: ClusterSettings) -> bool:
+    """Whether settings ask for anything that comes with time."""
+    return settings.ttl_s is not None or settings.idle_s is not None or settings.keeps_past_ns > 0
 
 
 def is_expired(store: Store, row: ClusterRow) -> bool:
@@ -208,7 +240,7 @@ def is_expired(store: Store, row: ClusterRow) -> bool:
         return False
     head = store._pages.find_record(volume, store._pages.published_version(volume))
     written_ns = head.time_ns if head is not None and head.version != volume.base.version else 0
-    return over or now > written_ns + (settings.idle_s or 0) * 1e9
+    return over or store._pages.clock.now_ns() > written_ns + (settings.idle_s or 0) * 1e9
 
 
 def _drop_past(store: Store, volume: VolumeRow) -> None:
@@ -270,7 +302,7 @@ def backtrack(store: Store, cluster: Cluster, to: Point) -> None:
 def _require_in_window(store: Store, row: ClusterRow, found: Found) -> None:
     """The backtrack window may be shorter than what is kept for clones: until when was the version the newest?"""
     window_s = row.settings.backtrack_window_s
-    begins_ns = time.time_ns() - window_s * 1_000_000_000
+    begins_ns = store._pages.clock.now_ns() - window_s * 1_000_000_000
     behind = store._pages.find_record(found.volume, (found.version or 0) + 1)
     until_ns = [behind.time_ns] if behind is not None else []
     until_ns += [until for volume, until in _volumes(store, row) if volume.volume == found.volume.volume]
@@ -318,7 +350,7 @@ def _switch(store: Store, row: ClusterRow, found: Found, category: str, message:
     def change_and_keep() -> None:
         change()
         catalog.set_volume_state(old.volume, VolumeState.PAST)
-        catalog.add_past(old.volume, row.cluster, time.time_ns())
+        catalog.add_past(old.volume, row.cluster, pages.clock.now_ns())
 
     with store._clone_volume(found, VolumeState.BUILDING) as (new, _):
         try:
@@ -437,9 +469,9 @@ def require_snapshot(store: Store, name: str) -> SnapshotRow:
 
 def record_of(store: Store, row: SnapshotRow) -> Version:
     """The version record that the snapshot's pin has."""
-    for pin in store._catalog.pin_rows(row.volume):
-        if pin.holder == f"snapshot:{row.snapshot}":
-            return pin.version._replace(volume=row.volume)
+    pin = store._catalog.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
+    if pin is not None:
+        return pin.version._replace(volume=row.volume)
     raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run `clusterdb check`")
 
 

@@ -17,7 +17,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +42,7 @@ from clusterdb.errors import (
 from clusterdb.names import check_name
 from clusterdb.settings import ClusterSettings
 from vfs.failpoints import reach
+from vfs.interrupts import uninterrupted
 from vfs.layout import (
     INSTANCE_ROWS,
     MOVED,
@@ -73,6 +74,9 @@ _BUSY_TIMEOUT_MS = 30_000
 _TIDY_TIMEOUT_MS = 20
 _STATES = frozenset(map(str, VolumeState))
 
+_RELEASED_INDEX = "CREATE INDEX released_pins ON pins (volume, version) WHERE released"
+"""What must be tidied is known without reading every pin.  Stores of this format made before it get it when opened."""
+
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {FORMAT};
@@ -94,6 +98,7 @@ CREATE TABLE pins (
     record BLOB NOT NULL,                      -- version record
     PRIMARY KEY (volume, version, holder)
 ) WITHOUT ROWID;
+{_RELEASED_INDEX};
 CREATE TABLE absorbed (
     volume INTEGER PRIMARY KEY,                -- gone; the clone that stood on it has its place
     version INTEGER NOT NULL                   -- where the clone stood
@@ -154,6 +159,17 @@ CREATE TABLE events (
     message TEXT NOT NULL
 );
 """
+
+
+_PINNED_VERSIONS = """
+WITH RECURSIVE pinned(version) AS (
+    SELECT min(version) FROM pins WHERE volume = ? {0}
+    UNION ALL
+    SELECT (SELECT min(version) FROM pins WHERE volume = ? AND version > pinned.version {0}) FROM pinned
+    WHERE version IS NOT NULL
+) SELECT version FROM pinned WHERE version IS NOT NULL
+"""
+"""From each version to the next by the index, past all the pins that hold the same one."""
 
 
 class ClusterRow(NamedTuple):
@@ -397,6 +413,9 @@ class Catalog:
                     self._db.execute(_SCHEMA)
                     self._db.execute("INSERT INTO store VALUES (?, ?, 0)", (store_id, time.time_ns()))
             self._check_format()
+            if not read_only and not self._query("SELECT 1 FROM sqlite_schema WHERE name = 'released_pins'"):
+                with self.transaction():
+                    self._db.execute(_RELEASED_INDEX.replace("INDEX", "INDEX IF NOT EXISTS"))
             ids = [row[0] for row in self._query("SELECT id FROM store")]
             _require(len(ids) == 1 and isinstance(ids[0], bytes) and len(ids[0]) == 16, "the store")
             self.store_id: bytes = ids[0]
@@ -482,9 +501,10 @@ class Catalog:
     def transaction(self, *, waits: bool = True) -> Iterator[None]:
         """One atomic and durable change; an inner transaction is part of the outer one.
 
-        Raises StoreBusyError if another process does not end its own for 30 s, or, not to wait, at once.
+        Signal handlers wait for its end.  Raises StoreBusyError if another process does not end its own for 30 s, or,
+        not to wait, at once.
         """
-        with self._guard:
+        with uninterrupted, self._guard:
             if self._depth:
                 yield
                 return
@@ -536,7 +556,7 @@ class Catalog:
     @contextmanager
     def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
         """A transaction that a power loss may undo: it only tidies up what is durably released already."""
-        with self._guard:
+        with uninterrupted, self._guard:
             if self._depth:
                 yield
                 return
@@ -556,6 +576,25 @@ class Catalog:
     def clusters(self) -> list[ClusterRow]:
         """All clusters by name."""
         return [_cluster_row(row) for row in self._query(f"{self._CLUSTER} ORDER BY name")]
+
+    def cluster_count(self) -> int:
+        """How many clusters there are."""
+        return int(self._query("SELECT count(*) FROM clusters")[0][0])
+
+    def clone_count(self, clone_group: str) -> int:
+        """How many clusters a clone group has."""
+        return int(self._query("SELECT count(*) FROM clusters WHERE clone_group = ?", (clone_group,))[0][0])
+
+    def clusters_with_past(self, expires: Callable[[ClusterSettings], bool]) -> list[ClusterRow]:
+        """The clusters whose settings are such, or that keep something of their past, or may have to; by name."""
+        texts = [text for (text,) in self._query("SELECT DISTINCT settings FROM clusters")]
+        wanted = [text for text in texts if not isinstance(text, str) or expires(ClusterSettings.from_json(text))]
+        sql = (
+            f"{self._CLUSTER} WHERE settings IN (SELECT value FROM json_each(?)) "
+            "OR cluster IN (SELECT cluster FROM pasts UNION SELECT cluster FROM instances) "
+            "OR volume IN (SELECT volume FROM volumes WHERE retained) ORDER BY name"
+        )
+        return [_cluster_row(row) for row in self._query(sql, (json.dumps(wanted),))]
 
     def cluster(self, name: str) -> ClusterRow | None:
         """The cluster of that name."""
@@ -763,6 +802,19 @@ class Catalog:
     def volume_rows(self) -> list[VolumeRow]:
         return [_volume_row(row) for row in self._query(self._VOLUME)]
 
+    def volumes_in(self, *states: VolumeState) -> list[VolumeRow]:
+        wanted = ", ".join("?" * len(states))
+        return [_volume_row(row) for row in self._query(f"{self._VOLUME} WHERE state IN ({wanted})", tuple(states))]
+
+    def orphans(self) -> list[VolumeRow]:
+        """The volumes that no cluster has any more, though they look as if one had."""
+        sql = (
+            f"{self._VOLUME} AS v WHERE state IN ('live', 'past') "
+            "AND NOT EXISTS (SELECT 1 FROM clusters WHERE volume = v.volume) "
+            "AND NOT EXISTS (SELECT 1 FROM pasts WHERE volume = v.volume)"
+        )
+        return [_volume_row(row) for row in self._query(sql)]
+
     def volume_row(self, volume: int) -> VolumeRow | None:
         rows = self._query(f"{self._VOLUME} WHERE volume = ?", (volume,))
         return _volume_row(rows[0]) if rows else None
@@ -861,9 +913,55 @@ class Catalog:
     def all_pin_rows(self) -> list[PinRow]:
         return [_pin_row(row) for row in self._query(self._PIN)]
 
-    def pinned_versions(self, volume: int) -> list[int]:
-        rows = self._query("SELECT DISTINCT version FROM pins WHERE volume = ? ORDER BY version", (volume,))
+    def pinned_versions(self, volume: int, *, released: bool = True) -> list[int]:
+        rows = self._query(_PINNED_VERSIONS.format("" if released else "AND NOT released"), (volume, volume))
         return [version for (version,) in rows]
+
+    def unpinned(self) -> list[str]:
+        """The snapshots that have lost their pin, in words."""
+        sql = (
+            "SELECT name, volume, version FROM snapshots s WHERE NOT EXISTS (SELECT 1 FROM pins p WHERE "
+            "p.volume = s.volume AND p.version = s.version AND p.holder = 'snapshot:' || s.snapshot AND NOT released)"
+        )
+        return [
+            f"snapshot '{name}' has no pin on version {version} of volume {volume}"
+            for name, volume, version in self._query(sql)
+        ]
+
+    def pinned_record(self, volume: int, version: int) -> Version | None:
+        rows = self._query(f"{self._PIN} WHERE volume = ? AND version = ? LIMIT 1", (volume, version))
+        return _pin_row(rows[0]).version if rows else None
+
+    def first_pins(self, volume: int, count: int) -> list[PinRow]:
+        rows = self._query(f"{self._PIN} WHERE volume = ? ORDER BY version, holder LIMIT ?", (volume, count))
+        return [_pin_row(row) for row in rows]
+
+    def released_pins(self, volume: int) -> list[PinRow]:
+        rows = self._query(f"{self._PIN} WHERE released AND volume = ? ORDER BY version", (volume,))
+        return [_pin_row(row) for row in rows]
+
+    def volumes_with_released_pins(self) -> set[int]:
+        return {volume for (volume,) in self._query("SELECT DISTINCT volume FROM pins WHERE released")}
+
+    def pin_of(self, volume: int, version: int, holder: str) -> PinRow | None:
+        """One pin."""
+        sql = f"{self._PIN} WHERE volume = ? AND version = ? AND holder = ?"
+        rows = self._query(sql, (volume, version, holder))
+        return _pin_row(rows[0]) if rows else None
+
+    def is_pinned(self, volume: int, version: int) -> bool:
+        """Whether a pin that is not released holds a version."""
+        sql = "SELECT 1 FROM pins WHERE volume = ? AND version = ? AND NOT released LIMIT 1"
+        return bool(self._query(sql, (volume, version)))
+
+    def newest_pinned(self, volume: int) -> int:
+        """The newest version that a pin which is not released holds; 0 for none."""
+        sql = "SELECT version FROM pins WHERE volume = ? AND NOT released ORDER BY version DESC LIMIT 1"
+        return next((version for (version,) in self._query(sql, (volume,))), 0)
+
+    def is_shared(self, volume: int) -> bool:
+        """Whether more than one pin on a volume is not released."""
+        return len(self._query("SELECT 1 FROM pins WHERE volume = ? AND NOT released LIMIT 2", (volume,))) > 1
 
     def add_pin(self, volume: int, holder: str, version: Version) -> None:
         """Pin a version for a holder."""

@@ -13,6 +13,7 @@ from clusterdb import backups, instances, sqlite
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
+from vfs.interrupts import uninterrupted
 from vfs.layout import SLOT_BYTES
 from vfs.table import reached
 
@@ -80,6 +81,7 @@ class Cluster:
         return self.store._connect(self, endpoint, read_only=read_only)
 
     # --- instances --------------------------------------------------------------------------------------------------
+    @uninterrupted
     def add_instance(
         self,
         name: str,
@@ -101,6 +103,7 @@ class Cluster:
             self.store, self, name, instance_class, promotion_tier, availability_zone, replica_lag_ms, lag_jitter_ms
         )
 
+    @uninterrupted
     def modify_instance(
         self,
         name: str,
@@ -112,6 +115,7 @@ class Cluster:
         """Change an instance; open connections see its new lag.  Raises InstanceNotFoundError, InvalidArgumentError."""
         return instances.modify(self.store, self, name, promotion_tier, replica_lag_ms, lag_jitter_ms)
 
+    @uninterrupted
     def delete_instance(self, name: str) -> None:
         """Delete an instance; if it is the writer, a reader takes its place first.  Raises InstanceNotFoundError."""
         instances.remove(self.store, self, name)
@@ -120,6 +124,7 @@ class Cluster:
         """The instances, the writer first.  Raises ClusterNotFoundError."""
         return instances.listed(self.store, self)
 
+    @uninterrupted
     def failover(self, target: str | None = None) -> str:
         """Make a reader the writer: ``target``, or the one with the lowest tier, of those the largest.  Its name.
 
@@ -130,6 +135,7 @@ class Cluster:
         """
         return instances.failover(self.store, self, target)
 
+    @uninterrupted
     def crash_instance(self, name: str | None = None) -> None:
         """Crash an instance (the writer by default): its connections fail; a reader takes a crashed writer's place.
 
@@ -145,6 +151,7 @@ class Cluster:
         """All endpoints, with the instances that each may lead to now.  Raises ClusterNotFoundError."""
         return instances.endpoints(self.store, self)
 
+    @uninterrupted
     def add_endpoint(
         self,
         name: str,
@@ -159,6 +166,7 @@ class Cluster:
         """
         return instances.add_endpoint(self.store, self, name, type, members, excluded)
 
+    @uninterrupted
     def delete_endpoint(self, name: str) -> None:
         """Delete a custom endpoint.  Raises EndpointNotFoundError."""
         instances.remove_endpoint(self.store, self, name)
@@ -178,6 +186,7 @@ class Cluster:
         return self.store._clone(self, name, at, copy_type, settings)
 
     # --- the past ---------------------------------------------------------------------------------------------------
+    @uninterrupted
     def snapshot(self, name: str, *, at: Point | None = None) -> Snapshot:
         """Keep the last committed state (or a past one) until the snapshot is deleted; it outlives the cluster.
 
@@ -185,6 +194,7 @@ class Cluster:
         """
         return backups.take(self.store, self, name, at)
 
+    @uninterrupted
     def backtrack(self, to: Point) -> None:
         """Go back in place to a version or a time, or forward again, within the backtrack window.
 
@@ -194,6 +204,7 @@ class Cluster:
         """
         backups.backtrack(self.store, self, to)
 
+    @uninterrupted
     def reset(self, to: str | None = None) -> None:
         """Begin again under the same name: with the present state of the source of this clone, or with a snapshot.
 
@@ -256,6 +267,7 @@ class Cluster:
         """
         self.store._delete(self)
 
+    @uninterrupted
     def export(
         self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: sqlite.Progress | None = None
     ) -> tuple[str, ...]:
@@ -284,6 +296,7 @@ class Cluster:
 
         return clusters.apply(self.store, self, changeset, on_conflict)
 
+    @uninterrupted
     def stats(self) -> ClusterStats:
         """What the cluster holds now.  Costs a walk over what it does not share.
 

@@ -417,7 +417,7 @@ def status(store: Store, cluster: Cluster) -> list[ReplicaStatus]:
             found.append(ReplicaStatus(each.name, "MASTER_SESSION_ID", durable, None, None, None, True, now, None))
             continue
         oldest = volume.retained or head
-        seen = store._pages.newest_at(volume, time.time_ns() - each.lag_ns, oldest, head)
+        seen = store._pages.newest_at(volume, store._pages.clock.now_ns() - each.lag_ns, oldest, head)
         lag_ms = each.lag_ns / _MS
         shown = seen.version if seen is not None else oldest
         found.append(

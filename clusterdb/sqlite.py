@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from clusterdb.errors import DatabaseDamagedError, ExportTargetError, NotADatabaseError, StoreFullError
+from vfs.interrupts import deliver, uninterrupted
 
 __all__ = ["Connection", "Progress", "SQLError", "connect", "copy_in", "copy_out", "plain", "results"]
 
@@ -33,12 +34,15 @@ class Connection(apsw.Connection):
 
     when_closed: Callable[[], None] | None = None
 
+    @uninterrupted
     def close(self, force: bool = False) -> None:
         """Close it; closing twice does no harm."""
-        super().close(force)
-        told, self.when_closed = self.when_closed, None
-        if told is not None:
-            told()
+        try:
+            super().close(force)
+        finally:
+            told, self.when_closed = self.when_closed, None
+            if told is not None:
+                told()
 
 
 class InstanceConnection(Connection):
@@ -215,5 +219,6 @@ def copy(source: apsw.Connection, target: apsw.Connection, progress: Progress | 
     with target.backup("main", source, "main") as backup:
         while not backup.done:
             backup.step(_STEP_PAGES)
+            deliver()
             if progress is not None:
                 progress(backup.page_count - backup.remaining, backup.page_count)

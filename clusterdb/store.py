@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec
 
 from clusterdb import backups, billing, instances, metrics, sqlite, status
 from clusterdb.catalog import Catalog, ClusterRow, InstanceRow, volume_holder
@@ -45,9 +46,12 @@ from clusterdb.names import check_name, suggestion
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
 from vfs import errors as storage_errors
+from vfs import expiry
 from vfs.check import CheckReport, check
 from vfs.dump import slot_text, volume_text
+from vfs.holds import Holds
 from vfs.instances import InstanceView
+from vfs.interrupts import uninterrupted
 from vfs.layout import HOLE, LOCK_BUILDER, SLOT_BYTES, Version, unpack_pool_header
 from vfs.osio import is_read_only
 from vfs.registry import IN_USE, Target, VolumeRow, VolumeState
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
 __all__ = ["Store", "StoreStats", "Synchronous", "open", "repair"]
 
 Synchronous = Literal["OFF", "NORMAL", "FULL"]
+_P = ParamSpec("_P")
 PAGE_SIZES = tuple(1 << shift for shift in range(9, 17))
 _vfs_numbers = itertools.count(1)
 _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
@@ -174,6 +179,24 @@ def _translated(where: str) -> Iterator[None]:
         raise StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}") from error
 
 
+def _closed_if_interrupted(connect: Callable[_P, sqlite.Connection]) -> Callable[_P, sqlite.Connection]:
+    """Let signal handlers wait, and close the connection if one of them raises before the caller has it."""
+
+    @wraps(connect)
+    def connect_whole(*arguments: _P.args, **named: _P.kwargs) -> sqlite.Connection:
+        connection: sqlite.Connection | None = None
+        try:
+            with uninterrupted:
+                connection = connect(*arguments, **named)
+            return connection  # noqa: RET504  # leaving the body may raise
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+
+    return connect_whole
+
+
 class Store:
     """An open store.  Close it, or use it in a ``with`` statement; threads may share it, forked processes may not.
 
@@ -229,6 +252,7 @@ class Store:
     def _open_catalog(self, directory: Path | None, *, rebuilds: bool, disposable: bool) -> None:
         pages = self._pages
         with pages.opening():
+            pages.look_at_content()
             path = directory / "catalog.db" if directory is not None else None
             store_id = os.urandom(16)
             if pages.pool_size() and path is not None and not (path.exists() and path.stat().st_size):
@@ -255,6 +279,7 @@ class Store:
     def __repr__(self) -> str:
         return f"<clusterdb.Store {self.path}{' (closed)' if self._closed else ''}>"
 
+    @uninterrupted
     def close(self) -> None:
         """Close the store and the connections that its clusters gave out.  Closing twice does no harm.
 
@@ -270,8 +295,13 @@ class Store:
         self._closed = True
         self._vfs.close()
         with _translated(self.path):
-            self._pages.close()
-        self._catalog.close()
+            try:
+                self._pages.finish()
+            finally:
+                try:
+                    self._catalog.close()  # before the stamp: it may write to its files
+                finally:
+                    self._pages.close()
         _open_stores.discard(self)
 
     def _require_open(self) -> None:
@@ -321,6 +351,7 @@ class Store:
         known = [row.name for row in self._catalog.clusters()]
         return f"store '{self.path}' has no cluster '{name}'{suggestion(name, known)}"
 
+    @uninterrupted
     def _tidy(self) -> None:
         """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
         with _translated(self.path), self._pages.session() as session:
@@ -329,16 +360,16 @@ class Store:
                     # somebody died, perhaps between the catalog and the volume table
                     with self._catalog.reclaiming(), session.pool_locked():
                         self._pages.tables.forget_unknown_volumes({row.volume for row in self._catalog.volume_rows()})
-            for row in self._catalog.volume_rows():
-                if row.state != VolumeState.BUILDING or not session.locks.try_lock(LOCK_BUILDER + row.table_index):
+                    expiry.agree_on_past(self._pages, session)
+            for row in self._catalog.volumes_in(VolumeState.BUILDING):
+                hold = session.locks.try_lock(LOCK_BUILDER + row.table_index)
+                if hold is None:
                     continue
-                try:
+                with hold:
                     current = self._catalog.volume_row(row.volume)  # built meanwhile?
                     if current is not None and current.state == VolumeState.BUILDING:
                         with suppress(StoreBusyError):
                             self._drop_volume(current, waits=False)
-                finally:
-                    session.locks.unlock(LOCK_BUILDER + row.table_index)
             self._pages.chores.tidy_all(session)
         self._drop_orphans()
         self.expire()
@@ -348,10 +379,9 @@ class Store:
 
     def _drop_orphans(self) -> None:
         """Drop volumes that no cluster has any more: who deleted or reset it died, or was interrupted, in between."""
-        for row in self._catalog.volume_rows():
-            if row.state in (VolumeState.LIVE, VolumeState.PAST) and not self._catalog.is_owned(row.volume):
-                with suppress(StoreBusyError, ClusterNotFoundError):
-                    self._drop_volume(row, lambda volume=row.volume: self._require_orphan(volume), waits=False)  # type: ignore[misc]
+        for row in self._catalog.orphans():
+            with suppress(StoreBusyError, ClusterNotFoundError):
+                self._drop_volume(row, lambda volume=row.volume: self._require_orphan(volume), waits=False)  # type: ignore[misc]
 
     def _require_orphan(self, volume: int) -> None:
         if self._catalog.is_owned(volume):
@@ -371,6 +401,7 @@ class Store:
             raise ClusterNotFoundError(self._unknown(name))
         return Cluster(self, row.name, row.cluster)
 
+    @uninterrupted
     def create_cluster(
         self,
         name: str,
@@ -471,7 +502,7 @@ class Store:
         ``is_pinned``: the caller has the version pinned; else a durable pin, still there in the transaction, keeps it.
         """
         pages = self._pages
-        with _translated(self.path), pages.session() as session:
+        with _translated(self.path), pages.session() as session, Holds() as holds:
             parent = source.volume if source is not None else None
             base = _base_of(source)
             with pages.new_head_slot(session) as head_slot:
@@ -491,7 +522,7 @@ class Store:
                         if add is not None:
                             cluster = add(row)
                         if state == VolumeState.BUILDING:
-                            session.locks.lock(LOCK_BUILDER + row.table_index)
+                            holds.add(session.locks.lock(LOCK_BUILDER + row.table_index))
                 except BaseException:
                     known = self._catalog.is_uncertain or self._catalog.volume_row(row.volume) is not None
                     if not row.volume or not known:  # else it is, or may be, committed
@@ -500,11 +531,7 @@ class Store:
                                 pages.tables.remove_volume(row.table_index, row.volume)
                         pages.slot_map.free([head_slot])
                     raise
-            try:
-                yield row, cluster
-            finally:
-                if state == VolumeState.BUILDING:
-                    session.locks.unlock(LOCK_BUILDER + row.table_index)
+            yield row, cluster
 
     def _create_filled(
         self, name: str, fill: Callable[[sqlite.Connection], None], settings: ClusterSettings, source: ClusterRow | None
@@ -564,6 +591,7 @@ class Store:
         """The snapshot of that name.  Raises SnapshotNotFoundError, InvalidNameError."""
         return backups.get(self, name)
 
+    @uninterrupted
     def restore_snapshot(self, snapshot: str, name: str, **settings: Any) -> Cluster:
         """A new cluster with what a snapshot shows, in constant time; ``settings`` of :class:`ClusterSettings`.
 
@@ -571,6 +599,7 @@ class Store:
         """
         return backups.restore(self, snapshot, name, settings)
 
+    @uninterrupted
     def copy_snapshot(self, snapshot: str, name: str) -> backups.Snapshot:
         """A second snapshot of the same version, which stays when the first is deleted.
 
@@ -578,10 +607,12 @@ class Store:
         """
         return backups.copy(self, snapshot, name)
 
+    @uninterrupted
     def delete_snapshot(self, snapshot: str) -> None:
         """Delete a snapshot; what only it kept is free.  Raises SnapshotNotFoundError."""
         backups.remove(self, snapshot)
 
+    @uninterrupted
     def export_snapshot(
         self,
         snapshot: str,
@@ -618,6 +649,7 @@ class Store:
         old, new = (self.cluster(each) if isinstance(each, str) else each for each in (before, after))
         return clusters.compare(self, old, new, before_at, after_at, tables)
 
+    @uninterrupted
     def restore_to_point_in_time(
         self,
         source: str,
@@ -649,6 +681,7 @@ class Store:
         return self._clone(self.cluster(source), name, restore_to_time, restore_type, settings)
 
     # --- verbs of a cluster -----------------------------------------------------------------------------------------
+    @uninterrupted
     def _clone(
         self, source: Cluster, name: str, at: Point | None, copy_type: str, settings: Mapping[str, Any]
     ) -> Cluster:
@@ -676,7 +709,7 @@ class Store:
         limit = row.settings.clone_limit
         if limit is None:
             return False
-        return sum(each.clone_group == row.clone_group for each in self._catalog.clusters()) > limit
+        return self._catalog.clone_count(row.clone_group) > limit
 
     def _clone_found(
         self, found: backups.Found, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str
@@ -767,8 +800,7 @@ class Store:
         row = self._catalog.volume_row(source.volume)
         if is_pinned and row is not None and row.state in IN_USE:
             return
-        pins = self._catalog.pin_rows(source.volume) if row is not None else []
-        if not any(pin.version.version == source.version and not pin.released for pin in pins):
+        if row is None or not self._catalog.is_pinned(source.volume, source.version):
             raise self._deleted(text)
 
     def _kept_ns(self, row: ClusterRow) -> int:
@@ -781,6 +813,7 @@ class Store:
     def _deleted(self, what: str) -> ClusterNotFoundError:
         return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
 
+    @_closed_if_interrupted
     def _connect(
         self, cluster: Cluster, endpoint: str, *, read_only: bool, cached_statements: int = 100
     ) -> sqlite.Connection:
@@ -797,6 +830,7 @@ class Store:
                 return connection
             connection.close()  # it was stopped, or failed over, in between
 
+    @_closed_if_interrupted
     def _connect_past(self, cluster: Cluster, at: Point) -> sqlite.Connection:
         """A connection that reads a version of the past, which is lent until it is closed."""
         lent = ExitStack()
@@ -866,6 +900,7 @@ class Store:
             raise self._deleted(f"cluster '{cluster.name}'")
         return row
 
+    @uninterrupted
     def _rename(self, cluster: Cluster, new_name: str) -> None:
         check_name(new_name)
         self._require_writable()
@@ -875,6 +910,7 @@ class Store:
                 self._catalog.rename_cluster(cluster.id, new_name)
                 self._catalog.add_event("cluster", new_name, "configuration change", f"renamed from '{former}'")
 
+    @uninterrupted
     def _modify(self, cluster: Cluster, changes: Mapping[str, Any]) -> ClusterSettings:
         self._require_writable()
         with self._catalog.transaction():
@@ -892,6 +928,7 @@ class Store:
         backups.keep_past(self, cluster.id)
         return settings
 
+    @uninterrupted
     def _change_status(self, cluster: Cluster, verb: str) -> None:
         self._require_writable()
         volume = self._volume_of(cluster)
@@ -911,11 +948,13 @@ class Store:
         if row.volume != volume.volume:
             raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
 
+    @uninterrupted
     def _delete(self, cluster: Cluster) -> None:
         self._require_writable()
         row = self._row_of(cluster)
         backups.delete(self, row)
 
+    @uninterrupted
     def _drop_volume(self, row: VolumeRow, change: Callable[[], None] = lambda: None, *, waits: bool = True) -> None:
         """Drop a volume, and make a change to the catalog in the same transaction, before."""
         with (
@@ -935,7 +974,7 @@ class Store:
         self._require_open()
         return StoreStats(
             path=self.path,
-            cluster_count=len(self._catalog.clusters()),
+            cluster_count=self._catalog.cluster_count(),
             pool_bytes=self._pages.allocated_bytes(),
             used_bytes=self._pages.slot_map.used_count() * SLOT_BYTES,
         )
@@ -948,6 +987,7 @@ class Store:
         self._require_open()
         return billing.bills(self)
 
+    @uninterrupted
     def metrics(self) -> list[metrics.Metric]:
         """Sizes, writes, connections and lags of all clusters now; :func:`clusterdb.metrics.prometheus` prints them."""
         self._require_open()
@@ -969,6 +1009,7 @@ class Store:
             if source is None or row.source == source
         ]
 
+    @uninterrupted
     def expire(self) -> list[str]:
         """Delete the clusters whose time to live or idle time is over; their names.
 
@@ -977,7 +1018,7 @@ class Store:
         """
         self._require_writable()
         gone = []
-        for row in self._catalog.clusters():
+        for row in self._catalog.clusters_with_past(backups.may_expire):
             if backups.is_expired(self, row):
                 with suppress(ClusterNotFoundError, ClusterStateError, StoreBusyError):
                     backups.delete(self, row, only_expired=True)
@@ -988,6 +1029,7 @@ class Store:
                 backups.expire(self, row.cluster)
         return gone
 
+    @uninterrupted
     def check(self, progress: sqlite.Progress | None = None) -> CheckReport:
         """Walk everything that clusters reach and compare it with its checksums and the allocation map.
 
@@ -1018,6 +1060,7 @@ class Store:
                 lines += [f"cluster {each.name}", *volume_text(self._pages, self._volume_of(each))]
             return "\n".join(lines)
 
+    @uninterrupted
     def reclaim(self) -> SweepReport:
         """Bring back the slots that killed processes leaked, while others go on.
 
@@ -1027,6 +1070,7 @@ class Store:
         with _translated(self.path):
             return sweep(self._pages)
 
+    @uninterrupted
     def shrink(self) -> int:
         """Give the pool's free space back to the file system, while others go on; the bytes given back."""
         self._require_writable()
@@ -1035,13 +1079,12 @@ class Store:
 
     def _newest_shared(self, row: VolumeRow) -> int:
         """The version up to which somebody else can reach what a volume reaches."""
-        newest = max((pin.version.version for pin in self._catalog.pin_rows(row.volume) if not pin.released), default=0)
+        newest = self._catalog.newest_pinned(row.volume)
         if newest:
             return newest
         while row.parent is not None:
             parent = self._catalog.volume_row(row.parent)
-            pins = [pin for pin in self._catalog.pin_rows(row.parent) if not pin.released]
-            if parent is None or parent.state == VolumeState.LIVE or len(pins) > 1:
+            if parent is None or parent.state == VolumeState.LIVE or self._catalog.is_shared(row.parent):
                 return row.base.version
             row = parent  # a dropped source that only this lineage still stands on
         return 0

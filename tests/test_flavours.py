@@ -146,6 +146,20 @@ def test_comments_alone_are_a_statement_that_does_nothing(
     assert connection.execute(f"{text.removesuffix(';')}\nSELECT a FROM t -- four").fetchall() == [(1,)]
 
 
+def test_show_index_tells_keys_by_their_own_names(connect: Callable[[str], clusterdb.Connection]) -> None:
+    """Not by those that SQLite needs to tell them apart; a server's answer has more columns."""
+    connection = connect("aurora-mysql")
+    connection.execute(
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(9), UNIQUE KEY ub (b), KEY (a, b))"
+    )
+    assert connection.execute("SHOW INDEX FROM t").fetchall() == [
+        ("t", 0, "PRIMARY", 1, "id"),
+        ("t", 0, "ub", 1, "b"),
+        ("t", 1, "a", 1, "a"),
+        ("t", 1, "a", 2, "b"),
+    ]
+
+
 def test_autocommit_is_the_connection_s_own_and_the_session_s() -> None:
     """What SET autocommit says and what the DB-API's attribute says is one thing."""
     with clusterdb.open(":memory:") as store:
@@ -197,6 +211,28 @@ def _check_on_server(case: Case, server: servers.Server) -> None:
 def test_the_table_is_right_about_mysql(case: Case, mysql_server: servers.Server) -> None:
     """The real server gives the table's rows."""
     _check_on_server(case, mysql_server)
+
+
+def _has_names(case: Case) -> bool:
+    """Whether the columns of a case are named alike on every server: those of SHOW and its like are not."""
+    about = (case.then or case.sql).split(None, 1)[0].upper()
+    return not (
+        case.unsupported or case.fails or case.parameters or about in ("SHOW", "EXPLAIN", "ANALYZE", "OPTIMIZE")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _parameters("aurora-mysql", _has_names))
+def test_columns_are_called_what_mysql_calls_them(
+    case: Case, mysql_server: servers.Server, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """The names of a result are the server's, whatever becomes of its expressions."""
+    connection = mysql_server.connect()
+    try:
+        _, names = _play(case, lambda sql, parameters: mysql_server.execute(connection, sql, parameters))
+    finally:
+        connection.close()
+    assert _play(case, _executor(connect("aurora-mysql")))[1] == names
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ MYSQL_STATEMENTS = [
     ("SET @OLD=@@X", 5),
     ("SELECT 'a;b\\';', \"x;\\\"\", `y;`  -- c ; d\n , 2* 3", 7),
     (
-        "CREATE    DEFINER=`a;;b`    TRIGGER x BEFORE INSERT ON t FOR EACH ROW BEGIN\n  SET a = '*/;;'; END",
+        "CREATE   DEFINER=`a;;b`   TRIGGER x BEFORE INSERT ON t FOR EACH ROW BEGIN\n  SET a = '*/;;'; END",
         10,
     ),
     ("INSERT INTO t VALUES (x'610027621a',1), (x'',x'5c')", 13),

@@ -433,6 +433,7 @@ FREE_VERBS: list[tuple[str, str]] = [
     (RECLAIM, "sweep: epoch moved"),
     (RECLAIM, "catalog: committed"),
     (RECLAIM, "sweep: marked"),
+    (RECLAIM, "sweep: heads synced"),
     (RECLAIM, "sweep: freed"),
     (SHRINK, "shrink: tail cut"),
 ]

@@ -45,12 +45,13 @@ def absorb(store: PageStore, session: Session, heir: VolumeRow) -> VolumeRow:
     """
     while heir.parent is not None and heir.state != VolumeState.DROPPED:
         source = store.registry.volume_row(heir.parent)
-        if source is None or _only_pin(store, source, heir) is None or not session.try_volume(source.table_index):
+        if source is None or _only_pin(store, source, heir) is None:
             break
-        try:
+        hold = session.try_volume(source.table_index)
+        if hold is None:
+            break
+        with hold:
             absorbed = _absorb(store, session, source, heir)
-        finally:
-            session.end_volume(source.table_index)
         if absorbed is None:
             break
         heir = absorbed
@@ -61,7 +62,7 @@ def _only_pin(store: PageStore, source: VolumeRow, heir: VolumeRow) -> PinRow | 
     """The pin of the heir's base, if the source is dead and nothing else holds it (A1)."""
     if source.state != VolumeState.DEAD:
         return None
-    pins = store.registry.pin_rows(source.volume)
+    pins = store.registry.first_pins(source.volume, 2)
     return pins[0] if len(pins) == 1 and pins[0].holder_volume == heir.volume and not pins[0].released else None
 
 
@@ -70,7 +71,7 @@ def _absorb(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
     registry, words = store.registry, store.tables.words
     pin = _only_pin(store, source, heir)
     head = store.head_of(heir) if heir.state in IN_USE else None
-    oldest = first_behind(store, heir, registry.pin_rows(heir.volume), 0)
+    oldest = first_behind(store, heir, registry.pinned_versions(heir.volume), 0)
     if pin is None or oldest is None:
         return None
     lost = [

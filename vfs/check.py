@@ -7,13 +7,13 @@ show as a problem or a leak that is none: check a store that nobody writes to.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
+from vfs.interrupts import deliver
 from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, Version, unpack_entries
-from vfs.registry import IN_USE, Registry, VolumeState
+from vfs.registry import IN_USE, VolumeState, contradictions
 from vfs.store import PageStore
 from vfs.table import Reached, read_node
 
@@ -47,7 +47,7 @@ class CheckReport:
 def check(store: PageStore, progress: Progress | None, name_of: Naming) -> CheckReport:
     """Check every volume, pin and slot.  ``progress`` is called with (slots checked, slots in use)."""
     walk = _Walk(store, progress, name_of)
-    walk.report.problems += _contradictions(store.registry, name_of)
+    walk.report.problems += contradictions(store.registry, name_of)
     for row in store.registry.volume_rows():
         if row.state in IN_USE:
             try:
@@ -70,23 +70,6 @@ def check(store: PageStore, progress: Progress | None, name_of: Naming) -> Check
         holder = pin.holder if pin.holder_volume is None else name_of(pin.holder_volume)
         walk.version(pin.version, pin.volume, f"{name_of(pin.volume)}, pinned for {holder}")
     return walk.finish()
-
-
-def _contradictions(registry: Registry, name_of: Naming) -> Iterator[str]:
-    """Where volumes and pins of the catalog do not go together."""
-    rows, pins = {row.volume: row for row in registry.volume_rows()}, registry.all_pin_rows()
-    for what, keys in (
-        ("row of the volume table", [row.table_index for row in rows.values()]),
-        ("head slot", [row.head_slot for row in rows.values() if row.state != VolumeState.DEAD]),
-    ):
-        yield from (f"{what} {key} is of several volumes" for key, count in Counter(keys).items() if count > 1)
-    held = {(pin.volume, pin.version.version, pin.holder_volume) for pin in pins}
-    for row in rows.values():
-        if row.parent is not None and (row.parent, row.base.version, row.volume) not in held:
-            yield f"{name_of(row.volume)} has no pin on the version {row.base.version} of volume {row.parent}, its base"
-    for pin in pins:
-        if pin.volume not in rows:
-            yield f"the pin of {pin.holder} is on volume {pin.volume}, which there is not"
 
 
 _Place = tuple[int, int, int, int, int]
@@ -119,6 +102,7 @@ class _Walk:
         if known is not place:
             return False
         self.report.checked_count += 1
+        deliver()
         if self._progress is not None and self.report.checked_count % 4096 == 0:
             self._progress(self.report.checked_count, max(self._used_count, self.report.checked_count))
         return True

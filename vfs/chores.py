@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from vfs.absorb import absorb
 from vfs.errors import CorruptionError, RegistryBusyError
 from vfs.failpoints import reach
+from vfs.holds import Holds
 from vfs.layout import DROPPED, FLAGS, LIVE_EVEN, LIVE_ODD, V_CHORES, V_DURABLE, V_ID
 from vfs.loose import of_dropped_head, of_dropped_past, of_pin
 from vfs.reclaim import FOREVER, Superseded
@@ -43,6 +44,7 @@ class _Work:
     forget: list[Callable[[], None]] = field(default_factory=list)
     freed: list[tuple[VolumeRow, list[Superseded]]] = field(default_factory=list)
     changed: list[VolumeRow] = field(default_factory=list)
+    released: list[PinRow] = field(default_factory=list)
     removed: list[VolumeRow] = field(default_factory=list)
     heirs: set[int] = field(default_factory=set)  # volumes that perhaps are the last on a dead source
 
@@ -85,14 +87,11 @@ class Chores:
         """Do what is to be done in those volumes that nobody is writing to, and in what hangs on them."""
         queue = list(rows)
         while queue:
-            locked = [row for row in queue if session.try_volume(row.table_index)]
-            try:
+            with Holds() as holds:
+                locked = _try_all(session, queue, holds)
                 left = self._do(session, locked)
                 for row in locked:
                     self._store.reclaim.drain(session, row)
-            finally:
-                for row in locked:
-                    session.end_volume(row.table_index)
             self._look_for_heirs(session, left.heirs)
             queue = left.sources
 
@@ -100,10 +99,9 @@ class Chores:
         """Do everything that is left anywhere, whoever left it."""
         registry = self._store.registry
         self._store.reclaim.drain_all(session, sync=sync)
-        released = {pin.volume for pin in registry.all_pin_rows() if pin.released}
-        rows = registry.volume_rows()
-        self.tidy(session, [row for row in rows if row.state not in IN_USE])
-        self.tidy(session, [row for row in rows if row.state in IN_USE and row.volume in released])
+        self.tidy(session, registry.volumes_in(VolumeState.DROPPED, VolumeState.DEAD))
+        released = [registry.volume_row(volume) for volume in registry.volumes_with_released_pins()]
+        self.tidy(session, [row for row in released if row is not None and row.state in IN_USE])
 
     @contextmanager
     def dropping(self, session: Session, row: VolumeRow) -> Iterator[Callable[[list[VolumeRow]], None]]:
@@ -124,13 +122,12 @@ class Chores:
             rows.extend(concerned)
             tables.words[id_at] = row.volume | DROPPED  # before readers are counted; Volume._refuse undoes it if we die
             reach("drop: closed to readers")
-            locked.extend(each for each in concerned if session.try_volume(each.table_index))
+            locked.extend(_try_all(session, concerned, holds))
             if not self._is_large(concerned[0]):
-                pins_of = self._store.registry.pin_rows
-                work = self._collect(session, [(each, pins_of(each.volume)) for each in locked])
+                work = self._collect(session, locked)
                 work.apply()
 
-        try:
+        with Holds() as holds:
             try:
                 yield plan
             except BaseException:
@@ -149,9 +146,6 @@ class Chores:
             left = self._do(session, locked)
             for each in locked:
                 self._store.reclaim.drain(session, each)
-        finally:
-            for each in locked:
-                session.end_volume(each.table_index)
         busy = [each for each in rows if each not in locked]
         self.tidy(session, [*left.sources, *busy])  # a writer may have gone meanwhile
         self._look_for_heirs(session, work.heirs | left.heirs)
@@ -162,13 +156,12 @@ class Chores:
             row = self._store.registry.volume_row(volume)
             if row is None:
                 continue
-            if session.try_volume(row.table_index):
-                try:
-                    self._absorb(session, row)
-                finally:
-                    session.end_volume(row.table_index)
-            else:
+            hold = session.try_volume(row.table_index)
+            if hold is None:
                 self.request(row)
+                continue
+            with hold:
+                self._absorb(session, row)
 
     def _absorb(self, session: Session, row: VolumeRow) -> None:
         try:
@@ -191,13 +184,13 @@ class Chores:
         Nobody waits for this: while another process is in a catalog transaction it is left to the next writer.
         """
         registry, tables = self._store.registry, self._store.tables
-        volumes: list[tuple[VolumeRow, list[PinRow]]] = []
+        volumes: list[VolumeRow] = []
         for row in rows:
             if tables.words[tables.volume_at(row.table_index) + V_ID] & ~FLAGS == row.volume:
                 tables.words[tables.volume_at(row.table_index) + V_CHORES] = 0  # before we look: later requests stay
             current = registry.volume_row(row.volume)
             if current is not None:
-                volumes.append((current, registry.pin_rows(row.volume)))
+                volumes.append(current)
         work = self._collect(session, volumes)
         if work.forget:
             try:
@@ -205,7 +198,7 @@ class Chores:
                     work.apply()
             except BaseException as reason:
                 self._give_up(session, work)
-                for row, _ in volumes:
+                for row in volumes:
                     self.request(row)
                 if isinstance(reason, RegistryBusyError):
                     return _Left([], set())
@@ -214,42 +207,60 @@ class Chores:
         sources = [registry.volume_row(row.parent) for row in work.removed if row.parent is not None]
         return _Left([row for row in sources if row is not None], work.heirs)
 
-    def _collect(self, session: Session, volumes: list[tuple[VolumeRow, list[PinRow]]]) -> _Work:
+    def _collect(self, session: Session, volumes: list[VolumeRow]) -> _Work:
         """Find and keep (R8) what will be free once the catalog has forgotten what is released in these volumes.
 
         The caller holds their volume locks, then applies the work in a catalog transaction (R6), then finishes it.
-        Clones come before their sources (C1).
+        Clones come before their sources (C1).  The cost does not depend on how many other pins there are.
         """
         registry = self._store.registry
         work = _Work()
-        for row, all_pins in volumes:
-            volume, pins = row.volume, list(all_pins)
+        for row in volumes:
             gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
             if gone:
                 self._close(row)
             if gone and self._store.reclaim.reader_pins(session, row):
                 self.request(row)  # its last reader will come by here when it closes
                 continue
-            for pin in [pin for pin in pins if pin.released]:
-                if pin.holder_volume is not None and not self._is_removed(pin.holder_volume, work):
-                    continue
-                work.freed.append((row, self._loose(of_pin, row, pin, pins)))
-                pins.remove(pin)
-                work.changed.append(row)
-                work.forget.append(partial(registry.remove_pin, volume, pin.version.version, pin.holder))
+            standing = self._collect_pins(row, work)
             if row.state == VolumeState.DROPPED:
-                work.freed.append((row, self._loose(of_dropped_past, row, pins)))
-                work.freed.append((row, self._loose(of_dropped_head, row, pins)))
-                if pins:
-                    work.forget.append(partial(registry.set_dead, volume))
-            if gone and not pins:
+                work.freed.append((row, self._loose(of_dropped_past, row, standing)))
+                work.freed.append((row, self._loose(of_dropped_head, row, standing)))
+                if standing:
+                    work.forget.append(partial(registry.set_dead, row.volume))
+            if gone and not standing:
                 work.removed.append(row)
-                work.forget.append(partial(registry.remove_volume, volume))
+                work.forget.append(partial(registry.remove_volume, row.volume))
             elif gone:
-                work.heirs |= {volume, *(pin.holder_volume for pin in pins[:1] if pin.holder_volume is not None)}
+                work.heirs |= {row.volume, *self._first_holder(row, work)}
         self._store.reclaim.keep(work.slots())
         reach("reclaim: slots kept")
         return work
+
+    def _collect_pins(self, row: VolumeRow, work: _Work) -> list[int]:
+        """Collect what only released pins of a volume hold; the versions that pins still hold behind that."""
+        registry = self._store.registry
+        released = registry.released_pins(row.volume)
+        firm = registry.pinned_versions(row.volume, released=False)
+        if not released:
+            return firm
+        standing = list(released)
+        for pin in released:
+            if pin.holder_volume is not None and not self._is_removed(pin.holder_volume, work):
+                continue
+            standing.remove(pin)
+            others = sorted({*firm, *(other.version.version for other in standing)})
+            work.freed.append((row, self._loose(of_pin, row, pin, others)))
+            work.changed.append(row)
+            work.released.append(pin)
+            work.forget.append(partial(registry.remove_pin, row.volume, pin.version.version, pin.holder))
+        return sorted({*firm, *(pin.version.version for pin in standing)})
+
+    def _first_holder(self, row: VolumeRow, work: _Work) -> list[int]:
+        """The volume that stands on the first pin of a volume: if it is the only one, it may take its place."""
+        pins = self._store.registry.first_pins(row.volume, len(work.released) + 1)
+        first = next((pin for pin in pins if pin not in work.released), None)
+        return [first.holder_volume] if first is not None and first.holder_volume is not None else []
 
     def _close(self, row: VolumeRow) -> None:
         """Nobody begins to read the volume any more, whoever dropped it."""
@@ -284,9 +295,21 @@ class Chores:
                     tables.remove_volume(row.table_index, row.volume)
             for row in work.removed:
                 self._store.history.remove(row.volume)
+                self._store.written.pop(row.volume, None)
         reach("reclaim: rows removed")
 
     def _give_up(self, session: Session, work: _Work) -> None:
         """The catalog has forgotten nothing: what was kept is live as before."""
         with session.labelling():
             self._store.slot_map.label_live(work.slots())
+
+
+def _try_all(session: Session, rows: Iterable[VolumeRow], holds: Holds) -> list[VolumeRow]:
+    """Those of the volumes whose locks can be had; the locks go to ``holds``."""
+    locked = []
+    for row in rows:
+        hold = session.try_volume(row.table_index)
+        if hold is not None:
+            holds.add(hold)
+            locked.append(row)
+    return locked

@@ -11,7 +11,6 @@ from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, RESERVED, Ve
 from vfs.registry import IN_USE, VolumeRow
 from vfs.store import PageStore
 from vfs.table import Reached, reached
-from vfs.volume import head_records
 
 __all__ = ["slot_text", "volume_text"]
 
@@ -84,7 +83,7 @@ def volume_text(store: PageStore, row: VolumeRow) -> Iterator[str]:
 
 
 def _records_text(store: PageStore, row: VolumeRow) -> Iterator[str]:
-    for sector, record in enumerate(head_records(store.read_slot(row.head_slot), row.volume)):
+    for sector, record in enumerate(store.head_records(row)):
         yield f"  sector {sector}: {version_text(record) if record is not None else 'no record of this volume'}"
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "SnapshotMovedError",
     "StorageError",
     "StoreFailedError",
+    "StoreInUseError",
     "TooManySessionsError",
     "TooManyVolumesError",
     "UnsupportedFileSystemError",
@@ -50,6 +51,10 @@ class CorruptionError(StorageError):
 
 class PoolFullError(StorageError):
     """The device has no room for the page pool to grow; the transaction can be rolled back."""
+
+
+class StoreInUseError(StorageError):
+    """Other processes have the store open, and it must be closed for what was asked."""
 
 
 class StoreFailedError(StorageError):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vfs.failpoints import reach
-from vfs.layout import LIVE_EVEN, LIVE_ODD, V_DURABLE, V_RETAINED
+from vfs.layout import LIVE_EVEN, LIVE_ODD, V_RETAINED
 from vfs.loose import of_past
 from vfs.reclaim import Superseded
-from vfs.registry import VolumeRow
+from vfs.registry import IN_USE, VolumeRow
 from vfs.sessions import Session
 
 if TYPE_CHECKING:
     from vfs.store import PageStore
 
-__all__ = ["keep_past", "give_up_past"]
+__all__ = ["agree_on_past", "give_up_past", "keep_past"]
 
 
 def keep_past(store: PageStore, session: Session, row: VolumeRow) -> None:
@@ -28,9 +28,34 @@ def keep_past(store: PageStore, session: Session, row: VolumeRow) -> None:
     _require_durable(store, row, head.version)
     store.history.erase_after(row.volume, 0)
     store.history.append(row.volume, head._replace(volume=row.volume))
-    with store.registry.transaction():
-        store.registry.set_retained(row.volume, head.version)
-    store.tables.words[store.tables.volume_at(row.table_index) + V_RETAINED] = head.version
+    word_at = store.tables.volume_at(row.table_index) + V_RETAINED
+    store.tables.words[word_at] = head.version  # H6
+    reach("past: word set")
+    try:
+        with store.registry.transaction():
+            store.registry.set_retained(row.volume, head.version)
+    finally:  # also when interrupted behind the commit
+        current = store.registry.volume_row(row.volume)
+        store.tables.words[word_at] = current.retained if current is not None else 0
+
+
+def agree_on_past(store: PageStore, session: Session) -> None:
+    """See that the volume table and the catalog name the same oldest versions, where a process died in between (H6).
+
+    Leaves alone what another session is at.  Raises OSError, StorageError.
+    """
+    for row in store.registry.volumes_in(*IN_USE):
+        word_at = store.tables.volume_at(row.table_index) + V_RETAINED
+        if store.tables.words[word_at] == row.retained:
+            continue
+        hold = session.try_volume(row.table_index)
+        if hold is None:
+            continue
+        with hold:
+            current = store.registry.volume_row(row.volume)
+            if current is not None and current.state in IN_USE:
+                store.tables.words[word_at] = current.retained
+                store.slot_map.note_leaks()  # what was superseded meanwhile has nobody to free it
 
 
 def give_up_past(store: PageStore, session: Session, row: VolumeRow, before: int | None) -> None:
@@ -49,7 +74,7 @@ def give_up_past(store: PageStore, session: Session, row: VolumeRow, before: int
     states = store.slot_map.states
     loose: list[Superseded] = [
         item
-        for item in of_past(store, row, store.registry.pin_rows(row.volume), last)
+        for item in of_past(store, row, store.registry.pinned_versions(row.volume), last)
         if states[item[0]] in (LIVE_EVEN, LIVE_ODD)
     ]
     store.reclaim.keep([slot for slot, _, _ in loose])
@@ -65,7 +90,7 @@ def give_up_past(store: PageStore, session: Session, row: VolumeRow, before: int
             reach("past: catalog has forgotten")
             store.tables.words[word_at] = retained
             session.fence()  # before readers' pins are read (H2, H3)
-            store.reclaim.enqueue(row, loose, store.tables.words[store.tables.volume_at(row.table_index) + V_DURABLE])
+            store.reclaim.enqueue(row, loose, store.durable_version(row))
         else:
             with session.labelling():
                 store.slot_map.label_live([slot for slot, _, _ in loose])
@@ -75,8 +100,5 @@ def give_up_past(store: PageStore, session: Session, row: VolumeRow, before: int
 
 def _require_durable(store: PageStore, row: VolumeRow, version: int) -> None:
     """What the catalog will say is retained must be on the device (recovery falls back to nothing before it)."""
-    at = store.tables.volume_at(row.table_index) + V_DURABLE
-    if store.is_durable and store.tables.words[at] < version:
-        head = store.head_of(row)
-        store.sync()
-        store.tables.words[at] = head.version
+    if store.is_durable and store.durable_version(row) < version:
+        store.make_durable([row])

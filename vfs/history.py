@@ -12,9 +12,14 @@ Invariants
         that happens those slots are kept (R8 of reclaim.py), and readers' pins are read after the word has moved.
     H3  Who pins a past version looks afterwards whether it is still retained (as S1 of sessions.py).
     H4  The file is not synced with a commit: a power failure may lose the records of the last moments.  Their versions
-        cannot be gone back to then, the newest excepted; slots that only they reached are free.  The same holds for a
-        version that was not durable and whose slots did not all reach the device, though those of a later one did:
-        recovery wipes its record, also from the head's sectors.
+        cannot be gone back to then, the newest excepted, whose record recovery writes anew; slots that only they
+        reached are free.  The same holds for a version that was not durable and whose slots did not all reach the
+        device, though those of a later one did: recovery wipes its record, also from the head's sectors.
+    H5  A file belongs to a volume of the catalog, whose numbers are never reused.  Files left of other volumes (their
+        process died, or the power failed, before they were removed) are removed by recovery and by sweeps.
+    H6  The word V_RETAINED is set before the catalog says so, and cleared after it: never does a writer free what the
+        catalog retains.  Where a process died in between, more is kept than need be, until the next to open the store
+        makes the two agree (expiry.agree_on_past).
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from vfs.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
@@ -36,11 +42,25 @@ class History:
     """The history files of one store, as one process has them open."""
 
     def __init__(self, directory: Path | None, *, is_durable: bool, read_only: bool) -> None:
-        self._directory = directory / "history" if directory is not None else None
+        self._directory = directory
         self._is_durable = is_durable
         self._read_only = read_only
         self._files: dict[int, int] = {}
+        self._folder_fd = -1
         self._guard = threading.Lock()
+
+    def _folder(self, *, create: bool) -> int | None:
+        """A descriptor of the directory of the files, never reached through a link; None if there is none."""
+        assert self._directory is not None
+        if self._folder_fd < 0:
+            path = self._directory / "history"
+            if create:
+                path.mkdir(mode=0o700, exist_ok=True)
+            try:
+                self._folder_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+        return self._folder_fd
 
     def _fd(self, volume: int) -> int:
         """The file of a volume, created when it is first needed."""
@@ -53,13 +73,14 @@ class History:
     def _open(self, volume: int) -> int:
         if self._directory is None:
             return os.memfd_create(f"clusterdb-history-{volume}", os.MFD_CLOEXEC)
-        if self._read_only:
-            try:
-                return os.open(self._directory / str(volume), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except FileNotFoundError:
-                return os.memfd_create("clusterdb-no-history", os.MFD_CLOEXEC)
-        self._directory.mkdir(mode=0o700, exist_ok=True)
-        return os.open(self._directory / str(volume), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        folder = self._folder(create=not self._read_only)
+        access = os.O_RDONLY if self._read_only else os.O_RDWR | os.O_CREAT
+        try:
+            if folder is not None:
+                return os.open(str(volume), access | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        return os.memfd_create("clusterdb-no-history", os.MFD_CLOEXEC)
 
     # --- records ----------------------------------------------------------------------------------------------------
     def append(self, volume: int, version: Version) -> None:
@@ -117,8 +138,26 @@ class History:
             fd = self._files.pop(volume, None)
             if fd is not None:
                 os.close(fd)
-            if self._directory is not None and not self._read_only:
-                (self._directory / str(volume)).unlink(missing_ok=True)
+            self._unlink(str(volume))
+
+    def _unlink(self, name: str) -> None:
+        if self._directory is None or self._read_only:
+            return
+        folder = self._folder(create=False)
+        if folder is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+
+    def volumes(self) -> list[int]:
+        """The volumes that have a file."""
+        if self._directory is None:
+            return list(self._files)
+        with self._guard:
+            folder = self._folder(create=False)
+            if folder is None:
+                return []
+            with os.scandir(folder) as entries:
+                return [int(entry.name) for entry in entries if entry.name.isdecimal()]
 
     def close(self) -> None:
         """Close the files."""
@@ -126,3 +165,6 @@ class History:
             for fd in self._files.values():
                 os.close(fd)
             self._files = {}
+            if self._folder_fd >= 0:
+                os.close(self._folder_fd)
+                self._folder_fd = -1

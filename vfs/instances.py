@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 
+from vfs.clock import Clock
 from vfs.errors import InstanceRestartedError, SimulatedFaultError
 from vfs.layout import (
     I_CONGESTION_MAX_MS,
@@ -38,6 +39,7 @@ class InstanceView:
     def __init__(self, tables: SharedTables, row: int, name: str) -> None:
         """``row`` of the instance table."""
         self.name = name
+        self._clock = Clock(tables)
         self._words = tables.words
         self._at = INSTANCE_TABLE_AT + row * ROW_WORDS
         self._incarnation = self._words[self._at + I_INCARNATION]
@@ -91,7 +93,7 @@ class InstanceView:
     def visible_ns(self) -> int:
         """The time whose newest version the instance shows now; never before one that it has shown to anybody."""
         words, at = self._words, self._at
-        now_ns = time.time_ns()
+        now_ns = self._clock.now_ns()
         shown_ns = now_ns - words[at + I_LAG_NS] - random.randint(0, words[at + I_JITTER_NS])
         before_ns = words[at + I_SHOWN_NS]
         if shown_ns < before_ns <= now_ns:
@@ -101,7 +103,7 @@ class InstanceView:
 
     def is_cut_off(self) -> bool:
         """Whether a replica failure is simulated now."""
-        return time.time_ns() < self._words[self._at + I_REPLICA_UNTIL]
+        return Clock.steady_ns() < self._words[self._at + I_REPLICA_UNTIL]
 
     def replica_fails(self) -> bool:
         """Whether a transaction that begins now does not see what is newer."""
@@ -111,7 +113,7 @@ class InstanceView:
         """A read or a commit: delayed or failed as simulated.  Raises SimulatedFaultError."""
         words, at, now = self._words, self._at, 0
         if words[at + I_CONGESTION_UNTIL] or words[at + I_DISK_UNTIL]:
-            now = time.time_ns()
+            now = Clock.steady_ns()
         if now and now < words[at + I_CONGESTION_UNTIL] and _happens(words[at + I_CONGESTION_PERCENT]):
             time.sleep(random.randint(words[at + I_CONGESTION_MIN_MS], words[at + I_CONGESTION_MAX_MS]) / 1000)
         if now and now < words[at + I_DISK_UNTIL] and _happens(words[at + I_DISK_PERCENT]):
@@ -123,4 +125,4 @@ def _happens(percent: int) -> bool:
 
 
 def _until(seconds: float) -> int:
-    return time.time_ns() + int(seconds * 1e9)
+    return Clock.steady_ns() + int(seconds * 1e9)

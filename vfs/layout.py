@@ -10,8 +10,8 @@ format section of ``vfs/DESIGN.md`` for the prose; this module is the truth.
 
 Page-table entry (16 bytes): child slot (u32), crc32 of the child (u32), birth (u64).  A node is 256 entries.
 
-Head slot: ``HEAD_SECTORS`` sectors of 512 bytes, one :class:`Version` record each.  A sector is the unit a device
-writes whole or not at all at worst, and each record carries its own crc.
+Head slot: ``HEAD_SECTORS`` sectors of 512 bytes, one :class:`Version` record each, the last one for a seal.  A sector
+is the unit a device writes whole or not at all at worst, and each record carries its own crc.
 """
 
 from __future__ import annotations
@@ -127,7 +127,11 @@ class Version(NamedTuple):
         return depth_of(page_count_of(self.size_bytes))
 
 
-HEAD_SECTORS = 3
+HEAD_SECTORS = 4
+COMMIT_SECTORS = 3
+"""Commits write to the first three in turn."""
+SEAL_SECTOR = 3
+"""Holds the record of a version that was on the device when it was written, and says so itself (clean_close.py)."""
 SECTOR_BYTES = 512
 _VERSION = struct.Struct("<8sQQQQQqQIIQ")
 _VERSION_MAGIC = b"clsthead"
@@ -162,6 +166,7 @@ MAP_MAGIC = int.from_bytes(b"clstmap1", "little")
 # 64-bit words of the header
 MAP_MAGIC_AT, MAP_BOOT_AT, MAP_DEVICE_AT, MAP_INODE_AT = 0, 1, 3, 4  # boot takes two words
 MAP_SLOT_COUNT_AT, MAP_HINT_AT, MAP_EPOCH_AT, MAP_LEAKS_AT, MAP_SWEEPING_AT, MAP_SYNCED_AT = 5, 6, 7, 8, 9, 10
+MAP_CLOSED_AT = 11  # the stamp of a clean close, see clean_close.py
 
 FREE = 0
 LIVE_EVEN, LIVE_ODD = 0x0101, 0x0202
@@ -175,6 +180,7 @@ ones, and passes over live ones quickly."""
 READERS_HEADER_BYTES = 4096
 READERS_MAGIC = int.from_bytes(b"clstrdr1", "little")
 READERS_MAGIC_AT, SESSION_HIGH_AT, VOLUME_HINT_AT = 0, 1, 2
+CLOCK_OFFSET_AT = 3  # nanoseconds, see clock.py
 
 WORD_MAX = (1 << 64) - 1
 ROW_WORDS = 16

@@ -12,16 +12,21 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import io
 import mmap
 import os
 import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vfs.errors import PoolFullError, RegistryBusyError, StorageError
+from vfs.holds import Hold
+from vfs.interrupts import deliver
 
 __all__ = [
     "CALLS",
@@ -161,52 +166,83 @@ class Mapping:
                 self.bytes = memoryview(self.mmap)
                 self.size = size
 
+    def close(self) -> None:
+        """Unmap, if nobody has a view of it any more; else the last view does."""
+        with self._guard, suppress(BufferError):
+            self.bytes.release()
+            self.mmap.close()
+
 
 _FLOCK = struct.Struct("hhqqi4x")
 
 
 class LockFile:
-    """An open file description on the lock file: the owner of the locks taken through it."""
+    """An open file description on the lock file: the owner of the locks taken through it.
+
+    Every lock but those of :meth:`keep` is a :class:`~vfs.holds.Hold`; a description takes no lock twice.
+    """
 
     def __init__(self, fd: int) -> None:
+        """``fd`` is closed with this object, and with it all its locks are given up."""
+        self._file = io.FileIO(fd, "r")  # what it is asked for after it was closed reaches no other file
         self.fd = fd
 
     def _set(self, command: int, kind: int, offset: int) -> None:
         fcntl.fcntl(self.fd, command, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
 
-    def try_lock(self, offset: int) -> bool:
-        """Take the byte exclusively; False if somebody else holds it."""
-        return self._try(fcntl.F_WRLCK, offset)
+    def unlocker(self, offset: int) -> Callable[[], object]:
+        """A C function that gives the byte up, harmless if it is not held; ValueError behind :meth:`close`."""
+        unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
+        return partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
 
-    def _try(self, kind: int, offset: int) -> bool:
+    def try_lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold | None:
+        """Take the byte; None if somebody else holds it.  ``undo`` is done too when it is given up."""
+        hold = Hold(self.unlocker(offset), *undo)
         try:
-            self._set(fcntl.F_OFD_SETLK, kind, offset)
+            return hold if self._try(offset, shared=shared) else None
+        except BaseException:
+            hold.close()
+            raise
+
+    def keep(self, offset: int, *, shared: bool = False) -> bool:
+        """Take the byte for as long as the description is open; False if somebody else holds it."""
+        return self._try(offset, shared=shared)
+
+    def _try(self, offset: int, *, shared: bool) -> bool:
+        try:
+            self._set(fcntl.F_OFD_SETLK, fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
             raise StorageError(f"locking failed: {error.strerror}") from error
         return True
 
-    def lock(self, offset: int, *, shared: bool = False) -> None:
+    def lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold:
         """Take the byte, waiting for whoever holds it.
 
         These locks are held for very short; who keeps one for LOCK_PATIENCE_S is stopped: RegistryBusyError.
         """
-        deadline = 0.0
+        hold = Hold(self.unlocker(offset), *undo)
+        try:
+            if not self._try(offset, shared=shared):
+                self._wait(offset, shared=shared)
+            return hold
+        except BaseException:
+            hold.close()
+            raise
+
+    def _wait(self, offset: int, *, shared: bool) -> None:
+        deadline = time.monotonic() + LOCK_PATIENCE_S
         pause = 20e-6
-        while not self._try(fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset):
-            now = time.monotonic()
-            deadline = deadline or now + LOCK_PATIENCE_S
-            if now > deadline:
+        while not self._try(offset, shared=shared):
+            deliver()
+            if time.monotonic() > deadline:
                 raise RegistryBusyError(
                     f"another process has held a lock of the store for {LOCK_PATIENCE_S} s (byte {offset} of its file "
                     "'locks'): if it is stopped, let it go on or end it"
                 )
             time.sleep(pause)
             pause = min(2 * pause, 0.005)
-
-    def unlock(self, offset: int) -> None:
-        self._set(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, offset)
 
     def is_held_by_other(self, offset: int) -> bool:
         """Whether another open file description holds the byte."""
@@ -215,6 +251,5 @@ class LockFile:
 
     def close(self) -> None:
         """Close the description, and with it give up all its locks."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self._file.close()
+        self.fd = -1

@@ -10,6 +10,9 @@ Invariants
     R3  A slot superseded in d is freed only when d is durable, unless it was born after the newest durable version, the
         volume runs with synchronous=OFF, or it is dropped.  (Recovery falls back to the newest durable version or to
         a record behind it; of the latter it believes only one behind which every slot born since checks out.)
+        "Durable" is what V_DURABLE says: it moves under the volume lock, after a sync that began when the version was
+        published.  Who frees by what a head reaches, as a sweep does, makes that head durable first: the process that
+        published it may have died before any sync.
     R4  Everything that frees slots of a volume runs under that volume lock.
     R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
         holds it; else the removal of the last durable pin that does.  The map says which: reserved by a keeper, or
@@ -44,18 +47,15 @@ from vfs.errors import RegistryBusyError
 from vfs.failpoints import reach
 from vfs.layout import (
     DROPPED,
-    LOCK_POOL,
     LOCK_SESSION,
     RESERVED,
     S_OWNER,
     S_PIN,
     S_PUBLISHING,
     S_VOLUME,
-    V_DURABLE,
     V_ID,
     V_PINS,
     V_RETAINED,
-    V_VERSION,
     VOLUME_ROWS,
     WORD_MAX,
 )
@@ -181,11 +181,8 @@ class Reclaim:
 
         Who has added one still holds the reader's pin it was made under (R2).
         """
-        session.locks.lock(LOCK_POOL)  # two announcements at once must not count as one
-        try:
+        with session.pool_locked():  # two announcements at once must not count as one
             self._count_pins_change(index)
-        finally:
-            session.locks.unlock(LOCK_POOL)
 
     def _count_pins_change(self, index: int) -> None:
         at = self._store.tables.volume_at(index) + V_PINS
@@ -253,14 +250,9 @@ class Reclaim:
         return current is None or current.state not in IN_USE, word != row.volume | DROPPED
 
     def _durable_version(self, row: VolumeRow, waiting: _Waiting, *, sync: bool) -> int:
-        words, at = self._store.tables.words, self._store.tables.volume_at(row.table_index)
-        if (
-            len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX)
-            and words[at + V_DURABLE] < words[at + V_VERSION]
-        ):
-            self._store.sync()
-            words[at + V_DURABLE] = words[at + V_VERSION]
-        return words[at + V_DURABLE]
+        if len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX):
+            self._store.make_durable([row])
+        return self._store.durable_version(row)
 
     def _settle(
         self,
@@ -302,11 +294,10 @@ class Reclaim:
     def drain_all(self, session: Session, *, sync: bool = False) -> None:
         """Drain every volume that this process has something to free in and whose volume lock can be had."""
         for waiting in list(self._waiting.values()):
-            if session.try_volume(waiting.row.table_index):
-                try:
+            hold = session.try_volume(waiting.row.table_index)
+            if hold is not None:
+                with hold:
                     self.drain(session, waiting.row, sync=sync)
-                finally:
-                    session.end_volume(waiting.row.table_index)
 
     def waiting_count(self) -> int:
         """Superseded slots of this process that wait for readers or for a sync."""
@@ -328,11 +319,11 @@ class Reclaim:
 
     def _bury(self, session: Session, row: int) -> None:
         words, slot_map = self._store.tables.words, self._store.slot_map
-        session.locks.lock(LOCK_POOL)
-        try:
-            if not session.locks.try_lock(LOCK_SESSION + row):
+        with session.pool_locked():
+            hold = session.locks.try_lock(LOCK_SESSION + row)
+            if hold is None:
                 return  # it was buried meanwhile, and the row is taken again
-            try:
+            with hold:
                 at = self._store.tables.session_at(row)
                 left = slot_map.slots_in_state(RESERVED + row)
                 if words[at + S_PUBLISHING] == 0:
@@ -343,10 +334,6 @@ class Reclaim:
                     self._count_pins_change(words[at + S_VOLUME] - 1)  # before the pin goes (S3, R9)
                 words[at + S_PIN] = words[at + S_VOLUME] = words[at + S_PUBLISHING] = 0
                 words[at + S_OWNER] = 0
-            finally:
-                session.locks.unlock(LOCK_SESSION + row)
-        finally:
-            session.locks.unlock(LOCK_POOL)
 
     def bury_all(self, session: Session) -> int:
         """Bury every dead session; how many there were.  Raises RegistryBusyError."""
@@ -367,11 +354,8 @@ class Reclaim:
 
     def leak(self, session: Session, slots: list[int]) -> None:
         """Nobody will free these slots but a sweep."""
-        session.locks.lock(LOCK_POOL)
-        try:
+        with session.pool_locked():
             self._label_leaked(slots)
-        finally:
-            session.locks.unlock(LOCK_POOL)
 
     def _label_leaked(self, slots: list[int]) -> None:
         """(The caller holds the pool lock, so that the sweep epoch stands still: a pin may reach the slots.)"""

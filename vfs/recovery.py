@@ -6,7 +6,9 @@ Choosing a head.  Candidates are the records in the head sectors, the durable pi
 candidate counts if everything born after the version it knows to be durable checks out against its crcs; then its
 pages, nodes and record all reached the device.  The *floor* is the newest version that some record or the base knows to
 be durable or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.
-If a record says that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked.
+So what is damaged in a version that a clean close has sealed (K2 of clean_close.py) is not taken for an unfinished
+commit: the volume is damaged.  If a record says that nothing was durable (synchronous=OFF), only records count, and
+everything they reach is checked; the seal made when that began (K3) is among them, and part of the floor.
 Nor does a candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps
 nothing has been written to it.  Nor one that reaches, by what was born since, a slot that another volume reaches: it
 was freed and written again, by chance with the same bytes.  A volume without a candidate is damaged: its slots stay,
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from vfs.errors import CorruptionError
 from vfs.layout import (
+    COMMIT_SECTORS,
     DAMAGED,
     DROPPED,
     LIVE_EVEN,
@@ -36,21 +39,24 @@ from vfs.layout import (
 )
 from vfs.osio import write_at
 from vfs.reclaim import FOREVER
-from vfs.registry import VolumeRow, VolumeState
+from vfs.registry import VolumeRow, VolumeState, contradictions
 from vfs.table import Reached, reached, read_node
-from vfs.volume import head_records
 
 if TYPE_CHECKING:
     from vfs.store import PageStore
 
-__all__ = ["choose_head", "rebuild"]
+__all__ = ["choose_head", "damage_of", "rebuild"]
 
 _SOMEBODY = 0
 """Owner of a slot that others surely reach; no volume has that id."""
 
 
 def rebuild(store: PageStore) -> None:
-    """Fill the empty volume table and map from heads and pins.  Raises OSError, StoreFailedError."""
+    """Fill the empty volume table and map from heads and pins.
+
+    Raises CorruptionError if volumes and pins of the catalog contradict each other, OSError, StoreFailedError.
+    """
+    _require_consistent(store)
     store.sync()  # in the same boot, what we are going to trust may still be in the page cache only
     _forget_what_is_released(store)
     marks = store.slot_map.states
@@ -81,19 +87,29 @@ def rebuild(store: PageStore) -> None:
         _keep_past(store, row, head, heads, marks)
     for pin in store.registry.all_pin_rows():
         _mark(store, pin.version, marks)
+    store.clock.begin_behind(max((head.time_ns for head in chosen.values() if head is not None), default=0))
+    store.remove_unowned_histories()
     store.sync()
 
 
+def _require_consistent(store: PageStore) -> None:
+    """A catalog that has lost pins would let volumes fall back behind what their clones stand on."""
+    wrong = next(contradictions(store.registry, lambda volume: f"volume {volume}"), None)
+    if wrong is not None:
+        raise CorruptionError(f"its catalog contradicts itself: {wrong}; restore catalog.db and pool from one backup")
+
+
 def _keep_past(store: PageStore, row: VolumeRow, head: Version, heads: set[int], marks: memoryview) -> None:
-    """Mark what the retained versions reach; records of versions that did not make it are erased (H1)."""
+    """Mark what the retained versions reach, and see that each has its record, the head too (H4); records of versions
+    that did not make it are erased (H1)."""
     if not row.retained:
         return
     if not store.read_only:
         store.history.erase_after(row.volume, head.version)
-    for record in store.retained(row, head.version - 1):
+    for record in store.retained(row, head.version):
         if record.version <= head.durable or _is_whole(store, record, head.durable, heads):
             _mark(store, record, marks)
-            if not store.read_only and store.history.find(row.volume, record.version) is None:
+            if not store.read_only and store.history.find(row.volume, record.version) != record:
                 store.history.append(row.volume, record)  # a head sector had it
         elif store.read_only:
             store.lost.add((row.volume, record.version))
@@ -126,9 +142,7 @@ def _unsure_slots(store: PageStore, row: VolumeRow, head: Version | None) -> set
     """
     if head is None:
         return set()
-    durable = [
-        pin.version.version for pin in store.registry.pin_rows(row.volume) if pin.version.version <= head.version
-    ]
+    durable = [version for version in store.registry.pinned_versions(row.volume) if version <= head.version]
     sure_to = max([head.durable, row.base.version, *durable])
     return {at.entry.slot for at in reached(store.read_slot, head, sure_to)}
 
@@ -169,7 +183,7 @@ def _records(store: PageStore, row: VolumeRow) -> list[Version]:
     """The whole records in a volume's head sectors."""
     if row.head_slot >= store.slot_map.slot_count:
         return []
-    return [record for record in head_records(store.read_slot(row.head_slot), row.volume) if record is not None]
+    return [record for record in store.head_records(row) if record is not None]
 
 
 def choose_head(store: PageStore, row: VolumeRow, heads: set[int], before: int = FOREVER) -> Version | None:
@@ -180,41 +194,59 @@ def choose_head(store: PageStore, row: VolumeRow, heads: set[int], before: int =
     if row.head_slot >= store.slot_map.slot_count:
         return None
     records = _records(store, row)
-    pins = [pin.version for pin in store.registry.pin_rows(row.volume)]
+    versions = store.registry.pinned_versions(row.volume)
+    pins = [pin for pin in (store.registry.pinned_record(row.volume, version) for version in versions) if pin]
     floor = max((record.durable for record in records), default=0)
     floor = max([floor, row.base.durable, row.retained, *(pin.version for pin in pins)])
     nothing_durable = any(record.durable == 0 for record in records)
     candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
+    unsealed = {record.version: record.durable for record in records if record.durable < record.version}
     for candidate in sorted(candidates, key=lambda version: -version.version):
-        durable = 0 if nothing_durable else candidate.durable
-        if floor <= candidate.version < before and _is_whole(store, candidate, durable, heads):
+        known = candidate.durable
+        if known == candidate.version:  # a seal, and the base: what was known before it was sealed
+            known = unsealed.get(candidate.version, row.base.version)
+        if floor <= candidate.version < before and _is_whole(store, candidate, 0 if nothing_durable else known, heads):
             return candidate._replace(volume=row.volume)
     return None
 
 
 def _is_whole(store: PageStore, version: Version, durable: int, heads: set[int]) -> bool:
+    return not _damage(store, version, durable, heads)
+
+
+def _damage(store: PageStore, version: Version, durable: int, heads: set[int]) -> str:
+    """The first thing born after ``durable`` that does not check out in a version, in words; empty if all does."""
     try:
         for at in reached(store.read_slot, version, durable):
             if at.entry.slot in heads:
-                return False
+                return f"slot {at.entry.slot} is the head of a volume"
             if at.level < 0 and zlib.crc32(store.read_slot(at.entry.slot)) != at.entry.crc:
-                return False
-    except CorruptionError:
-        return False
-    return True
+                return f"page {at.number} (slot {at.entry.slot}) of version {version.version} fails its checksum"
+    except CorruptionError as error:
+        return str(error)
+    return ""
+
+
+def damage_of(store: PageStore, row: VolumeRow) -> str:
+    """What is wrong with the newest version of a volume that recovery found damaged, in words."""
+    newest = max(_records(store, row), key=lambda record: record.version, default=None)
+    if newest is None:
+        return f"head slot {row.head_slot} has no version record"
+    return _damage(store, newest, row.base.version, set()) or f"version {newest.version} is not the newest durable one"
 
 
 def _install(store: PageStore, row: VolumeRow, head: Version) -> None:
     """Wipe records of versions that did not make it, and see that the chosen one has its record."""
     records = _wipe_records(store, row, range(head.version + 1, FOREVER))
-    if head.version != row.base.version and head.version not in {record.version for record in records if record}:
-        free = next((sector for sector, record in enumerate(records) if record is None), 0)
+    recorded = {record.version for record in records[:COMMIT_SECTORS] if record}
+    if head.version != row.base.version and head.version not in recorded:
+        free = next((sector for sector, record in enumerate(records[:COMMIT_SECTORS]) if record is None), 0)
         write_at(store.pool_fd, [pack_version(head)], (row.head_slot << SLOT_SHIFT) + free * SECTOR_BYTES)
 
 
 def _wipe_records(store: PageStore, row: VolumeRow, lost: range) -> list[Version | None]:
     """Wipe the head sectors of versions that did not make it; what is left in the sectors."""
-    records = head_records(store.read_slot(row.head_slot), row.volume)
+    records = store.head_records(row)
     for sector, record in enumerate(records):
         if record is not None and record.version in lost:
             write_at(store.pool_fd, [bytes(SECTOR_BYTES)], (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES)

@@ -7,7 +7,8 @@ any more, whose row still stands because its slots have not been given back yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -17,7 +18,7 @@ from vfs.layout import Version
 if TYPE_CHECKING:
     from vfs.instances import InstanceView
 
-__all__ = ["IN_USE", "PinRow", "Registry", "Target", "VolumeRow", "VolumeState"]
+__all__ = ["IN_USE", "PinRow", "Registry", "Target", "VolumeRow", "VolumeState", "contradictions"]
 
 
 class VolumeState(StrEnum):
@@ -95,8 +96,29 @@ class Registry(Protocol):
     def all_pin_rows(self) -> list[PinRow]:
         """The pins on all volumes."""
 
-    def pinned_versions(self, volume: int) -> list[int]:
-        """The distinct pinned versions of a volume, ascending, released ones included."""
+    def pinned_versions(self, volume: int, *, released: bool = True) -> list[int]:
+        """The distinct pinned versions of a volume, ascending; ``released``: those that only released pins hold, too.
+
+        The cost follows the versions, not the pins.
+        """
+
+    def unpinned(self) -> list[str]:
+        """What else should have a pin and has none, a text for each."""
+
+    def pinned_record(self, volume: int, version: int) -> Version | None:
+        """The record of a pinned version."""
+
+    def first_pins(self, volume: int, count: int) -> list[PinRow]:
+        """The first pins on a volume, by version, up to ``count``."""
+
+    def released_pins(self, volume: int) -> list[PinRow]:
+        """The released pins on a volume, by version."""
+
+    def volumes_with_released_pins(self) -> set[int]:
+        """The volumes that have released pins."""
+
+    def volumes_in(self, *states: VolumeState) -> list[VolumeRow]:
+        """The volumes in one of these states."""
 
     def reclaiming(self, *, waits: bool = False) -> AbstractContextManager[None]:
         """A catalog transaction that need not be durable when it ends: a power loss may undo it.
@@ -143,3 +165,21 @@ class Registry(Protocol):
 
         Returns the volumes on which pins were released.
         """
+
+
+def contradictions(registry: Registry, name_of: Callable[[int], str]) -> Iterator[str]:
+    """Where volumes and pins of the catalog do not go together; ``name_of`` is what people call a volume."""
+    rows, pins = {row.volume: row for row in registry.volume_rows()}, registry.all_pin_rows()
+    for what, keys in (
+        ("row of the volume table", [row.table_index for row in rows.values()]),
+        ("head slot", [row.head_slot for row in rows.values() if row.state != VolumeState.DEAD]),
+    ):
+        yield from (f"{what} {key} belongs to several volumes" for key, count in Counter(keys).items() if count > 1)
+    held = {(pin.volume, pin.version.version, pin.holder_volume) for pin in pins}
+    for row in rows.values():
+        if row.parent is not None and (row.parent, row.base.version, row.volume) not in held:
+            yield f"{name_of(row.volume)} has no pin on version {row.base.version} of volume {row.parent}, its base"
+    yield from registry.unpinned()
+    for pin in pins:
+        if pin.volume not in rows:
+            yield f"the pin of {pin.holder} refers to volume {pin.volume}, which does not exist"

@@ -23,9 +23,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from functools import partial
+from operator import setitem
 
 from vfs.errors import TooManySessionsError, TooManyVolumesError
+from vfs.holds import Hold
 from vfs.layout import (
     FLAGS,
     LABELS,
@@ -74,6 +77,12 @@ class SharedTables:
     def __init__(self, fd: int) -> None:
         self._mapping = Mapping(fd, writable=True)
         self.words = self._mapping.bytes.cast("Q")
+
+    def close(self) -> None:
+        """Unmap the file, if nobody looks at it any more."""
+        with suppress(BufferError):
+            self.words.release()
+        self._mapping.close()
 
     def session_high(self) -> int:
         """Session rows from here on were never used."""
@@ -181,21 +190,18 @@ class Session:
 
     def _take_row(self) -> int:
         words = self.tables.words
-        self.locks.lock(LOCK_POOL)
-        try:
+        with self.locks.lock(LOCK_POOL):
             high = self.tables.session_high()
             owners = words[SESSION_TABLE_AT : SESSION_TABLE_AT + high * ROW_WORDS : ROW_WORDS].tolist()
             given_back = (row for row, owner in enumerate(owners) if not owner)
             for row in itertools.chain(given_back, range(high, SESSION_ROWS)):
-                if self.locks.try_lock(LOCK_SESSION + row):
+                if self.locks.keep(LOCK_SESSION + row):
                     at = self.tables.session_at(row)
                     words[at + S_VOLUME] = words[at + S_PIN] = words[at + S_PUBLISHING] = 0
                     words[at + S_OWNER] = self._pid
                     if row >= high:
                         words[SESSION_HIGH_AT] = row + 1
                     return row
-        finally:
-            self.locks.unlock(LOCK_POOL)
         raise TooManySessionsError(f"{SESSION_ROWS} connections are open on this store")
 
     # --- pins -------------------------------------------------------------------------------------------------------
@@ -222,68 +228,49 @@ class Session:
     def unpin(self) -> None:
         self.tables.words[self.at + S_PIN] = 0
 
-    @contextmanager
-    def pool_locked(self) -> Iterator[None]:
-        """Hold the pool lock."""
-        self.locks.lock(LOCK_POOL)
-        try:
-            yield
-        finally:
-            self.locks.unlock(LOCK_POOL)
+    def pool_locked(self) -> Hold:
+        """Hold the pool lock.  Raises RegistryBusyError."""
+        return self.locks.lock(LOCK_POOL)
 
     # --- the locks of a volume --------------------------------------------------------------------------------------
-    def try_volume(self, index: int) -> bool:
-        """Take the lock of the volume in that row of the volume table; False if somebody has it, this session too."""
-        if index in self._locked or not self.locks.try_lock(LOCK_VOLUME + index):
-            return False
+    def try_volume(self, index: int) -> Hold | None:
+        """Take the lock of the volume in that row of the volume table; None if somebody has it, this session too."""
+        if index in self._locked:
+            return None
+        hold = self.locks.try_lock(LOCK_VOLUME + index, partial(self._locked.discard, index))
+        if hold is not None:
+            self._locked.add(index)
+        return hold
+
+    def volume_locked(self, index: int) -> Hold:
+        """Hold the lock of a volume, waiting for whoever has it.  Raises RegistryBusyError."""
+        assert index not in self._locked, "BUG: a session waits for its own volume lock"
+        hold = self.locks.lock(LOCK_VOLUME + index, partial(self._locked.discard, index))
         self._locked.add(index)
-        return True
-
-    def end_volume(self, index: int) -> None:
-        """Give up the lock of a volume."""
-        self._locked.discard(index)
-        self.locks.unlock(LOCK_VOLUME + index)
-
-    def lock_volume(self, index: int) -> None:
-        """Take the lock of a volume, waiting for whoever has it.  Raises RegistryBusyError."""
-        self.locks.lock(LOCK_VOLUME + index)
-        self._locked.add(index)
-
-    @contextmanager
-    def volume_locked(self, index: int) -> Iterator[None]:
-        """Hold the lock of a volume.  Raises RegistryBusyError."""
-        self.lock_volume(index)
-        try:
-            yield
-        finally:
-            self.end_volume(index)
+        return hold
 
     def is_volume_locked_by_other(self, index: int) -> bool:
         """Whether some other session has the lock of that volume."""
         return self.locks.is_held_by_other(LOCK_VOLUME + index)
 
-    def try_writer(self, index: int, epoch: int) -> bool:
-        """Become the writer of a volume in that epoch; False if somebody else is."""
+    def try_writer(self, index: int, epoch: int) -> Hold | None:
+        """Become the writer of a volume in that epoch; None if somebody else is."""
         return self.locks.try_lock(_writer_lock(index, epoch))
-
-    def end_writer(self, index: int, epoch: int) -> None:
-        """Give up the writer lock."""
-        self.locks.unlock(_writer_lock(index, epoch))
 
     def is_written_by_other(self, index: int, epoch: int) -> bool:
         """Whether some other session is the writer of that volume."""
         return self.locks.is_held_by_other(_writer_lock(index, epoch))
 
-    @contextmanager
-    def labelling(self) -> Iterator[None]:
-        """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it."""
+    def labelling(self, marker: int = LABELS) -> Hold:
+        """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it.
+
+        ``marker``: the version that is being published, if it is a commit.
+        """
         at = self.at + S_PUBLISHING
-        self.tables.words[at] = LABELS
+        hold = Hold(partial(setitem, self.tables.words, at, 0))
+        self.tables.words[at] = marker
         self.fence()  # before the epoch is read
-        try:
-            yield
-        finally:
-            self.tables.words[at] = 0
+        return hold
 
     @staticmethod
     def pause() -> None:
@@ -302,16 +289,13 @@ class Session:
         """
         reserved = self._reserved_run if as_run else self._reserved
         if count > len(reserved):
-            self.locks.lock(LOCK_POOL)
-            try:
+            with self.pool_locked():
                 if as_run:  # a new run, rather than the rest of one and the beginning of another
                     self.slot_map.free(reserved)
                     reserved.clear()
                     reserved += self.slot_map.reserve_run(self.row, count, _SPARE_SLOTS)
                 else:
                     reserved += self.slot_map.reserve(self.row, count - len(reserved) + min(count, _SPARE_SLOTS))
-            finally:
-                self.locks.unlock(LOCK_POOL)
             reserved.sort()
         taken = reserved[:count]
         del reserved[:count]

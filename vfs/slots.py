@@ -12,6 +12,8 @@ Invariants
         publishing flag of the session was raised (see ``sweep.py`` for who relies on this).
     M3  The pool file is as long as the map says before any slot of the new part is reserved.
     M4  The map is derived: what it says about a slot can be recomputed from heads and pins, and is, in a new boot.
+    M5  A slot is written before it is read through the mapping, also the slot of a head: growing and shrinking leave
+        holes, and reading a hole of a full tmpfs is a SIGBUS.
 
 Who guards what: the pool lock guards reserving and growing.  Freeing and labelling are single aligned 16-bit stores
 by the only session that may make them (M1), so they need no lock.  The hint is only a hint, and so is what a process
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from vfs import layout
 from vfs.errors import PoolFullError
@@ -87,6 +90,13 @@ class SlotMap:
         self.header = self._mapping.bytes[:MAP_HEADER_BYTES].cast("Q")
         usable = (self._mapping.size - MAP_HEADER_BYTES) // 2 * 2
         self._states = self._mapping.bytes[MAP_HEADER_BYTES : MAP_HEADER_BYTES + usable].cast("H")
+
+    def close(self) -> None:
+        """Unmap the file, if nobody looks at it any more."""
+        with suppress(BufferError):
+            self._states.release()
+            self.header.release()
+        self._mapping.close()
 
     @property
     def slot_count(self) -> int:

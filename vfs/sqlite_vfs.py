@@ -34,6 +34,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import apsw
 
@@ -50,6 +51,7 @@ from vfs.errors import (
     WriterBusyError,
 )
 from vfs.instances import InstanceView
+from vfs.interrupts import uninterrupted
 from vfs.layout import V_EPOCH
 from vfs.registry import Target, VolumeRow
 from vfs.store import PageStore
@@ -116,7 +118,7 @@ class ClusterVFS(apsw.VFS):
         self._store = store
         self._resolve = resolve
         self._default_durability = default_durability
-        self.files: set[_VolumeFile] = set()
+        self.files: WeakSet[_VolumeFile] = WeakSet()  # a signal handler may raise before xClose has begun
         self._volume_name = lru_cache(maxsize=1024)(self._find_volume_name)
         super().__init__(name, base="", maxpathname=4096)
 
@@ -162,9 +164,10 @@ class ClusterVFS(apsw.VFS):
 
     def _open_volume(self, name: str, *, read_only: bool) -> _VolumeFile:
         try:
-            target = self._resolve(name)
-            read_only = read_only or target.read_only
-            volume = self._store.open_volume(target.row, read_only=read_only, follow=target.follow)
+            with uninterrupted:
+                target = self._resolve(name)
+                read_only = read_only or target.read_only
+                volume = self._store.open_volume(target.row, read_only=read_only, follow=target.follow)
         except LookupError as error:
             raise apsw.CantOpenError(str(error.args[0])) from error
         except (StorageError, OSError, MemoryError) as error:
@@ -195,7 +198,7 @@ class _VolumeFile:
     """One connection's open volume.  See the module docstring for its states."""
 
     def __init__(
-        self, name: str, volume: Volume, durability: Durability, open_files: set[_VolumeFile], target: Target
+        self, name: str, volume: Volume, durability: Durability, open_files: WeakSet[_VolumeFile], target: Target
     ) -> None:
         self.name = name
         self._target = target
@@ -217,6 +220,8 @@ class _VolumeFile:
     def xLock(self, level: int) -> None:
         try:
             if level == _SHARED:
+                if self._level != _NONE:  # a signal handler raised as SQLite called xUnlock, which it does not repeat
+                    self.xUnlock(_NONE)
                 if self._level == _NONE:
                     moves = self._volume.move_count
                     self._pin()
@@ -352,7 +357,8 @@ class _VolumeFile:
 
     def _close_volume(self) -> None:
         try:
-            self._volume.close()
+            with uninterrupted:
+                self._volume.close()
         except (StorageError, OSError, MemoryError) as error:
             raise _translate(error, self.name) from error
 

@@ -1,8 +1,9 @@
 """One store as one process has it open: files, mappings, sessions, and the volumes in it.
 
 Opening, in order: directory and files; then, under the open lock, the catalog (by the layer above) and, if the derived
-files are not of this boot and this very pool, their rebuild (recovery.py).  Every open store holds the store lock
-shared, so that a rebuild, which wants it exclusively, never pulls the tables from under anybody.
+files are not of this boot, this very pool and its present content (K1 of clean_close.py), their rebuild (recovery.py).
+Every open store holds the store lock shared, so that a rebuild, which wants it exclusively, never pulls the tables from
+under anybody.  Closing, in order: what can be reclaimed, sessions; the catalog (by the layer above); the stamp, files.
 """
 
 from __future__ import annotations
@@ -10,23 +11,25 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vfs import layout, osio
 from vfs.chores import Chores
+from vfs.clean_close import content_stamp, seal_written
+from vfs.clock import Clock
 from vfs.errors import (
     CorruptionError,
     NotAPoolError,
-    StorageError,
     StoreFailedError,
+    StoreInUseError,
     UnsupportedFileSystemError,
 )
 from vfs.failpoints import reach
 from vfs.history import History
+from vfs.holds import Hold
 from vfs.layout import (
-    FLAGS,
     KEEPS_SUPERSEDED,
     LIVE_EVEN,
     LOCK_OPEN,
@@ -46,6 +49,7 @@ from vfs.layout import (
     V_RETAINED,
     V_VERSION,
     V_WRITTEN,
+    ZERO_SLOT,
     Version,
 )
 from vfs.osio import CALLS, LockFile, Mapping, boot_id, open_again, sync, write_at
@@ -91,6 +95,10 @@ class PageStore:
         self.chosen: dict[int, Version] = {}  # heads that recovery has chosen, but could not write
         self.lost: set[tuple[int, int]] = set()  # past versions that recovery found damaged, but could not erase
         self.has_failed = ""
+        self.written: dict[int, VolumeRow] = {}  # volumes that this process has committed to
+        self._is_alone = False
+        self._found_stamp = 0
+        self._is_attached = False
         self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._idle_sessions: list[Session] = []
         self._keeper: Session | None = None
@@ -111,15 +119,20 @@ class PageStore:
             raise
 
     # --- opening ----------------------------------------------------------------------------------------------------
-    @contextmanager
-    def opening(self) -> Iterator[None]:
+    def opening(self) -> Hold:
         """Hold the open lock: nobody else creates, opens or rebuilds the store meanwhile."""
         assert self._locks is not None
-        self._locks.lock(LOCK_OPEN)
-        try:
-            yield
-        finally:
-            self._locks.unlock(LOCK_OPEN)
+        return self._locks.lock(LOCK_OPEN)
+
+    def look_at_content(self) -> None:
+        """See whether anybody has the store open, and how its files are (the caller holds the open lock).
+
+        Before the catalog is opened, which may change its files.
+        """
+        assert self._locks is not None
+        self._is_alone = self._locks.keep(LOCK_STORE)  # exclusively, until start() shares it
+        if self._is_alone and self.directory is not None and not self.read_only:
+            self._found_stamp = content_stamp(self.directory)
 
     def pool_size(self) -> int:
         """Bytes of the pool file; 0 in a store that is being created."""
@@ -154,21 +167,20 @@ class PageStore:
             raise CorruptionError("the page pool is empty, but the catalog has volumes in it")
         if layout.unpack_pool_header(self.pool_header()) != store_id:
             raise CorruptionError("catalog.db and pool are not of the same store")
-        fresh = rebuilds or not self._derived_files_are_valid()
-        if not fresh:
-            self._attach()
-            fresh = not self._tables_agree()
-        if fresh:
-            if not self._locks.try_lock(LOCK_STORE):
-                raise StorageError(
+        if rebuilds or not self._derived_files_are_valid():
+            if not self._is_alone:
+                raise StoreInUseError(
                     "its files 'map' and 'readers' must be rebuilt, but other processes have it open: close those first"
                 )
             self._create_derived_files()
             self._attach()
             rebuild(self)
             self._mark_derived_files_valid()
-            self._locks.unlock(LOCK_STORE)
-        self._locks.lock(LOCK_STORE, shared=True)
+        else:
+            self._attach()
+        if self._is_alone:
+            self.slot_map.header[layout.MAP_CLOSED_AT] = 0  # K1
+        self._locks.keep(LOCK_STORE, shared=True)
 
     def _create_pool(self, store_id: bytes) -> None:
         write_at(self.pool_fd, [layout.pack_pool_header(store_id)], 0)
@@ -189,11 +201,8 @@ class PageStore:
 
     def _derived_files_are_valid(self) -> bool:
         assert self._locks is not None
-        self._locks.lock(LOCK_POOL)  # or the pool might grow or shrink while we look
-        try:
+        with self._locks.lock(LOCK_POOL):  # or the pool might grow or shrink while we look
             return self._derived_files_look_valid()
-        finally:
-            self._locks.unlock(LOCK_POOL)
 
     def _derived_files_look_valid(self) -> bool:
         map_header = os.pread(self._files["map"], layout.MAP_HEADER_BYTES, 0)
@@ -202,21 +211,15 @@ class PageStore:
             return False
         words = memoryview(map_header).cast("Q")
         slot_count = words[layout.MAP_SLOT_COUNT_AT]
+        is_of_content = not self._is_alone or words[layout.MAP_CLOSED_AT] == self._found_stamp
         return (
-            words[: layout.MAP_INODE_AT + 1].tolist() == self._identity()
+            is_of_content
+            and words[: layout.MAP_INODE_AT + 1].tolist() == self._identity()
             and memoryview(readers_header).cast("Q")[layout.READERS_MAGIC_AT] == layout.READERS_MAGIC
             and os.fstat(self._files["readers"]).st_size == layout.READERS_BYTES
             and os.fstat(self._files["map"]).st_size >= layout.MAP_HEADER_BYTES + 2 * slot_count
             and os.fstat(self.pool_fd).st_size >= slot_count << SLOT_SHIFT
         )
-
-    def _tables_agree(self) -> bool:
-        """Whether every volume of the catalog has its row in the volume table (it gets it before it is committed)."""
-        for row in self.registry.volume_rows():
-            word = self.tables.words[self.tables.volume_at(row.table_index) + V_ID]
-            if word & ~FLAGS != row.volume and self.registry.volume_row(row.volume) is not None:
-                return False
-        return True
 
     def _create_derived_files(self) -> None:
         """Empty tables, sized for the pool as it is; not yet marked valid."""
@@ -243,9 +246,11 @@ class PageStore:
         self._pool_mapping = Mapping(self.pool_fd, writable=False)
         self.slot_map = SlotMap(self._files["map"], self.pool_fd, is_durable=self.is_durable)
         self.tables = SharedTables(self._files["readers"])
+        self.clock = Clock(self.tables)
         self._take_views()
         self.reclaim = Reclaim(self)
         self.chores = Chores(self)
+        self._is_attached = True
 
     def _take_views(self) -> None:
         mapped = self._pool_mapping.bytes
@@ -272,6 +277,10 @@ class PageStore:
         return self.pool_bytes[at : at + SLOT_BYTES]
 
     # --- heads ------------------------------------------------------------------------------------------------------
+    def head_records(self, row: VolumeRow) -> list[Version | None]:
+        """The records in the head slot of a volume, by sector.  Raises CorruptionError."""
+        return head_records(self.read_slot(row.head_slot), row.volume)
+
     def find_record(self, row: VolumeRow, version: int) -> Version | None:
         """The record of one version of a volume, if its head, its base or its history has it."""
         if version == row.base.version:
@@ -281,7 +290,7 @@ class PageStore:
         chosen = self.chosen.get(row.volume)
         if chosen is not None and chosen.version == version:
             return chosen
-        for record in head_records(self.read_slot(row.head_slot), row.volume):
+        for record in self.head_records(row):
             if record is not None and record.version == version:
                 return record
         if self.tables.words[self.tables.volume_at(row.table_index) + V_RETAINED]:
@@ -316,6 +325,12 @@ class PageStore:
             if record is not None:  # else the head has moved twice since
                 return record
         return self.head_of(row)
+
+    def damage_of(self, row: VolumeRow) -> str:
+        """What recovery found damaged in a volume, in words."""
+        from vfs.recovery import damage_of
+
+        return damage_of(self, row)
 
     def published_version(self, row: VolumeRow) -> int:
         """The number of the version that is a volume's head now."""
@@ -394,6 +409,15 @@ class PageStore:
         with self.fencing(row):
             pass
 
+    def remove_unowned_histories(self) -> None:
+        """Remove the histories that killed processes, or a power failure, left of volumes that are gone (H5)."""
+        files = self.history.volumes()  # before the catalog is asked: a volume is in it before it gets a file
+        if files:
+            known = {row.volume for row in self.registry.volume_rows()}
+            for volume in files:
+                if volume not in known:
+                    self.history.remove(volume)
+
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:
         """Bring everything written to the pool to the device.
@@ -411,6 +435,23 @@ class PageStore:
             raise StoreFailedError(self.has_failed) from error
         header = self.slot_map.header
         header[layout.MAP_SYNCED_AT] = max(header[layout.MAP_SYNCED_AT], slot_count)
+
+    def make_durable(self, rows: Iterable[VolumeRow]) -> None:
+        """Bring the published versions of volumes to the device, and note that they are there.
+
+        The caller holds the volume locks, so that no version is published between the sync and the note (R3 of
+        reclaim.py).  Raises StoreFailedError.
+        """
+        words = self.tables.words
+        behind = [
+            at
+            for at in (self.tables.volume_at(row.table_index) for row in rows)
+            if words[at + V_DURABLE] < words[at + V_VERSION]
+        ]
+        if behind:
+            self.sync()
+            for at in behind:
+                words[at + V_DURABLE] = words[at + V_VERSION]
 
     def fail(self, reason: str) -> None:
         """Refuse writes from now on: what is on the device is unknown."""
@@ -490,9 +531,15 @@ class PageStore:
     def new_head_slot(self, session: Session) -> Iterator[int]:
         """A slot for the head of a new volume; the body commits the catalog row that names it, or frees the slot.
 
-        A recycled slot may hold records of a volume long gone; ids are never reused, so they mean nothing.
+        It is written once, with zeros: a commit looks into it through the mapping, where a hole of the pool would be a
+        SIGBUS on a full tmpfs (M5 of slots.py).
         """
         (slot,) = session.take_slots(1)
+        try:
+            write_at(self.pool_fd, [ZERO_SLOT], slot << SLOT_SHIFT)
+        except BaseException:
+            session.give_back([slot])
+            raise
         if self.is_durable and slot >= self.slot_map.header[layout.MAP_SYNCED_AT]:
             self.sync()  # the catalog must not name a slot that a power loss takes with the pool's new length
         with session.labelling():
@@ -500,26 +547,57 @@ class PageStore:
             reach("volume: head slot taken")
             yield slot
 
-    def close(self) -> None:
-        """Reclaim what can be reclaimed, and close the files."""
+    def finish(self) -> None:
+        """Reclaim what can be reclaimed, seal what was written, and end all sessions.  Then comes :meth:`close`."""
         try:
             if self._keeper is not None:
                 if not self.has_failed and self.reclaim.waiting_count():
                     with self.session() as session:
                         self.chores.tidy_all(session, sync=True)
                 self.reclaim.abandon(self._keeper)
+            if self.written and not self.has_failed and not self.read_only:
+                with self.session() as session:
+                    seal_written(self, session)
         finally:
-            self._close_files()
+            for session in list(self.sessions):
+                session.close()
 
-    def _close_files(self) -> None:
-        for session in list(self.sessions):
-            session.close()
-        if self._locks is not None:
-            self._locks.close()
-        for fd in self._files.values():
-            os.close(fd)
-        self._files = {}
-        self.history.close()
+    def close(self) -> None:
+        """Stamp the derived files if nobody else has the store open (K1), and close the files."""
+        try:
+            self._stamp()
+        finally:
+            for session in list(self.sessions):
+                session.close()
+            if self._locks is not None:
+                self._locks.close()
+            for fd in self._files.values():
+                os.close(fd)
+            self._files = {}
+            self.history.close()
+            self._detach()
+
+    def _stamp(self) -> None:
+        """Say that the derived files belong to the content as it is, if they do."""
+        if self._locks is None or not self._is_attached or self.directory is None or self.read_only or self.has_failed:
+            return
+        hold = self._locks.try_lock(LOCK_OPEN)
+        if hold is None:
+            return  # somebody is opening the store, and will close it
+        with hold:
+            if self._locks.keep(LOCK_STORE):
+                self.slot_map.header[layout.MAP_CLOSED_AT] = content_stamp(self.directory)
+
+    def _detach(self) -> None:
+        """Unmap the files now, rather than when the collector comes by."""
+        if self._is_attached:
+            self._is_attached = False
+            for view in (self.pool_words, self.pool_longs, self.pool_bytes):
+                with suppress(BufferError):  # somebody looks at a page
+                    view.release()
+            self._pool_mapping.close()
+            self.slot_map.close()
+            self.tables.close()
 
 
 def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
@@ -544,7 +622,7 @@ def _open_read_only(directory: Path | None, name: str) -> int:
         locks = LockFile(os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
         try:
             if locks.is_held_by_other(LOCK_STORE):
-                raise StorageError("other processes have it open for writing: open it as they do")
+                raise StoreInUseError("other processes have it open for writing: open it as they do")
         finally:
             locks.close()
     return os.memfd_create(f"clusterdb-{name}", os.MFD_CLOEXEC)

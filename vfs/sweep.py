@@ -8,10 +8,11 @@ labelled or last marked.
     3  sessions that were labelling at that moment are waited for (they may use the old label); if a reader holds a
        version older than its volume's head, the sweep is put off
     4  everything that a head or a pin reaches gets the new label
-    5  what still has the old one is free
+    5  heads that are not on the device yet are synced
+    6  what still has the old label is free
 
 Invariants
-    W1  A slot that a published or pinned version reaches when step 5 begins has the new label: it was reached by a head
+    W1  A slot that a published or pinned version reaches when step 6 begins has the new label: it was reached by a head
         or pin of step 4, or labelled after step 2, or it is reserved by the keeper of a live process.
     W2  Step 4 changes old labels only, under the pool lock, so that it never overwrites a reservation.  By an unlucky
         race it may overwrite that somebody keeps a superseded slot, or has freed it: such a slot is leaked until the
@@ -23,6 +24,8 @@ Invariants
         new label.
     W6  What the catalog says in step 4 of volumes whose head slots have the old label is final.
     W4  Records that dead writers left are wiped before what they name is freed (V2 of volume.py).
+    W7  No volume can fall back behind the head that step 4 marked: before step 6 the head published by then is durable
+        (R3).  Under synchronous=OFF nothing is promised, and recovery checks every slot.
 """
 
 from __future__ import annotations
@@ -32,9 +35,10 @@ from typing import TYPE_CHECKING
 
 from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
 from vfs.failpoints import reach
+from vfs.holds import Holds
+from vfs.interrupts import deliver
 from vfs.layout import (
     KEEPS_SUPERSEDED,
-    LOCK_POOL,
     LOCK_SWEEP,
     MAP_EPOCH_AT,
     MAP_LEAKS_AT,
@@ -83,9 +87,10 @@ class SweepReport:
 def sweep(store: PageStore) -> SweepReport:
     """Free the slots that nothing reaches and nobody will free.  Raises CorruptionError if a page table is damaged."""
     with store.session() as session:
-        if not session.locks.try_lock(LOCK_SWEEP):
+        hold = session.locks.try_lock(LOCK_SWEEP)
+        if hold is None:
             return SweepReport(put_off="another process is sweeping")
-        try:
+        with hold:
             freed_count = 0
             for _ in range(_ATTEMPTS):
                 report = _Sweep(store, session).run()
@@ -94,8 +99,6 @@ def sweep(store: PageStore) -> SweepReport:
                     break
                 session.pause()
             return SweepReport(freed_count, report.put_off)
-        finally:
-            session.locks.unlock(LOCK_SWEEP)
 
 
 class _PutOffError(Exception):
@@ -116,6 +119,7 @@ class _Sweep:
         except RegistryBusyError as reason:
             return SweepReport(put_off=str(reason))
         store.chores.tidy_all(self._session)
+        store.remove_unowned_histories()
         cut_short = bool(header[MAP_SWEEPING_AT] or header[MAP_LEAKS_AT] & _CUT_SHORT)
         if header[MAP_SWEEPING_AT]:
             self._move_epoch(-1)  # a sweep died: look for the label that it looked for
@@ -131,6 +135,8 @@ class _Sweep:
             store.registry.seal()  # who died while labelling shall not have committed after all (W6)
             self._mark_everything()
             reach("sweep: marked")
+            self._make_heads_durable()
+            reach("sweep: heads synced")
             freed = [slot for slot in store.slot_map.slots_in_state(self._old) if slot != POOL_HEADER_SLOT]
             store.slot_map.free(freed)
             reach("sweep: freed")
@@ -148,12 +154,9 @@ class _Sweep:
         return SweepReport(freed_count=len(freed))
 
     def _move_epoch(self, step: int) -> None:
-        self._session.locks.lock(LOCK_POOL)  # who labels leaked slots holds it
-        try:
+        with self._session.pool_locked():  # who labels leaked slots holds it
             header = self._store.slot_map.header
             header[MAP_EPOCH_AT] = (header[MAP_EPOCH_AT] + step) & WORD_MAX
-        finally:
-            self._session.locks.unlock(LOCK_POOL)
 
     # --- step 3: who is in the way ----------------------------------------------------------------------------------
     def _await_labelling(self) -> None:
@@ -209,24 +212,24 @@ class _Sweep:
         self._relabel(row.head_slot)
         try:
             with self._store.pinned(row) as volume:
-                volume.wipe_if_unwritten(self._session)  # W4
+                if not volume.wipe_left_record(self._session):  # W4
+                    raise _PutOffError("a volume is being written to")
                 self._mark(volume.version)
                 self._mark_past(row, volume.version)
         except VolumeDroppedError:
             self._mark_dropped(row)
 
     def _mark_dropped(self, row: VolumeRow) -> None:
-        if not self._session.try_volume(row.table_index):
+        hold = self._session.try_volume(row.table_index)
+        if hold is None:
             raise _PutOffError("a volume is being dropped")
-        try:
+        with hold:
             current = self._store.registry.volume_row(row.volume)
             if current is not None and current.state == VolumeState.DROPPED:
                 self._relabel(row.head_slot)
                 head = self._store.head_of(row)
                 self._mark(head)
                 self._mark_past(current, head)
-        finally:
-            self._session.end_volume(row.table_index)
 
     def _mark_past(self, row: VolumeRow, head: Version) -> None:
         """Mark what a volume retains; who gives a version up meanwhile keeps what only that one reached (H2)."""
@@ -238,6 +241,27 @@ class _Sweep:
                 if version.version >= self._store.tables.words[retained_at] > 0:
                     raise
 
+    # --- step 5 -----------------------------------------------------------------------------------------------------
+    def _make_heads_durable(self) -> None:
+        """Sync the heads that a power failure could undo (W7).
+
+        Their newest durable versions may reach what is about to be freed: a process that published without a sync
+        (synchronous=NORMAL) may be dead, and what it remembered of superseded slots with it.
+        """
+        store = self._store
+        behind = [
+            row
+            for row in store.registry.volume_rows()
+            if row.state in IN_USE and 0 < store.durable_version(row) < store.published_version(row)
+        ]
+        with Holds() as holds:
+            for row in behind:
+                hold = self._session.try_volume(row.table_index)
+                if hold is None:
+                    raise _PutOffError("a volume is being written to")
+                holds.add(hold)
+            store.make_durable(behind)
+
     def _mark(self, version: Version) -> None:
         """Give everything a version reaches the new label, each node walked once."""
         if not version.depth or not version.root.slot:
@@ -246,6 +270,7 @@ class _Sweep:
         stack = [Reached(version.depth - 1, 0, version.root)]
         while stack:
             level, number, entry = stack.pop()
+            deliver()
             self._relabel(entry.slot)
             if entry in self._visited:  # the whole entry: a slot may be another node's by now
                 continue
@@ -281,20 +306,14 @@ def shrink(store: PageStore) -> int:
     before = store.allocated_bytes()
     with store.session() as session:
         slot_map = store.slot_map
-        session.locks.lock(LOCK_POOL)
-        try:
+        with session.pool_locked():
             slot_map.cut_free_tail()
-        finally:
-            session.locks.unlock(LOCK_POOL)
         reach("shrink: tail cut")
         start = 1
         while start < slot_map.slot_count:
-            session.locks.lock(LOCK_POOL)
-            try:  # reserved while we punch, so that nobody writes to them
+            with session.pool_locked():  # reserved while we punch, so that nobody writes to them
                 end = min(start + _PUNCH_SLOTS_AT_ONCE, slot_map.slot_count)
                 taken = slot_map.reserve_all_free(session.row, start, end)
-            finally:
-                session.locks.unlock(LOCK_POOL)
             try:
                 for first, count in runs_of(taken):
                     if count >= _PUNCH_SLOTS_MIN:

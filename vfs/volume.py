@@ -15,8 +15,10 @@ Commit: WriteTransaction.publish() is one straight function; the names in its co
 Invariants
     V1  The version word names a version whose record stands in a head sector, or the volume's base.
     V2  Neither the published record nor the one of the newest durable version is ever overwritten: a new record goes
-        to a sector that holds neither.  A record newer than the version word, left by a dead writer, is wiped before
-        another record is written, and by a sweep before it frees what that one wrote.
+        to a sector that holds neither.  While nothing is durable (synchronous=OFF), the oldest record that says so,
+        which was synced, takes the place of the latter: it warns recovery of older records that say otherwise, whose
+        sectors may not have been overwritten on the device.  A record newer than the version word, left by a dead
+        writer, is wiped before another record is written, and by a sweep before it frees what that one wrote.
     V3  A slot written by a transaction is reserved by its session until the transaction is published or given up.
     V4  What a transaction supersedes is only remembered here; reclaim.py decides when it is free.
     V5  A transaction is published under the volume lock, and only in the epoch in which its handle was opened.  The
@@ -25,7 +27,6 @@ Invariants
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,7 @@ from enum import IntEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from vfs.clean_close import seal
 from vfs.errors import (
     CorruptionError,
     FencedError,
@@ -45,13 +47,15 @@ from vfs.errors import (
     WriterBusyError,
 )
 from vfs.failpoints import reach
+from vfs.holds import Hold
+from vfs.interrupts import uninterrupted
 from vfs.layout import (
+    COMMIT_SECTORS,
     DAMAGED,
     DROPPED,
     FLAGS,
     HEAD_SECTORS,
     MOVED,
-    S_PUBLISHING,
     SECTOR_BYTES,
     SLOT_BYTES,
     SLOT_SHIFT,
@@ -166,7 +170,8 @@ class Volume:
         """The row is not ours any more: follow the cluster, or say why that cannot be."""
         row = self._successor()
         if row is not None:
-            self.store.reclaim.on_close(self)  # perhaps we were its last reader
+            with uninterrupted:
+                self.store.reclaim.on_close(self)  # perhaps we were its last reader
             epoch = self._epoch
             self._take(row)
             self._epoch = epoch  # a cluster's epochs go on from volume to volume: who was fenced stays so
@@ -179,7 +184,7 @@ class Volume:
         """
         word = self._words[self._id_at]
         if word == self._id | DAMAGED:
-            raise CorruptionError("recovery found no version of it whole")
+            raise CorruptionError(f"recovery found no version of it whole: {self.store.damage_of(self.row)}")
         if word in (self._id | DROPPED, self._id | MOVED):
             with self.store.registry.reclaiming(waits=True):  # who is at it holds the catalog until it is done
                 row = self.store.registry.volume_row(self.row.volume)
@@ -323,7 +328,8 @@ class Volume:
         if self.read_only:
             raise ReadOnlyError("it is open for reading only")
         self.store.require_writable()
-        if not self.session.try_writer(self.row.table_index, self._epoch):
+        hold = self.session.try_writer(self.row.table_index, self._epoch)
+        if hold is None:
             raise WriterBusyError("another connection is writing to it")
         try:
             if self.session.is_volume_locked_by_other(self.row.table_index):
@@ -332,15 +338,15 @@ class Volume:
             if self._words[self._word_at] != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
             self.before_write()
-            return WriteTransaction(self, least_version)
+            return WriteTransaction(self, hold, least_version)
         except BaseException:
-            self.end_write()
+            hold.close()
             raise
 
     def before_write(self) -> None:
         """Do the chores of a writer, if there are any (the caller has its writer lock)."""
         if self.has_chores or self.store.reclaim.is_worth_draining(self.row):
-            with self.session.volume_locked(self.row.table_index):
+            with uninterrupted, self.session.volume_locked(self.row.table_index):
                 self.store.reclaim.before_write(self)
 
     def look_at_base(self) -> None:
@@ -350,10 +356,6 @@ class Volume:
             if row is None:
                 raise VolumeDroppedError("it was dropped")
             self.row = row
-
-    def end_write(self) -> None:
-        """Give up the writer lock."""
-        self.session.end_writer(self.row.table_index, self._epoch)
 
     def is_being_written(self) -> bool:
         """Whether some other handle is the writer now."""
@@ -389,14 +391,17 @@ class Volume:
         """Whether somebody left reclaim work for the writer."""
         return bool(self._words[self._row_at + V_CHORES])
 
-    def wipe_if_unwritten(self, session: Session) -> None:
-        """Wipe a dead writer's record, unless there is a writer (who did it when it began)."""
-        if session.try_volume(self.row.table_index):
-            try:
-                if self._words[self._word_at] == self.version.version:
-                    self.wipe_stale_record()
-            finally:
-                session.end_volume(self.row.table_index)
+    def wipe_left_record(self, session: Session) -> bool:
+        """Wipe a dead writer's record; False if there may be one, but another session has the volume lock."""
+        if max(self._recorded_versions())[0] <= self.version.version:
+            return True
+        hold = session.try_volume(self.row.table_index)
+        if hold is None:
+            return False
+        with hold:
+            if self._words[self._word_at] == self.version.version:  # else a writer was here, and has wiped it
+                self.wipe_stale_record()
+        return True
 
     def wipe_stale_record(self) -> None:
         """Make the record of a writer that died before it published none, on the device too (V2).
@@ -404,7 +409,7 @@ class Volume:
         The slots it names will be used by others; in a clone of the same version even with the same content.
         """
         published = self.version.version
-        versions = self._recorded_versions()
+        versions = [version for version, _ in self._recorded_versions()]
         if self.keeps_past and max(versions) > published:
             self.store.history.erase_after(self.row.volume, published)
         for sector, version in enumerate(versions):
@@ -417,19 +422,22 @@ class Volume:
                     self.store.fail(f"wiping a version record of volume {self.row.volume} failed")
                     raise
 
-    def _recorded_versions(self) -> list[int]:
-        """The versions that the head's sectors name, whole or not; -1 where a sector is not this volume's."""
+    def _recorded_versions(self) -> list[tuple[int, int]]:
+        """(version, durable version) that the head's sectors name, whole or not; (-1, -1) for another volume's."""
         longs, at = self.store.pool_longs, self.row.head_slot << (SLOT_SHIFT - 3)
-        sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(HEAD_SECTORS)]
-        return [longs[at + 2] if longs[at + 1] == self.row.volume else -1 for at in sectors]
+        sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(COMMIT_SECTORS)]
+        return [(longs[at + 2], longs[at + 3]) if longs[at + 1] == self.row.volume else (-1, -1) for at in sectors]
 
     def free_sector(self, published: int, durable: int) -> int:
         """The head sector that the next version record goes to (V2), under the volume lock; a stale one is wiped."""
-        versions = self._recorded_versions()
-        if max(versions) > published:
+        records = self._recorded_versions()
+        if max(records)[0] > published:
             self.wipe_stale_record()
-            versions = self._recorded_versions()
-        return next(at for at, version in enumerate(versions) if version not in (published, durable))
+            records = self._recorded_versions()
+        kept = {published, durable}
+        if not durable:
+            kept.add(min((version for version, known in records if version > 0 and not known), default=0))
+        return next(at for at, (version, _) in enumerate(records) if version not in kept)
 
     def is_at(self, version: int) -> bool:
         """Whether that is the published version."""
@@ -476,8 +484,9 @@ def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, of
 class WriteTransaction:
     """The one writer of a volume, from its lock to end()."""
 
-    def __init__(self, volume: Volume, least_version: int = 0) -> None:
+    def __init__(self, volume: Volume, writer_lock: Hold, least_version: int = 0) -> None:
         self._volume = volume
+        self._writer_lock = writer_lock
         self._store = volume.store
         self._session = volume.session
         self._begin(least_version)
@@ -642,24 +651,23 @@ class WriteTransaction:
         self._store.require_writable()
         self._store.keeper()  # now, while it can fail without harm
         index = self._volume.row.table_index
-        self._session.lock_volume(index)
-        try:
+        with self._session.volume_locked(index):
             self._volume.require_present()
             self._volume.look_at_base()
-            return self._publish(durability)
-        finally:
-            self._session.end_volume(index)
+            with self._session.labelling(self.new_version):
+                return self._publish(durability)
 
     def _publish(self, durability: Durability) -> Version:
-        volume, store, session = self._volume, self._store, self._session
+        volume, store = self._volume, self._store
         durable = volume.durable
-        words, publishing_at = store.tables.words, session.at + S_PUBLISHING
-        words[publishing_at] = self.new_version
         try:
+            store.written[volume.row.volume] = volume.row
             # staged pages and copied nodes -> free slots; version record -> a free head sector
             root = self._write_pages()
             reach("commit: pages written")
             record = self._record(root, durable if durability else 0)
+            if store.is_durable and durability == Durability.OFF and durable:
+                seal(store, volume.row)  # K3
             self._write_record(record, durable)
             reach("commit: record written")
             if store.is_durable and (durability == Durability.FULL or _is_first_of_kind(durability, durable)):
@@ -672,7 +680,6 @@ class WriteTransaction:
                 reach("commit: past recorded")
         except BaseException:
             self._give_up(may_be_recorded=True)
-            words[publishing_at] = 0
             raise
         # publish
         waits = store.is_durable and durability != Durability.OFF
@@ -706,7 +713,6 @@ class WriteTransaction:
         finally:
             store.reclaim.enqueue(volume.row, superseded, waits_for)
             self._is_over = True
-            store.tables.words[session.at + S_PUBLISHING] = 0
 
     def _write_pages(self) -> Entry:
         """Place and write staged pages and edited nodes; the root.
@@ -746,7 +752,7 @@ class WriteTransaction:
             size_bytes=self.size_bytes,
             slot_count=base.slot_count + editor.added_count,
             own_count=base.own_count + new_count - len([1 for _, birth in editor.superseded if birth > foreign]),
-            time_ns=max(time.time_ns(), base.time_ns + 1),
+            time_ns=max(volume.store.clock.tick_ns(), base.time_ns + 1),
             root=root,
         )
 
@@ -784,7 +790,7 @@ class WriteTransaction:
             if self._taken:
                 self._give_up()
         finally:
-            self._volume.end_write()
+            self._writer_lock.close()
 
 
 def _is_first_of_kind(durability: Durability, durable: int) -> bool:

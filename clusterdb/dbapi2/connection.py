@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import re
 import sys
 import threading
 import time
@@ -27,7 +26,7 @@ from clusterdb.dbapi2.cursor import Cursor
 from clusterdb.dbapi2.deprecated import becoming_keyword_only, becoming_positional
 from clusterdb.dbapi2.dump import iterdump
 from clusterdb.dbapi2.opening import Mode, Opened, opened
-from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation
+from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, require_said
 from clusterdb.dbapi2.translate import translated, translating
 from clusterdb.errors import ProgrammingError
 from clusterdb.store import Store
@@ -42,7 +41,6 @@ LEGACY_TRANSACTION_CONTROL = -1
 F = TypeVar("F", bound=Callable[..., Any])
 _ISOLATION_LEVELS = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 _PLANS_MAX = 1024
-_MISSAID = re.compile("syntax error|no such function|wrong number of arguments|unrecognized token|misuse of")
 
 
 def _nobody() -> int:
@@ -269,9 +267,8 @@ class Connection:
         try:
             return plan_of_translation(self._db, made)
         except apsw.SQLError as error:
-            if not _MISSAID.search(str(error)):
-                raise
-            raise errors.NotSupportedError(f"SQLite cannot say this ({error}): {sql} -- as: {made.sql}") from None
+            require_said(error, made, sql)
+            raise
 
     def _begin_unless_autocommit(self) -> None:
         """Begin a transaction, where another engine's SET autocommit has said that statements do not commit."""

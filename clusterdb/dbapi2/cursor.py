@@ -19,7 +19,7 @@ import apsw
 from clusterdb.dbapi2.adapt import PLAIN
 from clusterdb.dbapi2.convert import columns_of, converted, run
 from clusterdb.dbapi2.row import Row
-from clusterdb.dbapi2.statements import Description, Plan, bound, described
+from clusterdb.dbapi2.statements import Description, Plan, bound, described, require_said
 from clusterdb.dbapi2.translate import translated, undecodable
 from clusterdb.errors import DatabaseError, DataError, ProgrammingError
 
@@ -231,7 +231,7 @@ class Cursor:
         if "\0" in script:
             raise ValueError("embedded null character")
         connection._before_script()
-        if len(script.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
+        if connection._session is None and len(script.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
             raise DataError("query string is too large")
         self._plan, self._rows, self._description = None, iter(()), None
         try:
@@ -327,8 +327,12 @@ class Cursor:
 
         connection = self._connection
         assert connection is not None and connection._session is not None
-        for text in steps(made, connection._session):
-            self._db.execute(text, parameters).fetchall()
+        try:
+            for text in steps(made, connection._session):
+                self._db.execute(text, parameters).fetchall()
+        except apsw.SQLError as error:
+            require_said(error, made)
+            raise
         connection._follow_session()
 
     def _take_all(self, plan: Plan) -> None:

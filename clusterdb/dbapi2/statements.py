@@ -9,12 +9,12 @@ import apsw
 
 from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt
 from clusterdb.dbapi2.deprecated import NAMED_MINDS_SEQUENCES, named_is_given_sequence
-from clusterdb.errors import DataError, ProgrammingError
+from clusterdb.errors import DataError, NotSupportedError, ProgrammingError
 
 if TYPE_CHECKING:
     from clusterdb.flavours import Translation
 
-__all__ = ["Description", "Plan", "bound", "described", "plan_of", "plan_of_translation", "raw_sql"]
+__all__ = ["Description", "Plan", "bound", "described", "plan_of", "plan_of_translation", "raw_sql", "require_said"]
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 _BEFORE = re.compile(r"(?:[ \t\f\n\r]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*", re.DOTALL)
@@ -66,6 +66,16 @@ def plan_of_translation(db: apsw.Connection, made: Translation) -> Plan:
     plan.steps, plan.columns, plan.raw_columns = made, (), ()
     plan.has_columns = plan.is_query = plan.is_readonly = False
     return plan
+
+
+_MISSAID = re.compile("syntax error|no such function|wrong number of arguments|unrecognized token|misuse of")
+
+
+def require_said(error: apsw.SQLError, made: Translation, sql: str = "") -> None:
+    """Raises NotSupportedError if SQLite does not understand what a statement of another engine was translated to."""
+    if _MISSAID.search(str(error)):
+        shown = f"{sql} -- as: {made.sql}" if sql else made.sql
+        raise NotSupportedError(f"SQLite cannot say this ({error}): {shown}") from None
 
 
 def described(columns: Any) -> Description:

@@ -37,7 +37,6 @@ from clusterdb.flavours import session_of
 from clusterdb.flavours.flavour import Translation
 from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.flavours.partitions import Partitions
-from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.scripts import Statement
 from clusterdb.flavours.session import run
 from clusterdb.flavours.skipped import kind_of
@@ -175,8 +174,6 @@ class _Loading:
         self._statements = 0
         self._partitions = Partitions(dump.engine)
         self._uncommitted_bytes = 0
-        self._generated_of: Schema | None = None
-        self._generated_columns: dict[str, set[str]] = {}
 
     def run(self) -> LoadedDump:
         db = self._db
@@ -234,17 +231,8 @@ class _Loading:
 
     def _generated(self, table: str) -> frozenset[str]:
         """The generated columns of a table, for which dumps of MariaDB have values; in lower case."""
-        schema = self._session.schema()
-        if self._generated_of is not schema:
-            self._generated_of = schema
-            found = self._db.execute(
-                "SELECT lower(m.name), lower(c.name) FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS c "
-                "WHERE m.type = 'table' AND c.hidden IN (2, 3)"
-            )
-            self._generated_columns = {}
-            for name, column in found:
-                self._generated_columns.setdefault(str(name), set()).add(str(column))
-        return frozenset(self._generated_columns.get(table.lower(), ()))
+        columns = self._session.schema().tables.get(table.lower(), {})
+        return frozenset(name for name, column in columns.items() if column.is_generated)
 
     def _fail(self, statement: Statement, error: BaseException) -> NoReturn:
         where = f"'{self._dump.name}', line {statement.line}"

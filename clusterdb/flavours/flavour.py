@@ -471,7 +471,7 @@ class Flavour:
         if tree.args.get("exists"):
             raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
         query, name = self._with_names(tree.expression.unnest()), quoted(tree.this.name)
-        names = [f'"{each}" {declared}' for each, declared in self.columns_of(query, []) if '"' not in each]
+        names = [f'"{each}" {_defined(declared)}' for each, declared in self.columns_of(query, []) if '"' not in each]
         made = self.expression(query)
         return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
 
@@ -558,6 +558,13 @@ class Flavour:
         """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
         tree = bracketed(tree.copy())
         return str(tree.sql(dialect="sqlite", unsupported_level=ErrorLevel.RAISE, normalize_functions=False))
+
+
+def _defined(declared: str) -> str:
+    """A declaration in the definition of a table, where the members of an ENUM are in a comment."""
+    kind, _, rest = declared.partition(" members ")
+    members, word, collation = rest.partition(" collate ")
+    return f"{kind} /* {bytes.fromhex(members).decode()} */{word}{collation}" if members else declared
 
 
 def _keys(tree: exp.Expression) -> Iterator[tuple[exp.Expression, Any]]:

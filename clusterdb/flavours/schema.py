@@ -28,7 +28,8 @@ __all__ = [
 
 KINDS_COMMENT = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
-    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.dflt_value FROM {schema}.sqlite_schema AS m, '
+    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.dflt_value, c.hidden '
+    "FROM {schema}.sqlite_schema AS m, "
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
 TYPES = "clusterdb_types"
@@ -48,6 +49,7 @@ class Column:
     collation: str = ""
     default: str = ""
     members: str = ""
+    is_generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +121,16 @@ def read(db: apsw.Connection) -> Schema:
         seen: dict[str, dict[str, Column]] = {}
         primary: dict[str, set[str]] = {}
         required: dict[str, set[str]] = {}
-        for table, _, sql, column, declared, key, not_null, default in db.execute(_COLUMNS.format(schema=schema)):
+        for row in db.execute(_COLUMNS.format(schema=schema)):
+            table, _, sql, column, declared, key, not_null, default, hidden = row
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
             members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
+            is_generated = hidden in (2, 3)
             seen.setdefault(name, {})[str(column).lower()] = Column(
-                str(declared).lower(), collation, str(default or ""), members
+                str(declared).lower(), collation, str(default or ""), members, is_generated
             )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())
@@ -215,7 +219,8 @@ def _columns_of_view(sql: str) -> dict[str, Column]:
     made = {}
     for name, _, declared in pairs:
         kind, _, collation = declared.partition(" collate ")
-        made[name.lower()] = Column(kind, collation)
+        kind, _, members = kind.partition(" members ")
+        made[name.lower()] = Column(kind, collation, bytes.fromhex(members).decode())
     return made
 
 

@@ -162,7 +162,7 @@ def of_column(column: Column) -> Kind:
     elif kind.name == "integer" and "zerofill" in column.declared:
         kind = replace(kind, scale=int(sizes[1]) if sizes is not None else _DIGITS[kind.size], collation="zerofill")
     elif kind.name == "enum":
-        kind = replace(kind, size=int(sizes[1]) if sizes is not None else 0, members=column.members)
+        kind = replace(kind, size=int(sizes[1]) if sizes is not None else kind.size, members=column.members)
     if kind.name in ("text", "enum") and column.collation:
         kind = replace(kind, collation=column.collation)
     return kind
@@ -174,6 +174,13 @@ def declared_as(kind: Kind) -> str:
     names |= {"time": "time", "boolean": "boolean", "json": "json text", "jsonb": "jsonb text", "bytes": "blob"}
     names |= {"char": f"character({kind.size})", "interval": "span text", "uuid": "uuid text", "literal": "text"}
     names |= {"enum": f"enum text({kind.size})" if kind.size else "text"}
+    if kind.name == "enum" and kind.members:
+        declared = f"{'set_of' if kind.size else 'enum'} text members {kind.members.encode().hex()}"
+        return f"{declared} collate {kind.collation}" if kind.collation else declared
+    if kind.name == "integer" and kind.collation == "zerofill":
+        return f"bigint unsigned zerofill({kind.scale})"
+    if kind.name == "double" and kind.scale is not None:
+        return f"double(65,{kind.scale})"
     if kind.name == "integer" and 0 < kind.size < 64:
         return {8: "tinyint", 16: "smallint", 24: "mediumint"}.get(kind.size, "int")
     if kind.name == "decimal":

@@ -120,6 +120,61 @@ _COLUMNS = [
     ),
 ]
 
+_GENERATED = ("CREATE TABLE t (a INT, b INT AS (a + 1) VIRTUAL, c INT)",)
+_COLUMNS += [
+    Case(
+        "generated columns", (*_GENERATED, "INSERT INTO t VALUES (1, DEFAULT, 3)"), "SELECT * FROM t", rows=[(1, 2, 3)]
+    ),
+    Case(
+        "generated columns",
+        (LAX, *_GENERATED, "INSERT INTO t VALUES (1, 99, 3), (4, NULL, 5)"),
+        "SELECT * FROM t",
+        rows=[(1, 2, 3), (4, 5, 5)],
+    ),
+    Case("generated columns", _GENERATED, "INSERT INTO t VALUES (1, 99, 3)", fails=True),
+    Case(
+        "BINARY columns",
+        ("CREATE TABLE t (a VARBINARY(9), b BINARY(3))", "INSERT INTO t VALUES ('ä\\0', 'x')"),
+        "SELECT a, b FROM t",
+        rows=[("ä".encode() + b"\0", b"x\0\0")],
+    ),
+]
+
+_MEMBERS = (
+    "CREATE TABLE z (id INT, n INT(5) ZEROFILL, e ENUM('b','a'), s SET('q','p'))",
+    "INSERT INTO z VALUES (1, 42, 'a', 'q,p'), (2, 7, 'b', 'p')",
+)
+_COLUMNS += [
+    Case(
+        "ENUM columns",
+        (*_MEMBERS, "CREATE VIEW v AS SELECT * FROM z"),
+        "SELECT id, CONCAT(n), e + 0, s + 0 FROM v ORDER BY e",
+        rows=[(2, "00007", 1, 2), (1, "00042", 2, 3)],
+    ),
+    Case(
+        "ENUM columns",
+        (*_MEMBERS, "CREATE TABLE c AS SELECT e, s FROM z"),
+        "SELECT e, s + 0 FROM c ORDER BY e",
+        rows=[("b", 2), ("a", 3)],
+    ),
+    Case(
+        "UPDATE with an alias",
+        (*_MEMBERS, "UPDATE z AS q SET q.e = 'B' WHERE q.id = 1"),
+        "SELECT e FROM z",
+        rows=[("b",), ("b",)],
+    ),
+    Case("division by zero", _MEMBERS, "INSERT INTO z (id) VALUES (1 / 0)", fails=True),
+    Case("division by zero", _MEMBERS, "INSERT INTO z (id) SELECT 7 % (id - 1) FROM z", fails=True),
+    Case("division by zero", _MEMBERS, "UPDATE z SET id = 5 DIV (id - 1)", fails=True),
+    Case(
+        "division by zero",
+        (*_MEMBERS, "SET sql_mode = 'STRICT_ALL_TABLES'", "UPDATE z SET id = 5 DIV (id - 1)"),
+        "SELECT id FROM z",
+        rows=[(None,), (5,)],
+    ),
+    Case("division by zero", (*_MEMBERS, "INSERT INTO z (id) VALUES (8 / 2)"), "SELECT MAX(id) FROM z", rows=[(4,)]),
+]
+
 _SETS = [
     Case(
         "SET columns",
@@ -350,6 +405,48 @@ _KEYS = [
         (*FAMILY, "CREATE VIEW v AS SELECT 1 AS a", "DROP TABLE IF EXISTS v, nothing", "DROP TABLE c"),
         "SHOW TABLES",
         rows=[("p",), ("v",)],
+    ),
+]
+
+_SHOWN = [
+    Case(
+        "full-text and spatial keys",
+        (*PLAIN, "ALTER TABLE t ADD FULLTEXT KEY f (v)", "CREATE FULLTEXT INDEX g ON t (v)", "DROP INDEX f ON t"),
+        "ALTER TABLE t DROP KEY g",
+        then="SELECT COUNT(*) FROM t",
+        rows=[(2,)],
+    ),
+    Case(
+        "DESCRIBE",
+        (
+            "CREATE TABLE t (a INT UNSIGNED NOT NULL DEFAULT 5, b SET('x','y') DEFAULT 'x,y', c DECIMAL(5,2), d "
+            "VARCHAR(9)"
+            " NOT NULL DEFAULT 'it''s', e DOUBLE, f VARBINARY(4))",
+        ),
+        "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = 't' AND "
+        "table_schema"
+        " = DATABASE() ORDER BY ordinal_position",
+        rows=[
+            ("a", "int", "NO"),
+            ("b", "set", "YES"),
+            ("c", "decimal", "YES"),
+            ("d", "varchar", "NO"),
+            ("e", "double", "YES"),
+            ("f", "varbinary", "YES"),
+        ],
+    ),
+    Case(
+        "DESCRIBE",
+        (
+            "CREATE TABLE t (b SET('x','y') DEFAULT 'x,y', c DECIMAL(5,2) DEFAULT NULL, d VARCHAR(9) NOT NULL "
+            "DEFAULT 'it''s')",
+        ),
+        "DESCRIBE t",
+        rows=[
+            ("b", "set('x','y')", "YES", "", "x,y", ""),
+            ("c", "decimal(5,2)", "YES", "", None, ""),
+            ("d", "varchar(9)", "NO", "", "it's", ""),
+        ],
     ),
 ]
 
@@ -642,4 +739,4 @@ _VIEWS = [
     ),
 ]
 
-TABLES = [*_COLUMNS, *_SETS, *_STAMPS, *_ZEROS, *_KEYS, *_ALTER, *_VIEWS]
+TABLES = [*_COLUMNS, *_SETS, *_STAMPS, *_ZEROS, *_KEYS, *_SHOWN, *_ALTER, *_VIEWS]

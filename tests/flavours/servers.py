@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 
-__all__ = ["Server", "mysql", "postgresql"]
+__all__ = ["PATH", "Server", "mysql", "postgresql"]
 
 POSTGRESQL_BIN = Path("/usr/lib/postgresql/15/bin")
 STARTING_S = 60
@@ -73,11 +73,11 @@ class _MySQL:
 
     def __init__(self, driver: Any, path: Path) -> None:
         self._driver = driver
-        self._socket = str(path)
+        self.socket = str(path)
 
     def connect(self) -> Any:
         connection = self._driver.connect(
-            unix_socket=self._socket,
+            unix_socket=self.socket,
             user="root",
             charset="utf8mb4",
             autocommit=True,
@@ -95,8 +95,8 @@ class _MySQL:
         return cursor
 
     def dump(self, *options: str) -> bytes:
-        program = shutil.which("mariadb-dump", path=_PATH) or "mariadb-dump"
-        where = ["--no-defaults", f"--socket={self._socket}", "--user=root", "--default-character-set=utf8mb4"]
+        program = shutil.which("mariadb-dump", path=PATH) or "mariadb-dump"
+        where = ["--no-defaults", f"--socket={self.socket}", "--user=root", "--default-character-set=utf8mb4"]
         return _output([program, *where, *options, "fresh"])
 
 
@@ -135,7 +135,7 @@ def postgresql() -> Iterator[Server]:
 def mysql() -> Iterator[Server]:
     """MariaDB, which stands for MySQL.  Skips the test where the server or PyMySQL is not installed."""
     driver = pytest.importorskip("pymysql", reason="PyMySQL is not installed")
-    server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
+    server, install = shutil.which("mariadbd", path=PATH), shutil.which("mariadb-install-db", path=PATH)
     if server is None or install is None:
         pytest.skip("MariaDB (mariadbd, mariadb-install-db) is not installed")
     with _directory("mysql") as directory:
@@ -154,12 +154,12 @@ def mysql() -> Iterator[Server]:
             _stop_mysql(driver, path, process)
 
 
-_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 
 def _await_mysql(path: Path, log: Path) -> None:
     """Wait until the server takes connections, as its own client says."""
-    admin = shutil.which("mariadb-admin", path=_PATH) or "mariadb-admin"
+    admin = shutil.which("mariadb-admin", path=PATH) or "mariadb-admin"
     command = [admin, "--no-defaults", f"--socket={path}", "--user=root", f"--wait={STARTING_S}", "--silent", "ping"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:

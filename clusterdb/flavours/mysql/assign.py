@@ -9,11 +9,11 @@ from sqlglot import exp
 
 from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, known, literal
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
-from clusterdb.flavours.mysql.modes import ZERO_DATE, ZERO_IN_DATE, Modes
+from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
-__all__ = ["answered", "assigned", "inserted", "refresh", "replaces"]
+__all__ = ["answered", "assigned", "inserted", "refresh", "replaces", "require_divisors"]
 
 replaces: ContextVar[bool] = ContextVar("replaces", default=False)
 """Whether the statement is REPLACE."""
@@ -50,6 +50,9 @@ def assigned(value: Any, column: Kind, modes: Modes) -> Any:
         return call("my_into_single", value) if column.size == 32 else value
     if column.name in ("date", "datetime", "time"):
         return _moment(value, kind, column, modes)
+    if column.name == "bytes" and isinstance(value, exp.Literal) and value.is_string:
+        content = value.name.encode("utf-8", "surrogateescape").ljust(column.size, bytes(1))
+        return set_kind(exp.HexString(this=content.hex()), column)
     if column.name == "bytes" and kind.name != "bytes":
         return call("my_into_bytes", value, column.size)
     if column.name == "bytes" and column.size:
@@ -98,6 +101,9 @@ def inserted(tree: exp.Insert, modes: Modes) -> None:
     if target.name.lower() in known.get().numbered:
         key = next((name for name, column in table.items() if column.declared == "integer"), "")
     _give_defaults(tree, target, key)
+    generated = {name for name, column in table.items() if column.is_generated}
+    if generated:
+        _leave_out(tree, generated, list(table), is_lax=LAX in modes)
     names = [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
     rows = _rows(tree.expression)
     for row in rows:
@@ -115,6 +121,24 @@ def inserted(tree: exp.Insert, modes: Modes) -> None:
     if key and key not in names and rows:
         tree.this.append("expressions", exp.to_identifier(key, quoted=True))
         _number(tree, target.name.lower())
+
+
+def _leave_out(tree: exp.Insert, generated: set[str], columns: list[str], *, is_lax: bool) -> None:
+    """Give generated columns nothing, where DEFAULT or NULL is given to them; in no strict mode whatever is."""
+    named = isinstance(tree.this, exp.Schema)
+    names = [each.name for each in tree.this.expressions] if named else columns
+    places = [at for at, name in enumerate(names) if name.lower() in generated]
+    if not places or not isinstance(tree.expression, exp.Values):
+        return
+    rows = [row.expressions for row in tree.expression.expressions]
+    if any(len(row) != len(names) for row in rows):
+        return
+    if not is_lax and not all(is_default(row[at]) or isinstance(row[at], exp.Null) for row in rows for at in places):
+        return
+    kept = [exp.to_identifier(name, quoted=True) for name in names if name.lower() not in generated]
+    tree.set("this", exp.Schema(this=tree.this.this if named else tree.this.copy(), expressions=kept))
+    for row in tree.expression.expressions:
+        row.set("expressions", [value for at, value in enumerate(row.expressions) if at not in places])
 
 
 def _give_defaults(tree: exp.Insert, target: Any, key: str) -> None:
@@ -172,6 +196,14 @@ def _rows(source: Any) -> list[list[Any]]:
     if isinstance(source, exp.Select) and not source.is_star:
         return [[each.this if isinstance(each, exp.Alias) else each for each in source.expressions]]
     return []
+
+
+def require_divisors(tree: exp.Expression) -> None:
+    """Let divisions by zero fail, in a statement that stores what they answer."""
+    for node in list(tree.find_all(exp.Div, exp.IntDiv, exp.Mod)):
+        divisor = node.expression
+        if not (isinstance(divisor, exp.Literal) and float(divisor.name or 0) != 0):
+            node.set("expression", set_kind(call("my_divisor", divisor), kind_of(divisor)))
 
 
 # --- UPDATE -----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from clusterdb.flavours.types import Columns, Kind, kind_of_literal, of_column, 
 if TYPE_CHECKING:
     from clusterdb.flavours.mysql.flavour import MySQLFlavour
 
-__all__ = ["NUMBERED", "column", "is_numbered", "kind_of_column", "shown_type", "user_checks"]
+__all__ = ["NUMBERED", "column", "is_numbered", "kind_of_column", "shown_default", "shown_type", "user_checks"]
 
 NUMBERED = "INTEGER PRIMARY KEY AUTOINCREMENT"
 
@@ -206,6 +206,20 @@ def shown_type(declared: str, members: str = "") -> str:
     base = base.removeprefix("blob ")
     words = "".join(f" {word}" for word in found[2].split() if word in ("unsigned", "zerofill"))
     return f"{base}{found[3] or ''}{words}"
+
+
+_NOW = re.compile(r"\(+(?:substr\()?strftime\('[^']*', 'now'\).*", re.DOTALL)
+
+
+def shown_default(declared: str | None) -> str | None:
+    """A default as SHOW COLUMNS has it."""
+    if declared is None or declared.upper() == "NULL":
+        return None
+    if _NOW.fullmatch(f"({declared}"):
+        return "CURRENT_TIMESTAMP"
+    if declared[:1] == declared[-1:] == "'":
+        return declared[1:-1].replace("''", "'")
+    return declared[1:-1] if re.fullmatch(r"\(-?[\d.]+\)", declared) else declared
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of
-from clusterdb.flavours.mysql.modes import OF_GRAMMAR, Modes
+from clusterdb.flavours.mysql.modes import OF_GRAMMAR, ZERO_DIVISION, Modes
 from clusterdb.flavours.mysql.scripts import MySQLSplitter, literals
 from clusterdb.flavours.mysql.settings import settings
 from clusterdb.flavours.mysql.special import special
@@ -196,6 +196,8 @@ class MySQLFlavour(Flavour):
     def prepare(self, tree: Any) -> None:
         """What queries answer as MySQL shows it; values as columns take them."""
         a.answered(tree)
+        if isinstance(tree, exp.Insert | exp.Update) and ZERO_DIVISION not in self.modes:
+            a.require_divisors(tree)
         if isinstance(tree, exp.Insert):
             a.inserted(tree, self.modes)
         for change in tree.find_all(exp.Update, exp.OnConflict):
@@ -327,6 +329,9 @@ class MySQLFlavour(Flavour):
             for part in ("where", "order", "limit"):
                 tree.set(part, None)
             tree.where(exp.In(this=exp.column("_rowid_"), query=key.subquery()), copy=False)
+        for each in tree.expressions:
+            if isinstance(each.this, exp.Column) and each.this.table == table.alias_or_name and not _is_joined(tree):
+                each.this.set("table", None)
         if any(is_default(each.expression) for each in tree.expressions):
             raise NotSaid("SET ... = DEFAULT")
         self._assign_in_order(tree)
@@ -467,6 +472,10 @@ class MySQLFlavour(Flavour):
         from clusterdb.flavours.mysql.tables import COLUMNS
 
         return Translation(COLUMNS.format(table=tree.this.name.replace("'", "''")))
+
+
+def _is_joined(tree: exp.Update) -> bool:
+    return bool(tree.this.args.get("joins") or tree.args.get("joins"))
 
 
 @lru_cache(maxsize=16)

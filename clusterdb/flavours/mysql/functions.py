@@ -182,6 +182,14 @@ def into_date(value: Any) -> str:
     return f.moment_of(value).date().isoformat()
 
 
+@strict
+def divisor(value: Any) -> Any:
+    """What is divided by.  Raises ZeroDivisionError."""
+    if number_of(value) == 0:
+        raise ZeroDivisionError("Division by 0")
+    return value
+
+
 def differs(old: Any, new: Any) -> int:
     """Whether a value is another one than before, to the byte."""
     alike = isinstance(old, str | bytes) == isinstance(new, str | bytes)
@@ -682,6 +690,7 @@ FUNCTIONS: dict[str, Function] = {
     "into_zero_date": into_zero_date,
     "into_zero_datetime": into_zero_datetime,
     "differs": differs,
+    "divisor": divisor,
     "into_enum": enum_of,
     "into_set": set_of,
     "ordinal": ordinal,

@@ -94,8 +94,9 @@ def constraint(flavour: MySQLFlavour, tree: Any, parts: Parts, own: Columns, nam
     elif isinstance(tree, exp.PrimaryKey):
         parts.primary(flavour, tree.expressions, own)
     elif isinstance(tree, exp.IndexColumnConstraint):
-        if str(tree.args.get("kind") or "").upper() not in ("FULLTEXT", "SPATIAL"):
-            parts.index(flavour, tree.name or name, tree.expressions, own, unique=False)
+        name = parts.index(flavour, tree.name or name, tree.expressions, own, unique=False)
+        if str(tree.args.get("kind") or "").upper() in ("FULLTEXT", "SPATIAL"):
+            parts.indexes[name] += " WHERE 0"  # what it serves is refused: it has a name, and no entries
     elif isinstance(tree, exp.UniqueColumnConstraint):
         inner = tree.this
         parts.index(flavour, name or inner.name, inner.expressions, own, unique=True)

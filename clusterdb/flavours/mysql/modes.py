@@ -8,11 +8,13 @@ from __future__ import annotations
 from clusterdb.errors import NotSupportedError, OperationalError
 
 __all__ = [
-    "ZERO_DATE",
-    "ZERO_IN_DATE",
     "DEFAULT",
+    "LAX",
     "OF_GRAMMAR",
     "REFUSED",
+    "ZERO_DATE",
+    "ZERO_DIVISION",
+    "ZERO_IN_DATE",
     "Modes",
     "modes_of",
     "of_translation",
@@ -61,7 +63,7 @@ def _names(value: str) -> list[str]:
 def modes_of(value: str) -> Modes:
     """The modes that a value of the variable switches on.  Raises OperationalError, NotSupportedError."""
     modes: set[str] = set()
-    for name in _names(value):
+    for name in _names(value if value != "0" else ""):
         if name in REFUSED:
             raise NotSupportedError(f"the SQL mode {name} is not supported by aurora-mysql clusters")
         if name and name not in _ORDER:
@@ -72,13 +74,17 @@ def modes_of(value: str) -> Modes:
 
 ZERO_DATE = "(ZERO_DATE)"
 ZERO_IN_DATE = "(ZERO_IN_DATE)"
+ZERO_DIVISION = "(ZERO_DIVISION)"
+LAX = "(LAX)"
 
 
 def of_translation(modes: Modes) -> Modes:
-    """What translations depend on: modes of the grammar, and whether dates may be zero, or have zeros in them."""
+    """What translations depend on: modes of the grammar, whether dates may be zero, or have zeros in them, whether what
+    is stored may be divided by zero, and whether no mode is strict."""
     strict = modes & {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"}
-    allowed = {ZERO_DATE: "NO_ZERO_DATE", ZERO_IN_DATE: "NO_ZERO_IN_DATE"}
-    return modes & OF_GRAMMAR | {name for name, mode in allowed.items() if not (strict and mode in modes)}
+    allowed = {ZERO_DATE: "NO_ZERO_DATE", ZERO_IN_DATE: "NO_ZERO_IN_DATE", ZERO_DIVISION: "ERROR_FOR_DIVISION_BY_ZERO"}
+    lax = set() if strict else {LAX}
+    return modes & OF_GRAMMAR | lax | {name for name, mode in allowed.items() if not (strict and mode in modes)}
 
 
 def text_of(modes: Modes) -> str:

@@ -139,13 +139,13 @@ class MySQLSplitter(Splitter):
             )
             self._copy(token.start(), end, f"x'{value.hex()}'")
         elif kind in ("executable", "version") and int(token["version"] or 0) <= _VERSION:
-            self._copy(token.start(), end, " ")
+            self._copy(token.start(), end, "" if self._text[end : end + 1].isspace() else " ")
             self._is_executable = True
         elif kind == "closed":
             if not self._is_executable:
                 self._at = token.start() + 1  # an asterisk, and perhaps a comment
                 return True
-            self._copy(token.start(), end, " ")
+            self._copy(token.start(), end, "" if self._text[token.start() - 1].isspace() else " ")
             self._is_executable = False
         elif kind in ("executable", "version", "comment"):
             closed = self._text.find("*/", end)

@@ -13,7 +13,7 @@ import apsw
 
 from clusterdb.errors import NotSupportedError, OperationalError
 from clusterdb.flavours.flavour import guarded
-from clusterdb.flavours.mysql.columns import shown_type
+from clusterdb.flavours.mysql.columns import shown_default, shown_type
 from clusterdb.flavours.mysql.inserts import Inserts
 from clusterdb.flavours.mysql.modes import modes_of, of_translation, text_of
 from clusterdb.flavours.mysql.variables import BOOLEANS, CHOICES, CONSTANT, DEFAULTS, NO_EFFECT, UTC
@@ -58,6 +58,7 @@ class MySQLSession(EngineSession):
         db.create_scalar_function("my_shown_variable", guarded(self.shown), 1)
         db.create_scalar_function("my_assign", guarded(self.assign))
         db.create_scalar_function("my_shown_type", _shown_type, 3)  # type: ignore[arg-type]
+        db.create_scalar_function("my_shown_default", shown_default, 1)  # type: ignore[arg-type]
         db.create_scalar_function("my_data_type", _data_type, 1)  # type: ignore[arg-type]
 
     # --- reading ----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ __all__ = ["special"]
 Handler = Callable[["MySQLFlavour", str], Translation | None]
 
 _WORD = re.compile(r"\s*([A-Za-z]+)")
-_NAME = r"(?:`(?:[^`]|``)+`|\w+)"
+_NAME = r"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|\w+)"
 _SIMPLE = rf"(?:(?:{_NAME})\.)?{_NAME}"
 
 

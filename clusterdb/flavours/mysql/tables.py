@@ -149,10 +149,17 @@ _TYPE = "my_shown_type(c.type, (SELECT sql FROM sqlite_schema WHERE name = '{tab
 COLUMNS = (
     'SELECT c.name AS "Field", ' + _TYPE + ' AS "Type", '
     "CASE WHEN c.\"notnull\" OR c.pk THEN 'NO' ELSE 'YES' END AS \"Null\", "
-    "CASE WHEN c.pk THEN 'PRI' ELSE '' END AS \"Key\", c.dflt_value AS \"Default\", "
+    "CASE WHEN c.pk THEN 'PRI' ELSE '' END AS \"Key\", my_shown_default(c.dflt_value) AS \"Default\", "
     "CASE WHEN c.pk AND c.type = 'INTEGER' THEN 'auto_increment' WHEN c.type LIKE '%updating%' "
     "THEN 'on update current_timestamp()' WHEN c.type LIKE '%invisible%' THEN 'INVISIBLE' ELSE '' END AS \"Extra\" "
     "FROM pragma_table_info('{table}') AS c"
+)
+_INDEXES = (
+    'SELECT * FROM (SELECT \'{table}\' AS "Table", 0 AS "Non_unique", \'PRIMARY\' AS "Key_name", pk AS "Seq_in_index", '
+    "name AS \"Column_name\" FROM pragma_table_info('{table}') WHERE pk UNION ALL "
+    "SELECT '{table}', NOT l.\"unique\", replace(l.name, '{table}__', ''), i.seqno + 1, i.name "
+    "FROM pragma_index_list('{table}') AS l, pragma_index_info(l.name) AS i WHERE l.origin <> 'pk') "
+    'ORDER BY "Non_unique", "Key_name" <> \'PRIMARY\', "Key_name", "Seq_in_index"'
 )
 _TABLES = "FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 
@@ -168,16 +175,12 @@ def show(tree: exp.Show) -> Translation:
             if tree.args.get("full")
             else ""
         )
-        return Translation(f'SELECT name AS "Tables_in_main"{kind} {_TABLES}{pattern} ORDER BY name')
+        name = "Tables_in_main" if like is None else f"Tables_in_main ({like.name})"
+        return Translation(f"SELECT name AS {quoted(name)}{kind} {_TABLES}{pattern} ORDER BY name")
     if what == "COLUMNS":
         return Translation(COLUMNS.format(table=tree.args["target"].name.replace("'", "''")))
     if what in ("INDEX", "INDEXES", "KEYS"):
-        table = tree.args["target"].name
-        return Translation(
-            f'SELECT {text(table)} AS "Table", NOT l."unique" AS "Non_unique", l.name AS "Key_name", i.seqno + 1 AS '
-            f'"Seq_in_index", i.name AS "Column_name" '
-            f"FROM pragma_index_list({text(table)}) AS l, pragma_index_info(l.name) AS i"
-        )
+        return Translation(_INDEXES.format(table=tree.args["target"].name.replace("'", "''")))
     if what == "VARIABLES":
         rows = ", ".join(f"({text(name)}, my_shown_variable({text(name)}))" for name in sorted(DEFAULTS))
         return Translation(
@@ -197,7 +200,7 @@ def information_schema(node: exp.Table) -> exp.Expression:
         f"CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS table_type {_TABLES}",
         "columns": "SELECT 'def' AS table_catalog, 'main' AS table_schema, m.name AS table_name, "
         "c.name AS column_name, c.cid + 1 AS ordinal_position, "
-        "c.dflt_value AS column_default, CASE WHEN c.\"notnull\" OR c.pk THEN 'NO' ELSE "
+        "my_shown_default(c.dflt_value) AS column_default, CASE WHEN c.\"notnull\" OR c.pk THEN 'NO' ELSE "
         "'YES' END AS is_nullable, my_data_type(c.type) AS data_type, "
         "my_shown_type(c.type, m.sql, c.name) AS column_type "
         "FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.type IN ('table', 'view')",

@@ -1,0 +1,67 @@
+"""A full file system is an error that can be handled, on tmpfs too, where a hole that is read must be allocated."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FULL_TMPFS = """
+import os, sys
+import apsw, clusterdb
+
+path = sys.argv[1]
+with clusterdb.open(path + "/store") as store:
+    prod = store.create_cluster("prod")
+    connection = prod.connect()
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+    # One large transaction: the pool grows by what it asks for, and leaves a hole behind it.
+    connection.execute(
+        "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 400)"
+        "INSERT INTO t SELECT x, zeroblob(4000) FROM c"
+    )
+    connection.close()
+    if sys.argv[2] == "shrunk":
+        gone = store.create_cluster("gone")
+        connection = gone.connect()
+        connection.execute("CREATE TABLE t (v); INSERT INTO t VALUES (zeroblob(1000000))")
+        connection.close()
+        gone.delete()
+        store.shrink()
+    clones = [prod.clone(f"dev{number}") for number in range(300)]
+    connections = [clone.connect() for clone in clones]
+    with open(path + "/filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    for connection in connections:
+        try:
+            connection.execute("UPDATE t SET v = 1 WHERE id = 1")
+        except apsw.FullError:
+            print("full")
+    os.unlink(path + "/filler")
+    for connection in connections:
+        connection.execute("UPDATE t SET v = 1 WHERE id = 1")
+        connection.close()
+    assert store.check().ok
+print("done")
+"""
+
+
+@pytest.mark.parametrize("pool", ["grown", "shrunk"])
+def test_first_commit_of_a_clone_on_a_full_tmpfs_is_an_error(tmp_path: Path, pool: str) -> None:
+    """It is SQLITE_FULL and not SIGBUS: no slot that is read through the mapping is a hole (M5)."""
+    mount = 'mount -t tmpfs -o size=24m none "$1" && exec "$2" -c "$3" "$1" "$4"'
+    unshare = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    command = [*unshare, "sh", "-c", mount, "sh", str(tmp_path), sys.executable, FULL_TMPFS, pool]
+    answer = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TMPDIR": "/tmp"})
+    if "mount" in answer.stderr or "unshare" in answer.stderr:
+        pytest.skip(f"no tmpfs can be mounted here: {answer.stderr.strip()}")
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert answer.stdout.split()[-1] == "done"
+    assert "full" in answer.stdout

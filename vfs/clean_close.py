@@ -1,0 +1,71 @@
+"""What a clean close leaves behind, and what the next to open the store believes for it.
+
+Invariants
+    K1  Derived files are believed while somebody has the store open.  Else they are believed only if whoever closed it
+        last stamped them, and the files that hold the content (the pool, the catalog and its log) are those of then:
+        the same inode, size and times.  The stamp is taken away by the next to open the store.  So files that were
+        copied over the content, and whatever a killed process left, lead to a rebuild.
+    K2  A *seal* is a second record of a version that is on the device, which says of itself that it is durable.
+        Recovery does not go back behind a sealed version: what does not check out in it was damaged since, and is
+        reported.  Seals have a sector of their own.  That of a close is not synced: without it recovery knows as much
+        as before.
+    K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
+        used from then on, and no record of the series says which version that was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vfs.layout import FLAGS, SEAL_SECTOR, SECTOR_BYTES, SLOT_SHIFT, V_ID, pack_version
+from vfs.osio import write_at
+from vfs.registry import VolumeRow
+
+if TYPE_CHECKING:
+    from vfs.sessions import Session
+    from vfs.store import PageStore
+
+__all__ = ["content_stamp", "seal", "seal_written"]
+
+_CONTENT = ("pool", "catalog.db", "catalog.db-wal")
+
+
+def content_stamp(directory: Path) -> int:
+    """64 bits that tell the present state of the files that hold a store's content; never 0.
+
+    By ``stat(2)``: whoever copies a file over another cannot choose its change time.
+    """
+    found: list[object] = []
+    for name in _CONTENT:
+        try:
+            stat = (directory / name).stat(follow_symlinks=False)
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    digest = hashlib.blake2b(repr(found).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") | 1
+
+
+def seal_written(store: PageStore, session: Session) -> None:
+    """Seal the heads that this process has written, where nobody else is at them.  Raises OSError, StorageError."""
+    for row in list(store.written.values()):
+        if store.tables.words[store.tables.volume_at(row.table_index) + V_ID] & ~FLAGS == row.volume:
+            hold = session.try_volume(row.table_index)
+            if hold is not None:
+                with hold:
+                    seal(store, row)
+    store.written.clear()
+
+
+def seal(store: PageStore, row: VolumeRow) -> None:
+    """Seal the newest version of a volume that is on the device.  The caller has the volume lock.
+
+    Raises PoolFullError, OSError, CorruptionError.
+    """
+    record = store.find_record(row, store.durable_version(row))
+    if store.is_durable and record is not None:
+        at = (row.head_slot << SLOT_SHIFT) + SEAL_SECTOR * SECTOR_BYTES
+        write_at(store.pool_fd, [pack_version(record._replace(durable=record.version))], at)

@@ -1,0 +1,95 @@
+"""Signals that wait: what changes a store in several steps is done to its end, then the handlers are called.
+
+The storage layer takes its locks so that an exception out of a signal handler leaves none behind (holds.py), and every
+step can be undone or finished by somebody else.  But a verb that is interrupted between two steps costs others a sweep,
+and its caller an answer.  In the body of ``uninterrupted`` Python's signal handlers are put off, and called when it
+ends, in the order in which the signals came.  Long loops in such a body call :func:`deliver` where they can be left.
+
+Only the main thread runs signal handlers (https://docs.python.org/3/library/signal.html), so other threads need none of
+this.  Signals without a Python handler do what they always do.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from itertools import starmap
+from types import FrameType
+from typing import Any
+
+__all__ = ["deliver", "uninterrupted"]
+
+_NAMES = ["INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "USR1", "USR2", "CHLD", "WINCH", "CONT"]
+_SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _NAMES)
+Handler = Callable[[int, FrameType | None], Any]
+
+_depth = 0  # of bodies that the main thread is in; no other thread touches these
+_handlers: list[tuple[int, Handler]] = []
+_pending: deque[int] = deque()
+
+
+def _put_off(number: int, _frame: FrameType | None) -> None:
+    _pending.append(number)
+
+
+def _is_main() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def deliver() -> None:
+    """Call the handlers of the signals that wait; they may raise.  For a place in a body where it can be left."""
+    if _pending and _is_main():
+        _call_handlers(dict(_handlers))
+
+
+def _call_handlers(handlers: dict[int, Handler]) -> None:
+    while _pending:
+        number = _pending.popleft()
+        handler = handlers.get(number)
+        if handler is not None:
+            handler(number, None)
+
+
+class _Uninterrupted(ContextDecorator):
+    """Signal handlers run when the body (or the decorated function) has ended."""
+
+    def __enter__(self) -> None:
+        global _depth
+        if not _is_main():
+            return
+        if not _depth:
+            found = [(number, signal.getsignal(number)) for number in _SIGNALS]
+            _handlers[:] = [(number, handler) for number, handler in found if callable(handler)]
+            try:
+                for number, _ in _handlers:
+                    signal.signal(number, _put_off)
+            except BaseException:
+                _restore(_handlers)
+                raise
+        _depth += 1
+
+    def __exit__(self, *_error: object) -> None:
+        global _depth
+        if not _is_main():
+            return
+        _depth -= 1
+        if not _depth:
+            handlers = [pair for pair in _handlers if signal.getsignal(pair[0]) is _put_off]  # the body may set its own
+            _restore(handlers)
+            _call_handlers(dict(_handlers))
+
+
+def _restore(handlers: list[tuple[int, Handler]]) -> None:
+    """Set all handlers, though one of them may raise as soon as it is set."""
+    try:
+        deque(starmap(signal.signal, handlers), 0)
+    except BaseException:
+        deque(starmap(signal.signal, handlers), 0)
+        raise
+
+
+uninterrupted = _Uninterrupted()
+"""A context manager and a decorator; bodies may be nested, in any thread."""
