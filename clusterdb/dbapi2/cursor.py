@@ -161,7 +161,7 @@ class Cursor:
         try:
             if plan.begins:
                 connection._begin_unless_autocommit()
-            if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
+            if plan.writes and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
             if type(parameters) is tuple and not plan.is_named:
                 for value in parameters:
@@ -204,7 +204,7 @@ class Cursor:
         try:
             if plan.begins:
                 connection._begin_unless_autocommit()
-            if plan.is_dml and connection._begin_sql is not None and not self._db.in_transaction:
+            if plan.writes and connection._begin_sql is not None and not self._db.in_transaction:
                 self._db.execute(connection._begin_sql)
             run, changes, text = self._run, self._db.changes, plan.sql
             for values in self._taken(rows):

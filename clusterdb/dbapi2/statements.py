@@ -27,7 +27,7 @@ class Plan:
 
     __slots__ = (
         *("sql", "raw_columns", "columns", "declared", "count", "names"),
-        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps", "is_named", "begins"),
+        *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "steps", "is_named", "begins", "writes"),
     )
 
     def __new__(cls, *_: Any) -> Plan:
@@ -38,7 +38,7 @@ class Plan:
     def __init__(self, sql: str, cursor: apsw.Cursor) -> None:
         self.sql = sql
         first = _WRITES.match(sql, _BEFORE.match(sql).end())  # type: ignore[union-attr]
-        self.is_dml = first is not None
+        self.is_dml = self.writes = first is not None
         self.is_insert = first is not None and first[1].lower() in ("insert", "replace")
         self.is_readonly = cursor.is_readonly
         self.raw_columns = cursor.description
@@ -64,6 +64,7 @@ def plan_of_translation(db: apsw.Connection, made: Translation) -> Plan:
         return plan
     plan = plan_of(db, "SELECT 1 WHERE 0")
     plan.steps, plan.columns, plan.raw_columns = made, (), ()
+    plan.writes = made.writes
     plan.has_columns = plan.is_query = plan.is_readonly = False
     return plan
 

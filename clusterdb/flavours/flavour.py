@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, wraps
@@ -32,7 +32,6 @@ from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.rows import Grammar, Rows, Unfit
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.scripts import Splitter
-from clusterdb.flavours.session import run
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
@@ -57,7 +56,6 @@ __all__ = [
     "literal",
     "own_columns",
     "own_columns_of",
-    "together",
 ]
 
 SAVEPOINT = re.compile(
@@ -114,10 +112,11 @@ Step = Callable[["EngineSession"], None]
 
 @dataclass(frozen=True)
 class Translation:
-    """``sql`` is what answers; ``before`` and ``after`` run with it, as statements or with the connection at hand.
+    """``sql`` is what answers; ``before`` and ``after`` run with it.
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
-    ``begins``: a transaction is begun where the session does not commit by itself.
+    ``begins``: a transaction is begun where the session does not commit by itself.  ``writes``: among the steps are
+    some that write rows, before which the DB-API begins one.
     """
 
     sql: str
@@ -126,29 +125,11 @@ class Translation:
     commits: bool = False
     ends: bool = False
     begins: bool = False
+    writes: bool = False
 
 
 IDLE = "PRAGMA clusterdb_idle"
 """A statement that does nothing and answers nothing: SQLite passes over settings that it does not know."""
-
-
-def together(parts: Iterable[str | Step], failed: str = "") -> Step:
-    """Steps of which all are done, or none; ``failed`` is run after a failure has undone them."""
-    all_parts = tuple(parts)
-
-    def run_all(session: EngineSession) -> None:
-        db = session.db
-        db.execute("SAVEPOINT clusterdb_together")
-        try:
-            for part in all_parts:
-                run(part, session)
-            db.execute("RELEASE clusterdb_together")
-        except BaseException:
-            with suppress(apsw.SQLError):  # the error has rolled back the whole transaction already
-                db.execute(f"ROLLBACK TO clusterdb_together; {failed}; RELEASE clusterdb_together").fetchall()
-            raise
-
-    return run_all
 
 
 @dataclass

@@ -22,6 +22,7 @@ from clusterdb.errors import IntegrityError, OperationalError
 from clusterdb.flavours.tables import quoted
 
 __all__ = [
+    "TOKEN",
     "Definition",
     "definition_of",
     "foreign_keys",
@@ -37,10 +38,11 @@ __all__ = [
 
 _ASIDE = "clusterdb_old"
 _SAVEPOINT = "clusterdb_rebuild"
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | \w+ | \s+ | .""",
     re.VERBOSE | re.DOTALL,
 )
+"""A word, name, literal, comment, sign or blanks of SQLite's SQL."""
 _CONSTRAINTS = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"})
 
 
@@ -80,7 +82,7 @@ def split(sql: str) -> tuple[list[str], str]:
     """The parts between the outer brackets, and what follows them."""
     parts: list[str] = []
     depth = begin = 0
-    for match in _TOKEN.finditer(sql):
+    for match in TOKEN.finditer(sql):
         token = match[0]
         if token == "(":
             depth += 1
@@ -97,7 +99,7 @@ def split(sql: str) -> tuple[list[str], str]:
 
 def tokens(part: str) -> list[str]:
     """The words, names, literals and signs of a definition, without blanks and comments."""
-    return [match[0] for match in _TOKEN.finditer(part) if match[0].strip() and match[0][:2] not in ("--", "/*")]
+    return [match[0] for match in TOKEN.finditer(part) if match[0].strip() and match[0][:2] not in ("--", "/*")]
 
 
 def without_default(part: str) -> str:
@@ -105,7 +107,7 @@ def without_default(part: str) -> str:
     depth = begin = 0
     end = len(part)
     state = ""
-    for match in _TOKEN.finditer(part):
+    for match in TOKEN.finditer(part):
         token = match[0]
         depth += (token == "(") - (token == ")")
         if not depth and token.upper() == "DEFAULT":

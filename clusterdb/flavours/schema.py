@@ -42,13 +42,13 @@ _UNIQUE = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type as declared in SQLite, its collation where that is not the usual one, its default, and the
-    members of an ENUM or a SET of MySQL's."""
+    """A column: its type as declared in SQLite, its collation where that is not the usual one, the members of an ENUM
+    or a SET, its default, and whether it is generated."""
 
     declared: str
     collation: str = ""
-    default: str = ""
     members: str = ""
+    default: str = ""
     is_generated: bool = False
 
 
@@ -130,7 +130,7 @@ def read(db: apsw.Connection) -> Schema:
             members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
             is_generated = hidden in (2, 3)
             seen.setdefault(name, {})[str(column).lower()] = Column(
-                str(declared).lower(), collation, str(default or ""), members, is_generated
+                str(declared).lower(), collation, members, str(default or ""), is_generated
             )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())

@@ -7,7 +7,8 @@ texts of SQLite's, and steps in Python where SQL is not enough.  It is kept by w
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import apsw
@@ -17,7 +18,7 @@ from clusterdb.flavours.schema import NOTHING, Known, Schema
 if TYPE_CHECKING:
     from clusterdb.flavours.flavour import Flavour, Translation
 
-__all__ = ["EngineSession", "run", "steps"]
+__all__ = ["EngineSession", "run", "steps", "together"]
 
 
 class EngineSession:
@@ -92,3 +93,22 @@ def run(step: object, session: EngineSession) -> None:
         step(session)
     else:
         session.db.execute(str(step)).fetchall()
+
+
+def together(parts: Iterable[object], failed: str = "") -> Callable[[EngineSession], None]:
+    """Steps of which all are done, or none; ``failed`` is run after a failure has undone them."""
+    all_parts = tuple(parts)
+
+    def run_all(session: EngineSession) -> None:
+        db = session.db
+        db.execute("SAVEPOINT clusterdb_together")
+        try:
+            for part in all_parts:
+                run(part, session)
+            db.execute("RELEASE clusterdb_together")
+        except BaseException:
+            with suppress(apsw.SQLError):  # the error has rolled back the whole transaction already
+                db.execute(f"ROLLBACK TO clusterdb_together; {failed}; RELEASE clusterdb_together").fetchall()
+            raise
+
+    return run_all

@@ -162,7 +162,7 @@ def of_column(column: Column) -> Kind:
     elif kind.name == "integer" and "zerofill" in column.declared:
         kind = replace(kind, scale=int(sizes[1]) if sizes is not None else _DIGITS[kind.size], collation="zerofill")
     elif kind.name == "enum":
-        kind = replace(kind, size=int(sizes[1]) if sizes is not None else kind.size, members=column.members)
+        kind = replace(kind, members=column.members, size=int(sizes[1]) if sizes is not None else kind.size)
     if kind.name in ("text", "enum") and column.collation:
         kind = replace(kind, collation=column.collation)
     return kind

@@ -449,6 +449,14 @@ _NAMES = [
     ),
 ]
 
+_VIEWS = [
+    Case(
+        "views",
+        (*VIEWED, "ALTER TABLE t RENAME COLUMN a TO z"),
+        "SELECT v.a, b FROM v, w WHERE v.a = b ORDER BY b",
+        rows=[(2, 2), (3, 3)],
+    ),
+]
 _IDENTITY = [
     Case(
         "ALTER TABLE ... ADD / DROP IDENTITY",
@@ -682,4 +690,4 @@ _ENUMS = [
     Case("the greatest of an enumerated type", MOODS, "SELECT max(m) FROM m", unsupported=True),
 ]
 
-POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_DROPS, *_NAMES, *_IDENTITY, *_DUMPS, *_ENUMS]
+POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_DROPS, *_NAMES, *_VIEWS, *_IDENTITY, *_DUMPS, *_ENUMS]

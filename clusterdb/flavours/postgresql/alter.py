@@ -25,7 +25,6 @@ from clusterdb.flavours.flavour import (
     known,
     own_columns,
     own_columns_of,
-    together,
 )
 from clusterdb.flavours.postgresql import edits, labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
@@ -43,6 +42,7 @@ from clusterdb.flavours.postgresql.tables import (
     sequence_of,
 )
 from clusterdb.flavours.schema import Numbering
+from clusterdb.flavours.session import together
 from clusterdb.flavours.tables import quoted, text
 from clusterdb.flavours.types import Kind, annotate
 
@@ -53,7 +53,7 @@ __all__ = ["altered", "altered_index", "altered_sequence"]
 
 _NAME = r'(?:"(?:[^"]|"")+"|\w+)'
 _HEAD = re.compile(
-    rf"\s*ALTER\s+TABLE\s+(?P<exists>IF\s+EXISTS\s+)?(?:ONLY\s+)?(?:(?P<schema>{_NAME})\s*\.\s*)?(?P<table>{_NAME})\s*\*?\s",
+    rf"ALTER\s+TABLE\s+(?P<exists>IF\s+EXISTS\s+)?(?:ONLY\s+)?(?:(?P<schema>{_NAME})\s*\.\s*)?(?P<table>{_NAME})\s*\*?\s",
     re.IGNORECASE,
 )
 _COLUMN = rf"ALTER\s+(?:COLUMN\s+)?(?P<column>{_NAME})\s+"
@@ -71,12 +71,12 @@ _SEQUENCE_NAME = re.compile(rf"SEQUENCE\s+NAME\s+(?P<name>{_NAME}(?:\.{_NAME})?)
 _UNNAMED = "clusterdb_unnamed"
 """The name that a condition without one has for a moment: sqlglot does not read ADD CHECK."""
 _INDEX = re.compile(
-    rf"\s*ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})\s*;?\s*",
+    rf"ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})",
     re.IGNORECASE,
 )
 _SEQUENCE = re.compile(
-    rf"\s*ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?(?P<name>{_NAME}(?:\.{_NAME})?)\s+"
-    rf"(?:OWNED\s+BY\s+(?P<owner>{_NAME}(?:\.{_NAME})*)|AS\s+(?:SMALLINT|INTEGER|INT|BIGINT))\s*;?\s*",
+    rf"ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?(?P<name>{_NAME}(?:\.{_NAME})?)\s+"
+    rf"(?:OWNED\s+BY\s+(?P<owner>{_NAME}(?:\.{_NAME})*)|AS\s+(?:SMALLINT|INTEGER|INT|BIGINT))",
     re.IGNORECASE,
 )
 
@@ -86,7 +86,7 @@ def altered(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
     head = _HEAD.match(sql)
     if head is None:
         return None
-    table, actions = identifier(head["table"]), split(sql[head.end() :].strip().removesuffix(";"))
+    table, actions = identifier(head["table"]), split(sql[head.end() :].strip())
     if head["schema"] is not None and identifier(head["schema"]) not in ("public", "pg_temp"):
         raise NotSaid(f"the schema {head['schema']}")
     if table.lower() not in known.get().tables:

@@ -14,16 +14,12 @@ from dataclasses import dataclass, field
 
 from clusterdb.flavours.postgresql.labels import check
 from clusterdb.flavours.postgresql.tables import checks_of
-from clusterdb.flavours.rebuild import Definition
+from clusterdb.flavours.rebuild import TOKEN, Definition
 from clusterdb.flavours.schema import Numbering
 from clusterdb.flavours.tables import quoted
 
 __all__ = ["Clause", "Column", "Table", "clause_of", "column_of", "names_in", "split", "unquoted"]
 
-_TOKEN = re.compile(
-    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | \w+ | \s+ | .""",
-    re.VERBOSE | re.DOTALL,
-)
 _NUMBERING = re.compile(r"/\* (serial|always|nextval|owned) (.+?) \*/", re.DOTALL)
 _BEGINNINGS = frozenset(
     {"CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES", "GENERATED"}
@@ -184,7 +180,7 @@ def unquoted(token: str) -> str:
 def _listed(text: str) -> list[str]:
     """The names in the first brackets of a text."""
     names, is_inside = [], False
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         token = match[0]
         if is_inside and token == ")":
             break
@@ -196,7 +192,7 @@ def _listed(text: str) -> list[str]:
 
 def names_in(text: str) -> list[str]:
     """The names of an expression, in lower case, without those of functions and without keywords."""
-    tokens = [match[0] for match in _TOKEN.finditer(text) if match[0].strip()]
+    tokens = [match[0] for match in TOKEN.finditer(text) if match[0].strip()]
     following = [*tokens[1:], ""]
     found: list[str] = []
     for token, after in zip(tokens, following, strict=True):
@@ -225,7 +221,7 @@ def split(text: str) -> list[str]:
 def _tokens(text: str) -> list[tuple[str, int]]:
     """The tokens that stand in no brackets, with their places, without spaces."""
     depth, found = 0, []
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         token = match[0]
         if not depth and token.strip():
             found.append((token, match.start()))

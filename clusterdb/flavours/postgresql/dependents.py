@@ -19,7 +19,10 @@ def views_reading(db: apsw.Connection, table: str, column: str | None = None) ->
     for schema in ("main", "temp"):
         names = db.execute(f"SELECT name FROM {schema}.sqlite_schema WHERE type = 'view'").fetchall()
         for (name,) in names:
-            info = apsw.ext.query_info(db, f"SELECT * FROM {schema}.{quoted(str(name))}", actions=True)
+            try:
+                info = apsw.ext.query_info(db, f"SELECT * FROM {schema}.{quoted(str(name))}", actions=True)
+            except apsw.SQLError:  # it is broken already, and reads nothing
+                continue
             reads = [action for action in info.actions or () if action.action == apsw.SQLITE_READ]
             reads = [action for action in reads if _is(action.table_name, table) and not _is(str(name), table)]
             if any(column is None or _is(action.column_name, column) for action in reads):

@@ -18,6 +18,7 @@ from clusterdb.flavours.flavour import Step
 from clusterdb.flavours.postgresql.clauses import Clause, Column, Table, clause_of
 from clusterdb.flavours.postgresql.tables import checks_of
 from clusterdb.flavours.rebuild import definition_of, rebuild
+from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
 
 if TYPE_CHECKING:

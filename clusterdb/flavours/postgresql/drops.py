@@ -14,6 +14,7 @@ from clusterdb.errors import ProgrammingError
 from clusterdb.flavours.flavour import Step
 from clusterdb.flavours.postgresql.dependents import drop_references, referring, views_reading
 from clusterdb.flavours.rebuild import foreign_keys, set_foreign_keys
+from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
 
 if TYPE_CHECKING:

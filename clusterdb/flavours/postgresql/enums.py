@@ -12,11 +12,12 @@ import json
 import re
 from collections.abc import Mapping
 
-from clusterdb.flavours.flavour import IDLE, Step, Translation, Wrong, known, together
+from clusterdb.flavours.flavour import IDLE, Step, Translation, Wrong, known
 from clusterdb.flavours.postgresql.clauses import Clause, unquoted
 from clusterdb.flavours.postgresql.draft import Draft, Edit, rebuilding
 from clusterdb.flavours.postgresql.labels import check, number_of
 from clusterdb.flavours.schema import TYPES, Labels
+from clusterdb.flavours.session import together
 from clusterdb.flavours.tables import text
 
 __all__ = ["said"]
@@ -26,11 +27,11 @@ _CREATE = (
 )
 _NAME = r'(?:"?public"?\s*\.\s*)?(?P<name>"(?:[^"]|"")+"|\w+)'
 _LABEL = r"'(?:[^']|'')*'"
-_CREATED = re.compile(rf"CREATE\s+TYPE\s+{_NAME}\s+AS\s+ENUM\s*\((?P<labels>.*)\)\s*;?\s*", re.I | re.S)
-_DROPPED = re.compile(rf"DROP\s+TYPE\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}(?:\s+(?:CASCADE|RESTRICT))?\s*;?\s*", re.I)
+_CREATED = re.compile(rf"CREATE\s+TYPE\s+{_NAME}\s+AS\s+ENUM\s*\((?P<labels>.*)\)", re.I | re.S)
+_DROPPED = re.compile(rf"DROP\s+TYPE\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}(?:\s+(?:CASCADE|RESTRICT))?", re.I)
 _ADDED = re.compile(
     rf"ALTER\s+TYPE\s+{_NAME}\s+ADD\s+VALUE\s+(?P<exists>IF\s+NOT\s+EXISTS\s+)?(?P<label>{_LABEL})"
-    rf"(?:\s+(?P<where>BEFORE|AFTER)\s+(?P<other>{_LABEL}))?\s*;?\s*",
+    rf"(?:\s+(?P<where>BEFORE|AFTER)\s+(?P<other>{_LABEL}))?",
     re.I | re.S,
 )
 

@@ -28,7 +28,6 @@ from clusterdb.flavours.flavour import (
     known,
     literal,
     own_columns_of,
-    together,
 )
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
@@ -46,7 +45,7 @@ from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
 from clusterdb.flavours.rows import Literal
 from clusterdb.flavours.schema import Schema
-from clusterdb.flavours.session import EngineSession, steps
+from clusterdb.flavours.session import EngineSession, steps, together
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
 
@@ -127,6 +126,7 @@ _SEVERAL = re.compile(
     r"(?:(?:ALTER|CREATE|DROP|SET|COMMENT|TRUNCATE)\b|(?:INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b))", re.I | re.S
 )
 """A statement that answers nothing, and so may be one of several."""
+_WRITES = re.compile(r"(?:INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
 _TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
 _ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
@@ -328,19 +328,21 @@ class PostgreSQLFlavour(Flavour):
         copy = COPY.match(sql)
         return super().quoted(sql if copy is None else copy[0])
 
-    def _translated(self, sql: str) -> Translation:
+    def translated(self, sql: str) -> Translation:
         """A statement without the comments before it, or several that answer nothing."""
-        if sql.startswith("\\") or COPY.match(sql):
-            return super()._translated(sql)
         text = settings.spaced(settings.bare(sql))
-        if not text.strip(" \t\r\n;"):
+        text = text.rstrip(" \t\r\n;")
+        if not text:
             return Translation(IDLE)
-        if ";" in text.rstrip(" \t\r\n;"):
+        if ";" in text:
             texts = [each for each in map(settings.bare, self.statements_of(text)) if each]
             if len(texts) > 1 and all(map(_SEVERAL.match, texts)):
-                return Translation(IDLE, (together([partial(self._run, each) for each in texts], "SELECT pg_redo()"),))
+                steps_of = [partial(self._run, each) for each in texts]
+                return Translation(
+                    IDLE, (together(steps_of, "SELECT pg_redo()"),), writes=any(map(_WRITES.match, texts))
+                )
             text = texts[0] if len(texts) == 1 else text
-        return super()._translated(text)
+        return super().translated(text)
 
     def _run(self, sql: str, session: EngineSession) -> None:
         """One of several statements, by the schema as those before it have left it."""
@@ -349,9 +351,7 @@ class PostgreSQLFlavour(Flavour):
 
     def _parsed(self, sql: str) -> exp.Expression | None:
         tree = super()._parsed(sql)
-        if tree is not None:
-            labels.resolve(tree)
-        return tree
+        return None if tree is None else labels.resolve(tree)
 
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
@@ -381,14 +381,14 @@ class PostgreSQLFlavour(Flavour):
         if overriding is not None:
             token = overrides.set(True)
             try:
-                return self._translated(overriding[1] + sql[overriding.end() :])
+                return self.translated(overriding[1] + sql[overriding.end() :])
             finally:
                 overrides.reset(token)
         explained = re.match(
             r"\s*EXPLAIN\s*(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
         )
         if explained is not None:
-            return Translation("EXPLAIN QUERY PLAN " + self._translated(sql[explained.end() :]).sql)
+            return Translation("EXPLAIN QUERY PLAN " + self.translated(sql[explained.end() :]).sql)
         return None
 
     def _altered(self, sql: str) -> Translation | None:
@@ -584,6 +584,7 @@ class PostgreSQLFlavour(Flavour):
                 tree.set("replace", None)
                 named = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
                 work.before.append(f"DROP VIEW IF EXISTS {quoted(named.name)}")
+            names.keep_names(tree.expression)
             return self.view(tree, work)
         if kind == "INDEX":
             parameters = tree.this.args.get("params")
@@ -626,7 +627,7 @@ class PostgreSQLFlavour(Flavour):
             restarts = {table: sequences.restarted(table) for table in known.get().owned}
         cascade = str(tree.args.get("option") or "").upper() == "CASCADE"
         step = truncating([each.name for each in tree.expressions], restarts, cascade=cascade)
-        return Translation(IDLE, (together([step], "SELECT pg_redo()"),))
+        return Translation(IDLE, (together([step], "SELECT pg_redo()"),), writes=True)
 
     def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:
         """BEGIN."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
-__all__ = ["column_name", "with_names"]
+__all__ = ["column_name", "keep_names", "with_names"]
 
 _TYPES = {
     "INT": "int4",
@@ -141,6 +141,16 @@ def with_names(tree: exp.Expression) -> None:
             query = query.this
         if isinstance(query, exp.Select | exp.Returning):
             query.set("expressions", [_named(each) for each in query.expressions])
+
+
+def keep_names(query: Any) -> None:
+    """Say the names of a view's columns, which keep them when those of its tables get others."""
+    while isinstance(query, exp.Subquery | exp.SetOperation):
+        query = query.this
+    if isinstance(query, exp.Select):
+        for each in list(query.expressions):
+            if isinstance(each, exp.Column) and not isinstance(each.this, exp.Star):
+                each.replace(exp.Alias(this=each.copy(), alias=exp.to_identifier(each.name, quoted=True)))
 
 
 def _named(tree: Any) -> Any:

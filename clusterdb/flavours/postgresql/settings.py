@@ -6,7 +6,6 @@ Source: "Client Connection Defaults" and SET CONSTRAINTS in the documentation of
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import apsw
 
@@ -14,9 +13,7 @@ from clusterdb.errors import IntegrityError, ProgrammingError
 from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
 from clusterdb.flavours.postgresql.clauses import Table, unquoted
 from clusterdb.flavours.rebuild import definition_of
-
-if TYPE_CHECKING:
-    from clusterdb.flavours.session import EngineSession
+from clusterdb.flavours.session import EngineSession
 
 __all__ = ["OWNER", "bare", "require_known", "set_constraints", "set_variable", "spaced"]
 
@@ -48,19 +45,19 @@ _SETTINGS = {
 }
 """The settings that may be set, each with the values that mean what is done here."""
 _SET = re.compile(
-    r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*?)\s*;?\s*",
+    r"SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = r'(?:"(?:[^"]|"")++"|\w++)'
 OWNER = re.compile(
-    rf"\s*ALTER\s+(?:TABLE|VIEW|SEQUENCE|SCHEMA|TYPE)\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{_NAME}(?:\.{_NAME})?\s+"
-    rf"OWNER\s+TO\s+{_NAME}\s*;?\s*",
+    rf"ALTER\s+(?:TABLE|VIEW|SEQUENCE|SCHEMA|TYPE)\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{_NAME}(?:\.{_NAME})?\s+"
+    rf"OWNER\s+TO\s+{_NAME}",
     re.IGNORECASE,
 )
 """A statement that does nothing where nothing has an owner."""
-_RESET = re.compile(r"\s*RESET\s+(?P<name>\w+)\s*;?\s*", re.IGNORECASE)
+_RESET = re.compile(r"RESET\s+(?P<name>\w+)", re.IGNORECASE)
 _TRANSACTION = re.compile(
-    r"\s*SET\s+(?:SESSION\s+|LOCAL\s+)?(?:SESSION\s+)?(?:CHARACTERISTICS\s+AS\s+)?TRANSACTION\s+.*",
+    r"SET\s+(?:SESSION\s+|LOCAL\s+)?(?:CHARACTERISTICS\s+AS\s+)?TRANSACTION\s.*",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -90,9 +87,7 @@ def require_known(name: str, value: str) -> None:
 
 
 # --- constraints ------------------------------------------------------------------------------------------------------
-_CONSTRAINTS = re.compile(
-    r"\s*SET\s+CONSTRAINTS\s+(?P<names>.+?)\s+(?P<when>IMMEDIATE|DEFERRED)\s*;?\s*", re.IGNORECASE | re.DOTALL
-)
+_CONSTRAINTS = re.compile(r"SET\s+CONSTRAINTS\s+(?P<names>.+)\s(?P<when>IMMEDIATE|DEFERRED)", re.IGNORECASE | re.DOTALL)
 
 
 def set_constraints(sql: str) -> Translation | None:
