@@ -107,15 +107,15 @@ def plain_json(request: pytest.FixtureRequest) -> None:
 def test_a_dump_of_mysql_loads_whole(name: str, shop: tuple[servers.Server, Any], load: Any) -> None:
     """All rows are there, both ways; keys hold, numbers go on, and what was skipped is told."""
     server, connection = shop
-    loaded, told = load(server.dump(*MYSQL_OPTIONS[name]), engine="aurora-mysql")
+    loaded, result = load(server.dump(*MYSQL_OPTIONS[name]), engine="aurora-mysql")
     require_same(connection, loaded, MYSQL_TABLES, "`")
-    assert told.skipped["trigger"] == 2
-    assert told.skipped["partitioned table"] == 1
+    assert result.skipped["trigger"] == 2
+    assert result.skipped["partitioned table"] == 1
     if name == "everything":
-        assert {kind: told.skipped[kind] for kind in ("database", "function", "procedure", "event")} == dict.fromkeys(
+        assert {kind: result.skipped[kind] for kind in ("database", "function", "procedure", "event")} == dict.fromkeys(
             ("database", "function", "procedure", "event"), 1
         )
-    assert told.dangling == {}
+    assert result.dangling == {}
     with pytest.raises(clusterdb.IntegrityError):
         loaded.execute("INSERT INTO zeta_kind VALUES (3, 'plain')")
     with pytest.raises(clusterdb.IntegrityError):
@@ -130,13 +130,13 @@ def test_a_dump_of_mysql_loads_whole(name: str, shop: tuple[servers.Server, Any]
 def test_a_dump_of_postgresql_loads_whole(name: str, pg_shop: tuple[servers.Server, Any], load: Any) -> None:
     """All rows are there, both ways; keys hold, numbers go on, and what was skipped is told."""
     server, connection = pg_shop
-    loaded, told = load(server.dump(*POSTGRESQL_OPTIONS[name]))
+    loaded, result = load(server.dump(*POSTGRESQL_OPTIONS[name]))
     require_same(connection, loaded, POSTGRESQL_TABLES, '"')
-    counts = {kind: told.skipped[kind] for kind in ("trigger", "function", "rule", "partition")}
+    counts = {kind: result.skipped[kind] for kind in ("trigger", "function", "rule", "partition")}
     assert counts == {"trigger": 1, "function": 2, "rule": 1, "partition": 2}
-    assert "type" not in told.skipped
-    assert ("owner" in told.skipped) is ("--no-owner" not in POSTGRESQL_OPTIONS[name])
-    assert told.dangling == {}
+    assert "type" not in result.skipped
+    assert ("owner" in result.skipped) is ("--no-owner" not in POSTGRESQL_OPTIONS[name])
+    assert result.dangling == {}
     assert loaded.execute("INSERT INTO zeta_user (email) VALUES ('new') RETURNING id").fetchone() == (100,)
     assert loaded.execute("INSERT INTO always (v) VALUES ('z') RETURNING id").fetchone() == (3,)
     for refused in (
@@ -288,10 +288,10 @@ TRIGGER = "DELIMITER ;;\nCREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW BEGIN\
 
 def test_the_bodies_of_what_is_skipped_are_not_run(load: Any) -> None:
     """The statements of triggers, routines and rules belong to them."""
-    loaded, told = load((HEAD + TRIGGER + END).encode())
+    loaded, result = load((HEAD + TRIGGER + END).encode())
     assert loaded.execute("SELECT * FROM t").fetchall() == [(1, b"x")]
-    assert told.summary() == ["skipped: 1 trigger"]
-    loaded, told = load(
+    assert result.summary() == ["skipped: 1 trigger"]
+    loaded, result = load(
         b"CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1);\n"
         b"CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM t; DELETE FROM t);\n"
         b"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM t; SELECT 1; END;\n"
@@ -300,7 +300,7 @@ def test_the_bodies_of_what_is_skipped_are_not_run(load: Any) -> None:
         engine="aurora-postgresql",
     )
     assert loaded.execute("SELECT * FROM t").fetchall() == [(1,)]
-    assert told.summary() == ["skipped: 1 rule, 2 functions, 1 policy, 2 grants"]
+    assert result.summary() == ["skipped: 1 rule, 2 functions, 1 policy, 2 grants"]
 
 
 REFUSALS: list[tuple[str, dict[str, Any], type[Error], str]] = [
@@ -347,9 +347,9 @@ def test_rows_that_refer_to_nothing_are_counted_or_refused(load: Any, store: clu
         b"INSERT INTO c VALUES (1, 1), (2, 7), (3, 8);\nCREATE TABLE p (id INT PRIMARY KEY);\n"
         b"INSERT INTO p VALUES (1);\n"
     )
-    _, told = load(dump, engine="aurora-mysql")
-    assert told.dangling == {"c": 2}
-    assert told.summary() == ["rows that refer to rows that do not exist: 2 of c"]
+    _, result = load(dump, engine="aurora-mysql")
+    assert result.dangling == {"c": 2}
+    assert result.summary() == ["rows that refer to rows that do not exist: 2 of c"]
     with pytest.raises(clusterdb.IntegrityError, match="2 rows of c refer to rows that do not exist"):
         store.import_dump("x", io.BytesIO(dump), engine="aurora-mysql", strict=True)
 
@@ -386,8 +386,8 @@ def test_progress_is_told_in_bytes(tmp_path: Path, store: clusterdb.Store) -> No
     """It grows to the size of the file."""
     path = tmp_path / "long.sql"
     path.write_text(HEAD + "INSERT INTO t VALUES (1, 'x');\n" * 100_000 + END)
-    told: list[tuple[int, int]] = []
-    store.import_dump("long", path, progress=lambda done, total: told.append((done, total)))
-    assert told == sorted(told)
-    assert {total for _, total in told} == {path.stat().st_size}
-    assert told[-1][0] == path.stat().st_size
+    result: list[tuple[int, int]] = []
+    store.import_dump("long", path, progress=lambda done, total: result.append((done, total)))
+    assert result == sorted(result)
+    assert {total for _, total in result} == {path.stat().st_size}
+    assert result[-1][0] == path.stat().st_size

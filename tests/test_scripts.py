@@ -81,11 +81,11 @@ POSTGRESQL_STATEMENTS = [
 
 def pieces(splitter: Splitter, script: str, size: int) -> list[tuple[str, int]]:
     """The statements of a script that comes in pieces of a size, without the blanks around them."""
-    found: list[Statement] = []
+    statements: list[Statement] = []
     for at in range(0, len(script), size):
-        found += splitter.feed(script[at : at + size])
-    found += splitter.finish()
-    return [(text if text.endswith("\\.\n") else text.strip(), line) for text, line in found]
+        statements += splitter.feed(script[at : at + size])
+    statements += splitter.finish()
+    return [(text if text.endswith("\\.\n") else text.strip(), line) for text, line in statements]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 10_000])
@@ -99,14 +99,14 @@ def test_long_data_of_copy_comes_in_several_statements() -> None:
     """Each has whole lines, and the memory that is held does not grow with the data."""
     splitter, line = PostgreSQLSplitter(whole_copies=False), "x" * 99 + "\n"
     list(splitter.feed("COPY t (a) FROM stdin;\n"))
-    found: list[Statement] = []
+    statements: list[Statement] = []
     for _ in range(40):
-        found += splitter.feed(line * 1000)
+        statements += splitter.feed(line * 1000)
         assert sum(map(len, splitter._held)) + len(splitter._text) < 3_000_000
-    found += splitter.feed("\\.\n")
-    assert len(found) > 1
+    statements += splitter.feed("\\.\n")
+    assert len(statements) > 1
     assert splitter.is_between
-    data = [text.removeprefix("COPY t (a) FROM stdin;\n").removesuffix("\\.\n") for text, _ in found]
+    data = [text.removeprefix("COPY t (a) FROM stdin;\n").removesuffix("\\.\n") for text, _ in statements]
     assert "".join(data) == line * 40_000
 
 

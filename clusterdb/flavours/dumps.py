@@ -255,10 +255,10 @@ class _Loading:
     def _dangling(self) -> dict[str, int]:
         """How many rows of each table refer to nothing.  Raises IntegrityError if that is not to be."""
         try:
-            found = Counter(str(table) for table, *_ in self._db.execute("PRAGMA foreign_key_check"))
+            dangling = Counter(str(table) for table, *_ in self._db.execute("PRAGMA foreign_key_check"))
         except apsw.Error as error:
             raise IntegrityError(f"'{self._dump.name}': {error}") from error
-        if found and self._strict:
-            table, count = next(iter(found.items()))
+        if dangling and self._strict:
+            table, count = next(iter(dangling.items()))
             raise IntegrityError(f"'{self._dump.name}': {count} rows of {table} refer to rows that do not exist")
-        return dict(found)
+        return dict(dangling)

@@ -64,8 +64,8 @@ class Partitions:
     def _without_partitions(self, statement: str) -> str | None:
         """CREATE TABLE without PARTITION BY; None if it has none."""
         masked = _QUOTED.sub(lambda match: "_" * len(match[0]), statement)
-        found = _PARTITION.search(masked)
-        return None if found is None else statement[: found.start()]
+        partition = _PARTITION.search(masked)
+        return None if partition is None else statement[: partition.start()]
 
 
 def _last(name: str) -> str:

@@ -86,12 +86,12 @@ class _Cell(NamedTuple):
             return self.before
         if self.reader is not None:
             name, more = self.reader
-            made = _written(translator, translator.functions[name](value.value, *more))
+            literal = _written(translator, translator.functions[name](value.value, *more))
         elif value.kind == "text":
-            made = text(value.value) if "\0" not in value.value else _with_nul(value.value)
+            literal = text(value.value) if "\0" not in value.value else _with_nul(value.value)
         else:
-            made = f"x'{value.value}'" if value.kind in ("hex", _RAW) else value.value
-        return f"{self.before}{made}{self.after}"
+            literal = f"x'{value.value}'" if value.kind in ("hex", _RAW) else value.value
+        return f"{self.before}{literal}{self.after}"
 
 
 def _raw(text: str) -> Literal:
@@ -198,11 +198,11 @@ class Rows:
             at = opened.end()
             row: list[Literal] = []
             while True:
-                found = match(sql, at)
-                if found is None:
+                token = match(sql, at)
+                if token is None:
                     raise Unfit
-                at = found.end()
-                row.append(self._literal(found))
+                at = token.end()
+                row.append(self._literal(token))
                 if sql[at - 1] == ")":
                     break
             if width not in (0, len(row)):
@@ -216,10 +216,10 @@ class Rows:
             if not following[1]:
                 return
 
-    def _literal(self, found: re.Match[str]) -> Literal:
+    def _literal(self, token: re.Match[str]) -> Literal:
         """A value that the grammar has matched, with what is behind it."""
-        kind, source = str(found.lastgroup), found[0][:-1]
-        value = found[kind]
+        kind, source = str(token.lastgroup), token[0][:-1]
+        value = token[kind]
         if kind == "text":
             value = self._grammar.unescaped(value)
             return Literal(kind, value, source) if value.isascii() or not _SURROGATE.search(value) else _raw(value)
@@ -240,10 +240,10 @@ class Rows:
                 node = node.this if isinstance(node, exp.Neg) else node
                 if isinstance(node, exp.Literal | exp.HexString):
                     node.meta[SAMPLE] = at
-        made = self._translator.translated_insert(tree, shape.schema, is_overriding=shape.is_overriding)
-        if not isinstance(made, exp.Insert) or not isinstance(made.expression, exp.Values):
+        insert = self._translator.translated_insert(tree, shape.schema, is_overriding=shape.is_overriding)
+        if not isinstance(insert, exp.Insert) or not isinstance(insert.expression, exp.Values):
             raise Unfit
-        rows = [list(given.expressions) for given in made.expression.expressions]
+        rows = [list(given.expressions) for given in insert.expression.expressions]
         if len(rows) != 2 - shape.is_single:
             raise Unfit
         more = []
@@ -252,9 +252,9 @@ class Rows:
                 raise Unfit
             for at, value in enumerate(row):
                 shape.cells[place][at, value.kind] = self._cell(expressions[at], value)
-            more.append("".join(f", {self._translator.text(each)}" for each in expressions[len(row) :]))
-        made.expression.set("expressions", [exp.Tuple(expressions=[exp.Var(this=_HERE)])])
-        shape.head, _, shape.tail = self._translator.text(made).partition(f"({_HERE})")
+            more.append("".join(f", {self._translator.text(extra)}" for extra in expressions[len(row) :]))
+        insert.expression.set("expressions", [exp.Tuple(expressions=[exp.Var(this=_HERE)])])
+        shape.head, _, shape.tail = self._translator.text(insert).partition(f"({_HERE})")
         shape.more = more[0], more[-1]
 
     def _require_bytes(self, shape: _Shape, target: Any, row: Sequence[Literal]) -> None:
@@ -263,15 +263,15 @@ class Rows:
             return
         is_named = isinstance(target, exp.Schema)
         columns = shape.schema.tables.get((target.this if is_named else target).name.lower(), {})
-        names = [each.name.lower() for each in target.expressions] if is_named else list(columns)
+        names = [column.name.lower() for column in target.expressions] if is_named else list(columns)
         for name, value in zip(names, row, strict=False):
             if value.kind == _RAW and (name not in columns or of_column(columns[name]).name != "bytes"):
                 raise Unfit
 
-    def _cell(self, made: exp.Expression, value: Literal) -> _Cell:
+    def _cell(self, expression: exp.Expression, value: Literal) -> _Cell:
         if value.kind in _CONSTANTS:
-            return _Cell(self._translator.text(made), "", None)
-        wrapper = exp.Tuple(expressions=[made.copy()])
+            return _Cell(self._translator.text(expression), "", None)
+        wrapper = exp.Tuple(expressions=[expression.copy()])
         marked = [node for node in wrapper.walk() if SAMPLE in node.meta or READ_BY in node.meta]
         if len(marked) != 1:
             raise Unfit

@@ -97,9 +97,9 @@ class Splitter(ABC):
         """Come to the end of a statement or of what begins none; False if that needs more text."""
         if self._has_begun:
             return self._go_on(statements, last)
-        found = self.blank.match(self._text, self._at)
-        assert found is not None  # it may be empty
-        self._begin = self._at = found.end()
+        blank = self.blank.match(self._text, self._at)
+        assert blank is not None  # it may be empty
+        self._begin = self._at = blank.end()
         self._has_begun = self._at < len(self._text)
         return self._has_begun
 

@@ -96,7 +96,7 @@ def _unquoted(raw: str) -> str:
 
 def _format(options: str) -> _Format:
     """What COPY's options say, in brackets or as PostgreSQL 8 had them.  Raises NotSaid."""
-    found: dict[str, str] = {}
+    given: dict[str, str] = {}
     at = 0
     while at < len(options):
         option = _OPTION.match(options, at)
@@ -104,18 +104,18 @@ def _format(options: str) -> _Format:
             raise NotSaid(f"COPY with {options.strip()}")
         at = option.end()
         if option["name"]:
-            found[option["name"].lower()] = option["value"] or ""
-    if "csv" in found:
-        del found["csv"]
-        found["format"] = "csv"
-    name = _text_of(found.pop("format", "text")).lower()
-    delimiter = _text_of(found.pop("delimiter", "','" if name == "csv" else "'\t'"))
-    null = _text_of(found.pop("null", "''" if name == "csv" else "'\\N'"))
-    header = found.pop("header", "false").lower()
-    if _text_of(found.pop("encoding", "utf8")).lower() not in ("utf8", "utf-8", "unicode"):
+            given[option["name"].lower()] = option["value"] or ""
+    if "csv" in given:
+        del given["csv"]
+        given["format"] = "csv"
+    name = _text_of(given.pop("format", "text")).lower()
+    delimiter = _text_of(given.pop("delimiter", "','" if name == "csv" else "'\t'"))
+    null = _text_of(given.pop("null", "''" if name == "csv" else "'\\N'"))
+    header = given.pop("header", "false").lower()
+    if _text_of(given.pop("encoding", "utf8")).lower() not in ("utf8", "utf-8", "unicode"):
         raise NotSaid("COPY with another ENCODING than UTF8")
-    found.pop("freeze", None)
-    if found or name not in ("text", "csv") or len(delimiter) != 1:
+    given.pop("freeze", None)
+    if given or name not in ("text", "csv") or len(delimiter) != 1:
         raise NotSaid(f"COPY with {options.strip()}")
     return _Format(name == "csv", delimiter, null, header not in ("false", "off", "0"))
 
@@ -144,9 +144,9 @@ def copied(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
         _require_width(table, names, row)
     if not rows or columns == "()":
         return Translation(IDLE)
-    made = flavour.rows.inserted(table, columns, rows, schema, is_overriding=True)
-    if made is not None:
-        return Translation(made)
+    insert = flavour.rows.inserted(table, columns, rows, schema, is_overriding=True)
+    if insert is not None:
+        return Translation(insert)
     for row in rows:  # the one that is refused says why
         if flavour.rows.inserted(table, columns, [row], schema, is_overriding=True) is None:
             flavour.inserted(table, columns, [row])
