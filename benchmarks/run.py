@@ -808,6 +808,53 @@ def commands(folder: Path, quick: bool) -> Results:
     return [{"what": what, "ms": value * 1e3} for what, value in taken.items()]
 
 
+def siblings(folder: Path, quick: bool) -> Results:
+    """What verbs cost beside many clones of one source, in ms of CPU; ls as a whole process, in ms."""
+    results: Results = []
+    for count in (100, 1000) if quick else (100, 1000, 10_000):
+        path = folder / f"siblings-{count}"
+        with clusterdb.open(path, disposable=True) as store:
+            prod = store.create_cluster("prod", from_file=build(folder / "siblings.db", 1))
+            for number in range(count):
+                prod.clone(f"c{number}")
+        spent = functools.partial(_cpu_ms, 5)
+        found: dict[str, Any] = {"clones": count, "open": spent(lambda path=path: clusterdb.open(path).close())}
+        with clusterdb.open(path) as store:
+            prod, clone = store.cluster("prod"), store.cluster("c7")
+            names = iter(range(1_000_000))
+
+            def drop(store: clusterdb.Store = store, names: Any = names) -> None:
+                store.cluster(f"drop{next(names)}").delete()
+
+            for number in range(20):
+                prod.clone(f"drop{number}")
+            found["drop"] = _cpu_ms(20, drop)
+            found["connect"] = _cpu_ms(20, lambda clone=clone: clone.connect().close())
+            found["stats"] = _cpu_ms(20, prod.stats)
+            found["stats of the store"] = _cpu_ms(20, store.stats)
+            found["clusters()"] = _cpu_ms(5, store.clusters)
+            found["check"] = _cpu_ms(1, store.check)
+        command = [sys.executable, "-m", "clusterdb", "--store", str(path), "ls"]
+        before = os.times()
+        subprocess.run(command, check=True, capture_output=True)
+        after = os.times()
+        found["ls"] = (
+            after.children_user + after.children_system - before.children_user - before.children_system
+        ) * 1e3
+        results.append(found)
+    return results
+
+
+def _cpu_ms(rounds: int, action: Callable[[], object]) -> float:
+    """The median CPU time of an action, in milliseconds."""
+    taken = []
+    for _ in range(rounds):
+        begin = time.process_time()
+        action()
+        taken.append((time.process_time() - begin) * 1e3)
+    return statistics.median(taken)
+
+
 GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "clone": clone_time,
     "cycle": test_cycle,
@@ -822,6 +869,7 @@ GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "differences": differences,
     "dumps": dumps,
     "commands": commands,
+    "siblings": siblings,
 }
 
 

@@ -163,10 +163,10 @@ CREATE TABLE events (
 
 _PINNED_VERSIONS = """
 WITH RECURSIVE pinned(version) AS (
-    SELECT min(version) FROM pins WHERE volume = ? {0}
+    SELECT (SELECT version FROM pins WHERE volume = ?1 {0} ORDER BY version LIMIT 1)
     UNION ALL
-    SELECT (SELECT min(version) FROM pins WHERE volume = ? AND version > pinned.version {0}) FROM pinned
-    WHERE version IS NOT NULL
+    SELECT (SELECT version FROM pins WHERE volume = ?1 AND version > pinned.version {0} ORDER BY version LIMIT 1)
+    FROM pinned WHERE pinned.version IS NOT NULL
 ) SELECT version FROM pinned WHERE version IS NOT NULL
 """
 """From each version to the next by the index, past all the pins that hold the same one."""
@@ -914,7 +914,7 @@ class Catalog:
         return [_pin_row(row) for row in self._query(self._PIN)]
 
     def pinned_versions(self, volume: int, *, released: bool = True) -> list[int]:
-        rows = self._query(_PINNED_VERSIONS.format("" if released else "AND NOT released"), (volume, volume))
+        rows = self._query(_PINNED_VERSIONS.format("" if released else "AND NOT released"), (volume,))
         return [version for (version,) in rows]
 
     def unpinned(self) -> list[str]:
@@ -937,11 +937,16 @@ class Catalog:
         return [_pin_row(row) for row in rows]
 
     def released_pins(self, volume: int) -> list[PinRow]:
-        rows = self._query(f"{self._PIN} WHERE released AND volume = ? ORDER BY version", (volume,))
+        rows = self._query(
+            f"{self._PIN} INDEXED BY released_pins WHERE released AND volume = ? ORDER BY version", (volume,)
+        )
         return [_pin_row(row) for row in rows]
 
     def volumes_with_released_pins(self) -> set[int]:
-        return {volume for (volume,) in self._query("SELECT DISTINCT volume FROM pins WHERE released")}
+        return {
+            volume
+            for (volume,) in self._query("SELECT DISTINCT volume FROM pins INDEXED BY released_pins WHERE released")
+        }
 
     def pin_of(self, volume: int, version: int, holder: str) -> PinRow | None:
         """One pin."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,3 +244,30 @@ def test_metrics(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     assert 'clusterdb_aurora_replica_lag{cluster="prod",instance="r1"} 20' in page.splitlines()
     assert page.count("# TYPE ") == page.count("# HELP ") == 7
     connection.close()
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_closing_a_store_closes_its_files_at_once(tmp_path: Path, where: str) -> None:
+    """Descriptors and mappings go with close(), not when the collector comes by."""
+    script = """
+import gc, os, sys
+import clusterdb
+path = sys.argv[1]
+gc.disable()
+def used():
+    fds = os.listdir("/proc/self/fd")
+    links = [os.readlink(f"/proc/self/fd/{fd}") for fd in fds if os.path.lexists(f"/proc/self/fd/{fd}")]
+    with open("/proc/self/maps") as maps:
+        return [text for text in [*links, *maps] if "/store" in text or "memfd" in text]
+for number in range(3):
+    with clusterdb.open(path) as store:
+        connection = store.create_cluster(f"c{number}", backtrack_window_s=60).connect()
+        connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+        connection.close()
+        store.cluster(f"c{number}").clone(f"d{number}")
+        assert used()
+    print(len(used()))
+"""
+    path = ":memory:" if where == "memory" else str(tmp_path / "store")
+    answer = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
+    assert (answer.stdout.split(), answer.stderr) == (["0", "0", "0"], "")

@@ -146,6 +146,32 @@ def test_comments_alone_are_a_statement_that_does_nothing(
     assert connection.execute(f"{text.removesuffix(';')}\nSELECT a FROM t -- four").fetchall() == [(1,)]
 
 
+_BLANKS = 20_000 * " "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"CREATE INDEX i ON t (a{_BLANKS}x",
+        f"CREATE TABLE t{_BLANKS}LIKE{_BLANKS}u{_BLANKS}x",
+        f"CREATE VIEW v AS SELECT 1{_BLANKS}WITH CHECK x",
+        f"DROP INDEX i ON t{' LOCK' * 5_000} = x y",
+        f"SET TRANSACTION{_BLANKS}ISOLATION{_BLANKS}LEVEL x",
+        f"COMMIT{_BLANKS}AND{_BLANKS}CHAIN =",
+        f"SAVEPOINT a{_BLANKS};{_BLANKS}x",
+        f"ALTER TABLE t{_BLANKS}CONVERT{_BLANKS}TO x",
+        "/*!40101 SET @a = " + "'a''b'" * 5_000,
+    ],
+    ids=lambda text: " ".join(text.split())[:20],
+)
+def test_what_is_no_statement_is_refused_in_steps_that_grow_with_its_length(
+    text: str, connect: Callable[[str], clusterdb.Connection]
+) -> None:
+    """With steps that grow with a power of the blanks, this would not end."""
+    with pytest.raises(clusterdb.DatabaseError):
+        connect("aurora-mysql").execute(text)
+
+
 def test_show_index_tells_keys_by_their_own_names(connect: Callable[[str], clusterdb.Connection]) -> None:
     """Not by those that SQLite needs to tell them apart; a server's answer has more columns."""
     connection = connect("aurora-mysql")

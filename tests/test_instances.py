@@ -42,7 +42,9 @@ def trio(prod: clusterdb.Cluster) -> clusterdb.Cluster:
 
 
 class Clock:
-    """The clock of instances: real time and an offset, or frozen; it notes what is slept instead of sleeping."""
+    """The clocks of a store: real time and an offset, or frozen; what is slept is noted instead."""
+
+    CLOCK_BOOTTIME = time.CLOCK_BOOTTIME
 
     def __init__(self) -> None:
         self.offset_ns = 0
@@ -51,6 +53,9 @@ class Clock:
 
     def time_ns(self) -> int:
         return self.frozen_ns or time.time_ns() + self.offset_ns
+
+    def clock_gettime_ns(self, which: int) -> int:
+        return time.clock_gettime_ns(which) + self.time_ns() - time.time_ns()
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -61,6 +66,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which instances lag and faults end."""
     made = Clock()
     monkeypatch.setattr("vfs.instances.time", made)
+    monkeypatch.setattr("vfs.clock.time", made)
     return made
 
 

@@ -31,7 +31,7 @@ from mishaps import (
 )
 from vfs import recovery
 from vfs.history import RECORD_BYTES
-from vfs.layout import SECTOR_BYTES, SLOT_BYTES, pack_version
+from vfs.layout import FREE, SECTOR_BYTES, SLOT_BYTES, pack_version
 
 
 @pytest.fixture
@@ -379,3 +379,30 @@ def test_catalog_that_has_lost_pins_is_refused(path: Path, holder: str, message:
     with pytest.raises(clusterdb.CorruptStoreError, match=message):
         clusterdb.open(path)
     assert (path / "pool").read_bytes() == pool
+
+
+def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
+    """The head slot of a dropped volume is another's, though its row stands for the sake of its clones (K2)."""
+    with clusterdb.open(path) as store:
+        writer = store.create_cluster("prod", backtrack_window_s=3600).connect()
+        fill(writer, 60, "a")
+        store.cluster("prod").clone("dev")
+        store.cluster("prod").clone("test")
+        rewrite(writer, "b")
+        writer.close()
+        slot = head_slot(store, "prod")
+        other = store.create_cluster("other").connect()
+        fill(other, 400, "o")
+        store.cluster("prod").delete()
+        assert store._pages.slot_map.states[slot] == FREE
+        slot_map = store._pages.slot_map
+        with store._pages.session() as session:
+            with session.pool_locked():
+                taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
+            slot_map.free([slot])
+            rewrite(other, "p")
+            slot_map.free([other_slot for other_slot in taken if other_slot != slot])
+        other.close()
+        assert store._pages.slot_map.states[slot] != FREE
+    with clusterdb.open(path) as store:
+        assert_clean(store)

@@ -8,7 +8,7 @@ Invariants
     K2  A *seal* is a second record of a version that is on the device, which says of itself that it is durable.
         Recovery does not go back behind a sealed version: what does not check out in it was damaged since, and is
         reported.  Seals have a sector of their own.  That of a close is not synced: without it recovery knows as much
-        as before.
+        as before.  Only a volume that is in use has a head slot to write to.
     K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
         used from then on, and no record of the series says which version that was.
 """
@@ -19,7 +19,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vfs.layout import FLAGS, SEAL_SECTOR, SECTOR_BYTES, SLOT_SHIFT, V_ID, pack_version
+from vfs.layout import MOVED, SEAL_SECTOR, SECTOR_BYTES, SLOT_SHIFT, V_ID, pack_version
 from vfs.osio import write_at
 from vfs.registry import VolumeRow
 
@@ -52,10 +52,11 @@ def content_stamp(directory: Path) -> int:
 def seal_written(store: PageStore, session: Session) -> None:
     """Seal the heads that this process has written, where nobody else is at them.  Raises OSError, StorageError."""
     for row in list(store.written.values()):
-        if store.tables.words[store.tables.volume_at(row.table_index) + V_ID] & ~FLAGS == row.volume:
-            hold = session.try_volume(row.table_index)
-            if hold is not None:
-                with hold:
+        hold = session.try_volume(row.table_index)
+        if hold is not None:
+            with hold:
+                word = store.tables.words[store.tables.volume_at(row.table_index) + V_ID]
+                if word in (row.volume, row.volume | MOVED):  # not dropped: its head slot may be another's
                     seal(store, row)
     store.written.clear()
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_signal
 from collections import deque
 from collections.abc import Callable
 from contextlib import ContextDecorator
@@ -61,11 +63,11 @@ class _Uninterrupted(ContextDecorator):
         if not _is_main():
             return
         if not _depth:
-            found = [(number, signal.getsignal(number)) for number in _SIGNALS]
+            found = [(number, getsignal(number)) for number in _SIGNALS]
             _handlers[:] = [(number, handler) for number, handler in found if callable(handler)]
             try:
                 for number, _ in _handlers:
-                    signal.signal(number, _put_off)
+                    set_signal(number, _put_off)
             except BaseException:
                 _restore(_handlers)
                 raise
@@ -77,7 +79,7 @@ class _Uninterrupted(ContextDecorator):
             return
         _depth -= 1
         if not _depth:
-            handlers = [pair for pair in _handlers if signal.getsignal(pair[0]) is _put_off]  # the body may set its own
+            handlers = [pair for pair in _handlers if getsignal(pair[0]) is _put_off]  # the body may set its own
             _restore(handlers)
             _call_handlers(dict(_handlers))
 
@@ -85,9 +87,9 @@ class _Uninterrupted(ContextDecorator):
 def _restore(handlers: list[tuple[int, Handler]]) -> None:
     """Set all handlers, though one of them may raise as soon as it is set."""
     try:
-        deque(starmap(signal.signal, handlers), 0)
+        deque(starmap(set_signal, handlers), 0)
     except BaseException:
-        deque(starmap(signal.signal, handlers), 0)
+        deque(starmap(set_signal, handlers), 0)
         raise
 
 

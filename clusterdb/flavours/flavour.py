@@ -59,7 +59,8 @@ __all__ = [
 ]
 
 SAVEPOINT = re.compile(
-    r"\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK\s+TO(?:\s+SAVEPOINT)?)\s+[`\"]?\w+[`\"]?\s*;?\s*", re.IGNORECASE
+    r"\s*+(?:SAVEPOINT|RELEASE(?:\s++SAVEPOINT)?|ROLLBACK\s++TO(?:\s++SAVEPOINT)?)\s++[`\"]?\w++[`\"]?\s*+;?\s*+",
+    re.IGNORECASE,
 )
 
 Rule = Callable[[Any], exp.Expression | None]

@@ -15,27 +15,43 @@ from clusterdb.flavours.mysql.tables import like
 if TYPE_CHECKING:
     from clusterdb.flavours.mysql.flavour import MySQLFlavour
 
-__all__ = ["create_index", "create_table", "create_view"]
+__all__ = ["create_index", "create_table", "create_view", "ended", "without_options"]
 
-_NAME = r"(?:`(?:[^`]|``)+`|\"[^\"]+\"|[\w$]+)"
-NAME = rf"(?:{_NAME}\s*\.\s*)?{_NAME}"
-_HEAD = rf"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(TEMPORARY\s+)?TABLE\s+(IF\s+NOT\s+EXISTS\s+)?({NAME})\s*"
-_LIKE = re.compile(rf"{_HEAD}\(?\s*LIKE\s+({NAME})\s*\)?\s*;?\s*", re.IGNORECASE)
-_COLUMNS = re.compile(rf"{_HEAD}\((?!\s*(?:SELECT|WITH|LIKE)\b)", re.IGNORECASE)
+_NAME = r"(?:`(?:[^`]|``)++`|\"[^\"]++\"|[\w$]++)"
+_HEAD = (
+    r"\s*+CREATE\s++(?:OR\s++REPLACE\s++)?(TEMPORARY\s++)?TABLE\s++(IF\s++NOT\s++EXISTS\s++)?"
+    rf"((?:{_NAME}\s*+\.\s*+)?{_NAME})\s*+"
+)
+_LIKE = re.compile(rf"{_HEAD}\(?\s*+LIKE\s++((?:{_NAME}\s*+\.\s*+)?{_NAME})\s*+\)?", re.IGNORECASE)
+_COLUMNS = re.compile(rf"{_HEAD}\((?!\s*+(?:SELECT|WITH|LIKE)\b)", re.IGNORECASE)
 _INDEX = re.compile(
-    rf"\s*CREATE\s+(?:(UNIQUE|FULLTEXT|SPATIAL)\s+)?INDEX\s+({_NAME})\s+(USING\s+\w+\s+)?ON\s+({NAME})\s*(\(.*?)"
-    r"(?:\s*(?:ALGORITHM|LOCK)\s*=?\s*\w+)*\s*;?\s*",
-    re.IGNORECASE | re.DOTALL,
+    rf"\s*+CREATE\s++(?:(UNIQUE|FULLTEXT|SPATIAL)\s++)?INDEX\s++({_NAME})\s++(USING\s++\w++\s++)?ON\s++"
+    rf"((?:{_NAME}\s*+\.\s*+)?{_NAME})\s*+(?=\()",
+    re.IGNORECASE,
 )
-_VIEW = re.compile(
-    r"(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:.*?\b)VIEW\b.*?)\s+WITH\s+(?:CASCADED\s+|LOCAL\s+)?CHECK\s+OPTION\s*;?\s*",
-    re.IGNORECASE | re.DOTALL,
-)
+_OPTION = re.compile(r"(?:ALGORITHM|LOCK)=?\w++", re.IGNORECASE)
+
+
+def ended(sql: str) -> str:
+    """A statement without blanks around it and without a semicolon."""
+    return sql.strip().removesuffix(";").rstrip()
+
+
+def without_options(sql: str) -> str:
+    """A statement without ALGORITHM and LOCK behind it."""
+    text = ended(sql)
+    while True:
+        words = text.rsplit(None, 3)
+        counts = (count for count in (1, 2, 3) if _OPTION.fullmatch("".join(words[-count:])))
+        count = next(counts, 0)
+        if not count or count == len(words):
+            return text
+        text = text.rsplit(None, count)[0]
 
 
 def create_table(flavour: MySQLFlavour, sql: str) -> Translation | None:
     """CREATE TABLE of columns, or LIKE another one; None for other statements.  Raises NotSaid."""
-    copied = _LIKE.fullmatch(sql)
+    copied = _LIKE.fullmatch(ended(sql))
     if copied is not None:
         return like(flavour, copied)
     if _COLUMNS.match(sql) is None:
@@ -75,14 +91,23 @@ def _options(tokens: list[Any]) -> list[str]:
 
 def create_index(flavour: MySQLFlavour, sql: str) -> Translation | None:
     """CREATE INDEX as ALTER TABLE ... ADD INDEX, which it is; None for other statements."""
-    found = _INDEX.fullmatch(sql)
+    found = _INDEX.match(sql)
     if found is None:
         return None
-    kind, name, using, table, rest = found.groups(default="")
+    kind, name, using, table = found.groups(default="")
+    rest = without_options(sql[found.end() :])
     return flavour.translated(f"ALTER TABLE {table} ADD {kind} INDEX {name} {using} {rest}")
 
 
 def create_view(flavour: MySQLFlavour, sql: str) -> Translation | None:
     """CREATE VIEW ... WITH CHECK OPTION: views are not written to; None for other statements."""
-    found = _VIEW.fullmatch(sql)
-    return flavour.parsed_and_said(found[1]) if found is not None else None
+    text = ended(sql)
+    last = [word.upper() for word in text.rsplit(None, 4)[1:]]
+    for words in (
+        ["WITH", "CASCADED", "CHECK", "OPTION"],
+        ["WITH", "LOCAL", "CHECK", "OPTION"],
+        ["WITH", "CHECK", "OPTION"],
+    ):
+        if last[-len(words) :] == words and re.match(r"CREATE\b", text, re.IGNORECASE):
+            return flavour.parsed_and_said(text.rsplit(None, len(words))[0])
+    return None

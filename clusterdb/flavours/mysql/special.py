@@ -11,7 +11,7 @@ from sqlglot import exp
 from clusterdb.flavours.flavour import IDLE, SAVEPOINT, NotSaid, Translation, call
 from clusterdb.flavours.mysql import assign as a
 from clusterdb.flavours.mysql.alter import convert_table, rename_tables
-from clusterdb.flavours.mysql.creating import create_index, create_table, create_view
+from clusterdb.flavours.mysql.creating import create_index, create_table, create_view, ended, without_options
 from clusterdb.flavours.mysql.tables import unquoted
 from clusterdb.flavours.rebuild import split
 
@@ -24,8 +24,8 @@ __all__ = ["special"]
 Handler = Callable[["MySQLFlavour", str], Translation | None]
 
 _WORD = re.compile(r"\s*([A-Za-z]+)")
-_NAME = r"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|\w+)"
-_SIMPLE = rf"(?:(?:{_NAME})\.)?{_NAME}"
+_NAME = r"(?:`(?:[^`]|``)++`|\"(?:[^\"]|\"\")++\"|\w++)"
+_SIMPLE = rf"(?:{_NAME}\.)?{_NAME}"
 
 
 def special(flavour: MySQLFlavour, sql: str) -> Translation | None:
@@ -36,13 +36,18 @@ def special(flavour: MySQLFlavour, sql: str) -> Translation | None:
 
 
 def _matching(pattern: str, answer: Callable[[MySQLFlavour, re.Match[str]], Translation | None]) -> Handler:
-    compiled = re.compile(pattern + r"\s*;?\s*", re.IGNORECASE | re.DOTALL)
+    compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
     def handler(flavour: MySQLFlavour, sql: str) -> Translation | None:
-        found = compiled.fullmatch(sql)
+        found = compiled.fullmatch(ended(sql))
         return answer(flavour, found) if found is not None else None
 
     return handler
+
+
+def _without_options(pattern: str, answer: Callable[[MySQLFlavour, re.Match[str]], Translation | None]) -> Handler:
+    handler = _matching(pattern, answer)
+    return lambda flavour, sql: handler(flavour, without_options(sql))
 
 
 def _first(*handlers: Handler) -> Handler:
@@ -113,8 +118,8 @@ def _columns(flavour: MySQLFlavour, match: re.Match[str]) -> Translation | None:
 def _transaction(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
     """SET TRANSACTION: any level of isolation is kept; that of the next transaction only is not shown."""
     queries = []
-    for characteristic in re.split(r"\s*,\s*", match[2].strip()):
-        text = re.sub(r"\s+", " ", characteristic.upper())
+    for characteristic in match[2].split(","):
+        text = " ".join(characteristic.upper().split())
         level = re.fullmatch(r"ISOLATION LEVEL (READ UNCOMMITTED|READ COMMITTED|REPEATABLE READ|SERIALIZABLE)", text)
         if level is not None and (match[1] or "").upper() != "GLOBAL":
             if match[1]:
@@ -144,34 +149,36 @@ def _nothing(*_: Any) -> Translation:
 _HANDLERS: dict[str, Handler] = {
     "SAVEPOINT": _savepoint,
     "RELEASE": _savepoint,
-    "ROLLBACK": _first(_savepoint, _matching(r"\s*(ROLLBACK)(?:\s+WORK)?(\s+(?:AND|NO|RELEASE)\b[\w\s]*)", _chained)),
-    "COMMIT": _matching(r"\s*(COMMIT)(?:\s+WORK)?(\s+(?:AND|NO|RELEASE)\b[\w\s]*)", _chained),
+    "ROLLBACK": _first(
+        _savepoint, _matching(r"\s*+(ROLLBACK)(?:\s++WORK)?(\s++(?:AND|NO|RELEASE)\b[\w\s]*)", _chained)
+    ),
+    "COMMIT": _matching(r"\s*+(COMMIT)(?:\s++WORK)?(\s++(?:AND|NO|RELEASE)\b[\w\s]*)", _chained),
     "REPLACE": _replace,
     "LOCK": _matching(
-        r"\s*LOCK\s+(?:TABLES?|INSTANCE\s+FOR\s+BACKUP)\b.*",
+        r"\s*+LOCK\s++(?:TABLES?|INSTANCE\s++FOR\s++BACKUP)\b.*",
         lambda flavour, match: Translation(IDLE, (_lock,), commits=True),
     ),
-    "UNLOCK": _matching(r"\s*UNLOCK\s+(?:TABLES?|INSTANCE)", lambda flavour, match: Translation(IDLE, (_unlock,))),
-    "OPTIMIZE": _matching(r"\s*OPTIMIZE\s+TABLE\s+[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
-    "ANALYZE": _matching(r"\s*ANALYZE\s+TABLE\s+[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
-    "EXPLAIN": _matching(r"\s*EXPLAIN\s+((?:SELECT|UPDATE|DELETE|INSERT|WITH)\b.*?)", _explained),
+    "UNLOCK": _matching(r"\s*+UNLOCK\s++(?:TABLES?|INSTANCE)", lambda flavour, match: Translation(IDLE, (_unlock,))),
+    "OPTIMIZE": _matching(r"\s*+OPTIMIZE\s++TABLE\s++[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
+    "ANALYZE": _matching(r"\s*+ANALYZE\s++TABLE\s++[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
+    "EXPLAIN": _matching(r"\s*+EXPLAIN\s++((?:SELECT|UPDATE|DELETE|INSERT|WITH)\b.*)", _explained),
     "CREATE": _first(create_table, create_index, create_view),
-    "RENAME": _matching(r"\s*RENAME\s+TABLES?\s+(.+?)", _renamed),
-    "DROP": _matching(
-        rf"\s*DROP\s+INDEX\s+(IF\s+EXISTS\s+)?({_NAME})\s+ON\s+({_SIMPLE})(?:\s*(?:ALGORITHM|LOCK)\s*=?\s*\w+)*",
+    "RENAME": _matching(r"\s*+RENAME\s++TABLES?\s++(.+)", _renamed),
+    "DROP": _without_options(
+        rf"\s*+DROP\s++INDEX\s++(IF\s++EXISTS\s++)?({_NAME})\s++ON\s++({_SIMPLE})",
         lambda flavour, match: flavour.translated(f"ALTER TABLE {match[3]} DROP INDEX {match[1] or ''}{match[2]}"),
     ),
-    "SET": _matching(r"\s*SET\s+(?:(SESSION|LOCAL|GLOBAL)\s+)?TRANSACTION\s+(.*?)", _transaction),
-    "START": _matching(r"\s*START\s+TRANSACTION\b(.*?)", _started),
+    "SET": _matching(r"\s*+SET\s++(?:(SESSION|LOCAL|GLOBAL)\s++)?TRANSACTION\s++(.*)", _transaction),
+    "START": _matching(r"\s*+START\s++TRANSACTION\b(.*)", _started),
     "ALTER": _first(
-        _matching(rf"\s*ALTER\s+TABLE\s+{_SIMPLE}\s+(?:DISABLE|ENABLE)\s+KEYS", _nothing),
+        _matching(rf"\s*+ALTER\s++TABLE\s++{_SIMPLE}\s++(?:DISABLE|ENABLE)\s++KEYS", _nothing),
         _matching(
-            rf"\s*ALTER\s+TABLE\s+({_SIMPLE})\s+CONVERT\s+TO\s+(?:CHARACTER\s+SET|CHARSET)\s+\S+"
-            r"(?:\s+COLLATE\s+=?\s*(\w+))?",
+            rf"\s*+ALTER\s++TABLE\s++({_SIMPLE})\s++CONVERT\s++TO\s++(?:CHARACTER\s++SET|CHARSET)\s++\S+"
+            r"(?:\s++COLLATE\s*+=?\s*+(\w+))?",
             lambda flavour, match: convert_table(flavour, unquoted(match[1]), match[2] or ""),
         ),
-        _matching(rf"(\s*ALTER\s+TABLE\s+{_SIMPLE}\s+)RENAME\s+AS\s+(.*)", _renamed_as),
-        _matching(rf"(\s*ALTER\s+TABLE\s+{_SIMPLE}\s+)ADD\s+CHECK\s*(\(.*)", _checked),
-        _matching(rf"(\s*ALTER\s+TABLE\s+{_SIMPLE}\s+)ADD\s+(?:COLUMN\s+)?\((.*)\)", _columns),
+        _matching(rf"(\s*+ALTER\s++TABLE\s++{_SIMPLE}\s++)RENAME\s++AS\s++(.*)", _renamed_as),
+        _matching(rf"(\s*+ALTER\s++TABLE\s++{_SIMPLE}\s++)ADD\s++CHECK\s*+(\(.*)", _checked),
+        _matching(rf"(\s*+ALTER\s++TABLE\s++{_SIMPLE}\s++)ADD\s++(?:COLUMN\s++)?\((.*)\)", _columns),
     ),
 }
