@@ -84,6 +84,8 @@ class MySQLSplitter(Splitter):
         self._copied = 0
         self._is_executable = False
         """Whether an executable comment is open."""
+        self._opened = 0, ""
+        """Which part stands for the beginning of the last executable comment, and what it was."""
 
     @property
     def preamble(self) -> str:
@@ -140,7 +142,7 @@ class MySQLSplitter(Splitter):
             self._copy(token.start(), end, f"x'{value.hex()}'")
         elif kind in ("executable", "version") and int(token["version"] or 0) <= _VERSION:
             self._copy(token.start(), end, "" if self._text[end : end + 1].isspace() else " ")
-            self._is_executable = True
+            self._is_executable, self._opened = True, (len(self._parts) - 1, token[0])
         elif kind == "closed":
             if not self._is_executable:
                 self._at = token.start() + 1  # an asterisk, and perhaps a comment
@@ -162,5 +164,8 @@ class MySQLSplitter(Splitter):
         self._copied = self._at = end
 
     def _give(self, statements: list[Statement], end: int) -> None:
+        if self._is_executable:  # it has no end: the statement is refused as it is
+            place, opened = self._opened
+            self._parts[place] = opened
         whole, self._parts, self._is_executable = "".join(self._parts), [], False
         self._take(statements, whole.lstrip(), end)
