@@ -74,8 +74,14 @@ _BUSY_TIMEOUT_MS = 30_000
 _TIDY_TIMEOUT_MS = 20
 _STATES = frozenset(map(str, VolumeState))
 
-_RELEASED_INDEX = "CREATE INDEX released_pins ON pins (volume, version) WHERE released"
-"""What must be tidied is known without reading every pin.  Stores of this format made before it get it when opened."""
+_ADDITIONS = """
+CREATE INDEX IF NOT EXISTS released_pins ON pins (volume, version) WHERE released;
+CREATE TABLE IF NOT EXISTS sealed (
+    volume INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL                   -- was on the device when the store was closed
+);
+"""
+"""What stores of this format that were made before get when they are opened for writing."""
 
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
@@ -98,7 +104,6 @@ CREATE TABLE pins (
     record BLOB NOT NULL,                      -- version record
     PRIMARY KEY (volume, version, holder)
 ) WITHOUT ROWID;
-{_RELEASED_INDEX};
 CREATE TABLE absorbed (
     volume INTEGER PRIMARY KEY,                -- gone; the clone that stood on it has its place
     version INTEGER NOT NULL                   -- where the clone stood
@@ -158,7 +163,7 @@ CREATE TABLE events (
     category TEXT NOT NULL,
     message TEXT NOT NULL
 );
-"""
+{_ADDITIONS}"""
 
 
 _PINNED_VERSIONS = """
@@ -413,9 +418,11 @@ class Catalog:
                     self._db.execute(_SCHEMA)
                     self._db.execute("INSERT INTO store VALUES (?, ?, 0)", (store_id, time.time_ns()))
             self._check_format()
-            if not read_only and not self._query("SELECT 1 FROM sqlite_schema WHERE name = 'released_pins'"):
+            self._has_seals = self._is_complete()
+            if not self._has_seals and not read_only:
                 with self.transaction():
-                    self._db.execute(_RELEASED_INDEX.replace("INDEX", "INDEX IF NOT EXISTS"))
+                    self._db.execute(_ADDITIONS)
+                self._has_seals = True
             ids = [row[0] for row in self._query("SELECT id FROM store")]
             _require(len(ids) == 1 and isinstance(ids[0], bytes) and len(ids[0]) == 16, "the store")
             self.store_id: bytes = ids[0]
@@ -448,6 +455,11 @@ class Catalog:
     def after_fork(self) -> None:
         """Go on, in the parent as in the child."""
         self._guard.release()
+
+    def _is_complete(self) -> bool:
+        """Whether the additions to the format are there."""
+        names = {name for (name,) in self._query("SELECT name FROM sqlite_schema")}
+        return {"released_pins", "sealed"} <= names
 
     def _check_format(self) -> None:
         found = self._db.pragma("user_version")
@@ -849,6 +861,22 @@ class Catalog:
 
     def remove_volume(self, volume: int) -> None:
         self._change("DELETE FROM volumes WHERE volume = ?", (volume,))
+        self._change("DELETE FROM sealed WHERE volume = ?", (volume,))
+
+    def note_sealed(self, versions: dict[int, int]) -> None:
+        """See :meth:`vfs.registry.Registry.note_sealed`."""
+        for volume, version in versions.items():
+            self._change(
+                "INSERT OR REPLACE INTO sealed SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM volumes WHERE volume = ?1)",
+                (volume, version),
+            )
+
+    def sealed_version(self, volume: int) -> int:
+        """See :meth:`vfs.registry.Registry.sealed_version`."""
+        rows = self._query("SELECT version FROM sealed WHERE volume = ?", (volume,)) if self._has_seals else []
+        for (version,) in rows:
+            _require(_is_int(version, 0, 1 << 62), f"the sealed version of volume {volume}")
+        return next((version for (version,) in rows), 0)
 
     def absorb(self, source: VolumeRow, heir: VolumeRow, base: Version) -> None:
         """See :meth:`vfs.registry.Registry.absorb`."""

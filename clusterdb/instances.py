@@ -439,12 +439,12 @@ _UNITS = {
     "MINUTE": 60,
     "SECOND": 1,
 }
-_FOR = r"\s+FOR\s+INTERVAL\s+(?P<count>\d{1,12})\s+(?P<unit>" + "|".join(_UNITS) + r")\s*;?\s*"
+_FOR = r"\s+FOR\s+INTERVAL\s+(?P<count>\d{1,12})\s+(?P<unit>" + "|".join(_UNITS) + r")\s*+;?\s*+"
 _WHERE = r"(?:\s+IN\s+(?:DISK|NODE)\s+\d+)?"
 _ALTER = tuple(
     re.compile(rf"\s*ALTER\s+SYSTEM\s+{pattern}\Z", re.IGNORECASE)
     for pattern in (
-        r"CRASH(?:\s+(?:INSTANCE|DISPATCHER|NODE))?\s*;?\s*",
+        r"CRASH(?:\s+(?:INSTANCE|DISPATCHER|NODE))?\s*+;?\s*+",
         r"SIMULATE\s+(?P<percent>\d+)\s+PERCENT\s+READ\s+REPLICA\s+FAILURE"
         rf"(?:\s+TO\s+(?:ALL|[\"'](?P<name>[^\"']+)[\"']))?{_FOR}",
         rf"SIMULATE\s+(?P<percent>\d+)\s+PERCENT\s+DISK\s+FAILURE{_WHERE}{_FOR}",

@@ -10,17 +10,19 @@ from clusterdb.errors import InvalidNameError
 
 __all__ = ["check_name", "suggestion"]
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}\Z")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 
 
 def check_name(name: str, kind: str = "cluster") -> str:
     """Return ``name`` if it is a legal name, of a cluster or of what else has one (``kind``, for the error's text).
 
-    A letter, then up to 62 letters, digits and hyphens, as in Aurora's DBClusterIdentifier (which also forbids what
-    we allow: a hyphen at the end, or two in a row).  Raises InvalidNameError.
+    A letter, then up to 62 letters, digits, hyphens and underscores.  Aurora's DBClusterIdentifier forbids some of what
+    is allowed here: underscores, a hyphen at the end, two hyphens in a row.  Raises InvalidNameError.
     """
     if not isinstance(name, str) or not _NAME.match(name):
-        raise InvalidNameError(f"{name!r} is no {kind} name: use a letter, then up to 62 letters, digits or hyphens")
+        raise InvalidNameError(
+            f"invalid {kind} name {name!r}: use a letter followed by up to 62 letters, digits, hyphens or underscores"
+        )
     return name
 
 

@@ -16,7 +16,7 @@ import pytest
 import clusterdb
 from conftest import assert_clean, rows
 from vfs import failpoints, osio
-from vfs.layout import SLOT_BYTES, Version
+from vfs.layout import COMMIT_SECTORS, SLOT_BYTES, Version
 from vfs.volume import head_records
 
 POOL_AND_CATALOG = ("catalog.db", "catalog.db-wal", "locks", "pool")
@@ -107,10 +107,10 @@ def head_slot(store: clusterdb.Store, name: str) -> int:
 
 
 def records(store: clusterdb.Store, name: str) -> list[Version | None]:
-    """The version records in the cluster's head slot, by sector."""
+    """The version records that commits have written to the cluster's head slot, by sector."""
     row = store._catalog.volume_of_cluster(name)
     assert row is not None
-    return head_records(store._pages.read_slot(row.head_slot), row.volume)
+    return head_records(store._pages.read_slot(row.head_slot), row.volume)[:COMMIT_SECTORS]
 
 
 def newest_record(store: clusterdb.Store, name: str) -> Version:

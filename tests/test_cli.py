@@ -42,7 +42,7 @@ def test_a_session(tmp_path: Path, sample: Path) -> None:
     [
         (["ls"], "no store at '.clusterdb'"),
         (["--store", "nothing", "clone", "a", "b"], "no store at 'nothing'"),
-        (["create", "9x"], "'9x' is no cluster name"),
+        (["create", "9x"], "invalid cluster name '9x'"),
         (["create", "x", "--from", "absent.db"], "absent.db"),
         (["create", "x", "--page-size", "1000"], "page_size=1000"),
         (["--store", ".", "ls"], "holds other files"),

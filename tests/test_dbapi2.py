@@ -694,11 +694,20 @@ def test_a_closed_connection(connection: dbapi2.Connection) -> None:
     connection.close()
     uses: list[Callable[[], Any]] = [connection.cursor, connection.commit, connection.rollback, cursor.fetchone]
     uses += [cursor.fetchall, cursor.fetchmany, lambda: next(cursor), lambda: cursor.execute("SELECT 1"), cursor.close]
-    uses += [lambda: connection.cluster, lambda: connection.in_transaction, lambda: iter(cursor)]
+    uses += [lambda: connection.cluster, lambda: connection.in_transaction, lambda: next(iter(cursor))]
     for use in uses:
         with pytest.raises(dbapi2.ProgrammingError, match="closed database"):
             use()
     connection.close()
+
+
+def test_extension_that_cannot_be_loaded_is_an_operational_error(connection: dbapi2.Connection) -> None:
+    """With SQLite's own words, as in ``sqlite3``: also while loading is not allowed."""
+    with pytest.raises(dbapi2.OperationalError, match=r"\Anot authorized\Z"):
+        connection.load_extension("/nowhere/none")
+    connection.enable_load_extension(True)
+    with pytest.raises(dbapi2.OperationalError, match=r"\A/nowhere/none\.so: cannot open shared object file"):
+        connection.load_extension("/nowhere/none")
 
 
 def test_closing_undoes_what_is_open(connection: dbapi2.Connection) -> None:
@@ -777,7 +786,7 @@ def test_another_thread(connection: dbapi2.Connection) -> None:
     cursor = connection.execute("SELECT * FROM t")
     cursor.fetchone()
     uses: list[Callable[[], Any]] = [cursor.fetchone, cursor.fetchall, cursor.fetchmany, lambda: next(cursor)]
-    uses += [lambda: cursor.execute("SELECT * FROM t"), lambda: iter(cursor), connection.close, connection.commit]
+    uses += [lambda: cursor.execute("SELECT * FROM t"), lambda: next(iter(cursor)), connection.close, connection.commit]
     uses += [lambda: connection.cluster, connection.cursor, lambda: connection.execute("SELECT * FROM t")]
     said: list[str] = []
 
@@ -1426,6 +1435,51 @@ def test_functions_run_once_per_row_whatever_the_text_factory(connection: dbapi2
     connection.text_factory = lambda text: text.decode()
     assert connection.execute("SELECT f(id) FROM t WHERE id < 3").fetchall() == [("1: call 1",), ("2: call 2",)]
     assert calls == [1, 2]
+
+
+@pytest.mark.parametrize("factory", [bytes, lambda text: text.decode("latin-1")], ids=["bytes", "callable"])
+def test_text_factory_reads_a_query_row_by_row(connection: dbapi2.Connection, factory: Any) -> None:
+    """An endless one answers its first rows, and has done no more than they and the one ahead take."""
+    calls: list[int] = []
+    connection.create_function("f", 1, lambda id: calls.append(id) or f"row {id}")
+    connection.text_factory = factory
+    endless = "WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n) SELECT f(x) FROM n"
+    cursor = connection.execute(endless)
+    assert calls in ([], [1])
+    assert cursor.fetchone() == (factory(b"row 1"),)
+    assert calls == [1, 2]
+    assert cursor.fetchmany(2) == [(factory(b"row 2"),), (factory(b"row 3"),)]
+    assert calls == [1, 2, 3, 4]
+    cursor.close()
+
+
+WIDE = ", ".join(f"{value} AS w{at}" for at, value in enumerate(["'a'", "1", "x'00'", "NULL"] * 35))
+QUERIES = [
+    "SELECT * FROM t ORDER BY b DESC, id LIMIT 3 OFFSET 1",
+    "SELECT id, id, b AS id FROM t; -- the end",
+    "SELECT b FROM t UNION SELECT 'x' ORDER BY 1 DESC",
+    "VALUES (1, 'a'), (x'61', NULL)",
+    "WITH w AS (SELECT b FROM t) SELECT * FROM w, t ORDER BY 1, 2",
+    "SELECT count(*), max(b), group_concat(b, '-') FROM t WHERE id > 99",
+    "SELECT DISTINCT b || '!', typeof(b) FROM t GROUP BY b HAVING count(*) > 0 ORDER BY 1",
+    "SELECT row_number() OVER (ORDER BY b DESC, id), b FROM t ORDER BY 1",
+    "SELECT 1.5, 9e999, -9223372036854775808, x'', '' WHERE 1 -- nothing behind",
+    f"SELECT {WIDE}",
+    "SELECT b FROM t WHERE 0",
+    "PRAGMA table_info(t)",
+]
+
+
+@pytest.mark.parametrize("sql", QUERIES, ids=lambda sql: sql[:20])
+def test_text_factory_changes_no_row_of_a_query(connection: dbapi2.Connection, sql: str) -> None:
+    """Other than its texts, in whatever words it is written and however many columns it has."""
+    plain = connection.execute(sql)
+    described, rows = plain.description, plain.fetchall()
+    connection.text_factory = lambda text: f"<{text.decode()}>"
+    cursor = connection.execute(sql)
+    assert cursor.description == described
+    marked = [tuple(f"<{value}>" if isinstance(value, str) else value for value in row) for row in rows]
+    assert cursor.fetchall() == marked
 
 
 def test_random_texts_and_numbers_with_a_text_factory(connection: dbapi2.Connection) -> None:

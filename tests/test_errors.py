@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import clusterdb
 from conftest import rows
 from vfs import layout
 
-BAD_NAMES = ["", "9lives", "-x", "a b", "a_b", "a.b", "a/b", "ä", "x" * 64, "prod\n", "naïve"]
+BAD_NAMES = ["", "9lives", "-x", "a b", "_a", "a@b", "a.b", "a/b", "ä", "x" * 64, "prod\n", "naïve"]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
@@ -31,6 +32,33 @@ def test_illegal_names_are_refused(store: clusterdb.Store, name: str) -> None:
         assert repr(name) in str(caught.value)
         assert "\n" not in str(caught.value)
     assert [cluster.name for cluster in store.clusters()] == ["prod"]
+
+
+@pytest.mark.parametrize("name", ["a", "Prod", "a-", "a--b", "test_site_gw0", "a_", "a__-b", "x" * 63])
+def test_legal_names_work_by_every_door(store: clusterdb.Store, name: str, tmp_path: Path) -> None:
+    """Clusters whose names are alike stay apart, and so do those from files, points in time and instances."""
+    cluster = store.create_cluster(name)
+    other = store.create_cluster("y" + name[1:].replace("_", "-"))
+    for at, one in enumerate((cluster, other)):
+        with clusterdb.connect(one) as connection:
+            connection.execute("CREATE TABLE t (a)")
+            connection.execute("INSERT INTO t VALUES (?)", (at,))
+        connection.close()
+    cluster.snapshot("before_it")
+    connection = other.connect()
+    connection.execute(f"ATTACH '{name}' AS o; UPDATE o.t SET a = 7")
+    connection.close()
+    again = store.restore_snapshot("before_it", "again_")
+    for one, value in ((cluster, 7), (other, 1), (again, 0)):
+        connection = one.connect()
+        assert rows(connection, "SELECT a FROM t") == [(value,)]
+        connection.close()
+    cluster.export(tmp_path / name)
+    assert sqlite3.connect(tmp_path / name).execute("SELECT a FROM t").fetchall() == [(7,)]
+    cluster.add_instance("w_1")
+    cluster.clone("c_1").rename("c__1")
+    cluster.delete()
+    assert {one.name for one in store.clusters()} == {other.name, "again_", "c__1"}
 
 
 @pytest.mark.parametrize("name", ["a", "A", "x" * 63, "prod-2026", "a-", "prod-journal", "prod-wal"])

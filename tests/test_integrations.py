@@ -235,6 +235,137 @@ def test_django_tests_run_on_clones(path: Path, tmp_path: Path, parallel: int) -
         assert store.check().ok
 
 
+IN_MEMORY = {
+    "settings.py": """
+        DATABASES = {
+            "default": {"ENGINE": "clusterdb.django", "NAME": %r},
+            "other": {"ENGINE": "clusterdb.django", "NAME": ":memory:"},
+        }
+        SECRET_KEY, INSTALLED_APPS, DEFAULT_AUTO_FIELD = "x", ["shop"], "django.db.models.AutoField"
+        """,
+    "shop/__init__.py": "",
+    "shop/models.py": SHOP["shop/models.py"],
+    "shop/migrations/__init__.py": "",
+    "shop/migrations/0002_first.py": """
+        from django.db import migrations
+        def fill(apps, editor):
+            Order = apps.get_model("shop", "Order")
+            Order.objects.using(editor.connection.alias).create(name=editor.connection.alias, price=1)
+        class Migration(migrations.Migration):
+            dependencies = [("shop", "0001_initial")]
+            operations = [migrations.RunPython(fill)]
+        """,
+    "shop/tests.py": """
+        import os, threading
+        from django.db import connections
+        from django.test import TestCase, TransactionTestCase
+        from shop.models import Order
+        class Base:
+            databases = "__all__"
+            def test_content(self):
+                for alias in ("default", "other"):
+                    self.assertEqual([order.name for order in Order.objects.using(alias).all()], [alias])
+            def test_write(self):
+                Order.objects.create(name=str(os.getpid()), price=3)
+                self.assertEqual(Order.objects.count(), 2)
+        class First(Base, TestCase): pass
+        class Second(Base, TestCase): pass
+        class Third(TransactionTestCase):
+            def test_threads(self):
+                Order.objects.all().delete()
+                Order.objects.create(name="x", price=3)
+                counts = []
+                def work():
+                    counts.append(Order.objects.count())
+                    connections.close_all()
+                thread = threading.Thread(target=work)
+                thread.start()
+                thread.join()
+                self.assertEqual(counts, [1])
+        """,
+    "manage.py": """
+        import multiprocessing, os, sys
+        from django.core.management import execute_from_command_line
+        if __name__ == "__main__":
+            multiprocessing.set_start_method(os.environ["START"])
+            execute_from_command_line(sys.argv)
+        """,
+}
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory&cache=shared"])
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_django_tests_in_memory_run_in_several_processes(tmp_path: Path, name: str, start: str, parallel: int) -> None:
+    """Every worker has a copy of what the migrations have made, of all databases."""
+    pytest.importorskip("django")
+    for file, text in IN_MEMORY.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / file).write_text(textwrap.dedent(text.replace("%r", repr(name))))
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path), "START": start}
+    later = tmp_path / "shop/migrations/0002_first.py"
+    later.rename(tmp_path / "later")
+    for arguments in (["makemigrations", "shop"], ["test", "--noinput", f"--parallel={parallel}"]):
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        if not later.exists():
+            (tmp_path / "later").rename(later)
+    assert "Ran 5 tests" in done.stderr
+    assert not list(tmp_path.glob("*sqlite*")) and not (tmp_path / ".clusterdb").exists()
+
+
+PYTEST_DJANGO = {
+    "settings.py": """
+        OPTIONS = {"store": %r}
+        DATABASES = {"default": {"ENGINE": "clusterdb.django", "NAME": "site", "OPTIONS": OPTIONS}}
+        SECRET_KEY, INSTALLED_APPS, DEFAULT_AUTO_FIELD = "x", ["shop"], "django.db.models.AutoField"
+        """,
+    "shop/__init__.py": "",
+    "shop/models.py": SHOP["shop/models.py"],
+    "test_shop.py": """
+        import os
+        import pytest
+        from shop.models import Order
+        @pytest.mark.django_db
+        @pytest.mark.parametrize("number", range(6))
+        def test_order(number):
+            from django.db import connection
+            worker = os.environ.get("PYTEST_XDIST_WORKER")
+            wanted = {"site": f"test_site_{worker}" if worker else "test-site"}
+            name = connection.settings_dict["NAME"]
+            assert "mode=memory" in name or name == wanted["site"]
+            Order.objects.create(name=str(number), price=number)
+            assert [order.name for order in Order.objects.all()] == [str(number)]
+        @pytest.mark.django_db(transaction=True)
+        def test_transaction():
+            Order.objects.create(name="x", price=1)
+            assert Order.objects.count() == 1
+        """,
+}
+
+
+@pytest.mark.parametrize("name", ["site", ":memory:", "file:x?mode=memory&cache=shared"])
+@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["one process", "xdist"])
+def test_pytest_django_runs_on_clusters(path: Path, tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
+    """With workers too, for which it adds underscores to the name; nothing is left."""
+    pytest.importorskip("pytest_django")
+    for file, text in PYTEST_DJANGO.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        text = text.replace("%r", repr(str(path))).replace('"NAME": "site"', f'"NAME": "{name}"')
+        (tmp_path / file).write_text(textwrap.dedent(text))
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path)}
+    environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_shop.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed" in done.stdout
+    if name == "site":
+        with clusterdb.open(path) as store:
+            assert [cluster.name for cluster in store.clusters()] == ["prod"]
+
+
 def test_django_refuses_paths(path: Path, tmp_path: Path) -> None:
     """A plain file is for Django's own backend."""
     pytest.importorskip("django")

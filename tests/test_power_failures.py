@@ -406,3 +406,34 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
         assert store._pages.slot_map.states[slot] != FREE
     with clusterdb.open(path) as store:
         assert_clean(store)
+
+
+@pytest.mark.parametrize("kind", ["created", "clone"])
+def test_head_slot_that_lost_its_records_is_no_empty_cluster(path: Path, kind: str) -> None:
+    """A cluster whose head slot is zeroed in a closed store is refused: the catalog knows that it was written to."""
+    with clusterdb.open(path) as store:
+        prod = store.create_cluster("prod")
+        if kind == "clone":
+            fill(store.cluster("prod").connect(), 10, "a")
+            prod = prod.clone("dev")
+        connection = prod.connect()
+        fill(connection, 20, "b")
+        connection.close()
+        name, slot = prod.name, head_slot(store, prod.name)
+    damage(path, slot, 0, bytes(SLOT_BYTES))
+    boot_again(path)
+    with clusterdb.open(path) as store:
+        with pytest.raises(apsw.CorruptError, match="has no version record"):
+            store.cluster(name).connect()
+        assert store.check().problems != []
+
+
+def test_history_of_an_absorbed_source_goes_with_it(path: Path) -> None:
+    """The last clone takes the place of a deleted source, whose history nobody needs any more (H5)."""
+    with clusterdb.open(path) as store:
+        writer = store.create_cluster("prod", backtrack_window_s=3600).connect()
+        fill(writer, 10, "a")
+        writer.close()
+        store.cluster("prod").clone("dev")
+        store.cluster("prod").delete()
+        assert histories(path) == []

@@ -276,7 +276,7 @@ def test_a_cluster_that_has_gone(store: clusterdb.Store, talking: Talking) -> No
         (".clone prod@ dev", "'prod@': say which point in time behind the @, or leave it out"),
         (".clone prod prod", "store '{path}' has a cluster 'prod' already: choose another name"),
         (".clone prod@9x dev", "'9x' is no point in time"),
-        (".clone prod 9x", "'9x' is no cluster name: use a letter"),
+        (".clone prod 9x", "invalid cluster name '9x': use a letter"),
         (".backtrack", "usage: .backtrack POINT"),
         (".backtrack 999999 --yes", "cluster 'prod' has no version 999999: what can be restored begins at "),
         (".reset", "cluster 'prod' is no clone: reset it to a snapshot, or make a new clone"),

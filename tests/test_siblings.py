@@ -70,10 +70,12 @@ def test_catalog_rows_read_do_not_depend_on_siblings(
     assert read[0] == read[1]
 
 
-def test_index_of_released_pins_is_added_to_older_stores(tmp_path: Path) -> None:
-    """A store whose catalog has no such index gets it when it is opened for writing, and works."""
-    with prepared(tmp_path / "store", 3) as store:
-        store._catalog._db.execute("DROP INDEX released_pins")
+def test_additions_to_the_catalog_are_made_in_older_stores(tmp_path: Path) -> None:
+    """A store whose catalog lacks an index and a table gets them when it is opened for writing, and works."""
+    with prepared(tmp_path / "store", 3):
+        pass
+    with clusterdb.open(tmp_path / "store") as store:
+        store._catalog._db.execute("DROP INDEX released_pins; DROP TABLE sealed")
     with clusterdb.open(tmp_path / "store", read_only=True) as store:
         assert rows(store.cluster("c0").connect(), "SELECT x FROM t") == [(1,)]
     with clusterdb.open(tmp_path / "store") as store:

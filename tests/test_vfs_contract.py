@@ -5,6 +5,7 @@ Numbers and names are those of https://sqlite.org/c3ref/io_methods.html and http
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,53 @@ def test_paths_with_a_slash_go_to_the_stock_vfs(opened: Open, tmp_path: Path) ->
     assert path.read_bytes() == b"plain bytes"
 
 
+def test_default_vfs_may_be_that_of_a_store(store: clusterdb.Store, tmp_path: Path) -> None:
+    """Plain files, other stores, imports and temporary databases go where they went before."""
+    default = apsw.vfs_names()[0]
+    store.create_cluster("prod").connect().execute("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    apsw.set_default_vfs(store.vfs)
+    try:
+        for name, mode in (("plain.db", "delete"), ("wal.db", "wal")):
+            plain = apsw.Connection(str(tmp_path / name))
+            assert plain.pragma("journal_mode", mode) == mode
+            plain.execute("CREATE TABLE p (a); INSERT INTO p VALUES (2)")
+            assert plain.execute("SELECT a FROM p").get == 2
+            plain.close()
+        with clusterdb.open(tmp_path / "other", create=True) as other:
+            dev = other.create_cluster("dev").connect()
+            dev.execute(f"ATTACH '{tmp_path / 'plain.db'}' AS p; CREATE TEMP TABLE q (a); CREATE TABLE r (a)")
+            assert dev.execute("SELECT a FROM p.p").get == 2
+            dev.close()
+            apsw.set_default_vfs(other.vfs)
+            raw = apsw.Connection("prod", vfs=store.vfs)
+            raw.execute(f"ATTACH '{tmp_path / 'plain.db'}' AS p")
+            assert raw.execute("SELECT t.a + p.a FROM t, p.p").get == 3
+            raw.close()
+        apsw.set_default_vfs(store.vfs)
+        store.create_cluster("copy", from_file=tmp_path / "plain.db").export(tmp_path / "copy.db")
+        raw = apsw.Connection("copy")
+        assert raw.execute("SELECT a FROM p").get == 2
+        raw.close()
+    finally:
+        apsw.set_default_vfs(default)
+    assert sqlite3.connect(tmp_path / "copy.db").execute("SELECT a FROM p").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("page_size", [512, 4096, 8192, 65536])
+def test_connection_knows_the_page_size_before_it_reads(store: clusterdb.Store, page_size: int) -> None:
+    """As that to a plain file does, since SQLite looks at the header when it opens one."""
+    connection = store.create_cluster("prod").connect()
+    connection.execute(f"PRAGMA page_size = {page_size}; VACUUM; CREATE TABLE t (a)")
+    connection.close()
+    raw = apsw.Connection("prod", vfs=store.vfs)
+    assert raw.pragma("page_size") == page_size
+    assert raw.execute("SELECT count(*) FROM t").get == 0
+    raw.close()
+    assert apsw.Connection("prod", vfs=store.vfs).pragma("page_size") == page_size
+
+
 # --- names ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["prod", "Prod-2", "a", "x" + "-1" * 31])
+@pytest.mark.parametrize("name", ["prod", "Prod-2", "a", "x" + "-1" * 31, "test_site_gw0", "a__"])
 def test_cluster_names_never_become_files_of_the_working_directory(
     store: clusterdb.Store, opened: Open, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +205,7 @@ def test_cluster_names_never_become_files_of_the_working_directory(
     assert stored(opened(name)) == stored(opened(full)) == name.encode()
 
 
-@pytest.mark.parametrize("name", ["./prod", "copy.db", "sub/prod", "../prod"])
+@pytest.mark.parametrize("name", ["./prod", "copy.db", "sub/prod", "../prod", "_prod", "./a_b", "a_b.db"])
 def test_other_names_become_absolute_paths(
     store: clusterdb.Store, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +216,7 @@ def test_other_names_become_absolute_paths(
     assert full.startswith("/")
 
 
-@pytest.mark.parametrize("name", ["prod", "prod-journal", "prod-wal"])
+@pytest.mark.parametrize("name", ["prod", "prod-journal", "prod-wal", "a_b", "a_b-journal"])
 @pytest.mark.parametrize("flags", [apsw.SQLITE_ACCESS_EXISTS, apsw.SQLITE_ACCESS_READWRITE])
 def test_access_denies_every_cluster_name(
     store: clusterdb.Store, name: str, flags: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -193,7 +239,7 @@ def test_access_of_a_path_is_the_stock_answer(store: clusterdb.Store, tmp_path: 
     assert store._vfs.xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
 
 
-@pytest.mark.parametrize("name", ["prod-journal", "prod-wal", "prod"])
+@pytest.mark.parametrize("name", ["prod-journal", "prod-wal", "prod", "a_b", "a_b-wal"])
 def test_delete_of_a_cluster_name_touches_nothing(
     store: clusterdb.Store, opened: Open, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

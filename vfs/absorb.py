@@ -128,3 +128,4 @@ def _finish(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
     store.reclaim.enqueue(heir, lost, durable if heir.state in IN_USE else FOREVER)
     with session.pool_locked():
         store.tables.remove_volume(source.table_index, source.volume)
+    store.history.remove(source.volume)

@@ -7,8 +7,11 @@ Invariants
         copied over the content, and whatever a killed process left, lead to a rebuild.
     K2  A *seal* is a second record of a version that is on the device, which says of itself that it is durable.
         Recovery does not go back behind a sealed version: what does not check out in it was damaged since, and is
-        reported.  Seals have a sector of their own.  That of a close is not synced: without it recovery knows as much
-        as before.  Only a volume that is in use has a head slot to write to.
+        reported.  A clean close notes in the catalog, too, which version it sealed: so that a head slot that has lost
+        all its records is not taken for that of a volume which nobody has written to.  Seals have a sector of their
+        own.  That of a close is not synced: without it recovery knows as much as before.  In a disposable store, where
+        nothing is known to be on the device, it is of what was there when the store was closed.  Only a volume that is
+        in use has a head slot to write to.
     K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
         used from then on, and no record of the series says which version that was.
 """
@@ -16,9 +19,11 @@ Invariants
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vfs.errors import RegistryBusyError
 from vfs.layout import MOVED, SEAL_SECTOR, SECTOR_BYTES, SLOT_SHIFT, V_ID, pack_version
 from vfs.osio import write_at
 from vfs.registry import VolumeRow
@@ -51,22 +56,29 @@ def content_stamp(directory: Path) -> int:
 
 def seal_written(store: PageStore, session: Session) -> None:
     """Seal the heads that this process has written, where nobody else is at them.  Raises OSError, StorageError."""
+    sealed: dict[int, int] = {}
     for row in list(store.written.values()):
         hold = session.try_volume(row.table_index)
         if hold is not None:
             with hold:
                 word = store.tables.words[store.tables.volume_at(row.table_index) + V_ID]
                 if word in (row.volume, row.volume | MOVED):  # not dropped: its head slot may be another's
-                    seal(store, row)
+                    sealed[row.volume] = seal(store, row)
     store.written.clear()
+    if sealed:
+        with suppress(RegistryBusyError), store.registry.reclaiming():
+            store.registry.note_sealed(sealed)
 
 
-def seal(store: PageStore, row: VolumeRow) -> None:
-    """Seal the newest version of a volume that is on the device.  The caller has the volume lock.
+def seal(store: PageStore, row: VolumeRow) -> int:
+    """Seal the newest version of a volume that is on the device, and return it.  The caller has the volume lock.
 
     Raises PoolFullError, OSError, CorruptionError.
     """
-    record = store.find_record(row, store.durable_version(row))
-    if store.is_durable and record is not None:
+    if store.directory is None:
+        return 0
+    record = store.find_record(row, store.durable_version(row) if store.is_durable else store.published_version(row))
+    if record is not None:
         at = (row.head_slot << SLOT_SHIFT) + SEAL_SECTOR * SECTOR_BYTES
         write_at(store.pool_fd, [pack_version(record._replace(durable=record.version))], at)
+    return record.version if record is not None else 0

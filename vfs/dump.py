@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from vfs.errors import CorruptionError, StorageError
-from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, RESERVED, Version, unpack_entries
+from vfs.layout import FREE, LIVE_EVEN, LIVE_ODD, POOL_HEADER_SLOT, RESERVED, SEAL_SECTOR, Version, unpack_entries
 from vfs.registry import IN_USE, VolumeRow
 from vfs.store import PageStore
 from vfs.table import Reached, reached
@@ -84,7 +84,8 @@ def volume_text(store: PageStore, row: VolumeRow) -> Iterator[str]:
 
 def _records_text(store: PageStore, row: VolumeRow) -> Iterator[str]:
     for sector, record in enumerate(store.head_records(row)):
-        yield f"  sector {sector}: {version_text(record) if record is not None else 'no record of this volume'}"
+        name = "seal" if sector == SEAL_SECTOR else f"sector {sector}"
+        yield f"  {name}: {version_text(record) if record is not None else 'no record of this volume'}"
 
 
 def _tree_text(store: PageStore, version: Version) -> Iterator[str]:

@@ -196,8 +196,8 @@ class LockFile:
         return partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
 
     def try_lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold | None:
-        """Take the byte; None if somebody else holds it.  ``undo`` is done too when it is given up."""
-        hold = Hold(self.unlocker(offset), *undo)
+        """Take the byte; None if somebody else holds it.  ``undo`` is done before it is given up."""
+        hold = Hold(*undo, self.unlocker(offset))
         try:
             return hold if self._try(offset, shared=shared) else None
         except BaseException:
@@ -222,7 +222,7 @@ class LockFile:
 
         These locks are held for very short; who keeps one for LOCK_PATIENCE_S is stopped: RegistryBusyError.
         """
-        hold = Hold(self.unlocker(offset), *undo)
+        hold = Hold(*undo, self.unlocker(offset))
         try:
             if not self._try(offset, shared=shared):
                 self._wait(offset, shared=shared)

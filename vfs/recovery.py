@@ -197,7 +197,8 @@ def choose_head(store: PageStore, row: VolumeRow, heads: set[int], before: int =
     versions = store.registry.pinned_versions(row.volume)
     pins = [pin for pin in (store.registry.pinned_record(row.volume, version) for version in versions) if pin]
     floor = max((record.durable for record in records), default=0)
-    floor = max([floor, row.base.durable, row.retained, *(pin.version for pin in pins)])
+    sealed = store.registry.sealed_version(row.volume)
+    floor = max([floor, row.base.durable, row.retained, sealed, *(pin.version for pin in pins)])
     nothing_durable = any(record.durable == 0 for record in records)
     candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
     unsealed = {record.version: record.durable for record in records if record.durable < record.version}

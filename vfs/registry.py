@@ -105,6 +105,12 @@ class Registry(Protocol):
     def unpinned(self) -> list[str]:
         """What else should have a pin and has none, a text for each."""
 
+    def note_sealed(self, versions: dict[int, int]) -> None:
+        """The versions of volumes that were sealed (in the running transaction)."""
+
+    def sealed_version(self, volume: int) -> int:
+        """The version of a volume that was sealed last; 0 if none was."""
+
     def pinned_record(self, volume: int, version: int) -> Version | None:
         """The record of a pinned version."""
 

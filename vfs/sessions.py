@@ -222,8 +222,8 @@ class Session:
 
     def fence(self) -> None:
         """A store may be delayed past a later load; taking a lock is a full fence on the processors we know."""
-        self._fence.acquire()
-        self._fence.release()
+        with self._fence:
+            pass
 
     def unpin(self) -> None:
         self.tables.words[self.at + S_PIN] = 0
@@ -249,6 +249,17 @@ class Session:
         self._locked.add(index)
         return hold
 
+    def publishing(self, index: int, version: int) -> Hold:
+        """Hold the lock of a volume while a version of it is published; a sweep waits for it (as :meth:`labelling`).
+
+        Raises RegistryBusyError.
+        """
+        at = self.at + S_PUBLISHING
+        hold = self.locks.lock(LOCK_VOLUME + index, partial(setitem, self.tables.words, at, 0))
+        self.tables.words[at] = version
+        self.fence()  # before the epoch is read
+        return hold
+
     def is_volume_locked_by_other(self, index: int) -> bool:
         """Whether some other session has the lock of that volume."""
         return self.locks.is_held_by_other(LOCK_VOLUME + index)
@@ -261,14 +272,11 @@ class Session:
         """Whether some other session is the writer of that volume."""
         return self.locks.is_held_by_other(_writer_lock(index, epoch))
 
-    def labelling(self, marker: int = LABELS) -> Hold:
-        """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it.
-
-        ``marker``: the version that is being published, if it is a commit.
-        """
+    def labelling(self) -> Hold:
+        """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it."""
         at = self.at + S_PUBLISHING
         hold = Hold(partial(setitem, self.tables.words, at, 0))
-        self.tables.words[at] = marker
+        self.tables.words[at] = LABELS
         self.fence()  # before the epoch is read
         return hold
 

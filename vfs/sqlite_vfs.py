@@ -1,10 +1,11 @@
 """The SQLite boundary: an ``apsw.VFS`` whose main database files are volumes.
 
 Names.  A name without a slash or a dot is resolved to a volume; every other name is a plain file and goes to the
-stock VFS, so ``ATTACH './other.db'`` and ``VACUUM INTO 'copy.db'`` do what they say.  Nameless files (temporary
-databases, sorter runs, statement journals) go to the stock VFS too.  The full path of a volume's name lies in the
-store's directory, though no such file exists: SQLite names super-journals after it, and those must be real files, since
-the rollback journals of attached plain files refer to them (https://sqlite.org/atomiccommit.html, section 5).
+default VFS of the moment when ours was made (never to one of ours, which may be the default too), so ``ATTACH
+'./other.db'`` and ``VACUUM INTO 'copy.db'`` do what they say.  Nameless files (temporary databases, sorter runs,
+statement journals) go there too.  The full path of a volume's name lies in the store's directory, though no such file
+exists: SQLite names super-journals after it, and those must be real files, since the rollback journals of attached
+plain files refer to them (https://sqlite.org/atomiccommit.html, section 5).
 
 Lock states of an open volume, named as SQLite names them, and what each owns:
 
@@ -33,7 +34,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import apsw
@@ -67,7 +68,7 @@ _FCNTL_PRAGMA = apsw.SQLITE_FCNTL_PRAGMA
 _FCNTL_COMMIT_PHASETWO = apsw.SQLITE_FCNTL_COMMIT_PHASETWO
 _FCNTL_HAS_MOVED = apsw.SQLITE_FCNTL_HAS_MOVED
 _CHARACTERISTICS = apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE | apsw.SQLITE_IOCAP_SAFE_APPEND | apsw.SQLITE_IOCAP_SEQUENTIAL
-_VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
+_VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _SUPER_JOURNAL = re.compile(r"-mj[0-9A-F]{6}9[0-9A-F]{2}\Z")
 _SYNCHRONOUS = {"0": 0, "OFF": 0, "NO": 0, "FALSE": 0, "1": 1, "NORMAL": 1, "2": 2, "FULL": 2, "3": 2, "EXTRA": 2}
 _TEND_COMMITS = 256
@@ -112,6 +113,8 @@ def _folder_of(store: PageStore, name: str) -> Path:
 class ClusterVFS(apsw.VFS):
     """A VFS over one store, registered under ``name`` until :meth:`close`."""
 
+    _names: ClassVar[set[str]] = set()
+
     def __init__(self, name: str, store: PageStore, resolve: Resolver, default_durability: Durability) -> None:
         self.name = name
         self._folder = _folder_of(store, name)
@@ -120,7 +123,9 @@ class ClusterVFS(apsw.VFS):
         self._default_durability = default_durability
         self.files: WeakSet[_VolumeFile] = WeakSet()  # a signal handler may raise before xClose has begun
         self._volume_name = lru_cache(maxsize=1024)(self._find_volume_name)
-        super().__init__(name, base="", maxpathname=4096)
+        self._plain = next(other for other in apsw.vfs_names() if other not in self._names)  # the default one, but ours
+        self._names.add(name)
+        super().__init__(name, base=self._plain, maxpathname=4096)
 
     # --- VFS methods ------------------------------------------------------------------------------------------------
     def xFullPathname(self, name: str) -> str:
@@ -146,10 +151,10 @@ class ClusterVFS(apsw.VFS):
         path = name if name is None or isinstance(name, str) else name.filename()
         volume_name = None if path is None else self._volume_name(path)
         if volume_name is None:
-            return apsw.VFSFile("", name, flags)
+            return apsw.VFSFile(self._plain, name, flags)
         if flags[0] & apsw.SQLITE_OPEN_SUPER_JOURNAL:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            return apsw.VFSFile("", name, flags)
+            return apsw.VFSFile(self._plain, name, flags)
         if flags[0] & apsw.SQLITE_OPEN_WAL:
             raise apsw.CantOpenError(f"'{volume_name}': a cluster has no write-ahead log")
         flags[1] = flags[0]
@@ -185,6 +190,7 @@ class ClusterVFS(apsw.VFS):
     def close(self) -> None:
         """Unregister; no file may be open."""
         self.unregister()
+        self._names.discard(self.name)
         if self._store.directory is None and self._folder.exists():
             self._folder.rmdir()
 
@@ -206,8 +212,8 @@ class _VolumeFile:
         self._open_files = open_files
         self._volume = volume
         self._transaction: WriteTransaction | None = None
-        self._source: Volume | WriteTransaction | _Elsewhere = volume  # whom to read from
         self._level = _NONE
+        self._source: Volume | WriteTransaction | _Elsewhere | _AtOpening = _AtOpening(self)  # whom to read from
         self._durability = durability
         self._journal_mode = "delete"
 
@@ -215,6 +221,11 @@ class _VolumeFile:
     def volume(self) -> Volume:
         """The handle it reads and writes through."""
         return self._volume
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a version is pinned by a lock of SQLite's."""
+        return self._level != _NONE
 
     # --- locks ------------------------------------------------------------------------------------------------------
     def xLock(self, level: int) -> None:
@@ -246,6 +257,14 @@ class _VolumeFile:
     def is_here(self) -> None:
         """SQLite has noticed that it reads another volume now."""
         self._source = self._transaction or self._volume
+
+    def read_unlocked(self, amount: int, offset: int) -> bytes:
+        """Bytes of the version of this moment."""
+        self._pin()
+        try:
+            return bytes(self._volume.read(amount, offset))
+        finally:
+            self._unpin()
 
     def xUnlock(self, level: int) -> None:
         try:
@@ -404,6 +423,24 @@ class _InstanceFile(_VolumeFile):
             failure.extendedresult = apsw.SQLITE_IOERR_WRITE
             raise failure from error
         super()._publish(transaction)
+
+
+class _AtOpening:
+    """The volume of a connection that is being opened: SQLite reads the page size from the header, under no lock."""
+
+    def __init__(self, file: _VolumeFile) -> None:
+        self._file = file
+        self._volume = file.volume
+
+    @property
+    def size_bytes(self) -> int:
+        return self._volume.size_bytes
+
+    def read(self, amount: int, offset: int) -> bytes | memoryview:
+        if not self._file.is_locked:
+            return self._file.read_unlocked(amount, offset)
+        self._file.is_here()
+        return self._volume.read(amount, offset)
 
 
 class _Elsewhere:

@@ -651,11 +651,10 @@ class WriteTransaction:
         self._store.require_writable()
         self._store.keeper()  # now, while it can fail without harm
         index = self._volume.row.table_index
-        with self._session.volume_locked(index):
+        with self._session.publishing(index, self.new_version):
             self._volume.require_present()
             self._volume.look_at_base()
-            with self._session.labelling(self.new_version):
-                return self._publish(durability)
+            return self._publish(durability)
 
     def _publish(self, durability: Durability) -> Version:
         volume, store = self._volume, self._store

@@ -86,6 +86,7 @@ class Connection:
     _thread = 0
     _ident: Callable[[], int] = staticmethod(_nobody)
     _is_initialized = False
+    _autocommit: bool | int = LEGACY_TRANSACTION_CONTROL
     _is_plain = False
     """Whether it is open, and gives texts as str: what reads rows need not ask anything else."""
 
@@ -163,6 +164,10 @@ class Connection:
                 "SQLite objects created in a thread can only be used in that same thread. The object was created in "
                 f"thread id {self._thread} and this is thread id {threading.get_ident()}."
             )
+        self._check_open()
+
+    def _check_open(self) -> None:
+        """Raises ProgrammingError unless it is open; for what ``sqlite3`` allows in any thread."""
         if not self._is_initialized:
             raise ProgrammingError("Base Connection.__init__ not called.")
         if self._opened is None:
@@ -295,12 +300,11 @@ class Connection:
     def isolation_level(self) -> str | None:
         """What a transaction is begun with before a writing statement: "", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"; None:
         none is begun."""
-        self._check()
+        self._check_open()
         return self._isolation_level
 
     @isolation_level.setter
     def isolation_level(self, level: str | None) -> None:
-        self._check()
         self._isolation_level = _checked_level(level)
         self._begin_sql = self._chosen_begin()
         if level is None:
@@ -334,13 +338,13 @@ class Connection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        self._check()
+        self._check_open()
         return self._db.in_transaction
 
     @property
     def total_changes(self) -> int:
         """Rows changed since the connection was made."""
-        self._check()
+        self._check_open()
         return self._db.total_changes()
 
     def commit(self) -> None:
@@ -372,7 +376,7 @@ class Connection:
             self._end("COMMIT")
 
     def __enter__(self) -> Connection:
-        self._check()
+        self._check_open()
         return self
 
     def __exit__(
@@ -492,7 +496,7 @@ class Connection:
         self._check()
         if not isinstance(target, Connection):
             raise TypeError(f"backup() argument 1 must be a Connection, not {type(target).__name__}")
-        target._check()
+        target._check_open()
         if target is self:
             raise ValueError("target cannot be the same connection instance")
         if progress is not None and not callable(progress):
@@ -510,7 +514,7 @@ class Connection:
 
     def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
         """The statements that make the database; only of tables whose name is LIKE ``filter``."""
-        self._check()
+        self._check_open()
         return iterdump(self, filter)
 
     def serialize(self, *, name: str = "main") -> bytes:

@@ -3,11 +3,12 @@
 They want the bytes that are stored.  SQLite's own bytes of a text are asked for in SQL, so that a text that is no valid
 UTF-8 comes through; where a statement cannot be wrapped (RETURNING, PRAGMA, EXPLAIN), texts are encoded again.  In a
 database in UTF-16 they always are: there, as in RETURNING, invalid text is an OperationalError for every text factory.
+Either way a row is read from SQLite when it is wanted, not before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from clusterdb.dbapi2.adapt import Converter, converters
-from clusterdb.dbapi2.statements import Plan, raw_sql
+from clusterdb.dbapi2.statements import RAW_BITS, Plan, raw_sql
 from clusterdb.dbapi2.translate import undecodable
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Column = tuple[str, Converter | None]
 
 
 def run(connection: Connection, cursor: apsw.Cursor, plan: Plan, parameters: tuple[Any, ...]) -> bool:
-    """Run a query; whether it was wrapped: then, in its rows, every value is followed by whether it is a text."""
+    """Run a query; whether it was wrapped: then its rows are those of :func:`raw_sql`."""
     now: Plan | None = plan if connection.text_factory is not str and connection._is_utf8() else None
     while now is not None:
         try:
@@ -53,36 +54,50 @@ def converted(
     connection: Connection, rows: Iterable[tuple[Any, ...]], columns: Sequence[Column], is_raw: bool, busy: Busy
 ) -> Iterator[tuple[Any, ...]]:
     """Rows as the caller wants them, by the text factory of the moment when each is given."""
-    pairs = _pairs if is_raw else _encoded
+    conversions = {at: converter for at, (_, converter) in enumerate(columns) if converter is not None}
+    others = [at for at in range(len(columns)) if at not in conversions]
+    known: dict[tuple[int, ...], Sequence[int]] = {}
+    width = len(columns)
+    texts: Sequence[int]
     for row in rows:
-        factory: Any = connection.text_factory
-        with busy:
-            values = tuple(
-                _value(value, is_text, column, factory)
-                for (value, is_text), column in zip(pairs(row), columns, strict=True)
-            )
-        yield values
+        factory: Any = connection._text_factory
+        if is_raw and factory is bytes and not conversions:
+            yield row[:width]
+            continue
+        values = list(row)
+        if is_raw:
+            flags = row[width:]
+            del values[width:]
+            if flags not in known:
+                known[flags] = _texts(others, flags)
+            texts = known[flags]
+        else:
+            texts = () if factory is str else [at for at in others if type(values[at]) is str]
+            for at in texts:
+                values[at] = values[at].encode()
+        if factory is str:
+            for at in texts:
+                values[at] = _decoded(values[at], columns[at][0])
+        if factory is str or factory is bytes:
+            texts = ()
+        if texts or conversions:
+            with busy:
+                for at in texts if not conversions else sorted((*texts, *conversions)):
+                    converter = conversions.get(at)
+                    values[at] = factory(values[at]) if converter is None else _of_converter(values[at], converter)
+        yield tuple(values)
 
 
-def _pairs(row: tuple[Any, ...]) -> Iterator[tuple[Any, bool]]:
-    return zip(row[::2], map(bool, row[1::2]), strict=True)
+def _texts(columns: Iterable[int], flags: Sequence[int]) -> list[int]:
+    """Which of these columns are texts in a row of :func:`raw_sql`."""
+    return [at for at in columns if flags[at // RAW_BITS] >> at % RAW_BITS & 1]
 
 
-def _encoded(row: tuple[Any, ...]) -> Iterator[tuple[Any, bool]]:
-    return ((value.encode(), True) if isinstance(value, str) else (value, False) for value in row)
-
-
-def _value(value: Any, is_text: bool, column: Column, factory: Callable[[bytes], Any]) -> Any:
+def _of_converter(value: Any, converter: Converter) -> Any:
     if value is None:
         return None
-    name, converter = column
-    if converter is not None:
-        if value == b"":
-            return None  # so CPython's sqlite3
-        return converter(value if isinstance(value, bytes) else _text_of(value))
-    if not is_text:
-        return value
-    return _decoded(value, name) if factory is str else factory(value)
+    stored = value if isinstance(value, bytes) else value.encode() if isinstance(value, str) else _text_of(value)
+    return converter(stored) if stored else None  # for an empty text: so CPython's sqlite3
 
 
 def _decoded(value: bytes, name: str) -> str:

@@ -440,7 +440,6 @@ class Cursor:
             self._fail(error, self._plan)
 
     def __iter__(self) -> Iterator[Any]:
-        self._check()
         return self._given()
 
     def _given(self) -> Iterator[Any]:
@@ -449,10 +448,13 @@ class Cursor:
         connection, thread, ident = self._connection, self._thread, self._ident
         assert connection is not None
         while True:
+            is_converted = type(rows) is GeneratorType
             try:
                 for row in rows:
                     yield row if self.row_factory is None else self._made(row)
-                    if self._rows is not rows or not connection._is_plain or thread != ident():
+                    if self._rows is not rows or thread != ident():
+                        break
+                    if not connection._is_plain and (connection._opened is None or not is_converted):
                         break
                 else:
                     self._check()

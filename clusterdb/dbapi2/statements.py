@@ -14,11 +14,22 @@ from clusterdb.errors import DataError, NotSupportedError, ProgrammingError
 if TYPE_CHECKING:
     from clusterdb.flavours import Translation
 
-__all__ = ["Description", "Plan", "bound", "described", "plan_of", "plan_of_translation", "raw_sql", "require_said"]
+__all__ = [
+    "RAW_BITS",
+    "Description",
+    "Plan",
+    "bound",
+    "described",
+    "plan_of",
+    "plan_of_translation",
+    "raw_sql",
+    "require_said",
+]
 
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
-_BEFORE = re.compile(r"(?:[ \t\f\n\r]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*", re.DOTALL)
-_IDLE = re.compile(rf"(?:{_BEFORE.pattern};)*", re.DOTALL)
+_BEFORE = re.compile(r"(?:[ \t\f\n\r]++|--[^\n]*+(?:\n|\Z)|/\*.*?(?:\*/|\Z))*+", re.DOTALL)
+_IDLE = re.compile(rf"(?:{_BEFORE.pattern};)*+", re.DOTALL)
+RAW_BITS = 60
 _WRITES = re.compile(r"(insert|replace|update|delete)", re.IGNORECASE)
 
 
@@ -176,13 +187,19 @@ def _adapted(value: Any, at: int, name: str | None) -> Any:
 
 
 def raw_sql(plan: Plan) -> str:
-    """A query that answers, for every column, its value (of a text the stored bytes) and whether it is a text.
+    """A query that answers the values of each row (of a text the stored bytes), then numbers that tell which are texts.
 
-    Materialized, so that an expression that is named three times is evaluated once.
+    A text in column c sets bit c % RAW_BITS of number c // RAW_BITS.  The statement becomes a co-routine of SQLite's,
+    which gives row by row, and evaluates once what is named three times: for that it must not be flattened into the
+    outer query, and LIMIT in both forbids it (https://sqlite.org/optoverview.html#flattening, rule 13).
     """
     names = [f"c{at}" for at in range(len(plan.columns))]
-    wanted = ", ".join(
-        f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END, typeof({c}) = 'text'" for c in names
-    )
+    values = [f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END" for name in names]
+    for start in range(0, len(names), RAW_BITS):
+        bits = (f"((typeof({name}) = 'text') << {at})" for at, name in enumerate(names[start : start + RAW_BITS]))
+        values.append(" | ".join(bits))
     text = plan.sql.rstrip().rstrip(";")
-    return f"WITH clusterdb_raw({', '.join(names)}) AS MATERIALIZED ({text}\n) SELECT {wanted} FROM clusterdb_raw"
+    return (
+        f"WITH clusterdb_raw({', '.join(names)}) AS (SELECT * FROM ({text}\n) LIMIT -1) "
+        f"SELECT {', '.join(values)} FROM clusterdb_raw LIMIT -1"
+    )

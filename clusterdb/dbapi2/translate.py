@@ -65,6 +65,8 @@ def translated(error: Exception) -> Exception:
     if type(error) in _OURS:
         kind, text = _OURS[type(error)]
         return kind(text)
+    if isinstance(error, apsw.ExtensionLoadingError):
+        return errors.OperationalError(str(error).removeprefix("ExtensionLoadingError: "))
     code = getattr(error, "extendedresult", None) or _CODES.get(type(error))
     if not code:
         return errors.ProgrammingError(str(error))

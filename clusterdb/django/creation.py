@@ -1,16 +1,25 @@
-"""Test databases: clusters, and clones of them for parallel test processes."""
+"""Test databases: clusters, and clones of them for parallel test processes.
+
+An anonymous cluster belongs to its process.  A worker gets its content with the settings, whether it is forked or
+spawned, and fills an anonymous cluster of its own with it.
+"""
 
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.creation import BaseDatabaseCreation
 
+from clusterdb import dbapi2
 from clusterdb.errors import ClusterNotFoundError
 
 __all__ = ["DatabaseCreation"]
+
+_CONTENTS = "CLUSTERDB_CONTENTS"
+"""The setting with the content of a database in memory, for workers."""
 
 
 class DatabaseCreation(BaseDatabaseCreation):
@@ -18,16 +27,16 @@ class DatabaseCreation(BaseDatabaseCreation):
 
     @staticmethod
     def is_in_memory_db(database_name: object) -> bool:
-        """Whether the database is gone with its connection."""
+        """Whether the database is gone with its connection; also by a name that a tool has made of its name."""
         name = str(database_name)
-        return name == ":memory:" or "mode=memory" in name
+        return ":memory:" in name or "mode=memory" in name
 
     def _get_test_db_name(self) -> str:
         wished = self.connection.settings_dict["TEST"]["NAME"]
-        if wished and wished != ":memory:":
+        if wished and not self.is_in_memory_db(wished):
             return str(wished)
         name = self.connection.settings_dict["NAME"]
-        if self.is_in_memory_db(name) or wished == ":memory:":
+        if wished or self.is_in_memory_db(name):
             return f"file:memorydb_{self.connection.alias}?mode=memory&cache=shared"
         return f"test-{name}"
 
@@ -76,10 +85,28 @@ class DatabaseCreation(BaseDatabaseCreation):
 
     def _clone_test_db(self, suffix: str, verbosity: int, keepdb: bool = False) -> None:
         name = self.get_test_db_clone_settings(suffix)["NAME"]
-        if self.is_in_memory_db(name) or (keepdb and self._is_there(name)):
+        if self.is_in_memory_db(name):
+            self.connection.ensure_connection()
+            self.connection.settings_dict[_CONTENTS] = self.connection.connection.serialize()
+            return
+        if keepdb and self._is_there(name):
             return
         self._require_gone(name, verbosity, autoclobber=True)
         self.connection.cluster.clone(name)
+
+    def setup_worker_connection(self, _worker_id: int) -> None:
+        """Connect a worker to its clone."""
+        settings = self.connection.settings_dict
+        if not self.is_in_memory_db(settings["NAME"]):
+            super().setup_worker_connection(_worker_id)
+            return
+        BaseDatabaseWrapper.close(self.connection)  # the backend's own keeps databases in memory
+        self.connection.connect()
+        contents = settings.get(_CONTENTS)
+        if contents is not None:
+            with closing(dbapi2.connect(":memory:")) as source:
+                source.deserialize(contents)
+                source.backup(self.connection.connection)
 
     def _destroy_test_db(self, test_database_name: str, verbosity: int) -> None:
         if not self.is_in_memory_db(test_database_name):

@@ -68,7 +68,7 @@ _PLACEHOLDER = re.compile(
     r"""'(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|""|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | %% | %s | %\((\w+)\)s""",
     re.VERBOSE | re.DOTALL,
 )
-_COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!\+).*?\*/)*", re.DOTALL)
+_COMMENTS = re.compile(r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?!\+).*?\*/)*+", re.DOTALL)
 _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
 
 

@@ -28,7 +28,7 @@ __all__ = [
 
 KINDS_COMMENT = re.compile(r"/\* columns: (.*?) \*/", re.DOTALL)
 _COLUMNS = (
-    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.dflt_value, c.hidden '
+    'SELECT m.name, m.type, m.sql, c.name, c.type, c.pk, c."notnull", c.hidden, c.dflt_value '
     "FROM {schema}.sqlite_schema AS m, "
     "pragma_table_xinfo(m.name, '{schema}') AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
@@ -43,13 +43,13 @@ _UNIQUE = (
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: its type as declared in SQLite, its collation where that is not the usual one, the members of an ENUM
-    or a SET, its default, and whether it is generated."""
+    or a SET, and its default."""
 
     declared: str
     collation: str = ""
     members: str = ""
-    default: str = ""
     is_generated: bool = False
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +121,15 @@ def read(db: apsw.Connection) -> Schema:
         seen: dict[str, dict[str, Column]] = {}
         primary: dict[str, set[str]] = {}
         required: dict[str, set[str]] = {}
-        for row in db.execute(_COLUMNS.format(schema=schema)):
-            table, _, sql, column, declared, key, not_null, default, hidden = row
+        found = db.execute(_COLUMNS.format(schema=schema))
+        for table, _, sql, column, declared, key, not_null, hidden, default in found:
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
             name = str(table).lower()
             members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
-            is_generated = hidden in (2, 3)
             seen.setdefault(name, {})[str(column).lower()] = Column(
-                str(declared).lower(), collation, members, str(default or ""), is_generated
+                str(declared).lower(), collation, members, hidden in (2, 3), str(default or "")
             )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())

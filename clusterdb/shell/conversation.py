@@ -24,7 +24,7 @@ from clusterdb.shell.session import Session
 
 __all__ = ["Conversation", "Terminal"]
 
-_NOTHING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!!).*?\*/|;)*\Z", re.DOTALL)
+_NOTHING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!!).*?\*/|;)*+\Z", re.DOTALL)
 _COLOUR = re.compile(r"\x1b\[\d*m")
 _WORDS = {"exit": ".exit", "quit": ".exit", "help": ".help"}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FullTerminal"]
 
 _LEXERS = {"aurora-mysql": MySqlLexer, "aurora-postgresql": PostgresLexer}
-_IN_TEXT = re.compile(r"[^']*(?:'[^']*'[^']*)*'[^']*\Z|.*--[^\n]*\Z", re.DOTALL)
+_IN_TEXT = re.compile(r"[^']*(?:'[^']*'[^']*)*'[^']*\Z|(?:.*\n)?+[^\n]*?--", re.DOTALL)
 _TOKEN = re.compile(r"\w*\Z")
 _DOT_TOKEN = re.compile(r"[^\s\"'@=]*\Z")
 

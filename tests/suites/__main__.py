@@ -1,7 +1,7 @@
 """Run suites that others wrote on clusterdb and on what it stands in for, and count: ``python -m suites [NAME ...]``.
 
-They come from the running interpreter (cpython) or from the package index (dbapi20, sqlalchemy, django), and are run in
-a temporary directory.  Ends with 1 if clusterdb passes fewer than it has to.
+They come from the running interpreter (cpython) or from the package index (all others), and are run in a temporary
+directory.  Ends with 1 if clusterdb passes fewer than it has to.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from suites.packages import DATASETTE_CLIENT, DATASETTE_LEFT_OUT, REASONS, compared, environment, outcomes
+
 TESTS = Path(__file__).parent.parent
-PINNED = {"sqlalchemy": "2.1.9", "django": "5.2.19", "dbapi-compliance": "1.15.0"}
+PINNED = {
+    "aiosqlite": "0.22.1",
+    "datasette": "1.0a41",
+    "dbapi-compliance": "1.15.0",
+    "django": "5.2.19",
+    "sqlalchemy": "2.1.9",
+}
 DJANGO_LABELS = ("backends", "transactions", "schema", "queries", "expressions", "aggregation", "migrations")
 
 CPYTHON_REASONS = {
@@ -176,11 +184,38 @@ def django(folder: Path) -> Count:
     return Count("Django backend tests", counts["stdlib"], counts["clusterdb"], 1, notes)
 
 
+def aiosqlite(folder: Path) -> Count:
+    """aiosqlite's own tests, of connections that are used from several threads."""
+    source = fetched("aiosqlite", folder)
+    python = environment(folder)
+    runs = [outcomes(python, source, whose, "aiosqlite/tests/smoke.py") for whose in ("stdlib", "clusterdb")]
+    theirs, ours, notes = compared(*runs)
+    return Count("aiosqlite's tests", theirs, ours, 1, notes)
+
+
+def datasette(folder: Path) -> Count:
+    """Datasette's own tests, as far as its source has what they need."""
+    source = fetched("datasette", folder)
+    (source / "tests" / "conftest.py").write_text(DATASETTE_CLIENT)
+    python = environment(
+        folder, f"datasette=={PINNED['datasette']}", "pytest-asyncio>=1", "pytest-timeout", "beautifulsoup4", "trustme"
+    )
+    left_out = [f"--ignore=tests/test_{name}.py" for name in DATASETTE_LEFT_OUT]
+    runs = [
+        outcomes(python, source, whose, "--timeout=120", "-n2", *left_out, "tests") for whose in ("stdlib", "clusterdb")
+    ]
+    theirs, ours, notes = compared(*runs)
+    known = sum(any(name in note for name in REASONS) for note in notes)
+    return Count("Datasette's tests", theirs, ours, (theirs - known - 0.5) / theirs, notes)
+
+
 SUITES: dict[str, Callable[[Path], Count]] = {
     "cpython": cpython,
     "dbapi20": dbapi20,
     "sqlalchemy": sqlalchemy,
     "django": django,
+    "aiosqlite": aiosqlite,
+    "datasette": datasette,
 }
 
 

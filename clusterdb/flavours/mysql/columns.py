@@ -192,7 +192,10 @@ def _base(kind: exp.DataType, type_name: str) -> tuple[str, str]:
     return type_name.lower(), "" if type_name in ("DATE", "FLOAT", "DOUBLE", *_BYTES) else brackets
 
 
-_DECLARATION = re.compile(r"([a-z_ ]+?)((?: (?:unsigned|zerofill|updating|invisible))*)(\([\d,]+\))?")
+_DECLARATION = re.compile(
+    r"((?:(?! (?:unsigned|zerofill|updating|invisible)\b)[a-z_ ])++)"
+    r"((?: (?:unsigned|zerofill|updating|invisible))*+)(\([\d,]++\))?"
+)
 
 
 def shown_type(declared: str, members: str = "") -> str:

@@ -129,7 +129,7 @@ def json_beside(text: Any, other: Any) -> Any:
 
 
 # --- what is stored ---------------------------------------------------------------------------------------------------
-_WHOLE_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
+_WHOLE_NUMBER = re.compile(r"\s*[-+]?(?:\d++\.?\d*+|\.\d+)(?:[eE][-+]?\d+)?\s*")
 
 
 def _stored_number(value: Any) -> int | float:

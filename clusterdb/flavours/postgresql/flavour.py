@@ -368,11 +368,11 @@ class PostgreSQLFlavour(Flavour):
             return altered
         if re.fullmatch(r"\s*(?:START\s+TRANSACTION|BEGIN)\b[^;]*;?\s*", sql, re.I):
             return _BEGIN
-        if re.fullmatch(r"\s*(?:ABORT|END)(?:\s+(?:WORK|TRANSACTION))?\s*;?\s*", sql, re.I):
+        if re.fullmatch(r"\s*(?:ABORT|END)(?:\s+(?:WORK|TRANSACTION))?\s*+;?\s*+", sql, re.I):
             return Translation("ROLLBACK" if sql.strip()[:1].upper() == "A" else "COMMIT", ends=True)
-        if re.fullmatch(r"\s*(?:DISCARD|DEALLOCATE)\s+ALL\s*;?\s*", sql, re.I):
+        if re.fullmatch(r"\s*(?:DISCARD|DEALLOCATE)\s+ALL\s*+;?\s*+", sql, re.I):
             return Translation(IDLE)
-        shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*;?\s*", sql, re.I)
+        shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*+;?\s*+", sql, re.I)
         if shown is not None and shown[1].lower() in _SHOWN:
             return Translation(f"SELECT '{_SHOWN[shown[1].lower()]}' AS \"{shown[1].lower()}\"")
         if re.fullmatch(r"\s*(?:VACUUM|ANALYZE|REINDEX)\b.*", sql, re.I | re.DOTALL):
@@ -385,7 +385,7 @@ class PostgreSQLFlavour(Flavour):
             finally:
                 overrides.reset(token)
         explained = re.match(
-            r"\s*EXPLAIN\s*(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
+            r"\s*EXPLAIN(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*+(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
         )
         if explained is not None:
             return Translation("EXPLAIN QUERY PLAN " + self.translated(sql[explained.end() :]).sql)

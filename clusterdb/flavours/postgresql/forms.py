@@ -187,7 +187,7 @@ def parsed(text: str, form: str) -> datetime:
 @strict
 def to_number(text: str, form: str) -> int | float:
     """to_number(), of texts that fill the form."""
-    if not _NUMBER_FORM.fullmatch(form) or not re.fullmatch(r"\s*-?[\d,]*(\.\d+)?\s*", text):
+    if not _NUMBER_FORM.fullmatch(form) or not re.fullmatch(r"\s*+-?[\d,]*(\.\d+)?\s*", text):
         raise ValueError(f"'{text}' as a number of the form {form!r}")
     whole, _, fraction = form.partition(".")
     digits, _, behind = text.strip().lstrip("-").partition(".")

@@ -47,7 +47,7 @@ TABLE = "clusterdb_sequences"
 _CREATE = f"CREATE TABLE IF NOT EXISTS {TABLE} (name TEXT PRIMARY KEY, last INTEGER NOT NULL, first INTEGER NOT NULL)"
 _TEMPORARY = "pg_temp."
 _ALTER = re.compile(
-    r"\s*ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?([\w.\"]+)\s+RESTART(?:\s+(?:WITH\s+)?(-?\d+))?\s*;?\s*", re.I
+    r"\s*ALTER\s+SEQUENCE\s+(?:IF\s+EXISTS\s+)?([\w.\"]+)\s+RESTART(?:\s+(?:WITH\s+)?(-?\d+))?\s*+;?\s*+", re.I
 )
 
 

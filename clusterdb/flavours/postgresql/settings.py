@@ -20,7 +20,7 @@ __all__ = ["OWNER", "bare", "require_known", "set_constraints", "set_variable", 
 _ANY = re.compile(r".*", re.DOTALL)
 _ON = re.compile(r"on|true|yes|1", re.IGNORECASE)
 _UTC = re.compile(r"utc|gmt|etc/utc|universal|zulu|[+-]?0+(?:\.0+)?|local", re.IGNORECASE)
-_PATH = re.compile(r'\s*(?:(?:"?\$user"?|"?public"?|"?pg_catalog"?|"")?\s*(?:,\s*|\Z))*', re.IGNORECASE)
+_PATH = re.compile(r'\s*+(?:(?:"?\$user"?|"?public"?|"?pg_catalog"?|"")?\s*+(?:,\s*+|\Z))*+', re.IGNORECASE)
 _UTF8 = re.compile(r"utf-?8|unicode", re.IGNORECASE)
 _ISO = re.compile(r"iso\b.*", re.IGNORECASE)
 _SETTINGS = {
@@ -87,7 +87,9 @@ def require_known(name: str, value: str) -> None:
 
 
 # --- constraints ------------------------------------------------------------------------------------------------------
-_CONSTRAINTS = re.compile(r"SET\s+CONSTRAINTS\s+(?P<names>.+)\s(?P<when>IMMEDIATE|DEFERRED)", re.IGNORECASE | re.DOTALL)
+_CONSTRAINTS = re.compile(
+    r"SET\s++CONSTRAINTS\s++(?P<names>\S.*)\s(?P<when>IMMEDIATE|DEFERRED)", re.IGNORECASE | re.DOTALL
+)
 
 
 def set_constraints(sql: str) -> Translation | None:

@@ -27,9 +27,9 @@ _TIMES |= {"microsecond": 1, "us": 1}
 _ISO = {"Y": "year", "M": "month", "W": "week", "D": "day"}
 _ISO_TIME = {"H": "hour", "M": "minute", "S": "second"}
 _TOKEN = re.compile(
-    r"\s*(?:(?P<sign>[+-]?)(?P<hours>\d+):(?P<minutes>\d\d?)(?::(?P<seconds>\d\d?(?:\.\d*)?))?"
+    r"\s*+(?:(?P<sign>[+-]?)(?P<hours>\d+):(?P<minutes>\d\d?)(?::(?P<seconds>\d\d?(?:\.\d*)?))?"
     r"|(?P<years>[+-]?\d+)-(?P<months>\d+)(?!\d)"
-    r"|(?P<count>[+-]?\s*(?:\d+\.?\d*|\.\d+))\s*(?P<unit>[a-zA-Z]+)?)"
+    r"|(?P<count>[+-]?\s*(?:\d++\.?\d*+|\.\d+))\s*(?P<unit>[a-zA-Z]+)?)"
 )
 
 

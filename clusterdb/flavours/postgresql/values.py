@@ -26,7 +26,7 @@ __all__ = ["FUNCTIONS", "double_text", "moment", "moment_text", "number_text"]
 
 _CONTEXT = Context(prec=100)
 _DATED = re.compile(
-    r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:\s+|T)(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?\s*"
+    r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:\s+|T)(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?\s*+"
     r"(Z|UTC|[+-]\d{1,2}(?::?\d\d)?)?\s*",
     re.IGNORECASE,
 )
