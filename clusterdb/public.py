@@ -43,6 +43,7 @@ from clusterdb.errors import (
     UnknownEngineError,
     UnsupportedFileSystemError,
 )
+from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.instances import Endpoint, Instance, ReplicaStatus
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
@@ -81,6 +82,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
+    "LoadedDump",
     "NoReaderError",
     "NoSourceError",
     "NotADatabaseError",

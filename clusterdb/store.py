@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec
 
 from clusterdb import backups, billing, instances, metrics, sqlite, status
 from clusterdb.catalog import Catalog, ClusterRow, InstanceRow, volume_holder
@@ -62,6 +62,7 @@ from vfs.volume import Durability, Volume
 
 if TYPE_CHECKING:
     from clusterdb.diff import Diff
+    from clusterdb.flavours.loaded import LoadedDump
 
 __all__ = ["Store", "StoreStats", "Synchronous", "open", "repair"]
 
@@ -442,6 +443,40 @@ class Store:
         if wanted.keeps_past_ns:
             backups.keep_past(self, cluster.id)
         return cluster
+
+    def import_dump(
+        self,
+        name: str,
+        source: str | os.PathLike[str] | IO[bytes],
+        *,
+        engine: str | None = None,
+        strict: bool = False,
+        progress: sqlite.Progress | None = None,
+        **settings: Any,
+    ) -> LoadedDump:
+        """Create a cluster with what a dump of mysqldump, mariadb-dump or pg_dump has, and tell what was skipped.
+
+        ``source``: a path, ``"-"`` for standard input, or a binary stream; gzip is undone.  ``engine``: aurora-mysql or
+        aurora-postgresql, unless the dump's first comment tells.  ``strict``: refuse what has no counterpart, and rows
+        that refer to nothing.  ``progress`` is called with (bytes read, bytes in all).  ``settings``: those of
+        :class:`ClusterSettings`.
+
+        Raises InvalidNameError, ClusterExistsError, InvalidArgumentError, NotADatabaseError, StoreFullError and, with
+        the line, NotSupportedError and what statements raise; then no cluster is left behind.
+        """
+        from clusterdb.flavours.dumps import Dump
+
+        self._require_writable()
+        self._catalog.require_free(check_name(name))
+        loaded: list[LoadedDump] = []
+        with Dump(source, engine=engine, progress=progress) as dump:
+            wanted = ClusterSettings().changed({**settings, "engine": dump.engine})
+            cluster = self._create_filled(
+                name, lambda connection: loaded.append(dump.load(connection, strict=strict)), wanted, None
+            )
+        if wanted.keeps_past_ns:
+            backups.keep_past(self, cluster.id)
+        return loaded[0]
 
     def _create_empty(self, name: str, settings: ClusterSettings) -> Cluster:
         def add(row: VolumeRow) -> ClusterRow:

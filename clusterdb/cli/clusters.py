@@ -31,13 +31,48 @@ def create(
 
 
 @cli.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.argument("name", required=False)
+@click.option(
+    "--dump",
+    is_flag=True,
+    help="FILE is SQL of mysqldump, mariadb-dump or pg_dump, perhaps gzipped; - reads it from standard input.",
+)
+@click.option(
+    "--engine", help="With --dump: aurora-mysql or aurora-postgresql.  [default: as the dump's first comment]"
+)
+@click.option("--strict", is_flag=True, help="With --dump: refuse what has no counterpart instead of skipping it.")
 @settings_options
 @click.pass_context
-def import_(context: click.Context, /, file: Path, name: str | None, **settings: Any) -> None:
-    """Create a cluster with the content of the database FILE, called NAME or like the file."""
-    _create(context, name or file.stem, file, None, settings)
+def import_(
+    context: click.Context,
+    /,
+    file: Path,
+    name: str | None,
+    dump: bool,
+    engine: str | None,
+    strict: bool,
+    **settings: Any,
+) -> None:
+    """Create a cluster with the content of the database FILE, called NAME or like the file.
+
+    A dump is loaded whole or not at all. What has no counterpart here (triggers, functions, grants, owners, ...) is
+    skipped, and told on standard error by kind and count.
+    """
+    if not dump:
+        if engine is not None or strict:
+            raise click.UsageError("--engine and --strict are for dumps: add --dump")
+        _create(context, name or file.stem, file, None, settings)
+        return
+    if name is None:
+        if str(file) == "-":
+            raise click.UsageError("a dump from standard input needs a NAME for the cluster")
+        name = file.name.partition(".")[0]
+    with opened(context, create=True) as store:
+        with progress_bar("importing") as progress:
+            loaded = store.import_dump(name, file, engine=engine, strict=strict, progress=progress, **chosen(settings))
+        for line in loaded.summary():
+            click.echo(line, err=True)
 
 
 def _create(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -16,7 +17,6 @@ import sqlglot
 from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.errors import (
     DatabaseError,
@@ -29,7 +29,9 @@ from clusterdb.errors import (
 from clusterdb.flavours.functions import Function
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
+from clusterdb.flavours.rows import Grammar, Rows, Unfit
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
+from clusterdb.flavours.scripts import Splitter
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
@@ -69,6 +71,12 @@ _PLACEHOLDER = re.compile(
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?!\+).*?\*/)*+", re.DOTALL)
 _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
 
+
+_KEPT_MAX = 10_000
+"""Longer statements are not kept with their translations."""
+
+_QUOTED_MAX = 2000
+"""Messages quote no more of a statement."""
 
 in_schema: ContextVar[bool] = ContextVar("in_schema", default=False)
 """Whether what is being translated becomes part of a table's definition."""
@@ -174,6 +182,10 @@ class Flavour:
     )
     """Functions that :meth:`install` makes for each connection."""
     rules: dict[type[exp.Expression], Rule]
+    cuts: type[Splitter]
+    """What cuts a script into statements."""
+    literals: Grammar
+    """How an INSERT of literals is written."""
     wrong: type[DatabaseError]
     """What the engine's drivers raise for a statement that it refuses."""
     several: str
@@ -214,9 +226,23 @@ class Flavour:
     """Functions that answer something else every time."""
 
     # --- translating ------------------------------------------------------------------------------------------------
-    @lru_cache(maxsize=1024)  # noqa: B019 - flavours live as long as the program
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
         """A statement for SQLite, where these tables are.  Raises NotSupportedError, which quotes what was tried."""
+        rows = self.rows.translated(sql, schema)
+        if rows is not None:
+            return Translation(rows, begins=exp.Insert in self.beginning)
+        return self._kept(sql, schema) if len(sql) <= _KEPT_MAX else self._anew(sql, schema)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """What translates INSERTs of literals."""
+        return Rows(self, self.literals)
+
+    @lru_cache(maxsize=1024)  # noqa: B019 - flavours live as long as the program
+    def _kept(self, sql: str, schema: Schema) -> Translation:
+        return self._anew(sql, schema)
+
+    def _anew(self, sql: str, schema: Schema) -> Translation:
         token = known.set(schema)
         try:
             return self._translated(sql)
@@ -225,21 +251,25 @@ class Flavour:
 
     def _translated(self, sql: str) -> Translation:
         with self.refusing(sql):
+            with_data = self.with_data(sql)
+            if with_data is not None:
+                return with_data
             return self.translated(self.with_placeholders(self.prepared(sql)))
 
     @contextmanager
     def refusing(self, sql: str) -> Iterator[None]:
         """What cannot be translated raises NotSupportedError, which quotes the statement."""
+        quote = self.quoted(sql)
         try:
             yield
         except NotSaid as error:
-            raise NotSupportedError(f"{error} cannot be said in SQLite: {sql}") from None
+            raise NotSupportedError(f"{error} cannot be said in SQLite: {quote}") from None
         except Wrong as error:
-            raise self.wrong(f"{error}: {sql}") from None
+            raise self.wrong(f"{error}: {quote}") from None
         except NotUnderstood:
-            raise NotSupportedError(f"{self.engine} clusters do not understand: {sql}") from None
+            raise NotSupportedError(f"{self.engine} clusters do not understand: {quote}") from None
         except SqlglotError as error:
-            raise NotSupportedError(f"{str(error).splitlines()[0]}: {sql}") from None
+            raise NotSupportedError(f"{str(error).splitlines()[0]}: {quote}") from None
 
     def prepared(self, sql: str) -> str:
         """A statement as it is before it is parsed."""
@@ -261,24 +291,46 @@ class Flavour:
             raise NotUnderstood from None
         return Translation(IDLE) if tree is None else self._said(tree, text)
 
+    def quoted(self, sql: str) -> str:
+        """A statement as messages quote it."""
+        return sql if len(sql) <= _QUOTED_MAX else f"{sql[:_QUOTED_MAX]}..."
+
+    def with_data(self, sql: str) -> Translation | None:
+        """What is not all SQL, so that nothing in it is a placeholder.  Raises NotSaid."""
+        return None
+
+    def parsed_insert(self, sql: str) -> Any:
+        """The tree of an INSERT.  Raises SqlglotError."""
+        return self._parsed(sql)
+
+    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
+        """SQLite's tree for an INSERT of literals.  Raises Unfit for what takes several statements, or is refused."""
+        token, work = known.set(schema), Work()
+        try:
+            inserted = self.statement(tree, work)
+        except (NotSaid, Wrong) as error:
+            raise Unfit from error
+        finally:
+            known.reset(token)
+        if work.before or work.after:
+            raise Unfit
+        return inserted
+
+    def splitter(self, *, whole_copies: bool = True) -> Splitter:
+        """What cuts a script into statements; see :class:`Splitter`."""
+        splitter = self.cuts(whole_copies=whole_copies)
+        splitter.obey(self)
+        return splitter
+
     def statements_of(self, script: str) -> list[str]:
         """The texts of several statements; each is translated when those before it have run."""
-        texts: list[str] = []
-        begin = 0
-        for token in self.dialect().tokenize(script):
-            if token.token_type == TokenType.SEMICOLON:
-                texts.append(script[begin : token.start])
-                begin = token.end + 1
-        texts.append(script[begin:])
-        return [text for text in texts if text.strip()]
+        return [statement.text for statement in self.splitter().cut(script)]
 
     def is_complete(self, script: str) -> bool:
-        """Whether a script ends with a semicolon that ends a statement: that is in no text and in no comment."""
-        try:
-            tokens = self.dialect().tokenize(script)
-        except SqlglotError:  # a text without an end, or what no grammar has
-            return False
-        return not tokens or tokens[-1].token_type == TokenType.SEMICOLON
+        """Whether a script ends with what ends a statement: that is in no text, in no comment, and in no data."""
+        splitter = self.splitter()
+        deque(splitter.feed(script + "\n"), maxlen=0)
+        return splitter.is_between
 
     def special(self, sql: str) -> Translation | None:
         """What no grammar is needed for."""

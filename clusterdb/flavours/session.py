@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from clusterdb.flavours.schema import NOTHING, Schema, read
+from clusterdb.flavours.schema import NOTHING, Known, Schema
 
 if TYPE_CHECKING:
     from clusterdb.flavours.flavour import Flavour, Translation
@@ -33,6 +33,7 @@ class EngineSession:
         self.autocommit = True
         self.has_locks = False
         self._db = weakref.ref(db)
+        self._seen = Known()
         self.install(db)
 
     @property
@@ -60,16 +61,15 @@ class EngineSession:
 
         Raises NotSupportedError.
         """
-        rest = script
-        while rest.strip():
-            flavour = self.flavour
-            for text in flavour.statements_of(rest):
-                rest = rest[rest.index(text) + len(text) :].removeprefix(";")
-                yield from steps(flavour.translate(text, read(self.db)), self)
-                if self.flavour is not flavour:
-                    break  # what is left may end elsewhere, by the new rules
-            else:
-                return
+        splitter = self.flavour.splitter()
+        for statement in splitter.cut(script):
+            yield from steps(self.translate(statement.text, self.schema()), self)
+            splitter.obey(self.flavour)  # what is left may end elsewhere, by the new rules
+
+    def schema(self) -> Schema:
+        """The tables as they are now."""
+        self._seen.refresh(self.db, self.flavour)
+        return self._seen.schema
 
 
 def steps(translation: Translation, session: EngineSession) -> Iterator[str]:
@@ -88,7 +88,7 @@ def steps(translation: Translation, session: EngineSession) -> Iterator[str]:
 
 
 def run(step: object, session: EngineSession) -> None:
-    """Do what answers nothing."""
+    """Run a step of a translation.  Raises what it raises."""
     if callable(step):
         step(session)
     else:

@@ -1,7 +1,8 @@
 """What goes in and what comes out: reading statements, Ctrl-C, errors.
 
-Statements end where SQLite says so (``sqlite3_complete``), in a cluster of another engine where that engine's grammar
-does.  Input comes from a person (``interactive``), from standard input, or from files.
+Statements end where SQLite says so (``sqlite3_complete``), in a cluster of another engine where that engine's client
+has them end: ``DELIMITER`` changes it, and the data of COPY belongs to the statement.  Input comes from a person
+(``interactive``), from standard input, or from files.
 
 Errors are one line on standard error.  At a prompt SQLite's own are followed by lines that point at the place; from
 a file or a pipe each line begins with where it comes from.
@@ -12,6 +13,8 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 import apsw
@@ -21,7 +24,7 @@ from clusterdb.shell.session import Session
 
 __all__ = ["Conversation", "Terminal"]
 
-_NOTHING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|;)*+\Z", re.DOTALL)
+_NOTHING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!!).*?\*/|;)*+\Z", re.DOTALL)
 _COLOUR = re.compile(r"\x1b\[\d*m")
 _WORDS = {"exit": ".exit", "quit": ".exit", "help": ".help"}
 
@@ -55,9 +58,33 @@ class Conversation(Session):
     # --- reading ----------------------------------------------------------------------------------------------------
     def is_complete(self, text: str) -> bool:
         """Whether a text can be run: it ends a statement, is a dot command, or is empty."""
-        if text.lstrip().startswith(".") or _NOTHING.match(text) or self._word(text):
+        if self._is_no_statement(text):
             return True
-        return apsw.complete(text + "\n") if self.flavour is None else self.flavour.is_complete(text)
+        return apsw.complete(text + "\n") if self.flavour is None else self.flavour.is_complete(self.preamble + text)
+
+    def _is_no_statement(self, text: str) -> bool:
+        return bool(text.lstrip().startswith(".") or _NOTHING.match(text) or self._word(text))
+
+    def _ending(self) -> Callable[[str], bool]:
+        """What tells, line by line, whether statements are whole; of other engines each line is looked at once."""
+        if self.flavour is None:
+            lines: list[str] = []
+
+            def is_complete(line: str) -> bool:
+                lines.append(line)
+                return self.is_complete("\n".join(lines))
+
+            return is_complete
+        splitter = self.flavour.splitter()
+        deque(splitter.feed(self.preamble), maxlen=0)
+
+        def is_between(line: str) -> bool:
+            deque(splitter.feed(line + "\n"), maxlen=0)
+            if splitter.is_between:
+                self.preamble = splitter.preamble
+            return splitter.is_between
+
+        return is_between
 
     def _word(self, text: str) -> str | None:
         return _WORDS.get(text.strip().rstrip(";").lower()) if self.interactive else None
@@ -92,12 +119,18 @@ class Conversation(Session):
             command = self.get_line(self.prompt)
             if command is None:
                 return None
-            while not self.is_complete(command):
-                self._completion_first = False
-                line = self.get_line(self.moreprompt)
-                if line is None:
-                    return None if self.interactive else command
-                command += "\n" + line
+            if not self._is_no_statement(command):
+                lines, is_whole = [command], self._ending()
+                preamble = self.preamble
+                while not is_whole(lines[-1]):
+                    self._completion_first = False
+                    line = self.get_line(self.moreprompt)
+                    if line is None and self.interactive:
+                        return None
+                    if line is None:
+                        break
+                    lines.append(line)
+                command = preamble + "\n".join(lines)
         except KeyboardInterrupt:
             if not self.interactive:
                 raise

@@ -51,6 +51,8 @@ class Session(apsw.shell.Shell):
         self.endpoint = "writer"
         self.at: Point | None = None
         self.spoken: EngineSession | None = None
+        self.preamble = ""
+        """What the next statement has to begin with to end where it is to: MySQL's DELIMITER."""
         self.read_only = read_only
         super().__init__(
             stdin=stdin or sys.stdin or io.StringIO(),  # Python has none if they were closed when it began
@@ -88,6 +90,7 @@ class Session(apsw.shell.Shell):
             spoken = session_of(engine, connection)
         self.db = connection, cluster.name
         self.cluster, self.endpoint, self.at, self.spoken = cluster, endpoint, at, spoken
+        self.preamble = ""
 
     @property
     def flavour(self) -> Flavour | None:
@@ -160,8 +163,10 @@ class Session(apsw.shell.Shell):
             if internal or self.spoken is None:
                 self._process_statement(sql, bindings, internal, summary)
                 return
-            for text in self.spoken.flavour.statements_of(sql):
-                self._process_translated(self.spoken, text, bindings, summary)
+            splitter = self.spoken.flavour.splitter()
+            for statement in splitter.cut(sql):
+                self._process_translated(self.spoken, statement.text, bindings, summary)
+                splitter.obey(self.spoken.flavour)
         except (Error, apsw.Error) as error:
             if not _is_cut_off(error):
                 raise
@@ -174,13 +179,12 @@ class Session(apsw.shell.Shell):
 
     def _process_translated(self, spoken: EngineSession, sql: str, bindings: Any, summary: Any) -> None:
         from clusterdb.flavours import steps
-        from clusterdb.flavours.schema import read
 
         db = self.db
         if isinstance(db, InstanceConnection) and db.before_statement(sql) != sql:
             self._process_statement(sql, bindings, False, summary)
             return
-        for text in steps(spoken.translate(sql, read(db)), spoken):
+        for text in steps(spoken.translate(sql, spoken.schema()), spoken):
             super().process_sql(text, bindings, False, summary)
 
     def _query_details(self, sql: str, bindings: Any) -> Any:

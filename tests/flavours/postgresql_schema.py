@@ -347,7 +347,13 @@ _COLUMNS = [
         "INSERT INTO t (z) VALUES ('long')",
         fails=True,
     ),
-    Case("ALTER TABLE ... OWNER TO", T, "ALTER TABLE public.t OWNER TO postgres", unsupported=True),
+    Case(
+        "ALTER TABLE ... OWNER TO",
+        T,
+        "ALTER TABLE public.t OWNER TO postgres",
+        then="SELECT count(*) FROM t",
+        rows=[(3,)],
+    ),
     Case(
         "ALTER INDEX ... RENAME",
         (*T, "CREATE INDEX i ON t (a)", "ALTER INDEX i RENAME TO j"),

@@ -34,6 +34,9 @@ class Server(Protocol):
     def execute(self, connection: Any, sql: str, parameters: Any) -> Any:
         """The cursor of a statement."""
 
+    def dump(self, *options: str) -> bytes:
+        """What the server's own program writes of that database: mariadb-dump or pg_dump, with some options."""
+
 
 class _PostgreSQL:
     """PostgreSQL by psycopg."""
@@ -60,13 +63,9 @@ class _PostgreSQL:
         cursor = self._driver.RawCursor(connection) if raw else connection.cursor()
         return cursor.execute(sql, parameters or None)
 
-    def dump(self, *options: str) -> str:
-        """What pg_dump writes of the database."""
-        command = [POSTGRESQL_BIN / "pg_dump", "-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres", *options]
-        done = subprocess.run([*command, "postgres"], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"pg_dump: {done.stderr}")
-        return done.stdout
+    def dump(self, *options: str) -> bytes:
+        where = ["--host=127.0.0.1", f"--port={self._port}", "--username=postgres"]
+        return _output([POSTGRESQL_BIN / "pg_dump", *where, *options, "postgres"])
 
 
 class _MySQL:
@@ -84,7 +83,9 @@ class _MySQL:
             autocommit=True,
             init_command=f"SET sql_mode = '{SQL_MODE}', time_zone = '+00:00'",
         )
-        connection.cursor().execute("CREATE OR REPLACE DATABASE fresh")
+        cursor = connection.cursor()
+        for sql in ("SET foreign_key_checks = 0", "CREATE OR REPLACE DATABASE fresh", "SET foreign_key_checks = 1"):
+            cursor.execute(sql)
         connection.select_db("fresh")
         return connection
 
@@ -92,6 +93,11 @@ class _MySQL:
         cursor = connection.cursor()
         cursor.execute(sql, parameters or None)
         return cursor
+
+    def dump(self, *options: str) -> bytes:
+        program = shutil.which("mariadb-dump", path=PATH) or "mariadb-dump"
+        where = ["--no-defaults", f"--socket={self.socket}", "--user=root", "--default-character-set=utf8mb4"]
+        return _output([program, *where, *options, "fresh"])
 
 
 @contextmanager
@@ -196,6 +202,13 @@ def _run(user: str, command: list[str | Path], directory: Path) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"{command[0]}: {done.stderr.decode(errors='replace')}")
+
+
+def _output(command: list[str | Path]) -> bytes:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]}: {done.stderr.decode(errors='replace')}")
+    return done.stdout
 
 
 def _free_port() -> int:

@@ -11,6 +11,7 @@ from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, kno
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
 from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
+from clusterdb.flavours.rows import READ_BY
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
 __all__ = ["answered", "assigned", "inserted", "refresh", "replaces", "require_divisors"]
@@ -52,7 +53,9 @@ def assigned(value: Any, column: Kind, modes: Modes) -> Any:
         return _moment(value, kind, column, modes)
     if column.name == "bytes" and isinstance(value, exp.Literal) and value.is_string:
         content = value.name.encode("utf-8", "surrogateescape").ljust(column.size, bytes(1))
-        return set_kind(exp.HexString(this=content.hex()), column)
+        literal_bytes = exp.HexString(this=content.hex())
+        literal_bytes.meta[READ_BY] = "into_bytes", [column.size]
+        return set_kind(literal_bytes, column)
     if column.name == "bytes" and kind.name != "bytes":
         return call("my_into_bytes", value, column.size)
     if column.name == "bytes" and column.size:

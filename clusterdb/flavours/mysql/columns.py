@@ -82,7 +82,7 @@ def kind_of_column(tree: exp.ColumnDef) -> Kind:
     """The kind of a column that is being defined."""
     if is_numbered(tree):
         return of_column(Column("integer"))
-    return of_column(Column(_declared(tree, _type_of(tree)), _collation(tree, CI), _members(tree)))
+    return of_column(Column(_declared(tree, _type_of(tree)), _collation(tree, CI), members=_members(tree)))
 
 
 def column(

@@ -26,8 +26,9 @@ from clusterdb.flavours.mysql import compare as c
 from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
-from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of, executed
+from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of
 from clusterdb.flavours.mysql.modes import OF_GRAMMAR, ZERO_DIVISION, Modes
+from clusterdb.flavours.mysql.scripts import MySQLSplitter, literals
 from clusterdb.flavours.mysql.settings import settings
 from clusterdb.flavours.mysql.special import special
 from clusterdb.flavours.mysql.types import TYPING
@@ -64,6 +65,7 @@ class MySQLFlavour(Flavour):
     gone_back = ("SELECT my_undo()",)
     native = NATIVE
     typing = TYPING
+    cuts = MySQLSplitter
     equations_determine = True
     levels_of_bits = True
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
@@ -72,6 +74,7 @@ class MySQLFlavour(Flavour):
     def __init__(self, modes: Modes = frozenset()) -> None:
         self.modes = modes
         self.dialect = dialect_of(modes & OF_GRAMMAR)
+        self.literals = literals(has_escapes=self.has_escapes)
         self.rules = {
             exp.Div: r.of_numbers(r.quotient),
             exp.IntDiv: r.of_numbers(lambda node: call("my_int_div", node.this, node.expression)),
@@ -146,6 +149,11 @@ class MySQLFlavour(Flavour):
             exp.Any: rules.of_comparison,
         }
 
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash in a text is more than itself."""
+        return "NO_BACKSLASH_ESCAPES" not in self.modes
+
     def in_modes(self, modes: Modes) -> MySQLFlavour:
         """The flavour in some SQL modes, of those that its translations depend on."""
         return self if modes == self.modes else _in_modes(modes)
@@ -161,7 +169,7 @@ class MySQLFlavour(Flavour):
 
     def prepared(self, sql: str) -> str:
         """A statement with what is in executable comments."""
-        return executed(sql)
+        return ";".join(self.statements_of(sql)) if "/*!" in sql else sql
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: a text by itself, all else as it is written."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -16,39 +15,12 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.flavours.mysql.modes import Modes
 
-__all__ = ["NOT_ENFORCED", "WRITTEN", "dialect_of", "executed"]
+__all__ = ["NOT_ENFORCED", "WRITTEN", "dialect_of"]
 
 WRITTEN = "written"
 """The text of an expression of SELECT's, in its ``meta``."""
 NOT_ENFORCED = "not enforced"
 """Whether a CHECK constraint is not enforced, in its ``meta``."""
-
-_SERVER = 80099
-"""Comments for servers up to this version are executed."""
-_COMMENT = re.compile(
-    r"""'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*` | --\s[^\n]* | \#[^\n]*
-    | /\*!(?P<version>\d{5,6})?(?P<text>(?:[^*'"]|\*(?!/)|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*)\*/
-    | /\*.*?\*/""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def executed(sql: str) -> str:
-    """A text with what is in executable comments (``/*!40101 ... */``), as far as they are for this version.
-
-    MariaDB's own (``/*M! ... */``) are comments, as they are to MySQL.
-    """
-    if "/*!" not in sql:
-        return sql
-
-    def change(match: re.Match[str]) -> str:
-        if match["text"] is None:
-            return match[0]
-        wanted = match["version"] is None or int(match["version"]) <= _SERVER
-        text = match["text"] if wanted else " "
-        return f"{'' if text[:1].isspace() else ' '}{text}{'' if text[-1:].isspace() else ' '}"
-
-    return _COMMENT.sub(change, sql)
 
 
 class _Parser(MySQL.Parser):  # type: ignore[valid-type,misc]

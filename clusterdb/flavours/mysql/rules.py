@@ -408,27 +408,17 @@ def introduced(node: exp.Introducer) -> exp.Expression:
 
 
 def text_literal(node: exp.Literal) -> exp.Expression:
-    """SQLite's texts in SQL end at a NUL; integers have 63 bits."""
-    if (
-        not node.is_string
-        and node.name.isdigit()
-        and int(node.name) >= 2**63
-        and not isinstance(node.parent, exp.Limit)
-    ):
-        raise NotSaid(f"the integer {node.name}")
-    if not node.is_string or "\0" not in node.name:
+    """SQLite's texts in SQL end at a NUL; integers have 63 bits, the least one more."""
+    if not node.is_string:
+        most = 2**63 if isinstance(node.parent, exp.Neg) else 2**63 - 1
+        if node.name.isdigit() and int(node.name) > most and not isinstance(node.parent, exp.Limit):
+            raise NotSaid(f"the integer {node.name}")
         return node
-    parts: list[exp.Expression] = []
-    for at, piece in enumerate(node.name.split("\0")):
-        parts += ([exp.Anonymous(this="char", expressions=[literal(0)])] if at else []) + [literal(piece)]
-    return exp.paren(exp.DPipe(this=parts[0], expression=parts[1]) if len(parts) == 2 else _joined(parts))
-
-
-def _joined(parts: list[exp.Expression]) -> exp.Expression:
-    made = parts[0]
-    for each in parts[1:]:
-        made = exp.DPipe(this=made, expression=each)
-    return made
+    if "\0" not in node.name:
+        return node
+    text = exp.Cast(this=exp.HexString(this=node.name.encode().hex()), to=exp.DataType.build("text"))
+    text.meta.update(node.meta)
+    return text
 
 
 def collate(node: exp.Collate) -> exp.Expression:

@@ -70,7 +70,6 @@ _VALIDATED = re.compile(rf"VALIDATE\s+CONSTRAINT\s+(?P<name>{_NAME})", re.IGNORE
 _SEQUENCE_NAME = re.compile(rf"SEQUENCE\s+NAME\s+(?P<name>{_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
 _UNNAMED = "clusterdb_unnamed"
 """The name that a condition without one has for a moment: sqlglot does not read ADD CHECK."""
-_OWNER = re.compile(r"OWNER\s+TO\s.*", re.IGNORECASE | re.DOTALL)
 _INDEX = re.compile(
     rf"ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})",
     re.IGNORECASE,
@@ -88,8 +87,6 @@ def altered(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
     if head is None:
         return None
     table, actions = identifier(head["table"]), split(sql[head.end() :].strip())
-    if any(map(_OWNER.fullmatch, actions)):
-        raise NotSaid("ALTER TABLE ... OWNER TO")
     if head["schema"] is not None and identifier(head["schema"]) not in ("public", "pg_temp"):
         raise NotSaid(f"the schema {head['schema']}")
     if table.lower() not in known.get().tables:

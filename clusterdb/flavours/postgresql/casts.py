@@ -13,6 +13,7 @@ from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import number_text
+from clusterdb.flavours.rows import READ_BY
 from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
 
 __all__ = ["as_json", "as_output", "as_text", "cast", "chosen_of", "common_of", "converted", "is_column", "refuse"]
@@ -86,6 +87,7 @@ def _literal_as(node: Any, kind: Kind) -> Any:
             raise NotSaid(f"'{inner.name}' as {kind.name} ({error})") from None
         raise DataError(str(error)) from None
     made = exp.HexString(this=value.hex()) if isinstance(value, bytes) else literal(value)
+    made.meta[READ_BY] = name, more
     return set_kind(made, kind)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import apsw
 
@@ -19,6 +20,9 @@ from clusterdb.flavours.postgresql.tables import checks_of
 from clusterdb.flavours.rebuild import definition_of, rebuild
 from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.session import EngineSession
 
 __all__ = ["ROW_ID", "WHOLE", "Draft", "Edit", "checking", "never_null", "rebuilding", "renaming_index"]
 

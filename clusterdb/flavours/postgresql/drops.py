@@ -6,6 +6,7 @@ SQLite's DROP TABLE deletes the rows first, and so those of other tables with ON
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import apsw
 
@@ -15,6 +16,9 @@ from clusterdb.flavours.postgresql.dependents import drop_references, referring,
 from clusterdb.flavours.rebuild import foreign_keys, set_foreign_keys
 from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.session import EngineSession
 
 __all__ = ["dropping", "truncating"]
 

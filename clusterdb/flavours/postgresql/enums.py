@@ -25,7 +25,7 @@ __all__ = ["said"]
 _CREATE = (
     f"CREATE TABLE IF NOT EXISTS {TYPES} (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, labels TEXT NOT NULL)"
 )
-_NAME = r'(?:public\s*\.\s*)?(?P<name>"(?:[^"]|"")+"|\w+)'
+_NAME = r'(?:"?public"?\s*\.\s*)?(?P<name>"(?:[^"]|"")+"|\w+)'
 _LABEL = r"'(?:[^']|'')*'"
 _CREATED = re.compile(rf"CREATE\s+TYPE\s+{_NAME}\s+AS\s+ENUM\s*\((?P<labels>.*)\)", re.I | re.S)
 _DROPPED = re.compile(rf"DROP\s+TYPE\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}(?:\s+(?:CASCADE|RESTRICT))?", re.I)

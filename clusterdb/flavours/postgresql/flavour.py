@@ -36,12 +36,15 @@ from clusterdb.flavours.postgresql import enums, labels, names, sequences, setti
 from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql.assign import given, inserted, overrides, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
+from clusterdb.flavours.postgresql.copies import copied
 from clusterdb.flavours.postgresql.drops import dropping, truncating
 from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
+from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSplitter
 from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
 from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
-from clusterdb.flavours.schema import read
+from clusterdb.flavours.rows import Literal
+from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.session import EngineSession, steps, together
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
@@ -131,6 +134,13 @@ _OVERRIDING = re.compile(
 )
 
 
+def _psql(command: str) -> Translation:
+    """A command of psql's that pg_dump writes and that does nothing here.  Raises NotSaid."""
+    if not re.match(r"\\(?:un)?restrict\s", command):
+        raise NotSaid(f"psql's command {command.split()[0]}")
+    return Translation(IDLE)
+
+
 class _Dialect(Postgres):
     """PostgreSQL's grammar, with functions under their own names."""
 
@@ -170,6 +180,8 @@ class PostgreSQLFlavour(Flavour):
     gone_back = ("SELECT pg_redo()",)
     native = NATIVE
     typing = TYPING
+    cuts = PostgreSQLSplitter
+    literals = LITERALS
 
     def __init__(self) -> None:
         self.rules = {
@@ -307,6 +319,15 @@ class PostgreSQLFlavour(Flavour):
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
         return f"${number} "
 
+    def with_data(self, sql: str) -> Translation | None:
+        """COPY with its data, and commands of psql's."""
+        return _psql(sql) if sql.startswith("\\") else copied(self, sql)
+
+    def quoted(self, sql: str) -> str:
+        """A statement as messages quote it, without the data of COPY."""
+        copy = COPY.match(sql)
+        return super().quoted(sql if copy is None else copy[0])
+
     def translated(self, sql: str) -> Translation:
         """A statement without the comments before it, or several that answer nothing."""
         text = settings.spaced(settings.bare(sql))
@@ -325,7 +346,7 @@ class PostgreSQLFlavour(Flavour):
 
     def _run(self, sql: str, session: EngineSession) -> None:
         """One of several statements, by the schema as those before it have left it."""
-        for text in steps(self.translate(sql, read(session.db)), session):
+        for text in steps(session.translate(sql, session.schema()), session):
             session.db.execute(text).fetchall()
 
     def _parsed(self, sql: str) -> exp.Expression | None:
@@ -334,6 +355,8 @@ class PostgreSQLFlavour(Flavour):
 
     def special(self, sql: str) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
+        if settings.OWNER.fullmatch(sql):
+            return Translation(IDLE)
         if _SET.match(sql):
             return settings.set_constraints(sql) or settings.set_variable(sql)
         if SAVEPOINT.fullmatch(sql):
@@ -502,6 +525,19 @@ class PostgreSQLFlavour(Flavour):
         sequences.number(made, known.get())
         touch_once(made)
         return made
+
+    def inserted(self, table: str, columns: str, rows: list[list[Literal]]) -> Translation:
+        """An INSERT of these rows, by the grammar.  Raises what is wrong with them."""
+        values = ", ".join(f"({', '.join(value.source for value in row)})" for row in rows)
+        return self._translated(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}")
+
+    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
+        """SQLite's tree for an INSERT of literals, perhaps OVERRIDING SYSTEM VALUE.  Raises Unfit."""
+        token = overrides.set(is_overriding)
+        try:
+            return super().translated_insert(tree, schema, is_overriding=is_overriding)
+        finally:
+            overrides.reset(token)
 
     def on_update(self, tree: exp.Update, work: Work) -> exp.Expression:
         """UPDATE, also FROM."""

@@ -15,7 +15,7 @@ from clusterdb.flavours.postgresql.clauses import Table, unquoted
 from clusterdb.flavours.rebuild import definition_of
 from clusterdb.flavours.session import EngineSession
 
-__all__ = ["bare", "require_known", "set_constraints", "set_variable", "spaced"]
+__all__ = ["OWNER", "bare", "require_known", "set_constraints", "set_variable", "spaced"]
 
 _ANY = re.compile(r".*", re.DOTALL)
 _ON = re.compile(r"on|true|yes|1", re.IGNORECASE)
@@ -48,6 +48,13 @@ _SET = re.compile(
     r"SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*)",
     re.IGNORECASE | re.DOTALL,
 )
+_NAME = r'(?:"(?:[^"]|"")++"|\w++)'
+OWNER = re.compile(
+    rf"ALTER\s+(?:TABLE|VIEW|SEQUENCE|SCHEMA|TYPE)\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{_NAME}(?:\.{_NAME})?\s+"
+    rf"OWNER\s+TO\s+{_NAME}",
+    re.IGNORECASE,
+)
+"""A statement that does nothing where nothing has an owner."""
 _RESET = re.compile(r"RESET\s+(?P<name>\w+)", re.IGNORECASE)
 _TRANSACTION = re.compile(
     r"SET\s+(?:SESSION\s+|LOCAL\s+)?(?:CHARACTERISTICS\s+AS\s+)?TRANSACTION\s.*",

@@ -1,0 +1,165 @@
+r"""COPY ... FROM stdin: the lines behind it, up to ``\.``, are rows, and never statements.
+
+Each field is what an INSERT would have in quotes; a column that is GENERATED ALWAYS takes what it is given.  Source:
+"COPY" in the documentation of PostgreSQL 15, its text format and CSV.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clusterdb.errors import DataError
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, known
+from clusterdb.flavours.postgresql.scripts import COPY
+from clusterdb.flavours.rows import Literal
+from clusterdb.flavours.tables import text
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+
+__all__ = ["copied"]
+
+_NULL = Literal("NULL", "NULL", "NULL")
+_OPTION = re.compile(
+    r"\s*+(?:WITH\b|AS\b|[(),]|(?P<name>[a-z_]++)\s*+(?:AS\s++)?"
+    r"(?P<value>E?'(?:[^']|'')*+'|(?:csv|text|binary|true|false|on|off|match|1|0)\b)?)\s*+",
+    re.IGNORECASE,
+)
+_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How the data is written."""
+
+    is_csv: bool = False
+    delimiter: str = "\t"
+    null: str = "\\N"
+    has_header: bool = False
+
+    def rows(self, data: str) -> Iterator[list[Literal]]:
+        """The rows; a text that is not quoted as NULL is written is that."""
+        if data and not data.endswith("\n"):
+            data += "\n"
+        delimiter, row = re.escape(self.delimiter), []
+        pattern = re.compile(
+            rf'((?:[^"{delimiter}\n]++|"(?:[^"]|"")*+")*+)({delimiter}|\n)'
+            if self.is_csv
+            else rf"((?:[^\\{delimiter}\n]++|\\.)*+)({delimiter}|\n)",
+            re.DOTALL,
+        )
+        skips, at = self.has_header, 0
+        for field in pattern.finditer(data):
+            if field.start() != at:
+                break
+            at, raw = field.end(), field[1]
+            if field[2] == "\n" and raw.endswith("\r"):
+                raw = raw[:-1]
+            row.append(_NULL if raw == self.null else self._literal(raw))
+            if field[2] == "\n":
+                if not skips:
+                    yield row
+                row, skips = [], False
+        if at != len(data):
+            raise DataError("unterminated CSV quoted field" if self.is_csv else "the data of COPY ends in a backslash")
+
+    def _literal(self, raw: str) -> Literal:
+        value = _unquoted(raw) if self.is_csv else _unescaped(raw)
+        return Literal("text", value, text(value))
+
+
+def _unescaped(raw: str) -> str:
+    if "\\" not in raw:
+        return raw
+    return _ESCAPE.sub(_escaped, raw)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    octal, hexadecimal, other = match.groups()
+    if other is not None:
+        return _ESCAPES.get(other, other)
+    code = int(octal, 8) if octal else int(hexadecimal, 16)
+    if not 0 < code < 0x80:
+        raise NotSaid(f"the byte {match[0]} in the data of COPY")
+    return chr(code)
+
+
+def _unquoted(raw: str) -> str:
+    if '"' not in raw:
+        return raw
+    return re.sub(r'"((?:[^"]|"")*+)"', lambda match: match[1].replace('""', '"'), raw)
+
+
+def _format(options: str) -> _Format:
+    """What COPY's options say, in brackets or as PostgreSQL 8 had them.  Raises NotSaid."""
+    given: dict[str, str] = {}
+    at = 0
+    while at < len(options):
+        option = _OPTION.match(options, at)
+        if option is None or option.end() == at:
+            raise NotSaid(f"COPY with {options.strip()}")
+        at = option.end()
+        if option["name"]:
+            given[option["name"].lower()] = option["value"] or ""
+    if "csv" in given:
+        del given["csv"]
+        given["format"] = "csv"
+    name = _text_of(given.pop("format", "text")).lower()
+    delimiter = _text_of(given.pop("delimiter", "','" if name == "csv" else "'\t'"))
+    null = _text_of(given.pop("null", "''" if name == "csv" else "'\\N'"))
+    header = given.pop("header", "false").lower()
+    if _text_of(given.pop("encoding", "utf8")).lower() not in ("utf8", "utf-8", "unicode"):
+        raise NotSaid("COPY with another ENCODING than UTF8")
+    given.pop("freeze", None)
+    if given or name not in ("text", "csv") or len(delimiter) != 1:
+        raise NotSaid(f"COPY with {options.strip()}")
+    return _Format(name == "csv", delimiter, null, header not in ("false", "off", "0"))
+
+
+def _text_of(value: str) -> str:
+    if value[:1] in ("e", "E") and value[1:2] == "'":
+        return _unescaped(value[2:-1].replace("''", "'"))
+    return value[1:-1].replace("''", "'") if value.startswith("'") else value
+
+
+def copied(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
+    """COPY with its data as an INSERT; None if it is something else.  Raises NotSaid, Wrong, DataError."""
+    head = COPY.match(sql)
+    if head is None:
+        return None
+    data = re.compile(r"\s*+;[^\n]*+\n(.*?)(?:^\\\.\r?\n?)?\Z", re.DOTALL | re.MULTILINE).match(sql, head.end())
+    if data is None:
+        raise NotSaid(f"COPY {head['table']} FROM STDIN without its data behind it")
+    table, columns, schema = head["table"], head["columns"] or "", known.get()
+    name = table.rpartition(".")[2].strip('"').lower()
+    if name not in schema.tables:
+        raise Wrong(f'relation "{name}" does not exist')
+    names = re.findall(r'"(?:[^"]|"")++"|\w++', columns) if columns else list(schema.tables[name])
+    rows = list(_format(head["options"]).rows(data[1]))
+    for row in rows:
+        _require_width(table, names, row)
+    if not rows or columns == "()":
+        return Translation(IDLE)
+    insert = flavour.rows.inserted(table, columns, rows, schema, is_overriding=True)
+    if insert is not None:
+        return Translation(insert)
+    for row in rows:  # the one that is refused says why
+        if flavour.rows.inserted(table, columns, [row], schema, is_overriding=True) is None:
+            flavour.inserted(table, columns, [row])
+    return flavour.inserted(table, columns, rows)
+
+
+def _require_width(table: str, names: list[str], row: list[Any]) -> None:
+    if len(row) < len(names):
+        raise DataError(f"COPY {table}: missing data for column {names[len(row)]}: {_shown(row)}")
+    if len(row) > len(names) > 0:
+        raise DataError(f"COPY {table}: extra data after last expected column: {_shown(row)}")
+
+
+def _shown(row: list[Literal]) -> str:
+    line = ", ".join(value.source for value in row)
+    return line if len(line) < 200 else f"{line[:200]}..."
