@@ -67,7 +67,7 @@ _POSTGRESQL = (
     (r"(?:GRANT|REVOKE)", "grant"),
     (r"COMMENT\s+ON", "comment"),
     (r"SECURITY\s+LABEL", "security label"),
-    (r"ALTER\s+.*\bOWNER\s+TO\s+\S+\s*\Z", "owner"),
+    (r"ALTER\s++.*\bOWNER\s++TO\s++\S++\s*+\Z", "owner"),
     (
         rf"ALTER\s+TABLE\s+(?:ONLY\s+)?{_NAME}\s+(?:NO\s+)?(?:ENABLE|DISABLE|FORCE)\s+ROW\s+LEVEL",
         "row security setting",

@@ -19,7 +19,7 @@ __all__ = ["MySQLSplitter", "literals"]
 
 _VERSION = 80099
 """Executable comments for later servers are comments."""
-_DELIMITER = re.compile(r"delimiter\s+(\S+)[^\n]*", re.IGNORECASE)
+_DELIMITER = re.compile(r"delimiter\s++(\S++)[^\n]*+", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)|''", re.DOTALL)
 _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 
