@@ -19,6 +19,7 @@ LAYERS = {
     "vfs.interrupts": 0,
     "vfs.layout": 1,
     "vfs.osio": 1,
+    "vfs.own_files": 1,
     "vfs.registry": 2,
     "vfs.slots": 2,
     "vfs.table": 2,

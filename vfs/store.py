@@ -134,6 +134,10 @@ class PageStore:
         if self._is_alone and self.directory is not None and not self.read_only:
             self._found_stamp = content_stamp(self.directory)
 
+    def open_files(self) -> list[int]:
+        """The descriptors of its files, for who wants to recognise them."""
+        return [*self._files.values(), *self.history.open_files()]
+
     def pool_size(self) -> int:
         """Bytes of the pool file; 0 in a store that is being created."""
         return os.fstat(self.pool_fd).st_size
