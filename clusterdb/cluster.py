@@ -9,10 +9,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clusterdb import backups, instances, sqlite
+from clusterdb import backups, instances, sqlite, untrusted
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
+from clusterdb.untrusted import Limits
 from vfs.interrupts import uninterrupted
 from vfs.layout import SLOT_BYTES
 from vfs.table import reached
@@ -59,7 +60,13 @@ class Cluster:
         return f"<clusterdb.Cluster '{self.name}' in {self.store.path}>"
 
     def connect(
-        self, endpoint: str = "writer", *, read_only: bool = False, at: Point | None = None
+        self,
+        endpoint: str = "writer",
+        *,
+        read_only: bool = False,
+        at: Point | None = None,
+        trusted: bool = True,
+        limits: Limits | None = None,
     ) -> sqlite.Connection:
         """A connection to the cluster's database, an ``apsw.Connection``.
 
@@ -69,16 +76,23 @@ class Cluster:
 
         ``at``: a point in the past, as :meth:`clone` takes it, to look at; nothing can be written there.
 
+        ``trusted=False`` is for SQL of others: no files (ATTACH, VACUUM), no settings that do more than answer, and
+        no more time and steps than :class:`Limits` allow (``limits``).  Its statements raise NotAuthorizedError and
+        LimitExceededError.
+
         Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
         """
+        untrusted.check_options(trusted=trusted, limits=limits)
         if at is not None:
             if endpoint != "writer":
                 raise InvalidArgumentError(
                     f"endpoint '{endpoint}': instances show the present; leave it out for a point in the past"
                 )
-            return self.store._connect_past(self, at)
-        return self.store._connect(self, endpoint, read_only=read_only)
+            connection = self.store._connect_past(self, at)
+        else:
+            connection = self.store._connect(self, endpoint, read_only=read_only)
+        return untrusted.prepared(connection, trusted=trusted, limits=limits)
 
     # --- instances --------------------------------------------------------------------------------------------------
     @uninterrupted

@@ -39,8 +39,10 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
+    "LimitExceededError",
     "NotADatabaseError",
     "NotAStoreError",
+    "NotAuthorizedError",
     "NoReaderError",
     "NoSourceError",
     "SnapshotExistsError",
@@ -98,6 +100,14 @@ class ProgrammingError(DatabaseError):
 
 class NotSupportedError(DatabaseError):
     """PEP 249: cannot be done in SQLite."""
+
+
+class NotAuthorizedError(ProgrammingError):
+    """SQL on an untrusted connection asked for something that is not allowed there (SQLITE_AUTH)."""
+
+
+class LimitExceededError(OperationalError):
+    """A statement on an untrusted connection used more than its limits allow, and was stopped."""
 
 
 class StoreUnreadableError(OperationalError):

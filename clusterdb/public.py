@@ -27,10 +27,12 @@ from clusterdb.errors import (
     InvalidArgumentError,
     InvalidNameError,
     InvalidRestoreTimeError,
+    LimitExceededError,
     NoReaderError,
     NoSourceError,
     NotADatabaseError,
     NotAStoreError,
+    NotAuthorizedError,
     SnapshotExistsError,
     SnapshotNotFoundError,
     StoreBusyError,
@@ -48,6 +50,7 @@ from clusterdb.instances import Endpoint, Instance, ReplicaStatus
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
 from clusterdb.store import Event, Store, StoreStats, open, repair
+from clusterdb.untrusted import Limits
 from vfs.check import CheckReport
 from vfs.sweep import SweepReport
 
@@ -82,11 +85,14 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
+    "LimitExceededError",
+    "Limits",
     "LoadedDump",
     "NoReaderError",
     "NoSourceError",
     "NotADatabaseError",
     "NotAStoreError",
+    "NotAuthorizedError",
     "Point",
     "ReplicaStatus",
     "RowChange",

@@ -29,10 +29,43 @@ _STEP_PAGES = 2048
 _STEPS_BETWEEN_SIGNALS = 100_000
 
 
+class _Asked:
+    """Two authorizers: SQLite asks the second about what the first, which raises or does not, allows."""
+
+    def __init__(self, first: Callable[..., None]) -> None:
+        self._first = first
+        self.second: Callable[..., int] | None = None
+
+    def __call__(self, *question: Any) -> int:
+        self._first(*question)
+        return apsw.SQLITE_OK if self.second is None else self.second(*question)
+
+
 class Connection(apsw.Connection):
     """A connection to a cluster: an ``apsw.Connection`` (https://rogerbinns.github.io/apsw/connection.html)."""
 
     when_closed: Callable[[], None] | None = None
+    _asked: _Asked | None = None
+
+    def require_authorized(self, allow: Callable[..., None]) -> None:
+        """Let ``allow`` raise an error for what is not allowed, whatever authorizer is set later."""
+        self._asked = _Asked(allow)
+        super().set_authorizer(self._asked)
+
+    def set_authorizer(self, callable: Any) -> None:
+        """Set the authorizer; what is not allowed without it stays so."""
+        if self._asked is not None:
+            self._asked.second, callable = callable, self._asked
+        super().set_authorizer(callable)  # also has SQLite ask again about what is prepared already
+
+    @property
+    def authorizer(self) -> Any:
+        """The authorizer that was set."""
+        return super().authorizer if self._asked is None else self._asked.second
+
+    @authorizer.setter
+    def authorizer(self, callable: Any) -> None:
+        self.set_authorizer(callable)
 
     @uninterrupted
     def close(self, force: bool = False) -> None:
@@ -53,7 +86,9 @@ class InstanceConnection(Connection):
     executing: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
 
 
-class _InstanceCursor(apsw.Cursor):
+class InstanceCursor(apsw.Cursor):
+    """A cursor of a connection that may have been made through an instance."""
+
     def execute(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
         with self._executing():
             return super().execute(self._checked(statements), *arguments, **named)
@@ -101,7 +136,7 @@ def connect(
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         if isinstance(connection, InstanceConnection):
-            connection.cursor_factory = _InstanceCursor
+            connection.cursor_factory = InstanceCursor
         connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
     except BaseException:
         connection.close()

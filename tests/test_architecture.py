@@ -52,6 +52,7 @@ LAYERS = {
     "clusterdb.backups": 9,
     "clusterdb.instances": 9,
     "clusterdb.sqlite": 8,
+    "clusterdb.untrusted": 8,
     "clusterdb.catalog": 8,
     "clusterdb.cluster": 9,
     "clusterdb.diff.pages": 7,
@@ -193,7 +194,7 @@ LAYERS = {
     "clusterdb.cli": 20,
     "vfs": 0,
 }
-APSW_DOORS = {"vfs.sqlite_vfs", "clusterdb.sqlite", "clusterdb.catalog"}
+APSW_DOORS = {"vfs.sqlite_vfs", "clusterdb.sqlite", "clusterdb.untrusted", "clusterdb.catalog"}
 
 
 def name_of(path: Path) -> str:
