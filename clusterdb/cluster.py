@@ -9,7 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clusterdb import backups, instances, sqlite, untrusted
+from clusterdb import backups, copies, instances, sqlite, untrusted
+from clusterdb.copies import Progress
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
@@ -283,9 +284,12 @@ class Cluster:
 
     @uninterrupted
     def export(
-        self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: sqlite.Progress | None = None
+        self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None
     ) -> tuple[str, ...]:
         """Write the cluster's last committed state as a plain SQLite database file, whole or not at all.
+
+        A new file has the mode that the umask leaves (others can read it unless that forbids it); one that is replaced
+        keeps its mode.  No file in the directory of a store is replaced.
 
         Returns the names of the collations that the file needs and SQLite does not have, as texts of aurora-mysql
         clusters do: :func:`clusterdb.flavours.collations.install` registers those on an apsw connection.
@@ -294,7 +298,8 @@ class Cluster:
         """
         connection = self.store._connect(self, "writer", read_only=True)
         try:
-            return sqlite.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
+            with self.store._errors():
+                return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
         finally:
             connection.close()
 

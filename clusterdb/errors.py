@@ -27,6 +27,7 @@ __all__ = [
     "ExportTargetError",
     "ForkedStoreError",
     "InstanceExistsError",
+    "ImportSourceError",
     "IntegrityError",
     "InterfaceError",
     "InternalError",
@@ -48,11 +49,14 @@ __all__ = [
     "SnapshotExistsError",
     "SnapshotNotFoundError",
     "StoreBusyError",
+    "StoreFailedError",
     "StoreFormatError",
     "StoreFullError",
     "StoreInUseError",
     "StoreReadOnlyError",
     "StoreUnreadableError",
+    "TooManyClustersError",
+    "TooManyConnectionsError",
     "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",
@@ -124,6 +128,18 @@ class StoreFormatError(OperationalError):
 
 class StoreBusyError(OperationalError, RegistryBusyError):
     """Another process kept the catalog, or the allocation of slots, locked for too long."""
+
+
+class StoreFailedError(OperationalError):
+    """A sync failed, so it is unknown what reached the device: close the store and open it again."""
+
+
+class TooManyConnectionsError(OperationalError):
+    """As many connections are open on the store as it has room for."""
+
+
+class TooManyClustersError(OperationalError):
+    """The store has as many clusters as it has room for (Aurora: DBClusterQuotaExceededFault)."""
 
 
 class StoreInUseError(OperationalError):
@@ -240,6 +256,10 @@ class ClusterNotFoundError(OperationalError):
 
 class NotADatabaseError(OperationalError):
     """The file to import is no SQLite database."""
+
+
+class ImportSourceError(OperationalError):
+    """The file to import cannot be read now: locked, in need of recovery, or only its owner's program can check it."""
 
 
 class DatabaseDamagedError(DatabaseError):

@@ -52,6 +52,8 @@ LAYERS = {
     "clusterdb.backups": 9,
     "clusterdb.instances": 9,
     "clusterdb.sqlite": 8,
+    "clusterdb.translate": 8,
+    "clusterdb.copies": 8,
     "clusterdb.untrusted": 8,
     "clusterdb.catalog": 8,
     "clusterdb.cluster": 9,
@@ -137,7 +139,6 @@ LAYERS = {
     "clusterdb.flavours.dumps": 9,
     "clusterdb.dbapi2.deprecated": 9,
     "clusterdb.dbapi2.adapt": 10,
-    "clusterdb.dbapi2.translate": 10,
     "clusterdb.dbapi2.callbacks": 11,
     "clusterdb.dbapi2.statements": 11,
     "clusterdb.dbapi2.opening": 11,
@@ -194,7 +195,14 @@ LAYERS = {
     "clusterdb.cli": 20,
     "vfs": 0,
 }
-APSW_DOORS = {"vfs.sqlite_vfs", "clusterdb.sqlite", "clusterdb.untrusted", "clusterdb.catalog"}
+APSW_DOORS = {
+    "vfs.sqlite_vfs",
+    "clusterdb.copies",
+    "clusterdb.sqlite",
+    "clusterdb.translate",
+    "clusterdb.untrusted",
+    "clusterdb.catalog",
+}
 
 
 def name_of(path: Path) -> str:

@@ -110,3 +110,15 @@ def test_plain_files_beside_a_store_are_attached(opened: clusterdb.Store, tmp_pa
     connection.execute(f"VACUUM INTO '{tmp_path}/copy.db'").fetchall()
     assert rows(apsw.Connection(str(tmp_path / "copy.db")), "SELECT n FROM t") == [(1,)]
     assert_clean(opened)
+
+
+@pytest.mark.parametrize("name", ["catalog.db", "pool", "new.db"])
+def test_an_export_replaces_no_file_of_a_store(opened: clusterdb.Store, name: str) -> None:
+    """Overwriting or not."""
+    path = Path(opened.path, name)
+    with pytest.raises(clusterdb.ExportTargetError, match="lies in the directory of a store"):
+        opened.cluster("prod").export(path, overwrite=True)
+    opened.cluster("prod").snapshot("s")
+    with pytest.raises(clusterdb.ExportTargetError, match="lies in the directory of a store"):
+        opened.export_snapshot("s", path, overwrite=True)
+    assert [cluster.name for cluster in opened.clusters()] == ["prod"]

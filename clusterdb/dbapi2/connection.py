@@ -27,9 +27,9 @@ from clusterdb.dbapi2.deprecated import becoming_keyword_only, becoming_position
 from clusterdb.dbapi2.dump import iterdump
 from clusterdb.dbapi2.opening import Mode, Opened, opened
 from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, require_said
-from clusterdb.dbapi2.translate import translated, translating
 from clusterdb.errors import ProgrammingError
 from clusterdb.store import Store
+from clusterdb.translate import translated, translating
 from clusterdb.untrusted import Limits
 
 if TYPE_CHECKING:
