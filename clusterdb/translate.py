@@ -30,7 +30,7 @@ STORAGE: dict[type[storage.StorageError], tuple[type[errors.Error], str]] = {
     storage.PoolFullError: (errors.StoreFullError, "store '{where}': {error}"),
     storage.ReadOnlyError: (errors.StoreReadOnlyError, "store '{where}': {error}"),
     storage.RegistryBusyError: (errors.StoreBusyError, "store '{where}': {error}"),
-    storage.SimulatedFaultError: (errors.OperationalError, "store '{where}': {error}"),
+    storage.SimulatedFaultError: (errors.OperationalError, "{error}"),
     storage.SnapshotMovedError: (errors.StoreBusyError, "store '{where}': {error}"),
     storage.StoreFailedError: (errors.StoreFailedError, "store '{where}': {error}"),
     storage.StoreInUseError: (errors.StoreInUseError, "store '{where}': {error}"),
