@@ -55,6 +55,7 @@ __all__ = [
     "StoreInUseError",
     "StoreReadOnlyError",
     "StoreUnreadableError",
+    "StoreUnsafeError",
     "TooManyClustersError",
     "TooManyConnectionsError",
     "TooManyReadersError",
@@ -116,6 +117,10 @@ class LimitExceededError(OperationalError):
 
 class StoreUnreadableError(OperationalError):
     """The store's directory or files cannot be read or written with this user's rights."""
+
+
+class StoreUnsafeError(OperationalError):
+    """Other users can write to the store's directory, or it belongs to one of them."""
 
 
 class NotAStoreError(OperationalError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import threading
 import time
 import weakref
@@ -39,6 +40,7 @@ from clusterdb.errors import (
     StoreInUseError,
     StoreReadOnlyError,
     StoreUnreadableError,
+    StoreUnsafeError,
 )
 from clusterdb.names import check_name, suggestion
 from clusterdb.points import Point
@@ -127,8 +129,10 @@ def open(
     ``disposable`` is for what can be made again: this process syncs nothing, whatever ``synchronous`` says, and clones
     and drops cost a half.  Check such a store after a power failure before you believe it.
 
-    Raises NotAStoreError, StoreFormatError, StoreUnreadableError, UnsupportedFileSystemError, CorruptStoreError,
-    StoreInUseError.
+    A directory that other users can write to is refused; that of a new store is its owner's alone.
+
+    Raises NotAStoreError, StoreFormatError, StoreUnreadableError, StoreUnsafeError, UnsupportedFileSystemError,
+    CorruptStoreError, StoreInUseError.
     """
     return Store(
         path,
@@ -985,7 +989,9 @@ class Store:
     def bills(self) -> list[billing.Bill]:
         """What every cluster and snapshot pays for; the parts add up to the live bytes of the pool.
 
-        A walk of everything.  Raises CorruptStoreError.
+        A walk of everything; clones and drops beside it make it begin again, and wait for it if they go on.
+
+        Raises CorruptStoreError, StoreBusyError.
         """
         self._require_open()
         return billing.bills(self)
@@ -1103,7 +1109,7 @@ def _base_of(source: Version | None) -> Version:
 def _prepare_directory(directory: Path, *, create: bool) -> bool:
     """See that a directory is a store, or can become one; whether it can only be read.
 
-    Raises NotAStoreError, StoreUnreadableError.
+    Raises NotAStoreError, StoreUnreadableError, StoreUnsafeError.
     """
     try:
         if not directory.exists():
@@ -1111,6 +1117,7 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
                 raise NotAStoreError(f"there is no store at '{directory}': create a cluster in it first")
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(directory.absolute().parent)
+            _require_private(directory, is_new=True)
         elif not directory.is_dir():
             raise NotAStoreError(f"'{directory}' is no clusterdb store: it is a file, not a directory")
         elif not (directory / "locks").exists():
@@ -1120,9 +1127,37 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
                 raise NotAStoreError(f"'{directory}' is no clusterdb store: it holds other files")
             if not create and not names:
                 raise NotAStoreError(f"there is no store at '{directory}': the directory is empty")
+            _require_private(directory, is_new=not names)
+        else:
+            _require_private(directory, is_new=False)
         return is_read_only(directory)
     except OSError as error:
         raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error
+
+
+def _require_private(directory: Path, *, is_new: bool) -> None:
+    """See that only its owner can put files into a store's directory, as PostgreSQL does with its own.
+
+    Who can write there can put other files in the place of the store's.  The mode of an empty directory that is about
+    to become a store is set right.  Raises StoreUnsafeError.
+    """
+    status = directory.stat()
+    if is_read_only(directory):
+        return
+    if status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+        raise StoreUnsafeError(
+            f"store '{directory}' belongs to another user (uid {status.st_uid}), who could replace its files: use a "
+            "directory of your own"
+        )
+    if not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    if is_new and status.st_uid == os.geteuid():
+        directory.chmod(0o700)
+        return
+    raise StoreUnsafeError(
+        f"other users can write to the directory of store '{directory}' (mode {stat.S_IMODE(status.st_mode):04o}), and "
+        f"replace its files: run chmod go-w '{directory}'"
+    )
 
 
 def _before_fork() -> None:
