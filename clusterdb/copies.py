@@ -30,7 +30,7 @@ from vfs.interrupts import deliver
 from vfs.own_files import is_of_store
 from vfs.store import sync_directory
 
-__all__ = ["Progress", "copy", "copy_in", "copy_out"]
+__all__ = ["Progress", "copy", "copy_in", "copy_out", "write_out"]
 
 Progress = Callable[[int, int], None]
 """Called with (pages done, pages in all)."""
@@ -161,6 +161,27 @@ def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progr
     A new file has the mode that the umask leaves, one that is replaced keeps its mode.  Returns the collations that the
     file needs and SQLite does not have.  Raises ExportTargetError.
     """
+
+    def write(partial: Path) -> None:
+        with closing(apsw.Connection(str(partial), flags=apsw.SQLITE_OPEN_READWRITE)) as target:
+            target.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").fetchall()  # it is synced as a whole
+            copy(source, target, progress)
+
+    _put(path, write, overwrite=overwrite)
+    return _foreign_collations(source)
+
+
+def write_out(path: Path, content: bytes) -> None:
+    """Write a file, or replace one, whole or not at all.  Raises ExportTargetError."""
+
+    def write(partial: Path) -> None:
+        partial.write_bytes(content)
+
+    _put(path, write, overwrite=True)
+
+
+def _put(path: Path, write: Callable[[Path], None], *, overwrite: bool) -> None:
+    """Have a file written beside its place, and put it there."""
     path = Path(os.path.realpath(path))  # a link stays, what it leads to is replaced
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
     try:
@@ -169,9 +190,7 @@ def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progr
         try:
             if path.exists():
                 os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
-            with closing(apsw.Connection(str(partial), flags=apsw.SQLITE_OPEN_READWRITE)) as target:
-                target.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").fetchall()  # synced below
-                copy(source, target, progress)
+            write(partial)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -185,7 +204,6 @@ def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progr
         raise ExportTargetError(f"'{path}' cannot be written: {reason(error)}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return _foreign_collations(source)
 
 
 def _require_writable_target(path: Path, *, overwrite: bool) -> None:
