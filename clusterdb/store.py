@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec
@@ -71,6 +71,7 @@ Synchronous = Literal["OFF", "NORMAL", "FULL"]
 _P = ParamSpec("_P")
 PAGE_SIZES = tuple(1 << shift for shift in range(9, 17))
 _vfs_numbers = itertools.count(1)
+_loan_numbers = itertools.count(1)
 _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
@@ -215,7 +216,8 @@ class Store:
             self._pages.is_durable = False  # its files are made: from here on it is about syncs only
         self._looked_up = threading.local()
         self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
-        self._collected: deque[ExitStack] = deque()
+        self._loans: dict[int, ExitStack] = {}
+        self._collected: deque[int] = deque()
         self._vfs = ClusterVFS(f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous])
         _open_stores.add(self)
         if read_only:
@@ -828,10 +830,11 @@ class Store:
             lent.callback(vfs.close)
             with of_store(self.path):
                 connection = sqlite.connect(UNNAMED, vfs.name, read_only=True)
-            # Nothing of the stack holds the connection, which could not be collected then.
-            kept = lent.pop_all()
-            connection.when_closed = kept.close
-            connection.when_collected = lambda: self._collected.append(kept)
+            # Neither holds the other, so the collector takes the connection alone.
+            number = next(_loan_numbers)
+            self._loans[number] = lent.pop_all()
+            connection.when_closed = partial(self._end_loan, number)
+            connection.when_collected = partial(self._collected.append, number)
         self._connections.add(connection)
         return connection
 
@@ -840,11 +843,17 @@ class Store:
         with suppress(ClusterNotFoundError):  # another process has dropped it meanwhile
             self._drop_volume(row)
 
+    def _end_loan(self, number: int) -> None:
+        """What was lent to a connection comes back."""
+        loan = self._loans.pop(number, None)
+        if loan is not None:
+            loan.close()
+
     def _take_back(self) -> None:
-        """Drop what was lent to connections that were collected, and not closed."""
+        """The same for connections that were collected, and not closed."""
         while self._collected:
             with suppress(IndexError):  # another thread was faster
-                self._collected.popleft().close()
+                self._end_loan(self._collected.popleft())
 
     def _connect_to(
         self,
