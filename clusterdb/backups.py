@@ -14,8 +14,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusterdb import sqlite, status
+from clusterdb import copies, status
 from clusterdb.catalog import ClusterRow, SnapshotRow, snapshot_holder
+from clusterdb.copies import Progress
 from clusterdb.errors import (
     BacktrackDisabledError,
     ClusterNotFoundError,
@@ -437,13 +438,13 @@ def restore(store: Store, name: str, new_name: str, changes: dict[str, object]) 
 
 
 def export(
-    store: Store, name: str, path: Path, *, overwrite: bool = False, progress: sqlite.Progress | None = None
+    store: Store, name: str, path: Path, *, overwrite: bool = False, progress: Progress | None = None
 ) -> tuple[str, ...]:
     """Write what a snapshot shows as a plain database file, whole or not at all; the collations that it needs."""
     row = require_snapshot(store, name)
     found = Found(store._require_known(row.volume), row.version, f"snapshot '{name}'", record_of(store, row))
     with store._lent(found) as (_, connection):
-        return sqlite.copy_out(connection, path, overwrite=overwrite, progress=progress)
+        return copies.copy_out(connection, path, overwrite=overwrite, progress=progress)
 
 
 def listed(store: Store) -> list[Snapshot]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clusterdb import sqlite
+from clusterdb.copies import Progress
 from clusterdb.format import duration_text, table
 from clusterdb.store import default_path
 from clusterdb.store import open as open_store
@@ -34,7 +35,7 @@ class Measured:
     cycle_s: float
 
 
-def run(path: Path | None, size_mb: int, rounds: int, progress: sqlite.Progress | None) -> list[Measured]:
+def run(path: Path | None, size_mb: int, rounds: int, progress: Progress | None) -> list[Measured]:
     """Measure in a directory beside a store's, which is removed at the end; ``size_mb`` in 10**6 bytes."""
     beside = (path if path is not None else default_path()).absolute().parent
     folder = Path(tempfile.mkdtemp(prefix="clusterdb-bench-", dir=beside))

@@ -8,12 +8,13 @@ parts; if there is none, by the snapshots.  So the parts add up to the live byte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from clusterdb.errors import CorruptStoreError
+from clusterdb.errors import ClusterNotFoundError, CorruptStoreError
 from vfs.layout import SLOT_BYTES, Version, unpack_entries
 from vfs.registry import IN_USE, VolumeRow, VolumeState
 from vfs.table import Reached, reached, read_node
@@ -50,46 +51,78 @@ class _Party:
     heads: list[int]
     own_count: int = 0
     shared: Fraction = Fraction(0)
+    newest: dict[int, int] = field(default_factory=dict)  # by volume the version that was its head
 
 
 def bills(store: Store) -> list[Bill]:
     """One bill for every cluster and snapshot, by a walk of all that they reach.
 
-    Writers that commit meanwhile make it begin again, some times.  Raises CorruptStoreError.
+    What commits, clones and drops meanwhile makes it begin again.  If that goes on, the last walk holds the catalog, so
+    that nothing is cloned or dropped, and pins what it reads; what is committed during that one may be on no bill, or
+    on two.  Raises CorruptStoreError, StoreBusyError.
     """
-    for _ in range(20):
-        versions = _versions(store)
+    for _ in range(_TRIES):
+        before = _moment(store)
         try:
-            found = _bills(store)
-        except CorruptStoreError:
-            if versions == _versions(store):
+            found = _bills(store, _as_it_is)
+        except (CorruptStoreError, ClusterNotFoundError):  # slots that were free, and used again, look damaged
+            if _moment(store) == before:
                 raise
         else:
-            if versions == _versions(store):
+            if _moment(store) == before:
                 return found
-    return _bills(store)
+    with store._catalog.transaction():
+        return _bills(store, _pinned)
 
 
-def _versions(store: Store) -> list[int]:
-    return [store._pages.published_version(row) for row in store._catalog.volume_rows()]
+_TRIES = 3
+
+_Reading = Callable[["Store", "_Party"], AbstractContextManager[None]]
+"""How a party's versions are kept while they are read."""
 
 
-def _bills(store: Store) -> list[Bill]:
+def _moment(store: Store) -> object:
+    """What differs whenever a slot may have been freed: volumes, their versions, and who stands on them."""
+    catalog = store._catalog
+    rows = catalog.volume_rows()
+    versions = [store._pages.published_version(row) for row in rows]
+    return rows, versions, [row.snapshot for row in catalog.snapshots()], [row.volume for row in catalog.clusters()]
+
+
+def _as_it_is(store: Store, party: _Party) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@contextmanager
+def _pinned(store: Store, party: _Party) -> Iterator[None]:
+    """The present heads of a party, pinned; the catalog, which the caller holds, keeps all else that it stands on."""
+    with ExitStack() as pins:
+        for at, (row, version) in enumerate(party.versions):
+            if row is not None and row.state in IN_USE and version.version >= party.newest.get(row.volume, 0):
+                head = pins.enter_context(store._pages.pinned(row)).version
+                party.versions[at] = row, head
+                party.newest[row.volume] = head.version
+        yield
+
+
+def _bills(store: Store, reading: _Reading) -> list[Bill]:
     with store._errors():
         parties = list(_parties(store))
         owned: set[int] = set()
         for party in parties:
             own = set(party.heads)
-            for volume, version in party.versions:
-                if volume is not None:
-                    read = store._pages.read_slot
-                    own.update(at.entry.slot for at in reached(read, version, volume.base.version))
+            with reading(store, party):
+                for volume, version in party.versions:
+                    if volume is not None:
+                        read = store._pages.read_slot
+                        own.update(at.entry.slot for at in reached(read, version, volume.base.version))
             party.own_count = len(own)
             owned |= own
         sharers: dict[int, list[_Party]] = {}
         for party in parties:
-            for slot in _reach(store, [version for _, version in party.versions]) - owned:
-                sharers.setdefault(slot, []).append(party)
+            with reading(store, party):
+                for slot in _reach(store, [version for _, version in party.versions]) - owned:
+                    sharers.setdefault(slot, []).append(party)
         for sharing in sharers.values():
             clusters = [party for party in sharing if party.kind == "cluster"] or sharing
             for party in clusters:
@@ -117,7 +150,12 @@ def _parties(store: Store) -> Iterator[_Party]:
     for snapshot in catalog.snapshots():
         for pin in catalog.pin_rows(snapshot.volume):
             if pin.holder == f"snapshot:{snapshot.snapshot}":
-                source = all_rows[snapshot.volume]
+                source = all_rows.get(snapshot.volume)
+                if source is None:
+                    raise CorruptStoreError(
+                        f"store '{store.path}': snapshot '{snapshot.name}' is of volume {snapshot.volume}, which does "
+                        "not exist"
+                    )
                 stood_on = _stood_on(source, all_rows) if source.state == VolumeState.DEAD else []
                 yield _Party("snapshot", snapshot.name, [(None, version) for version in [pin.version, *stood_on]], [])
     pages.refresh_mapping()
@@ -136,6 +174,7 @@ def _add(store: Store, party: _Party, row: VolumeRow, rows: dict[int, VolumeRow]
     head = store._pages.current_head(row)
     party.heads.append(row.head_slot)
     party.versions.append((row, head))
+    party.newest[row.volume] = head.version
     party.versions += [(None, version) for version in _stood_on(row, rows)]
     if row.state in IN_USE:
         party.versions += [(row, version) for version in store._pages.retained(row, head.version - 1)]

@@ -54,6 +54,7 @@ from vfs.layout import (
     unpack_version,
 )
 from vfs.registry import PinRow, VolumeRow, VolumeState
+from vfs.sqlite_vfs import ClusterVFS
 
 __all__ = [
     "AVAILABLE",
@@ -434,7 +435,8 @@ class Catalog:
             path = Path(self._copy.name, "catalog.db") if self._copy is not None else self._path
             if path is not None:  # as its owner's only, and never through a link
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            connection = apsw.Connection(str(path) if path else ":memory:")
+            # Never through a store's own VFS, which may be the default one: it refuses the files of stores.
+            connection = apsw.Connection(str(path) if path else ":memory:", vfs=ClusterVFS.plain_name())
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.pragma("page_size", 1024)

@@ -9,10 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clusterdb import backups, instances, sqlite
+from clusterdb import backups, copies, instances, sqlite, untrusted
+from clusterdb.copies import Progress
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
+from clusterdb.untrusted import Limits
 from vfs.interrupts import uninterrupted
 from vfs.layout import SLOT_BYTES
 from vfs.table import reached
@@ -59,7 +61,13 @@ class Cluster:
         return f"<clusterdb.Cluster '{self.name}' in {self.store.path}>"
 
     def connect(
-        self, endpoint: str = "writer", *, read_only: bool = False, at: Point | None = None
+        self,
+        endpoint: str = "writer",
+        *,
+        read_only: bool = False,
+        at: Point | None = None,
+        trusted: bool = True,
+        limits: Limits | None = None,
     ) -> sqlite.Connection:
         """A connection to the cluster's database, an ``apsw.Connection``.
 
@@ -69,16 +77,23 @@ class Cluster:
 
         ``at``: a point in the past, as :meth:`clone` takes it, to look at; nothing can be written there.
 
+        ``trusted=False`` is for SQL of others: no files (ATTACH, VACUUM), no settings that do more than answer, and
+        no more time and steps than :class:`Limits` allow (``limits``).  Its statements raise NotAuthorizedError and
+        LimitExceededError.
+
         Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
         """
+        untrusted.check_options(trusted=trusted, limits=limits)
         if at is not None:
             if endpoint != "writer":
                 raise InvalidArgumentError(
                     f"endpoint '{endpoint}': instances show the present; leave it out for a point in the past"
                 )
-            return self.store._connect_past(self, at)
-        return self.store._connect(self, endpoint, read_only=read_only)
+            connection = self.store._connect_past(self, at)
+        else:
+            connection = self.store._connect(self, endpoint, read_only=read_only)
+        return untrusted.prepared(connection, trusted=trusted, limits=limits)
 
     # --- instances --------------------------------------------------------------------------------------------------
     @uninterrupted
@@ -269,9 +284,12 @@ class Cluster:
 
     @uninterrupted
     def export(
-        self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: sqlite.Progress | None = None
+        self, path: str | os.PathLike[str], *, overwrite: bool = False, progress: Progress | None = None
     ) -> tuple[str, ...]:
         """Write the cluster's last committed state as a plain SQLite database file, whole or not at all.
+
+        A new file has the mode that the umask leaves (others can read it unless that forbids it); one that is replaced
+        keeps its mode.  No file in the directory of a store is replaced.
 
         Returns the names of the collations that the file needs and SQLite does not have, as texts of aurora-mysql
         clusters do: :func:`clusterdb.flavours.collations.install` registers those on an apsw connection.
@@ -280,7 +298,8 @@ class Cluster:
         """
         connection = self.store._connect(self, "writer", read_only=True)
         try:
-            return sqlite.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
+            with self.store._errors():
+                return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
         finally:
             connection.close()
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from clusterdb import sqlite
 from clusterdb.cluster import Cluster
+from clusterdb.copies import Progress
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.format import bytes_text, duration_text, table
 from clusterdb.store import Store
@@ -97,7 +98,7 @@ def build_database(path: Path) -> None:
     connection.close()
 
 
-def run(path: Path | None, say: Say, progress: sqlite.Progress | None) -> None:
+def run(path: Path | None, say: Say, progress: Progress | None) -> None:
     """Run the demonstration in the store at ``path`` (default: ``./demo-store``) and leave that behind."""
     with tempfile.TemporaryDirectory() as folder, open_store(path or DEFAULT_PATH) as store:
         if path is None:
@@ -116,7 +117,7 @@ def run(path: Path | None, say: Say, progress: sqlite.Progress | None) -> None:
         )
 
 
-def _show(store: Store, file: Path, say: Say, progress: sqlite.Progress | None) -> None:
+def _show(store: Store, file: Path, say: Say, progress: Progress | None) -> None:
     taken: dict[str, float] = {}
     prod, taken["prod"] = _timed(lambda: store.create_cluster("prod", from_file=file, progress=progress))
     say(f"Imported {bytes_text(file.stat().st_size)} into cluster 'prod' in {duration_text(taken['prod'])}.")

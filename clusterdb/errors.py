@@ -27,6 +27,7 @@ __all__ = [
     "ExportTargetError",
     "ForkedStoreError",
     "InstanceExistsError",
+    "ImportSourceError",
     "IntegrityError",
     "InterfaceError",
     "InternalError",
@@ -39,18 +40,24 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
+    "LimitExceededError",
     "NotADatabaseError",
     "NotAStoreError",
+    "NotAuthorizedError",
     "NoReaderError",
     "NoSourceError",
     "SnapshotExistsError",
     "SnapshotNotFoundError",
     "StoreBusyError",
+    "StoreFailedError",
     "StoreFormatError",
     "StoreFullError",
     "StoreInUseError",
     "StoreReadOnlyError",
     "StoreUnreadableError",
+    "StoreUnsafeError",
+    "TooManyClustersError",
+    "TooManyConnectionsError",
     "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",
@@ -100,8 +107,20 @@ class NotSupportedError(DatabaseError):
     """PEP 249: cannot be done in SQLite."""
 
 
+class NotAuthorizedError(ProgrammingError):
+    """SQL on an untrusted connection asked for something that is not allowed there (SQLITE_AUTH)."""
+
+
+class LimitExceededError(OperationalError):
+    """A statement on an untrusted connection used more than its limits allow, and was stopped."""
+
+
 class StoreUnreadableError(OperationalError):
     """The store's directory or files cannot be read or written with this user's rights."""
+
+
+class StoreUnsafeError(OperationalError):
+    """Other users can write to the store's directory, or it belongs to one of them."""
 
 
 class NotAStoreError(OperationalError):
@@ -114,6 +133,18 @@ class StoreFormatError(OperationalError):
 
 class StoreBusyError(OperationalError, RegistryBusyError):
     """Another process kept the catalog, or the allocation of slots, locked for too long."""
+
+
+class StoreFailedError(OperationalError):
+    """A sync failed, so it is unknown what reached the device: close the store and open it again."""
+
+
+class TooManyConnectionsError(OperationalError):
+    """As many connections are open on the store as it has room for."""
+
+
+class TooManyClustersError(OperationalError):
+    """The store has as many clusters as it has room for (Aurora: DBClusterQuotaExceededFault)."""
 
 
 class StoreInUseError(OperationalError):
@@ -230,6 +261,10 @@ class ClusterNotFoundError(OperationalError):
 
 class NotADatabaseError(OperationalError):
     """The file to import is no SQLite database."""
+
+
+class ImportSourceError(OperationalError):
+    """The file to import cannot be read now: locked, in need of recovery, or only its owner's program can check it."""
 
 
 class DatabaseDamagedError(DatabaseError):

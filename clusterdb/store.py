@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec
 
-from clusterdb import backups, billing, instances, metrics, sqlite, status
+from clusterdb import backups, billing, copies, instances, metrics, sqlite, status
 from clusterdb.catalog import Catalog, ClusterRow, InstanceRow, volume_holder
 from clusterdb.cluster import Cluster
+from clusterdb.copies import Progress
 from clusterdb.errors import (
     CloneLimitError,
     ClosedError,
@@ -30,21 +33,19 @@ from clusterdb.errors import (
     CorruptStoreError,
     Error,
     ForkedStoreError,
-    InstanceRestartedError,
     InvalidArgumentError,
     InvalidRestoreTimeError,
     NotAStoreError,
     StoreBusyError,
-    StoreFormatError,
-    StoreFullError,
     StoreInUseError,
     StoreReadOnlyError,
     StoreUnreadableError,
-    UnsupportedFileSystemError,
+    StoreUnsafeError,
 )
 from clusterdb.names import check_name, suggestion
 from clusterdb.points import Point
 from clusterdb.settings import ClusterSettings
+from clusterdb.translate import UNNAMED, of_store
 from vfs import errors as storage_errors
 from vfs import expiry
 from vfs.check import CheckReport, check
@@ -70,6 +71,7 @@ Synchronous = Literal["OFF", "NORMAL", "FULL"]
 _P = ParamSpec("_P")
 PAGE_SIZES = tuple(1 << shift for shift in range(9, 17))
 _vfs_numbers = itertools.count(1)
+_loan_numbers = itertools.count(1)
 _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
@@ -128,8 +130,10 @@ def open(
     ``disposable`` is for what can be made again: this process syncs nothing, whatever ``synchronous`` says, and clones
     and drops cost a half.  Check such a store after a power failure before you believe it.
 
-    Raises NotAStoreError, StoreFormatError, StoreUnreadableError, UnsupportedFileSystemError, CorruptStoreError,
-    StoreInUseError.
+    A directory that other users can write to is refused; that of a new store is its owner's alone.
+
+    Raises NotAStoreError, StoreFormatError, StoreUnreadableError, StoreUnsafeError, UnsupportedFileSystemError,
+    CorruptStoreError, StoreInUseError.
     """
     return Store(
         path,
@@ -141,7 +145,7 @@ def open(
     )
 
 
-def repair(path: str | os.PathLike[str] | None = None, *, progress: sqlite.Progress | None = None) -> CheckReport:
+def repair(path: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> CheckReport:
     """Rebuild what is derived in a store (allocation map, shared tables) and check everything.
 
     Nothing else may have the store open.  The report says what is lost: damaged clusters stay as they are.  Raises as
@@ -150,33 +154,6 @@ def repair(path: str | os.PathLike[str] | None = None, *, progress: sqlite.Progr
     with Store(path, create=False, synchronous="FULL", verify_reads=False, rebuilds=True) as store:
         store._require_writable()
         return store.check(progress)
-
-
-@contextmanager
-def _translated(where: str) -> Iterator[None]:
-    """Storage and system errors as errors of a person's store."""
-    try:
-        yield
-    except storage_errors.NotAPoolError as error:
-        raise NotAStoreError(f"'{where}' is no clusterdb store: {error}") from error
-    except storage_errors.FormatError as error:
-        raise StoreFormatError(f"'{where}' cannot be opened: {error}; use the release that wrote it") from error
-    except storage_errors.UnsupportedFileSystemError as error:
-        raise UnsupportedFileSystemError(f"store '{where}': {error}") from error
-    except storage_errors.CorruptionError as error:
-        raise CorruptStoreError(f"store '{where}': {error}") from error
-    except storage_errors.PoolFullError as error:
-        raise StoreFullError(f"store '{where}': {error}") from error
-    except Error:
-        raise
-    except storage_errors.InstanceRestartedError as error:
-        raise InstanceRestartedError(str(error)) from error
-    except storage_errors.RegistryBusyError as error:
-        raise StoreBusyError(f"store '{where}': {error}") from error
-    except storage_errors.StorageError as error:
-        raise StoreInUseError(f"store '{where}': {error}") from error
-    except OSError as error:
-        raise StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}") from error
 
 
 def _closed_if_interrupted(connect: Callable[_P, sqlite.Connection]) -> Callable[_P, sqlite.Connection]:
@@ -228,7 +205,7 @@ class Store:
         elif read_only:
             raise InvalidArgumentError("read_only=True: a store in memory begins empty, open it for writing")
         self.read_only = read_only
-        with _translated(self.path):
+        with of_store(self.path):
             self._pages = PageStore(directory, create=True, verify_reads=verify_reads, read_only=read_only)
             try:
                 self._open_catalog(directory, rebuilds=rebuilds, disposable=disposable)
@@ -239,6 +216,8 @@ class Store:
             self._pages.is_durable = False  # its files are made: from here on it is about syncs only
         self._looked_up = threading.local()
         self._connections: weakref.WeakSet[sqlite.Connection] = weakref.WeakSet()
+        self._loans: dict[int, ExitStack] = {}
+        self._collected: deque[int] = deque()
         self._vfs = ClusterVFS(f"clusterdb-{next(_vfs_numbers)}", self._pages, self._resolve, Durability[synchronous])
         _open_stores.add(self)
         if read_only:
@@ -289,12 +268,13 @@ class Store:
             return
         for connection in list(self._connections):
             connection.close()
+        self._take_back()
         if len(self._vfs.files):
             names = ", ".join(sorted({file.name for file in self._vfs.files}))
             raise StoreInUseError(f"store '{self.path}': connections to {names} are still open: close them first")
         self._closed = True
         self._vfs.close()
-        with _translated(self.path):
+        with of_store(self.path):
             try:
                 self._pages.finish()
             finally:
@@ -316,6 +296,7 @@ class Store:
             raise StoreReadOnlyError(
                 f"store '{self.path}' is open for reading only: copy it to where it can be written"
             )
+        self._take_back()
 
     @property
     def vfs(self) -> str:
@@ -354,7 +335,7 @@ class Store:
     @uninterrupted
     def _tidy(self) -> None:
         """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
-        with _translated(self.path), self._pages.session() as session:
+        with of_store(self.path), self._pages.session() as session:
             with suppress(StoreBusyError):  # whoever opens the store next does it
                 if self._pages.reclaim.bury_all(session):
                     # somebody died, perhaps between the catalog and the volume table
@@ -408,17 +389,19 @@ class Store:
         *,
         from_file: str | os.PathLike[str] | None = None,
         page_size: int | None = None,
-        progress: sqlite.Progress | None = None,
+        check: bool = True,
+        progress: Progress | None = None,
         **settings: Any,
     ) -> Cluster:
         """Create a cluster, empty or with the content of a SQLite database file.
 
-        ``from_file``: any SQLite 3 database, also one in use or in WAL mode; it is only read.  ``page_size`` in bytes
+        ``from_file``: any SQLite 3 database, also one in use or in WAL mode; it is only read.  Its pages are checked
+        first (SQLite's ``PRAGMA quick_check``), unless ``check`` is False.  ``page_size`` in bytes
         (512 to 65536, a power of two) for an empty one; an import keeps the file's.  ``progress`` is called with
         (pages done, pages in all) during an import.  ``settings``: those of :class:`ClusterSettings`.
 
         Raises InvalidNameError, UnknownEngineError, ClusterExistsError, InvalidArgumentError, NotADatabaseError,
-        DatabaseDamagedError, StoreFullError; then no cluster is left behind.
+        DatabaseDamagedError, ImportSourceError, StoreFullError; then no cluster is left behind.
         """
         self._require_writable()
         self._catalog.require_free(check_name(name))
@@ -435,7 +418,7 @@ class Store:
 
             def fill(connection: sqlite.Connection) -> None:
                 if from_file is not None:
-                    sqlite.copy_in(Path(from_file), connection, progress)
+                    copies.copy_in(Path(from_file), connection, progress, check=check)
                 else:
                     connection.execute(f"PRAGMA page_size = {page_size}; VACUUM").fetchall()
 
@@ -451,7 +434,7 @@ class Store:
         *,
         engine: str | None = None,
         strict: bool = False,
-        progress: sqlite.Progress | None = None,
+        progress: Progress | None = None,
         **settings: Any,
     ) -> LoadedDump:
         """Create a cluster with what a dump of mysqldump, mariadb-dump or pg_dump has, and tell what was skipped.
@@ -502,7 +485,7 @@ class Store:
         ``is_pinned``: the caller has the version pinned; else a durable pin, still there in the transaction, keeps it.
         """
         pages = self._pages
-        with _translated(self.path), pages.session() as session, Holds() as holds:
+        with of_store(self.path), pages.session() as session, Holds() as holds:
             parent = source.volume if source is not None else None
             base = _base_of(source)
             with pages.new_head_slot(session) as head_slot:
@@ -554,7 +537,7 @@ class Store:
     def _copy_found(self, found: backups.Found, source: ClusterRow, name: str, settings: ClusterSettings) -> Cluster:
         """A new cluster with all pages of a version for itself."""
         with self._lent(found) as (_, pages):
-            return self._create_filled(name, lambda target: sqlite.copy(pages, target, None), settings, source)
+            return self._create_filled(name, lambda target: copies.copy(pages, target, None), settings, source)
 
     @contextmanager
     def _lent(self, found: backups.Found, *, read_only: bool = False) -> Iterator[tuple[VolumeRow, sqlite.Connection]]:
@@ -570,17 +553,22 @@ class Store:
     @contextmanager
     def _building(self, row: VolumeRow, *, read_only: bool = False) -> Iterator[sqlite.Connection]:
         """A connection to a volume that has no name yet, through a VFS that knows only that one."""
-        vfs = ClusterVFS(
-            f"{self.vfs}-building-{row.volume}", self._pages, lambda _: Target(row, lambda: None), Durability.FULL
-        )
+        vfs = self._vfs_of(row)
         try:
-            connection = sqlite.connect("building", vfs.name, read_only=read_only)
-            try:
-                yield connection
-            finally:
-                connection.close()
+            with of_store(self.path):
+                connection = sqlite.connect(UNNAMED, vfs.name, read_only=read_only)
+                try:
+                    yield connection
+                finally:
+                    connection.close()
         finally:
             vfs.close()
+
+    def _vfs_of(self, row: VolumeRow) -> ClusterVFS:
+        """A VFS that knows only a volume that has no name."""
+        return ClusterVFS(
+            f"{self.vfs}-building-{row.volume}", self._pages, lambda _: Target(row, lambda: None), Durability.FULL
+        )
 
     # --- snapshots --------------------------------------------------------------------------------------------------
     def snapshots(self) -> list[backups.Snapshot]:
@@ -619,7 +607,7 @@ class Store:
         path: str | os.PathLike[str],
         *,
         overwrite: bool = False,
-        progress: sqlite.Progress | None = None,
+        progress: Progress | None = None,
     ) -> tuple[str, ...]:
         """Write what a snapshot shows as a plain SQLite database file.
 
@@ -767,7 +755,7 @@ class Store:
 
         Raises ClusterNotFoundError, InvalidRestoreTimeError.
         """
-        with _translated(self.path):
+        with of_store(self.path):
             try:
                 with self._pages.pinned(volume, version) as pinned:
                     yield pinned
@@ -808,7 +796,7 @@ class Store:
         return max(row.settings.keeps_past_ns, instances.lag_kept_ns(self._catalog.instances(row.cluster)))
 
     def _errors(self) -> AbstractContextManager[None]:
-        return _translated(self.path)
+        return of_store(self.path)
 
     def _deleted(self, what: str) -> ClusterNotFoundError:
         return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
@@ -833,12 +821,39 @@ class Store:
     @_closed_if_interrupted
     def _connect_past(self, cluster: Cluster, at: Point) -> sqlite.Connection:
         """A connection that reads a version of the past, which is lent until it is closed."""
-        lent = ExitStack()
         found = backups.find(self, self._row_of(cluster), at)
-        _, connection = lent.enter_context(self._lent(found, read_only=True))
-        connection.when_closed = lent.close
+        self._require_writable()
+        with ExitStack() as lent:
+            row, _ = lent.enter_context(self._clone_volume(found, VolumeState.BUILDING))
+            lent.callback(self._give_back, row)
+            vfs = self._vfs_of(row)
+            lent.callback(vfs.close)
+            with of_store(self.path):
+                connection = sqlite.connect(UNNAMED, vfs.name, read_only=True)
+            # Neither holds the other, so the collector takes the connection alone.
+            number = next(_loan_numbers)
+            self._loans[number] = lent.pop_all()
+            connection.when_closed = partial(self._end_loan, number)
+            connection.when_collected = partial(self._collected.append, number)
         self._connections.add(connection)
         return connection
+
+    def _give_back(self, row: VolumeRow) -> None:
+        """Drop a volume that was lent."""
+        with suppress(ClusterNotFoundError):  # another process has dropped it meanwhile
+            self._drop_volume(row)
+
+    def _end_loan(self, number: int) -> None:
+        """What was lent to a connection comes back."""
+        loan = self._loans.pop(number, None)
+        if loan is not None:
+            loan.close()
+
+    def _take_back(self) -> None:
+        """The same for connections that were collected, and not closed."""
+        while self._collected:
+            with suppress(IndexError):  # another thread was faster
+                self._end_loan(self._collected.popleft())
 
     def _connect_to(
         self,
@@ -860,13 +875,14 @@ class Store:
             self._note_use(row.cluster)
         self._looked_up.found = (row.name, target)  # what _resolve would look up again
         try:
-            connection = sqlite.connect(
-                row.name,
-                self.vfs,
-                read_only=read_only or target.read_only,
-                kind=kind,
-                cached_statements=cached_statements,
-            )
+            with of_store(self.path):
+                connection = sqlite.connect(
+                    row.name,
+                    self.vfs,
+                    read_only=read_only or target.read_only,
+                    kind=kind,
+                    cached_statements=cached_statements,
+                )
         finally:
             self._looked_up.found = None
         if instance is not None and view is not None and isinstance(connection, sqlite.InstanceConnection):
@@ -932,7 +948,7 @@ class Store:
     def _change_status(self, cluster: Cluster, verb: str) -> None:
         self._require_writable()
         volume = self._volume_of(cluster)
-        with _translated(self.path), self._pages.fencing(volume) as fence, self._catalog.transaction():
+        with of_store(self.path), self._pages.fencing(volume) as fence, self._catalog.transaction():
             row = self._row_of(cluster)
             self._require_same(row, volume)
             self._catalog.set_status(row.cluster, status.after(row.name, row.status, verb))
@@ -958,7 +974,7 @@ class Store:
     def _drop_volume(self, row: VolumeRow, change: Callable[[], None] = lambda: None, *, waits: bool = True) -> None:
         """Drop a volume, and make a change to the catalog in the same transaction, before."""
         with (
-            _translated(self.path),
+            of_store(self.path),
             self._pages.session() as session,
             self._pages.chores.dropping(session, row) as plan,
             self._catalog.transaction(waits=waits),
@@ -982,7 +998,9 @@ class Store:
     def bills(self) -> list[billing.Bill]:
         """What every cluster and snapshot pays for; the parts add up to the live bytes of the pool.
 
-        A walk of everything.  Raises CorruptStoreError.
+        A walk of everything; clones and drops beside it make it begin again, and wait for it if they go on.
+
+        Raises CorruptStoreError, StoreBusyError.
         """
         self._require_open()
         return billing.bills(self)
@@ -991,7 +1009,7 @@ class Store:
     def metrics(self) -> list[metrics.Metric]:
         """Sizes, writes, connections and lags of all clusters now; :func:`clusterdb.metrics.prometheus` prints them."""
         self._require_open()
-        with _translated(self.path):
+        with of_store(self.path):
             return metrics.metrics(self)
 
     def events(self, source: str | None = None) -> list[Event]:
@@ -1030,14 +1048,14 @@ class Store:
         return gone
 
     @uninterrupted
-    def check(self, progress: sqlite.Progress | None = None) -> CheckReport:
+    def check(self, progress: Progress | None = None) -> CheckReport:
         """Walk everything that clusters reach and compare it with its checksums and the allocation map.
 
         ``progress`` is called with (slots checked, slots in use).  Check a store that nobody writes to meanwhile.
         """
         self._require_open()
         names = {row.volume: f"cluster '{row.name}'" for row in self._catalog.clusters()}
-        with _translated(self.path):
+        with of_store(self.path):
             report = check(self._pages, progress, lambda volume: names.get(volume, f"dropped volume {volume}"))
             for volume, name in names.items():
                 row = self._catalog.volume_row(volume)
@@ -1051,7 +1069,7 @@ class Store:
         Raises ClusterNotFoundError, CorruptStoreError (a slot past the end of the pool).
         """
         self._require_open()
-        with _translated(self.path):
+        with of_store(self.path):
             if slot is not None:
                 return "\n".join(slot_text(self._pages, slot))
             wanted = self.clusters() if cluster is None else [self.cluster(cluster)]
@@ -1067,14 +1085,14 @@ class Store:
         Opening a store does it too, when a process has died in it.  Space of dropped clusters comes back without it.
         """
         self._require_writable()
-        with _translated(self.path):
+        with of_store(self.path):
             return sweep(self._pages)
 
     @uninterrupted
     def shrink(self) -> int:
         """Give the pool's free space back to the file system, while others go on; the bytes given back."""
         self._require_writable()
-        with _translated(self.path):
+        with of_store(self.path):
             return shrink(self._pages)
 
     def _newest_shared(self, row: VolumeRow) -> int:
@@ -1100,7 +1118,7 @@ def _base_of(source: Version | None) -> Version:
 def _prepare_directory(directory: Path, *, create: bool) -> bool:
     """See that a directory is a store, or can become one; whether it can only be read.
 
-    Raises NotAStoreError, StoreUnreadableError.
+    Raises NotAStoreError, StoreUnreadableError, StoreUnsafeError.
     """
     try:
         if not directory.exists():
@@ -1108,6 +1126,7 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
                 raise NotAStoreError(f"there is no store at '{directory}': create a cluster in it first")
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(directory.absolute().parent)
+            _require_private(directory, is_new=True)
         elif not directory.is_dir():
             raise NotAStoreError(f"'{directory}' is no clusterdb store: it is a file, not a directory")
         elif not (directory / "locks").exists():
@@ -1117,9 +1136,37 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
                 raise NotAStoreError(f"'{directory}' is no clusterdb store: it holds other files")
             if not create and not names:
                 raise NotAStoreError(f"there is no store at '{directory}': the directory is empty")
+            _require_private(directory, is_new=not names)
+        else:
+            _require_private(directory, is_new=False)
         return is_read_only(directory)
     except OSError as error:
         raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error
+
+
+def _require_private(directory: Path, *, is_new: bool) -> None:
+    """See that only its owner can put files into a store's directory, as PostgreSQL does with its own.
+
+    Who can write there can put other files in the place of the store's.  The mode of an empty directory that is about
+    to become a store is set right.  Raises StoreUnsafeError.
+    """
+    status = directory.stat()
+    if is_read_only(directory):
+        return
+    if status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+        raise StoreUnsafeError(
+            f"store '{directory}' belongs to another user (uid {status.st_uid}), who could replace its files: use a "
+            "directory of your own"
+        )
+    if not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    if is_new and status.st_uid == os.geteuid():
+        directory.chmod(0o700)
+        return
+    raise StoreUnsafeError(
+        f"other users can write to the directory of store '{directory}' (mode {stat.S_IMODE(status.st_mode):04o}), and "
+        f"replace its files: run chmod go-w '{directory}'"
+    )
 
 
 def _before_fork() -> None:

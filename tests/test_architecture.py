@@ -19,6 +19,7 @@ LAYERS = {
     "vfs.interrupts": 0,
     "vfs.layout": 1,
     "vfs.osio": 1,
+    "vfs.own_files": 1,
     "vfs.registry": 2,
     "vfs.slots": 2,
     "vfs.table": 2,
@@ -51,6 +52,9 @@ LAYERS = {
     "clusterdb.backups": 9,
     "clusterdb.instances": 9,
     "clusterdb.sqlite": 8,
+    "clusterdb.translate": 8,
+    "clusterdb.copies": 8,
+    "clusterdb.untrusted": 8,
     "clusterdb.catalog": 8,
     "clusterdb.cluster": 9,
     "clusterdb.diff.pages": 7,
@@ -135,7 +139,6 @@ LAYERS = {
     "clusterdb.flavours.dumps": 9,
     "clusterdb.dbapi2.deprecated": 9,
     "clusterdb.dbapi2.adapt": 10,
-    "clusterdb.dbapi2.translate": 10,
     "clusterdb.dbapi2.callbacks": 11,
     "clusterdb.dbapi2.statements": 11,
     "clusterdb.dbapi2.opening": 11,
@@ -192,7 +195,14 @@ LAYERS = {
     "clusterdb.cli": 20,
     "vfs": 0,
 }
-APSW_DOORS = {"vfs.sqlite_vfs", "clusterdb.sqlite", "clusterdb.catalog"}
+APSW_DOORS = {
+    "vfs.sqlite_vfs",
+    "clusterdb.copies",
+    "clusterdb.sqlite",
+    "clusterdb.translate",
+    "clusterdb.untrusted",
+    "clusterdb.catalog",
+}
 
 
 def name_of(path: Path) -> str:

@@ -59,7 +59,7 @@ def test_verifying_reads_refuse_a_damaged_page_table(path: Path) -> None:
     scribble(path, slot)
     with (
         clusterdb.open(path, verify_reads=True) as store,
-        pytest.raises(apsw.CorruptError, match=rf"slot {slot} .*checksum"),
+        pytest.raises(clusterdb.CorruptStoreError, match=rf"slot {slot} .*checksum"),
     ):
         store.cluster("dev").connect()
 

@@ -209,3 +209,60 @@ def test_export_names_the_collations_that_the_file_needs(tmp_path: Path) -> None
     assert done.returncode == 0
     assert "'shop.db' needs the collations utf8mb4_unicode_ci, which SQLite does not have" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """A full disk, a directory, a file of a store: an error as all others, and nothing is half written or replaced."""
+    run(tmp_path, "create", "x")
+    run(tmp_path, "sql", "x", "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
+    run(tmp_path, "clone", "x", "y")
+    run(tmp_path, "sql", "y", "INSERT INTO t VALUES (2)")
+    (tmp_path / "folder").mkdir()
+    pool = (tmp_path / ".clusterdb" / "pool").read_bytes()
+    for target, text in {
+        "/dev/full": "No space left on device",
+        "folder": "is a directory",
+        "none/changes": "No such file or directory",
+        ".clusterdb/pool": "lies in the directory of a store",
+    }.items():
+        answer = run(tmp_path, "diff", "x", "y", "--changeset", target)
+        assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (1, "", 1), answer.stderr
+        assert answer.stderr.startswith("clusterdb: ") and text in answer.stderr
+    assert (tmp_path / ".clusterdb" / "pool").read_bytes() == pool
+    assert run(tmp_path, "diff", "x", "y", "--changeset", "/dev/null").returncode == 0
+    assert run(tmp_path, "diff", "x", "y", "--changeset", "changes").returncode == 0
+    assert run(tmp_path, "apply", "x", "changes").stdout == "1 changes applied\n"
+
+
+def test_a_full_standard_output_is_one_line(tmp_path: Path) -> None:
+    """What cannot be printed is an error, and no traceback."""
+    run(tmp_path, "create", "x")
+    for arguments in (["sql", "x", "SELECT 1"], ["ls", "--json"], ["diff", "x", "x", "--sql"]):
+        with Path("/dev/full").open("w") as full:
+            answer = subprocess.run(
+                [*RUN, *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        if arguments[0] != "diff":  # nothing to print
+            assert (answer.returncode, answer.stderr) == (1, "clusterdb: No space left on device\n")
+
+
+def test_an_import_can_leave_out_the_check(tmp_path: Path, sample: Path) -> None:
+    """A damaged file is refused, and the text says how to take it all the same."""
+    with sample.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(bytes(range(256)) * 4)
+    answer = run(tmp_path, "import", str(sample), "x")
+    assert answer.returncode == 1
+    assert "--no-check" in answer.stderr
+    assert run(tmp_path, "import", str(sample), "x", "--no-check").returncode == 0
+    assert run(tmp_path, "create", "y", "--from", str(sample), "--no-check").returncode == 0
+
+
+def test_untrusted_sql(tmp_path: Path) -> None:
+    """--untrusted is for what others wrote."""
+    run(tmp_path, "create", "x")
+    answer = run(tmp_path, "sql", "x", "--untrusted", stdin="ATTACH 'x.db' AS x")
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr == "clusterdb: ATTACH, DETACH and VACUUM are not allowed on an untrusted connection\n"
+    assert run(tmp_path, "sql", "x", "--untrusted", "SELECT 7 AS n").stdout == "  n\n---\n  7\n"
+    assert not (tmp_path / "x.db").exists()

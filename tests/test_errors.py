@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
 from pathlib import Path
 
 import apsw
@@ -312,3 +313,58 @@ def test_the_default_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("CLUSTERDB_STORE", str(tmp_path / "elsewhere"))
     clusterdb.open().close()
     assert (tmp_path / "elsewhere" / "pool").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"), [(0o770, "mode 0770"), (0o702, "mode 0702"), (0o1777, "mode 1777"), (0o2775, "mode 2775")]
+)
+def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path, mode: int, text: str) -> None:
+    """The text says what to do; nothing is changed, and after that it opens."""
+    path = tmp_path / "store"
+    clusterdb.open(path).close()
+    path.chmod(mode)
+    for options in ({}, {"create": False}, {"read_only": True}):
+        with pytest.raises(clusterdb.StoreUnsafeError, match="other users can write to the directory") as caught:
+            clusterdb.open(path, **options)
+        assert str(caught.value) == (
+            f"other users can write to the directory of store '{path}' ({text}), and replace its files: run chmod go-w "
+            f"'{path}'"
+        )
+    with pytest.raises(clusterdb.StoreUnsafeError):
+        clusterdb.repair(path)
+    assert path.stat().st_mode & 0o7777 == mode
+    subprocess.run(["chmod", "go-w", str(path)], check=True)
+    clusterdb.open(path).close()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o500 | 0o200])
+def test_a_store_that_others_can_look_into_is_no_matter(tmp_path: Path, mode: int) -> None:
+    """Its files cannot be read by others all the same."""
+    path = tmp_path / "store"
+    clusterdb.open(path).close()
+    path.chmod(mode)
+    clusterdb.open(path).close()
+    assert all(not file.stat().st_mode & 0o077 for file in path.iterdir())
+
+
+def test_an_empty_directory_becomes_private(tmp_path: Path) -> None:
+    """One that mkdir has made under a loose umask can become a store, and is its owner's alone then."""
+    path = tmp_path / "store"
+    path.mkdir()
+    path.chmod(0o777)
+    clusterdb.open(path).close()
+    assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_store_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner could replace its files at any time."""
+    path = tmp_path / "store"
+    clusterdb.open(path).close()
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    if owner == 0:
+        clusterdb.open(path).close()  # of root's there is nothing to fear
+        os.chown(path, 12345, -1)
+        owner = 12345
+    with pytest.raises(clusterdb.StoreUnsafeError, match=rf"belongs to another user \(uid {owner}\)"):
+        clusterdb.open(path)

@@ -82,12 +82,12 @@ def shared_store() -> Iterator[clusterdb.Store]:
 
 @pytest.fixture
 def connect(shared_store: clusterdb.Store) -> Iterator[Callable[[str], clusterdb.Connection]]:
-    """What connects to a fresh cluster of an engine."""
+    """What connects to a fresh cluster of an engine, as for SQL that is not trusted: the stricter of the two."""
     opened: list[clusterdb.Connection] = []
 
     def connect(engine: str) -> clusterdb.Connection:
         cluster = shared_store.create_cluster("fresh", engine=engine)
-        opened.append(clusterdb.connect(cluster, autocommit=True))
+        opened.append(clusterdb.connect(cluster, autocommit=True, trusted=False))
         return opened[-1]
 
     yield connect

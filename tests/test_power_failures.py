@@ -135,7 +135,7 @@ def test_off_commits_never_overwrite_the_record_that_warns_of_them(
         with clusterdb.open(lost) as after:
             try:
                 connection = after.cluster("prod").connect()
-            except apsw.CorruptError as error:
+            except clusterdb.CorruptStoreError as error:
                 assert "whole" in str(error)
                 continue
             assert rows(connection, "PRAGMA integrity_check") == [("ok",)]
@@ -293,7 +293,7 @@ def test_off_commits_never_bring_back_less_than_the_last_full_one(
             if version is not None and version.version > newest.version - 3:
                 pool.seek(version.root.slot * SLOT_BYTES)
                 pool.write(bytes(SLOT_BYTES))
-    with clusterdb.open(lost) as after, pytest.raises(apsw.CorruptError, match="whole"):
+    with clusterdb.open(lost) as after, pytest.raises(clusterdb.CorruptStoreError, match="whole"):
         after.cluster("prod").connect()
     for connection in (writer, other):
         connection.close()
@@ -360,7 +360,7 @@ def test_damage_to_a_closed_store_is_no_unfinished_commit(path: Path, boots: boo
     if boots:
         boot_again(path)
     with clusterdb.open(path) as store:
-        with pytest.raises(apsw.CorruptError, match="whole"):
+        with pytest.raises(clusterdb.CorruptStoreError, match="whole"):
             store.cluster("prod").connect()
         assert store.check().problems != []
 
@@ -423,7 +423,7 @@ def test_head_slot_that_lost_its_records_is_no_empty_cluster(path: Path, kind: s
     damage(path, slot, 0, bytes(SLOT_BYTES))
     boot_again(path)
     with clusterdb.open(path) as store:
-        with pytest.raises(apsw.CorruptError, match="has no version record"):
+        with pytest.raises(clusterdb.CorruptStoreError, match="has no version record"):
             store.cluster(name).connect()
         assert store.check().problems != []
 

@@ -543,7 +543,7 @@ def test_a_damaged_source_is_not_thrown_back_behind_its_clone(path: Path) -> Non
     damage(path, pinned.root.slot, 4000)
     boot_again(path)
     with clusterdb.open(path) as store:
-        with pytest.raises(apsw.CorruptError, match="prod"):
+        with pytest.raises(clusterdb.CorruptStoreError, match="prod"):
             store.cluster("prod").connect()
         assert store.check().problems != []
 
@@ -758,7 +758,7 @@ def test_a_cluster_whose_records_are_all_damaged_is_no_empty_cluster(path: Path)
         damage(path, root, 20)
     boot_again(path)
     with clusterdb.open(path) as store:
-        with pytest.raises(apsw.CorruptError, match="prod"):
+        with pytest.raises(clusterdb.CorruptStoreError, match="prod"):
             store.cluster("prod").connect()
         assert len(store.check().problems) == 1
         fill(store.cluster("good").connect(), 500, "h")
@@ -780,7 +780,7 @@ def test_a_damaged_newest_version_is_not_replaced_by_one_long_gone(path: Path) -
     damage(path, newest.root.slot, 4000)
     boot_again(path)
     with clusterdb.open(path) as store:
-        with pytest.raises(apsw.CorruptError, match="prod"):
+        with pytest.raises(clusterdb.CorruptStoreError, match="prod"):
             store.cluster("prod").connect()
         assert len(store.check().problems) == 1
         filled(store, "new", 300, "n").close()
@@ -1564,7 +1564,7 @@ def test_a_lost_head_is_not_the_base(path: Path, store: clusterdb.Store) -> None
     damage(path, slot, 0, bytes(SLOT_BYTES))
     copy = path.with_name("copy")
     copy_store(path, copy)
-    with clusterdb.open(copy) as rebuilt, pytest.raises(apsw.CorruptError):
+    with clusterdb.open(copy) as rebuilt, pytest.raises(clusterdb.CorruptStoreError):
         letters_of(rebuilt, "middle")
     middle.delete()
 

@@ -82,6 +82,11 @@ class History:
             pass
         return os.memfd_create("clusterdb-no-history", os.MFD_CLOEXEC)
 
+    def open_files(self) -> list[int]:
+        """The descriptors of the files that are open."""
+        with self._guard:
+            return list(self._files.values())
+
     # --- records ----------------------------------------------------------------------------------------------------
     def append(self, volume: int, version: Version) -> None:
         """Write the record of the version that is about to be published (H1).  Raises PoolFullError, OSError."""

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vfs.errors import PoolFullError, RegistryBusyError, StorageError
+from vfs.errors import PoolFullError, RegistryBusyError
 from vfs.holds import Hold
 from vfs.interrupts import deliver
 
@@ -214,7 +214,7 @@ class LockFile:
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
-            raise StorageError(f"locking failed: {error.strerror}") from error
+            raise OSError(error.errno, f"locking failed: {error.strerror}") from error
         return True
 
     def lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold:

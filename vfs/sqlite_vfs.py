@@ -2,10 +2,11 @@
 
 Names.  A name without a slash or a dot is resolved to a volume; every other name is a plain file and goes to the
 default VFS of the moment when ours was made (never to one of ours, which may be the default too), so ``ATTACH
-'./other.db'`` and ``VACUUM INTO 'copy.db'`` do what they say.  Nameless files (temporary databases, sorter runs,
-statement journals) go there too.  The full path of a volume's name lies in the store's directory, though no such file
-exists: SQLite names super-journals after it, and those must be real files, since the rollback journals of attached
-plain files refer to them (https://sqlite.org/atomiccommit.html, section 5).
+'./other.db'`` and ``VACUUM INTO 'copy.db'`` do what they say; the files of a store are refused, by whatever path they
+are named (own_files.py).  Nameless files (temporary databases, sorter runs, statement journals) go there too.  The full
+path of a volume's name lies in the store's directory, though no such file exists: SQLite names super-journals after it,
+and those must be real files, since the rollback journals of attached plain files refer to them
+(https://sqlite.org/atomiccommit.html, section 5).
 
 Lock states of an open volume, named as SQLite names them, and what each owns:
 
@@ -54,6 +55,7 @@ from vfs.errors import (
 from vfs.instances import InstanceView
 from vfs.interrupts import uninterrupted
 from vfs.layout import V_EPOCH
+from vfs.own_files import is_of_store
 from vfs.registry import Target, VolumeRow
 from vfs.store import PageStore
 from vfs.volume import Durability, Volume, WriteTransaction
@@ -123,9 +125,14 @@ class ClusterVFS(apsw.VFS):
         self._default_durability = default_durability
         self.files: WeakSet[_VolumeFile] = WeakSet()  # a signal handler may raise before xClose has begun
         self._volume_name = lru_cache(maxsize=1024)(self._find_volume_name)
-        self._plain = next(other for other in apsw.vfs_names() if other not in self._names)  # the default one, but ours
+        self._plain = self.plain_name()
         self._names.add(name)
         super().__init__(name, base=self._plain, maxpathname=4096)
+
+    @classmethod
+    def plain_name(cls) -> str:
+        """The VFS for plain files: the default one, or the next if that is one of ours."""
+        return next(name for name in apsw.vfs_names() if name not in cls._names)
 
     # --- VFS methods ------------------------------------------------------------------------------------------------
     def xFullPathname(self, name: str) -> str:
@@ -151,6 +158,8 @@ class ClusterVFS(apsw.VFS):
         path = name if name is None or isinstance(name, str) else name.filename()
         volume_name = None if path is None else self._volume_name(path)
         if volume_name is None:
+            if path is not None:
+                self._require_foreign(path)
             return apsw.VFSFile(self._plain, name, flags)
         if flags[0] & apsw.SQLITE_OPEN_SUPER_JOURNAL:
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -166,6 +175,11 @@ class ClusterVFS(apsw.VFS):
         if isinstance(name, apsw.URIFilename) and any(name.uri_boolean(key, False) for key in ("nolock", "immutable")):
             file.xLock(_SHARED)  # SQLite will call no xLock: what is read is the version of this moment
         return file
+
+    def _require_foreign(self, path: str) -> None:
+        """Raises CantOpenError for a file of a store."""
+        if is_of_store(Path(path), self._store.directory, self._store.open_files()):
+            raise apsw.CantOpenError(f"'{path}' is a file of a store: connections open clusters by their names only")
 
     def _open_volume(self, name: str, *, read_only: bool) -> _VolumeFile:
         try:

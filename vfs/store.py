@@ -81,7 +81,7 @@ class PageStore:
     def __init__(
         self, directory: Path | None, *, create: bool, verify_reads: bool = False, read_only: bool = False
     ) -> None:
-        """Open the files.  Raises UnsupportedFileSystemError, NotAPoolError, StorageError, OSError.
+        """Open the files.  Raises UnsupportedFileSystemError, NotAPoolError, StoreInUseError, OSError.
 
         ``verify_reads``: every page is checked against its crc whenever it is read.  ``read_only``: nobody else may
         write meanwhile.
@@ -134,6 +134,10 @@ class PageStore:
         if self._is_alone and self.directory is not None and not self.read_only:
             self._found_stamp = content_stamp(self.directory)
 
+    def open_files(self) -> list[int]:
+        """The descriptors of its files, for who wants to recognise them."""
+        return [*self._files.values(), *self.history.open_files()]
+
     def pool_size(self) -> int:
         """Bytes of the pool file; 0 in a store that is being created."""
         return os.fstat(self.pool_fd).st_size
@@ -155,7 +159,7 @@ class PageStore:
 
         ``rebuilds``: in any case.
 
-        Raises FormatError, CorruptionError, StorageError, OSError.
+        Raises FormatError, CorruptionError, StoreInUseError, OSError.
         """
         from vfs.recovery import rebuild
 
@@ -611,7 +615,7 @@ def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
 
 
 def _open_read_only(directory: Path | None, name: str) -> int:
-    """The pool; for what is derived, anonymous memory.  Raises NotAPoolError, StorageError if somebody writes."""
+    """The pool; for what is derived, anonymous memory.  Raises NotAPoolError, StoreInUseError if somebody writes."""
     assert directory is not None, "BUG: a store in memory cannot be read-only"
     if name == "pool":
         try:

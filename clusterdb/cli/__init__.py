@@ -39,7 +39,18 @@ def main() -> None:
         from clusterdb.errors import Error
         from clusterdb.sqlite import SQLError
 
-        if not isinstance(error, Error | SQLError):
+        if not isinstance(error, Error | SQLError | OSError):
             raise
-        click.echo(f"clusterdb: {error}", err=True)
+        click.echo(f"clusterdb: {_text(error)}", err=True)
+        try:
+            sys.stdout.flush()
+        except OSError:  # it was standard output that failed: what is buffered goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _text(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    where = f": {error.filename}" if error.filename is not None else ""
+    return f"{error.strerror or error}{where}"

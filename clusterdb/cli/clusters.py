@@ -15,19 +15,28 @@ from clusterdb.listings import CLUSTERS, local, sizes
 
 __all__ = ["cli"]
 
+_no_check_option = click.option("--no-check", is_flag=True, help="Import without a check of the file's pages.")
+
 
 @cli.command()
 @click.argument("name")
 @click.option("--from", "from_file", metavar="FILE", type=click.Path(path_type=Path), help="Import a SQLite database.")
+@_no_check_option
 @click.option("--page-size", type=int, help="Bytes, 512 to 65536; only for an empty cluster.  [default: 4096]")
 @click.option("--engine", help="sqlite, or aurora-mysql, aurora-postgresql: the SQL it understands.  [default: sqlite]")
 @settings_options
 @click.pass_context
 def create(
-    context: click.Context, /, name: str, from_file: Path | None, page_size: int | None, **settings: Any
+    context: click.Context,
+    /,
+    name: str,
+    from_file: Path | None,
+    no_check: bool,
+    page_size: int | None,
+    **settings: Any,
 ) -> None:
     """Create a cluster NAME, empty or with the content of a database file."""
-    _create(context, name, from_file, page_size, settings)
+    _create(context, name, from_file, page_size, settings, check=not no_check)
 
 
 @cli.command("import")
@@ -42,6 +51,7 @@ def create(
     "--engine", help="With --dump: aurora-mysql or aurora-postgresql.  [default: as the dump's first comment]"
 )
 @click.option("--strict", is_flag=True, help="With --dump: refuse what has no counterpart instead of skipping it.")
+@_no_check_option
 @settings_options
 @click.pass_context
 def import_(
@@ -52,6 +62,7 @@ def import_(
     dump: bool,
     engine: str | None,
     strict: bool,
+    no_check: bool,
     **settings: Any,
 ) -> None:
     """Create a cluster with the content of the database FILE, called NAME or like the file.
@@ -62,8 +73,10 @@ def import_(
     if not dump:
         if engine is not None or strict:
             raise click.UsageError("--engine and --strict are for dumps: add --dump")
-        _create(context, name or file.stem, file, None, settings)
+        _create(context, name or file.stem, file, None, settings, check=not no_check)
         return
+    if no_check:
+        raise click.UsageError("--no-check is for database files: a dump has no pages")
     if name is None:
         if str(file) == "-":
             raise click.UsageError("a dump from standard input needs a NAME for the cluster")
@@ -76,10 +89,18 @@ def import_(
 
 
 def _create(
-    context: click.Context, name: str, from_file: Path | None, page_size: int | None, settings: dict[str, Any]
+    context: click.Context,
+    name: str,
+    from_file: Path | None,
+    page_size: int | None,
+    settings: dict[str, Any],
+    *,
+    check: bool,
 ) -> None:
     with opened(context, create=True) as store, progress_bar("importing") as progress:
-        store.create_cluster(name, from_file=from_file, page_size=page_size, progress=progress, **chosen(settings))
+        store.create_cluster(
+            name, from_file=from_file, page_size=page_size, check=check, progress=progress, **chosen(settings)
+        )
 
 
 @cli.command()
@@ -199,7 +220,10 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.pass_context
 def export(context: click.Context, cluster: str, file: Path, overwrite: bool) -> None:
-    """Write CLUSTER as a plain SQLite database FILE."""
+    """Write CLUSTER as a plain SQLite database FILE.
+
+    A new file has the mode that the umask leaves, one that is replaced keeps its mode.
+    """
     with opened(context) as store, progress_bar("exporting") as progress:
         collations = store.cluster(cluster).export(file, overwrite=overwrite, progress=progress)
     warn_of_collations(file, collations)

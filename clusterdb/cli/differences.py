@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import IO
 
 import click
@@ -27,7 +28,7 @@ _FORMS = ("text", "summary", "json", "sql")
     "--changeset",
     "file",
     metavar="FILE",
-    type=click.File("wb", lazy=True),
+    type=click.Path(path_type=Path, allow_dash=True),
     help="Write the changed rows to FILE, for clusterdb apply.",
 )
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs.")
@@ -38,7 +39,7 @@ def diff(
     after: str,
     tables: tuple[str, ...],
     form: str,
-    file: IO[bytes] | None,
+    file: Path | None,
     exit_code: bool,
 ) -> None:
     """Show what made of BEFORE what AFTER is: two clusters, or points in their pasts as prod@'5 minutes ago'."""
@@ -46,8 +47,7 @@ def diff(
         (old, old_at), (new, new_at) = split_point(before), split_point(after)
         found = store.diff(old, new, before_at=old_at, after_at=new_at, tables=tables or None)
         if file is not None:
-            changeset = found.changeset()
-            file.write(changeset)
+            _write(file, found.changeset())
         elif form == "json":
             tell_json(found.json())
         elif form == "sql":
@@ -56,6 +56,19 @@ def diff(
             click.echo(found.text(rows=form == "text"))
     if exit_code and found:
         sys.exit(1)
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file, or standard output if it is called ``-`` or is no file.  Raises ExportTargetError, OSError."""
+    from clusterdb.copies import write_out
+
+    if file == Path("-"):
+        click.echo(content, nl=False)
+    elif file.exists() and not (file.is_file() or file.is_dir()):  # a pipe, a terminal, /dev/null
+        with file.open("wb") as target:
+            target.write(content)
+    else:
+        write_out(file, content)
 
 
 @cli.command()

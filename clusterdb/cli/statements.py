@@ -23,13 +23,20 @@ _FORMS = ("table", "json", "csv")
 @click.argument("cluster", type=POINT)
 @click.argument("statements", required=False)
 @click.option("--read-only", is_flag=True, help="Refuse writes.")
+@click.option("--untrusted", is_flag=True, help="Refuse files (ATTACH, VACUUM) and settings, stop what takes too long.")
 @click.option("--endpoint", default="writer", show_default=True, help="writer, reader, an instance, a custom endpoint.")
 @click.option("--format", "form", type=click.Choice(_FORMS), default="table", show_default=True, help="How to print.")
 @click.option("--json", "form", flag_value="json", help="One object a row; the same as --format json.")
 @click.option("--csv", "form", flag_value="csv", help="The same as --format csv.")
 @click.pass_context
 def sql(
-    context: click.Context, cluster: str, statements: str | None, read_only: bool, endpoint: str, form: str
+    context: click.Context,
+    cluster: str,
+    statements: str | None,
+    read_only: bool,
+    untrusted: bool,
+    endpoint: str,
+    form: str,
 ) -> None:
     """Run SQL STATEMENTS (or standard input) in CLUSTER and print what they answer.
 
@@ -41,7 +48,7 @@ def sql(
     with opened(context) as store:
         name, at = split_point(cluster)
         found = store.cluster(name)
-        connection = found.connect(endpoint, read_only=read_only, at=at)
+        connection = found.connect(endpoint, read_only=read_only, at=at, trusted=not untrusted)
         texts: Iterable[str] = [text]
         if found.settings.engine != "sqlite":
             from clusterdb.flavours import session_of

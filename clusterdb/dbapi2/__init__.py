@@ -142,7 +142,7 @@ def connect(
 ) -> Connection:
     """A connection: ``connect(database, timeout=5.0, detect_types=0, isolation_level="", check_same_thread=True,
     factory=Connection, cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, store=None,
-    endpoint="writer", create=False, mode=None)``.
+    endpoint="writer", create=False, mode=None, trusted=True, limits=None)``.
 
     ``database``: a cluster's name, in the default store (``$CLUSTERDB_STORE``, else ``./.clusterdb``) or in ``store=``
     (a :class:`Store` or its path); a ``clusterdb:`` URI (``file:`` too, with ``uri=True``) as
@@ -153,6 +153,7 @@ def connect(
     ``timeout``: seconds to wait for a lock.  ``detect_types``: PARSE_DECLTYPES, PARSE_COLNAMES.  ``endpoint``: as for
     :meth:`Cluster.connect`.  ``create``: make the cluster, and the store, if there is none.  ``mode``: ``"ro"``,
     ``"rw"``, ``"rwc"`` (as ``create=True``; what a plain file is opened with by default), ``"memory"``.
+    ``trusted=False``: SQL of others runs here, within ``limits``, see :meth:`Cluster.connect`.
     ``check_same_thread``: with False several threads may use a connection, one at a time.  ``autocommit``,
     ``isolation_level``, ``factory``, ``cached_statements``: as for ``sqlite3.connect``.
 

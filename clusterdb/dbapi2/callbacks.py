@@ -15,7 +15,7 @@ import apsw
 
 from clusterdb import errors
 from clusterdb.dbapi2.adapt import bytes_of
-from clusterdb.dbapi2.translate import translated
+from clusterdb.translate import translated
 
 __all__ = ["aggregate", "authorizer", "collation", "creating", "enable_callback_tracebacks", "function", "window"]
 

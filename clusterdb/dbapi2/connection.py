@@ -27,9 +27,10 @@ from clusterdb.dbapi2.deprecated import becoming_keyword_only, becoming_position
 from clusterdb.dbapi2.dump import iterdump
 from clusterdb.dbapi2.opening import Mode, Opened, opened
 from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, require_said
-from clusterdb.dbapi2.translate import translated, translating
 from clusterdb.errors import ProgrammingError
 from clusterdb.store import Store
+from clusterdb.translate import translated, translating
+from clusterdb.untrusted import Limits
 
 if TYPE_CHECKING:
     from clusterdb.flavours import EngineSession
@@ -41,6 +42,8 @@ LEGACY_TRANSACTION_CONTROL = -1
 F = TypeVar("F", bound=Callable[..., Any])
 _ISOLATION_LEVELS = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 _PLANS_MAX = 1024
+_SHORT = 1000
+"""Texts of so many letters need not be looked at whether they are too long."""
 
 
 def _nobody() -> int:
@@ -107,6 +110,8 @@ class Connection:
         endpoint: str = "writer",
         create: bool = False,
         mode: Mode | None = None,
+        trusted: bool = True,
+        limits: Limits | None = None,
     ) -> None:
         self._is_initialized = self._is_plain = False
         self._opened = None  # if it is initialized again, cursors keep what they have
@@ -123,9 +128,12 @@ class Connection:
                 create=create,
                 mode=mode,
                 cached_statements=cached_statements,
+                trusted=trusted,
+                limits=limits,
             )
         self._finalizer = weakref.finalize(self, _let_go, self._opened, os.getpid())
         self._db = self._opened.db
+        self._trusted, self._limits = trusted, limits
         self._session = _session_for(self._opened)
         if self._session is not None:
             from clusterdb.flavours.schema import Known
@@ -251,6 +259,8 @@ class Connection:
 
     def _planned_of_flavour(self, session: EngineSession, sql: str) -> Plan:
         """The plan of a statement in another engine's words, as long as the schema is what it was made for."""
+        if len(sql) > _SHORT and len(sql.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
+            raise errors.DataError("query string is too large")
         with translating():
             self._schema.refresh(self._db, session.flavour)
             plan = self._schema.plans.get(sql)

@@ -17,7 +17,7 @@ import apsw
 
 from clusterdb.dbapi2.adapt import Converter, converters
 from clusterdb.dbapi2.statements import RAW_BITS, Plan, raw_sql
-from clusterdb.dbapi2.translate import undecodable
+from clusterdb.translate import undecodable
 
 if TYPE_CHECKING:
     from clusterdb.dbapi2.connection import Connection

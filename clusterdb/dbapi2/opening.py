@@ -32,7 +32,9 @@ from clusterdb.errors import (
     NotAStoreError,
 )
 from clusterdb.names import check_name
+from clusterdb.sqlite import Connection
 from clusterdb.store import Store, default_path
+from clusterdb.untrusted import Limits, check_options, prepared
 
 __all__ = ["Mode", "Opened", "opened", "share", "shared_store"]
 
@@ -50,7 +52,7 @@ _MEMORY = ":memory:"
 class Opened:
     """An open database: how to let go of it, and the cluster that it is (None: a plain file)."""
 
-    db: apsw.Connection
+    db: Connection
     close: Callable[[], None]
     cluster: Cluster | None = None
     engine: str = "sqlite"
@@ -109,6 +111,40 @@ def _close_stores() -> None:
 
 # --- opening ----------------------------------------------------------------------------------------------------------
 def opened(
+    database: Any,
+    *,
+    uri: bool,
+    store: Store | str | os.PathLike[str] | None,
+    endpoint: str,
+    create: bool,
+    mode: Mode | None,
+    cached_statements: int,
+    trusted: bool = True,
+    limits: Limits | None = None,
+) -> Opened:
+    """Open what ``database`` stands for, for SQL that is trusted or not.
+
+    Raises as :func:`_opened`.
+    """
+    check_options(trusted=trusted, limits=limits)
+    found = _opened(
+        database,
+        uri=uri,
+        store=store,
+        endpoint=endpoint,
+        create=create,
+        mode=mode,
+        cached_statements=cached_statements,
+    )
+    try:
+        prepared(found.db, trusted=trusted, limits=limits)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def _opened(
     database: Any,
     *,
     uri: bool,
@@ -189,7 +225,7 @@ def _require_writer(what: str, endpoint: str) -> None:
 def _plain(name: str, flags: int, endpoint: str, mode: Mode | None, cached_statements: int) -> Opened:
     _require_writer("a plain file", endpoint)
     flags |= _PLAIN_FLAGS.get(mode or "rwc", apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-    db = apsw.Connection(name, flags, statementcachesize=max(0, cached_statements))
+    db = Connection(name, flags, statementcachesize=max(0, cached_statements))
     return Opened(db, db.close)
 
 

@@ -110,7 +110,7 @@ class SplitConnection(Connection):
                 self._reader = None
         cluster = self.cluster
         assert cluster is not None
-        self._reader = cluster.connect("reader", read_only=True)
+        self._reader = cluster.connect("reader", read_only=True, trusted=self._trusted, limits=self._limits)
         if self._session is not None:
             self._session.install(self._reader)
         for prepare in self._prepared:

@@ -82,6 +82,7 @@ def apply(store: Store, cluster: Cluster, changeset: bytes, on_conflict: OnConfl
             from clusterdb.flavours import session_of
 
             session_of(engine, connection)
-        return applied(connection, changeset, on_conflict, f"cluster '{cluster.name}' in store '{store.path}'")
+        with store._errors():
+            return applied(connection, changeset, on_conflict, f"cluster '{cluster.name}' in store '{store.path}'")
     finally:
         connection.close()

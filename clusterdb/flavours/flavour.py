@@ -213,11 +213,19 @@ class Flavour:
         db.execute("PRAGMA foreign_keys = ON")
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+        longest = db.limit(apsw.SQLITE_LIMIT_LENGTH, -1)
         for name, function in self.functions.items():
-            db.create_scalar_function(self.prefix + name, guarded(function), deterministic=name not in self.changing)
+            if name in _LENGTHS:
+                function = bounded(function, _LENGTHS[name], longest)
+            db.create_scalar_function(
+                self.prefix + name,
+                guarded(function),
+                deterministic=name not in self.changing,
+                flags=apsw.SQLITE_INNOCUOUS,
+            )
         for name, aggregate in self.aggregates.items():
-            db.create_aggregate_function(self.prefix + name, _stepper(aggregate))
-        db.create_scalar_function(self.prefix + "several", guarded(self._several), 1)
+            db.create_aggregate_function(self.prefix + name, _stepper(aggregate), flags=apsw.SQLITE_INNOCUOUS)
+        db.create_scalar_function(self.prefix + "several", guarded(self._several), 1, flags=apsw.SQLITE_INNOCUOUS)
 
     def _several(self, count: int) -> int:
         raise self.wrong(self.several)
@@ -246,6 +254,8 @@ class Flavour:
         token = known.set(schema)
         try:
             return self._translated(sql)
+        except RecursionError:
+            raise OperationalError(f"the statement is nested too deep: {sql[:200]}") from None
         finally:
             known.reset(token)
 
@@ -598,6 +608,31 @@ def is_default(tree: Any) -> bool:
     return isinstance(tree, exp.Var | exp.Column) and tree.name.upper() == "DEFAULT" and not quoted
 
 
+_LENGTHS: dict[str, Callable[..., Any]] = {
+    "repeat": lambda text, count: len(str(text)) * int(count),
+    "lpad": lambda _text, length, *_fill: int(length),
+    "rpad": lambda _text, length, *_fill: int(length),
+    "replace": lambda text, old, new: str(text).count(str(old)) * len(str(new)) if old else 0,
+}
+"""How long the answer of a function becomes that makes long texts of short ones."""
+
+
+def bounded(function: Function, length_of: Callable[..., Any], longest: int) -> Function:
+    """A function that makes no text that SQLite would not take: memory is not even asked for."""
+
+    @wraps(function)
+    def called(*arguments: Any) -> Any:
+        try:
+            length = length_of(*arguments)
+        except (TypeError, ValueError, OverflowError):  # NULL, or what the function itself refuses
+            length = 0
+        if length > longest:
+            raise DataError("string or blob too big")
+        return function(*arguments)
+
+    return called
+
+
 def guarded(function: Function) -> Function:
     """What goes wrong in a function is a DataError, unless it says otherwise."""
 
@@ -607,6 +642,8 @@ def guarded(function: Function) -> Function:
             return function(*arguments)
         except (IntegrityError, OperationalError, ProgrammingError, apsw.Error):
             raise
+        except MemoryError:
+            raise OperationalError("out of memory") from None
         except Exception as error:
             raise DataError(str(error)) from None
 

@@ -161,10 +161,13 @@ def _matching(pattern: str, folders: Sequence[Path]) -> list[Path]:
 # --- keys -------------------------------------------------------------------------------------------------------------
 def _fingerprint(seed: Path | str | Callable[..., Any]) -> str:
     if isinstance(seed, Path):
-        stat = seed.stat()
-        if seed.suffix in _DATABASES:  # perhaps large
-            return f"{seed} {stat.st_size} {stat.st_mtime_ns}"
-        return hashlib.sha256(seed.read_bytes()).hexdigest()
+        try:
+            stat = seed.stat()
+            if seed.suffix in _DATABASES:  # perhaps large
+                return f"{seed} {stat.st_size} {stat.st_mtime_ns}"
+            return hashlib.sha256(seed.read_bytes()).hexdigest()
+        except OSError as error:
+            raise SeedError(f"seed '{seed}' cannot be read: {error.strerror}") from error
     if isinstance(seed, str):
         return f"{seed}\n{_source(_imported(seed))}" if _IMPORT_PATH.match(seed) else seed
     return _source(seed)

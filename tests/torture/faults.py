@@ -204,13 +204,13 @@ def _use(store: clusterdb.Store, where: str, error: BaseException | None) -> Non
     for cluster in store.clusters():
         try:
             number = number_in(store, cluster.name)
-        except apsw.Error as failed:
+        except (apsw.Error, clusterdb.Error) as failed:
             raise Violation(f"{where} (which gave {error!r}): cluster {cluster.name}: {failed!r}") from failed
         if number not in (1, 2, 3):
             raise Violation(f"{where}: cluster {cluster.name} is at {number}")
         try:
             write(store, cluster.name, 3, "FULL", 2)
-        except apsw.IOError as failed:
+        except (apsw.IOError, clusterdb.StoreFailedError) as failed:
             if not store._pages.has_failed:
                 raise Violation(f"{where} (which gave {error!r}): later use failed: {failed!r}") from failed
         else:

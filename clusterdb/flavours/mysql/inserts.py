@@ -157,7 +157,7 @@ class Inserts:
         functions |= {"doubtful": self.doubtful, "row_count": self.row_count}
         functions |= {"restart": self.restart, "undo": self.undo, "forget": self.forget}
         for name, function in functions.items():
-            db.create_scalar_function(f"my_{name}", guarded(function))
+            db.create_scalar_function(f"my_{name}", guarded(function), flags=apsw.SQLITE_INNOCUOUS)
 
 
 def _is_zero(value: Any) -> bool:

@@ -52,14 +52,14 @@ class MySQLSession(EngineSession):
             self.user[name] = value
             return value
 
-        db.create_scalar_function("my_get", self.user.get, 1)  # type: ignore[arg-type]
-        db.create_scalar_function("my_set", remember, 2)  # type: ignore[arg-type]
-        db.create_scalar_function("my_variable", guarded(self.variable), 1)
-        db.create_scalar_function("my_shown_variable", guarded(self.shown), 1)
-        db.create_scalar_function("my_assign", guarded(self.assign))
-        db.create_scalar_function("my_shown_type", _shown_type, 3)  # type: ignore[arg-type]
-        db.create_scalar_function("my_shown_default", shown_default, 1)  # type: ignore[arg-type]
-        db.create_scalar_function("my_data_type", _data_type, 1)  # type: ignore[arg-type]
+        db.create_scalar_function("my_get", self.user.get, 1, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
+        db.create_scalar_function("my_set", remember, 2, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
+        db.create_scalar_function("my_variable", guarded(self.variable), 1, flags=apsw.SQLITE_INNOCUOUS)
+        db.create_scalar_function("my_shown_variable", guarded(self.shown), 1, flags=apsw.SQLITE_INNOCUOUS)
+        db.create_scalar_function("my_assign", guarded(self.assign), flags=apsw.SQLITE_INNOCUOUS)
+        db.create_scalar_function("my_shown_type", _shown_type, 3, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
+        db.create_scalar_function("my_shown_default", shown_default, 1, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
+        db.create_scalar_function("my_data_type", _data_type, 1, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def variable(self, name: str) -> Any:

@@ -76,9 +76,9 @@ class Sequences:
         """Give a connection the functions."""
         session = (self.nextval, self.currval, self.lastval, self.setval, self.restart)
         for function in (*session, self.known, self.unknown, self.fresh):
-            db.create_scalar_function(f"pg_{function.__name__}", guarded(function))
-        db.create_scalar_function("pg_redo", guarded(self.redo), 0)
-        db.create_scalar_function("pg_make_sequence", guarded(self.make), 2)
+            db.create_scalar_function(f"pg_{function.__name__}", guarded(function), flags=apsw.SQLITE_INNOCUOUS)
+        db.create_scalar_function("pg_redo", guarded(self.redo), 0, flags=apsw.SQLITE_INNOCUOUS)
+        db.create_scalar_function("pg_make_sequence", guarded(self.make), 2, flags=apsw.SQLITE_INNOCUOUS)
 
     def nextval(self, name: str | None) -> int | None:
         """The next number.  Raises ProgrammingError if there is no such sequence."""

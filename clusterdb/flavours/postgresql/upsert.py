@@ -41,8 +41,8 @@ class Touched:
 
     def install(self, db: apsw.Connection) -> None:
         """Give a connection the functions."""
-        db.create_scalar_function("pg_begin", self.begin, 0)  # type: ignore[arg-type]
-        db.create_scalar_function("pg_untouched", guarded(self.untouched), 2)
+        db.create_scalar_function("pg_begin", self.begin, 0, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
+        db.create_scalar_function("pg_untouched", guarded(self.untouched), 2, flags=apsw.SQLITE_INNOCUOUS)
         db.preupdate_hook(self.changed, id="clusterdb-upsert")  # type: ignore[attr-defined,unused-ignore]
 
     def begin(self) -> int:
