@@ -763,7 +763,7 @@ class WriteTransaction:
             write_at(self._store.pool_fd, [pack_version(record)], at)
         except PoolFullError:
             raise  # nothing was written
-        except BaseException:
+        except OSError:  # who is only interrupted gives up, and wipes what may be there
             self._store.fail(f"writing a version record of volume {row.volume} failed")  # it may be there
             raise
 
