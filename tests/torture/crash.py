@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import clusterdb
-from torture.record import HOW, Device, Event, Recorder
+from torture.record import HOW, Device, Recorder
 from torture.worlds import ROWS, Violation, World, committed, fill, vacuum, verify, write
 from vfs.failpoints import armed
 

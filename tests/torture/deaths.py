@@ -18,7 +18,7 @@ from pathlib import Path
 from torture.crash import Image, working_directory
 from torture.record import HOW, Device, Event, SharedLog, read_log
 from torture.workers import Answer, Doom, Limits, Worker
-from torture.worlds import DAMAGED, Violation, World, committed
+from torture.worlds import Violation, World, committed
 
 WORKERS_MAX = 3
 POINTS = tuple(
@@ -31,7 +31,12 @@ POINTS = tuple(
         }
     )
 )
-MODES = {"mixed": ["FULL", "FULL", "NORMAL", "NORMAL", "OFF"], "NORMAL": ["NORMAL", "NORMAL", "FULL"], "FULL": ["FULL"]}
+MODES = (
+    ("FULL", "FULL", "NORMAL", "NORMAL", "OFF"),
+    ("NORMAL", "NORMAL", "NORMAL", "FULL"),
+    ("OFF", "OFF", "NORMAL", "FULL"),
+    ("FULL",),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Scenario:
         self.rng = random.Random(seed)
         self.base = base
         self.step_count = step_count
-        self.modes = self.rng.choice(list(MODES.values()))
+        self.modes = self.rng.choice(MODES)
         self.limits = Limits(self.rng.choice([0, 4, 48]), self.rng.choice([0, 8, 64, 4096]))
         self.log: list[str] = ["start"]
         self.worlds: list[list[World]] = [[World()]]

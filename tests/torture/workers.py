@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import random
 import signal
-
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
