@@ -104,6 +104,7 @@ class Scenario:
         self._events = SharedLog(base / "events")
         self._possible = [Picture()]
         self._is_certain = True
+        self._dies = True
         self._numbers: frozenset[int] = frozenset()
         self._serial = iter(range(1, 1_000_000))
         self._workers: list[Worker] = []
@@ -140,6 +141,7 @@ class Scenario:
 
     def _end(self) -> None:
         """Everything that is left comes to an end; without a power failure nothing is lost."""
+        self._dies = False
         while self._stopped:
             self._kill_stopped()
         for worker in self._workers:
@@ -269,7 +271,7 @@ class Scenario:
         return [picture.world(self._numbers) for picture in pictures]
 
     def _doom(self) -> Doom | None:
-        if self.rng.random() < 0.8 or len(self.worlds) < 6:
+        if not self._dies or self.rng.random() < 0.8 or len(self.worlds) < 6:
             return None
         stops = self.rng.random() < 0.25 and not self._stopped
         if self.rng.random() < 0.5:

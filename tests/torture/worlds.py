@@ -59,8 +59,10 @@ def fill(path: Path, number: int) -> None:
 def write(store: clusterdb.Store, name: str, number: int, mode: str, changed: int) -> None:
     """One transaction through a connection of its own."""
     connection = store.cluster(name).connect()
-    write_through(connection, number, mode, changed)
-    connection.close()
+    try:
+        write_through(connection, number, mode, changed)
+    finally:
+        connection.close()
 
 
 def write_through(connection: apsw.Connection, number: int, mode: str, changed: int) -> None:
