@@ -17,7 +17,7 @@ from pathlib import Path
 
 from torture.crash import Image, working_directory
 from torture.record import HOW, Device, Event, SharedLog, read_log
-from torture.workers import Answer, Doom, Limits, Worker
+from torture.workers import Answer, Doom, Fate, Limits, Worker
 from torture.worlds import Violation, World, committed
 
 WORKERS_MAX = 3
@@ -226,15 +226,10 @@ class Scenario:
             elif verb == "commit" and arguments[2] != "FULL":
                 self._possible += [picture for picture in before if arguments[0] not in picture.clusters]
             self.worlds.append(self._worlds(self._possible))
-        elif answer.outcome in ("died", "stopped"):
+        elif answer.outcome in ("died", "stopped", "interrupted"):
             self._possible = flown
             self._is_certain = False
-            if answer.outcome == "stopped":
-                self._workers.remove(worker)
-                self._stopped.append(worker)
-            else:
-                self._gone(worker)
-            self._events.append(Event("", "death"))
+            self._meet_fate(worker, verb, answer)
             self.worlds.append(self.worlds[-1])
         elif answer.outcome == "refused":
             self.log[-1] += f" {answer.value}"
@@ -247,12 +242,22 @@ class Scenario:
         if len(self._possible) > 1:
             self._is_certain = False
 
+    def _meet_fate(self, worker: Worker, verb: str, answer: Answer) -> None:
+        if answer.outcome == "stopped":
+            self._workers.remove(worker)
+            self._stopped.append(worker)
+        elif answer.outcome == "died" or verb in ("open", "close"):
+            self._gone(worker)
+        else:
+            return
+        self._events.append(Event("", "death"))
+
     def _refused(self, worker: Worker, verb: str, answer: Answer) -> None:
-        if not self._stopped and self._is_certain and "written to" not in str(answer.value):
-            if "is writing to it" in str(answer.value) or "locked" in str(answer.value):
-                return
+        if any(text in str(answer.value) for text in ("writes are refused until", "could not be written")):
+            self._kill(worker)  # it was interrupted when nobody could know what had reached the device
+        elif not self._stopped and self._is_certain and "locked" not in str(answer.value):
             raise Violation(f"{verb} was refused: {answer}; {self._story()}")
-        if verb == "open":
+        elif verb == "open":
             self._gone(worker)
 
     @staticmethod
@@ -273,10 +278,10 @@ class Scenario:
     def _doom(self) -> Doom | None:
         if not self._dies or self.rng.random() < 0.8 or len(self.worlds) < 6:
             return None
-        stops = self.rng.random() < 0.25 and not self._stopped
+        fate: Fate = self.rng.choice(["dies", "dies", "is interrupted", "dies" if self._stopped else "stops"])
         if self.rng.random() < 0.5:
-            return Doom(self.rng.choice([1, 1, 2]), self.rng.choice(POINTS), stops)
-        return Doom(int(self.rng.expovariate(1 / 6)) + 1, "", stops)
+            return Doom(self.rng.choice([1, 1, 2]), self.rng.choice(POINTS), fate)
+        return Doom(int(self.rng.expovariate(1 / 6)) + 1, "", fate)
 
     def _story(self) -> str:
         return "\n".join(line for line in self.log if line)

@@ -28,12 +28,15 @@ from vfs import expiry, failpoints, osio
 PATIENCE_S = 0.03
 """How long workers wait for locks and the catalog: nobody else is at work but who was stopped for good."""
 
-Outcome = Literal["done", "refused", "failed", "died", "stopped"]
+_REFUSALS = ("was dropped", "has no cluster", "went back since", "writes are refused until", "could not be written")
+
+Outcome = Literal["done", "refused", "failed", "interrupted", "died", "stopped"]
+Fate = Literal["dies", "stops", "is interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a verb: done with a ``value``; refused; failed otherwise; or the worker died, or stopped, in it."""
+    """What came of a verb: done with a ``value``; refused; failed otherwise; or the worker met its fate in it."""
 
     outcome: Outcome
     value: Any = None
@@ -41,11 +44,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Doom:
-    """Where a worker dies, or stops: the ``count``-th time at a point, or before the ``count``-th call ("")."""
+    """Where a worker meets its fate: the ``count``-th time at a point, or before the ``count``-th call ("").
+
+    It dies, or stops there until it is killed, or goes on behind a KeyboardInterrupt.
+    """
 
     count: int
     point: str = ""
-    stops: bool = False
+    fate: Fate = "dies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +110,12 @@ def _run(directory: Path, log: Path, limits: Limits, pipe: Connection, scenarios
             gate.arm(doom)
             try:
                 pipe.send(Answer("done", getattr(work, verb)(*arguments)))
+            except KeyboardInterrupt:
+                pipe.send(Answer("interrupted"))
             except (apsw.BusyError, clusterdb.StoreBusyError, clusterdb.ClusterNotFoundError) as error:
                 pipe.send(Answer("refused", repr(error)))
             except (apsw.Error, clusterdb.Error, Violation) as error:
-                gone = any(text in str(error) for text in ("was dropped", "has no cluster", "went back since"))
-                pipe.send(Answer("refused" if gone else "failed", repr(error)))
+                pipe.send(Answer("refused" if any(text in str(error) for text in _REFUSALS) else "failed", repr(error)))
             gate.disarm()
 
 
@@ -140,7 +147,9 @@ class _Gate:
         self._left -= 1
         if self._left == 0:
             assert self._doom is not None
-            if self._doom.stops:
+            if self._doom.fate == "is interrupted":
+                raise KeyboardInterrupt
+            if self._doom.fate == "stops":
                 self._pipe.send(Answer("stopped"))
                 signal.pause()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -235,9 +244,8 @@ class _Work:
 
     def hang_up(self) -> None:
         """Close the connections."""
-        for connection in self._connections.values():
-            connection.close()
-        self._connections = {}
+        while self._connections:
+            self._connections.popitem()[1].close()
 
     def vacuum(self, name: str) -> None:
         self._connection(name).execute("VACUUM")
