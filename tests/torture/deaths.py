@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -475,30 +476,26 @@ class Scenario:
                 yield Image(device.image(self.rng, how), worlds, where), combines
 
 
-@dataclass(slots=True)
-class Tried:
-    """How many images, how many of them behind a death and a sweep, and how many deaths."""
-
-    images: int = 0
-    combined: int = 0
-    deaths: int = 0
+COMBINED = "behind a death and a sweep"
 
 
-def run_seed(seed: int, per_point: int = 1, limit: int | None = None, every: int = 1) -> Tried:
-    """Record one scenario and verify its images.  Raises Violation."""
-    base = working_directory()
+def run_seed(seed: int, per_point: int = 1, limit: int | None = None, every: int = 1) -> Counter[str]:
+    """Record one scenario and verify its images; what was tried.  Raises Violation."""
+    base, tried = working_directory(), Counter[str]()
     try:
-        scenario, tried = Scenario(seed, base), Tried()
+        scenario = Scenario(seed, base)
         events = scenario.run()
-        tried.deaths = sum(event.kind == "death" for event in events)
+        tried["deaths"] = sum(event.kind == "death" for event in events)
         for image, combines in scenario.images(events, per_point, every):
-            if limit is not None and tried.images >= limit:
+            if limit is not None and tried["images"] >= limit:
                 break
-            image.verify(base, tried.images, f"seed {seed}")
-            tried.images += 1
-            tried.combined += combines
+            image.verify(base, tried["images"], f"seed {seed}")
+            tried["images"] += 1
+            if combines:
+                tried[COMBINED] += 1
+                tried[f"{COMBINED}, {'+'.join(sorted(set(scenario.modes)))}"] += 1
         return tried
     except Violation as error:
-        raise Violation(f"seed {seed}: {error}") from error
+        raise Violation(f"deaths, seed {seed}: {error}") from error
     finally:
         shutil.rmtree(base)

@@ -44,6 +44,7 @@ from vfs.layout import (
 from vfs.osio import _FLOCK
 
 CLUSTERS_MAX = 6
+LOST = "lost in a destructor"
 _LOCKS = {
     "open lock": (LOCK_OPEN, 1),
     "pool lock": (LOCK_POOL, 1),
@@ -172,7 +173,7 @@ class Interrupted:
             problem = _problem(error, raised)
         else:
             known.append(time.perf_counter() - begins)
-            self.outcomes["swallowed"] += bool(raised)
+            self.outcomes[LOST] += bool(raised)
         is_interrupted = bool(raised)
         raised.clear()  # what its traceback holds is over now
         problem = problem or self._left()
