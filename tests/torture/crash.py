@@ -14,7 +14,20 @@ from pathlib import Path
 
 import clusterdb
 from torture.record import HOW, Device, Recorder
-from torture.worlds import ROWS, Violation, World, committed, fill, vacuum, verify, write
+from torture.worlds import (
+    AFTERWARDS,
+    DAMAGED,
+    ROWS,
+    Violation,
+    World,
+    committed,
+    fill,
+    known_numbers,
+    number_in,
+    vacuum,
+    verify,
+    write,
+)
 from vfs.failpoints import armed
 
 Clusters = dict[str, frozenset[int]]
@@ -194,6 +207,44 @@ class Image:
             self.write(kept / "image")
             raise Violation(f"{origin}, image {number}: {self.where}: {error!r}; kept in {kept}") from error
         shutil.rmtree(base / "image")
+
+    def again(self, base: Path, rng: random.Random, count: int) -> Iterator[Image]:
+        """What a second power failure leaves, while the store is recovered from the first and written to."""
+        directory, numbers = base / "again", known_numbers(self.worlds)
+        self.write(directory)
+        device, recorder = Device(), Recorder(directory)
+        device.synced = {name: bytearray(data) for name, data in self.files.items()}
+        device.unsynced = {name: [] for name in self.files}
+        worlds = [list(self.worlds)]
+        with recorder.recording(), clusterdb.open(directory) as store:
+            clusters = {cluster.name: number_in(store, cluster.name) for cluster in store.clusters()}
+            snapshots = self._snapshots({snapshot.name for snapshot in store.snapshots()})
+            state = {name: frozenset([number]) for name, number in clusters.items()}
+            worlds.append([World(state, snapshots, numbers)])
+            recorder.mark(1)
+            for number in range(AFTERWARDS - 2, AFTERWARDS):
+                numbers = numbers | {number} if numbers is not None else None
+                for name in [name for name in clusters if clusters[name] != DAMAGED]:
+                    mode = rng.choice(["FULL", "NORMAL"])
+                    in_flight = World(state | {name: state[name] | {number}}, snapshots, numbers)
+                    state = state | {name: committed(state[name], number, mode)}
+                    worlds += [[in_flight], [World(state, snapshots, numbers)]]
+                    recorder.mark(len(worlds) - 2)
+                    write(store, name, number, mode, 5)
+                    recorder.mark(len(worlds) - 1)
+        shutil.rmtree(directory)
+        at = 0
+        points = set(rng.sample(range(len(recorder.events)), min(count, len(recorder.events))))
+        for position, event in enumerate(recorder.events):
+            at = event.at if event.kind == "mark" else at
+            device.take(event)
+            if position in points:
+                how = rng.choice(HOW)
+                where = f"{self.where}, recovered; event {position} ({event.file} {event.kind}), {how}"
+                yield Image(device.image(rng, how), worlds[at], where)
+
+    def _snapshots(self, names: set[str]) -> dict[str, int]:
+        return next((world.snapshots for world in self.worlds if set(world.snapshots) == names), {})
 
 
 def working_directory() -> Path:

@@ -477,6 +477,7 @@ class Scenario:
 
 
 COMBINED = "behind a death and a sweep"
+AGAIN = "images of a second power failure"
 
 
 def run_seed(seed: int, per_point: int = 1, limit: int | None = None, every: int = 1) -> Counter[str]:
@@ -491,6 +492,10 @@ def run_seed(seed: int, per_point: int = 1, limit: int | None = None, every: int
                 break
             image.verify(base, tried["images"], f"seed {seed}")
             tried["images"] += 1
+            if tried["images"] % 50 == 0:
+                for second in image.again(base, scenario.rng, 5):
+                    second.verify(base, tried[AGAIN], f"seed {seed}")
+                    tried[AGAIN] += 1
             if combines:
                 tried[COMBINED] += 1
                 tried[f"{COMBINED}, {'+'.join(sorted(set(scenario.modes)))}"] += 1

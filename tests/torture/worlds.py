@@ -130,7 +130,7 @@ def verify(directory: Path, worlds: Sequence[World], *, writes: bool) -> None:
         damaged = DAMAGED in numbers.values()
         _require_sound(store, "after recovery", leaks=damaged, damage=damaged)
         pasts = {name: retained(store, name) for name in sorted(numbers) if numbers[name] != DAMAGED}
-        known = _known(worlds)
+        known = known_numbers(worlds)
         for name, versions in pasts.items():
             _require_past(store, name, versions, numbers[name], known)
         if writes and not damaged:
@@ -160,7 +160,8 @@ def _matched(store: clusterdb.Store, worlds: Sequence[World]) -> dict[str, int]:
     return numbers
 
 
-def _known(worlds: Sequence[World]) -> frozenset[int] | None:
+def known_numbers(worlds: Sequence[World]) -> frozenset[int] | None:
+    """What was ever written in one of the worlds; None: that is not known."""
     known: frozenset[int] = frozenset()
     for world in worlds:
         if world.numbers is None:
