@@ -79,6 +79,11 @@ class Picture:
     def lacks(self, name: str) -> Picture:
         return replace(self, clusters={key: state for key, state in self.clusters.items() if key != name})
 
+    def booted(self) -> Picture:
+        """What was recorded, but never published, may be taken for published."""
+        booted = {name: State(state.live | state.doubtful, state.allowed) for name, state in self.clusters.items()}
+        return replace(self, clusters=booted)
+
     def world(self, numbers: frozenset[int]) -> World:
         return World({name: state.allowed for name, state in self.clusters.items()}, self.snapshots, numbers)
 
@@ -129,7 +134,9 @@ class Scenario:
     def _step(self) -> None:
         if self._stopped and self.rng.random() < 0.4:
             self._kill_stopped()
-        if not self._workers or (len(self._workers) < WORKERS_MAX and self.rng.random() < 0.25):
+        if self.rng.random() < 0.02:
+            self._boot()
+        elif not self._workers or (len(self._workers) < WORKERS_MAX and self.rng.random() < 0.25):
             self._open()
         elif self.rng.random() < 0.06:
             self._kill(self.rng.choice(self._workers))
@@ -172,6 +179,18 @@ class Scenario:
         self.worlds.append(self.worlds[-1])
         self._gone(worker)
         self._events.append(Event("", "death"))
+
+    def _boot(self) -> None:
+        """All end, and what is derived is lost: whoever opens the store next rebuilds it, and may die in that."""
+        for worker in [*self._workers, *self._stopped]:
+            self._kill(worker)
+        for name in ("map", "readers"):
+            (self.base / "store" / name).unlink(missing_ok=True)
+        self._possible = [picture.booted() for picture in self._possible]
+        self._is_certain = False
+        self.log.append("boot")
+        self.worlds.append(self._worlds(self._possible))
+        self._events.append(Event("", "mark", 1 - len(self.worlds)))
 
     def _kill_stopped(self) -> None:
         self._kill(self._stopped[0])

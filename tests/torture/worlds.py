@@ -175,6 +175,10 @@ def _require_sound(store: clusterdb.Store, when: str, *, leaks: bool = False, da
     problems = [problem for problem in report.problems if not (damage and "whole" in problem)]
     if problems or (report.leaked_count and not leaks):
         raise Violation(f"check {when}: {problems[:3]}, {report.leaked_count} leaked")
+    volumes = {str(row.volume) for row in store._catalog.volume_rows()}
+    histories = {path.name for path in Path(store.path, "history").glob("*")}
+    if histories - volumes:
+        raise Violation(f"{when}, histories of volumes that are gone: {sorted(histories - volumes)}")
 
 
 def _require_past(
