@@ -8,6 +8,7 @@ another process opens the store, writes to all of it and checks it.
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import multiprocessing
 import os
@@ -44,6 +45,8 @@ from vfs.layout import (
 from vfs.osio import _FLOCK
 
 CLUSTERS_MAX = 6
+PATIENCE_S = 100
+"""How long to wait for a batch of interrupts; locks of the store are waited for for 60 s."""
 LOST = "lost in a destructor"
 _LOCKS = {
     "open lock": (LOCK_OPEN, 1),
@@ -245,8 +248,17 @@ def verify(directory: Path) -> None:
             raise Violation(f"check: {report.problems[:3]}, {report.leaked_count} leaked")
 
 
+def _stacks(process: multiprocessing.process.BaseProcess, path: Path) -> str:
+    """Where a process that does not answer is."""
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGUSR1)
+    process.join(1)
+    return f"it hangs:\n{path.read_text()}"
+
+
 def _child(directory: Path, seed: int, pipe: Connection) -> None:
     sys.unraisablehook = lambda _: None  # what is raised in a destructor goes nowhere
+    faulthandler.register(signal.SIGUSR1, open(directory.with_name("stacks"), "w"))
     work = Interrupted(directory, seed)
     while True:
         wanted = pipe.recv()
@@ -282,7 +294,7 @@ def run(count: int, seed: int, batch: int = 50) -> Counter[str]:
         done = 0
         while done < count:
             ours.send(min(batch, count - done))
-            answer = ours.recv()
+            answer = ours.recv() if ours.poll(PATIENCE_S) else _stacks(process, base / "stacks")
             if isinstance(answer, str):
                 raise Violation(f"signals, seed {seed}, after {done}: {answer}")
             verify(base / "store")
