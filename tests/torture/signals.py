@@ -307,6 +307,10 @@ def run(count: int, seed: int, batch: int = 50) -> Counter[str]:
             if report.problems or report.leaked_count:
                 raise Violation(f"signals, seed {seed}: {report.problems[:3]}, {report.leaked_count} leaked")
         return outcomes
+    except Violation as error:
+        kept = Path(tempfile.mkdtemp(prefix="violation-"))
+        shutil.copytree(base / "store", kept / "store")
+        raise Violation(f"{error}; kept in {kept}") from error
     finally:
         if process.is_alive():
             process.kill()
