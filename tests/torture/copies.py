@@ -2,8 +2,9 @@
 
 The files keep their inodes, and ``map`` and ``readers`` are what the last process left.  Copied whole (pool, catalog,
 histories), the backup is the store: every cluster is as it was then, and stays so while others are written to.  Of a
-copy of the pool or of the catalog alone, or of a catalog without pins, a named error may come; if the store opens,
-every cluster is one that was committed, or is refused, and what is written elsewhere harms none.
+copy of the pool or of the catalog alone a named error may come; if the store opens, every cluster is one that was
+committed (at worst empty, as it began), or is refused, and what is written elsewhere harms none.  A catalog that has
+lost a pin is refused, or reported.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torture.crash import working_directory
 from torture.worlds import AFTERWARDS, DAMAGED, Violation, fill, number_in, retained, vacuum, write
 
 WAYS = ("whole", "whole", "whole", "pool", "catalog", "no pins")
+EMPTY = 0
 DURABLE = ("pool", "catalog.db", "catalog.db-wal")
 Numbers = dict[str, int]
 
@@ -141,9 +143,11 @@ def _delete_pin(path: Path) -> bool:
 
 
 def _number_in(store: clusterdb.Store, name: str) -> int:
-    """The number of a cluster, DAMAGED if it cannot be read."""
+    """The number of a cluster, EMPTY if it has no table, DAMAGED if it cannot be read."""
     try:
         return number_in(store, name)
+    except apsw.SQLError:
+        return EMPTY
     except apsw.Error:
         return DAMAGED
 
@@ -154,7 +158,7 @@ def _use(directory: Path, then: Numbers | None, ever: dict[str, set[int]], rng: 
         numbers = {cluster.name: _number_in(store, cluster.name) for cluster in store.clusters()}
         if then is not None and numbers != then:
             raise Violation(f"clusters are at {numbers}")
-        wrong = {name: number for name, number in numbers.items() if number not in ever[name] | {DAMAGED}}
+        wrong = {name: number for name, number in numbers.items() if number not in ever[name] | {DAMAGED, EMPTY}}
         if wrong:
             raise Violation(f"clusters are at {wrong}, where they never were")
         is_sound = not store.check().problems
@@ -166,7 +170,7 @@ def _use(directory: Path, then: Numbers | None, ever: dict[str, set[int]], rng: 
         return "reported"
     with clusterdb.open(directory) as store:
         for name in list(numbers):
-            if rng.random() < 0.5:
+            if rng.random() < 0.5 and numbers[name] not in (DAMAGED, EMPTY):
                 for _ in range(5):
                     write(store, name, AFTERWARDS, "FULL", 40)
                 numbers[name] = AFTERWARDS
