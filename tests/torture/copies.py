@@ -143,12 +143,12 @@ def _delete_pin(path: Path) -> bool:
 
 
 def _number_in(store: clusterdb.Store, name: str) -> int:
-    """The number of a cluster, EMPTY if it has no table, DAMAGED if it cannot be read."""
+    """The number of a cluster, EMPTY if it has no table, DAMAGED if it cannot be read, or is mixed up."""
     try:
         return number_in(store, name)
     except apsw.SQLError:
         return EMPTY
-    except apsw.Error:
+    except (apsw.Error, Violation):
         return DAMAGED
 
 
