@@ -11,8 +11,8 @@ from torture import copies, crash, damage, deaths, faults, kills, signals, stead
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_crash_images(seed: int) -> None:
-    """From every point of a short scenario, one image of what a power failure could leave comes back as promised."""
-    assert crash.run_seed(seed, per_point=1) > 50
+    """From many points of a short scenario, one image of what a power failure could leave comes back as promised."""
+    assert crash.run_seed(seed, per_point=1, every=3) > 50
 
 
 @pytest.mark.slow
@@ -25,10 +25,10 @@ def test_crash_images_of_every_kind(seed: int) -> None:
 def test_crash_images_behind_deaths_and_sweeps() -> None:
     """Processes die in all kinds of places, openers sweep behind them, and then the power fails."""
     tried = Counter[str]()
-    for seed in range(5, 8):
+    for seed in (5, 7):
         tried += deaths.run_seed(seed, every=8)
-    assert tried["deaths"] > 9
-    assert tried[deaths.COMBINED] > 30
+    assert tried["deaths"] > 5
+    assert tried[deaths.COMBINED] > 20
 
 
 @pytest.mark.slow

@@ -1,10 +1,10 @@
 """Files of another moment: with the store closed, an earlier backup is copied over its files, in the same boot.
 
-The files keep their inodes, and ``map`` and ``readers`` are what the last process left.  Copied whole (pool, catalog,
-histories), the backup is the store: every cluster is as it was then, and stays so while others are written to.  Of a
-copy of the pool or of the catalog alone a named error may come; if the store opens, every cluster is one that was
-committed, or is refused, and what is written elsewhere harms none.  A catalog that has lost a pin is refused, or
-reported.  (Clusters that are not synced, under OFF, are left out of copies of one file.)
+The files keep their inodes; ``map`` and ``readers`` are what the last process left, or are copied too.  Copied whole
+(pool, catalog, histories), the backup is the store: every cluster is as it was then, and stays so while others are
+written to.  Of a copy of the pool or of the catalog alone a named error may come; if the store opens, every cluster is
+one that was committed, or ``check`` reports it, and what is written elsewhere harms none.  A catalog that has lost a
+pin is refused, or reported.  (Clusters that are not synced, under OFF, are left out of copies of one file.)
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from torture.crash import working_directory
 from torture.worlds import AFTERWARDS, DAMAGED, Violation, fill, number_in, retained, vacuum, write
 
 MODES = ("FULL", "NORMAL", "OFF")
-WAYS = ("whole", "whole", "whole", "pool", "catalog", "no pins")
+WAYS = ("whole", "whole", "with derived files", "pool", "catalog", "no pins")
+WHOLE = WAYS[:3]
 EMPTY = 0
 DURABLE = ("pool", "catalog.db", "catalog.db-wal")
+DERIVED = ("map", "readers")
 Numbers = dict[str, int]
 
 
@@ -76,9 +78,9 @@ class History:
 
 
 def back_up(directory: Path, target: Path) -> None:
-    """Copy what survives a boot."""
+    """Copy the files of a closed store."""
     target.mkdir()
-    for name in DURABLE:
+    for name in DURABLE + DERIVED:
         if (directory / name).exists():
             shutil.copy(directory / name, target / name)
     if (directory / "history").exists():
@@ -99,15 +101,15 @@ def attempt(seed: int) -> str:
     rng, base = random.Random(seed), working_directory()
     try:
         way, is_deleted = rng.choice(WAYS), False
-        history = History(base / "store", rng, MODES if way in ("whole", "no pins") else MODES[:2])
+        history = History(base / "store", rng, MODES if way in (*WHOLE, "no pins") else MODES[:2])
         history.live(rng.randrange(3, 12))
         back_up(base / "store", base / "backup")
         then = dict(history.numbers)
         for _ in range(rng.randrange(1, 3)):
             history.live(rng.randrange(1, 12))
         now = dict(history.numbers)
-        if way == "whole":
-            put_back(base / "backup", base / "store", DURABLE)
+        if way in WHOLE:
+            put_back(base / "backup", base / "store", DURABLE if way == "whole" else DURABLE + DERIVED)
             shutil.rmtree(base / "store" / "history", ignore_errors=True)
             if (base / "backup" / "history").exists():
                 shutil.copytree(base / "backup" / "history", base / "store" / "history")
@@ -118,9 +120,9 @@ def attempt(seed: int) -> str:
         else:
             put_back(base / "backup", base / "store", ("pool",) if way == "pool" else ("catalog.db", "catalog.db-wal"))
         try:
-            outcome = _use(base / "store", then if way == "whole" else None, history.ever, rng)
+            outcome = _use(base / "store", then if way in WHOLE else None, history.ever, rng)
         except (clusterdb.Error, apsw.Error) as error:
-            if way == "whole":
+            if way in WHOLE:
                 raise Violation(f"refused: {error!r}") from error
             outcome = type(error).__name__
         if is_deleted and outcome == "fine":

@@ -158,8 +158,8 @@ class Scenario:
             )
         return store
 
-    def images(self, recorder: Recorder, per_point: int) -> Iterator[Image]:
-        """Images of every point of the log."""
+    def images(self, recorder: Recorder, per_point: int, every: int = 1) -> Iterator[Image]:
+        """Images of every point of the log (of one in ``every``)."""
         rng = random.Random(self.seed)
         device = Device()
         worlds, doing = [World(self.worlds[0])], "start"
@@ -174,7 +174,7 @@ class Scenario:
                     worlds = [World(self.worlds[-event.at])]
                 continue
             device.take(event)
-            if not device.has_catalog():
+            if not device.has_catalog() or rng.random() * every >= 1:
                 continue
             for how in HOW if per_point >= len(HOW) else rng.sample(HOW, per_point):
                 where = f"event {position} ({event.file} {event.kind}), {how}, in {doing}"
@@ -252,7 +252,7 @@ def working_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="crash-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
 
-def run_seed(seed: int, per_point: int = len(HOW), limit: int | None = None) -> int:
+def run_seed(seed: int, per_point: int = len(HOW), every: int = 1) -> int:
     """Record one scenario and verify its images; how many.  Raises Violation."""
     armed.clear()
     base = working_directory()
@@ -261,9 +261,7 @@ def run_seed(seed: int, per_point: int = len(HOW), limit: int | None = None) -> 
         (base / "store").mkdir()
         scenario.run(recorder)
         count = 0
-        for image in scenario.images(recorder, per_point):
-            if limit is not None and count >= limit:
-                break
+        for image in scenario.images(recorder, per_point, every):
             image.verify(base, count, f"seed {seed}")
             count += 1
         return count
