@@ -1,11 +1,44 @@
-"""``make torture``: crash images, faults, kills and damage until the time is over; prints what was tried."""
+"""``make torture``: every brute-force proof until the time is over; prints what was tried."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections import Counter
+from collections.abc import Callable
 
-from torture import crash, damage, faults, kills
+from torture import copies, crash, damage, deaths, faults, kills, signals
+
+
+def _crash(seed: int) -> Counter[str]:
+    tried = Counter[str]()
+    for step in range(5):
+        tried["crash images"] += crash.run_seed(1000 * seed + step, per_point=3)
+    for step in range(20):
+        counted = deaths.run_seed(1000 * seed + step, per_point=2)
+        tried["crash images"] += counted.pop("images", 0)
+        tried += counted
+    return tried
+
+
+def _kills(seed: int) -> Counter[str]:
+    killed, transfers = kills.run(60, seed)
+    return Counter({"kills": killed, "acknowledged transfers": transfers})
+
+
+def _signals(seed: int) -> Counter[str]:
+    counted = signals.run(500, seed)
+    return Counter({"signals": 500}) + Counter({f"signals: {what}": count for what, count in counted.items()})
+
+
+PROOFS: dict[str, Callable[[int], Counter[str]]] = {
+    "crash": _crash,
+    "faults": lambda seed: Counter({"faults": faults.run_all(seed=seed)}),
+    "damage": lambda seed: Counter({"damages": sum(damage.run(300, seed).values())}),
+    "copies": lambda seed: Counter({"copies": sum(copies.run(100, seed).values())}),
+    "kills": _kills,
+    "signals": _signals,
+}
 
 
 def main() -> None:
@@ -14,26 +47,18 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=int(time.time()) % 1_000_000, help="the first seed [default: the time]"
     )
-    parser.add_argument("--only", choices=["crash", "faults", "kills", "damage"])
+    parser.add_argument("--only", choices=list(PROOFS))
     arguments = parser.parse_args()
     end = time.monotonic() + 60 * arguments.minutes
-    tried = {"crash images": 0, "faults": 0, "kills": 0, "acknowledged transfers": 0, "damages": 0}
+    tried = Counter[str]()
     seed = arguments.seed
     print(f"first seed {seed}", flush=True)
     while time.monotonic() < end:
-        if arguments.only in (None, "crash"):
-            for step in range(20):
-                tried["crash images"] += crash.run_seed(1000 * seed + step)
-        if arguments.only in (None, "faults"):
-            tried["faults"] += faults.run_all(seed=seed)
-        if arguments.only in (None, "damage"):
-            tried["damages"] += sum(damage.run(300, seed).values())
-        if arguments.only in (None, "kills"):
-            killed, transfers = kills.run(60, seed)
-            tried["kills"] += killed
-            tried["acknowledged transfers"] += transfers
+        for name, proof in PROOFS.items():
+            if arguments.only in (None, name):
+                tried += proof(seed)
         seed += 1
-        print(", ".join(f"{count:>8,} {what}" for what, count in tried.items()), flush=True)
+        print(", ".join(f"{count:>8,} {what}" for what, count in sorted(tried.items())), flush=True)
     print("no violation")
 
 

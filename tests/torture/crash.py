@@ -1,7 +1,6 @@
 """Crash images: a scenario is recorded, then recovered from every point at which the power could have failed.
 
-The scenario keeps a table in every cluster whose rows all carry the number of the last transaction, so that a torn or
-mixed state shows; the model says which numbers each cluster may come back with.
+One process does it all here; ``deaths.py`` has many, which die.
 """
 
 from __future__ import annotations
@@ -9,20 +8,30 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import apsw
-
 import clusterdb
 from torture.record import HOW, Device, Recorder
+from torture.worlds import (
+    AFTERWARDS,
+    DAMAGED,
+    ROWS,
+    Violation,
+    World,
+    committed,
+    fill,
+    known_numbers,
+    number_in,
+    vacuum,
+    verify,
+    write,
+)
 from vfs.failpoints import armed
 
-ROWS = 40
-DAMAGED = -1
-World = dict[str, frozenset[int]]
-"""Cluster name -> the transaction numbers it may be found with; DAMAGED: it may be refused."""
+Clusters = dict[str, frozenset[int]]
+"""Cluster name -> the transaction numbers it may be found with."""
 
 
 @dataclass
@@ -31,7 +40,7 @@ class Scenario:
 
     seed: int
     step_count: int = 14
-    worlds: list[World] = field(default_factory=lambda: [{}])
+    worlds: list[Clusters] = field(default_factory=lambda: [{}])
     log: list[str] = field(default_factory=list)
 
     def run(self, recorder: Recorder) -> None:
@@ -47,7 +56,7 @@ class Scenario:
                 self._step(recorder, "close", store.close, lambda world: world)
 
     def _step(
-        self, recorder: Recorder, what: str, action: Callable[[], object], change: Callable[[World], World]
+        self, recorder: Recorder, what: str, action: Callable[[], object], change: Callable[[Clusters], Clusters]
     ) -> object:
         self.log.append(what)
         self.worlds.append(change(dict(self.worlds[-1])))
@@ -149,147 +158,111 @@ class Scenario:
             )
         return store
 
-
-def committed(before: frozenset[int], number: int, mode: str) -> frozenset[int]:
-    """What a cluster may come back with after a commit."""
-    if mode == "FULL":
-        return frozenset([number])
-    return before | {number} | ({DAMAGED} if mode == "OFF" else set())
-
-
-def fill(path: Path, number: int) -> None:
-    connection = apsw.Connection(str(path))
-    connection.execute("PRAGMA synchronous = OFF; CREATE TABLE t (id INTEGER PRIMARY KEY, number INTEGER, body BLOB)")
-    connection.execute("BEGIN")
-    for row in range(ROWS):
-        connection.execute("INSERT INTO t VALUES (?, ?, randomblob(?))", (row, number, 400 + 37 * row))
-    connection.execute("COMMIT")
-    connection.close()
-
-
-def write(store: clusterdb.Store, name: str, number: int, mode: str, changed: int) -> None:
-    """One transaction: every row gets the number, some a new body."""
-    connection = store.cluster(name).connect()
-    connection.execute(f"PRAGMA synchronous = {mode}").fetchall()
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("UPDATE t SET number = ?", (number,))
-    connection.execute("UPDATE t SET body = randomblob(length(body)) WHERE id < ?", (changed,))
-    connection.execute("COMMIT")
-    connection.close()
+    def images(self, recorder: Recorder, per_point: int, every: int = 1) -> Iterator[Image]:
+        """Images of every point of the log (of one in ``every``)."""
+        rng = random.Random(self.seed)
+        device = Device()
+        worlds, doing = [World(self.worlds[0])], "start"
+        for position, event in enumerate(recorder.events):
+            if event.kind == "mark":
+                if event.at > 0:
+                    worlds, doing = (
+                        [World(self.worlds[event.at - 1]), World(self.worlds[event.at])],
+                        self.log[event.at - 1],
+                    )
+                else:
+                    worlds = [World(self.worlds[-event.at])]
+                continue
+            device.take(event)
+            if not device.has_catalog() or rng.random() * every >= 1:
+                continue
+            for how in HOW if per_point >= len(HOW) else rng.sample(HOW, per_point):
+                where = f"event {position} ({event.file} {event.kind}), {how}, in {doing}"
+                yield Image(device.image(rng, how), worlds, where)
 
 
-def vacuum(store: clusterdb.Store, name: str) -> None:
-    connection = store.cluster(name).connect()
-    connection.execute("VACUUM")
-    connection.close()
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a power failure left: the files, the worlds they may be, and the moment in words."""
 
+    files: dict[str, bytes]
+    worlds: Sequence[World]
+    where: str
 
-class Violation(AssertionError):
-    """An image did not come back as promised."""
+    def write(self, directory: Path) -> None:
+        """Make it a store's directory."""
+        (directory / "history").mkdir(parents=True)
+        for name, data in self.files.items():
+            (directory / name).write_bytes(data)
+        (directory / "locks").touch()
 
-
-def verify(directory: Path, before: World, after: World, *, writes: bool) -> None:
-    """Open an image and hold it against the worlds it may be."""
-    with clusterdb.open(directory) as store:
-        found = {cluster.name for cluster in store.clusters()}
-        if found not in (set(before), set(after)):
-            raise Violation(f"clusters {sorted(found)}, expected {sorted(before)} or {sorted(after)}")
-        damaged = False
-        for name in sorted(found):
-            allowed = before.get(name, frozenset()) | after.get(name, frozenset())
-            number = number_in(store, name)
-            if number not in allowed:
-                raise Violation(f"cluster {name} is at {number}, expected one of {sorted(allowed)}")
-            damaged |= number == DAMAGED
-        report = store.check()
-        problems = [problem for problem in report.problems if "whole" not in problem]
-        if problems or (report.leaked_count and not damaged):
-            raise Violation(f"check: {problems[:3]}, {report.leaked_count} leaked")
-        if writes and not damaged:
-            for name in sorted(found):
-                write(store, name, 1_000_000, "FULL", 3)
-                if number_in(store, name) != 1_000_000:
-                    raise Violation(f"cluster {name} does not take a commit")
-            if store.check().problems:
-                raise Violation(f"check after writing: {store.check().problems[:3]}")
-
-
-def number_in(store: clusterdb.Store, name: str) -> int:
-    """The number that all rows carry; DAMAGED if the cluster is refused."""
-    try:
-        connection = store.cluster(name).connect(read_only=True)
+    def verify(self, base: Path, number: int, origin: str) -> None:
+        """Recover the image in a directory of its own.  Raises Violation with all that is needed to repeat it."""
+        self.write(base / "image")
         try:
-            count, low, high = connection.execute("SELECT count(*), min(number), max(number) FROM t").fetchall()[0]
-            if (count, low) != (ROWS, high):
-                raise Violation(f"cluster {name} has {count} rows with numbers {low} to {high}")
-            if connection.execute("PRAGMA integrity_check").get != "ok":
-                raise Violation(f"cluster {name} fails its integrity check")
-        finally:
-            connection.close()
-    except (apsw.CorruptError, clusterdb.CorruptStoreError):
-        return DAMAGED
-    return int(low)
+            verify(base / "image", self.worlds, writes=number % 7 == 0)
+        except BaseException as error:
+            kept = Path(tempfile.mkdtemp(prefix="violation-"))
+            shutil.copytree(base / "image", kept / "after")
+            self.write(kept / "image")
+            raise Violation(f"{origin}, image {number}: {self.where}: {error!r}; kept in {kept}") from error
+        shutil.rmtree(base / "image")
+
+    def again(self, base: Path, rng: random.Random, count: int) -> Iterator[Image]:
+        """What a second power failure leaves, while the store is recovered from the first and written to."""
+        directory, numbers = base / "again", known_numbers(self.worlds)
+        self.write(directory)
+        device, recorder = Device(), Recorder(directory)
+        device.synced = {name: bytearray(data) for name, data in self.files.items()}
+        device.unsynced = {name: [] for name in self.files}
+        worlds = [list(self.worlds)]
+        with recorder.recording(), clusterdb.open(directory) as store:
+            clusters = {cluster.name: number_in(store, cluster.name) for cluster in store.clusters()}
+            snapshots = self._snapshots({snapshot.name for snapshot in store.snapshots()})
+            state = {name: frozenset([number]) for name, number in clusters.items()}
+            worlds.append([World(state, snapshots, numbers)])
+            recorder.mark(1)
+            for number in range(AFTERWARDS - 2, AFTERWARDS):
+                numbers = numbers | {number} if numbers is not None else None
+                for name in [name for name in clusters if clusters[name] != DAMAGED]:
+                    mode = rng.choice(["FULL", "NORMAL"])
+                    in_flight = World(state | {name: state[name] | {number}}, snapshots, numbers)
+                    state = state | {name: committed(state[name], number, mode)}
+                    worlds += [[in_flight], [World(state, snapshots, numbers)]]
+                    recorder.mark(len(worlds) - 2)
+                    write(store, name, number, mode, 5)
+                    recorder.mark(len(worlds) - 1)
+        shutil.rmtree(directory)
+        at = 0
+        points = set(rng.sample(range(len(recorder.events)), min(count, len(recorder.events))))
+        for position, event in enumerate(recorder.events):
+            at = event.at if event.kind == "mark" else at
+            device.take(event)
+            if position in points:
+                how = rng.choice(HOW)
+                where = f"{self.where}, recovered; event {position} ({event.file} {event.kind}), {how}"
+                yield Image(device.image(rng, how), worlds[at], where)
+
+    def _snapshots(self, names: set[str]) -> dict[str, int]:
+        return next((world.snapshots for world in self.worlds if set(world.snapshots) == names), {})
 
 
-def images(
-    scenario: Scenario, recorder: Recorder, per_point: int
-) -> Iterator[tuple[dict[str, bytes], World, World, str]]:
-    """Images of every point of the log, with the worlds they may be."""
-    rng = random.Random(scenario.seed)
-    device = Device()
-    before = after = scenario.worlds[0]
-    doing = "start"
-    for position, event in enumerate(recorder.events):
-        if event.kind == "mark":
-            if event.at > 0:
-                before, after, doing = (
-                    scenario.worlds[event.at - 1],
-                    scenario.worlds[event.at],
-                    scenario.log[event.at - 1],
-                )
-            else:
-                before = after = scenario.worlds[-event.at]
-            continue
-        device.take(event)
-        if "catalog.db" not in device.synced and "catalog.db-wal" not in device.synced:
-            continue
-        ways = HOW if per_point >= len(HOW) else rng.sample(HOW, per_point)
-        for how in ways:
-            yield (
-                device.image(rng, how),
-                before,
-                after,
-                f"event {position} ({event.file} {event.kind}), {how}, in {doing}",
-            )
+def working_directory() -> Path:
+    """A new directory, in memory if there is such a file system."""
+    return Path(tempfile.mkdtemp(prefix="crash-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
 
-def run_seed(seed: int, per_point: int = len(HOW), limit: int | None = None) -> int:
-    """Record one scenario and verify its images; how many.  Raises Violation with all that is needed to repeat it."""
+def run_seed(seed: int, per_point: int = len(HOW), every: int = 1) -> int:
+    """Record one scenario and verify its images; how many.  Raises Violation."""
     armed.clear()
-    base = Path(tempfile.mkdtemp(prefix="crash-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    base = working_directory()
     try:
         scenario, recorder = Scenario(seed), Recorder(base / "store")
         (base / "store").mkdir()
         scenario.run(recorder)
         count = 0
-        for files, before, after, where in images(scenario, recorder, per_point):
-            if limit is not None and count >= limit:
-                break
-            image = base / "image"
-            (image / "history").mkdir(parents=True)
-            for name, data in files.items():
-                (image / name).write_bytes(data)
-            (image / "locks").touch()
-            try:
-                verify(image, before, after, writes=count % 7 == 0)
-            except BaseException as error:
-                kept = Path(tempfile.mkdtemp(prefix=f"violation-{seed}-"))
-                shutil.copytree(image, kept / "image")
-                (kept / "history").mkdir()
-                for name, data in files.items():
-                    (kept / name).write_bytes(data)
-                raise Violation(f"seed {seed}, image {count}: {where}: {error!r}; kept in {kept}") from error
-            shutil.rmtree(image)
+        for image in scenario.images(recorder, per_point, every):
+            image.verify(base, count, f"seed {seed}")
             count += 1
         return count
     finally:

@@ -7,24 +7,29 @@ SQLite connection.
 from __future__ import annotations
 
 import os
+import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import apsw
 
 from vfs import osio
 
 SECTOR = 512
-Kind = Literal["write", "size", "sync", "delete", "mark"]
+Kind = Literal["write", "size", "sync", "delete", "mark", "death", "sweep"]
+MARKS = ("mark", "death", "sweep")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One call: bytes written at an offset, a new size, a sync, a deletion, or a mark of the scenario's."""
+    """One call: bytes written at an offset, a new size, a sync, a deletion; or a mark of the scenario's.
+
+    Marks are of no file: how far the scenario has come, that a process died, that a sweep moved on.
+    """
 
     file: str
     kind: Kind
@@ -32,12 +37,45 @@ class Event:
     data: bytes = b""
 
 
+class Log(Protocol):
+    """Where events go, in the order in which they happen; a list is one."""
+
+    def append(self, event: Event, /) -> None: ...
+
+
+class SharedLog:
+    """A log that several processes write, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def append(self, event: Event, /) -> None:
+        """Write the event behind those of all processes."""
+        data = pickle.dumps(event)
+        os.write(self._fd, len(data).to_bytes(8, "little") + data)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def read_log(path: Path) -> list[Event]:
+    """The events of a :class:`SharedLog`."""
+    data, events, at = path.read_bytes(), [], 0
+    while at < len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+        events.append(pickle.loads(data[at + 8 : end]))
+        at = end
+    return events
+
+
 @dataclass
 class Recorder:
-    """The log of one scenario on one store directory."""
+    """The log of one scenario on one store directory; ``gate`` is called before every call that is recorded."""
 
     directory: Path
-    events: list[Event] = field(default_factory=list)
+    events: Any = field(default_factory=list[Event])  # a Log
+    gate: Callable[[], None] = lambda: None
 
     def mark(self, number: int) -> None:
         """The scenario has come so far."""
@@ -47,8 +85,8 @@ class Recorder:
     def recording(self) -> Iterator[None]:
         """Record everything in the body."""
         calls, names = osio.CALLS, _Names(self.directory)
-        recorded = _recorded_calls(calls, names, self.events)
-        vfs = _CatalogVFS(self.directory, self.events)
+        recorded = _recorded_calls(calls, names, self.events, self.gate)
+        vfs = _CatalogVFS(self.directory, self.events, self.gate)
         osio.CALLS.__init__(*(getattr(recorded, name) for name in calls.__slots__))  # type: ignore[misc]
         try:
             yield
@@ -75,25 +113,32 @@ class _Names:
         return name if name is not None and (name == "pool" or name.startswith("history/")) else None
 
 
-def _recorded_calls(calls: osio.Calls, names: _Names, events: list[Event]) -> osio.Calls:
+def _recorded_calls(calls: osio.Calls, names: _Names, events: Log, gate: Callable[[], None]) -> osio.Calls:
     def pwritev(fd: int, buffers: Any, offset: int) -> int:
         if name := names.recorded(fd):
+            gate()
             events.append(Event(name, "write", offset, b"".join(buffers)))
         return os.pwritev(fd, buffers, offset)
 
     def fdatasync(fd: int) -> None:
-        os.fdatasync(fd)
         if name := names.recorded(fd):
+            gate()
+        os.fdatasync(fd)
+        if name:
             events.append(Event(name, "sync"))
 
     def ftruncate(fd: int, size: int) -> None:
-        os.ftruncate(fd, size)
         if name := names.recorded(fd):
+            gate()
+        os.ftruncate(fd, size)
+        if name:
             events.append(Event(name, "size", size))
 
     def punch(fd: int, offset: int, length: int) -> None:
-        osio.Calls().punch(fd, offset, length)
         if name := names.recorded(fd):
+            gate()
+        osio.Calls().punch(fd, offset, length)
+        if name:
             events.append(Event(name, "write", offset, bytes(length)))
 
     return replace(calls, pwritev=pwritev, fdatasync=fdatasync, ftruncate=ftruncate, punch=punch)
@@ -102,9 +147,10 @@ def _recorded_calls(calls: osio.Calls, names: _Names, events: list[Event]) -> os
 class _CatalogVFS(apsw.VFS):
     """The default VFS while recording: what it is asked to write to the catalog's files is logged."""
 
-    def __init__(self, directory: Path, events: list[Event]) -> None:
+    def __init__(self, directory: Path, events: Log, gate: Callable[[], None]) -> None:
         self._directory = str(directory.resolve())
         self._events = events
+        self._gate = gate
         super().__init__("recorder", base="", makedefault=True)
 
     def _name(self, path: str | None) -> str | None:
@@ -116,11 +162,13 @@ class _CatalogVFS(apsw.VFS):
         known = self._name(path)
         if known is None:
             return apsw.VFSFile("unix", name, flags)
-        return _CatalogFile(known, self._events, name, flags)
+        return _CatalogFile(known, self._events, self._gate, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
-        super().xDelete(filename, syncdir)
         known = self._name(filename)
+        if known is not None:
+            self._gate()
+        super().xDelete(filename, syncdir)
         if known is not None:
             self._events.append(Event(known, "delete"))
             if syncdir:
@@ -128,20 +176,24 @@ class _CatalogVFS(apsw.VFS):
 
 
 class _CatalogFile(apsw.VFSFile):
-    def __init__(self, known: str, events: list[Event], name: Any, flags: list[int]) -> None:
+    def __init__(self, known: str, events: Log, gate: Callable[[], None], name: Any, flags: list[int]) -> None:
         self._known = known
         self._events = events
+        self._gate = gate
         super().__init__("unix", name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:
+        self._gate()
         super().xWrite(data, offset)
         self._events.append(Event(self._known, "write", offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:
+        self._gate()
         super().xTruncate(newsize)
         self._events.append(Event(self._known, "size", newsize))
 
     def xSync(self, flags: int) -> None:
+        self._gate()
         super().xSync(flags)
         self._events.append(Event(self._known, "sync"))
 
@@ -171,7 +223,7 @@ class Device:
 
     def take(self, event: Event) -> None:
         """The next event of the log happens."""
-        if event.kind == "mark":
+        if event.kind in MARKS:
             return
         image = self.synced.setdefault(event.file, bytearray())
         waiting = self.unsynced.setdefault(event.file, [])
@@ -182,11 +234,16 @@ class Device:
         else:
             waiting.append(event)
 
+    def has_catalog(self) -> bool:
+        """Whether there is a store yet."""
+        return "catalog.db" in self.synced or "catalog.db-wal" in self.synced
+
     def image(self, rng: random.Random, how: str) -> dict[str, bytes]:
         """The files after a power loss now.
 
         ``how``: all, none, or some of the unsynced events are kept; torn: single sectors of them; reordered: some, in
-        any order; shrunk: some, but no file is longer than it was when it was last synced.
+        any order; shrunk: some, but no file is longer than it was when it was last synced; older, newer: those before
+        or behind some moment; one: a single one; but one: all others.
         """
         files = {}
         for name, synced in self.synced.items():
@@ -195,6 +252,10 @@ class Device:
                 waiting = []
             elif how in ("some", "reordered", "shrunk"):
                 waiting = [event for event in waiting if rng.random() < 0.5]
+            elif how in ("older", "newer", "one", "but one") and waiting:
+                at = rng.randrange(len(waiting))
+                kept = {"older": waiting[:at], "newer": waiting[at:], "one": waiting[at : at + 1]}
+                waiting = kept.get(how, waiting[:at] + waiting[at + 1 :])
             if how == "reordered":
                 rng.shuffle(waiting)
             for event in waiting:
@@ -218,4 +279,4 @@ def _apply_torn(image: bytearray, event: Event, rng: random.Random) -> None:
             apply(image, Event(event.file, "write", begin, event.data[begin - event.at : end - event.at]))
 
 
-HOW = ("all", "none", "some", "torn", "reordered", "shrunk")
+HOW = ("all", "none", "some", "torn", "reordered", "shrunk", "older", "newer", "one", "but one")
