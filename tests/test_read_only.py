@@ -120,8 +120,9 @@ def test_what_only_the_log_of_the_catalog_has(path: Path, tmp_path: Path) -> Non
 
 
 def test_a_head_that_recovery_chose_but_cannot_write(path: Path) -> None:
-    """A cluster whose version records are lost is read at its newest pin, as if it had been repaired."""
+    """A cluster whose version records are lost is read at its pinned newest version, as if it had been repaired."""
     with clusterdb.open(path) as store:
+        store.cluster("dev").clone("third")
         row = store._catalog.volume_of_cluster("dev")
         assert row is not None
     with open(path / "pool", "r+b") as file:
@@ -129,7 +130,22 @@ def test_a_head_that_recovery_chose_but_cannot_write(path: Path) -> None:
         file.write(bytes(SLOT_BYTES))
     (path / "map").unlink()
     with clusterdb.open(path, read_only=True) as store:
-        assert counts(store) == {"prod": 3000, "dev": 1000, "again": 1000}
+        assert counts(store) == {"prod": 3000, "dev": 500, "again": 1000, "third": 500}
+
+
+def test_a_cluster_that_lost_its_records_is_not_read_at_an_older_pin(path: Path) -> None:
+    """What was committed behind the newest pin when the store was closed is missed, not forgotten."""
+    with clusterdb.open(path) as store:
+        row = store._catalog.volume_of_cluster("dev")
+        assert row is not None
+    with open(path / "pool", "r+b") as file:
+        file.seek(row.head_slot * SLOT_BYTES)
+        file.write(bytes(SLOT_BYTES))
+    with (
+        clusterdb.open(path, read_only=True) as store,
+        pytest.raises(clusterdb.CorruptStoreError, match="no version record"),
+    ):
+        store.cluster("dev").connect()
 
 
 def test_there_must_be_a_store(tmp_path: Path) -> None:
