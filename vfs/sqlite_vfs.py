@@ -439,24 +439,6 @@ class _InstanceFile(_VolumeFile):
         super()._publish(transaction)
 
 
-class _AtOpening:
-    """The volume of a connection that is being opened: SQLite reads the page size from the header, under no lock."""
-
-    def __init__(self, file: _VolumeFile) -> None:
-        self._file = file
-        self._volume = file.volume
-
-    @property
-    def size_bytes(self) -> int:
-        return self._volume.size_bytes
-
-    def read(self, amount: int, offset: int) -> bytes | memoryview:
-        if not self._file.is_locked:
-            return self._file.read_unlocked(amount, offset)
-        self._file.is_here()
-        return self._volume.read(amount, offset)
-
-
 class _Elsewhere:
     """The volume of a connection whose cluster has gone over to it, until SQLite looks whether its cache is still good.
 
@@ -476,6 +458,16 @@ class _Elsewhere:
         self._file.is_here()
         if (amount, offset) == (16, 24):
             return b"\xff" * 16  # no database has this there
+        return self._volume.read(amount, offset)
+
+
+class _AtOpening(_Elsewhere):
+    """The volume of a connection that is being opened: SQLite reads the page size from the header, under no lock."""
+
+    def read(self, amount: int, offset: int) -> bytes | memoryview:
+        if not self._file.is_locked:
+            return self._file.read_unlocked(amount, offset)
+        self._file.is_here()
         return self._volume.read(amount, offset)
 
 
