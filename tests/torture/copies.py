@@ -152,7 +152,7 @@ def _number_in(store: clusterdb.Store, name: str) -> int:
         return number_in(store, name)
     except apsw.SQLError:
         return EMPTY
-    except (apsw.Error, Violation):
+    except (apsw.Error, clusterdb.Error, Violation):
         return DAMAGED
 
 

@@ -92,7 +92,7 @@ def number_in(store: clusterdb.Store, name: str) -> int:
                 raise Violation(f"cluster {name} fails its integrity check")
         finally:
             connection.close()
-    except apsw.CorruptError:
+    except (apsw.CorruptError, clusterdb.CorruptStoreError):
         return DAMAGED
     return number
 
