@@ -1049,8 +1049,8 @@ def test_congestion(trio: clusterdb.Cluster, clock: Clock) -> None:
 def test_a_replica_failure(trio: clusterdb.Cluster, clock: Clock, lag_ms: int, has_read: bool) -> None:
     """A reader whose replication fails always stays as it is, until the time is over."""
     trio.modify_instance("b", replica_lag_ms=lag_ms)
-    clock.offset_ns = lag_ms * MS_NS  # what is visible is what is committed now
     commit(trio, 1)
+    clock.offset_ns = lag_ms * MS_NS  # the lag has passed
     reader = trio.connect("b")
     if has_read:
         assert seen(reader) == [1]
