@@ -745,9 +745,10 @@ class Store:
         with self._pages.session() as session:
             self._pages.reclaim.announce_pins(session, volume.table_index)
 
-    def _pinned(self, cluster: Cluster) -> AbstractContextManager[Volume]:
+    def _pinned(self, row: ClusterRow) -> AbstractContextManager[Volume]:
         """The cluster's head, pinned.  Raises ClusterNotFoundError."""
-        return self._pinned_volume(self._volume_of(cluster), None, f"cluster '{cluster.name}'")
+        text = f"cluster '{row.name}'"
+        return self._pinned_volume(self._require_in_use(row.volume, text), None, text)
 
     @contextmanager
     def _pinned_volume(self, volume: VolumeRow, version: int | None, text: str) -> Iterator[Volume]:
