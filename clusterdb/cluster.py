@@ -292,7 +292,7 @@ class Cluster:
         keeps its mode.  No file in the directory of a store is replaced.
 
         Returns the names of the collations that the file needs and SQLite does not have, as texts of aurora-mysql
-        clusters do: :func:`clusterdb.flavours.collations.install` registers those on an apsw connection.
+        clusters do: ``clusterdb.flavours.collations.install`` registers those on an apsw connection.
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
