@@ -42,6 +42,7 @@ from clusterdb.errors import (
 from clusterdb.names import check_name
 from clusterdb.settings import ClusterSettings
 from vfs.failpoints import reach
+from vfs.holds import busy
 from vfs.interrupts import uninterrupted
 from vfs.layout import (
     INSTANCE_ROWS,
@@ -518,7 +519,7 @@ class Catalog:
         Signal handlers wait for its end.  Raises StoreBusyError if another process does not end its own for 30 s, or,
         not to wait, at once.
         """
-        with uninterrupted, self._guard:
+        with uninterrupted, self._guard, busy():
             if self._depth:
                 yield
                 return
@@ -570,7 +571,7 @@ class Catalog:
     @contextmanager
     def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
         """A transaction that a power loss may undo: it only tidies up what is durably released already."""
-        with uninterrupted, self._guard:
+        with uninterrupted, self._guard, busy():
             if self._depth:
                 yield
                 return

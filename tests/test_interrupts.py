@@ -7,6 +7,7 @@ exception arise behind every single one of these in the code that runs, one afte
 from __future__ import annotations
 
 import dis
+import gc
 import os
 import signal
 import sys
@@ -16,12 +17,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import apsw
 import pytest
 
 import clusterdb
 from conftest import assert_clean
 from mishaps import filled, letters_of, rewrite
-from vfs import interrupts
+from vfs import failpoints, interrupts
 from vfs.holds import Hold, Holds
 from vfs.interrupts import deliver, uninterrupted
 from vfs.layout import KEEPS_SUPERSEDED, LOCK_POOL, LOCK_SWEEP, LOCK_VOLUME, LOCK_WRITER, S_PIN, S_PUBLISHING
@@ -311,4 +313,66 @@ def test_interrupted_clone_is_done_or_not_begun(tmp_path: Path) -> None:
             armed.clear()
             signal.signal(signal.SIGINT, before)
         assert letters_of(store, "dev") == {"a": 5}
+        assert_clean(store)
+
+
+# --- the collector ----------------------------------------------------------------------------------------------------
+class Cycle:
+    """Holds a connection that only the collector closes."""
+
+    def __init__(self, connection: object) -> None:
+        self.connection, self.itself = connection, self
+
+
+@pytest.mark.parametrize("point", ["volume: head slot taken", "catalog: before commit", "commit: record written"])
+def test_collector_in_the_middle_of_something_waits_for_its_end(point: str) -> None:
+    """An anonymous cluster whose connection is collected within a lock or a catalog transaction is deleted later."""
+    from clusterdb.dbapi2.opening import shared_store
+
+    Cycle(clusterdb.connect(":memory:"))
+    store = shared_store(":memory:", create=True)
+    seen: list[bool] = []
+
+    def collect() -> None:
+        failpoints.armed.pop(point, None)
+        with store._pages.session() as session, session.pool_locked():
+            gc.collect()
+        gc.collect()
+        seen.append(True)
+
+    connection = clusterdb.connect(":memory:")
+    failpoints.armed[point] = collect
+    try:
+        connection.execute("CREATE TABLE t (x)")
+        connection.commit()
+        other = clusterdb.connect(":memory:")
+    finally:
+        failpoints.armed.clear()
+    assert seen
+    other.execute("CREATE TABLE t (x)")
+    other.close()
+    connection.execute("INSERT INTO t VALUES (1)")
+    assert connection.execute("SELECT x FROM t").fetchall() == [(1,)]
+    connection.close()
+    gc.collect()
+    clusterdb.connect(":memory:").close()
+    assert [cluster.name for cluster in store.clusters() if cluster.name.startswith("anonymous")] == []
+    assert_clean(store)
+
+
+def test_raw_connection_that_is_collected_under_the_pool_lock_is_closed(tmp_path: Path) -> None:
+    """The collector closes an apsw connection without waiting for a lock of its own thread."""
+    with clusterdb.open(tmp_path / "store") as store:
+        writer = filled(store, "prod", 5, "a")
+        reader = apsw.Connection("prod", vfs=store.vfs)
+        reader.execute("BEGIN; SELECT count(*) FROM t").fetchall()
+        rewrite(writer, "b")
+        store.cluster("prod").delete()
+        writer.close()
+        Cycle(reader)
+        del reader
+        with store._pages.session() as session, session.pool_locked():
+            gc.collect()
+        assert not len(store._vfs.files)
+        store.reclaim()
         assert_clean(store)

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from vfs.errors import PoolFullError, RegistryBusyError
-from vfs.holds import Hold
+from vfs.holds import Hold, busy_marks
 from vfs.interrupts import deliver
 
 __all__ = [
@@ -222,8 +222,10 @@ class LockFile:
 
         These locks are held for very short; who keeps one for LOCK_PATIENCE_S is stopped: RegistryBusyError.
         """
-        hold = Hold(*undo, self.unlocker(offset))
+        begin, end = busy_marks()
+        hold = Hold(*undo, self.unlocker(offset), end)
         try:
+            begin()
             if not self._try(offset, shared=shared):
                 self._wait(offset, shared=shared)
             return hold

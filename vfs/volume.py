@@ -47,7 +47,7 @@ from vfs.errors import (
     WriterBusyError,
 )
 from vfs.failpoints import reach
-from vfs.holds import Hold
+from vfs.holds import Hold, is_busy
 from vfs.interrupts import uninterrupted
 from vfs.layout import (
     COMMIT_SECTORS,
@@ -366,7 +366,10 @@ class Volume:
         if self.session.locks.fd >= 0:
             self.unpin()
             try:
-                self.store.reclaim.on_close(self)
+                if is_busy():  # the collector closes it: whoever is next at the volume tidies up
+                    self.store.chores.request(self.row)
+                else:
+                    self.store.reclaim.on_close(self)
             finally:
                 self.session.close()
                 self.store.sessions.discard(self.session)

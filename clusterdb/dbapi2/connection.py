@@ -25,7 +25,7 @@ from clusterdb.dbapi2.blob import Blob
 from clusterdb.dbapi2.cursor import Cursor
 from clusterdb.dbapi2.deprecated import becoming_keyword_only, becoming_positional
 from clusterdb.dbapi2.dump import iterdump
-from clusterdb.dbapi2.opening import Mode, Opened, opened
+from clusterdb.dbapi2.opening import Mode, Opened, close_collected, opened
 from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, require_said
 from clusterdb.errors import ProgrammingError
 from clusterdb.store import Store
@@ -64,7 +64,7 @@ def _has_signature(*names: str) -> Callable[[F], F]:
 def _let_go(opened: Opened, pid: int) -> None:
     """Close what nobody closed."""
     if os.getpid() == pid:
-        opened.close()
+        close_collected(opened)
 
 
 class Connection:

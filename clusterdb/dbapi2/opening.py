@@ -13,6 +13,7 @@ import atexit
 import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,8 +36,9 @@ from clusterdb.names import check_name
 from clusterdb.sqlite import Connection
 from clusterdb.store import Store, default_path
 from clusterdb.untrusted import Limits, check_options, prepared
+from vfs.holds import busy, is_busy
 
-__all__ = ["Mode", "Opened", "opened", "share", "shared_store"]
+__all__ = ["Mode", "Opened", "close_collected", "opened", "share", "shared_store"]
 
 Mode = Literal["ro", "rw", "rwc", "memory"]
 _CHOICES = {
@@ -63,6 +65,8 @@ _guard = threading.RLock()
 _stores: dict[str, Store] = {}
 _shared: dict[str, tuple[Cluster, int]] = {}
 _numbers = itertools.count(1)
+_collected: deque[Opened] = deque()
+"""What the collector would have closed in a thread that was busy in a store."""
 
 
 def shared_store(path: str | os.PathLike[str] | None = None, *, create: bool = False) -> Store:
@@ -71,7 +75,7 @@ def shared_store(path: str | os.PathLike[str] | None = None, *, create: bool = F
     Raises NotAStoreError if there is none and ``create`` is false, and what :func:`clusterdb.open` raises.
     """
     path = os.fspath(path) if path is not None else str(default_path())
-    with _guard:
+    with _guard, busy():
         store = _open_already(path)
         if store is None:
             store = Store(path, create=create, synchronous="OFF" if path == _MEMORY else "FULL", verify_reads=False)
@@ -81,7 +85,7 @@ def shared_store(path: str | os.PathLike[str] | None = None, *, create: bool = F
 
 def share(store: Store) -> None:
     """Whoever connects by the path of a store that this process has open goes through it, until it is closed."""
-    with _guard:
+    with _guard, busy():
         if _open_already(store.path) is None:
             _remember(store)
 
@@ -101,8 +105,23 @@ def _key(path: str) -> str:
     return path if path == _MEMORY else str(Path(path).absolute())
 
 
+def close_collected(opened: Opened) -> None:
+    """Close what nobody closed: now, or, if the collector came to it in the middle of something, a little later."""
+    if is_busy():
+        _collected.append(opened)
+    else:
+        opened.close()
+
+
+def _close_those_collected() -> None:
+    while _collected:
+        with suppress(IndexError):  # another thread was faster
+            _collected.popleft().close()
+
+
 def _close_stores() -> None:
-    with _guard:
+    _close_those_collected()
+    with _guard, busy():
         while _stores:
             _, store = _stores.popitem()
             with suppress(Error):  # somebody still uses it: the end of the process closes it
@@ -127,6 +146,7 @@ def opened(
     Raises as :func:`_opened`.
     """
     check_options(trusted=trusted, limits=limits)
+    _close_those_collected()
     found = _opened(
         database,
         uri=uri,
@@ -279,7 +299,7 @@ def _memory() -> Opened:
 
 def _shared_memory(name: str, cached_statements: int) -> Opened:
     """An anonymous cluster that has a name for this process, and lives as long as one of its connections."""
-    with _guard:
+    with _guard, busy():
         known = _shared.get(name)
         if known is None or known[0].store._closed or known[0].store._pid != os.getpid():
             store = shared_store(_MEMORY, create=True)
@@ -290,7 +310,7 @@ def _shared_memory(name: str, cached_statements: int) -> Opened:
 
     def close() -> None:
         db.close()
-        with _guard:
+        with _guard, busy():
             cluster, count = _shared.pop(name)
             if count > 1:
                 _shared[name] = cluster, count - 1
