@@ -128,8 +128,11 @@ class History:
                 sync(fd)
 
     def erase(self, volume: int, version: int) -> None:
-        """Erase one record."""
-        write_at(self._fd(volume), [bytes(RECORD_BYTES)], version * RECORD_BYTES)
+        """Erase one record, on the device too (H1): another power failure must not bring it back.  Raises OSError."""
+        fd = self._fd(volume)
+        write_at(fd, [bytes(RECORD_BYTES)], version * RECORD_BYTES)
+        if self._is_durable:
+            sync(fd)
 
     def forget_before(self, volume: int, version: int) -> None:
         """Give the space of the records of older versions back to the file system."""
