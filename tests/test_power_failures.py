@@ -6,6 +6,7 @@ volume.py and sweep.py.
 
 from __future__ import annotations
 
+import random
 import shutil
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,6 +30,8 @@ from mishaps import (
     rewrite,
     run_until_killed,
 )
+from torture import record, worlds
+from torture.crash import Image
 from vfs import recovery
 from vfs.history import RECORD_BYTES
 from vfs.layout import FREE, SECTOR_BYTES, SLOT_BYTES, pack_version
@@ -437,3 +440,42 @@ def test_history_of_an_absorbed_source_goes_with_it(path: Path) -> None:
         store.cluster("prod").clone("dev")
         store.cluster("prod").delete()
         assert histories(path) == []
+
+
+def test_a_past_version_that_recovery_gave_up_stays_given_up(tmp_path: Path) -> None:
+    """Its record is erased on the device, before a later commit makes what is older count as durable (H1, H4)."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    source = tmp_path / "source.db"
+    worlds.fill(source, 1)
+    recorder, device = record.Recorder(tmp_path / "store"), record.Device()
+    (tmp_path / "store").mkdir()
+    with recorder.recording():
+        store = clusterdb.open(tmp_path / "store")
+        store.create_cluster("prod", from_file=source, backtrack_window_s=3600)
+        for number in (2, 3):
+            recorder.mark(number)
+            worlds.write(store, "prod", number, "NORMAL", worlds.ROWS)
+        recorder.mark(4)
+        store.close()
+    number = 0
+    for event in recorder.events:
+        number = event.at if event.kind == "mark" else number
+        if number == 4:
+            break  # power fails before the close
+        if not (number == 2 and event.file == "pool" and len(event.data) > SECTOR_BYTES):  # the pages of the first
+            device.take(event)
+    Image(device.image(random.Random(0), "all"), [], "").write(first)
+    recorder, device = record.Recorder(first), record.Device.of(first)
+    with recorder.recording(), clusterdb.open(first) as store:
+        assert worlds.number_in(store, "prod") == 3
+        worlds.write(store, "prod", 4, "FULL", 1)
+        recorder.mark(1)
+    for event in recorder.events[: recorder.events.index(record.Event("", "mark", 1))]:
+        device.take(event)
+    Image(device.image(random.Random(0), "none"), [], "").write(second)
+    with clusterdb.open(second) as store:
+        assert worlds.number_in(store, "prod") == 4
+        assert_clean(store)
+        past = [worlds.number_at(store, "prod", version) for version in worlds.retained(store, "prod")]
+        assert 2 not in past
+        assert past[-2:] == [3, 4]

@@ -212,9 +212,7 @@ class Image:
         """What a second power failure leaves, while the store is recovered from the first and written to."""
         directory, numbers = base / "again", known_numbers(self.worlds)
         self.write(directory)
-        device, recorder = Device(), Recorder(directory)
-        device.synced = {name: bytearray(data) for name, data in self.files.items()}
-        device.unsynced = {name: [] for name in self.files}
+        device, recorder = Device.of(directory), Recorder(directory)
         worlds = [list(self.worlds)]
         with recorder.recording(), clusterdb.open(directory) as store:
             clusters = {cluster.name: number_in(store, cluster.name) for cluster in store.clusters()}

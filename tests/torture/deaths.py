@@ -79,10 +79,10 @@ class Picture:
     def lacks(self, name: str) -> Picture:
         return replace(self, clusters={key: state for key, state in self.clusters.items() if key != name})
 
-    def booted(self) -> Picture:
+    def rebuilt(self) -> Picture:
         """What was recorded, but never published, may be taken for published."""
-        booted = {name: State(state.live | state.doubtful, state.allowed) for name, state in self.clusters.items()}
-        return replace(self, clusters=booted)
+        rebuilt = {name: State(state.live | state.doubtful, state.allowed) for name, state in self.clusters.items()}
+        return replace(self, clusters=rebuilt)
 
     def world(self, numbers: frozenset[int]) -> World:
         return World({name: state.allowed for name, state in self.clusters.items()}, self.snapshots, numbers)
@@ -164,6 +164,8 @@ class Scenario:
             self._close(worker)
 
     def _open(self) -> None:
+        if not self._workers and not self._stopped:
+            self._rebuild()
         worker = Worker(next(self._serial), self.base / "store", self.base / "events", self.limits)
         self._workers.append(worker)
         self._verb(worker, "open", (), lambda picture: picture)
@@ -186,9 +188,13 @@ class Scenario:
             self._kill(worker)
         for name in ("map", "readers"):
             (self.base / "store" / name).unlink(missing_ok=True)
-        self._possible = [picture.booted() for picture in self._possible]
-        self._is_certain = False
-        self.log.append("boot")
+
+    def _rebuild(self) -> None:
+        """Nobody has the store open: whoever opens it next may believe the records, not the tables."""
+        rebuilt = [picture.rebuilt() for picture in self._possible]
+        self._is_certain &= rebuilt == self._possible
+        self._possible = rebuilt
+        self.log.append("rebuild")
         self.worlds.append(self._worlds(self._possible))
         self._events.append(Event("", "mark", 1 - len(self.worlds)))
 

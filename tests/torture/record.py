@@ -221,6 +221,15 @@ class Device:
         self.synced: dict[str, bytearray] = {}
         self.unsynced: dict[str, list[Event]] = {}
 
+    @classmethod
+    def of(cls, directory: Path) -> Device:
+        """A device that has the files of a store that is closed, and nothing else."""
+        device = cls()
+        files = [*directory.glob("catalog.db*"), directory / "pool", *directory.glob("history/*")]
+        device.synced = {str(path.relative_to(directory)): bytearray(path.read_bytes()) for path in files}
+        device.unsynced = {name: [] for name in device.synced}
+        return device
+
     def take(self, event: Event) -> None:
         """The next event of the log happens."""
         if event.kind in MARKS:
