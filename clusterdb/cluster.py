@@ -323,7 +323,7 @@ class Cluster:
         """
         store = self.store
         named = store._row_of(self)
-        with store._pinned(named) as volume:
+        with store._pinned_row(named) as volume:
             version = volume.version
             own_count = sum(1 for _ in reached(store._pages.read_slot, version, store._newest_shared(volume.row)))
         return ClusterStats(

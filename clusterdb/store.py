@@ -745,8 +745,11 @@ class Store:
         with self._pages.session() as session:
             self._pages.reclaim.announce_pins(session, volume.table_index)
 
-    def _pinned(self, row: ClusterRow) -> AbstractContextManager[Volume]:
+    def _pinned(self, cluster: Cluster) -> AbstractContextManager[Volume]:
         """The cluster's head, pinned.  Raises ClusterNotFoundError."""
+        return self._pinned_row(self._row_of(cluster))
+
+    def _pinned_row(self, row: ClusterRow) -> AbstractContextManager[Volume]:
         text = f"cluster '{row.name}'"
         return self._pinned_volume(self._require_in_use(row.volume, text), None, text)
 
