@@ -19,7 +19,8 @@ Invariants
         live.  A volume frees no slot born at or before its base: that one belongs to its source.
     R6  The catalog forgets a pin or a head before the slots they held are freed.  A process that dies in between leaks
         slots (found by the next sweep or map rebuild); it never frees twice.
-    R7  That a pin or volume is no longer needed is durable in the catalog before any slot it held is reused.
+    R7  That a pin or volume is no longer needed is durable in the catalog before any slot it held is reused.  Recovery
+        seals the catalog first: its last commit may be in the page cache only, and its process dead.
     R8  A superseded slot is reserved by the store session ("keeper") of the process that will free it, from before
         the last pin on it is forgotten until it is freed: so a sweep leaves it alone, and the death of that process
         is noticed.

@@ -58,6 +58,8 @@ def rebuild(store: PageStore) -> None:
     """
     _require_consistent(store)
     store.sync()  # in the same boot, what we are going to trust may still be in the page cache only
+    if not store.read_only:
+        store.registry.seal()  # and what the catalog says, before slots are free by it (R7)
     _forget_what_is_released(store)
     marks = store.slot_map.states
     rows = store.registry.volume_rows()
