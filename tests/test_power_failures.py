@@ -32,6 +32,7 @@ from mishaps import (
 )
 from torture import record, worlds
 from torture.crash import Image
+from torture.workers import Doom, Limits, Worker
 from vfs import recovery
 from vfs.history import RECORD_BYTES
 from vfs.layout import FREE, SECTOR_BYTES, SLOT_BYTES, pack_version
@@ -479,3 +480,37 @@ def test_a_past_version_that_recovery_gave_up_stays_given_up(tmp_path: Path) -> 
         past = [worlds.number_at(store, "prod", version) for version in worlds.retained(store, "prod")]
         assert 2 not in past
         assert past[-2:] == [3, 4]
+
+
+def test_a_drop_that_died_in_its_commit_frees_nothing_before_it_is_on_the_device(tmp_path: Path) -> None:
+    """Whoever rebuilds what is derived makes durable first what the catalog says (R7); at every call of the drop."""
+    outcomes = set()
+    for count in range(1, 100):
+        base = tmp_path / str(count)
+        (base / "store").mkdir(parents=True)
+        workers = [Worker(number, base / "store", base / "events", Limits(48, 4096)) for number in range(3)]
+        try:
+            for verb in (("open",), ("create", "prod", 1), ("create", "other", 2), ("close",)):
+                assert workers[0].do(*verb).outcome == "done"
+            assert workers[1].do("open").outcome == "done"
+            outcome = workers[1].do("drop", "prod", doom=Doom(count)).outcome
+            workers[1].kill()
+            assert workers[2].do("open").outcome == "done"
+            assert workers[2].do("commit", "other", 3, "NORMAL", worlds.ROWS, True).outcome == "done"
+        finally:
+            for worker in workers:
+                worker.kill()
+        device = record.Device()
+        for event in record.read_log(base / "events"):
+            device.take(event)
+        for name in ("catalog.db", "catalog.db-wal"):
+            device.unsynced[name] = []
+        Image(device.image(random.Random(0), "all"), [], "").write(base / "image")
+        with clusterdb.open(base / "image") as store:
+            numbers = {cluster.name: worlds.number_in(store, cluster.name) for cluster in store.clusters()}
+            assert_clean(store)
+        assert numbers == {"other": 3} | ({"prod": 1} if "prod" in numbers else {})
+        outcomes.add("prod" in numbers)
+        if outcome == "done":
+            break
+    assert outcomes == {True, False}
