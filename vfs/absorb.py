@@ -108,8 +108,7 @@ def _absorb(store: PageStore, session: Session, source: VolumeRow, heir: VolumeR
 
 def _make_head_durable(store: PageStore, heir: VolumeRow, head: Version) -> None:
     """See that a record in the head slot is on the device, where as yet the base may be all that is (A3)."""
-    durable_at = store.tables.volume_at(heir.table_index) + V_DURABLE
-    if store.tables.words[durable_at] > heir.base.version:
+    if store.durable_version(heir) > heir.base.version:
         return
     try:
         if head.version == heir.base.version:
@@ -119,13 +118,12 @@ def _make_head_durable(store: PageStore, heir: VolumeRow, head: Version) -> None
     except BaseException:
         store.fail(f"writing a version record of volume {heir.volume} failed")
         raise
-    store.tables.words[durable_at] = head.version
+    store.tables.words[store.tables.volume_at(heir.table_index) + V_DURABLE] = head.version
 
 
 def _finish(store: PageStore, session: Session, source: VolumeRow, heir: VolumeRow, lost: list[Superseded]) -> None:
     """The catalog has forgotten the source: what the heir has lost of it waits for readers only."""
-    durable = store.tables.words[store.tables.volume_at(heir.table_index) + V_DURABLE]
-    store.reclaim.enqueue(heir, lost, durable if heir.state in IN_USE else FOREVER)
+    store.reclaim.enqueue(heir, lost, store.durable_version(heir) if heir.state in IN_USE else FOREVER)
     with session.pool_locked():
         store.tables.remove_volume(source.table_index, source.volume)
     store.history.remove(source.volume)

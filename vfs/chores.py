@@ -22,7 +22,7 @@ from vfs.absorb import absorb
 from vfs.errors import CorruptionError, RegistryBusyError
 from vfs.failpoints import reach
 from vfs.holds import Holds
-from vfs.layout import DROPPED, FLAGS, LIVE_EVEN, LIVE_ODD, V_CHORES, V_DURABLE, V_ID
+from vfs.layout import DROPPED, FLAGS, LIVE_EVEN, LIVE_ODD, V_CHORES, V_ID
 from vfs.loose import of_dropped_head, of_dropped_past, of_pin
 from vfs.reclaim import FOREVER, Superseded
 from vfs.registry import IN_USE, PinRow, VolumeRow, VolumeState
@@ -285,7 +285,7 @@ class Chores:
         reach("reclaim: catalog has forgotten")
         tables = self._store.tables
         for row, items in work.freed:
-            durable = tables.words[tables.volume_at(row.table_index) + V_DURABLE]
+            durable = self._store.durable_version(row)
             self._store.reclaim.enqueue(row, items, FOREVER if row.state not in IN_USE else durable)
         for row in work.changed:
             self._store.reclaim.announce_pins(session, row.table_index)
