@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clusterdb import sqlite
-from clusterdb.copies import Progress
+from clusterdb.access import sqlite
+from clusterdb.access.copies import Progress
 from clusterdb.format import duration_text, table
 from clusterdb.store import default_path
 from clusterdb.store import open as open_store

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from clusterdb import sqlite
-from clusterdb.cluster import Cluster
-from clusterdb.copies import Progress
+from clusterdb.access import sqlite
+from clusterdb.access.copies import Progress
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.format import bytes_text, duration_text, table
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 from clusterdb.store import open as open_store
 
 __all__ = ["build_database", "run"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clusterdb.format import bytes_text, table
 
 if TYPE_CHECKING:
-    from clusterdb.cluster import ClusterStats
+    from clusterdb.clusters.figures import ClusterStats
 
 __all__ = ["CLUSTERS", "ENDPOINTS", "INSTANCES", "SNAPSHOTS", "Columns", "listing", "local", "sizes"]
 

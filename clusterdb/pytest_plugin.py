@@ -22,9 +22,8 @@ from clusterdb.testing import session as sessions
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from clusterdb.cluster import Cluster
     from clusterdb.dbapi2 import Connection
-    from clusterdb.store import Store
+    from clusterdb.store import Cluster, Store
     from clusterdb.testing.clones import Clone
 
 _OTHERS = pytest.StashKey[list[dict[str, Any]]]()

@@ -36,8 +36,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: what is buffered goes nowhere
         sys.exit(1)
     except Exception as error:
+        from clusterdb.access.sqlite import SQLError
         from clusterdb.errors import Error
-        from clusterdb.sqlite import SQLError
 
         if not isinstance(error, Error | SQLError | OSError):
             raise

@@ -107,7 +107,7 @@ SNAPSHOT = _Named("snapshot", ("snapshots",))
 
 def split_point(text: str) -> tuple[str, Any]:
     """``prod@5 minutes ago`` as a name and a point.  Raises UsageError, InvalidArgumentError."""
-    from clusterdb.points import parse
+    from clusterdb.rules.points import parse
 
     name, at, point = text.partition("@")
     if at and not point.strip():

@@ -60,7 +60,7 @@ def diff(
 
 def _write(file: Path, content: bytes) -> None:
     """Write a file, or standard output if it is called ``-`` or is no file.  Raises ExportTargetError, OSError."""
-    from clusterdb.copies import write_out
+    from clusterdb.access.copies import write_out
 
     if file == Path("-"):
         click.echo(content, nl=False)

@@ -98,7 +98,7 @@ def rm_snapshot(context: click.Context, names: tuple[str, ...], yes: bool) -> No
 @click.pass_context
 def backtrack(context: click.Context, cluster: str, point: str) -> None:
     """Let CLUSTER go back in place to POINT: a version, '5 minutes ago', or a time; or forward again."""
-    from clusterdb.points import parse
+    from clusterdb.rules.points import parse
 
     with opened(context) as store:
         store.cluster(cluster).backtrack(parse(point))

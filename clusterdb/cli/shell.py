@@ -44,7 +44,7 @@ def shell(
     A point in its past can be read: prod@1234, prod@'5 minutes ago'. Without CLUSTER the only one of the store is used,
     or none until .use NAME. The exit code of files, -c and standard input is 1 if anything failed.
     """
-    from clusterdb.names import suggestion
+    from clusterdb.rules.names import suggestion
     from clusterdb.shell import ClusterShell, run
 
     with opened(context) as store:

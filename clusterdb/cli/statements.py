@@ -42,7 +42,7 @@ def sql(
 
     A point in its past can be read: prod@1234, prod@'5 minutes ago'.
     """
-    from clusterdb.sqlite import results
+    from clusterdb.access.sqlite import results
 
     text = statements if statements is not None else sys.stdin.read()
     with opened(context) as store:

@@ -19,7 +19,6 @@ from typing import Any
 
 import apsw
 
-from clusterdb.cluster import Cluster
 from clusterdb.dbapi2.adapt import PrepareProtocol, adapt, adapters, converters, register_adapter, register_converter
 from clusterdb.dbapi2.blob import Blob
 from clusterdb.dbapi2.callbacks import enable_callback_tracebacks
@@ -40,6 +39,7 @@ from clusterdb.errors import (
     ProgrammingError,
     Warning,
 )
+from clusterdb.store import Cluster
 
 __all__ = [
     "BINARY",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from clusterdb.access.translate import translating
 from clusterdb.dbapi2.adapt import bytes_of
 from clusterdb.errors import ProgrammingError
-from clusterdb.translate import translating
 
 if TYPE_CHECKING:
     from clusterdb.dbapi2.connection import Connection

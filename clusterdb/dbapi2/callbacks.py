@@ -14,8 +14,8 @@ from typing import Any
 import apsw
 
 from clusterdb import errors
+from clusterdb.access.translate import translated
 from clusterdb.dbapi2.adapt import bytes_of
-from clusterdb.translate import translated
 
 __all__ = ["aggregate", "authorizer", "collation", "creating", "enable_callback_tracebacks", "function", "window"]
 

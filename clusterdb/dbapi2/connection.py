@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import apsw
 
 from clusterdb import errors
-from clusterdb.cluster import Cluster
+from clusterdb.access.translate import translated, translating
+from clusterdb.access.untrusted import Limits
 from clusterdb.dbapi2 import callbacks
 from clusterdb.dbapi2.adapt import bytes_of
 from clusterdb.dbapi2.blob import Blob
@@ -28,9 +29,7 @@ from clusterdb.dbapi2.dump import iterdump
 from clusterdb.dbapi2.opening import Mode, Opened, close_collected, opened
 from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, require_said
 from clusterdb.errors import ProgrammingError
-from clusterdb.store import Store
-from clusterdb.translate import translated, translating
-from clusterdb.untrusted import Limits
+from clusterdb.store import Cluster, Store
 
 if TYPE_CHECKING:
     from clusterdb.flavours import EngineSession

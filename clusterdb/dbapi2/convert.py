@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from clusterdb.access.translate import undecodable
 from clusterdb.dbapi2.adapt import Converter, converters
 from clusterdb.dbapi2.statements import RAW_BITS, Plan, raw_sql
-from clusterdb.translate import undecodable
 
 if TYPE_CHECKING:
     from clusterdb.dbapi2.connection import Connection

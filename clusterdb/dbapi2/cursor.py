@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
+from clusterdb.access.translate import translated, undecodable
 from clusterdb.dbapi2.adapt import PLAIN
 from clusterdb.dbapi2.convert import columns_of, converted, run
 from clusterdb.dbapi2.row import Row
 from clusterdb.dbapi2.statements import Description, Plan, bound, described, require_said
 from clusterdb.errors import DatabaseError, DataError, ProgrammingError
-from clusterdb.translate import translated, undecodable
 
 if TYPE_CHECKING:
     from clusterdb.dbapi2.connection import Connection

@@ -23,7 +23,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import apsw
 
-from clusterdb.cluster import Cluster
+from clusterdb.access.sqlite import Connection
+from clusterdb.access.untrusted import Limits, check_options, prepared
+from clusterdb.clusters.connecting import connect
 from clusterdb.errors import (
     ClusterExistsError,
     ClusterNotFoundError,
@@ -32,10 +34,8 @@ from clusterdb.errors import (
     InvalidNameError,
     NotAStoreError,
 )
-from clusterdb.names import check_name
-from clusterdb.sqlite import Connection
-from clusterdb.store import Store, default_path
-from clusterdb.untrusted import Limits, check_options, prepared
+from clusterdb.rules.names import check_name
+from clusterdb.store import Cluster, Store, default_path
 from vfs.holds import busy, is_busy
 
 __all__ = ["Mode", "Opened", "close_collected", "opened", "share", "shared_store"]
@@ -92,7 +92,7 @@ def share(store: Store) -> None:
 
 def _open_already(path: str) -> Store | None:
     store = _stores.get(_key(path))
-    return None if store is None or store._closed or store._pid != os.getpid() else store
+    return store if store is not None and store.context.is_usable else None
 
 
 def _remember(store: Store) -> None:
@@ -280,7 +280,7 @@ def _named(
 
 
 def _of_cluster(cluster: Cluster, endpoint: str, mode: Mode | None, cached_statements: int) -> Opened:
-    db = cluster.store._connect(cluster, endpoint, read_only=mode == "ro", cached_statements=cached_statements)
+    db = connect(cluster.context, cluster, endpoint, read_only=mode == "ro", cached_statements=cached_statements)
     return Opened(db, db.close, cluster, cluster.settings.engine)
 
 
@@ -288,7 +288,7 @@ def _of_cluster(cluster: Cluster, endpoint: str, mode: Mode | None, cached_state
 def _memory() -> Opened:
     store = shared_store(_MEMORY, create=True)
     cluster = store.create_cluster(f"anonymous-{next(_numbers)}")
-    db = store._connect(cluster, "writer", read_only=False)
+    db = connect(cluster.context, cluster, "writer", read_only=False)
 
     def close() -> None:
         db.close()
@@ -301,12 +301,12 @@ def _shared_memory(name: str, cached_statements: int) -> Opened:
     """An anonymous cluster that has a name for this process, and lives as long as one of its connections."""
     with _guard, busy():
         known = _shared.get(name)
-        if known is None or known[0].store._closed or known[0].store._pid != os.getpid():
+        if known is None or not known[0].context.is_usable:
             store = shared_store(_MEMORY, create=True)
             known = store.create_cluster(f"anonymous-{next(_numbers)}"), 0
         cluster, count = known
         _shared[name] = cluster, count + 1
-    db = cluster.store._connect(cluster, "writer", read_only=False, cached_statements=cached_statements)
+    db = connect(cluster.context, cluster, "writer", read_only=False, cached_statements=cached_statements)
 
     def close() -> None:
         db.close()
@@ -322,5 +322,5 @@ def _shared_memory(name: str, cached_statements: int) -> Opened:
 
 def _forget(cluster: Cluster) -> None:
     with suppress(ClusterNotFoundError):
-        if not cluster.store._closed and cluster.store._pid == os.getpid():
+        if cluster.context.is_usable:
             cluster.delete()

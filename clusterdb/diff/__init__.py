@@ -14,7 +14,7 @@ from clusterdb.diff.report import as_json, as_text
 from clusterdb.diff.script import script
 from clusterdb.diff.tables import Schema
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.names import suggestion
+from clusterdb.rules.names import suggestion
 
 __all__ = [
     "Applied",

@@ -14,10 +14,9 @@ from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.utils.asyncio import async_unsafe
 
 from clusterdb import dbapi2
-from clusterdb.cluster import Cluster
 from clusterdb.dbapi2.opening import shared_store
 from clusterdb.django.creation import DatabaseCreation
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 
 __all__ = ["DatabaseWrapper"]
 

@@ -10,12 +10,12 @@ import apsw.shell
 from clusterdb.cli.app import split_point
 from clusterdb.format import bytes_text, table
 from clusterdb.listings import CLUSTERS, ENDPOINTS, INSTANCES, SNAPSHOTS, listing, sizes
-from clusterdb.points import parse
+from clusterdb.rules.points import parse
 from clusterdb.shell.dotted import Dotted
 from clusterdb.shell.interrupts import postponed
 
 if TYPE_CHECKING:
-    from clusterdb.cluster import Cluster
+    from clusterdb.store import Cluster
 
 __all__ = ["ClusterShell"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 from clusterdb.errors import Error
-from clusterdb.names import suggestion
+from clusterdb.rules.names import suggestion
 from clusterdb.shell.conversation import Conversation
 
 __all__ = ["Dotted"]

@@ -18,20 +18,19 @@ from typing import TYPE_CHECKING, Any, TextIO
 import apsw
 import apsw.shell
 
+from clusterdb.access.sqlite import InstanceConnection
 from clusterdb.errors import Error, InstanceRestartedError
 from clusterdb.listings import local
-from clusterdb.sqlite import InstanceConnection
 from vfs import errors as storage_errors
 
 if TYPE_CHECKING:
-    from clusterdb.cluster import Cluster
     from clusterdb.flavours import EngineSession, Flavour
-    from clusterdb.points import Point
-    from clusterdb.store import Store
+    from clusterdb.rules.points import Point
+    from clusterdb.store import Cluster, Store
 
 __all__ = ["Session"]
 
-_ENDS = (InstanceRestartedError, storage_errors.FencedError, storage_errors.InstanceRestartedError)
+_ENDS = (InstanceRestartedError, storage_errors.FencedError, storage_errors.DisconnectedError)
 
 
 class Session(apsw.shell.Shell):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from clusterdb.cluster import Cluster
+from clusterdb.store import Cluster
 from clusterdb.testing.clones import Clone
 from clusterdb.testing.runs import Run
 from clusterdb.testing.seeds import Recipe, recipe
@@ -95,7 +95,7 @@ def _run_for(path: str | Path | None) -> Run:
         return run
     key = str(path or os.environ.get("CLUSTERDB_TEST_STORE") or ":memory:")
     key = key if key == ":memory:" else str(Path(key).absolute())
-    if key not in _runs or _runs[key].store._closed or _runs[key].store._pid != os.getpid():
+    if key not in _runs or not _runs[key].store.context.is_usable:
         _runs[key] = Run(key)
     return _runs[key]
 

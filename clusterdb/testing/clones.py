@@ -6,9 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from clusterdb import dbapi2
-from clusterdb.cluster import Cluster
 from clusterdb.errors import ClusterNotFoundError, DeletionProtectedError, Error, SnapshotNotFoundError
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 from clusterdb.testing.seeds import sqlalchemy_url_of, url_of
 
 if TYPE_CHECKING:

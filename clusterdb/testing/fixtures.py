@@ -12,7 +12,7 @@ import pytest
 from clusterdb.testing.session import option, run_of, template_of
 
 if TYPE_CHECKING:
-    from clusterdb.cluster import Cluster
+    from clusterdb.store import Cluster
     from clusterdb.testing.clones import Clone
     from clusterdb.testing.seeds import Recipe
 

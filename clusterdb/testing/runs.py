@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from clusterdb import store as stores
-from clusterdb.cluster import Cluster
 from clusterdb.dbapi2.opening import share, shared_store
 from clusterdb.errors import (
     ClusterNotFoundError,
@@ -29,7 +28,7 @@ from clusterdb.errors import (
     SnapshotNotFoundError,
     StoreBusyError,
 )
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 from clusterdb.testing.clones import Clone
 from clusterdb.testing.owners import boot_id, is_gone, myself
 from clusterdb.testing.seeds import Recipe

@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import clusterdb
-from clusterdb import dbapi2, sqlite
-from clusterdb.cluster import Cluster
+from clusterdb import dbapi2
+from clusterdb.access import sqlite
 from clusterdb.errors import Error
+from clusterdb.store import Cluster
 
 __all__ = ["Recipe", "SeedError", "recipe", "sqlalchemy_url_of", "url_of"]
 

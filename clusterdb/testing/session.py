@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from clusterdb.cluster import Cluster
+    from clusterdb.store import Cluster
     from clusterdb.testing.runs import Run
     from clusterdb.testing.seeds import Recipe
 

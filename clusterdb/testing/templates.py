@@ -22,9 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from clusterdb.cluster import Cluster
 from clusterdb.errors import ClusterNotFoundError
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 from clusterdb.testing.seeds import Recipe, SeedError
 from clusterdb.testing.stats import Stats
 
