@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import clusterdb
-from torture.record import HOW, Device, Recorder
-from torture.worlds import (
+from tests.torture.record import HOW, Device, Recorder
+from tests.torture.worlds import (
     AFTERWARDS,
     DAMAGED,
     ROWS,

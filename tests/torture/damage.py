@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 import clusterdb
-from torture.worlds import ROWS, fill, write
+from tests.torture.worlds import ROWS, fill, write
 from vfs.table import reached
 
 FILES = ("pool", "pool", "pool", "catalog.db", "catalog.db-wal", "map", "readers")

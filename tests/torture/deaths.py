@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from torture.crash import Image, working_directory
-from torture.record import HOW, Device, Event, SharedLog, read_log
-from torture.workers import Answer, Doom, Fate, Limits, Worker
-from torture.worlds import Violation, World, committed
+from tests.torture.crash import Image, working_directory
+from tests.torture.record import HOW, Device, Event, SharedLog, read_log
+from tests.torture.workers import Answer, Doom, Fate, Limits, Worker
+from tests.torture.worlds import Violation, World, committed
 
 WORKERS_MAX = 3
 POINTS = tuple(
@@ -27,7 +27,7 @@ POINTS = tuple(
         {
             point
             for package in ("vfs", "clusterdb")
-            for path in (Path(__file__).parents[2] / package).glob("*.py")
+            for path in (Path(__file__).parents[2] / package).rglob("*.py")
             for point in re.findall(r'reach\("([^"]+)"\)', path.read_text())
         }
     )

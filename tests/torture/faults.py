@@ -20,7 +20,7 @@ from typing import Any
 import apsw
 
 import clusterdb
-from torture.worlds import ROWS, fill, number_in, write
+from tests.torture.worlds import ROWS, fill, number_in, write
 from vfs import osio
 
 KINDS = ("EIO", "ENOSPC", "short", "interrupt", "memory")

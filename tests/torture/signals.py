@@ -30,7 +30,7 @@ import apsw
 
 import clusterdb
 import clusterdb.public  # what is imported when it is needed: once, before the forks
-from torture.worlds import Violation, fill, number_at, number_in, retained, write
+from tests.torture.worlds import Violation, fill, number_at, number_in, retained, write
 from vfs.layout import (
     KEEPS_SUPERSEDED,
     LOCK_BUILDER,

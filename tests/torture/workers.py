@@ -21,8 +21,8 @@ import clusterdb
 import clusterdb.catalog
 import clusterdb.public  # what is imported when it is needed: once, before the forks
 import vfs.reclaim
-from torture.record import Event, Recorder, SharedLog
-from torture.worlds import Violation, fill, number_at, number_through, retained, write_through
+from tests.torture.record import Event, Recorder, SharedLog
+from tests.torture.worlds import Violation, fill, number_at, number_through, retained, write_through
 from vfs import expiry, failpoints, osio
 
 PATIENCE_S = 0.03
