@@ -42,7 +42,6 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
-# --- endpoints --------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def fleet(store: clusterdb.Store) -> clusterdb.Cluster:
     """A cluster with a writer ``w``, a reader ``r``, and a table."""

@@ -45,6 +45,5 @@ def in_threads(works: list[Callable[[], None]]) -> None:
         thread.join()
 
 
-# --- description ------------------------------------------------------------------------------------------------------
 def names(cursor: dbapi2.Cursor) -> list[str]:
     return [column[0] for column in cursor.description or ()]

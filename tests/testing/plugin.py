@@ -51,7 +51,6 @@ def built() -> list[str]:
     return Path("built").read_text().split() if Path("built").exists() else []
 
 
-# --- what is kept -----------------------------------------------------------------------------------------------------
 FAILING = """
     def test_fails(clusterdb_connection):
         clusterdb_connection.execute("DELETE FROM accounts WHERE id > 3")

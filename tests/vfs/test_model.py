@@ -1,22 +1,18 @@
-"""Storage against a model of itself: volumes as dictionaries of pages, tables and maps as sets.
+"""Storage against a model of itself: volumes as dictionaries of pages.
 
 A state machine plays random histories (create, clone, write, commit, roll back, drop, reopen, with readers pinned at
-any version) on a store and on dictionaries; after every step each pinned reader must read exactly its own version.
-"""
+any version) on a store and on dictionaries; after every step each pinned reader must read exactly its own version."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -32,45 +28,18 @@ import vfs.chores
 import vfs.reclaim
 import vfs.slots
 import vfs.volume
-from vfs import layout
+from tests.vfs.pages import ZEROS, page_bytes
 from vfs.errors import (
-    CorruptionError,
-    FormatError,
-    PoolFullError,
     SnapshotMovedError,
     StorageError,
     VolumeDroppedError,
     WriterBusyError,
 )
 from vfs.layout import (
-    HOLE,
-    LIVE_EVEN,
-    MAP_HEADER_BYTES,
-    MAP_HINT_AT,
-    MAP_SLOT_COUNT_AT,
-    RESERVED,
-    SECTOR_BYTES,
     SLOT_BYTES,
-    SLOT_COUNT_MAX,
-    VERSION_RECORD_BYTES,
-    Entry,
-    Version,
-    depth_of,
-    pack_pool_header,
-    pack_version,
-    page_count_of,
-    unpack_entries,
-    unpack_entry,
-    unpack_pool_header,
-    unpack_version,
 )
-from vfs.slots import PREPARED_SLOTS, SlotMap, runs_of
-from vfs.table import Dirty, Editor, find_leaf, only_in, reached
 from vfs.volume import Durability, Volume, WriteTransaction
 
-ZEROS = bytes(SLOT_BYTES)
-
-# --- volumes as dictionaries ----------------------------------------------------------------------------------------
 page_numbers = st.one_of(
     st.integers(0, 12),
     st.sampled_from([254, 255, 256, 257, 300, 511, 65_535, 65_536, 70_000]),
@@ -79,11 +48,6 @@ fills = st.integers(0, 9)
 page_writes = st.lists(st.tuples(page_numbers, fills), min_size=1, max_size=6)
 durabilities = st.sampled_from(Durability)
 choices = st.integers(0, 1 << 16)
-
-
-def page_bytes(page: int, fill: int) -> bytes:
-    """A page whose bytes tell where it belongs; fill 0 is a page of zeros."""
-    return ZEROS if fill == 0 else (b"page %d, fill %d. " % (page, fill)).ljust(32, b"-") * (SLOT_BYTES // 32)
 
 
 @dataclass
@@ -516,379 +480,3 @@ def test_a_lone_clone_gives_back_what_it_rewrites() -> None:
             )
             connection.close()
         assert store.stats().used_bytes == SLOT_BYTES + cluster.stats().own_bytes
-
-
-# --- the page table -------------------------------------------------------------------------------------------------
-class Slots:
-    """A pool in a list, for page tables without a store."""
-
-    def __init__(self) -> None:
-        self.contents: list[bytes] = [ZEROS]
-
-    def place(self, node: bytes | bytearray) -> int:
-        self.contents.append(bytes(node))
-        return len(self.contents) - 1
-
-    def read(self, slot: int) -> memoryview:
-        return memoryview(self.contents[slot])
-
-
-table_pages = st.one_of(
-    st.integers(0, 5), st.sampled_from([255, 256, 300, 65_535, 65_536, 70_000, 1 << 24, (1 << 24) + 300])
-)
-table_steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("set"), table_pages),
-        st.tuples(st.just("set again"), table_pages),
-        st.tuples(st.just("truncate"), table_pages),
-        st.tuples(st.just("grow"), table_pages),
-    ),
-    max_size=8,
-)
-
-
-@dataclass
-class Step:
-    """A version of a table, and what its pages are by the model."""
-
-    version: Version
-    pages: dict[int, Entry]
-
-    def slots(self, pool: Slots, born_after: int = 0) -> set[int]:
-        return {at.entry.slot for at in reached(pool.read, self.version, born_after)}
-
-
-def make_version(number: int, page_count: int, root: Entry) -> Version:
-    return Version(1, number, number, page_count * SLOT_BYTES, 1 << 20, 0, 0, root)
-
-
-def edit(
-    pool: Slots, base: Step, number: int, steps: list[tuple[str, int]], recent: dict[Entry, Dirty]
-) -> tuple[Step, Editor]:
-    """Apply steps to a version with an Editor and to its model with dictionary operations."""
-    editor = Editor(pool.read, base.version, number, recent)
-    pages, page_count = dict(base.pages), base.version.page_count
-    for verb, page in steps:
-        if verb in ("set", "set again"):
-            own = page in pages and pages[page].birth == number
-            slot = pages[page].slot if own and verb == "set again" else pool.place(b"")
-            page_count = max(page_count, page + 1)
-            editor.grow(page_count)
-            editor.set_page(page, slot, slot + 7)
-            pages[page] = Entry(slot, slot + 7, number)
-        elif verb == "truncate" and page < page_count:
-            editor.truncate(page)
-            pages = {kept: entry for kept, entry in pages.items() if kept < page}
-            page_count = page
-        elif verb == "grow":
-            page_count = max(page_count, page)
-    editor.grow(page_count)
-    root = editor.seal(pool.place)
-    return Step(make_version(number, page_count, root), pages), editor
-
-
-def history(pool: Slots, edits: list[list[tuple[str, int]]]) -> Iterator[tuple[Step, Step, Editor]]:
-    """(before, after, editor) of one version after the other."""
-    before, recent = Step(make_version(1, 0, HOLE), {}), {}
-    for number, steps in enumerate(edits, 2):
-        after, editor = edit(pool, before, number, steps, recent)
-        yield before, after, editor
-        before, recent = after, editor.published()
-
-
-histories = st.lists(table_steps, min_size=1, max_size=6)
-
-
-@settings(deadline=None, max_examples=80)
-@given(histories)
-def test_a_table_names_the_pages_that_were_set(edits: list[list[tuple[str, int]]]) -> None:
-    """Walks and look-ups find what was set and not truncated since, and nothing else."""
-    pool = Slots()
-    for _, after, _ in history(pool, edits):
-        found = {at.number: at.entry for at in reached(pool.read, after.version) if at.level < 0}
-        assert found == after.pages
-        words = memoryview(b"".join(content.ljust(SLOT_BYTES, b"\0") for content in pool.contents)).cast("I")
-        for page, entry in after.pages.items():
-            leaf = find_leaf(words, after.version.root.slot, after.version.depth, page >> 8)
-            assert leaf and words[(leaf << 10) + ((page & 255) << 2)] == entry.slot
-
-
-@settings(deadline=None, max_examples=80)
-@given(histories)
-def test_an_edit_accounts_for_every_slot(edits: list[list[tuple[str, int]]]) -> None:
-    """Superseded is what the new version no longer reaches; counts and leftovers add up."""
-    pool = Slots()
-    for before, after, editor in history(pool, edits):
-        old, new = before.slots(pool), after.slots(pool)
-        superseded = [slot for slot, _ in editor.superseded]
-        assert len(superseded) == len(set(superseded)) and set(superseded) == old - new
-        births = {at.entry.slot: at.entry.birth for at in reached(pool.read, before.version)}
-        assert all(births[slot] == birth for slot, birth in editor.superseded)
-        assert editor.added_count == len(new) - len(old)
-        assert not set(editor.discarded) & (old | new)
-        assert len(editor.discarded) == len(set(editor.discarded))
-
-
-@settings(deadline=None, max_examples=80)
-@given(histories)
-@example([[("set", 0)], [("set", 300)], [("set", 70_000)], [("truncate", 1)]])
-def test_walks_are_set_differences(edits: list[list[tuple[str, int]]]) -> None:
-    """``only_in`` gives what no other version of the lineage has, ``born_after`` what is younger; each slot once."""
-    pool = Slots()
-    steps = [after for _, after, _ in history(pool, edits)]
-    for one in steps:
-        births = {at.entry.slot: at.entry.birth for at in reached(pool.read, one.version)}
-        for born_after in {0, one.version.version // 2, one.version.version}:
-            young = {slot for slot, birth in births.items() if birth > born_after}
-            assert one.slots(pool, born_after) == young
-            for others in ([], *([other] for other in steps), [other for other in steps if other is not one]):
-                walk = only_in(pool.read, one.version, [other.version for other in others], born_after)
-                found = [at.entry.slot for at in walk]
-                assert len(found) == len(set(found))
-                assert set(found) == young.difference(*(other.slots(pool) for other in others))
-
-
-def test_a_walk_stops_at_a_damaged_node() -> None:
-    """A node that fails its checksum is reported, not followed."""
-    pool = Slots()
-    ((_, after, _),) = history(pool, [[("set", 0), ("set", 300)]])
-    leaf = next(at.entry.slot for at in reached(pool.read, after.version) if at.level == 0)
-    pool.contents[leaf] = pool.contents[leaf][:-1] + b"\1"
-    with pytest.raises(CorruptionError, match=f"slot {leaf} .* fails its checksum"):
-        list(reached(pool.read, after.version))
-
-
-# --- the byte layout ------------------------------------------------------------------------------------------------
-words32, words64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
-entries = st.builds(Entry, words32, words32, words64)
-signed64 = st.integers(-(1 << 63), (1 << 63) - 1)
-sizes, counts = st.integers(0, SLOT_COUNT_MAX * SLOT_BYTES), st.integers(0, SLOT_COUNT_MAX)
-versions = st.builds(Version, words64, words64, words64, sizes, counts, signed64, words64, entries)
-
-
-@given(versions)
-def test_version_records_round_trip(version: Version) -> None:
-    """What is packed into a sector comes out again."""
-    sector = pack_version(version)
-    assert len(sector) == SECTOR_BYTES
-    assert unpack_version(sector) == version
-    assert unpack_version(memoryview(sector)[:VERSION_RECORD_BYTES]) == version
-
-
-@given(versions, st.integers(0, VERSION_RECORD_BYTES - 1), st.integers(1, 255))
-def test_a_damaged_version_record_is_none(version: Version, at: int, flip: int) -> None:
-    """A record with a wrong byte, or cut short, is no record."""
-    sector = bytearray(pack_version(version))
-    sector[at] ^= flip
-    assert unpack_version(bytes(sector)) is None
-    assert unpack_version(pack_version(version)[:at]) is None
-
-
-def test_an_empty_sector_is_no_record() -> None:
-    """Zeros are no version."""
-    assert unpack_version(bytes(SECTOR_BYTES)) is None
-
-
-@given(st.binary(min_size=16, max_size=16))
-def test_the_pool_header_round_trips(store_id: bytes) -> None:
-    """A pool knows its identity."""
-    assert unpack_pool_header(pack_pool_header(store_id)) == store_id
-    assert len(pack_pool_header(store_id)) == SLOT_BYTES
-
-
-@given(st.integers(0, 35), st.integers(1, 255))
-def test_a_damaged_pool_header_is_refused(at: int, flip: int) -> None:
-    """Damage is told from a foreign file and from another format."""
-    header = bytearray(pack_pool_header(b"0123456789abcdef"))
-    header[at] ^= flip
-    with pytest.raises(FormatError if at < 12 else CorruptionError):
-        unpack_pool_header(bytes(header))
-
-
-@pytest.mark.parametrize("data", [b"", b"clstpool", b"SQLite format 3\0".ljust(SLOT_BYTES, b"\0")])
-def test_other_files_are_no_pool(data: bytes) -> None:
-    """A file that is no pool is refused as one."""
-    with pytest.raises(FormatError):
-        unpack_pool_header(data)
-
-
-@given(st.dictionaries(st.integers(0, 255), entries, max_size=20))
-def test_node_entries_round_trip(some: dict[int, Entry]) -> None:
-    """A node gives back its entries by index; holes are left out of the list of them."""
-    node = Dirty(bytearray(SLOT_BYTES), HOLE)
-    for index, entry in some.items():
-        node.set(index, *entry)
-    assert [unpack_entry(node.data, index) for index in range(256)] == [some.get(index, HOLE) for index in range(256)]
-    assert unpack_entries(bytes(node.data)) == [(index, some[index]) for index in sorted(some) if some[index].slot]
-
-
-@pytest.mark.parametrize(
-    ("page_count", "depth"), [(0, 0), (1, 1), (256, 1), (257, 2), (1 << 16, 2), ((1 << 16) + 1, 3), (1 << 24, 3)]
-)
-def test_depth_follows_the_page_count(page_count: int, depth: int) -> None:
-    """Each level multiplies by 256."""
-    assert depth_of(page_count) == depth
-
-
-@given(st.integers(0, 1 << 44))
-def test_page_count_covers_the_size(size_bytes: int) -> None:
-    """No byte without its page, and no page without a byte."""
-    count = page_count_of(size_bytes)
-    assert (count - 1) * SLOT_BYTES < size_bytes <= count * SLOT_BYTES or count == size_bytes == 0
-
-
-# --- the slot map ---------------------------------------------------------------------------------------------------
-FIRST_SLOTS = 64
-
-
-@pytest.fixture
-def make_map() -> Iterator[Callable[[], tuple[SlotMap, SlotMap]]]:
-    """A function that makes an empty map, as two processes have it mapped."""
-    fds: list[int] = []
-
-    def make() -> tuple[SlotMap, SlotMap]:
-        map_fd, pool_fd = os.memfd_create("map"), os.memfd_create("pool")
-        fds.extend((map_fd, pool_fd))
-        os.ftruncate(pool_fd, FIRST_SLOTS * SLOT_BYTES)
-        os.ftruncate(map_fd, MAP_HEADER_BYTES + 2 * FIRST_SLOTS)
-        os.pwrite(map_fd, FIRST_SLOTS.to_bytes(8, "little"), 8 * MAP_SLOT_COUNT_AT)
-        os.pwrite(map_fd, LIVE_EVEN.to_bytes(2, "little"), MAP_HEADER_BYTES)
-        return SlotMap(map_fd, pool_fd, is_durable=False), SlotMap(map_fd, pool_fd, is_durable=False)
-
-    yield make
-    for fd in fds:
-        os.close(fd)
-
-
-def has_run(taken: set[int], slot_count: int, count: int) -> bool:
-    """Whether ``count`` slots in a row are free."""
-    return any(size >= count for _, size in runs_of(slot for slot in range(1, slot_count) if slot not in taken))
-
-
-slot_steps = st.lists(
-    st.tuples(
-        st.sampled_from(["reserve", "reserve a run", "free", "label"]),
-        st.integers(0, 3),
-        st.one_of(st.integers(1, 40), st.integers(200, 700)),
-        st.randoms(use_true_random=False),
-    ),
-    max_size=25,
-)
-
-
-@pytest.mark.parametrize("near", [1, vfs.slots._NEAR_SLOTS])
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=slot_steps)
-def test_the_map_gives_each_slot_once(
-    make_map: Callable[[], tuple[SlotMap, SlotMap]],
-    monkeypatch: pytest.MonkeyPatch,
-    near: int,
-    steps: list[tuple[str, int, int, object]],
-) -> None:
-    """Reserved slots are free ones, in order, all inside the pool; few of them come as a run where there is one.
-
-    The pool grows for slots that need not be a run only if there are not enough.
-    """
-    monkeypatch.setattr(vfs.slots, "_NEAR_SLOTS", near)
-    maps = make_map()
-    reserved: dict[int, set[int]] = {row: set() for row in range(4)}
-    live: set[int] = set()
-    for verb, row, count, random in steps:
-        slot_map = maps[count % 2]
-        taken = live.union(*reserved.values())
-        if verb.startswith("reserve"):
-            could_run = "run" in verb and count <= PREPARED_SLOTS and has_run(taken, slot_map.slot_count, count)
-            slot_count, could_stay = slot_map.slot_count, "run" not in verb and slot_map.free_count() >= count
-            slots = slot_map.reserve_run(row, count, 0) if "run" in verb else slot_map.reserve(row, count)
-            assert slot_map.slot_count == slot_count or not could_stay
-            assert len(slots) == len(set(slots)) == count and slots == sorted(slots)
-            assert not taken.intersection(slots) and slots[0] > 0 and slots[-1] < slot_map.slot_count
-            assert not could_run or len(runs_of(slots)) == 1
-            reserved[row].update(slots)
-        else:
-            some = random.sample(sorted(reserved[row]), len(reserved[row]) // 2)  # type: ignore[attr-defined]
-            reserved[row].difference_update(some)
-            if verb == "free":
-                slot_map.free(some)
-            else:
-                slot_map.label_live(some)
-                live.update(some)
-        for view in maps:
-            assert view.used_count() == 1 + len(live) + sum(map(len, reserved.values()))
-            assert set(view.slots_in_state(RESERVED + row)) == reserved[row]
-
-
-def test_the_pool_reaches_as_far_as_the_map(make_map: Callable[[], tuple[SlotMap, SlotMap]]) -> None:
-    """Every slot that is given out lies inside the pool file."""
-    slot_map, _ = make_map()
-    for count in (1, 63, 64, 1000, 3):
-        slots = slot_map.reserve(0, count)
-        assert os.fstat(slot_map._pool_fd).st_size >= (slots[-1] + 1) * SLOT_BYTES
-
-
-def test_the_hint_is_only_a_hint(make_map: Callable[[], tuple[SlotMap, SlotMap]]) -> None:
-    """Free slots below the hint are found before the pool grows for what is still missing."""
-    slot_map, _ = make_map()
-    slot_map.header[MAP_HINT_AT] = FIRST_SLOTS - 1
-    assert set(range(1, FIRST_SLOTS)) < set(slot_map.reserve(0, PREPARED_SLOTS + FIRST_SLOTS))
-
-
-def test_a_stretch_that_is_full_is_searched_once(
-    make_map: Callable[[], tuple[SlotMap, SlotMap]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A free slot far in front of the next one does not make every reservation read all between them."""
-    slot_map, _ = make_map()
-    slot_map.reserve(0, 100_000)
-    slot_map.reserve(0, slot_map.free_count())
-    ends = [5, slot_map.slot_count - 1]
-    searched = 0
-    find = SlotMap._find_free
-
-    def counted(self: SlotMap, slot: int, end: int) -> int:
-        nonlocal searched
-        found = find(self, slot, end)
-        searched += max(0, found - slot)
-        return found
-
-    slot_map.free(ends)
-    monkeypatch.setattr(SlotMap, "_find_free", counted)
-    for _ in range(100):
-        assert slot_map.reserve(0, 2) == ends
-        slot_map.free(ends)
-    assert searched < 100_000 + 100 * 2 * 4096
-
-
-def test_what_another_process_freed_is_found_before_the_pool_grows(
-    make_map: Callable[[], tuple[SlotMap, SlotMap]],
-) -> None:
-    """Even where this one found nothing free the last time."""
-    ours, theirs = make_map()
-    ours.reserve(0, 100_000)
-    ours.reserve(0, ours.free_count())
-    last = ours.slot_count - 1
-    ours.free([last])
-    ours.header[MAP_HINT_AT] = 1
-    assert ours.reserve(0, 1) == [last]
-    theirs.free([20_000, 50_000])
-    ours.header[MAP_HINT_AT] = last  # the race was lost
-    assert ours.reserve(1, 2) == [20_000, 50_000]
-
-
-@pytest.mark.parametrize("count", [200, 400])
-def test_a_full_pool_reserves_nothing(
-    make_map: Callable[[], tuple[SlotMap, SlotMap]], monkeypatch: pytest.MonkeyPatch, count: int
-) -> None:
-    """When the pool cannot grow, what was free stays free."""
-    slot_map, _ = make_map()
-    monkeypatch.setattr(layout, "SLOT_COUNT_MAX", 100)
-    with pytest.raises(PoolFullError):
-        slot_map.reserve(0, count)
-    assert slot_map.used_count() == 1
-    assert len(slot_map.reserve(0, FIRST_SLOTS - 1)) == FIRST_SLOTS - 1
-
-
-def test_damage_shows_in_the_crc() -> None:
-    """The model's own premise: entries carry the crc32 of what they name."""
-    pool = Slots()
-    ((_, after, _),) = history(pool, [[("set", 1)]])
-    assert after.version.root.crc == zlib.crc32(pool.contents[after.version.root.slot])

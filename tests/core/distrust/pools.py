@@ -11,12 +11,10 @@ from vfs import layout
 from vfs.errors import CorruptionError
 from vfs.layout import Entry
 
-# --- parsers of bytes -----------------------------------------------------------------------------------------------
 words32, words64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
 sizes = st.one_of(st.integers(0, 1 << 22), words64, st.sampled_from([1 << 44, (1 << 44) + 1, 1 << 63, (1 << 64) - 1]))
 
 
-# --- walks ----------------------------------------------------------------------------------------------------------
 READS_MAX = 1_000
 POOL_SLOTS = 8
 

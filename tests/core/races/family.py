@@ -18,11 +18,9 @@ from tests.support.points import COMMIT_POINTS
 Opener = Callable[..., clusterdb.Store]
 
 
-# --- Ctrl-C and other failures in the middle ------------------------------------------------------------------------
 UNPUBLISHED = [point for point, state in COMMIT_POINTS.items() if state == "a"]
 
 
-# --- sweeps: what the killed leave behind ---------------------------------------------------------------------------
 PROD, DEV = "prod", "dev"
 
 COMMIT = "c = store.cluster('prod').connect(); kill(); c.execute(\"UPDATE t SET v = replace(v, 'a', 'b')\")"
