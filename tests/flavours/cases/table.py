@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from tests.flavours.cases.case import Case
 from tests.flavours.cases.mysql import MYSQL
-from tests.flavours.cases.postgresql import POSTGRESQL as _POSTGRESQL
-from tests.flavours.cases.postgresql_names import POSTGRESQL_NAMES
-from tests.flavours.cases.postgresql_schema import POSTGRESQL_SCHEMA
+from tests.flavours.cases.postgresql import POSTGRESQL
 
 __all__ = ["Case", "MYSQL", "POSTGRESQL", "matrix"]
-
-POSTGRESQL = [*_POSTGRESQL, *POSTGRESQL_SCHEMA, *POSTGRESQL_NAMES]
 
 
 def matrix() -> str:

@@ -1,10 +1,8 @@
-"""What Aurora MySQL says of a session: variables, SQL modes, autocommit, and the frame of a dump."""
+"""A session: variables, SQL modes, autocommit, names of columns, and the frame of a dump."""
 
 from __future__ import annotations
 
 from tests.flavours.cases.case import Case
-
-__all__ = ["SESSION"]
 
 _T = ("CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'abc')")
 _FAMILY = (
@@ -345,4 +343,4 @@ _CALLED = [
     ),
 ]
 
-SESSION = [*_MODES, *_VARIABLES, *_CHECKS, *_AUTOCOMMIT, *_FRAME, *_CALLED]
+VARIABLES = [*_MODES, *_VARIABLES, *_CHECKS, *_AUTOCOMMIT, *_FRAME, *_CALLED]

@@ -1,10 +1,8 @@
-"""What Aurora PostgreSQL calls the columns of a query, and values that it reads and writes in forms of its own."""
+"""Names of the columns of a query, and values that are read and written in forms of their own."""
 
 from __future__ import annotations
 
 from tests.flavours.cases.case import Case
-
-__all__ = ["POSTGRESQL_NAMES"]
 
 T = (
     "CREATE TABLE t (a INT, b TEXT, c NUMERIC(10,2), d DATE, j JSONB, ok BOOLEAN, f DOUBLE PRECISION, at TIMESTAMP, "
@@ -267,4 +265,4 @@ _VALUES = [
     ),
 ]
 
-POSTGRESQL_NAMES = [*(Case("names of result columns", T, sql, names=names) for sql, names in _NAMES), *_VALUES]
+NAMES = [*(Case("names of result columns", T, sql, names=names) for sql, names in _NAMES), *_VALUES]
