@@ -65,7 +65,7 @@ def test_a_drop_within_the_walk_is_no_damage(
 ) -> None:
     """The walk begins again, and its parts add up."""
     todo = [lambda: replace_the_clone(others)] * 2
-    between(lambda: todo.pop()() if todo else None)  # type: ignore[no-untyped-call]
+    between(lambda: todo.pop()() if todo else None)
     assert sum(bill.bytes for bill in disk_store.bills()) == live_bytes(disk_store)
     assert not todo
 

@@ -47,7 +47,7 @@ def prod(store: clusterdb.Store) -> clusterdb.Cluster:
     ],
 )
 def test_bad_settings_change_nothing(
-    store: clusterdb.Store, prod: clusterdb.Cluster, settings: dict[str, object], error: type[Exception]
+    store: clusterdb.Store, prod: clusterdb.Cluster, settings: dict[str, Any], error: type[Exception]
 ) -> None:
     """A setting out of its range is refused, with what to use, wherever it is given."""
     before = prod.settings

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -323,7 +324,8 @@ def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path, mode: int, 
     path = tmp_path / "store"
     clusterdb.open(path).close()
     path.chmod(mode)
-    for options in ({}, {"create": False}, {"read_only": True}):
+    choices: list[dict[str, Any]] = [{}, {"create": False}, {"read_only": True}]
+    for options in choices:
         with pytest.raises(clusterdb.StoreUnsafeError, match="other users can write to the directory") as caught:
             clusterdb.open(path, **options)
         assert str(caught.value) == (

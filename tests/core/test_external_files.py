@@ -130,7 +130,7 @@ def test_what_only_the_owner_of_a_file_has_is_not_needed(
     path = tmp_path / "own.db"
     plain = apsw.Connection(str(path))
     plain.create_collation("own", lambda a, b: (a < b) - (a > b))
-    plain.create_scalar_function("own", lambda value: value, deterministic=True)
+    plain.create_scalar_function("own", lambda *values: values[0], 1, deterministic=True)
     plain.execute(sql)
     with plain:
         plain.executemany("INSERT INTO t (a) VALUES (?)", [(f"row {n:05}",) for n in range(5000)])

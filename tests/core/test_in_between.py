@@ -68,13 +68,14 @@ def test_a_snapshot_is_deleted_while_it_is_used(two: Pair, monkeypatch: pytest.M
         overwrite(other.cluster("prod"))
 
     before(monkeypatch, one._catalog, "transaction", delete)
+    verbs: dict[str, Callable[[], object]] = {
+        "restore": lambda: one.restore_snapshot("s", "new"),
+        "clone": lambda: prod.clone("new", at="s"),
+        "take": lambda: prod.snapshot("s2", at="s"),
+        "reset": lambda: prod.reset("s"),
+    }
     with pytest.raises((clusterdb.ClusterNotFoundError, clusterdb.SnapshotNotFoundError)):
-        {
-            "restore": lambda: one.restore_snapshot("s", "new"),
-            "clone": lambda: prod.clone("new", at="s"),
-            "take": lambda: prod.snapshot("s2", at="s"),
-            "reset": lambda: prod.reset("s"),
-        }[verb]()
+        verbs[verb]()
     assert [cluster.name for cluster in one.clusters()] == ["prod"]
     assert one.snapshots() == []
     assert one.check().ok
@@ -194,8 +195,9 @@ def test_idle_means_that_nobody_uses_it(store: clusterdb.Store, monkeypatch: pyt
 def test_times_to_live_beyond_all_time(store: clusterdb.Store, seconds: float) -> None:
     """They are refused; a store that had one could not be opened."""
     for name in ("ttl_s", "idle_s"):
+        options: dict[str, Any] = {name: seconds}
         with pytest.raises(clusterdb.InvalidArgumentError, match=name):
-            store.create_cluster("big", **{name: seconds})
+            store.create_cluster("big", **options)
     assert store.clusters() == []
 
 
@@ -305,7 +307,7 @@ def test_a_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
 def test_a_cluster_is_stopped_while_somebody_connects(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was about to connect is refused."""
     one, other = two
-    before(monkeypatch, clusterdb.sqlite, "connect", lambda: other.cluster("prod").stop())  # type: ignore[attr-defined]
+    before(monkeypatch, clusterdb.sqlite, "connect", lambda: other.cluster("prod").stop())
     with pytest.raises(clusterdb.ClusterStateError, match="is stopped"):
         one.cluster("prod").connect()
 

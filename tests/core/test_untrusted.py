@@ -269,7 +269,12 @@ def test_every_statement_has_its_own_budget(untrusted: clusterdb.Connection) -> 
 def test_statements_within_functions_are_charged_to_the_one_that_runs(cluster: clusterdb.Cluster) -> None:
     """A function that asks the database begins no new budget."""
     connection = cluster.connect(trusted=False, limits=few())
-    connection.create_scalar_function("asks", lambda: connection.execute("SELECT 1").get)
+
+    def asks(*arguments: apsw.SQLiteValue) -> apsw.SQLiteValue:
+        answer: apsw.SQLiteValue = connection.execute("SELECT 1").get
+        return answer
+
+    connection.create_scalar_function("asks", asks)
     with pytest.raises(clusterdb.LimitExceededError):
         connection.execute(f"{ENDLESS} SELECT count(asks()) FROM c").fetchall()
     with pytest.raises(clusterdb.LimitExceededError):

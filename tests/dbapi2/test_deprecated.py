@@ -57,7 +57,7 @@ def versions(module: Any) -> object:
 
 @use
 def arguments_by_position(module: Any) -> object:
-    class Own(module.Connection):  # type: ignore[misc, name-defined]
+    class Own(module.Connection):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
 

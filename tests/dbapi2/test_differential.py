@@ -183,7 +183,7 @@ class SameCalls(RuleBasedStateMachine):
     """Every rule is one call of DB-API, made on both sides."""
 
     @initialize(detect=st.sampled_from([0, 0, 3]), level=st.sampled_from(["", "IMMEDIATE", None]))
-    def connect(self, detect: int, level: str | None) -> None:
+    def connect(self, detect: int, level: Any) -> None:
         self.store = clusterdb.open(":memory:")
         model = sqlite3.connect(":memory:", detect_types=detect, isolation_level=level)
         ours = dbapi2.connect(self.store.create_cluster("prod"), detect_types=detect, isolation_level=level)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -399,7 +400,7 @@ def test_aiosqlite(path: Path) -> None:
     pytest.importorskip("aiosqlite")
     from clusterdb import aio
 
-    async def work() -> list[tuple[int, ...]]:
+    async def work() -> list[Any]:
         async with aio.connect("prod", store=path) as connection:
             await connection.execute("CREATE TABLE t (n)")
             await connection.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(100)])

@@ -133,7 +133,8 @@ def test_plain_files(tmp_path: Path, made: Callable[[str], Any]) -> None:
 def test_a_path_without_slash_or_dot_is_still_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes and Path objects are files whatever they are called."""
     monkeypatch.chdir(tmp_path)
-    for at, name in enumerate([b"one", Path("two")]):
+    names: list[bytes | Path] = [b"one", Path("two")]
+    for at, name in enumerate(names):
         dbapi2.connect(name).execute("CREATE TABLE t (a)").connection.close()
         assert Path(["one", "two"][at]).is_file()
 
@@ -184,13 +185,13 @@ def test_unknown_modes_are_refused(
     monkeypatch.chdir(tmp_path)
     target: Any = store.create_cluster("prod") if database == "cluster" else database
     with pytest.raises(clusterdb.InvalidArgumentError):
-        dbapi2.connect(target, mode="bogus").close()  # type: ignore[arg-type]
+        dbapi2.connect(target, mode="bogus").close()
 
 
 def test_a_timeout_is_a_number() -> None:
     """As in ``sqlite3``."""
     with pytest.raises(TypeError):
-        dbapi2.connect(":memory:", timeout="1").close()  # type: ignore[arg-type]
+        dbapi2.connect(":memory:", timeout="1").close()
 
 
 def test_unknown_names_suggest_the_nearest(store: clusterdb.Store) -> None:

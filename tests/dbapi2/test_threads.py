@@ -6,6 +6,7 @@ Every attribute and method is used on both; compared is what kind of error comes
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import sys
 import threading
@@ -161,7 +162,7 @@ def test_uses_from_another_thread_answer_as_those_of_sqlite3(kind: str, name: st
     for module in MODULES:
         connection = opened(module)
         used = make(connection)
-        outcomes.append(in_another_thread(lambda used=used: outcome(uses[name], used)))
+        outcomes.append(in_another_thread(functools.partial(outcome, uses[name], used)))
         connection.close()
     assert outcomes[1] == outcomes[0]
 
@@ -175,7 +176,7 @@ def test_uses_without_a_check_of_threads_answer_as_those_of_sqlite3(kind: str, n
     for module in MODULES:
         connection = opened(module, check_same_thread=False)
         used = make(connection)
-        outcomes.append(in_another_thread(lambda used=used: outcome(uses[name], used)[0]))
+        outcomes.append(in_another_thread(functools.partial(outcome, uses[name], used))[0])
         connection.close()
     assert outcomes[1] == outcomes[0]
 

@@ -191,7 +191,7 @@ def contents(cluster: clusterdb.Cluster) -> dict[str, dict[Any, list[tuple[Any, 
         key_count = key.count(",") + 1
         if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchall():
             continue
-        columns = [column[1] for column in db.execute(f"PRAGMA table_info({name})").fetchall()]
+        columns = [str(column[1]) for column in db.execute(f"PRAGMA table_info({name})").fetchall()]
         rows: dict[Any, list[tuple[Any, ...]]] = {}
         for row in db.execute(f"SELECT {key}, {', '.join(columns)} FROM {name}"):
             at = tuple(value.lower() if name == "named" and value else value for value in row[:key_count])

@@ -28,13 +28,14 @@ def prod(store: clusterdb.Store) -> clusterdb.Cluster:
 @pytest.fixture
 def split(prod: clusterdb.Cluster) -> Iterator[clusterdb.SplitConnection]:
     connection = clusterdb.connect(prod, factory=clusterdb.SplitConnection)
-    yield connection  # type: ignore[misc]
+    yield connection
     connection.close()
 
 
 def ran_on(connection: clusterdb.Connection, sql: str) -> str:
     """Where a statement ran."""
-    return connection.execute(sql).endpoint  # type: ignore[attr-defined,no-any-return]
+    endpoint: str = connection.execute(sql).endpoint
+    return endpoint
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_transaction_reads_what_it_has_written(split: clusterdb.SplitConnectio
     """Inside of one everything goes to the writer, outside of it to the reader again."""
     split.execute("INSERT INTO t VALUES (2, 'two')")
     cursor = split.execute("SELECT count(*) FROM t")
-    assert (cursor.endpoint, cursor.fetchone()) == ("writer", (2,))  # type: ignore[attr-defined]
+    assert (cursor.endpoint, cursor.fetchone()) == ("writer", (2,))
     split.commit()
     assert ran_on(split, "SELECT count(*) FROM t") == "reader"
 
@@ -89,7 +90,7 @@ def test_temporary_and_attached_tables_are_the_writers(split: clusterdb.SplitCon
     assert split.execute("SELECT count(*) FROM t").fetchall() == [(0,)], "it hides the table of that name"
     split.execute("DROP TABLE temp.t")
     cursor = split.execute("SELECT n FROM mine")
-    assert (cursor.endpoint, cursor.fetchall()) == ("writer", [(5,)])  # type: ignore[attr-defined]
+    assert (cursor.endpoint, cursor.fetchall()) == ("writer", [(5,)])
     split.execute("ATTACH ':memory:' AS other")
     split.execute("CREATE TABLE other.t2 (n)")
     assert split.execute("SELECT * FROM t2").fetchall() == []
@@ -101,7 +102,7 @@ def test_functions_and_collations_are_on_readers_too(prod: clusterdb.Cluster, sp
     split.create_collation("backwards", lambda a, b: (a < b) - (a > b))
     for _ in range(2):
         cursor = split.execute("SELECT twice(n) FROM t ORDER BY body COLLATE backwards")
-        assert (cursor.endpoint, cursor.fetchall()) == ("reader", [(2,)])  # type: ignore[attr-defined]
+        assert (cursor.endpoint, cursor.fetchall()) == ("reader", [(2,)])
         prod.add_instance("r2")
         prod.crash_instance("r")
         prod.delete_instance("r")

@@ -87,7 +87,10 @@ class _Program:
     def _repeat(self, least: int, most: Any, items: Any, *, is_greedy: bool) -> None:
         for _ in range(least):
             self._sequence(items)
-        ways = (lambda a, b: ("split", a, b)) if is_greedy else (lambda a, b: ("split", b, a))
+
+        def ways(again: int, onwards: int) -> tuple[str, int, int]:
+            return ("split", again, onwards) if is_greedy else ("split", onwards, again)
+
         if most is c.MAXREPEAT or most > _MANY:
             loop, self._loops = self._loops, self._loops + 1
             start = self._reserve()
@@ -348,7 +351,7 @@ def _written(module: ModuleType) -> Iterator[re.Pattern[str]]:
             continue
         if not (isinstance(node.func.value, ast.Name) and node.func.value.id == "re"):
             continue
-        if isinstance(node.args[0], ast.Constant):
+        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
             flags = [x for x in [*node.args[1:], *(k.value for k in node.keywords)] if _is_flags(x)]
             yield re.compile(node.args[0].value, eval(ast.unparse(flags[0]), {"re": re}) if flags else 0)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
 
 import clusterdb
 from tests.support.stores import rows
 from vfs import expiry
 
-KEEPS = {"backup_retention_days": 1, "backtrack_window_s": 3600}
+KEEPS: dict[str, Any] = {"backup_retention_days": 1, "backtrack_window_s": 3600}
 
 
 def numbers(connection: apsw.Connection) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
 import pytest
 
@@ -60,7 +62,7 @@ def test_reset_needs_a_source(store: clusterdb.Store, prod: clusterdb.Cluster) -
 
 
 @pytest.mark.parametrize("keeps", [KEEPS, {}], ids=["keeping the past", "not keeping it"])
-def test_transactions_across_a_reset(store: clusterdb.Store, keeps: dict[str, int]) -> None:
+def test_transactions_across_a_reset(store: clusterdb.Store, keeps: dict[str, Any]) -> None:
     """What is read in a transaction stays as it is; what was written in one cannot be committed; then all is new."""
     prod = store.create_cluster("prod")
     fill(prod, 3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import apsw
 
@@ -27,7 +28,7 @@ def content(connection: apsw.Connection, schema: str = "main") -> Iterator[str]:
     """The lines that :func:`dbhash` hashes: header values, the schema by name, then every table's rows in key order."""
     for pragma in ("user_version", "application_id", "encoding"):
         yield f"{pragma} {connection.pragma(pragma, schema=schema)}"
-    entries = connection.execute(
+    entries: list[tuple[Any, ...]] = connection.execute(
         f'SELECT type, name, tbl_name, sql FROM "{schema}".sqlite_schema ORDER BY type, name'
     ).fetchall()
     for entry in entries:
@@ -45,7 +46,9 @@ def _rows(connection: apsw.Connection, schema: str, table: str) -> Iterator[str]
 
 
 def _key(connection: apsw.Connection, schema: str, table: str) -> str:
-    columns = connection.execute("SELECT name, pk FROM pragma_table_info(?, ?)", (table, schema)).fetchall()
+    columns: list[tuple[Any, ...]] = connection.execute(
+        "SELECT name, pk FROM pragma_table_info(?, ?)", (table, schema)
+    ).fetchall()
     names = {name.lower() for name, _ in columns}
     without_rowid = connection.execute(
         "SELECT wr FROM pragma_table_list WHERE schema = ? AND name = ?", (schema, table)

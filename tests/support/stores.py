@@ -17,3 +17,9 @@ def assert_clean(store: clusterdb.Store) -> None:
 def rows(connection: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
     """All rows of a statement."""
     return connection.execute(sql, values).fetchall()
+
+
+def extended_result(error: apsw.Error) -> int:
+    """SQLite's extended result code of an error (apsw's type stubs do not know the attribute)."""
+    code: int = error.extendedresult  # type: ignore[attr-defined]
+    return code

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -99,7 +100,8 @@ def number_in(store: clusterdb.Store, name: str) -> int:
 
 def number_through(connection: apsw.Connection, where: str) -> int:
     """The number that all rows carry, seen through a connection."""
-    count, low, high = connection.execute("SELECT count(*), min(number), max(number) FROM t").fetchall()[0]
+    row: tuple[Any, ...] = connection.execute("SELECT count(*), min(number), max(number) FROM t").fetchall()[0]
+    count, low, high = row
     if (count, low) != (ROWS, high):
         raise Violation(f"{where} has {count} rows with numbers {low} to {high}")
     return int(low)

@@ -216,7 +216,7 @@ def test_random_sql_with_pages_written_ahead(
     @settings(relaxed, max_examples=max_examples)
     @given(script=scripts)
     def run(script: list[str]) -> None:
-        run_script(world, script)
+        run_script(small_world, script)
 
-    with new_world(page_size, tmp_path) as world:
+    with new_world(page_size, tmp_path) as small_world:
         run()

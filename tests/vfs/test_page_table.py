@@ -93,7 +93,8 @@ def edit(
 
 def history(pool: Slots, edits: list[list[tuple[str, int]]]) -> Iterator[tuple[Step, Step, Editor]]:
     """(before, after, editor) of one version after the other."""
-    before, recent = Step(make_version(1, 0, HOLE), {}), {}
+    before = Step(make_version(1, 0, HOLE), {})
+    recent: dict[Entry, Dirty] = {}
     for number, steps in enumerate(edits, 2):
         after, editor = edit(pool, before, number, steps, recent)
         yield before, after, editor

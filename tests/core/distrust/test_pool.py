@@ -34,6 +34,12 @@ def put_record(path: Path, record: Version, head_slot: int) -> None:
     put(path, head_slot, pack_version(record) * layout.HEAD_SECTORS)
 
 
+def with_field(record: Version, field: str, value: int) -> Version:
+    """The record with another number in it."""
+    changes: dict[str, Any] = {field: value}
+    return record._replace(**changes)
+
+
 ABSURD = {
     "version": [0, 1, 1 << 62, 1 << 63, (1 << 64) - 2, (1 << 64) - 1],
     "durable": [0, 1, 1 << 63, (1 << 64) - 1],
@@ -71,7 +77,7 @@ def test_absurd_version_records(family: Path, case: tuple[str, int], same_boot: 
     field, value = case
     with copy_of(family) as path:
         record, head_slot = version_of(path, "two")
-        put_record(path, record._replace(**{field: value}), head_slot)
+        put_record(path, with_field(record, field, value), head_slot)
         if not same_boot:
             forget_derived(path)
         survives(path)
@@ -116,7 +122,7 @@ def put_in_leaf(path: Path, name: str, index: int, entry: Entry) -> None:
     with clusterdb.open(path) as store:
         node = bytearray(store._pages.read_slot(record.root.slot))
     struct.pack_into("<IIQ", node, index * 16, *entry)
-    put(path, record.root.slot, node)
+    put(path, record.root.slot, bytes(node))
     put_record(path, record._replace(root=record.root._replace(crc=zlib.crc32(node))), head_slot)
 
 

@@ -145,7 +145,7 @@ def test_waiting_for_a_lock_lets_other_threads_run(store: clusterdb.Store) -> No
     is_waiting.acquire()
     steps = [is_waiting.release, functools.partial(store._vfs.xSleep, 200_000)]
     # In C from the release to the append: another thread comes in between only if the sleep lets it.
-    thread = threading.Thread(target=lambda: order.extend(map(operator.call, steps)))
+    thread = threading.Thread(target=lambda: order.extend(map(operator.call, steps)))  # type: ignore[arg-type]
     thread.start()
     with is_waiting:
         order.append("others run")

@@ -16,6 +16,7 @@ from tests.support.mishaps import (
     letters_of,
     rewrite,
 )
+from tests.support.stores import extended_result
 
 
 def fence(store: clusterdb.Store, name: str) -> None:
@@ -39,7 +40,7 @@ def test_a_fenced_writer_keeps_nobody_waiting(open_store: Opener) -> None:
     rewrite(new, "c")
     with pytest.raises(apsw.ReadOnlyError, match="failover") as caught:
         old.execute("SELECT * FROM t")
-    assert caught.value.extendedresult == apsw.SQLITE_READONLY_DBMOVED
+    assert extended_result(caught.value) == apsw.SQLITE_READONLY_DBMOVED
     old.close()
     rewrite(new, "d")
     new.close()

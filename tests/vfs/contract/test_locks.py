@@ -6,6 +6,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.stores import extended_result
 from tests.vfs.contract.files import (
     EXCLUSIVE,
     MAIN,
@@ -69,7 +70,7 @@ def test_the_second_writer_is_busy(opened: Open) -> None:
     second.xLock(SHARED)
     with pytest.raises(apsw.BusyError) as caught:
         second.xLock(RESERVED)
-    assert caught.value.extendedresult == apsw.SQLITE_BUSY
+    assert extended_result(caught.value) == apsw.SQLITE_BUSY
     roll_back(first)
     second.xLock(RESERVED)
     roll_back(second)
@@ -82,7 +83,7 @@ def test_a_stale_snapshot_cannot_become_the_writer(opened: Open) -> None:
     store_bytes(writer, pattern(4096))
     with pytest.raises(apsw.BusyError) as caught:
         stale.xLock(RESERVED)
-    assert caught.value.extendedresult == apsw.SQLITE_BUSY_SNAPSHOT
+    assert extended_result(caught.value) == apsw.SQLITE_BUSY_SNAPSHOT
     assert stale.xFileSize() == 0, "it still reads its own version"
     stale.xUnlock(NONE)
     write_locked(writer)  # the refused one kept no lock

@@ -19,7 +19,7 @@ def test_every_kind_of_table(
 ) -> None:
     """FTS5, R-Tree, JSON, STRICT, WITHOUT ROWID, generated columns, views and triggers answer as in a plain file."""
     connection.execute(FEATURES)
-    with closing(apsw.Connection(shutil.copy(plain_sample, tmp_path))) as plain:
+    with closing(apsw.Connection(str(shutil.copy(plain_sample, tmp_path)))) as plain:
         plain.execute(FEATURES)
         for query in QUERIES:
             answers = rows(cluster.connect(), query)

@@ -10,7 +10,7 @@ import pytest
 
 import clusterdb
 from tests.support.dbhash import dbhash
-from tests.support.stores import assert_clean, rows
+from tests.support.stores import assert_clean, extended_result, rows
 from tests.vfs.features.content import assert_sound, fill, hash_of
 
 
@@ -123,7 +123,7 @@ def test_a_read_transaction_sees_one_version(cluster: clusterdb.Cluster, connect
     assert rows(connection, "SELECT count(*) FROM t") == [(3000,)]
     with pytest.raises(apsw.BusyError) as caught:
         connection.execute("DELETE FROM t")
-    assert caught.value.extendedresult == apsw.SQLITE_BUSY_SNAPSHOT
+    assert extended_result(caught.value) == apsw.SQLITE_BUSY_SNAPSHOT
     connection.execute("COMMIT")
     assert rows(connection, "SELECT count(*) FROM t") == [(10,)]
     assert hash_of(cluster) != before
