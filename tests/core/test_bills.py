@@ -10,6 +10,7 @@ import pytest
 
 import clusterdb
 from clusterdb import billing
+from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean
 
 ROWS = 2000
@@ -57,7 +58,7 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
 
 
 def live_bytes(store: clusterdb.Store) -> int:
-    return (store._pages.slot_map.used_count() - 1) * 4096  # but the pool's header
+    return (pages_of(store).slot_map.used_count() - 1) * 4096  # but the pool's header
 
 
 def test_a_drop_within_the_walk_is_no_damage(
@@ -77,7 +78,7 @@ def test_drops_that_go_on_for_ever_end_a_walk_in_time(
     counts = {"drops": 0, "commits": 0}
 
     def interfere() -> None:
-        if not disk_store._catalog._depth:
+        if not catalog_of(disk_store)._depth:
             counts["drops"] += 1
             replace_the_clone(others)
         counts["commits"] += 1

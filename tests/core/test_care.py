@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean, rows
 from vfs import osio
 from vfs.layout import pack_version
@@ -22,7 +23,7 @@ def page_slot(store: clusterdb.Store, name: str, page: int) -> int:
     with store._pinned(store.cluster(name)) as volume:
         return next(
             at.entry.slot
-            for at in reached(store._pages.read_slot, volume.version)
+            for at in reached(pages_of(store).read_slot, volume.version)
             if at.level < 0 and at.number == page
         )
 
@@ -148,8 +149,8 @@ def test_check_finds_a_slot_of_two_masters(tmp_path: Path, sample: Path) -> None
             store.create_cluster(name, from_file=sample)
         assert_clean(store)
         with store._pinned(store.cluster("one")) as one, store._pinned(store.cluster("two")) as two:
-            stolen = store._pages.read_slot(one.version.root.slot)[16 * 5 : 16 * 6]
-            root = bytearray(store._pages.read_slot(two.version.root.slot))
+            stolen = pages_of(store).read_slot(one.version.root.slot)[16 * 5 : 16 * 6]
+            root = bytearray(pages_of(store).read_slot(two.version.root.slot))
             root[16 * 5 : 16 * 6] = stolen
             entry = two.version.root._replace(crc=zlib.crc32(root))
             record = two.version._replace(root=entry)
@@ -185,7 +186,7 @@ def test_dump_of_a_slot(path: Path) -> None:
         assert "the pool header" in store.dump(slot=0)
         first_page = store.dump(slot=page_slot(store, "dev", 0))
         assert "SQLite format 3." in first_page
-        head = store._catalog.volume_rows()[0].head_slot
+        head = catalog_of(store).volume_rows()[0].head_slot
         assert "the head of volume 1" in store.dump(slot=head)
         with pytest.raises(clusterdb.CorruptStoreError, match="past the end"):
             store.dump(slot=1 << 30)

@@ -20,6 +20,7 @@ import pytest
 
 import clusterdb
 from clusterdb.copies import copy
+from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean, rows
 from vfs import osio
 
@@ -345,7 +346,7 @@ def test_a_connection_to_the_past_may_be_forgotten(
     cluster = disk_store.create_cluster("prod")
     cluster.connect().execute("CREATE TABLE t (n)")
     cluster.snapshot("s")
-    before = [row.volume for row in disk_store._catalog.volume_rows()]
+    before = [row.volume for row in catalog_of(disk_store).volume_rows()]
     printed: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", printed.append)
     for is_cyclic in (False, True):
@@ -357,7 +358,7 @@ def test_a_connection_to_the_past_may_be_forgotten(
         gc.collect()
     assert printed == []
     disk_store.expire()
-    assert [row.volume for row in disk_store._catalog.volume_rows()] == before
+    assert [row.volume for row in catalog_of(disk_store).volume_rows()] == before
     assert_clean(disk_store)
 
 
@@ -368,5 +369,5 @@ def test_a_connection_to_the_past_that_is_forgotten_is_no_reason_not_to_close(tm
         cluster.snapshot("s")
         cluster.connect(at="s")
     with clusterdb.open(tmp_path / "store") as store:
-        assert len(store._catalog.volume_rows()) == 1
+        assert len(catalog_of(store).volume_rows()) == 1
         assert_clean(store)

@@ -15,6 +15,7 @@ import pytest
 import clusterdb
 from clusterdb import metrics
 from clusterdb.points import parse
+from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean, rows
 
 Pair = tuple[clusterdb.Store, clusterdb.Store]
@@ -67,7 +68,7 @@ def test_a_snapshot_is_deleted_while_it_is_used(two: Pair, monkeypatch: pytest.M
         other.delete_snapshot("s")
         overwrite(other.cluster("prod"))
 
-    before(monkeypatch, one._catalog, "transaction", delete)
+    before(monkeypatch, catalog_of(one), "transaction", delete)
     verbs: dict[str, Callable[[], object]] = {
         "restore": lambda: one.restore_snapshot("s", "new"),
         "clone": lambda: prod.clone("new", at="s"),
@@ -110,7 +111,9 @@ def test_a_clone_of_anothers_snapshot_is_no_clone_of_this(two: Pair) -> None:
 def test_a_cluster_is_protected_while_it_is_deleted(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then it stays."""
     one, other = two
-    before(monkeypatch, one._pages.chores, "dropping", lambda: other.cluster("prod").modify(deletion_protection=True))
+    before(
+        monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").modify(deletion_protection=True)
+    )
     with pytest.raises(clusterdb.DeletionProtectedError):
         one.cluster("prod").delete()
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]
@@ -120,7 +123,7 @@ def test_a_cluster_lives_on_while_it_expires(two: Pair, monkeypatch: pytest.Monk
     """What counts is what is so when it would be deleted."""
     one, other = two
     one.cluster("prod").modify(ttl_s=0.000_001)
-    before(monkeypatch, one._pages.chores, "dropping", lambda: other.cluster("prod").modify(ttl_s=None))
+    before(monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").modify(ttl_s=None))
     assert one.expire() == []
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]
 
@@ -132,7 +135,7 @@ def test_a_cluster_goes_back_while_it_is_deleted(two: Pair, monkeypatch: pytest.
     prod.modify(backtrack_window_s=3600)
     version = prod.stats().version
     overwrite(prod)
-    before(monkeypatch, one._pages.chores, "dropping", lambda: other.cluster("prod").backtrack(version))
+    before(monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").backtrack(version))
     with pytest.raises(clusterdb.StoreBusyError, match="try again"):
         prod.delete()
     prod.delete()
@@ -225,7 +228,7 @@ def test_settings_change_while_they_are_followed(two: Pair, monkeypatch: pytest.
     one, other = two
     prod = one.cluster("prod")
     prod.modify(backup_retention_days=1)
-    before(monkeypatch, one._pages, "session", lambda: other.cluster("prod").modify(backup_retention_days=7))
+    before(monkeypatch, pages_of(one), "session", lambda: other.cluster("prod").modify(backup_retention_days=7))
     prod.modify(backup_retention_days=0)
     one.expire()
     assert bool(one._volume_of(prod).retained) == bool(prod.settings.backup_retention_days)
@@ -342,7 +345,7 @@ def test_an_instance_becomes_the_writer_while_it_is_deleted(two: Pair, monkeypat
     prod = one.cluster("prod")
     prod.add_instance("w1")
     prod.add_instance("r1")
-    before(monkeypatch, one._catalog, "transaction", lambda: other.cluster("prod").failover("r1"))
+    before(monkeypatch, catalog_of(one), "transaction", lambda: other.cluster("prod").failover("r1"))
     prod.delete_instance("r1")
     assert [(each.name, each.role) for each in prod.instances()] == [("w1", "writer")]
 
@@ -353,7 +356,7 @@ def test_two_notice_the_same_crash(two: Pair, monkeypatch: pytest.MonkeyPatch) -
     prod = one.cluster("prod")
     for name in ("i1", "i2"):
         prod.add_instance(name)
-    before(monkeypatch, one._pages, "fencing", lambda: other.cluster("prod").crash_instance("i1"))
+    before(monkeypatch, pages_of(one), "fencing", lambda: other.cluster("prod").crash_instance("i1"))
     prod.crash_instance("i1")
     assert [each.name for each in prod.instances() if each.role == "writer"] == ["i2"]
 

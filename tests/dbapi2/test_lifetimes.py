@@ -12,6 +12,7 @@ import clusterdb
 import clusterdb.errors
 from clusterdb import dbapi2
 from tests.dbapi2.tables import anonymous, count, fill
+from tests.support.inside import vfs_of
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # it would hold the connection
@@ -37,7 +38,7 @@ def test_a_forgotten_connection_lets_go(store: clusterdb.Store, no_collector: No
     gone = weakref.ref(connection)
     del connection
     assert gone() is None
-    assert len(store._vfs.files) == 0
+    assert len(vfs_of(store).files) == 0
     with closing(dbapi2.connect(cluster, timeout=0)) as later:
         later.execute("DELETE FROM t WHERE id = 1")
         later.commit()
@@ -53,7 +54,7 @@ def test_a_forgotten_connection_through_an_instance(
     connection.execute("SELECT * FROM t").fetchone()
     connection.execute("SELECT * FROM aurora_replica_status()").fetchall()
     del connection
-    assert len(fleet.store._vfs.files) == 0
+    assert len(vfs_of(fleet.store).files) == 0
 
 
 @pytest.mark.parametrize("uri", [":memory:", "file:forgotten?mode=memory&cache=shared"])
@@ -61,7 +62,7 @@ def test_forgotten_anonymous_clusters(uri: str, no_collector: None) -> None:
     """They disappear with the last reference to their connection."""
     with closing(dbapi2.connect(":memory:")) as keeper:
         assert keeper.cluster is not None
-        before, files = anonymous(keeper), len(keeper.cluster.store._vfs.files)
+        before, files = anonymous(keeper), len(vfs_of(keeper.cluster.store).files)
         connection = dbapi2.connect(uri, uri=True)
         fill(connection)
         cursor = connection.execute("SELECT * FROM t")
@@ -70,7 +71,7 @@ def test_forgotten_anonymous_clusters(uri: str, no_collector: None) -> None:
         assert len(anonymous(keeper)) == len(before) + 1  # the cursor holds it
         del cursor
         assert anonymous(keeper) == before
-        assert len(keeper.cluster.store._vfs.files) == files
+        assert len(vfs_of(keeper.cluster.store).files) == files
 
 
 def test_a_connection_that_could_not_be_made(store: clusterdb.Store, no_collector: None) -> None:
@@ -79,7 +80,7 @@ def test_a_connection_that_could_not_be_made(store: clusterdb.Store, no_collecto
     for options in ({"isolation_level": "BOGUS"}, {"autocommit": 7}, {"endpoint": "nowhere"}):
         with pytest.raises((ValueError, dbapi2.Error)):
             dbapi2.connect(cluster, **options)
-    assert len(store._vfs.files) == 0
+    assert len(vfs_of(store).files) == 0
 
 
 @pytest.mark.parametrize("text_factory", [str, bytes])

@@ -12,6 +12,7 @@ import pytest
 
 import clusterdb
 from tests.ha.fleet import FAR_MS, MS_NS, Clock, add, cluster_with, commit, run, seen, seen_by
+from tests.support.inside import pages_of
 from tests.support.stores import rows
 
 
@@ -144,15 +145,15 @@ def test_a_backtrack_while_a_lagging_reader_looks(store: clusterdb.Store, monkey
     commit(cluster, 1)
     connection = cluster.connect("b")
     assert seen(connection) == []
-    original = store._pages.newest_at
+    original = pages_of(store).newest_at
 
     def late(*arguments: Any) -> Any:
-        monkeypatch.setattr(store._pages, "newest_at", original)
+        monkeypatch.setattr(pages_of(store), "newest_at", original)
         found = original(*arguments)
         cluster.backtrack(version)
         return found
 
-    monkeypatch.setattr(store._pages, "newest_at", late)
+    monkeypatch.setattr(pages_of(store), "newest_at", late)
     assert seen(connection) == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 
 import clusterdb
+from tests.support.inside import pages_of
 from tests.support.stores import rows
 from vfs import expiry
 
@@ -42,5 +43,5 @@ def fill(cluster: clusterdb.Cluster, count: int = 10) -> dict[int, list[int]]:
 def give_up(store: clusterdb.Store, cluster: clusterdb.Cluster, before: int | None) -> None:
     """As if everything before that version were too old."""
     row = store._volume_of(cluster)
-    with store._pages.session() as session, session.volume_locked(row.table_index):
-        expiry.give_up_past(store._pages, session, store._volume_of(cluster), before)
+    with pages_of(store).session() as session, session.volume_locked(row.table_index):
+        expiry.give_up_past(pages_of(store), session, store._volume_of(cluster), before)

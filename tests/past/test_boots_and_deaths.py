@@ -16,6 +16,7 @@ import pytest
 
 import clusterdb
 from tests.past.numbers import KEEPS, fill, numbers, numbers_of
+from tests.support.inside import pages_of
 from tests.support.points import PAST_POINTS
 from tests.support.stores import assert_clean
 from vfs.table import reached
@@ -56,7 +57,7 @@ def test_a_past_version_that_the_power_took(tmp_path: Path, read_only: bool) -> 
             connection.execute("UPDATE t SET body = randomblob(3000)")
             with store._pinned(prod) as volume:
                 version = volume.version
-                reached_by.append({at.entry.slot for at in reached(store._pages.read_slot, version, 0)})
+                reached_by.append({at.entry.slot for at in reached(pages_of(store).read_slot, version, 0)})
         connection.close()
         before = version.version - 1
     (path / "map").unlink()

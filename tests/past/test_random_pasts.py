@@ -12,13 +12,14 @@ import pytest
 import clusterdb
 from clusterdb import backups
 from tests.past.numbers import KEEPS, give_up, numbers_of
+from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean
 from vfs.layout import LIVE_EVEN, LIVE_ODD
 
 
 def assert_bills_add_up(store: clusterdb.Store) -> None:
     """The bills of all clusters and snapshots are the live bytes of the pool (but its header)."""
-    states = store._pages.slot_map.states[: store._pages.slot_map.slot_count].tolist()
+    states = pages_of(store).slot_map.states[: pages_of(store).slot_map.slot_count].tolist()
     live_count = sum(state in (LIVE_EVEN, LIVE_ODD) for state in states) - 1
     assert sum(bill.bytes for bill in store.bills()) == live_count * 4096
 
@@ -89,7 +90,7 @@ class World:
         name = self.name()
         with contextlib.suppress(clusterdb.NoSourceError):
             self.store.cluster(name).reset()
-            source = self.store._catalog.cluster(name).source  # type: ignore[union-attr]
+            source = catalog_of(self.store).cluster(name).source  # type: ignore[union-attr]
             self.note(name, self.now[str(source)])
 
     def snapshot(self) -> None:
@@ -119,7 +120,7 @@ class World:
         name = self.name()
         cluster = self.store.cluster(name)
         give_up(self.store, cluster, cluster.stats().version)
-        for volume, _ in self.store._catalog.pasts(cluster.id):
+        for volume, _ in catalog_of(self.store).pasts(cluster.id):
             backups._drop_past(self.store, self.store._require_known(volume))
         self.past[name] = {}
         self.commit_to(name)

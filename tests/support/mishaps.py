@@ -14,6 +14,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean, rows
 from vfs import failpoints, osio
 from vfs.layout import COMMIT_SECTORS, SLOT_BYTES, Version
@@ -94,23 +95,23 @@ def names(store: clusterdb.Store) -> list[str]:
 
 def word(store: clusterdb.Store, name: str, which: int) -> int:
     """A word of the cluster's row in the volume table."""
-    row = store._catalog.volume_of_cluster(name)
+    row = catalog_of(store).volume_of_cluster(name)
     assert row is not None
-    return store._pages.tables.words[store._pages.tables.volume_at(row.table_index) + which]
+    return pages_of(store).tables.words[pages_of(store).tables.volume_at(row.table_index) + which]
 
 
 def head_slot(store: clusterdb.Store, name: str) -> int:
     """Where the cluster's version records are."""
-    row = store._catalog.volume_of_cluster(name)
+    row = catalog_of(store).volume_of_cluster(name)
     assert row is not None
     return row.head_slot
 
 
 def records(store: clusterdb.Store, name: str) -> list[Version | None]:
     """The version records that commits have written to the cluster's head slot, by sector."""
-    row = store._catalog.volume_of_cluster(name)
+    row = catalog_of(store).volume_of_cluster(name)
     assert row is not None
-    return head_records(store._pages.read_slot(row.head_slot), row.volume)[:COMMIT_SECTORS]
+    return head_records(pages_of(store).read_slot(row.head_slot), row.volume)[:COMMIT_SECTORS]
 
 
 def newest_record(store: clusterdb.Store, name: str) -> Version:

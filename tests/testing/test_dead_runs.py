@@ -16,6 +16,7 @@ import clusterdb.sqlalchemy
 import clusterdb.testing.cases
 import clusterdb.testing.fixtures
 from clusterdb.testing import owners, runs, seeds, templates
+from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean
 from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, built, names, printed_commands
 from vfs import osio
@@ -130,7 +131,7 @@ def test_a_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.Mo
             connection.execute("PRAGMA synchronous = FULL; CREATE TABLE t (n)").fetchall()
             connection.close()
             clone.delete()
-            assert store._catalog._db.pragma("synchronous") == (1 if disposable else 3)
+            assert catalog_of(store)._db.pragma("synchronous") == (1 if disposable else 3)
             assert bool(synced) is not disposable
             assert_clean(store)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import clusterdb
+from tests.support.inside import catalog_of
 from tests.torture.record import HOW, Device, Recorder
 from tests.torture.worlds import (
     AFTERWARDS,
@@ -129,10 +130,10 @@ class Scenario:
                 lambda world: world,
             )
         elif verb == "reset":
-            itself = store._catalog.cluster(name)
+            itself = catalog_of(store).cluster(name)
             assert itself is not None
             above = itself.source_cluster
-            row = store._catalog.cluster_row(above) if above is not None else None
+            row = catalog_of(store).cluster_row(above) if above is not None else None
             if row is not None:
                 newest = max(self.worlds[-1][row.name])
                 self._step(

@@ -21,6 +21,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import pages_of, vfs_of
 from tests.support.mishaps import filled, letters_of, rewrite
 from tests.support.stores import assert_clean
 from vfs import failpoints, interrupts
@@ -168,7 +169,7 @@ def assert_nothing_left(store: clusterdb.Store) -> None:
     """No lock is held, and no session pins or labels anything."""
     locks = (LOCK_POOL, LOCK_SWEEP, LOCK_VOLUME, LOCK_WRITER)
     assert held_offsets(Path(store.path), *locks) == []
-    for row, fields in store._pages.tables.session_rows():
+    for row, fields in pages_of(store).tables.session_rows():
         assert not fields[S_PIN], f"session {row} pins"
         assert fields[S_PUBLISHING] in (0, KEEPS_SUPERSEDED), f"session {row} is labelling"
 
@@ -178,7 +179,7 @@ def test_no_instruction_of_a_session_leaves_anything(tmp_path: Path, verb: str) 
     """Neither locks nor marks nor pins are left in the shared tables."""
     with clusterdb.open(tmp_path / "store") as store:
         filled(store, "prod", 5, "a").close()
-        with store._pages.session() as session:
+        with pages_of(store).session() as session:
             for _ in at_every_instruction(lambda: VERBS[verb](session)):
                 assert_nothing_left(store)
         store.reclaim()
@@ -189,10 +190,10 @@ def test_no_instruction_of_opening_a_session_leaves_anything(tmp_path: Path) -> 
     """A session that nobody got holds no lock; its row is that of a dead one, which the next sweep buries."""
     with clusterdb.open(tmp_path / "store") as store:
         filled(store, "prod", 5, "a").close()
-        for _ in at_every_instruction(lambda: store._pages.open_session().close()):
+        for _ in at_every_instruction(lambda: pages_of(store).open_session().close()):
             assert_nothing_left(store)
-            with store._pages.session() as session:
-                store._pages.reclaim.bury_all(session)
+            with pages_of(store).session() as session:
+                pages_of(store).reclaim.bury_all(session)
         assert_clean(store)
 
 
@@ -215,7 +216,7 @@ def test_no_instruction_of_a_commit_leaves_its_lock_or_half_of_it(tmp_path: Path
                 assert isinstance(error.__cause__, Alarm) or isinstance(error.__context__, Alarm), repr(error)
             connection.close()
             assert held_offsets(path, LOCK_POOL) == []
-            if store._pages.has_failed:  # what reached the device is unknown, as documented
+            if pages_of(store).has_failed:  # what reached the device is unknown, as documented
                 store.close()
                 store = clusterdb.open(path)
             (letter,) = letters_of(store, "prod")
@@ -335,7 +336,7 @@ def test_collector_in_the_middle_of_something_waits_for_its_end(point: str) -> N
 
     def collect() -> None:
         failpoints.armed.pop(point, None)
-        with store._pages.session() as session, session.pool_locked():
+        with pages_of(store).session() as session, session.pool_locked():
             gc.collect()
         gc.collect()
         seen.append(True)
@@ -371,8 +372,8 @@ def test_raw_connection_that_is_collected_under_the_pool_lock_is_closed(tmp_path
         writer.close()
         Cycle(reader)
         del reader
-        with store._pages.session() as session, session.pool_locked():
+        with pages_of(store).session() as session, session.pool_locked():
             gc.collect()
-        assert not len(store._vfs.files)
+        assert not len(vfs_of(store).files)
         store.reclaim()
         assert_clean(store)

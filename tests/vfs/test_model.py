@@ -28,6 +28,7 @@ import vfs.chores
 import vfs.reclaim
 import vfs.slots
 import vfs.volume
+from tests.support.inside import pages_of
 from tests.vfs.pages import ZEROS, page_bytes
 from vfs.errors import (
     SnapshotMovedError,
@@ -199,7 +200,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _open_handle(self, choice: int) -> Handle:
         of = self.live[choice % len(self.live)]
-        volume = self.store._pages.open_volume(self.store._volume_of(of.cluster))
+        volume = pages_of(self.store).open_volume(self.store._volume_of(of.cluster))
         volume.pin()
         handle = Handle(of, volume, of.committed.copy())
         self.handles.append(handle)
@@ -370,7 +371,7 @@ class StoreMachine(RuleBasedStateMachine):
         """When all is closed and dropped, only the pool header is left."""
         try:
             for modelled in self.live:
-                with self.store._pages.pinned(self.store._volume_of(modelled.cluster)) as volume:
+                with pages_of(self.store).pinned(self.store._volume_of(modelled.cluster)) as volume:
                     assert_reads(volume, modelled.committed)
             for handle in list(self.handles):
                 self._close(handle)

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import pages_of
 from tests.support.stores import assert_clean, rows
 
 FILES = ("catalog.db", "catalog.db-wal", "catalog.db-shm", "pool", "map", "readers", "locks", "history/1")
@@ -64,7 +65,7 @@ def test_own_files_cannot_be_attached(opened: clusterdb.Store, tmp_path: Path, n
 def test_own_files_can_be_attached_by_no_descriptor(store: clusterdb.Store) -> None:
     """A store in memory has no paths, but its descriptors have."""
     connection = store.create_cluster("prod").connect()
-    for fd in store._pages.open_files():
+    for fd in pages_of(store).open_files():
         with pytest.raises(apsw.CantOpenError, match="is a file of a store"):
             connection.execute(f"ATTACH '/proc/self/fd/{fd}' AS cat")
 

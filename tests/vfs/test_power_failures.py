@@ -15,6 +15,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import (
     Device,
     assert_accounted,
@@ -218,7 +219,7 @@ def test_history_of_a_dropped_volume_goes_though_its_process_died(path: Path, bo
     with clusterdb.open(path) as store:
         store.create_cluster("prod", backtrack_window_s=3600)
         store.create_cluster("other", backtrack_window_s=3600)
-        volumes = [row.volume for row in store._catalog.volume_rows()]
+        volumes = [row.volume for row in catalog_of(store).volume_rows()]
     assert histories(path) == [str(volume) for volume in volumes]
     run_until_killed(path, "reclaim: catalog has forgotten", "kill(); store.cluster('prod').delete()")
     assert histories(path) == [str(volume) for volume in volumes]
@@ -268,7 +269,7 @@ def test_past_begun_by_a_process_that_died_is_kept_whole(path: Path, point: str)
     boot_again(path)
     with clusterdb.open(path) as store:
         assert_clean(store)
-        volume = store._catalog.volume_of_cluster("prod")
+        volume = catalog_of(store).volume_of_cluster("prod")
         assert volume is not None
         for version in range(volume.retained or 1 << 30, newest_record(store, "prod").version + 1):
             store.cluster("prod").clone(f"at-{version}", at=version)
@@ -398,16 +399,16 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
         other = store.create_cluster("other").connect()
         fill(other, 400, "o")
         store.cluster("prod").delete()
-        assert store._pages.slot_map.states[slot] == FREE
-        slot_map = store._pages.slot_map
-        with store._pages.session() as session:
+        assert pages_of(store).slot_map.states[slot] == FREE
+        slot_map = pages_of(store).slot_map
+        with pages_of(store).session() as session:
             with session.pool_locked():
                 taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
             slot_map.free([slot])
             rewrite(other, "p")
             slot_map.free([other_slot for other_slot in taken if other_slot != slot])
         other.close()
-        assert store._pages.slot_map.states[slot] != FREE
+        assert pages_of(store).slot_map.states[slot] != FREE
     with clusterdb.open(path) as store:
         assert_clean(store)
 

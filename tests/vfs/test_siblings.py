@@ -10,6 +10,7 @@ import pytest
 
 import clusterdb
 from clusterdb.catalog import Catalog
+from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean, rows
 
 
@@ -75,7 +76,7 @@ def test_additions_to_the_catalog_are_made_in_older_stores(tmp_path: Path) -> No
     with prepared(tmp_path / "store", 3):
         pass
     with clusterdb.open(tmp_path / "store") as store:
-        store._catalog._db.execute("DROP INDEX released_pins; DROP TABLE sealed")
+        catalog_of(store)._db.execute("DROP INDEX released_pins; DROP TABLE sealed")
     with clusterdb.open(tmp_path / "store", read_only=True) as store:
         assert rows(store.cluster("c0").connect(), "SELECT x FROM t") == [(1,)]
     with clusterdb.open(tmp_path / "store") as store:
@@ -86,7 +87,7 @@ def test_additions_to_the_catalog_are_made_in_older_stores(tmp_path: Path) -> No
 def test_pinned_versions_are_found_past_the_pins_that_share_one(tmp_path: Path) -> None:
     """Each version once, ascending, with and without those that only released pins hold."""
     with prepared(tmp_path / "store", 5) as store:
-        catalog, prod = store._catalog, store.cluster("prod")
+        catalog, prod = catalog_of(store), store.cluster("prod")
         volume = catalog.volume_of_cluster("prod")
         assert volume is not None
         first = prod.stats().version

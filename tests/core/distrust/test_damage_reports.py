@@ -9,6 +9,7 @@ import pytest
 
 import clusterdb
 from tests.core.distrust.family import ROW_COUNT, put_word, version_of
+from tests.support.inside import pages_of
 from tests.support.stores import rows
 from vfs import layout
 from vfs.layout import SLOT_BYTES
@@ -18,7 +19,7 @@ from vfs.table import reached
 def slot_of_page(path: Path, name: str, page: int) -> int:
     """Where a page (counted from 0) of a cluster is."""
     with clusterdb.open(path) as store, store._pinned(store.cluster(name)) as volume:
-        walk = reached(store._pages.read_slot, volume.version)
+        walk = reached(pages_of(store).read_slot, volume.version)
         return next(at.entry.slot for at in walk if at.level < 0 and at.number == page)
 
 

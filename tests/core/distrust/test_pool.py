@@ -12,6 +12,7 @@ import pytest
 import clusterdb
 from tests.core.distrust.family import copy_of, survives, version_of
 from tests.core.distrust.pools import node_that_contains_itself
+from tests.support.inside import pages_of
 from vfs import layout
 from vfs.layout import SLOT_BYTES, Entry, Version, pack_version, unpack_entry
 
@@ -120,7 +121,7 @@ def put_in_leaf(path: Path, name: str, index: int, entry: Entry) -> None:
     """Give a small cluster's only node another entry, and make every checksum above right again."""
     record, head_slot = version_of(path, name)
     with clusterdb.open(path) as store:
-        node = bytearray(store._pages.read_slot(record.root.slot))
+        node = bytearray(pages_of(store).read_slot(record.root.slot))
     struct.pack_into("<IIQ", node, index * 16, *entry)
     put(path, record.root.slot, bytes(node))
     put_record(path, record._replace(root=record.root._replace(crc=zlib.crc32(node))), head_slot)
@@ -156,7 +157,7 @@ def test_check_compares_the_checksums_of_what_is_shared(family: Path) -> None:
     with copy_of(family) as path:
         record, _ = version_of(path, "one")
         with clusterdb.open(path) as store:
-            (slot, crc, birth) = unpack_entry(store._pages.read_slot(record.root.slot), 3)
+            (slot, crc, birth) = unpack_entry(pages_of(store).read_slot(record.root.slot), 3)
         put_in_leaf(path, "two", 3, Entry(slot, crc ^ 1, birth))
         with clusterdb.open(path) as store:
             assert not store.check().ok
@@ -167,7 +168,7 @@ def test_check_reports_a_birth_after_the_roots(family: Path) -> None:
     with copy_of(family) as path:
         record, _ = version_of(path, "two")
         with clusterdb.open(path) as store:
-            entry = unpack_entry(store._pages.read_slot(record.root.slot), 2)
+            entry = unpack_entry(pages_of(store).read_slot(record.root.slot), 2)
         put_in_leaf(path, "two", 2, entry._replace(birth=record.version + 1))
         with clusterdb.open(path) as store:
             problems = store.check().problems

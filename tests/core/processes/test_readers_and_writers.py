@@ -14,6 +14,7 @@ import pytest
 
 import clusterdb
 from tests.core.processes.agents import RemoteError, Starter, sum_of
+from tests.support.inside import vfs_of
 from tests.support.stores import rows
 
 
@@ -143,7 +144,7 @@ def test_waiting_for_a_lock_lets_other_threads_run(store: clusterdb.Store) -> No
     order: list[object] = []
     is_waiting = threading.Lock()
     is_waiting.acquire()
-    steps = [is_waiting.release, functools.partial(store._vfs.xSleep, 200_000)]
+    steps = [is_waiting.release, functools.partial(vfs_of(store).xSleep, 200_000)]
     # In C from the release to the append: another thread comes in between only if the sleep lets it.
     thread = threading.Thread(target=lambda: order.extend(map(operator.call, steps)))  # type: ignore[arg-type]
     thread.start()

@@ -8,6 +8,7 @@ import pytest
 
 import clusterdb
 from tests.core.races.family import DEV, PROD, Opener
+from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import (
     Device,
     at,
@@ -36,9 +37,9 @@ def own_slots(store: clusterdb.Store, name: str) -> int:
 
 def counted_slots(store: clusterdb.Store, name: str) -> int:
     """What the counters say that the cluster has for its own, without the walk of ``stats``."""
-    row = store._catalog.volume_of_cluster(name)
+    row = catalog_of(store).volume_of_cluster(name)
     assert row is not None
-    return store._pages.head_of(row).own_count + row.base.own_count + 1
+    return pages_of(store).head_of(row).own_count + row.base.own_count + 1
 
 
 def assert_alone(store: clusterdb.Store, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import clusterdb
 from tests.core.races.family import Opener
+from tests.support.inside import catalog_of
 from tests.support.mishaps import (
     at,
     fill,
@@ -97,7 +98,7 @@ def test_one_of_two_deleters_is_told_that_the_cluster_is_gone(
     store, other = open_store(), open_store()
     filled(store, "neighbour", 10, "o").close()
     filled(store, "dev", 200, "a").close()
-    transaction = other._catalog.transaction
+    transaction = catalog_of(other).transaction
 
     @contextlib.contextmanager
     def wait_for_the_first(*, waits: bool) -> Iterator[None]:
@@ -108,7 +109,7 @@ def test_one_of_two_deleters_is_told_that_the_cluster_is_gone(
         with transaction():
             yield
 
-    monkeypatch.setattr(other._catalog, "transaction", wait_for_the_first)
+    monkeypatch.setattr(catalog_of(other), "transaction", wait_for_the_first)
     with pytest.raises(clusterdb.ClusterNotFoundError, match="'dev' was deleted"):
         other.cluster("dev").delete()
     for cluster in store.clusters():
@@ -126,8 +127,8 @@ def test_a_source_being_written_hears_of_the_clone_deleted_meanwhile(open_store:
     store.cluster("prod").clone("dev")
     with at("commit: pages written", lambda: other.cluster("dev").delete()):  # it cannot reclaim in the source
         rewrite(writer, "b")
-    assert len(store._catalog.all_pin_rows()) == 1
+    assert len(catalog_of(store).all_pin_rows()) == 1
     writer.execute("UPDATE t SET v = 'c' WHERE id = 1")
-    assert store._catalog.all_pin_rows() == []
+    assert catalog_of(store).all_pin_rows() == []
     writer.close()
     assert_clean(store)

@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import (
     boot_again,
     damage,
@@ -28,9 +29,9 @@ def test_a_cluster_whose_records_are_all_damaged_is_no_empty_cluster(path: Path)
         writer.execute("PRAGMA synchronous = OFF")
         for number in range(3):
             writer.execute("UPDATE t SET v = 'q' WHERE id = ?", (number,))
-        volume = store._catalog.volume_of_cluster("prod")
+        volume = catalog_of(store).volume_of_cluster("prod")
         assert volume is not None
-        roots = {record.root.slot for record in store._pages.head_records(volume) if record}
+        roots = {record.root.slot for record in pages_of(store).head_records(volume) if record}
     for root in roots:
         damage(path, root, 20)
     boot_again(path)
@@ -71,9 +72,9 @@ def test_shrinking_a_damaged_database_frees_nothing_of_others(path: Path) -> Non
         filled(store, "good", 100, "g").close()
         writer = filled(store, "prod", 4100, "a")
         writer.execute("DELETE FROM t WHERE id > 50")
-        root = store._pages.read_slot(newest_record(store, "prod").root.slot)
+        root = pages_of(store).read_slot(newest_record(store, "prod").root.slot)
         leaf = unpack_entry(root, 3).slot
-        theirs = unpack_entry(store._pages.read_slot(newest_record(store, "good").root.slot), 5).slot
+        theirs = unpack_entry(pages_of(store).read_slot(newest_record(store, "good").root.slot), 5).slot
         damage(path, leaf, 7 * 16, theirs.to_bytes(4, "little"))
         with pytest.raises(apsw.CorruptError, match="fails its checksum"):
             writer.execute("VACUUM")

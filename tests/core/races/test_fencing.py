@@ -9,6 +9,7 @@ import pytest
 
 import clusterdb
 from tests.core.races.family import PROD, UNPUBLISHED, Opener
+from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import (
     at,
     filled,
@@ -21,9 +22,9 @@ from tests.support.stores import extended_result
 
 def fence(store: clusterdb.Store, name: str) -> None:
     """Begin a new epoch of a cluster, as a failover does."""
-    row = store._catalog.volume_of_cluster(name)
+    row = catalog_of(store).volume_of_cluster(name)
     assert row is not None
-    store._pages.fence_writers(row)
+    pages_of(store).fence_writers(row)
 
 
 def test_a_fenced_writer_keeps_nobody_waiting(open_store: Opener) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import clusterdb
+from tests.support.inside import pages_of
 from tests.support.mishaps import (
     filled,
     letters_of,
@@ -21,7 +22,7 @@ from tests.support.mishaps import (
 def test_what_a_killed_process_had_reserved_beyond_the_old_end_of_the_pool(path: Path, store: clusterdb.Store) -> None:
     """Space comes back too that a process took after the pool had grown out of our sight (M1)."""
     filled(store, "prod", 1, "a").close()
-    used_bytes, slot_count = store.stats().used_bytes, store._pages.slot_map.slot_count
+    used_bytes, slot_count = store.stats().used_bytes, pages_of(store).slot_map.slot_count
     work = """
 vfs.volume.STAGED_PAGES_MAX = 16
 store._pages._idle_sessions.pop().close()  # of the dead sessions, let the one with the slots be the first to be seen
@@ -30,7 +31,7 @@ c.execute("PRAGMA cache_size = 10; BEGIN")
 c.executemany("INSERT INTO t VALUES (?, randomblob(3500))", [(number,) for number in range(10, 1000)])
 """
     run_until_killed(path, "", work)
-    assert store._pages.slot_map.slot_count > slot_count + 500
+    assert pages_of(store).slot_map.slot_count > slot_count + 500
     store.reclaim()
     assert store.stats().used_bytes == used_bytes
 

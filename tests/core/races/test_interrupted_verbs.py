@@ -12,6 +12,7 @@ import pytest
 
 import clusterdb
 from tests.core.races.family import UNPUBLISHED, Opener
+from tests.support.inside import catalog_of
 from tests.support.mishaps import (
     at,
     fill,
@@ -164,10 +165,10 @@ def test_ctrl_c_while_waiting_for_the_catalog(open_store: Opener, monkeypatch: p
     """Ctrl-C in the moment a change begins leaves the store usable for this process and for all others."""
     store, other = open_store(), open_store()
     with monkeypatch.context() as patched:
-        patched.setattr(store._catalog, "_connection", InterruptedDatabase(store._catalog._db))
+        patched.setattr(catalog_of(store), "_connection", InterruptedDatabase(catalog_of(store)._db))
         with pytest.raises(KeyboardInterrupt):
             store.create_cluster("first")
-    other._catalog._db.set_busy_timeout(0)
+    catalog_of(other)._db.set_busy_timeout(0)
     other.create_cluster("second")
     store.create_cluster("third")
     assert names(store) == ["second", "third"] == names(other)

@@ -11,6 +11,7 @@ import pytest
 
 import clusterdb
 from tests.core.races.family import Opener
+from tests.support.inside import pages_of
 from tests.support.mishaps import (
     Device,
     assert_accounted,
@@ -139,7 +140,7 @@ def test_power_loss_that_takes_the_new_length_of_the_pool(
 ) -> None:
     """A new cluster is there after a power loss: the catalog names no slot that is not on the device yet (M3)."""
     filled(store, "prod", 250, "a")
-    slot_count = store._pages.slot_map.slot_count
+    slot_count = pages_of(store).slot_map.slot_count
     device = Device(path, monkeypatch)
     made = ["prod"]
     while head_slot(store, made[-1]) < slot_count:
@@ -199,8 +200,8 @@ def make_twins(store: clusterdb.Store) -> clusterdb.Cluster:
 @contextlib.contextmanager
 def nothing_else_free(store: clusterdb.Store, slots: set[int]) -> Iterator[None]:
     """Of all slots of the pool only these can be reserved, so far as they are free."""
-    slot_map = store._pages.slot_map
-    with store._pages.session() as session:
+    slot_map = pages_of(store).slot_map
+    with pages_of(store).session() as session:
         with session.pool_locked():
             taken = slot_map.reserve_all_free(session.row, 1, slot_map.slot_count)
         slot_map.free([slot for slot in taken if slot in slots])
@@ -216,7 +217,7 @@ def assert_twin_is_alone(path: Path, lost: Path, store: clusterdb.Store, unfinis
     The source has not got that commit then, and what it writes does not touch the clone.
     """
     before = unfinished.version - 1
-    slots = {at.entry.slot for at in reached(store._pages.read_slot, unfinished, before)}
+    slots = {at.entry.slot for at in reached(pages_of(store).read_slot, unfinished, before)}
     twin = store.cluster("twin").connect()
     with nothing_else_free(store, slots):
         twin.execute(TWIN_SQL)

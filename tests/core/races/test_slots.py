@@ -6,6 +6,7 @@ from pathlib import Path
 
 import clusterdb
 from tests.core.races.family import PROD, Opener
+from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import (
     copy_store,
     damage,
@@ -71,7 +72,7 @@ def test_replaced_slots_die_with_their_process_not_with_its_row(
     reader.execute("PRAGMA cache_size = 1; BEGIN")
     assert rows(reader, "SELECT count(*) FROM t WHERE id < 5") == [(5,)]
     rewrite(writer, "c")
-    keeper_row = store._pages.keeper().row
+    keeper_row = pages_of(store).keeper().row
     opened.remove(store)
     store.close()
     work = f"""
@@ -98,7 +99,7 @@ def test_a_slot_written_again_with_the_same_bytes(path: Path, store: clusterdb.S
     connection.execute("PRAGMA synchronous = NORMAL").fetchall()
     rewrite(connection, "e")
     record = newest_record(store, "one")
-    row = store._catalog.volume_of_cluster("two")
+    row = catalog_of(store).volume_of_cluster("two")
     assert row is not None
     copy = path.with_name("copy")
     copy_store(path, copy)

@@ -12,6 +12,7 @@ import pytest
 
 import clusterdb
 from tests.core.races.family import COMMIT, DEV, PROD, WORKS, Opener, make_family
+from tests.support.inside import pages_of
 from tests.support.mishaps import (
     at,
     fill,
@@ -208,7 +209,7 @@ class Crowd:
 
     def sweep(self) -> None:
         """Leak some slots, sweep, and shrink now and then."""
-        pages = self.other._pages
+        pages = pages_of(self.other)
         for number in range(150):
             with pages.session() as session:
                 pages.reclaim.leak(session, session.take_slots(5))
@@ -249,7 +250,7 @@ def test_what_a_sweep_took_for_live_is_left_to_sweeps(store: clusterdb.Store) ->
     reader = store.cluster(PROD).connect()
     reader.execute("BEGIN; SELECT * FROM t").fetchall()
     rewrite(writer, "b")
-    pages = store._pages
+    pages = pages_of(store)
     kept = pages.slot_map.slots_in_state(RESERVED + pages.keeper().row)
     assert kept
     pages.slot_map.label_live(kept)  # the unlucky sweep

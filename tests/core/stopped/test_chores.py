@@ -23,6 +23,7 @@ from tests.core.stopped.stopper import (
     rewrite,
     while_stopped,
 )
+from tests.support.inside import catalog_of
 from tests.support.stores import rows
 from vfs import failpoints
 
@@ -124,7 +125,7 @@ def test_work_that_could_not_be_done_is_done_by_the_next_writer(store: clusterdb
         with while_stopped(stopper), contextlib.suppress(clusterdb.StoreBusyError):
             in_time(lambda: connection.execute("UPDATE t SET v = upper(v)"))
         connection.execute("UPDATE t SET v = lower(v)")
-        assert [pin for pin in store._catalog.all_pin_rows() if pin.released] == []
+        assert [pin for pin in catalog_of(store).all_pin_rows() if pin.released] == []
 
 
 DROPPING = [case for case in HOLDERS if case[0] == DROP]

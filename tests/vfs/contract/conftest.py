@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import clusterdb
+from tests.support.inside import vfs_of
 from tests.vfs.contract.files import MAIN, Open
 
 
@@ -18,7 +19,7 @@ def opened(store: clusterdb.Store) -> Iterator[Open]:
     files: list[Any] = []
 
     def open_file(name: str | None = "prod", flags: int = MAIN) -> Any:
-        file = store._vfs.xOpen(name, [flags, 0])
+        file = vfs_of(store).xOpen(name, [flags, 0])
         files.append(file)
         return file
 

@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import vfs_of
 from tests.vfs.contract.files import JOURNAL, NONE, SHARED, SUPER_JOURNAL, Open
 
 
@@ -34,21 +35,21 @@ def test_a_journal_is_a_file_in_memory(opened: Open, tmp_path: Path, monkeypatch
 
 def test_a_super_journal_is_a_real_file(store: clusterdb.Store, opened: Open) -> None:
     """The journals of attached plain files refer to it by its full path, so it must be there after a crash."""
-    path = Path(f"{store._vfs.xFullPathname('prod')}-mj0A1B2C93D")
-    assert not store._vfs.xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
+    path = Path(f"{vfs_of(store).xFullPathname('prod')}-mj0A1B2C93D")
+    assert not vfs_of(store).xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
     opened(str(path), SUPER_JOURNAL).xWrite(b"/somewhere/plain.db-journal\0", 0)
     assert path.read_bytes() == b"/somewhere/plain.db-journal\0"
-    assert store._vfs.xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
-    store._vfs.xDelete(str(path), False)
+    assert vfs_of(store).xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
+    vfs_of(store).xDelete(str(path), False)
     assert not path.exists()
 
 
 def test_a_write_ahead_log_is_refused(store: clusterdb.Store, opened: Open) -> None:
     """Whatever way SQLite comes to ask for one."""
     wal = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    for name in ("prod-wal", store._vfs.xFullPathname("prod-wal")):
+    for name in ("prod-wal", vfs_of(store).xFullPathname("prod-wal")):
         with pytest.raises(apsw.CantOpenError, match="prod"):
-            store._vfs.xOpen(name, [wal, 0])
+            vfs_of(store).xOpen(name, [wal, 0])
 
 
 def test_journals_are_never_shared_nor_found_again(opened: Open) -> None:

@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 import clusterdb
+from tests.support.inside import vfs_of
 from tests.vfs.contract.files import (
     MAIN,
     MAIN_READONLY,
@@ -29,7 +30,7 @@ def test_open_answers_the_flags_it_was_given(store: clusterdb.Store) -> None:
     store.create_cluster("prod")
     for flags in (MAIN, MAIN_READONLY):
         both = [flags, 0]
-        file = store._vfs.xOpen("prod", both)
+        file = vfs_of(store).xOpen("prod", both)
         assert both[1] == flags
         file.xClose()
 
@@ -38,7 +39,7 @@ def test_open_of_an_unknown_name_suggests_a_known_one(store: clusterdb.Store) ->
     """A misspelt cluster is refused with the name that was meant."""
     store.create_cluster("prod")
     with pytest.raises(apsw.CantOpenError, match=r"no cluster 'prdo'; did you mean 'prod'\?"):
-        store._vfs.xOpen("prdo", [MAIN, 0])
+        vfs_of(store).xOpen("prdo", [MAIN, 0])
 
 
 def test_open_for_reading_refuses_the_writer_lock(opened: Open) -> None:
@@ -131,10 +132,10 @@ def test_cluster_names_never_become_files_of_the_working_directory(
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
     (tmp_path / "cwd" / name).write_bytes(b"bait")
-    full = store._vfs.xFullPathname(name)
+    full = vfs_of(store).xFullPathname(name)
     assert Path(full).name == name
     assert not full.startswith(str(tmp_path / "cwd"))
-    assert store._vfs.xFullPathname(full) == full
+    assert vfs_of(store).xFullPathname(full) == full
     if name != "prod":
         store.create_cluster(name)
     store_bytes(opened(full), name.encode())
@@ -147,7 +148,7 @@ def test_other_names_become_absolute_paths(
 ) -> None:
     """Anything with a slash or a dot is a file, relative to the working directory."""
     monkeypatch.chdir(tmp_path)
-    full = store._vfs.xFullPathname(name)
+    full = vfs_of(store).xFullPathname(name)
     assert Path(full).resolve() == (tmp_path / name).resolve()
     assert full.startswith("/")
 
@@ -160,19 +161,19 @@ def test_access_denies_every_cluster_name(
     """No volume ever has a journal or WAL, also not when a file of that name lies around."""
     store.create_cluster("prod")
     monkeypatch.chdir(tmp_path)
-    full = Path(store._vfs.xFullPathname(name))
+    full = Path(vfs_of(store).xFullPathname(name))
     for bait in (tmp_path / name, *([full] if full.parent.exists() else [])):
         bait.write_bytes(b"bait")
-    assert store._vfs.xAccess(name, flags) is False
-    assert store._vfs.xAccess(str(full), flags) is False
+    assert vfs_of(store).xAccess(name, flags) is False
+    assert vfs_of(store).xAccess(str(full), flags) is False
 
 
 def test_access_of_a_path_is_the_stock_answer(store: clusterdb.Store, tmp_path: Path) -> None:
     """Journals of attached plain files are found."""
     path = tmp_path / "plain-journal"
-    assert not store._vfs.xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
+    assert not vfs_of(store).xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
     path.write_bytes(b"x")
-    assert store._vfs.xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
+    assert vfs_of(store).xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
 
 
 @pytest.mark.parametrize("name", ["prod-journal", "prod-wal", "prod", "a_b", "a_b-wal"])
@@ -184,8 +185,8 @@ def test_delete_of_a_cluster_name_touches_nothing(
     bait = tmp_path / name
     bait.write_bytes(b"bait")
     store_bytes(opened(), pattern(4096))
-    store._vfs.xDelete(name, False)
-    store._vfs.xDelete(store._vfs.xFullPathname(name), False)
+    vfs_of(store).xDelete(name, False)
+    vfs_of(store).xDelete(vfs_of(store).xFullPathname(name), False)
     assert bait.read_bytes() == b"bait"
     assert stored(opened()) == pattern(4096)
 
@@ -194,5 +195,5 @@ def test_delete_of_a_path_deletes_the_file(store: clusterdb.Store, tmp_path: Pat
     """Journals of attached plain files go away at commit."""
     path = tmp_path / "plain-journal"
     path.write_bytes(b"x")
-    store._vfs.xDelete(str(path), False)
+    vfs_of(store).xDelete(str(path), False)
     assert not path.exists()

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import clusterdb
+from tests.support.inside import vfs_of
 from tests.support.stores import assert_clean
 from tests.vfs.contract.files import (
     MAIN,
@@ -198,7 +199,7 @@ def test_a_file_behaves_like_an_array_of_bytes(
     @example(WRITTEN_AHEAD_TWICE)
     def play(steps: list[Change]) -> None:
         cluster = store.create_cluster("prod")
-        file, reader = store._vfs.xOpen("prod", [MAIN, 0]), store._vfs.xOpen("prod", [MAIN_READONLY, 0])
+        file, reader = vfs_of(store).xOpen("prod", [MAIN, 0]), vfs_of(store).xOpen("prod", [MAIN_READONLY, 0])
         try:
             _play(file, reader, steps)
         finally:
@@ -216,7 +217,7 @@ def test_a_page_written_ahead_twice_takes_one_slot(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", 2)
     with clusterdb.open(":memory:") as store:
         store.create_cluster("prod")
-        file = store._vfs.xOpen("prod", [MAIN, 0])
+        file = vfs_of(store).xOpen("prod", [MAIN, 0])
         store_bytes(file, bytes(8193))
         write_locked(file)
         for seed in range(20):
