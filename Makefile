@@ -20,7 +20,7 @@ test-slow: $(VENV)/.installed
 	$(BIN)/pytest -n auto -m slow
 
 torture: $(VENV)/.installed
-	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(or $(MINUTES),10)
+	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
 
 suites: $(VENV)/.installed
-	PYTHONPATH=tests $(BIN)/python -m suites
+	$(BIN)/python -m tests.suites
 
 clean:
 	rm -rf $(VENV) build docs/_build *.egg-info

@@ -15,7 +15,8 @@ from pathlib import Path
 import apsw
 
 import clusterdb
-from torture.worlds import ROWS, fill, write
+from tests.support.inside import catalog_of, pages_of
+from tests.torture.worlds import ROWS, fill, write
 from vfs.table import reached
 
 FILES = ("pool", "pool", "pool", "catalog.db", "catalog.db-wal", "map", "readers")
@@ -44,9 +45,9 @@ def live_slots(directory: Path) -> list[int]:
     """The slots that clusters reach, so that most damage hits something."""
     with clusterdb.open(directory) as store:
         slots = {0}
-        for row in store._catalog.volume_rows():
-            with store._pages.pinned(row) as volume:
-                slots |= {at.entry.slot for at in reached(store._pages.read_slot, volume.version)} | {row.head_slot}
+        for row in catalog_of(store).volume_rows():
+            with pages_of(store).pinned(row) as volume:
+                slots |= {at.entry.slot for at in reached(pages_of(store).read_slot, volume.version)} | {row.head_slot}
         return sorted(slots)
 
 

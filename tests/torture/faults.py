@@ -20,7 +20,8 @@ from typing import Any
 import apsw
 
 import clusterdb
-from torture.worlds import ROWS, fill, number_in, write
+from tests.support.inside import pages_of
+from tests.torture.worlds import ROWS, fill, number_in, write
 from vfs import osio
 
 KINDS = ("EIO", "ENOSPC", "short", "interrupt", "memory")
@@ -211,7 +212,7 @@ def _use(store: clusterdb.Store, where: str, error: BaseException | None) -> Non
         try:
             write(store, cluster.name, 3, "FULL", 2)
         except (apsw.IOError, clusterdb.StoreFailedError) as failed:
-            if not store._pages.has_failed:
+            if not pages_of(store).has_failed:
                 raise Violation(f"{where} (which gave {error!r}): later use failed: {failed!r}") from failed
         else:
             if number_in(store, cluster.name) != 3:

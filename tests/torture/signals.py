@@ -30,7 +30,8 @@ import apsw
 
 import clusterdb
 import clusterdb.public  # what is imported when it is needed: once, before the forks
-from torture.worlds import Violation, fill, number_at, number_in, retained, write
+from tests.support.inside import catalog_of, pages_of
+from tests.torture.worlds import Violation, fill, number_at, number_in, retained, write
 from vfs.layout import (
     KEEPS_SUPERSEDED,
     LOCK_BUILDER,
@@ -182,7 +183,7 @@ class Interrupted:
         problem = problem or self._left()
         if problem:
             raise Violation(f"{verb} {name}, interrupted with {kind.__name__}: {problem}\n{trace}")
-        if self.store._pages.has_failed:
+        if pages_of(self.store).has_failed:
             self.outcomes["reopened"] += 1  # what reached the device is unknown, as documented
             self.store.close()
             self.store = clusterdb.open(self.directory)
@@ -194,10 +195,10 @@ class Interrupted:
         held = held_locks(self.directory)
         if held:
             return f"still held: {held}"
-        for row, fields in self.store._pages.tables.session_rows():
+        for row, fields in pages_of(self.store).tables.session_rows():
             if fields[S_PIN] or fields[S_PUBLISHING] not in (0, KEEPS_SUPERSEDED):
                 return f"session {row} keeps {fields[:4]}"
-        return "a catalog transaction is open" if self.store._catalog._db.in_transaction else ""
+        return "a catalog transaction is open" if catalog_of(self.store)._db.in_transaction else ""
 
     def settle(self) -> None:
         """Nobody interrupts: what is leaked comes back."""

@@ -21,8 +21,9 @@ import clusterdb
 import clusterdb.catalog
 import clusterdb.public  # what is imported when it is needed: once, before the forks
 import vfs.reclaim
-from torture.record import Event, Recorder, SharedLog
-from torture.worlds import Violation, fill, number_at, number_through, retained, write_through
+from tests.support.inside import catalog_of, pages_of
+from tests.torture.record import Event, Recorder, SharedLog
+from tests.torture.worlds import Violation, fill, number_at, number_through, retained, write_through
 from vfs import expiry, failpoints, osio
 
 PATIENCE_S = 0.03
@@ -209,8 +210,8 @@ class _Work:
         self.store.cluster(name).rename(new)
 
     def source_of(self, name: str) -> str | None:
-        source = self.store._catalog.cluster(name).source_cluster  # type: ignore[union-attr]
-        row = self.store._catalog.cluster_row(source) if source is not None else None
+        source = catalog_of(self.store).cluster(name).source_cluster  # type: ignore[union-attr]
+        row = catalog_of(self.store).cluster_row(source) if source is not None else None
         return row.name if row is not None else None
 
     def reset(self, name: str) -> None:
@@ -302,13 +303,13 @@ class _Work:
 
     def give_up_past(self, name: str, seed: int) -> None:
         """Retain nothing before some version any more."""
-        row = self.store._catalog.volume_of_cluster(name)
+        row = catalog_of(self.store).volume_of_cluster(name)
         if row is None or not row.retained:
             return
         versions = retained(self.store, name)
-        with self.store._errors(), self.store._pages.session() as session, session.volume_locked(row.table_index):
+        with self.store._errors(), pages_of(self.store).session() as session, session.volume_locked(row.table_index):
             row = self.store._require_in_use(row.volume)
-            expiry.give_up_past(self.store._pages, session, row, random.Random(seed).choice(versions))
+            expiry.give_up_past(pages_of(self.store), session, row, random.Random(seed).choice(versions))
 
     def snapshot(self, name: str, new: str) -> None:
         self.store.cluster(name).snapshot(new)

@@ -1,0 +1,205 @@
+"""What the command line prints: lists as JSON, help by sections, guesses, completion, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import clusterdb
+from clusterdb.cli import cli
+from tests.support.commands import RUN, ended, run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A store with a cluster that has instances, a clone of it, and a snapshot."""
+    with clusterdb.open(tmp_path / "store") as store:
+        prod = store.create_cluster("prod", backup_retention_days=1, tags={"team": "red"})
+        db = prod.connect()
+        db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'é'), (2, x'ff')")
+        db.close()
+        prod.add_instance("w1")
+        prod.add_instance("r1", replica_lag_ms=5)
+        prod.clone("dev")
+        prod.snapshot("nightly")
+    return tmp_path / "store"
+
+
+def told(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--store", str(folder), *arguments])
+
+
+def listed(folder: Path, *arguments: str) -> Any:
+    result = told(folder, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "expected"),
+    [
+        (["ls"], "name", ["dev", "prod"]),
+        (["ls"], "source", ["prod", None]),
+        (["snapshots"], "name", ["nightly"]),
+        (["instances", "prod"], "name", ["w1", "r1"]),
+        (["instances", "prod"], "replica_lag_ms", [0, 5]),
+        (["endpoints", "prod"], "kind", ["CLUSTER", "READER", "INSTANCE", "INSTANCE"]),
+        (["replica-status", "prod"], "server_id", ["w1", "r1"]),
+        (["bills"], "name", ["dev", "prod", "nightly"]),
+    ],
+)
+def test_every_list_is_json_too(folder: Path, arguments: list[str], field: str, expected: list[Any]) -> None:
+    """All fields, under the names that Python has for them."""
+    assert [record[field] for record in listed(folder, *arguments)] == expected
+
+
+def test_shown_as_json(folder: Path) -> None:
+    """One cluster, whole; a check; metrics; events; a difference; rows."""
+    shown = listed(folder, "show", "prod")
+    assert (shown["name"], shown["tags"], shown["status"]) == ("prod", {"team": "red"}, "available")
+    assert datetime.fromisoformat(shown["latest_restorable_time"]).tzinfo is not None
+    assert shown["own_bytes"] % 4096 == 0
+    assert listed(folder, "check")["ok"] is True
+    assert {"VolumeBytesUsed", "AuroraReplicaLag"} <= {metric["name"] for metric in listed(folder, "metrics")}
+    assert listed(folder, "events", "nightly")[0]["kind"] == "snapshot"
+    assert listed(folder, "diff", "prod", "dev")["tables"] == []
+    assert listed(folder, "sql", "prod", "SELECT * FROM t") == [{"id": 1, "v": "é"}, {"id": 2, "v": {"blob": "ff"}}]
+
+
+def test_rows_as_csv(folder: Path) -> None:
+    """NULL is empty, a blob hexadecimal, what needs quotes has them."""
+    assert told(folder, "sql", "prod", "SELECT v, NULL n, 'a,\"b' q FROM t", "--csv").output == (
+        'v,n,q\né,,"a,""b"\nff,,"a,""b"\n'
+    )
+
+
+def test_the_help_has_every_command_in_a_section() -> None:
+    """A new command has to be put somewhere."""
+    overview = CliRunner().invoke(cli, ["--help"]).output
+    assert "Others:" not in overview
+    sections = [line for line in overview.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert sections[1:] == ["Clusters:", "SQL:", "The past:", "Instances:", "The store:", "More:"]
+    for name, command in cli.commands.items():
+        assert f"\n  {name} " in overview
+        assert command.help and command.help.strip().split("\n")[0].endswith((".", "names", "which.", ")."))
+
+
+def test_every_list_takes_json() -> None:
+    """Whatever prints a table of the store's things prints JSON too."""
+    lists = [
+        "ls",
+        "show",
+        "snapshots",
+        "instances",
+        "endpoints",
+        "replica-status",
+        "events",
+        "bills",
+        "metrics",
+        "check",
+    ]
+    for name in lists:
+        assert "as_json" in {parameter.name for parameter in cli.commands[name].params}
+
+
+def test_a_guess_for_what_was_meant(folder: Path) -> None:
+    """For a command, a cluster, a snapshot."""
+    assert "Did you mean 'clone'?" in told(folder, "clon", "a", "b").output
+    for arguments in (["show", "prd"], ["clone", "prd", "x"], ["restore", "nightyl", "x"], ["rm-snapshot", "nightyl"]):
+        error = told(folder, *arguments).exception
+        assert isinstance(error, clusterdb.Error) and "; did you mean '" in str(error)
+
+
+def test_import(tmp_path: Path, sample: Path) -> None:
+    """The cluster is called like the file, unless something else is said; what cannot be is refused before."""
+    assert told(tmp_path / "store", "import", str(sample)).exit_code == 0
+    assert told(tmp_path / "store", "import", str(sample), "other", "--tag", "a=b").exit_code == 0
+    assert [each["name"] for each in listed(tmp_path / "store", "ls")] == ["other", "sample"]
+    odd = sample.rename(tmp_path / "2 odd.db")
+    assert isinstance(told(tmp_path / "store", "import", str(odd)).exception, clusterdb.InvalidNameError)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rm", "dev"], ["rm-snapshot", "nightly"], ["reset", "dev"], ["rm-snapshot", "nightly", "nightly"]]
+)
+def test_what_loses_something_asks(folder: Path, arguments: list[str]) -> None:
+    """In a pipe it needs --yes, and says so; nothing is done."""
+    before = told(folder, "events").output
+    result = told(folder, *arguments)
+    assert result.exit_code == 2 and "add --yes" in result.output
+    assert told(folder, "events").output == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("clusterdb clone p", ["prod"]),
+        ("clusterdb clone prod@n", ["prod@nightly"]),
+        ("clusterdb rm ", ["dev", "prod"]),
+        ("clusterdb restore ", ["nightly"]),
+        ("clusterdb snaps", ["snapshot", "snapshots"]),
+    ],
+)
+def test_completion(folder: Path, words: str, expected: list[str]) -> None:
+    """Commands, clusters, snapshots, as the script for the shell asks for them."""
+    environment = {
+        **os.environ,
+        "CLUSTERDB_STORE": str(folder),
+        "_CLUSTERDB_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    code = "import sys; sys.argv = ['clusterdb']; from clusterdb.cli import main; main()"
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert [line.split(",")[1] for line in answer.stdout.splitlines()] == expected
+    assert "_CLUSTERDB_COMPLETE" in CliRunner().invoke(cli, ["completion", "zsh"]).output
+
+
+def test_bench(tmp_path: Path) -> None:
+    """It measures, says so, and leaves nothing behind."""
+    result = told(tmp_path / "store", "bench", "--size", "1", "--rounds", "2", "--json")
+    found = json.loads(result.output)
+    assert [each["way"] for each in found] == ["clone, store in memory", "clone, store on disk", "copy of the file"]
+    assert all(each["copy_s"] < each["cycle_s"] for each in found)
+    assert list(tmp_path.iterdir()) == []
+    assert "times faster" in told(tmp_path / "store", "bench", "--size", "1", "--rounds", "1").output
+
+
+@pytest.mark.parametrize(
+    "endless", ["INSERT INTO t SELECT i FROM c", "SELECT count(*) FROM c", "SELECT i FROM c WHERE i < 0"]
+)
+def test_ctrl_c(tmp_path: Path, endless: str) -> None:
+    """In the middle of a long statement: one word, exit code 130, and the store is sound."""
+    run(tmp_path, "create", "x")
+    numbers = "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c)"
+    command = subprocess.Popen(
+        [*RUN, "sql", "x", f"CREATE TABLE t (i); {numbers} {endless}"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with clusterdb.open(tmp_path / ".clusterdb") as store:
+        while not store.cluster("x").connect().execute("SELECT 1 FROM sqlite_schema").fetchall():
+            assert command.poll() is None
+        command.send_signal(signal.SIGINT)
+        output, errors = ended(command)
+        assert (command.returncode, errors.split()) == (130, ["interrupted"]), output
+        assert store.cluster("x").connect().execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+        assert store.check().ok
+
+
+def test_no_colours_without_a_terminal(folder: Path) -> None:
+    """Nothing but text, whatever NO_COLOR says."""
+    for arguments in (["ls"], ["show", "prod"], ["diff", "prod", "dev"], ["--help"]):
+        assert click.unstyle(told(folder, *arguments).output) == told(folder, *arguments).output

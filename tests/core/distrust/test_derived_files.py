@@ -1,0 +1,138 @@
+"""Headers and rows of ``map`` and ``readers`` that cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import clusterdb
+from tests.core.distrust.family import NAMED, assert_is_the_family, copy_of, in_child, put_word, quick, survives
+from tests.core.distrust.pools import words64
+from tests.support.stores import assert_clean, rows
+from vfs import layout
+
+MAP_WORDS = 12
+READERS_WORDS = [
+    *range(4),
+    *range(layout.VOLUME_TABLE_AT, layout.VOLUME_TABLE_AT + 6 * layout.ROW_WORDS),
+    *range(layout.SESSION_TABLE_AT, layout.SESSION_TABLE_AT + 3 * layout.ROW_WORDS),
+]
+near = st.integers(0, 300)
+absurd_words = st.one_of(
+    near, near.map(lambda n: (1 << 64) - 1 - n), words64, st.sampled_from([1 << bit for bit in range(64)])
+)
+damaged_words = st.lists(
+    st.one_of(
+        st.tuples(st.just("map"), st.integers(0, MAP_WORDS - 1), absurd_words),
+        st.tuples(st.just("readers"), st.sampled_from(READERS_WORDS), absurd_words),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+WORD_CASES = [
+    ("map", layout.MAP_MAGIC_AT, "map magic"),
+    ("map", layout.MAP_BOOT_AT, "boot"),
+    ("map", layout.MAP_INODE_AT, "inode"),
+    ("map", layout.MAP_SLOT_COUNT_AT, "slot count"),
+    ("map", layout.MAP_HINT_AT, "hint"),
+    ("map", layout.MAP_EPOCH_AT, "epoch"),
+    ("map", layout.MAP_LEAKS_AT, "leaks"),
+    ("map", layout.MAP_SWEEPING_AT, "sweeping"),
+    ("readers", layout.READERS_MAGIC_AT, "readers magic"),
+    ("readers", layout.SESSION_HIGH_AT, "session high"),
+    ("readers", layout.VOLUME_HINT_AT, "volume hint"),
+    ("readers", layout.VOLUME_TABLE_AT + layout.V_ID, "volume id"),
+    ("readers", layout.VOLUME_TABLE_AT + layout.V_VERSION, "volume version"),
+    ("readers", layout.VOLUME_TABLE_AT + layout.V_DURABLE, "volume durable"),
+    ("readers", layout.VOLUME_TABLE_AT + layout.V_PINS, "volume pins"),
+    ("readers", layout.VOLUME_TABLE_AT + layout.V_CHORES, "volume chores"),
+]
+
+
+@pytest.mark.parametrize(("file", "at", "what"), [pytest.param(*case, id=case[2]) for case in WORD_CASES])
+def test_absurd_words_of_the_derived_files(family: Path, file: str, at: int, what: str) -> None:
+    """A word of map or readers that cannot be is refused, rebuilt, or harmless."""
+    for word in (0, 1, 1 << 32, (1 << 64) - 1):
+        with copy_of(family) as path:
+            put_word(path, file, at, word)
+            try:
+                survives(path)
+            except AssertionError as error:
+                raise AssertionError(f"{what} = {word:#x}") from error
+
+
+SESSION_CASES = {"session volume": layout.S_VOLUME, "session pin": layout.S_PIN, "session flag": layout.S_PUBLISHING}
+
+
+@pytest.mark.parametrize("field", [pytest.param(value, id=name) for name, value in SESSION_CASES.items()])
+def test_absurd_rows_of_dead_sessions(family: Path, field: int) -> None:
+    """A row of the session table that nobody holds can say what it likes: it is buried."""
+    for word in (1, 9, 1 << 32, (1 << 64) - 1):
+        with copy_of(family) as path:
+            at = layout.SESSION_TABLE_AT + 2 * layout.ROW_WORDS
+            put_word(path, "readers", layout.SESSION_HIGH_AT, 3)
+            put_word(path, "readers", at + layout.S_OWNER, 4711)
+            put_word(path, "readers", at + field, word)
+            survives(path)
+
+
+def test_a_sweep_killed_at_its_beginning_is_made_again(own: Path) -> None:
+    """A process that dies when it has begun the first sweep of a boot, and done nothing yet, does no harm."""
+    put_word(own, "map", layout.MAP_EPOCH_AT, 0)
+    put_word(own, "map", layout.MAP_SWEEPING_AT, 1)
+    assert_is_the_family(own)
+
+
+def test_a_pool_is_never_cut_by_what_the_map_says(tmp_path: Path) -> None:
+    """A map that says the pool is short is not believed: the data behind that is still there."""
+    with clusterdb.open(tmp_path / "store") as store:
+        connection = store.create_cluster("big").connect()
+        connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES (randomblob(3000000)), ('last')")
+        connection.close()
+    size = (tmp_path / "store" / "pool").stat().st_size
+    put_word(tmp_path / "store", "map", layout.MAP_SLOT_COUNT_AT, 64)
+
+    def write_more() -> None:
+        with contextlib.suppress(*NAMED), clusterdb.open(tmp_path / "store") as store:
+            connection = store.create_cluster("new").connect()
+            connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES (randomblob(100000))")
+
+    def read() -> None:
+        with clusterdb.open(tmp_path / "store") as store:
+            assert rows(store.cluster("big").connect(), "SELECT x FROM t WHERE x = 'last'") == [("last",)]
+            assert_clean(store)
+
+    in_child(write_more)
+    assert (tmp_path / "store" / "pool").stat().st_size >= size
+    in_child(read)
+
+
+def use_with_damaged_words(family: Path, words: list[tuple[str, int, int]]) -> None:
+    """Overwrite the words of a copy, and use it."""
+    with copy_of(family) as path:
+        for word in words:
+            put_word(path, *word)
+        survives(path)
+
+
+@settings(quick, max_examples=25)
+@given(words=damaged_words)
+@example(words=[("map", layout.MAP_EPOCH_AT, (1 << 64) - 1)])
+def test_any_words_of_the_derived_files(family: Path, words: list[tuple[str, int, int]]) -> None:
+    """Whatever stands in the headers and rows of map and readers: right data or a named error."""
+    use_with_damaged_words(family, words)
+
+
+@pytest.mark.slow
+@settings(quick, max_examples=250)
+@given(words=damaged_words)
+@example(words=[("map", layout.MAP_EPOCH_AT, (1 << 64) - 1)])
+def test_very_many_words_of_the_derived_files(family: Path, words: list[tuple[str, int, int]]) -> None:
+    """The same, for longer."""
+    use_with_damaged_words(family, words)

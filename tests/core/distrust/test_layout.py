@@ -1,0 +1,62 @@
+"""Parsers of bytes: any bytes are a record, or refused."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.core.distrust.pools import sizes, words64
+from vfs import layout
+from vfs.errors import StorageError
+from vfs.layout import SLOT_BYTES, Version, pack_version, unpack_entries, unpack_entry, unpack_version
+from vfs.volume import head_records
+
+
+@given(st.binary(max_size=600))
+@example(b"clsthead")
+@example(b"clsthead" + bytes(504))
+def test_any_bytes_are_a_version_record_or_none(data: bytes) -> None:
+    """Bytes without a right checksum are no version record, however many they are."""
+    assert unpack_version(data) is None
+    assert unpack_version(memoryview(data)) is None
+    assert unpack_version(b"clsthead" + data) is None
+
+
+@given(st.binary(max_size=600))
+@example(b"clstpool")
+@example(struct.pack("<8sII16sI", b"clstpool", layout.FORMAT, SLOT_BYTES, bytes(16), 1))
+def test_any_bytes_are_a_pool_header_or_refused(data: bytes) -> None:
+    """Bytes without a right checksum are no pool header; they are refused by name."""
+    for header in (data, b"clstpool" + data, b"clstpool" + layout.FORMAT.to_bytes(4, "little") + data):
+        with pytest.raises(StorageError):
+            layout.unpack_pool_header(header)
+
+
+@given(st.binary(max_size=64), st.integers(0, SLOT_BYTES - 64))
+def test_any_slot_can_be_looked_at_as_a_node(part: bytes, at: int) -> None:
+    """A slot of whatever bytes has 256 entries; those that are no holes are listed by index."""
+    data = (bytes(at) + part).ljust(SLOT_BYTES, b"\0")
+    listed = unpack_entries(data)
+    assert [index for index, _ in listed] == sorted({index for index, _ in listed})
+    assert listed == [(at, unpack_entry(data, at)) for at in range(256) if unpack_entry(data, at).slot]
+
+
+@given(st.binary(max_size=SLOT_BYTES), words64, st.booleans())
+def test_any_slot_can_be_looked_at_as_a_head(data: bytes, volume: int, right: bool) -> None:
+    """A slot of whatever bytes, also a short one, has sectors with a record of this very volume, or none."""
+    record = Version(volume if right else volume ^ 1, 1, 1, 1, 1, 1, 1, layout.HOLE)
+    assert head_records(memoryview(data), volume) == [None] * layout.HEAD_SECTORS
+    found = head_records(memoryview(pack_version(record) + data), volume)
+    assert found == [record if right else None, *[None] * (layout.HEAD_SECTORS - 1)]
+
+
+@given(sizes)
+def test_the_page_table_of_any_size_has_a_depth(size_bytes: int) -> None:
+    """However large a volume says it is, its depth is a small number that fits the size."""
+    page_count = layout.page_count_of(size_bytes)
+    depth = layout.depth_of(page_count)
+    assert depth <= 7
+    assert page_count <= 256**depth

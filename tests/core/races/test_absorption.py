@@ -1,0 +1,263 @@
+"""A clone takes the place of its dead source (invariants A1-A7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import clusterdb
+from tests.core.races.family import DEV, PROD, Opener
+from tests.support.inside import catalog_of, pages_of
+from tests.support.mishaps import (
+    Device,
+    at,
+    copy_store,
+    damage,
+    fill,
+    filled,
+    head_slot,
+    letters,
+    letters_of,
+    rewrite,
+    run_until_killed,
+)
+from tests.support.points import ABSORB_POINTS
+from tests.support.stores import assert_clean
+from vfs.layout import SLOT_BYTES
+
+
+def used_slots(store: clusterdb.Store) -> int:
+    return store.stats().used_bytes // SLOT_BYTES
+
+
+def own_slots(store: clusterdb.Store, name: str) -> int:
+    return store.cluster(name).stats().own_bytes // SLOT_BYTES
+
+
+def counted_slots(store: clusterdb.Store, name: str) -> int:
+    """What the counters say that the cluster has for its own, without the walk of ``stats``."""
+    row = catalog_of(store).volume_of_cluster(name)
+    assert row is not None
+    return pages_of(store).head_of(row).own_count + row.base.own_count + 1
+
+
+def assert_alone(store: clusterdb.Store, name: str) -> None:
+    """The only cluster has all that is in use (but the pool's header), and its counters know it."""
+    assert used_slots(store) == 1 + own_slots(store, name)
+    assert counted_slots(store, name) == own_slots(store, name)
+
+
+@pytest.mark.parametrize("is_written", [True, False], ids=["written", "fresh"])
+@pytest.mark.parametrize("point", ABSORB_POINTS)
+def test_a_death_while_a_clone_takes_its_sources_place(
+    path: Path, open_store: Opener, point: str, is_written: bool
+) -> None:
+    """Wherever the process dies, the clone is whole, in this boot and the next, and the space comes back (A3-A5)."""
+    store = open_store()
+    filled(store, PROD, 60, "d").close()
+    dev = store.cluster(PROD).clone(DEV).connect()
+    if is_written:
+        rewrite(dev, "e")
+    letter = "e" if is_written else "d"
+    run_until_killed(path, point, "kill(); store.cluster('prod').delete()")
+    assert letters(dev) == {letter: 60}
+    copy = path.with_name("copy")
+    copy_store(path, copy)
+    with clusterdb.open(copy) as rebuilt:
+        assert letters_of(rebuilt, DEV) == {letter: 60}
+        assert_clean(rebuilt)
+    rewrite(dev, "f")
+    rewrite(dev, "g")
+    dev.close()
+    assert store.reclaim().put_off == ""
+    open_store()
+    assert_alone(store, DEV)
+
+
+@pytest.mark.parametrize("synchronous", ["FULL", "NORMAL", "OFF", ""], ids=lambda text: text or "fresh")
+def test_a_power_loss_after_a_clone_took_its_sources_place(
+    path: Path, store: clusterdb.Store, synchronous: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head of a clone is on the device before its base is another's, whether and however it has committed (A3)."""
+    filled(store, PROD, 60, "d").close()
+    dev = store.cluster(PROD).clone(DEV).connect()
+    device = Device(path, monkeypatch)
+    if synchronous:
+        dev.execute(f"PRAGMA synchronous = {synchronous}").fetchall()
+        rewrite(dev, "e")
+    store.cluster(PROD).delete()
+    device.lose_power(path.with_name("copy"))
+    with clusterdb.open(path.with_name("copy")) as rebuilt:
+        assert letters_of(rebuilt, DEV) == {"e" if synchronous else "d": 60}
+        assert_clean(rebuilt)
+        assert_alone(rebuilt, DEV)
+    dev.close()
+
+
+def test_what_two_stand_on_is_nobodys(store: clusterdb.Store) -> None:
+    """As long as another clone stands on the dead source, one of them gives back nothing of it (A1)."""
+    filled(store, PROD, 60, "d").close()
+    first, second = (store.cluster(PROD).clone(name).connect() for name in ("first", "second"))
+    store.cluster(PROD).delete()
+    rewrite(first, "e")
+    rewrite(first, "f")
+    assert letters(second) == {"d": 60}
+    second.close()
+    store.cluster("second").delete()
+    assert letters(first) == {"f": 60}
+    first.close()
+    assert_alone(store, "first")
+
+
+def test_a_clone_of_the_heir_keeps_what_it_has(store: clusterdb.Store) -> None:
+    """What the heir has lost, but a clone of it still reaches, waits for that clone (A4, R5)."""
+    filled(store, PROD, 60, "d").close()
+    dev = store.cluster(PROD).clone(DEV).connect()
+    rewrite(dev, "e", below=20)
+    middle = store.cluster(DEV).clone("middle").connect()
+    rewrite(dev, "f")
+    store.cluster(PROD).delete()
+    rewrite(dev, "g")
+    assert letters(middle) == {"d": 40, "e": 20}
+    middle.close()
+    store.cluster("middle").delete()
+    assert letters(dev) == {"g": 60}
+    dev.close()
+    assert_alone(store, DEV)
+
+
+def test_a_reader_of_the_heir_keeps_its_version(store: clusterdb.Store) -> None:
+    """What a reader of the clone has pinned is not freed under it when the source goes (R1)."""
+    filled(store, PROD, 60, "d").close()
+    dev, reader = (connect() for connect in [store.cluster(PROD).clone(DEV).connect, store.cluster(DEV).connect])
+    reader.execute("BEGIN; SELECT * FROM t").fetchall()
+    rewrite(dev, "e")
+    store.cluster(PROD).delete()
+    filled(store, "filler", 100, "x").close()
+    assert letters(reader) == {"d": 60}
+    reader.execute("COMMIT")
+    rewrite(dev, "f")
+    for connection in (reader, dev):
+        connection.close()
+    store.cluster("filler").delete()
+    assert_alone(store, DEV)
+
+
+def test_a_sweep_while_a_clone_takes_its_sources_place(open_store: Opener) -> None:
+    """What the clone has lost of the source is freed once, by who absorbed it (A4, R8)."""
+    store, other = open_store(), open_store()
+    filled(store, PROD, 60, "d").close()
+    dev = store.cluster(PROD).clone(DEV).connect()
+    rewrite(dev, "e")
+
+    def sweep_and_fill() -> None:
+        other.reclaim()
+        filled(other, "filler", 100, "x").close()
+
+    with at("absorb: catalog has forgotten", sweep_and_fill):
+        store.cluster(PROD).delete()
+    filled(store, "more", 100, "y").close()
+    assert [letters_of(store, name) for name in (DEV, "filler", "more")] == [{"e": 60}, {"x": 100}, {"y": 100}]
+    dev.close()
+
+
+def test_a_clone_dropped_while_it_takes_its_sources_place(open_store: Opener) -> None:
+    """Who is dropped in the middle takes nobody's place, and what it stood on goes once, after it (A1, C1)."""
+    store, other = open_store(), open_store()
+    filled(store, PROD, 60, "d").close()
+    dev = store.cluster(PROD).clone(DEV).connect()
+    rewrite(dev, "e", below=20)
+    reader = other.cluster(DEV).connect()
+    reader.execute("BEGIN; SELECT count(*) FROM t").fetchall()
+    with at("absorb: slots kept", lambda: other.cluster(DEV).delete()):
+        store.cluster(PROD).delete()
+    filled(store, "filler", 100, "x").close()
+    assert letters(reader) == {"d": 40, "e": 20}
+    open_store()  # finds the tables as the catalog says
+    dev.close()
+    reader.close()
+    assert letters_of(store, "filler") == {"x": 100}
+    store.cluster("filler").delete()
+    assert used_slots(store) == 1
+
+
+@pytest.mark.parametrize("is_rewritten", [False, True])
+def test_what_a_writer_of_the_source_has_not_settled(open_store: Opener, is_rewritten: bool) -> None:
+    """What was superseded in the source, but waits in another process to be looked at, is the clone's (A7).
+
+    If the clone has overwritten it too, a sweep finds it.
+    """
+    store, other = open_store(), open_store()
+    writer = filled(store, PROD, 10, "d")
+    dev = other.cluster(PROD).clone(DEV).connect()
+    rewrite(writer, "e")
+    if is_rewritten:
+        rewrite(dev, "f")
+    other.cluster(PROD).delete()
+    writer.close()
+    filled(other, "filler", 100, "x").close()
+    assert letters(dev) == {"f" if is_rewritten else "d": 10}
+    other.cluster("filler").delete()
+    dev.close()
+    assert other.reclaim().put_off == ""
+    assert_alone(other, DEV)
+
+
+def test_a_writer_at_work_is_left_alone(store: clusterdb.Store) -> None:
+    """A clone in whose transaction the source goes takes its place with the next one (A2)."""
+    filled(store, PROD, 60, "d").close()
+    dev = store.cluster(PROD).clone(DEV).connect()
+    dev.execute("BEGIN IMMEDIATE; UPDATE t SET v = replace(v, 'd', 'e')")
+    store.cluster(PROD).delete()
+    dev.execute("COMMIT")
+    rewrite(dev, "f")
+    rewrite(dev, "g")
+    assert letters(dev) == {"g": 60}
+    dev.close()
+    assert_alone(store, DEV)
+
+
+def test_a_handle_that_knew_the_former_base(open_store: Opener) -> None:
+    """A connection of another process that was open all the while frees what it supersedes of the source (A5)."""
+    store, other = open_store(), open_store()
+    filled(store, PROD, 60, "d").close()
+    store.cluster(PROD).clone(DEV)
+    dev = other.cluster(DEV).connect()
+    rewrite(dev, "e", below=20)
+    store.cluster(PROD).delete()
+    rewrite(dev, "f")
+    rewrite(dev, "g")
+    dev.close()
+    assert_alone(store, DEV)
+
+
+def test_a_line_of_dead_sources(store: clusterdb.Store) -> None:
+    """The last of a line takes the place of all before it, in whatever order they went."""
+    filled(store, "c0", 60, "d").close()
+    for number in range(1, 5):
+        clone = store.cluster(f"c{number - 1}").clone(f"c{number}").connect()
+        rewrite(clone, "efgh"[number - 1], below=10 * number)
+        clone.close()
+    for number in (2, 0, 3, 1):
+        store.cluster(f"c{number}").delete()
+    assert letters_of(store, "c4") == {"d": 20, "h": 40}
+    assert_alone(store, "c4")
+
+
+def test_a_lost_head_is_not_the_base(path: Path, store: clusterdb.Store) -> None:
+    """When the head slot of such a clone is destroyed, recovery refuses it rather than serve its oldest state (A6)."""
+    empty = store.create_cluster(PROD)
+    dev = store.cluster(PROD).clone(DEV).connect()
+    fill(dev, 60, "e")
+    middle = store.cluster(DEV).clone("middle")
+    dev.close()
+    store.cluster(DEV).delete()
+    empty.delete()
+    slot = head_slot(store, "middle")
+    damage(path, slot, 0, bytes(SLOT_BYTES))
+    copy = path.with_name("copy")
+    copy_store(path, copy)
+    with clusterdb.open(copy) as rebuilt, pytest.raises(clusterdb.CorruptStoreError):
+        letters_of(rebuilt, "middle")
+    middle.delete()
