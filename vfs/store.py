@@ -55,8 +55,8 @@ class PageStore(Pool):
     ) -> None:
         """Open the files.  Raises UnsupportedFileSystemError, NotAPoolError, StoreInUseError, OSError.
 
-        ``verify_reads``: every page is checked against its crc whenever it is read.  ``read_only``: no other process may
-        write meanwhile.
+        ``verify_reads``: every page is checked against its crc whenever it is read.  ``read_only``: no other process
+        may write meanwhile.
         """
         if directory is not None and not read_only:
             _require_locks_hold(directory)

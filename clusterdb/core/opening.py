@@ -198,8 +198,8 @@ def _after_fork() -> None:
 
 def _after_fork_in_child() -> None:
     for context in _forking:
+        context.pages.forget_locks()  # first: what holds a lock of the parent must not release it here
         context.vfs.orphan_files()
-        context.pages.forget_locks()
     _after_fork()
 
 

@@ -117,9 +117,9 @@ def test_clusters_expire(store: clusterdb.Store, prod: clusterdb.Cluster, monkey
     connected = prod.clone("connected", ttl_s=100).connect()
     assert store.expire() == []
     now = time.time_ns()
-    monkeypatch.setattr("clusterdb.backups.time.time_ns", lambda: now + 60_000_000_000)
+    monkeypatch.setattr("clusterdb.past.find.time.time_ns", lambda: now + 60_000_000_000)
     assert store.expire() == ["idle"]
-    monkeypatch.setattr("clusterdb.backups.time.time_ns", lambda: now + 160_000_000_000)
+    monkeypatch.setattr("clusterdb.past.find.time.time_ns", lambda: now + 160_000_000_000)
     assert store.expire() == ["short"]
     connected.close()
     assert store.expire() == ["connected"]
@@ -175,8 +175,8 @@ def test_restoring_with_the_parameters_of_aurora(store: clusterdb.Store, prod: c
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({}, "give either restore_to_time or use_latest"),
-        ({"restore_to_time": datetime.now(), "use_latest_restorable_time": True}, "give either"),
+        ({}, "use either restore_to_time or use_latest"),
+        ({"restore_to_time": datetime.now(), "use_latest_restorable_time": True}, "use either"),
         ({"restore_to_time": datetime.now(), "restore_type": "copy-on-write"}, "cannot be specified with"),
         ({"use_latest_restorable_time": True, "restore_type": "clone"}, "use 'copy-on-write' or 'full-copy'"),
     ],

@@ -14,7 +14,7 @@ import pytest
 
 import clusterdb
 from tests.support.stores import rows
-from vfs import layout
+from vfs.format import layout
 
 BAD_NAMES = ["", "9lives", "-x", "a b", "_a", "a@b", "a.b", "a/b", "ä", "x" * 64, "prod\n", "naïve"]
 

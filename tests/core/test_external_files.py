@@ -19,10 +19,10 @@ import apsw
 import pytest
 
 import clusterdb
-from clusterdb.copies import copy
+from clusterdb.access.copies import copy
 from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean, rows
-from vfs import osio
+from vfs.storage import device
 
 PAGE = 4096
 
@@ -81,7 +81,7 @@ def test_a_hot_log_is_read(store: clusterdb.Store, tmp_path: Path) -> None:
 
 def test_a_locked_file_is_refused(store: clusterdb.Store, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the time that one waits for a lock."""
-    monkeypatch.setattr("clusterdb.copies.BUSY_TIMEOUT_MS", 10)
+    monkeypatch.setattr("clusterdb.access.copies.BUSY_TIMEOUT_MS", 10)
     other = apsw.Connection(str(sample))
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(clusterdb.ImportSourceError, match="another process keeps it locked"):
@@ -198,7 +198,7 @@ def full_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(osio.CALLS, "pwritev", pwritev)
+        patch.setattr(device.CALLS, "pwritev", pwritev)
         yield
 
 
@@ -237,7 +237,7 @@ def test_an_export_to_a_full_disk_says_so(
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     with monkeypatch.context() as patch:
-        patch.setattr("clusterdb.copies.copy", copy_with_limit)
+        patch.setattr("clusterdb.access.copies.copy", copy_with_limit)
         with pytest.raises(clusterdb.ExportTargetError, match=r"copy\.db' cannot be written: .*disk"):
             export(cluster, how, tmp_path / "out" / "copy.db")
     assert list((tmp_path / "out").iterdir()) == []
@@ -254,7 +254,7 @@ def test_what_sqlite_does_not_say_of_a_failed_export_is_said(
         error = apsw.exception_for(code)
         raise type(error)("not an error")
 
-    monkeypatch.setattr("clusterdb.copies.copy", fail)
+    monkeypatch.setattr("clusterdb.access.copies.copy", fail)
     with pytest.raises(clusterdb.ExportTargetError, match=r"the disk is full|a write of the disk failed"):
         cluster.export(tmp_path / "copy.db")
 
@@ -346,7 +346,7 @@ def test_a_connection_to_the_past_may_be_forgotten(
     cluster = disk_store.create_cluster("prod")
     cluster.connect().execute("CREATE TABLE t (n)")
     cluster.snapshot("s")
-    before = [row.volume for row in catalog_of(disk_store).volume_rows()]
+    before = [row.volume for row in catalog_of(disk_store).volumes.volume_rows()]
     printed: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", printed.append)
     for is_cyclic in (False, True):
@@ -358,7 +358,7 @@ def test_a_connection_to_the_past_may_be_forgotten(
         gc.collect()
     assert printed == []
     disk_store.expire()
-    assert [row.volume for row in catalog_of(disk_store).volume_rows()] == before
+    assert [row.volume for row in catalog_of(disk_store).volumes.volume_rows()] == before
     assert_clean(disk_store)
 
 
@@ -369,5 +369,5 @@ def test_a_connection_to_the_past_that_is_forgotten_is_no_reason_not_to_close(tm
         cluster.snapshot("s")
         cluster.connect(at="s")
     with clusterdb.open(tmp_path / "store") as store:
-        assert len(catalog_of(store).volume_rows()) == 1
+        assert len(catalog_of(store).volumes.volume_rows()) == 1
         assert_clean(store)

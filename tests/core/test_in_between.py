@@ -14,7 +14,11 @@ import pytest
 
 import clusterdb
 from clusterdb import metrics
-from clusterdb.points import parse
+from clusterdb.clusters import changing
+from clusterdb.core.volumes import drop_volume
+from clusterdb.ha import failover
+from clusterdb.past import switching
+from clusterdb.rules.points import parse
 from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean, rows
 
@@ -68,7 +72,7 @@ def test_a_snapshot_is_deleted_while_it_is_used(two: Pair, monkeypatch: pytest.M
         other.delete_snapshot("s")
         overwrite(other.cluster("prod"))
 
-    before(monkeypatch, catalog_of(one), "transaction", delete)
+    before(monkeypatch, catalog_of(one) if verb == "take" else catalog_of(one).volumes, "transaction", delete)
     verbs: dict[str, Callable[[], object]] = {
         "restore": lambda: one.restore_snapshot("s", "new"),
         "clone": lambda: prod.clone("new", at="s"),
@@ -112,7 +116,7 @@ def test_a_cluster_is_protected_while_it_is_deleted(two: Pair, monkeypatch: pyte
     """Then it stays."""
     one, other = two
     before(
-        monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").modify(deletion_protection=True)
+        monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").modify(deletion_protection=True)
     )
     with pytest.raises(clusterdb.DeletionProtectedError):
         one.cluster("prod").delete()
@@ -123,7 +127,7 @@ def test_a_cluster_lives_on_while_it_expires(two: Pair, monkeypatch: pytest.Monk
     """What counts is what is so when it would be deleted."""
     one, other = two
     one.cluster("prod").modify(ttl_s=0.000_001)
-    before(monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").modify(ttl_s=None))
+    before(monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").modify(ttl_s=None))
     assert one.expire() == []
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]
 
@@ -135,7 +139,7 @@ def test_a_cluster_goes_back_while_it_is_deleted(two: Pair, monkeypatch: pytest.
     prod.modify(backtrack_window_s=3600)
     version = prod.stats().version
     overwrite(prod)
-    before(monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").backtrack(version))
+    before(monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").backtrack(version))
     with pytest.raises(clusterdb.StoreBusyError, match="try again"):
         prod.delete()
     prod.delete()
@@ -152,7 +156,7 @@ def test_what_a_death_leaves_of_a_cluster_is_dropped(
     version = prod.stats().version
     overwrite(prod)
     prod.backtrack(version)
-    original, count = one._drop_volume, 0
+    original, count = drop_volume, 0
 
     def interrupted(*arguments: Any, **named: Any) -> None:
         nonlocal count
@@ -161,7 +165,7 @@ def test_what_a_death_leaves_of_a_cluster_is_dropped(
             raise KeyboardInterrupt
         original(*arguments, **named)
 
-    monkeypatch.setattr(one, "_drop_volume", interrupted)
+    monkeypatch.setattr(changing, "drop_volume", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prod.delete()
     with clusterdb.open(tmp_path / "store") as third:
@@ -213,10 +217,10 @@ def test_settings_that_were_not_followed_are_followed_later(two: Pair, monkeypat
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    before(monkeypatch, clusterdb.store.backups, "keep_past", interrupt)  # type: ignore[attr-defined]
+    before(monkeypatch, changing, "agree_with_settings", interrupt)
     with pytest.raises(KeyboardInterrupt):
         prod.modify(backup_retention_days=7)
-    assert one._volume_of(prod).retained == 0
+    assert one.context.volume_of(prod).retained == 0
     one.expire()
     version = prod.stats().version
     overwrite(prod)
@@ -231,7 +235,7 @@ def test_settings_change_while_they_are_followed(two: Pair, monkeypatch: pytest.
     before(monkeypatch, pages_of(one), "session", lambda: other.cluster("prod").modify(backup_retention_days=7))
     prod.modify(backup_retention_days=0)
     one.expire()
-    assert bool(one._volume_of(prod).retained) == bool(prod.settings.backup_retention_days)
+    assert bool(one.context.volume_of(prod).retained) == bool(prod.settings.backup_retention_days)
 
 
 def test_no_window_no_past(store: clusterdb.Store) -> None:
@@ -310,7 +314,7 @@ def test_a_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
 def test_a_cluster_is_stopped_while_somebody_connects(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was about to connect is refused."""
     one, other = two
-    before(monkeypatch, clusterdb.sqlite, "connect", lambda: other.cluster("prod").stop())
+    before(monkeypatch, clusterdb.access.sqlite, "connect", lambda: other.cluster("prod").stop())
     with pytest.raises(clusterdb.ClusterStateError, match="is stopped"):
         one.cluster("prod").connect()
 
@@ -322,7 +326,7 @@ def test_a_cluster_is_stopped_while_it_goes_back(two: Pair, monkeypatch: pytest.
     prod.modify(backtrack_window_s=3600)
     version = prod.stats().version
     overwrite(prod)
-    before(monkeypatch, one, "_clone_volume", lambda: other.cluster("prod").stop())
+    before(monkeypatch, switching, "clone_volume", lambda: other.cluster("prod").stop())
     with pytest.raises(clusterdb.ClusterStateError):
         prod.backtrack(version)
     prod.start()
@@ -356,7 +360,7 @@ def test_two_notice_the_same_crash(two: Pair, monkeypatch: pytest.MonkeyPatch) -
     prod = one.cluster("prod")
     for name in ("i1", "i2"):
         prod.add_instance(name)
-    before(monkeypatch, pages_of(one), "fencing", lambda: other.cluster("prod").crash_instance("i1"))
+    before(monkeypatch, failover, "fencing", lambda: other.cluster("prod").crash_instance("i1"))
     prod.crash_instance("i1")
     assert [each.name for each in prod.instances() if each.role == "writer"] == ["i2"]
 

@@ -27,5 +27,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which instances lag and faults end."""
     made = Clock()
     monkeypatch.setattr("vfs.instances.time", made)
-    monkeypatch.setattr("vfs.clock.time", made)
+    monkeypatch.setattr("vfs.storage.clock.time", made)
     return made

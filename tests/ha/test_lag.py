@@ -12,8 +12,9 @@ import pytest
 
 import clusterdb
 from tests.ha.fleet import FAR_MS, MS_NS, Clock, add, cluster_with, commit, run, seen, seen_by
-from tests.support.inside import pages_of
 from tests.support.stores import rows
+from vfs.storage import reader
+from vfs.storage.heads import newest_at
 
 
 def test_what_is_committed_now_is_not_seen_yet(trio: clusterdb.Cluster) -> None:
@@ -145,15 +146,15 @@ def test_a_backtrack_while_a_lagging_reader_looks(store: clusterdb.Store, monkey
     commit(cluster, 1)
     connection = cluster.connect("b")
     assert seen(connection) == []
-    original = pages_of(store).newest_at
+    original = newest_at
 
     def late(*arguments: Any) -> Any:
-        monkeypatch.setattr(pages_of(store), "newest_at", original)
+        monkeypatch.setattr(reader, "newest_at", original)
         found = original(*arguments)
         cluster.backtrack(version)
         return found
 
-    monkeypatch.setattr(pages_of(store), "newest_at", late)
+    monkeypatch.setattr(reader, "newest_at", late)
     assert seen(connection) == []
 
 

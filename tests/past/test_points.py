@@ -9,10 +9,10 @@ import apsw
 import pytest
 
 import clusterdb
-from clusterdb.points import parse
+from clusterdb.rules.points import parse
 from tests.past.numbers import KEEPS, fill, numbers, numbers_of
 from tests.support.stores import assert_clean
-from vfs.layout import SLOT_BYTES
+from vfs.format.layout import SLOT_BYTES
 
 
 def test_a_clone_of_every_version(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:

@@ -19,7 +19,7 @@ from clusterdb.testing import owners, runs, seeds, templates
 from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean
 from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, built, names, printed_commands
-from vfs import osio
+from vfs.storage import device
 
 
 def test_clones_of_a_killed_run_go_with_the_next_start(
@@ -122,7 +122,7 @@ def test_after_a_boot_the_store_is_checked(tmp_path: Path) -> None:
 def test_a_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the pool nor the catalog, also with PRAGMA synchronous = FULL; another one does."""
     synced: list[int] = []
-    monkeypatch.setattr(osio.CALLS, "fdatasync", synced.append)
+    monkeypatch.setattr(device.CALLS, "fdatasync", synced.append)
     for disposable in (True, False):
         with clusterdb.open(tmp_path / f"{disposable}", disposable=disposable) as store:
             synced.clear()
@@ -131,7 +131,7 @@ def test_a_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.Mo
             connection.execute("PRAGMA synchronous = FULL; CREATE TABLE t (n)").fetchall()
             connection.close()
             clone.delete()
-            assert catalog_of(store)._db.pragma("synchronous") == (1 if disposable else 3)
+            assert catalog_of(store).database._db.pragma("synchronous") == (1 if disposable else 3)
             assert bool(synced) is not disposable
             assert_clean(store)
 

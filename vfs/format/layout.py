@@ -157,3 +157,9 @@ def unpack_version(sector: bytes | memoryview) -> Version | None:
     if page_count_of(size) > SLOT_COUNT_MAX or slots > SLOT_COUNT_MAX:
         return None
     return Version(volume, version, durable, size, slots, own, time_ns, Entry(root, root_crc, birth))
+
+
+def unpack_head(head: bytes | memoryview, volume: int) -> list[Version | None]:
+    """The records of a head slot by sector: None where a sector has no whole record of this volume."""
+    records = [unpack_version(head[at * SECTOR_BYTES : (at + 1) * SECTOR_BYTES]) for at in range(HEAD_SECTORS)]
+    return [record if record is not None and record.volume == volume else None for record in records]

@@ -76,7 +76,7 @@ class VolumeFile:
 
     def orphan(self) -> None:
         """In the child of a fork: refuse everything but closing, since the parent owns the locks and pins."""
-        orphan = Orphan(self._volume)
+        orphan = Orphan(self._volume, self._transaction)
         self._source = orphan
         self._transaction = orphan if self._transaction is not None else None
         self._use(orphan, None)

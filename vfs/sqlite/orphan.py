@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from vfs.abc import Durability, Handle
+from vfs.abc import Durability, Handle, Transaction
 from vfs.errors import ForkedError
 
 __all__ = ["Orphan"]
@@ -19,9 +19,10 @@ class Orphan:
     move_count = new_version = size_bytes = 0
     keeps_past = False
 
-    def __init__(self, volume: Handle) -> None:
-        """``volume``: the handle of the parent process."""
+    def __init__(self, volume: Handle, transaction: Transaction | None) -> None:
+        """``volume`` and ``transaction``: those of the parent process, kept so that nothing they hold is released."""
         self._volume = volume
+        self._transaction = transaction
 
     def _refuse(self) -> NoReturn:
         raise ForkedError("this connection was opened before a fork; open a new one in the child process")

@@ -22,18 +22,18 @@ class Clock:
     """The clock of one open store.  Times are nanoseconds since 1970."""
 
     def __init__(self, tables: SharedTables) -> None:
-        self._header = tables.header
+        self._tables = tables
 
     def now_ns(self) -> int:
         """The time now."""
-        return max(time.time_ns(), self.steady_ns() + self._header.clock_offset)
+        return max(time.time_ns(), self.steady_ns() + self._tables.header.clock_offset)
 
     def tick_ns(self) -> int:
         """The time now, for a commit: the clock will not show an earlier one to anybody."""
         wall_ns, steady_ns = time.time_ns(), self.steady_ns()
-        offset_ns = self._header.clock_offset
+        offset_ns = self._tables.header.clock_offset
         if wall_ns > steady_ns + offset_ns:
-            self._header.clock_offset = wall_ns - steady_ns
+            self._tables.header.clock_offset = wall_ns - steady_ns
             return wall_ns
         return steady_ns + offset_ns
 
@@ -43,7 +43,7 @@ class Clock:
 
     def begin_behind(self, time_ns: int) -> None:
         """After a boot: the clock shows that time at least."""
-        self._header.clock_offset = max(0, max(time_ns, time.time_ns()) - self.steady_ns())
+        self._tables.header.clock_offset = max(0, max(time_ns, time.time_ns()) - self.steady_ns())
 
     @staticmethod
     def steady_ns() -> int:

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator
 from vfs.errors import CorruptionError
 from vfs.format.layout import (
     COMMIT_SECTORS,
-    HEAD_SECTORS,
     SECTOR_BYTES,
     SLOT_SHIFT,
     Version,
     pack_version,
-    unpack_version,
+    unpack_head,
 )
 from vfs.registry import VolumeRow
 from vfs.storage.device import write_at
@@ -69,12 +68,7 @@ def head_records(pool: Pool, row: VolumeRow) -> list[Version | None]:
 
     Raises CorruptionError for a head slot past the end of the pool.
     """
-    head = pool.read_slot(row.head_slot)
-    records = []
-    for sector in range(HEAD_SECTORS):
-        record = unpack_version(head[sector * SECTOR_BYTES : (sector + 1) * SECTOR_BYTES])
-        records.append(record if record is not None and record.volume == row.volume else None)
-    return records
+    return unpack_head(pool.read_slot(row.head_slot), row.volume)
 
 
 def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:

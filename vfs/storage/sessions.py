@@ -72,7 +72,7 @@ class SharedTables:
     def close(self) -> None:
         """Unmap the file, if nobody looks at it any more."""
         self._volumes.clear()
-        del self.header
+        self.header = ReadersHeader()  # of nothing: a view would keep the file mapped
         with suppress(BufferError):
             self._words.release()
         self._mapping.close()
@@ -332,4 +332,5 @@ class Session:
             self.release_slots()
             self.record.pin = self.record.volume = 0
             self.record.owner = 0
+        self.record = SessionRecord()  # of nothing: a view would keep the tables mapped
         self.locks.close()

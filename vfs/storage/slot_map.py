@@ -85,7 +85,7 @@ class SlotMap:
         """Unmap the file, if nobody looks at it any more."""
         with suppress(BufferError):
             self._states.release()
-        del self.header
+        self.header = MapHeader()  # of nothing: a view would keep the file mapped
         self._mapping.close()
 
     @property

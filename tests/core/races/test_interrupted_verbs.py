@@ -25,7 +25,7 @@ from tests.support.mishaps import (
 )
 from tests.support.points import COMMIT_POINTS
 from tests.support.stores import assert_clean, rows
-from vfs import osio
+from vfs.storage import device
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
@@ -52,7 +52,7 @@ def test_an_interrupted_commit_keeps_no_sweep_waiting(
     store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     """A connection that got Ctrl-C in its commit and is idle since does not look like one that is committing."""
-    monkeypatch.setattr("vfs.sweep._ATTEMPTS", 2, raising=False)
+    monkeypatch.setattr("vfs.reclaim.sweep._ATTEMPTS", 2, raising=False)
     writer = filled(store, "prod", 100, "a")
     with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
         rewrite(writer, "b")
@@ -165,10 +165,10 @@ def test_ctrl_c_while_waiting_for_the_catalog(open_store: Opener, monkeypatch: p
     """Ctrl-C in the moment a change begins leaves the store usable for this process and for all others."""
     store, other = open_store(), open_store()
     with monkeypatch.context() as patched:
-        patched.setattr(catalog_of(store), "_connection", InterruptedDatabase(catalog_of(store)._db))
+        patched.setattr(catalog_of(store).database, "_connection", InterruptedDatabase(catalog_of(store).database._db))
         with pytest.raises(KeyboardInterrupt):
             store.create_cluster("first")
-    catalog_of(other)._db.set_busy_timeout(0)
+    catalog_of(other).database._db.set_busy_timeout(0)
     other.create_cluster("second")
     store.create_cluster("third")
     assert names(store) == ["second", "third"] == names(other)
@@ -185,7 +185,7 @@ def test_a_failed_sync_is_final_for_clones_too(
     store = open_store(synchronous="NORMAL")
     writer = filled(store, "prod", 20, "a")
     with monkeypatch.context() as patched:
-        patched.setattr(osio.CALLS, "fdatasync", fail)
+        patched.setattr(device.CALLS, "fdatasync", fail)
         with pytest.raises(clusterdb.Error, match="until the store is reopened"):
             store.cluster("prod").clone("first")
     with pytest.raises(clusterdb.Error, match="until the store is reopened"):
@@ -213,7 +213,7 @@ def test_a_failed_commit_in_exclusive_mode_stays_failed(
     assert rows(writer, "PRAGMA locking_mode = EXCLUSIVE") == [("exclusive",)]
     writer.execute("UPDATE t SET v = 'first' WHERE id = 0")
     with monkeypatch.context() as patched:
-        patched.setattr(osio.CALLS, "pwritev", full)
+        patched.setattr(device.CALLS, "pwritev", full)
         with pytest.raises(apsw.FullError):
             writer.execute("UPDATE t SET v = 'failed' WHERE id = 1")
     sql = "SELECT id, v FROM t WHERE v IN ('first', 'failed', 'later') ORDER BY id"

@@ -32,8 +32,8 @@ from tests.support.mishaps import (
     word,
 )
 from tests.support.stores import assert_clean, rows
-from vfs.layout import V_DURABLE, Version
-from vfs.table import reached
+from vfs.format.layout import Version
+from vfs.storage.walk import reached
 
 
 def test_power_loss_does_not_throw_a_source_back_behind_its_clone(
@@ -73,7 +73,7 @@ def test_a_damaged_source_is_not_thrown_back_behind_its_clone(path: Path) -> Non
         writer.execute("PRAGMA synchronous = NORMAL")
         rewrite(writer, "b")
         rewrite(writer, "c")
-        durable = word(store, "prod", V_DURABLE)
+        durable = word(store, "prod", "durable")
         store.cluster("prod").clone("dev")
         pinned = newest_record(store, "prod")
         assert pinned.durable <= durable < pinned.version
@@ -167,7 +167,7 @@ def test_two_records_of_one_version_never_stand_side_by_side(path: Path, store: 
     def versions() -> list[int]:
         return [record.version if record else 0 for record in records(store, "prod")]
 
-    while versions().index(word(store, "prod", V_DURABLE)) != 0:
+    while versions().index(word(store, "prod", "durable")) != 0:
         writer.execute("UPDATE t SET v = v || 'a' WHERE id = 1")
     writer.execute("PRAGMA synchronous = NORMAL; UPDATE t SET v = v || 'a' WHERE id = 1")
     work = """

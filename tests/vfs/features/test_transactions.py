@@ -71,7 +71,7 @@ def test_transactions_larger_than_what_is_staged_in_memory(
     plain_sample: Path, monkeypatch: pytest.MonkeyPatch, spill: Callable[..., None], mode: str
 ) -> None:
     """The same when pages move to the pool before the commit."""
-    monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", 4)
+    monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", 4)
     with clusterdb.open(":memory:") as store:
         source = store.create_cluster("source", from_file=plain_sample)
         clone, before = source.clone("clone"), hash_of(source)
