@@ -46,6 +46,7 @@ BANNED = {
     r"\bmade (?:again|anew)\b": "write 'rebuilt'",
     r"\bneed be\b": "write 'if necessary'",
     r"(?<!there )\b(?:is|are) none\b": "write 'is not a ...'",
+    r"\b(a|an|and|for|in|is|of|or|the|to|with) \1\b": "remove the repeated word",
 }
 
 ALLOWED: dict[str, int] = {
