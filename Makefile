@@ -1,4 +1,4 @@
-# make demo, make test: a fresh checkout needs nothing but Python 3.11 and the package index.
+# All targets work in a fresh checkout with Python 3.11 or later and access to a package index.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3

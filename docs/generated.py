@@ -1,4 +1,4 @@
-"""The directive ``{clusterdb}``: tables made of the code that they are about, so that they cannot become untrue."""
+"""The directive ``{clusterdb}``: parts of the reference that are generated from the code they describe."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from clusterdb.cli.app import _SECTIONS, cli
 
 
 class Generated(SphinxDirective):
-    """``{clusterdb} errors``: what the function of that name in this module tells, in Markdown."""
+    """``{clusterdb} NAME``: the Markdown that the generator ``NAME`` of ``GENERATORS`` yields."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """The nodes."""
-        made = TELLERS[self.arguments[0]]()
-        return self.parse_text_to_nodes("\n".join(made), allow_section_headings=True)
+        """Parse the generated Markdown."""
+        lines = GENERATORS[self.arguments[0]]()
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
 def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -36,7 +36,7 @@ def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[st
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 def error_tree() -> Iterator[str]:
-    """The errors of PEP 249 and what hangs below them."""
+    """The tree of exceptions, from the PEP 249 classes down."""
     yield "```{eval-rst}"
     yield from _below(errors.Error)
     yield from ("", ".. autoexception:: clusterdb.Warning", "", "```")
@@ -44,9 +44,9 @@ def error_tree() -> Iterator[str]:
 
 def _below(kind: type[Exception]) -> Iterator[str]:
     yield from ("", f".. autoexception:: clusterdb.{kind.__name__}", "   :show-inheritance:", "")
-    for each in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
-        if each.__name__ in errors.__all__:
-            yield from _below(each)
+    for subclass in sorted(kind.__subclasses__(), key=lambda subclass: subclass.__name__):
+        if subclass.__name__ in errors.__all__:
+            yield from _below(subclass)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ _OTHER_VALUES = {
 
 
 def setting_table() -> Iterator[str]:
-    """The settings, with their defaults and options, and whether a clone begins with its source's."""
+    """The settings, with their defaults and options, and whether a clone inherits them."""
     source = settings.ClusterSettings(**_OTHER_VALUES)  # type: ignore[arg-type]
     clone = source.inherited()
     options = {option.name: option for option in cli.commands["create"].params}
@@ -72,22 +72,22 @@ def setting_table() -> Iterator[str]:
         default = field.default_factory() if field.default is MISSING else field.default  # type: ignore[misc]
         option = options[field.name]
         inherits = getattr(clone, field.name) == getattr(source, field.name)
-        told = (option.help or "").replace("  [default: sqlite]", "")  # type: ignore[attr-defined]
-        rows.append([f"`{field.name}`", f"`{default!r}`", f"`{option.opts[0]}`", told, "yes" if inherits else "no"])
-    return _table(["setting", "default", "option", "what", "a clone has its source's"], rows)
+        text = (option.help or "").replace("  [default: sqlite]", "")  # type: ignore[attr-defined]
+        rows.append([f"`{field.name}`", f"`{default!r}`", f"`{option.opts[0]}`", text, "yes" if inherits else "no"])
+    return _table(["setting", "default", "option", "description", "inherited by a clone"], rows)
 
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
 def metric_table() -> Iterator[str]:
-    """The metrics under both of their names."""
+    """The metrics, with their CloudWatch and Prometheus names."""
     page = metrics.prometheus([]).splitlines()
     series = [line.split()[2] for line in page if line.startswith("# HELP")]
     rows = [[f"`{name}`", f"`{own}`", text] for own, (name, text) in zip(series, metrics._HELP.items(), strict=True)]
-    return _table(["CloudWatch's name", "on the Prometheus page", "what"], rows)
+    return _table(["CloudWatch name", "Prometheus name", "description"], rows)
 
 
 # --- pytest -----------------------------------------------------------------------------------------------------------
-def _asked() -> Any:
+def _plugin_parser() -> Any:
     parser = pytest.Parser(_ispytest=True)
     pytest_plugin.pytest_addoption(parser)
     return parser
@@ -95,14 +95,14 @@ def _asked() -> Any:
 
 def option_table() -> Iterator[str]:
     """The options, and the keys of the ini file with their defaults."""
-    parser = _asked()
+    parser = _plugin_parser()
     rows = []
     for option in parser.getgroup("clusterdb").options:
         name = option.names()[0]
         key = option.dest
         _, kind, default = parser._inidict[key]
         rows.append([f"`{name}`", f"`{key}`", kind or "text", f"`{default!r}`", option.attrs()["help"]])
-    return _table(["option", "key in the ini file", "its type", "default", "what"], rows)
+    return _table(["option", "key in the ini file", "type of the key", "default", "description"], rows)
 
 
 def fixture_list() -> Iterator[str]:
@@ -128,7 +128,7 @@ def marker_list() -> Iterator[str]:
 
 # --- the command line -------------------------------------------------------------------------------------------------
 def exit_codes() -> Iterator[str]:
-    """What the package of the command line says."""
+    """The exit codes, from the docstring of :mod:`clusterdb.cli`."""
     yield (inspect.getdoc(clusterdb.cli) or "").partition("\n\n")[2]
 
 
@@ -140,8 +140,8 @@ def commands() -> Iterator[str]:
     yield from (f"   :commands: {','.join(names)}", "```")
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
-TELLERS: dict[str, Callable[[], Iterator[str]]] = {
+# --- generators ------------------------------------------------------------------------------------------------------
+GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
     "errors": error_tree,
     "settings": setting_table,
     "metrics": metric_table,
