@@ -96,7 +96,7 @@ def held_offsets(path: Path, *offsets: int) -> list[int]:
 
 
 # --- holds ------------------------------------------------------------------------------------------------------------
-def test_hold_undoes_once_in_order() -> None:
+def test_hold_undoes_once_and_in_order() -> None:
     """At the end of a with, by close(), or with the last reference; never twice."""
     done: list[str] = []
     with Hold(lambda: done.append("a"), lambda: done.append("b")):
@@ -129,7 +129,7 @@ def test_holds_are_closed_together() -> None:
 
 # --- locks ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", ["lock", "try"])
-def test_no_instruction_leaves_a_lock(tmp_path: Path, kind: str) -> None:
+def test_exception_at_any_instruction_leaves_no_lock(tmp_path: Path, kind: str) -> None:
     """An exception at any instruction of taking and leaving a lock leaves it free."""
     (tmp_path / "locks").touch()
     locks = LockFile(os.open(tmp_path / "locks", os.O_RDWR | os.O_CLOEXEC))
@@ -175,7 +175,7 @@ def assert_nothing_left(store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_no_instruction_of_a_session_leaves_anything(tmp_path: Path, verb: str) -> None:
+def test_exception_at_any_instruction_of_a_session_leaves_nothing(tmp_path: Path, verb: str) -> None:
     """Neither locks nor marks nor pins are left in the shared tables."""
     with clusterdb.open(tmp_path / "store") as store:
         filled(store, "prod", 5, "a").close()
@@ -186,7 +186,7 @@ def test_no_instruction_of_a_session_leaves_anything(tmp_path: Path, verb: str) 
         assert_clean(store)
 
 
-def test_no_instruction_of_opening_a_session_leaves_anything(tmp_path: Path) -> None:
+def test_exception_at_any_instruction_of_opening_a_session_leaves_nothing(tmp_path: Path) -> None:
     """A session that nobody got holds no lock; its row is that of a dead one, which the next sweep buries."""
     with clusterdb.open(tmp_path / "store") as store:
         filled(store, "prod", 5, "a").close()
@@ -197,7 +197,7 @@ def test_no_instruction_of_opening_a_session_leaves_anything(tmp_path: Path) -> 
         assert_clean(store)
 
 
-def test_no_instruction_of_a_commit_leaves_its_lock_or_half_of_it(tmp_path: Path) -> None:
+def test_exception_at_any_instruction_of_a_commit_leaves_it_whole_or_undone(tmp_path: Path) -> None:
     """After an exception anywhere in a commit, the cluster is as before or after, and others can write to it."""
     path = tmp_path / "store"
     with clusterdb.open(path) as store:
@@ -281,7 +281,7 @@ def test_handler_that_the_body_sets_stays(handled: list[int]) -> None:
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
 
 
-def test_other_threads_need_no_such_body(handled: list[int]) -> None:
+def test_body_in_another_thread_changes_nothing(handled: list[int]) -> None:
     """In another thread a body changes nothing: handlers run in the main thread only."""
     inside, go = threading.Event(), threading.Event()
 
