@@ -54,7 +54,7 @@ def test_verifying_reads_refuse_a_damaged_page(path: Path) -> None:
 
 
 def test_verifying_reads_refuse_a_damaged_page_table(path: Path) -> None:
-    """The same for the nodes on the way."""
+    """With verify_reads a damaged node of the page table is SQLITE_CORRUPT."""
     with clusterdb.open(path) as store, store._pinned(store.cluster("dev")) as volume:
         slot = volume.version.root.slot
     scribble(path, slot)

@@ -197,7 +197,7 @@ def test_parameters_that_aurora_does_not_combine_are_refused(
 def test_expire_drops_the_past_beyond_the_window(
     store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the settings keep no longer goes without waiting for the next writer."""
+    """A past that the settings keep no longer is dropped without waiting for the next writer."""
     prod.modify(backtrack_window_s=3600)
     before = prod.stats().version
     for n in range(3):

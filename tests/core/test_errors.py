@@ -146,7 +146,7 @@ def damaged(sample: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["text", "truncated", "half-a-page", "scribbled", "missing", "folder"])
 def test_failed_import_leaves_no_cluster(store: clusterdb.Store, sample: Path, kind: str) -> None:
-    """What is no database, or a damaged one, is refused by name; the store is as before."""
+    """A file that is not a database, or damaged, is refused by name; the store is unchanged."""
     before = store.stats()
     bad = damaged(sample, kind)
     expected = (
@@ -212,7 +212,7 @@ def test_paths_without_a_store_are_refused_and_unchanged(tmp_path: Path) -> None
 
 
 def test_new_store_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    """Nobody else can read a new store."""
+    """Other users cannot read a new store."""
     clusterdb.open(tmp_path / "s").close()
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o700
     for file in (tmp_path / "s").glob("[!c]*"):

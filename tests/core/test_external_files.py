@@ -71,7 +71,7 @@ def test_file_with_a_hot_journal_is_refused(store: clusterdb.Store, tmp_path: Pa
 
 
 def test_committed_rows_in_a_hot_wal_are_imported(store: clusterdb.Store, tmp_path: Path) -> None:
-    """What a killed process has committed to its write-ahead log comes along; what it has not does not."""
+    """Rows that a killed process committed to its write-ahead log are imported; uncommitted ones are not."""
     path = tmp_path / "hot.db"
     killed_while_writing(path, journal_mode="WAL")
     assert Path(f"{path}-wal").stat().st_size
@@ -163,7 +163,7 @@ def test_unreadable_table_does_not_prevent_the_check_of_others(store: clusterdb.
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "device", "missing"])
 def test_pipes_and_devices_are_refused_at_once(store: clusterdb.Store, tmp_path: Path, kind: str) -> None:
-    """At once: nobody waits for a pipe that nobody writes to."""
+    """Importing from a pipe does not wait for its writer."""
     path = tmp_path / "it"
     if kind == "directory":
         path.mkdir()
@@ -177,7 +177,7 @@ def test_pipes_and_devices_are_refused_at_once(store: clusterdb.Store, tmp_path:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_file_without_permission_is_refused(store: clusterdb.Store, sample: Path) -> None:
-    """Also as an error of clusterdb."""
+    """The error is one of clusterdb."""
     sample.chmod(0)
     with pytest.raises(clusterdb.NotADatabaseError, match="it cannot be opened"):
         store.create_cluster("x", from_file=sample)
@@ -227,7 +227,7 @@ both = pytest.mark.parametrize("how", ["cluster", "snapshot"])
 def test_export_to_a_full_disk_is_an_error_and_leaves_nothing(
     cluster: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """And leaves nothing behind."""
+    """The error names the target, and no file remains."""
     (tmp_path / "out").mkdir()
 
     def copy_with_limit(source: apsw.Connection, target: apsw.Connection, progress: Any) -> None:

@@ -109,7 +109,7 @@ def test_clone_of_another_clusters_snapshot_has_no_source(two: Pair) -> None:
 
 # --- deleting, expiring -----------------------------------------------------------------------------------------------
 def test_cluster_protected_during_its_deletion_stays(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then it stays."""
+    """Protection that is set before the deletion commits prevents it."""
     one, other = two
     before(
         monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").modify(deletion_protection=True)
@@ -120,7 +120,7 @@ def test_cluster_protected_during_its_deletion_stays(two: Pair, monkeypatch: pyt
 
 
 def test_cluster_used_during_its_expiry_stays(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts is what is so when it would be deleted."""
+    """Whether a cluster expires is decided in the transaction that deletes it."""
     one, other = two
     one.cluster("prod").modify(ttl_s=0.000_001)
     before(monkeypatch, pages_of(one).chores, "dropping", lambda: other.cluster("prod").modify(ttl_s=None))
@@ -239,7 +239,7 @@ def test_settings_changed_during_their_application_apply_last(two: Pair, monkeyp
 
 
 def test_past_is_dropped_when_no_window_keeps_it(store: clusterdb.Store) -> None:
-    """What was gone back from is given up when the settings keep nothing any more."""
+    """The volume a cluster left by a backtrack is dropped when the settings keep no past any more."""
     cluster = store.create_cluster("c", backtrack_window_s=1000)
     connection = cluster.connect()
     connection.execute("CREATE TABLE t (n, x)")
@@ -304,7 +304,7 @@ def test_restorable_during_a_write_is_a_range_that_was_true(two: Pair) -> None:
 
 # --- stopping, instances ----------------------------------------------------------------------------------------------
 def test_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
-    """Nor written that way."""
+    """ATTACH of a stopped cluster is refused, for reading and for writing."""
     stopped, other = store.create_cluster("stopped"), store.create_cluster("other")
     stopped.stop()
     connection = clusterdb.connect(other)
@@ -314,7 +314,7 @@ def test_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
 
 
 def test_connection_during_a_stop_is_refused(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was about to connect is refused."""
+    """A connection that is being opened when the cluster is stopped is refused."""
     one, other = two
     before(monkeypatch, clusterdb.sqlite, "connect", lambda: other.cluster("prod").stop())
     with pytest.raises(clusterdb.ClusterStateError, match="is stopped"):

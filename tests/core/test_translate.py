@@ -72,7 +72,7 @@ def test_storage_raises_only_subclasses_of_storage_error() -> None:
 
 # --- what users meet --------------------------------------------------------------------------------------------------
 def test_failed_sync_is_reported_as_such(disk_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not that others have the store open."""
+    """The error is not taken for a store that other processes hold open."""
     cluster = disk_store.create_cluster("prod")
     cluster.connect().execute("PRAGMA synchronous = NORMAL; CREATE TABLE t (n)")
 

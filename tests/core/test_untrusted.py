@@ -107,7 +107,7 @@ def test_table_valued_pragmas_are_restricted_like_pragmas(untrusted: clusterdb.C
 
 
 def test_schema_cannot_be_written(untrusted: clusterdb.Connection) -> None:
-    """Nor can what virtual tables keep."""
+    """The shadow tables of virtual tables cannot be written, either."""
     untrusted.execute("CREATE VIRTUAL TABLE f USING fts5(body)")
     untrusted.execute("INSERT INTO f VALUES ('some words')")
     assert untrusted.execute("SELECT body FROM f('words')").fetchall() == [("some words",)]
@@ -152,7 +152,7 @@ def test_faults_cannot_be_injected(cluster: clusterdb.Cluster) -> None:
 
 # --- what the program sets --------------------------------------------------------------------------------------------
 def test_authorizer_of_the_program_can_only_restrict(untrusted: clusterdb.Connection) -> None:
-    """What it allows stays forbidden, what it forbids is forbidden too, and it can be taken off."""
+    """It cannot allow what is forbidden, can forbid more, and can be removed."""
     untrusted.set_authorizer(lambda *_: apsw.SQLITE_OK)
     with pytest.raises(clusterdb.NotAuthorizedError):
         untrusted.execute("ATTACH ':memory:' AS x")
@@ -167,7 +167,7 @@ def test_authorizer_of_the_program_can_only_restrict(untrusted: clusterdb.Connec
 
 
 def test_authorizer_of_apsw_can_only_restrict(cluster: clusterdb.Cluster) -> None:
-    """The same for connections of Cluster.connect()."""
+    """Connections of Cluster.connect() keep their restrictions, too."""
     with pytest.raises(clusterdb.NotAuthorizedError):
         cluster.connect(trusted=False).execute("ATTACH ':memory:' AS x")
     connection = cluster.connect(trusted=False)
@@ -258,7 +258,7 @@ def test_time_limit_stops_a_statement(cluster: clusterdb.Cluster) -> None:
 
 
 def test_every_statement_has_its_own_budget(untrusted: clusterdb.Connection) -> None:
-    """Whatever runs in between, on the same connection."""
+    """Other statements on the same connection do not use up the budget of a statement."""
     part = f"{ENDLESS} SELECT x FROM c LIMIT 4000"  # some 60,000 steps
     first, second = untrusted.execute(part), untrusted.execute(part)
     for _ in range(3):
@@ -345,7 +345,7 @@ def test_ordinary_sql_works_untrusted(untrusted: clusterdb.Connection) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_sql_of_other_engines_works_untrusted(disk_store: clusterdb.Store, engine: str) -> None:
-    """What flavours need of SQLite they have: settings, functions in definitions, numbers, temporary tables."""
+    """Flavours have the settings, functions in definitions, numbers and temporary tables that they need."""
     cluster = disk_store.create_cluster("prod", engine=engine)
     connection = clusterdb.connect(cluster, trusted=False, autocommit=True)
     number = {"sqlite": "INTEGER PRIMARY KEY", "aurora-mysql": "INT AUTO_INCREMENT PRIMARY KEY"}
@@ -369,7 +369,7 @@ def test_sql_of_other_engines_works_untrusted(disk_store: clusterdb.Store, engin
 
 
 def test_sequences_and_series_of_postgresql_work_untrusted(disk_store: clusterdb.Store) -> None:
-    """Also in views, which call only what is known to be harmless."""
+    """They work in views, too, which call only functions known to be harmless."""
     connection = clusterdb.connect(
         disk_store.create_cluster("prod", engine="aurora-postgresql"),
         trusted=False,

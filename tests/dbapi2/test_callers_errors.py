@@ -35,7 +35,7 @@ def test_executemany_passes_on_an_error_of_its_iterator(connection: dbapi2.Conne
 
 
 def test_executemany_passes_on_a_decode_error_of_its_iterator(connection: dbapi2.Connection) -> None:
-    """So does UnicodeDecodeError, say of a file in another encoding."""
+    """UnicodeDecodeError of a file in another encoding reaches the caller."""
     with pytest.raises(UnicodeDecodeError):
         connection.executemany("INSERT INTO t (b) VALUES (?)", ((raw.decode(),) for raw in [b"a", b"\xff"]))
 
@@ -58,7 +58,7 @@ def test_executemany_reads_rows_of_another_cursor(connection: dbapi2.Connection)
 
 
 def test_executemany_accepts_an_insert_that_begins_with_with(connection: dbapi2.Connection) -> None:
-    """What writes may be run many times, whatever word it begins with."""
+    """Every statement that writes may be executed many times."""
     sql = "WITH v (b) AS (VALUES (?)) INSERT INTO t (b) SELECT b FROM v"
     assert connection.executemany(sql, [("x",), ("y",)]).rowcount == -1  # as in sqlite3
     assert count(connection) == 7

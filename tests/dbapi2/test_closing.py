@@ -75,7 +75,7 @@ def test_description_survives_the_close_of_the_connection(connection: dbapi2.Con
 
 
 def test_iteration_after_close_raises_the_error_of_fetchone(connection: dbapi2.Connection) -> None:
-    """The same error as from fetchone."""
+    """Iterating over a cursor of a closed connection raises what fetchone raises."""
     rows = iter(connection.execute("SELECT * FROM t"))
     next(rows)
     connection.close()
@@ -84,7 +84,7 @@ def test_iteration_after_close_raises_the_error_of_fetchone(connection: dbapi2.C
 
 
 def test_closed_store_closes_its_connections(tmp_path: Path) -> None:
-    """Whoever goes on using one is told, by an error of PEP 249's."""
+    """Later use of such a connection is a PEP 249 error."""
     store = clusterdb.open(tmp_path / "s")
     store.create_cluster("prod")
     connection = dbapi2.connect("prod", store=store)

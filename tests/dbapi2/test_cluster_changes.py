@@ -80,7 +80,7 @@ def test_rename_does_not_affect_an_open_connection(connection: dbapi2.Connection
 
 
 def test_drop_fails_statements_of_an_open_connection(connection: dbapi2.Connection) -> None:
-    """What is asked of it fails, with a code; closing does not."""
+    """Statements fail with a code; closing works."""
     assert connection.cluster is not None
     connection.cluster.delete()
     with pytest.raises(dbapi2.OperationalError, match="dropped") as caught:
@@ -142,7 +142,7 @@ def test_backtrack_shows_the_past_to_the_next_query(store: clusterdb.Store) -> N
 
 
 def test_backtrack_fails_the_commit_of_an_open_transaction(store: clusterdb.Store) -> None:
-    """What has written cannot be committed; after a rollback it goes on."""
+    """A transaction that has written cannot be committed; after a rollback the connection continues."""
     cluster = store.create_cluster("prod", backtrack_window_s=3600)
     with closing(dbapi2.connect(cluster)) as connection:
         fill(connection)

@@ -55,7 +55,7 @@ def test_description_follows_alter_table(connection: dbapi2.Connection, who: str
 
 @pytest.mark.parametrize("options", [{"detect_types": dbapi2.PARSE_DECLTYPES}, {}], ids=["converters", "text_factory"])
 def test_converted_rows_follow_alter_table(store: clusterdb.Store, options: Any) -> None:
-    """The same where values are converted."""
+    """Rows with converters have the new columns, too."""
     with closing(dbapi2.connect(store.create_cluster("prod"), **options)) as connection:
         if not options:
             connection.text_factory = lambda text: text.decode()

@@ -16,7 +16,7 @@ from tests.dbapi2.tables import count
 
 
 def test_all_errors_are_of_pep_249() -> None:
-    """Whatever the control plane raises is caught by ``except sqlite3.Error``."""
+    """Every error of the control plane is caught by ``except sqlite3.Error``."""
     for name in clusterdb.errors.__all__:
         kind = getattr(clusterdb.errors, name)
         if kind is not dbapi2.Warning:
@@ -64,7 +64,7 @@ def test_two_statements_in_one_execute_are_refused(connection: dbapi2.Connection
 
 
 def test_none_of_two_statements_is_run(connection: dbapi2.Connection) -> None:
-    """Not even the first."""
+    """The first statement is not run, either."""
     with pytest.raises(dbapi2.ProgrammingError):
         connection.execute("DELETE FROM t; DELETE FROM t")
     assert count(connection) == 5

@@ -49,7 +49,7 @@ def test_unreferenced_connection_closes_its_files(store: clusterdb.Store, no_col
 def test_unreferenced_connection_through_an_instance_closes_its_files(
     fleet: clusterdb.Cluster, endpoint: str, no_collector: None
 ) -> None:
-    """The same for instances."""
+    """A connection through an instance closes its files with its last reference."""
     connection = dbapi2.connect(fleet, endpoint=endpoint)
     connection.execute("SELECT * FROM t").fetchone()
     connection.execute("SELECT * FROM aurora_replica_status()").fetchall()
@@ -107,7 +107,7 @@ def test_unreferenced_cursor_ends_its_query(
 @pytest.mark.parametrize("text_factory", [str, bytes])
 @pytest.mark.parametrize("read", ["fetchone", "fetchmany", "next"])
 def test_query_ends_with_its_last_row(connection: dbapi2.Connection, read: str, text_factory: Any) -> None:
-    """Who has been given the last row need not ask for another before the schema can change."""
+    """After the last row is fetched the schema can change without another fetch."""
     connection.text_factory = text_factory
     cursor = connection.execute("SELECT * FROM t WHERE id < 3")
     for _ in range(2):

@@ -86,7 +86,7 @@ def test_clusterdb_uris_need_no_flag_but_file_uris_do(disk_store: clusterdb.Stor
 
 
 def test_uri_options_override_arguments(disk_store: clusterdb.Store, tmp_path: Path) -> None:
-    """What a URI says goes before the arguments."""
+    """Options in the URI override the arguments of connect()."""
     disk_store.create_cluster("prod")
     uri = f"clusterdb:prod?store={disk_store.path}&mode=ro"
     with closing(dbapi2.connect(uri, store=tmp_path / "other", mode="rw")) as connection:
@@ -113,7 +113,7 @@ def test_unknown_uri_options_are_refused(store: clusterdb.Store, uri: str) -> No
     ],
 )
 def test_invalid_values_of_uri_options_are_refused(store: clusterdb.Store, uri: str) -> None:
-    """Neither is a value that makes no sense; and the error is one of PEP 249's."""
+    """The error is one of PEP 249."""
     store.create_cluster("other")
     with pytest.raises(clusterdb.InvalidArgumentError):
         dbapi2.connect(uri, store=store).close()
@@ -197,7 +197,7 @@ def test_timeout_must_be_a_number() -> None:
 
 
 def test_unknown_names_suggest_the_nearest(store: clusterdb.Store) -> None:
-    """Who mistypes a name is told what there is."""
+    """The error for a mistyped name suggests an existing one."""
     store.create_cluster("production")
     with pytest.raises(clusterdb.ClusterNotFoundError, match="did you mean 'production'"):
         dbapi2.connect("prodution", store=store)

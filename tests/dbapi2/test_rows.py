@@ -57,7 +57,7 @@ def with_breaks(cursor: dbapi2.Cursor, reads: list[str]) -> list[Any]:
 @PLAIN_AND_CONVERTED
 @pytest.mark.parametrize("reads", [["break"], ["break", "break"], ["break", "one", "break", "two"]])
 def test_break_out_of_a_loop_loses_no_row(connection: dbapi2.Connection, reads: list[str], text_factory: Any) -> None:
-    """Who leaves a loop finds the next row where it was, whatever reads it."""
+    """After a break any way of reading continues with the next row."""
     connection.text_factory = text_factory
     cursor = connection.execute("SELECT id FROM t")
     assert with_breaks(cursor, reads) + cursor.fetchall() == [(1,), (2,), (3,), (4,), (5,)]
@@ -68,7 +68,7 @@ def test_break_out_of_a_loop_loses_no_row(connection: dbapi2.Connection, reads: 
 def test_break_out_of_a_loop_with_a_row_factory_loses_no_row(
     connection: dbapi2.Connection, reads: list[str], text_factory: Any
 ) -> None:
-    """The same with a row factory."""
+    """After a break rows of a row factory continue with the next row, too."""
     connection.text_factory = text_factory
     connection.row_factory = lambda _, row: row
     cursor = connection.execute("SELECT id FROM t")
@@ -127,7 +127,7 @@ def test_row_factory_set_between_reads_applies_to_the_next_row(connection: dbapi
 
 
 def test_row_factory_set_in_a_loop_applies_to_the_next_row(connection: dbapi2.Connection) -> None:
-    """The same in a loop."""
+    """A row factory that is set in a loop applies from the next row on."""
     cursor, got = connection.execute("SELECT id FROM t WHERE id < 3"), []
     for row in cursor:
         got.append(row)
@@ -178,7 +178,7 @@ def test_returning_inserts_all_rows_before_they_are_fetched(connection: dbapi2.C
 
 @pytest.mark.parametrize("text_factory", [str, bytes])
 def test_returning_inserts_rows_that_are_never_fetched(connection: dbapi2.Connection, text_factory: Any) -> None:
-    """Nor does it get lost when nobody fetches, with ``autocommit`` or without."""
+    """Rows are inserted without a fetch, with ``autocommit`` and without."""
     connection.text_factory = text_factory
     connection.execute("DELETE FROM t WHERE id < 3 RETURNING b")
     connection.commit()

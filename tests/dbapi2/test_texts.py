@@ -47,7 +47,7 @@ def test_invalid_utf8_error_names_the_column(connection: dbapi2.Connection) -> N
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
 @pytest.mark.parametrize("factory", [str, bytes, lambda text: text.decode()], ids=["str", "bytes", "callable"])
 def test_text_factory_gets_utf8_in_every_database_encoding(store: clusterdb.Store, encoding: str, factory: Any) -> None:
-    """What a text factory is given is UTF-8, whatever the database stores."""
+    """A text factory gets UTF-8, whatever the encoding of the database."""
     with closing(dbapi2.connect(store.create_cluster("prod"))) as connection:
         connection.execute(f"PRAGMA encoding = '{encoding}'")
         connection.execute("CREATE TABLE t (a)")
@@ -81,7 +81,7 @@ def test_text_factory_gets_the_bytes_of_invalid_utf16(store: clusterdb.Store) ->
 
 @bug("OperationalError, and the row is inserted nevertheless")
 def test_text_factory_gets_invalid_utf8_of_returning(connection: dbapi2.Connection) -> None:
-    """What RETURNING answers is given to a text factory as it is."""
+    """Values of RETURNING are passed to a text factory unchanged."""
     connection.text_factory = bytes
     cursor = connection.execute("INSERT INTO t (b) VALUES (CAST(x'FF' AS TEXT)) RETURNING b")
     assert cursor.fetchall() == [(b"\xff",)]
@@ -94,7 +94,7 @@ def test_text_factory_applies_to_returning(connection: dbapi2.Connection) -> Non
 
 
 def test_converters_apply_to_returning(store: clusterdb.Store) -> None:
-    """So do converters."""
+    """Values of RETURNING are converted."""
     cluster = store.create_cluster("prod")
     with closing(dbapi2.connect(cluster, detect_types=dbapi2.PARSE_DECLTYPES)) as connection:
         connection.execute("CREATE TABLE d (day DATE)")

@@ -105,7 +105,7 @@ def test_forked_child_cannot_use_an_inherited_connection(disk_store: clusterdb.S
 
 
 def test_forked_child_cannot_commit_an_inherited_transaction(disk_store: clusterdb.Store) -> None:
-    """What the child does with it cannot be committed; the parent's transaction is unharmed."""
+    """Statements of the child cannot be committed; the transaction of the parent is unharmed."""
     connection = dbapi2.connect(disk_store.create_cluster("prod"))
     fill(connection)
     connection.execute("DELETE FROM t WHERE id = 1")

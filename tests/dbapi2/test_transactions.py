@@ -105,7 +105,7 @@ def test_isolation_level_none_has_no_effect_with_autocommit_false(store: cluster
 
 
 def test_isolation_level_none_has_no_effect_with_autocommit_true(store: clusterdb.Store) -> None:
-    """The same: an explicit BEGIN is left alone."""
+    """An explicit BEGIN is left open."""
     with closing(dbapi2.connect(store.create_cluster("prod"), autocommit=True)) as connection:
         connection.execute("BEGIN")
         connection.isolation_level = None

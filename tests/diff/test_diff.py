@@ -318,7 +318,7 @@ def test_every_changed_row_is_found(first: list[str], both: list[str], then: lis
 @thorough
 @given(st.lists(st.one_of(row_changes, schema_changes, schema_changes), min_size=1, max_size=6))
 def test_script_turns_one_cluster_into_the_other(then: list[str]) -> None:
-    """Whatever was done to definitions and rows."""
+    """The script has all changes of definitions and rows."""
     with clusterdb.open(":memory:") as store:
         before = made(store)
         after = before.clone("after")
@@ -341,7 +341,7 @@ def changeset(store: clusterdb.Store, before: clusterdb.Cluster, after: clusterd
 def test_conflicts_are_refused_skipped_or_replaced(
     store: clusterdb.Store, before: clusterdb.Cluster, changeset: bytes
 ) -> None:
-    """The same change, the same key, a missing row: refused, skipped or replaced, as asked."""
+    """Conflicts are an equal change, an equal key and a missing row."""
     run(before, "UPDATE numbered SET n = 8 WHERE id = 5; INSERT INTO blobs VALUES (100, x'02')")
     was = hash_of(before)
     with pytest.raises(clusterdb.ChangesetConflictError, match=r"cluster 'before'.*nothing was applied"):
@@ -359,7 +359,7 @@ def test_conflicts_are_refused_skipped_or_replaced(
 
 
 def test_applying_a_changeset_runs_no_trigger(before: clusterdb.Cluster, changeset: bytes) -> None:
-    """What they did is in the changeset already, if it was wanted."""
+    """The changes that triggers made are in the changeset already."""
     before.apply(changeset)
     assert before.connect().execute("SELECT count(*) FROM plain").fetchall() == [(400,)]
 

@@ -65,7 +65,7 @@ def _content(cluster: clusterdb.Cluster) -> list[tuple[object, ...]]:
 def test_refused_statement_changes_nothing(
     sql: str, begin: bool, cluster: clusterdb.Cluster, connection: clusterdb.Connection
 ) -> None:
-    """Neither the tables nor whether a transaction is open, nor that foreign keys hold."""
+    """Tables, the open transaction and the enforcement of foreign keys are as before."""
     before = _content(cluster)
     if begin:
         connection.execute("BEGIN")

@@ -171,7 +171,7 @@ def test_invalid_statement_is_refused_in_linear_time(text: str, connect: Callabl
 
 
 def test_show_index_prints_the_engines_names_of_keys(connect: Callable[[str], clusterdb.Connection]) -> None:
-    """Not by those that SQLite needs to tell them apart; a server's answer has more columns."""
+    """Keys have the names of the engine, not those that are unique in SQLite; a server prints more columns."""
     connection = connect("aurora-mysql")
     connection.execute(
         "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(9), UNIQUE KEY ub (b), KEY (a, b))"
@@ -185,7 +185,7 @@ def test_show_index_prints_the_engines_names_of_keys(connect: Callable[[str], cl
 
 
 def test_set_autocommit_and_the_attribute_are_one_setting() -> None:
-    """What SET autocommit says and what the DB-API's attribute says is one thing."""
+    """SET autocommit and the attribute of the DB-API read and write one setting."""
     with clusterdb.open(":memory:") as store:
         cluster = store.create_cluster("fresh", engine="aurora-mysql")
         connection = clusterdb.connect(cluster, autocommit=True)
@@ -207,7 +207,7 @@ def test_set_autocommit_and_the_attribute_are_one_setting() -> None:
 
 
 def test_reader_of_a_split_connection_has_the_sessions_variables() -> None:
-    """What a split connection reads elsewhere is of the same session."""
+    """Queries on the reader see the variables that were set on the writer."""
     with clusterdb.open(":memory:") as store:
         cluster = store.create_cluster("fresh", engine="aurora-mysql")
         cluster.add_instance("w")

@@ -337,7 +337,7 @@ def test_refused_dump_leaves_no_cluster(
 
 
 def test_invalid_utf8_is_refused_in_texts_and_loaded_in_bytes(store: clusterdb.Store, load: Any) -> None:
-    """What stands in quotes for a column of bytes is loaded as it is."""
+    """A quoted value of a column of bytes is loaded unchanged."""
     dump = HEAD.encode() + b"INSERT INTO t VALUES (2, 'a\\0\xff\\'\xc3\xa9'), (3, _binary '\xff\\\\');\n" + END.encode()
     loaded, _ = load(dump)
     assert loaded.execute("SELECT b FROM t").fetchall() == [(b"x",), (b"a\0\xff'\xc3\xa9",), (b"\xff\\",)]

@@ -65,7 +65,7 @@ def test_failed_statement_in_autocommit_uses_up_numbers(cluster: clusterdb.Clust
 
 
 def test_connections_continue_the_numbers_of_one_another(cluster: clusterdb.Cluster) -> None:
-    """What is committed is known to all; also the numbers that a transaction gave and did not use."""
+    """Committed numbers, and those that a transaction gave and did not use, are known to all connections."""
     with closing(clusterdb.connect(cluster)) as first, closing(clusterdb.connect(cluster)) as second:
         assert added(first, 1, 2) == [1, 2]
         first.commit()
@@ -124,7 +124,7 @@ def test_table_of_sequences_is_not_listed(books: clusterdb.Cluster) -> None:
 
 
 def test_failed_create_table_leaves_no_sequence(books: clusterdb.Cluster) -> None:
-    """Who mends the statement can make it then; a name that is taken is told before anything is made."""
+    """A corrected statement can create it; a name that is taken is refused before anything is created."""
     with closing(clusterdb.connect(books)) as connection:
         for _ in range(2):
             with pytest.raises(clusterdb.DatabaseError, match="unknown column"):
@@ -174,7 +174,7 @@ def test_sequences_of_temporary_tables_belong_to_the_session(books: clusterdb.Cl
 
 
 def test_rows_written_outside_the_engine_leave_the_sequence_behind(books: clusterdb.Cluster) -> None:
-    """Who writes past the engine's SQL leaves the sequence behind: then PostgreSQL's SQL meets the number again."""
+    """Rows written without the engine do not move the sequence: PostgreSQL's SQL gives their numbers again."""
     with closing(clusterdb.connect(books)) as connection, closing(books.connect()) as plain:
         connection.execute("CREATE TABLE t (id SERIAL PRIMARY KEY, a INT)")
         plain.execute("INSERT INTO t (a) VALUES (1)")
@@ -184,7 +184,7 @@ def test_rows_written_outside_the_engine_leave_the_sequence_behind(books: cluste
 
 # --- scripts ----------------------------------------------------------------------------------------------------------
 def test_script_prints_results_of_its_statements_only(cluster: clusterdb.Cluster) -> None:
-    """What is run with a statement, and statements that make no difference, print nothing on the command line."""
+    """Auxiliary statements, and statements without effect, print nothing on the command line."""
     script = "DROP TABLE t; {}; BEGIN; SAVEPOINT p; ROLLBACK TO p; COMMIT; COMMIT; SELECT id FROM t; TRUNCATE TABLE t"
     zone = "SET time_zone = '+00:00'" if cluster.settings.engine == "aurora-mysql" else "SET TIME ZONE 'UTC'"
     text = script.format(f"{ENGINES[cluster.settings.engine]}; {zone}; INSERT INTO t (a) VALUES (7)")

@@ -44,7 +44,7 @@ def _schema(db: apsw.Connection) -> set[tuple[object, ...]]:
 
 @pytest.mark.parametrize("begin", ["", "BEGIN"])
 def test_rebuilt_table_keeps_its_dependents(db: apsw.Connection, begin: str) -> None:
-    """Also inside a transaction, where SQLite's pragma would not switch foreign keys off."""
+    """A rebuild works inside a transaction, too, where SQLite's pragma cannot switch foreign keys off."""
     before = _schema(db)
     db.execute(begin)
     rebuild(db, "PARENT", WIDER)
@@ -99,7 +99,7 @@ def test_dangling_new_foreign_key_is_refused_unless_keys_are_off(db: apsw.Connec
 
 
 def test_definition_is_split_at_its_own_commas(db: apsw.Connection) -> None:
-    """Not at those in names, texts, brackets and comments."""
+    """Commas in names, texts, brackets and comments do not split it."""
     definition = definition_of(db, "Parent")
     assert definition.columns == {"id": 0, "a,b": 1, "n": 2}
     assert definition.parts[1:] == ["\"a,b\" TEXT DEFAULT '(,)'", "n INT CHECK (n IN (1, 2, 3))"]

@@ -111,7 +111,7 @@ def test_long_data_of_copy_comes_in_several_statements() -> None:
 
 
 def test_unterminated_quotes_are_scanned_in_linear_time() -> None:
-    """What is not whole is found so in linear time: a pattern that tries all ways would not end."""
+    """A pattern that backtracks would not end on them."""
     for splitter in (MySQLSplitter(), PostgreSQLSplitter()):
         for text in ("SELECT '" + "\\\\a''" * 20_000, "SELECT " + "( " * 50_000, "/*" + "*" * 50_000):
             splitter.feed(text)

@@ -101,7 +101,7 @@ def test_invalid_endpoints_are_refused(store: clusterdb.Store, trio: clusterdb.C
 
 
 def test_text_instead_of_a_member_list_is_refused(trio: clusterdb.Cluster) -> None:
-    """Whoever forgets the brackets is told."""
+    """The error says that a list is expected."""
     with pytest.raises(clusterdb.Error):
         trio.add_endpoint("new", members="ab")
 
@@ -157,7 +157,7 @@ def test_writes_through_a_reader_are_refused_by_the_engine(trio: clusterdb.Clust
 
 @pytest.mark.parametrize("name", ["'prod'", "'file:prod'", "'file:prod?mode=rw'", "'file:prod?mode=rwc'"])
 def test_writes_to_an_attached_cluster_through_a_reader_are_refused(trio: clusterdb.Cluster, name: str) -> None:
-    """Nor does it help to attach the same cluster once more."""
+    """Attaching the same cluster once more does not allow writes."""
     commit(trio, 1)
     connection = trio.connect("b")
     try:

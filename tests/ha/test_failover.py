@@ -81,7 +81,7 @@ def test_old_writer_is_fenced(trio: clusterdb.Cluster, spills: bool) -> None:
 
 
 def test_commit_in_progress_is_fenced(trio: clusterdb.Cluster) -> None:
-    """Who commits without asking first, as `with connection` does, commits nothing either."""
+    """COMMIT without an earlier look at the role, as in ``with connection``, commits nothing."""
     connection = trio.connect()
     with pytest.raises((apsw.IOError, apsw.ReadOnlyError)), connection:
         connection.execute("INSERT INTO t VALUES (1)")
@@ -115,7 +115,7 @@ def test_plain_connection_is_fenced(store: clusterdb.Store, trio: clusterdb.Clus
 def test_interrupted_failover_leaves_one_writer(
     trio: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    """Who dies in a failover leaves either the old writer or the new one, not both."""
+    """A process that dies in a failover leaves the old writer or the new one, not both."""
     connection = trio.connect()
 
     def dies() -> None:
@@ -161,7 +161,7 @@ def test_connections_without_instance_are_fenced(prod: clusterdb.Cluster) -> Non
 
 
 def test_readers_of_unchanged_instances_continue(trio: clusterdb.Cluster) -> None:
-    """Who reads through an instance that changes its role fails, who reads through another one goes on."""
+    """Connections through an instance that changes its role fail, those through another one continue."""
     uninvolved, promoted, read_only = trio.connect("c"), trio.connect("b"), trio.connect(read_only=True)
     uninvolved.execute("BEGIN")
     assert seen(uninvolved) == []

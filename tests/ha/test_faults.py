@@ -41,7 +41,7 @@ def test_crash_of_the_only_instance_fails_its_connections(store: clusterdb.Store
 
 
 def test_crash_of_a_reader_affects_only_its_connections(trio: clusterdb.Cluster) -> None:
-    """Nobody else notices."""
+    """Connections through other instances continue."""
     crashed, other, writer = trio.connect("c"), trio.connect("b"), trio.connect()
     crashed.execute("ALTER SYSTEM CRASH")
     writer.execute("INSERT INTO t VALUES (1)")
@@ -103,7 +103,7 @@ def test_invalid_fault_arguments_are_refused(trio: clusterdb.Cluster, sql: str) 
     ],
 )
 def test_invalid_fault_times_are_refused(trio: clusterdb.Cluster, sql: str) -> None:
-    """So are times that are none."""
+    """Durations that are not times are refused."""
     with pytest.raises(clusterdb.InvalidArgumentError):
         trio.connect().execute(sql).fetchall()
 

@@ -44,7 +44,7 @@ def test_change_of_lag_applies_to_open_connections(trio: clusterdb.Cluster) -> N
 
 
 def test_reader_shows_commits_older_than_its_lag(trio: clusterdb.Cluster, clock: Clock) -> None:
-    """What was committed so long ago is seen, what came later is not."""
+    """Commits older than the lag are shown, later ones are not."""
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
     connection, moments = trio.connect("b"), []
     for n in (1, 2, 3):
@@ -81,7 +81,7 @@ def test_reader_follows_a_busy_writer_within_its_lag(trio: clusterdb.Cluster, cl
 
 @pytest.mark.parametrize("seed", range(3))
 def test_reader_with_jitter_never_goes_back(trio: clusterdb.Cluster, seed: int) -> None:
-    """Whatever the jitter, a connection's next transaction never sees less than the one before."""
+    """A connection's next transaction never sees less than the one before, whatever the jitter."""
     random.seed(seed)
     run(trio, "CREATE TABLE counter (n)")
     run(trio, "INSERT INTO counter VALUES (0)")
@@ -97,7 +97,7 @@ def test_reader_with_jitter_never_goes_back(trio: clusterdb.Cluster, seed: int) 
 
 
 def test_read_transaction_keeps_its_version_when_the_lag_changes(trio: clusterdb.Cluster) -> None:
-    """Neither commits nor changes of the lag move what a transaction reads."""
+    """Neither commits nor changes of the lag change the version of an open transaction."""
     trio.modify_instance("b", lag_jitter_ms=5)
     commit(trio, 1)
     connection = trio.connect("b")

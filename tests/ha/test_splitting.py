@@ -48,7 +48,7 @@ def ran_on(connection: clusterdb.Connection, sql: str) -> str:
     ],
 )
 def test_queries_run_on_the_reader(split: clusterdb.SplitConnection, sql: str) -> None:
-    """Whatever they look like."""
+    """Queries of every form run on the reader."""
     assert ran_on(split, sql) == "reader"
 
 
@@ -69,7 +69,7 @@ def test_queries_run_on_the_reader(split: clusterdb.SplitConnection, sql: str) -
     ],
 )
 def test_writes_and_connection_state_run_on_the_writer(split: clusterdb.SplitConnection, sql: str) -> None:
-    """What writes, what tells of the connection or changes it, and transactions."""
+    """Writes, transactions, and statements about the state of the connection run on the writer."""
     assert ran_on(split, sql) == "writer"
 
 
@@ -99,7 +99,7 @@ def test_temporary_and_attached_tables_are_read_on_the_writer(split: clusterdb.S
 def test_functions_and_collations_are_registered_on_readers(
     prod: clusterdb.Cluster, split: clusterdb.SplitConnection
 ) -> None:
-    """Also on those that are connected later."""
+    """They are registered on readers that are connected later, too."""
     split.create_function("twice", 1, lambda value: 2 * value)
     split.create_collation("backwards", lambda a, b: (a < b) - (a > b))
     for _ in range(2):

@@ -45,7 +45,7 @@ def test_reset_brings_a_clone_to_the_state_of_its_source(store: clusterdb.Store,
 
 
 def test_reset_needs_a_source(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
-    """Who is no clone, or has lost the source, can be reset to a snapshot only."""
+    """A cluster that is not a clone, or whose source is deleted, can be reset to a snapshot only."""
     fill(prod, 2)
     with pytest.raises(clusterdb.NoSourceError, match="'prod' is no clone"):
         prod.reset()
@@ -63,7 +63,7 @@ def test_reset_needs_a_source(store: clusterdb.Store, prod: clusterdb.Cluster) -
 
 @pytest.mark.parametrize("keeps", [KEEPS, {}], ids=["keeping the past", "not keeping it"])
 def test_transactions_keep_their_version_across_a_reset(store: clusterdb.Store, keeps: dict[str, Any]) -> None:
-    """What is read in a transaction stays as it is; what was written in one cannot be committed; then all is new."""
+    """Open reads keep their version; open writes cannot be committed; the next transaction sees the new state."""
     prod = store.create_cluster("prod")
     fill(prod, 3)
     dev = prod.clone("dev", **{**KEEPS, **dict.fromkeys(KEEPS, 0)} | keeps)

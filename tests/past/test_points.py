@@ -114,6 +114,6 @@ def test_texts_are_parsed_as_versions_times_or_snapshots(text: str, point: objec
 
 @pytest.mark.parametrize("text", ["5 parsecs ago", "2026-13-01", "12:00 yesterday"])
 def test_malformed_point_in_time_is_refused(text: str) -> None:
-    """What begins like a time but is none is refused."""
+    """A text that begins like a time, but is not one, is refused."""
     with pytest.raises(clusterdb.InvalidArgumentError, match="no point in time"):
         parse(text)

@@ -173,7 +173,7 @@ def test_bills_add_up_after_every_random_step() -> None:
 
 @pytest.mark.slow
 def test_bills_add_up_after_each_of_ten_thousand_steps() -> None:
-    """The same, for ten thousand operations; clusters and snapshots beyond a dozen go, so that it ends."""
+    """Clusters and snapshots beyond a dozen are deleted, so that the test ends."""
     with clusterdb.open(":memory:") as store:
         world = World(store, 8)
         for _ in range(10_000):

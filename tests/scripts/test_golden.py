@@ -136,7 +136,7 @@ def test_scripts_exist() -> None:
 
 
 def test_wrong_transcript_fails() -> None:
-    """What is recorded does not count, only what commands print."""
+    """A transcript that differs from the output fails."""
     script = "# two steps\nt1: SELECT 1\n---\nt1: 2\n\nt1: SELECT 3\nt2: SELECT 4\n---\n"
     assert transcript(script, lambda line: [line[-1]] if "4" not in line else []) == (
         "# two steps\nt1: SELECT 1\n---\nt1: 1\n\nt1: SELECT 3\nt2: SELECT 4\n---\nt1: 3\nt2: ok\n"

@@ -73,7 +73,7 @@ def test_point_in_the_past_can_be_read_and_cloned(tmp_path: Path, store: cluster
 
 
 def test_commands_that_lose_data_ask_first(store: clusterdb.Store, talking: Talking) -> None:
-    """What others would lose something by asks first; no is the default."""
+    """Commands that would lose data ask first; the default is no."""
     prod = store.cluster("prod")
     prod.add_instance("w1")
     prod.add_instance("r1")
@@ -179,7 +179,7 @@ def test_deleted_cluster_leaves_the_shell_without_one(store: clusterdb.Store, ta
     ],
 )
 def test_errors_are_one_line(store: clusterdb.Store, talking: Talking, line: str, words: str) -> None:
-    """What went wrong, with which cluster, and what to do; nothing has changed."""
+    """An error names the problem, the cluster and the remedy in one line; nothing has changed."""
     talk = talking()
     error = talk.say(line)[1]
     assert words.format(path=store.path) in error
@@ -211,7 +211,7 @@ def test_commands_without_a_cluster_list_the_clusters(store: clusterdb.Store, ta
 
 
 def test_commands_that_would_end_a_transaction_are_refused(store: clusterdb.Store, talking: Talking) -> None:
-    """What would end a transaction is refused while there is one; a clone does not have what it changed."""
+    """They are refused during a transaction; a clone does not have its changes."""
     store.cluster("prod").clone("dev")
     talk = talking("dev")
     talk.say("BEGIN;", "DELETE FROM users;")
@@ -261,7 +261,7 @@ def test_help_explains_every_command(talking: Talking) -> None:
 
 
 def test_readme_conversation_is_what_the_shell_prints(talking: Talking) -> None:
-    """What the README shows is what the shell says."""
+    """The conversation in the README is the output of the shell."""
     text = (Path(__file__).parents[2] / "README.md").read_text()
     shown = text.partition("## SQL shell")[2].partition("```text\n")[2].partition("```")[0]
     typed = re.compile(r"^(\w+\*?> |.*\[y/N\] )(.*)\n", re.MULTILINE)

@@ -120,7 +120,7 @@ def test_reset_without_a_terminal_needs_yes(tmp_path: Path, store: clusterdb.Sto
 def test_backtrack_and_failover_without_a_terminal_need_yes(
     tmp_path: Path, store: clusterdb.Store, command: str
 ) -> None:
-    """So do a backtrack and a failover."""
+    """Without a terminal they need ``--yes``."""
     store.cluster("prod").add_instance("w1")
     store.cluster("prod").add_instance("r1")
     answer = run(tmp_path, "prod", stdin=f"{command}\n")

@@ -120,7 +120,7 @@ def test_store_is_checked_after_a_boot(tmp_path: Path) -> None:
 
 
 def test_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the pool nor the catalog, also with PRAGMA synchronous = FULL; another one does."""
+    """Neither pool nor catalog are synced, even with PRAGMA synchronous = FULL; those of other stores are."""
     synced: list[int] = []
     monkeypatch.setattr(osio.CALLS, "fdatasync", synced.append)
     for disposable in (True, False):

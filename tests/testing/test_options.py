@@ -72,7 +72,7 @@ def test_rebuild_option_rebuilds_templates_once_a_run(
 
 
 def test_fixtures_document_their_cost(run: Runner) -> None:
-    """What `pytest --fixtures` shows."""
+    """``pytest --fixtures`` shows the cost of each fixture."""
     shown = run("--fixtures").stdout.str()
     for name in ("store", "template", "connection", "engine", "factory"):
         assert re.search(rf"clusterdb_{name}.*\n(    .*\n)*?    .*\bms\b", shown), name
@@ -101,7 +101,7 @@ def test_old_releases_of_dependencies_are_named(
 
 # --- no effect unless used --------------------------------------------------------------------------------------------
 def test_import_of_the_plugin_loads_no_engine() -> None:
-    """Neither the engine nor what it needs is imported for the plugin, nor for a conftest's imports of it."""
+    """Importing the plugin, also from a conftest, imports neither the engine nor its dependencies."""
     code = (
         "import sys, clusterdb.pytest_plugin, clusterdb.testing; "
         "from clusterdb.testing import template_fixture, clone_fixture; template_fixture('SELECT 1'); clone_fixture(); "

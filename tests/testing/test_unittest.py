@@ -52,7 +52,7 @@ def test_unittest_cases_use_the_store_of_pytest(pytester: pytest.Pytester, run: 
 
 
 def test_unittest_class_can_choose_store_and_template(pytester: pytest.Pytester, run: Runner) -> None:
-    """What the class says goes first; a cluster can be the template."""
+    """Attributes of the class override the environment; a cluster can be the template."""
     pytester.makepyfile("""
         import unittest
         import clusterdb

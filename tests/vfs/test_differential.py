@@ -210,7 +210,7 @@ def test_random_sql_answers_alike_on_clone_and_plain_file_at_length(world: World
 def test_random_sql_answers_alike_with_pages_written_ahead(
     page_size: int, max_examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same with transactions that do not fit what is staged in memory."""
+    """Transactions are larger than the pages that are staged in memory."""
     monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", 4)
 
     @settings(relaxed, max_examples=max_examples)

@@ -112,7 +112,7 @@ def test_hold_undoes_once_and_in_order() -> None:
 
 
 def test_hold_lets_exceptions_pass() -> None:
-    """What its undoing returns swallows nothing."""
+    """The return value of an undo does not suppress an exception."""
     with pytest.raises(Alarm), Hold(lambda: True):
         raise Alarm
 
@@ -176,7 +176,7 @@ def assert_nothing_left(store: clusterdb.Store) -> None:
 
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_exception_at_any_instruction_of_a_session_leaves_nothing(tmp_path: Path, verb: str) -> None:
-    """Neither locks nor marks nor pins are left in the shared tables."""
+    """No lock, mark or pin is left in the shared tables."""
     with clusterdb.open(tmp_path / "store") as store:
         filled(store, "prod", 5, "a").close()
         with pages_of(store).session() as session:
@@ -251,7 +251,7 @@ def handled() -> Iterator[list[int]]:
 
 
 def test_handlers_run_when_the_outermost_body_ends(handled: list[int]) -> None:
-    """What the handler raises comes out behind the body, which is done to its end."""
+    """An exception of a handler is raised after the body, which runs to its end."""
     steps = []
     with pytest.raises(Alarm), uninterrupted:
         with uninterrupted:

@@ -38,7 +38,7 @@ versions = st.builds(Version, words64, words64, words64, sizes, counts, signed64
 
 @given(versions)
 def test_version_records_round_trip(version: Version) -> None:
-    """What is packed into a sector comes out again."""
+    """A packed record is unpacked unchanged."""
     sector = pack_version(version)
     assert len(sector) == SECTOR_BYTES
     assert unpack_version(sector) == version

@@ -430,12 +430,12 @@ def play(machine: type[StoreMachine], example_count: int, step_count: int) -> No
 
 @pytest.mark.parametrize("machine", [StoreMachine, LowLimitsMachine])
 def test_random_histories_match_a_model(machine: type[StoreMachine]) -> None:
-    """Whatever happens in a store, readers read their version and all space comes back."""
+    """Readers read their version, and all space comes back."""
     play(machine, 60, 50)
 
 
 def test_random_histories_on_disk_match_a_model() -> None:
-    """The same on disk, across reopening."""
+    """On disk, and across reopening."""
     play(LowLimitsDiskMachine, 10, 40)
 
 

@@ -53,7 +53,7 @@ def opened(disk_store: clusterdb.Store) -> clusterdb.Store:
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", FILES)
 def test_files_of_a_store_cannot_be_attached(opened: clusterdb.Store, tmp_path: Path, name: str, spelling: str) -> None:
-    """Neither to be written nor to be read."""
+    """Neither for writing nor for reading."""
     path = Path(opened.path).absolute() / name
     assert path.exists()
     connection = opened.cluster("prod").connect()
@@ -73,7 +73,7 @@ def test_descriptors_of_a_store_cannot_be_attached(store: clusterdb.Store) -> No
 @pytest.mark.parametrize("name", ["./new.db", "history/new.db", "catalog.db-journal"])
 @pytest.mark.parametrize("sql", ["ATTACH '{}' AS new; CREATE TABLE new.t (x)", "VACUUM INTO '{}'"])
 def test_attach_creates_no_file_in_a_store(opened: clusterdb.Store, tmp_path: Path, name: str, sql: str) -> None:
-    """Nor behind a link that leads nowhere yet."""
+    """No file is created behind a dangling link, either."""
     connection = opened.cluster("prod").connect()
     path = Path(opened.path, name)
     (tmp_path / "link").symlink_to(path)
@@ -85,7 +85,7 @@ def test_attach_creates_no_file_in_a_store(opened: clusterdb.Store, tmp_path: Pa
 
 
 def test_files_of_another_store_cannot_be_attached(opened: clusterdb.Store, tmp_path: Path) -> None:
-    """Also of one that this process has not open."""
+    """The other store need not be open in this process."""
     with clusterdb.open(tmp_path / "other") as other:
         other.create_cluster("x")
     with pytest.raises(apsw.CantOpenError, match="is a file of a store"):

@@ -184,7 +184,7 @@ def test_newest_version_is_retained_after_a_power_failure_lost_its_record(path: 
 
 
 def test_past_whose_pinned_version_lost_its_record_leaks_nothing(path: Path) -> None:
-    """What died in a pinned version is freed with the versions before it, though its record is lost (H4)."""
+    """Slots of a pinned version are freed with the versions before it, though its record is lost (H4)."""
     with clusterdb.open(path) as store:
         prod = store.create_cluster("prod", backtrack_window_s=3600)
         writer = prod.connect()
@@ -355,7 +355,7 @@ def test_store_that_was_closed_is_opened_without_a_rebuild(path: Path, monkeypat
 
 @pytest.mark.parametrize("boots", [False, True])
 def test_damage_to_a_closed_store_is_not_taken_for_an_unfinished_commit(path: Path, boots: bool) -> None:
-    """What was committed when the store was closed is reported as damaged, not replaced by the version before (K2)."""
+    """Damage to committed data is reported, and not replaced by the version before (K2)."""
     with clusterdb.open(path) as store:
         writer = filled(store, "prod", 60, "a")
         rewrite(writer, "b")
@@ -484,7 +484,7 @@ def test_past_version_dropped_by_recovery_stays_dropped(tmp_path: Path) -> None:
 
 
 def test_drop_killed_in_its_commit_frees_nothing_before_it_is_durable(tmp_path: Path) -> None:
-    """Whoever rebuilds what is derived makes durable first what the catalog says (R7); at every call of the drop."""
+    """A rebuild first makes durable what the catalog says (R7); at every call of the drop."""
     outcomes = set()
     for count in range(1, 100):
         base = tmp_path / str(count)

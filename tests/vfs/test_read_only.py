@@ -135,7 +135,7 @@ def test_head_that_recovery_cannot_write_is_read_at_its_pin(path: Path) -> None:
 
 
 def test_cluster_that_lost_its_records_is_not_read_at_an_older_pin(path: Path) -> None:
-    """What was committed behind the newest pin when the store was closed is missed, not forgotten."""
+    """Commits after the newest pin are reported as missing, and not forgotten."""
     with clusterdb.open(path) as store:
         row = catalog_of(store).volume_of_cluster("dev")
         assert row is not None

@@ -153,7 +153,7 @@ def test_space_comes_back_when_the_writer_closes_before_the_reader(
 
 
 def test_pinned_version_survives_the_writers_that_superseded_it(shared: clusterdb.Store, start: Starter) -> None:
-    """What a reader has pinned stays as it is, whatever becomes of the processes that superseded it."""
+    """A pinned version stays as it is when the processes that superseded its pages end."""
     reader, writer = start(), start()
     reader.connect("prod")
     reader.do("c.execute('PRAGMA cache_size = 1; BEGIN')")

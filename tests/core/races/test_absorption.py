@@ -128,7 +128,7 @@ def test_clone_of_the_absorbing_clone_keeps_its_pages(store: clusterdb.Store) ->
 
 
 def test_reader_of_the_absorbing_clone_keeps_its_version(store: clusterdb.Store) -> None:
-    """What a reader of the clone has pinned is not freed under it when the source goes (R1)."""
+    """The version that a reader of the clone has pinned is not freed when the source is deleted (R1)."""
     filled(store, PROD, 60, "d").close()
     dev, reader = (connect() for connect in [store.cluster(PROD).clone(DEV).connect, store.cluster(DEV).connect])
     reader.execute("BEGIN; SELECT * FROM t").fetchall()
@@ -145,7 +145,7 @@ def test_reader_of_the_absorbing_clone_keeps_its_version(store: clusterdb.Store)
 
 
 def test_sweep_during_absorption_frees_each_slot_once(open_store: Opener) -> None:
-    """What the clone has lost of the source is freed once, by who absorbed it (A4, R8)."""
+    """Slots of the source that the clone has superseded are freed once, by the absorbing process (A4, R8)."""
     store, other = open_store(), open_store()
     filled(store, PROD, 60, "d").close()
     dev = store.cluster(PROD).clone(DEV).connect()
@@ -163,7 +163,7 @@ def test_sweep_during_absorption_frees_each_slot_once(open_store: Opener) -> Non
 
 
 def test_clone_dropped_during_absorption_frees_its_source_once(open_store: Opener) -> None:
-    """Who is dropped in the middle takes nobody's place, and what it stood on goes once, after it (A1, C1)."""
+    """A clone dropped in the middle absorbs nothing, and its base is freed once, after it (A1, C1)."""
     store, other = open_store(), open_store()
     filled(store, PROD, 60, "d").close()
     dev = store.cluster(PROD).clone(DEV).connect()

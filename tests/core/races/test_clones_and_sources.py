@@ -52,7 +52,7 @@ def test_writer_keeps_pages_of_a_clone_made_by_another_process(open_store: Opene
 
 
 def test_clone_of_a_cluster_that_is_being_deleted_is_refused(open_store: Opener) -> None:
-    """Who clones a cluster that somebody deletes just then is told so, and gets no clone of freed pages (R2, R7)."""
+    """A clone requested during a deletion gets an error, and no freed page (R2, R7)."""
     store, other = open_store(), open_store()
     writer = filled(store, "prod", 200, "a")
     clone = store.cluster("prod").clone("dev")
@@ -121,7 +121,7 @@ def test_second_of_two_deleters_gets_an_error_and_touches_nothing(
 
 
 def test_slots_of_a_clone_deleted_during_a_commit_of_its_source_come_back(open_store: Opener) -> None:
-    """What only a deleted clone held comes back, though its source was just being published (C1)."""
+    """Slots that only the deleted clone held come back, though its source was being published (C1)."""
     store, other = open_store(), open_store()
     writer = filled(store, "prod", 200, "a")
     store.cluster("prod").clone("dev")

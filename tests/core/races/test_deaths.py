@@ -82,7 +82,7 @@ def test_reclaim_frees_the_slots_of_a_killed_process(
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
 def test_open_frees_the_slots_of_a_killed_process(path: Path, open_store: Opener, point: str) -> None:
-    """Nobody has to ask for it: the next to open the store gets the space of a killed writer back for all."""
+    """Opening the store frees the slots of a killed writer for all processes."""
     store = open_store()
     neighbour = make_family(store)
     run_until_killed(path, point, COMMIT)

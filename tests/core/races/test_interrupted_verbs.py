@@ -62,7 +62,7 @@ def test_interrupted_commit_does_not_block_a_sweep(
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
 def test_open_frees_the_slots_of_an_interrupted_commit(path: Path, open_store: Opener, point: str) -> None:
-    """What an interrupted commit could not give back comes back when the store is opened, as that of the killed."""
+    """Slots that an interrupted commit could not free come back when the store is opened."""
     store = open_store()
     writer = filled(store, "prod", 100, "a")
     with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):

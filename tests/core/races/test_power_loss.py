@@ -268,7 +268,7 @@ def test_next_writer_erases_the_record_of_a_killed_one(path: Path, store: cluste
 def test_record_of_an_interrupted_writer_is_erased_before_its_slots_are_reused(
     path: Path, tmp_path: Path, store: clusterdb.Store, point: str
 ) -> None:
-    """The same after Ctrl-C: the process lives on, and gives the slots back itself (V2)."""
+    """After Ctrl-C the process lives on, and frees the slots itself (V2)."""
     make_twins(store)
     writer = store.cluster("prod").connect()
     unfinished: list[Version] = []

@@ -50,7 +50,7 @@ def test_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: clusterdb
 
 
 def test_store_can_be_opened_after_a_sweep_was_put_off(path: Path, open_store: Opener) -> None:
-    """What a put-off sweep leaves is an errand for the next to open the store, not an obstacle."""
+    """A postponed sweep is left to the next open, and does not prevent it."""
     store = open_store()
     make_family(store)
     reader = store.cluster(PROD).connect()
@@ -71,7 +71,7 @@ SWEEP_POINTS = ["sweep: epoch moved", "sweep: marked", "sweep: heads synced"]
 
 @pytest.mark.parametrize("point", SWEEP_POINTS)
 def test_killed_sweep_is_repeated_by_the_next_open(path: Path, open_store: Opener, point: str) -> None:
-    """What a sweep was about to bring back when its process was killed is not forgotten."""
+    """The slots that a killed sweep was about to free are freed by the next one."""
     store = open_store()
     make_family(store)
     run_until_killed(path, point, LEAK + WORKS["reclaim"])
@@ -219,7 +219,7 @@ class Crowd:
 
 
 def test_sweep_among_writers_cloners_and_readers_frees_nothing_visible(open_store: Opener) -> None:
-    """Whatever others do during a sweep, it frees nothing that anybody can still see (W1-W3, R1-R9)."""
+    """During a sweep other processes work; it frees nothing that any of them can see (W1-W3, R1-R9)."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     crowd = Crowd(open_store(synchronous="NORMAL"), open_store(synchronous="NORMAL"), seed)

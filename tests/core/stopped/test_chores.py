@@ -37,7 +37,7 @@ STILL_LOCKED = [case for case in HOLDERS if case[0] == DROP and case[1] != "drop
 def test_stopped_drop_makes_writers_of_its_relatives_busy(
     store: clusterdb.Store, start: Starter, work: str, point: str
 ) -> None:
-    """Who drops a clone is the writer of its source meanwhile, and the other way round: others are told BUSY."""
+    """A drop holds the writer lock of its source or of its clones: other writers get BUSY."""
     relative = "own" if work == DROP else "own-dev"
     with while_stopped(start(work, point)), pytest.raises(apsw.BusyError):
         in_time(lambda: rewrite(store, relative, "w"))
@@ -135,7 +135,7 @@ DROPPING = [case for case in HOLDERS if case[0] == DROP]
 def test_store_can_be_checked_beside_a_stopped_drop(
     store: clusterdb.Store, start: Starter, work: str, point: str
 ) -> None:
-    """Who only looks at the store leaves out what is being dropped."""
+    """check and dump leave out the cluster that is being dropped."""
     with while_stopped(start(work, point)):
         assert in_time(store.check).problems == []
 
@@ -172,7 +172,7 @@ clusterdb.open(path).close()
 def test_waiters_for_a_stopped_process_time_out_with_an_error(
     store: clusterdb.Store, path: Path, start: Starter, monkeypatch: pytest.MonkeyPatch, work: str, deed: Deed
 ) -> None:
-    """Whoever meets a stopped process that holds a lock of the whole store is told so in the end."""
+    """A process that waits for a lock of the whole store gets an error in the end."""
     stopper = start(work)
     monkeypatch.setattr("vfs.osio.LOCK_PATIENCE_S", 0.5)
     with while_stopped(stopper), pytest.raises((clusterdb.StoreBusyError, apsw.BusyError), match="a lock of the store"):

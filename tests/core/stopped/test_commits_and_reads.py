@@ -57,7 +57,7 @@ def test_stopped_writer_blocks_only_writers_of_its_cluster(
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
 def test_cluster_of_a_stopped_commit_can_be_deleted(store: clusterdb.Store, start: Starter, point: str) -> None:
-    """Nobody waits for the writer, its commit ends well or not, clones stay whole, and its space comes back."""
+    """The deletion does not wait; the commit succeeds or fails, clones stay whole, the space comes back."""
     with while_stopped(start(COMMIT, point)):
         in_time(store.cluster("own").delete)
         in_time(lambda: rewrite(store, "own-dev", "d"))

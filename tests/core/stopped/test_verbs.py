@@ -113,7 +113,7 @@ WATCHED = [case for case in HOLDERS if case[0] != DROP]
 def test_store_can_be_checked_beside_a_stopped_verb(
     store: clusterdb.Store, start: Starter, work: str, point: str
 ) -> None:
-    """Who only looks needs nothing that the stopped process has."""
+    """check and dump need no lock that the stopped process holds."""
     with while_stopped(start(work, point)):
         assert in_time(store.check).problems == []
         assert "cluster other" in in_time(store.dump)

@@ -45,7 +45,7 @@ def test_super_journal_is_a_real_file(store: clusterdb.Store, opened: Open) -> N
 
 
 def test_write_ahead_log_is_refused(store: clusterdb.Store, opened: Open) -> None:
-    """Whatever way SQLite comes to ask for one."""
+    """SQLite cannot open one in any way."""
     wal = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     for name in ("prod-wal", vfs_of(store).xFullPathname("prod-wal")):
         with pytest.raises(apsw.CantOpenError, match="prod"):

@@ -53,7 +53,7 @@ def test_write_without_reserved_is_refused(opened: Open) -> None:
 
 
 def test_exclusive_without_reserved_is_refused(opened: Open) -> None:
-    """Nobody becomes the writer by skipping the writer lock."""
+    """EXCLUSIVE cannot be taken without the writer lock."""
     file, other = opened(), opened()
     file.xLock(SHARED)
     with pytest.raises(apsw.BusyError):
@@ -78,7 +78,7 @@ def test_second_writer_is_busy(opened: Open) -> None:
 
 
 def test_stale_snapshot_cannot_become_the_writer(opened: Open) -> None:
-    """Who has read an older version must begin anew before writing."""
+    """A transaction that reads an older version must begin anew before it writes."""
     stale, writer = opened(), opened()
     stale.xLock(SHARED)
     store_bytes(writer, pattern(4096))
@@ -126,7 +126,7 @@ def test_check_reserved_lock_reports_any_writer(opened: Open) -> None:
 
 @pytest.mark.parametrize("level", [SHARED, NONE])
 def test_unlock_without_commit_rolls_back(opened: Open, level: int) -> None:
-    """What was not published is forgotten, though it was synced."""
+    """Changes that were synced but not published are forgotten."""
     file, data = opened(), pattern(2 * 4096)
     store_bytes(file, data)
     write_locked(file)

@@ -53,7 +53,7 @@ def test_reads_are_short_at_the_end_only(opened: Open, size: int) -> None:
 
 @pytest.mark.parametrize("gap", [1, 4096, 5000, 300 * 4096])
 def test_holes_read_as_zeros(opened: Open, gap: int) -> None:
-    """What was jumped over when writing beyond the end is zeros, staged and stored."""
+    """Bytes skipped by a write beyond the end read as zeros, staged and stored."""
     file = opened()
     write_locked(file)
     file.xWrite(b"first", 0)
@@ -108,7 +108,7 @@ def test_write_does_not_keep_the_buffer_it_was_given(opened: Open) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 5000, 8192])
 def test_truncated_bytes_are_zeros_after_growing(opened: Open, size: int) -> None:
-    """What is cut off is gone: growing again brings zeros, not the old bytes."""
+    """After a truncation growing again brings zeros, not the old bytes."""
     file, data = opened(), pattern(3 * 4096)
     store_bytes(file, data)
     write_locked(file)

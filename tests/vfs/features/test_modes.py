@@ -32,7 +32,7 @@ def test_wal_and_off_are_answered_with_the_mode_in_force(
 def test_wal_and_off_are_refused_for_an_attached_cluster(
     store: clusterdb.Store, connection: apsw.Connection, asked: str
 ) -> None:
-    """The same for a cluster that is attached."""
+    """An attached cluster keeps its journal mode."""
     other = store.create_cluster("other")
     connection.execute("ATTACH 'other' AS o")
     mode = connection.pragma("journal_mode", schema="o")

@@ -70,7 +70,7 @@ def test_transaction_larger_than_the_page_cache_is_atomic(
 def test_transaction_larger_than_the_staging_limit_is_atomic(
     plain_sample: Path, monkeypatch: pytest.MonkeyPatch, spill: Callable[..., None], mode: str
 ) -> None:
-    """The same when pages move to the pool before the commit."""
+    """Pages that move to the pool before the commit are rolled back or committed as a whole."""
     monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", 4)
     with clusterdb.open(":memory:") as store:
         source = store.create_cluster("source", from_file=plain_sample)
