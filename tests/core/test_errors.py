@@ -37,8 +37,8 @@ def test_illegal_names_are_refused(store: clusterdb.Store, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "Prod", "a-", "a--b", "test_site_gw0", "a_", "a__-b", "x" * 63])
-def test_legal_names_work_by_every_door(store: clusterdb.Store, name: str, tmp_path: Path) -> None:
-    """Clusters whose names are alike stay apart, and so do those from files, points in time and instances."""
+def test_similar_names_stay_apart_by_every_way_of_creating(store: clusterdb.Store, name: str, tmp_path: Path) -> None:
+    """Clusters with similar names stay apart, and so do those created from files, points in time and instances."""
     cluster = store.create_cluster(name)
     other = store.create_cluster("y" + name[1:].replace("_", "-"))
     for at, one in enumerate((cluster, other)):
@@ -97,7 +97,7 @@ def test_unknown_names_suggest_the_nearest(store: clusterdb.Store) -> None:
         apsw.Connection("stagin", vfs=store.vfs)
 
 
-def test_a_deleted_cluster_answers_so(store: clusterdb.Store) -> None:
+def test_verbs_of_a_deleted_cluster_name_it(store: clusterdb.Store) -> None:
     """Every verb on a handle of a deleted cluster names it."""
     gone = store.create_cluster("gone")
     gone.delete()
@@ -115,7 +115,7 @@ def test_a_deleted_cluster_answers_so(store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("page_size", [0, 256, 1000, 131072, -4096])
-def test_page_sizes_that_sqlite_has_not(store: clusterdb.Store, page_size: int) -> None:
+def test_page_sizes_that_sqlite_lacks_are_refused(store: clusterdb.Store, page_size: int) -> None:
     """SQLite knows powers of two from 512 to 65536."""
     with pytest.raises(clusterdb.InvalidArgumentError, match=str(page_size)):
         store.create_cluster("x", page_size=page_size)
@@ -145,8 +145,8 @@ def damaged(sample: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["text", "truncated", "half-a-page", "scribbled", "missing", "folder"])
-def test_a_failed_import_leaves_no_cluster(store: clusterdb.Store, sample: Path, kind: str) -> None:
-    """What is no database, or a damaged one, is refused by name; the store is as before."""
+def test_failed_import_leaves_no_cluster(store: clusterdb.Store, sample: Path, kind: str) -> None:
+    """A file that is not a database, or damaged, is refused by name; the store is unchanged."""
     before = store.stats()
     bad = damaged(sample, kind)
     expected = (
@@ -160,7 +160,7 @@ def test_a_failed_import_leaves_no_cluster(store: clusterdb.Store, sample: Path,
     assert store.stats().used_bytes == before.used_bytes
 
 
-def test_an_interrupted_import_leaves_no_cluster(store: clusterdb.Store, sample: Path) -> None:
+def test_interrupted_import_leaves_no_cluster(store: clusterdb.Store, sample: Path) -> None:
     """Ctrl-C in the progress callback undoes the import."""
 
     def interrupt(_done: int, _total: int) -> None:
@@ -173,15 +173,15 @@ def test_an_interrupted_import_leaves_no_cluster(store: clusterdb.Store, sample:
     assert store.stats().used_bytes == before.used_bytes
 
 
-def test_an_empty_file_is_an_empty_database(store: clusterdb.Store, tmp_path: Path) -> None:
-    """SQLite takes a file of no bytes for an empty database, and so do we."""
+def test_empty_file_is_imported_as_an_empty_database(store: clusterdb.Store, tmp_path: Path) -> None:
+    """As in SQLite, a file of no bytes is an empty database."""
     (tmp_path / "empty.db").touch()
     connection = store.create_cluster("x", from_file=tmp_path / "empty.db").connect()
     assert rows(connection, "SELECT * FROM sqlite_schema") == []
     connection.close()
 
 
-def test_export_does_not_overwrite_unless_told(store: clusterdb.Store, sample: Path, tmp_path: Path) -> None:
+def test_export_overwrites_only_when_asked(store: clusterdb.Store, sample: Path, tmp_path: Path) -> None:
     """An existing file stays as it is; with overwrite it is replaced whole."""
     cluster = store.create_cluster("x", from_file=sample)
     target = tmp_path / "there.db"
@@ -197,7 +197,7 @@ def test_export_does_not_overwrite_unless_told(store: clusterdb.Store, sample: P
 
 
 # --- the store itself -------------------------------------------------------------------------------------------------
-def test_paths_that_are_no_store(tmp_path: Path) -> None:
+def test_paths_without_a_store_are_refused_and_unchanged(tmp_path: Path) -> None:
     """A file, a folder of other things, a missing folder: each says what it is, and is left alone."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
@@ -211,15 +211,15 @@ def test_paths_that_are_no_store(tmp_path: Path) -> None:
     assert not (tmp_path / "missing").exists()
 
 
-def test_a_store_is_private(tmp_path: Path) -> None:
-    """Nobody else can read a new store."""
+def test_new_store_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    """Other users cannot read a new store."""
     clusterdb.open(tmp_path / "s").close()
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o700
     for file in (tmp_path / "s").glob("[!c]*"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
-def test_a_store_of_a_newer_format(tmp_path: Path) -> None:
+def test_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     """A store that a later release wrote is refused, by the pool's format and by the catalog's."""
     clusterdb.open(tmp_path / "pool").close()
     with open(tmp_path / "pool" / "pool", "r+b") as file:
@@ -233,7 +233,7 @@ def test_a_store_of_a_newer_format(tmp_path: Path) -> None:
         clusterdb.open(tmp_path / "catalog")
 
 
-def test_pieces_of_different_stores(tmp_path: Path) -> None:
+def test_pool_and_catalog_of_different_stores_are_refused(tmp_path: Path) -> None:
     """A pool beside the catalog of another store, or without any, is refused before anything is written."""
     for name in ("a", "b"):
         with clusterdb.open(tmp_path / name) as store:
@@ -247,7 +247,7 @@ def test_pieces_of_different_stores(tmp_path: Path) -> None:
         clusterdb.open(tmp_path / "b")
 
 
-def test_a_catalog_that_is_no_database(tmp_path: Path) -> None:
+def test_catalog_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     """Garbage in catalog.db is named as such."""
     clusterdb.open(tmp_path / "s").close()
     (tmp_path / "s" / "catalog.db").write_bytes(b"garbage " * 1000)
@@ -258,7 +258,7 @@ def test_a_catalog_that_is_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_directory(tmp_path: Path) -> None:
+def test_unreadable_directory_is_reported_as_missing_permission(tmp_path: Path) -> None:
     """Missing rights are said to be missing rights."""
     clusterdb.open(tmp_path / "s").close()
     (tmp_path / "s").chmod(0)
@@ -269,13 +269,13 @@ def test_an_unreadable_directory(tmp_path: Path) -> None:
         (tmp_path / "s").chmod(0o700)
 
 
-def test_a_directory_that_cannot_be_made() -> None:
+def test_directory_that_cannot_be_created_gives_the_systems_reason() -> None:
     """Where no directory can be made, the system's reason is given."""
     with pytest.raises(clusterdb.StoreUnreadableError, match="/proc/nope"):
         clusterdb.open("/proc/nope/store")
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
+def test_verbs_of_a_closed_store_are_refused(tmp_path: Path) -> None:
     """Every verb of a closed store and of its clusters is refused; closing again does no harm."""
     store = clusterdb.open(tmp_path / "s")
     cluster = store.create_cluster("x")
@@ -286,7 +286,7 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
             attempt()
 
 
-def test_closing_with_foreign_connections(tmp_path: Path) -> None:
+def test_close_is_refused_while_foreign_connections_are_open(tmp_path: Path) -> None:
     """Connections that the store did not make must be closed by who made them; then closing works."""
     store = clusterdb.open(tmp_path / "s")
     store.create_cluster("x")
@@ -298,14 +298,16 @@ def test_closing_with_foreign_connections(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("synchronous", ["EXTRA", "full", 2])
-def test_unknown_synchronous(tmp_path: Path, synchronous: str) -> None:
+def test_unknown_synchronous_setting_is_refused(tmp_path: Path, synchronous: str) -> None:
     """The setting is one of three words."""
     with pytest.raises(clusterdb.InvalidArgumentError, match="synchronous"):
         clusterdb.open(tmp_path / "s", synchronous=synchronous)  # type: ignore[arg-type]
     assert not (tmp_path / "s").exists()
 
 
-def test_the_default_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_store_is_the_environment_variable_or_dot_clusterdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """$CLUSTERDB_STORE, else ./.clusterdb."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CLUSTERDB_STORE", raising=False)
@@ -319,7 +321,7 @@ def test_the_default_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("mode", "text"), [(0o770, "mode 0770"), (0o702, "mode 0702"), (0o1777, "mode 1777"), (0o2775, "mode 2775")]
 )
-def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path, mode: int, text: str) -> None:
+def test_store_that_others_can_write_to_is_refused(tmp_path: Path, mode: int, text: str) -> None:
     """The text says what to do; nothing is changed, and after that it opens."""
     path = tmp_path / "store"
     clusterdb.open(path).close()
@@ -340,7 +342,7 @@ def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path, mode: int, 
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o500 | 0o200])
-def test_a_store_that_others_can_look_into_is_no_matter(tmp_path: Path, mode: int) -> None:
+def test_store_that_others_can_list_is_accepted(tmp_path: Path, mode: int) -> None:
     """Its files cannot be read by others all the same."""
     path = tmp_path / "store"
     clusterdb.open(path).close()
@@ -349,7 +351,7 @@ def test_a_store_that_others_can_look_into_is_no_matter(tmp_path: Path, mode: in
     assert all(not file.stat().st_mode & 0o077 for file in path.iterdir())
 
 
-def test_an_empty_directory_becomes_private(tmp_path: Path) -> None:
+def test_empty_directory_becomes_private(tmp_path: Path) -> None:
     """One that mkdir has made under a loose umask can become a store, and is its owner's alone then."""
     path = tmp_path / "store"
     path.mkdir()
@@ -358,7 +360,7 @@ def test_an_empty_directory_becomes_private(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_store_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner could replace its files at any time."""
     path = tmp_path / "store"
     clusterdb.open(path).close()

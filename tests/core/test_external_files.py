@@ -57,7 +57,7 @@ def damaged(sample: Path) -> Path:
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
-def test_a_file_with_a_hot_journal_is_refused(store: clusterdb.Store, tmp_path: Path) -> None:
+def test_file_with_a_hot_journal_is_refused(store: clusterdb.Store, tmp_path: Path) -> None:
     """It would have to be rolled back, and a file to import is only read."""
     path = tmp_path / "hot.db"
     killed_while_writing(path, journal_mode="DELETE")
@@ -70,8 +70,8 @@ def test_a_file_with_a_hot_journal_is_refused(store: clusterdb.Store, tmp_path: 
     store.create_cluster("x", from_file=path)
 
 
-def test_a_hot_log_is_read(store: clusterdb.Store, tmp_path: Path) -> None:
-    """What a killed process has committed to its write-ahead log comes along; what it has not does not."""
+def test_committed_rows_in_a_hot_wal_are_imported(store: clusterdb.Store, tmp_path: Path) -> None:
+    """Rows that a killed process committed to its write-ahead log are imported; uncommitted ones are not."""
     path = tmp_path / "hot.db"
     killed_while_writing(path, journal_mode="WAL")
     assert Path(f"{path}-wal").stat().st_size
@@ -79,7 +79,9 @@ def test_a_hot_log_is_read(store: clusterdb.Store, tmp_path: Path) -> None:
     assert rows(cluster.connect(), "SELECT body FROM t") == [("kept",)]
 
 
-def test_a_locked_file_is_refused(store: clusterdb.Store, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_file_is_refused_after_the_busy_timeout(
+    store: clusterdb.Store, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the time that one waits for a lock."""
     monkeypatch.setattr("clusterdb.access.copies.BUSY_TIMEOUT_MS", 10)
     other = apsw.Connection(str(sample))
@@ -90,7 +92,7 @@ def test_a_locked_file_is_refused(store: clusterdb.Store, sample: Path, monkeypa
     store.create_cluster("x", from_file=sample)
 
 
-def test_damaged_pages_are_refused(store: clusterdb.Store, damaged: Path) -> None:
+def test_damaged_pages_are_refused_unless_unchecked(store: clusterdb.Store, damaged: Path) -> None:
     """Unless the check is left out; then the cluster is as damaged as the file."""
     with pytest.raises(clusterdb.DatabaseDamagedError, match=r"it is damaged \(.*check=False, --no-check\)"):
         store.create_cluster("x", from_file=damaged)
@@ -100,7 +102,7 @@ def test_damaged_pages_are_refused(store: clusterdb.Store, damaged: Path) -> Non
         rows(cluster.connect(), "SELECT * FROM t")
 
 
-def test_values_that_constraints_forbid_are_no_damage(store: clusterdb.Store, tmp_path: Path) -> None:
+def test_rows_that_violate_constraints_are_imported(store: clusterdb.Store, tmp_path: Path) -> None:
     """Such files are whole: they come in as they are."""
     path = tmp_path / "forbidden.db"
     plain = apsw.Connection(str(path))
@@ -124,7 +126,7 @@ def test_values_that_constraints_forbid_are_no_damage(store: clusterdb.Store, tm
     ],
 )
 @pytest.mark.parametrize("is_damaged", [False, True], ids=["sound", "damaged"])
-def test_what_only_the_owner_of_a_file_has_is_not_needed(
+def test_collations_and_functions_of_the_owner_are_not_needed(
     store: clusterdb.Store, tmp_path: Path, sql: str, is_damaged: bool
 ) -> None:
     """Collations and functions of the owner are stood in for, and damage is still seen."""
@@ -146,9 +148,7 @@ def test_what_only_the_owner_of_a_file_has_is_not_needed(
         store.create_cluster("x", from_file=path)
 
 
-def test_a_table_that_only_its_owner_can_read_does_not_keep_others_from_being_checked(
-    store: clusterdb.Store, damaged: Path
-) -> None:
+def test_unreadable_table_does_not_prevent_the_check_of_others(store: clusterdb.Store, damaged: Path) -> None:
     """A tokenizer that is not there fails the check of all; every other table is then checked by itself."""
     sound = damaged.with_name("sound.db")
     for path in (damaged, sound):
@@ -162,8 +162,8 @@ def test_a_table_that_only_its_owner_can_read_does_not_keep_others_from_being_ch
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "device", "missing"])
-def test_what_is_no_file_is_refused(store: clusterdb.Store, tmp_path: Path, kind: str) -> None:
-    """At once: nobody waits for a pipe that nobody writes to."""
+def test_pipes_and_devices_are_refused_at_once(store: clusterdb.Store, tmp_path: Path, kind: str) -> None:
+    """Importing from a pipe does not wait for its writer."""
     path = tmp_path / "it"
     if kind == "directory":
         path.mkdir()
@@ -176,14 +176,16 @@ def test_what_is_no_file_is_refused(store: clusterdb.Store, tmp_path: Path, kind
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_refused(store: clusterdb.Store, sample: Path) -> None:
-    """Also as an error of clusterdb."""
+def test_file_without_permission_is_refused(store: clusterdb.Store, sample: Path) -> None:
+    """The error is one of clusterdb."""
     sample.chmod(0)
     with pytest.raises(clusterdb.NotADatabaseError, match="it cannot be opened"):
         store.create_cluster("x", from_file=sample)
 
 
-def test_no_room_for_an_import(store: clusterdb.Store, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_on_a_full_disk_blames_the_store_not_the_file(
+    store: clusterdb.Store, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The device of the store is full, not the file wrong."""
     with full_pool(monkeypatch), pytest.raises(clusterdb.StoreFullError, match="no space left"):
         store.create_cluster("x", from_file=sample)
@@ -222,10 +224,10 @@ both = pytest.mark.parametrize("how", ["cluster", "snapshot"])
 
 
 @both
-def test_an_export_to_a_full_disk_says_so(
+def test_export_to_a_full_disk_is_an_error_and_leaves_nothing(
     cluster: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """And leaves nothing behind."""
+    """The error names the target, and no file remains."""
     (tmp_path / "out").mkdir()
 
     def copy_with_limit(source: apsw.Connection, target: apsw.Connection, progress: Any) -> None:
@@ -245,7 +247,7 @@ def test_an_export_to_a_full_disk_says_so(
 
 
 @pytest.mark.parametrize("code", [apsw.SQLITE_FULL, apsw.SQLITE_IOERR_WRITE])
-def test_what_sqlite_does_not_say_of_a_failed_export_is_said(
+def test_failed_export_has_a_useful_message(
     cluster: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """A failed backup has the text "not an error"."""
@@ -261,7 +263,9 @@ def test_what_sqlite_does_not_say_of_a_failed_export_is_said(
 
 @both
 @pytest.mark.parametrize("kind", ["directory", "fifo", "device", "no directory", "exists", "long name"])
-def test_targets_that_cannot_be_written(cluster: clusterdb.Cluster, tmp_path: Path, how: str, kind: str) -> None:
+def test_export_replaces_only_a_file_and_only_when_asked(
+    cluster: clusterdb.Cluster, tmp_path: Path, how: str, kind: str
+) -> None:
     """Nothing that is there is replaced, unless it is a file and that was asked for."""
     path = tmp_path / "it"
     if kind == "directory":
@@ -285,7 +289,7 @@ def test_targets_that_cannot_be_written(cluster: clusterdb.Cluster, tmp_path: Pa
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_without_permission(cluster: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_export_without_permission_has_the_systems_message(cluster: clusterdb.Cluster, tmp_path: Path) -> None:
     """The text is the system's."""
     (tmp_path / "closed").mkdir(mode=0o500)
     with pytest.raises(clusterdb.ExportTargetError, match="Permission denied"):
@@ -294,7 +298,7 @@ def test_a_directory_without_permission(cluster: clusterdb.Cluster, tmp_path: Pa
 
 @both
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600), (0o000, 0o666)])
-def test_an_export_has_the_mode_that_the_umask_leaves(
+def test_exported_file_has_the_mode_of_the_umask(
     cluster: clusterdb.Cluster, tmp_path: Path, how: str, umask: int, mode: int
 ) -> None:
     """As a file that any program creates; one that is replaced keeps its mode."""
@@ -309,7 +313,7 @@ def test_an_export_has_the_mode_that_the_umask_leaves(
         os.umask(former)
 
 
-def test_an_export_through_a_link_replaces_what_it_leads_to(cluster: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_export_through_a_link_replaces_its_target(cluster: clusterdb.Cluster, tmp_path: Path) -> None:
     """The link stays."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "elsewhere" / "real.db")
@@ -319,7 +323,7 @@ def test_an_export_through_a_link_replaces_what_it_leads_to(cluster: clusterdb.C
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["real.db"]
 
 
-def test_an_export_of_a_damaged_cluster_does_not_blame_the_target(sample: Path, tmp_path: Path) -> None:
+def test_export_of_a_damaged_cluster_names_the_cluster(sample: Path, tmp_path: Path) -> None:
     """The store is what is damaged."""
     path = tmp_path / "store"
     with clusterdb.open(path) as store:
@@ -339,7 +343,7 @@ def damage(path: Path) -> None:
 
 
 # --- connections to the past ------------------------------------------------------------------------------------------
-def test_a_connection_to_the_past_may_be_forgotten(
+def test_collected_connection_to_the_past_returns_its_pin_silently(
     disk_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is printed when it is collected, in a cycle or not, and what was lent to it is given back."""
@@ -362,7 +366,7 @@ def test_a_connection_to_the_past_may_be_forgotten(
     assert_clean(disk_store)
 
 
-def test_a_connection_to_the_past_that_is_forgotten_is_no_reason_not_to_close(tmp_path: Path) -> None:
+def test_store_closes_despite_a_forgotten_connection_to_the_past(tmp_path: Path) -> None:
     """The store takes back what it has lent."""
     with clusterdb.open(tmp_path / "store") as store:
         cluster = store.create_cluster("prod")

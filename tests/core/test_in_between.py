@@ -61,7 +61,7 @@ def overwrite(cluster: clusterdb.Cluster) -> None:
 
 # --- snapshots --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("verb", ["restore", "clone", "take", "reset"])
-def test_a_snapshot_is_deleted_while_it_is_used(two: Pair, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+def test_snapshot_deleted_while_it_is_used_is_refused(two: Pair, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     """It is refused; nothing is made of slots that are free."""
     one, other = two
     prod = one.cluster("prod")
@@ -86,7 +86,7 @@ def test_a_snapshot_is_deleted_while_it_is_used(two: Pair, monkeypatch: pytest.M
     assert one.check().ok
 
 
-def test_a_snapshot_of_a_deleted_cluster_can_be_taken_again(two: Pair) -> None:
+def test_snapshot_of_a_deleted_cluster_can_be_copied(two: Pair) -> None:
     """Its pin is enough, also while somebody still reads the cluster."""
     one, _ = two
     prod = one.cluster("prod")
@@ -101,7 +101,7 @@ def test_a_snapshot_of_a_deleted_cluster_can_be_taken_again(two: Pair) -> None:
     assert rows(one.restore_snapshot("s2", "back").connect(), "SELECT count(*) FROM t") == [(500,)]
 
 
-def test_a_clone_of_anothers_snapshot_is_no_clone_of_this(two: Pair) -> None:
+def test_clone_of_another_clusters_snapshot_has_no_source(two: Pair) -> None:
     """It has no source, and a clone group of its own."""
     one, _ = two
     one.cluster("prod").snapshot("s")
@@ -112,8 +112,8 @@ def test_a_clone_of_anothers_snapshot_is_no_clone_of_this(two: Pair) -> None:
 
 
 # --- deleting, expiring -----------------------------------------------------------------------------------------------
-def test_a_cluster_is_protected_while_it_is_deleted(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then it stays."""
+def test_cluster_protected_during_its_deletion_stays(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protection that is set before the deletion commits prevents it."""
     one, other = two
     before(
         monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").modify(deletion_protection=True)
@@ -123,8 +123,8 @@ def test_a_cluster_is_protected_while_it_is_deleted(two: Pair, monkeypatch: pyte
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]
 
 
-def test_a_cluster_lives_on_while_it_expires(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts is what is so when it would be deleted."""
+def test_cluster_used_during_its_expiry_stays(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a cluster expires is decided in the transaction that deletes it."""
     one, other = two
     one.cluster("prod").modify(ttl_s=0.000_001)
     before(monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").modify(ttl_s=None))
@@ -132,7 +132,9 @@ def test_a_cluster_lives_on_while_it_expires(two: Pair, monkeypatch: pytest.Monk
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]
 
 
-def test_a_cluster_goes_back_while_it_is_deleted(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletion_during_a_backtrack_is_refused_and_leaves_no_volume(
+    two: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is told to try again, and no volume is left over."""
     one, other = two
     prod = one.cluster("prod")
@@ -146,7 +148,7 @@ def test_a_cluster_goes_back_while_it_is_deleted(two: Pair, monkeypatch: pytest.
     assert one.stats().used_bytes == 4096
 
 
-def test_what_a_death_leaves_of_a_cluster_is_dropped(
+def test_past_of_a_half_deleted_cluster_is_dropped_by_the_next_open(
     two: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A process died between the cluster's volume and its past: whoever opens the store next drops that."""
@@ -172,7 +174,9 @@ def test_what_a_death_leaves_of_a_cluster_is_dropped(
         assert third.stats().used_bytes == 4096
 
 
-def test_idle_means_that_nobody_uses_it(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connecting_committing_and_closing_reset_the_idle_time(
+    store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Setting it, connecting, committing and closing count as use."""
     now = time.time_ns()
 
@@ -199,7 +203,7 @@ def test_idle_means_that_nobody_uses_it(store: clusterdb.Store, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("seconds", [10**400, float("inf"), 1e300, 4e9])
-def test_times_to_live_beyond_all_time(store: clusterdb.Store, seconds: float) -> None:
+def test_times_to_live_beyond_the_calendar_are_refused(store: clusterdb.Store, seconds: float) -> None:
     """They are refused; a store that had one could not be opened."""
     for name in ("ttl_s", "idle_s"):
         options: dict[str, Any] = {name: seconds}
@@ -209,7 +213,7 @@ def test_times_to_live_beyond_all_time(store: clusterdb.Store, seconds: float) -
 
 
 # --- the past ---------------------------------------------------------------------------------------------------------
-def test_settings_that_were_not_followed_are_followed_later(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_settings_are_applied_later(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted between the settings and the past that they ask for."""
     one, _ = two
     prod = one.cluster("prod")
@@ -227,7 +231,7 @@ def test_settings_that_were_not_followed_are_followed_later(two: Pair, monkeypat
     assert rows(prod.clone("then", at=version).connect(), "SELECT typeof(x) FROM t LIMIT 1") == [("integer",)]
 
 
-def test_settings_change_while_they_are_followed(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_changed_during_their_application_apply_last(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last ones hold."""
     one, other = two
     prod = one.cluster("prod")
@@ -238,8 +242,8 @@ def test_settings_change_while_they_are_followed(two: Pair, monkeypatch: pytest.
     assert bool(one.context.volume_of(prod).retained) == bool(prod.settings.backup_retention_days)
 
 
-def test_no_window_no_past(store: clusterdb.Store) -> None:
-    """What was gone back from is given up when the settings keep nothing any more."""
+def test_past_is_dropped_when_no_window_keeps_it(store: clusterdb.Store) -> None:
+    """The volume a cluster left by a backtrack is dropped when the settings keep no past any more."""
     cluster = store.create_cluster("c", backtrack_window_s=1000)
     connection = cluster.connect()
     connection.execute("CREATE TABLE t (n, x)")
@@ -254,7 +258,9 @@ def test_no_window_no_past(store: clusterdb.Store) -> None:
     assert store.stats().used_bytes == 4096
 
 
-def test_the_backtrack_window_is_its_own(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backtrack_window_is_independent_of_backup_retention(
+    store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Backups that reach further back are for clones only."""
     now = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now)
@@ -277,7 +283,7 @@ def test_the_backtrack_window_is_its_own(store: clusterdb.Store, monkeypatch: py
     assert rows(cluster.connect(), "SELECT n FROM t") == [(1,)]
 
 
-def test_restorable_while_somebody_writes(two: Pair) -> None:
+def test_restorable_during_a_write_is_a_range_that_was_true(two: Pair) -> None:
     """It answers something that was so."""
     one, other = two
     done = threading.Event()
@@ -301,8 +307,8 @@ def test_restorable_while_somebody_writes(two: Pair) -> None:
 
 
 # --- stopping, instances ----------------------------------------------------------------------------------------------
-def test_a_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
-    """Nor written that way."""
+def test_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
+    """ATTACH of a stopped cluster is refused, for reading and for writing."""
     stopped, other = store.create_cluster("stopped"), store.create_cluster("other")
     stopped.stop()
     connection = clusterdb.connect(other)
@@ -311,15 +317,15 @@ def test_a_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
     connection.close()
 
 
-def test_a_cluster_is_stopped_while_somebody_connects(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was about to connect is refused."""
+def test_connection_during_a_stop_is_refused(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is being opened when the cluster is stopped is refused."""
     one, other = two
     before(monkeypatch, clusterdb.access.sqlite, "connect", lambda: other.cluster("prod").stop())
     with pytest.raises(clusterdb.ClusterStateError, match="is stopped"):
         one.cluster("prod").connect()
 
 
-def test_a_cluster_is_stopped_while_it_goes_back(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_stopped_during_a_backtrack_stays_unchanged(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stays as it was."""
     one, other = two
     prod = one.cluster("prod")
@@ -333,7 +339,7 @@ def test_a_cluster_is_stopped_while_it_goes_back(two: Pair, monkeypatch: pytest.
     assert rows(prod.connect(), "SELECT typeof(x) FROM t LIMIT 1") == [("blob",)]
 
 
-def test_a_stopped_cluster_does_not_crash(store: clusterdb.Store) -> None:
+def test_crash_of_a_stopped_cluster_is_refused_without_an_event(store: clusterdb.Store) -> None:
     """It is refused, and no event tells of a crash."""
     cluster = store.create_cluster("c")
     cluster.add_instance("w1")
@@ -343,7 +349,9 @@ def test_a_stopped_cluster_does_not_crash(store: clusterdb.Store) -> None:
     assert not [event for event in store.events() if event.category == "failure"]
 
 
-def test_an_instance_becomes_the_writer_while_it_is_deleted(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_keeps_a_writer_when_the_deleted_instance_becomes_one(
+    two: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The cluster keeps a writer."""
     one, other = two
     prod = one.cluster("prod")
@@ -354,7 +362,7 @@ def test_an_instance_becomes_the_writer_while_it_is_deleted(two: Pair, monkeypat
     assert [(each.name, each.role) for each in prod.instances()] == [("w1", "writer")]
 
 
-def test_two_notice_the_same_crash(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_noticed_twice_changes_the_writer_once(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer that has taken over stays the writer."""
     one, other = two
     prod = one.cluster("prod")
@@ -365,7 +373,7 @@ def test_two_notice_the_same_crash(two: Pair, monkeypatch: pytest.MonkeyPatch) -
     assert [each.name for each in prod.instances() if each.role == "writer"] == ["i2"]
 
 
-def test_an_instance_never_goes_back(store: clusterdb.Store) -> None:
+def test_instance_with_jitter_never_goes_back(store: clusterdb.Store) -> None:
     """However its lag jitters, no connection shows less than another one has shown."""
     cluster = store.create_cluster("c")
     cluster.add_instance("w")
@@ -383,7 +391,7 @@ def test_an_instance_never_goes_back(store: clusterdb.Store) -> None:
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------
-def test_settings_belong_to_nobody(store: clusterdb.Store) -> None:
+def test_tags_of_settings_cannot_be_changed_in_place(store: clusterdb.Store) -> None:
     """Tags cannot be changed in place; any mapping will do."""
     first = store.create_cluster("first", tags=MappingProxyType({"a": "b"}))
     second = store.create_cluster("second", tags={"a": "b"})
@@ -395,14 +403,14 @@ def test_settings_belong_to_nobody(store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("at", [datetime.max, timedelta(days=-999_999_999), timedelta(days=999_999_999)])
-def test_times_that_no_clock_shows(store: clusterdb.Store, at: datetime | timedelta) -> None:
+def test_times_outside_the_calendar_are_refused(store: clusterdb.Store, at: datetime | timedelta) -> None:
     """They are refused as what they are."""
     with pytest.raises((clusterdb.InvalidArgumentError, clusterdb.InvalidRestoreTimeError)):
         store.create_cluster("c").clone("new", at=at)
 
 
 @pytest.mark.parametrize("text", ["9999999999999 days ago", "9" * 5000])
-def test_texts_of_times_that_no_clock_shows(text: str) -> None:
+def test_texts_of_times_outside_the_calendar_are_refused(text: str) -> None:
     """No traceback."""
     with pytest.raises(clusterdb.InvalidArgumentError, match="no point in time"):
         parse(text)
@@ -425,14 +433,16 @@ def test_texts_of_times_that_no_clock_shows(text: str) -> None:
         lambda c: c.store.restore_to_point_in_time("c", "d", use_latest_restorable_time="no"),
     ],
 )
-def test_arguments_of_the_wrong_kind(store: clusterdb.Store, call: Callable[[clusterdb.Cluster], object]) -> None:
+def test_arguments_of_the_wrong_type_are_errors_of_clusterdb(
+    store: clusterdb.Store, call: Callable[[clusterdb.Cluster], object]
+) -> None:
     """Each is an error of clusterdb's."""
     cluster = store.create_cluster("c")
     with pytest.raises(clusterdb.Error):
         call(cluster)
 
 
-def test_no_event_for_what_did_not_happen(store: clusterdb.Store) -> None:
+def test_verbs_that_change_nothing_write_no_event(store: clusterdb.Store) -> None:
     """Changing nothing, renaming to the same; a stale handle tells the name that it was."""
     cluster = store.create_cluster("e")
     stale = store.cluster("e")
@@ -443,7 +453,7 @@ def test_no_event_for_what_did_not_happen(store: clusterdb.Store) -> None:
     assert [event.message for event in store.events()][1:] == ["renamed from 'e'", "renamed from 'f'"]
 
 
-def test_metrics_are_exact() -> None:
+def test_metrics_count_every_operation() -> None:
     """A counter moves with every count."""
     page = metrics.prometheus([metrics.Metric("VolumeBytesUsed", "c", "", 1_630_208.0)])
     assert "1630208" in page.splitlines()[-1] or "1630208" in page

@@ -45,7 +45,7 @@ EXPECTED: dict[type[storage.StorageError], type[clusterdb.Error]] = {
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_every_error_of_storage_has_its_class(kind: type[storage.StorageError]) -> None:
+def test_every_storage_error_is_translated_to_its_class(kind: type[storage.StorageError]) -> None:
     """Raised as it is, and carried by an error of SQLite's."""
     with pytest.raises(clusterdb.Error, match="why") as caught, translate.of_store("s"):
         raise kind("why")
@@ -55,7 +55,7 @@ def test_every_error_of_storage_has_its_class(kind: type[storage.StorageError]) 
     assert type(caught.value) is EXPECTED[kind]
 
 
-def test_what_no_table_knows_leaves_as_it_is() -> None:
+def test_unknown_errors_pass_untranslated() -> None:
     """Nothing is called something that it is not."""
 
     class NewError(storage.StorageError): ...
@@ -66,15 +66,15 @@ def test_what_no_table_knows_leaves_as_it_is() -> None:
         assert caught.value is error
 
 
-def test_storage_raises_no_error_without_a_class() -> None:
+def test_storage_raises_only_subclasses_of_storage_error() -> None:
     """StorageError is a base only."""
     for path in ROOT.glob("vfs/**/*.py"):
         assert not re.search(r"raise StorageError\b", path.read_text()), path
 
 
 # --- what users meet --------------------------------------------------------------------------------------------------
-def test_a_failed_sync_is_called_so(disk_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not that others have the store open."""
+def test_failed_sync_is_reported_as_such(disk_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is not taken for a store that other processes hold open."""
     cluster = disk_store.create_cluster("prod")
     cluster.connect().execute("PRAGMA synchronous = NORMAL; CREATE TABLE t (n)")
 
@@ -91,7 +91,9 @@ def test_a_failed_sync_is_called_so(disk_store: clusterdb.Store, monkeypatch: py
         cluster.clone("copy")
 
 
-def test_too_many_connections_are_called_so(disk_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_connections_are_reported_as_such(
+    disk_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By Cluster.connect() and by the DB-API, and one that is closed makes room."""
     monkeypatch.setattr("vfs.storage.sessions.SESSION_ROWS", 20)
     cluster = disk_store.create_cluster("prod")
@@ -143,7 +145,7 @@ FAULTS_MAX = 60
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
 @pytest.mark.parametrize("verb", VERBS)
-def test_no_verb_lets_an_error_of_sqlite_through(
+def test_no_verb_raises_an_untranslated_error(
     tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch, verb: str, code: int
 ) -> None:
     """The n-th call of the system fails, for every n: a caller gets an error of clusterdb, or what it wanted."""

@@ -89,7 +89,7 @@ def test_untrusted_sql_reaches_no_files_and_no_settings(
     assert untrusted.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
 
 
-def test_a_parameter_names_no_file(untrusted: clusterdb.Connection, tmp_path: Path) -> None:
+def test_attach_of_a_parameter_is_refused(untrusted: clusterdb.Connection, tmp_path: Path) -> None:
     """The authorizer does not see it, and need not."""
     with pytest.raises(clusterdb.NotAuthorizedError, match="ATTACH"):
         untrusted.execute("ATTACH ? AS x", (str(tmp_path / "x.db"),))
@@ -98,7 +98,7 @@ def test_a_parameter_names_no_file(untrusted: clusterdb.Connection, tmp_path: Pa
     assert not (tmp_path / "x.db").exists()
 
 
-def test_a_table_valued_pragma_is_the_pragma(untrusted: clusterdb.Connection) -> None:
+def test_table_valued_pragmas_are_restricted_like_pragmas(untrusted: clusterdb.Connection) -> None:
     """Those that only answer work, in any spelling."""
     assert untrusted.execute("SELECT name FROM pragma_table_info('t')").fetchall() == [("n",), ("body",)]
     assert untrusted.execute("PRAGMA MAIN.Table_Info(t)").fetchall()[0][1] == "n"
@@ -106,8 +106,8 @@ def test_a_table_valued_pragma_is_the_pragma(untrusted: clusterdb.Connection) ->
         untrusted.execute('PRAGMA "case_sensitive_like"(1)')
 
 
-def test_the_schema_cannot_be_written(untrusted: clusterdb.Connection) -> None:
-    """Nor can what virtual tables keep."""
+def test_schema_cannot_be_written(untrusted: clusterdb.Connection) -> None:
+    """The shadow tables of virtual tables cannot be written, either."""
     untrusted.execute("CREATE VIRTUAL TABLE f USING fts5(body)")
     untrusted.execute("INSERT INTO f VALUES ('some words')")
     assert untrusted.execute("SELECT body FROM f('words')").fetchall() == [("some words",)]
@@ -116,7 +116,7 @@ def test_the_schema_cannot_be_written(untrusted: clusterdb.Connection) -> None:
             untrusted.execute(sql)
 
 
-def test_definitions_call_harmless_functions_only(cluster: clusterdb.Cluster) -> None:
+def test_views_cannot_call_the_programs_own_functions(cluster: clusterdb.Cluster) -> None:
     """A view that somebody has prepared does not run the program's own functions."""
     cluster.connect().execute("CREATE VIEW trap AS SELECT transfer(n) FROM t")
     untrusted = clusterdb.connect(cluster, trusted=False)
@@ -151,8 +151,8 @@ def test_faults_cannot_be_injected(cluster: clusterdb.Cluster) -> None:
 
 
 # --- what the program sets --------------------------------------------------------------------------------------------
-def test_an_authorizer_of_the_program_adds_to_ours(untrusted: clusterdb.Connection) -> None:
-    """What it allows stays forbidden, what it forbids is forbidden too, and it can be taken off."""
+def test_authorizer_of_the_program_can_only_restrict(untrusted: clusterdb.Connection) -> None:
+    """It cannot allow what is forbidden, can forbid more, and can be removed."""
     untrusted.set_authorizer(lambda *_: apsw.SQLITE_OK)
     with pytest.raises(clusterdb.NotAuthorizedError):
         untrusted.execute("ATTACH ':memory:' AS x")
@@ -166,8 +166,8 @@ def test_an_authorizer_of_the_program_adds_to_ours(untrusted: clusterdb.Connecti
         untrusted.execute("ATTACH ':memory:' AS x")
 
 
-def test_an_authorizer_of_apsw_adds_to_ours(cluster: clusterdb.Cluster) -> None:
-    """The same for connections of Cluster.connect()."""
+def test_authorizer_of_apsw_can_only_restrict(cluster: clusterdb.Cluster) -> None:
+    """Connections of Cluster.connect() keep their restrictions, too."""
     with pytest.raises(clusterdb.NotAuthorizedError):
         cluster.connect(trusted=False).execute("ATTACH ':memory:' AS x")
     connection = cluster.connect(trusted=False)
@@ -186,7 +186,7 @@ def test_an_authorizer_of_apsw_adds_to_ours(cluster: clusterdb.Cluster) -> None:
         connection.execute("PRAGMA writable_schema = 1")
 
 
-def test_a_progress_handler_of_the_program_adds_to_ours(untrusted: clusterdb.Connection) -> None:
+def test_progress_handler_of_the_program_does_not_lift_limits(untrusted: clusterdb.Connection) -> None:
     """Setting it, or taking it off, lets nothing run on."""
     calls: list[None] = []
     untrusted.set_progress_handler(lambda: calls.append(None), 1000)
@@ -231,7 +231,7 @@ EXHAUSTING = {
 
 
 @pytest.mark.parametrize("what", EXHAUSTING)
-def test_what_would_use_up_the_machine_is_stopped(untrusted: clusterdb.Connection, what: str) -> None:
+def test_statements_beyond_a_limit_are_stopped(untrusted: clusterdb.Connection, what: str) -> None:
     """Every statement that is too much ends with a DB-API error that says why; the connection goes on."""
     sql, text = EXHAUSTING[what]
     with pytest.raises(clusterdb.DatabaseError, match=text):
@@ -241,7 +241,7 @@ def test_what_would_use_up_the_machine_is_stopped(untrusted: clusterdb.Connectio
     assert untrusted.execute("SELECT n FROM t").fetchall() == [(1,), (2,)]
 
 
-def test_triggers_end(untrusted: clusterdb.Connection) -> None:
+def test_recursive_triggers_are_stopped(untrusted: clusterdb.Connection) -> None:
     """One that fires itself, too."""
     untrusted.execute("PRAGMA recursive_triggers = 1")
     untrusted.execute("CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO t VALUES (new.n + 1, ''); END")
@@ -249,7 +249,7 @@ def test_triggers_end(untrusted: clusterdb.Connection) -> None:
         untrusted.execute("INSERT INTO t VALUES (3, '')")
 
 
-def test_time_is_limited(cluster: clusterdb.Cluster) -> None:
+def test_time_limit_stops_a_statement(cluster: clusterdb.Cluster) -> None:
     """Time counts while SQLite works, whatever the steps."""
     connection = clusterdb.connect(cluster, trusted=False, limits=clusterdb.Limits(steps=None, seconds=1e-6))
     with pytest.raises(clusterdb.LimitExceededError, match="it took longer than 1e-06 s") as caught:
@@ -258,7 +258,7 @@ def test_time_is_limited(cluster: clusterdb.Cluster) -> None:
 
 
 def test_every_statement_has_its_own_budget(untrusted: clusterdb.Connection) -> None:
-    """Whatever runs in between, on the same connection."""
+    """Other statements on the same connection do not use up the budget of a statement."""
     part = f"{ENDLESS} SELECT x FROM c LIMIT 4000"  # some 60,000 steps
     first, second = untrusted.execute(part), untrusted.execute(part)
     for _ in range(3):
@@ -266,7 +266,7 @@ def test_every_statement_has_its_own_budget(untrusted: clusterdb.Connection) -> 
     assert len(list(zip(first, second, strict=True))) == 4000
 
 
-def test_statements_within_functions_are_charged_to_the_one_that_runs(cluster: clusterdb.Cluster) -> None:
+def test_statements_of_functions_count_for_the_running_statement(cluster: clusterdb.Cluster) -> None:
     """A function that asks the database begins no new budget."""
     connection = cluster.connect(trusted=False, limits=few())
 
@@ -283,7 +283,7 @@ def test_statements_within_functions_are_charged_to_the_one_that_runs(cluster: c
         connection.execute(f"{ENDLESS} SELECT count(asks()) FROM c").fetchone()
 
 
-def test_limits_are_the_callers_choice(cluster: clusterdb.Cluster) -> None:
+def test_limits_can_be_chosen_by_the_caller(cluster: clusterdb.Cluster) -> None:
     """Each one; SQLite's own maximum stays."""
     connection = clusterdb.connect(cluster, trusted=False, limits=clusterdb.Limits(steps=None, length=100, column=2))
     assert connection.execute(f"{ENDLESS} SELECT x FROM c LIMIT 1 OFFSET 100000").fetchall() == [(100001,)]
@@ -303,7 +303,7 @@ def test_limits_are_the_callers_choice(cluster: clusterdb.Cluster) -> None:
     ],
     ids=str,
 )
-def test_options_that_make_no_sense_are_refused(cluster: clusterdb.Cluster, options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused_before_opening(cluster: clusterdb.Cluster, options: dict[str, Any]) -> None:
     """Before anything is opened."""
     for connect in (cluster.connect, lambda **options: clusterdb.connect(cluster, **options)):
         with pytest.raises(clusterdb.InvalidArgumentError, match=r"trusted|limits"):
@@ -313,14 +313,14 @@ def test_options_that_make_no_sense_are_refused(cluster: clusterdb.Cluster, opti
 @pytest.mark.parametrize(
     "wrong", [{"steps": 0}, {"steps": True}, {"seconds": -1}, {"length": None}, {"column": 1.5}, {"views": 1}], ids=str
 )
-def test_limits_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_limits_are_refused(wrong: dict[str, Any]) -> None:
     """A limit is a positive number, a switch is a switch."""
     with pytest.raises(clusterdb.InvalidArgumentError, match=f"Limits: {next(iter(wrong))}="):
         clusterdb.Limits(**wrong)
 
 
 # --- what goes on working ---------------------------------------------------------------------------------------------
-def test_ordinary_sql_works(untrusted: clusterdb.Connection) -> None:
+def test_ordinary_sql_works_untrusted(untrusted: clusterdb.Connection) -> None:
     """Reading, writing, definitions, transactions, settings that only answer."""
     untrusted.executescript(
         """
@@ -344,8 +344,8 @@ def test_ordinary_sql_works(untrusted: clusterdb.Connection) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_other_engines_sql_works(disk_store: clusterdb.Store, engine: str) -> None:
-    """What flavours need of SQLite they have: settings, functions in definitions, numbers, temporary tables."""
+def test_sql_of_other_engines_works_untrusted(disk_store: clusterdb.Store, engine: str) -> None:
+    """Flavours have the settings, functions in definitions, numbers and temporary tables that they need."""
     cluster = disk_store.create_cluster("prod", engine=engine)
     connection = clusterdb.connect(cluster, trusted=False, autocommit=True)
     number = {"sqlite": "INTEGER PRIMARY KEY", "aurora-mysql": "INT AUTO_INCREMENT PRIMARY KEY"}
@@ -368,8 +368,8 @@ def test_other_engines_sql_works(disk_store: clusterdb.Store, engine: str) -> No
     connection.close()
 
 
-def test_sequences_and_series_of_postgresql_work(disk_store: clusterdb.Store) -> None:
-    """Also in views, which call only what is known to be harmless."""
+def test_sequences_and_series_of_postgresql_work_untrusted(disk_store: clusterdb.Store) -> None:
+    """They work in views, too, which call only functions known to be harmless."""
     connection = clusterdb.connect(
         disk_store.create_cluster("prod", engine="aurora-postgresql"),
         trusted=False,
@@ -400,14 +400,14 @@ def test_sequences_and_series_of_postgresql_work(disk_store: clusterdb.Store) ->
     ],
     ids=["repeat", "lpad", "rpad", "repeat twice", "deep", "long", "large"],
 )
-def test_other_engines_sql_is_limited(disk_store: clusterdb.Store, engine: str, sql: str) -> None:
+def test_sql_of_other_engines_is_limited(disk_store: clusterdb.Store, engine: str, sql: str) -> None:
     """Functions in Python, and the translation, have limits too."""
     connection = clusterdb.connect(disk_store.create_cluster("prod", engine=engine), trusted=False, limits=few())
     with pytest.raises(clusterdb.DatabaseError, match=r"too large|too big|too deep|Expression tree|exceed"):
         connection.execute(sql).fetchall()
 
 
-def test_readers_of_a_split_connection_are_as_untrusted(cluster: clusterdb.Cluster) -> None:
+def test_readers_of_an_untrusted_split_connection_are_untrusted(cluster: clusterdb.Cluster) -> None:
     """Both of its connections are limited."""
     cluster.add_instance("a")
     cluster.add_instance("b")
@@ -420,7 +420,9 @@ def test_readers_of_a_split_connection_are_as_untrusted(cluster: clusterdb.Clust
     assert cursor.endpoint == "reader"
 
 
-def test_points_in_the_past_are_as_untrusted(disk_store: clusterdb.Store, cluster: clusterdb.Cluster) -> None:
+def test_untrusted_connections_to_the_past_are_restricted(
+    disk_store: clusterdb.Store, cluster: clusterdb.Cluster
+) -> None:
     """They are read-only besides."""
     cluster.snapshot("then")
     connection = cluster.connect(at="then", trusted=False, limits=few())
@@ -431,7 +433,7 @@ def test_points_in_the_past_are_as_untrusted(disk_store: clusterdb.Store, cluste
 
 
 @pytest.mark.parametrize("database", [":memory:", "plain"])
-def test_what_is_no_cluster_of_a_store_can_be_untrusted(tmp_path: Path, database: str) -> None:
+def test_plain_files_and_anonymous_clusters_can_be_untrusted(tmp_path: Path, database: str) -> None:
     """A plain file, an anonymous cluster."""
     sqlite3.connect(tmp_path / "plain.db").execute("CREATE TABLE p (x)")
     name = str(tmp_path / "plain.db") if database == "plain" else database
@@ -444,7 +446,7 @@ def test_what_is_no_cluster_of_a_store_can_be_untrusted(tmp_path: Path, database
     connection.close()
 
 
-def test_trusted_connections_are_as_before(cluster: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_trusted_connections_are_not_restricted(cluster: clusterdb.Cluster, tmp_path: Path) -> None:
     """They attach, vacuum and take as long as they like."""
     connection = clusterdb.connect(cluster, autocommit=True)
     connection.execute(f"ATTACH '{tmp_path}/x.db' AS x")

@@ -37,7 +37,7 @@ def released(
     return path, expected
 
 
-def test_a_store_of_each_release_is_there() -> None:
+def test_store_of_each_release_is_there() -> None:
     assert "store-0.1.0" in RELEASES
 
 

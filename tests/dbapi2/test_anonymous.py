@@ -12,7 +12,7 @@ from clusterdb import dbapi2
 from tests.dbapi2.tables import anonymous, count, fill, in_threads
 
 
-def test_memory_is_a_cluster_of_its_own() -> None:
+def test_each_memory_database_is_a_separate_cluster() -> None:
     """Every ``:memory:`` is another cluster; each can be cloned."""
     with closing(dbapi2.connect(":memory:")) as first, closing(dbapi2.connect(":memory:")) as second:
         fill(first)
@@ -25,7 +25,7 @@ def test_memory_is_a_cluster_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("database", [":memory:", "file::memory:", "clusterdb:x?mode=memory"])
-def test_anonymous_clusters_go_with_their_connection(database: str) -> None:
+def test_anonymous_cluster_is_dropped_with_its_connection(database: str) -> None:
     """Closing drops the cluster."""
     with closing(dbapi2.connect(":memory:")) as keeper:
         before = anonymous(keeper)
@@ -34,14 +34,14 @@ def test_anonymous_clusters_go_with_their_connection(database: str) -> None:
         assert anonymous(keeper) == before
 
 
-def test_mode_memory_as_an_argument(store: clusterdb.Store) -> None:
+def test_mode_memory_argument_makes_an_anonymous_cluster(store: clusterdb.Store) -> None:
     """``mode="memory"`` is anonymous, whatever the name."""
     with closing(dbapi2.connect("prod", mode="memory", store=store)) as connection:
         fill(connection)
         assert store.clusters() == []
 
 
-def test_shared_memory_lives_as_long_as_one_connection() -> None:
+def test_shared_memory_is_dropped_after_its_last_connection() -> None:
     """``file:x?mode=memory&cache=shared``: several connections, one cluster, gone after the last."""
     uri = "file:shared-life?mode=memory&cache=shared"
     with closing(dbapi2.connect(":memory:")) as keeper:
@@ -59,7 +59,7 @@ def test_shared_memory_lives_as_long_as_one_connection() -> None:
             assert later.execute("SELECT * FROM sqlite_schema").fetchall() == []
 
 
-def test_shared_memory_of_several_names() -> None:
+def test_shared_memory_databases_of_different_names_are_separate() -> None:
     """Names do not meet; ``:memory:`` can be a shared name too."""
     uris = [f"file:{name}?mode=memory&cache=shared" for name in ("shared-a", "shared-b")]
     connections = [dbapi2.connect(uri, uri=True) for uri in [*uris, "file::memory:?cache=shared"]]
@@ -72,7 +72,7 @@ def test_shared_memory_of_several_names() -> None:
         connection.close()
 
 
-def test_shared_memory_from_several_threads() -> None:
+def test_threads_share_one_shared_memory_cluster() -> None:
     """Threads that come and go find one cluster, and leave none behind."""
     uri, problems = "file:shared-threads?mode=memory&cache=shared", []
 

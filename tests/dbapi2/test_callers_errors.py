@@ -21,7 +21,7 @@ def failing(values: list[Any], error: BaseException) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("error", [Boom(), KeyboardInterrupt(), dbapi2.OperationalError("mine"), GeneratorExit()])
-def test_executemany_with_an_iterator_that_fails(connection: dbapi2.Connection, error: BaseException) -> None:
+def test_executemany_passes_on_an_error_of_its_iterator(connection: dbapi2.Connection, error: BaseException) -> None:
     """The error reaches the caller as it is; what was done is in the open transaction."""
     cursor = connection.cursor()
     with pytest.raises(type(error)) as caught:
@@ -34,14 +34,14 @@ def test_executemany_with_an_iterator_that_fails(connection: dbapi2.Connection, 
     assert count(connection) == 5
 
 
-def test_executemany_with_an_iterator_that_cannot_decode(connection: dbapi2.Connection) -> None:
-    """So does UnicodeDecodeError, say of a file in another encoding."""
+def test_executemany_passes_on_a_decode_error_of_its_iterator(connection: dbapi2.Connection) -> None:
+    """UnicodeDecodeError of a file in another encoding reaches the caller."""
     with pytest.raises(UnicodeDecodeError):
         connection.executemany("INSERT INTO t (b) VALUES (?)", ((raw.decode(),) for raw in [b"a", b"\xff"]))
 
 
 @pytest.mark.parametrize("values", [[("x",), ()], [("x",), (1, 2)], [("x",), (object(),)], [("x",), 5]])
-def test_executemany_with_a_wrong_row(connection: dbapi2.Connection, values: list[Any]) -> None:
+def test_executemany_keeps_rows_before_a_wrong_one(connection: dbapi2.Connection, values: list[Any]) -> None:
     """The rows before it are inserted, in the open transaction."""
     with pytest.raises(dbapi2.ProgrammingError):
         connection.executemany("INSERT INTO t (b) VALUES (?)", values)
@@ -49,7 +49,7 @@ def test_executemany_with_a_wrong_row(connection: dbapi2.Connection, values: lis
     connection.rollback()
 
 
-def test_executemany_of_a_cursor_over_itself(connection: dbapi2.Connection) -> None:
+def test_executemany_reads_rows_of_another_cursor(connection: dbapi2.Connection) -> None:
     """Rows of another cursor of the same connection may be inserted while they are read."""
     connection.execute("CREATE TABLE u (id, b)")
     cursor = connection.executemany("INSERT INTO u VALUES (?, ?)", connection.execute("SELECT * FROM t"))
@@ -57,14 +57,14 @@ def test_executemany_of_a_cursor_over_itself(connection: dbapi2.Connection) -> N
     assert connection.execute("SELECT * FROM u EXCEPT SELECT * FROM t").fetchall() == []
 
 
-def test_executemany_of_an_insert_that_begins_with_with(connection: dbapi2.Connection) -> None:
-    """What writes may be run many times, whatever word it begins with."""
+def test_executemany_accepts_an_insert_that_begins_with_with(connection: dbapi2.Connection) -> None:
+    """Every statement that writes may be executed many times."""
     sql = "WITH v (b) AS (VALUES (?)) INSERT INTO t (b) SELECT b FROM v"
     assert connection.executemany(sql, [("x",), ("y",)]).rowcount == -1  # as in sqlite3
     assert count(connection) == 7
 
 
-def test_a_cursor_used_by_its_own_iterator_of_parameters(connection: dbapi2.Connection) -> None:
+def test_cursor_used_by_its_own_parameter_iterator_is_refused(connection: dbapi2.Connection) -> None:
     """``sqlite3`` refuses it."""
     cursor = connection.execute("SELECT 1")
 
@@ -76,7 +76,7 @@ def test_a_cursor_used_by_its_own_iterator_of_parameters(connection: dbapi2.Conn
         cursor.executemany("INSERT INTO t (b) VALUES (?)", values())
 
 
-def test_keyboard_interrupt_in_a_function(connection: dbapi2.Connection) -> None:
+def test_keyboard_interrupt_in_a_function_undoes_the_statement(connection: dbapi2.Connection) -> None:
     """Ctrl-C is not swallowed; the statement's changes are undone, the connection goes on."""
 
     def f(id: int) -> int:
@@ -96,7 +96,7 @@ def test_keyboard_interrupt_in_a_function(connection: dbapi2.Connection) -> None
 
 
 @pytest.mark.parametrize("hook", ["row_factory", "text_factory"])
-def test_keyboard_interrupt_in_a_factory(connection: dbapi2.Connection, hook: str) -> None:
+def test_keyboard_interrupt_in_a_factory_leaves_the_cursor_usable(connection: dbapi2.Connection, hook: str) -> None:
     """It reaches the caller, and the cursor can be used again."""
 
     def interrupt(*_: Any) -> None:
@@ -111,7 +111,7 @@ def test_keyboard_interrupt_in_a_factory(connection: dbapi2.Connection, hook: st
 
 
 @pytest.mark.parametrize("read", ["fetchone", "fetchall", "fetchmany", "__next__"])
-def test_what_a_row_factory_raises(connection: dbapi2.Connection, read: str) -> None:
+def test_error_of_a_row_factory_ends_the_query(connection: dbapi2.Connection, read: str) -> None:
     """It reaches the caller, and the query is over: it holds nothing."""
 
     def made(*_: Any) -> None:

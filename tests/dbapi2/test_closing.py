@@ -15,7 +15,7 @@ from clusterdb import dbapi2
 from tests.dbapi2.tables import count
 
 
-def test_a_closed_connection(connection: dbapi2.Connection) -> None:
+def test_closed_connection_and_its_cursors_are_refused(connection: dbapi2.Connection) -> None:
     """Nothing works any more but closing; of its cursors neither."""
     cursor = connection.execute("SELECT * FROM t")
     cursor.fetchone()
@@ -38,7 +38,7 @@ def test_extension_that_cannot_be_loaded_is_an_operational_error(connection: dba
         connection.load_extension("/nowhere/none")
 
 
-def test_closing_undoes_what_is_open(connection: dbapi2.Connection) -> None:
+def test_close_rolls_back_the_open_transaction(connection: dbapi2.Connection) -> None:
     """As PEP 249 asks."""
     cluster = connection.cluster
     assert cluster is not None
@@ -48,7 +48,7 @@ def test_closing_undoes_what_is_open(connection: dbapi2.Connection) -> None:
         assert count(later) == 5
 
 
-def test_a_closed_cursor(connection: dbapi2.Connection) -> None:
+def test_closed_cursor_is_refused_and_ends_its_query(connection: dbapi2.Connection) -> None:
     """It is closed, the connection is not; what it was reading is over."""
     cursor = connection.execute("SELECT * FROM t")
     cursor.close()
@@ -59,14 +59,14 @@ def test_a_closed_cursor(connection: dbapi2.Connection) -> None:
     connection.execute("DROP TABLE t")
 
 
-def test_a_closed_cursor_knows_its_connection(connection: dbapi2.Connection) -> None:
+def test_closed_cursor_keeps_its_connection_attribute(connection: dbapi2.Connection) -> None:
     """As in ``sqlite3``."""
     cursor = connection.cursor()
     cursor.close()
     assert cursor.connection is connection
 
 
-def test_the_description_after_the_connection_was_closed(connection: dbapi2.Connection) -> None:
+def test_description_survives_the_close_of_the_connection(connection: dbapi2.Connection) -> None:
     """It stays, as in ``sqlite3``; at any rate no error of apsw's comes out."""
     cursor = connection.execute("SELECT 1 AS one")
     connection.close()
@@ -74,8 +74,8 @@ def test_the_description_after_the_connection_was_closed(connection: dbapi2.Conn
     assert cursor.description[0][0] == "one"
 
 
-def test_an_iteration_over_a_closed_connection(connection: dbapi2.Connection) -> None:
-    """The same error as from fetchone."""
+def test_iteration_after_close_raises_the_error_of_fetchone(connection: dbapi2.Connection) -> None:
+    """Iterating over a cursor of a closed connection raises what fetchone raises."""
     rows = iter(connection.execute("SELECT * FROM t"))
     next(rows)
     connection.close()
@@ -83,8 +83,8 @@ def test_an_iteration_over_a_closed_connection(connection: dbapi2.Connection) ->
         next(rows)
 
 
-def test_a_closed_store_closes_its_connections(tmp_path: Path) -> None:
-    """Whoever goes on using one is told, by an error of PEP 249's."""
+def test_closed_store_closes_its_connections(tmp_path: Path) -> None:
+    """Later use of such a connection is a PEP 249 error."""
     store = clusterdb.open(tmp_path / "s")
     store.create_cluster("prod")
     connection = dbapi2.connect("prod", store=store)
@@ -98,7 +98,7 @@ def test_a_closed_store_closes_its_connections(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("use", ["execute", "cursor", "commit", "in_transaction", "total_changes"])
-def test_a_connection_of_a_closed_store(tmp_path: Path, use: str) -> None:
+def test_every_use_of_a_connection_of_a_closed_store_is_a_programming_error(tmp_path: Path, use: str) -> None:
     """Every use of it is a ProgrammingError, as after its own close()."""
     store = clusterdb.open(tmp_path / "s")
     store.create_cluster("prod")

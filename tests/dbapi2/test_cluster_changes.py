@@ -14,7 +14,7 @@ from tests.dbapi2.tables import count, fill
 
 
 @pytest.mark.parametrize("endpoint", ["reader", "r"])
-def test_a_reader_reads(fleet: clusterdb.Cluster, endpoint: str) -> None:
+def test_connection_through_a_reader_reads_and_cannot_write(fleet: clusterdb.Cluster, endpoint: str) -> None:
     """Through a reader everything is seen, and nothing written."""
     with closing(dbapi2.connect(fleet, endpoint=endpoint)) as reader:
         assert count(reader) == 5
@@ -24,7 +24,7 @@ def test_a_reader_reads(fleet: clusterdb.Cluster, endpoint: str) -> None:
         assert count(reader) == 5
 
 
-def test_a_write_on_a_reader_leaves_no_transaction_that_hides_the_future(fleet: clusterdb.Cluster) -> None:
+def test_refused_write_on_a_reader_leaves_no_stale_transaction(fleet: clusterdb.Cluster) -> None:
     """After a refused write and a rollback the reader sees what the writer commits next."""
     with closing(dbapi2.connect(fleet, endpoint="reader")) as reader, closing(dbapi2.connect(fleet)) as writer:
         with pytest.raises(dbapi2.OperationalError):
@@ -35,13 +35,13 @@ def test_a_write_on_a_reader_leaves_no_transaction_that_hides_the_future(fleet: 
         assert count(reader) == 4
 
 
-def test_unknown_endpoints(fleet: clusterdb.Cluster) -> None:
+def test_unknown_endpoint_is_a_pep_249_error(fleet: clusterdb.Cluster) -> None:
     """An endpoint that is not there is a PEP 249 error of its own."""
     with pytest.raises(clusterdb.EndpointNotFoundError):
         dbapi2.connect("prod", store=fleet.store, endpoint="w2")
 
 
-def test_what_aurora_adds_to_sql(fleet: clusterdb.Cluster) -> None:
+def test_aurora_functions_tables_and_alter_system_work(fleet: clusterdb.Cluster) -> None:
     """Functions, tables and ALTER SYSTEM of an instance work through DB-API."""
     with closing(dbapi2.connect(fleet)) as writer:
         names = [row[0] for row in writer.execute("SELECT server_id FROM aurora_replica_status()")]
@@ -53,7 +53,7 @@ def test_what_aurora_adds_to_sql(fleet: clusterdb.Cluster) -> None:
             writer.execute("SELECT 1")
 
 
-def test_a_crash_under_a_connection(fleet: clusterdb.Cluster) -> None:
+def test_crash_fails_open_connections_and_allows_new_ones(fleet: clusterdb.Cluster) -> None:
     """Its connections fail with an OperationalError, can be closed, and new ones work."""
     with closing(dbapi2.connect(fleet)) as writer:
         writer.execute("DELETE FROM t")
@@ -66,7 +66,7 @@ def test_a_crash_under_a_connection(fleet: clusterdb.Cluster) -> None:
 
 
 # --- the cluster changes under the connection -------------------------------------------------------------------------
-def test_a_rename_under_a_connection(connection: dbapi2.Connection) -> None:
+def test_rename_does_not_affect_an_open_connection(connection: dbapi2.Connection) -> None:
     """It goes on as if nothing had happened."""
     assert connection.cluster is not None
     store = connection.cluster.store
@@ -79,8 +79,8 @@ def test_a_rename_under_a_connection(connection: dbapi2.Connection) -> None:
         dbapi2.connect("prod", store=store)
 
 
-def test_a_drop_under_a_connection(connection: dbapi2.Connection) -> None:
-    """What is asked of it fails, with a code; closing does not."""
+def test_drop_fails_statements_of_an_open_connection(connection: dbapi2.Connection) -> None:
+    """Statements fail with a code; closing works."""
     assert connection.cluster is not None
     connection.cluster.delete()
     with pytest.raises(dbapi2.OperationalError, match="dropped") as caught:
@@ -91,7 +91,7 @@ def test_a_drop_under_a_connection(connection: dbapi2.Connection) -> None:
     connection.rollback()
 
 
-def test_a_drop_in_the_middle_of_a_transaction(connection: dbapi2.Connection) -> None:
+def test_drop_fails_the_commit_of_an_open_transaction(connection: dbapi2.Connection) -> None:
     """The transaction cannot be committed; rollback and close still work."""
     connection.execute("DELETE FROM t")
     assert connection.cluster is not None
@@ -102,7 +102,7 @@ def test_a_drop_in_the_middle_of_a_transaction(connection: dbapi2.Connection) ->
     assert not connection.in_transaction
 
 
-def test_a_stop_under_a_connection(connection: dbapi2.Connection) -> None:
+def test_stop_fails_open_connections_until_a_start(connection: dbapi2.Connection) -> None:
     """Old connections fail with an OperationalError; a stopped cluster cannot be connected to; a started one can."""
     cluster = connection.cluster
     assert cluster is not None
@@ -116,7 +116,7 @@ def test_a_stop_under_a_connection(connection: dbapi2.Connection) -> None:
         assert count(later) == 5
 
 
-def test_a_stop_cuts_connections_off(connection: dbapi2.Connection) -> None:
+def test_error_after_a_stop_says_how_to_continue(connection: dbapi2.Connection) -> None:
     """The error says what may have happened, and what to do."""
     assert connection.cluster is not None
     connection.cluster.stop()
@@ -124,7 +124,7 @@ def test_a_stop_cuts_connections_off(connection: dbapi2.Connection) -> None:
         connection.execute("SELECT * FROM t")
 
 
-def test_a_backtrack_under_a_connection(store: clusterdb.Store) -> None:
+def test_backtrack_shows_the_past_to_the_next_query(store: clusterdb.Store) -> None:
     """A query that is being read keeps its state; the next sees the past, with the schema that was there."""
     cluster = store.create_cluster("prod", backtrack_window_s=3600)
     with closing(dbapi2.connect(cluster)) as connection:
@@ -141,8 +141,8 @@ def test_a_backtrack_under_a_connection(store: clusterdb.Store) -> None:
         assert [column[0] for column in cursor.description or ()] == ["id", "b"]
 
 
-def test_a_backtrack_under_an_open_transaction(store: clusterdb.Store) -> None:
-    """What has written cannot be committed; after a rollback it goes on."""
+def test_backtrack_fails_the_commit_of_an_open_transaction(store: clusterdb.Store) -> None:
+    """A transaction that has written cannot be committed; after a rollback the connection continues."""
     cluster = store.create_cluster("prod", backtrack_window_s=3600)
     with closing(dbapi2.connect(cluster)) as connection:
         fill(connection)
@@ -157,7 +157,7 @@ def test_a_backtrack_under_an_open_transaction(store: clusterdb.Store) -> None:
         assert count(connection) == 5
 
 
-def test_a_reset_under_a_connection(store: clusterdb.Store) -> None:
+def test_reset_shows_the_source_to_open_connections(store: clusterdb.Store) -> None:
     """A clone that is reset shows its source's present state to connections that were open."""
     source = store.create_cluster("prod")
     with closing(dbapi2.connect(source)) as prod:
@@ -172,7 +172,7 @@ def test_a_reset_under_a_connection(store: clusterdb.Store) -> None:
             assert count(connection) == 6
 
 
-def test_attaching_an_unknown_cluster(connection: dbapi2.Connection) -> None:
+def test_attach_of_an_unknown_cluster_suggests_the_nearest(connection: dbapi2.Connection) -> None:
     """As in ``sqlite3`` for a file that cannot be opened; the nearest name is suggested."""
     with pytest.raises(dbapi2.OperationalError, match="did you mean 'prod'") as caught:
         connection.execute("ATTACH 'prd' AS other")

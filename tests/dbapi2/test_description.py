@@ -13,7 +13,7 @@ from clusterdb import dbapi2
 from tests.dbapi2.tables import fill, names
 
 
-def test_description(connection: dbapi2.Connection) -> None:
+def test_description_is_set_before_the_first_row(connection: dbapi2.Connection) -> None:
     """It is there before the first row, for empty results, and None for what answers nothing."""
     cursor = connection.cursor()
     assert cursor.description is None
@@ -29,13 +29,13 @@ def test_description(connection: dbapi2.Connection) -> None:
     assert cursor.description is None
 
 
-def test_description_is_a_name_and_six_times_none(connection: dbapi2.Connection) -> None:
+def test_description_has_a_name_and_six_nones(connection: dbapi2.Connection) -> None:
     """As in ``sqlite3``."""
     assert connection.execute("SELECT * FROM t").description == (("id", *[None] * 6), ("b", *[None] * 6))
 
 
 @pytest.mark.parametrize("who", ["the same", "another"])
-def test_description_after_alter_table(connection: dbapi2.Connection, who: str) -> None:
+def test_description_follows_alter_table(connection: dbapi2.Connection, who: str) -> None:
     """A known statement shows the new columns, also when another connection has made them."""
     connection.execute("SELECT * FROM t").fetchall()
     other = connection if who == "the same" else dbapi2.connect(connection.cluster)  # type: ignore[arg-type]
@@ -54,8 +54,8 @@ def test_description_after_alter_table(connection: dbapi2.Connection, who: str) 
 
 
 @pytest.mark.parametrize("options", [{"detect_types": dbapi2.PARSE_DECLTYPES}, {}], ids=["converters", "text_factory"])
-def test_converted_rows_after_alter_table(store: clusterdb.Store, options: Any) -> None:
-    """The same where values are converted."""
+def test_converted_rows_follow_alter_table(store: clusterdb.Store, options: Any) -> None:
+    """Rows with converters have the new columns, too."""
     with closing(dbapi2.connect(store.create_cluster("prod"), **options)) as connection:
         if not options:
             connection.text_factory = lambda text: text.decode()
@@ -67,7 +67,7 @@ def test_converted_rows_after_alter_table(store: clusterdb.Store, options: Any) 
         assert cursor.fetchone() == (1, "a", 7)
 
 
-def test_converters_after_a_table_was_made_anew(store: clusterdb.Store) -> None:
+def test_converters_follow_a_table_created_anew(store: clusterdb.Store) -> None:
     """The declared type that counts is the present one."""
     cluster = store.create_cluster("prod")
     with closing(dbapi2.connect(cluster, detect_types=dbapi2.PARSE_DECLTYPES)) as connection:

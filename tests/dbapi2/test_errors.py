@@ -16,7 +16,7 @@ from tests.dbapi2.tables import count
 
 
 def test_all_errors_are_of_pep_249() -> None:
-    """Whatever the control plane raises is caught by ``except sqlite3.Error``."""
+    """Every error of the control plane is caught by ``except sqlite3.Error``."""
     for name in clusterdb.errors.__all__:
         kind = getattr(clusterdb.errors, name)
         if kind is not dbapi2.Warning:
@@ -34,7 +34,9 @@ def test_all_errors_are_of_pep_249() -> None:
         ("PRAGMA journal_mode = WAL; SELECT 1", dbapi2.ProgrammingError, None),
     ],
 )
-def test_errors_say_their_code(connection: dbapi2.Connection, sql: str, kind: type[Exception], name: str) -> None:
+def test_errors_have_sqlite_code_and_name(
+    connection: dbapi2.Connection, sql: str, kind: type[Exception], name: str
+) -> None:
     """``sqlite_errorcode`` and ``sqlite_errorname``, if SQLite said it."""
     with pytest.raises(kind) as caught:
         connection.execute(sql)
@@ -55,14 +57,14 @@ def test_busy_is_an_operational_error(connection: dbapi2.Connection) -> None:
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1; SELECT 2", "SELECT 1;\n-- x\nSELECT 2", "/* ; */ SELECT 1; SELECT 2"])
-def test_two_statements_in_one_execute(connection: dbapi2.Connection, sql: str) -> None:
+def test_two_statements_in_one_execute_are_refused(connection: dbapi2.Connection, sql: str) -> None:
     """Nothing of it is run."""
     with pytest.raises(dbapi2.ProgrammingError, match="one statement at a time"):
         connection.execute(sql)
 
 
-def test_nothing_of_two_statements_is_run(connection: dbapi2.Connection) -> None:
-    """Not even the first."""
+def test_none_of_two_statements_is_run(connection: dbapi2.Connection) -> None:
+    """The first statement is not run, either."""
     with pytest.raises(dbapi2.ProgrammingError):
         connection.execute("DELETE FROM t; DELETE FROM t")
     assert count(connection) == 5
@@ -72,12 +74,12 @@ def test_nothing_of_two_statements_is_run(connection: dbapi2.Connection) -> None
 @pytest.mark.parametrize(
     "sql", ["SELECT ';'", "SELECT 1; -- ;", "SELECT 1 ; /* ; */ ", "-- ;\nSELECT 1;", "/* SELECT 1; */ SELECT 1;"]
 )
-def test_semicolons_that_end_nothing(connection: dbapi2.Connection, sql: str) -> None:
+def test_semicolons_in_texts_and_comments_end_no_statement(connection: dbapi2.Connection, sql: str) -> None:
     """In texts and comments they count for nothing."""
     assert len(connection.execute(sql).fetchall()) == 1
 
 
-def test_triggers_with_semicolons_inside(connection: dbapi2.Connection) -> None:
+def test_trigger_with_semicolons_is_one_statement(connection: dbapi2.Connection) -> None:
     """A trigger is one statement; what follows it is a second."""
     trigger = "CREATE TRIGGER g AFTER DELETE ON t BEGIN INSERT INTO t (b) VALUES ('g;'); SELECT 1; END"
     with pytest.raises(dbapi2.ProgrammingError, match="one statement at a time"):
@@ -87,7 +89,7 @@ def test_triggers_with_semicolons_inside(connection: dbapi2.Connection) -> None:
     assert count(connection) == 5
 
 
-def test_an_empty_second_statement(connection: dbapi2.Connection) -> None:
+def test_empty_second_statement_is_refused(connection: dbapi2.Connection) -> None:
     """``sqlite3`` refuses it."""
     with pytest.raises(dbapi2.ProgrammingError, match="one statement at a time"):
         connection.execute("SELECT 1;;")
@@ -108,7 +110,9 @@ def test_an_empty_second_statement(connection: dbapi2.Connection) -> None:
         ("INSERT INTO t (b) VALUES (?)", (), dbapi2.ProgrammingError),
     ],
 )
-def test_wrong_parameters(connection: dbapi2.Connection, sql: str, parameters: Any, kind: type[Exception]) -> None:
+def test_wrong_parameters_raise_the_error_of_sqlite3(
+    connection: dbapi2.Connection, sql: str, parameters: Any, kind: type[Exception]
+) -> None:
     """The error is that of ``sqlite3``, word for word, and the connection goes on; known statements are no other."""
     with closing(sqlite3.connect(":memory:")) as model:
         model.execute("CREATE TABLE t (id, b)")
@@ -122,20 +126,20 @@ def test_wrong_parameters(connection: dbapi2.Connection, sql: str, parameters: A
 
 
 @pytest.mark.parametrize("parameters", [(), []])
-def test_wrong_parameters_begin_a_transaction(connection: dbapi2.Connection, parameters: Any) -> None:
+def test_statement_with_wrong_parameters_begins_a_transaction(connection: dbapi2.Connection, parameters: Any) -> None:
     """As in ``sqlite3``, which begins it before it looks at them; the same for tuples and lists."""
     with pytest.raises(dbapi2.ProgrammingError):
         connection.execute("INSERT INTO t (b) VALUES (?)", parameters)
     assert connection.in_transaction
 
 
-def test_a_statement_that_is_no_text(connection: dbapi2.Connection) -> None:
+def test_statement_that_is_not_text_is_refused(connection: dbapi2.Connection) -> None:
     """The error says what is expected."""
     with pytest.raises(TypeError, match="must be str, not list"):
         connection.execute([])  # type: ignore[arg-type]
 
 
-def test_a_statement_that_cannot_be_prepared_ends_the_one_before(connection: dbapi2.Connection) -> None:
+def test_failed_prepare_ends_the_previous_query(connection: dbapi2.Connection) -> None:
     """After an error the cursor has nothing to give."""
     cursor = connection.execute("SELECT 1")
     with pytest.raises(dbapi2.OperationalError):
@@ -144,7 +148,7 @@ def test_a_statement_that_cannot_be_prepared_ends_the_one_before(connection: dba
 
 
 @pytest.mark.parametrize("wrong", [("SELECT * FROM nowhere",), ("DELETE FROM t WHERE id = ?", [])])
-def test_an_error_ends_what_was_being_read(connection: dbapi2.Connection, wrong: Any) -> None:
+def test_error_ends_the_query_of_the_cursor(connection: dbapi2.Connection, wrong: Any) -> None:
     """The cursor holds nothing any more."""
     cursor = connection.execute("SELECT * FROM t")
     cursor.fetchone()

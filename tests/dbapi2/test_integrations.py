@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 # --- SQLAlchemy -------------------------------------------------------------------------------------------------------
-def test_sqlalchemy_on_clones(path: Path) -> None:
+def test_sqlalchemy_engines_of_cluster_and_clone_are_separate(path: Path) -> None:
     """An engine for a cluster, another for its clone: what one writes the other does not see."""
     engine = sqlalchemy.create_engine(f"sqlite+clusterdb:///prod?store={path}")
     metadata = sqlalchemy.MetaData()
@@ -77,7 +77,7 @@ def test_sqlalchemy_recovers_from_a_failover(path: Path) -> None:
     engine.dispose()
 
 
-def test_sqlalchemy_in_memory() -> None:
+def test_sqlalchemy_without_a_database_is_an_anonymous_cluster_per_thread() -> None:
     """Without a database it is an anonymous cluster, one for each thread."""
     engine = sqlalchemy.create_engine("sqlite+clusterdb://")
     with engine.connect() as connection:
@@ -93,7 +93,7 @@ def test_sqlalchemy_in_memory() -> None:
         ("sqlite+clusterdb:///prod?stroe=x", "there is no option 'stroe'"),
     ],
 )
-def test_sqlalchemy_urls_that_make_no_sense(url: str, text: str) -> None:
+def test_sqlalchemy_refuses_invalid_urls(url: str, text: str) -> None:
     """They are refused before anything is opened."""
     with pytest.raises(sqlalchemy.exc.ArgumentError, match=text):
         sqlalchemy.create_engine(url).connect()
@@ -367,7 +367,7 @@ def test_pytest_django_runs_on_clusters(path: Path, tmp_path: Path, name: str, o
             assert [cluster.name for cluster in store.clusters()] == ["prod"]
 
 
-def test_django_refuses_paths(path: Path, tmp_path: Path) -> None:
+def test_django_refuses_plain_file_paths(path: Path, tmp_path: Path) -> None:
     """A plain file is for Django's own backend."""
     pytest.importorskip("django")
     script = (
@@ -381,7 +381,7 @@ def test_django_refuses_paths(path: Path, tmp_path: Path) -> None:
 
 # --- pandas, aiosqlite ------------------------------------------------------------------------------------------------
 @pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy")
-def test_pandas(path: Path) -> None:
+def test_pandas_reads_and_writes_clusters(path: Path) -> None:
     """read_sql and to_sql, with a connection and with an engine."""
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"n": [1, 2], "name": ["a", None]})
@@ -395,7 +395,7 @@ def test_pandas(path: Path) -> None:
     engine.dispose()
 
 
-def test_aiosqlite(path: Path) -> None:
+def test_aiosqlite_connects_reads_and_writes(path: Path) -> None:
     """Connect, write, read in a loop, see the errors of PEP 249."""
     pytest.importorskip("aiosqlite")
     from clusterdb import aio

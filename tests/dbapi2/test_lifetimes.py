@@ -16,7 +16,7 @@ from tests.support.inside import vfs_of
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # it would hold the connection
-def test_a_forgotten_connection_lets_go(store: clusterdb.Store, no_collector: None) -> None:
+def test_unreferenced_connection_closes_its_files(store: clusterdb.Store, no_collector: None) -> None:
     """Nothing of it waits for the collector: files are closed, and an open transaction is undone."""
     cluster = store.create_cluster("prod")
     connection = dbapi2.connect(cluster)
@@ -46,10 +46,10 @@ def test_a_forgotten_connection_lets_go(store: clusterdb.Store, no_collector: No
 
 
 @pytest.mark.parametrize("endpoint", ["writer", "reader"])
-def test_a_forgotten_connection_through_an_instance(
+def test_unreferenced_connection_through_an_instance_closes_its_files(
     fleet: clusterdb.Cluster, endpoint: str, no_collector: None
 ) -> None:
-    """The same for instances."""
+    """A connection through an instance closes its files with its last reference."""
     connection = dbapi2.connect(fleet, endpoint=endpoint)
     connection.execute("SELECT * FROM t").fetchone()
     connection.execute("SELECT * FROM aurora_replica_status()").fetchall()
@@ -58,7 +58,7 @@ def test_a_forgotten_connection_through_an_instance(
 
 
 @pytest.mark.parametrize("uri", [":memory:", "file:forgotten?mode=memory&cache=shared"])
-def test_forgotten_anonymous_clusters(uri: str, no_collector: None) -> None:
+def test_unreferenced_anonymous_cluster_is_dropped(uri: str, no_collector: None) -> None:
     """They disappear with the last reference to their connection."""
     with closing(dbapi2.connect(":memory:")) as keeper:
         assert keeper.cluster is not None
@@ -74,7 +74,7 @@ def test_forgotten_anonymous_clusters(uri: str, no_collector: None) -> None:
         assert len(vfs_of(keeper.cluster.store).files) == files
 
 
-def test_a_connection_that_could_not_be_made(store: clusterdb.Store, no_collector: None) -> None:
+def test_failed_connect_leaves_nothing_open(store: clusterdb.Store, no_collector: None) -> None:
     """Nothing is left of it."""
     cluster = store.create_cluster("prod")
     for options in ({"isolation_level": "BOGUS"}, {"autocommit": 7}, {"endpoint": "nowhere"}):
@@ -85,7 +85,7 @@ def test_a_connection_that_could_not_be_made(store: clusterdb.Store, no_collecto
 
 @pytest.mark.parametrize("text_factory", [str, bytes])
 @pytest.mark.parametrize("read", ["fetchone", "fetchmany", "next"])
-def test_a_forgotten_cursor_ends_its_query(
+def test_unreferenced_cursor_ends_its_query(
     connection: dbapi2.Connection, read: str, text_factory: Any, no_collector: None
 ) -> None:
     """A query that is read in part holds nothing once its cursor is gone."""
@@ -106,8 +106,8 @@ def test_a_forgotten_cursor_ends_its_query(
 
 @pytest.mark.parametrize("text_factory", [str, bytes])
 @pytest.mark.parametrize("read", ["fetchone", "fetchmany", "next"])
-def test_the_last_row_ends_the_query(connection: dbapi2.Connection, read: str, text_factory: Any) -> None:
-    """Who has been given the last row need not ask for another before the schema can change."""
+def test_query_ends_with_its_last_row(connection: dbapi2.Connection, read: str, text_factory: Any) -> None:
+    """After the last row is fetched the schema can change without another fetch."""
     connection.text_factory = text_factory
     cursor = connection.execute("SELECT * FROM t WHERE id < 3")
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_the_last_row_ends_the_query(connection: dbapi2.Connection, read: str, t
     assert cursor.fetchone() is None
 
 
-def test_the_last_row_of_a_loop_ends_the_query(connection: dbapi2.Connection) -> None:
+def test_loop_over_a_query_ends_it_with_the_last_row(connection: dbapi2.Connection) -> None:
     """``for name, in execute("SELECT name ..."): execute(f"DROP TABLE {name}")`` works for one table."""
     for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
         connection.execute(f"DROP TABLE {name}")

@@ -17,7 +17,7 @@ from clusterdb import dbapi2
 from tests.dbapi2.tables import count, fill
 
 
-def test_a_name_is_a_cluster_of_the_default_store(default: Path) -> None:
+def test_name_is_a_cluster_of_the_default_store(default: Path) -> None:
     """``$CLUSTERDB_STORE`` says which store; what one connection commits, others of the same name see."""
     with clusterdb.open(default) as store:
         store.create_cluster("prod")
@@ -28,7 +28,7 @@ def test_a_name_is_a_cluster_of_the_default_store(default: Path) -> None:
         assert Path(first.cluster.store.path) == default
 
 
-def test_create_makes_the_store_and_the_cluster(default: Path) -> None:
+def test_create_adds_missing_store_and_cluster(default: Path) -> None:
     """``create=True`` and ``mode="rwc"`` make what is missing, and find what is there."""
     with closing(dbapi2.connect("prod", create=True)) as first:
         fill(first)
@@ -37,14 +37,14 @@ def test_create_makes_the_store_and_the_cluster(default: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [None, "rw", "ro"])
-def test_nothing_is_created_unasked(default: Path, mode: Any) -> None:
+def test_connect_without_create_creates_nothing(default: Path, mode: Any) -> None:
     """Without ``create`` a missing store is an error, and stays missing."""
     with pytest.raises(clusterdb.NotAStoreError, match="'prod'"):
         dbapi2.connect("prod", mode=mode)
     assert not default.exists()
 
 
-def test_store_as_a_store_and_as_a_path(disk_store: clusterdb.Store) -> None:
+def test_store_argument_is_a_store_or_a_path(disk_store: clusterdb.Store) -> None:
     """``store=`` takes an open store, a path as text and a Path."""
     disk_store.create_cluster("prod")
     with closing(dbapi2.connect("prod", store=disk_store)) as first:
@@ -56,7 +56,7 @@ def test_store_as_a_store_and_as_a_path(disk_store: clusterdb.Store) -> None:
             second.cluster.store.close()
 
 
-def test_a_cluster_is_its_own_address(store: clusterdb.Store) -> None:
+def test_connect_takes_a_cluster_object(store: clusterdb.Store) -> None:
     """``connect()`` takes a Cluster."""
     cluster = store.create_cluster("prod")
     with closing(dbapi2.connect(cluster)) as connection:
@@ -67,7 +67,7 @@ def test_a_cluster_is_its_own_address(store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("form", ["clusterdb:prod?store={}", "file:prod?store={}", "clusterdb:pr%6Fd?store={}&mode=rw"])
-def test_uris(disk_store: clusterdb.Store, form: str) -> None:
+def test_uri_names_cluster_store_and_options(disk_store: clusterdb.Store, form: str) -> None:
     """A URI names the cluster, its store and how it is opened; %-escapes are understood."""
     disk_store.create_cluster("prod")
     with closing(dbapi2.connect(form.format(disk_store.path), uri=True)) as connection:
@@ -85,8 +85,8 @@ def test_clusterdb_uris_need_no_flag_but_file_uris_do(disk_store: clusterdb.Stor
         dbapi2.connect("file:prod", store=disk_store)
 
 
-def test_uri_options_win(disk_store: clusterdb.Store, tmp_path: Path) -> None:
-    """What a URI says goes before the arguments."""
+def test_uri_options_override_arguments(disk_store: clusterdb.Store, tmp_path: Path) -> None:
+    """Options in the URI override the arguments of connect()."""
     disk_store.create_cluster("prod")
     uri = f"clusterdb:prod?store={disk_store.path}&mode=ro"
     with closing(dbapi2.connect(uri, store=tmp_path / "other", mode="rw")) as connection:
@@ -112,15 +112,15 @@ def test_unknown_uri_options_are_refused(store: clusterdb.Store, uri: str) -> No
         "clusterdb://[prod",
     ],
 )
-def test_wrong_values_of_uri_options_are_refused(store: clusterdb.Store, uri: str) -> None:
-    """Neither is a value that makes no sense; and the error is one of PEP 249's."""
+def test_invalid_values_of_uri_options_are_refused(store: clusterdb.Store, uri: str) -> None:
+    """The error is one of PEP 249."""
     store.create_cluster("other")
     with pytest.raises(clusterdb.InvalidArgumentError):
         dbapi2.connect(uri, store=store).close()
 
 
 @pytest.mark.parametrize("made", [str, os.fsencode, Path], ids=["str", "bytes", "path"])
-def test_plain_files(tmp_path: Path, made: Callable[[str], Any]) -> None:
+def test_path_opens_a_plain_sqlite_file(tmp_path: Path, made: Callable[[str], Any]) -> None:
     """A path is a plain SQLite file, which ``sqlite3`` reads; it is no cluster."""
     path = str(tmp_path / "plain.db")
     with closing(dbapi2.connect(made(path))) as connection:
@@ -130,7 +130,7 @@ def test_plain_files(tmp_path: Path, made: Callable[[str], Any]) -> None:
         assert other.execute("SELECT count(*) FROM t").fetchall() == [(5,)]
 
 
-def test_a_path_without_slash_or_dot_is_still_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_and_path_objects_are_always_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes and Path objects are files whatever they are called."""
     monkeypatch.chdir(tmp_path)
     names: list[bytes | Path] = [b"one", Path("two")]
@@ -139,7 +139,7 @@ def test_a_path_without_slash_or_dot_is_still_a_file(tmp_path: Path, monkeypatch
         assert Path(["one", "two"][at]).is_file()
 
 
-def test_modes_of_plain_files_in_a_uri(tmp_path: Path) -> None:
+def test_file_uri_with_a_mode_opens_plain_files(tmp_path: Path) -> None:
     """``file:`` URIs of paths are SQLite's own."""
     with pytest.raises(dbapi2.OperationalError) as caught:
         dbapi2.connect(f"file:{tmp_path}/missing.db?mode=ro", uri=True)
@@ -147,19 +147,19 @@ def test_modes_of_plain_files_in_a_uri(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["ro", "rw"])
-def test_modes_of_plain_files(tmp_path: Path, mode: Any) -> None:
+def test_modes_ro_and_rw_create_no_plain_file(tmp_path: Path, mode: Any) -> None:
     """``mode="ro"`` and ``"rw"`` make no file."""
     with pytest.raises(dbapi2.OperationalError):
         dbapi2.connect(tmp_path / "missing.db", mode=mode).close()
 
 
-def test_modes_of_plain_files_in_a_clusterdb_uri(tmp_path: Path) -> None:
+def test_clusterdb_uri_mode_applies_to_plain_files(tmp_path: Path) -> None:
     """The mode in a URI counts for a plain file too."""
     with pytest.raises(dbapi2.Error):
         dbapi2.connect(f"clusterdb:{tmp_path}/missing.db?mode=ro").close()
 
 
-def test_a_plain_file_that_is_read_only(tmp_path: Path) -> None:
+def test_plain_file_in_mode_ro_cannot_be_written(tmp_path: Path) -> None:
     """``mode="ro"`` reads what is there, and writes nothing."""
     dbapi2.connect(tmp_path / "plain.db").execute("CREATE TABLE t (a)").connection.close()
     with closing(dbapi2.connect(tmp_path / "plain.db", mode="ro")) as connection:
@@ -169,7 +169,9 @@ def test_a_plain_file_that_is_read_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("database", ["./plain.db", Path("plain.db"), ":memory:", "clusterdb:x?mode=memory"])
-def test_endpoints_of_what_has_no_instances(database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endpoint_of_a_plain_file_or_anonymous_cluster_is_refused(
+    database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A plain file and an anonymous cluster have no readers; nothing is made before that is said."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(clusterdb.InvalidArgumentError, match="'writer'"):
@@ -188,28 +190,28 @@ def test_unknown_modes_are_refused(
         dbapi2.connect(target, mode="bogus").close()
 
 
-def test_a_timeout_is_a_number() -> None:
+def test_timeout_must_be_a_number() -> None:
     """As in ``sqlite3``."""
     with pytest.raises(TypeError):
         dbapi2.connect(":memory:", timeout="1").close()
 
 
 def test_unknown_names_suggest_the_nearest(store: clusterdb.Store) -> None:
-    """Who mistypes a name is told what there is."""
+    """The error for a mistyped name suggests an existing one."""
     store.create_cluster("production")
     with pytest.raises(clusterdb.ClusterNotFoundError, match="did you mean 'production'"):
         dbapi2.connect("prodution", store=store)
 
 
 @pytest.mark.parametrize("database", [5, None, 1.5, ["prod"]])
-def test_what_is_no_name(database: Any) -> None:
+def test_invalid_database_type_is_a_type_error(database: Any) -> None:
     """Something that is neither a name nor a path is a TypeError, as in ``sqlite3``."""
     with pytest.raises(TypeError):
         dbapi2.connect(database)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "1st", "a b", "-", "ü"])
-def test_what_is_no_cluster_name(store: clusterdb.Store, name: str) -> None:
+def test_invalid_cluster_name_suggests_a_path(store: clusterdb.Store, name: str) -> None:
     """The error says how a plain file would be written."""
     with pytest.raises(clusterdb.InvalidNameError, match="plain file"):
         dbapi2.connect(name, store=store)

@@ -56,8 +56,8 @@ def with_breaks(cursor: dbapi2.Cursor, reads: list[str]) -> list[Any]:
 
 @PLAIN_AND_CONVERTED
 @pytest.mark.parametrize("reads", [["break"], ["break", "break"], ["break", "one", "break", "two"]])
-def test_a_break_out_of_a_loop_loses_no_row(connection: dbapi2.Connection, reads: list[str], text_factory: Any) -> None:
-    """Who leaves a loop finds the next row where it was, whatever reads it."""
+def test_break_out_of_a_loop_loses_no_row(connection: dbapi2.Connection, reads: list[str], text_factory: Any) -> None:
+    """After a break any way of reading continues with the next row."""
     connection.text_factory = text_factory
     cursor = connection.execute("SELECT id FROM t")
     assert with_breaks(cursor, reads) + cursor.fetchall() == [(1,), (2,), (3,), (4,), (5,)]
@@ -65,10 +65,10 @@ def test_a_break_out_of_a_loop_loses_no_row(connection: dbapi2.Connection, reads
 
 @PLAIN_AND_CONVERTED
 @pytest.mark.parametrize("reads", [["break"], ["break", "break"], ["one", "break"], ["break", "one", "break", "two"]])
-def test_a_break_out_of_a_loop_over_made_rows(
+def test_break_out_of_a_loop_with_a_row_factory_loses_no_row(
     connection: dbapi2.Connection, reads: list[str], text_factory: Any
 ) -> None:
-    """The same with a row factory."""
+    """After a break rows of a row factory continue with the next row, too."""
     connection.text_factory = text_factory
     connection.row_factory = lambda _, row: row
     cursor = connection.execute("SELECT id FROM t")
@@ -85,13 +85,13 @@ def test_two_live_iterators_share_the_rows(connection: dbapi2.Connection) -> Non
 
 
 @bug("iter(cursor) is another object")
-def test_a_cursor_is_its_own_iterator(connection: dbapi2.Connection) -> None:
+def test_cursor_is_its_own_iterator(connection: dbapi2.Connection) -> None:
     """As in ``sqlite3``."""
     cursor = connection.cursor()
     assert iter(cursor) is cursor
 
 
-def test_a_statement_run_in_a_loop_over_the_same_cursor(connection: dbapi2.Connection) -> None:
+def test_statement_executed_in_a_loop_replaces_its_rows(connection: dbapi2.Connection) -> None:
     """The loop goes on with the new statement's rows, every one once."""
     cursor = connection.cursor()
     got = []
@@ -102,7 +102,7 @@ def test_a_statement_run_in_a_loop_over_the_same_cursor(connection: dbapi2.Conne
     assert got == [(1,), ("a",), ("b",), ("c",)]
 
 
-def test_a_text_factory_set_in_a_loop_over_the_same_cursor(connection: dbapi2.Connection) -> None:
+def test_text_factory_set_in_a_loop_applies_to_the_new_statement(connection: dbapi2.Connection) -> None:
     """The new statement's rows are converted."""
     cursor = connection.cursor()
     got: list[Any] = []
@@ -114,7 +114,7 @@ def test_a_text_factory_set_in_a_loop_over_the_same_cursor(connection: dbapi2.Co
     assert got == [(1,), (b"a",), (b"b",)]
 
 
-def test_a_row_factory_set_between_two_reads(connection: dbapi2.Connection) -> None:
+def test_row_factory_set_between_reads_applies_to_the_next_row(connection: dbapi2.Connection) -> None:
     """It counts from the next row on."""
     cursor = connection.execute("SELECT id, b FROM t")
     rows = [cursor.fetchone()]
@@ -126,8 +126,8 @@ def test_a_row_factory_set_between_two_reads(connection: dbapi2.Connection) -> N
     assert rows + cursor.fetchall() == [(1, "a"), [2, "b"], "c", (4, "d"), (5, "e")]
 
 
-def test_a_row_factory_set_in_a_loop(connection: dbapi2.Connection) -> None:
-    """The same in a loop."""
+def test_row_factory_set_in_a_loop_applies_to_the_next_row(connection: dbapi2.Connection) -> None:
+    """A row factory that is set in a loop applies from the next row on."""
     cursor, got = connection.execute("SELECT id FROM t WHERE id < 3"), []
     for row in cursor:
         got.append(row)
@@ -135,14 +135,14 @@ def test_a_row_factory_set_in_a_loop(connection: dbapi2.Connection) -> None:
     assert got == [(1,), [2]]
 
 
-def test_a_text_factory_set_between_execute_and_fetch(connection: dbapi2.Connection) -> None:
+def test_text_factory_set_before_fetch_applies(connection: dbapi2.Connection) -> None:
     """As in ``sqlite3`` it is asked for when a row is given."""
     cursor = connection.execute("SELECT b FROM t WHERE id = 1")
     connection.text_factory = bytes
     assert cursor.fetchall() == [(b"a",)]
 
 
-def test_a_text_factory_set_between_two_fetches(connection: dbapi2.Connection) -> None:
+def test_text_factory_set_between_fetches_applies_to_the_next_row(connection: dbapi2.Connection) -> None:
     """It counts for every row that was not given yet, in a loop too."""
     cursor, got = connection.execute("SELECT b FROM t"), []
     got.append(cursor.fetchone())
@@ -164,7 +164,7 @@ def test_half_read_rows_outlive_a_commit_and_a_rollback(connection: dbapi2.Conne
         assert rows + cursor.fetchall() == [(1,), (2,), (3,), (4,), (5,)]
 
 
-def test_returning_half_fetched(connection: dbapi2.Connection) -> None:
+def test_returning_inserts_all_rows_before_they_are_fetched(connection: dbapi2.Connection) -> None:
     """All rows are inserted when execute() comes back, and can be committed and read on."""
     cluster = connection.cluster
     assert cluster is not None
@@ -177,8 +177,8 @@ def test_returning_half_fetched(connection: dbapi2.Connection) -> None:
 
 
 @pytest.mark.parametrize("text_factory", [str, bytes])
-def test_returning_not_fetched(connection: dbapi2.Connection, text_factory: Any) -> None:
-    """Nor does it get lost when nobody fetches, with ``autocommit`` or without."""
+def test_returning_inserts_rows_that_are_never_fetched(connection: dbapi2.Connection, text_factory: Any) -> None:
+    """Rows are inserted without a fetch, with ``autocommit`` and without."""
     connection.text_factory = text_factory
     connection.execute("DELETE FROM t WHERE id < 3 RETURNING b")
     connection.commit()

@@ -16,7 +16,7 @@ from tests.dbapi2.tables import bug, count, names
 INVALID = "SELECT CAST(x'61FF62' AS TEXT) AS word"
 
 
-def test_invalid_utf8(connection: dbapi2.Connection) -> None:
+def test_invalid_utf8_is_an_error_for_str_and_readable_as_bytes(connection: dbapi2.Connection) -> None:
     """``str`` cannot give it and says so; bytes and functions get the stored bytes."""
     with pytest.raises(dbapi2.OperationalError, match="Could not decode to UTF-8 column 'word'"):
         connection.execute(INVALID).fetchall()
@@ -28,7 +28,7 @@ def test_invalid_utf8(connection: dbapi2.Connection) -> None:
     assert connection.execute(INVALID).fetchone() == (bytearray(b"a\xffb"),)
 
 
-def test_invalid_utf8_behind_good_rows(connection: dbapi2.Connection) -> None:
+def test_connection_continues_after_invalid_utf8(connection: dbapi2.Connection) -> None:
     """The connection goes on after the error."""
     cursor = connection.execute(f"SELECT 'good' UNION ALL {INVALID} UNION ALL SELECT 'late'")
     with pytest.raises(dbapi2.OperationalError, match="Could not decode"):
@@ -38,7 +38,7 @@ def test_invalid_utf8_behind_good_rows(connection: dbapi2.Connection) -> None:
 
 
 @bug("of several columns it cannot tell which: column '?'")
-def test_invalid_utf8_in_one_of_several_columns(connection: dbapi2.Connection) -> None:
+def test_invalid_utf8_error_names_the_column(connection: dbapi2.Connection) -> None:
     """The error names the column."""
     with pytest.raises(dbapi2.OperationalError, match="column 'word'"):
         connection.execute(f"SELECT 1, word FROM ({INVALID})").fetchall()
@@ -46,8 +46,8 @@ def test_invalid_utf8_in_one_of_several_columns(connection: dbapi2.Connection) -
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
 @pytest.mark.parametrize("factory", [str, bytes, lambda text: text.decode()], ids=["str", "bytes", "callable"])
-def test_texts_in_all_encodings(store: clusterdb.Store, encoding: str, factory: Any) -> None:
-    """What a text factory is given is UTF-8, whatever the database stores."""
+def test_text_factory_gets_utf8_in_every_database_encoding(store: clusterdb.Store, encoding: str, factory: Any) -> None:
+    """A text factory gets UTF-8, whatever the encoding of the database."""
     with closing(dbapi2.connect(store.create_cluster("prod"))) as connection:
         connection.execute(f"PRAGMA encoding = '{encoding}'")
         connection.execute("CREATE TABLE t (a)")
@@ -58,7 +58,7 @@ def test_texts_in_all_encodings(store: clusterdb.Store, encoding: str, factory: 
         assert connection.execute("SELECT a FROM t").fetchall() == [(word,) for word in expected]
 
 
-def test_invalid_utf16(store: clusterdb.Store) -> None:
+def test_invalid_utf16_is_an_operational_error_for_str(store: clusterdb.Store) -> None:
     """Half of a surrogate pair is no text: an OperationalError for ``str``."""
     with closing(dbapi2.connect(store.create_cluster("prod"))) as connection:
         connection.execute("PRAGMA encoding = 'UTF-16le'")
@@ -69,7 +69,7 @@ def test_invalid_utf16(store: clusterdb.Store) -> None:
 
 
 @bug("OperationalError: apsw decodes the text before the text factory sees it")
-def test_invalid_utf16_for_a_text_factory(store: clusterdb.Store) -> None:
+def test_text_factory_gets_the_bytes_of_invalid_utf16(store: clusterdb.Store) -> None:
     """``sqlite3`` gives the bytes that SQLite makes of it."""
     with closing(dbapi2.connect(store.create_cluster("prod"))) as connection:
         connection.execute("PRAGMA encoding = 'UTF-16le'")
@@ -80,21 +80,21 @@ def test_invalid_utf16_for_a_text_factory(store: clusterdb.Store) -> None:
 
 
 @bug("OperationalError, and the row is inserted nevertheless")
-def test_invalid_utf8_of_returning(connection: dbapi2.Connection) -> None:
-    """What RETURNING answers is given to a text factory as it is."""
+def test_text_factory_gets_invalid_utf8_of_returning(connection: dbapi2.Connection) -> None:
+    """Values of RETURNING are passed to a text factory unchanged."""
     connection.text_factory = bytes
     cursor = connection.execute("INSERT INTO t (b) VALUES (CAST(x'FF' AS TEXT)) RETURNING b")
     assert cursor.fetchall() == [(b"\xff",)]
 
 
-def test_a_text_factory_for_returning(connection: dbapi2.Connection) -> None:
+def test_text_factory_applies_to_returning(connection: dbapi2.Connection) -> None:
     """A text factory counts for RETURNING too."""
     connection.text_factory = bytes
     assert connection.execute("UPDATE t SET b = 'x' WHERE id = 1 RETURNING b").fetchall() == [(b"x",)]
 
 
-def test_converters_for_returning(store: clusterdb.Store) -> None:
-    """So do converters."""
+def test_converters_apply_to_returning(store: clusterdb.Store) -> None:
+    """Values of RETURNING are converted."""
     cluster = store.create_cluster("prod")
     with closing(dbapi2.connect(cluster, detect_types=dbapi2.PARSE_DECLTYPES)) as connection:
         connection.execute("CREATE TABLE d (day DATE)")
@@ -102,7 +102,7 @@ def test_converters_for_returning(store: clusterdb.Store) -> None:
         assert cursor.fetchall() == [(dbapi2.Date(2020, 1, 2),)]
 
 
-def test_counts_of_converted_returning(connection: dbapi2.Connection) -> None:
+def test_converted_returning_keeps_rowcount_and_lastrowid(connection: dbapi2.Connection) -> None:
     """``rowcount`` and ``lastrowid`` are those of the statement, whatever is asked to convert its rows."""
     connection.text_factory = bytes
     cursor = connection.execute("INSERT INTO t (b) VALUES ('x'), ('y') RETURNING b")
@@ -110,7 +110,7 @@ def test_counts_of_converted_returning(connection: dbapi2.Connection) -> None:
 
 
 @pytest.mark.parametrize("text_factory", [str, bytes])
-def test_converted_columns_that_another_connection_has_changed(store: clusterdb.Store, text_factory: Any) -> None:
+def test_converters_follow_columns_changed_by_another_connection(store: clusterdb.Store, text_factory: Any) -> None:
     """Names, number and converters are those of the schema that the rows are read from."""
     cluster = store.create_cluster("prod")
     options: Any = {"detect_types": dbapi2.PARSE_DECLTYPES}
@@ -127,7 +127,7 @@ def test_converted_columns_that_another_connection_has_changed(store: clusterdb.
             assert cursor.fetchone()[-1] == dbapi2.Date(2020, 1, 2)
 
 
-def test_what_callers_code_raises_keeps_its_cause(connection: dbapi2.Connection) -> None:
+def test_error_of_callers_code_keeps_its_cause(connection: dbapi2.Connection) -> None:
     """It passes unchanged, from a row factory and an adapter too, also if it looks like an error of apsw's."""
     error = apsw.BusyError("mine")
 
@@ -146,7 +146,7 @@ def test_what_callers_code_raises_keeps_its_cause(connection: dbapi2.Connection)
         connection.execute("SELECT ?", [type("Adapted", (), {"__conform__": fail})()])
 
 
-def test_what_a_text_factory_raises(connection: dbapi2.Connection) -> None:
+def test_error_of_a_text_factory_reaches_the_caller(connection: dbapi2.Connection) -> None:
     """It reaches the caller, UnicodeDecodeError like any other."""
     connection.text_factory = lambda text: text.decode()
     with pytest.raises(UnicodeDecodeError):
@@ -196,7 +196,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("sql", QUERIES, ids=lambda sql: sql[:20])
-def test_text_factory_changes_no_row_of_a_query(connection: dbapi2.Connection, sql: str) -> None:
+def test_text_factory_changes_only_texts_of_a_query(connection: dbapi2.Connection, sql: str) -> None:
     """Other than its texts, in whatever words it is written and however many columns it has."""
     plain = connection.execute(sql)
     described, rows = plain.description, plain.fetchall()
@@ -207,7 +207,7 @@ def test_text_factory_changes_no_row_of_a_query(connection: dbapi2.Connection, s
     assert cursor.fetchall() == marked
 
 
-def test_random_texts_and_numbers_with_a_text_factory(connection: dbapi2.Connection) -> None:
+def test_text_factory_sees_every_text_and_no_number(connection: dbapi2.Connection) -> None:
     """A text factory sees texts only, and all of them."""
     connection.text_factory = lambda text: f"<{text.decode()}>"
     sql = (

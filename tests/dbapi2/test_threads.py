@@ -198,7 +198,7 @@ def test_uses_after_closing_answer_as_those_of_sqlite3(kind: str, name: str) -> 
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_target_of_a_backup_may_be_of_another_thread(module: Any) -> None:
+def test_backup_target_may_belong_to_another_thread(module: Any) -> None:
     target = module.connect(":memory:")
 
     def copied() -> Any:
@@ -212,7 +212,7 @@ def test_target_of_a_backup_may_be_of_another_thread(module: Any) -> None:
     target.close()
 
 
-def test_commit_that_another_thread_is_refused_changes_nothing() -> None:
+def test_refused_commit_of_another_thread_changes_nothing() -> None:
     connection = opened(dbapi2)
     connection.execute("INSERT INTO t VALUES (3, NULL)")
     leave: Use = lambda c: c.__exit__(None, None, None)  # noqa: E731

@@ -16,7 +16,7 @@ from clusterdb import dbapi2
 from tests.dbapi2.tables import count, fill, in_threads
 
 
-def test_another_thread(connection: dbapi2.Connection) -> None:
+def test_use_in_another_thread_is_refused(connection: dbapi2.Connection) -> None:
     """It is turned away, also for statements and rows that are at hand already."""
     cursor = connection.execute("SELECT * FROM t")
     cursor.fetchone()
@@ -38,7 +38,7 @@ def test_another_thread(connection: dbapi2.Connection) -> None:
     assert len(cursor.fetchall()) == 4
 
 
-def test_an_iteration_in_another_thread(connection: dbapi2.Connection) -> None:
+def test_iteration_in_another_thread_is_refused(connection: dbapi2.Connection) -> None:
     """It is turned away too."""
     rows, got = iter(connection.execute("SELECT * FROM t")), []
     next(rows)
@@ -67,7 +67,7 @@ def test_threads_may_use_a_connection_one_at_a_time(connection: dbapi2.Connectio
     assert count(connection) == 205
 
 
-def test_interrupt_from_another_thread(connection: dbapi2.Connection) -> None:
+def test_interrupt_from_another_thread_stops_a_statement(connection: dbapi2.Connection) -> None:
     """A running statement fails with SQLITE_INTERRUPT."""
     began = threading.Event()
     connection.create_function("began", 0, lambda: began.set() or 1)
@@ -85,7 +85,7 @@ def test_interrupt_from_another_thread(connection: dbapi2.Connection) -> None:
     assert caught.value.sqlite_errorname == "SQLITE_INTERRUPT"
 
 
-def test_a_fork_with_an_open_connection(disk_store: clusterdb.Store) -> None:
+def test_forked_child_cannot_use_an_inherited_connection(disk_store: clusterdb.Store) -> None:
     """The child is refused the connection and may open its own; the parent's goes on, its transaction unharmed."""
     disk_store.create_cluster("prod")
     connection = dbapi2.connect("prod", store=disk_store)
@@ -104,8 +104,8 @@ def test_a_fork_with_an_open_connection(disk_store: clusterdb.Store) -> None:
     connection.close()
 
 
-def test_a_fork_in_the_middle_of_a_transaction(disk_store: clusterdb.Store) -> None:
-    """What the child does with it cannot be committed; the parent's transaction is unharmed."""
+def test_forked_child_cannot_commit_an_inherited_transaction(disk_store: clusterdb.Store) -> None:
+    """Statements of the child cannot be committed; the transaction of the parent is unharmed."""
     connection = dbapi2.connect(disk_store.create_cluster("prod"))
     fill(connection)
     connection.execute("DELETE FROM t WHERE id = 1")
@@ -144,7 +144,7 @@ def _in_child(connection: dbapi2.Connection, path: str) -> str:
     return told
 
 
-def test_shared_memory_across_a_fork() -> None:
+def test_shared_memory_is_separate_after_a_fork() -> None:
     """Parent and child have a cluster each, and closing in one does not harm the other."""
     uri = "file:shared-fork?mode=memory&cache=shared"
     with closing(dbapi2.connect(uri, uri=True)) as connection:

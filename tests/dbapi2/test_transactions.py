@@ -12,7 +12,7 @@ from clusterdb import dbapi2
 from tests.dbapi2.tables import count, fill
 
 
-def test_legacy_transactions(connection: dbapi2.Connection) -> None:
+def test_legacy_mode_begins_a_transaction_for_dml_only(connection: dbapi2.Connection) -> None:
     """A writing statement begins one, DDL and SELECT do not, and commit() twice does no harm."""
     connection.execute("CREATE TABLE u (a)")
     connection.execute("SELECT * FROM u")
@@ -29,7 +29,7 @@ def test_legacy_transactions(connection: dbapi2.Connection) -> None:
 
 
 @pytest.mark.parametrize("level", ["IMMEDIATE", "exclusive"])
-def test_isolation_levels_lock_at_once(connection: dbapi2.Connection, level: str) -> None:
+def test_isolation_level_immediate_locks_at_once(connection: dbapi2.Connection, level: str) -> None:
     """With IMMEDIATE a writing statement that changes nothing keeps others from writing."""
     connection.isolation_level = level
     connection.execute("DELETE FROM t WHERE 0")
@@ -40,7 +40,7 @@ def test_isolation_levels_lock_at_once(connection: dbapi2.Connection, level: str
             other.execute("DELETE FROM t")
 
 
-def test_autocommit_on(store: clusterdb.Store) -> None:
+def test_autocommit_true_begins_nothing(store: clusterdb.Store) -> None:
     """``autocommit=True``: nothing is begun; commit() and rollback() do nothing, not even to an explicit BEGIN."""
     with closing(dbapi2.connect(store.create_cluster("prod"), autocommit=True)) as connection:
         fill(connection)
@@ -58,7 +58,7 @@ def test_autocommit_on(store: clusterdb.Store) -> None:
         assert count(connection) == 3
 
 
-def test_autocommit_off(store: clusterdb.Store) -> None:
+def test_autocommit_false_is_always_in_a_transaction(store: clusterdb.Store) -> None:
     """``autocommit=False``: always in a transaction, DDL too; scripts do not commit; close() undoes."""
     cluster = store.create_cluster("prod")
     connection = dbapi2.connect(cluster, autocommit=False)
@@ -82,7 +82,7 @@ def test_autocommit_off(store: clusterdb.Store) -> None:
         assert later.execute("SELECT a FROM t").fetchall() == [(3,)]
 
 
-def test_autocommit_changed(connection: dbapi2.Connection) -> None:
+def test_change_of_autocommit_commits_begins_or_keeps_the_transaction(connection: dbapi2.Connection) -> None:
     """To True commits what is open, to False begins, to LEGACY leaves it as it is."""
     connection.execute("DELETE FROM t WHERE id = 1")
     connection.autocommit = True
@@ -97,15 +97,15 @@ def test_autocommit_changed(connection: dbapi2.Connection) -> None:
     assert count(connection) == 4
 
 
-def test_isolation_level_none_with_autocommit_off(store: clusterdb.Store) -> None:
+def test_isolation_level_none_has_no_effect_with_autocommit_false(store: clusterdb.Store) -> None:
     """``isolation_level`` has no effect unless ``autocommit`` is LEGACY: one is always in a transaction."""
     with closing(dbapi2.connect(store.create_cluster("prod"), autocommit=False)) as connection:
         connection.isolation_level = None
         assert connection.in_transaction
 
 
-def test_isolation_level_none_with_autocommit_on(store: clusterdb.Store) -> None:
-    """The same: an explicit BEGIN is left alone."""
+def test_isolation_level_none_has_no_effect_with_autocommit_true(store: clusterdb.Store) -> None:
+    """An explicit BEGIN is left open."""
     with closing(dbapi2.connect(store.create_cluster("prod"), autocommit=True)) as connection:
         connection.execute("BEGIN")
         connection.isolation_level = None

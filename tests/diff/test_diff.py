@@ -110,7 +110,7 @@ def changes(diff: clusterdb.Diff, table: str) -> list[tuple[str, tuple[Any, ...]
         ("DELETE FROM blobs WHERE id > 40", "blobs", [("delete", (at,)) for at in range(41, 60)]),
     ],
 )
-def test_pages_tell_the_rows(
+def test_diff_reads_no_row_of_shared_pages(
     store: clusterdb.Store,
     before: clusterdb.Cluster,
     after: clusterdb.Cluster,
@@ -126,7 +126,7 @@ def test_pages_tell_the_rows(
         assert changes(store.diff(after, before), table) == backwards
 
 
-def test_a_blob_written_in_place_is_found(
+def test_blob_written_in_place_is_found(
     store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster
 ) -> None:
     """Only an overflow page of it changes, which nothing leads back from: all rows are looked at."""
@@ -140,7 +140,7 @@ def test_a_blob_written_in_place_is_found(
     assert changes(store.diff(before, after), "blobs") == [("update", (30,))]
 
 
-def test_tables_that_change_places(store: clusterdb.Store) -> None:
+def test_tables_that_swap_names_are_compared_by_name(store: clusterdb.Store) -> None:
     """Renamed tables have other pages, though no row's page has changed."""
     before = store.create_cluster("p")
     run(before, "CREATE TABLE a (id INTEGER PRIMARY KEY, v); CREATE TABLE b (id INTEGER PRIMARY KEY, v);")
@@ -153,7 +153,7 @@ def test_tables_that_change_places(store: clusterdb.Store) -> None:
     assert hash_of(before) == hash_of(after)
 
 
-def test_clusters_that_have_nothing_in_common(store: clusterdb.Store, before: clusterdb.Cluster) -> None:
+def test_unrelated_clusters_can_be_compared(store: clusterdb.Store, before: clusterdb.Cluster) -> None:
     """They are compared all the same."""
     other = made(store, "other", "page_size = 1024")
     run(other, "UPDATE pairs SET v = 1 WHERE x = 77; DELETE FROM plain WHERE rowid = 5")
@@ -161,7 +161,9 @@ def test_clusters_that_have_nothing_in_common(store: clusterdb.Store, before: cl
     assert {table.name: len(table.changes) for table in diff.tables} == {"pairs": 1, "plain": 1}
 
 
-def test_the_same(store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster) -> None:
+def test_diff_of_equal_clusters_is_false_and_an_empty_script(
+    store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster
+) -> None:
     """A difference of nothing is false, and an empty script."""
     diff = store.diff(before, after)
     assert not diff and diff.sql() == "" and diff.text() == "before and after are the same"
@@ -169,7 +171,7 @@ def test_the_same(store: clusterdb.Store, before: clusterdb.Cluster, after: clus
     assert not store.diff(before, after)
 
 
-def test_points_in_the_past(store: clusterdb.Store) -> None:
+def test_versions_and_snapshots_can_be_compared(store: clusterdb.Store) -> None:
     """A version and a snapshot can be either side."""
     prod = store.create_cluster("prod", backup_retention_days=1)
     run(prod, "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)")
@@ -272,7 +274,7 @@ def test_many_rows_without_a_key_are_each_changed_once(before: clusterdb.Cluster
     assert contents(before) == contents(after)
 
 
-def test_a_changeset_is_refused_where_sqlite_would_take_a_column_for_the_rowid(store: clusterdb.Store) -> None:
+def test_changeset_is_refused_where_sqlite_would_take_a_column_for_the_rowid(store: clusterdb.Store) -> None:
     cluster = store.create_cluster("odd")
     run(cluster, "CREATE TABLE odd (_rowid_ TEXT, v)")
     other = cluster.clone("other")
@@ -315,8 +317,8 @@ def test_every_changed_row_is_found(first: list[str], both: list[str], then: lis
 
 @thorough
 @given(st.lists(st.one_of(row_changes, schema_changes, schema_changes), min_size=1, max_size=6))
-def test_a_script_makes_one_of_the_other(then: list[str]) -> None:
-    """Whatever was done to definitions and rows."""
+def test_script_turns_one_cluster_into_the_other(then: list[str]) -> None:
+    """The script has all changes of definitions and rows."""
     with clusterdb.open(":memory:") as store:
         before = made(store)
         after = before.clone("after")
@@ -336,8 +338,10 @@ def changeset(store: clusterdb.Store, before: clusterdb.Cluster, after: clusterd
     return store.diff(before, after, tables=["numbered", "blobs"]).changeset()
 
 
-def test_conflicts(store: clusterdb.Store, before: clusterdb.Cluster, changeset: bytes) -> None:
-    """The same change, the same key, a missing row: refused, skipped or replaced, as asked."""
+def test_conflicts_are_refused_skipped_or_replaced(
+    store: clusterdb.Store, before: clusterdb.Cluster, changeset: bytes
+) -> None:
+    """Conflicts are an equal change, an equal key and a missing row."""
     run(before, "UPDATE numbered SET n = 8 WHERE id = 5; INSERT INTO blobs VALUES (100, x'02')")
     was = hash_of(before)
     with pytest.raises(clusterdb.ChangesetConflictError, match=r"cluster 'before'.*nothing was applied"):
@@ -354,8 +358,8 @@ def test_conflicts(store: clusterdb.Store, before: clusterdb.Cluster, changeset:
     assert before.apply(changeset, on_conflict="replace") == clusterdb.Applied(1, 1)
 
 
-def test_triggers_do_not_run_again(before: clusterdb.Cluster, changeset: bytes) -> None:
-    """What they did is in the changeset already, if it was wanted."""
+def test_applying_a_changeset_runs_no_trigger(before: clusterdb.Cluster, changeset: bytes) -> None:
+    """The changes that triggers made are in the changeset already."""
     before.apply(changeset)
     assert before.connect().execute("SELECT count(*) FROM plain").fetchall() == [(400,)]
 
@@ -368,7 +372,9 @@ def test_triggers_do_not_run_again(before: clusterdb.Cluster, changeset: bytes) 
         ("DROP TABLE blobs; CREATE TABLE blobs (id, data)", "table 'blobs' has other columns"),
     ],
 )
-def test_a_changeset_that_does_not_fit(before: clusterdb.Cluster, changeset: bytes, sql: str, message: str) -> None:
+def test_changeset_for_missing_tables_is_refused(
+    before: clusterdb.Cluster, changeset: bytes, sql: str, message: str
+) -> None:
     """SQLite would leave out such tables without a word."""
     run(before, sql)
     was = hash_of(before)
@@ -377,7 +383,7 @@ def test_a_changeset_that_does_not_fit(before: clusterdb.Cluster, changeset: byt
     assert hash_of(before) == was
 
 
-def test_what_is_no_changeset(before: clusterdb.Cluster, changeset: bytes) -> None:
+def test_invalid_changeset_is_refused_before_any_change(before: clusterdb.Cluster, changeset: bytes) -> None:
     """Refused before anything changes."""
     was = hash_of(before)
     for damaged in (b"nonsense", changeset[:-3]):
@@ -388,7 +394,7 @@ def test_what_is_no_changeset(before: clusterdb.Cluster, changeset: bytes) -> No
     assert hash_of(before) == was
 
 
-def test_what_a_changeset_cannot_say(
+def test_definitions_and_null_keys_need_a_script(
     store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster
 ) -> None:
     """Definitions, and keys that are NULL: the script can."""
@@ -408,7 +414,7 @@ def test_what_a_changeset_cannot_say(
         ({"after_at": 99_999}, "99999"),
     ],
 )
-def test_bad_arguments(
+def test_invalid_arguments_are_named_and_leave_nothing(
     store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster, arguments: Any, message: str
 ) -> None:
     """An error that says which, and nothing left behind."""
@@ -418,7 +424,7 @@ def test_bad_arguments(
         store.diff("befor", after)
 
 
-def test_odd_tables(store: clusterdb.Store) -> None:
+def test_tables_with_unusual_keys_are_compared(store: clusterdb.Store) -> None:
     """Columns called rowid, a key with a collation of its own, a huge key, nothing to go by."""
     before = store.create_cluster("odd")
     run(
@@ -448,7 +454,9 @@ def test_odd_tables(store: clusterdb.Store) -> None:
         store.diff(before, nothing)
 
 
-def test_text_that_is_none(store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster) -> None:
+def test_invalid_utf8_is_refused_with_its_place(
+    store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster
+) -> None:
     """Invalid UTF-8 cannot be compared, and says where."""
     run(after, "INSERT INTO plain VALUES (1, CAST(x'ff' AS TEXT))")
     with pytest.raises(clusterdb.DataError, match=r"table 'plain'.*no valid UTF-8"):
@@ -486,7 +494,7 @@ def test_keys_under_another_engine_s_collation_are_compared_and_applied(
     connection.close()
 
 
-def test_an_exported_file_that_needs_collations_says_so(
+def test_exported_file_that_needs_collations_says_so(
     store: clusterdb.Store, texts: clusterdb.Cluster, before: clusterdb.Cluster, tmp_path: Path
 ) -> None:
     """With them registered it is a database as others are."""
@@ -522,7 +530,7 @@ def command(tmp_path: Path) -> Callable[..., Any]:
     return invoke
 
 
-def test_diff_on_the_command_line(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_diff_command_prints_text_json_sql_and_changesets(command: Callable[..., Any], tmp_path: Path) -> None:
     """Text, numbers, JSON, SQL, a changeset that another cluster takes."""
     assert command("diff", "prod", "dev").output == (
         "prod -> dev\n~ user_version 0 -> 3\nt: 1 updated, 1 deleted\n"
@@ -540,7 +548,7 @@ def test_diff_on_the_command_line(command: Callable[..., Any], tmp_path: Path) -
     assert isinstance(command("apply", "third", str(file)).exception, clusterdb.ChangesetConflictError)
 
 
-def test_exit_codes(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_diff_command_exits_0_1_or_2(command: Callable[..., Any], tmp_path: Path) -> None:
     """0, 1 for a difference if asked, 2 for a file that cannot be written."""
     assert command("diff", "prod", "dev").exit_code == 0
     assert command("diff", "prod", "dev", "--exit-code").exit_code == 1

@@ -62,10 +62,10 @@ def _content(cluster: clusterdb.Cluster) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("sql", REFUSED)
 @pytest.mark.parametrize("begin", [False, True])
-def test_a_refused_statement_changes_nothing(
+def test_refused_statement_changes_nothing(
     sql: str, begin: bool, cluster: clusterdb.Cluster, connection: clusterdb.Connection
 ) -> None:
-    """Neither the tables nor whether a transaction is open, nor that foreign keys hold."""
+    """Tables, the open transaction and the enforcement of foreign keys are as before."""
     before = _content(cluster)
     if begin:
         connection.execute("BEGIN")
@@ -97,7 +97,7 @@ def test_other_connections_see_new_labels_and_columns(
 @pytest.mark.parametrize(
     "sql", ["TRUNCATE child", "DELETE FROM child; UPDATE parent SET a = a + 5", "TRUNCATE parent CASCADE"]
 )
-def test_what_writes_rows_in_several_steps_can_be_rolled_back(sql: str, cluster: clusterdb.Cluster) -> None:
+def test_statement_of_several_steps_can_be_rolled_back(sql: str, cluster: clusterdb.Cluster) -> None:
     """The DB-API begins a transaction before it, as before a single statement that writes."""
     before = _content(cluster)
     connection = clusterdb.connect(cluster)
@@ -108,7 +108,7 @@ def test_what_writes_rows_in_several_steps_can_be_rolled_back(sql: str, cluster:
     assert _content(cluster) == before
 
 
-def test_a_broken_view_stops_nobody(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_broken_view_does_not_prevent_alter_table(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
     """A view of a table that does not exist depends on nothing."""
     db = cluster.connect()
     db.execute("CREATE VIEW broken AS SELECT * FROM missing")
@@ -118,7 +118,9 @@ def test_a_broken_view_stops_nobody(cluster: clusterdb.Cluster, connection: clus
     assert connection.execute("SELECT p, count FROM sums ORDER BY p").fetchall() == [(1, 1), (2, 1)]
 
 
-def test_a_rebuilt_table_is_whole(cluster: clusterdb.Cluster, connection: clusterdb.Connection) -> None:
+def test_rebuilt_table_keeps_indexes_and_foreign_keys(
+    cluster: clusterdb.Cluster, connection: clusterdb.Connection
+) -> None:
     """Its indexes have its rows, and foreign keys lead somewhere."""
     connection.executescript(
         "ALTER TABLE parent ALTER COLUMN id TYPE BIGINT, ALTER COLUMN a SET NOT NULL, ADD CONSTRAINT c CHECK (a < 9);"

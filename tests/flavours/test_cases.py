@@ -101,7 +101,7 @@ def _executor(connection: clusterdb.Connection) -> Execute:
 
 
 @pytest.mark.parametrize(("engine", "case"), _both(_supported))
-def test_clusterdb_says_what_the_server_says(
+def test_supported_case_has_the_result_of_the_server(
     engine: str, case: Case, connect: Callable[[str], clusterdb.Connection]
 ) -> None:
     """A supported statement has the result that it has on the engine's own server."""
@@ -109,7 +109,7 @@ def test_clusterdb_says_what_the_server_says(
 
 
 @pytest.mark.parametrize(("engine", "case"), _both(_unsupported))
-def test_clusterdb_refuses_what_sqlite_cannot_say(
+def test_unsupported_case_raises_not_supported_error(
     engine: str, case: Case, connect: Callable[[str], clusterdb.Connection], caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unsupported statement raises NotSupportedError, which quotes it; nothing else is said."""
@@ -122,7 +122,7 @@ def test_clusterdb_refuses_what_sqlite_cannot_say(
     assert caplog.messages == []
 
 
-def test_any_value_is_the_way_out_of_group_by(connect: Callable[[str], clusterdb.Connection]) -> None:
+def test_any_value_reads_columns_outside_group_by(connect: Callable[[str], clusterdb.Connection]) -> None:
     """MySQL has ANY_VALUE() for columns that GROUP BY does not determine; MariaDB 10 has it not."""
     connection = connect("aurora-mysql")
     connection.execute("CREATE TABLE t (a INT, b VARCHAR(9), c DECIMAL(5,2))")
@@ -136,7 +136,7 @@ def test_any_value_is_the_way_out_of_group_by(connect: Callable[[str], clusterdb
     "text", ["", " \n", ";", "-- one", "-- one\n;", "/* one */", "/* one */ -- two\n", "-- one\n-- two"]
 )
 @pytest.mark.parametrize("engine", FLAVOURS)
-def test_comments_alone_are_a_statement_that_does_nothing(
+def test_statement_of_comments_does_nothing(
     engine: str, text: str, connect: Callable[[str], clusterdb.Connection]
 ) -> None:
     """An empty statement is one, too."""
@@ -164,16 +164,14 @@ _BLANKS = 20_000 * " "
     ],
     ids=lambda text: " ".join(text.split())[:20],
 )
-def test_what_is_no_statement_is_refused_in_steps_that_grow_with_its_length(
-    text: str, connect: Callable[[str], clusterdb.Connection]
-) -> None:
+def test_invalid_statement_is_refused_in_linear_time(text: str, connect: Callable[[str], clusterdb.Connection]) -> None:
     """With steps that grow with a power of the blanks, this would not end."""
     with pytest.raises(clusterdb.DatabaseError):
         connect("aurora-mysql").execute(text)
 
 
-def test_show_index_tells_keys_by_their_own_names(connect: Callable[[str], clusterdb.Connection]) -> None:
-    """Not by those that SQLite needs to tell them apart; a server's answer has more columns."""
+def test_show_index_prints_the_engines_names_of_keys(connect: Callable[[str], clusterdb.Connection]) -> None:
+    """Keys have the names of the engine, not those that are unique in SQLite; a server prints more columns."""
     connection = connect("aurora-mysql")
     connection.execute(
         "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT, b VARCHAR(9), UNIQUE KEY ub (b), KEY (a, b))"
@@ -186,8 +184,8 @@ def test_show_index_tells_keys_by_their_own_names(connect: Callable[[str], clust
     ]
 
 
-def test_autocommit_is_the_connection_s_own_and_the_session_s() -> None:
-    """What SET autocommit says and what the DB-API's attribute says is one thing."""
+def test_set_autocommit_and_the_attribute_are_one_setting() -> None:
+    """SET autocommit and the attribute of the DB-API read and write one setting."""
     with clusterdb.open(":memory:") as store:
         cluster = store.create_cluster("fresh", engine="aurora-mysql")
         connection = clusterdb.connect(cluster, autocommit=True)
@@ -208,8 +206,8 @@ def test_autocommit_is_the_connection_s_own_and_the_session_s() -> None:
         connection.close()
 
 
-def test_a_reader_of_a_session_knows_its_variables() -> None:
-    """What a split connection reads elsewhere is of the same session."""
+def test_reader_of_a_split_connection_has_the_sessions_variables() -> None:
+    """Queries on the reader see the variables that were set on the writer."""
     with clusterdb.open(":memory:") as store:
         cluster = store.create_cluster("fresh", engine="aurora-mysql")
         cluster.add_instance("w")
@@ -234,7 +232,7 @@ def _check_on_server(case: Case, server: servers.Server) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", _parameters("aurora-mysql", _supported))
-def test_the_table_is_right_about_mysql(case: Case, mysql_server: servers.Server) -> None:
+def test_mysql_case_has_the_rows_of_the_real_server(case: Case, mysql_server: servers.Server) -> None:
     """The real server gives the table's rows."""
     _check_on_server(case, mysql_server)
 
@@ -249,7 +247,7 @@ def _has_names(case: Case) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", _parameters("aurora-mysql", _has_names))
-def test_columns_are_called_what_mysql_calls_them(
+def test_result_columns_have_the_names_of_the_mysql_server(
     case: Case, mysql_server: servers.Server, connect: Callable[[str], clusterdb.Connection]
 ) -> None:
     """The names of a result are the server's, whatever becomes of its expressions."""
@@ -263,14 +261,14 @@ def test_columns_are_called_what_mysql_calls_them(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", _parameters("aurora-postgresql", _supported))
-def test_the_table_is_right_about_postgresql(case: Case, postgresql_server: servers.Server) -> None:
+def test_postgresql_case_has_the_rows_of_the_real_server(case: Case, postgresql_server: servers.Server) -> None:
     """The real server gives the table's rows."""
     _check_on_server(case, postgresql_server)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("engine", FLAVOURS)
-def test_a_feature_is_supported_or_it_is_not(engine: str) -> None:
+def test_cases_of_a_feature_are_all_supported_or_none(engine: str) -> None:
     """The matrix has no half-truths: all cases of a feature are supported, or none."""
     cases = FLAVOURS[engine]
     supported = {case.feature for case in cases if not case.unsupported}
@@ -278,12 +276,12 @@ def test_a_feature_is_supported_or_it_is_not(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", FLAVOURS)
-def test_no_case_stands_twice(engine: str) -> None:
+def test_no_case_is_repeated(engine: str) -> None:
     """Each case says something of its own."""
     cases = [(case.setup, case.sql, repr(case.parameters), case.then) for case in FLAVOURS[engine]]
     assert [case for case in cases if cases.count(case) > 1] == []
 
 
-def test_the_support_matrix_is_the_table_s() -> None:
+def test_support_matrix_is_that_of_the_cases() -> None:
     """The documented matrix is the one that is tested."""
     assert SUPPORT.read_text(encoding="utf-8") == matrix()

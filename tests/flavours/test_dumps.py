@@ -104,7 +104,7 @@ def plain_json(request: pytest.FixtureRequest) -> None:
 
 # --- whole ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", MYSQL_OPTIONS)
-def test_a_dump_of_mysql_loads_whole(name: str, shop: tuple[servers.Server, Any], load: Any) -> None:
+def test_mysql_dump_is_loaded_completely(name: str, shop: tuple[servers.Server, Any], load: Any) -> None:
     """All rows are there, both ways; keys hold, numbers go on, and what was skipped is told."""
     server, connection = shop
     loaded, result = load(server.dump(*MYSQL_OPTIONS[name]), engine="aurora-mysql")
@@ -127,7 +127,7 @@ def test_a_dump_of_mysql_loads_whole(name: str, shop: tuple[servers.Server, Any]
 
 
 @pytest.mark.parametrize("name", POSTGRESQL_OPTIONS)
-def test_a_dump_of_postgresql_loads_whole(name: str, pg_shop: tuple[servers.Server, Any], load: Any) -> None:
+def test_postgresql_dump_is_loaded_completely(name: str, pg_shop: tuple[servers.Server, Any], load: Any) -> None:
     """All rows are there, both ways; keys hold, numbers go on, and what was skipped is told."""
     server, connection = pg_shop
     loaded, result = load(server.dump(*POSTGRESQL_OPTIONS[name]))
@@ -205,7 +205,9 @@ def random_row(rng: random.Random, number: int) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("options", [(), ("--hex-blob", "--skip-extended-insert")], ids=["bytes", "hex"])
-def test_random_rows_of_mysql(options: tuple[str, ...], mysql_server: servers.Server, load: Any) -> None:
+def test_random_rows_of_mysql_are_loaded_exactly(
+    options: tuple[str, ...], mysql_server: servers.Server, load: Any
+) -> None:
     """Texts with every quote, all bytes, numbers at their ends."""
     rng = random.Random(len(options))
     with mysql_server.connect() as connection:
@@ -221,7 +223,9 @@ def test_random_rows_of_mysql(options: tuple[str, ...], mysql_server: servers.Se
 
 
 @pytest.mark.parametrize("options", [(), ("--inserts",)], ids=["copy", "inserts"])
-def test_random_rows_of_postgresql(options: tuple[str, ...], postgresql_server: servers.Server, load: Any) -> None:
+def test_random_rows_of_postgresql_are_loaded_exactly(
+    options: tuple[str, ...], postgresql_server: servers.Server, load: Any
+) -> None:
     """Texts with every quote, all bytes, numbers at their ends."""
     rng = random.Random(len(options))
     with postgresql_server.connect() as connection:
@@ -255,7 +259,9 @@ def _doors(store: clusterdb.Store, engine: str, script: bytes) -> Iterator[clust
         connection.close()
 
 
-def test_every_door_takes_a_dump_of_mysql(shop: tuple[servers.Server, Any], disk_store: clusterdb.Store) -> None:
+def test_executescript_sql_and_shell_load_a_mysql_dump(
+    shop: tuple[servers.Server, Any], disk_store: clusterdb.Store
+) -> None:
     """Of tables, keys, indexes, views and rows: nothing in it is refused by executescript, sql and the shell."""
     server, connection = shop
     connection.cursor().execute("ALTER TABLE `an order` DROP COLUMN twice")
@@ -265,7 +271,7 @@ def test_every_door_takes_a_dump_of_mysql(shop: tuple[servers.Server, Any], disk
         require_same(connection, loaded, tables, "`")
 
 
-def test_every_door_takes_a_dump_of_postgresql(
+def test_executescript_sql_and_shell_load_a_postgresql_dump(
     pg_shop: tuple[servers.Server, Any], disk_store: clusterdb.Store
 ) -> None:
     """Of tables, keys, indexes, views and rows: nothing in it is refused by executescript, sql and the shell."""
@@ -286,7 +292,7 @@ END = "-- Dump completed on 2026-01-31\n"
 TRIGGER = "DELIMITER ;;\nCREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW BEGIN\nDELETE FROM t;\nEND;;\nDELIMITER ;\n"
 
 
-def test_the_bodies_of_what_is_skipped_are_not_run(load: Any) -> None:
+def test_bodies_of_skipped_routines_are_not_run(load: Any) -> None:
     """The statements of triggers, routines and rules belong to them."""
     loaded, result = load((HEAD + TRIGGER + END).encode())
     assert loaded.execute("SELECT * FROM t").fetchall() == [(1, b"x")]
@@ -319,7 +325,7 @@ REFUSALS: list[tuple[str, dict[str, Any], type[Error], str]] = [
 
 
 @pytest.mark.parametrize(("script", "options", "kind", "text"), REFUSALS)
-def test_a_refused_dump_leaves_no_cluster(
+def test_refused_dump_leaves_no_cluster(
     script: str, options: dict[str, Any], kind: type[Error], text: str, store: clusterdb.Store
 ) -> None:
     """The message has the line; the name is free afterwards."""
@@ -330,8 +336,8 @@ def test_a_refused_dump_leaves_no_cluster(
     store.create_cluster("x")
 
 
-def test_a_text_that_is_not_utf8_is_refused_and_bytes_are_not(store: clusterdb.Store, load: Any) -> None:
-    """What stands in quotes for a column of bytes is loaded as it is."""
+def test_invalid_utf8_is_refused_in_texts_and_loaded_in_bytes(store: clusterdb.Store, load: Any) -> None:
+    """A quoted value of a column of bytes is loaded unchanged."""
     dump = HEAD.encode() + b"INSERT INTO t VALUES (2, 'a\\0\xff\\'\xc3\xa9'), (3, _binary '\xff\\\\');\n" + END.encode()
     loaded, _ = load(dump)
     assert loaded.execute("SELECT b FROM t").fetchall() == [(b"x",), (b"a\0\xff'\xc3\xa9",), (b"\xff\\",)]
@@ -340,7 +346,7 @@ def test_a_text_that_is_not_utf8_is_refused_and_bytes_are_not(store: clusterdb.S
         store.import_dump("x", io.BytesIO(latin), engine="aurora-mysql")
 
 
-def test_rows_that_refer_to_nothing_are_counted_or_refused(load: Any, store: clusterdb.Store) -> None:
+def test_rows_with_dangling_references_are_counted_or_refused(load: Any, store: clusterdb.Store) -> None:
     """MySQL has such rows where foreign_key_checks was off."""
     dump = (
         b"SET FOREIGN_KEY_CHECKS=0;\nCREATE TABLE c (a INT, p INT, FOREIGN KEY (p) REFERENCES p (id));\n"
@@ -360,7 +366,7 @@ def command(store: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Comp
     return subprocess.run(line, input=stdin, capture_output=True, check=False)
 
 
-def test_the_command_tells_what_was_skipped(tmp_path: Path) -> None:
+def test_load_command_prints_skipped_statements(tmp_path: Path) -> None:
     """From a file, a compressed one, and standard input."""
     script = (HEAD + TRIGGER + END).encode()
     (tmp_path / "shop.sql").write_bytes(script)
@@ -382,7 +388,7 @@ def test_the_command_tells_what_was_skipped(tmp_path: Path) -> None:
         assert command(store, "import", *wrong).returncode == 2
 
 
-def test_progress_is_told_in_bytes(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_progress_is_reported_in_bytes(tmp_path: Path, store: clusterdb.Store) -> None:
     """It grows to the size of the file."""
     path = tmp_path / "long.sql"
     path.write_text(HEAD + "INSERT INTO t VALUES (1, 'x');\n" * 100_000 + END)

@@ -81,7 +81,7 @@ def _dumped(server: Any, options: list[str]) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_dump_of_a_real_database_loads_whole(source: tuple[Any, Any], options: list[str]) -> None:
+def test_fresh_mysqldump_is_loaded_completely(source: tuple[Any, Any], options: list[str]) -> None:
     """Every statement is taken, and every table and view has the server's rows."""
     server, cursor = source
     dump = _dumped(server, options)

@@ -38,7 +38,7 @@ def added(connection: clusterdb.Connection, *values: int) -> list[int]:
     return [row[0] for row in connection.execute(f"SELECT id FROM t WHERE a IN ({marks}) ORDER BY id", values)]
 
 
-def test_a_rollback_gives_no_number_back(cluster: clusterdb.Cluster) -> None:
+def test_rollback_reuses_no_number(cluster: clusterdb.Cluster) -> None:
     """rollback() is as ROLLBACK, and so is a with block that fails."""
     with closing(clusterdb.connect(cluster)) as connection:
         assert added(connection, 1, 2) == [1, 2]
@@ -54,7 +54,7 @@ def test_a_rollback_gives_no_number_back(cluster: clusterdb.Cluster) -> None:
         assert connection.execute("SELECT id FROM t WHERE a = 7").fetchone() == (7,)
 
 
-def test_a_statement_that_fails_in_autocommit(cluster: clusterdb.Cluster) -> None:
+def test_failed_statement_in_autocommit_uses_up_numbers(cluster: clusterdb.Cluster) -> None:
     """The rows of a statement that fails are numbered in vain."""
     with closing(clusterdb.connect(cluster, isolation_level=None)) as connection:
         assert added(connection, 1) == [1]
@@ -64,8 +64,8 @@ def test_a_statement_that_fails_in_autocommit(cluster: clusterdb.Cluster) -> Non
         assert number >= 4
 
 
-def test_connections_go_on_after_each_other(cluster: clusterdb.Cluster) -> None:
-    """What is committed is known to all; also the numbers that a transaction gave and did not use."""
+def test_connections_continue_the_numbers_of_one_another(cluster: clusterdb.Cluster) -> None:
+    """Committed numbers, and those that a transaction gave and did not use, are known to all connections."""
     with closing(clusterdb.connect(cluster)) as first, closing(clusterdb.connect(cluster)) as second:
         assert added(first, 1, 2) == [1, 2]
         first.commit()
@@ -81,7 +81,7 @@ def test_connections_go_on_after_each_other(cluster: clusterdb.Cluster) -> None:
         assert added(second, 8) == [7]
 
 
-def test_a_clone_goes_on_where_its_source_is(cluster: clusterdb.Cluster) -> None:
+def test_clone_continues_the_numbers_of_its_source_separately(cluster: clusterdb.Cluster) -> None:
     """Numbers are the cluster's: a clone has its own from then on."""
     with closing(clusterdb.connect(cluster)) as connection:
         added(connection, 1, 2)
@@ -94,7 +94,7 @@ def test_a_clone_goes_on_where_its_source_is(cluster: clusterdb.Cluster) -> None
             connection.commit()
 
 
-def test_changes_count_rows_only(cluster: clusterdb.Cluster) -> None:
+def test_rowcount_excludes_bookkeeping_of_numbers(cluster: clusterdb.Cluster) -> None:
     """rowcount is that of the statement."""
     with closing(clusterdb.connect(cluster)) as connection:
         assert connection.execute("INSERT INTO t (a) VALUES (1), (2), (3)").rowcount == 3
@@ -115,7 +115,7 @@ def books(tmp_path: Path) -> Iterator[clusterdb.Cluster]:
         assert_clean(store)
 
 
-def test_sequences_are_no_tables(books: clusterdb.Cluster) -> None:
+def test_table_of_sequences_is_not_listed(books: clusterdb.Cluster) -> None:
     """The table that keeps them is not told of."""
     with closing(clusterdb.connect(books)) as connection:
         connection.execute("CREATE TABLE t (id SERIAL PRIMARY KEY)")
@@ -123,8 +123,8 @@ def test_sequences_are_no_tables(books: clusterdb.Cluster) -> None:
         assert connection.execute("SELECT column_name FROM information_schema.columns").fetchall() == [("id",)]
 
 
-def test_a_table_that_could_not_be_made_leaves_no_sequence(books: clusterdb.Cluster) -> None:
-    """Who mends the statement can make it then; a name that is taken is told before anything is made."""
+def test_failed_create_table_leaves_no_sequence(books: clusterdb.Cluster) -> None:
+    """A corrected statement can create it; a name that is taken is refused before anything is created."""
     with closing(clusterdb.connect(books)) as connection:
         for _ in range(2):
             with pytest.raises(clusterdb.DatabaseError, match="unknown column"):
@@ -141,7 +141,7 @@ def test_a_table_that_could_not_be_made_leaves_no_sequence(books: clusterdb.Clus
             connection.execute("SELECT * FROM u")
 
 
-def test_a_session_has_its_own_current_numbers(books: clusterdb.Cluster) -> None:
+def test_currval_and_lastval_belong_to_the_session(books: clusterdb.Cluster) -> None:
     """currval() and lastval() are about the connection."""
     with closing(clusterdb.connect(books)) as first, closing(clusterdb.connect(books)) as second:
         assert first.execute("SELECT nextval('s')").fetchone() == (1,)
@@ -151,7 +151,7 @@ def test_a_session_has_its_own_current_numbers(books: clusterdb.Cluster) -> None
         assert second.execute("SELECT nextval('s'), currval('s')").fetchone() == (8, 8)
 
 
-def test_a_reader_has_no_numbers(books: clusterdb.Cluster) -> None:
+def test_nextval_on_a_read_only_connection_is_refused(books: clusterdb.Cluster) -> None:
     """nextval() writes, which a read-only connection says."""
     with closing(clusterdb.connect(books, mode="ro")) as connection:
         with pytest.raises(clusterdb.OperationalError, match="readonly"):
@@ -160,7 +160,7 @@ def test_a_reader_has_no_numbers(books: clusterdb.Cluster) -> None:
             connection.execute("SELECT currval('s')")
 
 
-def test_sequences_of_temporary_tables_are_the_session_s(books: clusterdb.Cluster) -> None:
+def test_sequences_of_temporary_tables_belong_to_the_session(books: clusterdb.Cluster) -> None:
     """Two sessions number tables of one name each for itself, and nothing of it is kept."""
     with closing(clusterdb.connect(books)) as first, closing(clusterdb.connect(books)) as second:
         for connection in (first, second):
@@ -173,8 +173,8 @@ def test_sequences_of_temporary_tables_are_the_session_s(books: clusterdb.Cluste
         assert connection.execute("SELECT name FROM clusterdb_sequences").fetchall() == [("s",)]
 
 
-def test_rows_that_others_number(books: clusterdb.Cluster) -> None:
-    """Who writes past the engine's SQL leaves the sequence behind: then PostgreSQL's SQL meets the number again."""
+def test_rows_written_outside_the_engine_leave_the_sequence_behind(books: clusterdb.Cluster) -> None:
+    """Rows written without the engine do not move the sequence: PostgreSQL's SQL gives their numbers again."""
     with closing(clusterdb.connect(books)) as connection, closing(books.connect()) as plain:
         connection.execute("CREATE TABLE t (id SERIAL PRIMARY KEY, a INT)")
         plain.execute("INSERT INTO t (a) VALUES (1)")
@@ -183,8 +183,8 @@ def test_rows_that_others_number(books: clusterdb.Cluster) -> None:
 
 
 # --- scripts ----------------------------------------------------------------------------------------------------------
-def test_a_script_answers_what_its_statements_do(cluster: clusterdb.Cluster) -> None:
-    """What is run with a statement, and statements that make no difference, print nothing on the command line."""
+def test_script_prints_results_of_its_statements_only(cluster: clusterdb.Cluster) -> None:
+    """Auxiliary statements, and statements without effect, print nothing on the command line."""
     script = "DROP TABLE t; {}; BEGIN; SAVEPOINT p; ROLLBACK TO p; COMMIT; COMMIT; SELECT id FROM t; TRUNCATE TABLE t"
     zone = "SET time_zone = '+00:00'" if cluster.settings.engine == "aurora-mysql" else "SET TIME ZONE 'UTC'"
     text = script.format(f"{ENGINES[cluster.settings.engine]}; {zone}; INSERT INTO t (a) VALUES (7)")
@@ -193,7 +193,7 @@ def test_a_script_answers_what_its_statements_do(cluster: clusterdb.Cluster) -> 
     assert done.exit_code == 0
 
 
-def test_a_script_commits_where_the_engine_does(cluster: clusterdb.Cluster) -> None:
+def test_schema_change_in_a_script_commits_as_in_the_engine(cluster: clusterdb.Cluster) -> None:
     """A change of the schema ends a transaction of MySQL's, and is part of one of PostgreSQL's."""
     script = "BEGIN; INSERT INTO t (a) VALUES (1); CREATE TABLE u (a INT); ROLLBACK"
     with closing(clusterdb.connect(cluster)) as connection:

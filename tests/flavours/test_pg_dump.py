@@ -116,7 +116,7 @@ def _rows(connection: Any, relation: str) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     "options", [(), ("--inserts",), ("--column-inserts", "--no-owner"), ("--inserts", "--schema=public")]
 )
-def test_a_dumped_database_is_the_same_here(
+def test_fresh_pg_dump_is_loaded_completely(
     options: tuple[str, ...], original: Any, postgresql_server: Any, cluster: clusterdb.Connection
 ) -> None:
     """Nothing but owners and privileges is refused; rows, constraints, numbers and views are those of the server."""

@@ -131,14 +131,14 @@ def postgresql(postgresql_server: servers.Server) -> Iterator[_Pair]:
 
 @relaxed
 @given(seed=st.integers(0, 2**32))
-def test_mysql(seed: int, mysql: _Pair) -> None:
+def test_random_statements_answer_as_on_mariadb(seed: int, mysql: _Pair) -> None:
     """No statement has another result than on MariaDB."""
     mysql.check(statement("aurora-mysql", Random(seed)))
 
 
 @relaxed
 @given(seed=st.integers(0, 2**32))
-def test_postgresql(seed: int, postgresql: _Pair) -> None:
+def test_random_statements_answer_as_on_postgresql(seed: int, postgresql: _Pair) -> None:
     """No statement has another result than on PostgreSQL."""
     postgresql.check(statement("aurora-postgresql", Random(seed)))
 
@@ -238,13 +238,13 @@ def _run(connection: clusterdb.Connection, sql: str, _: Any) -> Any:
 
 @relaxed
 @given(seed=st.integers(0, 2**32))
-def test_numbers_of_mysql(seed: int, mysql_server: servers.Server) -> None:
+def test_random_rows_are_numbered_as_on_mariadb(seed: int, mysql_server: servers.Server) -> None:
     """No row has another number than on MariaDB."""
     _Numbered("aurora-mysql", mysql_server).check(Random(seed))
 
 
 @relaxed
 @given(seed=st.integers(0, 2**32))
-def test_numbers_of_postgresql(seed: int, postgresql_server: servers.Server) -> None:
+def test_random_rows_are_numbered_as_on_postgresql(seed: int, postgresql_server: servers.Server) -> None:
     """No row has another number than on PostgreSQL."""
     _Numbered("aurora-postgresql", postgresql_server).check(Random(seed))

@@ -43,8 +43,8 @@ def _schema(db: apsw.Connection) -> set[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("begin", ["", "BEGIN"])
-def test_a_rebuilt_table_keeps_everything_that_hangs_on_it(db: apsw.Connection, begin: str) -> None:
-    """Also inside a transaction, where SQLite's pragma would not switch foreign keys off."""
+def test_rebuilt_table_keeps_its_dependents(db: apsw.Connection, begin: str) -> None:
+    """A rebuild works inside a transaction, too, where SQLite's pragma cannot switch foreign keys off."""
     before = _schema(db)
     db.execute(begin)
     rebuild(db, "PARENT", WIDER)
@@ -73,7 +73,7 @@ def test_columns_are_filled_from_expressions_over_the_old_row(db: apsw.Connectio
     assert db.execute("SELECT name FROM pragma_index_list('parent')").fetchall() == [("parent_both",)]
 
 
-def test_a_row_that_does_not_fit_leaves_the_table_as_it_was(db: apsw.Connection) -> None:
+def test_row_that_violates_the_new_definition_undoes_the_rebuild(db: apsw.Connection) -> None:
     """Nothing is done, and the connection is as it was."""
     before = db.execute("SELECT * FROM sqlite_schema").fetchall()
     with pytest.raises(apsw.ConstraintError):
@@ -85,7 +85,7 @@ def test_a_row_that_does_not_fit_leaves_the_table_as_it_was(db: apsw.Connection)
     assert not db.config(apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, -1)
 
 
-def test_a_new_foreign_key_must_lead_somewhere_unless_keys_are_off(db: apsw.Connection) -> None:
+def test_dangling_new_foreign_key_is_refused_unless_keys_are_off(db: apsw.Connection) -> None:
     """A key that leads nowhere is refused; one that led nowhere before is not this change's."""
     db.execute("INSERT INTO log VALUES (7)")
     create = 'CREATE TABLE "log" (n INT REFERENCES parent (id))'
@@ -98,8 +98,8 @@ def test_a_new_foreign_key_must_lead_somewhere_unless_keys_are_off(db: apsw.Conn
     assert db.execute("SELECT * FROM log").fetchall() == [(7,)]
 
 
-def test_a_definition_is_split_at_its_own_commas(db: apsw.Connection) -> None:
-    """Not at those in names, texts, brackets and comments."""
+def test_definition_is_split_at_its_own_commas(db: apsw.Connection) -> None:
+    """Commas in names, texts, brackets and comments do not split it."""
     definition = definition_of(db, "Parent")
     assert definition.columns == {"id": 0, "a,b": 1, "n": 2}
     assert definition.parts[1:] == ["\"a,b\" TEXT DEFAULT '(,)'", "n INT CHECK (n IN (1, 2, 3))"]
@@ -110,7 +110,7 @@ def test_a_definition_is_split_at_its_own_commas(db: apsw.Connection) -> None:
         definition_of(db, "nothing")
 
 
-def test_tables_of_the_session_are_rebuilt_where_they_are(db: apsw.Connection) -> None:
+def test_temporary_table_is_rebuilt_in_its_schema(db: apsw.Connection) -> None:
     """One of the session hides one of the same name."""
     db.execute("CREATE TEMP TABLE log (n INT, UNIQUE (n)); INSERT INTO temp.log VALUES (3)")
     db.execute("CREATE INDEX temp.log_n ON log (n)")

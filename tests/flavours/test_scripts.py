@@ -110,8 +110,8 @@ def test_long_data_of_copy_comes_in_several_statements() -> None:
     assert "".join(data) == line * 40_000
 
 
-def test_quotes_without_an_end_are_looked_at_once() -> None:
-    """What is not whole is found so in linear time: a pattern that tries all ways would not end."""
+def test_unterminated_quotes_are_scanned_in_linear_time() -> None:
+    """A pattern that backtracks would not end on them."""
     for splitter in (MySQLSplitter(), PostgreSQLSplitter()):
         for text in ("SELECT '" + "\\\\a''" * 20_000, "SELECT " + "( " * 50_000, "/*" + "*" * 50_000):
             splitter.feed(text)
@@ -143,7 +143,7 @@ def path(tmp_path: Any) -> Any:
 
 
 @pytest.mark.parametrize("copy", REFUSED)
-def test_data_of_a_refused_copy_is_not_run(copy: str, path: Any) -> None:
+def test_data_of_a_refused_copy_is_not_executed(copy: str, path: Any) -> None:
     """Rows that look like statements are data, also if COPY cannot be done; what follows it is not run either."""
     connection = clusterdb.connect("pg", store=path)
     with pytest.raises(Error) as refusal:
@@ -153,7 +153,7 @@ def test_data_of_a_refused_copy_is_not_run(copy: str, path: Any) -> None:
     connection.close()
 
 
-def test_copy_takes_rows_as_an_insert_would(path: Any) -> None:
+def test_copy_converts_values_as_insert_does(path: Any) -> None:
     """Escapes, NULL, options, types; an empty COPY."""
     connection = clusterdb.connect("pg", store=path)
     connection.executescript(

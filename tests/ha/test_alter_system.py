@@ -55,7 +55,7 @@ from tests.support.stores import rows
         ),
     ],
 )
-def test_alter_system(prod: clusterdb.Cluster, sql: str, call: str) -> None:
+def test_every_form_of_alter_system_is_executed(prod: clusterdb.Cluster, sql: str, call: str) -> None:
     """Every form of Aurora's statements is understood, and can be executed."""
     add(prod, "a", "b")
     assert alter_system(sql) == f"SELECT {call}"
@@ -64,7 +64,7 @@ def test_alter_system(prod: clusterdb.Cluster, sql: str, call: str) -> None:
     assert (roles(prod)[0][0] == "b") == ("CRASH" in sql.upper())
 
 
-def test_statements_after_alter_system(prod: clusterdb.Cluster) -> None:
+def test_statements_after_alter_system_are_executed(prod: clusterdb.Cluster) -> None:
     """They run, be they Aurora's or SQL."""
     add(prod, "a")
     failure = f"ALTER SYSTEM SIMULATE 0 PERCENT DISK FAILURE {FOR}"
@@ -89,7 +89,7 @@ def test_statements_after_alter_system(prod: clusterdb.Cluster) -> None:
         "ALTER SYSTEM SET work_mem = 5",
     ],
 )
-def test_what_alter_system_is_not(prod: clusterdb.Cluster, sql: str) -> None:
+def test_unknown_alter_system_is_refused_with_the_known_forms(prod: clusterdb.Cluster, sql: str) -> None:
     """Everything else is refused, with what there is; nothing happens."""
     add(prod, "a", "b")
     connection = prod.connect()
@@ -98,7 +98,7 @@ def test_what_alter_system_is_not(prod: clusterdb.Cluster, sql: str) -> None:
     assert seen(connection) == []
 
 
-def test_a_failure_to_an_unknown_replica(prod: clusterdb.Cluster) -> None:
+def test_replica_failure_needs_a_known_instance(prod: clusterdb.Cluster) -> None:
     """A replica failure names an instance of the cluster."""
     add(prod, "a", "b")
     with pytest.raises(clusterdb.InstanceNotFoundError, match="no instance 'x'"):
@@ -107,7 +107,7 @@ def test_a_failure_to_an_unknown_replica(prod: clusterdb.Cluster) -> None:
         ).fetchall()
 
 
-def test_other_alter_statements(prod: clusterdb.Cluster) -> None:
+def test_alter_table_named_system_is_sqlites(prod: clusterdb.Cluster) -> None:
     """ALTER TABLE is SQLite's, even of a table called system."""
     add(prod, "a")
     connection = prod.connect()
@@ -119,7 +119,7 @@ def test_other_alter_statements(prod: clusterdb.Cluster) -> None:
         connection.execute("ALTER SYSTEMS CRASH")
 
 
-def test_alter_system_through_a_cursor(prod: clusterdb.Cluster) -> None:
+def test_alter_system_works_through_a_cursor(prod: clusterdb.Cluster) -> None:
     """Aurora's statements work through a cursor, and one of several, as any other."""
     add(prod, "a", "b")
     prod.connect().cursor().execute("ALTER SYSTEM CRASH")

@@ -15,7 +15,7 @@ from tests.support.stores import rows
 
 
 # --- endpoints ------------------------------------------------------------------------------------------------------
-def test_where_endpoints_lead(trio: clusterdb.Cluster) -> None:
+def test_endpoints_lead_to_writer_readers_or_one_instance(trio: clusterdb.Cluster) -> None:
     """The cluster endpoint leads to the writer, the reader endpoint to every reader, an instance's to that."""
     assert reached(trio, "writer", 5) == {"a"}
     assert reached(trio, "reader") == {"b", "c"}
@@ -29,7 +29,7 @@ def test_where_endpoints_lead(trio: clusterdb.Cluster) -> None:
     ]
 
 
-def test_the_reader_endpoint_without_readers(prod: clusterdb.Cluster) -> None:
+def test_reader_endpoint_without_readers_leads_to_the_writer(prod: clusterdb.Cluster) -> None:
     """It leads to the writer then, and one can write through it, as with Aurora."""
     add(prod, "a")
     assert reached(prod, "reader", 5) == {"a"}
@@ -53,7 +53,7 @@ def test_the_reader_endpoint_without_readers(prod: clusterdb.Cluster) -> None:
         ("READER", {"excluded": ["b", "c"]}, set(), {"a"}),
     ],
 )
-def test_custom_endpoints(
+def test_custom_endpoint_leads_to_members_of_its_type(
     trio: clusterdb.Cluster, kind: Any, chosen: dict[str, list[str]], before: set[str], after: set[str]
 ) -> None:
     """A custom endpoint leads to its members, or all but the excluded, of its type; after a failover as well."""
@@ -70,7 +70,7 @@ def test_custom_endpoints(
             trio.failover("b")
 
 
-def test_new_instances_join_an_endpoint_that_excludes(trio: clusterdb.Cluster) -> None:
+def test_new_instance_joins_an_endpoint_with_exclusions(trio: clusterdb.Cluster) -> None:
     """An endpoint with exclusions takes up what is added later, one with members does not."""
     trio.add_endpoint("but-b", excluded=["b"])
     trio.add_endpoint("just-b", members=["b"])
@@ -82,7 +82,7 @@ def test_new_instances_join_an_endpoint_that_excludes(trio: clusterdb.Cluster) -
         trio.connect("just-b")
 
 
-def test_endpoints_that_are_refused(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
+def test_invalid_endpoints_are_refused(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
     """Names that are taken, types that are none, members that are unknown: nothing is added."""
     trio.add_endpoint("reports")
     before = trio.endpoints()
@@ -101,13 +101,13 @@ def test_endpoints_that_are_refused(store: clusterdb.Store, trio: clusterdb.Clus
     cluster_with(store, "other").add_endpoint("reports")  # of another cluster
 
 
-def test_a_text_is_no_list_of_members(trio: clusterdb.Cluster) -> None:
-    """Whoever forgets the brackets is told."""
+def test_text_instead_of_a_member_list_is_refused(trio: clusterdb.Cluster) -> None:
+    """The error says that a list is expected."""
     with pytest.raises(clusterdb.Error):
         trio.add_endpoint("new", members="ab")
 
 
-def test_an_unknown_endpoint(trio: clusterdb.Cluster) -> None:
+def test_unknown_endpoint_suggests_the_nearest(trio: clusterdb.Cluster) -> None:
     """An unknown endpoint is refused, with the nearest known name; so is deleting what is not custom."""
     trio.add_endpoint("reports")
     with pytest.raises(clusterdb.EndpointNotFoundError, match="did you mean 'reports'"):
@@ -119,7 +119,7 @@ def test_an_unknown_endpoint(trio: clusterdb.Cluster) -> None:
             trio.delete_endpoint(name)
 
 
-def test_deleting_an_endpoint(trio: clusterdb.Cluster) -> None:
+def test_deleted_endpoint_leads_nowhere(trio: clusterdb.Cluster) -> None:
     """It leads nowhere then; connections that were made through it go on."""
     trio.add_endpoint("reports", members=["b"])
     connection = trio.connect("reports")
@@ -132,7 +132,7 @@ def test_deleting_an_endpoint(trio: clusterdb.Cluster) -> None:
 
 # --- readers only read ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("endpoint", ["reader", "b", "custom"])
-def test_nothing_is_written_through_a_reader(trio: clusterdb.Cluster, endpoint: str) -> None:
+def test_writes_through_a_reader_are_refused_by_the_engine(trio: clusterdb.Cluster, endpoint: str) -> None:
     """It is the engine that refuses, so no PRAGMA helps."""
     trio.add_endpoint("custom", "READER")
     commit(trio, 1)
@@ -157,8 +157,8 @@ def test_nothing_is_written_through_a_reader(trio: clusterdb.Cluster, endpoint: 
 
 
 @pytest.mark.parametrize("name", ["'prod'", "'file:prod'", "'file:prod?mode=rw'", "'file:prod?mode=rwc'"])
-def test_nothing_is_written_by_attaching(trio: clusterdb.Cluster, name: str) -> None:
-    """Nor does it help to attach the same cluster once more."""
+def test_writes_to_an_attached_cluster_through_a_reader_are_refused(trio: clusterdb.Cluster, name: str) -> None:
+    """Attaching the same cluster once more does not allow writes."""
     commit(trio, 1)
     connection = trio.connect("b")
     try:
@@ -171,7 +171,7 @@ def test_nothing_is_written_by_attaching(trio: clusterdb.Cluster, name: str) -> 
     assert seen_by(trio) == [1]
 
 
-def test_what_is_attached_through_a_reader_lags_as_well(trio: clusterdb.Cluster) -> None:
+def test_cluster_attached_through_a_reader_lags_too(trio: clusterdb.Cluster) -> None:
     """A reader shows the cluster as it has it, whatever name it goes by."""
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
     commit(trio, 1)
@@ -180,7 +180,7 @@ def test_what_is_attached_through_a_reader_lags_as_well(trio: clusterdb.Cluster)
     assert rows(connection, "SELECT n FROM again.t") == rows(connection, "SELECT n FROM main.t") == []
 
 
-def test_a_role_is_looked_at_when_a_connection_is_made(
+def test_failover_during_connect_gives_no_writable_reader(
     trio: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failover in the middle of connecting leaves nobody with a reader that can write."""

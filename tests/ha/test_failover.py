@@ -13,7 +13,7 @@ from tests.support.stores import rows
 from vfs import failpoints
 
 
-def test_who_becomes_the_writer(prod: clusterdb.Cluster) -> None:
+def test_failover_prefers_low_tier_then_large_class(prod: clusterdb.Cluster) -> None:
     """The lowest tier goes first, then the largest class; a target goes before everything."""
     prod.add_instance("a", promotion_tier=9)
     prod.add_instance("b", promotion_tier=3, instance_class="db.r6g.large")
@@ -27,7 +27,7 @@ def test_who_becomes_the_writer(prod: clusterdb.Cluster) -> None:
     assert prod.failover() == "d"
 
 
-def test_how_large_classes_are() -> None:
+def test_instance_classes_are_ranked_by_their_size() -> None:
     """Classes are as large as their last part says; what is unknown is the smallest."""
     ordered = ["db.local", "db.t3.micro", "db.t3.small", "db.t3.medium", "db.r6g.large", "db.r6g.xlarge"]
     ordered += ["db.r6g.2xlarge", "db.r6g.12xlarge", "db.x2g.16xlarge"]
@@ -35,7 +35,9 @@ def test_how_large_classes_are() -> None:
     assert ranks == sorted(set(ranks))
 
 
-def test_failovers_that_are_refused(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
+def test_failover_to_the_writer_or_an_unknown_instance_is_refused(
+    store: clusterdb.Store, trio: clusterdb.Cluster
+) -> None:
     """The writer, or an instance that there is not, cannot be failed over to; nothing changes, nobody is fenced."""
     connection = trio.connect()
     add(cluster_with(store, "other"), "elsewhere")
@@ -55,7 +57,7 @@ def test_failovers_that_are_refused(store: clusterdb.Store, trio: clusterdb.Clus
 
 
 @pytest.mark.parametrize("spills", [False, True])
-def test_the_old_writer_is_fenced(trio: clusterdb.Cluster, spills: bool) -> None:
+def test_old_writer_is_fenced(trio: clusterdb.Cluster, spills: bool) -> None:
     """Its open transaction is lost, and its connections fail; the new writer need not wait for it."""
     commit(trio, 1)
     connection = trio.connect()
@@ -78,8 +80,8 @@ def test_the_old_writer_is_fenced(trio: clusterdb.Cluster, spills: bool) -> None
     assert rows(trio.connect(), "SELECT name FROM sqlite_schema") == [("t",)]
 
 
-def test_a_commit_in_progress_is_fenced(trio: clusterdb.Cluster) -> None:
-    """Who commits without asking first, as `with connection` does, commits nothing either."""
+def test_commit_in_progress_is_fenced(trio: clusterdb.Cluster) -> None:
+    """COMMIT without an earlier look at the role, as in ``with connection``, commits nothing."""
     connection = trio.connect()
     with pytest.raises((apsw.IOError, apsw.ReadOnlyError)), connection:
         connection.execute("INSERT INTO t VALUES (1)")
@@ -88,7 +90,7 @@ def test_a_commit_in_progress_is_fenced(trio: clusterdb.Cluster) -> None:
 
 
 @pytest.mark.parametrize("is_writing", [False, True])
-def test_a_plain_connection_is_fenced(store: clusterdb.Store, trio: clusterdb.Cluster, is_writing: bool) -> None:
+def test_plain_connection_is_fenced(store: clusterdb.Store, trio: clusterdb.Cluster, is_writing: bool) -> None:
     """A connection that knows nothing of instances is fenced in the storage layer."""
     commit(trio, 1)
     connection = apsw.Connection("prod", vfs=store.vfs)
@@ -110,8 +112,10 @@ def test_a_plain_connection_is_fenced(store: clusterdb.Store, trio: clusterdb.Cl
 
 
 @pytest.mark.parametrize("point", ["catalog: before commit", "catalog: committed"])
-def test_a_failover_that_is_interrupted(trio: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
-    """Who dies in a failover leaves either the old writer or the new one, not both."""
+def test_interrupted_failover_leaves_one_writer(
+    trio: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """A process that dies in a failover leaves the old writer or the new one, not both."""
     connection = trio.connect()
 
     def dies() -> None:
@@ -127,7 +131,7 @@ def test_a_failover_that_is_interrupted(trio: clusterdb.Cluster, monkeypatch: py
             connection.execute("INSERT INTO t VALUES (1)")
 
 
-def test_who_is_fenced_stays_fenced(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
+def test_fenced_connection_stays_fenced_after_a_move(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
     """A connection that was fenced does not come back when its cluster goes over to another volume."""
     dev = trio.clone("dev")
     add(dev, "d", "e")
@@ -156,8 +160,8 @@ def test_connections_without_instance_are_fenced(prod: clusterdb.Cluster) -> Non
     assert seen_by(prod) == [1]
 
 
-def test_other_readers_go_on(trio: clusterdb.Cluster) -> None:
-    """Who reads through an instance that changes its role fails, who reads through another one goes on."""
+def test_readers_of_unchanged_instances_continue(trio: clusterdb.Cluster) -> None:
+    """Connections through an instance that changes its role fail, those through another one continue."""
     uninvolved, promoted, read_only = trio.connect("c"), trio.connect("b"), trio.connect(read_only=True)
     uninvolved.execute("BEGIN")
     assert seen(uninvolved) == []
@@ -171,7 +175,7 @@ def test_other_readers_go_on(trio: clusterdb.Cluster) -> None:
             seen(connection)
 
 
-def test_after_a_failover(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
+def test_failover_updates_endpoints_and_events(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
     """The endpoints lead to the new roles, and what happened can be read in the events."""
     trio.failover("b")
     assert reached(trio, "writer", 5) == {"b"}
@@ -186,7 +190,7 @@ def test_after_a_failover(store: clusterdb.Store, trio: clusterdb.Cluster) -> No
     assert told(store, "creation")[-3:] == [f"instance '{name}' added to cluster 'prod'" for name in "abc"]
 
 
-def test_a_cursor_is_told_as_well(trio: clusterdb.Cluster) -> None:
+def test_cursor_of_a_fenced_connection_raises_too(trio: clusterdb.Cluster) -> None:
     """Statements through a cursor of one's own are as those through the connection."""
     connection = trio.connect()
     cursor = connection.cursor()

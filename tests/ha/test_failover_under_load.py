@@ -21,14 +21,14 @@ from tests.torture import kills
 ROOT = Path(__file__).parents[2]
 
 
-def test_failovers_under_load(tmp_path: Path) -> None:
+def test_failovers_under_load_lose_no_acknowledged_transfer(tmp_path: Path) -> None:
     """Nothing acknowledged is lost, and nothing is half there, while writers are failed over."""
     fail_over(tmp_path, 10, seed=1)
 
 
 @pytest.mark.slow
-def test_many_failovers_under_load(tmp_path: Path) -> None:
-    """The same, for longer."""
+def test_many_failovers_under_load_lose_no_acknowledged_transfer(tmp_path: Path) -> None:
+    """More failovers of the same kind."""
     fail_over(tmp_path, 1000, seed=random.randrange(1000))
 
 

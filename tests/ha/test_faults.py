@@ -10,7 +10,7 @@ from tests.ha.fleet import FOR, MS_NS, SECOND_NS, Clock, add, commit, roles, see
 
 
 @pytest.mark.parametrize("kind", ["instance", "dispatcher", "node", "INSTANCE"])
-def test_a_crash_of_the_writer(store: clusterdb.Store, trio: clusterdb.Cluster, kind: str) -> None:
+def test_crash_of_the_writer_fails_over_to_a_reader(store: clusterdb.Store, trio: clusterdb.Cluster, kind: str) -> None:
     """A reader takes a crashed writer's place; what was not committed is lost."""
     commit(trio, 1)
     connection = trio.connect()
@@ -24,7 +24,7 @@ def test_a_crash_of_the_writer(store: clusterdb.Store, trio: clusterdb.Cluster, 
     assert told(store, "failover") == ["failover from 'a' to 'b'"]
 
 
-def test_a_crash_of_the_only_instance(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_crash_of_the_only_instance_fails_its_connections(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """Its connections fail, and plain ones; new ones work."""
     add(prod, "a")
     connection, plain = prod.connect(), apsw.Connection("prod", vfs=store.vfs)
@@ -40,8 +40,8 @@ def test_a_crash_of_the_only_instance(store: clusterdb.Store, prod: clusterdb.Cl
     assert roles(prod) == [("a", "writer")]
 
 
-def test_a_crash_of_a_reader(trio: clusterdb.Cluster) -> None:
-    """Nobody else notices."""
+def test_crash_of_a_reader_affects_only_its_connections(trio: clusterdb.Cluster) -> None:
+    """Connections through other instances continue."""
     crashed, other, writer = trio.connect("c"), trio.connect("b"), trio.connect()
     crashed.execute("ALTER SYSTEM CRASH")
     writer.execute("INSERT INTO t VALUES (1)")
@@ -51,7 +51,7 @@ def test_a_crash_of_a_reader(trio: clusterdb.Cluster) -> None:
     assert roles(trio)[0] == ("a", "writer")
 
 
-def test_crash_instance(prod: clusterdb.Cluster) -> None:
+def test_crash_instance_crashes_writer_or_named_reader(prod: clusterdb.Cluster) -> None:
     """The verb crashes the writer, named or not, the implicit one as well, or a reader."""
     implicit = prod.connect()
     prod.crash_instance()
@@ -82,7 +82,7 @@ def test_crash_instance(prod: clusterdb.Cluster) -> None:
         "ALTER SYSTEM SIMULATE 101 PERCENT DISK FAILURE FOR INTERVAL 1 SECOND",
     ],
 )
-def test_faults_that_are_refused(trio: clusterdb.Cluster, sql: str) -> None:
+def test_invalid_fault_arguments_are_refused(trio: clusterdb.Cluster, sql: str) -> None:
     """Arguments out of bounds are refused, and nothing is simulated."""
     connection = trio.connect()
     with pytest.raises(clusterdb.InvalidArgumentError):
@@ -102,13 +102,13 @@ def test_faults_that_are_refused(trio: clusterdb.Cluster, sql: str) -> None:
         "ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE FOR INTERVAL 99999999999999 YEAR",
     ],
 )
-def test_times_that_are_refused(trio: clusterdb.Cluster, sql: str) -> None:
-    """So are times that are none."""
+def test_invalid_fault_times_are_refused(trio: clusterdb.Cluster, sql: str) -> None:
+    """Durations that are not times are refused."""
     with pytest.raises(clusterdb.InvalidArgumentError):
         trio.connect().execute(sql).fetchall()
 
 
-def test_a_disk_failure(trio: clusterdb.Cluster, clock: Clock) -> None:
+def test_disk_failure_fails_reads_and_commits_of_its_instance(trio: clusterdb.Cluster, clock: Clock) -> None:
     """Reads and commits through the instance fail, through others not; when the time is over it works again."""
     commit(trio, 1)
     connection, other = trio.connect(), trio.connect("b")
@@ -127,7 +127,7 @@ def test_a_disk_failure(trio: clusterdb.Cluster, clock: Clock) -> None:
     assert seen(other) == seen_by(trio) == [1, 4]
 
 
-def test_zero_percent_is_no_failure(trio: clusterdb.Cluster, clock: Clock) -> None:
+def test_fault_of_zero_percent_never_happens(trio: clusterdb.Cluster, clock: Clock) -> None:
     """Faults of no probability never happen."""
     connection = trio.connect()
     connection.execute("ALTER SYSTEM SIMULATE 0 PERCENT DISK FAILURE FOR INTERVAL 1 HOUR")
@@ -137,7 +137,7 @@ def test_zero_percent_is_no_failure(trio: clusterdb.Cluster, clock: Clock) -> No
     assert (seen(connection), clock.slept) == (list(range(20)), [])
 
 
-def test_congestion(trio: clusterdb.Cluster, clock: Clock) -> None:
+def test_disk_congestion_delays_reads_and_commits(trio: clusterdb.Cluster, clock: Clock) -> None:
     """Reads and commits through the instance take as long as asked for, until the time is over."""
     connection = trio.connect()
     connection.execute("SELECT aurora_inject_disk_congestion(100, 0, 0, 60, 10, 25)").fetchall()
@@ -156,7 +156,7 @@ def test_congestion(trio: clusterdb.Cluster, clock: Clock) -> None:
 
 @pytest.mark.parametrize("lag_ms", [0, 1])
 @pytest.mark.parametrize("has_read", [False, True])
-def test_a_replica_failure(trio: clusterdb.Cluster, clock: Clock, lag_ms: int, has_read: bool) -> None:
+def test_replica_failure_freezes_a_reader(trio: clusterdb.Cluster, clock: Clock, lag_ms: int, has_read: bool) -> None:
     """A reader whose replication fails always stays as it is, until the time is over."""
     trio.modify_instance("b", replica_lag_ms=lag_ms)
     commit(trio, 1)
@@ -174,7 +174,7 @@ def test_a_replica_failure(trio: clusterdb.Cluster, clock: Clock, lag_ms: int, h
     assert seen(reader) == [1, 2, 3, 4, 5]
 
 
-def test_faults_end_with_their_instance(trio: clusterdb.Cluster) -> None:
+def test_faults_are_removed_with_their_instance(trio: clusterdb.Cluster) -> None:
     """An instance that is added has none of the faults of one that was deleted."""
     trio.connect("c").execute("ALTER SYSTEM SIMULATE 100 PERCENT DISK FAILURE FOR INTERVAL 1 HOUR")
     trio.delete_instance("c")

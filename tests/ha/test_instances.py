@@ -13,7 +13,7 @@ from tests.ha.fleet import FAR_MS, add, cluster_with, commit, roles, seen, seen_
 from tests.support.inside import catalog_of
 
 
-def test_the_first_instance_is_the_writer(prod: clusterdb.Cluster) -> None:
+def test_first_instance_is_the_writer(prod: clusterdb.Cluster) -> None:
     """The first is the writer, all others readers; they are listed the writer first, then by name."""
     made = [prod.add_instance(name) for name in ("m", "z", "a", "k")]
     assert [each.role for each in made] == ["writer", "reader", "reader", "reader"]
@@ -21,7 +21,7 @@ def test_the_first_instance_is_the_writer(prod: clusterdb.Cluster) -> None:
     assert prod.instances() == [made[0], made[2], made[3], made[1]]
 
 
-def test_what_an_instance_is_made_of(prod: clusterdb.Cluster) -> None:
+def test_instance_is_listed_with_its_settings(prod: clusterdb.Cluster) -> None:
     """An instance is listed as it was asked for, and as it was changed."""
     add(prod, "a")
     prod.add_instance(
@@ -38,7 +38,7 @@ def test_what_an_instance_is_made_of(prod: clusterdb.Cluster) -> None:
     assert prod.instances()[1] == changed
 
 
-def test_names_are_unique_in_the_store(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
+def test_instance_names_are_unique_in_the_store(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
     """No two instances of a store have the same name, whatever their clusters."""
     other = cluster_with(store, "other")
     for cluster in (trio, other):
@@ -50,7 +50,7 @@ def test_names_are_unique_in_the_store(store: clusterdb.Store, trio: clusterdb.C
 
 
 @pytest.mark.parametrize("name", ["", "1a", "_a", "a b", "a" * 64, "ä", 5, None])
-def test_names_that_are_none(prod: clusterdb.Cluster, name: Any) -> None:
+def test_invalid_instance_names_are_refused(prod: clusterdb.Cluster, name: Any) -> None:
     """Instances and endpoints are named as clusters are."""
     with pytest.raises(clusterdb.InvalidNameError):
         prod.add_instance(name)
@@ -60,13 +60,13 @@ def test_names_that_are_none(prod: clusterdb.Cluster, name: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["writer", "reader"])
-def test_an_instance_does_not_take_the_name_of_a_cluster_endpoint(prod: clusterdb.Cluster, name: str) -> None:
+def test_instance_cannot_be_named_like_a_cluster_endpoint(prod: clusterdb.Cluster, name: str) -> None:
     """'writer' and 'reader' always mean the endpoints."""
     with pytest.raises(clusterdb.Error):
         prod.add_instance(name)
 
 
-def test_an_instance_does_not_take_the_name_of_an_endpoint(trio: clusterdb.Cluster) -> None:
+def test_instance_cannot_be_named_like_a_custom_endpoint(trio: clusterdb.Cluster) -> None:
     """A custom endpoint keeps leading where it did."""
     trio.add_endpoint("reports", members=["b"])
     with pytest.raises(clusterdb.Error):
@@ -84,7 +84,7 @@ def test_an_instance_does_not_take_the_name_of_an_endpoint(trio: clusterdb.Clust
         ),
     ],
 )
-def test_values_that_are_none(trio: clusterdb.Cluster, values: dict[str, Any]) -> None:
+def test_invalid_tiers_and_lags_are_refused(trio: clusterdb.Cluster, values: dict[str, Any]) -> None:
     """Tiers and lags out of bounds, or of another type, are refused, and nothing changes."""
     before = trio.instances()
     with pytest.raises(clusterdb.InvalidArgumentError, match=next(iter(values))):
@@ -95,14 +95,14 @@ def test_values_that_are_none(trio: clusterdb.Cluster, values: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("key", ["instance_class", "availability_zone"])
-def test_texts_that_are_none(prod: clusterdb.Cluster, key: str) -> None:
+def test_invalid_classes_and_zones_are_refused(prod: clusterdb.Cluster, key: str) -> None:
     """A class or zone that is no text is refused as such."""
     values: dict[str, Any] = {key: None}
     with pytest.raises(clusterdb.InvalidArgumentError):
         prod.add_instance("a", **values)
 
 
-def test_fifteen_readers_are_enough(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_sixteenth_reader_is_refused(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """A 16th reader is refused, and changes nothing; when one was deleted there is room again."""
     add(prod, "w", *(f"r{number}" for number in range(15)))
     before, events = prod.instances(), catalog_of(store).events.all()
@@ -114,7 +114,7 @@ def test_fifteen_readers_are_enough(store: clusterdb.Store, prod: clusterdb.Clus
     assert len(prod.instances()) == 16
 
 
-def test_deleting_instances(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
+def test_deleted_writer_is_replaced_by_a_reader(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
     """A reader takes a deleted writer's place; without instances the cluster is as it was before it had any."""
     commit(trio, 1)
     trio.delete_instance("c")
@@ -131,7 +131,7 @@ def test_deleting_instances(store: clusterdb.Store, trio: clusterdb.Cluster) -> 
         trio.delete_instance("b")
 
 
-def test_a_deleted_instance_has_no_connections(trio: clusterdb.Cluster) -> None:
+def test_deleted_instance_has_no_connections(trio: clusterdb.Cluster) -> None:
     """Connections through a deleted instance fail, even if another takes its name."""
     connection = trio.connect("c")
     assert seen(connection) == []
@@ -143,7 +143,7 @@ def test_a_deleted_instance_has_no_connections(trio: clusterdb.Cluster) -> None:
             trio.add_instance("c")
 
 
-def test_the_past_is_kept_no_longer_than_somebody_lags(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_past_is_dropped_with_the_last_lagging_instance(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """When the only instance that lags is deleted, no past is kept for it any more."""
 
     def retained() -> int:
@@ -162,7 +162,7 @@ def test_the_past_is_kept_no_longer_than_somebody_lags(store: clusterdb.Store, p
     assert not retained()
 
 
-def test_a_clone_has_no_instances(trio: clusterdb.Cluster) -> None:
+def test_clone_has_no_instances(trio: clusterdb.Cluster) -> None:
     """Instances and endpoints are the cluster's alone."""
     trio.add_endpoint("reports")
     commit(trio, 1)
@@ -173,7 +173,7 @@ def test_a_clone_has_no_instances(trio: clusterdb.Cluster) -> None:
     assert (seen_by(clone), seen_by(trio)) == ([1, 2], [1])
 
 
-def test_instances_go_with_their_cluster(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
+def test_instances_are_deleted_with_their_cluster(store: clusterdb.Store, trio: clusterdb.Cluster) -> None:
     """A deleted cluster's instances are gone: their names are free, their connections fail."""
     connection = trio.connect("b")
     trio.delete()
@@ -187,7 +187,7 @@ def test_instances_go_with_their_cluster(store: clusterdb.Store, trio: clusterdb
     assert seen_by(other, "b") == [1]
 
 
-def test_a_rename_keeps_instances(trio: clusterdb.Cluster) -> None:
+def test_rename_of_a_cluster_keeps_its_instances(trio: clusterdb.Cluster) -> None:
     """Instances, endpoints and connections through them go on after a rename."""
     trio.add_endpoint("reports", members=["c"])
     connection = trio.connect("b")
@@ -197,7 +197,7 @@ def test_a_rename_keeps_instances(trio: clusterdb.Cluster) -> None:
     assert seen(connection) == seen_by(trio, "reports") == [1]
 
 
-def test_a_cluster_without_instances(prod: clusterdb.Cluster) -> None:
+def test_cluster_without_instances_has_an_implicit_writer(prod: clusterdb.Cluster) -> None:
     """There is an implicit writer; it is no instance, and nobody can be failed over to."""
     commit(prod, 1)
     assert seen_by(prod) == seen_by(prod, "reader") == [1]
@@ -209,7 +209,7 @@ def test_a_cluster_without_instances(prod: clusterdb.Cluster) -> None:
         prod.connect("a")
 
 
-def test_instances_outlive_the_process(tmp_path: Path) -> None:
+def test_instances_survive_reopening_the_store(tmp_path: Path) -> None:
     """Instances, their lag and their endpoints are there when a store is opened again, if only to be read."""
     with clusterdb.open(tmp_path / "store") as store:
         cluster = cluster_with(store)

@@ -17,7 +17,7 @@ from vfs.storage import reader
 from vfs.storage.heads import newest_at
 
 
-def test_what_is_committed_now_is_not_seen_yet(trio: clusterdb.Cluster) -> None:
+def test_lagging_reader_does_not_show_recent_commits(trio: clusterdb.Cluster) -> None:
     """A reader that lags by seconds shows nothing of what is committed now; the others show it at once."""
     commit(trio, 1)
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
@@ -31,7 +31,7 @@ def test_what_is_committed_now_is_not_seen_yet(trio: clusterdb.Cluster) -> None:
         assert seen_by(trio, "c") == seen_by(trio, "a") == list(range(1, n + 1))
 
 
-def test_a_lag_changes_on_open_connections(trio: clusterdb.Cluster) -> None:
+def test_change_of_lag_applies_to_open_connections(trio: clusterdb.Cluster) -> None:
     """Without lag an open connection shows the newest version at once, and with lag again it does not go back."""
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
     connection = trio.connect("b")
@@ -44,8 +44,8 @@ def test_a_lag_changes_on_open_connections(trio: clusterdb.Cluster) -> None:
     assert seen(connection) == [1]
 
 
-def test_a_reader_follows_at_its_distance(trio: clusterdb.Cluster, clock: Clock) -> None:
-    """What was committed so long ago is seen, what came later is not."""
+def test_reader_shows_commits_older_than_its_lag(trio: clusterdb.Cluster, clock: Clock) -> None:
+    """Commits older than the lag are shown, later ones are not."""
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
     connection, moments = trio.connect("b"), []
     for n in (1, 2, 3):
@@ -68,7 +68,7 @@ def test_a_reader_follows_at_its_distance(trio: clusterdb.Cluster, clock: Clock)
         "after",
     ],
 )
-def test_a_reader_keeps_up_with_a_busy_writer(trio: clusterdb.Cluster, clock: Clock, opened: str) -> None:
+def test_reader_follows_a_busy_writer_within_its_lag(trio: clusterdb.Cluster, clock: Clock, opened: str) -> None:
     """It shows what is old enough, though newer versions are not, also if it was opened before it lagged."""
     connection = trio.connect("b")
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
@@ -81,8 +81,8 @@ def test_a_reader_keeps_up_with_a_busy_writer(trio: clusterdb.Cluster, clock: Cl
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_seen_never_goes_back(trio: clusterdb.Cluster, seed: int) -> None:
-    """Whatever the jitter, a connection's next transaction never sees less than the one before."""
+def test_reader_with_jitter_never_goes_back(trio: clusterdb.Cluster, seed: int) -> None:
+    """A connection's next transaction never sees less than the one before, whatever the jitter."""
     random.seed(seed)
     run(trio, "CREATE TABLE counter (n)")
     run(trio, "INSERT INTO counter VALUES (0)")
@@ -97,8 +97,8 @@ def test_what_is_seen_never_goes_back(trio: clusterdb.Cluster, seed: int) -> Non
     assert rows(reader, "SELECT n FROM counter") == [(200,)]
 
 
-def test_a_read_transaction_stays_on_its_version(trio: clusterdb.Cluster) -> None:
-    """Neither commits nor changes of the lag move what a transaction reads."""
+def test_read_transaction_keeps_its_version_when_the_lag_changes(trio: clusterdb.Cluster) -> None:
+    """Neither commits nor changes of the lag change the version of an open transaction."""
     trio.modify_instance("b", lag_jitter_ms=5)
     commit(trio, 1)
     connection = trio.connect("b")
@@ -113,7 +113,7 @@ def test_a_read_transaction_stays_on_its_version(trio: clusterdb.Cluster) -> Non
 
 
 @pytest.mark.parametrize("way", ["backtrack", "reset"])
-def test_a_lagging_reader_follows_a_cluster_back(store: clusterdb.Store, way: str) -> None:
+def test_lagging_reader_follows_backtrack_and_reset(store: clusterdb.Store, way: str) -> None:
     """After a backtrack or a reset an open connection shows a state the cluster was in, and goes on from there."""
     cluster = cluster_with(store)
     commit(cluster, 1)
@@ -137,7 +137,9 @@ def test_a_lagging_reader_follows_a_cluster_back(store: clusterdb.Store, way: st
     assert seen(connection) == seen_by(cluster) == seen_by(cluster, "b") == [1, 4]
 
 
-def test_a_backtrack_while_a_lagging_reader_looks(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lagging_reader_follows_a_backtrack_during_its_pin(
+    store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reader that is about to pin a version when the cluster goes back follows it."""
     cluster = cluster_with(store)
     cluster.modify(backtrack_window_s=3600)
@@ -158,7 +160,7 @@ def test_a_backtrack_while_a_lagging_reader_looks(store: clusterdb.Store, monkey
     assert seen(connection) == []
 
 
-def test_the_writer_does_not_lag(prod: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_writer_and_export_do_not_lag(prod: clusterdb.Cluster, tmp_path: Path) -> None:
     """The lag of an instance means nothing while it is the writer, nor does it to an export."""
     add(prod, "a", replica_lag_ms=FAR_MS)
     commit(prod, 1)
@@ -171,7 +173,7 @@ def test_the_writer_does_not_lag(prod: clusterdb.Cluster, tmp_path: Path) -> Non
     plain.close()
 
 
-def test_replica_status(trio: clusterdb.Cluster) -> None:
+def test_replica_status_table_matches_the_method(trio: clusterdb.Cluster) -> None:
     """The table-valued function has a row for every instance, and says what Cluster.replica_status() does."""
     trio.modify_instance("b", replica_lag_ms=FAR_MS)
     commit(trio, 1, 2)

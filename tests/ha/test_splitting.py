@@ -47,8 +47,8 @@ def ran_on(connection: clusterdb.Connection, sql: str) -> str:
         "  -- a comment\n SELECT count(*) FROM t",
     ],
 )
-def test_queries_go_to_the_reader(split: clusterdb.SplitConnection, sql: str) -> None:
-    """Whatever they look like."""
+def test_queries_run_on_the_reader(split: clusterdb.SplitConnection, sql: str) -> None:
+    """Queries of every form run on the reader."""
     assert ran_on(split, sql) == "reader"
 
 
@@ -68,12 +68,12 @@ def test_queries_go_to_the_reader(split: clusterdb.SplitConnection, sql: str) ->
         "ATTACH ':memory:' AS other",
     ],
 )
-def test_the_rest_goes_to_the_writer(split: clusterdb.SplitConnection, sql: str) -> None:
-    """What writes, what tells of the connection or changes it, and transactions."""
+def test_writes_and_connection_state_run_on_the_writer(split: clusterdb.SplitConnection, sql: str) -> None:
+    """Writes, transactions, and statements about the state of the connection run on the writer."""
     assert ran_on(split, sql) == "writer"
 
 
-def test_a_transaction_reads_what_it_has_written(split: clusterdb.SplitConnection) -> None:
+def test_transactions_run_on_the_writer(split: clusterdb.SplitConnection) -> None:
     """Inside of one everything goes to the writer, outside of it to the reader again."""
     split.execute("INSERT INTO t VALUES (2, 'two')")
     cursor = split.execute("SELECT count(*) FROM t")
@@ -82,7 +82,7 @@ def test_a_transaction_reads_what_it_has_written(split: clusterdb.SplitConnectio
     assert ran_on(split, "SELECT count(*) FROM t") == "reader"
 
 
-def test_temporary_and_attached_tables_are_the_writers(split: clusterdb.SplitConnection) -> None:
+def test_temporary_and_attached_tables_are_read_on_the_writer(split: clusterdb.SplitConnection) -> None:
     """The reader's connection does not have them."""
     split.execute("CREATE TEMP TABLE mine AS SELECT 5 AS n")
     assert ran_on(split, "SELECT count(*) FROM mine") == "writer"
@@ -96,8 +96,10 @@ def test_temporary_and_attached_tables_are_the_writers(split: clusterdb.SplitCon
     assert split.execute("SELECT * FROM t2").fetchall() == []
 
 
-def test_functions_and_collations_are_on_readers_too(prod: clusterdb.Cluster, split: clusterdb.SplitConnection) -> None:
-    """Also on those that are connected later."""
+def test_functions_and_collations_are_registered_on_readers(
+    prod: clusterdb.Cluster, split: clusterdb.SplitConnection
+) -> None:
+    """They are registered on readers that are connected later, too."""
     split.create_function("twice", 1, lambda value: 2 * value)
     split.create_collation("backwards", lambda a, b: (a < b) - (a > b))
     for _ in range(2):
@@ -110,7 +112,7 @@ def test_functions_and_collations_are_on_readers_too(prod: clusterdb.Cluster, sp
         prod.delete_instance("r2")
 
 
-def test_read_your_writes(prod: clusterdb.Cluster) -> None:
+def test_writer_answers_until_the_reader_has_caught_up(prod: clusterdb.Cluster) -> None:
     """Until the reader has come so far, the writer answers; others' writes are waited for by nobody."""
     prod.modify_instance("r", replica_lag_ms=FAR_MS)
     for reads_yours, seen in ((False, [(1,)]), (True, [(1,), (2,)])):
@@ -131,7 +133,9 @@ def test_read_your_writes(prod: clusterdb.Cluster) -> None:
     connection.close()
 
 
-def test_a_failover_of_the_reader_is_not_noticed(prod: clusterdb.Cluster, split: clusterdb.SplitConnection) -> None:
+def test_failover_of_the_reader_is_transparent_for_queries(
+    prod: clusterdb.Cluster, split: clusterdb.SplitConnection
+) -> None:
     """Queries go to another reader; what writes says what happened."""
     assert split.execute("SELECT n FROM t").fetchall() == [(1,)]
     prod.failover()
@@ -140,7 +144,7 @@ def test_a_failover_of_the_reader_is_not_noticed(prod: clusterdb.Cluster, split:
         split.execute("INSERT INTO t VALUES (3, 'three')")
 
 
-def test_what_cannot_be_split(prod: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_split_connection_to_a_plain_file_or_endpoint_is_refused(prod: clusterdb.Cluster, tmp_path: Path) -> None:
     """A plain file has no readers; endpoints are chosen by the connection."""
     with pytest.raises(clusterdb.ProgrammingError, match="plain file"):
         clusterdb.connect(tmp_path / "x.db", factory=clusterdb.SplitConnection)

@@ -236,7 +236,7 @@ def test_imports_point_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_apsw_has_its_doors(path: Path) -> None:
+def test_only_listed_modules_import_apsw(path: Path) -> None:
     """Only the SQLite boundary, the connections, the catalog, differences, the DB-API and the shell import apsw."""
     if "apsw" in imports_of(path):
         assert name_of(path) in APSW_DOORS or name_of(path).startswith(
@@ -245,7 +245,7 @@ def test_apsw_has_its_doors(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_module_opens_with_a_docstring(path: Path) -> None:
+def test_every_module_has_a_docstring(path: Path) -> None:
     """A newcomer can read what a module is for."""
     assert ast.get_docstring(ast.parse(path.read_text()))
 
@@ -262,7 +262,7 @@ def test_pool_writes_go_through_the_call_table(path: Path) -> None:
     assert calls == (["pwrite", "pwrite"] if name_of(path) == "vfs.store" else [])
 
 
-def test_storage_knows_no_clusters() -> None:
+def test_storage_names_no_clusters() -> None:
     """Below the SQLite boundary there are volumes; a cluster is a name that lies above."""
     for path in ROOT.glob("vfs/*.py"):
         if path.name == "sqlite_vfs.py":  # speaks to the user
@@ -275,7 +275,7 @@ def test_storage_knows_no_clusters() -> None:
 
 
 @pytest.mark.parametrize("word", ["branch", "fork", "chunk"])
-def test_one_word_for_a_thing(word: str) -> None:
+def test_words_outside_the_glossary_are_not_names(word: str) -> None:
     """Words that the glossary leaves out do not creep in as names."""
     for path in MODULES:
         names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}

@@ -129,7 +129,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("page", list(parameters()))
-def test_page(page: Path, folder: Path) -> None:
+def test_every_block_of_a_page_runs(page: Path, folder: Path) -> None:
     """Every block of a page runs."""
     examples = examples_of(page)
     try:
@@ -141,7 +141,7 @@ def test_page(page: Path, folder: Path) -> None:
                 value.close()
 
 
-def test_the_readme_session(folder: Path) -> None:
+def test_readme_session_runs(folder: Path) -> None:
     """The session at the terminal in the README, with a database like the one it is about."""
     with contextlib.closing(sqlite3.connect("shop.db")) as connection, connection:
         connection.execute("CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT, price INTEGER)")
@@ -154,7 +154,7 @@ def test_the_readme_session(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
-def test_no_block_is_left_out(page: Path) -> None:
+def test_every_fence_is_a_block_or_a_known_directive(page: Path) -> None:
     """A fence is a block that runs, or a directive that is known to have no code of its own."""
     lines = page.read_text().splitlines()
     fences = [(number, line.strip().strip("`~")) for number, line in enumerate(lines, 1) if is_fence(line)]
@@ -172,7 +172,7 @@ def is_fence(line: str) -> bool:
 
 
 # --- the reference ----------------------------------------------------------------------------------------------------
-def test_the_reference_is_whole() -> None:
+def test_reference_has_every_public_name() -> None:
     """Every public name stands in the reference."""
     text = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
     errors = set(import_module("clusterdb.errors").__all__)  # listed by a directive
@@ -182,7 +182,7 @@ def test_the_reference_is_whole() -> None:
         assert not missing, f"{module}: {', '.join(missing)}"
 
 
-def test_all_kinds_of_events_are_shown() -> None:
+def test_events_page_has_every_kind_and_category() -> None:
     """The page on events has every kind and category that there is."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     source = "".join(path.read_text() for path in (ROOT / "clusterdb").glob("*.py"))

@@ -43,7 +43,7 @@ def test_every_example_is_tested() -> None:
     assert there == {*EXPECTED, "web_shop"}
 
 
-def test_the_web_shop(tmp_path: Path) -> None:
+def test_web_shop_tests_pass_in_two_processes(tmp_path: Path) -> None:
     """Its tests pass, in two processes that build one template."""
     (tmp_path / "web_shop").mkdir()
     for path in (ROOT / "examples" / "web_shop").glob("*.py"):
@@ -61,7 +61,7 @@ def run_pytest(folder: Path, *options: str) -> str:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_example(name: str) -> None:
+def test_example_prints_its_expected_output(name: str) -> None:
     """An example prints what its text says."""
     answer = subprocess.run(
         [sys.executable, ROOT / "examples" / f"{name}.py"], capture_output=True, text=True, check=False
@@ -69,7 +69,7 @@ def test_example(name: str) -> None:
     assert (answer.stdout, answer.stderr) == (EXPECTED[name], "")
 
 
-def test_the_readme_tests(tmp_path: Path) -> None:
+def test_readme_tests_pass(tmp_path: Path) -> None:
     """The conftest and the tests in the README pass, each with a clone of its own."""
     text = (ROOT / "README.md").read_text()
     files = dict(re.findall(r"```python title=\"(.*?)\"\n(.*?)```", text, re.DOTALL))
@@ -80,7 +80,7 @@ def test_the_readme_tests(tmp_path: Path) -> None:
     assert "2 passed" in answer and "clones made: 2" in answer
 
 
-def test_the_readme_example(tmp_path: Path) -> None:
+def test_readme_python_prints_its_comments(tmp_path: Path) -> None:
     """The Python in the README runs, and prints what stands beside it."""
     text = (ROOT / "README.md").read_text()
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))

@@ -52,7 +52,7 @@ def test_steps_of_a_match_grow_no_faster_than_the_text(pattern: tuple[str, int])
     assert power <= LINEAR, f"{PATTERNS[pattern]}: {pattern[0]!r} backtracks in {text!r}: use *+, ++ or (?>...)"
 
 
-def test_patterns_over_sql_are_among_those_looked_at() -> None:
+def test_patterns_over_sql_are_among_the_tested() -> None:
     texts = [pattern for pattern, _ in PATTERNS]
     assert statements._IDLE.pattern in texts
     assert any(text.startswith(r"\s*REPLACE\s+") for text in texts)  # written in a function

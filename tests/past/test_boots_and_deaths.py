@@ -22,7 +22,7 @@ from tests.support.stores import assert_clean
 from vfs.storage.walk import reached
 
 
-def test_the_past_in_another_boot(tmp_path: Path) -> None:
+def test_past_survives_a_boot(tmp_path: Path) -> None:
     """Past versions are there in the next boot; those whose records were lost are not, and cost no space."""
     path = tmp_path / "store"
     with clusterdb.open(path) as store:
@@ -44,7 +44,7 @@ def test_the_past_in_another_boot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_past_version_that_the_power_took(tmp_path: Path, read_only: bool) -> None:
+def test_unsynced_past_version_is_gone_after_a_power_failure(tmp_path: Path, read_only: bool) -> None:
     """Its pages were not synced, those of the version after it reached the device all the same: it is gone, no more."""
     path = tmp_path / "store"
     with clusterdb.open(path) as store:
@@ -110,7 +110,7 @@ def family(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("point", PAST_POINTS)
-def test_a_death_in_the_past(family: Path, point: str) -> None:
+def test_death_in_a_verb_of_the_past_leaves_a_committed_state(family: Path, point: str) -> None:
     """Wherever a process dies that records, gives up, or goes back: every cluster is before or behind that."""
     with clusterdb.open(family) as store:
         connections = {name: store.cluster(name).connect() for name in ("prod", "dev")}
@@ -151,7 +151,7 @@ def stopped_at(path: Path, point: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("point", PAST_POINTS)
-def test_who_is_stopped_in_the_past_keeps_nobody(family: Path, point: str) -> None:
+def test_process_stopped_in_a_verb_of_the_past_blocks_no_other(family: Path, point: str) -> None:
     """Other clusters are read and written beside a process stopped there, and its own are read."""
     with clusterdb.open(family) as store, stopped_at(family, point):
         connection = store.cluster("other").connect()

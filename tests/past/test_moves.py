@@ -12,7 +12,7 @@ from tests.past.numbers import KEEPS, fill, numbers, numbers_of
 from tests.support.stores import rows
 
 
-def test_back_and_forward_again(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_cluster_backtracks_and_returns_forward(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """Within its window a cluster goes back in place, goes on from there, and forward again to what it had left."""
     states = fill(prod)
     versions = list(states)
@@ -27,7 +27,7 @@ def test_back_and_forward_again(store: clusterdb.Store, prod: clusterdb.Cluster)
     connection.close()
 
 
-def test_a_reset_clone_is_its_source_again(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_reset_brings_a_clone_to_the_state_of_its_source(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """reset() brings a clone to its source's present state, under its name, with its connections."""
     fill(prod, 3)
     dev = prod.clone("dev")
@@ -45,7 +45,7 @@ def test_a_reset_clone_is_its_source_again(store: clusterdb.Store, prod: cluster
 
 
 def test_reset_needs_a_source(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
-    """Who is no clone, or has lost the source, can be reset to a snapshot only."""
+    """A cluster that is not a clone, or whose source is deleted, can be reset to a snapshot only."""
     fill(prod, 2)
     with pytest.raises(clusterdb.NoSourceError, match="'prod' is no clone"):
         prod.reset()
@@ -62,8 +62,8 @@ def test_reset_needs_a_source(store: clusterdb.Store, prod: clusterdb.Cluster) -
 
 
 @pytest.mark.parametrize("keeps", [KEEPS, {}], ids=["keeping the past", "not keeping it"])
-def test_transactions_across_a_reset(store: clusterdb.Store, keeps: dict[str, Any]) -> None:
-    """What is read in a transaction stays as it is; what was written in one cannot be committed; then all is new."""
+def test_transactions_keep_their_version_across_a_reset(store: clusterdb.Store, keeps: dict[str, Any]) -> None:
+    """Open reads keep their version; open writes cannot be committed; the next transaction sees the new state."""
     prod = store.create_cluster("prod")
     fill(prod, 3)
     dev = prod.clone("dev", **{**KEEPS, **dict.fromkeys(KEEPS, 0)} | keeps)

@@ -15,7 +15,7 @@ from tests.support.stores import assert_clean
 from vfs.format.layout import SLOT_BYTES
 
 
-def test_a_clone_of_every_version(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_every_kept_version_can_be_cloned(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """Any version that is kept can be cloned, and is what it was; the clone outlives the cluster."""
     states = fill(prod)
     clones = {version: prod.clone(f"at-{version}", at=version) for version in states}
@@ -23,7 +23,7 @@ def test_a_clone_of_every_version(store: clusterdb.Store, prod: clusterdb.Cluste
     assert {version: numbers_of(clone) for version, clone in clones.items()} == states
 
 
-def test_a_clone_of_a_time(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_clone_at_a_time_has_the_newest_version_of_then(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """A time stands for the version that was the newest then."""
     fill(prod, 3)
     time.sleep(0.002)
@@ -40,7 +40,7 @@ def test_a_clone_of_a_time(store: clusterdb.Store, prod: clusterdb.Cluster) -> N
     assert earliest < between < latest
 
 
-def test_what_is_out_of_reach_is_refused(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_versions_and_times_out_of_reach_are_refused(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """Versions and times outside of what is kept are refused, and the error says what there is."""
     fill(prod, 3)
     plain = store.create_cluster("plain")
@@ -60,7 +60,7 @@ def test_what_is_out_of_reach_is_refused(store: clusterdb.Store, prod: clusterdb
     assert [cluster.name for cluster in store.clusters()] == ["plain", "prod"]
 
 
-def test_a_connection_to_the_past(store: clusterdb.Store) -> None:
+def test_connection_to_the_past_shows_a_version_read_only(store: clusterdb.Store) -> None:
     """It shows a version, whatever becomes of the cluster, cannot write, and leaves nothing behind."""
     prod = store.create_cluster("prod", **KEEPS)
     connection = prod.connect()
@@ -84,7 +84,7 @@ def test_a_connection_to_the_past(store: clusterdb.Store) -> None:
         prod.connect(at=version)
 
 
-def test_a_connection_to_the_past_has_no_endpoint(store: clusterdb.Store) -> None:
+def test_connection_to_the_past_takes_no_endpoint(store: clusterdb.Store) -> None:
     """Instances show the present; a connection that is left open is closed with the store."""
     prod = store.create_cluster("prod", **KEEPS)
     with pytest.raises(clusterdb.InvalidArgumentError, match="instances show the present"):
@@ -107,13 +107,13 @@ def test_a_connection_to_the_past_has_no_endpoint(store: clusterdb.Store) -> Non
         ("nightly", "nightly"),
     ],
 )
-def test_points_as_people_write_them(text: str, point: object) -> None:
+def test_texts_are_parsed_as_versions_times_or_snapshots(text: str, point: object) -> None:
     """Versions, times and snapshots are told apart."""
     assert parse(text) == point
 
 
 @pytest.mark.parametrize("text", ["5 parsecs ago", "2026-13-01", "12:00 yesterday"])
-def test_what_is_no_point_in_time(text: str) -> None:
-    """What begins like a time but is none is refused."""
+def test_malformed_point_in_time_is_refused(text: str) -> None:
+    """A text that begins like a time, but is not one, is refused."""
     with pytest.raises(clusterdb.InvalidArgumentError, match="no point in time"):
         parse(text)

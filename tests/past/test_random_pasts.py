@@ -157,12 +157,12 @@ def play(store: clusterdb.Store, seed: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_pasts(store: clusterdb.Store, seed: int) -> None:
+def test_random_histories_with_a_past_match_a_model(store: clusterdb.Store, seed: int) -> None:
     """Random histories with a past against a model."""
     play(store, seed, 60)
 
 
-def test_bills_add_up_at_every_step() -> None:
+def test_bills_add_up_after_every_random_step() -> None:
     """Accounting is exact after each of many random operations."""
     with clusterdb.open(":memory:") as store:
         world = World(store, 7)
@@ -172,8 +172,8 @@ def test_bills_add_up_at_every_step() -> None:
 
 
 @pytest.mark.slow
-def test_bills_add_up_at_each_of_ten_thousand_steps() -> None:
-    """The same, for ten thousand operations; clusters and snapshots beyond a dozen go, so that it ends."""
+def test_bills_add_up_after_each_of_ten_thousand_steps() -> None:
+    """Clusters and snapshots beyond a dozen are deleted, so that the test ends."""
     with clusterdb.open(":memory:") as store:
         world = World(store, 8)
         for _ in range(10_000):
@@ -187,6 +187,6 @@ def test_bills_add_up_at_each_of_ten_thousand_steps() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 110))
-def test_many_random_pasts(store: clusterdb.Store, seed: int) -> None:
-    """The same, longer."""
+def test_random_histories_with_a_past_match_a_model_at_length(store: clusterdb.Store, seed: int) -> None:
+    """More and longer histories."""
     play(store, seed, 200)

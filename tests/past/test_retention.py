@@ -11,7 +11,7 @@ from tests.support.stores import assert_clean
 from vfs.storage.volumes import pinned
 
 
-def test_the_past_is_given_up_in_order(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_past_is_dropped_from_its_beginning(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """As the past is given up from its beginning, its space comes back; what clones and snapshots hold stays."""
     connection = prod.connect()
     connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, body); INSERT INTO t VALUES (1, NULL)")
@@ -33,7 +33,7 @@ def test_the_past_is_given_up_in_order(store: clusterdb.Store, prod: clusterdb.C
     assert numbers_of(fifth) == numbers_of(store.restore_snapshot("tenth", "again")) == [1]
 
 
-def test_a_reader_of_what_is_given_up(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_reader_keeps_a_dropped_past_version(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """A pinned past version stays readable until its reader lets go (H2, H3)."""
     states = fill(prod)
     first = min(states)
@@ -47,7 +47,7 @@ def test_a_reader_of_what_is_given_up(store: clusterdb.Store, prod: clusterdb.Cl
     assert_clean(store)
 
 
-def test_settings_turn_the_past_on_and_off(store: clusterdb.Store) -> None:
+def test_settings_turn_retention_on_and_off(store: clusterdb.Store) -> None:
     """A cluster keeps its past from when it is told to, until it is told not to."""
     plain = store.create_cluster("plain")
     fill(plain, 3)

@@ -12,7 +12,7 @@ from tests.past.numbers import fill, numbers, numbers_of
 from tests.support.stores import assert_clean
 
 
-def test_a_snapshot_outlives_its_cluster(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_snapshot_survives_its_cluster(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
     """Taken, copied, listed, restored, exported and deleted, with the cluster long gone; then all space is back."""
     states = fill(prod, 5)
     third = list(states)[2]
@@ -38,7 +38,7 @@ def test_a_snapshot_outlives_its_cluster(store: clusterdb.Store, prod: clusterdb
     assert store.stats().used_bytes == 4096
 
 
-def test_snapshots_have_names_of_their_own(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_snapshot_names_are_unique_and_valid(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """A name is given once, must be legal, and the nearest is suggested for one that there is not."""
     prod.snapshot("nightly")
     with pytest.raises(clusterdb.SnapshotExistsError, match="has a snapshot 'nightly' already"):

@@ -117,7 +117,7 @@ def transcript(script: str, run: Callable[[str], list[str]]) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_golden(script: Path, store: clusterdb.Store) -> None:
+def test_script_prints_its_transcript(script: Path, store: clusterdb.Store) -> None:
     """The sessions of a script see what is written in it."""
     recorded = script.read_text(encoding="utf-8")
     stage = Stage(store)
@@ -130,13 +130,13 @@ def test_golden(script: Path, store: clusterdb.Store) -> None:
     assert now == script.read_text(encoding="utf-8")
 
 
-def test_there_are_scripts() -> None:
+def test_scripts_exist() -> None:
     """The scripts are where this file looks for them."""
     assert len(SCRIPTS) >= 5
 
 
-def test_a_wrong_transcript_is_noticed() -> None:
-    """What is recorded does not count, only what commands print."""
+def test_wrong_transcript_fails() -> None:
+    """A transcript that differs from the output fails."""
     script = "# two steps\nt1: SELECT 1\n---\nt1: 2\n\nt1: SELECT 3\nt2: SELECT 4\n---\n"
     assert transcript(script, lambda line: [line[-1]] if "4" not in line else []) == (
         "# two steps\nt1: SELECT 1\n---\nt1: 1\n\nt1: SELECT 3\nt2: SELECT 4\n---\nt1: 3\nt2: ok\n"

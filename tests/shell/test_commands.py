@@ -12,7 +12,7 @@ import clusterdb
 from tests.shell.talk import Talking, ids, names, run
 
 
-def test_clusters_and_their_past(store: clusterdb.Store, talking: Talking) -> None:
+def test_commands_for_clusters_and_their_past_work(store: clusterdb.Store, talking: Talking) -> None:
     """Clone, use, snapshot, reset, backtrack, create: each does what the verb of its name does."""
     talk = talking()
     version = store.cluster("prod").stats().version
@@ -39,7 +39,9 @@ def test_clusters_and_their_past(store: clusterdb.Store, talking: Talking) -> No
     ]
 
 
-def test_create_and_import(tmp_path: Path, store: clusterdb.Store, talking: Talking, sample: Path) -> None:
+def test_create_and_import_use_the_new_cluster(
+    tmp_path: Path, store: clusterdb.Store, talking: Talking, sample: Path
+) -> None:
     """A new cluster is used if there was none; a file may fill it."""
     talk = talking(None)
     talk.say(f".create sample {sample}")
@@ -48,7 +50,7 @@ def test_create_and_import(tmp_path: Path, store: clusterdb.Store, talking: Talk
     assert talk.shell.prompt == "sample> "
 
 
-def test_a_point_in_the_past(tmp_path: Path, store: clusterdb.Store, talking: Talking) -> None:
+def test_point_in_the_past_can_be_read_and_cloned(tmp_path: Path, store: clusterdb.Store, talking: Talking) -> None:
     """It is read and cloned, not written; so long ago is a moment, which stays; diff compares with it."""
     version = store.cluster("prod").stats().version
     talk = talking()
@@ -70,8 +72,8 @@ def test_a_point_in_the_past(tmp_path: Path, store: clusterdb.Store, talking: Ta
     assert run(tmp_path, "prod@1 day ago", "-c", "SELECT 1").returncode == 1
 
 
-def test_questions(store: clusterdb.Store, talking: Talking) -> None:
-    """What others would lose something by asks first; no is the default."""
+def test_commands_that_lose_data_ask_first(store: clusterdb.Store, talking: Talking) -> None:
+    """Commands that would lose data ask first; the default is no."""
     prod = store.cluster("prod")
     prod.add_instance("w1")
     prod.add_instance("r1")
@@ -91,7 +93,7 @@ def test_questions(store: clusterdb.Store, talking: Talking) -> None:
     assert (ids(store), talk.shell.prompt) == ([1, 2], "prod (writer r1)> ")
 
 
-def test_instances(store: clusterdb.Store, talking: Talking) -> None:
+def test_commands_for_instances_and_failover_work(store: clusterdb.Store, talking: Talking) -> None:
     """Instances, endpoints and failover; the shell is connected again."""
     prod = store.cluster("prod")
     for name in ("w1", "r1", "r2"):
@@ -112,7 +114,9 @@ def test_instances(store: clusterdb.Store, talking: Talking) -> None:
 
 
 @pytest.mark.parametrize("is_stopped", [True, False])
-def test_a_connection_that_was_cut_off(store: clusterdb.Store, talking: Talking, is_stopped: bool) -> None:
+def test_statement_on_a_lost_connection_is_not_repeated(
+    store: clusterdb.Store, talking: Talking, is_stopped: bool
+) -> None:
     """The statement that notices is not repeated; the next one works."""
     prod = store.cluster("prod")
     if not is_stopped:
@@ -134,7 +138,7 @@ def test_a_connection_that_was_cut_off(store: clusterdb.Store, talking: Talking,
     assert ids(store) == [1]
 
 
-def test_a_cluster_that_has_gone(store: clusterdb.Store, talking: Talking) -> None:
+def test_deleted_cluster_leaves_the_shell_without_one(store: clusterdb.Store, talking: Talking) -> None:
     """Nothing to be connected to again: the shell uses no cluster."""
     store.create_cluster("dev")
     talk = talking("dev")
@@ -175,7 +179,7 @@ def test_a_cluster_that_has_gone(store: clusterdb.Store, talking: Talking) -> No
     ],
 )
 def test_errors_are_one_line(store: clusterdb.Store, talking: Talking, line: str, words: str) -> None:
-    """What went wrong, with which cluster, and what to do; nothing has changed."""
+    """An error names the problem, the cluster and the remedy in one line; nothing has changed."""
     talk = talking()
     error = talk.say(line)[1]
     assert words.format(path=store.path) in error
@@ -184,7 +188,7 @@ def test_errors_are_one_line(store: clusterdb.Store, talking: Talking, line: str
     assert names(store) == ["prod"]
 
 
-def test_sql_errors_point_at_the_place(talking: Talking) -> None:
+def test_sql_error_shows_its_place_at_a_prompt(talking: Talking) -> None:
     """At a prompt the place is shown, in SQLite's way."""
     assert talking().told("SELECT nme FROM users;").splitlines() == [
         "no such column: nme",
@@ -193,7 +197,7 @@ def test_sql_errors_point_at_the_place(talking: Talking) -> None:
     ]
 
 
-def test_no_cluster_in_use(store: clusterdb.Store, talking: Talking) -> None:
+def test_commands_without_a_cluster_list_the_clusters(store: clusterdb.Store, talking: Talking) -> None:
     """SQL and commands on the cluster say which clusters there are; others work."""
     store.create_cluster("dev")
     talk = talking(None)
@@ -206,8 +210,8 @@ def test_no_cluster_in_use(store: clusterdb.Store, talking: Talking) -> None:
     assert talk.told(".storage") == "':memory:' is no cluster: .use NAME\n"
 
 
-def test_an_open_transaction_is_not_lost(store: clusterdb.Store, talking: Talking) -> None:
-    """What would end a transaction is refused while there is one; a clone does not have what it changed."""
+def test_commands_that_would_end_a_transaction_are_refused(store: clusterdb.Store, talking: Talking) -> None:
+    """They are refused during a transaction; a clone does not have its changes."""
     store.cluster("prod").clone("dev")
     talk = talking("dev")
     talk.say("BEGIN;", "DELETE FROM users;")
@@ -218,7 +222,7 @@ def test_an_open_transaction_is_not_lost(store: clusterdb.Store, talking: Talkin
     assert talk.say("ROLLBACK;", ".use prod")[1] == ""
 
 
-def test_a_shell_that_only_reads(store: clusterdb.Store, talking: Talking) -> None:
+def test_read_only_shell_refuses_writes(store: clusterdb.Store, talking: Talking) -> None:
     """--read-only refuses SQL that writes, and commands that change something."""
     talk = talking(read_only=True)
     assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
@@ -227,7 +231,7 @@ def test_a_shell_that_only_reads(store: clusterdb.Store, talking: Talking) -> No
     assert names(store) == ["prod"] and store.snapshots() == []
 
 
-def test_apsws_own_commands_work(tmp_path: Path, talking: Talking) -> None:
+def test_commands_of_apsws_shell_work_on_a_cluster(tmp_path: Path, talking: Talking) -> None:
     """Modes, dump, schema, import, read: what apsw's shell can do it does on a cluster."""
     talk = talking()
     assert talk.told(".tables") == "users\n"
@@ -244,7 +248,7 @@ def test_apsws_own_commands_work(tmp_path: Path, talking: Talking) -> None:
     assert talk.shell.prompt == "prod> "
 
 
-def test_help(talking: Talking) -> None:
+def test_help_explains_every_command(talking: Talking) -> None:
     """Every command explains itself; the overview ends with those for clusters."""
     talk = talking()
     overview = talk.told(".help")
@@ -256,8 +260,8 @@ def test_help(talking: Talking) -> None:
     assert talk.told("help") == overview
 
 
-def test_the_conversation_of_the_readme(talking: Talking) -> None:
-    """What the README shows is what the shell says."""
+def test_readme_conversation_is_what_the_shell_prints(talking: Talking) -> None:
+    """The conversation in the README is the output of the shell."""
     text = (Path(__file__).parents[2] / "README.md").read_text()
     shown = text.partition("## SQL shell")[2].partition("```text\n")[2].partition("```")[0]
     typed = re.compile(r"^(\w+\*?> |.*\[y/N\] )(.*)\n", re.MULTILINE)

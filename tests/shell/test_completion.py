@@ -10,14 +10,14 @@ import clusterdb
 from tests.shell.talk import Talking
 
 
-def test_words_that_people_try(talking: Talking) -> None:
+def test_exit_and_quit_without_a_dot_leave_the_shell(talking: Talking) -> None:
     """exit and quit without a dot leave, at a prompt."""
     for word in ("exit", "quit;", ".exit", ".quit"):
         with pytest.raises(SystemExit):
             talking().say(word)
 
 
-def test_completion(store: clusterdb.Store, talking: Talking) -> None:
+def test_completion_offers_sql_names_and_commands(store: clusterdb.Store, talking: Talking) -> None:
     """Tables, columns and keywords in SQL; commands, clusters, snapshots and endpoints behind a dot."""
     store.cluster("prod").snapshot("nightly")
     store.create_cluster("dev-2")

@@ -15,7 +15,9 @@ from tests.shell.talk import Talking
         ("aurora-postgresql", ["CREATE TABLE t (s TEXT);", "INSERT INTO t VALUES", "($$it's;$$);"], "it's;!\n"),
     ],
 )
-def test_flavours(store: clusterdb.Store, talking: Talking, engine: str, lines: list[str], answer: str) -> None:
+def test_statements_end_and_are_translated_as_in_the_engine(
+    store: clusterdb.Store, talking: Talking, engine: str, lines: list[str], answer: str
+) -> None:
     """Statements end where the engine's grammar says so, are translated, and refused in one line."""
     store.create_cluster("other", engine=engine)
     talk = talking("other")
@@ -27,7 +29,7 @@ def test_flavours(store: clusterdb.Store, talking: Talking, engine: str, lines: 
     assert talk.say("COMMIT;", "BEGIN;", "ROLLBACK;")[0] == "other> other> other*> other> \n"
 
 
-def test_a_flavour_in_the_past(store: clusterdb.Store, talking: Talking) -> None:
+def test_point_in_the_past_is_read_in_the_engines_sql(store: clusterdb.Store, talking: Talking) -> None:
     """A point in the past is read in the engine's own SQL."""
     store.create_cluster("other", engine="aurora-mysql", backtrack_window_s=60)
     talk = talking("other")
@@ -37,7 +39,7 @@ def test_a_flavour_in_the_past(store: clusterdb.Store, talking: Talking) -> None
     assert talk.told("SELECT CONCAT_WS('-', s, 'b') FROM t;") == "a-b\n"
 
 
-def test_mysqls_schema_changes_commit(store: clusterdb.Store, talking: Talking) -> None:
+def test_schema_change_of_mysql_commits_the_open_transaction(store: clusterdb.Store, talking: Talking) -> None:
     """A step that the translation asks for is taken: CREATE TABLE ends the open transaction."""
     store.create_cluster("other", engine="aurora-mysql")
     talk = talking("other")

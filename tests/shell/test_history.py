@@ -9,7 +9,7 @@ import pytest
 from clusterdb.shell.history import History
 
 
-def test_history(tmp_path: Path) -> None:
+def test_history_keeps_entries_of_several_lines_privately(tmp_path: Path) -> None:
     """Entries of several lines come back as they were; the same again is kept once; others cannot read it."""
     path = tmp_path / "state" / "history"
     history = History(path)
@@ -21,7 +21,7 @@ def test_history(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_a_history_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_history_is_truncated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not grow for ever."""
     monkeypatch.setattr("clusterdb.shell.history.ENTRIES_MAX", 3)
     path = tmp_path / "history"
@@ -30,7 +30,7 @@ def test_a_history_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert path.read_text().count("\n") == 3
 
 
-def test_a_history_that_cannot_be(tmp_path: Path) -> None:
+def test_history_without_a_writable_file_is_kept_in_memory(tmp_path: Path) -> None:
     """It is kept in memory then."""
     (tmp_path / "file").touch()
     history = History(tmp_path / "file" / "history")

@@ -18,13 +18,13 @@ from tests.shell.talk import ENDLESS, ids, names, run
 from tests.support.commands import RUN, ended
 
 
-def test_a_pipe(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_standard_input_runs_without_prompts(tmp_path: Path, store: clusterdb.Store) -> None:
     """Standard input without prompts; the only cluster is used; the last semicolon may be missing."""
     answer = run(tmp_path, stdin="SELECT name FROM users;\n.mode csv\nSELECT * FROM users WHERE id = 1")
     assert (answer.stdout, answer.stderr, answer.returncode) == ("ada\nbob\n1,ada\n", "", 0)
 
 
-def test_errors_in_a_pipe(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_error_in_a_pipe_names_its_line_and_continues_unless_bail(tmp_path: Path, store: clusterdb.Store) -> None:
     """An error says its line and lets the next one run; the exit code is 1; --bail stops there."""
     script = "SELECT 1;\n\nSELECT *\nFROM nowhere;\nSELECT 2;\n.clone prod prod\n"
     answer = run(tmp_path, "prod", stdin=script)
@@ -38,7 +38,7 @@ def test_errors_in_a_pipe(tmp_path: Path, store: clusterdb.Store) -> None:
     assert answer.stderr == "clusterdb: line 3: no such table: nowhere\n"
 
 
-def test_commands_and_files(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_options_c_and_f_run_in_order(tmp_path: Path, store: clusterdb.Store) -> None:
     """-f and -c run in that order, several times; standard input is left alone; the exit code tells."""
     (tmp_path / "a.sql").write_text("CREATE TABLE t (x);\nINSERT INTO t\nVALUES (1);\n")
     (tmp_path / "b.sql").write_text("INSERT INTO t VALUES (2);\nnonsense;\nINSERT INTO t VALUES (3)")
@@ -54,7 +54,7 @@ def test_commands_and_files(tmp_path: Path, store: clusterdb.Store) -> None:
     assert run(tmp_path, "prod", "-f", "absent.sql").returncode == 2
 
 
-def test_modes(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_mode_and_header_options_choose_the_output(tmp_path: Path, store: clusterdb.Store) -> None:
     """--mode and --header; an unknown mode is wrong usage."""
     arguments = ("prod", "-c", "SELECT * FROM users WHERE id = 1")
     assert run(tmp_path, *arguments, "--mode", "csv", "--header").stdout == "id,name\n1,ada\n"
@@ -63,7 +63,7 @@ def test_modes(tmp_path: Path, store: clusterdb.Store) -> None:
     assert answer.returncode == 2 and "did you mean 'json'?" in answer.stderr
 
 
-def test_which_cluster(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_cluster_must_be_named_if_there_are_several(tmp_path: Path, store: clusterdb.Store) -> None:
     """Several and none named: none; an unknown one, or an endpoint of none, is refused."""
     store.create_cluster("dev")
     answer = run(tmp_path, "-c", "SELECT 1")
@@ -76,14 +76,14 @@ def test_which_cluster(tmp_path: Path, store: clusterdb.Store) -> None:
     assert (answer.returncode, answer.stderr) == (1, "clusterdb: cluster 'prod' has no endpoint 'nope'\n")
 
 
-def test_no_store_is_made(tmp_path: Path) -> None:
+def test_shell_creates_no_store(tmp_path: Path) -> None:
     """A shell opens what is there."""
     answer = run(tmp_path, "-c", "SELECT 1")
     assert answer.returncode == 1 and answer.stderr.startswith("clusterdb: there is no store at '.clusterdb'")
     assert not (tmp_path / ".clusterdb").exists()
 
 
-def test_an_empty_store(tmp_path: Path) -> None:
+def test_empty_store_says_how_to_create_a_cluster(tmp_path: Path) -> None:
     """Where there is no cluster the shell says how to make one."""
     clusterdb.open(tmp_path / ".clusterdb").close()
     answer = run(tmp_path, "-c", "SELECT 1")
@@ -91,7 +91,7 @@ def test_an_empty_store(tmp_path: Path) -> None:
     assert run(tmp_path, "-c", ".create x", "-c", "SELECT 1").stdout == "1\n"
 
 
-def test_endpoint_and_read_only(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_reader_endpoint_and_read_only_refuse_writes(tmp_path: Path, store: clusterdb.Store) -> None:
     """Through a reader, or with --read-only, nothing is written."""
     store.cluster("prod").add_instance("w1")
     store.cluster("prod").add_instance("r1")
@@ -101,7 +101,7 @@ def test_endpoint_and_read_only(tmp_path: Path, store: clusterdb.Store) -> None:
         assert answer.stderr == "clusterdb: -c: attempt to write a readonly database\n"
 
 
-def test_reset_asks(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_reset_without_a_terminal_needs_yes(tmp_path: Path, store: clusterdb.Store) -> None:
     """Without a terminal to ask on, a reset needs --yes, its own or the shell's."""
     store.cluster("prod").clone("dev")
     run(tmp_path, "dev", "-c", "DELETE FROM users")
@@ -117,8 +117,10 @@ def test_reset_asks(tmp_path: Path, store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("command", [".backtrack 2", ".failover"])
-def test_others_that_ask(tmp_path: Path, store: clusterdb.Store, command: str) -> None:
-    """So do a backtrack and a failover."""
+def test_backtrack_and_failover_without_a_terminal_need_yes(
+    tmp_path: Path, store: clusterdb.Store, command: str
+) -> None:
+    """Without a terminal they need ``--yes``."""
     store.cluster("prod").add_instance("w1")
     store.cluster("prod").add_instance("r1")
     answer = run(tmp_path, "prod", stdin=f"{command}\n")
@@ -128,7 +130,7 @@ def test_others_that_ask(tmp_path: Path, store: clusterdb.Store, command: str) -
     assert store.cluster("prod").instances()[0].name == ("r1" if command == ".failover" else "w1")
 
 
-def test_a_closed_pipe(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_closed_pipe_ends_the_shell_silently(tmp_path: Path, store: clusterdb.Store) -> None:
     """A reader that goes away: no word, exit code 1, and nothing after it is run."""
     many = f"SELECT x FROM ({ENDLESS.replace('max(x)', 'x')});\n.clone prod dev\n"
     command = subprocess.Popen(
@@ -146,7 +148,7 @@ def test_a_closed_pipe(tmp_path: Path, store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
-def test_streams_that_are_closed(tmp_path: Path, store: clusterdb.Store, closed: str) -> None:
+def test_closed_streams_end_the_shell(tmp_path: Path, store: clusterdb.Store, closed: str) -> None:
     """Nothing to read, or nobody to tell: it comes to an end."""
     (tmp_path / "insert.sql").write_text("INSERT INTO users VALUES (3, 'eve');")
     command = f"exec {shlex.join([*RUN, 'shell', 'prod'])} < insert.sql {closed}"
@@ -154,7 +156,7 @@ def test_streams_that_are_closed(tmp_path: Path, store: clusterdb.Store, closed:
     assert ids(store) == ([1, 2] if closed == "<&-" else [1, 2, 3])
 
 
-def test_what_cannot_be_read(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_unreadable_input_and_full_output_end_a_script_with_one_message(tmp_path: Path, store: clusterdb.Store) -> None:
     """No text, and a full disk to write to, end a script with a message, once."""
     (tmp_path / "binary.sql").write_bytes(b"SELECT '\xff';\nSELECT 2;\n")
     answer = run(tmp_path, "prod", "-f", "binary.sql")
@@ -165,7 +167,7 @@ def test_what_cannot_be_read(tmp_path: Path, store: clusterdb.Store) -> None:
     assert full.returncode == 1 and full.stderr.count("No space left") == 1
 
 
-def test_ctrl_c_waits_for_what_is_done_in_one_go() -> None:
+def test_ctrl_c_waits_for_the_end_of_a_verb() -> None:
     """A verb of the control plane is done to its end; then Ctrl-C counts."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = False
@@ -178,7 +180,7 @@ def test_ctrl_c_waits_for_what_is_done_in_one_go() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_in_a_script(tmp_path: Path, store: clusterdb.Store) -> None:
+def test_ctrl_c_stops_a_script_with_exit_code_130(tmp_path: Path, store: clusterdb.Store) -> None:
     """A script is stopped as a whole, also within a long statement: exit code 130; what was open is rolled back."""
     command = subprocess.Popen(
         [*RUN, "shell", "prod"],
@@ -198,7 +200,7 @@ def test_ctrl_c_in_a_script(tmp_path: Path, store: clusterdb.Store) -> None:
     assert ids(store) == [1, 2]
 
 
-def test_help_of_the_verb(tmp_path: Path) -> None:
+def test_help_of_the_shell_command_imports_no_engine(tmp_path: Path) -> None:
     """The verb is listed, and neither apsw nor prompt_toolkit is imported to say so."""
     answer = run(tmp_path, "--help")
     assert answer.returncode == 0 and "--read-only" in answer.stdout

@@ -6,7 +6,7 @@ import clusterdb
 from tests.shell.talk import Talking
 
 
-def test_the_prompt_shows_where_one_is(talking: Talking) -> None:
+def test_prompt_shows_cluster_and_transaction(talking: Talking) -> None:
     """The cluster; an asterisk in a transaction; nothing in use; a plain file."""
     talk = talking()
     assert talk.say("BEGIN;", "COMMIT;")[0] == "prod> prod*> prod> \n"
@@ -16,7 +16,7 @@ def test_the_prompt_shows_where_one_is(talking: Talking) -> None:
     assert talk.say(".prompt 'now> ' '  .. '", "SELECT", "8;")[0] == ":memory:> now>   .. 8\nnow> \n"
 
 
-def test_the_prompt_shows_the_instance(store: clusterdb.Store, talking: Talking) -> None:
+def test_prompt_shows_the_instance_and_its_role(store: clusterdb.Store, talking: Talking) -> None:
     """With instances: which one, and its role; continuation lines are as wide."""
     prod = store.cluster("prod")
     prod.add_instance("w1")

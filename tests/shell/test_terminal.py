@@ -75,7 +75,9 @@ def on_screen(tmp_path: Path, store: clusterdb.Store) -> Iterator[Callable[..., 
         screen.end()
 
 
-def test_typed_in_a_terminal(on_screen: Callable[..., Screen], store: clusterdb.Store, tmp_path: Path) -> None:
+def test_terminal_edits_completes_colours_and_interrupts(
+    on_screen: Callable[..., Screen], store: clusterdb.Store, tmp_path: Path
+) -> None:
     """Statements of several lines, completion, colours, a question, Ctrl-C, Ctrl-D, history."""
     pytest.importorskip("prompt_toolkit", reason="the extra [shell] is not installed")
     store.cluster("prod").clone("dev")
@@ -120,7 +122,9 @@ def test_typed_in_a_terminal(on_screen: Callable[..., Screen], store: clusterdb.
     assert History(tmp_path / "state" / "clusterdb" / "history").entries[0] == "select name from\nusers;"
 
 
-def test_typed_without_the_extra(on_screen: Callable[..., Screen], store: clusterdb.Store) -> None:
+def test_terminal_without_prompt_toolkit_uses_readline(
+    on_screen: Callable[..., Screen], store: clusterdb.Store
+) -> None:
     """With readline: completion by the tabulator; a terminal that can nothing gets no escape sequences."""
     screen = on_screen("prod", "--plain", TERM="dumb")
     screen.wait_for("prod>")

@@ -20,7 +20,7 @@ def has_its_tests() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SUITES)
-def test_suite(name: str, tmp_path: Path) -> None:
+def test_suite_passes_as_many_tests_as_with_sqlite3(name: str, tmp_path: Path) -> None:
     """As many as sqlite3 (97 % of CPython's own suite, each miss with a reason)."""
     if name == "cpython" and not has_its_tests():
         pytest.skip("this Python comes without its own tests (Debian has them in libpython3-testsuite)")

@@ -13,7 +13,7 @@ from tests.testing.plugin import CONFTEST, STORE, Runner, built, names
 
 
 # --- isolation --------------------------------------------------------------------------------------------------------
-def test_tests_do_what_they_like_and_nobody_sees_it(pytester: pytest.Pytester, run: Runner) -> None:
+def test_changes_of_a_test_are_not_seen_by_the_next(pytester: pytest.Pytester, run: Runner) -> None:
     """COMMIT, ROLLBACK, DDL, VACUUM, several connections: the next test has the template again."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""
@@ -50,7 +50,7 @@ def test_tests_do_what_they_like_and_nobody_sees_it(pytester: pytest.Pytester, r
     assert [name for name in names() if not name.startswith("template-")] == []
 
 
-def test_threads_and_processes(pytester: pytest.Pytester, run: Runner) -> None:
+def test_threads_and_processes_of_a_test_share_its_clone(pytester: pytest.Pytester, run: Runner) -> None:
     """Threads through connections of the handle; processes, forked or not, through the URL."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""
@@ -98,7 +98,7 @@ def test_threads_and_processes(pytester: pytest.Pytester, run: Runner) -> None:
 
 
 # --- the handle -------------------------------------------------------------------------------------------------------
-def test_the_handle(pytester: pytest.Pytester, run: Runner) -> None:
+def test_handle_takes_snapshots_resets_and_connects(pytester: pytest.Pytester, run: Runner) -> None:
     """Snapshots, going back with and without one, a reader, SQLAlchemy, names."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""
@@ -159,7 +159,7 @@ def test_the_handle(pytester: pytest.Pytester, run: Runner) -> None:
         assert [each.name[:9] for each in store.clusters()] == ["template-"]
 
 
-def test_more_clones_in_one_test(pytester: pytest.Pytester, run: Runner) -> None:
+def test_factory_makes_independent_clones(pytester: pytest.Pytester, run: Runner) -> None:
     """The factory makes independent clones, of the default template, of others, with settings."""
     pytester.makeconftest(CONFTEST + '    empty = template_fixture("CREATE TABLE vacant (n)")\n')
     pytester.makepyfile("""

@@ -22,7 +22,7 @@ from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, built, names,
 from vfs.storage import device
 
 
-def test_clones_of_a_killed_run_go_with_the_next_start(
+def test_clones_of_a_killed_run_are_deleted_by_the_next(
     pytester: pytest.Pytester, run: Runner, run_apart: Runner
 ) -> None:
     """Its snapshots too; what is kept stays."""
@@ -44,7 +44,7 @@ def test_clones_of_a_killed_run_go_with_the_next_start(
         assert store.snapshots() == []
 
 
-def test_owners() -> None:
+def test_owner_is_alive_dead_or_unknown() -> None:
     """This process lives, one that has ended does not; after a reboot nobody does; of other containers nobody knows."""
     child = subprocess.Popen(
         [sys.executable, "-c", "from clusterdb.testing.owners import myself; print(myself())"], stdout=-1
@@ -60,7 +60,7 @@ def test_owners() -> None:
     assert owners.is_gone("")
 
 
-def test_templates_and_clones_expire(tmp_path: Path) -> None:
+def test_templates_expire_unused_and_clones_always(tmp_path: Path) -> None:
     """Templates when nobody uses them, clones in any case: a store does not grow for ever."""
     run = runs.Run(tmp_path / "store")
     clone = run.clone(seeds.recipe("CREATE TABLE t (n)"))
@@ -73,7 +73,7 @@ def test_templates_and_clones_expire(tmp_path: Path) -> None:
     run.close()
 
 
-def test_a_template_that_is_deleted_meanwhile_is_built_again(tmp_path: Path) -> None:
+def test_template_deleted_meanwhile_is_rebuilt(tmp_path: Path) -> None:
     """Another run may build it anew; a cluster that is no template is not missed so quietly."""
     run = runs.Run(tmp_path / "store")
     recipe = seeds.recipe("CREATE TABLE t (n)")
@@ -89,7 +89,7 @@ def test_a_template_that_is_deleted_meanwhile_is_built_again(tmp_path: Path) -> 
     run.close()
 
 
-def test_a_damaged_store_says_what_to_do(tmp_path: Path) -> None:
+def test_damaged_store_message_says_to_delete_it(tmp_path: Path) -> None:
     """It holds nothing but test data."""
     runs.Run(tmp_path / "store").close()
     (tmp_path / "store" / "catalog.db-wal").unlink()
@@ -98,7 +98,7 @@ def test_a_damaged_store_says_what_to_do(tmp_path: Path) -> None:
         runs.Run(tmp_path / "store")
 
 
-def test_after_a_boot_the_store_is_checked(tmp_path: Path) -> None:
+def test_store_is_checked_after_a_boot(tmp_path: Path) -> None:
     """A page that never reached the device is found before a test believes it; what is whole is used."""
     recipe = seeds.recipe("CREATE TABLE t (s); INSERT INTO t VALUES (printf('%5000s', 'here'))")
     run = runs.Run(tmp_path / "store")
@@ -119,8 +119,8 @@ def test_after_a_boot_the_store_is_checked(tmp_path: Path) -> None:
         runs.Run(tmp_path / "store")
 
 
-def test_a_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the pool nor the catalog, also with PRAGMA synchronous = FULL; another one does."""
+def test_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither pool nor catalog are synced, even with PRAGMA synchronous = FULL; those of other stores are."""
     synced: list[int] = []
     monkeypatch.setattr(device.CALLS, "fdatasync", synced.append)
     for disposable in (True, False):
@@ -137,7 +137,7 @@ def test_a_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_a_worker_killed_among_a_thousand_tests(pytester: pytest.Pytester, run_apart: Runner) -> None:
+def test_killed_xdist_worker_leaves_a_clean_store(pytester: pytest.Pytester, run_apart: Runner) -> None:
     """xdist starts another; the store is clean, and the next run uses it again."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""

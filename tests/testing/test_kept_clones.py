@@ -15,7 +15,7 @@ from clusterdb.testing import runs, seeds
 from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, answer_of, names, printed_commands
 
 
-def test_a_failed_test_keeps_its_clone(pytester: pytest.Pytester, run: Runner) -> None:
+def test_clone_of_a_failed_test_is_kept(pytester: pytest.Pytester, run: Runner) -> None:
     """The command that is printed opens it; it does not expire; it goes when the same test is kept again."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(FAILING)
@@ -33,7 +33,7 @@ def test_a_failed_test_keeps_its_clone(pytester: pytest.Pytester, run: Runner) -
     assert name not in names()
 
 
-def test_which_clones_are_kept(pytester: pytest.Pytester, run: Runner) -> None:
+def test_option_keeps_all_failed_or_no_clones(pytester: pytest.Pytester, run: Runner) -> None:
     """All of them, none of them; by option and by ini key; anything else is refused."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(FAILING)
@@ -47,7 +47,7 @@ def test_which_clones_are_kept(pytester: pytest.Pytester, run: Runner) -> None:
     assert "clusterdb_keep = some: use failed, all, none" in run().stdout.str() + str(run().stderr)
 
 
-def test_not_more_than_so_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_kept_clones_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go."""
     monkeypatch.setattr(runs, "KEPT_MAX", 2)
     run = runs.Run(tmp_path / "store")
@@ -58,7 +58,7 @@ def test_not_more_than_so_many_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
     run.close()
 
 
-def test_a_test_keeps_all_its_clones_and_shared_ones(pytester: pytest.Pytester, run: Runner) -> None:
+def test_all_clones_of_a_failed_test_are_kept(pytester: pytest.Pytester, run: Runner) -> None:
     """Those of the factory, and that of its module if it used it; each with the fixture that made it."""
     pytester.makeconftest(CONFTEST + '    shared = clone_fixture("module")\n    other = clone_fixture("module")\n')
     pytester.makepyfile("""
@@ -74,7 +74,7 @@ def test_a_test_keeps_all_its_clones_and_shared_ones(pytester: pytest.Pytester, 
     assert len([name for name in names() if name.startswith("test-")]) == 2
 
 
-def test_in_memory_nothing_can_be_kept(pytester: pytest.Pytester, run: Runner) -> None:
+def test_clones_in_memory_cannot_be_kept(pytester: pytest.Pytester, run: Runner) -> None:
     """It says so, and what to do."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(FAILING)

@@ -21,7 +21,7 @@ def seeding(connection: clusterdb.dbapi2.Connection) -> None:
     connection.execute("CREATE TABLE t (n)")
 
 
-def test_keys(tmp_path: Path) -> None:
+def test_key_depends_on_content_and_order_not_on_paths(tmp_path: Path) -> None:
     """Content and order count, where a file lies does not."""
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -46,7 +46,7 @@ def test_keys(tmp_path: Path) -> None:
     assert len({same, *others}) == len(others) + 1
 
 
-def test_the_key_of_a_function_counts_what_it_was_made_with() -> None:
+def test_key_of_a_function_includes_its_closure() -> None:
     """A value of the function around it counts; one that differs in every process is refused."""
 
     def made(value: object) -> Callable[[clusterdb.dbapi2.Connection], None]:
@@ -72,13 +72,15 @@ def test_the_key_of_a_function_counts_what_it_was_made_with() -> None:
         ),
     ],
 )
-def test_recipes_that_make_no_sense(given: object, options: dict[str, object], text: str, tmp_path: Path) -> None:
+def test_invalid_recipes_are_refused_before_building(
+    given: object, options: dict[str, object], text: str, tmp_path: Path
+) -> None:
     """They are refused before anything is built."""
     with pytest.raises(seeds.SeedError, match=text):
         seeds.recipe(given, folders=[tmp_path], **options)  # type: ignore[arg-type]
 
 
-def test_a_function_gets_what_its_parameters_are_named_after(tmp_path: Path) -> None:
+def test_seeding_function_gets_arguments_by_parameter_name(tmp_path: Path) -> None:
     """URLs and the cluster; a transaction that is open at the end is committed."""
     seen: list[object] = []
 
@@ -107,7 +109,7 @@ def test_a_function_gets_what_its_parameters_are_named_after(tmp_path: Path) -> 
     store.close()
 
 
-def test_scripts_with_transactions_of_their_own(tmp_path: Path) -> None:
+def test_seed_script_may_contain_transactions(tmp_path: Path) -> None:
     """A dump of sqlite3's runs as it is."""
     with sqlite3.connect(":memory:") as source:
         source.executescript("CREATE TABLE t (n, s); INSERT INTO t VALUES (1, 'a;\n b'), (2, NULL)")

@@ -14,7 +14,7 @@ from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, built, names
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
-def test_where_the_store_is(pytester: pytest.Pytester, run: Runner) -> None:
+def test_store_is_in_the_pytest_cache_or_where_configured(pytester: pytest.Pytester, run: Runner) -> None:
     """In pytest's cache; where the ini file or the command line says; --cache-clear leaves it."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("def test_it(clusterdb, clusterdb_store): print('store', clusterdb_store.path)")
@@ -32,7 +32,9 @@ def test_where_the_store_is(pytester: pytest.Pytester, run: Runner) -> None:
     run("-p", "no:cacheprovider").stdout.fnmatch_lines(["*say where it shall be with --clusterdb-store=DIRECTORY*"])
 
 
-def test_stats(pytester: pytest.Pytester, run: Runner, run_apart: Runner) -> None:
+def test_stats_option_prints_clones_times_and_templates(
+    pytester: pytest.Pytester, run: Runner, run_apart: Runner
+) -> None:
     """Clones, times, bytes, templates; over workers too; not unless asked."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(FAILING)
@@ -50,7 +52,9 @@ def test_stats(pytester: pytest.Pytester, run: Runner, run_apart: Runner) -> Non
     run("-k", "nothing").stdout.fnmatch_lines(["no clones made"])
 
 
-def test_rebuild(pytester: pytest.Pytester, run: Runner, run_apart: Runner) -> None:
+def test_rebuild_option_rebuilds_templates_once_a_run(
+    pytester: pytest.Pytester, run: Runner, run_apart: Runner
+) -> None:
     """Once in a run, over all its workers; by option and by ini key."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""
@@ -67,15 +71,15 @@ def test_rebuild(pytester: pytest.Pytester, run: Runner, run_apart: Runner) -> N
     assert len(names()) == 1
 
 
-def test_fixtures_tell_their_cost(run: Runner) -> None:
-    """What `pytest --fixtures` shows."""
+def test_fixtures_document_their_cost(run: Runner) -> None:
+    """``pytest --fixtures`` shows the cost of each fixture."""
     shown = run("--fixtures").stdout.str()
     for name in ("store", "template", "connection", "engine", "factory"):
         assert re.search(rf"clusterdb_{name}.*\n(    .*\n)*?    .*\bms\b", shown), name
 
 
 @pytest.mark.parametrize("what", ["pytest", "pytest-xdist"])
-def test_releases_that_are_too_old(
+def test_old_releases_of_dependencies_are_named(
     what: str, pytester: pytest.Pytester, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line says which release is needed; only those who use a fixture see it."""
@@ -96,8 +100,8 @@ def test_releases_that_are_too_old(
 
 
 # --- no effect unless used --------------------------------------------------------------------------------------------
-def test_importing_the_plugin_is_light() -> None:
-    """Neither the engine nor what it needs is imported for the plugin, nor for a conftest's imports of it."""
+def test_import_of_the_plugin_loads_no_engine() -> None:
+    """Importing the plugin, also from a conftest, imports neither the engine nor its dependencies."""
     code = (
         "import sys, clusterdb.pytest_plugin, clusterdb.testing; "
         "from clusterdb.testing import template_fixture, clone_fixture; template_fixture('SELECT 1'); clone_fixture(); "
@@ -107,7 +111,7 @@ def test_importing_the_plugin_is_light() -> None:
     assert answer.stdout == "set()\n"
 
 
-def test_no_effect_unless_used(pytester: pytest.Pytester, run_apart: Runner) -> None:
+def test_unused_plugin_has_no_effect(pytester: pytest.Pytester, run_apart: Runner) -> None:
     """A suite that has the plugin but does not use it: no store, no engine, no word."""
     pytester.makepyfile("import sys\ndef test_it(): assert 'apsw' not in sys.modules")
     result = run_apart("-p", "no:xdist")

@@ -17,7 +17,7 @@ from tests.testing.plugin import CONFTEST, STORE, Runner, built, names
 
 
 # --- templates --------------------------------------------------------------------------------------------------------
-def test_a_template_is_built_once_over_workers_and_runs(pytester: pytest.Pytester, run_apart: Runner) -> None:
+def test_template_is_built_once_over_workers_and_runs(pytester: pytest.Pytester, run_apart: Runner) -> None:
     """Two workers and a later run find what the first has built; another seed is another template."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""
@@ -35,7 +35,7 @@ def test_a_template_is_built_once_over_workers_and_runs(pytester: pytest.Pyteste
     assert built() == ["accounts"] * 2
 
 
-def test_seeds_of_the_ini_file_and_of_the_command_line(pytester: pytest.Pytester, run: Runner) -> None:
+def test_command_line_seeds_precede_ini_seeds(pytester: pytest.Pytester, run: Runner) -> None:
     """SQL files, SQL, functions by their import path; the command line goes first."""
     pytester.makeini("""
         [pytest]
@@ -57,7 +57,7 @@ def test_seeds_of_the_ini_file_and_of_the_command_line(pytester: pytest.Pytester
     run("--clusterdb-seed", "CREATE TABLE t AS SELECT 3 AS n").assert_outcomes(failed=1)
 
 
-def test_without_seeds_the_template_is_empty(pytester: pytest.Pytester, run: Runner) -> None:
+def test_template_without_seeds_is_empty(pytester: pytest.Pytester, run: Runner) -> None:
     """Nothing needs to be set to begin."""
     pytester.makepyfile("""
         def test_it(clusterdb_connection):
@@ -66,7 +66,7 @@ def test_without_seeds_the_template_is_empty(pytester: pytest.Pytester, run: Run
     run().assert_outcomes(passed=1)
 
 
-def test_a_database_file_to_begin_with(pytester: pytest.Pytester, run: Runner) -> None:
+def test_template_can_begin_with_a_database_file(pytester: pytest.Pytester, run: Runner) -> None:
     """A copy of production, and SQL on top of it."""
     with sqlite3.connect("prod.db") as connection:
         connection.execute("CREATE TABLE users (name)")
@@ -84,7 +84,7 @@ def test_a_database_file_to_begin_with(pytester: pytest.Pytester, run: Runner) -
     result.stdout.fnmatch_lines(["*prod.db*can only be the first seed*"])
 
 
-def test_templates_on_templates(pytester: pytest.Pytester, run: Runner) -> None:
+def test_template_can_be_based_on_another(pytester: pytest.Pytester, run: Runner) -> None:
     """A template with a base has what that has, and is built on a clone of it; each is built once."""
     pytester.makeconftest(
         CONFTEST
@@ -117,13 +117,13 @@ def test_templates_on_templates(pytester: pytest.Pytester, run: Runner) -> None:
     assert built() == ["accounts", "orders"]
 
 
-def test_a_base_is_what_template_fixture_gave() -> None:
+def test_base_must_come_from_template_fixture() -> None:
     """Anything else is refused where it is written."""
     with pytest.raises(TypeError, match="use what template_fixture"):
         clusterdb.testing.template_fixture("SELECT 1", base="other")
 
 
-def test_markers(pytester: pytest.Pytester, run: Runner) -> None:
+def test_marker_chooses_template_engine_and_settings(pytester: pytest.Pytester, run: Runner) -> None:
     """Template, engine and settings by marker; the nearest one wins; an unknown option is refused."""
     pytester.makeconftest(CONFTEST + '    numbers = template_fixture("CREATE TABLE numbers (n)")\n')
     pytester.makepyfile("""
@@ -157,7 +157,7 @@ def test_markers(pytester: pytest.Pytester, run: Runner) -> None:
 
 
 # --- seeds that fail --------------------------------------------------------------------------------------------------
-def test_a_seed_of_sql_that_fails_says_where(pytester: pytest.Pytester, run: Runner) -> None:
+def test_failing_sql_seed_names_file_line_and_statement(pytester: pytest.Pytester, run: Runner) -> None:
     """File, line, error and statement; no template remains; all tests err; when it is right they pass."""
     Path("schema.sql").write_text("CREATE TABLE t (n);\n\n-- nothing\nINSERT INTO t\nVALUES (1, 2);\n")
     pytester.makeini("[pytest]\nclusterdb_seed = schema.sql\n")
@@ -171,7 +171,7 @@ def test_a_seed_of_sql_that_fails_says_where(pytester: pytest.Pytester, run: Run
     run().assert_outcomes(passed=2)
 
 
-def test_a_function_that_fails_is_shown_and_not_run_again(pytester: pytest.Pytester, run_apart: Runner) -> None:
+def test_failing_seed_function_runs_once_a_run(pytester: pytest.Pytester, run_apart: Runner) -> None:
     """Its own traceback; over two workers it ran once, over two runs twice."""
     pytester.makeconftest(CONFTEST.replace('execute("CREATE', 'execute("CRATE'))
     pytester.makepyfile("""
@@ -199,7 +199,7 @@ def test_a_function_that_fails_is_shown_and_not_run_again(pytester: pytest.Pytes
         ("os:sep", "seed 'os:sep' is no function"),
     ],
 )
-def test_seeds_that_cannot_be(pytester: pytest.Pytester, run: Runner, seed: str, text: str) -> None:
+def test_invalid_seeds_are_refused_in_one_line(pytester: pytest.Pytester, run: Runner, seed: str, text: str) -> None:
     """One line says what is wrong."""
     pytester.makepyfile("def test_it(clusterdb): ...")
     result = run("--clusterdb-seed", seed)
@@ -207,7 +207,7 @@ def test_seeds_that_cannot_be(pytester: pytest.Pytester, run: Runner, seed: str,
     result.stdout.fnmatch_lines([f"*{text}*"])
 
 
-def test_a_killed_builder_leaves_nothing(pytester: pytest.Pytester, run_apart: Runner) -> None:
+def test_killed_builder_leaves_no_template(pytester: pytest.Pytester, run_apart: Runner) -> None:
     """The process dies in the middle of a seed; the next one builds, and what was half built is gone."""
     pytester.makeconftest(
         CONFTEST.replace(

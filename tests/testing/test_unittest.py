@@ -40,7 +40,7 @@ CASES = """
 """
 
 
-def test_unittest_under_pytest(pytester: pytest.Pytester, run: Runner) -> None:
+def test_unittest_cases_use_the_store_of_pytest(pytester: pytest.Pytester, run: Runner) -> None:
     """The mixin uses pytest's store; the clone of what failed is kept."""
     pytester.makepyfile(CASES)
     result = run()
@@ -51,8 +51,8 @@ def test_unittest_under_pytest(pytester: pytest.Pytester, run: Runner) -> None:
     assert "the clone is kept" not in run("--clusterdb-keep=none").stdout.str()
 
 
-def test_unittest_with_a_store_of_its_own(pytester: pytest.Pytester, run: Runner) -> None:
-    """What the class says goes first; a cluster can be the template."""
+def test_unittest_class_can_choose_store_and_template(pytester: pytest.Pytester, run: Runner) -> None:
+    """Attributes of the class override the environment; a cluster can be the template."""
     pytester.makepyfile("""
         import unittest
         import clusterdb
@@ -76,7 +76,7 @@ def test_unittest_with_a_store_of_its_own(pytester: pytest.Pytester, run: Runner
 
 
 @pytest.mark.parametrize("store", [":memory:", "cases"])
-def test_unittest_alone(pytester: pytest.Pytester, store: str) -> None:
+def test_unittest_runs_without_pytest(pytester: pytest.Pytester, store: str) -> None:
     """Without pytest: in memory, or where the environment says."""
     pytester.makepyfile(test_cases=CASES)
     done = subprocess.run(

@@ -1,7 +1,7 @@
 """A recorder of everything that is written to a store's durable files, and the images a power loss could leave of it.
 
-The pool and the histories are recorded at the table of I/O calls (``vfs.storage.device.CALLS``), the catalog by a VFS under its
-SQLite connection.
+The pool and the histories are recorded at the table of I/O calls (``vfs.storage.device.CALLS``), the catalog by a VFS
+under its SQLite connection.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 
 @settings(relaxed, max_examples=40)
 @given(script=scripts)
-def test_random_sql_on_a_clone_and_on_a_plain_file(world: World, script: list[str]) -> None:
+def test_random_sql_answers_alike_on_clone_and_plain_file(world: World, script: list[str]) -> None:
     """Same statements, same answers, same content; the source does not change."""
     run_script(world, script)
 
@@ -198,8 +198,8 @@ def test_random_sql_on_a_clone_and_on_a_plain_file(world: World, script: list[st
 @pytest.mark.slow
 @settings(relaxed, max_examples=400)
 @given(script=scripts)
-def test_much_random_sql_on_a_clone_and_on_a_plain_file(world: World, script: list[str]) -> None:
-    """The same, at length."""
+def test_random_sql_answers_alike_on_clone_and_plain_file_at_length(world: World, script: list[str]) -> None:
+    """More examples of the test above."""
     run_script(world, script)
 
 
@@ -207,10 +207,10 @@ def test_much_random_sql_on_a_clone_and_on_a_plain_file(world: World, script: li
     "max_examples", [pytest.param(15, id="short"), pytest.param(300, id="long", marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
-def test_random_sql_with_pages_written_ahead(
+def test_random_sql_answers_alike_with_pages_written_ahead(
     page_size: int, max_examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same with transactions that do not fit what is staged in memory."""
+    """Transactions are larger than the pages that are staged in memory."""
     monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", 4)
 
     @settings(relaxed, max_examples=max_examples)

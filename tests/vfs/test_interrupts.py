@@ -97,7 +97,7 @@ def held_offsets(path: Path, *offsets: int) -> list[int]:
 
 
 # --- holds ------------------------------------------------------------------------------------------------------------
-def test_hold_undoes_once_in_order() -> None:
+def test_hold_undoes_once_and_in_order() -> None:
     """At the end of a with, by close(), or with the last reference; never twice."""
     done: list[str] = []
     with Hold(lambda: done.append("a"), lambda: done.append("b")):
@@ -113,7 +113,7 @@ def test_hold_undoes_once_in_order() -> None:
 
 
 def test_hold_lets_exceptions_pass() -> None:
-    """What its undoing returns swallows nothing."""
+    """The return value of an undo does not suppress an exception."""
     with pytest.raises(Alarm), Hold(lambda: True):
         raise Alarm
 
@@ -130,7 +130,7 @@ def test_holds_are_closed_together() -> None:
 
 # --- locks ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", ["lock", "try"])
-def test_no_instruction_leaves_a_lock(tmp_path: Path, kind: str) -> None:
+def test_exception_at_any_instruction_leaves_no_lock(tmp_path: Path, kind: str) -> None:
     """An exception at any instruction of taking and leaving a lock leaves it free."""
     (tmp_path / "locks").touch()
     locks = LockFile(os.open(tmp_path / "locks", os.O_RDWR | os.O_CLOEXEC))
@@ -176,8 +176,8 @@ def assert_nothing_left(store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
-def test_no_instruction_of_a_session_leaves_anything(tmp_path: Path, verb: str) -> None:
-    """Neither locks nor marks nor pins are left in the shared tables."""
+def test_exception_at_any_instruction_of_a_session_leaves_nothing(tmp_path: Path, verb: str) -> None:
+    """No lock, mark or pin is left in the shared tables."""
     with clusterdb.open(tmp_path / "store") as store:
         filled(store, "prod", 5, "a").close()
         with pages_of(store).session() as session:
@@ -187,7 +187,7 @@ def test_no_instruction_of_a_session_leaves_anything(tmp_path: Path, verb: str) 
         assert_clean(store)
 
 
-def test_no_instruction_of_opening_a_session_leaves_anything(tmp_path: Path) -> None:
+def test_exception_at_any_instruction_of_opening_a_session_leaves_nothing(tmp_path: Path) -> None:
     """A session that nobody got holds no lock; its row is that of a dead one, which the next sweep buries."""
     with clusterdb.open(tmp_path / "store") as store:
         filled(store, "prod", 5, "a").close()
@@ -198,7 +198,7 @@ def test_no_instruction_of_opening_a_session_leaves_anything(tmp_path: Path) -> 
         assert_clean(store)
 
 
-def test_no_instruction_of_a_commit_leaves_its_lock_or_half_of_it(tmp_path: Path) -> None:
+def test_exception_at_any_instruction_of_a_commit_leaves_it_whole_or_undone(tmp_path: Path) -> None:
     """After an exception anywhere in a commit, the cluster is as before or after, and others can write to it."""
     path = tmp_path / "store"
     with clusterdb.open(path) as store:
@@ -252,7 +252,7 @@ def handled() -> Iterator[list[int]]:
 
 
 def test_handlers_run_when_the_outermost_body_ends(handled: list[int]) -> None:
-    """What the handler raises comes out behind the body, which is done to its end."""
+    """An exception of a handler is raised after the body, which runs to its end."""
     steps = []
     with pytest.raises(Alarm), uninterrupted:
         with uninterrupted:
@@ -282,7 +282,7 @@ def test_handler_that_the_body_sets_stays(handled: list[int]) -> None:
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
 
 
-def test_other_threads_need_no_such_body(handled: list[int]) -> None:
+def test_body_in_another_thread_changes_nothing(handled: list[int]) -> None:
     """In another thread a body changes nothing: handlers run in the main thread only."""
     inside, go = threading.Event(), threading.Event()
 

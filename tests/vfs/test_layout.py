@@ -38,7 +38,7 @@ versions = st.builds(Version, words64, words64, words64, sizes, counts, signed64
 
 @given(versions)
 def test_version_records_round_trip(version: Version) -> None:
-    """What is packed into a sector comes out again."""
+    """A packed record is unpacked unchanged."""
     sector = pack_version(version)
     assert len(sector) == SECTOR_BYTES
     assert unpack_version(sector) == version
@@ -46,7 +46,7 @@ def test_version_records_round_trip(version: Version) -> None:
 
 
 @given(versions, st.integers(0, VERSION_RECORD_BYTES - 1), st.integers(1, 255))
-def test_a_damaged_version_record_is_none(version: Version, at: int, flip: int) -> None:
+def test_damaged_version_record_is_none(version: Version, at: int, flip: int) -> None:
     """A record with a wrong byte, or cut short, is no record."""
     sector = bytearray(pack_version(version))
     sector[at] ^= flip
@@ -54,20 +54,20 @@ def test_a_damaged_version_record_is_none(version: Version, at: int, flip: int) 
     assert unpack_version(pack_version(version)[:at]) is None
 
 
-def test_an_empty_sector_is_no_record() -> None:
+def test_empty_sector_is_no_record() -> None:
     """Zeros are no version."""
     assert unpack_version(bytes(SECTOR_BYTES)) is None
 
 
 @given(st.binary(min_size=16, max_size=16))
-def test_the_pool_header_round_trips(store_id: bytes) -> None:
+def test_pool_header_round_trips(store_id: bytes) -> None:
     """A pool knows its identity."""
     assert unpack_pool_header(pack_pool_header(store_id)) == store_id
     assert len(pack_pool_header(store_id)) == SLOT_BYTES
 
 
 @given(st.integers(0, 35), st.integers(1, 255))
-def test_a_damaged_pool_header_is_refused(at: int, flip: int) -> None:
+def test_damaged_pool_header_is_refused(at: int, flip: int) -> None:
     """Damage is told from a foreign file and from another format."""
     header = bytearray(pack_pool_header(b"0123456789abcdef"))
     header[at] ^= flip
@@ -76,7 +76,7 @@ def test_a_damaged_pool_header_is_refused(at: int, flip: int) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"clstpool", b"SQLite format 3\0".ljust(SLOT_BYTES, b"\0")])
-def test_other_files_are_no_pool(data: bytes) -> None:
+def test_foreign_file_is_refused_as_a_pool(data: bytes) -> None:
     """A file that is no pool is refused as one."""
     with pytest.raises(FormatError):
         unpack_pool_header(data)

@@ -430,18 +430,18 @@ def play(machine: type[StoreMachine], example_count: int, step_count: int) -> No
 
 
 @pytest.mark.parametrize("machine", [StoreMachine, LowLimitsMachine])
-def test_random_histories(machine: type[StoreMachine]) -> None:
-    """Whatever happens in a store, readers read their version and all space comes back."""
+def test_random_histories_match_a_model(machine: type[StoreMachine]) -> None:
+    """Readers read their version, and all space comes back."""
     play(machine, 60, 50)
 
 
-def test_random_histories_on_disk() -> None:
-    """The same on disk, across reopening."""
+def test_random_histories_on_disk_match_a_model() -> None:
+    """On disk, and across reopening."""
     play(LowLimitsDiskMachine, 10, 40)
 
 
 @pytest.mark.parametrize("drops_source", [False, True])
-def test_a_clone_dropped_under_a_reader(drops_source: bool) -> None:
+def test_drop_of_a_clone_keeps_pages_of_its_reader(drops_source: bool) -> None:
     """Dropping takes nothing from under a reader, whatever volume its pages are from."""
     machine = DiskMachine()
     try:
@@ -462,12 +462,12 @@ def test_a_clone_dropped_under_a_reader(drops_source: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", [StoreMachine, LowLimitsMachine, DiskMachine, LowLimitsDiskMachine])
-def test_many_random_histories(machine: type[StoreMachine]) -> None:
+def test_random_histories_match_a_model_at_length(machine: type[StoreMachine]) -> None:
     """More and longer histories."""
     play(machine, 250, 60)
 
 
-def test_a_lone_clone_gives_back_what_it_rewrites() -> None:
+def test_clone_without_a_source_frees_overwritten_slots() -> None:
     """When the source is gone, what the clone overwrites is nobody's and comes back."""
     with clusterdb.open(":memory:") as store:
         for at in range(1, 4):

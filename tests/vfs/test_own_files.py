@@ -52,8 +52,8 @@ def opened(disk_store: clusterdb.Store) -> clusterdb.Store:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", FILES)
-def test_own_files_cannot_be_attached(opened: clusterdb.Store, tmp_path: Path, name: str, spelling: str) -> None:
-    """Neither to be written nor to be read."""
+def test_files_of_a_store_cannot_be_attached(opened: clusterdb.Store, tmp_path: Path, name: str, spelling: str) -> None:
+    """Neither for writing nor for reading."""
     path = Path(opened.path).absolute() / name
     assert path.exists()
     connection = opened.cluster("prod").connect()
@@ -62,7 +62,7 @@ def test_own_files_cannot_be_attached(opened: clusterdb.Store, tmp_path: Path, n
         connection.execute(f"ATTACH '{SPELLINGS[spelling](path, tmp_path / 'elsewhere')}' AS cat")
 
 
-def test_own_files_can_be_attached_by_no_descriptor(store: clusterdb.Store) -> None:
+def test_descriptors_of_a_store_cannot_be_attached(store: clusterdb.Store) -> None:
     """A store in memory has no paths, but its descriptors have."""
     connection = store.create_cluster("prod").connect()
     for fd in pages_of(store).open_files():
@@ -72,8 +72,8 @@ def test_own_files_can_be_attached_by_no_descriptor(store: clusterdb.Store) -> N
 
 @pytest.mark.parametrize("name", ["./new.db", "history/new.db", "catalog.db-journal"])
 @pytest.mark.parametrize("sql", ["ATTACH '{}' AS new; CREATE TABLE new.t (x)", "VACUUM INTO '{}'"])
-def test_no_file_is_created_in_a_store(opened: clusterdb.Store, tmp_path: Path, name: str, sql: str) -> None:
-    """Nor behind a link that leads nowhere yet."""
+def test_attach_creates_no_file_in_a_store(opened: clusterdb.Store, tmp_path: Path, name: str, sql: str) -> None:
+    """No file is created behind a dangling link, either."""
     connection = opened.cluster("prod").connect()
     path = Path(opened.path, name)
     (tmp_path / "link").symlink_to(path)
@@ -84,15 +84,15 @@ def test_no_file_is_created_in_a_store(opened: clusterdb.Store, tmp_path: Path, 
     assert sorted(Path(opened.path).rglob("*")) == before
 
 
-def test_no_file_of_another_store_is_attached(opened: clusterdb.Store, tmp_path: Path) -> None:
-    """Also of one that this process has not open."""
+def test_files_of_another_store_cannot_be_attached(opened: clusterdb.Store, tmp_path: Path) -> None:
+    """The other store need not be open in this process."""
     with clusterdb.open(tmp_path / "other") as other:
         other.create_cluster("x")
     with pytest.raises(apsw.CantOpenError, match="is a file of a store"):
         opened.cluster("prod").connect().execute(f"ATTACH '{tmp_path}/other/catalog.db' AS cat")
 
 
-def test_the_journal_of_an_attached_file_leads_into_no_store(opened: clusterdb.Store, tmp_path: Path) -> None:
+def test_journal_of_an_attached_file_cannot_lead_into_a_store(opened: clusterdb.Store, tmp_path: Path) -> None:
     """SQLite opens it itself, to see whether something is to be rolled back."""
     apsw.Connection(str(tmp_path / "plain.db")).execute("CREATE TABLE t (x)")
     (tmp_path / "plain.db-journal").symlink_to(Path(opened.path, "pool").absolute())
@@ -103,7 +103,7 @@ def test_the_journal_of_an_attached_file_leads_into_no_store(opened: clusterdb.S
     assert Path(opened.path, "pool").read_bytes()[:4096] == before[:4096]
 
 
-def test_plain_files_beside_a_store_are_attached(opened: clusterdb.Store, tmp_path: Path) -> None:
+def test_plain_files_beside_a_store_can_be_attached(opened: clusterdb.Store, tmp_path: Path) -> None:
     """A file that is called like one of the store's is still a file of its own."""
     connection = opened.cluster("prod").connect()
     for name in ("catalog.db", "pool.db"):
@@ -114,7 +114,7 @@ def test_plain_files_beside_a_store_are_attached(opened: clusterdb.Store, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["catalog.db", "pool", "new.db"])
-def test_an_export_replaces_no_file_of_a_store(opened: clusterdb.Store, name: str) -> None:
+def test_export_replaces_no_file_of_a_store(opened: clusterdb.Store, name: str) -> None:
     """Overwriting or not."""
     path = Path(opened.path, name)
     with pytest.raises(clusterdb.ExportTargetError, match="lies in the directory of a store"):

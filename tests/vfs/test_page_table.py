@@ -102,7 +102,7 @@ histories = st.lists(table_steps, min_size=1, max_size=6)
 
 @settings(deadline=None, max_examples=80)
 @given(histories)
-def test_a_table_names_the_pages_that_were_set(edits: list[list[tuple[str, int]]]) -> None:
+def test_table_names_the_pages_that_were_set(edits: list[list[tuple[str, int]]]) -> None:
     """Walks and look-ups find what was set and not truncated since, and nothing else."""
     pool = Slots()
     for _, after, _ in history(pool, edits):
@@ -116,7 +116,7 @@ def test_a_table_names_the_pages_that_were_set(edits: list[list[tuple[str, int]]
 
 @settings(deadline=None, max_examples=80)
 @given(histories)
-def test_an_edit_accounts_for_every_slot(edits: list[list[tuple[str, int]]]) -> None:
+def test_edit_accounts_for_every_slot(edits: list[list[tuple[str, int]]]) -> None:
     """Superseded is what the new version no longer reaches; counts and leftovers add up."""
     pool = Slots()
     for before, after, editor in history(pool, edits):
@@ -149,7 +149,7 @@ def test_walks_are_set_differences(edits: list[list[tuple[str, int]]]) -> None:
                 assert set(found) == young.difference(*(other.slots(pool) for other in others))
 
 
-def test_a_walk_stops_at_a_damaged_node() -> None:
+def test_walk_stops_at_a_damaged_node() -> None:
     """A node that fails its checksum is reported, not followed."""
     pool = Slots()
     ((_, after, _),) = history(pool, [[("set", 0), ("set", 300)]])
@@ -159,7 +159,7 @@ def test_a_walk_stops_at_a_damaged_node() -> None:
         list(reached(pool.read, after.version))
 
 
-def test_damage_shows_in_the_crc() -> None:
+def test_changed_bytes_change_the_crc() -> None:
     """The model's own premise: entries carry the crc32 of what they name."""
     pool = Slots()
     ((_, after, _),) = history(pool, [[("set", 1)]])

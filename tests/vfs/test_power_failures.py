@@ -186,7 +186,7 @@ def test_newest_version_is_retained_after_a_power_failure_lost_its_record(path: 
 
 
 def test_past_whose_pinned_version_lost_its_record_leaks_nothing(path: Path) -> None:
-    """What died in a pinned version is freed with the versions before it, though its record is lost (H4)."""
+    """Slots of a pinned version are freed with the versions before it, though its record is lost (H4)."""
     with clusterdb.open(path) as store:
         prod = store.create_cluster("prod", backtrack_window_s=3600)
         writer = prod.connect()
@@ -356,8 +356,8 @@ def test_store_that_was_closed_is_opened_without_a_rebuild(path: Path, monkeypat
 
 
 @pytest.mark.parametrize("boots", [False, True])
-def test_damage_to_a_closed_store_is_no_unfinished_commit(path: Path, boots: bool) -> None:
-    """What was committed when the store was closed is reported as damaged, not replaced by the version before (K2)."""
+def test_damage_to_a_closed_store_is_not_taken_for_an_unfinished_commit(path: Path, boots: bool) -> None:
+    """Damage to committed data is reported, and not replaced by the version before (K2)."""
     with clusterdb.open(path) as store:
         writer = filled(store, "prod", 60, "a")
         rewrite(writer, "b")
@@ -416,7 +416,7 @@ def test_closing_seals_nothing_of_a_volume_that_is_dropped(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["created", "clone"])
-def test_head_slot_that_lost_its_records_is_no_empty_cluster(path: Path, kind: str) -> None:
+def test_head_slot_that_lost_its_records_is_not_taken_for_an_empty_cluster(path: Path, kind: str) -> None:
     """A cluster whose head slot is zeroed in a closed store is refused: the catalog knows that it was written to."""
     with clusterdb.open(path) as store:
         prod = store.create_cluster("prod")
@@ -446,7 +446,7 @@ def test_history_of_an_absorbed_source_goes_with_it(path: Path) -> None:
         assert histories(path) == []
 
 
-def test_a_past_version_that_recovery_gave_up_stays_given_up(tmp_path: Path) -> None:
+def test_past_version_dropped_by_recovery_stays_dropped(tmp_path: Path) -> None:
     """Its record is erased on the device, before a later commit makes what is older count as durable (H1, H4)."""
     first, second = tmp_path / "first", tmp_path / "second"
     source = tmp_path / "source.db"
@@ -485,8 +485,8 @@ def test_a_past_version_that_recovery_gave_up_stays_given_up(tmp_path: Path) -> 
         assert past[-2:] == [3, 4]
 
 
-def test_a_drop_that_died_in_its_commit_frees_nothing_before_it_is_on_the_device(tmp_path: Path) -> None:
-    """Whoever rebuilds what is derived makes durable first what the catalog says (R7); at every call of the drop."""
+def test_drop_killed_in_its_commit_frees_nothing_before_it_is_durable(tmp_path: Path) -> None:
+    """A rebuild first makes durable what the catalog says (R7); at every call of the drop."""
     outcomes = set()
     for count in range(1, 100):
         base = tmp_path / str(count)

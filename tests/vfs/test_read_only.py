@@ -59,7 +59,7 @@ def counts(store: clusterdb.Store) -> dict[str, object]:
     return found
 
 
-def test_everything_can_be_read(untouched: Path, tmp_path: Path) -> None:
+def test_read_only_store_can_be_read(untouched: Path, tmp_path: Path) -> None:
     """Queries, statistics, check, dump and export work, also with plain apsw connections."""
     with clusterdb.open(untouched, read_only=True) as store:
         assert counts(store) == {"prod": 3000, "dev": 500, "again": 1000}
@@ -73,7 +73,7 @@ def test_everything_can_be_read(untouched: Path, tmp_path: Path) -> None:
     assert rows(apsw.Connection(str(tmp_path / "plain.db")), "SELECT count(*) FROM t") == [(1000,)]
 
 
-def test_writing_is_refused(untouched: Path) -> None:
+def test_writes_to_a_read_only_store_are_refused(untouched: Path) -> None:
     """SQL that writes is SQLITE_READONLY, verbs that write say what to do."""
     with clusterdb.open(untouched, read_only=True) as store:
         for connection in (store.cluster("prod").connect(), apsw.Connection("prod", vfs=store.vfs)):
@@ -94,19 +94,19 @@ def test_writing_is_refused(untouched: Path) -> None:
         assert counts(store) == {"prod": 3000, "dev": 500, "again": 1000}
 
 
-def test_several_read_at_once(untouched: Path) -> None:
+def test_several_processes_can_read_read_only_media(untouched: Path) -> None:
     """Readers of read-only media do not exclude each other."""
     with clusterdb.open(untouched, read_only=True) as one, clusterdb.open(untouched, read_only=True) as two:
         assert counts(one) == counts(two)
 
 
-def test_who_writes_keeps_readers_without_locks_out(path: Path) -> None:
+def test_lockless_open_is_refused_while_a_process_writes(path: Path) -> None:
     """A store that somebody has open for writing is not read without the protection of its locks."""
     with clusterdb.open(path), pytest.raises(clusterdb.StoreInUseError, match="open it as they do"):
         clusterdb.open(path, read_only=True)
 
 
-def test_what_only_the_log_of_the_catalog_has(path: Path, tmp_path: Path) -> None:
+def test_catalog_rows_in_the_wal_are_read(path: Path, tmp_path: Path) -> None:
     """A store whose processes were killed has a part of its catalog in the log: it is read too."""
     with clusterdb.open(path) as store:
         store.cluster("prod").clone("late")
@@ -120,7 +120,7 @@ def test_what_only_the_log_of_the_catalog_has(path: Path, tmp_path: Path) -> Non
     assert print_of(copy) == before
 
 
-def test_a_head_that_recovery_chose_but_cannot_write(path: Path) -> None:
+def test_head_that_recovery_cannot_write_is_read_at_its_pin(path: Path) -> None:
     """A cluster whose version records are lost is read at its pinned newest version, as if it had been repaired."""
     with clusterdb.open(path) as store:
         store.cluster("dev").clone("third")
@@ -134,8 +134,8 @@ def test_a_head_that_recovery_chose_but_cannot_write(path: Path) -> None:
         assert counts(store) == {"prod": 3000, "dev": 500, "again": 1000, "third": 500}
 
 
-def test_a_cluster_that_lost_its_records_is_not_read_at_an_older_pin(path: Path) -> None:
-    """What was committed behind the newest pin when the store was closed is missed, not forgotten."""
+def test_cluster_that_lost_its_records_is_not_read_at_an_older_pin(path: Path) -> None:
+    """Commits after the newest pin are reported as missing, and not forgotten."""
     with clusterdb.open(path) as store:
         row = catalog_of(store).volumes.volume_of_cluster("dev")
         assert row is not None
@@ -149,7 +149,7 @@ def test_a_cluster_that_lost_its_records_is_not_read_at_an_older_pin(path: Path)
         store.cluster("dev").connect()
 
 
-def test_there_must_be_a_store(tmp_path: Path) -> None:
+def test_open_for_reading_creates_no_store(tmp_path: Path) -> None:
     """Opening for reading creates nothing, and cannot be asked of a store in memory."""
     with pytest.raises(clusterdb.NotAStoreError, match="there is no store"):
         clusterdb.open(tmp_path / "none", read_only=True)
@@ -170,7 +170,7 @@ except clusterdb.StoreReadOnlyError as error:
 """
 
 
-def test_read_only_media_open_read_only(untouched: Path) -> None:
+def test_read_only_media_are_opened_read_only(untouched: Path) -> None:
     """On a file system that is mounted read-only nobody has to ask for it."""
     script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" "$1" && exec "$2" -c "$3" "$1"'
     arguments = ["sh", "-c", script, "sh", str(untouched), sys.executable, ON_A_READ_ONLY_MOUNT]

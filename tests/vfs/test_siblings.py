@@ -56,7 +56,7 @@ def verbs(store: clusterdb.Store) -> dict[str, Callable[[], object]]:
 
 
 @pytest.mark.parametrize("verb", list(verbs(None)))  # type: ignore[arg-type]
-def test_catalog_rows_read_do_not_depend_on_siblings(
+def test_catalog_rows_read_do_not_depend_on_the_number_of_siblings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     """Beside 4 clones and beside 60, a verb reads the same rows of the catalog."""
@@ -71,7 +71,7 @@ def test_catalog_rows_read_do_not_depend_on_siblings(
     assert read[0] == read[1]
 
 
-def test_additions_to_the_catalog_are_made_in_older_stores(tmp_path: Path) -> None:
+def test_older_store_gets_additions_to_its_catalog(tmp_path: Path) -> None:
     """A store whose catalog lacks an index and a table gets them when it is opened for writing, and works."""
     with prepared(tmp_path / "store", 3):
         pass
@@ -84,7 +84,7 @@ def test_additions_to_the_catalog_are_made_in_older_stores(tmp_path: Path) -> No
         assert_clean(store)
 
 
-def test_pinned_versions_are_found_past_the_pins_that_share_one(tmp_path: Path) -> None:
+def test_pinned_versions_are_listed_once_each(tmp_path: Path) -> None:
     """Each version once, ascending, with and without those that only released pins hold."""
     with prepared(tmp_path / "store", 5) as store:
         catalog, prod = catalog_of(store), store.cluster("prod")

@@ -62,7 +62,7 @@ slot_steps = st.lists(
 @pytest.mark.parametrize("near", [1, vfs.storage.slot_map._NEAR_SLOTS])
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=slot_steps)
-def test_the_map_gives_each_slot_once(
+def test_map_reserves_each_slot_once(
     make_map: Callable[[], tuple[SlotMap, SlotMap]],
     monkeypatch: pytest.MonkeyPatch,
     near: int,
@@ -101,7 +101,7 @@ def test_the_map_gives_each_slot_once(
             assert set(view.slots_in_state(RESERVED + row)) == reserved[row]
 
 
-def test_the_pool_reaches_as_far_as_the_map(make_map: Callable[[], tuple[SlotMap, SlotMap]]) -> None:
+def test_pool_is_as_long_as_the_map(make_map: Callable[[], tuple[SlotMap, SlotMap]]) -> None:
     """Every slot that is given out lies inside the pool file."""
     slot_map, _ = make_map()
     for count in (1, 63, 64, 1000, 3):
@@ -109,14 +109,14 @@ def test_the_pool_reaches_as_far_as_the_map(make_map: Callable[[], tuple[SlotMap
         assert os.fstat(slot_map._pool_fd).st_size >= (slots[-1] + 1) * SLOT_BYTES
 
 
-def test_the_hint_is_only_a_hint(make_map: Callable[[], tuple[SlotMap, SlotMap]]) -> None:
+def test_free_slots_below_the_hint_are_found(make_map: Callable[[], tuple[SlotMap, SlotMap]]) -> None:
     """Free slots below the hint are found before the pool grows for what is still missing."""
     slot_map, _ = make_map()
     slot_map.header.hint = FIRST_SLOTS - 1
     assert set(range(1, FIRST_SLOTS)) < set(slot_map.reserve(0, PREPARED_SLOTS + FIRST_SLOTS))
 
 
-def test_a_stretch_that_is_full_is_searched_once(
+def test_full_stretch_is_searched_once(
     make_map: Callable[[], tuple[SlotMap, SlotMap]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A free slot far in front of the next one does not make every reservation read all between them."""
@@ -141,7 +141,7 @@ def test_a_stretch_that_is_full_is_searched_once(
     assert searched < 100_000 + 100 * 2 * 4096
 
 
-def test_what_another_process_freed_is_found_before_the_pool_grows(
+def test_slots_freed_by_another_process_are_reused_before_growth(
     make_map: Callable[[], tuple[SlotMap, SlotMap]],
 ) -> None:
     """Even where this one found nothing free the last time."""
@@ -158,7 +158,7 @@ def test_what_another_process_freed_is_found_before_the_pool_grows(
 
 
 @pytest.mark.parametrize("count", [200, 400])
-def test_a_full_pool_reserves_nothing(
+def test_full_pool_reserves_nothing(
     make_map: Callable[[], tuple[SlotMap, SlotMap]], monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """When the pool cannot grow, what was free stays free."""

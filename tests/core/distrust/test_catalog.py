@@ -137,8 +137,8 @@ CATALOG_DAMAGE = [
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=sql) for sql in CATALOG_DAMAGE])
-def test_a_catalog_that_makes_no_sense(family: Path, sql: str) -> None:
-    """Whatever the catalog says, the store answers with right data or a named error."""
+def test_damaged_catalog_gives_right_data_or_a_named_error(family: Path, sql: str) -> None:
+    """Whatever the catalog contains, the store returns right data or a named error."""
     survives_in_any_boot(family, sql)
 
 
@@ -171,7 +171,7 @@ def catalog_changes(draw: st.DrawFn) -> str:
 @settings(quick, max_examples=25)
 @given(sql=catalog_changes())
 @example(sql="UPDATE volumes SET row = 'text'")
-def test_any_change_of_the_catalog(family: Path, sql: str) -> None:
+def test_any_changed_catalog_value_gives_right_data_or_a_named_error(family: Path, sql: str) -> None:
     """One value of the catalog changed to anything that its schema takes: right data or a named error."""
     survives_in_any_boot(family, sql)
 
@@ -180,8 +180,8 @@ def test_any_change_of_the_catalog(family: Path, sql: str) -> None:
 @settings(quick, max_examples=250)
 @given(sql=catalog_changes())
 @example(sql="UPDATE volumes SET row = 'text'")
-def test_very_many_changes_of_the_catalog(family: Path, sql: str) -> None:
-    """The same, for longer."""
+def test_any_changed_catalog_value_at_length(family: Path, sql: str) -> None:
+    """More examples of the test above."""
     survives_in_any_boot(family, sql)
 
 
@@ -189,8 +189,8 @@ OUTSIDE_NAMES = ["", "a/b", "../outside", "new\nline", "file:outside?mode=rwc", 
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"name {name!r}") for name in OUTSIDE_NAMES])
-def test_a_name_in_the_catalog_leads_nowhere_else(family: Path, tmp_path: Path, name: str) -> None:
-    """A cluster whose name is none is refused: no other file is opened, or made, in its stead."""
+def test_invalid_cluster_name_in_the_catalog_opens_no_other_file(family: Path, tmp_path: Path, name: str) -> None:
+    """A cluster with an invalid name is refused: no other file is opened or created instead."""
     (tmp_path / "here").mkdir()
 
     def use() -> None:
@@ -211,7 +211,7 @@ def test_a_name_in_the_catalog_leads_nowhere_else(family: Path, tmp_path: Path, 
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_a_name_in_the_catalog_that_is_no_text(family: Path) -> None:
+def test_cluster_name_that_is_a_blob_is_refused(family: Path) -> None:
     """A cluster whose name is a blob is refused by name."""
     survives_in_any_boot(family, "UPDATE clusters SET name = x'00ff' WHERE volume = 2")
 
@@ -236,8 +236,8 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("what", [pytest.param(what, id=what) for what in CONTRADICTIONS])
-def test_contradictions_in_the_catalog_are_reported(family: Path, what: str) -> None:
-    """Where the catalog contradicts itself, the store does not open, or check says so."""
+def test_contradictory_catalog_is_refused_or_reported_by_check(family: Path, what: str) -> None:
+    """A store whose catalog contradicts itself does not open, or check reports it."""
 
     def use() -> None:
         with contextlib.suppress(clusterdb.CorruptStoreError), clusterdb.open(path) as store:
@@ -252,8 +252,8 @@ FAR_HEADS = [0, 1_000_000, 1 << 32, 1 << 40, (1 << 63) - 1]
 
 
 @pytest.mark.parametrize("head_slot", [pytest.param(slot, id=f"head slot {slot}") for slot in FAR_HEADS])
-def test_no_huge_files_for_an_absurd_head_slot(family: Path, head_slot: int) -> None:
-    """However far away the catalog says a head is, a rebuild neither makes the pool that long nor fills the disk."""
+def test_absurd_head_slot_does_not_grow_the_pool(family: Path, head_slot: int) -> None:
+    """A rebuild neither extends the pool to an absurd head slot nor fills the disk."""
     with copy_of(family, same_boot=False) as path:
         size = (path / "pool").stat().st_size
         change_catalog(path, f"UPDATE volumes SET head_slot = {head_slot} WHERE volume = 3")

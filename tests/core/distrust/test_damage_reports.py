@@ -33,7 +33,7 @@ def flip(path: Path, slot: int, within: int = 2000) -> None:
 
 
 @pytest.mark.parametrize("page", [0, 1, 4])
-def test_reading_a_damaged_page_names_cluster_page_and_slot(own: Path, page: int) -> None:
+def test_read_of_damaged_page_names_cluster_page_and_slot(own: Path, page: int) -> None:
     """With verify_reads, SQL over a damaged page is SQLITE_CORRUPT, and says where the damage is."""
     slot = slot_of_page(own, "two", page)
     flip(own, slot)
@@ -46,8 +46,8 @@ def test_reading_a_damaged_page_names_cluster_page_and_slot(own: Path, page: int
         assert rows(store.cluster("heir").connect(), "SELECT count(*), max(n) FROM t") == [(ROW_COUNT, 4)]
 
 
-def test_changing_a_damaged_page_names_cluster_page_and_slot(own: Path) -> None:
-    """The same for a change, which is not made; elsewhere changes are."""
+def test_write_to_damaged_page_names_cluster_page_and_slot(own: Path) -> None:
+    """A change of a damaged page is refused the same way; changes elsewhere are made."""
     slot = slot_of_page(own, "two", 4)
     flip(own, slot)
     with clusterdb.open(own, verify_reads=True) as store:
@@ -58,8 +58,8 @@ def test_changing_a_damaged_page_names_cluster_page_and_slot(own: Path) -> None:
         assert rows(connection, "SELECT x FROM u") == [(1,)]
 
 
-def test_a_shared_damaged_page_is_named_for_each_cluster(own: Path) -> None:
-    """A page that source and clone share is damaged in both, and each is named in its own error."""
+def test_damaged_shared_page_is_reported_for_each_cluster(own: Path) -> None:
+    """A damaged page that source and clone share is reported in the errors of both."""
     slot = slot_of_page(own, "three", 4)
     assert slot == slot_of_page(own, "two", 4)
     flip(own, slot)
@@ -69,7 +69,7 @@ def test_a_shared_damaged_page_is_named_for_each_cluster(own: Path) -> None:
                 rows(store.cluster(name).connect(), "SELECT sum(length(body)) FROM t")
 
 
-def test_a_damaged_node_names_cluster_and_slot(own: Path) -> None:
+def test_read_through_damaged_node_names_cluster_and_slot(own: Path) -> None:
     """With verify_reads a damaged node of the page table is SQLITE_CORRUPT, and says which slot it is."""
     record, _ = version_of(own, "two")
     flip(own, record.root.slot)
@@ -91,8 +91,8 @@ def test_check_names_page_and_slot(own: Path) -> None:
     assert any(f"page 4 (slot {slot})" in problem for problem in report.problems)
 
 
-def test_check_names_the_cluster(own: Path) -> None:
-    """The line says whose page it is, by the name a person knows."""
+def test_check_reports_damage_by_cluster_name(own: Path) -> None:
+    """The line of a damaged page has the name of its cluster."""
     slot = slot_of_page(own, "two", 4)
     flip(own, slot)
     with clusterdb.open(own) as store:
@@ -100,8 +100,8 @@ def test_check_names_the_cluster(own: Path) -> None:
     assert "two" in problem.replace("volume 2", "")
 
 
-def test_a_damaged_cluster_keeps_nobody_from_the_others(own: Path) -> None:
-    """Also where somebody died and left slots to be found, a store with a damaged cluster opens."""
+def test_damaged_cluster_does_not_block_the_others(own: Path) -> None:
+    """A store with a damaged cluster opens, also where a process died and left slots behind."""
     record, _ = version_of(own, "two")
     flip(own, record.root.slot)
     put_word(own, "map", MapHeader.word("leaks"), 1)
@@ -109,8 +109,8 @@ def test_a_damaged_cluster_keeps_nobody_from_the_others(own: Path) -> None:
         assert rows(store.cluster("heir").connect(), "SELECT count(*), max(n) FROM t") == [(ROW_COUNT, 4)]
 
 
-def test_dump_of_a_damaged_page(own: Path) -> None:
-    """The dump of a slot says what it is used for and shows its bytes, damaged or not; that of a cluster goes on."""
+def test_dump_shows_bytes_and_use_of_a_damaged_page(own: Path) -> None:
+    """The dump of a slot has its use and its bytes, damaged or not; the dump of a cluster continues."""
     slot = slot_of_page(own, "two", 4)
     with clusterdb.open(own) as store:
         before = store.dump(slot=slot)
@@ -124,8 +124,8 @@ def test_dump_of_a_damaged_page(own: Path) -> None:
     assert before.splitlines()[1:] == after.splitlines()[1:]  # the first bytes are as they were
 
 
-def test_dump_says_whose_page_a_slot_is(own: Path) -> None:
-    """Who is told of a damaged slot can find out whose page it is."""
+def test_dump_names_the_cluster_and_page_of_a_slot(own: Path) -> None:
+    """The dump tells which cluster and page a damaged slot belongs to."""
     slot = slot_of_page(own, "two", 4)
     with clusterdb.open(own) as store:
         text = store.dump(slot=slot)

@@ -64,8 +64,10 @@ WORD_CASES = [
 
 
 @pytest.mark.parametrize(("file", "at", "what"), [pytest.param(*case, id=case[2]) for case in WORD_CASES])
-def test_absurd_words_of_the_derived_files(family: Path, file: str, at: int, what: str) -> None:
-    """A word of map or readers that cannot be is refused, rebuilt, or harmless."""
+def test_absurd_word_in_map_or_readers_is_refused_rebuilt_or_harmless(
+    family: Path, file: str, at: int, what: str
+) -> None:
+    """An impossible word of ``map`` or ``readers`` is refused, rebuilt, or harmless."""
     for word in (0, 1, 1 << 32, (1 << 64) - 1):
         with copy_of(family) as path:
             put_word(path, file, at, word)
@@ -83,8 +85,8 @@ SESSION_CASES = {
 
 
 @pytest.mark.parametrize("field", [pytest.param(value, id=name) for name, value in SESSION_CASES.items()])
-def test_absurd_rows_of_dead_sessions(family: Path, field: int) -> None:
-    """A row of the session table that nobody holds can say what it likes: it is buried."""
+def test_absurd_row_of_a_dead_session_is_removed(family: Path, field: int) -> None:
+    """A session row without an owner is removed, whatever it contains."""
     for word in (1, 9, 1 << 32, (1 << 64) - 1):
         with copy_of(family) as path:
             at = SESSION_TABLE_BYTE // 8 + 2 * shared.ROW_WORDS
@@ -94,15 +96,15 @@ def test_absurd_rows_of_dead_sessions(family: Path, field: int) -> None:
             survives(path)
 
 
-def test_a_sweep_killed_at_its_beginning_is_made_again(own: Path) -> None:
-    """A process that dies when it has begun the first sweep of a boot, and done nothing yet, does no harm."""
+def test_sweep_killed_at_its_beginning_is_repeated(own: Path) -> None:
+    """A process that is killed at the beginning of the first sweep of a boot does no harm."""
     put_word(own, "map", MapHeader.word("epoch"), 0)
     put_word(own, "map", MapHeader.word("sweeping"), 1)
     assert_is_the_family(own)
 
 
-def test_a_pool_is_never_cut_by_what_the_map_says(tmp_path: Path) -> None:
-    """A map that says the pool is short is not believed: the data behind that is still there."""
+def test_pool_is_never_truncated_by_a_damaged_map(tmp_path: Path) -> None:
+    """A map with too short a pool length is not believed: the data behind it remains."""
     with clusterdb.open(tmp_path / "store") as store:
         connection = store.create_cluster("big").connect()
         connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES (randomblob(3000000)), ('last')")
@@ -136,8 +138,10 @@ def use_with_damaged_words(family: Path, words: list[tuple[str, int, int]]) -> N
 @settings(quick, max_examples=25)
 @given(words=damaged_words)
 @example(words=[("map", MapHeader.word("epoch"), (1 << 64) - 1)])
-def test_any_words_of_the_derived_files(family: Path, words: list[tuple[str, int, int]]) -> None:
-    """Whatever stands in the headers and rows of map and readers: right data or a named error."""
+def test_any_words_in_map_and_readers_give_right_data_or_a_named_error(
+    family: Path, words: list[tuple[str, int, int]]
+) -> None:
+    """Any words in the headers and rows of ``map`` and ``readers`` give right data or a named error."""
     use_with_damaged_words(family, words)
 
 
@@ -145,6 +149,6 @@ def test_any_words_of_the_derived_files(family: Path, words: list[tuple[str, int
 @settings(quick, max_examples=250)
 @given(words=damaged_words)
 @example(words=[("map", MapHeader.word("epoch"), (1 << 64) - 1)])
-def test_very_many_words_of_the_derived_files(family: Path, words: list[tuple[str, int, int]]) -> None:
-    """The same, for longer."""
+def test_any_words_in_map_and_readers_at_length(family: Path, words: list[tuple[str, int, int]]) -> None:
+    """More examples of the test above."""
     use_with_damaged_words(family, words)

@@ -30,16 +30,16 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_store_is_private_whatever_the_umask(tmp_path: Path, umask: None) -> None:
-    """The directory of a new store is for its owner only, also where its parents had to be made."""
+def test_store_directory_is_private_under_any_umask(tmp_path: Path, umask: None) -> None:
+    """The directory of a new store belongs to its owner only, also where its parents had to be created."""
     clusterdb.open(tmp_path / "parent" / "store").close()
     assert mode(tmp_path / "parent" / "store") == 0o700
     for name in ("pool", "map", "readers", "locks"):
         assert mode(tmp_path / "parent" / "store" / name) == 0o600
 
 
-def test_the_catalog_is_private_whatever_the_umask(tmp_path: Path, umask: None) -> None:
-    """So is the catalog, which has the names: a store may lie in a directory that others can enter."""
+def test_catalog_is_private_under_any_umask(tmp_path: Path, umask: None) -> None:
+    """The catalog, which has the names, is private even in a directory that others can enter."""
     with clusterdb.open(tmp_path / "store") as store:
         fill(store.create_cluster("one"), 1)
         assert {file.name: mode(file) for file in (tmp_path / "store").glob("catalog.db*")} == {
@@ -65,8 +65,8 @@ def open_and_use(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LINKED)
-def test_a_link_to_a_file_outside_is_refused(own: Path, tmp_path: Path, name: str) -> None:
-    """A store whose file is a link is refused, and the file it leads to is as it was."""
+def test_link_to_a_file_outside_is_refused(own: Path, tmp_path: Path, name: str) -> None:
+    """A store one of whose files is a link is refused, and the target of the link is unchanged."""
     outside = tmp_path / "outside"
     outside.write_bytes(b"somebody else's " * 1000)
     plant(own, name, outside)
@@ -76,8 +76,8 @@ def test_a_link_to_a_file_outside_is_refused(own: Path, tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"link to the same {name}") for name in LINKED[:-1]])
-def test_a_link_to_the_very_file_is_refused(own: Path, tmp_path: Path, name: str) -> None:
-    """Also where the file it leads to would do: it may lie where others can write."""
+def test_link_to_a_valid_file_is_refused(own: Path, tmp_path: Path, name: str) -> None:
+    """A link is refused even if its target is a valid file: it may lie where others can write."""
     outside = tmp_path / "outside"
     shutil.copy(own / name, outside)
     before = outside.read_bytes()
@@ -88,8 +88,8 @@ def test_a_link_to_the_very_file_is_refused(own: Path, tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", LINKED)
-def test_a_dangling_link_is_refused(own: Path, tmp_path: Path, name: str) -> None:
-    """A link to nowhere is refused, and no file comes to be where it leads."""
+def test_dangling_link_is_refused_and_creates_nothing(own: Path, tmp_path: Path, name: str) -> None:
+    """A dangling link is refused, and its target is not created."""
     plant(own, name, tmp_path / "outside")
     with pytest.raises(clusterdb.Error):
         open_and_use(own)
@@ -97,8 +97,8 @@ def test_a_dangling_link_is_refused(own: Path, tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"new link {name}") for name in LINKED])
-def test_a_link_in_a_new_store_is_refused(tmp_path: Path, name: str) -> None:
-    """Nor can somebody lay a link where a store is about to be made."""
+def test_link_in_a_new_store_is_refused(tmp_path: Path, name: str) -> None:
+    """A link that is put where a store is about to be created is refused."""
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "locks").touch()
     plant(tmp_path / "store", name, tmp_path / "outside")
@@ -107,15 +107,15 @@ def test_a_link_in_a_new_store_is_refused(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "outside").exists()
 
 
-def test_the_directory_may_be_a_link(own: Path, tmp_path: Path) -> None:
-    """Where a store lies is its owner's choice."""
+def test_store_directory_may_be_a_link(own: Path, tmp_path: Path) -> None:
+    """The owner of a store chooses where it lies."""
     (tmp_path / "link").symlink_to(own)
     open_and_use(tmp_path / "link")
     assert_is_the_family(tmp_path / "link", new=1)
 
 
-def test_a_copy_is_a_store_of_its_own(own: Path, tmp_path: Path) -> None:
-    """A closed store can be copied; what is done to the copy is not done to the original, nor the other way round."""
+def test_copy_of_a_closed_store_is_independent(own: Path, tmp_path: Path) -> None:
+    """Changes to a copy of a closed store do not reach the original, and the other way round."""
     copy = tmp_path / "copy"
     shutil.copytree(own, copy)
     with clusterdb.open(own) as store, clusterdb.open(copy) as other:
@@ -131,7 +131,7 @@ def test_a_copy_is_a_store_of_its_own(own: Path, tmp_path: Path) -> None:
         assert rows(other.cluster("three").connect(), "SELECT min(n), max(n) FROM t") == [(2, 2)]
 
 
-def test_a_store_can_be_moved(own: Path) -> None:
+def test_store_can_be_moved(own: Path) -> None:
     """A closed store can be renamed, and back."""
     moved = own.with_name("moved")
     own.rename(moved)
@@ -142,8 +142,8 @@ def test_a_store_can_be_moved(own: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [("pool", "catalog.db"), ("pool", "catalog.db", "catalog.db-wal")], ids=len)
-def test_pool_and_catalog_are_the_store(own: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
-    """Everything else is derived: a copy of these files alone is the store."""
+def test_store_opens_from_pool_and_catalog_alone(own: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
+    """All other files are derived: a copy of the pool and the catalog is the store."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for name in names:
@@ -151,8 +151,8 @@ def test_pool_and_catalog_are_the_store(own: Path, tmp_path: Path, names: tuple[
     assert_is_the_family(copy)
 
 
-def test_pool_catalog_and_an_empty_lock_file_are_the_store(own: Path, tmp_path: Path) -> None:
-    """The same with the lock file, which has no bytes."""
+def test_store_opens_from_pool_catalog_and_empty_lock_file(own: Path, tmp_path: Path) -> None:
+    """The lock file has no bytes and may be copied as well."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for name in ("pool", "catalog.db", "catalog.db-wal"):
@@ -172,8 +172,8 @@ def scramble_map(path: Path) -> None:
 @pytest.mark.parametrize(
     "word", [MapHeader.word("boot_low"), MapHeader.word("boot_low") + 1], ids=["first half", "second half"]
 )
-def test_a_map_of_another_boot_is_rebuilt(own: Path, word: int) -> None:
-    """A map that was written in another boot is not believed."""
+def test_map_of_another_boot_is_rebuilt(own: Path, word: int) -> None:
+    """A map written in another boot is not believed."""
     scramble_map(own)
     put_word(own, "map", word, 0x1234)
     assert_is_the_family(own)
@@ -182,15 +182,15 @@ def test_a_map_of_another_boot_is_rebuilt(own: Path, word: int) -> None:
 
 
 @pytest.mark.parametrize("word", [MapHeader.word("device"), MapHeader.word("inode")], ids=["device", "inode"])
-def test_a_map_of_another_pool_is_rebuilt(own: Path, word: int) -> None:
-    """Nor is one of another pool file."""
+def test_map_of_another_pool_is_rebuilt(own: Path, word: int) -> None:
+    """A map of another pool file is not believed."""
     scramble_map(own)
     put_word(own, "map", word, 0x1234)
     assert_is_the_family(own)
 
 
-def test_another_boot(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the machine has booted anew, the map is rebuilt, once; then it is believed."""
+def test_map_is_rebuilt_once_after_a_boot(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a boot the map is rebuilt once, and believed from then on."""
     scramble_map(own)
     monkeypatch.setattr(vfs_store, "boot_id", lambda: b"another boot now")
     assert_is_the_family(own)
@@ -201,8 +201,8 @@ def test_another_boot(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p"])
-def test_a_store_on_a_remote_file_system_is_refused(own: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Also a store that is there already; nothing in it is touched."""
+def test_store_on_a_remote_file_system_is_refused(own: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """An existing store on a remote file system is refused, too, and not changed."""
 
     def files() -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in own.iterdir()}

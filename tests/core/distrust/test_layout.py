@@ -43,8 +43,8 @@ def test_any_bytes_are_a_pool_header_or_refused(data: bytes) -> None:
 
 
 @given(st.binary(max_size=64), st.integers(0, SLOT_BYTES - 64))
-def test_any_slot_can_be_looked_at_as_a_node(part: bytes, at: int) -> None:
-    """A slot of whatever bytes has 256 entries; those that are no holes are listed by index."""
+def test_any_slot_can_be_read_as_a_node(part: bytes, at: int) -> None:
+    """A slot of any bytes has 256 entries; those other than holes are listed by index."""
     data = (bytes(at) + part).ljust(SLOT_BYTES, b"\0")
     listed = unpack_entries(data)
     assert [index for index, _ in listed] == sorted({index for index, _ in listed})
@@ -52,8 +52,8 @@ def test_any_slot_can_be_looked_at_as_a_node(part: bytes, at: int) -> None:
 
 
 @given(st.binary(max_size=SLOT_BYTES), words64, st.booleans())
-def test_any_slot_can_be_looked_at_as_a_head(data: bytes, volume: int, right: bool) -> None:
-    """A slot of whatever bytes, also a short one, has sectors with a record of this very volume, or none."""
+def test_any_slot_can_be_read_as_a_head(data: bytes, volume: int, right: bool) -> None:
+    """A slot of any bytes, also a short one, has sectors with a record of this volume, or none."""
     record = Version(volume if right else volume ^ 1, 1, 1, 1, 1, 1, 1, layout.HOLE)
     assert unpack_head(memoryview(data), volume) == [None] * layout.HEAD_SECTORS
     found = unpack_head(memoryview(pack_version(record) + data), volume)
@@ -61,8 +61,8 @@ def test_any_slot_can_be_looked_at_as_a_head(data: bytes, volume: int, right: bo
 
 
 @given(sizes)
-def test_the_page_table_of_any_size_has_a_depth(size_bytes: int) -> None:
-    """However large a volume says it is, its depth is a small number that fits the size."""
+def test_page_table_depth_is_small_for_any_size(size_bytes: int) -> None:
+    """The depth for any size of a volume is a small number that fits it."""
     page_count = layout.page_count_of(size_bytes)
     depth = layout.depth_of(page_count)
     assert depth <= 7

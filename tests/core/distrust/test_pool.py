@@ -73,8 +73,8 @@ RECORD_CASES: dict[str, object] = {
 
 
 @pytest.mark.parametrize(("case", "same_boot"), in_any_boot(RECORD_CASES))
-def test_absurd_version_records(family: Path, case: tuple[str, int], same_boot: bool) -> None:
-    """A version record with a right checksum and a number that makes no sense is refused, or does no harm."""
+def test_absurd_version_record_is_refused_or_harmless(family: Path, case: tuple[str, int], same_boot: bool) -> None:
+    """A version record with a right checksum and an impossible number is refused, or does no harm."""
     field, value = case
     with copy_of(family) as path:
         record, head_slot = version_of(path, "two")
@@ -85,8 +85,8 @@ def test_absurd_version_records(family: Path, case: tuple[str, int], same_boot: 
 
 
 @pytest.mark.parametrize(("change", "same_boot"), in_any_boot(ABSURD_ROOTS))
-def test_absurd_roots(family: Path, change: dict[str, int], same_boot: bool) -> None:
-    """The same for the root of the page table."""
+def test_absurd_root_is_refused_or_harmless(family: Path, change: dict[str, int], same_boot: bool) -> None:
+    """An impossible root of the page table is refused, or does no harm."""
     with copy_of(family) as path:
         record, head_slot = version_of(path, "two")
         put_record(path, record._replace(root=record.root._replace(**change)), head_slot)
@@ -104,8 +104,8 @@ CIRCLES: dict[str, object] = {
 
 
 @pytest.mark.parametrize(("circle", "same_boot"), in_any_boot(CIRCLES))
-def test_a_page_table_that_contains_itself(family: Path, circle: tuple[int, int], same_boot: bool) -> None:
-    """A cluster whose root contains itself is refused; nobody walks in circles."""
+def test_page_table_that_contains_itself_is_refused(family: Path, circle: tuple[int, int], same_boot: bool) -> None:
+    """A cluster whose root contains itself is refused; no walk is endless."""
     count, size_bytes = circle
     with copy_of(family) as path:
         record, head_slot = version_of(path, "two")
@@ -142,8 +142,8 @@ ENTRY_CASES: dict[str, object] = {
 
 
 @pytest.mark.parametrize(("case", "same_boot"), in_any_boot(ENTRY_CASES))
-def test_absurd_entries(family: Path, case: tuple[int, Entry], same_boot: bool) -> None:
-    """A node with a right checksum that names a slot, or a birth, that cannot be: refused, or harmless."""
+def test_absurd_node_entry_is_refused_or_harmless(family: Path, case: tuple[int, Entry], same_boot: bool) -> None:
+    """An impossible slot or birth in a node with a right checksum is refused, or does no harm."""
     index, entry = case
     with copy_of(family) as path:
         put_in_leaf(path, "two", index, entry)
@@ -152,8 +152,8 @@ def test_absurd_entries(family: Path, case: tuple[int, Entry], same_boot: bool) 
         survives(path)
 
 
-def test_check_compares_the_checksums_of_what_is_shared(family: Path) -> None:
-    """Where two clusters name the same slot with different checksums, one of them is wrong, and check says so."""
+def test_check_reports_different_checksums_of_a_shared_slot(family: Path) -> None:
+    """Two clusters that name a slot with different checksums are reported by check."""
     with copy_of(family) as path:
         record, _ = version_of(path, "one")
         with clusterdb.open(path) as store:
@@ -163,7 +163,7 @@ def test_check_compares_the_checksums_of_what_is_shared(family: Path) -> None:
             assert not store.check().ok
 
 
-def test_check_reports_a_birth_after_the_roots(family: Path) -> None:
+def test_check_reports_a_birth_later_than_the_root(family: Path) -> None:
     """A page cannot be younger than the version it is reached from (T2)."""
     with copy_of(family) as path:
         record, _ = version_of(path, "two")

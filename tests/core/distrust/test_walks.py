@@ -63,10 +63,10 @@ def test_walks_of_absurd_page_tables_end(
 @pytest.mark.slow
 @settings(deadline=None, max_examples=5_000)
 @given(pools(), words64, words64)
-def test_walks_of_very_many_absurd_page_tables_end(
+def test_walks_of_absurd_page_tables_end_at_length(
     drawn: tuple[Pool, Version, Version], born_after: int, leaf_number: int
 ) -> None:
-    """The same, for longer."""
+    """More examples of the test above."""
     walks_end(*drawn, born_after % 16, leaf_number)
 
 
@@ -78,21 +78,21 @@ def bomb(count: int, size_bytes: int) -> tuple[Pool, Version]:
 
 
 @pytest.mark.parametrize("size_bytes", [1 << 20, 1 << 28, (1 << 64) - 1])
-def test_a_node_that_contains_itself_once_is_walked_to_the_depth(size_bytes: int) -> None:
-    """A circle ends where the page table's depth does."""
+def test_walk_of_a_circular_node_ends_at_the_depth(size_bytes: int) -> None:
+    """A circle ends at the depth of the page table."""
     pool, version = bomb(1, size_bytes)
     walks_end(pool, version, version._replace(root=layout.HOLE), 0, 0)
 
 
-def test_a_node_that_contains_itself_everywhere_does_not_keep_a_walk() -> None:
-    """A few slots cannot be unfolded to billions: the walk says that they are damaged."""
+def test_walk_of_a_fully_circular_node_reports_damage() -> None:
+    """A few slots cannot unfold to billions of pages: the walk reports damage."""
     pool, version = bomb(255, 1 << 32)
     with pytest.raises(CorruptionError):
         list(reached(pool.read, version))
 
 
-def test_a_node_that_contains_itself_everywhere_does_not_keep_a_comparison() -> None:
-    """The same for what is in one version only."""
+def test_comparison_with_a_fully_circular_node_reports_damage() -> None:
+    """A comparison of two versions reports damage, too."""
     pool, version = bomb(255, 1 << 32)
     with pytest.raises(CorruptionError):
         list(only_in(pool.read, version, []))

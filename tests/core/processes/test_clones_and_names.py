@@ -17,8 +17,8 @@ from tests.support.stores import assert_clean, rows
 
 
 # --- clones ---------------------------------------------------------------------------------------------------------
-def test_a_clone_in_mid_transaction_has_what_was_committed(shared: clusterdb.Store, start: Starter) -> None:
-    """Who clones while somebody writes, in the same thread, another one or another process, gets the last commit."""
+def test_clone_made_during_a_transaction_has_the_last_commit(shared: clusterdb.Store, start: Starter) -> None:
+    """A clone made while another connection writes, in any thread or process, has the last commit."""
     writer = shared.cluster("prod").connect()
     writer.execute("BEGIN IMMEDIATE; UPDATE t SET n = 1")
     shared.cluster("prod").clone("by-connection")
@@ -35,7 +35,7 @@ def test_a_clone_in_mid_transaction_has_what_was_committed(shared: clusterdb.Sto
     writer.close()
 
 
-def test_a_process_sees_clusters_that_others_make(shared: clusterdb.Store, start: Starter) -> None:
+def test_new_cluster_is_visible_to_other_processes_at_once(shared: clusterdb.Store, start: Starter) -> None:
     """Clusters of one process are there for the others at once."""
     agent = start()
     shared.cluster("prod").clone("dev")
@@ -76,8 +76,8 @@ def test_deep_clones_can_be_dropped_in_any_order(store: clusterdb.Store, seed: i
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
-def test_one_of_two_creators_wins(shared: clusterdb.Store, start: Starter) -> None:
-    """Two processes that want the same name at once: one has it, the other is told that it is taken."""
+def test_one_of_two_concurrent_creators_succeeds(shared: clusterdb.Store, start: Starter) -> None:
+    """Of two processes that create a name at the same time one succeeds; the other gets an error."""
     agents = [start(), start()]
     for number in range(5):
         for agent in agents:
@@ -94,7 +94,7 @@ def test_one_of_two_creators_wins(shared: clusterdb.Store, start: Starter) -> No
     assert_clean(shared)
 
 
-def test_a_rename_does_not_disturb_connections(shared: clusterdb.Store, start: Starter) -> None:
+def test_rename_does_not_disturb_open_connections(shared: clusterdb.Store, start: Starter) -> None:
     """A connected process goes on reading and writing under the new name; the old one is free."""
     agent = start()
     agent.connect("prod")
@@ -108,8 +108,8 @@ def test_a_rename_does_not_disturb_connections(shared: clusterdb.Store, start: S
     assert agent.sql("SELECT sum(n) FROM t") == [[2]]
 
 
-def test_a_new_store_can_be_opened_by_two_at_once(tmp_path: Path) -> None:
-    """Two processes that open a store which is not there yet both get the same one."""
+def test_two_processes_can_create_a_store_at_the_same_time(tmp_path: Path) -> None:
+    """Two processes that open a store which does not exist yet get the same one."""
     for number in range(3):
         path = tmp_path / f"store-{number}"
         agents = [Agent(path, opens=False) for _ in range(2)]
@@ -143,16 +143,18 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, at_call
     monkeypatch.setattr(owner, name, interrupted)
 
 
-def test_somebody_else_makes_the_directory_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory that appears while the store is being opened is no error."""
+def test_directory_that_another_process_creates_first_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that appears while the store is being opened is not an error."""
     interrupt(monkeypatch, Path, "mkdir", 1, path)
     with clusterdb.open(path) as store:
         assert [cluster.name for cluster in store.clusters()] == ["of-other"]
 
 
 @pytest.mark.parametrize("at_call", [1, 2, 3, 4])
-def test_somebody_else_opens_a_store_in_the_making(path: Path, monkeypatch: pytest.MonkeyPatch, at_call: int) -> None:
-    """A directory with some of a store's files in it is a store that another process is creating."""
+def test_store_that_another_process_is_creating_can_be_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at_call: int
+) -> None:
+    """A directory with some of a store's files is a store that another process is creating."""
     interrupt(monkeypatch, vfs.store, "_open_file", at_call, path)
     with clusterdb.open(path) as store:
         assert [cluster.name for cluster in store.clusters()] == ["of-other"]

@@ -14,8 +14,8 @@ from tests.support.stores import assert_clean, rows
 
 
 # --- dropping what others use ---------------------------------------------------------------------------------------
-def test_dropping_what_another_process_reads(shared: clusterdb.Store, start: Starter) -> None:
-    """The statement in flight finishes, the next one fails clearly, and the space comes back behind the reader."""
+def test_drop_under_a_reader_fails_its_next_statement(shared: clusterdb.Store, start: Starter) -> None:
+    """The running statement finishes, the next one fails, and the space comes back after the reader."""
     shared.cluster("prod").clone("dev")
     shared.cluster("prod").delete()
     write_all(shared, name="dev")
@@ -38,8 +38,8 @@ def test_dropping_what_another_process_reads(shared: clusterdb.Store, start: Sta
 
 
 @pytest.mark.parametrize("drops_source", [False, True])
-def test_a_clone_dropped_under_its_reader_keeps_the_source_pages(path: Path, drops_source: bool) -> None:
-    """What a reader of a dropped clone has from the source stays until the reader has gone."""
+def test_drop_of_a_clone_keeps_source_pages_for_its_reader(path: Path, drops_source: bool) -> None:
+    """Pages of the source that a reader of a dropped clone sees remain until the reader ends."""
     with clusterdb.open(path) as store:
         prod = store.create_cluster("prod")
         connection = prod.connect()
@@ -63,8 +63,8 @@ def test_a_clone_dropped_under_its_reader_keeps_the_source_pages(path: Path, dro
         assert store.stats().used_bytes == 4096
 
 
-def test_dropping_what_another_process_writes(shared: clusterdb.Store, start: Starter) -> None:
-    """The writer's commit fails, nothing else does, and its space comes back."""
+def test_drop_under_a_writer_fails_its_commit(shared: clusterdb.Store, start: Starter) -> None:
+    """The commit of the writer fails, nothing else does, and its space comes back."""
     writer = start()
     shared.cluster("prod").clone("dev")
     writer.connect("dev")
@@ -79,7 +79,7 @@ def test_dropping_what_another_process_writes(shared: clusterdb.Store, start: St
 
 
 # --- sudden deaths --------------------------------------------------------------------------------------------------
-def test_a_killed_writer_leaves_no_lock(shared: clusterdb.Store, start: Starter) -> None:
+def test_killed_writer_leaves_no_lock(shared: clusterdb.Store, start: Starter) -> None:
     """The next writer proceeds at once on what was last committed, and the dead one's slots come back."""
     write_all(shared)
     used_bytes = shared.stats().used_bytes
@@ -99,7 +99,7 @@ def test_a_killed_writer_leaves_no_lock(shared: clusterdb.Store, start: Starter)
     assert_clean(shared)
 
 
-def test_a_killed_writer_with_a_forked_child_leaves_no_lock(shared: clusterdb.Store, start: Starter) -> None:
+def test_killed_writer_with_a_forked_child_leaves_no_lock(shared: clusterdb.Store, start: Starter) -> None:
     """A child process that lives on does not keep the locks of its dead parent."""
     writer = start()
     writer.connect("prod")
@@ -117,8 +117,8 @@ def test_a_killed_writer_with_a_forked_child_leaves_no_lock(shared: clusterdb.St
     assert sum_of(shared) == 800
 
 
-def test_a_killed_reader_gives_its_version_back(shared: clusterdb.Store, start: Starter) -> None:
-    """What only a dead reader had pinned is free after the next commits."""
+def test_version_of_a_killed_reader_is_freed(shared: clusterdb.Store, start: Starter) -> None:
+    """A version that only a killed reader had pinned is freed by the next commits."""
     write_all(shared, 2)
     used_bytes = shared.stats().used_bytes
     reader = start()
@@ -132,7 +132,7 @@ def test_a_killed_reader_gives_its_version_back(shared: clusterdb.Store, start: 
     assert shared.stats().used_bytes == used_bytes
 
 
-def test_space_comes_back_when_the_writer_left_before_the_reader(
+def test_space_comes_back_when_the_writer_closes_before_the_reader(
     path: Path, shared: clusterdb.Store, start: Starter
 ) -> None:
     """A writer that closes its store under a reader takes nothing with it."""
@@ -152,8 +152,8 @@ def test_space_comes_back_when_the_writer_left_before_the_reader(
     assert shared.stats().used_bytes == used_bytes
 
 
-def test_a_reader_outlives_writers_that_come_and_go(shared: clusterdb.Store, start: Starter) -> None:
-    """What a reader has pinned stays as it is, whatever becomes of the processes that superseded it."""
+def test_pinned_version_survives_the_writers_that_superseded_it(shared: clusterdb.Store, start: Starter) -> None:
+    """A pinned version stays as it is when the processes that superseded its pages end."""
     reader, writer = start(), start()
     reader.connect("prod")
     reader.do("c.execute('PRAGMA cache_size = 1; BEGIN')")
@@ -177,8 +177,8 @@ def test_a_reader_outlives_writers_that_come_and_go(shared: clusterdb.Store, sta
     assert reader.sql("SELECT sum(n), sum(id), sum(body) FROM t") == [[0, 80200, 80200]]
 
 
-def test_a_killed_import_leaves_no_cluster(path: Path, shared: clusterdb.Store, start: Starter, sample: Path) -> None:
-    """An importer that dies half-way leaves nothing that a person would see, and its space comes back."""
+def test_killed_import_leaves_no_cluster(path: Path, shared: clusterdb.Store, start: Starter, sample: Path) -> None:
+    """A killed import leaves nothing visible, and its space comes back."""
     used_bytes = shared.stats().used_bytes
     importer = start()
     importer.do("vfs.storage.writer.STAGED_PAGES_MAX = 8")
@@ -199,10 +199,10 @@ def test_a_killed_import_leaves_no_cluster(path: Path, shared: clusterdb.Store, 
         other.create_cluster("big", from_file=sample).delete()
 
 
-def test_an_import_goes_on_while_others_open_the_store(
+def test_open_does_not_disturb_a_running_import(
     path: Path, shared: clusterdb.Store, start: Starter, sample: Path
 ) -> None:
-    """Opening the store does not take an import for an abandoned one."""
+    """Opening the store does not take a running import for an abandoned one."""
     importer = start()
     importer.start(
         "do",

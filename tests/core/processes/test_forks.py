@@ -32,7 +32,7 @@ def in_child(work: Callable[[], object]) -> str:
     return outcome
 
 
-def test_a_forked_child_is_refused(path: Path, shared: clusterdb.Store) -> None:
+def test_inherited_connections_refuse_to_work_in_a_forked_child(path: Path, shared: clusterdb.Store) -> None:
     """In a child, inherited connections and stores refuse to work; the parent goes on, also in a transaction."""
     cluster = shared.cluster("prod")
     connection = cluster.connect()
@@ -58,7 +58,7 @@ def test_a_forked_child_is_refused(path: Path, shared: clusterdb.Store) -> None:
     assert_clean(shared)
 
 
-def test_a_forked_child_may_open_the_store_itself(path: Path, shared: clusterdb.Store) -> None:
+def test_forked_child_can_open_the_store_anew(path: Path, shared: clusterdb.Store) -> None:
     """A child that opens the store anew works like any other process."""
     connection = shared.cluster("prod").connect()
     connection.execute("BEGIN; SELECT sum(n) FROM t")

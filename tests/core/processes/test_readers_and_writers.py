@@ -35,7 +35,7 @@ def test_readers_and_a_writer_do_not_block_each_other(shared: clusterdb.Store, s
     assert writer.sql("SELECT sum(n) FROM t") == [[400]]
 
 
-def test_one_writer_at_a_time(shared: clusterdb.Store, start: Starter) -> None:
+def test_second_writer_is_busy_until_the_first_ends(shared: clusterdb.Store, start: Starter) -> None:
     """A second writer is told that the cluster is busy, and may write when the first has ended."""
     first, second = start(), start()
     first.connect("prod")
@@ -50,7 +50,7 @@ def test_one_writer_at_a_time(shared: clusterdb.Store, start: Starter) -> None:
     assert first.sql("SELECT n FROM t WHERE id = 1") == [[3]]
 
 
-def test_a_waiting_writer_gets_its_turn(shared: clusterdb.Store, start: Starter) -> None:
+def test_second_writer_waits_for_its_busy_timeout(shared: clusterdb.Store, start: Starter) -> None:
     """With a busy timeout the second writer waits for the first instead of failing."""
     first, second = start(), start()
     first.connect("prod")
@@ -62,8 +62,8 @@ def test_a_waiting_writer_gets_its_turn(shared: clusterdb.Store, start: Starter)
     assert sum_of(shared) == 2
 
 
-def test_writing_on_a_stale_snapshot_is_refused(shared: clusterdb.Store, start: Starter) -> None:
-    """Who has read before somebody else committed must begin anew; no update gets lost."""
+def test_write_on_a_stale_snapshot_is_refused(shared: clusterdb.Store, start: Starter) -> None:
+    """A transaction that read before another commit must begin anew; no update is lost."""
     first, second = start(), start()
     first.connect("prod")
     second.connect("prod")
@@ -88,7 +88,7 @@ def test_writers_of_different_clusters_run_side_by_side(shared: clusterdb.Store,
     assert (sum_of(shared, "prod"), sum_of(shared, "dev")) == (400, 800)
 
 
-def test_a_sum_stays_constant_under_many_threads(store: clusterdb.Store) -> None:
+def test_readers_never_see_a_partial_transfer_of_other_threads(store: clusterdb.Store) -> None:
     """Threads with connections of their own move money; readers never see a sum in between."""
     connection = store.create_cluster("bank").connect()
     connection.execute(

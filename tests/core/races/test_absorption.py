@@ -51,7 +51,7 @@ def assert_alone(store: clusterdb.Store, name: str) -> None:
 
 @pytest.mark.parametrize("is_written", [True, False], ids=["written", "fresh"])
 @pytest.mark.parametrize("point", ABSORB_POINTS)
-def test_a_death_while_a_clone_takes_its_sources_place(
+def test_death_during_absorption_leaves_the_clone_whole(
     path: Path, open_store: Opener, point: str, is_written: bool
 ) -> None:
     """Wherever the process dies, the clone is whole, in this boot and the next, and the space comes back (A3-A5)."""
@@ -77,7 +77,7 @@ def test_a_death_while_a_clone_takes_its_sources_place(
 
 
 @pytest.mark.parametrize("synchronous", ["FULL", "NORMAL", "OFF", ""], ids=lambda text: text or "fresh")
-def test_a_power_loss_after_a_clone_took_its_sources_place(
+def test_power_failure_after_absorption_leaves_the_clone_whole(
     path: Path, store: clusterdb.Store, synchronous: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The head of a clone is on the device before its base is another's, whether and however it has committed (A3)."""
@@ -96,8 +96,8 @@ def test_a_power_loss_after_a_clone_took_its_sources_place(
     dev.close()
 
 
-def test_what_two_stand_on_is_nobodys(store: clusterdb.Store) -> None:
-    """As long as another clone stands on the dead source, one of them gives back nothing of it (A1)."""
+def test_source_with_two_clones_is_not_absorbed(store: clusterdb.Store) -> None:
+    """While another clone is based on the deleted source, neither clone frees any of its pages (A1)."""
     filled(store, PROD, 60, "d").close()
     first, second = (store.cluster(PROD).clone(name).connect() for name in ("first", "second"))
     store.cluster(PROD).delete()
@@ -111,8 +111,8 @@ def test_what_two_stand_on_is_nobodys(store: clusterdb.Store) -> None:
     assert_alone(store, "first")
 
 
-def test_a_clone_of_the_heir_keeps_what_it_has(store: clusterdb.Store) -> None:
-    """What the heir has lost, but a clone of it still reaches, waits for that clone (A4, R5)."""
+def test_clone_of_the_absorbing_clone_keeps_its_pages(store: clusterdb.Store) -> None:
+    """Pages that the absorbing clone has superseded, but a clone of it reaches, wait for that clone (A4, R5)."""
     filled(store, PROD, 60, "d").close()
     dev = store.cluster(PROD).clone(DEV).connect()
     rewrite(dev, "e", below=20)
@@ -128,8 +128,8 @@ def test_a_clone_of_the_heir_keeps_what_it_has(store: clusterdb.Store) -> None:
     assert_alone(store, DEV)
 
 
-def test_a_reader_of_the_heir_keeps_its_version(store: clusterdb.Store) -> None:
-    """What a reader of the clone has pinned is not freed under it when the source goes (R1)."""
+def test_reader_of_the_absorbing_clone_keeps_its_version(store: clusterdb.Store) -> None:
+    """The version that a reader of the clone has pinned is not freed when the source is deleted (R1)."""
     filled(store, PROD, 60, "d").close()
     dev, reader = (connect() for connect in [store.cluster(PROD).clone(DEV).connect, store.cluster(DEV).connect])
     reader.execute("BEGIN; SELECT * FROM t").fetchall()
@@ -145,8 +145,8 @@ def test_a_reader_of_the_heir_keeps_its_version(store: clusterdb.Store) -> None:
     assert_alone(store, DEV)
 
 
-def test_a_sweep_while_a_clone_takes_its_sources_place(open_store: Opener) -> None:
-    """What the clone has lost of the source is freed once, by who absorbed it (A4, R8)."""
+def test_sweep_during_absorption_frees_each_slot_once(open_store: Opener) -> None:
+    """Slots of the source that the clone has superseded are freed once, by the absorbing process (A4, R8)."""
     store, other = open_store(), open_store()
     filled(store, PROD, 60, "d").close()
     dev = store.cluster(PROD).clone(DEV).connect()
@@ -163,8 +163,8 @@ def test_a_sweep_while_a_clone_takes_its_sources_place(open_store: Opener) -> No
     dev.close()
 
 
-def test_a_clone_dropped_while_it_takes_its_sources_place(open_store: Opener) -> None:
-    """Who is dropped in the middle takes nobody's place, and what it stood on goes once, after it (A1, C1)."""
+def test_clone_dropped_during_absorption_frees_its_source_once(open_store: Opener) -> None:
+    """A clone dropped in the middle absorbs nothing, and its base is freed once, after it (A1, C1)."""
     store, other = open_store(), open_store()
     filled(store, PROD, 60, "d").close()
     dev = store.cluster(PROD).clone(DEV).connect()
@@ -184,7 +184,7 @@ def test_a_clone_dropped_while_it_takes_its_sources_place(open_store: Opener) ->
 
 
 @pytest.mark.parametrize("is_rewritten", [False, True])
-def test_what_a_writer_of_the_source_has_not_settled(open_store: Opener, is_rewritten: bool) -> None:
+def test_unsettled_slots_of_the_source_belong_to_the_absorbing_clone(open_store: Opener, is_rewritten: bool) -> None:
     """What was superseded in the source, but waits in another process to be looked at, is the clone's (A7).
 
     If the clone has overwritten it too, a sweep finds it.
@@ -205,7 +205,7 @@ def test_what_a_writer_of_the_source_has_not_settled(open_store: Opener, is_rewr
     assert_alone(other, DEV)
 
 
-def test_a_writer_at_work_is_left_alone(store: clusterdb.Store) -> None:
+def test_absorption_waits_for_an_open_transaction_of_the_clone(store: clusterdb.Store) -> None:
     """A clone in whose transaction the source goes takes its place with the next one (A2)."""
     filled(store, PROD, 60, "d").close()
     dev = store.cluster(PROD).clone(DEV).connect()
@@ -219,7 +219,7 @@ def test_a_writer_at_work_is_left_alone(store: clusterdb.Store) -> None:
     assert_alone(store, DEV)
 
 
-def test_a_handle_that_knew_the_former_base(open_store: Opener) -> None:
+def test_connection_opened_before_absorption_frees_superseded_slots(open_store: Opener) -> None:
     """A connection of another process that was open all the while frees what it supersedes of the source (A5)."""
     store, other = open_store(), open_store()
     filled(store, PROD, 60, "d").close()
@@ -233,8 +233,8 @@ def test_a_handle_that_knew_the_former_base(open_store: Opener) -> None:
     assert_alone(store, DEV)
 
 
-def test_a_line_of_dead_sources(store: clusterdb.Store) -> None:
-    """The last of a line takes the place of all before it, in whatever order they went."""
+def test_last_clone_absorbs_a_chain_of_deleted_sources(store: clusterdb.Store) -> None:
+    """The last clone of a chain absorbs all sources before it, whatever the order of their deletion."""
     filled(store, "c0", 60, "d").close()
     for number in range(1, 5):
         clone = store.cluster(f"c{number - 1}").clone(f"c{number}").connect()
@@ -246,7 +246,7 @@ def test_a_line_of_dead_sources(store: clusterdb.Store) -> None:
     assert_alone(store, "c4")
 
 
-def test_a_lost_head_is_not_the_base(path: Path, store: clusterdb.Store) -> None:
+def test_clone_with_a_lost_head_is_refused_after_absorption(path: Path, store: clusterdb.Store) -> None:
     """When the head slot of such a clone is destroyed, recovery refuses it rather than serve its oldest state (A6)."""
     empty = store.create_cluster(PROD)
     dev = store.cluster(PROD).clone(DEV).connect()

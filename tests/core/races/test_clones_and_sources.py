@@ -22,7 +22,7 @@ from tests.support.mishaps import (
 from tests.support.stores import assert_clean, rows
 
 
-def test_a_deleted_clone_stays_whole_for_its_reader(store: clusterdb.Store) -> None:
+def test_deleted_clone_stays_whole_for_its_reader(store: clusterdb.Store) -> None:
     """A read transaction on a deleted clone goes on seeing all of it, also what came from the source (C1)."""
     writer = filled(store, "prod", 200, "a")
     clone = store.cluster("prod").clone("dev")
@@ -38,7 +38,7 @@ def test_a_deleted_clone_stays_whole_for_its_reader(store: clusterdb.Store) -> N
     assert_clean(store)
 
 
-def test_a_writer_hears_of_a_clone_made_elsewhere(open_store: Opener) -> None:
+def test_writer_keeps_pages_of_a_clone_made_by_another_process(open_store: Opener) -> None:
     """A writer that knew of no clone does not free what one stands on that another process has just made (R1, R9)."""
     store, other = open_store(), open_store()
     writer = filled(store, "prod", 200, "a")
@@ -51,8 +51,8 @@ def test_a_writer_hears_of_a_clone_made_elsewhere(open_store: Opener) -> None:
     assert letters_of(other, "dev") == {"d": 200}
 
 
-def test_cloning_what_is_being_deleted_is_refused(open_store: Opener) -> None:
-    """Who clones a cluster that somebody deletes just then is told so, and gets no clone of freed pages (R2, R7)."""
+def test_clone_of_a_cluster_that_is_being_deleted_is_refused(open_store: Opener) -> None:
+    """A clone requested during a deletion gets an error, and no freed page (R2, R7)."""
     store, other = open_store(), open_store()
     writer = filled(store, "prod", 200, "a")
     clone = store.cluster("prod").clone("dev")
@@ -91,7 +91,7 @@ def write_a_neighbour(store: clusterdb.Store) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [nothing_more, create_another, fill_another, write_a_neighbour])
-def test_one_of_two_deleters_is_told_that_the_cluster_is_gone(
+def test_second_of_two_deleters_gets_an_error_and_touches_nothing(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[clusterdb.Store], None]
 ) -> None:
     """Of two processes that delete one cluster, the second touches nothing, whoever has its place by then (S4, C3)."""
@@ -120,8 +120,8 @@ def test_one_of_two_deleters_is_told_that_the_cluster_is_gone(
     assert_clean(store)
 
 
-def test_a_source_being_written_hears_of_the_clone_deleted_meanwhile(open_store: Opener) -> None:
-    """What only a deleted clone held comes back, though its source was just being published (C1)."""
+def test_slots_of_a_clone_deleted_during_a_commit_of_its_source_come_back(open_store: Opener) -> None:
+    """Slots that only the deleted clone held come back, though its source was being published (C1)."""
     store, other = open_store(), open_store()
     writer = filled(store, "prod", 200, "a")
     store.cluster("prod").clone("dev")

@@ -22,8 +22,8 @@ from vfs.format.layout import unpack_entry
 from vfs.storage.heads import head_records
 
 
-def test_a_cluster_whose_records_are_all_damaged_is_no_empty_cluster(path: Path) -> None:
-    """Who opens a damaged cluster is told so, does not find an empty one, and the other clusters are as they were."""
+def test_cluster_with_all_records_damaged_is_refused_not_empty(path: Path) -> None:
+    """A damaged cluster is refused and not taken for an empty one; other clusters are unchanged."""
     with clusterdb.open(path) as store:
         filled(store, "good", 50, "g").close()
         writer = filled(store, "prod", 100, "a")
@@ -44,7 +44,7 @@ def test_a_cluster_whose_records_are_all_damaged_is_no_empty_cluster(path: Path)
         assert letters_of(store, "good") == {"h": 500}
 
 
-def test_a_damaged_newest_version_is_not_replaced_by_one_long_gone(path: Path) -> None:
+def test_damaged_newest_version_is_not_replaced_by_a_freed_one(path: Path) -> None:
     """Of a damaged cluster no older version is shown whose pages others have used since, and none of theirs is freed.
 
     The slots that only the newest version reaches stay out of use, so that a person can still look.
@@ -67,7 +67,7 @@ def test_a_damaged_newest_version_is_not_replaced_by_one_long_gone(path: Path) -
         assert letters_of(store, "new") == {"n": 300}
 
 
-def test_shrinking_a_damaged_database_frees_nothing_of_others(path: Path) -> None:
+def test_vacuum_of_a_damaged_database_frees_no_foreign_slot(path: Path) -> None:
     """VACUUM over a damaged page table fails, instead of freeing what its bytes happen to name (T1)."""
     with clusterdb.open(path) as store:
         filled(store, "good", 100, "g").close()

@@ -42,8 +42,8 @@ DEATHS: list[tuple[str, str, set[str], set[str]]] = [
 """Where a process dies, what it was doing, which letters 'prod' may have then, and which clusters there are."""
 
 
-def test_every_named_point_has_its_death() -> None:
-    """No step of anything that changes a store is left out below."""
+def test_every_named_point_has_a_case() -> None:
+    """Every named point is among the cases of this package."""
     assert named_points() == {point for point, _, _, _ in DEATHS} | set(ABSORB_POINTS) | set(PAST_POINTS)
 
 
@@ -52,7 +52,7 @@ def test_every_named_point_has_its_death() -> None:
     DEATHS,
     ids=[f"{work} - {point}" for point, work, _, _ in DEATHS],
 )
-def test_reclaim_brings_back_what_the_dead_left(
+def test_reclaim_frees_the_slots_of_a_killed_process(
     path: Path, store: clusterdb.Store, point: str, work: str, prod: set[str], clusters: set[str]
 ) -> None:
     """Wherever a process is killed, the others go on, find a committed state, and get its space back (W1-W5, R2-R6)."""
@@ -81,8 +81,8 @@ def test_reclaim_brings_back_what_the_dead_left(
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
-def test_opening_the_store_brings_back_what_the_dead_left(path: Path, open_store: Opener, point: str) -> None:
-    """Nobody has to ask for it: the next to open the store gets the space of a killed writer back for all."""
+def test_open_frees_the_slots_of_a_killed_process(path: Path, open_store: Opener, point: str) -> None:
+    """Opening the store frees the slots of a killed writer for all processes."""
     store = open_store()
     neighbour = make_family(store)
     run_until_killed(path, point, COMMIT)

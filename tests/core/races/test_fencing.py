@@ -28,7 +28,7 @@ def fence(store: clusterdb.Store, name: str) -> None:
     fence_writers(pages_of(store), row)
 
 
-def test_a_fenced_writer_keeps_nobody_waiting(open_store: Opener) -> None:
+def test_fenced_writer_does_not_block_the_next_one(open_store: Opener) -> None:
     """A writer fenced in the middle of a transaction: the next one writes at once, nothing of the old is seen."""
     store, other = open_store(), open_store()
     old = filled(store, PROD, 60, "a")
@@ -50,7 +50,7 @@ def test_a_fenced_writer_keeps_nobody_waiting(open_store: Opener) -> None:
 
 
 @pytest.mark.parametrize("point", UNPUBLISHED)
-def test_nobody_is_fenced_in_the_middle_of_a_publication(open_store: Opener, point: str) -> None:
+def test_fence_waits_for_a_commit_that_is_being_published(open_store: Opener, point: str) -> None:
     """A failover waits for a commit that is being published: it counts, and the new writer builds on it (V5)."""
     store, other = open_store(), open_store()
     old = filled(store, PROD, 60, "a")

@@ -19,13 +19,14 @@ from tests.support.mishaps import (
 )
 
 
-def test_what_a_killed_process_had_reserved_beyond_the_old_end_of_the_pool(path: Path, store: clusterdb.Store) -> None:
+def test_reserved_slots_beyond_the_old_end_of_the_pool_come_back(path: Path, store: clusterdb.Store) -> None:
     """Space comes back too that a process took after the pool had grown out of our sight (M1)."""
     filled(store, "prod", 1, "a").close()
     used_bytes, slot_count = store.stats().used_bytes, pages_of(store).slot_map.slot_count
     work = """
 vfs.storage.writer.STAGED_PAGES_MAX = 16
-store.context.pages._idle_sessions.pop().close()  # of the dead sessions, let the one with the slots be the first to be seen
+# Of the dead sessions, let the one with the slots be the first to be seen.
+store.context.pages._idle_sessions.pop().close()
 c = store.cluster('prod').connect()
 c.execute("PRAGMA cache_size = 10; BEGIN")
 c.executemany("INSERT INTO t VALUES (?, randomblob(3500))", [(number,) for number in range(10, 1000)])
@@ -105,7 +106,7 @@ def is_locked_by_a_reader(database: Path) -> bool:
     return False
 
 
-def test_a_forked_child_locks_the_catalog_itself(path: Path) -> None:
+def test_forked_child_that_opens_the_store_holds_its_own_catalog_lock(path: Path) -> None:
     """A child that opens the store anew has locks of its own on the catalog, when its parent has gone too.
 
     POSIX locks are not inherited: with a connection carried across the fork the child would believe it had them.
@@ -118,7 +119,7 @@ def test_a_forked_child_locks_the_catalog_itself(path: Path) -> None:
     assert not is_locked_by_a_reader(path / "catalog.db")
 
 
-def test_an_idle_child_keeps_no_lock_of_its_dead_parent(path: Path, store: clusterdb.Store) -> None:
+def test_idle_forked_child_keeps_no_lock_of_its_dead_parent(path: Path, store: clusterdb.Store) -> None:
     """A killed writer leaves no lock, though a child that it forked in the middle lives on."""
     filled(store, "prod", 20, "a").close()
     with Speaker(PARENT_DIES_WRITING, str(path)) as parent:

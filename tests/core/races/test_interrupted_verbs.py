@@ -29,7 +29,7 @@ from vfs.storage import device
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
-def test_ctrl_c_in_a_commit(store: clusterdb.Store, point: str) -> None:
+def test_interrupted_commit_is_done_or_not_begun(store: clusterdb.Store, point: str) -> None:
     """The commit happened or did not, and nothing that was published is given to others (V3, M2)."""
     neighbour = filled(store, "neighbour", 5, "n")
     writer = filled(store, "prod", 200, "a")
@@ -48,7 +48,7 @@ def test_ctrl_c_in_a_commit(store: clusterdb.Store, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
-def test_an_interrupted_commit_keeps_no_sweep_waiting(
+def test_interrupted_commit_does_not_block_a_sweep(
     store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     """A connection that got Ctrl-C in its commit and is idle since does not look like one that is committing."""
@@ -61,8 +61,8 @@ def test_an_interrupted_commit_keeps_no_sweep_waiting(
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
-def test_opening_the_store_brings_back_what_ctrl_c_left(path: Path, open_store: Opener, point: str) -> None:
-    """What an interrupted commit could not give back comes back when the store is opened, as that of the killed."""
+def test_open_frees_the_slots_of_an_interrupted_commit(path: Path, open_store: Opener, point: str) -> None:
+    """Slots that an interrupted commit could not free come back when the store is opened."""
     store = open_store()
     writer = filled(store, "prod", 100, "a")
     with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
@@ -72,7 +72,7 @@ def test_opening_the_store_brings_back_what_ctrl_c_left(path: Path, open_store: 
 
 
 @pytest.mark.parametrize("point", UNPUBLISHED)
-def test_ctrl_c_in_a_commit_loses_nobody_elses(store: clusterdb.Store, point: str) -> None:
+def test_interrupted_commit_undoes_no_other_commit(store: clusterdb.Store, point: str) -> None:
     """After Ctrl-C in a commit the connection forgets what it staged, and does not undo what others commit then."""
     writer = filled(store, "prod", 50, "a", size=10)
     other = store.cluster("prod").connect()
@@ -88,7 +88,7 @@ def test_ctrl_c_in_a_commit_loses_nobody_elses(store: clusterdb.Store, point: st
     assert store.reclaim().put_off == ""
 
 
-def test_a_commit_without_a_free_descriptor(open_store: Opener) -> None:
+def test_commit_without_a_free_descriptor_fails_before_it_publishes(open_store: Opener) -> None:
     """A process that cannot open another file fails to commit before anything is published, and can try again (V3)."""
     store, other = open_store(), open_store()
     filled(store, "prod", 1, "a").close()
@@ -110,7 +110,7 @@ def test_a_commit_without_a_free_descriptor(open_store: Opener) -> None:
 
 
 @pytest.mark.parametrize("point", ["catalog: before commit", "catalog: committed"])
-def test_ctrl_c_in_making_a_clone(store: clusterdb.Store, point: str) -> None:
+def test_interrupted_clone_is_whole_or_absent(store: clusterdb.Store, point: str) -> None:
     """There is a whole clone or none, and no other cluster gets its place in the store (M1, C3)."""
     writer = filled(store, "prod", 100, "a")
     with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
@@ -128,7 +128,7 @@ def test_ctrl_c_in_making_a_clone(store: clusterdb.Store, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", ["catalog: before commit", "catalog: committed"])
-def test_ctrl_c_in_deleting_a_clone(store: clusterdb.Store, point: str) -> None:
+def test_interrupted_delete_leaves_the_clone_whole_or_gone(store: clusterdb.Store, point: str) -> None:
     """The clone is whole or gone with all its space, and its source is untouched (R6)."""
     writer = filled(store, "prod", 100, "a")
     clone = store.cluster("prod").clone("dev")
@@ -161,7 +161,9 @@ class InterruptedDatabase:
         return cursor
 
 
-def test_ctrl_c_while_waiting_for_the_catalog(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_while_waiting_for_the_catalog_leaves_the_store_usable(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C in the moment a change begins leaves the store usable for this process and for all others."""
     store, other = open_store(), open_store()
     with monkeypatch.context() as patched:
@@ -174,7 +176,7 @@ def test_ctrl_c_while_waiting_for_the_catalog(open_store: Opener, monkeypatch: p
     assert names(store) == ["second", "third"] == names(other)
 
 
-def test_a_failed_sync_is_final_for_clones_too(
+def test_failed_sync_refuses_clones_until_the_store_is_reopened(
     path: Path, open_store: Opener, opened: list[clusterdb.Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a failed sync nothing is built on what the device may not have, until the store is opened again."""
@@ -201,7 +203,7 @@ def test_a_failed_sync_is_final_for_clones_too(
 
 
 # --- locking_mode=EXCLUSIVE -----------------------------------------------------------------------------------------
-def test_a_failed_commit_in_exclusive_mode_stays_failed(
+def test_failed_commit_in_exclusive_mode_is_not_part_of_the_next(
     store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under locking_mode=EXCLUSIVE too, a commit for which there was no space is not part of the next one."""
@@ -224,7 +226,7 @@ def test_a_failed_commit_in_exclusive_mode_stays_failed(
     assert rows(store.cluster("prod").connect(), sql) == [(0, "first"), (15, "later")]
 
 
-def test_space_comes_back_in_exclusive_mode(store: clusterdb.Store) -> None:
+def test_space_is_freed_in_exclusive_mode(store: clusterdb.Store) -> None:
     """Many commits under locking_mode=EXCLUSIVE take no more room than a few."""
     writer = filled(store, "prod", 20, "a")
     assert rows(writer, "PRAGMA locking_mode = EXCLUSIVE") == [("exclusive",)]

@@ -36,7 +36,7 @@ from vfs.format.layout import Version
 from vfs.storage.walk import reached
 
 
-def test_power_loss_does_not_throw_a_source_back_behind_its_clone(
+def test_power_failure_keeps_the_version_that_a_clone_is_based_on(
     path: Path, tmp_path: Path, open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With synchronous=NORMAL the last commits may go, but not those a clone was made of; and the clone stays whole.
@@ -66,7 +66,7 @@ def test_power_loss_does_not_throw_a_source_back_behind_its_clone(
     assert_accounted(lost)
 
 
-def test_a_damaged_source_is_not_thrown_back_behind_its_clone(path: Path) -> None:
+def test_damaged_source_is_not_reverted_behind_its_clone(path: Path) -> None:
     """If what a clone stands on is damaged, its source is reported as damaged, and does not begin again before that."""
     with clusterdb.open(path) as store:
         writer = filled(store, "prod", 100, "a")
@@ -85,7 +85,7 @@ def test_a_damaged_source_is_not_thrown_back_behind_its_clone(path: Path) -> Non
         assert store.check().problems != []
 
 
-def test_normal_commits_behind_an_off_one_survive_power_loss(
+def test_database_survives_power_failure_after_off_and_normal_commits(
     path: Path, tmp_path: Path, open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After PRAGMA synchronous = OFF and NORMAL again, a power loss costs the last commits, not the database (R3)."""
@@ -106,7 +106,7 @@ def test_normal_commits_behind_an_off_one_survive_power_loss(
         assert_clean(after)
 
 
-def test_what_is_not_synced_waits_when_a_clone_goes(
+def test_delete_of_a_clone_frees_no_slot_that_recovery_may_need(
     path: Path, tmp_path: Path, store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deleting a clone frees nothing that recovery may have to fall back to under synchronous=NORMAL (R3)."""
@@ -135,7 +135,7 @@ def test_what_is_not_synced_waits_when_a_clone_goes(
         assert_clean(after)
 
 
-def test_power_loss_that_takes_the_new_length_of_the_pool(
+def test_new_cluster_survives_loss_of_the_pool_length(
     path: Path, tmp_path: Path, store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new cluster is there after a power loss: the catalog names no slot that is not on the device yet (M3)."""
@@ -157,7 +157,9 @@ def test_power_loss_that_takes_the_new_length_of_the_pool(
         assert_clean(after)
 
 
-def test_two_records_of_one_version_never_stand_side_by_side(path: Path, store: clusterdb.Store) -> None:
+def test_unpublished_record_of_a_killed_writer_never_replaces_a_later_commit(
+    path: Path, store: clusterdb.Store
+) -> None:
     """What a killed writer left half-published does not come up in the place of a later commit (V2).
 
     The dead one, with synchronous=OFF, need not use the sector that the next commit with NORMAL uses.
@@ -233,7 +235,9 @@ def assert_twin_is_alone(path: Path, lost: Path, store: clusterdb.Store, unfinis
         assert_clean(after)
 
 
-def test_a_dead_writers_record_is_gone_before_its_slots_are(path: Path, tmp_path: Path, store: clusterdb.Store) -> None:
+def test_record_of_a_killed_writer_is_erased_before_its_slots_are_reused(
+    path: Path, tmp_path: Path, store: clusterdb.Store
+) -> None:
     """A commit that a killed process did not finish is not believed after a power loss, though a clone has used its
     slots for just the same bytes (V2, W4)."""
     make_twins(store)
@@ -243,7 +247,7 @@ def test_a_dead_writers_record_is_gone_before_its_slots_are(path: Path, tmp_path
     assert_twin_is_alone(path, tmp_path / "lost", store, unfinished)
 
 
-def test_the_next_writer_wipes_a_dead_ones_record(path: Path, store: clusterdb.Store) -> None:
+def test_next_writer_erases_the_record_of_a_killed_one(path: Path, store: clusterdb.Store) -> None:
     """Before another record is written, none stands that is newer than what is published (V2)."""
     make_twins(store)
     published = newest_record(store, "prod").version
@@ -261,10 +265,10 @@ def test_the_next_writer_wipes_a_dead_ones_record(path: Path, store: clusterdb.S
 
 
 @pytest.mark.parametrize("point", ["commit: record written", "commit: synced"])
-def test_an_interrupted_writers_record_is_gone_before_its_slots_are(
+def test_record_of_an_interrupted_writer_is_erased_before_its_slots_are_reused(
     path: Path, tmp_path: Path, store: clusterdb.Store, point: str
 ) -> None:
-    """The same after Ctrl-C: the process lives on, and gives the slots back itself (V2)."""
+    """After Ctrl-C the process lives on, and frees the slots itself (V2)."""
     make_twins(store)
     writer = store.cluster("prod").connect()
     unfinished: list[Version] = []

@@ -17,7 +17,7 @@ from tests.support.mishaps import (
 from tests.support.stores import assert_clean, rows
 
 
-def test_shrink_gives_space_back_while_others_work(open_store: Opener) -> None:
+def test_shrink_frees_space_while_others_work(open_store: Opener) -> None:
     """The pool takes less room on the disk, everything is as it was, and nobody had to wait (M3)."""
     store, other = open_store(), open_store()
     neighbour = filled(store, "first", 50, "a")
@@ -43,7 +43,7 @@ def test_shrink_gives_space_back_while_others_work(open_store: Opener) -> None:
     assert_clean(store)
 
 
-def test_shrink_cuts_the_end_of_the_pool(path: Path, store: clusterdb.Store) -> None:
+def test_shrink_truncates_free_space_at_the_end_of_the_pool(path: Path, store: clusterdb.Store) -> None:
     """Free space at the end shortens the file; a second time there is nothing left to give."""
     filled(store, "prod", 50, "a").close()
     length = (path / "pool").stat().st_size

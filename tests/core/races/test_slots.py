@@ -22,7 +22,7 @@ from vfs.format.layout import SECTOR_BYTES, pack_version
 
 
 # --- one party frees a slot -----------------------------------------------------------------------------------------
-def test_what_one_process_is_about_to_free_another_leaves_alone(open_store: Opener) -> None:
+def test_delete_of_a_clone_frees_no_slot_that_another_process_will_free(open_store: Opener) -> None:
     """Deleting a clone does not take space that another process has replaced and not yet given back (R5, C2)."""
     store, other = open_store(), open_store()
     writer = filled(store, "prod", 100, "a")
@@ -38,7 +38,7 @@ def test_what_one_process_is_about_to_free_another_leaves_alone(open_store: Open
     assert_clean(store)
 
 
-def test_a_slot_waits_once(store: clusterdb.Store) -> None:
+def test_slot_waiting_for_durability_is_freed_once(store: clusterdb.Store) -> None:
     """Under synchronous=NORMAL, what a commit replaced and a deleted clone held comes free once, not twice (R5, C2)."""
     writer = filled(store, "prod", 100, "a")
     writer.execute("PRAGMA synchronous = NORMAL")
@@ -57,7 +57,7 @@ def test_a_slot_waits_once(store: clusterdb.Store) -> None:
     assert letters_of(store, "new") == {"n": 80}
 
 
-def test_replaced_slots_die_with_their_process_not_with_its_row(
+def test_superseded_slots_of_a_closed_process_are_not_freed_by_its_successor(
     path: Path, open_store: Opener, opened: list[clusterdb.Store]
 ) -> None:
     """A process that closes the store leaves nothing in its name: the next to die in its place frees no data (R8).
@@ -90,7 +90,7 @@ for c in connections:
 
 
 # --- slots that two could take for theirs -----------------------------------------------------------------------------
-def test_a_slot_written_again_with_the_same_bytes(path: Path, store: clusterdb.Store) -> None:
+def test_recovery_believes_one_of_two_records_with_the_same_slots(path: Path, store: clusterdb.Store) -> None:
     """When two records that power left behind name the same slots, recovery believes one of them."""
     filled(store, PROD, 60, "d").close()
     names = ("one", "two")

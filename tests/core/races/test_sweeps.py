@@ -27,7 +27,7 @@ from tests.support.stores import assert_clean, rows
 from vfs.format.shared import RESERVED
 
 
-def test_a_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: clusterdb.Store) -> None:
+def test_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: clusterdb.Store) -> None:
     """What leaked may be part of what somebody still reads: it comes back when that reader has gone, not before (W5).
 
     Here the dead process took with it the knowledge of what it had replaced under the reader.
@@ -49,8 +49,8 @@ def test_a_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: cluster
     assert_clean(store)
 
 
-def test_a_store_can_be_opened_after_a_sweep_was_put_off(path: Path, open_store: Opener) -> None:
-    """What a put-off sweep leaves is an errand for the next to open the store, not an obstacle."""
+def test_store_can_be_opened_after_a_sweep_was_put_off(path: Path, open_store: Opener) -> None:
+    """A postponed sweep is left to the next open, and does not prevent it."""
     store = open_store()
     make_family(store)
     reader = store.cluster(PROD).connect()
@@ -70,8 +70,8 @@ SWEEP_POINTS = ["sweep: epoch moved", "sweep: marked", "sweep: heads synced"]
 
 
 @pytest.mark.parametrize("point", SWEEP_POINTS)
-def test_a_killed_sweep_is_made_again_by_the_next_to_open_the_store(path: Path, open_store: Opener, point: str) -> None:
-    """What a sweep was about to bring back when its process was killed is not forgotten."""
+def test_killed_sweep_is_repeated_by_the_next_open(path: Path, open_store: Opener, point: str) -> None:
+    """The slots that a killed sweep was about to free are freed by the next one."""
     store = open_store()
     make_family(store)
     run_until_killed(path, point, LEAK + WORKS["reclaim"])
@@ -79,7 +79,7 @@ def test_a_killed_sweep_is_made_again_by_the_next_to_open_the_store(path: Path, 
 
 
 @pytest.mark.parametrize("point", SWEEP_POINTS)
-def test_ctrl_c_in_a_sweep(store: clusterdb.Store, point: str) -> None:
+def test_interrupted_sweep_can_be_repeated(store: clusterdb.Store, point: str) -> None:
     """A sweep can be interrupted and made again; then it brings back what the first would have."""
     make_family(store)
     exec(LEAK, {"store": store})
@@ -90,7 +90,7 @@ def test_ctrl_c_in_a_sweep(store: clusterdb.Store, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", SWEEP_POINTS)
-def test_what_leaks_during_a_sweep_that_is_cut_short(open_store: Opener, point: str) -> None:
+def test_slots_leaked_during_an_interrupted_sweep_come_back(open_store: Opener, point: str) -> None:
     """It comes back too, by the next sweep or by the one after it, which nobody has to ask for."""
     store = open_store()
     make_family(store)
@@ -108,7 +108,7 @@ def test_what_leaks_during_a_sweep_that_is_cut_short(open_store: Opener, point: 
         store.reclaim()
 
 
-def test_a_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit between labelling its pages and publishing them loses none of them to a sweep (M2, W1)."""
     monkeypatch.setattr("vfs.reclaim.sweep._ATTEMPTS", 2, raising=False)
     make_family(store)
@@ -139,7 +139,7 @@ def test_a_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store, monkeypa
 
 
 @pytest.mark.parametrize("point", SWEEP_POINTS)
-def test_clones_come_and_go_in_the_middle_of_a_sweep(open_store: Opener, point: str) -> None:
+def test_sweep_frees_no_slot_of_a_clone_made_meanwhile(open_store: Opener, point: str) -> None:
     """A sweep frees nothing that a clone made meanwhile stands on, and nothing that is freed already (W1, R8)."""
     store, other = open_store(), open_store()
     make_family(store)
@@ -218,8 +218,8 @@ class Crowd:
                 self.other.shrink()
 
 
-def test_sweeps_among_writers_cloners_and_readers(open_store: Opener) -> None:
-    """Whatever others do during a sweep, it frees nothing that anybody can still see (W1-W3, R1-R9)."""
+def test_sweep_among_writers_cloners_and_readers_frees_nothing_visible(open_store: Opener) -> None:
+    """During a sweep other processes work; it frees nothing that any of them can see (W1-W3, R1-R9)."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     crowd = Crowd(open_store(synchronous="NORMAL"), open_store(synchronous="NORMAL"), seed)
@@ -244,7 +244,7 @@ def test_sweeps_among_writers_cloners_and_readers(open_store: Opener) -> None:
 
 
 # --- a sweep and a keeper ------------------------------------------------------------------------------------------
-def test_what_a_sweep_took_for_live_is_left_to_sweeps(store: clusterdb.Store) -> None:
+def test_slot_superseded_during_a_sweep_is_freed_by_a_later_sweep(store: clusterdb.Store) -> None:
     """A slot whose state a sweep overwrote just as it was superseded is freed once, by another sweep (W2, R5)."""
     writer = filled(store, PROD, 100, "a")
     reader = store.cluster(PROD).connect()

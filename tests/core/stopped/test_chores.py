@@ -33,10 +33,10 @@ STILL_LOCKED = [case for case in HOLDERS if case[0] == DROP and case[1] != "drop
 
 
 @pytest.mark.parametrize(("work", "point"), STILL_LOCKED, ids=ids_of(STILL_LOCKED))
-def test_a_stopped_drop_keeps_its_relatives_from_being_written(
+def test_stopped_drop_makes_writers_of_its_relatives_busy(
     store: clusterdb.Store, start: Starter, work: str, point: str
 ) -> None:
-    """Who drops a clone is the writer of its source meanwhile, and the other way round: others are told BUSY."""
+    """A drop holds the writer lock of its source or of its clones: other writers get BUSY."""
     relative = "own" if work == DROP else "own-dev"
     with while_stopped(start(work, point)), pytest.raises(apsw.BusyError):
         in_time(lambda: rewrite(store, relative, "w"))
@@ -107,7 +107,7 @@ def test_reclaim_work_is_put_off_while_the_catalog_is_taken(
     store.reclaim()
 
 
-def test_the_store_can_be_opened_after_a_sweep_that_met_a_stopped_process(
+def test_store_can_be_opened_after_a_sweep_that_met_a_stopped_process(
     store: clusterdb.Store, path: Path, start: Starter
 ) -> None:
     """A reclaim that could not have the catalog keeps nobody from opening the store."""
@@ -117,7 +117,7 @@ def test_the_store_can_be_opened_after_a_sweep_that_met_a_stopped_process(
         in_time(lambda: open_and_close(store, path))
 
 
-def test_work_that_could_not_be_done_is_done_by_the_next_writer(store: clusterdb.Store, start: Starter) -> None:
+def test_postponed_work_is_done_by_the_next_writer(store: clusterdb.Store, start: Starter) -> None:
     """A writer that met a stopped process on its first try brings the space of a dropped clone back on its next."""
     stopper = start(*RENAMING)
     with dropped_clone_left(store, start), contextlib.closing(store.cluster("other").connect()) as connection:
@@ -131,10 +131,10 @@ DROPPING = [case for case in HOLDERS if case[0] == DROP]
 
 
 @pytest.mark.parametrize(("work", "point"), DROPPING, ids=ids_of(DROPPING))
-def test_the_store_can_be_checked_beside_a_stopped_drop(
+def test_store_can_be_checked_beside_a_stopped_drop(
     store: clusterdb.Store, start: Starter, work: str, point: str
 ) -> None:
-    """Who only looks at the store leaves out what is being dropped."""
+    """check and dump leave out the cluster that is being dropped."""
     with while_stopped(start(work, point)):
         assert in_time(store.check).problems == []
 
@@ -168,10 +168,10 @@ clusterdb.open(path).close()
     [(GROW_THE_POOL, write_on), (GROW_THE_POOL, read_and_close), (OPEN_AGAIN, open_and_close)],
     ids=["growing the pool - write", "growing the pool - connect", "opening - open"],
 )
-def test_nobody_waits_without_end(
+def test_waiters_for_a_stopped_process_time_out_with_an_error(
     store: clusterdb.Store, path: Path, start: Starter, monkeypatch: pytest.MonkeyPatch, work: str, deed: Deed
 ) -> None:
-    """Whoever meets a stopped process that holds a lock of the whole store is told so in the end."""
+    """A process that waits for a lock of the whole store gets an error in the end."""
     stopper = start(work)
     monkeypatch.setattr("vfs.storage.device.LOCK_PATIENCE_S", 0.5)
     with while_stopped(stopper), pytest.raises((clusterdb.StoreBusyError, apsw.BusyError), match="a lock of the store"):

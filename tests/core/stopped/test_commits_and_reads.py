@@ -39,7 +39,7 @@ STOPS = [(*case, mode) for case in WRITERS for mode in ("FULL", "NORMAL") if (ca
     STOPS,
     ids=[f"{mode} - {point or 'transaction open'}" for _, point, _, mode in STOPS],
 )
-def test_a_stopped_writer_keeps_only_its_cluster(
+def test_stopped_writer_blocks_only_writers_of_its_cluster(
     store: clusterdb.Store, path: Path, start: Starter, work: str, point: str, seen: str, synchronous: str
 ) -> None:
     """Everything works in other clusters and in the store; its own can be read and cloned, writing it says BUSY."""
@@ -55,8 +55,8 @@ def test_a_stopped_writer_keeps_only_its_cluster(
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
-def test_the_cluster_of_a_stopped_commit_can_be_deleted(store: clusterdb.Store, start: Starter, point: str) -> None:
-    """Nobody waits for the writer, its commit ends well or not, clones stay whole, and its space comes back."""
+def test_cluster_of_a_stopped_commit_can_be_deleted(store: clusterdb.Store, start: Starter, point: str) -> None:
+    """The deletion does not wait; the commit succeeds or fails, clones stay whole, the space comes back."""
     with while_stopped(start(COMMIT, point)):
         in_time(store.cluster("own").delete)
         in_time(lambda: rewrite(store, "own-dev", "d"))
@@ -65,7 +65,7 @@ def test_the_cluster_of_a_stopped_commit_can_be_deleted(store: clusterdb.Store, 
     assert letter_of(store, "own-dev") == "d"
 
 
-def test_a_stopped_reader_keeps_nobody(store: clusterdb.Store, path: Path, start: Starter) -> None:
+def test_stopped_reader_blocks_no_other_process(store: clusterdb.Store, path: Path, start: Starter) -> None:
     """With a SELECT half-way everything works, writing its cluster too; it reads on in the version it began with."""
     with while_stopped(start(READ_OWN)):
         assert in_time(lambda: use_own(store, is_written=False)) == "a"
@@ -77,7 +77,7 @@ def test_a_stopped_reader_keeps_nobody(store: clusterdb.Store, path: Path, start
     assert_others(store)
 
 
-def test_what_a_stopped_reader_reads_can_be_rewritten(store: clusterdb.Store, start: Starter) -> None:
+def test_version_of_a_stopped_reader_survives_many_commits(store: clusterdb.Store, start: Starter) -> None:
     """A version that nothing but the stopped reader holds stays whole, however often others commit."""
     for letter in "za":
         rewrite(store, "own", letter)
@@ -88,7 +88,7 @@ def test_what_a_stopped_reader_reads_can_be_rewritten(store: clusterdb.Store, st
 
 
 @pytest.mark.parametrize("dropped", [["own"], ["own-dev"], ["own", "own-dev"], ["own-dev", "own"]], ids=" then ".join)
-def test_what_a_stopped_reader_reads_can_be_deleted(
+def test_clones_and_sources_of_a_stopped_reader_can_be_deleted(
     store: clusterdb.Store, path: Path, start: Starter, dropped: list[str]
 ) -> None:
     """Clones with readers can be dropped, and so can their sources; the reader sees all of it nevertheless."""

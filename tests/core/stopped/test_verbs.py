@@ -32,7 +32,9 @@ from tests.support.stores import rows
 
 
 @pytest.mark.parametrize(("work", "point"), FREE_VERBS, ids=ids_of(FREE_VERBS))
-def test_a_stopped_verb_keeps_nobody(store: clusterdb.Store, path: Path, start: Starter, work: str, point: str) -> None:
+def test_stopped_verb_blocks_no_other_process(
+    store: clusterdb.Store, path: Path, start: Starter, work: str, point: str
+) -> None:
     """Stopped outside of a catalog transaction, a verb lets everything work, also on the cluster it is about."""
     with while_stopped(start(work, point)):
         in_time(lambda: use_own(store, is_written=False))
@@ -44,7 +46,9 @@ def test_a_stopped_verb_keeps_nobody(store: clusterdb.Store, path: Path, start: 
     assert_others(store)
 
 
-def test_a_stopped_import_keeps_nobody(store: clusterdb.Store, path: Path, start: Starter, sample: Path) -> None:
+def test_stopped_import_blocks_no_other_process(
+    store: clusterdb.Store, path: Path, start: Starter, sample: Path
+) -> None:
     """A cluster that is being filled from a file is in nobody's way, and is whole in the end."""
     work = f"store.create_cluster('new', from_file={str(sample)!r}, progress=lambda *_: stop())"
     with while_stopped(start(work)):
@@ -58,7 +62,7 @@ def test_a_stopped_import_keeps_nobody(store: clusterdb.Store, path: Path, start
 
 
 @pytest.mark.parametrize(("work", "point"), DROPS, ids=ids_of(DROPS))
-def test_a_stopped_drop_keeps_no_stranger(
+def test_stopped_drop_blocks_only_its_relatives(
     store: clusterdb.Store, path: Path, start: Starter, work: str, point: str
 ) -> None:
     """The dropped one is gone for everybody, its relatives can be read and cloned, others know nothing of it."""
@@ -74,7 +78,7 @@ def test_a_stopped_drop_keeps_no_stranger(
 
 
 @pytest.mark.parametrize(("work", "point"), HOLDERS, ids=ids_of(HOLDERS))
-def test_who_is_stopped_with_the_catalog_keeps_verbs_only(
+def test_process_stopped_in_a_catalog_transaction_blocks_only_verbs(
     store: clusterdb.Store, path: Path, start: Starter, work: str, point: str
 ) -> None:
     """Reading, writing and opening go on; what changes the catalog gives up with an error, and changes nothing."""
@@ -105,17 +109,17 @@ WATCHED = [case for case in HOLDERS if case[0] != DROP]
 
 
 @pytest.mark.parametrize(("work", "point"), WATCHED, ids=ids_of(WATCHED))
-def test_the_store_can_be_checked_beside_a_stopped_verb(
+def test_store_can_be_checked_beside_a_stopped_verb(
     store: clusterdb.Store, start: Starter, work: str, point: str
 ) -> None:
-    """Who only looks needs nothing that the stopped process has."""
+    """check and dump need no lock that the stopped process holds."""
     with while_stopped(start(work, point)):
         assert in_time(store.check).problems == []
         assert "cluster other" in in_time(store.dump)
 
 
-def test_every_named_point_has_its_stop() -> None:
-    """No step of anything that changes a store is left out above."""
+def test_every_named_point_has_a_case() -> None:
+    """Every named point is among the cases of this package."""
     assert named_points() - set(PAST_POINTS) == {
         point for _, point, *_ in [*WRITERS, *FREE_VERBS, *DROPS, *HOLDERS]
     } - {""}

@@ -12,7 +12,7 @@ from tests.support.inside import vfs_of
 from tests.vfs.contract.files import JOURNAL, NONE, SHARED, SUPER_JOURNAL, Open
 
 
-def test_a_journal_is_a_file_in_memory(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_is_a_file_in_memory(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads back what was written, zeros where nothing was, shrinks when truncated, and is no file on disk."""
     monkeypatch.chdir(tmp_path)
     journal = opened("prod-journal", JOURNAL)
@@ -33,7 +33,7 @@ def test_a_journal_is_a_file_in_memory(opened: Open, tmp_path: Path, monkeypatch
     assert list(tmp_path.rglob("prod*")) == []
 
 
-def test_a_super_journal_is_a_real_file(store: clusterdb.Store, opened: Open) -> None:
+def test_super_journal_is_a_real_file(store: clusterdb.Store, opened: Open) -> None:
     """The journals of attached plain files refer to it by its full path, so it must be there after a crash."""
     path = Path(f"{vfs_of(store).xFullPathname('prod')}-mj0A1B2C93D")
     assert not vfs_of(store).xAccess(str(path), apsw.SQLITE_ACCESS_EXISTS)
@@ -44,15 +44,15 @@ def test_a_super_journal_is_a_real_file(store: clusterdb.Store, opened: Open) ->
     assert not path.exists()
 
 
-def test_a_write_ahead_log_is_refused(store: clusterdb.Store, opened: Open) -> None:
-    """Whatever way SQLite comes to ask for one."""
+def test_write_ahead_log_is_refused(store: clusterdb.Store, opened: Open) -> None:
+    """SQLite cannot open one in any way."""
     wal = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     for name in ("prod-wal", vfs_of(store).xFullPathname("prod-wal")):
         with pytest.raises(apsw.CantOpenError, match="prod"):
             vfs_of(store).xOpen(name, [wal, 0])
 
 
-def test_journals_are_never_shared_nor_found_again(opened: Open) -> None:
+def test_journals_are_private_to_their_connection(opened: Open) -> None:
     """Two connections have two journals, and one that is opened anew is empty: there are no hot journals."""
     one, other = opened("prod-journal", JOURNAL), opened("prod-journal", JOURNAL)
     one.xWrite(b"of the first connection", 0)
@@ -61,7 +61,7 @@ def test_journals_are_never_shared_nor_found_again(opened: Open) -> None:
     assert opened("prod-journal", JOURNAL).xFileSize() == 0
 
 
-def test_a_journal_answers_everything_sqlite_asks(opened: Open) -> None:
+def test_journal_implements_every_method(opened: Open) -> None:
     """Locks, controls and characteristics of a journal claim nothing."""
     journal = opened("prod-journal", JOURNAL)
     journal.xLock(SHARED)

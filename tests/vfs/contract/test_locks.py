@@ -26,7 +26,7 @@ from tests.vfs.contract.files import (
 )
 
 
-def test_all_lock_transitions_of_a_pager(opened: Open) -> None:
+def test_every_lock_transition_of_a_pager_works(opened: Open) -> None:
     """Up step by step or at once, down to SHARED or to NONE, again and again; asking for what one has is harmless."""
     file = opened()
     for up in ((SHARED, RESERVED, PENDING, EXCLUSIVE), (SHARED, RESERVED, EXCLUSIVE), (SHARED, RESERVED), (SHARED,)):
@@ -53,7 +53,7 @@ def test_write_without_reserved_is_refused(opened: Open) -> None:
 
 
 def test_exclusive_without_reserved_is_refused(opened: Open) -> None:
-    """Nobody becomes the writer by skipping the writer lock."""
+    """EXCLUSIVE cannot be taken without the writer lock."""
     file, other = opened(), opened()
     file.xLock(SHARED)
     with pytest.raises(apsw.BusyError):
@@ -63,7 +63,7 @@ def test_exclusive_without_reserved_is_refused(opened: Open) -> None:
     roll_back(other)
 
 
-def test_the_second_writer_is_busy(opened: Open) -> None:
+def test_second_writer_is_busy(opened: Open) -> None:
     """One writer at a time; the second gets the lock when the first is done, whether it committed or not."""
     first, second = opened(), opened()
     first.xLock(SHARED)
@@ -77,8 +77,8 @@ def test_the_second_writer_is_busy(opened: Open) -> None:
     roll_back(second)
 
 
-def test_a_stale_snapshot_cannot_become_the_writer(opened: Open) -> None:
-    """Who has read an older version must begin anew before writing."""
+def test_stale_snapshot_cannot_become_the_writer(opened: Open) -> None:
+    """A transaction that reads an older version must begin anew before it writes."""
     stale, writer = opened(), opened()
     stale.xLock(SHARED)
     store_bytes(writer, pattern(4096))
@@ -107,7 +107,7 @@ def test_writers_of_a_clone_and_its_source_do_not_wait(store: clusterdb.Store, o
     assert (stored(one), stored(other)) == (b"prod", b"dev")
 
 
-def test_check_reserved_lock_tells_of_any_writer(opened: Open) -> None:
+def test_check_reserved_lock_reports_any_writer(opened: Open) -> None:
     """True for the writer itself and for everyone else, only while there is a writer."""
     writer, other = opened(), opened()
     assert not other.xCheckReservedLock()
@@ -126,7 +126,7 @@ def test_check_reserved_lock_tells_of_any_writer(opened: Open) -> None:
 
 @pytest.mark.parametrize("level", [SHARED, NONE])
 def test_unlock_without_commit_rolls_back(opened: Open, level: int) -> None:
-    """What was not published is forgotten, though it was synced."""
+    """Changes that were synced but not published are forgotten."""
     file, data = opened(), pattern(2 * 4096)
     store_bytes(file, data)
     write_locked(file)
@@ -154,7 +154,7 @@ def test_close_rolls_back_and_lets_the_next_writer_in(store: clusterdb.Store, op
     roll_back(after)
 
 
-def test_a_closed_file_is_not_open() -> None:
+def test_store_closes_though_an_error_refers_to_a_closed_file() -> None:
     """A store closes once its files are closed, though a caught error still refers to one of them."""
     store = clusterdb.open(":memory:")
     store.create_cluster("prod")

@@ -25,7 +25,7 @@ from tests.vfs.contract.files import (
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
-def test_open_answers_the_flags_it_was_given(store: clusterdb.Store) -> None:
+def test_open_returns_the_flags_it_was_given(store: clusterdb.Store) -> None:
     """SQLite learns from the second flag word what it really got."""
     store.create_cluster("prod")
     for flags in (MAIN, MAIN_READONLY):
@@ -51,7 +51,7 @@ def test_open_for_reading_refuses_the_writer_lock(opened: Open) -> None:
     file.xUnlock(NONE)
 
 
-def test_a_dropped_cluster_is_refused_at_the_next_lock(store: clusterdb.Store, opened: Open) -> None:
+def test_dropped_cluster_is_refused_at_the_next_lock(store: clusterdb.Store, opened: Open) -> None:
     """An open file of a deleted cluster fails with an I/O error that names the cluster."""
     file = opened()
     store_bytes(file, pattern(4096))
@@ -60,7 +60,7 @@ def test_a_dropped_cluster_is_refused_at_the_next_lock(store: clusterdb.Store, o
         file.xLock(SHARED)
 
 
-def test_nameless_files_go_to_the_stock_vfs(opened: Open) -> None:
+def test_nameless_files_are_opened_by_the_stock_vfs(opened: Open) -> None:
     """Temporary databases and sorter runs are SQLite's own temporary files."""
     for kind in (apsw.SQLITE_OPEN_TEMP_DB, apsw.SQLITE_OPEN_TRANSIENT_DB, apsw.SQLITE_OPEN_SUBJOURNAL):
         file = opened(None, kind | TEMPORARY)
@@ -69,7 +69,7 @@ def test_nameless_files_go_to_the_stock_vfs(opened: Open) -> None:
         assert file.xRead(7, 0) == b"spilled"
 
 
-def test_paths_with_a_slash_go_to_the_stock_vfs(opened: Open, tmp_path: Path) -> None:
+def test_paths_with_a_slash_are_opened_by_the_stock_vfs(opened: Open, tmp_path: Path) -> None:
     """A path is a plain file, whatever it is opened as."""
     path = tmp_path / "plain"
     file = opened(str(path), MAIN | apsw.SQLITE_OPEN_CREATE)

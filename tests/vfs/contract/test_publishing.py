@@ -20,7 +20,7 @@ from tests.vfs.contract.files import (
 )
 
 
-def test_commit_phasetwo_publishes(opened: Open) -> None:
+def test_commit_phasetwo_publishes_to_new_readers(opened: Open) -> None:
     """New readers see a transaction from COMMIT_PHASETWO on, not earlier, and before the writer unlocks."""
     writer, reader = opened(), opened(flags=MAIN_READONLY)
     store_bytes(writer, pattern(4096))
@@ -50,7 +50,7 @@ def test_commit_phasetwo_without_changes_makes_no_version(store: clusterdb.Store
     assert store.cluster("prod").stats() == before
 
 
-def test_several_commits_under_one_lock(opened: Open) -> None:
+def test_several_commits_under_one_lock_are_published_each(opened: Open) -> None:
     """As with locking_mode=EXCLUSIVE: each COMMIT_PHASETWO publishes what came since the one before."""
     writer, reader = opened(), opened()
     write_locked(writer)
@@ -65,7 +65,7 @@ def test_several_commits_under_one_lock(opened: Open) -> None:
     assert stored(reader)[:1000] == pattern(5000, 0)[:1000]
 
 
-def test_the_change_counter_follows_the_version(store: clusterdb.Store, opened: Open) -> None:
+def test_change_counter_follows_the_version(store: clusterdb.Store, opened: Open) -> None:
     """A published page 1 carries the volume's version as change counter, whatever SQLite wrote there."""
     file = opened()
     header = bytearray(pattern(4096))
@@ -89,7 +89,7 @@ def test_unknown_controls_are_left_to_sqlite(opened: Open) -> None:
         assert file.xFileControl(op, 0) is False
 
 
-def test_the_device_claims_only_what_holds(opened: Open) -> None:
+def test_device_characteristics_claim_only_guarantees(opened: Open) -> None:
     """No batch-atomic writes, not immutable, and sectors of one page."""
     file = opened()
     assert file.xSectorSize() == 4096

@@ -28,7 +28,7 @@ from tests.vfs.contract.files import (
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
-def test_a_new_cluster_is_an_empty_file(opened: Open) -> None:
+def test_new_cluster_is_an_empty_file(opened: Open) -> None:
     """Size zero, and nothing to read anywhere."""
     file = opened()
     file.xLock(SHARED)
@@ -52,8 +52,8 @@ def test_reads_are_short_at_the_end_only(opened: Open, size: int) -> None:
 
 
 @pytest.mark.parametrize("gap", [1, 4096, 5000, 300 * 4096])
-def test_holes_read_zeros(opened: Open, gap: int) -> None:
-    """What was jumped over when writing beyond the end is zeros, staged and stored."""
+def test_holes_read_as_zeros(opened: Open, gap: int) -> None:
+    """Bytes skipped by a write beyond the end read as zeros, staged and stored."""
     file = opened()
     write_locked(file)
     file.xWrite(b"first", 0)
@@ -65,7 +65,7 @@ def test_holes_read_zeros(opened: Open, gap: int) -> None:
     assert stored(file) == expected
 
 
-def test_a_reader_keeps_its_version_while_others_commit(opened: Open) -> None:
+def test_reader_keeps_its_version_while_others_commit(opened: Open) -> None:
     """From SHARED to NONE nothing that a reader sees changes."""
     reader, writer = opened(), opened()
     store_bytes(writer, pattern(5 * 4096, seed=1))
@@ -83,7 +83,7 @@ def test_a_reader_keeps_its_version_while_others_commit(opened: Open) -> None:
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("offset", [0, 1, 24, 4000, 4095, 4096, 6000, 8192, 12287])
-def test_writes_of_any_size_and_place(opened: Open, offset: int) -> None:
+def test_write_changes_exactly_its_bytes(opened: Open, offset: int) -> None:
     """Less than a page, more than one, straddling: exactly the bytes written change."""
     file, reader, expected = opened(), opened(), pattern(3 * 4096)
     store_bytes(file, expected)
@@ -96,7 +96,7 @@ def test_writes_of_any_size_and_place(opened: Open, offset: int) -> None:
         assert stored(file) == stored(reader) == expected
 
 
-def test_a_write_does_not_keep_the_buffer_it_was_given(opened: Open) -> None:
+def test_write_does_not_keep_the_buffer_it_was_given(opened: Open) -> None:
     """SQLite reuses its page buffers; what was written stays what it was."""
     file, buffer = opened(), bytearray(pattern(4096))
     write_locked(file)
@@ -107,8 +107,8 @@ def test_a_write_does_not_keep_the_buffer_it_was_given(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 5000, 8192])
-def test_truncate_shrinks(opened: Open, size: int) -> None:
-    """What is cut off is gone: growing again brings zeros, not the old bytes."""
+def test_truncated_bytes_are_zeros_after_growing(opened: Open, size: int) -> None:
+    """After a truncation growing again brings zeros, not the old bytes."""
     file, data = opened(), pattern(3 * 4096)
     store_bytes(file, data)
     write_locked(file)
@@ -123,7 +123,7 @@ def test_truncate_shrinks(opened: Open, size: int) -> None:
     assert stored(opened()) == data[:size] + bytes(3 * 4096 - size)
 
 
-def test_truncate_up_and_down_within_a_transaction(opened: Open) -> None:
+def test_bytes_truncated_and_grown_in_a_transaction_are_zeros(opened: Open) -> None:
     """Cut and grown in one transaction, the cut part is zeros."""
     file, data = opened(), pattern(600 * 4096)
     store_bytes(file, data)
@@ -187,7 +187,7 @@ WRITTEN_AHEAD_TWICE: list[Change] = [("write", 0, 8193, 0), ("write", 0, 1, 1), 
 
 @pytest.mark.parametrize("staged_max", [2, 2048])
 @pytest.mark.parametrize("where", [":memory:", "disk"])
-def test_a_file_behaves_like_an_array_of_bytes(
+def test_file_behaves_like_an_array_of_bytes(
     where: str, staged_max: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any sequence of writes, truncations, commits and rollbacks, also with pages written ahead of the commit."""
@@ -212,7 +212,7 @@ def test_a_file_behaves_like_an_array_of_bytes(
         play()
 
 
-def test_a_page_written_ahead_twice_takes_one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_written_ahead_twice_takes_one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that left memory before the commit and then changed again leave no slot behind."""
     monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", 2)
     with clusterdb.open(":memory:") as store:
@@ -227,7 +227,7 @@ def test_a_page_written_ahead_twice_takes_one_slot(monkeypatch: pytest.MonkeyPat
         assert_clean(store)
 
 
-def test_cut_to_nothing_and_grown_again_is_all_zeros(opened: Open) -> None:
+def test_file_truncated_to_nothing_and_grown_is_all_zeros(opened: Open) -> None:
     """A transaction that ends with the size it began with has still changed what was cut off."""
     file = opened()
     store_bytes(file, pattern(4096))

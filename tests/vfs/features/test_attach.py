@@ -16,7 +16,7 @@ from tests.support.stores import rows
 from tests.vfs.features.content import CREATE_URI, READWRITE, SERIES, assert_sound, file_hash
 
 
-def test_attach_another_cluster(store: clusterdb.Store, connection: apsw.Connection) -> None:
+def test_attached_cluster_can_be_joined_and_written(store: clusterdb.Store, connection: apsw.Connection) -> None:
     """ATTACH by name: joins, writes to both, commit and rollback."""
     other = store.create_cluster("other")
     connection.execute("ATTACH 'other' AS o; CREATE TABLE o.names (id INTEGER PRIMARY KEY, name)")
@@ -31,7 +31,7 @@ def test_attach_another_cluster(store: clusterdb.Store, connection: apsw.Connect
     assert_sound(other)
 
 
-def test_attach_a_clone_to_its_source(store: clusterdb.Store, connection: apsw.Connection) -> None:
+def test_attached_clone_can_be_compared_with_its_source(store: clusterdb.Store, connection: apsw.Connection) -> None:
     """Source and clone side by side: their difference is one query."""
     name = Path(connection.filename).name
     twin = store.cluster(name).clone("twin")
@@ -43,7 +43,9 @@ def test_attach_a_clone_to_its_source(store: clusterdb.Store, connection: apsw.C
 
 
 @pytest.mark.parametrize("journal_mode", ["DELETE", "WAL"])
-def test_attach_plain_files(connection: apsw.Connection, tmp_path: Path, journal_mode: str) -> None:
+def test_attached_plain_files_can_be_joined_and_written(
+    connection: apsw.Connection, tmp_path: Path, journal_mode: str
+) -> None:
     """ATTACH by path: joins and writes across a cluster and plain files, also one in WAL mode."""
     path = tmp_path / "plain.db"
     with closing(apsw.Connection(str(path))) as plain:
@@ -67,7 +69,9 @@ def test_attach_creates_a_plain_file(connection: apsw.Connection, tmp_path: Path
         assert rows(plain, "SELECT count(*) FROM copy") == [(3000,)]
 
 
-def test_attach_to_a_plain_database(store: clusterdb.Store, cluster: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_plain_connection_attaches_a_cluster_by_uri(
+    store: clusterdb.Store, cluster: clusterdb.Cluster, tmp_path: Path
+) -> None:
     """A connection to a plain file attaches a cluster by URI."""
     with closing(apsw.Connection(str(tmp_path / "plain.db"), flags=CREATE_URI)) as plain:
         plain.execute(f"ATTACH 'file:{cluster.name}?vfs={store.vfs}' AS c")
@@ -77,7 +81,7 @@ def test_attach_to_a_plain_database(store: clusterdb.Store, cluster: clusterdb.C
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "PERSIST", "TRUNCATE"])
-def test_a_commit_over_several_clusters_with_a_super_journal(
+def test_transaction_over_several_clusters_commits_and_rolls_back(
     store: clusterdb.Store, cluster: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     """Transactions over attached clusters commit and roll back in all of them, and leave no file behind."""

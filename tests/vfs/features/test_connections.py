@@ -14,7 +14,7 @@ from tests.vfs.features.content import READWRITE, READWRITE_URI, assert_sound, h
 
 
 # --- connections of other making --------------------------------------------------------------------------------------
-def test_a_plain_apsw_connection(store: clusterdb.Store, cluster: clusterdb.Cluster) -> None:
+def test_plain_apsw_connection_commits_and_rolls_back(store: clusterdb.Store, cluster: clusterdb.Cluster) -> None:
     """apsw.Connection(name, vfs=store.vfs) works without our help: commit, rollback, rollback after a cache spill."""
     before = hash_of(cluster)
     with closing(apsw.Connection(cluster.name, flags=READWRITE, vfs=store.vfs)) as plain:
@@ -32,14 +32,14 @@ def test_a_plain_apsw_connection(store: clusterdb.Store, cluster: clusterdb.Clus
 
 # --- names and URIs ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("query", ["", "&mode=rw", "&psow=1", "&cache=private", "&cache=shared"])
-def test_uris_that_read_and_write(store: clusterdb.Store, cluster: clusterdb.Cluster, query: str) -> None:
+def test_file_uri_opens_a_cluster_for_writing(store: clusterdb.Store, cluster: clusterdb.Cluster, query: str) -> None:
     """file:name?vfs=... opens a cluster from any code that takes a database name."""
     with closing(apsw.Connection(f"file:{cluster.name}?vfs={store.vfs}{query}", flags=READWRITE_URI)) as connection:
         connection.execute("INSERT INTO t (n) VALUES (-1)")
     assert rows(cluster.connect(), "SELECT count(*) FROM t WHERE n = -1") == [(1,)]
 
 
-def test_uri_with_mode_ro(store: clusterdb.Store, cluster: clusterdb.Cluster) -> None:
+def test_uri_with_mode_ro_refuses_writes(store: clusterdb.Store, cluster: clusterdb.Cluster) -> None:
     """mode=ro reads, sees new commits, and refuses writes."""
     with closing(apsw.Connection(f"file:{cluster.name}?vfs={store.vfs}&mode=ro", flags=READWRITE_URI)) as connection:
         assert rows(connection, "SELECT count(*) FROM t") == [(3000,)]
@@ -50,7 +50,9 @@ def test_uri_with_mode_ro(store: clusterdb.Store, cluster: clusterdb.Cluster) ->
 
 
 @pytest.mark.parametrize("query", ["nolock=1", "immutable=1", "mode=ro&nolock=1", "mode=ro&immutable=1"])
-def test_uris_without_locks(store: clusterdb.Store, cluster: clusterdb.Cluster, query: str) -> None:
+def test_uri_without_locks_shows_the_content_or_is_refused(
+    store: clusterdb.Store, cluster: clusterdb.Cluster, query: str
+) -> None:
     """nolock and immutable, under which SQLite calls no xLock, show the content or are refused, but do not hide it."""
     try:
         connection = apsw.Connection(f"file:{cluster.name}?vfs={store.vfs}&{query}", flags=READWRITE_URI)
@@ -60,7 +62,7 @@ def test_uris_without_locks(store: clusterdb.Store, cluster: clusterdb.Cluster, 
         assert rows(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'") == [("t",)]
 
 
-def test_a_read_only_connection(cluster: clusterdb.Cluster) -> None:
+def test_read_only_connection_reads_commits_and_refuses_writes(cluster: clusterdb.Cluster) -> None:
     """It reads, sees what others commit, and refuses every kind of write."""
     reader, before = cluster.connect(read_only=True), hash_of(cluster)
     for statement in ("DELETE FROM t", "CREATE TABLE x (y)", "VACUUM", "PRAGMA user_version = 3"):
@@ -73,7 +75,9 @@ def test_a_read_only_connection(cluster: clusterdb.Cluster) -> None:
 
 
 @pytest.mark.parametrize("flags", [READWRITE, READWRITE | apsw.SQLITE_OPEN_CREATE, apsw.SQLITE_OPEN_READONLY])
-def test_an_unknown_cluster_is_refused(store: clusterdb.Store, cluster: clusterdb.Cluster, flags: int) -> None:
+def test_unknown_cluster_is_refused_and_not_created(
+    store: clusterdb.Store, cluster: clusterdb.Cluster, flags: int
+) -> None:
     """A wrong name never creates anything, and the error suggests the right one."""
     wrong = cluster.name + "s"
     expected = f"no cluster '{wrong}'; did you mean '{cluster.name}'"

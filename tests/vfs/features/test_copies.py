@@ -17,7 +17,7 @@ from tests.vfs.features.content import FEATURES, PAGE_SIZES, QUERIES, SERIES, as
 
 
 # --- copies in and out ------------------------------------------------------------------------------------------------
-def test_backup_out_and_in(cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path) -> None:
+def test_backup_api_copies_out_and_in(cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path) -> None:
     """SQLite's backup API copies a cluster to a plain database and back."""
     before = hash_of(cluster)
     with closing(apsw.Connection(str(tmp_path / "copy.db"))) as plain:
@@ -34,7 +34,7 @@ def test_backup_out_and_in(cluster: clusterdb.Cluster, connection: apsw.Connecti
 
 
 @pytest.mark.parametrize("page_size", [512, 65536])
-def test_backup_in_from_another_page_size(
+def test_backup_into_a_cluster_takes_the_page_size(
     cluster: clusterdb.Cluster, connection: apsw.Connection, page_size: int
 ) -> None:
     """A backup into a filled cluster replaces everything, page size included."""
@@ -47,7 +47,7 @@ def test_backup_in_from_another_page_size(
     assert_sound(cluster)
 
 
-def test_serialize_and_deserialize(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
+def test_serialized_cluster_opens_in_memory(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """The bytes of a cluster open as a database in memory; deserializing over a connection leaves the cluster alone."""
     before, data = hash_of(cluster), connection.serialize("main")
     assert data.startswith(b"SQLite format 3\0")
@@ -61,7 +61,7 @@ def test_serialize_and_deserialize(cluster: clusterdb.Cluster, connection: apsw.
     assert hash_of(cluster) == before
 
 
-def test_incremental_blobs(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
+def test_incremental_blobs_are_read_and_written(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """Blobs of many pages are read and written in pieces."""
     connection.execute("CREATE TABLE b (id INTEGER PRIMARY KEY, data); INSERT INTO b VALUES (1, zeroblob(100000))")
     with connection.blob_open("main", "b", "data", 1, True) as blob:
@@ -91,7 +91,7 @@ def test_temporary_tables_stay_private(cluster: clusterdb.Cluster, connection: a
 
 
 @pytest.mark.slow
-def test_sorting_a_million_rows(connection: apsw.Connection) -> None:
+def test_sort_of_a_million_rows_spills_to_temporary_files(connection: apsw.Connection) -> None:
     """Sorts larger than memory spill to temporary files."""
     connection.execute("PRAGMA temp_store = FILE; PRAGMA cache_size = 100")
     sql = (
@@ -125,7 +125,7 @@ def assert_round_trip(store: clusterdb.Store, plain: apsw.Connection, tmp_path: 
 
 @pytest.mark.parametrize("wal", [False, True])
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
-def test_import_of_every_page_size(
+def test_import_keeps_every_page_size(
     store: clusterdb.Store, plain_file: apsw.Connection, tmp_path: Path, page_size: int, wal: bool
 ) -> None:
     """An imported file keeps its page size; a WAL that is not merged into the file yet is imported too."""
@@ -157,7 +157,7 @@ def test_import_does_not_see_an_open_transaction(
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2])
-def test_import_of_auto_vacuum_modes(
+def test_import_keeps_the_auto_vacuum_mode(
     store: clusterdb.Store, plain_file: apsw.Connection, tmp_path: Path, mode: int
 ) -> None:
     """An imported file keeps its auto-vacuum mode and its free pages' order."""
@@ -171,7 +171,7 @@ def test_import_of_auto_vacuum_modes(
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
-def test_import_of_every_kind_of_table(
+def test_import_and_export_keep_every_kind_of_table(
     store: clusterdb.Store, plain_file: apsw.Connection, tmp_path: Path, encoding: str
 ) -> None:
     """FTS5, R-Tree and the rest, in every text encoding, come through an import and an export."""
@@ -183,7 +183,9 @@ def test_import_of_every_kind_of_table(
         assert rows(connection, query) == rows(plain_file, query), query
 
 
-def test_import_of_a_crashed_file(store: clusterdb.Store, plain_file: apsw.Connection, tmp_path: Path) -> None:
+def test_import_reads_the_wal_of_a_crashed_process(
+    store: clusterdb.Store, plain_file: apsw.Connection, tmp_path: Path
+) -> None:
     """A file left with a WAL by a process that died is imported with what was committed in it."""
     plain_file.execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1), (2)").fetchall()
     for suffix in ("", "-wal"):

@@ -15,7 +15,7 @@ from tests.vfs.features.content import CREATE_URI, assert_sound, hash_of
 
 @pytest.mark.parametrize("asked", ["WAL", "wal", "OFF", "'off'"])
 @pytest.mark.parametrize("schema", ["", "main."])
-def test_bypassing_journal_modes_answer_the_mode_in_force(
+def test_wal_and_off_are_answered_with_the_mode_in_force(
     cluster: clusterdb.Cluster, connection: apsw.Connection, asked: str, schema: str
 ) -> None:
     """Asked for WAL or OFF a connection stays in its mode, says so, and goes on to publish and to roll back."""
@@ -29,10 +29,10 @@ def test_bypassing_journal_modes_answer_the_mode_in_force(
 
 
 @pytest.mark.parametrize("asked", ["WAL", "OFF"])
-def test_bypassing_journal_modes_of_an_attached_cluster(
+def test_wal_and_off_are_refused_for_an_attached_cluster(
     store: clusterdb.Store, connection: apsw.Connection, asked: str
 ) -> None:
-    """The same for a cluster that is attached."""
+    """An attached cluster keeps its journal mode."""
     other = store.create_cluster("other")
     connection.execute("ATTACH 'other' AS o")
     mode = connection.pragma("journal_mode", schema="o")
@@ -42,7 +42,7 @@ def test_bypassing_journal_modes_of_an_attached_cluster(
 
 
 @pytest.mark.parametrize("locking", ["NORMAL", "EXCLUSIVE"])
-def test_wal_asked_of_all_databases_at_once(
+def test_wal_for_all_databases_changes_plain_files_only(
     store: clusterdb.Store, cluster: clusterdb.Cluster, tmp_path: Path, locking: str
 ) -> None:
     """WAL asked of a plain file with a cluster attached: what the cluster takes it keeps, the rest it refuses."""
@@ -62,7 +62,7 @@ def test_wal_asked_of_all_databases_at_once(
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE", "PERSIST", "MEMORY"])
-def test_rollback_journal_modes(
+def test_every_rollback_journal_mode_commits_and_rolls_back(
     cluster: clusterdb.Cluster,
     connection: apsw.Connection,
     mode: str,
@@ -86,7 +86,9 @@ def test_rollback_journal_modes(
 
 
 @pytest.mark.parametrize("mode", ["MEMORY", "DELETE", "PERSIST"])
-def test_locking_mode_exclusive(cluster: clusterdb.Cluster, connection: apsw.Connection, mode: str) -> None:
+def test_exclusive_connection_publishes_every_commit(
+    cluster: clusterdb.Cluster, connection: apsw.Connection, mode: str
+) -> None:
     """An exclusive connection publishes every commit, stays the only writer, and lets others in when it goes back."""
     other = cluster.connect()
     other.set_busy_timeout(0)
@@ -108,7 +110,9 @@ def test_locking_mode_exclusive(cluster: clusterdb.Cluster, connection: apsw.Con
 
 
 @pytest.mark.parametrize("value", ["OFF", "NORMAL", "FULL", "EXTRA", "0", "1", "2"])
-def test_synchronous(cluster: clusterdb.Cluster, connection: apsw.Connection, value: str) -> None:
+def test_every_synchronous_setting_publishes_commits(
+    cluster: clusterdb.Cluster, connection: apsw.Connection, value: str
+) -> None:
     """PRAGMA synchronous answers what was set, and commits are seen by others in every setting."""
     connection.execute(f"PRAGMA synchronous = {value}")
     number = {"OFF": 0, "NORMAL": 1, "FULL": 2, "EXTRA": 3}.get(value)

@@ -14,7 +14,7 @@ from tests.support.stores import rows
 from tests.vfs.features.content import FEATURES, QUERIES, hash_of
 
 
-def test_every_kind_of_table(
+def test_every_kind_of_table_answers_as_in_a_plain_file(
     cluster: clusterdb.Cluster, connection: apsw.Connection, plain_sample: Path, tmp_path: Path
 ) -> None:
     """FTS5, R-Tree, JSON, STRICT, WITHOUT ROWID, generated columns, views and triggers answer as in a plain file."""

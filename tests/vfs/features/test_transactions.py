@@ -14,7 +14,7 @@ from tests.support.stores import assert_clean, extended_result, rows
 from tests.vfs.features.content import assert_sound, fill, hash_of
 
 
-def test_savepoints(connection: apsw.Connection) -> None:
+def test_nested_savepoints_roll_back_and_release(connection: apsw.Connection) -> None:
     """Nested savepoints, ROLLBACK TO and RELEASE."""
     connection.execute("CREATE TABLE s (x)")
     connection.execute("SAVEPOINT a; INSERT INTO s VALUES (1); SAVEPOINT b; INSERT INTO s VALUES (2)")
@@ -51,13 +51,13 @@ def spill_transactions(cluster: clusterdb.Cluster, connection: apsw.Connection) 
     assert_sound(cluster)
 
 
-def test_savepoints_after_a_cache_spill(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
+def test_savepoints_roll_back_after_a_cache_spill(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """ROLLBACK TO finds what it needs though the pages have left the cache."""
     spill_savepoints(cluster, connection)
 
 
 @pytest.mark.parametrize("mode", ["MEMORY", "DELETE", "TRUNCATE", "PERSIST"])
-def test_transactions_larger_than_the_page_cache(
+def test_transaction_larger_than_the_page_cache_is_atomic(
     cluster: clusterdb.Cluster, connection: apsw.Connection, mode: str
 ) -> None:
     """Rolled back, nothing has happened; committed, everything has; in every journal mode."""
@@ -67,10 +67,10 @@ def test_transactions_larger_than_the_page_cache(
 
 @pytest.mark.parametrize("spill", [spill_savepoints, spill_transactions])
 @pytest.mark.parametrize("mode", ["MEMORY", "PERSIST"])
-def test_transactions_larger_than_what_is_staged_in_memory(
+def test_transaction_larger_than_the_staging_limit_is_atomic(
     plain_sample: Path, monkeypatch: pytest.MonkeyPatch, spill: Callable[..., None], mode: str
 ) -> None:
-    """The same when pages move to the pool before the commit."""
+    """Pages that move to the pool before the commit are rolled back or committed as a whole."""
     monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", 4)
     with clusterdb.open(":memory:") as store:
         source = store.create_cluster("source", from_file=plain_sample)
@@ -83,7 +83,7 @@ def test_transactions_larger_than_what_is_staged_in_memory(
 
 
 @pytest.mark.slow
-def test_a_transaction_of_tens_of_mebibytes(tmp_path: Path) -> None:
+def test_transaction_of_tens_of_mebibytes_is_atomic(tmp_path: Path) -> None:
     """Rolled back and committed, with what is staged in memory by default."""
     with clusterdb.open(tmp_path / "store") as store:
         cluster = store.create_cluster("cluster")
@@ -102,7 +102,7 @@ def test_a_transaction_of_tens_of_mebibytes(tmp_path: Path) -> None:
         assert_clean(store)
 
 
-def test_data_version_tells_of_other_commits(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
+def test_data_version_changes_with_commits_of_others(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """PRAGMA data_version changes when another connection commits, and only then."""
     other = cluster.connect()
     first = connection.pragma("data_version")
@@ -115,7 +115,7 @@ def test_data_version_tells_of_other_commits(cluster: clusterdb.Cluster, connect
     assert connection.pragma("data_version") == second
 
 
-def test_a_read_transaction_sees_one_version(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
+def test_read_transaction_sees_one_version(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """A reader keeps its snapshot through other connections' commits and VACUUM, then sees the newest."""
     writer, before = cluster.connect(), hash_of(cluster)
     connection.execute("BEGIN; SELECT * FROM t LIMIT 1").fetchall()

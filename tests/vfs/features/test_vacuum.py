@@ -13,7 +13,7 @@ from tests.support.stores import rows
 from tests.vfs.features.content import PAGE_SIZES, assert_sound, file_hash, fill, hash_of
 
 
-def test_vacuum(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
+def test_vacuum_frees_pages_and_changes_no_row(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None:
     """VACUUM gives back free pages and changes no row."""
     connection.execute("DELETE FROM t WHERE id % 3")
     before, pages = hash_of(cluster), connection.pragma("page_count")
@@ -24,13 +24,15 @@ def test_vacuum(cluster: clusterdb.Cluster, connection: apsw.Connection) -> None
     assert_sound(cluster)
 
 
-def test_vacuum_into_a_path(cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path) -> None:
+def test_vacuum_into_a_path_writes_a_plain_file(
+    cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path
+) -> None:
     """VACUUM INTO a path writes a plain file with the same content."""
     connection.execute("VACUUM INTO ?", (str(tmp_path / "x.db"),))
     assert file_hash(tmp_path / "x.db") == hash_of(cluster)
 
 
-def test_vacuum_into_a_file_name(
+def test_vacuum_into_a_file_name_writes_to_the_working_directory(
     cluster: clusterdb.Cluster, connection: apsw.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name with a dot is a file in the working directory."""
@@ -39,7 +41,7 @@ def test_vacuum_into_a_file_name(
     assert file_hash(tmp_path / "copy.db") == hash_of(cluster)
 
 
-def test_vacuum_into_an_empty_cluster(
+def test_vacuum_into_fills_an_empty_cluster_only(
     store: clusterdb.Store, cluster: clusterdb.Cluster, connection: apsw.Connection
 ) -> None:
     """VACUUM INTO a cluster's name fills it if it is empty, and refuses it if not."""
@@ -52,7 +54,7 @@ def test_vacuum_into_an_empty_cluster(
 
 
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
-def test_vacuum_to_another_page_size(cluster: clusterdb.Cluster, connection: apsw.Connection, page_size: int) -> None:
+def test_vacuum_changes_the_page_size(cluster: clusterdb.Cluster, connection: apsw.Connection, page_size: int) -> None:
     """PRAGMA page_size and VACUUM rebuild the database, there and back."""
     before = hash_of(cluster)
     for size in (page_size, 4096):
@@ -64,7 +66,7 @@ def test_vacuum_to_another_page_size(cluster: clusterdb.Cluster, connection: aps
 
 
 @pytest.mark.parametrize("page_size", PAGE_SIZES)
-def test_page_size_before_the_first_table(store: clusterdb.Store, page_size: int) -> None:
+def test_empty_cluster_takes_any_page_size(store: clusterdb.Store, page_size: int) -> None:
     """An empty cluster takes any page size, by PRAGMA as by create_cluster; commits and rollbacks work in it."""
     by_pragma, by_argument = store.create_cluster("a"), store.create_cluster("b", page_size=page_size)
     for cluster in (by_pragma, by_argument):
@@ -87,7 +89,9 @@ def test_page_size_before_the_first_table(store: clusterdb.Store, page_size: int
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2])
-def test_auto_vacuum_modes(cluster: clusterdb.Cluster, connection: apsw.Connection, mode: int) -> None:
+def test_auto_vacuum_modes_free_pages_as_in_sqlite(
+    cluster: clusterdb.Cluster, connection: apsw.Connection, mode: int
+) -> None:
     """NONE keeps free pages, FULL gives them back at commit, INCREMENTAL when asked."""
     connection.execute(f"PRAGMA auto_vacuum = {mode}; VACUUM")
     pages = connection.pragma("page_count")
