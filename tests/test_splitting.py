@@ -143,5 +143,5 @@ def test_what_cannot_be_split(prod: clusterdb.Cluster, tmp_path: Path) -> None:
     """A plain file has no readers; endpoints are chosen by the connection."""
     with pytest.raises(clusterdb.ProgrammingError, match="plain file"):
         clusterdb.connect(tmp_path / "x.db", factory=clusterdb.SplitConnection)
-    with pytest.raises(clusterdb.ProgrammingError, match="leave out endpoint"):
+    with pytest.raises(clusterdb.ProgrammingError, match="omit endpoint="):
         clusterdb.connect(prod, factory=clusterdb.SplitConnection, endpoint="reader")
