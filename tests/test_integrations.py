@@ -89,7 +89,7 @@ def test_sqlalchemy_in_memory() -> None:
     ("url", "text"),
     [
         ("sqlite+clusterdb://host/prod", "without a host"),
-        ("sqlite+clusterdb:///prod?stroe=x", "there is no option 'stroe'"),
+        ("sqlite+clusterdb:///prod?stroe=x", "unknown option 'stroe'"),
     ],
 )
 def test_sqlalchemy_urls_that_make_no_sense(url: str, text: str) -> None:
