@@ -118,8 +118,7 @@ class BaseConnection:
         if autocommit is True:
             state.end("COMMIT")
         elif autocommit is False and not state.db.in_transaction:
-            with translating():
-                state.db.execute("BEGIN")
+            state.begin()
         state.set_autocommit(autocommit, state.isolation_level)
 
     @property
@@ -140,7 +139,8 @@ class BaseConnection:
         state.check()
         if state.autocommit is not True:
             state.end("COMMIT")
-            state.begin_again()
+            if state.autocommit is False:
+                state.begin()
 
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one.  Raises OperationalError."""
@@ -148,7 +148,8 @@ class BaseConnection:
         state.check()
         if state.autocommit is not True:
             state.end("ROLLBACK")
-            state.begin_again()
+            if state.autocommit is False:
+                state.begin()
 
     def __enter__(self) -> Self:
         self._state.check_open()

@@ -206,11 +206,10 @@ class ConnectionState:
             with translating():
                 self.db.execute(sql)
 
-    def begin_again(self) -> None:
-        """Begin the next transaction if ``autocommit`` is False."""
-        if self.autocommit is False:
-            with translating():
-                self.db.execute("BEGIN")
+    def begin(self) -> None:
+        """Begin a transaction.  Raises OperationalError."""
+        with translating():
+            self.db.execute("BEGIN")
 
     def scripts(self, script: str) -> Iterable[str]:
         """The texts that SQLite runs for a script, one after the other."""
