@@ -7,7 +7,8 @@ One place, three tables an engine, of which the first that has a row decides:
 3. the class of the error.
 
 An error that is in none of them keeps None; so does the number of SQLITE_CONSTRAINT_FOREIGNKEY in MySQL, which depends
-on whether the parent or the child is missing.  Sources: PostgreSQL's "Appendix A. PostgreSQL Error Codes"
+on whether the parent or the child is missing.  A value that does not fit its column's type violates a CHECK constraint,
+so it has those codes.  Sources: PostgreSQL's "Appendix A. PostgreSQL Error Codes"
 (https://www.postgresql.org/docs/16/errcodes-appendix.html), MySQL's "Server Error Message Reference"
 (https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html).
 """
@@ -15,7 +16,7 @@ on whether the parent or the child is missing.  Sources: PostgreSQL's "Appendix 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import apsw
@@ -41,6 +42,10 @@ class Table:
     results: Mapping[int, Codes]
     classes: Mapping[type[errors.Error], Codes]
 
+    def all(self) -> Iterator[Codes]:
+        """The codes of every row."""
+        yield from (*self.texts.values(), *self.results.values(), *self.classes.values())
+
     def codes(self, error: errors.Error) -> Codes | None:
         """The codes of an error; None if no table has it."""
         message = str(error)
@@ -65,27 +70,34 @@ _POSTGRESQL = Table(
         f"(?:table|index|view) .* already exists|there is already|relation {_NAME} already exists": Codes("42P07"),
         f"column {_NAME} of relation {_NAME} already exists|duplicate column name": Codes("42701"),
         f"(?:type|constraint|enum label) {_NAME} (?:for relation {_NAME} )?already exists": Codes("42710"),
-        "multiple primary keys for table": Codes("42P16"),
-        f"column {_NAME} is in a primary key": Codes("42P16"),
+        f"multiple primary keys for table|column {_NAME} is in a primary key": Codes("42P16"),
         "ambiguous column name": Codes("42702"),
         'near "|incomplete input|unrecognized token': Codes("42601"),
+        "table .* has .* values were supplied|.* values for .* columns": Codes("42601"),
+        f"column {_NAME} of relation {_NAME} is an identity column": Codes("42601"),
+        f"column {_NAME} of relation {_NAME} (?:is (?:not|already) an|already has|must be declared)": Codes("55000"),
+        f"(?:default for )?column {_NAME} cannot be cast automatically": Codes("42804"),
+        r"column \S+ must appear in the GROUP BY clause|subquery uses ungrouped column": Codes("42803"),
+        "cannot insert a non-DEFAULT value|column .* can only be updated to DEFAULT": Codes("428C9"),
+        "cannot drop .* depends on it": Codes("2BP01"),
+        "cannot truncate a table referenced|cannot alter type of a column used by": Codes("0A000"),
+        "(?:currval|lastval) .*is not yet defined in this session": Codes("55000"),
+        "(?:START|RESTART) value|identity column type must be|.* is not an existing enum label": Codes("22023"),
+        "field position must not be zero|too few arguments for format|cannot cast jsonb": Codes("22023"),
         "division by zero": Codes("22012"),
         "(?:smallint|integer|bigint|value) out of range|.* is out of range for type": Codes("22003"),
-        "numeric field overflow": Codes("22003"),
+        "numeric field overflow|setval: value .* is out of bounds": Codes("22003"),
         "date/time field value out of range": Codes("22008"),
-        "invalid input (?:syntax for type|value for enum)": Codes("22P02"),
+        "invalid input (?:syntax for type|value for enum)|malformed array literal": Codes("22P02"),
         "invalid regular expression": Codes("2201B"),
         "LIKE pattern must not end with escape character": Codes("22025"),
         "negative substring length not allowed": Codes("22011"),
-        "more than one row returned by a subquery": Codes("21000"),
-        r"column \S+ must appear in the GROUP BY clause|subquery uses ungrouped column": Codes("42803"),
+        "null values cannot be formatted as an SQL identifier": Codes("22004"),
+        "COPY .*: (?:missing data for column|extra data after)|unterminated CSV quoted field": Codes("22P04"),
+        "more than one row returned by a subquery|ON CONFLICT DO UPDATE command cannot affect": Codes("21000"),
         "null value in .* violates": Codes("23502"),
-        "cannot drop .* because .* depends on it": Codes("2BP01"),
-        "cannot truncate a table referenced in a foreign key constraint": Codes("0A000"),
-        "cannot insert a non-DEFAULT value|column .* can only be updated to DEFAULT": Codes("428C9"),
-        "(?:currval|lastval) .*is not yet defined in this session": Codes("55000"),
-        "COPY .*: (?:missing data for column|extra data after)": Codes("22P04"),
-        "string or blob too big|query string is too large": Codes("54000"),
+        "FOREIGN KEY constraint failed": Codes("23503"),
+        "string or blob too big|query string is too large|null character not permitted": Codes("54000"),
         "the statement is nested too deep": Codes("54001"),
         "out of memory": Codes("53200"),
     },
@@ -131,7 +143,9 @@ _MYSQL = Table(
         "(?:table|view) .* already exists|there is already": Codes("42S01", 1050),
         "Duplicate column name|duplicate column name": Codes("42S21", 1060),
         "Duplicate key name|index .* already exists": Codes("42000", 1061),
-        "Multiple primary key defined": Codes("42000", 1068),
+        "Multiple primary key defined|table .* has more than one primary key": Codes("42000", 1068),
+        "table .* has .* values were supplied|.* values for .* columns": Codes("21S01", 1136),
+        "FOREIGN KEY constraint failed": Codes("23000"),
         "there can be only one auto column": Codes("42000", 1075),
         "You can't delete all columns": Codes("42000", 1090),
         "Can't DROP": Codes("42000", 1091),

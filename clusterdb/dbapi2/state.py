@@ -203,13 +203,17 @@ class ConnectionState:
     def end(self, sql: str) -> None:
         """Run COMMIT or ROLLBACK if a transaction is open.  Raises OperationalError."""
         if self.db.in_transaction:
-            with translating():
-                self.db.execute(sql)
+            self._run(sql)
 
     def begin(self) -> None:
         """Begin a transaction.  Raises OperationalError."""
-        with translating():
-            self.db.execute("BEGIN")
+        self._run("BEGIN")
+
+    def _run(self, sql: str) -> None:
+        try:
+            self.db.execute(sql)
+        except apsw.Error as error:
+            raise self.coded(translated(error)) from error.__cause__
 
     def scripts(self, script: str) -> Iterable[str]:
         """The texts that SQLite runs for a script, one after the other."""
