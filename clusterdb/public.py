@@ -1,4 +1,4 @@
-"""The names that ``clusterdb`` offers, and where they live."""
+"""The public names of ``clusterdb``, and the modules that define them."""
 
 from clusterdb import dbapi2
 from clusterdb.access.untrusted import Limits

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
+import error_tables
 import pytest
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import clusterdb.cli
-from clusterdb import errors, metrics, pytest_plugin, settings
+from clusterdb import metrics, pytest_plugin, settings
 from clusterdb.cli.app import _SECTIONS, cli
 
 
@@ -35,18 +36,10 @@ def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[st
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
-def error_tree() -> Iterator[str]:
-    """The tree of exceptions, from the PEP 249 classes down."""
-    yield "```{eval-rst}"
-    yield from _below(errors.Error)
-    yield from ("", ".. autoexception:: clusterdb.Warning", "", "```")
-
-
-def _below(kind: type[Exception]) -> Iterator[str]:
-    yield from ("", f".. autoexception:: clusterdb.{kind.__name__}", "   :show-inheritance:", "")
-    for subclass in sorted(kind.__subclasses__(), key=lambda subclass: subclass.__name__):
-        if subclass.__name__ in errors.__all__:
-            yield from _below(subclass)
+def code_table() -> Iterator[str]:
+    """SQLSTATE and MySQL's numbers."""
+    headers = ["class, result code, or start of the message", "PostgreSQL", "MySQL", "MySQL's number"]
+    return _table(headers, error_tables.code_rows())
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -140,9 +133,10 @@ def commands() -> Iterator[str]:
     yield from (f"   :commands: {','.join(names)}", "```")
 
 
-# --- generators ------------------------------------------------------------------------------------------------------
+# --- all of them ------------------------------------------------------------------------------------------------------
 GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
-    "errors": error_tree,
+    "errors": error_tables.error_tree,
+    "error-codes": code_table,
     "settings": setting_table,
     "metrics": metric_table,
     "pytest-options": option_table,

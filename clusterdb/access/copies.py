@@ -1,8 +1,8 @@
 """Copies of plain database files in and out, by SQLite's backup API.
 
 https://sqlite.org/backup.html : the copy is one consistent snapshot of the source, whatever its journal mode.  A file
-that comes in is only read: one that its owner left in need of recovery is refused, and so is a damaged one.  A file
-that goes out is written beside its place, and takes that when it is whole and on the device.
+to import is only read: one that needs recovery is refused, and so is a damaged one.  A file to export is written under
+another name in the same directory, and renamed when it is complete and on the device.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from vfs.store import sync_directory
 __all__ = ["Progress", "copy", "copy_in", "copy_out", "write_out"]
 
 Progress = Callable[[int, int], None]
-"""Called with (pages done, pages in all)."""
+"""Called with (pages copied, pages in all)."""
 
 _STEP_PAGES = 2048
 _PROBLEMS_MAX = 100
 _STUBS_MAX = 1000
 _UNKNOWN = re.compile(r"(?:no such|unknown) function: (\w+)")
-_OF_VALUES = re.compile(r"(?:NULL|NUMERIC|TEXT|non-\w+) value in |CHECK constraint|row not in PRIMARY KEY order")
-"""What a check says of values that a constraint forbids, or of an order by a collation that is not known here: such
-files are whole."""
+_ABOUT_VALUES = re.compile(r"(?:NULL|NUMERIC|TEXT|non-\w+) value in |CHECK constraint|row not in PRIMARY KEY order")
+"""Findings about values that a constraint forbids, or about an order by a collation that is not available here: such
+files are not damaged."""
 
 
 def copy(source: apsw.Connection, target: apsw.Connection, progress: Progress | None) -> None:
@@ -61,8 +61,8 @@ def copy_in(path: Path, target: Connection, progress: Progress | None, *, check:
     Raises NotADatabaseError, DatabaseDamagedError, ImportSourceError, StoreFullError.
     """
     if not path.is_file():
-        what = "it is no regular file" if path.exists() else "there is no such file"
-        raise NotADatabaseError(f"'{path}' cannot be imported: {what}")
+        problem = "it is not a regular file" if path.exists() else "it does not exist"
+        raise NotADatabaseError(f"'{path}' cannot be imported: {problem}")
     with _reading(path), closing(apsw.Connection(str(path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)) as source:
         source.set_busy_timeout(BUSY_TIMEOUT_MS)
         page_count, page_size = source.pragma("page_count"), source.pragma("page_size")
@@ -80,7 +80,7 @@ def copy_in(path: Path, target: Connection, progress: Progress | None, *, check:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """What SQLite says of a file that comes in; what it says of the cluster leaves as it is."""
+    """Translate SQLite's errors about a file to import; those about the cluster are raised as they are."""
     try:
         yield
     except apsw.Error as error:
@@ -97,11 +97,11 @@ def _reading(path: Path) -> Iterator[None]:
             raise StoreFullError(f"{where}: {reason(error)}") from error
         if isinstance(error, apsw.ReadOnlyError):
             raise ImportSourceError(
-                f"{where}: its owner was interrupted and left a journal, which must be rolled back or replayed first: "
-                "open it once with the program it belongs to, or with sqlite3"
+                f"{where}: its program was interrupted and left a journal, which must be rolled back or replayed "
+                "first: open it once with that program, or with sqlite3"
             ) from error
         if isinstance(error, apsw.BusyError | apsw.LockedError):
-            raise ImportSourceError(f"{where}: another process keeps it locked; try again when that is done") from error
+            raise ImportSourceError(f"{where}: it is locked by another process; try again later") from error
         raise ImportSourceError(f"{where}: {reason(error)}") from error
 
 
@@ -111,13 +111,13 @@ def _has_wal(path: Path) -> bool:
 
 
 def _require_sound(source: apsw.Connection, path: Path) -> None:
-    """Raises DatabaseDamagedError, ImportSourceError if it cannot be known."""
+    """Raises DatabaseDamagedError; ImportSourceError if it cannot be checked."""
     source.execute("PRAGMA ignore_check_constraints = ON").fetchall()
-    source.collation_needed(lambda db, name: db.create_collation(name, _compared))
+    source.collation_needed(lambda db, name: db.create_collation(name, _compare))
     try:
         try:
             problems = _problems(source, str(_PROBLEMS_MAX))
-        except apsw.SQLError:  # a virtual table that only its owner can read: the others remain
+        except apsw.SQLError:  # a virtual table that only its program can read: check the other tables
             problems = []
             for (name,) in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"):
                 problems += _problems(source, '"' + str(name).replace('"', '""') + '"')
@@ -125,7 +125,7 @@ def _require_sound(source: apsw.Connection, path: Path) -> None:
         problems = [reason(error)]
     except apsw.SQLError as error:
         raise ImportSourceError(
-            f"'{path}' cannot be checked ({error}): import it unchecked (check=False, --no-check) if it is sound"
+            f"'{path}' cannot be checked ({error}): import it with check=False (--no-check) if it is known to be sound"
         ) from error
     if problems:
         raise DatabaseDamagedError(
@@ -134,11 +134,11 @@ def _require_sound(source: apsw.Connection, path: Path) -> None:
         )
 
 
-def _problems(source: apsw.Connection, what: str) -> list[str]:
-    """What SQLite's quick check finds; functions that only the file's owner has are stood in for."""
+def _problems(source: apsw.Connection, argument: str) -> list[str]:
+    """The findings of SQLite's quick check, with stubs for functions that only the file's program has."""
     for _ in range(_STUBS_MAX):
         try:
-            rows = source.execute(f"PRAGMA quick_check({what})").fetchall()
+            rows = source.execute(f"PRAGMA quick_check({argument})").fetchall()
         except apsw.SQLError as error:
             unknown = _UNKNOWN.search(str(error))
             if unknown is None:
@@ -146,11 +146,11 @@ def _problems(source: apsw.Connection, what: str) -> list[str]:
             source.create_scalar_function(unknown[1], lambda *_: None, deterministic=True)
             continue
         lines = [line for (text,) in rows for line in str(text).splitlines() if not line.startswith("***")]
-        return [line for line in lines if line != "ok" and not _OF_VALUES.match(line)]
+        return [line for line in lines if line != "ok" and not _ABOUT_VALUES.match(line)]
     raise apsw.SQLError("too many unknown functions")
 
 
-def _compared(first: str, second: str) -> int:
+def _compare(first: str, second: str) -> int:
     return (first > second) - (first < second)
 
 
@@ -158,13 +158,15 @@ def _compared(first: str, second: str) -> int:
 def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progress | None) -> tuple[str, ...]:
     """Write a cluster's database as a plain file, whole or not at all.
 
-    A new file has the mode that the umask leaves, one that is replaced keeps its mode.  Returns the collations that the
-    file needs and SQLite does not have.  Raises ExportTargetError.
+    A new file gets the mode that the umask leaves, a replaced one keeps its mode.  Returns the collations that the file
+    needs and SQLite does not have.  Raises ExportTargetError.
     """
 
     def write(partial: Path) -> None:
         with closing(apsw.Connection(str(partial), flags=apsw.SQLITE_OPEN_READWRITE)) as target:
-            target.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").fetchall()  # it is synced as a whole
+            target.execute(
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF"
+            ).fetchall()  # the complete file is synced
             copy(source, target, progress)
 
     _put(path, write, overwrite=overwrite)
@@ -172,7 +174,7 @@ def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progr
 
 
 def write_out(path: Path, content: bytes) -> None:
-    """Write a file, or replace one, whole or not at all.  Raises ExportTargetError."""
+    """Write or replace a file, whole or not at all.  Raises ExportTargetError."""
 
     def write(partial: Path) -> None:
         partial.write_bytes(content)
@@ -181,8 +183,8 @@ def write_out(path: Path, content: bytes) -> None:
 
 
 def _put(path: Path, write: Callable[[Path], None], *, overwrite: bool) -> None:
-    """Have a file written beside its place, and put it there."""
-    path = Path(os.path.realpath(path))  # a link stays, what it leads to is replaced
+    """Have a file written under another name in the same directory, and rename it."""
+    path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
     try:
         _require_writable_target(path, overwrite=overwrite)
@@ -211,18 +213,20 @@ def _require_writable_target(path: Path, *, overwrite: bool) -> None:
     if is_of_store(path):
         raise ExportTargetError(f"'{path}' lies in the directory of a store: choose another place")
     if path.is_dir():
-        raise ExportTargetError(f"'{path}' is a directory: name a file in it")
+        raise ExportTargetError(f"'{path}' is a directory: use the name of a file in it")
     if path.exists() and not path.is_file():
-        raise ExportTargetError(f"'{path}' is no regular file: choose another name")
+        raise ExportTargetError(f"'{path}' is not a regular file: choose another name")
     if path.exists() and not overwrite:
-        raise ExportTargetError(f"'{path}' exists already: choose another name, or allow overwriting")
+        raise ExportTargetError(
+            f"'{path}' exists: choose another name, or allow overwriting (overwrite=True, --overwrite)"
+        )
 
 
 _COLLATE = re.compile(r"\bCOLLATE\s+[\"`\[]?(\w+)", re.IGNORECASE)
 
 
 def _foreign_collations(connection: apsw.Connection) -> tuple[str, ...]:
-    """The collations that the definitions in a database name, without SQLite's own."""
+    """The collations that the definitions in a database use, without SQLite's own."""
     rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql LIKE '%COLLATE%'").fetchall()
     names = {name for (sql,) in rows for name in _COLLATE.findall(str(sql))}
     return tuple(sorted(name for name in names if name.upper() not in ("BINARY", "NOCASE", "RTRIM")))

@@ -1,4 +1,4 @@
-"""The door to apsw for what lies above the VFS: connections, and how they begin."""
+"""The boundary to apsw for the layers above the VFS: connections, and how they are opened."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from vfs.interrupts import uninterrupted
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = ["Connection", "SQLError", "connect", "plain", "results"]
 
@@ -19,16 +22,18 @@ BUSY_TIMEOUT_MS = 5000
 _STEPS_BETWEEN_SIGNALS = 100_000
 
 
-class _Asked:
-    """Two authorizers: SQLite asks the second about what the first, which raises or does not, allows."""
+class _TwoAuthorizers:
+    """An authorizer that asks two: the first raises an error for what is not allowed, the second decides the rest."""
 
     def __init__(self, first: Callable[..., None]) -> None:
         self._first = first
-        self.second: Callable[..., int] | None = None
+        self.second: apsw.Authorizer | None = None
 
-    def __call__(self, *question: Any) -> int:
-        self._first(*question)
-        return apsw.SQLITE_OK if self.second is None else self.second(*question)
+    def __call__(
+        self, action: int, first: str | None, second: str | None, database: str | None, trigger: str | None
+    ) -> int:
+        self._first(action, first, second, database, trigger)
+        return apsw.SQLITE_OK if self.second is None else self.second(action, first, second, database, trigger)
 
 
 class Connection(apsw.Connection):
@@ -36,39 +41,39 @@ class Connection(apsw.Connection):
 
     when_closed: Callable[[], None] | None = None
     when_collected: Callable[[], None] | None = None
-    """Called instead if nobody closes it.  The collector runs anywhere, also where locks are held: so it only notes."""
-    _asked: _Asked | None = None
+    """Called instead if it is collected unclosed.  It may only take note: the collector runs while locks are held."""
+    _authorizers: _TwoAuthorizers | None = None
 
     def require_authorized(self, allow: Callable[..., None]) -> None:
-        """Let ``allow`` raise an error for what is not allowed, whatever authorizer is set later."""
-        self._asked = _Asked(allow)
-        super().set_authorizer(self._asked)
+        """Have ``allow`` raise an error for what is not allowed, whatever authorizer is set later."""
+        self._authorizers = _TwoAuthorizers(allow)
+        super().set_authorizer(self._authorizers)
 
-    def set_authorizer(self, callable: Any) -> None:
-        """Set the authorizer; what is not allowed without it stays so."""
-        if self._asked is not None:
-            self._asked.second, callable = callable, self._asked
-        super().set_authorizer(callable)  # also has SQLite ask again about what is prepared already
+    def set_authorizer(self, callable: apsw.Authorizer | None) -> None:
+        """Set the authorizer, in addition to that of :meth:`require_authorized`."""
+        if self._authorizers is not None:
+            self._authorizers.second, callable = callable, self._authorizers
+        super().set_authorizer(callable)  # SQLite prepares cached statements again, so they are authorized again
 
     @property
-    def authorizer(self) -> Any:
-        """The authorizer that was set."""
-        return super().authorizer if self._asked is None else self._asked.second
+    def authorizer(self) -> apsw.Authorizer | None:
+        """The authorizer that was set with :meth:`set_authorizer`."""
+        return super().authorizer if self._authorizers is None else self._authorizers.second
 
     @authorizer.setter
-    def authorizer(self, callable: Any) -> None:
+    def authorizer(self, callable: apsw.Authorizer | None) -> None:
         self.set_authorizer(callable)
 
     @uninterrupted
     def close(self, force: bool = False) -> None:
-        """Close it; closing twice does no harm."""
+        """Close it; closing twice is allowed."""
         try:
             super().close(force)
         finally:
-            told, self.when_closed = self.when_closed, None
+            when_closed, self.when_closed = self.when_closed, None
             self.when_collected = None
-            if told is not None:
-                told()
+            if when_closed is not None:
+                when_closed()
 
     def __del__(self) -> None:
         if self.when_collected is not None:
@@ -76,7 +81,7 @@ class Connection(apsw.Connection):
 
 
 class InstanceConnection(Connection):
-    """A connection through an instance: every statement first looks whether that is up; ALTER SYSTEM works."""
+    """A connection through an instance: each statement first checks that it is running; ALTER SYSTEM works."""
 
     instance_name: str = ""
     before_statement: Callable[[str], str] = staticmethod(str)
@@ -84,7 +89,7 @@ class InstanceConnection(Connection):
 
 
 class InstanceCursor(apsw.Cursor):
-    """A cursor of a connection that may have been made through an instance."""
+    """A cursor of a connection that may be one through an instance."""
 
     def execute(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
         with self._executing():
@@ -103,14 +108,19 @@ class InstanceCursor(apsw.Cursor):
         return connection.before_statement(statements) if isinstance(connection, InstanceConnection) else statements
 
 
-def register_table(connection: apsw.Connection, name: str, row: type[Any], rows: Callable[[], Sequence[Any]]) -> None:
-    """Make a table-valued function of a function that gives dataclass instances."""
+def register_table(
+    connection: apsw.Connection,
+    name: str,
+    row: type[DataclassInstance],
+    rows: Callable[[], Sequence[DataclassInstance]],
+) -> None:
+    """Register a table-valued function for a function that returns instances of the dataclass ``row``."""
     import apsw.ext
 
     columns = tuple(field.name for field in dataclasses.fields(row))
 
-    def table() -> Iterator[dict[str, Any]]:
-        return (dataclasses.asdict(each) for each in rows())
+    def table() -> Iterator[dict[str, object]]:
+        return (dataclasses.asdict(instance) for instance in rows())
 
     source: Any = table
     source.columns = columns
@@ -127,7 +137,7 @@ def connect(
     cached_statements: int = 100,
 ) -> Connection:
     """Open a volume by name through a registered VFS."""
-    # CREATE is for what is attached later: a cluster is never created by opening it
+    # CREATE is for databases that are attached later: opening never creates a cluster
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = kind(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs, statementcachesize=max(0, cached_statements))
     try:
@@ -147,22 +157,22 @@ def plain(path: Path) -> apsw.Connection:
 
 
 def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
-    """Run statements one after the other; for each its column names (none if it answers nothing) and its rows."""
-    answers: list[tuple[list[str], list[tuple[Any, ...]]]] = []
+    """Run statements one after the other; for each its column names (none if it returns none) and its rows."""
+    results_so_far: list[tuple[list[str], list[tuple[Any, ...]]]] = []
 
     def begin(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
-        answers.append(([column[0] for column in cursor.get_description()], []))
+        results_so_far.append(([column[0] for column in cursor.get_description()], []))
         return True
 
     cursor = connection.cursor()
     cursor.exec_trace = begin
-    connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)  # Python hears of Ctrl-C when it is called
+    connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)  # Python handles Ctrl-C when it is called
     try:
         for row in cursor.execute(sql):
-            yield from answers[:-1]
-            del answers[:-1]
-            answers[-1][1].append(row)
+            yield from results_so_far[:-1]
+            del results_so_far[:-1]
+            results_so_far[-1][1].append(row)
     except apsw.Error:
-        yield from answers  # what came before the failing statement was done
+        yield from results_so_far  # the statements before the failing one were executed
         raise
-    yield from answers
+    yield from results_so_far

@@ -1,5 +1,5 @@
 """Errors from below as those of clusterdb: SQLite's by the table that CPython's ``sqlite3`` uses for its result codes,
-those of the storage layer by a table of their own.  What no table knows leaves as it is."""
+those of the storage layer by a table of its own.  An error that is in no table is raised as it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vfs import errors as storage
 __all__ = ["UNNAMED", "of_store", "reason", "translated", "translating", "undecodable"]
 
 UNNAMED = "building"
-"""What a volume is called that belongs to no cluster, or not yet: a name that no message shows."""
+"""The name of a volume without a cluster: :func:`of_store` removes it from messages."""
 
 STORAGE: dict[type[storage.StorageError], tuple[type[errors.Error], str]] = {
     storage.CorruptionError: (errors.CorruptStoreError, "store '{where}': {error}"),
@@ -26,7 +26,7 @@ STORAGE: dict[type[storage.StorageError], tuple[type[errors.Error], str]] = {
         "'{where}' cannot be opened: {error}; use the release that wrote it",
     ),
     storage.DisconnectedError: (errors.InstanceRestartedError, "{error}"),
-    storage.NotAPoolError: (errors.NotAStoreError, "'{where}' is no clusterdb store: {error}"),
+    storage.NotAPoolError: (errors.NotAStoreError, "'{where}' is not a clusterdb store: {error}"),
     storage.PastVersionGoneError: (errors.InvalidRestoreTimeError, "store '{where}': {error}"),
     storage.PoolFullError: (errors.StoreFullError, "store '{where}': {error}"),
     storage.ReadOnlyError: (errors.StoreReadOnlyError, "store '{where}': {error}"),
@@ -42,7 +42,7 @@ STORAGE: dict[type[storage.StorageError], tuple[type[errors.Error], str]] = {
     storage.VolumeDroppedError: (errors.ClusterNotFoundError, "store '{where}': {error}"),
     storage.WriterBusyError: (errors.StoreBusyError, "store '{where}': {error}"),
 }
-"""Error of the storage layer -> the class, and the text, that a user gets."""
+"""For each error of the storage layer its public class, and the text."""
 
 _OPERATIONAL = [
     "ERROR",
@@ -61,7 +61,7 @@ _OPERATIONAL = [
     "NOLFS",
     "AUTH",
 ]
-_KINDS: dict[int, type[Exception]] = {
+_CLASSES: dict[int, type[Exception]] = {
     **{getattr(apsw, f"SQLITE_{name}"): errors.OperationalError for name in _OPERATIONAL},
     apsw.SQLITE_INTERNAL: errors.InternalError,
     apsw.SQLITE_NOTFOUND: errors.InternalError,
@@ -78,40 +78,40 @@ _CODES: dict[type[Exception], int] = {
     for code in apsw.mapping_result_codes
     if isinstance(code, int) and apsw.SQLITE_OK < code <= apsw.SQLITE_NOTADB
 }
-"""The code of a class of apsw's: what Python code raises (a VFS, a function) has no code of its own."""
-_OURS: dict[type[Exception], tuple[type[errors.Error], str]] = {
+"""The code of each class of apsw's, for errors that Python code raises (a VFS, a function): they have no code."""
+_OF_APSW: dict[type[Exception], tuple[type[errors.Error], str]] = {
     apsw.ConnectionClosedError: (errors.ProgrammingError, "Cannot operate on a closed database."),
     apsw.CursorClosedError: (errors.ProgrammingError, "Cannot operate on a closed cursor."),
     apsw.ThreadingViolationError: (errors.ProgrammingError, "Recursive use of cursors not allowed."),
-    apsw.ForkingViolationError: (errors.ProgrammingError, "The connection was made before a fork: connect again."),
+    apsw.ForkingViolationError: (errors.ProgrammingError, "The connection was opened before a fork: open a new one."),
 }
 
 
 def translated(error: Exception) -> Exception:
-    """What to raise instead of an error of apsw's; any other error stays as it is."""
+    """The public error for an error of apsw's; any other error unchanged."""
     if isinstance(error, UnicodeDecodeError):
         return undecodable(error, "?")
     if isinstance(error, OverflowError) and error.args == ("int too big to convert",):
         return OverflowError("Python int too large to convert to SQLite INTEGER")
     if not isinstance(error, apsw.Error):
         return error
-    if type(error) in _OURS:
-        kind, text = _OURS[type(error)]
+    if type(error) in _OF_APSW:
+        kind, text = _OF_APSW[type(error)]
         return kind(text)
     if isinstance(error, apsw.ExtensionLoadingError):
         return errors.OperationalError(str(error).removeprefix("ExtensionLoadingError: "))
     code = getattr(error, "extendedresult", None) or _CODES.get(type(error))
     if not code:
         return errors.ProgrammingError(str(error))
-    made = _KINDS.get(code & 0xFF, errors.DatabaseError)(str(error))
-    if isinstance(made, errors.Error):
-        made.sqlite_errorcode = code
-        made.sqlite_errorname = _name_of(code)
-    return made
+    public = _CLASSES.get(code & 0xFF, errors.DatabaseError)(str(error))
+    if isinstance(public, errors.Error):
+        public.sqlite_errorcode = code
+        public.sqlite_errorname = _name_of(code)
+    return public
 
 
 def undecodable(error: UnicodeDecodeError, column: str) -> errors.OperationalError:
-    """A text that is no valid UTF-8."""
+    """The error for a text that is not valid UTF-8."""
     text = error.object.decode(errors="replace")
     return errors.OperationalError(f"Could not decode to UTF-8 column '{column}' with text '{text}'")
 
@@ -122,7 +122,7 @@ def _name_of(code: int) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What an error says, or its result code if it says nothing ("not an error", as after a failed backup)."""
+    """The text of an error; the meaning of its class if it has none ("not an error", as after a failed backup)."""
     text = str(error)
     if isinstance(error, apsw.Error) and text in ("", "not an error"):
         return _MEANINGS.get(type(error), type(error).__name__)
@@ -133,15 +133,15 @@ _MEANINGS: dict[type[Exception], str] = {
     apsw.BusyError: "the database is locked",
     apsw.CantOpenError: "unable to open the database file",
     apsw.FullError: "the disk is full",
-    apsw.IOError: "a read or a write of the disk failed",
+    apsw.IOError: "reading or writing the disk failed",
     apsw.LockedError: "a table is locked",
-    apsw.ReadOnlyError: "the database cannot be written to",
+    apsw.ReadOnlyError: "the database is read-only",
 }
 
 
 @contextmanager
 def of_store(where: str) -> Iterator[None]:
-    """Errors of storage, of SQLite and of the system leave as those of the store at a path."""
+    """Raise errors of storage, of SQLite and of the system as those of the store at a path."""
     try:
         yield
     except (errors.Error, KeyboardInterrupt):
@@ -154,11 +154,11 @@ def of_store(where: str) -> Iterator[None]:
 
 
 def _of_store(error: Exception, where: str) -> Exception:
-    """The error to raise instead of one from below: the same if no table knows it."""
+    """The public error for one of a lower layer; the same error if it is in no table."""
     if isinstance(error, OSError):
         return errors.StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}")
     cause: BaseException | None = error
-    while isinstance(cause, apsw.Error):  # the boundary gives SQLite an error of its own, see sqlite_vfs.py
+    while isinstance(cause, apsw.Error):  # the VFS raises an error of SQLite from its own, see sqlite_vfs.py
         cause = cause.__cause__
     if isinstance(cause, errors.Error):
         return cause
@@ -177,7 +177,7 @@ def _of_store(error: Exception, where: str) -> Exception:
 
 
 class _Translating:
-    """A class, as the frames of a generator would hold the error that holds them, and with it the connection."""
+    """A class, because the frames of a generator and the error hold each other, and with them the connection."""
 
     def __enter__(self) -> None:
         pass
@@ -193,5 +193,5 @@ _translating = _Translating()
 
 
 def translating() -> AbstractContextManager[None]:
-    """Errors of apsw's leave as errors of PEP 249."""
+    """A context manager that raises errors of apsw's as errors of PEP 249."""
     return _translating

@@ -1,18 +1,18 @@
-"""Connections for SQL that is not trusted: what a person types into a query editor, what an API is sent.
+"""Connections for untrusted SQL, as from a query editor or an API.
 
-The list of measures is SQLite's, "Untrusted SQL Inputs" in https://sqlite.org/security.html:
+The measures are those of "Untrusted SQL Inputs" in https://sqlite.org/security.html:
 
-- An authorizer that knows what is allowed, and refuses all else: files (ATTACH, DETACH, VACUUM), settings (PRAGMA)
-  that do more than answer, functions and virtual tables that reach out of the database.
+- An authorizer with a list of what is allowed.  It refuses everything else: files (ATTACH, DETACH, VACUUM), settings
+  (PRAGMA) that do more than return a value, functions and virtual tables that reach out of the database.
 - SQLITE_DBCONFIG_DEFENSIVE on and TRUSTED_SCHEMA off: SQL cannot damage the database file, and definitions in it call
-  only functions that are known to be harmless.
-- Limits on what a statement may be (sqlite3_limit) and on what it may use: steps of SQLite's virtual machine and
-  time, by a progress handler.  Both are counted for one call of ``execute()``, to its last row, while SQLite works.
+  only functions that are marked as innocuous.
+- Limits on the size of a statement (sqlite3_limit) and on what it uses: steps of SQLite's virtual machine and time, by
+  a progress handler.  Both are counted for one call of ``execute()``, to its last row, while SQLite works.
 
-It is about SQL.  The program that has the connection is trusted: it may still set an authorizer and a progress handler
-of its own (both are asked), functions, limits and configuration.  Not limited here: memory beyond the length of values
-(SQLite's heap limits are those of a process, ``apsw.hard_heap_limit``), the disk that many statements fill one after
-the other, and the time within one call of a function written in Python.
+Only the SQL is untrusted.  The program that has the connection may still set an authorizer and a progress handler of
+its own (both are asked), functions, limits and configuration.  Not limited here: memory beyond the length of values
+(SQLite's heap limits are per process, ``apsw.hard_heap_limit``), the disk space that many statements fill together, and
+the time within one call of a function written in Python.
 """
 
 from __future__ import annotations
@@ -33,19 +33,16 @@ __all__ = ["Limits", "check_options", "prepared"]
 _STEPS_BETWEEN_CHECKS = 1000
 
 
-_KINDS: dict[str, Any] = {"seconds": int | float}
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What SQL on an untrusted connection may use.
+    """The limits of statements on an untrusted connection.
 
-    ``steps`` of SQLite's virtual machine and ``seconds`` are for one statement, from ``execute()`` to its last row,
-    while SQLite works on it; None for no limit.  The others are SQLite's, see
+    ``steps`` of SQLite's virtual machine and ``seconds`` apply to one statement, from ``execute()`` to its last row,
+    while SQLite works on it; None: no limit.  The others are SQLite's, see
     https://sqlite.org/c3ref/c_limit_attached.html: ``length`` of a text, a blob or a row and ``sql_length`` in bytes,
     ``column`` in a table or a result, ``expr_depth``, terms of a ``compound_select``, ``vdbe_op`` (instructions of a
     prepared statement), ``function_arg``, ``like_pattern_length`` in bytes, ``variable_number``, ``trigger_depth``.
-    ``triggers=False`` lets no trigger fire, ``views=False`` forbids views: for databases that need none.
+    ``triggers=False`` switches triggers off, ``views=False`` forbids views.
 
     Tables that exceed ``length`` or ``column`` cannot be read through the connection.
     """
@@ -73,8 +70,14 @@ class Limits:
                     raise InvalidArgumentError(f"Limits: {field.name}={value!r}: use True or False")
             elif value is None and field.name in ("steps", "seconds"):
                 continue
-            elif isinstance(value, bool) or not isinstance(value, _KINDS.get(field.name, int)) or not 0 < value < 2**31:
+            elif not _is_limit(value, (int, float) if field.name == "seconds" else (int,)):
                 raise InvalidArgumentError(f"Limits: {field.name}={value!r}: use a number from 1 to 2147483647")
+
+
+def _is_limit(value: object, types: tuple[type, ...]) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, types) and 0 < value < 2**31
 
 
 _ACTIONS = frozenset(
@@ -87,8 +90,8 @@ _ACTIONS = frozenset(
         *("UPDATE",),
     )
 )
-"""What is allowed whatever it is about (https://sqlite.org/c3ref/c_alter_table.html); functions, settings and virtual
-tables are looked at one by one."""
+"""Actions that are always allowed (https://sqlite.org/c3ref/c_alter_table.html); functions, settings and virtual tables
+are checked by name."""
 _NAMES = {
     value: name.removeprefix("SQLITE_").replace("_", " ")
     for name, value in apsw.mapping_authorizer_function.items()
@@ -97,10 +100,10 @@ _NAMES = {
 _FILES = frozenset({apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH})
 _FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
 _INJECTING = "aurora_inject_"
-"""Faults that are simulated concern everybody who uses the instance."""
+"""The prefix of functions that simulate faults, which concern all users of the instance."""
 _MODULES = frozenset({"fts3", "fts4", "fts5", "fts3tokenize", "fts4aux", "fts5vocab", "geopoly", "rtree", "rtree_i32"})
 
-_ASKED = frozenset(
+_READABLE = frozenset(
     [
         *("analysis_limit", "application_id", "auto_vacuum", "automatic_index", "busy_timeout", "cache_size"),
         *("cache_spill", "cell_size_check", "checkpoint_fullfsync", "clusterdb_idle", "collation_list"),
@@ -114,16 +117,16 @@ _ASKED = frozenset(
         *("writable_schema",),
     ]
 )
-"""Settings that may be asked for."""
-_ABOUT = frozenset(
+"""Settings that may be read."""
+_WITH_ARGUMENT = frozenset(
     [
         *("foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo", "integrity_check"),
         *("optimize", "quick_check", "table_info", "table_list", "table_xinfo"),
     ]
 )
-"""Questions about a table or an index, or with a number."""
-_SET = frozenset(["application_id", "defer_foreign_keys", "foreign_keys", "recursive_triggers", "user_version"])
-"""Settings that may be changed: they concern this database, or this connection, and cost nothing."""
+"""Settings that may be read for a table or an index, or with a number."""
+_WRITABLE = frozenset(["application_id", "defer_foreign_keys", "foreign_keys", "recursive_triggers", "user_version"])
+"""Settings that may be changed: they concern this database or this connection only, and are cheap."""
 
 _LIMITED = {
     **{name: f"SQLITE_LIMIT_{name.upper()}" for name in ("length", "sql_length", "column", "expr_depth", "vdbe_op")},
@@ -142,7 +145,7 @@ _SWITCHES = (
 
 
 def prepared(connection: Connection, *, trusted: bool, limits: Limits | None) -> Connection:
-    """A connection that was just made, restricted unless it is trusted; it is closed if that fails."""
+    """A connection that was just opened, restricted unless it is trusted; it is closed if that fails."""
     try:
         if not trusted:
             _restrict(connection, limits or Limits())
@@ -153,13 +156,13 @@ def prepared(connection: Connection, *, trusted: bool, limits: Limits | None) ->
 
 
 def check_options(*, trusted: bool, limits: Limits | None) -> None:
-    """Raises InvalidArgumentError for options that make no sense."""
+    """Raises InvalidArgumentError for options that are invalid or contradict each other."""
     if not isinstance(trusted, bool):
         raise InvalidArgumentError(f"trusted={trusted!r}: use True or False")
     if not isinstance(limits, Limits | None):
         raise InvalidArgumentError(f"limits={limits!r}: use a clusterdb.Limits")
     if trusted and limits is not None:
-        raise InvalidArgumentError("limits are for untrusted connections: add trusted=False, or leave them out")
+        raise InvalidArgumentError("limits= is for untrusted connections: add trusted=False, or omit limits=")
 
 
 def _restrict(connection: Connection, limits: Limits) -> None:
@@ -177,7 +180,7 @@ def _restrict(connection: Connection, limits: Limits) -> None:
     connection.require_authorized(_require_allowed)
 
 
-# --- what is allowed --------------------------------------------------------------------------------------------------
+# --- authorization ----------------------------------------------------------------------------------------------------
 def _require_allowed(
     action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
 ) -> None:
@@ -200,22 +203,22 @@ def _require_allowed(
 
 
 def _require_setting(name: str, value: str | None) -> None:
-    known = _ASKED if value is None else _ABOUT | _SET
-    if name.lower() not in known and not (value is None and name.lower() in _ABOUT):
+    allowed = _READABLE if value is None else _WITH_ARGUMENT | _WRITABLE
+    if name.lower() not in allowed and not (value is None and name.lower() in _WITH_ARGUMENT):
         raise _refusal(f"PRAGMA {name}" if value is None else f"PRAGMA {name} = {value}")
 
 
-def _refusal(what: str, verb: str = "is") -> NotAuthorizedError:
-    error = NotAuthorizedError(f"{what} {verb} not allowed on an untrusted connection")
+def _refusal(subject: str, verb: str = "is") -> NotAuthorizedError:
+    error = NotAuthorizedError(f"{subject} {verb} not allowed on an untrusted connection")
     error.sqlite_errorcode, error.sqlite_errorname = apsw.SQLITE_AUTH, "SQLITE_AUTH"
     return error
 
 
-# --- what may be used -------------------------------------------------------------------------------------------------
+# --- limits -----------------------------------------------------------------------------------------------------------
 class _Budget:
-    """What the statement that SQLite runs now has used.
+    """What the running statement has used.
 
-    ``running`` is the statement that the program runs; those that functions run within it are charged to it.
+    ``running`` is the statement that the program runs; statements that its functions run are charged to it.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -226,7 +229,7 @@ class _Budget:
     def check(self) -> bool:
         """The progress handler.  Raises LimitExceededError."""
         cursor, limits = self.running, self.limits
-        if cursor is None:  # something that the program itself asked for: a backup, a blob
+        if cursor is None:  # an operation of the program itself: a backup, a blob
             return False
         cursor.step_count += self.steps_between
         if limits.steps is not None and cursor.step_count > limits.steps:
@@ -236,14 +239,14 @@ class _Budget:
         return False
 
 
-def _exceeded(why: str) -> LimitExceededError:
-    error = LimitExceededError(f"the statement was stopped, {why}, the limit of this untrusted connection")
+def _exceeded(excess: str) -> LimitExceededError:
+    error = LimitExceededError(f"the statement was stopped: {excess}, the limit of this untrusted connection")
     error.sqlite_errorcode, error.sqlite_errorname = apsw.SQLITE_INTERRUPT, "SQLITE_INTERRUPT"
     return error
 
 
 class _Charged:
-    """While it is entered, SQLite works for a cursor: what is used is charged to it, unless it is part of another."""
+    """Entered while SQLite works for a cursor: its use is charged to the cursor, or to the one that it runs within."""
 
     def __init__(self, cursor: _Cursor, budget: _Budget) -> None:
         self._cursor = cursor
@@ -269,9 +272,9 @@ class _Charged:
 
 
 class _Cursor(InstanceCursor):
-    """A cursor that charges a statement with what it uses."""
+    """A cursor that counts what its statement uses."""
 
-    def __init__(self, connection: Any, budget: _Budget) -> None:
+    def __init__(self, connection: apsw.Connection, budget: _Budget) -> None:
         super().__init__(connection)
         self._budget = budget
         self.step_count, self.seconds, self.since = 0, 0.0, 0.0

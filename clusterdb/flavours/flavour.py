@@ -34,7 +34,18 @@ from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.scripts import Splitter
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
-from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
+from clusterdb.flavours.types import (
+    UNKNOWN,
+    Columns,
+    Kind,
+    Typing,
+    annotate,
+    answers,
+    declared_as,
+    kind_of,
+    of_column,
+    set_kind,
+)
 
 if TYPE_CHECKING:
     from clusterdb.flavours.session import EngineSession
@@ -466,6 +477,16 @@ class Flavour:
         names = [f'"{each}" {_defined(declared)}' for each, declared in self.columns_of(query, []) if '"' not in each]
         made = self.expression(query)
         return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
+
+    def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
+        """The kinds of the columns that a query returns; see :meth:`EngineSession.kinds`."""
+        try:
+            tree = self._parsed(self.with_placeholders(self.prepared(sql)))
+        except (SqlglotError, RecursionError):
+            return ()
+        if not isinstance(tree, exp.Query):
+            return ()
+        return tuple(None if kind == UNKNOWN else kind for kind in answers(tree, schema, self.typing).values())
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: its expression."""

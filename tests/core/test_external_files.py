@@ -62,7 +62,7 @@ def test_file_with_a_hot_journal_is_refused(store: clusterdb.Store, tmp_path: Pa
     path = tmp_path / "hot.db"
     killed_while_writing(path, journal_mode="DELETE")
     before = path.read_bytes(), Path(f"{path}-journal").read_bytes()
-    with pytest.raises(clusterdb.ImportSourceError, match=r"hot\.db' cannot be imported: its owner was interrupted"):
+    with pytest.raises(clusterdb.ImportSourceError, match=r"hot\.db' cannot be imported: its program was interrupted"):
         store.create_cluster("x", from_file=path)
     assert (path.read_bytes(), Path(f"{path}-journal").read_bytes()) == before
     assert store.clusters() == []
@@ -86,7 +86,7 @@ def test_locked_file_is_refused_after_the_busy_timeout(
     monkeypatch.setattr("clusterdb.access.copies.BUSY_TIMEOUT_MS", 10)
     other = apsw.Connection(str(sample))
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(clusterdb.ImportSourceError, match="another process keeps it locked"):
+    with pytest.raises(clusterdb.ImportSourceError, match="it is locked by another process"):
         store.create_cluster("x", from_file=sample)
     other.execute("ROLLBACK")
     store.create_cluster("x", from_file=sample)
@@ -171,7 +171,7 @@ def test_pipes_and_devices_are_refused_at_once(store: clusterdb.Store, tmp_path:
         os.mkfifo(path)
     elif kind == "device":
         path = Path("/dev/zero")
-    with pytest.raises(clusterdb.NotADatabaseError, match=r"it is no regular file|there is no such file"):
+    with pytest.raises(clusterdb.NotADatabaseError, match=r"it is not a regular file|it does not exist"):
         store.create_cluster("x", from_file=path)
 
 
@@ -257,7 +257,7 @@ def test_failed_export_has_a_useful_message(
         raise type(error)("not an error")
 
     monkeypatch.setattr("clusterdb.access.copies.copy", fail)
-    with pytest.raises(clusterdb.ExportTargetError, match=r"the disk is full|a write of the disk failed"):
+    with pytest.raises(clusterdb.ExportTargetError, match=r"the disk is full|writing the disk failed"):
         cluster.export(tmp_path / "copy.db")
 
 

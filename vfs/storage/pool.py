@@ -59,9 +59,9 @@ class Pool:
     """The page pool and its tables, as one process has them open.
 
     ``directory`` is None for a pool in anonymous memory, for this process only.  A pool that is not ``is_durable`` is
-    never synced.  One that is ``read_only`` has its derived files in anonymous memory too, and writes nothing: ``chosen`` has
-    the heads that recovery chose for it, ``lost`` the past versions that recovery found damaged.  ``written`` are the
-    volumes that this process has committed to.
+    never synced.  One that is ``read_only`` has its derived files in anonymous memory too, and writes nothing:
+    ``chosen`` has the heads that recovery chose for it, ``lost`` the past versions that recovery found
+    damaged.  ``written`` are the volumes that this process has committed to.
     """
 
     pool_fd: int
