@@ -87,7 +87,9 @@ def find(store: Store, row: ClusterRow, at: Point | None) -> Found:
             store._require_known(snapshot.volume), snapshot.version, f"snapshot '{at}'", record_of(store, snapshot)
         )
     if isinstance(at, bool) or not isinstance(at, int | datetime | timedelta):
-        raise InvalidArgumentError(f"{at!r} is no point in time: use a version, a datetime, a timedelta or a snapshot")
+        raise InvalidArgumentError(
+            f"invalid point in time {at!r}: use a version, a datetime, a timedelta or a snapshot"
+        )
     if isinstance(at, int):
         return _find_version(store, row, at)
     return _find_time(store, row, at)

@@ -312,9 +312,9 @@ def add_endpoint(
     if not all(
         isinstance(each, list | tuple) and all(isinstance(n, str) for n in each) for each in (members, excluded)
     ):
-        raise InvalidArgumentError("members and excluded: use lists of instance names")
+        raise InvalidArgumentError("members= and excluded=: use lists of instance names")
     if members and excluded:
-        raise InvalidArgumentError("members and excluded: give one of them, or neither")
+        raise InvalidArgumentError("members= and excluded=: use at most one of them")
     with store._catalog.transaction():
         row = store._row_of(cluster)
         for each in (*members, *excluded):

@@ -13,8 +13,9 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import clusterdb.cli
-from clusterdb import errors, metrics, pytest_plugin, settings
+from clusterdb import errors, pytest_plugin, settings
 from clusterdb.cli.app import _SECTIONS, cli
+from clusterdb.views.prometheus import HELP, series_name
 
 
 class Generated(SphinxDirective):
@@ -80,9 +81,7 @@ def setting_table() -> Iterator[str]:
 # --- metrics ----------------------------------------------------------------------------------------------------------
 def metric_table() -> Iterator[str]:
     """The metrics under both of their names."""
-    page = metrics.prometheus([]).splitlines()
-    series = [line.split()[2] for line in page if line.startswith("# HELP")]
-    rows = [[f"`{name}`", f"`{own}`", text] for own, (name, text) in zip(series, metrics._HELP.items(), strict=True)]
+    rows = [[f"`{name}`", f"`{series_name(name)}`", text] for name, text in HELP.items()]
     return _table(["CloudWatch's name", "on the Prometheus page", "what"], rows)
 
 

@@ -277,7 +277,7 @@ def test_a_changeset_is_refused_where_sqlite_would_take_a_column_for_the_rowid(s
     run(cluster, "CREATE TABLE odd (_rowid_ TEXT, v)")
     other = cluster.clone("other")
     run(other, "INSERT INTO odd VALUES ('x', 1)")
-    with pytest.raises(clusterdb.NotSupportedError, match="no key but a column '_rowid_'"):
+    with pytest.raises(clusterdb.NotSupportedError, match="a column '_rowid_' and no key"):
         store.diff(cluster, other).changeset()
     run(cluster, store.diff(cluster, other).sql())
     assert not store.diff(cluster, other)
@@ -381,7 +381,7 @@ def test_what_is_no_changeset(before: clusterdb.Cluster, changeset: bytes) -> No
     """Refused before anything changes."""
     was = hash_of(before)
     for damaged in (b"nonsense", changeset[:-3]):
-        with pytest.raises(clusterdb.InvalidArgumentError, match="no changeset"):
+        with pytest.raises(clusterdb.InvalidArgumentError, match="not a changeset"):
             before.apply(damaged)
     with pytest.raises(clusterdb.InvalidArgumentError, match="use abort, skip, replace"):
         before.apply(changeset, on_conflict="ignore")  # type: ignore[arg-type]
@@ -393,10 +393,10 @@ def test_what_a_changeset_cannot_say(
 ) -> None:
     """Definitions, and keys that are NULL: the script can."""
     run(after, "INSERT INTO named VALUES (NULL, 1, 'x')")
-    with pytest.raises(clusterdb.NotSupportedError, match="NULL in its key"):
+    with pytest.raises(clusterdb.NotSupportedError, match="a NULL in its key"):
         store.diff(before, after).changeset()
     run(after, "DELETE FROM named WHERE name IS NULL; ALTER TABLE pairs ADD COLUMN z; UPDATE pairs SET z = 1")
-    with pytest.raises(clusterdb.NotSupportedError, match="table 'pairs' is not the same in both"):
+    with pytest.raises(clusterdb.NotSupportedError, match="table 'pairs' has other columns or another key in the two"):
         store.diff(before, after).changeset()
 
 
@@ -451,7 +451,7 @@ def test_odd_tables(store: clusterdb.Store) -> None:
 def test_text_that_is_none(store: clusterdb.Store, before: clusterdb.Cluster, after: clusterdb.Cluster) -> None:
     """Invalid UTF-8 cannot be compared, and says where."""
     run(after, "INSERT INTO plain VALUES (1, CAST(x'ff' AS TEXT))")
-    with pytest.raises(clusterdb.DataError, match=r"table 'plain'.*no valid UTF-8"):
+    with pytest.raises(clusterdb.DataError, match=r"table 'plain'.*not valid UTF-8"):
         store.diff(before, after)
 
 

@@ -414,10 +414,10 @@ def test_a_function_that_fails_is_shown_and_not_run_again(pytester: pytest.Pytes
 @pytest.mark.parametrize(
     ("seed", "text"),
     [
-        ("missing.sql", "seed 'missing.sql': there is no such file in "),
+        ("missing.sql", "seed 'missing.sql': no such file in "),
         ("no.such.module:f", "seed 'no.such.module:f' cannot be imported: No module named 'no'"),
         ("os:nothing", "seed 'os:nothing' cannot be imported: module 'os' has no attribute 'nothing'"),
-        ("os:sep", "seed 'os:sep' is no function"),
+        ("os:sep", "seed 'os:sep' is not a function"),
     ],
 )
 def test_seeds_that_cannot_be(pytester: pytest.Pytester, run: Runner, seed: str, text: str) -> None:
@@ -491,7 +491,7 @@ def test_the_key_of_a_function_counts_what_it_was_made_with() -> None:
         return fill
 
     assert seeds.recipe(made(1)).key == seeds.recipe(made(1)).key != seeds.recipe(made(2)).key
-    with pytest.raises(seeds.SeedError, match="uses a value that is another in every process"):
+    with pytest.raises(seeds.SeedError, match="is bound to a value that differs in every process"):
         assert seeds.recipe(made(object())).key
 
 
@@ -499,7 +499,7 @@ def test_the_key_of_a_function_counts_what_it_was_made_with() -> None:
     ("given", "options", "text"),
     [
         (7, {}, "seed 7: use SQL, a path, a function"),
-        ([], {"watched": ["*.nothing"]}, "no file is called so"),
+        ([], {"watched": ["*.nothing"]}, "no file matches"),
         (
             [],
             {"base": seeds.Recipe(engine="aurora-mysql"), "engine": "sqlite"},
@@ -645,7 +645,7 @@ def test_in_memory_nothing_can_be_kept(pytester: pytest.Pytester, run: Runner) -
     pytester.makepyfile(FAILING)
     result = run("--clusterdb-store=:memory:")
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["no, * is gone with this process: have the store on disk to look at it"])
+    result.stdout.fnmatch_lines(["* is in memory and ends with this process: use a store on disk to keep it"])
     assert not STORE.exists()
 
 
@@ -778,17 +778,17 @@ def test_clones_of_a_killed_run_go_with_the_next_start(
 def test_owners() -> None:
     """This process lives, one that has ended does not; after a reboot nobody does; of other containers nobody knows."""
     child = subprocess.Popen(
-        [sys.executable, "-c", "from clusterdb.testing.owners import myself; print(myself())"], stdout=-1
+        [sys.executable, "-c", "from clusterdb.testing.owners import this_process; print(this_process())"], stdout=-1
     )
     told, _ = child.communicate()
-    mine = owners.myself()
+    mine = owners.this_process()
     boot, namespace, pid, started = mine.split()
-    assert not owners.is_gone(mine)
-    assert owners.is_gone(told.decode())
-    assert owners.is_gone(f"{boot} {namespace} {pid} 1")
-    assert owners.is_gone(f"other {namespace} {pid} {started}")
-    assert not owners.is_gone(f"{boot} pid:[1] {pid} 1")
-    assert owners.is_gone("")
+    assert not owners.has_ended(mine)
+    assert owners.has_ended(told.decode())
+    assert owners.has_ended(f"{boot} {namespace} {pid} 1")
+    assert owners.has_ended(f"other {namespace} {pid} {started}")
+    assert not owners.has_ended(f"{boot} pid:[1] {pid} 1")
+    assert owners.has_ended("")
 
 
 def test_templates_and_clones_expire(tmp_path: Path) -> None:
@@ -825,7 +825,7 @@ def test_a_damaged_store_says_what_to_do(tmp_path: Path) -> None:
     runs.Run(tmp_path / "store").close()
     (tmp_path / "store" / "catalog.db-wal").unlink()
     (tmp_path / "store" / "catalog.db").write_bytes(b"nonsense" * 1000)
-    with pytest.raises(clusterdb.CorruptStoreError, match="nothing but test data: delete the directory"):
+    with pytest.raises(clusterdb.CorruptStoreError, match="holds test data only: delete the directory"):
         runs.Run(tmp_path / "store")
 
 

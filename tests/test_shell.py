@@ -141,7 +141,7 @@ def test_clusters_and_their_past(store: clusterdb.Store, talking: Talking) -> No
     talk.say(f".clone prod@{version} before", ".clone prod@small again", ".clone prod@1 hour ago none")
     assert names(store) == ["again", "before", "dev", "prod"]  # an hour ago there was nothing
     assert (ids(store), ids(store, "before"), ids(store, "again")) == ([2], [1, 2], [1, 2])
-    assert f".backtrack {version + 1} goes there again" in talk.told(f".backtrack {version} --yes")
+    assert f".backtrack {version + 1} undoes this" in talk.told(f".backtrack {version} --yes")
     assert ids(store) == [1, 2]
     talk.say(".use dev", "DELETE FROM users;", ".reset --yes")
     assert (talk.shell.prompt, ids(store, "dev")) == ("dev> ", [1, 2])
@@ -162,7 +162,7 @@ def test_create_and_import(tmp_path: Path, store: clusterdb.Store, talking: Talk
     talk = talking(None)
     talk.say(f".create sample {sample}")
     assert talk.told("SELECT count(*) FROM t;") == "3000\n"
-    assert talk.told(".create empty") == "empty is there: .use empty\n"
+    assert talk.told(".create empty") == "empty created: .use empty\n"
     assert talk.shell.prompt == "sample> "
 
 
@@ -177,7 +177,9 @@ def test_a_point_in_the_past(tmp_path: Path, store: clusterdb.Store, talking: Ta
     assert talk.shell.prompt == f"prod@{version}> "
     assert talk.told("SELECT count(*) FROM users;") == "2\n"
     assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
-    assert talk.told(".backtrack 1 --yes") == f"prod@{version} is past: .use prod to backtrack it\n"
+    assert (
+        talk.told(".backtrack 1 --yes") == f"prod@{version} is a point in the past: .use prod before you backtrack it\n"
+    )
     assert talk.told(".clone before") == "before is a clone of prod: .use before\n"
     assert ids(store, "before") == [1, 2]
     talk.say(".use prod@0 seconds ago")
@@ -198,12 +200,14 @@ def test_questions(store: clusterdb.Store, talking: Talking) -> None:
     talk = talking("dev")
     talk.say("DELETE FROM users;")
     for answer in ("n", "", "what?"):
-        assert talk.say(".reset", answer)[1] == "nothing was done\n"
+        assert talk.say(".reset", answer)[1] == "cancelled: nothing was changed\n"
     assert ids(store, "dev") == []
     assert "Reset dev to the present state of 'prod', and lose its own changes? [y/N] " in talk.say(".reset", "y")[0]
     assert ids(store, "dev") == [1, 2]
     talk.say(".use prod", "DELETE FROM users;")
-    assert talk.say(f".backtrack {version}", "n")[1] == talk.say(".failover", "n")[1] == "nothing was done\n"
+    assert (
+        talk.say(f".backtrack {version}", "n")[1] == talk.say(".failover", "n")[1] == "cancelled: nothing was changed\n"
+    )
     assert (ids(store), talk.shell.prompt) == ([], "prod (writer w1)> ")
     talk.say(f".backtrack {version}", "yes", ".failover", "Y")
     assert (ids(store), talk.shell.prompt) == ([1, 2], "prod (writer r1)> ")
@@ -257,7 +261,7 @@ def test_a_cluster_that_has_gone(store: clusterdb.Store, talking: Talking) -> No
     store.create_cluster("dev")
     talk = talking("dev")
     store.cluster("dev").stop()
-    assert "there is no other: cluster 'dev' is stopped" in talk.told("CREATE TABLE t (x);")
+    assert "cannot connect again: cluster 'dev' is stopped" in talk.told("CREATE TABLE t (x);")
     assert talk.shell.prompt == "clusterdb> "
 
 
@@ -265,17 +269,17 @@ def test_a_cluster_that_has_gone(store: clusterdb.Store, talking: Talking) -> No
     ("line", "words"),
     [
         (".use prd", "store '{path}' has no cluster 'prd'; did you mean 'prod'?"),
-        (".use", "usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (.help use says more)"),
+        (".use", "usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (see .help use)"),
         (
             ".use prod --endpont r1",
-            "no option --endpont; usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (.help use says more)",
+            "no option --endpont; usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (see .help use)",
         ),
         (".use prod --endpoint raeder", "cluster 'prod' has no endpoint 'raeder'; did you mean 'reader'?"),
         (".use prod@5 days ago", "cluster 'prod'"),
         (".use prod@1 --endpoint reader", "endpoint 'reader': instances show the present"),
-        (".clone prod@ dev", "'prod@': say which point in time behind the @, or leave it out"),
+        (".clone prod@ dev", "'prod@': point in time missing after the @: add one, or remove the @"),
         (".clone prod prod", "store '{path}' has a cluster 'prod' already: choose another name"),
-        (".clone prod@9x dev", "'9x' is no point in time"),
+        (".clone prod@9x dev", "invalid point in time '9x'"),
         (".clone prod 9x", "invalid cluster name '9x': use a letter"),
         (".backtrack", "usage: .backtrack POINT"),
         (".backtrack 999999 --yes", "cluster 'prod' has no version 999999: what can be restored begins at "),
@@ -283,12 +287,12 @@ def test_a_cluster_that_has_gone(store: clusterdb.Store, talking: Talking) -> No
         (".reset nightly", "no snapshot 'nightly'"),
         (".failover --yes", "cluster 'prod' has no reader"),
         (".snapshot", "usage: .snapshot NAME ?POINT?"),
-        (".clusters all", "usage: .clusters (.help clusters says more)"),
+        (".clusters all", "usage: .clusters (see .help clusters)"),
         (".cluster", "no command '.cluster'; did you mean .clusters?"),
         (".frobnicate", "no command '.frobnicate': .help lists the commands"),
         (".", "no command '.': .help lists the commands"),
         (".help clon", "no command '.clon'; did you mean .clone?"),
-        (".connection", "the connections of this process are the store's own too: .use NAME goes over to a cluster"),
+        (".connection", ".connection is not supported, as the store has connections of its own: use .use NAME"),
         (".clone 'prod dev", "No closing quotation"),
     ],
 )
@@ -321,7 +325,7 @@ def test_no_cluster_in_use(store: clusterdb.Store, talking: Talking) -> None:
     assert talk.told(".use dev") == ""
     assert talk.shell.prompt == "dev> "
     talk.say(".open :memory:")
-    assert talk.told(".storage") == "':memory:' is no cluster: .use NAME\n"
+    assert talk.told(".storage") == "':memory:' is a plain database, not a cluster: .use NAME\n"
 
 
 def test_an_open_transaction_is_not_lost(store: clusterdb.Store, talking: Talking) -> None:
@@ -331,7 +335,7 @@ def test_an_open_transaction_is_not_lost(store: clusterdb.Store, talking: Talkin
     talk.say("BEGIN;", "DELETE FROM users;")
     for line in (".use prod", ".open prod", ".open :memory:", ".close", ".reset --yes", ".backtrack 1", ".failover"):
         assert talk.told(line).startswith("dev has an open transaction: COMMIT or ROLLBACK it before you ")
-    assert "not in it" in talk.told(".clone dev again")
+    assert "are not in it" in talk.told(".clone dev again")
     assert ids(store, "again") == [1, 2]
     assert talk.say("ROLLBACK;", ".use prod")[1] == ""
 
@@ -341,7 +345,7 @@ def test_a_shell_that_only_reads(store: clusterdb.Store, talking: Talking) -> No
     talk = talking(read_only=True)
     assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
     for line in (".clone dev", ".snapshot s", ".backtrack 1", ".reset --yes", ".failover", ".create x"):
-        assert "leave out --read-only" in talk.told(line)
+        assert "start it without --read-only" in talk.told(line)
     assert names(store) == ["prod"] and store.snapshots() == []
 
 
@@ -540,7 +544,7 @@ def test_an_empty_store(tmp_path: Path) -> None:
     """Where there is no cluster the shell says how to make one."""
     clusterdb.open(tmp_path / ".clusterdb").close()
     answer = run(tmp_path, "-c", "SELECT 1")
-    assert answer.stderr == "clusterdb: -c: no cluster in use: the store has none yet: .create NAME\n"
+    assert answer.stderr == "clusterdb: -c: no cluster in use: the store is empty: .create NAME\n"
     assert run(tmp_path, "-c", ".create x", "-c", "SELECT 1").stdout == "1\n"
 
 
@@ -560,7 +564,7 @@ def test_reset_asks(tmp_path: Path, store: clusterdb.Store) -> None:
     run(tmp_path, "dev", "-c", "DELETE FROM users")
     answer = run(tmp_path, "dev", "-c", ".reset")
     question = "Reset dev to the present state of 'prod', and lose its own changes?"
-    assert answer.stderr == f"clusterdb: -c: there is no terminal to ask on ({question}): add --yes\n"
+    assert answer.stderr == f"clusterdb: -c: cannot ask, standard input is not a terminal ({question}): add --yes\n"
     assert (ids(store, "dev"), answer.returncode) == ([], 1)
     assert run(tmp_path, "dev", "-c", ".reset --yes").returncode == 0
     assert ids(store, "dev") == [1, 2]
@@ -751,7 +755,7 @@ def test_typed_in_a_terminal(on_screen: Callable[..., Screen], store: clusterdb.
     screen.type(".reset", "Enter")
     screen.wait_for("[y/N]")
     screen.type("y", "Enter")
-    screen.wait_for("dev>", "dev has the present state of 'prod' now")
+    screen.wait_for("dev>", "dev reset to the present state of 'prod'")
     assert ids(store, "dev") == [1, 2]
     screen.type("", "Up", "Up")
     screen.wait_for("dev> commit;")
