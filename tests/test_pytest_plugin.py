@@ -302,7 +302,7 @@ def test_a_database_file_to_begin_with(pytester: pytest.Pytester, run: Runner) -
     """)
     result = run()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*prod.db*can only be the first seed*"])
+    result.stdout.fnmatch_lines(["*prod.db*must be the first seed*"])
 
 
 def test_templates_on_templates(pytester: pytest.Pytester, run: Runner) -> None:
@@ -340,7 +340,7 @@ def test_templates_on_templates(pytester: pytest.Pytester, run: Runner) -> None:
 
 def test_a_base_is_what_template_fixture_gave() -> None:
     """Anything else is refused where it is written."""
-    with pytest.raises(TypeError, match="use what template_fixture"):
+    with pytest.raises(TypeError, match="use a fixture that template_fixture"):
         clusterdb.testing.template_fixture("SELECT 1", base="other")
 
 
@@ -665,7 +665,7 @@ def test_where_the_store_is(pytester: pytest.Pytester, run: Runner) -> None:
     pytester.makeini("[pytest]\nclusterdb_store = :memory:\n")
     run("-s").stdout.fnmatch_lines(["*store :memory:*"])
     pytester.makeini("[pytest]\n")
-    run("-p", "no:cacheprovider").stdout.fnmatch_lines(["*say where it shall be with --clusterdb-store=DIRECTORY*"])
+    run("-p", "no:cacheprovider").stdout.fnmatch_lines(["*set --clusterdb-store=DIRECTORY*"])
 
 
 def test_stats(pytester: pytest.Pytester, run: Runner, run_apart: Runner) -> None:

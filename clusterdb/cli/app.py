@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from clusterdb.copies import Progress
     from clusterdb.points import Point
 
-__all__ = ["CLUSTER", "POINT", "SNAPSHOT", "cli", "confirm", "opened", "progress_bar", "split_point", "yes_option"]
+__all__ = [
+    "CLUSTER",
+    "POINT",
+    "SNAPSHOT",
+    "cli",
+    "confirm",
+    "no_terminal",
+    "opened",
+    "progress_bar",
+    "split_point",
+    "yes_option",
+]
 
 _SECTIONS = {
     "Clusters": "create import clone ls show modify rename stop start rm export",
@@ -123,12 +134,17 @@ def split_point(text: str) -> tuple[str, Point | None]:
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
+def no_terminal(question: str) -> str:
+    """The message for a question that cannot be asked."""
+    return f"cannot ask, standard input is not a terminal ({question}): add --yes"
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something is lost.  Raises UsageError without a terminal to ask on, Abort if the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"cannot ask, standard input is not a terminal ({question}): add --yes")
+        raise click.UsageError(no_terminal(question))
     click.confirm(question, abort=True, err=True)
 
 

@@ -35,7 +35,10 @@ def events(context: click.Context, source: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def bills(context: click.Context, as_json: bool) -> None:
-    """List the bytes that each cluster and snapshot pays for; they add up to the live bytes of the pool."""
+    """List the bytes that each cluster and snapshot pays for.
+
+    They add up to the live bytes of the pool.
+    """
     with opened(context) as store:
         print_records(store.bills(), BILLS, as_json=as_json)
 
@@ -56,7 +59,10 @@ def metrics(context: click.Context, as_json: bool) -> None:
 @cli.command()
 @click.pass_context
 def expire(context: click.Context) -> None:
-    """Delete expired clusters and the past that settings no longer keep; prints the deleted clusters' names."""
+    """Delete expired clusters, and the past that settings no longer keep.
+
+    Prints the names of the deleted clusters.
+    """
     with opened(context) as store:
         for name in store.expire():
             click.echo(name)
@@ -76,7 +82,10 @@ def check(context: click.Context, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def repair(context: click.Context, as_json: bool) -> None:
-    """Rebuild the derived files of the store and check it; no other process may have the store open."""
+    """Rebuild the derived files of the store, and check it.
+
+    No other process may have the store open.
+    """
     from clusterdb.store import repair as rebuild
 
     with progress_bar("checking") as progress:
@@ -108,7 +117,7 @@ def dump(context: click.Context, cluster: str | None, slot: int | None) -> None:
 @cli.command()
 @click.pass_context
 def reclaim(context: click.Context) -> None:
-    """Free the slots that killed processes leaked; the store stays in use meanwhile."""
+    """Free the slots that killed processes leaked, while the store stays in use."""
     with opened(context) as store:
         click.echo(f"{store.reclaim().freed_count} slots freed")
 
@@ -116,6 +125,6 @@ def reclaim(context: click.Context) -> None:
 @cli.command()
 @click.pass_context
 def shrink(context: click.Context) -> None:
-    """Return the free space of the pool to the file system; the store stays in use meanwhile."""
+    """Return the free space of the pool to the file system, while the store stays in use."""
     with opened(context) as store:
         click.echo(f"{bytes_text(store.shrink())} returned")

@@ -35,7 +35,7 @@ def create(
     page_size: int | None,
     **settings: object,
 ) -> None:
-    """Create a cluster NAME, empty or with the content of a database file."""
+    """Create the cluster NAME, empty or with the content of a database file."""
     _create(context, name, from_file, page_size, settings, check=not no_check)
 
 
@@ -65,10 +65,10 @@ def import_(
     no_check: bool,
     **settings: object,
 ) -> None:
-    """Create the cluster NAME with the content of the database FILE; NAME defaults to the name of the file.
+    """Create the cluster NAME with the content of the database FILE.
 
-    A dump is loaded whole or not at all. Unsupported statements (triggers, functions, grants, owners, ...) are skipped,
-    and reported on standard error by kind and count.
+    NAME defaults to the name of the file. A dump is loaded whole or not at all. Unsupported statements (triggers,
+    functions, grants, owners, ...) are skipped, and reported on standard error by kind and count.
     """
     if not dump:
         if engine is not None or strict:

@@ -49,7 +49,10 @@ def diff(
     file: Path | None,
     exit_code: bool,
 ) -> None:
-    """Show the changes from BEFORE to AFTER: two clusters, or points in time as prod@'5 minutes ago'."""
+    """Show the changes from BEFORE to AFTER.
+
+    Both are clusters or points in time, as prod@'5 minutes ago'.
+    """
     with opened(context) as store:
         (old, old_at), (new, new_at) = split_point(before), split_point(after)
         difference = store.diff(old, new, before_at=old_at, after_at=new_at, tables=tables or None)
@@ -93,7 +96,10 @@ def _write(file: Path, content: bytes) -> None:
 )
 @click.pass_context
 def apply(context: click.Context, cluster: str, changeset: IO[bytes], on_conflict: OnConflict) -> None:
-    """Apply the file CHANGESET (written by clusterdb diff --changeset) to CLUSTER, in one transaction."""
+    """Apply the file CHANGESET to CLUSTER, in one transaction.
+
+    clusterdb diff --changeset writes such a file.
+    """
     with opened(context) as store:
         counts = store.cluster(cluster).apply(changeset.read(), on_conflict=on_conflict)
         skipped = f", {counts.skipped_count} skipped" if counts.skipped_count else ""

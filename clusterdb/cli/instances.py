@@ -83,7 +83,10 @@ def modify_instance(context: click.Context, /, cluster: str, name: str, **change
 @click.argument("instance", required=False)
 @click.pass_context
 def crash(context: click.Context, cluster: str, instance: str | None) -> None:
-    """Crash INSTANCE of CLUSTER (default: the writer): its connections fail; a reader replaces a crashed writer."""
+    """Crash INSTANCE of CLUSTER (default: the writer).
+
+    Its connections fail; a reader replaces a crashed writer.
+    """
     with opened(context) as store:
         store.cluster(cluster).crash_instance(instance)
 
@@ -93,7 +96,7 @@ def crash(context: click.Context, cluster: str, instance: str | None) -> None:
 @json_option
 @click.pass_context
 def replica_status(context: click.Context, cluster: str, as_json: bool) -> None:
-    """List the replication status of the instances of CLUSTER, as aurora_replica_status() does."""
+    """List the replication status of the instances of CLUSTER, as aurora_replica_status()."""
     with opened(context) as store:
         print_records(store.cluster(cluster).replica_status(), REPLICAS, as_json=as_json)
 

@@ -96,7 +96,10 @@ def rm_snapshot(context: click.Context, names: tuple[str, ...], yes: bool) -> No
 @click.argument("point")
 @click.pass_context
 def backtrack(context: click.Context, cluster: str, point: str) -> None:
-    """Backtrack CLUSTER in place to POINT: a version, '5 minutes ago', or a time; or forward again."""
+    """Backtrack CLUSTER in place to POINT, or forward again.
+
+    POINT is a version, '5 minutes ago', or a time.
+    """
     from clusterdb.points import parse
 
     with opened(context) as store:

@@ -50,11 +50,11 @@ def shell(
     yes: bool,
     plain: bool,
 ) -> None:
-    """Run SQL and dot commands on CLUSTER: typed, from standard input, from files (first), or from -c.
+    """Run SQL and dot commands on CLUSTER.
 
-    CLUSTER can name a point in time, to read: prod@1234, prod@'5 minutes ago'. It defaults to the only cluster of the
-    store; if there are several, .use NAME chooses one. The exit code of files, -c and standard input is 1 if a
-    statement or command failed.
+    They are typed, or come from standard input, from files, or from -c (after files). CLUSTER can name a point in time,
+    to read: prod@1234, prod@'5 minutes ago'. It defaults to the only cluster of the store; if there are several,
+    .use NAME chooses one. The exit code of files, -c and standard input is 1 if a statement or command failed.
     """
     from clusterdb.shell import ClusterShell, run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from clusterdb.cli.app import no_terminal
 from clusterdb.errors import Error
 from clusterdb.names import suggestion
 from clusterdb.shell.conversation import Conversation
@@ -74,7 +75,7 @@ class Dotted(Conversation):
         if yes or self.confirms_all:
             return
         if not self.interactive:
-            raise self.Error(f"cannot ask, standard input is not a terminal ({question}): add --yes")
+            raise self.Error(no_terminal(question))
         if not self.asks_yes(question):
             raise self.Error("cancelled: nothing was changed")
 

@@ -61,7 +61,7 @@ class ClusterTestCase:
         _run_for(cls.clusterdb_store).templates.cluster(cls._template)
 
     def setUp(self) -> None:
-        """Make the clone."""
+        """Create the clone."""
         self.clusterdb = _run_for(self.clusterdb_store).clone(self._template)
         super().setUp()  # type: ignore[misc]
 
