@@ -1,11 +1,11 @@
 """The catalog: ``catalog.db``, a stock SQLite database in WAL mode.
 
-It says which clusters exist and which volumes and pins stand behind them; the storage layer sees the latter two through
-:class:`vfs.registry.Registry`.  A transaction that ends is durable (synchronous=EXTRA) unless it is one of reclaim's
-or the store is open as a disposable one.
+It lists the clusters, and the volumes and pins that hold their data; the storage layer accesses the latter two through
+:class:`vfs.registry.Registry`.  A committed transaction is durable (synchronous=EXTRA), except one of reclaim's and
+those of a disposable store.
 
-Who guards what: one connection per open store and process, used under a re-entrant lock; between processes SQLite's own
-locks.  A catalog transaction never waits for a volume's writer.
+Locks: an open store has one connection per process, used under a re-entrant lock; between processes SQLite's locks
+apply.  A catalog transaction never waits for a volume's writer.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ CREATE TABLE IF NOT EXISTS sealed (
     version INTEGER NOT NULL                   -- was on the device when the store was closed
 );
 """
-"""What stores of this format that were made before get when they are opened for writing."""
+"""Additions to the format; a store without them gets them when it is opened for writing."""
 
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION_ID};
@@ -94,7 +94,7 @@ CREATE TABLE volumes (
     row INTEGER NOT NULL,                      -- in the volume table, and lock byte
     head_slot INTEGER NOT NULL,
     state TEXT NOT NULL,
-    parent INTEGER,                            -- the volume it was cloned from, pinned at the base's version
+    parent INTEGER,                            -- the volume that it was cloned from, pinned at the base's version
     base BLOB NOT NULL,                        -- version record
     retained INTEGER NOT NULL                  -- the oldest past version that is kept; 0: none
 );
@@ -107,33 +107,33 @@ CREATE TABLE pins (
     PRIMARY KEY (volume, version, holder)
 ) WITHOUT ROWID;
 CREATE TABLE absorbed (
-    volume INTEGER PRIMARY KEY,                -- gone; the clone that stood on it has its place
-    version INTEGER NOT NULL                   -- where the clone stood
+    volume INTEGER PRIMARY KEY,                -- deleted; the clone that was based on it has replaced it
+    version INTEGER NOT NULL                   -- the version that the clone was based on
 );
 CREATE TABLE clusters (
     cluster INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused
     name TEXT NOT NULL UNIQUE,
-    volume INTEGER NOT NULL UNIQUE,            -- changes when it is reset or goes back
+    volume INTEGER NOT NULL UNIQUE,            -- changes when the cluster is reset or backtracked
     created_ns INTEGER NOT NULL,
-    source TEXT,                               -- the cluster it was cloned from, as it was named then
+    source TEXT,                               -- the name, at that time, of the cluster that it was cloned from
     source_cluster INTEGER,
     clone_group TEXT NOT NULL,                 -- shared by a cluster and all its clones
     status TEXT NOT NULL,
     settings TEXT NOT NULL,                    -- JSON, see settings.py
-    used_ns INTEGER NOT NULL                   -- somebody connected, or was connected, about then
+    used_ns INTEGER NOT NULL                   -- the approximate time of the last connection
 );
 CREATE TABLE pasts (
-    volume INTEGER PRIMARY KEY,                -- was the cluster's until it was reset or went back
+    volume INTEGER PRIMARY KEY,                -- was the cluster's until it was reset or backtracked
     cluster INTEGER NOT NULL,
     until_ns INTEGER NOT NULL
 );
 CREATE TABLE snapshots (
     snapshot INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
-    cluster TEXT NOT NULL,                     -- as it was named then
+    cluster TEXT NOT NULL,                     -- its name at that time
     volume INTEGER NOT NULL,                   -- pinned at version by 'snapshot:N'
     version INTEGER NOT NULL,
-    taken_ns INTEGER NOT NULL,                 -- the time that it shows
+    taken_ns INTEGER NOT NULL,                 -- the time of the version
     created_ns INTEGER NOT NULL,
     settings TEXT NOT NULL
 );
@@ -160,8 +160,8 @@ CREATE TABLE endpoints (
 CREATE TABLE events (
     event INTEGER PRIMARY KEY AUTOINCREMENT,
     time_ns INTEGER NOT NULL,
-    kind TEXT NOT NULL,                        -- of what it tells: cluster, instance, snapshot
-    source TEXT NOT NULL,                      -- its name
+    kind TEXT NOT NULL,                        -- of its source: cluster, instance, snapshot
+    source TEXT NOT NULL,                      -- the name of the source
     category TEXT NOT NULL,
     message TEXT NOT NULL
 );
@@ -176,11 +176,11 @@ WITH RECURSIVE pinned(version) AS (
     FROM pinned WHERE pinned.version IS NOT NULL
 ) SELECT version FROM pinned WHERE version IS NOT NULL
 """
-"""From each version to the next by the index, past all the pins that hold the same one."""
+"""The distinct pinned versions: a search in the index for each version, instead of a scan of all its pins."""
 
 
 class ClusterRow(NamedTuple):
-    """A cluster as the catalog has it."""
+    """A row of ``clusters``."""
 
     cluster: int
     name: str
@@ -195,7 +195,7 @@ class ClusterRow(NamedTuple):
 
 
 class SnapshotRow(NamedTuple):
-    """A snapshot as the catalog has it."""
+    """A row of ``snapshots``."""
 
     snapshot: int
     name: str
@@ -208,7 +208,7 @@ class SnapshotRow(NamedTuple):
 
 
 class InstanceRow(NamedTuple):
-    """An instance as the catalog has it; ``row`` of the instance table."""
+    """A row of ``instances``; ``row`` is its row in the instance table."""
 
     instance: int
     name: str
@@ -223,7 +223,7 @@ class InstanceRow(NamedTuple):
 
 
 class EndpointRow(NamedTuple):
-    """A custom endpoint as the catalog has it."""
+    """A row of ``endpoints``: a custom endpoint."""
 
     name: str
     type: str
@@ -232,7 +232,7 @@ class EndpointRow(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """An event as the catalog has it."""
+    """A row of ``events``."""
 
     event: int
     time_ns: int
@@ -243,12 +243,12 @@ class EventRow(NamedTuple):
 
 
 def snapshot_holder(snapshot: int) -> str:
-    """How a snapshot signs its pin."""
+    """The holder of a snapshot's pin."""
     return f"snapshot:{snapshot}"
 
 
 def volume_holder(volume: int) -> str:
-    """How a clone signs the pin on its base."""
+    """The holder of the pin that a clone has on its base."""
     return f"volume:{volume}"
 
 
@@ -259,17 +259,17 @@ def _record(version: Version) -> bytes:
 _unpack_version = lru_cache(maxsize=4096)(unpack_version)
 
 
-def _version(record: object, what: str) -> Version:
+def _version(record: object, subject: str) -> Version:
     version = _unpack_version(record) if isinstance(record, bytes) else None
     if version is None:
-        raise CorruptStoreError(f"the catalog's version record of {what} fails its checksum")
+        raise CorruptStoreError(f"the catalog's version record of {subject} fails its checksum")
     return version
 
 
-def _require(holds: bool, what: str) -> None:
-    """Nothing the catalog says is believed unchecked."""
+def _require(holds: bool, subject: str) -> None:
+    """Raises CorruptStoreError unless a value of a row is valid; every row is checked when it is read."""
     if not holds:
-        raise CorruptStoreError(f"the catalog's row of {what} makes no sense")
+        raise CorruptStoreError(f"the catalog's row of {subject} is invalid")
 
 
 def _is_int(value: object, low: int, end: int) -> bool:
@@ -280,7 +280,7 @@ def _require_name(name: str) -> str:
     try:
         return check_name(name)
     except InvalidNameError as error:
-        raise CorruptStoreError(f"the catalog has a cluster with an illegal name: {error}") from error
+        raise CorruptStoreError(f"the catalog has an invalid name: {error}") from error
 
 
 def _cluster_row(values: tuple[Any, ...]) -> ClusterRow:
@@ -352,9 +352,9 @@ def _endpoint_row(values: tuple[Any, ...]) -> EndpointRow:
     name, kind, members, excluded = values
     _require_name(name)
     try:
-        lists = tuple(tuple(check_name(each) for each in json.loads(text)) for text in (members, excluded))
+        lists = tuple(tuple(check_name(member) for member in json.loads(text)) for text in (members, excluded))
     except (TypeError, ValueError, InvalidNameError) as error:
-        raise CorruptStoreError(f"the catalog's row of endpoint '{name}' makes no sense") from error
+        raise CorruptStoreError(f"the catalog's row of endpoint '{name}' is invalid") from error
     _require(kind in ("WRITER", "READER", "ANY"), f"endpoint '{name}'")
     return EndpointRow(name, kind, *lists)
 
@@ -367,7 +367,7 @@ def _volume_row(values: tuple[Any, ...]) -> VolumeRow:
         and _is_int(head_slot, 1, SLOT_COUNT_MAX)
         and _is_int(retained, 0, 1 << 62)
         and state in _STATES
-        and (parent is None or _is_int(parent, 1, volume)),  # sources are older: no circles
+        and (parent is None or _is_int(parent, 1, volume)),  # sources are older, so there are no cycles
         f"volume {volume!r}",
     )
     version = _version(base, f"volume {volume}")._replace(volume=volume)
@@ -387,9 +387,9 @@ def _pin_row(values: tuple[Any, ...]) -> PinRow:
     )
     kind, _, number = holder.partition(":")
     holder_volume = int(number) if kind == "volume" else None
-    what = f"the pin of {holder} on version {version} of volume {volume}"
-    pinned = _version(record, what)
-    _require(pinned.version == version, what)
+    subject = f"the pin of {holder} on version {version} of volume {volume}"
+    pinned = _version(record, subject)
+    _require(pinned.version == version, subject)
     return PinRow(volume, holder, holder_volume, bool(released), pinned)
 
 
@@ -399,9 +399,9 @@ class Catalog:
     def __init__(
         self, path: Path | None, *, store_id: bytes, read_only: bool = False, disposable: bool = False
     ) -> None:
-        """Open the catalog, creating an empty one (with this identity) if there is none.
+        """Open the catalog, or create an empty one with this identity.
 
-        ``read_only``: nothing is written; what recovery tidies up, it tidies up in a copy that goes with this object.
+        ``read_only``: nothing is written; recovery works in a temporary copy, which is deleted with this object.
         ``disposable``: no transaction is synced; a power failure may undo the last ones.
 
         Raises StoreFormatError, CorruptStoreError, StoreBusyError.
@@ -409,7 +409,7 @@ class Catalog:
         self._guard = threading.RLock()
         self._depth = 0
         self._path = path
-        # EXTRA: also the deletion of the rollback journal is synced, or that could come back after a power loss
+        # EXTRA also syncs the deletion of the rollback journal, which could otherwise reappear after a power failure
         self._synchronous = "NORMAL" if disposable else "EXTRA"
         self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
@@ -431,46 +431,46 @@ class Catalog:
 
     @property
     def _db(self) -> apsw.Connection:
-        """The connection, opened when it is needed."""
+        """The connection, opened on first use."""
         if self._connection is None:
             path = Path(self._copy.name, "catalog.db") if self._copy is not None else self._path
-            if path is not None:  # as its owner's only, and never through a link
+            if path is not None:  # readable by its owner only, and never opened through a link
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            # Never through a store's own VFS, which may be the default one: it refuses the files of stores.
+            # Not through a store's own VFS, which may be the default VFS: it refuses the files of stores.
             connection = apsw.Connection(str(path) if path else ":memory:", vfs=ClusterVFS.plain_name())
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.pragma("page_size", 1024)
             connection.pragma("journal_mode", "wal")
-            # Leave the -wal file when the last connection closes: syncing writes into existing blocks is faster.
+            # Keep the -wal file when the last connection closes: syncing writes into existing blocks is faster.
             wanted = ctypes.c_int(1)
             connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(wanted))
             self._connection = connection
         return self._connection
 
     def before_fork(self) -> None:
-        """Close the connection: it must not be carried across (https://sqlite.org/howtocorrupt.html, section 2.6)."""
+        """Close the connection, which a child must not inherit (https://sqlite.org/howtocorrupt.html, section 2.6)."""
         self._guard.acquire()
         if self._path is not None and not self._depth and self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def after_fork(self) -> None:
-        """Go on, in the parent as in the child."""
+        """Release the lock, in the parent and in the child."""
         self._guard.release()
 
     def _is_complete(self) -> bool:
-        """Whether the additions to the format are there."""
+        """Whether the catalog has the additions to the format."""
         names = {name for (name,) in self._query("SELECT name FROM sqlite_schema")}
         return {"released_pins", "sealed"} <= names
 
     def _check_format(self) -> None:
-        found = self._db.pragma("user_version")
+        version = self._db.pragma("user_version")
         if self._db.pragma("application_id") != _APPLICATION_ID:
-            raise CorruptStoreError(f"{self._path} is a SQLite database, but no clusterdb catalog")
-        if found != FORMAT:
+            raise CorruptStoreError(f"{self._path} is a SQLite database, but not a clusterdb catalog")
+        if version != FORMAT:
             raise StoreFormatError(
-                f"the store has catalog format {found}, this release of clusterdb reads format {FORMAT}: "
+                f"the store has catalog format {version}, this release of clusterdb reads format {FORMAT}: "
                 "use the release that wrote it"
             )
 
@@ -484,7 +484,7 @@ class Catalog:
         except (apsw.BusyError, apsw.LockedError) as error:
             raise StoreBusyError(
                 f"the store's catalog {self._path} stayed locked by another process: if one that uses the store is "
-                "stopped, let it go on or end it"
+                "stopped, resume or end it"
             ) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise CorruptStoreError(f"the store's catalog {self._path} is damaged ({error})") from error
@@ -514,10 +514,10 @@ class Catalog:
     # --- transactions -----------------------------------------------------------------------------------------------
     @contextmanager
     def transaction(self, *, waits: bool = True) -> Iterator[None]:
-        """One atomic and durable change; an inner transaction is part of the outer one.
+        """An atomic and durable change; an inner transaction is part of the outer one.
 
-        Signal handlers wait for its end.  Raises StoreBusyError if another process does not end its own for 30 s, or,
-        not to wait, at once.
+        Signal handlers run after its end.  Raises StoreBusyError if another process holds the catalog for 30 s; at
+        once unless it ``waits``.
         """
         with uninterrupted, self._guard, busy():
             if self._depth:
@@ -551,15 +551,15 @@ class Catalog:
             self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
 
     def seal(self) -> None:
-        """Write over what a process that died in its commit may have left in the log."""
+        """Overwrite the frames that a process that died in its commit may have left in the log."""
         with self.transaction(waits=False):
             self._change("UPDATE store SET seal = seal + 1")
 
     def _seal(self) -> None:
-        """After a failed COMMIT: write over what it may have left in the log, which could else come to life later.
+        """After a failed COMMIT: overwrite the frames that it may have left in the log, so that they never apply.
 
-        SQLite takes the frames of a commit whose sync failed for not committed, but who recovers the log would not.
-        If that cannot be done, nobody knows whether the transaction happened, until the store is opened anew.
+        SQLite treats a commit whose sync failed as not committed, but recovery of the log would apply it.  If the
+        overwrite fails too, the outcome of the transaction is unknown until the store is opened again.
         """
         try:
             if self._db.in_transaction:
@@ -570,7 +570,7 @@ class Catalog:
 
     @contextmanager
     def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
-        """A transaction that a power loss may undo: it only tidies up what is durably released already."""
+        """A transaction that a power failure may undo: it only removes rows that were released durably before."""
         with uninterrupted, self._guard, busy():
             if self._depth:
                 yield
@@ -589,19 +589,19 @@ class Catalog:
     )
 
     def clusters(self) -> list[ClusterRow]:
-        """All clusters by name."""
+        """All clusters, by name."""
         return [_cluster_row(row) for row in self._query(f"{self._CLUSTER} ORDER BY name")]
 
     def cluster_count(self) -> int:
-        """How many clusters there are."""
+        """The number of clusters."""
         return int(self._query("SELECT count(*) FROM clusters")[0][0])
 
     def clone_count(self, clone_group: str) -> int:
-        """How many clusters a clone group has."""
+        """The number of clusters in a clone group."""
         return int(self._query("SELECT count(*) FROM clusters WHERE clone_group = ?", (clone_group,))[0][0])
 
     def clusters_with_past(self, expires: Callable[[ClusterSettings], bool]) -> list[ClusterRow]:
-        """The clusters whose settings are such, or that keep something of their past, or may have to; by name."""
+        """The clusters with settings that expire, with a past, or with instances; by name."""
         texts = [text for (text,) in self._query("SELECT DISTINCT settings FROM clusters")]
         wanted = [text for text in texts if not isinstance(text, str) or expires(ClusterSettings.from_json(text))]
         sql = (
@@ -612,19 +612,19 @@ class Catalog:
         return [_cluster_row(row) for row in self._query(sql, (json.dumps(wanted),))]
 
     def cluster(self, name: str) -> ClusterRow | None:
-        """The cluster of that name."""
+        """The cluster with a name; None if there is none."""
         rows = self._query(f"{self._CLUSTER} WHERE name = ?", (name,))
         return _cluster_row(rows[0]) if rows else None
 
     def cluster_row(self, cluster: int) -> ClusterRow | None:
-        """One cluster."""
+        """The cluster with an id; None if it was deleted."""
         rows = self._query(f"{self._CLUSTER} WHERE cluster = ?", (cluster,))
         return _cluster_row(rows[0]) if rows else None
 
     def add_cluster(
         self, name: str, volume: int, settings: ClusterSettings, source: ClusterRow | None = None
     ) -> ClusterRow:
-        """Name a volume.  Raises ClusterExistsError."""
+        """Add a cluster with a volume.  Raises ClusterExistsError."""
         now = time.time_ns()
         group = source.clone_group if source is not None else str(uuid.uuid4())
         values = (name, volume, now, source.name if source else None, source.cluster if source else None, group)
@@ -638,7 +638,7 @@ class Catalog:
         return ClusterRow(self._db.last_insert_rowid(), *values, AVAILABLE, settings, now)
 
     def rename_cluster(self, cluster: int, name: str) -> bool:
-        """Rename a cluster; whether there is one.  Raises ClusterExistsError."""
+        """Rename a cluster; whether it exists.  Raises ClusterExistsError."""
         try:
             self._change("UPDATE clusters SET name = ? WHERE cluster = ?", (name, cluster))
         except apsw.ConstraintError:
@@ -646,7 +646,7 @@ class Catalog:
         return self._db.changes() > 0
 
     def switch_cluster(self, cluster: int, volume: int) -> None:
-        """The cluster goes over to another volume."""
+        """Replace the volume of a cluster."""
         self._change("UPDATE clusters SET volume = ? WHERE cluster = ?", (volume, cluster))
 
     def set_status(self, cluster: int, status: str) -> None:
@@ -736,18 +736,18 @@ class Catalog:
         return EndpointRow(name, kind, members, excluded)
 
     def remove_endpoint(self, cluster: int, name: str) -> bool:
-        """Delete a custom endpoint; whether there was one."""
+        """Delete a custom endpoint; whether it existed."""
         self._change("DELETE FROM endpoints WHERE cluster = ? AND name = ?", (cluster, name))
         return self._db.changes() > 0
 
     # --- the pasts of clusters --------------------------------------------------------------------------------------
     def pasts(self, cluster: int) -> list[tuple[int, int]]:
-        """(volume, until when it was the cluster's, in ns) of the volumes a cluster can go back to, oldest first."""
+        """The past volumes of a cluster, as (volume, time in ns until which it was the cluster's), oldest first."""
         rows = self._query("SELECT volume, until_ns FROM pasts WHERE cluster = ? ORDER BY until_ns, volume", (cluster,))
         return [(volume, until_ns) for volume, until_ns in rows]
 
     def is_owned(self, volume: int) -> bool:
-        """Whether a volume is, or was, a cluster's."""
+        """Whether a volume is a cluster's present or past one."""
         return bool(
             self._query(
                 "SELECT 1 FROM clusters WHERE volume = ? UNION ALL SELECT 1 FROM pasts WHERE volume = ?",
@@ -765,11 +765,11 @@ class Catalog:
     _SNAPSHOT = "SELECT snapshot, name, cluster, volume, version, taken_ns, created_ns, settings FROM snapshots"
 
     def snapshots(self) -> list[SnapshotRow]:
-        """All snapshots by name."""
+        """All snapshots, by name."""
         return [_snapshot_row(row) for row in self._query(f"{self._SNAPSHOT} ORDER BY name")]
 
     def snapshot(self, name: str) -> SnapshotRow | None:
-        """The snapshot of that name."""
+        """The snapshot with a name; None if there is none."""
         rows = self._query(f"{self._SNAPSHOT} WHERE name = ?", (name,))
         return _snapshot_row(rows[0]) if rows else None
 
@@ -799,7 +799,7 @@ class Catalog:
 
     # --- events -----------------------------------------------------------------------------------------------------
     def add_event(self, kind: str, source: str, category: str, message: str) -> None:
-        """Note what has happened (in the running transaction)."""
+        """Add an event, in the running transaction."""
         self._change(
             "INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", (time.time_ns(), kind, source, category, message)
         )
@@ -808,7 +808,7 @@ class Catalog:
             self._change("DELETE FROM events WHERE event <= ?", (event - EVENTS_MAX,))
 
     def events(self) -> list[EventRow]:
-        """All events that are still known, oldest first."""
+        """The latest events, oldest first."""
         return [EventRow(*row) for row in self._query("SELECT * FROM events ORDER BY event")]
 
     # --- volumes ----------------------------------------------------------------------------------------------------
@@ -822,7 +822,7 @@ class Catalog:
         return [_volume_row(row) for row in self._query(f"{self._VOLUME} WHERE state IN ({wanted})", tuple(states))]
 
     def orphans(self) -> list[VolumeRow]:
-        """The volumes that no cluster has any more, though they look as if one had."""
+        """The live and past volumes that belong to no cluster."""
         sql = (
             f"{self._VOLUME} AS v WHERE state IN ('live', 'past') "
             "AND NOT EXISTS (SELECT 1 FROM clusters WHERE volume = v.volume) "
@@ -835,17 +835,17 @@ class Catalog:
         return _volume_row(rows[0]) if rows else None
 
     def volume_of_cluster(self, name: str) -> VolumeRow | None:
-        """The volume behind a name."""
+        """The volume of the cluster with a name."""
         rows = self._query(f"{self._VOLUME} WHERE volume = (SELECT volume FROM clusters WHERE name = ?)", (name,))
         return _volume_row(rows[0]) if rows else None
 
     def volume_of(self, cluster: int) -> VolumeRow | None:
-        """The volume of a cluster now."""
+        """The present volume of a cluster."""
         rows = self._query(f"{self._VOLUME} WHERE volume = (SELECT volume FROM clusters WHERE cluster = ?)", (cluster,))
         return _volume_row(rows[0]) if rows else None
 
     def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume (whose id and index are still open); the row with its id."""
+        """Add a volume, whose id is assigned here; the row with its id."""
         self._change(
             "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
             (row.table_index, row.head_slot, str(row.state), row.parent, _record(row.base), row.retained),
@@ -900,11 +900,11 @@ class Catalog:
         return int(rows[0][0]) if rows else None
 
     def forget_absorbed(self) -> None:
-        """Nobody has anything waiting of volumes that are gone."""
+        """Forget absorbed volumes: no session has work left for them."""
         self._change("DELETE FROM absorbed")
 
     def drop_volume(self, volume: int) -> list[VolumeRow]:
-        """Mark a volume dropped and release every pin that stood only for its sake.
+        """Mark a volume dropped and release the pins that only it needs.
 
         Returns the volumes on which pins were released, nearest first.
         """
@@ -912,7 +912,7 @@ class Catalog:
         return self._release_for(volume)
 
     def release_pin(self, volume: int, version: int, holder: str) -> list[VolumeRow]:
-        """Nobody needs a pin any more, nor what stood only for its sake.
+        """Release a pin, and the pins that only its volume needs.
 
         Returns the volumes on which pins were released, nearest first.
         """
@@ -926,11 +926,11 @@ class Catalog:
         return [row]
 
     def _release_for(self, volume: int) -> list[VolumeRow]:
-        """Release the pin that a dropped volume has on its source, if nothing needs the volume any more."""
-        gone = self.volume_row(volume)
-        if gone is None or gone.parent is None or self._is_needed(volume):
+        """Release the pin of a dropped volume on its source, unless the volume is still pinned."""
+        dropped = self.volume_row(volume)
+        if dropped is None or dropped.parent is None or self._is_needed(volume):
             return []
-        return self.release_pin(gone.parent, gone.base.version, volume_holder(volume))
+        return self.release_pin(dropped.parent, dropped.base.version, volume_holder(volume))
 
     def _is_needed(self, volume: int) -> bool:
         return bool(self._query("SELECT 1 FROM pins WHERE volume = ? AND NOT released LIMIT 1", (volume,)))
@@ -949,7 +949,7 @@ class Catalog:
         return [version for (version,) in rows]
 
     def unpinned(self) -> list[str]:
-        """The snapshots that have lost their pin, in words."""
+        """A message for each snapshot whose pin is missing."""
         sql = (
             "SELECT name, volume, version FROM snapshots s WHERE NOT EXISTS (SELECT 1 FROM pins p WHERE "
             "p.volume = s.volume AND p.version = s.version AND p.holder = 'snapshot:' || s.snapshot AND NOT released)"
@@ -980,23 +980,23 @@ class Catalog:
         }
 
     def pin_of(self, volume: int, version: int, holder: str) -> PinRow | None:
-        """One pin."""
+        """The pin of a holder on a version; None if there is none."""
         sql = f"{self._PIN} WHERE volume = ? AND version = ? AND holder = ?"
         rows = self._query(sql, (volume, version, holder))
         return _pin_row(rows[0]) if rows else None
 
     def is_pinned(self, volume: int, version: int) -> bool:
-        """Whether a pin that is not released holds a version."""
+        """Whether a version has a pin that is not released."""
         sql = "SELECT 1 FROM pins WHERE volume = ? AND version = ? AND NOT released LIMIT 1"
         return bool(self._query(sql, (volume, version)))
 
     def newest_pinned(self, volume: int) -> int:
-        """The newest version that a pin which is not released holds; 0 for none."""
+        """The newest version with a pin that is not released; 0 if there is none."""
         sql = "SELECT version FROM pins WHERE volume = ? AND NOT released ORDER BY version DESC LIMIT 1"
         return next((version for (version,) in self._query(sql, (volume,))), 0)
 
     def is_shared(self, volume: int) -> bool:
-        """Whether more than one pin on a volume is not released."""
+        """Whether a volume has more than one pin that is not released."""
         return len(self._query("SELECT 1 FROM pins WHERE volume = ? AND NOT released LIMIT 2", (volume,))) > 1
 
     def add_pin(self, volume: int, holder: str, version: Version) -> None:
@@ -1017,7 +1017,7 @@ class Catalog:
 
 
 def _copy_of(path: Path) -> TemporaryDirectory[str]:
-    """A directory with a copy of the catalog, and of its log if there is one."""
+    """A temporary directory with a copy of the catalog and of its log."""
     copy = TemporaryDirectory(prefix="clusterdb-catalog-")
     for name in (path.name, f"{path.name}-wal"):
         if path.with_name(name).exists():
