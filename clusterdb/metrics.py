@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from clusterdb.clusters.metrics import Metric, prometheus
+from clusterdb.clusters.metrics import Metric
 from clusterdb.store import Store
+from clusterdb.views.prometheus import prometheus
 
 __all__ = ["Metric", "metrics", "prometheus"]
 

@@ -14,8 +14,10 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import clusterdb.cli
-from clusterdb import metrics, pytest_plugin, settings
+from clusterdb import pytest_plugin
 from clusterdb.cli.app import _SECTIONS, cli
+from clusterdb.rules import settings
+from clusterdb.views.prometheus import HELP, series_name
 
 
 class Generated(SphinxDirective):
@@ -72,11 +74,9 @@ def setting_table() -> Iterator[str]:
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
 def metric_table() -> Iterator[str]:
-    """The metrics, with their CloudWatch and Prometheus names."""
-    page = metrics.prometheus([]).splitlines()
-    series = [line.split()[2] for line in page if line.startswith("# HELP")]
-    rows = [[f"`{name}`", f"`{own}`", text] for own, (name, text) in zip(series, metrics._HELP.items(), strict=True)]
-    return _table(["CloudWatch name", "Prometheus name", "description"], rows)
+    """The metrics under both of their names."""
+    rows = [[f"`{name}`", f"`{series_name(name)}`", text] for name, text in HELP.items()]
+    return _table(["CloudWatch's name", "on the Prometheus page", "what"], rows)
 
 
 # --- pytest -----------------------------------------------------------------------------------------------------------

@@ -125,12 +125,12 @@ def _require_sound(source: apsw.Connection, path: Path) -> None:
         problems = [reason(error)]
     except apsw.SQLError as error:
         raise ImportSourceError(
-            f"'{path}' cannot be checked ({error}): import it with check=False (--no-check) if it is known to be sound"
+            f"'{path}' cannot be checked ({error}): import it unchecked (check=False) if it is sound"
         ) from error
     if problems:
         raise DatabaseDamagedError(
             f"'{path}' cannot be imported: it is damaged ({problems[0]}); recover it with sqlite3's .recover, or "
-            "import it as it is (check=False, --no-check)"
+            "import it as it is (check=False)"
         )
 
 

@@ -23,7 +23,7 @@ class Catalog:
     def __init__(
         self, path: Path | None, *, store_id: bytes, read_only: bool = False, disposable: bool = False
     ) -> None:
-        """Open the catalog, creating an empty one (with this identity) if there is none.
+        """Open the catalog, or create an empty one with this identity.
 
         ``path`` is None for a catalog in memory.  ``read_only``: nothing is written; what recovery tidies up, it tidies
         up in a copy that goes with this object.  ``disposable``: no transaction is synced; a power failure may undo the

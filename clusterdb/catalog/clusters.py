@@ -30,19 +30,19 @@ class Clusters:
     )
 
     def all(self) -> list[ClusterRow]:
-        """All clusters by name."""
+        """All clusters, by name."""
         return [cluster_row(row) for row in self._database.query(f"{self._CLUSTER} ORDER BY name")]
 
     def count(self) -> int:
-        """How many clusters there are."""
+        """The number of clusters."""
         return int(self._database.query("SELECT count(*) FROM clusters")[0][0])
 
     def clone_count(self, clone_group: str) -> int:
-        """How many clusters a clone group has."""
+        """The number of clusters in a clone group."""
         return int(self._database.query("SELECT count(*) FROM clusters WHERE clone_group = ?", (clone_group,))[0][0])
 
     def with_past(self, expires: Callable[[ClusterSettings], bool]) -> list[ClusterRow]:
-        """The clusters whose settings are such, or that keep something of their past, or may have to; by name."""
+        """The clusters with settings that expire, with a past, or with instances; by name."""
         texts = [text for (text,) in self._database.query("SELECT DISTINCT settings FROM clusters")]
         wanted = [text for text in texts if not isinstance(text, str) or expires(ClusterSettings.from_json(text))]
         sql = (
@@ -53,17 +53,17 @@ class Clusters:
         return [cluster_row(row) for row in self._database.query(sql, (json.dumps(wanted),))]
 
     def named(self, name: str) -> ClusterRow | None:
-        """The cluster of that name."""
+        """The cluster with a name; None if there is none."""
         rows = self._database.query(f"{self._CLUSTER} WHERE name = ?", (name,))
         return cluster_row(rows[0]) if rows else None
 
     def get(self, cluster: int) -> ClusterRow | None:
-        """One cluster."""
+        """The cluster with an id; None if it was deleted."""
         rows = self._database.query(f"{self._CLUSTER} WHERE cluster = ?", (cluster,))
         return cluster_row(rows[0]) if rows else None
 
     def add(self, name: str, volume: int, settings: ClusterSettings, source: ClusterRow | None = None) -> ClusterRow:
-        """Name a volume.  Raises ClusterExistsError."""
+        """Add a cluster with a volume.  Raises ClusterExistsError."""
         now = time.time_ns()
         group = source.clone_group if source is not None else str(uuid.uuid4())
         values = (name, volume, now, source.name if source else None, source.cluster if source else None, group)
@@ -77,7 +77,7 @@ class Clusters:
         return ClusterRow(self._database.last_id(), *values, AVAILABLE, settings, now)
 
     def rename(self, cluster: int, name: str) -> bool:
-        """Rename a cluster; whether there is one.  Raises ClusterExistsError."""
+        """Rename a cluster; whether it exists.  Raises ClusterExistsError."""
         try:
             self._database.change("UPDATE clusters SET name = ? WHERE cluster = ?", (name, cluster))
         except apsw.ConstraintError:
@@ -85,7 +85,7 @@ class Clusters:
         return self._database.change_count() > 0
 
     def switch(self, cluster: int, volume: int) -> None:
-        """The cluster goes over to another volume."""
+        """Replace the volume of a cluster."""
         self._database.change("UPDATE clusters SET volume = ? WHERE cluster = ?", (volume, cluster))
 
     def set_status(self, cluster: int, status: str) -> None:
@@ -112,14 +112,14 @@ class Clusters:
 
     # --- pasts ---------------------------------------------------------------------------------------------------
     def pasts(self, cluster: int) -> list[tuple[int, int]]:
-        """(volume, until when it was the cluster's, in ns) of the volumes a cluster can go back to, oldest first."""
+        """The past volumes of a cluster, as (volume, time in ns until which it was the cluster's), oldest first."""
         rows = self._database.query(
             "SELECT volume, until_ns FROM pasts WHERE cluster = ? ORDER BY until_ns, volume", (cluster,)
         )
         return [(volume, until_ns) for volume, until_ns in rows]
 
     def is_owned(self, volume: int) -> bool:
-        """Whether a volume is, or was, a cluster's."""
+        """Whether a volume is a cluster's present or past one."""
         return bool(
             self._database.query(
                 "SELECT 1 FROM clusters WHERE volume = ? UNION ALL SELECT 1 FROM pasts WHERE volume = ?",

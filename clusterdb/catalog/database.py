@@ -3,8 +3,8 @@
 A transaction that ends is durable (synchronous=EXTRA) unless it is one of reclaim's or the store is open as a
 disposable one.
 
-Who guards what: one connection per open store and process, used under a re-entrant lock; between processes SQLite's own
-locks.  A catalog transaction never waits for a volume's writer.
+Locks: an open store has one connection per process, used under a re-entrant lock; between processes SQLite's locks
+apply.  A catalog transaction never waits for a volume's writer.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Database:
     def __init__(
         self, path: Path | None, *, store_id: bytes, read_only: bool = False, disposable: bool = False
     ) -> None:
-        """Open the catalog, creating an empty one (with this identity) if there is none.
+        """Open the catalog, or create an empty one with this identity.
 
-        ``read_only``: nothing is written; what recovery tidies up, it tidies up in a copy that goes with this object.
+        ``read_only``: nothing is written; recovery works in a temporary copy, which is deleted with this object.
         ``disposable``: no transaction is synced; a power failure may undo the last ones.
 
         Raises StoreFormatError, CorruptStoreError, StoreBusyError.
@@ -51,7 +51,7 @@ class Database:
         self._guard = threading.RLock()
         self._depth = 0
         self._path = path
-        # EXTRA: also the deletion of the rollback journal is synced, or that could come back after a power loss
+        # EXTRA also syncs the deletion of the rollback journal, which could otherwise reappear after a power failure
         self._synchronous = "NORMAL" if disposable else "EXTRA"
         self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
@@ -73,46 +73,46 @@ class Database:
 
     @property
     def _db(self) -> apsw.Connection:
-        """The connection, opened when it is needed."""
+        """The connection, opened on first use."""
         if self._connection is None:
             path = Path(self._copy.name, "catalog.db") if self._copy is not None else self._path
-            if path is not None:  # as its owner's only, and never through a link
+            if path is not None:  # readable by its owner only, and never opened through a link
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            # Never through a store's own VFS, which may be the default one: it refuses the files of stores.
+            # Not through a store's own VFS, which may be the default VFS: it refuses the files of stores.
             connection = apsw.Connection(str(path) if path else ":memory:", vfs=ClusterVFS.plain_name())
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.pragma("page_size", 1024)
             connection.pragma("journal_mode", "wal")
-            # Leave the -wal file when the last connection closes: syncing writes into existing blocks is faster.
+            # Keep the -wal file when the last connection closes: syncing writes into existing blocks is faster.
             wanted = ctypes.c_int(1)
             connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(wanted))
             self._connection = connection
         return self._connection
 
     def before_fork(self) -> None:
-        """Close the connection: it must not be carried across (https://sqlite.org/howtocorrupt.html, section 2.6)."""
+        """Close the connection, which a child must not inherit (https://sqlite.org/howtocorrupt.html, section 2.6)."""
         self._guard.acquire()
         if self._path is not None and not self._depth and self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def after_fork(self) -> None:
-        """Go on, in the parent as in the child."""
+        """Release the lock, in the parent and in the child."""
         self._guard.release()
 
     def _is_complete(self) -> bool:
-        """Whether the additions to the format are there."""
+        """Whether the catalog has the additions to the format."""
         names = {name for (name,) in self.query("SELECT name FROM sqlite_schema")}
         return {"released_pins", "sealed"} <= names
 
     def _check_format(self) -> None:
-        found = self._db.pragma("user_version")
+        version = self._db.pragma("user_version")
         if self._db.pragma("application_id") != APPLICATION_ID:
-            raise CorruptStoreError(f"{self._path} is a SQLite database, but no clusterdb catalog")
-        if found != FORMAT:
+            raise CorruptStoreError(f"{self._path} is a SQLite database, but not a clusterdb catalog")
+        if version != FORMAT:
             raise StoreFormatError(
-                f"the store has catalog format {found}, this release of clusterdb reads format {FORMAT}: "
+                f"the store has catalog format {version}, this release of clusterdb reads format {FORMAT}: "
                 "use the release that wrote it"
             )
 
@@ -126,7 +126,7 @@ class Database:
         except (apsw.BusyError, apsw.LockedError) as error:
             raise StoreBusyError(
                 f"the store's catalog {self._path} stayed locked by another process: if one that uses the store is "
-                "stopped, let it go on or end it"
+                "stopped, resume or end it"
             ) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise CorruptStoreError(f"the store's catalog {self._path} is damaged ({error})") from error
@@ -176,10 +176,10 @@ class Database:
     # --- transactions -----------------------------------------------------------------------------------------------
     @contextmanager
     def transaction(self, *, waits: bool = True) -> Iterator[None]:
-        """One atomic and durable change; an inner transaction is part of the outer one.
+        """An atomic and durable change; an inner transaction is part of the outer one.
 
-        Signal handlers wait for its end.  Raises StoreBusyError if another process does not end its own for 30 s, or,
-        not to wait, at once.
+        Signal handlers run after its end.  Raises StoreBusyError if another process holds the catalog for 30 s; at
+        once unless it ``waits``.
         """
         with uninterrupted, self._guard, busy():
             if self._depth:
@@ -213,15 +213,15 @@ class Database:
             self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
 
     def seal(self) -> None:
-        """Write over what a process that died in its commit may have left in the log."""
+        """Overwrite the frames that a process that died in its commit may have left in the log."""
         with self.transaction(waits=False):
             self.change("UPDATE store SET seal = seal + 1")
 
     def _seal(self) -> None:
-        """After a failed COMMIT: write over what it may have left in the log, which could else come to life later.
+        """After a failed COMMIT: overwrite the frames that it may have left in the log, so that they never apply.
 
-        SQLite takes the frames of a commit whose sync failed for not committed, but who recovers the log would not.
-        If that cannot be done, nobody knows whether the transaction happened, until the store is opened anew.
+        SQLite treats a commit whose sync failed as not committed, but recovery of the log would apply it.  If the
+        overwrite fails too, the outcome of the transaction is unknown until the store is opened again.
         """
         try:
             if self._db.in_transaction:
@@ -232,7 +232,7 @@ class Database:
 
     @contextmanager
     def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
-        """A transaction that a power loss may undo: it only tidies up what is durably released already."""
+        """A transaction that a power failure may undo: it only removes rows that were released durably before."""
         with uninterrupted, self._guard, busy():
             if self._depth:
                 yield
@@ -255,7 +255,7 @@ class Database:
 
 
 def _copy_of(path: Path) -> TemporaryDirectory[str]:
-    """A directory with a copy of the catalog, and of its log if there is one."""
+    """A temporary directory with a copy of the catalog and of its log."""
     copy = TemporaryDirectory(prefix="clusterdb-catalog-")
     for name in (path.name, f"{path.name}-wal"):
         if path.with_name(name).exists():

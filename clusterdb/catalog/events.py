@@ -19,7 +19,7 @@ class Events:
         self._database = database
 
     def add(self, kind: str, source: str, category: str, message: str) -> None:
-        """Note what has happened (in the running transaction)."""
+        """Add an event, in the running transaction."""
         self._database.change(
             "INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", (time.time_ns(), kind, source, category, message)
         )
@@ -28,5 +28,5 @@ class Events:
             self._database.change("DELETE FROM events WHERE event <= ?", (event - _EVENTS_MAX,))
 
     def all(self) -> list[EventRow]:
-        """All events that are still known, oldest first."""
+        """The latest events, oldest first."""
         return [EventRow(*row) for row in self._database.query("SELECT * FROM events ORDER BY event")]

@@ -84,6 +84,6 @@ class Instances:
         return EndpointRow(name, kind, members, excluded)
 
     def remove_endpoint(self, cluster: int, name: str) -> bool:
-        """Delete a custom endpoint; whether there was one."""
+        """Delete a custom endpoint; whether it existed."""
         self._database.change("DELETE FROM endpoints WHERE cluster = ? AND name = ?", (cluster, name))
         return self._database.change_count() > 0

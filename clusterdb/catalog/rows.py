@@ -38,7 +38,7 @@ Values = tuple[Any, ...]
 
 
 class ClusterRow(NamedTuple):
-    """A cluster as the catalog has it."""
+    """A row of ``clusters``."""
 
     cluster: int
     name: str
@@ -53,7 +53,7 @@ class ClusterRow(NamedTuple):
 
 
 class SnapshotRow(NamedTuple):
-    """A snapshot as the catalog has it."""
+    """A row of ``snapshots``."""
 
     snapshot: int
     name: str
@@ -66,7 +66,7 @@ class SnapshotRow(NamedTuple):
 
 
 class InstanceRow(NamedTuple):
-    """An instance as the catalog has it; ``row`` of the instance table."""
+    """A row of ``instances``; ``row`` is its row in the instance table."""
 
     instance: int
     name: str
@@ -81,7 +81,7 @@ class InstanceRow(NamedTuple):
 
 
 class EndpointRow(NamedTuple):
-    """A custom endpoint as the catalog has it."""
+    """A row of ``endpoints``: a custom endpoint."""
 
     name: str
     type: str
@@ -90,7 +90,7 @@ class EndpointRow(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """An event as the catalog has it."""
+    """A row of ``events``."""
 
     event: int
     time_ns: int
@@ -117,10 +117,10 @@ def packed(version: Version) -> bytes:
 _unpack_version = lru_cache(maxsize=4096)(unpack_version)
 
 
-def _version(record: object, what: str) -> Version:
+def _version(record: object, subject: str) -> Version:
     version = _unpack_version(record) if isinstance(record, bytes) else None
     if version is None:
-        raise CorruptStoreError(f"the catalog's version record of {what} fails its checksum")
+        raise CorruptStoreError(f"the catalog's version record of {subject} fails its checksum")
     return version
 
 
@@ -138,7 +138,7 @@ def _require_name(name: str) -> str:
     try:
         return check_name(name)
     except InvalidNameError as error:
-        raise CorruptStoreError(f"the catalog has a cluster with an illegal name: {error}") from error
+        raise CorruptStoreError(f"the catalog has an invalid name: {error}") from error
 
 
 def cluster_row(values: tuple[Any, ...]) -> ClusterRow:
@@ -225,7 +225,7 @@ def volume_row(values: tuple[Any, ...]) -> VolumeRow:
         and is_int(head_slot, 1, SLOT_COUNT_MAX)
         and is_int(retained, 0, 1 << 62)
         and state in _STATES
-        and (parent is None or is_int(parent, 1, volume)),  # sources are older: no circles
+        and (parent is None or is_int(parent, 1, volume)),  # sources are older, so there are no cycles
         f"volume {volume!r}",
     )
     version = _version(base, f"volume {volume}")._replace(volume=volume)
@@ -245,7 +245,7 @@ def pin_row(values: tuple[Any, ...]) -> PinRow:
     )
     kind, _, number = holder.partition(":")
     holder_volume = int(number) if kind == "volume" else None
-    what = f"the pin of {holder} on version {version} of volume {volume}"
-    pinned = _version(record, what)
-    require(pinned.version == version, what)
+    subject = f"the pin of {holder} on version {version} of volume {volume}"
+    pinned = _version(record, subject)
+    require(pinned.version == version, subject)
     return PinRow(volume, holder, holder_volume, bool(released), pinned)

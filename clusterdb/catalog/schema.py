@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS sealed (
     version INTEGER NOT NULL                   -- was on the device when the store was closed
 );
 """
-"""What stores of this format that were made before get when they are opened for writing."""
+"""Additions to the format; a store without them gets them when it is opened for writing."""
 
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
@@ -25,7 +25,7 @@ CREATE TABLE volumes (
     row INTEGER NOT NULL,                      -- in the volume table, and lock byte
     head_slot INTEGER NOT NULL,
     state TEXT NOT NULL,
-    parent INTEGER,                            -- the volume it was cloned from, pinned at the base's version
+    parent INTEGER,                            -- the volume that it was cloned from, pinned at the base's version
     base BLOB NOT NULL,                        -- version record
     retained INTEGER NOT NULL                  -- the oldest past version that is kept; 0: none
 );
@@ -38,33 +38,33 @@ CREATE TABLE pins (
     PRIMARY KEY (volume, version, holder)
 ) WITHOUT ROWID;
 CREATE TABLE absorbed (
-    volume INTEGER PRIMARY KEY,                -- gone; the clone that stood on it has its place
-    version INTEGER NOT NULL                   -- where the clone stood
+    volume INTEGER PRIMARY KEY,                -- deleted; the clone that was based on it has replaced it
+    version INTEGER NOT NULL                   -- the version that the clone was based on
 );
 CREATE TABLE clusters (
     cluster INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused
     name TEXT NOT NULL UNIQUE,
-    volume INTEGER NOT NULL UNIQUE,            -- changes when it is reset or goes back
+    volume INTEGER NOT NULL UNIQUE,            -- changes when the cluster is reset or backtracked
     created_ns INTEGER NOT NULL,
-    source TEXT,                               -- the cluster it was cloned from, as it was named then
+    source TEXT,                               -- the name, at that time, of the cluster that it was cloned from
     source_cluster INTEGER,
     clone_group TEXT NOT NULL,                 -- shared by a cluster and all its clones
     status TEXT NOT NULL,
     settings TEXT NOT NULL,                    -- JSON, see settings.py
-    used_ns INTEGER NOT NULL                   -- somebody connected, or was connected, about then
+    used_ns INTEGER NOT NULL                   -- the approximate time of the last connection
 );
 CREATE TABLE pasts (
-    volume INTEGER PRIMARY KEY,                -- was the cluster's until it was reset or went back
+    volume INTEGER PRIMARY KEY,                -- was the cluster's until it was reset or backtracked
     cluster INTEGER NOT NULL,
     until_ns INTEGER NOT NULL
 );
 CREATE TABLE snapshots (
     snapshot INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
-    cluster TEXT NOT NULL,                     -- as it was named then
+    cluster TEXT NOT NULL,                     -- its name at that time
     volume INTEGER NOT NULL,                   -- pinned at version by 'snapshot:N'
     version INTEGER NOT NULL,
-    taken_ns INTEGER NOT NULL,                 -- the time that it shows
+    taken_ns INTEGER NOT NULL,                 -- the time of the version
     created_ns INTEGER NOT NULL,
     settings TEXT NOT NULL
 );
@@ -91,8 +91,8 @@ CREATE TABLE endpoints (
 CREATE TABLE events (
     event INTEGER PRIMARY KEY AUTOINCREMENT,
     time_ns INTEGER NOT NULL,
-    kind TEXT NOT NULL,                        -- of what it tells: cluster, instance, snapshot
-    source TEXT NOT NULL,                      -- its name
+    kind TEXT NOT NULL,                        -- of its source: cluster, instance, snapshot
+    source TEXT NOT NULL,                      -- the name of the source
     category TEXT NOT NULL,
     message TEXT NOT NULL
 );
@@ -107,4 +107,4 @@ WITH RECURSIVE pinned(version) AS (
     FROM pinned WHERE pinned.version IS NOT NULL
 ) SELECT version FROM pinned WHERE version IS NOT NULL
 """
-"""From each version to the next by the index, past all the pins that hold the same one."""
+"""The distinct pinned versions: a search in the index for each version, instead of a scan of all its pins."""

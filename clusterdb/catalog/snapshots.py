@@ -27,11 +27,11 @@ class Snapshots:
     _SNAPSHOT = "SELECT snapshot, name, cluster, volume, version, taken_ns, created_ns, settings FROM snapshots"
 
     def all(self) -> list[SnapshotRow]:
-        """All snapshots by name."""
+        """All snapshots, by name."""
         return [snapshot_row(row) for row in self._database.query(f"{self._SNAPSHOT} ORDER BY name")]
 
     def named(self, name: str) -> SnapshotRow | None:
-        """The snapshot of that name."""
+        """The snapshot with a name; None if there is none."""
         rows = self._database.query(f"{self._SNAPSHOT} WHERE name = ?", (name,))
         return snapshot_row(rows[0]) if rows else None
 

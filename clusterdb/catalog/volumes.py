@@ -32,7 +32,7 @@ class Volumes:
         ]
 
     def orphans(self) -> list[VolumeRow]:
-        """The volumes that no cluster has any more, though they look as if one had."""
+        """The live and past volumes that belong to no cluster."""
         sql = (
             f"{self._VOLUME} AS v WHERE state IN ('live', 'past') "
             "AND NOT EXISTS (SELECT 1 FROM clusters WHERE volume = v.volume) "
@@ -45,21 +45,21 @@ class Volumes:
         return volume_row(rows[0]) if rows else None
 
     def volume_of_cluster(self, name: str) -> VolumeRow | None:
-        """The volume behind a name."""
+        """The volume of the cluster with a name."""
         rows = self._database.query(
             f"{self._VOLUME} WHERE volume = (SELECT volume FROM clusters WHERE name = ?)", (name,)
         )
         return volume_row(rows[0]) if rows else None
 
     def volume_of(self, cluster: int) -> VolumeRow | None:
-        """The volume of a cluster now."""
+        """The present volume of a cluster."""
         rows = self._database.query(
             f"{self._VOLUME} WHERE volume = (SELECT volume FROM clusters WHERE cluster = ?)", (cluster,)
         )
         return volume_row(rows[0]) if rows else None
 
     def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume (whose id and index are still open); the row with its id."""
+        """Add a volume, whose id is assigned here; the row with its id."""
         self._database.change(
             "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
             (row.table_index, row.head_slot, str(row.state), row.parent, packed(row.base), row.retained),
@@ -128,11 +128,11 @@ class Volumes:
         return int(rows[0][0]) if rows else None
 
     def forget_absorbed(self) -> None:
-        """Nobody has anything waiting of volumes that are gone."""
+        """Forget absorbed volumes: no session has work left for them."""
         self._database.change("DELETE FROM absorbed")
 
     def drop_volume(self, volume: int) -> list[VolumeRow]:
-        """Mark a volume dropped and release every pin that stood only for its sake.
+        """Mark a volume dropped and release the pins that only it needs.
 
         Returns the volumes on which pins were released, nearest first.
         """
@@ -140,7 +140,7 @@ class Volumes:
         return self._release_for(volume)
 
     def release_pin(self, volume: int, version: int, holder: str) -> list[VolumeRow]:
-        """Nobody needs a pin any more, nor what stood only for its sake.
+        """Release a pin, and the pins that only its volume needs.
 
         Returns the volumes on which pins were released, nearest first.
         """
@@ -154,11 +154,11 @@ class Volumes:
         return [row]
 
     def _release_for(self, volume: int) -> list[VolumeRow]:
-        """Release the pin that a dropped volume has on its source, if nothing needs the volume any more."""
-        gone = self.volume_row(volume)
-        if gone is None or gone.parent is None or self._is_needed(volume):
+        """Release the pin of a dropped volume on its source, unless the volume is still pinned."""
+        dropped = self.volume_row(volume)
+        if dropped is None or dropped.parent is None or self._is_needed(volume):
             return []
-        return self.release_pin(gone.parent, gone.base.version, volume_holder(volume))
+        return self.release_pin(dropped.parent, dropped.base.version, volume_holder(volume))
 
     def _is_needed(self, volume: int) -> bool:
         return bool(self._database.query("SELECT 1 FROM pins WHERE volume = ? AND NOT released LIMIT 1", (volume,)))
@@ -179,7 +179,7 @@ class Volumes:
         return [version for (version,) in rows]
 
     def unpinned(self) -> list[str]:
-        """The snapshots that have lost their pin, in words."""
+        """A message for each snapshot whose pin is missing."""
         sql = (
             "SELECT name, volume, version FROM snapshots s WHERE NOT EXISTS (SELECT 1 FROM pins p WHERE "
             "p.volume = s.volume AND p.version = s.version AND p.holder = 'snapshot:' || s.snapshot AND NOT released)"
@@ -212,23 +212,23 @@ class Volumes:
         }
 
     def pin_of(self, volume: int, version: int, holder: str) -> PinRow | None:
-        """One pin."""
+        """The pin of a holder on a version; None if there is none."""
         sql = f"{self._PIN} WHERE volume = ? AND version = ? AND holder = ?"
         rows = self._database.query(sql, (volume, version, holder))
         return pin_row(rows[0]) if rows else None
 
     def is_pinned(self, volume: int, version: int) -> bool:
-        """Whether a pin that is not released holds a version."""
+        """Whether a version has a pin that is not released."""
         sql = "SELECT 1 FROM pins WHERE volume = ? AND version = ? AND NOT released LIMIT 1"
         return bool(self._database.query(sql, (volume, version)))
 
     def newest_pinned(self, volume: int) -> int:
-        """The newest version that a pin which is not released holds; 0 for none."""
+        """The newest version with a pin that is not released; 0 if there is none."""
         sql = "SELECT version FROM pins WHERE volume = ? AND NOT released ORDER BY version DESC LIMIT 1"
         return next((version for (version,) in self._database.query(sql, (volume,))), 0)
 
     def is_shared(self, volume: int) -> bool:
-        """Whether more than one pin on a volume is not released."""
+        """Whether a volume has more than one pin that is not released."""
         return len(self._database.query("SELECT 1 FROM pins WHERE volume = ? AND NOT released LIMIT 2", (volume,))) > 1
 
     def add_pin(self, volume: int, holder: str, version: Version) -> None:

@@ -1,9 +1,10 @@
-"""Who pays for which slots of the pool.
+"""Bills: the cluster or snapshot that pays for each slot of the pool.
 
-The rule is Aurora's for clones (Amazon Aurora User Guide, "Cloning a volume for an Aurora DB cluster"): what a cluster
-has written is its own to pay for as long as it reaches it, whoever shares it.  What its writer does not reach any more,
-or what is left of a deleted cluster, is paid by the clusters that reach it, or stand on a version that does, in equal
-parts; if there is none, by the snapshots.  So the parts add up to the live bytes of the pool.
+The rule is Aurora's for clones (Amazon Aurora User Guide, "Cloning a volume for an Aurora DB cluster"): a cluster pays
+for the slots that it has written and still reaches, even if others share them.  A slot that its writer no longer
+reaches, or that a deleted cluster has left, is paid for in equal parts by the clusters that reach it, directly or
+through a version that they are based on; without such a cluster, by the snapshots that do.  The bills add up to the
+live bytes of the pool.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ __all__ = ["Bill", "bills"]
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What one party pays for: ``own_bytes`` it has written itself, ``shared_bytes`` its part of what nobody else owns.
+    """The bytes that one party pays for: ``own_bytes`` that it has written, and its part of slots that no cluster owns.
 
-    ``kind`` is 'cluster', 'snapshot', or 'other' (what is being dropped or built).
+    ``kind`` is 'cluster', 'snapshot', or 'other' (a volume that is being dropped or built).
     """
 
     kind: str
@@ -39,7 +40,7 @@ class Bill:
 
     @property
     def bytes(self) -> Fraction:
-        """All of it."""
+        """The sum of both."""
         return self.own_bytes + self.shared_bytes
 
 
@@ -47,30 +48,30 @@ class Bill:
 class _Party:
     kind: str
     name: str
-    versions: list[tuple[VolumeRow | None, Version]]  # of a snapshot without its volume: nothing there is its own
+    versions: list[tuple[VolumeRow | None, Version]]  # a version without its volume: the party owns none of its slots
     heads: list[int]
     own_count: int = 0
     shared: Fraction = Fraction(0)
-    newest: dict[int, int] = field(default_factory=dict)  # by volume the version that was its head
+    newest: dict[int, int] = field(default_factory=dict)  # by volume, the newest head that was read
 
 
 def bills(context: Context) -> list[Bill]:
-    """One bill for every cluster and snapshot, by a walk of all that they reach.
+    """A bill for every cluster and snapshot, from a walk over all slots that they reach.
 
-    What commits, clones and drops meanwhile makes it begin again.  If that goes on, the last walk holds the catalog, so
-    that nothing is cloned or dropped, and pins what it reads; what is committed during that one may be on no bill, or
-    on two.  Raises CorruptStoreError, StoreBusyError.
+    A commit, clone or drop during the walk restarts it.  The last attempt holds the catalog, so that nothing is cloned
+    or dropped, and pins the versions that it reads; a slot that is committed meanwhile may be on no bill or on two.
+    Raises CorruptStoreError, StoreBusyError.
     """
     for _ in range(_TRIES):
-        before = _moment(context)
+        before = _state(context)
         try:
-            found = _bills(context, _as_it_is)
-        except (CorruptStoreError, ClusterNotFoundError):  # slots that were free, and used again, look damaged
-            if _moment(context) == before:
+            result = _bills(context, _unpinned)
+        except (CorruptStoreError, ClusterNotFoundError):  # a slot that was freed and reused meanwhile looks damaged
+            if _state(context) == before:
                 raise
         else:
-            if _moment(context) == before:
-                return found
+            if _state(context) == before:
+                return result
     with context.catalog.transaction():
         return _bills(context, _pinned)
 
@@ -78,11 +79,11 @@ def bills(context: Context) -> list[Bill]:
 _TRIES = 3
 
 _Reading = Callable[[Context, "_Party"], AbstractContextManager[None]]
-"""How a party's versions are kept while they are read."""
+"""A context that keeps a party's versions while they are read."""
 
 
-def _moment(context: Context) -> object:
-    """What differs whenever a slot may have been freed: volumes, their versions, and who stands on them."""
+def _state(context: Context) -> object:
+    """A value that changes whenever a slot may have been freed: volumes, their versions, and those that need them."""
     catalog = context.catalog
     rows = catalog.volumes.volume_rows()
     versions = [published_version(context.pages, row) for row in rows]
@@ -94,18 +95,18 @@ def _moment(context: Context) -> object:
     )
 
 
-def _as_it_is(context: Context, party: _Party) -> AbstractContextManager[None]:
+def _unpinned(context: Context, party: _Party) -> AbstractContextManager[None]:
     return nullcontext()
 
 
 @contextmanager
 def _pinned(context: Context, party: _Party) -> Iterator[None]:
-    """The present heads of a party, pinned; the catalog, which the caller holds, keeps all else that it stands on."""
+    """Pins the current heads of a party; the caller holds the catalog, which keeps its other versions."""
     with ExitStack() as pins:
-        for at, (row, version) in enumerate(party.versions):
+        for index, (row, version) in enumerate(party.versions):
             if row is not None and row.state in IN_USE and version.version >= party.newest.get(row.volume, 0):
                 head = pins.enter_context(pinned(context.pages, row)).version
-                party.versions[at] = row, head
+                party.versions[index] = row, head
                 party.newest[row.volume] = head.version
         yield
 
@@ -120,7 +121,7 @@ def _bills(context: Context, reading: _Reading) -> list[Bill]:
                 for volume, version in party.versions:
                     if volume is not None:
                         read = context.pages.read_slot
-                        own.update(at.entry.slot for at in reached(read, version, volume.base.version))
+                        own.update(node.entry.slot for node in reached(read, version, volume.base.version))
             party.own_count = len(own)
             owned |= own
         sharers: dict[int, list[_Party]] = {}
@@ -136,7 +137,7 @@ def _bills(context: Context, reading: _Reading) -> list[Bill]:
 
 
 def _parties(context: Context) -> Iterator[_Party]:
-    """Clusters with their pasts, snapshots, and what is being dropped or built."""
+    """Clusters with their pasts, snapshots, and volumes that are being dropped or built."""
     catalog, pages = context.catalog, context.pages
     rows = {row.volume: row for row in catalog.volumes.volume_rows()}
     all_rows = dict(rows)
@@ -159,15 +160,15 @@ def _parties(context: Context) -> Iterator[_Party]:
                 if source is None:
                     raise CorruptStoreError(
                         f"store '{context.path}': snapshot '{snapshot.name}' refers to volume {snapshot.volume}, which "
-                        "does not exist"
+                        "does not exist: run `clusterdb check`"
                     )
-                stood_on = _stood_on(source, all_rows) if source.state == VolumeState.DEAD else []
-                yield _Party("snapshot", snapshot.name, [(None, version) for version in [pin.version, *stood_on]], [])
+                bases = _bases(source, all_rows) if source.state == VolumeState.DEAD else []
+                yield _Party("snapshot", snapshot.name, [(None, version) for version in [pin.version, *bases]], [])
     pages.refresh_mapping()
 
 
-def _stood_on(row: VolumeRow, rows: dict[int, VolumeRow]) -> list[Version]:
-    """The versions that are kept whole for a volume's sake: its base, and those of dead volumes below."""
+def _bases(row: VolumeRow, rows: dict[int, VolumeRow]) -> list[Version]:
+    """The versions that a volume keeps whole: its base, and the bases of dead volumes below."""
     kept, parent = [row.base], rows.get(row.parent or 0)
     while parent is not None and parent.state == VolumeState.DEAD:
         kept.append(parent.base)
@@ -180,13 +181,13 @@ def _add(context: Context, party: _Party, row: VolumeRow, rows: dict[int, Volume
     party.heads.append(row.head_slot)
     party.versions.append((row, head))
     party.newest[row.volume] = head.version
-    party.versions += [(None, version) for version in _stood_on(row, rows)]
+    party.versions += [(None, version) for version in _bases(row, rows)]
     if row.state in IN_USE:
         party.versions += [(row, version) for version in retained(context.pages, row, head.version - 1)]
 
 
 def _reach(context: Context, versions: list[Version]) -> set[int]:
-    """Every slot that some versions of one party reach, each subtree walked once."""
+    """The slots that the versions of one party reach; each subtree is walked once."""
     slots: set[int] = set()
 
     def enter(at: Reached) -> bool:

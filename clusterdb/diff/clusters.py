@@ -1,4 +1,4 @@
-"""Differences between clusters of a store: both sides are lent as they are at one moment, as clones without a name."""
+"""Differences between clusters of a store: each side is read through a temporary clone without a name."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from vfs.storage.walk import only_in
 
 __all__ = ["apply", "compare"]
 
-_FEW = 2
-"""Pages tell where rows differ while at most one of so many does."""
+_PAGES_PER_CHANGED_MIN = 2
+"""Pages narrow the search for changed rows if at most one in this many of them differs."""
 
 
 def compare(
@@ -34,7 +34,7 @@ def compare(
     after_at: Point | None,
     tables: Iterable[str] | None,
 ) -> Diff:
-    """What made of one cluster (or a point in its past) what the other is."""
+    """The changes from one cluster, or a point in its past, to another."""
     chosen = None if tables is None else list(tables)
     with _lent(context, before, before_at) as (old, old_pages), _lent(context, after, after_at) as (new, new_pages):
         changed = _changed(context, old_pages, new_pages, old.image, new.image)
@@ -48,33 +48,33 @@ def _text(cluster: ClusterRef, at: Point | None) -> str:
 
 @contextmanager
 def _lent(context: Context, cluster: ClusterRef, at: Point | None) -> Iterator[tuple[Side, Volume]]:
-    found = find(context, context.row_of(cluster), at)
-    with lent(context, found) as (row, connection), pinned(context.pages, row) as volume:
-        collations.install(connection)  # the keys of another engine's tables may be texts
+    version = find(context, context.row_of(cluster), at)
+    with lent(context, version) as (row, connection), pinned(context.pages, row) as volume:
+        collations.install(connection)  # for keys with the collations of another engine
         yield Side(connection, Image(volume.read, volume.size_bytes)), volume
 
 
 def _changed(context: Context, old: Volume, new: Volume, old_image: Image, new_image: Image) -> set[int] | None:
-    """The pages that differ, by SQLite's numbers; None if most do, or pages are of two sizes.
+    """The numbers of the pages that differ; None if too many do, or the page sizes differ.
 
-    A page that is free in one of them differs, though SQLite may have left the bytes of it alone.
+    A page that is free in one of the two differs, even if its bytes do not.
     """
     if old_image.page_size != new_image.page_size:
         return None
-    found = old_image.free_pages() ^ new_image.free_pages()
+    changed = old_image.free_pages() ^ new_image.free_pages()
     read = context.pages.read_slot
     for version, other in ((old.version, new.version), (new.version, old.version)):
         for reached in only_in(read, version, [other]):
             if reached.level < 0:
-                found.update(new_image.numbers(reached.number * SLOT_BYTES, SLOT_BYTES))
-    most = max(old_image.page_count, new_image.page_count) // _FEW
-    return found if len(found) <= max(most, _FEW) else None
+                changed.update(new_image.numbers(reached.number * SLOT_BYTES, SLOT_BYTES))
+    most = max(old_image.page_count, new_image.page_count) // _PAGES_PER_CHANGED_MIN
+    return changed if len(changed) <= max(most, _PAGES_PER_CHANGED_MIN) else None
 
 
 def apply(context: Context, cluster: ClusterRef, changeset: bytes, on_conflict: OnConflict) -> Applied:
     """Apply a changeset to a cluster, in one transaction."""
     if on_conflict not in get_args(OnConflict):
-        raise InvalidArgumentError(f"on_conflict {on_conflict!r}: use {', '.join(get_args(OnConflict))}")
+        raise InvalidArgumentError(f"on_conflict={on_conflict!r}: use {', '.join(get_args(OnConflict))}")
     connection = connect(context, cluster, "writer", read_only=False)
     try:
         engine = context.row_of(cluster).settings.engine

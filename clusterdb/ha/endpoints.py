@@ -48,9 +48,9 @@ def add_endpoint(
         isinstance(instance, list | tuple) and all(isinstance(n, str) for n in instance)
         for instance in (members, excluded)
     ):
-        raise InvalidArgumentError("members and excluded: use lists of instance names")
+        raise InvalidArgumentError("members= and excluded=: use lists of instance names")
     if members and excluded:
-        raise InvalidArgumentError("members and excluded exclude each other: use one of them, or neither")
+        raise InvalidArgumentError("members= and excluded=: use at most one of them")
     with context.catalog.transaction():
         row = context.row_of(cluster)
         for member in (*members, *excluded):

@@ -1,4 +1,4 @@
-"""Cluster names: which are legal, and which one was meant."""
+"""Names of clusters and other things: the check whether one is valid, and a suggestion for an unknown one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 
 
 def check_name(name: str, kind: str = "cluster") -> str:
-    """Return ``name`` if it is a legal name, of a cluster or of what else has one (``kind``, for the error's text).
+    """Return ``name`` if it is valid: a letter followed by up to 62 letters, digits, hyphens or underscores.
 
-    A letter, then up to 62 letters, digits, hyphens and underscores.  Aurora's DBClusterIdentifier forbids some of what
-    is allowed here: underscores, a hyphen at the end, two hyphens in a row.  Raises InvalidNameError.
+    ``kind``: the kind of thing that it names, for the error.  Aurora's DBClusterIdentifier is stricter: no underscores,
+    no hyphen at the end, no two hyphens in a row.  Raises InvalidNameError.
     """
     if not isinstance(name, str) or not _NAME.match(name):
         raise InvalidNameError(
@@ -26,9 +26,9 @@ def check_name(name: str, kind: str = "cluster") -> str:
     return name
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the nearest known name, or an empty text."""
+def suggestion(name: str, existing: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` with the nearest of the existing names; an empty text if no name is near."""
     if not isinstance(name, str):
         return ""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, list(existing), n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,4 +1,4 @@
-"""Points in the past of a cluster, as people say them: a version, a time, so long ago, a snapshot."""
+"""Points in time of a cluster: a version, a time, a time span ago, or a snapshot; and their textual form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clusterdb.errors import InvalidArgumentError
 __all__ = ["Point", "parse", "time_ns_of"]
 
 Point = int | datetime | timedelta | str
-"""A version number; a time (without a time zone: local time); a time span before now; the name of a snapshot."""
+"""A version number; a time (local time if it has no time zone); a time span before now; the name of a snapshot."""
 
 _UNITS = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60, "hour": 3600, "h": 3600, "day": 86_400}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s+ago\Z", re.IGNORECASE)
@@ -19,9 +19,9 @@ _SECOND = 1_000_000_000
 
 
 def parse(text: str) -> Point:
-    """What a text means: ``1234`` a version, ``5 minutes ago``, an ISO 8601 time, else the name of a snapshot.
+    """Parse a point in time: ``1234`` (a version), ``5 minutes ago``, an ISO 8601 time, else the name of a snapshot.
 
-    Raises InvalidArgumentError for a text that begins like a number or a time, but is none.
+    Raises InvalidArgumentError for a text that starts with a digit but is not a version or a time.
     """
     text = text.strip()
     if text.isdecimal() and len(text) < 20:
@@ -35,14 +35,14 @@ def parse(text: str) -> Point:
             return datetime.fromisoformat(text)
         except ValueError:
             raise InvalidArgumentError(
-                f"'{text[:100]}' is no point in time: use a version number, '5 minutes ago' (seconds, minutes, hours, "
-                "days), a time as 2026-01-31T12:00:00, or the name of a snapshot"
+                f"invalid point in time '{text[:100]}': use a version number, '5 minutes ago' (seconds, minutes, "
+                "hours, days), a time as 2026-01-31T12:00:00, or the name of a snapshot"
             ) from None
     return text
 
 
 def time_ns_of(point: datetime | timedelta, now_ns: int) -> int:
-    """A time in nanoseconds since 1970.  Raises InvalidArgumentError for what no clock shows."""
+    """A time in nanoseconds since 1970.  Raises InvalidArgumentError if it is out of range."""
     try:
         if isinstance(point, timedelta):
             time_ns = now_ns - point // timedelta(microseconds=1) * 1000
@@ -52,4 +52,4 @@ def time_ns_of(point: datetime | timedelta, now_ns: int) -> int:
         datetime.fromtimestamp(time_ns / 1e9, tz=timezone.utc)
         return time_ns
     except (OverflowError, OSError, ValueError) as error:
-        raise InvalidArgumentError(f"{point!r} is no point in time: {error}") from error
+        raise InvalidArgumentError(f"invalid point in time {point!r}: {error}") from error

@@ -1,4 +1,4 @@
-"""What can be set on a cluster, with Aurora's names and limits where Aurora has the setting.
+"""The settings of a cluster, with Aurora's names and limits where Aurora has the setting.
 
 Source of the limits: Amazon RDS API Reference, CreateDBCluster and ModifyDBCluster (BackupRetentionPeriod,
 BacktrackWindow, DeletionProtection, Tags).
@@ -31,12 +31,12 @@ _SECOND = 1_000_000_000
 class ClusterSettings:
     """The settings of a cluster.
 
-    ``engine``: the SQL it accepts.  ``backup_retention_days`` (0 to 35; 0: none) and ``backtrack_window_s`` (seconds,
-    0 to 72 hours; 0: none): how long past versions are kept, for clones at a point in time and for going back in place.
-    ``deletion_protection``: it cannot be deleted until this is off.  ``tags``: up to 50 texts by key.  ``ttl_s``: it
-    expires so many seconds after its creation; ``idle_s``: after so many without a connection (None: never).
-    ``clone_limit``: when its clone group has so many clones, further ones are full copies (Aurora's limit is 15; None:
-    no limit).
+    ``engine``: the SQL that it accepts.  ``backup_retention_days`` (0 to 35) and ``backtrack_window_s`` (seconds, up to
+    72 hours): how long past versions are kept, for clones at a point in time and for backtracking; 0: not at all.
+    ``deletion_protection``: refuse to delete the cluster.  ``tags``: up to 50 texts by key.  ``ttl_s``: seconds from
+    its creation until it expires; ``idle_s``: seconds without a connection until it expires; None: never.
+    ``clone_limit``: how many clones of its clone group share pages; further clones are full copies (Aurora's limit is
+    15; None: no limit).
     """
 
     engine: str = "sqlite"
@@ -59,11 +59,13 @@ class ClusterSettings:
             value = getattr(self, name)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (is_number and 0 < value <= SECONDS_MAX):
-                raise InvalidArgumentError(f"{name}: use a number of seconds above 0, up to {SECONDS_MAX}, or None")
+                raise InvalidArgumentError(
+                    f"{name}={value!r}: use a number of seconds above 0 and up to {SECONDS_MAX}, or None"
+                )
         if self.clone_limit is not None:
             _require_int("clone_limit", self.clone_limit, 10_000)
         _require_tags(self.tags)
-        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))  # settings are shared: nobody changes them
+        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))  # read-only: settings are shared
 
     @property
     def keeps_past_ns(self) -> int:
@@ -71,40 +73,39 @@ class ClusterSettings:
         return max(self.backup_retention_days * 86_400, self.backtrack_window_s) * _SECOND
 
     def changed(self, changes: Mapping[str, Any]) -> ClusterSettings:
-        """The same with some settings changed.  Raises InvalidArgumentError, UnknownEngineError."""
-        unknown = sorted(set(changes) - {each.name for each in fields(self)})
+        """A copy with some settings changed.  Raises InvalidArgumentError, UnknownEngineError."""
+        names = sorted(setting.name for setting in fields(self))
+        unknown = sorted(set(changes) - set(names))
         if unknown:
-            raise InvalidArgumentError(
-                f"there is no setting {unknown[0]!r}: use {', '.join(sorted(each.name for each in fields(self)))}"
-            )
+            raise InvalidArgumentError(f"unknown setting {unknown[0]!r}: use {', '.join(names)}")
         return replace(self, **changes) if changes else self
 
     def inherited(self) -> ClusterSettings:
-        """What a clone begins with: its source's engine, backup retention and clone limit.
+        """The settings that a clone inherits: the engine, the backup retention and the clone limit.
 
-        The backtrack window, deletion protection, tags and expiry are each cluster's own: RestoreDBClusterToPointInTime
-        takes them as parameters of their own.
+        The backtrack window, deletion protection, tags and expiry are not inherited: RestoreDBClusterToPointInTime has
+        parameters for them.
         """
         return ClusterSettings(
             engine=self.engine, backup_retention_days=self.backup_retention_days, clone_limit=self.clone_limit
         )
 
     def to_json(self) -> str:
-        """For the catalog."""
+        """As JSON for the catalog."""
         return _DEFAULT_JSON if self == _DEFAULT else self._as_json()
 
     def _as_json(self) -> str:
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         return json.dumps(values | {"tags": dict(self.tags)}, sort_keys=True)
 
     @staticmethod
     @lru_cache(maxsize=1024)
     def from_json(text: str) -> ClusterSettings:
-        """Out of the catalog.  Raises CorruptStoreError."""
+        """From the catalog's JSON.  Raises CorruptStoreError."""
         try:
             return ClusterSettings(**json.loads(text))
         except (ValueError, TypeError, InvalidArgumentError) as error:
-            raise CorruptStoreError(f"the catalog's settings of a cluster make no sense: {error}") from error
+            raise CorruptStoreError(f"invalid settings of a cluster in the catalog: {error}") from error
 
 
 def _require_int(name: str, value: object, highest: int) -> None:
@@ -113,12 +114,13 @@ def _require_int(name: str, value: object, highest: int) -> None:
 
 
 def _require_tags(tags: object) -> None:
-    right = isinstance(tags, Mapping) and len(tags) <= TAGS_MAX
-    if not right or not all(
+    if not (isinstance(tags, Mapping) and len(tags) <= TAGS_MAX) or not all(
         isinstance(key, str) and 1 <= len(key) <= 128 and isinstance(value, str) and len(value) <= 256
-        for key, value in tags.items()  # type: ignore[attr-defined]
+        for key, value in tags.items()
     ):
-        raise InvalidArgumentError(f"tags: use up to {TAGS_MAX} texts (256 characters) by key (128 characters)")
+        raise InvalidArgumentError(
+            f"tags={tags!r:.100}: use up to {TAGS_MAX} texts (256 characters) by key (128 characters)"
+        )
 
 
 _DEFAULT = ClusterSettings()

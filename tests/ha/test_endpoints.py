@@ -91,7 +91,7 @@ def test_invalid_endpoints_are_refused(store: clusterdb.Store, trio: clusterdb.C
             trio.add_endpoint(name)
     with pytest.raises(clusterdb.InvalidArgumentError, match="type='reader'"):
         trio.add_endpoint("new", "reader")  # type: ignore[arg-type]
-    with pytest.raises(clusterdb.InvalidArgumentError, match="members and excluded"):
+    with pytest.raises(clusterdb.InvalidArgumentError, match="members= and excluded="):
         trio.add_endpoint("new", members=["a"], excluded=["b"])
     unknown: tuple[dict[str, Any], ...] = ({"members": ["x"]}, {"excluded": ["a", "x"]})
     for values in unknown:

@@ -47,17 +47,17 @@ def test_clones_of_a_killed_run_are_deleted_by_the_next(
 def test_owner_is_alive_dead_or_unknown() -> None:
     """This process lives, one that has ended does not; after a reboot nobody does; of other containers nobody knows."""
     child = subprocess.Popen(
-        [sys.executable, "-c", "from clusterdb.testing.owners import myself; print(myself())"], stdout=-1
+        [sys.executable, "-c", "from clusterdb.testing.owners import this_process; print(this_process())"], stdout=-1
     )
     told, _ = child.communicate()
-    mine = owners.myself()
+    mine = owners.this_process()
     boot, namespace, pid, started = mine.split()
-    assert not owners.is_gone(mine)
-    assert owners.is_gone(told.decode())
-    assert owners.is_gone(f"{boot} {namespace} {pid} 1")
-    assert owners.is_gone(f"other {namespace} {pid} {started}")
-    assert not owners.is_gone(f"{boot} pid:[1] {pid} 1")
-    assert owners.is_gone("")
+    assert not owners.has_ended(mine)
+    assert owners.has_ended(told.decode())
+    assert owners.has_ended(f"{boot} {namespace} {pid} 1")
+    assert owners.has_ended(f"other {namespace} {pid} {started}")
+    assert not owners.has_ended(f"{boot} pid:[1] {pid} 1")
+    assert owners.has_ended("")
 
 
 def test_templates_expire_unused_and_clones_always(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_damaged_store_message_says_to_delete_it(tmp_path: Path) -> None:
     runs.Run(tmp_path / "store").close()
     (tmp_path / "store" / "catalog.db-wal").unlink()
     (tmp_path / "store" / "catalog.db").write_bytes(b"nonsense" * 1000)
-    with pytest.raises(clusterdb.CorruptStoreError, match="nothing but test data: delete the directory"):
+    with pytest.raises(clusterdb.CorruptStoreError, match="holds test data only: delete the directory"):
         runs.Run(tmp_path / "store")
 
 

@@ -5,8 +5,8 @@ in ``end()``.
 
 Two locks.  The *writer lock* is held for a transaction, and excludes other writers.  The *volume lock* is held for
 moments: a session that publishes, frees slots, or drops has it, and the head stands still for all others.  An *epoch*
-of the volume has its own writer lock: when a failover begins a new one, the handles that wrote in the old one are fenced,
-and block nobody.
+of the volume has its own writer lock: when a failover begins a new one, the handles that wrote in the old one are
+fenced, and block nobody.
 
 Commit: WriteTransaction.publish() is one straight function; the names in its comments are the crash points.
 
