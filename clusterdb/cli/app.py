@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from clusterdb import __version__
+
 if TYPE_CHECKING:
     import clusterdb
     from clusterdb.access.copies import Progress
@@ -70,7 +72,7 @@ class _Sections(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 error or something found, 2 wrong usage, 130 interrupted.",
 )
-@click.version_option(package_name="clusterdb")
+@click.version_option(__version__)
 @click.option(
     "--store",
     "store_path",

@@ -66,13 +66,14 @@ def interrupted_at(count: int, action: Callable[[], object]) -> bool:
             executed.pop(frame, None)
         return trace
 
+    measuring = sys.gettrace()  # that of a coverage run
     sys.settrace(trace)
     try:
         action()
     except Alarm:
         return True
     finally:
-        sys.settrace(None)
+        sys.settrace(measuring)
         executed.clear()
     return left == 0
 
