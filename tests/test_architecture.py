@@ -67,6 +67,7 @@ LAYERS = {
     "clusterdb.diff.clusters": 9,
     "clusterdb.store": 9,
     "clusterdb.flavours.collations": 7,
+    "clusterdb.flavours.context": 7,
     "clusterdb.flavours.functions": 7,
     "clusterdb.flavours.schema": 7,
     "clusterdb.flavours.rows": 7,

@@ -18,7 +18,10 @@ from clusterdb.flavours.schema import NOTHING, Known, Schema
 if TYPE_CHECKING:
     from clusterdb.flavours.flavour import Flavour, Translation
 
-__all__ = ["EngineSession", "run", "steps", "together"]
+__all__ = ["EngineSession", "Step", "run", "steps", "together"]
+
+Step = Callable[["EngineSession"], None]
+"""What takes more than a statement of SQLite's."""
 
 
 class EngineSession:

@@ -14,7 +14,8 @@ from sqlglot import exp, parse_one
 
 from clusterdb.errors import OperationalError
 from clusterdb.flavours.collations import CI
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, known, own_columns_of
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
 from clusterdb.flavours.mysql import columns as c
 from clusterdb.flavours.mysql.assign import assigned
 from clusterdb.flavours.mysql.compare import collation_of
@@ -50,16 +51,12 @@ def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation
             raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='mysql')}")
 
     def run(session: EngineSession) -> None:
-        token = known.set(read(session.db))
-        try:
-            with flavour.refusing(sql), savepoint(session.db):
-                alteration = _Alteration(flavour, session.db, table)
-                for action in actions:
-                    alteration.apply(action.copy())
-                alteration.flush()
-                _refresh_views(flavour, session.db)
-        finally:
-            known.reset(token)
+        with flavour.refusing(sql), savepoint(session.db):
+            alteration = _Alteration(flavour, session.db, table, Context(read(session.db)))
+            for action in actions:
+                alteration.apply(action.copy())
+            alteration.flush()
+            _refresh_views(flavour, session.db)
 
     return Translation(IDLE, (run,))
 
@@ -70,7 +67,7 @@ def rename_tables(flavour: MySQLFlavour, pairs: list[tuple[str, str]]) -> Transl
     def run(session: EngineSession) -> None:
         with savepoint(session.db):
             for old, new in pairs:
-                _Alteration(flavour, session.db, old).rename(new)
+                _Alteration(flavour, session.db, old, Context()).rename(new)
 
     return Translation(IDLE, (run,), commits=True)
 
@@ -80,7 +77,7 @@ def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translat
 
     def run(session: EngineSession) -> None:
         with savepoint(session.db):
-            alteration = _Alteration(flavour, session.db, table)
+            alteration = _Alteration(flavour, session.db, table, Context())
             alteration.convert(collation_of(Kind("text", collation=collation)))
             alteration.flush()
 
@@ -90,15 +87,16 @@ def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translat
 class _Alteration:
     """The definition of a table while it is being changed, and where its columns are filled from."""
 
-    def __init__(self, flavour: MySQLFlavour, db: apsw.Connection, table: str) -> None:
+    def __init__(self, flavour: MySQLFlavour, db: apsw.Connection, table: str, context: Context) -> None:
         self._flavour = flavour
         self._db = db
-        self._open(table)
+        self._context = context
+        self._open(table, context)
 
-    def _open(self, table: str) -> None:
+    def _open(self, table: str, context: Context) -> None:
         self._definition = definition_of(self._db, table)
         self._table = self._definition.table
-        self._own: Columns = dict(own_columns_of(table))
+        self._own: Columns = context.columns_of(table)
         schema = self._definition.schema
         stored = self._db.execute(
             "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden NOT IN (2, 3)", (self._table, schema)
@@ -132,11 +130,7 @@ class _Alteration:
         self._reopen()
 
     def _reopen(self, table: str = "") -> None:
-        token = known.set(read(self._db))
-        try:
-            self._open(table or self._table)
-        finally:
-            known.reset(token)
+        self._open(table or self._table, Context(read(self._db)))
 
     # --- columns ----------------------------------------------------------------------------------------------------
     def _place(self, name: str) -> int:
@@ -153,7 +147,7 @@ class _Alteration:
             raise OperationalError(f"Duplicate column name '{tree.name}'")
         kind = self._own[tree.name.lower()] = c.kind_of_column(tree)
         keyed = any(isinstance(each.kind, exp.PrimaryKeyColumnConstraint) for each in tree.constraints)
-        part = c.column(self._flavour, tree, own=self._own, required=keyed)
+        part = c.column(self._flavour, tree, self._context, own=self._own, required=keyed)
         if self._add_behind(tree, part):
             return
         parts = self._parts(tree.name if c.is_numbered(tree) else "")
@@ -164,7 +158,7 @@ class _Alteration:
             zero = members or _ZERO.get(kind.name)
             if zero is not None:
                 self._sources[tree.name] = zero
-        parts.of_column(self._flavour, tree, self._own)
+        parts.of_column(self._flavour, tree, self._own, self._context)
         self._take(parts)
         self._is_changed = True
 
@@ -231,7 +225,7 @@ class _Alteration:
         key = self._primary_key()
         numbers, inline = c.is_numbered(definition), _has_words(before, "PRIMARY", "KEY")
         required = inline or (key is not None and name.lower() in map(str.lower, key[1]))
-        part = c.column(self._flavour, definition, own=self._own, required=required)
+        part = c.column(self._flavour, definition, self._context, own=self._own, required=required)
         if _has_words(before, "UNIQUE") and not numbers:
             part += " UNIQUE"
         self._definition.parts[place] = part
@@ -244,7 +238,7 @@ class _Alteration:
             del self._definition.parts[self._place(name)]
             self._insert(part, definition.args["position"])
         parts = self._parts(name if numbers else "")
-        parts.of_column(self._flavour, definition, self._own)
+        parts.of_column(self._flavour, definition, self._own, self._context)
         self._take(parts)
         self._is_changed = True
 
@@ -254,7 +248,8 @@ class _Alteration:
         del self._definition.parts[at]
         if [column.lower() for column in columns] != [name.lower()]:
             parts = self._parts(name)
-            parts.primary(self._flavour, [exp.to_identifier(column, quoted=True) for column in columns], self._own)
+            keys = [exp.to_identifier(column, quoted=True) for column in columns]
+            parts.primary(self._flavour, keys, self._own, self._context)
             self._take(parts)
 
     def _fill(self, name: str, kind: Kind, new: Kind) -> None:
@@ -285,7 +280,7 @@ class _Alteration:
         part = without_default(self._definition.parts[place])
         if tree.args.get("default") is not None:
             kind = self._own.get(tree.name.lower(), Kind("unknown"))
-            part += f" DEFAULT {c.default(self._flavour, tree.args['default'], kind)}"
+            part += f" DEFAULT {c.default(self._flavour, tree.args['default'], kind, self._context)}"
         self._definition.parts[place] = part
         self._is_changed = True
 
@@ -321,7 +316,7 @@ class _Alteration:
                         self._definition.parts[place] += " NOT NULL"
                 self._is_changed = True
             parts = self._parts()
-            constraint(self._flavour, each, parts, self._own)
+            constraint(self._flavour, each, parts, self._own, self._context)
             self._take(parts)
 
     def _places(self) -> list[int]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, is_default, known, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, call, is_default, literal
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
 from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.rows import READ_BY
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
-__all__ = ["answered", "assigned", "inserted", "refresh", "replaces", "require_divisors"]
+__all__ = ["answered", "assigned", "inserted", "refresh", "require_divisors"]
 
-replaces: ContextVar[bool] = ContextVar("replaces", default=False)
-"""Whether the statement is REPLACE."""
 
 _EXACT = frozenset({"integer", "boolean"})
 
@@ -92,16 +90,16 @@ def _moment(value: Any, kind: Kind, column: Kind, modes: Modes) -> Any:
 
 
 # --- INSERT -----------------------------------------------------------------------------------------------------------
-def inserted(tree: exp.Insert, modes: Modes) -> None:
+def inserted(tree: exp.Insert, modes: Modes, context: Context) -> None:
     """Every value of an INSERT as its column takes it; what is to be numbered, is."""
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-    table = known.get().tables.get(target.name.lower())
+    table = context.schema.tables.get(target.name.lower())
     if table is None:
         _give_defaults(tree, target, "")
         return
     kinds = {name: of_column(column) for name, column in table.items()}
     key = ""
-    if target.name.lower() in known.get().numbered:
+    if target.name.lower() in context.schema.numbered:
         key = next((name for name, column in table.items() if column.declared == "integer"), "")
     _give_defaults(tree, target, key)
     generated = {name for name, column in table.items() if column.is_generated}
@@ -118,7 +116,7 @@ def inserted(tree: exp.Insert, modes: Modes) -> None:
                 made = assigned(value, kinds[name], modes)
                 if made is not value:
                     value.replace(set_kind(made, kinds[name]))
-    if rows and (replaces.get() or tree.args.get("conflict") is not None):
+    if rows and (context.is_replacing or tree.args.get("conflict") is not None):
         value = _rows(tree.expression)[0][0]
         value.replace(call("my_doubtful", value, call("total_changes")))
     if key and key not in names and rows:
@@ -210,14 +208,14 @@ def require_divisors(tree: exp.Expression) -> None:
 
 
 # --- UPDATE -----------------------------------------------------------------------------------------------------------
-def refresh(change: Any) -> None:
+def refresh(change: Any, context: Context) -> None:
     """Give the columns with ON UPDATE CURRENT_TIMESTAMP the time, if another one changes and they are not named."""
     insert = change.find_ancestor(exp.Insert) if isinstance(change, exp.OnConflict) else None
     target = insert.this if insert is not None else change.this
     target = target.this if isinstance(target, exp.Schema) else target
     changes = [each for each in change.expressions if isinstance(each, exp.EQ)]
     named = {each.this.name.lower() for each in changes}
-    for name, column in known.get().tables.get(target.name.lower(), {}).items():
+    for name, column in context.schema.tables.get(target.name.lower(), {}).items():
         if "updating" not in column.declared.split("(")[0].split() or name in named or not changes:
             continue
         own = exp.column(exp.to_identifier(name, quoted=True))
@@ -237,9 +235,9 @@ def _now(digits: int) -> exp.Expression:
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
-def answered(tree: exp.Expression) -> None:
+def answered(tree: exp.Expression, context: Context) -> None:
     """The columns of every query: quotients with the digits that are shown, texts under their collation."""
-    if in_schema.get():
+    if context.in_definition:
         return
     for select in list(tree.find_all(exp.Select)):
         for each in select.expressions:
@@ -249,7 +247,7 @@ def answered(tree: exp.Expression) -> None:
             if shown is not value:
                 value.replace(shown)
             elif kind.name == "text" and not isinstance(value, exp.Column | exp.Literal):
-                made = collated(value)
+                made = collated(value, context)
                 if made is not value:
                     value.replace(made)
         group = select.args.get("group")
@@ -258,23 +256,23 @@ def answered(tree: exp.Expression) -> None:
             if shown is not each:
                 each.replace(shown)
             elif kind_of(each).name == "text" and not isinstance(each, exp.Column | exp.Literal):
-                made = collated(each)
+                made = collated(each, context)
                 if made is not each:
                     each.replace(made)
     for union in list(tree.find_all(exp.SetOperation)):
-        _united(union)
+        _united(union, context)
 
 
-def _united(union: exp.SetOperation) -> None:
+def _united(union: exp.SetOperation, context: Context) -> None:
     """The columns of a UNION: what is a text in one part is one in all."""
     parts = [each for each in (union.left, union.right) if isinstance(each, exp.Select) and not each.is_star]
     if len(parts) != 2:
         return
     for columns in zip(*(each.expressions for each in parts), strict=False):
-        _unite([each.unalias() for each in columns])
+        _unite([each.unalias() for each in columns], context)
 
 
-def _unite(values: list[Any]) -> None:
+def _unite(values: list[Any], context: Context) -> None:
     kinds = [kind_of(each) for each in values]
     names = {kind.name for kind in kinds} - {"null"}
     if len(names) < 2 and "unknown" not in names:
@@ -298,4 +296,4 @@ def _unite(values: list[Any]) -> None:
     if of_several(kinds).name == "text":
         for value in values:
             made = as_string(value)
-            value.replace(collated(made if made is not value else value.copy()))
+            value.replace(collated(made if made is not value else value.copy(), context))

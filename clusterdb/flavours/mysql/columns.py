@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from clusterdb.flavours.collations import CI
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Wrong
 from clusterdb.flavours.mysql.assign import assigned
 from clusterdb.flavours.mysql.compare import collation_of
@@ -86,7 +87,13 @@ def kind_of_column(tree: exp.ColumnDef) -> Kind:
 
 
 def column(
-    flavour: MySQLFlavour, tree: exp.ColumnDef, *, own: Columns, collate: str = CI, required: bool = False
+    flavour: MySQLFlavour,
+    tree: exp.ColumnDef,
+    context: Context,
+    *,
+    own: Columns,
+    collate: str = CI,
+    required: bool = False,
 ) -> str:
     """A column; ``required``: it is one of the primary key's.  Raises NotSaid."""
     name, type_name = quoted(tree.name), _type_of(tree)
@@ -106,9 +113,9 @@ def column(
         ):
             collate = _collation(tree, collate)
         elif isinstance(kind, exp.DefaultColumnConstraint):
-            parts.append(f"DEFAULT {default(flavour, kind.this, kind_of_column(tree))}")
+            parts.append(f"DEFAULT {default(flavour, kind.this, kind_of_column(tree), context)}")
         elif not isinstance(kind, _NOTHING_HERE):
-            parts.append(flavour.text(flavour.schema_expression(constraint, own)))
+            parts.append(flavour.text(flavour.schema_expression(constraint, context, own)))
     if type_name in _TEXTS:
         parts.append(f"COLLATE {collate}")
     check = _check(name, type_name, _sizes(tree), tree)
@@ -284,11 +291,11 @@ def _is_moment(name: str) -> str:
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------------
-def default(flavour: MySQLFlavour, value: Any, kind: Kind) -> str:
+def default(flavour: MySQLFlavour, value: Any, kind: Kind, context: Context) -> str:
     """A default as SQLite's.  Raises NotSaid, Wrong."""
     inner = value.unnest()
     if isinstance(inner, exp.National | exp.Introducer):
-        inner = flavour.expression(inner)
+        inner = flavour.expression(inner, context)
     if isinstance(inner, exp.Null):
         return "NULL"
     if isinstance(inner, exp.Literal) and kind.name == "bytes" and inner.is_string:
@@ -299,7 +306,7 @@ def default(flavour: MySQLFlavour, value: Any, kind: Kind) -> str:
         return text(_moment(flavour, inner, kind))
     if isinstance(inner, exp.Literal) and kind.name == "enum" and kind.members:
         return text(_member(inner, kind))
-    made = flavour.text(flavour.schema_expression(value))
+    made = flavour.text(flavour.schema_expression(value, context))
     return made if isinstance(inner, exp.Literal | exp.Boolean) and value is inner else f"({made})"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Translation
 from clusterdb.flavours.mysql.tables import like
 
@@ -49,7 +50,7 @@ def without_options(sql: str) -> str:
         text = text.rsplit(None, count)[0]
 
 
-def create_table(flavour: MySQLFlavour, sql: str) -> Translation | None:
+def create_table(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
     """CREATE TABLE of columns, or LIKE another one; None for other statements.  Raises NotSaid."""
     copied = _LIKE.fullmatch(ended(sql))
     if copied is not None:
@@ -65,7 +66,7 @@ def create_table(flavour: MySQLFlavour, sql: str) -> Translation | None:
     else:
         return None
     options = _options(tokens[end + 1 :])
-    return flavour.parsed_and_said(" ".join([sql[: tokens[end].end + 1], *options]))
+    return flavour.parsed_and_said(" ".join([sql[: tokens[end].end + 1], *options]), context)
 
 
 def _options(tokens: list[Any]) -> list[str]:
@@ -89,17 +90,17 @@ def _options(tokens: list[Any]) -> list[str]:
     return kept
 
 
-def create_index(flavour: MySQLFlavour, sql: str) -> Translation | None:
+def create_index(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
     """CREATE INDEX as ALTER TABLE ... ADD INDEX, which it is; None for other statements."""
     found = _INDEX.match(sql)
     if found is None:
         return None
     kind, name, using, table = found.groups(default="")
     rest = without_options(sql[found.end() :])
-    return flavour.translated(f"ALTER TABLE {table} ADD {kind} INDEX {name} {using} {rest}")
+    return flavour.translated(f"ALTER TABLE {table} ADD {kind} INDEX {name} {using} {rest}", context)
 
 
-def create_view(flavour: MySQLFlavour, sql: str) -> Translation | None:
+def create_view(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
     """CREATE VIEW ... WITH CHECK OPTION: views are not written to; None for other statements."""
     text = ended(sql)
     last = [word.upper() for word in text.rsplit(None, 4)[1:]]
@@ -109,5 +110,5 @@ def create_view(flavour: MySQLFlavour, sql: str) -> Translation | None:
         ["WITH", "CHECK", "OPTION"],
     ):
         if last[-len(words) :] == words and re.match(r"CREATE\b", text, re.IGNORECASE):
-            return flavour.parsed_and_said(text.rsplit(None, len(words))[0])
+            return flavour.parsed_and_said(text.rsplit(None, len(words))[0], context)
     return None

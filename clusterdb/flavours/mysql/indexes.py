@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid
 from clusterdb.flavours.mysql.columns import is_numbered, user_checks
 from clusterdb.flavours.mysql.compare import collation_of
@@ -51,61 +52,63 @@ class Parts:
         self.taken.add(name.lower())
         return name
 
-    def index(self, flavour: MySQLFlavour, name: str, keys: list[Any], own: Columns, *, unique: bool) -> str:
+    def index(
+        self, flavour: MySQLFlavour, name: str, keys: list[Any], own: Columns, context: Context, *, unique: bool
+    ) -> str:
         """Add an index; its name, which is that of its first column if it has none."""
         first = keys[0].this if isinstance(keys[0], exp.Ordered) else keys[0]
         is_column = isinstance(first, exp.Column | exp.Identifier | exp.ColumnPrefix)
         name = self.free(name or (first.name if is_column else "functional_index"))
-        content = ", ".join(_key(flavour, each, own, unique=unique) for each in keys)
+        content = ", ".join(_key(flavour, each, own, context, unique=unique) for each in keys)
         word = "CREATE UNIQUE INDEX" if unique else "CREATE INDEX"
         full = quoted(f"{self.table}__{name}")
         self.indexes[name] = f"{word} IF NOT EXISTS {full} ON {quoted(self.table)} ({content})"
         return name
 
-    def primary(self, flavour: MySQLFlavour, keys: list[Any], own: Columns) -> None:
+    def primary(self, flavour: MySQLFlavour, keys: list[Any], own: Columns, context: Context) -> None:
         """The primary key; beside a column that numbers the rows, which is SQLite's, it is an index."""
         names = names_of(keys)
         if [name.lower() for name in names] == [self.numbered.lower()]:
             return
         if self.numbered or len(names) < len(keys):
-            self.index(flavour, PRIMARY, keys, own, unique=True)
+            self.index(flavour, PRIMARY, keys, own, context, unique=True)
         else:
             self.constraints.append(f"PRIMARY KEY ({', '.join(map(quoted, names))})")
 
-    def of_column(self, flavour: MySQLFlavour, tree: exp.ColumnDef, own: Columns) -> None:
+    def of_column(self, flavour: MySQLFlavour, tree: exp.ColumnDef, own: Columns, context: Context) -> None:
         """The keys and checks that a column's definition has."""
         column = exp.to_identifier(tree.name, quoted=True)
         for each in tree.constraints:
             if isinstance(each.kind, exp.PrimaryKeyColumnConstraint):
-                self.primary(flavour, [column], own)
+                self.primary(flavour, [column], own, context)
             elif isinstance(each.kind, exp.UniqueColumnConstraint):
-                self.index(flavour, "", [column], own, unique=True)
+                self.index(flavour, "", [column], own, context, unique=True)
         if is_numbered(tree) and tree.args["kind"].this == exp.DataType.Type.SERIAL:
-            self.index(flavour, "", [column], own, unique=True)
+            self.index(flavour, "", [column], own, context, unique=True)
         for check in user_checks(tree):
-            constraint(flavour, check, self, own)
+            constraint(flavour, check, self, own, context)
 
 
-def constraint(flavour: MySQLFlavour, tree: Any, parts: Parts, own: Columns, name: str = "") -> None:
+def constraint(flavour: MySQLFlavour, tree: Any, parts: Parts, own: Columns, context: Context, name: str = "") -> None:
     """Add a constraint or a key of a table; one for texts or places only serves what is refused.  Raises NotSaid."""
     if isinstance(tree, exp.Constraint):
         for each in tree.expressions:
-            constraint(flavour, each, parts, own, tree.name)
+            constraint(flavour, each, parts, own, context, tree.name)
     elif isinstance(tree, exp.PrimaryKey):
-        parts.primary(flavour, tree.expressions, own)
+        parts.primary(flavour, tree.expressions, own, context)
     elif isinstance(tree, exp.IndexColumnConstraint):
-        name = parts.index(flavour, tree.name or name, tree.expressions, own, unique=False)
+        name = parts.index(flavour, tree.name or name, tree.expressions, own, context, unique=False)
         if str(tree.args.get("kind") or "").upper() in ("FULLTEXT", "SPATIAL"):
             parts.indexes[name] += " WHERE 0"  # what it serves is refused: it has a name, and no entries
     elif isinstance(tree, exp.UniqueColumnConstraint):
         inner = tree.this
-        parts.index(flavour, name or inner.name, inner.expressions, own, unique=True)
+        parts.index(flavour, name or inner.name, inner.expressions, own, context, unique=True)
     elif isinstance(tree, exp.ForeignKey):
         parts.constraints.append(_foreign_key(tree, parts, name))
     elif isinstance(tree, exp.CheckColumnConstraint):
         name = parts.free(name) if name else parts.numbered_name("chk")
         if not tree.meta.get(NOT_ENFORCED):
-            condition = flavour.text(flavour.schema_expression(tree.this, own))
+            condition = flavour.text(flavour.schema_expression(tree.this, context, own))
             parts.constraints.append(f"CONSTRAINT {quoted(name)} CHECK ({condition})")
     else:
         raise NotSaid(f"{tree.key} in a table")
@@ -132,7 +135,7 @@ def names_of(keys: list[Any]) -> list[str]:
     return [each.name for each in inner if isinstance(each, exp.Column | exp.Identifier)]
 
 
-def _key(flavour: MySQLFlavour, tree: Any, own: Columns, *, unique: bool) -> str:
+def _key(flavour: MySQLFlavour, tree: Any, own: Columns, context: Context, *, unique: bool) -> str:
     """A part of an index.  One on the beginning of a text is on all of it, unless it is to be unique."""
     descending = " DESC" if isinstance(tree, exp.Ordered) and tree.args.get("desc") else ""
     inner = tree.this if isinstance(tree, exp.Ordered) else tree
@@ -145,4 +148,4 @@ def _key(flavour: MySQLFlavour, tree: Any, own: Columns, *, unique: bool) -> str
         return f"substr({quoted(inner.name)}, 1, {int(inner.expression.name)}){collate}{descending}"
     if isinstance(inner, exp.Column | exp.Identifier):
         return quoted(inner.name) + descending
-    return f"({flavour.text(flavour.schema_expression(inner, own))}){descending}"
+    return f"({flavour.text(flavour.schema_expression(inner, context, own))}){descending}"

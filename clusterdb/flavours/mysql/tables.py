@@ -9,7 +9,8 @@ from sqlglot import exp
 
 from clusterdb.errors import OperationalError
 from clusterdb.flavours.collations import CI
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Work, known
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
 from clusterdb.flavours.mysql import columns as c
 from clusterdb.flavours.mysql.compare import collation_of
 from clusterdb.flavours.mysql.indexes import Parts, constraint
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "create_table", "drop", "information_schema", "like", "show", "table_collation", "unquoted"]
 
 
-def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Translation:
+def create_table(flavour: MySQLFlavour, tree: exp.Create, context: Context) -> Translation:
     """CREATE TABLE, also AS SELECT; its keys become indexes behind it."""
     head = "CREATE TEMP TABLE" if _property(tree, exp.TemporaryProperty) is not None else "CREATE TABLE"
     exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
     schema = tree.this
     if not isinstance(schema, exp.Schema):
-        return flavour.table_of_query(head, tree)
+        return flavour.table_of_query(head, tree, context)
     if tree.expression is not None:
         raise NotSaid("CREATE TABLE of columns and a query")
     table = schema.this.name
@@ -43,20 +44,20 @@ def create_table(flavour: MySQLFlavour, tree: exp.Create, work: Work) -> Transla
     key = {name.lower() for name in key_of(schema)}
     for each in defined:
         required = each.name.lower() in key
-        parts.columns.append(c.column(flavour, each, own=own, collate=collate, required=required))
+        parts.columns.append(c.column(flavour, each, context, own=own, collate=collate, required=required))
     for each in defined:
-        parts.of_column(flavour, each, own)
+        parts.of_column(flavour, each, own, context)
     for each in schema.expressions:
         if not isinstance(each, exp.ColumnDef):
-            constraint(flavour, each, parts, own)
+            constraint(flavour, each, parts, own, context)
     after = list(parts.indexes.values())
     start = _property(tree, exp.AutoIncrementProperty)
     if start is not None and parts.numbered:
         after.append(f"INSERT INTO sqlite_sequence SELECT {text(table)}, {int(start.this.name) - 1}")
-    if parts.numbered and not (exists and table.lower() in known.get().tables):
-        work.before.append(f"SELECT my_forget({text(table.lower())})")
+    if parts.numbered and not (exists and table.lower() in context.schema.tables):
+        context.before.append(f"SELECT my_forget({text(table.lower())})")
     content = ", ".join([*parts.columns, *parts.constraints])
-    return Translation(f"{head}{exists} {quoted(table)} ({content})", tuple(work.before), tuple(after))
+    return Translation(f"{head}{exists} {quoted(table)} ({content})", tuple(context.before), tuple(after))
 
 
 def _property(tree: exp.Create, kind: type[exp.Expression]) -> Any:

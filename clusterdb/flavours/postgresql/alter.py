@@ -10,21 +10,19 @@ Source: ALTER TABLE in the documentation of PostgreSQL 15.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
     IDLE,
     NotSaid,
     Step,
     Translation,
-    Work,
     Wrong,
-    known,
-    own_columns,
-    own_columns_of,
 )
 from clusterdb.flavours.postgresql import edits, labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
@@ -81,7 +79,7 @@ _SEQUENCE = re.compile(
 )
 
 
-def altered(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
+def altered(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translation | None:
     """ALTER TABLE; None for another statement.  Raises NotSaid or Wrong."""
     head = _HEAD.match(sql)
     if head is None:
@@ -89,17 +87,17 @@ def altered(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
     table, actions = identifier(head["table"]), split(sql[head.end() :].strip())
     if head["schema"] is not None and identifier(head["schema"]) not in ("public", "pg_temp"):
         raise NotSaid(f"the schema {head['schema']}")
-    if table.lower() not in known.get().tables:
+    if table.lower() not in context.schema.tables:
         if head["exists"] is not None:
             return Translation(IDLE)
         raise Wrong(f'relation "{table}" does not exist')
-    plan = _Plan(flavour, table)
+    plan = _Plan(flavour, table, context)
     for action in actions:
         plan.take(action)
     return plan.translation()
 
 
-def altered_sequence(sql: str) -> Translation | None:
+def altered_sequence(sql: str, context: Context) -> Translation | None:
     """ALTER SEQUENCE ... OWNED BY, and AS a type; None for another statement.  Raises NotSaid or Wrong."""
     found = _SEQUENCE.fullmatch(sql)
     if found is None:
@@ -109,11 +107,11 @@ def altered_sequence(sql: str) -> Translation | None:
     if found["owner"] is None:
         return Translation(IDLE, (known_first,))  # numbers are of 64 bits
     steps: list[str | Step] = [known_first]
-    for table, columns in known.get().owned.items():
+    for table, columns in context.schema.owned.items():
         steps += [rebuilding(table, (edits.own(column, None),)) for column in columns if columns[column] == name]
     if found["owner"].upper() != "NONE":
         *_, table, column = (unquoted(token) for token in re.findall(_NAME, found["owner"]))
-        if column.lower() not in own_columns_of(table):
+        if column.lower() not in context.columns_of(table):
             raise Wrong(f'column "{column}" of relation "{table}" does not exist')
         steps.append(rebuilding(table, (edits.own(column, name),)))
     return Translation(IDLE, (together(steps, "SELECT pg_redo()"),))
@@ -136,9 +134,9 @@ def identifier(token: str) -> str:
 class _Plan:
     """What becomes of the actions of one ALTER TABLE."""
 
-    def __init__(self, flavour: PostgreSQLFlavour, table: str) -> None:
-        self.flavour, self.table = flavour, table
-        self.own = own_columns_of(table)
+    def __init__(self, flavour: PostgreSQLFlavour, table: str, context: Context) -> None:
+        self.flavour, self.table, self.context = flavour, table, context
+        self.own = context.columns_of(table)
         self.edits: list[Edit] = []
         self.native: list[str] = []
         """The statements of SQLite's that do the same, as long as it has every action."""
@@ -199,10 +197,10 @@ class _Plan:
         actions = tree.args.get("actions") or []
         if not isinstance(tree, exp.Alter) or len(actions) != 1:
             raise NotSaid(f"ALTER TABLE ... {action}")
-        return labels.resolve(actions[0])
+        return labels.resolve(actions[0], self.context)
 
     def _add_constraint(self, tree: Any) -> None:
-        clause = clause_of(constraint(self.flavour, tree, self.own))
+        clause = clause_of(constraint(self.flavour, tree, self.own, self.context))
         if clause.name == _UNNAMED:
             clause.name = ""
         self._require_parent(tree)
@@ -227,7 +225,7 @@ class _Plan:
         """Raises Wrong if a foreign key refers to a table that is not there."""
         for each in tree.find_all(exp.Reference):
             parent = each.this.this if isinstance(each.this, exp.Schema) else each.this
-            if parent.name.lower() not in known.get().tables:
+            if parent.name.lower() not in self.context.schema.tables:
                 raise Wrong(f'relation "{parent.name}" does not exist')
 
     # --- columns ------------------------------------------------------------------------------------------------------
@@ -240,14 +238,14 @@ class _Plan:
         self.own |= kinds_of([tree])
         self._require_parent(tree)
         is_key = any(isinstance(each.kind, exp.PrimaryKeyColumnConstraint) for each in tree.constraints)
-        work = Work()
-        numbering = numbering_of(tree, exp.to_identifier(self.table, quoted=True), work, is_temporary=False)
-        said = column(self.flavour, tree, [name] if is_key else [], self.own, numbering)
+        context = self.context.for_statement()
+        numbering = numbering_of(tree, exp.to_identifier(self.table, quoted=True), context, is_temporary=False)
+        said = column(self.flavour, tree, [name] if is_key else [], self.own, self.context, numbering)
         if numbering is None and edits.is_plain(column_of(said)):
             self.native.append(f"ALTER TABLE {quoted(self.table)} ADD COLUMN {said}")
         else:
             self.is_native = False
-            self.before += [*work.before, *work.after]
+            self.before += [*context.before, *context.after]
         self.edits.append(edits.add_column(said))
 
     def _alter_column(self, tree: exp.AlterColumn) -> None:
@@ -262,7 +260,7 @@ class _Plan:
                 self.before.append(f"SELECT pg_known({text(sequences.reference(sequence))})")
                 self.edit(edits.number(name, sequence))
             else:
-                self.edit(edits.set_default(name, as_kept(self.flavour, value, kind)))
+                self.edit(edits.set_default(name, as_kept(self.flavour, value, kind, self.context)))
         elif tree.args.get("allow_null") is not None:
             is_required = not tree.args["allow_null"]
             self.edit(edits.require(name) if is_required else edits.allow_null(name))
@@ -290,19 +288,16 @@ class _Plan:
             source = usual
         is_alike = self.own[name.lower()].name == wanted.name
         declared = declaration(definition)
-        checks = checks_of(name, declared)
+        checks = checks_of(name, declared, self.context.schema)
         self.edit(edits.retype(name, declared, checks, source, usual, is_alike=is_alike))
         self.own[name.lower()] = wanted
 
     def _value(self, value: Any, kind: Kind) -> str:
         """An expression over the old row as a column of a type takes it.  Raises NotSaid."""
-        token = own_columns.set(self.own)
-        try:
-            tree = value.copy()
-            annotate(tree, known.get(), self.flavour.typing, self.own)
-            return self.flavour.text(self.flavour.expression(assigned(tree, kind)))
-        finally:
-            own_columns.reset(token)
+        context = replace(self.context, own_columns=self.own)
+        tree = value.copy()
+        annotate(tree, context.schema, self.flavour.typing, self.own)
+        return self.flavour.text(self.flavour.expression(assigned(tree, kind, context), context))
 
     def _drop(self, tree: exp.Drop) -> None:
         """DROP COLUMN, DROP CONSTRAINT."""
@@ -318,7 +313,7 @@ class _Plan:
             return
         self._require(name)
         self.edit(edits.drop_column(name, cascade=cascade))
-        self.after += sequences.of_column(self.table, name)
+        self.after += sequences.of_column(self.table, name, self.context)
         del self.own[name.lower()]
 
     # --- numbers ------------------------------------------------------------------------------------------------------
@@ -332,19 +327,21 @@ class _Plan:
             raise NotSaid(f"ALTER TABLE ... {found[0]}")
         is_always = found["when"].upper() == "ALWAYS"
         table = exp.to_identifier(self.table, quoted=True)
-        made = sequences.numbering(table, exp.to_identifier(name, quoted=True), is_always=is_always, is_temporary=False)
+        made = sequences.numbering(
+            table, exp.to_identifier(name, quoted=True), self.context, is_always=is_always, is_temporary=False
+        )
         if wanted is not None:
             made = Numbering(sequences.named(wanted["name"]), made.kind)
-        work = Work()
-        sequences.make(work, made.sequence, sequences.first_of(given))
-        self.before += [*work.before, *work.after]
+        context = self.context.for_statement()
+        sequences.make(context, made.sequence, sequences.first_of(given))
+        self.before += [*context.before, *context.after]
         self.edit(edits.identify(name, made))
 
     def _drop_identity(self, found: re.Match[str]) -> None:
         name = identifier(found["column"])
         self._require(name)
         self.edit(edits.drop_identity(name, exists=found["exists"] is not None))
-        self.after += sequences.of_column(self.table, name)
+        self.after += sequences.of_column(self.table, name, self.context)
 
     def _set_generated(self, found: re.Match[str]) -> None:
         name = identifier(found["column"])

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import Any
 
 from sqlglot import exp
 
 from clusterdb.errors import IntegrityError
-from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default, known
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.sequences import reference
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
 from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, answers, kind_of, of_column, set_kind
 
-__all__ = ["assigned", "given", "inserted", "overrides", "require_other", "set_defaults", "updated"]
-
-overrides: ContextVar[bool] = ContextVar("overrides", default=False)
-"""Whether the statement says OVERRIDING SYSTEM VALUE."""
+__all__ = ["assigned", "given", "inserted", "require_other", "set_defaults", "updated"]
 
 
-def assigned(value: Any, column: Kind) -> Any:
+def assigned(value: Any, column: Kind, context: Context) -> Any:
     """A value as a column keeps it.  Raises NotSaid where PostgreSQL does not convert by itself."""
     kind = kind_of(value)
     if column.name == "unknown" or kind.name == "null" or is_default(value):
         return value
     if kind.name in ("literal", "unknown"):
-        return _read(value, kind, column)
+        return _read(value, kind, column, context)
     if column.name == "char" and kind == column:
         return value
     if column.name in ("text", "char"):
-        made = as_text(value)
+        made = as_text(value, context)
         return call("pg_as_char", made, column.size) if column.name == "char" else made
     if column.name in NUMBERS and kind.name in NUMERIC:
-        return _number(value, kind, column)
+        return _number(value, kind, column, context)
     if column.name == "datetime" and kind.name in ("date", "datetime"):
         if kind.name == "datetime" and column.scale is None:
             return value
@@ -47,7 +44,7 @@ def assigned(value: Any, column: Kind) -> Any:
     raise NotSaid(f"a {kind.name} value in a {column.name} column")
 
 
-def _read(value: Any, kind: Kind, column: Kind) -> Any:
+def _read(value: Any, kind: Kind, column: Kind, context: Context) -> Any:
     """A literal or a parameter as a column takes it."""
     if is_column(value) and kind.name == "unknown":
         return value
@@ -55,14 +52,14 @@ def _read(value: Any, kind: Kind, column: Kind) -> Any:
         return call("pg_into_integer", value)
     if column.name == "decimal" and column.scale is not None:
         if kind.name == "literal":
-            return call("pg_into_decimal", converted(value, column), column.scale)
+            return call("pg_into_decimal", converted(value, column, context), column.scale)
         return call("pg_into_decimal", value, column.scale)
     if column.name == "date":
-        return converted(value, column) if kind.name == "literal" else call("pg_as_date", value)
-    return converted(value, column)
+        return converted(value, column, context) if kind.name == "literal" else call("pg_as_date", value)
+    return converted(value, column, context)
 
 
-def _number(value: Any, kind: Kind, column: Kind) -> Any:
+def _number(value: Any, kind: Kind, column: Kind, context: Context) -> Any:
     if column.name == "integer" and kind.name == "number":
         if kind != WHOLE_OR_DOUBLE:
             raise NotSaid("what a parameter and an exact number make, in a column of whole numbers,")
@@ -80,19 +77,19 @@ def _number(value: Any, kind: Kind, column: Kind) -> Any:
         return call("pg_into_decimal", value, column.scale)
     if column == REAL:
         return value if kind == REAL else call("pg_as_real", value)
-    return converted(value, column)
+    return converted(value, column, context)
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
-def _columns(table: Any) -> dict[str, Kind]:
-    found = known.get().tables.get(table.name.lower())
+def _columns(table: Any, context: Context) -> dict[str, Kind]:
+    found = context.schema.tables.get(table.name.lower())
     return {} if found is None else {name: of_column(column) for name, column in found.items()}
 
 
-def inserted(tree: exp.Insert) -> None:
+def inserted(tree: exp.Insert, context: Context) -> None:
     """Every value of an INSERT as its column takes it."""
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-    columns = _columns(target)
+    columns = _columns(target, context)
     if not columns or tree.expression is None:
         return
     if isinstance(tree.expression, exp.Values) and not isinstance(tree.this, exp.Schema):
@@ -102,21 +99,21 @@ def inserted(tree: exp.Insert) -> None:
     )
     kinds = [columns.get(name, Kind("unknown")) for name in names]
     rows = _rows(tree.expression)
-    _numbered(target.name.lower(), names, rows)
+    _numbered(target.name.lower(), names, rows, context)
     if isinstance(tree.expression, exp.Values) and rows is not None:
-        names, rows = _defaults(tree, target, names, rows)
+        names, rows = _defaults(tree, target, names, rows, context)
         kinds = [columns.get(name, Kind("unknown")) for name in names]
     if rows is None:
-        _require_same(tree.expression, kinds)
+        _require_same(tree.expression, kinds, context)
         return
     for row in rows:
         for value, kind in zip(row, kinds, strict=False):
-            _replace(value, assigned(value, kind), kind)
+            _replace(value, assigned(value, kind, context), kind)
 
 
-def _numbered(table: str, names: list[str], rows: list[list[Any]] | None) -> None:
+def _numbered(table: str, names: list[str], rows: list[list[Any]] | None, context: Context) -> None:
     """DEFAULT is the next number of a column that is numbered; GENERATED ALWAYS takes nothing else.  Raises Wrong."""
-    for column, numbering in known.get().numbers.get(table, {}).items():
+    for column, numbering in context.schema.numbers.get(table, {}).items():
         if column not in names:
             continue
         at, only_defaults = names.index(column), rows is not None
@@ -130,12 +127,12 @@ def _numbered(table: str, names: list[str], rows: list[list[Any]] | None) -> Non
                 if not isinstance(value, exp.Literal) and numbering.kind != "nextval":
                     row[at] = set_kind(call("pg_given", value), kind_of(value))
                     value.replace(row[at])
-        if numbering.kind == "always" and not overrides.get() and not only_defaults:
+        if numbering.kind == "always" and not context.is_overriding and not only_defaults:
             raise Wrong(f'cannot insert a non-DEFAULT value into column "{column}"')
 
 
 def _defaults(
-    tree: exp.Insert, target: Any, names: list[str], rows: list[list[Any]]
+    tree: exp.Insert, target: Any, names: list[str], rows: list[list[Any]], context: Context
 ) -> tuple[list[str], list[list[Any]]]:
     """DEFAULT in VALUES: a column of which every row has it is not named, which generated ones must not be; else it is
     what the column's definition says."""
@@ -151,7 +148,7 @@ def _defaults(
         tree.set("default", True)
         return [], []
     kept = [at for at in range(width) if at not in dropped]
-    columns = known.get().tables.get(target.name.lower(), {})
+    columns = context.schema.tables.get(target.name.lower(), {})
     for row in rows:
         for at in kept:
             if is_default(row[at]):
@@ -175,15 +172,15 @@ def require_other(tree: Any) -> None:
             raise NotSaid("RETURNING with a query of the same table")
 
 
-def set_defaults(tree: exp.Update) -> None:
+def set_defaults(tree: exp.Update, context: Context) -> None:
     """UPDATE ... SET ... = DEFAULT: what the column's definition says.  Raises NotSaid for the next number."""
     table = tree.this.name.lower()
-    columns = known.get().tables.get(table, {})
+    columns = context.schema.tables.get(table, {})
     for each in tree.expressions:
         if not isinstance(each, exp.EQ) or not is_default(each.expression):
             continue
         name = each.this.name.lower()
-        if name not in columns or name in known.get().numbers.get(table, {}):
+        if name not in columns or name in context.schema.numbers.get(table, {}):
             raise NotSaid("SET ... = DEFAULT of such a column")
         each.set("expression", exp.var(f"({columns[name].default or 'NULL'})"))
 
@@ -218,23 +215,23 @@ def _rows(source: Any) -> list[list[Any]] | None:
     return [[each.unalias() for each in source.expressions]] if plain else None
 
 
-def _require_same(query: Any, kinds: list[Kind]) -> None:
+def _require_same(query: Any, kinds: list[Kind], context: Context) -> None:
     """Raises NotSaid if a query's values would have to be changed for their columns."""
-    for (name, own), column in zip(answers(query, known.get(), TYPING).items(), kinds, strict=False):
+    for (name, own), column in zip(answers(query, context.schema, TYPING).items(), kinds, strict=False):
         value = set_kind(exp.column(name), own)
-        if own.name not in ("unknown", "null") and assigned(value, column) is not value:
+        if own.name not in ("unknown", "null") and assigned(value, column, context) is not value:
             raise NotSaid(f"INSERT of such a query with {own.name} values in a {column.name} column")
 
 
-def updated(tree: exp.Expression) -> None:
+def updated(tree: exp.Expression, context: Context) -> None:
     """Every value of UPDATE and ON CONFLICT DO UPDATE as its column takes it."""
     for change in tree.find_all(exp.Update, exp.OnConflict):
         for each in change.expressions:
             if not isinstance(each, exp.EQ):
                 continue
-            _require_own(change, each.this)
+            _require_own(change, each.this, context)
             if not isinstance(each.this, exp.Tuple):
-                _replace(each.expression, assigned(each.expression, kind_of(each.this)), kind_of(each.this))
+                _replace(each.expression, assigned(each.expression, kind_of(each.this), context), kind_of(each.this))
                 continue
             names, values = each.this.expressions, each.expression
             if isinstance(values, exp.Subquery):
@@ -243,16 +240,16 @@ def updated(tree: exp.Expression) -> None:
             if len(parts) != len(names) or not isinstance(values, exp.Tuple | exp.Select) or values.is_star:
                 raise refuse("SET (...) = (SELECT ...)")
             for name, value in zip(names, parts, strict=True):
-                _replace(value, assigned(value, kind_of(name)), kind_of(name))
+                _replace(value, assigned(value, kind_of(name), context), kind_of(name))
 
 
-def _require_own(change: Any, target: Any) -> None:
+def _require_own(change: Any, target: Any, context: Context) -> None:
     """Raises Wrong for another number in a column that is GENERATED ALWAYS."""
     statement: Any = change.parent if isinstance(change, exp.OnConflict) else change
     table = statement.this
     table = (table.this if isinstance(table, exp.Schema) else table).name.lower()
     columns = target.expressions if isinstance(target, exp.Tuple) else [target]
-    numbers = known.get().numbers.get(table, {})
+    numbers = context.schema.numbers.get(table, {})
     for each in columns:
         if each.name.lower() in numbers and numbers[each.name.lower()].kind == "always":
             raise Wrong(f'column "{each.name}" can only be updated to DEFAULT')

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clusterdb.errors import DataError
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, known
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong
 from clusterdb.flavours.postgresql.scripts import COPY
 from clusterdb.flavours.rows import Literal
 from clusterdb.flavours.tables import text
@@ -126,7 +127,7 @@ def _text_of(value: str) -> str:
     return value[1:-1].replace("''", "'") if value.startswith("'") else value
 
 
-def copied(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
+def copied(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translation | None:
     """COPY with its data as an INSERT; None if it is something else.  Raises NotSaid, Wrong, DataError."""
     head = COPY.match(sql)
     if head is None:
@@ -134,7 +135,7 @@ def copied(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
     data = re.compile(r"\s*+;[^\n]*+\n(.*?)(?:^\\\.\r?\n?)?\Z", re.DOTALL | re.MULTILINE).match(sql, head.end())
     if data is None:
         raise NotSaid(f"COPY {head['table']} FROM STDIN without its data behind it")
-    table, columns, schema = head["table"], head["columns"] or "", known.get()
+    table, columns, schema = head["table"], head["columns"] or "", context.schema
     name = table.rpartition(".")[2].strip('"').lower()
     if name not in schema.tables:
         raise Wrong(f'relation "{name}" does not exist')
@@ -149,8 +150,8 @@ def copied(flavour: PostgreSQLFlavour, sql: str) -> Translation | None:
         return Translation(insert)
     for row in rows:  # the one that is refused says why
         if flavour.rows.inserted(table, columns, [row], schema, is_overriding=True) is None:
-            flavour.inserted(table, columns, [row])
-    return flavour.inserted(table, columns, rows)
+            flavour.inserted(table, columns, [row], context)
+    return flavour.inserted(table, columns, rows, context)
 
 
 def _require_width(table: str, names: list[str], row: list[Any]) -> None:

@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Mapping
 
-from clusterdb.flavours.flavour import IDLE, Step, Translation, Wrong, known
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import IDLE, Step, Translation, Wrong
 from clusterdb.flavours.postgresql.clauses import Clause, unquoted
 from clusterdb.flavours.postgresql.draft import Draft, Edit, rebuilding
 from clusterdb.flavours.postgresql.labels import check, number_of
@@ -36,12 +37,12 @@ _ADDED = re.compile(
 )
 
 
-def said(sql: str) -> Translation | None:
+def said(sql: str, context: Context) -> Translation | None:
     """CREATE, ALTER and DROP TYPE of an enumerated type; None for another statement.  Raises NotSaid or Wrong."""
     for pattern, handler in ((_CREATED, _create), (_DROPPED, _drop), (_ADDED, _add)):
         found = pattern.fullmatch(sql)
         if found is not None:
-            return handler(found)
+            return handler(found, context)
     return None
 
 
@@ -54,14 +55,14 @@ def _label(token: str) -> str:
     return token[1:-1].replace("''", "'")
 
 
-def _create(found: re.Match[str]) -> Translation:
+def _create(found: re.Match[str], context: Context) -> Translation:
     name = _named(found)
     labels = [_label(each) for each in re.findall(_LABEL, found["labels"])]
-    if number_of(name) is not None:
+    if number_of(name, context) is not None:
         raise Wrong(f'type "{name}" already exists')
     if len(set(labels)) < len(labels) or re.sub(rf"{_LABEL}|[\s,]", "", found["labels"]):
         raise Wrong(f'the labels of type "{name}" are not different texts')
-    types = known.get().labels
+    types = context.schema.labels
     return Translation(IDLE, (together(_stored({**types, max(types, default=0) + 1: Labels(name, tuple(labels))})),))
 
 
@@ -75,27 +76,27 @@ def _stored(types: Mapping[int, Labels]) -> list[str | Step]:
     return [f"DROP VIEW IF EXISTS {TYPES}", *created]
 
 
-def _drop(found: re.Match[str]) -> Translation:
+def _drop(found: re.Match[str], context: Context) -> Translation:
     name = _named(found)
-    number = number_of(name)
+    number = number_of(name, context)
     if number is None:
         if found["exists"]:
             return Translation(IDLE)
         raise Wrong(f'type "{name}" does not exist')
-    users = _users(number)
+    users = _users(number, context)
     if users:
         table, column = users[0]
         raise Wrong(f"cannot drop type {name} because column {column} of table {table} depends on it: drop that first")
-    left = {other: each for other, each in known.get().labels.items() if other != number}
+    left = {other: each for other, each in context.schema.labels.items() if other != number}
     return Translation(IDLE, (together(_stored(left)),))
 
 
-def _add(found: re.Match[str]) -> Translation:
+def _add(found: re.Match[str], context: Context) -> Translation:
     name, label = _named(found), _label(found["label"])
-    number = number_of(name)
+    number = number_of(name, context)
     if number is None:
         raise Wrong(f'type "{name}" does not exist')
-    labels = list(known.get().labels[number].labels)
+    labels = list(context.schema.labels[number].labels)
     if label in labels:
         if found["exists"]:
             return Translation(IDLE)
@@ -107,16 +108,16 @@ def _add(found: re.Match[str]) -> Translation:
             raise Wrong(f'"{other}" is not an existing enum label')
         at = labels.index(other) + (found["where"].upper() == "AFTER")
     labels.insert(at, label)
-    steps = _stored({**known.get().labels, number: Labels(name, tuple(labels))})
-    for table in dict.fromkeys(table for table, _ in _users(number)):
-        edits = [_relabel(column, labels) for owner, column in _users(number) if owner == table]
+    steps = _stored({**context.schema.labels, number: Labels(name, tuple(labels))})
+    for table in dict.fromkeys(table for table, _ in _users(number, context)):
+        edits = [_relabel(column, labels) for owner, column in _users(number, context) if owner == table]
         steps.append(rebuilding(table, tuple(edits)))
     return Translation(IDLE, (together(steps),))
 
 
-def _users(number: int) -> list[tuple[str, str]]:
+def _users(number: int, context: Context) -> list[tuple[str, str]]:
     """The tables and columns that are of a type."""
-    tables = known.get().tables.items()
+    tables = context.schema.tables.items()
     return [
         (table, name) for table, columns in tables for name, each in columns.items() if each.declared == _kept(number)
     ]

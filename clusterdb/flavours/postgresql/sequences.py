@@ -19,7 +19,8 @@ import apsw
 from sqlglot import exp
 
 from clusterdb.errors import DataError, ProgrammingError
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Work, Wrong, call, guarded, known
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, call, guarded
 from clusterdb.flavours.schema import Numbering, Schema
 from clusterdb.flavours.tables import text
 
@@ -232,54 +233,56 @@ def reference(sequence: str) -> str:
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
-def numbering(table: exp.Identifier, column: exp.Identifier, *, is_always: bool, is_temporary: bool) -> Numbering:
+def numbering(
+    table: exp.Identifier, column: exp.Identifier, context: Context, *, is_always: bool, is_temporary: bool
+) -> Numbering:
     """What a new serial column is numbered by: a sequence that no other has."""
     parts = (each.name if each.args.get("quoted") else each.name.lower() for each in (table, column))
     wanted = f"{_TEMPORARY if is_temporary else ''}{'_'.join(parts)}_seq"
-    taken = {each.sequence for columns in known.get().numbers.values() for each in columns.values()}
-    taken |= {sequence for columns in known.get().owned.values() for sequence in columns.values()}
+    taken = {each.sequence for columns in context.schema.numbers.values() for each in columns.values()}
+    taken |= {sequence for columns in context.schema.owned.values() for sequence in columns.values()}
     if "*/" in wanted:
         raise NotSaid(f"a serial column of the table '{table.name}'")
     free = next(name for at in range(len(taken) + 1) if (name := f"{wanted}{at or ''}") not in taken)
     return Numbering(free, "always" if is_always else "serial")
 
 
-def make(work: Work, sequence: str, first: int = 1) -> None:
+def make(context: Context, sequence: str, first: int = 1) -> None:
     """Have a sequence made when its table is there; before, that there is none of its name."""
-    work.after.append(f"SELECT pg_fresh({text(sequence)})")
+    context.after.append(f"SELECT pg_fresh({text(sequence)})")
     if sequence.startswith(_TEMPORARY):
-        work.after.append(f"SELECT pg_make_sequence({text(sequence)}, {first})")
+        context.after.append(f"SELECT pg_make_sequence({text(sequence)}, {first})")
         return
-    work.before += [_CREATE, f"SELECT pg_unknown({text(sequence)})"]
-    work.after.append(f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})")
+    context.before.extend([_CREATE, f"SELECT pg_unknown({text(sequence)})"])
+    context.after.append(f"INSERT INTO {TABLE} VALUES ({text(sequence)}, {first - 1}, {first})")
 
 
-def _owned(table: str) -> dict[str, str]:
+def _owned(table: str, context: Context) -> dict[str, str]:
     """The sequences of a table's own, by their columns."""
-    return dict(known.get().owned.get(table.lower(), {}))
+    return dict(context.schema.owned.get(table.lower(), {}))
 
 
-def of_table(table: str) -> list[str]:
+def of_table(table: str, context: Context) -> list[str]:
     """The statements that drop the sequences of a table's serial columns."""
-    owned = _owned(table).values()
+    owned = _owned(table, context).values()
     lasting = [_delete(each) for each in owned if not each.startswith(_TEMPORARY)]
     return [*lasting, *(f"SELECT pg_fresh({text(each)})" for each in owned)]
 
 
-def of_column(table: str, column: str) -> list[str]:
+def of_column(table: str, column: str, context: Context) -> list[str]:
     """The statement that drops the sequence of a serial column, if it is one."""
-    found = _owned(table).get(column.lower())
+    found = _owned(table, context).get(column.lower())
     return [] if found is None else [_delete(found)]
 
 
-def name_of(table: str, column: str) -> str | None:
+def name_of(table: str, column: str, context: Context) -> str | None:
     """The name of a serial column's sequence, as ``regclass`` reads it; None for another column.  Raises Wrong."""
     table = named(table)
-    if table.lower() not in known.get().tables:
+    if table.lower() not in context.schema.tables:
         raise Wrong(f'relation "{table}" does not exist')
-    if column.lower() not in known.get().tables[table.lower()]:
+    if column.lower() not in context.schema.tables[table.lower()]:
         raise Wrong(f'column "{column}" of relation "{table}" does not exist')
-    found = _owned(table).get(column.lower())
+    found = _owned(table, context).get(column.lower())
     return None if found is None else f"public.{reference(found)}"
 
 
@@ -287,13 +290,13 @@ def _delete(sequence: str) -> str:
     return f"DELETE FROM {TABLE} WHERE name = {text(sequence)}"
 
 
-def created(tree: exp.Create) -> Translation:
+def created(tree: exp.Create, context: Context) -> Translation:
     """CREATE SEQUENCE."""
     if tree.args.get("exists"):
         raise NotSaid("CREATE SEQUENCE IF NOT EXISTS")
-    work = Work()
-    make(work, named(tree.this.sql(dialect="postgres")), first_of(tree))
-    return Translation(IDLE, (*work.before, *work.after))
+    context = context.for_statement()
+    make(context, named(tree.this.sql(dialect="postgres")), first_of(tree))
+    return Translation(IDLE, (*context.before, *context.after))
 
 
 def first_of(tree: exp.Create) -> int:
@@ -325,10 +328,10 @@ def start_of(options: Any) -> int:
 _USUAL = ("NO MINVALUE", "NO MAXVALUE", "NO CYCLE", "AS BIGINT", "AS INTEGER", "AS INT")
 
 
-def dropped(names: Iterable[str], *, must_exist: bool) -> Translation:
+def dropped(names: Iterable[str], context: Context, *, must_exist: bool) -> Translation:
     """DROP SEQUENCE.  Raises Wrong if a table needs it."""
     wanted = [named(each) for each in names]
-    for table, columns in known.get().numbers.items():
+    for table, columns in context.schema.numbers.items():
         for column, each in columns.items():
             if each.sequence in wanted:
                 raise Wrong(f"cannot drop sequence {each.sequence}: column {column} of table {table} depends on it")
@@ -339,9 +342,9 @@ def dropped(names: Iterable[str], *, must_exist: bool) -> Translation:
     )
 
 
-def restarted(table: str) -> list[str]:
+def restarted(table: str, context: Context) -> list[str]:
     """The statements that let the serial columns of a table begin again."""
-    return [f"SELECT pg_restart({text(reference(each))})" for each in _owned(table).values()]
+    return [f"SELECT pg_restart({text(reference(each))})" for each in _owned(table, context).values()]
 
 
 def altered(sql: str) -> Translation | None:

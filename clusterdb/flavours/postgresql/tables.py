@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
-from clusterdb.flavours.flavour import NotSaid, Translation, Work, known, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, Translation, literal
 from clusterdb.flavours.postgresql import labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
-from clusterdb.flavours.schema import TYPES, Column, Numbering
+from clusterdb.flavours.schema import NOTHING, TYPES, Column, Numbering, Schema
 from clusterdb.flavours.tables import decimal_check, moment_check, quoted, text
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
@@ -59,7 +60,7 @@ _DECLARED = {
 }
 
 
-def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
+def create_table(flavour: PostgreSQLFlavour, tree: exp.Create, context: Context) -> Translation:
     """CREATE TABLE, also AS SELECT."""
     properties = tree.args.get("properties")
     kinds = [type(each) for each in (properties.expressions if properties is not None else [])]
@@ -70,13 +71,13 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
     exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
     schema = tree.this
     if not isinstance(schema, exp.Schema):
-        return flavour.table_of_query(head, tree)
+        return flavour.table_of_query(head, tree, context)
     key, key_name, own = key_of(schema), _key_name(schema), kinds_of(schema.expressions)
-    table, parts, work = schema.this.name, [], Work()
+    table, parts = schema.this.name, []
     for each in columns_first(schema.expressions):
         if isinstance(each, exp.ColumnDef):
-            numbering = numbering_of(each, schema.this.this, work, is_temporary="TEMP" in head)
-            parts.append(column(flavour, each, key, own, numbering, key_name))
+            numbering = numbering_of(each, schema.this.this, context, is_temporary="TEMP" in head)
+            parts.append(column(flavour, each, key, own, context, numbering, key_name))
         elif (isinstance(each, exp.PrimaryKey) and len(key) == 1 and _is_serial(schema, key[0])) or (
             isinstance(each, exp.Constraint) and _key_in(each) and len(key) == 1 and _is_serial(schema, key[0])
         ):
@@ -86,13 +87,13 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create) -> Translation:
         elif not isinstance(each, _CONSTRAINTS):
             raise NotSaid(f"{each.sql(dialect='postgres')}")
         else:
-            parts.append(constraint(flavour, each, own))
+            parts.append(constraint(flavour, each, own, context))
     made = f"{head}{exists} {quoted(table)} ({', '.join(parts)})"
-    is_new = not exists or table.lower() not in known.get().tables
-    return Translation(made, tuple(work.before), tuple(work.after)) if is_new else Translation(made)
+    is_new = not exists or table.lower() not in context.schema.tables
+    return Translation(made, tuple(context.before), tuple(context.after)) if is_new else Translation(made)
 
 
-def constraint(flavour: PostgreSQLFlavour, tree: Any, own: Columns) -> str:
+def constraint(flavour: PostgreSQLFlavour, tree: Any, own: Columns, context: Context) -> str:
     """A constraint of a table or a column.  Raises NotSaid for what SQLite would pass over."""
     tree = tree.copy()
     for each in tree.find_all(exp.UniqueColumnConstraint, exp.PrimaryKey, exp.PrimaryKeyColumnConstraint):
@@ -105,7 +106,7 @@ def constraint(flavour: PostgreSQLFlavour, tree: Any, own: Columns) -> str:
         options = [_referential(str(option)) for option in each.args.get("options") or []]
         deferred = "INITIALLY DEFERRED" in options and "DEFERRABLE" not in options
         each.set("options", [*(["DEFERRABLE"] if deferred else []), *options])
-    return flavour.text(flavour.schema_expression(tree, own))
+    return flavour.text(flavour.schema_expression(tree, context, own))
 
 
 def _referential(option: str) -> str:
@@ -145,22 +146,26 @@ def _is_numbered(column: exp.ColumnDef) -> bool:
     return identity or _type_of(column.args["kind"]) in _SERIAL
 
 
-def numbering_of(tree: exp.ColumnDef, table: exp.Identifier, work: Work, *, is_temporary: bool) -> Numbering | None:
+def numbering_of(
+    tree: exp.ColumnDef, table: exp.Identifier, context: Context, *, is_temporary: bool
+) -> Numbering | None:
     """What a column is numbered by; its sequence is made before the table.  Raises NotSaid."""
     for constraint in tree.constraints:
         kind = constraint.kind
         if isinstance(kind, exp.GeneratedAsIdentityColumnConstraint) and not kind.expression:
-            numbering = sequences.numbering(table, tree.this, is_always=bool(kind.this), is_temporary=is_temporary)
-            sequences.make(work, numbering.sequence, sequences.start_of(kind))
+            numbering = sequences.numbering(
+                table, tree.this, context, is_always=bool(kind.this), is_temporary=is_temporary
+            )
+            sequences.make(context, numbering.sequence, sequences.start_of(kind))
             return numbering
         if isinstance(kind, exp.DefaultColumnConstraint) and is_nextval(kind.this):
             numbering = Numbering(sequence_of(kind.this), "nextval")
-            work.before.append(f"SELECT pg_known({text(sequences.reference(numbering.sequence))})")
+            context.before.append(f"SELECT pg_known({text(sequences.reference(numbering.sequence))})")
             return numbering
     if _type_of(tree.args["kind"]) not in _SERIAL:
         return None
-    numbering = sequences.numbering(table, tree.this, is_always=False, is_temporary=is_temporary)
-    sequences.make(work, numbering.sequence)
+    numbering = sequences.numbering(table, tree.this, context, is_always=False, is_temporary=is_temporary)
+    sequences.make(context, numbering.sequence)
     return numbering
 
 
@@ -213,6 +218,7 @@ def column(
     tree: exp.ColumnDef,
     key: list[str],
     own: Columns,
+    context: Context,
     numbering: Numbering | None = None,
     key_name: str = "",
 ) -> str:
@@ -243,20 +249,22 @@ def column(
         if is_row_number and isinstance(made, exp.PrimaryKeyColumnConstraint | exp.NotNullColumnConstraint):
             continue
         if isinstance(made, exp.DefaultColumnConstraint):
-            rest.append(f"DEFAULT ({as_kept(flavour, made.this, own[tree.name.lower()])})")
+            rest.append(f"DEFAULT ({as_kept(flavour, made.this, own[tree.name.lower()], context)})")
         elif isinstance(made, exp.CollateColumnConstraint):
             raise NotSaid("COLLATE of a column")
         elif isinstance(made, exp.ComputedColumnConstraint):
-            value = flavour.text(flavour.schema_expression(made.this, own))
+            value = flavour.text(flavour.schema_expression(made.this, context, own))
             rest.append(f"GENERATED ALWAYS AS ({value}) STORED")
         else:
-            rest.append(constraint(flavour, clause, own))
+            rest.append(constraint(flavour, clause, own, context))
     if is_row_number:
         return " ".join([name, shown, *rest])
     if tree.name in key and "NOT NULL" not in rest and (numbering is None or numbering.kind == "nextval"):
         rest.insert(0, "NOT NULL")
     if type_name == "USER-DEFINED":
-        return " ".join([name, shown, *rest, f"CHECK ({labels.check(tree.name, known.get().labels[sizes[0]].labels)})"])
+        return " ".join(
+            [name, shown, *rest, f"CHECK ({labels.check(tree.name, context.schema.labels[sizes[0]].labels)})"]
+        )
     rest += [f"CHECK ({check})" for check in _checks(name, type_name, sizes, bits)]
     return " ".join([name, shown, *rest])
 
@@ -267,7 +275,7 @@ def _says_numbers(constraint: Any) -> bool:
     return is_identity or (isinstance(constraint, exp.DefaultColumnConstraint) and is_nextval(constraint.this))
 
 
-def as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind) -> str:
+def as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind, context: Context) -> str:
     """A default: a literal as the column keeps it."""
     inner = value
     while isinstance(inner, exp.Paren):
@@ -275,8 +283,10 @@ def as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind) -> str:
     if isinstance(inner, exp.Cast) and isinstance(inner.this, exp.Literal) and not inner.to.expressions:
         inner = inner.this  # read as the column's type
     if isinstance(inner, exp.Literal | exp.Boolean):
-        return flavour.text(flavour.schema_expression(_folded(assigned(_annotated(flavour, inner), kind))))
-    return flavour.text(flavour.schema_expression(value))
+        return flavour.text(
+            flavour.schema_expression(_folded(assigned(_annotated(flavour, inner, context), kind, context)), context)
+        )
+    return flavour.text(flavour.schema_expression(value, context))
 
 
 def _folded(value: Any) -> Any:
@@ -288,19 +298,19 @@ def _folded(value: Any) -> Any:
     return literal(FUNCTIONS[value.name.removeprefix("pg_")](*arguments))
 
 
-def _annotated(flavour: PostgreSQLFlavour, value: Any) -> Any:
+def _annotated(flavour: PostgreSQLFlavour, value: Any, context: Context) -> Any:
     """A value with its kind."""
     copied = value.copy()
-    annotate(copied, known.get(), flavour.typing)
+    annotate(copied, context.schema, flavour.typing)
     return copied
 
 
-def checks_of(name: str, declared: str) -> list[str]:
+def checks_of(name: str, declared: str, schema: Schema = NOTHING) -> list[str]:
     """The checks of a column that is declared so."""
     word, _, sizes = declared.lower().partition("(")
     if word == "enum text":
         number = int(sizes.removesuffix(")"))
-        return [f"CHECK ({labels.check(name, found.labels)})" for found in [known.get().labels.get(number)] if found]
+        return [f"CHECK ({labels.check(name, found.labels)})" for found in [schema.labels.get(number)] if found]
     for type_name, (shown, bits) in _DECLARED.items():
         if shown == word.strip():
             return [
