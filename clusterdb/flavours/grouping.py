@@ -67,7 +67,7 @@ class _Groups:
         self.aliases = {column.alias.lower(): column.unalias() for column in select.expressions if column.alias}
         group = select.args.get("group")
         keys = [self.key(node) for node in (group.expressions if group is not None else [])]
-        self.keys = {self.said(key) for key in keys}
+        self.keys = {self.comparable(key) for key in keys}
         self.determined: set[_Place] = {place for place in map(self.place, keys) if place is not None}
         self.determine()
 
@@ -87,18 +87,18 @@ class _Groups:
         is_own = resolved is not None and resolved[0] == self.query.number
         return (resolved[1], node.name.lower()) if resolved is not None and is_own else None
 
-    def said(self, node: Any) -> str:
+    def comparable(self, node: Any) -> str:
         """The text of an expression with its columns resolved and its parameters unnamed, for comparison."""
-        comparable = exp.Paren(this=node.copy())
-        for before, after in zip(list(node.find_all(exp.Column)), list(comparable.find_all(exp.Column)), strict=True):
+        copy = exp.Paren(this=node.copy())
+        for before, after in zip(list(node.find_all(exp.Column)), list(copy.find_all(exp.Column)), strict=True):
             resolved = self.names.columns.get(id(before))
             if resolved is not None:
                 after.replace(exp.column(before.name.lower(), table=f"{resolved[0]}.{resolved[1]}"))
-        for paren in list(comparable.this.find_all(exp.Paren)):
+        for paren in list(copy.this.find_all(exp.Paren)):
             paren.replace(paren.this)
-        for parameter in list(comparable.find_all(exp.Placeholder, exp.Parameter)):
+        for parameter in list(copy.find_all(exp.Placeholder, exp.Parameter)):
             parameter.replace(exp.Placeholder())
-        return str(comparable.sql(comments=False, normalize_functions="lower"))
+        return str(copy.sql(comments=False, normalize_functions="lower"))
 
     # --- dependent columns --------------------------------------------------------------------------------------------
     def determine(self) -> None:
@@ -186,7 +186,7 @@ class _Groups:
             if place is not None and place not in self.determined:
                 yield Doubtful(f"{place[0]}.{place[1]}", within)
             return
-        if isinstance(node, exp.Condition) and self.keys and self.said(node) in self.keys:
+        if isinstance(node, exp.Condition) and self.keys and self.comparable(node) in self.keys:
             return
         within = within or isinstance(node, exp.Query)
         for inner in node.iter_expressions():
