@@ -7,7 +7,7 @@ PYTHON ?= python3
 COVERAGE := $(BIN)/coverage
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow coverage torture suites lint hooks docs bench package clean
+.PHONY: demo test test-slow test-sqlglot coverage torture suites lint hooks docs bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ coverage: $(VENV)/.installed
 	$(COVERAGE_ENV) $(COVERAGE) run -m pytest -n auto -m 'not slow' $(TESTS)
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report
+
+test-sqlglot: $(VENV)/.installed
+	.ci/test-sqlglot $(BIN)/python $(SQLGLOT)
 
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)

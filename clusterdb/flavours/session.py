@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from clusterdb.flavours.flavour import Flavour, Translation
     from clusterdb.flavours.types import Kind
 
-__all__ = ["EngineSession", "run", "steps", "together"]
+__all__ = ["EngineSession", "Step", "run", "steps", "together"]
+
+Step = Callable[["EngineSession"], None]
+"""What takes more than a statement of SQLite's."""
 
 
 class EngineSession:
