@@ -19,7 +19,7 @@ PACKAGES = ("vfs", "clusterdb")
 Graph = Mapping[str, frozenset[str]]
 
 ALLOWED: tuple[frozenset[str], ...] = (
-    frozenset({"clusterdb.flavours.flavour", "clusterdb.flavours.session"}),
+    frozenset({"clusterdb.flavours.context", "clusterdb.flavours.flavour", "clusterdb.flavours.session"}),
     frozenset(
         f"clusterdb.flavours.mysql.{name}"
         for name in ("alter", "columns", "creating", "flavour", "indexes", "rules", "settings", "special", "tables")
