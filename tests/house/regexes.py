@@ -271,14 +271,14 @@ def attacks(pattern: str, flags: int = 0) -> Iterator[tuple[str, str, str]]:
     """For every repetition: what leads to it, what it may repeat, and what does not fit behind it."""
     tree = re._parser.parse(pattern, flags)
     singles = _alphabet(pattern)
-    known = set()
+    seen = set()
     for prefix, body in _repetitions(tree, [""]):
         samples = _samples(body)
         pumps = {*singles, *samples, *(a + b for a in samples[:4] for b in samples[:4])}
         for pump in sorted(pumps - {""}):
             for suffix in ("", "\0", " \0", "\n!"):
-                if (prefix, pump, suffix) not in known:
-                    known.add((prefix, pump, suffix))
+                if (prefix, pump, suffix) not in seen:
+                    seen.add((prefix, pump, suffix))
                     yield prefix, pump, suffix
 
 
@@ -306,7 +306,7 @@ def _repetitions(items: Any, prefixes: list[str]) -> Iterator[tuple[str, Any]]:
 
 def _samples(items: Any) -> list[str]:
     """A few texts that a part of a pattern matches."""
-    made = [""]
+    texts = [""]
     for op, value in items:
         if op is c.LITERAL:
             parts = [chr(value)]
@@ -326,8 +326,8 @@ def _samples(items: Any) -> list[str]:
             parts = [x * max(1, value[0]) for x in inner[:2]] if value[0] else ["", *inner[:2]]
         else:
             parts = [""]
-        made = list(dict.fromkeys(a + b for a in made for b in parts))[:8]
-    return made
+        texts = list(dict.fromkeys(a + b for a in texts for b in parts))[:8]
+    return texts
 
 
 def _first_of(value: Any) -> list[str]:

@@ -215,15 +215,15 @@ def imports_of(path: Path) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {
+            names |= {
                 full if (full := f"{node.module}.{alias.name}") in LAYERS else node.module for alias in node.names
             }
-    return found
+    return names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

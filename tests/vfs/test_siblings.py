@@ -21,9 +21,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     query = Catalog._query
 
     def counting(self: Catalog, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-        found = query(self, sql, values)
-        counts.append(len(found))
-        return found
+        answer = query(self, sql, values)
+        counts.append(len(answer))
+        return answer
 
     with monkeypatch.context() as patch:
         patch.setattr(Catalog, "_query", counting)
