@@ -23,7 +23,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[clusterdb.
     """A store, in memory and on disk."""
     store = clusterdb.open(":memory:" if request.param == "memory" else tmp_path / "store")
     yield store
-    if not store._closed:
+    if not store.context.is_closed:
         assert_clean(store)
         store.close()
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import clusterdb
 from clusterdb.cli import cli
-from clusterdb.format import bytes_text, duration_text, table
+from clusterdb.views.text import bytes_text, duration_text, table
 from tests.support.commands import RUN, run
 from tests.support.stores import assert_clean
 
@@ -40,7 +40,7 @@ def test_create_clone_sql_list_export_and_delete_work(tmp_path: Path, sample: Pa
         (["--store", "nothing", "clone", "a", "b"], "no store at 'nothing'"),
         (["create", "9x"], "invalid cluster name '9x'"),
         (["create", "x", "--from", "absent.db"], "absent.db"),
-        (["create", "x", "--page-size", "1000"], "page_size=1000"),
+        (["create", "x", "--page-size", "1000"], "--page-size 1000: use a power of two"),
         (["--store", ".", "ls"], "holds other files"),
     ],
 )
@@ -189,7 +189,7 @@ def test_snapshots_points_in_time_instances_events_and_bills_work(tmp_path: Path
     assert run(tmp_path, "sql", "prod", "SELECT 1").returncode == 1
     do("start", "prod")
     do("modify", "prod", "--deletion-protection")
-    assert "set deletion_protection=False" in run(tmp_path, "rm", "prod", "--yes").stderr
+    assert "set --no-deletion-protection first" in run(tmp_path, "rm", "prod", "--yes").stderr
     assert "failover from 'w1' to 'r1'" in do("events", "prod")
     assert {"prod", "dev", "again", "before", "small"} <= set(do("bills").split())
     assert "clusterdb_volume_bytes_used" in do("metrics")

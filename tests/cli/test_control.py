@@ -79,8 +79,8 @@ def test_create_clone_restore_and_modify_take_the_same_settings(shell: Shell) ->
     [
         (("modify", "shop", "--tag", "ab"), "use KEY=VALUE"),
         (("modify", "shop", "--ttl", "soon"), "use a number of seconds, or never"),
-        (("clone", "shop@", "x"), "say which point in time behind the @"),
-        (("snapshot", "shop@ ", "x"), "say which point in time behind the @"),
+        (("clone", "shop@", "x"), "point in time missing after the @"),
+        (("snapshot", "shop@ ", "x"), "point in time missing after the @"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_creates_nothing(shell: Shell, arguments: tuple[str, ...], text: str) -> None:
@@ -121,7 +121,7 @@ def test_expire_prints_the_clusters_it_deletes(shell: Shell, monkeypatch: pytest
     shell("create", "short", "--ttl", "0.001")
     monkeypatch.setattr("clusterdb.store.Store._tidy", lambda store: None)  # opening the store would do it already
     assert shell("expire") == "short\n"
-    assert shell("reclaim") == "0 slots brought back\n"
+    assert shell("reclaim") == "0 slots freed\n"
 
 
 def test_sql_command_speaks_the_engine_of_the_cluster(shell: Shell) -> None:

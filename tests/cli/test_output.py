@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import clusterdb
-from clusterdb.cli import cli
+from clusterdb.cli import cli, flags
 from tests.support.commands import RUN, ended, run
 
 
@@ -209,3 +210,36 @@ def test_output_without_a_terminal_has_no_colours(folder: Path) -> None:
     """Without a terminal the output is plain text, whatever ``NO_COLOR`` is."""
     for arguments in (["ls"], ["show", "prod"], ["diff", "prod", "dev"], ["--help"]):
         assert click.unstyle(told(folder, *arguments).output) == told(folder, *arguments).output
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (clusterdb.InvalidArgumentError("page_size=1000: use a power of two"), "--page-size 1000: use a power of two"),
+        (clusterdb.InvalidArgumentError("on_conflict='never': use abort"), "--on-conflict never: use abort"),
+        (clusterdb.InvalidArgumentError("ttl_s=-1.0: use 1, or None"), "--ttl -1.0: use 1, or never"),
+        (clusterdb.InvalidArgumentError("members= and excluded=: use"), "--member and --exclude: use"),
+        (clusterdb.BacktrackDisabledError("set backtrack_window_s first"), "set --backtrack-window first"),
+        (clusterdb.DeletionProtectedError("deletion_protection=False"), "--no-deletion-protection"),
+        (clusterdb.ExportTargetError("overwrite=True"), "overwrite=True"),
+        (clusterdb.DatabaseDamagedError("import it as it is (check=False)"), "import it as it is (--no-check)"),
+        (clusterdb.ClusterStateError("cluster 'engine' is stopped: start it"), "cluster 'engine' is stopped: start it"),
+        (clusterdb.NotSupportedError("CREATE TABLE t (x) engine=InnoDB"), "CREATE TABLE t (x) engine=InnoDB"),
+        (OSError(2, "No such file or directory"), "[Errno 2] No such file or directory"),
+    ],
+)
+def test_messages_name_flags_instead_of_parameters(error: Exception, message: str) -> None:
+    """A parameter of the API becomes the flag; names of clusters, and SQL, stay as they are."""
+    assert flags.message_of(error) == message
+
+
+def test_flags_in_messages_exist() -> None:
+    """Each flag that is no parameter of the API is an option of a command."""
+    options = {flag for command in cli.commands.values() for option in command.params for flag in option.opts}
+    assert {flag for flag in flags._OTHERS.values() if flag.startswith("--")} <= options
+
+
+def test_settings_have_options_of_their_names() -> None:
+    """So that messages about a setting name its flag."""
+    parameters = {option.name for option in cli.commands["create"].params}
+    assert {field.name for field in dataclasses.fields(clusterdb.ClusterSettings)} <= parameters

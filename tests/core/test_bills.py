@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import clusterdb
-from clusterdb import billing
-from tests.support.inside import catalog_of, pages_of
+from clusterdb.clusters import billing
+from tests.support.inside import catalog_of, pages_of, pinned_head
 from tests.support.stores import assert_clean
 
 ROWS = 2000
@@ -78,7 +78,7 @@ def test_endless_drops_do_not_keep_a_walk_from_ending(
     counts = {"drops": 0, "commits": 0}
 
     def interfere() -> None:
-        if not catalog_of(disk_store)._depth:
+        if not catalog_of(disk_store).database._depth:
             counts["drops"] += 1
             replace_the_clone(others)
         counts["commits"] += 1
@@ -97,7 +97,7 @@ def test_damage_is_reported_without_another_attempt(tmp_path: Path) -> None:
     """Damage is reported at once: repeating the walk would not change it."""
     with clusterdb.open(tmp_path / "store") as store:
         write(store.create_cluster("prod"), 1, "CREATE TABLE t (id INTEGER PRIMARY KEY, body)")
-        with store._pinned(store.cluster("prod")) as volume:
+        with pinned_head(store, "prod") as volume:
             slot = volume.version.root.slot
         with Path(store.path, "pool").open("r+b") as file:
             file.seek(slot * 4096)

@@ -11,16 +11,16 @@ import apsw
 import pytest
 
 import clusterdb
-from tests.support.inside import catalog_of, pages_of
+from tests.support.inside import catalog_of, pages_of, pinned_head
 from tests.support.stores import assert_clean, rows
-from vfs import osio
-from vfs.layout import pack_version
-from vfs.table import reached
+from vfs.format.layout import pack_version
+from vfs.storage import device
+from vfs.storage.walk import reached
 
 
 def page_slot(store: clusterdb.Store, name: str, page: int) -> int:
     """Where a page of a cluster is."""
-    with store._pinned(store.cluster(name)) as volume:
+    with pinned_head(store, name) as volume:
         return next(
             at.entry.slot
             for at in reached(pages_of(store).read_slot, volume.version)
@@ -55,7 +55,7 @@ def test_verifying_reads_refuse_a_damaged_page(path: Path) -> None:
 
 def test_verifying_reads_refuse_a_damaged_page_table(path: Path) -> None:
     """With verify_reads a damaged node of the page table is SQLITE_CORRUPT."""
-    with clusterdb.open(path) as store, store._pinned(store.cluster("dev")) as volume:
+    with clusterdb.open(path) as store, pinned_head(store, "dev") as volume:
         slot = volume.version.root.slot
     scribble(path, slot)
     with (
@@ -129,7 +129,7 @@ def test_repair_without_a_store_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p"])
 def test_remote_file_systems_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """No store is created where locks do not hold."""
-    monkeypatch.setattr(osio, "file_system_of", lambda _: kind)
+    monkeypatch.setattr("vfs.store.file_system_of", lambda _: kind)
     with pytest.raises(clusterdb.UnsupportedFileSystemError, match=kind):
         clusterdb.open(tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
@@ -137,8 +137,8 @@ def test_remote_file_systems_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_file_system_type_is_that_of_the_kernel() -> None:
     """The kernel's name for where we are."""
-    assert osio.file_system_of(Path("/proc")) == "proc"
-    assert osio.file_system_of(Path.cwd()) != "unknown"
+    assert device.file_system_of(Path("/proc")) == "proc"
+    assert device.file_system_of(Path.cwd()) != "unknown"
 
 
 def test_check_reports_a_slot_of_two_unrelated_clusters(tmp_path: Path, sample: Path) -> None:
@@ -148,7 +148,7 @@ def test_check_reports_a_slot_of_two_unrelated_clusters(tmp_path: Path, sample: 
         for name in ("one", "two"):
             store.create_cluster(name, from_file=sample)
         assert_clean(store)
-        with store._pinned(store.cluster("one")) as one, store._pinned(store.cluster("two")) as two:
+        with pinned_head(store, "one") as one, pinned_head(store, "two") as two:
             stolen = pages_of(store).read_slot(one.version.root.slot)[16 * 5 : 16 * 6]
             root = bytearray(pages_of(store).read_slot(two.version.root.slot))
             root[16 * 5 : 16 * 6] = stolen
@@ -186,7 +186,7 @@ def test_dump_of_a_slot_shows_state_use_and_bytes(path: Path) -> None:
         assert "the pool header" in store.dump(slot=0)
         first_page = store.dump(slot=page_slot(store, "dev", 0))
         assert "SQLite format 3." in first_page
-        head = catalog_of(store).volume_rows()[0].head_slot
+        head = catalog_of(store).volumes.volume_rows()[0].head_slot
         assert "the head of volume 1" in store.dump(slot=head)
         with pytest.raises(clusterdb.CorruptStoreError, match="past the end"):
             store.dump(slot=1 << 30)
@@ -195,7 +195,10 @@ def test_dump_of_a_slot_shows_state_use_and_bytes(path: Path) -> None:
 def test_dump_shows_a_damaged_node_and_continues(path: Path) -> None:
     """A damaged node is shown as such, and no reason to stop."""
     with clusterdb.open(path) as store:
-        with store._pinned(store.cluster("dev")) as volume:
+        with pinned_head(store, "dev") as volume:
             slot = volume.version.root.slot
         scribble(path, slot)
-        assert f"slot {slot} born 2, FAILS its checksum" in store.dump(cluster="dev")
+        assert (
+            f"slot {slot} born 2: slot {slot} (page table, level 0, number 0, born in version 2) fails its checksum"
+            in store.dump(cluster="dev")
+        )

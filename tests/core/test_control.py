@@ -102,7 +102,7 @@ def test_stopped_cluster_takes_no_connections_until_it_is_started(
         connection.execute("DELETE FROM t")
     connection.close()
     for refused in (prod.connect, prod.stop, prod.failover, lambda: prod.add_instance("w1"), prod.reset):
-        with pytest.raises(clusterdb.ClusterStateError, match=r"is stopped, .*: start it first"):
+        with pytest.raises(clusterdb.ClusterStateError, match=r"is stopped: start it before "):
             refused()
     assert rows(prod.clone("dev").connect(), "SELECT count(*) FROM t") == [(1,)]
     prod.start()
@@ -121,9 +121,9 @@ def test_unused_clusters_expire_unless_protected_or_connected(
     connected = prod.clone("connected", ttl_s=100).connect()
     assert store.expire() == []
     now = time.time_ns()
-    monkeypatch.setattr("clusterdb.backups.time.time_ns", lambda: now + 60_000_000_000)
+    monkeypatch.setattr("clusterdb.past.find.time.time_ns", lambda: now + 60_000_000_000)
     assert store.expire() == ["idle"]
-    monkeypatch.setattr("clusterdb.backups.time.time_ns", lambda: now + 160_000_000_000)
+    monkeypatch.setattr("clusterdb.past.find.time.time_ns", lambda: now + 160_000_000_000)
     assert store.expire() == ["short"]
     connected.close()
     assert store.expire() == ["connected"]
@@ -179,8 +179,8 @@ def test_restore_takes_the_parameters_of_aurora(store: clusterdb.Store, prod: cl
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({}, "give either restore_to_time or use_latest"),
-        ({"restore_to_time": datetime.now(), "use_latest_restorable_time": True}, "give either"),
+        ({}, "use either restore_to_time or use_latest"),
+        ({"restore_to_time": datetime.now(), "use_latest_restorable_time": True}, "use either"),
         ({"restore_to_time": datetime.now(), "restore_type": "copy-on-write"}, "cannot be specified with"),
         ({"use_latest_restorable_time": True, "restore_type": "clone"}, "use 'copy-on-write' or 'full-copy'"),
     ],

@@ -13,9 +13,9 @@ import apsw
 import pytest
 
 import clusterdb
-from clusterdb import translate
+from clusterdb.access import translate
 from vfs import errors as storage
-from vfs import osio
+from vfs.storage import device
 
 ROOT = Path(__file__).parents[2]
 CLASSES = [getattr(storage, name) for name in storage.__all__ if name != "StorageError"]
@@ -23,19 +23,21 @@ CLASSES = [getattr(storage, name) for name in storage.__all__ if name != "Storag
 EXPECTED: dict[type[storage.StorageError], type[clusterdb.Error]] = {
     storage.CorruptionError: clusterdb.CorruptStoreError,
     storage.FencedError: clusterdb.InstanceRestartedError,
+    storage.ForkedError: clusterdb.ForkedStoreError,
     storage.FormatError: clusterdb.StoreFormatError,
-    storage.InstanceRestartedError: clusterdb.InstanceRestartedError,
+    storage.DisconnectedError: clusterdb.InstanceRestartedError,
     storage.NotAPoolError: clusterdb.NotAStoreError,
     storage.PastVersionGoneError: clusterdb.InvalidRestoreTimeError,
     storage.PoolFullError: clusterdb.StoreFullError,
     storage.ReadOnlyError: clusterdb.StoreReadOnlyError,
     storage.RegistryBusyError: clusterdb.StoreBusyError,
-    storage.SimulatedFaultError: clusterdb.OperationalError,
+    storage.InjectedFaultError: clusterdb.OperationalError,
     storage.SnapshotMovedError: clusterdb.StoreBusyError,
     storage.StoreFailedError: clusterdb.StoreFailedError,
     storage.StoreInUseError: clusterdb.StoreInUseError,
     storage.TooManySessionsError: clusterdb.TooManyConnectionsError,
     storage.TooManyVolumesError: clusterdb.TooManyClustersError,
+    storage.UnknownDataPlaneError: clusterdb.InvalidArgumentError,
     storage.UnsupportedFileSystemError: clusterdb.UnsupportedFileSystemError,
     storage.VolumeDroppedError: clusterdb.ClusterNotFoundError,
     storage.WriterBusyError: clusterdb.StoreBusyError,
@@ -80,7 +82,7 @@ def test_failed_sync_is_reported_as_such(disk_store: clusterdb.Store, monkeypatc
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(osio.CALLS, "fdatasync", fail)
+        patch.setattr(device.CALLS, "fdatasync", fail)
         with pytest.raises(
             clusterdb.StoreFailedError, match=r"fdatasync of the page pool failed \(Input/output error\)"
         ):
@@ -93,7 +95,7 @@ def test_too_many_connections_are_reported_as_such(
     disk_store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By Cluster.connect() and by the DB-API, and one that is closed makes room."""
-    monkeypatch.setattr("vfs.sessions.SESSION_ROWS", 20)
+    monkeypatch.setattr("vfs.storage.sessions.SESSION_ROWS", 20)
     cluster = disk_store.create_cluster("prod")
     connections = []
     with pytest.raises(clusterdb.TooManyConnectionsError, match="connections are open on this store; close some first"):
@@ -173,7 +175,7 @@ def test_no_verb_raises_an_untranslated_error(
 
         with monkeypatch.context() as patch:
             for name in CALLS:
-                patch.setattr(osio.CALLS, name, counted(getattr(osio.CALLS, name)))
+                patch.setattr(device.CALLS, name, counted(getattr(device.CALLS, name)))
             try:
                 VERBS[verb](store, tmp_path)
             except clusterdb.Error as error:

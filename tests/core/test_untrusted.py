@@ -11,8 +11,8 @@ import apsw
 import pytest
 
 import clusterdb
+from clusterdb.access.sqlite import results
 from clusterdb.dbapi2 import SplitConnection
-from clusterdb.sqlite import results
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
 ENGINES = ("sqlite", "aurora-mysql", "aurora-postgresql")

@@ -90,7 +90,7 @@ def test_sqlalchemy_without_a_database_is_an_anonymous_cluster_per_thread() -> N
     ("url", "text"),
     [
         ("sqlite+clusterdb://host/prod", "without a host"),
-        ("sqlite+clusterdb:///prod?stroe=x", "there is no option 'stroe'"),
+        ("sqlite+clusterdb:///prod?stroe=x", "unknown option 'stroe'"),
     ],
 )
 def test_sqlalchemy_refuses_invalid_urls(url: str, text: str) -> None:

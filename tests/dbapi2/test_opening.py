@@ -135,7 +135,8 @@ def test_bytes_and_path_objects_are_always_files(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     names: list[bytes | Path] = [b"one", Path("two")]
     for at, name in enumerate(names):
-        dbapi2.connect(name).execute("CREATE TABLE t (a)").connection.close()
+        with closing(dbapi2.connect(name)) as connection:
+            connection.execute("CREATE TABLE t (a)")
         assert Path(["one", "two"][at]).is_file()
 
 
@@ -161,7 +162,8 @@ def test_clusterdb_uri_mode_applies_to_plain_files(tmp_path: Path) -> None:
 
 def test_plain_file_in_mode_ro_cannot_be_written(tmp_path: Path) -> None:
     """``mode="ro"`` reads what is there, and writes nothing."""
-    dbapi2.connect(tmp_path / "plain.db").execute("CREATE TABLE t (a)").connection.close()
+    with closing(dbapi2.connect(tmp_path / "plain.db")) as writer:
+        writer.execute("CREATE TABLE t (a)")
     with closing(dbapi2.connect(tmp_path / "plain.db", mode="ro")) as connection:
         assert count(connection) == 0
         with pytest.raises(dbapi2.OperationalError, match="readonly"):

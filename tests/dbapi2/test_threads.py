@@ -18,7 +18,7 @@ import pytest
 from clusterdb import dbapi2
 
 Use = Callable[[Any], Any]
-OURS = {"apsw", "cluster"}
+OURS = {"apsw", "cluster", "columns"}
 MODULES: tuple[Any, Any] = (sqlite3, dbapi2)
 
 

@@ -284,7 +284,7 @@ def test_changeset_is_refused_where_sqlite_would_take_a_column_for_the_rowid(sto
     run(cluster, "CREATE TABLE odd (_rowid_ TEXT, v)")
     other = cluster.clone("other")
     run(other, "INSERT INTO odd VALUES ('x', 1)")
-    with pytest.raises(clusterdb.NotSupportedError, match="no key but a column '_rowid_'"):
+    with pytest.raises(clusterdb.NotSupportedError, match="a column '_rowid_' and no key"):
         store.diff(cluster, other).changeset()
     run(cluster, store.diff(cluster, other).sql())
     assert not store.diff(cluster, other)
@@ -303,7 +303,7 @@ def test_every_changed_row_is_found(first: list[str], both: list[str], then: lis
         diff = store.diff(before, after)
         for name in old:
             keys = {
-                tuple(key.lower() if name == "named" and key else key for key in change.key)
+                tuple(key.lower() if name == "named" and isinstance(key, str) else key for key in change.key)
                 for table in diff.tables
                 if table.name == name
                 for change in table.changes
@@ -392,7 +392,7 @@ def test_invalid_changeset_is_refused_before_any_change(before: clusterdb.Cluste
     """Refused before anything changes."""
     was = hash_of(before)
     for damaged in (b"nonsense", changeset[:-3]):
-        with pytest.raises(clusterdb.InvalidArgumentError, match="no changeset"):
+        with pytest.raises(clusterdb.InvalidArgumentError, match="not a changeset"):
             before.apply(damaged)
     with pytest.raises(clusterdb.InvalidArgumentError, match="use abort, skip, replace"):
         before.apply(changeset, on_conflict="ignore")  # type: ignore[arg-type]
@@ -404,10 +404,10 @@ def test_definitions_and_null_keys_need_a_script(
 ) -> None:
     """Definitions, and keys that are NULL: the script can."""
     run(after, "INSERT INTO named VALUES (NULL, 1, 'x')")
-    with pytest.raises(clusterdb.NotSupportedError, match="NULL in its key"):
+    with pytest.raises(clusterdb.NotSupportedError, match="a NULL in its key"):
         store.diff(before, after).changeset()
     run(after, "DELETE FROM named WHERE name IS NULL; ALTER TABLE pairs ADD COLUMN z; UPDATE pairs SET z = 1")
-    with pytest.raises(clusterdb.NotSupportedError, match="table 'pairs' is not the same in both"):
+    with pytest.raises(clusterdb.NotSupportedError, match="table 'pairs' has other columns or another key in the two"):
         store.diff(before, after).changeset()
 
 
@@ -464,7 +464,7 @@ def test_invalid_utf8_is_refused_with_its_place(
 ) -> None:
     """Invalid UTF-8 cannot be compared, and says where."""
     run(after, "INSERT INTO plain VALUES (1, CAST(x'ff' AS TEXT))")
-    with pytest.raises(clusterdb.DataError, match=r"table 'plain'.*no valid UTF-8"):
+    with pytest.raises(clusterdb.DataError, match=r"table 'plain'.*not valid UTF-8"):
         store.diff(before, after)
 
 

@@ -27,5 +27,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which instances lag and faults end."""
     clock_set = Clock()
     monkeypatch.setattr("vfs.instances.time", clock_set)
-    monkeypatch.setattr("vfs.clock.time", clock_set)
+    monkeypatch.setattr("vfs.storage.clock.time", clock_set)
     return clock_set

@@ -8,7 +8,8 @@ from typing import Any
 import apsw
 
 import clusterdb
-from tests.support.inside import catalog_of, vfs_of
+from clusterdb.access.sqlite import InstanceConnection
+from tests.support.inside import catalog_of
 from tests.support.stores import rows
 
 FAR_MS = 10_000
@@ -79,9 +80,8 @@ def reached(cluster: clusterdb.Cluster, endpoint: str, attempts: int = 60) -> se
     names = set()
     for _ in range(attempts):
         connection = cluster.connect(endpoint)
-        (file,) = vfs_of(cluster.store).files
-        assert file._target.instance is not None
-        names.add(file._target.instance.name)
+        assert isinstance(connection, InstanceConnection)
+        names.add(connection.instance_name)
         connection.close()
     return names
 
@@ -100,4 +100,4 @@ def code_of(error: Any) -> int:
 
 
 def told(store: clusterdb.Store, category: str) -> list[str]:
-    return [event.message for event in catalog_of(store).events() if event.category == category]
+    return [event.message for event in catalog_of(store).events.all() if event.category == category]

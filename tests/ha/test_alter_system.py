@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 import clusterdb
-from clusterdb.instances import alter_system
+from clusterdb.ha.faults import alter_system
 from tests.ha.fleet import FOR, add, roles, seen
 from tests.support.stores import rows
 
@@ -69,7 +69,7 @@ def test_statements_after_alter_system_are_executed(prod: clusterdb.Cluster) -> 
     add(prod, "a")
     failure = f"ALTER SYSTEM SIMULATE 0 PERCENT DISK FAILURE {FOR}"
     assert prod.connect().execute(f"{failure};\n{failure}; SELECT 5").fetchall() == [("",), ("",), (5,)]
-    with pytest.raises(clusterdb.InvalidArgumentError, match="'ALTER SYSTEM HALT' is no statement of Aurora's"):
+    with pytest.raises(clusterdb.InvalidArgumentError, match="'ALTER SYSTEM HALT' is not a statement of Aurora's"):
         prod.connect().execute(f"{failure}; ALTER SYSTEM HALT; SELECT 5")
     with pytest.raises(clusterdb.InvalidArgumentError, match="ends the connection: no statement can follow it"):
         prod.connect().execute("ALTER SYSTEM CRASH INSTANCE; SELECT 1")

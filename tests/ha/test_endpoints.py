@@ -8,9 +8,10 @@ import apsw
 import pytest
 
 import clusterdb
+from clusterdb.ha import instances
+from clusterdb.ha.gate import InstanceState
 from tests.ha.fleet import FAR_MS, add, cluster_with, commit, endpoint_of, reached, roles, run, seen, seen_by
 from tests.support.stores import rows
-from vfs.instances import InstanceView
 
 
 # --- endpoints ------------------------------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ def test_custom_endpoint_leads_to_members_of_its_type(
         if expected:
             assert reached(trio, "reports", 40) == expected == set(endpoint_of(trio, "reports").members)
         else:
-            with pytest.raises(clusterdb.EndpointNotFoundError, match="leads to no instance"):
+            with pytest.raises(clusterdb.EndpointNotFoundError, match="has no instance now"):
                 trio.connect("reports")
         if expected is before:
             trio.failover("b")
@@ -77,7 +78,7 @@ def test_new_instance_joins_an_endpoint_with_exclusions(trio: clusterdb.Cluster)
     assert endpoint_of(trio, "but-b").members == ("a", "c", "d")
     assert endpoint_of(trio, "just-b").members == ("b",)
     trio.delete_instance("b")
-    with pytest.raises(clusterdb.EndpointNotFoundError, match="leads to no instance"):
+    with pytest.raises(clusterdb.EndpointNotFoundError, match="has no instance now"):
         trio.connect("just-b")
 
 
@@ -90,7 +91,7 @@ def test_invalid_endpoints_are_refused(store: clusterdb.Store, trio: clusterdb.C
             trio.add_endpoint(name)
     with pytest.raises(clusterdb.InvalidArgumentError, match="type='reader'"):
         trio.add_endpoint("new", "reader")  # type: ignore[arg-type]
-    with pytest.raises(clusterdb.InvalidArgumentError, match="members and excluded"):
+    with pytest.raises(clusterdb.InvalidArgumentError, match="members= and excluded="):
         trio.add_endpoint("new", members=["a"], excluded=["b"])
     unknown: tuple[dict[str, Any], ...] = ({"members": ["x"]}, {"excluded": ["a", "x"]})
     for values in unknown:
@@ -183,14 +184,14 @@ def test_failover_during_connect_gives_no_writable_reader(
     trio: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failover in the middle of connecting leaves nobody with a reader that can write."""
-    original = clusterdb.instances.view
+    original = instances.state_to_connect
 
-    def late(*arguments: Any) -> InstanceView:
-        monkeypatch.setattr("clusterdb.instances.view", original)
+    def late(*arguments: Any) -> InstanceState:
+        monkeypatch.setattr("clusterdb.ha.instances.state_to_connect", original)
         trio.failover("b")
         return original(*arguments)
 
-    monkeypatch.setattr("clusterdb.instances.view", late)
+    monkeypatch.setattr("clusterdb.ha.instances.state_to_connect", late)
     with pytest.raises((apsw.Error, clusterdb.Error)):
         trio.connect("a").execute("INSERT INTO t VALUES (1)")
     assert roles(trio)[0] == ("b", "writer")

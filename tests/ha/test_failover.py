@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 import clusterdb
-from clusterdb.instances import size_rank
+from clusterdb.ha.failover import size_rank
 from tests.ha.fleet import add, cluster_with, code_of, commit, reached, roles, run, seen, seen_by, told
 from tests.support.inside import catalog_of
 from tests.support.stores import rows
@@ -41,13 +41,13 @@ def test_failover_to_the_writer_or_an_unknown_instance_is_refused(
     """The writer, or an instance that there is not, cannot be failed over to; nothing changes, nobody is fenced."""
     connection = trio.connect()
     add(cluster_with(store, "other"), "elsewhere")
-    before, events = trio.instances(), catalog_of(store).events()
+    before, events = trio.instances(), catalog_of(store).events.all()
     with pytest.raises(clusterdb.InvalidArgumentError, match="'a' is the writer"):
         trio.failover("a")
     for name in ("x", "elsewhere", ""):
         with pytest.raises(clusterdb.InstanceNotFoundError, match=f"no instance '{name}'"):
             trio.failover(name)
-    assert (trio.instances(), catalog_of(store).events()) == (before, events)
+    assert (trio.instances(), catalog_of(store).events.all()) == (before, events)
     connection.execute("INSERT INTO t VALUES (1)")
     trio.delete_instance("b")
     trio.delete_instance("c")

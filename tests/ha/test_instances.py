@@ -105,10 +105,10 @@ def test_invalid_classes_and_zones_are_refused(prod: clusterdb.Cluster, key: str
 def test_sixteenth_reader_is_refused(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """A 16th reader is refused, and changes nothing; when one was deleted there is room again."""
     add(prod, "w", *(f"r{number}" for number in range(15)))
-    before, events = prod.instances(), catalog_of(store).events()
+    before, events = prod.instances(), catalog_of(store).events.all()
     with pytest.raises(clusterdb.TooManyReadersError, match="15 readers already"):
         prod.add_instance("one-more")
-    assert (prod.instances(), catalog_of(store).events()) == (before, events)
+    assert (prod.instances(), catalog_of(store).events.all()) == (before, events)
     prod.delete_instance("r3")
     prod.add_instance("one-more")
     assert len(prod.instances()) == 16
@@ -147,7 +147,7 @@ def test_past_is_dropped_with_the_last_lagging_instance(store: clusterdb.Store, 
     """When the only instance that lags is deleted, no past is kept for it any more."""
 
     def retained() -> int:
-        volume = catalog_of(store).volume_of(prod.id)
+        volume = catalog_of(store).volumes.volume_of(prod.id)
         assert volume is not None
         return volume.retained
 

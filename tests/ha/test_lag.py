@@ -12,8 +12,9 @@ import pytest
 
 import clusterdb
 from tests.ha.fleet import FAR_MS, MS_NS, Clock, add, cluster_with, commit, run, seen, seen_by
-from tests.support.inside import pages_of
 from tests.support.stores import rows
+from vfs.storage import reader
+from vfs.storage.heads import newest_at
 
 
 def test_lagging_reader_does_not_show_recent_commits(trio: clusterdb.Cluster) -> None:
@@ -147,15 +148,15 @@ def test_lagging_reader_follows_a_backtrack_during_its_pin(
     commit(cluster, 1)
     connection = cluster.connect("b")
     assert seen(connection) == []
-    original = pages_of(store).newest_at
+    original = newest_at
 
     def late(*arguments: Any) -> Any:
-        monkeypatch.setattr(pages_of(store), "newest_at", original)
+        monkeypatch.setattr(reader, "newest_at", original)
         pinned = original(*arguments)
         cluster.backtrack(version)
         return pinned
 
-    monkeypatch.setattr(pages_of(store), "newest_at", late)
+    monkeypatch.setattr(reader, "newest_at", late)
     assert seen(connection) == []
 
 

@@ -148,5 +148,5 @@ def test_split_connection_to_a_plain_file_or_endpoint_is_refused(prod: clusterdb
     """A plain file has no readers; endpoints are chosen by the connection."""
     with pytest.raises(clusterdb.ProgrammingError, match="plain file"):
         clusterdb.connect(tmp_path / "x.db", factory=clusterdb.SplitConnection)
-    with pytest.raises(clusterdb.ProgrammingError, match="leave out endpoint"):
+    with pytest.raises(clusterdb.ProgrammingError, match="omit endpoint="):
         clusterdb.connect(prod, factory=clusterdb.SplitConnection, endpoint="reader")

@@ -1,4 +1,4 @@
-"""The examples run as they are, and say what they promise."""
+"""The examples and the code in the README run as they are and print the expected text."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXPECTED = {
     "analytics_beside_a_writer": (
-        "the report sees (20000, 59997) and later still (20000, 59997)\nthe shop has (20500, 184747)\n"
+        "the report sees (20000, 59997) and later (20000, 59997)\nthe source has (20500, 184747)\n"
     ),
     "clone_for_a_test": "withdrawal (10000, 999970)\nclosing (9999, 999900)\ntemplate (10000, 1000000)\n",
     "backup_and_restore_drill": (
-        "a moment ago: Ada,Grace,Edsger\nnow: Ada,Edsger\nrestored: 3 users\n"
+        "before the mistake: Ada,Grace,Edsger\nnow: Ada,Edsger\nrestored: 3 users\n"
         "cluster prod pays 16384 bytes\nsnapshot nightly pays 0 bytes\n"
     ),
     "failover_and_lag": (
-        "orders on the reader: 0\nread after write, on a reader that lags: 0\nthe new writer is r1\n"
-        "the old one is told: instance 'w1' was restarted, or failed over: open a new connection\n"
+        "orders on the reader: 0\norders on the reader, with lag: 0\nthe new writer is r1\n"
+        "the old writer fails: instance 'w1' was restarted, or failed over: open a new connection\n"
         "orders after the failover: [('umbrella',)]\norders after the backtrack: []\n"
     ),
     "rehearse_a_migration": (
-        "people the migration gets wrong: ['Cher']\nprod -> rehearsal\n~ table people\n"
+        "people without a separate family name: ['Cher']\nprod -> rehearsal\n~ table people\n"
         "    - CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)\n"
         "    + CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, family TEXT)\n"
         "people: 3 updated\n  ~ id 1: family NULL -> 'Lovelace'\n  ~ id 2: family NULL -> 'Hopper'\n"
         "  ~ id 3: family NULL -> 'Cher'\n"
-        "exported 8192 bytes to look at\nclusters left: ['prod']\n"
+        "exported 8192 bytes for inspection\nclusters left: ['prod']\n"
     ),
 }
 

@@ -54,7 +54,7 @@ def test_steps_of_a_match_grow_no_faster_than_the_text(pattern: tuple[str, int])
 
 def test_patterns_over_sql_are_among_the_tested() -> None:
     texts = [pattern for pattern, _ in PATTERNS]
-    assert statements._IDLE.pattern in texts
+    assert statements._BLANK.pattern in texts
     assert any(text.startswith(r"\s*REPLACE\s+") for text in texts)  # written in a function
     assert any(text.startswith(r"\s*ALTER\s+SYSTEM\s+CRASH") for text in texts)  # in a tuple of patterns
 
@@ -63,7 +63,7 @@ def test_patterns_over_sql_are_among_the_tested() -> None:
     "blanks", [" " * 1000, "\n" + " " * 24, "\t\n" * 500, "-- a\n" * 500, "/* a */ " * 500, "\n;" * 500]
 )
 def test_statement_may_begin_with_many_blanks_and_comments(blanks: str) -> None:
-    assert steps(statements._IDLE.pattern, blanks + "SELECT 1", re.DOTALL)[0] < 20 * len(blanks) + 100
+    assert steps(statements._EMPTY_STATEMENTS.pattern, blanks + "SELECT 1", re.DOTALL)[0] < 20 * len(blanks) + 100
     with closing(dbapi2.connect(":memory:")) as connection:
         assert connection.execute(blanks.replace(";", "") + "SELECT 1").fetchall() == [(1,)]
         connection.executescript(blanks + "SELECT 1")

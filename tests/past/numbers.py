@@ -9,7 +9,7 @@ import apsw
 import clusterdb
 from tests.support.inside import pages_of
 from tests.support.stores import rows
-from vfs import expiry
+from vfs.reclaim import retention
 
 KEEPS: dict[str, Any] = {"backup_retention_days": 1, "backtrack_window_s": 3600}
 
@@ -42,6 +42,6 @@ def fill(cluster: clusterdb.Cluster, count: int = 10) -> dict[int, list[int]]:
 
 def give_up(store: clusterdb.Store, cluster: clusterdb.Cluster, before: int | None) -> None:
     """As if everything before that version were too old."""
-    row = store._volume_of(cluster)
+    row = store.context.volume_of(cluster)
     with pages_of(store).session() as session, session.volume_locked(row.table_index):
-        expiry.give_up_past(pages_of(store), session, store._volume_of(cluster), before)
+        retention.give_up_past(pages_of(store).queue, session, store.context.volume_of(cluster), before)

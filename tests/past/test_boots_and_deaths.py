@@ -16,10 +16,10 @@ import pytest
 
 import clusterdb
 from tests.past.numbers import KEEPS, fill, numbers, numbers_of
-from tests.support.inside import pages_of
+from tests.support.inside import pages_of, pinned_head
 from tests.support.points import PAST_POINTS
 from tests.support.stores import assert_clean
-from vfs.table import reached
+from vfs.storage.walk import reached
 
 
 def test_past_survives_a_boot(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_unsynced_past_version_is_gone_after_a_power_failure(tmp_path: Path, rea
         connection.execute("PRAGMA synchronous = NORMAL")
         for _ in range(2):
             connection.execute("UPDATE t SET body = randomblob(3000)")
-            with store._pinned(prod) as volume:
+            with pinned_head(store, prod.name) as volume:
                 version = volume.version
                 reached_by.append({at.entry.slot for at in reached(pages_of(store).read_slot, version, 0)})
         connection.close()
@@ -77,7 +77,8 @@ def test_unsynced_past_version_is_gone_after_a_power_failure(tmp_path: Path, rea
 DYING = """
 import os, sys
 import clusterdb
-from vfs import failpoints, expiry
+from vfs import failpoints
+from vfs.reclaim import retention
 def die(): os.kill(os.getpid(), {signal})
 store = clusterdb.open(sys.argv[1])
 prod, dev = store.cluster("prod"), store.cluster("dev")
@@ -85,9 +86,9 @@ failpoints.armed[{point!r}] = die
 c = prod.connect()
 c.execute("INSERT INTO t VALUES (11, NULL)")
 c.close()
-row = store._volume_of(prod)
-with store._pages.session() as session, session.volume_locked(row.table_index):
-    expiry.give_up_past(store._pages, session, row, 8)
+row = store.context.volume_of(prod)
+with store.context.pages.session() as session, session.volume_locked(row.table_index):
+    retention.give_up_past(store.context.pages.queue, session, row, 8)
 dev.backtrack(5)
 failpoints.armed.clear()
 """

@@ -9,10 +9,10 @@ import apsw
 import pytest
 
 import clusterdb
-from clusterdb.points import parse
+from clusterdb.rules.points import parse
 from tests.past.numbers import KEEPS, fill, numbers, numbers_of
 from tests.support.stores import assert_clean
-from vfs.layout import SLOT_BYTES
+from vfs.format.layout import SLOT_BYTES
 
 
 def test_every_kept_version_can_be_cloned(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
@@ -53,7 +53,7 @@ def test_versions_and_times_out_of_reach_are_refused(store: clusterdb.Store, pro
         plain.clone("new", at=timedelta(seconds=60))
     with pytest.raises(clusterdb.SnapshotNotFoundError, match="no snapshot 'nightly'"):
         prod.clone("new", at="nightly")
-    with pytest.raises(clusterdb.InvalidArgumentError, match="no point in time"):
+    with pytest.raises(clusterdb.InvalidArgumentError, match="invalid point in time"):
         prod.clone("new", at=1.5)  # type: ignore[arg-type]
     with pytest.raises(clusterdb.BacktrackDisabledError, match="no backtrack window"):
         plain.backtrack(2)
@@ -115,5 +115,5 @@ def test_texts_are_parsed_as_versions_times_or_snapshots(text: str, point: objec
 @pytest.mark.parametrize("text", ["5 parsecs ago", "2026-13-01", "12:00 yesterday"])
 def test_malformed_point_in_time_is_refused(text: str) -> None:
     """A text that begins like a time, but is not one, is refused."""
-    with pytest.raises(clusterdb.InvalidArgumentError, match="no point in time"):
+    with pytest.raises(clusterdb.InvalidArgumentError, match="invalid point in time"):
         parse(text)

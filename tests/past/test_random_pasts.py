@@ -10,11 +10,11 @@ from datetime import datetime, timezone
 import pytest
 
 import clusterdb
-from clusterdb import backups
+from clusterdb.past import retention
 from tests.past.numbers import KEEPS, give_up, numbers_of
 from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean
-from vfs.layout import LIVE_EVEN, LIVE_ODD
+from vfs.format.shared import LIVE_EVEN, LIVE_ODD
 
 
 def assert_bills_add_up(store: clusterdb.Store) -> None:
@@ -90,7 +90,7 @@ class World:
         name = self.name()
         with contextlib.suppress(clusterdb.NoSourceError):
             self.store.cluster(name).reset()
-            source = catalog_of(self.store).cluster(name).source  # type: ignore[union-attr]
+            source = catalog_of(self.store).clusters.named(name).source  # type: ignore[union-attr]
             self.note(name, self.now[str(source)])
 
     def snapshot(self) -> None:
@@ -120,8 +120,8 @@ class World:
         name = self.name()
         cluster = self.store.cluster(name)
         give_up(self.store, cluster, cluster.stats().version)
-        for volume, _ in catalog_of(self.store).pasts(cluster.id):
-            backups._drop_past(self.store, self.store._require_known(volume))
+        for volume, _ in catalog_of(self.store).clusters.pasts(cluster.id):
+            retention._drop_past(self.store.context, self.store.context.require_volume(volume))
         self.past[name] = {}
         self.commit_to(name)
 

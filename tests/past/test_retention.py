@@ -8,6 +8,7 @@ import clusterdb
 from tests.past.numbers import fill, give_up, numbers_of
 from tests.support.inside import pages_of
 from tests.support.stores import assert_clean
+from vfs.storage.volumes import pinned
 
 
 def test_past_is_dropped_from_its_beginning(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
@@ -36,13 +37,13 @@ def test_reader_keeps_a_dropped_past_version(store: clusterdb.Store, prod: clust
     """A pinned past version stays readable until its reader lets go (H2, H3)."""
     states = fill(prod)
     first = min(states)
-    with pages_of(store).pinned(store._volume_of(prod), first) as volume:
+    with pinned(pages_of(store), store.context.volume_of(prod), first) as volume:
         give_up(store, prod, max(states))
         store.create_cluster("filler").connect().execute("CREATE TABLE x AS SELECT randomblob(900000)")
         assert bytes(volume.read(16, 0)) == b"SQLite format 3\0"
         assert volume.page(volume.version.page_count - 1)
         walk = pages_of(store).read_slot
-        assert all(walk(at.entry.slot) for at in __import__("vfs.table").table.reached(walk, volume.version))
+        assert all(walk(at.entry.slot) for at in __import__("vfs.storage.walk").table.reached(walk, volume.version))
     assert_clean(store)
 
 

@@ -23,7 +23,7 @@ def test_commands_for_clusters_and_their_past_work(store: clusterdb.Store, talki
     talk.say(f".clone prod@{version} before", ".clone prod@small again", ".clone prod@1 hour ago none")
     assert names(store) == ["again", "before", "dev", "prod"]  # an hour ago there was nothing
     assert (ids(store), ids(store, "before"), ids(store, "again")) == ([2], [1, 2], [1, 2])
-    assert f".backtrack {version + 1} goes there again" in talk.told(f".backtrack {version} --yes")
+    assert f".backtrack {version + 1} undoes this" in talk.told(f".backtrack {version} --yes")
     assert ids(store) == [1, 2]
     talk.say(".use dev", "DELETE FROM users;", ".reset --yes")
     assert (talk.shell.prompt, ids(store, "dev")) == ("dev> ", [1, 2])
@@ -46,7 +46,7 @@ def test_create_and_import_use_the_new_cluster(
     talk = talking(None)
     talk.say(f".create sample {sample}")
     assert talk.told("SELECT count(*) FROM t;") == "3000\n"
-    assert talk.told(".create empty") == "empty is there: .use empty\n"
+    assert talk.told(".create empty") == "empty created: .use empty\n"
     assert talk.shell.prompt == "sample> "
 
 
@@ -61,7 +61,9 @@ def test_point_in_the_past_can_be_read_and_cloned(tmp_path: Path, store: cluster
     assert talk.shell.prompt == f"prod@{version}> "
     assert talk.told("SELECT count(*) FROM users;") == "2\n"
     assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
-    assert talk.told(".backtrack 1 --yes") == f"prod@{version} is past: .use prod to backtrack it\n"
+    assert (
+        talk.told(".backtrack 1 --yes") == f"prod@{version} is a point in the past: .use prod before you backtrack it\n"
+    )
     assert talk.told(".clone before") == "before is a clone of prod: .use before\n"
     assert ids(store, "before") == [1, 2]
     talk.say(".use prod@0 seconds ago")
@@ -82,12 +84,14 @@ def test_commands_that_lose_data_ask_first(store: clusterdb.Store, talking: Talk
     talk = talking("dev")
     talk.say("DELETE FROM users;")
     for answer in ("n", "", "what?"):
-        assert talk.say(".reset", answer)[1] == "nothing was done\n"
+        assert talk.say(".reset", answer)[1] == "cancelled: nothing was changed\n"
     assert ids(store, "dev") == []
     assert "Reset dev to the present state of 'prod', and lose its own changes? [y/N] " in talk.say(".reset", "y")[0]
     assert ids(store, "dev") == [1, 2]
     talk.say(".use prod", "DELETE FROM users;")
-    assert talk.say(f".backtrack {version}", "n")[1] == talk.say(".failover", "n")[1] == "nothing was done\n"
+    assert (
+        talk.say(f".backtrack {version}", "n")[1] == talk.say(".failover", "n")[1] == "cancelled: nothing was changed\n"
+    )
     assert (ids(store), talk.shell.prompt) == ([], "prod (writer w1)> ")
     talk.say(f".backtrack {version}", "yes", ".failover", "Y")
     assert (ids(store), talk.shell.prompt) == ([1, 2], "prod (writer r1)> ")
@@ -143,7 +147,7 @@ def test_deleted_cluster_leaves_the_shell_without_one(store: clusterdb.Store, ta
     store.create_cluster("dev")
     talk = talking("dev")
     store.cluster("dev").stop()
-    assert "there is no other: cluster 'dev' is stopped" in talk.told("CREATE TABLE t (x);")
+    assert "cannot connect again: cluster 'dev' is stopped" in talk.told("CREATE TABLE t (x);")
     assert talk.shell.prompt == "clusterdb> "
 
 
@@ -151,17 +155,17 @@ def test_deleted_cluster_leaves_the_shell_without_one(store: clusterdb.Store, ta
     ("line", "words"),
     [
         (".use prd", "store '{path}' has no cluster 'prd'; did you mean 'prod'?"),
-        (".use", "usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (.help use says more)"),
+        (".use", "usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (see .help use)"),
         (
             ".use prod --endpont r1",
-            "no option --endpont; usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (.help use says more)",
+            "no option --endpont; usage: .use NAME[@POINT] ?--endpoint ENDPOINT? (see .help use)",
         ),
         (".use prod --endpoint raeder", "cluster 'prod' has no endpoint 'raeder'; did you mean 'reader'?"),
         (".use prod@5 days ago", "cluster 'prod'"),
         (".use prod@1 --endpoint reader", "endpoint 'reader': instances show the present"),
-        (".clone prod@ dev", "'prod@': say which point in time behind the @, or leave it out"),
+        (".clone prod@ dev", "'prod@': point in time missing after the @: add one, or remove the @"),
         (".clone prod prod", "store '{path}' has a cluster 'prod' already: choose another name"),
-        (".clone prod@9x dev", "'9x' is no point in time"),
+        (".clone prod@9x dev", "invalid point in time '9x'"),
         (".clone prod 9x", "invalid cluster name '9x': use a letter"),
         (".backtrack", "usage: .backtrack POINT"),
         (".backtrack 999999 --yes", "cluster 'prod' has no version 999999: what can be restored begins at "),
@@ -169,12 +173,12 @@ def test_deleted_cluster_leaves_the_shell_without_one(store: clusterdb.Store, ta
         (".reset nightly", "no snapshot 'nightly'"),
         (".failover --yes", "cluster 'prod' has no reader"),
         (".snapshot", "usage: .snapshot NAME ?POINT?"),
-        (".clusters all", "usage: .clusters (.help clusters says more)"),
+        (".clusters all", "usage: .clusters (see .help clusters)"),
         (".cluster", "no command '.cluster'; did you mean .clusters?"),
         (".frobnicate", "no command '.frobnicate': .help lists the commands"),
         (".", "no command '.': .help lists the commands"),
         (".help clon", "no command '.clon'; did you mean .clone?"),
-        (".connection", "the connections of this process are the store's own too: .use NAME goes over to a cluster"),
+        (".connection", ".connection is not supported, as the store has connections of its own: use .use NAME"),
         (".clone 'prod dev", "No closing quotation"),
     ],
 )
@@ -207,7 +211,7 @@ def test_commands_without_a_cluster_list_the_clusters(store: clusterdb.Store, ta
     assert talk.told(".use dev") == ""
     assert talk.shell.prompt == "dev> "
     talk.say(".open :memory:")
-    assert talk.told(".storage") == "':memory:' is no cluster: .use NAME\n"
+    assert talk.told(".storage") == "':memory:' is a plain database, not a cluster: .use NAME\n"
 
 
 def test_commands_that_would_end_a_transaction_are_refused(store: clusterdb.Store, talking: Talking) -> None:
@@ -217,7 +221,7 @@ def test_commands_that_would_end_a_transaction_are_refused(store: clusterdb.Stor
     talk.say("BEGIN;", "DELETE FROM users;")
     for line in (".use prod", ".open prod", ".open :memory:", ".close", ".reset --yes", ".backtrack 1", ".failover"):
         assert talk.told(line).startswith("dev has an open transaction: COMMIT or ROLLBACK it before you ")
-    assert "not in it" in talk.told(".clone dev again")
+    assert "are not in it" in talk.told(".clone dev again")
     assert ids(store, "again") == [1, 2]
     assert talk.say("ROLLBACK;", ".use prod")[1] == ""
 
@@ -227,7 +231,7 @@ def test_read_only_shell_refuses_writes(store: clusterdb.Store, talking: Talking
     talk = talking(read_only=True)
     assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
     for line in (".clone dev", ".snapshot s", ".backtrack 1", ".reset --yes", ".failover", ".create x"):
-        assert "leave out --read-only" in talk.told(line)
+        assert "start it without --read-only" in talk.told(line)
     assert names(store) == ["prod"] and store.snapshots() == []
 
 

@@ -87,7 +87,7 @@ def test_empty_store_says_how_to_create_a_cluster(tmp_path: Path) -> None:
     """Where there is no cluster the shell says how to make one."""
     clusterdb.open(tmp_path / ".clusterdb").close()
     answer = run(tmp_path, "-c", "SELECT 1")
-    assert answer.stderr == "clusterdb: -c: no cluster in use: the store has none yet: .create NAME\n"
+    assert answer.stderr == "clusterdb: -c: no cluster in use: the store is empty: .create NAME\n"
     assert run(tmp_path, "-c", ".create x", "-c", "SELECT 1").stdout == "1\n"
 
 
@@ -107,7 +107,7 @@ def test_reset_without_a_terminal_needs_yes(tmp_path: Path, store: clusterdb.Sto
     run(tmp_path, "dev", "-c", "DELETE FROM users")
     answer = run(tmp_path, "dev", "-c", ".reset")
     question = "Reset dev to the present state of 'prod', and lose its own changes?"
-    assert answer.stderr == f"clusterdb: -c: there is no terminal to ask on ({question}): add --yes\n"
+    assert answer.stderr == f"clusterdb: -c: cannot ask, standard input is not a terminal ({question}): add --yes\n"
     assert (ids(store, "dev"), answer.returncode) == ([], 1)
     assert run(tmp_path, "dev", "-c", ".reset --yes").returncode == 0
     assert ids(store, "dev") == [1, 2]

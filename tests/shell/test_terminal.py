@@ -111,7 +111,7 @@ def test_terminal_edits_completes_colours_and_interrupts(
     screen.type(".reset", "Enter")
     screen.wait_for("[y/N]")
     screen.type("y", "Enter")
-    screen.wait_for("dev>", "dev has the present state of 'prod' now")
+    screen.wait_for("dev>", "dev reset to the present state of 'prod'")
     assert ids(store, "dev") == [1, 2]
     screen.type("", "Up", "Up")
     screen.wait_for("dev> commit;")

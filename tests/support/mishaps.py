@@ -16,9 +16,10 @@ import pytest
 import clusterdb
 from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean, rows
-from vfs import failpoints, osio
-from vfs.layout import COMMIT_SECTORS, SLOT_BYTES, Version
-from vfs.volume import head_records
+from vfs import failpoints
+from vfs.format.layout import COMMIT_SECTORS, SLOT_BYTES, Version
+from vfs.storage import device
+from vfs.storage.heads import head_records
 
 POOL_AND_CATALOG = ("catalog.db", "catalog.db-wal", "locks", "pool")
 """What of a store survives a boot; ``map`` and ``readers`` are derived."""
@@ -93,25 +94,25 @@ def names(store: clusterdb.Store) -> list[str]:
     return [cluster.name for cluster in store.clusters()]
 
 
-def word(store: clusterdb.Store, name: str, which: int) -> int:
+def word(store: clusterdb.Store, name: str, which: str) -> int:
     """A word of the cluster's row in the volume table."""
-    row = catalog_of(store).volume_of_cluster(name)
+    row = catalog_of(store).volumes.volume_of_cluster(name)
     assert row is not None
-    return pages_of(store).tables.words[pages_of(store).tables.volume_at(row.table_index) + which]
+    return int(getattr(pages_of(store).volume(row), which))
 
 
 def head_slot(store: clusterdb.Store, name: str) -> int:
     """Where the cluster's version records are."""
-    row = catalog_of(store).volume_of_cluster(name)
+    row = catalog_of(store).volumes.volume_of_cluster(name)
     assert row is not None
     return row.head_slot
 
 
 def records(store: clusterdb.Store, name: str) -> list[Version | None]:
     """The version records that commits have written to the cluster's head slot, by sector."""
-    row = catalog_of(store).volume_of_cluster(name)
+    row = catalog_of(store).volumes.volume_of_cluster(name)
     assert row is not None
-    return head_records(pages_of(store).read_slot(row.head_slot), row.volume)[:COMMIT_SECTORS]
+    return head_records(pages_of(store), row)[:COMMIT_SECTORS]
 
 
 def newest_record(store: clusterdb.Store, name: str) -> Version:
@@ -155,7 +156,7 @@ def run_until_killed(path: Path, point: str, work: str) -> None:
     called to arm it, or at once when the work is done and no point is given."""
     script = f"""
 import os, sys
-import clusterdb, vfs.volume
+import clusterdb, vfs.storage.writer
 from vfs import failpoints
 def die():
     os.kill(os.getpid(), {int(signal.SIGKILL)})
@@ -176,9 +177,9 @@ class Device:
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = path
         self.sync_count = 0
-        self._sync = osio.CALLS.fdatasync
+        self._sync = device.CALLS.fdatasync
         self._take()
-        monkeypatch.setattr(osio.CALLS, "fdatasync", self._fdatasync)
+        monkeypatch.setattr(device.CALLS, "fdatasync", self._fdatasync)
 
     def _take(self) -> None:
         self.synced = (self.path / "pool").read_bytes()

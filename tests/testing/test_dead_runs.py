@@ -19,7 +19,7 @@ from clusterdb.testing import owners, runs, seeds, templates
 from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean
 from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, built, names, printed_commands
-from vfs import osio
+from vfs.storage import device
 
 
 def test_clones_of_a_killed_run_are_deleted_by_the_next(
@@ -47,17 +47,17 @@ def test_clones_of_a_killed_run_are_deleted_by_the_next(
 def test_owner_is_alive_dead_or_unknown() -> None:
     """This process lives, one that has ended does not; after a reboot nobody does; of other containers nobody knows."""
     child = subprocess.Popen(
-        [sys.executable, "-c", "from clusterdb.testing.owners import myself; print(myself())"], stdout=-1
+        [sys.executable, "-c", "from clusterdb.testing.owners import this_process; print(this_process())"], stdout=-1
     )
     told, _ = child.communicate()
-    mine = owners.myself()
+    mine = owners.this_process()
     boot, namespace, pid, started = mine.split()
-    assert not owners.is_gone(mine)
-    assert owners.is_gone(told.decode())
-    assert owners.is_gone(f"{boot} {namespace} {pid} 1")
-    assert owners.is_gone(f"other {namespace} {pid} {started}")
-    assert not owners.is_gone(f"{boot} pid:[1] {pid} 1")
-    assert owners.is_gone("")
+    assert not owners.has_ended(mine)
+    assert owners.has_ended(told.decode())
+    assert owners.has_ended(f"{boot} {namespace} {pid} 1")
+    assert owners.has_ended(f"other {namespace} {pid} {started}")
+    assert not owners.has_ended(f"{boot} pid:[1] {pid} 1")
+    assert owners.has_ended("")
 
 
 def test_templates_expire_unused_and_clones_always(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_damaged_store_message_says_to_delete_it(tmp_path: Path) -> None:
     runs.Run(tmp_path / "store").close()
     (tmp_path / "store" / "catalog.db-wal").unlink()
     (tmp_path / "store" / "catalog.db").write_bytes(b"nonsense" * 1000)
-    with pytest.raises(clusterdb.CorruptStoreError, match="nothing but test data: delete the directory"):
+    with pytest.raises(clusterdb.CorruptStoreError, match="holds test data only: delete the directory"):
         runs.Run(tmp_path / "store")
 
 
@@ -122,7 +122,7 @@ def test_store_is_checked_after_a_boot(tmp_path: Path) -> None:
 def test_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither pool nor catalog are synced, even with PRAGMA synchronous = FULL; those of other stores are."""
     synced: list[int] = []
-    monkeypatch.setattr(osio.CALLS, "fdatasync", synced.append)
+    monkeypatch.setattr(device.CALLS, "fdatasync", synced.append)
     for disposable in (True, False):
         with clusterdb.open(tmp_path / f"{disposable}", disposable=disposable) as store:
             synced.clear()
@@ -131,7 +131,7 @@ def test_disposable_store_syncs_nothing(tmp_path: Path, monkeypatch: pytest.Monk
             connection.execute("PRAGMA synchronous = FULL; CREATE TABLE t (n)").fetchall()
             connection.close()
             clone.delete()
-            assert catalog_of(store)._db.pragma("synchronous") == (1 if disposable else 3)
+            assert catalog_of(store).database._db.pragma("synchronous") == (1 if disposable else 3)
             assert bool(synced) is not disposable
             assert_clean(store)
 

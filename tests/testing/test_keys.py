@@ -56,7 +56,7 @@ def test_key_of_a_function_includes_its_closure() -> None:
         return fill
 
     assert seeds.recipe(made(1)).key == seeds.recipe(made(1)).key != seeds.recipe(made(2)).key
-    with pytest.raises(seeds.SeedError, match="uses a value that is another in every process"):
+    with pytest.raises(seeds.SeedError, match="is bound to a value that differs in every process"):
         assert seeds.recipe(made(object())).key
 
 
@@ -64,7 +64,7 @@ def test_key_of_a_function_includes_its_closure() -> None:
     ("given", "options", "text"),
     [
         (7, {}, "seed 7: use SQL, a path, a function"),
-        ([], {"watched": ["*.nothing"]}, "no file is called so"),
+        ([], {"watched": ["*.nothing"]}, "no file matches"),
         (
             [],
             {"base": seeds.Recipe(engine="aurora-mysql"), "engine": "sqlite"},

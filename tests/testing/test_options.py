@@ -29,7 +29,7 @@ def test_store_is_in_the_pytest_cache_or_where_configured(pytester: pytest.Pytes
     pytester.makeini("[pytest]\nclusterdb_store = :memory:\n")
     run("-s").stdout.fnmatch_lines(["*store :memory:*"])
     pytester.makeini("[pytest]\n")
-    run("-p", "no:cacheprovider").stdout.fnmatch_lines(["*say where it shall be with --clusterdb-store=DIRECTORY*"])
+    run("-p", "no:cacheprovider").stdout.fnmatch_lines(["*set --clusterdb-store=DIRECTORY*"])
 
 
 def test_stats_option_prints_clones_times_and_templates(

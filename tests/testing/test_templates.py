@@ -81,7 +81,7 @@ def test_template_can_begin_with_a_database_file(pytester: pytest.Pytester, run:
     """)
     result = run()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*prod.db*can only be the first seed*"])
+    result.stdout.fnmatch_lines(["*prod.db*must be the first seed*"])
 
 
 def test_template_can_be_based_on_another(pytester: pytest.Pytester, run: Runner) -> None:
@@ -119,7 +119,7 @@ def test_template_can_be_based_on_another(pytester: pytest.Pytester, run: Runner
 
 def test_base_must_come_from_template_fixture() -> None:
     """Anything else is refused where it is written."""
-    with pytest.raises(TypeError, match="use what template_fixture"):
+    with pytest.raises(TypeError, match="use a fixture that template_fixture"):
         clusterdb.testing.template_fixture("SELECT 1", base="other")
 
 
@@ -193,10 +193,10 @@ def test_failing_seed_function_runs_once_a_run(pytester: pytest.Pytester, run_ap
 @pytest.mark.parametrize(
     ("seed", "text"),
     [
-        ("missing.sql", "seed 'missing.sql': there is no such file in "),
+        ("missing.sql", "seed 'missing.sql': no such file in "),
         ("no.such.module:f", "seed 'no.such.module:f' cannot be imported: No module named 'no'"),
         ("os:nothing", "seed 'os:nothing' cannot be imported: module 'os' has no attribute 'nothing'"),
-        ("os:sep", "seed 'os:sep' is no function"),
+        ("os:sep", "seed 'os:sep' is not a function"),
     ],
 )
 def test_invalid_seeds_are_refused_in_one_line(pytester: pytest.Pytester, run: Runner, seed: str, text: str) -> None:

@@ -130,10 +130,10 @@ class Scenario:
                 lambda world: world,
             )
         elif verb == "reset":
-            itself = catalog_of(store).cluster(name)
+            itself = catalog_of(store).clusters.named(name)
             assert itself is not None
             above = itself.source_cluster
-            row = catalog_of(store).cluster_row(above) if above is not None else None
+            row = catalog_of(store).clusters.get(above) if above is not None else None
             if row is not None:
                 newest = max(self.worlds[-1][row.name])
                 self._step(

@@ -17,7 +17,8 @@ import apsw
 import clusterdb
 from tests.support.inside import catalog_of, pages_of
 from tests.torture.worlds import ROWS, fill, write
-from vfs.table import reached
+from vfs.storage.volumes import pinned
+from vfs.storage.walk import reached
 
 FILES = ("pool", "pool", "pool", "catalog.db", "catalog.db-wal", "map", "readers")
 WAYS = ("flip", "zero", "random", "swap", "cut")
@@ -45,8 +46,8 @@ def live_slots(directory: Path) -> list[int]:
     """The slots that clusters reach, so that most damage hits something."""
     with clusterdb.open(directory) as store:
         slots = {0}
-        for row in catalog_of(store).volume_rows():
-            with pages_of(store).pinned(row) as volume:
+        for row in catalog_of(store).volumes.volume_rows():
+            with pinned(pages_of(store), row) as volume:
                 slots |= {at.entry.slot for at in reached(pages_of(store).read_slot, volume.version)} | {row.head_slot}
         return sorted(slots)
 

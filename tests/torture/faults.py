@@ -22,7 +22,7 @@ import apsw
 import clusterdb
 from tests.support.inside import pages_of
 from tests.torture.worlds import ROWS, fill, number_in, write
-from vfs import osio
+from vfs.storage import device
 
 KINDS = ("EIO", "ENOSPC", "short", "interrupt", "memory")
 
@@ -54,7 +54,7 @@ class Injector:
     @contextmanager
     def injecting(self, directory: Path) -> Iterator[None]:
         """Count, and fail, in the body."""
-        real = osio.Calls()
+        real = device.Calls()
 
         def pwritev(fd: int, buffers: Any, offset: int) -> int:
             if self.due():
@@ -72,14 +72,14 @@ class Injector:
 
             return run
 
-        osio.CALLS.pwritev = pwritev
+        device.CALLS.pwritev = pwritev
         for name in ("fdatasync", "ftruncate", "allocate", "punch"):
-            setattr(osio.CALLS, name, failing(getattr(real, name)))
+            setattr(device.CALLS, name, failing(getattr(real, name)))
         vfs = _FailingVFS(self, directory)
         try:
             yield
         finally:
-            osio.CALLS.__init__()  # type: ignore[misc]
+            device.CALLS.__init__()  # type: ignore[misc]
             self.at = 0
             vfs.unregister()
 

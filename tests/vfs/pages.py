@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from vfs.layout import (
-    SLOT_BYTES,
-)
+from vfs.format.layout import SLOT_BYTES
 
 ZEROS = bytes(SLOT_BYTES)
 

@@ -211,7 +211,7 @@ def test_random_sql_answers_alike_with_pages_written_ahead(
     page_size: int, max_examples: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Transactions are larger than the pages that are staged in memory."""
-    monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", 4)
+    monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", 4)
 
     @settings(relaxed, max_examples=max_examples)
     @given(script=scripts)

@@ -25,11 +25,12 @@ from tests.support.inside import pages_of, vfs_of
 from tests.support.mishaps import filled, letters_of, rewrite
 from tests.support.stores import assert_clean
 from vfs import failpoints, interrupts
+from vfs.format import locks
+from vfs.format.shared import KEEPS_SUPERSEDED
 from vfs.holds import Hold, Holds
 from vfs.interrupts import deliver, uninterrupted
-from vfs.layout import KEEPS_SUPERSEDED, LOCK_POOL, LOCK_SWEEP, LOCK_VOLUME, LOCK_WRITER, S_PIN, S_PUBLISHING
-from vfs.osio import LockFile
-from vfs.sessions import Session
+from vfs.storage.device import LockFile
+from vfs.storage.sessions import Session
 
 VFS = str(Path(interrupts.__file__).parent)
 COUNT_MAX = 20_000
@@ -65,13 +66,14 @@ def interrupted_at(count: int, action: Callable[[], object]) -> bool:
             executed.pop(frame, None)
         return trace
 
+    measuring = sys.gettrace()  # that of a coverage run
     sys.settrace(trace)
     try:
         action()
     except Alarm:
         return True
     finally:
-        sys.settrace(None)
+        sys.settrace(measuring)
         executed.clear()
     return left == 0
 
@@ -167,11 +169,11 @@ VERBS: dict[str, Callable[[Session], object]] = {
 
 def assert_nothing_left(store: clusterdb.Store) -> None:
     """No lock is held, and no session pins or labels anything."""
-    locks = (LOCK_POOL, LOCK_SWEEP, LOCK_VOLUME, LOCK_WRITER)
-    assert held_offsets(Path(store.path), *locks) == []
-    for row, fields in pages_of(store).tables.session_rows():
-        assert not fields[S_PIN], f"session {row} pins"
-        assert fields[S_PUBLISHING] in (0, KEEPS_SUPERSEDED), f"session {row} is labelling"
+    offsets = (locks.POOL, locks.SWEEP, locks.volume(0), locks.writer(0, 0))
+    assert held_offsets(Path(store.path), *offsets) == []
+    for row, record in pages_of(store).tables.sessions():
+        assert not record.pin, f"session {row} pins"
+        assert record.publishing in (0, KEEPS_SUPERSEDED), f"session {row} is labelling"
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
@@ -193,7 +195,7 @@ def test_exception_at_any_instruction_of_opening_a_session_leaves_nothing(tmp_pa
         for _ in at_every_instruction(lambda: pages_of(store).open_session().close()):
             assert_nothing_left(store)
             with pages_of(store).session() as session:
-                pages_of(store).reclaim.bury_all(session)
+                pages_of(store).queue.bury_all(session)
         assert_clean(store)
 
 
@@ -215,7 +217,7 @@ def test_exception_at_any_instruction_of_a_commit_leaves_it_whole_or_undone(tmp_
             except Exception as error:
                 assert isinstance(error.__cause__, Alarm) or isinstance(error.__context__, Alarm), repr(error)
             connection.close()
-            assert held_offsets(path, LOCK_POOL) == []
+            assert held_offsets(path, locks.POOL) == []
             if pages_of(store).has_failed:  # what reached the device is unknown, as documented
                 store.close()
                 store = clusterdb.open(path)

@@ -10,7 +10,7 @@ from vfs.errors import (
     CorruptionError,
     FormatError,
 )
-from vfs.layout import (
+from vfs.format.layout import (
     HOLE,
     SECTOR_BYTES,
     SLOT_BYTES,
@@ -27,7 +27,7 @@ from vfs.layout import (
     unpack_pool_header,
     unpack_version,
 )
-from vfs.table import Dirty
+from vfs.storage.page_table import Dirty
 
 words32, words64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
 entries = st.builds(Entry, words32, words32, words64)

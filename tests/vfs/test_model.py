@@ -24,22 +24,23 @@ from hypothesis.stateful import (
 )
 
 import clusterdb
-import vfs.chores
-import vfs.reclaim
-import vfs.slots
-import vfs.volume
+import vfs.reclaim.cleanup
+import vfs.reclaim.queue
+import vfs.storage.slot_map
+import vfs.storage.writer
 from tests.support.inside import pages_of
 from tests.vfs.pages import ZEROS, page_bytes
+from vfs.abc import Durability
 from vfs.errors import (
     SnapshotMovedError,
     StorageError,
     VolumeDroppedError,
     WriterBusyError,
 )
-from vfs.layout import (
-    SLOT_BYTES,
-)
-from vfs.volume import Durability, Volume, WriteTransaction
+from vfs.format.layout import SLOT_BYTES
+from vfs.storage.volume import Volume
+from vfs.storage.volumes import open_volume, pinned
+from vfs.storage.writer import WriteTransaction
 
 page_numbers = st.one_of(
     st.integers(0, 12),
@@ -200,7 +201,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _open_handle(self, choice: int) -> Handle:
         of = self.live[choice % len(self.live)]
-        volume = pages_of(self.store).open_volume(self.store._volume_of(of.cluster))
+        volume = open_volume(pages_of(self.store), self.store.context.volume_of(of.cluster))
         volume.pin()
         handle = Handle(of, volume, of.committed.copy())
         self.handles.append(handle)
@@ -371,7 +372,7 @@ class StoreMachine(RuleBasedStateMachine):
         """When all is closed and dropped, only the pool header is left."""
         try:
             for modelled in self.live:
-                with pages_of(self.store).pinned(self.store._volume_of(modelled.cluster)) as volume:
+                with pinned(pages_of(self.store), self.store.context.volume_of(modelled.cluster)) as volume:
                     assert_reads(volume, modelled.committed)
             for handle in list(self.handles):
                 self._close(handle)
@@ -395,10 +396,10 @@ class DiskMachine(StoreMachine):
 
 
 _LOW_LIMITS: tuple[tuple[object, str, int], ...] = (
-    (vfs.volume, "STAGED_PAGES_MAX", 3),
-    (vfs.reclaim, "UNSYNCED_SLOTS_MAX", 8),
-    (vfs.reclaim, "_DRAIN_SLOTS", 2),
-    (vfs.chores, "_LARGE_SLOTS", 6),
+    (vfs.storage.writer, "STAGED_PAGES_MAX", 3),
+    (vfs.reclaim.queue, "UNSYNCED_SLOTS_MAX", 8),
+    (vfs.reclaim.queue, "_DRAIN_SLOTS", 2),
+    (vfs.reclaim.cleanup, "_LARGE_SLOTS", 6),
 )
 
 

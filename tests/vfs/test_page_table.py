@@ -14,13 +14,9 @@ from tests.vfs.pages import ZEROS
 from vfs.errors import (
     CorruptionError,
 )
-from vfs.layout import (
-    HOLE,
-    SLOT_BYTES,
-    Entry,
-    Version,
-)
-from vfs.table import Dirty, Editor, find_leaf, only_in, reached
+from vfs.format.layout import HOLE, SLOT_BYTES, Entry, Version
+from vfs.storage.page_table import Dirty, Editor
+from vfs.storage.walk import find_leaf, only_in, reached
 
 
 class Slots:

@@ -15,6 +15,7 @@ import apsw
 import pytest
 
 import clusterdb
+import vfs.store
 from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import (
     Device,
@@ -34,9 +35,10 @@ from tests.support.stores import assert_clean, rows
 from tests.torture import record, worlds
 from tests.torture.crash import Image
 from tests.torture.workers import Doom, Limits, Worker
-from vfs import recovery
-from vfs.history import RECORD_BYTES
-from vfs.layout import FREE, SECTOR_BYTES, SLOT_BYTES, pack_version
+from vfs.format.layout import SECTOR_BYTES, SLOT_BYTES, pack_version
+from vfs.format.shared import FREE
+from vfs.storage.history import RECORD_BYTES
+from vfs.tools import recovery
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ def test_off_commits_never_overwrite_the_record_that_warns_of_them(
             try:
                 connection = after.cluster("prod").connect()
             except clusterdb.CorruptStoreError as error:
-                assert "whole" in str(error)
+                assert "no intact version" in str(error)
                 continue
             assert rows(connection, "PRAGMA integrity_check") == [("ok",)]
             connection.close()
@@ -219,7 +221,7 @@ def test_history_of_a_dropped_volume_goes_though_its_process_died(path: Path, bo
     with clusterdb.open(path) as store:
         store.create_cluster("prod", backtrack_window_s=3600)
         store.create_cluster("other", backtrack_window_s=3600)
-        volumes = [row.volume for row in catalog_of(store).volume_rows()]
+        volumes = [row.volume for row in catalog_of(store).volumes.volume_rows()]
     assert histories(path) == [str(volume) for volume in volumes]
     run_until_killed(path, "reclaim: catalog has forgotten", "kill(); store.cluster('prod').delete()")
     assert histories(path) == [str(volume) for volume in volumes]
@@ -250,7 +252,7 @@ def test_past_begun_by_a_process_that_died_is_kept_whole(path: Path, point: str)
         prod = store.create_cluster("prod")
         writer = prod.connect()
         fill(writer, 30, "a")
-        work = "prod = store.cluster('prod'); store._catalog\n"
+        work = "prod = store.cluster('prod'); store.context.catalog\n"
         if point == "catalog: committed":  # the second one: the first commits the setting
             work += (
                 "count = [0]\n"
@@ -269,7 +271,7 @@ def test_past_begun_by_a_process_that_died_is_kept_whole(path: Path, point: str)
     boot_again(path)
     with clusterdb.open(path) as store:
         assert_clean(store)
-        volume = catalog_of(store).volume_of_cluster("prod")
+        volume = catalog_of(store).volumes.volume_of_cluster("prod")
         assert volume is not None
         for version in range(volume.retained or 1 << 30, newest_record(store, "prod").version + 1):
             store.cluster("prod").clone(f"at-{version}", at=version)
@@ -298,7 +300,7 @@ def test_off_commits_never_bring_back_less_than_the_last_full_one(
             if version is not None and version.version > newest.version - 3:
                 pool.seek(version.root.slot * SLOT_BYTES)
                 pool.write(bytes(SLOT_BYTES))
-    with clusterdb.open(lost) as after, pytest.raises(clusterdb.CorruptStoreError, match="whole"):
+    with clusterdb.open(lost) as after, pytest.raises(clusterdb.CorruptStoreError, match="no intact version"):
         after.cluster("prod").connect()
     for connection in (writer, other):
         connection.close()
@@ -339,7 +341,7 @@ def test_store_that_was_closed_is_opened_without_a_rebuild(path: Path, monkeypat
     """The stamp of a clean close is believed once; whoever dies leaves none (K1)."""
     rebuilds: list[str] = []
     rebuild = recovery.rebuild
-    monkeypatch.setattr(recovery, "rebuild", lambda store: (rebuilds.append("rebuilt"), rebuild(store)))
+    monkeypatch.setattr(vfs.store, "rebuild", lambda store: (rebuilds.append("rebuilt"), rebuild(store)))
     with clusterdb.open(path) as store:
         filled(store, "prod", 10, "a").close()
         with clusterdb.open(path) as other:
@@ -365,7 +367,7 @@ def test_damage_to_a_closed_store_is_not_taken_for_an_unfinished_commit(path: Pa
     if boots:
         boot_again(path)
     with clusterdb.open(path) as store:
-        with pytest.raises(clusterdb.CorruptStoreError, match="whole"):
+        with pytest.raises(clusterdb.CorruptStoreError, match="no intact version"):
             store.cluster("prod").connect()
         assert store.check().problems != []
 

@@ -15,7 +15,7 @@ import pytest
 import clusterdb
 from tests.support.inside import catalog_of
 from tests.support.stores import rows
-from vfs.layout import SLOT_BYTES
+from vfs.format.layout import SLOT_BYTES
 
 Print = dict[str, tuple[bytes, int]]
 
@@ -124,7 +124,7 @@ def test_head_that_recovery_cannot_write_is_read_at_its_pin(path: Path) -> None:
     """A cluster whose version records are lost is read at its pinned newest version, as if it had been repaired."""
     with clusterdb.open(path) as store:
         store.cluster("dev").clone("third")
-        row = catalog_of(store).volume_of_cluster("dev")
+        row = catalog_of(store).volumes.volume_of_cluster("dev")
         assert row is not None
     with open(path / "pool", "r+b") as file:
         file.seek(row.head_slot * SLOT_BYTES)
@@ -137,7 +137,7 @@ def test_head_that_recovery_cannot_write_is_read_at_its_pin(path: Path) -> None:
 def test_cluster_that_lost_its_records_is_not_read_at_an_older_pin(path: Path) -> None:
     """Commits after the newest pin are reported as missing, and not forgotten."""
     with clusterdb.open(path) as store:
-        row = catalog_of(store).volume_of_cluster("dev")
+        row = catalog_of(store).volumes.volume_of_cluster("dev")
         assert row is not None
     with open(path / "pool", "r+b") as file:
         file.seek(row.head_slot * SLOT_BYTES)

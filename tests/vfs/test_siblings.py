@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import clusterdb
-from clusterdb.catalog import Catalog
+from clusterdb.catalog.database import Database
 from tests.support.inside import catalog_of
 from tests.support.stores import assert_clean, rows
 
@@ -18,15 +18,15 @@ from tests.support.stores import assert_clean, rows
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many rows of the catalog are read in the body, query by query."""
     counts: list[int] = []
-    query = Catalog._query
+    query = Database.query
 
-    def counting(self: Catalog, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    def counting(self: Database, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         answer = query(self, sql, values)
         counts.append(len(answer))
         return answer
 
     with monkeypatch.context() as patch:
-        patch.setattr(Catalog, "_query", counting)
+        patch.setattr(Database, "query", counting)
         yield counts
 
 
@@ -76,7 +76,7 @@ def test_older_store_gets_additions_to_its_catalog(tmp_path: Path) -> None:
     with prepared(tmp_path / "store", 3):
         pass
     with clusterdb.open(tmp_path / "store") as store:
-        catalog_of(store)._db.execute("DROP INDEX released_pins; DROP TABLE sealed")
+        catalog_of(store).database._db.execute("DROP INDEX released_pins; DROP TABLE sealed")
     with clusterdb.open(tmp_path / "store", read_only=True) as store:
         assert rows(store.cluster("c0").connect(), "SELECT x FROM t") == [(1,)]
     with clusterdb.open(tmp_path / "store") as store:
@@ -88,7 +88,7 @@ def test_pinned_versions_are_listed_once_each(tmp_path: Path) -> None:
     """Each version once, ascending, with and without those that only released pins hold."""
     with prepared(tmp_path / "store", 5) as store:
         catalog, prod = catalog_of(store), store.cluster("prod")
-        volume = catalog.volume_of_cluster("prod")
+        volume = catalog.volumes.volume_of_cluster("prod")
         assert volume is not None
         first = prod.stats().version
         connection = prod.connect()
@@ -97,10 +97,10 @@ def test_pinned_versions_are_listed_once_each(tmp_path: Path) -> None:
             prod.snapshot(f"s{number}")
         connection.close()
         every = [first, first + 1, first + 2, first + 3]
-        assert catalog.pinned_versions(volume.volume) == every
+        assert catalog.volumes.pinned_versions(volume.volume) == every
         with catalog.transaction():
-            catalog._change("UPDATE pins SET released = 1 WHERE version = ?", (first + 2,))
-            assert catalog.pinned_versions(volume.volume) == every
-            assert catalog.pinned_versions(volume.volume, released=False) == [first, first + 1, first + 3]
-            assert [pin.version.version for pin in catalog.released_pins(volume.volume)] == [first + 2]
-            catalog._change("UPDATE pins SET released = 0")
+            catalog.database.change("UPDATE pins SET released = 1 WHERE version = ?", (first + 2,))
+            assert catalog.volumes.pinned_versions(volume.volume) == every
+            assert catalog.volumes.pinned_versions(volume.volume, released=False) == [first, first + 1, first + 3]
+            assert [pin.version.version for pin in catalog.volumes.released_pins(volume.volume)] == [first + 2]
+            catalog.database.change("UPDATE pins SET released = 0")

@@ -9,23 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import vfs.chores
-import vfs.reclaim
-import vfs.slots
-import vfs.volume
-from vfs import layout
+import vfs.reclaim.cleanup
+import vfs.reclaim.queue
+import vfs.storage.slot_map
+import vfs.storage.writer
 from vfs.errors import (
     PoolFullError,
 )
-from vfs.layout import (
-    LIVE_EVEN,
-    MAP_HEADER_BYTES,
-    MAP_HINT_AT,
-    MAP_SLOT_COUNT_AT,
-    RESERVED,
-    SLOT_BYTES,
-)
-from vfs.slots import PREPARED_SLOTS, SlotMap, runs_of
+from vfs.format import layout
+from vfs.format.layout import SLOT_BYTES
+from vfs.format.shared import LIVE_EVEN, MAP_HEADER_BYTES, RESERVED, MapHeader
+from vfs.storage.slot_map import PREPARED_SLOTS, SlotMap, runs_of
 
 FIRST_SLOTS = 64
 
@@ -40,7 +34,7 @@ def make_map() -> Iterator[Callable[[], tuple[SlotMap, SlotMap]]]:
         fds.extend((map_fd, pool_fd))
         os.ftruncate(pool_fd, FIRST_SLOTS * SLOT_BYTES)
         os.ftruncate(map_fd, MAP_HEADER_BYTES + 2 * FIRST_SLOTS)
-        os.pwrite(map_fd, FIRST_SLOTS.to_bytes(8, "little"), 8 * MAP_SLOT_COUNT_AT)
+        os.pwrite(map_fd, FIRST_SLOTS.to_bytes(8, "little"), 8 * MapHeader.word("slot_count"))
         os.pwrite(map_fd, LIVE_EVEN.to_bytes(2, "little"), MAP_HEADER_BYTES)
         return SlotMap(map_fd, pool_fd, is_durable=False), SlotMap(map_fd, pool_fd, is_durable=False)
 
@@ -65,7 +59,7 @@ slot_steps = st.lists(
 )
 
 
-@pytest.mark.parametrize("near", [1, vfs.slots._NEAR_SLOTS])
+@pytest.mark.parametrize("near", [1, vfs.storage.slot_map._NEAR_SLOTS])
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=slot_steps)
 def test_map_reserves_each_slot_once(
@@ -78,7 +72,7 @@ def test_map_reserves_each_slot_once(
 
     The pool grows for slots that need not be a run only if there are not enough.
     """
-    monkeypatch.setattr(vfs.slots, "_NEAR_SLOTS", near)
+    monkeypatch.setattr(vfs.storage.slot_map, "_NEAR_SLOTS", near)
     maps = make_map()
     reserved: dict[int, set[int]] = {row: set() for row in range(4)}
     live: set[int] = set()
@@ -118,7 +112,7 @@ def test_pool_is_as_long_as_the_map(make_map: Callable[[], tuple[SlotMap, SlotMa
 def test_free_slots_below_the_hint_are_found(make_map: Callable[[], tuple[SlotMap, SlotMap]]) -> None:
     """Free slots below the hint are found before the pool grows for what is still missing."""
     slot_map, _ = make_map()
-    slot_map.header[MAP_HINT_AT] = FIRST_SLOTS - 1
+    slot_map.header.hint = FIRST_SLOTS - 1
     assert set(range(1, FIRST_SLOTS)) < set(slot_map.reserve(0, PREPARED_SLOTS + FIRST_SLOTS))
 
 
@@ -156,10 +150,10 @@ def test_slots_freed_by_another_process_are_reused_before_growth(
     ours.reserve(0, ours.free_count())
     last = ours.slot_count - 1
     ours.free([last])
-    ours.header[MAP_HINT_AT] = 1
+    ours.header.hint = 1
     assert ours.reserve(0, 1) == [last]
     theirs.free([20_000, 50_000])
-    ours.header[MAP_HINT_AT] = last  # the race was lost
+    ours.header.hint = last  # the race was lost
     assert ours.reserve(1, 2) == [20_000, 50_000]
 
 

@@ -14,9 +14,10 @@ import apsw
 from hypothesis import HealthCheck, Phase, settings
 
 import clusterdb
+from tests.support.inside import pinned_head
 from tests.support.stores import assert_clean, rows
-from vfs import osio
-from vfs.layout import Version
+from vfs.format.layout import Version
+from vfs.storage import device
 
 NAMED = (clusterdb.Error, apsw.Error)
 ROW_COUNT = 100
@@ -176,7 +177,7 @@ def write(cluster: clusterdb.Cluster) -> None:
 
 def forbid_absurd_files() -> None:
     """From now on this process makes no huge files (for children only)."""
-    ftruncate, allocate = osio.CALLS.ftruncate, osio.CALLS.allocate
+    ftruncate, allocate = device.CALLS.ftruncate, device.CALLS.allocate
 
     def modest_ftruncate(fd: int, size: int) -> None:
         assert size <= FILE_BYTES_MAX, f"a file of {size} bytes was asked for"
@@ -186,7 +187,7 @@ def forbid_absurd_files() -> None:
         assert offset + size <= FILE_BYTES_MAX, f"a file of {size} bytes was asked for"
         allocate(fd, offset, size)
 
-    osio.CALLS.ftruncate, osio.CALLS.allocate = modest_ftruncate, modest_allocate
+    device.CALLS.ftruncate, device.CALLS.allocate = modest_ftruncate, modest_allocate
 
 
 def survives(path: Path) -> None:
@@ -204,7 +205,7 @@ quick = settings(
 # --- version records and nodes in the pool --------------------------------------------------------------------------
 def version_of(path: Path, name: str) -> tuple[Version, int]:
     """The head of a cluster, and its head slot."""
-    with clusterdb.open(path) as store, store._pinned(store.cluster(name)) as volume:
+    with clusterdb.open(path) as store, pinned_head(store, name) as volume:
         return volume.version, volume.row.head_slot
 
 

@@ -7,9 +7,9 @@ import zlib
 
 from hypothesis import strategies as st
 
-from vfs import layout
 from vfs.errors import CorruptionError
-from vfs.layout import Entry
+from vfs.format import layout
+from vfs.format.layout import Entry
 
 words32, words64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
 sizes = st.one_of(st.integers(0, 1 << 22), words64, st.sampled_from([1 << 44, (1 << 44) + 1, 1 << 63, (1 << 64) - 1]))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import clusterdb
 from tests.core.distrust.family import NAMED, WRITTEN, copy_of, in_child, quick, survives
 from tests.support.stores import rows
-from vfs import layout
+from vfs.format import shared
 
 
 def change_catalog(path: Path, sql: str) -> None:
@@ -218,7 +218,7 @@ def test_cluster_name_that_is_a_blob_is_refused(family: Path) -> None:
 
 CONTRADICTIONS = {
     "two volumes in one row": "UPDATE volumes SET row = (SELECT row FROM volumes WHERE volume = 1) WHERE volume = 2",
-    "a row past the table": f"UPDATE volumes SET row = {layout.VOLUME_ROWS} WHERE volume = 2",
+    "a row past the table": f"UPDATE volumes SET row = {shared.VOLUME_ROWS} WHERE volume = 2",
     "a row before the table": "UPDATE volumes SET row = -1 WHERE volume = 2",
     "a head before the pool": "UPDATE volumes SET head_slot = -1 WHERE volume = 2",
     "a head in the pool's header": "UPDATE volumes SET head_slot = 0 WHERE volume = 3",

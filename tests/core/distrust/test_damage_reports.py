@@ -9,16 +9,16 @@ import pytest
 
 import clusterdb
 from tests.core.distrust.family import ROW_COUNT, put_word, version_of
-from tests.support.inside import pages_of
+from tests.support.inside import pages_of, pinned_head
 from tests.support.stores import rows
-from vfs import layout
-from vfs.layout import SLOT_BYTES
-from vfs.table import reached
+from vfs.format.layout import SLOT_BYTES
+from vfs.format.shared import MapHeader
+from vfs.storage.walk import reached
 
 
 def slot_of_page(path: Path, name: str, page: int) -> int:
     """Where a page (counted from 0) of a cluster is."""
-    with clusterdb.open(path) as store, store._pinned(store.cluster(name)) as volume:
+    with clusterdb.open(path) as store, pinned_head(store, name) as volume:
         walk = reached(pages_of(store).read_slot, volume.version)
         return next(at.entry.slot for at in walk if at.level < 0 and at.number == page)
 
@@ -104,7 +104,7 @@ def test_damaged_cluster_does_not_block_the_others(own: Path) -> None:
     """A store with a damaged cluster opens, also where a process died and left slots behind."""
     record, _ = version_of(own, "two")
     flip(own, record.root.slot)
-    put_word(own, "map", layout.MAP_LEAKS_AT, 1)
+    put_word(own, "map", MapHeader.word("leaks"), 1)
     with clusterdb.open(own) as store:
         assert rows(store.cluster("heir").connect(), "SELECT count(*), max(n) FROM t") == [(ROW_COUNT, 4)]
 

@@ -13,13 +13,21 @@ import clusterdb
 from tests.core.distrust.family import NAMED, assert_is_the_family, copy_of, in_child, put_word, quick, survives
 from tests.core.distrust.pools import words64
 from tests.support.stores import assert_clean, rows
-from vfs import layout
+from vfs.format import shared
+from vfs.format.shared import (
+    SESSION_TABLE_BYTE,
+    VOLUME_TABLE_BYTE,
+    MapHeader,
+    ReadersHeader,
+    SessionRecord,
+    VolumeRecord,
+)
 
 MAP_WORDS = 12
 READERS_WORDS = [
     *range(4),
-    *range(layout.VOLUME_TABLE_AT, layout.VOLUME_TABLE_AT + 6 * layout.ROW_WORDS),
-    *range(layout.SESSION_TABLE_AT, layout.SESSION_TABLE_AT + 3 * layout.ROW_WORDS),
+    *range(VOLUME_TABLE_BYTE // 8, VOLUME_TABLE_BYTE // 8 + 6 * shared.ROW_WORDS),
+    *range(SESSION_TABLE_BYTE // 8, SESSION_TABLE_BYTE // 8 + 3 * shared.ROW_WORDS),
 ]
 near = st.integers(0, 300)
 absurd_words = st.one_of(
@@ -36,22 +44,22 @@ damaged_words = st.lists(
 
 
 WORD_CASES = [
-    ("map", layout.MAP_MAGIC_AT, "map magic"),
-    ("map", layout.MAP_BOOT_AT, "boot"),
-    ("map", layout.MAP_INODE_AT, "inode"),
-    ("map", layout.MAP_SLOT_COUNT_AT, "slot count"),
-    ("map", layout.MAP_HINT_AT, "hint"),
-    ("map", layout.MAP_EPOCH_AT, "epoch"),
-    ("map", layout.MAP_LEAKS_AT, "leaks"),
-    ("map", layout.MAP_SWEEPING_AT, "sweeping"),
-    ("readers", layout.READERS_MAGIC_AT, "readers magic"),
-    ("readers", layout.SESSION_HIGH_AT, "session high"),
-    ("readers", layout.VOLUME_HINT_AT, "volume hint"),
-    ("readers", layout.VOLUME_TABLE_AT + layout.V_ID, "volume id"),
-    ("readers", layout.VOLUME_TABLE_AT + layout.V_VERSION, "volume version"),
-    ("readers", layout.VOLUME_TABLE_AT + layout.V_DURABLE, "volume durable"),
-    ("readers", layout.VOLUME_TABLE_AT + layout.V_PINS, "volume pins"),
-    ("readers", layout.VOLUME_TABLE_AT + layout.V_CHORES, "volume chores"),
+    ("map", MapHeader.word("magic"), "map magic"),
+    ("map", MapHeader.word("boot_low"), "boot"),
+    ("map", MapHeader.word("inode"), "inode"),
+    ("map", MapHeader.word("slot_count"), "slot count"),
+    ("map", MapHeader.word("hint"), "hint"),
+    ("map", MapHeader.word("epoch"), "epoch"),
+    ("map", MapHeader.word("leaks"), "leaks"),
+    ("map", MapHeader.word("sweeping"), "sweeping"),
+    ("readers", ReadersHeader.word("magic"), "readers magic"),
+    ("readers", ReadersHeader.word("session_high"), "session high"),
+    ("readers", ReadersHeader.word("volume_hint"), "volume hint"),
+    ("readers", VOLUME_TABLE_BYTE // 8 + VolumeRecord.word("id"), "volume id"),
+    ("readers", VOLUME_TABLE_BYTE // 8 + VolumeRecord.word("version"), "volume version"),
+    ("readers", VOLUME_TABLE_BYTE // 8 + VolumeRecord.word("durable"), "volume durable"),
+    ("readers", VOLUME_TABLE_BYTE // 8 + VolumeRecord.word("pins"), "volume pins"),
+    ("readers", VOLUME_TABLE_BYTE // 8 + VolumeRecord.word("cleanup"), "volume chores"),
 ]
 
 
@@ -69,7 +77,11 @@ def test_absurd_word_in_map_or_readers_is_refused_rebuilt_or_harmless(
                 raise AssertionError(f"{what} = {word:#x}") from error
 
 
-SESSION_CASES = {"session volume": layout.S_VOLUME, "session pin": layout.S_PIN, "session flag": layout.S_PUBLISHING}
+SESSION_CASES = {
+    "session volume": SessionRecord.word("volume"),
+    "session pin": SessionRecord.word("pin"),
+    "session flag": SessionRecord.word("publishing"),
+}
 
 
 @pytest.mark.parametrize("field", [pytest.param(value, id=name) for name, value in SESSION_CASES.items()])
@@ -77,17 +89,17 @@ def test_absurd_row_of_a_dead_session_is_removed(family: Path, field: int) -> No
     """A session row without an owner is removed, whatever it contains."""
     for word in (1, 9, 1 << 32, (1 << 64) - 1):
         with copy_of(family) as path:
-            at = layout.SESSION_TABLE_AT + 2 * layout.ROW_WORDS
-            put_word(path, "readers", layout.SESSION_HIGH_AT, 3)
-            put_word(path, "readers", at + layout.S_OWNER, 4711)
+            at = SESSION_TABLE_BYTE // 8 + 2 * shared.ROW_WORDS
+            put_word(path, "readers", ReadersHeader.word("session_high"), 3)
+            put_word(path, "readers", at + SessionRecord.word("owner"), 4711)
             put_word(path, "readers", at + field, word)
             survives(path)
 
 
 def test_sweep_killed_at_its_beginning_is_repeated(own: Path) -> None:
     """A process that is killed at the beginning of the first sweep of a boot does no harm."""
-    put_word(own, "map", layout.MAP_EPOCH_AT, 0)
-    put_word(own, "map", layout.MAP_SWEEPING_AT, 1)
+    put_word(own, "map", MapHeader.word("epoch"), 0)
+    put_word(own, "map", MapHeader.word("sweeping"), 1)
     assert_is_the_family(own)
 
 
@@ -98,7 +110,7 @@ def test_pool_is_never_truncated_by_a_damaged_map(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES (randomblob(3000000)), ('last')")
         connection.close()
     size = (tmp_path / "store" / "pool").stat().st_size
-    put_word(tmp_path / "store", "map", layout.MAP_SLOT_COUNT_AT, 64)
+    put_word(tmp_path / "store", "map", MapHeader.word("slot_count"), 64)
 
     def write_more() -> None:
         with contextlib.suppress(*NAMED), clusterdb.open(tmp_path / "store") as store:
@@ -125,7 +137,7 @@ def use_with_damaged_words(family: Path, words: list[tuple[str, int, int]]) -> N
 
 @settings(quick, max_examples=25)
 @given(words=damaged_words)
-@example(words=[("map", layout.MAP_EPOCH_AT, (1 << 64) - 1)])
+@example(words=[("map", MapHeader.word("epoch"), (1 << 64) - 1)])
 def test_any_words_in_map_and_readers_give_right_data_or_a_named_error(
     family: Path, words: list[tuple[str, int, int]]
 ) -> None:
@@ -136,7 +148,7 @@ def test_any_words_in_map_and_readers_give_right_data_or_a_named_error(
 @pytest.mark.slow
 @settings(quick, max_examples=250)
 @given(words=damaged_words)
-@example(words=[("map", layout.MAP_EPOCH_AT, (1 << 64) - 1)])
+@example(words=[("map", MapHeader.word("epoch"), (1 << 64) - 1)])
 def test_any_words_in_map_and_readers_at_length(family: Path, words: list[tuple[str, int, int]]) -> None:
     """More examples of the test above."""
     use_with_damaged_words(family, words)

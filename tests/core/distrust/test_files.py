@@ -13,8 +13,9 @@ import pytest
 import clusterdb
 from tests.core.distrust.family import assert_is_the_family, fill, put_word
 from tests.support.stores import assert_clean, rows
-from vfs import layout, osio
 from vfs import store as vfs_store
+from vfs.format import shared
+from vfs.format.shared import MapHeader
 
 
 @pytest.fixture
@@ -164,11 +165,13 @@ def scramble_map(path: Path) -> None:
     """Make every slot of the map free: who believes it will write over data."""
     size = (path / "map").stat().st_size
     with open(path / "map", "r+b") as file:
-        file.seek(layout.MAP_HEADER_BYTES)
-        file.write(bytes(size - layout.MAP_HEADER_BYTES))
+        file.seek(shared.MAP_HEADER_BYTES)
+        file.write(bytes(size - shared.MAP_HEADER_BYTES))
 
 
-@pytest.mark.parametrize("word", [layout.MAP_BOOT_AT, layout.MAP_BOOT_AT + 1], ids=["first half", "second half"])
+@pytest.mark.parametrize(
+    "word", [MapHeader.word("boot_low"), MapHeader.word("boot_low") + 1], ids=["first half", "second half"]
+)
 def test_map_of_another_boot_is_rebuilt(own: Path, word: int) -> None:
     """A map written in another boot is not believed."""
     scramble_map(own)
@@ -178,7 +181,7 @@ def test_map_of_another_boot_is_rebuilt(own: Path, word: int) -> None:
     assert_is_the_family(own, new=9)
 
 
-@pytest.mark.parametrize("word", [layout.MAP_DEVICE_AT, layout.MAP_INODE_AT], ids=["device", "inode"])
+@pytest.mark.parametrize("word", [MapHeader.word("device"), MapHeader.word("inode")], ids=["device", "inode"])
 def test_map_of_another_pool_is_rebuilt(own: Path, word: int) -> None:
     """A map of another pool file is not believed."""
     scramble_map(own)
@@ -192,7 +195,7 @@ def test_map_is_rebuilt_once_after_a_boot(own: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(vfs_store, "boot_id", lambda: b"another boot now")
     assert_is_the_family(own)
     rebuilds: list[object] = []
-    monkeypatch.setattr("vfs.recovery.rebuild", rebuilds.append)
+    monkeypatch.setattr("vfs.tools.recovery.rebuild", rebuilds.append)
     assert_is_the_family(own)
     assert rebuilds == []
 
@@ -205,7 +208,7 @@ def test_store_on_a_remote_file_system_is_refused(own: Path, monkeypatch: pytest
         return {file.name: file.read_bytes() for file in own.iterdir()}
 
     before = files()
-    monkeypatch.setattr(osio, "file_system_of", lambda _: kind)
+    monkeypatch.setattr("vfs.store.file_system_of", lambda _: kind)
     for verb in (clusterdb.open, clusterdb.repair):
         with pytest.raises(clusterdb.UnsupportedFileSystemError, match=f"{kind} file system"):
             verb(own)

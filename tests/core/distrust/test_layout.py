@@ -9,10 +9,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.core.distrust.pools import sizes, words64
-from vfs import layout
 from vfs.errors import StorageError
-from vfs.layout import SLOT_BYTES, Version, pack_version, unpack_entries, unpack_entry, unpack_version
-from vfs.volume import head_records
+from vfs.format import layout
+from vfs.format.layout import (
+    SLOT_BYTES,
+    Version,
+    pack_version,
+    unpack_entries,
+    unpack_entry,
+    unpack_head,
+    unpack_version,
+)
 
 
 @given(st.binary(max_size=600))
@@ -48,8 +55,8 @@ def test_any_slot_can_be_read_as_a_node(part: bytes, at: int) -> None:
 def test_any_slot_can_be_read_as_a_head(data: bytes, volume: int, right: bool) -> None:
     """A slot of any bytes, also a short one, has sectors with a record of this volume, or none."""
     record = Version(volume if right else volume ^ 1, 1, 1, 1, 1, 1, 1, layout.HOLE)
-    assert head_records(memoryview(data), volume) == [None] * layout.HEAD_SECTORS
-    records = head_records(memoryview(pack_version(record) + data), volume)
+    assert unpack_head(memoryview(data), volume) == [None] * layout.HEAD_SECTORS
+    records = unpack_head(memoryview(pack_version(record) + data), volume)
     assert records == [record if right else None, *[None] * (layout.HEAD_SECTORS - 1)]
 
 

@@ -13,8 +13,8 @@ import clusterdb
 from tests.core.distrust.family import copy_of, survives, version_of
 from tests.core.distrust.pools import node_that_contains_itself
 from tests.support.inside import pages_of
-from vfs import layout
-from vfs.layout import SLOT_BYTES, Entry, Version, pack_version, unpack_entry
+from vfs.format import layout
+from vfs.format.layout import SLOT_BYTES, Entry, Version, pack_version, unpack_entry
 
 
 def put(path: Path, slot: int, data: bytes, within: int = 0) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.distrust.pools import POOL_SLOTS, Pool, node_of, node_that_contains_itself, sizes, words32, words64
-from vfs import layout
 from vfs.errors import CorruptionError
-from vfs.layout import SLOT_BYTES, Entry, Version
-from vfs.table import only_in, reached, read_node, verify_path
+from vfs.format import layout
+from vfs.format.layout import SLOT_BYTES, Entry, Version
+from vfs.storage.walk import only_in, reached, read_node, verify_path
 
 
 @st.composite

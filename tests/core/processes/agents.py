@@ -15,7 +15,7 @@ from tests.support.stores import rows
 
 _AGENT = """
 import json, os, sys
-import apsw, clusterdb, vfs.volume
+import apsw, clusterdb, vfs.storage.writer
 
 def rows(connection, sql):
     return connection.execute(sql).fetchall()

@@ -85,7 +85,7 @@ def test_killed_writer_leaves_no_lock(shared: clusterdb.Store, start: Starter) -
     used_bytes = shared.stats().used_bytes
     writer = start()
     writer.connect("prod")
-    writer.do("vfs.volume.STAGED_PAGES_MAX = 4")  # so that it has written slots ahead
+    writer.do("vfs.storage.writer.STAGED_PAGES_MAX = 4")  # so that it has written slots ahead
     writer.sql("PRAGMA cache_size = 5; BEGIN IMMEDIATE; UPDATE t SET n = 7")
     writer.kill()
     connection = shared.cluster("prod").connect()
@@ -181,7 +181,7 @@ def test_killed_import_leaves_no_cluster(path: Path, shared: clusterdb.Store, st
     """A killed import leaves nothing visible, and its space comes back."""
     used_bytes = shared.stats().used_bytes
     importer = start()
-    importer.do("vfs.volume.STAGED_PAGES_MAX = 8")
+    importer.do("vfs.storage.writer.STAGED_PAGES_MAX = 8")
     importer.start(
         "do",
         f"store.create_cluster('big', from_file={str(sample)!r}, progress=lambda *_: [say('half-way'), wait()])",

@@ -24,7 +24,8 @@ from tests.support.mishaps import (
 )
 from tests.support.points import ABSORB_POINTS
 from tests.support.stores import assert_clean
-from vfs.layout import SLOT_BYTES
+from vfs.format.layout import SLOT_BYTES
+from vfs.storage.heads import head_of
 
 
 def used_slots(store: clusterdb.Store) -> int:
@@ -37,9 +38,9 @@ def own_slots(store: clusterdb.Store, name: str) -> int:
 
 def counted_slots(store: clusterdb.Store, name: str) -> int:
     """What the counters say that the cluster has for its own, without the walk of ``stats``."""
-    row = catalog_of(store).volume_of_cluster(name)
+    row = catalog_of(store).volumes.volume_of_cluster(name)
     assert row is not None
-    return pages_of(store).head_of(row).own_count + row.base.own_count + 1
+    return head_of(pages_of(store), row).own_count + row.base.own_count + 1
 
 
 def assert_alone(store: clusterdb.Store, name: str) -> None:

@@ -127,8 +127,8 @@ def test_slots_of_a_clone_deleted_during_a_commit_of_its_source_come_back(open_s
     store.cluster("prod").clone("dev")
     with at("commit: pages written", lambda: other.cluster("dev").delete()):  # it cannot reclaim in the source
         rewrite(writer, "b")
-    assert len(catalog_of(store).all_pin_rows()) == 1
+    assert len(catalog_of(store).volumes.all_pin_rows()) == 1
     writer.execute("UPDATE t SET v = 'c' WHERE id = 1")
-    assert catalog_of(store).all_pin_rows() == []
+    assert catalog_of(store).volumes.all_pin_rows() == []
     writer.close()
     assert_clean(store)

@@ -18,7 +18,8 @@ from tests.support.mishaps import (
     newest_record,
     rewrite,
 )
-from vfs.layout import unpack_entry
+from vfs.format.layout import unpack_entry
+from vfs.storage.heads import head_records
 
 
 def test_cluster_with_all_records_damaged_is_refused_not_empty(path: Path) -> None:
@@ -29,9 +30,9 @@ def test_cluster_with_all_records_damaged_is_refused_not_empty(path: Path) -> No
         writer.execute("PRAGMA synchronous = OFF")
         for number in range(3):
             writer.execute("UPDATE t SET v = 'q' WHERE id = ?", (number,))
-        volume = catalog_of(store).volume_of_cluster("prod")
+        volume = catalog_of(store).volumes.volume_of_cluster("prod")
         assert volume is not None
-        roots = {record.root.slot for record in pages_of(store).head_records(volume) if record}
+        roots = {record.root.slot for record in head_records(pages_of(store), volume) if record}
     for root in roots:
         damage(path, root, 20)
     boot_again(path)

@@ -18,13 +18,14 @@ from tests.support.mishaps import (
     rewrite,
 )
 from tests.support.stores import extended_result
+from vfs.storage.volumes import fence_writers
 
 
 def fence(store: clusterdb.Store, name: str) -> None:
     """Begin a new epoch of a cluster, as a failover does."""
-    row = catalog_of(store).volume_of_cluster(name)
+    row = catalog_of(store).volumes.volume_of_cluster(name)
     assert row is not None
-    pages_of(store).fence_writers(row)
+    fence_writers(pages_of(store), row)
 
 
 def test_fenced_writer_does_not_block_the_next_one(open_store: Opener) -> None:

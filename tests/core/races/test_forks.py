@@ -24,8 +24,9 @@ def test_reserved_slots_beyond_the_old_end_of_the_pool_come_back(path: Path, sto
     filled(store, "prod", 1, "a").close()
     used_bytes, slot_count = store.stats().used_bytes, pages_of(store).slot_map.slot_count
     work = """
-vfs.volume.STAGED_PAGES_MAX = 16
-store._pages._idle_sessions.pop().close()  # of the dead sessions, let the one with the slots be the first to be seen
+vfs.storage.writer.STAGED_PAGES_MAX = 16
+# Of the dead sessions, let the one with the slots be the first to be seen.
+store.context.pages._idle_sessions.pop().close()
 c = store.cluster('prod').connect()
 c.execute("PRAGMA cache_size = 10; BEGIN")
 c.executemany("INSERT INTO t VALUES (?, randomblob(3500))", [(number,) for number in range(10, 1000)])

@@ -25,7 +25,7 @@ from tests.support.mishaps import (
 )
 from tests.support.points import COMMIT_POINTS
 from tests.support.stores import assert_clean, rows
-from vfs import osio
+from vfs.storage import device
 
 
 @pytest.mark.parametrize("point", COMMIT_POINTS)
@@ -52,7 +52,7 @@ def test_interrupted_commit_does_not_block_a_sweep(
     store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     """A connection that got Ctrl-C in its commit and is idle since does not look like one that is committing."""
-    monkeypatch.setattr("vfs.sweep._ATTEMPTS", 2, raising=False)
+    monkeypatch.setattr("vfs.reclaim.sweep._ATTEMPTS", 2, raising=False)
     writer = filled(store, "prod", 100, "a")
     with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
         rewrite(writer, "b")
@@ -167,10 +167,10 @@ def test_interrupt_while_waiting_for_the_catalog_leaves_the_store_usable(
     """Ctrl-C in the moment a change begins leaves the store usable for this process and for all others."""
     store, other = open_store(), open_store()
     with monkeypatch.context() as patched:
-        patched.setattr(catalog_of(store), "_connection", InterruptedDatabase(catalog_of(store)._db))
+        patched.setattr(catalog_of(store).database, "_connection", InterruptedDatabase(catalog_of(store).database._db))
         with pytest.raises(KeyboardInterrupt):
             store.create_cluster("first")
-    catalog_of(other)._db.set_busy_timeout(0)
+    catalog_of(other).database._db.set_busy_timeout(0)
     other.create_cluster("second")
     store.create_cluster("third")
     assert names(store) == ["second", "third"] == names(other)
@@ -187,7 +187,7 @@ def test_failed_sync_refuses_clones_until_the_store_is_reopened(
     store = open_store(synchronous="NORMAL")
     writer = filled(store, "prod", 20, "a")
     with monkeypatch.context() as patched:
-        patched.setattr(osio.CALLS, "fdatasync", fail)
+        patched.setattr(device.CALLS, "fdatasync", fail)
         with pytest.raises(clusterdb.Error, match="until the store is reopened"):
             store.cluster("prod").clone("first")
     with pytest.raises(clusterdb.Error, match="until the store is reopened"):
@@ -215,7 +215,7 @@ def test_failed_commit_in_exclusive_mode_is_not_part_of_the_next(
     assert rows(writer, "PRAGMA locking_mode = EXCLUSIVE") == [("exclusive",)]
     writer.execute("UPDATE t SET v = 'first' WHERE id = 0")
     with monkeypatch.context() as patched:
-        patched.setattr(osio.CALLS, "pwritev", full)
+        patched.setattr(device.CALLS, "pwritev", full)
         with pytest.raises(apsw.FullError):
             writer.execute("UPDATE t SET v = 'failed' WHERE id = 1")
     sql = "SELECT id, v FROM t WHERE v IN ('first', 'failed', 'later') ORDER BY id"

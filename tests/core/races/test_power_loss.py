@@ -32,8 +32,8 @@ from tests.support.mishaps import (
     word,
 )
 from tests.support.stores import assert_clean, rows
-from vfs.layout import V_DURABLE, Version
-from vfs.table import reached
+from vfs.format.layout import Version
+from vfs.storage.walk import reached
 
 
 def test_power_failure_keeps_the_version_that_a_clone_is_based_on(
@@ -73,7 +73,7 @@ def test_damaged_source_is_not_reverted_behind_its_clone(path: Path) -> None:
         writer.execute("PRAGMA synchronous = NORMAL")
         rewrite(writer, "b")
         rewrite(writer, "c")
-        durable = word(store, "prod", V_DURABLE)
+        durable = word(store, "prod", "durable")
         store.cluster("prod").clone("dev")
         pinned = newest_record(store, "prod")
         assert pinned.durable <= durable < pinned.version
@@ -169,7 +169,7 @@ def test_unpublished_record_of_a_killed_writer_never_replaces_a_later_commit(
     def versions() -> list[int]:
         return [record.version if record else 0 for record in records(store, "prod")]
 
-    while versions().index(word(store, "prod", V_DURABLE)) != 0:
+    while versions().index(word(store, "prod", "durable")) != 0:
         writer.execute("UPDATE t SET v = v || 'a' WHERE id = 1")
     writer.execute("PRAGMA synchronous = NORMAL; UPDATE t SET v = v || 'a' WHERE id = 1")
     work = """

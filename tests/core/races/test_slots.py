@@ -18,7 +18,7 @@ from tests.support.mishaps import (
     run_until_killed,
 )
 from tests.support.stores import assert_clean, rows
-from vfs.layout import SECTOR_BYTES, pack_version
+from vfs.format.layout import SECTOR_BYTES, pack_version
 
 
 # --- one party frees a slot -----------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_recovery_believes_one_of_two_records_with_the_same_slots(path: Path, st
     connection.execute("PRAGMA synchronous = NORMAL").fetchall()
     rewrite(connection, "e")
     record = newest_record(store, "one")
-    row = catalog_of(store).volume_of_cluster("two")
+    row = catalog_of(store).volumes.volume_of_cluster("two")
     assert row is not None
     copy = path.with_name("copy")
     copy_store(path, copy)

@@ -24,7 +24,7 @@ from tests.support.mishaps import (
     run_until_killed,
 )
 from tests.support.stores import assert_clean, rows
-from vfs.layout import RESERVED
+from vfs.format.shared import RESERVED
 
 
 def test_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: clusterdb.Store) -> None:
@@ -63,8 +63,8 @@ def test_store_can_be_opened_after_a_sweep_was_put_off(path: Path, open_store: O
 
 
 LEAK = """
-with store._pages.session() as session:
-    store._pages.reclaim.leak(session, session.take_slots(20))
+with store.context.pages.session() as session:
+    store.context.pages.queue.leak(session, session.take_slots(20))
 """
 SWEEP_POINTS = ["sweep: epoch moved", "sweep: marked", "sweep: heads synced"]
 
@@ -110,7 +110,7 @@ def test_slots_leaked_during_an_interrupted_sweep_come_back(open_store: Opener, 
 
 def test_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit between labelling its pages and publishing them loses none of them to a sweep (M2, W1)."""
-    monkeypatch.setattr("vfs.sweep._ATTEMPTS", 2, raising=False)
+    monkeypatch.setattr("vfs.reclaim.sweep._ATTEMPTS", 2, raising=False)
     make_family(store)
     is_there, may_go_on = threading.Event(), threading.Event()
 
@@ -128,7 +128,7 @@ def test_sweep_waits_for_a_commit_in_progress(store: clusterdb.Store, monkeypatc
         try:
             assert is_there.wait(60)
             report = store.reclaim()
-            assert report.freed_count == 0 and "is in a commit" in report.put_off
+            assert report.freed_count == 0 and "is stuck in a commit" in report.put_off
         finally:
             may_go_on.set()
         done.result()
@@ -212,7 +212,7 @@ class Crowd:
         pages = pages_of(self.other)
         for number in range(150):
             with pages.session() as session:
-                pages.reclaim.leak(session, session.take_slots(5))
+                pages.queue.leak(session, session.take_slots(5))
             self.other.reclaim()
             if number % 10 == 0:
                 self.other.shrink()

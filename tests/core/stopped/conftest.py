@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import clusterdb
-import clusterdb.catalog
 import vfs
-import vfs.sweep
+import vfs.reclaim.sweep
 from tests.core.stopped.stopper import BUSY_TIMEOUT_MS, PATIENCE_S, Starter, Stopper, _waiting, fill
 from tests.support.stores import assert_clean
 
@@ -27,8 +26,8 @@ def store(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[clusterdb.Sto
 
     This process does not wait long for the catalog, nor for a commit when it sweeps.
     """
-    monkeypatch.setattr(clusterdb.catalog, "_BUSY_TIMEOUT_MS", BUSY_TIMEOUT_MS)
-    monkeypatch.setattr(vfs.sweep, "_LABELLING_LOOKS", 2)
+    monkeypatch.setattr("clusterdb.catalog.database._BUSY_TIMEOUT_MS", BUSY_TIMEOUT_MS)
+    monkeypatch.setattr(vfs.reclaim.sweep, "_LABELLING_LOOKS", 2)
     with clusterdb.open(path) as store:
         for name, letter in (("own", "a"), ("other", "n"), ("spare", "s")):
             fill(store, name, letter)

@@ -17,7 +17,6 @@ import apsw
 import pytest
 
 import clusterdb
-import clusterdb.catalog
 from tests.support.points import COMMIT_POINTS
 from tests.support.stores import rows
 

@@ -10,7 +10,6 @@ import apsw
 import pytest
 
 import clusterdb
-import clusterdb.catalog
 from tests.core.stopped.stopper import (
     DROP,
     DROPS,
@@ -125,7 +124,7 @@ def test_postponed_work_is_done_by_the_next_writer(store: clusterdb.Store, start
         with while_stopped(stopper), contextlib.suppress(clusterdb.StoreBusyError):
             in_time(lambda: connection.execute("UPDATE t SET v = upper(v)"))
         connection.execute("UPDATE t SET v = lower(v)")
-        assert [pin for pin in catalog_of(store).all_pin_rows() if pin.released] == []
+        assert [pin for pin in catalog_of(store).volumes.all_pin_rows() if pin.released] == []
 
 
 DROPPING = [case for case in HOLDERS if case[0] == DROP]
@@ -141,25 +140,25 @@ def test_store_can_be_checked_beside_a_stopped_drop(
 
 
 GROW_THE_POOL = """
-from vfs import osio
+from vfs.storage import device
 c = own.connect()
-ftruncate = osio.CALLS.ftruncate
+ftruncate = device.CALLS.ftruncate
 def stop_in_it(fd, size):
-    osio.CALLS.ftruncate = ftruncate
+    device.CALLS.ftruncate = ftruncate
     ftruncate(fd, size)
     stop()
-osio.CALLS.ftruncate = stop_in_it
+device.CALLS.ftruncate = stop_in_it
 c.execute("CREATE TABLE u AS SELECT randomblob(3000000) AS v")
 c.close()
 """
 OPEN_AGAIN = """
-from clusterdb.catalog import Catalog
-check_format = Catalog._check_format
+from clusterdb.catalog.database import Database
+check_format = Database._check_format
 def stop_in_it(self):
-    Catalog._check_format = check_format
+    Database._check_format = check_format
     stop()
     check_format(self)
-Catalog._check_format = stop_in_it
+Database._check_format = stop_in_it
 clusterdb.open(path).close()
 """
 
@@ -174,6 +173,6 @@ def test_waiters_for_a_stopped_process_time_out_with_an_error(
 ) -> None:
     """A process that waits for a lock of the whole store gets an error in the end."""
     stopper = start(work)
-    monkeypatch.setattr("vfs.osio.LOCK_PATIENCE_S", 0.5)
+    monkeypatch.setattr("vfs.storage.device.LOCK_PATIENCE_S", 0.5)
     with while_stopped(stopper), pytest.raises((clusterdb.StoreBusyError, apsw.BusyError), match="a lock of the store"):
         in_time(lambda: deed(store, path))

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import clusterdb
-import clusterdb.catalog
 from tests.core.stopped.stopper import (
     COMMIT,
     COMMIT_WITH_CHORES,

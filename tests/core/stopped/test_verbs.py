@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import clusterdb
-import clusterdb.catalog
 from tests.core.stopped.stopper import (
     CLONE,
     DROP,

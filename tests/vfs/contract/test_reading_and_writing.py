@@ -191,7 +191,7 @@ def test_file_behaves_like_an_array_of_bytes(
     where: str, staged_max: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any sequence of writes, truncations, commits and rollbacks, also with pages written ahead of the commit."""
-    monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", staged_max)
+    monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", staged_max)
 
     @settings(max_examples=25, deadline=None)
     @given(changes)
@@ -214,7 +214,7 @@ def test_file_behaves_like_an_array_of_bytes(
 
 def test_page_written_ahead_twice_takes_one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that left memory before the commit and then changed again leave no slot behind."""
-    monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", 2)
+    monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", 2)
     with clusterdb.open(":memory:") as store:
         store.create_cluster("prod")
         file = vfs_of(store).xOpen("prod", [MAIN, 0])

@@ -71,7 +71,7 @@ def test_transaction_larger_than_the_staging_limit_is_atomic(
     plain_sample: Path, monkeypatch: pytest.MonkeyPatch, spill: Callable[..., None], mode: str
 ) -> None:
     """Pages that move to the pool before the commit are rolled back or committed as a whole."""
-    monkeypatch.setattr("vfs.volume.STAGED_PAGES_MAX", 4)
+    monkeypatch.setattr("vfs.storage.writer.STAGED_PAGES_MAX", 4)
     with clusterdb.open(":memory:") as store:
         source = store.create_cluster("source", from_file=plain_sample)
         clone, before = source.clone("clone"), hash_of(source)

@@ -184,14 +184,14 @@ FUNCTIONS = [
         rows=[("2024-01-01 00:01:30", "01:30:00", 3661, "01:01:01")],
     ),
     Case(
-        "parts of dates",
+        "date parts",
         EVENTS,
         "SELECT YEAR(at), MONTH(at), DAY(at), HOUR(at), MINUTE(at), SECOND(at), DATE(at), "
         "TIME(at) FROM events WHERE id = 1",
         rows=[(2024, 1, 31, 10, 20, 30, "2024-01-31", "10:20:30")],
     ),
     Case(
-        "parts of dates",
+        "date parts",
         (),
         "SELECT DAYOFWEEK('2024-02-29'), WEEKDAY('2024-02-29'), DAYOFYEAR('2024-02-29'), "
         "QUARTER('2024-02-29'), LAST_DAY('2023-02-01'), DAYNAME('2024-02-29'), MONTHNAME('2024-02-29'), "

@@ -211,10 +211,10 @@ TABLES = [
         then="SELECT a, b FROM t",
         rows=[(b"\x00\xff", b"z")],
     ),
-    Case("types are enforced", ("CREATE TABLE t (a VARCHAR(3))",), "INSERT INTO t VALUES ('abcd')", fails=True),
-    Case("types are enforced", ("CREATE TABLE t (a INT)",), "INSERT INTO t VALUES ('abc')", fails=True),
+    Case("type enforcement", ("CREATE TABLE t (a VARCHAR(3))",), "INSERT INTO t VALUES ('abcd')", fails=True),
+    Case("type enforcement", ("CREATE TABLE t (a INT)",), "INSERT INTO t VALUES ('abc')", fails=True),
     Case(
-        "types are enforced",
+        "type enforcement",
         ("CREATE TABLE t (a INT)", "INSERT INTO t VALUES ('12')"),
         "SELECT a + 1 FROM t",
         rows=[(13,)],

@@ -13,12 +13,12 @@ _TYPED = (
 
 TYPES = [
     Case(
-        "texts beside numbers",
+        "comparison of text with numbers",
         _TYPED,
         "SELECT id FROM typed WHERE word > 9 OR id = '3abc' ORDER BY id",
         rows=[(1,), (3,)],
     ),
-    Case("texts beside numbers", (), "SELECT '10' > '9', '10' > 9, 'a' = 0, '3' + 4", rows=[(0, 1, 1, 7)]),
+    Case("comparison of text with numbers", (), "SELECT '10' > '9', '10' > 9, 'a' = 0, '3' + 4", rows=[(0, 1, 1, 7)]),
     Case(
         "exact numbers",
         _TYPED,
@@ -26,19 +26,19 @@ TYPES = [
         rows=[(1, 1, "0.10!", 0.033333)],
     ),
     Case(
-        "dates beside times",
+        "comparison of dates with timestamps",
         _TYPED,
         "SELECT id FROM typed WHERE at = day OR at > '2024-2-29' ORDER BY id",
         rows=[(1,), (2,)],
     ),
     Case(
-        "texts are equal by their collation",
+        "equality by collation",
         _TYPED,
         "SELECT COUNT(DISTINCT word), MAX(word = 'ZOE ') FROM typed",
         rows=[(2, 1)],
     ),
     Case(
-        "texts are equal by their collation",
+        "equality by collation",
         _TYPED,
         "SELECT word FROM typed WHERE id > 1 UNION SELECT 'ZOE'",
         rows=[("Zoe",)],
@@ -57,21 +57,21 @@ TYPES = [
         rows=[(1,)],
     ),
     Case(
-        "the order of operators",
+        "operator precedence",
         _TYPED,
         "SELECT ratio = word IS NULL, NOT 1 > 2 < 3, 2 BETWEEN 1 AND 3 = 1 FROM typed ORDER BY id",
         rows=[(0, 0, 1), (0, 0, 1), (0, 0, 1)],
     ),
-    Case("several operations on bits without brackets", (), "SELECT 4 | 2 & 1", unsupported=True),
+    Case("combined bitwise operators without parentheses", (), "SELECT 4 | 2 & 1", unsupported=True),
     Case(
-        "ROUND of what a parameter is calculated with",
+        "ROUND of an expression with a parameter",
         _TYPED,
         "SELECT ROUND(price * %s) FROM typed",
         (2,),
         unsupported=True,
     ),
     Case(
-        "UNION of texts and decimals", _TYPED, "SELECT word FROM typed UNION SELECT price FROM typed", unsupported=True
+        "UNION of text and decimals", _TYPED, "SELECT word FROM typed UNION SELECT price FROM typed", unsupported=True
     ),
     Case("dates as numbers", _TYPED, "SELECT ABS(day), SUM(at) FROM typed", unsupported=True),
 ]

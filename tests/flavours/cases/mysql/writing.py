@@ -70,7 +70,7 @@ WRITING = [
         rows=[(2, 20)],
     ),
     Case(
-        "UPDATE assigns from left to right",
+        "UPDATE assigns left to right",
         COUNTERS,
         "UPDATE counters SET n = n + 1, m = n WHERE word = 'a'",
         then="SELECT n, m FROM counters WHERE word = 'a'",

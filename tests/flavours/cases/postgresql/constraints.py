@@ -185,14 +185,14 @@ CONSTRAINTS = [
         rows=[(2,)],
     ),
     Case(
-        "several statements in one text",
+        "several statements in one string",
         (*LOOSE, DEFERRED),
         'SET CONSTRAINTS "f" IMMEDIATE; ALTER TABLE child DROP CONSTRAINT "f"; -- done',
         then="INSERT INTO child VALUES (20, 9) RETURNING p",
         rows=[(9,)],
     ),
     Case(
-        "several statements in one text",
+        "several statements in one string",
         T,
         "ALTER TABLE t ADD COLUMN d INT; ALTER TABLE t ADD COLUMN a INT",
         fails=True,

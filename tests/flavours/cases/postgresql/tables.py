@@ -171,10 +171,10 @@ TABLES = [
         "SELECT username FROM auth_user WHERE date_joined > '2024-02-03 04:00:00+02'::timestamptz",
         rows=[("bob",)],
     ),
-    Case("types are enforced", ("CREATE TABLE t (a VARCHAR(3))",), "INSERT INTO t VALUES ('abcd')", fails=True),
-    Case("types are enforced", ("CREATE TABLE t (a INT)",), "INSERT INTO t VALUES ('abc')", fails=True),
+    Case("type enforcement", ("CREATE TABLE t (a VARCHAR(3))",), "INSERT INTO t VALUES ('abcd')", fails=True),
+    Case("type enforcement", ("CREATE TABLE t (a INT)",), "INSERT INTO t VALUES ('abc')", fails=True),
     Case(
-        "types are enforced",
+        "type enforcement",
         ("CREATE TABLE t (a INT)", "INSERT INTO t VALUES ('12')"),
         "SELECT a + 1 FROM t",
         rows=[(13,)],

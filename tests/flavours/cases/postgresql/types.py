@@ -60,7 +60,7 @@ TYPES = [
         rows=[("true", "is true", "t", "false", "t"), ("false", "is false", "f", "true", "f")],
     ),
     Case(
-        "dates beside times",
+        "comparison of dates with timestamps",
         _TYPED,
         "SELECT id FROM typed WHERE at = day OR at > DATE '2024-02-29' AND day < '2024-12-31 23:00:00' ORDER BY id",
         rows=[(1,), (2,)],
@@ -125,7 +125,7 @@ TYPES = [
         rows=[(1,)],
     ),
     Case(
-        "the order of operators",
+        "operator precedence",
         _TYPED,
         "SELECT id FROM typed WHERE TRUE < (id IN (2, 3)) IS NOT TRUE AND ok = (id = 1) AND ok = ok IS NOT "
         "NULL ORDER BY id",
