@@ -127,7 +127,7 @@ def test_import_names_the_cluster_after_the_file(tmp_path: Path, sample: Path) -
     """The cluster is named after the file unless a name is given; invalid names are refused before the import."""
     assert told(tmp_path / "store", "import", str(sample)).exit_code == 0
     assert told(tmp_path / "store", "import", str(sample), "other", "--tag", "a=b").exit_code == 0
-    assert [each["name"] for each in listed(tmp_path / "store", "ls")] == ["other", "sample"]
+    assert [row["name"] for row in listed(tmp_path / "store", "ls")] == ["other", "sample"]
     odd = sample.rename(tmp_path / "2 odd.db")
     assert isinstance(told(tmp_path / "store", "import", str(odd)).exception, clusterdb.InvalidNameError)
 
@@ -171,9 +171,13 @@ def test_completion_offers_commands_clusters_and_snapshots(folder: Path, words: 
 def test_bench_prints_its_measurements_and_leaves_nothing(tmp_path: Path) -> None:
     """bench measures, prints, and leaves nothing behind."""
     result = told(tmp_path / "store", "bench", "--size", "1", "--rounds", "2", "--json")
-    found = json.loads(result.output)
-    assert [each["way"] for each in found] == ["clone, store in memory", "clone, store on disk", "copy of the file"]
-    assert all(each["copy_s"] < each["cycle_s"] for each in found)
+    measurements = json.loads(result.output)
+    assert [row["way"] for row in measurements] == [
+        "clone, store in memory",
+        "clone, store on disk",
+        "copy of the file",
+    ]
+    assert all(row["copy_s"] < row["cycle_s"] for row in measurements)
     assert list(tmp_path.iterdir()) == []
     assert "times faster" in told(tmp_path / "store", "bench", "--size", "1", "--rounds", "1").output
 

@@ -31,7 +31,7 @@ def test_instance_classes_are_ranked_by_their_size() -> None:
     """Classes are as large as their last part says; what is unknown is the smallest."""
     ordered = ["db.local", "db.t3.micro", "db.t3.small", "db.t3.medium", "db.r6g.large", "db.r6g.xlarge"]
     ordered += ["db.r6g.2xlarge", "db.r6g.12xlarge", "db.x2g.16xlarge"]
-    ranks = [size_rank(each) for each in ordered]
+    ranks = [size_rank(instance_class) for instance_class in ordered]
     assert ranks == sorted(set(ranks))
 
 
