@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -160,7 +161,8 @@ class Cluster:
 
     def replica_status(self) -> list[ReplicaStatus]:
         """What ``SELECT * FROM aurora_replica_status()`` tells.  Raises ClusterNotFoundError."""
-        return instances.status(self.store, self)
+        with self.store._errors():
+            return instances.status(self.store, self)
 
     def endpoints(self) -> list[Endpoint]:
         """All endpoints, with the instances that each may lead to now.  Raises ClusterNotFoundError."""
@@ -217,7 +219,8 @@ class Cluster:
         has written cannot be committed any more.  Raises BacktrackDisabledError, InvalidRestoreTimeError,
         InvalidArgumentError, ClusterNotFoundError.
         """
-        backups.backtrack(self.store, self, to)
+        with self.store._errors():
+            backups.backtrack(self.store, self, to)
 
     @uninterrupted
     def reset(self, to: str | None = None) -> None:
@@ -230,7 +233,8 @@ class Cluster:
 
     def restorable(self) -> tuple[datetime, datetime]:
         """The earliest and the latest time that a clone can be made of.  Raises ClusterNotFoundError."""
-        return backups.restorable(self.store, self.store._row_of(self))
+        with self.store._errors():
+            return backups.restorable(self.store, self.store._row_of(self))
 
     # --- life -------------------------------------------------------------------------------------------------------
     @property
@@ -296,12 +300,8 @@ class Cluster:
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
-        connection = self.store._connect(self, "writer", read_only=True)
-        try:
-            with self.store._errors():
-                return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
-        finally:
-            connection.close()
+        with self.store._errors(), closing(self.store._connect(self, "writer", read_only=True)) as connection:
+            return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
 
     def apply(self, changeset: bytes, *, on_conflict: OnConflict = "abort") -> Applied:
         """Make the changes of a changeset (:meth:`clusterdb.Diff.changeset`), in one transaction, without triggers.

@@ -992,12 +992,13 @@ class Store:
     def stats(self) -> StoreStats:
         """What the store holds."""
         self._require_open()
-        return StoreStats(
-            path=self.path,
-            cluster_count=self._catalog.cluster_count(),
-            pool_bytes=self._pages.allocated_bytes(),
-            used_bytes=self._pages.slot_map.used_count() * SLOT_BYTES,
-        )
+        with of_store(self.path):
+            return StoreStats(
+                path=self.path,
+                cluster_count=self._catalog.cluster_count(),
+                pool_bytes=self._pages.allocated_bytes(),
+                used_bytes=self._pages.slot_map.used_count() * SLOT_BYTES,
+            )
 
     def bills(self) -> list[billing.Bill]:
         """What every cluster and snapshot pays for; the parts add up to the live bytes of the pool.
@@ -1007,7 +1008,8 @@ class Store:
         Raises CorruptStoreError, StoreBusyError.
         """
         self._require_open()
-        return billing.bills(self)
+        with of_store(self.path):
+            return billing.bills(self)
 
     @uninterrupted
     def metrics(self) -> list[metrics.Metric]:
@@ -1040,15 +1042,16 @@ class Store:
         """
         self._require_writable()
         gone = []
-        for row in self._catalog.clusters_with_past(backups.may_expire):
-            if backups.is_expired(self, row):
-                with suppress(ClusterNotFoundError, ClusterStateError, StoreBusyError):
-                    backups.delete(self, row, only_expired=True)
-                    gone.append(row.name)
-                continue
-            backups.keep_past(self, row.cluster)  # whoever changed the settings may have died
-            if self._kept_ns(row) or self._catalog.pasts(row.cluster):
-                backups.expire(self, row.cluster)
+        with of_store(self.path):
+            for row in self._catalog.clusters_with_past(backups.may_expire):
+                if backups.is_expired(self, row):
+                    with suppress(ClusterNotFoundError, ClusterStateError, StoreBusyError):
+                        backups.delete(self, row, only_expired=True)
+                        gone.append(row.name)
+                    continue
+                backups.keep_past(self, row.cluster)  # whoever changed the settings may have died
+                if self._kept_ns(row) or self._catalog.pasts(row.cluster):
+                    backups.expire(self, row.cluster)
         return gone
 
     @uninterrupted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, get_args
 
 from clusterdb import backups
@@ -75,14 +75,10 @@ def apply(store: Store, cluster: Cluster, changeset: bytes, on_conflict: OnConfl
     """Apply a changeset to a cluster, in one transaction."""
     if on_conflict not in get_args(OnConflict):
         raise InvalidArgumentError(f"on_conflict {on_conflict!r}: use {', '.join(get_args(OnConflict))}")
-    connection = cluster.connect()
-    try:
+    with store._errors(), closing(cluster.connect()) as connection:
         engine = cluster.settings.engine
         if engine != "sqlite":
             from clusterdb.flavours import session_of
 
             session_of(engine, connection)
-        with store._errors():
-            return applied(connection, changeset, on_conflict, f"cluster '{cluster.name}' in store '{store.path}'")
-    finally:
-        connection.close()
+        return applied(connection, changeset, on_conflict, f"cluster '{cluster.name}' in store '{store.path}'")
