@@ -1,7 +1,7 @@
 """PostgreSQL's sequences: numbers that no ROLLBACK brings back, and that know nothing of the rows that bear them.
 
 Their state is the table ``clusterdb_sequences``; those of temporary tables live with the connection.  What a column is
-numbered by stands in its definition, see :data:`clusterdb.flavours.schema.NUMBERED`; an INSERT that does not name the
+numbered by stands in its definition, see :mod:`clusterdb.flavours.schema`; an INSERT that does not name the
 column asks for the next number itself, since the default of SQLite's row ids is one more than the greatest.
 
 Source: "Sequence Manipulation Functions" and CREATE SEQUENCE in the documentation of PostgreSQL 15.
