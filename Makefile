@@ -3,11 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-# Recorded by sys.monitoring where Python has it: lines cost next to nothing there once they have been seen.
+# Coverage is recorded by sys.monitoring where Python has it.  Recording slows tests down, so CI does it for a part of them.
 COVERAGE := $(BIN)/coverage
+COVERAGE_PART := $(addprefix tests/test_,golden.py control.py past.py diff.py dbapi2.py flavours_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow coverage torture suites lint hooks docs bench package clean
+.PHONY: demo test test-slow coverage coverage-part torture suites lint hooks docs bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +30,9 @@ coverage: $(VENV)/.installed
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report
 
+coverage-part:
+	$(MAKE) coverage TESTS="$(COVERAGE_PART)"
+
 torture: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(or $(MINUTES),10)
 
@@ -46,7 +50,7 @@ docs: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(FLAGS)
 
 package: $(VENV)/.installed
 	rm -rf dist build
