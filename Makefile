@@ -1,14 +1,14 @@
-# make demo, make test: a fresh checkout needs nothing but Python 3.11 and the package index.
+# All targets work in a fresh checkout with Python 3.11 or later and access to a package index.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
 # Coverage is recorded by sys.monitoring where Python has it.  Recording slows tests down, so CI does it for a part of them.
 COVERAGE := $(BIN)/coverage
-COVERAGE_PART := $(addprefix tests/test_,golden.py control.py past.py diff.py dbapi2.py flavours_alter.py)
+COVERAGE_PART := $(addprefix tests/,scripts core/test_control.py past diff dbapi2 flavours/test_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow coverage coverage-part torture suites lint hooks docs bench package clean
+.PHONY: demo test test-slow test-sqlglot coverage coverage-part torture suites lint hooks docs bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -33,8 +33,11 @@ coverage: $(VENV)/.installed
 coverage-part:
 	$(MAKE) coverage TESTS="$(COVERAGE_PART)"
 
+test-sqlglot: $(VENV)/.installed
+	.ci/test-sqlglot $(BIN)/python $(SQLGLOT)
+
 torture: $(VENV)/.installed
-	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(or $(MINUTES),10)
+	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -58,10 +61,10 @@ package: $(VENV)/.installed
 	$(BIN)/twine check --strict dist/*
 	$(PYTHON) -m venv build/venv
 	build/venv/bin/pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
-	cd build && venv/bin/python -I ../tests/packaged.py && venv/bin/clusterdb --version && venv/bin/clusterdb demo
+	cd build && venv/bin/python -I ../tests/house/packaged.py && venv/bin/clusterdb --version && venv/bin/clusterdb demo
 
 suites: $(VENV)/.installed
-	PYTHONPATH=tests $(BIN)/python -m suites
+	$(BIN)/python -m tests.suites
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .coverage.*

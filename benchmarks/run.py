@@ -417,7 +417,10 @@ def past(folder: Path, quick: bool) -> Results:
             for n in range(count):
                 connection.execute("UPDATE t SET n = ?", (n,))
         newest, serial = prod.stats().version, iter(range(1 << 30))
-        moments = [record.time_ns for record in store._pages.history.between(store._volume_of(prod).volume, 3, newest)]
+        moments = [
+            record.time_ns
+            for record in store.context.pages.history.between(store.context.volume_of(prod).volume, 3, newest)
+        ]
 
         def clone(at: clusterdb.Point | None) -> float:
             name = f"c{next(serial)}"

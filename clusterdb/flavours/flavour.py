@@ -7,10 +7,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 import sqlglot
@@ -26,36 +25,42 @@ from clusterdb.errors import (
     OperationalError,
     ProgrammingError,
 )
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.functions import Function
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.rows import Grammar, Rows, Unfit
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.scripts import Splitter
+from clusterdb.flavours.session import Step
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
-from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, of_column, set_kind
-
-if TYPE_CHECKING:
-    from clusterdb.flavours.session import EngineSession
+from clusterdb.flavours.types import (
+    UNKNOWN,
+    Columns,
+    Kind,
+    Typing,
+    annotate,
+    answers,
+    declared_as,
+    kind_of,
+    set_kind,
+)
 
 __all__ = [
     "IDLE",
     "SAVEPOINT",
     "Flavour",
+    "Rule",
     "NotSaid",
     "Step",
     "Translation",
-    "Work",
     "Wrong",
     "arithmetic",
     "call",
     "guarded",
-    "in_schema",
     "is_default",
     "literal",
-    "own_columns",
-    "own_columns_of",
 ]
 
 SAVEPOINT = re.compile(
@@ -63,7 +68,7 @@ SAVEPOINT = re.compile(
     re.IGNORECASE,
 )
 
-Rule = Callable[[Any], exp.Expression | None]
+Rule = Callable[[Any, Context], exp.Expression | None]
 _PLACEHOLDER = re.compile(
     r"""'(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|""|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | %% | %s | %\((\w+)\)s""",
     re.VERBOSE | re.DOTALL,
@@ -78,22 +83,6 @@ _KEPT_MAX = 10_000
 _QUOTED_MAX = 2000
 """Messages quote no more of a statement."""
 
-in_schema: ContextVar[bool] = ContextVar("in_schema", default=False)
-"""Whether what is being translated becomes part of a table's definition."""
-
-
-own_columns: ContextVar[Columns | None] = ContextVar("own_columns", default=None)
-"""The columns of the table of which a part is being translated."""
-
-
-known: ContextVar[Schema] = ContextVar("known", default=NOTHING)
-"""The tables that the statement being translated may name."""
-
-
-def own_columns_of(table: str) -> Columns:
-    """The kinds of the columns of a table that is there."""
-    return {name: of_column(each) for name, each in known.get().tables.get(table.lower(), {}).items()}
-
 
 class NotSaid(Exception):
     """SQLite cannot say it; the text says what."""
@@ -105,10 +94,6 @@ class Wrong(Exception):
 
 class NotUnderstood(Exception):
     """It has no meaning in the engine's grammar, as far as that is known."""
-
-
-Step = Callable[["EngineSession"], None]
-"""What takes more than a statement of SQLite's."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +116,6 @@ class Translation:
 
 IDLE = "PRAGMA clusterdb_idle"
 """A statement that does nothing and answers nothing: SQLite passes over settings that it does not know."""
-
-
-@dataclass
-class Work:
-    """One statement on its way: what has to run before and after it."""
-
-    before: list[str | Step] = field(default_factory=list)
-    after: list[str | Step] = field(default_factory=list)
 
 
 class Flavour:
@@ -251,20 +228,17 @@ class Flavour:
         return self._anew(sql, schema)
 
     def _anew(self, sql: str, schema: Schema) -> Translation:
-        token = known.set(schema)
         try:
-            return self._translated(sql)
+            return self._translated(sql, Context(schema))
         except RecursionError:
             raise OperationalError(f"the statement is nested too deep: {sql[:200]}") from None
-        finally:
-            known.reset(token)
 
-    def _translated(self, sql: str) -> Translation:
+    def _translated(self, sql: str, context: Context) -> Translation:
         with self.refusing(sql):
-            with_data = self.with_data(sql)
+            with_data = self.with_data(sql, context)
             if with_data is not None:
                 return with_data
-            return self.translated(self.with_placeholders(self.prepared(sql)))
+            return self.translated(self.with_placeholders(self.prepared(sql)), context)
 
     @contextmanager
     def refusing(self, sql: str) -> Iterator[None]:
@@ -273,7 +247,7 @@ class Flavour:
         try:
             yield
         except NotSaid as error:
-            raise NotSupportedError(f"{error} cannot be said in SQLite: {quote}") from None
+            raise NotSupportedError(f"{error} is not supported by {self.engine} clusters: {quote}") from None
         except Wrong as error:
             raise self.wrong(f"{error}: {quote}") from None
         except NotUnderstood:
@@ -285,44 +259,42 @@ class Flavour:
         """A statement as it is before it is parsed."""
         return sql
 
-    def translated(self, sql: str) -> Translation:
+    def translated(self, sql: str, context: Context) -> Translation:
         """A statement for SQLite.  Raises NotSaid, Wrong, NotUnderstood, SqlglotError."""
         text = sql[_COMMENTS.match(sql).end() :]  # type: ignore[union-attr]
-        special = self.special(text)
-        return self.parsed_and_said(text) if special is None else special
+        special = self.special(text, context)
+        return self.parsed_and_said(text, context) if special is None else special
 
-    def parsed_and_said(self, text: str) -> Translation:
+    def parsed_and_said(self, text: str, context: Context) -> Translation:
         """What the grammar makes of a statement.  Raises as :meth:`translated`."""
         try:
-            tree = self._parsed(text)
+            tree = self._parsed(text, context)
         except SqlglotError:
             if _NATIVE.match(text):
                 return Translation(text)
             raise NotUnderstood from None
-        return Translation(IDLE) if tree is None else self._said(tree, text)
+        return Translation(IDLE) if tree is None else self._said(tree, text, context)
 
     def quoted(self, sql: str) -> str:
         """A statement as messages quote it."""
         return sql if len(sql) <= _QUOTED_MAX else f"{sql[:_QUOTED_MAX]}..."
 
-    def with_data(self, sql: str) -> Translation | None:
+    def with_data(self, sql: str, context: Context) -> Translation | None:
         """What is not all SQL, so that nothing in it is a placeholder.  Raises NotSaid."""
         return None
 
     def parsed_insert(self, sql: str) -> Any:
         """The tree of an INSERT.  Raises SqlglotError."""
-        return self._parsed(sql)
+        return self._parsed(sql, Context())
 
     def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
         """SQLite's tree for an INSERT of literals.  Raises Unfit for what takes several statements, or is refused."""
-        token, work = known.set(schema), Work()
+        context = Context(schema, is_overriding=is_overriding)
         try:
-            inserted = self.statement(tree, work)
+            inserted = self.statement(tree, context)
         except (NotSaid, Wrong) as error:
             raise Unfit from error
-        finally:
-            known.reset(token)
-        if work.before or work.after:
+        if context.before or context.after:
             raise Unfit
         return inserted
 
@@ -342,7 +314,7 @@ class Flavour:
         deque(splitter.feed(script + "\n"), maxlen=0)
         return splitter.is_between
 
-    def special(self, sql: str) -> Translation | None:
+    def special(self, sql: str, context: Context) -> Translation | None:
         """What no grammar is needed for."""
         return None
 
@@ -367,7 +339,7 @@ class Flavour:
         """A parameter in the engine's own grammar."""
         return "?"
 
-    def _parsed(self, sql: str) -> exp.Expression | None:
+    def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
         """The tree of a statement; None if there is nothing but comments and semicolons."""
         parsed = sqlglot.parse(sql, read=self.dialect, error_level=ErrorLevel.RAISE)
         trees = [tree for tree in parsed if tree is not None and not isinstance(tree, exp.Semicolon)]
@@ -383,32 +355,32 @@ class Flavour:
                     each.replace(exp.Alias(this=each.copy(), alias=name))
         return trees[0]  # type: ignore[return-value]
 
-    def _said(self, tree: exp.Expression, sql: str) -> Translation:
-        work = Work()
+    def _said(self, tree: exp.Expression, sql: str, context: Context) -> Translation:
+        context = context.for_statement()
         found = misread(tree, levels_of_bits=self.levels_of_bits)
         if found:
             raise NotSaid(found)
-        made = self.statement(tree, work)
+        made = self.statement(tree, context)
         if not isinstance(made, Translation):
-            made = Translation(self.text(made), tuple(work.before), tuple(work.after))
+            made = Translation(self.text(made), tuple(context.before), tuple(context.after))
         if isinstance(tree, self.committing):
             return replace(made, commits=True)
         return replace(made, begins=True) if isinstance(tree, self.beginning) else made
 
-    def statement(self, tree: Any, work: Work) -> exp.Expression | Translation:
+    def statement(self, tree: Any, context: Context) -> exp.Expression | Translation:
         """A whole statement.  Raises NotSaid."""
         handler = getattr(self, f"on_{tree.key}", None)
         if handler is not None:
-            return handler(tree, work)
+            return handler(tree, context)
         if not isinstance(tree, self.statements):
             raise NotSaid(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
-        return self.expression(self._with_names(tree))
+        return self.expression(self._with_names(tree), context)
 
-    def on_commit(self, tree: exp.Commit, work: Work) -> Translation:
+    def on_commit(self, tree: exp.Commit, context: Context) -> Translation:
         """COMMIT."""
         return Translation("COMMIT", ends=True)
 
-    def on_rollback(self, tree: exp.Rollback, work: Work) -> Translation:
+    def on_rollback(self, tree: exp.Rollback, context: Context) -> Translation:
         """ROLLBACK, of all or to a savepoint."""
         savepoint = tree.args.get("savepoint")
         if savepoint is not None:
@@ -442,48 +414,62 @@ class Flavour:
         named = isinstance(node, exp.CTE) or isinstance(node.parent, exp.From | exp.Join)
         return named and not (node.args.get("alias") is not None and node.args["alias"].args.get("columns"))
 
-    def columns_of(self, query: Any, names: list[str]) -> list[tuple[str, str]]:
+    def columns_of(self, query: Any, names: list[str], context: Context) -> list[tuple[str, str]]:
         """The names and declarations of a query's columns."""
-        found = answers(query, known.get(), self.typing)
+        found = answers(query, context.schema, self.typing)
         return list(zip(names or list(found), map(declared_as, found.values()), strict=False))
 
-    def view(self, tree: exp.Create, work: Work) -> Translation:
+    def view(self, tree: exp.Create, context: Context) -> Translation:
         """CREATE VIEW, with its columns' types in a comment."""
         names = [each.name for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
         tree.set("expression", self._with_names(tree.expression))
-        columns = self.columns_of(tree.expression, names)
-        said = self.text(self.expression(tree))
+        columns = self.columns_of(tree.expression, names, context)
+        said = self.text(self.expression(tree, context))
         head, word, rest = said.partition(" AS ")
-        return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(work.before), tuple(work.after))
+        return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(context.before), tuple(context.after))
 
-    def table_of_query(self, head: str, tree: exp.Create) -> Translation:
+    def table_of_query(self, head: str, tree: exp.Create, context: Context) -> Translation:
         """CREATE TABLE ... AS, with the columns' types.  Raises NotSaid if there are neither columns nor a query."""
         if tree.expression is None:
             raise NotSaid("CREATE TABLE without columns")
         if tree.args.get("exists"):
             raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
         query, name = self._with_names(tree.expression.unnest()), quoted(tree.this.name)
-        names = [f'"{each}" {_defined(declared)}' for each, declared in self.columns_of(query, []) if '"' not in each]
-        made = self.expression(query)
+        names = [
+            f'"{each}" {_defined(declared)}'
+            for each, declared in self.columns_of(query, [], context)
+            if '"' not in each
+        ]
+        made = self.expression(query, context)
         return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
+
+    def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
+        """The kinds of the columns that a query returns; see :meth:`EngineSession.kinds`."""
+        try:
+            tree = self._parsed(self.with_placeholders(self.prepared(sql)), Context(schema))
+        except (SqlglotError, RecursionError):
+            return ()
+        if not isinstance(tree, exp.Query):
+            return ()
+        return tuple(None if kind == UNKNOWN else kind for kind in answers(tree, schema, self.typing).values())
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: its expression."""
         return str(tree.sql(dialect=self.dialect))
 
-    def expression(self, tree: exp.Expression) -> exp.Expression:
+    def expression(self, tree: exp.Expression, context: Context) -> exp.Expression:
         """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
         tree = tree.copy()
-        names = annotate(tree, known.get(), self.typing, own_columns.get())
+        names = annotate(tree, context.schema, self.typing, context.own_columns)
         for name in named_too_late(tree, names, parts=self.before_select):
             raise Wrong(self.unknown.format(name))
-        for column in doubtful(tree, names, known.get(), equations=self.equations_determine):
+        for column in doubtful(tree, names, context.schema, equations=self.equations_determine):
             self.ungrouped(column)
-        mark_single(tree, names, known.get())
-        self.prepare(tree)
+        mark_single(tree, names, context.schema)
+        self.prepare(tree, context)
         calculated = _calculated_keys(tree)
         for node in reversed(list(tree.walk())):
-            made = self._node(node)
+            made = self._node(node, context)
             if made is node:
                 continue
             if made is not None and "kind" not in made.meta:
@@ -500,31 +486,26 @@ class Flavour:
         """Refuse a column beside GROUP BY that has no one value.  Raises NotSaid or Wrong."""
         raise NotSaid(f"the column {column.name}, of which GROUP BY does not tell one value,")
 
-    def prepare(self, tree: Any) -> None:
+    def prepare(self, tree: Any, context: Context) -> None:
         """What is done to a tree whose kinds are known before its nodes are said."""
 
-    def schema_expression(self, tree: Any, own: Columns | None = None) -> Any:
+    def schema_expression(self, tree: Any, context: Context, own: Columns | None = None) -> Any:
         """The same for what becomes part of a table: without arithmetic of ours, so that others can write it."""
-        token, columns = in_schema.set(True), own_columns.set(own_columns.get() if own is None else own)
-        try:
-            return self.expression(tree)
-        finally:
-            in_schema.reset(token)
-            own_columns.reset(columns)
+        return self.expression(tree, context.for_definition(own))
 
-    def _node(self, node: Any) -> exp.Expression | None:
+    def _node(self, node: Any, context: Context) -> exp.Expression | None:
         for kind in type(node).__mro__:
             rule = self.rules.get(kind)
             if rule is not None:
-                made = rule(node)
+                made = rule(node, context)
                 if made is not None and made is not node and node.args.get("negate"):
                     return exp.Not(this=exp.paren(made))
                 return made
         if isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Case | exp.Exists | exp.If):
-            return self._function(node)
+            return self._function(node, context)
         return node
 
-    def _function(self, node: Any) -> exp.Expression:
+    def _function(self, node: Any, context: Context) -> exp.Expression:
         if not isinstance(node, exp.Anonymous):
             name = node.sql_name().lower()
             if name in self.native:
@@ -591,13 +572,13 @@ def literal(value: Any) -> exp.Expression:
     return exp.convert(value)  # type: ignore[return-value]
 
 
-def arithmetic(name: str) -> Callable[[Any], Any]:
+def arithmetic(name: str) -> Rule:
     """An operation as a function, which refuses texts of dates; between plain numbers it stays what it is."""
 
-    def rule(node: Any) -> Any:
+    def rule(node: Any, context: Context) -> Any:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
         plain = all(isinstance(each, exp.Literal) and not each.is_string for each in parts)
-        return node if plain or in_schema.get() else call(name, *parts)
+        return node if plain or context.in_definition else call(name, *parts)
 
     return rule
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, is_default
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, Rule, is_default
 
 __all__ = ["columns_first", "group", "key_of", "of_comparison", "quantified", "refused", "set_operation", "values"]
 
 
-def refused(what: str) -> Callable[[Any], exp.Expression]:
+def refused(what: str) -> Rule:
     """A rule for what SQLite cannot say."""
 
-    def refuse(_: Any) -> exp.Expression:
+    def refuse(_: Any, context: Context) -> exp.Expression:
         raise NotSaid(what)
 
     return refuse
 
 
-def set_operation(node: exp.SetOperation) -> exp.Expression:
+def set_operation(node: exp.SetOperation, context: Context) -> exp.Expression:
     """SQLite knows no brackets around the parts of a UNION."""
     for part in ("this", "expression"):
         piece = node.args[part]
@@ -32,21 +32,21 @@ def set_operation(node: exp.SetOperation) -> exp.Expression:
     return node
 
 
-def of_comparison(node: Any) -> exp.Expression:
+def of_comparison(node: Any, context: Context) -> exp.Expression:
     """ANY and ALL stand behind a comparison only."""
     if not isinstance(node.parent, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE):
         raise NotSaid(f"{node.key.upper()} (...)")
     return node
 
 
-def group(node: exp.Group) -> exp.Expression:
+def group(node: exp.Group, context: Context) -> exp.Expression:
     """GROUP BY with nothing but expressions."""
     if any(node.args.get(part) for part in ("rollup", "cube", "grouping_sets", "totals")):
         raise NotSaid("GROUP BY with ROLLUP, CUBE or GROUPING SETS")
     return node
 
 
-def values(node: exp.Values) -> exp.Expression:
+def values(node: exp.Values, context: Context) -> exp.Expression:
     """Rows of VALUES, without DEFAULT."""
     for row in node.expressions:
         for each in row.expressions:

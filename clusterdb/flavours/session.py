@@ -17,8 +17,12 @@ from clusterdb.flavours.schema import NOTHING, Known, Schema
 
 if TYPE_CHECKING:
     from clusterdb.flavours.flavour import Flavour, Translation
+    from clusterdb.flavours.types import Kind
 
-__all__ = ["EngineSession", "run", "steps", "together"]
+__all__ = ["EngineSession", "Step", "run", "steps", "together"]
+
+Step = Callable[["EngineSession"], None]
+"""What takes more than a statement of SQLite's."""
 
 
 class EngineSession:
@@ -50,6 +54,13 @@ class EngineSession:
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
         """A statement for SQLite, where these tables are.  Raises NotSupportedError, which quotes what was tried."""
         return self.flavour.translate(sql, schema)
+
+    def kinds(self, sql: str) -> tuple[Kind | None, ...]:
+        """The kinds of the columns that a query returns, in order; None for one that is not known.
+
+        Empty if their number is not known: another statement, or columns of the same name.
+        """
+        return self.flavour.kinds(sql, self.schema())
 
     def begin(self, translation: Translation) -> None:
         """Begin a transaction for a statement, if it wants one and the session does not commit by itself."""

@@ -13,7 +13,8 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.flavours.collations import BIN, CI
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, call, literal
 from clusterdb.flavours.functions import as_moment, number_of
 from clusterdb.flavours.rules import quantified
 from clusterdb.flavours.types import INTEGER, UNKNOWN, Kind, decimal, kind_of, set_kind
@@ -98,10 +99,10 @@ def collation_of(kind: Kind) -> str:
     return BIN if name.endswith(("_bin", "_cs")) else "BINARY"
 
 
-def collated(node: Any, name: str = "") -> Any:
+def collated(node: Any, context: Context, name: str = "") -> Any:
     """A text under the collation that it has, if SQLite would not know that."""
     kind = kind_of(node)
-    if kind.name not in _TEXTUAL or isinstance(node, exp.Collate) or in_schema.get():
+    if kind.name not in _TEXTUAL or isinstance(node, exp.Collate) or context.in_definition:
         return node
     wanted = name or collation_of(kind)
     if isinstance(node, exp.Column) and collation_of(kind) == wanted:
@@ -152,7 +153,7 @@ def _as_moment(node: Any, kind: Kind) -> Any:
     return set_kind(call(f"my_as_{kind.name}", node), kind)
 
 
-def _texts(left: Any, right: Any) -> tuple[Any, Any]:
+def _texts(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
     names = {collation_of(kind_of(each)) for each in (left, right) if kind_of(each).name in _TEXTUAL}
     wanted = "BINARY" if "BINARY" in names else BIN if BIN in names else CI
     if isinstance(left, exp.Column) and collation_of(kind_of(left)) == wanted and kind_of(left).name in _TEXTUAL:
@@ -163,17 +164,17 @@ def _texts(left: Any, right: Any) -> tuple[Any, Any]:
         and wanted == collation_of(kind_of(right))
     ):
         return left, right
-    return collated(left, wanted) if kind_of(left).name in _TEXTUAL else _collate(left, wanted), right
+    return collated(left, context, wanted) if kind_of(left).name in _TEXTUAL else _collate(left, wanted), right
 
 
 def _collate(node: Any, name: str) -> Any:
     return exp.Collate(this=exp.paren(node.copy()), expression=exp.var(name))
 
 
-def paired(left: Any, right: Any) -> tuple[Any, Any]:
+def paired(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
     """Both sides of a comparison, as SQLite compares them.  Raises NotSaid."""
-    if in_schema.get():
-        return _paired_in_schema(left, right)
+    if context.in_definition:
+        return _paired_in_schema(left, right, context)
     first, second = kind_of(left), kind_of(right)
     names = {first.name, second.name}
     for each in (left, right):
@@ -181,9 +182,9 @@ def paired(left: Any, right: Any) -> tuple[Any, Any]:
     if "null" in names or names <= _NUMERIC:
         return left, right
     if names <= _TEXTUAL:
-        return _texts(left, right)
+        return _texts(left, right, context)
     for one, other, swap in ((left, right, False), (right, left, True)):
-        made = _one_sided(one, kind_of(one), other, kind_of(other))
+        made = _one_sided(one, kind_of(one), other, kind_of(other), context)
         if made is not None:
             return (made[1], made[0]) if swap else made
     if names == {"unknown"} and not (_is_column(left) or _is_column(right)):
@@ -193,13 +194,9 @@ def paired(left: Any, right: Any) -> tuple[Any, Any]:
     return left, right
 
 
-def _paired_in_schema(left: Any, right: Any) -> tuple[Any, Any]:
+def _paired_in_schema(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
     """The same where others write the table.  Raises NotSaid for what needs a function of ours."""
-    token = in_schema.set(False)
-    try:
-        made = paired(left, right)
-    finally:
-        in_schema.reset(token)
+    made = paired(left, right, context.for_query())
     if {kind_of(left).name, kind_of(right).name} <= _TEXTUAL | {"unknown", "null"}:
         return left, right
     if any(isinstance(each, exp.Anonymous) and each not in (left, right) for each in made):
@@ -207,7 +204,7 @@ def _paired_in_schema(left: Any, right: Any) -> tuple[Any, Any]:
     return made
 
 
-def _one_sided(one: Any, kind: Kind, other: Any, second: Kind) -> tuple[Any, Any] | None:
+def _one_sided(one: Any, kind: Kind, other: Any, second: Kind, context: Context) -> tuple[Any, Any] | None:
     """The sides if the first decides what becomes of the second; None if it does not."""
     if kind.name in _NUMERIC:
         if second.name == "enum":
@@ -232,7 +229,7 @@ def _one_sided(one: Any, kind: Kind, other: Any, second: Kind) -> tuple[Any, Any
     if kind.name in _TEXTUAL and second.name == "unknown":
         if _is_column(other):
             return None
-        return _texts(one, set_kind(call("my_word", other), Kind("text", collation=kind.collation)))
+        return _texts(one, set_kind(call("my_word", other), Kind("text", collation=kind.collation)), context)
     if kind.name == "json" and second.name in _TEXTUAL:
         return _collate(call("my_json_word", one), "BINARY"), other
     if kind.name == "json" and second.name == "unknown" and not _is_column(other):
@@ -243,31 +240,31 @@ def _one_sided(one: Any, kind: Kind, other: Any, second: Kind) -> tuple[Any, Any
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
-def _tested(kind: type[exp.Expression], left: Any, right: Any) -> exp.Expression:
+def _tested(kind: type[exp.Expression], left: Any, right: Any, context: Context) -> exp.Expression:
     """One comparison; of rows each with each."""
     if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
         raise NotSaid("a row compared with a query for one")
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
-        pairs = [paired(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)]
+        pairs = [paired(a, b, context) for a, b in zip(left.expressions, right.expressions, strict=True)]
         left, right = exp.Tuple(expressions=[a for a, _ in pairs]), exp.Tuple(expressions=[b for _, b in pairs])
         return kind(this=left.copy(), expression=right.copy())
-    first, second = paired(left, right)
+    first, second = paired(left, right, context)
     return kind(this=first.copy(), expression=second.copy())
 
 
-def comparison(node: Any) -> exp.Expression:
+def comparison(node: Any, context: Context) -> exp.Expression:
     """A comparison; also with ANY and ALL."""
     left, right = node.this, node.expression
     if isinstance(node.parent, exp.Update | exp.OnConflict) and node.arg_key == "expressions":
         return node
     if isinstance(right, exp.All | exp.Any):
         return quantified(node, right)
-    return _tested(type(node), left, right)
+    return _tested(type(node), left, right, context)
 
 
-def null_safe(node: exp.NullSafeEQ) -> exp.Expression:
+def null_safe(node: exp.NullSafeEQ, context: Context) -> exp.Expression:
     """``<=>``."""
-    left, right = paired(node.this, node.expression)
+    left, right = paired(node.this, node.expression, context)
     if isinstance(left, exp.Anonymous) and left.name == "my_compare":
         return (
             exp.paren(
@@ -293,16 +290,16 @@ def _refuse_pair() -> exp.Expression:
     raise NotSaid("<=> of two parameters")
 
 
-def among(node: exp.In) -> exp.Expression:
+def among(node: exp.In, context: Context) -> exp.Expression:
     """IN: each with each; with a query as its column."""
     query = node.args.get("query")
     if query is not None:
-        return _among_rows(node, query)
+        return _among_rows(node, query, context)
     left, others = node.this, node.expressions
-    if in_schema.get() or not others:
+    if context.in_definition or not others:
         return node
     pairs = [(exp.EQ, each) for each in others]
-    made = [_tested(kind, left, each) for kind, each in pairs]
+    made = [_tested(kind, left, each, context) for kind, each in pairs]
     heads = {each.this.sql() for each in made}
     if kind_of(left).name == "json" and any(kind_of(each).name == "text" for each in others):
         raise NotSaid("JSON IN texts")
@@ -317,7 +314,7 @@ def among(node: exp.In) -> exp.Expression:
     return exp.paren(exp.or_(*made))
 
 
-def _among_rows(node: exp.In, query: Any) -> exp.Expression:
+def _among_rows(node: exp.In, query: Any, context: Context) -> exp.Expression:
     inner = query.this if isinstance(query, exp.Subquery) else query
     if isinstance(node.this, exp.Tuple):
         return node
@@ -326,7 +323,7 @@ def _among_rows(node: exp.In, query: Any) -> exp.Expression:
     if kind == UNKNOWN or (kind_of(node.this) == UNKNOWN and (_is_column(node.this) or kind.name in _TEXTUAL)):
         return node
     stand_in = set_kind(exp.column("clusterdb_value"), kind)
-    left, right = paired(node.this, stand_in)
+    left, right = paired(node.this, stand_in, context)
     if right is stand_in:
         node.set("this", left)
         return node
@@ -340,9 +337,9 @@ def _among_rows(node: exp.In, query: Any) -> exp.Expression:
     return node
 
 
-def between(node: exp.Between) -> exp.Expression:
+def between(node: exp.Between, context: Context) -> exp.Expression:
     """BETWEEN: as two comparisons, if the sides are of several kinds."""
-    low, high = paired(node.this, node.args["low"]), paired(node.this, node.args["high"])
+    low, high = paired(node.this, node.args["low"], context), paired(node.this, node.args["high"], context)
     if low[0] == high[0]:
         return exp.Between(this=low[0].copy(), low=low[1].copy(), high=high[1].copy())
     if _has_parameters(node.this):
@@ -391,7 +388,7 @@ def as_shown(value: Any) -> Any:
     return value
 
 
-def cases(node: exp.Case) -> exp.Expression:
+def cases(node: exp.Case, context: Context) -> exp.Expression:
     """CASE: with a value as comparisons of it; branches of several kinds are texts."""
     base = node.this
     require_one_kind("CASE", node)
@@ -408,7 +405,7 @@ def cases(node: exp.Case) -> exp.Expression:
         for each in node.args["ifs"]:
             require_no_extreme(each.this)
         return node
-    tests = [_tested(exp.EQ, base, each.this) for each in node.args["ifs"]]
+    tests = [_tested(exp.EQ, base, each.this, context) for each in node.args["ifs"]]
     if all(test.this == base for test in tests):
         for each, test in zip(node.args["ifs"], tests, strict=True):
             each.set("this", test.expression)
@@ -421,10 +418,10 @@ def cases(node: exp.Case) -> exp.Expression:
     return node
 
 
-def nullif(node: Any) -> exp.Expression:
+def nullif(node: Any, context: Context) -> exp.Expression:
     """NULLIF."""
     left, right = node.expressions
-    test = _tested(exp.EQ, left, right)
+    test = _tested(exp.EQ, left, right, context)
     if test.this == left and test.expression == right:
         return exp.Anonymous(this="nullif", expressions=[left, right])
     if _has_parameters(left):
@@ -432,7 +429,7 @@ def nullif(node: Any) -> exp.Expression:
     return exp.Case(ifs=[exp.If(this=test, true=exp.null())], default=left.copy())
 
 
-def ordered(node: exp.Ordered) -> exp.Expression:
+def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
     """ORDER BY: texts by their collation, also those that a function makes."""
     kind = kind_of(node.this)
     inner = node.this.unnest()
@@ -444,18 +441,18 @@ def ordered(node: exp.Ordered) -> exp.Expression:
     if kind.name in ("enum", "json", "mixed"):
         raise NotSaid(f"the order of {kind.name} values")
     if kind.name == "text" and not isinstance(node.this, exp.Column | exp.Literal):
-        node.set("this", collated(node.this))
+        node.set("this", collated(node.this, context))
     made = as_shown(node.this)
     if made is not node.this:
         node.set("this", made)
     return node
 
 
-def comparable(node: Any) -> Any:
+def comparable(node: Any, context: Context) -> Any:
     """What MIN and MAX choose from."""
     if kind_of(node).name in ("enum", "json", "mixed"):
         raise NotSaid(f"the order of {kind_of(node).name} values")
-    return collated(node)
+    return collated(node, context)
 
 
 def _is_moment(node: Any) -> bool:
@@ -484,7 +481,7 @@ def extreme(node: Any) -> exp.Expression:
     raise NotSaid(f"{name.upper()} of {' and '.join(sorted(names))} values")
 
 
-def branches(node: exp.If) -> exp.Expression:
+def branches(node: exp.If, context: Context) -> exp.Expression:
     """IF(): branches of several kinds are texts."""
     if not isinstance(node.parent, exp.Case):
         require_one_kind("IF", node)
@@ -492,7 +489,7 @@ def branches(node: exp.If) -> exp.Expression:
             if node.args.get(part) is not None:
                 node.set(part, as_branch(node.args[part], node))
     if kind_of(node.this).name == "json":
-        truth(node)
+        truth(node, context)
     if kind_of(node).name == "text" and not isinstance(node.parent, exp.Case):
         for part in ("true", "false"):
             if node.args.get(part) is not None:
@@ -500,7 +497,7 @@ def branches(node: exp.If) -> exp.Expression:
     return node
 
 
-def truth(node: Any) -> Any:
+def truth(node: Any, context: Context) -> Any:
     """What is a condition: JSON by its value."""
     for part in ("this", "expression"):
         inner = node.args.get(part)

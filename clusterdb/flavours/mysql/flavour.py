@@ -11,11 +11,11 @@ from sqlglot import exp
 
 from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, rules
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
     Flavour,
     NotSaid,
     Translation,
-    Work,
     call,
     is_default,
     literal,
@@ -77,33 +77,33 @@ class MySQLFlavour(Flavour):
         self.literals = literals(has_escapes=self.has_escapes)
         self.rules = {
             exp.Div: r.of_numbers(r.quotient),
-            exp.IntDiv: r.of_numbers(lambda node: call("my_int_div", node.this, node.expression)),
+            exp.IntDiv: r.of_numbers(lambda node, context: call("my_int_div", node.this, node.expression)),
             exp.Mul: r.of_numbers(r.calculated("times")),
             exp.Neg: r.negative,
             exp.Between: c.between,
             exp.In: c.among,
             exp.Ordered: c.ordered,
             exp.Mod: r.of_numbers(r.remainder),
-            exp.Xor: lambda node: call("my_xor", node.this, node.expression),
+            exp.Xor: lambda node, context: call("my_xor", node.this, node.expression),
             exp.BitwiseXor: r.bits("bits_xor"),
             exp.BitwiseAnd: r.bits("bits_and"),
             exp.BitwiseOr: r.bits("bits_or"),
             exp.BitwiseNot: r.bits("bit_not"),
             exp.BitwiseLeftShift: r.bits("bit_left"),
             exp.BitwiseRightShift: r.bits("bit_right"),
-            exp.National: lambda node: literal(node.this),
+            exp.National: lambda node, context: literal(node.this),
             exp.Introducer: r.introduced,
             exp.PropertyEQ: rules.refused("an assignment with :="),
-            exp.DPipe: lambda node: call("my_concat", as_text(node.this), as_text(node.expression)),
-            exp.Add: lambda node: r.shifted(node, 1),
-            exp.Sub: lambda node: r.shifted(node, -1),
+            exp.DPipe: lambda node, context: call("my_concat", as_text(node.this), as_text(node.expression)),
+            exp.Add: lambda node, context: r.shifted(node, 1, context),
+            exp.Sub: lambda node, context: r.shifted(node, -1, context),
             exp.Like: r.like,
             exp.Escape: r.escape,
             exp.Case: c.cases,
             exp.Window: r.window,
             exp.Sum: r.total,
             exp.Avg: r.total,
-            exp.RegexpLike: lambda node: call("my_regexp", as_text(node.this), as_text(node.expression)),
+            exp.RegexpLike: lambda node, context: call("my_regexp", as_text(node.this), as_text(node.expression)),
             exp.NullSafeEQ: c.null_safe,
             **dict.fromkeys((exp.Where, exp.And, exp.Or, exp.Not, exp.Having), c.truth),
             exp.Cast: r.cast,
@@ -112,9 +112,9 @@ class MySQLFlavour(Flavour):
             exp.Substring: r.substring,
             exp.StrPosition: r.position,
             exp.GroupConcat: r.group_concat,
-            exp.CurrentTimestamp: lambda node: r.now("%Y-%m-%d %H:%M:%S", node.this),
-            exp.CurrentDate: lambda node: r.now("%Y-%m-%d"),
-            exp.CurrentTime: lambda node: r.now("%H:%M:%S"),
+            exp.CurrentTimestamp: lambda node, context: r.now("%Y-%m-%d %H:%M:%S", node.this),
+            exp.CurrentDate: lambda node, context: r.now("%Y-%m-%d"),
+            exp.CurrentTime: lambda node, context: r.now("%H:%M:%S"),
             exp.Anonymous: self._named,
             exp.Count: r.count,
             exp.Parameter: r.variable,
@@ -123,27 +123,27 @@ class MySQLFlavour(Flavour):
             exp.SetOperation: rules.set_operation,
             exp.Union: r.union,
             exp.Select: r.select,
-            exp.Lock: lambda node: None,
+            exp.Lock: lambda node, context: None,
             exp.If: c.branches,
             exp.Chr: r.char,
             exp.Limit: r.limit,
             **dict.fromkeys((exp.Ceil, exp.Floor), r.whole),
             exp.Values: rules.values,
             exp.HexString: r.hex,
-            exp.BitString: lambda node: literal(int(node.name, 2)),
+            exp.BitString: lambda node, context: literal(int(node.name, 2)),
             **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE), c.comparison),
             exp.JSONObject: r.json_object,
-            exp.JSONArrayAgg: lambda node: call("my_json_arrayagg", r.as_json(node.this)),
-            exp.JSONExtract: lambda node: r.json_arrow(node, unquoted=False),
-            exp.JSONExtractScalar: lambda node: r.json_arrow(node, unquoted=True),
+            exp.JSONArrayAgg: lambda node, context: call("my_json_arrayagg", r.as_json(node.this)),
+            exp.JSONExtract: lambda node, context: r.json_arrow(node, unquoted=False),
+            exp.JSONExtractScalar: lambda node, context: r.json_arrow(node, unquoted=True),
             exp.JSONObjectAgg: r.json_object_agg,
             exp.MatchAgainst: rules.refused("MATCH ... AGAINST"),
             exp.Collate: r.collate,
             exp.Lateral: rules.refused("LATERAL"),
             exp.Filter: rules.refused("FILTER, which MySQL has not,"),
             exp.Group: rules.group,
-            exp.Uuid: lambda node: call("my_uuid"),
-            exp.Rand: lambda node: call("my_rand"),
+            exp.Uuid: lambda node, context: call("my_uuid"),
+            exp.Rand: lambda node, context: call("my_rand"),
             exp.Literal: r.text_literal,
             exp.All: rules.of_comparison,
             exp.Any: rules.of_comparison,
@@ -163,9 +163,9 @@ class MySQLFlavour(Flavour):
         super().install(db)
         collations.install(db)
 
-    def special(self, sql: str) -> Translation | None:
+    def special(self, sql: str, context: Context) -> Translation | None:
         """Statements that need no grammar, or that sqlglot does not know."""
-        return special(self, sql)
+        return special(self, sql, context)
 
     def prepared(self, sql: str) -> str:
         """A statement with what is in executable comments."""
@@ -189,39 +189,39 @@ class MySQLFlavour(Flavour):
         """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises NotSaid."""
         raise NotSaid(f"the column {column.name} without ANY_VALUE(), of which GROUP BY does not tell one value,")
 
-    def expression(self, tree: exp.Expression) -> exp.Expression:
+    def expression(self, tree: exp.Expression, context: Context) -> exp.Expression:
         """A tree in SQLite's words, where a star stands for the columns that can be seen."""
-        return super().expression(with_visible_columns(tree))
+        return super().expression(with_visible_columns(tree, context), context)
 
-    def prepare(self, tree: Any) -> None:
+    def prepare(self, tree: Any, context: Context) -> None:
         """What queries answer as MySQL shows it; values as columns take them."""
-        a.answered(tree)
+        a.answered(tree, context)
         if isinstance(tree, exp.Insert | exp.Update) and ZERO_DIVISION not in self.modes:
             a.require_divisors(tree)
         if isinstance(tree, exp.Insert):
-            a.inserted(tree, self.modes)
+            a.inserted(tree, self.modes, context)
         for change in tree.find_all(exp.Update, exp.OnConflict):
             for each in change.expressions:
                 if isinstance(each, exp.EQ):
                     made = a.assigned(each.expression, kind_of(each.this), self.modes)
                     if made is not each.expression:
                         each.set("expression", made)
-            a.refresh(change)
+            a.refresh(change, context)
 
-    def _named(self, node: exp.Anonymous) -> exp.Expression:
+    def _named(self, node: exp.Anonymous, context: Context) -> exp.Expression:
         name, arguments = node.name.lower(), node.expressions
         r.require_kinds(name, arguments)
         if name in _OF_TEXTS:
             arguments = [as_text(each) for each in arguments]
         if name in ("sum", "avg"):
-            return r.total(node)
+            return r.total(node, context)
         if name in ("min", "max"):
-            node.set("expressions", [c.comparable(each) for each in arguments])
+            node.set("expressions", [c.comparable(each, context) for each in arguments])
             return node
         if name in ("greatest", "least"):
             return c.extreme(node)
         if name == "nullif":
-            return c.nullif(node)
+            return c.nullif(node, context)
         if name in ("coalesce", "ifnull", "if"):
             c.require_one_kind(name.upper(), node)
             at = 1 if name == "if" else 0
@@ -269,7 +269,7 @@ class MySQLFlavour(Flavour):
         if name == "log" and len(arguments) == 1:
             return call("ln", *arguments)
         if name == "count":
-            return r.count(node)
+            return r.count(node, context)
         if name == "concat":
             return call("my_concat", *arguments)
         if name == "values":
@@ -294,10 +294,10 @@ class MySQLFlavour(Flavour):
             return call("my_joined_timestamp", *arguments)
         if name in ("stddev", "std", "variance") or name in self.functions:
             return call("my_" + name, *arguments)
-        return self._function(node)
+        return self._function(node, context)
 
     # --- statements that are no queries -----------------------------------------------------------------------------
-    def on_insert(self, tree: exp.Insert, work: Work) -> exp.Expression:
+    def on_insert(self, tree: exp.Insert, context: Context) -> exp.Expression:
         """INSERT, with IGNORE, SET, ON DUPLICATE KEY UPDATE."""
         conflict = tree.args.get("conflict")
         if tree.args.get("ignore"):
@@ -306,7 +306,7 @@ class MySQLFlavour(Flavour):
             tree.set("conflict", conflict)
             if isinstance(tree.expression, exp.Select) and not tree.expression.args.get("where"):
                 tree.expression.where("TRUE", copy=False)
-            return self.expression(tree)
+            return self.expression(tree, context)
         if tree.args.get("partition"):
             raise NotSaid("PARTITION")
         if conflict is not None:
@@ -316,9 +316,9 @@ class MySQLFlavour(Flavour):
             source = tree.expression
             if isinstance(source, exp.Select) and not source.args.get("where"):
                 source.where("TRUE", copy=False)  # or SQLite takes ON for a join's
-        return self.expression(tree)
+        return self.expression(tree, context)
 
-    def on_update(self, tree: exp.Update, work: Work) -> exp.Expression:
+    def on_update(self, tree: exp.Update, context: Context) -> exp.Expression:
         """UPDATE: assignments see those before them; several tables; ORDER BY ... LIMIT."""
         table = tree.this
         order, limit = tree.args.get("order"), tree.args.get("limit")
@@ -337,8 +337,8 @@ class MySQLFlavour(Flavour):
         self._assign_in_order(tree)
         joins = table.args.get("joins") or []
         if joins or tree.args.get("joins"):
-            return self.expression(self._update_joined(tree))
-        return self.expression(tree)
+            return self.expression(self._update_joined(tree), context)
+        return self.expression(tree, context)
 
     def _assign_in_order(self, tree: exp.Update | exp.OnConflict) -> None:
         done: dict[str, exp.Expression] = {}
@@ -380,14 +380,14 @@ class MySQLFlavour(Flavour):
         made.set("where", exp.Where(this=exp.EQ(this=row, expression=found_row)))
         return made
 
-    def on_delete(self, tree: exp.Delete, work: Work) -> exp.Expression:
+    def on_delete(self, tree: exp.Delete, context: Context) -> exp.Expression:
         """DELETE, with joins, USING, ORDER BY ... LIMIT."""
         order, limit, using = tree.args.get("order"), tree.args.get("limit"), tree.args.get("using")
         tables = tree.args.get("tables")
         source = tree.this
         joins = (source.args.get("joins") if source is not None else None) or []
         if not (order or limit or using or tables or joins):
-            return self.expression(tree)
+            return self.expression(tree, context)
         if using:
             target, source = source.name, using[0]
         elif tables:
@@ -408,30 +408,30 @@ class MySQLFlavour(Flavour):
             key.set(part, value.copy() if value is not None else None)
         made = exp.Delete(this=exp.to_table(every[target]))
         made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
-        return self.expression(made)
+        return self.expression(made, context)
 
-    def on_create(self, tree: exp.Create, work: Work) -> exp.Expression | Translation:
+    def on_create(self, tree: exp.Create, context: Context) -> exp.Expression | Translation:
         """CREATE TABLE, INDEX, VIEW."""
         kind = tree.args["kind"].upper()
         if kind == "TABLE":
             from clusterdb.flavours.mysql.tables import create_table
 
-            return create_table(self, tree, work)
+            return create_table(self, tree, context)
         if kind == "VIEW":
             for part in ("properties",):
                 tree.set(part, None)
             if tree.args.get("replace"):
                 tree.set("replace", None)
-                work.before.append(f"DROP VIEW IF EXISTS {self.text(tree.this)}")
-            return self.view(tree, work)
+                context.before.append(f"DROP VIEW IF EXISTS {self.text(tree.this)}")
+            return self.view(tree, context)
         if kind == "INDEX":
             index = tree.this
             table = index.args["table"]
             index.set("this", exp.to_identifier(f"{table.name}__{index.name}", quoted=True))
-            return self.expression(tree)
+            return self.expression(tree, context)
         raise NotSaid(f"CREATE {kind}")
 
-    def on_drop(self, tree: exp.Drop, work: Work) -> exp.Expression | Translation:
+    def on_drop(self, tree: exp.Drop, context: Context) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX ... ON."""
         kind = tree.args["kind"].upper()
         if kind in ("TABLE", "VIEW"):
@@ -442,32 +442,32 @@ class MySQLFlavour(Flavour):
             raise NotSaid("DROP INDEX without ON")
         raise NotSaid(f"DROP {kind}")
 
-    def on_alter(self, tree: exp.Alter, work: Work) -> Translation:
+    def on_alter(self, tree: exp.Alter, context: Context) -> Translation:
         """ALTER TABLE: one action after the other."""
         from clusterdb.flavours.mysql.alter import alter_table
 
         return alter_table(self, tree, str(tree.sql(dialect="mysql")))
 
-    def on_truncatetable(self, tree: exp.TruncateTable, work: Work) -> Translation:
+    def on_truncatetable(self, tree: exp.TruncateTable, context: Context) -> Translation:
         """TRUNCATE: no rows, and numbering begins again."""
         (table,) = tree.expressions
         return Translation(f"DELETE FROM {self.text(table)}", after=(f"SELECT my_restart({text(table.name.lower())})",))
 
-    def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:
+    def on_transaction(self, tree: exp.Transaction, context: Context) -> Translation:
         """BEGIN, which commits the open transaction."""
         return Translation("BEGIN", commits=True)
 
-    def on_set(self, tree: exp.Set, work: Work) -> Translation:
+    def on_set(self, tree: exp.Set, context: Context) -> Translation:
         """SET: variables of the user's and of the session's."""
-        return settings(self, tree)
+        return settings(self, tree, context)
 
-    def on_show(self, tree: exp.Show, work: Work) -> Translation:
+    def on_show(self, tree: exp.Show, context: Context) -> Translation:
         """SHOW TABLES, COLUMNS, INDEX, VARIABLES."""
         from clusterdb.flavours.mysql.tables import show
 
         return show(tree)
 
-    def on_describe(self, tree: exp.Describe, work: Work) -> Translation:
+    def on_describe(self, tree: exp.Describe, context: Context) -> Translation:
         """DESCRIBE a table."""
         from clusterdb.flavours.mysql.tables import COLUMNS
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlglot import exp
 
 from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
-from clusterdb.flavours.flavour import NotSaid, arithmetic, call, in_schema, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, Rule, arithmetic, call, literal
 from clusterdb.flavours.mysql.compare import as_ordinal, as_shown, as_text, collated, collation_of, require_no_extreme
 from clusterdb.flavours.mysql.variables import DEFAULTS, READ_ONLY
 from clusterdb.flavours.types import BYTES, INTEGER, JSON, TEXT, UNKNOWN, Kind, kind_of, set_kind
@@ -31,19 +31,19 @@ def now(form: str, digits: Any = None) -> exp.Expression:
     return exp.Anonymous(this="strftime", expressions=[literal(form), literal("now")])
 
 
-def shifted(node: Any, sign: int) -> exp.Expression:
+def shifted(node: Any, sign: int, context: Context) -> exp.Expression | None:
     """What an interval is added to, or taken from."""
     if isinstance(node.expression, exp.Interval):
         return plus(node.this, node.expression, sign)
     if isinstance(node.this, exp.Interval) and sign > 0:
         return plus(node.expression, node.this, sign)
-    return calculated("plus" if sign > 0 else "minus")(node)
+    return calculated("plus" if sign > 0 else "minus")(node, context)
 
 
-def calculated(name: str) -> Callable[[Any], exp.Expression]:
+def calculated(name: str) -> Rule:
     """Plus, minus, times: exactly with decimals."""
 
-    def rule(node: Any) -> exp.Expression:
+    def rule(node: Any, context: Context) -> exp.Expression | None:
         kind = kind_of(node)
         _as_ordinals(node)
         parts = (node.this, node.expression)
@@ -51,13 +51,13 @@ def calculated(name: str) -> Callable[[Any], exp.Expression]:
             raise NotSaid("a quotient calculated with a parameter of which no type is known")
         if kind.name == "decimal":
             digits = max(kind.size, kind.scale or 0)
-            if in_schema.get():
+            if context.in_definition:
                 return exp.Anonymous(this="round", expressions=[node.copy(), literal(digits)])
             return call(f"my_decimal_{name}", node.this, node.expression, digits)
         small = all(isinstance(each, exp.Literal) and len(each.name) < 9 for each in (node.this, node.expression))
         if small and kind.name == "integer":
             return node
-        return arithmetic(f"my_{name}")(node)
+        return arithmetic(f"my_{name}")(node, context)
 
     return rule
 
@@ -72,35 +72,35 @@ def _as_ordinals(node: Any) -> None:
             part.replace(made)
 
 
-def negative(node: exp.Neg) -> exp.Expression:
+def negative(node: exp.Neg, context: Context) -> exp.Expression | None:
     """Minus a number."""
     if isinstance(node.this, exp.Literal) and not node.this.is_string:
         return node
-    return arithmetic("my_negative")(node)
+    return arithmetic("my_negative")(node, context)
 
 
-def quotient(node: exp.Div) -> exp.Expression:
+def quotient(node: exp.Div, context: Context) -> exp.Expression:
     """``/``: exact, if its operands are."""
     kind = kind_of(node)
     if kind.name == "decimal":
         return call("my_quotient", node.this, node.expression, kind.size)
-    if kind.name == "number" and not in_schema.get():
+    if kind.name == "number" and not context.in_definition:
         raise NotSaid("a quotient with a parameter of which no type is known")
     return call("my_div", node.this, node.expression)
 
 
-def bits(name: str) -> Callable[[Any], exp.Expression]:
+def bits(name: str) -> Rule:
     """An operation on 64 bits without a sign."""
 
-    def rule(node: Any) -> exp.Expression:
+    def rule(node: Any, context: Context) -> exp.Expression | None:
         _as_ordinals(node)
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
-        return node if in_schema.get() else call(f"my_{name}", *parts)
+        return node if context.in_definition else call(f"my_{name}", *parts)
 
     return rule
 
 
-def total(node: Any) -> exp.Expression:
+def total(node: Any, context: Context) -> exp.Expression:
     """SUM and AVG of decimals, without what floating point numbers add; of a window behind it."""
     require_kinds("sum", [node.this] if isinstance(node.this, exp.Expression) else node.expressions)
     name = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
@@ -122,14 +122,14 @@ def without_noise(node: Any) -> exp.Expression:
     return set_kind(call("my_decimal_round", node, max(kind.size, kind.scale)), kind)
 
 
-def window(node: exp.Window) -> exp.Expression:
+def window(node: exp.Window, context: Context) -> exp.Expression:
     """A window: its SUM and AVG exact, of quotients with the digits that they show."""
     for each in node.this.expressions:
         shown = as_shown(each)
         if shown is not each:
             each.replace(shown)
     for each in node.args.get("partition_by") or []:
-        each.replace(collated(each))
+        each.replace(collated(each, context))
     name = node.this.name.lower() if isinstance(node.this, exp.Anonymous) else node.this.key
     return without_noise(node) if name in ("sum", "avg") else node
 
@@ -149,14 +149,14 @@ def plus(value: exp.Expression, interval: exp.Interval, sign: int) -> exp.Expres
     return call("my_add", value, count, unit)
 
 
-def like(node: exp.Like) -> exp.Expression:
+def like(node: exp.Like, context: Context) -> exp.Expression:
     """LIKE: character by character, as the collation has them equal."""
     if isinstance(node.parent, exp.Escape):
         return node
     return _like(node, None)
 
 
-def escape(node: exp.Escape) -> exp.Expression:
+def escape(node: exp.Escape, context: Context) -> exp.Expression:
     """LIKE ... ESCAPE."""
     inner = node.this
     while isinstance(inner, exp.Not | exp.Paren):
@@ -230,32 +230,32 @@ def require_no_texts(arguments: list[Any]) -> None:
         raise NotSaid("MOD() of a text")
 
 
-def remainder(node: exp.Mod) -> exp.Expression:
+def remainder(node: exp.Mod, context: Context) -> exp.Expression:
     """``%``."""
     require_no_texts([node.this, node.expression])
     return call("my_mod", node.this, node.expression)
 
 
-def of_numbers(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def of_numbers(rule: Rule) -> Rule:
     """An operator of numbers, to which MySQL gives a date as its digits."""
 
-    def checked(node: Any) -> Any:
+    def checked(node: Any, context: Context) -> exp.Expression | None:
         require_kinds("mod", [node.this, node.expression])
         require_no_extreme(node.this)
         require_no_extreme(node.expression)
         _as_ordinals(node)
-        return rule(node)
+        return rule(node, context)
 
     return checked
 
 
-def extract(node: exp.Extract) -> exp.Expression:
+def extract(node: exp.Extract, context: Context) -> exp.Expression:
     """EXTRACT."""
     require_kinds("extract", [node.expression])
     return call("my_extract", node.name.lower(), node.expression)
 
 
-def cast(node: exp.Cast) -> exp.Expression:
+def cast(node: exp.Cast, context: Context) -> exp.Expression:
     kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
     sizes = [int(each.name) for each in node.to.expressions]
     own = kind_of(node.this)
@@ -286,23 +286,23 @@ def cast(node: exp.Cast) -> exp.Expression:
     raise NotSaid(f"CAST ... AS {kind}")
 
 
-def trim(node: exp.Trim) -> exp.Expression:
+def trim(node: exp.Trim, context: Context) -> exp.Expression:
     where = str(node.args.get("position") or "both").lower()
     return call("my_trim_word", as_text(node.this), node.expression or " ", where)
 
 
-def substring(node: exp.Substring) -> exp.Expression:
+def substring(node: exp.Substring, context: Context) -> exp.Expression:
     arguments = [as_text(node.this), node.args.get("start") or literal(1)]
     if node.args.get("length") is not None:
         arguments.append(node.args["length"])
     return call("my_substring", *arguments)
 
 
-def position(node: exp.StrPosition) -> exp.Expression:
+def position(node: exp.StrPosition, context: Context) -> exp.Expression:
     return call("my_locate", as_text(node.args["substr"]), as_text(node.this))
 
 
-def group_concat(node: exp.GroupConcat) -> exp.Expression:
+def group_concat(node: exp.GroupConcat, context: Context) -> exp.Expression:
     what, separator = node.this, node.args.get("separator")
     order = None
     if isinstance(what, exp.Order):
@@ -318,7 +318,9 @@ def group_concat(node: exp.GroupConcat) -> exp.Expression:
         return call("my_distinct_concat", values[0], int(bool(order.expressions[0].args.get("desc"))))
     if len(values) != 1:
         values = [call("my_concat", *(as_text(each) for each in values))]
-    values = [call("my_to_text", each) if kind_of(each) == UNKNOWN else collated(as_text(each)) for each in values]
+    values = [
+        call("my_to_text", each) if kind_of(each) == UNKNOWN else collated(as_text(each), context) for each in values
+    ]
     inner: exp.Expression = exp.Distinct(expressions=values) if distinct else values[0]
     arguments = [inner] if distinct else [inner, separator or literal(",")]
     if order is not None:
@@ -332,7 +334,7 @@ def _is_own_order(value: Any, order: Any) -> bool:
     return kind.name == "text" and collation_of(kind) == CI and [each.this for each in order.expressions] == [value]
 
 
-def count(node: Any) -> exp.Expression:
+def count(node: Any, context: Context) -> exp.Expression:
     what = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
     if isinstance(what, exp.Distinct) and len(what.expressions) > 1:
         nothing = exp.or_(*(exp.Is(this=each.copy(), expression=exp.null()) for each in what.expressions))
@@ -340,15 +342,15 @@ def count(node: Any) -> exp.Expression:
         case = exp.Case(ifs=[exp.If(this=nothing, true=exp.null())], default=together)
         return exp.Count(this=exp.Distinct(expressions=[case]))
     if isinstance(what, exp.Distinct):
-        what.set("expressions", [collated(each) for each in what.expressions])
+        what.set("expressions", [collated(each, context) for each in what.expressions])
     return node
 
 
-def variable(node: exp.Parameter) -> exp.Expression:
+def variable(node: exp.Parameter, context: Context) -> exp.Expression:
     return call("my_get", node.name.lower())
 
 
-def system_variable(node: exp.SessionParameter) -> exp.Expression:
+def system_variable(node: exp.SessionParameter, context: Context) -> exp.Expression:
     """A system variable, as the session has it; the global one is the default."""
     name = node.name.lower()
     if name not in DEFAULTS:
@@ -358,7 +360,7 @@ def system_variable(node: exp.SessionParameter) -> exp.Expression:
     return set_kind(call("my_variable", name), INTEGER if isinstance(DEFAULTS[name], int) else TEXT)
 
 
-def table(node: exp.Table) -> exp.Expression:
+def table(node: exp.Table, context: Context) -> exp.Expression:
     for part in ("hints", "joins"):
         if part == "hints" and node.args.get(part):
             node.set(part, None)
@@ -371,7 +373,7 @@ def table(node: exp.Table) -> exp.Expression:
     return node
 
 
-def select(node: exp.Select) -> exp.Expression:
+def select(node: exp.Select, context: Context) -> exp.Expression:
     source = node.args.get("from_")
     if source is not None and isinstance(source.this, exp.Table) and source.this.name.lower() == "dual":
         node.set("from_", None)
@@ -386,7 +388,7 @@ def select(node: exp.Select) -> exp.Expression:
     return node
 
 
-def hex(node: exp.HexString) -> exp.Expression:
+def hex(node: exp.HexString, context: Context) -> exp.Expression:
     """0x41: bytes, beside an operator a number."""
     if isinstance(node.parent, exp.Binary) and not isinstance(node.parent, exp.Predicate):
         return set_kind(literal(int(node.name, 16)), INTEGER)
@@ -395,7 +397,7 @@ def hex(node: exp.HexString) -> exp.Expression:
     return node
 
 
-def introduced(node: exp.Introducer) -> exp.Expression:
+def introduced(node: exp.Introducer, context: Context) -> exp.Expression:
     """A text behind the name of its character set: one behind ``_binary`` is bytes."""
     name, value = str(node.this).lower(), node.expression
     if not isinstance(value, exp.Literal):
@@ -407,7 +409,7 @@ def introduced(node: exp.Introducer) -> exp.Expression:
     return value
 
 
-def text_literal(node: exp.Literal) -> exp.Expression:
+def text_literal(node: exp.Literal, context: Context) -> exp.Expression:
     """SQLite's texts in SQL end at a NUL; integers have 63 bits, the least one more."""
     if not node.is_string:
         most = 2**63 if isinstance(node.parent, exp.Neg) else 2**63 - 1
@@ -421,7 +423,7 @@ def text_literal(node: exp.Literal) -> exp.Expression:
     return text
 
 
-def collate(node: exp.Collate) -> exp.Expression:
+def collate(node: exp.Collate, context: Context) -> exp.Expression:
     """COLLATE: the collation of SQLite's that stands for it."""
     name = node.expression.name.lower()
     if not name.startswith("utf8") and name != "binary":
@@ -469,7 +471,7 @@ def json_arrow(node: Any, *, unquoted: bool) -> exp.Expression:
     return call("my_json_unquote", made) if unquoted else made
 
 
-def json_object(node: exp.JSONObject) -> exp.Expression:
+def json_object(node: exp.JSONObject, context: Context) -> exp.Expression:
     """JSON_OBJECT()."""
     arguments: list[exp.Expression] = []
     for each in node.expressions:
@@ -484,19 +486,19 @@ def json_changed(name: str, arguments: list[Any]) -> exp.Expression:
     )
 
 
-def json_object_agg(node: Any) -> exp.Expression:
+def json_object_agg(node: Any, context: Context) -> exp.Expression:
     """JSON_OBJECTAGG()."""
     pair = node.this if isinstance(node.this, exp.JSONKeyValue) else node.expressions[0]
     return call("my_json_objectagg", pair.this, as_json(pair.expression))
 
 
-def char(node: exp.Chr) -> exp.Expression:
+def char(node: exp.Chr, context: Context) -> exp.Expression:
     """CHAR(): bytes, or a text if a character set is named."""
     made = call("my_char", *node.expressions)
     return call("my_to_text", made) if node.args.get("charset") else made
 
 
-def limit(node: exp.Limit) -> exp.Expression:
+def limit(node: exp.Limit, context: Context) -> exp.Expression:
     """LIMIT: a number that is too large to be kept means no limit."""
     what = node.expression
     if isinstance(what, exp.Literal) and not what.is_string and int(what.name) >= 2**63:
@@ -504,7 +506,7 @@ def limit(node: exp.Limit) -> exp.Expression:
     return node
 
 
-def whole(node: Any) -> exp.Expression:
+def whole(node: Any, context: Context) -> exp.Expression:
     """CEIL and FLOOR, of texts too."""
     require_kinds("ceil", [node.this])
     if kind_of(node.this).name in ("text", "unknown"):
@@ -512,16 +514,16 @@ def whole(node: Any) -> exp.Expression:
     return call("my_decimal_round", node, 0) if kind_of(node.this).name == "decimal" else node
 
 
-def union(node: exp.Union) -> exp.Expression:
+def union(node: exp.Union, context: Context) -> exp.Expression:
     """UNION of texts that are equal though they differ: the first of them stays, where SQLite keeps the last."""
-    made = rules.set_operation(node)
+    made = rules.set_operation(node, context)
     first: Any = node
     while isinstance(first, exp.SetOperation | exp.Subquery):
         first = first.this
     texts = any(kind_of(each).name == "text" for each in first.expressions) or first.is_star
     clause = node.find_ancestor(exp.With)
     recursive = clause is not None and clause.args.get("recursive")
-    if node.args.get("distinct") is False or not texts or recursive or in_schema.get():
+    if node.args.get("distinct") is False or not texts or recursive or context.in_definition:
         return made
     rest = {part: node.args.get(part) for part in ("order", "limit", "offset", "with_")}
     inner = exp.Union(this=node.this.copy(), expression=node.expression.copy(), distinct=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, call
 from clusterdb.flavours.mysql.modes import REFUSED, modes_of
 from clusterdb.flavours.mysql.variables import CONSTANT, NO_EFFECT, SETTABLE, UTC
@@ -18,9 +19,9 @@ __all__ = ["settings"]
 _LEVEL = "ISOLATION LEVEL "
 
 
-def settings(flavour: MySQLFlavour, tree: exp.Set) -> Translation:
+def settings(flavour: MySQLFlavour, tree: exp.Set, context: Context) -> Translation:
     """SET: each variable by a query that calls the session.  Raises NotSaid, DatabaseError."""
-    queries = [query for item in tree.expressions for query in _item(flavour, item)]
+    queries = [query for item in tree.expressions for query in _item(flavour, item, context)]
     commits = any(_name(item) == "autocommit" and _is_on(item) for item in tree.expressions)
     texts = [flavour.text(exp.select(query)) for query in queries]
     if tree.find(exp.Placeholder) is not None:
@@ -38,7 +39,7 @@ def _is_on(item: Any) -> bool:
     return item.this.expression.name.upper() in ("1", "ON", "TRUE", "DEFAULT")
 
 
-def _item(flavour: MySQLFlavour, item: Any) -> list[exp.Expression]:
+def _item(flavour: MySQLFlavour, item: Any, context: Context) -> list[exp.Expression]:
     kind = str(item.args.get("kind") or "").upper()
     if kind in ("NAMES", "CHARACTER SET", "CHARSET"):
         names = ("character_set_client", "character_set_results", "character_set_connection")
@@ -52,12 +53,12 @@ def _item(flavour: MySQLFlavour, item: Any) -> list[exp.Expression]:
         raise NotSaid(f"SET {item.sql(dialect='mysql')}")
     target, value = assignment.this, assignment.expression
     if isinstance(target, exp.Parameter):
-        return [call("my_set", target.name.lower(), flavour.expression(value))]
+        return [call("my_set", target.name.lower(), flavour.expression(value, context))]
     scope = kind or str(target.args.get("kind") or "").upper()
-    return _system(flavour, scope, target.name.lower(), value)
+    return _system(flavour, scope, target.name.lower(), value, context)
 
 
-def _system(flavour: MySQLFlavour, scope: str, name: str, value: Any) -> list[exp.Expression]:
+def _system(flavour: MySQLFlavour, scope: str, name: str, value: Any, context: Context) -> list[exp.Expression]:
     """A system variable: of all sessions only if that changes nothing."""
     if name not in SETTABLE or (scope in ("GLOBAL", "PERSIST", "PERSIST_ONLY") and name not in NO_EFFECT):
         raise NotSaid(f"SET {scope} {name}".replace("  ", " "))
@@ -71,7 +72,7 @@ def _system(flavour: MySQLFlavour, scope: str, name: str, value: Any) -> list[ex
         value = exp.Literal.number(int(value.this))
     if isinstance(value, exp.Literal):
         _require(name, value.name)
-    return [call("my_assign", name, flavour.expression(value))]
+    return [call("my_assign", name, flavour.expression(value, context))]
 
 
 def _require(name: str, value: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import IDLE, SAVEPOINT, NotSaid, Translation, call
-from clusterdb.flavours.mysql import assign as a
 from clusterdb.flavours.mysql.alter import convert_table, rename_tables
 from clusterdb.flavours.mysql.creating import create_index, create_table, create_view, ended, without_options
 from clusterdb.flavours.mysql.tables import unquoted
@@ -21,57 +22,54 @@ if TYPE_CHECKING:
 
 __all__ = ["special"]
 
-Handler = Callable[["MySQLFlavour", str], Translation | None]
+Handler = Callable[["MySQLFlavour", str, Context], Translation | None]
+Answer = Callable[["MySQLFlavour", re.Match[str], Context], Translation | None]
 
 _WORD = re.compile(r"\s*([A-Za-z]+)")
 _NAME = r"(?:`(?:[^`]|``)++`|\"(?:[^\"]|\"\")++\"|\w++)"
 _SIMPLE = rf"(?:{_NAME}\.)?{_NAME}"
 
 
-def special(flavour: MySQLFlavour, sql: str) -> Translation | None:
+def special(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
     """What becomes of a statement that needs no grammar; None for others.  Raises NotSaid."""
     word = _WORD.match(sql)
     handler = _HANDLERS.get(word[1].upper()) if word is not None else None
-    return handler(flavour, sql) if handler is not None else None
+    return handler(flavour, sql, context) if handler is not None else None
 
 
-def _matching(pattern: str, answer: Callable[[MySQLFlavour, re.Match[str]], Translation | None]) -> Handler:
+def _matching(pattern: str, answer: Answer) -> Handler:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
-    def handler(flavour: MySQLFlavour, sql: str) -> Translation | None:
+    def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
         found = compiled.fullmatch(ended(sql))
-        return answer(flavour, found) if found is not None else None
+        return answer(flavour, found, context) if found is not None else None
 
     return handler
 
 
-def _without_options(pattern: str, answer: Callable[[MySQLFlavour, re.Match[str]], Translation | None]) -> Handler:
+def _without_options(pattern: str, answer: Answer) -> Handler:
     handler = _matching(pattern, answer)
-    return lambda flavour, sql: handler(flavour, without_options(sql))
+    return lambda flavour, sql, context: handler(flavour, without_options(sql), context)
 
 
 def _first(*handlers: Handler) -> Handler:
     """The answer of the first that has one."""
 
-    def handler(flavour: MySQLFlavour, sql: str) -> Translation | None:
-        return next((made for made in (each(flavour, sql) for each in handlers) if made is not None), None)
+    def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+        return next((made for made in (each(flavour, sql, context) for each in handlers) if made is not None), None)
 
     return handler
 
 
-def _savepoint(flavour: MySQLFlavour, sql: str) -> Translation | None:
+def _savepoint(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
     return flavour.savepoint(sql.replace("`", '"')) if SAVEPOINT.fullmatch(sql) else None
 
 
-def _replace(flavour: MySQLFlavour, sql: str) -> Translation | None:
+def _replace(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
     """REPLACE [INTO]: an INSERT whose rows take the place of others."""
     head = re.match(r"\s*REPLACE\s+(?:LOW_PRIORITY\s+|DELAYED\s+)?(?:INTO\b)?", sql, re.IGNORECASE)
     assert head is not None
-    token = a.replaces.set(True)
-    try:
-        made = flavour.translated("INSERT INTO " + sql[head.end() :])
-    finally:
-        a.replaces.reset(token)
+    made = flavour.translated("INSERT INTO " + sql[head.end() :], replace(context, is_replacing=True))
     return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", made.sql), made.before, made.after, begins=True)
 
 
@@ -86,11 +84,11 @@ def _unlock(session: EngineSession) -> None:
     session.has_locks = False
 
 
-def _explained(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
-    return Translation("EXPLAIN QUERY PLAN " + flavour.translated(match[1]).sql)
+def _explained(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+    return Translation("EXPLAIN QUERY PLAN " + flavour.translated(match[1], context).sql)
 
 
-def _renamed(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+def _renamed(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     """RENAME TABLE a TO b, c TO d."""
     pairs = [
         re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", each, re.IGNORECASE) for each in match[1].split(",")
@@ -101,21 +99,21 @@ def _renamed(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
     return rename_tables(flavour, named)
 
 
-def _renamed_as(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
-    return flavour.translated(f"{match[1]}RENAME TO {match[2]}")
+def _renamed_as(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+    return flavour.translated(f"{match[1]}RENAME TO {match[2]}", context)
 
 
-def _checked(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
-    return flavour.translated(f"{match[1]}ADD CONSTRAINT CHECK {match[2]}")
+def _checked(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+    return flavour.translated(f"{match[1]}ADD CONSTRAINT CHECK {match[2]}", context)
 
 
-def _columns(flavour: MySQLFlavour, match: re.Match[str]) -> Translation | None:
+def _columns(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation | None:
     """ADD (a INT, b INT): a column, or a key, is added for each part."""
     parts, tail = split(f"({match[2]})")
-    return None if tail else flavour.translated(f"{match[1]}{', '.join(f'ADD {part}' for part in parts)}")
+    return None if tail else flavour.translated(f"{match[1]}{', '.join(f'ADD {part}' for part in parts)}", context)
 
 
-def _transaction(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+def _transaction(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     """SET TRANSACTION: any level of isolation is kept; that of the next transaction only is not shown."""
     queries = []
     for characteristic in match[2].split(","):
@@ -130,12 +128,12 @@ def _transaction(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
     return Translation(IDLE, tuple(queries))
 
 
-def _started(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+def _started(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     """START TRANSACTION, in any mode: one that is to read only may write."""
     return Translation("BEGIN", commits=True)
 
 
-def _chained(flavour: MySQLFlavour, match: re.Match[str]) -> Translation:
+def _chained(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     chains = bool(re.search(r"(?<!NO )CHAIN", re.sub(r"\s+", " ", match[2].upper())))
     if re.search(r"(?<!NO )RELEASE", re.sub(r"\s+", " ", match[2].upper())):
         raise NotSaid(f"{match[1].upper()} ... RELEASE")
@@ -156,17 +154,23 @@ _HANDLERS: dict[str, Handler] = {
     "REPLACE": _replace,
     "LOCK": _matching(
         r"\s*+LOCK\s++(?:TABLES?|INSTANCE\s++FOR\s++BACKUP)\b.*",
-        lambda flavour, match: Translation(IDLE, (_lock,), commits=True),
+        lambda flavour, match, context: Translation(IDLE, (_lock,), commits=True),
     ),
-    "UNLOCK": _matching(r"\s*+UNLOCK\s++(?:TABLES?|INSTANCE)", lambda flavour, match: Translation(IDLE, (_unlock,))),
-    "OPTIMIZE": _matching(r"\s*+OPTIMIZE\s++TABLE\s++[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
-    "ANALYZE": _matching(r"\s*+ANALYZE\s++TABLE\s++[\w`, .]+", lambda flavour, match: Translation("ANALYZE")),
+    "UNLOCK": _matching(
+        r"\s*+UNLOCK\s++(?:TABLES?|INSTANCE)", lambda flavour, match, context: Translation(IDLE, (_unlock,))
+    ),
+    "OPTIMIZE": _matching(
+        r"\s*+OPTIMIZE\s++TABLE\s++[\w`, .]+", lambda flavour, match, context: Translation("ANALYZE")
+    ),
+    "ANALYZE": _matching(r"\s*+ANALYZE\s++TABLE\s++[\w`, .]+", lambda flavour, match, context: Translation("ANALYZE")),
     "EXPLAIN": _matching(r"\s*+EXPLAIN\s++((?:SELECT|UPDATE|DELETE|INSERT|WITH)\b.*)", _explained),
     "CREATE": _first(create_table, create_index, create_view),
     "RENAME": _matching(r"\s*+RENAME\s++TABLES?\s++(.+)", _renamed),
     "DROP": _without_options(
         rf"\s*+DROP\s++INDEX\s++(IF\s++EXISTS\s++)?({_NAME})\s++ON\s++({_SIMPLE})",
-        lambda flavour, match: flavour.translated(f"ALTER TABLE {match[3]} DROP INDEX {match[1] or ''}{match[2]}"),
+        lambda flavour, match, context: flavour.translated(
+            f"ALTER TABLE {match[3]} DROP INDEX {match[1] or ''}{match[2]}", context
+        ),
     ),
     "SET": _matching(r"\s*+SET\s++(?:(SESSION|LOCAL|GLOBAL)\s++)?TRANSACTION\s++(.*)", _transaction),
     "START": _matching(r"\s*+START\s++TRANSACTION\b(.*)", _started),
@@ -175,7 +179,7 @@ _HANDLERS: dict[str, Handler] = {
         _matching(
             rf"\s*+ALTER\s++TABLE\s++({_SIMPLE})\s++CONVERT\s++TO\s++(?:CHARACTER\s++SET|CHARSET)\s++\S+"
             r"(?:\s++COLLATE\s*+=?\s*+(\w+))?",
-            lambda flavour, match: convert_table(flavour, unquoted(match[1]), match[2] or ""),
+            lambda flavour, match, context: convert_table(flavour, unquoted(match[1]), match[2] or ""),
         ),
         _matching(rf"(\s*+ALTER\s++TABLE\s++{_SIMPLE}\s++)RENAME\s++AS\s++(.*)", _renamed_as),
         _matching(rf"(\s*+ALTER\s++TABLE\s++{_SIMPLE}\s++)ADD\s++CHECK\s*+(\(.*)", _checked),

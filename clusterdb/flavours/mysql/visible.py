@@ -6,15 +6,16 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, known
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid
 from clusterdb.flavours.schema import Column
 
 __all__ = ["with_visible_columns"]
 
 
-def with_visible_columns(tree: exp.Expression) -> exp.Expression:
+def with_visible_columns(tree: exp.Expression, context: Context) -> exp.Expression:
     """A statement that names the columns which can be seen, where a table has others.  Raises NotSaid."""
-    tables = known.get().tables
+    tables = context.schema.tables
     hiding = {name: _visible(columns) for name, columns in tables.items() if len(_visible(columns)) < len(columns)}
     if not hiding:
         return tree

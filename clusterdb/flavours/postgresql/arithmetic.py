@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, Rule, call, literal
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.types import JSONB, NUMERIC, REAL, WHOLE_OR_DOUBLE, promoted
 from clusterdb.flavours.types import BYTES, DOUBLE, INTERVAL, Kind, kind_of, set_kind
@@ -18,11 +18,11 @@ _MOMENTS = frozenset({"date", "datetime"})
 _NUMERIC = NUMERIC | {"unknown", "null", "literal"}
 
 
-def interval(node: exp.Interval) -> exp.Expression:
+def interval(node: exp.Interval, context: Context) -> exp.Expression:
     """An interval as its text."""
     unit = node.args.get("unit")
     text = f"{node.this.name} {unit.name if unit is not None else ''}".strip()
-    return converted(set_kind(literal(text), Kind("literal")), INTERVAL)
+    return converted(set_kind(literal(text), Kind("literal")), INTERVAL, context)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -30,10 +30,10 @@ def _plain(node: Any) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string
 
 
-def calculated(node: Any, word: str) -> Any:
+def calculated(node: Any, word: str, context: Context) -> Any:
     """Plus, minus and times of numbers: whole ones within their size, exact ones exactly."""
     parts = [node.this, node.expression]
-    if in_schema.get():
+    if context.in_definition:
         made = kind_of(node)
         if made == REAL:
             raise refuse(f"{node.key.upper()} in the definition of a table", *parts)
@@ -43,7 +43,7 @@ def calculated(node: Any, word: str) -> Any:
     kind = promoted([kind_of(each) for each in parts])
     if {kind_of(each).name for each in parts} - _NUMERIC:
         raise refuse(f"{node.key.upper()}", *parts)
-    left, right = (converted(each, kind) for each in parts)
+    left, right = (converted(each, kind, context) for each in parts)
     if kind == REAL:
         return call(f"pg_real_{word}", left, right)
     made = kind_of(node)
@@ -62,25 +62,27 @@ def calculated(node: Any, word: str) -> Any:
     raise NotSaid("arithmetic of parameters without types")
 
 
-def times(node: exp.Mul) -> Any:
+def times(node: exp.Mul, context: Context) -> Any:
     """``*``: also an interval so many times."""
     for one, other in ((node.this, node.expression), (node.expression, node.this)):
         if kind_of(one).name == "interval":
-            return call("pg_span_times", one, converted(other, DOUBLE) if kind_of(other).name == "literal" else other)
-    return calculated(node, "times")
+            return call(
+                "pg_span_times", one, converted(other, DOUBLE, context) if kind_of(other).name == "literal" else other
+            )
+    return calculated(node, "times", context)
 
 
-def divided(node: exp.Div) -> Any:
+def divided(node: exp.Div, context: Context) -> Any:
     """``/``: whole numbers give a whole number."""
     parts = [node.this, node.expression]
     if kind_of(node.this).name == "interval":
         return call("pg_span_over", *parts)
     kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or (kind == REAL and in_schema.get()):
+    if {kind_of(each).name for each in parts} - _NUMERIC or (kind == REAL and context.in_definition):
         raise refuse("a quotient", *parts)
-    if in_schema.get() and kind.name == "integer":
+    if context.in_definition and kind.name == "integer":
         return node
-    left, right = (converted(each, kind) for each in parts)
+    left, right = (converted(each, kind, context) for each in parts)
     if kind == REAL:
         return call("pg_real_over", left, right)
     if kind.name in ("decimal", "number") and kind != WHOLE_OR_DOUBLE:
@@ -88,19 +90,19 @@ def divided(node: exp.Div) -> Any:
     return call("pg_divide" if kind.name == "double" else "pg_div_op", left, right)
 
 
-def remainder(node: Any, parts: list[Any]) -> Any:
+def remainder(node: Any, parts: list[Any], context: Context) -> Any:
     """``%`` and mod()."""
     kind = promoted([kind_of(each) for each in parts])
     if {kind_of(each).name for each in parts} - _NUMERIC or kind.name in ("double", "number"):
         raise refuse("a remainder", *parts)
-    left, right = (converted(each, kind) for each in parts)
+    left, right = (converted(each, kind, context) for each in parts)
     return call("pg_mod" if kind.name == "integer" else "pg_exact_mod", left, right)
 
 
-def negative(node: exp.Neg) -> Any:
+def negative(node: exp.Neg, context: Context) -> Any:
     """A minus in front."""
     kind = kind_of(node.this)
-    if _plain(node.this) or in_schema.get():
+    if _plain(node.this) or context.in_definition:
         return node
     if kind.name == "interval":
         return call("pg_span_times", node.this, -1)
@@ -109,49 +111,49 @@ def negative(node: exp.Neg) -> Any:
     return call("pg_negative", node.this)
 
 
-def bits(name: str) -> Callable[[Any], Any]:
+def bits(name: str) -> Rule:
     """An operation on bits, within the size of a whole number."""
 
-    def rule(node: Any) -> Any:
+    def rule(node: Any, context: Context) -> Any:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
         kind = promoted([kind_of(each) for each in parts])
         if {kind_of(each).name for each in parts} - {"integer", "literal", "unknown", "null"} or not kind.size:
             raise refuse("an operation on bits", *parts)
         size = kind_of(node.this).size if name.startswith("shift") else kind.size
-        return call(f"pg_{name}", *(converted(each, kind) for each in parts), size or 64)
+        return call(f"pg_{name}", *(converted(each, kind, context) for each in parts), size or 64)
 
     return rule
 
 
 # --- dates, intervals, JSON -------------------------------------------------------------------------------------------
-def plus(node: exp.Add) -> Any:
+def plus(node: exp.Add, context: Context) -> Any:
     """``+``."""
-    return _shifted(node, 1)
+    return _shifted(node, 1, context)
 
 
-def minus(node: exp.Sub) -> Any:
+def minus(node: exp.Sub, context: Context) -> Any:
     """``-``."""
-    return _shifted(node, -1)
+    return _shifted(node, -1, context)
 
 
-def _resolved(left: Any, right: Any, sign: int) -> tuple[Any, Any]:
+def _resolved(left: Any, right: Any, sign: int, context: Context) -> tuple[Any, Any]:
     """The sides, a literal between them with the type that it has beside the other."""
     first, second = kind_of(left), kind_of(right)
     if first.name == "literal" and second.name in (*_MOMENTS, "time", "interval"):
-        left = converted(left, second if sign < 0 or second.name == "interval" else INTERVAL)
+        left = converted(left, second if sign < 0 or second.name == "interval" else INTERVAL, context)
     if second.name == "literal" and first.name in (*_MOMENTS, "time", "interval"):
         if sign > 0 and first.name in ("date", "time"):
             raise NotSaid(f"a {first.name} and a literal without a type")
-        right = converted(right, first if sign < 0 or first.name == "interval" else INTERVAL)
+        right = converted(right, first if sign < 0 or first.name == "interval" else INTERVAL, context)
     return left, right
 
 
-def _shifted(node: Any, sign: int) -> Any:
-    left, right = _resolved(node.this, node.expression, sign)
+def _shifted(node: Any, sign: int, context: Context) -> Any:
+    left, right = _resolved(node.this, node.expression, sign, context)
     names = kind_of(left).name, kind_of(right).name
     if set(names) <= _NUMERIC:
-        return calculated(node, "plus" if sign > 0 else "minus")
-    if in_schema.get() and "interval" not in names:
+        return calculated(node, "plus" if sign > 0 else "minus", context)
+    if context.in_definition and "interval" not in names:
         return node
     if sign > 0 and names[0] in ("interval", "integer") and names[1] in (*_MOMENTS, "time"):
         left, right, names = right, left, (names[1], names[0])
@@ -162,7 +164,7 @@ def _shifted(node: Any, sign: int) -> Any:
     if names == ("time", "interval"):
         return call("pg_clock_shift", left, right, sign)
     if names == ("date", "integer") or (names == ("date", "unknown") and not is_column(right) and sign > 0):
-        days = right if names[1] == "integer" else converted(right, Kind("integer", size=32))
+        days = right if names[1] == "integer" else converted(right, Kind("integer", size=32), context)
         return call("pg_add_days", left, days if sign > 0 else exp.Neg(this=exp.paren(days.copy())))
     if sign > 0 and set(names) == {"date", "time"}:
         return call("pg_date_and_time", *((left, right) if names[0] == "date" else (right, left)))
@@ -177,22 +179,22 @@ def _shifted(node: Any, sign: int) -> Any:
     raise refuse("a sum" if sign > 0 else "a difference", left, right)
 
 
-def joined(node: exp.DPipe) -> exp.Expression:
+def joined(node: exp.DPipe, context: Context) -> exp.Expression:
     """``||``: texts, bytes, JSON."""
     parts = [node.this, node.expression]
     if any(isinstance(each, exp.Array) for each in parts):
         raise NotSaid("arrays")
     names = {kind_of(each).name for each in parts}
-    if in_schema.get() and names <= {"text", "unknown", "literal", "null"}:
+    if context.in_definition and names <= {"text", "unknown", "literal", "null"}:
         return node
     if "jsonb" in names:
         if names - {"jsonb", "literal", "unknown", "null"}:
             raise refuse("||", *parts)
-        return call("pg_json_merge", *(converted(each, JSONB) for each in parts))
+        return call("pg_json_merge", *(converted(each, JSONB, context) for each in parts))
     if "bytes" in names:
         if names - {"bytes", "literal", "unknown", "null"}:
             raise refuse("||", *parts)
-        return call("pg_join", *(converted(each, BYTES) for each in parts))
+        return call("pg_join", *(converted(each, BYTES, context) for each in parts))
     if not names & {"text", "char", "literal", "unknown"} and "null" not in names:
         raise refuse("||", *parts)
-    return call("pg_join", *map(as_text, parts))
+    return call("pg_join", *(as_text(part, context) for part in parts))

@@ -8,7 +8,8 @@ from typing import Any
 from sqlglot import exp
 
 from clusterdb.errors import DataError
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, call, literal
 from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
@@ -55,7 +56,7 @@ def chosen_of(what: str, nodes: list[Any]) -> Kind:
 
 
 # --- beside what has a type -------------------------------------------------------------------------------------------
-def _reader(kind: Kind) -> tuple[str, list[Any]]:
+def _reader(kind: Kind, context: Context) -> tuple[str, list[Any]]:
     """The function that makes a value of a type, and what else it is told."""
     if kind.name == "double":
         return ("as_real" if kind == REAL else "as_double"), []
@@ -64,18 +65,18 @@ def _reader(kind: Kind) -> tuple[str, list[Any]]:
     if kind.name == "char":
         return "as_char", [kind.size or 1]
     if kind.name == "enum":
-        return "as_label", list(labels.text_of_labels(kind))
+        return "as_label", list(labels.text_of_labels(kind, context))
     if kind.name == "number":
         return ("as_integer" if kind == WHOLE_OR_DOUBLE else "as_decimal"), []
     return f"as_{kind.name}", []
 
 
-def _literal_as(node: Any, kind: Kind) -> Any:
+def _literal_as(node: Any, kind: Kind, context: Context) -> Any:
     """A literal in quotes as a value of a type.  Raises NotSaid for what the type does not have."""
     inner = node
     while isinstance(inner, exp.Paren):
         inner = inner.this
-    name, more = _reader(kind)
+    name, more = _reader(kind, context)
     if f"{name}" not in FUNCTIONS:
         raise NotSaid(f"'{inner.name}' as {kind.name}")
     if not isinstance(inner, exp.Literal):
@@ -91,19 +92,19 @@ def _literal_as(node: Any, kind: Kind) -> Any:
     return set_kind(made, kind)
 
 
-def converted(node: Any, kind: Kind) -> Any:
+def converted(node: Any, kind: Kind, context: Context) -> Any:
     """A value beside others of a type, as PostgreSQL converts it by itself."""
     own = kind_of(node)
     if kind.name in ("unknown", "null", "mixed") or own.name == "null":
         return node
     if own.name == "literal":
-        return node if kind.name == "literal" else _literal_as(node, kind)
+        return node if kind.name == "literal" else _literal_as(node, kind, context)
     if own.name == "unknown":
-        if is_column(node) or in_schema.get():
+        if is_column(node) or context.in_definition:
             return node
-        name, more = _reader(kind)
+        name, more = _reader(kind, context)
         return set_kind(call("pg_as_day" if name == "as_date" else f"pg_{name}", node, *more), kind)
-    if in_schema.get():
+    if context.in_definition:
         return _converted_in_schema(node, own, kind)
     if own.name == "date" and kind.name == "datetime":
         return set_kind(call("pg_as_datetime", node), kind)
@@ -128,7 +129,7 @@ def _converted_in_schema(node: Any, own: Kind, kind: Kind) -> Any:
 
 
 # --- texts and JSON ---------------------------------------------------------------------------------------------------
-def as_text(node: Any, *, short: bool = False) -> Any:
+def as_text(node: Any, context: Context, *, short: bool = False) -> Any:
     """A value as PostgreSQL writes it.  Raises NotSaid if only the server knows how many digits it has."""
     kind = kind_of(node)
     inner = node.this if isinstance(node, exp.Paren) else node
@@ -155,7 +156,7 @@ def as_text(node: Any, *, short: bool = False) -> Any:
     if kind == WHOLE_OR_DOUBLE:
         return set_kind(call("pg_number_text", node), TEXT)
     if kind.name == "char":
-        return node if short else converted(node, TEXT)
+        return node if short else converted(node, TEXT, context)
     if kind.name == "unknown" and is_column(node):
         return node
     if kind.name not in makers:
@@ -164,12 +165,12 @@ def as_text(node: Any, *, short: bool = False) -> Any:
     return set_kind(call(f"pg_{name}", node, *more), TEXT)
 
 
-def as_output(node: Any) -> Any:
+def as_output(node: Any, context: Context) -> Any:
     """A value as the functions that take anything write it: booleans by a letter, CHAR with its spaces."""
-    return as_text(node, short=True)
+    return as_text(node, context, short=True)
 
 
-def as_json(node: Any) -> Any:
+def as_json(node: Any, context: Context) -> Any:
     """A value as JSON."""
     kind = kind_of(node)
     if kind.name == "unknown" and not is_column(node):
@@ -182,19 +183,19 @@ def as_json(node: Any) -> Any:
         return set_kind(call("pg_decimal_text", node, kind.scale), Kind("json"))
     names = {"jsonb": "json", "json": "json", "boolean": "boolean", "datetime": "datetime", "time": "time"}
     names |= dict.fromkeys(NUMBERS, "number")
-    value = as_text(node) if kind.name in ("double", "char") else node
+    value = as_text(node, context) if kind.name in ("double", "char") else node
     return set_kind(call("pg_json_of", value, names.get(kind.name, "text")), Kind("json"))
 
 
 # --- casts ------------------------------------------------------------------------------------------------------------
-def cast(node: Any) -> Any:
+def cast(node: Any, context: Context) -> Any:
     """``CAST`` and ``::``.  Raises NotSaid."""
     to, value = cast_kind(node.to), node.this
     own = kind_of(value)
     if to.name == "unknown":
         raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
     sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
-    made = _cast(node, value, own, to)
+    made = _cast(node, value, own, to, context)
     if to.name == "decimal" and not sizes:
         return _with_digits(made, cast_to(node.to, value, own))
     if to.name == "decimal" and sizes and own.name != "null":
@@ -213,16 +214,19 @@ def _with_digits(made: Any, kind: Kind) -> Any:
     return set_kind(made, kind)
 
 
-def _cast(node: Any, value: Any, own: Kind, to: Kind) -> Any:
+def _cast(node: Any, value: Any, own: Kind, to: Kind, context: Context) -> Any:
     if own.name == "null":
         return value
     if to.name in _TEXTUAL:
-        return as_text(value)
+        return as_text(value, context)
     if own.name in ("literal", "unknown", "text", "char"):
-        return _read(value, own, to)
-    maker = {"integer": _to_integer, "decimal": _to_decimal, "double": _to_double}.get(to.name)
-    if maker is not None:
-        return maker(value, own, to)
+        return _read(value, own, to, context)
+    if to.name == "integer":
+        return _to_integer(value, own, to)
+    if to.name == "decimal":
+        return _to_decimal(value, own, to)
+    if to.name == "double":
+        return _to_double(value, own, to, context)
     pair = (own.name, to.name)
     if pair == ("integer", "boolean"):
         return exp.paren(exp.NEQ(this=value.copy(), expression=literal(0)))
@@ -247,10 +251,10 @@ def _places(kind: Kind) -> int:
     return 6 if kind.scale is None else kind.scale
 
 
-def _read(value: Any, own: Kind, to: Kind) -> Any:
+def _read(value: Any, own: Kind, to: Kind, context: Context) -> Any:
     """A text, or a parameter, as a value of a type."""
     if own.name == "literal":
-        made = converted(value, to)
+        made = converted(value, to, context)
         return call("pg_into_decimal", made, to.scale) if to.name == "decimal" and to.scale is not None else made
     if own.name == "unknown" and is_column(value):
         raise NotSaid(f"a cast to {to.name} of what has no known type")
@@ -258,9 +262,9 @@ def _read(value: Any, own: Kind, to: Kind) -> Any:
         return call("pg_into_integer", value)
     if to.name == "decimal" and to.scale is not None:
         return call("pg_into_decimal", value, to.scale)
-    name, more = _reader(to)
+    name, more = _reader(to, context)
     if own.name != "unknown" and to.name in NUMBERS:
-        value = converted(value, TEXT)
+        value = converted(value, TEXT, context)
     if name not in FUNCTIONS:
         raise NotSaid(f"a {own.name} value as {to.name}")
     return call(f"pg_{name}", value, *more)
@@ -288,11 +292,11 @@ def _to_decimal(value: Any, own: Kind, to: Kind) -> Any:
     return value if to.scale is None else call("pg_into_decimal", value, to.scale)
 
 
-def _to_double(value: Any, own: Kind, to: Kind) -> Any:
+def _to_double(value: Any, own: Kind, to: Kind, context: Context) -> Any:
     if own.name == "jsonb":
         value = call("pg_jsonb_number", value)
     elif own.name not in NUMERIC:
         raise refuse("a number", value)
     if to == REAL:
         return value if own == REAL else call("pg_as_real", value)
-    return converted(value, to) if own == REAL else call("pg_as_double", value)
+    return converted(value, to, context) if own == REAL else call("pg_as_double", value)

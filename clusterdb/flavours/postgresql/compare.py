@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, call, literal
 from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.casts import chosen_of, common_of, converted, is_column
 from clusterdb.flavours.postgresql.types import cast_kind
@@ -39,43 +40,45 @@ _UNORDERED = frozenset({"json", "mixed"})
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
-def _keyed(node: Any, kind: Kind, *, equal: bool) -> Any:
+def _keyed(node: Any, kind: Kind, context: Context, *, equal: bool) -> Any:
     """A converted value as what SQLite compares."""
     if kind.name == "interval":
         return set_kind(call("pg_span_ticks", node), INTEGER)
     if kind.name == "enum" and not equal:
-        return labels.place(node, kind)
+        return labels.place(node, kind, context)
     if kind.name == "char" and not equal:
         return set_kind(call("rtrim", node, " "), TEXT)
     return node
 
 
-def _sides(nodes: list[Any], kind_of_test: type[exp.Expression]) -> list[Any]:
+def _sides(nodes: list[Any], kind_of_test: type[exp.Expression], context: Context) -> list[Any]:
     """Values that are compared with each other, as SQLite compares them.  Raises NotSaid."""
     kind = common_of("a comparison", nodes)
-    if kind.name in _UNORDERED or (in_schema.get() and kind.name in ("interval", "jsonb")):
+    if kind.name in _UNORDERED or (context.in_definition and kind.name in ("interval", "jsonb")):
         raise NotSaid(f"a comparison of {kind.name} values")
     equal = kind_of_test in _EQUALITIES
-    return [_keyed(converted(each, kind), kind, equal=equal) for each in nodes]
+    return [_keyed(converted(each, kind, context), kind, context, equal=equal) for each in nodes]
 
 
-def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any) -> exp.Expression:
+def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any, context: Context) -> exp.Expression:
     """One comparison; of rows each with each."""
     if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
         raise NotSaid("a row compared with a query for one")
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
-        pairs = [_sides([a, b], kind_of_test) for a, b in zip(left.expressions, right.expressions, strict=True)]
+        pairs = [
+            _sides([a, b], kind_of_test, context) for a, b in zip(left.expressions, right.expressions, strict=True)
+        ]
         if any(_is_jsonb(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)):
             raise NotSaid("a comparison of rows with jsonb")
         rows = [exp.Tuple(expressions=[each[at].copy() for each in pairs]) for at in (0, 1)]
         return kind_of_test(this=rows[0], expression=rows[1])
     if _is_jsonb(left, right):
-        first, second = _sides([left, right], kind_of_test)
+        first, second = _sides([left, right], kind_of_test, context)
         return kind_of_test(this=call("pg_jsonb_compare", first, second), expression=literal(0))
     both_unknown = kind_of(left).name == kind_of(right).name == "unknown"
-    if both_unknown and not (is_column(left) or is_column(right) or in_schema.get()):
+    if both_unknown and not (is_column(left) or is_column(right) or context.in_definition):
         return kind_of_test(this=call("pg_compare", left, right), expression=literal(0))
-    first, second = _sides([left, right], kind_of_test)
+    first, second = _sides([left, right], kind_of_test, context)
     return kind_of_test(this=first.copy(), expression=second.copy())
 
 
@@ -84,37 +87,37 @@ def _is_jsonb(*nodes: Any) -> bool:
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
-def comparison(node: Any) -> exp.Expression:
+def comparison(node: Any, context: Context) -> exp.Expression:
     """A comparison; also with ANY and ALL."""
     left, right = node.this, node.expression
     if isinstance(node.parent, exp.Update | exp.OnConflict) and node.arg_key == "expressions":
         return node
     if _is_quantifier(right):
-        return _with_quantifier(node, right)
-    return _tested(type(node), left, right)
+        return _with_quantifier(node, right, context)
+    return _tested(type(node), left, right, context)
 
 
-def distinct_from(node: Any) -> exp.Expression:
+def distinct_from(node: Any, context: Context) -> exp.Expression:
     """IS [NOT] DISTINCT FROM."""
     if _is_jsonb(node.this, node.expression):
         raise NotSaid("IS DISTINCT FROM of jsonb")
-    first, second = _sides([node.this, node.expression], exp.Is)
+    first, second = _sides([node.this, node.expression], exp.Is, context)
     made = exp.Is(this=first.copy(), expression=second.copy())
     return exp.Not(this=exp.paren(made)) if isinstance(node, exp.NullSafeNEQ) else made
 
 
-def among(node: exp.In) -> exp.Expression:
+def among(node: exp.In, context: Context) -> exp.Expression:
     """IN: all values of one type; with a query, of its column's."""
     query = node.args.get("query")
     if query is not None:
-        return _among_rows(node, query)
+        return _among_rows(node, query, context)
     if isinstance(node.this, exp.Tuple):
-        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each) for each in node.expressions)))
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each, context) for each in node.expressions)))
     if _is_jsonb(node.this, *node.expressions):
-        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each) for each in node.expressions)))
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each, context) for each in node.expressions)))
     if not node.expressions:
         return node
-    head, *others = _sides([node.this, *node.expressions], exp.In)
+    head, *others = _sides([node.this, *node.expressions], exp.In, context)
     return exp.In(this=head.copy(), expressions=[each.copy() for each in others])
 
 
@@ -124,7 +127,7 @@ def _columns_of(query: Any) -> list[Any]:
     return [each.unalias() for each in query.expressions] if isinstance(query, exp.Select) else []
 
 
-def _among_rows(node: exp.In, query: Any) -> exp.Expression:
+def _among_rows(node: exp.In, query: Any, context: Context) -> exp.Expression:
     columns = _columns_of(query)
     heads = node.this.expressions if isinstance(node.this, exp.Tuple) else [node.this]
     if len(columns) != len(heads):
@@ -134,79 +137,79 @@ def _among_rows(node: exp.In, query: Any) -> exp.Expression:
         if isinstance(column, exp.Star):
             return node
         kind = common_of("IN", [head, column])
-        _require_plain("IN (SELECT ...)", column, kind)
-        made.append(converted(head, kind))
+        _require_plain("IN (SELECT ...)", column, kind, context)
+        made.append(converted(head, kind, context))
     head = exp.Tuple(expressions=[each.copy() for each in made]) if isinstance(node.this, exp.Tuple) else made[0]
     return exp.In(this=head.copy(), query=query)
 
 
-def _require_plain(what: str, column: Any, kind: Kind) -> None:
+def _require_plain(what: str, column: Any, kind: Kind, context: Context) -> None:
     """Raises NotSaid if SQLite would have to compare a query's column as something else."""
     same = kind_of(column).name == "literal" and kind.name == "text"
-    if kind.name in ("interval", "jsonb", "json", "mixed") or not (same or converted(column, kind) is column):
+    if kind.name in ("interval", "jsonb", "json", "mixed") or not (same or converted(column, kind, context) is column):
         raise NotSaid(f"{what} of {kind_of(column).name} values as {kind.name}")
 
 
-def between(node: exp.Between) -> exp.Expression:
+def between(node: exp.Between, context: Context) -> exp.Expression:
     """BETWEEN, also SYMMETRIC."""
     parts = [node.this, node.args["low"], node.args["high"]]
     if _is_jsonb(*parts):
         raise NotSaid("BETWEEN of jsonb")
-    value, low, high = (each.copy() for each in _sides(parts, exp.Between))
+    value, low, high = (each.copy() for each in _sides(parts, exp.Between, context))
     if node.args.get("symmetric"):
         bounds = [low, high]
         low, high = (exp.Anonymous(this=name, expressions=[each.copy() for each in bounds]) for name in ("min", "max"))
     return exp.Between(this=value, low=low, high=high)
 
 
-def cases(node: exp.Case) -> exp.Expression:
+def cases(node: exp.Case, context: Context) -> exp.Expression:
     """CASE: all results of one type, and all values that are compared."""
     branches = [(each, "true") for each in node.args["ifs"]]
     if node.args.get("default") is not None:
         branches.append((node, "default"))
-    _same_type("CASE", branches)
+    _same_type("CASE", branches, context)
     base = node.this
     if base is None:
         for each in node.args["ifs"]:
-            truth(each)
+            truth(each, context)
         return node
     if _is_jsonb(base, *(each.this for each in node.args["ifs"])):
         raise NotSaid("CASE of jsonb")
-    head, *tests = _sides([base, *(each.this for each in node.args["ifs"])], exp.EQ)
+    head, *tests = _sides([base, *(each.this for each in node.args["ifs"])], exp.EQ, context)
     node.set("this", head.copy())
     for each, test in zip(node.args["ifs"], tests, strict=True):
         each.set("this", test.copy())
     return node
 
 
-def _same_type(what: str, places: list[tuple[Any, str]]) -> None:
+def _same_type(what: str, places: list[tuple[Any, str]], context: Context) -> None:
     values = [place.args[part] for place, part in places]
     kind = chosen_of(what, values)
     for (place, part), value in zip(places, values, strict=True):
-        made = converted(value, kind)
+        made = converted(value, kind, context)
         if made is not value:
             place.set(part, made.copy())
 
 
-def chosen(node: Any, name: str) -> exp.Expression:
+def chosen(node: Any, name: str, context: Context) -> exp.Expression:
     """COALESCE, GREATEST, LEAST."""
     arguments = node.expressions
     kind = chosen_of(name.upper(), arguments)
     if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "enum", "mixed", "unknown"):
         raise NotSaid(f"{name.upper()} of {kind.name} values")
-    made = [converted(each, kind) for each in arguments]
+    made = [converted(each, kind, context) for each in arguments]
     if name == "coalesce":
         return set_kind(exp.Anonymous(this=name, expressions=made), kind) if len(made) > 1 else made[0]
     return set_kind(call(f"pg_{name}", *made), kind)
 
 
-def nullif(node: Any) -> exp.Expression:
+def nullif(node: Any, context: Context) -> exp.Expression:
     """NULLIF."""
     left, right = node.expressions
     kind = common_of("NULLIF", [left, right])
     if kind.name in ("interval", "json", "jsonb", "char", "mixed"):
         raise NotSaid(f"NULLIF of {kind.name} values")
-    return exp.Anonymous(this="nullif", expressions=[converted(left, kind), converted(right, kind)])
+    return exp.Anonymous(this="nullif", expressions=[converted(left, kind, context), converted(right, kind, context)])
 
 
 # --- arrays, as ANY and ALL take them ---------------------------------------------------------------------------------
@@ -224,17 +227,17 @@ def quantifier_of(node: Any) -> Any:
     return parent if _is_quantifier(parent) else None
 
 
-def array_of(node: Any) -> exp.Expression:
+def array_of(node: Any, context: Context) -> exp.Expression:
     """The members of an array: ARRAY[...] or '{...}', with a cast perhaps."""
     if isinstance(node, exp.Cast):
-        members = array_of(node.this)
+        members = array_of(node.this, context)
         inner = node.to.expressions[0] if node.to.expressions else None
         kind = cast_kind(inner) if isinstance(inner, exp.DataType) else Kind("unknown")
         if kind.name == "unknown":
             raise NotSaid("arrays")
-        return exp.Tuple(expressions=[converted(each, kind).copy() for each in members.expressions])
+        return exp.Tuple(expressions=[converted(each, kind, context).copy() for each in members.expressions])
     if isinstance(node, exp.Paren):
-        return array_of(node.this)
+        return array_of(node.this, context)
     if isinstance(node, exp.Tuple):
         return node
     if isinstance(node, exp.Literal) and node.is_string and node.name[:1] == "{" and '"' not in node.name:
@@ -243,24 +246,24 @@ def array_of(node: Any) -> exp.Expression:
     raise NotSaid("arrays")
 
 
-def _with_quantifier(node: Any, right: Any) -> exp.Expression:
+def _with_quantifier(node: Any, right: Any, context: Context) -> exp.Expression:
     inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
     if isinstance(right, exp.Anonymous):
         right = (exp.All if right.name.lower() == "all" else exp.Any)(this=inner)
     while isinstance(inner, exp.Paren):
         inner = inner.this
     if isinstance(inner, exp.Tuple | exp.Literal):
-        members = array_of(inner).expressions
+        members = array_of(inner, context).expressions
         if isinstance(right, exp.Any) and isinstance(node, exp.EQ):
-            return among(exp.In(this=node.this, expressions=members))
+            return among(exp.In(this=node.this, expressions=members), context)
         if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
-            return exp.Not(this=among(exp.In(this=node.this, expressions=members)))
+            return exp.Not(this=among(exp.In(this=node.this, expressions=members), context))
         raise NotSaid("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
     columns = _columns_of(inner)
     if len(columns) == 1 and not isinstance(columns[0], exp.Star):
         kind = common_of("ANY or ALL", [node.this, columns[0]])
-        _require_plain("ANY or ALL", columns[0], kind)
-        node = type(node)(this=converted(node.this, kind).copy(), expression=right)
+        _require_plain("ANY or ALL", columns[0], kind, context)
+        node = type(node)(this=converted(node.this, kind, context).copy(), expression=right)
     return quantified(node, right)
 
 
@@ -271,34 +274,34 @@ def _require_truth(node: Any) -> None:
         raise NotSaid(f"a {name} value as a condition")
 
 
-def truth(node: Any) -> Any:
+def truth(node: Any, context: Context) -> Any:
     """What is a condition is a boolean."""
     for part in ("this", "expression"):
         inner = node.args.get(part)
         if isinstance(inner, exp.Expression):
             _require_truth(inner)
-            made = converted(inner, BOOLEAN)
+            made = converted(inner, BOOLEAN, context)
             if made is not inner:
                 node.set(part, made.copy())
     return node
 
 
-def is_truth(node: exp.Is) -> exp.Expression:
+def is_truth(node: exp.Is, context: Context) -> exp.Expression:
     """IS TRUE and IS FALSE: of booleans."""
     if isinstance(node.expression, exp.Boolean):
         _require_truth(node.this)
     return node
 
 
-def sorted_by(node: Any, what: str) -> Any:
+def sorted_by(node: Any, what: str, context: Context) -> Any:
     """What a value is ordered by.  Raises NotSaid."""
     kind = kind_of(node)
     if kind.name in ("json", "jsonb", "mixed"):
         raise NotSaid(f"{what} of {kind.name} values")
-    return _keyed(node, kind, equal=False) if not in_schema.get() else node
+    return _keyed(node, kind, context, equal=False) if not context.in_definition else node
 
 
-def ordered(node: exp.Ordered) -> exp.Expression:
+def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
     """ORDER BY: NULL is larger than everything; of an index that makes no difference."""
     if not isinstance(node.parent, exp.Order):
         node.set("nulls_first", bool(not node.args.get("desc")))
@@ -310,10 +313,10 @@ def ordered(node: exp.Ordered) -> exp.Expression:
         at = int(node.this.name) - 1
         if at < len(select.expressions):
             value = select.expressions[at].unalias()
-            if sorted_by(value, "the order") is not value:
+            if sorted_by(value, "the order", context) is not value:
                 raise NotSaid(f"the order of {kind_of(value).name} values, by their number,")
         return node
-    made = sorted_by(node.this, "the order")
+    made = sorted_by(node.this, "the order", context)
     if made is not node.this:
         node.set("this", made.copy())
     return node
@@ -330,7 +333,7 @@ def grouped(what: str) -> Callable[[Any], None]:
     return check
 
 
-def united(union: Any) -> None:
+def united(union: Any, context: Context) -> None:
     """The columns of a UNION, of one type."""
     parts = [_leaves(union)] if not isinstance(union, exp.SetOperation) else _leaves(union)
     selects = [each for each in parts if isinstance(each, exp.Select) and not each.is_star]
@@ -343,7 +346,7 @@ def united(union: Any) -> None:
         for value in values:
             if union.args.get("distinct") is not False:
                 check(value)
-            made = converted(value, kind)
+            made = converted(value, kind, context)
             if made is not value:
                 value.replace(made.copy())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,26 +16,24 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours import rules
+from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
     IDLE,
     SAVEPOINT,
     Flavour,
     NotSaid,
     Translation,
-    Work,
     Wrong,
     call,
     guarded,
-    known,
     literal,
-    own_columns_of,
 )
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
 from clusterdb.flavours.postgresql import enums, labels, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
-from clusterdb.flavours.postgresql.assign import given, inserted, overrides, require_other, set_defaults, updated
+from clusterdb.flavours.postgresql.assign import given, inserted, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import as_json, cast
 from clusterdb.flavours.postgresql.copies import copied
 from clusterdb.flavours.postgresql.drops import dropping, truncating
@@ -44,7 +43,6 @@ from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
 from clusterdb.flavours.postgresql.upsert import Touched, touch_once
 from clusterdb.flavours.postgresql.values import moment, moment_text
 from clusterdb.flavours.rows import Literal
-from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.session import EngineSession, steps, together
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
@@ -76,11 +74,12 @@ _NOW = {
 }
 
 
-def serial_sequence(table: Any, column: Any) -> exp.Expression:
+def serial_sequence(arguments: list[Any], context: Context) -> exp.Expression:
     """The name of the sequence that a column is numbered by."""
+    table, column = arguments
     if not isinstance(table, exp.Literal) or not isinstance(column, exp.Literal):
         raise NotSaid("pg_get_serial_sequence() of something else than names")
-    name = sequences.name_of(table.name, column.name)
+    name = sequences.name_of(table.name, column.name, context)
     return exp.null() if name is None else literal(name)
 
 
@@ -92,33 +91,35 @@ def configured(name: Any, value: Any, _: Any) -> exp.Expression:
     return literal(value.name)
 
 
-_SPECIAL: dict[str, Callable[[str, Any, list[Any]], exp.Expression]] = {
-    **dict.fromkeys(("coalesce", "greatest", "least"), lambda name, node, _: c.chosen(node, name)),
-    "nullif": lambda name, node, _: c.nullif(node),
-    **dict.fromkeys(("round", "trunc"), lambda name, _, taken: r.rounded(name, r.taken(name, taken))),
-    **dict.fromkeys(("sum", "avg"), r.total),
-    **dict.fromkeys(("min", "max"), lambda name, _, taken: r.extreme(name, taken)),
-    "count": lambda name, _, taken: r.counted(taken),
-    "date": lambda name, _, taken: cast(exp.Cast(this=taken[0], to=exp.DataType.build("date"))),
-    "mod": lambda name, node, taken: m.remainder(node, taken),
-    "extract": lambda name, _, taken: r.extracted(*taken),
-    "date_part": lambda name, _, taken: r.extracted(*taken),
-    "date_trunc": lambda name, _, taken: r.truncated(taken),
-    "to_char": lambda name, _, taken: r.to_char(taken),
-    "to_hex": lambda name, _, taken: call("pg_to_hex", *r.taken(name, taken), kind_of(taken[0]).size or 64),
-    "string_agg": lambda name, _, taken: r.string_agg_of(taken),
-    "make_interval": lambda name, _, taken: r.made_interval(taken),
-    **dict.fromkeys(("to_json", "to_jsonb"), lambda name, _, taken: as_json(taken[0])),
+_SPECIAL: dict[str, Callable[[str, Any, list[Any], Context], exp.Expression]] = {
+    **dict.fromkeys(("coalesce", "greatest", "least"), lambda name, node, _, context: c.chosen(node, name, context)),
+    "nullif": lambda name, node, _, context: c.nullif(node, context),
+    **dict.fromkeys(("round", "trunc"), lambda name, _, taken, context: r.rounded(name, r.taken(name, taken, context))),
+    **dict.fromkeys(("sum", "avg"), lambda name, node, taken, context: r.total(name, node, taken)),
+    **dict.fromkeys(("min", "max"), lambda name, _, taken, context: r.extreme(name, taken, context)),
+    "count": lambda name, _, taken, context: r.counted(taken),
+    "date": lambda name, _, taken, context: cast(exp.Cast(this=taken[0], to=exp.DataType.build("date")), context),
+    "mod": lambda name, node, taken, context: m.remainder(node, taken, context),
+    "extract": lambda name, _, taken, context: r.extracted(*taken),
+    "date_part": lambda name, _, taken, context: r.extracted(*taken),
+    "date_trunc": lambda name, _, taken, context: r.truncated(taken, context),
+    "to_char": lambda name, _, taken, context: r.to_char(taken),
+    "to_hex": lambda name, _, taken, context: call(
+        "pg_to_hex", *r.taken(name, taken, context), kind_of(taken[0]).size or 64
+    ),
+    "string_agg": lambda name, _, taken, context: r.string_agg_of(taken, context),
+    "make_interval": lambda name, _, taken, context: r.made_interval(taken),
+    **dict.fromkeys(("to_json", "to_jsonb"), lambda name, _, taken, context: as_json(taken[0], context)),
     **dict.fromkeys(
         ("json_build_object", "json_build_array", "jsonb_build_object", "jsonb_build_array"),
-        lambda name, _, taken: r.built(name, taken),
+        lambda name, _, taken, context: r.built(name, taken, context),
     ),
     **dict.fromkeys(
         ("json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"),
-        lambda name, _, taken: r.gathered(name, taken),
+        lambda name, _, taken, context: r.gathered(name, taken, context),
     ),
-    "pg_get_serial_sequence": lambda name, _, taken: serial_sequence(*taken),
-    "set_config": lambda name, _, taken: configured(*taken),
+    "pg_get_serial_sequence": lambda name, _, taken, context: serial_sequence(taken, context),
+    "set_config": lambda name, _, taken, context: configured(*taken),
 }
 _BEGIN = Translation("BEGIN", before=("SELECT pg_forget()",))
 _SET = re.compile(r"(?:RE)?SET\b", re.IGNORECASE)
@@ -207,8 +208,8 @@ class PostgreSQLFlavour(Flavour):
             exp.Div: m.divided,
             exp.Mul: m.times,
             exp.Neg: m.negative,
-            exp.Mod: lambda node: m.remainder(node, [node.this, node.expression]),
-            exp.Pow: lambda node: call("pg_power", *r.taken("power", [node.this, node.expression])),
+            exp.Mod: lambda node, context: m.remainder(node, [node.this, node.expression], context),
+            exp.Pow: lambda node, context: call("pg_power", *r.taken("power", [node.this, node.expression], context)),
             exp.BitwiseXor: m.bits("bits_xor"),
             exp.BitwiseAnd: m.bits("bits_and"),
             exp.BitwiseOr: m.bits("bits_or"),
@@ -237,46 +238,52 @@ class PostgreSQLFlavour(Flavour):
             exp.All: rules.of_comparison,
             exp.Any: rules.of_comparison,
             exp.Array: r.of_quantifier,
-            exp.Cast: lambda node: r.array_cast(node) or cast(node),
-            exp.Extract: lambda node: r.extracted(node.this, node.expression),
+            exp.Cast: lambda node, context: r.array_cast(node, context) or cast(node, context),
+            exp.Extract: lambda node, context: r.extracted(node.this, node.expression),
             exp.Trim: r.trim,
             exp.Substring: r.substring,
-            exp.StrPosition: lambda node: call("pg_strpos", *r.taken("strpos", [node.this, node.args["substr"]])),
+            exp.StrPosition: lambda node, context: call(
+                "pg_strpos", *r.taken("strpos", [node.this, node.args["substr"]], context)
+            ),
             exp.Overlay: r.overlay,
-            exp.Initcap: lambda node: call("pg_initcap", *r.taken("initcap", [node.this])),
-            exp.Concat: lambda node: call("pg_concat", *r.taken("concat", node.expressions)),
-            exp.Decode: lambda node: call("pg_decode", *r.taken("decode", [node.this, node.args["charset"]])),
+            exp.Initcap: lambda node, context: call("pg_initcap", *r.taken("initcap", [node.this], context)),
+            exp.Concat: lambda node, context: call("pg_concat", *r.taken("concat", node.expressions, context)),
+            exp.Decode: lambda node, context: call(
+                "pg_decode", *r.taken("decode", [node.this, node.args["charset"]], context)
+            ),
             exp.GroupConcat: r.string_agg,
-            exp.CurrentTimestamp: lambda node: r.now(ZONED, node.this),
-            exp.Localtimestamp: lambda node: r.now(DATETIME, node.this),
-            exp.CurrentDate: lambda node: r.now(DATE),
-            exp.CurrentTime: lambda node: r.now(TIME),
+            exp.CurrentTimestamp: lambda node, context: r.now(ZONED, context, node.this),
+            exp.Localtimestamp: lambda node, context: r.now(DATETIME, context, node.this),
+            exp.CurrentDate: lambda node, context: r.now(DATE, context),
+            exp.CurrentTime: lambda node, context: r.now(TIME, context),
             exp.Anonymous: self._named,
-            exp.Parameter: lambda node: exp.Placeholder(this=None) if not node.this else exp.var(f"?{node.name}"),
+            exp.Parameter: lambda node, context: (
+                exp.Placeholder(this=None) if not node.this else exp.var(f"?{node.name}")
+            ),
             exp.Table: r.table,
             exp.Select: self._select,
             exp.SetOperation: r.set_operation,
-            exp.Lock: lambda node: None,
+            exp.Lock: lambda node, context: None,
             exp.Group: rules.group,
-            exp.JSONExtract: lambda node: r.json_at(node, "pg_json_get"),
-            exp.JSONExtractScalar: lambda node: r.json_at(node, "pg_json_get_text"),
-            exp.JSONBExtract: lambda node: call("pg_json_path", node.this, node.expression),
-            exp.JSONBExtractScalar: lambda node: call("pg_json_path_text", node.this, node.expression),
+            exp.JSONExtract: lambda node, context: r.json_at(node, "pg_json_get"),
+            exp.JSONExtractScalar: lambda node, context: r.json_at(node, "pg_json_get_text"),
+            exp.JSONBExtract: lambda node, context: call("pg_json_path", node.this, node.expression),
+            exp.JSONBExtractScalar: lambda node, context: call("pg_json_path_text", node.this, node.expression),
             exp.ArrayContainsAll: r.json_test("pg_json_contains"),
             exp.JSONBContains: r.json_test("pg_json_has"),
-            exp.JSONArrayAgg: lambda node: r.gathered("json_agg", [node.this]),
+            exp.JSONArrayAgg: lambda node, context: r.gathered("json_agg", [node.this], context),
             exp.Overlaps: r.overlaps,
             exp.Values: r.values,
-            exp.Boolean: lambda node: node if isinstance(node.parent, exp.Is) else literal(int(node.this)),
-            exp.Opclass: lambda node: node.this,
+            exp.Boolean: lambda node, context: node if isinstance(node.parent, exp.Is) else literal(int(node.this)),
+            exp.Opclass: lambda node, context: node.this,
             exp.Column: r.column,
             exp.CTE: r.cte,
             exp.OnConflict: r.conflict,
-            exp.ByteString: lambda node: literal(node.name),
+            exp.ByteString: lambda node, context: literal(node.name),
             exp.Collate: r.collate,
-            exp.CurrentUser: lambda node: literal("local"),
-            exp.CurrentSchema: lambda node: literal("public"),
-            exp.CurrentDatabase: lambda node: literal("main"),
+            exp.CurrentUser: lambda node, context: literal("local"),
+            exp.CurrentSchema: lambda node, context: literal("public"),
+            exp.CurrentDatabase: lambda node, context: literal("main"),
             exp.Dot: r.dot,
             exp.Lateral: rules.refused("LATERAL"),
             exp.WithinGroup: rules.refused("WITHIN GROUP"),
@@ -339,16 +346,16 @@ class PostgreSQLFlavour(Flavour):
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
         return f"${number} "
 
-    def with_data(self, sql: str) -> Translation | None:
+    def with_data(self, sql: str, context: Context) -> Translation | None:
         """COPY with its data, and commands of psql's."""
-        return _psql(sql) if sql.startswith("\\") else copied(self, sql)
+        return _psql(sql) if sql.startswith("\\") else copied(self, sql, context)
 
     def quoted(self, sql: str) -> str:
         """A statement as messages quote it, without the data of COPY."""
         copy = COPY.match(sql)
         return super().quoted(sql if copy is None else copy[0])
 
-    def translated(self, sql: str) -> Translation:
+    def translated(self, sql: str, context: Context) -> Translation:
         """A statement without the comments before it, or several that answer nothing."""
         text = settings.spaced(settings.bare(sql))
         text = text.rstrip(" \t\r\n;")
@@ -362,18 +369,18 @@ class PostgreSQLFlavour(Flavour):
                     IDLE, (together(steps_of, "SELECT pg_redo()"),), writes=any(map(_WRITES.match, texts))
                 )
             text = texts[0] if len(texts) == 1 else text
-        return super().translated(text)
+        return super().translated(text, context)
 
     def _run(self, sql: str, session: EngineSession) -> None:
         """One of several statements, by the schema as those before it have left it."""
         for text in steps(session.translate(sql, session.schema()), session):
             session.db.execute(text).fetchall()
 
-    def _parsed(self, sql: str) -> exp.Expression | None:
-        tree = super()._parsed(sql)
-        return None if tree is None else labels.resolve(tree)
+    def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
+        tree = super()._parsed(sql, context)
+        return None if tree is None else labels.resolve(tree, context)
 
-    def special(self, sql: str) -> Translation | None:
+    def special(self, sql: str, context: Context) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
         if settings.OWNER.fullmatch(sql):
             return Translation(IDLE)
@@ -382,8 +389,8 @@ class PostgreSQLFlavour(Flavour):
         if SAVEPOINT.fullmatch(sql):
             return self.savepoint(sql)
         if _TYPE.match(sql):
-            return enums.said(sql)
-        altered = self._altered(sql)
+            return enums.translated(sql, context)
+        altered = self._altered(sql, context)
         if altered is not None:
             return altered
         if re.fullmatch(r"\s*(?:START\s+TRANSACTION|BEGIN)\b[^;]*;?\s*", sql, re.I):
@@ -399,25 +406,26 @@ class PostgreSQLFlavour(Flavour):
             return Translation("ANALYZE")
         overriding = _OVERRIDING.match(sql)
         if overriding is not None:
-            token = overrides.set(True)
-            try:
-                return self.translated(overriding[1] + sql[overriding.end() :])
-            finally:
-                overrides.reset(token)
+            return self.translated(overriding[1] + sql[overriding.end() :], replace(context, is_overriding=True))
         explained = re.match(
             r"\s*EXPLAIN(?:\([^)]*\)|ANALYZE|VERBOSE|\s)*+(?=SELECT|UPDATE|DELETE|INSERT|WITH)", sql, re.I
         )
         if explained is not None:
-            return Translation("EXPLAIN QUERY PLAN " + self.translated(sql[explained.end() :]).sql)
+            return Translation("EXPLAIN QUERY PLAN " + self.translated(sql[explained.end() :], context).sql)
         return None
 
-    def _altered(self, sql: str) -> Translation | None:
+    def _altered(self, sql: str, context: Context) -> Translation | None:
         """ALTER TABLE, SEQUENCE, INDEX; None for another statement."""
         if not _ALTER.match(sql):
             return None
         from clusterdb.flavours.postgresql.alter import altered, altered_index, altered_sequence
 
-        return altered(self, sql) or altered_sequence(sql) or altered_index(sql) or sequences.altered(sql)
+        return (
+            altered(self, sql, context)
+            or altered_sequence(sql, context)
+            or altered_index(sql)
+            or sequences.altered(sql)
+        )
 
     def ungrouped(self, column: Doubtful) -> None:
         """Raises Wrong, in PostgreSQL's words."""
@@ -425,7 +433,7 @@ class PostgreSQLFlavour(Flavour):
             raise Wrong(f'subquery uses ungrouped column "{column.name}" from outer query')
         raise Wrong(f'column "{column.name}" must appear in the GROUP BY clause or be used in an aggregate function')
 
-    def prepare(self, tree: Any) -> None:
+    def prepare(self, tree: Any, context: Context) -> None:
         """Values as columns take them; what is grouped or united, of one type."""
         sequences.require_plain(tree)
         require_other(tree)
@@ -437,11 +445,11 @@ class PostgreSQLFlavour(Flavour):
                 if isinstance(inner, exp.Literal):
                     each.replace(inner)
         if isinstance(tree, exp.Insert):
-            inserted(tree)
-        updated(tree)
+            inserted(tree, context)
+        updated(tree, context)
         for union in list(tree.find_all(exp.SetOperation)):
             if not isinstance(union.parent, exp.SetOperation):
-                c.united(union)
+                c.united(union, context)
         for select in tree.find_all(exp.Select):
             group = select.args.get("group")
             for each in group.expressions if group is not None else []:
@@ -450,7 +458,7 @@ class PostgreSQLFlavour(Flavour):
                 for each in select.expressions:
                     c.grouped("DISTINCT")(each.unalias())
 
-    def _named(self, node: exp.Anonymous) -> exp.Expression:
+    def _named(self, node: exp.Anonymous, context: Context) -> exp.Expression:
         """A function by its name: what it takes, and what is more than a call."""
         name, arguments = node.name.lower(), node.expressions
         if (name.startswith(self.prefix) and name not in SIGNATURES) or name in (
@@ -461,21 +469,21 @@ class PostgreSQLFlavour(Flavour):
         ):
             return node
         if name not in SIGNATURES:
-            return node if name in self.made else self._unknown(node)
+            return node if name in self.made else self._unknown(node, context)
         if name in _CONSTANTS:
             return literal(_CONSTANTS[name])
         for kind in (ZONED, DATETIME):
             if name in _NOW[kind.collation]:
-                return r.now(kind, *arguments)
+                return r.now(kind, context, *arguments)
         special = _SPECIAL.get(name)
         if special is not None:
-            return special(name, node, arguments)
-        arguments = r.taken(name, arguments)
+            return special(name, node, arguments, context)
+        arguments = r.taken(name, arguments, context)
         if name in self.native:
             return exp.Anonymous(this=name, expressions=arguments)
         return call(self.prefix + _RENAMED.get(name, name), *arguments)
 
-    def _unknown(self, node: exp.Anonymous) -> exp.Expression:
+    def _unknown(self, node: exp.Anonymous, context: Context) -> exp.Expression:
         raise NotSaid(f"{node.name}()")
 
     def column_name(self, tree: Any) -> str:
@@ -489,7 +497,7 @@ class PostgreSQLFlavour(Flavour):
         return made
 
     # --- queries ----------------------------------------------------------------------------------------------------
-    def _select(self, node: exp.Select) -> exp.Expression:
+    def _select(self, node: exp.Select, context: Context) -> exp.Expression:
         node.set("locks", None)
         distinct = node.args.get("distinct")
         if node.args.get("into") is not None:
@@ -534,45 +542,37 @@ class PostgreSQLFlavour(Flavour):
         return made
 
     # --- statements that are no queries -----------------------------------------------------------------------------
-    def on_insert(self, tree: exp.Insert, work: Work) -> exp.Expression:
+    def on_insert(self, tree: exp.Insert, context: Context) -> exp.Expression:
         """INSERT ... ON CONFLICT, RETURNING."""
         conflict = tree.args.get("conflict")
         if conflict is not None and isinstance(tree.expression, exp.Select) and not tree.expression.args.get("where"):
             tree.expression.where("TRUE", copy=False)  # or SQLite takes ON for a join's
         tree = tree.copy()
         names.with_names(tree)
-        made: Any = self.expression(tree)
-        sequences.number(made, known.get())
+        made: Any = self.expression(tree, context)
+        sequences.number(made, context.schema)
         touch_once(made)
         return made
 
-    def inserted(self, table: str, columns: str, rows: list[list[Literal]]) -> Translation:
+    def inserted(self, table: str, columns: str, rows: list[list[Literal]], context: Context) -> Translation:
         """An INSERT of these rows, by the grammar.  Raises what is wrong with them."""
         values = ", ".join(f"({', '.join(value.source for value in row)})" for row in rows)
-        return self._translated(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}")
+        return self._translated(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}", context)
 
-    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
-        """SQLite's tree for an INSERT of literals, perhaps OVERRIDING SYSTEM VALUE.  Raises Unfit."""
-        token = overrides.set(is_overriding)
-        try:
-            return super().translated_insert(tree, schema, is_overriding=is_overriding)
-        finally:
-            overrides.reset(token)
-
-    def on_update(self, tree: exp.Update, work: Work) -> exp.Expression:
+    def on_update(self, tree: exp.Update, context: Context) -> exp.Expression:
         """UPDATE, also FROM."""
         tree = tree.copy()
-        set_defaults(tree)
+        set_defaults(tree, context)
         names.with_names(tree)
-        return self.expression(tree)
+        return self.expression(tree, context)
 
-    def on_delete(self, tree: exp.Delete, work: Work) -> exp.Expression:
+    def on_delete(self, tree: exp.Delete, context: Context) -> exp.Expression:
         """DELETE, also USING."""
         tree = tree.copy()
         names.with_names(tree)
         using = tree.args.get("using")
         if not using:
-            return self.expression(tree)
+            return self.expression(tree, context)
         table = tree.this
         if tree.args.get("returning") is not None and table.alias:
             raise NotSaid("DELETE ... USING with an alias and RETURNING")
@@ -584,17 +584,17 @@ class PostgreSQLFlavour(Flavour):
         made = exp.Delete(this=exp.to_table(table.name))
         made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
         made.set("returning", tree.args.get("returning"))
-        return self.expression(made)
+        return self.expression(made, context)
 
-    def on_create(self, tree: exp.Create, work: Work) -> exp.Expression | Translation:
+    def on_create(self, tree: exp.Create, context: Context) -> exp.Expression | Translation:
         """CREATE TABLE, INDEX, VIEW."""
         kind = tree.args["kind"].upper()
         if kind == "TABLE":
             from clusterdb.flavours.postgresql.tables import create_table
 
-            return create_table(self, tree)
+            return create_table(self, tree, context)
         if kind == "SEQUENCE":
-            return sequences.created(tree)
+            return sequences.created(tree, context)
         if kind == "VIEW":
             properties = tree.args.get("properties")
             kinds = [type(each) for each in (properties.expressions if properties is not None else [])]
@@ -603,9 +603,9 @@ class PostgreSQLFlavour(Flavour):
             if tree.args.get("replace"):
                 tree.set("replace", None)
                 named = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-                work.before.append(f"DROP VIEW IF EXISTS {quoted(named.name)}")
+                context.before.append(f"DROP VIEW IF EXISTS {quoted(named.name)}")
             names.keep_names(tree.expression)
-            return self.view(tree, work)
+            return self.view(tree, context)
         if kind == "INDEX":
             parameters = tree.this.args.get("params")
             if parameters is not None:
@@ -620,16 +620,16 @@ class PostgreSQLFlavour(Flavour):
             if tree.this.this is None:
                 columns = "_".join(each.this.name for each in parameters.args.get("columns") or [])
                 tree.this.set("this", exp.to_identifier(f"{tree.this.args['table'].name}_{columns}_idx", quoted=True))
-            return self.schema_expression(tree, own_columns_of(tree.this.args["table"].name))
+            return self.schema_expression(tree, context, context.columns_of(tree.this.args["table"].name))
         raise NotSaid(f"CREATE {kind}")
 
-    def on_drop(self, tree: exp.Drop, work: Work) -> exp.Expression | Translation:
+    def on_drop(self, tree: exp.Drop, context: Context) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX."""
         kind = tree.args["kind"].upper()
         several = tree.args.get("tables") or [tree.this, *tree.expressions]
         if kind == "SEQUENCE":
             names = [each.sql(dialect="postgres") for each in several]
-            return sequences.dropped(names, must_exist=not tree.args.get("exists"))
+            return sequences.dropped(names, context, must_exist=not tree.args.get("exists"))
         if kind not in ("TABLE", "VIEW", "INDEX"):
             raise NotSaid(f"DROP {kind}")
         exists, names_of = bool(tree.args.get("exists")), [each.name for each in several]
@@ -637,22 +637,22 @@ class PostgreSQLFlavour(Flavour):
             texts = [f"DROP INDEX {'IF EXISTS ' if exists else ''}{quoted(name)}" for name in names_of]
             return Translation(texts[-1], tuple(texts[:-1]))
         step = dropping(kind, names_of, cascade=bool(tree.args.get("cascade")), must_exist=not exists)
-        after = [text for name in names_of if kind == "TABLE" for text in sequences.of_table(name)]
+        after = [text for name in names_of if kind == "TABLE" for text in sequences.of_table(name, context)]
         return Translation(IDLE, (together([step, *after], "SELECT pg_redo()"),))
 
-    def on_truncatetable(self, tree: exp.TruncateTable, work: Work) -> Translation:
+    def on_truncatetable(self, tree: exp.TruncateTable, context: Context) -> Translation:
         """TRUNCATE: no rows; numbering goes on, unless RESTART IDENTITY."""
         restarts: dict[str, list[str]] = {}
         if str(tree.args.get("identity") or "").upper() == "RESTART":
-            restarts = {table: sequences.restarted(table) for table in known.get().owned}
+            restarts = {table: sequences.restarted(table, context) for table in context.schema.owned}
         cascade = str(tree.args.get("option") or "").upper() == "CASCADE"
         step = truncating([each.name for each in tree.expressions], restarts, cascade=cascade)
         return Translation(IDLE, (together([step], "SELECT pg_redo()"),), writes=True)
 
-    def on_transaction(self, tree: exp.Transaction, work: Work) -> Translation:
+    def on_transaction(self, tree: exp.Transaction, context: Context) -> Translation:
         """BEGIN."""
         return _BEGIN
 
-    def on_comment(self, tree: exp.Comment, work: Work) -> Translation:
+    def on_comment(self, tree: exp.Comment, context: Context) -> Translation:
         """COMMENT ON: nobody can ask for it."""
         return Translation(IDLE)

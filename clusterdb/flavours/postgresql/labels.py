@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from clusterdb.flavours.flavour import NotSaid, known, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, literal
 from clusterdb.flavours.schema import Labels
 from clusterdb.flavours.tables import quoted, text
 from clusterdb.flavours.types import INTEGER, Kind, set_kind
@@ -16,9 +17,9 @@ from clusterdb.flavours.types import INTEGER, Kind, set_kind
 __all__ = ["check", "labels_of", "number_of", "place", "resolve", "text_of_labels"]
 
 
-def number_of(name: str) -> int | None:
+def number_of(name: str, context: Context) -> int | None:
     """The number of a type; None if there is none of that name."""
-    return next((number for number, each in known.get().labels.items() if each.name == name), None)
+    return next((number for number, each in context.schema.labels.items() if each.name == name), None)
 
 
 def check(name: str, labels: Iterable[str]) -> str:
@@ -26,7 +27,7 @@ def check(name: str, labels: Iterable[str]) -> str:
     return f"{quoted(name)} IS NULL OR {quoted(name)} IN ({', '.join(map(text, labels))})"
 
 
-def resolve(tree: Any) -> Any:
+def resolve(tree: Any, context: Context) -> Any:
     """Types by their names, as those that they are: with their number in brackets."""
     for each in tree.find_all(exp.DataType):
         if each.this != exp.DataType.Type.USERDEFINED:
@@ -35,28 +36,28 @@ def resolve(tree: Any) -> Any:
         token = named.expression if isinstance(named, exp.Dot) else named
         if not isinstance(token, exp.Identifier):
             continue
-        number = number_of(token.name if token.args.get("quoted") else token.name.lower())
+        number = number_of(token.name if token.args.get("quoted") else token.name.lower(), context)
         if number is not None:
             each.set("kind", token.copy())
             each.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(number))])
     return tree
 
 
-def labels_of(kind: Kind) -> Labels:
+def labels_of(kind: Kind, context: Context) -> Labels:
     """The type that a value is of.  Raises NotSaid if it is not known here."""
-    found = known.get().labels.get(kind.size)
+    found = context.schema.labels.get(kind.size)
     if found is None:
         raise NotSaid("a value of an enumerated type")
     return found
 
 
-def text_of_labels(kind: Kind) -> list[str]:
+def text_of_labels(kind: Kind, context: Context) -> list[str]:
     """What ``as_label`` is told of a type: its labels, and its name."""
-    found = labels_of(kind)
+    found = labels_of(kind, context)
     return [json.dumps(found.labels), found.name]
 
 
-def place(node: Any, kind: Kind) -> Any:
+def place(node: Any, kind: Kind, context: Context) -> Any:
     """What a value is ordered by: its place among the labels."""
-    tests = [exp.If(this=literal(each), true=literal(at)) for at, each in enumerate(labels_of(kind).labels, 1)]
+    tests = [exp.If(this=literal(each), true=literal(at)) for at, each in enumerate(labels_of(kind, context).labels, 1)]
     return set_kind(exp.paren(exp.Case(this=node.copy(), ifs=tests)), INTEGER)

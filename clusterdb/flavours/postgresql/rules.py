@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlglot import exp
 
 from clusterdb.flavours import rules
-from clusterdb.flavours.flavour import NotSaid, call, in_schema, literal
+from clusterdb.flavours.context import Context
+from clusterdb.flavours.flavour import NotSaid, Rule, call, literal
 from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
 from clusterdb.flavours.postgresql.forms import known as known_form
@@ -18,10 +18,10 @@ from clusterdb.flavours.types import BYTES, DATE, DATETIME, DOUBLE, TEXT, Kind, 
 _PLACES = "%Y-%m-%d %H:%M:%f"
 
 
-def now(kind: Kind, digits: Any = None) -> exp.Expression:
+def now(kind: Kind, context: Context, digits: Any = None) -> exp.Expression:
     """The time at which the transaction began (or the statement, outside of one), with so many digits."""
     at: exp.Expression = exp.Anonymous(this="strftime", expressions=[literal(_PLACES), literal("now")])
-    if in_schema.get():  # no function of ours, so that others can write the table
+    if context.in_definition:  # no function of ours, so that others can write the table
         if kind.name != "datetime":
             return exp.Anonymous(this="date" if kind == DATE else "time", expressions=[literal("now")])
         micros = exp.DPipe(this=at, expression=literal("000"))
@@ -45,7 +45,7 @@ _TAKEN = {
 }
 
 
-def taken(name: str, arguments: list[Any]) -> list[Any]:
+def taken(name: str, arguments: list[Any], context: Context) -> list[Any]:
     """Arguments as a function takes them.  Raises NotSaid for those of another type."""
     letters = SIGNATURES[name][0]
     made = []
@@ -54,14 +54,14 @@ def taken(name: str, arguments: list[Any]) -> list[Any]:
         if letter == "+":
             letter = letters[-2]
         if letter == "o":
-            made.append(as_output(each))
+            made.append(as_output(each, context))
         elif letter == "y" and kind_of(each).name == "bytes":
             made.append(each)
         elif letter in ("t", "y", *_TAKEN):
             allowed, kind = _TAKEN["t" if letter == "y" else letter]
             if kind_of(each).name not in allowed:
                 raise refuse(f"{name}()", each)
-            made.append(each if letter in "tin" and kind_of(each).name == "unknown" else converted(each, kind))
+            made.append(each if letter in "tin" and kind_of(each).name == "unknown" else converted(each, kind, context))
         else:
             made.append(each)
     return made
@@ -116,11 +116,11 @@ def _total_of_reals(name: str, value: Any, *, windowed: bool, is_distinct: bool)
     return exp.Anonymous(this="avg", expressions=[call("pg_single", value)])
 
 
-def extreme(name: str, arguments: list[Any]) -> exp.Expression:
+def extreme(name: str, arguments: list[Any], context: Context) -> exp.Expression:
     """min() and max()."""
     if kind_of(arguments[0]).name in ("boolean", "uuid", "bytes", "interval", "enum"):
         raise refuse(f"{name}()", arguments[0])
-    sorted_by(arguments[0], f"{name}()")
+    sorted_by(arguments[0], f"{name}()", context)
     return exp.Anonymous(this=name, expressions=arguments)
 
 
@@ -134,12 +134,12 @@ def extracted(unit: Any, value: Any) -> exp.Expression:
     return call("pg_extract", name, value)
 
 
-def truncated(arguments: list[Any]) -> exp.Expression:
+def truncated(arguments: list[Any], context: Context) -> exp.Expression:
     """date_trunc()."""
     unit, value = arguments
     if kind_of(value).name not in ("date", "datetime", "literal"):
         raise refuse("date_trunc()", value)
-    return call("pg_date_trunc", unit, converted(value, DATETIME))
+    return call("pg_date_trunc", unit, converted(value, DATETIME, context))
 
 
 def to_char(arguments: list[Any]) -> exp.Expression:
@@ -164,36 +164,36 @@ def made_interval(arguments: list[Any]) -> exp.Expression:
     return call("pg_as_interval", call("pg_concat", *parts))
 
 
-def built(name: str, arguments: list[Any]) -> exp.Expression:
+def built(name: str, arguments: list[Any], context: Context) -> exp.Expression:
     """json_build_object() and the like: values as JSON."""
     if name.endswith("_object"):
-        made = [as_json(each) if at % 2 else as_text(each) for at, each in enumerate(arguments)]
+        made = [as_json(each, context) if at % 2 else as_text(each, context) for at, each in enumerate(arguments)]
     else:
-        made = [as_json(each) for each in arguments]
+        made = [as_json(each, context) for each in arguments]
     return call(f"pg_{name}", *made)
 
 
-def gathered(name: str, arguments: list[Any]) -> exp.Expression:
+def gathered(name: str, arguments: list[Any], context: Context) -> exp.Expression:
     """json_agg() and the like: the last argument as JSON, perhaps in an order."""
     *keys, last = arguments
     order = last if isinstance(last, exp.Order) else None
     value = last.this if order is not None else last
     if isinstance(value, exp.Distinct):
         raise NotSaid(f"{name}(DISTINCT ...)")
-    made: list[Any] = [*(as_text(each) for each in keys), as_json(value)]
+    made: list[Any] = [*(as_text(each, context) for each in keys), as_json(value, context)]
     if order is not None:
         made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
     return exp.Anonymous(this=f"pg_{name}", expressions=[each.copy() for each in made])
 
 
-def string_agg(node: exp.GroupConcat) -> exp.Expression:
+def string_agg(node: exp.GroupConcat, context: Context) -> exp.Expression:
     arguments = [node.this]
     if node.args.get("separator") is not None:
         arguments.append(node.args["separator"])
-    return string_agg_of(arguments)
+    return string_agg_of(arguments, context)
 
 
-def string_agg_of(arguments: list[Any]) -> exp.Expression:
+def string_agg_of(arguments: list[Any], context: Context) -> exp.Expression:
     """string_agg(), perhaps of different texts, perhaps in an order."""
     what = arguments[0]
     separator = arguments[1] if len(arguments) > 1 else literal(",")
@@ -210,7 +210,7 @@ def string_agg_of(arguments: list[Any]) -> exp.Expression:
             raise NotSaid("string_agg(DISTINCT ...) with another separator than a comma")
         made: list[Any] = [what]
     else:
-        made = [as_text(what), separator]
+        made = [as_text(what, context), separator]
     if order is not None:
         made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
     return exp.Anonymous(this="group_concat", expressions=made)
@@ -225,89 +225,89 @@ def counted(arguments: list[Any]) -> exp.Expression:
     return exp.Anonymous(this="count", expressions=arguments)
 
 
-def bytes_only(node: exp.HexString) -> exp.Expression:
+def bytes_only(node: exp.HexString, context: Context) -> exp.Expression:
     """X'...': bits, unless a rule of ours wrote bytes."""
     if kind_of(node).name != "bytes":
         raise NotSaid("a string of bits")
     return node
 
 
-def limit(node: exp.Limit) -> exp.Expression | None:
+def limit(node: exp.Limit, context: Context) -> exp.Expression | None:
     """LIMIT NULL is none."""
     return None if isinstance(node.expression, exp.Null) and not node.args.get("offset") else node
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
-def _texts(*nodes: Any) -> list[Any]:
+def _texts(context: Context, *nodes: Any) -> list[Any]:
     for each in nodes:
         if kind_of(each).name not in _TAKEN["t"][0]:
             raise refuse("a function of texts", each)
-    return [converted(each, TEXT) for each in nodes]
+    return [converted(each, TEXT, context) for each in nodes]
 
 
-def matched(name: str, *more: Any) -> Callable[[Any], exp.Expression]:
+def matched(name: str, *more: Any) -> Rule:
     """LIKE, SIMILAR TO, regular expressions."""
 
-    def rule(node: Any) -> exp.Expression:
+    def rule(node: Any, context: Context) -> exp.Expression:
         if isinstance(node.expression, exp.Any | exp.All):
             raise NotSaid("LIKE ANY")
         value, pattern = node.this, node.expression
         if kind_of(value).name not in ("text", "char", "literal", "unknown", "null"):
             raise refuse("a pattern", value)
         if kind_of(value).name == "char" and name not in ("pg_like", "pg_ilike"):
-            value = converted(value, TEXT)
-        return call(name, value, *_texts(pattern), *more)
+            value = converted(value, TEXT, context)
+        return call(name, value, *_texts(context, pattern), *more)
 
     return rule
 
 
-def trim(node: exp.Trim) -> exp.Expression:
+def trim(node: exp.Trim, context: Context) -> exp.Expression:
     where = str(node.args.get("position") or "both").lower()
-    return call("pg_trim", *_texts(node.this, node.expression or literal(" ")), where)
+    return call("pg_trim", *_texts(context, node.this, node.expression or literal(" ")), where)
 
 
-def substring(node: exp.Substring) -> exp.Expression:
+def substring(node: exp.Substring, context: Context) -> exp.Expression:
     start = node.args.get("start") or literal(1)
     if kind_of(start).name in ("literal", "text"):
-        return call("pg_regexp_substr", *_texts(node.this), start)
-    arguments = [*_texts(node.this), start]
+        return call("pg_regexp_substr", *_texts(context, node.this), start)
+    arguments = [*_texts(context, node.this), start]
     if node.args.get("length") is not None:
         arguments.append(node.args["length"])
     return call("pg_substring", *arguments)
 
 
-def overlay(node: Any) -> exp.Expression:
+def overlay(node: Any, context: Context) -> exp.Expression:
     size = node.args.get("for_") or node.args.get("for") or call("pg_length", node.expression)
     start = node.args.get("from_") or node.args.get("from")
-    return call("pg_overlay", *_texts(node.this, node.expression), start, size)
+    return call("pg_overlay", *_texts(context, node.this, node.expression), start, size)
 
 
-def overlaps(node: Any) -> exp.Expression:
+def overlaps(node: Any, context: Context) -> exp.Expression:
     if not isinstance(node.this, exp.Tuple) or not isinstance(node.expression, exp.Tuple):
         raise NotSaid("OVERLAPS")
     parts = [*node.this.expressions, *node.expression.expressions]
     if {kind_of(each).name for each in parts} - {"date", "datetime"}:
         raise refuse("OVERLAPS", *parts)
-    return call("pg_overlaps", *(converted(each, DATETIME) for each in parts))
+    return call("pg_overlaps", *(converted(each, DATETIME, context) for each in parts))
 
 
-def collate(node: exp.Collate) -> exp.Expression:
+def collate(node: exp.Collate, context: Context) -> exp.Expression:
     if node.expression.name.upper() not in ("C", "POSIX"):
         raise NotSaid(f"COLLATE {node.expression.name}")
     return exp.Collate(this=node.this, expression=exp.var("BINARY"))
 
 
-def of_quantifier(node: exp.Array) -> exp.Expression:
+def of_quantifier(node: exp.Array, context: Context) -> exp.Expression:
     """ARRAY[...] in ANY or ALL."""
     if quantifier_of(node) is None:
         raise NotSaid("arrays")
     return exp.Tuple(expressions=node.expressions)
 
 
-def array_cast(node: exp.Cast) -> exp.Expression | None:
+def array_cast(node: exp.Cast, context: Context) -> exp.Expression | None:
     """A cast to an array in ANY or ALL; None if it is another cast."""
     is_array = isinstance(node.to.this, exp.DataType.Type) and node.to.this == exp.DataType.Type.ARRAY
-    return array_of(node) if is_array and quantifier_of(node) is not None else None
+    return array_of(node, context) if is_array and quantifier_of(node) is not None else None
 
 
 def json_at(node: Any, name: str) -> exp.Expression:
@@ -323,15 +323,15 @@ def json_at(node: Any, name: str) -> exp.Expression:
     return call(name, node.this, *steps)
 
 
-def json_test(name: str) -> Callable[[Any], exp.Expression]:
+def json_test(name: str) -> Rule:
     """``@>`` and ``?``: of jsonb."""
 
-    def rule(node: Any) -> exp.Expression:
+    def rule(node: Any, context: Context) -> exp.Expression:
         parts = [node.this, node.expression]
         if kind_of(node.this).name not in ("jsonb", "literal", "unknown"):
             raise refuse("a test", node.this)
         if name == "pg_json_contains":
-            parts = [converted(each, Kind("jsonb")) for each in parts]
+            parts = [converted(each, Kind("jsonb"), context) for each in parts]
         return call(name, *parts)
 
     return rule
@@ -352,41 +352,41 @@ def _series(node: exp.Table) -> exp.Expression:
 
 
 # --- names, tables, rows ----------------------------------------------------------------------------------------------
-def escape(node: exp.Escape) -> exp.Expression:
+def escape(node: exp.Escape, context: Context) -> exp.Expression:
     made = node.this
     if isinstance(made, exp.Not):
         inner = made.this.this if isinstance(made.this, exp.Paren) else made.this
-        return exp.Not(this=exp.paren(escape(exp.Escape(this=inner, expression=node.expression))))
+        return exp.Not(this=exp.paren(escape(exp.Escape(this=inner, expression=node.expression), context)))
     if isinstance(made, exp.Anonymous):
         return call(made.name, *made.expressions, node.expression)
     return node
 
 
-def dot(node: exp.Dot) -> exp.Expression:
+def dot(node: exp.Dot, context: Context) -> exp.Expression:
     if node.this.name.lower() != "pg_catalog":
         raise NotSaid(f"{node.this.name}. ...")
     return node.expression
 
 
-def column(node: exp.Column) -> exp.Expression:
+def column(node: exp.Column, context: Context) -> exp.Expression:
     if node.db.lower() == "public":
         node.set("db", None)
     return node
 
 
-def cte(node: exp.CTE) -> exp.Expression:
+def cte(node: exp.CTE, context: Context) -> exp.Expression:
     if isinstance(node.this, exp.Insert | exp.Update | exp.Delete):
         raise NotSaid("a CTE that changes data")
     return node
 
 
-def conflict(node: exp.OnConflict) -> exp.Expression:
+def conflict(node: exp.OnConflict, context: Context) -> exp.Expression:
     if node.args.get("constraint") is not None:
         raise NotSaid("ON CONFLICT ON CONSTRAINT")
     return node
 
 
-def table(node: exp.Table) -> exp.Expression:
+def table(node: exp.Table, context: Context) -> exp.Expression:
     if isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "generate_series":
         return _series(node)
     if node.db.lower() == "information_schema":
@@ -404,17 +404,17 @@ def table(node: exp.Table) -> exp.Expression:
     return node
 
 
-def set_operation(node: exp.SetOperation) -> exp.Expression:
+def set_operation(node: exp.SetOperation, context: Context) -> exp.Expression:
     if node.args.get("distinct") is False and not isinstance(node, exp.Union):
         raise NotSaid(f"{node.key.upper()} ALL")
-    rules.set_operation(node)
+    rules.set_operation(node, context)
     if isinstance(node.expression, exp.SetOperation):
         node.set("expression", exp.select("*").from_(node.expression.subquery("clusterdb_part")))
     return node
 
 
-def values(node: exp.Values) -> exp.Expression:
-    rules.values(node)
+def values(node: exp.Values, context: Context) -> exp.Expression:
+    rules.values(node, context)
     alias = node.args.get("alias")
     if alias is not None and alias.args.get("columns"):
         columns = enumerate(alias.columns, 1)
