@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from clusterdb import __version__
+from clusterdb.views.text import no_terminal_text
 
 if TYPE_CHECKING:
     import clusterdb
@@ -25,7 +26,6 @@ __all__ = [
     "SNAPSHOT",
     "cli",
     "confirm",
-    "no_terminal",
     "opened",
     "progress_bar",
     "split_point",
@@ -125,20 +125,18 @@ SNAPSHOT = _Named("snapshot", "snapshots")
 
 def split_point(text: str) -> tuple[str, Point | None]:
     """``prod@5 minutes ago`` as a name and a point in time.  Raises UsageError, InvalidArgumentError."""
-    from clusterdb.rules.points import parse
+    from clusterdb.errors import InvalidArgumentError
+    from clusterdb.rules.points import split
 
-    name, at, point = text.partition("@")
-    if at and not point.strip():
-        raise click.UsageError(f"'{text}': point in time missing after the @: add one, or remove the @")
-    return name, parse(point) if point else None
+    try:
+        return split(text)
+    except InvalidArgumentError as error:
+        if text.rstrip().endswith("@"):
+            raise click.UsageError(str(error)) from None
+        raise
 
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-
-
-def no_terminal(question: str) -> str:
-    """The message for a question that cannot be asked."""
-    return f"cannot ask, standard input is not a terminal ({question}): add --yes"
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -146,7 +144,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(no_terminal(question))
+        raise click.UsageError(no_terminal_text(question))
     click.confirm(question, abort=True, err=True)
 
 

@@ -56,10 +56,12 @@ def shell(
     to read: prod@1234, prod@'5 minutes ago'. It defaults to the only cluster of the store; if there are several,
     .use NAME chooses one. The exit code of files, -c and standard input is 1 if a statement or command failed.
     """
+    from clusterdb.cli.flags import message_of
     from clusterdb.shell import ClusterShell, run
 
     with opened(context) as store:
         session = ClusterShell(store, read_only=read_only)
+        session.message_of = message_of
         _set_mode(session, mode)
         session.header, session.bail, session.confirms_all = header, bail, yes
         names = [record.name for record in store.clusters()] if cluster is None else [cluster]

@@ -7,12 +7,22 @@ from datetime import datetime
 
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import pinned_volume
-from clusterdb.past.find import utc
+from clusterdb.past.find import restorable, utc
+from clusterdb.rules.settings import ClusterSettings
 from vfs.format.layout import SLOT_BYTES
 from vfs.registry import VolumeRow, VolumeState
 from vfs.storage.walk import reached
 
-__all__ = ["ClusterStats", "Event", "StoreStats", "cluster_stats", "events", "store_stats"]
+__all__ = [
+    "ClusterDetails",
+    "ClusterStats",
+    "Event",
+    "StoreStats",
+    "cluster_details",
+    "cluster_stats",
+    "events",
+    "store_stats",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,18 @@ class ClusterStats:
     shared_bytes: int
     created_at: datetime
     source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDetails:
+    """A cluster's statistics, settings and status, and the range of times that it can be restored to."""
+
+    stats: ClusterStats
+    settings: ClusterSettings
+    status: str
+    clone_group_id: str
+    earliest_restorable_time: datetime
+    latest_restorable_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +108,13 @@ def cluster_stats(context: Context, cluster: ClusterRef) -> ClusterStats:
         created_at=utc(row.created_ns),
         source=row.source,
     )
+
+
+def cluster_details(context: Context, cluster: ClusterRef) -> ClusterDetails:
+    """The details of a cluster now.  Raises ClusterNotFoundError."""
+    row = context.row_of(cluster)
+    earliest, latest = restorable(context, row)
+    return ClusterDetails(cluster_stats(context, cluster), row.settings, row.status, row.clone_group, earliest, latest)
 
 
 def _newest_shared(context: Context, row: VolumeRow) -> int:

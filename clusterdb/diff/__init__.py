@@ -16,11 +16,11 @@ from typing import Any
 
 from clusterdb.diff.changesets import Applied, OnConflict, applied, changeset_of
 from clusterdb.diff.compare import RowChange, SchemaChange, Side, TableChanges, compare_schemas, compare_tables
+from clusterdb.diff.report import difference_json, difference_text
 from clusterdb.diff.script import script
 from clusterdb.diff.tables import Schema
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.rules.names import suggestion
-from clusterdb.views.differences import difference_json, difference_text
 
 __all__ = [
     "Applied",

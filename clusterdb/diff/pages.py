@@ -18,7 +18,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import apsw
@@ -33,7 +33,8 @@ _SHORT = 127
 """The largest size that a cell stores in one byte."""
 _DEPTH_MAX = 20  # SQLite's BTCURSOR_MAX_DEPTH
 
-Row: TypeAlias = "tuple[apsw.SQLiteValue, ...]"
+Row: TypeAlias = tuple[Any, ...]
+"""Values of a row.  Any, as in the type stubs of ``sqlite3``: the reader of a row knows the types of its columns."""
 
 
 class Cell(NamedTuple):

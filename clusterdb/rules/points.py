@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from clusterdb.errors import InvalidArgumentError
 
-__all__ = ["Point", "parse", "time_ns_of"]
+__all__ = ["Point", "parse", "split", "time_ns_of"]
 
 Point = int | datetime | timedelta | str
 """A version number; a time (local time if it has no time zone); a time span before now; the name of a snapshot."""
@@ -39,6 +39,14 @@ def parse(text: str) -> Point:
                 "hours, days), a time as 2026-01-31T12:00:00, or the name of a snapshot"
             ) from None
     return text
+
+
+def split(text: str) -> tuple[str, Point | None]:
+    """``prod@5 minutes ago`` as a name and a point in time.  Raises InvalidArgumentError."""
+    name, at, point = text.partition("@")
+    if at and not point.strip():
+        raise InvalidArgumentError(f"'{text}': point in time missing after the @: add one, or remove the @")
+    return name, parse(point) if point else None
 
 
 def time_ns_of(point: datetime | timedelta, now_ns: int) -> int:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import apsw.shell
 
-from clusterdb.cli.app import split_point
-from clusterdb.rules.points import parse
+from clusterdb.rules.points import parse, split
 from clusterdb.shell.dotted import Dotted
 from clusterdb.shell.interrupts import postponed
 from clusterdb.views.columns import CLUSTERS, ENDPOINTS, INSTANCES, SNAPSHOTS, records_table, size_rows
@@ -45,7 +44,7 @@ class ClusterShell(Dotted):
         """
         endpoint = self.option(cmd, "--endpoint") or "writer"
         words = self.arguments("use", cmd, 1, None if "@" in "".join(cmd) else 1)
-        name, at = split_point(" ".join(words))
+        name, at = split(" ".join(words))
         cluster = self.store.cluster(name)
         self.require_no_transaction("use another cluster")
         with postponed():
@@ -77,7 +76,7 @@ class ClusterShell(Dotted):
           .clone prod@nightly before
         """
         *source, name = self.arguments("clone", cmd, 1, None)
-        source_name, at = split_point(" ".join(source)) if source else self._present()
+        source_name, at = split(" ".join(source)) if source else self._present()
         cluster = self.store.cluster(source_name)
         self.require_writing("clone")
         with postponed():
@@ -161,8 +160,8 @@ class ClusterShell(Dotted):
           .diff prod dev
         """
         before, *after = self.arguments("diff", cmd, 1, 2)
-        before_name, before_at = split_point(before)
-        after_name, after_at = split_point(after[0]) if after else self._present()
+        before_name, before_at = split(before)
+        after_name, after_at = split(after[0]) if after else self._present()
         self.show(self.store.diff(before_name, after_name, before_at=before_at, after_at=after_at).text())
 
     # --- instances --------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 import apsw
 
-from clusterdb.cli.flags import message_of
 from clusterdb.shell.interrupts import interruptible
 from clusterdb.shell.session import Session
 
@@ -48,7 +47,12 @@ class Terminal(Protocol):
 
 
 class Conversation(Session):
-    """A session that reads statements and reports errors."""
+    """A session that reads statements and reports errors.
+
+    ``message_of`` makes the message of an error: the command line shows flags in place of parameters.
+    """
+
+    message_of: Callable[[Exception], str] = staticmethod(str)
 
     def __init__(
         self,
@@ -246,7 +250,7 @@ class Conversation(Session):
 
     def _report(self, error: BaseException) -> None:
         is_interrupt = isinstance(error, KeyboardInterrupt | apsw.InterruptError)
-        message = message_of(error) if isinstance(error, Exception) else str(error)
+        message = self.message_of(error) if isinstance(error, Exception) else str(error)
         text = " ".join(message.split()) or ("interrupted" if is_interrupt else type(error).__name__)
         place = self._input_descriptions[0] if self._input_descriptions else ""
         begin = ("\n" if is_interrupt else "") if self.interactive else "clusterdb: "  # the terminal has shown ^C

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import apsw
 
-from clusterdb.cli.app import no_terminal
 from clusterdb.errors import Error
 from clusterdb.rules.names import suggestion
 from clusterdb.shell.conversation import Conversation
+from clusterdb.views.text import no_terminal_text
 
 __all__ = ["Dotted"]
 
@@ -75,7 +75,7 @@ class Dotted(Conversation):
         if yes or self.confirms_all:
             return
         if not self.interactive:
-            raise self.Error(no_terminal(question))
+            raise self.Error(no_terminal_text(question))
         if not self.asks_yes(question):
             raise self.Error("cancelled: nothing was changed")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clusterdb.views.columns import size_rows
@@ -10,31 +9,9 @@ from clusterdb.views.json import Json, object_of, to_json
 from clusterdb.views.text import time_text
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from clusterdb.clusters.figures import ClusterDetails
 
-    from clusterdb.clusters.figures import ClusterStats
-    from clusterdb.rules.settings import ClusterSettings
-    from clusterdb.store import Cluster
-
-__all__ = ["ClusterDetails", "details_json", "details_of", "details_rows"]
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterDetails:
-    """A cluster's statistics, settings and status, and the range of times that it can be restored to."""
-
-    stats: ClusterStats
-    settings: ClusterSettings
-    status: str
-    clone_group_id: str
-    earliest_restorable_time: datetime
-    latest_restorable_time: datetime
-
-
-def details_of(cluster: Cluster) -> ClusterDetails:
-    """The details of a cluster now.  Raises ClusterNotFoundError."""
-    stats, settings = cluster.stats(), cluster.settings
-    return ClusterDetails(stats, settings, cluster.status, cluster.clone_group_id, *cluster.restorable())
+__all__ = ["details_json", "details_rows"]
 
 
 def details_json(details: ClusterDetails) -> dict[str, Json]:

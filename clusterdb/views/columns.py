@@ -9,12 +9,11 @@ from clusterdb.views.text import bytes_text, table, time_text
 
 if TYPE_CHECKING:
     from clusterdb.clusters.billing import Bill
-    from clusterdb.clusters.figures import ClusterStats
+    from clusterdb.clusters.figures import ClusterStats, Event
     from clusterdb.ha.endpoints import Endpoint
     from clusterdb.ha.instances import Instance
     from clusterdb.ha.replica_status import ReplicaStatus
     from clusterdb.past.snapshots import Snapshot
-    from clusterdb.store import Event
 
 __all__ = [
     "BILLS",

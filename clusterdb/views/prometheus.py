@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clusterdb.metrics import Metric
+    from clusterdb.clusters.metrics import Metric
 
 __all__ = ["HELP", "prometheus", "series_name"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-__all__ = ["bytes_text", "duration_text", "table", "time_text"]
+__all__ = ["bytes_text", "duration_text", "no_terminal_text", "table", "time_text"]
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -48,3 +48,8 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+
+
+def no_terminal_text(question: str) -> str:
+    """The message for a question that cannot be asked."""
+    return f"cannot ask, standard input is not a terminal ({question}): add --yes"

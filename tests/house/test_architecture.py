@@ -49,7 +49,7 @@ LAYERS = {
     "clusterdb.views.rows": 8,
     "clusterdb.views.checks": 8,
     "clusterdb.views.prometheus": 8,
-    "clusterdb.views.differences": 8,
+    "clusterdb.diff.report": 8,
     "clusterdb.views.cluster": 9,
     "clusterdb.rules.settings": 8,
     "clusterdb.rules.points": 8,
@@ -216,7 +216,7 @@ APSW_DOORS = {
     "clusterdb.access.translate",
     "clusterdb.access.untrusted",
     "clusterdb.catalog",
-    "clusterdb.views.differences",
+    "clusterdb.diff.report",
 }
 
 

@@ -10,10 +10,11 @@ from fractions import Fraction
 import pytest
 
 import clusterdb
+from clusterdb.clusters.figures import cluster_details
 from clusterdb.metrics import Metric
 from clusterdb.views import columns
 from clusterdb.views.checks import report_json, report_line
-from clusterdb.views.cluster import details_json, details_of, details_rows
+from clusterdb.views.cluster import details_json, details_rows
 from clusterdb.views.columns import BILLS, records_table, row_of
 from clusterdb.views.json import json_text, object_of, to_json
 from clusterdb.views.prometheus import HELP, prometheus, series_name
@@ -69,7 +70,7 @@ def test_every_kind_of_record_has_columns(store: clusterdb.Store) -> None:
 
 def test_details_of_a_cluster(store: clusterdb.Store) -> None:
     """The fields of statistics and settings in one object; the same values as rows."""
-    details = details_of(store.create_cluster("prod", ttl_s=60, tags={"team": "red"}))
+    details = cluster_details(store.context, store.create_cluster("prod", ttl_s=60, tags={"team": "red"}))
     record = details_json(details)
     for kind in (clusterdb.ClusterStats, clusterdb.ClusterSettings):
         assert {field.name for field in fields(kind)} <= set(record)
