@@ -99,5 +99,6 @@ def code_of(error: Any) -> int:
     return int(error.extendedresult)
 
 
-def told(store: clusterdb.Store, category: str) -> list[str]:
+def event_messages(store: clusterdb.Store, category: str) -> list[str]:
+    """The messages of a category of events."""
     return [event.message for event in catalog_of(store).events.all() if event.category == category]

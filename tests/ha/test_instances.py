@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 import clusterdb
-from tests.ha.fleet import FAR_MS, add, cluster_with, commit, roles, seen, seen_by, told
+from tests.ha.fleet import FAR_MS, add, cluster_with, commit, event_messages, roles, seen, seen_by
 from tests.support.inside import catalog_of
 
 
@@ -126,7 +126,7 @@ def test_deleted_writer_is_replaced_by_a_reader(store: clusterdb.Store, trio: cl
     assert roles(trio) == []
     commit(trio, 3)
     assert seen_by(trio, "writer") == seen_by(trio, "reader") == [1, 2, 3]
-    assert told(store, "deletion") == [f"instance '{name}' deleted" for name in "cab"]
+    assert event_messages(store, "deletion") == [f"instance '{name}' deleted" for name in "cab"]
     with pytest.raises(clusterdb.InstanceNotFoundError, match="no instance 'b'"):
         trio.delete_instance("b")
 
