@@ -1,10 +1,10 @@
-"""The contract of a data plane: what SQLite's boundary asks of storage, and what storage asks of the layers above.
+"""The contract of a data plane: the interfaces between SQLite and storage, and between storage and the layers above.
 
 A *data plane* serves the pages of an open store to SQLite: handles that pin versions and read, transactions that write
 and publish, and the VFS over them.  :mod:`vfs.plane` chooses an implementation (``CLUSTERDB_IMPL``); all of them work
 on the same files at once, and one suite of contract tests runs on each.
 
-The storage room in turn reaches reclaim only through :class:`vfs.storage.pool.Reclaimer`, and knows no gate.
+The storage room in turn calls reclaim only through :class:`vfs.storage.pool.Reclaimer`, and does not use gates.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 FOREVER = 1 << 62
-"""The death of slots that nothing comes after."""
+"""The death of slots that no later version supersedes."""
 
 Superseded = tuple[int, int, int]
 """A superseded slot: (slot, birth, death)."""
 
 
 class Durability(IntEnum):
-    """What a commit promises, with SQLite's numbers for ``PRAGMA synchronous``."""
+    """The durability of a commit, with SQLite's numbers for ``PRAGMA synchronous``."""
 
     OFF = 0
     NORMAL = 1
@@ -45,7 +45,7 @@ class Durability(IntEnum):
 
 
 class Transaction(Protocol):
-    """The one writer of a volume."""
+    """A write transaction: the only writer of a volume."""
 
     @property
     def size_bytes(self) -> int:
@@ -56,26 +56,26 @@ class Transaction(Protocol):
         """The number of the version that it would publish."""
 
     def read(self, amount: int, offset: int) -> bytes | memoryview:
-        """Up to ``amount`` bytes from ``offset``, with what was written so far."""
+        """Read up to ``amount`` bytes from ``offset``, including the changes of this transaction."""
 
     def write(self, data: bytes, offset: int) -> None:
         """Stage bytes at ``offset``, extending the volume as needed."""
 
     def truncate(self, size_bytes: int) -> None:
-        """Cut, or extend with zeros, to ``size_bytes``."""
+        """Truncate, or extend with zeros, to ``size_bytes``."""
 
     def is_unchanged(self) -> bool:
-        """Whether publishing would make no difference."""
+        """Whether publishing would change nothing."""
 
     def publish(self, durability: Durability) -> Version:
-        """Make this transaction the newest version of its volume, and continue on top of it."""
+        """Publish this transaction as the newest version of its volume, and continue on top of it."""
 
     def end(self) -> None:
-        """Roll back what is not published, and release the writer lock."""
+        """Roll back unpublished changes, and release the writer lock."""
 
 
 class Handle(Protocol):
-    """One connection's volume: pinned for reading, or with a transaction."""
+    """The volume of a connection: pinned for reading, or with a transaction."""
 
     @property
     def size_bytes(self) -> int:
@@ -83,29 +83,29 @@ class Handle(Protocol):
 
     @property
     def move_count(self) -> int:
-        """How often the handle has followed its cluster to another volume."""
+        """The number of times that the handle has followed its cluster to another volume."""
 
     @property
     def keeps_past(self) -> bool:
         """Whether past versions of the volume are retained."""
 
     def pin(self) -> None:
-        """Pin the head: reads show that version until :meth:`unpin`."""
+        """Pin the head: reads return that version until :meth:`unpin`."""
 
     def pin_as_of(self, time_ns: int) -> None:
-        """Pin the version that was the head at a time, but never one older than the last one pinned."""
+        """Pin the version that was the head at a time, but never a version older than the last one pinned."""
 
     def unpin(self) -> None:
         """Release the pinned version."""
 
     def read(self, amount: int, offset: int) -> bytes | memoryview:
-        """Up to ``amount`` bytes of the pinned version from ``offset`` on; fewer only at the end of the volume."""
+        """Read up to ``amount`` bytes of the pinned version from ``offset``; fewer only at the end of the volume."""
 
     def count_read(self, read_count: int) -> None:
         """Add to the volume's counter of reads."""
 
     def begin_write(self) -> Transaction:
-        """Become the volume's writer, on top of the pinned version."""
+        """Become the volume's writer, based on the pinned version."""
 
     def is_being_written(self) -> bool:
         """Whether another handle is the writer now."""
@@ -114,40 +114,44 @@ class Handle(Protocol):
         """Release everything."""
 
     def abandon(self) -> None:
-        """In the child of a fork: close descriptors only, since the locks and pins are the parent's."""
+        """Close descriptors only, in the child of a fork, since the parent owns the locks and pins."""
 
 
 class Gate(Protocol):
-    """Stands between SQLite and the volume of one open file: it decides which version a transaction sees, and may
-    delay or refuse it.  Every method may raise a StorageError, which SQLite receives as its result code."""
+    """Controls the access of SQLite to the volume of an open file.
+
+    A gate decides which version a transaction sees, and may delay or refuse it.  Every method may raise a StorageError,
+    which SQLite receives as its result code.
+    """
 
     def pin(self, volume: Handle) -> None:
-        """A transaction begins: pin the version that it sees."""
+        """Pin the version that a transaction sees, as it begins."""
 
     def unpin(self, volume: Handle) -> None:
-        """A transaction has ended."""
+        """Release the version at the end of a transaction."""
 
     def before_read(self) -> None:
-        """SQLite reads."""
+        """Called before SQLite reads."""
 
     def before_commit(self) -> None:
-        """A transaction is about to be published."""
+        """Called before a transaction is published."""
 
 
 class Residence(Protocol):
-    """The miss hook: where the bytes of slots come from that are not in the pool file."""
+    """The miss hook: provides the bytes of slots that are not in the pool file."""
 
     def is_resident(self, slot: int) -> bool:
         """Whether the pool file has the bytes of a slot.  Called before every read, so it must be cheap."""
 
     def fetch(self, slot: int) -> None:
-        """Write the bytes of a slot to the pool file.  Raises StorageError, OSError if they cannot be had."""
+        """Write the bytes of a slot to the pool file.  Raises StorageError or OSError if they are not available."""
 
 
 class Target(NamedTuple):
-    """What a name stands for: a volume, and how to find the volume that replaces it.
+    """The volume that a name refers to, and functions for the files opened under that name.
 
-    ``tend`` is called after many commits to a volume that retains its past; ``gate`` makes the gate of an open file.
+    ``follow`` finds the volume that replaces it; ``tend`` is called after many commits to a volume that retains its
+    past; ``gate`` creates the gate of an open file.
     """
 
     row: VolumeRow
@@ -158,7 +162,7 @@ class Target(NamedTuple):
 
 
 Resolver = Callable[[str], Target]
-"""Name -> volume.  Raises LookupError with a text for the user if no volume has that name."""
+"""Name -> volume.  Raises LookupError with a message for the user if no volume has that name."""
 
 
 class StoreVFS(Protocol):
@@ -172,7 +176,7 @@ class StoreVFS(Protocol):
         """The names of the volumes that connections have open through it."""
 
     def orphan_files(self) -> None:
-        """In the child of a fork: make every open file refuse to work; the parent owns its locks and pins."""
+        """Disable every open file in the child of a fork, since the parent owns its locks and pins."""
 
     def close(self) -> None:
-        """Unregister it; no file may be open."""
+        """Unregister the VFS; no file may be open."""

@@ -1,6 +1,6 @@
-"""What can go wrong below SQL: one tree, no cluster names (the layers above add them).
+"""The errors of the storage layer: one tree, without cluster names (the layers above add them).
 
-Every error says what happened and, where a person can act, what to do.  ``BUG:`` opens the text of states that
+Every message states what happened and, where the user can act, what to do.  ``BUG:`` begins the message of a state that
 the invariants exclude.
 """
 
@@ -40,11 +40,11 @@ class FormatError(StorageError):
 
 
 class NotAPoolError(FormatError):
-    """There is no page pool."""
+    """The page pool does not exist."""
 
 
 class UnsupportedFileSystemError(StorageError):
-    """The store lies on a file system whose locks or shared mappings do not hold between processes."""
+    """The store is on a file system whose locks or shared mappings do not work between machines."""
 
 
 class CorruptionError(StorageError):
@@ -56,11 +56,11 @@ class PoolFullError(StorageError):
 
 
 class StoreInUseError(StorageError):
-    """Other processes have the store open, and it must be closed for what was asked."""
+    """Other processes have the store open, and must close it before the operation."""
 
 
 class StoreFailedError(StorageError):
-    """A sync of the pool failed earlier; what reached the device is unknown until the store is reopened."""
+    """A sync of the pool failed earlier; the state of the device is unknown until the store is reopened."""
 
 
 class VolumeDroppedError(StorageError):
@@ -76,7 +76,7 @@ class PastVersionGoneError(StorageError):
 
 
 class DisconnectedError(StorageError):
-    """The gate of a handle has cut it off: it was opened for something that is there no more."""
+    """The gate of a handle has disconnected it: the instance or endpoint it was opened for no longer exists."""
 
 
 class InjectedFaultError(StorageError):
@@ -88,7 +88,7 @@ class ForkedError(StorageError):
 
 
 class UnknownDataPlaneError(StorageError):
-    """``CLUSTERDB_IMPL`` names a data plane that is not there."""
+    """``CLUSTERDB_IMPL`` names a data plane that this build does not have."""
 
 
 class FencedError(StorageError):
@@ -100,16 +100,16 @@ class SnapshotMovedError(StorageError):
 
 
 class RegistryBusyError(StorageError):
-    """Another process has a transaction of the catalog open, or a short lock, and does not get on: is it stopped?"""
+    """Another process has held the catalog or a short lock for too long: it may be stopped."""
 
 
 class ReadOnlyError(StorageError):
-    """A write was asked of a read-only handle."""
+    """A write was requested through a read-only handle."""
 
 
 class TooManySessionsError(StorageError):
-    """Every row of the session table is taken."""
+    """Every row of the session table is in use."""
 
 
 class TooManyVolumesError(StorageError):
-    """Every row of the volume table is taken."""
+    """Every row of the volume table is in use."""

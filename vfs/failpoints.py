@@ -10,11 +10,11 @@ from collections.abc import Callable
 __all__ = ["armed", "reach"]
 
 armed: dict[str, Callable[[], None]] = {}
-"""Point name -> what happens there."""
+"""Point name -> the action at that point."""
 
 
 def reach(point: str) -> None:
-    """Execution has come to a point."""
+    """Run the action of a point, if it is armed."""
     if armed:
         action = armed.get(point)
         if action is not None:

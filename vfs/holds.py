@@ -1,19 +1,19 @@
-"""Something that must be undone, whatever happens: a lock, a descriptor, a mark in shared memory.
+"""Holds: states that must be undone in any case, such as a lock, a descriptor, or a mark in shared memory.
 
-Python runs signal handlers between its own instructions, also before the first one of a function.  So an exception out
-of a handler (KeyboardInterrupt) can arise after a lock was taken and before a ``try`` is entered, and in an
-``__exit__`` or a ``release()`` written in Python before it has done anything: the lock would be held for ever.
+Python runs signal handlers between its own instructions, also before the first instruction of a function.  Therefore an
+exception from a handler (KeyboardInterrupt) can arise after a lock was taken and before a ``try`` is entered, and in an
+``__exit__`` or a ``release()`` written in Python before its first instruction: the lock would be held for ever.
 
-A :class:`Hold` has no Python code on the way out.  ``io.IOBase`` is the class of the standard library whose
+A :class:`Hold` runs no Python code when it is released.  ``io.IOBase`` is the class of the standard library whose
 ``__exit__`` calls ``close()`` in C, as its finalizer does, and ``close`` here is a C function too.
 
-Finalizers are the other thing that comes between two instructions: the collector may run them in a thread that holds a
-lock, or is in a catalog transaction.  What they would do then is left for later: they ask :func:`is_busy`.
+Finalizers also run between two instructions: the garbage collector may call them in a thread that holds a lock, or is
+in a catalog transaction.  A finalizer that finds :func:`is_busy` true leaves its work for later.
 
-Rules for who uses one
-    1  The hold is made before what it undoes is done.  To undo what was not done must be harmless.
+Rules for using a hold
+    1  The hold is created before the action that it undoes.  Undoing an action that was not done must be harmless.
     2  ``with session.volume_locked(...):`` needs nothing else.  A hold that is kept in a variable is closed in a
-       ``finally``, as the first thing that stands there.
+       ``finally``, by its first statement.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from threading import get_ident
 __all__ = ["Hold", "Holds", "busy", "busy_marks", "is_busy"]
 
 _busy: dict[int, set[object]] = {}
-"""By thread: something for everything it holds that a finalizer must not meet."""
+"""By thread: a mark for each of its holds during which finalizers must not act."""
 
 
 class Hold(io.IOBase):
-    """Undoes something once: at the end of a ``with``, by :meth:`close`, or with the last reference to it."""
+    """Undoes an action once: at the end of a ``with``, by :meth:`close`, or with the last reference to it."""
 
     def __init__(self, *undo: Callable[[], object]) -> None:
         """``undo``: C functions, called in this order (Python ones could be interrupted)."""
@@ -40,7 +40,7 @@ class Hold(io.IOBase):
 
 
 class Holds(io.IOBase):
-    """Holds that are taken one after the other and closed together."""
+    """A collection of holds that are added one after the other and closed together."""
 
     def __init__(self) -> None:
         held: list[Hold] = []
@@ -49,13 +49,13 @@ class Holds(io.IOBase):
 
 
 def busy_marks() -> tuple[Callable[[], object], Callable[[], object]]:
-    """Two C functions: this thread is busy from a call of the one to a call of the other."""
+    """Two C functions: this thread is busy from a call of the first to a call of the second."""
     entries, mark = _busy.setdefault(get_ident(), set()), object()
     return partial(entries.add, mark), partial(entries.discard, mark)
 
 
 def busy() -> Hold:
-    """In the body this thread is busy."""
+    """Mark this thread as busy while the body runs."""
     begin, end = busy_marks()
     hold = Hold(end)
     try:
@@ -67,5 +67,5 @@ def busy() -> Hold:
 
 
 def is_busy() -> bool:
-    """Whether this thread holds something that a finalizer must not meet."""
+    """Whether this thread is in a state in which finalizers must not act."""
     return bool(_busy.get(get_ident()))

@@ -1,12 +1,13 @@
-"""Signals that wait: what changes a store in several steps is done to its end, then the handlers are called.
+"""Deferred signals: an operation that changes a store in several steps completes before signal handlers are called.
 
-The storage layer takes its locks so that an exception out of a signal handler leaves none behind (holds.py), and every
-step can be undone or finished by somebody else.  But a verb that is interrupted between two steps costs others a sweep,
-and its caller an answer.  In the body of ``uninterrupted`` Python's signal handlers are put off, and called when it
-ends, in the order in which the signals came.  Long loops in such a body call :func:`deliver` where they can be left.
+The storage layer takes its locks so that an exception from a signal handler leaves no lock behind (holds.py), and every
+step can be undone or finished by another process.  But an operation that is interrupted between two steps costs others
+a sweep, and leaves its caller without a result.  In the body of ``uninterrupted`` Python's signal handlers are
+deferred, and called when it ends, in the order in which the signals arrived.  Long loops in such a body call
+:func:`deliver` where they can be interrupted.
 
-Only the main thread runs signal handlers (https://docs.python.org/3/library/signal.html), so other threads need none of
-this.  Signals without a Python handler do what they always do.
+Only the main thread runs signal handlers (https://docs.python.org/3/library/signal.html), so this does not affect other
+threads.  Signals without a Python handler are not affected either.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _NAMES = ["INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "USR1", "USR2"
 _SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _NAMES)
 Handler = Callable[[int, FrameType | None], Any]
 
-_depth = 0  # of bodies that the main thread is in; no other thread touches these
+_depth = 0  # of the bodies that the main thread is in; no other thread uses these variables
 _handlers: list[tuple[int, Handler]] = []
 _pending: deque[int] = deque()
 
@@ -42,7 +43,7 @@ def _is_main() -> bool:
 
 
 def deliver() -> None:
-    """Call the handlers of the signals that wait; they may raise.  For a place in a body where it can be left."""
+    """Call the handlers of deferred signals, which may raise; for use in a body where it can be interrupted."""
     if _pending and _is_main():
         _call_handlers(dict(_handlers))
 
@@ -56,15 +57,15 @@ def _call_handlers(handlers: dict[int, Handler]) -> None:
 
 
 class _Uninterrupted(ContextDecorator):
-    """Signal handlers run when the body (or the decorated function) has ended."""
+    """Defers signal handlers until the body (or the decorated function) has ended."""
 
     def __enter__(self) -> None:
         global _depth
         if not _is_main():
             return
         if not _depth:
-            found = [(number, getsignal(number)) for number in _SIGNALS]
-            _handlers[:] = [(number, handler) for number, handler in found if callable(handler)]
+            current = [(number, getsignal(number)) for number in _SIGNALS]
+            _handlers[:] = [(number, handler) for number, handler in current if callable(handler)]
             try:
                 for number, _ in _handlers:
                     set_signal(number, _put_off)
@@ -85,7 +86,7 @@ class _Uninterrupted(ContextDecorator):
 
 
 def _restore(handlers: list[tuple[int, Handler]]) -> None:
-    """Set all handlers, though one of them may raise as soon as it is set."""
+    """Set all handlers, although one of them may raise as soon as it is set."""
     try:
         deque(starmap(set_signal, handlers), 0)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Which data plane serves a store: ``CLUSTERDB_IMPL=python`` (the default) or ``c``.
+"""Chooses the data plane that serves a store: ``CLUSTERDB_IMPL=python`` (the default) or ``c``.
 
 All planes read and write the same files, and processes that use different ones may share a store.
 """
@@ -26,15 +26,15 @@ class DataPlane(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in ``CLUSTERDB_IMPL``."""
+        """The name of the data plane in ``CLUSTERDB_IMPL``."""
 
     def vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
-        """Register a VFS under ``name``; ``durability`` is what its connections begin with."""
+        """Register a VFS under ``name``; ``durability`` is the initial setting of its connections."""
 
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
     ) -> Handle:
-        """A handle on a volume, with a session of its own."""
+        """Open a handle on a volume, with a session of its own."""
 
 
 class PythonPlane:
@@ -49,7 +49,7 @@ class PythonPlane:
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
     ) -> Handle:
-        """A :class:`vfs.storage.volume.Volume`."""
+        """Open a :class:`vfs.storage.volume.Volume`."""
         return open_volume(pool, row, read_only=read_only, follow=follow)
 
 

@@ -1,8 +1,8 @@
-"""What the storage layer needs to know of the catalog: volumes and durable pins.
+"""The contract between the storage layer and the catalog: volumes and durable pins.
 
-The catalog is a SQL database and belongs to the layer above; this contract is all that storage sees of it.  A *pin*
-row keeps a version's slots from being reclaimed for as long as the row stands; a *released* pin is one nobody needs
-any more, whose row still stands because its slots have not been given back yet.
+The catalog is a SQL database and belongs to the layer above; storage uses it only through this contract.  A *pin* row
+protects a version's slots from reclaim for as long as the row exists; a *released* pin is not needed any more, but its
+row still exists because its slots have not been freed yet.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["IN_USE", "PinRow", "Registry", "VolumeRow", "VolumeState"]
 
 
 class VolumeState(StrEnum):
-    """Life of a volume, in order.
+    """The states of a volume, in order.
 
-    building  being filled; nobody can open it by name; if its builder dies it is dropped
+    building  being filled; cannot be opened by name; dropped if its builder dies
     live      in use
-    past      its cluster has gone over to another volume; kept so that one can go back to its versions
-    dropped   nobody may open it; its head still holds slots
-    dead      its head is reclaimed; it stands only because pins on its versions do
+    past      its cluster has switched to another volume; kept so that the cluster can go back to its versions
+    dropped   cannot be opened; its head still holds slots
+    dead      its head is reclaimed; the row exists only because there are pins on its versions
     """
 
     BUILDING = "building"
@@ -37,11 +37,11 @@ IN_USE = (VolumeState.BUILDING, VolumeState.LIVE, VolumeState.PAST)
 
 
 class VolumeRow(NamedTuple):
-    """A volume as the catalog has it.
+    """The catalog row of a volume.
 
     ``table_index`` is its row in the volume table and its lock byte, ``head_slot`` the slot of its heads, ``base`` the
-    version it began with: for a clone the version of ``parent`` that it holds a pin on, else an empty version 1.
-    ``retained`` is the oldest of the past versions that it keeps; 0 if it keeps none.
+    version it began with: for a clone the version of ``parent`` that it holds a pin on, otherwise an empty version 1.
+    ``retained`` is the oldest retained past version; 0 if the volume does not retain its past.
     """
 
     volume: int
@@ -73,7 +73,7 @@ class Registry(Protocol):
         """All volumes, in any state."""
 
     def volume_row(self, volume: int) -> VolumeRow | None:
-        """One volume."""
+        """A volume by its id; None if it does not exist."""
 
     def pin_rows(self, volume: int) -> list[PinRow]:
         """The pins on a volume, released ones included, by version."""
@@ -82,19 +82,19 @@ class Registry(Protocol):
         """The pins on all volumes."""
 
     def pinned_versions(self, volume: int, *, released: bool = True) -> list[int]:
-        """The distinct pinned versions of a volume, ascending; ``released``: those that only released pins hold, too.
+        """The distinct pinned versions of a volume, ascending; ``released`` includes those of released pins only.
 
-        The cost follows the versions, not the pins.
+        The cost is proportional to the number of versions, not of pins.
         """
 
     def unpinned(self) -> list[str]:
-        """What else should have a pin and has none, a text for each."""
+        """Describe the rows above storage that should have a pin but have none."""
 
     def note_sealed(self, versions: dict[int, int]) -> None:
-        """The versions of volumes that were sealed (in the running transaction)."""
+        """Record the versions of volumes that were sealed (in the running transaction)."""
 
     def sealed_version(self, volume: int) -> int:
-        """The version of a volume that was sealed last; 0 if none was."""
+        """The version of a volume that was sealed last; 0 if there is none."""
 
     def pinned_record(self, volume: int, version: int) -> Version | None:
         """The record of a pinned version."""
@@ -112,56 +112,56 @@ class Registry(Protocol):
         """The volumes in one of these states."""
 
     def reclaiming(self, *, waits: bool = False) -> AbstractContextManager[None]:
-        """A catalog transaction that need not be durable when it ends: a power loss may undo it.
+        """A catalog transaction that need not be durable when it ends: a power failure may undo it.
 
-        What tidies up waits for nobody: RegistryBusyError if another process is in a transaction, unless ``waits``.
+        Reclaim does not wait: raises RegistryBusyError if another process is in a transaction, unless ``waits``.
         """
 
     def transaction(self, *, waits: bool = True) -> AbstractContextManager[None]:
         """A catalog transaction, durable when it ends.  Raises RegistryBusyError."""
 
     def seal(self) -> None:
-        """Commit something, durably: what a process that died in its commit left in the log is written over.
+        """Commit durably, which overwrites the frames that a process which died in its commit left in the log.
 
-        Else it could come to life when the log is recovered, after others have acted as if it had never been.  Raises
-        RegistryBusyError at once if another process is in a transaction.
+        Otherwise its commit could take effect when the log is recovered, after others have acted as if it had never
+        happened.  Raises RegistryBusyError at once if another process is in a transaction.
         """
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:
-        """Forget a released pin."""
+        """Remove a released pin."""
 
     def set_retained(self, volume: int, version: int) -> None:
-        """The oldest past version that the volume keeps; 0: none."""
+        """Set the oldest retained version of a volume; 0: retain no past."""
 
     def set_dead(self, volume: int) -> None:
-        """The head of a dropped volume is reclaimed."""
+        """Mark a dropped volume as dead, since its head is reclaimed."""
 
     def remove_volume(self, volume: int) -> None:
-        """Forget a dead volume without pins."""
+        """Remove a dead volume without pins."""
 
     def absorb(self, source: VolumeRow, heir: VolumeRow, base: Version) -> None:
-        """Forget a dead volume and the only pin on it, the base of ``heir``, which from now on has this ``base``.
+        """Remove a dead volume and the only pin on it, that of ``heir``, and set the base of ``heir`` to ``base``.
 
         The pin that the source's own base held passes to the heir.
         """
 
     def absorbed_at(self, volume: int) -> int | None:
-        """If the volume was absorbed: the version that the heir stood on."""
+        """The version of an absorbed volume that was the base of its heir; None if it was not absorbed."""
 
     def forget_absorbed(self) -> None:
-        """Nobody will ask that any more: no process has the store open."""
+        """Delete the records of :meth:`absorbed_at`, when no process has the store open."""
 
     def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume (whose id is still open); the row with its id."""
+        """Add a volume, assign its id, and return the row with the id."""
 
     def pin_base(self, row: VolumeRow, base: Version) -> None:
         """Pin the version of its source that a new volume begins with (in the running transaction)."""
 
     def may_have_volume(self, volume: int) -> bool:
-        """Whether the catalog has a volume, or may have it: a commit whose outcome is unknown added it."""
+        """Whether the catalog has a volume, or may have it because the outcome of the commit is unknown."""
 
     def drop_volume(self, volume: int) -> list[VolumeRow]:
-        """Mark a volume dropped, and the pins that stood only for its sake released (in the running transaction).
+        """Mark a volume as dropped, and the pins that only it needed as released (in the running transaction).
 
         Returns the volumes on which pins were released.
         """

@@ -1,9 +1,10 @@
-"""The assembly of a store: opens its files, rebuilds what is derived, wires storage and reclaim together, closes it.
+"""The assembly of a store: opens its files, rebuilds derived files, connects storage and reclaim, and closes the store.
 
 Opening, in order: directory and files; then, under the open lock, the catalog (by the layer above) and, if the derived
-files are not of this boot, this very pool and its present content (K1 of seals.py), their rebuild (recovery.py).
-Every open store holds the store lock shared, so that a rebuild, which wants it exclusively, never pulls the tables from
-under anybody.  Closing, in order: what can be reclaimed, sessions; the catalog (by the layer above); the stamp, files.
+files do not belong to this boot, this pool and its present content (K1 of seals.py), their rebuild (recovery.py).
+Every open store holds the store lock shared, so that a rebuild, which needs it exclusively, never replaces the tables
+while another process uses them.  Closing, in order: reclaim, sessions; the catalog (by the layer above); the stamp,
+files.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class PageStore(Pool):
     ) -> None:
         """Open the files.  Raises UnsupportedFileSystemError, NotAPoolError, StoreInUseError, OSError.
 
-        ``verify_reads``: every page is checked against its crc whenever it is read.  ``read_only``: no other process
-        may write meanwhile.
+        ``verify_reads``: check every page against its crc whenever it is read.  ``read_only``: no other process may
+        write meanwhile.
         """
         if directory is not None and not read_only:
             _require_locks_hold(directory)
@@ -79,14 +80,14 @@ class PageStore(Pool):
 
     # --- opening ----------------------------------------------------------------------------------------------------
     def opening(self) -> Hold:
-        """Hold the open lock: nobody else creates, opens or rebuilds the store meanwhile."""
+        """Take the open lock: no other process creates, opens or rebuilds the store meanwhile."""
         assert self._locks is not None
         return self._locks.lock(locks.OPEN)
 
     def look_at_content(self) -> None:
-        """See whether anybody has the store open, and how its files are (the caller holds the open lock).
+        """Check whether another process has the store open, and stamp its files (the caller holds the open lock).
 
-        Before the catalog is opened, which may change its files.
+        Called before the catalog is opened, which may change its files.
         """
         assert self._locks is not None
         self._is_alone = self._locks.keep(locks.STORE)  # exclusively, until start() shares it
@@ -94,20 +95,20 @@ class PageStore(Pool):
             self._found_stamp = content_stamp(self.directory)
 
     def start(self, registry: Registry, store_id: bytes, *, rebuilds: bool = False) -> None:
-        """Make the store ready for use, rebuilding what is derived where need be (the caller holds the open lock).
+        """Prepare the store for use, rebuilding derived files if necessary (the caller holds the open lock).
 
-        ``rebuilds``: in any case.
+        ``rebuilds``: rebuild them in any case.
 
         Raises FormatError, CorruptionError, StoreInUseError, OSError.
         """
         assert self._locks is not None
         self.registry = registry
         if self.size_bytes() <= SLOT_BYTES and not registry.volume_rows() and not self.read_only:
-            self._create_pool(store_id)  # or its creation was cut short
+            self._create_pool(store_id)  # the store is new, or its creation was interrupted
         if self.size_bytes() == 0:
-            raise CorruptionError("the page pool is empty, but the catalog has volumes in it")
+            raise CorruptionError("the page pool is empty, but the catalog has volumes")
         if unpack_pool_header(self.header()) != store_id:
-            raise CorruptionError("catalog.db and pool are not of the same store")
+            raise CorruptionError("catalog.db and pool belong to different stores")
         if rebuilds or not self._derived_files_are_valid():
             if not self._is_alone:
                 raise StoreInUseError(
@@ -142,7 +143,7 @@ class PageStore(Pool):
 
     def _derived_files_are_valid(self) -> bool:
         assert self._locks is not None
-        with self._locks.lock(locks.POOL):  # or the pool might grow or shrink while we look
+        with self._locks.lock(locks.POOL):  # otherwise the pool might grow or shrink meanwhile
             return self._derived_files_look_valid()
 
     def _derived_files_look_valid(self) -> bool:
@@ -162,7 +163,7 @@ class PageStore(Pool):
         )
 
     def _create_derived_files(self) -> None:
-        """Empty tables, sized for the pool as it is; not yet marked valid."""
+        """Create empty tables, sized for the present pool and not marked valid yet."""
         slot_count = max(_FIRST_SLOTS, self.size_bytes() >> SLOT_SHIFT)
         if not self.read_only:
             CALLS.ftruncate(self.pool_fd, slot_count << SLOT_SHIFT)
@@ -172,7 +173,7 @@ class PageStore(Pool):
         ):
             CALLS.ftruncate(self._files[name], 0)
             CALLS.ftruncate(self._files[name], size)
-            if self.is_durable:  # a full disk must show here, not as SIGBUS when the mapping is written to
+            if self.is_durable:  # report a full disk here, not as SIGBUS when the mapping is written to
                 CALLS.allocate(self._files[name], 0, size)
         os.pwrite(self._files["map"], slot_count.to_bytes(8, "little"), 8 * MapHeader.word("slot_count"))
         os.pwrite(self._files["map"], LIVE_EVEN.to_bytes(2, "little"), MAP_HEADER_BYTES)
@@ -184,7 +185,7 @@ class PageStore(Pool):
         header.magic = magic  # last
 
     def _assemble(self) -> None:
-        """Map the files, and let storage reach the rooms above it."""
+        """Map the files, and connect storage with the rooms above it."""
         self._attach()
         self._is_attached = True
         self.queue = ReclaimQueue(self)
@@ -192,7 +193,7 @@ class PageStore(Pool):
         self.damage_of = partial(damage_of, self)
 
     def forget_locks(self) -> None:
-        """In the child of a fork: let go of the descriptions whose locks are the parent's."""
+        """Close the descriptions whose locks belong to the parent, in the child of a fork."""
         for session in list(self.sessions):
             session.locks.close()
         if self._locks is not None:
@@ -200,7 +201,7 @@ class PageStore(Pool):
 
     # --- closing ----------------------------------------------------------------------------------------------------
     def finish(self) -> None:
-        """Reclaim what can be reclaimed, seal what was written, and end all sessions.  Then comes :meth:`close`."""
+        """Reclaim as far as possible, seal written volumes, and end all sessions; to be followed by :meth:`close`."""
         try:
             if self._keeper is not None:
                 if not self.has_failed and self.queue.waiting_count():
@@ -215,7 +216,7 @@ class PageStore(Pool):
                 session.close()
 
     def close(self) -> None:
-        """Stamp the derived files if nobody else has the store open (K1), and close the files."""
+        """Stamp the derived files if no other process has the store open (K1), and close the files."""
         try:
             self._stamp()
         finally:
@@ -230,22 +231,22 @@ class PageStore(Pool):
             self._detach()
 
     def _stamp(self) -> None:
-        """Say that the derived files belong to the content as it is, if they do."""
+        """Stamp the derived files with the state of the content, if they match it."""
         if self._locks is None or not self._is_attached or self.directory is None or self.read_only or self.has_failed:
             return
         hold = self._locks.try_lock(locks.OPEN)
         if hold is None:
-            return  # somebody is opening the store, and will close it
+            return  # another process is opening the store, and will close it
         with hold:
             if self._locks.keep(locks.STORE):
                 self.slot_map.header.closed = content_stamp(self.directory)
 
     def _detach(self) -> None:
-        """Unmap the files now, rather than when the collector comes by."""
+        """Unmap the files now, rather than at the next garbage collection."""
         if self._is_attached:
             self._is_attached = False
             for view in (self.pool_words, self.pool_longs, self.pool_bytes):
-                with suppress(BufferError):  # somebody looks at a page
+                with suppress(BufferError):  # a view of a page is still in use
                     view.release()
             self._pool_mapping.close()
             self.slot_map.close()
@@ -259,38 +260,38 @@ def _open_file(directory: Path | None, name: str, *, create: bool) -> int:
     try:
         return os.open(directory / name, flags, 0o600)
     except FileNotFoundError:
-        raise NotAPoolError(f"{directory} is no store: it has no file '{name}'") from None
+        raise NotAPoolError(f"{directory} is not a store: it has no file '{name}'") from None
 
 
 def _open_read_only(directory: Path | None, name: str) -> int:
-    """The pool; for what is derived, anonymous memory.  Raises NotAPoolError, StoreInUseError if somebody writes."""
+    """Open the pool read-only, or anonymous memory for derived files.  Raises NotAPoolError, StoreInUseError."""
     assert directory is not None, "BUG: a store in memory cannot be read-only"
     if name == "pool":
         try:
             return os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            raise NotAPoolError(f"{directory} is no store: it has no file 'pool'") from None
+            raise NotAPoolError(f"{directory} is not a store: it has no file 'pool'") from None
     if name == "locks" and (directory / name).exists():
         lock_file = LockFile(os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
         try:
             if lock_file.is_held_by_other(locks.STORE):
-                raise StoreInUseError("other processes have it open for writing: open it as they do")
+                raise StoreInUseError("other processes have it open for writing: open it for writing too")
         finally:
             lock_file.close()
     return os.memfd_create(f"clusterdb-{name}", os.MFD_CLOEXEC)
 
 
 def _require_locks_hold(directory: Path) -> None:
-    found = file_system_of(directory)
-    if found in _REMOTE_FILE_SYSTEMS:
+    file_system = file_system_of(directory)
+    if file_system in _REMOTE_FILE_SYSTEMS:
         raise UnsupportedFileSystemError(
-            f"it lies on a {found} file system, where locks and shared memory do not hold between machines: "
-            "use a local one"
+            f"it is on a {file_system} file system, where locks and shared memory do not work between machines: "
+            "use a local file system"
         )
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Sync the names in a directory to the device."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -57,7 +57,7 @@ def test_pool_and_catalog_of_different_stores_are_refused(tmp_path: Path) -> Non
         with clusterdb.open(tmp_path / name) as store:
             store.create_cluster("x").connect().execute("CREATE TABLE t (x)")
     (tmp_path / "a" / "pool").write_bytes((tmp_path / "b" / "pool").read_bytes())
-    with pytest.raises(clusterdb.CorruptStoreError, match="not of the same store"):
+    with pytest.raises(clusterdb.CorruptStoreError, match="belong to different stores"):
         clusterdb.open(tmp_path / "a")
     for file in (tmp_path / "b").glob("catalog.db*"):
         file.unlink()

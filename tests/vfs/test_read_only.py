@@ -102,7 +102,7 @@ def test_several_processes_can_read_read_only_media(untouched: Path) -> None:
 
 def test_lockless_open_is_refused_while_a_process_writes(path: Path) -> None:
     """A store that somebody has open for writing is not read without the protection of its locks."""
-    with clusterdb.open(path), pytest.raises(clusterdb.StoreInUseError, match="open it as they do"):
+    with clusterdb.open(path), pytest.raises(clusterdb.StoreInUseError, match="open it for writing too"):
         clusterdb.open(path, read_only=True)
 
 

@@ -10,7 +10,7 @@ node or a head.
 Page-table entry (16 bytes): child slot (u32), crc32 of the child (u32), birth (u64).  A node is 256 entries.
 
 Head slot: ``HEAD_SECTORS`` sectors of 512 bytes, one :class:`Version` record each, the last one for a seal.  A sector
-is the unit a device writes whole or not at all at worst, and each record carries its own crc.
+is the unit that a device writes atomically at worst, and each record has its own crc.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _POOL_MAGIC = b"clstpool"
 
 
 def pack_pool_header(store_id: bytes) -> bytes:
-    """Bytes of slot 0 for the store with this 16-byte identity."""
+    """The bytes of slot 0 for the store with this 16-byte identity."""
     body = _POOL_HEADER.pack(_POOL_MAGIC, FORMAT, SLOT_BYTES, store_id, 0)[:-4]
     return (body + zlib.crc32(body).to_bytes(4, "little")).ljust(SLOT_BYTES, b"\0")
 
 
 def unpack_pool_header(data: bytes) -> bytes:
-    """The store's identity out of slot 0.
+    """The store's identity from slot 0.
 
     Raises NotAPoolError, FormatError if it is a pool of another format, CorruptionError if it is damaged.
     """
     if len(data) < _POOL_HEADER.size or data[:8] != _POOL_MAGIC:
-        raise NotAPoolError("the file 'pool' does not begin like a page pool")
+        raise NotAPoolError("the file 'pool' is not a page pool: it has another header")
     _, version, slot_bytes, store_id, crc = _POOL_HEADER.unpack_from(data)
     if version != FORMAT:
         raise FormatError(f"the store has format {version}; this release reads format {FORMAT}")
@@ -63,7 +63,7 @@ def unpack_pool_header(data: bytes) -> bytes:
 
 # --- page table -----------------------------------------------------------------------------------------------------
 class Entry(NamedTuple):
-    """A page-table entry: where a child is, its crc32, and the version it was born in.  Slot 0 means: a hole."""
+    """A page-table entry: the slot of a child, its crc32, and the version it was born in.  Slot 0 is a hole."""
 
     slot: int
     crc: int
@@ -80,17 +80,17 @@ def unpack_entry(node: bytes | bytearray | memoryview, index: int) -> Entry:
 
 
 def unpack_entries(node: bytes | memoryview) -> list[tuple[int, Entry]]:
-    """(index, entry) of every entry of a node that is no hole."""
+    """(index, entry) of every entry of a node that is not a hole."""
     return [(index, Entry(*fields)) for index, fields in enumerate(_ENTRY.iter_unpack(node)) if fields[0]]
 
 
 def page_count_of(size_bytes: int) -> int:
-    """Pages (of 4096 bytes) that a volume of ``size_bytes`` spans."""
+    """The number of pages (of 4096 bytes) that a volume of ``size_bytes`` spans."""
     return (size_bytes + SLOT_BYTES - 1) >> SLOT_SHIFT
 
 
 def depth_of(page_count: int) -> int:
-    """Levels of the page table of a volume of ``page_count`` pages: 0 when empty, 1 when the root is a leaf."""
+    """The number of levels of the page table of ``page_count`` pages: 0 if it is empty, 1 if the root is a leaf."""
     depth = 0
     reach = 1
     while reach < page_count or (depth == 0 and page_count):
@@ -101,10 +101,10 @@ def depth_of(page_count: int) -> int:
 
 # --- heads ----------------------------------------------------------------------------------------------------------
 class Version(NamedTuple):
-    """One immutable version of a volume: what a head sector, a clone's base and a pin record.
+    """An immutable version of a volume: the record in a head sector, a clone's base and a pin.
 
     ``slot_count`` counts the slots its tree reaches (pages and nodes), ``own_count`` those of them born in this volume.
-    In the record of a base ``own_count`` says what the volume has absorbed: the two together are its own slots.
+    In the record of a base ``own_count`` counts the slots that the volume has absorbed: the sum is its own slots.
     ``durable`` is the newest version of the volume known to be on the device when the record was written.
     """
 
@@ -130,7 +130,7 @@ HEAD_SECTORS = 4
 COMMIT_SECTORS = 3
 """Commits write to the first three in turn."""
 SEAL_SECTOR = 3
-"""Holds the record of a version that was on the device when it was written, and says so itself (seals.py)."""
+"""Holds the record of a version that was on the device when it was written, and names itself durable (seals.py)."""
 SECTOR_BYTES = 512
 _VERSION = struct.Struct("<8sQQQQQqQIIQ")
 _VERSION_MAGIC = b"clsthead"
@@ -146,7 +146,7 @@ def pack_version(v: Version) -> bytes:
 
 
 def unpack_version(sector: bytes | memoryview) -> Version | None:
-    """The version recorded in a sector, or None if the sector holds no whole record of a version that can be."""
+    """The version recorded in a sector, or None if the sector has no complete record of a possible version."""
     if len(sector) < VERSION_RECORD_BYTES:
         return None
     magic, volume, version, durable, size, slots, own, time_ns, root, root_crc, birth = _VERSION.unpack_from(sector)
@@ -160,6 +160,6 @@ def unpack_version(sector: bytes | memoryview) -> Version | None:
 
 
 def unpack_head(head: bytes | memoryview, volume: int) -> list[Version | None]:
-    """The records of a head slot by sector: None where a sector has no whole record of this volume."""
+    """The records of a head slot by sector: None where a sector has no complete record of this volume."""
     records = [unpack_version(head[at * SECTOR_BYTES : (at + 1) * SECTOR_BYTES]) for at in range(HEAD_SECTORS)]
     return [record if record is not None and record.volume == volume else None for record in records]

@@ -1,4 +1,4 @@
-"""Byte offsets in the file ``locks``: each is the name of a lock, and no byte is ever written."""
+"""Byte offsets in the file ``locks``: each offset identifies a lock, and no byte is ever written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["BUILDER", "OPEN", "POOL", "STORE", "SWEEP", "builder", "session", "v
 OPEN = 0
 """Held while a store is created, opened, rebuilt or closed."""
 POOL = 1
-"""Guards reserving slots, growing the pool, and giving away rows of the shared tables."""
+"""Guards reserving slots, growing the pool, and assigning rows of the shared tables."""
 STORE = 2
 """Held shared by every open store; exclusively by the process that rebuilds its derived files."""
 SWEEP = 3
@@ -19,7 +19,7 @@ _SESSION = 0x20000
 BUILDER = 0x30000
 _WRITER = 0x40000
 _WRITER_EPOCHS = 1 << 40
-"""Offsets of locks are 63 bits wide."""
+"""Limits the epoch in an offset, since offsets of locks are 63 bits wide."""
 
 
 def volume(index: int) -> int:

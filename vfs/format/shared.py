@@ -81,8 +81,8 @@ class MapHeader(Record):
     """The header of the allocation map.
 
     ``magic`` to ``inode`` identify the boot and the pool that the map belongs to.  ``slot_count``: slots of the pool;
-    ``hint``: no free slot lies below it, if nothing was freed since; ``epoch``: the sweep epoch, whose parity is the
-    label of new live slots; ``leaks``: nonzero if a sweep would find something; ``sweeping``: a sweep is running, or
+    ``hint``: no slot below it is free, unless it was freed since; ``epoch``: the sweep epoch, whose parity is the
+    label of new live slots; ``leaks``: nonzero if a sweep would free slots; ``sweeping``: a sweep is running, or
     died; ``synced``: slots below it are in the pool file on the device; ``closed``: the stamp of a clean close (K1).
     """
 
@@ -105,7 +105,7 @@ class MapHeader(Record):
     )
 
     def identity(self) -> list[int]:
-        """The words that say which boot and which pool the map belongs to."""
+        """The words that identify the boot and the pool that the map belongs to."""
         return [self.magic, self.boot_low, self.boot_high, self.device, self.inode]
 
 
@@ -115,8 +115,8 @@ LIVE = (LIVE_EVEN, LIVE_ODD)
 RESERVED = 0x0400
 """State of a slot that session row r has reserved or will free: ``RESERVED + r``.
 
-Only FREE has a zero high byte, and the live states have no zero byte at all: a search for zeros finds free slots, whole
-ones, and passes over live ones quickly."""
+Only FREE has a zero high byte, and the live states have no zero byte at all: a search for zeros finds only whole free
+slots, and skips live slots quickly."""
 
 # --- readers --------------------------------------------------------------------------------------------------------
 READERS_HEADER_BYTES = 4096
@@ -126,7 +126,7 @@ READERS_MAGIC = int.from_bytes(b"clstrdr1", "little")
 class ReadersHeader(Record):
     """The header of the shared tables.
 
-    ``session_high``: session rows from here on were never used; ``volume_hint``: where to look for a free volume row;
+    ``session_high``: session rows from here on were never used; ``volume_hint``: where to search for a free volume row;
     ``clock_offset``: nanoseconds, see :mod:`vfs.storage.clock`.
     """
 
@@ -176,7 +176,7 @@ class VolumeRecord(Record):
 
 
 DROPPED = 1 << 63
-"""Set in a volume's id once the volume is dropped: no id is that high, and handles compare ids."""
+"""Set in a volume's id once the volume is dropped: no id is as high, and handles compare ids."""
 DAMAGED = 1 << 62
 """Set in a volume's id when recovery found no intact version of it."""
 MOVED = 1 << 61

@@ -1,22 +1,25 @@
-"""A clone takes the place of a dead source that only it stands on.
+"""Absorbing: a clone takes over the slots of a dead source that only it depends on.
 
-While a source lives, or others stand on it too, what a clone overwrites of it is theirs.  When the clone is the last,
-nobody else reaches what it has overwritten.  So the clone moves its base down to that of its source: what was born in
-the source is the clone's own from then on, reclaimed as it supersedes it, and what it superseded already is free now.
+While a source lives, or other clones depend on it, the slots that a clone supersedes belong to the source.  When only
+one clone (the *heir*) is left, nothing else reaches the slots which it has superseded.  So the heir moves its base down
+to the base of its source: the slots born in the source are the heir's own from then on, those that it supersedes later
+are reclaimed as such, and those that it has superseded already are free.
 
-Invariants (beside R1-R9 of queue.py)
-    A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are looked at again in
-        the catalog transaction that forgets it.
-    A2  The heir's volume lock is held, and that of the source: its head stands still, and nobody frees in either.
-    A3  The head of the heir has a record of its own before its base names another version (V1), and a version behind
-        the base is durable before the catalog says so: recovery cannot fall back to the former base any more.
-    A4  What the heir has lost of its former base is kept (R8) before the catalog forgets the source, and the catalog
-        forgets it durably before any of that is free (R6, R7).
+Invariants (in addition to R1-R9 of queue.py)
+    A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are checked again in
+        the catalog transaction that removes it.
+    A2  The volume locks of heir and source are held: the head cannot move, and nobody frees slots of either.
+    A3  The head of the heir has a record of its own before its base names another version (V1), and a version newer
+        than the base is durable before the catalog changes: recovery cannot fall back to the former base any more.
+    A4  The slots of its former base that the heir has superseded are kept (R8) before the catalog removes the source,
+        and the removal is durable before any of them is free (R6, R7).
     A5  A handle that has read the former base looks it up again before it writes: V_BASE names no version from before
         the catalog changes until it has changed.  With the former base it would leak slots, but free none.
-    A6  The new base counts as durable what the former base was: recovery never goes back behind that (its floor).
-    A7  What another process has superseded in the source, but not settled yet, may be the heir's now, if the heir's pin
-        held it: the catalog says where that was, and the process leaves it to a sweep (ReclaimQueue.drain).
+    A6  The new base counts the same version as durable as the former base: recovery never falls back to an older one
+        (its floor).
+    A7  Slots that another process has superseded in the source, but not settled yet, may be the heir's now, if the
+        heir's pin held them: the catalog records the version of that pin, and the process leaves them to a sweep
+        (ReclaimQueue.drain).
 """
 
 from __future__ import annotations
@@ -37,10 +40,9 @@ __all__ = ["absorb"]
 
 
 def absorb(queue: ReclaimQueue, session: Session, heir: VolumeRow) -> VolumeRow:
-    """Let a volume, whose volume lock the caller holds, absorb the dead sources that only it stands on.
+    """Absorb the dead sources that only this volume depends on (the caller holds its volume lock).
 
-    Returns its row as it is then; the caller drains.  Raises CorruptionError, RegistryBusyError, StoreFailedError,
-    OSError.
+    Returns its new row; the caller drains.  Raises CorruptionError, RegistryBusyError, StoreFailedError, OSError.
     """
     registry = queue.pool.registry
     while heir.parent is not None and heir.state != VolumeState.DROPPED:
@@ -59,7 +61,7 @@ def absorb(queue: ReclaimQueue, session: Session, heir: VolumeRow) -> VolumeRow:
 
 
 def _only_pin(registry: Registry, source: VolumeRow, heir: VolumeRow) -> PinRow | None:
-    """The pin of the heir's base, if the source is dead and nothing else holds it (A1)."""
+    """The pin of the heir's base, if the source is dead and there is no other pin on it (A1)."""
     if source.state != VolumeState.DEAD:
         return None
     pins = registry.first_pins(source.volume, 2)
@@ -67,7 +69,7 @@ def _only_pin(registry: Registry, source: VolumeRow, heir: VolumeRow) -> PinRow 
 
 
 def _absorb(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: VolumeRow) -> VolumeRow | None:
-    """One step down; the heir's new row, or None if there was nothing to absorb."""
+    """Absorb one source; return the heir's new row, or None if there was nothing to absorb."""
     pool = queue.pool
     registry, states = pool.registry, pool.slot_map.states
     pin = _only_pin(registry, source, heir)
@@ -75,7 +77,7 @@ def _absorb(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: Volu
     oldest = first_behind(pool, heir, registry.pinned_versions(heir.volume), 0)
     if pin is None or oldest is None:
         return None
-    lost = [
+    superseded = [
         (at.entry.slot, at.entry.birth, oldest.version)
         for at in only_in(pool.read_slot, pin.version, [oldest], source.base.version)
         if states[at.entry.slot] in LIVE
@@ -85,7 +87,7 @@ def _absorb(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: Volu
     if head is not None:
         _make_head_durable(pool, heir, head)
     reach("absorb: head recorded")
-    queue.keep([slot for slot, _, _ in lost])
+    queue.keep([slot for slot, _, _ in superseded])
     reach("absorb: slots kept")
     shared = pool.volume(heir)
     shared.base = 0
@@ -93,22 +95,22 @@ def _absorb(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: Volu
         with registry.transaction(waits=False):
             if _only_pin(registry, source, heir) is not None and registry.volume_row(heir.volume) == heir:
                 registry.absorb(source, heir, base)
-    finally:  # also when interrupted behind the commit
-        absorbed = registry.volume_row(source.volume) is None  # nobody else could (A2)
+    finally:  # also when interrupted after the commit
+        absorbed = registry.volume_row(source.volume) is None  # no other process could remove it (A2)
         current = registry.volume_row(heir.volume)
         if absorbed and current is not None:
             reach("absorb: catalog has forgotten")
-            _finish(queue, session, source, current, lost)
+            _finish(queue, session, source, current, superseded)
         else:
             with session.labelling():
-                pool.slot_map.label_live([slot for slot, _, _ in lost])
+                pool.slot_map.label_live([slot for slot, _, _ in superseded])
         if current is not None:
             shared.base = current.base.version
     return current if absorbed else None
 
 
 def _make_head_durable(pool: Pool, heir: VolumeRow, head: Version) -> None:
-    """See that a record in the head slot is on the device, where as yet the base may be all that is (A3)."""
+    """Sync a record to the head slot, if only the base is on the device yet (A3)."""
     if durable_version(pool, heir) > heir.base.version:
         return
     try:
@@ -122,7 +124,7 @@ def _make_head_durable(pool: Pool, heir: VolumeRow, head: Version) -> None:
 
 
 def _finish(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: VolumeRow, lost: list[Superseded]) -> None:
-    """The catalog has forgotten the source: what the heir has lost of it waits for readers only."""
+    """Queue the slots in ``lost``, which now wait for readers only, and remove the source (after the catalog)."""
     pool = queue.pool
     queue.enqueue(heir, lost, durable_version(pool, heir) if heir.state in IN_USE else FOREVER)
     with session.pool_locked():

@@ -1,13 +1,13 @@
-"""Reclaim work that no commit leads to: released pins, and the heads of dropped volumes.
+"""Reclaim work that does not result from a commit: released pins, and the heads of dropped volumes.
 
-What is released is in the catalog; the word ``cleanup`` of a volume says that somebody should look.  Any session that
-holds the volume lock may do it: the one that dropped the volume, the next writer, the last reader as it closes.
+The catalog records what is released; the word ``cleanup`` of a volume is set when there may be such work.  Any session
+that holds the volume lock may do it: the one that dropped the volume, the next writer, the last reader as it closes.
 
-Invariants (beside R1-R9 of :mod:`vfs.reclaim.queue`)
-    C1  A pin that a volume held on its source is given back only with or after that volume itself: until then readers
+Invariants (in addition to R1-R9 of :mod:`vfs.reclaim.queue`)
+    C1  A pin that a volume held on its source is removed only with or after that volume itself: until then readers
         of the dropped volume still read its source's slots.
-    C2  What a keeper has (a state in the map that is not live) is not collected again (R5).
-    C3  A table row is given back only when nobody reads the volume and the catalog has forgotten it.
+    C2  Slots of a keeper (their state in the map is not live) are not collected again (R5).
+    C3  A table row is freed only when nobody reads the volume and the catalog has removed it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _LARGE_SLOTS = 16_384
 
 @dataclass(slots=True)
 class _Work:
-    """Between planning and end: catalog changes to make, slots to free behind them."""
+    """Planned work: catalog changes to apply, and slots to free after them."""
 
     forget: list[Callable[[], None]] = field(default_factory=list)
     freed: list[tuple[VolumeRow, list[Superseded]]] = field(default_factory=list)
     changed: list[VolumeRow] = field(default_factory=list)
     released: list[PinRow] = field(default_factory=list)
     removed: list[VolumeRow] = field(default_factory=list)
-    heirs: set[int] = field(default_factory=set)  # volumes that perhaps are the last on a dead source
+    heirs: set[int] = field(default_factory=set)  # volumes that may be the only clone of a dead source
 
     def apply(self) -> None:
-        """Make the catalog forget (in the running transaction)."""
+        """Apply the catalog changes (in the running transaction)."""
         for change in self.forget:
             change()
 
@@ -57,14 +57,14 @@ class _Work:
 
 @dataclass(slots=True)
 class _Left:
-    """What there is to do behind a piece of work: in the sources of volumes that are gone, and for heirs."""
+    """Work that follows from finished work: in the sources of removed volumes, and for heirs."""
 
     sources: list[VolumeRow]
     heirs: set[int]
 
 
 class Cleanup:
-    """Released pins and dropped heads, as one process does them.  Implements :class:`vfs.storage.pool.Reclaimer`."""
+    """Reclaims released pins and dropped heads, in one process.  Implements :class:`vfs.storage.pool.Reclaimer`."""
 
     def __init__(self, queue: ReclaimQueue) -> None:
         self.queue = queue
@@ -74,44 +74,44 @@ class Cleanup:
         self.enqueue = queue.enqueue
         self.leak = queue.leak
 
-    # --- entrances --------------------------------------------------------------------------------------------------
+    # --- entry points -----------------------------------------------------------------------------------------------
     def request(self, row: VolumeRow) -> None:
-        """Leave work to whoever becomes the volume's writer next."""
+        """Leave work to the volume's next writer."""
         self._pool.volume(row).cleanup = 1
 
     def before_write(self, session: Session, row: VolumeRow) -> None:
-        """Free what can be freed (the caller is the writer, and has the volume lock)."""
+        """Free the slots that can be freed (the caller is the writer, and holds the volume lock)."""
         if self.queue.is_worth_draining(row):
             self.queue.drain(session, row)
         if self._pool.volume(row).cleanup:
             self.as_writer(session, row)
 
     def on_close(self, session: Session, row: VolumeRow) -> None:
-        """A handle closes: free what it leaves, if the volume lock can be had."""
+        """Free the slots that a closing handle leaves, if the volume lock is free."""
         if self.queue.has_waiting(row) or self._pool.volume(row).cleanup:
             self.tidy(session, [row])
 
     def as_writer(self, session: Session, row: VolumeRow) -> None:
-        """The caller has just become the volume's writer."""
-        left = self._do(session, [row])
+        """Do the requested work of a volume whose writer the caller has just become."""
+        remaining = self._do(session, [row])
         self.queue.drain(session, row)
-        self.tidy(session, left.sources)
+        self.tidy(session, remaining.sources)
         self._absorb(session, row)
 
     def tidy(self, session: Session, rows: Iterable[VolumeRow]) -> None:
-        """Do what is to be done in those volumes that nobody is writing to, and in what hangs on them."""
+        """Do the pending work of those volumes that nobody is writing to, and the work that follows from it."""
         queue = list(rows)
         while queue:
             with Holds() as holds:
                 locked = _try_all(session, queue, holds)
-                left = self._do(session, locked)
+                remaining = self._do(session, locked)
                 for row in locked:
                     self.queue.drain(session, row)
-            self._look_for_heirs(session, left.heirs)
-            queue = left.sources
+            self._look_for_heirs(session, remaining.heirs)
+            queue = remaining.sources
 
     def tidy_all(self, session: Session, *, sync: bool = False) -> None:
-        """Do everything that is left anywhere, whoever left it."""
+        """Do all pending work of the store, including the work that other processes left."""
         registry = self._pool.registry
         self.queue.drain_all(session, sync=sync)
         self.tidy(session, registry.volumes_in(VolumeState.DROPPED, VolumeState.DEAD))
@@ -120,10 +120,10 @@ class Cleanup:
 
     @contextmanager
     def dropping(self, session: Session, row: VolumeRow) -> Iterator[Callable[[list[VolumeRow]], None]]:
-        """Drop a volume: the body, in which the catalog transaction runs, calls what this yields once in it.
+        """Drop a volume: the body runs the catalog transaction, and calls the yielded function once in it.
 
-        The call takes the volumes that the drop concerns, the dropped one first, as the catalog now has them.  What
-        can be reclaimed is: in the same transaction if it is little, else behind it.
+        The argument of the call is a list of the volumes that the drop concerns, the dropped one first, with their new
+        catalog rows.  Slots are reclaimed in the same transaction if they are few, otherwise after it.
         """
         shared = self._pool.volume(row)
         former = shared.id
@@ -134,7 +134,7 @@ class Cleanup:
         def plan(concerned: list[VolumeRow]) -> None:
             nonlocal work
             rows.extend(concerned)
-            shared.id = row.volume | DROPPED  # before readers are counted; a reader that meets it undoes it if we die
+            shared.id = row.volume | DROPPED  # before readers are counted; if this process dies, a reader clears it
             reach("drop: closed to readers")
             locked.extend(_try_all(session, concerned, holds))
             if not self._is_large(concerned[0]):
@@ -156,17 +156,16 @@ class Cleanup:
             self._finish(session, work)
             for concerned_row in rows:
                 if concerned_row not in locked:
-                    self.request(concerned_row)  # only now can others find the work
-            left = self._do(session, locked)
+                    self.request(concerned_row)  # after the commit, so that others find the work
+            remaining = self._do(session, locked)
             for locked_row in locked:
                 self.queue.drain(session, locked_row)
         busy = [concerned_row for concerned_row in rows if concerned_row not in locked]
-        self.tidy(session, [*left.sources, *busy])  # a writer may have gone meanwhile
-        self._look_for_heirs(session, work.heirs | left.heirs)
+        self.tidy(session, [*remaining.sources, *busy])  # a writer may have ended meanwhile
+        self._look_for_heirs(session, work.heirs | remaining.heirs)
 
     def _look_for_heirs(self, session: Session, heirs: set[int]) -> None:
-        """Let those volumes absorb the dead sources that only they stand on (:mod:`vfs.reclaim.absorb`), or their next
-        writers."""
+        """Absorb the dead sources that only these volumes depend on (:mod:`vfs.reclaim.absorb`), now or by request."""
         for volume in heirs:
             row = self._pool.registry.volume_row(volume)
             if row is None:
@@ -184,7 +183,7 @@ class Cleanup:
         except RegistryBusyError:
             self.request(row)
         except CorruptionError:
-            self._pool.slot_map.note_leaks()  # as it is: what a damaged page table holds cannot be told
+            self._pool.slot_map.note_leaks()  # not absorbed: the slots of a damaged page table cannot be determined
 
     def _is_large(self, row: VolumeRow) -> bool:
         try:
@@ -194,16 +193,16 @@ class Cleanup:
 
     # --- the work ---------------------------------------------------------------------------------------------------
     def _do(self, session: Session, rows: Iterable[VolumeRow]) -> _Left:
-        """Release what the catalog says is released (the caller holds the volume locks: R4, and drains).
+        """Reclaim what the catalog records as released (the caller holds the volume locks: R4, and drains).
 
-        Nobody waits for this: while another process is in a catalog transaction it is left to the next writer.
+        Does not wait: while another process is in a catalog transaction, the work is left to the next writer.
         """
         registry = self._pool.registry
         volumes: list[VolumeRow] = []
         for row in rows:
             shared = self._pool.volume(row)
             if shared.id & ~FLAGS == row.volume:
-                shared.cleanup = 0  # before we look: later requests stay
+                shared.cleanup = 0  # before the catalog is read: later requests stay
             current = registry.volume_row(row.volume)
             if current is not None:
                 volumes.append(current)
@@ -224,19 +223,19 @@ class Cleanup:
         return _Left([row for row in sources if row is not None], work.heirs)
 
     def _collect(self, session: Session, volumes: list[VolumeRow]) -> _Work:
-        """Find and keep (R8) what will be free once the catalog has forgotten what is released in these volumes.
+        """Find and keep (R8) the slots that will be free once the catalog has removed the released rows of volumes.
 
         The caller holds their volume locks, then applies the work in a catalog transaction (R6), then finishes it.
-        Clones come before their sources (C1).  The cost does not depend on how many other pins there are.
+        Clones come before their sources (C1).  The cost does not depend on the number of other pins.
         """
         registry = self._pool.registry
         work = _Work()
         for row in volumes:
-            gone = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
-            if gone:
+            is_dropped = row.state in (VolumeState.DROPPED, VolumeState.DEAD)
+            if is_dropped:
                 self._close(row)
-            if gone and self.queue.reader_pins(session, row):
-                self.request(row)  # its last reader will come by here when it closes
+            if is_dropped and self.queue.reader_pins(session, row):
+                self.request(row)  # its last reader does the work when it closes
                 continue
             standing = self._collect_pins(row, work)
             if row.state == VolumeState.DROPPED:
@@ -244,17 +243,17 @@ class Cleanup:
                 work.freed.append((row, self._unreachable(of_dropped_head, row, standing)))
                 if standing:
                     work.forget.append(partial(registry.set_dead, row.volume))
-            if gone and not standing:
+            if is_dropped and not standing:
                 work.removed.append(row)
                 work.forget.append(partial(registry.remove_volume, row.volume))
-            elif gone:
+            elif is_dropped:
                 work.heirs |= {row.volume, *self._first_holder(row, work)}
         self.queue.keep(work.slots())
         reach("reclaim: slots kept")
         return work
 
     def _collect_pins(self, row: VolumeRow, work: _Work) -> list[int]:
-        """Collect what only released pins of a volume hold; the versions that pins still hold behind that."""
+        """Collect the slots that only released pins of a volume hold; return the versions that remain pinned."""
         registry = self._pool.registry
         released = registry.released_pins(row.volume)
         firm = registry.pinned_versions(row.volume, released=False)
@@ -265,21 +264,21 @@ class Cleanup:
             if pin.holder_volume is not None and not self._is_removed(pin.holder_volume, work):
                 continue
             standing.remove(pin)
-            others = sorted({*firm, *(other.version.version for other in standing)})
-            work.freed.append((row, self._unreachable(of_pin, row, pin, others)))
+            remaining = sorted({*firm, *(standing_pin.version.version for standing_pin in standing)})
+            work.freed.append((row, self._unreachable(of_pin, row, pin, remaining)))
             work.changed.append(row)
             work.released.append(pin)
             work.forget.append(partial(registry.remove_pin, row.volume, pin.version.version, pin.holder))
         return sorted({*firm, *(pin.version.version for pin in standing)})
 
     def _first_holder(self, row: VolumeRow, work: _Work) -> list[int]:
-        """The volume that stands on the first pin of a volume: if it is the only one, it may take its place."""
+        """The clone that holds the first pin on a volume: if it is the only one, it may absorb the volume."""
         pins = self._pool.registry.first_pins(row.volume, len(work.released) + 1)
         first = next((pin for pin in pins if pin not in work.released), None)
         return [first.holder_volume] if first is not None and first.holder_volume is not None else []
 
     def _close(self, row: VolumeRow) -> None:
-        """Nobody begins to read the volume any more, whoever dropped it."""
+        """Close the volume to new readers, also if another process dropped it."""
         shared = self._pool.volume(row)
         if shared.id & ~FLAGS == row.volume:
             shared.id = row.volume | DROPPED
@@ -288,7 +287,7 @@ class Cleanup:
         return any(row.volume == volume for row in work.removed) or self._pool.registry.volume_row(volume) is None
 
     def _unreachable(self, find: Callable[..., list[Superseded]], *arguments: object) -> list[Superseded]:
-        """The slots that are found and that nobody keeps yet (C2); where a page table is damaged they are leaked."""
+        """The slots found by ``find`` that no session keeps yet (C2); none, but a leak, if a page table is damaged."""
         try:
             states = self._pool.slot_map.states
             return [item for item in find(self._pool, *arguments) if states[item[0]] in LIVE]
@@ -297,7 +296,7 @@ class Cleanup:
             return []
 
     def _finish(self, session: Session, work: _Work) -> None:
-        """The catalog has forgotten what held these slots: they are free as soon as readers allow."""
+        """Queue the slots of the work, after the catalog change: they are free as soon as readers allow."""
         reach("reclaim: catalog has forgotten")
         tables = self._pool.tables
         for row, items in work.freed:
@@ -315,13 +314,13 @@ class Cleanup:
         reach("reclaim: rows removed")
 
     def _give_up(self, session: Session, work: _Work) -> None:
-        """The catalog has forgotten nothing: what was kept is live as before."""
+        """Label the kept slots live again, since the catalog has not changed."""
         with session.labelling():
             self._pool.slot_map.label_live(work.slots())
 
 
 def _try_all(session: Session, rows: Iterable[VolumeRow], holds: Holds) -> list[VolumeRow]:
-    """Those of the volumes whose locks can be had; the locks go to ``holds``."""
+    """Lock the volumes whose locks are free, and return these; the locks are added to ``holds``."""
     locked = []
     for row in rows:
         hold = session.try_volume(row.table_index)

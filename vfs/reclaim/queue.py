@@ -1,40 +1,40 @@
-"""When a slot may be used again.  This is where such systems lose data; read the invariants first.
+"""Decides when a slot may be reused.  An error here loses data; read the invariants first.
 
 A slot born in version b of a volume and superseded in its version d is *held* by every pin p with b <= p < d.  A volume
-that keeps its past from version r on holds it too, if r < d.
+that retains its past from version r on holds it too, if r < d.
 
 Invariants
     R1  A slot is freed only if no durable pin and no reader's pin holds it, as read at the moment of freeing.
-    R2  Readers' pins are read before durable pins.  Who makes a durable pin holds a reader's pin on the version until
-        the pin is announced, so one of the two reads finds it (with S1-S3 of sessions.py).
+    R2  Readers' pins are read before durable pins.  A session that adds a durable pin holds a reader's pin on the
+        version until the durable pin is announced, so one of the two reads finds it (with S1-S3 of sessions.py).
     R3  A slot superseded in d is freed only when d is durable, unless it was born after the newest durable version, the
-        volume runs with synchronous=OFF, or it is dropped.  (Recovery falls back to the newest durable version or to
-        a record behind it; of the latter it believes only one behind which every slot born since checks out.)
-        "Durable" is what V_DURABLE says: it moves under the volume lock, after a sync that began when the version was
-        published.  Who frees by what a head reaches, as a sweep does, makes that head durable first: the process that
-        published it may have died before any sync.
+        volume runs with synchronous=OFF, or it is dropped.  (Recovery falls back to the newest durable version or to a
+        newer record; it accepts a newer record only if every slot born since the durable version matches its checksum.)
+        "Durable" is defined by V_DURABLE: it moves under the volume lock, after a sync that began when the version was
+        published.  A session that frees the slots which a head does not reach, such as a sweep, makes that head durable
+        first: the process that published it may have died before any sync.
     R4  Everything that frees slots of a volume runs under that volume lock.
     R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
-        holds it; else the removal of the last durable pin that does.  The map says which: reserved by a keeper, or
-        live.  A volume frees no slot born at or before its base: that one belongs to its source.
-    R6  The catalog forgets a pin or a head before the slots they held are freed.  A process that dies in between leaks
+        holds it; otherwise the removal of the last durable pin that does.  The map distinguishes the two: reserved by a
+        keeper, or live.  A volume frees no slot born at or before its base: such a slot belongs to its source.
+    R6  The catalog removes a pin or a head before the slots they held are freed.  A process that dies in between leaks
         slots (found by the next sweep or map rebuild); it never frees twice.
-    R7  That a pin or volume is no longer needed is durable in the catalog before any slot it held is reused.  Recovery
-        seals the catalog first: its last commit may be in the page cache only, and its process dead.
+    R7  The removal of a pin or volume is durable in the catalog before any slot it held is reused.  Recovery seals the
+        catalog first: its last commit may be in the page cache only, and its process dead.
     R8  A superseded slot is reserved by the store session ("keeper") of the process that will free it, from before
-        the last pin on it is forgotten until it is freed: so a sweep leaves it alone, and the death of that process
+        the last pin on it is removed until it is freed: so a sweep leaves it alone, and the death of that process
         is noticed.
-        A session that closes leaves no slot reserved: its row will be another's.
-    R9  The pin counter of a volume moves whenever a durable pin may have come (announced, or its maker died) or gone;
-        cached pins are used only while it stands still.
+        A session that closes leaves no slot reserved: its row will belong to another session.
+    R9  The pin counter of a volume moves whenever a durable pin may have been added (announced, or the session that
+        added it died) or removed; cached pins are used only while the counter does not move.
 
-Releasing pin p: the slots reachable from p, born after the pin before p, and not reachable from what comes after p (the
-next pin, or the head).  Releasing a head: the same with nothing behind it.
+Releasing pin p frees the slots reachable from p, born after the pin before p, and not reachable from the next pin, or
+from the head if there is no next pin.  Releasing a head: the same, without a successor.
 
-Worked example.  Volume P is at version 5; clone C is taken (pin 5 on P).  P updates page 9 in version 6: its old slot
-was born in 3, and 3 <= 5 < 6, so it is left to the pin.  P updates page 9 again in 7: the slot born in 6 is held by
-nobody and free once 7 is durable.  C is dropped: its own slots were born after 5; the pin is released; page 9's slot of
-version 5 is reachable from 5, not from P's head, born after 0: free.
+Worked example.  Volume P is at version 5 and is cloned as C (pin 5 on P).  P updates page 9 in version 6: its old slot
+was born in 3, and 3 <= 5 < 6, so it is left to the pin.  P updates page 9 again in 7: the slot born in 6 is not held by
+any pin and free once 7 is durable.  C is dropped: its own slots were born after 5; the pin is released; page 9's slot
+of version 5 is reachable from 5, not from P's head, born after 0: free.
 """
 
 from __future__ import annotations
@@ -56,24 +56,24 @@ from vfs.storage.sessions import Session
 __all__ = ["ReclaimQueue", "holder_of"]
 
 UNSYNCED_SLOTS_MAX = 4096
-"""Superseded slots (16 MiB) that may wait for a sync under synchronous=NORMAL before one is made for them."""
+"""Superseded slots (16 MiB) that may wait for a sync under synchronous=NORMAL before they cause one."""
 
 _DRAIN_SLOTS = 48
-"""Superseded slots that come together before a writer reads the pins to free them."""
+"""Superseded slots that accumulate before a writer reads the pins to free them."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """What one process has to free in one volume (guarded by the volume lock)."""
+    """The slots that one process has to free in one volume (guarded by the volume lock)."""
 
     row: VolumeRow
     ready: list[Superseded] = field(default_factory=list)
     unsynced: list[Superseded] = field(default_factory=list)
     held: dict[int, list[Superseded]] = field(default_factory=dict)  # by the reader's pin that holds them
-    synced_to: int = 0  # deaths in ``unsynced`` lie behind this version
+    synced_to: int = 0  # deaths in ``unsynced`` are later than this version
 
     def add(self, items: list[Superseded], durable: int) -> None:
-        """Queue slots; those that recovery may still fall back to wait until their death is durable (R3)."""
+        """Queue slots; those of a version that recovery may fall back to wait until their death is durable (R3)."""
         for item in items:
             _, birth, death = item
             if death <= durable or birth > durable:
@@ -82,16 +82,16 @@ class _Waiting:
                 self.unsynced.append(item)
 
     def take_ready(self, durable: int) -> list[Superseded]:
-        """Take out what need not wait for a sync any more."""
-        taken, self.ready = self.ready, []
+        """Remove and return the slots that do not wait for a sync any more."""
+        ready, self.ready = self.ready, []
         if durable > self.synced_to:
-            taken += [item for item in self.unsynced if item[2] <= durable]
+            ready += [item for item in self.unsynced if item[2] <= durable]
             self.unsynced = [item for item in self.unsynced if item[2] > durable]
             self.synced_to = durable
-        return taken
+        return ready
 
     def is_worth_draining(self) -> bool:
-        """Whether enough has come together to read the pins for it."""
+        """Whether enough slots have accumulated to read the pins for them."""
         return len(self.ready) > _DRAIN_SLOTS or len(self.unsynced) > UNSYNCED_SLOTS_MAX or bool(self.held)
 
     def count(self) -> int:
@@ -109,10 +109,11 @@ class ReclaimQueue:
 
     # --- called by writers ------------------------------------------------------------------------------------------
     def keep_superseded(self, row: VolumeRow, death: int, slots: list[tuple[int, int]]) -> list[Superseded]:
-        """Version ``death``, about to be published, no longer reaches these (slot, birth): keep what is ours to free.
+        """Keep the (slot, birth) pairs that version ``death``, about to be published, no longer reaches.
 
-        Before the head moves, so that no sweep finds a slot that neither a head reaches nor anybody keeps (R8).  The
-        caller is the writer, and enqueues them behind it.  A volume that keeps its past keeps them all (history.py).
+        Keeps those that this process is to free.  Called before the head moves, so that no sweep finds a slot that
+        neither a head reaches nor a session keeps (R8).  The caller is the writer, and enqueues them after the head has
+        moved.  A volume with a retained past retains all of them (history.py).
         """
         if self.pool.volume(row).retained:
             return []
@@ -122,14 +123,14 @@ class ReclaimQueue:
         return items
 
     def keep(self, slots: list[int]) -> None:
-        """This process is the one to free these slots (R8)."""
+        """Reserve slots that this process will free (R8)."""
         if slots:
             self.pool.slot_map.hand_over(slots, self.pool.keeper().row)
 
     def enqueue(self, row: VolumeRow, items: list[Superseded], durable: int) -> None:
-        """Queue slots that are kept (the caller holds the volume lock).
+        """Queue kept slots (the caller holds the volume lock).
 
-        ``durable`` is the newest durable version, FOREVER if nothing has to wait for a sync (R3).
+        ``durable`` is the newest durable version, FOREVER if no slot has to wait for a sync (R3).
         """
         if not items:
             return
@@ -140,21 +141,21 @@ class ReclaimQueue:
         waiting.add(items, durable)
 
     def is_worth_draining(self, row: VolumeRow) -> bool:
-        """Whether this process has enough to free in the volume, or had to leave some to readers."""
+        """Whether this process has enough slots of the volume to free, or has slots that readers held before."""
         waiting = self._waiting.get(row.volume)
         return waiting is not None and waiting.is_worth_draining()
 
     def has_waiting(self, row: VolumeRow) -> bool:
-        """Whether this process has anything to free in the volume."""
+        """Whether this process has slots of the volume to free."""
         return row.volume in self._waiting
 
     # --- pins -------------------------------------------------------------------------------------------------------
     def announce_pins(self, session: Session, index: int) -> None:
-        """The durable pins of the volume have changed: its writers must read them again (R9).
+        """Announce that the durable pins of the volume have changed, so that its writers read them again (R9).
 
-        Who has added one still holds the reader's pin it was made under (R2).
+        A caller that has added a pin still holds the reader's pin under which it was added (R2).
         """
-        with session.pool_locked():  # two announcements at once must not count as one
+        with session.pool_locked():  # two concurrent announcements must not count as one
             self._count_pins_change(index)
 
     def _count_pins_change(self, index: int) -> None:
@@ -162,13 +163,13 @@ class ReclaimQueue:
 
     def _durable_pins(self, row: VolumeRow) -> list[int]:
         counter = self.pool.volume(row).pins
-        known = self._pins.get(row.volume)
-        if known is None or known[0] != counter:
-            known = self._pins[row.volume] = (counter, self.pool.registry.pinned_versions(row.volume))
-        return known[1]
+        cached = self._pins.get(row.volume)
+        if cached is None or cached[0] != counter:
+            cached = self._pins[row.volume] = (counter, self.pool.registry.pinned_versions(row.volume))
+        return cached[1]
 
     def reader_pins(self, session: Session, row: VolumeRow) -> list[int]:
-        """The versions that readers of a volume pin, ascending; dead readers are buried on the way if that can be."""
+        """The versions that readers of a volume pin, ascending; buries dead readers if possible."""
         pins = set()
         for session_row, pin in self.pool.tables.pins_of(row.table_index):
             if not session.is_dead(session_row) or not self.bury(session, session_row):
@@ -177,7 +178,7 @@ class ReclaimQueue:
 
     # --- draining ---------------------------------------------------------------------------------------------------
     def drain(self, session: Session, row: VolumeRow, *, sync: bool = False) -> None:
-        """Free every waiting slot of the volume that nothing holds (the caller holds its volume lock: R4)."""
+        """Free every waiting slot of the volume that no pin holds (the caller holds its volume lock: R4)."""
         waiting = self._waiting.get(row.volume)
         if waiting is None:
             return
@@ -204,7 +205,7 @@ class ReclaimQueue:
                 self._pins.pop(row.volume, None)
 
     def _leave_to_heir(self, session: Session, waiting: _Waiting) -> None:
-        """Of a volume that was absorbed, leave what the heir's pin held to the next sweep (A7 of absorb.py)."""
+        """Leave the slots of an absorbed volume that the heir's pin held to the next sweep (A7 of absorb.py)."""
         version = self.pool.registry.absorbed_at(waiting.row.volume)
         if version is None:
             return
@@ -214,11 +215,11 @@ class ReclaimQueue:
         self.leak(session, [slot for slot, birth, death in items if birth <= version < death])
 
     def _is_gone(self, row: VolumeRow) -> tuple[bool, bool]:
-        """Whether the volume is dropped for good, and whether its table row is another's already."""
+        """Whether the drop of the volume is committed, and whether its table row belongs to another volume already."""
         word = self.pool.volume(row).id
         if word == row.volume:
             return False, False
-        current = self.pool.registry.volume_row(row.volume)  # who is about to drop it may yet fail
+        current = self.pool.registry.volume_row(row.volume)  # a drop in progress may still fail
         return current is None or current.state not in IN_USE, word != row.volume | DROPPED
 
     def _durable_version(self, row: VolumeRow, waiting: _Waiting, *, sync: bool) -> int:
@@ -234,7 +235,7 @@ class ReclaimQueue:
         readers: list[int],
         durable_pins: list[int],
     ) -> None:
-        """Free what is held by nobody, keep what readers hold, leave to durable pins what they hold."""
+        """Free the slots that no pin holds, keep those that readers hold, leave the others to their durable pins."""
         free: list[int] = []
         pinned: list[int] = []
         if not readers and not durable_pins:
@@ -256,15 +257,15 @@ class ReclaimQueue:
         self._free_kept(free)
 
     def _free_kept(self, slots: list[int]) -> None:
-        """Free what this process keeps; what a sweep has taken for live meanwhile is the next sweep's (W2, R5)."""
-        states, kept = self.pool.slot_map.states, RESERVED + self.pool.keeper().row
-        ours = [slot for slot in slots if states[slot] == kept]
-        self.pool.slot_map.free(ours)
-        if len(ours) < len(slots):
+        """Free slots that this process keeps; those that a sweep has labelled live are the next sweep's (W2, R5)."""
+        states, own_state = self.pool.slot_map.states, RESERVED + self.pool.keeper().row
+        own_slots = [slot for slot in slots if states[slot] == own_state]
+        self.pool.slot_map.free(own_slots)
+        if len(own_slots) < len(slots):
             self.pool.slot_map.note_leaks()
 
     def drain_all(self, session: Session, *, sync: bool = False) -> None:
-        """Drain every volume that this process has something to free in and whose volume lock can be had."""
+        """Drain every volume that this process has slots to free in and whose volume lock is free."""
         for waiting in list(self._waiting.values()):
             hold = session.try_volume(waiting.row.table_index)
             if hold is not None:
@@ -272,15 +273,15 @@ class ReclaimQueue:
                     self.drain(session, waiting.row, sync=sync)
 
     def waiting_count(self) -> int:
-        """Superseded slots of this process that wait for readers or for a sync."""
+        """The number of superseded slots of this process that wait for readers or for a sync."""
         return sum(waiting.count() for waiting in list(self._waiting.values()))
 
     # --- the dead and the leaked ------------------------------------------------------------------------------------
     def bury(self, session: Session, row: int) -> bool:
-        """Clear the row of a dead session.  What it had reserved is free, or leaked where somebody may still see it.
+        """Clear the row of a dead session; its reserved slots are freed, or leaked if they may still be read.
 
-        The catalog is sealed first: a commit that died with it must not come to life later (S3).  If that cannot be
-        done now (False), the session stays.
+        The catalog is sealed first: a commit that died with the session must not take effect later (S3).  Returns
+        False, and leaves the session, if that cannot be done now.
         """
         try:
             self.pool.registry.seal()
@@ -294,21 +295,21 @@ class ReclaimQueue:
         with session.pool_locked():
             hold = session.locks.try_lock(locks.session(row))
             if hold is None:
-                return  # it was buried meanwhile, and the row is taken again
+                return  # it was buried meanwhile, and another session has the row
             with hold:
                 record = self.pool.tables.session(row)
-                left = slot_map.slots_in_state(RESERVED + row)
+                reserved = slot_map.slots_in_state(RESERVED + row)
                 if record.publishing == 0:
-                    slot_map.free(left)
+                    slot_map.free(reserved)
                 else:
-                    self._label_leaked(left)
+                    self._label_leaked(reserved)
                 if 0 < record.volume <= VOLUME_ROWS:
-                    self._count_pins_change(record.volume - 1)  # before the pin goes (S3, R9)
+                    self._count_pins_change(record.volume - 1)  # before the pin is cleared (S3, R9)
                 record.pin = record.volume = record.publishing = 0
                 record.owner = 0
 
     def bury_all(self, session: Session) -> int:
-        """Bury every dead session; how many there were.  Raises RegistryBusyError."""
+        """Bury every dead session, and return their number.  Raises RegistryBusyError."""
         dead = [row for row, _ in self.pool.tables.sessions() if session.is_dead(row)]
         if dead:
             self.pool.registry.seal()
@@ -317,20 +318,20 @@ class ReclaimQueue:
         return len(dead)
 
     def abandon(self, keeper: Session) -> None:
-        """The process closes the store: what it still keeps is leaked, until a sweep finds it."""
+        """Leak the slots that this process still keeps as it closes the store, until a sweep finds them."""
         with self._guard:
             self._waiting = {}
-        left = self.pool.slot_map.slots_in_state(RESERVED + keeper.row)
-        if left:
-            self.leak(keeper, left)
+        kept_slots = self.pool.slot_map.slots_in_state(RESERVED + keeper.row)
+        if kept_slots:
+            self.leak(keeper, kept_slots)
 
     def leak(self, session: Session, slots: list[int]) -> None:
-        """Nobody will free these slots but a sweep."""
+        """Leave slots to a sweep: label them live, and note the leak."""
         with session.pool_locked():
             self._label_leaked(slots)
 
     def _label_leaked(self, slots: list[int]) -> None:
-        """(The caller holds the pool lock, so that the sweep epoch stands still: a pin may reach the slots.)"""
+        """Label leaked slots live (the caller holds the pool lock, so that the epoch stays: a pin may reach them)."""
         self.pool.slot_map.label_live(slots)
         self.pool.slot_map.note_leaks()
 

@@ -1,5 +1,7 @@
-"""Retaining past versions of a volume, and giving them up as they grow old.  The invariants are in
-:mod:`vfs.storage.history`."""
+"""Retention of past versions: starting it for a volume, and expiring versions.
+
+The invariants are in :mod:`vfs.storage.history`.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ __all__ = ["agree_on_past", "give_up_past", "keep_past"]
 
 
 def keep_past(pool: Pool, row: VolumeRow) -> None:
-    """Retain every version from the present one on.  The caller has the volume lock; does nothing if it is so already.
+    """Retain every version from the present one on; does nothing if the volume retains its past already.
 
-    Raises RegistryBusyError, StoreFailedError, PoolFullError, OSError.
+    The caller holds the volume lock.  Raises RegistryBusyError, StoreFailedError, PoolFullError, OSError.
     """
     if row.retained:
         return
@@ -32,15 +34,15 @@ def keep_past(pool: Pool, row: VolumeRow) -> None:
     try:
         with pool.registry.transaction():
             pool.registry.set_retained(row.volume, head.version)
-    finally:  # also when interrupted behind the commit
+    finally:  # also when interrupted after the commit
         current = pool.registry.volume_row(row.volume)
         shared.retained = current.retained if current is not None else 0
 
 
 def agree_on_past(pool: Pool, session: Session) -> None:
-    """See that the volume table and the catalog name the same oldest versions, where a process died in between (H6).
+    """Copy the oldest retained versions from the catalog to the volume table, where a process died in between (H6).
 
-    Leaves alone the volumes that another session has locked.  Raises OSError, StorageError.
+    Skips the volumes that another session has locked.  Raises OSError, StorageError.
     """
     for row in pool.registry.volumes_in(*IN_USE):
         shared = pool.volume(row)
@@ -53,11 +55,11 @@ def agree_on_past(pool: Pool, session: Session) -> None:
             current = pool.registry.volume_row(row.volume)
             if current is not None and current.state in IN_USE:
                 shared.retained = current.retained
-                pool.slot_map.note_leaks()  # what was superseded meanwhile has nobody to free it
+                pool.slot_map.note_leaks()  # only a sweep can free the slots that were superseded meanwhile
 
 
 def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: int | None) -> None:
-    """Stop retaining versions older than ``before``; None: retain no past at all.  The caller has the volume lock.
+    """Stop retaining versions older than ``before``; None: retain no past at all.  The caller holds the volume lock.
 
     Raises RegistryBusyError if another process is in a catalog transaction, CorruptionError, StoreFailedError.
     """
@@ -68,7 +70,7 @@ def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: 
         return
     last = find_record(pool, row, oldest)
     if last is None:
-        return  # its record was lost with the power: the next one will do
+        return  # its record was lost in a power failure: the next expiry removes these versions
     _require_durable(pool, row, oldest)
     states = pool.slot_map.states
     pinned = pool.registry.pinned_versions(row.volume)
@@ -79,7 +81,7 @@ def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: 
     try:
         with pool.registry.transaction(waits=False):
             pool.registry.set_retained(row.volume, retained)
-    finally:  # also when interrupted behind the commit
+    finally:  # also when interrupted after the commit
         current = pool.registry.volume_row(row.volume)
         if current is not None and current.retained == retained:
             reach("past: catalog has forgotten")
@@ -94,6 +96,6 @@ def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: 
 
 
 def _require_durable(pool: Pool, row: VolumeRow, version: int) -> None:
-    """What the catalog will say is retained must be on the device (recovery falls back to nothing before it)."""
+    """Sync a version that the catalog is about to retain (recovery does not fall back to an older version)."""
     if pool.is_durable and durable_version(pool, row) < version:
         make_durable(pool, [row])

@@ -1,31 +1,31 @@
-"""Finding slots that nothing reaches and nobody will free: what killed processes leaked.  And giving space back.
+"""The sweep, which frees slots that killed processes leaked; and returning free space to the file system.
 
-A sweep marks and frees while everybody else goes on.  Live slots carry the parity of the sweep epoch in which they were
-labelled or last marked.
+A sweep marks and frees while other sessions continue.  Live slots carry the parity of the sweep epoch in which they
+were labelled or last marked.
 
-    1  dead sessions are buried, dropped volumes whose readers have gone are reclaimed
-    2  the epoch moves on: from now on new slots get the new label
+    1  dead sessions are buried, dropped volumes without readers are reclaimed
+    2  the epoch advances: new slots get the new label from now on
     3  sessions that were labelling at that moment are waited for (they may use the old label); if a reader holds a
-       version older than its volume's head, the sweep is put off
+       version older than its volume's head, the sweep is postponed
     4  everything that a head or a pin reaches gets the new label
     5  heads that are not on the device yet are synced
-    6  what still has the old label is free
+    6  slots that still have the old label are free
 
 Invariants
     W1  A slot that a published or pinned version reaches when step 6 begins has the new label: it was reached by a head
         or pin of step 4, or labelled after step 2, or it is reserved by the keeper of a live process.
-    W2  Step 4 changes old labels only, under the pool lock, so that it never overwrites a reservation.  By an unlucky
-        race it may overwrite that somebody keeps a superseded slot, or has freed it: such a slot is leaked until the
+    W2  Step 4 changes old labels only, under the pool lock, so that it never overwrites a reservation.  In a race it
+        may overwrite the state of a superseded slot that a process keeps, or has freed: such a slot is leaked until the
         next sweep, and its keeper leaves it alone (R5).
-    W3  A dropped volume that cannot be reclaimed yet is walked under its volume lock; if that lock is taken, the sweep
-        is put off: whoever has it may be freeing the same slots.
-    W5  No reader that was there before step 2 holds an old version in step 4: it could be about to pin for a clone
-        what only a dead process knew to be superseded.  Who comes later pins heads, and what those lose carries the
-        new label.
-    W6  What the catalog says in step 4 of volumes whose head slots have the old label is final.
-    W4  Records that dead writers left are wiped before what they name is freed (V2 of writer.py).
-    W7  No volume can fall back behind the head that step 4 marked: before step 6 the head published by then is durable
-        (R3).  Under synchronous=OFF nothing is promised, and recovery checks every slot.
+    W3  A dropped volume that cannot be reclaimed yet is walked under its volume lock; if another session has that lock,
+        the sweep is postponed: that session may be freeing the same slots.
+    W5  No reader from before step 2 holds an old version in step 4: it could be about to pin, for a clone, a slot that
+        only a dead process knew to be superseded.  Later readers pin heads, and the slots that heads supersede carry
+        the new label.
+    W6  The state that the catalog has in step 4 for volumes whose head slots have the old label is final.
+    W4  Records that dead writers left are wiped before the slots they name are freed (V2 of writer.py).
+    W7  No volume can fall back to a version older than the head that step 4 marked: before step 6 the head published by
+        then is durable (R3).  Under synchronous=OFF there is no such guarantee, and recovery checks every slot.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ _PUNCH_SLOTS_AT_ONCE = 16_384
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep did: ``freed_count`` slots came back; ``put_off`` says why it could not finish, or is empty."""
+    """The result of a sweep: ``freed_count`` slots were freed; ``put_off`` is why it could not finish, or empty."""
 
     freed_count: int = 0
     put_off: str = ""
 
 
 def sweep(pool: Pool, cleanup: Cleanup) -> SweepReport:
-    """Free the slots that nothing reaches and nobody will free.  Raises CorruptionError if a page table is damaged."""
+    """Free the slots that no version reaches and no process keeps.  Raises CorruptionError for a damaged page table."""
     with pool.session() as session:
         hold = session.locks.try_lock(locks.SWEEP)
         if hold is None:
@@ -115,9 +115,9 @@ class _Sweep:
         remove_unowned_histories(pool)
         cut_short = bool(header.sweeping or header.leaks & _CUT_SHORT)
         if header.sweeping:
-            self._move_epoch(-1)  # a sweep died: look for the label that it looked for
+            self._move_epoch(-1)  # a sweep died: free the same label as that sweep
         header.sweeping = 1
-        leaks, header.leaks = header.leaks, 0  # what leaks from here on is for the next sweep
+        leaks, header.leaks = header.leaks, 0  # later leaks are for the next sweep
         try:
             self._old = pool.slot_map.live_label()
             self._move_epoch(1)
@@ -125,7 +125,7 @@ class _Sweep:
             reach("sweep: epoch moved")
             self._require_no_old_readers()
             self._await_labelling()
-            pool.registry.seal()  # who died while labelling shall not have committed after all (W6)
+            pool.registry.seal()  # the commit of a session that died while labelling must not take effect later (W6)
             self._mark_everything()
             reach("sweep: marked")
             self._make_heads_durable()
@@ -143,16 +143,16 @@ class _Sweep:
             raise
         header.sweeping = 0
         if cut_short:
-            pool.slot_map.note_leaks()  # what leaked during the other sweep has the new label: another finds it
+            pool.slot_map.note_leaks()  # slots leaked during the interrupted sweep have the new label: sweep again
         return SweepReport(freed_count=len(freed))
 
     def _move_epoch(self, step: int) -> None:
-        with self._session.pool_locked():  # who labels leaked slots holds it
+        with self._session.pool_locked():  # held by a session while it labels leaked slots
             self._pool.slot_map.header.epoch += step
 
-    # --- step 3: who is in the way ----------------------------------------------------------------------------------
+    # --- step 3: sessions to wait for -------------------------------------------------------------------------------
     def _await_labelling(self) -> None:
-        """Wait for the sessions that may label with the old epoch; in vain if one of them is stopped."""
+        """Wait for the sessions that may label with the old epoch; raises _PutOffError if one seems to be stopped."""
         tables = self._pool.tables
         busy = {
             row: record.publishing
@@ -169,9 +169,9 @@ class _Sweep:
                 self._session.pause()
 
     def _require_no_old_readers(self) -> None:
-        """Nobody may hold a version older than its volume's head: what leaked may be part of it.
+        """Check that no reader holds a version older than its volume's head, since leaked slots may belong to it.
 
-        Looked at before anything is marked, for such a reader may be about to make the version a clone's (W5).
+        Done before anything is marked, because such a reader may be about to pin the version for a clone (W5).
         """
         tables = self._pool.tables
         for row, reader in tables.sessions():
@@ -179,9 +179,9 @@ class _Sweep:
                 continue
             volume = tables.volume(reader.volume - 1)
             if reader.pin != volume.version and not 0 < volume.retained <= reader.pin:
-                still = tables.session(row)
-                if still.pin == reader.pin and not self._session.is_dead(row):
-                    raise _PutOffError(f"process {reader.owner} reads an old version")
+                current = tables.session(row)
+                if current.pin == reader.pin and not self._session.is_dead(row):
+                    raise _PutOffError(f"process {reader.owner} is reading an old version")
 
     # --- step 4 -----------------------------------------------------------------------------------------------------
     def _mark_everything(self) -> None:
@@ -195,9 +195,9 @@ class _Sweep:
             try:
                 self._mark(pin.version)
             except CorruptionError:
-                if pin.holder in {other.holder for other in registry.pin_rows(pin.volume)}:
+                if pin.holder in {row.holder for row in registry.pin_rows(pin.volume)}:
                     raise
-                # the pin went while we walked: who released it keeps what only it held (R8 of queue.py)
+                # the pin was removed during the walk: the process that did it keeps its slots (R8 of queue.py)
 
     def _mark_volume(self, row: VolumeRow) -> None:
         self._relabel(row.head_slot)
@@ -219,7 +219,7 @@ class _Sweep:
         if hold is None:
             return False
         with hold:
-            if volume.shared.version == version:  # else a writer was here, and has wiped it
+            if volume.shared.version == version:  # otherwise a writer has committed, and has wiped it
                 wipe_stale_record(self._pool, volume.row, version)
         return True
 
@@ -236,7 +236,7 @@ class _Sweep:
                 self._mark_past(current, head)
 
     def _mark_past(self, row: VolumeRow, head: Version) -> None:
-        """Mark what a volume retains; a process that gives a version up meanwhile keeps what only that reached (H2)."""
+        """Mark the retained past; a process that expires a version meanwhile keeps the slots only it reached (H2)."""
         shared = self._pool.volume(row)
         for version in retained(self._pool, row, head.version - 1):
             try:
@@ -246,7 +246,7 @@ class _Sweep:
                     raise
 
     def _mark(self, version: Version) -> None:
-        """Give everything a version reaches the new label, each node walked once."""
+        """Label everything that a version reaches with the new label, walking each node once."""
         self._pool.refresh_mapping()
         for node in nodes(self._pool.read_slot, version, enter=self._enter):
             self._visited.add(node.at.entry)
@@ -256,7 +256,7 @@ class _Sweep:
     def _enter(self, at: Reached) -> bool:
         deliver()
         self._relabel(at.entry.slot)
-        return at.entry not in self._visited  # the whole entry: a slot may be another node's by now
+        return at.entry not in self._visited  # the whole entry: a slot may hold another node by now
 
     def _relabel_pages(self, leaf_number: int, slots: list[int]) -> None:
         states, old, new = self._pool.slot_map.states, self._old, self._new
@@ -270,7 +270,7 @@ class _Sweep:
     def _relabel(self, slot: int) -> None:
         states = self._pool.slot_map.states
         if slot >= len(states):
-            raise CorruptionError(f"slot {slot} lies past the end of the pool")
+            raise CorruptionError(f"slot {slot} is past the end of the pool")
         with self._session.pool_locked():  # W2
             if states[slot] == self._old:
                 states[slot] = self._new
@@ -279,8 +279,8 @@ class _Sweep:
     def _make_heads_durable(self) -> None:
         """Sync the heads that a power failure could undo (W7).
 
-        Their newest durable versions may reach what is about to be freed: a process that published without a sync
-        (synchronous=NORMAL) may be dead, and what it remembered of superseded slots with it.
+        Their newest durable versions may reach slots that are about to be freed: a process that published without a
+        sync (synchronous=NORMAL) may have died, and with it its queue of superseded slots.
         """
         pool = self._pool
         behind = [
@@ -298,7 +298,7 @@ class _Sweep:
 
 
 def shrink(pool: Pool) -> int:
-    """Give free space of the pool back to the file system while others go on; the bytes given back.
+    """Return free space of the pool to the file system while other sessions continue; returns the number of bytes.
 
     Free slots at the end are cut off, runs of free slots elsewhere become holes.
     """
@@ -310,14 +310,14 @@ def shrink(pool: Pool) -> int:
         reach("shrink: tail cut")
         start = 1
         while start < slot_map.slot_count:
-            with session.pool_locked():  # reserved while we punch, so that nobody writes to them
+            with session.pool_locked():  # reserved while holes are punched, so that nobody writes to them
                 end = min(start + _PUNCH_SLOTS_AT_ONCE, slot_map.slot_count)
-                taken = slot_map.reserve_all_free(session.row, start, end)
+                reserved = slot_map.reserve_all_free(session.row, start, end)
             try:
-                for first, count in runs_of(taken):
+                for first, count in runs_of(reserved):
                     if count >= _PUNCH_SLOTS_MIN:
                         punch_hole(pool.pool_fd, first << SLOT_SHIFT, count << SLOT_SHIFT)
             finally:
-                slot_map.free(taken)
+                slot_map.free(reserved)
             start = end
     return max(0, before - pool.allocated_bytes())

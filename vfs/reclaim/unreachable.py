@@ -1,7 +1,7 @@
-"""The slots that only a pin, only the past, or only the head of a volume still reaches: free once that is given up.
+"""The slots that only a pin, only the past, or only the head of a volume still reaches: free once it is released.
 
-Pure walks; the rules are those of :mod:`vfs.reclaim.queue`.  The caller holds the volume lock, so that the head stands
-still.  ``pins`` are the pinned versions of the volume, ascending: a version that ten thousand clones stand on is there
+Pure walks; the rules are those of :mod:`vfs.reclaim.queue`.  The caller holds the volume lock, so that the head cannot
+move.  ``pins`` are the distinct pinned versions of the volume, ascending: a version with ten thousand clones appears
 once.
 """
 
@@ -23,44 +23,44 @@ __all__ = ["first_behind", "of_dropped_head", "of_dropped_past", "of_past", "of_
 
 
 def of_pin(pool: Pool, row: VolumeRow, pin: PinRow, others: list[int]) -> list[Superseded]:
-    """What only this pin still holds; ``others`` are the versions that other pins hold."""
+    """The slots that only this pin still holds; ``others`` are the versions that other pins hold."""
     version = pin.version.version
     if version in others:
         return []
-    before = max((other for other in others if other < version), default=row.base.version)
+    before = max((pinned for pinned in others if pinned < version), default=row.base.version)
     if 0 < row.retained <= version:
         if find_record(pool, row, version) is not None:
-            return []  # the past keeps it, and gives it back
+            return []  # the past retains the version, and frees its slots later
         before = max([before, *(record.version for record in retained(pool, row, version))])
     after = first_behind(pool, row, others, version)
     death = after.version if after else FOREVER
-    lost = only_in(pool.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
-    return [_superseded(at, death) for at in lost]
+    unshared = only_in(pool.read_slot, pin.version, [after] if after else [], max(before, row.base.version))
+    return [_superseded(at, death) for at in unshared]
 
 
 def first_behind(pool: Pool, row: VolumeRow, pins: list[int], version: int) -> Version | None:
-    """The first version behind one that is kept: pinned, retained, or the head."""
-    kept = [pool.registry.pinned_record(row.volume, pin) for pin in pins[bisect_right(pins, version) :][:1]]
+    """The first version after ``version`` that is kept: pinned, retained, or the head."""
+    candidates = [pool.registry.pinned_record(row.volume, pin) for pin in pins[bisect_right(pins, version) :][:1]]
     if row.state != VolumeState.DEAD:
         head = head_of(pool, row)
-        kept.append(head)
-        kept += islice(retained(pool, row, head.version, version + 1), 1)
-    return min((record for record in kept if record is not None), key=lambda record: record.version, default=None)
+        candidates.append(head)
+        candidates += islice(retained(pool, row, head.version, version + 1), 1)
+    return min((record for record in candidates if record is not None), key=lambda record: record.version, default=None)
 
 
 def of_past(pool: Pool, row: VolumeRow, pins: list[int], last: Version) -> Iterator[Superseded]:
-    """What only retained versions before ``last`` still hold.
+    """The slots that only retained versions before ``last`` still hold.
 
-    Pinned versions count as kept even where the record in the history was lost with the power: else what died in one of
-    them would seem to die behind it, and be left to a pin that does not reach it.
+    Pinned versions count as kept even if a power failure lost their record in the history: otherwise a slot superseded
+    in one of them would seem to be superseded later, and be left to a pin that does not reach it.
     """
-    kept = {version.version: version for version in retained(pool, row, last.version - 1)}
-    retained_versions = set(kept)
+    records = {version.version: version for version in retained(pool, row, last.version - 1)}
+    retained_versions = set(records)
     for pin in pins:
-        record = pool.registry.pinned_record(row.volume, pin) if pin < last.version and pin not in kept else None
+        record = pool.registry.pinned_record(row.volume, pin) if pin < last.version and pin not in records else None
         if record is not None:
-            kept[pin] = record
-    for version, behind in pairwise([*(kept[number] for number in sorted(kept)), last]):
+            records[pin] = record
+    for version, behind in pairwise([*(records[number] for number in sorted(records)), last]):
         if version.version not in retained_versions:
             continue
         for at in only_in(pool.read_slot, version, [behind], row.base.version):
@@ -69,15 +69,15 @@ def of_past(pool: Pool, row: VolumeRow, pins: list[int], last: Version) -> Itera
 
 
 def of_dropped_past(pool: Pool, row: VolumeRow, pins: list[int]) -> list[Superseded]:
-    """What only the past of a dropped volume still holds."""
+    """The slots that only the past of a dropped volume still holds."""
     return list(of_past(pool, row, pins, head_of(pool, row))) if row.retained else []
 
 
 def of_dropped_head(pool: Pool, row: VolumeRow, pins: list[int]) -> list[Superseded]:
-    """What only the head of a dropped volume still holds, and the head slot."""
+    """The slots that only the head of a dropped volume still holds, and the head slot."""
     newest = pins[-1] if pins else row.base.version
-    lost = reached(pool.read_slot, head_of(pool, row), max(newest, row.base.version))
-    return [*(_superseded(at, FOREVER) for at in lost), (row.head_slot, FOREVER - 1, FOREVER)]
+    newer = reached(pool.read_slot, head_of(pool, row), max(newest, row.base.version))
+    return [*(_superseded(at, FOREVER) for at in newer), (row.head_slot, FOREVER - 1, FOREVER)]
 
 
 def _superseded(at: Reached, death: int) -> Superseded:

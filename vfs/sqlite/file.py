@@ -1,17 +1,17 @@
-"""The main database file of a connection: SQLite's calls on it, answered by a volume.
+"""The main database file of a connection: implements SQLite's calls on it with a volume.
 
-Lock states of an open volume, named as SQLite names them, and what each owns:
+Lock states of an open volume, with SQLite's names, and what the file owns in each:
 
     NONE ---xLock(SHARED)---> SHARED ---xLock(RESERVED)---> RESERVED ---xLock(EXCLUSIVE)---> EXCLUSIVE
                               a pinned version              a WriteTransaction                (the same: readers have
                                                             (the volume's writer lock)         their own version)
 
-A commit is published at SQLITE_FCNTL_COMMIT_PHASETWO: it comes on every commit, after the last xWrite and xTruncate,
-and never on a rollback.  An error there must be SQLITE_IOERR or SQLITE_FULL: then the pager discards its cache.
+A commit is published at SQLITE_FCNTL_COMMIT_PHASETWO, which SQLite calls for every commit, after the last xWrite and
+xTruncate, and never for a rollback.  An error there must be SQLITE_IOERR or SQLITE_FULL, so that the pager discards its
+cache.
 
-An error at the commit must be SQLITE_IOERR or SQLITE_FULL.  Which version a transaction sees, and whether it may read
-and commit, a *gate* may decide (:class:`vfs.abc.Gate`).  In the child of a fork the volume is replaced by one that
-refuses everything.
+A *gate* (:class:`vfs.abc.Gate`) may decide which version a transaction sees, and whether it may read and commit.  In
+the child of a fork the volume is replaced by one that refuses everything.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
 
 
 class _Source(Protocol):
-    """What a file reads from."""
+    """The object that a file reads from."""
 
     @property
     def size_bytes(self) -> int: ...
@@ -51,7 +51,7 @@ class _Source(Protocol):
 
 
 class VolumeFile:
-    """One connection's open volume.  See the module docstring for its states."""
+    """The open volume of a connection.  See the module docstring for its states."""
 
     def __init__(
         self, name: str, volume: Handle, durability: Durability, open_files: WeakSet[VolumeFile], target: Target
@@ -68,14 +68,14 @@ class VolumeFile:
         self._source: _Source = _AtOpening(self, volume)
 
     def _use(self, volume: Handle, gate: Gate | None) -> None:
-        """Pin and read through these."""
+        """Pin and read through this volume and gate."""
         self._volume = volume
         self._gate = gate
         self._pin = volume.pin if gate is None else partial(gate.pin, volume)
         self._unpin = volume.unpin if gate is None else partial(gate.unpin, volume)
 
     def orphan(self) -> None:
-        """In the child of a fork: refuse everything but closing, since the parent owns the locks and pins."""
+        """Refuse everything except closing in the child of a fork, since the parent owns the locks and pins."""
         orphan = Orphan(self._volume, self._transaction)
         self._source = orphan
         self._transaction = orphan if self._transaction is not None else None
@@ -83,14 +83,14 @@ class VolumeFile:
 
     @property
     def is_locked(self) -> bool:
-        """Whether a version is pinned by a lock of SQLite's."""
+        """Whether SQLite holds a lock, which pins a version."""
         return self._level != _NONE
 
     # --- locks ------------------------------------------------------------------------------------------------------
     def xLock(self, level: int) -> None:
         try:
             if level == _SHARED:
-                if self._level != _NONE:  # a signal handler raised as SQLite called xUnlock, which it does not repeat
+                if self._level != _NONE:  # a signal handler raised in xUnlock, which SQLite does not repeat
                     self.xUnlock(_NONE)
                 if self._level == _NONE:
                     moves = self._volume.move_count
@@ -101,18 +101,18 @@ class VolumeFile:
                 if self._transaction is None:
                     self._source = self._transaction = self._volume.begin_write()
             elif self._transaction is None and level > _SHARED:
-                # EXCLUSIVE straight from SHARED: a hot journal; we report none
-                raise apsw.BusyError(f"BUG: cluster '{self.name}': lock level {level} asked without RESERVED")
+                # EXCLUSIVE directly from SHARED: only for a hot journal, which xAccess never reports
+                raise apsw.BusyError(f"BUG: cluster '{self.name}': lock level {level} requested without RESERVED")
         except (StorageError, OSError, MemoryError) as error:
             raise translated(error, self.name) from error
         self._level = level
 
     def is_here(self) -> None:
-        """SQLite has noticed that it reads another volume now."""
+        """Read from the volume directly, after SQLite has noticed that it is another one."""
         self._source = self._transaction or self._volume
 
     def read_unlocked(self, amount: int, offset: int) -> bytes:
-        """Bytes of the version of this moment."""
+        """Read bytes of the present version, without a lock."""
         self._pin()
         try:
             return bytes(self._volume.read(amount, offset))
@@ -155,7 +155,7 @@ class VolumeFile:
 
     def _writer(self) -> Transaction:
         if self._transaction is None:
-            raise apsw.IOError(f"cluster '{self.name}' is written to without a lock: was it opened with nolock=1?")
+            raise apsw.IOError(f"cluster '{self.name}' is written to without a lock: open it without nolock=1")
         return self._transaction
 
     def xWrite(self, data: bytes, offset: int) -> None:
@@ -171,7 +171,7 @@ class VolumeFile:
             raise translated(error, self.name) from error
 
     def xSync(self, flags: int) -> None:
-        """Nothing: the one sync of a commit is made when it is published."""
+        """Do nothing: a commit is synced once, when it is published."""
 
     # --- controls ---------------------------------------------------------------------------------------------------
     def xFileControl(self, op: int, ptr: int) -> bool:
@@ -201,7 +201,7 @@ class VolumeFile:
         name, value = pragma.name.lower(), pragma.value
         if name == "synchronous" and value is not None:
             number = _SYNCHRONOUS.get(value.strip().upper())
-            if number is not None and self._level == _NONE:  # SQLite refuses it inside a transaction
+            if number is not None and self._level == _NONE:  # SQLite refuses the change inside a transaction
                 self._durability = Durability(number)
         elif name == "journal_mode" and value is not None:
             mode = value.strip().upper()
@@ -236,9 +236,9 @@ class VolumeFile:
 
 
 class _Elsewhere:
-    """The volume of a connection whose cluster has gone over to it, until SQLite looks whether its cache is still good.
+    """The volume that the cluster of a connection has switched to, until SQLite checks whether its cache is valid.
 
-    It compares 16 bytes at offset 24 of the first page (the change counter and what follows; pager.c,
+    SQLite compares 16 bytes at offset 24 of the first page (the change counter and the following fields; pager.c,
     sqlite3PagerSharedLock), which another volume may have in common with the former one.
     """
 
@@ -253,12 +253,12 @@ class _Elsewhere:
     def read(self, amount: int, offset: int) -> bytes | memoryview:
         self._file.is_here()
         if (amount, offset) == (16, 24):
-            return b"\xff" * 16  # no database has this there
+            return b"\xff" * 16  # no database has these bytes there
         return self._volume.read(amount, offset)
 
 
 class _AtOpening(_Elsewhere):
-    """The volume of a connection that is being opened: SQLite reads the page size from the header, under no lock."""
+    """The volume of a connection that is being opened: SQLite reads the page size from the header without a lock."""
 
     def read(self, amount: int, offset: int) -> bytes | memoryview:
         if not self._file.is_locked:

@@ -1,7 +1,7 @@
-"""What storage changes in the header of a database, which is in page 1.
+"""The changes that storage makes to the header of a database, in page 1.
 
-The change counter (bytes 24-27 and 92-95, https://sqlite.org/fileformat2.html#file_change_counter) is kept equal to the
-volume's version in what is stored, so that whatever version a connection sees next, its cache can tell.
+The stored change counter (bytes 24-27 and 92-95, https://sqlite.org/fileformat2.html#file_change_counter) equals the
+volume's version, so that a connection can tell from any version that it sees next whether its cache is valid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["continue_from", "stamp"]
 
 
 def stamp(transaction: Transaction) -> None:
-    """Make page 1 say what we promise of it: the change counter, and a rollback-journal file format."""
+    """Set the header fields that storage guarantees: the change counter, and a rollback-journal file format."""
     header = bytes(transaction.read(100, 0))
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         return
@@ -28,14 +28,14 @@ def stamp(transaction: Transaction) -> None:
 
 
 _COOKIE_AT = 40
-"""Of the schema cookie in page 1 (https://sqlite.org/fileformat2.html, section 1.3.9)."""
+"""The offset of the schema cookie in page 1 (https://sqlite.org/fileformat2.html, section 1.3.9)."""
 
 
 def continue_from(pool: Pool, row: VolumeRow, former: VolumeRow) -> None:
-    """Let a volume that nobody has open yet continue where another is now: epoch, versions and schema cookie.
+    """Move the epoch, version and schema cookie of a volume that nobody has open yet past those of another volume.
 
-    Connections follow a cluster from one volume to another; by the cookie SQLite notices that it must read the schema
-    and prepare its statements again.  An empty volume has none.
+    Connections follow a cluster from one volume to another; a changed cookie causes SQLite to read the schema and
+    prepare its statements again.  An empty volume has no cookie.
     """
     continue_epoch(pool, row, former)
     with pinned(pool, former) as volume:

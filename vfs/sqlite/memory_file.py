@@ -6,7 +6,7 @@ __all__ = ["MemoryFile"]
 
 
 class MemoryFile:
-    """A rollback or super-journal that never outlives its transaction, so it needs no disk."""
+    """A rollback journal that never outlives its transaction, and so needs no disk."""
 
     def __init__(self) -> None:
         self._data = bytearray()

@@ -11,7 +11,7 @@ __all__ = ["Orphan"]
 
 
 class Orphan:
-    """Stands for a handle, and for its transaction, in a process that opened neither: it can only be closed.
+    """Replaces a handle, and its transaction, in a process that opened neither: it can only be closed.
 
     Implements :class:`vfs.abc.Handle` and :class:`vfs.abc.Transaction`.
     """
@@ -20,12 +20,12 @@ class Orphan:
     keeps_past = False
 
     def __init__(self, volume: Handle, transaction: Transaction | None) -> None:
-        """``volume`` and ``transaction``: those of the parent process, kept so that nothing they hold is released."""
+        """``volume`` and ``transaction`` of the parent are kept referenced, so that nothing they hold is released."""
         self._volume = volume
         self._transaction = transaction
 
     def _refuse(self) -> NoReturn:
-        raise ForkedError("this connection was opened before a fork; open a new one in the child process")
+        raise ForkedError("the connection was opened before a fork: open a new one in the child process")
 
     def pin(self) -> None:
         self._refuse()
@@ -55,18 +55,18 @@ class Orphan:
         return False
 
     def unpin(self) -> None:
-        """The parent owns the pin."""
+        """Do nothing: the parent owns the pin."""
 
     def count_read(self, read_count: int) -> None:
-        """The parent counts."""
+        """Do nothing: the parent counts."""
 
     def end(self) -> None:
-        """The parent owns the writer lock."""
+        """Do nothing: the parent owns the writer lock."""
 
     def close(self) -> None:
         """Close this process's copy of the descriptor, which holds none of the parent's locks."""
         self._volume.abandon()
 
     def abandon(self) -> None:
-        """In a child of the child: the same."""
+        """Close the descriptor in a child of the child."""
         self._volume.abandon()

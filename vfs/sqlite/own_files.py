@@ -1,9 +1,9 @@
-"""Whether a path leads to a file of a store.
+"""Recognises paths that lead to a file of a store.
 
-SQL names files (ATTACH, VACUUM INTO), and so do the journals of attached files.  The files of a store are none that a
-database connection may open: whoever writes to ``catalog.db`` or ``pool`` past the storage layer destroys clusters.
-Paths are compared by where they lead, not by how they are spelled: symbolic links are followed, hard links and
-descriptors in ``/proc`` are recognised by device and inode.
+SQL names files (ATTACH, VACUUM INTO), and so do the journals of attached files.  A database connection must not open
+the files of a store: writing to ``catalog.db`` or ``pool`` without the storage layer destroys clusters.  Paths are
+compared by the files they lead to, not by spelling: symbolic links are followed, hard links and descriptors in
+``/proc`` are recognised by device and inode.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _Identity = tuple[int, int]
 def is_of_store(path: Path, directory: Path | None = None, fds: Iterable[int] = ()) -> bool:
     """Whether opening ``path`` would open, or create, a file in the directory of a store.
 
-    ``directory`` is that of a store that is open (None: none, or one in memory), ``fds`` are its open files.
+    ``directory`` is the directory of the open store, or None if there is none or it is in memory; ``fds`` are its open
+    files.
     """
     target = Path(os.path.realpath(path))
     home = target.parent.parent if target.parent.name == _HISTORY else target.parent
@@ -34,12 +35,12 @@ def is_of_store(path: Path, directory: Path | None = None, fds: Iterable[int] = 
         return True
     try:
         status = path.stat()
-    except OSError:  # it is not there yet, or cannot be looked at: SQLite says so
+    except OSError:  # it does not exist yet, or is not accessible, which SQLite reports
         return False
-    known = {_identity_of(os.fstat(fd)) for fd in fds}
+    store_files = {_identity_of(os.fstat(fd)) for fd in fds}
     if directory is not None and status.st_nlink > 1:
-        known |= set(_identities(directory))
-    return _identity_of(status) in known
+        store_files |= set(_identities(directory))
+    return _identity_of(status) in store_files
 
 
 def _identity_of(status: os.stat_result) -> _Identity:
@@ -54,10 +55,10 @@ def _identity(path: Path) -> _Identity | None:
 
 
 def _identities(directory: Path) -> Iterator[_Identity]:
-    """The files of a store's directory."""
+    """The identities of the files in a store's directory."""
     for folder in (directory, directory / _HISTORY):
         if folder.is_dir():
             for path in folder.iterdir():
-                found = _identity(path)
-                if found is not None:
-                    yield found
+                identity = _identity(path)
+                if identity is not None:
+                    yield identity

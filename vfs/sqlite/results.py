@@ -1,4 +1,4 @@
-"""Storage errors as SQLite result codes: the one table, and the exception that carries a code through apsw."""
+"""Storage errors as SQLite result codes: the table, and the exception that carries a code through apsw."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RESULTS: tuple[tuple[type[Exception], type[apsw.Error], int], ...] = (
     (MemoryError, apsw.NoMemError, apsw.SQLITE_NOMEM),
     (Exception, apsw.IOError, apsw.SQLITE_IOERR),
 )
-"""Storage error -> the apsw exception and the SQLite result code for it; the first that fits."""
+"""Storage error -> the apsw exception and the SQLite result code for it; the first match counts."""
 
 
 def translated(error: Exception, name: str) -> Exception:
@@ -51,7 +51,7 @@ class InterruptedCommit(apsw.IOError, KeyboardInterrupt):
 
 
 def failed_commit(error: BaseException, name: str) -> Exception:
-    """The exception for a commit that failed: only for IOERR and FULL does the pager drop the unpublished pages."""
+    """The exception for a commit that failed: the pager drops unpublished pages only for IOERR and FULL."""
     kind = InterruptedCommit if isinstance(error, KeyboardInterrupt) else apsw.IOError
     carrier: Any = kind(f"cluster '{name}': {error or 'interrupted'}")
     carrier.extendedresult = apsw.SQLITE_IOERR_WRITE

@@ -1,17 +1,17 @@
 """The SQLite boundary: an ``apsw.VFS`` whose main database files are volumes.
 
-Names.  A name without a slash or a dot is resolved to a volume; every other name is a plain file and goes to the
-default VFS of the moment when ours was made (never to one of ours, which may be the default too), so ``ATTACH
-'./other.db'`` and ``VACUUM INTO 'copy.db'`` do what they say; the files of a store are refused, by whatever path they
-are named (own_files.py).  Nameless files (temporary databases, sorter runs, statement journals) go there too.  The full
-path of a volume's name lies in the store's directory, though no such file exists: SQLite names super-journals after it,
-and those must be real files, since the rollback journals of attached plain files refer to them
+Names.  A name without a slash or a dot is resolved to a volume; every other name is a plain file and is passed to the
+VFS that was the default when this one was registered (never to another :class:`ClusterVFS`, which may be the default
+too), so ``ATTACH './other.db'`` and ``VACUUM INTO 'copy.db'`` work as usual; the files of a store are refused, by any
+path (own_files.py).  Nameless files (temporary databases, sorter runs, statement journals) are passed there too.  The
+full path of a volume's name is in the store's directory, although no such file exists: SQLite names super-journals
+after it, and those must be real files, since the rollback journals of attached plain files refer to them
 (https://sqlite.org/atomiccommit.html, section 5).
 
-Rollback journals are needed for ROLLBACK TO and for rolling back what SQLite already wrote, never for recovery.  Our
-connections keep them in memory (``journal_mode=MEMORY``); for connections opened by others and for attached volumes
-:class:`~vfs.sqlite.memory_file.MemoryFile` stands in for the journal file.  WAL would bypass the pool: asked for it, we
-answer the mode in force, as SQLite does when a mode cannot be set.
+Rollback journals are needed for ROLLBACK TO and for rolling back pages that SQLite has already written, never for
+recovery.  Connections of clusterdb keep them in memory (``journal_mode=MEMORY``); for other connections and for
+attached volumes :class:`~vfs.sqlite.memory_file.MemoryFile` replaces the journal file.  WAL would bypass the pool: a
+request for it returns the present mode, as SQLite does when a mode cannot be set.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _SUPER_JOURNAL = re.compile(r"-mj[0-9A-F]{6}9[0-9A-F]{2}\Z")
 def _folder_of(store: Pool, name: str) -> Path:
     if store.directory is not None:
         return store.directory.absolute()
-    return Path(tempfile.gettempdir()) / f"{name}-{os.getpid()}"  # made when a super-journal needs it
+    return Path(tempfile.gettempdir()) / f"{name}-{os.getpid()}"  # created when a super-journal needs it
 
 
 class ClusterVFS(apsw.VFS):
-    """A VFS over one store, registered under ``name`` until :meth:`close`."""
+    """A VFS over a store, registered under ``name`` until :meth:`close`."""
 
     _names: ClassVar[set[str]] = set()
 
@@ -68,7 +68,7 @@ class ClusterVFS(apsw.VFS):
 
     @classmethod
     def plain_name(cls) -> str:
-        """The VFS for plain files: the default one, or the next if that is one of ours."""
+        """The VFS for plain files: the default one, or the next if that is a ClusterVFS."""
         return next(name for name in apsw.vfs_names() if name not in cls._names)
 
     # --- VFS methods ------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class ClusterVFS(apsw.VFS):
         return str(Path(name).absolute())
 
     def _find_volume_name(self, path: str) -> str | None:
-        """The name in the path of a volume, or of a journal of one; None for a plain file."""
+        """The name in the path of a volume or of its journal; None for a plain file."""
         folder, _, name = path.rpartition("/")
         return name if folder in ("", str(self._folder)) and _VOLUME_NAME.match(name) else None
 
@@ -102,7 +102,7 @@ class ClusterVFS(apsw.VFS):
             self._folder.mkdir(mode=0o700, exist_ok=True)
             return apsw.VFSFile(self._plain, name, flags)
         if flags[0] & apsw.SQLITE_OPEN_WAL:
-            raise apsw.CantOpenError(f"'{volume_name}': a cluster has no write-ahead log")
+            raise apsw.CantOpenError(f"cluster '{volume_name}' has no write-ahead log")
         flags[1] = flags[0]
         if not flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
             return MemoryFile()
@@ -110,13 +110,13 @@ class ClusterVFS(apsw.VFS):
             flags[1] = apsw.SQLITE_OPEN_READONLY | flags[0] & ~(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         file = self._open_volume(volume_name, read_only=bool(flags[1] & apsw.SQLITE_OPEN_READONLY))
         if isinstance(name, apsw.URIFilename) and any(name.uri_boolean(key, False) for key in ("nolock", "immutable")):
-            file.xLock(apsw.SQLITE_LOCK_SHARED)  # SQLite will call no xLock: what is read is the version of this moment
+            file.xLock(apsw.SQLITE_LOCK_SHARED)  # SQLite will not call xLock: pin the present version
         return file
 
     def _require_foreign(self, path: str) -> None:
-        """Raises CantOpenError for a file of a store."""
+        """Raise CantOpenError for a file of a store."""
         if is_of_store(Path(path), self._store.directory, self._store.open_files()):
-            raise apsw.CantOpenError(f"'{path}' is a file of a store: connections open clusters by their names only")
+            raise apsw.CantOpenError(f"'{path}' is a file of a store: open a cluster by its name instead")
 
     def _open_volume(self, name: str, *, read_only: bool) -> VolumeFile:
         try:
@@ -133,12 +133,12 @@ class ClusterVFS(apsw.VFS):
         return file
 
     def xSleep(self, microseconds: int) -> int:
-        """SQLite waits for a lock; apsw's own would keep all other threads of the interpreter waiting too."""
+        """Sleep while SQLite waits for a lock; the method of apsw would block all threads of the interpreter."""
         time.sleep(microseconds / 1e6)
         return microseconds
 
     def close(self) -> None:
-        """Unregister; no file may be open."""
+        """Unregister the VFS; no file may be open."""
         self.unregister()
         self._names.discard(self.name)
         if self._store.directory is None and self._folder.exists():
@@ -149,6 +149,6 @@ class ClusterVFS(apsw.VFS):
         return sorted({file.name for file in self.files})
 
     def orphan_files(self) -> None:
-        """In the child of a fork: make every open file refuse to work (the parent owns its locks and pins)."""
+        """Disable every open file in the child of a fork, since the parent owns its locks and pins."""
         for file in list(self.files):
             file.orphan()

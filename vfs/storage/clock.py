@@ -1,12 +1,12 @@
-"""The clock of a store, by which commits are dated: it never goes back, and time passes on it as it does.
+"""The clock of a store, which dates commits: it never goes back, and it advances at the rate of the clock since boot.
 
-The system's clock may be set ahead and back again.  Commits dated by it would then hide later ones from whoever asks
-for a time, and readers that lag would stand still until the clock has caught up.  The clock of a store is the system's,
-or the time since the boot (``CLOCK_BOOTTIME``, which nobody sets) plus an offset, whichever is later.  The offset is a
-word of the shared tables: a commit that finds the system's clock ahead moves it.
+The system clock may be set ahead and back again.  Commits dated by it would then hide later commits from a search by
+time, and readers that lag would stand still until the system clock has caught up.  The clock of a store is the system
+clock, or the time since the boot (``CLOCK_BOOTTIME``, which cannot be set) plus an offset, whichever is later.  The
+offset is a word of the shared tables: a commit that finds the system clock ahead moves the offset.
 
-So after the system's clock was set back, the store's clock is ahead of it by a *skew* that stays until the system's
-clock has caught up or, at the earliest, the next boot; recovery lets the clock begin behind the newest commit.
+After the system clock was set back, the store's clock is therefore ahead of it by a *skew*, which stays until the
+system clock has caught up or, at the earliest, until the next boot; recovery starts the clock after the newest commit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Clock:
         return max(time.time_ns(), self.steady_ns() + self._tables.header.clock_offset)
 
     def tick_ns(self) -> int:
-        """The time now, for a commit: the clock will not show an earlier one to anybody."""
+        """The time now, for a commit: no process will read an earlier time from this clock."""
         wall_ns, steady_ns = time.time_ns(), self.steady_ns()
         offset_ns = self._tables.header.clock_offset
         if wall_ns > steady_ns + offset_ns:
@@ -38,14 +38,14 @@ class Clock:
         return steady_ns + offset_ns
 
     def skew_ns(self) -> int:
-        """How far the clock is ahead of the system's."""
+        """The time by which the clock is ahead of the system clock."""
         return self.now_ns() - time.time_ns()
 
     def begin_behind(self, time_ns: int) -> None:
-        """After a boot: the clock shows that time at least."""
+        """Start the clock after a boot, at ``time_ns`` or later."""
         self._tables.header.clock_offset = max(0, max(time_ns, time.time_ns()) - self.steady_ns())
 
     @staticmethod
     def steady_ns() -> int:
-        """The time since the boot, on a clock that nobody sets."""
+        """The time since the boot, on a clock that cannot be set."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

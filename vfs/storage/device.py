@@ -1,10 +1,10 @@
-"""The operating system, for pool I/O and locks: the only module below SQL that makes such calls.
+"""Operating system calls for pool I/O and locks: the only module below SQL that issues them.
 
-All writes and syncs go through the table :data:`CALLS`, so that a recorder or a fault injector can take its place,
-and so that another data plane knows exactly what it has to provide.
+All writes and syncs use the table :data:`CALLS`, so that a recorder or a fault injector can replace it, and so that it
+lists exactly the calls that another data plane has to provide.
 
-Locks are open-file-description locks (``fcntl(2)``): they belong to one open file, not to a process, so two
-handles of one process exclude each other, and the kernel drops them with the last descriptor of a dead owner.
+Locks are open-file-description locks (``fcntl(2)``): they belong to an open file, not to a process, so two handles of
+one process exclude each other, and the kernel releases them with the last descriptor of a dead owner.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 LOCK_PATIENCE_S = 60
-"""How long to wait for a lock that is held for microseconds (opening a store: as long as a rebuild takes)."""
+"""The timeout for a lock that is usually held for microseconds (while a store is opened: for the time of a rebuild)."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -75,7 +75,7 @@ CALLS = Calls()
 
 
 def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
-    """Write all buffers one after the other from ``offset`` on.
+    """Write all buffers consecutively from ``offset``.
 
     Raises PoolFullError when the device is full (ENOSPC, EDQUOT), OSError for any other failure.
     """
@@ -94,7 +94,7 @@ def write_at(fd: int, buffers: Sequence[Buffer], offset: int) -> None:
 
 
 def _write_rest(fd: int, data: bytes, offset: int, written: int) -> None:
-    """Go on behind a short write, so that its cause shows as an errno."""
+    """Continue after a short write, so that its cause is reported as an errno."""
     while written < len(data):
         more = CALLS.pwritev(fd, [memoryview(data)[written:]], offset + written)
         if more <= 0:
@@ -103,12 +103,12 @@ def _write_rest(fd: int, data: bytes, offset: int, written: int) -> None:
 
 
 def sync(fd: int) -> None:
-    """fdatasync.  A failure is final: the kernel may have dropped the dirty pages (see fsync(2))."""
+    """Call fdatasync.  A failure is final: the kernel may have dropped the dirty pages (see fsync(2))."""
     CALLS.fdatasync(fd)
 
 
 def punch_hole(fd: int, offset: int, length: int) -> None:
-    """Give the blocks of a range back to the file system; it reads as zeros from now on."""
+    """Return the blocks of a range to the file system; the range reads as zeros from now on."""
     CALLS.punch(fd, offset, length)
 
 
@@ -119,7 +119,7 @@ def boot_id() -> bytes:
 
 
 def file_system_of(path: Path) -> str:
-    """The type of the file system a path lies on, as the kernel names it (``proc(5)``, mountinfo)."""
+    """The type of the file system that contains a path, as the kernel names it (``proc(5)``, mountinfo)."""
     device = path.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
@@ -131,19 +131,19 @@ def file_system_of(path: Path) -> str:
 
 
 def is_read_only(path: Path) -> bool:
-    """Whether the file system a path lies on is mounted read-only."""
+    """Whether the file system that contains a path is mounted read-only."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def open_again(fd: int) -> int:
-    """A new open file description of the file behind ``fd`` (also of an anonymous one)."""
+    """Open the file of ``fd`` again (also an anonymous one), with a new open file description."""
     return os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
 
 
 class Mapping:
     """A shared mapping of a whole file, renewed as the file grows.
 
-    Views of a former mapping stay valid as long as somebody holds them: growing only ever adds pages.
+    Views of a former mapping stay valid while they are referenced: growing only ever adds pages.
     """
 
     def __init__(self, fd: int, *, writable: bool) -> None:
@@ -161,13 +161,13 @@ class Mapping:
             while (size := os.fstat(self.fd).st_size) != self.size:
                 try:
                     self.mmap = mmap.mmap(self.fd, size, mmap.MAP_SHARED, self._protection)
-                except ValueError:  # it was shortened since we looked
+                except ValueError:  # it was shortened since fstat
                     continue
                 self.bytes = memoryview(self.mmap)
                 self.size = size
 
     def close(self) -> None:
-        """Unmap, if nobody has a view of it any more; else the last view does."""
+        """Unmap the file, or leave that to the last view that is still in use."""
         with self._guard, suppress(BufferError):
             self.bytes.release()
             self.mmap.close()
@@ -179,24 +179,24 @@ _FLOCK = struct.Struct("hhqqi4x")
 class LockFile:
     """An open file description on the lock file: the owner of the locks taken through it.
 
-    Every lock but those of :meth:`keep` is a :class:`~vfs.holds.Hold`; a description takes no lock twice.
+    Every lock except those of :meth:`keep` is a :class:`~vfs.holds.Hold`; a description takes no lock twice.
     """
 
     def __init__(self, fd: int) -> None:
-        """``fd`` is closed with this object, and with it all its locks are given up."""
-        self._file = io.FileIO(fd, "r")  # what it is asked for after it was closed reaches no other file
+        """``fd`` is closed with this object, which releases all its locks."""
+        self._file = io.FileIO(fd, "r")  # an operation after close() fails instead of reaching another file
         self.fd = fd
 
     def _set(self, command: int, kind: int, offset: int) -> None:
         fcntl.fcntl(self.fd, command, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
 
     def unlocker(self, offset: int) -> Callable[[], object]:
-        """A C function that gives the byte up, harmless if it is not held; ValueError behind :meth:`close`."""
+        """A C function that unlocks the byte, harmless if it is not held; raises ValueError after :meth:`close`."""
         unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
         return partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
 
     def try_lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold | None:
-        """Take the byte; None if somebody else holds it.  ``undo`` is done before it is given up."""
+        """Lock the byte; None if another owner holds it.  ``undo`` is called before it is unlocked."""
         hold = Hold(*undo, self.unlocker(offset))
         try:
             return hold if self._try(offset, shared=shared) else None
@@ -205,7 +205,7 @@ class LockFile:
             raise
 
     def keep(self, offset: int, *, shared: bool = False) -> bool:
-        """Take the byte for as long as the description is open; False if somebody else holds it."""
+        """Lock the byte for as long as the description is open; False if another owner holds it."""
         return self._try(offset, shared=shared)
 
     def _try(self, offset: int, *, shared: bool) -> bool:
@@ -218,9 +218,10 @@ class LockFile:
         return True
 
     def lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold:
-        """Take the byte, waiting for whoever holds it.
+        """Lock the byte, waiting while another owner holds it.
 
-        These locks are held for very short; who keeps one for LOCK_PATIENCE_S is stopped: RegistryBusyError.
+        These locks are held for very short times: raises RegistryBusyError after LOCK_PATIENCE_S, when the owner must
+        be stopped.
         """
         begin, end = busy_marks()
         hold = Hold(*undo, self.unlocker(offset), end)
@@ -241,7 +242,7 @@ class LockFile:
             if time.monotonic() > deadline:
                 raise RegistryBusyError(
                     f"another process has held a lock of the store for {LOCK_PATIENCE_S} s (byte {offset} of its file "
-                    "'locks'): if it is stopped, let it go on or end it"
+                    "'locks'): if it is stopped, resume or kill it"
                 )
             time.sleep(pause)
             pause = min(2 * pause, 0.005)
@@ -252,6 +253,6 @@ class LockFile:
         return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
     def close(self) -> None:
-        """Close the description, and with it give up all its locks."""
+        """Close the description, which releases all its locks."""
         self._file.close()
         self.fd = -1

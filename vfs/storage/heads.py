@@ -1,7 +1,7 @@
 """The version records of volumes: which version is published, which is durable, and where its record is.
 
-A record is found in the head slot, in the catalog (the base), or in the history.  Which sector a commit writes to, and
-which records must be wiped, is V2 of :mod:`vfs.storage.writer`.
+A record is in the head slot, in the catalog (the base), or in the history.  V2 of :mod:`vfs.storage.writer` defines the
+sector that a commit writes to, and the records that must be wiped.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def durable_version(pool: Pool, row: VolumeRow) -> int:
 
 
 def make_durable(pool: Pool, rows: Iterable[VolumeRow]) -> None:
-    """Bring the published versions of volumes to the device, and note that they are there.
+    """Sync the published versions of volumes to the device, and record them as durable.
 
-    The caller holds the volume locks, so that no version is published between the sync and the note (R3).  Raises
+    The caller holds the volume locks, so that no version is published between the sync and the record (R3).  Raises
     StoreFailedError.
     """
     behind = [record for record in map(pool.volume, rows) if record.durable < record.version]
@@ -64,7 +64,7 @@ def make_durable(pool: Pool, rows: Iterable[VolumeRow]) -> None:
 
 # --- finding records --------------------------------------------------------------------------------------------------
 def head_records(pool: Pool, row: VolumeRow) -> list[Version | None]:
-    """The records in the head slot of a volume by sector: None where a sector has no whole record of this volume.
+    """The records in the head slot of a volume by sector: None where a sector has no complete record of this volume.
 
     Raises CorruptionError for a head slot past the end of the pool.
     """
@@ -72,7 +72,7 @@ def head_records(pool: Pool, row: VolumeRow) -> list[Version | None]:
 
 
 def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
-    """The record of one version of a volume, if its head, its base or its history has it."""
+    """The record of a version of a volume; None if neither head, base nor history has it."""
     if version == row.base.version:
         return row.base
     if (row.volume, version) in pool.lost:
@@ -89,7 +89,7 @@ def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
 
 
 def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[Version]:
-    """The past versions ``first`` to ``last`` that a volume retains, ascending, as far as their records are there."""
+    """The past versions ``first`` to ``last`` that a volume retains and that have a record, ascending."""
     oldest = pool.volume(row).retained
     for version in range(max(oldest, first), last + 1) if oldest else ():
         record = find_record(pool, row, version)
@@ -110,10 +110,10 @@ def head_of(pool: Pool, row: VolumeRow) -> Version:
 
 
 def current_head(pool: Pool, row: VolumeRow) -> Version:
-    """The record of the published version of a volume that others may be writing to.  Raises CorruptionError."""
+    """The record of the published version of a volume that others may write to meanwhile.  Raises CorruptionError."""
     for _ in range(100):
         record = find_record(pool, row, published_version(pool, row))
-        if record is not None:  # else the head has moved twice since
+        if record is not None:  # None: the head has moved twice since
             return record
     return head_of(pool, row)
 
@@ -124,7 +124,7 @@ def no_record(row: VolumeRow, version: int) -> CorruptionError:
 
 
 def newest_at(pool: Pool, row: VolumeRow, time_ns: int, first: int, last: int) -> Version | None:
-    """The newest version of ``first`` to ``last`` that was published at or before a time; retained, or the head."""
+    """The newest version from ``first`` to ``last`` that was published at or before a time: retained, or the head."""
     head = find_record(pool, row, last)
     if head is not None and head.time_ns <= time_ns:
         return head
@@ -137,27 +137,27 @@ def newest_at(pool: Pool, row: VolumeRow, time_ns: int, first: int, last: int) -
 
 # --- the sectors of a head slot ---------------------------------------------------------------------------------------
 def _recorded_versions(pool: Pool, row: VolumeRow) -> list[tuple[int, int]]:
-    """(version, durable version) that the head's sectors name, whole or not; (-1, -1) for another volume's."""
+    """(version, durable version) in each sector of the head, whole or torn; (-1, -1) in a sector of another volume."""
     longs, at = pool.pool_longs, row.head_slot << (SLOT_SHIFT - 3)
     sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(COMMIT_SECTORS)]
     return [(longs[at + 2], longs[at + 3]) if longs[at + 1] == row.volume else (-1, -1) for at in sectors]
 
 
 def newest_recorded(pool: Pool, row: VolumeRow) -> int:
-    """The newest version that a sector of the head slot names, whole or not; -1 if none does."""
+    """The newest version that a sector of the head slot names, whole or torn; -1 if there is none."""
     return max(_recorded_versions(pool, row))[0]
 
 
 def free_sector(pool: Pool, row: VolumeRow, published: int, durable: int) -> int:
-    """The head sector that the next version record goes to (V2), under the volume lock; a stale one is wiped."""
+    """The head sector for the next version record (V2), under the volume lock; wipes stale records."""
     records = _recorded_versions(pool, row)
     if max(records)[0] > published:
         wipe_stale_record(pool, row, published)
         records = _recorded_versions(pool, row)
-    kept = {published, durable}
+    protected = {published, durable}
     if not durable:
-        kept.add(min((version for version, known in records if version > 0 and not known), default=0))
-    return next(at for at, (version, _) in enumerate(records) if version not in kept)
+        protected.add(min((version for version, durable_at in records if version > 0 and not durable_at), default=0))
+    return next(at for at, (version, _) in enumerate(records) if version not in protected)
 
 
 def write_record(pool: Pool, row: VolumeRow, sector: int, record: Version) -> None:
@@ -171,10 +171,10 @@ def wipe_sector(pool: Pool, row: VolumeRow, sector: int) -> None:
 
 
 def wipe_stale_record(pool: Pool, row: VolumeRow, published: int) -> None:
-    """Erase the records newer than the published version, which writers left that died, on the device too (V2).
+    """Erase the records newer than the published version, left by dead writers, on the device too (V2).
 
-    The slots they name will be used by others; in a clone of the same version even with the same content.  The caller
-    holds the volume lock.  Raises OSError, StoreFailedError.
+    The slots they name will be reused, in a clone of the same version even with the same content.  The caller holds the
+    volume lock.  Raises OSError, StoreFailedError.
     """
     versions = [version for version, _ in _recorded_versions(pool, row)]
     if pool.volume(row).retained and max(versions) > published:

@@ -1,25 +1,26 @@
-"""The past versions of volumes that keep them: for point-in-time clones, backtrack, and readers that lag.
+"""The version records of volumes with a retained past: for point-in-time clones, backtrack, and readers that lag.
 
-A volume that keeps its past has a file of version records, one for every version from the *oldest retained* on, at a
-place that follows from the version: so a version is found with one read, and a time with a binary search.  The versions
-from the oldest retained to the head are pinned as one: nothing that is superseded in a version after the oldest is
-freed, until that moves on.
+A volume with a retained past has a file of version records, one for every version from the *oldest retained* on, at an
+offset computed from the version: a version is found with one read, and a time with a binary search.  The versions from
+the oldest retained to the head are pinned together: no slot that is superseded in a version after the oldest retained
+one is freed until the oldest retained version advances.
 
 Invariants
-    H1  A record is written before the head moves to its version.  Records behind the head are none: who finds one left
-        by a dead writer (V2 of writer.py), or recovery, erases it durably before that version is written again.
-    H2  The oldest retained version moves in the catalog, durably, before what only older ones reached is freed.  Before
-        that happens those slots are kept (R8 of queue.py), and readers' pins are read after the word has moved.
-    H3  Who pins a past version looks afterwards whether it is still retained (as S1 of sessions.py).
-    H4  The file is not synced with a commit: a power failure may lose the records of the last moments.  Their versions
-        cannot be gone back to then, the newest excepted, whose record recovery writes anew; slots that only they
-        reached are free.  The same holds for a version that was not durable and whose slots did not all reach the
-        device, though those of a later one did: recovery wipes its record, also from the head's sectors.
-    H5  A file belongs to a volume of the catalog, whose numbers are never reused.  Files left of other volumes (their
+    H1  A record is written before the head moves to its version.  Records newer than the head do not count: a writer
+        that finds one left by a dead writer (V2 of writer.py), or recovery, erases it durably before that version is
+        written again.
+    H2  The oldest retained version moves in the catalog, durably, before slots that only older versions reached are
+        freed.  Until then those slots are kept (R8 of queue.py), and readers' pins are read after the word has moved.
+    H3  A reader that pins a past version checks afterwards that the version is still retained (as S1 of sessions.py).
+    H4  The file is not synced with a commit: a power failure may lose the newest records.  Their versions can then not
+        be read or restored, except the newest, whose record recovery rewrites; slots that only they reached are free.
+        The same holds for a version that was not durable and whose slots did not all reach the device, although those
+        of a later version did: recovery wipes its record, also from the head's sectors.
+    H5  A file belongs to a volume of the catalog, whose numbers are never reused.  Files of other volumes (their
         process died, or the power failed, before they were removed) are removed by recovery and by sweeps.
-    H6  The word V_RETAINED is set before the catalog says so, and cleared after it: never does a writer free what the
-        catalog retains.  Where a process died in between, more is kept than need be, until the next to open the store
-        makes the two agree (expiry.agree_on_past).
+    H6  The word V_RETAINED is set before the catalog retains the past, and cleared after the catalog stops: a writer
+        never frees slots that the catalog retains.  If a process dies in between, more is kept than necessary, until
+        the next process that opens the store reconciles the two (vfs.reclaim.retention.agree_on_past).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ RECORD_BYTES = 128
 
 
 class History:
-    """The history files of one store, as one process has them open."""
+    """The history files of one store, opened by one process."""
 
     def __init__(self, directory: Path | None, *, is_durable: bool, read_only: bool) -> None:
         self._directory = directory
@@ -50,7 +51,7 @@ class History:
         self._guard = threading.Lock()
 
     def _folder(self, *, create: bool) -> int | None:
-        """A descriptor of the directory of the files, never reached through a link; None if there is none."""
+        """A descriptor of the directory of the files, never reached through a link; None if it does not exist."""
         assert self._directory is not None
         if self._folder_fd < 0:
             path = self._directory / "history"
@@ -89,32 +90,32 @@ class History:
 
     # --- records ----------------------------------------------------------------------------------------------------
     def append(self, volume: int, version: Version) -> None:
-        """Write the record of the version that is about to be published (H1).  Raises PoolFullError, OSError."""
+        """Write the record of a version that is about to be published (H1).  Raises PoolFullError, OSError."""
         record = pack_version(version)[:VERSION_RECORD_BYTES].ljust(RECORD_BYTES, b"\0")
         write_at(self._fd(volume), [record], version.version * RECORD_BYTES)
 
     def find(self, volume: int, version: int) -> Version | None:
-        """The record of a version, if it is there."""
-        found = unpack_version(os.pread(self._fd(volume), VERSION_RECORD_BYTES, version * RECORD_BYTES))
-        return found if found is not None and (found.volume, found.version) == (volume, version) else None
+        """The record of a version; None if the file does not have it."""
+        record = unpack_version(os.pread(self._fd(volume), VERSION_RECORD_BYTES, version * RECORD_BYTES))
+        return record if record is not None and (record.volume, record.version) == (volume, version) else None
 
     def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
-        """The records that are there of the versions ``first`` to ``last``, ascending."""
+        """The existing records of the versions ``first`` to ``last``, ascending."""
         for version in range(first, last + 1):
-            found = self.find(volume, version)
-            if found is not None:
-                yield found
+            record = self.find(volume, version)
+            if record is not None:
+                yield record
 
     def newest_at(self, volume: int, time_ns: int, first: int, last: int) -> Version | None:
         """The newest version of ``first`` to ``last`` that was published at or before a time."""
         best: Version | None = None
         while first <= last:
             middle = (first + last) // 2
-            found = next(self.between(volume, middle, last), None)  # a lost record: the next one
-            if found is None or found.time_ns > time_ns:
+            record = next(self.between(volume, middle, last), None)  # a lost record: the next one
+            if record is None or record.time_ns > time_ns:
                 last = middle - 1
             else:
-                best, first = found, found.version + 1
+                best, first = record, record.version + 1
         return best
 
     # --- forgetting -------------------------------------------------------------------------------------------------
@@ -128,20 +129,20 @@ class History:
                 sync(fd)
 
     def erase(self, volume: int, version: int) -> None:
-        """Erase one record, on the device too (H1): another power failure must not bring it back.  Raises OSError."""
+        """Erase one record, on the device too (H1): another power failure must not restore it.  Raises OSError."""
         fd = self._fd(volume)
         write_at(fd, [bytes(RECORD_BYTES)], version * RECORD_BYTES)
         if self._is_durable:
             sync(fd)
 
     def forget_before(self, volume: int, version: int) -> None:
-        """Give the space of the records of older versions back to the file system."""
+        """Return the space of the records of older versions to the file system."""
         end = version * RECORD_BYTES // 4096 * 4096
         if end and not self._read_only:
             CALLS.punch(self._fd(volume), 0, end)
 
     def remove(self, volume: int) -> None:
-        """The volume is gone."""
+        """Remove the file of a removed volume."""
         with self._guard:
             fd = self._files.pop(volume, None)
             if fd is not None:

@@ -49,7 +49,7 @@ class Dirty:
         self.data = data
         self.words = memoryview(data).cast("I")
         self.longs = memoryview(data).cast("Q")
-        self.entry = entry  # what names it as published
+        self.entry = entry  # the entry that names the published node
 
     def set(self, index: int, slot: int, crc: int, birth: int) -> None:
         self.words[index << 2] = slot
@@ -61,12 +61,12 @@ class Editor:
     """The page table of one write transaction: the base version, and dirty copies of the nodes it changes.
 
     ``superseded`` collects (slot, birth) of everything published that the new version no longer reaches;
-    ``discarded`` the slots of this very transaction that it dropped again.  ``added_count`` counts the slots that
-    the new version has and the base had not.
+    ``discarded`` the slots of this transaction that it no longer uses.  ``added_count`` counts the slots that the new
+    version has more than the base.
     """
 
     def __init__(self, read_slot: ReadSlot, base: Version, new_version: int, recent: dict[Entry, Dirty]) -> None:
-        """``recent``: nodes that this process has just published, by their entries; those used are taken out."""
+        """``recent``: nodes that this process has just published, by their entries; nodes used are removed from it."""
         self._read_slot = read_slot
         self._recent = recent
         self._new_version = new_version
@@ -95,34 +95,34 @@ class Editor:
 
     # --- editing ----------------------------------------------------------------------------------------------------
     def leaf(self, number: int) -> Dirty:
-        """The leaf, ready to be edited."""
+        """The dirty copy of a leaf, created at its first edit."""
         return self.dirty[0].get(number) or self._edit(0, number)
 
     def _edit(self, level: int, number: int) -> Dirty:
-        """A node ready to be edited, and with it its parents, who will have to name its copy."""
-        found = self.dirty[level].get(number)
-        if found is not None:
-            return found
+        """The dirty copy of a node; its parents, which will name the copy, become dirty too."""
+        node = self.dirty[level].get(number)
+        if node is not None:
+            return node
         if level == self.depth - 1:
             entry = self.root
         else:
             parent = self._edit(level + 1, number >> FANOUT_SHIFT)
             entry = unpack_entry(parent.data, number & (FANOUT - 1))
-        found = self._recent.pop(entry, None)
-        if found is None:
+        node = self._recent.pop(entry, None)
+        if node is None:
             if entry.slot:
                 where = f"page table, level {level}, number {number}"
-                found = Dirty(bytearray(read_node(self._read_slot, entry, where)), entry)
+                node = Dirty(bytearray(read_node(self._read_slot, entry, where)), entry)
             else:
-                found = Dirty(bytearray(SLOT_BYTES), entry)
-        self.dirty[level][number] = found
-        return found
+                node = Dirty(bytearray(SLOT_BYTES), entry)
+        self.dirty[level][number] = node
+        return node
 
     def _is_dirty(self, level: int, number: int) -> bool:
         return level >= 0 and number in self.dirty[level]
 
     def is_unchanged(self) -> bool:
-        """Whether nothing was edited."""
+        """Whether the table was not edited."""
         return not any(self.dirty) and not self.superseded
 
     def grow(self, page_count: int) -> None:
@@ -138,7 +138,7 @@ class Editor:
             self.root = HOLE
 
     def set_page(self, page: int, slot: int, crc: int) -> None:
-        """The page now lives in ``slot`` (a slot of this transaction)."""
+        """Map a page to ``slot`` (a slot of this transaction)."""
         leaf = self.leaf(page >> FANOUT_SHIFT)
         index = page & (FANOUT - 1)
         old = leaf.words[index << 2]
@@ -149,7 +149,7 @@ class Editor:
         leaf.set(index, slot, crc, self._new_version)
 
     def drop(self, slot: int, birth: int) -> None:
-        """The new version no longer reaches ``slot``."""
+        """Record that the new version no longer reaches ``slot``."""
         if birth == self._new_version:
             self.discarded.append(slot)
         else:
@@ -157,7 +157,7 @@ class Editor:
         self.added_count -= 1
 
     def truncate(self, page_count: int) -> None:
-        """Make everything from page ``page_count`` on a hole and drop levels no longer needed (T3)."""
+        """Turn everything from page ``page_count`` on into holes, and drop levels no longer needed (T3)."""
         self._truncate(self.depth - 1, 0, page_count)
         depth = depth_of(page_count)
         while self.depth > depth:
@@ -206,7 +206,7 @@ class Editor:
             self.drop(entry.slot, entry.birth)
 
     def _pop_root(self) -> None:
-        """The root loses its level: its first child is the new root."""
+        """Remove the root's level: its first child becomes the root."""
         level = self.depth - 1
         top = self.dirty[level].pop(0, None)
         old = top.entry if top is not None else self.root
@@ -222,13 +222,13 @@ class Editor:
 
     # --- sealing ----------------------------------------------------------------------------------------------------
     def node_count(self) -> int:
-        """How many nodes :meth:`seal` will place."""
+        """The number of nodes that :meth:`seal` will place."""
         return sum(map(len, self.dirty))
 
     def seal(self, place: Callable[[bytearray], int]) -> Entry:
-        """Give every dirty node a slot, leaves first, and return the root entry.
+        """Assign a slot to every dirty node, leaves first, and return the root entry.
 
-        ``place(node)`` takes a slot for the node and remembers to write it.
+        ``place(node)`` takes a slot for the node and schedules the write.
         """
         for level in range(self.depth):
             for number, node in sorted(self.dirty[level].items(), key=itemgetter(0)):
@@ -243,7 +243,7 @@ class Editor:
         return self.root
 
     def published(self) -> dict[Entry, Dirty]:
-        """After :meth:`seal`: the nodes of a small transaction, for the next one."""
+        """The nodes of a small transaction after :meth:`seal`, for reuse by the next transaction."""
         if self.node_count() > _RECENT_NODES_MAX:
             return {}
         return {node.entry: node for level in self.dirty for node in level.values()}

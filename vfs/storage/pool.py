@@ -1,7 +1,7 @@
-"""One open page pool: its files and mappings, its sessions, and whether what is written reaches the device.
+"""One open page pool: its files and mappings, its sessions, and its syncs.
 
-:class:`Pool` is the context of the storage room: its functions take a pool and a catalog row.  The assembly in
-:mod:`vfs.store` opens one and sets what the rooms above provide: the registry, reclaim, and the miss hook.
+:class:`Pool` is the context of the storage room: its functions take a pool and a catalog row.  :mod:`vfs.store` opens a
+pool and sets the parts that the rooms above provide: the registry, reclaim, and the miss hook.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ _IDLE_SESSIONS_MAX = 4
 
 
 class Reclaimer(Protocol):
-    """What storage asks of reclaim; the rules R1 to R9 are in :mod:`vfs.reclaim.queue`."""
+    """The functions of reclaim that storage calls; the rules R1 to R9 are in :mod:`vfs.reclaim.queue`."""
 
     def is_worth_draining(self, row: VolumeRow) -> bool:
-        """Whether this process has enough to free in the volume, or had to leave some to readers."""
+        """Whether this process has enough slots of the volume to free, or has slots that readers held before."""
 
     def keep_superseded(self, row: VolumeRow, death: int, slots: list[tuple[int, int]]) -> list[Superseded]:
-        """Version ``death``, about to be published, no longer reaches these (slot, birth): keep those to free (R8)."""
+        """Keep the (slot, birth) pairs that version ``death``, about to be published, no longer reaches (R8)."""
 
     def enqueue(self, row: VolumeRow, items: list[Superseded], durable: int) -> None:
-        """Queue slots that are kept (the caller holds the volume lock)."""
+        """Queue kept slots (the caller holds the volume lock)."""
 
     def leak(self, session: Session, slots: list[int]) -> None:
         """Leave slots to the next sweep."""
 
     def before_write(self, session: Session, row: VolumeRow) -> None:
-        """Do the work that waits for a writer (the caller is the writer, and has the volume lock)."""
+        """Do the work that waits for a writer (the caller is the writer, and holds the volume lock)."""
 
     def on_close(self, session: Session, row: VolumeRow) -> None:
-        """A handle closes: reclaim what it leaves, if the volume lock can be had."""
+        """Reclaim the slots that a closing handle leaves, if the volume lock is free."""
 
     def request(self, row: VolumeRow) -> None:
         """Leave work to the volume's next writer."""
 
 
 class Pool:
-    """The page pool and its tables, as one process has them open.
+    """The page pool and its tables, opened by one process.
 
     ``directory`` is None for a pool in anonymous memory, for this process only.  A pool that is not ``is_durable`` is
-    never synced.  One that is ``read_only`` has its derived files in anonymous memory too, and writes nothing:
-    ``chosen`` has the heads that recovery chose for it, ``lost`` the past versions that recovery found
-    damaged.  ``written`` are the volumes that this process has committed to.
+    never synced.  A ``read_only`` pool has its derived files in anonymous memory too, and writes nothing: ``chosen``
+    holds the heads that recovery chose for it, ``lost`` the past versions that recovery found damaged.  ``written``
+    holds the volumes that this process has committed to.
     """
 
     pool_fd: int
@@ -71,7 +71,7 @@ class Pool:
     registry: Registry
     reclaimer: Reclaimer
     damage_of: Callable[[VolumeRow], str]
-    """What recovery found damaged in a volume, in words."""
+    """Describes the damage that recovery found in a volume."""
 
     def __init__(self, directory: Path | None, *, verify_reads: bool, read_only: bool) -> None:
         self.directory = directory
@@ -91,11 +91,11 @@ class Pool:
         self._files: dict[str, int] = {}
 
     def open_files(self) -> list[int]:
-        """The descriptors of its files, by which they can be recognised."""
+        """The descriptors of the pool's files, by which the files can be recognised."""
         return [*self._files.values(), *self.history.open_files()]
 
     def size_bytes(self) -> int:
-        """Bytes of the pool file; 0 in a store that is being created."""
+        """The size of the pool file; 0 in a store that is being created."""
         return os.fstat(self.pool_fd).st_size
 
     def header(self) -> bytes:
@@ -103,7 +103,7 @@ class Pool:
         return os.pread(self.pool_fd, SLOT_BYTES, POOL_HEADER_SLOT)
 
     def allocated_bytes(self) -> int:
-        """The bytes that the pool file takes on its device (holes take none)."""
+        """The bytes that the pool file occupies on its device (holes occupy none)."""
         return os.fstat(self.pool_fd).st_blocks * 512
 
     def has_leaks(self) -> bool:
@@ -125,14 +125,14 @@ class Pool:
 
     def _take_views(self) -> None:
         mapped = self._pool_mapping.bytes
-        whole = mapped[: len(mapped) >> SLOT_SHIFT << SLOT_SHIFT]
+        whole_slots = mapped[: len(mapped) >> SLOT_SHIFT << SLOT_SHIFT]
         self.pool_mmap = self._pool_mapping.mmap
-        self.pool_words = whole.cast("I")
-        self.pool_longs = whole.cast("Q")
-        self.pool_bytes = whole  # last: handles compare this one to see that there are new views
+        self.pool_words = whole_slots.cast("I")
+        self.pool_longs = whole_slots.cast("Q")
+        self.pool_bytes = whole_slots  # last: handles detect new views by comparing this attribute
 
     def refresh_mapping(self) -> None:
-        """Map the pool as far as it reaches now."""
+        """Map the pool at its present length."""
         if self.slot_map.slot_count << SLOT_SHIFT > len(self.pool_bytes):
             self._pool_mapping.renew()
             self._take_views()
@@ -143,25 +143,25 @@ class Pool:
         if at + SLOT_BYTES > len(self.pool_bytes):
             self.refresh_mapping()
             if at + SLOT_BYTES > len(self.pool_bytes):
-                raise CorruptionError(f"slot {slot} lies past the end of the pool")
+                raise CorruptionError(f"slot {slot} is past the end of the pool")
         if self.residence is not None:
             self.require_resident(slot)
         return self.pool_bytes[at : at + SLOT_BYTES]
 
     def require_resident(self, slot: int) -> None:
-        """Fetch a slot that is not in the pool file, if there is a miss hook.  Raises what that raises."""
+        """Fetch a slot that is not in the pool file, if there is a miss hook.  Propagates the errors of the hook."""
         if self.residence is not None and not self.residence.is_resident(slot):
             self.residence.fetch(slot)
 
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:
-        """Bring everything written to the pool to the device.
+        """Sync everything written to the pool to the device.
 
-        Raises StoreFailedError; then the store takes no more writes until it is reopened.
+        Raises StoreFailedError; after that the store accepts no writes until it is reopened.
         """
         if not self.is_durable:
             return
-        self.require_writable()  # what a failed sync lost, the next one will not bring back
+        self.require_writable()  # another sync would not write the pages that a failed sync lost
         slot_count = self.slot_map.slot_count
         try:
             sync(self.pool_fd)
@@ -172,23 +172,23 @@ class Pool:
         header.synced = max(header.synced, slot_count)
 
     def fail(self, reason: str) -> None:
-        """Refuse writes from now on: what is on the device is unknown."""
+        """Refuse writes from now on, because the state of the device is unknown."""
         self.has_failed = f"{reason}; writes are refused until the store is reopened"
 
     def require_writable(self) -> None:
-        """Raises StoreFailedError after :meth:`fail`."""
+        """Raise StoreFailedError after :meth:`fail`."""
         if self.has_failed:
             raise StoreFailedError(self.has_failed)
 
     # --- sessions ---------------------------------------------------------------------------------------------------
     def open_session(self) -> Session:
-        """A new session.  Raises TooManySessionsError."""
+        """Open a session.  Raises TooManySessionsError."""
         session = Session(self.tables, self.slot_map, self._files["locks"])
         self.sessions.add(session)
         return session
 
     def keeper(self) -> Session:
-        """The session in whose name this process keeps superseded slots until they can be freed."""
+        """The session under which this process keeps superseded slots until they can be freed."""
         with self._keeper_guard:
             if self._keeper is None:
                 self._keeper = self.open_session()
@@ -197,7 +197,7 @@ class Pool:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session for one piece of work; a few are kept for the next."""
+        """Lend a session to the body; a few idle sessions are kept for reuse."""
         try:
             session = self._idle_sessions.pop()
         except IndexError:

@@ -1,11 +1,11 @@
-"""A volume as one handle sees it: pinned for reading.
+"""The reading half of a handle: pins a version of a volume, and reads it.
 
-States of a handle, and what each owns
+States of a handle, and what it owns in each
     unpinned     nothing
     pinned       one version: its root cannot be reclaimed
 
 Invariants
-    V1  The version word names a version whose record stands in a head sector, or the volume's base.
+    V1  The version word names a version whose record is in a head sector, or the volume's base.
 
 :mod:`vfs.storage.writer` has the third state, a write transaction.
 """
@@ -35,14 +35,14 @@ from vfs.storage.walk import find_leaf, verify_path
 __all__ = ["Follow", "Reader", "read_pages"]
 
 Follow = Callable[[], VolumeRow | None]
-"""Finds the volume that a cluster has switched to, if it was reset or went back."""
+"""Finds the volume that a cluster has switched to, after a reset or a backtrack."""
 
-_FENCED = "the connection was cut off by a failover, a crash or a stop: open a new connection"
+_FENCED = "the connection was closed by a failover, a crash or a stop: open a new connection"
 _NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
 
 
 def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, offset: int) -> bytes:
-    """Bytes ``offset`` to ``offset + amount`` put together from whole pages, cut at ``size_bytes``."""
+    """Read bytes ``offset`` to ``offset + amount`` from whole pages, cut at ``size_bytes``."""
     end = min(offset + amount, size_bytes)
     if end <= offset:
         return b""
@@ -79,30 +79,30 @@ class Reader:
 
     def _take(self, row: VolumeRow) -> None:
         if row.head_slot >= self.pool.slot_map.slot_count:
-            raise CorruptionError(f"its head slot {row.head_slot} lies past the end of the pool")
+            raise CorruptionError(f"its head slot {row.head_slot} is past the end of the pool")
         self.row = row
         self.session.attach(row.table_index)
         self.shared = self.pool.tables.volume(row.table_index)
         self._id = row.volume | (MOVED if row.state == VolumeState.PAST else 0)
         self.epoch = self.shared.epoch
-        self.version: Version = row.base._replace(version=0)  # no version looked at yet
+        self.version: Version = row.base._replace(version=0)  # no version loaded yet
         self.size_bytes = 0
         self.recent_nodes: dict[Entry, Dirty] = {}
         self._leaves.clear()
 
     # --- pinning ----------------------------------------------------------------------------------------------------
     def pin(self) -> None:
-        """Pin the head: what is read from here on is that version, until :meth:`unpin`.
+        """Pin the head: reads return that version until :meth:`unpin`.
 
         Raises VolumeDroppedError, CorruptionError.
         """
         session = self.session
         while True:
-            shared = self.shared  # another one once we have followed the cluster
+            shared = self.shared  # a different record after following the cluster
             version = shared.version
             session.pin(version)
             if shared.version != version:
-                continue  # the head moved in between: what we pinned may be gone already (S1)
+                continue  # the head moved in between: the slots of the pinned version may be free already (S1)
             if shared.id != self._id:
                 session.unpin()
                 self._follow_or_refuse()
@@ -116,24 +116,24 @@ class Reader:
                 return
 
     def _follow_or_refuse(self) -> None:
-        """The row does not show our volume any more: follow the cluster, or raise the reason why that is impossible."""
+        """Follow the cluster, since the row does not name our volume any more, or raise the reason for a refusal."""
         row = self._successor()
         if row is not None:
             with uninterrupted:
-                self.pool.reclaimer.on_close(self.session, self.row)  # perhaps we were its last reader
+                self.pool.reclaimer.on_close(self.session, self.row)  # this may have been its last reader
             epoch = self.epoch
             self._take(row)
             self.epoch = epoch  # the epochs of a cluster continue from volume to volume: a fenced handle stays fenced
             self.move_count += 1
 
     def _successor(self) -> VolumeRow | None:
-        """The volume that the cluster has switched to; None if a process died in the middle of dropping or moving.
+        """The volume that the cluster has switched to; None if a process died while dropping or moving it.
 
         Raises VolumeDroppedError, CorruptionError, FencedError.
         """
         word, registry = self.shared.id, self.pool.registry
         if word == self._id | DAMAGED:
-            raise CorruptionError(f"recovery found no intact version of it: {self.pool.damage_of(self.row)}")
+            raise CorruptionError(f"recovery found no intact version: {self.pool.damage_of(self.row)}")
         if word in (self._id | DROPPED, self._id | MOVED):
             with registry.reclaiming(waits=True):  # a process that drops or moves it holds the catalog until it is done
                 row = registry.volume_row(self.row.volume)
@@ -150,15 +150,18 @@ class Reader:
         return row
 
     def require_present(self) -> None:
-        """Raises VolumeDroppedError or CorruptionError if the volume is gone, FencedError after a failover,
-        SnapshotMovedError if the cluster has switched to another volume."""
+        """Check that the volume is still the handle's.
+
+        Raises VolumeDroppedError or CorruptionError if the volume is gone, FencedError after a failover,
+        SnapshotMovedError if the cluster has switched to another volume.
+        """
         if self.shared.id != self._id and self._successor() is not None:
-            raise SnapshotMovedError("the cluster was reset or went back since this transaction began to read")
+            raise SnapshotMovedError("the cluster was reset or backtracked since this transaction began to read")
         if self.shared.epoch != self.epoch and not self.read_only:
             raise FencedError(_FENCED)
 
     def _load(self, version: int) -> bool:
-        """Look up the record of the pinned version; False if the head has moved on and overwritten it."""
+        """Look up the record of the pinned version; False if the head has moved and a commit has overwritten it."""
         self.refresh_mapping()
         record = find_record(self.pool, self.row, version)
         if record is None:
@@ -170,7 +173,7 @@ class Reader:
         return True
 
     def adopt(self, version: Version) -> None:
-        """Read from this version from now on."""
+        """Switch reads to this version."""
         self.version = version
         self.size_bytes = version.size_bytes
         self._leaves.clear()
@@ -188,29 +191,29 @@ class Reader:
             raise VolumeDroppedError("it was dropped")
         if version != head and not 0 < oldest <= version <= head:  # H3
             self.session.unpin()
-            raise PastVersionGoneError(f"version {version} is not retained any more, or not yet")
+            raise PastVersionGoneError(f"version {version} is no longer retained, or not yet published")
         record = find_record(self.pool, self.row, version)
         if record is None:
             self.session.unpin()
-            raise PastVersionGoneError(f"the record of version {version} was lost when power failed")
+            raise PastVersionGoneError(f"the record of version {version} was lost in a power failure")
         self.refresh_mapping()
         self.adopt(record)
 
     def pin_as_of(self, time_ns: int) -> None:
-        """Pin the version that was the head at a time, but never one older than the last one pinned.
+        """Pin the version that was the head at a time, but never a version older than the last one pinned.
 
-        Pins the oldest retained version if all of them are younger.  Raises as :meth:`pin`.
+        Pins the oldest retained version if all of them are younger.  Raises the errors of :meth:`pin`.
         """
         while True:
             if self.shared.id != self._id or not self.keeps_past:
-                return self.pin()  # follows the cluster, or raises the reason why it cannot
+                return self.pin()  # follows the cluster, or raises the reason for a refusal
             head, oldest = self.shared.version, self.shared.retained
             least = max(oldest, self.version.version)
             record = newest_at(self.pool, self.row, time_ns, least, head)
             try:
                 return self.pin_past(record.version if record is not None else least)
             except PastVersionGoneError:
-                self.version = self.version._replace(version=0)  # it was given up meanwhile
+                self.version = self.version._replace(version=0)  # it expired meanwhile
             except VolumeDroppedError:
                 return self.pin()  # the cluster has switched to another volume meanwhile
 
@@ -228,7 +231,7 @@ class Reader:
         self.shared.read += read_count
 
     def refresh_mapping(self) -> None:
-        """Take over the store's present mapping of the pool."""
+        """Switch to the store's present mapping of the pool."""
         self.pool.refresh_mapping()
         if self._bytes is not self.pool.pool_bytes:
             self._bytes = self.pool.pool_bytes
@@ -238,7 +241,7 @@ class Reader:
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def read(self, amount: int, offset: int) -> bytes | memoryview:
-        """Up to ``amount`` bytes of the pinned version from ``offset`` on; fewer only at the end of the volume."""
+        """Read up to ``amount`` bytes of the pinned version from ``offset``; fewer only at the end of the volume."""
         within = offset & 4095
         if within + amount <= 4096 and offset + amount <= self.size_bytes:
             slot = self.slot_of(offset >> 12)
@@ -263,7 +266,7 @@ class Reader:
 
     def _load_leaf(self, leaf_number: int) -> memoryview:
         if self._verifies or self._residence is not None:
-            verify_path(self.pool.read_slot, self.version, leaf_number)  # which fetches the nodes, too
+            verify_path(self.pool.read_slot, self.version, leaf_number)  # fetches the nodes, too
         try:
             slot = find_leaf(self._words, self.version.root.slot, self.version.depth, leaf_number)
             leaf = self._words[slot << 10 : (slot + 1) << 10] if slot else _NO_LEAF

@@ -1,19 +1,19 @@
-"""Seals and stamps: what a clean close leaves behind, and what the next process to open the store believes.
+"""Seals and stamps: the marks of a clean close, by which the next process that opens the store trusts its files.
 
 Invariants
-    K1  Derived files are believed while somebody has the store open.  Else they are believed only if whoever closed it
-        last stamped them, and the files that hold the content (the pool, the catalog and its log) are those of then:
-        the same inode, size and times.  The stamp is taken away by the next to open the store.  So files that were
-        copied over the content, and whatever a killed process left, lead to a rebuild.
-    K2  A *seal* is a second record of a version that is on the device, which says of itself that it is durable.
-        Recovery does not go back behind a sealed version: what does not check out in it was damaged since, and is
-        reported.  A clean close notes in the catalog, too, which version it sealed: so that a head slot that has lost
-        all its records is not taken for that of a volume which nobody has written to.  Seals have a sector of their
-        own.  That of a close is not synced: without it recovery knows as much as before.  In a disposable store, where
-        nothing is known to be on the device, it is of what was there when the store was closed.  Only a volume that is
-        in use has a head slot to write to.
+    K1  Derived files are trusted while a process has the store open.  Otherwise they are trusted only if the process
+        that closed the store last stamped them, and the files that hold the content (the pool, the catalog and its log)
+        are unchanged since: the same inode, size and times.  The next process that opens the store removes the stamp.
+        Therefore files that were copied over the content, and the files left by a killed process, lead to a rebuild.
+    K2  A *seal* is a second record of a version that is on the device, and names that version as durable itself.
+        Recovery does not choose a version older than a sealed one: whatever fails its checksum in a sealed version was
+        damaged since, and is reported.  A clean close notes the sealed version in the catalog, too: so a head slot that
+        has lost all its records is not mistaken for that of a volume which was never written to.  Seals have a sector
+        of their own.  The seal of a close is not synced: without it recovery knows as much as before.  In a disposable
+        store, where nothing is known to be on the device, the seal names the version that was published when the store
+        was closed.  Only a volume that is in use has a head slot to write to.
     K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
-        used from then on, and no record of the series says which version that was.
+        used from then on, and no record of the series names that version.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _CONTENT = ("pool", "catalog.db", "catalog.db-wal")
 
 
 def content_stamp(directory: Path) -> int:
-    """64 bits that tell the present state of the files that hold a store's content; never 0.
+    """64 bits that identify the present state of the files that hold a store's content; never 0.
 
-    By ``stat(2)``: whoever copies a file over another cannot choose its change time.
+    Computed from ``stat(2)``: a program that copies a file over another cannot choose its change time.
     """
-    found: list[object] = []
+    states: list[object] = []
     for name in _CONTENT:
         try:
             stat = (directory / name).stat(follow_symlinks=False)
         except FileNotFoundError:
-            found.append(None)
+            states.append(None)
         else:
-            found.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-    digest = hashlib.blake2b(repr(found).encode(), digest_size=8).digest()
+            states.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    digest = hashlib.blake2b(repr(states).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") | 1
 
 
@@ -71,7 +71,7 @@ def seal_written(pool: Pool, session: Session) -> None:
 
 
 def seal(pool: Pool, row: VolumeRow) -> int:
-    """Seal the newest version of a volume that is on the device, and return it.  The caller has the volume lock.
+    """Seal the newest version of a volume that is on the device, and return it.  The caller holds the volume lock.
 
     Raises PoolFullError, OSError, CorruptionError.
     """

@@ -4,10 +4,10 @@ A *session* is one handle's presence in the store, for the life of a connection.
 and, through its own open file description, the lock byte of that row; a row counts only while that byte is held.
 
 Invariants
-    S1  A reader stores its pin first and then looks whether the head word still has that version; else it tries again.
+    S1  A reader stores its pin first and then checks that the head word still has that version; if not, it tries again.
     S2  A writer publishes first and then reads the pins.  With S1: of a reader and a writer, one sees the other.
     S3  The pin of a dead session is dismissed only before durable pins are read again, and after the catalog was
-        sealed: a session that died while it made a clone may have committed the clone's pin, or half of it.
+        sealed: a session that died while it created a clone may have committed the clone's pin, or half of it.
     S4  The version word and the epoch of a volume change only under its volume lock.  Its id word gets a flag when the
         volume is dropped and changes for good when the row is given to another volume: a handle compares it at every
         pin.
@@ -50,7 +50,7 @@ from vfs.storage.slot_map import SlotMap
 __all__ = ["Session", "SharedTables"]
 
 _SPARE_SLOTS = 32
-"""Slots a session reserves beyond what it needs now."""
+"""Slots that a session reserves in addition to those it needs now."""
 
 
 _ROW_BYTES = 8 * ROW_WORDS
@@ -70,15 +70,15 @@ class SharedTables:
         self.header = ReadersHeader.at(self._mapping.bytes, 0)
 
     def close(self) -> None:
-        """Unmap the file, if nobody looks at it any more."""
+        """Unmap the file, unless a view of it is still in use."""
         self._volumes.clear()
-        self.header = ReadersHeader()  # of nothing: a view would keep the file mapped
+        self.header = ReadersHeader()  # detached: a view would keep the file mapped
         with suppress(BufferError):
             self._words.release()
         self._mapping.close()
 
     def session_high(self) -> int:
-        """Session rows from here on were never used."""
+        """The first session row from which on no row was ever used."""
         return min(self.header.session_high, SESSION_ROWS)
 
     # --- volume rows ------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ class SharedTables:
         return self._words[_VOLUME_TABLE + VolumeRecord.word("id") : _SESSION_TABLE : ROW_WORDS].tolist()
 
     def free_volume_row(self) -> int:
-        """The index of a free row (nobody takes it while the caller holds the catalog's write lock).
+        """The index of a free row (it stays free while the caller holds the catalog's write lock).
 
         Raises TooManyVolumesError.
         """
@@ -105,10 +105,10 @@ class SharedTables:
             if not self._words[_VOLUME_TABLE + index * ROW_WORDS + VolumeRecord.word("id")]:
                 self.header.volume_hint = index + 1
                 return index
-        raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop some first")
+        raise TooManyVolumesError(f"the store already has {VOLUME_ROWS} volumes: drop some first")
 
     def set_volume(self, index: int, volume: int, version: int, durable: int, base: int, retained: int = 0) -> None:
-        """Fill a row; ``volume`` with its flags."""
+        """Fill a row; ``volume`` includes its flags."""
         record = self.volume(index)
         record.version = version
         record.durable = durable
@@ -120,7 +120,7 @@ class SharedTables:
         record.id = volume
 
     def remove_volume(self, index: int, volume: int) -> None:
-        """Free the row of a volume, unless it is another's by now (S5: the caller holds the pool lock)."""
+        """Free the row of a volume, unless another volume has it by now (S5: the caller holds the pool lock)."""
         record = self.volume(index)
         if record.id & ~FLAGS == volume:
             record.id = 0
@@ -150,7 +150,7 @@ class SharedTables:
         return [(row, record) for row, record in records if record.owner]
 
     def owners(self) -> list[int]:
-        """The owner of every session row that was ever used, 0 where it is free."""
+        """The owner of every session row that was ever used, 0 for a free row."""
         high = self.session_high()
         return self._words[_SESSION_TABLE + _OWNER : _SESSION_TABLE + high * ROW_WORDS : ROW_WORDS].tolist()
 
@@ -170,14 +170,14 @@ class SharedTables:
 
     # --- gate rows --------------------------------------------------------------------------------------------------
     def gate(self, row: int, kind: type[_R]) -> _R:
-        """A row of the gate table, with the fields that the layer above gives it (16 words at most)."""
+        """A row of the gate table, with the fields that the layer above defines (16 words at most)."""
         if not 0 <= row < GATE_ROWS:
             raise ValueError(f"BUG: the gate table has no row {row}")
         return kind.at(self._mapping.bytes, GATE_TABLE_BYTE + row * _ROW_BYTES)
 
 
 class Session:
-    """A row of the session table, the lock that keeps it, and the slots reserved through it."""
+    """A row of the session table, the lock that protects it, and the slots reserved through it."""
 
     def __init__(self, tables: SharedTables, slot_map: SlotMap, lock_fd: int) -> None:
         """Take a row.  Raises TooManySessionsError."""
@@ -213,22 +213,22 @@ class Session:
 
     # --- pins -------------------------------------------------------------------------------------------------------
     def attach(self, volume_index: int) -> None:
-        """This session reads (and may write) the volume in that row of the volume table."""
+        """Register that this session reads (and may write) the volume in that row of the volume table."""
         self.volume_index = volume_index
         self.record.volume = volume_index + 1
 
     def detach(self) -> None:
-        """This session reads no volume any more."""
+        """Register that this session no longer reads a volume."""
         self.unpin()
         self.record.volume = 0
 
     def pin(self, version: int) -> None:
-        """Pin a version; the caller must then look whether the head still has it (S1)."""
+        """Pin a version; the caller must then check that the head still has it (S1)."""
         self.record.pin = version
         self.fence()
 
     def fence(self) -> None:
-        """A store may be delayed past a later load; taking a lock is a full fence on the processors we know."""
+        """Order earlier stores before later loads: taking a lock is a full fence on the processors supported."""
         with self._fence:
             pass
 
@@ -236,12 +236,12 @@ class Session:
         self.record.pin = 0
 
     def pool_locked(self) -> Hold:
-        """Hold the pool lock.  Raises RegistryBusyError."""
+        """Take the pool lock.  Raises RegistryBusyError."""
         return self.locks.lock(locks.POOL)
 
     # --- the locks of a volume --------------------------------------------------------------------------------------
     def try_volume(self, index: int) -> Hold | None:
-        """Take the lock of the volume in that row of the volume table; None if somebody has it, this session too."""
+        """Take the lock of the volume in that row of the volume table; None if any session has it, this one too."""
         if index in self._locked:
             return None
         hold = self.locks.try_lock(locks.volume(index), partial(self._locked.discard, index))
@@ -250,14 +250,14 @@ class Session:
         return hold
 
     def volume_locked(self, index: int) -> Hold:
-        """Hold the lock of a volume, waiting for whoever has it.  Raises RegistryBusyError."""
+        """Take the lock of a volume, waiting until it is free.  Raises RegistryBusyError."""
         assert index not in self._locked, "BUG: a session waits for its own volume lock"
         hold = self.locks.lock(locks.volume(index), partial(self._locked.discard, index))
         self._locked.add(index)
         return hold
 
     def publishing(self, index: int, version: int) -> Hold:
-        """Hold the lock of a volume while a version of it is published; a sweep waits for it (as :meth:`labelling`).
+        """Take the lock of a volume to publish a version; a sweep waits for it (as for :meth:`labelling`).
 
         Raises RegistryBusyError.
         """
@@ -267,19 +267,19 @@ class Session:
         return hold
 
     def is_volume_locked_by_other(self, index: int) -> bool:
-        """Whether some other session has the lock of that volume."""
+        """Whether another session has the lock of that volume."""
         return self.locks.is_held_by_other(locks.volume(index))
 
     def try_writer(self, index: int, epoch: int) -> Hold | None:
-        """Become the writer of a volume in that epoch; None if somebody else is."""
+        """Become the writer of a volume in that epoch; None if another session is."""
         return self.locks.try_lock(locks.writer(index, epoch))
 
     def is_written_by_other(self, index: int, epoch: int) -> bool:
-        """Whether some other session is the writer of that volume."""
+        """Whether another session is the writer of that volume."""
         return self.locks.is_held_by_other(locks.writer(index, epoch))
 
     def labelling(self) -> Hold:
-        """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it."""
+        """Announce that slots named by a version or a catalog row are labelled live; a sweep waits for the end."""
         hold = Hold(partial(setattr, self.record, "publishing", 0))
         self.record.publishing = LABELS
         self.fence()  # before the epoch is read
@@ -287,35 +287,35 @@ class Session:
 
     @staticmethod
     def pause() -> None:
-        """Let others get on."""
+        """Sleep for a moment, while other sessions proceed."""
         time.sleep(0.001)
 
     def is_dead(self, row: int) -> bool:
-        """Whether the owner of another row is gone."""
+        """Whether the owner of another row is dead."""
         return row != self.row and not self.locks.is_held_by_other(locks.session(row))
 
     # --- slots ------------------------------------------------------------------------------------------------------
     def take_slots(self, count: int, *, as_run: bool = False) -> list[int]:
-        """``count`` reserved slots in ascending order, as one run if that is asked for and can be had.
+        """Take ``count`` reserved slots, in ascending order; with ``as_run``, contiguous ones if possible.
 
-        Raises PoolFullError; then nothing is taken.
+        Raises PoolFullError; then no slot is taken.
         """
         reserved = self._reserved_run if as_run else self._reserved
         if count > len(reserved):
             with self.pool_locked():
-                if as_run:  # a new run, rather than the rest of one and the beginning of another
+                if as_run:  # a new run, rather than the end of one and the beginning of another
                     self.slot_map.free(reserved)
                     reserved.clear()
                     reserved += self.slot_map.reserve_run(self.row, count, _SPARE_SLOTS)
                 else:
                     reserved += self.slot_map.reserve(self.row, count - len(reserved) + min(count, _SPARE_SLOTS))
             reserved.sort()
-        taken = reserved[:count]
+        slots = reserved[:count]
         del reserved[:count]
-        return taken
+        return slots
 
     def give_back(self, slots: list[int]) -> None:
-        """Slots of this process that no version reaches are free."""
+        """Free slots of this process that no version reaches."""
         self.slot_map.free(slots)
 
     def release_slots(self) -> None:
@@ -325,12 +325,12 @@ class Session:
             reserved.clear()
 
     def close(self) -> None:
-        """Give back row, lock and unused slots."""
+        """Release row, lock and unused slots."""
         if self.locks.fd < 0:
             return
         if os.getpid() == self._pid:
             self.release_slots()
             self.record.pin = self.record.volume = 0
             self.record.owner = 0
-        self.record = SessionRecord()  # of nothing: a view would keep the tables mapped
+        self.record = SessionRecord()  # detached: a view would keep the tables mapped
         self.locks.close()

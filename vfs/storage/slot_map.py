@@ -1,24 +1,24 @@
 """The allocation map: one 16-bit state per slot of the pool, in shared memory.
 
 States of a slot
-    free                      0: anyone holding the pool lock may reserve it
-    reserved by session r     ``RESERVED + r``: being filled, or superseded and waiting for readers; r gives it on
+    free                      0: any session that holds the pool lock may reserve it
+    reserved by session r     ``RESERVED + r``: being filled, or superseded and waiting for readers; r moves it on
     live, even / odd          reached by a published version, or leaked; the parity is the sweep's mark
 
 Invariants
     M1  A slot leaves ``free`` only under the pool lock.  It leaves ``reserved by r`` only through r, or, when r is
-        dead, through whoever holds the pool lock.
+        dead, through the session that holds the pool lock.
     M2  A slot is labelled live before the version that reaches it is published, with the epoch read after the
-        publishing flag of the session was raised (see ``sweep.py`` for who relies on this).
-    M3  The pool file is as long as the map says before any slot of the new part is reserved.
-    M4  The map is derived: what it says about a slot can be recomputed from heads and pins, and is, in a new boot.
+        publishing flag of the session was raised (``sweep.py`` relies on this).
+    M3  The pool file is as long as the map states before any slot of the new part is reserved.
+    M4  The map is derived: the state of a slot can be recomputed from heads and pins, and is, in a new boot.
     M5  A slot is written before it is read through the mapping, also the slot of a head: growing and shrinking leave
         holes, and reading a hole of a full tmpfs is a SIGBUS.
 
 Who guards what: the pool lock guards reserving and growing.  Freeing and labelling are single aligned 16-bit stores
-by the only session that may make them (M1), so they need no lock.  The hint is only a hint, and so is what a process
-remembers of a stretch where it found nothing free: without it, a free slot in front of a long stretch that is full
-would make every reservation read all of that.  Both are forgotten before the pool grows.
+by the only session that may do them (M1), so they need no lock.  The hint is only a hint, and so is the stretch without
+free slots that a process remembers: without it, a free slot in front of a long full stretch would cause every
+reservation to read the whole stretch.  Both are reset before the pool grows.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from vfs.storage.device import CALLS, Mapping, write_at
 __all__ = ["SlotMap", "runs_of"]
 
 PREPARED_SLOTS = 256
-"""The pool file grows by what a large transaction asks for, or by 1 MiB of written zeros for small ones."""
+"""The pool file grows by the size of a large transaction, or by 1 MiB of written zeros for small ones."""
 
 _NEAR_SLOTS = 4096
-"""How far the search for a free slot always looks, before it leaps over what was full."""
+"""The distance that the search for a free slot always covers, before it skips the stretch that was full."""
 
 _SLACK_SLOTS = 2048
-"""Free slots that never keep the pool from growing for a run."""
+"""The number of free slots that never prevents the pool from growing for a run."""
 
 
 def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending slots as (first, count) runs."""
+    """Group ascending slots into (first, count) runs."""
     runs: list[tuple[int, int]] = []
     first = count = 0
     for slot in slots:
@@ -61,7 +61,7 @@ def runs_of(slots: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _longest_without(start: int, end: int, slots: Iterable[int]) -> tuple[int, int]:
-    """The longest part of [start, end) that has none of the slots, as its bounds."""
+    """The bounds of the longest part of [start, end) that contains none of the slots."""
     bounds = [start, *(slot + 1 for slot in sorted(slots))]
     return max(zip(bounds, [*sorted(slots), end], strict=True), key=lambda part: part[1] - part[0])
 
@@ -82,15 +82,15 @@ class SlotMap:
         self._states = self._mapping.bytes[MAP_HEADER_BYTES : MAP_HEADER_BYTES + usable].cast("H")
 
     def close(self) -> None:
-        """Unmap the file, if nobody looks at it any more."""
+        """Unmap the file, unless a view of it is still in use."""
         with suppress(BufferError):
             self._states.release()
-        self.header = MapHeader()  # of nothing: a view would keep the file mapped
+        self.header = MapHeader()  # detached: a view would keep the file mapped
         self._mapping.close()
 
     @property
     def slot_count(self) -> int:
-        """Slots of the pool file, whatever their state."""
+        """The number of slots of the pool file, in any state."""
         return self.header.slot_count
 
     @property
@@ -103,7 +103,7 @@ class SlotMap:
 
     # --- under the pool lock ----------------------------------------------------------------------------------------
     def reserve(self, row: int, count: int) -> list[int]:
-        """Reserve ``count`` free slots for session ``row``, the lowest there are, growing the pool if need be.
+        """Reserve ``count`` free slots for session ``row``, the lowest ones, growing the pool if necessary.
 
         The caller holds the pool lock.  Returns them in ascending order.  Raises PoolFullError when the pool cannot
         grow; then nothing is reserved.
@@ -111,29 +111,29 @@ class SlotMap:
         state = RESERVED + row
         hint = max(1, self.header.hint)
         end = self.slot_count
-        taken, position = self._take(hint, end, count, state)
-        if len(taken) < count:
-            # Frees behind the hint may have lost their race to lower it: look there before growing.
+        slots, position = self._take(hint, end, count, state)
+        if len(slots) < count:
+            # Frees below the hint may have lost their race to lower it: search there before growing.
             self._full = (0, 0)
-            more, position = self._take(1, end, count - len(taken), state)
-            taken += more
-        if len(taken) < count:
+            more, position = self._take(1, end, count - len(slots), state)
+            slots += more
+        if len(slots) < count:
             try:
-                self._grow(count - len(taken))
+                self._grow(count - len(slots))
             except BaseException:
-                self.free(taken)
+                self.free(slots)
                 raise
-            more, position = self._take(end, self.slot_count, count - len(taken), state)
-            taken += more
+            more, position = self._take(end, self.slot_count, count - len(slots), state)
+            slots += more
         self.header.hint = position
-        taken.sort()
-        return taken
+        slots.sort()
+        return slots
 
     def reserve_run(self, row: int, count: int, spare: int) -> list[int]:
-        """Reserve ``count`` slots in a row, and up to ``spare`` more that follow: the highest there are.
+        """Reserve ``count`` contiguous slots, the highest ones, and up to ``spare`` adjacent ones.
 
-        The pool grows for a run while less than a third of it (and 8 MiB) is free: a commit that writes one place syncs
-        faster.  Else, and for very many, as :meth:`reserve`.
+        The pool grows for a run while less than a third of it (and 8 MiB) is free: a commit that writes a single place
+        syncs faster.  Otherwise, and for more than PREPARED_SLOTS, this is :meth:`reserve`.
         """
         if count > PREPARED_SLOTS or not count:
             return self.reserve(row, count) if count else []
@@ -151,37 +151,37 @@ class SlotMap:
         states, end_slot = self.states, first + count
         while first > 1 and end_slot - first < count + spare and states[first - 1] == FREE:
             first -= 1
-        taken = list(range(first, end_slot))
-        self._set(taken, RESERVED + row)
-        return taken
+        slots = list(range(first, end_slot))
+        self._set(slots, RESERVED + row)
+        return slots
 
     def _take(self, start: int, end: int, count: int, state: int) -> tuple[list[int], int]:
-        """Claim up to ``count`` free slots in [start, end): the slots, and where to look next."""
+        """Claim up to ``count`` free slots in [start, end): the slots, and where to search next."""
         states = self.states
-        taken: list[int] = []
+        slots: list[int] = []
         slot = start
-        while len(taken) < count:
+        while len(slots) < count:
             slot = self._next_free(slot, end)
             if slot >= end:
-                return taken, end
-            while slot < end and len(taken) < count and states[slot] == FREE:
+                return slots, end
+            while slot < end and len(slots) < count and states[slot] == FREE:
                 states[slot] = state
-                taken.append(slot)
+                slots.append(slot)
                 slot += 1
-        return taken, slot
+        return slots, slot
 
     def _next_free(self, slot: int, end: int) -> int:
-        """The first free slot in [slot, end), but for some of a stretch that was full; or ``end``."""
+        """The first free slot in [slot, end), or ``end``; slots freed inside the full stretch may be missed."""
         near = min(end, slot + _NEAR_SLOTS)
-        found = self._find_free(slot, near)
-        if found < near or near == end:
-            return found
+        free_slot = self._find_free(slot, near)
+        if free_slot < near or near == end:
+            return free_slot
         full_from, full_to = self._full
         if not full_from <= near <= full_to:
             full_from = full_to = near
-        found = self._find_free(full_to, end)
-        self._full = (full_from, found)
-        return found
+        free_slot = self._find_free(full_to, end)
+        self._full = (full_from, free_slot)
+        return free_slot
 
     def _find_free(self, slot: int, end: int) -> int:
         """The first free slot in [slot, end), or ``end``."""
@@ -191,10 +191,10 @@ class SlotMap:
     def _grow(self, count: int) -> None:
         """Add at least ``count`` slots to the pool.
 
-        Syncing writes into new file space costs more than into written blocks, since the file system must journal
-        where they are: so what small transactions will need next is written once, with zeros, in one go.
+        Syncing writes into new file space costs more than into written blocks, since the file system must journal their
+        location: therefore the next slots for small transactions are filled with zeros in one write.
         """
-        # A pool that is longer than the map says: who was growing it died, or the map is damaged.
+        # A pool that is longer than the map states: the process that was growing it died, or the map is damaged.
         slot_count = max(self.slot_count, os.fstat(self._pool_fd).st_size // SLOT_BYTES)
         prepare = count <= PREPARED_SLOTS
         wanted = slot_count + (PREPARED_SLOTS if prepare else count)
@@ -205,13 +205,13 @@ class SlotMap:
             write_at(self._pool_fd, [bytes(PREPARED_SLOTS * SLOT_BYTES)], slot_count * SLOT_BYTES)
 
     def resize(self, slot_count: int) -> None:
-        """Make pool and map reach to ``slot_count``, further than they do (M3: the pool file first)."""
+        """Extend pool and map to ``slot_count`` slots (M3: the pool file first)."""
         try:
             CALLS.ftruncate(self._pool_fd, slot_count * SLOT_BYTES)
             map_bytes = MAP_HEADER_BYTES + 2 * slot_count
             if map_bytes > os.fstat(self._mapping.fd).st_size:  # never shorter: others have it mapped
                 CALLS.ftruncate(self._mapping.fd, map_bytes)
-            if self._is_durable:  # a full disk must show here, not as SIGBUS when the mapping is written to
+            if self._is_durable:  # report a full disk here, not as SIGBUS when the mapping is written to
                 CALLS.allocate(self._mapping.fd, 0, map_bytes)
         except OSError as error:
             raise PoolFullError(f"the page pool cannot grow: {error.strerror}") from error
@@ -221,13 +221,13 @@ class SlotMap:
 
     def reserve_all_free(self, row: int, start: int, end: int) -> list[int]:
         """Reserve every free slot in [start, end) (the caller holds the pool lock)."""
-        taken, _ = self._take(start, end, end - start, RESERVED + row)
-        return taken
+        slots, _ = self._take(start, end, end - start, RESERVED + row)
+        return slots
 
     def cut_free_tail(self) -> None:
-        """Shorten pool and map by the free slots at their end (the caller holds the pool lock).
+        """Shorten the pool by the free slots at its end (the caller holds the pool lock).
 
-        Nobody reads a slot that is free, so nobody misses the end of a mapping that is longer now than the file.
+        No process reads a free slot, so a mapping that is now longer than the file does no harm.
         """
         states, end = self.states, self.slot_count
         used = end
@@ -241,7 +241,7 @@ class SlotMap:
 
     # --- by the session that owns the slots -------------------------------------------------------------------------
     def label_live(self, slots: Iterable[int]) -> None:
-        """Reserved slots become live (M2)."""
+        """Label reserved slots live (M2)."""
         self._set(slots, self.live_label())
 
     def live_label(self) -> int:
@@ -249,11 +249,11 @@ class SlotMap:
         return LIVE_ODD if self.header.epoch & 1 else LIVE_EVEN
 
     def hand_over(self, slots: Iterable[int], row: int) -> None:
-        """Slots become reserved by session ``row``, who will free or fill them."""
+        """Reserve slots for session ``row``, which will free or fill them."""
         self._set(slots, RESERVED + row)
 
     def free(self, slots: Sequence[int]) -> None:
-        """Slots become free; nobody may reach them any more."""
+        """Free slots, which must not be reachable any more."""
         if slots:
             self._set(slots, FREE)
             lowest = min(slots)
@@ -271,16 +271,16 @@ class SlotMap:
             states[slot] = state
 
     def note_leaks(self) -> None:
-        """There are live slots that only a sweep will find."""
+        """Note that there are live slots that only a sweep will find."""
         self.header.leaks |= 1
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def used_count(self) -> int:
-        """Slots that are not free (a scan of the map)."""
+        """The number of slots that are not free (a scan of the map)."""
         return self.slot_count - self.free_count()
 
     def free_count(self) -> int:
-        """Free slots (a scan of the map)."""
+        """The number of free slots (a scan of the map)."""
         _ = self.states
         return self._mapping.mmap[MAP_HEADER_BYTES : MAP_HEADER_BYTES + 2 * self.slot_count].count(b"\0\0")
 

@@ -1,4 +1,4 @@
-"""Whether a version is intact: everything that it reaches checks out."""
+"""Verification of a version: everything that it reaches matches its checksum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["damage_in"]
 
 
 def damage_in(pool: Pool, version: Version, durable: int, heads: Collection[int] = ()) -> str:
-    """The first thing born after ``durable`` that does not check out in a version, in words; empty if all does.
+    """Describe the first damaged slot born after ``durable`` in a version; empty if all are intact.
 
     ``heads``: head slots of volumes, which no page table may reach.
     """

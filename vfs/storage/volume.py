@@ -1,4 +1,4 @@
-"""A handle on an open volume, for a connection or for one piece of work: reading, and becoming the writer."""
+"""A handle on an open volume, for a connection or for a single operation: reads, and starts write transactions."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class Volume(Reader):
     """An open volume.  Implements :class:`vfs.abc.Handle`."""
 
     def begin_write(self, least_version: int = 0) -> WriteTransaction:
-        """Become the volume's writer, on top of the pinned version; the new one has ``least_version`` at least.
+        """Become the volume's writer, based on the pinned version; the new version is at least ``least_version``.
 
         Raises ReadOnlyError, StoreFailedError, WriterBusyError, SnapshotMovedError, VolumeDroppedError, FencedError.
         """
         if self.read_only:
-            raise ReadOnlyError("it is open for reading only")
+            raise ReadOnlyError("it is open read-only")
         self.pool.require_writable()
         hold = self.session.try_writer(self.row.table_index, self.epoch)
         if hold is None:
             raise WriterBusyError("another connection is writing to it")
         try:
             if self.session.is_volume_locked_by_other(self.row.table_index):
-                raise WriterBusyError("another process reclaims its space")  # before anything is staged in vain
+                raise WriterBusyError("another process is reclaiming its space")  # before anything is staged in vain
             self.require_present()
             if self.shared.version != self.version.version:
                 raise SnapshotMovedError("another connection has committed since this transaction began to read")
@@ -37,15 +37,15 @@ class Volume(Reader):
             raise
 
     def is_being_written(self) -> bool:
-        """Whether some other handle is the writer now."""
+        """Whether another handle is the writer now."""
         return self.session.is_written_by_other(self.row.table_index, self.epoch)
 
     def close(self) -> None:
-        """Release everything; what this process superseded is reclaimed as far as readers allow."""
+        """Release everything, and reclaim the slots that this process superseded as far as readers allow."""
         if self.session.locks.fd >= 0:
             self.unpin()
             try:
-                if is_busy():  # the collector closes it: the next user of the volume tidies up
+                if is_busy():  # closed by the garbage collector: left to the volume's next user
                     self.pool.reclaimer.request(self.row)
                 else:
                     self.pool.reclaimer.on_close(self.session, self.row)
@@ -54,5 +54,5 @@ class Volume(Reader):
                 self.pool.sessions.discard(self.session)
 
     def abandon(self) -> None:
-        """In the child of a fork: close the descriptor of the locks, which are the parent's."""
+        """Close the descriptor of the locks, which belong to the parent process, in the child of a fork."""
         self.session.locks.close()

@@ -1,8 +1,8 @@
-"""Volumes as a whole: opening, creating, moving and fencing them.
+"""Operations on whole volumes: opening, creating, moving and fencing.
 
 Creating: the head slot is written, durable and live before the catalog names it; the row of the volume table is filled
-before the catalog commits, so that whoever finds the volume there finds its row too.  Dropping is reclaim's
-(:meth:`vfs.reclaim.cleanup.Cleanup.dropping`).
+before the catalog commits, so that a process that finds the volume in the catalog finds its row too.  Dropping belongs
+to reclaim (:meth:`vfs.reclaim.cleanup.Cleanup.dropping`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["NewVolume", "continue_epoch", "creating", "fence_writers", "fencing"
 
 # --- handles ----------------------------------------------------------------------------------------------------------
 def open_volume(pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None) -> Volume:
-    """A handle on a volume, with a session of its own.  Raises TooManySessionsError, CorruptionError."""
+    """Open a handle on a volume, with a session of its own.  Raises TooManySessionsError, CorruptionError."""
     session = pool.open_session()
     try:
         return Volume(pool, row, session, read_only=read_only, follow=follow)
@@ -40,7 +40,7 @@ def open_volume(pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: 
 
 @contextmanager
 def pinned(pool: Pool, row: VolumeRow, version: int | None = None) -> Iterator[Volume]:
-    """A volume's head, or a past version, pinned for one piece of work.
+    """Pin a volume's head, or a past version, while the body runs.
 
     Raises VolumeDroppedError, CorruptionError, PastVersionGoneError.
     """
@@ -54,7 +54,7 @@ def pinned(pool: Pool, row: VolumeRow, version: int | None = None) -> Iterator[V
 
 
 def reader_count(pool: Pool, row: VolumeRow) -> int:
-    """Handles that live processes have open on a volume, to read or write."""
+    """The number of handles that live processes have open on a volume, to read or write."""
     with pool.session() as session:
         return sum(
             record.volume == row.table_index + 1
@@ -66,13 +66,13 @@ def reader_count(pool: Pool, row: VolumeRow) -> int:
 # --- creating ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class NewVolume:
-    """How a volume begins: its state, and the version that it is a clone of, or None for an empty volume."""
+    """The initial state of a volume, and the version that it is a clone of, or None for an empty volume."""
 
     state: VolumeState
     source: Version | None = None
 
     def row(self, head_slot: int) -> VolumeRow:
-        """The catalog row, whose id and table row are still open."""
+        """The catalog row, whose id and table row are not assigned yet."""
         if self.source is None:
             return VolumeRow(0, -1, head_slot, self.state, None, Version(0, 1, 1, 0, 0, 0, time.time_ns(), HOLE))
         base = self.source._replace(volume=0, durable=self.source.version, own_count=0)
@@ -89,9 +89,9 @@ def creating(
 ) -> Iterator[VolumeRow]:
     """Add a volume to the catalog and the volume table; the body uses it.
 
-    In the catalog transaction ``require`` sees first that the source is kept (else the version's slots could be free
-    already: R1), and ``add`` adds what belongs to the volume.  The lock that marks a volume in state BUILDING is held
-    until the body ends.  Raises PoolFullError, TooManyVolumesError, RegistryBusyError, OSError.
+    In the catalog transaction ``require`` first checks that the source is still kept (otherwise the version's slots
+    could be free already: R1), and ``add`` adds the rows that belong to the volume.  The lock that marks a volume in
+    state BUILDING is held until the body ends.  Raises PoolFullError, TooManyVolumesError, RegistryBusyError, OSError.
     """
     with pool.session() as session, Holds() as holds, _new_head_slot(pool, session) as head_slot:
         row = new.row(head_slot)
@@ -121,10 +121,10 @@ def creating(
 
 @contextmanager
 def _new_head_slot(pool: Pool, session: Session) -> Iterator[int]:
-    """A slot for the head of a new volume; the body commits the catalog row that names it, or frees the slot.
+    """Take a slot for the head of a new volume; the body commits the catalog row that names it, or frees the slot.
 
-    It is written once, with zeros: a commit reads it through the mapping, where a hole of the pool would be a SIGBUS on
-    a full tmpfs (M5).
+    The slot is filled with zeros once: a commit reads it through the mapping, where a hole of the pool would be a
+    SIGBUS on a full tmpfs (M5).
     """
     (slot,) = session.take_slots(1)
     try:
@@ -133,7 +133,7 @@ def _new_head_slot(pool: Pool, session: Session) -> Iterator[int]:
         session.give_back([slot])
         raise
     if pool.is_durable and slot >= pool.slot_map.header.synced:
-        pool.sync()  # the catalog must not name a slot that a power loss takes with the pool's new length
+        pool.sync()  # the catalog must not name a slot that a power failure removes with the pool's new length
     with session.labelling():
         pool.slot_map.label_live([slot])  # before the catalog names it
         reach("volume: head slot taken")
@@ -142,19 +142,20 @@ def _new_head_slot(pool: Pool, session: Session) -> Iterator[int]:
 
 # --- moving and fencing -----------------------------------------------------------------------------------------------
 def continue_epoch(pool: Pool, row: VolumeRow, former: VolumeRow) -> None:
-    """Let a volume that nobody has open yet continue in the epoch of the volume that it will replace."""
+    """Set the epoch of a volume that nobody has open yet to that of the volume that it will replace."""
     pool.volume(row).epoch = pool.volume(former).epoch
 
 
 @contextmanager
 def moving(pool: Pool, row: VolumeRow) -> Iterator[None]:
-    """The body commits that a volume's cluster switches to another volume; handles are told to follow.
+    """Mark a volume as moved while the body commits that its cluster switches to another volume.
 
-    Whoever is publishing is waited for; acknowledged commits are in the volume's past.  Raises RegistryBusyError.
+    Handles follow the cluster when they meet the mark.  Waits for a session that is publishing, so acknowledged commits
+    are in the volume's past.  Raises RegistryBusyError.
     """
     record = pool.volume(row)
     with pool.session() as session, session.volume_locked(row.table_index):
-        record.id = row.volume | MOVED  # before the catalog says so; a reader that meets it undoes it if we die
+        record.id = row.volume | MOVED  # before the catalog commits; if this process dies, a reader clears the mark
         reach("move: handles told")
         try:
             yield
@@ -168,10 +169,10 @@ def moving(pool: Pool, row: VolumeRow) -> Iterator[None]:
 
 @contextmanager
 def fencing(pool: Pool, row: VolumeRow) -> Iterator[Callable[[], None]]:
-    """The body commits that others write to a volume from now on; it calls what this yields just before.
+    """Fence the writers of a volume: the body commits that others write to it, and calls the yielded function before.
 
-    That begins a new epoch: handles that could write until then publish nothing any more (V5); their locks block
-    nobody, their next use is a FencedError.  The end begins another one, for handles that were opened in between.
+    That function begins a new epoch: older handles cannot publish any more (V5), their locks block nobody, and their
+    next use raises FencedError.  The end of the body begins another epoch, for handles that were opened in between.
     """
     record = pool.volume(row)
 
@@ -184,14 +185,14 @@ def fencing(pool: Pool, row: VolumeRow) -> Iterator[Callable[[], None]]:
 
 
 def fence_writers(pool: Pool, row: VolumeRow) -> None:
-    """Begin a new epoch of a volume: handles that could write to it until now cannot any more."""
+    """Begin a new epoch of a volume, so that the handles that are open now cannot write to it any more."""
     with fencing(pool, row):
         pass
 
 
 def remove_unowned_histories(pool: Pool) -> None:
-    """Remove the histories that killed processes, or a power failure, left of volumes that are gone (H5)."""
-    files = pool.history.volumes()  # before the catalog is asked: a volume is in it before it gets a file
+    """Remove the history files of removed volumes, which a killed process or a power failure left behind (H5)."""
+    files = pool.history.volumes()  # before the catalog is read: a volume is in it before it has a file
     if files:
         volumes = {row.volume for row in pool.registry.volume_rows()}
         for volume in files:

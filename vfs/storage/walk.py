@@ -1,7 +1,7 @@
-"""Walks of page tables, read-only: the one walker of a version, and the walk of what several versions do not share.
+"""Walks of page tables, read-only: the walk of one version, and the walk of the slots that several do not share.
 
-A page table is a radix tree, see :mod:`vfs.storage.page_table`, whose invariants T1 to T3 hold here too.  T2 is what
-makes walks cheap: nothing below an entry born at or before version v was written after v.
+A page table is a radix tree, see :mod:`vfs.storage.page_table`, whose invariants T1 to T3 hold here too.  T2 keeps
+walks cheap: nothing below an entry born at or before version v was written after v.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FEW_VERSIONS = 4
 
 
 class Reached(NamedTuple):
-    """One slot of a walk, and its position: level -1 is a page, 0 a leaf, higher an inner node."""
+    """A slot of a walk, and its position: level -1 is a page, 0 a leaf, higher an inner node."""
 
     level: int
     number: int
@@ -69,14 +69,14 @@ class Node(NamedTuple):
 
 
 def position(at: Reached) -> str:
-    """The position of a node in words, for error messages."""
+    """Describe the position of a node, for error messages."""
     return f"page table, level {at.level}, number {at.number}"
 
 
 def read_node(read_slot: ReadSlot, entry: Entry, where: str) -> memoryview:
-    """The node an entry names, checked against its crc.
+    """Read the node that an entry names.
 
-    Raises CorruptionError if the bytes do not match.
+    Raises CorruptionError if the bytes do not match the crc of the entry.
     """
     node = read_slot(entry.slot)
     if zlib.crc32(node) != entry.crc:
@@ -95,21 +95,21 @@ def nodes(
 ) -> Iterator[Node]:
     """Walk the nodes of a version that were born after ``born_after``: parents before children, from left to right.
 
-    ``enter`` decides, before a node is read, whether it and its subtree are walked; it is asked once for each node that
-    the walk meets, and keeps a damaged table that contains itself from being walked for ever.  Without it such a table
+    ``enter`` decides, before a node is read, whether it and its subtree are walked; it is called once for each node
+    that the walk meets, and has to stop the walk of a damaged table that contains itself.  Without it such a table
     raises CorruptionError.  Each node is checked against its crc.  ``damaged`` is called for a node that cannot be
-    read, whose subtree is then left out; without it that raises CorruptionError.
+    read, whose subtree is then skipped; without it such a node raises CorruptionError.
     """
     if not version.depth or not version.root.slot or version.root.birth <= born_after:
         return
-    left = min(version.slot_count, SLOT_COUNT_MAX)
+    remaining_count = min(version.slot_count, SLOT_COUNT_MAX)
     stack = [Reached(version.depth - 1, 0, version.root)]
     while stack:
         at = stack.pop()
         if enter is None:
-            if not left:
+            if not remaining_count:
                 raise _too_many(version)
-            left -= 1
+            remaining_count -= 1
         elif not enter(at):
             continue
         try:
@@ -141,7 +141,7 @@ def _reached(read_slot: ReadSlot, version: Version, born_after: int) -> Iterator
 
 
 def _bounded(walk: Iterator[Reached], version: Version) -> Iterator[Reached]:
-    """The same walk, which ends with an error at more slots than the version has: such a table contains itself."""
+    """The same walk, which raises CorruptionError after more slots than the version has: the table contains itself."""
     yield from islice(walk, min(version.slot_count, SLOT_COUNT_MAX))
     if next(walk, None) is not None:
         raise _too_many(version)
@@ -156,7 +156,7 @@ def _young_entries(node: memoryview, born_after: int, newest: int) -> list[int]:
     if newest - born_after > _FEW_VERSIONS:
         return list(compress(_INDEXES, map(born_after.__lt__, node.cast("Q")[1::2].tolist())))
     data, indexes = bytes(node), []
-    for birth in range(born_after + 1, newest + 1):  # T2: there are no others; finding them beats looking at all
+    for birth in range(born_after + 1, newest + 1):  # T2: no other births exist; a search is faster than a scan
         pattern = birth.to_bytes(8, "little")
         at = data.find(pattern)
         while at >= 0:
@@ -168,7 +168,7 @@ def _young_entries(node: memoryview, born_after: int, newest: int) -> list[int]:
 
 
 def count_born_after(read_slot: ReadSlot, version: Version, born_after: int) -> int:
-    """How many slots a version reaches that were born after ``born_after``; reads only the nodes among them.
+    """The number of slots a version reaches that were born after ``born_after``; reads only the nodes among them.
 
     Raises CorruptionError.
     """
@@ -195,7 +195,7 @@ def find_leaf(words: memoryview, root: int, depth: int, leaf_number: int) -> int
 
 
 def verify_path(read_slot: ReadSlot, version: Version, leaf_number: int) -> None:
-    """Check the nodes on the way to a leaf, and the leaf, against their crcs.  Raises CorruptionError."""
+    """Check the nodes on the path to a leaf, and the leaf, against their crcs.  Raises CorruptionError."""
     entry = version.root
     for level in range(version.depth - 1, -1, -1):
         if not entry.slot:
@@ -208,21 +208,21 @@ def verify_path(read_slot: ReadSlot, version: Version, leaf_number: int) -> None
 
 # --- several versions -------------------------------------------------------------------------------------------------
 def only_in(read_slot: ReadSlot, version: Version, others: list[Version], born_after: int = 0) -> Iterator[Reached]:
-    """The slots that ``version`` reaches, born after ``born_after``, and none of ``others`` does.
+    """The slots born after ``born_after`` that ``version`` reaches and none of ``others`` reaches.
 
-    All versions must be of one lineage (so that what they share, they share at the same position).  Subtrees that any
-    of the others has too are skipped unread: the cost follows the difference, not the size.
+    All versions must belong to one lineage, so that they share nodes at the same position.  Subtrees that any of the
+    others has too are skipped unread: the cost is proportional to the difference, not to the size.
     """
     if not version.depth:
         return
     level = version.depth - 1
-    rivals = [entry for other in others for entry in _lift(read_slot, other, level)]
+    rivals = [entry for rival in others for entry in _lift(read_slot, rival, level)]
     walk = _only_in(read_slot, Reached(level, 0, version.root), rivals, others, born_after)
     yield from _bounded(walk, version)
 
 
 def _lift(read_slot: ReadSlot, other: Version, level: int) -> list[Entry]:
-    """The entries of ``other`` that can stand at position (level, 0)."""
+    """The entries of ``other`` at position (level, 0): at most one."""
     if other.depth <= level:
         return []
     entry = other.root
@@ -249,15 +249,15 @@ def _only_in(
         child = unpack_entry(node, index)
         against = [unpack_entry(rival, index) for rival in rival_nodes]
         if at.number == 0 and index == 0:  # a shallower tree begins further down
-            against += [other.root for other in shallower if other.depth == at.level]
+            against += [rival.root for rival in shallower if rival.depth == at.level]
         below = Reached(at.level - 1, first + index, child)
         yield from _only_in(read_slot, below, against, shallower, born_after)
 
 
 def _unshared(node: memoryview, rivals: list[memoryview], indexes: list[int]) -> list[int]:
-    """Those of the indexes where no rival has the node's own slot."""
+    """The indexes at which no rival has the node's own slot."""
     slots = node.cast("I")[::WORDS_PER_ENTRY].tolist()
     for rival in rivals:
-        others = rival.cast("I")[::WORDS_PER_ENTRY].tolist()
-        indexes = [index for index in indexes if slots[index] != others[index]]
+        rival_slots = rival.cast("I")[::WORDS_PER_ENTRY].tolist()
+        indexes = [index for index in indexes if slots[index] != rival_slots[index]]
     return indexes

@@ -1,25 +1,26 @@
-"""The write transaction of a volume: it stages pages, publishes them as a version, and ends.
+"""The write transaction of a volume: stages pages, publishes them as a version, and ends.
 
 A transaction owns the volume's writer lock, staged pages and reserved slots; it continues after ``publish()``, and ends
 in ``end()``.
 
 Two locks.  The *writer lock* is held for a transaction, and excludes other writers.  The *volume lock* is held for
-moments: a session that publishes, frees slots, or drops has it, and the head stands still for all others.  An *epoch*
-of the volume has its own writer lock: when a failover begins a new one, the handles that wrote in the old one are
+moments: a session holds it to publish, to free slots, or to drop, and the head cannot move meanwhile.  Every *epoch* of
+the volume has its own writer lock: when a failover begins a new epoch, the handles that wrote in the old one are
 fenced, and block nobody.
 
-Commit: WriteTransaction.publish() is one straight function; the names in its comments are the crash points.
+Commit: WriteTransaction.publish() is one straight function; the names given to ``reach`` are its crash points.
 
 Invariants
     V2  Neither the published record nor the one of the newest durable version is ever overwritten: a new record goes
-        to a sector that holds neither.  While nothing is durable (synchronous=OFF), the oldest record that says so,
-        which was synced, takes the place of the latter: it warns recovery of older records that say otherwise, whose
+        to a sector that holds neither.  While nothing is durable (synchronous=OFF), the oldest record that states this,
+        which was synced, takes the place of the latter: it warns recovery of older records that state otherwise, whose
         sectors may not have been overwritten on the device.  A record newer than the version word, left by a dead
-        writer, is wiped before another record is written, and by a sweep before it frees what that one wrote.
-    V3  A slot written by a transaction is reserved by its session until the transaction is published or given up.
-    V4  What a transaction supersedes is only remembered here; :mod:`vfs.reclaim.queue` decides when it is free.
+        writer, is wiped before another record is written, and by a sweep before it frees the slots which that writer
+        wrote.
+    V3  A slot written by a transaction is reserved by its session until the transaction is published or abandoned.
+    V4  Superseded slots are only remembered here; :mod:`vfs.reclaim.queue` decides when they are free.
     V5  A transaction is published under the volume lock, and only in the epoch in which its handle was opened.  The
-        epoch moves under the volume lock too: so nothing is published by two writers on one version.
+        epoch moves under the volume lock too: therefore two writers never publish on top of the same version.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ from vfs.storage.seals import seal
 __all__ = ["WriteTransaction"]
 
 STAGED_PAGES_MAX = 2048
-"""Pages a transaction stages in memory (8 MiB) before it writes them to unpublished slots."""
+"""Pages that a transaction stages in memory (8 MiB) before it writes them to unpublished slots."""
 
 
 class WriteTransaction:
-    """The one writer of a volume, from its lock to end()."""
+    """The only writer of a volume, from taking the writer lock to end()."""
 
     def __init__(self, volume: Reader, writer_lock: Hold, least_version: int = 0) -> None:
         self._volume = volume
@@ -57,24 +58,24 @@ class WriteTransaction:
         self._begin(least_version)
 
     def _begin(self, least_version: int = 0) -> None:
-        """Start from the volume's present version, with nothing changed."""
+        """Start from the volume's present version, without changes."""
         self.base = self._volume.version
         self.new_version = max(self.base.version + 1, least_version)
         self.size_bytes = self.base.size_bytes
-        self._inherited_count = self.base.page_count  # pages from here on are not the base's
+        self._inherited_count = self.base.page_count  # pages from this number on are not the base's
         self._editor = Editor(self._pool.read_slot, self.base, self.new_version, self._volume.recent_nodes)
         self._staged: dict[int, bytes] = {}
-        self._taken: list[int] = []  # every slot this transaction got and may have written
-        self._is_over = False  # published: what is read is still right, the next write begins anew
+        self._taken: list[int] = []  # every slot that this transaction took and may have written
+        self._is_over = False  # published: reads remain valid, the next write begins again
 
     def _begin_again(self) -> None:
-        """Write on after a publication, as under ``locking_mode=EXCLUSIVE``."""
+        """Begin the next transaction after a publication, as under ``locking_mode=EXCLUSIVE``."""
         before_write(self._volume)
         self._begin()
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def read(self, amount: int, offset: int) -> bytes | memoryview:
-        """As :meth:`Volume.read`, on what this transaction has made of the volume so far."""
+        """Read as :meth:`Volume.read` does, including the changes of this transaction."""
         within = offset & 4095
         if within + amount <= 4096 and offset + amount <= self.size_bytes:
             page = offset >> 12
@@ -92,7 +93,7 @@ class WriteTransaction:
         return self._stored(page) if data is None else data
 
     def _stored(self, page: int) -> bytes:
-        """A page as it is in the pool (of the base, or written ahead by this transaction)."""
+        """The content of a page in the pool (of the base, or written ahead by this transaction)."""
         slot = self._slot_of(page)
         return self._pool.pool_mmap[slot << 12 : (slot + 1) << 12] if slot else ZERO_SLOT
 
@@ -118,7 +119,7 @@ class WriteTransaction:
 
     def _stage(self, page: int, data: bytes) -> None:
         if (page << 12) < self.size_bytes and self._stored(page) == data:
-            self._staged.pop(page, None)  # back to what is stored: shares it again
+            self._staged.pop(page, None)  # equal to the stored page: shares its slot again
             return
         self._staged[page] = data
         if len(self._staged) >= STAGED_PAGES_MAX:
@@ -138,7 +139,7 @@ class WriteTransaction:
             done += len(part)
 
     def truncate(self, size_bytes: int) -> None:
-        """Cut (or extend with zeros) to ``size_bytes``."""
+        """Truncate (or extend with zeros) to ``size_bytes``."""
         if self._is_over:
             self._begin_again()
         if size_bytes < self.size_bytes:
@@ -150,8 +151,8 @@ class WriteTransaction:
             within = size_bytes & (SLOT_BYTES - 1)
             self.size_bytes = size_bytes
             if within:
-                kept = self._page(page_count - 1)[:within]
-                self._stage(page_count - 1, kept + bytes(SLOT_BYTES - within))
+                remainder = self._page(page_count - 1)[:within]
+                self._stage(page_count - 1, remainder + bytes(SLOT_BYTES - within))
         self.size_bytes = size_bytes
 
     # --- placing ----------------------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ class WriteTransaction:
         self._staged.clear()
 
     def _take(self, count: int, *, as_run: bool = False) -> list[int]:
-        """Slots for pages, or as one run for what every commit changes: nodes, and the page beside them."""
+        """Take slots for pages, or one run for the nodes and the page that every commit changes."""
         slots = self._session.take_slots(count, as_run=as_run)
         self._taken += slots
         if slots and slots[-1] >= len(self._pool.pool_bytes) >> SLOT_SHIFT:
@@ -170,10 +171,10 @@ class WriteTransaction:
         return slots
 
     def _place_pages(self, pages: list[int], slots: list[int] | None = None) -> list[tuple[int, Buffer]]:
-        """Give staged pages slots (from the end of ``slots``, or new ones) and enter them; the writes to make."""
+        """Assign slots (from the end of ``slots``, or new ones) to staged pages; return the writes to do."""
         editor, own = self._editor, self.new_version
         leaves = [editor.leaf(page >> 8) for page in pages]
-        placed = [  # written ahead: nobody has seen it, so the slot can take the page again
+        placed = [  # written ahead: no reader can reach the slot, so it can hold the page again
             leaf.words[(page & 255) << 2] if leaf.longs[((page & 255) << 1) + 1] == own else 0
             for page, leaf in zip(pages, leaves, strict=True)
         ]
@@ -199,17 +200,17 @@ class WriteTransaction:
 
     # --- ending -----------------------------------------------------------------------------------------------------
     def is_unchanged(self) -> bool:
-        """Whether publishing would make no difference."""
+        """Whether publishing would change nothing."""
         return self._is_over or (
             not self._staged and self._editor.is_unchanged() and self.size_bytes == self.base.size_bytes
         )
 
     def publish(self, durability: Durability) -> Version:
-        """Make this transaction the volume's newest version, and return that.
+        """Publish this transaction as the volume's newest version, and return that version.
 
-        The transaction goes on as one without changes on top of it.  Raises PoolFullError or OSError with nothing
-        published and everything staged forgotten, StoreFailedError if what reached the device is unknown,
-        VolumeDroppedError, CorruptionError.
+        The transaction continues on top of it, without changes.  Raises PoolFullError or OSError with nothing published
+        and everything staged discarded, StoreFailedError if the state of the device is unknown, VolumeDroppedError,
+        CorruptionError.
         """
         if self.is_unchanged():
             return self._volume.version
@@ -251,19 +252,19 @@ class WriteTransaction:
         return record
 
     def _move_head(self, record: Version, durable: int, waits_for: int) -> None:
-        """The record stands: label, keep, move the head.  Interrupted anywhere, this may leak slots, but frees none."""
+        """Label slots, keep superseded ones, move the head; an interruption may leak slots, but never frees any."""
         volume, pool, session = self._volume, self._pool, self._session
-        discarded, taken, self._taken = self._editor.discarded, self._taken, []
+        discarded, slots, self._taken = self._editor.discarded, self._taken, []
         superseded: list[Superseded] = []
         try:
-            live = set(taken).difference(discarded) if discarded else taken
+            live = set(slots).difference(discarded) if discarded else slots
             session.slot_map.label_live(live)  # before the word moves (M2)
             superseded = pool.reclaimer.keep_superseded(volume.row, self.new_version, self._editor.superseded)
             reach("commit: slots labelled")
-            volume.shared.version = self.new_version  # from now on readers pin it (S4)
+            volume.shared.version = self.new_version  # readers pin it from now on (S4)
             reach("commit: published")
             volume.adopt(record)
-            volume.shared.written += len(taken)
+            volume.shared.written += len(slots)
             session.pin(self.new_version)
             volume.recent_nodes = self._editor.published()
             volume.shared.durable = durable
@@ -279,10 +280,10 @@ class WriteTransaction:
             self._is_over = True
 
     def _write_pages(self) -> Entry:
-        """Place and write staged pages and edited nodes; the root.
+        """Place and write staged pages and edited nodes, and return the root.
 
-        What every commit changes (the first page, and the nodes above) takes slots that lie together, apart from other
-        pages: it is superseded together soon, and leaves a run behind.
+        The slots of the first page and the nodes, which every commit changes, are adjacent and apart from other pages:
+        the next commit supersedes all of them, which leaves a free run.
         """
         editor = self._editor
         editor.grow(page_count_of(self.size_bytes))
@@ -299,13 +300,13 @@ class WriteTransaction:
             return slot
 
         root = editor.seal(place)
-        self._editor.discarded += run  # page 0 may have been written ahead and have its slot
+        self._editor.discarded += run  # not empty if page 0 was written ahead and has a slot already
         reach("commit: before pages are written")
         self._write_slots(writes)
         return root
 
     def _record(self, root: Entry, durable: int) -> Version:
-        """The version record; ``durable`` 0 says that what older records name may be used by others by now."""
+        """The version record; ``durable`` 0 states that slots named by older records may have been reused by now."""
         volume, editor, base = self._volume, self._editor, self.base
         foreign = volume.row.base.version
         new_count = editor.added_count + len(editor.superseded)
@@ -327,28 +328,28 @@ class WriteTransaction:
             write_record(self._pool, row, sector, record)
         except PoolFullError:
             raise  # nothing was written
-        except OSError:  # a writer that is only interrupted gives up, and wipes what may be there
-            self._pool.fail(f"writing a version record of volume {row.volume} failed")  # it may be there
+        except OSError:  # (a writer that is only interrupted abandons the transaction, and wipes the record)
+            self._pool.fail(f"writing a version record of volume {row.volume} failed")  # it may be on the device
             raise
 
     def _give_up(self, *, may_be_recorded: bool = False) -> None:
-        """Forget everything staged and begin again from the base.
+        """Discard everything staged and begin again from the base.
 
-        ``may_be_recorded``: there may be a version record (the caller has the volume lock).
+        ``may_be_recorded``: there may be a version record (the caller holds the volume lock).
         """
-        taken, self._taken = self._taken, []
+        slots, self._taken = self._taken, []
         self._begin()
-        if may_be_recorded and taken and not self._pool.has_failed:
+        if may_be_recorded and slots and not self._pool.has_failed:
             with suppress(OSError, StorageError):  # then the store has failed, which every later write reports
                 wipe_stale_record(self._pool, self._volume.row, self.base.version)  # before its slots are reused (V2)
-        if taken:
+        if slots:
             if self._pool.has_failed:
-                self._pool.reclaimer.leak(self._session, taken)  # a record on the device may reach them
+                self._pool.reclaimer.leak(self._session, slots)  # a record on the device may reach them
             else:
-                self._session.give_back(taken)
+                self._session.give_back(slots)
 
     def _look_at_base(self) -> None:
-        """See what the volume stands on by now (the caller has the volume lock)."""
+        """Reread the catalog row if the volume's base has moved (the caller holds the volume lock)."""
         volume = self._volume
         if volume.shared.base != volume.row.base.version:
             row = self._pool.registry.volume_row(volume.row.volume)
@@ -357,7 +358,7 @@ class WriteTransaction:
             volume.row = row
 
     def end(self) -> None:
-        """Roll back what is not published and give up the writer lock."""
+        """Roll back unpublished changes and release the writer lock."""
         try:
             if self._taken:
                 self._give_up()
@@ -366,16 +367,16 @@ class WriteTransaction:
 
 
 def _is_first_of_kind(durability: Durability, durable: int) -> bool:
-    """Whether a commit that need not be durable must be, since the kind of record changes with it.
+    """Whether a commit must be synced although its setting does not require it, because the kind of record changes.
 
-    Before slots are reused that an older record still reaches (OFF), a record that warns of it must be on the device;
-    and once there was one, nothing is durable until something is made so.
+    Before slots are reused that an older record still reaches (OFF), a record that warns of this must be on the device;
+    and after such a record, no version is durable until one has been synced.
     """
     return durable != 0 if durability == Durability.OFF else durable == 0
 
 
 def before_write(volume: Reader) -> None:
-    """Do the reclaim work that waits for a writer, if there is any (the caller has the writer lock)."""
+    """Do the reclaim work that waits for a writer, if there is any (the caller holds the writer lock)."""
     reclaimer = volume.pool.reclaimer
     if volume.shared.cleanup or reclaimer.is_worth_draining(volume.row):
         with uninterrupted, volume.session.volume_locked(volume.row.table_index):

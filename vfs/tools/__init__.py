@@ -1,2 +1,2 @@
-"""Whole-store work: :mod:`vfs.tools.recovery`, :mod:`vfs.tools.check`, :mod:`vfs.tools.dump`,
+"""Tools for a whole store: :mod:`vfs.tools.recovery`, :mod:`vfs.tools.check`, :mod:`vfs.tools.dump`,
 :mod:`vfs.tools.consistency`."""

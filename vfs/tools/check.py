@@ -1,7 +1,7 @@
-"""Walk everything a store reaches and compare it with its checksums and its map.
+"""Walks everything that a store reaches, and compares it with its checksums and its map.
 
-The walk of a volume runs on a pinned version.  What others free or write between a walk and the look at the map can
-show as a problem or a leak that is none: check a store that nobody writes to.
+The walk of a volume runs on a pinned version.  Slots that others free or write between the walk and the comparison with
+the map can be reported as false problems or leaks: check a store that nobody writes to.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["CheckReport", "check"]
 
 Progress = Callable[[int, int], None]
 Naming = Callable[[int], str]
-"""What people call a volume."""
+"""The name of a volume in messages."""
 
 
 @dataclass(slots=True)
 class CheckReport:
-    """What a check found.
+    """The result of a check.
 
-    ``problems`` says what is damaged, one line each; ``slot_count`` are the slots of the pool, ``checked_count`` those
-    that something reaches, each compared with its checksum; ``leaked_count`` are slots that nothing reaches and nobody
-    will free (they cost space until the next sweep, no data).
+    ``problems`` describes the damage, a line for each problem.  ``slot_count`` counts the slots of the pool,
+    ``checked_count`` the slots in use, which were compared with their checksums.  ``leaked_count`` counts slots that no
+    version reaches and no process will free: they cost space until the next sweep, no data.
     """
 
     slot_count: int = 0
@@ -44,7 +44,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is damaged."""
+        """Whether there is no damage."""
         return not self.problems
 
 
@@ -63,7 +63,7 @@ def check(pool: Pool, progress: Progress | None, name_of: Naming) -> CheckReport
             except CorruptionError as error:
                 walk.report.problems.append(f"{name_of(row.volume)}: {error}")
             except (VolumeDroppedError, RegistryBusyError):
-                continue  # it is dropped, or somebody is at it
+                continue  # it was dropped, or another process is changing it
         elif row.state == VolumeState.DROPPED:
             walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
             head = head_of(pool, row)
@@ -77,7 +77,7 @@ def check(pool: Pool, progress: Progress | None, name_of: Naming) -> CheckReport
 
 
 _Place = tuple[int, int, int, int, int]
-"""Where a slot is used: level, number, the volume it was born in, birth and crc.  All who reach it must agree."""
+"""The use of a slot: level, number, the volume it was born in, birth and crc.  All entries for it must agree."""
 
 
 class _Walk:
@@ -91,19 +91,19 @@ class _Walk:
         self.report = CheckReport(slot_count=pool.slot_map.slot_count)
 
     def _born_in(self, volume: int, birth: int) -> int:
-        """The volume of the lineage that wrote what was born then."""
+        """The volume of the lineage that wrote the slots born in version ``birth``."""
         row = self._rows.get(volume)
         while row is not None and row.parent is not None and birth <= row.base.version:
             row = self._rows.get(row.parent)
         return row.volume if row is not None else 0
 
     def claim(self, slot: int, place: _Place, where: str) -> bool:
-        """Note that ``place`` uses the slot; False if that was known already."""
-        known = self._places.setdefault(slot, place)
-        if known is not place and known != place:
-            self.report.problems.append(f"{where}: slot {slot} is {self._text(place)}, and also {self._text(known)}")
+        """Record that ``place`` uses the slot; False if that was recorded before, or contradicts another use."""
+        recorded = self._places.setdefault(slot, place)
+        if recorded is not place and recorded != place:
+            self.report.problems.append(f"{where}: slot {slot} is {self._text(place)}, and also {self._text(recorded)}")
             return False
-        if known is not place:
+        if recorded is not place:
             return False
         self.report.checked_count += 1
         deliver()
@@ -112,7 +112,7 @@ class _Walk:
         return True
 
     def version(self, version: Version, volume: int, where: str) -> None:
-        """Check everything a version reaches and no other one before."""
+        """Check everything that a version reaches and that was not checked before."""
         self._pool.refresh_mapping()
         where = f"{where}, version {version.version}"
 
@@ -141,11 +141,11 @@ class _Walk:
             self.report.problems.append(f"{where}: {error}")
 
     def finish(self) -> CheckReport:
-        """Compare with the map."""
+        """Compare the slots in use with the map, and return the report."""
         states = self._pool.slot_map.states[: self._pool.slot_map.slot_count].tolist()
         for slot, place in self._places.items():
             if slot >= len(states):
-                self.report.problems.append(f"slot {slot} lies past the end of the map")
+                self.report.problems.append(f"slot {slot} is past the end of the map")
             elif states[slot] == FREE:
                 self.report.problems.append(f"slot {slot} ({self._text(place)}) is in use, but free in the map")
         self.report.leaked_count = sum(
@@ -156,8 +156,8 @@ class _Walk:
     def _text(self, place: _Place) -> str:
         level, number, volume, birth, crc = place
         places = {-3: "the pool header", -2: "the head", -1: f"page {number}"}
-        what = places.get(level, f"node {number} of level {level}")
+        use = places.get(level, f"node {number} of level {level}")
         if level == -3:
-            return what
+            return use
         content = f", born in {birth}, crc32 {crc:08x}" if level >= -1 else ""
-        return f"{what} of {self._name_of(volume)}{content}"
+        return f"{use} of {self._name_of(volume)}{content}"

@@ -19,7 +19,7 @@ __all__ = ["slot_text", "volume_text"]
 
 
 def version_text(version: Version) -> str:
-    """A version record in one line."""
+    """Describe a version record in one line."""
     root = version.root
     return (
         f"version {version.version} of volume {version.volume}: {version.size_bytes} bytes, depth {version.depth}, "
@@ -29,7 +29,7 @@ def version_text(version: Version) -> str:
 
 
 def slot_text(pool: Pool, slot: int) -> Iterator[str]:
-    """A slot: its state, and what it seems to hold.  Raises CorruptionError past the end of the pool."""
+    """Describe a slot: its state, its uses and its first bytes.  Raises CorruptionError past the end of the pool."""
     data = pool.read_slot(slot)
     yield f"slot {slot}: {_state_text(pool.slot_map.states[slot])}, crc32 {zlib.crc32(data):08x}"
     if slot == POOL_HEADER_SLOT:
@@ -45,7 +45,7 @@ def slot_text(pool: Pool, slot: int) -> Iterator[str]:
 
 
 def _users_text(pool: Pool, slot: int) -> Iterator[str]:
-    """What heads and pins use a slot for (a walk of all they reach)."""
+    """Describe the uses of a slot by heads and pins (a walk of everything they reach)."""
     versions = [
         (f"the pin of {pin.holder} on volume {pin.volume}", pin.version) for pin in pool.registry.all_pin_rows()
     ]
@@ -53,15 +53,15 @@ def _users_text(pool: Pool, slot: int) -> Iterator[str]:
         if row.state in IN_USE:
             with suppress(StorageError), pinned(pool, row) as volume:
                 versions.append((f"volume {row.volume}", volume.version))
-    for who, version in versions:
+    for user, version in versions:
         try:
             at = next((at for at in reached(pool.read_slot, version) if at.entry.slot == slot), None)
         except CorruptionError as error:
-            yield f"  {who}: {error}"
+            yield f"  {user}: {error}"
             continue
         if at is not None:
-            what = f"page {at.number}" if at.level < 0 else f"node {at.number} of level {at.level}"
-            yield f"  {what} of {who}, born in version {at.entry.birth}, crc32 {at.entry.crc:08x}"
+            use = f"page {at.number}" if at.level < 0 else f"node {at.number} of level {at.level}"
+            yield f"  {use} of {user}, born in version {at.entry.birth}, crc32 {at.entry.crc:08x}"
 
 
 def _state_text(state: int) -> str:
@@ -73,7 +73,7 @@ def _state_text(state: int) -> str:
 
 
 def volume_text(pool: Pool, row: VolumeRow) -> Iterator[str]:
-    """A volume: its catalog row, its records, its pins, and the nodes of its page table."""
+    """Describe a volume: its catalog row, its records, its pins, and the nodes of its page table."""
     source = f", cloned from volume {row.parent}" if row.parent is not None else ""
     yield f"volume {row.volume}: {row.state}, row {row.table_index}, head slot {row.head_slot}{source}"
     yield f"  base: {version_text(row.base)}"
@@ -93,17 +93,17 @@ def _records_text(pool: Pool, row: VolumeRow) -> Iterator[str]:
 
 def _tree_text(pool: Pool, version: Version) -> Iterator[str]:
     lines: list[str] = []
-    seen: set[int] = set()
+    visited: set[int] = set()
 
     def where(at: Reached) -> str:
         indent = "  " * (version.depth - at.level)
         return f"  {indent}level {at.level} node {at.number}: slot {at.entry.slot} born {at.entry.birth}"
 
     def enter(at: Reached) -> bool:
-        is_new = at.entry.slot not in seen
+        is_new = at.entry.slot not in visited
         if not is_new:
             lines.append(f"level {at.level} node {at.number}: slot {at.entry.slot} is another node already")
-        seen.add(at.entry.slot)
+        visited.add(at.entry.slot)
         return is_new
 
     def damaged(at: Reached, error: CorruptionError) -> None:

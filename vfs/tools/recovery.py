@@ -1,21 +1,21 @@
-"""Recovery, after a boot, a copy or damage: choose the head of each volume and rebuild the derived files.
+"""Recovery, after a boot, a copy or damage: chooses the head of each volume and rebuilds the derived files.
 
-Nobody else has the store open while this runs.
+No other process has the store open while this runs.
 
 Choosing a head.  Candidates are the records in the head sectors, the durable pins and the base, newest first.  A
-candidate counts if everything born after the version it knows to be durable checks out against its crcs; then its
-pages, nodes and record all reached the device.  The *floor* is the newest version that some record or the base knows to
-be durable or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.
-So what is damaged in a version that a clean close has sealed (K2 of seals.py) is not taken for an unfinished
-commit: the volume is damaged.  If a record says that nothing was durable (synchronous=OFF), only records count, and
-everything they reach is checked; the seal made when that began (K3) is among them, and part of the floor.
-Nor does a candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps
-nothing has been written to it.  Nor one that reaches, by what was born since, a slot that another volume reaches: it
-was freed and written again, by chance with the same bytes.  A volume without a candidate is damaged: its slots stay,
-and whoever opens it is told.
+candidate counts if everything born after the version it names as durable matches its crcs; then its pages, nodes and
+record all reached the device.  The *floor* is the newest version that a record or the base names as durable or that a
+durable pin holds: an older candidate does not count, since slots of it may have been reused.  Therefore damage in a
+version that a clean close has sealed (K2 of seals.py) is not mistaken for an unfinished commit: the volume is damaged.
+If a record states that nothing was durable (synchronous=OFF), only records count, and everything they reach is checked;
+the seal written when that began (K3) is among them, and part of the floor.
+A candidate that reaches the head slot of a volume does not count either: the catalog has assigned that slot, although
+it may not have been written to yet.  Nor does a candidate which reaches, through slots born since, a slot that another
+volume reaches: that slot was freed and rewritten, by chance with the same bytes.  A volume without a candidate is
+damaged: its slots stay, and opening it raises an error.
 
-Rebuilding the map.  Dropped volumes and released pins are forgotten; then whatever a head or a pin reaches is live,
-and everything else is free.
+Rebuilding the map.  Dropped volumes and released pins are removed; then everything that a head or a pin reaches is
+live, and everything else is free.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from vfs.tools.consistency import contradictions
 __all__ = ["choose_head", "damage_of", "rebuild"]
 
 _SOMEBODY = 0
-"""Owner of a slot that others surely reach; no volume has that id."""
+"""The owner of a slot that another volume certainly reaches; no volume has this id."""
 
 
 def rebuild(pool: Pool) -> None:
@@ -46,9 +46,9 @@ def rebuild(pool: Pool) -> None:
     Raises CorruptionError if volumes and pins of the catalog contradict each other, OSError, StoreFailedError.
     """
     _require_consistent(pool)
-    pool.sync()  # in the same boot, what we are going to trust may still be in the page cache only
+    pool.sync()  # in the same boot, the data to be trusted may still be in the page cache only
     if not pool.read_only:
-        pool.registry.seal()  # and what the catalog says, before slots are free by it (R7)
+        pool.registry.seal()  # and so may the state of the catalog, by which slots become free (R7)
     _forget_what_is_released(pool)
     marks = pool.slot_map.states
     rows = pool.registry.volume_rows()
@@ -84,15 +84,17 @@ def rebuild(pool: Pool) -> None:
 
 
 def _require_consistent(pool: Pool) -> None:
-    """A catalog that has lost pins would let volumes fall back behind what their clones stand on."""
-    wrong = next(contradictions(pool.registry, lambda volume: f"volume {volume}"), None)
-    if wrong is not None:
-        raise CorruptionError(f"its catalog contradicts itself: {wrong}; restore catalog.db and pool from one backup")
+    """Refuse a catalog that has lost pins: volumes could fall back to versions older than the bases of their clones."""
+    problem = next(contradictions(pool.registry, lambda volume: f"volume {volume}"), None)
+    if problem is not None:
+        raise CorruptionError(f"its catalog contradicts itself: {problem}; restore catalog.db and pool from one backup")
 
 
 def _keep_past(pool: Pool, row: VolumeRow, head: Version, heads: set[int], marks: memoryview) -> None:
-    """Mark what the retained versions reach, and see that each has its record, the head too (H4); records of versions
-    that did not make it are erased (H1)."""
+    """Mark everything that retained versions reach, and complete their records, including the head's (H4).
+
+    Records of versions that are not whole on the device are erased (H1).
+    """
     if not row.retained:
         return
     if not pool.read_only:
@@ -110,7 +112,7 @@ def _keep_past(pool: Pool, row: VolumeRow, head: Version, heads: set[int], marks
 
 
 def _choose_heads(pool: Pool, rows: list[VolumeRow], heads: set[int]) -> dict[int, Version | None]:
-    """The head of every volume that has one, such that no two reach a slot that was born in one of them."""
+    """The head of every volume that has one, so that no two of them reach a slot that was born in one of them."""
     chosen = {row.volume: choose_head(pool, row, heads) for row in rows}
     unsure = {row.volume: _unsure_slots(pool, row, chosen[row.volume]) for row in rows}
     owners: dict[int, int] = {}
@@ -127,9 +129,9 @@ def _choose_heads(pool: Pool, rows: list[VolumeRow], heads: set[int]) -> dict[in
 
 
 def _unsure_slots(pool: Pool, row: VolumeRow, head: Version | None) -> set[int]:
-    """What a head reaches only because its bytes are right: born after the last version known to be durable.
+    """The slots of a head that are accepted only because their bytes match: born after the last durable version.
 
-    Such a slot may have been freed and written for another volume with the very same bytes.
+    Such a slot may have been freed and written for another volume with identical bytes.
     """
     if head is None:
         return set()
@@ -141,7 +143,7 @@ def _unsure_slots(pool: Pool, row: VolumeRow, head: Version | None) -> set[int]:
 def _sure_slots(
     pool: Pool, rows: list[VolumeRow], chosen: dict[int, Version | None], unsure: dict[int, set[int]]
 ) -> memoryview:
-    """Marks of what heads and pins reach beside what the heads are unsure of."""
+    """Mark the slots that heads and pins reach, except the unsure slots of each head."""
     marks = memoryview(bytearray(2 * pool.slot_map.slot_count)).cast("H")
     for row in rows:
         head = chosen[row.volume]
@@ -171,14 +173,14 @@ def _forget_what_is_released(pool: Pool) -> None:
 
 
 def _records(pool: Pool, row: VolumeRow) -> list[Version]:
-    """The whole records in a volume's head sectors."""
+    """The complete records in a volume's head sectors."""
     if row.head_slot >= pool.slot_map.slot_count:
         return []
     return [record for record in head_records(pool, row) if record is not None]
 
 
 def choose_head(pool: Pool, row: VolumeRow, heads: set[int], before: int = FOREVER) -> Version | None:
-    """The newest version of the volume, older than ``before``, that is whole on the device; None if none is to trust.
+    """The newest version of the volume, older than ``before``, that is whole on the device; None if there is none.
 
     ``heads``: the head slots of all volumes.
     """
@@ -194,10 +196,10 @@ def choose_head(pool: Pool, row: VolumeRow, heads: set[int], before: int = FOREV
     candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
     unsealed = {record.version: record.durable for record in records if record.durable < record.version}
     for candidate in sorted(candidates, key=lambda version: -version.version):
-        known = candidate.durable
-        if known == candidate.version:  # a seal, and the base: what was known before it was sealed
-            known = unsealed.get(candidate.version, row.base.version)
-        if floor <= candidate.version < before and _is_whole(pool, candidate, 0 if nothing_durable else known, heads):
+        durable = candidate.durable
+        if durable == candidate.version:  # a seal, or the base: the durable version from before it was sealed
+            durable = unsealed.get(candidate.version, row.base.version)
+        if floor <= candidate.version < before and _is_whole(pool, candidate, 0 if nothing_durable else durable, heads):
             return candidate._replace(volume=row.volume)
     return None
 
@@ -207,7 +209,7 @@ def _is_whole(pool: Pool, version: Version, durable: int, heads: set[int]) -> bo
 
 
 def damage_of(pool: Pool, row: VolumeRow) -> str:
-    """What is wrong with the newest version of a volume that recovery found damaged, in words."""
+    """Describe the damage in the newest version of a volume that recovery found damaged."""
     newest = max(_records(pool, row), key=lambda record: record.version, default=None)
     if newest is None:
         return f"head slot {row.head_slot} has no version record"
@@ -215,7 +217,7 @@ def damage_of(pool: Pool, row: VolumeRow) -> str:
 
 
 def _install(pool: Pool, row: VolumeRow, head: Version) -> None:
-    """Wipe records of versions that did not make it, and see that the chosen one has its record."""
+    """Wipe records newer than the chosen head, and write the record of the head if it has none."""
     records = _wipe_records(pool, row, range(head.version + 1, FOREVER))
     recorded = {record.version for record in records[:COMMIT_SECTORS] if record}
     if head.version != row.base.version and head.version not in recorded:
@@ -224,7 +226,7 @@ def _install(pool: Pool, row: VolumeRow, head: Version) -> None:
 
 
 def _wipe_records(pool: Pool, row: VolumeRow, lost: range) -> list[Version | None]:
-    """Wipe the head sectors of versions that did not make it; what is left in the sectors."""
+    """Wipe the head sectors of the versions in ``lost``, and return the records that remain, by sector."""
     records = head_records(pool, row)
     for sector, record in enumerate(records):
         if record is not None and record.version in lost:
@@ -234,9 +236,9 @@ def _wipe_records(pool: Pool, row: VolumeRow, lost: range) -> list[Version | Non
 
 
 def _mark(pool: Pool, version: Version, marks: memoryview, unmarked: Collection[int] = ()) -> None:
-    """Mark everything a version reaches, but the slots ``unmarked``; subtrees that are marked already are skipped.
+    """Mark everything that a version reaches, except the slots ``unmarked``; skips subtrees that are marked already.
 
-    A damaged table marks as far as it can be read: check reports it.
+    Of a damaged table, everything that can be read is marked; check reports the damage.
     """
 
     def enter(at: Reached) -> bool:

@@ -31,7 +31,7 @@ class Pool:
         self.read_count += 1
         assert self.read_count <= READS_MAX, "the walk does not end"
         if slot >= len(self.slots):
-            raise CorruptionError(f"slot {slot} lies past the end of the pool")
+            raise CorruptionError(f"slot {slot} is past the end of the pool")
         return memoryview(self.slots[slot])
 
     def entry(self, slot: int, birth: int) -> Entry:

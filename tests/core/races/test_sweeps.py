@@ -39,7 +39,7 @@ def test_sweep_waits_for_a_reader_of_an_old_version(path: Path, store: clusterdb
     run_until_killed(path, "", COMMIT)
     put_off = store.reclaim()
     assert put_off.freed_count == 0
-    assert str(os.getpid()) in put_off.put_off and "reads an old version" in put_off.put_off
+    assert str(os.getpid()) in put_off.put_off and "is reading an old version" in put_off.put_off
     fill(neighbour, 300, "o")
     assert letters(reader) == {"a": 60}
     reader.execute("COMMIT")
