@@ -45,9 +45,7 @@ def test_nothing_is_imported_from_conftest_or_tests() -> None:
         for name in _imports(path):
             last = name.rpartition(".")[2]
             is_test = name.startswith("tests.") and last.startswith("test_") and name not in PROGRAMS
-            assert not is_test and last != "conftest", (
-                f"{name_of(path)} imports {name}: move what is shared to a helper"
-            )
+            assert not is_test and last != "conftest", f"{name_of(path)} imports {name}"
 
 
 def test_names_begin_with_their_subject() -> None:
