@@ -51,4 +51,6 @@ def session_of(engine: str, db: apsw.Connection) -> EngineSession:
         from clusterdb.flavours.mysql.session import MySQLSession
 
         return MySQLSession(flavour, db)
-    return EngineSession(flavour, db)
+    from clusterdb.flavours.postgresql.session import PostgreSQLSession
+
+    return PostgreSQLSession(flavour, db)

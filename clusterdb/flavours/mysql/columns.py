@@ -314,7 +314,7 @@ def _moment(flavour: MySQLFlavour, value: Any, kind: Kind) -> str:
     """A date or a time as it is stored."""
     made = assigned(set_kind(value.copy(), kind_of_literal(value)), kind, flavour.modes)
     (call,) = made.find_all(exp.Anonymous)
-    function = flavour.functions[call.name.removeprefix("my_")]
+    function = flavour.functions.implementations[call.name.removeprefix("my_")]
     try:
         return str(function(*(int(each.name) if not each.is_string else each.name for each in call.expressions)))
     except Exception:  # whatever a function says of a value is that it is none of the column's

@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 
 from clusterdb.errors import OperationalError
-from clusterdb.flavours.flavour import guarded
+from clusterdb.flavours.registry import guarded
 
 __all__ = ["Inserts"]
 

@@ -11,8 +11,8 @@ from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.sequences import reference
-from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
-from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, answers, kind_of, of_column, set_kind
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE
+from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, Typing, answers, kind_of, of_column, set_kind
 
 __all__ = ["assigned", "given", "inserted", "require_other", "set_defaults", "updated"]
 
@@ -86,7 +86,7 @@ def _columns(table: Any, context: Context) -> dict[str, Kind]:
     return {} if found is None else {name: of_column(column) for name, column in found.items()}
 
 
-def inserted(tree: exp.Insert, context: Context) -> None:
+def inserted(tree: exp.Insert, context: Context, typing: Typing) -> None:
     """Every value of an INSERT as its column takes it."""
     target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     columns = _columns(target, context)
@@ -104,7 +104,7 @@ def inserted(tree: exp.Insert, context: Context) -> None:
         names, rows = _defaults(tree, target, names, rows, context)
         kinds = [columns.get(name, Kind("unknown")) for name in names]
     if rows is None:
-        _require_same(tree.expression, kinds, context)
+        _require_same(tree.expression, kinds, context, typing)
         return
     for row in rows:
         for value, kind in zip(row, kinds, strict=False):
@@ -215,9 +215,9 @@ def _rows(source: Any) -> list[list[Any]] | None:
     return [[each.unalias() for each in source.expressions]] if plain else None
 
 
-def _require_same(query: Any, kinds: list[Kind], context: Context) -> None:
+def _require_same(query: Any, kinds: list[Kind], context: Context, typing: Typing) -> None:
     """Raises NotSaid if a query's values would have to be changed for their columns."""
-    for (name, own), column in zip(answers(query, context.schema, TYPING).items(), kinds, strict=False):
+    for (name, own), column in zip(answers(query, context.schema, typing).items(), kinds, strict=False):
         value = set_kind(exp.column(name), own)
         if own.name not in ("unknown", "null") and assigned(value, column, context) is not value:
             raise NotSaid(f"INSERT of such a query with {own.name} values in a {column.name} column")

@@ -12,7 +12,6 @@ from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Translation, literal
 from clusterdb.flavours.postgresql import labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
-from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import NOTHING, TYPES, Column, Numbering, Schema
 from clusterdb.flavours.tables import decimal_check, moment_check, quoted, text
@@ -284,18 +283,20 @@ def as_kept(flavour: PostgreSQLFlavour, value: Any, kind: Kind, context: Context
         inner = inner.this  # read as the column's type
     if isinstance(inner, exp.Literal | exp.Boolean):
         return flavour.text(
-            flavour.schema_expression(_folded(assigned(_annotated(flavour, inner, context), kind, context)), context)
+            flavour.schema_expression(
+                _folded(flavour, assigned(_annotated(flavour, inner, context), kind, context)), context
+            )
         )
     return flavour.text(flavour.schema_expression(value, context))
 
 
-def _folded(value: Any) -> Any:
+def _folded(flavour: PostgreSQLFlavour, value: Any) -> Any:
     """What a function of ours makes of literals, so that others can write the table."""
     if not isinstance(value, exp.Anonymous) or not all(isinstance(each, exp.Literal) for each in value.expressions):
         return value
     known_values = [each.to_py() for each in value.expressions]
     arguments = [float(each) if isinstance(each, Decimal) else each for each in known_values]
-    return literal(FUNCTIONS[value.name.removeprefix("pg_")](*arguments))
+    return literal(flavour.functions.implementations[value.name.removeprefix("pg_")](*arguments))
 
 
 def _annotated(flavour: PostgreSQLFlavour, value: Any, context: Context) -> Any:

@@ -8,7 +8,8 @@ import apsw
 from sqlglot import exp
 
 from clusterdb.errors import ProgrammingError
-from clusterdb.flavours.flavour import call, guarded
+from clusterdb.flavours.flavour import call
+from clusterdb.flavours.registry import guarded
 
 __all__ = ["Touched", "touch_once"]
 
