@@ -17,14 +17,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from clusterdb.errors import NotSupportedError
-from clusterdb.flavours.session import EngineSession, steps
+from clusterdb.flavours.session import EngineSession
 
 if TYPE_CHECKING:
     import apsw
 
     from clusterdb.flavours.flavour import Flavour, Translation
 
-__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of", "steps"]
+__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of"]
 
 
 @lru_cache(maxsize=8)

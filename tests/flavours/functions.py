@@ -16,7 +16,7 @@ MYSQL_FUNCTIONS = [
         "ROUND(ATAN2(1, 2), 6), ROUND(RADIANS(180), 6)",
         rows=[(0.841471, 0.540302, 1.557408, 1.570796, 0, 0.785398, 0.463648, 3.141593)],
     ),
-    Case("trigonometric functions", (), "SELECT ATAN(1, 2)", unsupported=True),
+    Case("ATAN of two arguments", (), "SELECT ATAN(1, 2)", unsupported=True),
     Case(
         "JSON functions",
         (),

@@ -42,7 +42,7 @@ from clusterdb.flavours.postgresql.types import ZONED
 from clusterdb.flavours.postgresql.upsert import touch_once
 from clusterdb.flavours.registry import Arguments
 from clusterdb.flavours.rows import Literal
-from clusterdb.flavours.session import EngineSession, steps, together
+from clusterdb.flavours.session import EngineSession, together
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME
 
@@ -272,8 +272,8 @@ class PostgreSQLFlavour(Flavour):
 
     def _run(self, sql: str, session: EngineSession) -> None:
         """One of several statements, by the schema as those before it have left it."""
-        for text in steps(session.translate(sql, session.schema()), session):
-            session.db.execute(text).fetchall()
+        translation = session.translate(sql, session.schema())
+        session.execute(translation, lambda text: session.db.execute(text).fetchall())
 
     def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
         tree = super()._parsed(sql, context)
