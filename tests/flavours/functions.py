@@ -9,6 +9,7 @@ __all__ = ["MYSQL_FUNCTIONS", "POSTGRESQL_FUNCTIONS"]
 _NUMBERS = ("CREATE TABLE numbers (n INT)", "INSERT INTO numbers VALUES (1), (2), (4), (NULL)")
 
 MYSQL_FUNCTIONS = [
+    Case("string functions", (), "SELECT BIT_LENGTH('é'), BIT_LENGTH(125), BIT_LENGTH(NULL)", rows=[(16, 24, None)]),
     Case(
         "trigonometric functions",
         (),
@@ -47,6 +48,7 @@ MYSQL_FUNCTIONS = [
 ]
 
 POSTGRESQL_FUNCTIONS = [
+    Case("trigonometric functions", (), "SELECT sinh(0), round(sinh(1)::numeric, 6)", rows=[(0, 1.175201)]),
     Case(
         "trigonometric functions",
         (),

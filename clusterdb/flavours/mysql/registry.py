@@ -38,6 +38,7 @@ _JSON_TEXT = Kind("text", collation="utf8mb4_bin")
 
 _TEXTS = (
     Function("ascii", "t", INTEGER, lambda text: (text_of(text).encode() or b"\0")[0]),
+    Function("bit_length", "t", INTEGER, lambda text: 8 * f.octets(text)),
     Function("char_length character_length", "t", INTEGER, f.characters),
     Function("concat", "t+", TEXT, m.concat),
     Function("concat_ws", "tt+", TEXT, f.concat_ws, takes_null=True),

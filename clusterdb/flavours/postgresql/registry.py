@@ -96,6 +96,7 @@ _NUMBERS = (
     Function("asin", "n", DOUBLE, math.asin),
     Function("acos", "n", DOUBLE, math.acos),
     Function("atan2", "nn", DOUBLE),
+    Function("sinh", "n", DOUBLE, math.sinh),
     Function("pi", "", DOUBLE),
     Function("random", "", DOUBLE, random.random, is_volatile=True),
     Function("gcd", "ii", t.integers, math.gcd),
