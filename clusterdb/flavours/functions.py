@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache, wraps
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 __all__ = ["MONTHS", "UNITS", "Aggregate", "Group", "Implementation", "SqlValue", "as_datetime", "number_of", "shown"]
 
@@ -26,6 +26,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 SqlValue = None | int | float | str | bytes
 """A value of SQLite's."""
+Number = int | float
+Json = bool | Number | Decimal | str | None | list["Json"] | dict[str, "Json"]
+"""A JSON document as :func:`json.loads` reads it, perhaps with decimal numbers."""
 Implementation = Callable[..., SqlValue]
 """What computes a function."""
 
@@ -50,7 +53,7 @@ Aggregate = Callable[[], Group]
 _LEADING = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def number_of(value: Any) -> int | float:
+def number_of(value: SqlValue) -> int | float:
     """A number, or what a text begins with, as MySQL takes it."""
     if isinstance(value, int | float):
         return value
@@ -60,7 +63,7 @@ def number_of(value: Any) -> int | float:
     return float(found[0]) if set(found[0]) & set(".eE") else int(found[0])
 
 
-def text_of(value: Any) -> str:
+def text_of(value: SqlValue) -> str:
     """A value as text."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
@@ -69,7 +72,7 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def as_datetime(value: Any) -> datetime:
+def as_datetime(value: SqlValue) -> datetime:
     """A date, or a date and a time, from their text.  Raises ValueError."""
     text = str(value).strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
     try:
@@ -84,7 +87,7 @@ _MOMENT = re.compile(
 _DIGITS = re.compile(r"\s*(\d{4}|\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)(?:\.(\d*))?)?\s*")
 
 
-def moment_of(value: Any) -> datetime:
+def moment_of(value: SqlValue) -> datetime:
     """A date, or a date and a time, in any of the forms that MySQL reads.  Raises ValueError."""
     text = str(value)
     found = _MOMENT.fullmatch(text)
@@ -104,7 +107,7 @@ def moment_of(value: Any) -> datetime:
     return datetime(year, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], int(fraction))
 
 
-def as_moment(value: Any, kind: str) -> str:
+def as_moment(value: SqlValue, kind: str) -> str:
     """A date or a time as what is stored: of a date at midnight nothing but the date.  Raises ValueError."""
     at = moment_of(value)
     if kind == "date" and at.time() == datetime.min.time():
@@ -112,7 +115,7 @@ def as_moment(value: Any, kind: str) -> str:
     return at.isoformat(" ")
 
 
-def shown(at: datetime, like: Any = None) -> str:
+def shown(at: datetime, like: SqlValue = None) -> str:
     """A date and a time as text; of the form of ``like`` if that is a date without a time, and ``at`` is midnight."""
     if isinstance(like, str) and len(like.strip()) == 10 and at.time() == datetime.min.time():
         return at.date().isoformat()
@@ -135,31 +138,31 @@ def null_if_invalid(function: Callable[P, T]) -> Callable[P, T | None]:
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def operand(value: Any) -> int | float:
+def operand(value: SqlValue) -> int | float:
     """What is calculated with: a number; a text of a date is none.  Raises ValueError."""
     if isinstance(value, str) and _DATE.match(value):
         raise ValueError(f"'{value}' is a date: add intervals to it, or take the difference with the engine's function")
     return number_of(value)
 
 
-def added(a: Any, b: Any) -> int | float:
+def added(a: SqlValue, b: SqlValue) -> int | float:
     return checked(operand(a) + operand(b))
 
 
-def subtracted(a: Any, b: Any) -> int | float:
+def subtracted(a: SqlValue, b: SqlValue) -> int | float:
     return checked(operand(a) - operand(b))
 
 
-def multiplied(a: Any, b: Any) -> int | float:
+def multiplied(a: SqlValue, b: SqlValue) -> int | float:
     return checked(operand(a) * operand(b))
 
 
-def negated(value: Any) -> int | float:
+def negated(value: SqlValue) -> int | float:
     return checked(-operand(value))
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
-def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
+def pad(text: SqlValue, length: int, fill: str, *, left: bool) -> str | None:
     """A text of that length."""
     text = text_of(text)
     if length < 0:
@@ -170,112 +173,112 @@ def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
     return missing + text if left else text + missing
 
 
-def lpad(text: Any, length: int, fill: Any = " ") -> Any:
+def lpad(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return pad(text, length, text_of(fill), left=True)
 
 
-def rpad(text: Any, length: int, fill: Any = " ") -> Any:
+def rpad(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return pad(text, length, text_of(fill), left=False)
 
 
-def left(text: Any, count: int) -> str:
+def left(text: SqlValue, count: int) -> str:
     text = text_of(text)
     return text[:count] if count >= 0 else text[: max(0, len(text) + count)]
 
 
-def right(text: Any, count: int) -> str:
+def right(text: SqlValue, count: int) -> str:
     text = text_of(text)
     if count >= 0:
         return text[len(text) - min(count, len(text)) :]
     return text[-count:]
 
 
-def reverse(text: Any) -> str:
+def reverse(text: SqlValue) -> str:
     return text_of(text)[::-1]
 
 
-def repeat(text: Any, count: int) -> str:
+def repeat(text: SqlValue, count: int) -> str:
     return text_of(text) * max(0, count)
 
 
-def upper(text: Any) -> str:
+def upper(text: SqlValue) -> str:
     return case_changed(text_of(text), str.upper)
 
 
-def lower(text: Any) -> str:
+def lower(text: SqlValue) -> str:
     return case_changed(text_of(text), str.lower)
 
 
-def octets(value: Any) -> int:
+def octets(value: SqlValue) -> int:
     return len(value if isinstance(value, bytes) else text_of(value).encode())
 
 
-def characters(value: Any) -> int:
+def characters(value: SqlValue) -> int:
     return len(value if isinstance(value, bytes) else text_of(value))
 
 
-def concat_ws(separator: Any, *values: Any) -> str | None:
+def concat_ws(separator: SqlValue, *values: SqlValue) -> str | None:
     """Joined by a separator; what is NULL is left out."""
     return (
         None if separator is None else text_of(separator).join(text_of(value) for value in values if value is not None)
     )
 
 
-def code_of(text: Any) -> int:
+def code_of(text: SqlValue) -> int:
     text = text_of(text)
     return ord(text[0]) if text else 0
 
 
-def digest(text: Any, name: str) -> str:
+def digest(text: SqlValue, name: str) -> str:
     data = text if isinstance(text, bytes) else text_of(text).encode()
     return hashlib.new(name, data).hexdigest()
 
 
-def sha2(text: Any, bits: int) -> str | None:
+def sha2(text: SqlValue, bits: int) -> str | None:
     if bits not in (0, 224, 256, 384, 512):
         return None
     return digest(text, f"sha{bits or 256}")
 
 
-def replaced(text: Any, old: Any, new: Any) -> str:
+def replaced(text: SqlValue, old: SqlValue, new: SqlValue) -> str:
     return text_of(text).replace(text_of(old), text_of(new)) if text_of(old) else text_of(text)
 
 
-def substring_index(text: Any, delimiter: Any, count: int) -> str:
+def substring_index(text: SqlValue, delimiter: SqlValue, count: int) -> str:
     parts = text_of(text).split(text_of(delimiter))
     return text_of(delimiter).join(parts[:count] if count >= 0 else parts[count:]) if count else ""
 
 
-def split_part(text: Any, delimiter: Any, number: int) -> str:
+def split_part(text: SqlValue, delimiter: SqlValue, number: int) -> str:
     parts = text_of(text).split(text_of(delimiter))
     at = number - 1 if number > 0 else len(parts) + number
     return parts[at] if 0 <= at < len(parts) else ""
 
 
-def translated(text: Any, old: str, new: str) -> str:
+def translated(text: SqlValue, old: str, new: str) -> str:
     table = {ord(char): new[at] if at < len(new) else None for at, char in reversed(list(enumerate(old)))}
     return text_of(text).translate(table)
 
 
-def initcap(text: Any) -> str:
+def initcap(text: SqlValue) -> str:
     return re.sub(r"[^\W_]+", lambda word: word[0].capitalize(), text_of(text))
 
 
-def insert_text(text: Any, at: int, length: int, new: Any) -> str:
+def insert_text(text: SqlValue, at: int, length: int, new: SqlValue) -> str:
     text = text_of(text)
     if not 0 < at <= len(text):
         return text
     return text[: at - 1] + text_of(new) + text[at - 1 + length :] if length >= 0 else text[: at - 1] + text_of(new)
 
 
-def trimmed(text: Any, chars: str, where: str) -> str:
+def trimmed(text: SqlValue, chars: str, where: str) -> str:
     text = text_of(text)
     if where == "leading":
         return text.lstrip(chars)
     return text.rstrip(chars) if where == "trailing" else text.strip(chars)
 
 
-def trimmed_word(text: Any, word: str, where: str) -> str:
+def trimmed_word(text: SqlValue, word: str, where: str) -> str:
     """As MySQL trims: whole words."""
     text = text_of(text)
     while word and where in ("leading", "both") and text.startswith(word):
@@ -294,27 +297,27 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE if "i" in flags else 0)
 
 
-def matches(text: Any, pattern: str, flags: str = "") -> int:
+def matches(text: SqlValue, pattern: str, flags: str = "") -> int:
     return int(compiled(pattern, flags).search(text_of(text)) is not None)
 
 
-def regexp_replace(text: Any, pattern: str, new: str, flags: str = "") -> str:
+def regexp_replace(text: SqlValue, pattern: str, new: str, flags: str = "") -> str:
     new = re.sub(r"\$(\d)", r"\\\1", new)
     return compiled(pattern, flags).sub(new, text_of(text), count=0 if "g" in flags else 1)
 
 
-def regexp_substr(text: Any, pattern: str, flags: str = "") -> str | None:
+def regexp_substr(text: SqlValue, pattern: str, flags: str = "") -> str | None:
     found = compiled(pattern, flags).search(text_of(text))
     return found[0] if found else None
 
 
-def regexp_instr(text: Any, pattern: str, flags: str = "") -> int:
+def regexp_instr(text: SqlValue, pattern: str, flags: str = "") -> int:
     found = compiled(pattern, flags).search(text_of(text))
     return found.start() + 1 if found else 0
 
 
 # --- exact numbers ----------------------------------------------------------------------------------------------------
-def exact(value: Any) -> Decimal:
+def exact(value: SqlValue) -> Decimal:
     """The decimal number that a floating point number stands for: the shortest that is nearest to it."""
     value = number_of(value)
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
@@ -329,23 +332,23 @@ def inexact(value: Decimal, scale: int) -> int | float:
 _CONTEXT = Context(prec=100)
 
 
-def decimal_plus(a: Any, b: Any, scale: int) -> int | float:
+def decimal_plus(a: SqlValue, b: SqlValue, scale: int) -> int | float:
     return inexact(exact(a) + exact(b), scale)
 
 
-def decimal_minus(a: Any, b: Any, scale: int) -> int | float:
+def decimal_minus(a: SqlValue, b: SqlValue, scale: int) -> int | float:
     return inexact(exact(a) - exact(b), scale)
 
 
-def decimal_times(a: Any, b: Any, scale: int) -> int | float:
+def decimal_times(a: SqlValue, b: SqlValue, scale: int) -> int | float:
     return inexact(exact(a) * exact(b), scale)
 
 
-def decimal_rounded(value: Any, scale: int) -> int | float:
+def decimal_rounded(value: SqlValue, scale: int) -> int | float:
     return inexact(exact(value), scale)
 
 
-def decimal_text(value: Any, scale: int) -> str:
+def decimal_text(value: SqlValue, scale: int) -> str:
     """All its digits.  Raises ValueError if a floating point number cannot tell them."""
     number = exact(value)
     if len(number.as_tuple().digits) > 15 and isinstance(value, float):
@@ -353,7 +356,7 @@ def decimal_text(value: Any, scale: int) -> str:
     return f"{number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT):f}"
 
 
-def whole(value: Any) -> int:
+def whole(value: SqlValue) -> int:
     """A count of characters: rounded."""
     return int(inexact(exact(value), 0))
 
@@ -382,7 +385,7 @@ def case_changed(text: str, change: Callable[[str], str]) -> str:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-def rounded(value: Any, digits: int = 0) -> int | float:
+def rounded(value: SqlValue, digits: int = 0) -> int | float:
     """Half away from zero."""
     value = number_of(value)
     if isinstance(value, int) and digits >= 0:
@@ -395,7 +398,7 @@ def rounded(value: Any, digits: int = 0) -> int | float:
     return int(made) if digits <= 0 and isinstance(value, int) else float(made)
 
 
-def truncated(value: Any, digits: int = 0) -> int | float:
+def truncated(value: SqlValue, digits: int = 0) -> int | float:
     value = number_of(value)
     scale = 10**digits
     made = (
@@ -406,18 +409,8 @@ def truncated(value: Any, digits: int = 0) -> int | float:
     return made if digits > 0 else int(made)
 
 
-def power(base: Any, exponent: Any) -> float:
+def power(base: SqlValue, exponent: SqlValue) -> float:
     return float(number_of(base)) ** number_of(exponent)
-
-
-def least(*values: Any) -> Any:
-    """The smallest; NULL if one is NULL."""
-    return None if None in values else min(values)
-
-
-def greatest(*values: Any) -> Any:
-    """The largest; NULL if one is NULL."""
-    return None if None in values else max(values)
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------
@@ -450,7 +443,7 @@ def plus(at: datetime, count: float, unit: str) -> datetime:
 
 
 @null_if_invalid
-def add_interval(value: Any, count: Any, unit: str) -> str:
+def add_interval(value: SqlValue, count: SqlValue, unit: str) -> str:
     """A date or time, and an interval: a date if both are days."""
     made = plus(as_datetime(value), number_of(count), unit)
     whole_days = unit_of(unit) in ("day", "week", *MONTHS)
@@ -458,13 +451,13 @@ def add_interval(value: Any, count: Any, unit: str) -> str:
 
 
 @null_if_invalid
-def part(unit: str, value: Any) -> int | float:
+def part(unit: str, value: SqlValue) -> int | float:
     """A part of a date."""
     clock = re.fullmatch(r"(\d{1,3}):(\d\d)(?::(\d\d))?", str(value).strip())
     if clock is not None and unit.lower() in ("hour", "minute", "second"):
         return int({"hour": clock[1], "minute": clock[2], "second": clock[3] or 0}[unit.lower()])
     if re.fullmatch(r"\s*\d+\.\d*\s*", str(value)):
-        raise TypeError(f"'{value}' as a date")
+        raise TypeError(f"'{text_of(value)}' as a date")
     at = as_datetime(value)
     year, week, weekday = at.isocalendar()
     return {
@@ -488,7 +481,7 @@ def part(unit: str, value: Any) -> int | float:
 
 
 @null_if_invalid
-def date_trunc(unit: str, value: Any) -> str:
+def date_trunc(unit: str, value: SqlValue) -> str:
     """The beginning of the unit that a time lies in."""
     at = as_datetime(value)
     unit = unit_of(unit)
@@ -508,17 +501,17 @@ def date_trunc(unit: str, value: Any) -> str:
 
 
 @null_if_invalid
-def last_day(value: Any) -> str:
+def last_day(value: SqlValue) -> str:
     at = as_datetime(value)
     return at.date().replace(day=calendar.monthrange(at.year, at.month)[1]).isoformat()
 
 
 @null_if_invalid
-def days_between(later: Any, earlier: Any) -> int:
+def days_between(later: SqlValue, earlier: SqlValue) -> int:
     return (as_datetime(later).date() - as_datetime(earlier).date()).days
 
 
-def clock(seconds: Any) -> str:
+def clock(seconds: SqlValue) -> str:
     """Seconds as HH:MM:SS."""
     seconds = number_of(seconds)
     sign, count = "-" if seconds < 0 else "", abs(int(seconds))
@@ -526,12 +519,12 @@ def clock(seconds: Any) -> str:
 
 
 @null_if_invalid
-def date_only(value: Any) -> str:
+def date_only(value: SqlValue) -> str:
     return as_datetime(value).date().isoformat()
 
 
 @null_if_invalid
-def whole_timestamp(value: Any) -> str:
+def whole_timestamp(value: SqlValue) -> str:
     return shown(as_datetime(value))
 
 
@@ -541,7 +534,7 @@ def make_date(year: int, month: int, day: int) -> str:
 
 
 # --- others -----------------------------------------------------------------------------------------------------------
-def to_base64(value: Any) -> str:
+def to_base64(value: SqlValue) -> str:
     return base64.b64encode(value if isinstance(value, bytes) else text_of(value).encode()).decode()
 
 
@@ -549,7 +542,7 @@ def from_base64(text: str) -> bytes:
     return base64.b64decode(text)
 
 
-def crc32(value: Any) -> int:
+def crc32(value: SqlValue) -> int:
     return zlib.crc32(value if isinstance(value, bytes) else text_of(value).encode())
 
 
@@ -560,7 +553,7 @@ def new_uuid() -> str:
 def json_contains(target: str, candidate: str) -> int:
     """Whether a document contains another: JSON_CONTAINS, @>."""
 
-    def contains(whole: Any, piece: Any) -> bool:
+    def contains(whole: SqlValue, piece: SqlValue) -> bool:
         if isinstance(whole, dict) and isinstance(piece, dict):
             return all(key in whole and contains(whole[key], value) for key, value in piece.items())
         if isinstance(whole, list):
@@ -578,7 +571,7 @@ class Deviation:
         self._values: list[float] = []
         self._of_sample, self._root = of_sample, root
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
             self._values.append(float(number_of(value)))
 
@@ -598,7 +591,7 @@ class Bits:
         self._how, self._empty, self._refused = how, empty, refused
         self._value: int | None = None
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is None:
             return
         value = whole(value)

@@ -9,19 +9,18 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
-from typing import Any
 
 from clusterdb.flavours import functions as f
 from clusterdb.flavours.collations import fold, key, like
-from clusterdb.flavours.functions import Implementation, number_of, text_of
+from clusterdb.flavours.functions import Implementation, SqlValue, number_of, text_of
 from clusterdb.flavours.mysql.json import truth_or_number
 
 
-def div(a: Any, b: Any) -> float | None:
+def div(a: SqlValue, b: SqlValue) -> float | None:
     return number_of(a) / number_of(b) if number_of(b) else None
 
 
-def quotient(a: Any, b: Any, digits: int) -> int | float | None:
+def quotient(a: SqlValue, b: SqlValue, digits: int) -> int | float | None:
     """An exact quotient, cut off behind so many digits."""
     divisor = f.exact(b)
     if not divisor:
@@ -29,11 +28,11 @@ def quotient(a: Any, b: Any, digits: int) -> int | float | None:
     return float((f.exact(a) / divisor).quantize(Decimal(1).scaleb(-digits), ROUND_DOWN))
 
 
-def int_div(a: Any, b: Any) -> int | None:
+def int_div(a: SqlValue, b: SqlValue) -> int | None:
     return f.fitting(int(f.exact(a) / f.exact(b))) if number_of(b) else None
 
 
-def mod(a: Any, b: Any) -> int | float | None:
+def mod(a: SqlValue, b: SqlValue) -> int | float | None:
     a, b = number_of(a), number_of(b)
     if not b:
         return None
@@ -50,19 +49,19 @@ def unsigned(value: int) -> int:
     return value
 
 
-def bits(value: Any) -> int:
+def bits(value: SqlValue) -> int:
     """A number as 64 bits."""
     return f.whole(value) & (2**64 - 1)
 
 
-def shifted(value: Any, count: Any, *, left: bool) -> int:
+def shifted(value: SqlValue, count: SqlValue, *, left: bool) -> int:
     places = f.whole(count)
     if not 0 <= places < 64:
         return 0
     return unsigned(bits(value) << places if left else bits(value) >> places)
 
 
-def rounded(value: Any, digits: Any = 0) -> int | float:
+def rounded(value: SqlValue, digits: SqlValue = 0) -> int | float:
     """A floating point number half to even, an exact one half away from zero."""
     number, places = number_of(value), f.whole(digits)
     if isinstance(number, int):
@@ -74,7 +73,7 @@ def rounded(value: Any, digits: Any = 0) -> int | float:
     return float(round(number / 10**-places) * 10**-places)
 
 
-def compare(a: Any, b: Any) -> int | None:
+def compare(a: SqlValue, b: SqlValue) -> int | None:
     """Less than nothing, nothing, or more, as a comparison of two values has it."""
     if a is None or b is None:
         return None
@@ -88,21 +87,21 @@ def compare(a: Any, b: Any) -> int | None:
     return (left > right) - (left < right)
 
 
-def word(value: Any) -> str:
+def word(value: SqlValue) -> str:
     """A parameter that is compared with a text.  Raises TypeError for a number."""
     if isinstance(value, int | float):
         raise TypeError(f"a text is compared with the number {value}: give a str, or write the column + 0")
     return value if isinstance(value, str) else text_of(value)
 
 
-def figure(value: Any) -> Any:
+def figure(value: SqlValue) -> SqlValue:
     """A parameter among numbers.  Raises TypeError for a text."""
     if isinstance(value, str | bytes):
         raise TypeError(f"a number is meant where '{value!r}' is: give an int or a float")
     return value
 
 
-def json_word(text: Any) -> str:
+def json_word(text: str) -> str:
     """A JSON string as what a text is compared with.  Raises TypeError for other values."""
     value = json.loads(text)
     if not isinstance(value, str):
@@ -110,7 +109,7 @@ def json_word(text: Any) -> str:
     return value
 
 
-def json_beside(text: Any, other: Any) -> Any:
+def json_beside(text: str, other: SqlValue) -> SqlValue:
     """JSON as what a parameter is compared with."""
     return truth_or_number(text) if isinstance(other, int | float) else json_word(text)
 
@@ -119,38 +118,38 @@ def json_beside(text: Any, other: Any) -> Any:
 _WHOLE_NUMBER = re.compile(r"\s*[-+]?(?:\d++\.?\d*+|\.\d+)(?:[eE][-+]?\d+)?\s*")
 
 
-def _stored_number(value: Any) -> int | float:
+def _stored_number(value: SqlValue) -> int | float:
     if isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
         raise ValueError(f"Incorrect number: '{value}'")
     return number_of(value)
 
 
-def into_int(value: Any) -> int:
+def into_int(value: SqlValue) -> int:
     """A number as an integer column keeps it: rounded."""
     number = _stored_number(value)
     return number if isinstance(number, int) else round(number) if isinstance(value, float) else f.whole(number)
 
 
-def into_some_int(value: Any) -> int:
+def into_some_int(value: SqlValue) -> int:
     """What a parameter is calculated with, in an integer column.  Raises ValueError if it lies between two numbers."""
     if isinstance(value, float) and value % 1 == 0.5:
         raise ValueError(f"{value} as a whole number: an exact number would be rounded otherwise than another one")
     return int(into_int(value))
 
 
-def into_exact_int(value: Any) -> int:
+def into_exact_int(value: SqlValue) -> int:
     return f.whole(_stored_number(value))
 
 
-def into_decimal(value: Any, scale: int) -> int | float:
+def into_decimal(value: SqlValue, scale: int) -> int | float:
     return f.decimal_rounded(_stored_number(value), scale)
 
 
-def into_text(value: Any) -> str | bytes:
+def into_text(value: SqlValue) -> str | bytes:
     return value if isinstance(value, str | bytes) else text_of(value)
 
 
-def into_single(value: Any) -> int | float:
+def into_single(value: SqlValue) -> int | float:
     """A FLOAT: only what six digits can say.  Raises ValueError."""
     number = _stored_number(value)
     if float(f"{number:.6g}") != number:
@@ -158,18 +157,18 @@ def into_single(value: Any) -> int | float:
     return number
 
 
-def into_date(value: Any) -> str:
+def into_date(value: SqlValue) -> str:
     return f.moment_of(value).date().isoformat()
 
 
-def divisor(value: Any) -> Any:
+def divisor(value: SqlValue) -> SqlValue:
     """What is divided by.  Raises ZeroDivisionError."""
     if number_of(value) == 0:
         raise ZeroDivisionError("Division by 0")
     return value
 
 
-def differs(old: Any, new: Any) -> int:
+def differs(old: SqlValue, new: SqlValue) -> int:
     """Whether a value is another one than before, to the byte."""
     alike = isinstance(old, str | bytes) == isinstance(new, str | bytes)
     return int(old != new if alike or old is None or new is None else text_of(old) != text_of(new))
@@ -178,7 +177,7 @@ def differs(old: Any, new: Any) -> int:
 _ZEROS = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[ T]+(\d\d?:\d\d:\d\d)(?:\.(\d{1,6}))?)?")
 
 
-def _with_zeros(value: Any, zero_allowed: int, in_allowed: int) -> tuple[str, str] | None:
+def _with_zeros(value: SqlValue, zero_allowed: int, in_allowed: int) -> tuple[str, str] | None:
     """A date with zeros in it, as some SQL modes allow, and the time behind it; None for other dates."""
     found = _ZEROS.fullmatch(value.strip()) if isinstance(value, str) else None
     if value == 0 and isinstance(value, int) and zero_allowed:
@@ -192,19 +191,19 @@ def _with_zeros(value: Any, zero_allowed: int, in_allowed: int) -> tuple[str, st
     return f"{year:04}-{month:02}-{day:02}", (found[4] or "00:00:00").rjust(8, "0")
 
 
-def into_zero_date(value: Any, zero_allowed: int, in_allowed: int) -> str:
+def into_zero_date(value: SqlValue, zero_allowed: int, in_allowed: int) -> str:
     """A date, which may have zeros in it."""
     zeros = _with_zeros(value, zero_allowed, in_allowed)
     return zeros[0] if zeros is not None else str(into_date(value))
 
 
-def into_zero_datetime(value: Any, digits: int, zero_allowed: int, in_allowed: int) -> str:
+def into_zero_datetime(value: SqlValue, digits: int, zero_allowed: int, in_allowed: int) -> str:
     """A date and a time, the date of which may have zeros in it."""
     zeros = _with_zeros(value, zero_allowed, in_allowed)
     return " ".join(zeros) if zeros is not None else str(into_datetime(value, digits))
 
 
-def into_datetime(value: Any, digits: int) -> str:
+def into_datetime(value: SqlValue, digits: int) -> str:
     """A date and a time with as many digits of a second as the column has: rounded, as MySQL 8 does it."""
     at = f.moment_of(value)
     unit = 10 ** (6 - digits)
@@ -212,65 +211,65 @@ def into_datetime(value: Any, digits: int) -> str:
     return (at + timedelta(microseconds=(unit if 2 * rest >= unit else 0) - rest)).isoformat(" ")
 
 
-def as_time(value: Any) -> str:
+def as_time(value: SqlValue) -> str:
     """A time of the day, or a span of less than a day.  Raises ValueError."""
     found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d )?(\d\d?):(\d\d)(?::(\d\d))?(?:\.0*)?", text_of(value))
     if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
-        raise ValueError(f"'{value}' is no time of the day")
+        raise ValueError(f"'{text_of(value)}' is no time of the day")
     return f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
 
 
-def into_year(value: Any) -> int:
+def into_year(value: SqlValue) -> int:
     number = f.whole(_stored_number(value))
     if 0 < number < 100 or (number == 0 and isinstance(value, str)):
         number += 2000 if number < 70 else 1900
     if number and not 1901 <= number <= 2155:
-        raise ValueError(f"Out of range value for a YEAR: {value}")
+        raise ValueError(f"Out of range value for a YEAR: {text_of(value)}")
     return number
 
 
-def into_bytes(value: Any, size: int = 0) -> bytes:
+def into_bytes(value: SqlValue, size: int = 0) -> bytes:
     made = value if isinstance(value, bytes) else text_of(value).encode()
     return made.ljust(size, b"\0")
 
 
-def xor(a: Any, b: Any) -> int:
+def xor(a: SqlValue, b: SqlValue) -> int:
     return int(bool(number_of(a)) != bool(number_of(b)))
 
 
-def to_int(value: Any) -> int:
+def to_int(value: SqlValue) -> int:
     return int(f.rounded(value)) if isinstance(value, float) else int(number_of(value))
 
 
-def to_unsigned(value: Any) -> int:
+def to_unsigned(value: SqlValue) -> int:
     number = to_int(value)
     if number < 0:
         raise OverflowError(f"{number} as an unsigned number is larger than the largest integer that is kept")
     return number
 
 
-def to_text(value: Any, length: int = -1) -> str:
+def to_text(value: SqlValue, length: int = -1) -> str:
     return text_of(value)[:length] if length >= 0 else text_of(value)
 
 
-def date_only(value: Any) -> Any:
+def date_only(value: SqlValue) -> SqlValue:
     """The day.  Raises ValueError for a text that begins with one and goes on, of which MySQL takes what it can."""
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
     made = f.date_only(value)
     if made is None and re.match(r"\s*\d{1,4}([-/.:]\d|\s*\Z)", text_of(value)):
-        raise ValueError(f"'{value}' is no date, though it begins with one")
+        raise ValueError(f"'{text_of(value)}' is no date, though it begins with one")
     return made
 
 
-def to_decimal(value: Any, scale: int, digits: int = 65) -> float | int:
+def to_decimal(value: SqlValue, scale: int, digits: int = 65) -> float | int:
     made = f.rounded(float(number_of(value)), scale)
     if abs(made) >= 10 ** (digits - scale):
         raise OverflowError(f"{made} has more than {digits - scale} digits before the point")
     return made
 
 
-def substring(text: Any, at: Any, length: Any = None) -> str:
+def substring(text: SqlValue, at: SqlValue, length: SqlValue = None) -> str:
     text, at, length = text_of(text), f.whole(at), None if length is None else f.whole(length)
     if at == 0 or (length is not None and length <= 0) or abs(at) > len(text):
         return ""
@@ -278,7 +277,7 @@ def substring(text: Any, at: Any, length: Any = None) -> str:
     return text[start:] if length is None else text[start : start + length]
 
 
-def locate(word: Any, text: Any, at: Any = 1) -> int:
+def locate(word: SqlValue, text: SqlValue, at: SqlValue = 1) -> int:
     start = f.whole(at)
     if start <= 0:
         return 0
@@ -289,37 +288,37 @@ def locate(word: Any, text: Any, at: Any = 1) -> int:
     return found + 1
 
 
-def strcmp(a: Any, b: Any) -> int:
+def strcmp(a: SqlValue, b: SqlValue) -> int:
     a, b = key(text_of(a)), key(text_of(b))
     return (a > b) - (a < b)
 
 
-def quote(text: Any) -> str:
+def quote(text: SqlValue) -> str:
     return "'" + re.sub(r"(['\\])", r"\\\1", text_of(text)) + "'"
 
 
-def field(wanted: Any, *values: Any) -> int:
+def field(wanted: SqlValue, *values: SqlValue) -> int:
     for at, value in enumerate(values, 1):
         if wanted is not None and compare(value, wanted) == 0:
             return at
     return 0
 
 
-def elt(number: Any, *values: Any) -> Any:
+def elt(number: SqlValue, *values: SqlValue) -> SqlValue:
     at = None if number is None else f.whole(number)
     return values[at - 1] if at is not None and 0 < at <= len(values) else None
 
 
-def find_in_set(word: Any, words: Any) -> int:
+def find_in_set(word: SqlValue, words: SqlValue) -> int:
     parts = [key(each) for each in text_of(words).split(",")] if text_of(words) else []
     return parts.index(key(text_of(word))) + 1 if key(text_of(word)) in parts else 0
 
 
-def with_commas(value: Any, digits: int) -> str:
+def with_commas(value: SqlValue, digits: int) -> str:
     return f"{float(f.rounded(float(number_of(value)), max(0, digits))):,.{max(0, digits)}f}"
 
 
-def conv(value: Any, source: int, target: int) -> str:
+def conv(value: SqlValue, source: int, target: int) -> str:
     found = re.match(r"\s*-?[0-9a-zA-Z]+", text_of(value))
     text, digits = found[0].strip() if found is not None else "0", ""
     digits_of = "0123456789abcdefghijklmnopqrstuvwxyz"[: abs(source)]
@@ -334,20 +333,20 @@ def conv(value: Any, source: int, target: int) -> str:
     return digits or "0"
 
 
-def log(a: Any, b: Any = None) -> float | None:
+def log(a: SqlValue, b: SqlValue = None) -> float | None:
     a = number_of(a)
     if a <= 0:
         return None
     return math.log(a) if b is None else math.log(number_of(b), a)
 
 
-def hex_of(value: Any) -> str:
+def hex_of(value: SqlValue) -> str:
     if isinstance(value, int | float):
         return f"{bits(value):X}"
     return (value if isinstance(value, bytes) else text_of(value).encode()).hex().upper()
 
 
-def unhex(text: Any) -> bytes | None:
+def unhex(text: SqlValue) -> bytes | None:
     try:
         return bytes.fromhex(text_of(text))
     except ValueError:
@@ -365,12 +364,12 @@ _COMPOUND: dict[str, tuple[str, ...]] = {
 }
 
 
-def add(value: Any, count: Any, unit: str) -> str | None:
+def add(value: SqlValue, count: SqlValue, unit: str) -> SqlValue:
     units = _COMPOUND.get(unit.lower())
     if units is None:
         fraction = f.unit_of(unit) in ("second", "microsecond")
         if not fraction and not float(number_of(count)).is_integer():
-            raise TypeError(f"an interval of {count} {unit}")
+            raise TypeError(f"an interval of {text_of(count)} {unit}")
         number = number_of(count) if fraction else int(number_of(count)) if isinstance(count, str) else f.whole(count)
         return f.add_interval(value, number, unit)
     sign = -1 if text_of(count).strip().startswith("-") else 1
@@ -381,7 +380,7 @@ def add(value: Any, count: Any, unit: str) -> str | None:
 
 
 @f.null_if_invalid
-def extract(unit: str, value: Any) -> int | float | None:
+def extract(unit: str, value: SqlValue) -> int | float | None:
     unit = unit.lower()
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
@@ -394,7 +393,7 @@ def extract(unit: str, value: Any) -> int | float | None:
 
 
 @f.null_if_invalid
-def timestampdiff(unit: str, earlier: Any, later: Any) -> int:
+def timestampdiff(unit: str, earlier: SqlValue, later: SqlValue) -> int:
     first, second = f.moment_of(earlier), f.moment_of(later)
     unit = f.unit_of(unit)
     if unit in f.MONTHS:
@@ -409,22 +408,22 @@ def timestampdiff(unit: str, earlier: Any, later: Any) -> int:
 
 
 @f.null_if_invalid
-def timediff(later: Any, earlier: Any) -> str:
+def timediff(later: SqlValue, earlier: SqlValue) -> str:
     if ":" in text_of(later)[:4] and ":" in text_of(earlier)[:4]:
         return f.clock(time_to_sec(later) - time_to_sec(earlier))
     return f.clock((f.moment_of(later) - f.moment_of(earlier)).total_seconds())
 
 
-def time_to_sec(text: Any) -> int:
+def time_to_sec(text: SqlValue) -> int:
     sign, hours, minutes, seconds = _clock_of(text)
     return sign * (hours * 3600 + minutes * 60 + seconds)
 
 
-def _clock_of(text: Any) -> tuple[int, int, int, int]:
+def _clock_of(text: SqlValue) -> tuple[int, int, int, int]:
     """The sign, hours, minutes and seconds of a time, or of a date and a time.  Raises ValueError."""
     found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d[ T])?(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", text_of(text).strip())
     if found is None:
-        raise ValueError(f"'{text}' is no time")
+        raise ValueError(f"'{text_of(text)}' is no time")
     return -1 if found[1] else 1, int(found[2]), int(found[3]), int(found[4] or 0)
 
 
@@ -479,7 +478,7 @@ def _sunday_week(at: datetime) -> tuple[str, str]:
 
 
 @f.null_if_invalid
-def date_format(value: Any, wanted: str) -> str | None:
+def date_format(value: SqlValue, wanted: str) -> str | None:
     at = f.moment_of(value)
     if not wanted:
         return None
@@ -513,7 +512,7 @@ def str_to_date(text: str, form: str) -> str:
 
 
 @f.null_if_invalid
-def week(value: Any, mode: int = 0) -> int | None:
+def week(value: SqlValue, mode: int = 0) -> int | None:
     at = f.moment_of(value)
     if mode == 3:
         return at.isocalendar()[1]
@@ -525,12 +524,12 @@ def week(value: Any, mode: int = 0) -> int | None:
 
 
 @f.null_if_invalid
-def unix_timestamp(value: Any) -> Any:
+def unix_timestamp(value: SqlValue) -> SqlValue:
     seconds = (f.moment_of(value) - datetime(1970, 1, 1)).total_seconds()
     return None if seconds < 0 else int(seconds) if seconds.is_integer() else seconds
 
 
-def from_unixtime(seconds: Any, form: str | None = None) -> str | None:
+def from_unixtime(seconds: SqlValue, form: str | None = None) -> str | None:
     if number_of(seconds) < 0:
         return None
     at = datetime(1970, 1, 1) + timedelta(seconds=number_of(seconds))
@@ -548,7 +547,7 @@ def inet_ntoa(number: int) -> str:
     return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
 
 
-def char(*codes: Any) -> bytes:
+def char(*codes: SqlValue) -> bytes:
     made = b""
     for each in codes:
         code = None if each is None else f.whole(each)
@@ -556,72 +555,72 @@ def char(*codes: Any) -> bytes:
     return made
 
 
-def concat(*values: Any) -> str:
+def concat(*values: SqlValue) -> str:
     return "".join(map(text_of, values))
 
 
-def left(text: Any, count: Any) -> str:
+def left(text: SqlValue, count: SqlValue) -> str:
     return text_of(text)[: max(0, f.whole(count))]
 
 
-def right(text: Any, count: Any) -> str:
+def right(text: SqlValue, count: SqlValue) -> str:
     return f.right(text, max(0, f.whole(count)))
 
 
-def matches_like(text: Any, pattern: Any, escape: Any = "\\") -> int:
+def matches_like(text: SqlValue, pattern: SqlValue, escape: SqlValue = "\\") -> int:
     return int(like(text_of(text), text_of(pattern), text_of(escape)))
 
 
-def matches_like_exactly(text: Any, pattern: Any, escape: Any = "\\") -> int:
+def matches_like_exactly(text: SqlValue, pattern: SqlValue, escape: SqlValue = "\\") -> int:
     return int(like(text_of(text), text_of(pattern), text_of(escape), exactly=True))
 
 
-def joined_timestamp(value: Any, clock: Any) -> str:
+def joined_timestamp(value: SqlValue, clock: SqlValue) -> str:
     return f.shown(f.moment_of(value) + timedelta(seconds=time_to_sec(clock)))
 
 
-def time(value: Any) -> str:
+def time(value: SqlValue) -> str:
     sign, hours, minutes, seconds = _clock_of(value)
     return f"{'-' * (sign < 0)}{hours:02}:{minutes:02}:{seconds:02}"
 
 
 @f.null_if_invalid
-def day_of_week(value: Any) -> int:
+def day_of_week(value: SqlValue) -> int:
     """Sunday is 1."""
     return f.moment_of(value).isoweekday() % 7 + 1
 
 
 @f.null_if_invalid
-def weekday(value: Any) -> int:
+def weekday(value: SqlValue) -> int:
     """Monday is 0."""
     return f.moment_of(value).weekday()
 
 
 @f.null_if_invalid
-def day_name(value: Any) -> str:
+def day_name(value: SqlValue) -> str:
     return f.moment_of(value).strftime("%A")
 
 
 @f.null_if_invalid
-def month_name(value: Any) -> str:
+def month_name(value: SqlValue) -> str:
     return f.moment_of(value).strftime("%B")
 
 
-def rand(*seed: Any) -> float:
+def rand(*seed: SqlValue) -> float:
     if seed:
         raise TypeError("RAND() with a seed")
     return random.random()
 
 
-def greatest(*values: Any) -> Any:
+def greatest(*values: SqlValue) -> SqlValue:
     return _extreme(max, values)
 
 
-def least(*values: Any) -> Any:
+def least(*values: SqlValue) -> SqlValue:
     return _extreme(min, values)
 
 
-def _extreme(choose: Callable[..., Any], values: tuple[Any, ...]) -> Any:
+def _extreme(choose: Callable[..., SqlValue], values: tuple[SqlValue, ...]) -> SqlValue:
     if len({isinstance(value, str) for value in values}) > 1:
         raise TypeError("GREATEST and LEAST of numbers and texts")
     dated = all(_DATED.match(str(value)) for value in values)
@@ -631,15 +630,15 @@ def _extreme(choose: Callable[..., Any], values: tuple[Any, ...]) -> Any:
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def lpad(text: Any, length: Any, fill: Any = " ") -> Any:
+def lpad(text: SqlValue, length: SqlValue, fill: SqlValue = " ") -> SqlValue:
     return _padded(f.lpad, text, length, fill)
 
 
-def rpad(text: Any, length: Any, fill: Any = " ") -> Any:
+def rpad(text: SqlValue, length: SqlValue, fill: SqlValue = " ") -> SqlValue:
     return _padded(f.rpad, text, length, fill)
 
 
-def _padded(how: Implementation, text: Any, length: Any, fill: Any) -> Any:
+def _padded(how: Implementation, text: SqlValue, length: SqlValue, fill: SqlValue) -> SqlValue:
     count = f.whole(length)
     return None if not text_of(fill) and count > len(text_of(text)) else how(text, count, fill)
 
@@ -648,13 +647,13 @@ class AnyValue:
     """The first value of a group."""
 
     def __init__(self) -> None:
-        self._values: list[Any] = []
+        self._values: list[SqlValue] = []
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if not self._values:
             self._values.append(value)
 
-    def final(self) -> Any:
+    def final(self) -> SqlValue:
         return self._values[0] if self._values else None
 
 
@@ -665,7 +664,7 @@ class DistinctTexts:
         self._texts: dict[str, str] = {}
         self._descending = False
 
-    def step(self, text: Any, descending: int) -> None:
+    def step(self, text: SqlValue, descending: int) -> None:
         self._descending = bool(descending)
         if text is not None:
             self._texts.setdefault(key(text_of(text)), text_of(text))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
-from clusterdb.flavours.functions import text_of
+from clusterdb.flavours.functions import Json, SqlValue, text_of
 
 _STEP = re.compile(r"\.(?:([A-Za-z_$][\w$]*)|\"((?:[^\"\\]|\\.)*)\")|\[(\d+)\]")
 
@@ -33,17 +32,22 @@ def _steps(path: str) -> list[str | int]:
     return steps
 
 
-def _at(value: Any, steps: list[str | int]) -> Any:
+def _at(value: Json, steps: list[str | int]) -> Json | _Nothing:
     for step in steps:
-        inside = isinstance(value, dict) and isinstance(step, str) and step in value
-        if inside or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+        if isinstance(value, dict) and isinstance(step, str):
+            if step not in value:
+                return _NOTHING
+            value = value[step]
+        elif isinstance(value, list) and isinstance(step, int):
+            if step >= len(value):
+                return _NOTHING
             value = value[step]
         elif step != 0 or isinstance(value, list):
             return _NOTHING
     return value
 
 
-def dumped(value: Any) -> str:
+def dumped(value: Json | _Nothing) -> str:
     """A value as JSON."""
     return json.dumps(value, ensure_ascii=False)
 
@@ -53,13 +57,13 @@ def extract(document: str, path: str) -> str | None:
     return None if value is _NOTHING else dumped(value)
 
 
-def _with_changes(document: Any, changes: tuple[Any, ...], *, insert: bool, replace: bool) -> str | None:
+def _with_changes(document: str | None, changes: tuple[str | None, ...], *, insert: bool, replace: bool) -> str | None:
     if document is None or None in changes[::2]:
         return None
     whole = json.loads(document)
     for path, new in zip(changes[::2], changes[1::2], strict=True):
         value = None if new is None else json.loads(new)
-        steps = _steps(path)
+        steps = _steps(path or "")
         if not steps:
             whole = value if replace else whole
             continue
@@ -77,16 +81,16 @@ def _with_changes(document: Any, changes: tuple[Any, ...], *, insert: bool, repl
     return dumped(whole)
 
 
-def changed(document: Any, *changes: Any) -> str | None:
+def changed(document: str | None, *changes: str | None) -> str | None:
     """JSON_SET."""
     return _with_changes(document, changes, insert=True, replace=True)
 
 
-def inserted(document: Any, *changes: Any) -> str | None:
+def inserted(document: str | None, *changes: str | None) -> str | None:
     return _with_changes(document, changes, insert=True, replace=False)
 
 
-def replaced(document: Any, *changes: Any) -> str | None:
+def replaced(document: str | None, *changes: str | None) -> str | None:
     return _with_changes(document, changes, insert=False, replace=True)
 
 
@@ -117,14 +121,14 @@ def type_of(document: str) -> str:
     return kinds.get(type(json.loads(document)), "NULL")
 
 
-def unquoted(text: Any) -> str:
+def unquoted(text: SqlValue) -> str:
     text = text_of(text)
     if text[:1] != '"':
         return text
     return str(json.loads(text))
 
 
-def quoted(value: Any) -> str:
+def quoted(value: SqlValue) -> str:
     """A value of SQL's as JSON."""
     if isinstance(value, bytes):
         raise TypeError("bytes in JSON")
@@ -144,11 +148,11 @@ def made_object(*pairs: str) -> str:
     return "{" + ", ".join(f"{dumped(key)}: {value}" for key, value in members.items()) + "}"
 
 
-def truth_or_number(text: Any) -> int | float:
+def truth_or_number(text: SqlValue) -> int | float:
     """A JSON number or a truth as what a number is compared with.  Raises TypeError for other values."""
     value = json.loads(text) if isinstance(text, str) else text
     if not isinstance(value, int | float):
-        raise TypeError(f"JSON that is no number is compared with a number: {text}")
+        raise TypeError(f"JSON that is no number is compared with a number: {text_of(text)}")
     return value
 
 
@@ -171,7 +175,7 @@ class ObjectOf:
     def __init__(self) -> None:
         self._pairs: list[str] = []
 
-    def step(self, key: Any, value: str) -> None:
+    def step(self, key: str, value: str) -> None:
         self._pairs += [key, value]
 
     def final(self) -> str | None:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 
+from clusterdb.flavours.functions import Number
 from clusterdb.flavours.postgresql.values import moment
 
 __all__ = ["known", "number_as", "parsed", "time_as", "to_number"]
@@ -118,7 +118,7 @@ def known(form: str) -> str:
     return "time"
 
 
-def number_as(value: Any, form: str) -> str:
+def number_as(value: Number, form: str) -> str:
     """to_char() of a number: nines, zeros, commas, a point."""
     found = _NUMBER_FORM.fullmatch(form)
     if found is None or not found[2]:

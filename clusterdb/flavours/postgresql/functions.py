@@ -8,17 +8,16 @@ import re
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from decimal import Context, Decimal
-from typing import Any
 
 from clusterdb.flavours import functions as f
-from clusterdb.flavours.functions import text_of
+from clusterdb.flavours.functions import Number, SqlValue, text_of
 from clusterdb.flavours.postgresql import forms, spans
 from clusterdb.flavours.postgresql import values as v
 
 _CONTEXT = Context(prec=50)
 
 
-def div(a: Any, b: Any) -> int | float:
+def div(a: Number, b: Number) -> int | float:
     """Whole numbers give a whole number.  Raises ZeroDivisionError."""
     if not b:
         raise ZeroDivisionError("division by zero")
@@ -28,14 +27,14 @@ def div(a: Any, b: Any) -> int | float:
     return a / b
 
 
-def mod(a: Any, b: Any) -> int | float:
+def mod(a: Number, b: Number) -> int | float:
     if not b:
         raise ZeroDivisionError("division by zero")
     made = abs(a) % abs(b)
     return -made if a < 0 else made
 
 
-def shift(value: Any, interval: str, sign: int = 1) -> str:
+def shift(value: SqlValue, interval: str, sign: int = 1) -> str:
     """A date or a time, and an interval: a timestamp."""
     return v.moment_text(spans.later(v.moment(value), spans.span(interval), sign))
 
@@ -51,20 +50,20 @@ def clock_between(later: str, earlier: str) -> str:
     return spans.spelled(spans.between(second, first))
 
 
-def add_days(value: Any, days: int) -> str:
+def add_days(value: SqlValue, days: int) -> str:
     return (v.moment(value).date() + timedelta(days=days)).isoformat()
 
 
-def days_between(later: Any, earlier: Any) -> int:
+def days_between(later: SqlValue, earlier: SqlValue) -> int:
     return (v.moment(later).date() - v.moment(earlier).date()).days
 
 
-def time_between(later: Any, earlier: Any) -> str:
+def time_between(later: SqlValue, earlier: SqlValue) -> str:
     """The time between two timestamps."""
     return spans.spelled(spans.between(v.moment(later), v.moment(earlier)))
 
 
-def age(later: Any, earlier: Any) -> str:
+def age(later: SqlValue, earlier: SqlValue) -> str:
     """Years, months and days from one time to another, as timestamp_age() of the server counts them."""
     second, first = v.moment(later), v.moment(earlier)
     if second < first:
@@ -88,7 +87,7 @@ def _seconds(at: datetime) -> int:
     return at.hour * 3600 + at.minute * 60 + at.second
 
 
-def extract(unit: str, value: Any) -> int | float:
+def extract(unit: str, value: str) -> int | float:
     """A part of a date, a time or a timestamp."""
     unit = unit.lower()
     if value[2:3] == ":":
@@ -136,18 +135,21 @@ def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, seco
     return v.moment_text(datetime(year, month, day, hour, minute) + timedelta(microseconds=micros))
 
 
-def to_timestamp(value: Any, form: str | None = None) -> str:
+def to_timestamp(value: str | Number, form: str | None = None) -> str:
     """A time from its number of seconds since 1970, or from a text in a form."""
-    at = datetime(1970, 1, 1) + timedelta(seconds=value) if form is None else forms.parsed(value, form)
-    return v.moment_text(at)
+    if form is not None and isinstance(value, str):
+        return v.moment_text(forms.parsed(value, form))
+    if form is None and not isinstance(value, str):
+        return v.moment_text(datetime(1970, 1, 1) + timedelta(seconds=value))
+    raise TypeError(f"to_timestamp() of {value!r}")
 
 
-def to_char(value: Any, form: str) -> str:
+def to_char(value: str | Number, form: str) -> str:
     """Dates and numbers, in a form."""
     return forms.number_as(value, form) if isinstance(value, int | float) else forms.time_as(value, form)
 
 
-def substring(text: Any, at: int, length: int | None = None) -> str:
+def substring(text: SqlValue, at: int, length: int | None = None) -> str:
     text = text_of(text)
     if length is not None and length < 0:
         raise ValueError("negative substring length not allowed")
@@ -169,13 +171,13 @@ def split_part(text: str, delimiter: str, number: int) -> str:
     return str(f.split_part(text, delimiter, number))
 
 
-def concat(*values: Any) -> str:
+def concat(*values: SqlValue) -> str:
     return "".join(text_of(value) for value in values if value is not None)
 
 
-def joined(a: Any, b: Any) -> Any:
+def joined(a: SqlValue, b: SqlValue) -> SqlValue:
     """``||`` of texts, and of bytes."""
-    return a + b if isinstance(a, bytes) else text_of(a) + text_of(b)
+    return a + b if isinstance(a, bytes) and isinstance(b, bytes) else text_of(a) + text_of(b)
 
 
 def to_hex(value: int, size: int = 64) -> str:
@@ -189,7 +191,7 @@ def checked_code(code: int) -> int:
     return code
 
 
-def formatted(form: str | None, *values: Any) -> str | None:
+def formatted(form: str | None, *values: SqlValue) -> str | None:
     """format(), with the parameters in order, or by their number, and a width."""
     if form is None:
         return None
@@ -378,7 +380,7 @@ _RESERVED = frozenset(
 )
 
 
-def quote_literal(value: Any) -> str:
+def quote_literal(value: SqlValue) -> str:
     text = text_of(value).replace("'", "''")
     return "E'" + text.replace("\\", "\\\\") + "'" if "\\" in text else f"'{text}'"
 
@@ -411,7 +413,7 @@ def width_bucket(value: float, low: float, high: float, count: int) -> int:
 
 
 # --- whole numbers of a size ------------------------------------------------------------------------------------------
-def fitting(value: Any, size: int = 64) -> Any:
+def fitting(value: Number, size: int = 64) -> Number:
     """A number; a whole one within its size.  Raises OverflowError."""
     if isinstance(value, int) and not -(2 ** (size - 1)) <= value < 2 ** (size - 1):
         raise OverflowError({16: "smallint", 32: "integer"}.get(size, "bigint") + " out of range")
@@ -427,45 +429,45 @@ def rounded_even(value: float) -> float:
     return float(round(value))
 
 
-def exact_over(a: Any, b: Any) -> float:
+def exact_over(a: Number, b: Number) -> float:
     if not b:
         raise ZeroDivisionError("division by zero")
     return float(_CONTEXT.divide(Decimal(repr(a)), Decimal(repr(b)))) + 0.0  # there is no minus zero
 
 
-def quotient(a: Any, b: Any) -> float:
+def quotient(a: Number, b: Number) -> float:
     if not b:
         raise ZeroDivisionError("division by zero")
     return float(a) / float(b)
 
 
-def compare(a: Any, b: Any) -> int | None:
+def compare(a: SqlValue, b: SqlValue) -> int | None:
     """Which of two parameters is larger.  Raises TypeError for those of different types."""
     if a is None or b is None:
         return None
     if isinstance(a, int | float) != isinstance(b, int | float) or isinstance(a, bytes) != isinstance(b, bytes):
         raise TypeError("two parameters of different types are compared: say their types")
-    return (a > b) - (a < b)
+    return (a > b) - (a < b)  # type: ignore[operator]  # both are of one type
 
 
-def jsonb_number(value: Any) -> int | float:
+def jsonb_number(value: SqlValue) -> int | float:
     """A number of jsonb.  Raises ValueError for what is none."""
     if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
         return v.as_decimal(value)
     if isinstance(value, int | float):
         return value
-    raise ValueError(f"cannot cast jsonb to a number: {value}")
+    raise ValueError(f"cannot cast jsonb to a number: {text_of(value)}")
 
 
-def padded(text: Any, length: int, fill: Any = " ") -> str:
+def padded(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return f.lpad(text, max(0, length), fill) or ""
 
 
-def padded_right(text: Any, length: int, fill: Any = " ") -> str:
+def padded_right(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return f.rpad(text, max(0, length), fill) or ""
 
 
-def overlaps(a: Any, b: Any, c: Any, d: Any) -> int:
+def overlaps(a: str, b: str, c: str, d: str) -> int:
     first, second = sorted((a, b)), sorted((c, d))
     return int(first[0] < second[1] and second[0] < first[1])
 
@@ -478,12 +480,12 @@ def cube_root(value: float) -> float:
     return float(f.rounded(math.copysign(abs(value) ** (1 / 3), value), 12))
 
 
-def least(*values: Any) -> Any:
+def least(*values: SqlValue) -> SqlValue:
     """The smallest of those that are not NULL."""
     return min((value for value in values if value is not None), default=None)
 
 
-def greatest(*values: Any) -> Any:
+def greatest(*values: SqlValue) -> SqlValue:
     """The largest of those that are not NULL."""
     return max((value for value in values if value is not None), default=None)
 
@@ -493,7 +495,7 @@ class Every:
         self._how = how
         self._values: list[bool] = []
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
             self._values.append(bool(value))
 
@@ -507,7 +509,7 @@ class Total:
     def __init__(self, *, mean: bool) -> None:
         self._mean, self._count, self._sum = mean, 0, Decimal(0)
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
             self._sum = _CONTEXT.add(self._sum, Decimal(repr(value)))
             self._count += 1
@@ -526,7 +528,7 @@ class Reals:
     def __init__(self) -> None:
         self._sum: float | None = None
 
-    def step(self, value: Any) -> None:
+    def step(self, value: float | None) -> None:
         if value is not None:
             self._sum = value if self._sum is None else v.real_plus(self._sum, value)
 
@@ -540,7 +542,7 @@ class Spans:
     def __init__(self) -> None:
         self._sum: spans.Span | None = None
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
             more, old = spans.span(value), self._sum or spans.Span(0, 0, 0)
             self._sum = spans.Span(old.months + more.months, old.days + more.days, old.micros + more.micros)

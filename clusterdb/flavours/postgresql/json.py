@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import Any
+from typing import NoReturn
 
-from clusterdb.flavours.functions import text_of
+from clusterdb.flavours.functions import Json, SqlValue, text_of
 
 
 # --- reading and writing ----------------------------------------------------------------------------------------------
-def _load(document: Any) -> Any:
+def _load(document: SqlValue) -> Json:
     """A document; a number of SQLite's is one.  Raises ValueError."""
     if isinstance(document, int | float):
         return Decimal(repr(document))
+    assert document is not None  # the functions are not called with NULL
     return json.loads(document, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"invalid input syntax for type json: {name}")
 
 
-def _dump(value: Any) -> str:
+def _dump(value: Json) -> str:
     """A value as jsonb writes it: keys by length and then by bytes."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
@@ -38,14 +39,14 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def canonical(document: Any) -> str:
+def canonical(document: SqlValue) -> str:
     """jsonb from a text.  Raises ValueError."""
     if not isinstance(document, str):
         raise TypeError(f"{document!r} is no JSON: give its text")
     return _dump(_load(document))
 
 
-def checked_json(document: Any) -> str:
+def checked_json(document: SqlValue) -> str:
     """json from a text.  Raises ValueError."""
     if not isinstance(document, str):
         raise TypeError(f"{document!r} is no JSON: give its text")
@@ -53,18 +54,19 @@ def checked_json(document: Any) -> str:
     return document
 
 
-def json_of(value: Any, kind: str) -> str:
+def json_of(value: SqlValue, kind: str) -> str:
     """A value of SQLite's as JSON."""
     if kind == "json":
         return text_of(value)
     if kind == "boolean":
         return "true" if value else "false"
     if kind == "datetime":
-        return _quoted((value.rstrip("0") if "." in value else value).replace(" ", "T"))
+        text = text_of(value)
+        return _quoted((text.rstrip("0") if "." in text else text).replace(" ", "T"))
     return text_of(value) if kind == "number" else _quoted(text_of(value))
 
 
-def _shown(value: Any, *, as_text: bool) -> Any:
+def _shown(value: Json, *, as_text: bool) -> SqlValue:
     if as_text:
         return None if value is None else value if isinstance(value, str) else _dump(value)
     if isinstance(value, Decimal):
@@ -84,7 +86,7 @@ def _steps(path: str) -> list[str]:
     return [re.sub(r"\\(.)", r"\1", quoted) if quoted else plain.strip() for quoted, plain in found]
 
 
-def _step(value: Any, step: Any) -> Any:
+def _step(value: Json, step: SqlValue) -> Json:
     """A member of an object by a text, one of an array by a number; raises LookupError."""
     if isinstance(value, dict) and isinstance(step, str):
         return value[step]
@@ -93,7 +95,7 @@ def _step(value: Any, step: Any) -> Any:
     raise LookupError(step)
 
 
-def _walked(value: Any, steps: list[str]) -> Any:
+def _walked(value: Json, steps: list[str]) -> Json:
     for step in steps:
         if isinstance(value, list):
             if not re.fullmatch(r"-?\d+", step):
@@ -104,7 +106,7 @@ def _walked(value: Any, steps: list[str]) -> Any:
     return value
 
 
-def get(document: Any, step: Any) -> Any:
+def get(document: SqlValue, step: SqlValue) -> SqlValue:
     """``->``."""
     try:
         return _shown(_step(_load(document), step), as_text=False)
@@ -112,7 +114,7 @@ def get(document: Any, step: Any) -> Any:
         return None
 
 
-def get_text(document: Any, step: Any) -> Any:
+def get_text(document: SqlValue, step: SqlValue) -> SqlValue:
     """``->>``."""
     try:
         return _shown(_step(_load(document), step), as_text=True)
@@ -120,7 +122,7 @@ def get_text(document: Any, step: Any) -> Any:
         return None
 
 
-def path(document: Any, steps: str) -> Any:
+def path(document: SqlValue, steps: str) -> SqlValue:
     """``#>``."""
     try:
         return _shown(_walked(_load(document), _steps(steps)), as_text=False)
@@ -128,7 +130,7 @@ def path(document: Any, steps: str) -> Any:
         return None
 
 
-def path_text(document: Any, steps: str) -> Any:
+def path_text(document: SqlValue, steps: str) -> SqlValue:
     """``#>>``."""
     try:
         return _shown(_walked(_load(document), _steps(steps)), as_text=True)
@@ -136,27 +138,27 @@ def path_text(document: Any, steps: str) -> Any:
         return None
 
 
-def extract_path_text(document: Any, *steps: Any) -> Any:
+def extract_path_text(document: SqlValue, *steps: SqlValue) -> SqlValue:
     try:
         return _shown(_walked(_load(document), list(map(text_of, steps))), as_text=True)
     except LookupError:
         return None
 
 
-def extract_path(document: Any, *steps: Any) -> Any:
+def extract_path(document: SqlValue, *steps: SqlValue) -> SqlValue:
     try:
         return _shown(_walked(_load(document), list(map(text_of, steps))), as_text=False)
     except LookupError:
         return None
 
 
-def has(document: Any, key: str) -> int:
+def has(document: SqlValue, key: str) -> int:
     """``?``: a member, or an element that is this text."""
     value = _load(document)
     return int(key in value if isinstance(value, dict | list) else isinstance(value, str) and value == key)
 
 
-def contains(target: Any, candidate: Any) -> int:
+def contains(target: SqlValue, candidate: SqlValue) -> int:
     """``@>``."""
     whole, piece = _load(target), _load(candidate)
     if isinstance(whole, list) and not isinstance(piece, list | dict):
@@ -164,7 +166,7 @@ def contains(target: Any, candidate: Any) -> int:
     return int(_contains(whole, piece))
 
 
-def _contains(whole: Any, piece: Any) -> bool:
+def _contains(whole: Json, piece: Json) -> bool:
     if isinstance(whole, dict) and isinstance(piece, dict):
         return all(key in whole and _contains(whole[key], value) for key, value in piece.items())
     if isinstance(whole, list) and isinstance(piece, list):
@@ -172,7 +174,7 @@ def _contains(whole: Any, piece: Any) -> bool:
     return _same(whole, piece)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Json, other: Json) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
@@ -180,24 +182,25 @@ def _same(one: Any, other: Any) -> bool:
 _RANKS = {type(None): 0, str: 1, Decimal: 2, bool: 3, list: 4, dict: 5}
 
 
-def _compared(a: Any, b: Any) -> int:
+def _compared(a: Json, b: Json) -> int:
     if type(a) is not type(b):
         return (_RANKS[type(a)] > _RANKS[type(b)]) - (_RANKS[type(a)] < _RANKS[type(b)])
-    if isinstance(a, dict | list) and len(a) != len(b):
-        return (len(a) > len(b)) - (len(a) < len(b))
-    if isinstance(a, list):
-        return next((made for x, y in zip(a, b, strict=True) if (made := _compared(x, y))), 0)
-    if isinstance(a, dict):
-        order = [sorted(each, key=lambda key: (len(key.encode()), key.encode())) for each in (a, b)]
-        for x, y in zip(*order, strict=True):
-            made = _compared(x, y) or _compared(a[x], b[y])
-            if made:
-                return made
-        return 0
-    return 0 if a is None else (a > b) - (a < b)
+    if isinstance(a, list) and isinstance(b, list):
+        differences = (_compared(x, y) for x, y in zip(a, b, strict=False))
+        return (len(a) > len(b)) - (len(a) < len(b)) or next(filter(None, differences), 0)
+    if isinstance(a, dict) and isinstance(b, dict):
+        pairs = zip(_members(a), _members(b), strict=False)
+        differences = (_compared(x, y) or _compared(a[x], b[y]) for x, y in pairs)
+        return (len(a) > len(b)) - (len(a) < len(b)) or next(filter(None, differences), 0)
+    return 0 if a is None else (a > b) - (a < b)  # type: ignore[operator]  # both are of one type
 
 
-def compare(a: Any, b: Any) -> int:
+def _members(value: dict[str, Json]) -> list[str]:
+    """The names of an object's members in the order in which they are compared."""
+    return sorted(value, key=lambda name: (len(name.encode()), name.encode()))
+
+
+def compare(a: SqlValue, b: SqlValue) -> int:
     """Which of two jsonb values comes first.  Raises ValueError for an empty array, which has an order of its own."""
     first, second = _load(a), _load(b)
     if ([] in (first, second)) and first != second:
@@ -206,7 +209,7 @@ def compare(a: Any, b: Any) -> int:
 
 
 # --- changing documents -----------------------------------------------------------------------------------------------
-def merge(first: Any, second: Any) -> str:
+def merge(first: SqlValue, second: SqlValue) -> str:
     """``||`` of jsonb."""
     a, b = _load(first), _load(second)
     if isinstance(a, dict) and isinstance(b, dict):
@@ -214,7 +217,7 @@ def merge(first: Any, second: Any) -> str:
     return _dump([*(a if isinstance(a, list) else [a]), *(b if isinstance(b, list) else [b])])
 
 
-def remove(document: Any, key: Any) -> str:
+def remove(document: SqlValue, key: SqlValue) -> str:
     """``-`` of jsonb: a member, an element, or texts.  Raises ValueError where there are no parts."""
     value = _load(document)
     if isinstance(key, int):
@@ -224,7 +227,7 @@ def remove(document: Any, key: Any) -> str:
             del value[key]
         return _dump(value)
     if isinstance(value, dict):
-        value.pop(key, None)
+        value.pop(text_of(key), None)
     elif isinstance(value, list):
         value = [each for each in value if each != key]
     else:
@@ -232,12 +235,12 @@ def remove(document: Any, key: Any) -> str:
     return _dump(value)
 
 
-def jsonb_set(document: Any, path: str, new: Any, create: int = 1) -> str:
+def jsonb_set(document: SqlValue, path: str, new: SqlValue, create: int = 1) -> str:
     """A document with another value at a path; what lies on the way must be there."""
     value, steps = _load(document), _steps(path)
     if not isinstance(value, dict | list):
         raise ValueError("cannot set path in scalar")
-    place = value
+    place: Json = value
     try:
         for step in steps[:-1]:
             place = _walked(place, [step])
@@ -261,14 +264,14 @@ def jsonb_set(document: Any, path: str, new: Any, create: int = 1) -> str:
 _KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", Decimal: "number", type(None): "null"}
 
 
-def array_length(document: Any) -> int:
+def array_length(document: SqlValue) -> int:
     value = _load(document)
     if not isinstance(value, list):
         raise ValueError("cannot get array length of a non-array")
     return len(value)
 
 
-def build_object(*pairs: Any) -> str:
+def build_object(*pairs: SqlValue) -> str:
     """An object of json: names, and values that are JSON already (NULL is null)."""
     if len(pairs) % 2:
         raise ValueError("argument list must have even number of elements")
@@ -278,11 +281,11 @@ def build_object(*pairs: Any) -> str:
     return "{" + ", ".join(made) + "}"
 
 
-def build_array(*values: Any) -> str:
+def build_array(*values: SqlValue) -> str:
     return "[" + ", ".join(map(_value, values)) + "]"
 
 
-def _value(value: Any) -> str:
+def _value(value: SqlValue) -> str:
     return "null" if value is None else text_of(value)
 
 
@@ -293,10 +296,10 @@ class ArrayOf:
         self._binary = binary
         self._values: list[str] = []
 
-    def step(self, value: Any = None) -> None:
+    def step(self, value: SqlValue = None) -> None:
         self._values.append(_value(value))
 
-    def final(self) -> str | None:
+    def final(self) -> SqlValue:
         if not self._values:
             return None
         made = "[" + ", ".join(self._values) + "]"
@@ -310,22 +313,22 @@ class ObjectOf:
         self._binary = binary
         self._values: list[str] = []
 
-    def step(self, key: Any, value: Any = None) -> None:
+    def step(self, key: SqlValue, value: SqlValue = None) -> None:
         if key is None:
             raise ValueError("field name must not be null")
         self._values.append(f"{_quoted(text_of(key))} : {_value(value)}")
 
-    def final(self) -> str | None:
+    def final(self) -> SqlValue:
         if not self._values:
             return None
         made = "{ " + ", ".join(self._values) + " }"
         return canonical(made) if self._binary else made
 
 
-def type_of(document: Any) -> str:
+def type_of(document: SqlValue) -> str:
     return _KINDS[type(_load(document))]
 
 
-def normalised(value: Any) -> str:
+def normalised(value: SqlValue) -> str:
     """jsonb, as the server shows it."""
     return _dump(_load(value))

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
-from clusterdb.flavours.functions import text_of
+from clusterdb.flavours.functions import SqlValue, text_of
 
 _CLASSES = {
     "alpha": r"a-zA-Z",
@@ -89,12 +88,12 @@ def _plain_letters(text: str, pattern: str) -> str:
     return text
 
 
-def found(text: Any, pattern: str, flags: str = "") -> int:
+def found(text: SqlValue, pattern: str, flags: str = "") -> int:
     """``~``."""
     return int(_regexp(pattern, flags).search(_plain_letters(text_of(text), pattern)) is not None)
 
 
-def replaced(text: Any, pattern: str, new: str, flags: str = "") -> str:
+def replaced(text: SqlValue, pattern: str, new: str, flags: str = "") -> str:
     """regexp_replace()."""
     compiled = _finding(pattern, flags)
 
@@ -110,7 +109,7 @@ def _piece(match: re.Match[str], char: str) -> str:
     return {"&": match[0], "\\": "\\"}.get(char, "\\" + char)
 
 
-def part(text: Any, pattern: str) -> str | None:
+def part(text: SqlValue, pattern: str) -> str | None:
     """What a pattern finds; of one with groups, what the first group finds."""
     match = _finding(pattern, "").search(_plain_letters(text_of(text), pattern))
     return None if match is None else match[1] if match.re.groups else match[0]
@@ -130,11 +129,11 @@ def _like(pattern: str, escape: str, flags: str) -> re.Pattern[str]:
     return re.compile(made, re.DOTALL | (re.IGNORECASE if flags else 0))
 
 
-def like(text: Any, pattern: str, escape: str = "\\") -> int:
+def like(text: SqlValue, pattern: str, escape: str = "\\") -> int:
     return int(_like(pattern, escape, "").fullmatch(text_of(text)) is not None)
 
 
-def ilike(text: Any, pattern: str, escape: str = "\\") -> int:
+def ilike(text: SqlValue, pattern: str, escape: str = "\\") -> int:
     return int(_like(pattern, escape, "i").fullmatch(text_of(text)) is not None)
 
 
@@ -153,6 +152,6 @@ def _similar(pattern: str, escape: str) -> re.Pattern[str]:
     return re.compile(f"(?:{made})", re.DOTALL)
 
 
-def similar(text: Any, pattern: str, escape: str = "\\") -> int:
+def similar(text: SqlValue, pattern: str, escape: str = "\\") -> int:
     """SIMILAR TO."""
     return int(_similar(pattern, escape).fullmatch(text_of(text)) is not None)

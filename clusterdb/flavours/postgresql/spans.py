@@ -11,9 +11,9 @@ import math
 import re
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from clusterdb.flavours.functions import Implementation
+from clusterdb.flavours.functions import Implementation, Number, SqlValue
 
 __all__ = ["HELPERS", "Span", "between", "later", "span", "spelled"]
 
@@ -45,7 +45,7 @@ class Span(NamedTuple):
         return (self.months * 30 + self.days) * _DAY + self.micros
 
 
-def span(text: Any) -> Span:
+def span(text: SqlValue) -> Span:
     """An interval from its text.  Raises ValueError."""
     if not isinstance(text, str):
         raise TypeError(f"{text!r} is no interval: give a str")
@@ -178,7 +178,7 @@ def _added(a: str, b: str, sign: int) -> str:
     return spelled(Span(*(one + sign * other for one, other in zip(first, second, strict=True))))
 
 
-def _factor(value: Any) -> Fraction:
+def _factor(value: Number) -> Fraction:
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
 
 

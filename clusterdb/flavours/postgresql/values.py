@@ -14,9 +14,8 @@ import struct
 import uuid
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
-from typing import Any
 
-from clusterdb.flavours.functions import Implementation, inexact, text_of
+from clusterdb.flavours.functions import Implementation, Number, SqlValue, inexact, text_of
 from clusterdb.flavours.postgresql.json import canonical, checked_json
 from clusterdb.flavours.postgresql.spans import span, spelled
 
@@ -76,7 +75,7 @@ def _rounded_fraction(digits: str | None, places: int) -> int:
     return int(made * 1_000_000)
 
 
-def moment(value: Any, *, zoned: bool = False, places: int = 6) -> datetime:
+def moment(value: SqlValue, *, zoned: bool = False, places: int = 6) -> datetime:
     """A date and a time from its text; the zone that it says counts for ``zoned`` ones only.  Raises ValueError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no date: give a date, a datetime or a str")
@@ -101,23 +100,23 @@ def moment_text(at: datetime) -> str:
     return at.isoformat(" ")
 
 
-def as_date(value: Any) -> str:
+def as_date(value: SqlValue) -> str:
     return moment(value).date().isoformat()
 
 
-def as_day(value: Any) -> str:
+def as_day(value: SqlValue) -> str:
     """A parameter beside a date: of one with a time only the driver knows whether it is a timestamp."""
     at = moment(value)
     if at.time() != time():
-        raise ValueError(f"'{value}' is a parameter beside a date: say ::date or ::timestamp")
+        raise ValueError(f"'{text_of(value)}' is a parameter beside a date: say ::date or ::timestamp")
     return at.date().isoformat()
 
 
-def as_datetime(value: Any, zoned: int = 0, places: int = 6) -> str:
+def as_datetime(value: SqlValue, zoned: int = 0, places: int = 6) -> str:
     return moment_text(moment(value, zoned=bool(zoned), places=places))
 
 
-def as_time(value: Any) -> str:
+def as_time(value: SqlValue) -> str:
     found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"invalid input syntax for type time: {value!r}")
@@ -132,7 +131,7 @@ def shown_moment(value: str, zone: str = "") -> str:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-def as_integer(value: Any) -> int | float:
+def as_integer(value: SqlValue) -> int | float:
     if isinstance(value, int | float):
         return value
     if not isinstance(value, str) or not re.fullmatch(r"\s*[+-]?\d+\s*", value):
@@ -143,35 +142,37 @@ def as_integer(value: Any) -> int | float:
     return made
 
 
-def as_decimal(value: Any) -> int | float:
+def as_decimal(value: SqlValue) -> int | float:
     if isinstance(value, int | float):
         return _finite(value)
     try:
-        made = Decimal(value.strip())
-    except (InvalidOperation, AttributeError):
-        raise ValueError(f"invalid input syntax for type numeric: {value!r}") from None
+        made = Decimal(value.strip()) if isinstance(value, str) else None
+    except InvalidOperation:
+        made = None
+    if made is None:
+        raise ValueError(f"invalid input syntax for type numeric: {value!r}")
     if not made.is_finite():
-        raise ValueError(f"{value} is no number that is kept")
+        raise ValueError(f"{text_of(value)} is no number that is kept")
     whole = made == made.to_integral_value() and abs(made) < 2**63
     return int(made) if whole else float(made)
 
 
-def as_double(value: Any) -> float:
+def as_double(value: SqlValue) -> float:
     return float(_finite(float(as_decimal(value))))
 
 
 def _finite(value: int | float) -> int | float:
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no number that is kept")
+        raise ValueError(f"{text_of(value)} is no number that is kept")
     return value
 
 
-def single(value: Any) -> float:
+def single(value: SqlValue) -> float:
     """What a REAL of that text is worth."""
     return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
-def as_real(value: Any) -> float:
+def as_real(value: SqlValue) -> float:
     """A REAL, as the shortest number that means it.  Raises OverflowError for one that is too great."""
     exact = single(as_double(value))
     lengths = (float(f"{exact:.{digits}g}") for digits in range(1, 10))
@@ -196,7 +197,7 @@ def real_over(a: float, b: float) -> float:
     return as_real(single(a) / single(b))
 
 
-def double_text(value: Any, bits: int = 64) -> str:
+def double_text(value: Number, bits: int = 64) -> str:
     """A floating point number: with an exponent, if that is less than -4 or has more digits than are exact."""
     number = Decimal(repr(float(value)))
     exponent = number.adjusted()
@@ -216,30 +217,30 @@ def number_text(text: str) -> str:
     return f"{Decimal(text):f}"
 
 
-def into_integer(value: Any) -> int:
+def into_integer(value: SqlValue) -> int:
     """What an integer column keeps of a floating point number: the nearest even one of two."""
     made = as_integer(value)
     return round(made) if isinstance(made, float) else made
 
 
-def nearest(value: Any) -> int:
+def nearest(value: SqlValue) -> int:
     """An exact number as a whole one: half away from zero."""
     return int(Decimal(repr(value)).quantize(Decimal(1), ROUND_HALF_UP, _CONTEXT))
 
 
-def exact_plus(a: Any, b: Any) -> int | float:
+def exact_plus(a: SqlValue, b: SqlValue) -> int | float:
     return _unscaled(Decimal(repr(a)) + Decimal(repr(b)))
 
 
-def exact_minus(a: Any, b: Any) -> int | float:
+def exact_minus(a: SqlValue, b: SqlValue) -> int | float:
     return _unscaled(Decimal(repr(a)) - Decimal(repr(b)))
 
 
-def exact_times(a: Any, b: Any) -> int | float:
+def exact_times(a: SqlValue, b: SqlValue) -> int | float:
     return _unscaled(_CONTEXT.multiply(Decimal(repr(a)), Decimal(repr(b))))
 
 
-def exact_mod(a: Any, b: Any) -> int | float:
+def exact_mod(a: SqlValue, b: SqlValue) -> int | float:
     if not b:
         raise ZeroDivisionError("division by zero")
     return _unscaled(_CONTEXT.remainder(Decimal(repr(a)), Decimal(repr(b))))
@@ -250,7 +251,7 @@ def _unscaled(value: Decimal) -> int | float:
 
 
 # --- others -----------------------------------------------------------------------------------------------------------
-def as_boolean(value: Any) -> int:
+def as_boolean(value: SqlValue) -> int:
     if isinstance(value, int) and value in (0, 1):
         return value
     text = value.strip().lower() if isinstance(value, str) else ""
@@ -261,25 +262,25 @@ def as_boolean(value: Any) -> int:
     raise ValueError(f"invalid input syntax for type boolean: {value!r}")
 
 
-def as_text(value: Any) -> str:
+def as_text(value: SqlValue) -> str:
     if isinstance(value, str):
         return value
     raise TypeError(f"a text is meant where {value!r} is: give a str")
 
 
-def as_char(value: Any, size: int = 1) -> str:
+def as_char(value: SqlValue, size: int = 1) -> str:
     return as_text(value).rstrip(" ").ljust(size)
 
 
-def as_uuid(value: Any) -> str:
+def as_uuid(value: SqlValue) -> str:
     return str(uuid.UUID(text_of(value)))
 
 
-def as_bytes(value: Any) -> bytes:
+def as_bytes(value: SqlValue) -> bytes:
     if isinstance(value, bytes):
         return value
     if as_text(value).startswith("\\x"):
-        return bytes.fromhex(value[2:])
+        return bytes.fromhex(as_text(value)[2:])
     return b"".join(_escaped(part) for part in _ESCAPED.findall(as_text(value)))
 
 
@@ -295,33 +296,33 @@ def _escaped(part: str) -> bytes:
     return b"\\" if part[1] == "\\" else bytes([int(part[1:], 8)])
 
 
-def boolean_text(value: Any, short: int = 0) -> str:
+def boolean_text(value: SqlValue, short: int = 0) -> str:
     text = "true" if value else "false"
     return text[0] if short else text
 
 
-def integer_text(value: Any) -> str:
+def integer_text(value: SqlValue) -> str:
     if not isinstance(value, int):
         raise TypeError(f"a whole number is meant where {value!r} is")
     return str(value)
 
 
-def into_decimal(value: Any, scale: int) -> int | float:
+def into_decimal(value: SqlValue, scale: int) -> int | float:
     return inexact(Decimal(repr(as_decimal(value))), scale)
 
 
-def within(value: Any, digits: int, scale: int = 0) -> int | float:
+def within(value: Number, digits: int, scale: int = 0) -> int | float:
     """A number of so many digits.  Raises OverflowError."""
     if abs(value) >= 10 ** (digits - scale):
         raise OverflowError(f"numeric field overflow: {value}")
     return value
 
 
-def as_label(value: Any, labels: str, name: str) -> str:
+def as_label(value: SqlValue, labels: str, name: str) -> str:
     """A text as one of an enumerated type.  Raises ValueError if it is none of its labels."""
     if value not in json.loads(labels):
-        raise ValueError(f'invalid input value for enum {name}: "{value}"')
-    return str(value)
+        raise ValueError(f'invalid input value for enum {name}: "{text_of(value)}"')
+    return text_of(value)
 
 
 HELPERS: dict[str, Implementation] = {
