@@ -23,6 +23,7 @@ from clusterdb.errors import (
     OperationalError,
 )
 from clusterdb.flavours.context import Context
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
 from clusterdb.flavours.registry import Arguments, Call, Functions, guarded
@@ -235,11 +236,13 @@ class Flavour:
         """What is not all SQL, so that nothing in it is a placeholder.  Raises NotSaid."""
         return None
 
-    def parsed_insert(self, sql: str) -> Any:
+    def parsed_insert(self, sql: str) -> exp.Expression | None:
         """The tree of an INSERT.  Raises SqlglotError."""
         return self._parsed(sql, Context())
 
-    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
+    def translated_insert(
+        self, tree: exp.Expression, schema: Schema, *, is_overriding: bool
+    ) -> exp.Expression | Translation:
         """SQLite's tree for an INSERT of literals.  Raises Unfit for what takes several statements, or is refused."""
         context = Context(schema, is_overriding=is_overriding)
         try:
@@ -249,6 +252,11 @@ class Flavour:
         if context.before or context.after:
             raise Unfit
         return inserted
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash in a text is more than itself."""
+        return False
 
     def splitter(self, *, whole_copies: bool = True) -> Splitter:
         """What cuts a script into statements; see :class:`Splitter`."""
@@ -319,7 +327,7 @@ class Flavour:
             return replace(made, commits=True)
         return replace(made, begins=True) if isinstance(tree, self.beginning) else made
 
-    def statement(self, tree: Any, context: Context) -> exp.Expression | Translation:
+    def statement(self, tree: exp.Expression, context: Context) -> exp.Expression | Translation:
         """A whole statement.  Raises NotSaid."""
         handler = getattr(self, f"on_{tree.key}", None)
         if handler is not None:
@@ -343,7 +351,7 @@ class Flavour:
         """A statement about a savepoint, which SQLite has too."""
         return Translation(sql, after=self.gone_back if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
 
-    def _with_names(self, tree: Any) -> Any:
+    def _with_names(self, tree: exp.Expression) -> exp.Expression:
         """The columns of a query, and of those in FROM and WITH, are called what the engine calls them."""
         tree = tree.copy()
         inner = [each.this for each in tree.find_all(exp.Subquery, exp.CTE) if self._has_visible_names(each)]
@@ -361,12 +369,12 @@ class Flavour:
         return tree
 
     @staticmethod
-    def _has_visible_names(node: Any) -> bool:
+    def _has_visible_names(node: exp.Expr) -> bool:
         """Whether the names of a query's columns can be used outside of it."""
         named = isinstance(node, exp.CTE) or isinstance(node.parent, exp.From | exp.Join)
         return named and not (node.args.get("alias") is not None and node.args["alias"].args.get("columns"))
 
-    def columns_of(self, query: Any, names: list[str], context: Context) -> list[tuple[str, str]]:
+    def columns_of(self, query: exp.Expression, names: list[str], context: Context) -> list[tuple[str, str]]:
         """The names and declarations of a query's columns."""
         found = answers(query, context.schema, self.typing)
         return list(zip(names or list(found), map(declared_as, found.values()), strict=False))
@@ -395,7 +403,7 @@ class Flavour:
         made = self.expression(query, context)
         return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
 
-    def column_name(self, tree: Any) -> str:
+    def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its expression."""
         return str(tree.sql(dialect=self.dialect))
 
@@ -419,6 +427,7 @@ class Flavour:
             if node is not tree:
                 node.replace(made)
             elif made is not None:
+                assert isinstance(made, exp.Expression)
                 tree = made
         _keep_calculated(tree, calculated)
         require_single(tree, self.prefix + "several")
@@ -428,14 +437,14 @@ class Flavour:
         """Refuse a column beside GROUP BY that has no one value.  Raises NotSaid or Wrong."""
         raise NotSaid(f"the column {column.name}, of which GROUP BY does not tell one value,")
 
-    def prepare(self, tree: Any, context: Context) -> None:
+    def prepare(self, tree: exp.Expression, context: Context) -> None:
         """What is done to a tree whose kinds are known before its nodes are said."""
 
-    def schema_expression(self, tree: Any, context: Context, own: Columns | None = None) -> Any:
+    def schema_expression(self, tree: exp.Expression, context: Context, own: Columns | None = None) -> exp.Expression:
         """The same for what becomes part of a table: without arithmetic of ours, so that others can write it."""
         return self.expression(tree, context.for_definition(own))
 
-    def _node(self, node: Any, context: Context) -> exp.Expression | None:
+    def _node(self, node: exp.Expr, context: Context) -> exp.Expr | None:
         for kind in type(node).__mro__:
             rule = self.rules.get(kind)
             if rule is not None:
@@ -447,7 +456,7 @@ class Flavour:
             return self._function(node)
         return node
 
-    def _function(self, node: Any) -> exp.Expression:
+    def _function(self, node: exp.Func) -> exp.Expr:
         """A function that the grammar has a node for.  Raises NotSaid."""
         name = node.sql_name().lower()
         function = self.functions.by_name.get(name)
@@ -503,7 +512,7 @@ def _defined(declared: str) -> str:
     return f"{kind} /* {bytes.fromhex(members).decode()} */{word}{collation}" if members else declared
 
 
-def _keys(tree: exp.Expression) -> Iterator[tuple[exp.Expression, Any]]:
+def _keys(tree: exp.Expression) -> Iterator[tuple[exp.Expression, exp.Expression]]:
     """What queries are ordered and grouped by, each with its place."""
     for node in tree.walk():
         if isinstance(node, exp.Ordered):
@@ -524,13 +533,13 @@ def _keep_calculated(tree: exp.Expression, calculated: set[int]) -> None:
             key.replace(exp.Add(this=exp.paren(key.copy()), expression=literal(0)))
 
 
-def call(name: str, *arguments: Any) -> exp.Anonymous:
+def call(name: str, *arguments: exp.Expr | SqlValue) -> exp.Anonymous:
     """A call of a function."""
-    trees = [each.copy() if isinstance(each, exp.Expression) else literal(each) for each in arguments]
+    trees = [each.copy() if isinstance(each, exp.Expr) else literal(each) for each in arguments]
     return exp.Anonymous(this=name, expressions=trees)
 
 
-def literal(value: Any) -> exp.Expression:
+def literal(value: SqlValue) -> exp.Expression:
     """A value as a tree."""
     return exp.convert(value)  # type: ignore[return-value]
 
@@ -538,7 +547,7 @@ def literal(value: Any) -> exp.Expression:
 def arithmetic(name: str) -> Rule:
     """An operation as a function, which refuses texts of dates; between plain numbers it stays what it is."""
 
-    def rule(node: Any, context: Context) -> Any:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
         plain = all(isinstance(each, exp.Literal) and not each.is_string for each in parts)
         return node if plain or context.in_definition else call(name, *parts)
@@ -546,7 +555,7 @@ def arithmetic(name: str) -> Rule:
     return rule
 
 
-def is_default(tree: Any) -> bool:
+def is_default(tree: exp.Expression) -> bool:
     """Whether an expression is the word DEFAULT."""
     quoted = isinstance(tree, exp.Column) and tree.this.args.get("quoted")
     return isinstance(tree, exp.Var | exp.Column) and tree.name.upper() == "DEFAULT" and not quoted

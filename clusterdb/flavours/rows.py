@@ -14,12 +14,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from clusterdb.errors import DatabaseError
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.tables import text
 from clusterdb.flavours.types import of_column
 
@@ -65,10 +66,10 @@ class Translator(Protocol):
 
     functions: Functions
 
-    def parsed_insert(self, sql: str) -> Any:
+    def parsed_insert(self, sql: str) -> exp.Expression | None:
         """The tree of an INSERT.  Raises SqlglotError."""
 
-    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
+    def translated_insert(self, tree: exp.Expression, schema: Schema, *, is_overriding: bool) -> object:
         """SQLite's tree for it.  Raises Unfit for what takes more than one statement, or is refused."""
 
     def text(self, tree: exp.Expression) -> str:
@@ -80,7 +81,7 @@ class _Cell(NamedTuple):
 
     before: str
     after: str
-    reader: tuple[str, list[Any]] | None
+    reader: tuple[str, list[int | str]] | None
 
     def of(self, value: Literal, translator: Translator) -> str:
         if value.kind in _CONSTANTS:
@@ -106,7 +107,7 @@ def _with_nul(value: str) -> str:
     return f"CAST(x'{value.encode().hex()}' AS TEXT)"
 
 
-def _written(translator: Translator, value: Any) -> str:
+def _written(translator: Translator, value: SqlValue) -> str:
     """A value as rules write it."""
     if type(value) is str:
         return text(value) if "\0" not in value else _with_nul(value)
@@ -233,7 +234,7 @@ class Rows:
         """Let the rules translate a row, and keep what they make of each kind of literal in each column."""
         values = f"({', '.join(value.source for value in row)})"
         tree = self._translator.parsed_insert(f"{shape.into}VALUES {values}{'' if shape.is_single else f', {values}'}")
-        if not isinstance(tree.expression, exp.Values):
+        if tree is None or not isinstance(tree.expression, exp.Values):
             raise Unfit
         self._require_bytes(shape, tree.this, row)
         for given in tree.expression.expressions:
@@ -258,7 +259,7 @@ class Rows:
         shape.head, _, shape.tail = self._translator.text(insert).partition(f"({_HERE})")
         shape.more = more[0], more[-1]
 
-    def _require_bytes(self, shape: _Shape, target: Any, row: Sequence[Literal]) -> None:
+    def _require_bytes(self, shape: _Shape, target: exp.Expression, row: Sequence[Literal]) -> None:
         """Raises Unfit for bytes in columns of something else."""
         if all(value.kind != _RAW for value in row):
             return

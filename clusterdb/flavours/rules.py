@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
@@ -15,7 +13,7 @@ __all__ = ["columns_first", "group", "key_of", "of_comparison", "quantified", "r
 def refused(what: str) -> Rule:
     """A rule for what SQLite cannot say."""
 
-    def refuse(_: Any, context: Context) -> exp.Expression:
+    def refuse(_: exp.Expression, context: Context) -> exp.Expression:
         raise NotSaid(what)
 
     return refuse
@@ -32,7 +30,7 @@ def set_operation(node: exp.SetOperation, context: Context) -> exp.Expression:
     return node
 
 
-def of_comparison(node: Any, context: Context) -> exp.Expression:
+def of_comparison(node: exp.Expression, context: Context) -> exp.Expression:
     """ANY and ALL stand behind a comparison only."""
     if not isinstance(node.parent, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE):
         raise NotSaid(f"{node.key.upper()} (...)")
@@ -55,7 +53,7 @@ def values(node: exp.Values, context: Context) -> exp.Expression:
     return node
 
 
-def quantified(node: Any, right: Any) -> exp.Expression:
+def quantified(node: exp.Expression, right: exp.Expression) -> exp.Expression:
     """A comparison with ANY or ALL of a query."""
     query = right.this
     query = query.this if isinstance(query, exp.Subquery | exp.Paren) else query
@@ -91,6 +89,6 @@ def key_of(schema: exp.Schema) -> list[str]:
     return []
 
 
-def columns_first(parts: list[Any]) -> list[Any]:
+def columns_first(parts: list[exp.Expression]) -> list[exp.Expression]:
     """The parts of a table as SQLite wants them: constraints behind the columns."""
     return sorted(parts, key=lambda each: not isinstance(each, exp.ColumnDef))

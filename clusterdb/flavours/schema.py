@@ -229,7 +229,7 @@ class Known:
     def __init__(self) -> None:
         self.schema = NOTHING
         self.plans: dict[str, Any] = {}
-        self._versions: tuple[Any, Any] | None = None
+        self._versions: tuple[object, object] | None = None
         self._flavour: object = None
 
     def refresh(self, db: apsw.Connection, flavour: object) -> None:

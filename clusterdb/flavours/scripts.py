@@ -11,7 +11,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = ["Splitter", "Statement"]
 
@@ -66,7 +69,7 @@ class Splitter(ABC):
         yield from self.feed(script)
         yield from self.finish()
 
-    def obey(self, flavour: Any) -> None:  # noqa: B027 - most engines have the same rules in all flavours
+    def obey(self, flavour: Flavour) -> None:  # noqa: B027 - most engines have the same rules in all flavours
         """Go on by the rules of the flavour that a statement has switched to."""
 
     @property

@@ -7,7 +7,6 @@ SQLite count the rows of the others: ``(SELECT * FROM (...) GROUP BY NULL HAVING
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sqlglot import exp
 
@@ -27,7 +26,7 @@ _AGGREGATES = frozenset(
 
 
 # --- what queries are made of -----------------------------------------------------------------------------------------
-def is_aggregate(node: Any) -> bool:
+def is_aggregate(node: exp.Expression) -> bool:
     """Whether a node makes one value of the rows of a group."""
     name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
     if not isinstance(node, exp.AggFunc) and name not in _AGGREGATES:
@@ -38,14 +37,14 @@ def is_aggregate(node: Any) -> bool:
     return not isinstance(above, exp.Window) or node.arg_key != "this"
 
 
-def aggregates_of(tree: Any) -> bool:
+def aggregates_of(tree: exp.Expression) -> bool:
     """Whether there are aggregates in an expression, outside of its subqueries."""
     if is_aggregate(tree):
         return True
     return not isinstance(tree, exp.Query) and any(aggregates_of(each) for each in tree.iter_expressions())
 
 
-def conjuncts(tree: Any) -> Iterator[Any]:
+def conjuncts(tree: exp.Expression | None) -> Iterator[exp.Expression]:
     """The conditions that a condition demands all of."""
     while isinstance(tree, exp.Paren | exp.Where):
         tree = tree.this
@@ -56,7 +55,7 @@ def conjuncts(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-def sides(condition: Any) -> list[tuple[Any, Any]]:
+def sides(condition: exp.Expression) -> list[tuple[exp.Expression, exp.Expression]]:
     """What an equation says of each of its sides that is a column."""
     if not isinstance(condition, exp.EQ):
         return []
@@ -64,7 +63,7 @@ def sides(condition: Any) -> list[tuple[Any, Any]]:
     return [(left.unnest(), right.unnest()) for left, right in pairs if isinstance(left.unnest(), exp.Column)]
 
 
-def is_alike(column: Any, value: Any) -> bool:
+def is_alike(column: exp.Expression, value: exp.Expression) -> bool:
     """Whether only one value of a column equals a value: texts are equal to numbers in many ways."""
     left, right = kind_of(column), kind_of(value)
     if value.find(exp.Query, exp.Collate) is not None:
@@ -80,7 +79,7 @@ def _scalars(tree: exp.Expression) -> Iterator[exp.Subquery]:
     for node in tree.find_all(exp.Subquery):
         if not isinstance(node.this, exp.Select | exp.SetOperation):
             continue
-        inner: Any = node
+        inner: exp.Expression = node
         while isinstance(inner.parent, exp.Subquery | exp.Paren):
             inner = inner.parent
         above = inner.parent
@@ -142,7 +141,7 @@ def require_single(tree: exp.Expression, several: str) -> None:
         node.meta["single"] = True
 
 
-def _columns_of(query: Any) -> list[Any]:
+def _columns_of(query: exp.Expression) -> list[exp.Expression]:
     """The columns of a query by their names; SQLite counts those of a row before it knows what a star is."""
     first = query
     while isinstance(first, exp.SetOperation | exp.Subquery):

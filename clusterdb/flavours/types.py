@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlglot import exp
 
@@ -88,6 +88,7 @@ NUMBERS = frozenset({"integer", "decimal", "double"})
 _CATALOGS = ("information_schema", "pg_catalog")
 
 Columns = dict[str, Kind]
+Node = TypeVar("Node", bound=exp.Expr)
 KindRule = Callable[[Any, list[Kind]], Kind]
 
 
@@ -96,7 +97,7 @@ def decimal(scale: int | None) -> Kind:
     return Kind("decimal", scale=scale)
 
 
-def kind_of(node: Any) -> Kind:
+def kind_of(node: exp.Expr | None) -> Kind:
     """What :func:`annotate` found a node to be, or the rule that made it said."""
     while isinstance(node, exp.Paren | exp.Alias | exp.Ordered) and "kind" not in node.meta:
         node = node.this
@@ -105,7 +106,7 @@ def kind_of(node: Any) -> Kind:
     return found
 
 
-def set_kind(node: Any, kind: Kind) -> Any:
+def set_kind(node: Node, kind: Kind) -> Node:
     """A node of that kind; the node itself."""
     node.meta["kind"] = kind
     return node
@@ -392,7 +393,7 @@ class _Scope:
         return UNKNOWN
 
     # --- queries ----------------------------------------------------------------------------------------------------
-    def query(self, node: Any) -> Columns:
+    def query(self, node: exp.Expr) -> Columns:
         """A query, and the kinds of its columns in order."""
         self.common(node)
         if isinstance(node, exp.SetOperation):
@@ -423,10 +424,12 @@ class _Scope:
                     self.visit(each)
         return columns
 
-    def common(self, node: Any) -> None:
+    def common(self, node: exp.Expr) -> None:
         """Common table expressions; what a recursive one is made of, its first part says."""
         clause = node.args.get("with_") or node.args.get("with")
-        for each in clause.expressions if clause is not None else []:
+        if clause is None:
+            return
+        for each in clause.expressions:
             query = each.this
             if isinstance(query, exp.SetOperation) and clause.args.get("recursive"):
                 first = self.inner().query(query.this)
@@ -459,7 +462,7 @@ class _Scope:
                     made.setdefault(column, kind)
         return made
 
-    def source(self, node: Any) -> None:
+    def source(self, node: exp.Expression) -> None:
         """A table, a subquery, or a join, in FROM."""
         conditions = []
         if isinstance(node, exp.Join):
@@ -488,7 +491,7 @@ class _Scope:
                 self.visit(each)
 
     # --- statements that change rows --------------------------------------------------------------------------------
-    def change(self, node: Any) -> None:
+    def change(self, node: exp.Expression) -> None:
         """INSERT, UPDATE, DELETE: their table's columns are known everywhere in them."""
         self.common(node)
         target = node.this.this if isinstance(node.this, exp.Schema) else node.this
@@ -510,7 +513,7 @@ class _Scope:
                     self.visit(each)
 
 
-def _renamed(columns: Columns, node: Any) -> Columns:
+def _renamed(columns: Columns, node: exp.Expression) -> Columns:
     """Columns under the names that an alias gives them."""
     alias = node.args.get("alias")
     names = (
@@ -521,26 +524,26 @@ def _renamed(columns: Columns, node: Any) -> Columns:
     return dict(zip([*names, *list(columns)[len(names) :]], columns.values(), strict=False))
 
 
-def _renamed_source(columns: Columns | None, node: Any) -> Columns | None:
+def _renamed_source(columns: Columns | None, node: exp.Expression) -> Columns | None:
     return None if columns is None else _renamed(columns, node)
 
 
-def _first(_: Any, kinds: list[Kind]) -> Kind:
+def _first(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds else UNKNOWN
 
 
-def _of_case(node: Any, _: list[Kind]) -> Kind:
+def _of_case(node: exp.Expression, _: list[Kind]) -> Kind:
     values = [each.args["true"] for each in node.args["ifs"]]
     default = node.args.get("default")
     return merged([kind_of(each) for each in [*values, *([default] if default is not None else [])]])
 
 
-def _of_if(node: Any, _: list[Kind]) -> Kind:
+def _of_if(node: exp.Expression, _: list[Kind]) -> Kind:
     parts = [node.args.get("true"), node.args.get("false")]
     return merged([kind_of(each) for each in parts if each is not None])
 
 
-def _truth(_: Any, kinds: list[Kind]) -> Kind:
+def _truth(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return BOOLEAN
 
 

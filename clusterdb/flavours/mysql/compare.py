@@ -8,7 +8,6 @@ compare the column as numbers.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from sqlglot import exp
 
@@ -51,7 +50,7 @@ _MIDNIGHT = "00:00:00"
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
-def as_text(node: Any) -> Any:
+def as_text(node: exp.Expression) -> exp.Expression:
     """An expression as MySQL writes its value.  Raises NotSaid if only the server knows how many digits it has."""
     kind = kind_of(node)
     if kind.name == "decimal":
@@ -74,7 +73,7 @@ def as_text(node: Any) -> Any:
     return node
 
 
-def as_ordinal(node: Any) -> Any:
+def as_ordinal(node: exp.Expression) -> exp.Expression:
     """A value of an ENUM or a SET as its number; others as they are.  Raises NotSaid if its members are not known."""
     kind = kind_of(node)
     if kind.name != "enum":
@@ -84,7 +83,7 @@ def as_ordinal(node: Any) -> Any:
     return set_kind(call("my_ordinal", node, kind.members, kind.size), INTEGER)
 
 
-def as_string(node: Any) -> Any:
+def as_string(node: exp.Expression) -> exp.Expression:
     """An expression that is a text among texts."""
     if kind_of(node).name in ("integer", "boolean", "double"):
         return set_kind(call("my_to_text", node), Kind("text"))
@@ -99,7 +98,7 @@ def collation_of(kind: Kind) -> str:
     return BIN if name.endswith(("_bin", "_cs")) else "BINARY"
 
 
-def collated(node: Any, context: Context, name: str = "") -> Any:
+def collated(node: exp.Expression, context: Context, name: str = "") -> exp.Expression:
     """A text under the collation that it has, if SQLite would not know that."""
     kind = kind_of(node)
     if kind.name not in _TEXTUAL or isinstance(node, exp.Collate) or context.in_definition:
@@ -110,11 +109,11 @@ def collated(node: Any, context: Context, name: str = "") -> Any:
     return set_kind(exp.Collate(this=exp.paren(node.copy()), expression=exp.var(wanted)), kind)
 
 
-def _is_column(node: Any) -> bool:
+def _is_column(node: exp.Expression) -> bool:
     return isinstance(node, exp.Column | exp.Subquery | exp.Select | exp.Star)
 
 
-def _require_no_query_of_parameters(node: Any) -> None:
+def _require_no_query_of_parameters(node: exp.Expression) -> None:
     """Raises NotSaid for a query that may answer a number or a text."""
     inner = node
     while isinstance(inner, exp.Paren):
@@ -124,7 +123,7 @@ def _require_no_query_of_parameters(node: Any) -> None:
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
-def require_no_extreme(node: Any) -> None:
+def require_no_extreme(node: exp.Expression) -> None:
     """Raises NotSaid for GREATEST and LEAST of texts where a number is meant, since then they compare numbers."""
     while isinstance(node, exp.Paren | exp.Collate):
         node = node.this
@@ -132,7 +131,7 @@ def require_no_extreme(node: Any) -> None:
         raise NotSaid("GREATEST or LEAST of texts as a number")
 
 
-def _as_number(node: Any) -> Any:
+def _as_number(node: exp.Expression) -> exp.Expression:
     """A text as the number that it begins with."""
     require_no_extreme(node)
     if isinstance(node, exp.Literal):
@@ -140,7 +139,7 @@ def _as_number(node: Any) -> Any:
     return set_kind(call("my_number", node), Kind("double"))
 
 
-def _as_moment(node: Any, kind: Kind) -> Any:
+def _as_moment(node: exp.Expression, kind: Kind) -> exp.Expression:
     """A text, a number or a date as what it is compared with."""
     if isinstance(node, exp.Literal):
         if _ZEROS.fullmatch(node.name):
@@ -153,7 +152,7 @@ def _as_moment(node: Any, kind: Kind) -> Any:
     return set_kind(call(f"my_as_{kind.name}", node), kind)
 
 
-def _texts(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
+def _texts(left: exp.Expression, right: exp.Expression, context: Context) -> tuple[exp.Expression, exp.Expression]:
     names = {collation_of(kind_of(each)) for each in (left, right) if kind_of(each).name in _TEXTUAL}
     wanted = "BINARY" if "BINARY" in names else BIN if BIN in names else CI
     if isinstance(left, exp.Column) and collation_of(kind_of(left)) == wanted and kind_of(left).name in _TEXTUAL:
@@ -167,11 +166,11 @@ def _texts(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
     return collated(left, context, wanted) if kind_of(left).name in _TEXTUAL else _collate(left, wanted), right
 
 
-def _collate(node: Any, name: str) -> Any:
+def _collate(node: exp.Expression, name: str) -> exp.Expression:
     return exp.Collate(this=exp.paren(node.copy()), expression=exp.var(name))
 
 
-def paired(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
+def paired(left: exp.Expression, right: exp.Expression, context: Context) -> tuple[exp.Expression, exp.Expression]:
     """Both sides of a comparison, as SQLite compares them.  Raises NotSaid."""
     if context.in_definition:
         return _paired_in_schema(left, right, context)
@@ -194,7 +193,9 @@ def paired(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
     return left, right
 
 
-def _paired_in_schema(left: Any, right: Any, context: Context) -> tuple[Any, Any]:
+def _paired_in_schema(
+    left: exp.Expression, right: exp.Expression, context: Context
+) -> tuple[exp.Expression, exp.Expression]:
     """The same where others write the table.  Raises NotSaid for what needs a function of ours."""
     made = paired(left, right, context.for_query())
     if {kind_of(left).name, kind_of(right).name} <= _TEXTUAL | {"unknown", "null"}:
@@ -204,7 +205,9 @@ def _paired_in_schema(left: Any, right: Any, context: Context) -> tuple[Any, Any
     return made
 
 
-def _one_sided(one: Any, kind: Kind, other: Any, second: Kind, context: Context) -> tuple[Any, Any] | None:
+def _one_sided(
+    one: exp.Expression, kind: Kind, other: exp.Expression, second: Kind, context: Context
+) -> tuple[exp.Expression, exp.Expression] | None:
     """The sides if the first decides what becomes of the second; None if it does not."""
     if kind.name in _NUMERIC:
         if second.name == "enum":
@@ -240,7 +243,9 @@ def _one_sided(one: Any, kind: Kind, other: Any, second: Kind, context: Context)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
-def _tested(kind: type[exp.Expression], left: Any, right: Any, context: Context) -> exp.Expression:
+def _tested(
+    kind: type[exp.Expression], left: exp.Expression, right: exp.Expression, context: Context
+) -> exp.Expression:
     """One comparison; of rows each with each."""
     if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
         raise NotSaid("a row compared with a query for one")
@@ -252,7 +257,7 @@ def _tested(kind: type[exp.Expression], left: Any, right: Any, context: Context)
     return kind(this=first.copy(), expression=second.copy())
 
 
-def comparison(node: Any, context: Context) -> exp.Expression:
+def comparison(node: exp.Expression, context: Context) -> exp.Expression:
     """A comparison; also with ANY and ALL."""
     left, right = node.this, node.expression
     if isinstance(node.parent, exp.Update | exp.OnConflict) and node.arg_key == "expressions":
@@ -282,7 +287,7 @@ def null_safe(node: exp.NullSafeEQ, context: Context) -> exp.Expression:
     return exp.Is(this=left.copy(), expression=right.copy())
 
 
-def _has_parameters(node: Any) -> bool:
+def _has_parameters(node: exp.Expression) -> bool:
     return node.find(exp.Placeholder) is not None
 
 
@@ -314,7 +319,7 @@ def among(node: exp.In, context: Context) -> exp.Expression:
     return exp.paren(exp.or_(*made))
 
 
-def _among_rows(node: exp.In, query: Any, context: Context) -> exp.Expression:
+def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Expression:
     inner = query.this if isinstance(query, exp.Subquery) else query
     if isinstance(node.this, exp.Tuple):
         return node
@@ -351,13 +356,13 @@ def between(node: exp.Between, context: Context) -> exp.Expression:
     return exp.paren(exp.and_(first, exp.LTE(this=high[0].copy(), expression=high[1].copy())))
 
 
-def require_one_kind(what: str, node: Any) -> None:
+def require_one_kind(what: str, node: exp.Expression) -> None:
     """Raises NotSaid if the value is one of several kinds, which MySQL would make texts."""
     if kind_of(node).name == "mixed":
         raise NotSaid(f"{what} of values of several kinds")
 
 
-def as_branch(value: Any, node: Any) -> Any:
+def as_branch(value: exp.Expression, node: exp.Expression) -> exp.Expression:
     """One of several values, of which one is taken: as the others are, as far as MySQL makes them alike."""
     if kind_of(node).name == "datetime" and kind_of(value).name == "date":
         return set_kind(call("my_as_datetime", value), kind_of(node))
@@ -371,7 +376,7 @@ def as_branch(value: Any, node: Any) -> Any:
     return as_shown(value)
 
 
-def _branches_of(node: Any) -> list[Any]:
+def _branches_of(node: exp.Expression) -> list[exp.Expression | None]:
     """The values of which one is taken."""
     if isinstance(node, exp.Case):
         return [*(each.args["true"] for each in node.args["ifs"]), node.args.get("default")]
@@ -380,7 +385,7 @@ def _branches_of(node: Any) -> list[Any]:
     return list(node.expressions)[1 if node.name.lower() == "if" else 0 :]
 
 
-def as_shown(value: Any) -> Any:
+def as_shown(value: exp.Expression) -> exp.Expression:
     """A quotient with the digits that it shows, where it is no longer calculated with."""
     kind = kind_of(value)
     if kind.name == "decimal" and kind.size and kind.scale is not None:
@@ -418,7 +423,7 @@ def cases(node: exp.Case, context: Context) -> exp.Expression:
     return node
 
 
-def nullif(node: Any, context: Context) -> exp.Expression:
+def nullif(node: exp.Expression, context: Context) -> exp.Expression:
     """NULLIF."""
     left, right = node.expressions
     test = _tested(exp.EQ, left, right, context)
@@ -448,14 +453,14 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
     return node
 
 
-def comparable(node: Any, context: Context) -> Any:
+def comparable(node: exp.Expression, context: Context) -> exp.Expression:
     """What MIN and MAX choose from."""
     if kind_of(node).name in ("enum", "json", "mixed"):
         raise NotSaid(f"the order of {kind_of(node).name} values")
     return collated(node, context)
 
 
-def _is_moment(node: Any) -> bool:
+def _is_moment(node: exp.Expression) -> bool:
     """Whether a literal is a date."""
     try:
         return isinstance(node, exp.Literal) and bool(as_moment(node.name, "date"))
@@ -463,7 +468,7 @@ def _is_moment(node: Any) -> bool:
         return False
 
 
-def extreme(node: Any) -> exp.Expression:
+def extreme(node: exp.Expression) -> exp.Expression:
     """GREATEST and LEAST."""
     arguments, name = node.expressions, node.name.lower()
     names = {kind_of(each).name for each in arguments} - {"null"}
@@ -497,11 +502,12 @@ def branches(node: exp.If, context: Context) -> exp.Expression:
     return node
 
 
-def truth(node: Any, context: Context) -> Any:
+def truth(node: exp.Expression, context: Context) -> exp.Expression:
     """What is a condition: JSON by its value."""
     for part in ("this", "expression"):
         inner = node.args.get(part)
-        require_no_extreme(inner)
+        if inner is not None:
+            require_no_extreme(inner)
         if isinstance(inner, exp.Expression) and kind_of(inner).name == "json":
             node.set(part, exp.NEQ(this=call("my_json_number", inner), expression=literal(0)))
     return node

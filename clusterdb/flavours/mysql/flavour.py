@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import apsw
 from sqlglot import exp
@@ -169,7 +168,7 @@ class MySQLFlavour(Flavour):
         """A statement with what is in executable comments."""
         return ";".join(self.statements_of(sql)) if "/*!" in sql else sql
 
-    def column_name(self, tree: Any) -> str:
+    def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: a text by itself, all else as it is written."""
         inner = tree.unnest()
         inner = inner.expression if isinstance(inner, exp.Introducer) else inner
@@ -191,7 +190,7 @@ class MySQLFlavour(Flavour):
         """A tree in SQLite's words, where a star stands for the columns that can be seen."""
         return super().expression(with_visible_columns(tree, context), context)
 
-    def prepare(self, tree: Any, context: Context) -> None:
+    def prepare(self, tree: exp.Expression, context: Context) -> None:
         """What queries answer as MySQL shows it; values as columns take them."""
         a.answered(tree, context)
         if isinstance(tree, exp.Insert | exp.Update) and ZERO_DIVISION not in self.modes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from clusterdb.flavours import rules
@@ -17,7 +15,7 @@ from clusterdb.flavours.types import BYTES, INTEGER, JSON, TEXT, UNKNOWN, Kind, 
 __all__: list[str] = []
 
 
-def now(form: str, digits: Any = None) -> exp.Expression:
+def now(form: str, digits: exp.Expression | None = None) -> exp.Expression:
     """The time, with no fractions of a second or with six digits."""
     if digits is not None and digits.name in ("1", "2", "3", "4", "5", "6"):
         count = int(digits.name)
@@ -31,7 +29,7 @@ def now(form: str, digits: Any = None) -> exp.Expression:
     return exp.Anonymous(this="strftime", expressions=[literal(form), literal("now")])
 
 
-def shifted(node: Any, sign: int, context: Context) -> exp.Expression | None:
+def shifted(node: exp.Expression, sign: int, context: Context) -> exp.Expression | None:
     """What an interval is added to, or taken from."""
     if isinstance(node.expression, exp.Interval):
         return plus(node.this, node.expression, sign)
@@ -43,7 +41,7 @@ def shifted(node: Any, sign: int, context: Context) -> exp.Expression | None:
 def calculated(name: str) -> Rule:
     """Plus, minus, times: exactly with decimals."""
 
-    def rule(node: Any, context: Context) -> exp.Expression | None:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression | None:
         kind = kind_of(node)
         _as_ordinals(node)
         parts = (node.this, node.expression)
@@ -62,12 +60,14 @@ def calculated(name: str) -> Rule:
     return rule
 
 
-def _as_ordinals(node: Any) -> None:
+def _as_ordinals(node: exp.Expression) -> None:
     """Give an operator of numbers the numbers of ENUM and SET values.  Raises NotSaid for DOUBLE(m,d)."""
     for part in (node.this, node.args.get("expression")):
-        if part is not None and kind_of(part).name == "double" and kind_of(part).scale is not None:
+        if part is None:
+            continue
+        if kind_of(part).name == "double" and kind_of(part).scale is not None:
             raise NotSaid("calculating with a DOUBLE(m,d) column")
-        made = as_ordinal(part) if part is not None else part
+        made = as_ordinal(part)
         if made is not part:
             part.replace(made)
 
@@ -92,7 +92,7 @@ def quotient(node: exp.Div, context: Context) -> exp.Expression:
 def bits(name: str) -> Rule:
     """An operation on 64 bits without a sign."""
 
-    def rule(node: Any, context: Context) -> exp.Expression | None:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression | None:
         _as_ordinals(node)
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
         return node if context.in_definition else call(f"my_{name}", *parts)
@@ -100,7 +100,7 @@ def bits(name: str) -> Rule:
     return rule
 
 
-def total(node: Any, context: Context) -> exp.Expression:
+def total(node: exp.Expression, context: Context) -> exp.Expression:
     """SUM and AVG of decimals, without what floating point numbers add; of a window behind it."""
     for argument in [node.this] if isinstance(node.this, exp.Expression) else node.expressions:
         number_argument("sum", argument)
@@ -115,7 +115,7 @@ def total(node: Any, context: Context) -> exp.Expression:
     return without_noise(node)
 
 
-def without_noise(node: Any) -> exp.Expression:
+def without_noise(node: exp.Expression) -> exp.Expression:
     """A decimal with the digits that it has."""
     kind = kind_of(node)
     if kind.name != "decimal" or kind.scale is None:
@@ -168,7 +168,7 @@ def escape(node: exp.Escape, context: Context) -> exp.Expression:
     return exp.Not(this=made) if isinstance(node.this, exp.Not) or inner.args.get("negate") else made
 
 
-def _like(node: Any, character: Any) -> exp.Expression:
+def _like(node: exp.Expression, character: exp.Expression | None) -> exp.Expression:
     sides = [node.this, node.expression]
     names = {collation_of(kind_of(each)) for each in sides if kind_of(each).name in ("text", "enum")}
     function = "my_like" if names <= {CI} else "my_like_bin"
@@ -195,7 +195,7 @@ _OF_MOMENTS = frozenset({"DATE", "DATETIME", "TIMESTAMP", "TIMESTAMPTZ", "TIME",
 _NUMBERS = frozenset({"integer", "decimal", "double", "boolean", "number"})
 
 
-def number_argument(name: str, argument: Any) -> Any:
+def number_argument(name: str, argument: exp.Expression) -> exp.Expression:
     """An argument that is a number.  Raises NotSaid for a date, of which MySQL would take the digits."""
     inner = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
     require_no_extreme(inner)
@@ -205,19 +205,19 @@ def number_argument(name: str, argument: Any) -> Any:
     return argument
 
 
-def date_argument(name: str, argument: Any) -> Any:
+def date_argument(name: str, argument: exp.Expression) -> exp.Expression:
     """An argument that is a date.  Raises NotSaid for a number, of which MySQL would read the digits as a date."""
     if kind_of(argument).name in _NUMBERS:
         raise NotSaid(f"{name.upper()}() of a number")
     return argument
 
 
-def unsupported_argument(name: str, argument: Any) -> Any:
+def unsupported_argument(name: str, argument: exp.Expression) -> exp.Expression:
     """An argument that MySQL's function has, and this one has not.  Raises NotSaid."""
     raise NotSaid(f"{name.upper()}() with an argument {argument.sql(dialect='mysql')}")
 
 
-def require_no_texts(arguments: list[Any]) -> None:
+def require_no_texts(arguments: list[exp.Expression]) -> None:
     """Raises NotSaid for texts, of whose remainder servers do not agree how many digits it has."""
     if any(kind_of(each).name == "text" for each in arguments):
         raise NotSaid("MOD() of a text")
@@ -232,7 +232,7 @@ def remainder(node: exp.Mod, context: Context) -> exp.Expression:
 def of_numbers(rule: Rule) -> Rule:
     """An operator of numbers, to which MySQL gives a date as its digits."""
 
-    def checked(node: Any, context: Context) -> exp.Expression | None:
+    def checked(node: exp.Expression, context: Context) -> exp.Expression | None:
         number_argument("mod", node.this)
         number_argument("mod", node.expression)
         require_no_extreme(node.this)
@@ -322,13 +322,13 @@ def group_concat(node: exp.GroupConcat, context: Context) -> exp.Expression:
     return exp.Anonymous(this="group_concat", expressions=arguments)
 
 
-def _is_own_order(value: Any, order: Any) -> bool:
+def _is_own_order(value: exp.Expression, order: exp.Expression) -> bool:
     """Whether texts that are equal though they differ are ordered by themselves."""
     kind = kind_of(value)
     return kind.name == "text" and collation_of(kind) == CI and [each.this for each in order.expressions] == [value]
 
 
-def count(node: Any, context: Context) -> exp.Expression:
+def count(node: exp.Expression, context: Context) -> exp.Expression:
     what = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
     if isinstance(what, exp.Distinct) and len(what.expressions) > 1:
         nothing = exp.or_(*(exp.Is(this=each.copy(), expression=exp.null()) for each in what.expressions))
@@ -425,7 +425,7 @@ def collate(node: exp.Collate, context: Context) -> exp.Expression:
     return exp.Collate(this=node.this, expression=exp.var(collation_of(Kind("text", collation=name))))
 
 
-def as_json(node: Any) -> Any:
+def as_json(node: exp.Expression) -> exp.Expression:
     """A value of SQL's as JSON."""
     kind, value = kind_of(node), node.this if isinstance(node, exp.Paren) else node
     if kind.name == "json":
@@ -439,7 +439,7 @@ def as_json(node: Any) -> Any:
     return call("my_json_quoted", node)
 
 
-def json_extract(arguments: list[Any]) -> exp.Expression:
+def json_extract(arguments: list[exp.Expression]) -> exp.Expression:
     """The value as JSON text: a string with its quotes."""
     if len(arguments) != 2:
         raise NotSaid("JSON_EXTRACT() with several paths")
@@ -449,7 +449,7 @@ def json_extract(arguments: list[Any]) -> exp.Expression:
     return set_kind(call("my_json_at", *arguments), JSON)
 
 
-def json_arrow(node: Any, *, unquoted: bool) -> exp.Expression:
+def json_arrow(node: exp.Expression, *, unquoted: bool) -> exp.Expression:
     """``->`` and ``->>``."""
     steps = ["$"]
     for each in node.expression.expressions if isinstance(node.expression, exp.JSONPath) else []:
@@ -473,14 +473,14 @@ def json_object(node: exp.JSONObject, context: Context) -> exp.Expression:
     return call("my_json_object", *arguments)
 
 
-def json_changed(name: str, arguments: list[Any]) -> exp.Expression:
+def json_changed(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     """JSON_SET() and the like: pairs of paths and values."""
     return call(
         f"my_{name}", arguments[0], *(as_json(each) if at % 2 else each for at, each in enumerate(arguments[1:]))
     )
 
 
-def json_object_agg(node: Any, context: Context) -> exp.Expression:
+def json_object_agg(node: exp.Expression, context: Context) -> exp.Expression:
     """JSON_OBJECTAGG()."""
     pair = node.this if isinstance(node.this, exp.JSONKeyValue) else node.expressions[0]
     return call("my_json_objectagg", pair.this, as_json(pair.expression))
@@ -500,7 +500,7 @@ def limit(node: exp.Limit, context: Context) -> exp.Expression:
     return node
 
 
-def whole(node: Any, context: Context) -> exp.Expression:
+def whole(node: exp.Expression, context: Context) -> exp.Expression:
     """CEIL and FLOOR, of texts too."""
     number_argument("ceil", node.this)
     if kind_of(node.this).name in ("text", "unknown"):
@@ -511,7 +511,7 @@ def whole(node: Any, context: Context) -> exp.Expression:
 def union(node: exp.Union, context: Context) -> exp.Expression:
     """UNION of texts that are equal though they differ: the first of them stays, where SQLite keeps the last."""
     made = rules.set_operation(node, context)
-    first: Any = node
+    first: exp.Expression = node
     while isinstance(first, exp.SetOperation | exp.Subquery):
         first = first.this
     texts = any(kind_of(each).name == "text" for each in first.expressions) or first.is_star

@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clusterdb.flavours.rows import Grammar
 from clusterdb.flavours.scripts import Splitter, Statement
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = ["MySQLSplitter", "literals"]
 
@@ -92,7 +95,7 @@ class MySQLSplitter(Splitter):
         """The delimiter, if it is none that a script begins with."""
         return "" if self._delimiter == ";" else f"DELIMITER {self._delimiter}\n"
 
-    def obey(self, flavour: Any) -> None:
+    def obey(self, flavour: Flavour) -> None:
         """Go on by the SQL modes of a flavour."""
         self._has_escapes = flavour.has_escapes
 

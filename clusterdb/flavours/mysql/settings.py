@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -29,17 +29,17 @@ def settings(flavour: MySQLFlavour, tree: exp.Set, context: Context) -> Translat
     return Translation(IDLE, tuple(texts), commits=commits)
 
 
-def _name(item: Any) -> str:
+def _name(item: exp.Expression) -> str:
     assignment = item.this
     target = assignment.this if isinstance(assignment, exp.EQ | exp.PropertyEQ) else None
     return target.name.lower() if isinstance(target, exp.Column | exp.SessionParameter) else ""
 
 
-def _is_on(item: Any) -> bool:
+def _is_on(item: exp.Expression) -> bool:
     return item.this.expression.name.upper() in ("1", "ON", "TRUE", "DEFAULT")
 
 
-def _item(flavour: MySQLFlavour, item: Any, context: Context) -> list[exp.Expression]:
+def _item(flavour: MySQLFlavour, item: exp.Expression, context: Context) -> list[exp.Expression]:
     kind = str(item.args.get("kind") or "").upper()
     if kind in ("NAMES", "CHARACTER SET", "CHARSET"):
         names = ("character_set_client", "character_set_results", "character_set_connection")
@@ -58,7 +58,9 @@ def _item(flavour: MySQLFlavour, item: Any, context: Context) -> list[exp.Expres
     return _system(flavour, scope, target.name.lower(), value, context)
 
 
-def _system(flavour: MySQLFlavour, scope: str, name: str, value: Any, context: Context) -> list[exp.Expression]:
+def _system(
+    flavour: MySQLFlavour, scope: str, name: str, value: exp.Expression, context: Context
+) -> list[exp.Expression]:
     """A system variable: of all sessions only if that changes nothing."""
     if name not in SETTABLE or (scope in ("GLOBAL", "PERSIST", "PERSIST_ONLY") and name not in NO_EFFECT):
         raise NotSaid(f"SET {scope} {name}".replace("  ", " "))
@@ -90,7 +92,7 @@ def _require(name: str, value: str) -> None:
         raise NotSaid(f"SET {name} = {value}")
 
 
-def _transaction(item: Any) -> list[exp.Expression]:
+def _transaction(item: exp.Expression) -> list[exp.Expression]:
     """SET TRANSACTION: any level of isolation is kept; of the next transaction only it is not shown."""
     queries: list[exp.Expression] = []
     for characteristic in item.expressions:

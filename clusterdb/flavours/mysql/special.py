@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -140,7 +140,7 @@ def _chained(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> T
     return Translation(match[1].upper(), after=("BEGIN",) if chains else (), ends=True)
 
 
-def _nothing(*_: Any) -> Translation:
+def _nothing(*_: object) -> Translation:
     return Translation(IDLE, commits=True)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from sqlglot import exp
 
@@ -46,7 +46,7 @@ def _exact(kinds: list[Kind]) -> bool | None:
     return names <= {"integer", "boolean", "decimal", "null"}
 
 
-def _sum(node: Any, kinds: list[Kind]) -> Kind:
+def _sum(node: exp.Expression, kinds: list[Kind]) -> Kind:
     """Plus and minus; an interval gives a date."""
     if isinstance(node.expression, exp.Interval) or isinstance(node.this, exp.Interval):
         interval, at = (node.expression, 0) if isinstance(node.expression, exp.Interval) else (node.this, 1)
@@ -61,12 +61,12 @@ def _sum(node: Any, kinds: list[Kind]) -> Kind:
     return _with_inner(decimal(max(map(_scale_of, kinds))), kinds, max)
 
 
-def _product(node: Any, kinds: list[Kind]) -> Kind:
+def _product(node: exp.Expression, kinds: list[Kind]) -> Kind:
     made = _sum(node, kinds)
     return _with_inner(decimal(min(30, sum(map(_scale_of, kinds)))), kinds, sum) if made.name == "decimal" else made
 
 
-def _with_inner(made: Kind, kinds: list[Kind], join: Any) -> Kind:
+def _with_inner(made: Kind, kinds: list[Kind], join: Callable[[list[int]], int]) -> Kind:
     """What is calculated with a quotient has its digits too, behind those that are shown."""
     if not any(kind.size for kind in kinds if kind.name == "decimal"):
         return made
@@ -74,7 +74,7 @@ def _with_inner(made: Kind, kinds: list[Kind], join: Any) -> Kind:
     return replace(made, size=min(30, inner))
 
 
-def _quotient(_: Any, kinds: list[Kind]) -> Kind:
+def _quotient(_: exp.Expression, kinds: list[Kind]) -> Kind:
     exact = _exact(kinds)
     if not exact:
         return NUMBER if exact is None else DOUBLE
@@ -84,25 +84,25 @@ def _quotient(_: Any, kinds: list[Kind]) -> Kind:
     return replace(decimal(_scale_of(kinds[0]) + _DIVISION_DIGITS), size=inner)
 
 
-def negative(_: Any, kinds: list[Kind]) -> Kind:
+def negative(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if kinds[0].name in ("integer", "decimal", "double", "number", "null"):
         return kinds[0]
     return INTEGER if kinds[0].name == "boolean" else NUMBER if kinds[0].name == "unknown" else DOUBLE
 
 
-def total(_: Any, kinds: list[Kind]) -> Kind:
+def total(_: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name in ("integer", "boolean"):
         return decimal(0)
     return kind if kind.name in ("decimal", "number") else NUMBER if kind.name == "unknown" else DOUBLE
 
 
-def mean(_: Any, kinds: list[Kind]) -> Kind:
+def mean(_: exp.Expression, kinds: list[Kind]) -> Kind:
     made = total(_, kinds)
     return replace(decimal(_scale_of(made) + _DIVISION_DIGITS), size=9) if made.name == "decimal" else made
 
 
-def rounded(node: Any, kinds: list[Kind]) -> Kind:
+def rounded(node: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0]
     if kind.name not in ("decimal", "integer"):
         return NUMBER if kind.name in ("unknown", "number") else DOUBLE
@@ -114,11 +114,11 @@ def rounded(node: Any, kinds: list[Kind]) -> Kind:
     return decimal(min(int(digits.name), 30) if kind.name == "decimal" else 0)
 
 
-def whole(_: Any, kinds: list[Kind]) -> Kind:
+def whole(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return INTEGER if kinds[0].name in ("integer", "decimal") else kinds[0] if kinds[0].name == "unknown" else DOUBLE
 
 
-def same(_: Any, kinds: list[Kind]) -> Kind:
+def same(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds else UNKNOWN
 
 
@@ -130,28 +130,28 @@ def of_several(kinds: list[Kind]) -> Kind:
     return TEXT if made.name == "mixed" and names <= plain else made
 
 
-def any_of(_: Any, kinds: list[Kind]) -> Kind:
+def any_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return of_several(kinds)
 
 
-def extreme(_: Any, kinds: list[Kind]) -> Kind:
+def extreme(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return merged(kinds)
 
 
-def branch(_: Any, kinds: list[Kind]) -> Kind:
+def branch(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return of_several(kinds[1:])
 
 
-def case(node: Any, _: list[Kind]) -> Kind:
+def case(node: exp.Expression, _: list[Kind]) -> Kind:
     values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
     return of_several([kind_of(each) for each in values if each is not None])
 
 
-def branches_of(node: Any, _: list[Kind]) -> Kind:
+def branches_of(node: exp.Expression, _: list[Kind]) -> Kind:
     return of_several([kind_of(each) for each in (node.args.get("true"), node.args.get("false")) if each is not None])
 
 
-def absolute(_: Any, kinds: list[Kind]) -> Kind:
+def absolute(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return negative(_, kinds)
 
 
@@ -179,7 +179,7 @@ def _cast(node: exp.Cast, kinds: list[Kind]) -> Kind:
     return _CASTS.get(kind, UNKNOWN)
 
 
-def _shifted(interval: Any, kind: Kind) -> Kind:
+def _shifted(interval: exp.Expression, kind: Kind) -> Kind:
     """A date stays one if days are added; what text is made of a text, the text tells."""
     if kind.name not in ("date", "datetime"):
         return UNKNOWN
@@ -188,7 +188,7 @@ def _shifted(interval: Any, kind: Kind) -> Kind:
     return kind if kind.name == "datetime" or days else DATETIME
 
 
-def shifted_by(node: Any, kinds: list[Kind]) -> Kind:
+def shifted_by(node: exp.Expression, kinds: list[Kind]) -> Kind:
     return _shifted(node.expressions[1], kinds[0])
 
 
@@ -238,21 +238,21 @@ NODES: dict[type[exp.Expression], KindRule] = {
 }
 
 
-def now(node: Any, _: list[Kind]) -> Kind:
+def now(node: exp.Expression, _: list[Kind]) -> Kind:
     digits = node.this if isinstance(node, exp.CurrentTimestamp) else node.expressions[0] if node.expressions else None
     return replace(DATETIME, scale=int(digits.name) if isinstance(digits, exp.Literal) else 0)
 
 
-def remainder(_: Any, kinds: list[Kind]) -> Kind:
+def remainder(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """MOD()."""
     return INTEGER if all(kind.name == "integer" for kind in kinds) else merged(kinds)
 
 
-def neighbour(_: Any, kinds: list[Kind]) -> Kind:
+def neighbour(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """LAG() and LEAD(): the value, or the default."""
     return merged([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN
 
 
-def from_unixtime(_: Any, kinds: list[Kind]) -> Kind:
+def from_unixtime(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """FROM_UNIXTIME(): in a form it is a text."""
     return TEXT if len(kinds) > 1 else DATETIME

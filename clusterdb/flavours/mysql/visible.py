@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from sqlglot import exp
 
@@ -29,7 +29,7 @@ def with_visible_columns(tree: exp.Expression, context: Context) -> exp.Expressi
     return tree
 
 
-def _visible(columns: Any) -> list[str]:
+def _visible(columns: Mapping[str, Column]) -> list[str]:
     return [name for name, column in columns.items() if not _is_invisible(column)]
 
 
@@ -56,7 +56,7 @@ def _expand(select: exp.Select, hiding: dict[str, list[str]]) -> None:
     select.set("expressions", columns)
 
 
-def _columns(source: Any, hiding: dict[str, list[str]]) -> list[exp.Expression]:
+def _columns(source: exp.Expression, hiding: dict[str, list[str]]) -> list[exp.Expression]:
     table = exp.to_identifier(source.alias_or_name, quoted=True)
     names = hiding.get(source.name.lower()) if isinstance(source, exp.Table) else None
     if names is None:

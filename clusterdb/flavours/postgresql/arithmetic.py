@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
@@ -26,11 +24,11 @@ def interval(node: exp.Interval, context: Context) -> exp.Expression:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-def _plain(node: Any) -> bool:
+def _plain(node: exp.Expression) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string
 
 
-def calculated(node: Any, word: str, context: Context) -> Any:
+def calculated(node: exp.Expression, word: str, context: Context) -> exp.Expression:
     """Plus, minus and times of numbers: whole ones within their size, exact ones exactly."""
     parts = [node.this, node.expression]
     if context.in_definition:
@@ -62,7 +60,7 @@ def calculated(node: Any, word: str, context: Context) -> Any:
     raise NotSaid("arithmetic of parameters without types")
 
 
-def times(node: exp.Mul, context: Context) -> Any:
+def times(node: exp.Mul, context: Context) -> exp.Expression:
     """``*``: also an interval so many times."""
     for one, other in ((node.this, node.expression), (node.expression, node.this)):
         if kind_of(one).name == "interval":
@@ -72,7 +70,7 @@ def times(node: exp.Mul, context: Context) -> Any:
     return calculated(node, "times", context)
 
 
-def divided(node: exp.Div, context: Context) -> Any:
+def divided(node: exp.Div, context: Context) -> exp.Expression:
     """``/``: whole numbers give a whole number."""
     parts = [node.this, node.expression]
     if kind_of(node.this).name == "interval":
@@ -90,7 +88,7 @@ def divided(node: exp.Div, context: Context) -> Any:
     return call("pg_divide" if kind.name == "double" else "pg_div_op", left, right)
 
 
-def remainder(node: Any, parts: list[Any], context: Context) -> Any:
+def remainder(node: exp.Expression, parts: list[exp.Expression], context: Context) -> exp.Expression:
     """``%`` and mod()."""
     kind = promoted([kind_of(each) for each in parts])
     if {kind_of(each).name for each in parts} - _NUMERIC or kind.name in ("double", "number"):
@@ -99,7 +97,7 @@ def remainder(node: Any, parts: list[Any], context: Context) -> Any:
     return call("pg_mod" if kind.name == "integer" else "pg_exact_mod", left, right)
 
 
-def negative(node: exp.Neg, context: Context) -> Any:
+def negative(node: exp.Neg, context: Context) -> exp.Expression:
     """A minus in front."""
     kind = kind_of(node.this)
     if _plain(node.this) or context.in_definition:
@@ -114,7 +112,7 @@ def negative(node: exp.Neg, context: Context) -> Any:
 def bits(name: str) -> Rule:
     """An operation on bits, within the size of a whole number."""
 
-    def rule(node: Any, context: Context) -> Any:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
         kind = promoted([kind_of(each) for each in parts])
         if {kind_of(each).name for each in parts} - {"integer", "literal", "unknown", "null"} or not kind.size:
@@ -126,17 +124,19 @@ def bits(name: str) -> Rule:
 
 
 # --- dates, intervals, JSON -------------------------------------------------------------------------------------------
-def plus(node: exp.Add, context: Context) -> Any:
+def plus(node: exp.Add, context: Context) -> exp.Expression:
     """``+``."""
     return _shifted(node, 1, context)
 
 
-def minus(node: exp.Sub, context: Context) -> Any:
+def minus(node: exp.Sub, context: Context) -> exp.Expression:
     """``-``."""
     return _shifted(node, -1, context)
 
 
-def _resolved(left: Any, right: Any, sign: int, context: Context) -> tuple[Any, Any]:
+def _resolved(
+    left: exp.Expression, right: exp.Expression, sign: int, context: Context
+) -> tuple[exp.Expression, exp.Expression]:
     """The sides, a literal between them with the type that it has beside the other."""
     first, second = kind_of(left), kind_of(right)
     if first.name == "literal" and second.name in (*_MOMENTS, "time", "interval"):
@@ -148,7 +148,7 @@ def _resolved(left: Any, right: Any, sign: int, context: Context) -> tuple[Any, 
     return left, right
 
 
-def _shifted(node: Any, sign: int, context: Context) -> Any:
+def _shifted(node: exp.Expression, sign: int, context: Context) -> exp.Expression:
     left, right = _resolved(node.this, node.expression, sign, context)
     names = kind_of(left).name, kind_of(right).name
     if set(names) <= _NUMERIC:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from sqlglot import exp
 
@@ -23,20 +22,20 @@ _PARTLY_READ = frozenset({"date", "datetime", "time", "interval", "bytes"})
 """Types of which PostgreSQL reads more forms than are read here."""
 
 
-def refuse(what: str, *nodes: Any) -> NotSaid:
+def refuse(what: str, *nodes: exp.Expression) -> NotSaid:
     """What is to be raised for values of these kinds."""
     names = [kind_of(each).name for each in nodes]
     return NotSaid(f"{what} of {' and '.join(names)}" if names else what)
 
 
-def is_column(node: Any) -> bool:
+def is_column(node: exp.Expression) -> bool:
     """Whether it is a value of a table, of which the kind may just not be known."""
     while isinstance(node, exp.Paren):
         node = node.this
     return isinstance(node, exp.Column | exp.Subquery | exp.Select | exp.Star)
 
 
-def common_of(what: str, nodes: list[Any]) -> Kind:
+def common_of(what: str, nodes: list[exp.Expression]) -> Kind:
     """The type of what is one of several values.  Raises NotSaid."""
     try:
         return common([kind_of(each) for each in nodes])
@@ -44,7 +43,7 @@ def common_of(what: str, nodes: list[Any]) -> Kind:
         raise NotSaid(f"{what}: {error} values beside each other") from None
 
 
-def chosen_of(what: str, nodes: list[Any]) -> Kind:
+def chosen_of(what: str, nodes: list[exp.Expression]) -> Kind:
     """The same where the values become one another: a CHAR among texts would lose or keep its spaces."""
     kind = common_of(what, nodes)
     if any(kind_of(each).name == "char" for each in nodes) and any(
@@ -55,7 +54,7 @@ def chosen_of(what: str, nodes: list[Any]) -> Kind:
 
 
 # --- beside what has a type -------------------------------------------------------------------------------------------
-def _reader(kind: Kind, context: Context) -> tuple[str, list[Any]]:
+def _reader(kind: Kind, context: Context) -> tuple[str, list[int | str]]:
     """The function that makes a value of a type, and what else it is told."""
     if kind.name == "double":
         return ("as_real" if kind == REAL else "as_double"), []
@@ -70,7 +69,7 @@ def _reader(kind: Kind, context: Context) -> tuple[str, list[Any]]:
     return f"as_{kind.name}", []
 
 
-def _literal_as(node: Any, kind: Kind, context: Context) -> Any:
+def _literal_as(node: exp.Expression, kind: Kind, context: Context) -> exp.Expression:
     """A literal in quotes as a value of a type.  Raises NotSaid for what the type does not have."""
     inner = node
     while isinstance(inner, exp.Paren):
@@ -91,7 +90,7 @@ def _literal_as(node: Any, kind: Kind, context: Context) -> Any:
     return set_kind(made, kind)
 
 
-def converted(node: Any, kind: Kind, context: Context) -> Any:
+def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Expression:
     """A value beside others of a type, as PostgreSQL converts it by itself."""
     own = kind_of(node)
     if kind.name in ("unknown", "null", "mixed") or own.name == "null":
@@ -116,7 +115,7 @@ def converted(node: Any, kind: Kind, context: Context) -> Any:
     return node
 
 
-def _converted_in_schema(node: Any, own: Kind, kind: Kind) -> Any:
+def _converted_in_schema(node: exp.Expression, own: Kind, kind: Kind) -> exp.Expression:
     """The same where others write the table: with SQLite's own words.  Raises NotSaid."""
     if own.name == "date" and kind.name == "datetime":
         return set_kind(exp.paren(exp.DPipe(this=node.copy(), expression=literal(" 00:00:00"))), kind)
@@ -128,7 +127,7 @@ def _converted_in_schema(node: Any, own: Kind, kind: Kind) -> Any:
 
 
 # --- texts and JSON ---------------------------------------------------------------------------------------------------
-def as_text(node: Any, context: Context, *, short: bool = False) -> Any:
+def as_text(node: exp.Expression, context: Context, *, short: bool = False) -> exp.Expression:
     """A value as PostgreSQL writes it.  Raises NotSaid if only the server knows how many digits it has."""
     kind = kind_of(node)
     inner = node.this if isinstance(node, exp.Paren) else node
@@ -142,7 +141,7 @@ def as_text(node: Any, context: Context, *, short: bool = False) -> Any:
         if kind.scale is None:
             raise NotSaid("the text of a number whose digits are not known")
         return set_kind(call("pg_decimal_text", node, kind.scale), TEXT)
-    makers: dict[str, tuple[str, list[Any]]] = {
+    makers: dict[str, tuple[str, list[int | str]]] = {
         "integer": ("integer_text", []),
         "double": ("double_text", [kind.size or 64]),
         "boolean": ("boolean_text", [int(short)]),
@@ -164,12 +163,12 @@ def as_text(node: Any, context: Context, *, short: bool = False) -> Any:
     return set_kind(call(f"pg_{name}", node, *more), TEXT)
 
 
-def as_output(node: Any, context: Context) -> Any:
+def as_output(node: exp.Expression, context: Context) -> exp.Expression:
     """A value as the functions that take anything write it: booleans by a letter, CHAR with its spaces."""
     return as_text(node, context, short=True)
 
 
-def as_json(node: Any, context: Context) -> Any:
+def as_json(node: exp.Expression, context: Context) -> exp.Expression:
     """A value as JSON."""
     kind = kind_of(node)
     if kind.name == "unknown" and not is_column(node):
@@ -187,7 +186,7 @@ def as_json(node: Any, context: Context) -> Any:
 
 
 # --- casts ------------------------------------------------------------------------------------------------------------
-def cast(node: Any, context: Context) -> Any:
+def cast(node: exp.Cast, context: Context) -> exp.Expression:
     """``CAST`` and ``::``.  Raises NotSaid."""
     to, value = cast_kind(node.to), node.this
     own = kind_of(value)
@@ -206,14 +205,14 @@ def cast(node: Any, context: Context) -> Any:
     return set_kind(made, to)
 
 
-def _with_digits(made: Any, kind: Kind) -> Any:
+def _with_digits(made: exp.Expression, kind: Kind) -> exp.Expression:
     """A number with as many digits behind the point as its text had."""
     if kind.scale is not None and isinstance(made, exp.Literal):
         made = exp.Literal.number(f"{Decimal(made.name):.{kind.scale}f}")
     return set_kind(made, kind)
 
 
-def _cast(node: Any, value: Any, own: Kind, to: Kind, context: Context) -> Any:
+def _cast(node: exp.Expression, value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
     if own.name == "null":
         return value
     if to.name in _TEXTUAL:
@@ -250,7 +249,7 @@ def _places(kind: Kind) -> int:
     return 6 if kind.scale is None else kind.scale
 
 
-def _read(value: Any, own: Kind, to: Kind, context: Context) -> Any:
+def _read(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
     """A text, or a parameter, as a value of a type."""
     if own.name == "literal":
         made = converted(value, to, context)
@@ -269,7 +268,7 @@ def _read(value: Any, own: Kind, to: Kind, context: Context) -> Any:
     return call(f"pg_{name}", value, *more)
 
 
-def _to_integer(value: Any, own: Kind, to: Kind) -> Any:
+def _to_integer(value: exp.Expression, own: Kind, to: Kind) -> exp.Expression:
     makers = {"integer": "", "boolean": "", "decimal": "pg_nearest", "double": "pg_nearest_even"}
     makers["jsonb"] = "pg_jsonb_integer"
     makers |= {"number": "pg_nearest_even"} if own == WHOLE_OR_DOUBLE else {}
@@ -281,7 +280,7 @@ def _to_integer(value: Any, own: Kind, to: Kind) -> Any:
     return made
 
 
-def _to_decimal(value: Any, own: Kind, to: Kind) -> Any:
+def _to_decimal(value: exp.Expression, own: Kind, to: Kind) -> exp.Expression:
     if own.name == "jsonb":
         value = call("pg_jsonb_number", value)
     elif own.name == "double":
@@ -291,7 +290,7 @@ def _to_decimal(value: Any, own: Kind, to: Kind) -> Any:
     return value if to.scale is None else call("pg_into_decimal", value, to.scale)
 
 
-def _to_double(value: Any, own: Kind, to: Kind, context: Context) -> Any:
+def _to_double(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
     if own.name == "jsonb":
         value = call("pg_jsonb_number", value)
     elif own.name not in NUMERIC:

@@ -6,7 +6,6 @@ What PostgreSQL has no operator for is refused, as the server does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from sqlglot import exp
 
@@ -40,7 +39,7 @@ _UNORDERED = frozenset({"json", "mixed"})
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
-def _keyed(node: Any, kind: Kind, context: Context, *, equal: bool) -> Any:
+def _keyed(node: exp.Expression, kind: Kind, context: Context, *, equal: bool) -> exp.Expression:
     """A converted value as what SQLite compares."""
     if kind.name == "interval":
         return set_kind(call("pg_span_ticks", node), INTEGER)
@@ -51,7 +50,7 @@ def _keyed(node: Any, kind: Kind, context: Context, *, equal: bool) -> Any:
     return node
 
 
-def _sides(nodes: list[Any], kind_of_test: type[exp.Expression], context: Context) -> list[Any]:
+def _sides(nodes: list[exp.Expression], kind_of_test: type[exp.Expression], context: Context) -> list[exp.Expression]:
     """Values that are compared with each other, as SQLite compares them.  Raises NotSaid."""
     kind = common_of("a comparison", nodes)
     if kind.name in _UNORDERED or (context.in_definition and kind.name in ("interval", "jsonb")):
@@ -60,7 +59,9 @@ def _sides(nodes: list[Any], kind_of_test: type[exp.Expression], context: Contex
     return [_keyed(converted(each, kind, context), kind, context, equal=equal) for each in nodes]
 
 
-def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any, context: Context) -> exp.Expression:
+def _tested(
+    kind_of_test: type[exp.Expression], left: exp.Expression, right: exp.Expression, context: Context
+) -> exp.Expression:
     """One comparison; of rows each with each."""
     if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
         raise NotSaid("a row compared with a query for one")
@@ -82,12 +83,12 @@ def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any, context: 
     return kind_of_test(this=first.copy(), expression=second.copy())
 
 
-def _is_jsonb(*nodes: Any) -> bool:
+def _is_jsonb(*nodes: exp.Expression) -> bool:
     return any(kind_of(each).name == "jsonb" for each in nodes)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
-def comparison(node: Any, context: Context) -> exp.Expression:
+def comparison(node: exp.Expression, context: Context) -> exp.Expression:
     """A comparison; also with ANY and ALL."""
     left, right = node.this, node.expression
     if isinstance(node.parent, exp.Update | exp.OnConflict) and node.arg_key == "expressions":
@@ -97,7 +98,7 @@ def comparison(node: Any, context: Context) -> exp.Expression:
     return _tested(type(node), left, right, context)
 
 
-def distinct_from(node: Any, context: Context) -> exp.Expression:
+def distinct_from(node: exp.Expression, context: Context) -> exp.Expression:
     """IS [NOT] DISTINCT FROM."""
     if _is_jsonb(node.this, node.expression):
         raise NotSaid("IS DISTINCT FROM of jsonb")
@@ -121,13 +122,13 @@ def among(node: exp.In, context: Context) -> exp.Expression:
     return exp.In(this=head.copy(), expressions=[each.copy() for each in others])
 
 
-def _columns_of(query: Any) -> list[Any]:
+def _columns_of(query: exp.Expression) -> list[exp.Expression]:
     while isinstance(query, exp.Subquery | exp.SetOperation):
         query = query.this
     return [each.unalias() for each in query.expressions] if isinstance(query, exp.Select) else []
 
 
-def _among_rows(node: exp.In, query: Any, context: Context) -> exp.Expression:
+def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Expression:
     columns = _columns_of(query)
     heads = node.this.expressions if isinstance(node.this, exp.Tuple) else [node.this]
     if len(columns) != len(heads):
@@ -143,7 +144,7 @@ def _among_rows(node: exp.In, query: Any, context: Context) -> exp.Expression:
     return exp.In(this=head.copy(), query=query)
 
 
-def _require_plain(what: str, column: Any, kind: Kind, context: Context) -> None:
+def _require_plain(what: str, column: exp.Expression, kind: Kind, context: Context) -> None:
     """Raises NotSaid if SQLite would have to compare a query's column as something else."""
     same = kind_of(column).name == "literal" and kind.name == "text"
     if kind.name in ("interval", "jsonb", "json", "mixed") or not (same or converted(column, kind, context) is column):
@@ -182,7 +183,7 @@ def cases(node: exp.Case, context: Context) -> exp.Expression:
     return node
 
 
-def _same_type(what: str, places: list[tuple[Any, str]], context: Context) -> None:
+def _same_type(what: str, places: list[tuple[exp.Expression, str]], context: Context) -> None:
     values = [place.args[part] for place, part in places]
     kind = chosen_of(what, values)
     for (place, part), value in zip(places, values, strict=True):
@@ -191,7 +192,7 @@ def _same_type(what: str, places: list[tuple[Any, str]], context: Context) -> No
             place.set(part, made.copy())
 
 
-def chosen(node: Any, name: str, context: Context) -> exp.Expression:
+def chosen(node: exp.Expression, name: str, context: Context) -> exp.Expression:
     """COALESCE, GREATEST, LEAST."""
     arguments = node.expressions
     kind = chosen_of(name.upper(), arguments)
@@ -203,7 +204,7 @@ def chosen(node: Any, name: str, context: Context) -> exp.Expression:
     return set_kind(call(f"pg_{name}", *made), kind)
 
 
-def nullif(node: Any, context: Context) -> exp.Expression:
+def nullif(node: exp.Expression, context: Context) -> exp.Expression:
     """NULLIF."""
     left, right = node.expressions
     kind = common_of("NULLIF", [left, right])
@@ -213,13 +214,13 @@ def nullif(node: Any, context: Context) -> exp.Expression:
 
 
 # --- arrays, as ANY and ALL take them ---------------------------------------------------------------------------------
-def _is_quantifier(node: Any) -> bool:
+def _is_quantifier(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.All | exp.Any) or (
         isinstance(node, exp.Anonymous) and node.name.lower() in ("all", "any", "some")
     )
 
 
-def quantifier_of(node: Any) -> Any:
+def quantifier_of(node: exp.Expression) -> exp.Expr | None:
     """The ANY or ALL that an array stands in."""
     parent = node.parent
     while isinstance(parent, exp.Paren | exp.Cast):
@@ -227,7 +228,7 @@ def quantifier_of(node: Any) -> Any:
     return parent if _is_quantifier(parent) else None
 
 
-def array_of(node: Any, context: Context) -> exp.Expression:
+def array_of(node: exp.Expression, context: Context) -> exp.Expression:
     """The members of an array: ARRAY[...] or '{...}', with a cast perhaps."""
     if isinstance(node, exp.Cast):
         members = array_of(node.this, context)
@@ -246,7 +247,7 @@ def array_of(node: Any, context: Context) -> exp.Expression:
     raise NotSaid("arrays")
 
 
-def _with_quantifier(node: Any, right: Any, context: Context) -> exp.Expression:
+def _with_quantifier(node: exp.Expression, right: exp.Expression, context: Context) -> exp.Expression:
     inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
     if isinstance(right, exp.Anonymous):
         right = (exp.All if right.name.lower() == "all" else exp.Any)(this=inner)
@@ -268,13 +269,13 @@ def _with_quantifier(node: Any, right: Any, context: Context) -> exp.Expression:
 
 
 # --- whole queries ----------------------------------------------------------------------------------------------------
-def _require_truth(node: Any) -> None:
+def _require_truth(node: exp.Expression) -> None:
     name = kind_of(node).name
     if name not in ("boolean", "unknown", "null", "literal"):
         raise NotSaid(f"a {name} value as a condition")
 
 
-def truth(node: Any, context: Context) -> Any:
+def truth(node: exp.Expression, context: Context) -> exp.Expression:
     """What is a condition is a boolean."""
     for part in ("this", "expression"):
         inner = node.args.get(part)
@@ -293,7 +294,7 @@ def is_truth(node: exp.Is, context: Context) -> exp.Expression:
     return node
 
 
-def sorted_by(node: Any, what: str, context: Context) -> Any:
+def sorted_by(node: exp.Expression, what: str, context: Context) -> exp.Expression:
     """What a value is ordered by.  Raises NotSaid."""
     kind = kind_of(node)
     if kind.name in ("json", "jsonb", "mixed"):
@@ -322,10 +323,10 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
     return node
 
 
-def grouped(what: str) -> Callable[[Any], None]:
+def grouped(what: str) -> Callable[[exp.Expression], None]:
     """A check that values are equal in SQLite where they are in PostgreSQL.  Raises NotSaid."""
 
-    def check(node: Any) -> None:
+    def check(node: exp.Expression) -> None:
         name = kind_of(node).name
         if name in ("interval", "json", "jsonb", "mixed"):
             raise NotSaid(f"{what} of {name} values")
@@ -333,7 +334,7 @@ def grouped(what: str) -> Callable[[Any], None]:
     return check
 
 
-def united(union: Any, context: Context) -> None:
+def united(union: exp.Expression, context: Context) -> None:
     """The columns of a UNION, of one type."""
     parts = [_leaves(union)] if not isinstance(union, exp.SetOperation) else _leaves(union)
     selects = [each for each in parts if isinstance(each, exp.Select) and not each.is_star]
@@ -351,7 +352,7 @@ def united(union: Any, context: Context) -> None:
                 value.replace(made.copy())
 
 
-def _leaves(union: Any) -> list[Any]:
+def _leaves(union: exp.Expression) -> list[exp.Expression]:
     if isinstance(union, exp.SetOperation):
         return [*_leaves(union.this), *_leaves(union.expression)]
     return _leaves(union.this) if isinstance(union, exp.Subquery) and union.this is not None else [union]

@@ -27,6 +27,7 @@ from clusterdb.flavours.flavour import (
     call,
     literal,
 )
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
@@ -82,7 +83,7 @@ class _Dialect(Postgres):
     """PostgreSQL's grammar, with functions under their own names."""
 
     class Parser(Postgres.Parser):  # type: ignore[valid-type,misc]
-        FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
+        FUNCTIONS: dict[str, Callable[..., exp.Expression]] = {}  # noqa: RUF012
         FUNCTION_PARSERS = {  # noqa: RUF012
             name: parser for name, parser in Postgres.Parser.FUNCTION_PARSERS.items() if name != "DATE_PART"
         }
@@ -90,7 +91,7 @@ class _Dialect(Postgres):
         def _warn_unsupported(self) -> None:
             """What is not understood is refused by name: nothing is to be logged."""
 
-        def _parse_interval(self, require_interval: bool = True, parse_function_unit: bool = True) -> Any:
+        def _parse_interval(self, require_interval: bool = True, parse_function_unit: bool = True) -> exp.Expression:
             """An interval with its whole text, of which sqlglot would drop what it does not know."""
             if not require_interval or not self._match_pair(TokenType.INTERVAL, TokenType.STRING, advance=False):
                 return super()._parse_interval(require_interval, parse_function_unit)
@@ -112,7 +113,7 @@ class _Harmless:
         """Register a module."""
         connect = source.Connect
 
-        def connected(db: apsw.Connection, *arguments: Any) -> Any:
+        def connected(db: apsw.Connection, *arguments: SqlValue) -> object:
             answer = connect(db, *arguments)
             db.vtab_config(apsw.SQLITE_VTAB_INNOCUOUS)
             return answer
@@ -332,7 +333,7 @@ class PostgreSQLFlavour(Flavour):
             raise Wrong(f'subquery uses ungrouped column "{column.name}" from outer query')
         raise Wrong(f'column "{column.name}" must appear in the GROUP BY clause or be used in an aggregate function')
 
-    def prepare(self, tree: Any, context: Context) -> None:
+    def prepare(self, tree: exp.Expression, context: Context) -> None:
         """Values as columns take them; what is grouped or united, of one type."""
         sequences.require_plain(tree)
         require_other(tree)
@@ -378,11 +379,11 @@ class PostgreSQLFlavour(Flavour):
 
         return rule
 
-    def column_name(self, tree: Any) -> str:
+    def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""
         return names.column_name(tree)
 
-    def _with_names(self, tree: Any) -> Any:
+    def _with_names(self, tree: exp.Expression) -> exp.Expression:
         """The same for the queries that others read from."""
         made = super()._with_names(tree)
         names.with_names(made)
@@ -398,7 +399,7 @@ class PostgreSQLFlavour(Flavour):
             return self._distinct_on(node, distinct.args["on"])
         return node
 
-    def _distinct_on(self, node: exp.Select, on: Any) -> exp.Expression:
+    def _distinct_on(self, node: exp.Select, on: exp.Expression) -> exp.Expression:
         """The first row of each group, in the order of the query."""
         keys = on.expressions if isinstance(on, exp.Tuple) else [on]
         order = node.args.get("order")
@@ -441,7 +442,8 @@ class PostgreSQLFlavour(Flavour):
             tree.expression.where("TRUE", copy=False)  # or SQLite takes ON for a join's
         tree = tree.copy()
         names.with_names(tree)
-        made: Any = self.expression(tree, context)
+        made = self.expression(tree, context)
+        assert isinstance(made, exp.Insert)
         sequences.number(made, context.schema)
         touch_once(made)
         return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from sqlglot import exp
 
@@ -27,7 +26,7 @@ def check(name: str, labels: Iterable[str]) -> str:
     return f"{quoted(name)} IS NULL OR {quoted(name)} IN ({', '.join(map(text, labels))})"
 
 
-def resolve(tree: Any, context: Context) -> Any:
+def resolve(tree: exp.Expression, context: Context) -> exp.Expression:
     """Types by their names, as those that they are: with their number in brackets."""
     for each in tree.find_all(exp.DataType):
         if each.this != exp.DataType.Type.USERDEFINED:
@@ -57,7 +56,7 @@ def text_of_labels(kind: Kind, context: Context) -> list[str]:
     return [json.dumps(found.labels), found.name]
 
 
-def place(node: Any, kind: Kind, context: Context) -> Any:
+def place(node: exp.Expression, kind: Kind, context: Context) -> exp.Expression:
     """What a value is ordered by: its place among the labels."""
     tests = [exp.If(this=literal(each), true=literal(at)) for at, each in enumerate(labels_of(kind, context).labels, 1)]
     return set_kind(exp.paren(exp.Case(this=node.copy(), ifs=tests)), INTEGER)

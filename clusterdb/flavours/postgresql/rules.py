@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from clusterdb.flavours import rules
@@ -18,7 +16,7 @@ from clusterdb.flavours.types import BYTES, DATE, DATETIME, DOUBLE, TEXT, Kind, 
 _PLACES = "%Y-%m-%d %H:%M:%f"
 
 
-def now(kind: Kind, context: Context, digits: Any = None) -> exp.Expression:
+def now(kind: Kind, context: Context, digits: exp.Expression | None = None) -> exp.Expression:
     """The time at which the transaction began (or the statement, outside of one), with so many digits."""
     at: exp.Expression = exp.Anonymous(this="strftime", expressions=[literal(_PLACES), literal("now")])
     if context.in_definition:  # no function of ours, so that others can write the table
@@ -45,7 +43,7 @@ _TAKEN = {
 }
 
 
-def argument(name: str, letter: str, value: Any, context: Context) -> Any:
+def argument(name: str, letter: str, value: exp.Expression, context: Context) -> exp.Expression:
     """An argument as a function takes it, by its letter in the registry.  Raises NotSaid for one of another type."""
     if letter == "*":
         return value
@@ -63,7 +61,7 @@ def argument(name: str, letter: str, value: Any, context: Context) -> Any:
 
 
 # --- functions --------------------------------------------------------------------------------------------------------
-def rounded(name: str, arguments: list[Any]) -> exp.Expression:
+def rounded(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     """round() and trunc(): of floating point numbers to the nearest even one."""
     kind = kind_of(arguments[0])
     if kind.name == "unknown":
@@ -81,7 +79,7 @@ def rounded(name: str, arguments: list[Any]) -> exp.Expression:
     return made
 
 
-def total(name: str, node: Any, arguments: list[Any]) -> exp.Expression:
+def total(name: str, node: exp.Expression, arguments: list[exp.Expression]) -> exp.Expression:
     """sum() and avg(): exact of exact numbers."""
     value = arguments[0].expressions[0] if isinstance(arguments[0], exp.Distinct) else arguments[0]
     kind, windowed = kind_of(value), isinstance(node.parent, exp.Window)
@@ -102,7 +100,7 @@ def total(name: str, node: Any, arguments: list[Any]) -> exp.Expression:
     return exp.Anonymous(this=f"pg_exact_{name}", expressions=arguments)
 
 
-def _total_of_reals(name: str, value: Any, *, windowed: bool, is_distinct: bool) -> exp.Expression:
+def _total_of_reals(name: str, value: exp.Expression, *, windowed: bool, is_distinct: bool) -> exp.Expression:
     """sum() of REALs is one, avg() is a floating point number of 64 bits."""
     if windowed or is_distinct:
         raise NotSaid(f"{name}() of different REALs, or over a window,")
@@ -111,7 +109,7 @@ def _total_of_reals(name: str, value: Any, *, windowed: bool, is_distinct: bool)
     return exp.Anonymous(this="avg", expressions=[call("pg_single", value)])
 
 
-def extreme(name: str, arguments: list[Any], context: Context) -> exp.Expression:
+def extreme(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """min() and max()."""
     if kind_of(arguments[0]).name in ("boolean", "uuid", "bytes", "interval", "enum"):
         raise refuse(f"{name}()", arguments[0])
@@ -119,7 +117,7 @@ def extreme(name: str, arguments: list[Any], context: Context) -> exp.Expression
     return exp.Anonymous(this=name, expressions=arguments)
 
 
-def extracted(unit: Any, value: Any) -> exp.Expression:
+def extracted(unit: exp.Expression, value: exp.Expression) -> exp.Expression:
     """EXTRACT and date_part()."""
     kind, name = kind_of(value), unit.name.lower()
     if kind.name == "interval":
@@ -129,7 +127,7 @@ def extracted(unit: Any, value: Any) -> exp.Expression:
     return call("pg_extract", name, value)
 
 
-def truncated(arguments: list[Any], context: Context) -> exp.Expression:
+def truncated(arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """date_trunc()."""
     unit, value = arguments
     if kind_of(value).name not in ("date", "datetime", "literal"):
@@ -137,7 +135,7 @@ def truncated(arguments: list[Any], context: Context) -> exp.Expression:
     return call("pg_date_trunc", unit, converted(value, DATETIME, context))
 
 
-def to_char(arguments: list[Any]) -> exp.Expression:
+def to_char(arguments: list[exp.Expression]) -> exp.Expression:
     """to_char()."""
     value, form = arguments
     kind = kind_of(value)
@@ -149,9 +147,9 @@ def to_char(arguments: list[Any]) -> exp.Expression:
     return call("pg_to_char", value, form)
 
 
-def made_interval(arguments: list[Any]) -> exp.Expression:
+def made_interval(arguments: list[exp.Expression]) -> exp.Expression:
     """make_interval(), by the names of its arguments."""
-    parts: list[Any] = []
+    parts: list[exp.Expression | str] = []
     for each in arguments:
         if not isinstance(each, exp.Kwarg | exp.PropertyEQ):
             raise NotSaid("make_interval() without names")
@@ -159,7 +157,7 @@ def made_interval(arguments: list[Any]) -> exp.Expression:
     return call("pg_as_interval", call("pg_concat", *parts))
 
 
-def built(name: str, arguments: list[Any], context: Context) -> exp.Expression:
+def built(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """json_build_object() and the like: values as JSON."""
     if name.endswith("_object"):
         made = [as_json(each, context) if at % 2 else as_text(each, context) for at, each in enumerate(arguments)]
@@ -168,14 +166,14 @@ def built(name: str, arguments: list[Any], context: Context) -> exp.Expression:
     return call(f"pg_{name}", *made)
 
 
-def gathered(name: str, arguments: list[Any], context: Context) -> exp.Expression:
+def gathered(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """json_agg() and the like: the last argument as JSON, perhaps in an order."""
     *keys, last = arguments
     order = last if isinstance(last, exp.Order) else None
     value = last.this if order is not None else last
     if isinstance(value, exp.Distinct):
         raise NotSaid(f"{name}(DISTINCT ...)")
-    made: list[Any] = [*(as_text(each, context) for each in keys), as_json(value, context)]
+    made: list[exp.Expression] = [*(as_text(each, context) for each in keys), as_json(value, context)]
     if order is not None:
         made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
     return exp.Anonymous(this=f"pg_{name}", expressions=[each.copy() for each in made])
@@ -188,7 +186,7 @@ def string_agg(node: exp.GroupConcat, context: Context) -> exp.Expression:
     return string_agg_of(arguments, context)
 
 
-def string_agg_of(arguments: list[Any], context: Context) -> exp.Expression:
+def string_agg_of(arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """string_agg(), perhaps of different texts, perhaps in an order."""
     what = arguments[0]
     separator = arguments[1] if len(arguments) > 1 else literal(",")
@@ -203,7 +201,7 @@ def string_agg_of(arguments: list[Any], context: Context) -> exp.Expression:
     if isinstance(what, exp.Distinct):
         if separator.name != ",":
             raise NotSaid("string_agg(DISTINCT ...) with another separator than a comma")
-        made: list[Any] = [what]
+        made: list[exp.Expression] = [what]
     else:
         made = [as_text(what, context), separator]
     if order is not None:
@@ -211,7 +209,7 @@ def string_agg_of(arguments: list[Any], context: Context) -> exp.Expression:
     return exp.Anonymous(this="group_concat", expressions=made)
 
 
-def counted(arguments: list[Any]) -> exp.Expression:
+def counted(arguments: list[exp.Expression]) -> exp.Expression:
     """count()."""
     for each in arguments:
         if isinstance(each, exp.Distinct):
@@ -233,17 +231,17 @@ def limit(node: exp.Limit, context: Context) -> exp.Expression | None:
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
-def _texts(context: Context, *nodes: Any) -> list[Any]:
+def _texts(context: Context, *nodes: exp.Expression) -> list[exp.Expression]:
     for each in nodes:
         if kind_of(each).name not in _TAKEN["t"][0]:
             raise refuse("a function of texts", each)
     return [converted(each, TEXT, context) for each in nodes]
 
 
-def matched(name: str, *more: Any) -> Rule:
+def matched(name: str, *more: str) -> Rule:
     """LIKE, SIMILAR TO, regular expressions."""
 
-    def rule(node: Any, context: Context) -> exp.Expression:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         if isinstance(node.expression, exp.Any | exp.All):
             raise NotSaid("LIKE ANY")
         value, pattern = node.this, node.expression
@@ -271,13 +269,13 @@ def substring(node: exp.Substring, context: Context) -> exp.Expression:
     return call("pg_substring", *arguments)
 
 
-def overlay(node: Any, context: Context) -> exp.Expression:
+def overlay(node: exp.Expression, context: Context) -> exp.Expression:
     size = node.args.get("for_") or node.args.get("for") or call("pg_length", node.expression)
     start = node.args.get("from_") or node.args.get("from")
     return call("pg_overlay", *_texts(context, node.this, node.expression), start, size)
 
 
-def overlaps(node: Any, context: Context) -> exp.Expression:
+def overlaps(node: exp.Expression, context: Context) -> exp.Expression:
     if not isinstance(node.this, exp.Tuple) or not isinstance(node.expression, exp.Tuple):
         raise NotSaid("OVERLAPS")
     parts = [*node.this.expressions, *node.expression.expressions]
@@ -305,7 +303,7 @@ def array_cast(node: exp.Cast, context: Context) -> exp.Expression | None:
     return array_of(node, context) if is_array and quantifier_of(node) is not None else None
 
 
-def json_at(node: Any, name: str) -> exp.Expression:
+def json_at(node: exp.Expression, name: str) -> exp.Expression:
     """``->`` and ``->>``: a step at a time."""
     if kind_of(node.this).name not in ("json", "jsonb", "literal", "unknown", "null"):
         raise refuse("a member", node.this)
@@ -321,7 +319,7 @@ def json_at(node: Any, name: str) -> exp.Expression:
 def json_test(name: str) -> Rule:
     """``@>`` and ``?``: of jsonb."""
 
-    def rule(node: Any, context: Context) -> exp.Expression:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, node.expression]
         if kind_of(node.this).name not in ("jsonb", "literal", "unknown"):
             raise refuse("a test", node.this)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 from sqlglot import exp
 
@@ -114,7 +113,7 @@ def _calculated(kinds: list[Kind]) -> Kind:
     return Kind("mixed")
 
 
-def _sum(node: Any, kinds: list[Kind]) -> Kind:
+def _sum(node: exp.Expression, kinds: list[Kind]) -> Kind:
     """Plus and minus of numbers, dates, intervals, JSON."""
     left, right = kinds[0].name, kinds[1].name
     minus = isinstance(node, exp.Sub)
@@ -142,7 +141,7 @@ def _sum(node: Any, kinds: list[Kind]) -> Kind:
     return _calculated(kinds)
 
 
-def _product(_: Any, kinds: list[Kind]) -> Kind:
+def _product(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if any(kind.name == "interval" for kind in kinds):
         return INTERVAL
     made = _calculated(kinds)
@@ -152,41 +151,41 @@ def _product(_: Any, kinds: list[Kind]) -> Kind:
     return decimal(None if None in scales else sum(scale or 0 for scale in scales))
 
 
-def _quotient(_: Any, kinds: list[Kind]) -> Kind:
+def _quotient(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if kinds[0].name == "interval":
         return INTERVAL
     made = _calculated(kinds)
     return EXACT if made.name == "decimal" else made
 
 
-def same(_: Any, kinds: list[Kind]) -> Kind:
+def same(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds else UNKNOWN
 
 
-def _negated(node: Any, kinds: list[Kind]) -> Kind:
+def _negated(node: exp.Expression, kinds: list[Kind]) -> Kind:
     smallest = isinstance(node.this, exp.Literal) and node.this.name == str(2**31)
     return INT if smallest else kinds[0]
 
 
-def total(_: Any, kinds: list[Kind]) -> Kind:
+def total(_: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name == "integer":
         return INTEGER if 0 < kind.size < 64 else decimal(0)
     return EXACT_OR_DOUBLE if kind.name == "number" else kind
 
 
-def mean(_: Any, kinds: list[Kind]) -> Kind:
+def mean(_: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name == "number":
         return EXACT_OR_DOUBLE
     return DOUBLE if kind.name == "double" else EXACT if kind.name in NUMBERS else kind
 
 
-def spread(_: Any, kinds: list[Kind]) -> Kind:
+def spread(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return DOUBLE if kinds and kinds[0].name == "double" else EXACT
 
 
-def numeric(_: Any, kinds: list[Kind]) -> Kind:
+def numeric(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """sqrt() and the like: exact of exact numbers that are no integers."""
     return (
         EXACT
@@ -197,37 +196,37 @@ def numeric(_: Any, kinds: list[Kind]) -> Kind:
     )
 
 
-def whole(_: Any, kinds: list[Kind]) -> Kind:
+def whole(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return decimal(0) if kinds[0].name == "decimal" else DOUBLE
 
 
-def rounded(node: Any, kinds: list[Kind]) -> Kind:
+def rounded(node: exp.Expression, kinds: list[Kind]) -> Kind:
     if len(kinds) == 1 or kinds[0].name == "number":
         return decimal(0) if kinds[0].name == "decimal" else DOUBLE
     digits = node.expressions[1]
     return decimal(int(digits.name)) if isinstance(digits, exp.Literal) and digits.name.isdigit() else EXACT
 
 
-def integers(_: Any, kinds: list[Kind]) -> Kind:
+def integers(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return promoted(kinds)
 
 
 # --- choices ----------------------------------------------------------------------------------------------------------
-def any_of(_: Any, kinds: list[Kind]) -> Kind:
+def any_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return _common(kinds)
 
 
-def _case(node: Any, _: list[Kind]) -> Kind:
+def _case(node: exp.Expression, _: list[Kind]) -> Kind:
     values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
     return _common([kind_of(each) for each in values if each is not None])
 
 
-def _joined(_: Any, kinds: list[Kind]) -> Kind:
+def _joined(_: exp.Expression, kinds: list[Kind]) -> Kind:
     names = {kind.name for kind in kinds}
     return JSONB if "jsonb" in names else BYTES if "bytes" in names else TEXT
 
 
-def _member(_: Any, kinds: list[Kind]) -> Kind:
+def _member(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds and kinds[0].name in ("json", "jsonb") else JSONB
 
 
@@ -252,7 +251,7 @@ _CASTS = {
 }
 
 
-def cast_kind(to: Any) -> Kind:
+def cast_kind(to: exp.Expression) -> Kind:
     """The kind that a type's name means; UNKNOWN for types that are not kept."""
     name = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
     if isinstance(to.this, exp.Interval):
@@ -269,7 +268,7 @@ def cast_kind(to: Any) -> Kind:
     return _CASTS.get(name, UNKNOWN)
 
 
-def cast_to(to: Any, value: Any, own: Kind) -> Kind:
+def cast_to(to: exp.Expression, value: exp.Expression, own: Kind) -> Kind:
     """The kind of a cast: a numeric without sizes has the digits of what is cast."""
     kind = cast_kind(to)
     if kind != EXACT:
@@ -338,16 +337,16 @@ NODES: dict[type[exp.Expression], KindRule] = {
 }
 
 
-def remainder(_: Any, kinds: list[Kind]) -> Kind:
+def remainder(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """mod()."""
     return _calculated(kinds)
 
 
-def truncated(_: Any, kinds: list[Kind]) -> Kind:
+def truncated(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """date_trunc()."""
     return kinds[1] if kinds[1].name in ("interval", "datetime") else ZONED
 
 
-def neighbour(_: Any, kinds: list[Kind]) -> Kind:
+def neighbour(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """lag() and lead(): the value, or the default."""
     return _common([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN
