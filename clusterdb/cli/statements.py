@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -49,15 +48,18 @@ def sql(
         name, at = split_point(cluster)
         found = store.cluster(name)
         connection = found.connect(endpoint, read_only=read_only, at=at, trusted=not untrusted)
-        texts: Iterable[str] = [text]
-        if found.settings.engine != "sqlite":
-            from clusterdb.flavours import session_of
 
-            texts = session_of(found.settings.engine, connection).scripts(text)
-        for each in texts:
-            for headers, rows in results(connection, each):
+        def run(sql: str) -> None:
+            for headers, rows in results(connection, sql):
                 if headers:
                     _tell(headers, rows, form)
+
+        if found.settings.engine == "sqlite":
+            run(text)
+        else:
+            from clusterdb.flavours import session_of
+
+            session_of(found.settings.engine, connection).execute_script(text, run)
 
 
 def _tell(headers: list[str], rows: list[tuple[Any, ...]], form: str) -> None:

@@ -301,9 +301,12 @@ class Connection:
         if self._session is not None:
             self._session.autocommit = self._autocommit is not False
 
-    def _scripts(self, script: str) -> Iterable[str]:
-        """What SQLite is to run for a script, one text after the other."""
-        return [script] if self._session is None else self._session.scripts(script)
+    def _execute_script(self, script: str, run: Callable[[str], object]) -> None:
+        """Have a script run, with what SQLite is to run for it."""
+        if self._session is None:
+            run(script)
+        else:
+            self._session.execute_script(script, run)
 
     # --- transactions -----------------------------------------------------------------------------------------------
     @property

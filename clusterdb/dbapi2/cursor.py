@@ -7,6 +7,7 @@ to the caller through C iterators only, unless somebody has asked for a row fact
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice, pairwise
@@ -235,9 +236,7 @@ class Cursor:
             raise DataError("query string is too large")
         self._plan, self._rows, self._description = None, iter(()), None
         try:
-            for text in connection._scripts(script):
-                for _ in self._cursor.execute(text):
-                    pass
+            connection._execute_script(script, lambda text: deque(self._cursor.execute(text), maxlen=0))
         except Exception as error:
             self._fail(error)
         return self
@@ -323,13 +322,10 @@ class Cursor:
 
     def _run_steps(self, made: Translation, parameters: Any) -> None:
         """Run a statement of another engine that takes several of SQLite's."""
-        from clusterdb.flavours import steps
-
         connection = self._connection
         assert connection is not None and connection._session is not None
         try:
-            for text in steps(made, connection._session):
-                self._db.execute(text, parameters).fetchall()
+            connection._session.execute(made, lambda text: self._db.execute(text, parameters).fetchall())
         except apsw.SQLError as error:
             require_said(error, made)
             raise

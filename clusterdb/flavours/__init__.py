@@ -17,14 +17,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from clusterdb.errors import NotSupportedError
-from clusterdb.flavours.session import EngineSession, steps
+from clusterdb.flavours.session import EngineSession
 
 if TYPE_CHECKING:
     import apsw
 
     from clusterdb.flavours.flavour import Flavour, Translation
 
-__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of", "steps"]
+__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of"]
 
 
 @lru_cache(maxsize=8)
@@ -51,4 +51,6 @@ def session_of(engine: str, db: apsw.Connection) -> EngineSession:
         from clusterdb.flavours.mysql.session import MySQLSession
 
         return MySQLSession(flavour, db)
-    return EngineSession(flavour, db)
+    from clusterdb.flavours.postgresql.session import PostgreSQLSession
+
+    return PostgreSQLSession(flavour, db)

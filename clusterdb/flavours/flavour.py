@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -19,16 +19,13 @@ from sqlglot.errors import SqlglotError
 
 from clusterdb.errors import (
     DatabaseError,
-    DataError,
-    IntegrityError,
     NotSupportedError,
     OperationalError,
-    ProgrammingError,
 )
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.functions import Function
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
+from clusterdb.flavours.registry import Arguments, Call, Functions, guarded
 from clusterdb.flavours.rows import Grammar, Rows, Unfit
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.scripts import Splitter
@@ -51,7 +48,6 @@ __all__ = [
     "Wrong",
     "arithmetic",
     "call",
-    "guarded",
     "is_default",
     "literal",
 ]
@@ -117,40 +113,17 @@ class Flavour:
     engine: str
     dialect: type[Dialect]
     prefix: str
-    functions: dict[str, Function]
-    aggregates: dict[str, Callable[[], Any]]
-    native: frozenset[str]
-    """Functions that SQLite has under the same name and with the same meaning."""
-    made: frozenset[str] = frozenset(
+    functions: Functions
+    miscounted: str
+    """The engine's message for a function called with a wrong number of arguments."""
+    written: frozenset[str] = frozenset(
         [
             *("strftime", "json", "json_array", "json_object", "json_type", "json_extract", "json_group_array"),
             *("json_group_object", "group_concat", "unixepoch", "last_insert_rowid", "changes", "iif", "char"),
             *("min", "max", "typeof", "total_changes"),
         ]
     )
-    """Functions of SQLite's that only our rules write; a statement that names one itself means the engine's."""
-    own: frozenset[str] = frozenset(
-        {
-            "get",
-            "set",
-            "now",
-            "forget",
-            "numbered",
-            "last_insert_id",
-            "row_count",
-            "doubtful",
-            "several",
-            "begin",
-            "untouched",
-            "nextval",
-            "restart",
-            "variable",
-            "shown_variable",
-            "assign",
-            "given",
-        }
-    )
-    """Functions that :meth:`install` makes for each connection."""
+    """SQLite's functions that our rules write; where the engine has one of the same name, a statement means that."""
     rules: dict[type[exp.Expression], Rule]
     cuts: type[Splitter]
     """What cuts a script into statements."""
@@ -183,25 +156,11 @@ class Flavour:
         db.execute("PRAGMA foreign_keys = ON")
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
-        longest = db.limit(apsw.SQLITE_LIMIT_LENGTH, -1)
-        for name, function in self.functions.items():
-            if name in _LENGTHS:
-                function = bounded(function, _LENGTHS[name], longest)
-            db.create_scalar_function(
-                self.prefix + name,
-                guarded(function),
-                deterministic=name not in self.changing,
-                flags=apsw.SQLITE_INNOCUOUS,
-            )
-        for name, aggregate in self.aggregates.items():
-            db.create_aggregate_function(self.prefix + name, _stepper(aggregate), flags=apsw.SQLITE_INNOCUOUS)
+        self.functions.install(db, self.prefix)
         db.create_scalar_function(self.prefix + "several", guarded(self._several), 1, flags=apsw.SQLITE_INNOCUOUS)
 
     def _several(self, count: int) -> int:
         raise self.wrong(self.several)
-
-    changing: frozenset[str] = frozenset({"uuid", "gen_random_uuid", "rand", "random"})
-    """Functions that answer something else every time."""
 
     # --- translating ------------------------------------------------------------------------------------------------
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
@@ -485,30 +444,51 @@ class Flavour:
                     return exp.Not(this=exp.paren(made))
                 return made
         if isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Case | exp.Exists | exp.If):
-            return self._function(node, context)
+            return self._function(node)
         return node
 
-    def _function(self, node: Any, context: Context) -> exp.Expression:
-        if not isinstance(node, exp.Anonymous):
-            name = node.sql_name().lower()
-            if name in self.native:
-                return node
-            if name in self.functions:
-                values = [node.args.get(part) for part in node.arg_types]
-                flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
-                return call(self.prefix + name, *(each for each in flat if isinstance(each, exp.Expression)))
+    def _function(self, node: Any) -> exp.Expression:
+        """A function that the grammar has a node for.  Raises NotSaid."""
+        name = node.sql_name().lower()
+        function = self.functions.by_name.get(name)
+        if function is None or not (function.is_native or function.python or function.aggregate):
             raise NotSaid(f"{node.sql_name()}()")
+        if function.is_native:
+            return node
+        values = [node.args.get(part) for part in node.arg_types]
+        flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
+        return call(self.prefix + name, *(each for each in flat if isinstance(each, exp.Expression)))
+
+    def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
+        """A call of a function by its name.  Raises NotSaid or Wrong."""
         name = node.name.lower()
-        ours = name.removeprefix(self.prefix)
-        if name.startswith(self.prefix) and (ours in self.functions or ours in self.aggregates or ours in self.own):
+        if name in self.functions.by_name:
+            return self.call_of(name, node.expressions, node, context)
+        if name in self.written or (
+            name.startswith(self.prefix) and name.removeprefix(self.prefix) in self.functions.callable_names
+        ):
             return node
-        if name in self.made:
-            return node
-        if name in self.native:
-            return node
-        if name in self.functions or name in self.aggregates:
-            return call(self.prefix + name, *node.expressions)
         raise NotSaid(f"{node.name}()")
+
+    def call_of(
+        self, name: str, arguments: list[exp.Expression], node: exp.Expression, context: Context
+    ) -> exp.Expression:
+        """A call of the function of that name, which a node stands for.  Raises NotSaid or Wrong."""
+        function = self.functions.by_name[name]
+        if not function.takes.accept(len(arguments)):
+            raise Wrong(self.miscounted.format(name=name, count=len(arguments)))
+        converted = self.arguments(name, function.takes, arguments, context)
+        if function.rewrite is not None:
+            return function.rewrite(Call(name, converted, node), context)
+        if function.is_native:
+            return exp.Anonymous(this=name, expressions=converted)
+        return call(self.prefix + name, *converted)
+
+    def arguments(
+        self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
+    ) -> list[exp.Expression]:
+        """Arguments as a function takes them.  Raises NotSaid for those that it does not take."""
+        return arguments
 
     def text(self, tree: exp.Expression) -> str:
         """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
@@ -570,54 +550,3 @@ def is_default(tree: Any) -> bool:
     """Whether an expression is the word DEFAULT."""
     quoted = isinstance(tree, exp.Column) and tree.this.args.get("quoted")
     return isinstance(tree, exp.Var | exp.Column) and tree.name.upper() == "DEFAULT" and not quoted
-
-
-_LENGTHS: dict[str, Callable[..., Any]] = {
-    "repeat": lambda text, count: len(str(text)) * int(count),
-    "lpad": lambda _text, length, *_fill: int(length),
-    "rpad": lambda _text, length, *_fill: int(length),
-    "replace": lambda text, old, new: str(text).count(str(old)) * len(str(new)) if old else 0,
-}
-"""How long the answer of a function becomes that makes long texts of short ones."""
-
-
-def bounded(function: Function, length_of: Callable[..., Any], longest: int) -> Function:
-    """A function that makes no text that SQLite would not take: memory is not even asked for."""
-
-    @wraps(function)
-    def called(*arguments: Any) -> Any:
-        try:
-            length = length_of(*arguments)
-        except (TypeError, ValueError, OverflowError):  # NULL, or what the function itself refuses
-            length = 0
-        if length > longest:
-            raise DataError("string or blob too big")
-        return function(*arguments)
-
-    return called
-
-
-def guarded(function: Function) -> Function:
-    """What goes wrong in a function is a DataError, unless it says otherwise."""
-
-    @wraps(function)
-    def called(*arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except (IntegrityError, OperationalError, ProgrammingError, apsw.Error):
-            raise
-        except MemoryError:
-            raise OperationalError("out of memory") from None
-        except Exception as error:
-            raise DataError(str(error)) from None
-
-    return called
-
-
-def _stepper(make: Callable[[], Any]) -> Callable[[], Any]:
-    """An aggregate as apsw wants it."""
-
-    def begin() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
-        return make(), lambda group, *values: group.step(*values), lambda group: group.final()
-
-    return begin

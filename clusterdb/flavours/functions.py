@@ -1,7 +1,7 @@
-"""What the flavours' functions do, in Python: texts, numbers, dates as ISO text, JSON as text.
+"""SQL functions in Python that the engines share: texts, numbers, dates as ISO text, JSON as text.
 
-A function answers NULL if one of its arguments is NULL, unless it says otherwise.  Dates are texts as SQLite's own date
-functions write them, times of the day too; intervals are given as a number and a unit.
+They are not called with NULL, unless their row in the engine's registry says so.  Dates are texts as SQLite's own date
+functions write them, times of the day too; an interval is a number and a unit.
 """
 
 from __future__ import annotations
@@ -18,21 +18,32 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
-__all__ = ["COMMON", "COMMON_AGGREGATES", "MONTHS", "UNITS", "Function", "as_datetime", "number_of", "shown"]
+__all__ = ["MONTHS", "UNITS", "Aggregate", "Group", "Implementation", "SqlValue", "as_datetime", "number_of", "shown"]
 
-Function = Callable[..., Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+SqlValue = None | int | float | str | bytes
+"""A value of SQLite's."""
+Implementation = Callable[..., SqlValue]
+"""What computes a function."""
 
 
-def strict(function: Function) -> Function:
-    """NULL if an argument is NULL."""
+class Group(Protocol):
+    """The values of a group that an aggregate has seen."""
 
-    @wraps(function)
-    def called(*arguments: Any) -> Any:
-        return None if None in arguments else function(*arguments)
+    @property
+    def step(self) -> Callable[..., None]:
+        """Take the arguments of one row."""
 
-    return called
+    @property
+    def final(self) -> Callable[[], SqlValue]:
+        """Compute the result."""
+
+
+Aggregate = Callable[[], Group]
+"""What begins a group."""
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -108,13 +119,13 @@ def shown(at: datetime, like: Any = None) -> str:
     return at.isoformat(" ")
 
 
-def nothing_if_wrong(function: Function) -> Function:
-    """NULL for what is no date, as MySQL does."""
+def null_if_invalid(function: Callable[P, T]) -> Callable[P, T | None]:
+    """NULL for what is not a date, as MySQL does it."""
 
     @wraps(function)
-    def called(*arguments: Any) -> Any:
+    def called(*arguments: P.args, **options: P.kwargs) -> T | None:
         try:
-            return function(*arguments)
+            return function(*arguments, **options)
         except (ValueError, OverflowError):
             return None
 
@@ -131,6 +142,22 @@ def operand(value: Any) -> int | float:
     return number_of(value)
 
 
+def added(a: Any, b: Any) -> int | float:
+    return checked(operand(a) + operand(b))
+
+
+def subtracted(a: Any, b: Any) -> int | float:
+    return checked(operand(a) - operand(b))
+
+
+def multiplied(a: Any, b: Any) -> int | float:
+    return checked(operand(a) * operand(b))
+
+
+def negated(value: Any) -> int | float:
+    return checked(-operand(value))
+
+
 # --- texts ------------------------------------------------------------------------------------------------------------
 def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
     """A text of that length."""
@@ -143,23 +170,19 @@ def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
     return missing + text if left else text + missing
 
 
-@strict
 def lpad(text: Any, length: int, fill: Any = " ") -> Any:
     return pad(text, length, text_of(fill), left=True)
 
 
-@strict
 def rpad(text: Any, length: int, fill: Any = " ") -> Any:
     return pad(text, length, text_of(fill), left=False)
 
 
-@strict
 def left(text: Any, count: int) -> str:
     text = text_of(text)
     return text[:count] if count >= 0 else text[: max(0, len(text) + count)]
 
 
-@strict
 def right(text: Any, count: int) -> str:
     text = text_of(text)
     if count >= 0:
@@ -167,32 +190,26 @@ def right(text: Any, count: int) -> str:
     return text[-count:]
 
 
-@strict
 def reverse(text: Any) -> str:
     return text_of(text)[::-1]
 
 
-@strict
 def repeat(text: Any, count: int) -> str:
     return text_of(text) * max(0, count)
 
 
-@strict
 def upper(text: Any) -> str:
     return case_changed(text_of(text), str.upper)
 
 
-@strict
 def lower(text: Any) -> str:
     return case_changed(text_of(text), str.lower)
 
 
-@strict
 def octets(value: Any) -> int:
     return len(value if isinstance(value, bytes) else text_of(value).encode())
 
 
-@strict
 def characters(value: Any) -> int:
     return len(value if isinstance(value, bytes) else text_of(value))
 
@@ -204,55 +221,46 @@ def concat_ws(separator: Any, *values: Any) -> str | None:
     )
 
 
-@strict
 def code_of(text: Any) -> int:
     text = text_of(text)
     return ord(text[0]) if text else 0
 
 
-@strict
 def digest(text: Any, name: str) -> str:
     data = text if isinstance(text, bytes) else text_of(text).encode()
     return hashlib.new(name, data).hexdigest()
 
 
-@strict
 def sha2(text: Any, bits: int) -> str | None:
     if bits not in (0, 224, 256, 384, 512):
         return None
     return digest(text, f"sha{bits or 256}")
 
 
-@strict
 def replaced(text: Any, old: Any, new: Any) -> str:
     return text_of(text).replace(text_of(old), text_of(new)) if text_of(old) else text_of(text)
 
 
-@strict
 def substring_index(text: Any, delimiter: Any, count: int) -> str:
     parts = text_of(text).split(text_of(delimiter))
     return text_of(delimiter).join(parts[:count] if count >= 0 else parts[count:]) if count else ""
 
 
-@strict
 def split_part(text: Any, delimiter: Any, number: int) -> str:
     parts = text_of(text).split(text_of(delimiter))
     at = number - 1 if number > 0 else len(parts) + number
     return parts[at] if 0 <= at < len(parts) else ""
 
 
-@strict
 def translated(text: Any, old: str, new: str) -> str:
     table = {ord(char): new[at] if at < len(new) else None for at, char in reversed(list(enumerate(old)))}
     return text_of(text).translate(table)
 
 
-@strict
 def initcap(text: Any) -> str:
     return re.sub(r"[^\W_]+", lambda word: word[0].capitalize(), text_of(text))
 
 
-@strict
 def insert_text(text: Any, at: int, length: int, new: Any) -> str:
     text = text_of(text)
     if not 0 < at <= len(text):
@@ -260,7 +268,6 @@ def insert_text(text: Any, at: int, length: int, new: Any) -> str:
     return text[: at - 1] + text_of(new) + text[at - 1 + length :] if length >= 0 else text[: at - 1] + text_of(new)
 
 
-@strict
 def trimmed(text: Any, chars: str, where: str) -> str:
     text = text_of(text)
     if where == "leading":
@@ -268,7 +275,6 @@ def trimmed(text: Any, chars: str, where: str) -> str:
     return text.rstrip(chars) if where == "trailing" else text.strip(chars)
 
 
-@strict
 def trimmed_word(text: Any, word: str, where: str) -> str:
     """As MySQL trims: whole words."""
     text = text_of(text)
@@ -288,24 +294,20 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE if "i" in flags else 0)
 
 
-@strict
 def matches(text: Any, pattern: str, flags: str = "") -> int:
     return int(compiled(pattern, flags).search(text_of(text)) is not None)
 
 
-@strict
 def regexp_replace(text: Any, pattern: str, new: str, flags: str = "") -> str:
     new = re.sub(r"\$(\d)", r"\\\1", new)
     return compiled(pattern, flags).sub(new, text_of(text), count=0 if "g" in flags else 1)
 
 
-@strict
 def regexp_substr(text: Any, pattern: str, flags: str = "") -> str | None:
     found = compiled(pattern, flags).search(text_of(text))
     return found[0] if found else None
 
 
-@strict
 def regexp_instr(text: Any, pattern: str, flags: str = "") -> int:
     found = compiled(pattern, flags).search(text_of(text))
     return found.start() + 1 if found else 0
@@ -327,27 +329,22 @@ def inexact(value: Decimal, scale: int) -> int | float:
 _CONTEXT = Context(prec=100)
 
 
-@strict
 def decimal_plus(a: Any, b: Any, scale: int) -> int | float:
     return inexact(exact(a) + exact(b), scale)
 
 
-@strict
 def decimal_minus(a: Any, b: Any, scale: int) -> int | float:
     return inexact(exact(a) - exact(b), scale)
 
 
-@strict
 def decimal_times(a: Any, b: Any, scale: int) -> int | float:
     return inexact(exact(a) * exact(b), scale)
 
 
-@strict
 def decimal_rounded(value: Any, scale: int) -> int | float:
     return inexact(exact(value), scale)
 
 
-@strict
 def decimal_text(value: Any, scale: int) -> str:
     """All its digits.  Raises ValueError if a floating point number cannot tell them."""
     number = exact(value)
@@ -385,7 +382,6 @@ def case_changed(text: str, change: Callable[[str], str]) -> str:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-@strict
 def rounded(value: Any, digits: int = 0) -> int | float:
     """Half away from zero."""
     value = number_of(value)
@@ -399,7 +395,6 @@ def rounded(value: Any, digits: int = 0) -> int | float:
     return int(made) if digits <= 0 and isinstance(value, int) else float(made)
 
 
-@strict
 def truncated(value: Any, digits: int = 0) -> int | float:
     value = number_of(value)
     scale = 10**digits
@@ -411,7 +406,6 @@ def truncated(value: Any, digits: int = 0) -> int | float:
     return made if digits > 0 else int(made)
 
 
-@strict
 def power(base: Any, exponent: Any) -> float:
     return float(number_of(base)) ** number_of(exponent)
 
@@ -455,8 +449,7 @@ def plus(at: datetime, count: float, unit: str) -> datetime:
     return at + UNITS[unit] * count
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def add_interval(value: Any, count: Any, unit: str) -> str:
     """A date or time, and an interval: a date if both are days."""
     made = plus(as_datetime(value), number_of(count), unit)
@@ -464,8 +457,7 @@ def add_interval(value: Any, count: Any, unit: str) -> str:
     return shown(made, value if whole_days else None)
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def part(unit: str, value: Any) -> int | float:
     """A part of a date."""
     clock = re.fullmatch(r"(\d{1,3}):(\d\d)(?::(\d\d))?", str(value).strip())
@@ -495,8 +487,7 @@ def part(unit: str, value: Any) -> int | float:
     }[unit.lower()]
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def date_trunc(unit: str, value: Any) -> str:
     """The beginning of the unit that a time lies in."""
     at = as_datetime(value)
@@ -516,20 +507,17 @@ def date_trunc(unit: str, value: Any) -> str:
     return shown(starts[unit])
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def last_day(value: Any) -> str:
     at = as_datetime(value)
     return at.date().replace(day=calendar.monthrange(at.year, at.month)[1]).isoformat()
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def days_between(later: Any, earlier: Any) -> int:
     return (as_datetime(later).date() - as_datetime(earlier).date()).days
 
 
-@strict
 def clock(seconds: Any) -> str:
     """Seconds as HH:MM:SS."""
     seconds = number_of(seconds)
@@ -537,36 +525,30 @@ def clock(seconds: Any) -> str:
     return f"{sign}{count // 3600:02}:{count // 60 % 60:02}:{count % 60:02}"
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def date_only(value: Any) -> str:
     return as_datetime(value).date().isoformat()
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def whole_timestamp(value: Any) -> str:
     return shown(as_datetime(value))
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def make_date(year: int, month: int, day: int) -> str:
     return date(year, month, day).isoformat()
 
 
 # --- others -----------------------------------------------------------------------------------------------------------
-@strict
 def to_base64(value: Any) -> str:
     return base64.b64encode(value if isinstance(value, bytes) else text_of(value).encode()).decode()
 
 
-@strict
 def from_base64(text: str) -> bytes:
     return base64.b64decode(text)
 
 
-@strict
 def crc32(value: Any) -> int:
     return zlib.crc32(value if isinstance(value, bytes) else text_of(value).encode())
 
@@ -575,7 +557,6 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
-@strict
 def json_contains(target: str, candidate: str) -> int:
     """Whether a document contains another: JSON_CONTAINS, @>."""
 
@@ -630,64 +611,3 @@ class Bits:
         if self._value is None and self._refused is not None:
             raise OverflowError(f"{self._refused} is larger than the largest integer that is kept")
         return self._empty if self._value is None else self._value
-
-
-COMMON: dict[str, Function] = {
-    "plus": strict(lambda a, b: checked(operand(a) + operand(b))),
-    "minus": strict(lambda a, b: checked(operand(a) - operand(b))),
-    "times": strict(lambda a, b: checked(operand(a) * operand(b))),
-    "negative": strict(lambda a: checked(-operand(a))),
-    "decimal_plus": decimal_plus,
-    "decimal_minus": decimal_minus,
-    "decimal_times": decimal_times,
-    "decimal_round": decimal_rounded,
-    "decimal_text": decimal_text,
-    "lpad": lpad,
-    "rpad": rpad,
-    "left": left,
-    "right": right,
-    "reverse": reverse,
-    "repeat": repeat,
-    "upper": upper,
-    "lower": lower,
-    "concat_ws": concat_ws,
-    "sha2": sha2,
-    "replace": replaced,
-    "substring_index": substring_index,
-    "split_part": split_part,
-    "translate": translated,
-    "initcap": initcap,
-    "trim": trimmed,
-    "trim_word": trimmed_word,
-    "regexp_replace": regexp_replace,
-    "regexp_substr": regexp_substr,
-    "regexp_instr": regexp_instr,
-    "round": rounded,
-    "truncate": truncated,
-    "power": power,
-    "least": least,
-    "greatest": greatest,
-    "add_interval": add_interval,
-    "part": part,
-    "date_trunc": date_trunc,
-    "last_day": last_day,
-    "days_between": days_between,
-    "timestamp": whole_timestamp,
-    "make_date": make_date,
-    "to_base64": to_base64,
-    "from_base64": from_base64,
-    "crc32": crc32,
-    "uuid": new_uuid,
-    "json_contains": json_contains,
-}
-"""By name without the prefix that they have in SQL."""
-
-COMMON_AGGREGATES: dict[str, Callable[[], Any]] = {
-    "stddev_pop": lambda: Deviation(of_sample=False, root=True),
-    "stddev_samp": lambda: Deviation(of_sample=True, root=True),
-    "var_pop": lambda: Deviation(of_sample=False, root=False),
-    "var_samp": lambda: Deviation(of_sample=True, root=False),
-    "bit_and": lambda: Bits("and", None),
-    "bit_or": lambda: Bits("or", None),
-    "bit_xor": lambda: Bits("xor", None),
-}

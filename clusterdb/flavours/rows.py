@@ -24,6 +24,7 @@ from clusterdb.flavours.tables import text
 from clusterdb.flavours.types import of_column
 
 if TYPE_CHECKING:
+    from clusterdb.flavours.registry import Functions
     from clusterdb.flavours.schema import Schema
 
 __all__ = ["SAMPLE", "READ_BY", "Grammar", "Literal", "Rows", "Unfit"]
@@ -62,7 +63,7 @@ class Grammar(NamedTuple):
 class Translator(Protocol):
     """What makes SQLite's tree of an INSERT's."""
 
-    functions: Any
+    functions: Functions
 
     def parsed_insert(self, sql: str) -> Any:
         """The tree of an INSERT.  Raises SqlglotError."""
@@ -86,7 +87,7 @@ class _Cell(NamedTuple):
             return self.before
         if self.reader is not None:
             name, more = self.reader
-            literal = _written(translator, translator.functions[name](value.value, *more))
+            literal = _written(translator, translator.functions.implementations[name](value.value, *more))
         elif value.kind == "text":
             literal = text(value.value) if "\0" not in value.value else _with_nul(value.value)
         else:

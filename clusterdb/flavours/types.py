@@ -37,7 +37,7 @@ __all__ = [
     "TIME",
     "UNKNOWN",
     "Kind",
-    "Rule",
+    "KindRule",
     "Typing",
     "annotate",
     "answers",
@@ -88,7 +88,7 @@ NUMBERS = frozenset({"integer", "decimal", "double"})
 _CATALOGS = ("information_schema", "pg_catalog")
 
 Columns = dict[str, Kind]
-Rule = Callable[[Any, list[Kind]], Kind]
+KindRule = Callable[[Any, list[Kind]], Kind]
 
 
 def decimal(scale: int | None) -> Kind:
@@ -230,8 +230,8 @@ def merged(kinds: list[Kind]) -> Kind:
 class Typing:
     """What an engine's own rules say: by the kind of node, and by the name of a function."""
 
-    nodes: Mapping[type[exp.Expression], Rule]
-    functions: Mapping[str, Rule | Kind]
+    nodes: Mapping[type[exp.Expression], KindRule]
+    functions: Mapping[str, KindRule | Kind]
 
 
 @dataclass(frozen=True)
@@ -544,7 +544,7 @@ def _truth(_: Any, kinds: list[Kind]) -> Kind:
     return BOOLEAN
 
 
-_KINDS: dict[type[exp.Expression], Rule] = {
+_KINDS: dict[type[exp.Expression], KindRule] = {
     **dict.fromkeys((exp.Paren, exp.Alias, exp.Ordered, exp.Window, exp.Distinct, exp.Order, exp.Filter), _first),
     **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ), _truth),
     **dict.fromkeys(

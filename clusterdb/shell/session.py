@@ -178,14 +178,12 @@ class Session(apsw.shell.Shell):
         super().process_sql(sql, bindings, internal, summary)
 
     def _process_translated(self, spoken: EngineSession, sql: str, bindings: Any, summary: Any) -> None:
-        from clusterdb.flavours import steps
-
         db = self.db
         if isinstance(db, InstanceConnection) and db.before_statement(sql) != sql:
             self._process_statement(sql, bindings, False, summary)
             return
-        for text in steps(spoken.translate(sql, spoken.schema()), spoken):
-            super().process_sql(text, bindings, False, summary)
+        process = super().process_sql
+        spoken.execute(spoken.translate(sql, spoken.schema()), lambda text: process(text, bindings, False, summary))
 
     def _query_details(self, sql: str, bindings: Any) -> Any:
         """What apsw knows of the next statement; it points at errors only in what a person typed just so."""

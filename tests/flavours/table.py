@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from flavours.case import Case
-from flavours.mysql import MYSQL
+from flavours.functions import MYSQL_FUNCTIONS, POSTGRESQL_FUNCTIONS
+from flavours.mysql import MYSQL as _MYSQL
 from flavours.postgresql import POSTGRESQL as _POSTGRESQL
 from flavours.postgresql_names import POSTGRESQL_NAMES
 from flavours.postgresql_schema import POSTGRESQL_SCHEMA
 
 __all__ = ["Case", "MYSQL", "POSTGRESQL", "matrix"]
 
-POSTGRESQL = [*_POSTGRESQL, *POSTGRESQL_SCHEMA, *POSTGRESQL_NAMES]
+MYSQL = [*_MYSQL, *MYSQL_FUNCTIONS]
+POSTGRESQL = [*_POSTGRESQL, *POSTGRESQL_SCHEMA, *POSTGRESQL_NAMES, *POSTGRESQL_FUNCTIONS]
 
 
 def matrix() -> str:

@@ -373,7 +373,7 @@ def _stored_moment(flavour: MySQLFlavour, value: exp.Literal, kind: Kind) -> str
     """A literal date or time as a column of a kind stores it; None if it is not one."""
     conversion = assigned(set_kind(value.copy(), kind_of_literal(value)), kind, flavour.modes)
     (call,) = conversion.find_all(exp.Anonymous)
-    function = flavour.functions[call.name.removeprefix("my_")]
+    function = flavour.functions.implementations[call.name.removeprefix("my_")]
     arguments = [argument.name if argument.is_string else int(argument.name) for argument in call.expressions]
     try:
         return str(function(*arguments))

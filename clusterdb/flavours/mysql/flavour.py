@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -25,30 +25,28 @@ from clusterdb.flavours.mysql import assign as a
 from clusterdb.flavours.mysql import compare as c
 from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.compare import as_text
-from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of
 from clusterdb.flavours.mysql.modes import OF_GRAMMAR, ZERO_DIVISION, Modes
+from clusterdb.flavours.mysql.registry import FUNCTIONS, TYPING
 from clusterdb.flavours.mysql.scripts import MySQLSplitter, literals
 from clusterdb.flavours.mysql.settings import settings
 from clusterdb.flavours.mysql.special import special
-from clusterdb.flavours.mysql.types import TYPING
-from clusterdb.flavours.mysql.variables import DEFAULTS
 from clusterdb.flavours.mysql.visible import with_visible_columns
+from clusterdb.flavours.registry import Arguments
 from clusterdb.flavours.tables import text
 from clusterdb.flavours.types import kind_of
 
 __all__ = ["MySQLFlavour"]
 
-_OF_TEXTS = frozenset(
-    [
-        *("concat", "concat_ws", "left", "right", "upper", "lower", "ucase", "lcase", "lpad", "rpad", "replace"),
-        *("reverse", "repeat", "substring", "substr", "mid", "substring_index", "insert", "length", "octet_length"),
-        *("char_length", "character_length", "locate", "position", "instr", "ascii", "strcmp", "quote", "find_in_set"),
-        *("md5", "sha1", "sha", "sha2", "crc32", "to_base64", "trim", "ltrim", "rtrim", "regexp_replace", "field"),
-        *("regexp_substr", "regexp_instr", "regexp_like"),
-    ]
-)
-"""Functions that take texts: numbers are given to them as MySQL writes them."""
+_TAKEN: dict[str, Callable[[str, exp.Expression], exp.Expression]] = {
+    "t": lambda name, argument: as_text(argument),
+    "i": lambda name, argument: as_text(argument),
+    "n": r.number_argument,
+    "d": r.date_argument,
+    "*": lambda name, argument: argument,
+    "!": r.unsupported_argument,
+}
+"""What becomes of an argument, by its letter in the registry."""
 
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
@@ -58,12 +56,11 @@ class MySQLFlavour(Flavour):
     engine = "aurora-mysql"
     prefix = "my_"
     functions = FUNCTIONS
-    aggregates = AGGREGATES
+    miscounted = "Incorrect parameter count in the call to native function '{name}'"
     wrong = OperationalError
     several = "Subquery returns more than 1 row"
     unknown = "Unknown column '{}' in 'where clause'"
     gone_back = ("SELECT my_undo()",)
-    native = NATIVE
     typing = TYPING
     cuts = MySQLSplitter
     equations_determine = True
@@ -115,7 +112,8 @@ class MySQLFlavour(Flavour):
             exp.CurrentTimestamp: lambda node, context: r.now("%Y-%m-%d %H:%M:%S", node.this),
             exp.CurrentDate: lambda node, context: r.now("%Y-%m-%d"),
             exp.CurrentTime: lambda node, context: r.now("%H:%M:%S"),
-            exp.Anonymous: self._named,
+            exp.Anonymous: self.call,
+            exp.Concat: lambda node, context: node,
             exp.Count: r.count,
             exp.Parameter: r.variable,
             exp.SessionParameter: r.system_variable,
@@ -208,93 +206,11 @@ class MySQLFlavour(Flavour):
                         each.set("expression", made)
             a.refresh(change, context)
 
-    def _named(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        name, arguments = node.name.lower(), node.expressions
-        r.require_kinds(name, arguments)
-        if name in _OF_TEXTS:
-            arguments = [as_text(each) for each in arguments]
-        if name in ("sum", "avg"):
-            return r.total(node, context)
-        if name in ("min", "max"):
-            node.set("expressions", [c.comparable(each, context) for each in arguments])
-            return node
-        if name in ("greatest", "least"):
-            return c.extreme(node)
-        if name == "nullif":
-            return c.nullif(node, context)
-        if name in ("coalesce", "ifnull", "if"):
-            c.require_one_kind(name.upper(), node)
-            at = 1 if name == "if" else 0
-            arguments = [*arguments[:at], *(c.as_branch(each, node) for each in arguments[at:])]
-            node.set("expressions", arguments)
-        if name == "mod":
-            r.require_no_texts(arguments)
-        if name in ("round", "truncate") and kind_of(arguments[0]).name == "number":
-            raise NotSaid(f"{name.upper()}() of what a parameter is calculated with")
-        if name in ("coalesce", "ifnull") and kind_of(node).name == "text":
-            return exp.Anonymous(this=name, expressions=[c.as_string(each) for each in arguments])
-        if name in ("round", "truncate") and kind_of(node).name == "decimal" and kind_of(node).scale is not None:
-            rounded = call(f"my_{'decimal_round' if name == 'round' else 'truncate'}", *arguments)
-            return rounded if len(arguments) > 1 else call("my_decimal_round", arguments[0], 0)
-        if name in ("date_add", "adddate", "date_sub", "subdate"):
-            sign = 1 if "add" in name else -1
-            interval = arguments[1]
-            if not isinstance(interval, exp.Interval):
-                return call("my_add", arguments[0], exp.Mul(this=literal(sign), expression=exp.paren(interval)), "day")
-            return r.plus(arguments[0], interval, sign)
-        if name in ("now", "current_timestamp", "sysdate", "utc_timestamp", "localtime", "localtimestamp"):
-            return r.now("%Y-%m-%d %H:%M:%S", *arguments)
-        if name in ("curdate", "current_date", "utc_date"):
-            return r.now("%Y-%m-%d")
-        if name in ("curtime", "current_time", "utc_time"):
-            return r.now("%H:%M:%S")
-        if name == "unix_timestamp" and not arguments:
-            return call("unixepoch")
-        if name in ("timestampdiff", "timestampadd"):
-            unit = arguments[0].name.lower()
-            if name == "timestampdiff":
-                return call("my_timestampdiff", unit, *arguments[1:])
-            return call("my_add", arguments[2], arguments[1], unit)
-        if name == "isnull":
-            return exp.paren(exp.Is(this=arguments[0], expression=exp.null()))
-        if name == "last_insert_id" and not arguments:
-            return call("my_last_insert_id")
-        if name == "row_count":
-            return call("my_row_count", call("changes"), call("total_changes"))
-        if name in ("version", "database", "schema", "user", "current_user", "session_user"):
-            known = {"version": DEFAULTS["version"], "database": "main", "schema": "main"}
-            return literal(known.get(name, "local@localhost"))
-        if name == "connection_id":
-            return literal(threading.get_native_id())
-        if name == "log" and len(arguments) == 1:
-            return call("ln", *arguments)
-        if name == "count":
-            return r.count(node, context)
-        if name == "concat":
-            return call("my_concat", *arguments)
-        if name == "values":
-            return exp.column(arguments[0].name, table="excluded")
-        if name in ("ltrim", "rtrim", "trim") and len(arguments) == 1:
-            return exp.Anonymous(this=name, expressions=arguments)
-        if name == "json_extract":
-            return r.json_extract(arguments)
-        if name == "json_arrayagg":
-            return call("my_json_arrayagg", r.as_json(arguments[0]))
-        if name in ("json_set", "json_insert", "json_replace"):
-            return r.json_changed(name, arguments)
-        if name == "json_array":
-            return call("my_json_array", *map(r.as_json, arguments))
-        if name == "json_contains" and len(arguments) == 3:
-            return call("my_json_contains", r.json_extract([arguments[0], arguments[2]]), arguments[1])
-        if name == "json_object":
-            return call("my_json_object", *(r.as_json(each) if at % 2 else each for at, each in enumerate(arguments)))
-        if name == "if":
-            return exp.Anonymous(this=name, expressions=arguments)
-        if name == "timestamp" and len(arguments) == 2:
-            return call("my_joined_timestamp", *arguments)
-        if name in ("stddev", "std", "variance") or name in self.functions:
-            return call("my_" + name, *arguments)
-        return self._function(node, context)
+    def arguments(
+        self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
+    ) -> list[exp.Expression]:
+        """Arguments by their letters.  Raises NotSaid for dates as numbers, and for numbers as dates."""
+        return [_TAKEN[takes.letter(place)](name, argument) for place, argument in enumerate(arguments)]
 
     # --- statements that are no queries -----------------------------------------------------------------------------
     def on_insert(self, tree: exp.Insert, context: Context) -> exp.Expression:

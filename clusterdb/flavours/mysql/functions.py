@@ -1,4 +1,4 @@
-"""What MySQL's functions do, in Python, and which of SQLite's mean the same."""
+"""MySQL's SQL functions in Python, and those that its rules call."""
 
 from __future__ import annotations
 
@@ -13,20 +13,14 @@ from typing import Any
 
 from clusterdb.flavours import functions as f
 from clusterdb.flavours.collations import fold, key, like
-from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, number_of, strict, text_of
-from clusterdb.flavours.mysql.json import FUNCTIONS as JSON_FUNCTIONS
-from clusterdb.flavours.mysql.json import ArrayOf, ObjectOf, truth_or_number
-from clusterdb.flavours.mysql.members import enum_of, ordinal, set_of
-
-__all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
+from clusterdb.flavours.functions import Implementation, number_of, text_of
+from clusterdb.flavours.mysql.json import truth_or_number
 
 
-@strict
 def div(a: Any, b: Any) -> float | None:
     return number_of(a) / number_of(b) if number_of(b) else None
 
 
-@strict
 def quotient(a: Any, b: Any, digits: int) -> int | float | None:
     """An exact quotient, cut off behind so many digits."""
     divisor = f.exact(b)
@@ -35,12 +29,10 @@ def quotient(a: Any, b: Any, digits: int) -> int | float | None:
     return float((f.exact(a) / divisor).quantize(Decimal(1).scaleb(-digits), ROUND_DOWN))
 
 
-@strict
 def int_div(a: Any, b: Any) -> int | None:
     return f.fitting(int(f.exact(a) / f.exact(b))) if number_of(b) else None
 
 
-@strict
 def mod(a: Any, b: Any) -> int | float | None:
     a, b = number_of(a), number_of(b)
     if not b:
@@ -63,14 +55,13 @@ def bits(value: Any) -> int:
     return f.whole(value) & (2**64 - 1)
 
 
-def _shift(value: Any, count: Any, left: bool) -> int:
+def shifted(value: Any, count: Any, *, left: bool) -> int:
     places = f.whole(count)
     if not 0 <= places < 64:
         return 0
     return unsigned(bits(value) << places if left else bits(value) >> places)
 
 
-@strict
 def rounded(value: Any, digits: Any = 0) -> int | float:
     """A floating point number half to even, an exact one half away from zero."""
     number, places = number_of(value), f.whole(digits)
@@ -97,7 +88,6 @@ def compare(a: Any, b: Any) -> int | None:
     return (left > right) - (left < right)
 
 
-@strict
 def word(value: Any) -> str:
     """A parameter that is compared with a text.  Raises TypeError for a number."""
     if isinstance(value, int | float):
@@ -105,7 +95,6 @@ def word(value: Any) -> str:
     return value if isinstance(value, str) else text_of(value)
 
 
-@strict
 def figure(value: Any) -> Any:
     """A parameter among numbers.  Raises TypeError for a text."""
     if isinstance(value, str | bytes):
@@ -113,7 +102,6 @@ def figure(value: Any) -> Any:
     return value
 
 
-@strict
 def json_word(text: Any) -> str:
     """A JSON string as what a text is compared with.  Raises TypeError for other values."""
     value = json.loads(text)
@@ -122,7 +110,6 @@ def json_word(text: Any) -> str:
     return value
 
 
-@strict
 def json_beside(text: Any, other: Any) -> Any:
     """JSON as what a parameter is compared with."""
     return truth_or_number(text) if isinstance(other, int | float) else json_word(text)
@@ -138,14 +125,12 @@ def _stored_number(value: Any) -> int | float:
     return number_of(value)
 
 
-@strict
 def into_int(value: Any) -> int:
     """A number as an integer column keeps it: rounded."""
     number = _stored_number(value)
     return number if isinstance(number, int) else round(number) if isinstance(value, float) else f.whole(number)
 
 
-@strict
 def into_some_int(value: Any) -> int:
     """What a parameter is calculated with, in an integer column.  Raises ValueError if it lies between two numbers."""
     if isinstance(value, float) and value % 1 == 0.5:
@@ -153,22 +138,18 @@ def into_some_int(value: Any) -> int:
     return int(into_int(value))
 
 
-@strict
 def into_exact_int(value: Any) -> int:
     return f.whole(_stored_number(value))
 
 
-@strict
 def into_decimal(value: Any, scale: int) -> int | float:
     return f.decimal_rounded(_stored_number(value), scale)
 
 
-@strict
 def into_text(value: Any) -> str | bytes:
     return value if isinstance(value, str | bytes) else text_of(value)
 
 
-@strict
 def into_single(value: Any) -> int | float:
     """A FLOAT: only what six digits can say.  Raises ValueError."""
     number = _stored_number(value)
@@ -177,12 +158,10 @@ def into_single(value: Any) -> int | float:
     return number
 
 
-@strict
 def into_date(value: Any) -> str:
     return f.moment_of(value).date().isoformat()
 
 
-@strict
 def divisor(value: Any) -> Any:
     """What is divided by.  Raises ZeroDivisionError."""
     if number_of(value) == 0:
@@ -213,21 +192,18 @@ def _with_zeros(value: Any, zero_allowed: int, in_allowed: int) -> tuple[str, st
     return f"{year:04}-{month:02}-{day:02}", (found[4] or "00:00:00").rjust(8, "0")
 
 
-@strict
 def into_zero_date(value: Any, zero_allowed: int, in_allowed: int) -> str:
     """A date, which may have zeros in it."""
     zeros = _with_zeros(value, zero_allowed, in_allowed)
     return zeros[0] if zeros is not None else str(into_date(value))
 
 
-@strict
 def into_zero_datetime(value: Any, digits: int, zero_allowed: int, in_allowed: int) -> str:
     """A date and a time, the date of which may have zeros in it."""
     zeros = _with_zeros(value, zero_allowed, in_allowed)
     return " ".join(zeros) if zeros is not None else str(into_datetime(value, digits))
 
 
-@strict
 def into_datetime(value: Any, digits: int) -> str:
     """A date and a time with as many digits of a second as the column has: rounded, as MySQL 8 does it."""
     at = f.moment_of(value)
@@ -236,7 +212,6 @@ def into_datetime(value: Any, digits: int) -> str:
     return (at + timedelta(microseconds=(unit if 2 * rest >= unit else 0) - rest)).isoformat(" ")
 
 
-@strict
 def as_time(value: Any) -> str:
     """A time of the day, or a span of less than a day.  Raises ValueError."""
     found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d )?(\d\d?):(\d\d)(?::(\d\d))?(?:\.0*)?", text_of(value))
@@ -245,7 +220,6 @@ def as_time(value: Any) -> str:
     return f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
 
 
-@strict
 def into_year(value: Any) -> int:
     number = f.whole(_stored_number(value))
     if 0 < number < 100 or (number == 0 and isinstance(value, str)):
@@ -255,23 +229,19 @@ def into_year(value: Any) -> int:
     return number
 
 
-@strict
 def into_bytes(value: Any, size: int = 0) -> bytes:
     made = value if isinstance(value, bytes) else text_of(value).encode()
     return made.ljust(size, b"\0")
 
 
-@strict
 def xor(a: Any, b: Any) -> int:
     return int(bool(number_of(a)) != bool(number_of(b)))
 
 
-@strict
 def to_int(value: Any) -> int:
     return int(f.rounded(value)) if isinstance(value, float) else int(number_of(value))
 
 
-@strict
 def to_unsigned(value: Any) -> int:
     number = to_int(value)
     if number < 0:
@@ -279,12 +249,10 @@ def to_unsigned(value: Any) -> int:
     return number
 
 
-@strict
 def to_text(value: Any, length: int = -1) -> str:
     return text_of(value)[:length] if length >= 0 else text_of(value)
 
 
-@strict
 def date_only(value: Any) -> Any:
     """The day.  Raises ValueError for a text that begins with one and goes on, of which MySQL takes what it can."""
     if isinstance(value, int | float):
@@ -295,7 +263,6 @@ def date_only(value: Any) -> Any:
     return made
 
 
-@strict
 def to_decimal(value: Any, scale: int, digits: int = 65) -> float | int:
     made = f.rounded(float(number_of(value)), scale)
     if abs(made) >= 10 ** (digits - scale):
@@ -303,7 +270,6 @@ def to_decimal(value: Any, scale: int, digits: int = 65) -> float | int:
     return made
 
 
-@strict
 def substring(text: Any, at: Any, length: Any = None) -> str:
     text, at, length = text_of(text), f.whole(at), None if length is None else f.whole(length)
     if at == 0 or (length is not None and length <= 0) or abs(at) > len(text):
@@ -312,7 +278,6 @@ def substring(text: Any, at: Any, length: Any = None) -> str:
     return text[start:] if length is None else text[start : start + length]
 
 
-@strict
 def locate(word: Any, text: Any, at: Any = 1) -> int:
     start = f.whole(at)
     if start <= 0:
@@ -324,13 +289,11 @@ def locate(word: Any, text: Any, at: Any = 1) -> int:
     return found + 1
 
 
-@strict
 def strcmp(a: Any, b: Any) -> int:
     a, b = key(text_of(a)), key(text_of(b))
     return (a > b) - (a < b)
 
 
-@strict
 def quote(text: Any) -> str:
     return "'" + re.sub(r"(['\\])", r"\\\1", text_of(text)) + "'"
 
@@ -347,18 +310,15 @@ def elt(number: Any, *values: Any) -> Any:
     return values[at - 1] if at is not None and 0 < at <= len(values) else None
 
 
-@strict
 def find_in_set(word: Any, words: Any) -> int:
     parts = [key(each) for each in text_of(words).split(",")] if text_of(words) else []
     return parts.index(key(text_of(word))) + 1 if key(text_of(word)) in parts else 0
 
 
-@strict
 def with_commas(value: Any, digits: int) -> str:
     return f"{float(f.rounded(float(number_of(value)), max(0, digits))):,.{max(0, digits)}f}"
 
 
-@strict
 def conv(value: Any, source: int, target: int) -> str:
     found = re.match(r"\s*-?[0-9a-zA-Z]+", text_of(value))
     text, digits = found[0].strip() if found is not None else "0", ""
@@ -374,7 +334,6 @@ def conv(value: Any, source: int, target: int) -> str:
     return digits or "0"
 
 
-@strict
 def log(a: Any, b: Any = None) -> float | None:
     a = number_of(a)
     if a <= 0:
@@ -382,14 +341,12 @@ def log(a: Any, b: Any = None) -> float | None:
     return math.log(a) if b is None else math.log(number_of(b), a)
 
 
-@strict
 def hex_of(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{bits(value):X}"
     return (value if isinstance(value, bytes) else text_of(value).encode()).hex().upper()
 
 
-@strict
 def unhex(text: Any) -> bytes | None:
     try:
         return bytes.fromhex(text_of(text))
@@ -408,7 +365,6 @@ _COMPOUND: dict[str, tuple[str, ...]] = {
 }
 
 
-@strict
 def add(value: Any, count: Any, unit: str) -> str | None:
     units = _COMPOUND.get(unit.lower())
     if units is None:
@@ -424,21 +380,20 @@ def add(value: Any, count: Any, unit: str) -> str | None:
     return value
 
 
-@strict
-@f.nothing_if_wrong
-def extract(unit: str, value: Any) -> int | float:
+@f.null_if_invalid
+def extract(unit: str, value: Any) -> int | float | None:
     unit = unit.lower()
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
     if unit == "week":
         return int(f.moment_of(value).strftime("%U"))
     if unit == "year_month":
-        return f.part("year", value) * 100 + f.part("month", value)
+        year, month = f.part("year", value), f.part("month", value)
+        return None if year is None or month is None else year * 100 + month
     return f.part(unit, value)
 
 
-@strict
-@f.nothing_if_wrong
+@f.null_if_invalid
 def timestampdiff(unit: str, earlier: Any, later: Any) -> int:
     first, second = f.moment_of(earlier), f.moment_of(later)
     unit = f.unit_of(unit)
@@ -453,15 +408,13 @@ def timestampdiff(unit: str, earlier: Any, later: Any) -> int:
     return int((second - first) / f.UNITS[unit])
 
 
-@strict
-@f.nothing_if_wrong
+@f.null_if_invalid
 def timediff(later: Any, earlier: Any) -> str:
     if ":" in text_of(later)[:4] and ":" in text_of(earlier)[:4]:
         return f.clock(time_to_sec(later) - time_to_sec(earlier))
     return f.clock((f.moment_of(later) - f.moment_of(earlier)).total_seconds())
 
 
-@strict
 def time_to_sec(text: Any) -> int:
     sign, hours, minutes, seconds = _clock_of(text)
     return sign * (hours * 3600 + minutes * 60 + seconds)
@@ -502,12 +455,18 @@ _FORMATS: dict[str, Callable[[datetime], str]] = {
     "r": lambda at: at.strftime("%I:%M:%S %p"),
     "D": lambda at: f"{at.day}" + ("th" if 10 < at.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(at.day % 10, "th")),
     "U": lambda at: at.strftime("%U"),
-    "u": lambda at: f"{week(at.isoformat(' '), 1):02}",
+    "u": lambda at: f"{_monday_week(at):02}",
     "V": lambda at: _sunday_week(at)[1],
     "X": lambda at: _sunday_week(at)[0],
     "v": lambda at: f"{at.isocalendar()[1]:02}",
     "x": lambda at: f"{at.isocalendar()[0]:04}",
 }
+
+
+def _monday_week(at: datetime) -> int:
+    """The number of a week that begins on Monday; the first has four days or more in this year."""
+    first = datetime(at.year, 1, 1).weekday()
+    return (at.timetuple().tm_yday + first - 1) // 7 + (1 if first <= 3 else 0)
 
 
 def _sunday_week(at: datetime) -> tuple[str, str]:
@@ -519,8 +478,7 @@ def _sunday_week(at: datetime) -> tuple[str, str]:
     return f"{year:04}", f"{number:02}"
 
 
-@strict
-@f.nothing_if_wrong
+@f.null_if_invalid
 def date_format(value: Any, wanted: str) -> str | None:
     at = f.moment_of(value)
     if not wanted:
@@ -533,8 +491,7 @@ _PARSED |= {"i": "%M", "s": "%S", "S": "%S", "f": "%f", "p": "%p", "b": "%b", "M
 _PARSED |= {"T": "%H:%M:%S", "j": "%j", "%": "%%"}
 
 
-@strict
-@f.nothing_if_wrong
+@f.null_if_invalid
 def str_to_date(text: str, form: str) -> str:
     unknown = re.search(r"%[^YymcdeHkhlisSfpbMaWTj%]", form)
     if unknown is not None:
@@ -555,8 +512,7 @@ def str_to_date(text: str, form: str) -> str:
     return f.shown(at) if has_clock else at.date().isoformat()
 
 
-@strict
-@f.nothing_if_wrong
+@f.null_if_invalid
 def week(value: Any, mode: int = 0) -> int | None:
     at = f.moment_of(value)
     if mode == 3:
@@ -564,19 +520,16 @@ def week(value: Any, mode: int = 0) -> int | None:
     if mode == 0:
         return int(at.strftime("%U"))
     if mode == 1:
-        first = datetime(at.year, 1, 1).weekday()
-        return (at.timetuple().tm_yday + first - 1) // 7 + (1 if first <= 3 else 0)
+        return _monday_week(at)
     raise ValueError(f"WEEK() with mode {mode}")
 
 
-@strict
-@f.nothing_if_wrong
+@f.null_if_invalid
 def unix_timestamp(value: Any) -> Any:
     seconds = (f.moment_of(value) - datetime(1970, 1, 1)).total_seconds()
     return None if seconds < 0 else int(seconds) if seconds.is_integer() else seconds
 
 
-@strict
 def from_unixtime(seconds: Any, form: str | None = None) -> str | None:
     if number_of(seconds) < 0:
         return None
@@ -584,7 +537,6 @@ def from_unixtime(seconds: Any, form: str | None = None) -> str | None:
     return date_format(f.shown(at), form) if form is not None else f.shown(at)
 
 
-@strict
 def inet_aton(text: str) -> int:
     value = 0
     for each in text.split("."):
@@ -592,7 +544,6 @@ def inet_aton(text: str) -> int:
     return value
 
 
-@strict
 def inet_ntoa(number: int) -> str:
     return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
 
@@ -605,156 +556,72 @@ def char(*codes: Any) -> bytes:
     return made
 
 
-def _rand(*seed: Any) -> float:
+def concat(*values: Any) -> str:
+    return "".join(map(text_of, values))
+
+
+def left(text: Any, count: Any) -> str:
+    return text_of(text)[: max(0, f.whole(count))]
+
+
+def right(text: Any, count: Any) -> str:
+    return f.right(text, max(0, f.whole(count)))
+
+
+def matches_like(text: Any, pattern: Any, escape: Any = "\\") -> int:
+    return int(like(text_of(text), text_of(pattern), text_of(escape)))
+
+
+def matches_like_exactly(text: Any, pattern: Any, escape: Any = "\\") -> int:
+    return int(like(text_of(text), text_of(pattern), text_of(escape), exactly=True))
+
+
+def joined_timestamp(value: Any, clock: Any) -> str:
+    return f.shown(f.moment_of(value) + timedelta(seconds=time_to_sec(clock)))
+
+
+def time(value: Any) -> str:
+    sign, hours, minutes, seconds = _clock_of(value)
+    return f"{'-' * (sign < 0)}{hours:02}:{minutes:02}:{seconds:02}"
+
+
+@f.null_if_invalid
+def day_of_week(value: Any) -> int:
+    """Sunday is 1."""
+    return f.moment_of(value).isoweekday() % 7 + 1
+
+
+@f.null_if_invalid
+def weekday(value: Any) -> int:
+    """Monday is 0."""
+    return f.moment_of(value).weekday()
+
+
+@f.null_if_invalid
+def day_name(value: Any) -> str:
+    return f.moment_of(value).strftime("%A")
+
+
+@f.null_if_invalid
+def month_name(value: Any) -> str:
+    return f.moment_of(value).strftime("%B")
+
+
+def rand(*seed: Any) -> float:
     if seed:
         raise TypeError("RAND() with a seed")
     return random.random()
 
 
-FUNCTIONS: dict[str, Function] = {
-    **{name: f.COMMON[name] for name in ("plus", "minus", "times", "negative")},
-    **{name: f.COMMON[name] for name in ("decimal_plus", "decimal_minus", "decimal_times", "decimal_round")},
-    "decimal_text": f.decimal_text,
-    "concat": strict(lambda *values: "".join(map(text_of, values))),
-    **{name: f.COMMON[name] for name in ("reverse", "repeat", "concat_ws", "replace")},
-    **{name: f.COMMON[name] for name in ("substring_index", "crc32", "to_base64", "from_base64")},
-    **{name: f.COMMON[name] for name in ("sha2", "last_day", "uuid", "truncate", "trim_word", "add_interval")},
-    "left": strict(lambda text, count: text_of(text)[: max(0, f.whole(count))]),
-    "right": strict(lambda text, count: f.right(text, max(0, f.whole(count)))),
-    "lpad": lambda text, length, fill=" ": _padded(f.lpad, text, length, fill),
-    "rpad": lambda text, length, fill=" ": _padded(f.rpad, text, length, fill),
-    "round": rounded,
-    "upper": f.upper,
-    "ucase": f.upper,
-    "lower": f.lower,
-    "lcase": f.lower,
-    "length": f.octets,
-    "octet_length": f.octets,
-    "char_length": f.characters,
-    "character_length": f.characters,
-    "substring": substring,
-    "substr": substring,
-    "mid": substring,
-    "locate": locate,
-    "position": locate,
-    "instr": strict(lambda text, word: locate(word, text)),
-    "insert": f.insert_text,
-    "ascii": strict(lambda text: (text_of(text).encode() or b"\0")[0]),
-    "strcmp": strcmp,
-    "quote": quote,
-    "space": strict(lambda count: " " * max(0, count)),
-    "field": field,
-    "elt": elt,
-    "find_in_set": find_in_set,
-    "format": with_commas,
-    "bin": strict(lambda value: f"{bits(value):b}"),
-    "oct": strict(lambda value: f"{bits(value):o}"),
-    "conv": conv,
-    "hex": hex_of,
-    "unhex": unhex,
-    "md5": strict(lambda value: f.digest(value, "md5")),
-    "sha1": strict(lambda value: f.digest(value, "sha1")),
-    "sha": strict(lambda value: f.digest(value, "sha1")),
-    "bit_count": strict(lambda value: bits(value).bit_count()),
-    "bits_and": strict(lambda a, b: unsigned(bits(a) & bits(b))),
-    "bits_or": strict(lambda a, b: unsigned(bits(a) | bits(b))),
-    "bits_xor": strict(lambda a, b: unsigned(bits(a) ^ bits(b))),
-    "bit_not": strict(lambda a: unsigned(~bits(a))),
-    "bit_left": strict(lambda a, b: _shift(a, b, True)),
-    "bit_right": strict(lambda a, b: _shift(a, b, False)),
-    "compare": compare,
-    "greatest_text": lambda *values: None if None in values else max(values, key=key),
-    "least_text": lambda *values: None if None in values else min(values, key=key),
-    "greatest": lambda *values: _extreme(max, values),
-    "least": lambda *values: _extreme(min, values),
-    "word": word,
-    "figure": figure,
-    "like": strict(lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape)))),
-    "like_bin": strict(
-        lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape), exactly=True))
-    ),
-    "as_date": strict(lambda value: f.as_moment(value, "date")),
-    "as_datetime": strict(lambda value: f.as_moment(value, "datetime")),
-    "as_time": as_time,
-    **JSON_FUNCTIONS,
-    "json_word": json_word,
-    "json_beside": json_beside,
-    "quotient": quotient,
-    "into_int": into_int,
-    "into_exact_int": into_exact_int,
-    "into_some_int": into_some_int,
-    "into_decimal": into_decimal,
-    "into_text": into_text,
-    "into_single": into_single,
-    "into_date": into_date,
-    "into_zero_date": into_zero_date,
-    "into_zero_datetime": into_zero_datetime,
-    "differs": differs,
-    "divisor": divisor,
-    "into_enum": enum_of,
-    "into_set": set_of,
-    "ordinal": ordinal,
-    "into_datetime": into_datetime,
-    "into_year": into_year,
-    "into_bytes": into_bytes,
-    "char_end": strict(lambda value: text_of(value).rstrip(" ")),
-    "log": log,
-    "pow": f.power,
-    "power": f.power,
-    "rand": _rand,
-    "div": div,
-    "int_div": int_div,
-    "mod": mod,
-    "xor": xor,
-    "number": strict(number_of),
-    "to_int": to_int,
-    "double_to_int": strict(lambda value: round(value) if isinstance(value, float) else to_int(value)),
-    "to_unsigned": to_unsigned,
-    "to_text": to_text,
-    "to_decimal": to_decimal,
-    "add": add,
-    "extract": extract,
-    "datediff": f.days_between,
-    "timestampdiff": timestampdiff,
-    "timediff": timediff,
-    "time_to_sec": time_to_sec,
-    "sec_to_time": f.clock,
-    "date": date_only,
-    "timestamp": f.whole_timestamp,
-    "joined_timestamp": strict(
-        lambda value, clock: f.shown(
-            f.moment_of(value) + timedelta(seconds=time_to_sec(clock)),
-        )
-    ),
-    "time": strict(lambda value: "{0}{2:02}:{3:02}:{4:02}".format("-" * (_clock_of(value)[0] < 0), *_clock_of(value))),
-    **{name: strict(lambda value, name=name: f.part(name, value)) for name in ("year", "month", "day", "hour")},
-    **{name: strict(lambda value, name=name: f.part(name, value)) for name in ("minute", "second", "quarter")},
-    "dayofmonth": strict(lambda value: f.part("day", value)),
-    "dayofyear": strict(lambda value: f.part("doy", value)),
-    "dayofweek": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).isoweekday() % 7 + 1)),
-    "weekday": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).weekday())),
-    "dayname": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).strftime("%A"))),
-    "monthname": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).strftime("%B"))),
-    "week": week,
-    "date_format": date_format,
-    "str_to_date": str_to_date,
-    "unix_timestamp": unix_timestamp,
-    "from_unixtime": from_unixtime,
-    "inet_aton": inet_aton,
-    "inet_ntoa": inet_ntoa,
-    "regexp": strict(lambda text, pattern: f.matches(text, pattern, "i")),
-    "regexp_replace": strict(lambda text, pattern, new: f.regexp_replace(text, pattern, new, "gi")),
-    "regexp_substr": strict(lambda text, pattern: f.regexp_substr(text, pattern, "i")),
-    "regexp_instr": strict(lambda text, pattern: f.regexp_instr(text, pattern, "i")),
-    "regexp_like": strict(lambda text, pattern: f.matches(text, pattern, "i")),
-    "json_contains": f.json_contains,
-    "char": char,
-}
+def greatest(*values: Any) -> Any:
+    return _extreme(max, values)
+
+
+def least(*values: Any) -> Any:
+    return _extreme(min, values)
 
 
 def _extreme(choose: Callable[..., Any], values: tuple[Any, ...]) -> Any:
-    if None in values:
-        return None
     if len({isinstance(value, str) for value in values}) > 1:
         raise TypeError("GREATEST and LEAST of numbers and texts")
     dated = all(_DATED.match(str(value)) for value in values)
@@ -764,14 +631,20 @@ def _extreme(choose: Callable[..., Any], values: tuple[Any, ...]) -> Any:
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def _padded(how: Function, text: Any, length: Any, fill: Any) -> Any:
-    if text is None or length is None or fill is None:
-        return None
+def lpad(text: Any, length: Any, fill: Any = " ") -> Any:
+    return _padded(f.lpad, text, length, fill)
+
+
+def rpad(text: Any, length: Any, fill: Any = " ") -> Any:
+    return _padded(f.rpad, text, length, fill)
+
+
+def _padded(how: Implementation, text: Any, length: Any, fill: Any) -> Any:
     count = f.whole(length)
     return None if not text_of(fill) and count > len(text_of(text)) else how(text, count, fill)
 
 
-class _AnyValue:
+class AnyValue:
     """The first value of a group."""
 
     def __init__(self) -> None:
@@ -785,7 +658,7 @@ class _AnyValue:
         return self._values[0] if self._values else None
 
 
-class _DistinctTexts:
+class DistinctTexts:
     """GROUP_CONCAT(DISTINCT text ORDER BY text): of those that are equal, the first."""
 
     def __init__(self) -> None:
@@ -800,27 +673,3 @@ class _DistinctTexts:
     def final(self) -> str | None:
         texts = [self._texts[each] for each in sorted(self._texts, reverse=self._descending)]
         return ",".join(texts) if texts else None
-
-
-AGGREGATES: dict[str, Callable[[], Any]] = {
-    **COMMON_AGGREGATES,
-    "any_value": _AnyValue,
-    "bit_and": lambda: f.Bits("and", None, 2**64 - 1),
-    "json_arrayagg": ArrayOf,
-    "json_objectagg": ObjectOf,
-    "distinct_concat": _DistinctTexts,
-    "bit_or": lambda: f.Bits("or", 0),
-    "bit_xor": lambda: f.Bits("xor", 0),
-    "std": COMMON_AGGREGATES["stddev_pop"],
-    "stddev": COMMON_AGGREGATES["stddev_pop"],
-    "variance": COMMON_AGGREGATES["var_pop"],
-}
-NATIVE = frozenset(
-    [
-        *("count", "sum", "min", "max", "avg", "coalesce", "ifnull", "nullif", "abs", "sign", "ceil"),
-        *("ceiling", "floor", "sqrt", "ln", "exp", "pi", "degrees", "radians", "log2", "log10", "sin", "cos"),
-        *("tan", "asin", "acos", "atan", "atan2", "row_number", "rank", "dense_rank", "percent_rank"),
-        *("cume_dist", "ntile", "lag", "lead", "first_value", "last_value", "nth_value", "json_valid"),
-        *("concat", "group_concat"),
-    ]
-)

@@ -6,9 +6,7 @@ import json
 import re
 from typing import Any
 
-from clusterdb.flavours.functions import Function, strict, text_of
-
-__all__ = ["FUNCTIONS", "truth_or_number"]
+from clusterdb.flavours.functions import text_of
 
 _STEP = re.compile(r"\.(?:([A-Za-z_$][\w$]*)|\"((?:[^\"\\]|\\.)*)\")|\[(\d+)\]")
 
@@ -50,13 +48,12 @@ def dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-@strict
 def extract(document: str, path: str) -> str | None:
     value = _at(json.loads(document), _steps(path))
     return None if value is _NOTHING else dumped(value)
 
 
-def _changed(document: Any, changes: tuple[Any, ...], *, insert: bool, replace: bool) -> str | None:
+def _with_changes(document: Any, changes: tuple[Any, ...], *, insert: bool, replace: bool) -> str | None:
     if document is None or None in changes[::2]:
         return None
     whole = json.loads(document)
@@ -80,7 +77,19 @@ def _changed(document: Any, changes: tuple[Any, ...], *, insert: bool, replace: 
     return dumped(whole)
 
 
-@strict
+def changed(document: Any, *changes: Any) -> str | None:
+    """JSON_SET."""
+    return _with_changes(document, changes, insert=True, replace=True)
+
+
+def inserted(document: Any, *changes: Any) -> str | None:
+    return _with_changes(document, changes, insert=True, replace=False)
+
+
+def replaced(document: Any, *changes: Any) -> str | None:
+    return _with_changes(document, changes, insert=False, replace=True)
+
+
 def removed(document: str, *paths: str) -> str:
     whole = json.loads(document)
     for path in paths:
@@ -93,25 +102,21 @@ def removed(document: str, *paths: str) -> str:
     return dumped(whole)
 
 
-@strict
 def keys(document: str, path: str = "$") -> str | None:
     value = _at(json.loads(document), _steps(path))
     return dumped(list(value)) if isinstance(value, dict) else None
 
 
-@strict
 def length(document: str, path: str = "$") -> int | None:
     value = _at(json.loads(document), _steps(path))
     return None if value is _NOTHING else len(value) if isinstance(value, dict | list) else 1
 
 
-@strict
 def type_of(document: str) -> str:
     kinds = {dict: "OBJECT", list: "ARRAY", str: "STRING", bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE"}
     return kinds.get(type(json.loads(document)), "NULL")
 
 
-@strict
 def unquoted(text: Any) -> str:
     text = text_of(text)
     if text[:1] != '"':
@@ -139,7 +144,6 @@ def made_object(*pairs: str) -> str:
     return "{" + ", ".join(f"{dumped(key)}: {value}" for key, value in members.items()) + "}"
 
 
-@strict
 def truth_or_number(text: Any) -> int | float:
     """A JSON number or a truth as what a number is compared with.  Raises TypeError for other values."""
     value = json.loads(text) if isinstance(text, str) else text
@@ -172,20 +176,3 @@ class ObjectOf:
 
     def final(self) -> str | None:
         return made_object(*self._pairs) if self._pairs else None
-
-
-FUNCTIONS: dict[str, Function] = {
-    "json_at": extract,
-    "json_set": lambda document, *changes: _changed(document, changes, insert=True, replace=True),
-    "json_insert": lambda document, *changes: _changed(document, changes, insert=True, replace=False),
-    "json_replace": lambda document, *changes: _changed(document, changes, insert=False, replace=True),
-    "json_remove": removed,
-    "json_keys": keys,
-    "json_length": length,
-    "json_type": type_of,
-    "json_unquote": unquoted,
-    "json_quoted": quoted,
-    "json_array": array,
-    "json_object": made_object,
-    "json_number": truth_or_number,
-}

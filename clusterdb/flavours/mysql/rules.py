@@ -102,7 +102,8 @@ def bits(name: str) -> Rule:
 
 def total(node: Any, context: Context) -> exp.Expression:
     """SUM and AVG of decimals, without what floating point numbers add; of a window behind it."""
-    require_kinds("sum", [node.this] if isinstance(node.this, exp.Expression) else node.expressions)
+    for argument in [node.this] if isinstance(node.this, exp.Expression) else node.expressions:
+        number_argument("sum", argument)
     name = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
     summed = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
     if kind_of(summed).name == "enum" or (kind_of(summed).name == "double" and kind_of(summed).scale is not None):
@@ -191,37 +192,29 @@ _CASTS = {
 
 MOMENTS = frozenset({"date", "datetime", "time"})
 _OF_MOMENTS = frozenset({"DATE", "DATETIME", "TIMESTAMP", "TIMESTAMPTZ", "TIME", "CHAR", "VARCHAR", "TEXT", "NCHAR"})
-_NUMERIC = frozenset(
-    [
-        *("abs", "ceil", "ceiling", "floor", "round", "truncate", "sign", "sqrt", "mod", "pow", "power", "exp", "ln"),
-        *("log", "log2", "log10", "sum", "avg", "std", "stddev", "variance", "bit_and", "bit_or", "bit_xor"),
-    ]
-)
-"""Functions of numbers, to which MySQL gives a date as its digits."""
-_OF_DATES = frozenset(
-    [
-        *("date", "last_day", "year", "month", "day", "dayofmonth", "dayofweek", "dayofyear", "weekday", "week"),
-        *("quarter", "hour", "minute", "second", "datediff", "date_add", "date_sub", "adddate", "subdate", "extract"),
-        *("dayname", "monthname", "date_format", "unix_timestamp", "timestamp"),
-    ]
-)
-"""Functions of dates, to which a number is one by its digits."""
-
-
 _NUMBERS = frozenset({"integer", "decimal", "double", "boolean", "number"})
 
 
-def require_kinds(name: str, arguments: list[Any]) -> None:
-    """Raises NotSaid for dates where numbers are meant, and for numbers where a date is."""
-    if name in _NUMERIC:
-        for each in arguments:
-            inner = each.expressions[0] if isinstance(each, exp.Distinct) else each
-            require_no_extreme(inner)
-            shifted = isinstance(inner, exp.Anonymous) and inner.name == "my_add"
-            if kind_of(inner).name in MOMENTS or shifted:
-                raise NotSaid(f"{name.upper()}() of a {kind_of(inner).name}")
-    if name in _OF_DATES and arguments and kind_of(arguments[0]).name in _NUMBERS:
+def number_argument(name: str, argument: Any) -> Any:
+    """An argument that is a number.  Raises NotSaid for a date, of which MySQL would take the digits."""
+    inner = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
+    require_no_extreme(inner)
+    shifted = isinstance(inner, exp.Anonymous) and inner.name == "my_add"
+    if kind_of(inner).name in MOMENTS or shifted:
+        raise NotSaid(f"{name.upper()}() of a {kind_of(inner).name}")
+    return argument
+
+
+def date_argument(name: str, argument: Any) -> Any:
+    """An argument that is a date.  Raises NotSaid for a number, of which MySQL would read the digits as a date."""
+    if kind_of(argument).name in _NUMBERS:
         raise NotSaid(f"{name.upper()}() of a number")
+    return argument
+
+
+def unsupported_argument(name: str, argument: Any) -> Any:
+    """An argument that MySQL's function has, and this one has not.  Raises NotSaid."""
+    raise NotSaid(f"{name.upper()}() with an argument {argument.sql(dialect='mysql')}")
 
 
 def require_no_texts(arguments: list[Any]) -> None:
@@ -240,7 +233,8 @@ def of_numbers(rule: Rule) -> Rule:
     """An operator of numbers, to which MySQL gives a date as its digits."""
 
     def checked(node: Any, context: Context) -> exp.Expression | None:
-        require_kinds("mod", [node.this, node.expression])
+        number_argument("mod", node.this)
+        number_argument("mod", node.expression)
         require_no_extreme(node.this)
         require_no_extreme(node.expression)
         _as_ordinals(node)
@@ -251,7 +245,7 @@ def of_numbers(rule: Rule) -> Rule:
 
 def extract(node: exp.Extract, context: Context) -> exp.Expression:
     """EXTRACT."""
-    require_kinds("extract", [node.expression])
+    date_argument("extract", node.expression)
     return call("my_extract", node.name.lower(), node.expression)
 
 
@@ -508,7 +502,7 @@ def limit(node: exp.Limit, context: Context) -> exp.Expression:
 
 def whole(node: Any, context: Context) -> exp.Expression:
     """CEIL and FLOOR, of texts too."""
-    require_kinds("ceil", [node.this])
+    number_argument("ceil", node.this)
     if kind_of(node.this).name in ("text", "unknown"):
         node.set("this", call("my_number", node.this))
     return call("my_decimal_round", node, 0) if kind_of(node.this).name == "decimal" else node

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from clusterdb.errors import NotSupportedError, OperationalError
-from clusterdb.flavours.flavour import guarded
 from clusterdb.flavours.mysql.columns import shown_default, shown_type
 from clusterdb.flavours.mysql.inserts import Inserts
 from clusterdb.flavours.mysql.modes import modes_of, of_translation, text_of
 from clusterdb.flavours.mysql.variables import BOOLEANS, CHOICES, CONSTANT, DEFAULTS, NO_EFFECT, UTC
 from clusterdb.flavours.rebuild import foreign_keys, set_foreign_keys
+from clusterdb.flavours.registry import guarded
 from clusterdb.flavours.schema import members_of
 from clusterdb.flavours.session import EngineSession
 

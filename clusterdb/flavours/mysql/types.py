@@ -20,15 +20,12 @@ from clusterdb.flavours.types import (
     TIME,
     UNKNOWN,
     Kind,
-    Rule,
-    Typing,
+    KindRule,
     decimal,
     kind_of,
     kind_of_literal,
     merged,
 )
-
-__all__ = ["NUMBER", "TYPING", "of_several"]
 
 NUMBER = Kind("number")
 """A number of which only the value tells whether it is exact."""
@@ -87,25 +84,25 @@ def _quotient(_: Any, kinds: list[Kind]) -> Kind:
     return replace(decimal(_scale_of(kinds[0]) + _DIVISION_DIGITS), size=inner)
 
 
-def _negative(_: Any, kinds: list[Kind]) -> Kind:
+def negative(_: Any, kinds: list[Kind]) -> Kind:
     if kinds[0].name in ("integer", "decimal", "double", "number", "null"):
         return kinds[0]
     return INTEGER if kinds[0].name == "boolean" else NUMBER if kinds[0].name == "unknown" else DOUBLE
 
 
-def _total(_: Any, kinds: list[Kind]) -> Kind:
+def total(_: Any, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name in ("integer", "boolean"):
         return decimal(0)
     return kind if kind.name in ("decimal", "number") else NUMBER if kind.name == "unknown" else DOUBLE
 
 
-def _mean(_: Any, kinds: list[Kind]) -> Kind:
-    made = _total(_, kinds)
+def mean(_: Any, kinds: list[Kind]) -> Kind:
+    made = total(_, kinds)
     return replace(decimal(_scale_of(made) + _DIVISION_DIGITS), size=9) if made.name == "decimal" else made
 
 
-def _rounded(node: Any, kinds: list[Kind]) -> Kind:
+def rounded(node: Any, kinds: list[Kind]) -> Kind:
     kind = kinds[0]
     if kind.name not in ("decimal", "integer"):
         return NUMBER if kind.name in ("unknown", "number") else DOUBLE
@@ -117,11 +114,11 @@ def _rounded(node: Any, kinds: list[Kind]) -> Kind:
     return decimal(min(int(digits.name), 30) if kind.name == "decimal" else 0)
 
 
-def _whole(_: Any, kinds: list[Kind]) -> Kind:
+def whole(_: Any, kinds: list[Kind]) -> Kind:
     return INTEGER if kinds[0].name in ("integer", "decimal") else kinds[0] if kinds[0].name == "unknown" else DOUBLE
 
 
-def _same(_: Any, kinds: list[Kind]) -> Kind:
+def same(_: Any, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds else UNKNOWN
 
 
@@ -133,29 +130,29 @@ def of_several(kinds: list[Kind]) -> Kind:
     return TEXT if made.name == "mixed" and names <= plain else made
 
 
-def _any_of(_: Any, kinds: list[Kind]) -> Kind:
+def any_of(_: Any, kinds: list[Kind]) -> Kind:
     return of_several(kinds)
 
 
-def _greatest(_: Any, kinds: list[Kind]) -> Kind:
+def extreme(_: Any, kinds: list[Kind]) -> Kind:
     return merged(kinds)
 
 
-def _last_two(_: Any, kinds: list[Kind]) -> Kind:
+def branch(_: Any, kinds: list[Kind]) -> Kind:
     return of_several(kinds[1:])
 
 
-def _case(node: Any, _: list[Kind]) -> Kind:
+def case(node: Any, _: list[Kind]) -> Kind:
     values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
     return of_several([kind_of(each) for each in values if each is not None])
 
 
-def _if(node: Any, _: list[Kind]) -> Kind:
+def branches_of(node: Any, _: list[Kind]) -> Kind:
     return of_several([kind_of(each) for each in (node.args.get("true"), node.args.get("false")) if each is not None])
 
 
-def _number_like(_: Any, kinds: list[Kind]) -> Kind:
-    return _negative(_, kinds)
+def absolute(_: Any, kinds: list[Kind]) -> Kind:
+    return negative(_, kinds)
 
 
 _CASTS = {
@@ -191,7 +188,7 @@ def _shifted(interval: Any, kind: Kind) -> Kind:
     return kind if kind.name == "datetime" or days else DATETIME
 
 
-def _shifted_by(node: Any, kinds: list[Kind]) -> Kind:
+def shifted_by(node: Any, kinds: list[Kind]) -> Kind:
     return _shifted(node.expressions[1], kinds[0])
 
 
@@ -199,26 +196,26 @@ def _literal(node: exp.Literal, _: list[Kind]) -> Kind:
     return kind_of_literal(node)
 
 
-_NODES: dict[type[exp.Expression], Rule] = {
+NODES: dict[type[exp.Expression], KindRule] = {
     exp.Literal: _literal,
     exp.Add: _sum,
     exp.Sub: _sum,
     exp.Mul: _product,
     exp.Div: _quotient,
     exp.Mod: _sum,
-    exp.Neg: _negative,
+    exp.Neg: negative,
     exp.IntDiv: lambda node, kinds: INTEGER,
     **dict.fromkeys(
         (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift),
         lambda node, kinds: INTEGER,
     ),
     exp.Cast: _cast,
-    exp.Case: _case,
-    exp.If: _if,
+    exp.Case: case,
+    exp.If: branches_of,
     exp.Boolean: lambda node, kinds: BOOLEAN,
-    **dict.fromkeys((exp.Ceil, exp.Floor), _whole),
-    exp.Sum: _total,
-    exp.Avg: _mean,
+    **dict.fromkeys((exp.Ceil, exp.Floor), whole),
+    exp.Sum: total,
+    exp.Avg: mean,
     exp.Count: lambda node, kinds: INTEGER,
     exp.GroupConcat: lambda node, kinds: TEXT,
     exp.Trim: lambda node, kinds: TEXT,
@@ -226,7 +223,7 @@ _NODES: dict[type[exp.Expression], Rule] = {
     exp.StrPosition: lambda node, kinds: INTEGER,
     exp.Extract: lambda node, kinds: INTEGER,
     exp.DPipe: lambda node, kinds: TEXT,
-    exp.CurrentTimestamp: lambda node, kinds: _now(node, kinds),
+    exp.CurrentTimestamp: lambda node, kinds: now(node, kinds),
     exp.CurrentDate: lambda node, kinds: DATE,
     exp.CurrentTime: lambda node, kinds: TIME,
     exp.JSONExtract: lambda node, kinds: JSON,
@@ -241,64 +238,21 @@ _NODES: dict[type[exp.Expression], Rule] = {
 }
 
 
-def _now(node: Any, _: list[Kind]) -> Kind:
+def now(node: Any, _: list[Kind]) -> Kind:
     digits = node.this if isinstance(node, exp.CurrentTimestamp) else node.expressions[0] if node.expressions else None
     return replace(DATETIME, scale=int(digits.name) if isinstance(digits, exp.Literal) else 0)
 
 
-_TEXTS = (
-    *("concat", "concat_ws", "left", "right", "upper", "lower", "ucase", "lcase", "lpad", "rpad", "replace", "reverse"),
-    *("repeat", "substring", "substr", "mid", "substring_index", "insert", "space", "elt", "format", "trim", "ltrim"),
-    *("rtrim", "quote", "hex", "md5", "sha1", "sha", "sha2", "bin", "oct", "conv", "to_base64", "uuid", "date_format"),
-    *("dayname", "monthname", "regexp_replace", "regexp_substr", "inet_ntoa", "group_concat"),
-)
-_INTEGERS = (
-    *("length", "octet_length", "char_length", "character_length", "locate", "position", "instr", "ascii", "strcmp"),
-    *("field", "find_in_set", "crc32", "bit_count", "datediff", "timestampdiff", "time_to_sec", "year", "month", "day"),
-    *("hour", "minute", "second", "quarter", "dayofmonth", "dayofyear", "dayofweek", "weekday", "week", "inet_aton"),
-    *("json_length", "last_insert_id", "row_count", "connection_id", "count", "row_number", "rank", "dense_rank"),
-    *("ntile", "sign", "isnull", "json_contains", "regexp_instr", "regexp_like", "json_valid", "bit_and", "bit_or"),
-    *("bit_xor", "extract"),
-)
-_DOUBLES = (
-    *("sqrt", "ln", "exp", "pi", "degrees", "radians", "log2", "log10", "log", "sin", "cos", "tan", "asin", "acos"),
-    *("atan", "atan2", "pow", "power", "rand", "percent_rank", "cume_dist", "std", "stddev", "stddev_pop"),
-    *("stddev_samp", "var_pop", "var_samp", "variance"),
-)
-_FUNCTIONS: dict[str, Rule | Kind] = {
-    **dict.fromkeys(_TEXTS, TEXT),
-    **dict.fromkeys(_INTEGERS, INTEGER),
-    **dict.fromkeys(_DOUBLES, DOUBLE),
-    **dict.fromkeys(("coalesce", "ifnull"), _any_of),
-    **dict.fromkeys(("greatest", "least"), _greatest),
-    **dict.fromkeys(("min", "max", "nullif", "first_value", "last_value", "nth_value", "any_value"), _same),
-    **dict.fromkeys(("lag", "lead"), lambda node, kinds: merged([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN),
-    "if": _last_two,
-    "sum": _total,
-    "avg": _mean,
-    "abs": _number_like,
-    "mod": lambda node, kinds: INTEGER if all(k.name == "integer" for k in kinds) else merged(kinds),
-    "round": _rounded,
-    "truncate": _rounded,
-    **dict.fromkeys(("ceil", "ceiling", "floor"), _whole),
-    **dict.fromkeys(("date", "last_day", "curdate", "current_date", "utc_date"), DATE),
-    **dict.fromkeys(("timestamp", "from_unixtime_datetime"), DATETIME),
-    **dict.fromkeys(
-        ("now", "current_timestamp", "sysdate", "utc_timestamp", "localtime", "localtimestamp"),
-        lambda node, kinds: _now(node, kinds),
-    ),
-    **dict.fromkeys(("time", "timediff", "sec_to_time", "curtime", "current_time", "utc_time"), TIME),
-    **dict.fromkeys(("unhex", "from_base64", "char"), BYTES),
-    **dict.fromkeys(
-        ("json_extract", "json_object", "json_array", "json_set", "json_insert", "json_replace", "json_remove"), JSON
-    ),
-    **dict.fromkeys(("json_keys", "json_arrayagg", "json_objectagg"), JSON),
-    **dict.fromkeys(("json_unquote", "json_type"), Kind("text", collation="utf8mb4_bin")),
-    "unix_timestamp": INTEGER,
-    "from_unixtime": lambda node, kinds: TEXT if len(kinds) > 1 else DATETIME,
-    **dict.fromkeys(("version", "database", "schema", "user", "current_user", "session_user"), TEXT),
-    "str_to_date": UNKNOWN,
-    **dict.fromkeys(("date_add", "date_sub", "adddate", "subdate"), _shifted_by),
-}
+def remainder(_: Any, kinds: list[Kind]) -> Kind:
+    """MOD()."""
+    return INTEGER if all(kind.name == "integer" for kind in kinds) else merged(kinds)
 
-TYPING = Typing(_NODES, _FUNCTIONS)
+
+def neighbour(_: Any, kinds: list[Kind]) -> Kind:
+    """LAG() and LEAD(): the value, or the default."""
+    return merged([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN
+
+
+def from_unixtime(_: Any, kinds: list[Kind]) -> Kind:
+    """FROM_UNIXTIME(): in a form it is a text."""
+    return TEXT if len(kinds) > 1 else DATETIME

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from clusterdb.errors import IntegrityError
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.sequences import reference
-from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE
 from clusterdb.flavours.trees import column_names, insert_defaults, name_columns, target_of
-from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, answers, kind_of, set_kind
-
-if TYPE_CHECKING:
-    from apsw import SQLiteValue
+from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, Typing, answers, kind_of, set_kind
 
 __all__ = ["assigned", "given", "inserted", "require_other", "set_defaults", "updated"]
 
@@ -88,7 +84,7 @@ def _number(value: exp.Expression, kind: Kind, column: Kind, context: Context) -
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
-def inserted(tree: exp.Insert, context: Context) -> None:
+def inserted(tree: exp.Insert, context: Context, typing: Typing) -> None:
     """Convert every value of an INSERT to its column's type.  Raises NotSaid or Wrong."""
     target = target_of(tree)
     columns = context.columns_of(target.name)
@@ -105,7 +101,7 @@ def inserted(tree: exp.Insert, context: Context) -> None:
         names, rows = _defaults(tree, target, names, rows, context)
         kinds = [columns.get(name, Kind("unknown")) for name in names]
     if rows is None:
-        _require_same(tree.expression, kinds, context)
+        _require_same(tree.expression, kinds, context, typing)
         return
     for row in rows:
         for value, kind in zip(row, kinds, strict=False):
@@ -186,7 +182,7 @@ def set_defaults(tree: exp.Update, context: Context) -> None:
         change.set("expression", exp.var(f"({columns[name].default or 'NULL'})"))
 
 
-def given(value: SQLiteValue) -> SQLiteValue:
+def given(value: SqlValue) -> SqlValue:
     """The value for a numbered column.  Raises IntegrityError for NULL, which would be SQLite's next number."""
     if value is None:
         raise IntegrityError("null value in a serial or identity column violates not-null constraint")
@@ -215,9 +211,9 @@ def _rows(source: exp.Expression | None) -> _Rows | None:
     return [[column.unalias() for column in source.expressions]] if source is not None and is_plain else None
 
 
-def _require_same(query: exp.Expression, kinds: list[Kind], context: Context) -> None:
+def _require_same(query: exp.Expression, kinds: list[Kind], context: Context, typing: Typing) -> None:
     """Raise NotSaid if a query's values would have to be converted for their columns."""
-    for (name, own), column in zip(answers(query, context.schema, TYPING).items(), kinds, strict=False):
+    for (name, own), column in zip(answers(query, context.schema, typing).items(), kinds, strict=False):
         value = set_kind(exp.column(name), own)
         if own.name not in ("unknown", "null") and assigned(value, column, context) is not value:
             raise NotSaid(

@@ -11,9 +11,8 @@ from clusterdb.errors import DataError
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, call, literal
 from clusterdb.flavours.postgresql import labels
-from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
-from clusterdb.flavours.postgresql.values import number_text
+from clusterdb.flavours.postgresql.values import HELPERS, number_text
 from clusterdb.flavours.rows import READ_BY
 from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
 
@@ -77,12 +76,12 @@ def _literal_as(node: Any, kind: Kind, context: Context) -> Any:
     while isinstance(inner, exp.Paren):
         inner = inner.this
     name, more = _reader(kind, context)
-    if f"{name}" not in FUNCTIONS:
+    if name not in HELPERS:
         raise NotSaid(f"'{inner.name}' as {kind.name}")
     if not isinstance(inner, exp.Literal):
         return set_kind(call(f"pg_{name}", node, *more), kind)
     try:
-        value = FUNCTIONS[name](inner.name, *more)
+        value = HELPERS[name](inner.name, *more)
     except (ValueError, TypeError, OverflowError) as error:
         if kind.name in _PARTLY_READ or inner.name.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
             raise NotSaid(f"'{inner.name}' as {kind.name} ({error})") from None
@@ -265,7 +264,7 @@ def _read(value: Any, own: Kind, to: Kind, context: Context) -> Any:
     name, more = _reader(to, context)
     if own.name != "unknown" and to.name in NUMBERS:
         value = converted(value, TEXT, context)
-    if name not in FUNCTIONS:
+    if name not in HELPERS:
         raise NotSaid(f"a {own.name} value as {to.name}")
     return call(f"pg_{name}", value, *more)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,10 +21,10 @@ from clusterdb.flavours.flavour import (
     SAVEPOINT,
     Flavour,
     NotSaid,
+    Rule,
     Translation,
     Wrong,
     call,
-    guarded,
     literal,
 )
 from clusterdb.flavours.grouping import Doubtful
@@ -33,32 +32,23 @@ from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
 from clusterdb.flavours.postgresql import enums, labels, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
-from clusterdb.flavours.postgresql.assign import given, inserted, require_other, set_defaults, updated
-from clusterdb.flavours.postgresql.casts import as_json, cast
+from clusterdb.flavours.postgresql.assign import inserted, require_other, set_defaults, updated
+from clusterdb.flavours.postgresql.casts import cast
 from clusterdb.flavours.postgresql.copies import copied
 from clusterdb.flavours.postgresql.drops import dropping, truncating
-from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
+from clusterdb.flavours.postgresql.registry import FUNCTIONS, TYPING
 from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSplitter
-from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
-from clusterdb.flavours.postgresql.upsert import Touched, touch_once
-from clusterdb.flavours.postgresql.values import moment, moment_text
+from clusterdb.flavours.postgresql.types import ZONED
+from clusterdb.flavours.postgresql.upsert import touch_once
+from clusterdb.flavours.registry import Arguments
 from clusterdb.flavours.rows import Literal
-from clusterdb.flavours.session import EngineSession, steps, together
+from clusterdb.flavours.session import EngineSession, together
 from clusterdb.flavours.tables import quoted
-from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
+from clusterdb.flavours.types import DATE, DATETIME, TIME
 
 __all__ = ["PostgreSQLFlavour"]
 
 
-_CONSTANTS = {
-    "version": "PostgreSQL 15 (clusterdb)",
-    "current_database": "main",
-    "current_schema": "public",
-    "current_user": "local",
-    "session_user": "local",
-    "user": "local",
-    "pg_backend_pid": 1,
-}
 _SHOWN = {
     "server_version": "15.0",
     "standard_conforming_strings": "on",
@@ -66,60 +56,6 @@ _SHOWN = {
     "timezone": "UTC",
     "transaction_isolation": "serializable",
     "search_path": "public",
-}
-_RENAMED = {"pow": "power", "date_part": "extract"}
-_NOW = {
-    "zone": ("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp", "current_timestamp"),
-    "": ("localtimestamp",),
-}
-
-
-def serial_sequence(arguments: list[Any], context: Context) -> exp.Expression:
-    """The name of the sequence that a column is numbered by."""
-    table, column = arguments
-    if not isinstance(table, exp.Literal) or not isinstance(column, exp.Literal):
-        raise NotSaid("pg_get_serial_sequence() of something else than names")
-    name = sequences.name_of(table.name, column.name, context)
-    return exp.null() if name is None else literal(name)
-
-
-def configured(name: Any, value: Any, _: Any) -> exp.Expression:
-    """set_config(): the value, if it makes no difference.  Raises NotSaid."""
-    if not isinstance(name, exp.Literal) or not isinstance(value, exp.Literal):
-        raise NotSaid("set_config() of something else than texts")
-    settings.require_known(name.name, value.name)
-    return literal(value.name)
-
-
-_SPECIAL: dict[str, Callable[[str, Any, list[Any], Context], exp.Expression]] = {
-    **dict.fromkeys(("coalesce", "greatest", "least"), lambda name, node, _, context: c.chosen(node, name, context)),
-    "nullif": lambda name, node, _, context: c.nullif(node, context),
-    **dict.fromkeys(("round", "trunc"), lambda name, _, taken, context: r.rounded(name, r.taken(name, taken, context))),
-    **dict.fromkeys(("sum", "avg"), lambda name, node, taken, context: r.total(name, node, taken)),
-    **dict.fromkeys(("min", "max"), lambda name, _, taken, context: r.extreme(name, taken, context)),
-    "count": lambda name, _, taken, context: r.counted(taken),
-    "date": lambda name, _, taken, context: cast(exp.Cast(this=taken[0], to=exp.DataType.build("date")), context),
-    "mod": lambda name, node, taken, context: m.remainder(node, taken, context),
-    "extract": lambda name, _, taken, context: r.extracted(*taken),
-    "date_part": lambda name, _, taken, context: r.extracted(*taken),
-    "date_trunc": lambda name, _, taken, context: r.truncated(taken, context),
-    "to_char": lambda name, _, taken, context: r.to_char(taken),
-    "to_hex": lambda name, _, taken, context: call(
-        "pg_to_hex", *r.taken(name, taken, context), kind_of(taken[0]).size or 64
-    ),
-    "string_agg": lambda name, _, taken, context: r.string_agg_of(taken, context),
-    "make_interval": lambda name, _, taken, context: r.made_interval(taken),
-    **dict.fromkeys(("to_json", "to_jsonb"), lambda name, _, taken, context: as_json(taken[0], context)),
-    **dict.fromkeys(
-        ("json_build_object", "json_build_array", "jsonb_build_object", "jsonb_build_array"),
-        lambda name, _, taken, context: r.built(name, taken, context),
-    ),
-    **dict.fromkeys(
-        ("json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"),
-        lambda name, _, taken, context: r.gathered(name, taken, context),
-    ),
-    "pg_get_serial_sequence": lambda name, _, taken, context: serial_sequence(taken, context),
-    "set_config": lambda name, _, taken, context: configured(*taken),
 }
 _BEGIN = Translation("BEGIN", before=("SELECT pg_forget()",))
 _SET = re.compile(r"(?:RE)?SET\b", re.IGNORECASE)
@@ -192,13 +128,12 @@ class PostgreSQLFlavour(Flavour):
     dialect = _Dialect
     prefix = "pg_"
     functions = FUNCTIONS
-    aggregates = AGGREGATES
+    miscounted = "function {name}() with {count} arguments does not exist"
     wrong = ProgrammingError
     several = "more than one row returned by a subquery used as an expression"
     unknown = 'column "{}" does not exist'
     before_select = ("where", "having")
     gone_back = ("SELECT pg_redo()",)
-    native = NATIVE
     typing = TYPING
     cuts = PostgreSQLSplitter
     literals = LITERALS
@@ -209,7 +144,7 @@ class PostgreSQLFlavour(Flavour):
             exp.Mul: m.times,
             exp.Neg: m.negative,
             exp.Mod: lambda node, context: m.remainder(node, [node.this, node.expression], context),
-            exp.Pow: lambda node, context: call("pg_power", *r.taken("power", [node.this, node.expression], context)),
+            exp.Pow: self._written_as("power", "this", "expression"),
             exp.BitwiseXor: m.bits("bits_xor"),
             exp.BitwiseAnd: m.bits("bits_and"),
             exp.BitwiseOr: m.bits("bits_or"),
@@ -242,21 +177,17 @@ class PostgreSQLFlavour(Flavour):
             exp.Extract: lambda node, context: r.extracted(node.this, node.expression),
             exp.Trim: r.trim,
             exp.Substring: r.substring,
-            exp.StrPosition: lambda node, context: call(
-                "pg_strpos", *r.taken("strpos", [node.this, node.args["substr"]], context)
-            ),
+            exp.StrPosition: self._written_as("strpos", "this", "substr"),
             exp.Overlay: r.overlay,
-            exp.Initcap: lambda node, context: call("pg_initcap", *r.taken("initcap", [node.this], context)),
-            exp.Concat: lambda node, context: call("pg_concat", *r.taken("concat", node.expressions, context)),
-            exp.Decode: lambda node, context: call(
-                "pg_decode", *r.taken("decode", [node.this, node.args["charset"]], context)
-            ),
+            exp.Initcap: self._written_as("initcap", "this"),
+            exp.Concat: self._written_as("concat", "expressions"),
+            exp.Decode: self._written_as("decode", "this", "charset"),
             exp.GroupConcat: r.string_agg,
             exp.CurrentTimestamp: lambda node, context: r.now(ZONED, context, node.this),
             exp.Localtimestamp: lambda node, context: r.now(DATETIME, context, node.this),
             exp.CurrentDate: lambda node, context: r.now(DATE, context),
             exp.CurrentTime: lambda node, context: r.now(TIME, context),
-            exp.Anonymous: self._named,
+            exp.Anonymous: self.call,
             exp.Parameter: lambda node, context: (
                 exp.Placeholder(this=None) if not node.this else exp.var(f"?{node.name}")
             ),
@@ -309,38 +240,6 @@ class PostgreSQLFlavour(Flavour):
         super().install(db)
         series: Any = apsw.ext.generate_series
         apsw.ext.make_virtual_module(_Harmless(db), "generate_series", series)  # type: ignore[arg-type]
-        connection, began = weakref.ref(db), []  # type: ignore[var-annotated]
-
-        def now(statement: str) -> str:
-            db = connection()
-            at = moment_text(moment(statement))
-            if db is None or not db.in_transaction:
-                began.clear()
-                return at
-            if not began:
-                began.append(at)
-            return str(began[0])
-
-        db.create_scalar_function("pg_now", now, 1, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
-        db.create_scalar_function("pg_given", guarded(given), 1, flags=apsw.SQLITE_INNOCUOUS)
-        db.create_scalar_function("pg_forget", began.clear, 0, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
-        touched, numbers = Touched(), sequences.Sequences(db)
-        touched.install(db)
-        numbers.install(db)
-
-        def committed() -> bool:
-            began.clear()
-            touched.forget()
-            numbers.committed()
-            return False
-
-        def rolled_back() -> None:
-            began.clear()
-            touched.forget()
-            numbers.rolled_back()
-
-        db.set_commit_hook(committed, id="clusterdb")
-        db.set_rollback_hook(rolled_back, id="clusterdb")
 
     def placeholder(self, number: int) -> str:
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
@@ -373,8 +272,8 @@ class PostgreSQLFlavour(Flavour):
 
     def _run(self, sql: str, session: EngineSession) -> None:
         """One of several statements, by the schema as those before it have left it."""
-        for text in steps(session.translate(sql, session.schema()), session):
-            session.db.execute(text).fetchall()
+        translation = session.translate(sql, session.schema())
+        session.execute(translation, lambda text: session.db.execute(text).fetchall())
 
     def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
         tree = super()._parsed(sql, context)
@@ -445,7 +344,7 @@ class PostgreSQLFlavour(Flavour):
                 if isinstance(inner, exp.Literal):
                     each.replace(inner)
         if isinstance(tree, exp.Insert):
-            inserted(tree, context)
+            inserted(tree, context, self.typing)
         updated(tree, context)
         for union in list(tree.find_all(exp.SetOperation)):
             if not isinstance(union.parent, exp.SetOperation):
@@ -458,33 +357,26 @@ class PostgreSQLFlavour(Flavour):
                 for each in select.expressions:
                     c.grouped("DISTINCT")(each.unalias())
 
-    def _named(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        """A function by its name: what it takes, and what is more than a call."""
-        name, arguments = node.name.lower(), node.expressions
-        if (name.startswith(self.prefix) and name not in SIGNATURES) or name in (
-            "any",
-            "all",
-            "some",
-            "generate_series",
-        ):
-            return node
-        if name not in SIGNATURES:
-            return node if name in self.made else self._unknown(node, context)
-        if name in _CONSTANTS:
-            return literal(_CONSTANTS[name])
-        for kind in (ZONED, DATETIME):
-            if name in _NOW[kind.collation]:
-                return r.now(kind, context, *arguments)
-        special = _SPECIAL.get(name)
-        if special is not None:
-            return special(name, node, arguments, context)
-        arguments = r.taken(name, arguments, context)
-        if name in self.native:
-            return exp.Anonymous(this=name, expressions=arguments)
-        return call(self.prefix + _RENAMED.get(name, name), *arguments)
+    def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
+        """A call of a function by its name, or a word that is written like one.  Raises NotSaid or Wrong."""
+        return node if node.name.lower() in ("any", "all", "some") else super().call(node, context)
 
-    def _unknown(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        raise NotSaid(f"{node.name}()")
+    def arguments(
+        self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
+    ) -> list[exp.Expression]:
+        """Arguments by their letters.  Raises NotSaid for those of another type."""
+        return [r.argument(name, takes.letter(place), value, context) for place, value in enumerate(arguments)]
+
+    def _written_as(self, name: str, *parts: str) -> Rule:
+        """A rule for a node that is another way to write a call, whose arguments are these parts of it."""
+
+        def rule(node: exp.Expression, context: Context) -> exp.Expression:
+            values = [node.args.get(part) for part in parts]
+            listed = [each for value in values for each in (value if isinstance(value, list) else [value])]
+            arguments = [each for each in listed if each is not None]
+            return self.call_of(name, arguments, node, context)
+
+        return rule
 
     def column_name(self, tree: Any) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""

@@ -11,7 +11,6 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from clusterdb.flavours.functions import strict
 from clusterdb.flavours.postgresql.values import moment
 
 __all__ = ["known", "number_as", "parsed", "time_as", "to_number"]
@@ -77,7 +76,6 @@ def _makers(at: datetime) -> dict[str, Callable[[], str]]:
     }
 
 
-@strict
 def time_as(value: str, form: str) -> str:
     """to_char() of a date or a time."""
     at = moment(value) if len(value) > 8 and value[4:5] == "-" else moment(f"2000-01-01 {value}")
@@ -120,7 +118,6 @@ def known(form: str) -> str:
     return "time"
 
 
-@strict
 def number_as(value: Any, form: str) -> str:
     """to_char() of a number: nines, zeros, commas, a point."""
     found = _NUMBER_FORM.fullmatch(form)
@@ -184,7 +181,6 @@ def parsed(text: str, form: str) -> datetime:
     return datetime(int(parts["Y"]), month, int(parts.get("d", 1)), hour, minute, second)
 
 
-@strict
 def to_number(text: str, form: str) -> int | float:
     """to_number(), of texts that fill the form."""
     if not _NUMBER_FORM.fullmatch(form) or not re.fullmatch(r"\s*+-?[\d,]*(\.\d+)?\s*", text):

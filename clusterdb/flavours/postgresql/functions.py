@@ -1,10 +1,9 @@
-"""What PostgreSQL's functions do, in Python, and which of SQLite's mean the same."""
+"""PostgreSQL's SQL functions in Python, and those that its rules call."""
 
 from __future__ import annotations
 
 import calendar
 import math
-import random
 import re
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
@@ -12,17 +11,13 @@ from decimal import Context, Decimal
 from typing import Any
 
 from clusterdb.flavours import functions as f
-from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, strict, text_of
-from clusterdb.flavours.postgresql import forms, patterns, spans
-from clusterdb.flavours.postgresql import json as documents
+from clusterdb.flavours.functions import text_of
+from clusterdb.flavours.postgresql import forms, spans
 from clusterdb.flavours.postgresql import values as v
-
-__all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
 
 _CONTEXT = Context(prec=50)
 
 
-@strict
 def div(a: Any, b: Any) -> int | float:
     """Whole numbers give a whole number.  Raises ZeroDivisionError."""
     if not b:
@@ -33,7 +28,6 @@ def div(a: Any, b: Any) -> int | float:
     return a / b
 
 
-@strict
 def mod(a: Any, b: Any) -> int | float:
     if not b:
         raise ZeroDivisionError("division by zero")
@@ -41,42 +35,35 @@ def mod(a: Any, b: Any) -> int | float:
     return -made if a < 0 else made
 
 
-@strict
 def shift(value: Any, interval: str, sign: int = 1) -> str:
     """A date or a time, and an interval: a timestamp."""
     return v.moment_text(spans.later(v.moment(value), spans.span(interval), sign))
 
 
-@strict
 def clock_shift(value: str, interval: str, sign: int = 1) -> str:
     """A time of the day and an interval: only its time counts, around the clock."""
     at = datetime.combine(datetime(2000, 1, 1), time.fromisoformat(value))
     return (at + sign * timedelta(microseconds=spans.span(interval).micros)).time().isoformat()
 
 
-@strict
 def clock_between(later: str, earlier: str) -> str:
     first, second = (datetime.combine(datetime(2000, 1, 1), time.fromisoformat(each)) for each in (earlier, later))
     return spans.spelled(spans.between(second, first))
 
 
-@strict
 def add_days(value: Any, days: int) -> str:
     return (v.moment(value).date() + timedelta(days=days)).isoformat()
 
 
-@strict
 def days_between(later: Any, earlier: Any) -> int:
     return (v.moment(later).date() - v.moment(earlier).date()).days
 
 
-@strict
 def time_between(later: Any, earlier: Any) -> str:
     """The time between two timestamps."""
     return spans.spelled(spans.between(v.moment(later), v.moment(earlier)))
 
 
-@strict
 def age(later: Any, earlier: Any) -> str:
     """Years, months and days from one time to another, as timestamp_age() of the server counts them."""
     second, first = v.moment(later), v.moment(earlier)
@@ -101,7 +88,6 @@ def _seconds(at: datetime) -> int:
     return at.hour * 3600 + at.minute * 60 + at.second
 
 
-@strict
 def extract(unit: str, value: Any) -> int | float:
     """A part of a date, a time or a timestamp."""
     unit = unit.lower()
@@ -137,7 +123,6 @@ _UNITS: dict[str, Callable[[datetime], int | float]] = {
 }
 
 
-@strict
 def date_trunc(unit: str, value: str) -> str:
     """The beginning of the unit that a time lies in.  Raises ValueError for units that it has not."""
     made = f.date_trunc(unit, value)
@@ -146,19 +131,22 @@ def date_trunc(unit: str, value: str) -> str:
     return str(made)
 
 
-@strict
 def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> str:
     micros = round(second * 1_000_000)
     return v.moment_text(datetime(year, month, day, hour, minute) + timedelta(microseconds=micros))
 
 
-@strict
+def to_timestamp(value: Any, form: str | None = None) -> str:
+    """A time from its number of seconds since 1970, or from a text in a form."""
+    at = datetime(1970, 1, 1) + timedelta(seconds=value) if form is None else forms.parsed(value, form)
+    return v.moment_text(at)
+
+
 def to_char(value: Any, form: str) -> str:
     """Dates and numbers, in a form."""
     return forms.number_as(value, form) if isinstance(value, int | float) else forms.time_as(value, form)
 
 
-@strict
 def substring(text: Any, at: int, length: int | None = None) -> str:
     text = text_of(text)
     if length is not None and length < 0:
@@ -167,20 +155,31 @@ def substring(text: Any, at: int, length: int | None = None) -> str:
     return text[max(0, at - 1) : max(0, end)]
 
 
-@strict
 def overlaid(text: str, new: str, at: int, length: int) -> str:
     if at < 1:
         raise ValueError("negative substring length not allowed")
     return text[: at - 1] + new + text[max(0, at - 1 + length) :]
 
 
-@strict
 def split_part(text: str, delimiter: str, number: int) -> str:
     if not number:
         raise ValueError("field position must not be zero")
     if not delimiter:
         return text if number in (1, -1) else ""
     return str(f.split_part(text, delimiter, number))
+
+
+def concat(*values: Any) -> str:
+    return "".join(text_of(value) for value in values if value is not None)
+
+
+def joined(a: Any, b: Any) -> Any:
+    """``||`` of texts, and of bytes."""
+    return a + b if isinstance(a, bytes) else text_of(a) + text_of(b)
+
+
+def to_hex(value: int, size: int = 64) -> str:
+    return f"{value & (2**size - 1):x}"
 
 
 def checked_code(code: int) -> int:
@@ -217,7 +216,6 @@ def formatted(form: str | None, *values: Any) -> str | None:
     return re.sub(pattern, made, form)
 
 
-@strict
 def quote_ident(name: str) -> str:
     plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _RESERVED
     return name if plain else '"' + name.replace('"', '""') + '"'
@@ -380,13 +378,11 @@ _RESERVED = frozenset(
 )
 
 
-@strict
 def quote_literal(value: Any) -> str:
     text = text_of(value).replace("'", "''")
     return "E'" + text.replace("\\", "\\\\") + "'" if "\\" in text else f"'{text}'"
 
 
-@strict
 def encode(data: bytes, how: str) -> str:
     if how == "escape":
         return "".join(_escaped(byte) for byte in data)
@@ -400,14 +396,12 @@ def _escaped(byte: int) -> str:
     return "\\\\" if byte == 92 else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}"
 
 
-@strict
 def decode(text: str, how: str) -> bytes:
     if how not in ("hex", "base64"):
         raise ValueError(f"decode() as {how}")
     return bytes.fromhex(text) if how == "hex" else f.from_base64(text)
 
 
-@strict
 def width_bucket(value: float, low: float, high: float, count: int) -> int:
     if low >= high:
         raise ValueError("width_bucket() with its bounds the other way round")
@@ -424,29 +418,21 @@ def fitting(value: Any, size: int = 64) -> Any:
     return f.checked(value)
 
 
-def _wrapped(value: int, size: int) -> int:
+def wrapped(value: int, size: int) -> int:
     value &= 2**size - 1
     return value - 2**size if value >= 2 ** (size - 1) else value
 
 
-@strict
 def rounded_even(value: float) -> float:
     return float(round(value))
 
 
-@strict
-def trimmed_decimal(value: Any, digits: int = 0) -> Any:
-    return f.truncated(value, digits)
-
-
-@strict
 def exact_over(a: Any, b: Any) -> float:
     if not b:
         raise ZeroDivisionError("division by zero")
     return float(_CONTEXT.divide(Decimal(repr(a)), Decimal(repr(b)))) + 0.0  # there is no minus zero
 
 
-@strict
 def quotient(a: Any, b: Any) -> float:
     if not b:
         raise ZeroDivisionError("division by zero")
@@ -462,7 +448,6 @@ def compare(a: Any, b: Any) -> int | None:
     return (a > b) - (a < b)
 
 
-@strict
 def jsonb_number(value: Any) -> int | float:
     """A number of jsonb.  Raises ValueError for what is none."""
     if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
@@ -472,23 +457,38 @@ def jsonb_number(value: Any) -> int | float:
     raise ValueError(f"cannot cast jsonb to a number: {value}")
 
 
-@strict
 def padded(text: Any, length: int, fill: Any = " ") -> str:
     return f.lpad(text, max(0, length), fill) or ""
 
 
-@strict
 def padded_right(text: Any, length: int, fill: Any = " ") -> str:
     return f.rpad(text, max(0, length), fill) or ""
 
 
-@strict
 def overlaps(a: Any, b: Any, c: Any, d: Any) -> int:
     first, second = sorted((a, b)), sorted((c, d))
     return int(first[0] < second[1] and second[0] < first[1])
 
 
-class _Every:
+def logarithm(a: float, b: float | None = None) -> float:
+    return math.log10(a) if b is None else math.log(b, a)
+
+
+def cube_root(value: float) -> float:
+    return float(f.rounded(math.copysign(abs(value) ** (1 / 3), value), 12))
+
+
+def least(*values: Any) -> Any:
+    """The smallest of those that are not NULL."""
+    return min((value for value in values if value is not None), default=None)
+
+
+def greatest(*values: Any) -> Any:
+    """The largest of those that are not NULL."""
+    return max((value for value in values if value is not None), default=None)
+
+
+class Every:
     def __init__(self, how: Callable[[list[bool]], bool]) -> None:
         self._how = how
         self._values: list[bool] = []
@@ -501,7 +501,7 @@ class _Every:
         return int(self._how(self._values)) if self._values else None
 
 
-class _Total:
+class Total:
     """The sum of exact numbers, or their mean."""
 
     def __init__(self, *, mean: bool) -> None:
@@ -520,7 +520,7 @@ class _Total:
         return int(made) if whole else float(made)
 
 
-class _Reals:
+class Reals:
     """sum() of REALs, each sum of which is rounded to one."""
 
     def __init__(self) -> None:
@@ -528,13 +528,13 @@ class _Reals:
 
     def step(self, value: Any) -> None:
         if value is not None:
-            self._sum = value if self._sum is None else v.FUNCTIONS["real_plus"](self._sum, value)
+            self._sum = value if self._sum is None else v.real_plus(self._sum, value)
 
     def final(self) -> float | None:
         return self._sum
 
 
-class _Spans:
+class Spans:
     """The sum of intervals."""
 
     def __init__(self) -> None:
@@ -547,119 +547,3 @@ class _Spans:
 
     def final(self) -> str | None:
         return None if self._sum is None else spans.spelled(self._sum)
-
-
-FUNCTIONS: dict[str, Function] = {
-    **spans.FUNCTIONS,
-    **v.FUNCTIONS,
-    **documents.FUNCTIONS,
-    **patterns.FUNCTIONS,
-    **{
-        name: f.COMMON[name] for name in ("negative", "decimal_plus", "decimal_minus", "decimal_times", "decimal_round")
-    },
-    "decimal_text": f.COMMON["decimal_text"],
-    "plus": strict(lambda a, b, size=64: fitting(a + b, size)),
-    "minus": strict(lambda a, b, size=64: fitting(a - b, size)),
-    "times": strict(lambda a, b, size=64: fitting(a * b, size)),
-    "fitting": strict(fitting),
-    "divide": quotient,
-    "exact_over": exact_over,
-    "bits_and": strict(lambda a, b, size: a & b),
-    "bits_or": strict(lambda a, b, size: a | b),
-    "bits_xor": strict(lambda a, b, size: a ^ b),
-    "bits_not": strict(lambda a, size: ~a),
-    "shift_left": strict(lambda a, count, size: _wrapped(a << (count % size), size)),
-    "shift_right": strict(lambda a, count, size: a >> (count % size)),
-    **{name: f.COMMON[name] for name in ("left", "right", "reverse", "repeat", "upper", "lower")},
-    **{name: f.COMMON[name] for name in ("concat_ws", "replace", "translate", "initcap")},
-    **{name: f.COMMON[name] for name in ("trim", "round", "power")},
-    "round_even": rounded_even,
-    "double_exact": strict(lambda value, bits: float(f"{value:.{15 if bits == 64 else 6}g}")),
-    "lpad": padded,
-    "rpad": padded_right,
-    "length": f.characters,
-    "char_length": f.characters,
-    "character_length": f.characters,
-    "octet_length": f.octets,
-    "concat": lambda *values: "".join(text_of(value) for value in values if value is not None),
-    "join": strict(lambda a, b: a + b if isinstance(a, bytes) else text_of(a) + text_of(b)),
-    "substring": substring,
-    "substr": substring,
-    "split_part": split_part,
-    "strpos": strict(lambda text, word: text_of(text).find(text_of(word)) + 1),
-    "ltrim": strict(lambda text, chars=" ": text_of(text).lstrip(chars)),
-    "rtrim": strict(lambda text, chars=" ": text_of(text).rstrip(chars)),
-    "btrim": strict(lambda text, chars=" ": text_of(text).strip(chars)),
-    "ascii": f.code_of,
-    "chr": strict(lambda code: chr(checked_code(code))),
-    "overlay": overlaid,
-    "starts_with": strict(lambda text, head: int(text_of(text).startswith(head))),
-    "quote_literal": quote_literal,
-    "quote_ident": quote_ident,
-    "format": formatted,
-    "md5": strict(lambda value: f.digest(value, "md5")),
-    "sha256": strict(lambda value: bytes.fromhex(f.digest(value, "sha256"))),
-    "encode": encode,
-    "decode": decode,
-    "to_hex": strict(lambda value, size=64: f"{value & (2**size - 1):x}"),
-    "gen_random_uuid": f.new_uuid,
-    "div_op": div,
-    "mod": mod,
-    "div": strict(lambda a, b: math.trunc(exact_over(a, b))),
-    "cbrt": strict(lambda value: f.rounded(math.copysign(abs(value) ** (1 / 3), value), 12)),
-    "trunc": trimmed_decimal,
-    "gcd": strict(math.gcd),
-    "lcm": strict(math.lcm),
-    "factorial": strict(math.factorial),
-    "log": strict(lambda a, b=None: math.log10(a) if b is None else math.log(b, a)),
-    "width_bucket": width_bucket,
-    **{name: strict(getattr(math, name)) for name in ("sqrt", "exp", "asin", "acos")},
-    "ln": strict(math.log),
-    "random": lambda: random.random(),
-    "least": lambda *values: min((value for value in values if value is not None), default=None),
-    "greatest": lambda *values: max((value for value in values if value is not None), default=None),
-    "compare": compare,
-    "jsonb_number": jsonb_number,
-    "jsonb_integer": strict(lambda value: v.nearest(jsonb_number(value))),
-    "shift": shift,
-    "clock_shift": clock_shift,
-    "clock_between": clock_between,
-    "add_days": add_days,
-    "days_between": days_between,
-    "time_between": time_between,
-    "age": age,
-    "extract": extract,
-    "date_trunc": date_trunc,
-    "make_date": strict(lambda year, month, day: datetime(year, month, day).date().isoformat()),
-    "make_timestamp": make_timestamp,
-    "to_char": to_char,
-    "to_date": strict(lambda text, form: forms.parsed(text, form).date().isoformat()),
-    "to_timestamp": strict(
-        lambda value, form=None: v.moment_text(
-            datetime(1970, 1, 1) + timedelta(seconds=value) if form is None else forms.parsed(value, form)
-        )
-    ),
-    "to_number": forms.to_number,
-    "overlaps": overlaps,
-}
-AGGREGATES: dict[str, Callable[[], Any]] = {
-    **COMMON_AGGREGATES,
-    **documents.AGGREGATES,
-    "stddev": COMMON_AGGREGATES["stddev_samp"],
-    "variance": COMMON_AGGREGATES["var_samp"],
-    "bool_and": lambda: _Every(all),
-    "bool_or": lambda: _Every(any),
-    "every": lambda: _Every(all),
-    "real_sum": _Reals,
-    "exact_sum": lambda: _Total(mean=False),
-    "exact_avg": lambda: _Total(mean=True),
-    "span_sum": _Spans,
-}
-NATIVE = frozenset(
-    [
-        *("count", "sum", "min", "max", "avg", "coalesce", "nullif", "abs", "sign", "ceil", "ceiling", "floor"),
-        *("pi", "degrees", "radians", "sin", "cos", "tan", "atan"),
-        *("atan2", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"),
-        *("first_value", "last_value", "nth_value"),
-    ]
-)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from clusterdb.flavours.functions import Function, strict, text_of
-
-__all__ = ["AGGREGATES", "FUNCTIONS", "canonical", "checked_json"]
+from clusterdb.flavours.functions import text_of
 
 
 # --- reading and writing ----------------------------------------------------------------------------------------------
@@ -56,7 +53,6 @@ def checked_json(document: Any) -> str:
     return document
 
 
-@strict
 def json_of(value: Any, kind: str) -> str:
     """A value of SQLite's as JSON."""
     if kind == "json":
@@ -108,7 +104,6 @@ def _walked(value: Any, steps: list[str]) -> Any:
     return value
 
 
-@strict
 def get(document: Any, step: Any) -> Any:
     """``->``."""
     try:
@@ -117,7 +112,6 @@ def get(document: Any, step: Any) -> Any:
         return None
 
 
-@strict
 def get_text(document: Any, step: Any) -> Any:
     """``->>``."""
     try:
@@ -126,7 +120,6 @@ def get_text(document: Any, step: Any) -> Any:
         return None
 
 
-@strict
 def path(document: Any, steps: str) -> Any:
     """``#>``."""
     try:
@@ -135,7 +128,6 @@ def path(document: Any, steps: str) -> Any:
         return None
 
 
-@strict
 def path_text(document: Any, steps: str) -> Any:
     """``#>>``."""
     try:
@@ -144,7 +136,6 @@ def path_text(document: Any, steps: str) -> Any:
         return None
 
 
-@strict
 def extract_path_text(document: Any, *steps: Any) -> Any:
     try:
         return _shown(_walked(_load(document), list(map(text_of, steps))), as_text=True)
@@ -152,7 +143,6 @@ def extract_path_text(document: Any, *steps: Any) -> Any:
         return None
 
 
-@strict
 def extract_path(document: Any, *steps: Any) -> Any:
     try:
         return _shown(_walked(_load(document), list(map(text_of, steps))), as_text=False)
@@ -160,14 +150,12 @@ def extract_path(document: Any, *steps: Any) -> Any:
         return None
 
 
-@strict
 def has(document: Any, key: str) -> int:
     """``?``: a member, or an element that is this text."""
     value = _load(document)
     return int(key in value if isinstance(value, dict | list) else isinstance(value, str) and value == key)
 
 
-@strict
 def contains(target: Any, candidate: Any) -> int:
     """``@>``."""
     whole, piece = _load(target), _load(candidate)
@@ -209,7 +197,6 @@ def _compared(a: Any, b: Any) -> int:
     return 0 if a is None else (a > b) - (a < b)
 
 
-@strict
 def compare(a: Any, b: Any) -> int:
     """Which of two jsonb values comes first.  Raises ValueError for an empty array, which has an order of its own."""
     first, second = _load(a), _load(b)
@@ -219,7 +206,6 @@ def compare(a: Any, b: Any) -> int:
 
 
 # --- changing documents -----------------------------------------------------------------------------------------------
-@strict
 def merge(first: Any, second: Any) -> str:
     """``||`` of jsonb."""
     a, b = _load(first), _load(second)
@@ -228,7 +214,6 @@ def merge(first: Any, second: Any) -> str:
     return _dump([*(a if isinstance(a, list) else [a]), *(b if isinstance(b, list) else [b])])
 
 
-@strict
 def remove(document: Any, key: Any) -> str:
     """``-`` of jsonb: a member, an element, or texts.  Raises ValueError where there are no parts."""
     value = _load(document)
@@ -247,7 +232,6 @@ def remove(document: Any, key: Any) -> str:
     return _dump(value)
 
 
-@strict
 def jsonb_set(document: Any, path: str, new: Any, create: int = 1) -> str:
     """A document with another value at a path; what lies on the way must be there."""
     value, steps = _load(document), _steps(path)
@@ -277,7 +261,6 @@ def jsonb_set(document: Any, path: str, new: Any, create: int = 1) -> str:
 _KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", Decimal: "number", type(None): "null"}
 
 
-@strict
 def array_length(document: Any) -> int:
     value = _load(document)
     if not isinstance(value, list):
@@ -339,35 +322,10 @@ class ObjectOf:
         return canonical(made) if self._binary else made
 
 
-AGGREGATES: dict[str, Callable[[], Any]] = {
-    "json_agg": lambda: ArrayOf(binary=False),
-    "jsonb_agg": lambda: ArrayOf(binary=True),
-    "json_object_agg": lambda: ObjectOf(binary=False),
-    "jsonb_object_agg": lambda: ObjectOf(binary=True),
-}
-FUNCTIONS: dict[str, Function] = {
-    "json_get": get,
-    "json_get_text": get_text,
-    "json_path": path,
-    "json_path_text": path_text,
-    "json_extract_path_text": extract_path_text,
-    "jsonb_extract_path_text": extract_path_text,
-    "jsonb_extract_path": extract_path,
-    "json_of": json_of,
-    "json_contains": contains,
-    "json_has": has,
-    "json_merge": merge,
-    "json_remove": remove,
-    "jsonb_compare": compare,
-    "jsonb_set": jsonb_set,
-    "json_typeof": strict(lambda document: _KINDS[type(_load(document))]),
-    "jsonb_typeof": strict(lambda document: _KINDS[type(_load(document))]),
-    "json_array_length": array_length,
-    "jsonb_array_length": array_length,
-    "json_build_object": build_object,
-    "json_build_array": build_array,
-    "jsonb_build_object": lambda *pairs: canonical(build_object(*pairs)),
-    "jsonb_build_array": lambda *values: canonical(build_array(*values)),
-    "jsonb": strict(lambda value: _dump(_load(value))),
-}
-"""By name without the prefix that they have in SQL."""
+def type_of(document: Any) -> str:
+    return _KINDS[type(_load(document))]
+
+
+def normalised(value: Any) -> str:
+    """jsonb, as the server shows it."""
+    return _dump(_load(value))

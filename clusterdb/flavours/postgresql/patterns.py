@@ -10,9 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from clusterdb.flavours.functions import Function, strict, text_of
-
-__all__ = ["FUNCTIONS"]
+from clusterdb.flavours.functions import text_of
 
 _CLASSES = {
     "alpha": r"a-zA-Z",
@@ -91,13 +89,11 @@ def _plain_letters(text: str, pattern: str) -> str:
     return text
 
 
-@strict
 def found(text: Any, pattern: str, flags: str = "") -> int:
     """``~``."""
     return int(_regexp(pattern, flags).search(_plain_letters(text_of(text), pattern)) is not None)
 
 
-@strict
 def replaced(text: Any, pattern: str, new: str, flags: str = "") -> str:
     """regexp_replace()."""
     compiled = _finding(pattern, flags)
@@ -114,7 +110,6 @@ def _piece(match: re.Match[str], char: str) -> str:
     return {"&": match[0], "\\": "\\"}.get(char, "\\" + char)
 
 
-@strict
 def part(text: Any, pattern: str) -> str | None:
     """What a pattern finds; of one with groups, what the first group finds."""
     match = _finding(pattern, "").search(_plain_letters(text_of(text), pattern))
@@ -135,12 +130,10 @@ def _like(pattern: str, escape: str, flags: str) -> re.Pattern[str]:
     return re.compile(made, re.DOTALL | (re.IGNORECASE if flags else 0))
 
 
-@strict
 def like(text: Any, pattern: str, escape: str = "\\") -> int:
     return int(_like(pattern, escape, "").fullmatch(text_of(text)) is not None)
 
 
-@strict
 def ilike(text: Any, pattern: str, escape: str = "\\") -> int:
     return int(_like(pattern, escape, "i").fullmatch(text_of(text)) is not None)
 
@@ -160,18 +153,6 @@ def _similar(pattern: str, escape: str) -> re.Pattern[str]:
     return re.compile(f"(?:{made})", re.DOTALL)
 
 
-@strict
 def similar(text: Any, pattern: str, escape: str = "\\") -> int:
     """SIMILAR TO."""
     return int(_similar(pattern, escape).fullmatch(text_of(text)) is not None)
-
-
-FUNCTIONS: dict[str, Function] = {
-    "regexp": found,
-    "regexp_replace": replaced,
-    "regexp_substr": part,
-    "like": like,
-    "ilike": ilike,
-    "similar": similar,
-}
-"""By name without the prefix that they have in SQL."""

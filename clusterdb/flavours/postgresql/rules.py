@@ -12,7 +12,7 @@ from clusterdb.flavours.flavour import NotSaid, Rule, call, literal
 from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
 from clusterdb.flavours.postgresql.forms import known as known_form
-from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, REAL, SIGNATURES
+from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, REAL
 from clusterdb.flavours.types import BYTES, DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
 _PLACES = "%Y-%m-%d %H:%M:%f"
@@ -45,26 +45,21 @@ _TAKEN = {
 }
 
 
-def taken(name: str, arguments: list[Any], context: Context) -> list[Any]:
-    """Arguments as a function takes them.  Raises NotSaid for those of another type."""
-    letters = SIGNATURES[name][0]
-    made = []
-    for at, each in enumerate(arguments):
-        letter = letters[min(at, len(letters) - 1)] if letters else "*"
-        if letter == "+":
-            letter = letters[-2]
-        if letter == "o":
-            made.append(as_output(each, context))
-        elif letter == "y" and kind_of(each).name == "bytes":
-            made.append(each)
-        elif letter in ("t", "y", *_TAKEN):
-            allowed, kind = _TAKEN["t" if letter == "y" else letter]
-            if kind_of(each).name not in allowed:
-                raise refuse(f"{name}()", each)
-            made.append(each if letter in "tin" and kind_of(each).name == "unknown" else converted(each, kind, context))
-        else:
-            made.append(each)
-    return made
+def argument(name: str, letter: str, value: Any, context: Context) -> Any:
+    """An argument as a function takes it, by its letter in the registry.  Raises NotSaid for one of another type."""
+    if letter == "*":
+        return value
+    if letter == "!":
+        raise NotSaid(f"{name}() with an argument {value.sql(dialect='postgres')}")
+    if letter == "o":
+        return as_output(value, context)
+    own = kind_of(value).name
+    if letter == "y" and own == "bytes":
+        return value
+    allowed, kind = _TAKEN["t" if letter == "y" else letter]
+    if own not in allowed:
+        raise refuse(f"{name}()", value)
+    return value if letter in "tin" and own == "unknown" else converted(value, kind, context)
 
 
 # --- functions --------------------------------------------------------------------------------------------------------

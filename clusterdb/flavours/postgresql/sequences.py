@@ -19,7 +19,8 @@ from sqlglot import exp
 
 from clusterdb.errors import DataError, ProgrammingError
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, call, guarded
+from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, call
+from clusterdb.flavours.registry import guarded
 from clusterdb.flavours.schema import Numbering, Schema
 from clusterdb.flavours.tables import text
 from clusterdb.flavours.trees import column_names, quoted_names, target_of

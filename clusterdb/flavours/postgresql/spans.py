@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from clusterdb.flavours.functions import Function, strict
+from clusterdb.flavours.functions import Implementation
 
-__all__ = ["FUNCTIONS", "Span", "between", "later", "span", "spelled"]
+__all__ = ["HELPERS", "Span", "between", "later", "span", "spelled"]
 
 _DAY = 86_400_000_000
 _MONTHS = {"month": 1, "mon": 1, "year": 12, "yr": 12, "y": 12, "decade": 120, "century": 1200, "centurie": 1200}
@@ -182,12 +182,12 @@ def _factor(value: Any) -> Fraction:
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
 
 
-FUNCTIONS: dict[str, Function] = {
-    "span": strict(lambda text: spelled(span(text))),
-    "span_ticks": strict(lambda text: span(text).ticks()),
-    "span_plus": strict(_added),
-    "span_times": strict(lambda text, factor: spelled(_times(span(text), _factor(factor)))),
-    "span_over": strict(lambda text, factor: spelled(_times(span(text), 1 / _factor(factor)))),
-    "span_part": strict(lambda unit, text: _part(unit.lower(), span(text))),
+HELPERS: dict[str, Implementation] = {
+    "span": lambda text: spelled(span(text)),
+    "span_ticks": lambda text: span(text).ticks(),
+    "span_plus": _added,
+    "span_times": lambda text, factor: spelled(_times(span(text), _factor(factor))),
+    "span_over": lambda text, factor: spelled(_times(span(text), 1 / _factor(factor))),
+    "span_part": lambda unit, text: _part(unit.lower(), span(text)),
 }
 """By name without the prefix that they have in SQL."""

@@ -14,7 +14,6 @@ from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Translation, literal
 from clusterdb.flavours.postgresql import labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
-from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import NOTHING, TYPES, Column, Numbering, Schema
 from clusterdb.flavours.tables import (
@@ -316,11 +315,11 @@ def as_kept(flavour: PostgreSQLFlavour, value: exp.Expression, kind: Kind, conte
     if isinstance(inner, exp.Literal | exp.Boolean):
         literal_value = inner.copy()
         annotate(literal_value, context.schema, flavour.typing)
-        value = _folded(assigned(literal_value, kind, context))
+        value = _folded(flavour, assigned(literal_value, kind, context))
     return flavour.text(flavour.schema_expression(value, context))
 
 
-def _folded(value: exp.Expression) -> exp.Expression:
+def _folded(flavour: PostgreSQLFlavour, value: exp.Expression) -> exp.Expression:
     """The literal that a call of the flavour's functions with literals returns: plain SQLite lacks the function."""
     if not isinstance(value, exp.Anonymous) or not all(
         isinstance(argument, exp.Literal) for argument in value.expressions
@@ -328,7 +327,7 @@ def _folded(value: exp.Expression) -> exp.Expression:
         return value
     values = [argument.to_py() for argument in value.expressions]
     arguments = [float(argument) if isinstance(argument, Decimal) else argument for argument in values]
-    return literal(FUNCTIONS[value.name.removeprefix("pg_")](*arguments))
+    return literal(flavour.functions.implementations[value.name.removeprefix("pg_")](*arguments))
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------
