@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test test-slow torture suites lint docs bench clean
+.PHONY: demo test test-slow test-sqlglot torture suites lint docs bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,9 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(BIN)/pytest -n auto -m slow
+
+test-sqlglot: $(VENV)/.installed
+	.ci/test-sqlglot $(BIN)/python $(SQLGLOT)
 
 torture: $(VENV)/.installed
 	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(or $(MINUTES),10)

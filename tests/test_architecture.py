@@ -77,6 +77,8 @@ LAYERS = {
     "clusterdb.flavours.subqueries": 7,
     "clusterdb.flavours.grouping": 7,
     "clusterdb.flavours.tables": 7,
+    "clusterdb.flavours.indexes": 8,
+    "clusterdb.flavours.trees": 8,
     "clusterdb.flavours.precedence": 7,
     "clusterdb.flavours.rebuild": 7,
     "clusterdb.flavours.session": 7,

@@ -89,7 +89,7 @@ def test_a_new_foreign_key_must_lead_somewhere_unless_keys_are_off(db: apsw.Conn
     """A key that leads nowhere is refused; one that led nowhere before is not this change's."""
     db.execute("INSERT INTO log VALUES (7)")
     create = 'CREATE TABLE "log" (n INT REFERENCES parent (id))'
-    with pytest.raises(IntegrityError, match="rows of 'log' refer to no row of 'parent'"):
+    with pytest.raises(IntegrityError, match="rows of 'log' refer to missing rows of 'parent'"):
         rebuild(db, "log", create)
     set_foreign_keys(db, False)
     rebuild(db, "log", create)

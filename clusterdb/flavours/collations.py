@@ -1,12 +1,11 @@
-"""How MySQL compares texts: whatever their case and accents, and whatever spaces they end with.
+"""MySQL's collations utf8mb4_unicode_ci, which ignores case, accents and trailing spaces, and utf8mb4_bin.
 
-As utf8mb4_unicode_ci does it, the collation of the server that proves the flavour: the first level of the Unicode
-collation algorithm.  Letters beyond the Latin, Greek and Cyrillic alphabets are ordered by their code points.  Tables
-keep the collation's name: plain SQLite refuses to compare their texts, instead of doing it in another order than the
-indexes have.
+utf8mb4_unicode_ci compares by the first level of the Unicode collation algorithm, as the server does in the tests.
+Letters outside of the Latin, Greek and Cyrillic alphabets are ordered by code point.  Tables name the collation, so
+plain SQLite refuses to compare their texts rather than use another order than the indexes have.
 """
 
-# ruff: noqa: RUF001 - the characters are meant
+# ruff: noqa: RUF001 - ambiguous characters are intended
 
 from __future__ import annotations
 
@@ -28,19 +27,18 @@ _ORDER = (
     "ƶȥʐʑʒƹƺʓȝþƿƻƨƽƅʔʕʡʢʖǀǁǂǃʗʘʬʭαβγδεϝϛζηθͺϳκλμνξοπϟϙρστυφχψωϡϸϻϣϥϧϩϫϭϯаӑӓәӛӕбвгғҕдђѓҙеӗєжӝҗзӟѕӡиҋӥіїйјк"
     "қӄҡҟҝлӆљмӎнӊңӈҥњоӧөӫпҧҁрҏсҫтҭћќуўӱӳүұѹфхҳһѡѿѽѻцҵчӵҷӌҹҽҿџшщъыӹьҍѣэӭюяѥѧѫѩѭѯѱѳѵѷҩ"
 )
-"""Characters in the collation's order: white space, signs, digits, letters."""
+"""Characters in the collation's order: white space, punctuation and symbols, digits, letters."""
 
 _KEPT = frozenset("ѓїќўйѷӑӓӗӛӝӟӥӧӫӭӱӳӵӹ")
-"""Letters that are letters of their own, though Unicode takes them apart."""
+"""Letters that the collation distinguishes from their base letter, though Unicode decomposes them."""
 
 
 class _Places(dict[int, str]):
-    """The place of each character in the order; what is not in it comes behind, by its code point."""
+    """The place of a character in the order; characters that are not in it follow by code point."""
 
     def __missing__(self, code: int) -> str:
-        made = chr(min(code + 0x2000, 0x10FFFF))
-        self[code] = made
-        return made
+        self[code] = chr(min(code + 0x2000, 0x10FFFF))
+        return self[code]
 
 
 _PLACES = _Places({ord(char): chr(at) for at, char in enumerate(_ORDER, 1)})
@@ -48,22 +46,22 @@ _PLACES |= dict.fromkeys((*range(9), *range(14, 32), 127), "")
 
 
 def _bare(text: str) -> str:
-    """A text in lower case without accents."""
+    """A text in folded case without accents."""
     parts = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in parts if unicodedata.category(char) != "Mn")
 
 
 @lru_cache(maxsize=4096)
 def key(text: str) -> str:
-    """What compares as the text does."""
+    """A key that sorts as the text does in utf8mb4_unicode_ci."""
     if text.isascii():
         return (text.lower().rstrip(" ") + " ").translate(_PLACES)
-    made = "".join(char if char.casefold() in _KEPT or ord(char) in _SIGNS else _bare(_bare(char)) for char in text)
-    return (made.casefold().rstrip(" ") + " ").translate(_PLACES)
+    bare = "".join(char if char.casefold() in _KEPT or ord(char) in _SIGNS else _bare(_bare(char)) for char in text)
+    return (bare.casefold().rstrip(" ") + " ").translate(_PLACES)
 
 
 def key_bin(text: str) -> bytes:
-    """What compares as the text does in a binary collation of MySQL's, which ignores spaces at the end too."""
+    """A key that sorts as the text does in utf8mb4_bin, which also ignores trailing spaces."""
     return (text.rstrip(" ") + " ").encode("utf-8", "surrogatepass")
 
 
@@ -71,12 +69,12 @@ _SIGNS = frozenset(ord(char) for char in _ORDER if not char.isalnum() and ord(ch
 
 
 class _Folded(dict[int, str]):
-    """Each character's representative among those that are equal to it."""
+    """The representative of each character among those that the collation considers equal."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
-        made = _bare(_bare(char)) if code not in _SIGNS and char.casefold() not in _KEPT else char.casefold()
-        self[code] = made if len(made) == 1 else char
+        bare = _bare(_bare(char)) if code not in _SIGNS and char.casefold() not in _KEPT else char.casefold()
+        self[code] = bare if len(bare) == 1 else char
         return self[code]
 
 
@@ -84,23 +82,23 @@ _FOLDED = _Folded()
 
 
 def fold(text: str) -> str:
-    """A text of as many characters, each the representative of those that are equal to it."""
+    """The text with each character replaced by its representative; the length stays the same."""
     return text.lower() if text.isascii() else text.translate(_FOLDED)
 
 
 @lru_cache(maxsize=256)
 def _pattern(pattern: str, escape: str) -> re.Pattern[str]:
-    made, rest = "", iter(pattern)
+    expression, rest = "", iter(pattern)
     for char in rest:
         if char == escape:
-            made += re.escape(next(rest, escape))
+            expression += re.escape(next(rest, escape))
         else:
-            made += {"%": ".*", "_": "."}.get(char) or re.escape(char)
-    return re.compile(made, re.DOTALL)
+            expression += {"%": ".*", "_": "."}.get(char) or re.escape(char)
+    return re.compile(expression, re.DOTALL)
 
 
 def like(text: str, pattern: str, escape: str = "\\", *, exactly: bool = False) -> bool:
-    """LIKE, character by character."""
+    """Whether a text matches a pattern of LIKE; ``exactly``: case and accents count."""
     if exactly:
         return _pattern(pattern, escape).fullmatch(text) is not None
     return _pattern(fold(pattern), fold(escape)).fullmatch(fold(text)) is not None
@@ -119,6 +117,6 @@ def _compare_bin(first: str, second: str) -> int:
 
 
 def install(db: apsw.Connection) -> None:
-    """Give a connection the collations."""
+    """Register the collations on a connection."""
     db.create_collation(CI, _compare_ci)
     db.create_collation(BIN, _compare_bin)

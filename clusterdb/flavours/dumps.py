@@ -1,9 +1,9 @@
-"""Dumps: what mysqldump, mariadb-dump and pg_dump write, loaded into an empty database.
+"""Load dumps of mysqldump, mariadb-dump and pg_dump into an empty database.
 
-A dump is read as a stream.  What has no counterpart is skipped by its kind and counted, or refused if the caller is
-``strict``: triggers, routines, owners, grants, comments, partitions (whose rows go to the whole table).  Anything else
-that is refused ends the load with the line it is in.  Rows may refer to rows that come later, and in dumps of MySQL to
-rows that nobody has: foreign keys are looked at when all is loaded, and what refers to nothing is counted.
+A dump is read as a stream.  Statements for objects that clusters lack (triggers, routines, owners, grants, comments)
+are skipped and counted by kind, or refused by a ``strict`` load; partitioned tables are loaded without partitions.  Any
+other error ends the load and names the line.  Foreign keys are checked after the last row, since rows can refer to
+later ones; rows that refer to missing rows, which dumps of MySQL can contain, are counted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from clusterdb.flavours.skipped import kind_of
 __all__ = ["Dump", "Progress"]
 
 Progress = Callable[[int, int], None]
-"""Called with (bytes read, bytes in all, 0 if that is not known)."""
+"""Called with the number of bytes read and the size in bytes, 0 if it is unknown."""
 
 _PIECE_BYTES = 1 << 20
 _COMMIT_BYTES = 64 << 20
@@ -65,14 +65,14 @@ _CONTROL = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|END|START\s+TRANSACTION)\b", re
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 class Dump:
-    """A dump to load: a path, ``-`` for standard input, or a binary stream; gzip is undone.
+    """A dump to load: a path, ``-`` for standard input, or a binary stream, optionally compressed by gzip.
 
-    ``engine`` is the one that its first comment tells, unless it is given.  What is not UTF-8 stays what it is, as lone
-    surrogates: it may be bytes.
+    ``engine``: the engine to load for; by default the one that the dump's first comment names.  Bytes that are not
+    UTF-8 are kept as lone surrogates, since they can be the content of binary columns.
     """
 
     def __init__(self, source: Any, *, engine: str | None = None, progress: Progress | None = None) -> None:
-        """Open it.  Raises NotADatabaseError, InvalidArgumentError."""
+        """Open the dump and read its head.  Raises NotADatabaseError or InvalidArgumentError."""
         self._closes = not hasattr(source, "read") and str(source) != "-"
         self.name = str(source) if not hasattr(source, "read") else str(getattr(source, "name", "the dump"))
         try:
@@ -94,7 +94,7 @@ class Dump:
             raise
 
     def close(self) -> None:
-        """Close the file, if it is one."""
+        """Close the file; a stream of the caller's stays open."""
         if self._closes:
             self._raw.close()
 
@@ -105,10 +105,10 @@ class Dump:
         self.close()
 
     def load(self, db: apsw.Connection, *, strict: bool = False) -> LoadedDump:
-        """Load it into an empty database; after an error the database is to be thrown away.
+        """Load the dump into an empty database, which is to be discarded after an error.
 
-        Raises NotADatabaseError for a dump that is truncated, NotSupportedError and, with the line, what statements
-        raise.
+        ``strict``: refuse what is skipped otherwise.  Raises NotADatabaseError for a truncated dump,
+        NotSupportedError, and the errors of statements with their line.
         """
         return _Loading(db, self, strict).run()
 
@@ -122,38 +122,40 @@ class Dump:
             data = self._stream.read(_PIECE_BYTES)
         except (OSError, EOFError, zlib.error) as error:
             raise NotADatabaseError(f"'{self.name}' cannot be read: {error}") from error
-        for magic, what in _OTHERS.items():
+        for magic, description in _OTHERS.items():
             if data.startswith(magic):
-                raise NotADatabaseError(f"'{self.name}' {what}")
+                raise NotADatabaseError(f"'{self.name}' {description}")
         return self._decoder.decode(data, final=not data)
 
     def _engine(self, engine: str | None) -> str:
-        """The engine to load for.  Raises InvalidArgumentError if it is not known, or is not that of the dump."""
+        """The engine to load for.  Raises InvalidArgumentError if it is unknown or not the dump's."""
         written_by = self._written_by()
         if engine is None and written_by is None:
-            raise InvalidArgumentError(f"'{self.name}' does not tell whose dump it is: name the engine, {_ENGINES}")
+            raise InvalidArgumentError(
+                f"'{self.name}' has no comment that names its engine: specify the engine, {_ENGINES}"
+            )
         if engine is not None and written_by is not None and engine != written_by:
-            raise InvalidArgumentError(f"'{self.name}' is a dump for {written_by}, not for {engine}")
+            raise InvalidArgumentError(f"'{self.name}' is a dump of {written_by}, not of {engine}")
         if engine is not None and engine not in _ENDS:
-            raise InvalidArgumentError(f"engine '{engine}' has no dumps to load: use {_ENGINES}")
+            raise InvalidArgumentError(f"cannot load dumps for engine '{engine}': use {_ENGINES}")
         return engine or written_by or ""
 
     def _written_by(self) -> str | None:
         return next((engine for pattern, engine in _HEADS.items() if pattern.search(self._head[:4096])), None)
 
     def pieces(self) -> Iterator[str]:
-        """The text.  Raises NotADatabaseError at its end if the last comment is missing, where the first one is not."""
+        """The dump's text, piece by piece.  Raises NotADatabaseError at its end if only the last comment is missing."""
         piece = self._head
         while piece:
             self._tail = (self._tail + piece)[-4096:]
             yield piece
-            self._tell()
+            self._report_progress()
             piece = self._read()
         engine = self._written_by()
         if engine is not None and _ENDS[engine] not in self._tail:
             raise NotADatabaseError(f"'{self.name}' is truncated: the line '{_ENDS[engine]}' is missing at its end")
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         if self._progress is None or time.monotonic() < self._next_progress:
             return
         done = self._raw.tell() if self._total_bytes else 0
@@ -163,7 +165,7 @@ class Dump:
 
 # --- loading ----------------------------------------------------------------------------------------------------------
 class _Loading:
-    """One dump on its way into a database."""
+    """The loading of one dump into a database."""
 
     def __init__(self, db: apsw.Connection, dump: Dump, strict: bool) -> None:
         self._db = db
@@ -180,7 +182,7 @@ class _Loading:
         db.execute("PRAGMA foreign_keys = OFF; BEGIN")
         for statement in self._split():
             try:
-                self._take(statement)
+                self._load(statement)
             except (Error, apsw.Error, UnicodeError, MemoryError) as error:
                 self._fail(statement, error)
             self._uncommitted_bytes += len(statement.text)
@@ -199,7 +201,7 @@ class _Loading:
                 splitter.obey(self._session.flavour)
         yield from splitter.finish()
 
-    def _take(self, statement: Statement) -> None:
+    def _load(self, statement: Statement) -> None:
         kind = kind_of(statement.text, self._session.flavour.engine)
         if kind is not None:
             self._skip(kind, statement)
@@ -217,7 +219,7 @@ class _Loading:
         if self._strict:
             article = "an" if kind[0] in "aeiou" else "a"
             raise NotSupportedError(
-                f"{article} {kind} has no counterpart in {self._session.flavour.engine} clusters: "
+                f"{article} {kind} is not supported by {self._session.flavour.engine} clusters: "
                 f"{self._session.flavour.quoted(statement.text)}"
             )
         self._skipped[kind] += 1
@@ -230,14 +232,16 @@ class _Loading:
             run(step, self._session)
 
     def _generated(self, table: str) -> frozenset[str]:
-        """The generated columns of a table, for which dumps of MariaDB have values; in lower case."""
+        """The generated columns of a table in lower case: dumps of MariaDB have values for them."""
         columns = self._session.schema().tables.get(table.lower(), {})
         return frozenset(name for name, column in columns.items() if column.is_generated)
 
     def _fail(self, statement: Statement, error: BaseException) -> NoReturn:
         where = f"'{self._dump.name}', line {statement.line}"
         if isinstance(error, UnicodeError):
-            raise DataError(f"{where}: a text is not UTF-8: dump it again in that character set") from None
+            raise DataError(
+                f"{where}: text is not UTF-8: dump it again with the character set utf8mb4 or UTF8"
+            ) from None
         if isinstance(error, apsw.FullError):
             raise StoreFullError(f"{where}: {error}") from error
         kinds: dict[type[BaseException], type[Error]] = {
@@ -253,12 +257,12 @@ class _Loading:
         raise error
 
     def _dangling(self) -> dict[str, int]:
-        """How many rows of each table refer to nothing.  Raises IntegrityError if that is not to be."""
+        """By table, the number of rows that refer to missing rows.  Raises IntegrityError in a strict load."""
         try:
             dangling = Counter(str(table) for table, *_ in self._db.execute("PRAGMA foreign_key_check"))
         except apsw.Error as error:
             raise IntegrityError(f"'{self._dump.name}': {error}") from error
         if dangling and self._strict:
             table, count = next(iter(dangling.items()))
-            raise IntegrityError(f"'{self._dump.name}': {count} rows of {table} refer to rows that do not exist")
+            raise IntegrityError(f"'{self._dump.name}': {count} rows of {table} refer to missing rows")
         return dict(dangling)

@@ -200,7 +200,7 @@ class Flavour:
         try:
             yield
         except NotSaid as error:
-            raise NotSupportedError(f"{error} cannot be said in SQLite: {quote}") from None
+            raise NotSupportedError(f"{error} is not supported by {self.engine} clusters: {quote}") from None
         except Wrong as error:
             raise self.wrong(f"{error}: {quote}") from None
         except NotUnderstood:

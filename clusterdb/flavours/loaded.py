@@ -1,4 +1,4 @@
-"""What became of a dump that was loaded, for Python and for people."""
+"""The result of loading a dump."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["LoadedDump"]
 
 @dataclass(frozen=True)
 class LoadedDump:
-    """What became of a dump.
+    """The result of loading a dump.
 
-    ``statements``: how many were loaded.  ``skipped``: how many of each kind were not, in the order of their first.
-    ``dangling``: how many rows of each table refer to rows that do not exist.
+    ``statements``: the number of statements loaded.  ``skipped``: the number of skipped statements by kind, in the
+    order of first occurrence.  ``dangling``: by table, the number of rows whose foreign keys refer to missing rows.
     """
 
     statements: int = 0
@@ -21,7 +21,7 @@ class LoadedDump:
     dangling: Mapping[str, int] = field(default_factory=dict)
 
     def summary(self) -> list[str]:
-        """Lines for people; none if all is loaded."""
+        """Lines that describe what was skipped and dangling rows; empty if there is nothing to report."""
         lines = []
         if self.skipped:
             counts = ", ".join(
@@ -30,7 +30,7 @@ class LoadedDump:
             lines.append(f"skipped: {counts}")
         if self.dangling:
             counts = ", ".join(f"{count} of {table}" for table, count in self.dangling.items())
-            lines.append(f"rows that refer to rows that do not exist: {counts}")
+            lines.append(f"rows whose foreign keys refer to missing rows: {counts}")
         return lines
 
 

@@ -1,7 +1,7 @@
-"""Partitioned tables of a dump: their rows go to the whole table, which is made without partitions.
+"""Partitioned tables in a dump are loaded as tables without partitions.
 
-mysqldump has partitions in CREATE TABLE only.  pg_dump makes each partition as a table, attaches it, and then fills it:
-what is attached is dropped, and its rows go to the table that it was attached to.
+mysqldump writes partitions in CREATE TABLE only.  pg_dump creates each partition as a table, attaches it, then fills
+it: an attached table is dropped, and its rows are inserted into the table that it was attached to.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _CHANGES = re.compile(
 
 
 class Partitions:
-    """The partitions of a dump, as its statements tell of them."""
+    """The partitions that a dump's statements have attached so far."""
 
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._whole: dict[str, str] = {}
-        """By a partition the table that it is part of."""
+        """The partitioned table, by the name of the partition."""
 
     def routed(self, statement: str) -> tuple[str, str | None]:
-        """What to run for a statement, nothing if that is empty, and the kind of what is skipped of it, if anything."""
+        """The statement to run instead, empty for none; and the kind of object that is skipped, None for none."""
         if _CREATE.match(statement):
             cut = self._without_partitions(statement)
             return (statement, None) if cut is None else (cut, "partitioned table")
@@ -62,7 +62,7 @@ class Partitions:
         return statement, None
 
     def _without_partitions(self, statement: str) -> str | None:
-        """CREATE TABLE without PARTITION BY; None if it has none."""
+        """CREATE TABLE without its PARTITION BY; None if it has no such clause."""
         masked = _QUOTED.sub(lambda match: "_" * len(match[0]), statement)
         partition = _PARTITION.search(masked)
         return None if partition is None else statement[: partition.start()]

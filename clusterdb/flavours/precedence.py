@@ -1,10 +1,12 @@
-"""Which operator is done first: where the engine, sqlglot's grammar and SQLite do not agree.
+"""Operator precedence, where the engine, sqlglot and SQLite differ.
 
-What sqlglot reads in another order than the engine is refused, since brackets say what is meant.  What SQLite would
-read in another order than sqlglot has it gets brackets.
+Expressions that sqlglot parses with other precedence than the engine are refused: parentheses make them unambiguous.
+Where SQLite's precedence differs from sqlglot's, parentheses are added.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlglot import exp
 
@@ -18,48 +20,48 @@ _CLOSED = (exp.Paren, exp.Dot, exp.Collate, exp.PropertyEQ, exp.Kwarg, exp.Escap
 _PARTS = ("this", "expression", "low", "high")
 
 
-def _operands(node: exp.Expression) -> list[exp.Expression]:
-    found = [node.args.get(part) for part in _PARTS]
-    return [each for each in found if isinstance(each, exp.Expression)]
+def _operands(node: Any) -> list[Any]:
+    parts = [node.args.get(part) for part in _PARTS]
+    return [part for part in parts if isinstance(part, exp.Expression)]
 
 
-def _is_test(node: exp.Expression) -> bool:
-    """IS and IS NOT."""
+def _is_test(node: Any) -> bool:
+    """Whether a node is IS or IS NOT."""
     return isinstance(node, exp.Is) or (isinstance(node, exp.Not) and isinstance(node.this, exp.Is))
 
 
 def misread(tree: exp.Expression, *, levels_of_bits: bool) -> str:
-    """What sqlglot reads in another order than the engine; empty if there is nothing.
+    """A description of an expression that sqlglot parses with other precedence than the engine; empty if none.
 
-    ``levels_of_bits``: the engine does some operations on bits before others, and ``^`` before everything.
+    ``levels_of_bits``: the engine's bitwise operators have several levels of precedence, ``^`` the highest.
     """
     for node in tree.walk():
         if isinstance(node, _COMPARISONS) and not isinstance(node.parent, exp.Update | exp.OnConflict):
             if _is_test(node.expression):
-                return "IS behind a comparison, without brackets,"
+                return "IS after a comparison without parentheses"
             if isinstance(node.expression, _COMPARISONS):
-                return "a comparison behind a comparison, without brackets,"
+                return "a comparison after a comparison without parentheses"
         if isinstance(node, _TESTS) and isinstance(node.this, _TESTS):
-            return "a test behind BETWEEN, IN or LIKE, without brackets,"
+            return "BETWEEN, IN or LIKE after BETWEEN, IN or LIKE without parentheses"
         if not levels_of_bits:
             continue
         if isinstance(node, _BITS):
-            others = [each for each in _operands(node) if isinstance(each, _BITS) and type(each) is not type(node)]
-            if others or (isinstance(node, exp.BitwiseXor) and any(_is_arithmetic(each) for each in _operands(node))):
-                return "several operations on bits, without brackets,"
-        if isinstance(node, exp.Xor) and any(isinstance(each, exp.Or) for each in _operands(node)):
-            return "XOR beside OR, without brackets,"
+            others = [inner for inner in _operands(node) if isinstance(inner, _BITS) and type(inner) is not type(node)]
+            if others or (isinstance(node, exp.BitwiseXor) and any(map(_is_arithmetic, _operands(node)))):
+                return "a combination of bitwise operators without parentheses"
+        if isinstance(node, exp.Xor) and any(isinstance(inner, exp.Or) for inner in _operands(node)):
+            return "XOR combined with OR without parentheses"
     return ""
 
 
-def _is_arithmetic(node: exp.Expression) -> bool:
+def _is_arithmetic(node: Any) -> bool:
     return isinstance(node, exp.Binary | exp.Neg | exp.BitwiseNot) and not isinstance(
         node, exp.Connector | exp.BitwiseXor
     )
 
 
 def bracketed(tree: exp.Expression) -> exp.Expression:
-    """A tree whose operators keep their order in SQLite's text."""
+    """The tree with parentheses wherever SQLite's precedence would change it."""
     for node in list(tree.walk()):
         if not isinstance(node, _OPERATORS) or isinstance(node, _CLOSED):
             continue

@@ -1,12 +1,12 @@
-"""A table rebuilt under a new definition: what SQLite's ALTER TABLE cannot change.
+"""Rebuild a table with a new definition, for changes that SQLite's ALTER TABLE does not have.
 
-The procedure of https://sqlite.org/lang_altertable.html, section 7, in one savepoint: the old table steps aside, the
-new one is created under its name and takes its rows, the old one is dropped, and its indexes and triggers are created
-again.  Views and the foreign keys of other tables name the table, so they hold; that they do is checked at the end.
-Meanwhile foreign keys are off and a rename changes nothing but the table, through the connection's configuration, which
-unlike the pragma also counts inside a transaction.
+The procedure is that of https://sqlite.org/lang_altertable.html, section 7, in one savepoint: rename the old table,
+create the new one under its name, copy the rows, drop the old table, and create its indexes and triggers again.  Views
+and foreign keys of other tables refer to the table by name and remain valid; the foreign keys are checked at the end.
+Meanwhile enforcement of foreign keys is off, and legacy_alter_table on, by the connection's configuration, which unlike
+the pragmas takes effect inside a transaction.
 
-A definition is changed as text: :class:`Definition` is the stored ``CREATE TABLE``, split into columns and constraints.
+Definitions are edited as text: :class:`Definition` is the stored ``CREATE TABLE``, split into columns and constraints.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ TOKEN = re.compile(
     r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | \w+ | \s+ | .""",
     re.VERBOSE | re.DOTALL,
 )
-"""A word, name, literal, comment, sign or blanks of SQLite's SQL."""
+"""A word, name, literal, comment, operator or white space of SQLite's SQL."""
 _CONSTRAINTS = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"})
 
 
 @dataclass
 class Definition:
-    """What a ``CREATE TABLE`` says: ``parts`` are columns, then constraints; ``tail`` is what follows the bracket."""
+    """A ``CREATE TABLE``: ``parts`` are columns, then constraints; ``tail`` follows the closing parenthesis."""
 
     schema: str
     table: str
@@ -69,7 +69,7 @@ class Definition:
 
 
 def definition_of(db: apsw.Connection, table: str) -> Definition:
-    """The definition of a table; one of the session hides others.  Raises OperationalError if it does not exist."""
+    """The definition of a table; temporary tables hide others.  Raises OperationalError if it does not exist."""
     for schema in ("temp", "main"):
         query = f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE"
         for name, sql in db.execute(query, (table,)):
@@ -79,7 +79,7 @@ def definition_of(db: apsw.Connection, table: str) -> Definition:
 
 
 def split(sql: str) -> tuple[list[str], str]:
-    """The parts between the outer brackets, and what follows them."""
+    """The parts between the outer parentheses, and the text after them.  Raises OperationalError if there are none."""
     parts: list[str] = []
     depth = begin = 0
     for match in TOKEN.finditer(sql):
@@ -94,11 +94,11 @@ def split(sql: str) -> tuple[list[str], str]:
         elif token == "," and depth == 1:
             parts.append(sql[begin : match.start()].strip())
             begin = match.end()
-    raise OperationalError(f"not a table with columns: {sql}")
+    raise OperationalError(f"cannot read the columns of a definition: {sql}")
 
 
 def tokens(part: str) -> list[str]:
-    """The words, names, literals and signs of a definition, without blanks and comments."""
+    """The tokens of a definition, without white space and comments."""
     return [match[0] for match in TOKEN.finditer(part) if match[0].strip() and match[0][:2] not in ("--", "/*")]
 
 
@@ -137,27 +137,27 @@ def foreign_keys(db: apsw.Connection) -> bool:
 
 
 def set_foreign_keys(db: apsw.Connection, on: bool) -> None:
-    """Enforce foreign keys or not, from the next statement on, also inside a transaction."""
+    """Turn the enforcement of foreign keys on or off from the next statement on, even inside a transaction."""
     db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(on))
 
 
 def violations(db: apsw.Connection, schema: str, table: str) -> set[tuple[object, ...]]:
-    """The rows of a table, and of those that refer to it, whose foreign keys lead nowhere: table, parent, and number
-    of the key, and how many there are."""
+    """The violated foreign keys of a table and of those that refer to it: table, parent, number of the key, and number
+    of rows."""
     query = (
         f"SELECT DISTINCT m.name FROM {schema}.sqlite_schema AS m, pragma_foreign_key_list(m.name, '{schema}') AS f "
         "WHERE m.type = 'table' AND (f.\"table\" = ?1 COLLATE NOCASE OR m.name = ?1 COLLATE NOCASE)"
     )
     names = [str(name) for (name,) in db.execute(query, (table,)).fetchall()]
-    counted: set[tuple[object, ...]] = set()
+    violated: set[tuple[object, ...]] = set()
     for name in names:
-        counted |= set(
+        violated |= set(
             db.execute(
                 'SELECT "table", parent, fkid, count(*) FROM pragma_foreign_key_check(?, ?) GROUP BY 1, 2, 3',
                 (name, schema),
             ).fetchall()
         )
-    return counted
+    return violated
 
 
 # --- the procedure ----------------------------------------------------------------------------------------------------
@@ -168,11 +168,11 @@ def rebuild(
     sources: Mapping[str, str] | None = None,
     indexes: Sequence[str] | None = None,
 ) -> None:
-    """Give a table the definition that ``create_sql`` creates it with, under the same name.
+    """Rebuild a table, under the same name, with the definition of ``create_sql``; atomic.
 
-    ``sources`` has for each column that is filled the expression of it, over the old row; None: the columns of the same
-    name.  ``indexes`` are the statements that create its indexes; None: those it has.  All or nothing is done.  Raises
-    IntegrityError if a row does not fit, or if a foreign key would lead nowhere that did not before.
+    ``sources``: the expressions over the old row that fill columns, by column; None copies the columns of the same
+    name.  ``indexes``: the statements that create the indexes; None keeps the present ones.  Raises IntegrityError if a
+    row violates a constraint, or a foreign key that was satisfied before.
     """
     old = definition_of(db, table)
     schema, name = old.schema, old.table
@@ -198,12 +198,14 @@ def rebuild(
         lost = violations(db, schema, name) - before if checks else set()
         if lost:
             child, parent, *_ = min(lost, key=str)
-            raise IntegrityError(f"FOREIGN KEY constraint failed: rows of '{child}' refer to no row of '{parent}'")
+            raise IntegrityError(
+                f"FOREIGN KEY constraint failed: rows of '{child}' refer to missing rows of '{parent}'"
+            )
 
 
 @contextmanager
 def _relaxed(db: apsw.Connection) -> Iterator[None]:
-    """Foreign keys are off, and ALTER TABLE RENAME leaves the rest of the schema alone."""
+    """Turn foreign keys off, and have ALTER TABLE RENAME leave the rest of the schema unchanged."""
     options = {apsw.SQLITE_DBCONFIG_ENABLE_FKEY: 0, apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE: 1}
     before = {option: db.config(option, -1) for option in options}
     try:
@@ -217,19 +219,19 @@ def _relaxed(db: apsw.Connection) -> Iterator[None]:
 
 @contextmanager
 def savepoint(db: apsw.Connection) -> Iterator[None]:
-    """All or nothing, in the open transaction or in one of its own."""
+    """Run the block in a savepoint, of the open transaction or of its own, that an exception rolls back."""
     db.execute(f"SAVEPOINT {_SAVEPOINT}")
     try:
         yield
         db.execute(f"RELEASE {_SAVEPOINT}")
     except BaseException:
-        with suppress(apsw.SQLError):  # the error has rolled back the whole transaction already
+        with suppress(apsw.SQLError):  # the error has already rolled back the whole transaction
             db.execute(f"ROLLBACK TO {_SAVEPOINT}; RELEASE {_SAVEPOINT}")
         raise
 
 
 def _objects(db: apsw.Connection, schema: str, table: str) -> list[tuple[str, str]]:
-    """The indexes and triggers of a table, each its kind and its statement."""
+    """The indexes and triggers of a table: pairs of type and statement."""
     query = (
         f"SELECT type, sql FROM {schema}.sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL "
         "AND type IN ('index', 'trigger') ORDER BY rowid"
@@ -238,7 +240,7 @@ def _objects(db: apsw.Connection, schema: str, table: str) -> list[tuple[str, st
 
 
 def _common(db: apsw.Connection, schema: str, old: str, new: str) -> dict[str, str]:
-    """The stored columns of the new table that the old one has too."""
+    """The stored columns of the new table that the old one has too, by name, quoted."""
     query = "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden NOT IN (1, 2, 3)"
     there = {
         str(name).lower() for (name,) in db.execute(query.replace(" WHERE hidden NOT IN (1, 2, 3)", ""), (old, schema))
@@ -248,8 +250,8 @@ def _common(db: apsw.Connection, schema: str, old: str, new: str) -> dict[str, s
 
 
 def last_number(db: apsw.Connection, schema: str, table: str) -> int | None:
-    """The last number that AUTOINCREMENT gave."""
-    with suppress(apsw.SQLError):  # no table numbers its rows
+    """The last AUTOINCREMENT number of a table; None if it has none."""
+    with suppress(apsw.SQLError):  # no table of the schema has AUTOINCREMENT
         query = f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = ? COLLATE NOCASE"
         for (number,) in db.execute(query, (table,)):
             return int(number)
@@ -257,7 +259,7 @@ def last_number(db: apsw.Connection, schema: str, table: str) -> int | None:
 
 
 def _continue_numbers(db: apsw.Connection, schema: str, table: str, number: int | None) -> None:
-    """Numbers go on behind the last one of the old table, if the new one numbers its rows too."""
+    """Continue the AUTOINCREMENT numbers of the old table, if the new one has AUTOINCREMENT."""
     if number is None or "AUTOINCREMENT" not in definition_of(db, table).sql.upper():
         return
     last = max(number, last_number(db, schema, table) or 0)

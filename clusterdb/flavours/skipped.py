@@ -1,4 +1,4 @@
-"""What of a dump has no counterpart in a cluster, by its kind."""
+"""The statements of a dump that loading skips because clusters have no such objects, by kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SETTING = (
     r"(?:@\w++\s*=\s*@@\w++|\w++\s*=\s*@\w++|NAMES\s+\w++|(?:character_set_\w++|collation_connection|unique_checks|"
     r"foreign_key_checks|sql_notes|note_verbosity)\s*=\s*\w++)"
 )
-"""What the frame of a dump sets and sets back: the load looks after it itself, or it makes no difference."""
+"""Settings that a dump saves, changes and restores: loading does not depend on them."""
 _MYSQL = (
     (rf"CREATE\s+{_DEFINER}TRIGGER", "trigger"),
     (rf"CREATE\s+{_DEFINER}FUNCTION", "function"),
@@ -100,7 +100,7 @@ _KINDS = {
 
 
 def kind_of(statement: str, engine: str) -> str | None:
-    """The kind of a statement that is skipped; empty for one that does nothing here; None for all others."""
+    """The kind of object in a statement to skip; empty for a statement without effect; None for others."""
     if statement[:6].upper() == "INSERT" or statement[:4].upper() == "COPY":
         return None
     return next((kind for pattern, kind in _KINDS[engine] if pattern.match(statement)), None)

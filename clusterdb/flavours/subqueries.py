@@ -1,12 +1,14 @@
-"""A query that stands for a value has one row at most, where SQLite would take the first of several.
+"""Scalar subqueries return at most one row; SQLite would silently use the first of several.
 
-Before the rules, :func:`mark_single` finds the queries that cannot have several; after them, :func:`require_single` has
-SQLite count the rows of the others: ``(SELECT * FROM (...) GROUP BY NULL HAVING count(*) < 2 OR several(count(*)))``.
+Before the rules run, :func:`mark_single` marks the subqueries that cannot return several rows.  After them,
+:func:`require_single` has SQLite count the rows of the others:
+``(SELECT * FROM (...) GROUP BY NULL HAVING count(*) < 2 OR several(count(*)))``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from sqlglot import exp
 
@@ -25,9 +27,9 @@ _AGGREGATES = frozenset(
 )
 
 
-# --- what queries are made of -----------------------------------------------------------------------------------------
-def is_aggregate(node: exp.Expression) -> bool:
-    """Whether a node makes one value of the rows of a group."""
+# --- parts of queries -------------------------------------------------------------------------------------------------
+def is_aggregate(node: Any) -> bool:
+    """Whether a node is an aggregate function, and not a window function."""
     name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
     if not isinstance(node, exp.AggFunc) and name not in _AGGREGATES:
         return False
@@ -37,15 +39,15 @@ def is_aggregate(node: exp.Expression) -> bool:
     return not isinstance(above, exp.Window) or node.arg_key != "this"
 
 
-def aggregates_of(tree: exp.Expression) -> bool:
-    """Whether there are aggregates in an expression, outside of its subqueries."""
+def aggregates_of(tree: Any) -> bool:
+    """Whether an expression contains aggregates outside of its subqueries."""
     if is_aggregate(tree):
         return True
-    return not isinstance(tree, exp.Query) and any(aggregates_of(each) for each in tree.iter_expressions())
+    return not isinstance(tree, exp.Query) and any(aggregates_of(inner) for inner in tree.iter_expressions())
 
 
-def conjuncts(tree: exp.Expression | None) -> Iterator[exp.Expression]:
-    """The conditions that a condition demands all of."""
+def conjuncts(tree: Any) -> Iterator[Any]:
+    """The operands of a condition's ANDs."""
     while isinstance(tree, exp.Paren | exp.Where):
         tree = tree.this
     if isinstance(tree, exp.And):
@@ -55,16 +57,16 @@ def conjuncts(tree: exp.Expression | None) -> Iterator[exp.Expression]:
         yield tree
 
 
-def sides(condition: exp.Expression) -> list[tuple[exp.Expression, exp.Expression]]:
-    """What an equation says of each of its sides that is a column."""
+def sides(condition: Any) -> list[tuple[Any, Any]]:
+    """The columns that an equation equates with a value: pairs of column and value."""
     if not isinstance(condition, exp.EQ):
         return []
     pairs = ((condition.this, condition.expression), (condition.expression, condition.this))
     return [(left.unnest(), right.unnest()) for left, right in pairs if isinstance(left.unnest(), exp.Column)]
 
 
-def is_alike(column: exp.Expression, value: exp.Expression) -> bool:
-    """Whether only one value of a column equals a value: texts are equal to numbers in many ways."""
+def is_alike(column: Any, value: Any) -> bool:
+    """Whether at most one value of a column equals a value; several texts can equal one number."""
     left, right = kind_of(column), kind_of(value)
     if value.find(exp.Query, exp.Collate) is not None:
         return False
@@ -73,13 +75,13 @@ def is_alike(column: exp.Expression, value: exp.Expression) -> bool:
     return right.name in ("literal", "unknown", "text") and left.name not in ("enum", "json", "jsonb")
 
 
-# --- one row at most --------------------------------------------------------------------------------------------------
+# --- at most one row --------------------------------------------------------------------------------------------------
 def _scalars(tree: exp.Expression) -> Iterator[exp.Subquery]:
-    """The queries that stand for a value, or for a row of values."""
+    """The scalar and row subqueries."""
     for node in tree.find_all(exp.Subquery):
         if not isinstance(node.this, exp.Select | exp.SetOperation):
             continue
-        inner: exp.Expression = node
+        inner: Any = node
         while isinstance(inner.parent, exp.Subquery | exp.Paren):
             inner = inner.parent
         above = inner.parent
@@ -97,7 +99,7 @@ _OF_ROWS = (
 
 
 def mark_single(tree: exp.Expression, names: Names, schema: Schema) -> None:
-    """Mark the queries for values that have one row whatever is in the tables."""
+    """Mark the scalar subqueries that return at most one row whatever the tables contain."""
     for node in _scalars(tree):
         if isinstance(node.this, exp.Select) and _has_one_row(node.this, names, schema):
             node.meta["single"] = True
@@ -110,49 +112,50 @@ def _has_one_row(select: exp.Select, names: Names, schema: Schema) -> bool:
         return True
     if select.args.get("from_") is None:
         return True
-    if select.args.get("group") is None and any(aggregates_of(each) for each in select.expressions):
+    if select.args.get("group") is None and any(map(aggregates_of, select.expressions)):
         return True
     query = names.queries.get(id(select))
     if query is None or len(query.sources) != 1 or select.args.get("joins"):
         return False
     ((source, _),) = query.sources.items()
-    table, found = query.tables.get(source), set()
+    table, equated = query.tables.get(source), set()
     for condition in conjuncts(select.args.get("where")):
         for column, value in sides(condition):
             others = value.find_all(exp.Column)
-            free = all(names.columns.get(id(each), (query.number,))[0] != query.number for each in others)
-            if names.columns.get(id(column)) == (query.number, source) and free and is_alike(column, value):
-                found.add(column.name.lower())
+            is_outer = all(names.columns.get(id(other), (query.number,))[0] != query.number for other in others)
+            if names.columns.get(id(column)) == (query.number, source) and is_outer and is_alike(column, value):
+                equated.add(column.name.lower())
     keys = [schema.primary.get(table, frozenset()), *schema.unique.get(table, ())] if table is not None else []
-    return any(key and key <= found for key in keys)
+    return any(key and key <= equated for key in keys)
 
 
 def require_single(tree: exp.Expression, several: str) -> None:
-    """Have SQLite count the rows of queries for values; the function ``several`` raises what the server raises."""
+    """Have SQLite count the rows of unmarked subqueries; the SQL function ``several`` raises the engine's error."""
     for node in list(_scalars(tree)):
         if node.meta.get("single"):
             continue
         counted = exp.Count(this=exp.Star())
         failing = exp.Anonymous(this=several, expressions=[counted.copy()])
         query = node.this.copy()
-        made = exp.select(*_columns_of(query)).from_(exp.Subquery(this=query)).group_by(exp.null())
-        made.having(exp.Or(this=exp.LT(this=counted, expression=exp.Literal.number(2)), expression=failing), copy=False)
-        node.this.replace(made)
+        counting = exp.select(*_columns_of(query)).from_(exp.Subquery(this=query)).group_by(exp.null())
+        is_single = exp.LT(this=counted, expression=exp.Literal.number(2))
+        counting.having(exp.Or(this=is_single, expression=failing), copy=False)
+        node.this.replace(counting)
         node.meta["single"] = True
 
 
-def _columns_of(query: exp.Expression) -> list[exp.Expression]:
-    """The columns of a query by their names; SQLite counts those of a row before it knows what a star is."""
+def _columns_of(query: Any) -> list[Any]:
+    """The columns of a query by name: SQLite checks the width of a row value before it expands ``*``."""
     first = query
     while isinstance(first, exp.SetOperation | exp.Subquery):
         first = first.this
     if not isinstance(first, exp.Select) or first.is_star or len(first.expressions) < 2:
         return [exp.Star()]
     names: list[str] = []
-    for at, each in enumerate(list(first.expressions)):
-        name = each.alias_or_name if isinstance(each, exp.Alias | exp.Column) else ""
+    for at, column in enumerate(list(first.expressions)):
+        name = column.alias_or_name if isinstance(column, exp.Alias | exp.Column) else ""
         if not name or name.lower() in names:
             name = f"clusterdb_{at}"
-            each.replace(exp.Alias(this=each.unalias().copy(), alias=exp.to_identifier(name, quoted=True)))
+            column.replace(exp.Alias(this=column.unalias().copy(), alias=exp.to_identifier(name, quoted=True)))
         names.append(name.lower())
     return [exp.column(name, quoted=True) for name in names]

@@ -102,7 +102,7 @@ _VARIABLES = [
         "SHOW VARIABLES LIKE 'foreign_key_checks'",
         rows=[("foreign_key_checks", "OFF")],
     ),
-    Case("SET time_zone to another than UTC", (), "SET time_zone = '+02:00'", unsupported=True),
+    Case("SET time_zone other than UTC", (), "SET time_zone = '+02:00'", unsupported=True),
     Case("SET sql_safe_updates", (), "SET sql_safe_updates = 1", unsupported=True),
     Case("SET GLOBAL", (), "SET GLOBAL sql_mode = ''", unsupported=True),
 ]
@@ -251,7 +251,7 @@ _FRAME = [
         then="SELECT name FROM t",
         rows=[("z",)],
     ),
-    Case("literals of a character set", (), "SELECT N'a', _utf8mb4'b', HEX(_binary'c')", rows=[("a", "b", "63")]),
+    Case("literals with a character set", (), "SELECT N'a', _utf8mb4'b', HEX(_binary'c')", rows=[("a", "b", "63")]),
     Case("comments and hints", (), "SELECT 5--3", rows=[(8,)]),
 ]
 

@@ -68,10 +68,10 @@ _COLUMNS = [
         "SELECT a, CONCAT(a), b = 'ab' FROM t",
         rows=[(1.01, "1.01", 0)],
     ),
-    Case("calculating with DOUBLE(m,d)", ("CREATE TABLE t (a DOUBLE(8,2))",), "SELECT a * 2 FROM t", unsupported=True),
+    Case("arithmetic with DOUBLE(m,d)", ("CREATE TABLE t (a DOUBLE(8,2))",), "SELECT a * 2 FROM t", unsupported=True),
     Case("BIT columns", (), "CREATE TABLE t (a BIT(3))", unsupported=True),
     Case("geometry", (), "CREATE TABLE t (a GEOMETRY NOT NULL SRID 4326)", unsupported=True),
-    Case("tables of the character set binary", (), "CREATE TABLE t (a TEXT CHARACTER SET binary)", unsupported=True),
+    Case("tables with the character set binary", (), "CREATE TABLE t (a TEXT CHARACTER SET binary)", unsupported=True),
     Case("invisible columns", HIDDEN, "SELECT * FROM t ORDER BY a", rows=[(1, "x"), (2, None)], names=("a", "c")),
     Case(
         "invisible columns",
@@ -298,13 +298,13 @@ _KEYS = [
         rows=[(5, "abcdef")],
     ),
     Case(
-        "unique keys on the beginning of a text",
+        "unique keys on column prefixes",
         ("CREATE TABLE t (a VARCHAR(20), UNIQUE KEY (a(3)))", "INSERT INTO t VALUES ('abcdef')"),
         "INSERT INTO t VALUES ('ABCxyz')",
         fails=True,
     ),
     Case(
-        "unique keys on the beginning of a text",
+        "unique keys on column prefixes",
         ("CREATE TABLE t (a VARCHAR(20), UNIQUE KEY (a(3)))", "INSERT INTO t VALUES ('abcdef'), ('abdef')"),
         "SELECT COUNT(*) FROM t",
         rows=[(2,)],
@@ -366,7 +366,7 @@ _KEYS = [
         rows=[],
     ),
     Case("system-versioned tables", (), "CREATE TABLE t (a INT) WITH SYSTEM VERSIONING", unsupported=True),
-    Case("CREATE TABLE of columns and a query", (), "CREATE TABLE t (a INT) SELECT 1 AS b", unsupported=True),
+    Case("CREATE TABLE with columns and a query", (), "CREATE TABLE t (a INT) SELECT 1 AS b", unsupported=True),
     Case("CREATE TABLE", ("CREATE TABLE t (SELECT 1 AS a, 'x' AS b)",), "SELECT * FROM t", rows=[(1, "x")]),
     Case(
         "CREATE TABLE ... LIKE",
@@ -521,7 +521,7 @@ _ALTER = [
         rows=[("y", 2), ("it's", 1), ("x", 3), ("it's", 1), ("y", 2), ("z", 4)],
     ),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (
             *PLAIN,
             "ALTER TABLE t ADD PRIMARY KEY (id), MODIFY id INT NOT NULL AUTO_INCREMENT, AUTO_INCREMENT = 10, DROP "
@@ -532,7 +532,7 @@ _ALTER = [
         rows=[(1, "5", 3), (2, "6", 4), (10, "z", 3)],
     ),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (
             *PLAIN,
             "ALTER TABLE t ADD COLUMN a INT NOT NULL AFTER id, ADD b VARCHAR(3) DEFAULT 'x' FIRST, DROP COLUMN w, "
@@ -542,15 +542,15 @@ _ALTER = [
         rows=[("x", 1, 0, "5"), ("x", 2, 0, "6")],
         names=("b", "id", "a", "v"),
     ),
-    Case("ALTER TABLE of several actions", PLAIN, "ALTER TABLE t ADD COLUMN a INT, DROP COLUMN nothing", fails=True),
+    Case("ALTER TABLE with several actions", PLAIN, "ALTER TABLE t ADD COLUMN a INT, DROP COLUMN nothing", fails=True),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (*PLAIN, "ALTER TABLE t ADD (a INT, b INT NOT NULL DEFAULT 4)"),
         "SELECT a, b FROM t",
         rows=[(None, 4), (None, 4)],
     ),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (*PLAIN, "ALTER TABLE t DROP COLUMN v"),
         "SELECT * FROM t",
         rows=[(1, 3), (2, 4)],

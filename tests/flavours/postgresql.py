@@ -326,10 +326,8 @@ _SEQUENCES = [
         rows=[(1, 2, 2)],
     ),
     Case("sequences", (*SERIAL, *ONE), "INSERT INTO t SELECT nextval('t_id_seq'), a FROM t RETURNING *", rows=[(2, 1)]),
-    Case(
-        "nextval() in sorted queries", (*SERIAL, *ONE), "SELECT nextval('t_id_seq') FROM t ORDER BY a", unsupported=True
-    ),
-    Case("nextval() in inner queries", SERIAL, "SELECT count(*) FROM (SELECT nextval('t_id_seq')) q", unsupported=True),
+    Case("nextval() with ORDER BY", (*SERIAL, *ONE), "SELECT nextval('t_id_seq') FROM t ORDER BY a", unsupported=True),
+    Case("nextval() in subqueries", SERIAL, "SELECT count(*) FROM (SELECT nextval('t_id_seq')) q", unsupported=True),
     Case("sequences", SEQUENCE, "SELECT nextval(NULL), currval(NULL), setval(NULL, 1)", rows=[(None, None, None)]),
     Case("sequences", SEQUENCE, "SELECT setval('s', 0)", fails=True),
     Case("sequences", SEQUENCE, "ALTER SEQUENCE s RESTART WITH 0", fails=True),
@@ -537,10 +535,10 @@ _TABLES = [
         "SELECT username FROM auth_user WHERE date_joined > '2024-02-03 04:00:00+02'::timestamptz",
         rows=[("bob",)],
     ),
-    Case("types are enforced", ("CREATE TABLE t (a VARCHAR(3))",), "INSERT INTO t VALUES ('abcd')", fails=True),
-    Case("types are enforced", ("CREATE TABLE t (a INT)",), "INSERT INTO t VALUES ('abc')", fails=True),
+    Case("type enforcement", ("CREATE TABLE t (a VARCHAR(3))",), "INSERT INTO t VALUES ('abcd')", fails=True),
+    Case("type enforcement", ("CREATE TABLE t (a INT)",), "INSERT INTO t VALUES ('abc')", fails=True),
     Case(
-        "types are enforced",
+        "type enforcement",
         ("CREATE TABLE t (a INT)", "INSERT INTO t VALUES ('12')"),
         "SELECT a + 1 FROM t",
         rows=[(13,)],
@@ -1304,7 +1302,7 @@ _QUERIES = [
         rows=[("Ben",), ("Cat",)],
     ),
     Case(
-        "a row compared with a query for one",
+        "comparison of a row with a subquery",
         ORDERS,
         "SELECT name FROM customers WHERE (id, name) = (SELECT id, name FROM customers WHERE name = 'Ben')",
         unsupported=True,
@@ -1337,33 +1335,33 @@ _QUERIES = [
         then="SELECT * FROM counters ORDER BY word",
         rows=[("a", 10, 1), ("b", 20, 2)],
     ),
-    Case("names that SELECT gives", ORDERS, "SELECT price * 2 AS p FROM orders WHERE p > 12", fails=True),
+    Case("column aliases", ORDERS, "SELECT price * 2 AS p FROM orders WHERE p > 12", fails=True),
     Case(
-        "names that SELECT gives",
+        "column aliases",
         ORDERS,
         "SELECT price * 2 AS p FROM orders WHERE price > 6 ORDER BY p",
         rows=[(14,), (18,)],
     ),
     Case(
-        "names that SELECT gives",
+        "column aliases",
         ORDERS,
         "SELECT price * 2 AS price FROM orders WHERE price > 6 ORDER BY price",
         rows=[(14,), (18,)],
     ),
     Case(
-        "names that SELECT gives",
+        "column aliases",
         ORDERS,
         "SELECT name AS n FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE n > 'B')",
         fails=True,
     ),
     Case(
-        "names that SELECT gives",
+        "column aliases",
         ORDERS,
         "SELECT p FROM (SELECT price * 2 AS p FROM orders) AS o WHERE p > 12 ORDER BY p",
         rows=[(14,), (18,)],
     ),
     Case(
-        "names that SELECT gives",
+        "column aliases",
         ORDERS,
         "SELECT COUNT(*) AS c FROM orders GROUP BY customer_id HAVING c > 1",
         fails=True,
@@ -1937,7 +1935,7 @@ _UNSUPPORTED = [
     ),
     Case("LATERAL", ORDERS, "SELECT * FROM customers c, LATERAL (SELECT c.id + 1 AS x) AS l", unsupported=True),
     Case("advisory locks", (), "SELECT pg_advisory_lock(1)", unsupported=True),
-    Case("CREATE TYPE of rows", (), "CREATE TYPE pair AS (a INT, b INT)", unsupported=True),
+    Case("composite types", (), "CREATE TYPE pair AS (a INT, b INT)", unsupported=True),
     Case("CREATE DOMAIN", (), "CREATE DOMAIN posint AS INT CHECK (VALUE > 0)", unsupported=True),
     Case("CREATE EXTENSION", (), "CREATE EXTENSION hstore", unsupported=True),
     Case("materialized views", NUMBERS, "CREATE MATERIALIZED VIEW v AS SELECT n FROM numbers", unsupported=True),
@@ -2011,18 +2009,18 @@ _TYPED = (
 
 _TYPES = [
     Case(
-        "literals take the type beside them",
+        "types of untyped literals",
         _TYPED,
         "SELECT id FROM typed WHERE id = '1' AND ok = 'yes' AND price > '0.05' AND at = '2024-1-31' AND id IN (1, '2')",
         rows=[(1,)],
     ),
     Case(
-        "literals take the type beside them",
+        "types of untyped literals",
         (),
         "SELECT '1' IN (1, 2), NULLIF(1, '1'), COALESCE(NULL, 5, '6'), 2 = '2', GREATEST(3, '10')",
         rows=[(1, None, 5, 1, 10)],
     ),
-    Case("literals take the type beside them", _TYPED, "SELECT id FROM typed WHERE id = 'one'", fails=True),
+    Case("types of untyped literals", _TYPED, "SELECT id FROM typed WHERE id = 'one'", fails=True),
     Case(
         "exact numbers",
         _TYPED,
@@ -2044,12 +2042,12 @@ _TYPES = [
         rows=[(2, 3, 2, 3, -3)],
     ),
     Case(
-        "integers have a size",
+        "integer ranges",
         (),
         "SELECT 1 << 31, 1 << 32, to_hex(-1), 2147483647 + 1::bigint",
         rows=[(-(2**31), 1, "ffffffff", 2**31)],
     ),
-    Case("integers have a size", (), "SELECT 2147483647 + 1", fails=True),
+    Case("integer ranges", (), "SELECT 2147483647 + 1", fails=True),
     Case(
         "booleans as text",
         _TYPED,
@@ -2057,13 +2055,13 @@ _TYPES = [
         rows=[("true", "is true", "t", "false", "t"), ("false", "is false", "f", "true", "f")],
     ),
     Case(
-        "dates beside times",
+        "comparison of dates with timestamps",
         _TYPED,
         "SELECT id FROM typed WHERE at = day OR at > DATE '2024-02-29' AND day < '2024-12-31 23:00:00' ORDER BY id",
         rows=[(1,), (2,)],
     ),
     Case(
-        "CHAR is padded",
+        "CHAR padding",
         _TYPED,
         "SELECT code, code = 'ab  ', LENGTH(code), code || '.', code IN ('AB', 'x') FROM typed ORDER BY id",
         rows=[("ab  ", 1, 2, "ab.", 0), ("AB  ", 0, 2, "AB.", 1)],
@@ -2086,7 +2084,7 @@ _TYPES = [
         rows=[(1, "210264:00:00", "96:00:00", "01:30:00")],
     ),
     Case(
-        "jsonb is canonical",
+        "canonical jsonb",
         _TYPED,
         """SELECT body, body = '{"a": [1, 2.50], "bb": 1}', body || '{"c": true}', body - 'bb', """
         "jsonb_build_object('ok', ok) FROM typed WHERE id = 1",
@@ -2101,14 +2099,14 @@ _TYPES = [
         ],
     ),
     Case(
-        "columns convert what they take",
+        "assignment conversions",
         (*_TYPED, "UPDATE typed SET price = 1.005, code = 7, small = 2.5, day = at WHERE id = 2"),
         "SELECT price, code, small, day FROM typed WHERE id = 2",
         rows=[(1.01, "7   ", 3, "2024-02-29")],
     ),
-    Case("columns convert what they take", _TYPED, "UPDATE typed SET small = 40000", fails=True),
+    Case("assignment conversions", _TYPED, "UPDATE typed SET small = 40000", fails=True),
     Case(
-        "conditions of tables by their types",
+        "typed expressions in constraints",
         ("CREATE TABLE t (ok BOOLEAN CHECK (ok = 'true'), a DATE, b TIMESTAMP, CHECK (a <= b))",),
         "INSERT INTO t VALUES (TRUE, '2024-01-01', '2024-01-01')",
         then="SELECT * FROM t",
@@ -2122,15 +2120,15 @@ _TYPES = [
         rows=[(1,)],
     ),
     Case(
-        "the order of operators",
+        "operator precedence",
         _TYPED,
         "SELECT id FROM typed WHERE TRUE < (id IN (2, 3)) IS NOT TRUE AND ok = (id = 1) AND ok = ok IS NOT "
         "NULL ORDER BY id",
         rows=[(1,), (2,)],
     ),
-    Case("the text of a quotient", _TYPED, "SELECT (price / 3)::text FROM typed", unsupported=True),
-    Case("the order of jsonb", _TYPED, "SELECT id FROM typed ORDER BY body", unsupported=True),
-    Case("forms of to_char beyond the usual", _TYPED, "SELECT to_char(price, 'RN') FROM typed", unsupported=True),
+    Case("quotients converted to text", _TYPED, "SELECT (price / 3)::text FROM typed", unsupported=True),
+    Case("ordering of jsonb", _TYPED, "SELECT id FROM typed ORDER BY body", unsupported=True),
+    Case("uncommon to_char formats", _TYPED, "SELECT to_char(price, 'RN') FROM typed", unsupported=True),
 ]
 
 POSTGRESQL = [*_TABLES, *_SEQUENCES, *_WRITING, *_SESSION, *_QUERIES, *_FUNCTIONS, *_TYPES, *_UNSUPPORTED, *_BEYOND]

@@ -230,10 +230,10 @@ _VALUES = [
         "round(c, 1)::text FROM t",
         rows=[("1.50", "1.50", "1.50", "1", "2.50", "1.5")],
     ),
-    Case("arithmetic of REAL", REALS, "SELECT sum(r), avg(r) FROM reals WHERE id IN (1, 3)", rows=[(0.3, 0.150000002)]),
-    Case("arithmetic of REAL", REALS, "SELECT sum(r) FROM reals", rows=[(16777218.0,)]),
+    Case("REAL arithmetic", REALS, "SELECT sum(r), avg(r) FROM reals WHERE id IN (1, 3)", rows=[(0.3, 0.150000002)]),
+    Case("REAL arithmetic", REALS, "SELECT sum(r) FROM reals", rows=[(16777218.0,)]),
     Case(
-        "arithmetic of REAL",
+        "REAL arithmetic",
         REALS,
         "SELECT r + r, r - 0.1::real, r * r, r / 3::real, r + 1, r + f, (r + r)::text FROM reals ORDER BY id",
         rows=[
@@ -243,8 +243,8 @@ _VALUES = [
             (2.4691355, 1.1345677, 1.5241575, 0.4115226, 2.234567761, 2.234567761, "2.4691355"),
         ],
     ),
-    Case("arithmetic of REAL", REALS, "SELECT 1e38::real * 10::real", fails=True),
-    Case("sums of REAL over a window", REALS, "SELECT sum(r) OVER (ORDER BY id) FROM reals", unsupported=True),
+    Case("REAL arithmetic", REALS, "SELECT 1e38::real * 10::real", fails=True),
+    Case("window sums of REAL", REALS, "SELECT sum(r) OVER (ORDER BY id) FROM reals", unsupported=True),
     Case(
         "encode() and decode()",
         (),
@@ -252,7 +252,7 @@ _VALUES = [
         rows=[("616263", "0102", r"\377a\\b", "YWJj")],
     ),
     Case(
-        "forms of dates",
+        "date input formats",
         (),
         "SELECT '1962/2/18'::date, '19620218'::date, '2/18/1962'::date, 'Feb 18, 1962'::date, "
         "'18 February 1962'::date, '18-Feb-1962'::date, '1962-Feb-18'::date, "
@@ -260,7 +260,7 @@ _VALUES = [
         rows=[(*["1962-02-18"] * 7, "1962-02-18 13:02:03", "1962-02-18 00:00:00")],
     ),
     Case(
-        "forms of dates",
+        "date input formats",
         ("CREATE TABLE t (d DATE)", "INSERT INTO t VALUES ('1962/2/18')"),
         "SELECT d FROM t WHERE d BETWEEN '1962/02/01' AND '02/28/1962'",
         rows=[("1962-02-18",)],

@@ -197,14 +197,14 @@ _CONSTRAINTS = [
         rows=[(2,)],
     ),
     Case(
-        "several statements in one text",
+        "several statements in one string",
         (*LOOSE, DEFERRED),
         'SET CONSTRAINTS "f" IMMEDIATE; ALTER TABLE child DROP CONSTRAINT "f"; -- done',
         then="INSERT INTO child VALUES (20, 9) RETURNING p",
         rows=[(9,)],
     ),
     Case(
-        "several statements in one text",
+        "several statements in one string",
         T,
         "ALTER TABLE t ADD COLUMN d INT; ALTER TABLE t ADD COLUMN a INT",
         fails=True,
@@ -396,13 +396,13 @@ _DROPS = [
 ]
 _NAMES = [
     Case(
-        "ALTER TABLE ... with names in quotes",
+        "ALTER TABLE with quoted names",
         (*ODD, 'ALTER TABLE "Odd, (x)" ADD CONSTRAINT "k, (1)" UNIQUE ("a,b", "c)"), ALTER "q""q" SET DEFAULT 5'),
         'INSERT INTO "Odd, (x)" ("order") VALUES (\'o\') RETURNING "a,b", "c)", "q""q"',
         rows=[(1, "x,)(", 5)],
     ),
     Case(
-        "ALTER TABLE ... with names in quotes",
+        "ALTER TABLE with quoted names",
         (
             *(*ODD, 'ALTER TABLE "Odd, (x)" ADD CONSTRAINT "k, (1)" UNIQUE ("a,b", "c)")'),
             *('ALTER TABLE "Odd, (x)" DROP CONSTRAINT "k, (1)"', 'ALTER TABLE "Odd, (x)" ADD COLUMN "n (" SERIAL'),
@@ -558,7 +558,7 @@ _IDENTITY = [
 
 _DUMPS = [
     Case(
-        "the settings of pg_dump",
+        "settings written by pg_dump",
         (
             *("SET statement_timeout = 0", "SET lock_timeout = 0", "SET idle_in_transaction_session_timeout = 0"),
             *("SET client_encoding = 'UTF8'", "SET standard_conforming_strings = on", "SET xmloption = content"),
@@ -568,9 +568,9 @@ _DUMPS = [
         "SELECT pg_catalog.set_config('search_path', '', false)",
         rows=[("",)],
     ),
-    Case("SET of another zone or path", (), "SET TIME ZONE 'Europe/Berlin'", unsupported=True),
-    Case("SET of another zone or path", (), "SET search_path TO other", unsupported=True),
-    Case("SET of another zone or path", (), "SET standard_conforming_strings = off", unsupported=True),
+    Case("SET of another time zone or search_path", (), "SET TIME ZONE 'Europe/Berlin'", unsupported=True),
+    Case("SET of another time zone or search_path", (), "SET search_path TO other", unsupported=True),
+    Case("SET of another time zone or search_path", (), "SET standard_conforming_strings = off", unsupported=True),
     Case(
         "defaults with casts",
         (
@@ -627,13 +627,13 @@ _DUMPS = [
         unsupported=True,
     ),
     Case(
-        "constraints of CREATE TABLE",
+        "constraints in CREATE TABLE",
         ("CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)",),
         "INSERT INTO t (b) VALUES ('x')",
         fails=True,
     ),
     Case(
-        "constraints of CREATE TABLE",
+        "constraints in CREATE TABLE",
         (
             "CREATE TABLE t (id SERIAL CONSTRAINT k PRIMARY KEY CHECK (id < 3), a INT)",
             "INSERT INTO t (a) VALUES (1), (2)",
@@ -687,7 +687,7 @@ _ENUMS = [
         "SELECT x FROM v ORDER BY x",
         rows=[("sad",), ("ok",), ("happy",)],
     ),
-    Case("the greatest of an enumerated type", MOODS, "SELECT max(m) FROM m", unsupported=True),
+    Case("max() of an enumerated type", MOODS, "SELECT max(m) FROM m", unsupported=True),
 ]
 
 POSTGRESQL_SCHEMA = [*_CONSTRAINTS, *_COLUMNS, *_DROPS, *_NAMES, *_VIEWS, *_IDENTITY, *_DUMPS, *_ENUMS]

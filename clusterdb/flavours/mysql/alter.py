@@ -1,13 +1,15 @@
-"""ALTER TABLE: one action after the other on the table's definition, then one rebuild, all or nothing.
+"""ALTER TABLE: the actions change the table's definition one by one, then the table is rebuilt once.
 
-What SQLite does itself it does: a column added behind the others, a new name, an index.  For the rest the definition is
-changed as text, each column is filled from the old row, and :func:`clusterdb.flavours.rebuild.rebuild` makes it so.
+A statement is atomic.  SQLite's own ALTER TABLE appends columns and changes names, and indexes are created and dropped
+without a rebuild.  Otherwise the definition is edited as text, an expression over the old row fills each column, and
+:func:`clusterdb.flavours.rebuild.rebuild` copies the rows.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import apsw
 from sqlglot import exp, parse_one
@@ -16,13 +18,15 @@ from clusterdb.errors import OperationalError
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
+from clusterdb.flavours.indexes import index_statement, indexes_of
 from clusterdb.flavours.mysql import columns as c
 from clusterdb.flavours.mysql.assign import assigned
 from clusterdb.flavours.mysql.compare import collation_of
-from clusterdb.flavours.mysql.indexes import PRIMARY, Parts, constraint
+from clusterdb.flavours.mysql.indexes import PRIMARY, Parts
 from clusterdb.flavours.rebuild import definition_of, rebuild, savepoint, split, tokens, without_default
 from clusterdb.flavours.schema import KINDS_COMMENT, kinds_comment, read
 from clusterdb.flavours.tables import quoted, text
+from clusterdb.flavours.trees import has_constraint, quoted_column, quoted_names
 from clusterdb.flavours.types import Columns, Kind, answers, declared_as, set_kind
 
 if TYPE_CHECKING:
@@ -35,9 +39,9 @@ _NOT_ABOUT_ROWS = (
     *(exp.EngineProperty, exp.SchemaCommentProperty, exp.RowFormatProperty, exp.AlgorithmProperty, exp.LockProperty),
     *(exp.CharacterSetProperty, exp.Order, exp.ForceProperty, exp.AlterIndex, exp.Property),
 )
-"""What changes how a server keeps a table, and nothing of what is in it."""
+"""Actions that change how a server stores a table but not its content: they do nothing."""
 _ZERO = {"integer": "0", "decimal": "0", "double": "0", "boolean": "0", "text": "''", "bytes": "x''"}
-"""What a new column that is NOT NULL has in old rows, by its kind."""
+"""The implicit default of a kind, which fills a new NOT NULL column in the existing rows."""
 
 
 def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation:
@@ -47,7 +51,7 @@ def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation
     table = tree.this.name
     actions = [*tree.args["actions"], *(tree.args.get("options") or [])]
     for action in actions:
-        if type(action).__name__ not in _ACTIONS and not isinstance(action, _NOT_ABOUT_ROWS):
+        if type(action) not in _ACTIONS and not isinstance(action, _NOT_ABOUT_ROWS):
             raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='mysql')}")
 
     def run(session: EngineSession) -> None:
@@ -62,7 +66,7 @@ def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation
 
 
 def rename_tables(flavour: MySQLFlavour, pairs: list[tuple[str, str]]) -> Translation:
-    """RENAME TABLE, of several."""
+    """RENAME TABLE; ``pairs`` are old and new names."""
 
     def run(session: EngineSession) -> None:
         with savepoint(session.db):
@@ -73,7 +77,7 @@ def rename_tables(flavour: MySQLFlavour, pairs: list[tuple[str, str]]) -> Transl
 
 
 def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translation:
-    """CONVERT TO CHARACTER SET: all texts under one collation."""
+    """CONVERT TO CHARACTER SET: one collation for all text columns."""
 
     def run(session: EngineSession) -> None:
         with savepoint(session.db):
@@ -85,7 +89,7 @@ def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translat
 
 
 class _Alteration:
-    """The definition of a table while it is being changed, and where its columns are filled from."""
+    """The definition of a table while it is being changed, and the expressions that fill its columns."""
 
     def __init__(self, flavour: MySQLFlavour, db: apsw.Connection, table: str, context: Context) -> None:
         self._flavour = flavour
@@ -102,53 +106,50 @@ class _Alteration:
             "SELECT name FROM pragma_table_xinfo(?, ?) WHERE hidden NOT IN (2, 3)", (self._table, schema)
         ).fetchall()
         self._sources = {str(name): quoted(str(name)) for (name,) in stored}
-        query = (
-            f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
-        )
-        listed = self._db.execute(query, (self._table,)).fetchall()
-        self._indexes = {str(name).removeprefix(f"{self._table}__"): str(sql) for name, sql in listed}
-        self._kept = dict(self._indexes)
+        stored_indexes = indexes_of(self._db, schema, self._table)
+        self._indexes = {name.removeprefix(f"{self._table}__"): sql for name, sql in stored_indexes.items()}
+        self._stored_indexes = tuple(self._indexes)
         self._is_changed = False
 
-    def apply(self, action: Any) -> None:
-        """One action."""
-        method = _ACTIONS.get(type(action).__name__)
+    def apply(self, action: exp.Expression) -> None:
+        """Apply one action to the definition, or to the table itself where SQLite can."""
+        method = _ACTIONS.get(type(action))
         if method is not None:
             method(self, action)
 
     def flush(self) -> None:
-        """Do what is pending."""
+        """Bring the table to the pending definition and indexes."""
         if self._is_changed:
             rebuild(self._db, self._table, self._definition.sql, self._sources, list(self._indexes.values()))
         else:
-            for name in self._kept:
+            for name in self._stored_indexes:
                 if name not in self._indexes:
                     self._db.execute(f"DROP INDEX {quoted(f'{self._table}__{name}')}")
             for name, sql in self._indexes.items():
-                if name not in self._kept:
+                if name not in self._stored_indexes:
                     self._db.execute(sql)
         self._reopen()
 
     def _reopen(self, table: str = "") -> None:
         self._open(table or self._table, Context(read(self._db)))
 
-    # --- columns ----------------------------------------------------------------------------------------------------
+    # --- columns ------------------------------------------------------------------------------------------------------
     def _place(self, name: str) -> int:
         place = self._definition.columns.get(name.lower())
         if place is None:
             raise OperationalError(f"Unknown column '{name}' in '{self._table}'")
         return place
 
-    def add(self, tree: Any) -> None:
+    def add(self, tree: exp.ColumnDef) -> None:
         """ADD COLUMN."""
         if tree.name.lower() in self._definition.columns:
             if tree.args.get("exists"):
                 return
             raise OperationalError(f"Duplicate column name '{tree.name}'")
         kind = self._own[tree.name.lower()] = c.kind_of_column(tree)
-        keyed = any(isinstance(each.kind, exp.PrimaryKeyColumnConstraint) for each in tree.constraints)
-        part = c.column(self._flavour, tree, self._context, own=self._own, required=keyed)
-        if self._add_behind(tree, part):
+        is_key = has_constraint(tree, exp.PrimaryKeyColumnConstraint)
+        part = c.column(self._flavour, tree, self._context, own=self._own, required=is_key)
+        if self._append(tree, part):
             return
         parts = self._parts(tree.name if c.is_numbered(tree) else "")
         self._insert(part, tree.args.get("position"))
@@ -158,62 +159,60 @@ class _Alteration:
             zero = members or _ZERO.get(kind.name)
             if zero is not None:
                 self._sources[tree.name] = zero
-        parts.of_column(self._flavour, tree, self._own, self._context)
+        parts.of_column(tree)
         self._take(parts)
         self._is_changed = True
 
-    def _add_behind(self, tree: Any, part: str) -> bool:
-        """Let SQLite add a column, if it can."""
+    def _append(self, tree: exp.ColumnDef, part: str) -> bool:
+        """Have SQLite append a column; False if it cannot."""
         if self._is_changed or tree.args.get("position") is not None or "PRIMARY" in part:
             return False
-        if any(isinstance(each.kind, exp.UniqueColumnConstraint) for each in tree.constraints) or c.user_checks(tree):
+        if has_constraint(tree, exp.UniqueColumnConstraint) or c.user_checks(tree):
             return False
         self.flush()
         try:
             self._db.execute(f"ALTER TABLE {self._definition.schema}.{quoted(self._table)} ADD COLUMN {part}")
-        except apsw.SQLError:  # it has a default that is no constant, or needs a value in old rows
+        except apsw.SQLError:  # its default is not a constant, or it needs a value in existing rows
             return False
         self._reopen()
         return True
 
-    def _insert(self, part: str, position: Any) -> None:
-        """Put the definition of a column where it is to be; behind the other columns if that is not said."""
-        where = str(position.args.get("position")).upper() if position is not None else ""
-        if where == "FIRST":
-            at = 0
-        elif where == "AFTER":
-            at = self._place(position.this.name) + 1
-        else:
-            at = len(self._definition.columns)
+    def _insert(self, part: str, position: exp.ColumnPosition | None) -> None:
+        """Insert the definition of a column at its position, after the other columns by default."""
+        at = len(self._definition.columns)
+        if position is not None:
+            is_first = str(position.args.get("position")).upper() == "FIRST"
+            at = 0 if is_first else self._place(position.this.name) + 1
         self._definition.parts.insert(at, part)
 
     def drop_column(self, name: str, *, exists: bool) -> None:
-        """DROP COLUMN, which goes from the keys, too."""
+        """DROP COLUMN; the column is removed from keys and indexes too."""
         if exists and name.lower() not in self._definition.columns:
             return
         place = self._place(name)
         if len(self._definition.columns) == 1:
-            raise OperationalError(f"You can't delete all columns with ALTER TABLE: drop the table '{self._table}'")
+            raise OperationalError("You can't delete all columns with ALTER TABLE; use DROP TABLE instead")
         for part in self._definition.parts[len(self._definition.columns) :]:
             if "FOREIGN KEY" in part and quoted(name).lower() in part.lower():
-                raise OperationalError(f"Cannot drop column '{name}': needed in a foreign key constraint")
+                key_name = tokens(part)[1].strip('"')
+                raise OperationalError(f"Cannot drop column '{name}': needed in a foreign key constraint '{key_name}'")
         del self._definition.parts[place]
         self._sources = {column: value for column, value in self._sources.items() if column.lower() != name.lower()}
         key = self._primary_key()
         if key is not None and name.lower() in map(str.lower, key[1]):
-            rest = [quoted(each) for each in key[1] if each.lower() != name.lower()]
+            rest = [quoted(column) for column in key[1] if column.lower() != name.lower()]
             self._definition.parts[key[0] : key[0] + 1] = [f"PRIMARY KEY ({', '.join(rest)})"] if rest else []
         for index, sql in list(self._indexes.items()):
             columns, tail = split(sql)
-            rest = [each for each in columns if tokens(each)[0].lower() != quoted(name).lower()]
+            rest = [column for column in columns if tokens(column)[0].lower() != quoted(name).lower()]
             if not rest:
                 del self._indexes[index]
             elif rest != columns:
                 self._indexes[index] = f"{sql[: sql.index('(')]}({', '.join(rest)}){tail}"
         self._is_changed = True
 
-    def modify(self, tree: Any) -> None:
-        """MODIFY and CHANGE: another definition of a column, perhaps under another name, in another place."""
+    def modify(self, tree: exp.ModifyColumn) -> None:
+        """MODIFY and CHANGE: another definition of a column, optionally with another name or position."""
         definition, old = tree.this, tree.args.get("rename_from")
         name = definition.name
         if old is not None and old.name.lower() != name.lower():
@@ -238,31 +237,30 @@ class _Alteration:
             del self._definition.parts[self._place(name)]
             self._insert(part, definition.args["position"])
         parts = self._parts(name if numbers else "")
-        parts.of_column(self._flavour, definition, self._own, self._context)
+        parts.of_column(definition)
         self._take(parts)
         self._is_changed = True
 
     def _number(self, name: str, key: tuple[int, list[str]]) -> None:
-        """A column of the primary key becomes the one that numbers the rows."""
+        """Give a column of the primary key AUTO_INCREMENT; ``key``: the constraint's place and its columns."""
         at, columns = key
         del self._definition.parts[at]
         if [column.lower() for column in columns] != [name.lower()]:
             parts = self._parts(name)
-            keys = [exp.to_identifier(column, quoted=True) for column in columns]
-            parts.primary(self._flavour, keys, self._own, self._context)
+            parts.primary(quoted_names(columns))
             self._take(parts)
 
     def _fill(self, name: str, kind: Kind, new: Kind) -> None:
-        """Fill a column with its old values as its new type has them."""
+        """Fill a column with its old values, converted to its new type."""
         self._sources = {column: value for column, value in self._sources.items() if column.lower() != name.lower()}
         if "GENERATED" in [word.upper() for word in tokens(self._definition.parts[self._place(name)])]:
             return
-        old = set_kind(exp.column(exp.to_identifier(name, quoted=True)), kind)
+        old = set_kind(quoted_column(name), kind)
         value = old if kind == new else assigned(old, new, self._flavour.modes)
         self._sources[name] = self._flavour.text(value)
 
     def rename_column(self, old: str, new: str) -> None:
-        """RENAME COLUMN, which SQLite does: in keys, in views and in other tables too."""
+        """RENAME COLUMN by SQLite's, which also changes keys, views and other tables."""
         self.flush()
         self._place(old)
         if new.lower() in self._definition.columns and old.lower() != new.lower():
@@ -272,7 +270,7 @@ class _Alteration:
         self._db.execute(f"{head} {quoted(old)} TO {quoted(new)}")
         self._reopen()
 
-    def change_default(self, tree: Any) -> None:
+    def change_default(self, tree: exp.AlterColumn) -> None:
         """ALTER COLUMN ... SET DEFAULT, DROP DEFAULT."""
         if tree.args.get("default") is None and not tree.args.get("drop"):
             raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='mysql')}")
@@ -280,18 +278,20 @@ class _Alteration:
         part = without_default(self._definition.parts[place])
         if tree.args.get("default") is not None:
             kind = self._own.get(tree.name.lower(), Kind("unknown"))
-            part += f" DEFAULT {c.default(self._flavour, tree.args['default'], kind, self._context)}"
+            part += f" DEFAULT {c.default(self._flavour, tree.name, tree.args['default'], kind, self._context)}"
         self._definition.parts[place] = part
         self._is_changed = True
 
-    # --- keys and constraints ---------------------------------------------------------------------------------------
+    # --- keys and constraints -----------------------------------------------------------------------------------------
     def _parts(self, numbered: str = "") -> Parts:
-        """An empty list of new parts, which knows the names that are taken."""
-        now = numbered or next((name for name, at in self._definition.columns.items() if self._numbers(at)), "")
+        """An empty collection of new parts that knows the names in use; ``numbered``: the AUTO_INCREMENT column."""
+        present = numbered or next((name for name, at in self._definition.columns.items() if self._numbers(at)), "")
         named = [tokens(part)[1].strip('"') for part in self._definition.parts if part.startswith("CONSTRAINT ")]
-        return Parts(self._table, numbered=now, taken={name.lower() for name in (*named, *self._indexes)})
+        taken = {name.lower() for name in (*named, *self._indexes)}
+        return Parts(self._flavour, self._context, self._own, self._table, numbered=present, taken=taken)
 
     def _numbers(self, place: int) -> bool:
+        """Whether the column at a place has AUTO_INCREMENT."""
         return self._definition.parts[place].upper().endswith(c.NUMBERED)
 
     def _take(self, parts: Parts) -> None:
@@ -299,25 +299,26 @@ class _Alteration:
         self._definition.parts += parts.constraints
         self._indexes |= parts.indexes
 
-    def add_constraint(self, tree: Any) -> None:
+    def add_constraint(self, tree: exp.AddConstraint) -> None:
         """ADD CONSTRAINT, PRIMARY KEY, UNIQUE, INDEX, FOREIGN KEY, CHECK."""
-        for each in tree.expressions:
-            inner = each.expressions[0] if isinstance(each, exp.Constraint) else each
+        for added in tree.expressions:
+            inner = added.expressions[0] if isinstance(added, exp.Constraint) else added
             if isinstance(inner, exp.PrimaryKey):
-                if (
-                    self._primary_key() is not None
-                    or PRIMARY in self._indexes
-                    or any(map(self._is_key, self._places()))
-                ):
-                    raise OperationalError("Multiple primary key defined")
-                for name in (part.name for part in inner.expressions):
-                    place = self._place(name)
-                    if not _has_words(self._definition.parts[place], "NOT", "NULL"):
-                        self._definition.parts[place] += " NOT NULL"
-                self._is_changed = True
+                self._require_columns_of_key(inner)
             parts = self._parts()
-            constraint(self._flavour, each, parts, self._own, self._context)
+            parts.constraint(added)
             self._take(parts)
+
+    def _require_columns_of_key(self, tree: exp.PrimaryKey) -> None:
+        """Make the columns of a new primary key NOT NULL.  Raises OperationalError if the table has a primary key."""
+        is_taken = self._primary_key() is not None or PRIMARY in self._indexes
+        if is_taken or any(map(self._is_key, self._places())):
+            raise OperationalError("Multiple primary key defined")
+        for part in tree.expressions:
+            place = self._place(part.name)
+            if not _has_words(self._definition.parts[place], "NOT", "NULL"):
+                self._definition.parts[place] += " NOT NULL"
+        self._is_changed = True
 
     def _places(self) -> list[int]:
         return list(self._definition.columns.values())
@@ -326,17 +327,16 @@ class _Alteration:
         return _has_words(self._definition.parts[place], "PRIMARY", "KEY") and not self._numbers(place)
 
     def _primary_key(self) -> tuple[int, list[str]] | None:
-        """Where the constraint of the primary key is, and its columns; None if there is none but a column's own."""
-        for at, part in enumerate(
-            self._definition.parts[len(self._definition.columns) :], len(self._definition.columns)
-        ):
+        """The place and the columns of the table's PRIMARY KEY constraint; None if only a column has one, or none."""
+        column_count = len(self._definition.columns)
+        for at, part in enumerate(self._definition.parts[column_count:], column_count):
             words = tokens(part)
             if "PRIMARY" in [word.upper() for word in words[:3]]:
                 columns, _ = split(part)
                 return at, [tokens(column)[0].strip('"').replace('""', '"') for column in columns]
         return None
 
-    def drop_primary_key(self, _: Any) -> None:
+    def drop_primary_key(self, _: exp.Expression) -> None:
         """DROP PRIMARY KEY."""
         key = self._primary_key()
         places = [at for at in self._places() if _has_words(self._definition.parts[at], "PRIMARY", "KEY")]
@@ -345,7 +345,9 @@ class _Alteration:
         elif PRIMARY in self._indexes:
             del self._indexes[PRIMARY]
         elif places and self._numbers(places[0]):
-            raise OperationalError("there can be only one auto column and it must be defined as a key")
+            raise OperationalError(
+                "Incorrect table definition; there can be only one auto column and it must be defined as a key"
+            )
         elif places:
             part = self._definition.parts[places[0]]
             self._definition.parts[places[0]] = re.sub(r"\s+PRIMARY\s+KEY\b", "", part, flags=re.IGNORECASE)
@@ -353,7 +355,7 @@ class _Alteration:
             raise OperationalError("Can't DROP 'PRIMARY'; check that column/key exists")
         self._is_changed = True
 
-    def drop(self, tree: Any) -> None:
+    def drop(self, tree: exp.Drop) -> None:
         """DROP COLUMN, INDEX, FOREIGN KEY, CHECK, CONSTRAINT."""
         kind = str(tree.args["kind"]).upper()
         target = tree.this or (tree.args.get("tables") or tree.expressions)[0]
@@ -361,7 +363,7 @@ class _Alteration:
         if kind == "COLUMN":
             self.drop_column(name, exists=exists)
             return
-        index = next((each for each in self._indexes if each.lower() == name.lower()), None)
+        index = next((index for index in self._indexes if index.lower() == name.lower()), None)
         at = self._constraint(name, kind)
         if index is not None and kind in ("INDEX", "KEY", "CONSTRAINT"):
             del self._indexes[index]
@@ -371,7 +373,7 @@ class _Alteration:
             del self._definition.parts[at]
             self._is_changed = True
         elif not exists:
-            raise OperationalError(f"Can't DROP {kind} '{name}'; check that it exists")
+            raise OperationalError(f"Can't DROP '{name}'; check that column/key exists")
 
     def _constraint(self, name: str, kind: str) -> int | None:
         """The place of a named constraint."""
@@ -382,40 +384,36 @@ class _Alteration:
                 return at if kind in (own, "CONSTRAINT") else None
         return None
 
-    def rename_index(self, tree: Any) -> None:
+    def rename_index(self, tree: exp.RenameIndex) -> None:
         """RENAME INDEX."""
         old, new = tree.this.name, tree.args["to"].name
         if old not in self._indexes:
             raise OperationalError(f"Key '{old}' doesn't exist in table '{self._table}'")
         if new in self._indexes:
             raise OperationalError(f"Duplicate key name '{new}'")
-        before, after = (quoted(f"{self._table}__{each}") for each in (old, new))
-        self._indexes[new] = self._indexes.pop(old).replace(before, after, 1)
+        self._indexes[new] = index_statement(self._indexes.pop(old), f"{self._table}__{new}")
 
-    # --- the table itself -------------------------------------------------------------------------------------------
-    def rename_to(self, tree: Any) -> None:
+    # --- the table itself ---------------------------------------------------------------------------------------------
+    def rename_to(self, tree: exp.AlterRename) -> None:
         """RENAME TO."""
         self.flush()
         self.rename(tree.this.name)
 
     def rename(self, new: str) -> None:
-        """Another name, for the indexes too."""
+        """Rename the table and its indexes."""
         schema = self._definition.schema
         for name in self._indexes:
             self._db.execute(f"DROP INDEX {schema}.{quoted(f'{self._table}__{name}')}")
         old, sqls = self._table, self._indexes
         self._db.execute(f"ALTER TABLE {schema}.{quoted(old)} RENAME TO {quoted(new)}")
         for name, sql in sqls.items():
-            head, _, rest = sql.partition(" ON ")
-            word = "CREATE UNIQUE INDEX" if "UNIQUE" in head.upper().split('"')[0] else "CREATE INDEX"
-            full = quoted(f"{new}__{name}")
-            self._db.execute(f"{word} {schema}.{full} ON {quoted(new)} {rest[rest.index('(') :]}")
-        for each in (old, new):
-            self._db.execute("SELECT my_forget(?)", (each.lower(),)).fetchall()
+            self._db.execute(index_statement(sql, f"{new}__{name}", table=new, schema=schema))
+        for table in (old, new):
+            self._db.execute("SELECT my_forget(?)", (table.lower(),)).fetchall()
         self._reopen(new)
 
-    def count_from(self, tree: Any) -> None:
-        """AUTO_INCREMENT = n: not below the greatest number."""
+    def count_from(self, tree: exp.AutoIncrementProperty) -> None:
+        """AUTO_INCREMENT = n: the next number, but above the greatest one in use."""
         self.flush()
         at = next((at for at in self._places() if self._numbers(at)), None)
         if at is None:
@@ -427,37 +425,37 @@ class _Alteration:
         self._db.execute(f"INSERT INTO {schema}.sqlite_sequence VALUES ({text(self._table)}, {last})")
         self._db.execute("SELECT my_forget(?)", (self._table.lower(),)).fetchall()
 
-    def collate(self, tree: Any) -> None:
-        """COLLATE: of new columns, which are not binary unless they say so."""
+    def collate(self, tree: exp.CollateProperty) -> None:
+        """COLLATE: the collation of columns added later.  Raises NotSaid for a binary one."""
         if collation_of(Kind("text", collation=tree.this.name)) != CI:
-            raise NotSaid("a binary collation as that of columns to come")
+            raise NotSaid("ALTER TABLE ... COLLATE with a binary collation")
 
     def convert(self, wanted: str) -> None:
-        """Keep all texts under one collation."""
+        """Give all text columns one collation."""
         for at in self._places():
             part = self._definition.parts[at]
-            made = re.sub(r"\bCOLLATE utf8mb4_\w+", f"COLLATE {wanted}", part, count=1)
-            self._is_changed |= made != part
-            self._definition.parts[at] = made
+            self._definition.parts[at] = re.sub(r"\bCOLLATE utf8mb4_\w+", f"COLLATE {wanted}", part, count=1)
+            self._is_changed |= self._definition.parts[at] != part
 
 
-_ACTIONS: dict[str, Any] = {
-    "ColumnDef": _Alteration.add,
-    "ModifyColumn": _Alteration.modify,
-    "RenameColumn": lambda alteration, tree: alteration.rename_column(tree.this.name, tree.args["to"].name),
-    "AlterColumn": _Alteration.change_default,
-    "AddConstraint": _Alteration.add_constraint,
-    "DropPrimaryKey": _Alteration.drop_primary_key,
-    "Drop": _Alteration.drop,
-    "RenameIndex": _Alteration.rename_index,
-    "AlterRename": _Alteration.rename_to,
-    "AutoIncrementProperty": _Alteration.count_from,
-    "CollateProperty": _Alteration.collate,
+_ACTIONS: dict[type[exp.Expression], Callable[..., None]] = {
+    exp.ColumnDef: _Alteration.add,
+    exp.ModifyColumn: _Alteration.modify,
+    exp.RenameColumn: lambda alteration, tree: alteration.rename_column(tree.this.name, tree.args["to"].name),
+    exp.AlterColumn: _Alteration.change_default,
+    exp.AddConstraint: _Alteration.add_constraint,
+    exp.DropPrimaryKey: _Alteration.drop_primary_key,
+    exp.Drop: _Alteration.drop,
+    exp.RenameIndex: _Alteration.rename_index,
+    exp.AlterRename: _Alteration.rename_to,
+    exp.AutoIncrementProperty: _Alteration.count_from,
+    exp.CollateProperty: _Alteration.collate,
 }
+"""The method that applies an action, by the action's class."""
 
 
 def _has_words(part: str, *wanted: str) -> bool:
-    """Whether the words follow one another outside of brackets."""
+    """Whether a definition contains the words in a row, outside of parentheses."""
     depth, words = 0, []
     for token in tokens(part):
         depth += (token == "(") - (token == ")")
@@ -467,22 +465,22 @@ def _has_words(part: str, *wanted: str) -> bool:
 
 # --- views ------------------------------------------------------------------------------------------------------------
 def _refresh_views(flavour: MySQLFlavour, db: apsw.Connection) -> None:
-    """The types that views say their columns have, where columns of tables have others now."""
+    """Rewrite the comments in which views declare the types of their columns, where those have changed."""
     for schema in ("main", "temp"):
         listed = db.execute(f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'view'").fetchall()
         for name, sql in listed:
-            found = KINDS_COMMENT.search(str(sql))
-            if found is None:
+            comment = KINDS_COMMENT.search(str(sql))
+            if comment is None:
                 continue
-            pairs = [each.partition("=")[::2] for each in found[1].split("; ") if each]
+            before = [pair.partition("=")[::2] for pair in comment[1].split("; ") if pair]
             query = parse_one(str(sql), read="sqlite").expression
             kinds = {column.lower(): kind for column, kind in answers(query, read(db), flavour.typing).items()}
-            now = [(column, _declared(kinds.get(column.lower()), declared)) for column, declared in pairs]
-            if now != pairs:
+            after = [(column, _declared(kinds.get(column.lower()), declared)) for column, declared in before]
+            if after != before:
                 db.execute(f"DROP VIEW {schema}.{quoted(str(name))}")
                 head = "CREATE TEMP VIEW" if schema == "temp" else "CREATE VIEW"
-                text_now = str(sql).replace(found[0], kinds_comment(now), 1)
-                db.execute(re.sub(r"^CREATE (?:TEMP )?VIEW", head, text_now))
+                definition = str(sql).replace(comment[0], kinds_comment(after), 1)
+                db.execute(re.sub(r"^CREATE (?:TEMP )?VIEW", head, definition))
 
 
 def _declared(kind: Kind | None, usual: str) -> str:

@@ -1,8 +1,8 @@
-"""What MySQL makes of a value when a column takes it, and of the columns that a query answers."""
+"""Values as MySQL converts them when a column stores them, and the result columns of queries."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
@@ -12,100 +12,129 @@ from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, colla
 from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.rows import READ_BY
+from clusterdb.flavours.trees import column_names, insert_defaults, name_columns, quoted_column, target_of
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
 __all__ = ["answered", "assigned", "inserted", "refresh", "require_divisors"]
 
-
 _EXACT = frozenset({"integer", "boolean"})
 
 
-def assigned(value: Any, column: Kind, modes: Modes) -> Any:
-    """A value as a column keeps it.  Raises NotSaid where servers do not agree or SQLite cannot keep it."""
+# --- values -----------------------------------------------------------------------------------------------------------
+def assigned(value: exp.Expression, column: Kind, modes: Modes) -> exp.Expression:
+    """A value as a column of a kind stores it.
+
+    Raises NotSaid where servers do not agree or SQLite cannot store the value.
+    """
     kind = kind_of(value)
-    if (
-        kind.name == "null"
-        or is_default(value)
-        or isinstance(value, exp.Subquery)
-        or (isinstance(value, exp.Anonymous) and value.name.lower() == "values")
-    ):
+    is_values = isinstance(value, exp.Anonymous) and value.name.lower() == "values"
+    if kind.name == "null" or is_default(value) or is_values or isinstance(value, exp.Subquery):
         return value
-    if column.name in ("text", "enum"):
-        return _text(value, kind, column)
-    if column.name == "integer":
-        if column.collation == "year":
-            return call("my_into_year", value)
-        if kind.name in _EXACT:
-            return value
-        if kind.name == "number":
-            return call("my_into_some_int", value)
-        exact = kind.name == "decimal"
-        return call("my_into_exact_int" if exact else "my_into_int", value)
-    if column.name == "decimal":
-        return value if kind.name in _EXACT else call("my_into_decimal", value, column.scale or 0)
-    if column.name == "double":
-        if column.scale is not None:
-            return call("my_into_decimal", value, column.scale)
-        return call("my_into_single", value) if column.size == 32 else value
-    if column.name in ("date", "datetime", "time"):
-        return _moment(value, kind, column, modes)
-    if column.name == "bytes" and isinstance(value, exp.Literal) and value.is_string:
-        content = value.name.encode("utf-8", "surrogateescape").ljust(column.size, bytes(1))
-        literal_bytes = exp.HexString(this=content.hex())
-        literal_bytes.meta[READ_BY] = "into_bytes", [column.size]
-        return set_kind(literal_bytes, column)
-    if column.name == "bytes" and kind.name != "bytes":
-        return call("my_into_bytes", value, column.size)
-    if column.name == "bytes" and column.size:
-        return call("my_into_bytes", value, column.size)
-    return value
+    convert = _CONVERSIONS.get(column.name)
+    return value if convert is None else convert(value, kind, column, modes)
 
 
-def _text(value: Any, kind: Kind, column: Kind) -> Any:
+def _into_text(value: exp.Expression, kind: Kind, column: Kind, _: Modes) -> exp.Expression:
     if kind.name == "decimal" and kind.size:
-        raise NotSaid("a quotient in a column of texts")
+        raise NotSaid("a quotient in a text column")
     if column.name == "enum" and kind.name in ("decimal", "double"):
         raise NotSaid("a number with a fraction in an ENUM column")
     if column.name == "enum" and column.members:
         return call("my_into_set" if column.size else "my_into_enum", value, column.members)
-    made = as_text(value) if kind.name != "unknown" else call("my_into_text", value)
-    if column.name == "text" and column.size:
-        return call("my_char_end", made)
-    return made
+    text: exp.Expression = as_text(value) if kind.name != "unknown" else call("my_into_text", value)
+    return call("my_char_end", text) if column.name == "text" and column.size else text
 
 
-def _moment(value: Any, kind: Kind, column: Kind, modes: Modes) -> Any:
-    zeros = [int(each in modes) for each in (ZERO_DATE, ZERO_IN_DATE)]
-    if column.name == "time":
-        return value if kind.name == "time" else call("my_as_time", value)
-    if column.name == "date":
-        if kind.name == "date":
-            return value
-        return call("my_into_zero_date", value, *zeros) if any(zeros) else call("my_into_date", value)
-    if kind.name == "datetime" and (kind.scale or 0) <= (column.scale or 0):
+def _into_integer(value: exp.Expression, kind: Kind, column: Kind, _: Modes) -> exp.Expression:
+    if column.collation == "year":
+        return call("my_into_year", value)
+    if kind.name in _EXACT:
         return value
+    function = {"number": "my_into_some_int", "decimal": "my_into_exact_int"}.get(kind.name, "my_into_int")
+    return call(function, value)
+
+
+def _into_decimal(value: exp.Expression, kind: Kind, column: Kind, _: Modes) -> exp.Expression:
+    return value if kind.name in _EXACT else call("my_into_decimal", value, column.scale or 0)
+
+
+def _into_double(value: exp.Expression, _kind: Kind, column: Kind, _: Modes) -> exp.Expression:
+    if column.scale is not None:
+        return call("my_into_decimal", value, column.scale)
+    return call("my_into_single", value) if column.size == 32 else value
+
+
+def _into_time(value: exp.Expression, kind: Kind, _column: Kind, _: Modes) -> exp.Expression:
+    return value if kind.name == "time" else call("my_as_time", value)
+
+
+def _into_date(value: exp.Expression, kind: Kind, _: Kind, modes: Modes) -> exp.Expression:
+    if kind.name == "date":
+        return value
+    zeros = _zeros(modes)
+    return call("my_into_zero_date", value, *zeros) if any(zeros) else call("my_into_date", value)
+
+
+def _into_datetime(value: exp.Expression, kind: Kind, column: Kind, modes: Modes) -> exp.Expression:
+    digits = column.scale or 0
+    if kind.name == "datetime" and (kind.scale or 0) <= digits:
+        return value
+    zeros = _zeros(modes)
     if any(zeros):
-        return call("my_into_zero_datetime", value, column.scale or 0, *zeros)
-    return call("my_into_datetime", value, column.scale or 0)
+        return call("my_into_zero_datetime", value, digits, *zeros)
+    return call("my_into_datetime", value, digits)
+
+
+def _zeros(modes: Modes) -> list[int]:
+    """1 or 0 for each of the two SQL modes about zeros in dates."""
+    return [int(mode in modes) for mode in (ZERO_DATE, ZERO_IN_DATE)]
+
+
+def _into_bytes(value: exp.Expression, kind: Kind, column: Kind, _: Modes) -> exp.Expression:
+    if isinstance(value, exp.Literal) and value.is_string:
+        content = value.name.encode("utf-8", "surrogateescape").ljust(column.size, bytes(1))
+        written = exp.HexString(this=content.hex())
+        written.meta[READ_BY] = "into_bytes", [column.size]
+        return set_kind(written, column)
+    is_converted = kind.name != "bytes" or column.size
+    return call("my_into_bytes", value, column.size) if is_converted else value
+
+
+_CONVERSIONS: dict[str, Callable[[exp.Expression, Kind, Kind, Modes], exp.Expression]] = {
+    "text": _into_text,
+    "enum": _into_text,
+    "integer": _into_integer,
+    "decimal": _into_decimal,
+    "double": _into_double,
+    "time": _into_time,
+    "date": _into_date,
+    "datetime": _into_datetime,
+    "bytes": _into_bytes,
+}
+"""The conversion of a value, its kind and the column's kind given, by the name of the column's kind."""
 
 
 # --- INSERT -----------------------------------------------------------------------------------------------------------
 def inserted(tree: exp.Insert, modes: Modes, context: Context) -> None:
-    """Every value of an INSERT as its column takes it; what is to be numbered, is."""
-    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    """Convert every value of an INSERT to its column's type, and have AUTO_INCREMENT columns numbered.
+
+    Raises NotSaid.
+    """
+    target = target_of(tree)
     table = context.schema.tables.get(target.name.lower())
     if table is None:
-        _give_defaults(tree, target, "")
+        _replace_empty_rows(tree, target, "")
         return
     kinds = {name: of_column(column) for name, column in table.items()}
     key = ""
     if target.name.lower() in context.schema.numbered:
         key = next((name for name, column in table.items() if column.declared == "integer"), "")
-    _give_defaults(tree, target, key)
+    _replace_empty_rows(tree, target, key)
     generated = {name for name, column in table.items() if column.is_generated}
     if generated:
-        _leave_out(tree, generated, list(table), is_lax=LAX in modes)
-    names = [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(kinds)
+        _omit_generated(tree, generated, list(table), is_lax=LAX in modes)
+    listed = column_names(tree)
+    names = list(kinds) if listed is None else listed
     rows = _rows(tree.expression)
     for row in rows:
         for name, value in zip(names, row, strict=False):
@@ -113,9 +142,9 @@ def inserted(tree: exp.Insert, modes: Modes, context: Context) -> None:
                 value = _without_default(value)
                 value.replace(call("my_numbered", target.name.lower(), value, *_first(tree, row is rows[0])))
             elif name in kinds:
-                made = assigned(value, kinds[name], modes)
-                if made is not value:
-                    value.replace(set_kind(made, kinds[name]))
+                converted = assigned(value, kinds[name], modes)
+                if converted is not value:
+                    value.replace(set_kind(converted, kinds[name]))
     if rows and (context.is_replacing or tree.args.get("conflict") is not None):
         value = _rows(tree.expression)[0][0]
         value.replace(call("my_doubtful", value, call("total_changes")))
@@ -124,10 +153,9 @@ def inserted(tree: exp.Insert, modes: Modes, context: Context) -> None:
         _number(tree, target.name.lower())
 
 
-def _leave_out(tree: exp.Insert, generated: set[str], columns: list[str], *, is_lax: bool) -> None:
-    """Give generated columns nothing, where DEFAULT or NULL is given to them; in no strict mode whatever is."""
-    named = isinstance(tree.this, exp.Schema)
-    names = [each.name for each in tree.this.expressions] if named else columns
+def _omit_generated(tree: exp.Insert, generated: set[str], columns: list[str], *, is_lax: bool) -> None:
+    """Remove generated columns that are given DEFAULT or NULL, or any value in a mode that is not strict."""
+    names = [column.name for column in tree.this.expressions] if isinstance(tree.this, exp.Schema) else columns
     places = [at for at, name in enumerate(names) if name.lower() in generated]
     if not places or not isinstance(tree.expression, exp.Values):
         return
@@ -136,58 +164,55 @@ def _leave_out(tree: exp.Insert, generated: set[str], columns: list[str], *, is_
         return
     if not is_lax and not all(is_default(row[at]) or isinstance(row[at], exp.Null) for row in rows for at in places):
         return
-    kept = [exp.to_identifier(name, quoted=True) for name in names if name.lower() not in generated]
-    tree.set("this", exp.Schema(this=tree.this.this if named else tree.this.copy(), expressions=kept))
+    name_columns(tree, target_of(tree), [name for name in names if name.lower() not in generated])
     for row in tree.expression.expressions:
         row.set("expressions", [value for at, value in enumerate(row.expressions) if at not in places])
 
 
-def _give_defaults(tree: exp.Insert, target: Any, key: str) -> None:
-    """VALUES () gives nothing but the next number, where rows are numbered.  Raises NotSaid."""
+def _replace_empty_rows(tree: exp.Insert, target: exp.Table, key: str) -> None:
+    """Translate ``VALUES ()`` to NULL for the AUTO_INCREMENT column ``key``, or to DEFAULT VALUES.  Raises NotSaid."""
     rows = tree.expression.expressions if isinstance(tree.expression, exp.Values) else []
     if not rows or any(row.expressions for row in rows):
         return
     if key:
-        tree.set("this", exp.Schema(this=target.copy(), expressions=[exp.to_identifier(key, quoted=True)]))
+        name_columns(tree, target, [key])
         nulls = [exp.Tuple(expressions=[set_kind(exp.null(), Kind("null"))]) for _ in rows]
         tree.set("expression", exp.Values(expressions=nulls))
     elif len(rows) > 1:
-        raise NotSaid("several empty rows")
+        raise NotSaid("INSERT of several empty rows")
     else:
-        tree.set("this", target.copy())
-        tree.set("expression", None)
-        tree.set("default", True)
+        insert_defaults(tree, target)
 
 
-def _without_default(value: Any) -> Any:
-    """NULL, which asks for the next number too, in the place of the word DEFAULT."""
+def _without_default(value: exp.Expression) -> exp.Expression:
+    """The value, or in place of the word DEFAULT a NULL, which also requests the next number."""
     if not is_default(value):
         return value
-    null = set_kind(exp.null(), Kind("null"))
+    null: exp.Expression = set_kind(exp.null(), Kind("null"))
     value.replace(null)
     return null
 
 
-def _first(tree: exp.Insert, is_first: bool) -> list[Any]:
-    """How :meth:`Inserts.numbered` learns which row is the first."""
+def _first(tree: exp.Insert, is_first: bool) -> list[int | exp.Expression]:
+    """The argument that tells :meth:`Inserts.numbered` whether a row is the statement's first; none for 1."""
     if isinstance(tree.expression, exp.Values):
         return [] if is_first else [0]
     return [exp.Window(this=exp.Anonymous(this="row_number"))]
 
 
 def _number(tree: exp.Insert, table: str) -> None:
-    """Give every new row a number, though the statement does not name the column."""
+    """Add a number to every new row of a statement that does not name the AUTO_INCREMENT column.  Raises NotSaid."""
     if isinstance(tree.expression, exp.Values):
         for at, row in enumerate(tree.expression.expressions):
             row.append("expressions", call("my_numbered", table, exp.null(), *_first(tree, at == 0)))
     elif isinstance(tree.expression, exp.Select) and not tree.expression.args.get("distinct"):
         tree.expression.append("expressions", call("my_numbered", table, exp.null(), *_first(tree, False)))
     else:
-        raise NotSaid("INSERT of such a query into a table that numbers its rows")
+        raise NotSaid("INSERT with DISTINCT or UNION into a table with AUTO_INCREMENT")
 
 
-def _rows(source: Any) -> list[list[Any]]:
-    """The values of an INSERT, or the columns of its query; none where they cannot be told."""
+def _rows(source: exp.Expression | None) -> list[list[exp.Expression]]:
+    """The values of an INSERT by row, or the columns of its query; empty where the query does not list them."""
     if isinstance(source, exp.Values):
         return [list(row.expressions) for row in source.expressions]
     if isinstance(source, exp.Subquery):
@@ -195,12 +220,12 @@ def _rows(source: Any) -> list[list[Any]]:
     if isinstance(source, exp.SetOperation):
         return [*_rows(source.this), *_rows(source.expression)]
     if isinstance(source, exp.Select) and not source.is_star:
-        return [[each.this if isinstance(each, exp.Alias) else each for each in source.expressions]]
+        return [[column.this if isinstance(column, exp.Alias) else column for column in source.expressions]]
     return []
 
 
 def require_divisors(tree: exp.Expression) -> None:
-    """Let divisions by zero fail, in a statement that stores what they answer."""
+    """Have divisions by zero fail, in a statement that stores their results."""
     for node in list(tree.find_all(exp.Div, exp.IntDiv, exp.Mod)):
         divisor = node.expression
         if not (isinstance(divisor, exp.Literal) and float(divisor.name or 0) != 0):
@@ -208,92 +233,91 @@ def require_divisors(tree: exp.Expression) -> None:
 
 
 # --- UPDATE -----------------------------------------------------------------------------------------------------------
-def refresh(change: Any, context: Context) -> None:
-    """Give the columns with ON UPDATE CURRENT_TIMESTAMP the time, if another one changes and they are not named."""
+def refresh(change: exp.Update | exp.OnConflict, context: Context) -> None:
+    """Set the columns with ON UPDATE CURRENT_TIMESTAMP to the time if another column changes and they are not named."""
     insert = change.find_ancestor(exp.Insert) if isinstance(change, exp.OnConflict) else None
-    target = insert.this if insert is not None else change.this
-    target = target.this if isinstance(target, exp.Schema) else target
-    changes = [each for each in change.expressions if isinstance(each, exp.EQ)]
-    named = {each.this.name.lower() for each in changes}
+    target = target_of(change if insert is None else insert)
+    changes = [assignment for assignment in change.expressions if isinstance(assignment, exp.EQ)]
+    named = {assignment.this.name.lower() for assignment in changes}
     for name, column in context.schema.tables.get(target.name.lower(), {}).items():
         if "updating" not in column.declared.split("(")[0].split() or name in named or not changes:
             continue
-        own = exp.column(exp.to_identifier(name, quoted=True))
-        differs = [call("my_differs", _bare(each.this), each.expression) for each in changes]
+        own = quoted_column(name)
+        differs = [call("my_differs", _bare(assignment.this), assignment.expression) for assignment in changes]
         test = differs[0] if len(differs) == 1 else exp.or_(*differs)
         value = exp.Case(ifs=[exp.If(this=test, true=_now(of_column(column).scale or 0))], default=own.copy())
         change.append("expressions", exp.EQ(this=own, expression=value))
 
 
-def _bare(column: Any) -> Any:
+def _bare(column: exp.Column) -> exp.Column:
+    """A copy of a column without its kind."""
     return exp.column(column.this.copy(), table=column.args.get("table"))
 
 
 def _now(digits: int) -> exp.Expression:
-    inner = [literal(digits)] if digits else []
-    return set_kind(exp.Anonymous(this="now", expressions=inner), Kind("datetime", scale=digits))
+    arguments = [literal(digits)] if digits else []
+    return set_kind(exp.Anonymous(this="now", expressions=arguments), Kind("datetime", scale=digits))
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
 def answered(tree: exp.Expression, context: Context) -> None:
-    """The columns of every query: quotients with the digits that are shown, texts under their collation."""
+    """Give the result columns of every query the form MySQL shows: the digits of quotients, the collation of texts."""
     if context.in_definition:
         return
     for select in list(tree.find_all(exp.Select)):
-        for each in select.expressions:
-            value = each.this if isinstance(each, exp.Alias) else each
-            kind = kind_of(value)
-            shown = value if isinstance(select.parent, exp.Insert) else as_shown(value)
-            if shown is not value:
-                value.replace(shown)
-            elif kind.name == "text" and not isinstance(value, exp.Column | exp.Literal):
-                made = collated(value, context)
-                if made is not value:
-                    value.replace(made)
+        is_stored = isinstance(select.parent, exp.Insert)
+        for column in select.expressions:
+            _show(column.this if isinstance(column, exp.Alias) else column, context, is_stored=is_stored)
         group = select.args.get("group")
-        for each in group.expressions if group is not None else []:
-            shown = as_shown(each)
-            if shown is not each:
-                each.replace(shown)
-            elif kind_of(each).name == "text" and not isinstance(each, exp.Column | exp.Literal):
-                made = collated(each, context)
-                if made is not each:
-                    each.replace(made)
+        for key in group.expressions if group is not None else []:
+            _show(key, context)
     for union in list(tree.find_all(exp.SetOperation)):
-        _united(union, context)
+        _unite_columns(union, context)
 
 
-def _united(union: exp.SetOperation, context: Context) -> None:
-    """The columns of a UNION: what is a text in one part is one in all."""
-    parts = [each for each in (union.left, union.right) if isinstance(each, exp.Select) and not each.is_star]
+def _show(value: exp.Expression, context: Context, *, is_stored: bool = False) -> None:
+    """Replace a result column, or a key of GROUP BY; ``is_stored``: an INSERT stores it, with all its digits."""
+    shown = value if is_stored else as_shown(value)
+    if shown is value and kind_of(value).name == "text" and not isinstance(value, exp.Column | exp.Literal):
+        shown = collated(value, context)
+    if shown is not value:
+        value.replace(shown)
+
+
+def _unite_columns(union: exp.SetOperation, context: Context) -> None:
+    """Convert the columns of a UNION to common types: if one part has a text, all have."""
+    parts = [part for part in (union.left, union.right) if isinstance(part, exp.Select) and not part.is_star]
     if len(parts) != 2:
         return
-    for columns in zip(*(each.expressions for each in parts), strict=False):
-        _unite([each.unalias() for each in columns], context)
+    for columns in zip(*(part.expressions for part in parts), strict=False):
+        _unite([column.unalias() for column in columns], context)
 
 
-def _unite(values: list[Any], context: Context) -> None:
-    kinds = [kind_of(each) for each in values]
+_UNITED_ONLY_ALONE = {"date", "datetime", "time", "json", "bytes", "mixed", "unknown"}
+"""Kinds of which SQLite has no common type with others."""
+
+
+def _unite(values: Sequence[exp.Expression], context: Context) -> None:
+    """Convert one column's values of a UNION to a common type.  Raises NotSaid."""
+    kinds = [kind_of(value) for value in values]
     names = {kind.name for kind in kinds} - {"null"}
-    if len(names) < 2 and "unknown" not in names:
-        whole = None
-    elif "double" in names and any(
-        isinstance(each, exp.Anonymous) and each.name == "my_decimal_round" for each in values
-    ):
-        raise NotSaid("UNION of a quotient and a floating point number")
-    elif names == {"date", "datetime"}:
-        whole = "my_as_datetime"
-    elif names & {"date", "datetime", "time", "json", "bytes", "mixed", "unknown"} or (
-        names & {"text", "enum"} and names & {"double", "decimal", "number"}
-    ):
-        raise NotSaid(f"UNION of {' and '.join(sorted(names))} values")
-    else:
-        whole = None
-    if whole is not None:
+    if len(names) > 1 or "unknown" in names:
+        _require_united(values, names)
+    if names == {"date", "datetime"}:
         for value, kind in zip(values, kinds, strict=True):
             if kind.name == "date":
-                value.replace(call(whole, value))
+                value.replace(call("my_as_datetime", value))
     if of_several(kinds).name == "text":
         for value in values:
-            made = as_string(value)
-            value.replace(collated(made if made is not value else value.copy(), context))
+            string = as_string(value)
+            value.replace(collated(string if string is not value else value.copy(), context))
+
+
+def _require_united(values: Sequence[exp.Expression], names: set[str]) -> None:
+    """Raise NotSaid for values of several kinds that have no common type in SQLite."""
+    is_quotient = (isinstance(value, exp.Anonymous) and value.name == "my_decimal_round" for value in values)
+    if "double" in names and any(is_quotient):
+        raise NotSaid("UNION of a quotient and a floating point number")
+    is_text_with_number = names & {"text", "enum"} and names & {"double", "decimal", "number"}
+    if names != {"date", "datetime"} and (names & _UNITED_ONLY_ALONE or is_text_with_number):
+        raise NotSaid(f"UNION of {' and '.join(sorted(names))} values")

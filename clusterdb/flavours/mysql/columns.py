@@ -1,14 +1,15 @@
-"""MySQL's columns in SQLite: types as they are declared, checks that affinities do not make, defaults.
+"""MySQL's columns in SQLite: declared types, CHECK conditions that enforce them, defaults.
 
-A declaration is MySQL's, with its words before the sizes, since SQLite wants those last: ``int unsigned(10)``.  Words
-of ours tell what SQLite has no word for: ``updating`` (ON UPDATE CURRENT_TIMESTAMP) and ``invisible``.  The members of
-an ENUM or a SET are in a comment behind the type.
+A declaration is MySQL's with its words before the sizes, the order that SQLite requires: ``int unsigned(10)``.  Two
+words are additions: ``updating`` (ON UPDATE CURRENT_TIMESTAMP) and ``invisible``.  The members of an ENUM or a SET
+are in a comment after the type.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlglot import exp
 
@@ -19,13 +20,32 @@ from clusterdb.flavours.mysql.assign import assigned
 from clusterdb.flavours.mysql.compare import collation_of
 from clusterdb.flavours.mysql.members import enum_of, is_member, set_of
 from clusterdb.flavours.schema import Column
-from clusterdb.flavours.tables import decimal_check, quoted, text
+from clusterdb.flavours.tables import (
+    bytes_check,
+    decimal_check,
+    fraction_check,
+    integer_check,
+    length_check,
+    number_check,
+    quoted,
+    text,
+)
+from clusterdb.flavours.trees import data_type, has_constraint, sizes_of, type_name
 from clusterdb.flavours.types import Columns, Kind, kind_of_literal, of_column, set_kind
 
 if TYPE_CHECKING:
     from clusterdb.flavours.mysql.flavour import MySQLFlavour
 
-__all__ = ["NUMBERED", "column", "is_numbered", "kind_of_column", "shown_default", "shown_type", "user_checks"]
+__all__ = [
+    "NUMBERED",
+    "column",
+    "default",
+    "is_numbered",
+    "kind_of_column",
+    "shown_default",
+    "shown_type",
+    "user_checks",
+]
 
 NUMBERED = "INTEGER PRIMARY KEY AUTOINCREMENT"
 
@@ -35,9 +55,11 @@ _TEXTS = {"CHAR", "VARCHAR", "TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "NCHA
 _NUMBERS = {"DECIMAL", "UDECIMAL", "FLOAT", "UFLOAT", "DOUBLE", "UDOUBLE"}
 _BLOBS = {"BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB", "BINARY", "VARBINARY"}
 _MOMENTS = {"DATE", "DATETIME", "TIMESTAMP", "TIME", "TIMESTAMPTZ"}
-_BOUNDS = {"BOOLEAN": 7, "YEAR": 15, "TINYINT": 7, "SMALLINT": 15, "MEDIUMINT": 23, "INT": 31}
+_BITS = {"BOOLEAN": 7, "YEAR": 15, "TINYINT": 7, "SMALLINT": 15, "MEDIUMINT": 23, "INT": 31}
 _BYTES = {"TINYTEXT": 255, "TEXT": 65535}
-_NOTHING_HERE = (
+_ALIASES = {"BIGDECIMAL": "UFLOAT", "TIMESTAMPTZ": "TIMESTAMP"}
+"""Types under the names that sqlglot gives them, with MySQL's."""
+_WRITTEN_ELSEWHERE = (
     exp.CommentColumnConstraint,
     exp.PrimaryKeyColumnConstraint,
     exp.UniqueColumnConstraint,
@@ -47,40 +69,33 @@ _NOTHING_HERE = (
     exp.ZeroFillColumnConstraint,
     exp.CheckColumnConstraint,
 )
-"""Constraints that are said elsewhere: in the declaration, by an index, or at the end of the table."""
+"""Constraints that become words of the declaration, an index, or a constraint of the table."""
+_OF_COLLATION = (exp.CollateColumnConstraint, exp.CharacterSetColumnConstraint, exp.BinaryColumnConstraint)
 
 
 def is_numbered(tree: exp.ColumnDef) -> bool:
     """Whether a column has AUTO_INCREMENT."""
-    return _has(tree, exp.AutoIncrementColumnConstraint) or _type_of(tree) == "SERIAL"
-
-
-def _has(tree: exp.ColumnDef, kind: type[exp.Expression]) -> bool:
-    return any(isinstance(constraint.kind, kind) for constraint in tree.constraints)
+    return has_constraint(tree, exp.AutoIncrementColumnConstraint) or _type_of(tree) == "SERIAL"
 
 
 def _is_required(tree: exp.ColumnDef) -> bool:
-    return any(
-        isinstance(each.kind, exp.NotNullColumnConstraint) and not each.kind.args.get("allow_null")
-        for each in tree.constraints
-    )
+    kinds = (constraint.kind for constraint in tree.constraints)
+    return any(isinstance(kind, exp.NotNullColumnConstraint) and not kind.args.get("allow_null") for kind in kinds)
 
 
-def user_checks(tree: exp.ColumnDef) -> list[Any]:
-    """The CHECK constraints of a column, which MySQL has as constraints of the table."""
-    return [each.kind for each in tree.constraints if isinstance(each.kind, exp.CheckColumnConstraint)]
+def user_checks(tree: exp.ColumnDef) -> list[exp.CheckColumnConstraint]:
+    """The CHECK constraints of a column, which MySQL treats as constraints of the table."""
+    kinds = (constraint.kind for constraint in tree.constraints)
+    return [kind for kind in kinds if isinstance(kind, exp.CheckColumnConstraint)]
 
 
 def _type_of(tree: exp.ColumnDef) -> str:
-    kind = tree.args.get("kind")
-    if kind is None:
-        raise NotSaid(f"a column without a type: {tree.name}")
-    name = kind.this.value if isinstance(kind.this, exp.DataType.Type) else str(kind.this)
-    return {"BIGDECIMAL": "UFLOAT", "TIMESTAMPTZ": "TIMESTAMP"}.get(name, name)
+    name = type_name(data_type(tree))
+    return _ALIASES.get(name, name)
 
 
 def kind_of_column(tree: exp.ColumnDef) -> Kind:
-    """The kind of a column that is being defined."""
+    """The kind of a column that is being defined.  Raises NotSaid."""
     if is_numbered(tree):
         return of_column(Column("integer"))
     return of_column(Column(_declared(tree, _type_of(tree)), _collation(tree, CI), members=_members(tree)))
@@ -95,108 +110,110 @@ def column(
     collate: str = CI,
     required: bool = False,
 ) -> str:
-    """A column; ``required``: it is one of the primary key's.  Raises NotSaid."""
-    name, type_name = quoted(tree.name), _type_of(tree)
+    """A column's definition in SQLite's SQL.
+
+    ``own``: the kinds of the table's columns.  ``collate``: the table's collation.  ``required``: the column is part of
+    the primary key.  Raises NotSaid or Wrong.
+    """
+    name, declared_type = quoted(tree.name), _type_of(tree)
     if is_numbered(tree):
         return f"{name} {NUMBERED}"
-    parts = [name, _declared(tree, type_name)]
-    if type_name in ("ENUM", "SET"):
+    parts = [name, _declared(tree, declared_type)]
+    if declared_type in ("ENUM", "SET"):
         parts.append(f"/* {_members(tree)} */")
     if required and not _is_required(tree):
         parts.append("NOT NULL")
-    if type_name == "ENUM" and _is_required(tree) and not _has(tree, exp.DefaultColumnConstraint):
+    if declared_type == "ENUM" and _is_required(tree) and not has_constraint(tree, exp.DefaultColumnConstraint):
         parts.append(f"DEFAULT {text(str(enum_of(1, _members(tree))))}")
     for constraint in tree.constraints:
         kind = constraint.kind
-        if isinstance(
-            kind, exp.CollateColumnConstraint | exp.CharacterSetColumnConstraint | exp.BinaryColumnConstraint
-        ):
+        if isinstance(kind, _OF_COLLATION):
             collate = _collation(tree, collate)
         elif isinstance(kind, exp.DefaultColumnConstraint):
-            parts.append(f"DEFAULT {default(flavour, kind.this, kind_of_column(tree), context)}")
-        elif not isinstance(kind, _NOTHING_HERE):
+            parts.append(f"DEFAULT {default(flavour, tree.name, kind.this, kind_of_column(tree), context)}")
+        elif not isinstance(kind, _WRITTEN_ELSEWHERE):
             parts.append(flavour.text(flavour.schema_expression(constraint, context, own)))
-    if type_name in _TEXTS:
+    if declared_type in _TEXTS:
         parts.append(f"COLLATE {collate}")
-    check = _check(name, type_name, _sizes(tree), tree)
+    check = _check(tree, declared_type)
     if check:
         parts.append(f"CHECK ({name} IS NULL OR {check})")
     return " ".join(parts)
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
-def _sizes(tree: exp.ColumnDef) -> list[int]:
-    return [int(each.name) for each in tree.args["kind"].expressions if each.name.isdigit()]
-
-
 def _members(tree: exp.ColumnDef) -> str:
-    """The members of an ENUM or a SET, as texts of SQLite's."""
+    """The members of an ENUM or a SET, as SQLite's string literals; empty for other types."""
     if _type_of(tree) not in ("ENUM", "SET"):
         return ""
-    names = [str(each.name).rstrip(" ") for each in tree.args["kind"].expressions]
+    names = [str(member.name).rstrip(" ") for member in data_type(tree).expressions]
     if any("*/" in name or "\0" in name for name in names):
-        raise NotSaid("a member of an ENUM or SET with */ or a NUL in it")
+        raise NotSaid("an ENUM or SET member that contains */ or a NUL character")
     return ",".join(map(text, names))
 
 
 def _collation(tree: exp.ColumnDef, usual: str) -> str:
-    """The collation of a column: its own, the binary one of BINARY, or the usual one."""
+    """The collation of a column: its own, utf8mb4_bin for BINARY, or the usual one."""
     for constraint in tree.constraints:
         kind = constraint.kind
         if isinstance(kind, exp.CollateColumnConstraint):
             return collation_of(Kind("text", collation=kind.this.name))
-    if _has(tree, exp.BinaryColumnConstraint):
+    if has_constraint(tree, exp.BinaryColumnConstraint):
         return collation_of(Kind("text", collation="utf8mb4_bin"))
     return usual
 
 
-def _declared(tree: exp.ColumnDef, type_name: str) -> str:
-    """The type as MySQL shows it but for the order, with the affinity that its values need."""
-    kind = tree.args["kind"]
+def _declared(tree: exp.ColumnDef, declared_type: str) -> str:
+    """The type as MySQL shows it, its words before its sizes, in words that have the affinity its values need."""
     for constraint in tree.constraints:
         if isinstance(constraint.kind, exp.CharacterSetColumnConstraint) and constraint.kind.name.lower() == "binary":
-            raise NotSaid("a text column of the character set binary")
-    words = []
-    plain = type_name[1:] if type_name.startswith("U") and type_name in _INTEGERS | _NUMBERS else type_name
-    zerofill = _has(tree, exp.ZeroFillColumnConstraint)
-    if zerofill and plain not in _INTEGERS:
+            raise NotSaid("a text column with the character set binary")
+    is_unsigned = declared_type.startswith("U") and declared_type in _INTEGERS | _NUMBERS
+    plain = declared_type[1:] if is_unsigned else declared_type
+    is_zerofill = has_constraint(tree, exp.ZeroFillColumnConstraint)
+    if is_zerofill and plain not in _INTEGERS:
         raise NotSaid(f"ZEROFILL of a {plain} column")
-    if plain != type_name or zerofill:
-        words.append("unsigned")
-    if zerofill:
-        words.append("zerofill")
-    if _has(tree, exp.OnUpdateColumnConstraint):
-        words.append("updating")
-    if _has(tree, exp.InvisibleColumnConstraint):
-        words.append("invisible")
-    base, sizes = _base(kind, plain)
-    return " ".join([base, *words]) + sizes
+    words = {
+        "unsigned": is_unsigned or is_zerofill,
+        "zerofill": is_zerofill,
+        "updating": has_constraint(tree, exp.OnUpdateColumnConstraint),
+        "invisible": has_constraint(tree, exp.InvisibleColumnConstraint),
+    }
+    base, sizes = _base(data_type(tree), plain)
+    return " ".join([base, *(word for word, is_present in words.items() if is_present)]) + sizes
 
 
-def _base(kind: exp.DataType, type_name: str) -> tuple[str, str]:
-    sizes = ", ".join(each.name for each in kind.expressions if each.name.isdigit())
-    brackets = f"({sizes.replace(' ', '')})" if sizes else ""
-    if type_name == "BOOLEAN":
-        return "tinyint", "(1)"
-    if type_name in ("ENUM", "SET", "JSON"):
-        return f"{'set_of' if type_name == 'SET' else type_name.lower()} text", ""
-    if type_name in ("BINARY", "VARBINARY"):
-        return f"blob {type_name.lower()}", brackets or "(1)"
-    if type_name in _BLOBS:
-        return "blob", ""
-    if type_name == "FLOAT" and len(kind.expressions) > 1:
-        raise NotSaid("a FLOAT column with so many digits")
-    if type_name == "DOUBLE" and len(kind.expressions) > 1:
-        return "double", brackets
-    if type_name in ("CHAR", "NCHAR"):
-        return "char", brackets
-    if type_name == "NVARCHAR":
-        return "varchar", brackets
-    if type_name == "YEAR":
-        return "year", ""
-    if type_name not in _INTEGERS | _TEXTS | _NUMBERS | _MOMENTS:
-        raise NotSaid(f"a column of type {type_name}")
-    return type_name.lower(), "" if type_name in ("DATE", "FLOAT", "DOUBLE", *_BYTES) else brackets
+_DECLARATIONS = {
+    "BOOLEAN": ("tinyint", "(1)"),
+    "ENUM": ("enum text", ""),
+    "SET": ("set_of text", ""),
+    "JSON": ("json text", ""),
+    "YEAR": ("year", ""),
+    "DATE": ("date", ""),
+    "FLOAT": ("float", ""),
+    "TINYTEXT": ("tinytext", ""),
+    "TEXT": ("text", ""),
+    **dict.fromkeys(("BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB"), ("blob", "")),
+}
+"""Declarations and sizes of the types that keep no sizes of their own."""
+_BASES = {"BINARY": "blob binary", "VARBINARY": "blob varbinary", "NCHAR": "char", "NVARCHAR": "varchar"}
+"""Declarations of types that keep their sizes, where they differ from the name."""
+
+
+def _base(kind: exp.DataType, declared_type: str) -> tuple[str, str]:
+    """The declaration of a type without words such as UNSIGNED, and its sizes in parentheses.  Raises NotSaid."""
+    sizes = f"({','.join(map(str, sizes_of(kind)))})" if sizes_of(kind) else ""
+    if declared_type == "FLOAT" and len(kind.expressions) > 1:
+        raise NotSaid("a column of type FLOAT(m,d)")
+    if declared_type in _DECLARATIONS:
+        return _DECLARATIONS[declared_type]
+    if declared_type not in _INTEGERS | _TEXTS | _NUMBERS | _MOMENTS | _BLOBS:
+        raise NotSaid(f"a column of type {declared_type}")
+    if declared_type == "DOUBLE" and len(kind.expressions) < 2:
+        sizes = ""
+    if declared_type in ("BINARY", "VARBINARY"):
+        sizes = sizes or "(1)"
+    return _BASES.get(declared_type, declared_type.lower()), sizes
 
 
 _DECLARATION = re.compile(
@@ -207,15 +224,15 @@ _DECLARATION = re.compile(
 
 def shown_type(declared: str, members: str = "") -> str:
     """A declaration as SHOW COLUMNS has it."""
-    found = _DECLARATION.fullmatch(declared.lower())
-    if found is None:
+    match = _DECLARATION.fullmatch(declared.lower())
+    if match is None:
         return declared.lower()
-    base = {"integer": "int", "json text": "json"}.get(found[1], found[1])
+    base = {"integer": "int", "json text": "json"}.get(match[1], match[1])
     if base in ("enum text", "set_of text"):
         return f"{base.removesuffix(' text').removesuffix('_of')}({members})"
     base = base.removeprefix("blob ")
-    words = "".join(f" {word}" for word in found[2].split() if word in ("unsigned", "zerofill"))
-    return f"{base}{found[3] or ''}{words}"
+    words = "".join(f" {word}" for word in match[2].split() if word in ("unsigned", "zerofill"))
+    return f"{base}{match[3] or ''}{words}"
 
 
 _NOW = re.compile(r"\(+(?:substr\()?strftime\('[^']*', 'now'\).*", re.DOTALL)
@@ -233,66 +250,104 @@ def shown_default(declared: str | None) -> str | None:
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------
-def _check(name: str, type_name: str, sizes: list[int], tree: exp.ColumnDef) -> str:
-    """What a value that is not NULL has to be; empty if it can be anything."""
-    zerofill = _has(tree, exp.ZeroFillColumnConstraint)
-    unsigned = zerofill or (type_name.startswith("U") and type_name in _INTEGERS | _NUMBERS)
-    plain = type_name.removeprefix("U") if unsigned else type_name
-    if plain in _INTEGERS:
-        bits = _BOUNDS.get(plain)
-        if bits is None:
-            return f"typeof({name}) = 'integer'" + (f" AND {name} >= 0" if unsigned else "")
-        low, high = (0, 2 ** (bits + 1) - 1) if unsigned else (-(2**bits), 2**bits - 1)
-        return f"typeof({name}) = 'integer' AND {name} BETWEEN {low} AND {high}"
-    sign = f" AND {name} >= 0" if unsigned else ""
-    if plain == "DECIMAL":
-        return decimal_check(name, sizes or [10]) + sign
-    if plain in _NUMBERS and len(sizes) > 1:
-        return f"typeof({name}) IN ('integer', 'real') AND abs({name}) < 1e{sizes[0] - sizes[1]}{sign}"
-    if plain in _NUMBERS:
-        return f"typeof({name}) IN ('integer', 'real'){sign}"
-    if type_name == "ENUM":
-        return f"{name} COLLATE BINARY IN ({_members(tree)})"
-    if type_name == "SET":
-        rest = f"',' || {name} || ','"
-        for each in tree.args["kind"].expressions:
-            rest = f"replace({rest}, {text(f',{each.name.rstrip()},')}, ',')"
-        return f"({name} = '' OR {rest} COLLATE BINARY = ',')"
-    if type_name in ("BINARY", "VARBINARY"):
-        return f"(typeof({name}) = 'blob' AND length({name}) <= {sizes[0] if sizes else 1})"
-    if type_name in _BLOBS:
-        return f"typeof({name}) = 'blob'"
-    if type_name in _BYTES:
-        return f"length(CAST({name} AS BLOB)) <= {_BYTES[type_name]}"
-    if type_name in ("CHAR", "VARCHAR", "NCHAR", "NVARCHAR") and (sizes or "CHAR" not in type_name[:5]):
-        return f"length({name}) <= {sizes[0]}"
-    if type_name == "DATE":
-        return f"(typeof({name}) = 'text' AND {_is_date(name)})"
-    if type_name in ("DATETIME", "TIMESTAMP"):
-        return _is_moment(name)
-    if type_name == "TIME":
-        return f"(typeof({name}) = 'text' AND {name} IS time({name}))"
-    return f"json_valid({name})" if type_name == "JSON" else ""
+class _Typed(NamedTuple):
+    """A column as its check needs it: its quoted name, its type without UNSIGNED, the sizes and members of the type."""
+
+    name: str
+    type: str
+    sizes: list[int]
+    members: list[str]
+    is_unsigned: bool
+
+    @property
+    def sign(self) -> str:
+        """The condition that UNSIGNED adds to a number's."""
+        return f" AND {self.name} >= 0" if self.is_unsigned else ""
+
+
+def _check(tree: exp.ColumnDef, declared_type: str) -> str:
+    """The condition on a value that is not NULL; empty if the type has none."""
+    is_unsigned = has_constraint(tree, exp.ZeroFillColumnConstraint) or (
+        declared_type.startswith("U") and declared_type in _INTEGERS | _NUMBERS
+    )
+    plain = declared_type.removeprefix("U") if is_unsigned else declared_type
+    kind = data_type(tree)
+    members = [str(member.name) for member in kind.expressions] if plain in ("ENUM", "SET") else []
+    write = _CHECKS.get(plain)
+    return "" if write is None else write(_Typed(quoted(tree.name), plain, sizes_of(kind), members, is_unsigned))
+
+
+def _integer(typed: _Typed) -> str:
+    return integer_check(typed.name, _BITS.get(typed.type, 63), is_unsigned=typed.is_unsigned)
+
+
+def _real(typed: _Typed) -> str:
+    if len(typed.sizes) > 1:
+        return f"{number_check(typed.name)} AND abs({typed.name}) < 1e{typed.sizes[0] - typed.sizes[1]}{typed.sign}"
+    return number_check(typed.name) + typed.sign
+
+
+def _set(typed: _Typed) -> str:
+    """What remains of the value without its members is empty."""
+    rest = f"',' || {typed.name} || ','"
+    for member in typed.members:
+        rest = f"replace({rest}, {text(f',{member.rstrip()},')}, ',')"
+    return f"({typed.name} = '' OR {rest} COLLATE BINARY = ',')"
+
+
+def _enum(typed: _Typed) -> str:
+    return f"{typed.name} COLLATE BINARY IN ({','.join(text(member.rstrip(' ')) for member in typed.members)})"
+
+
+def _binary(typed: _Typed) -> str:
+    return f"(typeof({typed.name}) = 'blob' AND length({typed.name}) <= {typed.sizes[0] if typed.sizes else 1})"
+
+
+def _date(typed: _Typed) -> str:
+    return f"(typeof({typed.name}) = 'text' AND {_is_date(typed.name)})"
+
+
+def _time(typed: _Typed) -> str:
+    return f"(typeof({typed.name}) = 'text' AND {typed.name} IS time({typed.name}))"
+
+
+def _moment(typed: _Typed) -> str:
+    name = typed.name
+    day, clock = f"substr({name}, 1, 10)", f"substr({name}, 12, 8)"
+    return (
+        f"(typeof({name}) = 'text' AND {_is_date(day)} AND substr({name}, 11, 1) = ' ' AND {clock} IS time({clock}) "
+        f"AND {fraction_check(name)})"
+    )
 
 
 def _is_date(value: str) -> str:
-    """A date, or one with zeros in it, as some SQL modes allow."""
+    """A date, or one with a zero day or month, as some SQL modes allow."""
     digits = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
     return f"({value} IS date({value}) OR {value} GLOB '{digits}' AND instr({value}, '-00'))"
 
 
-def _is_moment(name: str) -> str:
-    day, clock = f"substr({name}, 1, 10)", f"substr({name}, 12, 8)"
-    fraction = f"(length({name}) = 19 OR ({name} GLOB '*.[0-9]*' AND length({name}) BETWEEN 21 AND 26))"
-    return (
-        f"(typeof({name}) = 'text' AND {_is_date(day)} AND substr({name}, 11, 1) = ' ' AND {clock} IS time({clock}) "
-        f"AND {fraction})"
-    )
+_CHECKS: dict[str, Callable[[_Typed], str]] = {
+    **dict.fromkeys(_INTEGERS, _integer),
+    "DECIMAL": lambda typed: decimal_check(typed.name, typed.sizes or [10]) + typed.sign,
+    **dict.fromkeys(("FLOAT", "DOUBLE"), _real),
+    "ENUM": _enum,
+    "SET": _set,
+    **dict.fromkeys(("BINARY", "VARBINARY"), _binary),
+    **dict.fromkeys(("BLOB", "TINYBLOB", "MEDIUMBLOB", "LONGBLOB"), lambda typed: f"typeof({typed.name}) = 'blob'"),
+    **dict.fromkeys(_BYTES, lambda typed: bytes_check(typed.name, _BYTES[typed.type])),
+    **dict.fromkeys(("CHAR", "NCHAR"), lambda typed: length_check(typed.name, typed.sizes[0]) if typed.sizes else ""),
+    **dict.fromkeys(("VARCHAR", "NVARCHAR"), lambda typed: length_check(typed.name, typed.sizes[0])),
+    "DATE": _date,
+    **dict.fromkeys(("DATETIME", "TIMESTAMP"), _moment),
+    "TIME": _time,
+    "JSON": lambda typed: f"json_valid({typed.name})",
+}
+"""The condition on the values of a type, by its name without UNSIGNED."""
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------------
-def default(flavour: MySQLFlavour, value: Any, kind: Kind, context: Context) -> str:
-    """A default as SQLite's.  Raises NotSaid, Wrong."""
+def default(flavour: MySQLFlavour, name: str, value: exp.Expression, kind: Kind, context: Context) -> str:
+    """The default of the column ``name``, in SQLite's SQL.  Raises NotSaid or Wrong."""
     inner = value.unnest()
     if isinstance(inner, exp.National | exp.Introducer):
         inner = flavour.expression(inner, context)
@@ -303,26 +358,30 @@ def default(flavour: MySQLFlavour, value: Any, kind: Kind, context: Context) -> 
     if isinstance(inner, exp.HexString) and kind.name == "bytes":
         return f"x'{bytes.fromhex(inner.name).ljust(kind.size, bytes(1)).hex()}'"
     if isinstance(inner, exp.Literal) and inner.is_string and kind.name in ("date", "datetime", "time"):
-        return text(_moment(flavour, inner, kind))
-    if isinstance(inner, exp.Literal) and kind.name == "enum" and kind.members:
-        return text(_member(inner, kind))
-    made = flavour.text(flavour.schema_expression(value, context))
-    return made if isinstance(inner, exp.Literal | exp.Boolean) and value is inner else f"({made})"
+        stored = _stored_moment(flavour, inner, kind)
+    elif isinstance(inner, exp.Literal) and kind.name == "enum" and kind.members:
+        stored = _member(inner, kind)
+    else:
+        written = flavour.text(flavour.schema_expression(value, context))
+        return written if isinstance(inner, exp.Literal | exp.Boolean) and value is inner else f"({written})"
+    if stored is None:
+        raise Wrong(f"Invalid default value for '{name}'")
+    return text(stored)
 
 
-def _moment(flavour: MySQLFlavour, value: Any, kind: Kind) -> str:
-    """A date or a time as it is stored."""
-    made = assigned(set_kind(value.copy(), kind_of_literal(value)), kind, flavour.modes)
-    (call,) = made.find_all(exp.Anonymous)
+def _stored_moment(flavour: MySQLFlavour, value: exp.Literal, kind: Kind) -> str | None:
+    """A literal date or time as a column of a kind stores it; None if it is not one."""
+    conversion = assigned(set_kind(value.copy(), kind_of_literal(value)), kind, flavour.modes)
+    (call,) = conversion.find_all(exp.Anonymous)
     function = flavour.functions.implementations[call.name.removeprefix("my_")]
+    arguments = [argument.name if argument.is_string else int(argument.name) for argument in call.expressions]
     try:
-        return str(function(*(int(each.name) if not each.is_string else each.name for each in call.expressions)))
-    except Exception:  # whatever a function says of a value is that it is none of the column's
-        raise Wrong(f"Invalid default value '{value.name}'") from None
+        return str(function(*arguments))
+    except Exception:  # whatever error the function raises, the column cannot hold the value
+        return None
 
 
-def _member(value: Any, kind: Kind) -> str:
-    made = (set_of if kind.size else enum_of)(value.name, kind.members)
-    if not is_member(made, kind.members, is_set=bool(kind.size)):
-        raise Wrong(f"Invalid default value '{value.name}'")
-    return str(made)
+def _member(value: exp.Literal, kind: Kind) -> str | None:
+    """A literal as an ENUM or SET column stores it; None if it is not a member."""
+    member = (set_of if kind.size else enum_of)(value.name, kind.members)
+    return str(member) if is_member(member, kind.members, is_set=bool(kind.size)) else None

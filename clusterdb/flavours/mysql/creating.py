@@ -1,13 +1,15 @@
-"""CREATE TABLE as far as it is no matter of columns: what follows the bracket, and other forms of it.
+"""CREATE TABLE's options and LIKE, CREATE INDEX, and CREATE VIEW's check option, which are parsed here from text.
 
-Of the options of a table only its numbering and its collation matter here; how a server keeps a table, PARTITION BY
-too, changes no rows.
+Of a table's options only AUTO_INCREMENT and COLLATE have an effect; those for storage, including PARTITION BY, do not
+change rows and are dropped.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sqlglot.tokens import Token  # type: ignore[attr-defined]
 
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Translation
@@ -34,12 +36,12 @@ _OPTION = re.compile(r"(?:ALGORITHM|LOCK)=?\w++", re.IGNORECASE)
 
 
 def ended(sql: str) -> str:
-    """A statement without blanks around it and without a semicolon."""
+    """A statement without surrounding white space and without its semicolon."""
     return sql.strip().removesuffix(";").rstrip()
 
 
 def without_options(sql: str) -> str:
-    """A statement without ALGORITHM and LOCK behind it."""
+    """A statement without the ALGORITHM and LOCK options at its end."""
     text = ended(sql)
     while True:
         words = text.rsplit(None, 3)
@@ -51,15 +53,15 @@ def without_options(sql: str) -> str:
 
 
 def create_table(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-    """CREATE TABLE of columns, or LIKE another one; None for other statements.  Raises NotSaid."""
-    copied = _LIKE.fullmatch(ended(sql))
-    if copied is not None:
-        return like(flavour, copied)
+    """CREATE TABLE with columns, or LIKE another table; None for other statements.  Raises NotSaid."""
+    match = _LIKE.fullmatch(ended(sql))
+    if match is not None:
+        return like(match)
     if _COLUMNS.match(sql) is None:
         return None
     tokens = flavour.dialect().tokenize(sql)
     depth = end = 0
-    for end, token in enumerate(tokens):  # noqa: B007 - where the bracket is closed
+    for end, token in enumerate(tokens):  # noqa: B007 - the place of the closing parenthesis
         depth += (token.text == "(") - (token.text == ")")
         if token.text == ")" and not depth:
             break
@@ -69,39 +71,39 @@ def create_table(flavour: MySQLFlavour, sql: str, context: Context) -> Translati
     return flavour.parsed_and_said(" ".join([sql[: tokens[end].end + 1], *options]), context)
 
 
-def _options(tokens: list[Any]) -> list[str]:
-    """The options that matter.  Raises NotSaid for what is more than an option."""
+def _options(tokens: list[Token]) -> list[str]:
+    """The options that have an effect.  Raises NotSaid for options that change what the table contains."""
     words = [token.text for token in tokens]
     kept = []
     for at, word in enumerate(map(str.upper, words)):
-        value = next((each for each in words[at + 1 :] if each != "="), "")
+        value = next((word for word in words[at + 1 :] if word != "="), "")
         if word.startswith("PARTITION"):
             break
         if word in ("SELECT", "AS", "IGNORE", "REPLACE", "VALUES", "TABLE") and (not at or words[at - 1] != "="):
-            raise NotSaid("CREATE TABLE of columns and a query")
+            raise NotSaid("CREATE TABLE with both columns and a query")
         if word.startswith(("WITH SYSTEM", "SYSTEM")) or (word == "WITH" and value.upper() == "SYSTEM"):
             raise NotSaid("WITH SYSTEM VERSIONING")
         if word == "UNION":
-            raise NotSaid("a table of the engine MERGE")
+            raise NotSaid("a table with ENGINE=MERGE")
         if word in ("AUTO_INCREMENT", "COLLATE"):
             kept.append(f"{word}={value}")
         if word in ("CHARSET", "CHARACTER SET") and value.lower() == "binary":
-            raise NotSaid("a table of the character set binary")
+            raise NotSaid("a table with the character set binary")
     return kept
 
 
 def create_index(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-    """CREATE INDEX as ALTER TABLE ... ADD INDEX, which it is; None for other statements."""
-    found = _INDEX.match(sql)
-    if found is None:
+    """CREATE INDEX, translated as ALTER TABLE ... ADD INDEX; None for other statements."""
+    match = _INDEX.match(sql)
+    if match is None:
         return None
-    kind, name, using, table = found.groups(default="")
-    rest = without_options(sql[found.end() :])
+    kind, name, using, table = match.groups(default="")
+    rest = without_options(sql[match.end() :])
     return flavour.translated(f"ALTER TABLE {table} ADD {kind} INDEX {name} {using} {rest}", context)
 
 
 def create_view(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-    """CREATE VIEW ... WITH CHECK OPTION: views are not written to; None for other statements."""
+    """CREATE VIEW ... WITH CHECK OPTION without the option, since views are read-only; None for other statements."""
     text = ended(sql)
     last = [word.upper() for word in text.rsplit(None, 4)[1:]]
     for words in (

@@ -203,6 +203,7 @@ class MySQLFlavour(Flavour):
                     made = a.assigned(each.expression, kind_of(each.this), self.modes)
                     if made is not each.expression:
                         each.set("expression", made)
+            assert isinstance(change, exp.Update | exp.OnConflict)
             a.refresh(change, context)
 
     def arguments(

@@ -1,7 +1,7 @@
-"""The numbers of new rows, and what MySQL tells of the last statement that changed rows.
+"""AUTO_INCREMENT numbers, LAST_INSERT_ID() and ROW_COUNT().
 
-Source: "AUTO_INCREMENT Handling in InnoDB" in MySQL's Reference Manual: a number that was given is not given again when
-its row is rolled back, until the table is emptied by TRUNCATE.
+Source: "AUTO_INCREMENT Handling in InnoDB" in MySQL's Reference Manual: a number is not used again after its row was
+rolled back, until TRUNCATE empties the table.
 """
 
 from __future__ import annotations
@@ -9,57 +9,60 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from contextlib import suppress
-from typing import Any
 
 import apsw
 
 from clusterdb.errors import OperationalError
+from clusterdb.flavours.functions import Implementation, SqlValue
 from clusterdb.flavours.registry import guarded
 
 __all__ = ["Inserts"]
 
 
-_REMEMBERED = 1 << 16
+_CHANGES_MAX = 1 << 16
+"""ROW_COUNT() knows the last changes only: no more than these."""
 
 
 class Inserts:
-    """The numbers that a connection's inserts have made, and how many rows were changed to something else.
+    """The numbers that a connection has assigned, and which of its changes left a row as it was.
 
-    A statement that wants a row numbered calls :meth:`numbered` for it; then SQLite tells :meth:`changed` of the row.
+    A statement calls :meth:`numbered` for each row to number; SQLite then calls :meth:`changed` with the row.
     """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = weakref.ref(db)
-        self._doubt = -1
+        self._changes_before_replacing = -1
+        """The number of changes before the latest statement that can replace rows."""
         self._last_id = 0
-        self._made: tuple[int, int] | None = None
-        """The first number that the latest statement has made, and how many changes there were before it."""
-        self._waits = ""
-        """The table whose next row gets a number that is to be remembered."""
+        self._first_number: tuple[int, int] | None = None
+        """The first number of the latest statement, and the number of changes before it."""
+        self._awaited = ""
+        """The table whose next row gets the number to remember."""
         self.keeps_zero = False
-        """Whether a zero is a number as others are, by the SQL mode NO_AUTO_VALUE_ON_ZERO."""
+        """Whether zero is stored as it is: the SQL mode NO_AUTO_VALUE_ON_ZERO."""
         self._used: dict[str, int] = {}
-        """The greatest number of this transaction in each table, in lower case, that numbers its rows."""
+        """The greatest number of this transaction, by table in lower case."""
         self._lost: dict[str, int] = {}
-        """The same of those that were rolled back: SQLite would give them again."""
-        self._counted: deque[bool] = deque(maxlen=_REMEMBERED)
+        """The greatest number that was rolled back, by table: SQLite would assign it again."""
+        self._counted: deque[bool] = deque(maxlen=_CHANGES_MAX)
 
-    def numbered(self, table: str, value: Any = None, first: int = 1) -> Any:
-        """What an AUTO_INCREMENT column of a table, named in lower case, is given: NULL and 0 ask for the next number.
+    def numbered(self, table: str, value: SqlValue = None, first: int = 1) -> SqlValue:
+        """The value to store in the AUTO_INCREMENT column of ``table``, in lower case; None for SQLite's next number.
 
-        The first that a statement makes is remembered; ``first`` is 1 for the first of its rows.
+        ``value``: the statement's value; NULL and 0 request the next number.  ``first``: 1 for the statement's first
+        row.  Raises OperationalError if there is no greater number.
         """
         self._used.setdefault(table, 0)
         if first == 1:
-            self._last_id, self._made, self._waits = self.last_id(), None, ""
+            self._last_id, self._first_number, self._awaited = self.last_id(), None, ""
         if value is not None and (self.keeps_zero or not _is_zero(value)):
             return value
-        if self._made is None:
-            self._waits = table
+        if self._first_number is None:
+            self._awaited = table
         return self._after_lost(table) if table in self._lost else None
 
     def _after_lost(self, table: str) -> int | None:
-        """The next number, if SQLite would give one that was lost."""
+        """The next number, if SQLite would assign one that was rolled back."""
         lost = self._lost[table]
         if max(self._last_numbers(table).values(), default=0) >= lost:
             del self._lost[table]
@@ -70,17 +73,17 @@ class Inserts:
         return lost + 1
 
     def _last_numbers(self, table: str) -> dict[str, int]:
-        """What SQLite's counter for a table is, in each schema that has one."""
+        """SQLite's counters for a table, by schema."""
         db = self._connection()
-        found: dict[str, int] = {}
+        counters: dict[str, int] = {}
         for schema in ("temp", "main"):
-            with suppress(apsw.SQLError):  # no table numbers its rows
+            with suppress(apsw.SQLError):  # no table of the schema has AUTOINCREMENT
                 query = f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = ? COLLATE NOCASE"
-                found.update((schema, int(seq)) for (seq,) in db.execute(query, (table,)))
-        return found
+                counters.update((schema, int(seq)) for (seq,) in db.execute(query, (table,)))
+        return counters
 
     def restart(self, table: str) -> int:
-        """Numbering begins again."""
+        """Restart numbering at 1, as TRUNCATE does; return 1."""
         self.forget(table)
         db = self._connection()
         for schema in self._last_numbers(table):
@@ -88,81 +91,83 @@ class Inserts:
         return 1
 
     def undo(self) -> int:
-        """The transaction goes back to a savepoint."""
+        """Note that the transaction was rolled back to a savepoint; return 1."""
         self.rolled_back()
         return 1
 
     def committed(self) -> None:
-        """The transaction's numbers last."""
+        """Note that the transaction was committed with its numbers."""
         self._used.clear()
 
     def rolled_back(self) -> None:
-        """The transaction's numbers are lost."""
+        """Note that the transaction was rolled back with its numbers."""
         for table, number in self._used.items():
             self._lost[table] = max(number, self._lost.get(table, 0))
         self._used.clear()
 
-    def changed(self, row: Any) -> None:
-        """SQLite is about to change a row."""
+    def changed(self, row: apsw.PreUpdate) -> None:
+        """Note that SQLite is about to change a row: its preupdate hook."""
         self._counted.append(row.op != "UPDATE" or row.old != row.new)
         if row.op != "INSERT":
             return
         table = row.table_name.lower() if self._used else ""
-        if self._waits and table == self._waits:
-            self._made, self._waits = (row.rowid_new, self._changes()), ""
+        if self._awaited and table == self._awaited:
+            self._first_number, self._awaited = (row.rowid_new, self._changes()), ""
         if table in self._used:
             self._used[table] = max(row.rowid_new, self._used[table])
 
     def last_id(self) -> int:
-        """The first number that the last statement that numbered rows has made; not yet that of the running one."""
-        if self._made is not None and self._changes() != self._made[1]:
-            self._last_id, self._made = self._made[0], None
+        """LAST_INSERT_ID(): the first number of the last completed statement that numbered rows."""
+        if self._first_number is not None and self._changes() != self._first_number[1]:
+            self._last_id, self._first_number = self._first_number[0], None
         return self._last_id
 
     def _changes(self) -> int:
-        """How many rows were changed by the statements that are over."""
+        """The number of rows changed by completed statements."""
         return self._connection().total_changes()
 
     def _connection(self) -> apsw.Connection:
         db = self._db()
-        assert db is not None  # it calls
+        assert db is not None  # the caller runs on it
         return db
 
     def forget(self, table: str) -> int:
-        """A table was made, or dropped: nothing of another of its name counts."""
+        """Forget the numbers of a table that was created, dropped or renamed; return 1."""
         self._lost.pop(table, None)
         self._used.pop(table, None)
         return 1
 
-    def doubtful(self, value: Any, total: int) -> Any:
-        """A value of a statement that may replace rows, which MySQL counts twice; ``total`` were changed before."""
-        self._doubt = total
+    def doubtful(self, value: SqlValue, total: int) -> SqlValue:
+        """Return ``value``, and note that its statement can replace rows; ``total``: the changes before it."""
+        self._changes_before_replacing = total
         return value
 
     def row_count(self, changes: int, total: int) -> int:
-        """How many rows the last statement changed.  Raises TypeError if only the server would know."""
-        if changes and (self._doubt == total - changes or changes > len(self._counted)):
-            raise TypeError("ROW_COUNT() of a statement that replaces rows counts them twice: ask the cursor")
+        """ROW_COUNT() after ``changes`` of ``total`` changes.  Raises TypeError if some may have replaced rows."""
+        if changes and (self._changes_before_replacing == total - changes or changes > len(self._counted)):
+            raise TypeError(
+                "ROW_COUNT() is not supported after a statement that can replace rows: use the cursor's rowcount"
+            )
         return sum(list(self._counted)[-changes:]) if changes else 0
 
     def watch(self, db: apsw.Connection) -> None:
-        """See the rows that a connection changes, and the ends of its transactions."""
+        """Follow a connection's changes, commits and rollbacks through SQLite's hooks."""
         db.preupdate_hook(self.changed, id="clusterdb-inserts")  # type: ignore[attr-defined,unused-ignore]
         db.set_commit_hook(lambda: bool(self.committed()), id="clusterdb")  # type: ignore[func-returns-value]
         db.set_rollback_hook(self.rolled_back, id="clusterdb")
 
     def install(self, db: apsw.Connection) -> None:
-        """Give a connection the functions."""
-        functions: dict[str, Any] = {"numbered": self.numbered, "last_insert_id": self.last_id}
+        """Register the functions on a connection."""
+        functions: dict[str, Implementation] = {"numbered": self.numbered, "last_insert_id": self.last_id}
         functions |= {"doubtful": self.doubtful, "row_count": self.row_count}
         functions |= {"restart": self.restart, "undo": self.undo, "forget": self.forget}
         for name, function in functions.items():
             db.create_scalar_function(f"my_{name}", guarded(function), flags=apsw.SQLITE_INNOCUOUS)
 
 
-def _is_zero(value: Any) -> bool:
-    """Whether it is a zero, also as a text."""
+def _is_zero(value: SqlValue) -> bool:
+    """Whether a value is zero, as a number or as text."""
     try:
-        return float(value) == 0
+        return float(value) == 0  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return False

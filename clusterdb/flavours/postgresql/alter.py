@@ -1,8 +1,8 @@
-"""ALTER TABLE: its actions one by one, as changes of the table's stored definition.
+"""ALTER TABLE: its actions change the table's stored definition one by one; ALTER INDEX and ALTER SEQUENCE.
 
 A statement is split at the commas between its actions; :class:`_Plan` has an edit of the definition for each
 (:mod:`~clusterdb.flavours.postgresql.edits`), and then the table is rebuilt once (:mod:`clusterdb.flavours.rebuild`).
-What SQLite's own ALTER TABLE has (new names, plain new columns) is left to it.  All of a statement is done, or nothing.
+SQLite's own ALTER TABLE renames and adds plain columns.  A statement is atomic.
 
 Source: ALTER TABLE in the documentation of PostgreSQL 15.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
@@ -42,6 +42,7 @@ from clusterdb.flavours.postgresql.tables import (
 from clusterdb.flavours.schema import Numbering
 from clusterdb.flavours.session import together
 from clusterdb.flavours.tables import quoted, text
+from clusterdb.flavours.trees import has_constraint, target_of
 from clusterdb.flavours.types import Kind, annotate
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ _RENAMED_COLUMN = re.compile(rf"RENAME\s+(?:COLUMN\s+)?(?P<old>{_NAME})\s+TO\s+(
 _VALIDATED = re.compile(rf"VALIDATE\s+CONSTRAINT\s+(?P<name>{_NAME})", re.IGNORECASE)
 _SEQUENCE_NAME = re.compile(rf"SEQUENCE\s+NAME\s+(?P<name>{_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
 _UNNAMED = "clusterdb_unnamed"
-"""The name that a condition without one has for a moment: sqlglot does not read ADD CHECK."""
+"""A temporary name for a constraint without one: sqlglot does not parse ADD CHECK."""
 _INDEX = re.compile(
     rf"ALTER\s+INDEX\s+(?P<exists>IF\s+EXISTS\s+)?(?:public\.)?(?P<old>{_NAME})\s+RENAME\s+TO\s+(?P<new>{_NAME})",
     re.IGNORECASE,
@@ -86,31 +87,31 @@ def altered(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translati
         return None
     table, actions = identifier(head["table"]), split(sql[head.end() :].strip())
     if head["schema"] is not None and identifier(head["schema"]) not in ("public", "pg_temp"):
-        raise NotSaid(f"the schema {head['schema']}")
+        raise NotSaid(f"schema {head['schema']}")
     if table.lower() not in context.schema.tables:
         if head["exists"] is not None:
             return Translation(IDLE)
         raise Wrong(f'relation "{table}" does not exist')
     plan = _Plan(flavour, table, context)
     for action in actions:
-        plan.take(action)
+        plan.add(action)
     return plan.translation()
 
 
 def altered_sequence(sql: str, context: Context) -> Translation | None:
     """ALTER SEQUENCE ... OWNED BY, and AS a type; None for another statement.  Raises NotSaid or Wrong."""
-    found = _SEQUENCE.fullmatch(sql)
-    if found is None:
+    match = _SEQUENCE.fullmatch(sql)
+    if match is None:
         return None
-    name = sequences.named(found["name"])
-    known_first = f"SELECT pg_known({text(sequences.reference(name))})"
-    if found["owner"] is None:
-        return Translation(IDLE, (known_first,))  # numbers are of 64 bits
-    steps: list[str | Step] = [known_first]
+    name = sequences.named(match["name"])
+    check_sequence = f"SELECT pg_require_sequence({text(sequences.reference(name))})"
+    if match["owner"] is None:
+        return Translation(IDLE, (check_sequence,))  # all sequences have 64 bits
+    steps: list[str | Step] = [check_sequence]
     for table, columns in context.schema.owned.items():
         steps += [rebuilding(table, (edits.own(column, None),)) for column in columns if columns[column] == name]
-    if found["owner"].upper() != "NONE":
-        *_, table, column = (unquoted(token) for token in re.findall(_NAME, found["owner"]))
+    if match["owner"].upper() != "NONE":
+        *_, table, column = (unquoted(token) for token in re.findall(_NAME, match["owner"]))
         if column.lower() not in context.columns_of(table):
             raise Wrong(f'column "{column}" of relation "{table}" does not exist')
         steps.append(rebuilding(table, (edits.own(column, name),)))
@@ -119,27 +120,27 @@ def altered_sequence(sql: str, context: Context) -> Translation | None:
 
 def altered_index(sql: str) -> Translation | None:
     """ALTER INDEX ... RENAME TO; None for another statement."""
-    found = _INDEX.fullmatch(sql)
-    if found is None:
+    match = _INDEX.fullmatch(sql)
+    if match is None:
         return None
-    old, new, must_exist = identifier(found["old"]), identifier(found["new"]), found["exists"] is None
+    old, new, must_exist = identifier(match["old"]), identifier(match["new"]), match["exists"] is None
     return Translation(IDLE, (together([renaming_index(old, new, must_exist=must_exist)]),))
 
 
 def identifier(token: str) -> str:
-    """The name that an identifier of PostgreSQL's means."""
+    """The name that an identifier in PostgreSQL's SQL denotes."""
     return unquoted(token) if token[0] == '"' else token.lower()
 
 
 class _Plan:
-    """What becomes of the actions of one ALTER TABLE."""
+    """The translation of one ALTER TABLE, built action by action."""
 
     def __init__(self, flavour: PostgreSQLFlavour, table: str, context: Context) -> None:
         self.flavour, self.table, self.context = flavour, table, context
         self.own = context.columns_of(table)
         self.edits: list[Edit] = []
         self.native: list[str] = []
-        """The statements of SQLite's that do the same, as long as it has every action."""
+        """SQLite's statements for the actions, used if SQLite has all of them."""
         self.is_native = True
         self.before: list[str | Step] = []
         self.after: list[str | Step] = []
@@ -153,14 +154,14 @@ class _Plan:
         all_steps = (*self.before, *steps, *self.after)
         return Translation(IDLE, (together(all_steps, "SELECT pg_redo()"),)) if all_steps else Translation(IDLE)
 
-    def edit(self, made: Edit) -> None:
-        """An action that SQLite's ALTER TABLE does not have."""
-        self.edits.append(made)
+    def edit(self, edit: Edit) -> None:
+        """Add an edit for an action that SQLite's ALTER TABLE does not have."""
+        self.edits.append(edit)
         self.is_native = False
 
     # --- actions ------------------------------------------------------------------------------------------------------
-    def take(self, action: str) -> None:
-        """One action.  Raises NotSaid or Wrong."""
+    def add(self, action: str) -> None:
+        """Add an action, given as text.  Raises NotSaid or Wrong."""
         for pattern, handler in (
             (_IDENTITY, self._add_identity),
             (_NO_IDENTITY, self._drop_identity),
@@ -170,24 +171,24 @@ class _Plan:
             (_RENAMED_COLUMN, self._rename_column),
             (_VALIDATED, self._validate),
         ):
-            found = pattern.fullmatch(action)
-            if found is not None:
-                handler(found)
+            match = pattern.fullmatch(action)
+            if match is not None:
+                handler(match)
                 return
-        made = self._parsed(action)
-        if isinstance(made, exp.AddConstraint):
-            for each in made.expressions:
-                self._add_constraint(each)
-        elif isinstance(made, exp.ColumnDef):
-            self._add_column(made)
-        elif isinstance(made, exp.AlterColumn):
-            self._alter_column(made)
-        elif isinstance(made, exp.Drop):
-            self._drop(made)
+        tree = self._parsed(action)
+        if isinstance(tree, exp.AddConstraint):
+            for constraint_tree in tree.expressions:
+                self._add_constraint(constraint_tree)
+        elif isinstance(tree, exp.ColumnDef):
+            self._add_column(tree)
+        elif isinstance(tree, exp.AlterColumn):
+            self._alter_column(tree)
+        elif isinstance(tree, exp.Drop):
+            self._drop(tree)
         else:
             raise NotSaid(f"ALTER TABLE ... {action}")
 
-    def _parsed(self, action: str) -> Any:
+    def _parsed(self, action: str) -> exp.Expression:
         """The tree of an action.  Raises NotSaid."""
         named = re.sub(r"^ADD\s+(?=CHECK\b)", f"ADD CONSTRAINT {_UNNAMED} ", action, flags=re.IGNORECASE)
         try:
@@ -199,32 +200,32 @@ class _Plan:
             raise NotSaid(f"ALTER TABLE ... {action}")
         return labels.resolve(actions[0], self.context)
 
-    def _add_constraint(self, tree: Any) -> None:
+    def _add_constraint(self, tree: exp.Expression) -> None:
         clause = clause_of(constraint(self.flavour, tree, self.own, self.context))
         if clause.name == _UNNAMED:
             clause.name = ""
         self._require_parent(tree)
         self.edit(edits.add_constraint(clause))
 
-    def _rename_table(self, found: re.Match[str]) -> None:
-        self.native.append(f"ALTER TABLE {quoted(self.table)} RENAME TO {quoted(identifier(found['new']))}")
+    def _rename_table(self, match: re.Match[str]) -> None:
+        self.native.append(f"ALTER TABLE {quoted(self.table)} RENAME TO {quoted(identifier(match['new']))}")
 
-    def _rename_column(self, found: re.Match[str]) -> None:
-        old = identifier(found["old"])
+    def _rename_column(self, match: re.Match[str]) -> None:
+        old = identifier(match["old"])
         self._require(old)
-        new = quoted(identifier(found["new"]))
+        new = quoted(identifier(match["new"]))
         self.native.append(f"ALTER TABLE {quoted(self.table)} RENAME COLUMN {quoted(old)} TO {new}")
 
     def _require(self, name: str) -> Kind:
-        """The kind of a column.  Raises Wrong if there is none of that name."""
+        """The kind of a column.  Raises Wrong if it does not exist."""
         if name.lower() not in self.own:
             raise Wrong(f'column "{name}" of relation "{self.table}" does not exist')
         return self.own[name.lower()]
 
-    def _require_parent(self, tree: Any) -> None:
-        """Raises Wrong if a foreign key refers to a table that is not there."""
-        for each in tree.find_all(exp.Reference):
-            parent = each.this.this if isinstance(each.this, exp.Schema) else each.this
+    def _require_parent(self, tree: exp.Expression) -> None:
+        """Raise Wrong if a foreign key refers to a table that does not exist."""
+        for reference in tree.find_all(exp.Reference):
+            parent = target_of(reference)
             if parent.name.lower() not in self.context.schema.tables:
                 raise Wrong(f'relation "{parent.name}" does not exist')
 
@@ -237,16 +238,16 @@ class _Plan:
             raise Wrong(f'column "{name}" of relation "{self.table}" already exists')
         self.own |= kinds_of([tree])
         self._require_parent(tree)
-        is_key = any(isinstance(each.kind, exp.PrimaryKeyColumnConstraint) for each in tree.constraints)
+        is_key = has_constraint(tree, exp.PrimaryKeyColumnConstraint)
         context = self.context.for_statement()
         numbering = numbering_of(tree, exp.to_identifier(self.table, quoted=True), context, is_temporary=False)
-        said = column(self.flavour, tree, [name] if is_key else [], self.own, self.context, numbering)
-        if numbering is None and edits.is_plain(column_of(said)):
-            self.native.append(f"ALTER TABLE {quoted(self.table)} ADD COLUMN {said}")
+        definition = column(self.flavour, tree, [name] if is_key else [], self.own, self.context, numbering)
+        if numbering is None and edits.is_plain(column_of(definition)):
+            self.native.append(f"ALTER TABLE {quoted(self.table)} ADD COLUMN {definition}")
         else:
             self.is_native = False
             self.before += [*context.before, *context.after]
-        self.edits.append(edits.add_column(said))
+        self.edits.append(edits.add_column(definition))
 
     def _alter_column(self, tree: exp.AlterColumn) -> None:
         name = tree.this.name
@@ -257,7 +258,7 @@ class _Plan:
             value = tree.args["default"]
             if is_nextval(value):
                 sequence = sequence_of(value)
-                self.before.append(f"SELECT pg_known({text(sequences.reference(sequence))})")
+                self.before.append(f"SELECT pg_require_sequence({text(sequences.reference(sequence))})")
                 self.edit(edits.number(name, sequence))
             else:
                 self.edit(edits.set_default(name, as_kept(self.flavour, value, kind, self.context)))
@@ -270,20 +271,20 @@ class _Plan:
             raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='postgres')}")
 
     def _retype(self, tree: exp.AlterColumn, name: str) -> None:
-        """ALTER COLUMN ... TYPE, perhaps USING an expression."""
+        """ALTER COLUMN ... TYPE, optionally USING an expression."""
         if tree.args.get("collate"):
             raise NotSaid("ALTER COLUMN ... TYPE ... COLLATE")
         definition = exp.ColumnDef(this=tree.this.copy(), kind=tree.args["dtype"].copy())
         wanted = kinds_of([definition])[name.lower()]
-        shown = exp.column(name, quoted=True)
         try:
-            usual: str | None = self._value(shown, wanted)
+            usual: str | None = self._value(exp.column(name, quoted=True), wanted)
         except NotSaid:
             usual = None
         if tree.args.get("using"):
             source = self._value(tree.args["using"], wanted)
         elif usual is None:
-            raise Wrong(f'column "{name}" cannot be cast automatically to type {tree.args["dtype"].sql("postgres")}')
+            wanted_type = tree.args["dtype"].sql("postgres").lower()
+            raise Wrong(f'column "{name}" cannot be cast automatically to type {wanted_type}')
         else:
             source = usual
         is_alike = self.own[name.lower()].name == wanted.name
@@ -292,8 +293,8 @@ class _Plan:
         self.edit(edits.retype(name, declared, checks, source, usual, is_alike=is_alike))
         self.own[name.lower()] = wanted
 
-    def _value(self, value: Any, kind: Kind) -> str:
-        """An expression over the old row as a column of a type takes it.  Raises NotSaid."""
+    def _value(self, value: exp.Expression, kind: Kind) -> str:
+        """An expression over the old row, converted to a column's kind, in SQLite's SQL.  Raises NotSaid."""
         context = replace(self.context, own_columns=self.own)
         tree = value.copy()
         annotate(tree, context.schema, self.flavour.typing, self.own)
@@ -317,40 +318,40 @@ class _Plan:
         del self.own[name.lower()]
 
     # --- numbers ------------------------------------------------------------------------------------------------------
-    def _add_identity(self, found: re.Match[str]) -> None:
-        name = identifier(found["column"])
+    def _add_identity(self, match: re.Match[str]) -> None:
+        name = identifier(match["column"])
         self._require(name)
-        options = found["options"] or ""
+        options = match["options"] or ""
         wanted = _SEQUENCE_NAME.search(options)
-        given = parse_one(f"CREATE SEQUENCE s {_SEQUENCE_NAME.sub('', options)}", read=self.flavour.dialect)
-        if not isinstance(given, exp.Create):
-            raise NotSaid(f"ALTER TABLE ... {found[0]}")
-        is_always = found["when"].upper() == "ALWAYS"
+        sequence = parse_one(f"CREATE SEQUENCE s {_SEQUENCE_NAME.sub('', options)}", read=self.flavour.dialect)
+        if not isinstance(sequence, exp.Create):
+            raise NotSaid(f"ALTER TABLE ... {match[0]}")
+        is_always = match["when"].upper() == "ALWAYS"
         table = exp.to_identifier(self.table, quoted=True)
-        made = sequences.numbering(
+        numbering = sequences.numbering(
             table, exp.to_identifier(name, quoted=True), self.context, is_always=is_always, is_temporary=False
         )
         if wanted is not None:
-            made = Numbering(sequences.named(wanted["name"]), made.kind)
+            numbering = Numbering(sequences.named(wanted["name"]), numbering.kind)
         context = self.context.for_statement()
-        sequences.make(context, made.sequence, sequences.first_of(given))
+        sequences.make(context, numbering.sequence, sequences.first_of(sequence))
         self.before += [*context.before, *context.after]
-        self.edit(edits.identify(name, made))
+        self.edit(edits.identify(name, numbering))
 
-    def _drop_identity(self, found: re.Match[str]) -> None:
-        name = identifier(found["column"])
+    def _drop_identity(self, match: re.Match[str]) -> None:
+        name = identifier(match["column"])
         self._require(name)
-        self.edit(edits.drop_identity(name, exists=found["exists"] is not None))
+        self.edit(edits.drop_identity(name, exists=match["exists"] is not None))
         self.after += sequences.of_column(self.table, name, self.context)
 
-    def _set_generated(self, found: re.Match[str]) -> None:
-        name = identifier(found["column"])
+    def _set_generated(self, match: re.Match[str]) -> None:
+        name = identifier(match["column"])
         self._require(name)
-        self.edit(edits.set_generated(name, "always" if found["when"].upper() == "ALWAYS" else "serial"))
+        self.edit(edits.set_generated(name, "always" if match["when"].upper() == "ALWAYS" else "serial"))
 
     # --- constraints --------------------------------------------------------------------------------------------------
-    def _rename_constraint(self, found: re.Match[str]) -> None:
-        self.edit(edits.rename_constraint(identifier(found["old"]), identifier(found["new"])))
+    def _rename_constraint(self, match: re.Match[str]) -> None:
+        self.edit(edits.rename_constraint(identifier(match["old"]), identifier(match["new"])))
 
-    def _validate(self, found: re.Match[str]) -> None:
-        self.before.append(checking(self.table, identifier(found["name"])))
+    def _validate(self, match: re.Match[str]) -> None:
+        self.before.append(checking(self.table, identifier(match["name"])))

@@ -1,24 +1,26 @@
-"""What PostgreSQL makes of a value when a column takes it."""
+"""Assignment: values as PostgreSQL converts them when a column stores them, DEFAULT, and identity columns."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from sqlglot import exp
 
 from clusterdb.errors import IntegrityError
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.sequences import reference
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE
-from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, Typing, answers, kind_of, of_column, set_kind
+from clusterdb.flavours.trees import column_names, insert_defaults, name_columns, target_of
+from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, Typing, answers, kind_of, set_kind
 
 __all__ = ["assigned", "given", "inserted", "require_other", "set_defaults", "updated"]
 
+_Rows = list[list[exp.Expression]]
 
-def assigned(value: Any, column: Kind, context: Context) -> Any:
-    """A value as a column keeps it.  Raises NotSaid where PostgreSQL does not convert by itself."""
+
+def assigned(value: exp.Expression, column: Kind, context: Context) -> exp.Expression:
+    """A value as a column of a kind stores it.  Raises NotSaid if there is no assignment conversion."""
     kind = kind_of(value)
     if column.name == "unknown" or kind.name == "null" or is_default(value):
         return value
@@ -27,8 +29,8 @@ def assigned(value: Any, column: Kind, context: Context) -> Any:
     if column.name == "char" and kind == column:
         return value
     if column.name in ("text", "char"):
-        made = as_text(value, context)
-        return call("pg_as_char", made, column.size) if column.name == "char" else made
+        written: exp.Expression = as_text(value, context)
+        return call("pg_as_char", written, column.size) if column.name == "char" else written
     if column.name in NUMBERS and kind.name in NUMERIC:
         return _number(value, kind, column, context)
     if column.name == "datetime" and kind.name in ("date", "datetime"):
@@ -41,11 +43,11 @@ def assigned(value: Any, column: Kind, context: Context) -> Any:
         return call("pg_jsonb", value) if column.name == "jsonb" else value
     if kind.name == column.name and (kind.name != "enum" or kind.size == column.size):
         return value
-    raise NotSaid(f"a {kind.name} value in a {column.name} column")
+    raise NotSaid(f"assignment of a {kind.name} value to a {column.name} column")
 
 
-def _read(value: Any, kind: Kind, column: Kind, context: Context) -> Any:
-    """A literal or a parameter as a column takes it."""
+def _read(value: exp.Expression, kind: Kind, column: Kind, context: Context) -> exp.Expression:
+    """A literal or a parameter as a column stores it."""
     if is_column(value) and kind.name == "unknown":
         return value
     if column.name == "integer" and kind.name == "unknown":
@@ -59,10 +61,11 @@ def _read(value: Any, kind: Kind, column: Kind, context: Context) -> Any:
     return converted(value, column, context)
 
 
-def _number(value: Any, kind: Kind, column: Kind, context: Context) -> Any:
+def _number(value: exp.Expression, kind: Kind, column: Kind, context: Context) -> exp.Expression:
+    """A number as a numeric column stores it.  Raises NotSaid."""
     if column.name == "integer" and kind.name == "number":
         if kind != WHOLE_OR_DOUBLE:
-            raise NotSaid("what a parameter and an exact number make, in a column of whole numbers,")
+            raise NotSaid("assignment of an expression with a parameter and a numeric value to an integer column")
         return call("pg_into_integer", value)
     if column.name == "integer":
         rounding = {"decimal": "pg_nearest", "double": "pg_nearest_even"}.get(kind.name)
@@ -81,22 +84,16 @@ def _number(value: Any, kind: Kind, column: Kind, context: Context) -> Any:
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
-def _columns(table: Any, context: Context) -> dict[str, Kind]:
-    found = context.schema.tables.get(table.name.lower())
-    return {} if found is None else {name: of_column(column) for name, column in found.items()}
-
-
 def inserted(tree: exp.Insert, context: Context, typing: Typing) -> None:
-    """Every value of an INSERT as its column takes it."""
-    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-    columns = _columns(target, context)
+    """Convert every value of an INSERT to its column's type.  Raises NotSaid or Wrong."""
+    target = target_of(tree)
+    columns = context.columns_of(target.name)
     if not columns or tree.expression is None:
         return
     if isinstance(tree.expression, exp.Values) and not isinstance(tree.this, exp.Schema):
-        _name_columns(tree, target, list(columns))
-    names = (
-        [each.name.lower() for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else list(columns)
-    )
+        _name_first_columns(tree, target, list(columns))
+    listed = column_names(tree)
+    names = list(columns) if listed is None else listed
     kinds = [columns.get(name, Kind("unknown")) for name in names]
     rows = _rows(tree.expression)
     _numbered(target.name.lower(), names, rows, context)
@@ -111,8 +108,8 @@ def inserted(tree: exp.Insert, context: Context, typing: Typing) -> None:
             _replace(value, assigned(value, kind, context), kind)
 
 
-def _numbered(table: str, names: list[str], rows: list[list[Any]] | None, context: Context) -> None:
-    """DEFAULT is the next number of a column that is numbered; GENERATED ALWAYS takes nothing else.  Raises Wrong."""
+def _numbered(table: str, names: list[str], rows: _Rows | None, context: Context) -> None:
+    """Replace DEFAULT of numbered columns by nextval().  Raises Wrong for other values of GENERATED ALWAYS columns."""
     for column, numbering in context.schema.numbers.get(table, {}).items():
         if column not in names:
             continue
@@ -132,124 +129,130 @@ def _numbered(table: str, names: list[str], rows: list[list[Any]] | None, contex
 
 
 def _defaults(
-    tree: exp.Insert, target: Any, names: list[str], rows: list[list[Any]], context: Context
-) -> tuple[list[str], list[list[Any]]]:
-    """DEFAULT in VALUES: a column of which every row has it is not named, which generated ones must not be; else it is
-    what the column's definition says."""
+    tree: exp.Insert, target: exp.Table, names: list[str], rows: _Rows, context: Context
+) -> tuple[list[str], _Rows]:
+    """Translate DEFAULT in VALUES and return the remaining columns and their values.  Raises NotSaid.
+
+    A column that has DEFAULT in every row is removed, as a generated column has to be; elsewhere DEFAULT is replaced by
+    the expression of the column's definition.
+    """
     if not any(is_default(value) for row in rows for value in row):
         return names, rows
     width = min(map(len, rows))
     dropped = [at for at in range(width) if all(is_default(row[at]) for row in rows)]
     if len(dropped) == width:
         if len(rows) > 1:
-            raise NotSaid("several rows of nothing but DEFAULT")
-        tree.set("this", target.copy())
-        tree.set("expression", None)
-        tree.set("default", True)
+            raise NotSaid("INSERT of several rows with only DEFAULT")
+        insert_defaults(tree, target)
         return [], []
     kept = [at for at in range(width) if at not in dropped]
     columns = context.schema.tables.get(target.name.lower(), {})
     for row in rows:
         for at in kept:
             if is_default(row[at]):
-                made = exp.var(f"({columns[names[at]].default or 'NULL'})")
-                row[at].replace(made)
-                row[at] = made
+                default = exp.var(f"({columns[names[at]].default or 'NULL'})")
+                row[at].replace(default)
+                row[at] = default
     if dropped:
         for values, row in zip(tree.expression.expressions, rows, strict=True):
             values.set("expressions", [row[at] for at in kept])
-        named = [exp.to_identifier(names[at], quoted=True) for at in kept]
-        tree.set("this", exp.Schema(this=target.copy(), expressions=named))
+        name_columns(tree, target, [names[at] for at in kept])
     return [names[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
-def require_other(tree: Any) -> None:
-    """Raises NotSaid for RETURNING with a query of the table that is changed: SQLite's sees the new rows already."""
+def require_other(tree: exp.Expression) -> None:
+    """Raise NotSaid for RETURNING with a query of the changed table: in SQLite the query sees the new rows."""
     for clause in tree.find_all(exp.Returning):
-        target = clause.parent.this
-        table = (target.this if isinstance(target, exp.Schema) else target).name.lower()
-        if any(each.name.lower() == table for each in clause.find_all(exp.Table)):
+        assert isinstance(clause.parent, exp.Expression)
+        changed = target_of(clause.parent).name.lower()
+        if any(table.name.lower() == changed for table in clause.find_all(exp.Table)):
             raise NotSaid("RETURNING with a query of the same table")
 
 
 def set_defaults(tree: exp.Update, context: Context) -> None:
-    """UPDATE ... SET ... = DEFAULT: what the column's definition says.  Raises NotSaid for the next number."""
+    """Replace DEFAULT in UPDATE ... SET by the expression of the column's definition.  Raises NotSaid for nextval()."""
     table = tree.this.name.lower()
     columns = context.schema.tables.get(table, {})
-    for each in tree.expressions:
-        if not isinstance(each, exp.EQ) or not is_default(each.expression):
+    for change in tree.expressions:
+        if not isinstance(change, exp.EQ) or not is_default(change.expression):
             continue
-        name = each.this.name.lower()
+        name = change.this.name.lower()
         if name not in columns or name in context.schema.numbers.get(table, {}):
-            raise NotSaid("SET ... = DEFAULT of such a column")
-        each.set("expression", exp.var(f"({columns[name].default or 'NULL'})"))
+            raise NotSaid(f"UPDATE ... SET {change.this.name} = DEFAULT, which is not a constant,")
+        change.set("expression", exp.var(f"({columns[name].default or 'NULL'})"))
 
 
-def given(value: Any) -> Any:
-    """A number that a statement chooses.  Raises IntegrityError for NULL, which would be the next number in SQLite."""
+def given(value: SqlValue) -> SqlValue:
+    """The value for a numbered column.  Raises IntegrityError for NULL, which would be SQLite's next number."""
     if value is None:
-        raise IntegrityError("null value in a serial column violates its not-null constraint")
+        raise IntegrityError("null value in a serial or identity column violates not-null constraint")
     return value
 
 
-def _name_columns(tree: exp.Insert, target: Any, names: list[str]) -> None:
-    """Say which columns are meant, if there are fewer values than columns."""
+def _name_first_columns(tree: exp.Insert, target: exp.Table, names: list[str]) -> None:
+    """List the first columns in an INSERT that has fewer values than the table has columns."""
     count = len(tree.expression.expressions[0].expressions)
     if count < len(names):
-        columns = [exp.to_identifier(name, quoted=True) for name in names[:count]]
-        tree.set("this", exp.Schema(this=target.copy(), expressions=columns))
+        name_columns(tree, target, names[:count])
 
 
-def _replace(value: Any, made: Any, kind: Kind) -> None:
-    if made is not value:
-        value.replace(set_kind(made.copy(), kind))
+def _replace(value: exp.Expression, converted: exp.Expression, kind: Kind) -> None:
+    if converted is not value:
+        value.replace(set_kind(converted.copy(), kind))
 
 
-def _rows(source: Any) -> list[list[Any]] | None:
-    """The values of an INSERT, or the columns of its query; None where they cannot be changed."""
+def _rows(source: exp.Expression | None) -> _Rows | None:
+    """The values of an INSERT by row, or the columns of its query; None where they cannot be changed."""
     if isinstance(source, exp.Values):
         return [list(row.expressions) for row in source.expressions]
     if isinstance(source, exp.Subquery):
         return _rows(source.this)
-    plain = isinstance(source, exp.Select) and not source.is_star and not source.args.get("distinct")
-    return [[each.unalias() for each in source.expressions]] if plain else None
+    is_plain = isinstance(source, exp.Select) and not source.is_star and not source.args.get("distinct")
+    return [[column.unalias() for column in source.expressions]] if source is not None and is_plain else None
 
 
-def _require_same(query: Any, kinds: list[Kind], context: Context, typing: Typing) -> None:
-    """Raises NotSaid if a query's values would have to be changed for their columns."""
+def _require_same(query: exp.Expression, kinds: list[Kind], context: Context, typing: Typing) -> None:
+    """Raise NotSaid if a query's values would have to be converted for their columns."""
     for (name, own), column in zip(answers(query, context.schema, typing).items(), kinds, strict=False):
         value = set_kind(exp.column(name), own)
         if own.name not in ("unknown", "null") and assigned(value, column, context) is not value:
-            raise NotSaid(f"INSERT of such a query with {own.name} values in a {column.name} column")
+            raise NotSaid(
+                f"INSERT of {own.name} values into a {column.name} column from DISTINCT, * or a set operation"
+            )
 
 
 def updated(tree: exp.Expression, context: Context) -> None:
-    """Every value of UPDATE and ON CONFLICT DO UPDATE as its column takes it."""
-    for change in tree.find_all(exp.Update, exp.OnConflict):
-        for each in change.expressions:
-            if not isinstance(each, exp.EQ):
+    """Convert every value of UPDATE and ON CONFLICT DO UPDATE to its column's type.  Raises NotSaid or Wrong."""
+    for statement in tree.find_all(exp.Update, exp.OnConflict):
+        assert isinstance(statement, exp.Update | exp.OnConflict)
+        for change in statement.expressions:
+            if not isinstance(change, exp.EQ):
                 continue
-            _require_own(change, each.this, context)
-            if not isinstance(each.this, exp.Tuple):
-                _replace(each.expression, assigned(each.expression, kind_of(each.this), context), kind_of(each.this))
-                continue
-            names, values = each.this.expressions, each.expression
-            if isinstance(values, exp.Subquery):
-                values = values.this
-            parts = [part.unalias() for part in values.expressions]
-            if len(parts) != len(names) or not isinstance(values, exp.Tuple | exp.Select) or values.is_star:
-                raise refuse("SET (...) = (SELECT ...)")
-            for name, value in zip(names, parts, strict=True):
-                _replace(value, assigned(value, kind_of(name), context), kind_of(name))
+            _require_not_always(statement, change.this, context)
+            if isinstance(change.this, exp.Tuple):
+                _assign_row(change, context)
+            else:
+                kind = kind_of(change.this)
+                _replace(change.expression, assigned(change.expression, kind, context), kind)
 
 
-def _require_own(change: Any, target: Any, context: Context) -> None:
-    """Raises Wrong for another number in a column that is GENERATED ALWAYS."""
-    statement: Any = change.parent if isinstance(change, exp.OnConflict) else change
-    table = statement.this
-    table = (table.this if isinstance(table, exp.Schema) else table).name.lower()
-    columns = target.expressions if isinstance(target, exp.Tuple) else [target]
-    numbers = context.schema.numbers.get(table, {})
-    for each in columns:
-        if each.name.lower() in numbers and numbers[each.name.lower()].kind == "always":
-            raise Wrong(f'column "{each.name}" can only be updated to DEFAULT')
+def _assign_row(change: exp.EQ, context: Context) -> None:
+    """Convert the values of SET (...) = (...) or (SELECT ...).  Raises NotSaid."""
+    names, values = change.this.expressions, change.expression
+    if isinstance(values, exp.Subquery):
+        values = values.this
+    parts = [part.unalias() for part in values.expressions]
+    if len(parts) != len(names) or not isinstance(values, exp.Tuple | exp.Select) or values.is_star:
+        raise refuse("SET (...) = (SELECT ...)")
+    for name, value in zip(names, parts, strict=True):
+        _replace(value, assigned(value, kind_of(name), context), kind_of(name))
+
+
+def _require_not_always(statement: exp.Update | exp.OnConflict, target: exp.Expression, context: Context) -> None:
+    """Raise Wrong for a column that is GENERATED ALWAYS."""
+    changed = statement.parent if isinstance(statement, exp.OnConflict) else statement
+    assert isinstance(changed, exp.Expression)
+    numbers = context.schema.numbers.get(target_of(changed).name.lower(), {})
+    for column in target.expressions if isinstance(target, exp.Tuple) else [target]:
+        if column.name.lower() in numbers and numbers[column.name.lower()].kind == "always":
+            raise Wrong(f'column "{column.name}" can only be updated to DEFAULT')

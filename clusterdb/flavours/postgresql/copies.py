@@ -1,7 +1,8 @@
-r"""COPY ... FROM stdin: the lines behind it, up to ``\.``, are rows, and never statements.
+r"""COPY ... FROM stdin: the lines that follow it, up to ``\.``, are rows and never run as statements.
 
-Each field is what an INSERT would have in quotes; a column that is GENERATED ALWAYS takes what it is given.  Source:
-"COPY" in the documentation of PostgreSQL 15, its text format and CSV.
+Each field is inserted as the string literal with its content; values for GENERATED ALWAYS columns are accepted.
+
+Source: "COPY" in the documentation of PostgreSQL 15, its text format and CSV.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clusterdb.errors import DataError
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong
+from clusterdb.flavours.postgresql.clauses import unquoted
 from clusterdb.flavours.postgresql.scripts import COPY
 from clusterdb.flavours.rows import Literal
-from clusterdb.flavours.tables import text
+from clusterdb.flavours.tables import quoted, text
 
 if TYPE_CHECKING:
     from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
@@ -35,7 +37,7 @@ _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 @dataclass(frozen=True)
 class _Format:
-    """How the data is written."""
+    """The format of COPY's data."""
 
     is_csv: bool = False
     delimiter: str = "\t"
@@ -43,7 +45,7 @@ class _Format:
     has_header: bool = False
 
     def rows(self, data: str) -> Iterator[list[Literal]]:
-        """The rows; a text that is not quoted as NULL is written is that."""
+        """Parse the rows; an unquoted field that equals ``null`` is NULL.  Raises DataError."""
         if data and not data.endswith("\n"):
             data += "\n"
         delimiter, row = re.escape(self.delimiter), []
@@ -66,10 +68,10 @@ class _Format:
                     yield row
                 row, skips = [], False
         if at != len(data):
-            raise DataError("unterminated CSV quoted field" if self.is_csv else "the data of COPY ends in a backslash")
+            raise DataError("unterminated CSV quoted field" if self.is_csv else "COPY data ends in a backslash")
 
     def _literal(self, raw: str) -> Literal:
-        value = _unquoted(raw) if self.is_csv else _unescaped(raw)
+        value = _without_quotes(raw) if self.is_csv else _unescaped(raw)
         return Literal("text", value, text(value))
 
 
@@ -85,19 +87,19 @@ def _escaped(match: re.Match[str]) -> str:
         return _ESCAPES.get(other, other)
     code = int(octal, 8) if octal else int(hexadecimal, 16)
     if not 0 < code < 0x80:
-        raise NotSaid(f"the byte {match[0]} in the data of COPY")
+        raise NotSaid(f"COPY data with the byte {match[0]}")
     return chr(code)
 
 
-def _unquoted(raw: str) -> str:
+def _without_quotes(raw: str) -> str:
     if '"' not in raw:
         return raw
     return re.sub(r'"((?:[^"]|"")*+)"', lambda match: match[1].replace('""', '"'), raw)
 
 
 def _format(options: str) -> _Format:
-    """What COPY's options say, in brackets or as PostgreSQL 8 had them.  Raises NotSaid."""
-    given: dict[str, str] = {}
+    """Parse COPY's options, in parentheses or in the syntax of PostgreSQL 8.  Raises NotSaid."""
+    settings: dict[str, str] = {}
     at = 0
     while at < len(options):
         option = _OPTION.match(options, at)
@@ -105,18 +107,18 @@ def _format(options: str) -> _Format:
             raise NotSaid(f"COPY with {options.strip()}")
         at = option.end()
         if option["name"]:
-            given[option["name"].lower()] = option["value"] or ""
-    if "csv" in given:
-        del given["csv"]
-        given["format"] = "csv"
-    name = _text_of(given.pop("format", "text")).lower()
-    delimiter = _text_of(given.pop("delimiter", "','" if name == "csv" else "'\t'"))
-    null = _text_of(given.pop("null", "''" if name == "csv" else "'\\N'"))
-    header = given.pop("header", "false").lower()
-    if _text_of(given.pop("encoding", "utf8")).lower() not in ("utf8", "utf-8", "unicode"):
-        raise NotSaid("COPY with another ENCODING than UTF8")
-    given.pop("freeze", None)
-    if given or name not in ("text", "csv") or len(delimiter) != 1:
+            settings[option["name"].lower()] = option["value"] or ""
+    if "csv" in settings:
+        del settings["csv"]
+        settings["format"] = "csv"
+    name = _text_of(settings.pop("format", "text")).lower()
+    delimiter = _text_of(settings.pop("delimiter", "','" if name == "csv" else "'\t'"))
+    null = _text_of(settings.pop("null", "''" if name == "csv" else "'\\N'"))
+    header = settings.pop("header", "false").lower()
+    if _text_of(settings.pop("encoding", "utf8")).lower() not in ("utf8", "utf-8", "unicode"):
+        raise NotSaid("COPY with an ENCODING other than UTF8")
+    settings.pop("freeze", None)
+    if settings or name not in ("text", "csv") or len(delimiter) != 1:
         raise NotSaid(f"COPY with {options.strip()}")
     return _Format(name == "csv", delimiter, null, header not in ("false", "off", "0"))
 
@@ -128,13 +130,13 @@ def _text_of(value: str) -> str:
 
 
 def copied(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translation | None:
-    """COPY with its data as an INSERT; None if it is something else.  Raises NotSaid, Wrong, DataError."""
+    """Translate COPY and its data to an INSERT; None for other statements.  Raises NotSaid, Wrong or DataError."""
     head = COPY.match(sql)
     if head is None:
         return None
     data = re.compile(r"\s*+;[^\n]*+\n(.*?)(?:^\\\.\r?\n?)?\Z", re.DOTALL | re.MULTILINE).match(sql, head.end())
     if data is None:
-        raise NotSaid(f"COPY {head['table']} FROM STDIN without its data behind it")
+        raise NotSaid(f"COPY {head['table']} FROM STDIN without data after it")
     table, columns, schema = head["table"], head["columns"] or "", context.schema
     name = table.rpartition(".")[2].strip('"').lower()
     if name not in schema.tables:
@@ -148,17 +150,18 @@ def copied(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translatio
     insert = flavour.rows.inserted(table, columns, rows, schema, is_overriding=True)
     if insert is not None:
         return Translation(insert)
-    for row in rows:  # the one that is refused says why
+    for row in rows:  # translating the refused row alone raises the reason
         if flavour.rows.inserted(table, columns, [row], schema, is_overriding=True) is None:
             flavour.inserted(table, columns, [row], context)
     return flavour.inserted(table, columns, rows, context)
 
 
-def _require_width(table: str, names: list[str], row: list[Any]) -> None:
+def _require_width(table: str, names: list[str], row: list[Literal]) -> None:
+    """Raise DataError for a row with too few or too many fields."""
     if len(row) < len(names):
-        raise DataError(f"COPY {table}: missing data for column {names[len(row)]}: {_shown(row)}")
+        raise DataError(f"missing data for column {quoted(unquoted(names[len(row)]))}: COPY {table}: {_shown(row)}")
     if len(row) > len(names) > 0:
-        raise DataError(f"COPY {table}: extra data after last expected column: {_shown(row)}")
+        raise DataError(f"extra data after last expected column: COPY {table}: {_shown(row)}")
 
 
 def _shown(row: list[Literal]) -> str:

@@ -1,39 +1,35 @@
-"""A table on its way to another definition, and the rebuilding that ends it.
+"""A draft of a table's new definition, and the steps that rebuild a table, rename an index, validate a constraint.
 
-An :data:`Edit` changes a :class:`Draft`, which begins as the table is.  It raises ProgrammingError where PostgreSQL
-refuses the action; the rows are checked as they are copied.
+An :data:`Edit` changes a :class:`Draft`, which starts as the table's present definition.  It raises ProgrammingError
+where PostgreSQL refuses the action; the rows are checked while the rebuild copies them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import apsw
 
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours.flavour import Step
+from clusterdb.flavours.indexes import index_statement, indexes_of
 from clusterdb.flavours.postgresql.clauses import Clause, Column, Table, clause_of
 from clusterdb.flavours.postgresql.tables import checks_of
 from clusterdb.flavours.rebuild import definition_of, rebuild
 from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
 
-if TYPE_CHECKING:
-    from clusterdb.flavours.session import EngineSession
-
 __all__ = ["ROW_ID", "WHOLE", "Draft", "Edit", "checking", "never_null", "rebuilding", "renaming_index"]
 
 WHOLE = ("smallint", "integer", "bigint")
 ROW_ID = "INTEGER"
-"""The type of a primary key that is numbered by a sequence of its own; other columns have theirs in lower case."""
+"""The declared type of a primary key with its own sequence, SQLite's row id; other types are in lower case."""
 
 
 @dataclass
 class Draft:
-    """A table that is to be rebuilt: its parts, what each column is filled from, and its indexes."""
+    """A table to rebuild: its parts, the expression over the old row that fills each column, and its indexes."""
 
     db: apsw.Connection
     table: Table
@@ -42,24 +38,20 @@ class Draft:
 
     @classmethod
     def of(cls, db: apsw.Connection, name: str) -> Draft:
-        """The table as it is."""
+        """A draft with the present definition of a table.  Raises OperationalError if it does not exist."""
         table = Table.of(definition_of(db, name))
-        sources = {each.name: quoted(each.name) for each in table.columns if each.of("GENERATED") is None}
-        query = (
-            f"SELECT sql FROM {table.definition.schema}.sqlite_schema WHERE type = 'index' AND sql IS NOT NULL "
-            "AND tbl_name = ? COLLATE NOCASE ORDER BY rowid"
-        )
-        return cls(db, table, sources, [str(sql) for (sql,) in db.execute(query, (name,)).fetchall()])
+        sources = {column.name: quoted(column.name) for column in table.columns if column.of("GENERATED") is None}
+        return cls(db, table, sources, list(indexes_of(db, table.definition.schema, name).values()))
 
     def column(self, name: str) -> Column:
-        """A column, which is there."""
-        found = self.table.column(name)
-        if found is None:
+        """A column by its name.  Raises ProgrammingError."""
+        column = self.table.column(name)
+        if column is None:
             raise ProgrammingError(f'column "{name}" of relation "{self.table.name}" does not exist')
-        return found
+        return column
 
     def constraint(self, name: str) -> tuple[Clause, Column | None]:
-        """A constraint by its name, and the column that it stands at.  Raises ProgrammingError."""
+        """A constraint by its name, and the column that declares it; None for the table.  Raises ProgrammingError."""
         for own_name, clause, column in self.table.named():
             if own_name.lower() == name.lower():
                 return clause, column
@@ -71,7 +63,7 @@ Edit = Callable[[Draft], None]
 
 # --- running ----------------------------------------------------------------------------------------------------------
 def rebuilding(table: str, edits: tuple[Edit, ...]) -> Step:
-    """A table as these edits leave it."""
+    """The step that rebuilds a table after applying edits."""
 
     def edit(session: EngineSession) -> None:
         db = session.db
@@ -85,36 +77,34 @@ def rebuilding(table: str, edits: tuple[Edit, ...]) -> Step:
 
 
 def renaming_index(old: str, new: str, *, must_exist: bool) -> Step:
-    """An index under another name."""
+    """The step that renames an index.  It raises ProgrammingError if the index ``must_exist`` and does not."""
 
     def rename(session: EngineSession) -> None:
         db = session.db
         query = (
             "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE AND sql IS NOT NULL"
         )
-        found = db.execute(query, (old,)).fetchall()
-        if not found:
+        indexes = db.execute(query, (old,)).fetchall()
+        if not indexes:
             if must_exist:
                 raise ProgrammingError(f'relation "{old}" does not exist')
             return
-        ((name, sql),) = found
-        head = re.match(r"CREATE\s+(?:UNIQUE\s+)?INDEX\s+", str(sql), re.IGNORECASE)
-        rest = re.compile(r'(?:"(?:[^"]|"")+"|\w+)').sub("", str(sql)[head.end() :], count=1) if head else ""
+        ((name, sql),) = indexes
         db.execute(f"DROP INDEX {quoted(str(name))}")
-        db.execute(f"{head[0] if head else ''}{quoted(new)}{rest}")
+        db.execute(index_statement(str(sql), new))
 
     return rename
 
 
 def _settle(table: Table) -> None:
-    """The primary key is never NULL; one that a sequence of its own numbers is the row id, as in CREATE TABLE."""
+    """Declare the primary key as CREATE TABLE does: NOT NULL, and as SQLite's row id if it has its own sequence."""
     for column in table.columns:
         clause, is_key = column.of("PRIMARY KEY"), table.key == [column.name.lower()]
         is_numbered = column.number is not None and column.number.kind in ("serial", "always")
         was_row_id = column.declared == ROW_ID
         is_row_id = is_key and is_numbered and column.declared.lower() in WHOLE
         if is_row_id and not was_row_id:
-            key = clause or next(each for each in table.constraints if each.kind == "PRIMARY KEY")
+            key = clause or next(constraint for constraint in table.constraints if constraint.kind == "PRIMARY KEY")
             table.without([key])
             column.drop_type_checks()
             column.drop("NOT NULL", "NULL")
@@ -131,14 +121,14 @@ def _settle(table: Table) -> None:
 
 
 def never_null(column: Column) -> None:
-    """Let a column be NOT NULL."""
+    """Declare a column NOT NULL."""
     column.drop("NULL")
     if column.of("NOT NULL") is None:
         column.clauses.insert(0, Clause("NOT NULL", "NOT NULL"))
 
 
 def checking(table: str, name: str) -> Step:
-    """VALIDATE CONSTRAINT: every row was checked when the constraint was added."""
+    """The step of VALIDATE CONSTRAINT, which only requires the constraint: adding it has checked every row."""
 
     def check(session: EngineSession) -> None:
         db = session.db

@@ -1,6 +1,7 @@
-"""DROP and TRUNCATE, which in PostgreSQL mind what depends on a table and leave the rows of others alone.
+"""DROP and TRUNCATE: they respect dependent objects and leave the rows of other tables alone.
 
-SQLite's DROP TABLE deletes the rows first, and so those of other tables with ON DELETE CASCADE.
+SQLite's DROP TABLE first deletes the rows, and with them those that refer to them with ON DELETE CASCADE: dependent
+foreign keys are dropped before it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import apsw
 
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours.flavour import Step
-from clusterdb.flavours.postgresql.dependents import drop_references, referring, views_reading
+from clusterdb.flavours.postgresql.dependents import dependent, drop_references, referring, views_reading
 from clusterdb.flavours.rebuild import foreign_keys, set_foreign_keys
-from clusterdb.flavours.session import EngineSession
 from clusterdb.flavours.tables import quoted
 
 if TYPE_CHECKING:
@@ -24,23 +24,23 @@ __all__ = ["dropping", "truncating"]
 
 
 def dropping(kind: str, names: list[str], *, cascade: bool, must_exist: bool) -> Step:
-    """DROP TABLE, DROP VIEW; with ``cascade`` also the views that read them, and the foreign keys to them."""
+    """The step of DROP TABLE or DROP VIEW; with ``cascade`` also drops dependent views and foreign keys.
+
+    ``kind``: TABLE or VIEW.  The step raises ProgrammingError.
+    """
 
     def drop(session: EngineSession) -> None:
         db = session.db
-        going = {name.lower() for name in names}
+        doomed = {name.lower() for name in names}
         for name in names:
             if must_exist and not _exists(db, name):
                 raise ProgrammingError(f'{kind.lower()} "{name}" does not exist')
         for name in names:
-            _drop_views(db, kind, name, going, cascade=cascade)
+            _drop_views(db, kind, name, doomed, cascade=cascade)
             if kind == "TABLE":
-                others = [child for child in referring(db, name) if child.lower() not in going]
+                others = [child for child in referring(db, name) if child.lower() not in doomed]
                 if others and not cascade:
-                    raise ProgrammingError(
-                        f"cannot drop table {name} because a foreign key of table {others[0]} depends on it: drop that "
-                        "first, or use DROP ... CASCADE"
-                    )
+                    raise dependent(f"table {name}", f"a foreign key of table {others[0]}")
                 drop_references(db, f"table {name}", name, None, is_key=True, exact=False, cascade=True)
         for name in names:
             db.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
@@ -56,42 +56,43 @@ def _exists(db: apsw.Connection, name: str) -> bool:
     return db.execute(query, (name,)).get is not None
 
 
-def _drop_views(db: apsw.Connection, kind: str, name: str, going: set[str], *, cascade: bool) -> None:
-    """Drop the views that read a table or a view.  Raises ProgrammingError if there are such, unless they are to go."""
+def _drop_views(db: apsw.Connection, kind: str, name: str, doomed: set[str], *, cascade: bool) -> None:
+    """Drop the views that read a table or view, except for those in ``doomed``.
+
+    Raises ProgrammingError without ``cascade`` if there are any.
+    """
     for view in views_reading(db, name):
-        if view.lower() in going:
+        if view.lower() in doomed:
             continue
         if not cascade:
-            raise ProgrammingError(
-                f"cannot drop {kind.lower()} {name} because view {view} depends on it: drop that first, or use "
-                "DROP ... CASCADE"
-            )
+            raise dependent(f"{kind.lower()} {name}", f"view {view}")
         db.execute(f"DROP VIEW IF EXISTS {quoted(view)}")
 
 
 def truncating(names: list[str], restarts: Mapping[str, list[str]], *, cascade: bool) -> Step:
-    """TRUNCATE; with ``cascade`` also the tables that refer to them.
+    """The step of TRUNCATE; with ``cascade`` also truncates the tables that refer to the named ones.
 
-    ``restarts`` has by table the statements after which its numbers begin again.
+    ``restarts``: the statements that restart a table's sequences, by the table's name in lower case.  The step raises
+    ProgrammingError.
     """
 
     def truncate(session: EngineSession) -> None:
         db = session.db
-        going = list(names)
-        for name in going:
+        doomed = list(names)
+        for name in doomed:
             for child in referring(db, name):
-                if child.lower() in (each.lower() for each in going):
+                if child.lower() in (table.lower() for table in doomed):
                     continue
                 if not cascade:
                     raise ProgrammingError(
-                        f"cannot truncate a table referenced in a foreign key constraint: {child} refers to {name}: "
-                        "truncate both, or use TRUNCATE ... CASCADE"
+                        f'cannot truncate a table referenced in a foreign key constraint: table "{child}" references '
+                        f'"{name}": truncate both, or use TRUNCATE ... CASCADE'
                     )
-                going.append(child)
+                doomed.append(child)
         enforced = foreign_keys(db)
         set_foreign_keys(db, False)
         try:
-            for name in going:
+            for name in doomed:
                 db.execute(f"DELETE FROM {quoted(name)}")
                 for sql in restarts.get(name.lower(), ()):
                     db.execute(sql).fetchall()

@@ -1,4 +1,7 @@
-"""What the actions of ALTER TABLE do to a :class:`clusterdb.flavours.postgresql.draft.Draft`."""
+"""The actions of ALTER TABLE as edits of a :class:`clusterdb.flavours.postgresql.draft.Draft`.
+
+An edit raises ProgrammingError where PostgreSQL refuses the action, and NotSupportedError where SQLite cannot do it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ __all__ = [
 
 # --- columns ----------------------------------------------------------------------------------------------------------
 def is_plain(column: Column) -> bool:
-    """Whether SQLite's own ALTER TABLE adds such a column."""
+    """Whether SQLite's own ALTER TABLE can add a column."""
     kinds = {clause.kind for clause in column.clauses}
     default = column.of("DEFAULT")
     is_constant = default is None or re.fullmatch(r"DEFAULT \((?:'(?:[^']|'')*'|-?[\d.]+)\)", default.text) is not None
@@ -45,11 +48,11 @@ def is_plain(column: Column) -> bool:
     )
 
 
-def add_column(said: str) -> Edit:
-    """ADD COLUMN: filled with its default, or with the numbers of its sequence."""
+def add_column(definition: str) -> Edit:
+    """ADD COLUMN, filled with its default or with numbers of its sequence."""
 
     def edit(draft: Draft) -> None:
-        column = column_of(said)
+        column = column_of(definition)
         if column.of("PRIMARY KEY") is not None and draft.table.key:
             raise ProgrammingError(f'multiple primary keys for table "{draft.table.name}" are not allowed')
         draft.table.columns.append(column)
@@ -65,19 +68,22 @@ def add_column(said: str) -> Edit:
 
 
 def drop_column(name: str, *, cascade: bool) -> Edit:
-    """DROP COLUMN: with the constraints and indexes that it is part of."""
+    """DROP COLUMN, together with the constraints and indexes that it is part of."""
 
     def edit(draft: Draft) -> None:
         table = draft.table
         column = draft.column(name)
-        generated = [each.name for each in table.columns if _names(each.of("GENERATED"), name)]
+        generated = [other.name for other in table.columns if _names(other.of("GENERATED"), name)]
         if generated:
-            raise NotSupportedError(f'column "{name}" of {table.name} is part of the generated column {generated[0]}')
+            raise NotSupportedError(
+                f"dropping column {name} of table {table.name} is not supported: the generated column {generated[0]} "
+                "depends on it: drop that first"
+            )
         if len(table.columns) == 1:
-            raise NotSupportedError(f"dropping the last column of {table.name} is not supported")
-        what, key = f'column "{name}" of table {table.name}', name.lower()
+            raise NotSupportedError(f"dropping the only column of table {table.name} is not supported")
+        subject, key = f"column {name} of table {table.name}", name.lower()
         drop_views(draft.db, table.name, name, cascade=cascade)
-        drop_references(draft.db, what, table.name, [key], is_key=key in table.key, exact=False, cascade=cascade)
+        drop_references(draft.db, subject, table.name, [key], is_key=key in table.key, exact=False, cascade=cascade)
         doomed = [clause for _, clause, at in table.named() if at is None and key in clause.columns]
         doomed += [clause for _, clause, at in table.named() if at not in (None, column) and _names(clause, name)]
         table.without(doomed)
@@ -89,30 +95,31 @@ def drop_column(name: str, *, cascade: bool) -> Edit:
 
 
 def _names(clause: Clause | None, name: str) -> bool:
-    """Whether an expression names a column."""
+    """Whether a CHECK constraint or the expression of a generated column names a column."""
     return clause is not None and clause.kind in ("CHECK", "GENERATED") and name.lower() in names_in(clause.text)
 
 
 def retype(name: str, declared: str, checks: list[str], source: str, usual: str | None, *, is_alike: bool) -> Edit:
-    """ALTER COLUMN ... TYPE: ``source`` is the new value, ``usual`` what PostgreSQL makes of one by itself.
+    """ALTER COLUMN ... TYPE.
 
-    ``checks`` are those of the new type.  ``is_alike``: both types are of one kind, so that conditions and expressions
-    mean the same as before.
+    ``declared``, ``checks``: the declaration and the CHECK clauses of the new type.  ``source``: the new value, an
+    expression over the old row.  ``usual``: the same by assignment conversion; None if PostgreSQL has none.
+    ``is_alike``: both types are of one kind, so that expressions over the column keep their meaning.
     """
 
     def edit(draft: Draft) -> None:
         column = draft.column(name)
         require_no_view(draft.db, draft.table.name, name)
         if column.of("GENERATED") is not None:
-            raise NotSupportedError(f'changing the type of the generated column "{name}" is not supported')
+            raise NotSupportedError(f'ALTER COLUMN ... TYPE of the generated column "{name}" is not supported')
         if column.declared == ROW_ID and declared in WHOLE:
-            return  # row ids are whole numbers of 64 bits
+            return  # row ids have 64 bits whatever the type
         column.drop_type_checks()
         if not is_alike:
             _require_plain(draft, name)
         default = column.of("DEFAULT")
         if default is not None and usual != quoted(name):
-            default.text = f"DEFAULT ({_converted(draft, column, default, usual)})"
+            default.text = f"DEFAULT ({_converted(draft, column, default, declared, usual)})"
         column.declared = declared
         column.clauses += map(clause_of, checks)
         draft.sources[column.name] = source
@@ -121,20 +128,23 @@ def retype(name: str, declared: str, checks: list[str], source: str, usual: str 
 
 
 def _require_plain(draft: Draft, name: str) -> None:
-    """Raises NotSupportedError if an expression names a column: it was translated for the old type."""
+    """Raise NotSupportedError if an expression names a column: it was translated for the old type."""
     users = [own_name for own_name, clause, _ in draft.table.named() if _names(clause, name)]
-    users += [each.name for each in draft.table.columns if _names(each.of("GENERATED"), name)]
+    users += [column.name for column in draft.table.columns if _names(column.of("GENERATED"), name)]
     calculated = [sql for sql in draft.indexes if sql.count("(") > 1 or re.search(r"\)\s*WHERE\b", sql, re.IGNORECASE)]
     users += [sql for sql in calculated if name.lower() in names_in(sql[sql.index("(") :])]
     if users:
-        raise NotSupportedError(f'changing the type of column "{name}", which {users[0]} names, is not supported')
+        raise NotSupportedError(
+            f'ALTER COLUMN ... TYPE of column "{name}" is not supported: {users[0]} depends on it: drop that first'
+        )
 
 
-def _converted(draft: Draft, column: Column, default: Clause, usual: str | None) -> str:
-    """A default as the new type has it.  Raises ProgrammingError where PostgreSQL does not convert by itself."""
+def _converted(draft: Draft, column: Column, default: Clause, declared: str, usual: str | None) -> str:
+    """A default converted to the new type.  Raises ProgrammingError if PostgreSQL has no assignment conversion."""
     if usual is None:
         raise ProgrammingError(
-            f'default for column "{column.name}" cannot be cast automatically: drop it first, and set another'
+            f'default for column "{column.name}" cannot be cast automatically to type {declared}: drop the default '
+            "first, and set another one afterwards"
         )
     value = default.text.removeprefix("DEFAULT ")
     return apsw.format_sql_value(draft.db.execute(f"SELECT {usual} FROM (SELECT {value} AS {quoted(column.name)})").get)
@@ -157,14 +167,14 @@ def allow_null(name: str) -> Edit:
             raise ProgrammingError(f'column "{name}" is in a primary key')
         number = draft.column(name).number
         if number is not None and number.kind == "always":
-            raise ProgrammingError(f'column "{name}" of relation "{draft.table.name}" is an identity column')
+            raise _is_identity(draft, name)
         draft.column(name).drop("NOT NULL")
 
     return edit
 
 
 def set_default(name: str, value: str) -> Edit:
-    """SET DEFAULT, to a value."""
+    """SET DEFAULT to an expression in SQLite's SQL."""
 
     def edit(draft: Draft) -> None:
         drop_default(name)(draft)
@@ -174,18 +184,22 @@ def set_default(name: str, value: str) -> Edit:
 
 
 def drop_default(name: str) -> Edit:
-    """DROP DEFAULT: a sequence of the column's own stays so."""
+    """DROP DEFAULT; a sequence that the column owns remains owned."""
 
     def edit(draft: Draft) -> None:
         column = draft.column(name)
         column.drop("DEFAULT")
         if column.number is not None and column.number.kind == "always":
-            raise ProgrammingError(f'column "{name}" of relation "{draft.table.name}" is an identity column')
+            raise _is_identity(draft, name)
         if column.number is not None:
             own = column.number.kind in ("serial", "owned")
             column.number = Numbering(column.number.sequence, "owned") if own else None
 
     return edit
+
+
+def _is_identity(draft: Draft, name: str) -> ProgrammingError:
+    return ProgrammingError(f'column "{name}" of relation "{draft.table.name}" is an identity column')
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -195,9 +209,12 @@ def number(name: str, sequence: str) -> Edit:
     def edit(draft: Draft) -> None:
         column = draft.column(name)
         if column.number is not None and column.number.kind == "always":
-            raise ProgrammingError(f'column "{name}" of relation "{draft.table.name}" is an identity column')
+            raise _is_identity(draft, name)
         if column.declared.lower() not in WHOLE:
-            raise NotSupportedError(f'numbers in column "{name}" of type {column.declared} are not supported')
+            raise NotSupportedError(
+                f'nextval() as the default of column "{name}" of type {column.declared} is not supported: '
+                "use smallint, integer or bigint"
+            )
         is_own = column.number is not None and column.number.sequence == sequence and column.number.kind != "nextval"
         if is_own:
             _require_never_null(draft, column)
@@ -208,7 +225,7 @@ def number(name: str, sequence: str) -> Edit:
 
 
 def own(name: str, sequence: str | None) -> Edit:
-    """ALTER SEQUENCE ... OWNED BY a column; by none if ``sequence`` is None."""
+    """ALTER SEQUENCE ``sequence`` OWNED BY a column; None: the column's sequence is OWNED BY NONE."""
 
     def edit(draft: Draft) -> None:
         column, numbered = draft.column(name), draft.column(name).number
@@ -220,7 +237,7 @@ def own(name: str, sequence: str | None) -> Edit:
         is_default = numbered is not None and numbered.sequence == sequence and numbered.kind in ("nextval", "serial")
         if numbered is not None and numbered.sequence != sequence:
             raise NotSupportedError(
-                f'column "{name}" of {draft.table.name} has the sequence {numbered.sequence} already'
+                f'a second sequence of column "{name}" is not supported: it has the sequence {numbered.sequence}'
             )
         if is_default:
             _require_never_null(draft, column)
@@ -230,9 +247,11 @@ def own(name: str, sequence: str | None) -> Edit:
 
 
 def _require_never_null(draft: Draft, column: Column) -> None:
-    """Raises NotSupportedError: what is numbered by a sequence of its own is never NULL here."""
+    """Raise NotSupportedError unless a column is NOT NULL, as one with its own sequence has to be here."""
     if column.declared != ROW_ID and column.of("NOT NULL") is None and column.name.lower() not in draft.table.key:
-        raise NotSupportedError(f'column "{column.name}" is numbered by a sequence of its own: make it NOT NULL first')
+        raise NotSupportedError(
+            f'a nullable column with its own sequence is not supported: set column "{column.name}" NOT NULL first'
+        )
 
 
 def identify(name: str, numbering: Numbering) -> Edit:
@@ -300,7 +319,7 @@ def add_constraint(clause: Clause) -> Edit:
 
 
 def drop_constraint(name: str, *, cascade: bool, exists: bool) -> Edit:
-    """DROP CONSTRAINT; foreign keys that need it go with it if that is asked for."""
+    """DROP CONSTRAINT; with ``cascade`` also drops the foreign keys that depend on it."""
 
     def edit(draft: Draft) -> None:
         table = draft.table
@@ -311,12 +330,10 @@ def drop_constraint(name: str, *, cascade: bool, exists: bool) -> Edit:
                 return
             raise
         if clause.kind in ("PRIMARY KEY", "UNIQUE"):
-            what, columns = (
-                f"constraint {name} on table {table.name}",
-                [column.name.lower()] if column else clause.columns,
-            )
+            subject = f"constraint {name} on table {table.name}"
+            columns = [column.name.lower()] if column else clause.columns
             is_key = clause.kind == "PRIMARY KEY"
-            drop_references(draft.db, what, table.name, columns, is_key=is_key, exact=True, cascade=cascade)
+            drop_references(draft.db, subject, table.name, columns, is_key=is_key, exact=True, cascade=cascade)
         keys = table.key if clause.kind == "PRIMARY KEY" else []
         table.without([clause])
         for key in keys:

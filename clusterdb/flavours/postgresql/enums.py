@@ -1,7 +1,7 @@
-"""CREATE TYPE ... AS ENUM: texts that are one of several labels, in an order of their own.
+"""Enumerated types: CREATE TYPE ... AS ENUM, ALTER TYPE ... ADD VALUE, DROP TYPE.
 
-The types are in the view ``clusterdb_types``.  A column of one is declared ``enum text(3)``, with the number of its
-type, and checks its labels itself, so that others can write the table.
+The view ``clusterdb_types`` stores the types.  A column is declared ``enum text(3)``, with the number of its type, and
+has a CHECK constraint on the labels, so that plain SQLite can write the table too.
 
 Source: "Enumerated Types" and ALTER TYPE in the documentation of PostgreSQL 15.
 """
@@ -21,7 +21,7 @@ from clusterdb.flavours.schema import TYPES, Labels
 from clusterdb.flavours.session import together
 from clusterdb.flavours.tables import text
 
-__all__ = ["said"]
+__all__ = ["translated"]
 
 _CREATE = (
     f"CREATE TABLE IF NOT EXISTS {TYPES} (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, labels TEXT NOT NULL)"
@@ -37,17 +37,17 @@ _ADDED = re.compile(
 )
 
 
-def said(sql: str, context: Context) -> Translation | None:
+def translated(sql: str, context: Context) -> Translation | None:
     """CREATE, ALTER and DROP TYPE of an enumerated type; None for another statement.  Raises NotSaid or Wrong."""
     for pattern, handler in ((_CREATED, _create), (_DROPPED, _drop), (_ADDED, _add)):
-        found = pattern.fullmatch(sql)
-        if found is not None:
-            return handler(found, context)
+        match = pattern.fullmatch(sql)
+        if match is not None:
+            return handler(match, context)
     return None
 
 
-def _named(found: re.Match[str]) -> str:
-    token = found["name"]
+def _named(match: re.Match[str]) -> str:
+    token = match["name"]
     return unquoted(token) if token[0] == '"' else token.lower()
 
 
@@ -55,58 +55,60 @@ def _label(token: str) -> str:
     return token[1:-1].replace("''", "'")
 
 
-def _create(found: re.Match[str], context: Context) -> Translation:
-    name = _named(found)
-    labels = [_label(each) for each in re.findall(_LABEL, found["labels"])]
+def _create(match: re.Match[str], context: Context) -> Translation:
+    name = _named(match)
+    labels = [_label(token) for token in re.findall(_LABEL, match["labels"])]
     if number_of(name, context) is not None:
         raise Wrong(f'type "{name}" already exists')
-    if len(set(labels)) < len(labels) or re.sub(rf"{_LABEL}|[\s,]", "", found["labels"]):
-        raise Wrong(f'the labels of type "{name}" are not different texts')
+    if len(set(labels)) < len(labels) or re.sub(rf"{_LABEL}|[\s,]", "", match["labels"]):
+        raise Wrong(f'labels of enum type "{name}" must be distinct string literals')
     types = context.schema.labels
     return Translation(IDLE, (together(_stored({**types, max(types, default=0) + 1: Labels(name, tuple(labels))})),))
 
 
 def _stored(types: Mapping[int, Labels]) -> list[str | Step]:
-    """The statements after which these are the types."""
+    """The statements that store these types in place of the present ones."""
     rows = [
-        f"SELECT {number} AS id, {text(each.name)} AS name, {text(json.dumps(each.labels))} AS labels"
-        for number, each in types.items()
+        f"SELECT {number} AS id, {text(enum.name)} AS name, {text(json.dumps(enum.labels))} AS labels"
+        for number, enum in types.items()
     ]
     created = [f"CREATE VIEW {TYPES} AS {' UNION ALL '.join(rows)}"] if rows else []
     return [f"DROP VIEW IF EXISTS {TYPES}", *created]
 
 
-def _drop(found: re.Match[str], context: Context) -> Translation:
-    name = _named(found)
+def _drop(match: re.Match[str], context: Context) -> Translation:
+    name = _named(match)
     number = number_of(name, context)
     if number is None:
-        if found["exists"]:
+        if match["exists"]:
             return Translation(IDLE)
         raise Wrong(f'type "{name}" does not exist')
     users = _users(number, context)
     if users:
         table, column = users[0]
-        raise Wrong(f"cannot drop type {name} because column {column} of table {table} depends on it: drop that first")
-    left = {other: each for other, each in context.schema.labels.items() if other != number}
-    return Translation(IDLE, (together(_stored(left)),))
+        raise Wrong(
+            f"cannot drop type {name} because other objects depend on it: drop column {column} of table {table} first"
+        )
+    remaining = {other: enum for other, enum in context.schema.labels.items() if other != number}
+    return Translation(IDLE, (together(_stored(remaining)),))
 
 
-def _add(found: re.Match[str], context: Context) -> Translation:
-    name, label = _named(found), _label(found["label"])
+def _add(match: re.Match[str], context: Context) -> Translation:
+    name, label = _named(match), _label(match["label"])
     number = number_of(name, context)
     if number is None:
         raise Wrong(f'type "{name}" does not exist')
     labels = list(context.schema.labels[number].labels)
     if label in labels:
-        if found["exists"]:
+        if match["exists"]:
             return Translation(IDLE)
         raise Wrong(f'enum label "{label}" already exists')
     at = len(labels)
-    if found["other"] is not None:
-        other = _label(found["other"])
+    if match["other"] is not None:
+        other = _label(match["other"])
         if other not in labels:
             raise Wrong(f'"{other}" is not an existing enum label')
-        at = labels.index(other) + (found["where"].upper() == "AFTER")
+        at = labels.index(other) + (match["where"].upper() == "AFTER")
     labels.insert(at, label)
     steps = _stored({**context.schema.labels, number: Labels(name, tuple(labels))})
     for table in dict.fromkeys(table for table, _ in _users(number, context)):
@@ -116,18 +118,17 @@ def _add(found: re.Match[str], context: Context) -> Translation:
 
 
 def _users(number: int, context: Context) -> list[tuple[str, str]]:
-    """The tables and columns that are of a type."""
+    """The columns of a type: pairs of table and column."""
     tables = context.schema.tables.items()
+    declared = f"enum text({number})"
     return [
-        (table, name) for table, columns in tables for name, each in columns.items() if each.declared == _kept(number)
+        (table, name) for table, columns in tables for name, column in columns.items() if column.declared == declared
     ]
 
 
-def _kept(number: int) -> str:
-    return f"enum text({number})"
-
-
 def _relabel(name: str, labels: list[str]) -> Edit:
+    """Replace the CHECK constraint on a column's labels."""
+
     def edit(draft: Draft) -> None:
         column = draft.column(name)
         column.drop_type_checks()

@@ -289,7 +289,7 @@ class PostgreSQLFlavour(Flavour):
         if SAVEPOINT.fullmatch(sql):
             return self.savepoint(sql)
         if _TYPE.match(sql):
-            return enums.said(sql, context)
+            return enums.translated(sql, context)
         altered = self._altered(sql, context)
         if altered is not None:
             return altered
