@@ -1,11 +1,15 @@
-# make demo, make test: a fresh checkout needs nothing but Python 3.11 and the package index.
+# All targets work in a fresh checkout with Python 3.11 or later and access to a package index.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test test-slow test-sqlglot torture suites lint docs bench clean
+# Recorded by sys.monitoring where Python has it: lines cost next to nothing there once they have been seen.
+COVERAGE := $(BIN)/coverage
+COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-$(VENV)/.installed: pyproject.toml
+.PHONY: demo test test-slow test-sqlglot coverage torture suites lint hooks docs bench package clean
+
+$(VENV)/.installed: pyproject.toml clusterdb/__init__.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
@@ -19,16 +23,25 @@ test: $(VENV)/.installed
 test-slow: $(VENV)/.installed
 	$(BIN)/pytest -n auto -m slow
 
+coverage: $(VENV)/.installed
+	$(COVERAGE) erase
+	$(COVERAGE_ENV) $(COVERAGE) run -m pytest -n auto -m 'not slow' $(TESTS)
+	$(COVERAGE) combine --quiet
+	$(COVERAGE) report
+
 test-sqlglot: $(VENV)/.installed
 	.ci/test-sqlglot $(BIN)/python $(SQLGLOT)
 
 torture: $(VENV)/.installed
-	PYTHONPATH=tests $(BIN)/python -m torture --minutes $(or $(MINUTES),10)
+	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+hooks: $(VENV)/.installed
+	$(BIN)/pre-commit install
 
 docs: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
@@ -38,8 +51,16 @@ bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
 
+package: $(VENV)/.installed
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
+	cd build && venv/bin/python -I ../tests/house/packaged.py && venv/bin/clusterdb --version && venv/bin/clusterdb demo
+
 suites: $(VENV)/.installed
-	PYTHONPATH=tests $(BIN)/python -m suites
+	$(BIN)/python -m tests.suites
 
 clean:
-	rm -rf $(VENV) build docs/_build *.egg-info
+	rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .coverage.*

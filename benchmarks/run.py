@@ -1,7 +1,8 @@
 """Measure clusterdb beside its alternatives: ``python benchmarks/run.py [--quick] [GROUP...]``.
 
 Every figure is a median over rounds that take turns with the peers it is compared with, so that a drift of the machine
-hits all of them.  Results go to standard output as tables and to ``benchmarks/results.json``.
+hits all of them.  Results go to standard output as tables and to ``benchmarks/results.json``.  ``--compare`` shows them
+beside those of the last release, ``--record`` adds them to ``benchmarks/history.json`` as those of the present version.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import apsw
 from tabulate import tabulate
 
 import clusterdb
+import history
 from clusterdb.testing.runs import Run
 from clusterdb.testing.seeds import recipe
 
@@ -415,7 +417,10 @@ def past(folder: Path, quick: bool) -> Results:
             for n in range(count):
                 connection.execute("UPDATE t SET n = ?", (n,))
         newest, serial = prod.stats().version, iter(range(1 << 30))
-        moments = [record.time_ns for record in store._pages.history.between(store._volume_of(prod).volume, 3, newest)]
+        moments = [
+            record.time_ns
+            for record in store.context.pages.history.between(store.context.volume_of(prod).volume, 3, newest)
+        ]
 
         def clone(at: clusterdb.Point | None) -> float:
             name = f"c{next(serial)}"
@@ -878,7 +883,11 @@ def main() -> None:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder beside this file)")
+    parser.add_argument("--compare", action="store_true", help="show ratios to the figures of the last release")
+    parser.add_argument("--record", action="store_true", help="add the results to history.json, as this version's")
     arguments = parser.parse_args()
+    if arguments.record and arguments.quick:
+        parser.error("--record needs the full sizes and rounds: run it without --quick")
     everything: dict[str, Any] = {
         "clusterdb": clusterdb.__version__,
         "sqlite": apsw.sqlite_lib_version(),
@@ -894,6 +903,37 @@ def main() -> None:
         columns = [key for result in results for key in result]
         print(tabulate(results, headers={key: key for key in columns}, floatfmt=".3f", missingval=""), flush=True)
     (HERE / "results.json").write_text(json.dumps(everything, indent=2) + "\n")
+    measured = {group: everything[group] for group in arguments.groups or GROUPS}
+    if arguments.compare:
+        print_comparison(everything, measured)
+    if arguments.record:
+        record = {
+            "version": everything["clusterdb"],
+            "commit date": commit_date(),
+            **{name: everything[name] for name in history.MEASURED_WITH},
+            "results": measured,
+        }
+        try:
+            history.save(history.recorded(history.load(), record))
+        except ValueError as error:
+            sys.exit(f"not recorded: {error}")
+
+
+def print_comparison(everything: dict[str, Any], measured: dict[str, Results]) -> None:
+    """This run beside the newest release with another version, as ratios."""
+    releases = [past for past in history.load() if past["version"] != everything["clusterdb"]] or history.load()
+    past = releases[-1]
+    print(f"\n## this run beside release {past['version']} ({past['commit date']})\n")
+    for name in history.MEASURED_WITH:
+        if past[name] != everything[name]:
+            print(f"{name}: {past[name]} then, {everything[name]} now")
+    print(tabulate(history.compared(measured, past), headers="keys", floatfmt=".2f"))
+
+
+def commit_date() -> str:
+    """The date of the commit that is measured."""
+    command = ["git", "log", "-1", "--format=%cs"]
+    return subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The measurement behind ``clusterdb bench``: what a copy of a database costs on this machine, in several ways."""
+"""The measurement behind ``clusterdb bench``: the time of a private copy of a database, made in several ways."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clusterdb import sqlite
-from clusterdb.copies import Progress
-from clusterdb.format import duration_text, table
+from clusterdb.access import sqlite
+from clusterdb.access.copies import Progress
 from clusterdb.store import default_path
 from clusterdb.store import open as open_store
+from clusterdb.views.text import duration_text, table
 
-__all__ = ["Measured", "run", "told"]
+__all__ = ["Measurement", "run", "table_of"]
 
 _ROW_BYTES = 1000
 _COPIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """The median time of one way to get a database of one's own (``copy_s``), and of the same with use.
+class Measurement:
+    """Median times of one way to copy a database, in seconds.
 
-    ``cycle_s``: a copy, a connection, five reads, a transaction of ten rows, and its removal.
+    ``copy_s``: the copy alone; ``cycle_s``: the copy, a connection, five reads, a transaction of ten rows, and the
+    removal of the copy.
     """
 
     way: str
@@ -35,38 +36,41 @@ class Measured:
     cycle_s: float
 
 
-def run(path: Path | None, size_mb: int, rounds: int, progress: Progress | None) -> list[Measured]:
-    """Measure in a directory beside a store's, which is removed at the end; ``size_mb`` in 10**6 bytes."""
+def run(path: Path | None, size_mb: int, rounds: int, progress: Progress | None) -> list[Measurement]:
+    """Measure in a temporary directory beside the store at ``path``; ``size_mb`` is in 10**6 bytes.
+
+    The last measurement is that of a copied file.
+    """
     beside = (path if path is not None else default_path()).absolute().parent
     folder = Path(tempfile.mkdtemp(prefix="clusterdb-bench-", dir=beside))
-    told = progress if progress is not None else lambda done, total: None
+    report = progress if progress is not None else lambda done, total: None
     try:
         source = folder / "source.db"
         _fill(source, size_mb * 1_000_000)
-        told(1, 4)
-        found = []
+        report(1, 4)
+        measurements = []
         for step, where in enumerate((":memory:", str(folder / "store")), 2):
-            found.append(_clones(source, where, rounds))
-            told(step, 4)
-        found.append(_files(source, folder / "copy.db", min(rounds, _COPIES)))
-        told(4, 4)
-        return found
+            measurements.append(_measured_clones(source, where, rounds))
+            report(step, 4)
+        measurements.append(_measured_files(source, folder / "copy.db", min(rounds, _COPIES)))
+        report(4, 4)
+        return measurements
     finally:
         shutil.rmtree(folder)
 
 
-def told(found: list[Measured]) -> str:
-    """The table for people; the last line is what the others are compared with."""
-    base = found[-1]
+def table_of(measurements: list[Measurement]) -> str:
+    """A text table; each line is compared with the last one."""
+    base = measurements[-1]
     rows = [
         (
-            each.way,
-            duration_text(each.copy_s),
-            duration_text(each.cycle_s),
-            f"{base.copy_s / each.copy_s:,.0f}",
-            f"{base.cycle_s / each.cycle_s:,.0f}",
+            measurement.way,
+            duration_text(measurement.copy_s),
+            duration_text(measurement.cycle_s),
+            f"{base.copy_s / measurement.copy_s:,.0f}",
+            f"{base.cycle_s / measurement.cycle_s:,.0f}",
         )
-        for each in found
+        for measurement in measurements
     ]
     return table(rows, (f"{base.size_bytes / 1e6:.0f} MB", "copy", "copy, use, remove", "times faster", "with use"))
 
@@ -92,7 +96,7 @@ def _use(db: sqlite.Connection) -> None:
         db.execute("UPDATE t SET n = n + 1 WHERE id BETWEEN 10 AND 19")
 
 
-def _clones(source: Path, where: str, rounds: int) -> Measured:
+def _measured_clones(source: Path, where: str, rounds: int) -> Measurement:
     is_memory = where == ":memory:"
     with open_store(where) as store:
         prod = store.create_cluster("prod", from_file=source)
@@ -109,7 +113,7 @@ def _clones(source: Path, where: str, rounds: int) -> Measured:
         return _measured(way, source, rounds, clone, use, lambda: store.cluster("copy").delete())
 
 
-def _files(source: Path, copy: Path, rounds: int) -> Measured:
+def _measured_files(source: Path, copy: Path, rounds: int) -> Measurement:
     def use() -> None:
         db = sqlite.plain(copy)
         _use(db)  # type: ignore[arg-type]
@@ -120,7 +124,7 @@ def _files(source: Path, copy: Path, rounds: int) -> Measured:
 
 def _measured(
     way: str, source: Path, rounds: int, copy: Callable[[], object], use: Callable[[], None], remove: Callable[[], None]
-) -> Measured:
+) -> Measurement:
     copies, cycles = [], []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -129,4 +133,4 @@ def _measured(
         use()
         remove()
         cycles.append(time.perf_counter() - begin)
-    return Measured(way, source.stat().st_size, statistics.median(copies), statistics.median(cycles))
+    return Measurement(way, source.stat().st_size, statistics.median(copies), statistics.median(cycles))

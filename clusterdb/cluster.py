@@ -1,64 +1,55 @@
-"""A cluster: a named database of a store."""
+"""The verbs of a cluster: :class:`clusterdb.store.Cluster` adds the store that it belongs to."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from clusterdb import backups, copies, instances, sqlite, untrusted
-from clusterdb.copies import Progress
+from clusterdb.access import copies, sqlite, untrusted
+from clusterdb.access.copies import Progress
+from clusterdb.access.untrusted import Limits
+from clusterdb.catalog.rows import ClusterRow
+from clusterdb.clusters import changing, cloning, connecting, figures
+from clusterdb.clusters.figures import ClusterStats
+from clusterdb.core.context import Context
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.points import Point
-from clusterdb.settings import ClusterSettings
-from clusterdb.untrusted import Limits
+from clusterdb.ha import endpoints, failover, instances, replica_status
+from clusterdb.ha.endpoints import Endpoint, EndpointType
+from clusterdb.ha.instances import Instance
+from clusterdb.ha.replica_status import ReplicaStatus
+from clusterdb.past import find, snapshots, switching
+from clusterdb.past.snapshots import Snapshot
+from clusterdb.rules.points import Point
+from clusterdb.rules.settings import ClusterSettings
 from vfs.interrupts import uninterrupted
-from vfs.layout import SLOT_BYTES
-from vfs.table import reached
 
 if TYPE_CHECKING:
-    from clusterdb.backups import Snapshot
     from clusterdb.diff import Applied, OnConflict
-    from clusterdb.instances import Endpoint, EndpointType, Instance, ReplicaStatus
-    from clusterdb.store import Store
 
-__all__ = ["Cluster", "ClusterStats"]
+__all__ = ["ClusterVerbs"]
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterStats:
-    """What one cluster holds.
+class ClusterVerbs:
+    """What can be done with a cluster: each verb forwards to the function that does it.
 
-    ``logical_bytes`` is the size of its database.  ``own_bytes`` are the slots of the pool (pages, page-table nodes and
-    the head) that no other cluster can reach, ``shared_bytes`` those that others reach too: what several clusters have
-    from a source that is gone counts as shared.  ``version`` counts committed transactions along the lineage.
+    ``name`` is the cluster's name when the handle was made, or was last renamed by it; ``id`` its number in the
+    catalog.
     """
 
-    name: str
-    version: int
-    logical_bytes: int
-    own_bytes: int
-    shared_bytes: int
-    created_at: datetime
-    source: str | None
-
-
-class Cluster:
-    """A handle on a cluster; cheap, holds nothing open.  It stays valid when the cluster is renamed.
-
-    ``store`` is its :class:`Store`; ``name`` what it was called when the handle was made, or was last renamed by it.
-    """
-
-    def __init__(self, store: Store, name: str, id: int) -> None:
-        self.store = store
+    def __init__(self, context: Context, name: str, id: int) -> None:
+        self.context = context
         self.name = name
         self.id = id
 
     def __repr__(self) -> str:
-        return f"<clusterdb.Cluster '{self.name}' in {self.store.path}>"
+        return f"<clusterdb.Cluster '{self.name}' in {self.context.path}>"
+
+    def _handle(self, row: ClusterRow) -> Self:
+        """The handle on another cluster of the store."""
+        raise NotImplementedError
 
     def connect(
         self,
@@ -90,9 +81,9 @@ class Cluster:
                 raise InvalidArgumentError(
                     f"endpoint '{endpoint}': instances show the present; leave it out for a point in the past"
                 )
-            connection = self.store._connect_past(self, at)
+            connection = connecting.connect_past(self.context, self, at)
         else:
-            connection = self.store._connect(self, endpoint, read_only=read_only)
+            connection = connecting.connect(self.context, self, endpoint, read_only=read_only)
         return untrusted.prepared(connection, trusted=trusted, limits=limits)
 
     # --- instances --------------------------------------------------------------------------------------------------
@@ -115,7 +106,7 @@ class Cluster:
         Raises InvalidNameError, InstanceExistsError, TooManyReadersError, InvalidArgumentError, ClusterNotFoundError.
         """
         return instances.add(
-            self.store, self, name, instance_class, promotion_tier, availability_zone, replica_lag_ms, lag_jitter_ms
+            self.context, self, name, instance_class, promotion_tier, availability_zone, replica_lag_ms, lag_jitter_ms
         )
 
     @uninterrupted
@@ -128,16 +119,16 @@ class Cluster:
         lag_jitter_ms: float | None = None,
     ) -> Instance:
         """Change an instance; open connections see its new lag.  Raises InstanceNotFoundError, InvalidArgumentError."""
-        return instances.modify(self.store, self, name, promotion_tier, replica_lag_ms, lag_jitter_ms)
+        return instances.modify(self.context, self, name, promotion_tier, replica_lag_ms, lag_jitter_ms)
 
     @uninterrupted
     def delete_instance(self, name: str) -> None:
         """Delete an instance; if it is the writer, a reader takes its place first.  Raises InstanceNotFoundError."""
-        instances.remove(self.store, self, name)
+        failover.remove(self.context, self, name)
 
     def instances(self) -> list[Instance]:
         """The instances, the writer first.  Raises ClusterNotFoundError."""
-        return instances.listed(self.store, self)
+        return instances.all_instances(self.context, self)
 
     @uninterrupted
     def failover(self, target: str | None = None) -> str:
@@ -148,7 +139,7 @@ class Cluster:
 
         Raises NoReaderError, InstanceNotFoundError, InvalidArgumentError, ClusterNotFoundError.
         """
-        return instances.failover(self.store, self, target)
+        return failover.failover(self.context, self, target)
 
     @uninterrupted
     def crash_instance(self, name: str | None = None) -> None:
@@ -156,15 +147,15 @@ class Cluster:
 
         Raises InstanceNotFoundError, ClusterNotFoundError.
         """
-        instances.crash(self.store, self, name)
+        failover.crash(self.context, self, name)
 
     def replica_status(self) -> list[ReplicaStatus]:
         """What ``SELECT * FROM aurora_replica_status()`` tells.  Raises ClusterNotFoundError."""
-        return instances.status(self.store, self)
+        return replica_status.status(self.context, self)
 
     def endpoints(self) -> list[Endpoint]:
         """All endpoints, with the instances that each may lead to now.  Raises ClusterNotFoundError."""
-        return instances.endpoints(self.store, self)
+        return endpoints.endpoints(self.context, self)
 
     @uninterrupted
     def add_endpoint(
@@ -179,16 +170,15 @@ class Cluster:
 
         Raises InvalidNameError, EndpointExistsError, InstanceNotFoundError, InvalidArgumentError.
         """
-        return instances.add_endpoint(self.store, self, name, type, members, excluded)
+        return endpoints.add_endpoint(self.context, self, name, type, members, excluded)
 
     @uninterrupted
     def delete_endpoint(self, name: str) -> None:
         """Delete a custom endpoint.  Raises EndpointNotFoundError."""
-        instances.remove_endpoint(self.store, self, name)
+        endpoints.remove_endpoint(self.context, self, name)
 
-    def clone(
-        self, name: str, *, at: Point | None = None, copy_type: str = "copy-on-write", **settings: Any
-    ) -> Cluster:
+    @uninterrupted
+    def clone(self, name: str, *, at: Point | None = None, copy_type: str = "copy-on-write", **settings: Any) -> Self:
         """A new cluster with this one's last committed state, in constant time; the two share all unchanged pages.
 
         ``at``: a point in the past instead, see :data:`clusterdb.Point`: a version, a time, so long ago, or a snapshot.
@@ -198,7 +188,7 @@ class Cluster:
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
         """
-        return self.store._clone(self, name, at, copy_type, settings)
+        return self._handle(cloning.clone(self.context, self, name, at, copy_type, settings))
 
     # --- the past ---------------------------------------------------------------------------------------------------
     @uninterrupted
@@ -207,7 +197,7 @@ class Cluster:
 
         Raises InvalidNameError, SnapshotExistsError, ClusterNotFoundError, InvalidRestoreTimeError.
         """
-        return backups.take(self.store, self, name, at)
+        return snapshots.take(self.context, self, name, at)
 
     @uninterrupted
     def backtrack(self, to: Point) -> None:
@@ -217,7 +207,7 @@ class Cluster:
         has written cannot be committed any more.  Raises BacktrackDisabledError, InvalidRestoreTimeError,
         InvalidArgumentError, ClusterNotFoundError.
         """
-        backups.backtrack(self.store, self, to)
+        switching.backtrack(self.context, self, to)
 
     @uninterrupted
     def reset(self, to: str | None = None) -> None:
@@ -226,61 +216,67 @@ class Cluster:
         Open connections go on, as after :meth:`backtrack`.  Raises NoSourceError, SnapshotNotFoundError,
         ClusterNotFoundError.
         """
-        backups.reset(self.store, self, to)
+        switching.reset(self.context, self, to)
 
     def restorable(self) -> tuple[datetime, datetime]:
         """The earliest and the latest time that a clone can be made of.  Raises ClusterNotFoundError."""
-        return backups.restorable(self.store, self.store._row_of(self))
+        return find.restorable(self.context, self.context.row_of(self))
 
     # --- life -------------------------------------------------------------------------------------------------------
     @property
     def status(self) -> str:
         """``"available"`` or ``"stopped"``.  Raises ClusterNotFoundError."""
-        return self.store._row_of(self).status
+        return self.context.row_of(self).status
 
     @property
     def clone_group_id(self) -> str:
         """What a cluster and all its clones have in common.  Raises ClusterNotFoundError."""
-        return self.store._row_of(self).clone_group
+        return self.context.row_of(self).clone_group
 
+    @uninterrupted
     def stop(self) -> None:
         """Refuse connections until it is started; connections that may write fail from now on.
 
         Raises ClusterStateError, ClusterNotFoundError.
         """
-        self.store._change_status(self, "stop")
+        changing.change_status(self.context, self, "stop")
 
+    @uninterrupted
     def start(self) -> None:
         """Accept connections again.  Raises ClusterStateError, ClusterNotFoundError."""
-        self.store._change_status(self, "start")
+        changing.change_status(self.context, self, "start")
 
     # --- settings ---------------------------------------------------------------------------------------------------
     @property
     def settings(self) -> ClusterSettings:
         """The settings now.  Raises ClusterNotFoundError."""
-        return self.store._row_of(self).settings
+        return self.context.row_of(self).settings
 
+    @uninterrupted
     def modify(self, **changes: Any) -> ClusterSettings:
         """Change settings (all but the engine); the settings now.
 
         Raises InvalidArgumentError, ClusterNotFoundError.
         """
-        return self.store._modify(self, changes)
+        return changing.modify(self.context, self, changes)
 
+    @uninterrupted
     def rename(self, new_name: str) -> None:
         """Give the cluster another name; open connections go on.
 
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError.
         """
-        self.store._rename(self, new_name)
+        changing.rename(self.context, self, new_name)
         self.name = new_name
 
+    @uninterrupted
     def delete(self) -> None:
         """Drop the cluster.  Clones of it live on; its open connections fail at their next transaction.
 
         Raises ClusterNotFoundError.
         """
-        self.store._delete(self)
+        self.context.require_writable()
+        changing.delete(self.context, self.context.row_of(self))
 
     @uninterrupted
     def export(
@@ -296,9 +292,9 @@ class Cluster:
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
-        connection = self.store._connect(self, "writer", read_only=True)
+        connection = connecting.connect(self.context, self, "writer", read_only=True)
         try:
-            with self.store._errors():
+            with self.context.errors():
                 return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
         finally:
             connection.close()
@@ -313,7 +309,7 @@ class Cluster:
         """
         from clusterdb.diff import clusters
 
-        return clusters.apply(self.store, self, changeset, on_conflict)
+        return clusters.apply(self.context, self, changeset, on_conflict)
 
     @uninterrupted
     def stats(self) -> ClusterStats:
@@ -321,17 +317,4 @@ class Cluster:
 
         Raises ClusterNotFoundError.
         """
-        store = self.store
-        named = store._row_of(self)
-        with store._pinned_row(named) as volume:
-            version = volume.version
-            own_count = sum(1 for _ in reached(store._pages.read_slot, version, store._newest_shared(volume.row)))
-        return ClusterStats(
-            name=named.name,
-            version=version.version,
-            logical_bytes=version.size_bytes,
-            own_bytes=(own_count + 1) * SLOT_BYTES,
-            shared_bytes=(version.slot_count - own_count) * SLOT_BYTES,
-            created_at=datetime.fromtimestamp(named.created_ns / 1e9, tz=timezone.utc),
-            source=named.source,
-        )
+        return figures.cluster_stats(self.context, self)

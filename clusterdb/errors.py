@@ -1,10 +1,17 @@
-"""What can go wrong: one tree under :class:`Error`, each text one line that says what to do.
+"""The exceptions of clusterdb: one tree under :class:`Error`, each message one line that ends with what to do.
 
-The upper part of the tree is that of PEP 249 (https://peps.python.org/pep-0249/#exceptions); what clusterdb raises
-itself hangs below it, so ``except clusterdb.OperationalError`` catches a deleted cluster as well as a locked table.
+The upper part of the tree is that of PEP 249 (https://peps.python.org/pep-0249/#exceptions); clusterdb's own classes
+derive from it, so ``except clusterdb.OperationalError`` catches a deleted cluster as well as a locked table.
+
+A class that corresponds to an error of the RDS API has its code in ``aws_code``: the ``Code`` of the API's reply, which
+boto3 shows as ``error.response["Error"]["Code"]``.  Source: botocore's service model ``rds/2014-10-31``; of the codes
+that all AWS services share, InvalidParameterValue and InvalidParameterCombination.  The codes of SQL (``sqlstate``,
+``errno``) are filled in by :mod:`clusterdb.dbapi2.codes`.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from vfs.errors import RegistryBusyError
 
@@ -15,8 +22,8 @@ __all__ = [
     "ClosedError",
     "ClusterExistsError",
     "ClusterNotFoundError",
-    "CorruptStoreError",
     "ClusterStateError",
+    "CorruptStoreError",
     "DataError",
     "DatabaseDamagedError",
     "DatabaseError",
@@ -26,26 +33,25 @@ __all__ = [
     "Error",
     "ExportTargetError",
     "ForkedStoreError",
-    "InstanceExistsError",
     "ImportSourceError",
+    "InstanceExistsError",
+    "InstanceNotFoundError",
+    "InstanceRestartedError",
     "IntegrityError",
     "InterfaceError",
     "InternalError",
-    "NotSupportedError",
-    "OperationalError",
-    "ProgrammingError",
-    "Warning",
-    "InstanceNotFoundError",
-    "InstanceRestartedError",
     "InvalidArgumentError",
     "InvalidNameError",
     "InvalidRestoreTimeError",
     "LimitExceededError",
+    "NoReaderError",
+    "NoSourceError",
     "NotADatabaseError",
     "NotAStoreError",
     "NotAuthorizedError",
-    "NoReaderError",
-    "NoSourceError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
     "SnapshotExistsError",
     "SnapshotNotFoundError",
     "StoreBusyError",
@@ -61,16 +67,26 @@ __all__ = [
     "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",
+    "Warning",
 ]
 
 
 class Warning(Exception):
-    """PEP 249: an important warning.  Nothing raises it."""
+    """PEP 249: an important warning.  clusterdb raises none."""
 
 
 class Error(Exception):
-    """Base of every error.  ``sqlite_errorcode`` and ``sqlite_errorname`` are there if SQLite said it."""
+    """PEP 249: base of all errors.
 
+    ``aws_code``: the RDS API's code for it; None if the API has none.  ``sqlstate`` and ``errno``: on a connection to
+    an aurora-postgresql or aurora-mysql cluster the five characters of SQLSTATE and MySQL's error number; None where
+    the engine has none, or it cannot be determined.  ``sqlite_errorcode`` and ``sqlite_errorname``: SQLite's result
+    code and its name, as in ``sqlite3``; absent if the error is not SQLite's.
+    """
+
+    aws_code: ClassVar[str | None] = None
+    sqlstate: str | None = None
+    errno: int | None = None
     sqlite_errorcode: int
     sqlite_errorname: str
 
@@ -80,15 +96,15 @@ class InterfaceError(Error):
 
 
 class DatabaseError(Error):
-    """PEP 249: base of the errors that have to do with the database."""
+    """PEP 249: base of the errors that concern the database."""
 
 
 class DataError(DatabaseError):
-    """PEP 249: a value is too large."""
+    """PEP 249: a value is out of range or too large."""
 
 
 class OperationalError(DatabaseError):
-    """PEP 249: something that is not necessarily the program's fault: busy, full, read-only, gone, no such table."""
+    """PEP 249: an error that the program need not have caused: busy, full, read-only, deleted, no such table."""
 
 
 class IntegrityError(DatabaseError):
@@ -96,23 +112,23 @@ class IntegrityError(DatabaseError):
 
 
 class InternalError(DatabaseError):
-    """PEP 249: SQLite is confused."""
+    """PEP 249: SQLite has met an internal error."""
 
 
 class ProgrammingError(DatabaseError):
-    """PEP 249: the program's fault: closed, wrong number of parameters, not allowed here."""
+    """PEP 249: an error of the program: closed object, number of parameters, operation not allowed here."""
 
 
 class NotSupportedError(DatabaseError):
-    """PEP 249: cannot be done in SQLite."""
+    """PEP 249: the statement or operation is not supported."""
 
 
 class NotAuthorizedError(ProgrammingError):
-    """SQL on an untrusted connection asked for something that is not allowed there (SQLITE_AUTH)."""
+    """A statement on an untrusted connection asked for something that is not allowed there (SQLITE_AUTH)."""
 
 
 class LimitExceededError(OperationalError):
-    """A statement on an untrusted connection used more than its limits allow, and was stopped."""
+    """A statement on an untrusted connection exceeded its limits and was stopped."""
 
 
 class StoreUnreadableError(OperationalError):
@@ -120,11 +136,11 @@ class StoreUnreadableError(OperationalError):
 
 
 class StoreUnsafeError(OperationalError):
-    """Other users can write to the store's directory, or it belongs to one of them."""
+    """Other users can write to the store's directory, or own it."""
 
 
 class NotAStoreError(OperationalError):
-    """The path holds no clusterdb store."""
+    """The path does not hold a clusterdb store."""
 
 
 class StoreFormatError(OperationalError):
@@ -140,19 +156,23 @@ class StoreFailedError(OperationalError):
 
 
 class TooManyConnectionsError(OperationalError):
-    """As many connections are open on the store as it has room for."""
+    """The store has no room for another open connection."""
 
 
 class TooManyClustersError(OperationalError):
-    """The store has as many clusters as it has room for (Aurora: DBClusterQuotaExceededFault)."""
+    """The store has no room for another cluster."""
+
+    aws_code = "DBClusterQuotaExceededFault"
 
 
 class StoreInUseError(OperationalError):
-    """The store cannot do that while others have it open."""
+    """The operation needs the store for itself, but others have it open."""
 
 
 class StoreFullError(OperationalError):
     """The device of the store is full."""
+
+    aws_code = "InsufficientStorageClusterCapacity"
 
 
 class StoreReadOnlyError(OperationalError):
@@ -164,7 +184,7 @@ class CorruptStoreError(DatabaseError):
 
 
 class UnsupportedFileSystemError(OperationalError):
-    """The store's directory is on a file system whose locks do not hold."""
+    """The store's directory is on a file system whose locks are not reliable."""
 
 
 class ForkedStoreError(ProgrammingError):
@@ -176,95 +196,133 @@ class ClosedError(ProgrammingError):
 
 
 class InvalidNameError(ProgrammingError):
-    """Not a cluster name."""
+    """The name is not valid for a cluster, snapshot, instance or endpoint."""
+
+    aws_code = "InvalidParameterValue"
 
 
 class InvalidArgumentError(ProgrammingError):
-    """An argument has a value that makes no sense here."""
+    """An argument has a value that is not valid here."""
+
+    aws_code = "InvalidParameterValue"
 
 
 class UnknownEngineError(InvalidArgumentError):
     """No engine has that name."""
 
+    aws_code = "InvalidParameterValue"
+
 
 class ClusterStateError(OperationalError):
-    """The cluster's status does not allow that (Aurora: InvalidDBClusterStateFault)."""
+    """The cluster's status does not allow the operation."""
+
+    aws_code = "InvalidDBClusterStateFault"
 
 
 class DeletionProtectedError(ClusterStateError):
-    """The cluster is protected from deletion (Aurora: InvalidDBClusterStateFault, InvalidParameterCombination)."""
+    """The cluster is protected from deletion."""
+
+    aws_code = "InvalidParameterCombination"
 
 
 class InstanceExistsError(OperationalError):
-    """The name is taken (Aurora: DBInstanceAlreadyExists)."""
+    """An instance of that name exists."""
+
+    aws_code = "DBInstanceAlreadyExists"
 
 
 class InstanceNotFoundError(OperationalError):
-    """The cluster has no instance of that name (Aurora: DBInstanceNotFound)."""
+    """The cluster has no instance of that name."""
+
+    aws_code = "DBInstanceNotFound"
 
 
 class InstanceRestartedError(OperationalError):
-    """The instance that the connection was made through crashed, failed over or was deleted: open a new connection."""
+    """The connection's instance crashed, failed over or was deleted: open a new connection."""
 
 
 class TooManyReadersError(OperationalError):
-    """A cluster has up to 15 readers (Aurora: InstanceQuotaExceeded)."""
+    """The cluster has 15 readers, the most that a cluster can have."""
+
+    aws_code = "InstanceQuotaExceeded"
 
 
 class NoReaderError(ClusterStateError):
-    """There is no reader to fail over to (Aurora: InvalidDBClusterStateFault)."""
+    """The cluster has no reader to fail over to."""
+
+    aws_code = "InvalidDBClusterStateFault"
 
 
 class EndpointExistsError(OperationalError):
-    """The name is taken (Aurora: DBClusterEndpointAlreadyExistsFault)."""
+    """An endpoint of that name exists."""
+
+    aws_code = "DBClusterEndpointAlreadyExistsFault"
 
 
 class EndpointNotFoundError(OperationalError):
-    """The cluster has no such endpoint (Aurora: DBClusterEndpointNotFoundFault)."""
+    """The cluster has no endpoint of that name."""
+
+    aws_code = "DBClusterEndpointNotFoundFault"
 
 
 class InvalidRestoreTimeError(OperationalError):
-    """The point in time lies outside of what can be restored (Aurora: InvalidRestoreFault)."""
+    """The point in time is outside of the restorable window."""
+
+    aws_code = "InvalidRestoreFault"
 
 
 class BacktrackDisabledError(InvalidRestoreTimeError):
-    """The cluster keeps no past to go back in (Aurora: InvalidDBClusterStateFault)."""
+    """The cluster has no backtrack window."""
+
+    aws_code = "InvalidDBClusterStateFault"
 
 
 class NoSourceError(OperationalError):
-    """The cluster is no clone, or its source is gone (Aurora: DBClusterNotFoundFault)."""
+    """The cluster is not a clone, or its source was deleted."""
+
+    aws_code = "DBClusterNotFoundFault"
 
 
 class CloneLimitError(OperationalError):
-    """The cluster has as many copy-on-write clones as it may have (Aurora: DBClusterQuotaExceededFault)."""
+    """The cluster has reached its limit of copy-on-write clones."""
+
+    aws_code = "DBClusterQuotaExceededFault"
 
 
 class ChangesetConflictError(IntegrityError):
-    """A change of a changeset does not fit what the cluster has; nothing was applied."""
+    """A change of a changeset conflicts with the cluster's rows; nothing was applied."""
 
 
 class SnapshotExistsError(OperationalError):
-    """The name is taken (Aurora: DBClusterSnapshotAlreadyExistsFault)."""
+    """A snapshot of that name exists."""
+
+    aws_code = "DBClusterSnapshotAlreadyExistsFault"
 
 
 class SnapshotNotFoundError(OperationalError):
-    """No snapshot has that name (Aurora: DBClusterSnapshotNotFoundFault)."""
+    """No snapshot has that name."""
+
+    aws_code = "DBClusterSnapshotNotFoundFault"
 
 
 class ClusterExistsError(OperationalError):
-    """The name is taken."""
+    """A cluster of that name exists."""
+
+    aws_code = "DBClusterAlreadyExistsFault"
 
 
 class ClusterNotFoundError(OperationalError):
     """No cluster has that name."""
 
+    aws_code = "DBClusterNotFoundFault"
+
 
 class NotADatabaseError(OperationalError):
-    """The file to import is no SQLite database."""
+    """The file to import is not a SQLite database."""
 
 
 class ImportSourceError(OperationalError):
-    """The file to import cannot be read now: locked, in need of recovery, or only its owner's program can check it."""
+    """The file to import cannot be read now: it is locked, needs recovery, or only its own program can check it."""
 
 
 class DatabaseDamagedError(DatabaseError):
@@ -272,4 +330,4 @@ class DatabaseDamagedError(DatabaseError):
 
 
 class ExportTargetError(OperationalError):
-    """The file to export to exists already, or cannot be written."""
+    """The file to export to exists, or cannot be written."""

@@ -1,9 +1,9 @@
-"""The names that ``clusterdb`` offers, and where they live."""
+"""The public names of ``clusterdb``, and the modules that define them."""
 
 from clusterdb import dbapi2
-from clusterdb.backups import Snapshot
-from clusterdb.billing import Bill
-from clusterdb.cluster import Cluster, ClusterStats
+from clusterdb.access.untrusted import Limits
+from clusterdb.clusters.billing import Bill
+from clusterdb.clusters.figures import ClusterStats, Event, StoreStats
 from clusterdb.dbapi2 import *  # noqa: F403 - what PEP 249 and sqlite3 have
 from clusterdb.diff import Applied, Diff, RowChange, SchemaChange, TableChanges
 from clusterdb.errors import (
@@ -51,13 +51,15 @@ from clusterdb.errors import (
     UnsupportedFileSystemError,
 )
 from clusterdb.flavours.loaded import LoadedDump
-from clusterdb.instances import Endpoint, Instance, ReplicaStatus
-from clusterdb.points import Point
-from clusterdb.settings import ClusterSettings
-from clusterdb.store import Event, Store, StoreStats, open, repair
-from clusterdb.untrusted import Limits
-from vfs.check import CheckReport
-from vfs.sweep import SweepReport
+from clusterdb.ha.endpoints import Endpoint
+from clusterdb.ha.instances import Instance
+from clusterdb.ha.replica_status import ReplicaStatus
+from clusterdb.past.snapshots import Snapshot
+from clusterdb.rules.points import Point
+from clusterdb.rules.settings import ClusterSettings
+from clusterdb.store import Cluster, Store, open, repair
+from vfs.reclaim.sweep import SweepReport
+from vfs.tools.check import CheckReport
 
 __all__ = [
     "Applied",

@@ -1,11 +1,11 @@
 """The pytest plugin: a clone of the whole database for every test.  Options and fixtures; no effect unless used.
 
-    def test_a_withdrawal(clusterdb_connection):
+    def test_withdrawal(clusterdb_connection):
         clusterdb_connection.execute("UPDATE accounts SET balance = balance - 10")
-        clusterdb_connection.commit()                     # for real; the next test has a clone of its own
+        clusterdb_connection.commit()                     # a real commit; the next test has its own clone
 
-Which database, says ``clusterdb_seed`` in the ini file, or a conftest.py by :func:`clusterdb.testing.template_fixture`.
-Importing this does not import the engine.
+The database is set by ``clusterdb_seed`` in the ini file, or in a conftest.py by
+:func:`clusterdb.testing.template_fixture`.  Importing this module does not import the engine.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from clusterdb.testing import fixtures
 from clusterdb.testing import session as sessions
 
 if TYPE_CHECKING:
+    import pluggy
     from sqlalchemy import Engine
 
-    from clusterdb.cluster import Cluster
     from clusterdb.dbapi2 import Connection
-    from clusterdb.store import Store
+    from clusterdb.store import Cluster, Store
     from clusterdb.testing.clones import Clone
 
-_OTHERS = pytest.StashKey[list[dict[str, Any]]]()
+_WORKER_STATS = pytest.StashKey[list[dict[str, Any]]]()
 _MARKERS = (
-    "clusterdb(*seeds, template=None, engine=None, settings={}): which template the test's clone is made of (seeds, "
-    "a fixture or its name), the SQL it understands, and settings of the clone.",
-    "clusterdb_template(*seeds): the seeds of the template that the test's clone is made of.",
+    "clusterdb(*seeds, template=None, engine=None, settings={}): the template of the test's clone (seeds, a fixture or "
+    "its name), the SQL that it accepts, and the settings of the clone.",
+    "clusterdb_template(*seeds): the seeds of the template of the test's clone.",
 )
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options, each with an ini key of its name."""
+    """Add the options, each with an ini key of the same name."""
     group = parser.getgroup("clusterdb", "clones of a database for tests (clusterdb)")
     path_help = "directory of the store that workers and runs share (default: in pytest's cache), or :memory:"
     group.addoption("--clusterdb-store", metavar="DIR", dest="clusterdb_store", help=path_help)
     parser.addini("clusterdb_store", f"{path_help}; relative to rootdir", default="")
-    seed_help = "what the template is made of: a .sql or .db file, SQL, or package.module:function; several times"
+    seed_help = "a seed of the template: a .sql or .db file, SQL, or package.module:function; may be repeated"
     group.addoption("--clusterdb-seed", action="append", metavar="SEED", dest="clusterdb_seed", help=seed_help)
-    parser.addini("clusterdb_seed", "what the template is made of, a seed a line", type="linelist", default=[])
-    keep_help = "which clones stay for a look, with the command that opens them: failed (default), all, none"
+    parser.addini("clusterdb_seed", "the seeds of the template, one per line", type="linelist", default=[])
+    keep_help = "tests whose clones are kept, with the command that opens them: failed (default), all, none"
     group.addoption("--clusterdb-keep", choices=sessions.KEEP, dest="clusterdb_keep", help=keep_help)
     parser.addini("clusterdb_keep", keep_help, default="failed")
-    stats_help = "say at the end what clones and templates have cost"
+    stats_help = "print the cost of clones and templates at the end"
     group.addoption("--clusterdb-stats", action="store_true", default=None, dest="clusterdb_stats", help=stats_help)
     parser.addini("clusterdb_stats", stats_help, type="bool", default=False)
-    rebuild_help = "build templates anew, once in this run"
+    rebuild_help = "rebuild templates, once in this run"
     group.addoption(
         "--clusterdb-rebuild", action="store_true", default=None, dest="clusterdb_rebuild", help=rebuild_help
     )
@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
+    """Register the markers."""
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
     sessions.session_started(config)
@@ -72,13 +72,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 # --- fixtures ---------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="session")
 def clusterdb_store(request: pytest.FixtureRequest) -> Store:
-    """The store of templates and clones, shared by all workers and later runs (about 10 ms, once a worker)."""
+    """The store of templates and clones, shared by all workers and later runs (about 10 ms, once per worker)."""
     return sessions.run_of(request.config).store
 
 
 @pytest.fixture(scope="session")
 def clusterdb_template(request: pytest.FixtureRequest) -> Cluster:
-    """The template cluster of ``clusterdb_seed``: built once over all workers and runs; finding it takes about 1 ms."""
+    """The template cluster of ``clusterdb_seed``: built once for all workers and runs; reusing it takes about 1 ms."""
     from clusterdb.testing.seeds import recipe
 
     config = request.config
@@ -88,49 +88,50 @@ def clusterdb_template(request: pytest.FixtureRequest) -> Cluster:
 
 @pytest.fixture
 def clusterdb(request: pytest.FixtureRequest) -> Iterator[Clone]:
-    """A clone of the template for this test alone: commit, change the schema, use threads and processes at will.
+    """A clone of the template for this test: it can commit, change the schema, use threads and processes.
 
     A ``clusterdb.testing.Clone`` with ``connect()``, ``url``, ``sqlalchemy_url``, ``snapshot()``, ``restore()``,
     ``diff()``, ``reader()``, ``engine()``, ``name``, ``cluster``.  Cloning and dropping take under 1 ms together,
     whatever the size.
     """
-    wish = fixtures.wish_of(request)
-    yield from fixtures.clone_for(request, fixtures.template_for(request, wish.template, wish.engine), wish.settings)
+    options = fixtures.marker_options_of(request)
+    template = fixtures.template_for(request, options.template, options.engine)
+    yield from fixtures.clone_for(request, template, options.settings)
 
 
 @pytest.fixture
 def clusterdb_connection(clusterdb: Clone) -> Connection:
-    """A DB-API connection to the test's clone, closed afterwards (0.2 ms)."""
+    """A DB-API connection to the test's clone, closed at its end (0.2 ms)."""
     return clusterdb.connect()
 
 
 @pytest.fixture
 def clusterdb_engine(clusterdb: Clone) -> Engine:
-    """An SQLAlchemy engine on the test's clone, disposed of afterwards (about 1 ms)."""
+    """An SQLAlchemy engine on the test's clone, disposed of at its end (about 1 ms)."""
     return clusterdb.engine()
 
 
 @pytest.fixture
 def clusterdb_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., Clone]]:
-    """Makes more clones: ``clusterdb_factory(template=None, engine=None, **settings)``, under 1 ms each.
+    """A function that creates clones: ``clusterdb_factory(template=None, engine=None, **settings)``, under 1 ms each.
 
-    ``template`` is a fixture or its name, or seeds; all are dropped when the test ends.
+    ``template`` is a fixture or its name, or seeds.  The clones are dropped when the test ends.
     """
     with ExitStack() as clones:
 
-        def make(template: Any = None, *, engine: str | None = None, **settings: Any) -> Clone:
-            found = fixtures.template_for(request, template, engine)
-            return clones.enter_context(contextmanager(fixtures.clone_for)(request, found, settings))
+        def create(template: object = None, *, engine: str | None = None, **settings: object) -> Clone:
+            cluster = fixtures.template_for(request, template, engine)
+            return clones.enter_context(contextmanager(fixtures.clone_for)(request, cluster, settings))
 
-        yield make
+        yield create
 
 
-# --- what is kept, and told -------------------------------------------------------------------------------------------
+# --- kept clones and the summary --------------------------------------------------------------------------------------
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
-    """Keep the clones of a failed test, and say how to open them."""
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pluggy.Result[pytest.TestReport], None]:
+    """Keep the clones of a failed test, and report the commands that open them."""
     outcome = yield
-    report: pytest.TestReport = outcome.get_result()
+    report = outcome.get_result()
     run = sessions.existing_run_of(item.config)
     if run is None or report.when == "teardown":
         return
@@ -141,7 +142,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Close the store; a worker tells its controller what it did."""
+    """Close the store; a worker sends its statistics to its controller."""
     _finish(session.config)
 
 
@@ -155,21 +156,21 @@ def _finish(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """What a worker of xdist did."""
-    told = getattr(node, "workeroutput", {}).get("clusterdb")
-    if told is not None:
-        node.config.stash.setdefault(_OTHERS, []).append(told)
+    """Collect the statistics of a worker of xdist."""
+    stats = getattr(node, "workeroutput", {}).get("clusterdb")
+    if stats is not None:
+        node.config.stash.setdefault(_WORKER_STATS, []).append(stats)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """What --clusterdb-stats tells."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the summary of --clusterdb-stats."""
     if not sessions.option(config, "stats"):
         return
     from clusterdb.testing.stats import Stats
 
     run, stats = sessions.existing_run_of(config), Stats()
-    for told in [*([run.stats.plain()] if run is not None else []), *config.stash.get(_OTHERS, [])]:
-        stats.add(told)
+    for other in [*([run.stats.plain()] if run is not None else []), *config.stash.get(_WORKER_STATS, [])]:
+        stats.add(other)
     terminalreporter.section("clusterdb")
     for line in stats.lines():
         terminalreporter.write_line(line)

@@ -7,17 +7,19 @@
 The database is a cluster's name; ``store``, ``endpoint``, ``create`` and ``mode`` are as for :func:`clusterdb.connect`,
 ``timeout``, ``isolation_level``, ``detect_types``, ``check_same_thread`` and ``cached_statements`` as for
 ``sqlite3.connect``.
-Connections are pooled; after a failover, or when the cluster was deleted, the pool makes new ones.
+Connections are pooled; after a failover, or when the cluster was deleted, the pool opens new ones.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import apsw
 from sqlalchemy import pool, util
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import ConnectArgsType
 from sqlalchemy.exc import ArgumentError
 
 from clusterdb import dbapi2, errors
@@ -46,36 +48,35 @@ class ClusterDialect(SQLiteDialect_pysqlite):
     supports_statement_cache = True
 
     @classmethod
-    def import_dbapi(cls) -> Any:
+    def import_dbapi(cls) -> ModuleType:
         """The DB-API module."""
         return dbapi2
 
     @classmethod
     def load_provisioning(cls) -> None:
-        """SQLAlchemy's test suite prepares databases as for its own SQLite dialects."""
+        """Prepare databases for SQLAlchemy's test suite as its own SQLite dialects do."""
         SQLiteDialect_pysqlite.load_provisioning()  # type: ignore[no-untyped-call]
 
     @classmethod
     def get_pool_class(cls, url: URL) -> type[pool.Pool]:
-        """A queue for clusters; one connection a thread for an anonymous one, as it is gone with its connection."""
+        """A queue for clusters; one connection per thread for an anonymous one, which is gone with its connection."""
         return pool.SingletonThreadPool if _is_anonymous(url) else pool.QueuePool
 
-    def create_connect_args(self, url: URL) -> Any:
-        """What :func:`clusterdb.connect` is called with.  Raises ArgumentError."""
+    def create_connect_args(self, url: URL) -> ConnectArgsType:
+        """The arguments for :func:`clusterdb.connect`.  Raises ArgumentError."""
         if url.username or url.password or url.host or url.port:
             raise ArgumentError(f"'{url}': use sqlite+clusterdb:///CLUSTER?store=PATH, without a host")
         unknown = sorted(set(url.query) - set(_OPTIONS))
         if unknown:
-            raise ArgumentError(f"'{url}': there is no option '{unknown[0]}', use {', '.join(_OPTIONS)}")
-        given: dict[str, Any] = dict(url.query)
+            raise ArgumentError(f"unknown option '{unknown[0]}' in '{url}': use {', '.join(_OPTIONS)}")
+        options: dict[str, Any] = dict(url.query)
         for name, kind in _OPTIONS.items():
-            util.coerce_kw_type(given, name, kind)
-        options = given
+            util.coerce_kw_type(options, name, kind)
         options.setdefault("check_same_thread", _is_anonymous(url))
         return [url.database or ":memory:"], options
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Whether the pool had better make new connections."""
+        """Whether the pool has to replace its connections."""
         if isinstance(e, _GONE) or getattr(e, "sqlite_errorcode", 0) in _GONE_CODES:
             return True
         return super().is_disconnect(e, connection, cursor)

@@ -1,4 +1,4 @@
-"""Sphinx's configuration: ``make docs``.  What can be generated is: see generated.py beside this."""
+"""The configuration of Sphinx for ``make docs``.  ``generated.py`` generates parts of the reference from the code."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 
 nitpicky = True
-nitpick_ignore_regex = [  # no references to what is documented elsewhere: the documentation is built without a network
+nitpick_ignore_regex = [  # names documented by other projects: the documentation is built without network access
     (r"py:.*", r"(apsw|aiosqlite|collections|datetime|fractions|json|os|pathlib|pytest|sqlalchemy|typing)(\..*)?"),
     (r"py:class", r"(Any|Callable|Iterable|Iterator|Mapping|Sequence|Path|Fraction|Engine|TracebackType|.*\bvfs\..*)"),
     (r"py:mod", r"clusterdb\.diff\.pages"),
-    (r"py:class", r"(.*\.)?(EndpointType|OnConflict|Progress|Synchronous)"),  # named choices: signatures spell them out
+    (r"py:class", r"(.*\.)?(EndpointType|OnConflict|Progress|Synchronous)"),  # type aliases, expanded in signatures
     (r"py:.*", r"(clusterdb\.)?(sqlite|backups|billing|metrics|catalog)\.\w+"),
 ]
 
-# --- what is read from outside of docs/ -------------------------------------------------------------------------------
+# --- files included from outside of docs/ -----------------------------------------------------------------------------
 _PAGES = {
     "README.md": "/index.md",
     "CHANGELOG.md": "/changelog.md",
@@ -52,8 +52,8 @@ _PAGES = {
 }
 
 
-def _lead_to_pages(app: Any, path: Path, parent: str, content: list[str]) -> None:
-    """Links between files of the repository lead to the pages that these files are, or are shown on."""
+def _link_to_pages(app: Any, path: Path, parent: str, content: list[str]) -> None:
+    """Replace links between files of the repository by links to the pages that include these files."""
     for name, page in _PAGES.items():
         content[0] = re.sub(rf"\]\((?:\.\./)*{re.escape(name)}\)", f"]({page})", content[0])
 
@@ -62,26 +62,26 @@ def _lead_to_pages(app: Any, path: Path, parent: str, content: list[str]) -> Non
 _ERROR = re.compile(r"(?<![\w`.~])([A-Z]\w*(?:Error|Warning))\b(?![`])")
 
 
-def _as_text_means(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Docstrings are plain text: what is indented is code, the names of errors are links."""
-    known = import_module("clusterdb.errors").__all__
-    made: list[str] = []
+def _format_docstring(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Convert a plain-text docstring: indented lines become code blocks, and names of errors become links."""
+    names = import_module("clusterdb.errors").__all__
+    formatted: list[str] = []
     is_code = False
     for line in lines:
         if line.startswith("    ") and not is_code:
-            made += ["", "::", ""]
+            formatted += ["", "::", ""]
             is_code = True
         elif line.strip() and not line.startswith(" "):
-            made += [""] if is_code else []
+            formatted += [""] if is_code else []
             is_code = False
         if not is_code:
-            line = _ERROR.sub(lambda found: f":exc:`~clusterdb.{found[1]}`" if found[1] in known else found[0], line)
-        made.append(line)
-    lines[:] = made
+            line = _ERROR.sub(lambda match: f":exc:`~clusterdb.{match[1]}`" if match[1] in names else match[0], line)
+        formatted.append(line)
+    lines[:] = formatted
 
 
 def _by_short_name(app: Any, env: Any, node: Any, text: Any) -> Any:
-    """A reference to ``Cluster`` or ``clusterdb.cluster.Cluster`` leads to ``clusterdb.Cluster``."""
+    """Resolve a reference to ``Cluster`` or ``clusterdb.cluster.Cluster`` as ``clusterdb.Cluster``."""
     if node.get("refdomain") != "py":
         return None
     name = node["reftarget"].removeprefix("clusterdb.")
@@ -97,8 +97,8 @@ def _by_short_name(app: Any, env: Any, node: Any, text: Any) -> Any:
 
 
 def setup(app: Any) -> None:
-    """What Sphinx calls."""
+    """Register the directive and the handlers with Sphinx."""
     app.add_directive("clusterdb", Generated)
-    app.connect("include-read", _lead_to_pages)
-    app.connect("autodoc-process-docstring", _as_text_means)
+    app.connect("include-read", _link_to_pages)
+    app.connect("autodoc-process-docstring", _format_docstring)
     app.connect("missing-reference", _by_short_name)

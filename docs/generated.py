@@ -1,4 +1,4 @@
-"""The directive ``{clusterdb}``: tables made of the code that they are about, so that they cannot become untrue."""
+"""The directive ``{clusterdb}``: parts of the reference that are generated from the code they describe."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
+import error_tables
 import pytest
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import clusterdb.cli
-from clusterdb import errors, metrics, pytest_plugin, settings
+from clusterdb import pytest_plugin
 from clusterdb.cli.app import _SECTIONS, cli
 from clusterdb.flavours import flavour_of
 from clusterdb.flavours.registry import Arguments, Function
+from clusterdb.rules import settings
+from clusterdb.views.prometheus import HELP, series_name
 
 
 class Generated(SphinxDirective):
-    """``{clusterdb} errors``: what the function of that name in this module tells, in Markdown."""
+    """``{clusterdb} NAME``: the Markdown that the generator ``NAME`` of ``GENERATORS`` yields."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """The nodes."""
-        made = TELLERS[self.arguments[0]]()
-        return self.parse_text_to_nodes("\n".join(made), allow_section_headings=True)
+        """Parse the generated Markdown."""
+        lines = GENERATORS[self.arguments[0]]()
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
 def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -37,18 +40,10 @@ def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[st
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
-def error_tree() -> Iterator[str]:
-    """The errors of PEP 249 and what hangs below them."""
-    yield "```{eval-rst}"
-    yield from _below(errors.Error)
-    yield from ("", ".. autoexception:: clusterdb.Warning", "", "```")
-
-
-def _below(kind: type[Exception]) -> Iterator[str]:
-    yield from ("", f".. autoexception:: clusterdb.{kind.__name__}", "   :show-inheritance:", "")
-    for each in sorted(kind.__subclasses__(), key=lambda each: each.__name__):
-        if each.__name__ in errors.__all__:
-            yield from _below(each)
+def code_table() -> Iterator[str]:
+    """SQLSTATE and MySQL's numbers."""
+    headers = ["class, result code, or start of the message", "PostgreSQL", "MySQL", "MySQL's number"]
+    return _table(headers, error_tables.code_rows())
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -65,7 +60,7 @@ _OTHER_VALUES = {
 
 
 def setting_table() -> Iterator[str]:
-    """The settings, with their defaults and options, and whether a clone begins with its source's."""
+    """The settings, with their defaults and options, and whether a clone inherits them."""
     source = settings.ClusterSettings(**_OTHER_VALUES)  # type: ignore[arg-type]
     clone = source.inherited()
     options = {option.name: option for option in cli.commands["create"].params}
@@ -74,22 +69,20 @@ def setting_table() -> Iterator[str]:
         default = field.default_factory() if field.default is MISSING else field.default  # type: ignore[misc]
         option = options[field.name]
         inherits = getattr(clone, field.name) == getattr(source, field.name)
-        told = (option.help or "").replace("  [default: sqlite]", "")  # type: ignore[attr-defined]
-        rows.append([f"`{field.name}`", f"`{default!r}`", f"`{option.opts[0]}`", told, "yes" if inherits else "no"])
-    return _table(["setting", "default", "option", "what", "a clone has its source's"], rows)
+        text = (option.help or "").replace("  [default: sqlite]", "")  # type: ignore[attr-defined]
+        rows.append([f"`{field.name}`", f"`{default!r}`", f"`{option.opts[0]}`", text, "yes" if inherits else "no"])
+    return _table(["setting", "default", "option", "description", "inherited by a clone"], rows)
 
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
 def metric_table() -> Iterator[str]:
     """The metrics under both of their names."""
-    page = metrics.prometheus([]).splitlines()
-    series = [line.split()[2] for line in page if line.startswith("# HELP")]
-    rows = [[f"`{name}`", f"`{own}`", text] for own, (name, text) in zip(series, metrics._HELP.items(), strict=True)]
+    rows = [[f"`{name}`", f"`{series_name(name)}`", text] for name, text in HELP.items()]
     return _table(["CloudWatch's name", "on the Prometheus page", "what"], rows)
 
 
 # --- pytest -----------------------------------------------------------------------------------------------------------
-def _asked() -> Any:
+def _plugin_parser() -> Any:
     parser = pytest.Parser(_ispytest=True)
     pytest_plugin.pytest_addoption(parser)
     return parser
@@ -97,14 +90,14 @@ def _asked() -> Any:
 
 def option_table() -> Iterator[str]:
     """The options, and the keys of the ini file with their defaults."""
-    parser = _asked()
+    parser = _plugin_parser()
     rows = []
     for option in parser.getgroup("clusterdb").options:
         name = option.names()[0]
         key = option.dest
         _, kind, default = parser._inidict[key]
         rows.append([f"`{name}`", f"`{key}`", kind or "text", f"`{default!r}`", option.attrs()["help"]])
-    return _table(["option", "key in the ini file", "its type", "default", "what"], rows)
+    return _table(["option", "key in the ini file", "type of the key", "default", "description"], rows)
 
 
 def fixture_list() -> Iterator[str]:
@@ -130,7 +123,7 @@ def marker_list() -> Iterator[str]:
 
 # --- the command line -------------------------------------------------------------------------------------------------
 def exit_codes() -> Iterator[str]:
-    """What the package of the command line says."""
+    """The exit codes, from the docstring of :mod:`clusterdb.cli`."""
     yield (inspect.getdoc(clusterdb.cli) or "").partition("\n\n")[2]
 
 
@@ -163,8 +156,9 @@ def _arity(function: Function | None) -> str:
     return str(supported.least) if supported.least == supported.most else f"{supported.least} to {supported.most}"
 
 
-TELLERS: dict[str, Callable[[], Iterator[str]]] = {
-    "errors": error_tree,
+GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
+    "errors": error_tables.error_tree,
+    "error-codes": code_table,
     "settings": setting_table,
     "metrics": metric_table,
     "pytest-options": option_table,

@@ -1,4 +1,4 @@
-"""A long report on a clone while the source takes writes: one consistent picture, nobody waits."""
+"""Run a long report on a clone while the source is written to: the report sees one consistent state."""
 
 import clusterdb
 
@@ -17,5 +17,5 @@ with clusterdb.open(":memory:") as store:
         writer.execute("INSERT INTO orders (product, amount) VALUES ('product 1', ?)", (number,))
     after = report.execute("SELECT count(*), sum(amount) FROM orders").fetchall()[0]
 
-    print("the report sees", before, "and later still", after)
-    print("the shop has", writer.execute("SELECT count(*), sum(amount) FROM orders").fetchall()[0])
+    print("the report sees", before, "and later", after)
+    print("the source has", writer.execute("SELECT count(*), sum(amount) FROM orders").fetchall()[0])

@@ -1,4 +1,4 @@
-"""A clone for every test: as much data as production, as fresh as the first time."""
+"""Give every test a clone: the tests change the same data without affecting each other."""
 
 import clusterdb
 

@@ -1,4 +1,4 @@
-"""A bug that only a lagging reader shows, a failover in mid-transaction, and going back to before it all."""
+"""Read from a lagging reader, fail over in the middle of a transaction, and go back in time."""
 
 import apsw
 
@@ -17,14 +17,14 @@ print("orders on the reader:", reader.execute("SELECT count(*) FROM orders").get
 shop.modify_instance("r1", replica_lag_ms=60_000)
 good = shop.stats().version
 writer.execute("INSERT INTO orders (item) VALUES ('umbrella')")
-print("read after write, on a reader that lags:", reader.execute("SELECT count(*) FROM orders").get)
+print("orders on the reader, with lag:", reader.execute("SELECT count(*) FROM orders").get)
 
 writer.execute("BEGIN IMMEDIATE; INSERT INTO orders (item) VALUES ('never paid')")
 print("the new writer is", shop.failover())
 try:
     writer.execute("COMMIT")
 except (clusterdb.InstanceRestartedError, apsw.Error) as error:
-    print("the old one is told:", error)
+    print("the old writer fails:", error)
 
 connection = shop.connect()
 print("orders after the failover:", connection.execute("SELECT item FROM orders").fetchall())

@@ -1,4 +1,4 @@
-"""A migration tried on a clone of the real data first: what it did shows in the diff, and in a file to look at."""
+"""Rehearse a migration on a clone of the real data, and inspect its changes with a diff and in an exported file."""
 
 import tempfile
 from pathlib import Path
@@ -16,13 +16,13 @@ with tempfile.TemporaryDirectory() as folder, clusterdb.open(Path(folder) / "sto
     connection = rehearsal.connect()
     connection.execute("ALTER TABLE people ADD COLUMN family TEXT")
     connection.execute("UPDATE people SET family = substr(name, instr(name, ' ') + 1)")
-    wrong = connection.execute("SELECT name FROM people WHERE family = name").fetchall()
+    unchanged = connection.execute("SELECT name FROM people WHERE family = name").fetchall()
     connection.close()
-    print("people the migration gets wrong:", [name for (name,) in wrong])
+    print("people without a separate family name:", [name for (name,) in unchanged])
 
     print(store.diff(prod, rehearsal).text())
 
     rehearsal.export(Path(folder) / "rehearsal.db")
-    print("exported", (Path(folder) / "rehearsal.db").stat().st_size, "bytes to look at")
+    print("exported", (Path(folder) / "rehearsal.db").stat().st_size, "bytes for inspection")
     rehearsal.delete()
     print("clusters left:", [cluster.name for cluster in store.clusters()])

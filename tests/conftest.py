@@ -1,9 +1,8 @@
-"""Fixtures: stores, the servers of other engines, and the promise that every store is clean when its test ends."""
+"""Fixtures: stores, a database file, and the promise that every store is clean when its test ends."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +11,11 @@ import apsw
 import pytest
 
 import clusterdb
-from flavours import servers
+from tests.support.stores import assert_clean
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     # A job in the background has Ctrl-C ignored, and so would the commands that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def assert_clean(store: clusterdb.Store) -> None:
-    """Nothing damaged, nothing leaked."""
-    report = store.check()
-    assert report.problems == []
-    assert report.leaked_count == 0
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -31,7 +23,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[clusterdb.
     """A store, in memory and on disk."""
     store = clusterdb.open(":memory:" if request.param == "memory" else tmp_path / "store")
     yield store
-    if not store._closed:
+    if not store.context.is_closed:
         assert_clean(store)
         store.close()
 
@@ -56,29 +48,3 @@ def sample(tmp_path: Path) -> Path:
     )
     connection.close()
     return path
-
-
-@pytest.fixture(scope="session")
-def mysql_server() -> Iterator[servers.Server]:
-    """MariaDB, which stands for MySQL; started once."""
-    with servers.mysql() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[servers.Server]:
-    """PostgreSQL; started once."""
-    with servers.postgresql() as server:
-        yield server
-
-
-def rows(connection: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    return connection.execute(sql, values).fetchall()
-
-
-def ended(command: subprocess.Popen[str]) -> tuple[str, str]:
-    """What a command that was told to end has written; it is killed if it does not end."""
-    try:
-        return command.communicate(timeout=120)
-    finally:
-        command.kill()

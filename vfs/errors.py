@@ -9,20 +9,22 @@ from __future__ import annotations
 __all__ = [
     "CorruptionError",
     "FencedError",
+    "ForkedError",
     "FormatError",
-    "InstanceRestartedError",
+    "DisconnectedError",
     "NotAPoolError",
     "PastVersionGoneError",
     "PoolFullError",
     "ReadOnlyError",
     "RegistryBusyError",
-    "SimulatedFaultError",
+    "InjectedFaultError",
     "SnapshotMovedError",
     "StorageError",
     "StoreFailedError",
     "StoreInUseError",
     "TooManySessionsError",
     "TooManyVolumesError",
+    "UnknownDataPlaneError",
     "UnsupportedFileSystemError",
     "VolumeDroppedError",
     "WriterBusyError",
@@ -73,12 +75,20 @@ class PastVersionGoneError(StorageError):
     """The version is not retained."""
 
 
-class InstanceRestartedError(StorageError):
-    """The instance that the connection was made through was restarted, or has failed over."""
+class DisconnectedError(StorageError):
+    """The gate of a handle has cut it off: it was opened for something that is there no more."""
 
 
-class SimulatedFaultError(StorageError):
-    """Somebody has asked for this fault."""
+class InjectedFaultError(StorageError):
+    """A fault that was requested."""
+
+
+class ForkedError(StorageError):
+    """A handle was used in the child of the process that opened it."""
+
+
+class UnknownDataPlaneError(StorageError):
+    """``CLUSTERDB_IMPL`` names a data plane that is not there."""
 
 
 class FencedError(StorageError):

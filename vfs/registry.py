@@ -7,18 +7,13 @@ any more, whose row still stands because its slots have not been given back yet.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from vfs.layout import Version
+from vfs.format.layout import Version
 
-if TYPE_CHECKING:
-    from vfs.instances import InstanceView
-
-__all__ = ["IN_USE", "PinRow", "Registry", "Target", "VolumeRow", "VolumeState", "contradictions"]
+__all__ = ["IN_USE", "PinRow", "Registry", "VolumeRow", "VolumeState"]
 
 
 class VolumeState(StrEnum):
@@ -69,16 +64,6 @@ class PinRow(NamedTuple):
     holder_volume: int | None
     released: bool
     version: Version
-
-
-class Target(NamedTuple):
-    """What the name of a cluster stands for: a volume, and how to find the one that takes its place."""
-
-    row: VolumeRow
-    follow: Callable[[], VolumeRow | None]
-    tend: Callable[[], None] = lambda: None  # called after many commits of a volume that keeps its past
-    instance: InstanceView | None = None
-    read_only: bool = False
 
 
 class Registry(Protocol):
@@ -166,26 +151,17 @@ class Registry(Protocol):
     def forget_absorbed(self) -> None:
         """Nobody will ask that any more: no process has the store open."""
 
+    def add_volume(self, row: VolumeRow) -> VolumeRow:
+        """Add a volume (whose id is still open); the row with its id."""
+
+    def pin_base(self, row: VolumeRow, base: Version) -> None:
+        """Pin the version of its source that a new volume begins with (in the running transaction)."""
+
+    def may_have_volume(self, volume: int) -> bool:
+        """Whether the catalog has a volume, or may have it: a commit whose outcome is unknown added it."""
+
     def drop_volume(self, volume: int) -> list[VolumeRow]:
         """Mark a volume dropped, and the pins that stood only for its sake released (in the running transaction).
 
         Returns the volumes on which pins were released.
         """
-
-
-def contradictions(registry: Registry, name_of: Callable[[int], str]) -> Iterator[str]:
-    """Where volumes and pins of the catalog do not go together; ``name_of`` is what people call a volume."""
-    rows, pins = {row.volume: row for row in registry.volume_rows()}, registry.all_pin_rows()
-    for what, keys in (
-        ("row of the volume table", [row.table_index for row in rows.values()]),
-        ("head slot", [row.head_slot for row in rows.values() if row.state != VolumeState.DEAD]),
-    ):
-        yield from (f"{what} {key} belongs to several volumes" for key, count in Counter(keys).items() if count > 1)
-    held = {(pin.volume, pin.version.version, pin.holder_volume) for pin in pins}
-    for row in rows.values():
-        if row.parent is not None and (row.parent, row.base.version, row.volume) not in held:
-            yield f"{name_of(row.volume)} has no pin on version {row.base.version} of volume {row.parent}, its base"
-    yield from registry.unpinned()
-    for pin in pins:
-        if pin.volume not in rows:
-            yield f"the pin of {pin.holder} refers to volume {pin.volume}, which does not exist"

@@ -1,8 +1,8 @@
 """The command line ``clusterdb``.
 
-Exit codes: 0 done; 1 clusterdb, SQL or a file refused, or a check or a comparison found something; 2 wrong usage, or a
-question that nobody could be asked; 130 interrupted.  What a command tells goes to standard output; errors, questions
-and progress to standard error.
+Exit codes: 0 success; 1 an error of clusterdb, of SQL or of a file, or a check or a comparison found something; 2 wrong
+usage, or a confirmation is needed and there is no terminal to ask on; 130 interrupted.  Results go to standard output;
+errors, questions and progress to standard error.
 """
 
 from __future__ import annotations
@@ -33,24 +33,31 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: what is buffered goes nowhere
+        _discard_output()  # the reader of the pipe has closed it
         sys.exit(1)
     except Exception as error:
+        from clusterdb.access.sqlite import SQLError
         from clusterdb.errors import Error
-        from clusterdb.sqlite import SQLError
 
         if not isinstance(error, Error | SQLError | OSError):
             raise
-        click.echo(f"clusterdb: {_text(error)}", err=True)
+        click.echo(f"clusterdb: {_message(error)}", err=True)
         try:
             sys.stdout.flush()
-        except OSError:  # it was standard output that failed: what is buffered goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError:  # standard output itself failed
+            _discard_output()
         sys.exit(1)
 
 
-def _text(error: Exception) -> str:
+def _discard_output() -> None:
+    """Send buffered output to /dev/null, so that the interpreter's exit does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _message(error: Exception) -> str:
+    from clusterdb.cli.flags import message_of
+
     if not isinstance(error, OSError):
-        return str(error)
-    where = f": {error.filename}" if error.filename is not None else ""
-    return f"{error.strerror or error}{where}"
+        return message_of(error)
+    file = f": {error.filename}" if error.filename is not None else ""
+    return f"{error.strerror or error}{file}"

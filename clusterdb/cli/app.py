@@ -1,4 +1,4 @@
-"""What all commands have in common: their group, the store, names of clusters with points, questions, progress."""
+"""The parts that all commands share: their group, the store, arguments with a point in time, questions, progress."""
 
 from __future__ import annotations
 
@@ -7,15 +7,30 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
+from clusterdb import __version__
+from clusterdb.views.text import no_terminal_text
+
 if TYPE_CHECKING:
     import clusterdb
+    from clusterdb.access.copies import Progress
+    from clusterdb.rules.points import Point
 
-__all__ = ["CLUSTER", "POINT", "SNAPSHOT", "cli", "confirm", "opened", "progress_bar", "split_point", "yes_option"]
+__all__ = [
+    "CLUSTER",
+    "POINT",
+    "SNAPSHOT",
+    "cli",
+    "confirm",
+    "opened",
+    "progress_bar",
+    "split_point",
+    "yes_option",
+]
 
 _SECTIONS = {
     "Clusters": "create import clone ls show modify rename stop start rm export",
@@ -29,7 +44,7 @@ _SECTIONS = {
 
 
 class _Sections(click.Group):
-    """A group whose help has its commands by what they are about, and that guesses what a wrong one was to be."""
+    """A group whose help lists the commands by section, and that suggests the nearest name for an unknown command."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         placed = " ".join(_SECTIONS.values()).split()
@@ -40,7 +55,9 @@ class _Sections(click.Group):
                 with formatter.section(title):
                     formatter.write_dl([(name, command.get_short_help_str(90)) for name, command in commands])
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -53,9 +70,9 @@ class _Sections(click.Group):
 @click.group(
     cls=_Sections,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 refused or something found, 2 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 success, 1 error or something found, 2 wrong usage, 130 interrupted.",
 )
-@click.version_option(package_name="clusterdb")
+@click.version_option(__version__)
 @click.option(
     "--store",
     "store_path",
@@ -71,7 +88,7 @@ def cli(context: click.Context, store_path: Path | None) -> None:
 
 @contextmanager
 def opened(context: click.Context, *, create: bool = False) -> Iterator[clusterdb.Store]:
-    """The store that the command line says.  Raises NotAStoreError and others of :func:`clusterdb.open`."""
+    """The store that ``--store`` names, open.  Raises what :func:`clusterdb.open` raises."""
     from clusterdb.store import open
 
     with open(context.find_root().obj, create=create) as store:
@@ -79,57 +96,61 @@ def opened(context: click.Context, *, create: bool = False) -> Iterator[clusterd
 
 
 class _Named(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A name of something in the store, completed from what is there."""
+    """The name of a cluster or snapshot, completed from those in the store."""
 
-    def __init__(self, name: str, kinds: tuple[str, ...], *, with_point: bool = False) -> None:
+    def __init__(self, name: str, kind: str, *, with_point: bool = False) -> None:
         self.name = name
-        self._kinds = kinds
+        self._kind = kind
         self._with_point = with_point
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from clusterdb.errors import Error
 
         before, at, after = incomplete.partition("@") if self._with_point else (incomplete, "", "")
-        kinds = ("snapshots",) if at else self._kinds
+        kind = "snapshots" if at else self._kind
         try:
             with opened(ctx) as store:
-                names = [each.name for kind in kinds for each in getattr(store, kind)()]
+                records = store.snapshots() if kind == "snapshots" else store.clusters()
+                names = [record.name for record in records]
         except Error:
-            return []  # no store, no names: the command will say so
+            return []  # the command itself will report the error
         prefix = before + at if at else ""
         return [CompletionItem(prefix + name) for name in names if name.startswith(after if at else before)]
 
 
-CLUSTER = _Named("cluster", ("clusters",))
-POINT = _Named("cluster[@point]", ("clusters",), with_point=True)
-SNAPSHOT = _Named("snapshot", ("snapshots",))
+CLUSTER = _Named("cluster", "clusters")
+POINT = _Named("cluster[@point]", "clusters", with_point=True)
+SNAPSHOT = _Named("snapshot", "snapshots")
 
 
-def split_point(text: str) -> tuple[str, Any]:
-    """``prod@5 minutes ago`` as a name and a point.  Raises UsageError, InvalidArgumentError."""
-    from clusterdb.points import parse
+def split_point(text: str) -> tuple[str, Point | None]:
+    """``prod@5 minutes ago`` as a name and a point in time.  Raises UsageError, InvalidArgumentError."""
+    from clusterdb.errors import InvalidArgumentError
+    from clusterdb.rules.points import split
 
-    name, at, point = text.partition("@")
-    if at and not point.strip():
-        raise click.UsageError(f"'{text}': say which point in time behind the @, or leave it out")
-    return name, parse(point) if point else None
+    try:
+        return split(text)
+    except InvalidArgumentError as error:
+        if text.rstrip().endswith("@"):
+            raise click.UsageError(str(error)) from None
+        raise
 
 
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something is lost.  Raises UsageError if there is nobody to ask, Abort for a no."""
+    """Ask before something is lost.  Raises UsageError without a terminal to ask on, Abort if the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"standard input is no terminal to ask on ({question}): add --yes")
+        raise click.UsageError(no_terminal_text(question))
     click.confirm(question, abort=True, err=True)
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Any]:
-    """A progress callback that draws a bar on standard error, if that is a terminal."""
+def progress_bar(label: str) -> Iterator[Progress | None]:
+    """A progress callback that draws a bar on standard error; None if that is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

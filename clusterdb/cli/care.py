@@ -1,4 +1,4 @@
-"""The store: what has happened, what it costs, whether it is sound, and its space."""
+"""The store as a whole: its events, costs, soundness and space."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from clusterdb.cli.app import CLUSTER, cli, opened, progress_bar
-from clusterdb.cli.output import json_option, plain, tell, tell_json
-from clusterdb.format import bytes_text
-from clusterdb.listings import local
+from clusterdb.cli.output import json_option, print_json, print_records
+from clusterdb.views.checks import report_json, report_line
+from clusterdb.views.columns import BILLS, EVENTS
+from clusterdb.views.json import to_json
+from clusterdb.views.prometheus import prometheus
+from clusterdb.views.text import bytes_text
 
 if TYPE_CHECKING:
     import clusterdb
@@ -23,30 +26,21 @@ __all__ = ["cli"]
 @json_option
 @click.pass_context
 def events(context: click.Context, source: str | None, as_json: bool) -> None:
-    """List what has happened (to the cluster, instance or snapshot SOURCE)."""
+    """List the events of the store, or of the cluster, instance or snapshot SOURCE."""
     with opened(context) as store:
-        columns = {
-            "time": lambda each: local(each.time),
-            "kind": lambda each: each.kind,
-            "name": lambda each: each.source,
-            "what": lambda each: each.message,
-        }
-        tell(store.events(source), columns, as_json=as_json)
+        print_records(store.events(source), EVENTS, as_json=as_json)
 
 
 @cli.command()
 @json_option
 @click.pass_context
 def bills(context: click.Context, as_json: bool) -> None:
-    """List what every cluster and snapshot pays for; the sum is the live bytes of the pool."""
+    """List the bytes that each cluster and snapshot pays for.
+
+    They add up to the live bytes of the pool.
+    """
     with opened(context) as store:
-        columns = {
-            "kind": lambda each: each.kind,
-            "name": lambda each: each.name,
-            "own": lambda each: bytes_text(each.own_bytes),
-            "its part of what is shared": lambda each: bytes_text(round(each.shared_bytes)),
-        }
-        tell(store.bills(), columns, as_json=as_json)
+        print_records(store.bills(), BILLS, as_json=as_json)
 
 
 @cli.command()
@@ -54,20 +48,21 @@ def bills(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def metrics(context: click.Context, as_json: bool) -> None:
     """Print metrics as a Prometheus text page."""
-    from clusterdb.metrics import prometheus
-
     with opened(context) as store:
-        found = store.metrics()
+        samples = store.metrics()
     if as_json:
-        tell_json(plain(found))
+        print_json(to_json(samples))
     else:
-        click.echo(prometheus(found), nl=False)
+        click.echo(prometheus(samples), nl=False)
 
 
 @cli.command()
 @click.pass_context
 def expire(context: click.Context) -> None:
-    """Delete the clusters whose time is over, and give up what settings keep of the past no longer; prints names."""
+    """Delete expired clusters, and the past that settings no longer keep.
+
+    Prints the names of the deleted clusters.
+    """
     with opened(context) as store:
         for name in store.expire():
             click.echo(name)
@@ -77,42 +72,44 @@ def expire(context: click.Context) -> None:
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
-    """Check everything in the store against its checksums; exits with 1 if something is damaged."""
+    """Compare everything in the store with its checksums; exits with 1 if something is damaged."""
     with opened(context) as store, progress_bar("checking") as progress:
         report = store.check(progress)
-    _report(report, as_json=as_json)
+    _print_report(report, as_json=as_json)
 
 
 @cli.command()
 @json_option
 @click.pass_context
 def repair(context: click.Context, as_json: bool) -> None:
-    """Rebuild what is derived in the store, which nobody else may have open, and check it."""
+    """Rebuild the derived files of the store, and check it.
+
+    No other process may have the store open.
+    """
     from clusterdb.store import repair as rebuild
 
     with progress_bar("checking") as progress:
         report = rebuild(context.obj, progress=progress)
-    _report(report, as_json=as_json)
+    _print_report(report, as_json=as_json)
 
 
-def _report(report: clusterdb.CheckReport, *, as_json: bool) -> None:
+def _print_report(report: clusterdb.CheckReport, *, as_json: bool) -> None:
     if as_json:
-        tell_json({"ok": report.ok, **plain(report)})
+        print_json(report_json(report))
     else:
         for problem in report.problems:
             click.echo(problem, err=True)
-        leaked = f", {report.leaked_count} leaked" if report.leaked_count else ""
-        click.echo(f"{report.checked_count} slots checked{leaked}: {'no damage' if report.ok else 'damaged'}")
+        click.echo(report_line(report))
     if not report.ok:
         sys.exit(1)
 
 
 @cli.command()
 @click.argument("cluster", required=False, type=CLUSTER)
-@click.option("--slot", type=click.IntRange(0), help="A slot of the pool instead of clusters.")
+@click.option("--slot", type=click.IntRange(0), help="Print this slot of the pool instead of clusters.")
 @click.pass_context
 def dump(context: click.Context, cluster: str | None, slot: int | None) -> None:
-    """Print what CLUSTER (or every cluster, or a slot) is made of, in words."""
+    """Print the structure of CLUSTER, of every cluster, or of a slot, as text."""
     with opened(context) as store:
         click.echo(store.dump(cluster=cluster, slot=slot))
 
@@ -120,14 +117,14 @@ def dump(context: click.Context, cluster: str | None, slot: int | None) -> None:
 @cli.command()
 @click.pass_context
 def reclaim(context: click.Context) -> None:
-    """Bring back the space that killed processes leaked, while others go on."""
+    """Free the slots that killed processes leaked, while the store stays in use."""
     with opened(context) as store:
-        click.echo(f"{store.reclaim().freed_count} slots brought back")
+        click.echo(f"{store.reclaim().freed_count} slots freed")
 
 
 @cli.command()
 @click.pass_context
 def shrink(context: click.Context) -> None:
-    """Give the free space of the pool back to the file system, while others go on."""
+    """Return the free space of the pool to the file system, while the store stays in use."""
     with opened(context) as store:
-        click.echo(f"{bytes_text(store.shrink())} given back")
+        click.echo(f"{bytes_text(store.shrink())} returned")

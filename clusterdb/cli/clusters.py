@@ -1,21 +1,22 @@
-"""Clusters: made, cloned, listed, changed, deleted, exported."""
+"""Clusters: create, import, clone, list, modify, delete, export."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from clusterdb.cli.app import CLUSTER, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
-from clusterdb.cli.output import json_option, plain, tell, tell_json, warn_of_collations
-from clusterdb.cli.settings import chosen, settings_options
-from clusterdb.format import table
-from clusterdb.listings import CLUSTERS, local, sizes
+from clusterdb.cli.output import json_option, print_json, print_records, warn_about_collations
+from clusterdb.cli.settings import given_settings, settings_options
+from clusterdb.clusters.figures import cluster_details
+from clusterdb.views.cluster import details_json, details_rows
+from clusterdb.views.columns import CLUSTERS
+from clusterdb.views.text import table
 
 __all__ = ["cli"]
 
-_no_check_option = click.option("--no-check", is_flag=True, help="Import without a check of the file's pages.")
+_no_check_option = click.option("--no-check", is_flag=True, help="Import without checking the pages of the file.")
 
 
 @cli.command()
@@ -23,7 +24,7 @@ _no_check_option = click.option("--no-check", is_flag=True, help="Import without
 @click.option("--from", "from_file", metavar="FILE", type=click.Path(path_type=Path), help="Import a SQLite database.")
 @_no_check_option
 @click.option("--page-size", type=int, help="Bytes, 512 to 65536; only for an empty cluster.  [default: 4096]")
-@click.option("--engine", help="sqlite, or aurora-mysql, aurora-postgresql: the SQL it understands.  [default: sqlite]")
+@click.option("--engine", help="The SQL it accepts: sqlite, aurora-mysql, aurora-postgresql.  [default: sqlite]")
 @settings_options
 @click.pass_context
 def create(
@@ -33,9 +34,9 @@ def create(
     from_file: Path | None,
     no_check: bool,
     page_size: int | None,
-    **settings: Any,
+    **settings: object,
 ) -> None:
-    """Create a cluster NAME, empty or with the content of a database file."""
+    """Create the cluster NAME, empty or with the content of a database file."""
     _create(context, name, from_file, page_size, settings, check=not no_check)
 
 
@@ -45,12 +46,12 @@ def create(
 @click.option(
     "--dump",
     is_flag=True,
-    help="FILE is SQL of mysqldump, mariadb-dump or pg_dump, perhaps gzipped; - reads it from standard input.",
+    help="FILE is SQL of mysqldump, mariadb-dump or pg_dump, which may be gzipped; - reads standard input.",
 )
 @click.option(
-    "--engine", help="With --dump: aurora-mysql or aurora-postgresql.  [default: as the dump's first comment]"
+    "--engine", help="With --dump: aurora-mysql or aurora-postgresql.  [default: from the dump's first comment]"
 )
-@click.option("--strict", is_flag=True, help="With --dump: refuse what has no counterpart instead of skipping it.")
+@click.option("--strict", is_flag=True, help="With --dump: refuse unsupported statements instead of skipping them.")
 @_no_check_option
 @settings_options
 @click.pass_context
@@ -63,27 +64,29 @@ def import_(
     engine: str | None,
     strict: bool,
     no_check: bool,
-    **settings: Any,
+    **settings: object,
 ) -> None:
-    """Create a cluster with the content of the database FILE, called NAME or like the file.
+    """Create the cluster NAME with the content of the database FILE.
 
-    A dump is loaded whole or not at all. What has no counterpart here (triggers, functions, grants, owners, ...) is
-    skipped, and told on standard error by kind and count.
+    NAME defaults to the name of the file. A dump is loaded whole or not at all. Unsupported statements (triggers,
+    functions, grants, owners, ...) are skipped, and reported on standard error by kind and count.
     """
     if not dump:
         if engine is not None or strict:
-            raise click.UsageError("--engine and --strict are for dumps: add --dump")
+            raise click.UsageError("--engine and --strict apply to dumps: add --dump")
         _create(context, name or file.stem, file, None, settings, check=not no_check)
         return
     if no_check:
-        raise click.UsageError("--no-check is for database files: a dump has no pages")
+        raise click.UsageError("--no-check does not apply to dumps: remove it")
     if name is None:
         if str(file) == "-":
-            raise click.UsageError("a dump from standard input needs a NAME for the cluster")
+            raise click.UsageError("NAME missing: a dump from standard input needs a name for the cluster")
         name = file.name.partition(".")[0]
     with opened(context, create=True) as store:
         with progress_bar("importing") as progress:
-            loaded = store.import_dump(name, file, engine=engine, strict=strict, progress=progress, **chosen(settings))
+            loaded = store.import_dump(
+                name, file, engine=engine, strict=strict, progress=progress, **given_settings(settings)
+            )
         for line in loaded.summary():
             click.echo(line, err=True)
 
@@ -93,40 +96,41 @@ def _create(
     name: str,
     from_file: Path | None,
     page_size: int | None,
-    settings: dict[str, Any],
+    settings: dict[str, object],
     *,
     check: bool,
 ) -> None:
     with opened(context, create=True) as store, progress_bar("importing") as progress:
         store.create_cluster(
-            name, from_file=from_file, page_size=page_size, check=check, progress=progress, **chosen(settings)
+            name, from_file=from_file, page_size=page_size, check=check, progress=progress, **given_settings(settings)
         )
 
 
 @cli.command()
 @click.argument("source", type=POINT)
 @click.argument("name")
-@click.option("--full-copy", is_flag=True, help="Share no pages; takes as long as the database is large.")
+@click.option("--full-copy", is_flag=True, help="Copy all pages instead of sharing them.")
 @settings_options
 @click.pass_context
-def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **settings: Any) -> None:
+def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **settings: object) -> None:
     """Clone the cluster SOURCE as NAME, in constant time.
 
-    A point in its past: prod@1234 (a version), prod@'5 minutes ago', prod@2026-01-31T12:00:00, or prod@SNAPSHOT.
+    SOURCE can name a point in time: prod@1234 (a version), prod@'5 minutes ago', prod@2026-01-31T12:00:00, or
+    prod@SNAPSHOT.
     """
     with opened(context) as store:
         cluster, point = split_point(source)
         copy_type = "full-copy" if full_copy else "copy-on-write"
-        store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **chosen(settings))
+        store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **given_settings(settings))
 
 
 @cli.command()
 @json_option
 @click.pass_context
 def ls(context: click.Context, as_json: bool) -> None:
-    """List the clusters with what each holds."""
+    """List the clusters with their sizes."""
     with opened(context) as store:
-        tell([cluster.stats() for cluster in store.clusters()], CLUSTERS, as_json=as_json)
+        print_records([cluster.stats() for cluster in store.clusters()], CLUSTERS, as_json=as_json)
 
 
 @cli.command()
@@ -134,43 +138,23 @@ def ls(context: click.Context, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def show(context: click.Context, cluster: str, as_json: bool) -> None:
-    """Show all that is known of CLUSTER."""
+    """Show the status, sizes and settings of CLUSTER."""
     with opened(context) as store:
-        found = store.cluster(cluster)
-        stats, settings, status, group = found.stats(), found.settings, found.status, found.clone_group_id
-        earliest, latest = found.restorable()
+        details = cluster_details(store.context, store.cluster(cluster))
     if as_json:
-        times = {"earliest_restorable_time": earliest, "latest_restorable_time": latest}
-        tell_json({**plain(stats), "status": status, "clone_group_id": group, **plain(times), **plain(settings)})
-        return
-    rows = [
-        ("status", status),
-        ("version", stats.version),
-        ("created", local(stats.created_at)),
-        ("cloned from", stats.source or ""),
-        ("clone group", group),
-        *sizes(stats),
-        ("restorable", f"{local(earliest)} to {local(latest)}"),
-        ("engine", settings.engine),
-        ("backup retention", f"{settings.backup_retention_days} days"),
-        ("backtrack window", f"{settings.backtrack_window_s} s"),
-        ("deletion protection", "on" if settings.deletion_protection else "off"),
-        ("time to live", f"{settings.ttl_s:g} s" if settings.ttl_s is not None else "unlimited"),
-        ("idle time", f"{settings.idle_s:g} s" if settings.idle_s is not None else "unlimited"),
-        ("clone limit", settings.clone_limit if settings.clone_limit is not None else "none"),
-        *((f"tag {key}", value) for key, value in sorted(settings.tags.items())),
-    ]
-    click.echo(table([(name, str(value)) for name, value in rows], (f"cluster {stats.name}", "")))
+        print_json(details_json(details))
+    else:
+        click.echo(table(details_rows(details), (f"cluster {details.stats.name}", "")))
 
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
 @settings_options
 @click.pass_context
-def modify(context: click.Context, /, cluster: str, **settings: Any) -> None:
+def modify(context: click.Context, /, cluster: str, **settings: object) -> None:
     """Change settings of CLUSTER; --tag replaces all tags."""
     with opened(context) as store:
-        store.cluster(cluster).modify(**chosen(settings))
+        store.cluster(cluster).modify(**given_settings(settings))
 
 
 @cli.command()
@@ -178,7 +162,7 @@ def modify(context: click.Context, /, cluster: str, **settings: Any) -> None:
 @click.argument("name")
 @click.pass_context
 def rename(context: click.Context, cluster: str, name: str) -> None:
-    """Give CLUSTER another NAME."""
+    """Rename CLUSTER to NAME."""
     with opened(context) as store:
         store.cluster(cluster).rename(name)
 
@@ -187,7 +171,7 @@ def rename(context: click.Context, cluster: str, name: str) -> None:
 @click.argument("cluster", type=CLUSTER)
 @click.pass_context
 def stop(context: click.Context, cluster: str) -> None:
-    """Refuse connections to CLUSTER until it is started."""
+    """Stop CLUSTER: it refuses connections until it is started."""
     with opened(context) as store:
         store.cluster(cluster).stop()
 
@@ -196,7 +180,7 @@ def stop(context: click.Context, cluster: str) -> None:
 @click.argument("cluster", type=CLUSTER)
 @click.pass_context
 def start(context: click.Context, cluster: str) -> None:
-    """Accept connections to CLUSTER again."""
+    """Start CLUSTER: it accepts connections again."""
     with opened(context) as store:
         store.cluster(cluster).start()
 
@@ -206,9 +190,9 @@ def start(context: click.Context, cluster: str) -> None:
 @yes_option
 @click.pass_context
 def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
-    """Delete clusters; clones of them live on."""
+    """Delete clusters; their clones remain."""
     with opened(context) as store:
-        clusters = [store.cluster(name) for name in names]  # all are known before any goes
+        clusters = [store.cluster(name) for name in names]  # all names are checked before the first cluster is deleted
         confirm(f"Delete {', '.join(names)} from {store.path}?", yes=yes)
         for cluster in clusters:
             cluster.delete()
@@ -222,8 +206,8 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
 def export(context: click.Context, cluster: str, file: Path, overwrite: bool) -> None:
     """Write CLUSTER as a plain SQLite database FILE.
 
-    A new file has the mode that the umask leaves, one that is replaced keeps its mode.
+    A new file gets its mode from the umask; a file that is replaced keeps its mode.
     """
     with opened(context) as store, progress_bar("exporting") as progress:
         collations = store.cluster(cluster).export(file, overwrite=overwrite, progress=progress)
-    warn_of_collations(file, collations)
+    warn_about_collations(file, collations)

@@ -1,35 +1,42 @@
-"""Differences on the command line: what changed between two clusters, and changes taken over from one to another."""
+"""Differences: show the changes between two clusters, and apply them to another cluster."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from clusterdb.cli.app import CLUSTER, POINT, cli, opened, split_point
-from clusterdb.cli.output import tell_json
+from clusterdb.cli.output import print_json
+
+if TYPE_CHECKING:
+    from clusterdb.diff import OnConflict
 
 __all__ = ["cli"]
 
-_FORMS = ("text", "summary", "json", "sql")
+_FORMATS = ("text", "summary", "json", "sql")
 
 
 @cli.command()
 @click.argument("before", type=POINT)
 @click.argument("after", type=POINT)
-@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times for several.")
-@click.option("--format", "form", type=click.Choice(_FORMS), default="text", show_default=True, help="What to print.")
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
-@click.option("--sql", "form", flag_value="sql", help="A script that makes BEFORE what AFTER is.")
-@click.option("--summary", "form", flag_value="summary", help="Numbers of rows instead of rows.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Compare only this table; may be repeated.")
+@click.option(
+    "--format", "output_format", type=click.Choice(_FORMATS), default="text", show_default=True, help="The output."
+)
+@click.option("--json", "output_format", flag_value="json", help="The same as --format json.")
+@click.option("--sql", "output_format", flag_value="sql", help="Print a script that turns BEFORE into AFTER.")
+@click.option(
+    "--summary", "output_format", flag_value="summary", help="Print the numbers of changed rows instead of the rows."
+)
 @click.option(
     "--changeset",
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Write the changed rows to FILE, for clusterdb apply.",
+    help="Write the changed rows to FILE as a changeset, for clusterdb apply.",
 )
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs.")
 @click.pass_context
@@ -38,33 +45,39 @@ def diff(
     before: str,
     after: str,
     tables: tuple[str, ...],
-    form: str,
+    output_format: str,
     file: Path | None,
     exit_code: bool,
 ) -> None:
-    """Show what made of BEFORE what AFTER is: two clusters, or points in their pasts as prod@'5 minutes ago'."""
+    """Show the changes from BEFORE to AFTER.
+
+    Both are clusters or points in time, as prod@'5 minutes ago'.
+    """
     with opened(context) as store:
         (old, old_at), (new, new_at) = split_point(before), split_point(after)
-        found = store.diff(old, new, before_at=old_at, after_at=new_at, tables=tables or None)
+        difference = store.diff(old, new, before_at=old_at, after_at=new_at, tables=tables or None)
         if file is not None:
-            _write(file, found.changeset())
-        elif form == "json":
-            tell_json(found.json())
-        elif form == "sql":
-            click.echo(found.sql(), nl=False)
+            _write(file, difference.changeset())
+        elif output_format == "json":
+            print_json(difference.json())
+        elif output_format == "sql":
+            click.echo(difference.sql(), nl=False)
         else:
-            click.echo(found.text(rows=form == "text"))
-    if exit_code and found:
+            click.echo(difference.text(rows=output_format == "text"))
+    if exit_code and difference:
         sys.exit(1)
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file, or standard output if it is called ``-`` or is no file.  Raises ExportTargetError, OSError."""
-    from clusterdb.copies import write_out
+    """Write to a file, or to standard output for ``-``; a pipe or a device is written in place.
+
+    Raises ExportTargetError, OSError.
+    """
+    from clusterdb.access.copies import write_out
 
     if file == Path("-"):
         click.echo(content, nl=False)
-    elif file.exists() and not (file.is_file() or file.is_dir()):  # a pipe, a terminal, /dev/null
+    elif file.exists() and not (file.is_file() or file.is_dir()):  # a pipe, a terminal, /dev/null: cannot be replaced
         with file.open("wb") as target:
             target.write(content)
     else:
@@ -79,12 +92,15 @@ def _write(file: Path, content: bytes) -> None:
     type=click.Choice(("abort", "skip", "replace")),
     default="abort",
     show_default=True,
-    help="What to do with changes of rows that CLUSTER has otherwise, or not at all.",
+    help="How to handle changes of rows that differ in CLUSTER, or are missing there.",
 )
 @click.pass_context
-def apply(context: click.Context, cluster: str, changeset: IO[bytes], on_conflict: str) -> None:
-    """Make the changes of the file CHANGESET (of clusterdb diff --changeset) in CLUSTER, all or none."""
+def apply(context: click.Context, cluster: str, changeset: IO[bytes], on_conflict: OnConflict) -> None:
+    """Apply the file CHANGESET to CLUSTER, in one transaction.
+
+    clusterdb diff --changeset writes such a file.
+    """
     with opened(context) as store:
-        done = store.cluster(cluster).apply(changeset.read(), on_conflict=on_conflict)  # type: ignore[arg-type]
-        skipped = f", {done.skipped_count} skipped" if done.skipped_count else ""
-        click.echo(f"{done.applied_count} changes applied{skipped}")
+        counts = store.cluster(cluster).apply(changeset.read(), on_conflict=on_conflict)
+        skipped = f", {counts.skipped_count} skipped" if counts.skipped_count else ""
+        click.echo(f"{counts.applied_count} changes applied{skipped}")

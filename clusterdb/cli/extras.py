@@ -1,4 +1,4 @@
-"""To try it out: a demonstration, a benchmark of this machine, completion for the shell."""
+"""A demonstration, a benchmark of this machine, and completion for the user's shell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from clusterdb.cli.app import cli, progress_bar
-from clusterdb.cli.output import json_option, plain, tell_json
+from clusterdb.cli.output import json_option, print_json
+from clusterdb.views.json import to_json
 
 __all__ = ["cli"]
 
@@ -16,9 +17,9 @@ _SHELLS = ("bash", "zsh", "fish")
 @cli.command()
 @click.pass_context
 def demo(context: click.Context) -> None:
-    """Import real data, clone it, change the clone, drop the source, and show what each holds.
+    """Import real data, clone it, change the clone, drop the source, and show the sizes of each.
 
-    Works in ./demo-store unless --store says otherwise.
+    The store is ./demo-store unless --store names another.
     """
     from clusterdb.demo import run
 
@@ -27,23 +28,36 @@ def demo(context: click.Context) -> None:
 
 
 @cli.command()
-@click.option("--size", "size_mb", type=click.IntRange(1, 10_000), default=64, show_default=True, help="In megabytes.")
-@click.option("--rounds", type=click.IntRange(1, 1000), default=20, show_default=True, help="The median is shown.")
+@click.option(
+    "--size",
+    "size_mb",
+    type=click.IntRange(1, 10_000),
+    default=64,
+    show_default=True,
+    help="Size of the database in megabytes.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Number of measurements; the median is shown.",
+)
 @json_option
 @click.pass_context
 def bench(context: click.Context, size_mb: int, rounds: int, as_json: bool) -> None:
-    """Measure clones on this machine, beside copies of a file.
+    """Compare the time to clone a cluster with the time to copy a file, on this machine.
 
-    Works in a directory of its own beside the store that --store says, and removes it.
+    Works in a temporary directory beside the store that --store names.
     """
-    from clusterdb.bench import run, told
+    from clusterdb.bench import run, table_of
 
     with progress_bar("measuring") as progress:
-        found = run(context.obj, size_mb, rounds, progress)
+        measurements = run(context.obj, size_mb, rounds, progress)
     if as_json:
-        tell_json(plain(found))
+        print_json(to_json(measurements))
     else:
-        click.echo(told(found))
+        click.echo(table_of(measurements))
 
 
 @cli.command()
@@ -54,6 +68,6 @@ def completion(context: click.Context, shell: str) -> None:
 
     For bash, in ~/.bashrc: eval "$(clusterdb completion bash)"
     """
-    made = get_completion_class(shell)
-    assert made is not None
-    click.echo(made(cli, {}, "clusterdb", "_CLUSTERDB_COMPLETE").source())
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None
+    click.echo(completion_class(cli, {}, "clusterdb", "_CLUSTERDB_COMPLETE").source())

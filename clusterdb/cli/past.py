@@ -1,9 +1,8 @@
-"""The past of clusters: snapshots, restores, backtrack, reset."""
+"""The past of clusters: snapshots, restore, backtrack, reset."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,9 +17,9 @@ from clusterdb.cli.app import (
     split_point,
     yes_option,
 )
-from clusterdb.cli.output import json_option, tell, warn_of_collations
-from clusterdb.cli.settings import chosen, settings_options
-from clusterdb.listings import SNAPSHOTS
+from clusterdb.cli.output import json_option, print_records, warn_about_collations
+from clusterdb.cli.settings import given_settings, settings_options
+from clusterdb.views.columns import SNAPSHOTS
 
 __all__ = ["cli"]
 
@@ -30,10 +29,10 @@ __all__ = ["cli"]
 @click.argument("name")
 @click.pass_context
 def snapshot(context: click.Context, cluster: str, name: str) -> None:
-    """Keep what CLUSTER (or a point in its past: prod@1234, prod@'5 minutes ago') has now, as the snapshot NAME."""
+    """Take the snapshot NAME of CLUSTER, or of a point in time: prod@1234, prod@'5 minutes ago'."""
     with opened(context) as store:
-        name_of, at = split_point(cluster)
-        store.cluster(name_of).snapshot(name, at=at)
+        cluster_name, at = split_point(cluster)
+        store.cluster(cluster_name).snapshot(name, at=at)
 
 
 @cli.command()
@@ -42,7 +41,7 @@ def snapshot(context: click.Context, cluster: str, name: str) -> None:
 def snapshots(context: click.Context, as_json: bool) -> None:
     """List the snapshots."""
     with opened(context) as store:
-        tell(store.snapshots(), SNAPSHOTS, as_json=as_json)
+        print_records(store.snapshots(), SNAPSHOTS, as_json=as_json)
 
 
 @cli.command()
@@ -50,10 +49,10 @@ def snapshots(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 @settings_options
 @click.pass_context
-def restore(context: click.Context, /, snapshot: str, name: str, **settings: Any) -> None:
-    """Create the cluster NAME with what SNAPSHOT shows, in constant time."""
+def restore(context: click.Context, /, snapshot: str, name: str, **settings: object) -> None:
+    """Create the cluster NAME from SNAPSHOT, in constant time."""
     with opened(context) as store:
-        store.restore_snapshot(snapshot, name, **chosen(settings))
+        store.restore_snapshot(snapshot, name, **given_settings(settings))
 
 
 @cli.command("copy-snapshot")
@@ -61,7 +60,7 @@ def restore(context: click.Context, /, snapshot: str, name: str, **settings: Any
 @click.argument("name")
 @click.pass_context
 def copy_snapshot(context: click.Context, snapshot: str, name: str) -> None:
-    """Keep what SNAPSHOT shows under another NAME too."""
+    """Copy SNAPSHOT to the snapshot NAME."""
     with opened(context) as store:
         store.copy_snapshot(snapshot, name)
 
@@ -72,10 +71,10 @@ def copy_snapshot(context: click.Context, snapshot: str, name: str) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.pass_context
 def export_snapshot(context: click.Context, snapshot: str, file: Path, overwrite: bool) -> None:
-    """Write what SNAPSHOT shows as a plain SQLite database FILE."""
+    """Write SNAPSHOT as a plain SQLite database FILE."""
     with opened(context) as store, progress_bar("exporting") as progress:
         collations = store.export_snapshot(snapshot, file, overwrite=overwrite, progress=progress)
-    warn_of_collations(file, collations)
+    warn_about_collations(file, collations)
 
 
 @cli.command("rm-snapshot")
@@ -85,7 +84,7 @@ def export_snapshot(context: click.Context, snapshot: str, file: Path, overwrite
 def rm_snapshot(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
     """Delete snapshots."""
     with opened(context) as store:
-        for name in names:  # all are known before any goes
+        for name in names:  # all names are checked before the first snapshot is deleted
             store.snapshot(name)
         confirm(f"Delete the snapshots {', '.join(names)} from {store.path}?", yes=yes)
         for name in names:
@@ -97,8 +96,11 @@ def rm_snapshot(context: click.Context, names: tuple[str, ...], yes: bool) -> No
 @click.argument("point")
 @click.pass_context
 def backtrack(context: click.Context, cluster: str, point: str) -> None:
-    """Let CLUSTER go back in place to POINT: a version, '5 minutes ago', or a time; or forward again."""
-    from clusterdb.points import parse
+    """Backtrack CLUSTER in place to POINT, or forward again.
+
+    POINT is a version, '5 minutes ago', or a time.
+    """
+    from clusterdb.rules.points import parse
 
     with opened(context) as store:
         store.cluster(cluster).backtrack(parse(point))
@@ -106,12 +108,12 @@ def backtrack(context: click.Context, cluster: str, point: str) -> None:
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
-@click.option("--to", "snapshot", type=SNAPSHOT, help="A snapshot instead of the source's present state.")
+@click.option("--to", "snapshot", type=SNAPSHOT, help="Reset to this snapshot instead of the source's present state.")
 @yes_option
 @click.pass_context
 def reset(context: click.Context, cluster: str, snapshot: str | None, yes: bool) -> None:
-    """Give the clone CLUSTER its source's present state again, under its name; its own changes are lost."""
+    """Reset the clone CLUSTER to the present state of its source; its own changes are lost."""
     with opened(context) as store:
-        found = store.cluster(cluster)
-        confirm(f"Reset {cluster} in {store.path} and lose what it has changed?", yes=yes)
-        found.reset(snapshot)
+        clone = store.cluster(cluster)
+        confirm(f"Reset {cluster} in {store.path} and lose its own changes?", yes=yes)
+        clone.reset(snapshot)

@@ -1,15 +1,15 @@
-"""The options that stand for settings of a cluster, for the verbs that take them."""
+"""The options for a cluster's settings, shared by the commands that accept them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["chosen", "settings_options"]
+__all__ = ["given_settings", "settings_options"]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 class _SecondsOrNever(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -17,11 +17,11 @@ class _SecondsOrNever(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     name = "seconds"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         if value == "never":
             return "never"
         try:
-            return float(value)
+            return float(str(value))
         except ValueError:
             self.fail(f"'{value}': use a number of seconds, or never", param, ctx)
 
@@ -31,7 +31,9 @@ class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     name = "KEY=VALUE"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str] | tuple[object, ...]:
         if isinstance(value, tuple):
             return value
         key, equals, text = str(value).partition("=")
@@ -41,29 +43,31 @@ class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 _OPTIONS = (
-    click.option("--backup-retention-days", type=int, help="Keep the past so long for clones: 0 to 35."),
-    click.option("--backtrack-window", "backtrack_window_s", type=int, help="Seconds to go back in: 0 to 259200."),
-    click.option("--deletion-protection/--no-deletion-protection", default=None, help="Refuse to delete it."),
+    click.option("--backup-retention-days", type=int, help="Days that the past is kept for clones: 0 to 35."),
+    click.option(
+        "--backtrack-window", "backtrack_window_s", type=int, help="Seconds that it can be backtracked: 0 to 259200."
+    ),
+    click.option("--deletion-protection/--no-deletion-protection", default=None, help="Refuse to delete the cluster."),
     click.option("--ttl", "ttl_s", type=_SecondsOrNever(), help="Seconds from creation until it expires, or never."),
     click.option("--idle", "idle_s", type=_SecondsOrNever(), help="Seconds without use until it expires, or never."),
-    click.option("--clone-limit", type=int, help="So many clones share pages; further ones are full copies."),
-    click.option("--tag", "tags", type=_Tag(), multiple=True, help="KEY=VALUE; several times for several tags."),
+    click.option("--clone-limit", type=int, help="Clones that share pages; further ones are full copies."),
+    click.option("--tag", "tags", type=_Tag(), multiple=True, help="A tag as KEY=VALUE; may be repeated."),
 )
 
 
 def settings_options(command: Command) -> Command:
-    """Give a command the options; it hands what it gets of them to :func:`chosen`."""
+    """Add the options to a command, which passes their values to :func:`given_settings`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def chosen(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given on the command line."""
-    made = {name: value for name, value in options.items() if value is not None and value != ()}
+def given_settings(options: Mapping[str, object]) -> dict[str, Any]:
+    """The settings whose options are on the command line, as keyword arguments of the API."""
+    settings: dict[str, Any] = {name: value for name, value in options.items() if value is not None and value != ()}
     for name in ("ttl_s", "idle_s"):
-        if made.get(name) == "never":
-            made[name] = None
-    if "tags" in made:
-        made["tags"] = dict(made["tags"])
-    return made
+        if settings.get(name) == "never":
+            settings[name] = None
+    if "tags" in settings:
+        settings["tags"] = dict(settings["tags"])
+    return settings

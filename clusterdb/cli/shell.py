@@ -1,13 +1,17 @@
-"""The command ``shell``; the shell itself (``clusterdb/shell``) is imported when it runs."""
+"""The command ``shell``; it imports the shell itself (``clusterdb/shell``) when it runs."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clusterdb.cli.app import POINT, cli, opened, split_point, yes_option
+
+if TYPE_CHECKING:
+    from clusterdb.shell import ClusterShell
 
 __all__ = ["cli"]
 
@@ -16,15 +20,22 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @cli.command()
 @click.argument("cluster", required=False, type=POINT)
-@click.option("-f", "--file", "files", multiple=True, type=_FILE, help="Run a script and leave; several for several.")
-@click.option("-c", "--command", "commands", multiple=True, metavar="SQL", help="Run SQL or a dot command and leave.")
+@click.option("-f", "--file", "files", multiple=True, type=_FILE, help="Run a script and exit; may be repeated.")
+@click.option(
+    "-c",
+    "--command",
+    "commands",
+    multiple=True,
+    metavar="SQL",
+    help="Run SQL or a dot command and exit; may be repeated.",
+)
 @click.option("--endpoint", default="writer", show_default=True, help="writer, reader, an instance, a custom endpoint.")
-@click.option("--read-only", is_flag=True, help="Refuse writes, and dot commands that change something.")
+@click.option("--read-only", is_flag=True, help="Refuse SQL and dot commands that write.")
 @click.option("--bail", "-bail", is_flag=True, help="Stop at the first error.")
-@click.option("--mode", help="How answers are shown: list, box, csv, json, line, ...  [default: box, list in a pipe]")
-@click.option("--header", is_flag=True, help="Show column names where the mode leaves them out.")
+@click.option("--mode", help="How rows are shown: list, box, csv, json, line, ...  [default: box, list in a pipe]")
+@click.option("--header", is_flag=True, help="Show column names in modes that omit them.")
 @yes_option
-@click.option("--plain", is_flag=True, help="Use readline even if prompt_toolkit is there.")
+@click.option("--plain", is_flag=True, help="Use readline even if prompt_toolkit is installed.")
 @click.pass_context
 def shell(
     context: click.Context,
@@ -39,31 +50,41 @@ def shell(
     yes: bool,
     plain: bool,
 ) -> None:
-    """SQL and dot commands on CLUSTER: typed, from standard input, from files (first), or from -c.
+    """Run SQL and dot commands on CLUSTER.
 
-    A point in its past can be read: prod@1234, prod@'5 minutes ago'. Without CLUSTER the only one of the store is used,
-    or none until .use NAME. The exit code of files, -c and standard input is 1 if anything failed.
+    They are typed, or come from standard input, from files, or from -c (after files). CLUSTER can name a point in time,
+    to read: prod@1234, prod@'5 minutes ago'. It defaults to the only cluster of the store; if there are several,
+    .use NAME chooses one. The exit code of files, -c and standard input is 1 if a statement or command failed.
     """
-    from clusterdb.names import suggestion
+    from clusterdb.cli.flags import message_of
     from clusterdb.shell import ClusterShell, run
 
     with opened(context) as store:
-        made = ClusterShell(store, read_only=read_only)
-        modes = [name.removeprefix("output_") for name in dir(made) if name.startswith("output_")]
-        if mode is not None and mode not in [*modes, "tabs"]:
-            near = suggestion(mode, modes) or f"; use one of {', '.join(modes)}"
-            raise click.UsageError(f"no mode '{mode}'{near}")
-        if mode is not None:
-            made.command_mode([mode])
-        made.header, made.bail, made.is_sure = header, bail, yes
-        names = [each.name for each in store.clusters()] if cluster is None else [cluster]
+        session = ClusterShell(store, read_only=read_only)
+        session.message_of = message_of
+        _set_mode(session, mode)
+        session.header, session.bail, session.confirms_all = header, bail, yes
+        names = [record.name for record in store.clusters()] if cluster is None else [cluster]
         if len(names) == 1:
             name, at = split_point(names[0])
-            made.use(store.cluster(name), endpoint, at)
+            session.use(store.cluster(name), endpoint, at)
         elif endpoint != "writer":
-            raise click.UsageError("an endpoint is one of a cluster's: name the cluster too")
+            raise click.UsageError("--endpoint needs a cluster: name it too")
         try:
-            code = run(made, files, commands, plain=plain)
+            code = run(session, files, commands, plain=plain)
         finally:
-            made.leave()
+            session.leave()
     sys.exit(code)
+
+
+def _set_mode(session: ClusterShell, mode: str | None) -> None:
+    """Set the output mode, as ``.mode`` does.  Raises UsageError for an unknown one."""
+    from clusterdb.rules.names import suggestion
+
+    if mode is None:
+        return
+    modes = [name.removeprefix("output_") for name in dir(session) if name.startswith("output_")]
+    if mode not in [*modes, "tabs"]:
+        near = suggestion(mode, modes) or f"; use one of {', '.join(modes)}"
+        raise click.UsageError(f"no mode '{mode}'{near}")
+    session.command_mode([mode])

@@ -1,4 +1,4 @@
-"""Python types that SQLite does not know: adapters on the way in, converters on the way out.
+"""Values of Python types that SQLite does not have: adapters on the way in, converters on the way out.
 
 Source of the rules: "How-to guides" in https://docs.python.org/3/library/sqlite3.html.
 """
@@ -8,12 +8,17 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clusterdb.dbapi2.deprecated import default_is_used
 from clusterdb.errors import ProgrammingError
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 __all__ = [
+    "Buffer",
+    "Converter",
     "PLAIN",
     "PrepareProtocol",
     "adapt",
@@ -24,16 +29,18 @@ __all__ = [
     "register_converter",
 ]
 
-Adapter = Callable[[Any], Any]
-Converter = Callable[[bytes], Any]
+Buffer: TypeAlias = "ReadableBuffer"
+"""A bytes-like object."""
+Adapter: TypeAlias = Callable[[Any], object]
+Converter: TypeAlias = Callable[[bytes], object]
 
 
 class PrepareProtocol:
-    """What a value is adapted to: ``__conform__`` of a class gets it, and answers a value that SQLite knows."""
+    """The protocol that values are adapted to: passed to ``__conform__``, which returns a value that SQLite has."""
 
 
 PLAIN: set[type] = {int, float, str, bytes, bytearray, memoryview, bool, NoneType}
-"""The types that are bound as they are: SQLite knows them, and nobody has registered an adapter for them."""
+"""The types that are bound as they are: SQLite has them, and no adapter is registered for them."""
 
 adapters: dict[tuple[type, type], Adapter] = {}
 converters: dict[str, Converter] = {}
@@ -41,18 +48,18 @@ _MISSING = object()
 
 
 def register_adapter(type: type, adapter: Adapter, /) -> None:
-    """Bind values of a type (not of its subclasses) as what ``adapter`` makes of them."""
+    """Bind the result of ``adapter(value)`` for values of ``type`` (not of its subclasses)."""
     PLAIN.discard(type)
     adapters[type, PrepareProtocol] = adapter
 
 
 def register_converter(typename: str, converter: Converter, /) -> None:
-    """Give values of columns of a declared type as what ``converter`` makes of their bytes; see ``detect_types``."""
+    """Return ``converter(stored bytes)`` for values of columns of a declared type; see ``detect_types``."""
     converters[typename.upper()] = converter
 
 
-def adapt(value: Any, protocol: Any = PrepareProtocol, default: Any = _MISSING, /) -> Any:
-    """The value as SQLite may know it.  Raises ProgrammingError if there is no way, and no ``default``."""
+def adapt(value: object, protocol: type = PrepareProtocol, default: object = _MISSING, /) -> Any:
+    """The value adapted to ``protocol``; ``default`` if it cannot be.  Raises ProgrammingError without a default."""
     adapter = adapters.get((type(value), protocol))
     if adapter is not None:
         return adapter(value)
@@ -71,15 +78,15 @@ def adapt(value: Any, protocol: Any = PrepareProtocol, default: Any = _MISSING, 
     return default
 
 
-def bytes_of(value: Any) -> bytes:
-    """The bytes of a buffer.  Raises TypeError for what is none, BufferError for one with gaps."""
-    view = memoryview(value)
+def bytes_of(value: object) -> bytes:
+    """The bytes of a buffer.  Raises TypeError for another type, BufferError for a buffer with gaps."""
+    view = memoryview(value)  # type: ignore[arg-type]
     if not view.c_contiguous:
         raise BufferError("underlying buffer is not C-contiguous")
     return bytes(view)
 
 
-# --- what is registered from the start --------------------------------------------------------------------------------
+# --- registered from the start ----------------------------------------------------------------------------------------
 def _adapted_date(value: datetime.date) -> str:
     default_is_used("date adapter")
     return value.isoformat()

@@ -4,54 +4,47 @@ from __future__ import annotations
 
 import operator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import SupportsIndex
 
 import apsw
 
-from clusterdb.dbapi2.adapt import bytes_of
+from clusterdb.access.translate import translating
+from clusterdb.dbapi2.adapt import Buffer, bytes_of
+from clusterdb.dbapi2.base import BaseConnection, state_of
 from clusterdb.errors import ProgrammingError
-from clusterdb.translate import translating
 
-if TYPE_CHECKING:
-    from clusterdb.dbapi2.connection import Connection
-
-__all__ = ["Blob"]
+__all__ = ["Blob", "release"]
 
 _SEEK_SET, _SEEK_CUR, _SEEK_END = 0, 1, 2
 
 
 class Blob:
-    """A blob of one row, as a file that cannot grow: ``connection.blobopen()`` opens one."""
+    """A blob of one row, as a file of fixed size: ``connection.blobopen()`` opens one."""
 
     __iter__ = None
 
-    def __new__(cls, *_: Any) -> Blob:
+    def __new__(cls, *_: object) -> Blob:
         if not _:
             raise TypeError(f"cannot create '{cls.__module__}.{cls.__name__}' instances")
         return super().__new__(cls)
 
-    def __init__(self, connection: Connection, blob: apsw.Blob) -> None:
-        self._connection = connection
+    def __init__(self, connection: BaseConnection, blob: apsw.Blob) -> None:
+        self._connection = connection  # not to be collected before the blob
+        self._state = state_of(connection)
         self._blob: apsw.Blob | None = blob
         self._at = 0
         self._length = blob.length()
 
     def _open(self) -> apsw.Blob:
-        self._connection._check()
+        self._state.check()
         if self._blob is None:
             raise ProgrammingError("Cannot operate on a closed blob.")
         return self._blob
 
-    def _forget(self) -> None:
-        """The connection is closed."""
-        if self._blob is not None:
-            self._blob.close(True)
-            self._blob = None
-
     def close(self) -> None:
-        """Close it; closing twice does no harm."""
-        self._connection._check()
-        self._forget()
+        """Close it; closing twice is allowed."""
+        self._state.check()
+        release(self)
 
     def __enter__(self) -> Blob:
         self._open()
@@ -68,12 +61,13 @@ class Blob:
         return self._length
 
     def tell(self) -> int:
-        """Where the next read or write begins."""
+        """The offset of the next read or write."""
         self._open()
         return self._at
 
     def seek(self, offset: int, origin: int = _SEEK_SET, /) -> None:
-        """Go to a place: from the beginning, from here (``os.SEEK_CUR``), or from the end (``os.SEEK_END``)."""
+        """Move to an offset from the beginning, from the current one (``os.SEEK_CUR``), or from the end
+        (``os.SEEK_END``).  Raises ValueError beyond the blob."""
         self._open()
         bases = {_SEEK_SET: 0, _SEEK_CUR: self._at, _SEEK_END: self._length}
         if origin not in bases:
@@ -86,7 +80,7 @@ class Blob:
         self._at = at
 
     def read(self, length: int = -1, /) -> bytes:
-        """The next bytes; all that are left without a length."""
+        """The next ``length`` bytes; all remaining ones if it is negative."""
         self._open()
         left = self._length - self._at
         length = left if length < 0 else min(length, left)
@@ -94,14 +88,14 @@ class Blob:
         self._at += length
         return data
 
-    def write(self, data: Any, /) -> None:
+    def write(self, data: Buffer, /) -> None:
         """Write bytes.  Raises ValueError if they do not fit."""
         self._open()
-        data = bytes_of(data)
-        if len(data) > self._length - self._at:
+        content = bytes_of(data)
+        if len(content) > self._length - self._at:
             raise ValueError("data longer than blob length")
-        self._write(self._at, data)
-        self._at += len(data)
+        self._write(self._at, content)
+        self._at += len(content)
 
     def _read(self, at: int, length: int) -> bytes:
         blob = self._open()
@@ -118,7 +112,7 @@ class Blob:
             blob.write(data)
 
     # --- as a sequence ----------------------------------------------------------------------------------------------
-    def __getitem__(self, key: int | slice) -> int | bytes:
+    def __getitem__(self, key: SupportsIndex | slice) -> int | bytes:
         self._open()
         if isinstance(key, slice):
             start, stop, step = key.indices(self._length)
@@ -127,10 +121,10 @@ class Blob:
             return self._read(0, self._length)[key]
         return self._read(self._index(key), 1)[0]
 
-    def __setitem__(self, key: int | slice, value: Any) -> None:
+    def __setitem__(self, key: SupportsIndex | slice, value: int | Buffer) -> None:
         self._open()
         if isinstance(key, slice):
-            self._set_slice(key, value)
+            self._set_slice(key, bytes_of(value))
             return
         at = self._index(key)
         if not isinstance(value, int):
@@ -139,26 +133,25 @@ class Blob:
             raise ValueError("byte must be in range(0, 256)")
         self._write(at, bytes([value]))
 
-    def _set_slice(self, key: slice, value: Any) -> None:
+    def _set_slice(self, key: slice, data: bytes) -> None:
         start, stop, step = key.indices(self._length)
-        data = bytes_of(value)
-        wanted = len(range(start, stop, step))
-        if len(data) != wanted:
+        length = len(range(start, stop, step))
+        if len(data) != length:
             raise IndexError("Blob slice assignment is wrong size")
         if step == 1:
             self._write(start, data)
-        elif wanted:
+        elif length:
             whole = bytearray(self._read(0, self._length))
             whole[key] = data
             self._write(0, bytes(whole))
 
-    def __delitem__(self, key: int | slice) -> None:
+    def __delitem__(self, key: SupportsIndex | slice) -> None:
         self._open()
         raise TypeError(
             "Blob doesn't support slice deletion" if isinstance(key, slice) else "Blob doesn't support item deletion"
         )
 
-    def _index(self, key: Any) -> int:
+    def _index(self, key: SupportsIndex) -> int:
         try:
             at = operator.index(key)
         except TypeError:
@@ -169,3 +162,10 @@ class Blob:
         if not 0 <= at < self._length:
             raise IndexError("Blob index out of range")
         return at
+
+
+def release(blob: Blob) -> None:
+    """Close a blob without asking whether its connection is open."""
+    if blob._blob is not None:
+        blob._blob.close(True)
+        blob._blob = None

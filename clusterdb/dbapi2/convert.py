@@ -1,66 +1,68 @@
-"""Rows for those who ask for converters or another text factory: one Python call per row.
+"""Rows for connections with converters or another text factory: one Python call per row.
 
-They want the bytes that are stored.  SQLite's own bytes of a text are asked for in SQL, so that a text that is no valid
-UTF-8 comes through; where a statement cannot be wrapped (RETURNING, PRAGMA, EXPLAIN), texts are encoded again.  In a
-database in UTF-16 they always are: there, as in RETURNING, invalid text is an OperationalError for every text factory.
-Either way a row is read from SQLite when it is wanted, not before.
+Both need the stored bytes.  They are selected in SQL, so that a text that is not valid UTF-8 comes through; where a
+statement cannot be wrapped (RETURNING, PRAGMA, EXPLAIN), texts are encoded again.  In a database in UTF-16 they always
+are: there, as in RETURNING, invalid text is an OperationalError for every text factory.  In both cases a row is read
+from SQLite when it is fetched, not before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import apsw
 
+from clusterdb.access.translate import undecodable
 from clusterdb.dbapi2.adapt import Converter, converters
+from clusterdb.dbapi2.state import ConnectionState
 from clusterdb.dbapi2.statements import RAW_BITS, Plan, raw_sql
-from clusterdb.translate import undecodable
 
-if TYPE_CHECKING:
-    from clusterdb.dbapi2.connection import Connection
+__all__ = ["Conversion", "conversions_of", "converted", "run"]
 
-__all__ = ["Column", "columns_of", "converted", "run"]
-
-Busy = AbstractContextManager[None]
-"""While it lasts, the cursor refuses to be used: the caller's code, say a converter, is at work."""
-Column = tuple[str, Converter | None]
-"""A column's name, and what converts its values."""
+Busy: TypeAlias = AbstractContextManager[None]
+"""While it is entered, the cursor refuses to be used: the caller's code, for instance a converter, is running."""
+Conversion: TypeAlias = tuple[str, Converter | None]
+"""A column's name, and the converter of its values."""
 
 
-def run(connection: Connection, cursor: apsw.Cursor, plan: Plan, parameters: tuple[Any, ...]) -> bool:
-    """Run a query; whether it was wrapped: then its rows are those of :func:`raw_sql`."""
-    now: Plan | None = plan if connection.text_factory is not str and connection._is_utf8() else None
-    while now is not None:
+def run(state: ConnectionState, cursor: apsw.Cursor, plan: Plan, values: tuple[apsw.SQLiteValue, ...]) -> bool:
+    """Run a query, and return whether it was wrapped: then its rows are those of :func:`raw_sql`."""
+    wrapped: Plan | None = plan if state.text_factory is not str and state.is_utf8 else None
+    while wrapped is not None:
         try:
-            cursor.execute(raw_sql(now), parameters)
+            cursor.execute(raw_sql(wrapped), values)
             return True
-        except apsw.SQLError:  # other columns than when it was planned; no query that another can stand on; or wrong
-            known, now = now, connection._replanned(plan)
-            if len(now.columns) == len(known.columns):
-                now = None
-    cursor.execute(plan.sql, parameters)
+        except apsw.SQLError:  # the columns have changed since it was planned, or it cannot be a subquery, or it fails
+            former, wrapped = wrapped, state.replanned(plan)
+            if len(wrapped.columns) == len(former.columns):
+                wrapped = None
+    cursor.execute(plan.sql, values)
     return False
 
 
-def columns_of(connection: Connection, plan: Plan) -> list[Column]:
+def conversions_of(state: ConnectionState, plan: Plan) -> list[Conversion]:
     """The columns of a statement, with their converters."""
-    return [(column[0], _converter(connection, plan, at)) for at, column in enumerate(plan.columns)]
+    return [(column[0], _converter(state, plan, at)) for at, column in enumerate(plan.columns)]
 
 
 def converted(
-    connection: Connection, rows: Iterable[tuple[Any, ...]], columns: Sequence[Column], is_raw: bool, busy: Busy
+    state: ConnectionState,
+    rows: Iterable[tuple[Any, ...]],
+    columns: Sequence[Conversion],
+    is_raw: bool,
+    busy: Busy,
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows as the caller wants them, by the text factory of the moment when each is given."""
+    """The rows with their values converted, by the text factory that is set when each is fetched."""
     conversions = {at: converter for at, (_, converter) in enumerate(columns) if converter is not None}
     others = [at for at in range(len(columns)) if at not in conversions]
-    known: dict[tuple[int, ...], Sequence[int]] = {}
+    texts_by_flags: dict[tuple[int, ...], Sequence[int]] = {}
     width = len(columns)
     texts: Sequence[int]
     for row in rows:
-        factory: Any = connection._text_factory
+        factory = state.text_factory
         if is_raw and factory is bytes and not conversions:
             yield row[:width]
             continue
@@ -68,9 +70,9 @@ def converted(
         if is_raw:
             flags = row[width:]
             del values[width:]
-            if flags not in known:
-                known[flags] = _texts(others, flags)
-            texts = known[flags]
+            if flags not in texts_by_flags:
+                texts_by_flags[flags] = _texts(others, flags)
+            texts = texts_by_flags[flags]
         else:
             texts = () if factory is str else [at for at in others if type(values[at]) is str]
             for at in texts:
@@ -82,10 +84,15 @@ def converted(
             texts = ()
         if texts or conversions:
             with busy:
-                for at in texts if not conversions else sorted((*texts, *conversions)):
-                    converter = conversions.get(at)
-                    values[at] = factory(values[at]) if converter is None else _of_converter(values[at], converter)
+                _convert(values, texts, conversions, factory)
         yield tuple(values)
+
+
+def _convert(values: list[Any], texts: Sequence[int], conversions: Mapping[int, Converter], factory: Any) -> None:
+    """Call the converters and the text factory for the values of a row, from left to right."""
+    for at in texts if not conversions else sorted((*texts, *conversions)):
+        converter = conversions.get(at)
+        values[at] = factory(values[at]) if converter is None else _of_converter(values[at], converter)
 
 
 def _texts(columns: Iterable[int], flags: Sequence[int]) -> list[int]:
@@ -93,11 +100,11 @@ def _texts(columns: Iterable[int], flags: Sequence[int]) -> list[int]:
     return [at for at in columns if flags[at // RAW_BITS] >> at % RAW_BITS & 1]
 
 
-def _of_converter(value: Any, converter: Converter) -> Any:
+def _of_converter(value: float | str | bytes | None, converter: Converter) -> object:
     if value is None:
         return None
     stored = value if isinstance(value, bytes) else value.encode() if isinstance(value, str) else _text_of(value)
-    return converter(stored) if stored else None  # for an empty text: so CPython's sqlite3
+    return converter(stored) if stored else None  # None for an empty text, as in CPython's sqlite3
 
 
 def _decoded(value: bytes, name: str) -> str:
@@ -107,25 +114,25 @@ def _decoded(value: bytes, name: str) -> str:
         raise undecodable(error, name) from None
 
 
-def _converter(connection: Connection, plan: Plan, at: int) -> Converter | None:
-    """The converter of a column: by what its name has in brackets, else by the first word of its declared type."""
-    if connection._detects_names:
+def _converter(state: ConnectionState, plan: Plan, at: int) -> Converter | None:
+    """The converter of a column: by the brackets in its name, else by the first word of its declared type."""
+    if state.detects_names:
         name = plan.columns[at][0]
         if name.endswith("]") and "[" in name:
-            found = converters.get(name[name.rindex("[") + 1 : -1].upper())
-            if found is not None:
-                return found
-    if connection._detects_declared and plan.declared[at]:
-        word = plan.declared[at].split("(")[0].split(" ")[0]
-        return converters.get(word.upper())
+            converter = converters.get(name[name.rindex("[") + 1 : -1].upper())
+            if converter is not None:
+                return converter
+    declared = plan.declared[at] if state.detects_declared else None
+    if declared:
+        return converters.get(declared.split("(")[0].split(" ")[0].upper())
     return None
 
 
-def _text_of(value: int | float) -> bytes:
+def _text_of(value: float) -> bytes:
     """A number as SQLite writes it."""
     if isinstance(value, int):
         return str(value).encode()
-    return str(_numbers().execute("SELECT CAST(? AS TEXT)", (value,)).fetchall()[0][0]).encode()
+    return str(_numbers().execute("SELECT CAST(? AS TEXT)", (value,)).get).encode()
 
 
 @lru_cache(maxsize=1)

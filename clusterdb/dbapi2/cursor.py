@@ -1,8 +1,8 @@
 """Cursors: PEP 249's, with the semantics of CPython's ``sqlite3``.
 
-A query is read one row ahead, as ``sqlite3`` does: when the last row has been given, the statement is over and holds no
-lock and no version any more.  What writes and answers (``RETURNING``) is run to its end at once.  Rows pass from apsw
-to the caller through C iterators only, unless somebody has asked for a row factory, a text factory or converters.
+A query is read one row ahead, as in ``sqlite3``: when the last row has been returned, the statement is over and holds
+neither a lock nor a version.  A statement that writes and returns rows (``RETURNING``) is run to its end at once.  Rows
+pass from apsw to the caller through C iterators only, unless there are a row factory, a text factory or converters.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
+from clusterdb.access.translate import translated, undecodable
 from clusterdb.dbapi2.adapt import PLAIN
-from clusterdb.dbapi2.convert import columns_of, converted, run
+from clusterdb.dbapi2.base import BaseConnection, BaseCursor, RowFactory, state_of
+from clusterdb.dbapi2.columns import Column, typed_columns
+from clusterdb.dbapi2.convert import conversions_of, converted, run
 from clusterdb.dbapi2.row import Row
-from clusterdb.dbapi2.statements import Description, Plan, bound, described, require_said
+from clusterdb.dbapi2.state import ConnectionState
+from clusterdb.dbapi2.statements import Description, Parameters, Plan, bound, described, raise_if_unsupported
 from clusterdb.errors import DatabaseError, DataError, ProgrammingError
-from clusterdb.translate import translated, undecodable
 
 if TYPE_CHECKING:
-    from clusterdb.dbapi2.connection import Connection
     from clusterdb.flavours import Translation
 
 __all__ = ["Cursor"]
@@ -35,17 +37,16 @@ _first = itemgetter(0)
 
 
 def _ahead(cursor: apsw.Cursor) -> Iterator[Any]:
-    """The rows of a cursor: before one is given, the next one is read."""
+    """The rows of a cursor: before one is returned, the next one is read."""
     return map(_first, pairwise(chain(cursor, _END)))
 
 
-def _nobody() -> int:
-    return 0
-
-
 class _Busy:
-    """While it is entered, code that the caller gave (a converter, an adapter, an iterator of parameters) is at work
-    inside of a cursor, which refuses to be used.  It knows what that code has raised: this is not translated."""
+    """Entered while the caller's code (a converter, an adapter, an iterator of parameters) runs inside of a cursor.
+
+    The cursor refuses to be used meanwhile.  The exception that this code has raised is remembered: it is raised as it
+    is, not translated.
+    """
 
     def __init__(self) -> None:
         self.is_busy = False
@@ -65,105 +66,105 @@ class _Busy:
             raise ProgrammingError("Recursive use of cursors not allowed.")
 
     def note(self, error: Exception) -> None:
-        """The caller's code has raised it while nobody was kept out."""
+        """Remember an exception of the caller's code that ran while the cursor could be used."""
         self._raised = error
 
     def has_raised(self, error: Exception) -> bool:
-        """Whether it is an error of the caller's code; asked once."""
+        """Whether the caller's code has raised this exception; asked once."""
         raised, self._raised = self._raised, None
         return raised is error
 
 
-class Cursor:
-    """A cursor of a :class:`Connection`; ``connection.cursor()`` makes one."""
+class Cursor(BaseCursor):
+    """A cursor of a :class:`Connection`; ``connection.cursor()`` creates one."""
 
     arraysize = 1
-    """How many rows :meth:`fetchmany` gives unless told otherwise."""
-    row_factory: Callable[[Any, tuple[Any, ...]], Any] | None = None
-    """Makes what is given of (cursor, row); None for tuples."""
+    """The number of rows that :meth:`fetchmany` returns by default."""
+    row_factory: RowFactory | None = None
+    """Makes a row of (cursor, tuple); None for tuples."""
     rowcount = -1
-    """How many rows the last INSERT, UPDATE, DELETE or REPLACE has changed; -1 for other statements."""
+    """The number of rows that the last INSERT, UPDATE, DELETE or REPLACE has changed; -1 for other statements."""
     lastrowid: int | None = None
-    """The row id that the last INSERT or REPLACE has given."""
+    """The row id of the last row that INSERT or REPLACE has inserted."""
 
-    _connection: Connection | None = None
+    _connection: BaseConnection | None = None
+    _state: ConnectionState
     _db: apsw.Connection
     _cursor: apsw.Cursor
-    _plans: dict[str, Plan] = {}  # noqa: RUF012 - empty for ever: what is not ready has no plans
+    _plans: dict[str, Plan] = {}  # noqa: RUF012 - always empty: a cursor that is not initialized has no plans
     _plan: Plan | None = None
     _rows: Iterator[Any] | None = None
     _description: Description | None = None
-    _ident: Callable[[], int] = staticmethod(_nobody)
-    _thread = 0
+    _ident: Callable[[], int]
+    _thread: int
     _busy: _Busy | None = None
 
-    def __init__(self, connection: Connection, /) -> None:
-        from clusterdb.dbapi2.connection import Connection
-
-        if not isinstance(connection, Connection):
+    def __init__(self, connection: BaseConnection, /) -> None:
+        if not isinstance(connection, BaseConnection):
             raise TypeError(f"Cursor() argument 1 must be Connection, not {type(connection).__name__}")
-        connection._check()
+        state = state_of(connection)
+        state.check()
         if self._busy is not None:
             self._busy.require_none()
         self._busy = _Busy()
-        self._connection = connection
-        self._db = connection._db
-        self._cursor = connection._db.cursor()
+        self._connection, self._state = connection, state
+        self._db = state.db
+        self._cursor = state.db.cursor()
         self._run = self._cursor.execute
-        self._plans = connection._plans
-        self._ident, self._thread = connection._ident, connection._thread
+        self._plans = state.plans
+        self._ident, self._thread = state.ident, state.thread
         self._rows = self._plan = self._description = None
         self.row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
         self.rowcount = -1
 
     @property
-    def connection(self) -> Connection:
-        """The connection that the cursor is of, also when either is closed."""
+    def connection(self) -> BaseConnection:
+        """The :class:`Connection` of the cursor, also when either is closed."""
         if self._connection is None:
             raise ProgrammingError("Base Cursor.__init__ not called.")
         return self._connection
 
-    def _check(self) -> Connection:
+    def _check(self) -> ConnectionState:
         if self._connection is None:
             raise ProgrammingError("Base Cursor.__init__ not called.")
-        self._connection._check()
+        self._state.check()
         if self._run is None:
             raise ProgrammingError("Cannot operate on a closed cursor.")
         assert self._busy is not None
         self._busy.require_none()
-        return self._connection
+        return self._state
 
     def close(self) -> None:
-        """Close the cursor; nothing can be done with it any more."""
+        """Close the cursor; it cannot be used afterwards."""
         if self._connection is None:
             raise ProgrammingError("Base Cursor.__init__ not called.")
-        self._connection._check()
+        self._state.check()
         assert self._busy is not None
         self._busy.require_none()
         self._cursor.close(True)
         self._plans, self._rows, self._run = {}, None, None  # type: ignore[assignment]
 
     # --- executing --------------------------------------------------------------------------------------------------
-    def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
-        """Run one statement; ``parameters`` are a sequence for ``?``, a mapping for ``:name``.
+    def execute(self, sql: str, parameters: Parameters = (), /) -> Cursor:
+        """Run one statement; ``parameters`` is a sequence for ``?``, a mapping for ``:name``.
 
         Raises the errors of PEP 249.
         """
         try:
             plan = self._plans.get(sql)
-        except TypeError:  # not hashable: no text
+        except TypeError:  # not hashable, so not a str
             plan = None
         if plan is None or self._thread != self._ident() or self._busy.is_busy:  # type: ignore[union-attr]
             plan = self._planned(sql)
         self._plan = plan
         self._rows = self._description = None
         self.rowcount = -1
-        connection: Connection = self._connection  # type: ignore[assignment]
+        state = self._state
         try:
             if plan.begins:
-                connection._begin_unless_autocommit()
-            if plan.writes and connection._begin_sql is not None and not self._db.in_transaction:
-                self._db.execute(connection._begin_sql)
+                state.begin_unless_autocommit()
+            if plan.writes and state.begin_sql is not None and not self._db.in_transaction:
+                self._db.execute(state.begin_sql)
             if type(parameters) is tuple and not plan.is_named:
                 for value in parameters:
                     if type(value) not in PLAIN:
@@ -179,22 +180,22 @@ class Cursor:
                 self.rowcount = db.changes()
                 if plan.is_insert:
                     self.lastrowid = db.last_insert_rowid()
-            elif plan.is_query and not connection._converts:
+            elif plan.is_query and not state.converts:
                 self._run(plan.sql, parameters)
             else:
-                self._answer(plan, parameters)
+                self._run_any(plan, parameters)
         except Exception as error:
             self._plan = self._description = None
             self._fail(error, plan, parameters)
         return self
 
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
-        """Run one statement that writes for each of many ``parameters``.
+    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> Cursor:
+        """Run a statement that writes, for each of many ``parameters``.
 
-        Raises the errors of PEP 249; what was done before the error stays done, in the open transaction.
+        Raises the errors of PEP 249; changes before the error stay in the open transaction.
         """
         plan = self._planned(sql)
-        connection = self._check()
+        state = self._check()
         if plan.is_readonly:
             self._forget_rows()
             raise ProgrammingError("executemany() can only execute DML statements.")
@@ -204,11 +205,11 @@ class Cursor:
         values: Any = ()
         try:
             if plan.begins:
-                connection._begin_unless_autocommit()
-            if plan.writes and connection._begin_sql is not None and not self._db.in_transaction:
-                self._db.execute(connection._begin_sql)
+                state.begin_unless_autocommit()
+            if plan.writes and state.begin_sql is not None and not self._db.in_transaction:
+                self._db.execute(state.begin_sql)
             run, changes, text = self._run, self._db.changes, plan.sql
-            for values in self._taken(rows):
+            for values in self._checked(rows):
                 if plan.is_named or type(values) is not tuple or not PLAIN.issuperset(map(type, values)):
                     values = self._bound(plan, values)
                 run(text, values)
@@ -226,60 +227,60 @@ class Cursor:
 
         Raises the errors of PEP 249.
         """
-        connection = self._check()
+        state = self._check()
         if not isinstance(script, str):
             raise TypeError(f"executescript() argument must be str, not {type(script).__name__}")
         if "\0" in script:
             raise ValueError("embedded null character")
-        connection._before_script()
-        if connection._session is None and len(script.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
+        state.before_script()
+        if state.session is None and len(script.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
             raise DataError("query string is too large")
         self._plan, self._rows, self._description = None, iter(()), None
         try:
-            connection._execute_script(script, lambda text: deque(self._cursor.execute(text), maxlen=0))
+            state.execute_script(script, lambda text: deque(self._cursor.execute(text), maxlen=0))
         except Exception as error:
             self._fail(error)
         return self
 
-    def setinputsizes(self, sizes: Any, /) -> None:
-        """PEP 249 asks for it; does nothing."""
+    def setinputsizes(self, sizes: object, /) -> None:
+        """Required by PEP 249; does nothing."""
 
-    def setoutputsize(self, size: Any, column: Any = None, /) -> None:
-        """PEP 249 asks for it; does nothing."""
+    def setoutputsize(self, size: object, column: object = None, /) -> None:
+        """Required by PEP 249; does nothing."""
 
     def _planned(self, sql: str) -> Plan:
-        connection = self._check()
+        state = self._check()
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
         try:
-            return connection._planned(sql)
+            return state.planned(sql)
         except Exception:
             self._forget_rows()
             raise
 
     def _forget_rows(self) -> None:
-        """There is no statement: the cursor answers nothing."""
+        """Forget the last statement: the cursor has no columns and no rows."""
         self._plan = self._description = None
         self.rowcount = -1
         self._end()
 
     def _end(self) -> None:
-        """Give up what is being read: it holds nothing any more."""
+        """End the statement that is being read, so that it holds nothing."""
         self._rows = iter(())
-        with suppress(apsw.Error):  # it is in use, or closed
+        with suppress(apsw.Error):  # in use, or closed
             self._cursor.close(True)
             self._cursor = self._db.cursor()
             self._run = self._cursor.execute
 
-    def _bound(self, plan: Plan, parameters: Any) -> tuple[Any, ...]:
-        assert self._busy is not None and self._connection is not None
+    def _bound(self, plan: Plan, parameters: object) -> tuple[apsw.SQLiteValue, ...]:
+        assert self._busy is not None
         with self._busy:
             values = bound(plan, parameters)
-        self._connection._check()  # an adapter may have closed it
+        self._state.check()  # an adapter may have closed it
         return values
 
-    def _taken(self, rows: Iterator[Any]) -> Iterator[Any]:
-        """Rows of parameters; who makes them may not use the cursor."""
+    def _checked(self, rows: Iterator[Any]) -> Iterator[Any]:
+        """The parameters of each row; the iterator that yields them may not use the cursor."""
         assert self._busy is not None
         while True:
             with self._busy:
@@ -289,63 +290,60 @@ class Cursor:
             yield values
 
     def _fail(self, error: Exception, plan: Plan | None = None, parameters: Any = ()) -> NoReturn:
-        """End the statement, and raise what an error of apsw's is to the caller; one of her own code as it is."""
-        assert self._busy is not None and self._connection is not None
+        """End the statement, and raise the public error for one of apsw's; one of the caller's code as it is."""
+        assert self._busy is not None
         self._end()
         try:
             if self._busy.has_raised(error):
                 raise error
             if isinstance(error, apsw.CursorClosedError):
-                self._connection._check()  # who closed the connection closed the cursor
+                self._state.check()  # perhaps because the connection was closed
             if plan is not None and isinstance(error, apsw.BindingsError):
-                bound(plan, parameters)  # says it as sqlite3 does
+                bound(plan, parameters)  # raises it with the text of sqlite3
             if plan is not None and isinstance(error, UnicodeDecodeError) and plan.columns:
                 raise undecodable(error, plan.columns[0][0] if len(plan.columns) == 1 else "?") from None
-            raise translated(error) from error.__cause__
+            raise self._state.coded(translated(error)) from error.__cause__
         finally:
-            del error  # it would hold this frame, and the frame it: a cycle, for the collector to end the query
+            del error  # else the frame and the error hold each other, and the query lives until they are collected
 
     # --- rows -------------------------------------------------------------------------------------------------------
-    def _answer(self, plan: Plan, parameters: Any) -> None:
-        """Run a statement that is no query, or whose rows are to be converted."""
-        connection = self._check()
+    def _run_any(self, plan: Plan, parameters: Any) -> None:
+        """Run a statement that is not a query, or whose rows are converted."""
+        state = self._check()
         if plan.steps is not None:
             self._run_steps(plan.steps, parameters)
             return
         if plan.is_query:
-            is_raw = run(connection, self._cursor, plan, parameters)
+            is_raw = run(state, self._cursor, plan, parameters)
             self._convert(plan, _ahead(self._cursor), is_raw)
             return
         self._run(plan.sql, parameters)
         if plan.has_columns:
             self._take_all(plan)
 
-    def _run_steps(self, made: Translation, parameters: Any) -> None:
+    def _run_steps(self, translation: Translation, parameters: Any) -> None:
         """Run a statement of another engine that takes several of SQLite's."""
-        connection = self._connection
-        assert connection is not None and connection._session is not None
+        session = self._state.session
+        assert session is not None
         try:
-            connection._session.execute(made, lambda text: self._db.execute(text, parameters).fetchall())
+            session.execute(translation, lambda text: self._db.execute(text, parameters).fetchall())
         except apsw.SQLError as error:
-            require_said(error, made)
+            raise_if_unsupported(error, translation)
             raise
-        connection._follow_session()
+        self._state.follow_session()
 
     def _take_all(self, plan: Plan) -> None:
-        connection = self._connection
-        assert connection is not None
         self._description = self._columns_now(plan) or self._cut(plan.columns)
         rows = self._cursor.fetchall()
         self._rows = iter(rows)
-        if connection._converts:
+        if self._state.converts:
             self._convert(plan, self._rows)
 
     def _convert(self, plan: Plan, rows: Iterator[tuple[Any, ...]], is_raw: bool = False) -> None:
-        """Let the rows of a statement that has been run be converted, by its columns as they are now."""
-        connection = self._connection
-        assert connection is not None and self._busy is not None
-        now = connection._replanned(plan)
-        self._rows = converted(connection, rows, columns_of(connection, now), is_raw, self._busy)
+        """Convert the rows of a statement that has been run, by its columns as they are now."""
+        assert self._busy is not None
+        now = self._state.replanned(plan)
+        self._rows = converted(self._state, rows, conversions_of(self._state, now), is_raw, self._busy)
         self._description = self._cut(now.columns)
 
     def _columns_now(self, plan: Plan) -> Description | None:
@@ -354,32 +352,41 @@ class Cursor:
             columns = self._cursor.description
         except (apsw.ExecutionCompleteError, apsw.CursorClosedError):
             return None
-        return self._cut(plan.columns if columns == plan.raw_columns else described(columns))
+        return self._cut(plan.columns if columns == plan.raw_columns else described(column[0] for column in columns))
 
     def _cut(self, description: Description) -> Description:
-        """Names without the types in brackets, if those are looked for."""
-        if self._connection is None or not self._connection._detects_names:
+        """Names without the types in brackets, if PARSE_COLNAMES is set."""
+        if not self._state.detects_names:
             return description
-        return described([(column[0].split(" [")[0].rstrip() or column[0],) for column in description])
+        return described(column[0].split(" [")[0].rstrip() or column[0] for column in description)
 
     @property
     def description(self) -> Description | None:
-        """The columns of the last statement, each the name and six times None; None if it answers nothing."""
+        """For each column of the last statement its name and six times None; None if it returned none."""
         if self._description is None and self._plan is not None and self._plan.has_columns:
             self._description = self._seen_columns(self._plan)
         return self._description
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the last statement with their types; empty if it returned none.
+
+        Not part of PEP 249.  It prepares the statement again, so it costs nothing unless it is read.
+        """
+        state = self._check()
+        names = self._names()
+        return typed_columns(state, self._plan, names) if self._plan is not None and names else ()
+
     def _seen_columns(self, plan: Plan) -> Description:
-        """What the columns are called now: the schema may have changed since the statement was planned."""
-        assert self._connection is not None
+        """The names of the columns now: the schema may have changed since the statement was planned."""
         columns = self._columns_now(plan)
-        if columns is None and self._connection._opened is not None:
-            with suppress(DatabaseError):  # the table is gone, or the store closed: they keep their names
-                columns = self._cut(self._connection._replanned(plan).columns)
+        if columns is None and self._state.opened is not None:
+            with suppress(DatabaseError):  # the table was dropped, or the store closed: they keep their names
+                columns = self._cut(self._state.replanned(plan).columns)
         return self._cut(plan.columns) if columns is None else columns
 
     def _seen(self) -> bool:
-        """Make ready to read the rows of the running query; whether there is one."""
+        """Prepare to read the rows of the running query, and return whether there is one."""
         if self._plan is None or not self._plan.has_columns:
             self._rows = iter(())
             return False
@@ -388,20 +395,20 @@ class Cursor:
         return True
 
     def _ready(self) -> Iterator[Any]:
-        """The rows that are left, read one ahead; converted if a text factory was set after they were asked for."""
-        connection = self._check()
+        """The remaining rows, read one ahead; converted if a text factory was set after the query was executed."""
+        state = self._check()
         if self._rows is None and self._seen():
             self._rows = _ahead(self._cursor)
         assert self._rows is not None and self._busy is not None
-        if not connection._is_plain and type(self._rows) is not GeneratorType:
+        if not state.is_plain and type(self._rows) is not GeneratorType:
             columns = [(name, None) for name in self._names()]
-            self._rows = converted(connection, self._rows, columns, False, self._busy)
+            self._rows = converted(state, self._rows, columns, False, self._busy)
         return self._rows
 
     def fetchone(self) -> Any:
-        """The next row; None if there is no other."""
+        """The next row; None after the last."""
         rows = self._rows
-        if rows is None or self._thread != self._ident() or not self._connection._is_plain or self._busy.is_busy:  # type: ignore[union-attr]
+        if rows is None or self._thread != self._ident() or not self._state.is_plain or self._busy.is_busy:  # type: ignore[union-attr]
             rows = self._ready()
         try:
             for row in rows:
@@ -412,22 +419,22 @@ class Cursor:
         return None
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """The next ``size`` rows (by default :attr:`arraysize`), as far as there are so many.
+        """Up to ``size`` rows (by default :attr:`arraysize`).
 
-        As in ``sqlite3``, all that are left if ``size`` is 0 or less.
+        As in ``sqlite3``, all remaining rows if ``size`` is 0 or less.
         """
         rows = self._ready()
-        wanted = self.arraysize if size is None else size
+        row_count = self.arraysize if size is None else size
         try:
-            return self._all_made(islice(rows, wanted if wanted > 0 else None))
+            return self._all_made(islice(rows, row_count if row_count > 0 else None))
         except Exception as error:
             self._fail(error, self._plan)
 
     def fetchall(self) -> list[Any]:
-        """All rows that are left."""
-        connection = self._check()
+        """All remaining rows."""
+        state = self._check()
         try:
-            if self._rows is None and connection._is_plain and self._seen():
+            if self._rows is None and state.is_plain and self._seen():
                 rows = self._cursor.fetchall()
                 self._rows = iter(())
                 return rows if self.row_factory is None else self._all_made(rows)
@@ -436,13 +443,12 @@ class Cursor:
             self._fail(error, self._plan)
 
     def __iter__(self) -> Iterator[Any]:
-        return self._given()
+        return self._remaining()
 
-    def _given(self) -> Iterator[Any]:
-        """The rows that are left; those of the new statement, if another is executed meanwhile."""
+    def _remaining(self) -> Iterator[Any]:
+        """The remaining rows; those of the new statement, if another is executed meanwhile."""
         rows = self._ready()
-        connection, thread, ident = self._connection, self._thread, self._ident
-        assert connection is not None
+        state, thread, ident = self._state, self._thread, self._ident
         while True:
             is_converted = type(rows) is GeneratorType
             try:
@@ -450,7 +456,7 @@ class Cursor:
                     yield row if self.row_factory is None else self._made(row)
                     if self._rows is not rows or thread != ident():
                         break
-                    if not connection._is_plain and (connection._opened is None or not is_converted):
+                    if not state.is_plain and (state.opened is None or not is_converted):
                         break
                 else:
                     self._check()

@@ -1,4 +1,4 @@
-"""What CPython's ``sqlite3`` warns of from some Python on: in its words, which people's filters of warnings match.
+"""The deprecation warnings of CPython's ``sqlite3``, in its words, so that filters of warnings match them.
 
 Source: "What's New" of Python 3.12 (default adapters and converters, named placeholders with a sequence, ``version``)
 and 3.13 (arguments that become positional or keyword only), and the texts of ``sqlite3`` there.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 __all__ = [
-    "NAMED_MINDS_SEQUENCES",
+    "NAMED_REFUSES_SEQUENCES",
     "becoming_keyword_only",
     "becoming_positional",
     "default_is_used",
@@ -25,8 +25,8 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-NAMED_MINDS_SEQUENCES = sys.version_info >= (3, 12)
-"""Whether something is said where a sequence of values is given for placeholders with names."""
+NAMED_REFUSES_SEQUENCES = sys.version_info >= (3, 12)
+"""Whether a sequence of values for named placeholders is warned of, or refused."""
 _PACKAGE = str(Path(__file__).parent)
 
 if sys.version_info >= (3, 12):
@@ -38,19 +38,19 @@ if sys.version_info >= (3, 12):
 else:
 
     def _warn(text: str) -> None:
-        """Nothing was deprecated then."""
+        """Nothing is deprecated in this Python."""
 
 
-def default_is_used(what: str) -> None:
-    """A default adapter or converter is used."""
+def default_is_used(kind: str) -> None:
+    """Warn that a default adapter or converter is used."""
     _warn(
-        f"The default {what} is deprecated as of Python 3.12; "
+        f"The default {kind} is deprecated as of Python 3.12; "
         "see the sqlite3 documentation for suggested replacement recipes"
     )
 
 
 def named_is_given_sequence(place: int, placeholder: str) -> str | None:
-    """A sequence is given for a placeholder with a name, ``place`` counted from 1: what is to be raised for it."""
+    """Warn of a sequence for a named placeholder, its ``place`` counted from 1, or return the text of an error."""
     text = (
         f"Binding {place} ('{placeholder}') is a named parameter, but you supplied a sequence which requires nameless "
         "(qmark) placeholders."
@@ -62,12 +62,12 @@ def named_is_given_sequence(place: int, placeholder: str) -> str | None:
 
 
 def removed_in_3_14(name: str) -> None:
-    """A name of the module that goes away is asked for."""
+    """Warn that a name of the module will be removed."""
     _warn(f"{name} is deprecated and will be removed in Python 3.14")
 
 
 def positional_is_used(function: str) -> None:
-    """More than the database is given by position."""
+    """Warn that more than the database was passed by position."""
     if sys.version_info >= (3, 13):
         _warn(
             f"Passing more than 1 positional argument to {function}() is deprecated. Parameters 'timeout', "
@@ -77,7 +77,7 @@ def positional_is_used(function: str) -> None:
 
 
 def becoming_keyword_only(init: Callable[P, R]) -> Callable[P, R]:
-    """Connection's own making, of which all but the database will be keyword only."""
+    """Decorate ``Connection.__init__``, of which all but the database will be keyword-only."""
     if sys.version_info < (3, 13):
         return init
 
@@ -91,16 +91,16 @@ def becoming_keyword_only(init: Callable[P, R]) -> Callable[P, R]:
 
 
 def becoming_positional(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A method of Connection whose arguments of these names will be positional only."""
+    """Decorate a method of Connection whose arguments of these names will be positional-only."""
 
     def decorated(method: Callable[P, R]) -> Callable[P, R]:
         if sys.version_info < (3, 13):
             return method
-        several = "s" if len(names) > 1 else ""
+        plural = "s" if len(names) > 1 else ""
         quoted = " and ".join(filter(None, (", ".join(map(repr, names[:-1])), repr(names[-1]))))
         text = (
-            f"Passing keyword argument{several} {quoted} to _sqlite3.Connection.{method.__name__}() is deprecated. "
-            f"Parameter{several} {quoted} will become positional-only in Python 3.15."
+            f"Passing keyword argument{plural} {quoted} to _sqlite3.Connection.{method.__name__}() is deprecated. "
+            f"Parameter{plural} {quoted} will become positional-only in Python 3.15."
         )
 
         @wraps(method)

@@ -1,20 +1,17 @@
-"""A database as the statements that make it again."""
+"""A database as the statements that recreate it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from clusterdb.dbapi2.base import BaseConnection
 from clusterdb.dbapi2.cursor import Cursor
 from clusterdb.errors import OperationalError
-
-if TYPE_CHECKING:
-    from clusterdb.dbapi2.connection import Connection
 
 __all__ = ["iterdump"]
 
 
-def iterdump(connection: Connection, like: str | None) -> Iterator[str]:
+def iterdump(connection: BaseConnection, like: str | None) -> Iterator[str]:
     """The statements, as SQLite's shell and CPython's ``sqlite3`` write them: tables with their rows, then the rest."""
     cursor = Cursor(connection)
     only, values = ("AND name LIKE ?", (like,)) if like is not None else ("", ())
@@ -24,7 +21,8 @@ def iterdump(connection: Connection, like: str | None) -> Iterator[str]:
     tables = cursor.execute(
         f"SELECT name, type, sql FROM sqlite_master WHERE sql NOT NULL AND type = 'table' {only} ORDER BY name", values
     ).fetchall()
-    sequences, writable = [], False
+    sequences: list[str] = []
+    writable = False
     for name, _, sql in tables:
         if name == "sqlite_sequence":
             sequences = ['DELETE FROM "sqlite_sequence";', *_rows(cursor, name)]
@@ -58,7 +56,7 @@ def iterdump(connection: Connection, like: str | None) -> Iterator[str]:
 def _breaks_foreign_keys(cursor: Cursor) -> bool:
     try:
         return bool(cursor.execute("PRAGMA foreign_key_check").fetchall())
-    except OperationalError:  # a key that refers to what can be no parent: nothing is ever checked against it
+    except OperationalError:  # the parent of a key has no unique index: such a key is never checked
         return False
 
 

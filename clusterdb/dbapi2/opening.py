@@ -1,10 +1,10 @@
-"""What the first argument of ``connect()`` stands for, and how it is opened.
+"""What the first argument of ``connect()`` names, and how it is opened.
 
 "prod"                              a cluster of the default store, or of ``store=``
-"clusterdb:prod?store=./s&mode=ro"  the same as a URI; ``file:`` does too, with ``uri=True``
-":memory:", "file:x?mode=memory"    an anonymous cluster, gone with its last connection
-"./app.db", "app.db", a Path        a plain SQLite file: whatever has a slash or a dot in it, as in ATTACH
-a Cluster                           that one
+"clusterdb:prod?store=./s&mode=ro"  the same as a URI; ``file:`` as well, with ``uri=True``
+":memory:", "file:x?mode=memory"    an anonymous cluster, deleted with its last connection
+"./app.db", "app.db", a Path        a plain SQLite file: any name with a slash or a dot, as in ATTACH
+a Cluster                           that cluster
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import apsw
 
-from clusterdb.cluster import Cluster
+from clusterdb.access.sqlite import Connection
+from clusterdb.access.untrusted import Limits, check_options, prepared
+from clusterdb.clusters.connecting import connect
 from clusterdb.errors import (
     ClusterExistsError,
     ClusterNotFoundError,
@@ -32,27 +34,57 @@ from clusterdb.errors import (
     InvalidNameError,
     NotAStoreError,
 )
-from clusterdb.names import check_name
-from clusterdb.sqlite import Connection
-from clusterdb.store import Store, default_path
-from clusterdb.untrusted import Limits, check_options, prepared
+from clusterdb.rules.names import check_name
+from clusterdb.store import Cluster, Store, default_path
 from vfs.holds import busy, is_busy
 
-__all__ = ["Mode", "Opened", "close_collected", "opened", "share", "shared_store"]
+__all__ = [
+    "Database",
+    "Mode",
+    "OpenOptions",
+    "Opened",
+    "StoreLike",
+    "close_collected",
+    "open_database",
+    "share",
+    "shared_store",
+]
 
+Database: TypeAlias = str | bytes | os.PathLike[str] | Cluster
+"""The first argument of ``connect()``."""
 Mode = Literal["ro", "rw", "rwc", "memory"]
+StoreLike: TypeAlias = Store | str | os.PathLike[str]
+
 _CHOICES = {
     "mode": ("ro", "rw", "rwc", "memory"),
     "create": ("1", "true", "yes", "0", "false", "no"),
     "cache": ("shared", "private"),
 }
+_URI_OPTIONS = ("store", "endpoint", *_CHOICES)
 _PLAIN_FLAGS = {"ro": apsw.SQLITE_OPEN_READONLY, "rw": apsw.SQLITE_OPEN_READWRITE}
 _MEMORY = ":memory:"
 
 
+@dataclass(slots=True, kw_only=True)  # not frozen: that makes it six times as slow, for every connection
+class OpenOptions:
+    """The options of ``connect()`` that decide what is opened, and how; see :func:`clusterdb.connect`.
+
+    Treated as immutable: the options in a URI go into a copy.
+    """
+
+    uri: bool = False
+    store: StoreLike | None = None
+    endpoint: str = "writer"
+    create: bool = False
+    mode: Mode | None = None
+    cached_statements: int = 128
+    trusted: bool = True
+    limits: Limits | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open database: how to let go of it, and the cluster that it is (None: a plain file)."""
+    """An open database, the function that closes it, and its cluster (None: a plain file)."""
 
     db: Connection
     close: Callable[[], None]
@@ -66,13 +98,13 @@ _stores: dict[str, Store] = {}
 _shared: dict[str, tuple[Cluster, int]] = {}
 _numbers = itertools.count(1)
 _collected: deque[Opened] = deque()
-"""What the collector would have closed in a thread that was busy in a store."""
+"""Connections that were garbage-collected in a thread that was busy in a store: closed by the next ``connect()``."""
 
 
 def shared_store(path: str | os.PathLike[str] | None = None, *, create: bool = False) -> Store:
-    """The store at a path (None: the default one), opened once in a process and closed when that ends.
+    """The store at ``path`` (None: the default store), opened once per process and closed at its end.
 
-    Raises NotAStoreError if there is none and ``create`` is false, and what :func:`clusterdb.open` raises.
+    Raises NotAStoreError if it does not exist and ``create`` is false, and the errors of :func:`clusterdb.open`.
     """
     path = os.fspath(path) if path is not None else str(default_path())
     with _guard, busy():
@@ -84,7 +116,7 @@ def shared_store(path: str | os.PathLike[str] | None = None, *, create: bool = F
 
 
 def share(store: Store) -> None:
-    """Whoever connects by the path of a store that this process has open goes through it, until it is closed."""
+    """Let connections that are opened by this store's path reuse it until it is closed."""
     with _guard, busy():
         if _open_already(store.path) is None:
             _remember(store)
@@ -92,7 +124,7 @@ def share(store: Store) -> None:
 
 def _open_already(path: str) -> Store | None:
     store = _stores.get(_key(path))
-    return None if store is None or store._closed or store._pid != os.getpid() else store
+    return store if store is not None and store.context.is_usable else None
 
 
 def _remember(store: Store) -> None:
@@ -106,127 +138,104 @@ def _key(path: str) -> str:
 
 
 def close_collected(opened: Opened) -> None:
-    """Close what nobody closed: now, or, if the collector came to it in the middle of something, a little later."""
+    """Close a connection that was garbage-collected: later, if this thread is busy in a store."""
     if is_busy():
         _collected.append(opened)
     else:
         opened.close()
 
 
-def _close_those_collected() -> None:
+def _close_pending() -> None:
     while _collected:
         with suppress(IndexError):  # another thread was faster
             _collected.popleft().close()
 
 
 def _close_stores() -> None:
-    _close_those_collected()
+    _close_pending()
     with _guard, busy():
         while _stores:
             _, store = _stores.popitem()
-            with suppress(Error):  # somebody still uses it: the end of the process closes it
+            with suppress(Error):  # still in use: the end of the process closes it
                 store.close()
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
-def opened(
-    database: Any,
-    *,
-    uri: bool,
-    store: Store | str | os.PathLike[str] | None,
-    endpoint: str,
-    create: bool,
-    mode: Mode | None,
-    cached_statements: int,
-    trusted: bool = True,
-    limits: Limits | None = None,
-) -> Opened:
-    """Open what ``database`` stands for, for SQL that is trusted or not.
+def open_database(database: Database, options: OpenOptions) -> Opened:
+    """Open what ``database`` names, for trusted or untrusted SQL.
 
-    Raises as :func:`_opened`.
+    Raises the errors of PEP 249 (InvalidArgumentError, before anything is opened, for options that contradict each
+    other), TypeError for an argument of another type.
     """
-    check_options(trusted=trusted, limits=limits)
-    _close_those_collected()
-    found = _opened(
-        database,
-        uri=uri,
-        store=store,
-        endpoint=endpoint,
-        create=create,
-        mode=mode,
-        cached_statements=cached_statements,
-    )
+    check_options(trusted=options.trusted, limits=options.limits)
+    _check_choice("mode", options.mode)
+    _close_pending()
+    opened = _open_trusted(database, options)
     try:
-        prepared(found.db, trusted=trusted, limits=limits)
+        prepared(opened.db, trusted=options.trusted, limits=options.limits)
     except BaseException:
-        found.close()
+        opened.close()
         raise
-    return found
+    return opened
 
 
-def _opened(
-    database: Any,
-    *,
-    uri: bool,
-    store: Store | str | os.PathLike[str] | None,
-    endpoint: str,
-    create: bool,
-    mode: Mode | None,
-    cached_statements: int,
-) -> Opened:
-    """Open what ``database`` stands for.
-
-    Raises the errors of PEP 249 (InvalidArgumentError, before anything is opened, for options that make no sense),
-    TypeError for what is no name.
-    """
-    _check_choice("mode", mode)
+def _open_trusted(database: object, options: OpenOptions) -> Opened:
     if isinstance(database, Cluster):
-        if mode == "memory":
+        if options.mode == "memory":
             raise InvalidArgumentError("mode='memory' is for anonymous clusters: use 'ro' or 'rw' with a Cluster")
-        return _of_cluster(database, endpoint, mode, cached_statements)
+        return _open_cluster(database, options)
     if isinstance(database, bytes | os.PathLike):
-        name = os.fsdecode(database)
-        return _plain(name if "/" in name else f"./{name}", 0, endpoint, mode, cached_statements)
+        path = os.fsdecode(database)
+        return _open_plain(path if "/" in path else f"./{path}", options)
     if not isinstance(database, str):
         raise TypeError(f"connect() argument 1 must be a name, a path or a Cluster, not {type(database).__name__}")
-    if database.startswith("clusterdb:") or (uri and database.startswith("file:")):
-        scheme = database.partition(":")[0]
-        name, options = _parsed(database)
-        mode = options.get("mode", mode)
-        endpoint = options.get("endpoint", endpoint)
-        if mode == "memory" or name == _MEMORY:
-            _require_writer("an anonymous cluster", endpoint)
-            return _shared_memory(name, cached_statements) if options.get("cache") == "shared" else _memory()
-        if scheme == "file" and _is_path(name):
-            return _plain(database, apsw.SQLITE_OPEN_URI, endpoint, mode, cached_statements)
-        store = options.get("store", store)
-        create = create or options.get("create") in ("1", "true", "yes")
-        database = name
-    if database == _MEMORY or mode == "memory":
-        _require_writer("an anonymous cluster", endpoint)
-        return _memory()
-    if store is None and _is_path(database):
-        return _plain(database, 0, endpoint, mode, cached_statements)
-    return _named(database, store, endpoint, create, mode, cached_statements)
+    if database.startswith("clusterdb:") or (options.uri and database.startswith("file:")):
+        return _open_uri(database, options)
+    if database == _MEMORY or options.mode == "memory":
+        return _open_anonymous(options)
+    if options.store is None and _is_path(database):
+        return _open_plain(database, options)
+    return _open_named(database, options)
+
+
+def _open_uri(uri: str, options: OpenOptions) -> Opened:
+    """Open what a URI names; its options override those of ``connect()``.  Raises InvalidArgumentError."""
+    name, values = _parsed(uri)
+    options = replace(
+        options,
+        mode=cast("Mode | None", values.get("mode", options.mode)),
+        endpoint=values.get("endpoint", options.endpoint),
+    )
+    if options.mode == "memory" or name == _MEMORY:
+        return _open_shared(name, options) if values.get("cache") == "shared" else _open_anonymous(options)
+    if uri.startswith("file:") and _is_path(name):
+        return _open_plain(uri, options, apsw.SQLITE_OPEN_URI)
+    options = replace(
+        options,
+        store=values.get("store", options.store),
+        create=options.create or values.get("create") in ("1", "true", "yes"),
+    )
+    if options.store is None and _is_path(name):
+        return _open_plain(name, options)
+    return _open_named(name, options)
 
 
 def _is_path(name: str) -> bool:
     return not name or "/" in name or "." in name
 
 
-def _parsed(uri: str) -> tuple[str, dict[str, Any]]:
-    """What a URI names, and its options.  Raises InvalidArgumentError."""
+def _parsed(uri: str) -> tuple[str, dict[str, str]]:
+    """The name and the options of a URI.  Raises InvalidArgumentError."""
     scheme, _, rest = uri.partition(":")
     try:
         parts = urlsplit(rest)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
     except ValueError as error:
         form = "clusterdb:NAME?store=PATH&endpoint=NAME&mode=MODE"
-        raise InvalidArgumentError(f"'{uri}' is no URI ({error}): use {form}") from None
-    known = ("store", "endpoint", *_CHOICES)
+        raise InvalidArgumentError(f"invalid URI '{uri}' ({error}): use {form}") from None
     for name, value in options.items():
-        if scheme == "clusterdb" and name not in known:
-            raise InvalidArgumentError(f"'{uri}': there is no option '{name}', use {', '.join(known)}")
+        if scheme == "clusterdb" and name not in _URI_OPTIONS:
+            raise InvalidArgumentError(f"unknown option '{name}' in '{uri}': use {', '.join(_URI_OPTIONS)}")
         _check_choice(name, value)
     return unquote(parts.path), options
 
@@ -237,58 +246,59 @@ def _check_choice(option: str, value: str | None) -> None:
         raise InvalidArgumentError(f"{option}={value!r}: use {', '.join(map(repr, choices))}")
 
 
-def _require_writer(what: str, endpoint: str) -> None:
+def _require_writer(kind: str, endpoint: str) -> None:
+    """Raises InvalidArgumentError for an endpoint of a database that has no instances."""
     if endpoint != "writer":
-        raise InvalidArgumentError(f"endpoint={endpoint!r}: {what} has no instances, use 'writer' or leave it out")
+        raise InvalidArgumentError(f"endpoint={endpoint!r}: {kind} has no instances, use 'writer' or omit endpoint=")
 
 
-def _plain(name: str, flags: int, endpoint: str, mode: Mode | None, cached_statements: int) -> Opened:
-    _require_writer("a plain file", endpoint)
-    flags |= _PLAIN_FLAGS.get(mode or "rwc", apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-    db = Connection(name, flags, statementcachesize=max(0, cached_statements))
+def _open_plain(name: str, options: OpenOptions, flags: int = 0) -> Opened:
+    _require_writer("a plain file", options.endpoint)
+    flags |= _PLAIN_FLAGS.get(options.mode or "rwc", apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    db = Connection(name, flags, statementcachesize=max(0, options.cached_statements))
     return Opened(db, db.close)
 
 
-def _named(
-    name: str,
-    store: Store | str | os.PathLike[str] | None,
-    endpoint: str,
-    create: bool,
-    mode: Mode | None,
-    cached_statements: int,
-) -> Opened:
-    """A cluster by name; created if that is wished, and it is not there."""
+def _open_named(name: str, options: OpenOptions) -> Opened:
+    """Open a cluster by its name; create it first if the options ask for that and it does not exist."""
     try:
         check_name(name)
     except InvalidNameError as error:
         raise InvalidNameError(f"{error}; a path of a plain file has a slash or a dot in it, as './{name}'") from None
-    create = create or mode == "rwc"
+    create = options.create or options.mode == "rwc"
     try:
-        opened_store = store if isinstance(store, Store) else shared_store(store, create=create)
+        store = options.store if isinstance(options.store, Store) else shared_store(options.store, create=create)
     except NotAStoreError as error:
         raise NotAStoreError(f"no cluster '{name}': {error}") from None
     try:
-        cluster = opened_store.cluster(name)
+        cluster = store.cluster(name)
     except ClusterNotFoundError:
         if not create:
             raise
         try:
-            cluster = opened_store.create_cluster(name)
-        except ClusterExistsError:  # somebody else was faster
-            cluster = opened_store.cluster(name)
-    return _of_cluster(cluster, endpoint, mode, cached_statements)
+            cluster = store.create_cluster(name)
+        except ClusterExistsError:  # another process was faster
+            cluster = store.cluster(name)
+    return _open_cluster(cluster, options)
 
 
-def _of_cluster(cluster: Cluster, endpoint: str, mode: Mode | None, cached_statements: int) -> Opened:
-    db = cluster.store._connect(cluster, endpoint, read_only=mode == "ro", cached_statements=cached_statements)
+def _open_cluster(cluster: Cluster, options: OpenOptions) -> Opened:
+    db = connect(
+        cluster.context,
+        cluster,
+        options.endpoint,
+        read_only=options.mode == "ro",
+        cached_statements=options.cached_statements,
+    )
     return Opened(db, db.close, cluster, cluster.settings.engine)
 
 
 # --- anonymous clusters -----------------------------------------------------------------------------------------------
-def _memory() -> Opened:
+def _open_anonymous(options: OpenOptions) -> Opened:
+    _require_writer("an anonymous cluster", options.endpoint)
     store = shared_store(_MEMORY, create=True)
     cluster = store.create_cluster(f"anonymous-{next(_numbers)}")
-    db = store._connect(cluster, "writer", read_only=False)
+    db = connect(cluster.context, cluster, "writer", read_only=False)
 
     def close() -> None:
         db.close()
@@ -297,16 +307,17 @@ def _memory() -> Opened:
     return Opened(db, close, cluster)
 
 
-def _shared_memory(name: str, cached_statements: int) -> Opened:
-    """An anonymous cluster that has a name for this process, and lives as long as one of its connections."""
+def _open_shared(name: str, options: OpenOptions) -> Opened:
+    """Open the anonymous cluster that has this name in this process; its last connection deletes it."""
+    _require_writer("an anonymous cluster", options.endpoint)
     with _guard, busy():
-        known = _shared.get(name)
-        if known is None or known[0].store._closed or known[0].store._pid != os.getpid():
+        entry = _shared.get(name)
+        if entry is None or not entry[0].context.is_usable:
             store = shared_store(_MEMORY, create=True)
-            known = store.create_cluster(f"anonymous-{next(_numbers)}"), 0
-        cluster, count = known
+            entry = store.create_cluster(f"anonymous-{next(_numbers)}"), 0
+        cluster, count = entry
         _shared[name] = cluster, count + 1
-    db = cluster.store._connect(cluster, "writer", read_only=False, cached_statements=cached_statements)
+    db = connect(cluster.context, cluster, "writer", read_only=False, cached_statements=options.cached_statements)
 
     def close() -> None:
         db.close()
@@ -322,5 +333,5 @@ def _shared_memory(name: str, cached_statements: int) -> Opened:
 
 def _forget(cluster: Cluster) -> None:
     with suppress(ClusterNotFoundError):
-        if not cluster.store._closed and cluster.store._pid == os.getpid():
+        if cluster.context.is_usable:
             cluster.delete()

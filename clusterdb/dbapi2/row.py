@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from clusterdb.dbapi2.base import BaseCursor
+
 __all__ = ["Row"]
 
 
 class Row:
-    """A row whose values are had by index, slice, or column name in any case: ``connection.row_factory = Row``."""
+    """A row whose values are read by index, slice, or column name in any case: ``connection.row_factory = Row``."""
 
     __slots__ = ("_columns", "_values")
     _columns: tuple[str, ...]
     _values: tuple[Any, ...]
 
-    def __new__(cls, cursor: Any, data: tuple[Any, ...], /) -> Row:
-        from clusterdb.dbapi2.cursor import Cursor
-
-        if not issubclass(type(cursor), Cursor):
+    def __new__(cls, cursor: BaseCursor, data: tuple[Any, ...], /) -> Row:
+        if not issubclass(type(cursor), BaseCursor):
             raise TypeError(f"Row() argument 1 must be a Cursor, not {type(cursor).__name__}")
         if not isinstance(data, tuple):
             raise TypeError(f"Row() argument 2 must be tuple, not {type(data).__name__}")
@@ -30,7 +30,7 @@ class Row:
 
     @classmethod
     def of(cls, columns: tuple[str, ...], values: tuple[Any, ...]) -> Row:
-        """A row of known columns."""
+        """A row with these column names."""
         row = super().__new__(cls)
         row._columns = columns
         row._values = values
@@ -76,7 +76,7 @@ Sequence.register(Row)
 
 @lru_cache(maxsize=512)
 def _places(columns: tuple[str, ...]) -> dict[str, int]:
-    """Where a column is, by its name and by its folded name; of several with one name the first counts."""
+    """The index of each column, by its name and by its folded name; of columns with the same name the first counts."""
     places: dict[str, int] = {}
     for at, name in enumerate(columns):
         places.setdefault(_folded(name), at)
@@ -84,5 +84,5 @@ def _places(columns: tuple[str, ...]) -> dict[str, int]:
 
 
 def _folded(name: str) -> str:
-    """ASCII case only: SQLite's names know no other."""
+    """The name in lower case, of ASCII letters only, as SQLite compares names."""
     return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)

@@ -1,12 +1,12 @@
-"""One connection to a whole cluster: what only reads goes to a reader, everything else to the writer.
+"""One connection to a whole cluster: statements that only read go to a reader, all others to the writer.
 
-SQLite itself says what a statement does, when it is prepared: a query that reads the database, calls no function that
-tells of the connection, and runs outside of a transaction goes to a reader.  Nothing is guessed from the text.
+SQLite itself reports what a statement does, when it is prepared: a query that reads the database, calls no function
+that depends on the connection, and runs outside of a transaction goes to a reader.  Nothing is guessed from the text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import apsw
@@ -14,7 +14,8 @@ import apsw
 from clusterdb.dbapi2 import callbacks
 from clusterdb.dbapi2.connection import Connection
 from clusterdb.dbapi2.cursor import Cursor
-from clusterdb.dbapi2.statements import Plan
+from clusterdb.dbapi2.opening import Database
+from clusterdb.dbapi2.statements import Parameters, Plan
 from clusterdb.errors import InstanceRestartedError, ProgrammingError
 
 __all__ = ["SplitConnection", "SplitCursor"]
@@ -27,16 +28,16 @@ _CHANGE_COUNTER_AT = 24
 class SplitConnection(Connection):
     """A connection that reads from readers: ``clusterdb.connect("prod", factory=SplitConnection)``.
 
-    ``read_your_writes``: a query waits for nothing, but goes to the writer as long as the reader has not come to the
-    version that this connection has last committed.  Without readers everything goes to the writer.
+    ``read_your_writes``: a query does not wait, but goes to the writer until the reader has reached the version that
+    this connection committed last.  Without readers everything goes to the writer.
     """
 
-    def __init__(self, database: Any, *arguments: Any, read_your_writes: bool = False, **options: Any) -> None:
+    def __init__(self, database: Database, *arguments: Any, read_your_writes: bool = False, **options: Any) -> None:
         if options.get("endpoint", "writer") != "writer":
-            raise ProgrammingError("a SplitConnection chooses endpoints itself: leave out endpoint")
+            raise ProgrammingError("a SplitConnection chooses endpoints itself: omit endpoint=")
         super().__init__(database, *arguments, **options)
         if self.cluster is None:
-            raise ProgrammingError(f"{database!r} is a plain file, which has no readers: name a cluster")
+            raise ProgrammingError(f"{database!r} is a plain file, which has no readers: use the name of a cluster")
         self._reader: apsw.Connection | None = None
         self._prepared: list[Callable[[apsw.Connection], None]] = []
         self._reads_your_writes = read_your_writes
@@ -45,7 +46,7 @@ class SplitConnection(Connection):
         self._version = 0
         self._may_have_others: bool | None = False
 
-    def cursor(self, factory: Callable[[Connection], Any] | None = None) -> Any:
+    def cursor(self, factory: Callable[[Any], Any] | None = None) -> Any:
         """A new cursor."""
         return super().cursor(SplitCursor if factory is None else factory)
 
@@ -57,50 +58,52 @@ class SplitConnection(Connection):
             self._reader = None
             reader.close()
 
-    # --- where a statement goes -------------------------------------------------------------------------------------
-    def _reader_for(self, plan: Plan) -> apsw.Connection | None:
-        """The connection to a reader that a statement can go to; None: the writer has to."""
-        if not plan.is_query or self._db.in_transaction or self._converts or not self._reads_only(plan):
+    # --- routing ------------------------------------------------------------------------------------------------------
+    def reader_for(self, plan: Plan) -> apsw.Connection | None:
+        """The connection to a reader that can run a statement; None: the writer has to."""
+        if not plan.is_query or self._state.db.in_transaction or self._state.converts or not self._reads_only(plan):
             return None
-        reader = self._up()
-        if self._reads_your_writes and not self._has_come_so_far(reader):
+        reader = self._live_reader()
+        if self._reads_your_writes and not self._has_caught_up(reader):
             return None
         return reader
 
     def _reads_only(self, plan: Plan) -> bool:
-        """Whether a statement only reads the main database, as SQLite's authorizer is told when it is prepared."""
+        """Whether a statement only reads the main database, as SQLite reports to its authorizer when preparing it."""
         databases = self._databases.get(plan.sql)
         if databases is None:
             databases = self._databases[plan.sql] = self._databases_read(plan.sql)
         return databases <= {"main"} or (databases <= {"main", None} and not self._has_others())
 
     def _databases_read(self, sql: str) -> frozenset[str | None]:
-        """The databases that a statement reads (None: not told); "temp" too if it does something else than to read."""
-        found: set[str | None] = set()
+        """The databases that a statement reads (None: not reported), and "temp" if it does more than read."""
+        databases: set[str | None] = set()
 
         def authorizer(action: int, _: str | None, name: str | None, database: str | None, __: str | None) -> int:
             if action == apsw.SQLITE_READ:
-                found.add(database)
+                databases.add(database)
             elif action not in _READS or (action == apsw.SQLITE_FUNCTION and name in _OF_THE_CONNECTION):
-                found.add("temp")
+                databases.add("temp")
             return apsw.SQLITE_OK
 
-        former, self._db.authorizer = self._db.authorizer, authorizer
+        db = self._state.db
+        former, db.authorizer = db.authorizer, authorizer
         try:
-            self._db.execute(sql, apsw._null_bindings, can_cache=False, explain=1).fetchall()  # type: ignore[attr-defined]
+            db.execute(sql, apsw._null_bindings, can_cache=False, explain=1).fetchall()  # type: ignore[attr-defined]
         finally:
-            self._db.authorizer = former
-        return frozenset(found)
+            db.authorizer = former
+        return frozenset(databases)
 
     def _has_others(self) -> bool:
-        """Whether a table may be in another database than main; looked up when the writer has done something."""
+        """Whether a table may be in another database than main; looked up after the writer has run a statement."""
         if self._may_have_others is None:
-            made = self._db.execute("SELECT 1 FROM temp.sqlite_schema").get is not None
-            self._may_have_others = made or len(self._db.db_names()) > 2
+            db = self._state.db
+            has_temporary = db.execute("SELECT 1 FROM temp.sqlite_schema").get is not None
+            self._may_have_others = has_temporary or len(db.db_names()) > 2
         return self._may_have_others
 
-    def _up(self) -> apsw.Connection:
-        """A connection to a reader that is up."""
+    def _live_reader(self) -> apsw.Connection:
+        """A connection to a reader that is running."""
         if self._reader is not None:
             try:
                 self._reader.execute("SELECT 1").fetchall()
@@ -108,26 +111,26 @@ class SplitConnection(Connection):
             except (apsw.Error, InstanceRestartedError):
                 self._reader.close()
                 self._reader = None
-        cluster = self.cluster
+        cluster, options = self.cluster, self._options
         assert cluster is not None
-        self._reader = cluster.connect("reader", read_only=True, trusted=self._trusted, limits=self._limits)
-        if self._session is not None:
-            self._session.install(self._reader)
+        self._reader = cluster.connect("reader", read_only=True, trusted=options.trusted, limits=options.limits)
+        if self._state.session is not None:
+            self._state.session.install(self._reader)
         for prepare in self._prepared:
             prepare(self._reader)
         return self._reader
 
-    def _note_write(self) -> None:
-        """The writer does something: it may be a commit, or make a temporary table."""
+    def note_write(self) -> None:
+        """The writer runs a statement: it may commit, or create a temporary table."""
         self._wrote, self._may_have_others = True, None
 
-    def _has_come_so_far(self, reader: apsw.Connection) -> bool:
-        """Whether the reader shows what this connection has committed; readers never go back."""
+    def _has_caught_up(self, reader: apsw.Connection) -> bool:
+        """Whether the reader shows this connection's last commit; readers never go back."""
         if self._wrote:
-            self._wrote, self._version = False, _version_of(self._db)
+            self._wrote, self._version = False, _version_of(self._state.db)
         return not self._version or _version_of(reader) >= self._version
 
-    # --- what readers need as well ----------------------------------------------------------------------------------
+    # --- functions and collations, for readers too --------------------------------------------------------------------
     def _prepare_readers(self, prepare: Callable[[apsw.Connection], None]) -> None:
         self._prepared.append(prepare)
         if self._reader is not None:
@@ -138,49 +141,49 @@ class SplitConnection(Connection):
     ) -> None:
         """As :meth:`Connection.create_function`, for readers too."""
         super().create_function(name, narg, func, deterministic=deterministic)
-        made = callbacks.function(func)
-        self._prepare_readers(lambda db: db.create_scalar_function(name, made, narg, deterministic=deterministic))
+        function = callbacks.function(func)
+        self._prepare_readers(lambda db: db.create_scalar_function(name, function, narg, deterministic=deterministic))
 
-    def create_aggregate(self, name: str, n_arg: int, aggregate_class: type[Any] | None, /) -> None:
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: type | None, /) -> None:
         """As :meth:`Connection.create_aggregate`, for readers too."""
         super().create_aggregate(name, n_arg, aggregate_class)
-        made = callbacks.aggregate(aggregate_class)
-        self._prepare_readers(lambda db: db.create_aggregate_function(name, made, n_arg))
+        aggregate = callbacks.aggregate(aggregate_class)
+        self._prepare_readers(lambda db: db.create_aggregate_function(name, aggregate, n_arg))
 
-    def create_window_function(self, name: str, num_params: int, aggregate_class: type[Any] | None, /) -> None:
+    def create_window_function(self, name: str, num_params: int, aggregate_class: type | None, /) -> None:
         """As :meth:`Connection.create_window_function`, for readers too."""
         super().create_window_function(name, num_params, aggregate_class)
-        made = callbacks.window(aggregate_class)
-        self._prepare_readers(lambda db: db.create_window_function(name, made, num_params))
+        window = callbacks.window(aggregate_class)
+        self._prepare_readers(lambda db: db.create_window_function(name, window, num_params))
 
     def create_collation(self, name: str, callable: Callable[[str, str], int] | None, /) -> None:
         """As :meth:`Connection.create_collation`, for readers too."""
         super().create_collation(name, callable)
-        made = callbacks.collation(callable)
-        self._prepare_readers(lambda db: db.create_collation(name, made))
+        collation = callbacks.collation(callable)
+        self._prepare_readers(lambda db: db.create_collation(name, collation))
 
 
 class SplitCursor(Cursor):
-    """A cursor of a :class:`SplitConnection`; ``endpoint`` tells where its last statement ran."""
+    """A cursor of a :class:`SplitConnection`; ``endpoint``: where its last statement ran, "writer" or "reader"."""
 
     endpoint = "writer"
 
-    def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
-        """Run one statement where it belongs; see :meth:`Cursor.execute`."""
+    def execute(self, sql: str, parameters: Parameters = (), /) -> Cursor:
+        """Run one statement on a reader if it can, else on the writer; see :meth:`Cursor.execute`."""
         plan = self._planned(sql)
         connection = self.connection
         assert isinstance(connection, SplitConnection)
-        reader = connection._reader_for(plan)
+        reader = connection.reader_for(plan)
         if reader is None:
-            self._go_to(connection._db, "writer")
+            self._go_to(self._state.db, "writer")
             if not plan.is_query:
-                connection._note_write()
+                connection.note_write()
         else:
             self._go_to(reader, "reader")
         return super().execute(sql, parameters)
 
-    def executemany(self, sql: str, parameters: Any, /) -> Cursor:
-        """Run one statement for each of many parameters, on the writer."""
+    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> Cursor:
+        """Run a statement for each of many parameters, on the writer."""
         self._to_the_writer()
         return super().executemany(sql, parameters)
 
@@ -192,8 +195,8 @@ class SplitCursor(Cursor):
     def _to_the_writer(self) -> None:
         connection = self.connection
         assert isinstance(connection, SplitConnection)
-        self._go_to(connection._db, "writer")
-        connection._note_write()
+        self._go_to(self._state.db, "writer")
+        connection.note_write()
 
     def _go_to(self, db: apsw.Connection, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -204,7 +207,7 @@ class SplitCursor(Cursor):
 
 
 def _version_of(db: apsw.Connection) -> int:
-    """The version that a connection outside of a transaction sees: the change counter of page 1 is that."""
+    """The version that a connection outside of a transaction sees: it is the change counter of page 1."""
     db.execute("BEGIN")
     try:
         db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()

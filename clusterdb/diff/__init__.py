@@ -1,20 +1,26 @@
-"""What differs between two clusters, or two points in the past of one: as text, JSON, an SQL script, or a changeset.
+"""Differences between two clusters, or between two points in time: as text, JSON, an SQL script, or a changeset.
 
-Pages tell where rows may differ (:mod:`clusterdb.diff.pages`), so the time follows the change and not the database.
+pages.py       where rows may differ, from the pages that differ: the cost follows the change, not the database
+tables.py      the schema of a database
+compare.py     the rows and schema entries that differ
+script.py      a difference as an SQL script
+changesets.py  a difference as a changeset, and applying one
+clusters.py    differences between clusters of a store
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from clusterdb.diff.changesets import Applied, OnConflict, applied, changeset_of
 from clusterdb.diff.compare import RowChange, SchemaChange, Side, TableChanges, compare_schemas, compare_tables
-from clusterdb.diff.report import as_json, as_text
+from clusterdb.diff.report import difference_json, difference_text
 from clusterdb.diff.script import script
 from clusterdb.diff.tables import Schema
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.names import suggestion
+from clusterdb.rules.names import suggestion
 
 __all__ = [
     "Applied",
@@ -31,10 +37,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Diff:
-    """What made of ``before`` what ``after`` is.
+    """The changes from ``before`` to ``after``.
 
-    SQLite's own tables (``sqlite_sequence``, ``sqlite_stat1``) are left out, and of virtual tables their shadow tables
-    are compared.  It holds the changed rows in memory.
+    SQLite's own tables (``sqlite_sequence``, ``sqlite_stat1``) are left out; of virtual tables, the shadow tables are
+    compared.  The changed rows are held in memory.
     """
 
     before: str
@@ -48,15 +54,15 @@ class Diff:
         return bool(self.schema or self.tables)
 
     def text(self, *, rows: bool = True) -> str:
-        """For people; ``rows=False`` gives the numbers only."""
-        return as_text(self.before, self.after, self.schema, self.tables, rows=rows)
+        """As text, with the changed rows; with ``rows=False`` only their numbers."""
+        return difference_text(self.before, self.after, self.schema, self.tables, rows=rows)
 
     def json(self) -> dict[str, Any]:
-        """What :func:`json.dumps` takes; a blob is ``{"blob": hexadecimal}``."""
-        return as_json(self.before, self.after, self.schema, self.tables)
+        """As an object for :func:`json.dumps`; a blob is ``{"blob": hexadecimal}``."""
+        return difference_json(self.before, self.after, self.schema, self.tables)
 
     def sql(self) -> str:
-        """A script that, run in a copy of ``before``, makes it ``after``; for a session without a transaction.
+        """A script that turns a copy of ``before`` into ``after``; run it outside of a transaction.
 
         Raises NotSupportedError for a virtual table that was altered.
         """
@@ -65,21 +71,23 @@ class Diff:
     def changeset(self) -> bytes:
         """The changed rows for :meth:`Cluster.apply`.
 
-        Raises NotSupportedError if a table with changes is not the same in both, or has no key to go by.
+        Raises NotSupportedError if a table with changes has other columns or another key in the two, or has no key.
         """
         return changeset_of(*self._schemas, self.tables)
 
 
-def difference(names: tuple[str, str], before: Side, after: Side, changed: set[int] | None, tables: Any) -> Diff:
-    """Compare two sides; ``tables`` names those to be compared, or is None.  Raises InvalidArgumentError."""
+def difference(
+    names: tuple[str, str], before: Side, after: Side, changed: set[int] | None, tables: Iterable[str] | None
+) -> Diff:
+    """Compare two sides: all tables, or the ones that ``tables`` names.  Raises InvalidArgumentError."""
     chosen = None if tables is None else {str(name).lower() for name in tables}
-    known = {**before.schema.tables, **after.schema.tables}
-    for name in sorted(chosen - set(known)) if chosen is not None else ():
+    existing = {**before.schema.tables, **after.schema.tables}
+    for name in sorted(chosen - set(existing)) if chosen is not None else ():
         raise InvalidArgumentError(
-            f"neither '{names[0]}' nor '{names[1]}' has a table '{name}'{suggestion(name, known)}"
+            f"neither '{names[0]}' nor '{names[1]}' has a table '{name}'{suggestion(name, existing)}"
         )
     schema = compare_schemas(before.schema, after.schema)
     if chosen is not None:
         schema = tuple(change for change in schema if change.name.lower() in chosen)
-    found = compare_tables(before, after, changed, chosen)
-    return Diff(*names, schema, tuple(found), (before.schema, after.schema))
+    changes = compare_tables(before, after, changed, chosen)
+    return Diff(*names, schema, tuple(changes), (before.schema, after.schema))

@@ -1,14 +1,15 @@
-"""Where rows may differ between two versions, told from the pages that differ.
+"""Where rows may differ between two versions, derived from the pages that differ.
 
-Of SQLite's file format (https://sqlite.org/fileformat2.html) this reads as much as leads from a page to the rows on it.
-What it finds may be too much, for the rows themselves are compared afterwards; it must never be too little:
+This module reads as much of SQLite's file format (https://sqlite.org/fileformat2.html) as leads from a page to its
+rows.  The result may have too many rows, since the rows themselves are compared afterwards, but never too few:
 
-    D1  Every row that differs lies, in each version that has it, on a leaf that differs, or has overflow pages that do.
-        A page that one version has among its free pages differs, whatever its bytes: SQLite does not write them.
-    D2  Each page that differs is accounted for: a leaf of a table, a page of an index, a free page, a pointer map, or
-        overflow of a cell on a page that differs.  If one is not (a blob written in place, say), all rows are suspect.
-    D3  A leaf belongs to the table in whose b-tree the way to its first row ends at it.
-    D4  Every cell on a page of a WITHOUT ROWID table is a row of it, in that version.
+    D1  A row that differs lies, in each version that has it, on a leaf that differs, or has overflow pages that do.
+        A page that is free in one version differs, whatever its bytes: SQLite does not write free pages.
+    D2  Each page that differs is a leaf of a table, a page of an index, a free page, a pointer map, or an overflow page
+        of a cell on a page that differs.  If a page is none of these (after a write to a blob in place, for example),
+        all rows are suspect.
+    D3  A leaf belongs to the table whose b-tree leads, for the leaf's first rowid, to that leaf.
+    D4  Every cell on a page of a WITHOUT ROWID table is a row of that table, in that version.
 """
 
 from __future__ import annotations
@@ -17,17 +18,23 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-__all__ = ["Image", "Suspects", "suspects"]
+if TYPE_CHECKING:
+    import apsw
+
+__all__ = ["Image", "Row", "Suspects", "suspects"]
 
 _TABLE_LEAF, _TABLE_INTERIOR, _INDEX_LEAF, _INDEX_INTERIOR = 13, 5, 10, 2
 _KINDS = (_TABLE_LEAF, _TABLE_INTERIOR, _INDEX_LEAF, _INDEX_INTERIOR)
 _OVERFLOW_MAX = 0x0200_0000
-"""From so many pages on, the first byte of an overflow page can look like that of a b-tree page."""
+"""With this many pages, the first byte of an overflow page can be the type of a b-tree page."""
 _SHORT = 127
-"""The largest size that is one byte in a cell."""
-_DEPTH_MAX = 20  # BTCURSOR_MAX_DEPTH of SQLite's
+"""The largest size that a cell stores in one byte."""
+_DEPTH_MAX = 20  # SQLite's BTCURSOR_MAX_DEPTH
+
+Row: TypeAlias = tuple[Any, ...]
+"""Values of a row.  Any, as in the type stubs of ``sqlite3``: the reader of a row knows the types of its columns."""
 
 
 class Cell(NamedTuple):
@@ -40,19 +47,16 @@ class Cell(NamedTuple):
 
 @dataclass
 class Suspects:
-    """Where the rows of one table may differ: on rowids of these ranges, or under these keys (WITHOUT ROWID)."""
+    """Where the rows of one table may differ: rowids in these ranges, or these keys (WITHOUT ROWID)."""
 
     ranges: list[tuple[int, int]] = field(default_factory=list)
-    keys: list[tuple[Any, ...]] = field(default_factory=list)
+    keys: list[Row] = field(default_factory=list)
 
 
 class Image:
-    """One version of a database as a sequence of pages.
+    """One version of a database as a sequence of pages; ``read(size_bytes, offset)`` returns bytes of it."""
 
-    ``read(amount, offset)`` gives bytes of it.
-    """
-
-    def __init__(self, read: Callable[[int, int], Any], size_bytes: int) -> None:
+    def __init__(self, read: Callable[[int, int], bytes | memoryview], size_bytes: int) -> None:
         self._read = read
         header = bytes(read(100, 0)) if size_bytes else bytes(100)
         stored = int.from_bytes(header[16:18], "big")
@@ -65,11 +69,11 @@ class Image:
         self._interiors: dict[int, tuple[list[int], list[int]] | None] = {}
 
     def page(self, number: int) -> bytes:
-        """The bytes of a page, the first being number 1."""
+        """The bytes of a page; the first page has the number 1."""
         return bytes(self._read(self.page_size, (number - 1) * self.page_size))
 
     def numbers(self, first_byte: int, byte_count: int) -> range:
-        """The pages that some bytes of the database lie on."""
+        """The numbers of the pages that a range of bytes lies on."""
         return range(first_byte // self.page_size + 1, (first_byte + byte_count - 1) // self.page_size + 2)
 
     def kind(self, number: int, page: bytes) -> int:
@@ -78,17 +82,17 @@ class Image:
         return kind if kind in _KINDS and not self.is_special(number) else 0
 
     def is_special(self, number: int) -> bool:
-        """Whether a page can only be a pointer map, or is the one that is never used."""
+        """Whether a page can only be a pointer map, or is the lock-byte page."""
         if number == (1 << 30) // self.page_size + 1:
             return True
         return self._has_pointer_map and number >= 2 and (number - 2) % (self.usable // 5 + 1) == 0
 
     def cells(self, number: int, page: bytes) -> Iterator[Cell]:
-        """The cells of a b-tree page that holds payload."""
+        """The cells of a b-tree page with payload."""
         return self._cells(page, *self._pointers(number, page))
 
     def overflows(self, number: int, page: bytes) -> list[int]:
-        """The first overflow pages of the cells of a b-tree page that holds payload."""
+        """The first overflow page of each cell of a b-tree page with payload."""
         kind, pointers = self._pointers(number, page)
         if self._local_size(_SHORT, is_index=kind != _TABLE_LEAF) == _SHORT:
             size_at = 4 if kind == _INDEX_INTERIOR else 0
@@ -108,7 +112,7 @@ class Image:
             yield Cell(_signed(rowid), page[at : at + local], overflow)
 
     def first_and_last(self, number: int, page: bytes) -> tuple[int, int] | None:
-        """The lowest and the highest rowid on a leaf of a table; None if there is no row on it."""
+        """The lowest and the highest rowid on a leaf of a table; None for an empty leaf."""
         _, pointers = self._pointers(number, page)
         if not pointers:
             return None
@@ -123,7 +127,7 @@ class Image:
         return kind, struct.unpack_from(f">{count}H", page, at)
 
     def _local_size(self, size: int, *, is_index: bool) -> int:
-        """How much of a payload is on its b-tree page."""
+        """The size of the part of a payload that is on the b-tree page."""
         usable = self.usable
         most = (usable - 12) * 64 // 255 - 23 if is_index else usable - 35
         if size <= most:
@@ -133,7 +137,7 @@ class Image:
         return wanted if wanted <= most else least
 
     def leaf_of(self, root: int, rowid: int) -> int:
-        """The leaf where a rowid is, or would be, in the b-tree of a table; 0 if the way ends nowhere."""
+        """The leaf where a rowid is, or would be, in the b-tree of a table; 0 if the b-tree does not lead to a leaf."""
         number = root
         for _ in range(_DEPTH_MAX):
             if not 0 < number <= self.page_count:
@@ -148,7 +152,7 @@ class Image:
         return 0
 
     def _interior(self, number: int) -> tuple[list[int], list[int]] | None:
-        """Keys and children of an interior page; None for another page."""
+        """The keys and children of an interior page; None for other pages."""
         page = self.page(number)
         if self.kind(number, page) != _TABLE_INTERIOR:
             return None
@@ -159,7 +163,7 @@ class Image:
         return keys, [*children, int.from_bytes(page[at : at + 4], "big")]
 
     def chain(self, first: int) -> Iterator[int]:
-        """The overflow pages of a cell, one after the other."""
+        """The overflow pages of a cell, in order."""
         number = first
         for _ in range(self.page_count):
             if not 0 < number <= self.page_count:
@@ -169,18 +173,18 @@ class Image:
 
     def free_pages(self) -> set[int]:
         """The pages of the free list."""
-        found: set[int] = set()
+        free: set[int] = set()
         for trunk in self.chain(self._first_trunk):
-            if trunk in found:
+            if trunk in free:
                 break
             page = self.page(trunk)
             count = min(int.from_bytes(page[4:8], "big"), self.usable // 4 - 2)
-            found.add(trunk)
-            found.update(struct.unpack_from(f">{count}I", page, 8))
-        return found
+            free.add(trunk)
+            free.update(struct.unpack_from(f">{count}I", page, 8))
+        return free
 
-    def fields(self, cell: Cell, count: int) -> tuple[int, tuple[Any, ...]]:
-        """How many values the record in a cell has, and the first of them."""
+    def fields(self, cell: Cell, count: int) -> tuple[int, Row]:
+        """The number of values in the record of a cell, and the first ``count`` of them."""
         payload = b"".join((cell.payload, *self._overflowing(cell)))
         header_end, at = _varint(payload, 0)
         types = []
@@ -197,7 +201,7 @@ class Image:
         for number in self.chain(cell.overflow):
             yield self.page(number)[4 : self.usable]
 
-    def _value(self, kind: int, payload: bytes, at: int) -> tuple[Any, int]:
+    def _value(self, kind: int, payload: bytes, at: int) -> tuple[apsw.SQLiteValue, int]:
         if kind >= 12:
             end = at + (kind - 12) // 2
             value = payload[at:end]
@@ -211,7 +215,7 @@ class Image:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A variable-length integer, and where it ends."""
+    """A variable-length integer, and the offset of its end."""
     value = data[at]
     if value < 0x80:
         return value, at + 1
@@ -230,17 +234,17 @@ def _signed(value: int) -> int:
 
 @dataclass
 class _Search:
-    """What :func:`suspects` looks at, and what it has found."""
+    """The arguments of :func:`suspects`, and its results so far."""
 
     image: Image
     roots: dict[str, int]
     keyed: dict[str, tuple[int, int]]
-    exists: Callable[[str, tuple[Any, ...]], bool]
-    found: dict[str, Suspects] = field(default_factory=dict)
-    chained: list[int] = field(default_factory=list)
+    exists: Callable[[str, Row], bool]
+    suspects: dict[str, Suspects] = field(default_factory=dict)
+    overflows: list[int] = field(default_factory=list)
 
-    def look_at(self, number: int) -> bool:
-        """Add what is on a page, and the overflow of its cells; False if it is not known what the page is for."""
+    def examine(self, number: int) -> bool:
+        """Add the rows and the overflow pages of a page; False if the purpose of the page is unknown."""
         page = self.image.page(number)
         kind = self.image.kind(number, page)
         if kind == _TABLE_LEAF:
@@ -250,22 +254,22 @@ class _Search:
             owner = next((name for name in self.roots if self.image.leaf_of(self.roots[name], rows[0]) == number), None)
             if owner is None:
                 return False
-            self.found.setdefault(owner, Suspects()).ranges.append(rows)
+            self.suspects.setdefault(owner, Suspects()).ranges.append(rows)
         elif kind in (_INDEX_LEAF, _INDEX_INTERIOR):
-            self._look_for_keys(number, page)
+            self._examine_keys(number, page)
         if kind in _KINDS and kind != _TABLE_INTERIOR:
-            self.chained += self.image.overflows(number, page)
+            self.overflows += self.image.overflows(number, page)
         return bool(kind)
 
-    def _look_for_keys(self, number: int, page: bytes) -> None:
-        """A page of an index or of a WITHOUT ROWID table: of the latter, if that has a row for its first cell (D4)."""
+    def _examine_keys(self, number: int, page: bytes) -> None:
+        """Add the keys on a page of a WITHOUT ROWID table: one that has a row for the page's first cell (D4)."""
         first = next(self.image.cells(number, page), None) if self.keyed else None
         if first is None:
             return
         for name, (column_count, key_count) in self.keyed.items():
             count, key = self.image.fields(first, key_count)
             if key_count <= count <= column_count and self.exists(name, key):
-                keys = self.found.setdefault(name, Suspects()).keys
+                keys = self.suspects.setdefault(name, Suspects()).keys
                 keys += [self.image.fields(cell, key_count)[1] for cell in self.image.cells(number, page)]
 
 
@@ -274,13 +278,13 @@ def suspects(
     changed: set[int],
     roots: dict[str, int],
     keyed: dict[str, tuple[int, int]],
-    exists: Callable[[str, tuple[Any, ...]], bool],
+    exists: Callable[[str, Row], bool],
 ) -> dict[str, Suspects] | None:
-    """Where rows of the tables may differ from another version's; None if they may everywhere (D2).
+    """Where rows may differ from another version's, by table; None if all rows may (D2).
 
-    ``changed`` are the pages that differ.  ``roots`` has the first page of each table with rowids, ``keyed`` how many
-    columns each WITHOUT ROWID table has, and how many of them are its key; ``exists(name, key)`` tells whether it has
-    a row in this version.
+    ``changed``: the numbers of the pages that differ.  ``roots``: the root page of each table with rowids.  ``keyed``:
+    the numbers of columns and of key columns of each WITHOUT ROWID table; ``exists(name, key)`` is whether such a table
+    has a row in this version.
     """
     if image.page_count >= _OVERFLOW_MAX:
         return None
@@ -290,12 +294,12 @@ def suspects(
         if number > image.page_count or image.is_special(number):
             continue
         try:
-            if not search.look_at(number):
+            if not search.examine(number):
                 loose.add(number)
         except (IndexError, struct.error, UnicodeDecodeError):
-            loose.add(number)  # no b-tree page, though it looks like one
+            loose.add(number)  # not a b-tree page, though its first byte is that of one
     if loose:
         loose -= image.free_pages()
-    for first in search.chained if loose else ():
+    for first in search.overflows if loose else ():
         loose.difference_update(image.chain(first))
-    return None if loose else search.found
+    return None if loose else search.suspects

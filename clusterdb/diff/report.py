@@ -1,25 +1,27 @@
-"""A difference for people and for programs: pure functions to text and to JSON."""
+"""A difference between two clusters, as text and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
+
+from clusterdb.views.json import Json, to_json
 
 if TYPE_CHECKING:
     from clusterdb.diff.compare import RowChange, SchemaChange, TableChanges
 
-__all__ = ["as_json", "as_text"]
+__all__ = ["difference_json", "difference_text"]
 
 _MARKS = {"insert": "+", "update": "~", "delete": "-"}
-_WIDTH = 60
+_WIDTH_MAX = 60
 
 
-def as_text(
+def difference_text(
     before: str, after: str, schema: Sequence[SchemaChange], tables: Sequence[TableChanges], *, rows: bool
 ) -> str:
-    """``-`` is what only ``before`` has, ``+`` what only ``after`` has, ``~`` what they have otherwise."""
+    """Lines with a mark: ``-`` only in ``before``, ``+`` only in ``after``, ``~`` changed; ``rows`` lists the rows."""
     if not schema and not tables:
         return f"{before} and {after} are the same"
     return "\n".join([f"{before} -> {after}", *_schema_lines(schema), *_table_lines(tables, rows=rows)])
@@ -47,62 +49,70 @@ def _table_lines(tables: Sequence[TableChanges], *, rows: bool) -> Iterator[str]
         counts = [(table.count(kind), f"{kind}d".replace("td", "ted")) for kind in ("insert", "update", "delete")]
         yield f"{table.name}: {', '.join(f'{count} {word}' for count, word in counts if count)}"
         for change in table.changes if rows else ():
-            yield f"  {_MARKS[change.kind]} {_key(table, change)}{_values(table, change)}"
+            yield f"  {_MARKS[change.kind]} {_key_text(table, change)}{_values_text(table, change)}"
 
 
-def _key(table: TableChanges, change: RowChange) -> str:
-    names = table.key_columns if len(change.key) == len(table.key_columns) else ("rowid",)
-    return ", ".join(f"{name} {_value(value)}" for name, value in zip(names, change.key[-len(names) :], strict=True))
+def _key_names(table: TableChanges, change: RowChange) -> Sequence[str]:
+    return table.key_columns if len(change.key) == len(table.key_columns) else ("rowid",)
 
 
-def _values(table: TableChanges, change: RowChange) -> str:
+def _key_text(table: TableChanges, change: RowChange) -> str:
+    names = _key_names(table, change)
+    values = change.key[-len(names) :]
+    return ", ".join(f"{name} {_value_text(value)}" for name, value in zip(names, values, strict=True))
+
+
+def _values_text(table: TableChanges, change: RowChange) -> str:
     if change.old is not None and change.new is not None:
-        told = [
-            f"{name} {_value(old)} -> {_value(new)}"
+        values = [
+            f"{name} {_value_text(old)} -> {_value_text(new)}"
             for name, old, new in zip(table.columns, change.old, change.new, strict=True)
             if old != new or type(old) is not type(new)
         ]
     else:
         row = change.new or change.old or ()
-        told = [
-            f"{name} {_value(value)}"
+        values = [
+            f"{name} {_value_text(value)}"
             for name, value in zip(table.columns, row, strict=False)
             if name not in table.key_columns
         ]
-    return f": {', '.join(told)}" if told else ""
+    return f": {', '.join(values)}" if values else ""
 
 
-def _value(value: Any) -> str:
-    """As SQL has it, but short."""
-    if isinstance(value, bytes) and len(value) > _WIDTH // 4:
+def _value_text(value: apsw.SQLiteValue) -> str:
+    """A value as an SQL literal, shortened."""
+    if isinstance(value, bytes) and len(value) > _WIDTH_MAX // 4:
         return f"<{len(value)} bytes>"
     text = apsw.format_sql_value(value).replace("\n", "\\n")
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]}...'"
+    return text if len(text) <= _WIDTH_MAX else f"{text[: _WIDTH_MAX - 4]}...'"
 
 
-def as_json(before: str, after: str, schema: Sequence[SchemaChange], tables: Sequence[TableChanges]) -> dict[str, Any]:
-    """Numbers, texts, None, and blobs as ``{"blob": hexadecimal}``."""
+def difference_json(
+    before: str, after: str, schema: Sequence[SchemaChange], tables: Sequence[TableChanges]
+) -> dict[str, Json]:
+    """The schema changes, and the changed rows of each table with their numbers.
+
+    Rows are objects by column; an infinite number is a text.
+    """
     return {
         "before": before,
         "after": after,
-        "schema": [
-            {"kind": each.kind, "name": each.name, "before": each.before, "after": each.after} for each in schema
-        ],
+        "schema": [to_json(change) for change in schema],
         "tables": [
             {
                 "name": table.name,
                 "inserted": table.count("insert"),
                 "updated": table.count("update"),
                 "deleted": table.count("delete"),
-                "changes": [_change(table, change) for change in table.changes],
+                "changes": [_change_json(table, change) for change in table.changes],
             }
             for table in tables
         ],
     }
 
 
-def _change(table: TableChanges, change: RowChange) -> dict[str, Any]:
-    names = table.key_columns if len(change.key) == len(table.key_columns) else ("rowid",)
+def _change_json(table: TableChanges, change: RowChange) -> Json:
+    names = _key_names(table, change)
     return {
         "kind": change.kind,
         "key": _object(names, change.key[-len(names) :]),
@@ -111,11 +121,10 @@ def _change(table: TableChanges, change: RowChange) -> dict[str, Any]:
     }
 
 
-def _object(names: Sequence[str], values: Sequence[Any] | None) -> dict[str, Any] | None:
-    return None if values is None else {name: _plain(value) for name, value in zip(names, values, strict=False)}
+def _object(names: Sequence[str], values: Sequence[apsw.SQLiteValue] | None) -> Json:
+    return None if values is None else {name: _value_json(value) for name, value in zip(names, values, strict=False)}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return str(value)
-    return {"blob": value.hex()} if isinstance(value, bytes) else value
+def _value_json(value: apsw.SQLiteValue) -> Json:
+    is_infinite = isinstance(value, float) and value in (float("inf"), float("-inf"))
+    return str(value) if is_infinite else to_json(value)

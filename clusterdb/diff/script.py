@@ -1,13 +1,13 @@
-"""A difference as an SQL script that makes the first database what the second is.
+"""A difference as an SQL script that turns the first database into the second.
 
-In the manner of https://sqlite.org/lang_altertable.html#otheralter : triggers, views and indexes that would see half of
-it go first and come last; an altered table is made anew under its name and takes over the rows that stay as they are.
+It follows https://sqlite.org/lang_altertable.html#otheralter : affected triggers, views and indexes are dropped first
+and created last; an altered table is created anew under its name, and its unchanged rows are copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
 
@@ -27,7 +27,7 @@ _VIRTUAL = "CREATE VIRTUAL"
 def script(
     before: Schema, after: Schema, schema_changes: Sequence[SchemaChange], tables: Sequence[TableChanges]
 ) -> Iterator[str]:
-    """The statements, one a string, without semicolons.  Raises NotSupportedError."""
+    """The statements, without semicolons.  Raises NotSupportedError for an altered virtual table."""
     if not schema_changes and not tables:
         return
     changed = {f"{change.kind} {change.name.lower()}" for change in schema_changes}
@@ -35,7 +35,7 @@ def script(
     touched = {*of_table, *(change.name.lower() for change in schema_changes if change.kind in ("table", "view"))}
 
     def is_late(entry: Entry) -> bool:
-        """Whether it has to be made anew, for itself or for its table."""
+        """Whether an entry must be dropped and created again, for itself or for its table."""
         if entry.kind not in _LATE or f"{entry.kind} {entry.name.lower()}" in changed:
             return entry.kind in _LATE
         is_of_rebuilt = f"table {entry.table.lower()}" in changed
@@ -44,7 +44,7 @@ def script(
     rebuilds = any(change.kind == "table" and change.before and change.after for change in schema_changes)
     yield "PRAGMA foreign_keys = OFF"
     if rebuilds:
-        yield "PRAGMA legacy_alter_table = ON"  # what refers to an altered table goes on doing so
+        yield "PRAGMA legacy_alter_table = ON"  # references to an altered table stay as they are
     yield "BEGIN"
     for kind in reversed(_LATE):
         for entry in before.entries.values():
@@ -75,18 +75,20 @@ def _table(before: Schema, after: Schema, change: SchemaChange, rows: TableChang
     changes = rows.changes if rows is not None else ()
     if any(sql and sql.upper().startswith(_VIRTUAL) for sql in (change.before, change.after)):
         if change.before and change.after:
-            raise NotSupportedError(f"an altered virtual table, '{change.name}', cannot be written as a script")
+            raise NotSupportedError(
+                f"virtual table '{change.name}' was altered, which a script cannot express: drop and create it by hand"
+            )
         yield change.after or f"DROP TABLE {quoted(change.name)}"
         return
     if (old or new) is not None and (old or new).is_shadow:  # type: ignore[union-attr]
-        if new is not None and old is None:  # its virtual table has made it
+        if new is not None and old is None:  # it was created with its virtual table
             yield f"DELETE FROM {quoted(change.name)}"
-            yield from (_insert(new, each) for each in changes if each.new is not None)
+            yield from (_insert(new, row) for row in changes if row.new is not None)
         return
     kept = old is not None and new is not None and keys_match(old, new)
     aside = quoted(f"{change.name} (before)")
     if old is not None and new is not None and kept:
-        yield from (_delete(old, each) for each in changes if each.old is not None)
+        yield from (_delete(old, row) for row in changes if row.old is not None)
         yield f"ALTER TABLE {quoted(change.name)} RENAME TO {aside}"
     elif old is not None:
         yield f"DROP TABLE {quoted(change.name)}"
@@ -94,48 +96,48 @@ def _table(before: Schema, after: Schema, change: SchemaChange, rows: TableChang
         return
     yield change.after
     if old is not None and kept:
-        yield _take_over(old, new, aside)
+        yield _copy_rows(old, new, aside)
         yield f"DROP TABLE {aside}"
-    yield from (_insert(new, each) for each in changes if each.new is not None)
+    yield from (_insert(new, row) for row in changes if row.new is not None)
 
 
-def _take_over(old: Table, new: Table, aside: str) -> str:
-    """The rows of a table that was set aside, as they look with the new columns."""
-    at = {name.lower(): name for name in old.columns}
+def _copy_rows(old: Table, new: Table, aside: str) -> str:
+    """The statement that copies the rows of the renamed old table into the new columns."""
+    by_lower_name = {name.lower(): name for name in old.columns}
     targets, sources = [], []
     if not new.key and old.rowid and new.rowid:
         targets.append(new.rowid)
         sources.append(old.rowid)
     for index, name in enumerate(new.columns):
-        source = old.columns[index] if is_renamed(old, new) else at.get(name.lower())
+        source = old.columns[index] if is_renamed(old, new) else by_lower_name.get(name.lower())
         targets.append(quoted(name))
         sources.append(quoted(source) if source is not None else _value(new.defaults[index]))
     return f"INSERT INTO {quoted(new.name)} ({', '.join(targets)}) SELECT {', '.join(sources)} FROM {aside}"
 
 
 def _rows(old: Table | None, new: Table, table: TableChanges) -> Iterator[str]:
-    """The rows of a table whose definition stays; what must be unique goes first where it changes."""
+    """The rows of a table with the same definition; rows whose unique columns change are deleted and inserted again."""
     uniques = new.uniques | (old.uniques if old is not None else frozenset())
-    anew: list[RowChange] = []
+    replaced: list[RowChange] = []
     updated: list[RowChange] = []
-    for each in table.changes:
-        if each.kind == "delete":
-            yield _delete(new, each)
-        elif each.kind == "update":
-            (anew if _touches(uniques | set(new.key), _assigned(new, each)) else updated).append(each)
-    yield from (_delete(new, each) for each in anew)
-    yield from (_update(new, each) for each in updated)
-    yield from (_insert(new, each) for each in anew)
-    yield from (_insert(new, each) for each in table.changes if each.kind == "insert")
+    for row in table.changes:
+        if row.kind == "delete":
+            yield _delete(new, row)
+        elif row.kind == "update":
+            (replaced if _touches(uniques | set(new.key), _assigned(new, row)) else updated).append(row)
+    yield from (_delete(new, row) for row in replaced)
+    yield from (_update(new, row) for row in updated)
+    yield from (_insert(new, row) for row in replaced)
+    yield from (_insert(new, row) for row in table.changes if row.kind == "insert")
 
 
-def _touches(needed: frozenset[str], assigned: list[tuple[str, Any]]) -> bool:
-    """Whether an update would meet, on its way, a row that has still the value that it is to have."""
-    return "*" in needed or any(name in needed for name, _ in assigned)
+def _touches(uniques: frozenset[str], assigned: list[tuple[str, apsw.SQLiteValue]]) -> bool:
+    """Whether an update changes a unique column, so that it could conflict with a row that is updated later."""
+    return "*" in uniques or any(name in uniques for name, _ in assigned)
 
 
-def _assigned(table: Table, change: RowChange) -> list[tuple[str, Any]]:
-    """The columns that an update changes, with their new values."""
+def _assigned(table: Table, change: RowChange) -> list[tuple[str, apsw.SQLiteValue]]:
+    """The columns that an update changes, with the new values."""
     assert change.old is not None and change.new is not None
     return [
         (name, new)
@@ -163,5 +165,5 @@ def _insert(table: Table, change: RowChange) -> str:
     return f"INSERT INTO {quoted(table.name)} ({', '.join(names)}) VALUES ({', '.join(values)})"
 
 
-def _value(value: Any) -> str:
+def _value(value: apsw.SQLiteValue) -> str:
     return apsw.format_sql_value(value)

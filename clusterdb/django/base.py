@@ -14,16 +14,16 @@ from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.utils.asyncio import async_unsafe
 
 from clusterdb import dbapi2
-from clusterdb.cluster import Cluster
 from clusterdb.dbapi2.opening import shared_store
+from clusterdb.dbapi2.statements import Parameters
 from clusterdb.django.creation import DatabaseCreation
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 
 __all__ = ["DatabaseWrapper"]
 
 
 def _register_types() -> None:
-    """The adapters and converters that Django gives to ``sqlite3``."""
+    """Register the adapters and converters that Django registers with ``sqlite3``."""
     dbapi2.register_converter("bool", b"1".__eq__)
     dbapi2.register_converter("date", base.decoder(base.parse_date))
     dbapi2.register_converter("time", base.decoder(base.parse_time))
@@ -35,18 +35,18 @@ def _register_types() -> None:
 
 
 class CursorWrapper(dbapi2.Cursor):
-    """A cursor that takes Django's ``%s`` and ``%(name)s`` for parameters."""
+    """A cursor for Django's placeholders ``%s`` and ``%(name)s``."""
 
     convert_query = SQLiteCursorWrapper.convert_query
 
-    def execute(self, query: str, params: Any = None) -> Any:
+    def execute(self, query: str, params: Parameters | None = None) -> dbapi2.Cursor:
         """Run a statement."""
         if params is None:
             return super().execute(query)
         names = list(params) if isinstance(params, dict) else None
         return super().execute(self.convert_query(query, param_names=names), params)
 
-    def executemany(self, query: str, param_list: Iterable[Any]) -> Any:
+    def executemany(self, query: str, param_list: Iterable[Parameters]) -> dbapi2.Cursor:
         """Run a statement for each of many parameters."""
         params = list(param_list)
         names = list(params[0]) if params and isinstance(params[0], dict) else None
@@ -54,21 +54,21 @@ class CursorWrapper(dbapi2.Cursor):
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
-    """What can be done: as SQLite, and test databases are seen by all threads and processes."""
+    """SQLite's features; and test databases are visible to all threads and processes."""
 
     test_db_allows_multiple_connections = True
     can_alter_table_drop_column = True
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection of Django's to a cluster."""
+    """Django's connection to a cluster."""
 
     Database = dbapi2
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
 
     def get_connection_params(self) -> dict[str, Any]:
-        """What :func:`clusterdb.connect` is called with.  Raises ImproperlyConfigured."""
+        """The arguments for :func:`clusterdb.connect`.  Raises ImproperlyConfigured."""
         name = self.settings_dict["NAME"]
         if not isinstance(name, str) or ("." in name and not name.startswith("file:")) or "/" in name.split("?")[0]:
             raise ImproperlyConfigured(
@@ -79,7 +79,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return params
 
     @async_unsafe
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+    def get_new_connection(self, conn_params: dict[str, Any]) -> dbapi2.Connection:
         """Connect."""
         _register_types()
         connection = dbapi2.connect(**conn_params)
@@ -90,12 +90,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 connection.execute(command)
         return connection
 
-    def create_cursor(self, name: str | None = None) -> Any:
+    def create_cursor(self, name: str | None = None) -> CursorWrapper:
         """A cursor."""
-        return self.connection.cursor(factory=CursorWrapper)
+        cursor: CursorWrapper = self.connection.cursor(factory=CursorWrapper)
+        return cursor
 
     def is_usable(self) -> bool:
-        """Whether the connection still works: not after a failover, say."""
+        """Whether the connection still works: it does not after a failover, for instance."""
         try:
             self.connection.execute("SELECT 1")
         except dbapi2.Error:

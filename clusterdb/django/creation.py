@@ -1,7 +1,7 @@
 """Test databases: clusters, and clones of them for parallel test processes.
 
 An anonymous cluster belongs to its process.  A worker gets its content with the settings, whether it is forked or
-spawned, and fills an anonymous cluster of its own with it.
+spawned, and copies it into an anonymous cluster of its own.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from clusterdb.errors import ClusterNotFoundError
 __all__ = ["DatabaseCreation"]
 
 _CONTENTS = "CLUSTERDB_CONTENTS"
-"""The setting with the content of a database in memory, for workers."""
+"""The setting that passes the content of a database in memory to workers."""
 
 
 class DatabaseCreation(BaseDatabaseCreation):
-    """Makes, clones and deletes the clusters that tests run on."""
+    """Creates, clones and deletes the clusters that tests run on."""
 
     @staticmethod
     def is_in_memory_db(database_name: object) -> bool:
-        """Whether the database is gone with its connection; also by a name that a tool has made of its name."""
+        """Whether the database is deleted with its connection; a tool may have added a suffix to its name."""
         name = str(database_name)
         return ":memory:" in name or "mode=memory" in name
 
     def _get_test_db_name(self) -> str:
-        wished = self.connection.settings_dict["TEST"]["NAME"]
-        if wished and not self.is_in_memory_db(wished):
-            return str(wished)
+        configured = self.connection.settings_dict["TEST"]["NAME"]
+        if configured and not self.is_in_memory_db(configured):
+            return str(configured)
         name = self.connection.settings_dict["NAME"]
-        if wished or self.is_in_memory_db(name):
+        if configured or self.is_in_memory_db(name):
             return f"file:memorydb_{self.connection.alias}?mode=memory&cache=shared"
         return f"test-{name}"
 
@@ -44,16 +44,16 @@ class DatabaseCreation(BaseDatabaseCreation):
         with suppress(ClusterNotFoundError):
             self.connection.store.cluster(name).delete()
 
-    def _is_there(self, name: str) -> bool:
+    def _exists(self, name: str) -> bool:
         try:
             self.connection.store.cluster(name)
         except ClusterNotFoundError:
             return False
         return True
 
-    def _require_gone(self, name: str, verbosity: int, *, autoclobber: bool) -> None:
-        """Delete an old test database; ask before that, unless told not to."""
-        if not self._is_there(name):
+    def _delete_old(self, name: str, verbosity: int, *, autoclobber: bool) -> None:
+        """Delete an old test database; ask first unless ``autoclobber``."""
+        if not self._exists(name):
             return
         if verbosity >= 1:
             self.log(f"Destroying old test database for alias {self._get_database_display_str(verbosity, name)}...")
@@ -71,8 +71,8 @@ class DatabaseCreation(BaseDatabaseCreation):
         if self.is_in_memory_db(name):
             return name
         if not keepdb:
-            self._require_gone(name, verbosity, autoclobber=autoclobber)
-        if not self._is_there(name):
+            self._delete_old(name, verbosity, autoclobber=autoclobber)
+        if not self._exists(name):
             self.connection.store.create_cluster(name)
         return name
 
@@ -89,9 +89,9 @@ class DatabaseCreation(BaseDatabaseCreation):
             self.connection.ensure_connection()
             self.connection.settings_dict[_CONTENTS] = self.connection.connection.serialize()
             return
-        if keepdb and self._is_there(name):
+        if keepdb and self._exists(name):
             return
-        self._require_gone(name, verbosity, autoclobber=True)
+        self._delete_old(name, verbosity, autoclobber=True)
         self.connection.cluster.clone(name)
 
     def setup_worker_connection(self, _worker_id: int) -> None:
@@ -100,7 +100,7 @@ class DatabaseCreation(BaseDatabaseCreation):
         if not self.is_in_memory_db(settings["NAME"]):
             super().setup_worker_connection(_worker_id)
             return
-        BaseDatabaseWrapper.close(self.connection)  # the backend's own keeps databases in memory
+        BaseDatabaseWrapper.close(self.connection)  # that of the backend keeps databases in memory open
         self.connection.connect()
         contents = settings.get(_CONTENTS)
         if contents is not None:
@@ -113,7 +113,7 @@ class DatabaseCreation(BaseDatabaseCreation):
             self._delete(test_database_name)
 
     def test_db_signature(self) -> tuple[str, ...]:
-        """What tells this test database from others."""
+        """The values that distinguish this test database from others."""
         name = self._get_test_db_name()
         where = str(self.connection.settings_dict["OPTIONS"].get("store"))
         return where, self.connection.alias if self.is_in_memory_db(name) else name

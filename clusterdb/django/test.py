@@ -1,4 +1,4 @@
-"""For tests that commit: go back to a snapshot instead of emptying every table."""
+"""For tests that commit: reset to a snapshot instead of emptying every table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["SnapshotMixin"]
 
 
 class SnapshotMixin:
-    """For a ``TransactionTestCase``: after every test its databases are as they were when the class began.
+    """For a ``TransactionTestCase``: after each test its databases are as they were before the first.
 
         class OrderTests(SnapshotMixin, TransactionTestCase): ...
 
-    Takes the same time however many tables there are, and what migrations have inserted stays.  Databases of other
-    backends are flushed as ever.
+    The time does not depend on the number of tables, and rows that migrations have inserted stay.  Databases of other
+    backends are flushed as usual.
     """
 
     _snapshots: dict[str, str]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 import sqlglot
@@ -22,7 +22,7 @@ from clusterdb.errors import (
     NotSupportedError,
     OperationalError,
 )
-from clusterdb.flavours.context import Context
+from clusterdb.flavours.context import Context, Step
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
@@ -30,13 +30,19 @@ from clusterdb.flavours.registry import Arguments, Call, Functions, guarded
 from clusterdb.flavours.rows import Grammar, Rows, Unfit
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.scripts import Splitter
-from clusterdb.flavours.session import Step
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
-from clusterdb.flavours.types import Columns, Typing, annotate, answers, declared_as, kind_of, set_kind
-
-if TYPE_CHECKING:
-    pass
+from clusterdb.flavours.types import (
+    UNKNOWN,
+    Columns,
+    Kind,
+    Typing,
+    annotate,
+    answers,
+    declared_as,
+    kind_of,
+    set_kind,
+)
 
 __all__ = [
     "IDLE",
@@ -402,6 +408,16 @@ class Flavour:
         ]
         made = self.expression(query, context)
         return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
+
+    def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
+        """The kinds of the columns that a query returns; see :meth:`EngineSession.kinds`."""
+        try:
+            tree = self._parsed(self.with_placeholders(self.prepared(sql)), Context(schema))
+        except (SqlglotError, RecursionError):
+            return ()
+        if not isinstance(tree, exp.Query):
+            return ()
+        return tuple(None if kind == UNKNOWN else kind for kind in answers(tree, schema, self.typing).values())
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its expression."""

@@ -11,12 +11,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from clusterdb.flavours.flavour import Flavour
-
-__all__ = ["Splitter", "Statement"]
+__all__ = ["Quoting", "Splitter", "Statement"]
 
 
 class Statement(NamedTuple):
@@ -24,6 +21,14 @@ class Statement(NamedTuple):
 
     text: str
     line: int
+
+
+class Quoting(Protocol):
+    """How an engine quotes texts."""
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash in a text is more than itself."""
 
 
 class Splitter(ABC):
@@ -69,7 +74,7 @@ class Splitter(ABC):
         yield from self.feed(script)
         yield from self.finish()
 
-    def obey(self, flavour: Flavour) -> None:  # noqa: B027 - most engines have the same rules in all flavours
+    def obey(self, flavour: Quoting) -> None:  # noqa: B027 - most engines have the same rules in all flavours
         """Go on by the rules of the flavour that a statement has switched to."""
 
     @property

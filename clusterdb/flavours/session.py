@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from clusterdb.flavours.context import Step
 from clusterdb.flavours.schema import NOTHING, Known, Schema
 
 if TYPE_CHECKING:
     from clusterdb.flavours.flavour import Flavour, Translation
+    from clusterdb.flavours.types import Kind
 
-__all__ = ["Answer", "EngineSession", "Plan", "Step", "plan", "run", "together"]
-
-Step = Callable[["EngineSession"], None]
-"""What takes more than a statement of SQLite's."""
+__all__ = ["Answer", "EngineSession", "Plan", "plan", "run", "together"]
 
 
 Answer = Callable[[str], object]
@@ -70,6 +69,13 @@ class EngineSession:
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
         """A statement for SQLite, where these tables are.  Raises NotSupportedError, which quotes what was tried."""
         return self.flavour.translate(sql, schema)
+
+    def kinds(self, sql: str) -> tuple[Kind | None, ...]:
+        """The kinds of the columns that a query returns, in order; None for one that is not known.
+
+        Empty if their number is not known: another statement, or columns of the same name.
+        """
+        return self.flavour.kinds(sql, self.schema())
 
     def execute(self, translation: Translation, answer: Answer) -> None:
         """Run a translation; ``answer`` runs the statement whose rows are its result.

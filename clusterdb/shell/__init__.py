@@ -1,8 +1,13 @@
 """``clusterdb shell``: SQL and dot commands on the clusters of a store, typed, piped, or from files.
 
-``session.py`` is apsw's shell on a cluster, ``conversation.py`` reads for it and tells errors, ``dotted.py`` is what
-dot commands need, ``commands.py`` are those for clusters.  ``plain_terminal.py`` and ``full_terminal.py`` read lines
-from a person, with readline or with prompt_toolkit, and share ``history.py``.
+    session.py       apsw's shell on a cluster: the cluster in use, prompts, running SQL
+    conversation.py  reading statements, Ctrl-C, reporting errors
+    dotted.py        dot commands in general
+    commands.py      the dot commands for clusters
+    plain_terminal.py, full_terminal.py
+                     typed lines, with readline or with prompt_toolkit; both share history.py
+
+Each of the first four is a class that extends the one before.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ __all__ = ["ClusterShell", "run"]
 
 
 def run(shell: ClusterShell, files: Sequence[Path] = (), commands: Sequence[str] = (), *, plain: bool = False) -> int:
-    """Run files and commands, or what standard input says; the exit code.  Raises KeyboardInterrupt, SystemExit."""
+    """Run files and commands, else standard input; the exit code.  Raises KeyboardInterrupt, SystemExit."""
     try:
         if files or commands:
             shell.interactive = False
@@ -40,7 +45,7 @@ def run(shell: ClusterShell, files: Sequence[Path] = (), commands: Sequence[str]
             shell.cmdloop(_intro(shell))
         shell.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered is for nobody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards buffered output
         return 1
     except Exception as error:
         if not getattr(error, "_handle_exception_saw_this", False):
@@ -64,5 +69,5 @@ def _intro(shell: ClusterShell) -> str:
 
     return (
         f"clusterdb {__version__}, SQLite {apsw.sqlite_lib_version()}, store {shell.store.path}\n"
-        "SQL ends with a semicolon; .help lists commands, .clusters the clusters; Ctrl-D leaves.\n"
+        "End SQL with a semicolon; .help lists commands, .clusters the clusters; Ctrl-D leaves.\n"
     )

@@ -1,11 +1,11 @@
-"""What goes in and what comes out: reading statements, Ctrl-C, errors.
+"""Input and output of the shell: reading statements, Ctrl-C, errors.
 
-Statements end where SQLite says so (``sqlite3_complete``), in a cluster of another engine where that engine's client
-has them end: ``DELIMITER`` changes it, and the data of COPY belongs to the statement.  Input comes from a person
+A statement ends where SQLite's ends (``sqlite3_complete``); in a cluster of another engine, where it ends for that
+engine's client: ``DELIMITER`` changes it, and the data of COPY belongs to the statement.  Input comes from a terminal
 (``interactive``), from standard input, or from files.
 
-Errors are one line on standard error.  At a prompt SQLite's own are followed by lines that point at the place; from
-a file or a pipe each line begins with where it comes from.
+An error is one line on standard error.  At a prompt, SQLite's errors are followed by lines that point at the place; in
+a file or a pipe, the line begins with the place in the input.
 """
 
 from __future__ import annotations
@@ -15,59 +15,81 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import apsw
 
 from clusterdb.shell.interrupts import interruptible
 from clusterdb.shell.session import Session
 
+if TYPE_CHECKING:
+    from clusterdb.store import Store
+
 __all__ = ["Conversation", "Terminal"]
 
-_NOTHING = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!!).*?\*/|;)*+\Z", re.DOTALL)
+_NO_SQL = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!!).*?\*/|;)*+\Z", re.DOTALL)
 _COLOUR = re.compile(r"\x1b\[\d*m")
 _WORDS = {"exit": ".exit", "quit": ".exit", "help": ".help"}
 
 
-class _Unreadable(Exception):
-    """Nothing more can be read, as has been told."""
+class _UnreadableError(Exception):
+    """Nothing more can be read; the error was reported."""
 
 
 class Terminal(Protocol):
-    """Who reads lines from a person."""
+    """Reads lines that the user types."""
 
     def read(self, prompt: str) -> str:
         """A line, without its end.  Raises EOFError, KeyboardInterrupt."""
 
     def remember(self, entry: str) -> None:
-        """Keep what was entered, all lines of it, in the history."""
+        """Add an entry, with all its lines, to the history."""
 
 
 class Conversation(Session):
-    """A session that reads, and tells what went wrong."""
+    """A session that reads statements and reports errors.
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    ``message_of`` makes the message of an error: the command line shows flags in place of parameters.
+    """
+
+    message_of: Callable[[Exception], str] = staticmethod(str)
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        stdin: TextIO | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        read_only: bool = False,
+    ) -> None:
         self.terminal: Terminal | None = None
         self.has_failed = False
-        self.may_have_changed = True  # the schema, since words to complete were looked for
+        self.may_have_changed = True  # the schema, since the completer last read it
         self._completion_cache: list[list[str]] | None = None
-        self._line = 0  # where the command begins that is being run
+        self._line = 0  # the first line of the running command
         self._has_lost_transaction = False
-        super().__init__(*arguments, **named)
+        super().__init__(store, stdin=stdin, stdout=stdout, stderr=stderr, read_only=read_only)
 
     # --- reading ----------------------------------------------------------------------------------------------------
     def is_complete(self, text: str) -> bool:
         """Whether a text can be run: it ends a statement, is a dot command, or is empty."""
         if self._is_no_statement(text):
             return True
-        return apsw.complete(text + "\n") if self.flavour is None else self.flavour.is_complete(self.preamble + text)
+        if self.flavour is None:
+            return apsw.complete(text + "\n")
+        return self.flavour.is_complete(self._preamble() + text)
 
     def _is_no_statement(self, text: str) -> bool:
-        return bool(text.lstrip().startswith(".") or _NOTHING.match(text) or self._word(text))
+        return bool(text.lstrip().startswith(".") or _NO_SQL.match(text) or self._word(text))
 
-    def _ending(self) -> Callable[[str], bool]:
-        """What tells, line by line, whether statements are whole; of other engines each line is looked at once."""
-        if self.flavour is None:
+    def _preamble(self) -> str:
+        return self.in_use.preamble if self.in_use is not None else ""
+
+    def _completeness(self) -> Callable[[str], bool]:
+        """A function that receives a statement's lines one by one and returns whether the last one ends it."""
+        in_use, flavour = self.in_use, self.flavour
+        if in_use is None or flavour is None:
             lines: list[str] = []
 
             def is_complete(line: str) -> bool:
@@ -75,13 +97,13 @@ class Conversation(Session):
                 return self.is_complete("\n".join(lines))
 
             return is_complete
-        splitter = self.flavour.splitter()
-        deque(splitter.feed(self.preamble), maxlen=0)
+        splitter = flavour.splitter()
+        deque(splitter.feed(in_use.preamble), maxlen=0)
 
-        def is_between(line: str) -> bool:
+        def is_between(line: str) -> bool:  # looks at each line once
             deque(splitter.feed(line + "\n"), maxlen=0)
             if splitter.is_between:
-                self.preamble = splitter.preamble
+                in_use.preamble = splitter.preamble
             return splitter.is_between
 
         return is_between
@@ -90,9 +112,9 @@ class Conversation(Session):
         return _WORDS.get(text.strip().rstrip(";").lower()) if self.interactive else None
 
     def get_line(self, prompt: str = "") -> str | None:
-        """A line of input, None at its end."""
+        """A line of input; None at its end."""
         try:
-            self.stdout.flush()  # whoever waits for an answer at the other end of a pipe gets it
+            self.stdout.flush()  # a process at the other end of a pipe may wait for the output before it writes
             if self.terminal is None or not self.interactive:
                 return super().get_line(prompt)
             self.stderr.flush()
@@ -101,48 +123,52 @@ class Conversation(Session):
             return None
         except BrokenPipeError:
             raise
-        except (OSError, UnicodeError) as error:  # would come again and again
+        except (OSError, UnicodeError) as error:  # every further read would fail too
             self._append_input_description()
-            self._tell(error)
-            raise _Unreadable from error
+            self._report(error)
+            raise _UnreadableError from error
 
-    def says_yes(self, question: str) -> bool:
-        """Ask a person, no being the default."""
+    def asks_yes(self, question: str) -> bool:
+        """Ask the user a question; the default answer is no."""
         answer = super().get_line(f"{question} [y/N] ")
         return (answer or "").strip().lower() in ("y", "yes")
 
     def get_complete_line(self) -> str | None:
-        """A dot command or whole statements; None at the end.  What the end of a file cuts off is taken for whole."""
+        """A dot command or complete statements; None at the end.  The end of a file completes the last statement."""
         self._completion_first = True
         try:
             self._line = self.input_line_number + 1
             command = self.get_line(self.prompt)
+            if command is not None and not self._is_no_statement(command):
+                command = self._rest_of_statement(command)
             if command is None:
                 return None
-            if not self._is_no_statement(command):
-                lines, is_whole = [command], self._ending()
-                preamble = self.preamble
-                while not is_whole(lines[-1]):
-                    self._completion_first = False
-                    line = self.get_line(self.moreprompt)
-                    if line is None and self.interactive:
-                        return None
-                    if line is None:
-                        break
-                    lines.append(line)
-                command = preamble + "\n".join(lines)
         except KeyboardInterrupt:
             if not self.interactive:
                 raise
-            return ""  # what was typed is forgotten
+            return ""  # discards the lines typed so far
         if self.interactive and self.terminal is not None:
             self.terminal.remember(command)
         command = self._word(command) or command
         dotted = command.strip()
         return dotted if dotted.startswith(".") else command
 
+    def _rest_of_statement(self, first_line: str) -> str | None:
+        """The preamble and all lines of a statement; None at the end of typed input."""
+        lines, is_complete = [first_line], self._completeness()
+        preamble = self._preamble()
+        while not is_complete(lines[-1]):
+            self._completion_first = False
+            line = self.get_line(self.moreprompt)
+            if line is None and self.interactive:
+                return None
+            if line is None:
+                break
+            lines.append(line)
+        return preamble + "\n".join(lines)
+
     def read_all(self, stdin: TextIO) -> None:
-        """Run what a file holds, line by line, as if it were standard input."""
+        """Run the content of a file, line by line, as if it were standard input."""
         self.push_input()
         self.stdin, self.interactive, self.input_line_number = stdin, False, 0
         try:
@@ -151,13 +177,13 @@ class Conversation(Session):
             self.pop_input()
 
     def read_text(self, text: str, name: str) -> None:
-        """Run a text; ``name`` is where errors say that they are."""
+        """Run a text; errors call it ``name``."""
         stdin = io.StringIO(text)
         stdin.name = name
         self.read_all(stdin)
 
     def cmdloop(self, intro: str | None = None, transient: str | None = None) -> None:
-        """Run everything that comes, until the end of input."""
+        """Run commands and statements until the end of input."""
         if self.interactive and intro:
             self.write(self.stdout, f"{self.colour.intro}{intro}{self.colour.intro_}")
         while True:
@@ -168,7 +194,7 @@ class Conversation(Session):
                 if command is None:
                     break
                 self.process_complete_line(command)
-            except _Unreadable:
+            except _UnreadableError:
                 self.has_failed = True
                 break
             except BaseException:
@@ -179,8 +205,8 @@ class Conversation(Session):
 
     # --- running ----------------------------------------------------------------------------------------------------
     def process_complete_line(self, command: str) -> None:
-        """Run a dot command or statements; Ctrl-C interrupts them, and ends what is no conversation."""
-        if self._db is None or self.is_ours(command):  # these look after Ctrl-C themselves
+        """Run a dot command or statements.  Ctrl-C interrupts them; in a script it ends the script."""
+        if self._db is None or self.is_ours(command):  # these handle Ctrl-C themselves
             super().process_complete_line(command)
             return
         was_open = self.in_transaction
@@ -194,16 +220,16 @@ class Conversation(Session):
             raise
 
     def is_ours(self, command: str) -> bool:
-        """Whether a line is a dot command that does not work by SQL alone."""
+        """Whether a line is a dot command of the control plane, which SQLite cannot interrupt."""
         return False
 
     # --- errors -----------------------------------------------------------------------------------------------------
     def handle_interrupt(self) -> None:
-        """Ctrl-C is told like other errors."""
+        """Ctrl-C is reported as other errors are."""
         raise KeyboardInterrupt
 
     def handle_exception(self) -> None:
-        """Tell the current error; raises it again if it ends the shell."""
+        """Report the current exception; raises it again if it ends the shell."""
         error = sys.exc_info()[1]
         assert error is not None
         if isinstance(error, SystemExit | BrokenPipeError) or (
@@ -214,7 +240,7 @@ class Conversation(Session):
         if self.exceptions:
             super().handle_exception()
         elif not getattr(error, "_handle_exception_saw_this", False):
-            self._tell(error)
+            self._report(error)
         if self._has_lost_transaction:
             self._has_lost_transaction = False
             self.write_error("the transaction was rolled back\n")
@@ -222,20 +248,21 @@ class Conversation(Session):
             error._handle_exception_saw_this = True  # type: ignore[attr-defined]
             raise error
 
-    def _tell(self, error: BaseException) -> None:
+    def _report(self, error: BaseException) -> None:
         is_interrupt = isinstance(error, KeyboardInterrupt | apsw.InterruptError)
-        text = " ".join(str(error).split()) or ("interrupted" if is_interrupt else type(error).__name__)
+        message = self.message_of(error) if isinstance(error, Exception) else str(error)
+        text = " ".join(message.split()) or ("interrupted" if is_interrupt else type(error).__name__)
         place = self._input_descriptions[0] if self._input_descriptions else ""
-        begin = ("\n" if is_interrupt else "") if self.interactive else "clusterdb: "  # ^C is on the screen
+        begin = ("\n" if is_interrupt else "") if self.interactive else "clusterdb: "  # the terminal has shown ^C
         self.write_error(f"{begin}{place}{text}\n")
 
     def _append_input_description(self) -> None:
-        """Note where input comes from that is no conversation; a file that a file reads is told first."""
+        """Note the place in the input of a script; of a file that another one reads, the inner one comes first."""
         if not self.interactive:
             name = getattr(self.stdin, "name", "<stdin>")
             line = "" if name == "-c" and self._line == 1 else f" line {self._line}"
             self._input_descriptions.append(f"{'' if name == '<stdin>' else name}{line}: ".lstrip())
 
     def write(self, dest: TextIO, text: str) -> None:
-        """Write; colours go to terminals only."""
+        """Write; standard error gets colours only if it is a terminal."""
         super().write(dest, text if dest is not self.stderr or dest.isatty() else _COLOUR.sub("", text))

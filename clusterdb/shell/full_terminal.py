@@ -1,6 +1,6 @@
-"""Lines from a terminal with prompt_toolkit: SQL in colours, completion as one types, statements of several lines.
+"""Typed lines through prompt_toolkit: SQL in colours, completion while typing, statements of several lines.
 
-Enter runs what is complete and begins a line otherwise.  Words to complete come from the shell's own completer.
+Enter runs a complete statement and begins a new line in others.  Completions come from the shell's own completer.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["FullTerminal"]
 
 _LEXERS = {"aurora-mysql": MySqlLexer, "aurora-postgresql": PostgresLexer}
-_IN_TEXT = re.compile(r"[^']*(?:'[^']*'[^']*)*'[^']*\Z|(?:.*\n)?+[^\n]*?--", re.DOTALL)
+_IN_STRING = re.compile(r"[^']*(?:'[^']*'[^']*)*'[^']*\Z|(?:.*\n)?+[^\n]*?--", re.DOTALL)
 _TOKEN = re.compile(r"\w*\Z")
 _DOT_TOKEN = re.compile(r"[^\s\"'@=]*\Z")
 
 
 class FullTerminal:
-    """A person at a terminal, through prompt_toolkit."""
+    """A terminal, through prompt_toolkit."""
 
     def __init__(self, shell: ClusterShell, history: History | None = None) -> None:
         self._shell = shell
@@ -50,7 +50,7 @@ class FullTerminal:
         )
 
     def read(self, prompt: str) -> str:
-        """A line, without its end; what was entered with it comes with the next calls.
+        """A line, without its end; the further lines of an entry are returned by the next calls.
 
         Raises EOFError, KeyboardInterrupt.
         """
@@ -60,7 +60,7 @@ class FullTerminal:
         return self._lines.pop(0)
 
     def remember(self, entry: str) -> None:
-        """Nothing is left to do: the session keeps its history itself."""
+        """Does nothing: the prompt session keeps its history itself."""
 
     def _lexer(self) -> Lexer | None:
         if not self._is_coloured:
@@ -70,7 +70,7 @@ class FullTerminal:
 
 
 class _SharedHistory(ToolkitHistory):
-    """The history that both front ends share."""
+    """The shared history as prompt_toolkit's."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class _SharedHistory(ToolkitHistory):
 
 
 class _ShellCompleter(Completer):
-    """The shell's completer, for what is left of the cursor."""
+    """The shell's completer, for the text before the cursor."""
 
     def __init__(self, shell: ClusterShell) -> None:
         self._shell = shell
@@ -94,12 +94,12 @@ class _ShellCompleter(Completer):
         is_dotted = text.lstrip().startswith(".")
         if is_dotted:
             text = text.lstrip()
-        found = (_DOT_TOKEN if is_dotted else _TOKEN).search(text)
-        assert found is not None
-        token, begin, end = found[0], found.start(), len(text)
+        match = (_DOT_TOKEN if is_dotted else _TOKEN).search(text)
+        assert match is not None
+        token, begin, end = match[0], match.start(), len(text)
         if is_dotted:
             words = self._shell.complete_command(text, token, begin, end)
-        elif _IN_TEXT.match(text) or not (token or complete_event.completion_requested):
+        elif _IN_STRING.match(text) or not (token or complete_event.completion_requested):
             return
         else:
             words = self._shell.complete_sql(text, token, begin, end)
@@ -115,7 +115,7 @@ def _keys(shell: ClusterShell) -> KeyBindings:
     def _enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if buffer.complete_state is not None and buffer.complete_state.current_completion is not None:
-            buffer.complete_state = None  # the chosen word stands, and typing goes on
+            buffer.complete_state = None  # accepts the chosen completion only
         elif shell.is_complete(buffer.text):
             buffer.validate_and_handle()
         else:

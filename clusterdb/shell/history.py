@@ -1,7 +1,7 @@
-"""What was typed, in one file for both front ends: an entry a line, the newlines within as psql keeps them (\\x01).
+"""The history of typed entries, in one file for both terminals: an entry per line, newlines as psql keeps them (\\x01).
 
-Every entry is appended at once, so several shells and killed ones lose nothing.  A history that cannot be read or
-written is none: nobody is kept from working.
+Every entry is appended at once, so that neither concurrent nor killed shells lose entries.  A history file that cannot
+be read or written is ignored.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class History:
                 self._write("w", self.entries)
 
     def append(self, entry: str) -> None:
-        """Remember an entry, unless it is the last one again."""
+        """Add an entry, unless it repeats the last one."""
         entry = entry.rstrip()
         if not entry.strip() or self.entries[-1:] == [entry]:
             return

@@ -1,10 +1,11 @@
-"""Ctrl-C while SQLite works: the statement ends, not the shell.
+"""Ctrl-C while SQLite runs: it ends the statement, not the shell.
 
-Python runs signal handlers between its own steps only, so a progress handler gives it some in a long query.  Nothing is
-raised within SQLite or the storage layer below it; SQLite is told to stop, and says so itself.  Should SQLite not be
-working at all, because Python writes a long answer, the second Ctrl-C ends that.
+Python runs signal handlers between its own steps only; a progress handler gives it such steps in a long query.  Nothing
+is raised within SQLite or the storage layer below it: the handler calls ``sqlite3_interrupt``, and SQLite returns
+SQLITE_INTERRUPT.  If SQLite is not running, as when Python prints a long result, the second Ctrl-C raises
+KeyboardInterrupt.
 
-What the control plane does takes no time, and is done to its end first.
+A command of the control plane is short: Ctrl-C takes effect after its end.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ import apsw
 __all__ = ["interruptible", "postponed"]
 
 _STEPS = 20_000
-_TOO_LATE = "this was done before it could be interrupted"
+_TOO_LATE = "done before it could be interrupted"
 
 
 @contextmanager
 def interruptible(db: apsw.Connection) -> Iterator[None]:
-    """Ctrl-C interrupts what SQLite does on this connection."""
+    """Ctrl-C interrupts the statement that runs on this connection."""
     pressed = 0
 
     def press(_signal: int, frame: FrameType | None) -> None:
@@ -41,7 +42,7 @@ def interruptible(db: apsw.Connection) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(apsw.ConnectionClosedError):  # .open has closed it
+            with suppress(apsw.ConnectionClosedError):  # closed by .open
                 db.set_progress_handler(None, id=interruptible)
     if pressed:
         raise KeyboardInterrupt(_TOO_LATE)
@@ -49,7 +50,7 @@ def interruptible(db: apsw.Connection) -> Iterator[None]:
 
 @contextmanager
 def postponed() -> Iterator[None]:
-    """Ctrl-C has to wait until this is over."""
+    """Ctrl-C raises KeyboardInterrupt at the end of the block."""
     pressed = 0
 
     def press(_signal: int, _frame: FrameType | None) -> None:
@@ -64,7 +65,7 @@ def postponed() -> Iterator[None]:
 
 @contextmanager
 def _handled_by(press: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    is_main = threading.current_thread() is threading.main_thread()  # others get no signals
+    is_main = threading.current_thread() is threading.main_thread()  # other threads receive no signals
     if not is_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by nohup, or with &
         yield
         return

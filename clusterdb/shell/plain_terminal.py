@@ -1,4 +1,4 @@
-"""Lines from a terminal with Python's readline: history, and completion with the tabulator."""
+"""Typed lines through Python's readline: history, and completion with Tab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DELIMITERS = " \t\n\"'`()[]=<>+*/,;@|"  # a hyphen is part of cluster names
 
 
 class PlainTerminal:
-    """A person at a terminal, through readline where Python has it."""
+    """A terminal, through readline if Python has it."""
 
     def __init__(self, shell: ClusterShell, history: History | None = None) -> None:
         self._shell = shell
@@ -38,7 +38,7 @@ class PlainTerminal:
         colour = self._shell.colour
         begin, end = colour.prompt, colour.prompt_
         if begin and self._readline is not None:
-            begin, end = f"\x01{begin}\x02", f"\x01{end}\x02"  # takes no place on the line
+            begin, end = f"\x01{begin}\x02", f"\x01{end}\x02"  # readline: characters of no width
         try:
             return input(f"{begin}{prompt}{end}")
         except KeyboardInterrupt:
@@ -46,7 +46,7 @@ class PlainTerminal:
             raise
 
     def remember(self, entry: str) -> None:
-        """Keep what was entered, all lines of it, in the history."""
+        """Add an entry, with all its lines, to the history."""
         if self._readline is not None and entry.strip():
             self._readline.add_history(entry.rstrip())
         self._history.append(entry)

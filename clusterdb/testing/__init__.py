@@ -1,13 +1,13 @@
-"""Tests on clones: every test has the whole database for itself, whatever its size.
+"""Tests on clones: every test gets a private copy of the whole database, whatever its size.
 
     from clusterdb.testing import clone_fixture, template_fixture     # for a conftest.py
     from clusterdb.testing import ClusterTestCase                     # for unittest
 
-A *template* is a cluster that is built once from *seeds* (SQL, functions) and found again by every worker and every
-later run under a name made of those seeds.  A test gets a *clone* of it, and may commit, change the schema, use threads
+A *template* is a cluster that is built once from *seeds* (SQL, functions).  Its name is derived from the seeds, so that
+every worker and every later run reuses it.  A test gets a *clone* of it, and may commit, change the schema, use threads
 and processes: nothing is patched.  The fixtures are in :mod:`clusterdb.pytest_plugin`.
 
-Importing this costs nothing; the engine is imported when the first of these names is used.
+Importing this package is cheap: the engine is imported when the first of these names is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clone", "ClusterTestCase", "SeedError", "clone_fixture", "template_fixture"]
 
-_HOMES = {
+_MODULES = {
     "Clone": "clones",
     "ClusterTestCase": "cases",
     "SeedError": "seeds",
@@ -33,6 +33,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What a conftest.py makes its own fixtures with, and how fixtures find the template that a test wishes."""
+"""Factories of fixtures for a conftest.py, and the template that each fixture clones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ import pytest
 from clusterdb.testing.session import option, run_of, template_of
 
 if TYPE_CHECKING:
-    from clusterdb.cluster import Cluster
+    from clusterdb.store import Cluster
     from clusterdb.testing.clones import Clone
     from clusterdb.testing.seeds import Recipe
 
-__all__ = ["Wish", "clone_fixture", "clone_for", "template_fixture", "template_for", "used_by", "wish_of"]
+__all__ = [
+    "MarkerOptions",
+    "clone_fixture",
+    "clone_for",
+    "marker_options_of",
+    "template_fixture",
+    "template_for",
+    "used_by",
+]
 
 Scope = Literal["session", "package", "module", "class", "function"]
 _RECIPE = "_clusterdb_recipe"
@@ -25,119 +33,129 @@ _LIVE = pytest.StashKey["list[tuple[Clone, pytest.FixtureRequest]]"]()
 
 def template_fixture(
     *seeds: object,
-    base: Any = None,
+    base: object = None,
     engine: str | None = None,
     watched: Sequence[str | Path] = (),
     name: str | None = None,
 ) -> Any:
-    """A session fixture: a template cluster made of ``seeds``, see :mod:`clusterdb.testing.seeds`.
+    """A session fixture: a template cluster built from ``seeds``, see :mod:`clusterdb.testing.seeds`.
 
         shop_template = template_fixture("schema.sql", seed_products)
         orders_template = template_fixture("app.testing:seed_orders", base=shop_template)
 
-    ``base``: another such fixture, which this one begins with.  ``engine``: the SQL that it understands.  ``watched``:
-    patterns of files that the seeds read.  Paths begin at the directory of the calling file, or at pytest's rootdir.
-    One that is named ``clusterdb_template`` is what the fixture ``clusterdb`` clones.
+    ``base``: another template fixture, which this one is cloned from first.  ``engine``: the SQL that it accepts.
+    ``watched``: patterns of files that the seeds read.  Relative paths are looked up in the directory of the calling
+    file, then in pytest's rootdir.  The fixture ``clusterdb`` clones the template fixture named ``clusterdb_template``.
+
+    Raises TypeError if ``base`` is not a template fixture.
     """
     beside = Path(sys._getframe(1).f_globals.get("__file__", ".")).parent
-    base_recipe = _maker(base) if base is not None else None
+    base_recipe = _required_recipe(base) if base is not None else None
 
     def recipe_in(root: Path) -> Recipe:
         from clusterdb.testing.seeds import recipe
 
-        begun = base_recipe(root) if base_recipe is not None else None
-        return recipe(seeds, folders=[beside, root], base=begun, engine=engine, watched=watched)
+        base = base_recipe(root) if base_recipe is not None else None
+        return recipe(seeds, folders=[beside, root], base=base, engine=engine, watched=watched)
 
     @pytest.fixture(scope="session", name=name)
     def template(request: pytest.FixtureRequest) -> Cluster:
-        """A template cluster: built once over all workers and runs, found by its seeds later (about 1 ms)."""
+        """A template cluster: built once for all workers and runs; reusing it takes about 1 ms."""
         return template_of(request.config, lambda: recipe_in(request.config.rootpath))
 
     setattr(template, _RECIPE, recipe_in)
     return template
 
 
-def _maker(template: object) -> Callable[[Path], Recipe]:
-    found = getattr(template, _RECIPE, None)
-    if found is None:
-        raise TypeError(f"base={template!r}: use what template_fixture() gave")
-    return found  # type: ignore[no-any-return]
+def _recipe_of(template: object) -> Callable[[Path], Recipe] | None:
+    """The recipe of a template fixture, by pytest's rootdir; None for other objects."""
+    recipe: Callable[[Path], Recipe] | None = getattr(template, _RECIPE, None)
+    return recipe
 
 
-def clone_fixture(scope: Scope = "function", template: Any = None, *, name: str | None = None, **settings: Any) -> Any:
-    """A fixture: a :class:`Clone` of a template, for every test, or for a class, a module, ...
+def _required_recipe(template: object) -> Callable[[Path], Recipe]:
+    recipe = _recipe_of(template)
+    if recipe is None:
+        raise TypeError(f"base={template!r}: use a fixture that template_fixture() has returned")
+    return recipe
+
+
+def clone_fixture(
+    scope: Scope = "function", template: object = None, *, name: str | None = None, **settings: object
+) -> Any:
+    """A fixture: a :class:`Clone` of a template for every test, or for every class, module, ...
 
         shop = clone_fixture(template=shop_template)
         archive = clone_fixture("module", template="archive_template", backtrack_window_s=60)
 
-    ``template``: what :func:`template_fixture` gave, the name of a fixture, or seeds; ``clusterdb_template`` if it is
-    not given.  ``settings`` of :class:`clusterdb.ClusterSettings`.
+    ``template``: a fixture that :func:`template_fixture` has returned, the name of a fixture, or seeds; default:
+    ``clusterdb_template``.  ``settings``: as for :class:`clusterdb.ClusterSettings`.
     """
     beside = Path(sys._getframe(1).f_globals.get("__file__", ".")).parent
 
     @pytest.fixture(scope=scope, name=name)
     def clone(request: pytest.FixtureRequest) -> Iterator[Clone]:
-        """A clone of a template, dropped afterwards (under 1 ms for both, whatever the size)."""
+        """A clone of a template, dropped at the end (under 1 ms together, whatever the size)."""
         yield from clone_for(request, template_for(request, template, None, beside), settings)
 
     return clone
 
 
 # --- for the fixtures of the plugin -----------------------------------------------------------------------------------
-class Wish:
-    """What the markers of a test say: which template, and which settings its clone gets."""
+class MarkerOptions:
+    """The markers of a test: the template that it uses, and the settings of its clone."""
 
     def __init__(self) -> None:
-        self.template: Any = None
+        self.template: object = None
         self.engine: str | None = None
-        self.settings: dict[str, Any] = {}
+        self.settings: dict[str, object] = {}
 
 
-def wish_of(request: pytest.FixtureRequest) -> Wish:
-    """The nearest template and engine, and all settings, the nearest ones first.  Raises UsageError."""
-    wish = Wish()
+def marker_options_of(request: pytest.FixtureRequest) -> MarkerOptions:
+    """The nearest template and engine, and all settings, where nearer markers win.  Raises UsageError."""
+    markers = MarkerOptions()
     for marker in request.node.iter_markers("clusterdb"):
         options = dict(marker.kwargs)
-        wish.template = _nearest(wish.template, options.pop("template", None), marker.args or None)
-        wish.engine = _nearest(wish.engine, options.pop("engine", None))
-        wish.settings = {**options.pop("settings", {}), **wish.settings}
+        markers.template = _nearest(markers.template, options.pop("template", None), marker.args or None)
+        markers.engine = _nearest(markers.engine, options.pop("engine", None))
+        markers.settings = {**options.pop("settings", {}), **markers.settings}
         if options:
             raise pytest.UsageError(
                 f"{request.node.nodeid}: marker clusterdb has no option {sorted(options)[0]!r}: use template, engine, "
                 "settings"
             )
     for marker in request.node.iter_markers("clusterdb_template"):
-        wish.template = _nearest(wish.template, marker.args)
-    return wish
+        markers.template = _nearest(markers.template, marker.args)
+    return markers
 
 
-def _nearest(*given: Any) -> Any:
-    return next((each for each in given if each is not None), None)
+def _nearest(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def template_for(
-    request: pytest.FixtureRequest, wished: Any, engine: str | None = None, beside: Path | None = None
+    request: pytest.FixtureRequest, template: object, engine: str | None = None, beside: Path | None = None
 ) -> Cluster:
-    """The template cluster that is meant by a fixture, the name of one, or seeds; None is ``clusterdb_template``."""
+    """The template cluster of a fixture, of the name of a fixture, or of seeds; None for ``clusterdb_template``."""
     root = request.config.rootpath
-    if wished is None and engine is not None:
-        wished = option(request.config, "seed")
-    if wished is None or (isinstance(wished, str) and wished.isidentifier()):
-        found: Cluster = request.getfixturevalue(wished or "clusterdb_template")
-        return found
-    made = getattr(wished, _RECIPE, None)
-    if made is not None:
-        return template_of(request.config, lambda: made(root))
+    if template is None and engine is not None:
+        template = option(request.config, "seed")
+    if template is None or (isinstance(template, str) and template.isidentifier()):
+        cluster: Cluster = request.getfixturevalue(template or "clusterdb_template")
+        return cluster
+    recipe_in = _recipe_of(template)
+    if recipe_in is not None:
+        return template_of(request.config, lambda: recipe_in(root))
     from clusterdb.testing.seeds import recipe
 
     folders = [beside or request.path.parent, root]
-    return template_of(request.config, lambda: recipe(wished, folders=folders, engine=engine))
+    return template_of(request.config, lambda: recipe(template, folders=folders, engine=engine))
 
 
 def clone_for(
-    request: pytest.FixtureRequest, template: Cluster, settings: dict[str, Any] | None = None
+    request: pytest.FixtureRequest, template: Cluster, settings: dict[str, object] | None = None
 ) -> Iterator[Clone]:
-    """The life of a clone in a fixture."""
+    """The body of a fixture: create a clone, yield it, and drop it unless it is kept."""
     run = run_of(request.config)
     clone = run.clone(template, settings, request.fixturename or "")
     live = _live_clones(request.config)
@@ -145,7 +163,7 @@ def clone_for(
     try:
         yield clone
     finally:
-        live[:] = [each for each in live if each[0] is not clone]
+        live[:] = [(other, owner) for other, owner in live if other is not clone]
         if clone.is_kept:
             clone.close()
         else:
@@ -153,12 +171,12 @@ def clone_for(
 
 
 def _live_clones(config: pytest.Config) -> list[tuple[Clone, pytest.FixtureRequest]]:
-    """The clones whose fixtures have not ended, with who asked for them."""
+    """The clones whose fixtures have not ended, with the requests of those fixtures."""
     return config.stash.setdefault(_LIVE, [])
 
 
 def used_by(item: pytest.Item) -> list[Clone]:
-    """The clones that a test has for itself, or shares with others of its module, class, ..."""
+    """The clones of a test: its own, and those that it shares with other tests of its class, module, ..."""
     around, names = item.listchain(), getattr(item, "fixturenames", ())
     return [
         clone

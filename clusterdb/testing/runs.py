@@ -1,11 +1,12 @@
-"""A run of tests in one process: its store, its templates, its clones, and what earlier runs left behind.
+"""A run of tests in one process: its store, its templates, its clones, and the clones that earlier runs left behind.
 
-Clones carry the tag ``owner``: one whose owner has ended without dropping it is dropped by whoever opens the store
-next.  If nobody can tell (another container made it), it expires (``ttl_s``).  A kept clone has lost that tag and the
-expiry; it goes when the same test is kept again, when a hundred newer ones are, or when somebody deletes it.
+A clone has the tag ``owner``.  If its owner has ended without dropping it, the next process that opens the store drops
+it.  If the owner cannot be examined (it ran in another container), the clone expires (``ttl_s``).  A kept clone has
+neither the tag nor the expiry; it is deleted when a clone of the same test is kept again, when a hundred newer clones
+are kept, or by the user.
 
-Nothing in the store is synced.  What a power failure may have done to it shows when it is first opened in another boot:
-then all of it is checked (a second a gigabyte).
+Nothing in the store is synced.  When the store is first opened after a boot, it is checked as a whole (a second per
+gigabyte), since a power failure may have damaged it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from clusterdb import store as stores
-from clusterdb.cluster import Cluster
 from clusterdb.dbapi2.opening import share, shared_store
 from clusterdb.errors import (
     ClusterNotFoundError,
@@ -29,9 +29,9 @@ from clusterdb.errors import (
     SnapshotNotFoundError,
     StoreBusyError,
 )
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 from clusterdb.testing.clones import Clone
-from clusterdb.testing.owners import boot_id, is_gone, myself
+from clusterdb.testing.owners import boot_id, has_ended, this_process
 from clusterdb.testing.seeds import Recipe
 from clusterdb.testing.stats import Stats
 from clusterdb.testing.templates import Templates
@@ -45,15 +45,15 @@ _TAG_CHARS = 256
 
 
 class Run:
-    """What one process needs for its tests.  Close it."""
+    """The store, templates and clones of one process's tests.  Close it at the end."""
 
     def __init__(
         self, path: str | Path, *, run: str | None = None, rebuilds: bool = False, measures_bytes: bool = False
     ) -> None:
-        """Open the store, creating it; ``":memory:"`` for one in memory.
+        """Open or create the store; ``":memory:"`` for a store in memory.
 
-        ``run`` is what the processes of a run have in common.  ``rebuilds``: templates are built once more in this run.
-        ``measures_bytes``: look at what each clone wrote before it is dropped.  Raises as :func:`clusterdb.open`.
+        ``run``: an id that all processes of a run share.  ``rebuilds``: build every template anew, once in this run.
+        ``measures_bytes``: record the bytes that each clone has written.  Raises what :func:`clusterdb.open` raises.
         """
         run = run or os.urandom(8).hex()
         self.stats = Stats()
@@ -62,36 +62,37 @@ class Run:
         self._measures_bytes = measures_bytes
         self._prefix = f"test-{os.urandom(4).hex()}"
         self._count = 0
-        self._tags = {_KIND: "clone", "owner": myself()}
+        self._tags = {_KIND: "clone", "owner": this_process()}
         self._drop_left_behind()
 
     # --- clones -----------------------------------------------------------------------------------------------------
-    def clone(self, template: Cluster | Recipe, settings: Mapping[str, Any] | None = None, label: str = "") -> Clone:
-        """A clone of a template; ``settings`` of :class:`ClusterSettings`."""
+    def clone(self, template: Cluster | Recipe, settings: Mapping[str, object] | None = None, label: str = "") -> Clone:
+        """A clone of a template; ``settings`` as for :class:`ClusterSettings`."""
         source = self.templates.cluster(template) if isinstance(template, Recipe) else template
-        given = dict(settings or {})
-        tags = {**given.pop("tags", {}), **self._tags}
+        given_settings: dict[str, Any] = dict(settings or {})
+        tags = {**given_settings.pop("tags", {}), **self._tags}
         self._count += 1
         begin = time.perf_counter()
         cluster = self.templates.clone(
-            source, f"{self._prefix}-{self._count}", {"ttl_s": CLONE_TTL_S, **given, "tags": tags}
+            source, f"{self._prefix}-{self._count}", {"ttl_s": CLONE_TTL_S, **given_settings, "tags": tags}
         )
         self.stats.clone_ms.append((time.perf_counter() - begin) * 1e3)
         return Clone(cluster, source, label)
 
     def drop(self, clone: Clone) -> None:
-        """Drop a clone and what it gave out."""
+        """Drop a clone, and close its connections."""
         self._measure(clone)
         clone.drop()
 
     def keep(self, clones: Iterable[Clone], test: str) -> list[str]:
-        """Keep the clones of a test for a person to look at, in place of those that were kept of it before.
+        """Keep the clones of a test for inspection, and delete those that were kept of the same test before.
 
-        The commands that open them, or why that cannot be.
+        Returns the command that opens each clone; for a store in memory, the reason that there is none.
         """
         if self.store.path == ":memory:":
             return [
-                f"no, {each.name} is gone with this process: have the store on disk to look at it" for each in clones
+                f"{clone.name} is in memory and ends with this process: use a store on disk to keep it"
+                for clone in clones
             ]
         tags = {_KIND: "kept", "test": test[-_TAG_CHARS:]}
         for cluster in self._with_tags(tags):
@@ -107,7 +108,7 @@ class Run:
             self._measure(clone)
             self.stats.kept.append(clone.name)
         clone.is_kept = True
-        with suppress(ClusterNotFoundError):  # the test's doing
+        with suppress(ClusterNotFoundError):  # the test has deleted it
             clone.cluster.modify(ttl_s=None, tags=tags)
         label = f"  # {clone.label}" if clone.label else ""
         return f"clusterdb --store {shlex.quote(self.store.path)} shell {clone.name}{label}"
@@ -117,15 +118,15 @@ class Run:
             with suppress(Error):
                 self.stats.clone_bytes.append(clone.cluster.stats().own_bytes)
 
-    # --- what others left behind ------------------------------------------------------------------------------------
+    # --- clones that others left behind -----------------------------------------------------------------------------
     def _drop_left_behind(self) -> None:
         for cluster in self._with_tags({_KIND: "clone"}):
             with suppress(ClusterNotFoundError, StoreBusyError):
-                if is_gone(cluster.settings.tags.get("owner", "")):
+                if has_ended(cluster.settings.tags.get("owner", "")):
                     self._delete(cluster)
 
     def _delete(self, cluster: Cluster) -> None:
-        """Delete a clone with its snapshots, unless another process is doing it."""
+        """Delete a clone with its snapshots; another process may be deleting it too."""
         for snapshot in self.store.snapshots():
             if snapshot.cluster == cluster.name:
                 with suppress(SnapshotNotFoundError):
@@ -134,18 +135,18 @@ class Run:
             cluster.delete()
 
     def _with_tags(self, tags: Mapping[str, str]) -> list[Cluster]:
-        found = []
+        clusters = []
         for cluster in self.store.clusters():
             with suppress(ClusterNotFoundError):
                 if tags.items() <= cluster.settings.tags.items():
-                    found.append(cluster)
-        return found
+                    clusters.append(cluster)
+        return clusters
 
     def close(self) -> None:
-        """Close the store; one in memory is the process's, and stays."""
+        """Close the store; a store in memory stays until the end of the process."""
         self.templates.close()
         if self.store.path != ":memory:":
-            with suppress(Error):  # somebody still has a connection: the end of the process closes it
+            with suppress(Error):  # a connection is open: the end of the process closes it
                 self.store.close()
 
 
@@ -155,7 +156,7 @@ def _opened(path: str | Path) -> Store:
     try:
         store = stores.open(Path(path).absolute(), synchronous="OFF", disposable=True)
     except CorruptStoreError as error:
-        raise CorruptStoreError(f"{error}; it holds nothing but test data: delete the directory '{path}'") from error
+        raise CorruptStoreError(f"{error}; it holds test data only: delete the directory '{path}'") from error
     _check_after_boot(store)
     share(store)
     return store
@@ -171,8 +172,8 @@ def _check_after_boot(store: Store) -> None:
     if report is not None and not report.ok:
         store.close()
         raise CorruptStoreError(
-            f"store '{store.path}' was damaged when the system went down ({report.problems[0]}); it holds nothing but "
-            "test data: delete the directory"
+            f"store '{store.path}' was damaged when the system went down ({report.problems[0]}); it holds test data "
+            "only: delete the directory"
         )
     note.parent.mkdir(mode=0o700, exist_ok=True)
     note.write_text(boot)

@@ -1,17 +1,17 @@
-"""What a template is made of: seeds, the key that is made of them, and how they are run.
+"""Seeds: the content of a template, the key derived from it, and how it is built.
 
 A seed is
-    a path, or a text that ends in .sql          a file of SQL
-    a path, or a text that ends in .db, .sqlite  a database to begin with (the first seed only)
+    a path, or a text that ends in .sql          an SQL file
+    a path, or a text that ends in .db, .sqlite  a database file (only as the first seed)
     "package.module:function"                    a function
     any other text                               SQL
     a callable                                   a function
 
-A function is called with what its parameters are named after: ``connection`` (a DB-API connection, committed and closed
-afterwards; also what a single parameter of another name gets), ``cluster``, ``url``, ``sqlalchemy_url``.
+A function gets arguments by the names of its parameters: ``connection`` (a DB-API connection, committed and closed
+afterwards; also for a single parameter of any other name), ``cluster``, ``url``, ``sqlalchemy_url``.
 
-The key changes with the content of files, with the source of a function and of the module that it is in, with the base,
-with the ``watched`` files, and with the releases of clusterdb and SQLite.
+The key changes with the content of files, with the source of a function and of its module, with the base, with the
+``watched`` files, and with the versions of clusterdb and SQLite.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import clusterdb
-from clusterdb import dbapi2, sqlite
-from clusterdb.cluster import Cluster
+from clusterdb import dbapi2
+from clusterdb.access import sqlite
 from clusterdb.errors import Error
+from clusterdb.store import Cluster
 
 __all__ = ["Recipe", "SeedError", "recipe", "sqlalchemy_url_of", "url_of"]
 
@@ -43,13 +44,14 @@ _PACKAGE = Path(clusterdb.__file__).parent
 
 
 class SeedError(Error):
-    """A seed cannot be used, or failed: the text says which, and where."""
+    """A seed is invalid or has failed; the message names the seed and the place."""
 
-    def told(self) -> str:
-        """The text, and behind it the way from the function to where it called clusterdb, or failed itself."""
+    def report(self) -> str:
+        """The message, followed by the traceback within the seed's own code."""
         cause = self.__cause__
-        way = traceback.extract_tb(cause.__traceback__) if cause is not None else []
-        foreign = list(itertools.takewhile(_is_foreign, itertools.dropwhile(lambda each: not _is_foreign(each), way)))
+        frames = traceback.extract_tb(cause.__traceback__) if cause is not None else []
+        from_seed = itertools.dropwhile(lambda frame: not _is_foreign(frame), frames)
+        foreign = list(itertools.takewhile(_is_foreign, from_seed))
         if cause is None or not foreign:
             return str(self)
         lines = ["Traceback (most recent call last):\n", *traceback.format_list(foreign)]
@@ -62,16 +64,16 @@ def _is_foreign(frame: traceback.FrameSummary) -> bool:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a template is built.  ``seeds`` are paths, SQL texts and callables; import paths are texts still."""
+    """How a template is built.  ``seeds`` are paths, SQL, callables, and import paths as texts."""
 
-    seeds: tuple[Path | str | Callable[..., Any], ...] = ()
+    seeds: tuple[Path | str | Callable[..., object], ...] = ()
     base: Recipe | None = None
     engine: str = "sqlite"
     watched: tuple[Path, ...] = field(default=())
 
     @functools.cached_property
     def key(self) -> str:
-        """What tells this recipe from others, in hexadecimal digits.  Raises SeedError."""
+        """A digest that identifies the recipe, in hexadecimal digits.  Raises SeedError."""
         digest = hashlib.sha256()
         parts = [clusterdb.__version__, dbapi2.sqlite_version, self.engine, self.base.key if self.base else ""]
         parts += [str(len(self.seeds)), *(_fingerprint(seed) for seed in self.seeds)]
@@ -87,18 +89,18 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """The seeds in words, for people."""
+        """The seeds as text for people."""
         own = [_title(seed) for seed in self.seeds]
         return ", ".join([*([self.base.title] if self.base else []), *own]) or "empty"
 
     @property
     def database(self) -> Path | None:
-        """The database file to begin with."""
+        """The database file that is the first seed; None if there is none."""
         first = self.seeds[0] if self.seeds else None
         return first if isinstance(first, Path) and first.suffix in _DATABASES else None
 
     def run(self, cluster: Cluster) -> None:
-        """Run the seeds on a cluster, but for the database that it began with.  Raises SeedError."""
+        """Run the seeds, except for the database file, on a cluster.  Raises SeedError."""
         for seed in self.seeds[1 if self.database else 0 :]:
             if isinstance(seed, Path):
                 _run_sql(cluster, seed.read_text(), str(seed))
@@ -116,24 +118,24 @@ def recipe(
     engine: str | None = None,
     watched: Iterable[str | Path] = (),
 ) -> Recipe:
-    """The recipe of one seed or several.  Relative paths lie in one of the ``folders``.  Raises SeedError.
+    """The recipe of one seed or several.  Relative paths are looked up in the ``folders``.  Raises SeedError.
 
-    ``engine``: the base's, else ``"sqlite"``, if it is not given.  ``watched``: patterns of files that functions read
-    (migrations, say); the template is another when they change.
+    ``engine`` defaults to the base's, else ``"sqlite"``.  ``watched``: patterns of files that functions read, such as
+    migrations; the key changes with them.
     """
-    given = seeds if isinstance(seeds, list | tuple) else [] if seeds is None else [seeds]
-    found = tuple(_parsed(seed, folders) for seed in given)
-    for seed in found[0 if base else 1 :]:
+    several = seeds if isinstance(seeds, list | tuple) else [] if seeds is None else [seeds]
+    parsed = tuple(_parsed(seed, folders) for seed in several)
+    for seed in parsed[0 if base else 1 :]:
         if isinstance(seed, Path) and seed.suffix in _DATABASES:
-            raise SeedError(f"seed '{seed}': a database file can only be the first seed of a template without a base")
+            raise SeedError(f"seed '{seed}': a database file must be the first seed of a template without a base")
     inherited = base.engine if base is not None else "sqlite"
     if base is not None and engine not in (None, inherited):
-        raise SeedError(f"engine={engine!r}: the base of the template has the engine '{inherited}', leave it out")
+        raise SeedError(f"engine={engine!r}: the base of the template has the engine '{inherited}': leave out engine=")
     files = sorted({path for pattern in watched for path in _matching(str(pattern), folders)})
-    return Recipe(found, base, engine or inherited, tuple(files))
+    return Recipe(parsed, base, engine or inherited, tuple(files))
 
 
-def _parsed(seed: object, folders: Sequence[Path]) -> Path | str | Callable[..., Any]:
+def _parsed(seed: object, folders: Sequence[Path]) -> Path | str | Callable[..., object]:
     if isinstance(seed, Path) or (isinstance(seed, str) and _FILE.match(seed.strip())):
         return _located(Path(seed if isinstance(seed, Path) else seed.strip()).expanduser(), folders)
     if isinstance(seed, str):
@@ -147,19 +149,19 @@ def _located(path: Path, folders: Sequence[Path]) -> Path:
     for folder in folders or [Path()]:
         if (folder / path).is_file():
             return (folder / path).absolute()
-    looked = ", ".join(str(folder.absolute()) for folder in folders or [Path()])
-    raise SeedError(f"seed '{path}': there is no such file in {looked}")
+    searched = ", ".join(str(folder.absolute()) for folder in folders or [Path()])
+    raise SeedError(f"seed '{path}': no such file in {searched}")
 
 
 def _matching(pattern: str, folders: Sequence[Path]) -> list[Path]:
     for folder in folders or [Path()]:
-        if found := [path for path in folder.glob(pattern) if path.is_file()]:
-            return found
-    raise SeedError(f"watched '{pattern}': no file is called so")
+        if files := [path for path in folder.glob(pattern) if path.is_file()]:
+            return files
+    raise SeedError(f"watched='{pattern}': no file matches")
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
-def _fingerprint(seed: Path | str | Callable[..., Any]) -> str:
+def _fingerprint(seed: Path | str | Callable[..., object]) -> str:
     if isinstance(seed, Path):
         try:
             stat = seed.stat()
@@ -173,8 +175,8 @@ def _fingerprint(seed: Path | str | Callable[..., Any]) -> str:
     return _source(seed)
 
 
-def _source(function: Callable[..., Any]) -> str:
-    """The source of a function and of its module, and the values that it has from where it was made."""
+def _source(function: Callable[..., object]) -> str:
+    """The source of a function and of its module, and its bound values: arguments, defaults, closure."""
     values: list[object] = []
     while isinstance(function, functools.partial):
         values += [function.args, sorted(function.keywords.items())]
@@ -182,21 +184,21 @@ def _source(function: Callable[..., Any]) -> str:
     function = inspect.unwrap(function)
     values += list(getattr(function, "__defaults__", None) or ())
     values += [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    told = repr(values)
-    if " at 0x" in told:
+    values_text = repr(values)
+    if " at 0x" in values_text:
         raise SeedError(
-            f"seed {_title(function)} uses a value that is another in every process ({told[:_SHOWN_CHARS]}): use a "
-            "function of a module, without such values"
+            f"seed {_title(function)} is bound to a value that differs in every process "
+            f"({values_text[:_SHOWN_CHARS]}): use a function of a module, without such values"
         )
     module = inspect.getmodule(function)
     try:
         sources = [inspect.getsource(function), inspect.getsource(module) if module is not None else ""]
     except (OSError, TypeError) as error:
-        raise SeedError(f"seed {_title(function)} has no source to tell its version by: {error}") from None
-    return "\n".join([_title(function), told, *sources])
+        raise SeedError(f"seed {_title(function)} has no source, which identifies its version: {error}") from None
+    return "\n".join([_title(function), values_text, *sources])
 
 
-def _title(seed: Path | str | Callable[..., Any]) -> str:
+def _title(seed: Path | str | Callable[..., object]) -> str:
     if isinstance(seed, Path):
         return seed.name
     if isinstance(seed, str):
@@ -207,37 +209,37 @@ def _title(seed: Path | str | Callable[..., Any]) -> str:
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
-def _imported(path: str) -> Callable[..., Any]:
+def _imported(path: str) -> Callable[..., object]:
     module, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise SeedError(f"seed '{path}' cannot be imported: {error}") from error
-    if not callable(found):
-        raise SeedError(f"seed '{path}' is no function, but {found!r:.80}")
-    return found  # type: ignore[no-any-return]
+    if not callable(function):
+        raise SeedError(f"seed '{path}' is not a function: {function!r:.80}")
+    return function  # type: ignore[no-any-return]
 
 
 def url_of(cluster: Cluster) -> str:
-    """What :func:`clusterdb.connect` opens a cluster by, in any process (a store in memory: in this one only)."""
+    """The URL of a cluster for :func:`clusterdb.connect`, in any process (a store in memory: in this one only)."""
     path = cluster.store.path
     return f"clusterdb:{cluster.name}?store={path if path == ':memory:' else Path(path).absolute()}"
 
 
 def sqlalchemy_url_of(cluster: Cluster) -> str:
-    """What SQLAlchemy opens a cluster by."""
+    """The URL of a cluster for SQLAlchemy."""
     return url_of(cluster).replace("clusterdb:", "sqlite+clusterdb:///", 1)
 
 
-def _run_function(cluster: Cluster, function: Callable[..., Any], title: str) -> None:
+def _run_function(cluster: Cluster, function: Callable[..., object], title: str) -> None:
     connection = None
     try:
-        offered = {"cluster": cluster, "url": url_of(cluster), "sqlalchemy_url": sqlalchemy_url_of(cluster)}
-        wanted = _wanted(function)
-        arguments: dict[str, Any] = {name: offered[name] for name in wanted if name in offered}
-        others = [name for name in wanted if name not in offered]
+        available = {"cluster": cluster, "url": url_of(cluster), "sqlalchemy_url": sqlalchemy_url_of(cluster)}
+        wanted = _required_parameters(function)
+        arguments: dict[str, Any] = {name: available[name] for name in wanted if name in available}
+        others = [name for name in wanted if name not in available]
         if len(others) > 1:
-            names = ", ".join(["connection", *offered])
+            names = ", ".join(["connection", *available])
             raise SeedError(f"seed {title} has the parameters {', '.join(wanted)}: use any of {names}")
         if others:
             connection = arguments[others[0]] = dbapi2.connect(cluster)
@@ -256,17 +258,18 @@ def _run_function(cluster: Cluster, function: Callable[..., Any], title: str) ->
             connection.close()
 
 
-def _wanted(function: Callable[..., Any]) -> list[str]:
+def _required_parameters(function: Callable[..., object]) -> list[str]:
     parameters = inspect.signature(function).parameters.values()
     return [
-        each.name
-        for each in parameters
-        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
 
 
 def _run_sql(cluster: Cluster, text: str, where: str) -> None:
-    connection = dbapi2.connect(cluster, autocommit=True)  # the text may have transactions of its own
+    connection = dbapi2.connect(cluster, autocommit=True)  # the text may begin and end transactions itself
     try:
         for line, statements in _statements(text):
             try:
@@ -279,7 +282,7 @@ def _run_sql(cluster: Cluster, text: str, where: str) -> None:
 
 
 def _statements(text: str) -> Iterable[tuple[int, str]]:
-    """The statements of a text, cut at the ends of lines, each with the line that it begins in."""
+    """Groups of complete statements, split at line ends, each with the number of its first line."""
     lines: list[str] = []
     begin = 0
     for number, line in enumerate(text.splitlines(keepends=True), 1):

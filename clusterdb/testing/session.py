@@ -1,6 +1,6 @@
-"""The run that belongs to a session of pytest: made when a fixture first needs it, from options and ini keys.
+"""The run of a pytest session: created from options and ini keys when a fixture first needs it.
 
-Imports the engine only then.
+The engine is imported only then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from clusterdb.cluster import Cluster
+    from clusterdb.store import Cluster
     from clusterdb.testing.runs import Run
     from clusterdb.testing.seeds import Recipe
 
@@ -27,93 +27,94 @@ _sessions: list[pytest.Config] = []
 
 
 def session_started(config: pytest.Config) -> None:
-    """A session begins; it may lie inside another one."""
+    """Note that a session has started, possibly within another one."""
     _sessions.append(config)
 
 
 def session_ended(config: pytest.Config) -> None:
-    """It has ended."""
+    """Note that a session has ended."""
     if config in _sessions:
         _sessions.remove(config)
 
 
 def current() -> pytest.Config | None:
-    """The session that is running in this process."""
+    """The innermost session that is running in this process."""
     return _sessions[-1] if _sessions else None
 
 
 def option(config: pytest.Config, name: str) -> Any:
-    """What the command line says, else the ini file.  Raises UsageError."""
-    given = config.getoption(f"clusterdb_{name}", None)
-    value = config.getini(f"clusterdb_{name}") if given is None else given
+    """The value of an option on the command line, else in the ini file.  Raises UsageError."""
+    value = config.getoption(f"clusterdb_{name}", None)
+    if value is None:
+        value = config.getini(f"clusterdb_{name}")
     if name == "keep" and value not in KEEP:
         raise pytest.UsageError(f"clusterdb_keep = {value}: use {', '.join(KEEP)}")
     return value
 
 
 def run_of(config: pytest.Config) -> Run:
-    """The session's run.  Raises UsageError."""
-    found = existing_run_of(config)
-    if found is None:
+    """The session's run, created if there is none.  Raises UsageError."""
+    run = existing_run_of(config)
+    if run is None:
         _require_releases(config)
         from clusterdb.testing.runs import Run
 
-        found = config.stash[_RUN] = Run(
+        run = config.stash[_RUN] = Run(
             _store_path(config),
             run=getattr(config, "workerinput", {}).get("testrunuid"),
             rebuilds=option(config, "rebuild"),
             measures_bytes=option(config, "stats"),
         )
-    return found
+    return run
 
 
 def template_of(config: pytest.Config, recipe_of: Callable[[], Recipe]) -> Cluster:
-    """The template of a recipe.  When a seed fails, the test ends with that error alone."""
+    """The template of a recipe.  If a seed fails, so does the test, with the seed's error only."""
     run = run_of(config)
     from clusterdb.testing.seeds import SeedError
 
     try:
         return run.templates.cluster(recipe_of())
     except SeedError as error:
-        told = error.told()
-    pytest.fail(told, pytrace=False)
+        report = error.report()
+    pytest.fail(report, pytrace=False)
 
 
 def existing_run_of(config: pytest.Config) -> Run | None:
-    """The session's run, if there is one already."""
+    """The session's run; None if none was created yet."""
     return config.stash.get(_RUN, None)
 
 
 def _store_path(config: pytest.Config) -> str | Path:
-    """Where the store is.  Raises UsageError."""
-    given = option(config, "store")
-    if given == ":memory:":
+    """The path of the store.  Raises UsageError."""
+    store = option(config, "store")
+    if store == ":memory:":
         return ":memory:"
-    if given:
+    if store:
         from_command_line = config.getoption("clusterdb_store", None)
         folder = config.invocation_params.dir if from_command_line else config.rootpath
-        return Path(folder, Path(os.path.expandvars(given)).expanduser())
-    cache: Any = getattr(config, "cache", None)
+        return Path(folder, Path(os.path.expandvars(store)).expanduser())
+    cache: pytest.Cache | None = getattr(config, "cache", None)
     if cache is None:
         raise pytest.UsageError(
-            "clusterdb: pytest's cache, where the store of templates and clones is, is switched off: say where it "
-            "shall be with --clusterdb-store=DIRECTORY, or :memory:"
+            "clusterdb: pytest's cache is disabled, which holds the store of templates and clones by default: set "
+            "--clusterdb-store=DIRECTORY, or :memory:"
         )
     folder = Path(config.rootpath, Path(os.path.expandvars(config.getini("cache_dir"))).expanduser())
-    cache.set("clusterdb/store", str(folder / "clusterdb"))  # pytest makes its directory, with a .gitignore
-    return folder / "clusterdb"  # beside what --cache-clear deletes, as every worker does it for itself
+    cache.set("clusterdb/store", str(folder / "clusterdb"))  # creates the cache directory, with a .gitignore
+    return folder / "clusterdb"  # not in a directory that --cache-clear deletes, once in every worker
 
 
 def _require_releases(config: pytest.Config) -> None:
-    _require("pytest", pytest.__version__, PYTEST_MIN)
+    _require_release("pytest", pytest.__version__, PYTEST_MIN)
     if hasattr(config, "workerinput"):
         import xdist
 
-        _require("pytest-xdist", xdist.__version__, XDIST_MIN)
+        _require_release("pytest-xdist", xdist.__version__, XDIST_MIN)
 
 
-def _require(what: str, version: str, least: tuple[int, int]) -> None:
+def _require_release(package: str, version: str, least: tuple[int, int]) -> None:
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if numbers < least:
         wanted = ".".join(map(str, least))
-        raise pytest.UsageError(f"clusterdb's fixtures need {what} {wanted} or later, this is {version}: upgrade it")
+        raise pytest.UsageError(f"clusterdb's fixtures need {package} {wanted} or later, this is {version}: upgrade it")

@@ -1,4 +1,4 @@
-"""What clones and templates have cost in a run, over all its processes, and how that is told."""
+"""The cost of clones and templates in a run, over all its processes, and its summary."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from clusterdb.format import bytes_text
+from clusterdb.views.text import bytes_text
 
 __all__ = ["Stats"]
 
 
 @dataclass
 class Stats:
-    """What one process did; workers send theirs as plain values."""
+    """The clones and templates of one process; workers send theirs as plain values."""
 
     clone_ms: list[float] = field(default_factory=list)
     clone_bytes: list[int] = field(default_factory=list)
@@ -22,11 +22,11 @@ class Stats:
     kept: list[str] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
-        """For the wire between processes."""
+        """As plain values, to send to another process."""
         return asdict(self)
 
     def add(self, other: dict[str, Any]) -> None:
-        """Add what another process did."""
+        """Add the numbers of another process."""
         self.clone_ms += other["clone_ms"]
         self.clone_bytes += other["clone_bytes"]
         self.built |= other["built"]
@@ -34,7 +34,7 @@ class Stats:
         self.kept += other["kept"]
 
     def lines(self) -> list[str]:
-        """The summary."""
+        """The lines of the summary."""
         lines = [_clones_line(self.clone_ms, self.clone_bytes)]
         for title, seconds in sorted(self.built.items()):
             lines.append(f"template built in {seconds:.2f} s: {title}")

@@ -1,14 +1,14 @@
-"""Templates: built once over all workers and runs, found again by name.
+"""Templates: built once for all workers and runs, and reused by name.
 
 The life of a template
-    1. Whoever needs one that is not there takes the lock of its key (a byte of ``testing/locks`` in the store's
-       directory); the others wait for it, and find the template when they have it.
-    2. It is built as the cluster ``building-KEY``.  One of that name that is there already is what a killed builder
-       left (the lock died with it), and is deleted.
-    3. The rename to ``template-KEY`` publishes it, whole or not at all.
-    4. When nobody has used it for two weeks the store deletes it (``idle_s``).  Clones of it live on.
+    1. A process that needs a missing template takes the lock of its key (a byte of ``testing/locks`` in the store's
+       directory); others wait for the lock, and then reuse the template.
+    2. It is built as the cluster ``building-KEY``.  An existing cluster of that name was left by a killed builder,
+       whose lock ended with it, and is deleted.
+    3. The rename to ``template-KEY`` publishes it atomically.
+    4. The store deletes it after two weeks without use (``idle_s``).  Its clones remain.
 
-A seed that failed is not run again in the same run: the error's text is left for the other workers beside the lock.
+A seed that failed is not run again in the same run: the error is noted beside the locks for the other workers.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from clusterdb.cluster import Cluster
 from clusterdb.errors import ClusterNotFoundError
-from clusterdb.store import Store
+from clusterdb.store import Cluster, Store
 from clusterdb.testing.seeds import Recipe, SeedError
 from clusterdb.testing.stats import Stats
 
@@ -36,69 +35,69 @@ _TAG_CHARS = 256
 
 
 class Templates:
-    """The templates that one process uses in a run."""
+    """The templates of one process in a run."""
 
     def __init__(self, store: Store, *, run: str, rebuilds: bool, stats: Stats) -> None:
         self._store = store
         self._run = run
         self._rebuilds = rebuilds
         self._stats = stats
-        self._found: dict[str, Cluster] = {}
+        self._clusters: dict[str, Cluster] = {}
         self._recipes: dict[int, Recipe] = {}
         self._failed: dict[str, Exception] = {}
         self._directory = None if store.path == ":memory:" else Path(store.path) / "testing"
         self._locks = _Locks(self._directory)
 
     def cluster(self, recipe: Recipe) -> Cluster:
-        """The template, built if it is not there.  Raises SeedError, also if another worker's attempt failed."""
+        """The template, built if it is missing.  Raises SeedError, also if it failed in another worker."""
         name = recipe.name
-        if name in self._found:
-            return self._found[name]
+        if name in self._clusters:
+            return self._clusters[name]
         if name in self._failed:
             raise self._failed[name].with_traceback(None)
         try:
-            found = self._there(name) or self._built(recipe)
+            cluster = self._existing(name) or self._built(recipe)
         except Exception as error:
             self._failed[name] = error
             raise
-        self._found[name] = found
-        self._recipes[found.id] = recipe
-        return found
+        self._clusters[name] = cluster
+        self._recipes[cluster.id] = recipe
+        return cluster
 
     def clone(self, template: Cluster, name: str, settings: Mapping[str, Any]) -> Cluster:
-        """A clone of a template, or of any cluster.  A template that was deleted meanwhile is built again."""
+        """A clone of a template, or of any cluster; a template that was deleted is built again."""
         try:
             return template.clone(name, **settings)
         except ClusterNotFoundError:
             recipe = self._recipes.pop(template.id, None)
             if recipe is None:
                 raise
-        self._found.pop(recipe.name, None)
+        self._clusters.pop(recipe.name, None)
         return self.cluster(recipe).clone(name, **settings)
 
     def close(self) -> None:
-        """Let go of the locks."""
+        """Close the file of the locks."""
         self._locks.close()
 
-    def _there(self, name: str) -> Cluster | None:
-        """A template that need not be built any more; noted as used."""
+    def _existing(self, name: str) -> Cluster | None:
+        """The template if it need not be built; None otherwise.  Notes its use."""
         try:
             cluster = self._store.cluster(name)
             settings = cluster.settings
             if self._rebuilds and settings.tags.get("run") != self._run:
                 return None
-            cluster.connect(read_only=True).close()  # used again: its idle time begins anew
+            cluster.connect(read_only=True).close()  # a use: restarts its idle time
         except ClusterNotFoundError:
             return None
         self._stats.reused.append(settings.tags.get("seeds", name))
         return cluster
 
     def _built(self, recipe: Recipe) -> Cluster:
-        base = self.cluster(recipe.base) if recipe.base is not None else None  # before the lock: they are never nested
+        base = self.cluster(recipe.base) if recipe.base is not None else None  # before the lock: locks are never nested
         with self._locks.held(recipe.key):
-            found = self._there(recipe.name)
-            if found is not None:
-                return found
+            cluster = self._existing(recipe.name)
+            if cluster is not None:
+                return cluster
             note = _FailureNote(self._directory, recipe.name, self._run)
             note.require_none()
             begin = time.perf_counter()
@@ -123,7 +122,7 @@ class Templates:
             )
         try:
             recipe.run(cluster)
-            _delete(store, recipe.name)  # of another run, when it is to be built anew
+            _delete(store, recipe.name)  # the one of another run, if templates are rebuilt
             cluster.rename(recipe.name)
         except BaseException:
             with suppress(ClusterNotFoundError):
@@ -138,7 +137,7 @@ def _delete(store: Store, name: str) -> None:
 
 
 class _Locks:
-    """One lock for each key; POSIX record locks, which die with their process and are no child's."""
+    """A lock for each key: POSIX record locks, which end with their process and are not inherited."""
 
     def __init__(self, directory: Path | None) -> None:
         self._fd = -1
@@ -148,16 +147,16 @@ class _Locks:
 
     @contextmanager
     def held(self, key: str) -> Iterator[None]:
-        """Hold the lock of a key; waits for whoever has it."""
+        """Hold the lock of a key; waits while another process holds it."""
         if self._fd < 0:
-            yield  # nobody else sees the store
+            yield  # the store belongs to this process
             return
-        at = int(key[:12], 16)
-        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, at)
+        offset = int(key[:12], 16)
+        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, offset)
         try:
             yield
         finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, at)
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, offset)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -166,14 +165,14 @@ class _Locks:
 
 
 class _FailureNote:
-    """What other workers of the same run are told of a seed that failed; written and read under the key's lock."""
+    """The note of a failed seed for the other workers of a run; written and read under the lock of its key."""
 
     def __init__(self, directory: Path | None, name: str, run: str) -> None:
         self._path = directory / f"{name}.failed" if directory is not None else None
         self._run = run
 
     def require_none(self) -> None:
-        """Raises SeedError if the seeds failed in this run already."""
+        """Raises SeedError if the seeds have failed in this run."""
         if self._path is None or not self._path.exists():
             return
         note = json.loads(self._path.read_text())
@@ -183,7 +182,7 @@ class _FailureNote:
     def leave(self, error: Exception) -> None:
         if self._path is None:
             return
-        text = error.told() if isinstance(error, SeedError) else f"{type(error).__name__}: {error}"
+        text = error.report() if isinstance(error, SeedError) else f"{type(error).__name__}: {error}"
         self._path.write_text(json.dumps({"run": self._run, "text": text}))
         for old in self._path.parent.glob("*.failed"):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Every test of the shop gets the whole shop: a clone of a database with 20,000 products, built once."""
+"""Every test of the shop gets a clone of a database with 20,000 products, which is built once."""
 
 import pytest
 from shop import Base, Product, create_app
@@ -8,7 +8,7 @@ from clusterdb.testing import template_fixture
 
 
 def stocked(sqlalchemy_url):
-    """Tables and products: what takes long, and is the same for all tests."""
+    """Create the tables and products that all tests start with."""
     engine = create_engine(sqlalchemy_url)
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
@@ -22,5 +22,5 @@ clusterdb_template = template_fixture(stocked, watched=["shop.py"])
 
 @pytest.fixture
 def client(clusterdb):
-    """A client of the application, which runs on the test's own clone."""
+    """A test client of the application, which uses the clone of this test."""
     return create_app(clusterdb.sqlalchemy_url).test_client()

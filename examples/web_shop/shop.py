@@ -1,4 +1,4 @@
-"""A small shop: Flask in front, SQLAlchemy behind, a database by its URL.
+"""A small web shop with Flask and SQLAlchemy; the URL selects the database.
 
 flask --app "shop:create_app('sqlite+clusterdb:///shop')" run
 """
@@ -14,7 +14,7 @@ class Base(DeclarativeBase):
 
 
 class Product(Base):
-    """What is on the shelf."""
+    """A product and its stock."""
 
     __tablename__ = "products"
     __table_args__ = (CheckConstraint("stock >= 0", name="enough_in_stock"),)
@@ -24,7 +24,7 @@ class Product(Base):
 
 
 class Order(Base):
-    """What was sold."""
+    """An order of a number of items of one product."""
 
     __tablename__ = "orders"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -33,7 +33,7 @@ class Order(Base):
 
 
 def create_app(url: str) -> Flask:
-    """The application, on a database."""
+    """Create the application for the database at ``url``."""
     app = Flask(__name__)
     sessions = sessionmaker(create_engine(url))
 
@@ -51,7 +51,7 @@ def create_app(url: str) -> Flask:
             session.add(Order(product_id=product.id, count=count))
             product.stock = Product.stock - count
             try:
-                session.commit()  # for real: tests need not know of it
+                session.commit()
             except IntegrityError:
                 abort(409, "not enough in stock")
             return jsonify(stock=product.stock), 201
@@ -60,5 +60,5 @@ def create_app(url: str) -> Flask:
 
 
 def _product(session: Session, name: str) -> Product:
-    found = session.scalar(select(Product).where(Product.name == name))
-    return found or abort(404)
+    product = session.scalar(select(Product).where(Product.name == name))
+    return product or abort(404)

@@ -1,25 +1,25 @@
-"""Tests that order for real: each in a shop that nobody else has touched."""
+"""Tests that commit orders: every test has a clone of its own, which no other test changes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 
-def test_an_order_is_taken_from_the_stock(client):
+def test_order_reduces_the_stock(client):
     answer = client.post("/products/product-77/orders", data={"count": 7})
     assert (answer.status_code, answer.json) == (201, {"stock": 70})
     assert client.get("/products/product-77").json == {"name": "product-77", "stock": 70, "sold": 7}
 
 
-def test_the_shop_is_as_it_was(client):
+def test_stock_is_unchanged_at_start(client):
     assert client.get("/products/product-77").json == {"name": "product-77", "stock": 77, "sold": 0}
 
 
-def test_nobody_sells_what_is_not_there(client, clusterdb):
+def test_order_beyond_the_stock_is_refused(client, clusterdb):
     answer = client.post("/products/product-77/orders", data={"count": 78})
     assert answer.status_code == 409
-    assert not clusterdb.diff()  # not a row is other than in the template
+    assert not clusterdb.diff()  # no row differs from the template
 
 
-def test_orders_at_the_same_time(client, clusterdb):
+def test_concurrent_orders(client, clusterdb):
     def order(_):
         return client.application.test_client().post("/products/product-50/orders", data={"count": 10}).status_code
 

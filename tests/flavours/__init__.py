@@ -1,1 +1,1 @@
-"""The SQL of Aurora's engines as a table of cases, and the real servers that prove the table right."""
+"""Tests of the SQL of Aurora's engines, against the real servers where those are installed."""

@@ -1,7 +1,7 @@
-"""Run suites that others wrote on clusterdb and on what it stands in for, and count: ``python -m suites [NAME ...]``.
+"""Run suites that others wrote on clusterdb and on the package it stands in for, and count the tests that pass.
 
-They come from the running interpreter (cpython) or from the package index (all others), and are run in a temporary
-directory.  Ends with 1 if clusterdb passes fewer than it has to.
+``python -m tests.suites [NAME ...]`` runs them in a temporary directory.  They come from the running interpreter
+(cpython) or from the package index (all others).  Ends with 1 if clusterdb passes fewer than it has to.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from suites.packages import DATASETTE_CLIENT, DATASETTE_LEFT_OUT, REASONS, compared, environment, outcomes
+from tests.suites.packages import DATASETTE_CLIENT, DATASETTE_LEFT_OUT, REASONS, compared, environment, outcomes
 
-TESTS = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PINNED = {
     "aiosqlite": "0.22.1",
     "datasette": "1.0a41",
@@ -58,8 +58,8 @@ class Count:
 
 
 def run(command: list[str], **environment: str) -> str:
-    """The output of a command, with our tests' directory on the path."""
-    path = os.pathsep.join([environment.pop("PYTHONPATH", ""), str(TESTS)]).strip(os.pathsep)
+    """The output of a command, with the root of this repository on the path."""
+    path = os.pathsep.join([environment.pop("PYTHONPATH", ""), str(ROOT)]).strip(os.pathsep)
     done = subprocess.run(
         command, env={**os.environ, **environment, "PYTHONPATH": path}, capture_output=True, text=True, check=False
     )
@@ -89,7 +89,7 @@ def cpython(folder: Path) -> Count:
     outcomes = {}
     for whose in ("stdlib", "clusterdb"):
         out = folder / f"{whose}.json"
-        log = run([sys.executable, "-m", "suites.cpython", whose, str(out)])
+        log = run([sys.executable, "-m", "tests.suites.cpython", whose, str(out)])
         if not out.exists():
             raise SystemExit(log)
         outcomes[whose] = json.loads(out.read_text())

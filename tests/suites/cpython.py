@@ -61,7 +61,7 @@ def take_its_place() -> None:
 
 def run() -> dict[str, str]:
     """The outcome of every test of the package, by its id."""
-    from test.support import os_helper
+    os_helper = importlib.import_module("test.support.os_helper")  # not every Python has it
 
     for name in ("TESTFN", "TESTFN_UNDECODABLE"):
         path = Path(tempfile.mkdtemp(), os.fsdecode(getattr(os_helper, name)))

@@ -13,8 +13,7 @@ import sysconfig
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-TESTS = Path(__file__).parent.parent
-_CUSTOMIZE = "from suites.cpython import take_its_place\ntake_its_place()\n"
+_CUSTOMIZE = f"import runpy\nrunpy.run_path({str(Path(__file__).with_name('cpython.py'))!r})['take_its_place']()\n"
 
 DATASETTE_CLIENT = """
 import pytest_asyncio
@@ -69,7 +68,7 @@ def outcomes(python: str, source: Path, whose: str, *arguments: str) -> dict[str
     customize.mkdir(exist_ok=True)
     (customize / "sitecustomize.py").write_text(_CUSTOMIZE)
     report = source / f"{whose}.xml"
-    paths = [str(source), *([str(customize), str(TESTS)] if whose == "clusterdb" else [])]
+    paths = [str(source), *([str(customize)] if whose == "clusterdb" else [])]
     options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "--maxfail=100000", f"--junit-xml={report}"]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     variables["PYTHONPATH"] = os.pathsep.join(paths)

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from torture import copies, crash, damage, deaths, faults, kills, signals
+from tests.torture import copies, crash, damage, deaths, faults, kills, signals
 
 
 def _crash(seed: int) -> Counter[str]:

@@ -17,8 +17,8 @@ from pathlib import Path
 import apsw
 
 import clusterdb
-from torture.crash import working_directory
-from torture.worlds import AFTERWARDS, DAMAGED, Violation, fill, number_in, retained, vacuum, write
+from tests.torture.crash import working_directory
+from tests.torture.worlds import AFTERWARDS, DAMAGED, Violation, fill, number_in, retained, vacuum, write
 
 MODES = ("FULL", "NORMAL", "OFF")
 WAYS = ("whole", "whole", "with derived files", "pool", "catalog", "no pins")

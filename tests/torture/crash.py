@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import clusterdb
-from torture.record import HOW, Device, Recorder
-from torture.worlds import (
+from tests.support.inside import catalog_of
+from tests.torture.record import HOW, Device, Recorder
+from tests.torture.worlds import (
     AFTERWARDS,
     DAMAGED,
     ROWS,
@@ -48,7 +50,9 @@ class Scenario:
         rng = random.Random(self.seed)
         serial = iter(range(1, 1_000_000))
         with recorder.recording():
-            store = self._step(recorder, "open", lambda: clusterdb.open(recorder.directory), lambda world: world)
+            store: clusterdb.Store = self._step(
+                recorder, "open", lambda: clusterdb.open(recorder.directory), lambda world: world
+            )
             try:
                 for _ in range(self.step_count):
                     store = self._random_step(recorder, rng, serial, store)
@@ -56,8 +60,8 @@ class Scenario:
                 self._step(recorder, "close", store.close, lambda world: world)
 
     def _step(
-        self, recorder: Recorder, what: str, action: Callable[[], object], change: Callable[[Clusters], Clusters]
-    ) -> object:
+        self, recorder: Recorder, what: str, action: Callable[[], Any], change: Callable[[Clusters], Clusters]
+    ) -> Any:
         self.log.append(what)
         self.worlds.append(change(dict(self.worlds[-1])))
         recorder.mark(len(self.worlds) - 1)  # in flight
@@ -126,8 +130,10 @@ class Scenario:
                 lambda world: world,
             )
         elif verb == "reset":
-            source = store._catalog.cluster(name).source_cluster  # type: ignore[union-attr]
-            row = store._catalog.cluster_row(source) if source is not None else None
+            itself = catalog_of(store).clusters.named(name)
+            assert itself is not None
+            above = itself.source_cluster
+            row = catalog_of(store).clusters.get(above) if above is not None else None
             if row is not None:
                 newest = max(self.worlds[-1][row.name])
                 self._step(
@@ -153,7 +159,7 @@ class Scenario:
             self._step(recorder, "close", store.close, lambda world: world)
             if verb == "rebuild":
                 (recorder.directory / "map").unlink()
-            return self._step(  # type: ignore[return-value]
+            store = self._step(
                 recorder, f"open ({verb})", lambda: clusterdb.open(recorder.directory), lambda world: world
             )
         return store

@@ -15,8 +15,10 @@ from pathlib import Path
 import apsw
 
 import clusterdb
-from torture.worlds import ROWS, fill, write
-from vfs.table import reached
+from tests.support.inside import catalog_of, pages_of
+from tests.torture.worlds import ROWS, fill, write
+from vfs.storage.volumes import pinned
+from vfs.storage.walk import reached
 
 FILES = ("pool", "pool", "pool", "catalog.db", "catalog.db-wal", "map", "readers")
 WAYS = ("flip", "zero", "random", "swap", "cut")
@@ -44,9 +46,9 @@ def live_slots(directory: Path) -> list[int]:
     """The slots that clusters reach, so that most damage hits something."""
     with clusterdb.open(directory) as store:
         slots = {0}
-        for row in store._catalog.volume_rows():
-            with store._pages.pinned(row) as volume:
-                slots |= {at.entry.slot for at in reached(store._pages.read_slot, volume.version)} | {row.head_slot}
+        for row in catalog_of(store).volumes.volume_rows():
+            with pinned(pages_of(store), row) as volume:
+                slots |= {at.entry.slot for at in reached(pages_of(store).read_slot, volume.version)} | {row.head_slot}
         return sorted(slots)
 
 

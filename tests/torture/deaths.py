@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from torture.crash import Image, working_directory
-from torture.record import HOW, Device, Event, SharedLog, read_log
-from torture.workers import Answer, Doom, Fate, Limits, Worker
-from torture.worlds import Violation, World, committed
+from tests.torture.crash import Image, working_directory
+from tests.torture.record import HOW, Device, Event, SharedLog, read_log
+from tests.torture.workers import Answer, Doom, Fate, Limits, Worker
+from tests.torture.worlds import Violation, World, committed
 
 WORKERS_MAX = 3
 POINTS = tuple(
@@ -27,7 +28,7 @@ POINTS = tuple(
         {
             point
             for package in ("vfs", "clusterdb")
-            for path in (Path(__file__).parents[2] / package).glob("*.py")
+            for path in (Path(__file__).parents[2] / package).rglob("*.py")
             for point in re.findall(r'reach\("([^"]+)"\)', path.read_text())
         }
     )
@@ -157,7 +158,7 @@ class Scenario:
         self._open()
         self._look()
         worker = self._workers[-1]
-        problems, leaked, report = self._do(worker, "problems")  # type: ignore[misc]
+        problems, leaked, report = self._do(worker, "problems")
         if problems or (leaked and len(self._workers) == 1):
             raise Violation(f"check after the last step: {problems[:3]}, {leaked} leaked {report}; {self._story()}")
         for worker in list(self._workers):
@@ -209,7 +210,7 @@ class Scenario:
         self._reads = {key: number for key, number in self._reads.items() if key[0] != worker.number}
 
     # --- one verb -----------------------------------------------------------------------------------------------------
-    def _do(self, worker: Worker, verb: str, *arguments: object) -> object:
+    def _do(self, worker: Worker, verb: str, *arguments: object) -> Any:
         """A verb that changes nothing, and must not fail."""
         answer = worker.do(verb, *arguments)
         self.log[-1] += f"; {worker.number}: {verb} {arguments} -> {answer.value}"
@@ -319,7 +320,7 @@ class Scenario:
         if answer is None:
             self._kill_stopped()
             return
-        numbers, snapshots = answer  # type: ignore[misc]
+        numbers, snapshots = answer
         fitting = [
             picture
             for picture in self._possible
@@ -351,12 +352,10 @@ class Scenario:
         verbs = [self._clone] * 4 + [self._drop] * 3 + [self._rename, self._create, self._reset, self._snapshot] * 2
         verbs += [self._keep_past, self._keep_past, self._backtrack, self._backtrack, self._give_up, self._clone_past]
         verbs += [self._read, self._read, self._read_on, self._write_ahead, self._space, self._space, self._vacuum]
-        verb = rng.choice(verbs)
+        verb: Any = rng.choice(verbs)
         if snapshots and rng.random() < 0.1:
             return self._with_snapshot(worker, name, rng.choice(snapshots))
-        if verb in (self._create, self._read_on, self._space):
-            return verb(worker)  # type: ignore[operator]
-        return verb(worker, name)  # type: ignore[operator]
+        return verb(worker) if verb in (self._create, self._read_on, self._space) else verb(worker, name)  # type: ignore[no-any-return]
 
     def _new(self) -> str:
         return f"c{next(self._serial)}"
@@ -437,7 +436,7 @@ class Scenario:
         answer = self._do(worker, "past", name, self.rng.randrange(1000))
         if answer is None:
             return None
-        version, number = answer  # type: ignore[misc]
+        version, number = answer
         if number not in self._numbers:
             raise Violation(f"{name} at version {version} has {number}, never written; {self._story()}")
         return version, number
@@ -466,7 +465,7 @@ class Scenario:
 
     def _read_on(self, worker: Worker) -> None:
         numbers = self._do(worker, "read_again")
-        for name, number in (numbers or {}).items():  # type: ignore[attr-defined]
+        for name, number in (numbers or {}).items():
             began = self._reads.pop((worker.number, name), None)
             if began is not None and began != number:
                 raise Violation(f"a reader of {name} saw {began} and now {number}; {self._story()}")

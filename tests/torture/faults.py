@@ -20,8 +20,9 @@ from typing import Any
 import apsw
 
 import clusterdb
-from torture.worlds import ROWS, fill, number_in, write
-from vfs import osio
+from tests.support.inside import pages_of
+from tests.torture.worlds import ROWS, fill, number_in, write
+from vfs.storage import device
 
 KINDS = ("EIO", "ENOSPC", "short", "interrupt", "memory")
 
@@ -53,7 +54,7 @@ class Injector:
     @contextmanager
     def injecting(self, directory: Path) -> Iterator[None]:
         """Count, and fail, in the body."""
-        real = osio.Calls()
+        real = device.Calls()
 
         def pwritev(fd: int, buffers: Any, offset: int) -> int:
             if self.due():
@@ -71,14 +72,14 @@ class Injector:
 
             return run
 
-        osio.CALLS.pwritev = pwritev
+        device.CALLS.pwritev = pwritev
         for name in ("fdatasync", "ftruncate", "allocate", "punch"):
-            setattr(osio.CALLS, name, failing(getattr(real, name)))
+            setattr(device.CALLS, name, failing(getattr(real, name)))
         vfs = _FailingVFS(self, directory)
         try:
             yield
         finally:
-            osio.CALLS.__init__()  # type: ignore[misc]
+            device.CALLS.__init__()  # type: ignore[misc]
             self.at = 0
             vfs.unregister()
 
@@ -211,7 +212,7 @@ def _use(store: clusterdb.Store, where: str, error: BaseException | None) -> Non
         try:
             write(store, cluster.name, 3, "FULL", 2)
         except (apsw.IOError, clusterdb.StoreFailedError) as failed:
-            if not store._pages.has_failed:
+            if not pages_of(store).has_failed:
                 raise Violation(f"{where} (which gave {error!r}): later use failed: {failed!r}") from failed
         else:
             if number_in(store, cluster.name) != 3:

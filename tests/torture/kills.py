@@ -154,8 +154,8 @@ class Crowd:
         self._workers = [(role, self._start(role)) for role in ROLES]
 
     def _start(self, role: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "torture.kills", role, str(self._path), str(next(self._seeds))]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        command = [sys.executable, "-m", "tests.torture.kills", role, str(self._path), str(next(self._seeds))]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
         with open(self._acks.name, "ab") as acks, open(self._errors.name, "ab") as errors:
             return subprocess.Popen(command, stdout=acks, stderr=errors, env=environment)
 

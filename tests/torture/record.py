@@ -1,7 +1,7 @@
 """A recorder of everything that is written to a store's durable files, and the images a power loss could leave of it.
 
-The pool and the histories are recorded at the table of I/O calls (``vfs.osio.CALLS``), the catalog by a VFS under its
-SQLite connection.
+The pool and the histories are recorded at the table of I/O calls (``vfs.storage.device.CALLS``), the catalog by a VFS
+under its SQLite connection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 import apsw
 
-from vfs import osio
+from vfs.storage import device
 
 SECTOR = 512
 Kind = Literal["write", "size", "sync", "delete", "mark", "death", "sweep"]
@@ -84,14 +84,14 @@ class Recorder:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Record everything in the body."""
-        calls, names = osio.CALLS, _Names(self.directory)
+        calls, names = device.CALLS, _Names(self.directory)
         recorded = _recorded_calls(calls, names, self.events, self.gate)
         vfs = _CatalogVFS(self.directory, self.events, self.gate)
-        osio.CALLS.__init__(*(getattr(recorded, name) for name in calls.__slots__))  # type: ignore[misc]
+        device.CALLS.__init__(*(getattr(recorded, name) for name in calls.__slots__))  # type: ignore[misc]
         try:
             yield
         finally:
-            osio.CALLS.__init__()  # type: ignore[misc]
+            device.CALLS.__init__()  # type: ignore[misc]
             vfs.unregister()
 
 
@@ -113,7 +113,7 @@ class _Names:
         return name if name is not None and (name == "pool" or name.startswith("history/")) else None
 
 
-def _recorded_calls(calls: osio.Calls, names: _Names, events: Log, gate: Callable[[], None]) -> osio.Calls:
+def _recorded_calls(calls: device.Calls, names: _Names, events: Log, gate: Callable[[], None]) -> device.Calls:
     def pwritev(fd: int, buffers: Any, offset: int) -> int:
         if name := names.recorded(fd):
             gate()
@@ -137,7 +137,7 @@ def _recorded_calls(calls: osio.Calls, names: _Names, events: Log, gate: Callabl
     def punch(fd: int, offset: int, length: int) -> None:
         if name := names.recorded(fd):
             gate()
-        osio.Calls().punch(fd, offset, length)
+        device.Calls().punch(fd, offset, length)
         if name:
             events.append(Event(name, "write", offset, bytes(length)))
 

@@ -30,31 +30,23 @@ import apsw
 
 import clusterdb
 import clusterdb.public  # what is imported when it is needed: once, before the forks
-from torture.worlds import Violation, fill, number_at, number_in, retained, write
-from vfs.layout import (
-    KEEPS_SUPERSEDED,
-    LOCK_BUILDER,
-    LOCK_OPEN,
-    LOCK_POOL,
-    LOCK_SWEEP,
-    LOCK_VOLUME,
-    LOCK_WRITER,
-    S_PIN,
-    S_PUBLISHING,
-)
-from vfs.osio import _FLOCK
+from tests.support.inside import catalog_of, pages_of
+from tests.torture.worlds import Violation, fill, number_at, number_in, retained, write
+from vfs.format import locks
+from vfs.format.shared import KEEPS_SUPERSEDED
+from vfs.storage.device import _FLOCK
 
 CLUSTERS_MAX = 6
 PATIENCE_S = 100
 """How long to wait for a batch of interrupts; locks of the store are waited for for 60 s."""
 LOST = "lost in a destructor"
 _LOCKS = {
-    "open lock": (LOCK_OPEN, 1),
-    "pool lock": (LOCK_POOL, 1),
-    "sweep lock": (LOCK_SWEEP, 1),
-    "volume lock": (LOCK_VOLUME, 0x10000),
-    "builder lock": (LOCK_BUILDER, 0x10000),
-    "writer lock": (LOCK_WRITER, 0),
+    "open lock": (locks.OPEN, 1),
+    "pool lock": (locks.POOL, 1),
+    "sweep lock": (locks.SWEEP, 1),
+    "volume lock": (locks.volume(0), 0x10000),
+    "builder lock": (locks.BUILDER, 0x10000),
+    "writer lock": (locks.writer(0, 0), 0),
 }
 
 
@@ -182,7 +174,7 @@ class Interrupted:
         problem = problem or self._left()
         if problem:
             raise Violation(f"{verb} {name}, interrupted with {kind.__name__}: {problem}\n{trace}")
-        if self.store._pages.has_failed:
+        if pages_of(self.store).has_failed:
             self.outcomes["reopened"] += 1  # what reached the device is unknown, as documented
             self.store.close()
             self.store = clusterdb.open(self.directory)
@@ -194,10 +186,10 @@ class Interrupted:
         held = held_locks(self.directory)
         if held:
             return f"still held: {held}"
-        for row, fields in self.store._pages.tables.session_rows():
-            if fields[S_PIN] or fields[S_PUBLISHING] not in (0, KEEPS_SUPERSEDED):
-                return f"session {row} keeps {fields[:4]}"
-        return "a catalog transaction is open" if self.store._catalog._db.in_transaction else ""
+        for row, record in pages_of(self.store).tables.sessions():
+            if record.pin or record.publishing not in (0, KEEPS_SUPERSEDED):
+                return f"session {row} keeps version {record.pin}, publishing {record.publishing}"
+        return "a catalog transaction is open" if catalog_of(self.store).database._db.in_transaction else ""
 
     def settle(self) -> None:
         """Nobody interrupts: what is leaked comes back."""

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import clusterdb
-from torture.crash import fill
+from tests.torture.worlds import fill
 
 
 class Violation(AssertionError):

@@ -18,12 +18,15 @@ from typing import Any, Literal
 import apsw
 
 import clusterdb
-import clusterdb.catalog
 import clusterdb.public  # what is imported when it is needed: once, before the forks
-import vfs.reclaim
-from torture.record import Event, Recorder, SharedLog
-from torture.worlds import Violation, fill, number_at, number_through, retained, write_through
-from vfs import expiry, failpoints, osio
+import vfs.reclaim.queue
+from clusterdb.catalog import database
+from tests.support.inside import catalog_of, pages_of
+from tests.torture.record import Event, Recorder, SharedLog
+from tests.torture.worlds import Violation, fill, number_at, number_through, retained, write_through
+from vfs import failpoints
+from vfs.reclaim import retention
+from vfs.storage import device
 
 PATIENCE_S = 0.03
 """How long workers wait for locks and the catalog: nobody else is at work but who was stopped for good."""
@@ -93,9 +96,9 @@ class Worker:
 
 def _run(directory: Path, log: Path, limits: Limits, pipe: Connection, scenarios: Connection) -> None:
     scenarios.close()  # else nobody would notice our death
-    osio.LOCK_PATIENCE_S = PATIENCE_S  # type: ignore[assignment]
-    clusterdb.catalog._BUSY_TIMEOUT_MS = int(1000 * PATIENCE_S)
-    vfs.reclaim._DRAIN_SLOTS, vfs.reclaim.UNSYNCED_SLOTS_MAX = limits.drain_slots, limits.unsynced_slots
+    device.LOCK_PATIENCE_S = PATIENCE_S  # type: ignore[assignment]
+    database._BUSY_TIMEOUT_MS = int(1000 * PATIENCE_S)
+    vfs.reclaim.queue._DRAIN_SLOTS, vfs.reclaim.queue.UNSYNCED_SLOTS_MAX = limits.drain_slots, limits.unsynced_slots
     failpoints.armed.clear()
     gate = _Gate(pipe)
     recorder = Recorder(directory, SharedLog(log), gate.pass_call)
@@ -209,8 +212,8 @@ class _Work:
         self.store.cluster(name).rename(new)
 
     def source_of(self, name: str) -> str | None:
-        source = self.store._catalog.cluster(name).source_cluster  # type: ignore[union-attr]
-        row = self.store._catalog.cluster_row(source) if source is not None else None
+        source = catalog_of(self.store).clusters.named(name).source_cluster  # type: ignore[union-attr]
+        row = catalog_of(self.store).clusters.get(source) if source is not None else None
         return row.name if row is not None else None
 
     def reset(self, name: str) -> None:
@@ -269,7 +272,7 @@ class _Work:
 
     def begin_write(self, name: str, number: int) -> None:
         """Leave a transaction open that has written pages ahead."""
-        staged, vfs.volume.STAGED_PAGES_MAX = vfs.volume.STAGED_PAGES_MAX, 4
+        staged, vfs.storage.writer.STAGED_PAGES_MAX = vfs.storage.writer.STAGED_PAGES_MAX, 4
         connection = self._connect(self.store.cluster(name))
         try:
             connection.execute("PRAGMA cache_size = 2; BEGIN IMMEDIATE")
@@ -278,7 +281,7 @@ class _Work:
             connection.close()
             raise
         finally:
-            vfs.volume.STAGED_PAGES_MAX = staged
+            vfs.storage.writer.STAGED_PAGES_MAX = staged
         self._open[f"{name}, written to"] = connection
 
     def roll_back(self) -> None:
@@ -302,13 +305,17 @@ class _Work:
 
     def give_up_past(self, name: str, seed: int) -> None:
         """Retain nothing before some version any more."""
-        row = self.store._catalog.volume_of_cluster(name)
+        row = catalog_of(self.store).volumes.volume_of_cluster(name)
         if row is None or not row.retained:
             return
         versions = retained(self.store, name)
-        with self.store._errors(), self.store._pages.session() as session, session.volume_locked(row.table_index):
-            row = self.store._require_in_use(row.volume)
-            expiry.give_up_past(self.store._pages, session, row, random.Random(seed).choice(versions))
+        with (
+            self.store.context.errors(),
+            pages_of(self.store).session() as session,
+            session.volume_locked(row.table_index),
+        ):
+            row = self.store.context.require_in_use(row.volume)
+            retention.give_up_past(pages_of(self.store).queue, session, row, random.Random(seed).choice(versions))
 
     def snapshot(self, name: str, new: str) -> None:
         self.store.cluster(name).snapshot(new)

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 import clusterdb
+from tests.support.inside import catalog_of, pages_of
+from vfs.storage import heads
 
 ROWS = 40
 DAMAGED = -1
@@ -99,7 +102,8 @@ def number_in(store: clusterdb.Store, name: str) -> int:
 
 def number_through(connection: apsw.Connection, where: str) -> int:
     """The number that all rows carry, seen through a connection."""
-    count, low, high = connection.execute("SELECT count(*), min(number), max(number) FROM t").fetchall()[0]
+    row: tuple[Any, ...] = connection.execute("SELECT count(*), min(number), max(number) FROM t").fetchall()[0]
+    count, low, high = row
     if (count, low) != (ROWS, high):
         raise Violation(f"{where} has {count} rows with numbers {low} to {high}")
     return int(low)
@@ -116,11 +120,11 @@ def number_at(store: clusterdb.Store, name: str, at: int | datetime) -> int:
 
 def retained(store: clusterdb.Store, name: str) -> list[int]:
     """The past versions of a cluster's volume that are there, its newest version included; none if it keeps none."""
-    row = store._catalog.volume_of_cluster(name)
+    row = catalog_of(store).volumes.volume_of_cluster(name)
     if row is None or not row.retained:
         return []
-    newest = store._pages.published_version(row)
-    return [record.version for record in store._pages.retained(row, newest)]
+    pages = pages_of(store)
+    return [record.version for record in heads.retained(pages, row, heads.published_version(pages, row))]
 
 
 def verify(directory: Path, worlds: Sequence[World], *, writes: bool) -> None:
@@ -175,7 +179,7 @@ def _require_sound(store: clusterdb.Store, when: str, *, leaks: bool = False, da
     problems = [problem for problem in report.problems if not (damage and "whole" in problem)]
     if problems or (report.leaked_count and not leaks):
         raise Violation(f"check {when}: {problems[:3]}, {report.leaked_count} leaked")
-    volumes = {str(row.volume) for row in store._catalog.volume_rows()}
+    volumes = {str(row.volume) for row in catalog_of(store).volumes.volume_rows()}
     histories = {path.name for path in Path(store.path, "history").glob("*")}
     if histories - volumes:
         raise Violation(f"{when}, histories of volumes that are gone: {sorted(histories - volumes)}")

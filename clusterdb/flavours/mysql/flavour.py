@@ -116,7 +116,7 @@ class MySQLFlavour(Flavour):
             exp.Count: r.count,
             exp.Parameter: r.variable,
             exp.SessionParameter: r.system_variable,
-            exp.Table: r.table,
+            exp.Table: _table,
             exp.SetOperation: rules.set_operation,
             exp.Union: r.union,
             exp.Select: r.select,
@@ -397,3 +397,13 @@ def _is_joined(tree: exp.Update) -> bool:
 @lru_cache(maxsize=16)
 def _in_modes(modes: Modes) -> MySQLFlavour:
     return MySQLFlavour(modes)
+
+
+def _table(node: exp.Table, context: Context) -> exp.Expression:
+    """A table, perhaps one of ``information_schema``."""
+    checked = r.table(node, context)
+    if checked is not node or node.db.lower() != "information_schema":
+        return checked
+    from clusterdb.flavours.mysql.tables import information_schema
+
+    return information_schema(node)

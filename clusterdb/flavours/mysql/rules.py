@@ -360,10 +360,6 @@ def table(node: exp.Table, context: Context) -> exp.Expression:
             node.set(part, None)
     if node.args.get("partition"):
         raise NotSaid("PARTITION")
-    if node.db.lower() == "information_schema":
-        from clusterdb.flavours.mysql.tables import information_schema
-
-        return information_schema(node)
     return node
 
 

@@ -10,13 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from clusterdb.flavours.rows import Grammar
-from clusterdb.flavours.scripts import Splitter, Statement
-
-if TYPE_CHECKING:
-    from clusterdb.flavours.flavour import Flavour
+from clusterdb.flavours.scripts import Quoting, Splitter, Statement
 
 __all__ = ["MySQLSplitter", "literals"]
 
@@ -95,7 +91,7 @@ class MySQLSplitter(Splitter):
         """The delimiter, if it is none that a script begins with."""
         return "" if self._delimiter == ";" else f"DELIMITER {self._delimiter}\n"
 
-    def obey(self, flavour: Flavour) -> None:
+    def obey(self, flavour: Quoting) -> None:
         """Go on by the SQL modes of a flavour."""
         self._has_escapes = flavour.has_escapes
 

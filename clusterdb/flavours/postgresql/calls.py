@@ -8,7 +8,8 @@ from sqlglot import exp
 
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import NotSaid, call, literal
-from clusterdb.flavours.postgresql import arithmetic, casts, compare, rules, sequences, settings
+from clusterdb.flavours.postgresql import arithmetic, casts, compare, rules, sequences
+from clusterdb.flavours.postgresql.variables import require_supported
 from clusterdb.flavours.registry import Call, Rewrite
 from clusterdb.flavours.types import Kind, kind_of
 
@@ -126,5 +127,5 @@ def configured(called: Call, context: Context) -> exp.Expression:
     name, value, _ = called.arguments
     if not isinstance(name, exp.Literal) or not isinstance(value, exp.Literal):
         raise NotSaid("set_config() of something else than texts")
-    settings.require_known(name.name, value.name)
+    require_supported(name.name, value.name)
     return literal(value.name)

@@ -192,7 +192,7 @@ class PostgreSQLFlavour(Flavour):
             exp.Parameter: lambda node, context: (
                 exp.Placeholder(this=None) if not node.this else exp.var(f"?{node.name}")
             ),
-            exp.Table: r.table,
+            exp.Table: _table,
             exp.Select: self._select,
             exp.SetOperation: r.set_operation,
             exp.Lock: lambda node, context: None,
@@ -550,3 +550,13 @@ class PostgreSQLFlavour(Flavour):
     def on_comment(self, tree: exp.Comment, context: Context) -> Translation:
         """COMMENT ON: nobody can ask for it."""
         return Translation(IDLE)
+
+
+def _table(node: exp.Table, context: Context) -> exp.Expression:
+    """A table, perhaps one of ``information_schema``."""
+    checked = r.table(node, context)
+    if checked is not node or node.db.lower() != "information_schema":
+        return checked
+    from clusterdb.flavours.postgresql.tables import information_schema
+
+    return information_schema(node)

@@ -382,10 +382,6 @@ def conflict(node: exp.OnConflict, context: Context) -> exp.Expression:
 def table(node: exp.Table, context: Context) -> exp.Expression:
     if isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "generate_series":
         return _series(node)
-    if node.db.lower() == "information_schema":
-        from clusterdb.flavours.postgresql.tables import information_schema
-
-        return information_schema(node)
     if node.db.lower() in ("pg_catalog",) or (
         node.name.lower().startswith("pg_") and isinstance(node.this, exp.Identifier)
     ):

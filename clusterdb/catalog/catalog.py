@@ -1,0 +1,45 @@
+"""The catalog of one open store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clusterdb.catalog.clusters import Clusters
+from clusterdb.catalog.database import Database
+from clusterdb.catalog.events import Events
+from clusterdb.catalog.instances import Instances
+from clusterdb.catalog.snapshots import Snapshots
+from clusterdb.catalog.volumes import Volumes
+
+__all__ = ["Catalog"]
+
+
+class Catalog:
+    """Which clusters exist, and which volumes and pins stand behind them, by table.
+
+    ``volumes`` is what the storage layer sees (:class:`vfs.registry.Registry`).
+    """
+
+    def __init__(
+        self, path: Path | None, *, store_id: bytes, read_only: bool = False, disposable: bool = False
+    ) -> None:
+        """Open the catalog, or create an empty one with this identity.
+
+        ``path`` is None for a catalog in memory.  ``read_only``: nothing is written; what recovery tidies up, it tidies
+        up in a copy that goes with this object.  ``disposable``: no transaction is synced; a power failure may undo the
+        last ones.
+
+        Raises StoreFormatError, CorruptStoreError, StoreBusyError.
+        """
+        self.database = Database(path, store_id=store_id, read_only=read_only, disposable=disposable)
+        self.store_id = self.database.store_id
+        self.transaction = self.database.transaction
+        self.volumes = Volumes(self.database)
+        self.clusters = Clusters(self.database)
+        self.instances = Instances(self.database)
+        self.snapshots = Snapshots(self.database, self.volumes)
+        self.events = Events(self.database)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()

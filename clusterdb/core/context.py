@@ -1,0 +1,153 @@
+"""The context of the control plane: what its functions know of an open store.
+
+A verb takes a :class:`Context` and the rows or names that it is about; the facades :class:`clusterdb.store.Store` and
+:class:`clusterdb.cluster.Cluster` only forward to verbs.  Every verb is: validate, plan, one catalog transaction, then
+storage.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import Protocol
+
+from clusterdb.access.sqlite import Connection
+from clusterdb.access.translate import of_store
+from clusterdb.catalog.catalog import Catalog
+from clusterdb.catalog.rows import ClusterRow
+from clusterdb.errors import (
+    ClosedError,
+    ClusterNotFoundError,
+    CorruptStoreError,
+    ForkedStoreError,
+    StoreBusyError,
+    StoreReadOnlyError,
+)
+from clusterdb.rules.names import suggestion
+from vfs.abc import StoreVFS
+from vfs.plane import DataPlane
+from vfs.registry import IN_USE, VolumeRow
+from vfs.store import PageStore
+
+__all__ = ["ClusterRef", "Context"]
+
+
+class ClusterRef(Protocol):
+    """A handle on a cluster, as verbs need it: its id in the catalog, and its name when the handle was made."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+class Context:
+    """An open store.
+
+    ``path`` is its directory or ``":memory:"``; ``pages`` its page pool, ``catalog`` its catalog, ``plane`` the data
+    plane, and ``vfs`` the SQLite VFS that its connections use.  ``connections`` are those that clusters gave out;
+    ``loans`` what is lent to some of them until they are closed, by number.  ``local`` is per thread: what the resolver
+    of names in :mod:`clusterdb.clusters.connecting` is told.
+    """
+
+    vfs: StoreVFS
+
+    def __init__(self, path: str, pages: PageStore, catalog: Catalog, plane: DataPlane, *, read_only: bool) -> None:
+        self.path = path
+        self.pages = pages
+        self.catalog = catalog
+        self.plane = plane
+        self.read_only = read_only
+        self.is_closed = False
+        self.connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self.loans: dict[int, ExitStack] = {}
+        self.local = threading.local()
+        self._deferred: deque[Callable[[], None]] = deque()
+        self._pid = os.getpid()
+
+    # --- state ------------------------------------------------------------------------------------------------------
+    @property
+    def is_usable(self) -> bool:
+        """Whether the store is open, in this process."""
+        return not self.is_closed and os.getpid() == self._pid
+
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether another process opened it, of which this one is a fork."""
+        return os.getpid() != self._pid
+
+    def require_open(self) -> None:
+        """Raises ClosedError, ForkedStoreError."""
+        if self.is_closed:
+            raise ClosedError(f"store '{self.path}' is closed")
+        if self.is_of_parent:
+            raise ForkedStoreError(f"store '{self.path}' was opened before a fork: open it again in the child process")
+
+    def require_writable(self) -> None:
+        """Raises ClosedError, ForkedStoreError, StoreReadOnlyError."""
+        self.require_open()
+        if self.read_only:
+            raise StoreReadOnlyError(
+                f"store '{self.path}' is open for reading only: copy it to where it can be written"
+            )
+        self.run_deferred()
+
+    def defer(self, work: Callable[[], None]) -> None:
+        """Leave work to the next verb: for finalizers, which run where locks may be held."""
+        self._deferred.append(work)
+
+    def run_deferred(self) -> None:
+        """Do what finalizers left."""
+        while self._deferred:
+            with suppress(IndexError):  # another thread was faster
+                self._deferred.popleft()()
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Errors of storage, SQLite and the system leave the body as those of clusterdb."""
+        return of_store(self.path)
+
+    # --- looking up -------------------------------------------------------------------------------------------------
+    def row_of(self, cluster: ClusterRef) -> ClusterRow:
+        """The cluster as the catalog has it now: another process may have renamed it.  Raises ClusterNotFoundError."""
+        self.require_open()
+        row = self.catalog.clusters.get(cluster.id)
+        if row is None:
+            raise self.deleted(f"cluster '{cluster.name}'")
+        return row
+
+    def volume_of(self, cluster: ClusterRef) -> VolumeRow:
+        """The volume of a cluster.  Raises ClusterNotFoundError once the cluster is deleted."""
+        return self.require_in_use(self.row_of(cluster).volume, f"cluster '{cluster.name}'")
+
+    def require_in_use(self, volume: int, text: str = "it") -> VolumeRow:
+        """A volume that is in use; ``text`` names it in the error.  Raises ClusterNotFoundError."""
+        row = self.catalog.volumes.volume_row(volume)
+        if row is None or row.state not in IN_USE:
+            raise self.deleted(text)
+        return row
+
+    def require_volume(self, volume: int) -> VolumeRow:
+        """A volume in any state.  Raises CorruptStoreError."""
+        row = self.catalog.volumes.volume_row(volume)
+        if row is None:
+            raise CorruptStoreError(f"store '{self.path}': a snapshot refers to volume {volume}, which does not exist")
+        return row
+
+    def require_same(self, row: ClusterRow, volume: VolumeRow) -> None:
+        """A cluster still has the volume that it had.  Raises StoreBusyError."""
+        if row.volume != volume.volume:
+            raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
+
+    def deleted(self, what: str) -> ClusterNotFoundError:
+        """The error for a cluster, or a volume, that is gone."""
+        return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
+
+    def no_cluster(self, name: str) -> str:
+        """The message for an unknown name, with the nearest known one."""
+        names = [row.name for row in self.catalog.clusters.all()]
+        return f"store '{self.path}' has no cluster '{name}'{suggestion(name, names)}"

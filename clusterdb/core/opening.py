@@ -1,0 +1,206 @@
+"""Opening and closing a store: its directory, its catalog and pool, and what a fork does to it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+from clusterdb.access.translate import of_store
+from clusterdb.catalog.catalog import Catalog
+from clusterdb.core.context import Context
+from clusterdb.errors import (
+    CorruptStoreError,
+    InvalidArgumentError,
+    NotAStoreError,
+    StoreInUseError,
+    StoreUnreadableError,
+    StoreUnsafeError,
+)
+from vfs.abc import Durability, Resolver
+from vfs.format.layout import unpack_pool_header
+from vfs.plane import chosen
+from vfs.storage.device import is_read_only
+from vfs.store import POOL_FILES, PageStore, sync_directory
+
+__all__ = ["Options", "close", "default_path", "open_context", "register"]
+
+_MEMORY = ":memory:"
+_vfs_numbers = itertools.count(1)
+_open: weakref.WeakSet[Context] = weakref.WeakSet()
+_forking: list[Context] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a store is opened: the parameters of :func:`clusterdb.open`; ``rebuilds`` rebuilds what is derived."""
+
+    create: bool
+    synchronous: str
+    verify_reads: bool
+    read_only: bool = False
+    rebuilds: bool = False
+    disposable: bool = False
+
+
+def default_path() -> Path:
+    """``$CLUSTERDB_STORE``, else ``./.clusterdb``."""
+    return Path(os.environ.get("CLUSTERDB_STORE") or ".clusterdb")
+
+
+def open_context(path: str | os.PathLike[str] | None, options: Options) -> Context:
+    """Open a store, without its VFS (see :func:`register`).  Raises as :func:`clusterdb.open`."""
+    if options.synchronous not in Durability.__members__:
+        raise InvalidArgumentError(f"synchronous={options.synchronous!r}: use 'OFF', 'NORMAL' or 'FULL'")
+    in_memory = path is not None and os.fspath(path) == _MEMORY
+    where = _MEMORY if in_memory else str(Path(path) if path is not None else default_path())
+    directory = None if in_memory else Path(where)
+    read_only = options.read_only
+    if directory is not None:
+        read_only = _prepare_directory(directory, create=options.create and not read_only) or read_only
+    elif read_only:
+        raise InvalidArgumentError("read_only=True: a store in memory begins empty, open it for writing")
+    with of_store(where):
+        plane = chosen()
+        pages = PageStore(directory, create=True, verify_reads=options.verify_reads, read_only=read_only)
+        try:
+            catalog = _start(where, directory, pages, options)
+        except BaseException:
+            pages.close()
+            raise
+    if options.disposable:
+        pages.is_durable = False  # its files exist: from here on this is about syncs only
+    return Context(where, pages, catalog, plane, read_only=read_only)
+
+
+def _start(where: str, directory: Path | None, pages: PageStore, options: Options) -> Catalog:
+    """Open the catalog, and start the pool with it."""
+    with pages.opening():
+        pages.look_at_content()
+        path = directory / "catalog.db" if directory is not None else None
+        if pages.size_bytes() and path is not None and not (path.exists() and path.stat().st_size):
+            unpack_pool_header(pages.header())  # a newer format is reported as such
+            raise CorruptStoreError(f"store '{where}': catalog.db is missing or empty, but there is a page pool")
+        catalog = Catalog(path, store_id=os.urandom(16), read_only=pages.read_only, disposable=options.disposable)
+        try:
+            pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
+
+
+def register(context: Context, resolve: Resolver, synchronous: str) -> None:
+    """Register the store's VFS; ``resolve`` finds the volume of a name."""
+    name = f"clusterdb-{next(_vfs_numbers)}"
+    context.vfs = context.plane.vfs(name, context.pages, resolve, Durability[synchronous])
+    _open.add(context)
+
+
+def close(context: Context) -> None:
+    """Close a store and the connections that its clusters gave out; does nothing if it is closed already.
+
+    Raises StoreInUseError if other connections to it are open.
+    """
+    if not context.is_usable:
+        return
+    for connection in list(context.connections):
+        connection.close()
+    context.run_deferred()
+    names = context.vfs.open_names()
+    if names:
+        raise StoreInUseError(
+            f"store '{context.path}': connections to {', '.join(names)} are still open: close them first"
+        )
+    context.is_closed = True
+    context.vfs.close()
+    with of_store(context.path):
+        try:
+            context.pages.finish()
+        finally:
+            try:
+                context.catalog.close()  # before the stamp: it may write to its files
+            finally:
+                context.pages.close()
+    _open.discard(context)
+
+
+# --- the directory ----------------------------------------------------------------------------------------------------
+def _prepare_directory(directory: Path, *, create: bool) -> bool:
+    """See that a directory is a store, or can become one; whether it can only be read.
+
+    Raises NotAStoreError, StoreUnreadableError, StoreUnsafeError.
+    """
+    try:
+        if not directory.exists():
+            if not create:
+                raise NotAStoreError(f"there is no store at '{directory}': create a cluster in it first")
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_directory(directory.absolute().parent)
+            _require_private(directory, is_new=True)
+        elif not directory.is_dir():
+            raise NotAStoreError(f"'{directory}' is not a clusterdb store: it is a file, not a directory")
+        elif not (directory / "locks").exists():
+            names = {path.name for path in directory.iterdir()}
+            # The pool's files alone are there if another process is creating the store just now.
+            if names - set(POOL_FILES) and not {"pool", "catalog.db"} <= names:
+                raise NotAStoreError(f"'{directory}' is not a clusterdb store: it holds other files")
+            if not create and not names:
+                raise NotAStoreError(f"there is no store at '{directory}': the directory is empty")
+            _require_private(directory, is_new=not names)
+        else:
+            _require_private(directory, is_new=False)
+        return is_read_only(directory)
+    except OSError as error:
+        raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error
+
+
+def _require_private(directory: Path, *, is_new: bool) -> None:
+    """See that only its owner can put files into a store's directory, as PostgreSQL does with its own.
+
+    A user who can write there can replace the store's files.  The mode of an empty directory that is about to become a
+    store is corrected.  Raises StoreUnsafeError.
+    """
+    status = directory.stat()
+    if is_read_only(directory):
+        return
+    if status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+        raise StoreUnsafeError(
+            f"store '{directory}' belongs to another user (uid {status.st_uid}), who could replace its files: use a "
+            "directory of your own"
+        )
+    if not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    if is_new and status.st_uid == os.geteuid():
+        directory.chmod(0o700)
+        return
+    raise StoreUnsafeError(
+        f"other users can write to the directory of store '{directory}' (mode {stat.S_IMODE(status.st_mode):04o}), and "
+        f"replace its files: run chmod go-w '{directory}'"
+    )
+
+
+# --- forks ------------------------------------------------------------------------------------------------------------
+def _before_fork() -> None:
+    _forking.extend(context for context in _open if not context.is_of_parent)
+    for context in _forking:
+        context.catalog.database.before_fork()
+
+
+def _after_fork() -> None:
+    for context in _forking:
+        context.catalog.database.after_fork()
+    _forking.clear()
+
+
+def _after_fork_in_child() -> None:
+    for context in _forking:
+        context.pages.forget_locks()  # first: what holds a lock of the parent must not release it here
+        context.vfs.orphan_files()
+    _after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

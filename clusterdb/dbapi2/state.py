@@ -1,0 +1,244 @@
+"""The state of a connection, which its cursors and blobs share with it.
+
+A :class:`ConnectionState` belongs to one connection for life.  It is not open before ``Connection.__init__`` and after
+``close()``; a second ``__init__`` opens another database in the same state, so cursors follow their connection.
+``check()`` is the guard of everything that a caller can do: initialized, open, and in the connection's own thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from clusterdb.access.translate import translated, translating
+from clusterdb.dbapi2.codes import with_codes
+from clusterdb.dbapi2.opening import Opened
+from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, raise_if_unsupported
+from clusterdb.errors import DataError, ProgrammingError
+
+if TYPE_CHECKING:
+    from clusterdb.access.sqlite import Connection
+    from clusterdb.flavours import EngineSession
+    from clusterdb.flavours.schema import Known
+
+__all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "ConnectionState"]
+
+PARSE_DECLTYPES, PARSE_COLNAMES = 1, 2
+LEGACY_TRANSACTION_CONTROL = -1
+_PLANS_MAX = 1024
+_SHORT = 1000
+"""SQL of up to this many characters cannot exceed SQLITE_LIMIT_SQL_LENGTH in practice: it is not encoded to check."""
+
+
+def _any_thread() -> int:
+    return 0
+
+
+class ConnectionState:
+    """What a connection, its cursors and its blobs know of the open database.
+
+    ``is_plain``: the connection is open and returns texts as str, so readers of rows need no other check.
+    ``converts``: rows pass through converters or a text factory.  ``begin_sql``: the statement that begins a
+    transaction before a writing statement; None if none does.  ``thread`` and ``ident``: the thread that may use the
+    connection, and the function that names the current one (constant if any thread may).
+    """
+
+    __slots__ = (
+        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_names", "ident", "is_initialized"),
+        *("is_plain", "isolation_level", "opened", "plans", "schema", "session", "text_factory", "thread"),
+    )
+    db: Connection
+
+    def __init__(self) -> None:
+        self.opened: Opened | None = None
+        self.db = None  # type: ignore[assignment]
+        self.is_initialized = self.is_plain = self.converts = False
+        self.detects_declared = self.detects_names = False
+        self.autocommit: bool | int = LEGACY_TRANSACTION_CONTROL
+        self.isolation_level: str | None = ""
+        self.begin_sql: str | None = None
+        self.thread = 0
+        self.ident: Callable[[], int] = _any_thread
+        self.plans: dict[str, Plan] = {}
+        self.session: EngineSession | None = None
+        self.schema: Known | None = None
+        self.text_factory: Any = str
+
+    # --- its life ---------------------------------------------------------------------------------------------------
+    def begin_opening(self) -> None:
+        """The connection is initialized, perhaps once more: nothing can be done with it until :meth:`adopt`."""
+        self.is_initialized = self.is_plain = False
+        self.opened = None
+        self.thread, self.ident = 0, _any_thread
+        self.autocommit = LEGACY_TRANSACTION_CONTROL
+
+    def adopt(self, opened: Opened, detect_types: int, *, is_bound_to_thread: bool) -> None:
+        """Take over an open database."""
+        self.opened, self.db = opened, opened.db
+        self.session, self.schema = _session_for(opened)
+        self.plans = {}
+        self.detects_declared = bool(detect_types & PARSE_DECLTYPES)
+        self.detects_names = bool(detect_types & PARSE_COLNAMES)
+        if is_bound_to_thread:
+            self.thread, self.ident = threading.get_ident(), threading.get_ident
+        self.set_text_factory(str)
+
+    def set_autocommit(self, autocommit: bool | int, isolation_level: str | None) -> None:
+        """Set what begins a transaction, for the statements to come and for the engine's session."""
+        self.autocommit, self.isolation_level = autocommit, isolation_level
+        self.choose_begin()
+        if self.session is not None:
+            self.session.autocommit = autocommit is not False
+
+    def choose_begin(self) -> None:
+        """Set ``begin_sql`` by ``autocommit`` and ``isolation_level``."""
+        is_explicit = self.autocommit is True or self.autocommit is False or self.isolation_level is None
+        self.begin_sql = None if is_explicit else f"BEGIN {self.isolation_level}"
+
+    def set_text_factory(self, factory: Any) -> None:
+        """Set what makes the value of a text of its bytes."""
+        self.text_factory = factory
+        self.converts = factory is not str or self.detects_names or self.detects_declared
+        self.is_plain = factory is str and self.opened is not None
+
+    def release(self) -> Opened | None:
+        """The connection is closed: the database that was open, if one was."""
+        opened, self.opened, self.is_plain = self.opened, None, False
+        return opened
+
+    # --- guards -----------------------------------------------------------------------------------------------------
+    def check(self) -> None:
+        """Raises ProgrammingError unless it is open, and this is its thread."""
+        if self.thread != self.ident():
+            raise ProgrammingError(
+                "SQLite objects created in a thread can only be used in that same thread. The object was created in "
+                f"thread id {self.thread} and this is thread id {threading.get_ident()}."
+            )
+        self.check_open()
+
+    def check_open(self) -> None:
+        """Raises ProgrammingError unless it is open; for what ``sqlite3`` allows in any thread."""
+        if not self.is_initialized:
+            raise ProgrammingError("Base Connection.__init__ not called.")
+        if self.opened is None:
+            raise ProgrammingError("Cannot operate on a closed database.")
+        try:
+            self.db.in_transaction  # noqa: B018 - fails if the store has closed it
+        except apsw.ConnectionClosedError as error:
+            raise translated(error) from None
+
+    def coded(self, error: Exception) -> Exception:
+        """The error with the codes of the cluster's engine."""
+        return error if self.opened is None else with_codes(error, self.opened.engine)
+
+    # --- plans ------------------------------------------------------------------------------------------------------
+    def planned(self, sql: str) -> Plan:
+        """The plan of a statement, kept for the next time.  Raises the errors of PEP 249."""
+        if self.session is not None:
+            return self._planned_by_engine(self.session, sql)
+        plan = self.plans.get(sql)
+        if plan is None:
+            with translating():
+                plan = plan_of(self.db, sql)
+            _keep(self.plans, sql, plan)
+        return plan
+
+    def replanned(self, plan: Plan) -> Plan:
+        """The plan of the same statement by the schema of now, which may have changed since."""
+        with translating():
+            current = plan_of(self.db, plan.sql)
+        current.source = plan.source
+        return current
+
+    def _planned_by_engine(self, session: EngineSession, sql: str) -> Plan:
+        """The plan of a statement in the engine's SQL, kept as long as the schema is the one it was made for."""
+        if len(sql) > _SHORT and len(sql.encode()) > self.db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
+            raise DataError("query string is too large")
+        assert self.schema is not None
+        try:
+            with translating():
+                self.schema.refresh(self.db, session.flavour)
+                plan = self.schema.plans.get(sql)
+                if plan is None:
+                    plan = self._translated(session, sql)
+                    _keep(self.schema.plans, sql, plan)
+        except Exception as error:
+            self.coded(error)
+            raise
+        return plan
+
+    def _translated(self, session: EngineSession, sql: str) -> Plan:
+        """The plan of a statement in the engine's SQL.  Raises NotSupportedError."""
+        assert self.schema is not None
+        translation = session.translate(sql, self.schema.schema)
+        try:
+            plan = plan_of_translation(self.db, translation)
+        except apsw.SQLError as error:
+            raise_if_unsupported(error, translation, sql)
+            raise
+        plan.source = sql
+        return plan
+
+    # --- transactions -----------------------------------------------------------------------------------------------
+    def begin_unless_autocommit(self) -> None:
+        """Begin a transaction where the engine's SET autocommit has switched off that statements commit."""
+        if not self.db.in_transaction and self.session is not None and not self.session.autocommit:
+            self.db.execute("BEGIN")
+
+    def follow_session(self) -> None:
+        """Take over what the engine's SET autocommit has set."""
+        assert self.session is not None
+        if self.session.autocommit is (self.autocommit is False):
+            self.autocommit = self.session.autocommit
+            self.begin_sql = None
+
+    def before_script(self) -> None:
+        """Commit the open transaction, as ``executescript()`` does unless ``autocommit`` is set."""
+        if self.autocommit == LEGACY_TRANSACTION_CONTROL and self.autocommit is not False:
+            self.end("COMMIT")
+
+    def end(self, sql: str) -> None:
+        """Run COMMIT or ROLLBACK if a transaction is open.  Raises OperationalError."""
+        if self.db.in_transaction:
+            self._run(sql)
+
+    def begin(self) -> None:
+        """Begin a transaction.  Raises OperationalError."""
+        self._run("BEGIN")
+
+    def _run(self, sql: str) -> None:
+        try:
+            self.db.execute(sql)
+        except apsw.Error as error:
+            raise self.coded(translated(error)) from error.__cause__
+
+    def execute_script(self, script: str, run: Callable[[str], object]) -> None:
+        """Run a script: ``run`` is called with each text that SQLite runs for it."""
+        if self.session is None:
+            run(script)
+        else:
+            self.session.execute_script(script, run)
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether texts are stored in UTF-8."""
+        return bool(self.db.pragma("encoding") == "UTF-8")
+
+
+def _session_for(opened: Opened) -> tuple[EngineSession | None, Known | None]:
+    """The translator of a cluster of another engine, whose functions its connection gets, and its plans by schema."""
+    if opened.engine == "sqlite":
+        return None, None
+    from clusterdb.flavours import session_of
+    from clusterdb.flavours.schema import Known
+
+    return session_of(opened.engine, opened.db), Known()
+
+
+def _keep(plans: dict[str, Plan], sql: str, plan: Plan) -> None:
+    if len(plans) >= _PLANS_MAX:
+        plans.clear()
+    plans[sql] = plan

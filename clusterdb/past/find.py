@@ -1,0 +1,171 @@
+"""Finding the version that a point in the past of a cluster means.
+
+A cluster's data is a volume; when it is reset or goes back it switches to another one, and the former volume is one of
+its *pasts* for as long as its settings retain the past.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+
+from clusterdb.catalog.rows import ClusterRow, SnapshotRow, snapshot_holder
+from clusterdb.core.context import Context
+from clusterdb.core.volumes import Found
+from clusterdb.errors import InvalidArgumentError, InvalidRestoreTimeError, SnapshotNotFoundError
+from clusterdb.rules.names import check_name, suggestion
+from clusterdb.rules.points import Point, time_ns_of
+from vfs.format.layout import Version
+from vfs.registry import VolumeRow
+from vfs.storage.heads import current_head, find_record, newest_at, published_version
+
+__all__ = [
+    "find",
+    "found_snapshot",
+    "is_of",
+    "record_of",
+    "require_snapshot",
+    "restorable",
+    "retained_range",
+    "utc",
+    "volumes_of",
+]
+
+_SKEW_NS_MAX = 1_000_000_000
+"""A store's clock may be ahead of the system's by this much because the system's is slewed."""
+
+
+def utc(time_ns: int) -> datetime:
+    """A time in nanoseconds since 1970 as a datetime in UTC."""
+    return datetime.fromtimestamp(time_ns / 1e9, tz=timezone.utc)
+
+
+def find(context: Context, row: ClusterRow, at: Point | None) -> Found:
+    """The volume and version that a point in the past of a cluster means; None: its head.
+
+    Raises InvalidRestoreTimeError, SnapshotNotFoundError, InvalidArgumentError.
+    """
+    if at is None:
+        text = f"cluster '{row.name}'"
+        return Found(context.require_in_use(row.volume, text), None, text)
+    if isinstance(at, str):
+        return found_snapshot(context, require_snapshot(context, at))
+    if isinstance(at, bool) or not isinstance(at, int | datetime | timedelta):
+        raise InvalidArgumentError(
+            f"invalid point in time {at!r}: use a version number, a datetime, a timedelta or the name of a snapshot"
+        )
+    if isinstance(at, int):
+        return _find_version(context, row, at)
+    return _find_time(context, row, at)
+
+
+def found_snapshot(context: Context, snapshot: SnapshotRow) -> Found:
+    """The version that a snapshot keeps.  Raises SnapshotNotFoundError, CorruptStoreError."""
+    volume = context.require_volume(snapshot.volume)
+    return Found(volume, snapshot.version, f"snapshot '{snapshot.name}'", record_of(context, snapshot))
+
+
+def require_snapshot(context: Context, name: str) -> SnapshotRow:
+    """The snapshot of that name.  Raises SnapshotNotFoundError, InvalidNameError."""
+    row = context.catalog.snapshots.named(check_name(name, "snapshot or point in time"))
+    if row is None:
+        names = [snapshot.name for snapshot in context.catalog.snapshots.all()]
+        raise SnapshotNotFoundError(f"store '{context.path}' has no snapshot '{name}'{suggestion(name, names)}")
+    return row
+
+
+def record_of(context: Context, row: SnapshotRow) -> Version:
+    """The version record that the snapshot's pin has.  Raises SnapshotNotFoundError."""
+    pin = context.catalog.volumes.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
+    if pin is not None:
+        return pin.version._replace(volume=row.volume)
+    raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run `clusterdb check`")
+
+
+def is_of(context: Context, row: ClusterRow, found: Found) -> bool:
+    """Whether a version is one of a cluster's own: a snapshot may be of another."""
+    return found.volume.volume in {volume.volume for volume, _ in volumes_of(context, row)}
+
+
+def volumes_of(context: Context, row: ClusterRow) -> list[tuple[VolumeRow, int]]:
+    """(volume, until when it was the cluster's) of a cluster's pasts and its present, oldest first."""
+    volumes = []
+    for volume, until_ns in [*context.catalog.clusters.pasts(row.cluster), (row.volume, 1 << 62)]:
+        volume_row = context.catalog.volumes.volume_row(volume)
+        if volume_row is not None:
+            volumes.append((volume_row, until_ns))
+    return volumes
+
+
+def retained_range(context: Context, volume: VolumeRow) -> tuple[int, int]:
+    """The oldest retained version of a volume (or its head, if it retains no past), and its head."""
+    head = published_version(context.pages, volume)
+    return volume.retained or head, head
+
+
+def _find_version(context: Context, row: ClusterRow, version: int) -> Found:
+    for volume, _ in reversed(volumes_of(context, row)):
+        oldest, head = retained_range(context, volume)
+        if oldest <= version <= head:
+            return Found(volume, version, f"cluster '{row.name}' at version {version}")
+    raise InvalidRestoreTimeError(f"cluster '{row.name}' has no version {version}: {_available(context, row)}")
+
+
+def _find_time(context: Context, row: ClusterRow, at: datetime | timedelta) -> Found:
+    now_ns = time.time_ns()
+    time_ns = time_ns_of(at, now_ns)
+    shown = utc(time_ns).isoformat(" ", "milliseconds") if time_ns >= 0 else "?"
+    if time_ns > now_ns:
+        raise InvalidRestoreTimeError(f"cluster '{row.name}': {shown} is in the future")
+    if isinstance(at, timedelta):
+        time_ns += context.pages.clock.skew_ns()  # a time span is measured by the store's clock
+    else:
+        time_ns = _by_store_clock(context, row, time_ns)
+    newest = _newest_at(context, row, time_ns)
+    if newest is None:
+        raise InvalidRestoreTimeError(f"cluster '{row.name}' cannot go back to {shown}: {_available(context, row)}")
+    volume, version = newest
+    return Found(volume, version.version, f"cluster '{row.name}' as of {shown}")
+
+
+def _newest_at(context: Context, row: ClusterRow, time_ns: int) -> tuple[VolumeRow, Version] | None:
+    """What a cluster's newest version was at a time of the store's clock."""
+    for volume, until_ns in volumes_of(context, row):
+        if time_ns < until_ns:
+            oldest, head = retained_range(context, volume)
+            version = newest_at(context.pages, volume, time_ns, oldest, head)
+            return (volume, version) if version is not None else None
+    return None
+
+
+def _by_store_clock(context: Context, row: ClusterRow, time_ns: int) -> int:
+    """A time of the system's clock as one of the store's, which dates commits (:mod:`vfs.storage.clock`).
+
+    Where the system's clock was set ahead and back, what was committed since is dated ahead of it by the skew.  Earlier
+    commits are not: a time before the newest commit that is not ahead of the system's clock is taken as it is.
+    """
+    skew_ns = context.pages.clock.skew_ns()
+    if skew_ns > _SKEW_NS_MAX:
+        honest = _newest_at(context, row, time.time_ns())
+        if honest is not None and time_ns < honest[1].time_ns:
+            return time_ns
+    return time_ns + skew_ns
+
+
+def _available(context: Context, row: ClusterRow) -> str:
+    earliest, latest = restorable(context, row)
+    if not row.settings.keeps_past_ns:
+        return "it retains no past (set backup_retention_days or backtrack_window_s)"
+    return f"the restorable range is {earliest} to {latest}"
+
+
+def restorable(context: Context, row: ClusterRow) -> tuple[datetime, datetime]:
+    """The earliest and the latest time that a cluster can be restored to."""
+    times = []
+    for volume, _ in volumes_of(context, row):
+        times.append(current_head(context.pages, volume).time_ns)
+        oldest = find_record(context.pages, volume, volume.retained) if volume.retained else None
+        if oldest is not None:
+            times.append(oldest.time_ns)
+    now_ns = time.time_ns()
+    return utc(min(*times, now_ns)), utc(min(max(times), now_ns))

@@ -1,0 +1,116 @@
+"""Manual snapshots: versions that are kept until the snapshot is deleted; they outlive their cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from clusterdb.access import copies
+from clusterdb.access.copies import Progress
+from clusterdb.catalog.rows import SnapshotRow
+from clusterdb.core.context import ClusterRef, Context
+from clusterdb.core.volumes import durably_pinned, lent, require_kept
+from clusterdb.past.find import find, found_snapshot, record_of, require_snapshot, utc
+from clusterdb.rules.names import check_name
+from clusterdb.rules.points import Point
+from clusterdb.rules.settings import ClusterSettings
+from vfs.format.layout import Version
+
+__all__ = ["Snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A manual snapshot.
+
+    ``cluster`` is the name that its cluster had; ``version`` and ``taken_at`` say which state it keeps;
+    ``logical_bytes`` is the size of the database in it.
+    """
+
+    name: str
+    cluster: str
+    version: int
+    taken_at: datetime
+    created_at: datetime
+    logical_bytes: int
+
+
+def _snapshot(context: Context, row: SnapshotRow) -> Snapshot:
+    size_bytes = record_of(context, row).size_bytes
+    return Snapshot(row.name, row.cluster, row.version, utc(row.taken_ns), utc(row.created_ns), size_bytes)
+
+
+def all_snapshots(context: Context) -> list[Snapshot]:
+    """All snapshots, by name."""
+    context.require_open()
+    return [_snapshot(context, row) for row in context.catalog.snapshots.all()]
+
+
+def get(context: Context, name: str) -> Snapshot:
+    """One snapshot, by its name.  Raises SnapshotNotFoundError, InvalidNameError."""
+    context.require_open()
+    return _snapshot(context, require_snapshot(context, name))
+
+
+def take(context: Context, cluster: ClusterRef, name: str, at: Point | None) -> Snapshot:
+    """Take a snapshot of a cluster's head, or of a past version of it.
+
+    Raises InvalidNameError, SnapshotExistsError, ClusterNotFoundError, InvalidRestoreTimeError.
+    """
+    context.require_writable()
+    context.catalog.snapshots.require_free(check_name(name, "snapshot"))
+    row = context.row_of(cluster)
+    found = find(context, row, at)
+    if found.record is not None:
+        kept = require_snapshot(context, str(at))
+        return _keep(context, name, kept.cluster, found.record, kept.settings, is_pinned=False)
+    with durably_pinned(context, found) as record:
+        return _keep(context, name, row.name, record, row.settings, is_pinned=True)
+
+
+def _keep(
+    context: Context, name: str, cluster: str, version: Version, settings: ClusterSettings, *, is_pinned: bool
+) -> Snapshot:
+    catalog = context.catalog
+    with catalog.transaction():
+        require_kept(context, version, f"cluster '{cluster}'", is_pinned=is_pinned)
+        row = catalog.snapshots.add(name, cluster, version, settings)
+        catalog.events.add("snapshot", name, "creation", f"snapshot '{name}' of cluster '{cluster}' taken")
+    return _snapshot(context, row)
+
+
+def copy(context: Context, name: str, new_name: str) -> Snapshot:
+    """A second snapshot of the same version, which stays when the first is deleted.
+
+    Raises SnapshotNotFoundError, SnapshotExistsError, InvalidNameError.
+    """
+    catalog = context.catalog
+    context.require_writable()
+    catalog.snapshots.require_free(check_name(new_name, "snapshot"))
+    with catalog.transaction():
+        row = require_snapshot(context, name)
+        copied = catalog.snapshots.add(new_name, row.cluster, record_of(context, row), row.settings)
+        catalog.events.add("snapshot", new_name, "creation", f"snapshot '{new_name}' copied from '{name}'")
+    return _snapshot(context, copied)
+
+
+def delete(context: Context, name: str) -> None:
+    """Delete a snapshot; slots that only it kept become free.  Raises SnapshotNotFoundError."""
+    catalog, cleanup = context.catalog, context.pages.cleanup
+    context.require_writable()
+    with catalog.transaction():
+        released = catalog.snapshots.remove(require_snapshot(context, name))
+        catalog.events.add("snapshot", name, "deletion", f"snapshot '{name}' deleted")
+    with context.errors(), context.pages.session() as session:
+        for volume in released:
+            cleanup.request(volume)
+        cleanup.tidy(session, released)
+
+
+def export(
+    context: Context, name: str, path: Path, *, overwrite: bool = False, progress: Progress | None = None
+) -> tuple[str, ...]:
+    """Write a snapshot as a plain database file, whole or not at all; returns the collations that it needs."""
+    with lent(context, found_snapshot(context, require_snapshot(context, name))) as (_, connection):
+        return copies.copy_out(connection, path, overwrite=overwrite, progress=progress)

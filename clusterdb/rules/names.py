@@ -1,0 +1,34 @@
+"""Names of clusters and other things: the check whether one is valid, and a suggestion for an unknown one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from clusterdb.errors import InvalidNameError
+
+__all__ = ["check_name", "suggestion"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
+
+
+def check_name(name: str, kind: str = "cluster") -> str:
+    """Return ``name`` if it is valid: a letter followed by up to 62 letters, digits, hyphens or underscores.
+
+    ``kind``: the kind of thing that it names, for the error.  Aurora's DBClusterIdentifier is stricter: no underscores,
+    no hyphen at the end, no two hyphens in a row.  Raises InvalidNameError.
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise InvalidNameError(
+            f"invalid {kind} name {name!r}: use a letter followed by up to 62 letters, digits, hyphens or underscores"
+        )
+    return name
+
+
+def suggestion(name: str, existing: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` with the nearest of the existing names; an empty text if no name is near."""
+    if not isinstance(name, str):
+        return ""
+    near = difflib.get_close_matches(name, list(existing), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""

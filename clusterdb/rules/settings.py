@@ -1,0 +1,127 @@
+"""The settings of a cluster, with Aurora's names and limits where Aurora has the setting.
+
+Source of the limits: Amazon RDS API Reference, CreateDBCluster and ModifyDBCluster (BackupRetentionPeriod,
+BacktrackWindow, DeletionProtection, Tags).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from clusterdb.errors import CorruptStoreError, InvalidArgumentError, UnknownEngineError
+
+__all__ = ["ENGINES", "ClusterSettings"]
+
+ENGINES = ("sqlite", "aurora-mysql", "aurora-postgresql")
+BACKUP_RETENTION_DAYS_MAX = 35
+BACKTRACK_WINDOW_S_MAX = 259_200
+"""72 hours, as in Aurora MySQL."""
+TAGS_MAX = 50
+SECONDS_MAX = 3_153_600_000
+"""A hundred years."""
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """The settings of a cluster.
+
+    ``engine``: the SQL that it accepts.  ``backup_retention_days`` (0 to 35) and ``backtrack_window_s`` (seconds, up to
+    72 hours): how long past versions are kept, for clones at a point in time and for backtracking; 0: not at all.
+    ``deletion_protection``: refuse to delete the cluster.  ``tags``: up to 50 texts by key.  ``ttl_s``: seconds from
+    its creation until it expires; ``idle_s``: seconds without a connection until it expires; None: never.
+    ``clone_limit``: how many clones of its clone group share pages; further clones are full copies (Aurora's limit is
+    15; None: no limit).
+    """
+
+    engine: str = "sqlite"
+    backup_retention_days: int = 0
+    backtrack_window_s: int = 0
+    deletion_protection: bool = False
+    ttl_s: float | None = None
+    idle_s: float | None = None
+    clone_limit: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UnknownEngineError(f"engine={self.engine!r}: use one of {', '.join(ENGINES)}")
+        _require_int("backup_retention_days", self.backup_retention_days, BACKUP_RETENTION_DAYS_MAX)
+        _require_int("backtrack_window_s", self.backtrack_window_s, BACKTRACK_WINDOW_S_MAX)
+        if not isinstance(self.deletion_protection, bool):
+            raise InvalidArgumentError(f"deletion_protection={self.deletion_protection!r}: use True or False")
+        for name in ("ttl_s", "idle_s"):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and 0 < value <= SECONDS_MAX):
+                raise InvalidArgumentError(
+                    f"{name}={value!r}: use a number of seconds above 0 and up to {SECONDS_MAX}, or None"
+                )
+        if self.clone_limit is not None:
+            _require_int("clone_limit", self.clone_limit, 10_000)
+        _require_tags(self.tags)
+        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))  # read-only: settings are shared
+
+    @property
+    def keeps_past_ns(self) -> int:
+        """How long past versions are kept, in nanoseconds."""
+        return max(self.backup_retention_days * 86_400, self.backtrack_window_s) * _SECOND
+
+    def changed(self, changes: Mapping[str, Any]) -> ClusterSettings:
+        """A copy with some settings changed.  Raises InvalidArgumentError, UnknownEngineError."""
+        names = sorted(setting.name for setting in fields(self))
+        unknown = sorted(set(changes) - set(names))
+        if unknown:
+            raise InvalidArgumentError(f"unknown setting {unknown[0]!r}: use {', '.join(names)}")
+        return replace(self, **changes) if changes else self
+
+    def inherited(self) -> ClusterSettings:
+        """The settings that a clone inherits: the engine, the backup retention and the clone limit.
+
+        The backtrack window, deletion protection, tags and expiry are not inherited: RestoreDBClusterToPointInTime has
+        parameters for them.
+        """
+        return ClusterSettings(
+            engine=self.engine, backup_retention_days=self.backup_retention_days, clone_limit=self.clone_limit
+        )
+
+    def to_json(self) -> str:
+        """As JSON for the catalog."""
+        return _DEFAULT_JSON if self == _DEFAULT else self._as_json()
+
+    def _as_json(self) -> str:
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        return json.dumps(values | {"tags": dict(self.tags)}, sort_keys=True)
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def from_json(text: str) -> ClusterSettings:
+        """From the catalog's JSON.  Raises CorruptStoreError."""
+        try:
+            return ClusterSettings(**json.loads(text))
+        except (ValueError, TypeError, InvalidArgumentError) as error:
+            raise CorruptStoreError(f"invalid settings of a cluster in the catalog: {error}") from error
+
+
+def _require_int(name: str, value: object, highest: int) -> None:
+    if type(value) is not int or not 0 <= value <= highest:
+        raise InvalidArgumentError(f"{name}={value!r}: use a whole number from 0 to {highest}")
+
+
+def _require_tags(tags: object) -> None:
+    if not (isinstance(tags, Mapping) and len(tags) <= TAGS_MAX) or not all(
+        isinstance(key, str) and 1 <= len(key) <= 128 and isinstance(value, str) and len(value) <= 256
+        for key, value in tags.items()
+    ):
+        raise InvalidArgumentError(
+            f"tags={tags!r:.100}: use up to {TAGS_MAX} texts (256 characters) by key (128 characters)"
+        )
+
+
+_DEFAULT = ClusterSettings()
+_DEFAULT_JSON = _DEFAULT._as_json()

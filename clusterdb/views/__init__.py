@@ -1,0 +1,16 @@
+"""Views: records as text, as rows of a table, and as JSON.
+
+Pure functions, shared by everything that shows records: the command line, its shell, and a server.  They read no store;
+``views/cluster.py`` alone gathers what it shows of a cluster.
+
+    text.py         sizes, durations, times, text tables
+    columns.py      the columns that a list shows of each kind of record
+    json.py         any record as JSON
+    cluster.py      everything about one cluster
+    rows.py         the rows that a query returns
+    checks.py       the report of a check or a repair
+    differences.py  a difference between two clusters
+    prometheus.py   metrics as a Prometheus text page
+
+Text is for people and may change; the names of JSON fields are the attributes of the records and do not.
+"""

@@ -1,0 +1,49 @@
+"""Everything about one cluster, as ``clusterdb show`` prints it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clusterdb.views.columns import size_rows
+from clusterdb.views.json import Json, object_of, to_json
+from clusterdb.views.text import time_text
+
+if TYPE_CHECKING:
+    from clusterdb.clusters.figures import ClusterDetails
+
+__all__ = ["details_json", "details_rows"]
+
+
+def details_json(details: ClusterDetails) -> dict[str, Json]:
+    """One flat object: the fields of the statistics and of the settings beside the others."""
+    return {
+        **object_of(details.stats),
+        "status": details.status,
+        "clone_group_id": details.clone_group_id,
+        "earliest_restorable_time": to_json(details.earliest_restorable_time),
+        "latest_restorable_time": to_json(details.latest_restorable_time),
+        **object_of(details.settings),
+    }
+
+
+def details_rows(details: ClusterDetails) -> list[tuple[str, str]]:
+    """Rows of a name and a value."""
+    stats, settings = details.stats, details.settings
+    earliest, latest = details.earliest_restorable_time, details.latest_restorable_time
+    return [
+        ("status", details.status),
+        ("version", str(stats.version)),
+        ("created", time_text(stats.created_at)),
+        ("cloned from", stats.source or ""),
+        ("clone group", details.clone_group_id),
+        *size_rows(stats),
+        ("restorable", f"{time_text(earliest)} to {time_text(latest)}"),
+        ("engine", settings.engine),
+        ("backup retention", f"{settings.backup_retention_days} days"),
+        ("backtrack window", f"{settings.backtrack_window_s} s"),
+        ("deletion protection", "on" if settings.deletion_protection else "off"),
+        ("time to live", f"{settings.ttl_s:g} s" if settings.ttl_s is not None else "unlimited"),
+        ("idle time", f"{settings.idle_s:g} s" if settings.idle_s is not None else "unlimited"),
+        ("clone limit", str(settings.clone_limit) if settings.clone_limit is not None else "none"),
+        *((f"tag {key}", value) for key, value in sorted(settings.tags.items())),
+    ]

@@ -1,0 +1,59 @@
+"""Metrics as a Prometheus text page.
+
+(https://prometheus.io/docs/instrumenting/exposition_formats/, text format 0.0.4.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clusterdb.clusters.metrics import Metric
+
+__all__ = ["HELP", "prometheus", "series_name"]
+
+HELP = {
+    "VolumeBytesUsed": "Bytes of the pool that the cluster has written and still reaches.",
+    "VolumeReadIOPs": "Reads that SQLite has made since the shared tables were last rebuilt.",
+    "VolumeWriteIOPs": "Slots (4096 bytes) written since the shared tables were last rebuilt.",
+    "CommitCount": "Versions published along the lineage of the cluster.",
+    "AuroraReplicaLag": "Milliseconds that a reader is set to lag behind its writer.",
+    "DatabaseConnections": "Connections open on the cluster, in any process.",
+    "PoolBytesUsed": "Bytes of the pool in use.",
+}
+"""The metrics by their CloudWatch names, in the order of the page, with their descriptions."""
+
+
+def prometheus(metrics: Iterable[Metric]) -> str:
+    """The metrics as a text page, one series for each name in :data:`HELP`."""
+    by_name: dict[str, list[Metric]] = {name: [] for name in HELP}
+    for metric in metrics:
+        if metric.name in by_name:
+            by_name[metric.name].append(metric)
+    lines: list[str] = []
+    for name, samples in by_name.items():
+        series = series_name(name)
+        lines += [f"# HELP {series} {HELP[name]}", f"# TYPE {series} gauge"]
+        lines += [f"{series}{_labels(metric)} {_number(metric.value)}" for metric in samples]
+    return "\n".join(lines) + "\n"
+
+
+def series_name(name: str) -> str:
+    """``VolumeBytesUsed`` as ``clusterdb_volume_bytes_used``."""
+    return "clusterdb_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _labels(metric: Metric) -> str:
+    pairs = [f'{key}="{value}"' for key, value in _label_pairs(metric) if value]
+    return f"{{{','.join(pairs)}}}" if pairs else ""
+
+
+def _label_pairs(metric: Metric) -> Iterator[tuple[str, str]]:
+    yield "cluster", metric.cluster
+    yield "instance", metric.instance
+
+
+def _number(value: float) -> float:
+    return int(value) if value == int(value) else value

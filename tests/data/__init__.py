@@ -1,0 +1,1 @@
+"""Data of tests: dumps of real servers, stores of released formats and the script that makes them."""

@@ -1,0 +1,1 @@
+"""The SQL of Aurora's engines as a table of cases, which the real servers prove right."""

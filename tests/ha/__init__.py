@@ -1,0 +1,1 @@
+"""Tests of instances, endpoints, failover and simulated faults."""

@@ -1,0 +1,31 @@
+"""Fixtures: a cluster, one with three instances, and the clock by which instances lag."""
+
+from __future__ import annotations
+
+import pytest
+
+import clusterdb
+from tests.ha.fleet import Clock, add, cluster_with
+
+
+@pytest.fixture
+def prod(store: clusterdb.Store) -> clusterdb.Cluster:
+    """A cluster with an empty table and no instances."""
+    return cluster_with(store)
+
+
+@pytest.fixture
+def trio(prod: clusterdb.Cluster) -> clusterdb.Cluster:
+    """A cluster with the writer 'a' and the readers 'b' and 'c'; 'b' is the next writer."""
+    add(prod, "a", "b")
+    prod.add_instance("c", promotion_tier=2)
+    return prod
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which instances lag and faults end."""
+    made = Clock()
+    monkeypatch.setattr("vfs.instances.time", made)
+    monkeypatch.setattr("vfs.storage.clock.time", made)
+    return made

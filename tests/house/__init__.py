@@ -1,0 +1,1 @@
+"""Tests of the house rules: architecture, documentation, examples, regular expressions."""

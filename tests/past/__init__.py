@@ -1,0 +1,1 @@
+"""Tests of points in time, snapshots, retention and clocks."""

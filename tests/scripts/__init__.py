@@ -1,0 +1,1 @@
+"""Golden scripts and the test that plays them."""

@@ -1,0 +1,138 @@
+"""The shell in a terminal (tmux): editing, completion, colours, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import clusterdb
+from clusterdb.shell.history import History
+from tests.shell.talk import ENDLESS, ids
+from tests.support.commands import RUN
+
+
+class Screen:
+    """A session of tmux, with a shell in it."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
+        self._do("new-session", "-d", "-x", "100", "-y", "30", f"{command}; echo exit code $?; cat")
+
+    def _do(self, *arguments: str) -> str:
+        return subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True).stdout
+
+    def type(self, text: str, *keys: str) -> None:
+        """Type a text as it is, then keys by their names."""
+        if text:
+            self._do("send-keys", "-l", "--", re.sub(r";\Z", r"\\;", text))  # tmux ends its own commands so
+        if keys:
+            self._do("send-keys", *keys)
+
+    def wait_for(self, end: str, *having: str) -> str:
+        """What is on the screen, once that has some texts and ends with one."""
+        deadline = time.monotonic() + 30
+        while True:
+            shown = self._do("capture-pane", "-p").rstrip()
+            if shown.endswith(end) and all(text in shown for text in having):
+                return shown
+            assert time.monotonic() < deadline, f"{having} and at the end '{end}' are not in:\n{shown}"
+            time.sleep(0.05)
+
+    def has_colour(self, word: str) -> bool:
+        """Whether a word is on the screen in another colour than what is before it."""
+        return bool(re.search(rf"\x1b\[[0-9;]*m{word}", self._do("capture-pane", "-p", "-e")))
+
+    def end(self) -> None:
+        """Let go of it, and end what runs there."""
+        self._do("kill-server")
+
+
+@pytest.fixture
+def on_screen(tmp_path: Path, store: clusterdb.Store) -> Iterator[Callable[..., Screen]]:
+    """Begins ``clusterdb shell prod`` in tmux, with options and an environment."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed: nobody types into a terminal here")
+    begun: list[Screen] = []
+
+    def begin(*options: str, **environment: str) -> Screen:
+        named = {"TERM": "tmux-256color", "XDG_STATE_HOME": str(tmp_path / "state"), **environment}
+        settings = [f"{name}={value}" for name, value in {**named, "PYTHONPATH": os.pathsep.join(sys.path)}.items()]
+        command = shlex.join(["env", "-C", str(tmp_path), *settings, *RUN, "shell", *options])
+        begun.append(Screen(tmp_path, command))
+        return begun[-1]
+
+    yield begin
+    for screen in begun:
+        screen.end()
+
+
+def test_terminal_edits_completes_colours_and_interrupts(
+    on_screen: Callable[..., Screen], store: clusterdb.Store, tmp_path: Path
+) -> None:
+    """Statements of several lines, completion, colours, a question, Ctrl-C, Ctrl-D, history."""
+    pytest.importorskip("prompt_toolkit", reason="the extra [shell] is not installed")
+    store.cluster("prod").clone("dev")
+    screen = on_screen("prod")
+    screen.wait_for("prod>", "Ctrl-D leaves")
+    screen.type("select na")
+    screen.wait_for("natural")  # the menu, while one types
+    screen.type("", "Tab")
+    screen.wait_for("natural")
+    screen.type(" from", "Enter")
+    screen.wait_for("->")
+    screen.type("users;")
+    screen.wait_for("users;")
+    assert screen.has_colour("select")
+    screen.type("", "Enter")
+    screen.wait_for("prod>", "prod> select name from\n   -> users;", "│ ada")
+    screen.type(".use dev")
+    screen.wait_for(".use dev")  # keys that come before the menu is drawn go into it
+    screen.type("", "Enter")
+    screen.wait_for("dev>")
+    screen.type("begin; delete from users;", "Enter")
+    screen.wait_for("dev*>")
+    screen.type(f"{ENDLESS};", "Enter")
+    time.sleep(0.5)  # it is at work
+    screen.type("", "C-c")
+    screen.wait_for("dev*>", "interrupted")
+    screen.type(".reset", "Enter")
+    screen.wait_for("dev*>", "dev has an open transaction")
+    screen.type("commit;", "Enter")
+    screen.wait_for("dev>")
+    screen.type(".reset", "Enter")
+    screen.wait_for("[y/N]")
+    screen.type("y", "Enter")
+    screen.wait_for("dev>", "dev reset to the present state of 'prod'")
+    assert ids(store, "dev") == [1, 2]
+    screen.type("", "Up", "Up")
+    screen.wait_for("dev> commit;")
+    screen.type("", "C-c")
+    screen.wait_for("dev>")
+    screen.type("", "C-d")
+    screen.wait_for("exit code 0")
+    assert History(tmp_path / "state" / "clusterdb" / "history").entries[0] == "select name from\nusers;"
+
+
+def test_terminal_without_prompt_toolkit_uses_readline(
+    on_screen: Callable[..., Screen], store: clusterdb.Store
+) -> None:
+    """With readline: completion by the tabulator; a terminal that can nothing gets no escape sequences."""
+    screen = on_screen("prod", "--plain", TERM="dumb")
+    screen.wait_for("prod>")
+    screen.type(".stor", "Tab", "Enter")
+    screen.wait_for("prod>", "pool, on disk")
+    screen.type("select 1", "Enter")
+    screen.wait_for("->")
+    screen.type("", "C-c")
+    screen.wait_for("prod>")
+    screen.type(".exit 3", "Enter")
+    screen.wait_for("exit code 3")

@@ -1,0 +1,165 @@
+"""The durable bytes of a store: sizes, records, pack and unpack.
+
+All integers are little-endian and naturally aligned, so that another data plane can map the same files.  The format
+section of ``vfs/DESIGN.md`` explains them; this module and its neighbours :mod:`vfs.format.shared` (files shared by the
+processes of one boot) and :mod:`vfs.format.locks` define them.
+
+The file ``pool`` is an array of slots of 4096 bytes.  Slot 0 is the pool header.  A slot holds a page, a page-table
+node or a head.
+
+Page-table entry (16 bytes): child slot (u32), crc32 of the child (u32), birth (u64).  A node is 256 entries.
+
+Head slot: ``HEAD_SECTORS`` sectors of 512 bytes, one :class:`Version` record each, the last one for a seal.  A sector
+is the unit a device writes whole or not at all at worst, and each record carries its own crc.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+
+from vfs.errors import CorruptionError, FormatError, NotAPoolError
+
+FORMAT = 1
+"""Format version of a store.  A release opens stores of its own format only."""
+
+SLOT_BYTES = 4096
+SLOT_SHIFT = 12
+FANOUT = 256
+FANOUT_SHIFT = 8
+ENTRY_BYTES = 16
+WORDS_PER_ENTRY = ENTRY_BYTES // 4
+SLOT_COUNT_MAX = 1 << 32
+DEPTH_MAX = 4
+ZERO_SLOT = bytes(SLOT_BYTES)
+
+# --- pool header (slot 0) -------------------------------------------------------------------------------------------
+POOL_HEADER_SLOT = 0
+_POOL_HEADER = struct.Struct("<8sII16sI")
+_POOL_MAGIC = b"clstpool"
+
+
+def pack_pool_header(store_id: bytes) -> bytes:
+    """Bytes of slot 0 for the store with this 16-byte identity."""
+    body = _POOL_HEADER.pack(_POOL_MAGIC, FORMAT, SLOT_BYTES, store_id, 0)[:-4]
+    return (body + zlib.crc32(body).to_bytes(4, "little")).ljust(SLOT_BYTES, b"\0")
+
+
+def unpack_pool_header(data: bytes) -> bytes:
+    """The store's identity out of slot 0.
+
+    Raises NotAPoolError, FormatError if it is a pool of another format, CorruptionError if it is damaged.
+    """
+    if len(data) < _POOL_HEADER.size or data[:8] != _POOL_MAGIC:
+        raise NotAPoolError("the file 'pool' does not begin like a page pool")
+    _, version, slot_bytes, store_id, crc = _POOL_HEADER.unpack_from(data)
+    if version != FORMAT:
+        raise FormatError(f"the store has format {version}; this release reads format {FORMAT}")
+    if zlib.crc32(data[: _POOL_HEADER.size - 4]) != crc or slot_bytes != SLOT_BYTES:
+        raise CorruptionError("slot 0 (pool header) fails its checksum")
+    return bytes(store_id)
+
+
+# --- page table -----------------------------------------------------------------------------------------------------
+class Entry(NamedTuple):
+    """A page-table entry: where a child is, its crc32, and the version it was born in.  Slot 0 means: a hole."""
+
+    slot: int
+    crc: int
+    birth: int
+
+
+HOLE = Entry(0, 0, 0)
+_ENTRY = struct.Struct("<IIQ")
+
+
+def unpack_entry(node: bytes | bytearray | memoryview, index: int) -> Entry:
+    """Entry ``index`` (0..255) of a node."""
+    return Entry(*_ENTRY.unpack_from(node, index * ENTRY_BYTES))
+
+
+def unpack_entries(node: bytes | memoryview) -> list[tuple[int, Entry]]:
+    """(index, entry) of every entry of a node that is no hole."""
+    return [(index, Entry(*fields)) for index, fields in enumerate(_ENTRY.iter_unpack(node)) if fields[0]]
+
+
+def page_count_of(size_bytes: int) -> int:
+    """Pages (of 4096 bytes) that a volume of ``size_bytes`` spans."""
+    return (size_bytes + SLOT_BYTES - 1) >> SLOT_SHIFT
+
+
+def depth_of(page_count: int) -> int:
+    """Levels of the page table of a volume of ``page_count`` pages: 0 when empty, 1 when the root is a leaf."""
+    depth = 0
+    reach = 1
+    while reach < page_count or (depth == 0 and page_count):
+        depth += 1
+        reach <<= FANOUT_SHIFT
+    return depth
+
+
+# --- heads ----------------------------------------------------------------------------------------------------------
+class Version(NamedTuple):
+    """One immutable version of a volume: what a head sector, a clone's base and a pin record.
+
+    ``slot_count`` counts the slots its tree reaches (pages and nodes), ``own_count`` those of them born in this volume.
+    In the record of a base ``own_count`` says what the volume has absorbed: the two together are its own slots.
+    ``durable`` is the newest version of the volume known to be on the device when the record was written.
+    """
+
+    volume: int
+    version: int
+    durable: int
+    size_bytes: int
+    slot_count: int
+    own_count: int
+    time_ns: int
+    root: Entry
+
+    @property
+    def page_count(self) -> int:
+        return page_count_of(self.size_bytes)
+
+    @property
+    def depth(self) -> int:
+        return depth_of(page_count_of(self.size_bytes))
+
+
+HEAD_SECTORS = 4
+COMMIT_SECTORS = 3
+"""Commits write to the first three in turn."""
+SEAL_SECTOR = 3
+"""Holds the record of a version that was on the device when it was written, and says so itself (clean_close.py)."""
+SECTOR_BYTES = 512
+_VERSION = struct.Struct("<8sQQQQQqQIIQ")
+_VERSION_MAGIC = b"clsthead"
+VERSION_RECORD_BYTES = _VERSION.size + 4
+
+
+def pack_version(v: Version) -> bytes:
+    """The record of a version, padded to a sector."""
+    body = _VERSION.pack(
+        _VERSION_MAGIC, v.volume, v.version, v.durable, v.size_bytes, v.slot_count, v.own_count, v.time_ns, *v.root
+    )
+    return (body + zlib.crc32(body).to_bytes(4, "little")).ljust(SECTOR_BYTES, b"\0")
+
+
+def unpack_version(sector: bytes | memoryview) -> Version | None:
+    """The version recorded in a sector, or None if the sector holds no whole record of a version that can be."""
+    if len(sector) < VERSION_RECORD_BYTES:
+        return None
+    magic, volume, version, durable, size, slots, own, time_ns, root, root_crc, birth = _VERSION.unpack_from(sector)
+    if magic != _VERSION_MAGIC:
+        return None
+    if zlib.crc32(sector[: _VERSION.size]) != int.from_bytes(sector[_VERSION.size : VERSION_RECORD_BYTES], "little"):
+        return None
+    if page_count_of(size) > SLOT_COUNT_MAX or slots > SLOT_COUNT_MAX:
+        return None
+    return Version(volume, version, durable, size, slots, own, time_ns, Entry(root, root_crc, birth))
+
+
+def unpack_head(head: bytes | memoryview, volume: int) -> list[Version | None]:
+    """The records of a head slot by sector: None where a sector has no whole record of this volume."""
+    records = [unpack_version(head[at * SECTOR_BYTES : (at + 1) * SECTOR_BYTES]) for at in range(HEAD_SECTORS)]
+    return [record if record is not None and record.volume == volume else None for record in records]

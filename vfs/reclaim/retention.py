@@ -1,0 +1,99 @@
+"""Retaining past versions of a volume, and giving them up as they grow old.  The invariants are in
+:mod:`vfs.storage.history`."""
+
+from __future__ import annotations
+
+from vfs.failpoints import reach
+from vfs.format.shared import LIVE
+from vfs.reclaim.queue import ReclaimQueue
+from vfs.reclaim.unreachable import of_past
+from vfs.registry import IN_USE, VolumeRow
+from vfs.storage.heads import durable_version, find_record, head_of, make_durable
+from vfs.storage.pool import Pool
+from vfs.storage.sessions import Session
+
+__all__ = ["agree_on_past", "give_up_past", "keep_past"]
+
+
+def keep_past(pool: Pool, row: VolumeRow) -> None:
+    """Retain every version from the present one on.  The caller has the volume lock; does nothing if it is so already.
+
+    Raises RegistryBusyError, StoreFailedError, PoolFullError, OSError.
+    """
+    if row.retained:
+        return
+    head = head_of(pool, row)
+    _require_durable(pool, row, head.version)
+    pool.history.erase_after(row.volume, 0)
+    pool.history.append(row.volume, head._replace(volume=row.volume))
+    shared = pool.volume(row)
+    shared.retained = head.version  # H6
+    reach("past: word set")
+    try:
+        with pool.registry.transaction():
+            pool.registry.set_retained(row.volume, head.version)
+    finally:  # also when interrupted behind the commit
+        current = pool.registry.volume_row(row.volume)
+        shared.retained = current.retained if current is not None else 0
+
+
+def agree_on_past(pool: Pool, session: Session) -> None:
+    """See that the volume table and the catalog name the same oldest versions, where a process died in between (H6).
+
+    Leaves alone the volumes that another session has locked.  Raises OSError, StorageError.
+    """
+    for row in pool.registry.volumes_in(*IN_USE):
+        shared = pool.volume(row)
+        if shared.retained == row.retained:
+            continue
+        hold = session.try_volume(row.table_index)
+        if hold is None:
+            continue
+        with hold:
+            current = pool.registry.volume_row(row.volume)
+            if current is not None and current.state in IN_USE:
+                shared.retained = current.retained
+                pool.slot_map.note_leaks()  # what was superseded meanwhile has nobody to free it
+
+
+def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: int | None) -> None:
+    """Stop retaining versions older than ``before``; None: retain no past at all.  The caller has the volume lock.
+
+    Raises RegistryBusyError if another process is in a catalog transaction, CorruptionError, StoreFailedError.
+    """
+    pool = queue.pool
+    head = head_of(pool, row)
+    oldest = head.version if before is None else min(before, head.version)
+    if not row.retained or (before is not None and oldest <= row.retained):
+        return
+    last = find_record(pool, row, oldest)
+    if last is None:
+        return  # its record was lost with the power: the next one will do
+    _require_durable(pool, row, oldest)
+    states = pool.slot_map.states
+    pinned = pool.registry.pinned_versions(row.volume)
+    unreachable = [item for item in of_past(pool, row, pinned, last) if states[item[0]] in LIVE]
+    queue.keep([slot for slot, _, _ in unreachable])
+    reach("past: slots kept")
+    retained = 0 if before is None else oldest
+    try:
+        with pool.registry.transaction(waits=False):
+            pool.registry.set_retained(row.volume, retained)
+    finally:  # also when interrupted behind the commit
+        current = pool.registry.volume_row(row.volume)
+        if current is not None and current.retained == retained:
+            reach("past: catalog has forgotten")
+            pool.volume(row).retained = retained
+            session.fence()  # before readers' pins are read (H2, H3)
+            queue.enqueue(row, unreachable, durable_version(pool, row))
+        else:
+            with session.labelling():
+                pool.slot_map.label_live([slot for slot, _, _ in unreachable])
+    pool.history.forget_before(row.volume, oldest)
+    queue.drain(session, row)
+
+
+def _require_durable(pool: Pool, row: VolumeRow, version: int) -> None:
+    """What the catalog will say is retained must be on the device (recovery falls back to nothing before it)."""
+    if pool.is_durable and durable_version(pool, row) < version:
+        make_durable(pool, [row])

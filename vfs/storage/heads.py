@@ -1,0 +1,189 @@
+"""The version records of volumes: which version is published, which is durable, and where its record is.
+
+A record is found in the head slot, in the catalog (the base), or in the history.  Which sector a commit writes to, and
+which records must be wiped, is V2 of :mod:`vfs.storage.writer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from vfs.errors import CorruptionError
+from vfs.format.layout import (
+    COMMIT_SECTORS,
+    SECTOR_BYTES,
+    SLOT_SHIFT,
+    Version,
+    pack_version,
+    unpack_head,
+)
+from vfs.registry import VolumeRow
+from vfs.storage.device import write_at
+from vfs.storage.pool import Pool
+
+__all__ = [
+    "current_head",
+    "durable_version",
+    "find_record",
+    "free_sector",
+    "head_of",
+    "head_records",
+    "make_durable",
+    "newest_at",
+    "newest_recorded",
+    "published_version",
+    "retained",
+    "wipe_sector",
+    "wipe_stale_record",
+    "write_record",
+]
+
+
+def published_version(pool: Pool, row: VolumeRow) -> int:
+    """The number of the version that is a volume's head now."""
+    return pool.volume(row).version
+
+
+def durable_version(pool: Pool, row: VolumeRow) -> int:
+    """The number of the newest version of a volume that is known to be on the device."""
+    return pool.volume(row).durable
+
+
+def make_durable(pool: Pool, rows: Iterable[VolumeRow]) -> None:
+    """Bring the published versions of volumes to the device, and note that they are there.
+
+    The caller holds the volume locks, so that no version is published between the sync and the note (R3).  Raises
+    StoreFailedError.
+    """
+    behind = [record for record in map(pool.volume, rows) if record.durable < record.version]
+    if behind:
+        pool.sync()
+        for record in behind:
+            record.durable = record.version
+
+
+# --- finding records --------------------------------------------------------------------------------------------------
+def head_records(pool: Pool, row: VolumeRow) -> list[Version | None]:
+    """The records in the head slot of a volume by sector: None where a sector has no whole record of this volume.
+
+    Raises CorruptionError for a head slot past the end of the pool.
+    """
+    return unpack_head(pool.read_slot(row.head_slot), row.volume)
+
+
+def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
+    """The record of one version of a volume, if its head, its base or its history has it."""
+    if version == row.base.version:
+        return row.base
+    if (row.volume, version) in pool.lost:
+        return None
+    chosen = pool.chosen.get(row.volume)
+    if chosen is not None and chosen.version == version:
+        return chosen
+    for record in head_records(pool, row):
+        if record is not None and record.version == version:
+            return record
+    if pool.volume(row).retained:
+        return pool.history.find(row.volume, version)
+    return None
+
+
+def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[Version]:
+    """The past versions ``first`` to ``last`` that a volume retains, ascending, as far as their records are there."""
+    oldest = pool.volume(row).retained
+    for version in range(max(oldest, first), last + 1) if oldest else ():
+        record = find_record(pool, row, version)
+        if record is not None:
+            yield record
+
+
+def head_of(pool: Pool, row: VolumeRow) -> Version:
+    """The published version of a volume whose head cannot move (the caller holds its volume lock).
+
+    Raises CorruptionError.
+    """
+    version = pool.volume(row).version
+    record = find_record(pool, row, version)
+    if record is None:
+        raise no_record(row, version)
+    return record
+
+
+def current_head(pool: Pool, row: VolumeRow) -> Version:
+    """The record of the published version of a volume that others may be writing to.  Raises CorruptionError."""
+    for _ in range(100):
+        record = find_record(pool, row, published_version(pool, row))
+        if record is not None:  # else the head has moved twice since
+            return record
+    return head_of(pool, row)
+
+
+def no_record(row: VolumeRow, version: int) -> CorruptionError:
+    """The error for a version without a record."""
+    return CorruptionError(f"head slot {row.head_slot} of volume {row.volume} has no record of version {version}")
+
+
+def newest_at(pool: Pool, row: VolumeRow, time_ns: int, first: int, last: int) -> Version | None:
+    """The newest version of ``first`` to ``last`` that was published at or before a time; retained, or the head."""
+    head = find_record(pool, row, last)
+    if head is not None and head.time_ns <= time_ns:
+        return head
+    keeps_past = pool.volume(row).retained
+    record = pool.history.newest_at(row.volume, time_ns, first, last) if keeps_past else None
+    if record is None and row.base.version == first and row.base.time_ns <= time_ns:
+        return row.base
+    return record
+
+
+# --- the sectors of a head slot ---------------------------------------------------------------------------------------
+def _recorded_versions(pool: Pool, row: VolumeRow) -> list[tuple[int, int]]:
+    """(version, durable version) that the head's sectors name, whole or not; (-1, -1) for another volume's."""
+    longs, at = pool.pool_longs, row.head_slot << (SLOT_SHIFT - 3)
+    sectors = [at + sector * (SECTOR_BYTES >> 3) for sector in range(COMMIT_SECTORS)]
+    return [(longs[at + 2], longs[at + 3]) if longs[at + 1] == row.volume else (-1, -1) for at in sectors]
+
+
+def newest_recorded(pool: Pool, row: VolumeRow) -> int:
+    """The newest version that a sector of the head slot names, whole or not; -1 if none does."""
+    return max(_recorded_versions(pool, row))[0]
+
+
+def free_sector(pool: Pool, row: VolumeRow, published: int, durable: int) -> int:
+    """The head sector that the next version record goes to (V2), under the volume lock; a stale one is wiped."""
+    records = _recorded_versions(pool, row)
+    if max(records)[0] > published:
+        wipe_stale_record(pool, row, published)
+        records = _recorded_versions(pool, row)
+    kept = {published, durable}
+    if not durable:
+        kept.add(min((version for version, known in records if version > 0 and not known), default=0))
+    return next(at for at, (version, _) in enumerate(records) if version not in kept)
+
+
+def write_record(pool: Pool, row: VolumeRow, sector: int, record: Version) -> None:
+    """Write a version record to a sector of the head slot.  Raises PoolFullError, OSError."""
+    write_at(pool.pool_fd, [pack_version(record)], (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES)
+
+
+def wipe_sector(pool: Pool, row: VolumeRow, sector: int) -> None:
+    """Write zeros to a sector of the head slot.  Raises OSError."""
+    write_at(pool.pool_fd, [bytes(SECTOR_BYTES)], (row.head_slot << SLOT_SHIFT) + sector * SECTOR_BYTES)
+
+
+def wipe_stale_record(pool: Pool, row: VolumeRow, published: int) -> None:
+    """Erase the records newer than the published version, which writers left that died, on the device too (V2).
+
+    The slots they name will be used by others; in a clone of the same version even with the same content.  The caller
+    holds the volume lock.  Raises OSError, StoreFailedError.
+    """
+    versions = [version for version, _ in _recorded_versions(pool, row)]
+    if pool.volume(row).retained and max(versions) > published:
+        pool.history.erase_after(row.volume, published)
+    for sector, version in enumerate(versions):
+        if version > published:
+            try:
+                wipe_sector(pool, row, sector)
+                pool.sync()
+            except BaseException:
+                pool.fail(f"wiping a version record of volume {row.volume} failed")
+                raise

@@ -1,0 +1,178 @@
+"""The past versions of volumes that keep them: for point-in-time clones, backtrack, and readers that lag.
+
+A volume that keeps its past has a file of version records, one for every version from the *oldest retained* on, at a
+place that follows from the version: so a version is found with one read, and a time with a binary search.  The versions
+from the oldest retained to the head are pinned as one: nothing that is superseded in a version after the oldest is
+freed, until that moves on.
+
+Invariants
+    H1  A record is written before the head moves to its version.  Records behind the head are none: who finds one left
+        by a dead writer (V2 of volume.py), or recovery, erases it durably before that version is written again.
+    H2  The oldest retained version moves in the catalog, durably, before what only older ones reached is freed.  Before
+        that happens those slots are kept (R8 of reclaim.py), and readers' pins are read after the word has moved.
+    H3  Who pins a past version looks afterwards whether it is still retained (as S1 of sessions.py).
+    H4  The file is not synced with a commit: a power failure may lose the records of the last moments.  Their versions
+        cannot be gone back to then, the newest excepted, whose record recovery writes anew; slots that only they
+        reached are free.  The same holds for a version that was not durable and whose slots did not all reach the
+        device, though those of a later one did: recovery wipes its record, also from the head's sectors.
+    H5  A file belongs to a volume of the catalog, whose numbers are never reused.  Files left of other volumes (their
+        process died, or the power failed, before they were removed) are removed by recovery and by sweeps.
+    H6  The word V_RETAINED is set before the catalog says so, and cleared after it: never does a writer free what the
+        catalog retains.  Where a process died in between, more is kept than need be, until the next to open the store
+        makes the two agree (expiry.agree_on_past).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from vfs.format.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
+from vfs.storage.device import CALLS, sync, write_at
+
+__all__ = ["History"]
+
+RECORD_BYTES = 128
+
+
+class History:
+    """The history files of one store, as one process has them open."""
+
+    def __init__(self, directory: Path | None, *, is_durable: bool, read_only: bool) -> None:
+        self._directory = directory
+        self._is_durable = is_durable
+        self._read_only = read_only
+        self._files: dict[int, int] = {}
+        self._folder_fd = -1
+        self._guard = threading.Lock()
+
+    def _folder(self, *, create: bool) -> int | None:
+        """A descriptor of the directory of the files, never reached through a link; None if there is none."""
+        assert self._directory is not None
+        if self._folder_fd < 0:
+            path = self._directory / "history"
+            if create:
+                path.mkdir(mode=0o700, exist_ok=True)
+            try:
+                self._folder_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+        return self._folder_fd
+
+    def _fd(self, volume: int) -> int:
+        """The file of a volume, created when it is first needed."""
+        with self._guard:
+            fd = self._files.get(volume)
+            if fd is None:
+                fd = self._files[volume] = self._open(volume)
+            return fd
+
+    def _open(self, volume: int) -> int:
+        if self._directory is None:
+            return os.memfd_create(f"clusterdb-history-{volume}", os.MFD_CLOEXEC)
+        folder = self._folder(create=not self._read_only)
+        access = os.O_RDONLY if self._read_only else os.O_RDWR | os.O_CREAT
+        try:
+            if folder is not None:
+                return os.open(str(volume), access | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        return os.memfd_create("clusterdb-no-history", os.MFD_CLOEXEC)
+
+    def open_files(self) -> list[int]:
+        """The descriptors of the files that are open."""
+        with self._guard:
+            return list(self._files.values())
+
+    # --- records ----------------------------------------------------------------------------------------------------
+    def append(self, volume: int, version: Version) -> None:
+        """Write the record of the version that is about to be published (H1).  Raises PoolFullError, OSError."""
+        record = pack_version(version)[:VERSION_RECORD_BYTES].ljust(RECORD_BYTES, b"\0")
+        write_at(self._fd(volume), [record], version.version * RECORD_BYTES)
+
+    def find(self, volume: int, version: int) -> Version | None:
+        """The record of a version, if it is there."""
+        found = unpack_version(os.pread(self._fd(volume), VERSION_RECORD_BYTES, version * RECORD_BYTES))
+        return found if found is not None and (found.volume, found.version) == (volume, version) else None
+
+    def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
+        """The records that are there of the versions ``first`` to ``last``, ascending."""
+        for version in range(first, last + 1):
+            found = self.find(volume, version)
+            if found is not None:
+                yield found
+
+    def newest_at(self, volume: int, time_ns: int, first: int, last: int) -> Version | None:
+        """The newest version of ``first`` to ``last`` that was published at or before a time."""
+        best: Version | None = None
+        while first <= last:
+            middle = (first + last) // 2
+            found = next(self.between(volume, middle, last), None)  # a lost record: the next one
+            if found is None or found.time_ns > time_ns:
+                last = middle - 1
+            else:
+                best, first = found, found.version + 1
+        return best
+
+    # --- forgetting -------------------------------------------------------------------------------------------------
+    def erase_after(self, volume: int, version: int) -> None:
+        """Erase the records of later versions, on the device too (H1).  Raises OSError."""
+        fd = self._fd(volume)
+        end = (version + 1) * RECORD_BYTES
+        if os.fstat(fd).st_size > end:
+            CALLS.ftruncate(fd, end)
+            if self._is_durable:
+                sync(fd)
+
+    def erase(self, volume: int, version: int) -> None:
+        """Erase one record, on the device too (H1): another power failure must not bring it back.  Raises OSError."""
+        fd = self._fd(volume)
+        write_at(fd, [bytes(RECORD_BYTES)], version * RECORD_BYTES)
+        if self._is_durable:
+            sync(fd)
+
+    def forget_before(self, volume: int, version: int) -> None:
+        """Give the space of the records of older versions back to the file system."""
+        end = version * RECORD_BYTES // 4096 * 4096
+        if end and not self._read_only:
+            CALLS.punch(self._fd(volume), 0, end)
+
+    def remove(self, volume: int) -> None:
+        """The volume is gone."""
+        with self._guard:
+            fd = self._files.pop(volume, None)
+            if fd is not None:
+                os.close(fd)
+            self._unlink(str(volume))
+
+    def _unlink(self, name: str) -> None:
+        if self._directory is None or self._read_only:
+            return
+        folder = self._folder(create=False)
+        if folder is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+
+    def volumes(self) -> list[int]:
+        """The volumes that have a file."""
+        if self._directory is None:
+            return list(self._files)
+        with self._guard:
+            folder = self._folder(create=False)
+            if folder is None:
+                return []
+            with os.scandir(folder) as entries:
+                return [int(entry.name) for entry in entries if entry.name.isdecimal()]
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._guard:
+            for fd in self._files.values():
+                os.close(fd)
+            self._files = {}
+            if self._folder_fd >= 0:
+                os.close(self._folder_fd)
+                self._folder_fd = -1

@@ -1,0 +1,286 @@
+"""A volume as one handle sees it: pinned for reading.
+
+States of a handle, and what each owns
+    unpinned     nothing
+    pinned       one version: its root cannot be reclaimed
+
+Invariants
+    V1  The version word names a version whose record stands in a head sector, or the volume's base.
+
+:mod:`vfs.storage.writer` has the third state, a write transaction.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+from vfs.errors import (
+    CorruptionError,
+    FencedError,
+    PastVersionGoneError,
+    SnapshotMovedError,
+    VolumeDroppedError,
+)
+from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Entry, Version
+from vfs.format.shared import DAMAGED, DROPPED, FLAGS, MOVED
+from vfs.interrupts import uninterrupted
+from vfs.registry import VolumeRow, VolumeState
+from vfs.storage.heads import find_record, newest_at, no_record
+from vfs.storage.page_table import Dirty
+from vfs.storage.pool import Pool
+from vfs.storage.sessions import Session
+from vfs.storage.walk import find_leaf, verify_path
+
+__all__ = ["Follow", "Reader", "read_pages"]
+
+Follow = Callable[[], VolumeRow | None]
+"""Finds the volume that a cluster has switched to, if it was reset or went back."""
+
+_FENCED = "the connection was cut off by a failover, a crash or a stop: open a new connection"
+_NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
+
+
+def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, offset: int) -> bytes:
+    """Bytes ``offset`` to ``offset + amount`` put together from whole pages, cut at ``size_bytes``."""
+    end = min(offset + amount, size_bytes)
+    if end <= offset:
+        return b""
+    first, last = offset >> SLOT_SHIFT, (end - 1) >> SLOT_SHIFT
+    joined = b"".join([page_at(page) for page in range(first, last + 1)])
+    begin = offset - (first << SLOT_SHIFT)
+    return joined[begin : begin + end - offset]
+
+
+class Reader:
+    """An open volume, for reading.  Not thread-safe: one handle per connection, as in SQLite."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        row: VolumeRow,
+        session: Session,
+        *,
+        read_only: bool,
+        follow: Follow | None = None,
+    ) -> None:
+        self.pool = pool
+        self.read_only = read_only
+        self.session = session
+        self.move_count = 0
+        self._follow = follow
+        self._verifies = pool.verify_reads
+        self._residence = pool.residence
+        self._bytes = pool.pool_bytes
+        self._words = pool.pool_words
+        self._slot_count = len(self._bytes) >> SLOT_SHIFT
+        self._leaves: dict[int, memoryview] = {}
+        self._take(row)
+
+    def _take(self, row: VolumeRow) -> None:
+        if row.head_slot >= self.pool.slot_map.slot_count:
+            raise CorruptionError(f"its head slot {row.head_slot} lies past the end of the pool")
+        self.row = row
+        self.session.attach(row.table_index)
+        self.shared = self.pool.tables.volume(row.table_index)
+        self._id = row.volume | (MOVED if row.state == VolumeState.PAST else 0)
+        self.epoch = self.shared.epoch
+        self.version: Version = row.base._replace(version=0)  # no version looked at yet
+        self.size_bytes = 0
+        self.recent_nodes: dict[Entry, Dirty] = {}
+        self._leaves.clear()
+
+    # --- pinning ----------------------------------------------------------------------------------------------------
+    def pin(self) -> None:
+        """Pin the head: what is read from here on is that version, until :meth:`unpin`.
+
+        Raises VolumeDroppedError, CorruptionError.
+        """
+        session = self.session
+        while True:
+            shared = self.shared  # another one once we have followed the cluster
+            version = shared.version
+            session.pin(version)
+            if shared.version != version:
+                continue  # the head moved in between: what we pinned may be gone already (S1)
+            if shared.id != self._id:
+                session.unpin()
+                self._follow_or_refuse()
+                continue
+            if shared.epoch != self.epoch and not self.read_only:
+                session.unpin()
+                raise FencedError(_FENCED)
+            if version == self.version.version:
+                return
+            if self._load(version):
+                return
+
+    def _follow_or_refuse(self) -> None:
+        """The row does not show our volume any more: follow the cluster, or raise the reason why that is impossible."""
+        row = self._successor()
+        if row is not None:
+            with uninterrupted:
+                self.pool.reclaimer.on_close(self.session, self.row)  # perhaps we were its last reader
+            epoch = self.epoch
+            self._take(row)
+            self.epoch = epoch  # the epochs of a cluster continue from volume to volume: a fenced handle stays fenced
+            self.move_count += 1
+
+    def _successor(self) -> VolumeRow | None:
+        """The volume that the cluster has switched to; None if a process died in the middle of dropping or moving.
+
+        Raises VolumeDroppedError, CorruptionError, FencedError.
+        """
+        word, registry = self.shared.id, self.pool.registry
+        if word == self._id | DAMAGED:
+            raise CorruptionError(f"recovery found no intact version of it: {self.pool.damage_of(self.row)}")
+        if word in (self._id | DROPPED, self._id | MOVED):
+            with registry.reclaiming(waits=True):  # a process that drops or moves it holds the catalog until it is done
+                row = registry.volume_row(self.row.volume)
+                is_live = row is not None and row.state == VolumeState.LIVE
+                if is_live and self.shared.id == word:
+                    self.shared.id = self._id
+                    return None
+        is_ours = word & ~FLAGS == self.row.volume
+        if is_ours and self.shared.epoch != self.epoch and not self.read_only:
+            raise FencedError(_FENCED)
+        row = self._follow() if self._follow is not None else None
+        if row is None or row.volume == self.row.volume:
+            raise VolumeDroppedError("it was dropped")
+        return row
+
+    def require_present(self) -> None:
+        """Raises VolumeDroppedError or CorruptionError if the volume is gone, FencedError after a failover,
+        SnapshotMovedError if the cluster has switched to another volume."""
+        if self.shared.id != self._id and self._successor() is not None:
+            raise SnapshotMovedError("the cluster was reset or went back since this transaction began to read")
+        if self.shared.epoch != self.epoch and not self.read_only:
+            raise FencedError(_FENCED)
+
+    def _load(self, version: int) -> bool:
+        """Look up the record of the pinned version; False if the head has moved on and overwritten it."""
+        self.refresh_mapping()
+        record = find_record(self.pool, self.row, version)
+        if record is None:
+            if self.shared.version != version:
+                return False
+            self.session.unpin()
+            raise no_record(self.row, version)
+        self.adopt(record)
+        return True
+
+    def adopt(self, version: Version) -> None:
+        """Read from this version from now on."""
+        self.version = version
+        self.size_bytes = version.size_bytes
+        self._leaves.clear()
+
+    def pin_past(self, version: int) -> None:
+        """Pin a version that the volume retains, or its head.
+
+        Raises PastVersionGoneError, VolumeDroppedError, CorruptionError.
+        """
+        self.session.pin(version)
+        oldest, head = self.shared.retained, self.shared.version
+        if self.shared.id != self._id:
+            self.session.unpin()
+            self._successor()
+            raise VolumeDroppedError("it was dropped")
+        if version != head and not 0 < oldest <= version <= head:  # H3
+            self.session.unpin()
+            raise PastVersionGoneError(f"version {version} is not retained any more, or not yet")
+        record = find_record(self.pool, self.row, version)
+        if record is None:
+            self.session.unpin()
+            raise PastVersionGoneError(f"the record of version {version} was lost when power failed")
+        self.refresh_mapping()
+        self.adopt(record)
+
+    def pin_as_of(self, time_ns: int) -> None:
+        """Pin the version that was the head at a time, but never one older than the last one pinned.
+
+        Pins the oldest retained version if all of them are younger.  Raises as :meth:`pin`.
+        """
+        while True:
+            if self.shared.id != self._id or not self.keeps_past:
+                return self.pin()  # follows the cluster, or raises the reason why it cannot
+            head, oldest = self.shared.version, self.shared.retained
+            least = max(oldest, self.version.version)
+            record = newest_at(self.pool, self.row, time_ns, least, head)
+            try:
+                return self.pin_past(record.version if record is not None else least)
+            except PastVersionGoneError:
+                self.version = self.version._replace(version=0)  # it was given up meanwhile
+            except VolumeDroppedError:
+                return self.pin()  # the cluster has switched to another volume meanwhile
+
+    def unpin(self) -> None:
+        """Release the pinned version."""
+        self.session.unpin()
+
+    @property
+    def keeps_past(self) -> bool:
+        """Whether past versions of the volume are retained."""
+        return bool(self.shared.retained)
+
+    def count_read(self, read_count: int) -> None:
+        """Add to the counter of the volume's reads."""
+        self.shared.read += read_count
+
+    def refresh_mapping(self) -> None:
+        """Take over the store's present mapping of the pool."""
+        self.pool.refresh_mapping()
+        if self._bytes is not self.pool.pool_bytes:
+            self._bytes = self.pool.pool_bytes
+            self._words = self.pool.pool_words
+            self._slot_count = len(self._bytes) >> SLOT_SHIFT
+            self._leaves.clear()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+    def read(self, amount: int, offset: int) -> bytes | memoryview:
+        """Up to ``amount`` bytes of the pinned version from ``offset`` on; fewer only at the end of the volume."""
+        within = offset & 4095
+        if within + amount <= 4096 and offset + amount <= self.size_bytes:
+            slot = self.slot_of(offset >> 12)
+            if slot:
+                at = (slot << 12) + within
+                return self._bytes[at : at + amount]
+        return self._read_across(amount, offset)
+
+    def slot_of(self, page: int) -> int:
+        """The slot of a page of the pinned version; 0 for a hole."""
+        leaf = self._leaves.get(page >> 8)
+        if leaf is None:
+            leaf = self._load_leaf(page >> 8)
+        slot: int = leaf[(page & 255) << 2]
+        if slot >= self._slot_count:
+            raise CorruptionError(f"page {page} names slot {slot}, past the end of the pool ({self._slot_count} slots)")
+        if self._residence is not None and slot:
+            self.pool.require_resident(slot)
+        if self._verifies and slot and zlib.crc32(self.pool.read_slot(slot)) != leaf[((page & 255) << 2) + 1]:
+            raise CorruptionError(f"page {page} (slot {slot}) of version {self.version.version} fails its checksum")
+        return slot
+
+    def _load_leaf(self, leaf_number: int) -> memoryview:
+        if self._verifies or self._residence is not None:
+            verify_path(self.pool.read_slot, self.version, leaf_number)  # which fetches the nodes, too
+        try:
+            slot = find_leaf(self._words, self.version.root.slot, self.version.depth, leaf_number)
+            leaf = self._words[slot << 10 : (slot + 1) << 10] if slot else _NO_LEAF
+        except IndexError:
+            leaf = _NO_LEAF[:0]
+        if len(leaf) != 1024:
+            raise CorruptionError(
+                f"the page table of version {self.version.version} leads past the end of the pool "
+                f"at pages {leaf_number << 8}..{(leaf_number << 8) + 255}"
+            )
+        self._leaves[leaf_number] = leaf
+        return leaf
+
+    def _read_across(self, amount: int, offset: int) -> bytes:
+        return read_pages(self.page, self.size_bytes, amount, offset)
+
+    def page(self, page: int) -> bytes:
+        """The 4096 bytes of a page; zeros for a hole."""
+        slot = self.slot_of(page)
+        return bytes(self._bytes[slot << 12 : (slot + 1) << 12]) if slot else ZERO_SLOT

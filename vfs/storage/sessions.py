@@ -1,0 +1,336 @@
+"""The shared tables: one row per volume with its version word, one row per session with its pin.
+
+A *session* is one handle's presence in the store, for the life of a connection.  It owns a row of the session table
+and, through its own open file description, the lock byte of that row; a row counts only while that byte is held.
+
+Invariants
+    S1  A reader stores its pin first and then looks whether the head word still has that version; else it tries again.
+    S2  A writer publishes first and then reads the pins.  With S1: of a reader and a writer, one sees the other.
+    S3  The pin of a dead session is dismissed only before durable pins are read again, and after the catalog was
+        sealed: a session that died while it made a clone may have committed the clone's pin, or half of it.
+    S4  The version word and the epoch of a volume change only under its volume lock.  Its id word gets a flag when the
+        volume is dropped and changes for good when the row is given to another volume: a handle compares it at every
+        pin.
+    S5  A volume's row is given to another volume, and taken from one, under the pool lock only.
+
+All words are aligned 64-bit stores and loads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from vfs.errors import TooManySessionsError, TooManyVolumesError
+from vfs.format import locks
+from vfs.format.shared import (
+    FLAGS,
+    GATE_ROWS,
+    GATE_TABLE_BYTE,
+    LABELS,
+    ROW_WORDS,
+    SESSION_ROWS,
+    SESSION_TABLE_BYTE,
+    VOLUME_ROWS,
+    VOLUME_TABLE_BYTE,
+    ReadersHeader,
+    Record,
+    SessionRecord,
+    VolumeRecord,
+)
+from vfs.holds import Hold
+from vfs.storage.device import LockFile, Mapping, open_again
+from vfs.storage.slot_map import SlotMap
+
+__all__ = ["Session", "SharedTables"]
+
+_SPARE_SLOTS = 32
+"""Slots a session reserves beyond what it needs now."""
+
+
+_ROW_BYTES = 8 * ROW_WORDS
+_VOLUME_TABLE = VOLUME_TABLE_BYTE // 8
+_SESSION_TABLE = SESSION_TABLE_BYTE // 8
+_OWNER, _VOLUME, _PIN = (SessionRecord.word(name) for name in ("owner", "volume", "pin"))
+_R = TypeVar("_R", bound=Record)
+
+
+class SharedTables:
+    """The file ``readers``, mapped: the volume table, the session table and the gate table."""
+
+    def __init__(self, fd: int) -> None:
+        self._mapping = Mapping(fd, writable=True)
+        self._words = self._mapping.bytes.cast("Q")
+        self._volumes: dict[int, VolumeRecord] = {}
+        self.header = ReadersHeader.at(self._mapping.bytes, 0)
+
+    def close(self) -> None:
+        """Unmap the file, if nobody looks at it any more."""
+        self._volumes.clear()
+        self.header = ReadersHeader()  # of nothing: a view would keep the file mapped
+        with suppress(BufferError):
+            self._words.release()
+        self._mapping.close()
+
+    def session_high(self) -> int:
+        """Session rows from here on were never used."""
+        return min(self.header.session_high, SESSION_ROWS)
+
+    # --- volume rows ------------------------------------------------------------------------------------------------
+    def volume(self, index: int) -> VolumeRecord:
+        """A row of the volume table."""
+        record = self._volumes.get(index)
+        if record is None:
+            record = VolumeRecord.at(self._mapping.bytes, VOLUME_TABLE_BYTE + index * _ROW_BYTES)
+            self._volumes[index] = record
+        return record
+
+    def _volume_ids(self) -> list[int]:
+        """The id, with its flags, of every row of the volume table."""
+        return self._words[_VOLUME_TABLE + VolumeRecord.word("id") : _SESSION_TABLE : ROW_WORDS].tolist()
+
+    def free_volume_row(self) -> int:
+        """The index of a free row (nobody takes it while the caller holds the catalog's write lock).
+
+        Raises TooManyVolumesError.
+        """
+        hint = self.header.volume_hint
+        for step in range(VOLUME_ROWS):
+            index = (hint + step) % VOLUME_ROWS
+            if not self._words[_VOLUME_TABLE + index * ROW_WORDS + VolumeRecord.word("id")]:
+                self.header.volume_hint = index + 1
+                return index
+        raise TooManyVolumesError(f"the store has {VOLUME_ROWS} volumes already; drop some first")
+
+    def set_volume(self, index: int, volume: int, version: int, durable: int, base: int, retained: int = 0) -> None:
+        """Fill a row; ``volume`` with its flags."""
+        record = self.volume(index)
+        record.version = version
+        record.durable = durable
+        record.pins = 0
+        record.cleanup = 0
+        record.base = base
+        record.retained = retained
+        record.written = record.read = 0
+        record.id = volume
+
+    def remove_volume(self, index: int, volume: int) -> None:
+        """Free the row of a volume, unless it is another's by now (S5: the caller holds the pool lock)."""
+        record = self.volume(index)
+        if record.id & ~FLAGS == volume:
+            record.id = 0
+            if index < self.header.volume_hint:
+                self.header.volume_hint = index
+
+    def forget_unknown_volumes(self, known: set[int]) -> None:
+        """Free the rows of volumes that the catalog does not have.
+
+        The caller holds the catalog's write lock, so that nobody is adding one, and the pool lock (S5).
+        """
+        for index, word in enumerate(self._volume_ids()):
+            volume = word & ~FLAGS
+            if volume and volume not in known:
+                self.remove_volume(index, volume)
+
+    # --- session rows -----------------------------------------------------------------------------------------------
+    def session(self, row: int) -> SessionRecord:
+        """A row of the session table."""
+        return SessionRecord.at(self._mapping.bytes, SESSION_TABLE_BYTE + row * _ROW_BYTES)
+
+    def sessions(self) -> list[tuple[int, SessionRecord]]:
+        """(row, a copy of its record) for every row in use, dead ones included."""
+        high = self.session_high()
+        table = bytearray(self._mapping.bytes[SESSION_TABLE_BYTE : SESSION_TABLE_BYTE + high * _ROW_BYTES])
+        records = ((row, SessionRecord.from_buffer(table, row * _ROW_BYTES)) for row in range(high))
+        return [(row, record) for row, record in records if record.owner]
+
+    def owners(self) -> list[int]:
+        """The owner of every session row that was ever used, 0 where it is free."""
+        high = self.session_high()
+        return self._words[_SESSION_TABLE + _OWNER : _SESSION_TABLE + high * ROW_WORDS : ROW_WORDS].tolist()
+
+    def pins_of(self, index: int) -> list[tuple[int, int]]:
+        """(row, pinned version) of every session that reads the volume with this index now."""
+        high = self.session_high()
+        end = _SESSION_TABLE + high * ROW_WORDS
+        volumes = self._words[_SESSION_TABLE + _VOLUME : end : ROW_WORDS].tolist()
+        wanted = index + 1
+        pins = []
+        for row, volume in enumerate(volumes):
+            if volume == wanted:
+                pin = self._words[_SESSION_TABLE + row * ROW_WORDS + _PIN]
+                if pin:
+                    pins.append((row, pin))
+        return pins
+
+    # --- gate rows --------------------------------------------------------------------------------------------------
+    def gate(self, row: int, kind: type[_R]) -> _R:
+        """A row of the gate table, with the fields that the layer above gives it (16 words at most)."""
+        if not 0 <= row < GATE_ROWS:
+            raise ValueError(f"BUG: the gate table has no row {row}")
+        return kind.at(self._mapping.bytes, GATE_TABLE_BYTE + row * _ROW_BYTES)
+
+
+class Session:
+    """A row of the session table, the lock that keeps it, and the slots reserved through it."""
+
+    def __init__(self, tables: SharedTables, slot_map: SlotMap, lock_fd: int) -> None:
+        """Take a row.  Raises TooManySessionsError."""
+        self.tables = tables
+        self.slot_map = slot_map
+        self.locks = LockFile(open_again(lock_fd))
+        self._reserved: list[int] = []  # ascending
+        self._reserved_run: list[int] = []
+        self._pid = os.getpid()
+        self._fence = threading.Lock()
+        self._locked: set[int] = set()
+        self.volume_index = -1
+        try:
+            self.row, self.record = self._take_row()
+        except BaseException:
+            self.locks.close()
+            raise
+
+    def _take_row(self) -> tuple[int, SessionRecord]:
+        header = self.tables.header
+        with self.locks.lock(locks.POOL):
+            owners = self.tables.owners()
+            given_back = (row for row, owner in enumerate(owners) if not owner)
+            for row in itertools.chain(given_back, range(len(owners), SESSION_ROWS)):
+                if self.locks.keep(locks.session(row)):
+                    record = self.tables.session(row)
+                    record.volume = record.pin = record.publishing = 0
+                    record.owner = self._pid
+                    if row >= len(owners):
+                        header.session_high = row + 1
+                    return row, record
+        raise TooManySessionsError(f"{SESSION_ROWS} connections are open on this store")
+
+    # --- pins -------------------------------------------------------------------------------------------------------
+    def attach(self, volume_index: int) -> None:
+        """This session reads (and may write) the volume in that row of the volume table."""
+        self.volume_index = volume_index
+        self.record.volume = volume_index + 1
+
+    def detach(self) -> None:
+        """This session reads no volume any more."""
+        self.unpin()
+        self.record.volume = 0
+
+    def pin(self, version: int) -> None:
+        """Pin a version; the caller must then look whether the head still has it (S1)."""
+        self.record.pin = version
+        self.fence()
+
+    def fence(self) -> None:
+        """A store may be delayed past a later load; taking a lock is a full fence on the processors we know."""
+        with self._fence:
+            pass
+
+    def unpin(self) -> None:
+        self.record.pin = 0
+
+    def pool_locked(self) -> Hold:
+        """Hold the pool lock.  Raises RegistryBusyError."""
+        return self.locks.lock(locks.POOL)
+
+    # --- the locks of a volume --------------------------------------------------------------------------------------
+    def try_volume(self, index: int) -> Hold | None:
+        """Take the lock of the volume in that row of the volume table; None if somebody has it, this session too."""
+        if index in self._locked:
+            return None
+        hold = self.locks.try_lock(locks.volume(index), partial(self._locked.discard, index))
+        if hold is not None:
+            self._locked.add(index)
+        return hold
+
+    def volume_locked(self, index: int) -> Hold:
+        """Hold the lock of a volume, waiting for whoever has it.  Raises RegistryBusyError."""
+        assert index not in self._locked, "BUG: a session waits for its own volume lock"
+        hold = self.locks.lock(locks.volume(index), partial(self._locked.discard, index))
+        self._locked.add(index)
+        return hold
+
+    def publishing(self, index: int, version: int) -> Hold:
+        """Hold the lock of a volume while a version of it is published; a sweep waits for it (as :meth:`labelling`).
+
+        Raises RegistryBusyError.
+        """
+        hold = self.locks.lock(locks.volume(index), partial(setattr, self.record, "publishing", 0))
+        self.record.publishing = version
+        self.fence()  # before the epoch is read
+        return hold
+
+    def is_volume_locked_by_other(self, index: int) -> bool:
+        """Whether some other session has the lock of that volume."""
+        return self.locks.is_held_by_other(locks.volume(index))
+
+    def try_writer(self, index: int, epoch: int) -> Hold | None:
+        """Become the writer of a volume in that epoch; None if somebody else is."""
+        return self.locks.try_lock(locks.writer(index, epoch))
+
+    def is_written_by_other(self, index: int, epoch: int) -> bool:
+        """Whether some other session is the writer of that volume."""
+        return self.locks.is_held_by_other(locks.writer(index, epoch))
+
+    def labelling(self) -> Hold:
+        """In the body slots are labelled live that a version or a catalog row names; a sweep waits for it."""
+        hold = Hold(partial(setattr, self.record, "publishing", 0))
+        self.record.publishing = LABELS
+        self.fence()  # before the epoch is read
+        return hold
+
+    @staticmethod
+    def pause() -> None:
+        """Let others get on."""
+        time.sleep(0.001)
+
+    def is_dead(self, row: int) -> bool:
+        """Whether the owner of another row is gone."""
+        return row != self.row and not self.locks.is_held_by_other(locks.session(row))
+
+    # --- slots ------------------------------------------------------------------------------------------------------
+    def take_slots(self, count: int, *, as_run: bool = False) -> list[int]:
+        """``count`` reserved slots in ascending order, as one run if that is asked for and can be had.
+
+        Raises PoolFullError; then nothing is taken.
+        """
+        reserved = self._reserved_run if as_run else self._reserved
+        if count > len(reserved):
+            with self.pool_locked():
+                if as_run:  # a new run, rather than the rest of one and the beginning of another
+                    self.slot_map.free(reserved)
+                    reserved.clear()
+                    reserved += self.slot_map.reserve_run(self.row, count, _SPARE_SLOTS)
+                else:
+                    reserved += self.slot_map.reserve(self.row, count - len(reserved) + min(count, _SPARE_SLOTS))
+            reserved.sort()
+        taken = reserved[:count]
+        del reserved[:count]
+        return taken
+
+    def give_back(self, slots: list[int]) -> None:
+        """Slots of this process that no version reaches are free."""
+        self.slot_map.free(slots)
+
+    def release_slots(self) -> None:
+        """Free the slots kept for the next transaction."""
+        for reserved in (self._reserved, self._reserved_run):
+            self.slot_map.free(reserved)
+            reserved.clear()
+
+    def close(self) -> None:
+        """Give back row, lock and unused slots."""
+        if self.locks.fd < 0:
+            return
+        if os.getpid() == self._pid:
+            self.release_slots()
+            self.record.pin = self.record.volume = 0
+            self.record.owner = 0
+        self.record = SessionRecord()  # of nothing: a view would keep the tables mapped
+        self.locks.close()

@@ -1,0 +1,29 @@
+"""Whether a version is intact: everything that it reaches checks out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection
+
+from vfs.errors import CorruptionError
+from vfs.format.layout import Version
+from vfs.storage.pool import Pool
+from vfs.storage.walk import reached
+
+__all__ = ["damage_in"]
+
+
+def damage_in(pool: Pool, version: Version, durable: int, heads: Collection[int] = ()) -> str:
+    """The first thing born after ``durable`` that does not check out in a version, in words; empty if all does.
+
+    ``heads``: head slots of volumes, which no page table may reach.
+    """
+    try:
+        for at in reached(pool.read_slot, version, durable):
+            if at.entry.slot in heads:
+                return f"slot {at.entry.slot} is the head of a volume"
+            if at.level < 0 and zlib.crc32(pool.read_slot(at.entry.slot)) != at.entry.crc:
+                return f"page {at.number} (slot {at.entry.slot}) of version {version.version} fails its checksum"
+    except CorruptionError as error:
+        return str(error)
+    return ""

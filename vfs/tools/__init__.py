@@ -1,0 +1,2 @@
+"""Whole-store work: :mod:`vfs.tools.recovery`, :mod:`vfs.tools.check`, :mod:`vfs.tools.dump`,
+:mod:`vfs.tools.consistency`."""

@@ -1,0 +1,163 @@
+"""Walk everything a store reaches and compare it with its checksums and its map.
+
+The walk of a volume runs on a pinned version.  What others free or write between a walk and the look at the map can
+show as a problem or a leak that is none: check a store that nobody writes to.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vfs.errors import CorruptionError, RegistryBusyError, VolumeDroppedError
+from vfs.format.layout import POOL_HEADER_SLOT, Version
+from vfs.format.shared import FREE, LIVE
+from vfs.interrupts import deliver
+from vfs.registry import IN_USE, VolumeState
+from vfs.storage.heads import head_of, retained
+from vfs.storage.pool import Pool
+from vfs.storage.volumes import pinned
+from vfs.storage.walk import Reached, nodes
+from vfs.tools.consistency import contradictions
+
+__all__ = ["CheckReport", "check"]
+
+Progress = Callable[[int, int], None]
+Naming = Callable[[int], str]
+"""What people call a volume."""
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What a check found.
+
+    ``problems`` says what is damaged, one line each; ``slot_count`` are the slots of the pool, ``checked_count`` those
+    that something reaches, each compared with its checksum; ``leaked_count`` are slots that nothing reaches and nobody
+    will free (they cost space until the next sweep, no data).
+    """
+
+    slot_count: int = 0
+    checked_count: int = 0
+    leaked_count: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.problems
+
+
+def check(pool: Pool, progress: Progress | None, name_of: Naming) -> CheckReport:
+    """Check every volume, pin and slot.  ``progress`` is called with (slots checked, slots in use)."""
+    walk = _Walk(pool, progress, name_of)
+    walk.report.problems += contradictions(pool.registry, name_of)
+    for row in pool.registry.volume_rows():
+        if row.state in IN_USE:
+            try:
+                with pinned(pool, row) as volume:
+                    walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
+                    walk.version(volume.version, row.volume, name_of(row.volume))
+                    for version in retained(pool, row, volume.version.version - 1):
+                        walk.version(version, row.volume, name_of(row.volume))
+            except CorruptionError as error:
+                walk.report.problems.append(f"{name_of(row.volume)}: {error}")
+            except (VolumeDroppedError, RegistryBusyError):
+                continue  # it is dropped, or somebody is at it
+        elif row.state == VolumeState.DROPPED:
+            walk.claim(row.head_slot, (-2, 0, row.volume, 0, 0), name_of(row.volume))
+            head = head_of(pool, row)
+            walk.version(head, row.volume, name_of(row.volume))
+            for version in retained(pool, row, head.version - 1):
+                walk.version(version, row.volume, name_of(row.volume))
+    for pin in pool.registry.all_pin_rows():
+        holder = pin.holder if pin.holder_volume is None else name_of(pin.holder_volume)
+        walk.version(pin.version, pin.volume, f"{name_of(pin.volume)}, pinned for {holder}")
+    return walk.finish()
+
+
+_Place = tuple[int, int, int, int, int]
+"""Where a slot is used: level, number, the volume it was born in, birth and crc.  All who reach it must agree."""
+
+
+class _Walk:
+    def __init__(self, pool: Pool, progress: Progress | None, name_of: Naming) -> None:
+        self._pool = pool
+        self._name_of = name_of
+        self._progress = progress
+        self._used_count = pool.slot_map.used_count()
+        self._places: dict[int, _Place] = {POOL_HEADER_SLOT: (-3, 0, 0, 0, 0)}
+        self._rows = {row.volume: row for row in pool.registry.volume_rows()}
+        self.report = CheckReport(slot_count=pool.slot_map.slot_count)
+
+    def _born_in(self, volume: int, birth: int) -> int:
+        """The volume of the lineage that wrote what was born then."""
+        row = self._rows.get(volume)
+        while row is not None and row.parent is not None and birth <= row.base.version:
+            row = self._rows.get(row.parent)
+        return row.volume if row is not None else 0
+
+    def claim(self, slot: int, place: _Place, where: str) -> bool:
+        """Note that ``place`` uses the slot; False if that was known already."""
+        known = self._places.setdefault(slot, place)
+        if known is not place and known != place:
+            self.report.problems.append(f"{where}: slot {slot} is {self._text(place)}, and also {self._text(known)}")
+            return False
+        if known is not place:
+            return False
+        self.report.checked_count += 1
+        deliver()
+        if self._progress is not None and self.report.checked_count % 4096 == 0:
+            self._progress(self.report.checked_count, max(self._used_count, self.report.checked_count))
+        return True
+
+    def version(self, version: Version, volume: int, where: str) -> None:
+        """Check everything a version reaches and no other one before."""
+        self._pool.refresh_mapping()
+        where = f"{where}, version {version.version}"
+
+        def enter(at: Reached) -> bool:
+            entry = at.entry
+            place = (at.level, at.number, self._born_in(volume, entry.birth), entry.birth, entry.crc)
+            if not self.claim(entry.slot, place, where):
+                return False
+            if entry.birth > version.version:
+                self.report.problems.append(f"{where}: slot {entry.slot} was born later, in {entry.birth}")
+            return True
+
+        def damaged(at: Reached, error: CorruptionError) -> None:
+            self.report.problems.append(f"{where}: {error}")
+
+        for node in nodes(self._pool.read_slot, version, enter=enter, damaged=damaged):
+            if not node.at.level:
+                for page in filter(enter, node.children()):
+                    self._page(page, where)
+
+    def _page(self, at: Reached, where: str) -> None:
+        try:
+            if zlib.crc32(self._pool.read_slot(at.entry.slot)) != at.entry.crc:
+                self.report.problems.append(f"{where}: page {at.number} (slot {at.entry.slot}) fails its checksum")
+        except CorruptionError as error:
+            self.report.problems.append(f"{where}: {error}")
+
+    def finish(self) -> CheckReport:
+        """Compare with the map."""
+        states = self._pool.slot_map.states[: self._pool.slot_map.slot_count].tolist()
+        for slot, place in self._places.items():
+            if slot >= len(states):
+                self.report.problems.append(f"slot {slot} lies past the end of the map")
+            elif states[slot] == FREE:
+                self.report.problems.append(f"slot {slot} ({self._text(place)}) is in use, but free in the map")
+        self.report.leaked_count = sum(
+            1 for slot, state in enumerate(states) if state in LIVE and slot not in self._places
+        )
+        return self.report
+
+    def _text(self, place: _Place) -> str:
+        level, number, volume, birth, crc = place
+        places = {-3: "the pool header", -2: "the head", -1: f"page {number}"}
+        what = places.get(level, f"node {number} of level {level}")
+        if level == -3:
+            return what
+        content = f", born in {birth}, crc32 {crc:08x}" if level >= -1 else ""
+        return f"{what} of {self._name_of(volume)}{content}"

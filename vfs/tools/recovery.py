@@ -1,0 +1,254 @@
+"""Recovery, after a boot, a copy or damage: choose the head of each volume and rebuild the derived files.
+
+Nobody else has the store open while this runs.
+
+Choosing a head.  Candidates are the records in the head sectors, the durable pins and the base, newest first.  A
+candidate counts if everything born after the version it knows to be durable checks out against its crcs; then its
+pages, nodes and record all reached the device.  The *floor* is the newest version that some record or the base knows to
+be durable or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.
+So what is damaged in a version that a clean close has sealed (K2 of clean_close.py) is not taken for an unfinished
+commit: the volume is damaged.  If a record says that nothing was durable (synchronous=OFF), only records count, and
+everything they reach is checked; the seal made when that began (K3) is among them, and part of the floor.
+Nor does a candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps
+nothing has been written to it.  Nor one that reaches, by what was born since, a slot that another volume reaches: it
+was freed and written again, by chance with the same bytes.  A volume without a candidate is damaged: its slots stay,
+and whoever opens it is told.
+
+Rebuilding the map.  Dropped volumes and released pins are forgotten; then whatever a head or a pin reaches is live,
+and everything else is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from vfs.abc import FOREVER
+from vfs.errors import CorruptionError
+from vfs.format.layout import COMMIT_SECTORS, Version
+from vfs.format.shared import DAMAGED, DROPPED, LIVE_EVEN, MOVED
+from vfs.registry import VolumeRow, VolumeState
+from vfs.storage.heads import head_records, retained, wipe_sector, write_record
+from vfs.storage.pool import Pool
+from vfs.storage.verify import damage_in
+from vfs.storage.volumes import remove_unowned_histories
+from vfs.storage.walk import Reached, nodes, reached
+from vfs.tools.consistency import contradictions
+
+__all__ = ["choose_head", "damage_of", "rebuild"]
+
+_SOMEBODY = 0
+"""Owner of a slot that others surely reach; no volume has that id."""
+
+
+def rebuild(pool: Pool) -> None:
+    """Fill the empty volume table and map from heads and pins.
+
+    Raises CorruptionError if volumes and pins of the catalog contradict each other, OSError, StoreFailedError.
+    """
+    _require_consistent(pool)
+    pool.sync()  # in the same boot, what we are going to trust may still be in the page cache only
+    if not pool.read_only:
+        pool.registry.seal()  # and what the catalog says, before slots are free by it (R7)
+    _forget_what_is_released(pool)
+    marks = pool.slot_map.states
+    rows = pool.registry.volume_rows()
+    heads = {row.head_slot for row in rows if row.state != VolumeState.DEAD}
+    chosen = _choose_heads(pool, [row for row in rows if row.state != VolumeState.DEAD], heads)
+    for row in rows:
+        if row.state == VolumeState.DEAD:
+            pool.tables.set_volume(row.table_index, row.volume | DROPPED, row.base.version, 0, row.base.version)
+            continue
+        flag = MOVED if row.state == VolumeState.PAST else 0
+        if row.head_slot < len(marks):
+            marks[row.head_slot] = LIVE_EVEN
+        head = chosen[row.volume]
+        if head is None:
+            pool.tables.set_volume(row.table_index, row.volume | DAMAGED, row.base.version, 0, row.base.version)
+            for record in _records(pool, row):
+                _mark(pool, record, marks)
+            continue
+        if pool.read_only:
+            pool.chosen[row.volume] = head
+        else:
+            _install(pool, row, head)
+        pool.tables.set_volume(
+            row.table_index, row.volume | flag, head.version, head.version, row.base.version, row.retained
+        )
+        _mark(pool, head, marks)
+        _keep_past(pool, row, head, heads, marks)
+    for pin in pool.registry.all_pin_rows():
+        _mark(pool, pin.version, marks)
+    pool.clock.begin_behind(max((head.time_ns for head in chosen.values() if head is not None), default=0))
+    remove_unowned_histories(pool)
+    pool.sync()
+
+
+def _require_consistent(pool: Pool) -> None:
+    """A catalog that has lost pins would let volumes fall back behind what their clones stand on."""
+    wrong = next(contradictions(pool.registry, lambda volume: f"volume {volume}"), None)
+    if wrong is not None:
+        raise CorruptionError(f"its catalog contradicts itself: {wrong}; restore catalog.db and pool from one backup")
+
+
+def _keep_past(pool: Pool, row: VolumeRow, head: Version, heads: set[int], marks: memoryview) -> None:
+    """Mark what the retained versions reach, and see that each has its record, the head too (H4); records of versions
+    that did not make it are erased (H1)."""
+    if not row.retained:
+        return
+    if not pool.read_only:
+        pool.history.erase_after(row.volume, head.version)
+    for record in retained(pool, row, head.version):
+        if record.version <= head.durable or _is_whole(pool, record, head.durable, heads):
+            _mark(pool, record, marks)
+            if not pool.read_only and pool.history.find(row.volume, record.version) != record:
+                pool.history.append(row.volume, record)  # a head sector had it
+        elif pool.read_only:
+            pool.lost.add((row.volume, record.version))
+        else:
+            pool.history.erase(row.volume, record.version)
+            _wipe_records(pool, row, range(record.version, record.version + 1))
+
+
+def _choose_heads(pool: Pool, rows: list[VolumeRow], heads: set[int]) -> dict[int, Version | None]:
+    """The head of every volume that has one, such that no two reach a slot that was born in one of them."""
+    chosen = {row.volume: choose_head(pool, row, heads) for row in rows}
+    unsure = {row.volume: _unsure_slots(pool, row, chosen[row.volume]) for row in rows}
+    owners: dict[int, int] = {}
+    if any(unsure.values()):
+        sure = _sure_slots(pool, rows, chosen, unsure)
+        owners = {slot: _SOMEBODY for slot in set[int]().union(*unsure.values()) if sure[slot]}
+    for row in rows:
+        while any(owners.get(slot, row.volume) != row.volume for slot in unsure[row.volume]):
+            head = chosen[row.volume]
+            chosen[row.volume] = head = choose_head(pool, row, heads, before=head.version if head else 0)
+            unsure[row.volume] = _unsure_slots(pool, row, head)
+        owners |= dict.fromkeys(unsure[row.volume], row.volume)
+    return chosen
+
+
+def _unsure_slots(pool: Pool, row: VolumeRow, head: Version | None) -> set[int]:
+    """What a head reaches only because its bytes are right: born after the last version known to be durable.
+
+    Such a slot may have been freed and written for another volume with the very same bytes.
+    """
+    if head is None:
+        return set()
+    durable = [version for version in pool.registry.pinned_versions(row.volume) if version <= head.version]
+    sure_to = max([head.durable, row.base.version, *durable])
+    return {at.entry.slot for at in reached(pool.read_slot, head, sure_to)}
+
+
+def _sure_slots(
+    pool: Pool, rows: list[VolumeRow], chosen: dict[int, Version | None], unsure: dict[int, set[int]]
+) -> memoryview:
+    """Marks of what heads and pins reach beside what the heads are unsure of."""
+    marks = memoryview(bytearray(2 * pool.slot_map.slot_count)).cast("H")
+    for row in rows:
+        head = chosen[row.volume]
+        if head is not None:
+            _mark(pool, head, marks, unsure[row.volume])
+    for pin in pool.registry.all_pin_rows():
+        _mark(pool, pin.version, marks)
+    return marks
+
+
+def _forget_what_is_released(pool: Pool) -> None:
+    registry = pool.registry
+    with registry.reclaiming(waits=True):
+        registry.forget_absorbed()
+        for row in registry.volume_rows():
+            if row.state == VolumeState.BUILDING:
+                registry.drop_volume(row.volume)
+        for pin in registry.all_pin_rows():
+            if pin.released:
+                registry.remove_pin(pin.volume, pin.version.version, pin.holder)
+        for row in registry.volume_rows():
+            if row.state == VolumeState.DROPPED:
+                registry.set_dead(row.volume)
+        for row in registry.volume_rows():
+            if row.state == VolumeState.DEAD and not registry.pinned_versions(row.volume):
+                registry.remove_volume(row.volume)
+
+
+def _records(pool: Pool, row: VolumeRow) -> list[Version]:
+    """The whole records in a volume's head sectors."""
+    if row.head_slot >= pool.slot_map.slot_count:
+        return []
+    return [record for record in head_records(pool, row) if record is not None]
+
+
+def choose_head(pool: Pool, row: VolumeRow, heads: set[int], before: int = FOREVER) -> Version | None:
+    """The newest version of the volume, older than ``before``, that is whole on the device; None if none is to trust.
+
+    ``heads``: the head slots of all volumes.
+    """
+    if row.head_slot >= pool.slot_map.slot_count:
+        return None
+    records = _records(pool, row)
+    versions = pool.registry.pinned_versions(row.volume)
+    pins = [pin for pin in (pool.registry.pinned_record(row.volume, version) for version in versions) if pin]
+    floor = max((record.durable for record in records), default=0)
+    sealed = pool.registry.sealed_version(row.volume)
+    floor = max([floor, row.base.durable, row.retained, sealed, *(pin.version for pin in pins)])
+    nothing_durable = any(record.durable == 0 for record in records)
+    candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
+    unsealed = {record.version: record.durable for record in records if record.durable < record.version}
+    for candidate in sorted(candidates, key=lambda version: -version.version):
+        known = candidate.durable
+        if known == candidate.version:  # a seal, and the base: what was known before it was sealed
+            known = unsealed.get(candidate.version, row.base.version)
+        if floor <= candidate.version < before and _is_whole(pool, candidate, 0 if nothing_durable else known, heads):
+            return candidate._replace(volume=row.volume)
+    return None
+
+
+def _is_whole(pool: Pool, version: Version, durable: int, heads: set[int]) -> bool:
+    return not damage_in(pool, version, durable, heads)
+
+
+def damage_of(pool: Pool, row: VolumeRow) -> str:
+    """What is wrong with the newest version of a volume that recovery found damaged, in words."""
+    newest = max(_records(pool, row), key=lambda record: record.version, default=None)
+    if newest is None:
+        return f"head slot {row.head_slot} has no version record"
+    return damage_in(pool, newest, row.base.version) or f"version {newest.version} is not the newest durable one"
+
+
+def _install(pool: Pool, row: VolumeRow, head: Version) -> None:
+    """Wipe records of versions that did not make it, and see that the chosen one has its record."""
+    records = _wipe_records(pool, row, range(head.version + 1, FOREVER))
+    recorded = {record.version for record in records[:COMMIT_SECTORS] if record}
+    if head.version != row.base.version and head.version not in recorded:
+        free = next((sector for sector, record in enumerate(records[:COMMIT_SECTORS]) if record is None), 0)
+        write_record(pool, row, free, head)
+
+
+def _wipe_records(pool: Pool, row: VolumeRow, lost: range) -> list[Version | None]:
+    """Wipe the head sectors of versions that did not make it; what is left in the sectors."""
+    records = head_records(pool, row)
+    for sector, record in enumerate(records):
+        if record is not None and record.version in lost:
+            wipe_sector(pool, row, sector)
+            records[sector] = None
+    return records
+
+
+def _mark(pool: Pool, version: Version, marks: memoryview, unmarked: Collection[int] = ()) -> None:
+    """Mark everything a version reaches, but the slots ``unmarked``; subtrees that are marked already are skipped.
+
+    A damaged table marks as far as it can be read: check reports it.
+    """
+
+    def enter(at: Reached) -> bool:
+        slot = at.entry.slot
+        if slot >= len(marks) or marks[slot]:
+            return False
+        if slot not in unmarked:
+            marks[slot] = LIVE_EVEN
+        return True
+
+    for node in nodes(pool.read_slot, version, enter=enter, damaged=lambda at, error: None):
+        if not node.at.level:
+            for slot in node.slots():
+                if 0 < slot < len(marks) and slot not in unmarked:
+                    marks[slot] = LIVE_EVEN
