@@ -112,7 +112,7 @@ class Functions:
     """The functions of an engine.
 
     ``helpers`` answer NULL if an argument is NULL; ``null_helpers`` are called with NULL too.  ``session_helpers`` are
-    the names of those that the session of each connection registers.
+    the names of those that a rule may call and that the session of each connection registers.
     """
 
     rows: tuple[Function, ...]
@@ -129,7 +129,7 @@ class Functions:
     @cached_property
     def callable_names(self) -> frozenset[str]:
         """What our rules can call with the engine's prefix before the name."""
-        registered = {name for name, row in self.by_name.items() if not row.is_native}
+        registered = {name for name, row in self.by_name.items() if row.python or row.aggregate or row.in_session}
         return frozenset(
             registered | {*self.helpers, *self.null_helpers, *self.helper_aggregates} | self.session_helpers
         )

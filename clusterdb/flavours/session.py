@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from clusterdb.flavours.context import Step
 from clusterdb.flavours.schema import NOTHING, Known, Schema
 
 if TYPE_CHECKING:
+    from clusterdb.flavours.context import Step
     from clusterdb.flavours.flavour import Flavour, Translation
     from clusterdb.flavours.types import Kind
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import apsw
 import pytest
 
 import clusterdb
-from clusterdb.flavours import flavour_of
+from clusterdb.flavours import flavour_of, session_of
 from clusterdb.flavours.registry import Arguments, Function
 from tests.flavours.cases.table import MYSQL, POSTGRESQL, Case
 
@@ -68,6 +69,16 @@ def test_helpers_and_functions_have_different_names(engine: str) -> None:
     helpers = [*functions.helpers, *functions.null_helpers, *functions.helper_aggregates]
     assert len(helpers) == len(set(helpers))
     assert not set(helpers) & set(functions.by_name)
+
+
+@pytest.mark.parametrize("engine", CASES)
+def test_callable_names_are_registered(engine: str) -> None:
+    """What rules can call exists on each connection, behind the engine's prefix."""
+    db = apsw.Connection(":memory:")
+    session = session_of(engine, db)
+    flavour = session.flavour
+    registered = {str(name) for (name,) in db.execute("SELECT name FROM pragma_function_list")}
+    assert {flavour.prefix + name for name in flavour.functions.callable_names} <= registered
 
 
 @pytest.mark.parametrize(("engine", "row"), ROWS)

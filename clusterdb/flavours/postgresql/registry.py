@@ -272,12 +272,7 @@ FUNCTIONS = Functions(
         "exact_avg": lambda: p.Total(mean=True),
         "span_sum": p.Spans,
     },
-    session_helpers=frozenset(
-        [
-            *("now", "forget", "given", "begin", "untouched", "several"),
-            *("restart", "known", "unknown", "fresh", "redo", "make_sequence"),
-        ]
-    ),
+    session_helpers=frozenset({"now", "forget", "given", "begin", "untouched", "restart", "several"}),
 )
 
 TYPING = Typing(t.NODES, FUNCTIONS.kinds)
