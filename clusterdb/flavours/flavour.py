@@ -49,10 +49,10 @@ __all__ = [
     "SAVEPOINT",
     "Flavour",
     "Rule",
-    "NotSaid",
+    "Unsupported",
     "Step",
     "Translation",
-    "Wrong",
+    "Refused",
     "arithmetic",
     "call",
     "is_default",
@@ -80,15 +80,15 @@ _QUOTED_MAX = 2000
 """Messages quote no more of a statement."""
 
 
-class NotSaid(Exception):
+class Unsupported(Exception):
     """SQLite cannot say it; the text says what."""
 
 
-class Wrong(Exception):
+class Refused(Exception):
     """The engine refuses it too; the text is the engine's."""
 
 
-class NotUnderstood(Exception):
+class UnknownSyntax(Exception):
     """It has no meaning in the engine's grammar, as far as that is known."""
 
 
@@ -121,7 +121,7 @@ class Flavour:
     dialect: type[Dialect]
     prefix: str
     functions: Functions
-    miscounted: str
+    argument_count_message: str
     """The engine's message for a function called with a wrong number of arguments."""
     written: frozenset[str] = frozenset(
         [
@@ -132,15 +132,15 @@ class Flavour:
     )
     """SQLite's functions that our rules write; where the engine has one of the same name, a statement means that."""
     rules: dict[type[exp.Expression], Rule]
-    cuts: type[Splitter]
+    splitter_class: type[Splitter]
     """What cuts a script into statements."""
     literals: Grammar
     """How an INSERT of literals is written."""
-    wrong: type[DatabaseError]
+    error_class: type[DatabaseError]
     """What the engine's drivers raise for a statement that it refuses."""
-    several: str
+    several_rows_message: str
     """What it says of several rows of a query for a value."""
-    unknown: str
+    unknown_column_message: str
     """What it says of a column that is not there."""
     before_select: tuple[str, ...] = ("where",)
     """The parts of a query in which the names that SELECT gives are not known."""
@@ -149,7 +149,7 @@ class Flavour:
     """Whether conditions, too, say what has one value in each group of GROUP BY."""
     levels_of_bits = False
     """Whether some operations on bits are done before others."""
-    gone_back: tuple[str, ...] = ()
+    after_rollback_to: tuple[str, ...] = ()
     """What is run after a transaction has gone back to a savepoint."""
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
@@ -164,10 +164,12 @@ class Flavour:
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         self.functions.install(db, self.prefix)
-        db.create_scalar_function(self.prefix + "several", guarded(self._several), 1, flags=apsw.SQLITE_INNOCUOUS)
+        db.create_scalar_function(
+            self.prefix + "several", guarded(self._refuse_several_rows), 1, flags=apsw.SQLITE_INNOCUOUS
+        )
 
-    def _several(self, count: int) -> int:
-        raise self.wrong(self.several)
+    def _refuse_several_rows(self, count: int) -> int:
+        raise self.error_class(self.several_rows_message)
 
     # --- translating ------------------------------------------------------------------------------------------------
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
@@ -205,11 +207,11 @@ class Flavour:
         quote = self.quoted(sql)
         try:
             yield
-        except NotSaid as error:
+        except Unsupported as error:
             raise NotSupportedError(f"{error} is not supported by {self.engine} clusters: {quote}") from None
-        except Wrong as error:
-            raise self.wrong(f"{error}: {quote}") from None
-        except NotUnderstood:
+        except Refused as error:
+            raise self.error_class(f"{error}: {quote}") from None
+        except UnknownSyntax:
             raise NotSupportedError(f"{self.engine} clusters do not understand: {quote}") from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {quote}") from None
@@ -219,27 +221,27 @@ class Flavour:
         return sql
 
     def translated(self, sql: str, context: Context) -> Translation:
-        """A statement for SQLite.  Raises NotSaid, Wrong, NotUnderstood, SqlglotError."""
+        """A statement for SQLite.  Raises Unsupported, Refused, UnknownSyntax, SqlglotError."""
         text = sql[_COMMENTS.match(sql).end() :]  # type: ignore[union-attr]
         special = self.special(text, context)
-        return self.parsed_and_said(text, context) if special is None else special
+        return self.translated_by_grammar(text, context) if special is None else special
 
-    def parsed_and_said(self, text: str, context: Context) -> Translation:
+    def translated_by_grammar(self, text: str, context: Context) -> Translation:
         """What the grammar makes of a statement.  Raises as :meth:`translated`."""
         try:
             tree = self._parsed(text, context)
         except SqlglotError:
             if _NATIVE.match(text):
                 return Translation(text)
-            raise NotUnderstood from None
-        return Translation(IDLE) if tree is None else self._said(tree, text, context)
+            raise UnknownSyntax from None
+        return Translation(IDLE) if tree is None else self._translated_tree(tree, text, context)
 
     def quoted(self, sql: str) -> str:
         """A statement as messages quote it."""
         return sql if len(sql) <= _QUOTED_MAX else f"{sql[:_QUOTED_MAX]}..."
 
     def with_data(self, sql: str, context: Context) -> Translation | None:
-        """What is not all SQL, so that nothing in it is a placeholder.  Raises NotSaid."""
+        """What is not all SQL, so that nothing in it is a placeholder.  Raises Unsupported."""
         return None
 
     def parsed_insert(self, sql: str) -> exp.Expression | None:
@@ -253,7 +255,7 @@ class Flavour:
         context = Context(schema, is_overriding=is_overriding)
         try:
             inserted = self.statement(tree, context)
-        except (NotSaid, Wrong) as error:
+        except (Unsupported, Refused) as error:
             raise Unfit from error
         if context.before or context.after:
             raise Unfit
@@ -266,7 +268,7 @@ class Flavour:
 
     def splitter(self, *, whole_copies: bool = True) -> Splitter:
         """What cuts a script into statements; see :class:`Splitter`."""
-        splitter = self.cuts(whole_copies=whole_copies)
+        splitter = self.splitter_class(whole_copies=whole_copies)
         splitter.obey(self)
         return splitter
 
@@ -321,11 +323,11 @@ class Flavour:
                     each.replace(exp.Alias(this=each.copy(), alias=name))
         return trees[0]  # type: ignore[return-value]
 
-    def _said(self, tree: exp.Expression, sql: str, context: Context) -> Translation:
+    def _translated_tree(self, tree: exp.Expression, sql: str, context: Context) -> Translation:
         context = context.for_statement()
         found = misread(tree, levels_of_bits=self.levels_of_bits)
         if found:
-            raise NotSaid(found)
+            raise Unsupported(found)
         made = self.statement(tree, context)
         if not isinstance(made, Translation):
             made = Translation(self.text(made), tuple(context.before), tuple(context.after))
@@ -334,12 +336,12 @@ class Flavour:
         return replace(made, begins=True) if isinstance(tree, self.beginning) else made
 
     def statement(self, tree: exp.Expression, context: Context) -> exp.Expression | Translation:
-        """A whole statement.  Raises NotSaid."""
+        """A whole statement.  Raises Unsupported."""
         handler = getattr(self, f"on_{tree.key}", None)
         if handler is not None:
             return handler(tree, context)
         if not isinstance(tree, self.statements):
-            raise NotSaid(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
+            raise Unsupported(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
         return self.expression(self._with_names(tree), context)
 
     def on_commit(self, tree: exp.Commit, context: Context) -> Translation:
@@ -355,7 +357,7 @@ class Flavour:
 
     def savepoint(self, sql: str) -> Translation:
         """A statement about a savepoint, which SQLite has too."""
-        return Translation(sql, after=self.gone_back if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
+        return Translation(sql, after=self.after_rollback_to if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
 
     def _with_names(self, tree: exp.Expression) -> exp.Expression:
         """The columns of a query, and of those in FROM and WITH, are called what the engine calls them."""
@@ -395,11 +397,14 @@ class Flavour:
         return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(context.before), tuple(context.after))
 
     def table_of_query(self, head: str, tree: exp.Create, context: Context) -> Translation:
-        """CREATE TABLE ... AS, with the columns' types.  Raises NotSaid if there are neither columns nor a query."""
+        """CREATE TABLE ... AS, with the columns' types.
+
+        Raises Unsupported if there are neither columns nor a query.
+        """
         if tree.expression is None:
-            raise NotSaid("CREATE TABLE without columns")
+            raise Unsupported("CREATE TABLE without columns")
         if tree.args.get("exists"):
-            raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
+            raise Unsupported("CREATE TABLE IF NOT EXISTS ... AS")
         query, name = self._with_names(tree.expression.unnest()), quoted(tree.this.name)
         names = [
             f'"{each}" {_defined(declared)}'
@@ -424,11 +429,11 @@ class Flavour:
         return str(tree.sql(dialect=self.dialect))
 
     def expression(self, tree: exp.Expression, context: Context) -> exp.Expression:
-        """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
+        """A tree with every node in SQLite's words, the inner ones first.  Raises Unsupported."""
         tree = tree.copy()
         names = annotate(tree, context.schema, self.typing, context.own_columns)
         for name in named_too_late(tree, names, parts=self.before_select):
-            raise Wrong(self.unknown.format(name))
+            raise Refused(self.unknown_column_message.format(name))
         for column in doubtful(tree, names, context.schema, equations=self.equations_determine):
             self.ungrouped(column)
         mark_single(tree, names, context.schema)
@@ -450,8 +455,8 @@ class Flavour:
         return tree
 
     def ungrouped(self, column: Doubtful) -> None:
-        """Refuse a column beside GROUP BY that has no one value.  Raises NotSaid or Wrong."""
-        raise NotSaid(f"the column {column.name}, of which GROUP BY does not tell one value,")
+        """Refuse a column beside GROUP BY that has no one value.  Raises Unsupported or Refused."""
+        raise Unsupported(f"the column {column.name}, of which GROUP BY does not tell one value,")
 
     def prepare(self, tree: exp.Expression, context: Context) -> None:
         """What is done to a tree whose kinds are known before its nodes are said."""
@@ -473,11 +478,11 @@ class Flavour:
         return node
 
     def _function(self, node: exp.Func) -> exp.Expr:
-        """A function that the grammar has a node for.  Raises NotSaid."""
+        """A function that the grammar has a node for.  Raises Unsupported."""
         name = node.sql_name().lower()
         function = self.functions.by_name.get(name)
         if function is None or not (function.is_native or function.python or function.aggregate):
-            raise NotSaid(f"{node.sql_name()}()")
+            raise Unsupported(f"{node.sql_name()}()")
         if function.is_native:
             return node
         values = [node.args.get(part) for part in node.arg_types]
@@ -485,7 +490,7 @@ class Flavour:
         return call(self.prefix + name, *(each for each in flat if isinstance(each, exp.Expression)))
 
     def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        """A call of a function by its name.  Raises NotSaid or Wrong."""
+        """A call of a function by its name.  Raises Unsupported or Refused."""
         name = node.name.lower()
         if name in self.functions.by_name:
             return self.call_of(name, node.expressions, node, context)
@@ -493,15 +498,15 @@ class Flavour:
             name.startswith(self.prefix) and name.removeprefix(self.prefix) in self.functions.callable_names
         ):
             return node
-        raise NotSaid(f"{node.name}()")
+        raise Unsupported(f"{node.name}()")
 
     def call_of(
         self, name: str, arguments: list[exp.Expression], node: exp.Expression, context: Context
     ) -> exp.Expression:
-        """A call of the function of that name, which a node stands for.  Raises NotSaid or Wrong."""
+        """A call of the function of that name, which a node stands for.  Raises Unsupported or Refused."""
         function = self.functions.by_name[name]
         if not function.takes.accept(len(arguments)):
-            raise Wrong(self.miscounted.format(name=name, count=len(arguments)))
+            raise Refused(self.argument_count_message.format(name=name, count=len(arguments)))
         converted = self.arguments(name, function.takes, arguments, context)
         if function.rewrite is not None:
             return function.rewrite(Call(name, converted, node), context)
@@ -512,7 +517,7 @@ class Flavour:
     def arguments(
         self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
     ) -> list[exp.Expression]:
-        """Arguments as a function takes them.  Raises NotSaid for those that it does not take."""
+        """Arguments as a function takes them.  Raises Unsupported for those that it does not take."""
         return arguments
 
     def text(self, tree: exp.Expression) -> str:

@@ -67,7 +67,7 @@ class Call:
 
 
 Rewrite = Callable[[Call, Context], exp.Expression]
-"""What a call becomes.  Raises NotSaid or Wrong."""
+"""What a call becomes.  Raises Unsupported or Refused."""
 Length = Callable[..., int]
 """How many characters the result of a call has."""
 

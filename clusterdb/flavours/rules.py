@@ -5,16 +5,16 @@ from __future__ import annotations
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Rule, is_default
+from clusterdb.flavours.flavour import Rule, Unsupported, is_default
 
-__all__ = ["columns_first", "group", "key_of", "of_comparison", "quantified", "refused", "set_operation", "values"]
+__all__ = ["columns_first", "group", "key_of", "of_comparison", "quantified", "unsupported", "set_operation", "values"]
 
 
-def refused(what: str) -> Rule:
+def unsupported(what: str) -> Rule:
     """A rule for what SQLite cannot say."""
 
     def refuse(_: exp.Expression, context: Context) -> exp.Expression:
-        raise NotSaid(what)
+        raise Unsupported(what)
 
     return refuse
 
@@ -33,14 +33,14 @@ def set_operation(node: exp.SetOperation, context: Context) -> exp.Expression:
 def of_comparison(node: exp.Expression, context: Context) -> exp.Expression:
     """ANY and ALL stand behind a comparison only."""
     if not isinstance(node.parent, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE):
-        raise NotSaid(f"{node.key.upper()} (...)")
+        raise Unsupported(f"{node.key.upper()} (...)")
     return node
 
 
 def group(node: exp.Group, context: Context) -> exp.Expression:
     """GROUP BY with nothing but expressions."""
     if any(node.args.get(part) for part in ("rollup", "cube", "grouping_sets", "totals")):
-        raise NotSaid("GROUP BY with ROLLUP, CUBE or GROUPING SETS")
+        raise Unsupported("GROUP BY with ROLLUP, CUBE or GROUPING SETS")
     return node
 
 
@@ -49,7 +49,7 @@ def values(node: exp.Values, context: Context) -> exp.Expression:
     for row in node.expressions:
         for each in row.expressions:
             if is_default(each):
-                raise NotSaid("DEFAULT in VALUES")
+                raise Unsupported("DEFAULT in VALUES")
     return node
 
 
@@ -58,13 +58,13 @@ def quantified(node: exp.Expression, right: exp.Expression) -> exp.Expression:
     query = right.this
     query = query.this if isinstance(query, exp.Subquery | exp.Paren) else query
     if not isinstance(query, exp.Select):
-        raise NotSaid("ANY or ALL of something that is no query")
+        raise Unsupported("ANY or ALL of something that is no query")
     if isinstance(right, exp.Any) and isinstance(node, exp.EQ):
         return exp.In(this=node.this, query=query.subquery())
     if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
         return exp.Not(this=exp.In(this=node.this, query=query.subquery()))
     if len(query.expressions) != 1:
-        raise NotSaid("ANY or ALL of several columns")
+        raise Unsupported("ANY or ALL of several columns")
     inner = query.copy()
     inner.set("expressions", [exp.alias_(inner.expressions[0], "clusterdb_value", copy=False)])
     test = type(node)(this=node.this.copy(), expression=exp.column("clusterdb_value", table="clusterdb_all"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, literal
+from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.mysql import compare as c
 from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.variables import DEFAULTS
@@ -86,7 +86,7 @@ def rounded(called: Call, context: Context) -> exp.Expression:
     """ROUND() and TRUNCATE(): exactly with decimals."""
     arguments, kind = called.arguments, kind_of(called.node)
     if kind_of(arguments[0]).name == "number":
-        raise NotSaid(f"{called.name.upper()}() of what a parameter is calculated with")
+        raise Unsupported(f"{called.name.upper()}() of what a parameter is calculated with")
     if kind.name != "decimal" or kind.scale is None:
         return call(f"my_{called.name}", *arguments)
     if len(arguments) == 1:

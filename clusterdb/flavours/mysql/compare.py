@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from clusterdb.flavours.collations import BIN, CI
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, literal
+from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.functions import as_moment, number_of
 from clusterdb.flavours.rules import quantified
 from clusterdb.flavours.types import INTEGER, UNKNOWN, Kind, decimal, kind_of, set_kind
@@ -51,17 +51,17 @@ _MIDNIGHT = "00:00:00"
 
 # --- texts ------------------------------------------------------------------------------------------------------------
 def as_text(node: exp.Expression) -> exp.Expression:
-    """An expression as MySQL writes its value.  Raises NotSaid if only the server knows how many digits it has."""
+    """An expression as MySQL writes its value.  Raises Unsupported if only the server knows how many digits it has."""
     kind = kind_of(node)
     if kind.name == "decimal":
         inner = node.this if isinstance(node, exp.Paren) else node
         if isinstance(inner, exp.Literal):
             return set_kind(literal(inner.name), Kind("text"))
         if kind.scale is None:
-            raise NotSaid("the text of a number whose digits are not known")
+            raise Unsupported("the text of a number whose digits are not known")
         return set_kind(call("my_decimal_text", node, kind.scale), Kind("text"))
     if kind.name == "number":
-        raise NotSaid("the text of what a parameter is calculated with")
+        raise Unsupported("the text of what a parameter is calculated with")
     if kind.name == "double" and kind.scale is not None:
         return set_kind(call("my_decimal_text", node, kind.scale), Kind("text"))
     if kind.name == "double":
@@ -69,17 +69,20 @@ def as_text(node: exp.Expression) -> exp.Expression:
     if kind.name == "integer" and kind.collation == "zerofill":
         return set_kind(call("my_lpad", node, kind.scale, "0"), Kind("text"))
     if kind.name == "datetime" and kind.scale not in (None, 0, 6):
-        raise NotSaid("the text of a time with fractions of a second")
+        raise Unsupported("the text of a time with fractions of a second")
     return node
 
 
 def as_ordinal(node: exp.Expression) -> exp.Expression:
-    """A value of an ENUM or a SET as its number; others as they are.  Raises NotSaid if its members are not known."""
+    """A value of an ENUM or a SET as its number; others as they are.
+
+    Raises Unsupported if its members are not known.
+    """
     kind = kind_of(node)
     if kind.name != "enum":
         return node
     if not kind.members:
-        raise NotSaid("an ENUM or SET as a number")
+        raise Unsupported("an ENUM or SET as a number")
     return set_kind(call("my_ordinal", node, kind.members, kind.size), INTEGER)
 
 
@@ -114,21 +117,21 @@ def _is_column(node: exp.Expression) -> bool:
 
 
 def _require_no_query_of_parameters(node: exp.Expression) -> None:
-    """Raises NotSaid for a query that may answer a number or a text."""
+    """Raises Unsupported for a query that may answer a number or a text."""
     inner = node
     while isinstance(inner, exp.Paren):
         inner = inner.this
     if isinstance(inner, exp.Subquery | exp.Select) and kind_of(node) == UNKNOWN and _has_parameters(inner):
-        raise NotSaid("a query that answers a parameter, in a comparison")
+        raise Unsupported("a query that answers a parameter, in a comparison")
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
 def require_no_extreme(node: exp.Expression) -> None:
-    """Raises NotSaid for GREATEST and LEAST of texts where a number is meant, since then they compare numbers."""
+    """Raises Unsupported for GREATEST and LEAST of texts where a number is meant, since then they compare numbers."""
     while isinstance(node, exp.Paren | exp.Collate):
         node = node.this
     if isinstance(node, exp.Anonymous) and node.name in ("my_greatest_text", "my_least_text"):
-        raise NotSaid("GREATEST or LEAST of texts as a number")
+        raise Unsupported("GREATEST or LEAST of texts as a number")
 
 
 def _as_number(node: exp.Expression) -> exp.Expression:
@@ -148,7 +151,7 @@ def _as_moment(node: exp.Expression, kind: Kind) -> exp.Expression:
         try:
             return set_kind(literal(as_moment(node.name, kind.name)), kind)
         except (ValueError, TypeError):
-            raise NotSaid(f"a comparison of a {kind.name} with '{node.name}'") from None
+            raise Unsupported(f"a comparison of a {kind.name} with '{node.name}'") from None
     return set_kind(call(f"my_as_{kind.name}", node), kind)
 
 
@@ -171,7 +174,7 @@ def _collate(node: exp.Expression, name: str) -> exp.Expression:
 
 
 def paired(left: exp.Expression, right: exp.Expression, context: Context) -> tuple[exp.Expression, exp.Expression]:
-    """Both sides of a comparison, as SQLite compares them.  Raises NotSaid."""
+    """Both sides of a comparison, as SQLite compares them.  Raises Unsupported."""
     if context.in_definition:
         return _paired_in_schema(left, right, context)
     first, second = kind_of(left), kind_of(right)
@@ -189,19 +192,19 @@ def paired(left: exp.Expression, right: exp.Expression, context: Context) -> tup
     if names == {"unknown"} and not (_is_column(left) or _is_column(right)):
         return set_kind(call("my_compare", left, right), Kind("integer")), set_kind(literal(0), Kind("integer"))
     if names & {"json", "mixed"} and "unknown" not in names:
-        raise NotSaid(f"a comparison of {first.name} and {second.name}")
+        raise Unsupported(f"a comparison of {first.name} and {second.name}")
     return left, right
 
 
 def _paired_in_schema(
     left: exp.Expression, right: exp.Expression, context: Context
 ) -> tuple[exp.Expression, exp.Expression]:
-    """The same where others write the table.  Raises NotSaid for what needs a function of ours."""
+    """The same where others write the table.  Raises Unsupported for what needs a function of ours."""
     made = paired(left, right, context.for_query())
     if {kind_of(left).name, kind_of(right).name} <= _TEXTUAL | {"unknown", "null"}:
         return left, right
     if any(isinstance(each, exp.Anonymous) and each not in (left, right) for each in made):
-        raise NotSaid(f"a {kind_of(left).name} beside a {kind_of(right).name} in the definition of a table")
+        raise Unsupported(f"a {kind_of(left).name} beside a {kind_of(right).name} in the definition of a table")
     return made
 
 
@@ -211,14 +214,14 @@ def _one_sided(
     """The sides if the first decides what becomes of the second; None if it does not."""
     if kind.name in _NUMERIC:
         if second.name == "enum":
-            raise NotSaid("an ENUM as a number")
+            raise Unsupported("an ENUM as a number")
         if second.name == "text" or (second.name == "unknown" and not _is_column(other)):
             return one, _as_number(other)
         if second.name == "json":
             return one, set_kind(call("my_json_number", other), Kind("double"))
         if second.name in _MOMENTS:
             if not isinstance(one, exp.Literal):
-                raise NotSaid(f"a {second.name} compared with a number")
+                raise Unsupported(f"a {second.name} compared with a number")
             return _as_moment(one, second), other
     if kind.name in _MOMENTS:
         if second.name in _TEXTUAL or (second.name == "unknown" and not _is_column(other)):
@@ -228,7 +231,7 @@ def _one_sided(
     if kind.name == "time" and (second.name in _TEXTUAL or (second.name == "unknown" and not _is_column(other))):
         return one, set_kind(call("my_as_time", other), kind)
     if kind.name == "time" and second.name in _MOMENTS | _NUMERIC:
-        raise NotSaid(f"a time compared with a {second.name}")
+        raise Unsupported(f"a time compared with a {second.name}")
     if kind.name in _TEXTUAL and second.name == "unknown":
         if _is_column(other):
             return None
@@ -248,7 +251,7 @@ def _tested(
 ) -> exp.Expression:
     """One comparison; of rows each with each."""
     if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
-        raise NotSaid("a row compared with a query for one")
+        raise Unsupported("a row compared with a query for one")
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
         pairs = [paired(a, b, context) for a, b in zip(left.expressions, right.expressions, strict=True)]
         left, right = exp.Tuple(expressions=[a for a, _ in pairs]), exp.Tuple(expressions=[b for _, b in pairs])
@@ -292,7 +295,7 @@ def _has_parameters(node: exp.Expression) -> bool:
 
 
 def _refuse_pair() -> exp.Expression:
-    raise NotSaid("<=> of two parameters")
+    raise Unsupported("<=> of two parameters")
 
 
 def among(node: exp.In, context: Context) -> exp.Expression:
@@ -307,7 +310,7 @@ def among(node: exp.In, context: Context) -> exp.Expression:
     made = [_tested(kind, left, each, context) for kind, each in pairs]
     heads = {each.this.sql() for each in made}
     if kind_of(left).name == "json" and any(kind_of(each).name == "text" for each in others):
-        raise NotSaid("JSON IN texts")
+        raise Unsupported("JSON IN texts")
     if len(heads) == 1:
         head = made[0].this
         if kind_of(left).name in _TEXTUAL | {"unknown"} and not isinstance(head, exp.Column | exp.Collate):
@@ -315,7 +318,7 @@ def among(node: exp.In, context: Context) -> exp.Expression:
             head = _collate(head, collation_of(texts[-1])) if texts else head
         return exp.In(this=head, expressions=[each.expression for each in made])
     if _has_parameters(left):
-        raise NotSaid("a parameter IN values of several kinds")
+        raise Unsupported("a parameter IN values of several kinds")
     return exp.paren(exp.or_(*made))
 
 
@@ -333,7 +336,7 @@ def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Ex
         node.set("this", left)
         return node
     if not isinstance(inner, exp.Select) or len(inner.expressions) != 1 or inner.is_star:
-        raise NotSaid(f"a {kind_of(node.this).name} IN a query that answers a {kind.name}")
+        raise Unsupported(f"a {kind_of(node.this).name} IN a query that answers a {kind.name}")
     value = inner.expressions[0]
     value = value.this if isinstance(value, exp.Alias) else value
     changed = right.transform(lambda each: value.copy() if each == stand_in else each)
@@ -348,18 +351,18 @@ def between(node: exp.Between, context: Context) -> exp.Expression:
     if low[0] == high[0]:
         return exp.Between(this=low[0].copy(), low=low[1].copy(), high=high[1].copy())
     if _has_parameters(node.this):
-        raise NotSaid("a parameter BETWEEN values of several kinds")
+        raise Unsupported("a parameter BETWEEN values of several kinds")
     names = {kind_of(each).name for each in (node.this, node.args["low"], node.args["high"])}
     if names & _TEXTUAL and names & _NUMERIC:
-        raise NotSaid("BETWEEN of texts and numbers")
+        raise Unsupported("BETWEEN of texts and numbers")
     first = exp.GTE(this=low[0].copy(), expression=low[1].copy())
     return exp.paren(exp.and_(first, exp.LTE(this=high[0].copy(), expression=high[1].copy())))
 
 
 def require_one_kind(what: str, node: exp.Expression) -> None:
-    """Raises NotSaid if the value is one of several kinds, which MySQL would make texts."""
+    """Raises Unsupported if the value is one of several kinds, which MySQL would make texts."""
     if kind_of(node).name == "mixed":
-        raise NotSaid(f"{what} of values of several kinds")
+        raise Unsupported(f"{what} of values of several kinds")
 
 
 def as_branch(value: exp.Expression, node: exp.Expression) -> exp.Expression:
@@ -416,7 +419,7 @@ def cases(node: exp.Case, context: Context) -> exp.Expression:
             each.set("this", test.expression)
         return node
     if _has_parameters(base):
-        raise NotSaid("CASE of a parameter and values of several kinds")
+        raise Unsupported("CASE of a parameter and values of several kinds")
     for each, test in zip(node.args["ifs"], tests, strict=True):
         each.set("this", test)
     node.set("this", None)
@@ -430,7 +433,7 @@ def nullif(node: exp.Expression, context: Context) -> exp.Expression:
     if test.this == left and test.expression == right:
         return exp.Anonymous(this="nullif", expressions=[left, right])
     if _has_parameters(left):
-        raise NotSaid("NULLIF of a parameter and another kind of value")
+        raise Unsupported("NULLIF of a parameter and another kind of value")
     return exp.Case(ifs=[exp.If(this=test, true=exp.null())], default=left.copy())
 
 
@@ -439,12 +442,12 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
     kind = kind_of(node.this)
     inner = node.this.unnest()
     if isinstance(inner, exp.Boolean | exp.Not | exp.Placeholder) and inner.find(exp.Column, exp.Func) is None:
-        raise NotSaid("ORDER BY TRUE, FALSE or a parameter, which servers take for a number of a column,")
+        raise Unsupported("ORDER BY TRUE, FALSE or a parameter, which servers take for a number of a column,")
     if kind.name == "enum" and kind.members:
         node.set("this", as_ordinal(node.this))
         return node
     if kind.name in ("enum", "json", "mixed"):
-        raise NotSaid(f"the order of {kind.name} values")
+        raise Unsupported(f"the order of {kind.name} values")
     if kind.name == "text" and not isinstance(node.this, exp.Column | exp.Literal):
         node.set("this", collated(node.this, context))
     made = as_shown(node.this)
@@ -456,7 +459,7 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
 def comparable(node: exp.Expression, context: Context) -> exp.Expression:
     """What MIN and MAX choose from."""
     if kind_of(node).name in ("enum", "json", "mixed"):
-        raise NotSaid(f"the order of {kind_of(node).name} values")
+        raise Unsupported(f"the order of {kind_of(node).name} values")
     return collated(node, context)
 
 
@@ -479,11 +482,11 @@ def extreme(node: exp.Expression) -> exp.Expression:
     if names & _MOMENTS and names <= _MOMENTS | {"text"}:
         texts = [each for each in arguments if kind_of(each).name == "text"]
         if "datetime" in names or not all(map(_is_moment, texts)):
-            raise NotSaid(f"{name.upper()} of times and others")
+            raise Unsupported(f"{name.upper()} of times and others")
         return call(f"my_{name}", *arguments)
     if names == {"time"}:
         return call(f"my_{name}", *arguments)
-    raise NotSaid(f"{name.upper()} of {' and '.join(sorted(names))} values")
+    raise Unsupported(f"{name.upper()} of {' and '.join(sorted(names))} values")
 
 
 def branches(node: exp.If, context: Context) -> exp.Expression:

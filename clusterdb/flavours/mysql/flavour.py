@@ -13,8 +13,8 @@ from clusterdb.flavours import collations, rules
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
     Flavour,
-    NotSaid,
     Translation,
+    Unsupported,
     call,
     is_default,
     literal,
@@ -55,13 +55,13 @@ class MySQLFlavour(Flavour):
     engine = "aurora-mysql"
     prefix = "my_"
     functions = FUNCTIONS
-    miscounted = "Incorrect parameter count in the call to native function '{name}'"
-    wrong = OperationalError
-    several = "Subquery returns more than 1 row"
-    unknown = "Unknown column '{}' in 'where clause'"
-    gone_back = ("SELECT my_undo()",)
+    argument_count_message = "Incorrect parameter count in the call to native function '{name}'"
+    error_class = OperationalError
+    several_rows_message = "Subquery returns more than 1 row"
+    unknown_column_message = "Unknown column '{}' in 'where clause'"
+    after_rollback_to = ("SELECT my_undo()",)
     typing = TYPING
-    cuts = MySQLSplitter
+    splitter_class = MySQLSplitter
     equations_determine = True
     levels_of_bits = True
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
@@ -89,7 +89,7 @@ class MySQLFlavour(Flavour):
             exp.BitwiseRightShift: r.bits("bit_right"),
             exp.National: lambda node, context: literal(node.this),
             exp.Introducer: r.introduced,
-            exp.PropertyEQ: rules.refused("an assignment with :="),
+            exp.PropertyEQ: rules.unsupported("an assignment with :="),
             exp.DPipe: lambda node, context: call("my_concat", as_text(node.this), as_text(node.expression)),
             exp.Add: lambda node, context: r.shifted(node, 1, context),
             exp.Sub: lambda node, context: r.shifted(node, -1, context),
@@ -134,10 +134,10 @@ class MySQLFlavour(Flavour):
             exp.JSONExtract: lambda node, context: r.json_arrow(node, unquoted=False),
             exp.JSONExtractScalar: lambda node, context: r.json_arrow(node, unquoted=True),
             exp.JSONObjectAgg: r.json_object_agg,
-            exp.MatchAgainst: rules.refused("MATCH ... AGAINST"),
+            exp.MatchAgainst: rules.unsupported("MATCH ... AGAINST"),
             exp.Collate: r.collate,
-            exp.Lateral: rules.refused("LATERAL"),
-            exp.Filter: rules.refused("FILTER, which MySQL has not,"),
+            exp.Lateral: rules.unsupported("LATERAL"),
+            exp.Filter: rules.unsupported("FILTER, which MySQL has not,"),
             exp.Group: rules.group,
             exp.Uuid: lambda node, context: call("my_uuid"),
             exp.Rand: lambda node, context: call("my_rand"),
@@ -183,8 +183,8 @@ class MySQLFlavour(Flavour):
         return str(tree.meta.get(WRITTEN) or super().column_name(tree))
 
     def ungrouped(self, column: Doubtful) -> None:
-        """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises NotSaid."""
-        raise NotSaid(f"the column {column.name} without ANY_VALUE(), of which GROUP BY does not tell one value,")
+        """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises Unsupported."""
+        raise Unsupported(f"the column {column.name} without ANY_VALUE(), of which GROUP BY does not tell one value,")
 
     def expression(self, tree: exp.Expression, context: Context) -> exp.Expression:
         """A tree in SQLite's words, where a star stands for the columns that can be seen."""
@@ -209,7 +209,7 @@ class MySQLFlavour(Flavour):
     def arguments(
         self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
     ) -> list[exp.Expression]:
-        """Arguments by their letters.  Raises NotSaid for dates as numbers, and for numbers as dates."""
+        """Arguments by their letters.  Raises Unsupported for dates as numbers, and for numbers as dates."""
         return [_TAKEN[takes.letter(place)](name, argument) for place, argument in enumerate(arguments)]
 
     # --- statements that are no queries -----------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class MySQLFlavour(Flavour):
                 tree.expression.where("TRUE", copy=False)
             return self.expression(tree, context)
         if tree.args.get("partition"):
-            raise NotSaid("PARTITION")
+            raise Unsupported("PARTITION")
         if conflict is not None:
             conflict.set("duplicate", None)
             conflict.set("action", exp.var("DO UPDATE"))
@@ -249,7 +249,7 @@ class MySQLFlavour(Flavour):
             if isinstance(each.this, exp.Column) and each.this.table == table.alias_or_name and not _is_joined(tree):
                 each.this.set("table", None)
         if any(is_default(each.expression) for each in tree.expressions):
-            raise NotSaid("SET ... = DEFAULT")
+            raise Unsupported("SET ... = DEFAULT")
         self._assign_in_order(tree)
         joins = table.args.get("joins") or []
         if joins or tree.args.get("joins"):
@@ -277,7 +277,7 @@ class MySQLFlavour(Flavour):
         name = table.alias_or_name
         targets = {assignment.this.table or name for assignment in tree.expressions}
         if targets != {name}:
-            raise NotSaid("UPDATE of more than the first table")
+            raise Unsupported("UPDATE of more than the first table")
         columns = [exp.alias_(exp.column("_rowid_", table=name), "clusterdb_row")]
         columns += [exp.alias_(each.expression.copy(), f"v{at}") for at, each in enumerate(tree.expressions)]
         found = exp.select(*columns).from_(table.copy())
@@ -308,14 +308,14 @@ class MySQLFlavour(Flavour):
             target, source = source.name, using[0]
         elif tables:
             if len(tables) != 1:
-                raise NotSaid("DELETE from several tables")
+                raise Unsupported("DELETE from several tables")
             target = tables[0].name
         else:
             target = source.alias_or_name
         sources = [source, *(join.this for join in source.args.get("joins") or [])]
         every = {each.alias_or_name: each.name for each in sources}
         if target not in every:
-            raise NotSaid(f"DELETE from {target}")
+            raise Unsupported(f"DELETE from {target}")
         key = exp.select(exp.column("_rowid_", table=target)).from_(source.copy())
         if source.args.get("joins"):
             key.args["from_"].this.set("joins", None)
@@ -345,7 +345,7 @@ class MySQLFlavour(Flavour):
             table = index.args["table"]
             index.set("this", exp.to_identifier(f"{table.name}__{index.name}", quoted=True))
             return self.expression(tree, context)
-        raise NotSaid(f"CREATE {kind}")
+        raise Unsupported(f"CREATE {kind}")
 
     def on_drop(self, tree: exp.Drop, context: Context) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX ... ON."""
@@ -355,8 +355,8 @@ class MySQLFlavour(Flavour):
 
             return drop(tree)
         if kind == "INDEX":
-            raise NotSaid("DROP INDEX without ON")
-        raise NotSaid(f"DROP {kind}")
+            raise Unsupported("DROP INDEX without ON")
+        raise Unsupported(f"DROP {kind}")
 
     def on_alter(self, tree: exp.Alter, context: Context) -> Translation:
         """ALTER TABLE: one action after the other."""

@@ -7,7 +7,7 @@ from sqlglot import exp
 from clusterdb.flavours import rules
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Rule, arithmetic, call, literal
+from clusterdb.flavours.flavour import Rule, Unsupported, arithmetic, call, literal
 from clusterdb.flavours.mysql.compare import as_ordinal, as_shown, as_text, collated, collation_of, require_no_extreme
 from clusterdb.flavours.mysql.variables import DEFAULTS, READ_ONLY
 from clusterdb.flavours.types import BYTES, INTEGER, JSON, TEXT, UNKNOWN, Kind, kind_of, set_kind
@@ -25,7 +25,7 @@ def now(form: str, digits: exp.Expression | None = None) -> exp.Expression:
         length = (20 if "%Y" in form else 9) + count
         return whole if count == 3 else call("substr", whole, 1, length)
     if digits is not None and digits.name != "0":
-        raise NotSaid("the time with such a number of digits")
+        raise Unsupported("the time with such a number of digits")
     return exp.Anonymous(this="strftime", expressions=[literal(form), literal("now")])
 
 
@@ -46,7 +46,7 @@ def calculated(name: str) -> Rule:
         _as_ordinals(node)
         parts = (node.this, node.expression)
         if kind.name == "number" and any(kind_of(each).name == "decimal" and kind_of(each).size for each in parts):
-            raise NotSaid("a quotient calculated with a parameter of which no type is known")
+            raise Unsupported("a quotient calculated with a parameter of which no type is known")
         if kind.name == "decimal":
             digits = max(kind.size, kind.scale or 0)
             if context.in_definition:
@@ -61,12 +61,12 @@ def calculated(name: str) -> Rule:
 
 
 def _as_ordinals(node: exp.Expression) -> None:
-    """Give an operator of numbers the numbers of ENUM and SET values.  Raises NotSaid for DOUBLE(m,d)."""
+    """Give an operator of numbers the numbers of ENUM and SET values.  Raises Unsupported for DOUBLE(m,d)."""
     for part in (node.this, node.args.get("expression")):
         if part is None:
             continue
         if kind_of(part).name == "double" and kind_of(part).scale is not None:
-            raise NotSaid("calculating with a DOUBLE(m,d) column")
+            raise Unsupported("calculating with a DOUBLE(m,d) column")
         made = as_ordinal(part)
         if made is not part:
             part.replace(made)
@@ -85,7 +85,7 @@ def quotient(node: exp.Div, context: Context) -> exp.Expression:
     if kind.name == "decimal":
         return call("my_quotient", node.this, node.expression, kind.size)
     if kind.name == "number" and not context.in_definition:
-        raise NotSaid("a quotient with a parameter of which no type is known")
+        raise Unsupported("a quotient with a parameter of which no type is known")
     return call("my_div", node.this, node.expression)
 
 
@@ -107,9 +107,9 @@ def total(node: exp.Expression, context: Context) -> exp.Expression:
     name = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
     summed = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
     if kind_of(summed).name == "enum" or (kind_of(summed).name == "double" and kind_of(summed).scale is not None):
-        raise NotSaid(f"{name.upper()}() of such a column")
+        raise Unsupported(f"{name.upper()}() of such a column")
     if name == "avg" and kind_of(node).name == "number":
-        raise NotSaid("AVG() of what a parameter is calculated with")
+        raise Unsupported("AVG() of what a parameter is calculated with")
     if isinstance(node.parent, exp.Window | exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
         return node
     return without_noise(node)
@@ -138,12 +138,12 @@ def window(node: exp.Window, context: Context) -> exp.Expression:
 def plus(value: exp.Expression, interval: exp.Interval, sign: int) -> exp.Expression:
     unit = interval.args["unit"].name.lower() if interval.args.get("unit") is not None else ""
     if not unit:
-        raise NotSaid("an INTERVAL without a unit")
+        raise Unsupported("an INTERVAL without a unit")
     own = kind_of(value).name
     if own in ("integer", "decimal", "double", "boolean", "number", "mixed", "null") or (
         own == "text" and not isinstance(value, exp.Literal | exp.Column)
     ):
-        raise NotSaid(f"an INTERVAL added to a {own}")
+        raise Unsupported(f"an INTERVAL added to a {own}")
     count = interval.this
     if sign < 0:
         count = exp.Neg(this=exp.paren(count.copy())) if "_" not in unit else call("my_concat", "-", count)
@@ -196,31 +196,31 @@ _NUMBERS = frozenset({"integer", "decimal", "double", "boolean", "number"})
 
 
 def number_argument(name: str, argument: exp.Expression) -> exp.Expression:
-    """An argument that is a number.  Raises NotSaid for a date, of which MySQL would take the digits."""
+    """An argument that is a number.  Raises Unsupported for a date, of which MySQL would take the digits."""
     inner = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
     require_no_extreme(inner)
     shifted = isinstance(inner, exp.Anonymous) and inner.name == "my_add"
     if kind_of(inner).name in MOMENTS or shifted:
-        raise NotSaid(f"{name.upper()}() of a {kind_of(inner).name}")
+        raise Unsupported(f"{name.upper()}() of a {kind_of(inner).name}")
     return argument
 
 
 def date_argument(name: str, argument: exp.Expression) -> exp.Expression:
-    """An argument that is a date.  Raises NotSaid for a number, of which MySQL would read the digits as a date."""
+    """An argument that is a date.  Raises Unsupported for a number, of which MySQL would read the digits as a date."""
     if kind_of(argument).name in _NUMBERS:
-        raise NotSaid(f"{name.upper()}() of a number")
+        raise Unsupported(f"{name.upper()}() of a number")
     return argument
 
 
 def unsupported_argument(name: str, argument: exp.Expression) -> exp.Expression:
-    """An argument that MySQL's function has, and this one has not.  Raises NotSaid."""
-    raise NotSaid(f"{name.upper()}() with an argument {argument.sql(dialect='mysql')}")
+    """An argument that MySQL's function has, and this one has not.  Raises Unsupported."""
+    raise Unsupported(f"{name.upper()}() with an argument {argument.sql(dialect='mysql')}")
 
 
 def require_no_texts(arguments: list[exp.Expression]) -> None:
-    """Raises NotSaid for texts, of whose remainder servers do not agree how many digits it has."""
+    """Raises Unsupported for texts, of whose remainder servers do not agree how many digits it has."""
     if any(kind_of(each).name == "text" for each in arguments):
-        raise NotSaid("MOD() of a text")
+        raise Unsupported("MOD() of a text")
 
 
 def remainder(node: exp.Mod, context: Context) -> exp.Expression:
@@ -256,15 +256,15 @@ def cast(node: exp.Cast, context: Context) -> exp.Expression:
     if kind not in _OF_MOMENTS:
         require_no_extreme(node.this)
     if own.name in MOMENTS and kind not in _OF_MOMENTS:
-        raise NotSaid(f"a {own.name} as a number")
+        raise Unsupported(f"a {own.name} as a number")
     if kind in ("DATE", "DATETIME", "TIME") and own.name in ("integer", "decimal", "double", "boolean"):
-        raise NotSaid("a number as a date")
+        raise Unsupported("a number as a date")
     if kind == "TIMESTAMPTZ" and isinstance(node.this, exp.Literal) and "." not in node.this.name:
         kind = "DATETIME"
     if kind in _CASTS and _CASTS[kind][0] == "my_to_int" and own.name in ("double", "unknown"):
         return call("my_double_to_int", node.this)
     if kind in _CASTS and _CASTS[kind][0] == "my_to_int" and own.name == "number":
-        raise NotSaid("what a parameter is calculated with, as a whole number,")
+        raise Unsupported("what a parameter is calculated with, as a whole number,")
     if kind in _CASTS:
         return call(_CASTS[kind][0], node.this)
     if kind in ("CHAR", "VARCHAR", "TEXT", "NCHAR"):
@@ -277,7 +277,7 @@ def cast(node: exp.Cast, context: Context) -> exp.Expression:
         return node.this
     if kind == "JSON":
         return call("json", node.this)
-    raise NotSaid(f"CAST ... AS {kind}")
+    raise Unsupported(f"CAST ... AS {kind}")
 
 
 def trim(node: exp.Trim, context: Context) -> exp.Expression:
@@ -305,7 +305,7 @@ def group_concat(node: exp.GroupConcat, context: Context) -> exp.Expression:
     if distinct:
         values = what.expressions
         if separator is not None and separator.name != ",":
-            raise NotSaid("GROUP_CONCAT(DISTINCT ... SEPARATOR other than a comma)")
+            raise Unsupported("GROUP_CONCAT(DISTINCT ... SEPARATOR other than a comma)")
     else:
         values = [what]
     if distinct and order is not None and len(values) == 1 and _is_own_order(values[0], order):
@@ -348,7 +348,7 @@ def system_variable(node: exp.SessionParameter, context: Context) -> exp.Express
     """A system variable, as the session has it; the global one is the default."""
     name = node.name.lower()
     if name not in DEFAULTS:
-        raise NotSaid(f"@@{name}")
+        raise Unsupported(f"@@{name}")
     if str(node.args.get("kind") or "").upper() == "GLOBAL" or name in READ_ONLY:
         return literal(DEFAULTS[name])
     return set_kind(call("my_variable", name), INTEGER if isinstance(DEFAULTS[name], int) else TEXT)
@@ -359,7 +359,7 @@ def table(node: exp.Table, context: Context) -> exp.Expression:
         if part == "hints" and node.args.get(part):
             node.set(part, None)
     if node.args.get("partition"):
-        raise NotSaid("PARTITION")
+        raise Unsupported("PARTITION")
     return node
 
 
@@ -371,10 +371,10 @@ def select(node: exp.Select, context: Context) -> exp.Expression:
     node.set("hint", None)
     node.set("operation_modifiers", None)
     if node.args.get("into") is not None:
-        raise NotSaid("SELECT ... INTO")
+        raise Unsupported("SELECT ... INTO")
     distinct = node.args.get("distinct")
     if distinct is not None and distinct.args.get("on") is not None:
-        raise NotSaid("DISTINCT ON, which MySQL has not,")
+        raise Unsupported("DISTINCT ON, which MySQL has not,")
     return node
 
 
@@ -393,7 +393,7 @@ def introduced(node: exp.Introducer, context: Context) -> exp.Expression:
     if not isinstance(value, exp.Literal):
         if name == "_binary":
             return value
-        raise NotSaid(f"{node.this} before something else than a text")
+        raise Unsupported(f"{node.this} before something else than a text")
     if name == "_binary":
         return set_kind(exp.HexString(this=value.name.encode("utf-8", "surrogateescape").hex()), BYTES)
     return value
@@ -404,7 +404,7 @@ def text_literal(node: exp.Literal, context: Context) -> exp.Expression:
     if not node.is_string:
         most = 2**63 if isinstance(node.parent, exp.Neg) else 2**63 - 1
         if node.name.isdigit() and int(node.name) > most and not isinstance(node.parent, exp.Limit):
-            raise NotSaid(f"the integer {node.name}")
+            raise Unsupported(f"the integer {node.name}")
         return node
     if "\0" not in node.name:
         return node
@@ -429,7 +429,7 @@ def as_json(node: exp.Expression) -> exp.Expression:
     if isinstance(value, exp.Boolean):
         return literal("true" if value.this else "false")
     if kind.name == "boolean":
-        raise NotSaid("a condition in JSON")
+        raise Unsupported("a condition in JSON")
     if kind.name == "decimal":
         return exp.Coalesce(this=as_text(node).copy(), expressions=[literal("null")])
     return call("my_json_quoted", node)
@@ -438,10 +438,10 @@ def as_json(node: exp.Expression) -> exp.Expression:
 def json_extract(arguments: list[exp.Expression]) -> exp.Expression:
     """The value as JSON text: a string with its quotes."""
     if len(arguments) != 2:
-        raise NotSaid("JSON_EXTRACT() with several paths")
+        raise Unsupported("JSON_EXTRACT() with several paths")
     path = arguments[1]
     if isinstance(path, exp.Literal) and ("*" in path.name or "last" in path.name or " to " in path.name):
-        raise NotSaid(f"the path '{path.name}'")
+        raise Unsupported(f"the path '{path.name}'")
     return set_kind(call("my_json_at", *arguments), JSON)
 
 
@@ -454,7 +454,7 @@ def json_arrow(node: exp.Expression, *, unquoted: bool) -> exp.Expression:
         elif isinstance(each, exp.JSONPathSubscript) and isinstance(each.this, int):
             steps.append(f"[{each.this}]")
         elif not isinstance(each, exp.JSONPathRoot):
-            raise NotSaid("such a path")
+            raise Unsupported("such a path")
     made = call(
         "my_json_at", node.this, "".join(steps) if isinstance(node.expression, exp.JSONPath) else node.expression
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, SAVEPOINT, NotSaid, Translation, call
+from clusterdb.flavours.flavour import IDLE, SAVEPOINT, Translation, Unsupported, call
 from clusterdb.flavours.mysql.alter import convert_table, rename_tables
 from clusterdb.flavours.mysql.creating import create_index, create_table, create_view, ended, without_options
 from clusterdb.flavours.mysql.tables import unquoted
@@ -31,7 +31,7 @@ _SIMPLE = rf"(?:{_NAME}\.)?{_NAME}"
 
 
 def special(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-    """What becomes of a statement that needs no grammar; None for others.  Raises NotSaid."""
+    """What becomes of a statement that needs no grammar; None for others.  Raises Unsupported."""
     word = _WORD.match(sql)
     handler = _HANDLERS.get(word[1].upper()) if word is not None else None
     return handler(flavour, sql, context) if handler is not None else None
@@ -95,7 +95,7 @@ def _renamed(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> T
     ]
     named = [(unquoted(pair[1]), unquoted(pair[2])) for pair in pairs if pair is not None]
     if len(named) < len(pairs):
-        raise NotSaid("such a RENAME TABLE")
+        raise Unsupported("such a RENAME TABLE")
     return rename_tables(flavour, named)
 
 
@@ -124,7 +124,7 @@ def _transaction(flavour: MySQLFlavour, match: re.Match[str], context: Context) 
                 name = level[1].replace(" ", "-")
                 queries.append(flavour.text(exp.select(call("my_assign", "transaction_isolation", name))))
         elif text != "READ WRITE":
-            raise NotSaid(f"SET {match[1] or ''} TRANSACTION {text}".replace("  ", " "))
+            raise Unsupported(f"SET {match[1] or ''} TRANSACTION {text}".replace("  ", " "))
     return Translation(IDLE, tuple(queries))
 
 
@@ -136,7 +136,7 @@ def _started(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> T
 def _chained(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     chains = bool(re.search(r"(?<!NO )CHAIN", re.sub(r"\s+", " ", match[2].upper())))
     if re.search(r"(?<!NO )RELEASE", re.sub(r"\s+", " ", match[2].upper())):
-        raise NotSaid(f"{match[1].upper()} ... RELEASE")
+        raise Unsupported(f"{match[1].upper()} ... RELEASE")
     return Translation(match[1].upper(), after=("BEGIN",) if chains else (), ends=True)
 
 

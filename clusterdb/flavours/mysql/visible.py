@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid
+from clusterdb.flavours.flavour import Unsupported
 from clusterdb.flavours.schema import Column
 
 __all__ = ["with_visible_columns"]
 
 
 def with_visible_columns(tree: exp.Expression, context: Context) -> exp.Expression:
-    """A statement that names the columns which can be seen, where a table has others.  Raises NotSaid."""
+    """A statement that names the columns which can be seen, where a table has others.  Raises Unsupported."""
     tables = context.schema.tables
     hiding = {name: _visible(columns) for name, columns in tables.items() if len(_visible(columns)) < len(columns)}
     if not hiding:
@@ -44,7 +44,7 @@ def _expand(select: exp.Select, hiding: dict[str, list[str]]) -> None:
     if not any(isinstance(each, exp.Table) and each.name.lower() in hiding for each in sources):
         return
     if any(join.args.get("using") or join.args.get("method") for join in joins):
-        raise NotSaid("a star over invisible columns in a NATURAL JOIN or one with USING")
+        raise Unsupported("a star over invisible columns in a NATURAL JOIN or one with USING")
     columns: list[exp.Expression] = []
     for each in select.expressions:
         if not each.is_star or isinstance(each, exp.Count | exp.Anonymous):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Rule, call, literal
+from clusterdb.flavours.flavour import Rule, Unsupported, call, literal
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.types import JSONB, NUMERIC, REAL, WHOLE_OR_DOUBLE, promoted
 from clusterdb.flavours.types import BYTES, DOUBLE, INTERVAL, Kind, kind_of, set_kind
@@ -57,7 +57,7 @@ def calculated(node: exp.Expression, word: str, context: Context) -> exp.Express
         return call(f"pg_{word}", left, right)
     if any(is_column(each) for each in parts):
         return call(f"pg_{word}", left, right)
-    raise NotSaid("arithmetic of parameters without types")
+    raise Unsupported("arithmetic of parameters without types")
 
 
 def times(node: exp.Mul, context: Context) -> exp.Expression:
@@ -143,7 +143,7 @@ def _resolved(
         left = converted(left, second if sign < 0 or second.name == "interval" else INTERVAL, context)
     if second.name == "literal" and first.name in (*_MOMENTS, "time", "interval"):
         if sign > 0 and first.name in ("date", "time"):
-            raise NotSaid(f"a {first.name} and a literal without a type")
+            raise Unsupported(f"a {first.name} and a literal without a type")
         right = converted(right, first if sign < 0 or first.name == "interval" else INTERVAL, context)
     return left, right
 
@@ -183,7 +183,7 @@ def joined(node: exp.DPipe, context: Context) -> exp.Expression:
     """``||``: texts, bytes, JSON."""
     parts = [node.this, node.expression]
     if any(isinstance(each, exp.Array) for each in parts):
-        raise NotSaid("arrays")
+        raise Unsupported("arrays")
     names = {kind_of(each).name for each in parts}
     if context.in_definition and names <= {"text", "unknown", "literal", "null"}:
         return node

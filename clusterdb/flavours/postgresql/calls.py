@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, literal
+from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.postgresql import arithmetic, casts, compare, rules, sequences
 from clusterdb.flavours.postgresql.variables import require_supported
 from clusterdb.flavours.registry import Call, Rewrite
@@ -75,9 +75,9 @@ def part(called: Call, context: Context) -> exp.Expression:
 
 
 def age(called: Call, context: Context) -> exp.Expression:
-    """age() between two times.  Raises NotSaid for the age today."""
+    """age() between two times.  Raises Unsupported for the age today."""
     if len(called.arguments) == 1:
-        raise NotSaid("age() with one argument")
+        raise Unsupported("age() with one argument")
     return call("pg_age", *called.arguments)
 
 
@@ -114,18 +114,18 @@ def as_json(called: Call, context: Context) -> exp.Expression:
 
 
 def serial_sequence(called: Call, context: Context) -> exp.Expression:
-    """pg_get_serial_sequence(): the name of the sequence that a column is numbered by.  Raises NotSaid."""
+    """pg_get_serial_sequence(): the name of the sequence that a column is numbered by.  Raises Unsupported."""
     table, column = called.arguments
     if not isinstance(table, exp.Literal) or not isinstance(column, exp.Literal):
-        raise NotSaid("pg_get_serial_sequence() of something else than names")
+        raise Unsupported("pg_get_serial_sequence() of something else than names")
     name = sequences.name_of(table.name, column.name, context)
     return exp.null() if name is None else literal(name)
 
 
 def configured(called: Call, context: Context) -> exp.Expression:
-    """set_config(): the value, if it makes no difference.  Raises NotSaid."""
+    """set_config(): the value, if it makes no difference.  Raises Unsupported."""
     name, value, _ = called.arguments
     if not isinstance(name, exp.Literal) or not isinstance(value, exp.Literal):
-        raise NotSaid("set_config() of something else than texts")
+        raise Unsupported("set_config() of something else than texts")
     require_supported(name.name, value.name)
     return literal(value.name)

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from clusterdb.errors import DataError
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, literal
+from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import HELPERS, number_text
@@ -22,10 +22,10 @@ _PARTLY_READ = frozenset({"date", "datetime", "time", "interval", "bytes"})
 """Types of which PostgreSQL reads more forms than are read here."""
 
 
-def refuse(what: str, *nodes: exp.Expression) -> NotSaid:
+def refuse(what: str, *nodes: exp.Expression) -> Unsupported:
     """What is to be raised for values of these kinds."""
     names = [kind_of(each).name for each in nodes]
-    return NotSaid(f"{what} of {' and '.join(names)}" if names else what)
+    return Unsupported(f"{what} of {' and '.join(names)}" if names else what)
 
 
 def is_column(node: exp.Expression) -> bool:
@@ -36,11 +36,11 @@ def is_column(node: exp.Expression) -> bool:
 
 
 def common_of(what: str, nodes: list[exp.Expression]) -> Kind:
-    """The type of what is one of several values.  Raises NotSaid."""
+    """The type of what is one of several values.  Raises Unsupported."""
     try:
         return common([kind_of(each) for each in nodes])
     except Mixed as error:
-        raise NotSaid(f"{what}: {error} values beside each other") from None
+        raise Unsupported(f"{what}: {error} values beside each other") from None
 
 
 def chosen_of(what: str, nodes: list[exp.Expression]) -> Kind:
@@ -49,7 +49,7 @@ def chosen_of(what: str, nodes: list[exp.Expression]) -> Kind:
     if any(kind_of(each).name == "char" for each in nodes) and any(
         kind_of(each).name not in ("null", "char") or kind_of(each).size not in (0, kind.size) for each in nodes
     ):
-        raise NotSaid(f"{what}: CHAR and text values beside each other")
+        raise Unsupported(f"{what}: CHAR and text values beside each other")
     return kind
 
 
@@ -70,20 +70,20 @@ def _reader(kind: Kind, context: Context) -> tuple[str, list[int | str]]:
 
 
 def _literal_as(node: exp.Expression, kind: Kind, context: Context) -> exp.Expression:
-    """A literal in quotes as a value of a type.  Raises NotSaid for what the type does not have."""
+    """A literal in quotes as a value of a type.  Raises Unsupported for what the type does not have."""
     inner = node
     while isinstance(inner, exp.Paren):
         inner = inner.this
     name, more = _reader(kind, context)
     if name not in HELPERS:
-        raise NotSaid(f"'{inner.name}' as {kind.name}")
+        raise Unsupported(f"'{inner.name}' as {kind.name}")
     if not isinstance(inner, exp.Literal):
         return set_kind(call(f"pg_{name}", node, *more), kind)
     try:
         value = HELPERS[name](inner.name, *more)
     except (ValueError, TypeError, OverflowError) as error:
         if kind.name in _PARTLY_READ or inner.name.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
-            raise NotSaid(f"'{inner.name}' as {kind.name} ({error})") from None
+            raise Unsupported(f"'{inner.name}' as {kind.name} ({error})") from None
         raise DataError(str(error)) from None
     made = exp.HexString(this=value.hex()) if isinstance(value, bytes) else literal(value)
     made.meta[READ_BY] = name, more
@@ -116,19 +116,19 @@ def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Express
 
 
 def _converted_in_schema(node: exp.Expression, own: Kind, kind: Kind) -> exp.Expression:
-    """The same where others write the table: with SQLite's own words.  Raises NotSaid."""
+    """The same where others write the table: with SQLite's own words.  Raises Unsupported."""
     if own.name == "date" and kind.name == "datetime":
         return set_kind(exp.paren(exp.DPipe(this=node.copy(), expression=literal(" 00:00:00"))), kind)
     if own.name == "char" and kind.name == "text":
         return set_kind(call("rtrim", node, " "), TEXT)
     if (own.name == "char" and own.size != kind.size) or (own == REAL and kind != REAL):
-        raise NotSaid(f"a {own.name} value beside {kind.name} in the definition of a table")
+        raise Unsupported(f"a {own.name} value beside {kind.name} in the definition of a table")
     return node
 
 
 # --- texts and JSON ---------------------------------------------------------------------------------------------------
 def as_text(node: exp.Expression, context: Context, *, short: bool = False) -> exp.Expression:
-    """A value as PostgreSQL writes it.  Raises NotSaid if only the server knows how many digits it has."""
+    """A value as PostgreSQL writes it.  Raises Unsupported if only the server knows how many digits it has."""
     kind = kind_of(node)
     inner = node.this if isinstance(node, exp.Paren) else node
     if kind.name == "enum":
@@ -139,7 +139,7 @@ def as_text(node: exp.Expression, context: Context, *, short: bool = False) -> e
         if isinstance(inner, exp.Literal):
             return set_kind(literal(number_text(inner.name)), TEXT)
         if kind.scale is None:
-            raise NotSaid("the text of a number whose digits are not known")
+            raise Unsupported("the text of a number whose digits are not known")
         return set_kind(call("pg_decimal_text", node, kind.scale), TEXT)
     makers: dict[str, tuple[str, list[int | str]]] = {
         "integer": ("integer_text", []),
@@ -158,7 +158,7 @@ def as_text(node: exp.Expression, context: Context, *, short: bool = False) -> e
     if kind.name == "unknown" and is_column(node):
         return node
     if kind.name not in makers:
-        raise NotSaid(f"a {kind.name} value as text")
+        raise Unsupported(f"a {kind.name} value as text")
     name, more = makers[kind.name]
     return set_kind(call(f"pg_{name}", node, *more), TEXT)
 
@@ -172,11 +172,11 @@ def as_json(node: exp.Expression, context: Context) -> exp.Expression:
     """A value as JSON."""
     kind = kind_of(node)
     if kind.name == "unknown" and not is_column(node):
-        raise NotSaid("a parameter as JSON, without its type,")
+        raise Unsupported("a parameter as JSON, without its type,")
     if kind.name in ("bytes", "mixed", "unknown", "literal", "number"):
         text = kind.name == "literal"
         if not text:
-            raise NotSaid(f"a {kind.name} value as JSON")
+            raise Unsupported(f"a {kind.name} value as JSON")
     if kind.name == "decimal" and not isinstance(node, exp.Literal) and kind.scale is not None:
         return set_kind(call("pg_decimal_text", node, kind.scale), Kind("json"))
     names = {"jsonb": "json", "json": "json", "boolean": "boolean", "datetime": "datetime", "time": "time"}
@@ -187,11 +187,11 @@ def as_json(node: exp.Expression, context: Context) -> exp.Expression:
 
 # --- casts ------------------------------------------------------------------------------------------------------------
 def cast(node: exp.Cast, context: Context) -> exp.Expression:
-    """``CAST`` and ``::``.  Raises NotSaid."""
+    """``CAST`` and ``::``.  Raises Unsupported."""
     to, value = cast_kind(node.to), node.this
     own = kind_of(value)
     if to.name == "unknown":
-        raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
+        raise Unsupported(f"a cast to {node.to.sql(dialect='postgres')}")
     sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
     made = _cast(node, value, own, to, context)
     if to.name == "decimal" and not sizes:
@@ -237,12 +237,12 @@ def _cast(node: exp.Expression, value: exp.Expression, own: Kind, to: Kind, cont
     if pair == ("datetime", "time"):
         return call("pg_substr", value, 12)
     if pair == ("time", "time") and to.scale is not None:
-        raise NotSaid("a time with so many digits")
+        raise Unsupported("a time with so many digits")
     if own.name in ("json", "jsonb") and to.name in ("json", "jsonb"):
         return call("pg_jsonb", value) if to.name == "jsonb" else value
     if own.name == to.name:
         return value
-    raise NotSaid(f"a {own.name} value as {to.name}")
+    raise Unsupported(f"a {own.name} value as {to.name}")
 
 
 def _places(kind: Kind) -> int:
@@ -255,7 +255,7 @@ def _read(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.E
         made = converted(value, to, context)
         return call("pg_into_decimal", made, to.scale) if to.name == "decimal" and to.scale is not None else made
     if own.name == "unknown" and is_column(value):
-        raise NotSaid(f"a cast to {to.name} of what has no known type")
+        raise Unsupported(f"a cast to {to.name} of what has no known type")
     if to.name == "integer" and own.name == "unknown":
         return call("pg_into_integer", value)
     if to.name == "decimal" and to.scale is not None:
@@ -264,7 +264,7 @@ def _read(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.E
     if own.name != "unknown" and to.name in NUMBERS:
         value = converted(value, TEXT, context)
     if name not in HELPERS:
-        raise NotSaid(f"a {own.name} value as {to.name}")
+        raise Unsupported(f"a {own.name} value as {to.name}")
     return call(f"pg_{name}", value, *more)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, literal
+from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.casts import chosen_of, common_of, converted, is_column
 from clusterdb.flavours.postgresql.types import cast_kind
@@ -51,10 +51,10 @@ def _keyed(node: exp.Expression, kind: Kind, context: Context, *, equal: bool) -
 
 
 def _sides(nodes: list[exp.Expression], kind_of_test: type[exp.Expression], context: Context) -> list[exp.Expression]:
-    """Values that are compared with each other, as SQLite compares them.  Raises NotSaid."""
+    """Values that are compared with each other, as SQLite compares them.  Raises Unsupported."""
     kind = common_of("a comparison", nodes)
     if kind.name in _UNORDERED or (context.in_definition and kind.name in ("interval", "jsonb")):
-        raise NotSaid(f"a comparison of {kind.name} values")
+        raise Unsupported(f"a comparison of {kind.name} values")
     equal = kind_of_test in _EQUALITIES
     return [_keyed(converted(each, kind, context), kind, context, equal=equal) for each in nodes]
 
@@ -64,13 +64,13 @@ def _tested(
 ) -> exp.Expression:
     """One comparison; of rows each with each."""
     if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
-        raise NotSaid("a row compared with a query for one")
+        raise Unsupported("a row compared with a query for one")
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
         pairs = [
             _sides([a, b], kind_of_test, context) for a, b in zip(left.expressions, right.expressions, strict=True)
         ]
         if any(_is_jsonb(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)):
-            raise NotSaid("a comparison of rows with jsonb")
+            raise Unsupported("a comparison of rows with jsonb")
         rows = [exp.Tuple(expressions=[each[at].copy() for each in pairs]) for at in (0, 1)]
         return kind_of_test(this=rows[0], expression=rows[1])
     if _is_jsonb(left, right):
@@ -101,7 +101,7 @@ def comparison(node: exp.Expression, context: Context) -> exp.Expression:
 def distinct_from(node: exp.Expression, context: Context) -> exp.Expression:
     """IS [NOT] DISTINCT FROM."""
     if _is_jsonb(node.this, node.expression):
-        raise NotSaid("IS DISTINCT FROM of jsonb")
+        raise Unsupported("IS DISTINCT FROM of jsonb")
     first, second = _sides([node.this, node.expression], exp.Is, context)
     made = exp.Is(this=first.copy(), expression=second.copy())
     return exp.Not(this=exp.paren(made)) if isinstance(node, exp.NullSafeNEQ) else made
@@ -145,17 +145,17 @@ def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Ex
 
 
 def _require_plain(what: str, column: exp.Expression, kind: Kind, context: Context) -> None:
-    """Raises NotSaid if SQLite would have to compare a query's column as something else."""
+    """Raises Unsupported if SQLite would have to compare a query's column as something else."""
     same = kind_of(column).name == "literal" and kind.name == "text"
     if kind.name in ("interval", "jsonb", "json", "mixed") or not (same or converted(column, kind, context) is column):
-        raise NotSaid(f"{what} of {kind_of(column).name} values as {kind.name}")
+        raise Unsupported(f"{what} of {kind_of(column).name} values as {kind.name}")
 
 
 def between(node: exp.Between, context: Context) -> exp.Expression:
     """BETWEEN, also SYMMETRIC."""
     parts = [node.this, node.args["low"], node.args["high"]]
     if _is_jsonb(*parts):
-        raise NotSaid("BETWEEN of jsonb")
+        raise Unsupported("BETWEEN of jsonb")
     value, low, high = (each.copy() for each in _sides(parts, exp.Between, context))
     if node.args.get("symmetric"):
         bounds = [low, high]
@@ -175,7 +175,7 @@ def cases(node: exp.Case, context: Context) -> exp.Expression:
             truth(each, context)
         return node
     if _is_jsonb(base, *(each.this for each in node.args["ifs"])):
-        raise NotSaid("CASE of jsonb")
+        raise Unsupported("CASE of jsonb")
     head, *tests = _sides([base, *(each.this for each in node.args["ifs"])], exp.EQ, context)
     node.set("this", head.copy())
     for each, test in zip(node.args["ifs"], tests, strict=True):
@@ -197,7 +197,7 @@ def chosen(node: exp.Expression, name: str, context: Context) -> exp.Expression:
     arguments = node.expressions
     kind = chosen_of(name.upper(), arguments)
     if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "enum", "mixed", "unknown"):
-        raise NotSaid(f"{name.upper()} of {kind.name} values")
+        raise Unsupported(f"{name.upper()} of {kind.name} values")
     made = [converted(each, kind, context) for each in arguments]
     if name == "coalesce":
         return set_kind(exp.Anonymous(this=name, expressions=made), kind) if len(made) > 1 else made[0]
@@ -209,7 +209,7 @@ def nullif(node: exp.Expression, context: Context) -> exp.Expression:
     left, right = node.expressions
     kind = common_of("NULLIF", [left, right])
     if kind.name in ("interval", "json", "jsonb", "char", "mixed"):
-        raise NotSaid(f"NULLIF of {kind.name} values")
+        raise Unsupported(f"NULLIF of {kind.name} values")
     return exp.Anonymous(this="nullif", expressions=[converted(left, kind, context), converted(right, kind, context)])
 
 
@@ -235,7 +235,7 @@ def array_of(node: exp.Expression, context: Context) -> exp.Expression:
         inner = node.to.expressions[0] if node.to.expressions else None
         kind = cast_kind(inner) if isinstance(inner, exp.DataType) else Kind("unknown")
         if kind.name == "unknown":
-            raise NotSaid("arrays")
+            raise Unsupported("arrays")
         return exp.Tuple(expressions=[converted(each, kind, context).copy() for each in members.expressions])
     if isinstance(node, exp.Paren):
         return array_of(node.this, context)
@@ -244,7 +244,7 @@ def array_of(node: exp.Expression, context: Context) -> exp.Expression:
     if isinstance(node, exp.Literal) and node.is_string and node.name[:1] == "{" and '"' not in node.name:
         names = [each.strip() for each in node.name.strip("{}").split(",") if each]
         return exp.Tuple(expressions=[set_kind(literal(each), Kind("literal")) for each in names])
-    raise NotSaid("arrays")
+    raise Unsupported("arrays")
 
 
 def _with_quantifier(node: exp.Expression, right: exp.Expression, context: Context) -> exp.Expression:
@@ -259,7 +259,7 @@ def _with_quantifier(node: exp.Expression, right: exp.Expression, context: Conte
             return among(exp.In(this=node.this, expressions=members), context)
         if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
             return exp.Not(this=among(exp.In(this=node.this, expressions=members), context))
-        raise NotSaid("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
+        raise Unsupported("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
     columns = _columns_of(inner)
     if len(columns) == 1 and not isinstance(columns[0], exp.Star):
         kind = common_of("ANY or ALL", [node.this, columns[0]])
@@ -272,7 +272,7 @@ def _with_quantifier(node: exp.Expression, right: exp.Expression, context: Conte
 def _require_truth(node: exp.Expression) -> None:
     name = kind_of(node).name
     if name not in ("boolean", "unknown", "null", "literal"):
-        raise NotSaid(f"a {name} value as a condition")
+        raise Unsupported(f"a {name} value as a condition")
 
 
 def truth(node: exp.Expression, context: Context) -> exp.Expression:
@@ -295,10 +295,10 @@ def is_truth(node: exp.Is, context: Context) -> exp.Expression:
 
 
 def sorted_by(node: exp.Expression, what: str, context: Context) -> exp.Expression:
-    """What a value is ordered by.  Raises NotSaid."""
+    """What a value is ordered by.  Raises Unsupported."""
     kind = kind_of(node)
     if kind.name in ("json", "jsonb", "mixed"):
-        raise NotSaid(f"{what} of {kind.name} values")
+        raise Unsupported(f"{what} of {kind.name} values")
     return _keyed(node, kind, context, equal=False) if not context.in_definition else node
 
 
@@ -315,7 +315,7 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
         if at < len(select.expressions):
             value = select.expressions[at].unalias()
             if sorted_by(value, "the order", context) is not value:
-                raise NotSaid(f"the order of {kind_of(value).name} values, by their number,")
+                raise Unsupported(f"the order of {kind_of(value).name} values, by their number,")
         return node
     made = sorted_by(node.this, "the order", context)
     if made is not node.this:
@@ -324,12 +324,12 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
 
 
 def grouped(what: str) -> Callable[[exp.Expression], None]:
-    """A check that values are equal in SQLite where they are in PostgreSQL.  Raises NotSaid."""
+    """A check that values are equal in SQLite where they are in PostgreSQL.  Raises Unsupported."""
 
     def check(node: exp.Expression) -> None:
         name = kind_of(node).name
         if name in ("interval", "json", "jsonb", "mixed"):
-            raise NotSaid(f"{what} of {name} values")
+            raise Unsupported(f"{what} of {name} values")
 
     return check
 

@@ -20,10 +20,10 @@ from clusterdb.flavours.flavour import (
     IDLE,
     SAVEPOINT,
     Flavour,
-    NotSaid,
+    Refused,
     Rule,
     Translation,
-    Wrong,
+    Unsupported,
     call,
     literal,
 )
@@ -73,9 +73,9 @@ _OVERRIDING = re.compile(
 
 
 def _psql(command: str) -> Translation:
-    """A command of psql's that pg_dump writes and that does nothing here.  Raises NotSaid."""
+    """A command of psql's that pg_dump writes and that does nothing here.  Raises Unsupported."""
     if not re.match(r"\\(?:un)?restrict\s", command):
-        raise NotSaid(f"psql's command {command.split()[0]}")
+        raise Unsupported(f"psql's command {command.split()[0]}")
     return Translation(IDLE)
 
 
@@ -129,14 +129,14 @@ class PostgreSQLFlavour(Flavour):
     dialect = _Dialect
     prefix = "pg_"
     functions = FUNCTIONS
-    miscounted = "function {name}() with {count} arguments does not exist"
-    wrong = ProgrammingError
-    several = "more than one row returned by a subquery used as an expression"
-    unknown = 'column "{}" does not exist'
+    argument_count_message = "function {name}() with {count} arguments does not exist"
+    error_class = ProgrammingError
+    several_rows_message = "more than one row returned by a subquery used as an expression"
+    unknown_column_message = 'column "{}" does not exist'
     before_select = ("where", "having")
-    gone_back = ("SELECT pg_redo()",)
+    after_rollback_to = ("SELECT pg_redo()",)
     typing = TYPING
-    cuts = PostgreSQLSplitter
+    splitter_class = PostgreSQLSplitter
     literals = LITERALS
 
     def __init__(self) -> None:
@@ -217,22 +217,22 @@ class PostgreSQLFlavour(Flavour):
             exp.CurrentSchema: lambda node, context: literal("public"),
             exp.CurrentDatabase: lambda node, context: literal("main"),
             exp.Dot: r.dot,
-            exp.Lateral: rules.refused("LATERAL"),
-            exp.WithinGroup: rules.refused("WITHIN GROUP"),
-            exp.MatchAgainst: rules.refused("full text search"),
-            exp.AtTimeZone: rules.refused("AT TIME ZONE"),
-            exp.JSONObject: rules.refused("JSON_OBJECT"),
+            exp.Lateral: rules.unsupported("LATERAL"),
+            exp.WithinGroup: rules.unsupported("WITHIN GROUP"),
+            exp.MatchAgainst: rules.unsupported("full text search"),
+            exp.AtTimeZone: rules.unsupported("AT TIME ZONE"),
+            exp.JSONObject: rules.unsupported("JSON_OBJECT"),
             exp.HexString: r.bytes_only,
-            exp.BitString: rules.refused("a string of bits"),
-            exp.UnicodeString: rules.refused("U&'...'"),
-            **dict.fromkeys((exp.Rollup, exp.Cube, exp.GroupingSets), rules.refused("GROUPING SETS")),
+            exp.BitString: rules.unsupported("a string of bits"),
+            exp.UnicodeString: rules.unsupported("U&'...'"),
+            **dict.fromkeys((exp.Rollup, exp.Cube, exp.GroupingSets), rules.unsupported("GROUPING SETS")),
         }
         for name in ("JSONBContainsTopKey",):
             if hasattr(exp, name):
                 self.rules[getattr(exp, name)] = r.json_test("pg_json_has")
         for name in ("JSONBDeleteAtPath", "Columns", "JSONBContainsAllTopKeys", "JSONBContainsAnyTopKeys"):
             if hasattr(exp, name):
-                self.rules[getattr(exp, name)] = rules.refused(name)
+                self.rules[getattr(exp, name)] = rules.unsupported(name)
 
     def install(self, db: apsw.Connection) -> None:
         """Give a connection the functions, and generate_series()."""
@@ -328,10 +328,10 @@ class PostgreSQLFlavour(Flavour):
         )
 
     def ungrouped(self, column: Doubtful) -> None:
-        """Raises Wrong, in PostgreSQL's words."""
+        """Raises Refused, in PostgreSQL's words."""
         if column.within:
-            raise Wrong(f'subquery uses ungrouped column "{column.name}" from outer query')
-        raise Wrong(f'column "{column.name}" must appear in the GROUP BY clause or be used in an aggregate function')
+            raise Refused(f'subquery uses ungrouped column "{column.name}" from outer query')
+        raise Refused(f'column "{column.name}" must appear in the GROUP BY clause or be used in an aggregate function')
 
     def prepare(self, tree: exp.Expression, context: Context) -> None:
         """Values as columns take them; what is grouped or united, of one type."""
@@ -359,13 +359,13 @@ class PostgreSQLFlavour(Flavour):
                     c.grouped("DISTINCT")(each.unalias())
 
     def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        """A call of a function by its name, or a word that is written like one.  Raises NotSaid or Wrong."""
+        """A call of a function by its name, or a word that is written like one.  Raises Unsupported or Refused."""
         return node if node.name.lower() in ("any", "all", "some") else super().call(node, context)
 
     def arguments(
         self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
     ) -> list[exp.Expression]:
-        """Arguments by their letters.  Raises NotSaid for those of another type."""
+        """Arguments by their letters.  Raises Unsupported for those of another type."""
         return [r.argument(name, takes.letter(place), value, context) for place, value in enumerate(arguments)]
 
     def _written_as(self, name: str, *parts: str) -> Rule:
@@ -394,7 +394,7 @@ class PostgreSQLFlavour(Flavour):
         node.set("locks", None)
         distinct = node.args.get("distinct")
         if node.args.get("into") is not None:
-            raise NotSaid("SELECT ... INTO")
+            raise Unsupported("SELECT ... INTO")
         if distinct is not None and distinct.args.get("on") is not None:
             return self._distinct_on(node, distinct.args["on"])
         return node
@@ -423,7 +423,7 @@ class PostgreSQLFlavour(Flavour):
         )
         inner.append("expressions", exp.alias_(window, "clusterdb_row"))
         if not names:
-            raise NotSaid("DISTINCT ON with *")
+            raise Unsupported("DISTINCT ON with *")
         made = exp.select(*names).from_(inner.subquery("clusterdb_rows")).where("clusterdb_row = 1")
         if order is not None:
             plain = [each.name for each in names]
@@ -469,7 +469,7 @@ class PostgreSQLFlavour(Flavour):
             return self.expression(tree, context)
         table = tree.this
         if tree.args.get("returning") is not None and table.alias:
-            raise NotSaid("DELETE ... USING with an alias and RETURNING")
+            raise Unsupported("DELETE ... USING with an alias and RETURNING")
         key = exp.select(exp.column("_rowid_", table=table.alias_or_name)).from_(table.copy())
         for each in using:
             key.join(each.copy(), copy=False)
@@ -493,7 +493,7 @@ class PostgreSQLFlavour(Flavour):
             properties = tree.args.get("properties")
             kinds = [type(each) for each in (properties.expressions if properties is not None else [])]
             if exp.MaterializedProperty in kinds:
-                raise NotSaid("CREATE MATERIALIZED VIEW")
+                raise Unsupported("CREATE MATERIALIZED VIEW")
             if tree.args.get("replace"):
                 tree.set("replace", None)
                 named = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
@@ -505,7 +505,7 @@ class PostgreSQLFlavour(Flavour):
             if parameters is not None:
                 using = parameters.args.get("using")
                 if using is not None and using.name.lower() not in ("btree", "hash"):
-                    raise NotSaid(f"an index USING {using.name}")
+                    raise Unsupported(f"an index USING {using.name}")
                 parameters.set("using", None)
                 for each in parameters.args.get("columns") or []:
                     each.set("nulls_first", None)
@@ -515,7 +515,7 @@ class PostgreSQLFlavour(Flavour):
                 columns = "_".join(each.this.name for each in parameters.args.get("columns") or [])
                 tree.this.set("this", exp.to_identifier(f"{tree.this.args['table'].name}_{columns}_idx", quoted=True))
             return self.schema_expression(tree, context, context.columns_of(tree.this.args["table"].name))
-        raise NotSaid(f"CREATE {kind}")
+        raise Unsupported(f"CREATE {kind}")
 
     def on_drop(self, tree: exp.Drop, context: Context) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX."""
@@ -525,7 +525,7 @@ class PostgreSQLFlavour(Flavour):
             names = [each.sql(dialect="postgres") for each in several]
             return sequences.dropped(names, context, must_exist=not tree.args.get("exists"))
         if kind not in ("TABLE", "VIEW", "INDEX"):
-            raise NotSaid(f"DROP {kind}")
+            raise Unsupported(f"DROP {kind}")
         exists, names_of = bool(tree.args.get("exists")), [each.name for each in several]
         if kind == "INDEX":
             texts = [f"DROP INDEX {'IF EXISTS ' if exists else ''}{quoted(name)}" for name in names_of]

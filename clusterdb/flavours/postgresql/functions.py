@@ -11,7 +11,7 @@ from decimal import Context, Decimal
 
 from clusterdb.flavours import functions as f
 from clusterdb.flavours.functions import Number, SqlValue, text_of
-from clusterdb.flavours.postgresql import forms, spans
+from clusterdb.flavours.postgresql import formats, intervals
 from clusterdb.flavours.postgresql import values as v
 
 _CONTEXT = Context(prec=50)
@@ -36,18 +36,18 @@ def mod(a: Number, b: Number) -> int | float:
 
 def shift(value: SqlValue, interval: str, sign: int = 1) -> str:
     """A date or a time, and an interval: a timestamp."""
-    return v.moment_text(spans.later(v.moment(value), spans.span(interval), sign))
+    return v.moment_text(intervals.later(v.moment(value), intervals.interval_of(interval), sign))
 
 
 def clock_shift(value: str, interval: str, sign: int = 1) -> str:
     """A time of the day and an interval: only its time counts, around the clock."""
     at = datetime.combine(datetime(2000, 1, 1), time.fromisoformat(value))
-    return (at + sign * timedelta(microseconds=spans.span(interval).micros)).time().isoformat()
+    return (at + sign * timedelta(microseconds=intervals.interval_of(interval).micros)).time().isoformat()
 
 
 def clock_between(later: str, earlier: str) -> str:
     first, second = (datetime.combine(datetime(2000, 1, 1), time.fromisoformat(each)) for each in (earlier, later))
-    return spans.spelled(spans.between(second, first))
+    return intervals.interval_text(intervals.between(second, first))
 
 
 def add_days(value: SqlValue, days: int) -> str:
@@ -60,7 +60,7 @@ def days_between(later: SqlValue, earlier: SqlValue) -> int:
 
 def time_between(later: SqlValue, earlier: SqlValue) -> str:
     """The time between two timestamps."""
-    return spans.spelled(spans.between(v.moment(later), v.moment(earlier)))
+    return intervals.interval_text(intervals.between(v.moment(later), v.moment(earlier)))
 
 
 def age(later: SqlValue, earlier: SqlValue) -> str:
@@ -68,8 +68,8 @@ def age(later: SqlValue, earlier: SqlValue) -> str:
     second, first = v.moment(later), v.moment(earlier)
     if second < first:
         months, days, micros = _age(first, second)
-        return spans.spelled(spans.Span(-months, -days, -micros))
-    return spans.spelled(spans.Span(*_age(second, first)))
+        return intervals.interval_text(intervals.Interval(-months, -days, -micros))
+    return intervals.interval_text(intervals.Interval(*_age(second, first)))
 
 
 def _age(second: datetime, first: datetime) -> tuple[int, int, int]:
@@ -138,7 +138,7 @@ def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, seco
 def to_timestamp(value: str | Number, form: str | None = None) -> str:
     """A time from its number of seconds since 1970, or from a text in a form."""
     if form is not None and isinstance(value, str):
-        return v.moment_text(forms.parsed(value, form))
+        return v.moment_text(formats.parsed(value, form))
     if form is None and not isinstance(value, str):
         return v.moment_text(datetime(1970, 1, 1) + timedelta(seconds=value))
     raise TypeError(f"to_timestamp() of {value!r}")
@@ -146,7 +146,7 @@ def to_timestamp(value: str | Number, form: str | None = None) -> str:
 
 def to_char(value: str | Number, form: str) -> str:
     """Dates and numbers, in a form."""
-    return forms.number_as(value, form) if isinstance(value, int | float) else forms.time_as(value, form)
+    return formats.number_as(value, form) if isinstance(value, int | float) else formats.time_as(value, form)
 
 
 def substring(text: SqlValue, at: int, length: int | None = None) -> str:
@@ -540,12 +540,12 @@ class Spans:
     """The sum of intervals."""
 
     def __init__(self) -> None:
-        self._sum: spans.Span | None = None
+        self._sum: intervals.Interval | None = None
 
     def step(self, value: SqlValue) -> None:
         if value is not None:
-            more, old = spans.span(value), self._sum or spans.Span(0, 0, 0)
-            self._sum = spans.Span(old.months + more.months, old.days + more.days, old.micros + more.micros)
+            more, old = intervals.interval_of(value), self._sum or intervals.Interval(0, 0, 0)
+            self._sum = intervals.Interval(old.months + more.months, old.days + more.days, old.micros + more.micros)
 
     def final(self) -> str | None:
-        return None if self._sum is None else spans.spelled(self._sum)
+        return None if self._sum is None else intervals.interval_text(self._sum)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, literal
+from clusterdb.flavours.flavour import Unsupported, literal
 from clusterdb.flavours.schema import Labels
 from clusterdb.flavours.tables import quoted, text
 from clusterdb.flavours.types import INTEGER, Kind, set_kind
@@ -43,10 +43,10 @@ def resolve(tree: exp.Expression, context: Context) -> exp.Expression:
 
 
 def labels_of(kind: Kind, context: Context) -> Labels:
-    """The type that a value is of.  Raises NotSaid if it is not known here."""
+    """The type that a value is of.  Raises Unsupported if it is not known here."""
     found = context.schema.labels.get(kind.size)
     if found is None:
-        raise NotSaid("a value of an enumerated type")
+        raise Unsupported("a value of an enumerated type")
     return found
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from clusterdb.flavours import functions as f
 from clusterdb.flavours.functions import text_of
-from clusterdb.flavours.postgresql import calls, forms, json, patterns, rules, spans
+from clusterdb.flavours.postgresql import calls, formats, intervals, json, patterns, rules
 from clusterdb.flavours.postgresql import compare as c
 from clusterdb.flavours.postgresql import functions as p
 from clusterdb.flavours.postgresql import types as t
@@ -103,7 +103,7 @@ _NUMBERS = (
     Function("lcm", "ii", t.integers, math.lcm),
     Function("factorial", "i", decimal(0), math.factorial),
     Function("width_bucket", "nnni", INT, p.width_bucket),
-    Function("to_number", "tt", EXACT, forms.to_number),
+    Function("to_number", "tt", EXACT, formats.to_number),
 )
 
 _DATES = (
@@ -119,7 +119,7 @@ _DATES = (
     Function("make_interval", "/*+", INTERVAL, rewrite=calls.interval),
     Function("make_timestamp", "iiiiin", DATETIME, p.make_timestamp),
     Function("to_char", "**", TEXT, p.to_char, rewrite=calls.formatted),
-    Function("to_date", "tt", DATE, lambda text, form: forms.parsed(text, form).date().isoformat()),
+    Function("to_date", "tt", DATE, lambda text, form: formats.parsed(text, form).date().isoformat()),
     Function("to_timestamp", "*/t", ZONED, p.to_timestamp),
 )
 
@@ -210,7 +210,7 @@ _SESSION = (
 FUNCTIONS = Functions(
     rows=(*_TEXTS, *_NUMBERS, *_DATES, *_CHOICES, *_JSON, *_AGGREGATES, *_SESSION),
     helpers={
-        **spans.HELPERS,
+        **intervals.HELPERS,
         **v.HELPERS,
         # arithmetic
         "negative": f.negated,

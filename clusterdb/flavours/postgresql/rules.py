@@ -6,10 +6,10 @@ from sqlglot import exp
 
 from clusterdb.flavours import rules
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Rule, call, literal
+from clusterdb.flavours.flavour import Rule, Unsupported, call, literal
 from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
-from clusterdb.flavours.postgresql.forms import known as known_form
+from clusterdb.flavours.postgresql.formats import kind_of_format
 from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, REAL
 from clusterdb.flavours.types import BYTES, DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
@@ -44,11 +44,14 @@ _TAKEN = {
 
 
 def argument(name: str, letter: str, value: exp.Expression, context: Context) -> exp.Expression:
-    """An argument as a function takes it, by its letter in the registry.  Raises NotSaid for one of another type."""
+    """An argument as a function takes it, by its letter in the registry.
+
+    Raises Unsupported for one of another type.
+    """
     if letter == "*":
         return value
     if letter == "!":
-        raise NotSaid(f"{name}() with an argument {value.sql(dialect='postgres')}")
+        raise Unsupported(f"{name}() with an argument {value.sql(dialect='postgres')}")
     if letter == "o":
         return as_output(value, context)
     own = kind_of(value).name
@@ -65,11 +68,11 @@ def rounded(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     """round() and trunc(): of floating point numbers to the nearest even one."""
     kind = kind_of(arguments[0])
     if kind.name == "unknown":
-        raise NotSaid(f"{name}() of a parameter without a type")
+        raise Unsupported(f"{name}() of a parameter without a type")
     if kind == EXACT_OR_DOUBLE:
-        raise NotSaid(f"{name}() of what a parameter and an exact number make")
+        raise Unsupported(f"{name}() of what a parameter and an exact number make")
     if kind.name in ("double", "number") and len(arguments) > 1:
-        raise NotSaid(f"{name}() of a floating point number to so many digits")
+        raise Unsupported(f"{name}() of a floating point number to so many digits")
     if name == "trunc":
         made = call("pg_trunc", *arguments)
     elif kind.name in ("double", "number") or (kind.name == "integer" and len(arguments) == 1):
@@ -85,10 +88,10 @@ def total(name: str, node: exp.Expression, arguments: list[exp.Expression]) -> e
     kind, windowed = kind_of(value), isinstance(node.parent, exp.Window)
     if kind.name == "interval":
         if name == "avg" or windowed or value is not arguments[0]:
-            raise NotSaid(f"{name}() of intervals")
+            raise Unsupported(f"{name}() of intervals")
         return call("pg_span_sum", value)
     if kind.name == "unknown" and not isinstance(value, exp.Column):
-        raise NotSaid(f"{name}() of a parameter without a type")
+        raise Unsupported(f"{name}() of a parameter without a type")
     if kind.name not in ("integer", "decimal", "double", "number", "unknown", "null"):
         raise refuse(f"{name}()", value)
     if kind == REAL:
@@ -103,7 +106,7 @@ def total(name: str, node: exp.Expression, arguments: list[exp.Expression]) -> e
 def _total_of_reals(name: str, value: exp.Expression, *, windowed: bool, is_distinct: bool) -> exp.Expression:
     """sum() of REALs is one, avg() is a floating point number of 64 bits."""
     if windowed or is_distinct:
-        raise NotSaid(f"{name}() of different REALs, or over a window,")
+        raise Unsupported(f"{name}() of different REALs, or over a window,")
     if name == "sum":
         return exp.Anonymous(this="pg_real_sum", expressions=[value])
     return exp.Anonymous(this="avg", expressions=[call("pg_single", value)])
@@ -142,8 +145,8 @@ def to_char(arguments: list[exp.Expression]) -> exp.Expression:
     if kind.name not in ("date", "datetime", "integer", "decimal", "double"):
         raise refuse("to_char()", value)
     wanted = "time" if kind.name in ("date", "datetime") else "number"
-    if isinstance(form, exp.Literal) and known_form(form.name) != wanted:
-        raise NotSaid(f"to_char() in the form '{form.name}'")
+    if isinstance(form, exp.Literal) and kind_of_format(form.name) != wanted:
+        raise Unsupported(f"to_char() in the form '{form.name}'")
     return call("pg_to_char", value, form)
 
 
@@ -152,7 +155,7 @@ def made_interval(arguments: list[exp.Expression]) -> exp.Expression:
     parts: list[exp.Expression | str] = []
     for each in arguments:
         if not isinstance(each, exp.Kwarg | exp.PropertyEQ):
-            raise NotSaid("make_interval() without names")
+            raise Unsupported("make_interval() without names")
         parts += [each.expression, f" {each.this.name} "]
     return call("pg_as_interval", call("pg_concat", *parts))
 
@@ -172,7 +175,7 @@ def gathered(name: str, arguments: list[exp.Expression], context: Context) -> ex
     order = last if isinstance(last, exp.Order) else None
     value = last.this if order is not None else last
     if isinstance(value, exp.Distinct):
-        raise NotSaid(f"{name}(DISTINCT ...)")
+        raise Unsupported(f"{name}(DISTINCT ...)")
     made: list[exp.Expression] = [*(as_text(each, context) for each in keys), as_json(value, context)]
     if order is not None:
         made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
@@ -200,7 +203,7 @@ def string_agg_of(arguments: list[exp.Expression], context: Context) -> exp.Expr
         raise refuse("string_agg()", inner)
     if isinstance(what, exp.Distinct):
         if separator.name != ",":
-            raise NotSaid("string_agg(DISTINCT ...) with another separator than a comma")
+            raise Unsupported("string_agg(DISTINCT ...) with another separator than a comma")
         made: list[exp.Expression] = [what]
     else:
         made = [as_text(what, context), separator]
@@ -221,7 +224,7 @@ def counted(arguments: list[exp.Expression]) -> exp.Expression:
 def bytes_only(node: exp.HexString, context: Context) -> exp.Expression:
     """X'...': bits, unless a rule of ours wrote bytes."""
     if kind_of(node).name != "bytes":
-        raise NotSaid("a string of bits")
+        raise Unsupported("a string of bits")
     return node
 
 
@@ -243,7 +246,7 @@ def matched(name: str, *more: str) -> Rule:
 
     def rule(node: exp.Expression, context: Context) -> exp.Expression:
         if isinstance(node.expression, exp.Any | exp.All):
-            raise NotSaid("LIKE ANY")
+            raise Unsupported("LIKE ANY")
         value, pattern = node.this, node.expression
         if kind_of(value).name not in ("text", "char", "literal", "unknown", "null"):
             raise refuse("a pattern", value)
@@ -277,7 +280,7 @@ def overlay(node: exp.Expression, context: Context) -> exp.Expression:
 
 def overlaps(node: exp.Expression, context: Context) -> exp.Expression:
     if not isinstance(node.this, exp.Tuple) or not isinstance(node.expression, exp.Tuple):
-        raise NotSaid("OVERLAPS")
+        raise Unsupported("OVERLAPS")
     parts = [*node.this.expressions, *node.expression.expressions]
     if {kind_of(each).name for each in parts} - {"date", "datetime"}:
         raise refuse("OVERLAPS", *parts)
@@ -286,14 +289,14 @@ def overlaps(node: exp.Expression, context: Context) -> exp.Expression:
 
 def collate(node: exp.Collate, context: Context) -> exp.Expression:
     if node.expression.name.upper() not in ("C", "POSIX"):
-        raise NotSaid(f"COLLATE {node.expression.name}")
+        raise Unsupported(f"COLLATE {node.expression.name}")
     return exp.Collate(this=node.this, expression=exp.var("BINARY"))
 
 
 def of_quantifier(node: exp.Array, context: Context) -> exp.Expression:
     """ARRAY[...] in ANY or ALL."""
     if quantifier_of(node) is None:
-        raise NotSaid("arrays")
+        raise Unsupported("arrays")
     return exp.Tuple(expressions=node.expressions)
 
 
@@ -312,7 +315,7 @@ def json_at(node: exp.Expression, name: str) -> exp.Expression:
         return call(name, node.this, path)
     steps = [each.this for each in path.expressions if not isinstance(each, exp.JSONPathRoot)]
     if len(steps) != 1:
-        raise NotSaid("such a path into JSON")
+        raise Unsupported("such a path into JSON")
     return call(name, node.this, *steps)
 
 
@@ -334,9 +337,9 @@ def _series(node: exp.Table) -> exp.Expression:
     """generate_series() of whole numbers."""
     call_of = node.this
     if not all(isinstance(each, exp.Literal | exp.Neg | exp.Placeholder | exp.Var) for each in call_of.expressions):
-        raise NotSaid("generate_series() of something else than numbers")
+        raise Unsupported("generate_series() of something else than numbers")
     if any(isinstance(each, exp.Literal) and each.is_string for each in call_of.expressions):
-        raise NotSaid("generate_series() of something else than numbers")
+        raise Unsupported("generate_series() of something else than numbers")
     alias = node.args.get("alias")
     name = alias.name if alias is not None else "generate_series"
     column = alias.columns[0].name if alias is not None and alias.columns else name
@@ -357,7 +360,7 @@ def escape(node: exp.Escape, context: Context) -> exp.Expression:
 
 def dot(node: exp.Dot, context: Context) -> exp.Expression:
     if node.this.name.lower() != "pg_catalog":
-        raise NotSaid(f"{node.this.name}. ...")
+        raise Unsupported(f"{node.this.name}. ...")
     return node.expression
 
 
@@ -369,13 +372,13 @@ def column(node: exp.Column, context: Context) -> exp.Expression:
 
 def cte(node: exp.CTE, context: Context) -> exp.Expression:
     if isinstance(node.this, exp.Insert | exp.Update | exp.Delete):
-        raise NotSaid("a CTE that changes data")
+        raise Unsupported("a CTE that changes data")
     return node
 
 
 def conflict(node: exp.OnConflict, context: Context) -> exp.Expression:
     if node.args.get("constraint") is not None:
-        raise NotSaid("ON CONFLICT ON CONSTRAINT")
+        raise Unsupported("ON CONFLICT ON CONSTRAINT")
     return node
 
 
@@ -385,17 +388,17 @@ def table(node: exp.Table, context: Context) -> exp.Expression:
     if node.db.lower() in ("pg_catalog",) or (
         node.name.lower().startswith("pg_") and isinstance(node.this, exp.Identifier)
     ):
-        raise NotSaid(f"{node.name}")
+        raise Unsupported(f"{node.name}")
     if node.db.lower() == "public":
         node.set("db", None)
     if isinstance(node.this, exp.Func):
-        raise NotSaid("a function in FROM")
+        raise Unsupported("a function in FROM")
     return node
 
 
 def set_operation(node: exp.SetOperation, context: Context) -> exp.Expression:
     if node.args.get("distinct") is False and not isinstance(node, exp.Union):
-        raise NotSaid(f"{node.key.upper()} ALL")
+        raise Unsupported(f"{node.key.upper()} ALL")
     rules.set_operation(node, context)
     if isinstance(node.expression, exp.SetOperation):
         node.set("expression", exp.select("*").from_(node.expression.subquery("clusterdb_part")))

@@ -37,7 +37,7 @@ _TRANSACTION = re.compile(
 
 
 def set_variable(sql: str) -> Translation | None:
-    """SET and RESET; None for another statement.  Raises NotSaid for what would have to be obeyed."""
+    """SET and RESET; None for another statement.  Raises Unsupported for what would have to be obeyed."""
     if _TRANSACTION.fullmatch(sql):
         return Translation(IDLE)
     found = _SET.fullmatch(sql)

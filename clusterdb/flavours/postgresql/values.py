@@ -16,8 +16,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 from clusterdb.flavours.functions import Implementation, Number, SqlValue, inexact, text_of
+from clusterdb.flavours.postgresql.intervals import interval_of, interval_text
 from clusterdb.flavours.postgresql.json import canonical, checked_json
-from clusterdb.flavours.postgresql.spans import span, spelled
 
 __all__ = ["HELPERS", "double_text", "moment", "moment_text", "number_text"]
 
@@ -340,7 +340,7 @@ HELPERS: dict[str, Implementation] = {
     "as_label": as_label,
     "as_uuid": as_uuid,
     "as_bytes": as_bytes,
-    "as_interval": lambda value: spelled(span(value)),
+    "as_interval": lambda value: interval_text(interval_of(value)),
     "as_json": checked_json,
     "as_jsonb": canonical,
     "real_plus": real_plus,

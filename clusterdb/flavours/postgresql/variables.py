@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from clusterdb.flavours.flavour import NotSaid
+from clusterdb.flavours.flavour import Unsupported
 
 __all__ = ["SETTINGS", "require_supported"]
 
@@ -41,12 +41,16 @@ SETTINGS = {
 
 
 def require_supported(name: str, value: str) -> None:
-    """Raises NotSaid for a setting that is not supported, and for a value that would change what statements mean."""
+    """Check a setting.
+
+    Raises Unsupported for a setting that is not supported, and
+    for a value that would change what statements mean.
+    """
     allowed = SETTINGS.get(name.lower())
     if allowed is None:
-        raise NotSaid(f"SET {name}")
+        raise Unsupported(f"SET {name}")
     text = value.strip()
     if text[:1] == "'" and text[-1:] == "'" and "','" not in text.replace(" ", ""):
         text = text[1:-1]
     if text.upper() != "DEFAULT" and not allowed.fullmatch(text.replace("'", "")):
-        raise NotSaid(f"SET {name} TO {value}")
+        raise Unsupported(f"SET {name} TO {value}")

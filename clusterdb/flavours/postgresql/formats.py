@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from clusterdb.flavours.functions import Number
 from clusterdb.flavours.postgresql.values import moment
 
-__all__ = ["known", "number_as", "parsed", "time_as", "to_number"]
+__all__ = ["kind_of_format", "number_as", "parsed", "time_as", "to_number"]
 
 _PARTS = re.compile(
     r"FM|HH24|HH12|HH|MI|SSSSS?|SS|MS|US|Y,YYY|YYYY|YYY|YY|Y|IYYY|IW|IDDD|ID|MM|Month|MONTH|month|Mon|MON|mon|Day|DAY|day"
@@ -106,7 +106,7 @@ def time_as(value: str, form: str) -> str:
 _NUMBER_FORM = re.compile(r"(FM)?([90,]*)(?:\.([90]*))?")
 
 
-def known(form: str) -> str:
+def kind_of_format(form: str) -> str:
     """What a form is of: "time", "number"; empty if it is neither that is known here."""
     found = _NUMBER_FORM.fullmatch(form)
     if found is not None and re.search("[90]", form):

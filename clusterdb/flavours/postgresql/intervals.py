@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from clusterdb.flavours.functions import Implementation, Number, SqlValue
 
-__all__ = ["HELPERS", "Span", "between", "later", "span", "spelled"]
+__all__ = ["HELPERS", "Interval", "between", "later", "interval_of", "interval_text"]
 
 _DAY = 86_400_000_000
 _MONTHS = {"month": 1, "mon": 1, "year": 12, "yr": 12, "y": 12, "decade": 120, "century": 1200, "centurie": 1200}
@@ -33,7 +33,7 @@ _TOKEN = re.compile(
 )
 
 
-class Span(NamedTuple):
+class Interval(NamedTuple):
     """An interval."""
 
     months: int
@@ -45,7 +45,7 @@ class Span(NamedTuple):
         return (self.months * 30 + self.days) * _DAY + self.micros
 
 
-def span(text: SqlValue) -> Span:
+def interval_of(text: SqlValue) -> Interval:
     """An interval from its text.  Raises ValueError."""
     if not isinstance(text, str):
         raise TypeError(f"{text!r} is no interval: give a str")
@@ -60,8 +60,8 @@ def span(text: SqlValue) -> Span:
         raise ValueError(f"invalid input syntax for type interval: {text!r}")
     days += (months - int(months)) * 30
     micros += (days - int(days)) * _DAY
-    made = Span(int(months), int(days), round(micros))
-    return Span(-made.months, -made.days, -made.micros) if ago else made
+    made = Interval(int(months), int(days), round(micros))
+    return Interval(-made.months, -made.days, -made.micros) if ago else made
 
 
 def _amount(count: str, unit: str) -> tuple[Fraction, str]:
@@ -107,7 +107,7 @@ def _iso(text: str) -> list[tuple[Fraction, str]]:
     return made + [_amount(count, _ISO_TIME[unit]) for count, unit in piece.findall(times)]
 
 
-def spelled(value: Span) -> str:
+def interval_text(value: Interval) -> str:
     """An interval as PostgreSQL shows it."""
     years, months = int(value.months / 12), int(math.fmod(value.months, 12))
     texts: list[str] = []
@@ -124,7 +124,7 @@ def spelled(value: Span) -> str:
     return " ".join(texts)
 
 
-def later(at: datetime, value: Span, sign: int = 1) -> datetime:
+def later(at: datetime, value: Interval, sign: int = 1) -> datetime:
     """A time and an interval: first the months, then the rest."""
     year, month = divmod(at.year * 12 + at.month - 1 + sign * value.months, 12)
     day = min(at.day, calendar.monthrange(year, month + 1)[1])
@@ -132,25 +132,25 @@ def later(at: datetime, value: Span, sign: int = 1) -> datetime:
     return at.replace(year=year, month=month + 1, day=day) + sign * rest
 
 
-def between(later: datetime, earlier: datetime) -> Span:
+def between(later: datetime, earlier: datetime) -> Interval:
     """What passed between two times: days and a time of the same sign."""
     passed = later - earlier
     micros = (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
     days = int(Fraction(micros, _DAY))
-    return Span(0, days, micros - days * _DAY)
+    return Interval(0, days, micros - days * _DAY)
 
 
-def _times(value: Span, factor: Fraction) -> Span:
+def _times(value: Interval, factor: Fraction) -> Interval:
     months = Fraction(value.months) * factor
     more = (months - int(months)) * 30
     days = value.days * factor
     rest = (days - int(days) + more - int(more)) * 86_400
     extra = int(rest / 86_400)
     micros = value.micros * factor + (rest - extra * 86_400) * 1_000_000
-    return Span(int(months), int(days) + int(more) + extra, round(micros))
+    return Interval(int(months), int(days) + int(more) + extra, round(micros))
 
 
-def _part(unit: str, value: Span) -> int | float:
+def _part(unit: str, value: Interval) -> int | float:
     seconds = abs(value.micros)
     sign = -1 if value.micros < 0 else 1
     parts: dict[str, float] = {
@@ -168,14 +168,14 @@ def _part(unit: str, value: Span) -> int | float:
     return parts[unit]
 
 
-def _epoch(value: Span) -> float:
+def _epoch(value: Interval) -> float:
     years, months = int(value.months / 12), int(math.fmod(value.months, 12))
     return float((years * Fraction("365.25") + months * 30 + value.days) * 86_400 + Fraction(value.micros, 1_000_000))
 
 
 def _added(a: str, b: str, sign: int) -> str:
-    first, second = span(a), span(b)
-    return spelled(Span(*(one + sign * other for one, other in zip(first, second, strict=True))))
+    first, second = interval_of(a), interval_of(b)
+    return interval_text(Interval(*(one + sign * other for one, other in zip(first, second, strict=True))))
 
 
 def _factor(value: Number) -> Fraction:
@@ -183,11 +183,11 @@ def _factor(value: Number) -> Fraction:
 
 
 HELPERS: dict[str, Implementation] = {
-    "span": lambda text: spelled(span(text)),
-    "span_ticks": lambda text: span(text).ticks(),
+    "span": lambda text: interval_text(interval_of(text)),
+    "span_ticks": lambda text: interval_of(text).ticks(),
     "span_plus": _added,
-    "span_times": lambda text, factor: spelled(_times(span(text), _factor(factor))),
-    "span_over": lambda text, factor: spelled(_times(span(text), 1 / _factor(factor))),
-    "span_part": lambda unit, text: _part(unit.lower(), span(text)),
+    "span_times": lambda text, factor: interval_text(_times(interval_of(text), _factor(factor))),
+    "span_over": lambda text, factor: interval_text(_times(interval_of(text), 1 / _factor(factor))),
+    "span_part": lambda unit, text: _part(unit.lower(), interval_of(text)),
 }
 """By name without the prefix that they have in SQL."""
