@@ -288,8 +288,8 @@ class Flavour:
 
     def with_placeholders(self, sql: str) -> str:
         """``%s`` and ``%(name)s`` as SQLite's; where there are such, ``%%`` is a percent sign."""
-        found = [match[0] for match in _PLACEHOLDER.finditer(sql)]
-        if not any(each == "%s" or (each.startswith("%(") and each.endswith("s")) for each in found):
+        result = [match[0] for match in _PLACEHOLDER.finditer(sql)]
+        if not any(node == "%s" or (node.startswith("%(") and node.endswith("s")) for node in result):
             return sql
 
         numbers = itertools.count(1)
@@ -316,24 +316,24 @@ class Flavour:
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
         for select in trees[0].find_all(exp.Select):
-            for each in select.expressions:
-                if isinstance(each, exp.Subquery) and each.alias:
-                    name = each.args["alias"].this
-                    each.set("alias", None)
-                    each.replace(exp.Alias(this=each.copy(), alias=name))
+            for node in select.expressions:
+                if isinstance(node, exp.Subquery) and node.alias:
+                    name = node.args["alias"].this
+                    node.set("alias", None)
+                    node.replace(exp.Alias(this=node.copy(), alias=name))
         return trees[0]  # type: ignore[return-value]
 
     def _translated_tree(self, tree: exp.Expression, sql: str, context: Context) -> Translation:
         context = context.for_statement()
-        found = misread(tree, levels_of_bits=self.levels_of_bits)
-        if found:
-            raise Unsupported(found)
-        made = self.statement(tree, context)
-        if not isinstance(made, Translation):
-            made = Translation(self.text(made), tuple(context.before), tuple(context.after))
+        result = misread(tree, levels_of_bits=self.levels_of_bits)
+        if result:
+            raise Unsupported(result)
+        converted = self.statement(tree, context)
+        if not isinstance(converted, Translation):
+            converted = Translation(self.text(converted), tuple(context.before), tuple(context.after))
         if isinstance(tree, self.committing):
-            return replace(made, commits=True)
-        return replace(made, begins=True) if isinstance(tree, self.beginning) else made
+            return replace(converted, commits=True)
+        return replace(converted, begins=True) if isinstance(tree, self.beginning) else converted
 
     def statement(self, tree: exp.Expression, context: Context) -> exp.Expression | Translation:
         """A whole statement.  Raises Unsupported."""
@@ -362,16 +362,16 @@ class Flavour:
     def _with_names(self, tree: exp.Expression) -> exp.Expression:
         """The columns of a query, and of those in FROM and WITH, are called what the engine calls them."""
         tree = tree.copy()
-        inner = [each.this for each in tree.find_all(exp.Subquery, exp.CTE) if self._has_visible_names(each)]
+        inner = [node.this for node in tree.find_all(exp.Subquery, exp.CTE) if self._has_visible_names(node)]
         for first in (tree, *inner):
             while isinstance(first, exp.SetOperation | exp.Subquery):
                 first = first.this
             if isinstance(first, exp.Select):
                 named = [
-                    each
-                    if isinstance(each, exp.Alias | exp.Column | exp.Star)
-                    else exp.Alias(this=each, alias=exp.to_identifier(self.column_name(each), quoted=True))
-                    for each in first.expressions
+                    node
+                    if isinstance(node, exp.Alias | exp.Column | exp.Star)
+                    else exp.Alias(this=node, alias=exp.to_identifier(self.column_name(node), quoted=True))
+                    for node in first.expressions
                 ]
                 first.set("expressions", named)
         return tree
@@ -384,16 +384,16 @@ class Flavour:
 
     def columns_of(self, query: exp.Expression, names: list[str], context: Context) -> list[tuple[str, str]]:
         """The names and declarations of a query's columns."""
-        found = answers(query, context.schema, self.typing)
-        return list(zip(names or list(found), map(declared_as, found.values()), strict=False))
+        result = answers(query, context.schema, self.typing)
+        return list(zip(names or list(result), map(declared_as, result.values()), strict=False))
 
     def view(self, tree: exp.Create, context: Context) -> Translation:
         """CREATE VIEW, with its columns' types in a comment."""
-        names = [each.name for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
+        names = [node.name for node in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
         tree.set("expression", self._with_names(tree.expression))
         columns = self.columns_of(tree.expression, names, context)
-        said = self.text(self.expression(tree, context))
-        head, word, rest = said.partition(" AS ")
+        text = self.text(self.expression(tree, context))
+        head, word, rest = text.partition(" AS ")
         return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(context.before), tuple(context.after))
 
     def table_of_query(self, head: str, tree: exp.Create, context: Context) -> Translation:
@@ -407,12 +407,12 @@ class Flavour:
             raise Unsupported("CREATE TABLE IF NOT EXISTS ... AS")
         query, name = self._with_names(tree.expression.unnest()), quoted(tree.this.name)
         names = [
-            f'"{each}" {_defined(declared)}'
-            for each, declared in self.columns_of(query, [], context)
-            if '"' not in each
+            f'"{column}" {_defined(declared)}'
+            for column, declared in self.columns_of(query, [], context)
+            if '"' not in column
         ]
-        made = self.expression(query, context)
-        return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
+        result = self.expression(query, context)
+        return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(result)}",))
 
     def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
         """The kinds of the columns that a query returns; see :meth:`EngineSession.kinds`."""
@@ -440,16 +440,16 @@ class Flavour:
         self.prepare(tree, context)
         calculated = _calculated_keys(tree)
         for node in reversed(list(tree.walk())):
-            made = self._node(node, context)
-            if made is node:
+            result = self._node(node, context)
+            if result is node:
                 continue
-            if made is not None and "kind" not in made.meta:
-                set_kind(made, kind_of(node))
+            if result is not None and "kind" not in result.meta:
+                set_kind(result, kind_of(node))
             if node is not tree:
-                node.replace(made)
-            elif made is not None:
-                assert isinstance(made, exp.Expression)
-                tree = made
+                node.replace(result)
+            elif result is not None:
+                assert isinstance(result, exp.Expression)
+                tree = result
         _keep_calculated(tree, calculated)
         require_single(tree, self.prefix + "several")
         return tree
@@ -469,10 +469,10 @@ class Flavour:
         for kind in type(node).__mro__:
             rule = self.rules.get(kind)
             if rule is not None:
-                made = rule(node, context)
-                if made is not None and made is not node and node.args.get("negate"):
-                    return exp.Not(this=exp.paren(made))
-                return made
+                result = rule(node, context)
+                if result is not None and result is not node and node.args.get("negate"):
+                    return exp.Not(this=exp.paren(result))
+                return result
         if isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Case | exp.Exists | exp.If):
             return self._function(node)
         return node
@@ -486,8 +486,8 @@ class Flavour:
         if function.is_native:
             return node
         values = [node.args.get(part) for part in node.arg_types]
-        flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
-        return call(self.prefix + name, *(each for each in flat if isinstance(each, exp.Expression)))
+        flat = [expression for value in values for expression in (value if isinstance(value, list) else [value])]
+        return call(self.prefix + name, *(expression for expression in flat if isinstance(expression, exp.Expression)))
 
     def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
         """A call of a function by its name.  Raises Unsupported or Refused."""
@@ -539,7 +539,7 @@ def _keys(tree: exp.Expression) -> Iterator[tuple[exp.Expression, exp.Expression
         if isinstance(node, exp.Ordered):
             yield node, node.this
         elif isinstance(node, exp.Group):
-            yield from ((node, each) for each in node.expressions)
+            yield from ((node, expression) for expression in node.expressions)
 
 
 def _calculated_keys(tree: exp.Expression) -> set[int]:
@@ -556,7 +556,7 @@ def _keep_calculated(tree: exp.Expression, calculated: set[int]) -> None:
 
 def call(name: str, *arguments: exp.Expr | SqlValue) -> exp.Anonymous:
     """A call of a function."""
-    trees = [each.copy() if isinstance(each, exp.Expr) else literal(each) for each in arguments]
+    trees = [argument.copy() if isinstance(argument, exp.Expr) else literal(argument) for argument in arguments]
     return exp.Anonymous(this=name, expressions=trees)
 
 
@@ -570,7 +570,7 @@ def arithmetic(name: str) -> Rule:
 
     def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
-        plain = all(isinstance(each, exp.Literal) and not each.is_string for each in parts)
+        plain = all(isinstance(part, exp.Literal) and not part.is_string for part in parts)
         return node if plain or context.in_definition else call(name, *parts)
 
     return rule

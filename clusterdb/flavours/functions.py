@@ -1,6 +1,6 @@
 """SQL functions in Python that the engines share: texts, numbers, dates as ISO text, JSON as text.
 
-They are not called with NULL, unless their row in the engine's registry says so.  Dates are texts as SQLite's own date
+They are not called with NULL, unless they take it by their row in the engine's registry.  Dates are texts as SQLite's own date
 functions write them, times of the day too; an interval is a number and a unit.
 """
 
@@ -57,10 +57,10 @@ def number_of(value: SqlValue) -> int | float:
     """A number, or what a text begins with, as MySQL takes it."""
     if isinstance(value, int | float):
         return value
-    found = _LEADING.match(value.decode() if isinstance(value, bytes) else str(value))
-    if found is None:
+    match = _LEADING.match(value.decode() if isinstance(value, bytes) else str(value))
+    if match is None:
         return 0
-    return float(found[0]) if set(found[0]) & set(".eE") else int(found[0])
+    return float(match[0]) if set(match[0]) & set(".eE") else int(match[0])
 
 
 def text_of(value: SqlValue) -> str:
@@ -90,8 +90,8 @@ _DIGITS = re.compile(r"\s*(\d{4}|\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)(?:\.(\d*
 def moment_of(value: SqlValue) -> datetime:
     """A date, or a date and a time, in any of the forms that MySQL reads.  Raises ValueError."""
     text = str(value)
-    found = _MOMENT.fullmatch(text)
-    parts = [found[1], *found.group(3, 4, 5, 6, 7, 8)] if found is not None else None
+    match = _MOMENT.fullmatch(text)
+    parts = [match[1], *match.group(3, 4, 5, 6, 7, 8)] if match is not None else None
     if parts is None:
         short = _DIGITS.fullmatch(text)
         if short is None:
@@ -102,7 +102,7 @@ def moment_of(value: SqlValue) -> datetime:
         raise TypeError(f"'{text}': years, months and days of zero")
     if len(parts[0] or "") == 2:
         year += 2000 if year < 70 else 1900
-    numbers = [int(each or 0) for each in parts[1:6]]
+    numbers = [int(item or 0) for item in parts[1:6]]
     fraction = (parts[6] or "")[:6].ljust(6, "0")
     return datetime(year, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], int(fraction))
 
@@ -139,7 +139,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def operand(value: SqlValue) -> int | float:
-    """What is calculated with: a number; a text of a date is none.  Raises ValueError."""
+    """An operand of arithmetic: a number, which the text of a date is not.  Raises ValueError."""
     if isinstance(value, str) and _DATE.match(value):
         raise ValueError(f"'{value}' is a date: add intervals to it, or take the difference with the engine's function")
     return number_of(value)
@@ -307,26 +307,26 @@ def regexp_replace(text: SqlValue, pattern: str, new: str, flags: str = "") -> s
 
 
 def regexp_substr(text: SqlValue, pattern: str, flags: str = "") -> str | None:
-    found = compiled(pattern, flags).search(text_of(text))
-    return found[0] if found else None
+    match = compiled(pattern, flags).search(text_of(text))
+    return match[0] if match else None
 
 
 def regexp_instr(text: SqlValue, pattern: str, flags: str = "") -> int:
-    found = compiled(pattern, flags).search(text_of(text))
-    return found.start() + 1 if found else 0
+    match = compiled(pattern, flags).search(text_of(text))
+    return match.start() + 1 if match else 0
 
 
 # --- exact numbers ----------------------------------------------------------------------------------------------------
 def exact(value: SqlValue) -> Decimal:
-    """The decimal number that a floating point number stands for: the shortest that is nearest to it."""
+    """The decimal number that a floating point number stands for: the shortest that rounds to it."""
     value = number_of(value)
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 
 def inexact(value: Decimal, scale: int) -> int | float:
-    """A decimal number rounded to so many digits, half away from zero, as SQLite keeps it."""
-    made = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT)
-    return int(made) if scale <= 0 and abs(made) < 2**63 else float(made) + 0.0  # there is no minus zero
+    """A decimal number rounded to a number of digits, half away from zero, as SQLite keeps it."""
+    result = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT)
+    return int(result) if scale <= 0 and abs(result) < 2**63 else float(result) + 0.0  # there is no minus zero
 
 
 _CONTEXT = Context(prec=100)
@@ -377,9 +377,9 @@ def checked(value: int | float) -> int | float:
 
 def case_changed(text: str, change: Callable[[str], str]) -> str:
     """Letter by letter; those that would become several stay."""
-    made = change(text)
-    if len(made) == len(text):
-        return made
+    result = change(text)
+    if len(result) == len(text):
+        return result
     changed = [(char, change(char)) for char in text]
     return "".join(new if len(new) == 1 else new[0] if change is str.lower else char for char, new in changed)
 
@@ -392,21 +392,21 @@ def rounded(value: SqlValue, digits: int = 0) -> int | float:
         return value
     if isinstance(value, float) and not math.isfinite(value):
         return value
-    made = Decimal(repr(value) if isinstance(value, float) else value).quantize(
+    result = Decimal(repr(value) if isinstance(value, float) else value).quantize(
         Decimal(1).scaleb(-digits), ROUND_HALF_UP
     )
-    return int(made) if digits <= 0 and isinstance(value, int) else float(made)
+    return int(result) if digits <= 0 and isinstance(value, int) else float(result)
 
 
 def truncated(value: SqlValue, digits: int = 0) -> int | float:
     value = number_of(value)
     scale = 10**digits
-    made = (
+    result = (
         math.trunc(Decimal(repr(value)) * scale) / scale
         if digits > 0
         else math.trunc(value / 10**-digits) * 10**-digits
     )
-    return made if digits > 0 else int(made)
+    return result if digits > 0 else int(result)
 
 
 def power(base: SqlValue, exponent: SqlValue) -> float:
@@ -433,7 +433,7 @@ def unit_of(unit: str) -> str:
 
 
 def plus(at: datetime, count: float, unit: str) -> datetime:
-    """So many units later; the end of a shorter month is its last day."""
+    """A number of units later; the end of a shorter month is its last day."""
     unit = unit_of(unit)
     if unit in MONTHS:
         months = at.year * 12 + at.month - 1 + int(count) * MONTHS[unit]
@@ -445,9 +445,9 @@ def plus(at: datetime, count: float, unit: str) -> datetime:
 @null_if_invalid
 def add_interval(value: SqlValue, count: SqlValue, unit: str) -> str:
     """A date or time, and an interval: a date if both are days."""
-    made = plus(as_datetime(value), number_of(count), unit)
+    result = plus(as_datetime(value), number_of(count), unit)
     whole_days = unit_of(unit) in ("day", "week", *MONTHS)
-    return shown(made, value if whole_days else None)
+    return shown(result, value if whole_days else None)
 
 
 @null_if_invalid
@@ -558,7 +558,7 @@ def json_contains(target: str, candidate: str) -> int:
             return all(key in whole and contains(whole[key], value) for key, value in piece.items())
         if isinstance(whole, list):
             pieces = piece if isinstance(piece, list) else [piece]
-            return all(any(contains(each, wanted) for each in whole) for wanted in pieces)
+            return all(any(contains(item, wanted) for item in whole) for wanted in pieces)
         return bool(whole == piece) and isinstance(whole, bool) == isinstance(piece, bool)
 
     return int(contains(json.loads(target), json.loads(candidate)))

@@ -47,8 +47,8 @@ def group(node: exp.Group, context: Context) -> exp.Expression:
 def values(node: exp.Values, context: Context) -> exp.Expression:
     """Rows of VALUES, without DEFAULT."""
     for row in node.expressions:
-        for each in row.expressions:
-            if is_default(each):
+        for expression in row.expressions:
+            if is_default(expression):
                 raise Unsupported("DEFAULT in VALUES")
     return node
 
@@ -68,27 +68,27 @@ def quantified(node: exp.Expression, right: exp.Expression) -> exp.Expression:
     inner = query.copy()
     inner.set("expressions", [exp.alias_(inner.expressions[0], "clusterdb_value", copy=False)])
     test = type(node)(this=node.this.copy(), expression=exp.column("clusterdb_value", table="clusterdb_all"))
-    found = exp.select("1").from_(inner.subquery("clusterdb_all"))
+    result = exp.select("1").from_(inner.subquery("clusterdb_all"))
     if isinstance(right, exp.Any):
-        return exp.Exists(this=found.where(test))
+        return exp.Exists(this=result.where(test))
     untrue = exp.Is(this=exp.paren(test), expression=exp.Not(this=exp.true()))
-    return exp.Not(this=exp.Exists(this=found.where(untrue)))
+    return exp.Not(this=exp.Exists(this=result.where(untrue)))
 
 
 def key_of(schema: exp.Schema) -> list[str]:
     """The columns of the primary key, wherever it is declared."""
-    for each in schema.expressions:
-        if isinstance(each, exp.Constraint):
-            each = next((inner for inner in each.expressions if isinstance(inner, exp.PrimaryKey)), each)
-        if isinstance(each, exp.PrimaryKey):
-            return [part.this.name if isinstance(part, exp.Ordered) else part.name for part in each.expressions]
-        if isinstance(each, exp.ColumnDef) and any(
-            isinstance(constraint.kind, exp.PrimaryKeyColumnConstraint) for constraint in each.constraints
+    for node in schema.expressions:
+        if isinstance(node, exp.Constraint):
+            node = next((inner for inner in node.expressions if isinstance(inner, exp.PrimaryKey)), node)
+        if isinstance(node, exp.PrimaryKey):
+            return [part.this.name if isinstance(part, exp.Ordered) else part.name for part in node.expressions]
+        if isinstance(node, exp.ColumnDef) and any(
+            isinstance(constraint.kind, exp.PrimaryKeyColumnConstraint) for constraint in node.constraints
         ):
-            return [each.name]
+            return [node.name]
     return []
 
 
 def columns_first(parts: list[exp.Expression]) -> list[exp.Expression]:
     """The parts of a table as SQLite wants them: constraints behind the columns."""
-    return sorted(parts, key=lambda each: not isinstance(each, exp.ColumnDef))
+    return sorted(parts, key=lambda part: not isinstance(part, exp.ColumnDef))

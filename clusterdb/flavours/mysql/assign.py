@@ -204,7 +204,10 @@ def _first(tree: exp.Insert, is_first: bool) -> list[int | exp.Expression]:
 
 
 def _number(tree: exp.Insert, table: str) -> None:
-    """Add a number to every new row of a statement that does not name the AUTO_INCREMENT column.  Raises Unsupported."""
+    """Add a number to every new row of a statement that does not name the AUTO_INCREMENT column.
+
+    Raises Unsupported.
+    """
     if isinstance(tree.expression, exp.Values):
         for at, row in enumerate(tree.expression.expressions):
             row.append("expressions", call("my_numbered", table, exp.null(), *_first(tree, at == 0)))

@@ -62,7 +62,7 @@ def choice(called: Call, context: Context) -> exp.Expression:
     """IF()."""
     c.require_one_kind("IF", called.node)
     condition, *branches = called.arguments
-    return exp.Anonymous(this="if", expressions=[condition, *(c.as_branch(each, called.node) for each in branches)])
+    return exp.Anonymous(this="if", expressions=[condition, *(c.as_branch(node, called.node) for node in branches)])
 
 
 def is_null(called: Call, context: Context) -> exp.Expression:
@@ -154,7 +154,7 @@ def json_values(called: Call, context: Context) -> exp.Expression:
 def json_pairs(called: Call, context: Context) -> exp.Expression:
     """JSON_OBJECT(): every second argument as JSON."""
     pairs = enumerate(called.arguments)
-    return call("my_json_object", *(r.as_json(each) if place % 2 else each for place, each in pairs))
+    return call("my_json_object", *(r.as_json(node) if place % 2 else node for place, node in pairs))
 
 
 def json_contains(called: Call, context: Context) -> exp.Expression:

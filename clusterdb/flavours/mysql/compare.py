@@ -156,7 +156,7 @@ def _as_moment(node: exp.Expression, kind: Kind) -> exp.Expression:
 
 
 def _texts(left: exp.Expression, right: exp.Expression, context: Context) -> tuple[exp.Expression, exp.Expression]:
-    names = {collation_of(kind_of(each)) for each in (left, right) if kind_of(each).name in _TEXTUAL}
+    names = {collation_of(kind_of(node)) for node in (left, right) if kind_of(node).name in _TEXTUAL}
     wanted = "BINARY" if "BINARY" in names else BIN if BIN in names else CI
     if isinstance(left, exp.Column) and collation_of(kind_of(left)) == wanted and kind_of(left).name in _TEXTUAL:
         return left, right
@@ -179,16 +179,16 @@ def paired(left: exp.Expression, right: exp.Expression, context: Context) -> tup
         return _paired_in_schema(left, right, context)
     first, second = kind_of(left), kind_of(right)
     names = {first.name, second.name}
-    for each in (left, right):
-        _require_no_query_of_parameters(each)
+    for node in (left, right):
+        _require_no_query_of_parameters(node)
     if "null" in names or names <= _NUMERIC:
         return left, right
     if names <= _TEXTUAL:
         return _texts(left, right, context)
     for one, other, swap in ((left, right, False), (right, left, True)):
-        made = _one_sided(one, kind_of(one), other, kind_of(other), context)
-        if made is not None:
-            return (made[1], made[0]) if swap else made
+        result = _one_sided(one, kind_of(one), other, kind_of(other), context)
+        if result is not None:
+            return (result[1], result[0]) if swap else result
     if names == {"unknown"} and not (_is_column(left) or _is_column(right)):
         return set_kind(call("my_compare", left, right), Kind("integer")), set_kind(literal(0), Kind("integer"))
     if names & {"json", "mixed"} and "unknown" not in names:
@@ -200,12 +200,12 @@ def _paired_in_schema(
     left: exp.Expression, right: exp.Expression, context: Context
 ) -> tuple[exp.Expression, exp.Expression]:
     """The same where others write the table.  Raises Unsupported for what needs a function of ours."""
-    made = paired(left, right, context.for_query())
+    result = paired(left, right, context.for_query())
     if {kind_of(left).name, kind_of(right).name} <= _TEXTUAL | {"unknown", "null"}:
         return left, right
-    if any(isinstance(each, exp.Anonymous) and each not in (left, right) for each in made):
+    if any(isinstance(node, exp.Anonymous) and node not in (left, right) for node in result):
         raise Unsupported(f"a {kind_of(left).name} beside a {kind_of(right).name} in the definition of a table")
-    return made
+    return result
 
 
 def _one_sided(
@@ -306,20 +306,20 @@ def among(node: exp.In, context: Context) -> exp.Expression:
     left, others = node.this, node.expressions
     if context.in_definition or not others:
         return node
-    pairs = [(exp.EQ, each) for each in others]
-    made = [_tested(kind, left, each, context) for kind, each in pairs]
-    heads = {each.this.sql() for each in made}
-    if kind_of(left).name == "json" and any(kind_of(each).name == "text" for each in others):
+    pairs = [(exp.EQ, expression) for expression in others]
+    result = [_tested(kind, left, expression, context) for kind, expression in pairs]
+    heads = {expression.this.sql() for expression in result}
+    if kind_of(left).name == "json" and any(kind_of(expression).name == "text" for expression in others):
         raise Unsupported("JSON IN texts")
     if len(heads) == 1:
-        head = made[0].this
+        head = result[0].this
         if kind_of(left).name in _TEXTUAL | {"unknown"} and not isinstance(head, exp.Column | exp.Collate):
-            texts = [kind_of(each) for each in (left, *others) if kind_of(each).name in _TEXTUAL]
+            texts = [kind_of(expression) for expression in (left, *others) if kind_of(expression).name in _TEXTUAL]
             head = _collate(head, collation_of(texts[-1])) if texts else head
-        return exp.In(this=head, expressions=[each.expression for each in made])
+        return exp.In(this=head, expressions=[expression.expression for expression in result])
     if _has_parameters(left):
         raise Unsupported("a parameter IN values of several kinds")
-    return exp.paren(exp.or_(*made))
+    return exp.paren(exp.or_(*result))
 
 
 def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Expression:
@@ -339,7 +339,7 @@ def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Ex
         raise Unsupported(f"a {kind_of(node.this).name} IN a query that answers a {kind.name}")
     value = inner.expressions[0]
     value = value.this if isinstance(value, exp.Alias) else value
-    changed = right.transform(lambda each: value.copy() if each == stand_in else each)
+    changed = right.transform(lambda node: value.copy() if node == stand_in else node)
     inner.set("expressions", [changed])
     node.set("this", left)
     return node
@@ -352,7 +352,7 @@ def between(node: exp.Between, context: Context) -> exp.Expression:
         return exp.Between(this=low[0].copy(), low=low[1].copy(), high=high[1].copy())
     if _has_parameters(node.this):
         raise Unsupported("a parameter BETWEEN values of several kinds")
-    names = {kind_of(each).name for each in (node.this, node.args["low"], node.args["high"])}
+    names = {kind_of(expression).name for expression in (node.this, node.args["low"], node.args["high"])}
     if names & _TEXTUAL and names & _NUMERIC:
         raise Unsupported("BETWEEN of texts and numbers")
     first = exp.GTE(this=low[0].copy(), expression=low[1].copy())
@@ -371,7 +371,7 @@ def as_branch(value: exp.Expression, node: exp.Expression) -> exp.Expression:
         return set_kind(call("my_as_datetime", value), kind_of(node))
     kind = kind_of(value)
     if kind == UNKNOWN and not _is_column(value):
-        names = {kind_of(each).name for each in _branches_of(node)}
+        names = {kind_of(expression).name for expression in _branches_of(node)}
         if names & (_TEXTUAL | _MOMENTS | {"time"}):
             return call("my_word", value)
         if names & _NUMERIC:
@@ -382,7 +382,7 @@ def as_branch(value: exp.Expression, node: exp.Expression) -> exp.Expression:
 def _branches_of(node: exp.Expression) -> list[exp.Expression | None]:
     """The values of which one is taken."""
     if isinstance(node, exp.Case):
-        return [*(each.args["true"] for each in node.args["ifs"]), node.args.get("default")]
+        return [*(expression.args["true"] for expression in node.args["ifs"]), node.args.get("default")]
     if isinstance(node, exp.If):
         return [node.args.get("true"), node.args.get("false")]
     return list(node.expressions)[1 if node.name.lower() == "if" else 0 :]
@@ -400,28 +400,28 @@ def cases(node: exp.Case, context: Context) -> exp.Expression:
     """CASE: with a value as comparisons of it; branches of several kinds are texts."""
     base = node.this
     require_one_kind("CASE", node)
-    for each in node.args["ifs"]:
-        each.set("true", as_branch(each.args["true"], node))
+    for expression in node.args["ifs"]:
+        expression.set("true", as_branch(expression.args["true"], node))
     if node.args.get("default") is not None:
         node.set("default", as_branch(node.args["default"], node))
     if kind_of(node).name == "text":
-        for each in node.args["ifs"]:
-            each.set("true", as_string(each.args["true"]))
+        for expression in node.args["ifs"]:
+            expression.set("true", as_string(expression.args["true"]))
         if node.args.get("default") is not None:
             node.set("default", as_string(node.args["default"]))
     if base is None:
-        for each in node.args["ifs"]:
-            require_no_extreme(each.this)
+        for expression in node.args["ifs"]:
+            require_no_extreme(expression.this)
         return node
-    tests = [_tested(exp.EQ, base, each.this, context) for each in node.args["ifs"]]
+    tests = [_tested(exp.EQ, base, expression.this, context) for expression in node.args["ifs"]]
     if all(test.this == base for test in tests):
-        for each, test in zip(node.args["ifs"], tests, strict=True):
-            each.set("this", test.expression)
+        for expression, test in zip(node.args["ifs"], tests, strict=True):
+            expression.set("this", test.expression)
         return node
     if _has_parameters(base):
         raise Unsupported("CASE of a parameter and values of several kinds")
-    for each, test in zip(node.args["ifs"], tests, strict=True):
-        each.set("this", test)
+    for expression, test in zip(node.args["ifs"], tests, strict=True):
+        expression.set("this", test)
     node.set("this", None)
     return node
 
@@ -450,9 +450,9 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
         raise Unsupported(f"the order of {kind.name} values")
     if kind.name == "text" and not isinstance(node.this, exp.Column | exp.Literal):
         node.set("this", collated(node.this, context))
-    made = as_shown(node.this)
-    if made is not node.this:
-        node.set("this", made)
+    result = as_shown(node.this)
+    if result is not node.this:
+        node.set("this", result)
     return node
 
 
@@ -474,13 +474,13 @@ def _is_moment(node: exp.Expression) -> bool:
 def extreme(node: exp.Expression) -> exp.Expression:
     """GREATEST and LEAST."""
     arguments, name = node.expressions, node.name.lower()
-    names = {kind_of(each).name for each in arguments} - {"null"}
+    names = {kind_of(argument).name for argument in arguments} - {"null"}
     if names and names <= _TEXTUAL:
         return call(f"my_{name}_text", *arguments)
     if names <= _NUMERIC | {"unknown"}:
         return call(f"my_{name}", *arguments)
     if names & _MOMENTS and names <= _MOMENTS | {"text"}:
-        texts = [each for each in arguments if kind_of(each).name == "text"]
+        texts = [argument for argument in arguments if kind_of(argument).name == "text"]
         if "datetime" in names or not all(map(_is_moment, texts)):
             raise Unsupported(f"{name.upper()} of times and others")
         return call(f"my_{name}", *arguments)

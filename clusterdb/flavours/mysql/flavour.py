@@ -174,8 +174,8 @@ class MySQLFlavour(Flavour):
         inner = inner.expression if isinstance(inner, exp.Introducer) else inner
         if isinstance(inner, exp.National) or (isinstance(inner, exp.Literal) and inner.is_string):
             return str(inner.this).lstrip()
-        if isinstance(inner, exp.Concat) and all(isinstance(each, exp.Literal) for each in inner.expressions):
-            return "".join(each.name for each in inner.expressions).lstrip()
+        if isinstance(inner, exp.Concat) and all(isinstance(node, exp.Literal) for node in inner.expressions):
+            return "".join(node.name for node in inner.expressions).lstrip()
         if isinstance(inner, exp.Null | exp.Boolean):
             return str(inner.sql(dialect=self.dialect))
         if isinstance(inner, exp.Literal | exp.Column) and inner is not tree:
@@ -198,11 +198,11 @@ class MySQLFlavour(Flavour):
         if isinstance(tree, exp.Insert):
             a.inserted(tree, self.modes, context)
         for change in tree.find_all(exp.Update, exp.OnConflict):
-            for each in change.expressions:
-                if isinstance(each, exp.EQ):
-                    made = a.assigned(each.expression, kind_of(each.this), self.modes)
-                    if made is not each.expression:
-                        each.set("expression", made)
+            for node in change.expressions:
+                if isinstance(node, exp.EQ):
+                    result = a.assigned(node.expression, kind_of(node.this), self.modes)
+                    if result is not node.expression:
+                        node.set("expression", result)
             assert isinstance(change, exp.Update | exp.OnConflict)
             a.refresh(change, context)
 
@@ -245,10 +245,10 @@ class MySQLFlavour(Flavour):
             for part in ("where", "order", "limit"):
                 tree.set(part, None)
             tree.where(exp.In(this=exp.column("_rowid_"), query=key.subquery()), copy=False)
-        for each in tree.expressions:
-            if isinstance(each.this, exp.Column) and each.this.table == table.alias_or_name and not _is_joined(tree):
-                each.this.set("table", None)
-        if any(is_default(each.expression) for each in tree.expressions):
+        for node in tree.expressions:
+            if isinstance(node.this, exp.Column) and node.this.table == table.alias_or_name and not _is_joined(tree):
+                node.this.set("table", None)
+        if any(is_default(node.expression) for node in tree.expressions):
             raise Unsupported("SET ... = DEFAULT")
         self._assign_in_order(tree)
         joins = table.args.get("joins") or []
@@ -279,22 +279,22 @@ class MySQLFlavour(Flavour):
         if targets != {name}:
             raise Unsupported("UPDATE of more than the first table")
         columns = [exp.alias_(exp.column("_rowid_", table=name), "clusterdb_row")]
-        columns += [exp.alias_(each.expression.copy(), f"v{at}") for at, each in enumerate(tree.expressions)]
-        found = exp.select(*columns).from_(table.copy())
-        found.set("joins", [join.copy() for join in joins])
+        columns += [exp.alias_(node.expression.copy(), f"v{at}") for at, node in enumerate(tree.expressions)]
+        result = exp.select(*columns).from_(table.copy())
+        result.set("joins", [join.copy() for join in joins])
         if tree.args.get("where") is not None:
-            found.set("where", tree.args["where"].copy())
-        made = exp.Update(
+            result.set("where", tree.args["where"].copy())
+        converted = exp.Update(
             this=table,
             expressions=[
-                exp.EQ(this=exp.column(each.this.name), expression=exp.column(f"v{at}", table="clusterdb_found"))
-                for at, each in enumerate(tree.expressions)
+                exp.EQ(this=exp.column(node.this.name), expression=exp.column(f"v{at}", table="clusterdb_found"))
+                for at, node in enumerate(tree.expressions)
             ],
         )
-        made.set("from_", exp.From(this=found.subquery("clusterdb_found")))
+        converted.set("from_", exp.From(this=result.subquery("clusterdb_found")))
         row, found_row = exp.column("_rowid_", table=name), exp.column("clusterdb_row", table="clusterdb_found")
-        made.set("where", exp.Where(this=exp.EQ(this=row, expression=found_row)))
-        return made
+        converted.set("where", exp.Where(this=exp.EQ(this=row, expression=found_row)))
+        return converted
 
     def on_delete(self, tree: exp.Delete, context: Context) -> exp.Expression:
         """DELETE, with joins, USING, ORDER BY ... LIMIT."""
@@ -313,7 +313,7 @@ class MySQLFlavour(Flavour):
         else:
             target = source.alias_or_name
         sources = [source, *(join.this for join in source.args.get("joins") or [])]
-        every = {each.alias_or_name: each.name for each in sources}
+        every = {node.alias_or_name: node.name for node in sources}
         if target not in every:
             raise Unsupported(f"DELETE from {target}")
         key = exp.select(exp.column("_rowid_", table=target)).from_(source.copy())
@@ -322,9 +322,9 @@ class MySQLFlavour(Flavour):
             key.set("joins", [join.copy() for join in source.args["joins"]])
         for part, value in (("where", tree.args.get("where")), ("order", order), ("limit", limit)):
             key.set(part, value.copy() if value is not None else None)
-        made = exp.Delete(this=exp.to_table(every[target]))
-        made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
-        return self.expression(made, context)
+        result = exp.Delete(this=exp.to_table(every[target]))
+        result.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
+        return self.expression(result, context)
 
     def on_create(self, tree: exp.Create, context: Context) -> exp.Expression | Translation:
         """CREATE TABLE, INDEX, VIEW."""

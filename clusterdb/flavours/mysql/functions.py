@@ -36,9 +36,9 @@ def mod(a: SqlValue, b: SqlValue) -> int | float | None:
     a, b = number_of(a), number_of(b)
     if not b:
         return None
-    made = abs(f.exact(a)) % abs(f.exact(b))
-    made = -made if a < 0 else made
-    return int(made) if isinstance(a, int) and isinstance(b, int) else float(made)
+    result = abs(f.exact(a)) % abs(f.exact(b))
+    result = -result if a < 0 else result
+    return int(result) if isinstance(a, int) and isinstance(b, int) else float(result)
 
 
 def unsigned(value: int) -> int:
@@ -68,8 +68,8 @@ def rounded(value: SqlValue, digits: SqlValue = 0) -> int | float:
         return f.rounded(number, places)
     if places >= 0:
         scale = 10.0**places
-        made = round(number * scale) / scale if math.isfinite(number * scale) else number
-        return float(made)
+        result = round(number * scale) / scale if math.isfinite(number * scale) else number
+        return float(result)
     return float(round(number / 10**-places) * 10**-places)
 
 
@@ -81,7 +81,7 @@ def compare(a: SqlValue, b: SqlValue) -> int | None:
         first, second = key(a), key(b)
         return (first > second) - (first < second)
     if isinstance(a, bytes) or isinstance(b, bytes):
-        one, other = (each if isinstance(each, bytes) else text_of(each).encode() for each in (a, b))
+        one, other = (item if isinstance(item, bytes) else text_of(item).encode() for item in (a, b))
         return (one > other) - (one < other)
     left, right = number_of(a), number_of(b)
     return (left > right) - (left < right)
@@ -179,16 +179,16 @@ _ZEROS = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[ T]+(\d\d?:\d\d:\d\d)(?:\.(\d{1
 
 def _with_zeros(value: SqlValue, zero_allowed: int, in_allowed: int) -> tuple[str, str] | None:
     """A date with zeros in it, as some SQL modes allow, and the time behind it; None for other dates."""
-    found = _ZEROS.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = _ZEROS.fullmatch(value.strip()) if isinstance(value, str) else None
     if value == 0 and isinstance(value, int) and zero_allowed:
         return "0000-00-00", "00:00:00"
-    if found is None:
+    if match is None:
         return None
-    year, month, day = (int(part) for part in found.group(1, 2, 3))
+    year, month, day = (int(part) for part in match.group(1, 2, 3))
     is_zero = not (year or month or day)
     if (month and day) or not (zero_allowed if is_zero else in_allowed) or month > 12 or day > 31:
         return None
-    return f"{year:04}-{month:02}-{day:02}", (found[4] or "00:00:00").rjust(8, "0")
+    return f"{year:04}-{month:02}-{day:02}", (match[4] or "00:00:00").rjust(8, "0")
 
 
 def into_zero_date(value: SqlValue, zero_allowed: int, in_allowed: int) -> str:
@@ -213,10 +213,10 @@ def into_datetime(value: SqlValue, digits: int) -> str:
 
 def as_time(value: SqlValue) -> str:
     """A time of the day, or a span of less than a day.  Raises ValueError."""
-    found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d )?(\d\d?):(\d\d)(?::(\d\d))?(?:\.0*)?", text_of(value))
-    if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
+    match = re.fullmatch(r"(?:\d{4}-\d\d-\d\d )?(\d\d?):(\d\d)(?::(\d\d))?(?:\.0*)?", text_of(value))
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59 or int(match[3] or 0) > 59:
         raise ValueError(f"'{text_of(value)}' is no time of the day")
-    return f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
+    return f"{int(match[1]):02}:{match[2]}:{match[3] or '00'}"
 
 
 def into_year(value: SqlValue) -> int:
@@ -229,8 +229,8 @@ def into_year(value: SqlValue) -> int:
 
 
 def into_bytes(value: SqlValue, size: int = 0) -> bytes:
-    made = value if isinstance(value, bytes) else text_of(value).encode()
-    return made.ljust(size, b"\0")
+    result = value if isinstance(value, bytes) else text_of(value).encode()
+    return result.ljust(size, b"\0")
 
 
 def xor(a: SqlValue, b: SqlValue) -> int:
@@ -256,17 +256,17 @@ def date_only(value: SqlValue) -> SqlValue:
     """The day.  Raises ValueError for a text that begins with one and goes on, of which MySQL takes what it can."""
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
-    made = f.date_only(value)
-    if made is None and re.match(r"\s*\d{1,4}([-/.:]\d|\s*\Z)", text_of(value)):
+    result = f.date_only(value)
+    if result is None and re.match(r"\s*\d{1,4}([-/.:]\d|\s*\Z)", text_of(value)):
         raise ValueError(f"'{text_of(value)}' is no date, though it begins with one")
-    return made
+    return result
 
 
 def to_decimal(value: SqlValue, scale: int, digits: int = 65) -> float | int:
-    made = f.rounded(float(number_of(value)), scale)
-    if abs(made) >= 10 ** (digits - scale):
-        raise OverflowError(f"{made} has more than {digits - scale} digits before the point")
-    return made
+    result = f.rounded(float(number_of(value)), scale)
+    if abs(result) >= 10 ** (digits - scale):
+        raise OverflowError(f"{result} has more than {digits - scale} digits before the point")
+    return result
 
 
 def substring(text: SqlValue, at: SqlValue, length: SqlValue = None) -> str:
@@ -282,10 +282,10 @@ def locate(word: SqlValue, text: SqlValue, at: SqlValue = 1) -> int:
     if start <= 0:
         return 0
     text, word = text_of(text), text_of(word)
-    found = fold(text).find(fold(word), start - 1)
-    if found != text.lower().find(word.lower(), start - 1):
+    result = fold(text).find(fold(word), start - 1)
+    if result != text.lower().find(word.lower(), start - 1):
         raise ValueError(f"'{word}' in '{text}': letters are equal of which the bytes are not as many")
-    return found + 1
+    return result + 1
 
 
 def strcmp(a: SqlValue, b: SqlValue) -> int:
@@ -310,7 +310,7 @@ def elt(number: SqlValue, *values: SqlValue) -> SqlValue:
 
 
 def find_in_set(word: SqlValue, words: SqlValue) -> int:
-    parts = [key(each) for each in text_of(words).split(",")] if text_of(words) else []
+    parts = [key(item) for item in text_of(words).split(",")] if text_of(words) else []
     return parts.index(key(text_of(word))) + 1 if key(text_of(word)) in parts else 0
 
 
@@ -319,8 +319,8 @@ def with_commas(value: SqlValue, digits: int) -> str:
 
 
 def conv(value: SqlValue, source: int, target: int) -> str:
-    found = re.match(r"\s*-?[0-9a-zA-Z]+", text_of(value))
-    text, digits = found[0].strip() if found is not None else "0", ""
+    match = re.match(r"\s*-?[0-9a-zA-Z]+", text_of(value))
+    text, digits = match[0].strip() if match is not None else "0", ""
     digits_of = "0123456789abcdefghijklmnopqrstuvwxyz"[: abs(source)]
     good = re.match(f"-?[{digits_of}]+", text.lower())
     number = int(good[0], abs(source)) if good is not None and good[0] != "-" else 0
@@ -374,8 +374,8 @@ def add(value: SqlValue, count: SqlValue, unit: str) -> SqlValue:
         return f.add_interval(value, number, unit)
     sign = -1 if text_of(count).strip().startswith("-") else 1
     numbers = re.findall(r"\d+", text_of(count))
-    for each, number in zip(units[len(units) - len(numbers) :], numbers, strict=False):
-        value = f.add_interval(value, sign * int(number), each)
+    for item, number in zip(units[len(units) - len(numbers) :], numbers, strict=False):
+        value = f.add_interval(value, sign * int(number), item)
     return value
 
 
@@ -421,10 +421,10 @@ def time_to_sec(text: SqlValue) -> int:
 
 def _clock_of(text: SqlValue) -> tuple[int, int, int, int]:
     """The sign, hours, minutes and seconds of a time, or of a date and a time.  Raises ValueError."""
-    found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d[ T])?(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", text_of(text).strip())
-    if found is None:
+    match = re.fullmatch(r"(?:\d{4}-\d\d-\d\d[ T])?(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", text_of(text).strip())
+    if match is None:
         raise ValueError(f"'{text_of(text)}' is no time")
-    return -1 if found[1] else 1, int(found[2]), int(found[3]), int(found[4] or 0)
+    return -1 if match[1] else 1, int(match[2]), int(match[3]), int(match[4] or 0)
 
 
 _FORMATS: dict[str, Callable[[datetime], str]] = {
@@ -538,8 +538,8 @@ def from_unixtime(seconds: SqlValue, form: str | None = None) -> str | None:
 
 def inet_aton(text: str) -> int:
     value = 0
-    for each in text.split("."):
-        value = value * 256 + int(each)
+    for item in text.split("."):
+        value = value * 256 + int(item)
     return value
 
 
@@ -548,11 +548,11 @@ def inet_ntoa(number: int) -> str:
 
 
 def char(*codes: SqlValue) -> bytes:
-    made = b""
-    for each in codes:
-        code = None if each is None else f.whole(each)
-        made += b"" if code is None else code.to_bytes(max(1, (code.bit_length() + 7) // 8), "big")
-    return made
+    result = b""
+    for item in codes:
+        code = None if item is None else f.whole(item)
+        result += b"" if code is None else code.to_bytes(max(1, (code.bit_length() + 7) // 8), "big")
+    return result
 
 
 def concat(*values: SqlValue) -> str:
@@ -670,5 +670,5 @@ class DistinctTexts:
             self._texts.setdefault(key(text_of(text)), text_of(text))
 
     def final(self) -> str | None:
-        texts = [self._texts[each] for each in sorted(self._texts, reverse=self._descending)]
+        texts = [self._texts[text] for text in sorted(self._texts, reverse=self._descending)]
         return ",".join(texts) if texts else None

@@ -24,11 +24,11 @@ def _steps(path: str) -> list[str | int]:
         raise TypeError(f"'{path}' is no path")
     at = 1
     while at < len(rest):
-        found = _STEP.match(rest, at)
-        if found is None:
+        match = _STEP.match(rest, at)
+        if match is None:
             raise TypeError(f"the path '{path}'")
-        steps.append(int(found[3]) if found[3] is not None else found[1] or found[2] or "")
-        at = found.end()
+        steps.append(int(match[3]) if match[3] is not None else match[1] or match[2] or "")
+        at = match.end()
     return steps
 
 

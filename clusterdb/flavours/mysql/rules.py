@@ -45,14 +45,17 @@ def calculated(name: str) -> Rule:
         kind = kind_of(node)
         _as_ordinals(node)
         parts = (node.this, node.expression)
-        if kind.name == "number" and any(kind_of(each).name == "decimal" and kind_of(each).size for each in parts):
+        if kind.name == "number" and any(kind_of(part).name == "decimal" and kind_of(part).size for part in parts):
             raise Unsupported("a quotient calculated with a parameter of which no type is known")
         if kind.name == "decimal":
             digits = max(kind.size, kind.scale or 0)
             if context.in_definition:
                 return exp.Anonymous(this="round", expressions=[node.copy(), literal(digits)])
             return call(f"my_decimal_{name}", node.this, node.expression, digits)
-        small = all(isinstance(each, exp.Literal) and len(each.name) < 9 for each in (node.this, node.expression))
+        small = all(
+            isinstance(expression, exp.Literal) and len(expression.name) < 9
+            for expression in (node.this, node.expression)
+        )
         if small and kind.name == "integer":
             return node
         return arithmetic(f"my_{name}")(node, context)
@@ -67,9 +70,9 @@ def _as_ordinals(node: exp.Expression) -> None:
             continue
         if kind_of(part).name == "double" and kind_of(part).scale is not None:
             raise Unsupported("calculating with a DOUBLE(m,d) column")
-        made = as_ordinal(part)
-        if made is not part:
-            part.replace(made)
+        result = as_ordinal(part)
+        if result is not part:
+            part.replace(result)
 
 
 def negative(node: exp.Neg, context: Context) -> exp.Expression | None:
@@ -125,12 +128,12 @@ def without_noise(node: exp.Expression) -> exp.Expression:
 
 def window(node: exp.Window, context: Context) -> exp.Expression:
     """A window: its SUM and AVG exact, of quotients with the digits that they show."""
-    for each in node.this.expressions:
-        shown = as_shown(each)
-        if shown is not each:
-            each.replace(shown)
-    for each in node.args.get("partition_by") or []:
-        each.replace(collated(each, context))
+    for expression in node.this.expressions:
+        shown = as_shown(expression)
+        if shown is not expression:
+            expression.replace(shown)
+    for expression in node.args.get("partition_by") or []:
+        expression.replace(collated(expression, context))
     name = node.this.name.lower() if isinstance(node.this, exp.Anonymous) else node.this.key
     return without_noise(node) if name in ("sum", "avg") else node
 
@@ -164,16 +167,18 @@ def escape(node: exp.Escape, context: Context) -> exp.Expression:
         inner = inner.this
     if not isinstance(inner, exp.Like):
         return node
-    made = _like(inner, node.expression)
-    return exp.Not(this=made) if isinstance(node.this, exp.Not) or inner.args.get("negate") else made
+    result = _like(inner, node.expression)
+    return exp.Not(this=result) if isinstance(node.this, exp.Not) or inner.args.get("negate") else result
 
 
 def _like(node: exp.Expression, character: exp.Expression | None) -> exp.Expression:
     sides = [node.this, node.expression]
-    names = {collation_of(kind_of(each)) for each in sides if kind_of(each).name in ("text", "enum")}
+    names = {collation_of(kind_of(side)) for side in sides if kind_of(side).name in ("text", "enum")}
     function = "my_like" if names <= {CI} else "my_like_bin"
-    plain = [each.this if isinstance(each, exp.Collate) else each for each in sides]
-    return call(function, *(as_text(each) for each in plain), *([character] if character is not None else []))
+    plain = [side.this if isinstance(side, exp.Collate) else side for side in sides]
+    return call(
+        function, *(as_text(expression) for expression in plain), *([character] if character is not None else [])
+    )
 
 
 _CASTS = {
@@ -219,7 +224,7 @@ def unsupported_argument(name: str, argument: exp.Expression) -> exp.Expression:
 
 def require_no_texts(arguments: list[exp.Expression]) -> None:
     """Raises Unsupported for texts, of whose remainder servers do not agree how many digits it has."""
-    if any(kind_of(each).name == "text" for each in arguments):
+    if any(kind_of(argument).name == "text" for argument in arguments):
         raise Unsupported("MOD() of a text")
 
 
@@ -251,7 +256,7 @@ def extract(node: exp.Extract, context: Context) -> exp.Expression:
 
 def cast(node: exp.Cast, context: Context) -> exp.Expression:
     kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
-    sizes = [int(each.name) for each in node.to.expressions]
+    sizes = [int(expression.name) for expression in node.to.expressions]
     own = kind_of(node.this)
     if kind not in _OF_MOMENTS:
         require_no_extreme(node.this)
@@ -311,9 +316,10 @@ def group_concat(node: exp.GroupConcat, context: Context) -> exp.Expression:
     if distinct and order is not None and len(values) == 1 and _is_own_order(values[0], order):
         return call("my_distinct_concat", values[0], int(bool(order.expressions[0].args.get("desc"))))
     if len(values) != 1:
-        values = [call("my_concat", *(as_text(each) for each in values))]
+        values = [call("my_concat", *(as_text(value) for value in values))]
     values = [
-        call("my_to_text", each) if kind_of(each) == UNKNOWN else collated(as_text(each), context) for each in values
+        call("my_to_text", value) if kind_of(value) == UNKNOWN else collated(as_text(value), context)
+        for value in values
     ]
     inner: exp.Expression = exp.Distinct(expressions=values) if distinct else values[0]
     arguments = [inner] if distinct else [inner, separator or literal(",")]
@@ -325,18 +331,18 @@ def group_concat(node: exp.GroupConcat, context: Context) -> exp.Expression:
 def _is_own_order(value: exp.Expression, order: exp.Expression) -> bool:
     """Whether texts that are equal though they differ are ordered by themselves."""
     kind = kind_of(value)
-    return kind.name == "text" and collation_of(kind) == CI and [each.this for each in order.expressions] == [value]
+    return kind.name == "text" and collation_of(kind) == CI and [node.this for node in order.expressions] == [value]
 
 
 def count(node: exp.Expression, context: Context) -> exp.Expression:
     what = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
     if isinstance(what, exp.Distinct) and len(what.expressions) > 1:
-        nothing = exp.or_(*(exp.Is(this=each.copy(), expression=exp.null()) for each in what.expressions))
-        together = exp.Anonymous(this="json_array", expressions=[each.copy() for each in what.expressions])
+        nothing = exp.or_(*(exp.Is(this=expression.copy(), expression=exp.null()) for expression in what.expressions))
+        together = exp.Anonymous(this="json_array", expressions=[expression.copy() for expression in what.expressions])
         case = exp.Case(ifs=[exp.If(this=nothing, true=exp.null())], default=together)
         return exp.Count(this=exp.Distinct(expressions=[case]))
     if isinstance(what, exp.Distinct):
-        what.set("expressions", [collated(each, context) for each in what.expressions])
+        what.set("expressions", [collated(expression, context) for expression in what.expressions])
     return node
 
 
@@ -448,31 +454,33 @@ def json_extract(arguments: list[exp.Expression]) -> exp.Expression:
 def json_arrow(node: exp.Expression, *, unquoted: bool) -> exp.Expression:
     """``->`` and ``->>``."""
     steps = ["$"]
-    for each in node.expression.expressions if isinstance(node.expression, exp.JSONPath) else []:
-        if isinstance(each, exp.JSONPathKey):
-            steps.append('."' + str(each.this) + '"')
-        elif isinstance(each, exp.JSONPathSubscript) and isinstance(each.this, int):
-            steps.append(f"[{each.this}]")
-        elif not isinstance(each, exp.JSONPathRoot):
+    for expression in node.expression.expressions if isinstance(node.expression, exp.JSONPath) else []:
+        if isinstance(expression, exp.JSONPathKey):
+            steps.append('."' + str(expression.this) + '"')
+        elif isinstance(expression, exp.JSONPathSubscript) and isinstance(expression.this, int):
+            steps.append(f"[{expression.this}]")
+        elif not isinstance(expression, exp.JSONPathRoot):
             raise Unsupported("such a path")
-    made = call(
+    result = call(
         "my_json_at", node.this, "".join(steps) if isinstance(node.expression, exp.JSONPath) else node.expression
     )
-    return call("my_json_unquote", made) if unquoted else made
+    return call("my_json_unquote", result) if unquoted else result
 
 
 def json_object(node: exp.JSONObject, context: Context) -> exp.Expression:
     """JSON_OBJECT()."""
     arguments: list[exp.Expression] = []
-    for each in node.expressions:
-        arguments += [each.this, as_json(each.expression)]
+    for expression in node.expressions:
+        arguments += [expression.this, as_json(expression.expression)]
     return call("my_json_object", *arguments)
 
 
 def json_changed(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     """JSON_SET() and the like: pairs of paths and values."""
     return call(
-        f"my_{name}", arguments[0], *(as_json(each) if at % 2 else each for at, each in enumerate(arguments[1:]))
+        f"my_{name}",
+        arguments[0],
+        *(as_json(argument) if at % 2 else argument for at, argument in enumerate(arguments[1:])),
     )
 
 
@@ -484,8 +492,8 @@ def json_object_agg(node: exp.Expression, context: Context) -> exp.Expression:
 
 def char(node: exp.Chr, context: Context) -> exp.Expression:
     """CHAR(): bytes, or a text if a character set is named."""
-    made = call("my_char", *node.expressions)
-    return call("my_to_text", made) if node.args.get("charset") else made
+    result = call("my_char", *node.expressions)
+    return call("my_to_text", result) if node.args.get("charset") else result
 
 
 def limit(node: exp.Limit, context: Context) -> exp.Expression:
@@ -506,15 +514,15 @@ def whole(node: exp.Expression, context: Context) -> exp.Expression:
 
 def union(node: exp.Union, context: Context) -> exp.Expression:
     """UNION of texts that are equal though they differ: the first of them stays, where SQLite keeps the last."""
-    made = rules.set_operation(node, context)
+    result = rules.set_operation(node, context)
     first: exp.Expression = node
     while isinstance(first, exp.SetOperation | exp.Subquery):
         first = first.this
-    texts = any(kind_of(each).name == "text" for each in first.expressions) or first.is_star
+    texts = any(kind_of(expression).name == "text" for expression in first.expressions) or first.is_star
     clause = node.find_ancestor(exp.With)
     recursive = clause is not None and clause.args.get("recursive")
     if node.args.get("distinct") is False or not texts or recursive or context.in_definition:
-        return made
+        return result
     rest = {part: node.args.get(part) for part in ("order", "limit", "offset", "with_")}
     inner = exp.Union(this=node.this.copy(), expression=node.expression.copy(), distinct=False)
     select = exp.select("*").distinct().from_(exp.Subquery(this=inner, alias=exp.TableAlias(this="clusterdb_union")))

@@ -41,8 +41,8 @@ def _matching(pattern: str, answer: Answer) -> Handler:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
     def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-        found = compiled.fullmatch(ended(sql))
-        return answer(flavour, found, context) if found is not None else None
+        match = compiled.fullmatch(ended(sql))
+        return answer(flavour, match, context) if match is not None else None
 
     return handler
 
@@ -56,7 +56,9 @@ def _first(*handlers: Handler) -> Handler:
     """The answer of the first that has one."""
 
     def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-        return next((made for made in (each(flavour, sql, context) for each in handlers) if made is not None), None)
+        return next(
+            (result for result in (node(flavour, sql, context) for node in handlers) if result is not None), None
+        )
 
     return handler
 
@@ -69,8 +71,8 @@ def _replace(flavour: MySQLFlavour, sql: str, context: Context) -> Translation |
     """REPLACE [INTO]: an INSERT whose rows take the place of others."""
     head = re.match(r"\s*REPLACE\s+(?:LOW_PRIORITY\s+|DELAYED\s+)?(?:INTO\b)?", sql, re.IGNORECASE)
     assert head is not None
-    made = flavour.translated("INSERT INTO " + sql[head.end() :], replace(context, is_replacing=True))
-    return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", made.sql), made.before, made.after, begins=True)
+    result = flavour.translated("INSERT INTO " + sql[head.end() :], replace(context, is_replacing=True))
+    return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", result.sql), result.before, result.after, begins=True)
 
 
 def _lock(session: EngineSession) -> None:
@@ -91,7 +93,7 @@ def _explained(flavour: MySQLFlavour, match: re.Match[str], context: Context) ->
 def _renamed(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     """RENAME TABLE a TO b, c TO d."""
     pairs = [
-        re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", each, re.IGNORECASE) for each in match[1].split(",")
+        re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", node, re.IGNORECASE) for node in match[1].split(",")
     ]
     named = [(unquoted(pair[1]), unquoted(pair[2])) for pair in pairs if pair is not None]
     if len(named) < len(pairs):

@@ -62,16 +62,16 @@ def _sum(node: exp.Expression, kinds: list[Kind]) -> Kind:
 
 
 def _product(node: exp.Expression, kinds: list[Kind]) -> Kind:
-    made = _sum(node, kinds)
-    return _with_inner(decimal(min(30, sum(map(_scale_of, kinds)))), kinds, sum) if made.name == "decimal" else made
+    result = _sum(node, kinds)
+    return _with_inner(decimal(min(30, sum(map(_scale_of, kinds)))), kinds, sum) if result.name == "decimal" else result
 
 
-def _with_inner(made: Kind, kinds: list[Kind], join: Callable[[list[int]], int]) -> Kind:
+def _with_inner(result: Kind, kinds: list[Kind], join: Callable[[list[int]], int]) -> Kind:
     """What is calculated with a quotient has its digits too, behind those that are shown."""
     if not any(kind.size for kind in kinds if kind.name == "decimal"):
-        return made
+        return result
     inner = join([kind.size if kind.name == "decimal" and kind.size else _scale_of(kind) for kind in kinds])
-    return replace(made, size=min(30, inner))
+    return replace(result, size=min(30, inner))
 
 
 def _quotient(_: exp.Expression, kinds: list[Kind]) -> Kind:
@@ -98,8 +98,8 @@ def total(_: exp.Expression, kinds: list[Kind]) -> Kind:
 
 
 def mean(_: exp.Expression, kinds: list[Kind]) -> Kind:
-    made = total(_, kinds)
-    return replace(decimal(_scale_of(made) + _DIVISION_DIGITS), size=9) if made.name == "decimal" else made
+    result = total(_, kinds)
+    return replace(decimal(_scale_of(result) + _DIVISION_DIGITS), size=9) if result.name == "decimal" else result
 
 
 def rounded(node: exp.Expression, kinds: list[Kind]) -> Kind:
@@ -124,10 +124,10 @@ def same(_: exp.Expression, kinds: list[Kind]) -> Kind:
 
 def of_several(kinds: list[Kind]) -> Kind:
     """What is one or the other: a text, if one of them is."""
-    made = merged(kinds)
+    result = merged(kinds)
     names = {kind.name for kind in kinds}
     plain = NUMBERS | {"boolean", "text", "enum", "date", "datetime", "time", "null"}
-    return TEXT if made.name == "mixed" and names <= plain else made
+    return TEXT if result.name == "mixed" and names <= plain else result
 
 
 def any_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
@@ -143,12 +143,18 @@ def branch(_: exp.Expression, kinds: list[Kind]) -> Kind:
 
 
 def case(node: exp.Expression, _: list[Kind]) -> Kind:
-    values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
-    return of_several([kind_of(each) for each in values if each is not None])
+    values = [expression.args["true"] for expression in node.args["ifs"]] + [node.args.get("default")]
+    return of_several([kind_of(value) for value in values if value is not None])
 
 
 def branches_of(node: exp.Expression, _: list[Kind]) -> Kind:
-    return of_several([kind_of(each) for each in (node.args.get("true"), node.args.get("false")) if each is not None])
+    return of_several(
+        [
+            kind_of(expression)
+            for expression in (node.args.get("true"), node.args.get("false"))
+            if expression is not None
+        ]
+    )
 
 
 def absolute(_: exp.Expression, kinds: list[Kind]) -> Kind:
@@ -171,7 +177,7 @@ _CASTS = {
 
 def _cast(node: exp.Cast, kinds: list[Kind]) -> Kind:
     kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
-    sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
+    sizes = [int(expression.name) for expression in node.to.expressions if expression.name.isdigit()]
     if kind in ("DECIMAL", "UDECIMAL"):
         return decimal(sizes[1] if len(sizes) > 1 else 0)
     if kind in ("DATETIME", "TIMESTAMP", "TIMESTAMPTZ", "TIME"):

@@ -24,7 +24,7 @@ def with_visible_columns(tree: exp.Expression, context: Context) -> exp.Expressi
         names = [exp.to_identifier(name, quoted=True) for name in hiding[tree.this.name.lower()]]
         tree.set("this", exp.Schema(this=tree.this.copy(), expressions=names))
     for select in tree.find_all(exp.Select):
-        if any(each.is_star for each in select.expressions):
+        if any(node.is_star for node in select.expressions):
             _expand(select, hiding)
     return tree
 
@@ -41,17 +41,17 @@ def _expand(select: exp.Select, hiding: dict[str, list[str]]) -> None:
     source = select.args.get("from_")
     joins = select.args.get("joins") or []
     sources = [*([source.this] if source is not None else []), *(join.this for join in joins)]
-    if not any(isinstance(each, exp.Table) and each.name.lower() in hiding for each in sources):
+    if not any(isinstance(node, exp.Table) and node.name.lower() in hiding for node in sources):
         return
     if any(join.args.get("using") or join.args.get("method") for join in joins):
         raise Unsupported("a star over invisible columns in a NATURAL JOIN or one with USING")
     columns: list[exp.Expression] = []
-    for each in select.expressions:
-        if not each.is_star or isinstance(each, exp.Count | exp.Anonymous):
-            columns.append(each)
+    for node in select.expressions:
+        if not node.is_star or isinstance(node, exp.Count | exp.Anonymous):
+            columns.append(node)
             continue
         for one in sources:
-            if not isinstance(each, exp.Column) or each.table.lower() == one.alias_or_name.lower():
+            if not isinstance(node, exp.Column) or node.table.lower() == one.alias_or_name.lower():
                 columns += _columns(one, hiding)
     select.set("expressions", columns)
 

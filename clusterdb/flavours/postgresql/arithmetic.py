@@ -32,30 +32,30 @@ def calculated(node: exp.Expression, word: str, context: Context) -> exp.Express
     """Plus, minus and times of numbers: whole ones within their size, exact ones exactly."""
     parts = [node.this, node.expression]
     if context.in_definition:
-        made = kind_of(node)
-        if made == REAL:
+        result = kind_of(node)
+        if result == REAL:
             raise refuse(f"{node.key.upper()} in the definition of a table", *parts)
-        if made.name == "decimal" and made.scale is not None:
-            return exp.Anonymous(this="round", expressions=[node.copy(), literal(made.scale)])
+        if result.name == "decimal" and result.scale is not None:
+            return exp.Anonymous(this="round", expressions=[node.copy(), literal(result.scale)])
         return node
-    kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC:
+    kind = promoted([kind_of(part) for part in parts])
+    if {kind_of(part).name for part in parts} - _NUMERIC:
         raise refuse(f"{node.key.upper()}", *parts)
-    left, right = (converted(each, kind, context) for each in parts)
+    left, right = (converted(part, kind, context) for part in parts)
     if kind == REAL:
         return call(f"pg_real_{word}", left, right)
-    made = kind_of(node)
+    result = kind_of(node)
     if kind.name == "integer":
         return call(f"pg_{word}", left, right, kind.size or 64)
     if kind == WHOLE_OR_DOUBLE:
         return call(f"pg_{word}", left, right)
     if kind.name in ("decimal", "number"):
-        if made.scale is None:
+        if result.scale is None:
             return call(f"pg_exact_{word}", left, right)
-        return call(f"pg_decimal_{word}", left, right, made.scale)
+        return call(f"pg_decimal_{word}", left, right, result.scale)
     if kind.name == "double":
         return call(f"pg_{word}", left, right)
-    if any(is_column(each) for each in parts):
+    if any(is_column(part) for part in parts):
         return call(f"pg_{word}", left, right)
     raise Unsupported("arithmetic of parameters without types")
 
@@ -75,12 +75,12 @@ def divided(node: exp.Div, context: Context) -> exp.Expression:
     parts = [node.this, node.expression]
     if kind_of(node.this).name == "interval":
         return call("pg_span_over", *parts)
-    kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or (kind == REAL and context.in_definition):
+    kind = promoted([kind_of(part) for part in parts])
+    if {kind_of(part).name for part in parts} - _NUMERIC or (kind == REAL and context.in_definition):
         raise refuse("a quotient", *parts)
     if context.in_definition and kind.name == "integer":
         return node
-    left, right = (converted(each, kind, context) for each in parts)
+    left, right = (converted(part, kind, context) for part in parts)
     if kind == REAL:
         return call("pg_real_over", left, right)
     if kind.name in ("decimal", "number") and kind != WHOLE_OR_DOUBLE:
@@ -90,10 +90,10 @@ def divided(node: exp.Div, context: Context) -> exp.Expression:
 
 def remainder(node: exp.Expression, parts: list[exp.Expression], context: Context) -> exp.Expression:
     """``%`` and mod()."""
-    kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or kind.name in ("double", "number"):
+    kind = promoted([kind_of(part) for part in parts])
+    if {kind_of(part).name for part in parts} - _NUMERIC or kind.name in ("double", "number"):
         raise refuse("a remainder", *parts)
-    left, right = (converted(each, kind, context) for each in parts)
+    left, right = (converted(part, kind, context) for part in parts)
     return call("pg_mod" if kind.name == "integer" else "pg_exact_mod", left, right)
 
 
@@ -114,11 +114,11 @@ def bits(name: str) -> Rule:
 
     def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
-        kind = promoted([kind_of(each) for each in parts])
-        if {kind_of(each).name for each in parts} - {"integer", "literal", "unknown", "null"} or not kind.size:
+        kind = promoted([kind_of(part) for part in parts])
+        if {kind_of(part).name for part in parts} - {"integer", "literal", "unknown", "null"} or not kind.size:
             raise refuse("an operation on bits", *parts)
         size = kind_of(node.this).size if name.startswith("shift") else kind.size
-        return call(f"pg_{name}", *(converted(each, kind, context) for each in parts), size or 64)
+        return call(f"pg_{name}", *(converted(part, kind, context) for part in parts), size or 64)
 
     return rule
 
@@ -182,19 +182,19 @@ def _shifted(node: exp.Expression, sign: int, context: Context) -> exp.Expressio
 def joined(node: exp.DPipe, context: Context) -> exp.Expression:
     """``||``: texts, bytes, JSON."""
     parts = [node.this, node.expression]
-    if any(isinstance(each, exp.Array) for each in parts):
+    if any(isinstance(expression, exp.Array) for expression in parts):
         raise Unsupported("arrays")
-    names = {kind_of(each).name for each in parts}
+    names = {kind_of(expression).name for expression in parts}
     if context.in_definition and names <= {"text", "unknown", "literal", "null"}:
         return node
     if "jsonb" in names:
         if names - {"jsonb", "literal", "unknown", "null"}:
             raise refuse("||", *parts)
-        return call("pg_json_merge", *(converted(each, JSONB, context) for each in parts))
+        return call("pg_json_merge", *(converted(expression, JSONB, context) for expression in parts))
     if "bytes" in names:
         if names - {"bytes", "literal", "unknown", "null"}:
             raise refuse("||", *parts)
-        return call("pg_join", *(converted(each, BYTES, context) for each in parts))
+        return call("pg_join", *(converted(expression, BYTES, context) for expression in parts))
     if not names & {"text", "char", "literal", "unknown"} and "null" not in names:
         raise refuse("||", *parts)
     return call("pg_join", *(as_text(part, context) for part in parts))

@@ -173,7 +173,10 @@ def require_other(tree: exp.Expression) -> None:
 
 
 def set_defaults(tree: exp.Update, context: Context) -> None:
-    """Replace DEFAULT in UPDATE ... SET by the expression of the column's definition.  Raises Unsupported for nextval()."""
+    """Replace DEFAULT in UPDATE ... SET by the expression of the column's definition.
+
+    Raises Unsupported for nextval().
+    """
     table = tree.this.name.lower()
     columns = context.schema.tables.get(table, {})
     for change in tree.expressions:

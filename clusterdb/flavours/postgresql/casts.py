@@ -24,7 +24,7 @@ _PARTLY_READ = frozenset({"date", "datetime", "time", "interval", "bytes"})
 
 def refuse(what: str, *nodes: exp.Expression) -> Unsupported:
     """What is to be raised for values of these kinds."""
-    names = [kind_of(each).name for each in nodes]
+    names = [kind_of(node).name for node in nodes]
     return Unsupported(f"{what} of {' and '.join(names)}" if names else what)
 
 
@@ -38,7 +38,7 @@ def is_column(node: exp.Expression) -> bool:
 def common_of(what: str, nodes: list[exp.Expression]) -> Kind:
     """The type of what is one of several values.  Raises Unsupported."""
     try:
-        return common([kind_of(each) for each in nodes])
+        return common([kind_of(node) for node in nodes])
     except Mixed as error:
         raise Unsupported(f"{what}: {error} values beside each other") from None
 
@@ -46,8 +46,8 @@ def common_of(what: str, nodes: list[exp.Expression]) -> Kind:
 def chosen_of(what: str, nodes: list[exp.Expression]) -> Kind:
     """The same where the values become one another: a CHAR among texts would lose or keep its spaces."""
     kind = common_of(what, nodes)
-    if any(kind_of(each).name == "char" for each in nodes) and any(
-        kind_of(each).name not in ("null", "char") or kind_of(each).size not in (0, kind.size) for each in nodes
+    if any(kind_of(node).name == "char" for node in nodes) and any(
+        kind_of(node).name not in ("null", "char") or kind_of(node).size not in (0, kind.size) for node in nodes
     ):
         raise Unsupported(f"{what}: CHAR and text values beside each other")
     return kind
@@ -85,9 +85,9 @@ def _literal_as(node: exp.Expression, kind: Kind, context: Context) -> exp.Expre
         if kind.name in _PARTLY_READ or inner.name.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
             raise Unsupported(f"'{inner.name}' as {kind.name} ({error})") from None
         raise DataError(str(error)) from None
-    made = exp.HexString(this=value.hex()) if isinstance(value, bytes) else literal(value)
-    made.meta[READ_BY] = name, more
-    return set_kind(made, kind)
+    result = exp.HexString(this=value.hex()) if isinstance(value, bytes) else literal(value)
+    result.meta[READ_BY] = name, more
+    return set_kind(result, kind)
 
 
 def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Expression:
@@ -192,24 +192,24 @@ def cast(node: exp.Cast, context: Context) -> exp.Expression:
     own = kind_of(value)
     if to.name == "unknown":
         raise Unsupported(f"a cast to {node.to.sql(dialect='postgres')}")
-    sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
-    made = _cast(node, value, own, to, context)
+    sizes = [int(expression.name) for expression in node.to.expressions if expression.name.isdigit()]
+    result = _cast(node, value, own, to, context)
     if to.name == "decimal" and not sizes:
-        return _with_digits(made, cast_to(node.to, value, own))
+        return _with_digits(result, cast_to(node.to, value, own))
     if to.name == "decimal" and sizes and own.name != "null":
-        made = call("pg_within", made, *sizes)
+        result = call("pg_within", result, *sizes)
     if to.name == "text" and sizes:
-        made = call("pg_left", made, sizes[0])
+        result = call("pg_left", result, sizes[0])
     if to.name == "char":
-        made = call("pg_as_char", call("pg_left", made, to.size), to.size)
-    return set_kind(made, to)
+        result = call("pg_as_char", call("pg_left", result, to.size), to.size)
+    return set_kind(result, to)
 
 
-def _with_digits(made: exp.Expression, kind: Kind) -> exp.Expression:
+def _with_digits(number: exp.Expression, kind: Kind) -> exp.Expression:
     """A number with as many digits behind the point as its text had."""
-    if kind.scale is not None and isinstance(made, exp.Literal):
-        made = exp.Literal.number(f"{Decimal(made.name):.{kind.scale}f}")
-    return set_kind(made, kind)
+    if kind.scale is not None and isinstance(number, exp.Literal):
+        number = exp.Literal.number(f"{Decimal(number.name):.{kind.scale}f}")
+    return set_kind(number, kind)
 
 
 def _cast(node: exp.Expression, value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
@@ -252,8 +252,8 @@ def _places(kind: Kind) -> int:
 def _read(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
     """A text, or a parameter, as a value of a type."""
     if own.name == "literal":
-        made = converted(value, to, context)
-        return call("pg_into_decimal", made, to.scale) if to.name == "decimal" and to.scale is not None else made
+        result = converted(value, to, context)
+        return call("pg_into_decimal", result, to.scale) if to.name == "decimal" and to.scale is not None else result
     if own.name == "unknown" and is_column(value):
         raise Unsupported(f"a cast to {to.name} of what has no known type")
     if to.name == "integer" and own.name == "unknown":
@@ -274,10 +274,10 @@ def _to_integer(value: exp.Expression, own: Kind, to: Kind) -> exp.Expression:
     makers |= {"number": "pg_nearest_even"} if own == WHOLE_OR_DOUBLE else {}
     if own.name not in makers:
         raise refuse("a whole number", value)
-    made = call(makers[own.name], value) if makers[own.name] else value
+    result = call(makers[own.name], value) if makers[own.name] else value
     if 0 < to.size < 64 and (own.name != "integer" or own.size > to.size or not own.size) and own.name != "boolean":
-        return call("pg_fitting", made, to.size)
-    return made
+        return call("pg_fitting", result, to.size)
+    return result
 
 
 def _to_decimal(value: exp.Expression, own: Kind, to: Kind) -> exp.Expression:

@@ -56,7 +56,7 @@ def _sides(nodes: list[exp.Expression], kind_of_test: type[exp.Expression], cont
     if kind.name in _UNORDERED or (context.in_definition and kind.name in ("interval", "jsonb")):
         raise Unsupported(f"a comparison of {kind.name} values")
     equal = kind_of_test in _EQUALITIES
-    return [_keyed(converted(each, kind, context), kind, context, equal=equal) for each in nodes]
+    return [_keyed(converted(node, kind, context), kind, context, equal=equal) for node in nodes]
 
 
 def _tested(
@@ -71,7 +71,7 @@ def _tested(
         ]
         if any(_is_jsonb(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)):
             raise Unsupported("a comparison of rows with jsonb")
-        rows = [exp.Tuple(expressions=[each[at].copy() for each in pairs]) for at in (0, 1)]
+        rows = [exp.Tuple(expressions=[node[at].copy() for node in pairs]) for at in (0, 1)]
         return kind_of_test(this=rows[0], expression=rows[1])
     if _is_jsonb(left, right):
         first, second = _sides([left, right], kind_of_test, context)
@@ -84,7 +84,7 @@ def _tested(
 
 
 def _is_jsonb(*nodes: exp.Expression) -> bool:
-    return any(kind_of(each).name == "jsonb" for each in nodes)
+    return any(kind_of(node).name == "jsonb" for node in nodes)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ def distinct_from(node: exp.Expression, context: Context) -> exp.Expression:
     if _is_jsonb(node.this, node.expression):
         raise Unsupported("IS DISTINCT FROM of jsonb")
     first, second = _sides([node.this, node.expression], exp.Is, context)
-    made = exp.Is(this=first.copy(), expression=second.copy())
-    return exp.Not(this=exp.paren(made)) if isinstance(node, exp.NullSafeNEQ) else made
+    result = exp.Is(this=first.copy(), expression=second.copy())
+    return exp.Not(this=exp.paren(result)) if isinstance(node, exp.NullSafeNEQ) else result
 
 
 def among(node: exp.In, context: Context) -> exp.Expression:
@@ -113,19 +113,19 @@ def among(node: exp.In, context: Context) -> exp.Expression:
     if query is not None:
         return _among_rows(node, query, context)
     if isinstance(node.this, exp.Tuple):
-        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each, context) for each in node.expressions)))
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, expression, context) for expression in node.expressions)))
     if _is_jsonb(node.this, *node.expressions):
-        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each, context) for each in node.expressions)))
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, expression, context) for expression in node.expressions)))
     if not node.expressions:
         return node
     head, *others = _sides([node.this, *node.expressions], exp.In, context)
-    return exp.In(this=head.copy(), expressions=[each.copy() for each in others])
+    return exp.In(this=head.copy(), expressions=[expression.copy() for expression in others])
 
 
 def _columns_of(query: exp.Expression) -> list[exp.Expression]:
     while isinstance(query, exp.Subquery | exp.SetOperation):
         query = query.this
-    return [each.unalias() for each in query.expressions] if isinstance(query, exp.Select) else []
+    return [node.unalias() for node in query.expressions] if isinstance(query, exp.Select) else []
 
 
 def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Expression:
@@ -133,14 +133,18 @@ def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Ex
     heads = node.this.expressions if isinstance(node.this, exp.Tuple) else [node.this]
     if len(columns) != len(heads):
         return node
-    made = []
+    result = []
     for head, column in zip(heads, columns, strict=True):
         if isinstance(column, exp.Star):
             return node
         kind = common_of("IN", [head, column])
         _require_plain("IN (SELECT ...)", column, kind, context)
-        made.append(converted(head, kind, context))
-    head = exp.Tuple(expressions=[each.copy() for each in made]) if isinstance(node.this, exp.Tuple) else made[0]
+        result.append(converted(head, kind, context))
+    head = (
+        exp.Tuple(expressions=[expression.copy() for expression in result])
+        if isinstance(node.this, exp.Tuple)
+        else result[0]
+    )
     return exp.In(this=head.copy(), query=query)
 
 
@@ -156,30 +160,33 @@ def between(node: exp.Between, context: Context) -> exp.Expression:
     parts = [node.this, node.args["low"], node.args["high"]]
     if _is_jsonb(*parts):
         raise Unsupported("BETWEEN of jsonb")
-    value, low, high = (each.copy() for each in _sides(parts, exp.Between, context))
+    value, low, high = (part.copy() for part in _sides(parts, exp.Between, context))
     if node.args.get("symmetric"):
         bounds = [low, high]
-        low, high = (exp.Anonymous(this=name, expressions=[each.copy() for each in bounds]) for name in ("min", "max"))
+        low, high = (
+            exp.Anonymous(this=name, expressions=[expression.copy() for expression in bounds])
+            for name in ("min", "max")
+        )
     return exp.Between(this=value, low=low, high=high)
 
 
 def cases(node: exp.Case, context: Context) -> exp.Expression:
     """CASE: all results of one type, and all values that are compared."""
-    branches = [(each, "true") for each in node.args["ifs"]]
+    branches = [(expression, "true") for expression in node.args["ifs"]]
     if node.args.get("default") is not None:
         branches.append((node, "default"))
     _same_type("CASE", branches, context)
     base = node.this
     if base is None:
-        for each in node.args["ifs"]:
-            truth(each, context)
+        for expression in node.args["ifs"]:
+            truth(expression, context)
         return node
-    if _is_jsonb(base, *(each.this for each in node.args["ifs"])):
+    if _is_jsonb(base, *(expression.this for expression in node.args["ifs"])):
         raise Unsupported("CASE of jsonb")
-    head, *tests = _sides([base, *(each.this for each in node.args["ifs"])], exp.EQ, context)
+    head, *tests = _sides([base, *(expression.this for expression in node.args["ifs"])], exp.EQ, context)
     node.set("this", head.copy())
-    for each, test in zip(node.args["ifs"], tests, strict=True):
-        each.set("this", test.copy())
+    for expression, test in zip(node.args["ifs"], tests, strict=True):
+        expression.set("this", test.copy())
     return node
 
 
@@ -187,9 +194,9 @@ def _same_type(what: str, places: list[tuple[exp.Expression, str]], context: Con
     values = [place.args[part] for place, part in places]
     kind = chosen_of(what, values)
     for (place, part), value in zip(places, values, strict=True):
-        made = converted(value, kind, context)
-        if made is not value:
-            place.set(part, made.copy())
+        result = converted(value, kind, context)
+        if result is not value:
+            place.set(part, result.copy())
 
 
 def chosen(node: exp.Expression, name: str, context: Context) -> exp.Expression:
@@ -198,10 +205,10 @@ def chosen(node: exp.Expression, name: str, context: Context) -> exp.Expression:
     kind = chosen_of(name.upper(), arguments)
     if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "enum", "mixed", "unknown"):
         raise Unsupported(f"{name.upper()} of {kind.name} values")
-    made = [converted(each, kind, context) for each in arguments]
+    result = [converted(argument, kind, context) for argument in arguments]
     if name == "coalesce":
-        return set_kind(exp.Anonymous(this=name, expressions=made), kind) if len(made) > 1 else made[0]
-    return set_kind(call(f"pg_{name}", *made), kind)
+        return set_kind(exp.Anonymous(this=name, expressions=result), kind) if len(result) > 1 else result[0]
+    return set_kind(call(f"pg_{name}", *result), kind)
 
 
 def nullif(node: exp.Expression, context: Context) -> exp.Expression:
@@ -236,14 +243,16 @@ def array_of(node: exp.Expression, context: Context) -> exp.Expression:
         kind = cast_kind(inner) if isinstance(inner, exp.DataType) else Kind("unknown")
         if kind.name == "unknown":
             raise Unsupported("arrays")
-        return exp.Tuple(expressions=[converted(each, kind, context).copy() for each in members.expressions])
+        return exp.Tuple(
+            expressions=[converted(expression, kind, context).copy() for expression in members.expressions]
+        )
     if isinstance(node, exp.Paren):
         return array_of(node.this, context)
     if isinstance(node, exp.Tuple):
         return node
     if isinstance(node, exp.Literal) and node.is_string and node.name[:1] == "{" and '"' not in node.name:
-        names = [each.strip() for each in node.name.strip("{}").split(",") if each]
-        return exp.Tuple(expressions=[set_kind(literal(each), Kind("literal")) for each in names])
+        names = [expression.strip() for expression in node.name.strip("{}").split(",") if expression]
+        return exp.Tuple(expressions=[set_kind(literal(name), Kind("literal")) for name in names])
     raise Unsupported("arrays")
 
 
@@ -281,9 +290,9 @@ def truth(node: exp.Expression, context: Context) -> exp.Expression:
         inner = node.args.get(part)
         if isinstance(inner, exp.Expression):
             _require_truth(inner)
-            made = converted(inner, BOOLEAN, context)
-            if made is not inner:
-                node.set(part, made.copy())
+            result = converted(inner, BOOLEAN, context)
+            if result is not inner:
+                node.set(part, result.copy())
     return node
 
 
@@ -317,9 +326,9 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
             if sorted_by(value, "the order", context) is not value:
                 raise Unsupported(f"the order of {kind_of(value).name} values, by their number,")
         return node
-    made = sorted_by(node.this, "the order", context)
-    if made is not node.this:
-        node.set("this", made.copy())
+    result = sorted_by(node.this, "the order", context)
+    if result is not node.this:
+        node.set("this", result.copy())
     return node
 
 
@@ -337,19 +346,19 @@ def grouped(what: str) -> Callable[[exp.Expression], None]:
 def united(union: exp.Expression, context: Context) -> None:
     """The columns of a UNION, of one type."""
     parts = [_leaves(union)] if not isinstance(union, exp.SetOperation) else _leaves(union)
-    selects = [each for each in parts if isinstance(each, exp.Select) and not each.is_star]
-    if len({len(each.expressions) for each in selects}) != 1 or len(selects) < 2:
+    selects = [part for part in parts if isinstance(part, exp.Select) and not part.is_star]
+    if len({len(select.expressions) for select in selects}) != 1 or len(selects) < 2:
         return
     check = grouped(union.key.upper())
-    for columns in zip(*(each.expressions for each in selects), strict=True):
-        values = [each.unalias() for each in columns]
+    for columns in zip(*(select.expressions for select in selects), strict=True):
+        values = [column.unalias() for column in columns]
         kind = chosen_of(union.key.upper(), values)
         for value in values:
             if union.args.get("distinct") is not False:
                 check(value)
-            made = converted(value, kind, context)
-            if made is not value:
-                value.replace(made.copy())
+            result = converted(value, kind, context)
+            if result is not value:
+                value.replace(result.copy())
 
 
 def _leaves(union: exp.Expression) -> list[exp.Expression]:

@@ -262,9 +262,9 @@ class PostgreSQLFlavour(Flavour):
         if not text:
             return Translation(IDLE)
         if ";" in text:
-            texts = [each for each in map(settings.bare, self.statements_of(text)) if each]
+            texts = [statement for statement in map(settings.bare, self.statements_of(text)) if statement]
             if len(texts) > 1 and all(map(_SEVERAL.match, texts)):
-                steps_of = [partial(self._run, each) for each in texts]
+                steps_of = [partial(self._run, statement) for statement in texts]
                 return Translation(
                     IDLE, (together(steps_of, "SELECT pg_redo()"),), writes=any(map(_WRITES.match, texts))
                 )
@@ -337,13 +337,13 @@ class PostgreSQLFlavour(Flavour):
         """Values as columns take them; what is grouped or united, of one type."""
         sequences.require_plain(tree)
         require_other(tree)
-        for each in list(tree.find_all(exp.Cast)):
-            if each.to.sql().lower() == "regclass":
-                inner = each.this
+        for node in list(tree.find_all(exp.Cast)):
+            if node.to.sql().lower() == "regclass":
+                inner = node.this
                 while isinstance(inner, exp.Cast | exp.Paren):
                     inner = inner.this
                 if isinstance(inner, exp.Literal):
-                    each.replace(inner)
+                    node.replace(inner)
         if isinstance(tree, exp.Insert):
             inserted(tree, context, self.typing)
         updated(tree, context)
@@ -352,11 +352,11 @@ class PostgreSQLFlavour(Flavour):
                 c.united(union, context)
         for select in tree.find_all(exp.Select):
             group = select.args.get("group")
-            for each in group.expressions if group is not None else []:
-                c.grouped("GROUP BY")(each)
+            for node in group.expressions if group is not None else []:
+                c.grouped("GROUP BY")(node)
             if select.args.get("distinct") is not None:
-                for each in select.expressions:
-                    c.grouped("DISTINCT")(each.unalias())
+                for node in select.expressions:
+                    c.grouped("DISTINCT")(node.unalias())
 
     def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
         """A call of a function by its name, or a word that is written like one.  Raises Unsupported or Refused."""
@@ -373,8 +373,8 @@ class PostgreSQLFlavour(Flavour):
 
         def rule(node: exp.Expression, context: Context) -> exp.Expression:
             values = [node.args.get(part) for part in parts]
-            listed = [each for value in values for each in (value if isinstance(value, list) else [value])]
-            arguments = [each for each in listed if each is not None]
+            listed = [expression for value in values for expression in (value if isinstance(value, list) else [value])]
+            arguments = [expression for expression in listed if expression is not None]
             return self.call_of(name, arguments, node, context)
 
         return rule
@@ -385,9 +385,9 @@ class PostgreSQLFlavour(Flavour):
 
     def _with_names(self, tree: exp.Expression) -> exp.Expression:
         """The same for the queries that others read from."""
-        made = super()._with_names(tree)
-        names.with_names(made)
-        return made
+        result = super()._with_names(tree)
+        names.with_names(result)
+        return result
 
     # --- queries ----------------------------------------------------------------------------------------------------
     def _select(self, node: exp.Select, context: Context) -> exp.Expression:
@@ -409,30 +409,32 @@ class PostgreSQLFlavour(Flavour):
         for part in ("limit", "offset"):
             inner.set(part, None)
         names: list[exp.Expression] = []
-        if not any(isinstance(each, exp.Star) for each in inner.expressions):
+        if not any(isinstance(expression, exp.Star) for expression in inner.expressions):
             columns = []
-            for at, each in enumerate(inner.expressions):
-                name = each.alias_or_name or f"column{at + 1}"
-                columns.append(exp.alias_(each.unalias().copy(), name, quoted=True))
+            for at, expression in enumerate(inner.expressions):
+                name = expression.alias_or_name or f"column{at + 1}"
+                columns.append(exp.alias_(expression.unalias().copy(), name, quoted=True))
                 names.append(exp.column(name, quoted=True))
             inner.set("expressions", columns)
         window = exp.Window(
             this=exp.Anonymous(this="row_number"),
-            partition_by=[each.copy() for each in keys],
+            partition_by=[key.copy() for key in keys],
             order=order.copy() if order is not None else None,
         )
         inner.append("expressions", exp.alias_(window, "clusterdb_row"))
         if not names:
             raise Unsupported("DISTINCT ON with *")
-        made = exp.select(*names).from_(inner.subquery("clusterdb_rows")).where("clusterdb_row = 1")
+        result = exp.select(*names).from_(inner.subquery("clusterdb_rows")).where("clusterdb_row = 1")
         if order is not None:
-            plain = [each.name for each in names]
-            for each in order.expressions:
-                if isinstance(each.this, exp.Column) and each.this.name in plain:
-                    made.order_by(exp.Ordered(**{**each.args, "this": exp.column(each.this.name)}), copy=False)
+            plain = [expression.name for expression in names]
+            for expression in order.expressions:
+                if isinstance(expression.this, exp.Column) and expression.this.name in plain:
+                    result.order_by(
+                        exp.Ordered(**{**expression.args, "this": exp.column(expression.this.name)}), copy=False
+                    )
         for part in ("limit", "offset"):
-            made.set(part, node.args.get(part))
-        return made
+            result.set(part, node.args.get(part))
+        return result
 
     # --- statements that are no queries -----------------------------------------------------------------------------
     def on_insert(self, tree: exp.Insert, context: Context) -> exp.Expression:
@@ -442,11 +444,11 @@ class PostgreSQLFlavour(Flavour):
             tree.expression.where("TRUE", copy=False)  # or SQLite takes ON for a join's
         tree = tree.copy()
         names.with_names(tree)
-        made = self.expression(tree, context)
-        assert isinstance(made, exp.Insert)
-        sequences.number(made, context.schema)
-        touch_once(made)
-        return made
+        result = self.expression(tree, context)
+        assert isinstance(result, exp.Insert)
+        sequences.number(result, context.schema)
+        touch_once(result)
+        return result
 
     def inserted(self, table: str, columns: str, rows: list[list[Literal]], context: Context) -> Translation:
         """An INSERT of these rows, by the grammar.  Raises what is wrong with them."""
@@ -471,14 +473,14 @@ class PostgreSQLFlavour(Flavour):
         if tree.args.get("returning") is not None and table.alias:
             raise Unsupported("DELETE ... USING with an alias and RETURNING")
         key = exp.select(exp.column("_rowid_", table=table.alias_or_name)).from_(table.copy())
-        for each in using:
-            key.join(each.copy(), copy=False)
+        for node in using:
+            key.join(node.copy(), copy=False)
         if tree.args.get("where") is not None:
             key.set("where", tree.args["where"].copy())
-        made = exp.Delete(this=exp.to_table(table.name))
-        made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
-        made.set("returning", tree.args.get("returning"))
-        return self.expression(made, context)
+        result = exp.Delete(this=exp.to_table(table.name))
+        result.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
+        result.set("returning", tree.args.get("returning"))
+        return self.expression(result, context)
 
     def on_create(self, tree: exp.Create, context: Context) -> exp.Expression | Translation:
         """CREATE TABLE, INDEX, VIEW."""
@@ -491,7 +493,7 @@ class PostgreSQLFlavour(Flavour):
             return sequences.created(tree, context)
         if kind == "VIEW":
             properties = tree.args.get("properties")
-            kinds = [type(each) for each in (properties.expressions if properties is not None else [])]
+            kinds = [type(node) for node in (properties.expressions if properties is not None else [])]
             if exp.MaterializedProperty in kinds:
                 raise Unsupported("CREATE MATERIALIZED VIEW")
             if tree.args.get("replace"):
@@ -507,12 +509,12 @@ class PostgreSQLFlavour(Flavour):
                 if using is not None and using.name.lower() not in ("btree", "hash"):
                     raise Unsupported(f"an index USING {using.name}")
                 parameters.set("using", None)
-                for each in parameters.args.get("columns") or []:
-                    each.set("nulls_first", None)
+                for column in parameters.args.get("columns") or []:
+                    column.set("nulls_first", None)
                 parameters.set("include", None)
             tree.set("concurrently", None)
             if tree.this.this is None:
-                columns = "_".join(each.this.name for each in parameters.args.get("columns") or [])
+                columns = "_".join(column.this.name for column in parameters.args.get("columns") or [])
                 tree.this.set("this", exp.to_identifier(f"{tree.this.args['table'].name}_{columns}_idx", quoted=True))
             return self.schema_expression(tree, context, context.columns_of(tree.this.args["table"].name))
         raise Unsupported(f"CREATE {kind}")
@@ -522,11 +524,11 @@ class PostgreSQLFlavour(Flavour):
         kind = tree.args["kind"].upper()
         several = tree.args.get("tables") or [tree.this, *tree.expressions]
         if kind == "SEQUENCE":
-            names = [each.sql(dialect="postgres") for each in several]
+            names = [node.sql(dialect="postgres") for node in several]
             return sequences.dropped(names, context, must_exist=not tree.args.get("exists"))
         if kind not in ("TABLE", "VIEW", "INDEX"):
             raise Unsupported(f"DROP {kind}")
-        exists, names_of = bool(tree.args.get("exists")), [each.name for each in several]
+        exists, names_of = bool(tree.args.get("exists")), [node.name for node in several]
         if kind == "INDEX":
             texts = [f"DROP INDEX {'IF EXISTS ' if exists else ''}{quoted(name)}" for name in names_of]
             return Translation(texts[-1], tuple(texts[:-1]))
@@ -540,7 +542,7 @@ class PostgreSQLFlavour(Flavour):
         if str(tree.args.get("identity") or "").upper() == "RESTART":
             restarts = {table: sequences.restarted(table, context) for table in context.schema.owned}
         cascade = str(tree.args.get("option") or "").upper() == "CASCADE"
-        step = truncating([each.name for each in tree.expressions], restarts, cascade=cascade)
+        step = truncating([node.name for node in tree.expressions], restarts, cascade=cascade)
         return Translation(IDLE, (together([step], "SELECT pg_redo()"),), writes=True)
 
     def on_transaction(self, tree: exp.Transaction, context: Context) -> Translation:

@@ -22,16 +22,16 @@ def div(a: Number, b: Number) -> int | float:
     if not b:
         raise ZeroDivisionError("division by zero")
     if isinstance(a, int) and isinstance(b, int):
-        made = abs(a) // abs(b)
-        return made if (a < 0) == (b < 0) else -made
+        result = abs(a) // abs(b)
+        return result if (a < 0) == (b < 0) else -result
     return a / b
 
 
 def mod(a: Number, b: Number) -> int | float:
     if not b:
         raise ZeroDivisionError("division by zero")
-    made = abs(a) % abs(b)
-    return -made if a < 0 else made
+    result = abs(a) % abs(b)
+    return -result if a < 0 else result
 
 
 def shift(value: SqlValue, interval: str, sign: int = 1) -> str:
@@ -46,7 +46,7 @@ def clock_shift(value: str, interval: str, sign: int = 1) -> str:
 
 
 def clock_between(later: str, earlier: str) -> str:
-    first, second = (datetime.combine(datetime(2000, 1, 1), time.fromisoformat(each)) for each in (earlier, later))
+    first, second = (datetime.combine(datetime(2000, 1, 1), time.fromisoformat(item)) for item in (earlier, later))
     return intervals.interval_text(intervals.between(second, first))
 
 
@@ -97,8 +97,8 @@ def extract(unit: str, value: str) -> int | float:
         allowed -= set() if len(value) > 10 else {"hour", "minute", "second", "microseconds", "milliseconds"}
     if unit not in allowed:
         raise ValueError(f"{unit} of {value!r}")
-    made = _UNITS[unit](at)
-    return int(made) if isinstance(made, float) and made.is_integer() else made
+    result = _UNITS[unit](at)
+    return int(result) if isinstance(result, float) and result.is_integer() else result
 
 
 _UNITS: dict[str, Callable[[datetime], int | float]] = {
@@ -124,10 +124,10 @@ _UNITS: dict[str, Callable[[datetime], int | float]] = {
 
 def date_trunc(unit: str, value: str) -> str:
     """The beginning of the unit that a time lies in.  Raises ValueError for units that it has not."""
-    made = f.date_trunc(unit, value)
-    if made is None:
+    result = f.date_trunc(unit, value)
+    if result is None:
         raise ValueError(f"date_trunc('{unit}', '{value}')")
-    return str(made)
+    return str(result)
 
 
 def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> str:
@@ -197,7 +197,7 @@ def formatted(form: str | None, *values: SqlValue) -> str | None:
         return None
     rest = iter(values)
 
-    def made(match: re.Match[str]) -> str:
+    def result(match: re.Match[str]) -> str:
         if match[0] == "%%":
             return "%"
         try:
@@ -215,7 +215,7 @@ def formatted(form: str | None, *values: SqlValue) -> str | None:
     pattern = r"%(?:(\d+)\$)?(-)?(\d+)?([sIL])|%%"
     if "%" in re.sub(pattern, "", form) or (re.search(r"%\d+\$", form) and re.search(r"%-?\d*[sIL]", form)):
         raise ValueError(f"the format {form!r}")
-    return re.sub(pattern, made, form)
+    return re.sub(pattern, result, form)
 
 
 def quote_ident(name: str) -> str:
@@ -517,9 +517,9 @@ class Total:
     def final(self) -> int | float | None:
         if not self._count:
             return None
-        made = _CONTEXT.divide(self._sum, self._count) if self._mean else self._sum
-        whole = not self._mean and made == made.to_integral_value() and abs(made) < 2**63
-        return int(made) if whole else float(made)
+        result = _CONTEXT.divide(self._sum, self._count) if self._mean else self._sum
+        whole = not self._mean and result == result.to_integral_value() and abs(result) < 2**63
+        return int(result) if whole else float(result)
 
 
 class Reals:

@@ -60,8 +60,8 @@ def interval_of(text: SqlValue) -> Interval:
         raise ValueError(f"invalid input syntax for type interval: {text!r}")
     days += (months - int(months)) * 30
     micros += (days - int(days)) * _DAY
-    made = Interval(int(months), int(days), round(micros))
-    return Interval(-made.months, -made.days, -made.micros) if ago else made
+    result = Interval(int(months), int(days), round(micros))
+    return Interval(-result.months, -result.days, -result.micros) if ago else result
 
 
 def _amount(count: str, unit: str) -> tuple[Fraction, str]:
@@ -69,33 +69,33 @@ def _amount(count: str, unit: str) -> tuple[Fraction, str]:
     name = unit if unit in _MONTHS or unit in _DAYS or unit in _TIMES else unit.removesuffix("s")
     for table in (_MONTHS, _DAYS, _TIMES):
         if name in table:
-            made = Fraction(count) * table[name]
-            return (Fraction(round(made)) if table is _MONTHS and table[name] > 1 else made), name
+            result = Fraction(count) * table[name]
+            return (Fraction(round(result)) if table is _MONTHS and table[name] > 1 else result), name
     raise ValueError(f"invalid input syntax for type interval: {count} {unit}")
 
 
 def _parts(text: str) -> list[tuple[Fraction, str]]:
-    made: list[tuple[Fraction, str]] = []
+    result: list[tuple[Fraction, str]] = []
     at = 0
     while text[at:].strip():
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise ValueError(f"invalid input syntax for type interval: {text!r}")
-        at, count = found.end(), (found["count"] or "").replace(" ", "")
-        if found["hours"] is not None:
-            sign = -1 if found["sign"] == "-" else 1
-            seconds = Fraction(found["seconds"] or 0)
-            micros = (int(found["hours"]) * 3600 + int(found["minutes"]) * 60 + seconds) * 1_000_000
-            made.append((sign * micros, "second"))
-        elif found["years"] is not None:
-            sign = -1 if found["years"].startswith("-") else 1
-            made.append((Fraction(int(found["years"]) * 12 + sign * int(found["months"])), "month"))
-        elif found["unit"] is not None:
-            made.append(_amount(count, found["unit"]))
+        at, count = match.end(), (match["count"] or "").replace(" ", "")
+        if match["hours"] is not None:
+            sign = -1 if match["sign"] == "-" else 1
+            seconds = Fraction(match["seconds"] or 0)
+            micros = (int(match["hours"]) * 3600 + int(match["minutes"]) * 60 + seconds) * 1_000_000
+            result.append((sign * micros, "second"))
+        elif match["years"] is not None:
+            sign = -1 if match["years"].startswith("-") else 1
+            result.append((Fraction(int(match["years"]) * 12 + sign * int(match["months"])), "month"))
+        elif match["unit"] is not None:
+            result.append(_amount(count, match["unit"]))
         else:
             follows = _TOKEN.match(text, at)
-            made.append(_amount(count, "day" if follows is not None and follows["hours"] else "second"))
-    return made
+            result.append(_amount(count, "day" if follows is not None and follows["hours"] else "second"))
+    return result
 
 
 def _iso(text: str) -> list[tuple[Fraction, str]]:
@@ -103,8 +103,8 @@ def _iso(text: str) -> list[tuple[Fraction, str]]:
     piece = re.compile(r"([+-]?\d+(?:\.\d*)?)([A-Z])")
     if piece.sub("", dates) or piece.sub("", times):
         raise ValueError(f"invalid input syntax for type interval: {text!r}")
-    made = [_amount(count, _ISO[unit]) for count, unit in piece.findall(dates)]
-    return made + [_amount(count, _ISO_TIME[unit]) for count, unit in piece.findall(times)]
+    result = [_amount(count, _ISO[unit]) for count, unit in piece.findall(dates)]
+    return result + [_amount(count, _ISO_TIME[unit]) for count, unit in piece.findall(times)]
 
 
 def interval_text(value: Interval) -> str:

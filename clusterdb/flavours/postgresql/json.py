@@ -82,8 +82,8 @@ def _steps(path: str) -> list[str]:
     """The steps of a path, as PostgreSQL writes an array of texts."""
     if path[:1] != "{" or path[-1:] != "}":
         raise ValueError(f"malformed array literal: {path!r}")
-    found = _ARRAY_TEXT.findall(path[1:-1])
-    return [re.sub(r"\\(.)", r"\1", quoted) if quoted else plain.strip() for quoted, plain in found]
+    result = _ARRAY_TEXT.findall(path[1:-1])
+    return [re.sub(r"\\(.)", r"\1", quoted) if quoted else plain.strip() for quoted, plain in result]
 
 
 def _step(value: Json, step: SqlValue) -> Json:
@@ -162,7 +162,7 @@ def contains(target: SqlValue, candidate: SqlValue) -> int:
     """``@>``."""
     whole, piece = _load(target), _load(candidate)
     if isinstance(whole, list) and not isinstance(piece, list | dict):
-        return int(any(_same(each, piece) for each in whole))
+        return int(any(_same(item, piece) for item in whole))
     return int(_contains(whole, piece))
 
 
@@ -170,7 +170,7 @@ def _contains(whole: Json, piece: Json) -> bool:
     if isinstance(whole, dict) and isinstance(piece, dict):
         return all(key in whole and _contains(whole[key], value) for key, value in piece.items())
     if isinstance(whole, list) and isinstance(piece, list):
-        return all(any(_contains(each, wanted) for each in whole) for wanted in piece)
+        return all(any(_contains(item, wanted) for item in whole) for wanted in piece)
     return _same(whole, piece)
 
 
@@ -229,7 +229,7 @@ def remove(document: SqlValue, key: SqlValue) -> str:
     if isinstance(value, dict):
         value.pop(text_of(key), None)
     elif isinstance(value, list):
-        value = [each for each in value if each != key]
+        value = [item for item in value if item != key]
     else:
         raise ValueError("cannot delete from scalar")
     return _dump(value)
@@ -277,8 +277,8 @@ def build_object(*pairs: SqlValue) -> str:
         raise ValueError("argument list must have even number of elements")
     if None in pairs[::2]:
         raise ValueError("argument must not be null: a key of an object")
-    made = [f"{_quoted(text_of(key))} : {_value(value)}" for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
-    return "{" + ", ".join(made) + "}"
+    result = [f"{_quoted(text_of(key))} : {_value(value)}" for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
+    return "{" + ", ".join(result) + "}"
 
 
 def build_array(*values: SqlValue) -> str:
@@ -302,8 +302,8 @@ class ArrayOf:
     def final(self) -> SqlValue:
         if not self._values:
             return None
-        made = "[" + ", ".join(self._values) + "]"
-        return canonical(made) if self._binary else made
+        result = "[" + ", ".join(self._values) + "]"
+        return canonical(result) if self._binary else result
 
 
 class ObjectOf:
@@ -321,8 +321,8 @@ class ObjectOf:
     def final(self) -> SqlValue:
         if not self._values:
             return None
-        made = "{ " + ", ".join(self._values) + " }"
-        return canonical(made) if self._binary else made
+        result = "{ " + ", ".join(self._values) + " }"
+        return canonical(result) if self._binary else result
 
 
 def type_of(document: SqlValue) -> str:

@@ -140,7 +140,7 @@ def with_names(tree: exp.Expression) -> None:
         while isinstance(query, exp.Subquery | exp.SetOperation):
             query = query.this
         if isinstance(query, exp.Select | exp.Returning):
-            query.set("expressions", [_named(each) for each in query.expressions])
+            query.set("expressions", [_named(expression) for expression in query.expressions])
 
 
 def keep_names(query: exp.Expression) -> None:
@@ -148,9 +148,9 @@ def keep_names(query: exp.Expression) -> None:
     while isinstance(query, exp.Subquery | exp.SetOperation):
         query = query.this
     if isinstance(query, exp.Select):
-        for each in list(query.expressions):
-            if isinstance(each, exp.Column) and not isinstance(each.this, exp.Star):
-                each.replace(exp.Alias(this=each.copy(), alias=exp.to_identifier(each.name, quoted=True)))
+        for node in list(query.expressions):
+            if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
+                node.replace(exp.Alias(this=node.copy(), alias=exp.to_identifier(node.name, quoted=True)))
 
 
 def _named(tree: exp.Expression) -> exp.Expression:

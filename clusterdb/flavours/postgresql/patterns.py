@@ -35,32 +35,32 @@ def _regexp(pattern: str, flags: str) -> re.Pattern[str]:
         raise ValueError(f"the flags {flags!r} of a regular expression")
     if pattern.startswith("***") or re.match(r"\(\?[a-z]+\)", pattern):
         raise ValueError(f"options inside of the regular expression {pattern!r}")
-    made, at, in_brackets = "", 0, False
+    result, at, in_brackets = "", 0, False
     while at < len(pattern):
         char = pattern[at]
         if char == "\\" and at + 1 < len(pattern):
-            made += _escaped(pattern[at + 1])
+            result += _escaped(pattern[at + 1])
             at += 2
             continue
         if in_brackets:
             named = re.match(r"\[:(\w+):\]", pattern[at:])
             if named is not None:
-                made += _CLASSES[named[1]]
+                result += _CLASSES[named[1]]
                 at += named.end()
                 continue
             if char == "[":
                 raise ValueError(f"a bracket in brackets: {pattern!r}")
-            in_brackets = char != "]" or made.endswith(("[", "[^"))
-            made += "\\]" if char == "]" and in_brackets else char
+            in_brackets = char != "]" or result.endswith(("[", "[^"))
+            result += "\\]" if char == "]" and in_brackets else char
         elif char == "[":
             in_brackets = True
-            made += "[^" if pattern[at + 1 : at + 2] == "^" else "["
-            at += made.endswith("^")
+            result += "[^" if pattern[at + 1 : at + 2] == "^" else "["
+            at += result.endswith("^")
         else:
-            made += r"\Z" if char == "$" else char
+            result += r"\Z" if char == "$" else char
         at += 1
     try:
-        return re.compile(made, re.DOTALL | re.ASCII | (re.IGNORECASE if "i" in flags else 0))
+        return re.compile(result, re.DOTALL | re.ASCII | (re.IGNORECASE if "i" in flags else 0))
     except re.error as error:
         raise ValueError(f"invalid regular expression {pattern!r}: {error}") from None
 
@@ -88,7 +88,7 @@ def _plain_letters(text: str, pattern: str) -> str:
     return text
 
 
-def found(text: SqlValue, pattern: str, flags: str = "") -> int:
+def matches(text: SqlValue, pattern: str, flags: str = "") -> int:
     """``~``."""
     return int(_regexp(pattern, flags).search(_plain_letters(text_of(text), pattern)) is not None)
 
@@ -97,10 +97,10 @@ def replaced(text: SqlValue, pattern: str, new: str, flags: str = "") -> str:
     """regexp_replace()."""
     compiled = _finding(pattern, flags)
 
-    def made(match: re.Match[str]) -> str:
-        return re.sub(r"\\(.)", lambda each: _piece(match, each[1]), new, flags=re.DOTALL)
+    def result(match: re.Match[str]) -> str:
+        return re.sub(r"\\(.)", lambda escape: _piece(match, escape[1]), new, flags=re.DOTALL)
 
-    return compiled.sub(made, _plain_letters(text_of(text), pattern), count=0 if "g" in flags else 1)
+    return compiled.sub(result, _plain_letters(text_of(text), pattern), count=0 if "g" in flags else 1)
 
 
 def _piece(match: re.Match[str], char: str) -> str:
@@ -117,16 +117,16 @@ def part(text: SqlValue, pattern: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _like(pattern: str, escape: str, flags: str) -> re.Pattern[str]:
-    made, rest = "", iter(pattern)
+    result, rest = "", iter(pattern)
     for char in rest:
         if char == escape:
             follows = next(rest, None)
             if follows is None:
                 raise ValueError("LIKE pattern must not end with escape character")
-            made += re.escape(follows)
+            result += re.escape(follows)
         else:
-            made += {"%": ".*", "_": "."}.get(char) or re.escape(char)
-    return re.compile(made, re.DOTALL | (re.IGNORECASE if flags else 0))
+            result += {"%": ".*", "_": "."}.get(char) or re.escape(char)
+    return re.compile(result, re.DOTALL | (re.IGNORECASE if flags else 0))
 
 
 def like(text: SqlValue, pattern: str, escape: str = "\\") -> int:
@@ -139,17 +139,17 @@ def ilike(text: SqlValue, pattern: str, escape: str = "\\") -> int:
 
 @lru_cache(maxsize=256)
 def _similar(pattern: str, escape: str) -> re.Pattern[str]:
-    made, rest = "", iter(pattern)
+    result, rest = "", iter(pattern)
     for char in rest:
         if char == escape:
-            made += re.escape(next(rest, ""))
+            result += re.escape(next(rest, ""))
         elif char in ".^$\\":
-            made += re.escape(char)
+            result += re.escape(char)
         elif char == "[":
             raise ValueError(f"brackets in the pattern {pattern!r}")
         else:
-            made += {"%": ".*", "_": "."}.get(char, char)
-    return re.compile(f"(?:{made})", re.DOTALL)
+            result += {"%": ".*", "_": "."}.get(char, char)
+    return re.compile(f"(?:{result})", re.DOTALL)
 
 
 def similar(text: SqlValue, pattern: str, escape: str = "\\") -> int:

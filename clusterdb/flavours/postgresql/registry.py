@@ -240,7 +240,7 @@ FUNCTIONS = Functions(
         "like": patterns.like,
         "ilike": patterns.ilike,
         "similar": patterns.similar,
-        "regexp": patterns.found,
+        "regexp": patterns.matches,
         "regexp_substr": patterns.part,
         # dates
         "shift": p.shift,

@@ -24,11 +24,11 @@ def now(kind: Kind, context: Context, digits: exp.Expression | None = None) -> e
             return exp.Anonymous(this="date" if kind == DATE else "time", expressions=[literal("now")])
         micros = exp.DPipe(this=at, expression=literal("000"))
         return exp.Anonymous(this="replace", expressions=[micros, literal(".000000"), literal("")])
-    made = call("pg_now", at)
+    result = call("pg_now", at)
     if digits is not None:
-        made = call("pg_as_datetime", made, 0, digits)
+        result = call("pg_as_datetime", result, 0, digits)
     start = {"date": (1, 10), "time": (12,)}.get(kind.name)
-    return set_kind(made if start is None else call("pg_substr", made, *start), kind)
+    return set_kind(result if start is None else call("pg_substr", result, *start), kind)
 
 
 # --- what a function takes --------------------------------------------------------------------------------------------
@@ -74,12 +74,12 @@ def rounded(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     if kind.name in ("double", "number") and len(arguments) > 1:
         raise Unsupported(f"{name}() of a floating point number to so many digits")
     if name == "trunc":
-        made = call("pg_trunc", *arguments)
+        result = call("pg_trunc", *arguments)
     elif kind.name in ("double", "number") or (kind.name == "integer" and len(arguments) == 1):
-        made = call("pg_round_even", *arguments)
+        result = call("pg_round_even", *arguments)
     else:
-        made = call("pg_round", *arguments)
-    return made
+        result = call("pg_round", *arguments)
+    return result
 
 
 def total(name: str, node: exp.Expression, arguments: list[exp.Expression]) -> exp.Expression:
@@ -98,8 +98,8 @@ def total(name: str, node: exp.Expression, arguments: list[exp.Expression]) -> e
         return _total_of_reals(name, value, windowed=windowed, is_distinct=value is not arguments[0])
     exact = kind.name in ("decimal", "number") or (kind.name == "integer" and name == "avg")
     if not exact or windowed:
-        made: exp.Expression = exp.Anonymous(this=name, expressions=arguments)
-        return made
+        result: exp.Expression = exp.Anonymous(this=name, expressions=arguments)
+        return result
     return exp.Anonymous(this=f"pg_exact_{name}", expressions=arguments)
 
 
@@ -153,20 +153,20 @@ def to_char(arguments: list[exp.Expression]) -> exp.Expression:
 def made_interval(arguments: list[exp.Expression]) -> exp.Expression:
     """make_interval(), by the names of its arguments."""
     parts: list[exp.Expression | str] = []
-    for each in arguments:
-        if not isinstance(each, exp.Kwarg | exp.PropertyEQ):
+    for node in arguments:
+        if not isinstance(node, exp.Kwarg | exp.PropertyEQ):
             raise Unsupported("make_interval() without names")
-        parts += [each.expression, f" {each.this.name} "]
+        parts += [node.expression, f" {node.this.name} "]
     return call("pg_as_interval", call("pg_concat", *parts))
 
 
 def built(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """json_build_object() and the like: values as JSON."""
     if name.endswith("_object"):
-        made = [as_json(each, context) if at % 2 else as_text(each, context) for at, each in enumerate(arguments)]
+        result = [as_json(node, context) if at % 2 else as_text(node, context) for at, node in enumerate(arguments)]
     else:
-        made = [as_json(each, context) for each in arguments]
-    return call(f"pg_{name}", *made)
+        result = [as_json(node, context) for node in arguments]
+    return call(f"pg_{name}", *result)
 
 
 def gathered(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
@@ -176,10 +176,10 @@ def gathered(name: str, arguments: list[exp.Expression], context: Context) -> ex
     value = last.this if order is not None else last
     if isinstance(value, exp.Distinct):
         raise Unsupported(f"{name}(DISTINCT ...)")
-    made: list[exp.Expression] = [*(as_text(each, context) for each in keys), as_json(value, context)]
+    result: list[exp.Expression] = [*(as_text(key, context) for key in keys), as_json(value, context)]
     if order is not None:
-        made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
-    return exp.Anonymous(this=f"pg_{name}", expressions=[each.copy() for each in made])
+        result[-1] = exp.Order(this=result[-1].copy(), expressions=order.expressions)
+    return exp.Anonymous(this=f"pg_{name}", expressions=[node.copy() for node in result])
 
 
 def string_agg(node: exp.GroupConcat, context: Context) -> exp.Expression:
@@ -204,19 +204,19 @@ def string_agg_of(arguments: list[exp.Expression], context: Context) -> exp.Expr
     if isinstance(what, exp.Distinct):
         if separator.name != ",":
             raise Unsupported("string_agg(DISTINCT ...) with another separator than a comma")
-        made: list[exp.Expression] = [what]
+        result: list[exp.Expression] = [what]
     else:
-        made = [as_text(what, context), separator]
+        result = [as_text(what, context), separator]
     if order is not None:
-        made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
-    return exp.Anonymous(this="group_concat", expressions=made)
+        result[-1] = exp.Order(this=result[-1].copy(), expressions=order.expressions)
+    return exp.Anonymous(this="group_concat", expressions=result)
 
 
 def counted(arguments: list[exp.Expression]) -> exp.Expression:
     """count()."""
-    for each in arguments:
-        if isinstance(each, exp.Distinct):
-            for inner in each.expressions:
+    for node in arguments:
+        if isinstance(node, exp.Distinct):
+            for inner in node.expressions:
                 grouped("count(DISTINCT ...)")(inner)
     return exp.Anonymous(this="count", expressions=arguments)
 
@@ -235,10 +235,10 @@ def limit(node: exp.Limit, context: Context) -> exp.Expression | None:
 
 # --- texts ------------------------------------------------------------------------------------------------------------
 def _texts(context: Context, *nodes: exp.Expression) -> list[exp.Expression]:
-    for each in nodes:
-        if kind_of(each).name not in _TAKEN["t"][0]:
-            raise refuse("a function of texts", each)
-    return [converted(each, TEXT, context) for each in nodes]
+    for node in nodes:
+        if kind_of(node).name not in _TAKEN["t"][0]:
+            raise refuse("a function of texts", node)
+    return [converted(node, TEXT, context) for node in nodes]
 
 
 def matched(name: str, *more: str) -> Rule:
@@ -282,9 +282,9 @@ def overlaps(node: exp.Expression, context: Context) -> exp.Expression:
     if not isinstance(node.this, exp.Tuple) or not isinstance(node.expression, exp.Tuple):
         raise Unsupported("OVERLAPS")
     parts = [*node.this.expressions, *node.expression.expressions]
-    if {kind_of(each).name for each in parts} - {"date", "datetime"}:
+    if {kind_of(part).name for part in parts} - {"date", "datetime"}:
         raise refuse("OVERLAPS", *parts)
-    return call("pg_overlaps", *(converted(each, DATETIME, context) for each in parts))
+    return call("pg_overlaps", *(converted(part, DATETIME, context) for part in parts))
 
 
 def collate(node: exp.Collate, context: Context) -> exp.Expression:
@@ -313,7 +313,7 @@ def json_at(node: exp.Expression, name: str) -> exp.Expression:
     path = node.expression
     if not isinstance(path, exp.JSONPath):
         return call(name, node.this, path)
-    steps = [each.this for each in path.expressions if not isinstance(each, exp.JSONPathRoot)]
+    steps = [expression.this for expression in path.expressions if not isinstance(expression, exp.JSONPathRoot)]
     if len(steps) != 1:
         raise Unsupported("such a path into JSON")
     return call(name, node.this, *steps)
@@ -327,7 +327,7 @@ def json_test(name: str) -> Rule:
         if kind_of(node.this).name not in ("jsonb", "literal", "unknown"):
             raise refuse("a test", node.this)
         if name == "pg_json_contains":
-            parts = [converted(each, Kind("jsonb"), context) for each in parts]
+            parts = [converted(part, Kind("jsonb"), context) for part in parts]
         return call(name, *parts)
 
     return rule
@@ -336,9 +336,11 @@ def json_test(name: str) -> Rule:
 def _series(node: exp.Table) -> exp.Expression:
     """generate_series() of whole numbers."""
     call_of = node.this
-    if not all(isinstance(each, exp.Literal | exp.Neg | exp.Placeholder | exp.Var) for each in call_of.expressions):
+    if not all(
+        isinstance(expression, exp.Literal | exp.Neg | exp.Placeholder | exp.Var) for expression in call_of.expressions
+    ):
         raise Unsupported("generate_series() of something else than numbers")
-    if any(isinstance(each, exp.Literal) and each.is_string for each in call_of.expressions):
+    if any(isinstance(expression, exp.Literal) and expression.is_string for expression in call_of.expressions):
         raise Unsupported("generate_series() of something else than numbers")
     alias = node.args.get("alias")
     name = alias.name if alias is not None else "generate_series"
@@ -349,12 +351,12 @@ def _series(node: exp.Table) -> exp.Expression:
 
 # --- names, tables, rows ----------------------------------------------------------------------------------------------
 def escape(node: exp.Escape, context: Context) -> exp.Expression:
-    made = node.this
-    if isinstance(made, exp.Not):
-        inner = made.this.this if isinstance(made.this, exp.Paren) else made.this
+    result = node.this
+    if isinstance(result, exp.Not):
+        inner = result.this.this if isinstance(result.this, exp.Paren) else result.this
         return exp.Not(this=exp.paren(escape(exp.Escape(this=inner, expression=node.expression), context)))
-    if isinstance(made, exp.Anonymous):
-        return call(made.name, *made.expressions, node.expression)
+    if isinstance(result, exp.Anonymous):
+        return call(result.name, *result.expressions, node.expression)
     return node
 
 
@@ -410,7 +412,7 @@ def values(node: exp.Values, context: Context) -> exp.Expression:
     alias = node.args.get("alias")
     if alias is not None and alias.args.get("columns"):
         columns = enumerate(alias.columns, 1)
-        names = [exp.alias_(exp.column(f"column{at}"), each.name, quoted=True) for at, each in columns]
+        names = [exp.alias_(exp.column(f"column{at}"), expression.name, quoted=True) for at, expression in columns]
         inner = node.copy()
         inner.set("alias", None)
         return exp.select(*names).from_(exp.Subquery(this=inner)).subquery(alias.name)

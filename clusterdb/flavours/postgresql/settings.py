@@ -40,12 +40,12 @@ def set_variable(sql: str) -> Translation | None:
     """SET and RESET; None for another statement.  Raises Unsupported for what would have to be obeyed."""
     if _TRANSACTION.fullmatch(sql):
         return Translation(IDLE)
-    found = _SET.fullmatch(sql)
-    if found is not None:
-        require_supported("".join((found["zone"] or found["name"]).split()), found["value"])
+    match = _SET.fullmatch(sql)
+    if match is not None:
+        require_supported("".join((match["zone"] or match["name"]).split()), match["value"])
         return Translation(IDLE)
-    found = _RESET.fullmatch(sql)
-    return Translation(IDLE) if found is not None and found["name"].lower() in ("all", *SETTINGS) else None
+    match = _RESET.fullmatch(sql)
+    return Translation(IDLE) if match is not None and match["name"].lower() in ("all", *SETTINGS) else None
 
 
 # --- constraints ------------------------------------------------------------------------------------------------------
@@ -60,12 +60,12 @@ def set_constraints(sql: str) -> Translation | None:
     IMMEDIATE checks what is deferred so far; later violations are found at COMMIT.  DEFERRED defers every foreign key
     of the transaction.
     """
-    found = _CONSTRAINTS.fullmatch(sql)
-    if found is None:
+    match = _CONSTRAINTS.fullmatch(sql)
+    if match is None:
         return None
-    names = [unquoted(token) for token in re.findall(r'"(?:[^"]|"")+"|\w+', found["names"])]
+    names = [unquoted(token) for token in re.findall(r'"(?:[^"]|"")+"|\w+', match["names"])]
     wanted = {name.lower() for name in names if name.lower() not in ("all", "public")}
-    is_immediate = found["when"].upper() == "IMMEDIATE"
+    is_immediate = match["when"].upper() == "IMMEDIATE"
 
     def run(session: EngineSession) -> None:
         db = session.db

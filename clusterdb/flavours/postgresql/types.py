@@ -84,9 +84,9 @@ def common(kinds: list[Kind]) -> Kind:
     if "mixed" in names:
         raise Mixed("mixed")
     if names <= NUMERIC:
-        made = promoted(kinds)
+        result = promoted(kinds)
         alike = len({kind.scale for kind in known}) == 1 and not any(kind.name == "literal" for kind in kinds)
-        return made if made.name != "decimal" or alike else EXACT
+        return result if result.name != "decimal" or alike else EXACT
     if names <= _MOMENTS:
         return next((kind for kind in known if kind.collation), DATETIME) if "datetime" in names else DATE
     if names == {"char"}:
@@ -144,9 +144,9 @@ def _sum(node: exp.Expression, kinds: list[Kind]) -> Kind:
 def _product(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if any(kind.name == "interval" for kind in kinds):
         return INTERVAL
-    made = _calculated(kinds)
-    if made.name != "decimal":
-        return made
+    result = _calculated(kinds)
+    if result.name != "decimal":
+        return result
     scales = [kind.scale if kind.name == "decimal" else 0 for kind in kinds]
     return decimal(None if None in scales else sum(scale or 0 for scale in scales))
 
@@ -154,8 +154,8 @@ def _product(_: exp.Expression, kinds: list[Kind]) -> Kind:
 def _quotient(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if kinds[0].name == "interval":
         return INTERVAL
-    made = _calculated(kinds)
-    return EXACT if made.name == "decimal" else made
+    result = _calculated(kinds)
+    return EXACT if result.name == "decimal" else result
 
 
 def same(_: exp.Expression, kinds: list[Kind]) -> Kind:
@@ -217,8 +217,8 @@ def any_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
 
 
 def _case(node: exp.Expression, _: list[Kind]) -> Kind:
-    values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
-    return _common([kind_of(each) for each in values if each is not None])
+    values = [expression.args["true"] for expression in node.args["ifs"]] + [node.args.get("default")]
+    return _common([kind_of(value) for value in values if value is not None])
 
 
 def _joined(_: exp.Expression, kinds: list[Kind]) -> Kind:
@@ -256,7 +256,7 @@ def cast_kind(to: exp.Expression) -> Kind:
     name = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
     if isinstance(to.this, exp.Interval):
         return INTERVAL
-    sizes = [int(each.name) for each in to.expressions if each.name.isdigit()]
+    sizes = [int(node.name) for node in to.expressions if node.name.isdigit()]
     if name == "DECIMAL":
         return decimal((sizes[1] if len(sizes) > 1 else 0) if sizes else None)
     if name == "USER-DEFINED" and sizes:

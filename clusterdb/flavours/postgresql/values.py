@@ -53,10 +53,10 @@ _HALF = re.compile(r"(\d{1,2})(:\d\d(?::\d\d(?:\.\d*)?)?)\s*([AP])M\b", re.IGNOR
 
 def _usual(value: str) -> str:
     """A date in another form as it is usually written; as it is if it is in none."""
-    found = next((match for form in _FORMS if (match := form.fullmatch(value))), None)
-    if found is None:
+    matched = next((match for form in _FORMS if (match := form.fullmatch(value))), None)
+    if matched is None:
         return value
-    parts = found.groupdict()
+    parts = matched.groupdict()
     month = _MONTHS.index(parts["name"][:3].lower()) + 1 if parts.get("name") else parts["month"]
     return f"{parts['year']}-{month}-{parts['day']}{_HALF.sub(_of_24_hours, parts['rest'])}"
 
@@ -71,28 +71,28 @@ def _of_24_hours(clock: re.Match[str]) -> str:
 # --- dates and times --------------------------------------------------------------------------------------------------
 def _rounded_fraction(digits: str | None, places: int) -> int:
     """A fraction of a second in microseconds."""
-    made = Decimal(f"0.{digits or 0}").quantize(Decimal(1).scaleb(-places), "ROUND_HALF_EVEN")
-    return int(made * 1_000_000)
+    result = Decimal(f"0.{digits or 0}").quantize(Decimal(1).scaleb(-places), "ROUND_HALF_EVEN")
+    return int(result * 1_000_000)
 
 
 def moment(value: SqlValue, *, zoned: bool = False, places: int = 6) -> datetime:
     """A date and a time from its text; the zone that it says counts for ``zoned`` ones only.  Raises ValueError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no date: give a date, a datetime or a str")
-    found = _DATED.fullmatch(value) or _DATED.fullmatch(_usual(value))
-    if found is None:
+    match = _DATED.fullmatch(value) or _DATED.fullmatch(_usual(value))
+    if match is None:
         raise ValueError(f"'{value}' is not written as 2026-01-31 or 2026-01-31 12:00:00")
-    year, month, day, hour, minute, second = (int(each or 0) for each in found.group(1, 2, 3, 4, 5, 6))
-    made = datetime(year, month, day) + timedelta(hours=hour, minutes=minute, seconds=second)
+    year, month, day, hour, minute, second = (int(item or 0) for item in match.group(1, 2, 3, 4, 5, 6))
+    result = datetime(year, month, day) + timedelta(hours=hour, minutes=minute, seconds=second)
     if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
         raise ValueError(f"date/time field value out of range: '{value}'")
-    made += timedelta(microseconds=_rounded_fraction(found[7], places))
-    zone = (found[8] or "Z").upper()
+    result += timedelta(microseconds=_rounded_fraction(match[7], places))
+    zone = (match[8] or "Z").upper()
     if zoned and zone not in ("Z", "UTC"):
         digits = zone[1:].replace(":", "")
         ahead = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
-        made = made - ahead if zone[0] == "+" else made + ahead
-    return made
+        result = result - ahead if zone[0] == "+" else result + ahead
+    return result
 
 
 def moment_text(at: datetime) -> str:
@@ -117,12 +117,12 @@ def as_datetime(value: SqlValue, zoned: int = 0, places: int = 6) -> str:
 
 
 def as_time(value: SqlValue) -> str:
-    found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError(f"invalid input syntax for type time: {value!r}")
-    hour, minute, second = (int(each or 0) for each in found.group(1, 2, 3))
-    made = datetime(1, 1, 1, hour, minute, second)
-    return (made + timedelta(microseconds=_rounded_fraction(found[4], 6))).time().isoformat()
+    hour, minute, second = (int(item or 0) for item in match.group(1, 2, 3))
+    result = datetime(1, 1, 1, hour, minute, second)
+    return (result + timedelta(microseconds=_rounded_fraction(match[4], 6))).time().isoformat()
 
 
 def shown_moment(value: str, zone: str = "") -> str:
@@ -136,25 +136,25 @@ def as_integer(value: SqlValue) -> int | float:
         return value
     if not isinstance(value, str) or not re.fullmatch(r"\s*[+-]?\d+\s*", value):
         raise ValueError(f"invalid input syntax for type integer: {value!r}")
-    made = int(value)
-    if not -(2**63) <= made < 2**63:
+    result = int(value)
+    if not -(2**63) <= result < 2**63:
         raise ValueError(f"{value} is out of range for type bigint")
-    return made
+    return result
 
 
 def as_decimal(value: SqlValue) -> int | float:
     if isinstance(value, int | float):
         return _finite(value)
     try:
-        made = Decimal(value.strip()) if isinstance(value, str) else None
+        result = Decimal(value.strip()) if isinstance(value, str) else None
     except InvalidOperation:
-        made = None
-    if made is None:
+        result = None
+    if result is None:
         raise ValueError(f"invalid input syntax for type numeric: {value!r}")
-    if not made.is_finite():
+    if not result.is_finite():
         raise ValueError(f"{text_of(value)} is no number that is kept")
-    whole = made == made.to_integral_value() and abs(made) < 2**63
-    return int(made) if whole else float(made)
+    whole = result == result.to_integral_value() and abs(result) < 2**63
+    return int(result) if whole else float(result)
 
 
 def as_double(value: SqlValue) -> float:
@@ -219,8 +219,8 @@ def number_text(text: str) -> str:
 
 def into_integer(value: SqlValue) -> int:
     """What an integer column keeps of a floating point number: the nearest even one of two."""
-    made = as_integer(value)
-    return round(made) if isinstance(made, float) else made
+    result = as_integer(value)
+    return round(result) if isinstance(result, float) else result
 
 
 def nearest(value: SqlValue) -> int:
