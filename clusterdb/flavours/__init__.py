@@ -1,14 +1,14 @@
-"""Flavours: clusters that speak the SQL of another engine, translated for SQLite statement by statement.
+"""Flavours: the SQL of other engines, translated to SQLite's statement by statement.
 
-A statement is parsed with sqlglot in the engine's own grammar and written again for SQLite by rules of ours;
-functions that SQLite lacks, or means differently, are in a pack of Python functions.  The rules go by the types of the
-operands, as the schema of the connection has them; what depends on a type that is not known, as that of a parameter, is
-decided by its value or refused.  Every function and every kind
-of statement must be known: what is not, raises NotSupportedError, which quotes the statement.  So nothing changes its
-meaning without a word.  What the engine's grammar does not know at all (PRAGMA, ATTACH, ...) goes to SQLite as it is.
+A statement is parsed with sqlglot in the grammar of the engine, and rules rewrite its tree for SQLite.  Functions that
+SQLite lacks, or that mean something else there, are rows of the engine's registry.  The rules depend on the types of
+the operands, by the schema of the connection; where a type is unknown, such as that of a parameter, the value decides
+at run time, or the statement is refused.  Every function and every kind of statement must be supported: others raise
+NotSupportedError, which quotes the statement, so no statement silently means something else.  Statements that the
+grammar of the engine does not have (PRAGMA, ATTACH, ...) are passed to SQLite unchanged.
 
-SUPPORT.md lists what is there, as the tests prove it.  This package is imported by connections to such clusters only;
-of its modules sqlglot is imported when there is something to translate.
+SUPPORT.md lists the supported features; it is generated from the test cases.  Only connections to clusters of another
+engine import this package, and sqlglot is imported with the first statement.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def flavour_of(engine: str) -> Flavour:
         from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
 
         return PostgreSQLFlavour()
-    raise NotSupportedError(f"there is no flavour of SQL for engine '{engine}'")
+    raise NotSupportedError(f"the SQL of engine '{engine}' is not supported")
 
 
 def session_of(engine: str, db: apsw.Connection) -> EngineSession:

@@ -1,4 +1,4 @@
-"""What the flavours have in common: from a text to statements of SQLite's."""
+"""The flavour of an engine: translates a statement of the engine's SQL to statements of SQLite's."""
 
 from __future__ import annotations
 
@@ -81,15 +81,15 @@ _QUOTED_MAX = 2000
 
 
 class Unsupported(Exception):
-    """SQLite cannot say it; the text says what."""
+    """The statement has no counterpart in SQLite; the text names the part that has none."""
 
 
 class Refused(Exception):
-    """The engine refuses it too; the text is the engine's."""
+    """The engine refuses the statement too; the text is the engine's."""
 
 
 class UnknownSyntax(Exception):
-    """It has no meaning in the engine's grammar, as far as that is known."""
+    """The grammar of the engine does not have the statement."""
 
 
 @dataclass(frozen=True)
@@ -133,24 +133,24 @@ class Flavour:
     """SQLite's functions that our rules write; where the engine has one of the same name, a statement means that."""
     rules: dict[type[exp.Expression], Rule]
     splitter_class: type[Splitter]
-    """What cuts a script into statements."""
+    """Splits a script into statements."""
     literals: Grammar
-    """How an INSERT of literals is written."""
+    """The grammar of an INSERT of literals."""
     error_class: type[DatabaseError]
-    """What the engine's drivers raise for a statement that it refuses."""
+    """The class of the errors that the engine's drivers raise for a statement that the engine refuses."""
     several_rows_message: str
-    """What it says of several rows of a query for a value."""
+    """The engine's message for a query that is used as a value and returns several rows."""
     unknown_column_message: str
-    """What it says of a column that is not there."""
+    """The engine's message for a column that does not exist."""
     before_select: tuple[str, ...] = ("where",)
-    """The parts of a query in which the names that SELECT gives are not known."""
+    """The parts of a query in which aliases of SELECT cannot be used."""
     typing: Typing
     equations_determine = False
-    """Whether conditions, too, say what has one value in each group of GROUP BY."""
+    """Whether conditions, too, determine the columns that have one value in each group of GROUP BY."""
     levels_of_bits = False
-    """Whether some operations on bits are done before others."""
+    """Whether some operators on bits bind more tightly than others."""
     after_rollback_to: tuple[str, ...] = ()
-    """What is run after a transaction has gone back to a savepoint."""
+    """Statements that run after ROLLBACK TO a savepoint."""
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
     beginning: tuple[type[exp.Expression], ...] = ()

@@ -1,7 +1,7 @@
 """SQL functions in Python that the engines share: texts, numbers, dates as ISO text, JSON as text.
 
-They are not called with NULL, unless they take it by their row in the engine's registry.  Dates are texts as SQLite's own date
-functions write them, times of the day too; an interval is a number and a unit.
+They are not called with NULL, unless they take it by their row in the engine's registry.  Dates and times of the day
+are texts as SQLite's own date functions write them; an interval is a number and a unit.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def _operands(node: Any) -> list[Any]:
 
 
 def _is_test(node: Any) -> bool:
-    """Whether a node is IS or IS NOT."""
+    """Whether a node stands for ``IS`` or ``IS NOT``."""
     return isinstance(node, exp.Is) or (isinstance(node, exp.Not) and isinstance(node.this, exp.Is))
 
 

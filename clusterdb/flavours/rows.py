@@ -33,7 +33,7 @@ __all__ = ["SAMPLE", "READ_BY", "Grammar", "Literal", "Rows", "Unfit"]
 SAMPLE = "sample"
 """The mark of a literal in a tree that stands for all of its kind."""
 READ_BY = "read_by"
-"""The mark of a value that was read from a literal: by which function, and what else it was told."""
+"""The mark of a value that was read from a literal: the function that read it, and its other arguments."""
 _HERE = "\x01"
 _RAW = "raw"
 _SURROGATE = re.compile("[\ud800-\udfff]")

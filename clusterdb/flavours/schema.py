@@ -64,7 +64,7 @@ class Numbering:
     kind: str
 
     def __str__(self) -> str:
-        """What the column's definition says of it."""
+        """The comment in the column's definition."""
         return f"/* {self.kind} {self.sequence} */"
 
 
@@ -207,7 +207,7 @@ def _sequences(numbers: _Numbers) -> dict[str, str]:
 
 
 def kinds_comment(columns: list[tuple[str, str]]) -> str:
-    """What a view's definition says of its columns' types, since SQLite does not keep those of expressions."""
+    """The comment in a view's definition with its columns' types, which SQLite does not keep for expressions."""
     text = "; ".join(f"{name}={declared}" for name, declared in columns if not set(";=*/") & set(name))
     return f"/* columns: {text} */"
 

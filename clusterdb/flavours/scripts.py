@@ -75,7 +75,7 @@ class Splitter(ABC):
         yield from self.finish()
 
     def obey(self, flavour: Quoting) -> None:  # noqa: B027 - most engines have the same rules in all flavours
-        """Go on by the rules of the flavour that a statement has switched to."""
+        """Continue with the rules of the flavour that a statement has switched to."""
 
     @property
     def is_between(self) -> bool:

@@ -1,7 +1,7 @@
 """What one connection has set, in a cluster of another engine, and how its statements run.
 
 A session has the flavour that its next statement is written in (a SQL mode can change it), and runs translations:
-texts of SQLite's, and steps in Python where SQL is not enough.  It is kept by whoever has the connection.
+texts of SQLite's, and steps in Python where SQL is not enough.  The owner of the connection keeps it.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ class Typing:
 class Query:
     """A SELECT: its sources in FROM by their names, with their columns, None where they are not known.
 
-    ``tables`` says which of them are tables or views of the schema, and of what name.
+    ``tables`` names those that are tables or views of the schema, and of what name.
     """
 
     number: int
@@ -256,7 +256,7 @@ class Names:
 
     columns: dict[int, tuple[int, str]] = field(default_factory=dict)
     aliased: dict[int, int] = field(default_factory=dict)
-    """For each column that is none of a source the number of the query that gives an expression its name."""
+    """For each column that does not belong to a source the number of the query that gives an expression its name."""
     queries: dict[int, Query] = field(default_factory=dict)
 
 
@@ -299,7 +299,7 @@ def _columns(schema: Schema, table: str) -> Columns | None:
 
 @dataclass
 class _Scope:
-    """The names that an expression may use; ``sources`` are None where nothing is known of a table."""
+    """The names that an expression may use; ``sources`` have None where no columns are known of a table."""
 
     schema: Schema
     typing: Typing

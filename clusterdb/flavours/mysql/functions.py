@@ -21,7 +21,7 @@ def div(a: SqlValue, b: SqlValue) -> float | None:
 
 
 def quotient(a: SqlValue, b: SqlValue, digits: int) -> int | float | None:
-    """An exact quotient, cut off behind so many digits."""
+    """An exact quotient, truncated to a number of digits."""
     divisor = f.exact(b)
     if not divisor:
         return None
@@ -253,7 +253,7 @@ def to_text(value: SqlValue, length: int = -1) -> str:
 
 
 def date_only(value: SqlValue) -> SqlValue:
-    """The day.  Raises ValueError for a text that begins with one and goes on, of which MySQL takes what it can."""
+    """The day.  Raises ValueError for a text that begins with one and has more, of which MySQL takes a part."""
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
     result = f.date_only(value)

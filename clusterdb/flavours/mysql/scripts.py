@@ -88,11 +88,11 @@ class MySQLSplitter(Splitter):
 
     @property
     def preamble(self) -> str:
-        """The delimiter, if it is none that a script begins with."""
+        """A command that sets the delimiter, unless it is the one that a script begins with."""
         return "" if self._delimiter == ";" else f"DELIMITER {self._delimiter}\n"
 
     def obey(self, flavour: Quoting) -> None:
-        """Go on by the SQL modes of a flavour."""
+        """Continue with the SQL modes of a flavour."""
         self._has_escapes = flavour.has_escapes
 
     def _more(self, text: str, *, last: bool) -> Iterator[Statement]:

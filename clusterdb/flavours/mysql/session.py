@@ -1,7 +1,7 @@
 """A session with MySQL's SQL: its variables, its SQL mode, its numbers of rows.
 
-A variable is obeyed, or is kept and does nothing since what it is about does not exist here, or is refused: the table
-says which.  Source: "Server System Variables" in MySQL's Reference Manual.
+A variable has its effect, or is kept without an effect because its subject does not exist here, or is refused; see
+:mod:`clusterdb.flavours.mysql.variables`.  Source: "Server System Variables" in MySQL's Reference Manual.
 """
 
 from __future__ import annotations

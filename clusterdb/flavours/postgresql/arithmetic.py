@@ -61,7 +61,7 @@ def calculated(node: exp.Expression, word: str, context: Context) -> exp.Express
 
 
 def times(node: exp.Mul, context: Context) -> exp.Expression:
-    """``*``: also an interval so many times."""
+    """``*``: of numbers, and of an interval and a number."""
     for one, other in ((node.this, node.expression), (node.expression, node.this)):
         if kind_of(one).name == "interval":
             return call(

@@ -55,7 +55,7 @@ def chosen_of(what: str, nodes: list[exp.Expression]) -> Kind:
 
 # --- beside what has a type -------------------------------------------------------------------------------------------
 def _reader(kind: Kind, context: Context) -> tuple[str, list[int | str]]:
-    """The function that makes a value of a type, and what else it is told."""
+    """The helper that reads a value of a type, and its other arguments."""
     if kind.name == "double":
         return ("as_real" if kind == REAL else "as_double"), []
     if kind.name == "datetime":
@@ -237,7 +237,7 @@ def _cast(node: exp.Expression, value: exp.Expression, own: Kind, to: Kind, cont
     if pair == ("datetime", "time"):
         return call("pg_substr", value, 12)
     if pair == ("time", "time") and to.scale is not None:
-        raise Unsupported("a time with so many digits")
+        raise Unsupported("a time with such a number of digits")
     if own.name in ("json", "jsonb") and to.name in ("json", "jsonb"):
         return call("pg_jsonb", value) if to.name == "jsonb" else value
     if own.name == to.name:

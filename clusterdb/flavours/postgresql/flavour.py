@@ -537,7 +537,7 @@ class PostgreSQLFlavour(Flavour):
         return Translation(IDLE, (together([step, *after], "SELECT pg_redo()"),))
 
     def on_truncatetable(self, tree: exp.TruncateTable, context: Context) -> Translation:
-        """TRUNCATE: no rows; numbering goes on, unless RESTART IDENTITY."""
+        """TRUNCATE: numbering continues, unless RESTART IDENTITY."""
         restarts: dict[str, list[str]] = {}
         if str(tree.args.get("identity") or "").upper() == "RESTART":
             restarts = {table: sequences.restarted(table, context) for table in context.schema.owned}

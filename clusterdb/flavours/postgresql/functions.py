@@ -451,7 +451,7 @@ def compare(a: SqlValue, b: SqlValue) -> int | None:
 
 
 def jsonb_number(value: SqlValue) -> int | float:
-    """A number of jsonb.  Raises ValueError for what is none."""
+    """A number of jsonb.  Raises ValueError for other values."""
     if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
         return v.as_decimal(value)
     if isinstance(value, int | float):

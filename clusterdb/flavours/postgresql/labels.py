@@ -51,7 +51,7 @@ def labels_of(kind: Kind, context: Context) -> Labels:
 
 
 def text_of_labels(kind: Kind, context: Context) -> list[str]:
-    """What ``as_label`` is told of a type: its labels, and its name."""
+    """The arguments of ``as_label`` for a type: its labels, and its name."""
     result = labels_of(kind, context)
     return [json.dumps(result.labels), result.name]
 

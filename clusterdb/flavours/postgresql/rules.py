@@ -17,7 +17,7 @@ _PLACES = "%Y-%m-%d %H:%M:%f"
 
 
 def now(kind: Kind, context: Context, digits: exp.Expression | None = None) -> exp.Expression:
-    """The time at which the transaction began (or the statement, outside of one), with so many digits."""
+    """The time at which the transaction began (or the statement, outside of one), with a number of digits."""
     at: exp.Expression = exp.Anonymous(this="strftime", expressions=[literal(_PLACES), literal("now")])
     if context.in_definition:  # no function of ours, so that others can write the table
         if kind.name != "datetime":
@@ -72,7 +72,7 @@ def rounded(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     if kind == EXACT_OR_DOUBLE:
         raise Unsupported(f"{name}() of what a parameter and an exact number make")
     if kind.name in ("double", "number") and len(arguments) > 1:
-        raise Unsupported(f"{name}() of a floating point number to so many digits")
+        raise Unsupported(f"{name}() of a floating point number to a number of digits")
     if name == "trunc":
         result = call("pg_trunc", *arguments)
     elif kind.name in ("double", "number") or (kind.name == "integer" and len(arguments) == 1):
@@ -229,7 +229,7 @@ def bytes_only(node: exp.HexString, context: Context) -> exp.Expression:
 
 
 def limit(node: exp.Limit, context: Context) -> exp.Expression | None:
-    """LIMIT NULL is none."""
+    """LIMIT NULL does not limit."""
     return None if isinstance(node.expression, exp.Null) and not node.args.get("offset") else node
 
 

@@ -52,7 +52,7 @@ _LOOSE = frozenset({"null", "literal", "unknown"})
 
 
 class Mixed(Exception):
-    """Kinds that PostgreSQL does not take for each other; the text says which."""
+    """Kinds that PostgreSQL does not convert to each other; the text names them."""
 
 
 def promoted(kinds: list[Kind]) -> Kind:

@@ -312,14 +312,14 @@ def into_decimal(value: SqlValue, scale: int) -> int | float:
 
 
 def within(value: Number, digits: int, scale: int = 0) -> int | float:
-    """A number of so many digits.  Raises OverflowError."""
+    """A number with no more digits than a type allows.  Raises OverflowError."""
     if abs(value) >= 10 ** (digits - scale):
         raise OverflowError(f"numeric field overflow: {value}")
     return value
 
 
 def as_label(value: SqlValue, labels: str, name: str) -> str:
-    """A text as one of an enumerated type.  Raises ValueError if it is none of its labels."""
+    """A text as one of an enumerated type.  Raises ValueError for other texts."""
     if value not in json.loads(labels):
         raise ValueError(f'invalid input value for enum {name}: "{text_of(value)}"')
     return text_of(value)
