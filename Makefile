@@ -3,11 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-# Recorded by sys.monitoring where Python has it: lines cost next to nothing there once they have been seen.
+# Coverage is recorded by sys.monitoring where Python has it.  Recording slows tests down, so CI does it for a part of them.
 COVERAGE := $(BIN)/coverage
+COVERAGE_PART := $(addprefix tests/,scripts core/test_control.py past diff dbapi2 flavours/test_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow test-sqlglot coverage torture suites lint hooks docs bench package clean
+.PHONY: demo test test-slow test-sqlglot coverage coverage-part torture suites lint hooks docs bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +30,9 @@ coverage: $(VENV)/.installed
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report
 
+coverage-part:
+	$(MAKE) coverage TESTS="$(COVERAGE_PART)"
+
 test-sqlglot: $(VENV)/.installed
 	.ci/test-sqlglot $(BIN)/python $(SQLGLOT)
 
@@ -49,7 +53,7 @@ docs: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(FLAGS)
 
 package: $(VENV)/.installed
 	rm -rf dist build

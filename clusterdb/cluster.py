@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -151,7 +152,8 @@ class ClusterVerbs:
 
     def replica_status(self) -> list[ReplicaStatus]:
         """What ``SELECT * FROM aurora_replica_status()`` tells.  Raises ClusterNotFoundError."""
-        return replica_status.status(self.context, self)
+        with self.context.errors():
+            return replica_status.status(self.context, self)
 
     def endpoints(self) -> list[Endpoint]:
         """All endpoints, with the instances that each may lead to now.  Raises ClusterNotFoundError."""
@@ -207,7 +209,8 @@ class ClusterVerbs:
         has written cannot be committed any more.  Raises BacktrackDisabledError, InvalidRestoreTimeError,
         InvalidArgumentError, ClusterNotFoundError.
         """
-        switching.backtrack(self.context, self, to)
+        with self.context.errors():
+            switching.backtrack(self.context, self, to)
 
     @uninterrupted
     def reset(self, to: str | None = None) -> None:
@@ -220,7 +223,8 @@ class ClusterVerbs:
 
     def restorable(self) -> tuple[datetime, datetime]:
         """The earliest and the latest time that a clone can be made of.  Raises ClusterNotFoundError."""
-        return find.restorable(self.context, self.context.row_of(self))
+        with self.context.errors():
+            return find.restorable(self.context, self.context.row_of(self))
 
     # --- life -------------------------------------------------------------------------------------------------------
     @property
@@ -292,12 +296,9 @@ class ClusterVerbs:
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
-        connection = connecting.connect(self.context, self, "writer", read_only=True)
-        try:
-            with self.context.errors():
-                return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
-        finally:
-            connection.close()
+        writer = connecting.connect(self.context, self, "writer", read_only=True)
+        with self.context.errors(), closing(writer) as connection:
+            return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
 
     def apply(self, changeset: bytes, *, on_conflict: OnConflict = "abort") -> Applied:
         """Make the changes of a changeset (:meth:`clusterdb.Diff.changeset`), in one transaction, without triggers.

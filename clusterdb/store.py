@@ -321,7 +321,8 @@ class Store:
     # --- figures ----------------------------------------------------------------------------------------------------
     def stats(self) -> StoreStats:
         """What the store holds."""
-        return figures.store_stats(self.context)
+        with self.context.errors():
+            return figures.store_stats(self.context)
 
     def bills(self) -> list[billing.Bill]:
         """What every cluster and snapshot pays for; the parts add up to the live bytes of the pool.
@@ -331,7 +332,8 @@ class Store:
         Raises CorruptStoreError, StoreBusyError.
         """
         self.context.require_open()
-        return billing.bills(self.context)
+        with self.context.errors():
+            return billing.bills(self.context)
 
     @uninterrupted
     def metrics(self) -> list[metrics.Metric]:
@@ -352,7 +354,8 @@ class Store:
         Protected ones and those with open connections stay.  The others give up what their settings keep of the past no
         longer.  Opening a store does it too; a busy writer gives up its cluster's past as it goes.
         """
-        return expiring.expire(self.context)
+        with self.context.errors():
+            return expiring.expire(self.context)
 
     @uninterrupted
     def check(self, progress: Progress | None = None) -> CheckReport:

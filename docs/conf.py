@@ -81,7 +81,7 @@ def _format_docstring(app: Any, what: str, name: str, obj: object, options: obje
 
 
 def _by_short_name(app: Any, env: Any, node: Any, text: Any) -> Any:
-    """Resolve a reference to ``Cluster`` or ``clusterdb.cluster.Cluster`` as ``clusterdb.Cluster``."""
+    """Resolve a reference to ``Cluster`` or ``clusterdb.store.Cluster`` as ``clusterdb.Cluster``."""
     if node.get("refdomain") != "py":
         return None
     name = node["reftarget"].removeprefix("clusterdb.")

@@ -1,7 +1,7 @@
 """The assembly of a store: opens its files, rebuilds what is derived, wires storage and reclaim together, closes it.
 
 Opening, in order: directory and files; then, under the open lock, the catalog (by the layer above) and, if the derived
-files are not of this boot, this very pool and its present content (K1 of clean_close.py), their rebuild (recovery.py).
+files are not of this boot, this very pool and its present content (K1 of seals.py), their rebuild (recovery.py).
 Every open store holds the store lock shared, so that a rebuild, which wants it exclusively, never pulls the tables from
 under anybody.  Closing, in order: what can be reclaimed, sessions; the catalog (by the layer above); the stamp, files.
 """

@@ -158,7 +158,7 @@ def _of_store(error: Exception, where: str) -> Exception:
     if isinstance(error, OSError):
         return errors.StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}")
     cause: BaseException | None = error
-    while isinstance(cause, apsw.Error):  # the VFS raises an error of SQLite from its own, see sqlite_vfs.py
+    while isinstance(cause, apsw.Error):  # the VFS raises an error of SQLite from its own, see vfs/sqlite/vfs.py
         cause = cause.__cause__
     if isinstance(cause, errors.Error):
         return cause

@@ -1,7 +1,7 @@
 """The context of the control plane: what its functions know of an open store.
 
 A verb takes a :class:`Context` and the rows or names that it is about; the facades :class:`clusterdb.store.Store` and
-:class:`clusterdb.cluster.Cluster` only forward to verbs.  Every verb is: validate, plan, one catalog transaction, then
+:class:`clusterdb.store.Cluster` only forward to verbs.  Every verb is: validate, plan, one catalog transaction, then
 storage.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import get_args
 
 from clusterdb.clusters.connecting import connect
@@ -75,14 +75,10 @@ def apply(context: Context, cluster: ClusterRef, changeset: bytes, on_conflict: 
     """Apply a changeset to a cluster, in one transaction."""
     if on_conflict not in get_args(OnConflict):
         raise InvalidArgumentError(f"on_conflict={on_conflict!r}: use {', '.join(get_args(OnConflict))}")
-    connection = connect(context, cluster, "writer", read_only=False)
-    try:
+    with context.errors(), closing(connect(context, cluster, "writer", read_only=False)) as connection:
         engine = context.row_of(cluster).settings.engine
         if engine != "sqlite":
             from clusterdb.flavours import session_of
 
             session_of(engine, connection)
-        with context.errors():
-            return applied(connection, changeset, on_conflict, f"cluster '{cluster.name}' in store '{context.path}'")
-    finally:
-        connection.close()
+        return applied(connection, changeset, on_conflict, f"cluster '{cluster.name}' in store '{context.path}'")

@@ -36,12 +36,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def told(folder: Path, *arguments: str) -> Result:
+def invoked(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["--store", str(folder), *arguments])
 
 
 def listed(folder: Path, *arguments: str) -> Any:
-    result = told(folder, *arguments, "--json")
+    result = invoked(folder, *arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.output)
 
@@ -81,7 +81,7 @@ def test_show_check_metrics_events_diff_and_rows_print_json(folder: Path) -> Non
 
 def test_csv_leaves_null_empty_and_prints_blobs_as_hexadecimal(folder: Path) -> None:
     """In CSV NULL is empty, a blob hexadecimal, and values are quoted where they have to be."""
-    assert told(folder, "sql", "prod", "SELECT v, NULL n, 'a,\"b' q FROM t", "--csv").output == (
+    assert invoked(folder, "sql", "prod", "SELECT v, NULL n, 'a,\"b' q FROM t", "--csv").output == (
         'v,n,q\né,,"a,""b"\nff,,"a,""b"\n'
     )
 
@@ -117,19 +117,19 @@ def test_every_command_that_prints_a_table_takes_json() -> None:
 
 def test_mistyped_names_are_answered_with_the_nearest(folder: Path) -> None:
     """The nearest name is suggested for a command, a cluster and a snapshot."""
-    assert "Did you mean 'clone'?" in told(folder, "clon", "a", "b").output
+    assert "Did you mean 'clone'?" in invoked(folder, "clon", "a", "b").output
     for arguments in (["show", "prd"], ["clone", "prd", "x"], ["restore", "nightyl", "x"], ["rm-snapshot", "nightyl"]):
-        error = told(folder, *arguments).exception
+        error = invoked(folder, *arguments).exception
         assert isinstance(error, clusterdb.Error) and "; did you mean '" in str(error)
 
 
 def test_import_names_the_cluster_after_the_file(tmp_path: Path, sample: Path) -> None:
     """The cluster is named after the file unless a name is given; invalid names are refused before the import."""
-    assert told(tmp_path / "store", "import", str(sample)).exit_code == 0
-    assert told(tmp_path / "store", "import", str(sample), "other", "--tag", "a=b").exit_code == 0
-    assert [each["name"] for each in listed(tmp_path / "store", "ls")] == ["other", "sample"]
+    assert invoked(tmp_path / "store", "import", str(sample)).exit_code == 0
+    assert invoked(tmp_path / "store", "import", str(sample), "other", "--tag", "a=b").exit_code == 0
+    assert [row["name"] for row in listed(tmp_path / "store", "ls")] == ["other", "sample"]
     odd = sample.rename(tmp_path / "2 odd.db")
-    assert isinstance(told(tmp_path / "store", "import", str(odd)).exception, clusterdb.InvalidNameError)
+    assert isinstance(invoked(tmp_path / "store", "import", str(odd)).exception, clusterdb.InvalidNameError)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_import_names_the_cluster_after_the_file(tmp_path: Path, sample: Path) -
 )
 def test_commands_that_delete_data_need_yes_in_a_pipe(folder: Path, arguments: list[str]) -> None:
     """In a pipe such a command needs ``--yes``, says so, and does nothing."""
-    before = told(folder, "events").output
-    result = told(folder, *arguments)
+    before = invoked(folder, "events").output
+    result = invoked(folder, *arguments)
     assert result.exit_code == 2 and "add --yes" in result.output
-    assert told(folder, "events").output == before
+    assert invoked(folder, "events").output == before
 
 
 @pytest.mark.parametrize(
@@ -170,12 +170,16 @@ def test_completion_offers_commands_clusters_and_snapshots(folder: Path, words: 
 
 def test_bench_prints_its_measurements_and_leaves_nothing(tmp_path: Path) -> None:
     """bench measures, prints, and leaves nothing behind."""
-    result = told(tmp_path / "store", "bench", "--size", "1", "--rounds", "2", "--json")
-    found = json.loads(result.output)
-    assert [each["way"] for each in found] == ["clone, store in memory", "clone, store on disk", "copy of the file"]
-    assert all(each["copy_s"] < each["cycle_s"] for each in found)
+    result = invoked(tmp_path / "store", "bench", "--size", "1", "--rounds", "2", "--json")
+    measurements = json.loads(result.output)
+    assert [row["way"] for row in measurements] == [
+        "clone, store in memory",
+        "clone, store on disk",
+        "copy of the file",
+    ]
+    assert all(row["copy_s"] < row["cycle_s"] for row in measurements)
     assert list(tmp_path.iterdir()) == []
-    assert "times faster" in told(tmp_path / "store", "bench", "--size", "1", "--rounds", "1").output
+    assert "times faster" in invoked(tmp_path / "store", "bench", "--size", "1", "--rounds", "1").output
 
 
 @pytest.mark.parametrize(
@@ -205,7 +209,7 @@ def test_ctrl_c_ends_a_statement_with_exit_code_130(tmp_path: Path, endless: str
 def test_output_without_a_terminal_has_no_colours(folder: Path) -> None:
     """Without a terminal the output is plain text, whatever ``NO_COLOR`` is."""
     for arguments in (["ls"], ["show", "prod"], ["diff", "prod", "dev"], ["--help"]):
-        assert click.unstyle(told(folder, *arguments).output) == told(folder, *arguments).output
+        assert click.unstyle(invoked(folder, *arguments).output) == invoked(folder, *arguments).output
 
 
 @pytest.mark.parametrize(

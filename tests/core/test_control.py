@@ -191,7 +191,7 @@ def test_parameters_that_aurora_does_not_combine_are_refused(
     """Each is refused, and nothing is made."""
     with pytest.raises(clusterdb.InvalidArgumentError, match=text):
         store.restore_to_point_in_time("prod", "new", **wrong)
-    assert [each.name for each in store.clusters()] == ["prod"]
+    assert [cluster.name for cluster in store.clusters()] == ["prod"]
 
 
 def test_expire_drops_the_past_beyond_the_window(
@@ -239,13 +239,13 @@ def test_metrics_have_sizes_writes_connections_and_lags(store: clusterdb.Store, 
     prod.add_instance("w1")
     prod.add_instance("r1", replica_lag_ms=20)
     connection = prod.connect()
-    found = {(metric.name, metric.instance): metric.value for metric in store.metrics()}
-    assert found["VolumeBytesUsed", ""] == prod.stats().own_bytes
-    assert found["VolumeWriteIOPs", ""] >= 200_000 / 4096
-    assert found["VolumeReadIOPs", ""] > 0
-    assert found["CommitCount", ""] == prod.stats().version
-    assert found["DatabaseConnections", ""] == 1
-    assert found["AuroraReplicaLag", "r1"] == 20
+    values = {(metric.name, metric.instance): metric.value for metric in store.metrics()}
+    assert values["VolumeBytesUsed", ""] == prod.stats().own_bytes
+    assert values["VolumeWriteIOPs", ""] >= 200_000 / 4096
+    assert values["VolumeReadIOPs", ""] > 0
+    assert values["CommitCount", ""] == prod.stats().version
+    assert values["DatabaseConnections", ""] == 1
+    assert values["AuroraReplicaLag", "r1"] == 20
     page = prometheus(store.metrics())
     assert 'clusterdb_aurora_replica_lag{cluster="prod",instance="r1"} 20' in page.splitlines()
     assert page.count("# TYPE ") == page.count("# HELP ") == 7

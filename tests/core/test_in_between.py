@@ -359,7 +359,7 @@ def test_cluster_keeps_a_writer_when_the_deleted_instance_becomes_one(
     prod.add_instance("r1")
     before(monkeypatch, catalog_of(one), "transaction", lambda: other.cluster("prod").failover("r1"))
     prod.delete_instance("r1")
-    assert [(each.name, each.role) for each in prod.instances()] == [("w1", "writer")]
+    assert [(instance.name, instance.role) for instance in prod.instances()] == [("w1", "writer")]
 
 
 def test_crash_noticed_twice_changes_the_writer_once(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,7 +370,7 @@ def test_crash_noticed_twice_changes_the_writer_once(two: Pair, monkeypatch: pyt
         prod.add_instance(name)
     before(monkeypatch, failover, "fencing", lambda: other.cluster("prod").crash_instance("i1"))
     prod.crash_instance("i1")
-    assert [each.name for each in prod.instances() if each.role == "writer"] == ["i2"]
+    assert [instance.name for instance in prod.instances() if instance.role == "writer"] == ["i2"]
 
 
 def test_instance_with_jitter_never_goes_back(store: clusterdb.Store) -> None:

@@ -61,9 +61,9 @@ def arguments_by_position(module: Any) -> object:
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
 
-    made = [module.connect(":memory:", 1.0), module.connect(":memory:", 1.0, 0, None, True, Own)]
-    made += [module.Connection(":memory:", 1.0, 0), module.connect(":memory:", timeout=1.0)]
-    return [(type(db).__name__, db.isolation_level, db.close()) for db in made]
+    opened = [module.connect(":memory:", 1.0), module.connect(":memory:", 1.0, 0, None, True, Own)]
+    opened += [module.Connection(":memory:", 1.0, 0), module.connect(":memory:", timeout=1.0)]
+    return [(type(db).__name__, db.isolation_level, db.close()) for db in opened]
 
 
 @use
@@ -83,19 +83,19 @@ def arguments_by_name(module: Any) -> object:
     db.create_aggregate("total_of", n_arg=1, aggregate_class=Sum)
     db.set_authorizer(authorizer_callback=lambda *_: module.SQLITE_OK)
     db.set_progress_handler(progress_handler=lambda: None, n=100)
-    told: list[str] = []
-    db.set_trace_callback(trace_callback=told.append)
-    return db.execute("SELECT one(), two(), total_of(3)").fetchall(), told
+    messages: list[str] = []
+    db.set_trace_callback(trace_callback=messages.append)
+    return db.execute("SELECT one(), two(), total_of(3)").fetchall(), messages
 
 
 @use
 def closing_a_transaction(module: Any) -> object:
-    told: list[str] = []
+    messages: list[str] = []
     db = module.connect(":memory:", autocommit=False)
     db.execute("CREATE TABLE t (a)")
-    db.set_trace_callback(told.append)
+    db.set_trace_callback(messages.append)
     db.close()
-    return told
+    return messages
 
 
 def done(what: Callable[[Any], object], module: ModuleType) -> tuple[object, list[tuple[type, str, str, int]]]:
@@ -104,9 +104,9 @@ def done(what: Callable[[Any], object], module: ModuleType) -> tuple[object, lis
         warnings.simplefilter("always")
         answer = what(module)
     return answer, [
-        (each.category, str(each.message), each.filename, each.lineno)
-        for each in caught
-        if each.category is not ResourceWarning
+        (warning.category, str(warning.message), warning.filename, warning.lineno)
+        for warning in caught
+        if warning.category is not ResourceWarning
     ]
 
 
@@ -116,7 +116,7 @@ def test_same_as_sqlite3(name: str) -> None:
     if name == "closing_a_transaction" and not hasattr(sqlite3, "LEGACY_TRANSACTION_CONTROL"):
         assert done(USES[name], dbapi2) == (["ROLLBACK"], [])
         return
-    answer, told = done(USES[name], dbapi2)
+    answer, warned = done(USES[name], dbapi2)
     expected, expected_told = done(USES[name], sqlite3)
     assert answer == expected
-    assert told == expected_told
+    assert warned == expected_told

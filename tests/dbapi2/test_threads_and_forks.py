@@ -23,18 +23,18 @@ def test_use_in_another_thread_is_refused(connection: dbapi2.Connection) -> None
     uses: list[Callable[[], Any]] = [cursor.fetchone, cursor.fetchall, cursor.fetchmany, lambda: next(cursor)]
     uses += [lambda: cursor.execute("SELECT * FROM t"), lambda: next(iter(cursor)), connection.close, connection.commit]
     uses += [lambda: connection.cluster, connection.cursor, lambda: connection.execute("SELECT * FROM t")]
-    said: list[str] = []
+    messages: list[str] = []
 
     def work() -> None:
         for use in uses:
             try:
                 use()
             except dbapi2.ProgrammingError as error:
-                said.append(str(error))
+                messages.append(str(error))
 
     in_threads([work])
-    assert len(said) == len(uses)
-    assert all("created in a thread" in text for text in said)
+    assert len(messages) == len(uses)
+    assert all("created in a thread" in text for text in messages)
     assert len(cursor.fetchall()) == 4
 
 
@@ -97,9 +97,9 @@ def test_forked_child_cannot_use_an_inherited_connection(disk_store: clusterdb.S
         os._exit(0)
     os.close(theirs)
     with open(ours, "rb") as pipe:
-        told = pipe.read().decode()
+        report = pipe.read().decode()
     os.waitpid(child, 0)
-    assert told == "refused, 5 rows, 1 anonymous table"
+    assert report == "refused, 5 rows, 1 anonymous table"
     assert count(connection) == 5
     connection.close()
 
@@ -130,18 +130,18 @@ def _in_child(connection: dbapi2.Connection, path: str) -> str:
     try:
         try:
             connection.execute("SELECT count(*) FROM t").fetchall()
-            told = "allowed"
+            report = "allowed"
         except dbapi2.Error:
-            told = "refused"
+            report = "refused"
         connection.close()
         with closing(dbapi2.connect("prod", store=path)) as own:
-            told += f", {count(own)} rows"
+            report += f", {count(own)} rows"
         with closing(dbapi2.connect(":memory:")) as memory:
             fill(memory)
-            told += f", {memory.execute('SELECT count(*) FROM sqlite_schema').fetchone()[0]} anonymous table"
+            report += f", {memory.execute('SELECT count(*) FROM sqlite_schema').fetchone()[0]} anonymous table"
     except BaseException as error:
         return f"{type(error).__name__}: {error}"
-    return told
+    return report
 
 
 def test_shared_memory_is_separate_after_a_fork() -> None:

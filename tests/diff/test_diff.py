@@ -86,7 +86,12 @@ def only_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def changes(diff: clusterdb.Diff, table: str) -> list[tuple[str, tuple[Any, ...]]]:
-    return [(change.kind, change.key) for each in diff.tables if each.name == table for change in each.changes]
+    return [
+        (change.kind, change.key)
+        for table_diff in diff.tables
+        if table_diff.name == table
+        for change in table_diff.changes
+    ]
 
 
 @pytest.mark.usefixtures("only_pages")
@@ -188,7 +193,7 @@ def test_versions_and_snapshots_can_be_compared(store: clusterdb.Store) -> None:
 def contents(cluster: clusterdb.Cluster) -> dict[str, dict[Any, list[tuple[Any, ...]]]]:
     """Every table's rows by key."""
     db = cluster.connect(read_only=True)
-    found = {}
+    content = {}
     for name, key in (("plain", "rowid"), ("numbered", "id"), ("named", "name"), ("pairs", "y, x"), ("blobs", "id")):
         key_count = key.count(",") + 1
         if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchall():
@@ -198,9 +203,9 @@ def contents(cluster: clusterdb.Cluster) -> dict[str, dict[Any, list[tuple[Any, 
         for row in db.execute(f"SELECT {key}, {', '.join(columns)} FROM {name}"):
             at = tuple(value.lower() if name == "named" and value else value for value in row[:key_count])
             rows.setdefault(at, []).append(tuple((type(value), value) for value in row[key_count:]))
-        found[name] = rows
+        content[name] = rows
     db.close()
-    return found
+    return content
 
 
 row_changes = st.one_of(
@@ -537,8 +542,8 @@ def test_diff_command_prints_text_json_sql_and_changesets(command: Callable[...,
         "  - id 2: v 'b', d 0\n  ~ id 1: v 'a' -> 'it''s'\n"
     )
     assert command("diff", "prod", "dev", "--summary").output.endswith("t: 1 updated, 1 deleted\n")
-    told = json.loads(command("diff", "prod", "dev", "--json").output)
-    assert told["tables"][0]["changes"][1]["old"] == {"id": 1, "v": "a", "d": {"blob": "ff"}}
+    report = json.loads(command("diff", "prod", "dev", "--json").output)
+    assert report["tables"][0]["changes"][1]["old"] == {"id": 1, "v": "a", "d": {"blob": "ff"}}
     assert 'UPDATE "t" SET "v" = \'it\'\'s\' WHERE "id" = 1;\n' in command("diff", "prod", "dev", "--sql").output
     file = tmp_path / "changes"
     assert command("diff", "prod", "dev", "--changeset", str(file)).output == ""

@@ -403,7 +403,7 @@ def statement(engine: str, rng: Random) -> Statement:
     """One statement."""
     maker = _Maker(rng, engine == "aurora-mysql")
     kinds = (maker.query, maker.query, maker.filtered, maker.filtered, maker.sorted, maker.grouped, maker.aggregated)
-    made: Statement = maker.one(
+    chosen: Statement = maker.one(
         *kinds,
         maker.united,
         maker.updated,
@@ -413,4 +413,4 @@ def statement(engine: str, rng: Random) -> Statement:
         maker.gathered,
         maker.upserted,
     )()
-    return made
+    return chosen

@@ -384,8 +384,8 @@ def test_load_command_prints_skipped_statements(tmp_path: Path) -> None:
     assert strict.returncode == 1
     assert b"line 5: a trigger is not supported" in strict.stderr
     assert command(store, "sql", "strict", "SELECT 1").returncode == 1
-    for wrong in (("-", "--dump"), (str(tmp_path / "shop.sql"), "--strict")):
-        assert command(store, "import", *wrong).returncode == 2
+    for arguments in (("-", "--dump"), (str(tmp_path / "shop.sql"), "--strict")):
+        assert command(store, "import", *arguments).returncode == 2
 
 
 def test_progress_is_reported_in_bytes(tmp_path: Path, store: clusterdb.Store) -> None:

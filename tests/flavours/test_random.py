@@ -193,9 +193,9 @@ class _Numbered:
             for sql in (_TABLE[self._engine], *self._history(random)):
                 if not self._is_possible(sql):
                     continue
-                for each in (sql, "SELECT id, a FROM t ORDER BY id"):
-                    answers = [self._answer(theirs, each, self._server.execute), self._answer(ours, each, _run)]
-                    note(f"{each}: {answers}")
+                for text in (sql, "SELECT id, a FROM t ORDER BY id"):
+                    answers = [self._answer(theirs, text, self._server.execute), self._answer(ours, text, _run)]
+                    note(f"{text}: {answers}")
                     assert answers[0] == answers[1]
                     if answers[0] == "refused":  # after how many of its rows, is nobody's promise
                         self._has_transaction = self._has_savepoint = False
@@ -206,7 +206,7 @@ class _Numbered:
     def _history(self, random: Random) -> list[str]:
         statements = list(_NUMBERS[self._engine])
         if random.random() < 0.3:  # then without savepoints: what they do to a new beginning is not followed
-            statements = [*(each for each in statements if "p" not in each.split()), *_BEGIN_AGAIN[self._engine]]
+            statements = [*(name for name in statements if "p" not in name.split()), *_BEGIN_AGAIN[self._engine]]
         chosen = (random.choice(statements) for _ in range(random.randint(4, 25)))
         return [sql.format(n=random.randint(0, 99), k=random.randint(1, 9)) for sql in chosen]
 

@@ -25,7 +25,7 @@ def trio(prod: clusterdb.Cluster) -> clusterdb.Cluster:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which instances lag and faults end."""
-    made = Clock()
-    monkeypatch.setattr("vfs.instances.time", made)
-    monkeypatch.setattr("vfs.storage.clock.time", made)
-    return made
+    clock_set = Clock()
+    monkeypatch.setattr("vfs.instances.time", clock_set)
+    monkeypatch.setattr("vfs.storage.clock.time", clock_set)
+    return clock_set

@@ -77,27 +77,28 @@ def seen_by(cluster: clusterdb.Cluster, endpoint: str = "writer") -> list[int]:
 
 def reached(cluster: clusterdb.Cluster, endpoint: str, attempts: int = 60) -> set[str]:
     """The instances that connections to an endpoint come to; no other may be open."""
-    found = set()
+    names = set()
     for _ in range(attempts):
         connection = cluster.connect(endpoint)
         assert isinstance(connection, InstanceConnection)
-        found.add(connection.instance_name)
+        names.add(connection.instance_name)
         connection.close()
-    return found
+    return names
 
 
 def roles(cluster: clusterdb.Cluster) -> list[tuple[str, str]]:
-    return [(each.name, each.role) for each in cluster.instances()]
+    return [(instance.name, instance.role) for instance in cluster.instances()]
 
 
 def endpoint_of(cluster: clusterdb.Cluster, name: str) -> clusterdb.instances.Endpoint:
-    (found,) = [each for each in cluster.endpoints() if each.name == name]
-    return found
+    (match,) = [endpoint for endpoint in cluster.endpoints() if endpoint.name == name]
+    return match
 
 
 def code_of(error: Any) -> int:
     return int(error.extendedresult)
 
 
-def told(store: clusterdb.Store, category: str) -> list[str]:
+def event_messages(store: clusterdb.Store, category: str) -> list[str]:
+    """The messages of a category of events."""
     return [event.message for event in catalog_of(store).events.all() if event.category == category]

@@ -20,7 +20,7 @@ def test_endpoints_lead_to_writer_readers_or_one_instance(trio: clusterdb.Cluste
     assert reached(trio, "writer", 5) == {"a"}
     assert reached(trio, "reader") == {"b", "c"}
     assert [reached(trio, name, 3) for name in "abc"] == [{"a"}, {"b"}, {"c"}]
-    assert [(each.name, each.kind, each.type, each.members) for each in trio.endpoints()] == [
+    assert [(endpoint.name, endpoint.kind, endpoint.type, endpoint.members) for endpoint in trio.endpoints()] == [
         ("writer", "CLUSTER", "WRITER", ("a",)),
         ("reader", "READER", "READER", ("b", "c")),
         ("a", "INSTANCE", "ANY", ("a",)),
@@ -57,9 +57,9 @@ def test_custom_endpoint_leads_to_members_of_its_type(
     trio: clusterdb.Cluster, kind: Any, chosen: dict[str, list[str]], before: set[str], after: set[str]
 ) -> None:
     """A custom endpoint leads to its members, or all but the excluded, of its type; after a failover as well."""
-    made = trio.add_endpoint("reports", kind, **chosen)
-    assert made == endpoint_of(trio, "reports")
-    assert (made.kind, made.type, set(made.members)) == ("CUSTOM", kind, before)
+    endpoint = trio.add_endpoint("reports", kind, **chosen)
+    assert endpoint == endpoint_of(trio, "reports")
+    assert (endpoint.kind, endpoint.type, set(endpoint.members)) == ("CUSTOM", kind, before)
     for expected in (before, after):
         if expected:
             assert reached(trio, "reports", 40) == expected == set(endpoint_of(trio, "reports").members)

@@ -7,7 +7,7 @@ import pytest
 
 import clusterdb
 from clusterdb.ha.failover import size_rank
-from tests.ha.fleet import add, cluster_with, code_of, commit, reached, roles, run, seen, seen_by, told
+from tests.ha.fleet import add, cluster_with, code_of, commit, event_messages, reached, roles, run, seen, seen_by
 from tests.support.inside import catalog_of
 from tests.support.stores import rows
 from vfs import failpoints
@@ -31,7 +31,7 @@ def test_instance_classes_are_ranked_by_their_size() -> None:
     """Classes are as large as their last part says; what is unknown is the smallest."""
     ordered = ["db.local", "db.t3.micro", "db.t3.small", "db.t3.medium", "db.r6g.large", "db.r6g.xlarge"]
     ordered += ["db.r6g.2xlarge", "db.r6g.12xlarge", "db.x2g.16xlarge"]
-    ranks = [size_rank(each) for each in ordered]
+    ranks = [size_rank(instance_class) for instance_class in ordered]
     assert ranks == sorted(set(ranks))
 
 
@@ -186,8 +186,8 @@ def test_failover_updates_endpoints_and_events(store: clusterdb.Store, trio: clu
     trio.failover("a")
     commit(trio, 2)
     assert [seen_by(trio, name) for name in ("a", "b", "reader")] == [[1, 2]] * 3
-    assert told(store, "failover") == ["failover from 'a' to 'b'", "failover from 'b' to 'a'"]
-    assert told(store, "creation")[-3:] == [f"instance '{name}' added to cluster 'prod'" for name in "abc"]
+    assert event_messages(store, "failover") == ["failover from 'a' to 'b'", "failover from 'b' to 'a'"]
+    assert event_messages(store, "creation")[-3:] == [f"instance '{name}' added to cluster 'prod'" for name in "abc"]
 
 
 def test_cursor_of_a_fenced_connection_raises_too(trio: clusterdb.Cluster) -> None:

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 import clusterdb
-from tests.ha.fleet import add, told
+from tests.ha.fleet import add, event_messages
 from tests.torture import kills
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def fail_over(folder: Path, times: int, seed: int) -> None:
                     bank.failover(rng.choice([None, bank.instances()[1].name]))
             workers.wait_for_one()
             acknowledged = workers.end()
-        assert len(told(store, "failover")) == times
+        assert len(event_messages(store, "failover")) == times
         assert acknowledged
         kills.verify(store, acknowledged)
 

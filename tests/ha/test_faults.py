@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 import clusterdb
-from tests.ha.fleet import FOR, MS_NS, SECOND_NS, Clock, add, commit, roles, seen, seen_by, told
+from tests.ha.fleet import FOR, MS_NS, SECOND_NS, Clock, add, commit, event_messages, roles, seen, seen_by
 
 
 @pytest.mark.parametrize("kind", ["instance", "dispatcher", "node", "INSTANCE"])
@@ -20,8 +20,8 @@ def test_crash_of_the_writer_fails_over_to_a_reader(store: clusterdb.Store, trio
         connection.execute("COMMIT")
     assert roles(trio)[0] == ("b", "writer")
     assert seen_by(trio) == [1]
-    assert told(store, "failure") == ["instance 'a' crashed"]
-    assert told(store, "failover") == ["failover from 'a' to 'b'"]
+    assert event_messages(store, "failure") == ["instance 'a' crashed"]
+    assert event_messages(store, "failover") == ["failover from 'a' to 'b'"]
 
 
 def test_crash_of_the_only_instance_fails_its_connections(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:

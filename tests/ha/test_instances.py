@@ -9,16 +9,16 @@ import apsw
 import pytest
 
 import clusterdb
-from tests.ha.fleet import FAR_MS, add, cluster_with, commit, roles, seen, seen_by, told
+from tests.ha.fleet import FAR_MS, add, cluster_with, commit, event_messages, roles, seen, seen_by
 from tests.support.inside import catalog_of
 
 
 def test_first_instance_is_the_writer(prod: clusterdb.Cluster) -> None:
     """The first is the writer, all others readers; they are listed the writer first, then by name."""
-    made = [prod.add_instance(name) for name in ("m", "z", "a", "k")]
-    assert [each.role for each in made] == ["writer", "reader", "reader", "reader"]
+    instances = [prod.add_instance(name) for name in ("m", "z", "a", "k")]
+    assert [instance.role for instance in instances] == ["writer", "reader", "reader", "reader"]
     assert roles(prod) == [("m", "writer"), ("a", "reader"), ("k", "reader"), ("z", "reader")]
-    assert prod.instances() == [made[0], made[2], made[3], made[1]]
+    assert prod.instances() == [instances[0], instances[2], instances[3], instances[1]]
 
 
 def test_instance_is_listed_with_its_settings(prod: clusterdb.Cluster) -> None:
@@ -126,7 +126,7 @@ def test_deleted_writer_is_replaced_by_a_reader(store: clusterdb.Store, trio: cl
     assert roles(trio) == []
     commit(trio, 3)
     assert seen_by(trio, "writer") == seen_by(trio, "reader") == [1, 2, 3]
-    assert told(store, "deletion") == [f"instance '{name}' deleted" for name in "cab"]
+    assert event_messages(store, "deletion") == [f"instance '{name}' deleted" for name in "cab"]
     with pytest.raises(clusterdb.InstanceNotFoundError, match="no instance 'b'"):
         trio.delete_instance("b")
 
@@ -168,7 +168,7 @@ def test_clone_has_no_instances(trio: clusterdb.Cluster) -> None:
     commit(trio, 1)
     clone = trio.clone("dev")
     assert clone.instances() == []
-    assert [each.name for each in clone.endpoints()] == ["writer", "reader"]
+    assert [endpoint.name for endpoint in clone.endpoints()] == ["writer", "reader"]
     commit(clone, 2)
     assert (seen_by(clone), seen_by(trio)) == ([1, 2], [1])
 
@@ -201,7 +201,7 @@ def test_cluster_without_instances_has_an_implicit_writer(prod: clusterdb.Cluste
     """There is an implicit writer; it is no instance, and nobody can be failed over to."""
     commit(prod, 1)
     assert seen_by(prod) == seen_by(prod, "reader") == [1]
-    assert [(each.name, each.members) for each in prod.endpoints()] == [("writer", ()), ("reader", ())]
+    assert [(endpoint.name, endpoint.members) for endpoint in prod.endpoints()] == [("writer", ()), ("reader", ())]
     assert prod.replica_status() == []
     with pytest.raises(clusterdb.NoReaderError, match="no reader"):
         prod.failover()

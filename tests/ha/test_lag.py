@@ -88,11 +88,11 @@ def test_reader_with_jitter_never_goes_back(trio: clusterdb.Cluster, seed: int) 
     run(trio, "INSERT INTO counter VALUES (0)")
     trio.modify_instance("b", replica_lag_ms=1, lag_jitter_ms=30)
     writer, reader = trio.connect(), trio.connect("b")
-    found: list[int] = []
+    versions: list[int] = []
     for _ in range(200):
         writer.execute("UPDATE counter SET n = n + 1")
-        found += [n for (n,) in rows(reader, "SELECT n FROM counter")]  # type: ignore[misc]
-    assert found == sorted(found), f"seed {seed}"
+        versions += [n for (n,) in rows(reader, "SELECT n FROM counter")]  # type: ignore[misc]
+    assert versions == sorted(versions), f"seed {seed}"
     trio.modify_instance("b", replica_lag_ms=0, lag_jitter_ms=0)
     assert rows(reader, "SELECT n FROM counter") == [(200,)]
 
@@ -152,9 +152,9 @@ def test_lagging_reader_follows_a_backtrack_during_its_pin(
 
     def late(*arguments: Any) -> Any:
         monkeypatch.setattr(reader, "newest_at", original)
-        found = original(*arguments)
+        pinned = original(*arguments)
         cluster.backtrack(version)
-        return found
+        return pinned
 
     monkeypatch.setattr(reader, "newest_at", late)
     assert seen(connection) == []
@@ -180,18 +180,18 @@ def test_replica_status_table_matches_the_method(trio: clusterdb.Cluster) -> Non
 
     def status() -> list[dict[str, object]]:
         return [
-            {key: getattr(each, key) for key in each.__slots__ if key != "last_update_timestamp"}
-            for each in trio.replica_status()
+            {key: getattr(status, key) for key in status.__slots__ if key != "last_update_timestamp"}
+            for status in trio.replica_status()
         ]
 
     for endpoint in ("writer", "b", "c"):
         cursor = trio.connect(endpoint).execute("SELECT * FROM aurora_replica_status()")
         columns = [column[0] for column in cursor.get_description()]
-        found = [dict(zip(columns, row, strict=True)) for row in cursor]
-        assert all(row.pop("last_update_timestamp") for row in found)
-        assert found == status()
+        statuses = [dict(zip(columns, row, strict=True)) for row in cursor]
+        assert all(row.pop("last_update_timestamp") for row in statuses)
+        assert statuses == status()
     writer, lagging, newest = status()
-    assert [each["server_id"] for each in (writer, lagging, newest)] == ["a", "b", "c"]
+    assert [row["server_id"] for row in (writer, lagging, newest)] == ["a", "b", "c"]
     assert (writer["session_id"], writer["replica_lag_in_msec"]) == ("MASTER_SESSION_ID", None)
     assert (lagging["replica_lag_in_msec"], newest["replica_lag_in_msec"]) == (FAR_MS, 0)
     head = trio.stats().version

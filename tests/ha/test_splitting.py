@@ -120,8 +120,8 @@ def test_writer_answers_until_the_reader_has_caught_up(prod: clusterdb.Cluster) 
         with connection:
             connection.execute("DELETE FROM t WHERE n > 1")
             connection.execute("INSERT INTO t VALUES (2, 'two')")
-        found = connection.execute("SELECT n FROM t ORDER BY n").fetchall()
-        assert found == seen or not reads_yours
+        numbers = connection.execute("SELECT n FROM t ORDER BY n").fetchall()
+        assert numbers == seen or not reads_yours
         connection.close()
     connection = clusterdb.connect(prod, factory=clusterdb.SplitConnection, read_your_writes=True)
     assert ran_on(connection, "SELECT n FROM t") == "reader"  # it has written nothing

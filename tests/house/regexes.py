@@ -50,7 +50,7 @@ class _Program:
 
     def _item(self, op: Any, value: Any) -> None:
         if op in (c.LITERAL, c.NOT_LITERAL, c.ANY, c.IN):
-            self.code.append(("char", _test(op, value, self.flags)))
+            self.code.append(("char", _Characters(_test(op, value, self.flags))))
         elif op is c.SUBPATTERN:
             self.code.append(("mark", ("start", value[0])))
             self._sequence(value[3])
@@ -150,9 +150,8 @@ _CATEGORIES = {
 # --- running it -------------------------------------------------------------------------------------------------------
 def steps(pattern: str, text: str, flags: int = 0) -> tuple[int, int | None]:
     """The steps of matching at the start of a text, and where the match ends.  Raises TooManySteps."""
-    counter = [0]
-    end = _run(_program_of(pattern, flags), text, 0, counter)
-    return counter[0], end
+    end, count = _run(_program_of(pattern, flags), text, 0, STEPS_MAX)
+    return count, end
 
 
 @lru_cache
@@ -161,18 +160,21 @@ def _program_of(pattern: str, flags: int) -> _Program:
     return _Program(tree, tree.state.flags)
 
 
-def _run(program: _Program, text: str, at: int, counter: list[int]) -> int | None:
+def _run(program: _Program, text: str, at: int, steps_max: int) -> tuple[int | None, int]:
+    """Where the match ends, and the steps it took."""
+    count = 0
     stack: list[tuple[int, int, dict[Any, int]]] = [(0, at, {})]
+    code, length = program.code, len(text)
     while stack:
         pc, at, marks = stack.pop()
         while True:
-            counter[0] += 1
-            if counter[0] > STEPS_MAX:
+            count += 1
+            if count > steps_max:
                 raise TooManySteps
-            what = program.code[pc]
+            what = code[pc]
             kind = what[0]
             if kind == "char":
-                if at >= len(text) or not _matches(what[1], text[at]):
+                if at >= length or not what[1][text[at]]:
                     break
                 pc, at = pc + 1, at + 1
             elif kind == "split":
@@ -193,12 +195,17 @@ def _run(program: _Program, text: str, at: int, counter: list[int]) -> int | Non
                     break
                 pc, at = pc + 1, at + len(group)
             elif kind == "atomic":
-                end = _run(what[1], text, at, counter)
+                end, spent = _run(what[1], text, at, steps_max - count)
+                count += spent
                 if end is None:
                     break
                 pc, at = pc + 1, end
             elif kind == "look":
-                is_there = at >= what[2] and _run(what[1], text, at - what[2], counter) is not None
+                is_there = at >= what[2]
+                if is_there:
+                    end, spent = _run(what[1], text, at - what[2], steps_max - count)
+                    count += spent
+                    is_there = end is not None
                 if is_there != what[3]:
                     break
                 pc += 1
@@ -207,13 +214,20 @@ def _run(program: _Program, text: str, at: int, counter: list[int]) -> int | Non
                     break
                 pc += 1
             else:
-                return at
-    return None
+                return at, count
+    return None, count
 
 
-@lru_cache(maxsize=100_000)
-def _matches(test: re.Pattern[str], character: str) -> bool:
-    return test.match(character) is not None
+class _Characters(dict[str, bool]):
+    """Whether a character matches, remembered for the next time."""
+
+    def __init__(self, test: re.Pattern[str]) -> None:
+        super().__init__()
+        self._test = test
+
+    def __missing__(self, character: str) -> bool:
+        self[character] = matches = self._test.match(character) is not None
+        return matches
 
 
 def _is_at(where: Any, text: str, at: int) -> bool:
@@ -242,10 +256,13 @@ def _growth(pattern: str, flags: int) -> tuple[float, str]:
     for prefix, pump, suffix in attacks(pattern, flags):
         texts = [prefix + pump * count + suffix for count in (10, 20, 40)]
         try:
-            first, second, third = (steps(pattern, text, flags)[0] for text in texts)
+            first, second = (steps(pattern, text, flags)[0] for text in texts[:2])
+            if second <= first:
+                continue
+            third = steps(pattern, texts[2], flags)[0]
         except TooManySteps:
             return WITHOUT_END, texts[0]
-        if third > second > first and log2((third - second) / (second - first)) > worst:
+        if third > second and log2((third - second) / (second - first)) > worst:
             worst, witness = log2((third - second) / (second - first)), texts[0]
     return worst, witness
 
@@ -254,14 +271,14 @@ def attacks(pattern: str, flags: int = 0) -> Iterator[tuple[str, str, str]]:
     """For every repetition: what leads to it, what it may repeat, and what does not fit behind it."""
     tree = re._parser.parse(pattern, flags)
     singles = _alphabet(pattern)
-    known = set()
+    seen = set()
     for prefix, body in _repetitions(tree, [""]):
         samples = _samples(body)
         pumps = {*singles, *samples, *(a + b for a in samples[:4] for b in samples[:4])}
         for pump in sorted(pumps - {""}):
             for suffix in ("", "\0", " \0", "\n!"):
-                if (prefix, pump, suffix) not in known:
-                    known.add((prefix, pump, suffix))
+                if (prefix, pump, suffix) not in seen:
+                    seen.add((prefix, pump, suffix))
                     yield prefix, pump, suffix
 
 
@@ -289,13 +306,13 @@ def _repetitions(items: Any, prefixes: list[str]) -> Iterator[tuple[str, Any]]:
 
 def _samples(items: Any) -> list[str]:
     """A few texts that a part of a pattern matches."""
-    made = [""]
+    texts = [""]
     for op, value in items:
         if op is c.LITERAL:
             parts = [chr(value)]
         elif op in (c.NOT_LITERAL, c.ANY, c.IN):
             test = _test(op, value, re.DOTALL)
-            parts = [x for x in " a0Z_'\"-/*;.,\n" if _matches(test, x)][:3] or _first_of(value)
+            parts = [x for x in " a0Z_'\"-/*;.,\n" if test.match(x)][:3] or _first_of(value)
         elif op is c.BRANCH:
             parts = list(chain.from_iterable(_samples(branch)[:2] for branch in value[1]))
         elif op is c.SUBPATTERN:
@@ -309,8 +326,8 @@ def _samples(items: Any) -> list[str]:
             parts = [x * max(1, value[0]) for x in inner[:2]] if value[0] else ["", *inner[:2]]
         else:
             parts = [""]
-        made = list(dict.fromkeys(a + b for a in made for b in parts))[:8]
-    return made
+        texts = list(dict.fromkeys(a + b for a in texts for b in parts))[:8]
+    return texts
 
 
 def _first_of(value: Any) -> list[str]:

@@ -1,269 +1,131 @@
-"""House rules as tests: imports point down, apsw and system calls have their doors, words stay in their rooms."""
+"""The rooms of ``clusterdb/ARCHITECTURE.md`` are what the imports are, and other rules of the house.
+
+python tests/house/test_architecture.py      # prints the table of rooms as it should be
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULES = sorted([*ROOT.glob("vfs/*.py"), *ROOT.glob("clusterdb/**/*.py")])
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+from tests.house.test_import_rings import graph  # noqa: E402
 
-# Lower numbers may not import higher ones.
-LAYERS = {
-    "vfs.errors": 0,
-    "vfs.failpoints": 0,
-    "vfs.holds": 0,
-    "vfs.interrupts": 0,
-    "vfs.format.layout": 1,
-    "vfs.storage.device": 1,
-    "vfs.sqlite.own_files": 1,
-    "vfs.registry": 2,
-    "vfs.storage.slot_map": 2,
-    "vfs.storage.walk": 2,
-    "vfs.storage.sessions": 3,
-    "vfs.reclaim": 4,
-    "vfs.reclaim.unreachable": 5,
-    "vfs.instances": 4,
-    "vfs.reclaim.absorb": 5,
-    "vfs.storage.seals": 3,
-    "vfs.reclaim.retention": 6,
-    "vfs.storage.history": 2,
-    "vfs.reclaim.cleanup": 5,
-    "vfs.storage.clock": 3,
-    "vfs.volume": 4,
-    "vfs.tools.recovery": 6,
-    "vfs.store": 6,
-    "vfs.tools.check": 6,
-    "vfs.reclaim.sweep": 6,
-    "vfs.tools.dump": 6,
-    "vfs.sqlite.vfs": 6,
-    "clusterdb.errors": 7,
-    "clusterdb.views": 7,
-    "clusterdb.views.text": 7,
-    "clusterdb.views.json": 7,
-    "clusterdb.rules.names": 8,
-    "clusterdb.views.columns": 8,
-    "clusterdb.views.rows": 8,
-    "clusterdb.views.checks": 8,
-    "clusterdb.views.prometheus": 8,
-    "clusterdb.diff.report": 8,
-    "clusterdb.views.cluster": 9,
-    "clusterdb.rules.settings": 8,
-    "clusterdb.rules.points": 8,
-    "clusterdb.rules.status": 8,
-    "clusterdb.clusters.billing": 9,
-    "clusterdb.metrics": 9,
-    "clusterdb.past.find": 9,
-    "clusterdb.instances": 9,
-    "clusterdb.access.sqlite": 8,
-    "clusterdb.access.translate": 8,
-    "clusterdb.access.copies": 8,
-    "clusterdb.access.untrusted": 8,
-    "clusterdb.catalog": 8,
-    "clusterdb.cluster": 9,
-    "clusterdb.diff.pages": 7,
-    "clusterdb.diff.tables": 8,
-    "clusterdb.diff.compare": 8,
-    "clusterdb.diff.changesets": 8,
-    "clusterdb.diff.script": 8,
-    "clusterdb.diff": 8,
-    "clusterdb.diff.clusters": 9,
-    "clusterdb.store": 9,
-    "clusterdb.flavours.collations": 7,
-    "clusterdb.flavours.context": 7,
-    "clusterdb.flavours.functions": 7,
-    "clusterdb.flavours.schema": 7,
-    "clusterdb.flavours.registry": 7,
-    "clusterdb.flavours.rows": 7,
-    "clusterdb.flavours.scripts": 7,
-    "clusterdb.flavours.types": 7,
-    "clusterdb.flavours.subqueries": 7,
-    "clusterdb.flavours.grouping": 7,
-    "clusterdb.flavours.tables": 7,
-    "clusterdb.flavours.indexes": 8,
-    "clusterdb.flavours.trees": 8,
-    "clusterdb.flavours.precedence": 7,
-    "clusterdb.flavours.rebuild": 7,
-    "clusterdb.flavours.session": 7,
-    "clusterdb.flavours.mysql.modes": 7,
-    "clusterdb.flavours.mysql.variables": 7,
-    "clusterdb.flavours.mysql.members": 7,
-    "clusterdb.flavours.mysql.grammar": 8,
-    "clusterdb.flavours.mysql.json": 7,
-    "clusterdb.flavours.mysql.types": 7,
-    "clusterdb.flavours.postgresql.types": 7,
-    "clusterdb.flavours.postgresql.intervals": 7,
-    "clusterdb.flavours.postgresql.json": 7,
-    "clusterdb.flavours.postgresql.values": 7,
-    "clusterdb.flavours.postgresql.patterns": 7,
-    "clusterdb.flavours.postgresql.formats": 7,
-    "clusterdb.flavours.postgresql.names": 7,
-    "clusterdb.flavours.flavour": 8,
-    "clusterdb.flavours.rules": 8,
-    "clusterdb.flavours.mysql.functions": 8,
-    "clusterdb.flavours.postgresql.functions": 8,
-    "clusterdb.flavours.mysql.scripts": 8,
-    "clusterdb.flavours.postgresql.scripts": 8,
-    "clusterdb.flavours.mysql": 7,
-    "clusterdb.flavours.mysql.flavour": 9,
-    "clusterdb.flavours.mysql.assign": 9,
-    "clusterdb.flavours.mysql.compare": 9,
-    "clusterdb.flavours.mysql.inserts": 9,
-    "clusterdb.flavours.mysql.calls": 9,
-    "clusterdb.flavours.mysql.registry": 9,
-    "clusterdb.flavours.mysql.rules": 9,
-    "clusterdb.flavours.mysql.tables": 9,
-    "clusterdb.flavours.mysql.session": 9,
-    "clusterdb.flavours.mysql.settings": 9,
-    "clusterdb.flavours.mysql.special": 9,
-    "clusterdb.flavours.mysql.columns": 9,
-    "clusterdb.flavours.mysql.indexes": 9,
-    "clusterdb.flavours.mysql.alter": 9,
-    "clusterdb.flavours.mysql.creating": 9,
-    "clusterdb.flavours.mysql.visible": 9,
-    "clusterdb.flavours.postgresql": 7,
-    "clusterdb.flavours.postgresql.flavour": 9,
-    "clusterdb.flavours.postgresql.alter": 9,
-    "clusterdb.flavours.postgresql.casts": 9,
-    "clusterdb.flavours.postgresql.clauses": 9,
-    "clusterdb.flavours.postgresql.compare": 9,
-    "clusterdb.flavours.postgresql.arithmetic": 9,
-    "clusterdb.flavours.postgresql.dependents": 9,
-    "clusterdb.flavours.postgresql.draft": 9,
-    "clusterdb.flavours.postgresql.drops": 9,
-    "clusterdb.flavours.postgresql.edits": 9,
-    "clusterdb.flavours.postgresql.enums": 9,
-    "clusterdb.flavours.postgresql.labels": 9,
-    "clusterdb.flavours.postgresql.settings": 9,
-    "clusterdb.flavours.postgresql.variables": 9,
-    "clusterdb.flavours.postgresql.assign": 9,
-    "clusterdb.flavours.postgresql.copies": 9,
-    "clusterdb.flavours.postgresql.calls": 9,
-    "clusterdb.flavours.postgresql.registry": 9,
-    "clusterdb.flavours.postgresql.rules": 9,
-    "clusterdb.flavours.postgresql.session": 9,
-    "clusterdb.flavours.postgresql.sequences": 9,
-    "clusterdb.flavours.postgresql.tables": 9,
-    "clusterdb.flavours.postgresql.upsert": 9,
-    "clusterdb.flavours.loaded": 7,
-    "clusterdb.flavours.skipped": 7,
-    "clusterdb.flavours.partitions": 8,
-    "clusterdb.flavours": 9,
-    "clusterdb.flavours.dumps": 9,
-    "clusterdb.dbapi2.codes": 9,
-    "clusterdb.dbapi2.deprecated": 9,
-    "clusterdb.dbapi2.adapt": 10,
-    "clusterdb.dbapi2.callbacks": 11,
-    "clusterdb.dbapi2.statements": 11,
-    "clusterdb.dbapi2.opening": 11,
-    "clusterdb.dbapi2.state": 12,
-    "clusterdb.dbapi2.base": 12,
-    "clusterdb.dbapi2.columns": 12,
-    "clusterdb.dbapi2.convert": 12,
-    "clusterdb.dbapi2.blob": 13,
-    "clusterdb.dbapi2.row": 13,
-    "clusterdb.dbapi2.cursor": 13,
-    "clusterdb.dbapi2.dump": 13,
-    "clusterdb.dbapi2.connection": 14,
-    "clusterdb.dbapi2.splitting": 14,
-    "clusterdb.dbapi2": 15,
-    "clusterdb.public": 15,
-    "clusterdb": 16,
-    "clusterdb.aio": 16,
-    "clusterdb.sqlalchemy": 16,
-    "clusterdb.django": 16,
-    "clusterdb.django.creation": 16,
-    "clusterdb.django.base": 17,
-    "clusterdb.django.test": 18,
-    "clusterdb.testing.owners": 0,
-    "clusterdb.testing.stats": 8,
-    "clusterdb.testing.seeds": 16,
-    "clusterdb.testing.clones": 17,
-    "clusterdb.testing.templates": 17,
-    "clusterdb.testing.runs": 18,
-    "clusterdb.testing.session": 18,
-    "clusterdb.testing.fixtures": 19,
-    "clusterdb.testing.cases": 19,
-    "clusterdb.testing": 19,
-    "clusterdb.pytest_plugin": 20,
-    "clusterdb.__main__": 21,
-    "clusterdb.demo": 17,
-    "clusterdb.bench": 17,
-    "clusterdb.cli.settings": 17,
-    "clusterdb.cli.output": 17,
-    "clusterdb.cli.app": 18,
-    "clusterdb.cli.flags": 18,
-    "clusterdb.shell.history": 17,
-    "clusterdb.shell.interrupts": 17,
-    "clusterdb.shell.session": 18,
-    "clusterdb.shell.conversation": 18,
-    "clusterdb.shell.dotted": 18,
-    "clusterdb.shell.commands": 18,
-    "clusterdb.shell.plain_terminal": 18,
-    "clusterdb.shell.full_terminal": 18,
-    "clusterdb.shell": 18,
-    "clusterdb.cli.clusters": 19,
-    "clusterdb.cli.statements": 19,
-    "clusterdb.cli.shell": 19,
-    "clusterdb.cli.differences": 19,
-    "clusterdb.cli.past": 19,
-    "clusterdb.cli.instances": 19,
-    "clusterdb.cli.care": 19,
-    "clusterdb.cli.extras": 19,
-    "clusterdb.cli": 20,
-    "vfs": 0,
-}
-APSW_DOORS = {
-    "vfs.sqlite.vfs",
-    "clusterdb.access.copies",
-    "clusterdb.access.sqlite",
-    "clusterdb.access.translate",
-    "clusterdb.access.untrusted",
-    "clusterdb.catalog",
-    "clusterdb.diff.report",
-}
+ARCHITECTURE = ROOT / "clusterdb" / "ARCHITECTURE.md"
+MODULES = sorted([*ROOT.glob("vfs/**/*.py"), *ROOT.glob("clusterdb/**/*.py")])
+
+
+class Room(NamedTuple):
+    """A line of the table: the room's name, its modules if it is no package, its purpose, and what it imports."""
+
+    name: str
+    modules: tuple[str, ...]
+    purpose: str
+    imports: tuple[str, ...]
+
+    def line(self) -> str:
+        """The line of the table."""
+        modules = f" ({', '.join(f'`{name}`' for name in self.modules)})" if self.modules else ""
+        return f"| `{self.name}`{modules} | {self.purpose} | {' '.join(f'`{name}`' for name in self.imports)} |"
+
+
+def rooms() -> list[Room]:
+    """The rooms of the table, from the bottom up."""
+    found = []
+    for line in ARCHITECTURE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and len(cells) == 3:
+            name, *modules = re.findall(r"`([\w.]+)`", cells[0])
+            found.append(Room(name, tuple(modules), cells[1], tuple(re.findall(r"`([\w.]+)`", cells[2]))))
+    return found
+
+
+def members(room: Room) -> tuple[str, ...]:
+    """The packages and modules that a room consists of."""
+    return room.modules or (room.name,)
+
+
+def room_of(module: str, known: list[Room]) -> str:
+    """The room of a module: the one with the longest member that is the module or a package above it."""
+    fitting = [
+        (len(member), room.name)
+        for room in known
+        for member in members(room)
+        if module == member or (module.startswith(f"{member}.") and member not in ("vfs", "clusterdb"))
+    ]
+    assert fitting, f"{module} is in no room of {ARCHITECTURE.name}"
+    return max(fitting)[1]
+
+
+def imports_of_rooms(known: list[Room]) -> dict[str, set[str]]:
+    """Which other rooms the modules of each room import."""
+    imports: dict[str, set[str]] = {room.name: set() for room in known}
+    for module, imported in graph().items():
+        own = room_of(module, known)
+        imports[own] |= {room_of(name, known) for name in imported} - {own}
+    return imports
+
+
+def corrected(known: list[Room]) -> Iterator[Room]:
+    """The rooms with the imports that they have, in the order of the table."""
+    imports = imports_of_rooms(known)
+    for room in known:
+        yield room._replace(imports=tuple(other.name for other in known if other.name in imports[room.name]))
+
+
+def test_table_of_rooms_is_what_the_imports_are() -> None:
+    """The picture that ARCHITECTURE.md draws is neither less nor more than the code."""
+    assert [room.line() for room in rooms()] == [room.line() for room in corrected(rooms())]
+
+
+def test_rooms_import_only_what_lies_below_them() -> None:
+    """So no two rooms import each other, directly or through others."""
+    below: set[str] = set()
+    for room in rooms():
+        assert set(room.imports) <= below, f"{room.name} imports {sorted(set(room.imports) - below)}"
+        below.add(room.name)
+
+
+def test_every_room_has_modules() -> None:
+    """A line of the table is about something that exists."""
+    names = graph().keys()
+    for room in rooms():
+        assert room.purpose
+        for member in members(room):
+            assert any(name == member or name.startswith(f"{member}.") for name in names), member
 
 
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_of(path: Path) -> set[str]:
-    """What a module imports when it runs; imports for type checkers only do not count."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {
-                full if (full := f"{node.module}.{alias.name}") in LAYERS else node.module for alias in node.names
-            }
-    return found
+def imported_anywhere(path: Path) -> set[str]:
+    """The packages that a module imports, of any distribution."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in names}
+
+
+APSW_ROOMS = (
+    *("vfs.sqlite", "clusterdb.access", "clusterdb.catalog", "clusterdb.dbapi2", "clusterdb.diff"),
+    *("clusterdb.sqlalchemy", "clusterdb.flavours", "clusterdb.shell", "clusterdb.testing.seeds", "clusterdb.views"),
+)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_point_down(path: Path) -> None:
-    """A module imports nothing from a layer above its own."""
-    own = LAYERS[name_of(path)]
-    for imported in imports_of(path):
-        if imported.split(".")[0] in ("vfs", "clusterdb"):
-            assert LAYERS[imported] <= own, f"{name_of(path)} imports {imported}, which lies above it"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_listed_modules_import_apsw(path: Path) -> None:
-    """Only the SQLite boundary, the connections, the catalog, differences, the DB-API and the shell import apsw."""
-    if "apsw" in imports_of(path):
-        assert name_of(path) in APSW_DOORS or name_of(path).startswith(
-            ("clusterdb.dbapi2", "clusterdb.diff", "clusterdb.sqlalchemy", "clusterdb.flavours", "clusterdb.shell")
-        )
+def test_only_listed_rooms_import_apsw(path: Path) -> None:
+    """Storage and the verbs above it know no SQL."""
+    if "apsw" in imported_anywhere(path):
+        assert name_of(path).startswith(APSW_ROOMS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -272,7 +134,7 @@ def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.parent.name == "vfs"], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).startswith("vfs")], ids=name_of)
 def test_pool_writes_go_through_the_call_table(path: Path) -> None:
     """No module but the one for system calls writes, syncs or truncates pool files by itself.
 
@@ -284,16 +146,51 @@ def test_pool_writes_go_through_the_call_table(path: Path) -> None:
     assert calls == (["pwrite", "pwrite"] if name_of(path) == "vfs.store" else [])
 
 
-def test_storage_names_no_clusters() -> None:
+@pytest.mark.parametrize("room", ["format", "storage", "reclaim", "tools"])
+def test_storage_names_no_clusters(room: str) -> None:
     """Below the SQLite boundary there are volumes; a cluster is a name that lies above."""
-    for path in ROOT.glob("vfs/*.py"):
-        if path.name == "sqlite_vfs.py":  # speaks to the user
-            continue
-        tree = ast.parse(path.read_text())
-        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-        names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for path in ROOT.glob(f"vfs/{room}/*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         assert not [name for name in names if "cluster" in name.lower()], path
+
+
+def private_accesses(path: Path) -> Iterator[str]:
+    """Attributes with a leading underscore that a module reads from an object other than its own."""
+    tree = ast.parse(path.read_text())
+    own = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_self(node.value)}
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {
+        target.attr if isinstance(target, ast.Attribute) else target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Attribute | ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or not re.match(r"_[a-z]", node.attr) or _is_self(node.value):
+            continue
+        is_of_library = node.attr in FIELDS_OF_LIBRARIES or ast.unparse(node.value).startswith(LIBRARIES)
+        if node.attr not in own and not is_of_library:
+            yield f"{ast.unparse(node)} (line {node.lineno})"
+
+
+def _is_self(node: ast.expr) -> bool:
+    return (isinstance(node, ast.Name) and node.id in ("self", "cls")) or ast.unparse(node) == "super()"
+
+
+FIELDS_OF_LIBRARIES = {"_replace", "_asdict", "_fields", "_fields_", "_make"}
+"""Public parts of named tuples and of ctypes structures, whose names begin with an underscore."""
+LIBRARIES = ("apsw", "sys")
+"""``sys._getframe`` and a few names of apsw."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nobody_touches_the_underscores_of_another_module(path: Path) -> None:
+    """A private attribute is used only in the module that defines it."""
+    assert list(private_accesses(path)) == []
 
 
 @pytest.mark.parametrize("word", ["branch", "fork", "chunk"])
@@ -302,3 +199,7 @@ def test_words_outside_the_glossary_are_not_names(word: str) -> None:
     for path in MODULES:
         names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
         assert not any(word == name.lower() for name in names), path
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(room.line() for room in corrected(rooms())) + "\n")

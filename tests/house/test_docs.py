@@ -102,7 +102,7 @@ def run(example: Example) -> None:
 
 def examples_of(page: Path) -> list[Example]:
     """The blocks of a page, in their order."""
-    return list(Document.parse(str(page), *(CodeBlockParser(each, run) for each in LANGUAGES)).examples())
+    return list(Document.parse(str(page), *(CodeBlockParser(language, run) for language in LANGUAGES)).examples())
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_readme_session_runs(folder: Path) -> None:
         connection.execute("CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT, price INTEGER)")
         rows = [(number, f"product {number}", number % 90 + 10) for number in range(1, 100_001)]
         connection.executemany("INSERT INTO products VALUES (?, ?, ?)", rows)
-    sessions = [each for each in examples_of(ROOT / "README.md") if each.region.lexemes["arguments"] == "console"]
+    sessions = [block for block in examples_of(ROOT / "README.md") if block.region.lexemes["arguments"] == "console"]
     assert sessions
     for session in sessions:
         session.evaluate()
@@ -186,7 +186,7 @@ def test_events_page_has_every_kind_and_category() -> None:
     """The page on events has every kind and category that there is."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     source = "".join(path.read_text() for path in (ROOT / "clusterdb").glob("*.py"))
-    found = re.findall(r"""add_event\(\s*"(\w+)", [\w.]+, "([\w ]+)",""", source)
-    assert len(set(found)) > 5
-    for kind, category in found:
+    events = re.findall(r"""add_event\(\s*"(\w+)", [\w.]+, "([\w ]+)",""", source)
+    assert len(set(events)) > 5
+    for kind, category in events:
         assert re.search(rf"^{kind} [\w-]+ -- {category} -- ", page, re.MULTILINE), f"{kind}: {category}"

@@ -81,8 +81,8 @@ def test_clone_at_the_present_time_sees_all_commits(clock: SetClock, path: Path)
         prod.clone("second", at=timedelta(seconds=1))
         prod.clone("c", at=time_of_c)
         prod.clone("before", at=timedelta(seconds=30))
-        found = {name: letters_of(store, name) for name in ("now", "second", "c", "before")}
-        assert found == {"now": {"d": 5}, "second": {"d": 5}, "c": {"c": 5}, "before": {"c": 5}}
+        letters_by_clone = {name: letters_of(store, name) for name in ("now", "second", "c", "before")}
+        assert letters_by_clone == {"now": {"d": 5}, "second": {"d": 5}, "c": {"c": 5}, "before": {"c": 5}}
         assert_clean(store)
 
 
@@ -142,5 +142,5 @@ def test_lagging_reader_follows_after_the_clock_was_set_back(clock: SetClock, pa
         assert letters(reader) == {"c": 5}
         clock.wait(0.1)
         assert letters(reader) == {"d": 5}
-        for each in (connection, reader):
-            each.close()
+        for opened in (connection, reader):
+            opened.close()

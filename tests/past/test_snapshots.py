@@ -21,7 +21,7 @@ def test_snapshot_survives_its_cluster(store: clusterdb.Store, prod: clusterdb.C
     prod.delete()
     store.copy_snapshot("third", "copy")
     store.delete_snapshot("third")
-    assert [(each.name, each.cluster, each.version) for each in store.snapshots()] == [
+    assert [(snapshot.name, snapshot.cluster, snapshot.version) for snapshot in store.snapshots()] == [
         ("copy", "prod", third),
         ("head", "prod", max(states)),
     ]
@@ -49,4 +49,4 @@ def test_snapshot_names_are_unique_and_valid(store: clusterdb.Store, prod: clust
         prod.snapshot("no name")
     with pytest.raises(clusterdb.SnapshotNotFoundError, match="did you mean 'nightly'"):
         store.delete_snapshot("nightli")
-    assert [each.name for each in store.snapshots()] == ["nightly"]
+    assert [snapshot.name for snapshot in store.snapshots()] == ["nightly"]

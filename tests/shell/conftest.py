@@ -28,12 +28,12 @@ def store(tmp_path: Path) -> Iterator[clusterdb.Store]:
 @pytest.fixture
 def talking(store: clusterdb.Store) -> Iterator[Talking]:
     """Makes conversations, and ends them."""
-    made: list[Talk] = []
+    talks: list[Talk] = []
 
     def talk(cluster: str | None = "prod", **options: bool) -> Talk:
-        made.append(Talk(store, cluster, **options))
-        return made[-1]
+        talks.append(Talk(store, cluster, **options))
+        return talks[-1]
 
     yield talk
-    for each in made:
-        each.shell.leave()
+    for talking_shell in talks:
+        talking_shell.shell.leave()

@@ -46,7 +46,7 @@ class Talk:
         self.shell.cmdloop()
         return self.out.getvalue(), self.err.getvalue()
 
-    def told(self, line: str) -> str:
+    def answer_to(self, line: str) -> str:
         """What a line answers, on either stream, without prompts."""
         out, err = self.say(line)
         prompt = self.shell.prompt

@@ -16,21 +16,21 @@ def test_commands_for_clusters_and_their_past_work(store: clusterdb.Store, talki
     """Clone, use, snapshot, reset, backtrack, create: each does what the verb of its name does."""
     talk = talking()
     version = store.cluster("prod").stats().version
-    assert talk.told(".clone dev") == "dev is a clone of prod: .use dev\n"
-    assert talk.told(".snapshot small") == f"small keeps version {version} of prod\n"
+    assert talk.answer_to(".clone dev") == "dev is a clone of prod: .use dev\n"
+    assert talk.answer_to(".snapshot small") == f"small keeps version {version} of prod\n"
     talk.say("DELETE FROM users WHERE id = 1;")
-    assert "small" in talk.told(".snapshots")
+    assert "small" in talk.answer_to(".snapshots")
     talk.say(f".clone prod@{version} before", ".clone prod@small again", ".clone prod@1 hour ago none")
     assert names(store) == ["again", "before", "dev", "prod"]  # an hour ago there was nothing
     assert (ids(store), ids(store, "before"), ids(store, "again")) == ([2], [1, 2], [1, 2])
-    assert f".backtrack {version + 1} undoes this" in talk.told(f".backtrack {version} --yes")
+    assert f".backtrack {version + 1} undoes this" in talk.answer_to(f".backtrack {version} --yes")
     assert ids(store) == [1, 2]
     talk.say(".use dev", "DELETE FROM users;", ".reset --yes")
     assert (talk.shell.prompt, ids(store, "dev")) == ("dev> ", [1, 2])
     talk.say("DELETE FROM users WHERE id = 2;", ".reset small --yes")
     assert ids(store, "dev") == [1, 2]
-    assert {"dev", "prod", "before"} <= set(talk.told(".clusters").split())
-    assert [line.split()[0] for line in talk.told(".storage before").splitlines()[2:]] == [
+    assert {"dev", "prod", "before"} <= set(talk.answer_to(".clusters").split())
+    assert [line.split()[0] for line in talk.answer_to(".storage before").splitlines()[2:]] == [
         "version",
         "logical",
         "own",
@@ -45,8 +45,8 @@ def test_create_and_import_use_the_new_cluster(
     """A new cluster is used if there was none; a file may fill it."""
     talk = talking(None)
     talk.say(f".create sample {sample}")
-    assert talk.told("SELECT count(*) FROM t;") == "3000\n"
-    assert talk.told(".create empty") == "empty created: .use empty\n"
+    assert talk.answer_to("SELECT count(*) FROM t;") == "3000\n"
+    assert talk.answer_to(".create empty") == "empty created: .use empty\n"
     assert talk.shell.prompt == "sample> "
 
 
@@ -57,18 +57,19 @@ def test_point_in_the_past_can_be_read_and_cloned(tmp_path: Path, store: cluster
     talk.say("DELETE FROM users WHERE id = 1;")
     difference = f"prod@{version} -> prod\nusers: 1 deleted\n  - id 1: name 'ada'\n"
     assert difference in talk.say(f".diff prod@{version}")[0]
-    assert talk.told(f".use prod@{version}") == ""
+    assert talk.answer_to(f".use prod@{version}") == ""
     assert talk.shell.prompt == f"prod@{version}> "
-    assert talk.told("SELECT count(*) FROM users;") == "2\n"
-    assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
+    assert talk.answer_to("SELECT count(*) FROM users;") == "2\n"
+    assert talk.answer_to("DELETE FROM users;") == "attempt to write a readonly database\n"
     assert (
-        talk.told(".backtrack 1 --yes") == f"prod@{version} is a point in the past: .use prod before you backtrack it\n"
+        talk.answer_to(".backtrack 1 --yes")
+        == f"prod@{version} is a point in the past: .use prod before you backtrack it\n"
     )
-    assert talk.told(".clone before") == "before is a clone of prod: .use before\n"
+    assert talk.answer_to(".clone before") == "before is a clone of prod: .use before\n"
     assert ids(store, "before") == [1, 2]
     talk.say(".use prod@0 seconds ago")
     assert re.fullmatch(r"prod@\d{4}-\d\d-\d\d \d\d:\d\d:\d\d> ", talk.shell.prompt)
-    assert talk.told("SELECT count(*) FROM users;") == "1\n"
+    assert talk.answer_to("SELECT count(*) FROM users;") == "1\n"
     assert "deleted" not in talk.say(".diff prod")[0]
     assert run(tmp_path, f"prod@{version}", "-c", "SELECT count(*) FROM users").stdout == "2\n"
     assert run(tmp_path, "prod@1 day ago", "-c", "SELECT 1").returncode == 1
@@ -103,18 +104,18 @@ def test_commands_for_instances_and_failover_work(store: clusterdb.Store, talkin
     for name in ("w1", "r1", "r2"):
         prod.add_instance(name)
     talk = talking()
-    assert [line.split()[:2] for line in talk.told(".instances").splitlines()[2:]] == [
+    assert [line.split()[:2] for line in talk.answer_to(".instances").splitlines()[2:]] == [
         ["w1", "writer"],
         ["r1", "reader"],
         ["r2", "reader"],
     ]
-    assert "r1, r2" in talk.told(".endpoints")
-    assert talk.told(".failover r2 --yes") == "the writer is r2\n"
+    assert "r1, r2" in talk.answer_to(".endpoints")
+    assert talk.answer_to(".failover r2 --yes") == "the writer is r2\n"
     assert talk.shell.prompt == "prod (writer r2)> "
-    assert talk.told("INSERT INTO users VALUES (3, 'eve');") == ""
+    assert talk.answer_to("INSERT INTO users VALUES (3, 'eve');") == ""
     talk.say(".use prod --endpoint=r1")
-    assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
-    assert talk.told("ALTER SYSTEM SIMULATE 0 PERCENT DISK FAILURE FOR INTERVAL 1 SECOND;") == "\n"
+    assert talk.answer_to("DELETE FROM users;") == "attempt to write a readonly database\n"
+    assert talk.answer_to("ALTER SYSTEM SIMULATE 0 PERCENT DISK FAILURE FOR INTERVAL 1 SECOND;") == "\n"
 
 
 @pytest.mark.parametrize("is_stopped", [True, False])
@@ -138,7 +139,7 @@ def test_statement_on_a_lost_connection_is_not_repeated(
     assert f"connected again, to {where}: run the statement again\nthe transaction was rolled back\n" in err
     assert out.endswith(f"{where}> \n")
     assert ids(store) == [1, 2]
-    assert talk.told("DELETE FROM users WHERE id = 2;") == ""
+    assert talk.answer_to("DELETE FROM users WHERE id = 2;") == ""
     assert ids(store) == [1]
 
 
@@ -147,7 +148,7 @@ def test_deleted_cluster_leaves_the_shell_without_one(store: clusterdb.Store, ta
     store.create_cluster("dev")
     talk = talking("dev")
     store.cluster("dev").stop()
-    assert "cannot connect again: cluster 'dev' is stopped" in talk.told("CREATE TABLE t (x);")
+    assert "cannot connect again: cluster 'dev' is stopped" in talk.answer_to("CREATE TABLE t (x);")
     assert talk.shell.prompt == "clusterdb> "
 
 
@@ -194,7 +195,7 @@ def test_errors_are_one_line(store: clusterdb.Store, talking: Talking, line: str
 
 def test_sql_error_shows_its_place_at_a_prompt(talking: Talking) -> None:
     """At a prompt the place is shown, in SQLite's way."""
-    assert talking().told("SELECT nme FROM users;").splitlines() == [
+    assert talking().answer_to("SELECT nme FROM users;").splitlines() == [
         "no such column: nme",
         "   SELECT nme FROM users;",
         "          ^--- error here",
@@ -206,12 +207,12 @@ def test_commands_without_a_cluster_list_the_clusters(store: clusterdb.Store, ta
     store.create_cluster("dev")
     talk = talking(None)
     for line in ("SELECT 1;", ".tables", ".storage", ".backtrack 1", ".clone x"):
-        assert talk.told(line) == "no cluster in use: .use NAME (clusters: dev, prod)\n"
-    assert "prod" in talk.told(".clusters")
-    assert talk.told(".use dev") == ""
+        assert talk.answer_to(line) == "no cluster in use: .use NAME (clusters: dev, prod)\n"
+    assert "prod" in talk.answer_to(".clusters")
+    assert talk.answer_to(".use dev") == ""
     assert talk.shell.prompt == "dev> "
     talk.say(".open :memory:")
-    assert talk.told(".storage") == "':memory:' is a plain database, not a cluster: .use NAME\n"
+    assert talk.answer_to(".storage") == "':memory:' is a plain database, not a cluster: .use NAME\n"
 
 
 def test_commands_that_would_end_a_transaction_are_refused(store: clusterdb.Store, talking: Talking) -> None:
@@ -220,8 +221,8 @@ def test_commands_that_would_end_a_transaction_are_refused(store: clusterdb.Stor
     talk = talking("dev")
     talk.say("BEGIN;", "DELETE FROM users;")
     for line in (".use prod", ".open prod", ".open :memory:", ".close", ".reset --yes", ".backtrack 1", ".failover"):
-        assert talk.told(line).startswith("dev has an open transaction: COMMIT or ROLLBACK it before you ")
-    assert "are not in it" in talk.told(".clone dev again")
+        assert talk.answer_to(line).startswith("dev has an open transaction: COMMIT or ROLLBACK it before you ")
+    assert "are not in it" in talk.answer_to(".clone dev again")
     assert ids(store, "again") == [1, 2]
     assert talk.say("ROLLBACK;", ".use prod")[1] == ""
 
@@ -229,22 +230,22 @@ def test_commands_that_would_end_a_transaction_are_refused(store: clusterdb.Stor
 def test_read_only_shell_refuses_writes(store: clusterdb.Store, talking: Talking) -> None:
     """--read-only refuses SQL that writes, and commands that change something."""
     talk = talking(read_only=True)
-    assert talk.told("DELETE FROM users;") == "attempt to write a readonly database\n"
+    assert talk.answer_to("DELETE FROM users;") == "attempt to write a readonly database\n"
     for line in (".clone dev", ".snapshot s", ".backtrack 1", ".reset --yes", ".failover", ".create x"):
-        assert "start it without --read-only" in talk.told(line)
+        assert "start it without --read-only" in talk.answer_to(line)
     assert names(store) == ["prod"] and store.snapshots() == []
 
 
 def test_commands_of_apsws_shell_work_on_a_cluster(tmp_path: Path, talking: Talking) -> None:
     """Modes, dump, schema, import, read: what apsw's shell can do it does on a cluster."""
     talk = talking()
-    assert talk.told(".tables") == "users\n"
-    assert "INSERT INTO users VALUES(1,'ada')" in talk.told(".dump")
+    assert talk.answer_to(".tables") == "users\n"
+    assert "INSERT INTO users VALUES(1,'ada')" in talk.answer_to(".dump")
     talk.say(".mode json")
-    assert json.loads(talk.told("SELECT * FROM users;")) == [{"id": 1, "name": "ada"}, {"id": 2, "name": "bob"}]
+    assert json.loads(talk.answer_to("SELECT * FROM users;")) == [{"id": 1, "name": "ada"}, {"id": 2, "name": "bob"}]
     (tmp_path / "more.csv").write_text("3,eve\n")
     talk.say(".mode csv", f".import {tmp_path / 'more.csv'} users")
-    assert talk.told("SELECT count(*) FROM users;") == "3\n"
+    assert talk.answer_to("SELECT count(*) FROM users;") == "3\n"
     (tmp_path / "script.sql").write_text("SELECT 1;\n\nSELECT nme\nFROM users;\n")
     assert talk.say(f".read {tmp_path / 'script.sql'}")[1] == f"{tmp_path}/script.sql line 3: no such column: nme\n"
     talk.say(f".open {tmp_path / 'plain.db'}", "CREATE TABLE t (x);", ".open prod")
@@ -255,13 +256,13 @@ def test_commands_of_apsws_shell_work_on_a_cluster(tmp_path: Path, talking: Talk
 def test_help_explains_every_command(talking: Talking) -> None:
     """Every command explains itself; the overview ends with those for clusters."""
     talk = talking()
-    overview = talk.told(".help")
+    overview = talk.answer_to(".help")
     assert "About clusters: .backtrack .clone .clusters" in overview
     for name in ("clusters", "use", "create", "clone", "storage", "snapshot", "snapshots", "reset", "backtrack"):
         assert f"\n.{name} " in overview
-        assert f".{name} " in talk.told(f".help {name}")
-    assert ".clone prod@'5 minutes ago' before" in talk.told(".help clone")
-    assert talk.told("help") == overview
+        assert f".{name} " in talk.answer_to(f".help {name}")
+    assert ".clone prod@'5 minutes ago' before" in talk.answer_to(".help clone")
+    assert talk.answer_to("help") == overview
 
 
 def test_readme_conversation_is_what_the_shell_prints(talking: Talking) -> None:

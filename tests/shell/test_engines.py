@@ -22,10 +22,12 @@ def test_statements_end_and_are_translated_as_in_the_engine(
     store.create_cluster("other", engine=engine)
     talk = talking("other")
     assert talk.say(*lines)[1] == ""
-    assert talk.told("SELECT concat(s, '!') FROM t; SELECT 1 WHERE 1 = 0;") == answer
-    assert talk.told(".tables") == "t\n"
-    assert talk.told("SELECT frobnicate(s) FROM t;").endswith("cannot be said in SQLite: SELECT frobnicate(s) FROM t\n")
-    assert talk.told("SELECT nope FROM t;") == "no such column: nope\n"
+    assert talk.answer_to("SELECT concat(s, '!') FROM t; SELECT 1 WHERE 1 = 0;") == answer
+    assert talk.answer_to(".tables") == "t\n"
+    assert talk.answer_to("SELECT frobnicate(s) FROM t;").endswith(
+        "cannot be said in SQLite: SELECT frobnicate(s) FROM t\n"
+    )
+    assert talk.answer_to("SELECT nope FROM t;") == "no such column: nope\n"
     assert talk.say("COMMIT;", "BEGIN;", "ROLLBACK;")[0] == "other> other> other*> other> \n"
 
 
@@ -36,7 +38,7 @@ def test_point_in_the_past_is_read_in_the_engines_sql(store: clusterdb.Store, ta
     talk.say("CREATE TABLE t (s VARCHAR(20));", "INSERT INTO t VALUES ('a');")
     version = store.cluster("other").stats().version
     talk.say("DELETE FROM t;", f".use other@{version}")
-    assert talk.told("SELECT CONCAT_WS('-', s, 'b') FROM t;") == "a-b\n"
+    assert talk.answer_to("SELECT CONCAT_WS('-', s, 'b') FROM t;") == "a-b\n"
 
 
 def test_schema_change_of_mysql_commits_the_open_transaction(store: clusterdb.Store, talking: Talking) -> None:

@@ -70,17 +70,17 @@ def fetched(package: str, folder: Path) -> Path:
     """The source of a package, unpacked."""
     wished = f"{package}=={PINNED[package]}"
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
-    said = run([*pip, "--no-binary", package, wished])  # what builds it may be binary
+    output = run([*pip, "--no-binary", package, wished])  # what builds it may be binary
     for archive in folder.glob("*.tar.gz"):
         with tarfile.open(archive) as tar:
             safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
             tar.extractall(folder, **safely)
     for archive in folder.glob("*.zip"):
         zipfile.ZipFile(archive).extractall(folder)
-    found = [each for each in folder.iterdir() if each.is_dir()]
-    if len(found) != 1:
-        raise SystemExit(f"{wished} cannot be fetched from the package index: {said}")
-    return found[0]
+    folders = [path for path in folder.iterdir() if path.is_dir()]
+    if len(folders) != 1:
+        raise SystemExit(f"{wished} cannot be fetched from the package index: {output}")
+    return folders[0]
 
 
 # --- the suites -------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ class Tests(dbapi20.DatabaseAPI20Test):
     test_nextset = test_setoutputsize = None  # drivers are asked to write these themselves
 result = unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(Tests))
 bad = result.failures + result.errors
-print("PASSED", result.testsRun - len(bad), *[each[0].id().rpartition(".")[2] for each in bad])
+print("PASSED", result.testsRun - len(bad), *[failure[0].id().rpartition(".")[2] for failure in bad])
 """
 
 
@@ -177,10 +177,10 @@ def django(folder: Path) -> Count:
         ran = re.search(r"Ran (\d+) tests", done.stderr)
         if ran is None:
             raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
-        bad = {each.split(" (test_db_name")[0] for each in re.findall(r"^(?:FAIL|ERROR): (.*)$", done.stderr, re.M)}
+        bad = {line.split(" (test_db_name")[0] for line in re.findall(r"^(?:FAIL|ERROR): (.*)$", done.stderr, re.M)}
         skipped = re.search(r"skipped=(\d+)", done.stderr)
         counts[whose] = int(ran[1]) - len(bad) - (int(skipped[1]) if skipped else 0)
-        notes += [f"{whose} fails {each}" for each in sorted(bad)]
+        notes += [f"{whose} fails {line}" for line in sorted(bad)]
     return Count("Django backend tests", counts["stdlib"], counts["clusterdb"], 1, notes)
 
 
@@ -205,8 +205,8 @@ def datasette(folder: Path) -> Count:
         outcomes(python, source, whose, "--timeout=120", "-n2", *left_out, "tests") for whose in ("stdlib", "clusterdb")
     ]
     theirs, ours, notes = compared(*runs)
-    known = sum(any(name in note for name in REASONS) for note in notes)
-    return Count("Datasette's tests", theirs, ours, (theirs - known - 0.5) / theirs, notes)
+    known_count = sum(any(name in note for name in REASONS) for note in notes)
+    return Count("Datasette's tests", theirs, ours, (theirs - known_count - 0.5) / theirs, notes)
 
 
 SUITES: dict[str, Callable[[Path], Count]] = {

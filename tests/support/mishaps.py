@@ -74,8 +74,8 @@ def rewrite(connection: apsw.Connection, letter: str, below: int = 1 << 30) -> N
 
 def letters(connection: apsw.Connection) -> dict[str, int]:
     """How many rows have which letter, all of their text being that letter."""
-    wrong = rows(connection, "SELECT id FROM t WHERE rtrim(v, substr(v, 1, 1)) != ''")
-    assert wrong == []
+    mixed = rows(connection, "SELECT id FROM t WHERE rtrim(v, substr(v, 1, 1)) != ''")
+    assert mixed == []
     return dict(rows(connection, "SELECT substr(v, 1, 1), count(*) FROM t GROUP BY 1"))  # type: ignore[arg-type]
 
 

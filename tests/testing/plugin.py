@@ -68,8 +68,8 @@ def printed_commands(result: pytest.RunResult) -> list[str]:
 def answer_of(command: str, sql: str) -> str:
     """What a command that was printed answers to a statement."""
     words = shlex.split(command, comments=True)
-    known = subprocess.run([sys.executable, "-m", "clusterdb.cli", "--help"], capture_output=True, text=True).stdout
-    if " shell " not in known:  # the same of an older command line
+    usage = subprocess.run([sys.executable, "-m", "clusterdb.cli", "--help"], capture_output=True, text=True).stdout
+    if " shell " not in usage:  # the same of an older command line
         words[words.index("shell")] = "sql"
     code = "import sys; from clusterdb.cli import main; sys.argv[0] = 'clusterdb'; main()"
     done = subprocess.run([sys.executable, "-c", code, *words[1:]], input=f"{sql};\n", capture_output=True, text=True)

@@ -156,7 +156,7 @@ def test_handle_takes_snapshots_resets_and_connects(pytester: pytest.Pytester, r
     run().assert_outcomes(passed=7)
     with clusterdb.open(STORE) as store:
         assert store.snapshots() == []
-        assert [each.name[:9] for each in store.clusters()] == ["template-"]
+        assert [cluster.name[:9] for cluster in store.clusters()] == ["template-"]
 
 
 def test_factory_makes_independent_clones(pytester: pytest.Pytester, run: Runner) -> None:

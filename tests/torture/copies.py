@@ -165,9 +165,9 @@ def _use(directory: Path, then: Numbers | None, ever: dict[str, set[int]], rng: 
         is_sound = not store.check().problems
         if then is not None and not is_sound:
             raise Violation(f"check: {store.check().problems[:3]}")
-        wrong = {name: number for name, number in numbers.items() if number not in ever[name]}
-        if is_sound and wrong:
-            raise Violation(f"clusters are at {wrong}, where they never were, but check finds nothing")
+        strangers = {name: number for name, number in numbers.items() if number not in ever[name]}
+        if is_sound and strangers:
+            raise Violation(f"clusters are at {strangers}, where they never were, but check finds nothing")
     if not is_sound:
         return "reported"
     with clusterdb.open(directory) as store:

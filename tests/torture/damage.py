@@ -104,7 +104,7 @@ def _use(directory: Path, where: str) -> str:
             try:
                 connection = cluster.connect(read_only=True)
                 try:
-                    found = connection.execute(
+                    answer = connection.execute(
                         "SELECT count(*), min(number), max(number), sum(length(body)) FROM t"
                     ).get
                 finally:
@@ -113,9 +113,9 @@ def _use(directory: Path, where: str) -> str:
                 if report.ok:
                     raise Violation(f"{where}: check finds nothing, but {cluster.name} cannot be read") from None
                 continue
-            count, low, high, size = found
+            count, low, high, size = answer
             if report.ok and ((count, size, low) != (ROWS, EXPECTED_BYTES, high) or low not in NUMBERS[cluster.name]):
-                raise Violation(f"{where}: {cluster.name} has {found}, and check finds nothing") from None
+                raise Violation(f"{where}: {cluster.name} has {answer}, and check finds nothing") from None
         return outcome
 
 

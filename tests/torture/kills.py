@@ -124,8 +124,8 @@ def read(cluster: clusterdb.Cluster) -> None:
 
 def clone(store: clusterdb.Store, rng: random.Random) -> None:
     if len(store.clusters()) < 12:
-        made = rng.choice(store.clusters()).clone(f"c{os.getpid()}-{next(_serial)}")
-        read(made)
+        new = rng.choice(store.clusters()).clone(f"c{os.getpid()}-{next(_serial)}")
+        read(new)
 
 
 def drop(store: clusterdb.Store, rng: random.Random) -> None:

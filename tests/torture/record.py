@@ -159,20 +159,20 @@ class _CatalogVFS(apsw.VFS):
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
         path = name if name is None or isinstance(name, str) else name.filename()
-        known = self._name(path)
-        if known is None:
+        catalog_name = self._name(path)
+        if catalog_name is None:
             return apsw.VFSFile("unix", name, flags)
-        return _CatalogFile(known, self._events, self._gate, name, flags)
+        return _CatalogFile(catalog_name, self._events, self._gate, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
-        known = self._name(filename)
-        if known is not None:
+        name = self._name(filename)
+        if name is not None:
             self._gate()
         super().xDelete(filename, syncdir)
-        if known is not None:
-            self._events.append(Event(known, "delete"))
+        if name is not None:
+            self._events.append(Event(name, "delete"))
             if syncdir:
-                self._events.append(Event(known, "sync"))
+                self._events.append(Event(name, "sync"))
 
 
 class _CatalogFile(apsw.VFSFile):
@@ -237,8 +237,8 @@ class Device:
         image = self.synced.setdefault(event.file, bytearray())
         waiting = self.unsynced.setdefault(event.file, [])
         if event.kind == "sync":
-            for each in waiting:
-                apply(image, each)
+            for unsynced in waiting:
+                apply(image, unsynced)
             waiting.clear()
         else:
             waiting.append(event)

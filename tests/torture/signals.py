@@ -154,9 +154,9 @@ class Interrupted:
         if not choices:
             return False
         name = self.rng.choice(choices)
-        known = self.durations.setdefault(verb, [])
-        longest = 1.3 * median(known[-20:]) if known else 0.005
-        delay_s = max(20e-6, longest * self.rng.random()) if len(known) > 2 else 10
+        durations = self.durations.setdefault(verb, [])
+        longest = 1.3 * median(durations[-20:]) if durations else 0.005
+        delay_s = max(20e-6, longest * self.rng.random()) if len(durations) > 2 else 10
         kind = self.rng.choice([Alarm, KeyboardInterrupt])
         begins, trace, problem = time.perf_counter(), "", ""
         raised: list[BaseException] = []
@@ -167,7 +167,7 @@ class Interrupted:
             trace = "".join(traceback.format_exception(error))
             problem = _problem(error, raised)
         else:
-            known.append(time.perf_counter() - begins)
+            durations.append(time.perf_counter() - begins)
             self.outcomes[LOST] += bool(raised)
         is_interrupted = bool(raised)
         raised.clear()  # what its traceback holds is over now

@@ -40,9 +40,9 @@ def updates(count: int, synchronous: str = "NORMAL") -> float:
         for number in range(count):
             connection.execute("UPDATE t SET n = n + 1 WHERE id = ?", (rng.randrange(1, ROWS + 1),))
             if number % 10_000 == 9_999:
-                found = store.stats().pool_bytes
-                if found > 1.5 * live + SLACK_BYTES:
-                    raise Violation(f"after {number + 1} updates the pool has {found} bytes for {live}")
+                pool_bytes = store.stats().pool_bytes
+                if pool_bytes > 1.5 * live + SLACK_BYTES:
+                    raise Violation(f"after {number + 1} updates the pool has {pool_bytes} bytes for {live}")
         connection.close()
         _require_clean(store)
         return store.stats().pool_bytes / live

@@ -134,9 +134,9 @@ def verify(directory: Path, worlds: Sequence[World], *, writes: bool) -> None:
         damaged = DAMAGED in numbers.values()
         _require_sound(store, "after recovery", leaks=damaged, damage=damaged)
         pasts = {name: retained(store, name) for name in sorted(numbers) if numbers[name] != DAMAGED}
-        known = known_numbers(worlds)
+        written = known_numbers(worlds)
         for name, versions in pasts.items():
-            _require_past(store, name, versions, numbers[name], known)
+            _require_past(store, name, versions, numbers[name], written)
         if writes and not damaged:
             _use(store, numbers, worlds)
     if writes and not damaged:
@@ -165,13 +165,13 @@ def _matched(store: clusterdb.Store, worlds: Sequence[World]) -> dict[str, int]:
 
 
 def known_numbers(worlds: Sequence[World]) -> frozenset[int] | None:
-    """What was ever written in one of the worlds; None: that is not known."""
-    known: frozenset[int] = frozenset()
+    """What was ever written in one of the worlds; None: that is not written."""
+    written: frozenset[int] = frozenset()
     for world in worlds:
         if world.numbers is None:
             return None
-        known |= world.numbers
-    return known
+        written |= world.numbers
+    return written
 
 
 def _require_sound(store: clusterdb.Store, when: str, *, leaks: bool = False, damage: bool = False) -> None:

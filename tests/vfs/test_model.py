@@ -317,7 +317,7 @@ class StoreMachine(RuleBasedStateMachine):
         handle.of.committed = handle.staged.copy()
         handle.pinned = handle.staged.copy()
 
-    @precondition(lambda self: any(not each.is_being_written for each in self.live) and len(self.handles) < 8)
+    @precondition(lambda self: any(not modelled.is_being_written for modelled in self.live) and len(self.handles) < 8)
     @rule(choice=choices, writes=page_writes, durability=durabilities)
     def transact(self, choice: int, writes: list[tuple[int, int]], durability: Durability) -> None:
         """A whole transaction through a handle of its own."""

@@ -106,8 +106,8 @@ def test_table_names_the_pages_that_were_set(edits: list[list[tuple[str, int]]])
     """Walks and look-ups find what was set and not truncated since, and nothing else."""
     pool = Slots()
     for _, after, _ in history(pool, edits):
-        found = {at.number: at.entry for at in reached(pool.read, after.version) if at.level < 0}
-        assert found == after.pages
+        entries = {at.number: at.entry for at in reached(pool.read, after.version) if at.level < 0}
+        assert entries == after.pages
         words = memoryview(b"".join(content.ljust(SLOT_BYTES, b"\0") for content in pool.contents)).cast("I")
         for page, entry in after.pages.items():
             leaf = find_leaf(words, after.version.root.slot, after.version.depth, page >> 8)
@@ -144,9 +144,9 @@ def test_walks_are_set_differences(edits: list[list[tuple[str, int]]]) -> None:
             assert one.slots(pool, born_after) == young
             for others in ([], *([other] for other in steps), [other for other in steps if other is not one]):
                 walk = only_in(pool.read, one.version, [other.version for other in others], born_after)
-                found = [at.entry.slot for at in walk]
-                assert len(found) == len(set(found))
-                assert set(found) == young.difference(*(other.slots(pool) for other in others))
+                slots = [at.entry.slot for at in walk]
+                assert len(slots) == len(set(slots))
+                assert set(slots) == young.difference(*(other.slots(pool) for other in others))
 
 
 def test_walk_stops_at_a_damaged_node() -> None:

@@ -1,6 +1,6 @@
 """A process dies, another tidies up after it, and then the power fails.
 
-Each step alone was always sound; these tests combine them.  ``R3``, ``V2`` and ``W7`` are invariants of reclaim.py,
+Each step alone was always sound; these tests combine them.  ``R3``, ``V2`` and ``W7`` are invariants of queue.py,
 volume.py and sweep.py.
 """
 

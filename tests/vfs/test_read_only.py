@@ -51,12 +51,12 @@ def print_of(path: Path) -> Print:
 
 def counts(store: clusterdb.Store) -> dict[str, object]:
     """How many rows each cluster has."""
-    found = {}
+    contents = {}
     for cluster in store.clusters():
         connection = cluster.connect()
-        found[cluster.name] = rows(connection, "SELECT count(*) FROM t")[0][0]
+        contents[cluster.name] = rows(connection, "SELECT count(*) FROM t")[0][0]
         connection.close()
-    return found
+    return contents
 
 
 def test_read_only_store_can_be_read(untouched: Path, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     query = Database.query
 
     def counting(self: Database, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-        found = query(self, sql, values)
-        counts.append(len(found))
-        return found
+        answer = query(self, sql, values)
+        counts.append(len(answer))
+        return answer
 
     with monkeypatch.context() as patch:
         patch.setattr(Database, "query", counting)

@@ -129,9 +129,9 @@ def test_full_stretch_is_searched_once(
 
     def counted(self: SlotMap, slot: int, end: int) -> int:
         nonlocal searched
-        found = find(self, slot, end)
-        searched += max(0, found - slot)
-        return found
+        slots = find(self, slot, end)
+        searched += max(0, slots - slot)
+        return slots
 
     slot_map.free(ends)
     monkeypatch.setattr(SlotMap, "_find_free", counted)

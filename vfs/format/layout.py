@@ -130,7 +130,7 @@ HEAD_SECTORS = 4
 COMMIT_SECTORS = 3
 """Commits write to the first three in turn."""
 SEAL_SECTOR = 3
-"""Holds the record of a version that was on the device when it was written, and says so itself (clean_close.py)."""
+"""Holds the record of a version that was on the device when it was written, and says so itself (seals.py)."""
 SECTOR_BYTES = 512
 _VERSION = struct.Struct("<8sQQQQQqQIIQ")
 _VERSION_MAGIC = b"clsthead"

@@ -4,7 +4,7 @@ While a source lives, or others stand on it too, what a clone overwrites of it i
 nobody else reaches what it has overwritten.  So the clone moves its base down to that of its source: what was born in
 the source is the clone's own from then on, reclaimed as it supersedes it, and what it superseded already is free now.
 
-Invariants (beside R1-R9 of reclaim.py)
+Invariants (beside R1-R9 of queue.py)
     A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are looked at again in
         the catalog transaction that forgets it.
     A2  The heir's volume lock is held, and that of the source: its head stands still, and nobody frees in either.

@@ -23,7 +23,7 @@ Invariants
         what only a dead process knew to be superseded.  Who comes later pins heads, and what those lose carries the
         new label.
     W6  What the catalog says in step 4 of volumes whose head slots have the old label is final.
-    W4  Records that dead writers left are wiped before what they name is freed (V2 of volume.py).
+    W4  Records that dead writers left are wiped before what they name is freed (V2 of writer.py).
     W7  No volume can fall back behind the head that step 4 marked: before step 6 the head published by then is durable
         (R3).  Under synchronous=OFF nothing is promised, and recovery checks every slot.
 """
@@ -197,7 +197,7 @@ class _Sweep:
             except CorruptionError:
                 if pin.holder in {other.holder for other in registry.pin_rows(pin.volume)}:
                     raise
-                # the pin went while we walked: who released it keeps what only it held (R8 of reclaim.py)
+                # the pin went while we walked: who released it keeps what only it held (R8 of queue.py)
 
     def _mark_volume(self, row: VolumeRow) -> None:
         self._relabel(row.head_slot)

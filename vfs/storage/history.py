@@ -7,9 +7,9 @@ freed, until that moves on.
 
 Invariants
     H1  A record is written before the head moves to its version.  Records behind the head are none: who finds one left
-        by a dead writer (V2 of volume.py), or recovery, erases it durably before that version is written again.
+        by a dead writer (V2 of writer.py), or recovery, erases it durably before that version is written again.
     H2  The oldest retained version moves in the catalog, durably, before what only older ones reached is freed.  Before
-        that happens those slots are kept (R8 of reclaim.py), and readers' pins are read after the word has moved.
+        that happens those slots are kept (R8 of queue.py), and readers' pins are read after the word has moved.
     H3  Who pins a past version looks afterwards whether it is still retained (as S1 of sessions.py).
     H4  The file is not synced with a commit: a power failure may lose the records of the last moments.  Their versions
         cannot be gone back to then, the newest excepted, whose record recovery writes anew; slots that only they

@@ -6,7 +6,7 @@ Choosing a head.  Candidates are the records in the head sectors, the durable pi
 candidate counts if everything born after the version it knows to be durable checks out against its crcs; then its
 pages, nodes and record all reached the device.  The *floor* is the newest version that some record or the base knows to
 be durable or that a durable pin holds: an older candidate does not count, since slots of it may have been used again.
-So what is damaged in a version that a clean close has sealed (K2 of clean_close.py) is not taken for an unfinished
+So what is damaged in a version that a clean close has sealed (K2 of seals.py) is not taken for an unfinished
 commit: the volume is damaged.  If a record says that nothing was durable (synchronous=OFF), only records count, and
 everything they reach is checked; the seal made when that began (K3) is among them, and part of the floor.
 Nor does a candidate count that reaches the head slot of a volume: the catalog has given that away, though perhaps

@@ -157,12 +157,12 @@ class Visit:
         with self.attempt(f"read {cluster.name}"):
             connection = cluster.connect(read_only=True)
             try:
-                found = rows(connection, "SELECT count(*), min(n), max(n) FROM t")
+                answer = rows(connection, "SELECT count(*), min(n), max(n) FROM t")
             finally:
                 connection.close()
             n = WRITTEN.get(cluster.name)
-            right = n is None or found == [(ROW_COUNT, n, n)]
-            assert right or self.problems, f"{cluster.name} has {found}, and check finds nothing"
+            right = n is None or answer == [(ROW_COUNT, n, n)]
+            assert right or self.problems, f"{cluster.name} has {answer}, and check finds nothing"
 
 
 def write(cluster: clusterdb.Cluster) -> None:

@@ -199,15 +199,15 @@ def test_invalid_cluster_name_in_the_catalog_opens_no_other_file(family: Path, t
             for cluster in store.clusters():
                 if cluster.name not in WRITTEN:
                     with contextlib.suppress(*NAMED):
-                        found = rows(cluster.connect(), "SELECT count(*) FROM sqlite_schema")
-                        raise AssertionError(f"'{name}' opened a database with {found}")
+                        answer = rows(cluster.connect(), "SELECT count(*) FROM sqlite_schema")
+                        raise AssertionError(f"'{name}' opened a database with {answer}")
 
     with copy_of(family) as path:
         connection = apsw.Connection(str(path / "catalog.db"))
         connection.execute("UPDATE clusters SET name = ? WHERE volume = 2", (name,))
         connection.close()
         in_child(use)
-    assert [each.name for each in tmp_path.iterdir()] == ["here"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["here"]
     assert list((tmp_path / "here").iterdir()) == []
 
 

@@ -56,8 +56,8 @@ def test_any_slot_can_be_read_as_a_head(data: bytes, volume: int, right: bool) -
     """A slot of any bytes, also a short one, has sectors with a record of this volume, or none."""
     record = Version(volume if right else volume ^ 1, 1, 1, 1, 1, 1, 1, layout.HOLE)
     assert unpack_head(memoryview(data), volume) == [None] * layout.HEAD_SECTORS
-    found = unpack_head(memoryview(pack_version(record) + data), volume)
-    assert found == [record if right else None, *[None] * (layout.HEAD_SECTORS - 1)]
+    records = unpack_head(memoryview(pack_version(record) + data), volume)
+    assert records == [record if right else None, *[None] * (layout.HEAD_SECTORS - 1)]
 
 
 @given(sizes)

@@ -66,7 +66,7 @@ def test_deep_clones_can_be_dropped_in_any_order(store: clusterdb.Store, seed: i
         survivor = clusters[-1]
         connection = survivor.connect()
         depth = int(survivor.name[1:])
-        assert rows(connection, "SELECT depth FROM t") == [(each,) for each in range(4, depth + 1, 4)]
+        assert rows(connection, "SELECT depth FROM t") == [(level,) for level in range(4, depth + 1, 4)]
         connection.close()
         for dropped in clusters[-20:]:
             dropped.delete()

@@ -106,8 +106,7 @@ def test_killed_writer_with_a_forked_child_leaves_no_lock(shared: clusterdb.Stor
     writer.sql("BEGIN IMMEDIATE; UPDATE t SET n = 7")
     child = writer.ask("os.fork() or [os.close(0), os.close(1), __import__('signal').pause()]")
     try:
-        writer._process.kill()
-        writer._process.wait()
+        writer.kill()
         connection = shared.cluster("prod").connect()
         connection.set_busy_timeout(10_000)  # the child may just be about to let go
         connection.execute("BEGIN IMMEDIATE; UPDATE t SET n = 2; COMMIT")

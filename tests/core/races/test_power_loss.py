@@ -142,17 +142,17 @@ def test_new_cluster_survives_loss_of_the_pool_length(
     filled(store, "prod", 250, "a")
     slot_count = pages_of(store).slot_map.slot_count
     device = Device(path, monkeypatch)
-    made = ["prod"]
-    while head_slot(store, made[-1]) < slot_count:
-        made.append(f"new-{len(made)}")
-        store.create_cluster(made[-1])
+    created = ["prod"]
+    while head_slot(store, created[-1]) < slot_count:
+        created.append(f"new-{len(created)}")
+        store.create_cluster(created[-1])
     lost = tmp_path / "lost"
     copy_store(path, lost)
     os.truncate(lost / "pool", len(device.synced))
     with clusterdb.open(lost) as after:
-        assert names(after) == sorted(made)
-        fill(after.cluster(made[-1]).connect(), 20, "n")
-        assert letters_of(after, made[-1]) == {"n": 20}
+        assert names(after) == sorted(created)
+        fill(after.cluster(created[-1]).connect(), 20, "n")
+        assert letters_of(after, created[-1]) == {"n": 20}
         assert letters_of(after, "prod") == {"a": 250}
         assert_clean(after)
 
@@ -180,8 +180,8 @@ c.execute("UPDATE t SET v = 'dead' WHERE id = 2")
 """
     run_until_killed(path, "commit: record written", work)
     writer.execute("UPDATE t SET v = 'alive' WHERE id = 3")
-    found = [version for version in versions() if version]
-    assert sorted(set(found)) == sorted(found)
+    remaining = [version for version in versions() if version]
+    assert sorted(set(remaining)) == sorted(remaining)
     connection = store.cluster("prod").connect()
     assert rows(connection, "SELECT id FROM t WHERE v = 'dead'") == []
     assert rows(connection, "SELECT id FROM t WHERE v = 'alive'") == [(3,)]

@@ -195,17 +195,17 @@ class Crowd:
     def clone(self, sources: list[str]) -> None:
         """Make clones of all depths, look at them, write to them, and delete them in any order."""
         choose = random.Random(f"{self.seed} clone")
-        made: list[str] = []
+        names: list[str] = []
         for number in range(120):
-            clone = self.other.cluster(choose.choice(sources + made)).clone(f"clone-{number}")
-            made.append(clone.name)
+            clone = self.other.cluster(choose.choice(sources + names)).clone(f"clone-{number}")
+            names.append(clone.name)
             connection = clone.connect()
             before = letters(connection)
             connection.execute("DELETE FROM t WHERE id % 5 = 0 AND v < 'z'; INSERT INTO t VALUES (NULL, 0, 'z')")
             assert letters(connection)["z"] == before.get("z", 0) + 1
             connection.close()
-            while len(made) > 4:
-                self.other.cluster(made.pop(choose.randrange(len(made)))).delete()
+            while len(names) > 4:
+                self.other.cluster(names.pop(choose.randrange(len(names)))).delete()
 
     def sweep(self) -> None:
         """Leak some slots, sweep, and shrink now and then."""

@@ -83,11 +83,11 @@ _SPAN = re.compile(
 
 def _span(text: str) -> str | None:
     """An interval of PostgreSQL's as psycopg gives it, with months of 30 days; None for another text."""
-    found = _SPAN.fullmatch(text)
-    if found is None or not any(found.group(1, 2, 3)):
+    match = _SPAN.fullmatch(text)
+    if match is None or not any(match.group(1, 2, 3)):
         return None
-    years, months, days, hours, minutes, seconds = (int(each or 0) for each in found.group(1, 2, 3, 5, 6, 7))
-    sign = -1 if found[4] == "-" else 1
+    years, months, days, hours, minutes, seconds = (int(part or 0) for part in match.group(1, 2, 3, 5, 6, 7))
+    sign = -1 if match[4] == "-" else 1
     clock = sign * timedelta(hours=hours, minutes=minutes, seconds=seconds)
     return _clock(timedelta(days=365 * years + 30 * months + days) + clock)
 

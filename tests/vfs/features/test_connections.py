@@ -79,10 +79,10 @@ def test_unknown_cluster_is_refused_and_not_created(
     store: clusterdb.Store, cluster: clusterdb.Cluster, flags: int
 ) -> None:
     """A wrong name never creates anything, and the error suggests the right one."""
-    wrong = cluster.name + "s"
-    expected = f"no cluster '{wrong}'; did you mean '{cluster.name}'"
+    unknown = cluster.name + "s"
+    expected = f"no cluster '{unknown}'; did you mean '{cluster.name}'"
     with pytest.raises(apsw.CantOpenError, match=expected):
-        apsw.Connection(wrong, flags=flags, vfs=store.vfs)
+        apsw.Connection(unknown, flags=flags, vfs=store.vfs)
     with pytest.raises(apsw.CantOpenError, match=expected):
-        cluster.connect().execute(f"ATTACH '{wrong}' AS wrong")
-    assert wrong not in [each.name for each in store.clusters()]
+        cluster.connect().execute(f"ATTACH '{unknown}' AS wrong")
+    assert unknown not in [other.name for other in store.clusters()]
