@@ -69,7 +69,7 @@ class ClusterVerbs:
 
         ``at``: a point in the past, as :meth:`clone` takes it, to look at; nothing can be written there.
 
-        ``trusted=False`` is for SQL of others: no files (ATTACH, VACUUM), no settings that do more than answer, and
+        ``trusted=False`` is for untrusted SQL: no files (ATTACH, VACUUM), no settings that do more than answer, and
         no more time and steps than :class:`Limits` allow (``limits``).  Its statements raise NotAuthorizedError and
         LimitExceededError.
 

@@ -156,9 +156,9 @@ def plain(path: Path) -> apsw.Connection:
     return apsw.Connection(str(path))
 
 
-def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
+def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], list[tuple[apsw.SQLiteValue, ...]]]]:
     """Run statements one after the other; for each its column names (none if it returns none) and its rows."""
-    results_so_far: list[tuple[list[str], list[tuple[Any, ...]]]] = []
+    results_so_far: list[tuple[list[str], list[tuple[apsw.SQLiteValue, ...]]]] = []
 
     def begin(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
         results_so_far.append(([column[0] for column in cursor.get_description()], []))

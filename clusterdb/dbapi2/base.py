@@ -88,6 +88,10 @@ class BaseConnection:
         """Run one statement with a new cursor, and return that."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Close the connection; uncommitted changes are rolled back."""
+        raise NotImplementedError
+
     # --- transactions -----------------------------------------------------------------------------------------------
     @property
     def isolation_level(self) -> str | None:

@@ -289,7 +289,7 @@ class Cursor(BaseCursor):
                 return
             yield values
 
-    def _fail(self, error: Exception, plan: Plan | None = None, parameters: Any = ()) -> NoReturn:
+    def _fail(self, error: Exception, plan: Plan | None = None, parameters: object = ()) -> NoReturn:
         """End the statement, and raise the public error for one of apsw's; one of the caller's code as it is."""
         assert self._busy is not None
         self._end()

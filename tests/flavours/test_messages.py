@@ -36,6 +36,7 @@ MYSQL = (
     Refusal("ALTER TABLE parent RENAME INDEX i TO j", "Duplicate key name 'j'"),
     Refusal("CREATE TABLE t (d DATE DEFAULT 'x')", "Invalid default value for 'd'"),
     Refusal("CREATE TABLE t (e ENUM('a') DEFAULT 'x')", "Invalid default value for 'e'"),
+    Refusal("CREATE TABLE t (a VARCHAR)", "You have an error in your SQL syntax"),
     # MariaDB has other texts than MySQL for these.
     Refusal("ALTER TABLE single DROP INDEX nope", "Can't DROP 'nope'; check that column/key exists", False),
     Refusal("ALTER TABLE single DROP PRIMARY KEY", "Can't DROP 'PRIMARY'; check that column/key exists", False),

@@ -26,6 +26,6 @@ def trio(prod: clusterdb.Cluster) -> clusterdb.Cluster:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which instances lag and faults end."""
     clock_set = Clock()
-    monkeypatch.setattr("vfs.instances.time", clock_set)
+    monkeypatch.setattr("clusterdb.ha.gate.time", clock_set)
     monkeypatch.setattr("vfs.storage.clock.time", clock_set)
     return clock_set

@@ -201,10 +201,12 @@ _BASES = {"BINARY": "blob binary", "VARBINARY": "blob varbinary", "NCHAR": "char
 
 
 def _base(kind: exp.DataType, declared_type: str) -> tuple[str, str]:
-    """The declaration of a type without words such as UNSIGNED, and its sizes in parentheses.  Raises Unsupported."""
+    """The declaration of a type without words such as UNSIGNED, and its sizes.  Raises Unsupported or Refused."""
     sizes = f"({','.join(map(str, sizes_of(kind)))})" if sizes_of(kind) else ""
     if declared_type == "FLOAT" and len(kind.expressions) > 1:
         raise Unsupported("a column of type FLOAT(m,d)")
+    if declared_type in ("VARCHAR", "NVARCHAR") and not sizes:
+        raise Refused("You have an error in your SQL syntax; VARCHAR requires a length")
     if declared_type in _DECLARATIONS:
         return _DECLARATIONS[declared_type]
     if declared_type not in _INTEGERS | _TEXTS | _NUMBERS | _MOMENTS | _BLOBS:

@@ -76,7 +76,7 @@ _ALTER = [
         rows=[("y", 2), ("it's", 1), ("x", 3), ("it's", 1), ("y", 2), ("z", 4)],
     ),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (
             *PLAIN,
             "ALTER TABLE t ADD PRIMARY KEY (id), MODIFY id INT NOT NULL AUTO_INCREMENT, AUTO_INCREMENT = 10, DROP "
@@ -87,7 +87,7 @@ _ALTER = [
         rows=[(1, "5", 3), (2, "6", 4), (10, "z", 3)],
     ),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (
             *PLAIN,
             "ALTER TABLE t ADD COLUMN a INT NOT NULL AFTER id, ADD b VARCHAR(3) DEFAULT 'x' FIRST, DROP COLUMN w, "
@@ -97,15 +97,15 @@ _ALTER = [
         rows=[("x", 1, 0, "5"), ("x", 2, 0, "6")],
         names=("b", "id", "a", "v"),
     ),
-    Case("ALTER TABLE of several actions", PLAIN, "ALTER TABLE t ADD COLUMN a INT, DROP COLUMN nothing", fails=True),
+    Case("ALTER TABLE with several actions", PLAIN, "ALTER TABLE t ADD COLUMN a INT, DROP COLUMN nothing", fails=True),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (*PLAIN, "ALTER TABLE t ADD (a INT, b INT NOT NULL DEFAULT 4)"),
         "SELECT a, b FROM t",
         rows=[(None, 4), (None, 4)],
     ),
     Case(
-        "ALTER TABLE of several actions",
+        "ALTER TABLE with several actions",
         (*PLAIN, "ALTER TABLE t DROP COLUMN v"),
         "SELECT * FROM t",
         rows=[(1, 3), (2, 4)],

@@ -53,10 +53,10 @@ _COLUMNS = [
         "SELECT a, CONCAT(a), b = 'ab' FROM t",
         rows=[(1.01, "1.01", 0)],
     ),
-    Case("calculating with DOUBLE(m,d)", ("CREATE TABLE t (a DOUBLE(8,2))",), "SELECT a * 2 FROM t", unsupported=True),
+    Case("arithmetic with DOUBLE(m,d)", ("CREATE TABLE t (a DOUBLE(8,2))",), "SELECT a * 2 FROM t", unsupported=True),
     Case("BIT columns", (), "CREATE TABLE t (a BIT(3))", unsupported=True),
     Case("geometry", (), "CREATE TABLE t (a GEOMETRY NOT NULL SRID 4326)", unsupported=True),
-    Case("tables of the character set binary", (), "CREATE TABLE t (a TEXT CHARACTER SET binary)", unsupported=True),
+    Case("tables with the character set binary", (), "CREATE TABLE t (a TEXT CHARACTER SET binary)", unsupported=True),
     Case("invisible columns", HIDDEN, "SELECT * FROM t ORDER BY a", rows=[(1, "x"), (2, None)], names=("a", "c")),
     Case(
         "invisible columns",

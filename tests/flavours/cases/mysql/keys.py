@@ -21,13 +21,13 @@ _KEYS = [
         rows=[(5, "abcdef")],
     ),
     Case(
-        "unique keys on the beginning of a text",
+        "unique keys on column prefixes",
         ("CREATE TABLE t (a VARCHAR(20), UNIQUE KEY (a(3)))", "INSERT INTO t VALUES ('abcdef')"),
         "INSERT INTO t VALUES ('ABCxyz')",
         fails=True,
     ),
     Case(
-        "unique keys on the beginning of a text",
+        "unique keys on column prefixes",
         ("CREATE TABLE t (a VARCHAR(20), UNIQUE KEY (a(3)))", "INSERT INTO t VALUES ('abcdef'), ('abdef')"),
         "SELECT COUNT(*) FROM t",
         rows=[(2,)],
@@ -89,7 +89,7 @@ _KEYS = [
         rows=[],
     ),
     Case("system-versioned tables", (), "CREATE TABLE t (a INT) WITH SYSTEM VERSIONING", unsupported=True),
-    Case("CREATE TABLE of columns and a query", (), "CREATE TABLE t (a INT) SELECT 1 AS b", unsupported=True),
+    Case("CREATE TABLE with columns and a query", (), "CREATE TABLE t (a INT) SELECT 1 AS b", unsupported=True),
     Case("CREATE TABLE", ("CREATE TABLE t (SELECT 1 AS a, 'x' AS b)",), "SELECT * FROM t", rows=[(1, "x")]),
     Case(
         "CREATE TABLE ... LIKE",

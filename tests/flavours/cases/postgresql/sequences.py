@@ -279,10 +279,8 @@ SEQUENCES = [
         rows=[(1, 2, 2)],
     ),
     Case("sequences", (*SERIAL, *ONE), "INSERT INTO t SELECT nextval('t_id_seq'), a FROM t RETURNING *", rows=[(2, 1)]),
-    Case(
-        "nextval() in sorted queries", (*SERIAL, *ONE), "SELECT nextval('t_id_seq') FROM t ORDER BY a", unsupported=True
-    ),
-    Case("nextval() in inner queries", SERIAL, "SELECT count(*) FROM (SELECT nextval('t_id_seq')) q", unsupported=True),
+    Case("nextval() with ORDER BY", (*SERIAL, *ONE), "SELECT nextval('t_id_seq') FROM t ORDER BY a", unsupported=True),
+    Case("nextval() in subqueries", SERIAL, "SELECT count(*) FROM (SELECT nextval('t_id_seq')) q", unsupported=True),
     Case("sequences", SEQUENCE, "SELECT nextval(NULL), currval(NULL), setval(NULL, 1)", rows=[(None, None, None)]),
     Case("sequences", SEQUENCE, "SELECT setval('s', 0)", fails=True),
     Case("sequences", SEQUENCE, "ALTER SEQUENCE s RESTART WITH 0", fails=True),

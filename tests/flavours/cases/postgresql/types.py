@@ -14,18 +14,18 @@ _TYPED = (
 
 TYPES = [
     Case(
-        "literals take the type beside them",
+        "types of untyped literals",
         _TYPED,
         "SELECT id FROM typed WHERE id = '1' AND ok = 'yes' AND price > '0.05' AND at = '2024-1-31' AND id IN (1, '2')",
         rows=[(1,)],
     ),
     Case(
-        "literals take the type beside them",
+        "types of untyped literals",
         (),
         "SELECT '1' IN (1, 2), NULLIF(1, '1'), COALESCE(NULL, 5, '6'), 2 = '2', GREATEST(3, '10')",
         rows=[(1, None, 5, 1, 10)],
     ),
-    Case("literals take the type beside them", _TYPED, "SELECT id FROM typed WHERE id = 'one'", fails=True),
+    Case("types of untyped literals", _TYPED, "SELECT id FROM typed WHERE id = 'one'", fails=True),
     Case(
         "exact numbers",
         _TYPED,
@@ -47,12 +47,12 @@ TYPES = [
         rows=[(2, 3, 2, 3, -3)],
     ),
     Case(
-        "integers have a size",
+        "integer ranges",
         (),
         "SELECT 1 << 31, 1 << 32, to_hex(-1), 2147483647 + 1::bigint",
         rows=[(-(2**31), 1, "ffffffff", 2**31)],
     ),
-    Case("integers have a size", (), "SELECT 2147483647 + 1", fails=True),
+    Case("integer ranges", (), "SELECT 2147483647 + 1", fails=True),
     Case(
         "booleans as text",
         _TYPED,
@@ -66,7 +66,7 @@ TYPES = [
         rows=[(1,), (2,)],
     ),
     Case(
-        "CHAR is padded",
+        "CHAR padding",
         _TYPED,
         "SELECT code, code = 'ab  ', LENGTH(code), code || '.', code IN ('AB', 'x') FROM typed ORDER BY id",
         rows=[("ab  ", 1, 2, "ab.", 0), ("AB  ", 0, 2, "AB.", 1)],
@@ -89,7 +89,7 @@ TYPES = [
         rows=[(1, "210264:00:00", "96:00:00", "01:30:00")],
     ),
     Case(
-        "jsonb is canonical",
+        "canonical jsonb",
         _TYPED,
         """SELECT body, body = '{"a": [1, 2.50], "bb": 1}', body || '{"c": true}', body - 'bb', """
         "jsonb_build_object('ok', ok) FROM typed WHERE id = 1",
@@ -104,14 +104,14 @@ TYPES = [
         ],
     ),
     Case(
-        "columns convert what they take",
+        "assignment conversions",
         (*_TYPED, "UPDATE typed SET price = 1.005, code = 7, small = 2.5, day = at WHERE id = 2"),
         "SELECT price, code, small, day FROM typed WHERE id = 2",
         rows=[(1.01, "7   ", 3, "2024-02-29")],
     ),
-    Case("columns convert what they take", _TYPED, "UPDATE typed SET small = 40000", fails=True),
+    Case("assignment conversions", _TYPED, "UPDATE typed SET small = 40000", fails=True),
     Case(
-        "conditions of tables by their types",
+        "typed expressions in constraints",
         ("CREATE TABLE t (ok BOOLEAN CHECK (ok = 'true'), a DATE, b TIMESTAMP, CHECK (a <= b))",),
         "INSERT INTO t VALUES (TRUE, '2024-01-01', '2024-01-01')",
         then="SELECT * FROM t",
@@ -131,7 +131,7 @@ TYPES = [
         "NULL ORDER BY id",
         rows=[(1,), (2,)],
     ),
-    Case("the text of a quotient", _TYPED, "SELECT (price / 3)::text FROM typed", unsupported=True),
-    Case("the order of jsonb", _TYPED, "SELECT id FROM typed ORDER BY body", unsupported=True),
-    Case("forms of to_char beyond the usual", _TYPED, "SELECT to_char(price, 'RN') FROM typed", unsupported=True),
+    Case("quotients converted to text", _TYPED, "SELECT (price / 3)::text FROM typed", unsupported=True),
+    Case("ordering of jsonb", _TYPED, "SELECT id FROM typed ORDER BY body", unsupported=True),
+    Case("uncommon to_char formats", _TYPED, "SELECT to_char(price, 'RN') FROM typed", unsupported=True),
 ]

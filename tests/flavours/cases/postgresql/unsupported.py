@@ -49,7 +49,7 @@ _UNSUPPORTED = [
     ),
     Case("LATERAL", ORDERS, "SELECT * FROM customers c, LATERAL (SELECT c.id + 1 AS x) AS l", unsupported=True),
     Case("advisory locks", (), "SELECT pg_advisory_lock(1)", unsupported=True),
-    Case("CREATE TYPE of rows", (), "CREATE TYPE pair AS (a INT, b INT)", unsupported=True),
+    Case("composite types", (), "CREATE TYPE pair AS (a INT, b INT)", unsupported=True),
     Case("CREATE DOMAIN", (), "CREATE DOMAIN posint AS INT CHECK (VALUE > 0)", unsupported=True),
     Case("CREATE EXTENSION", (), "CREATE EXTENSION hstore", unsupported=True),
     Case("materialized views", NUMBERS, "CREATE MATERIALIZED VIEW v AS SELECT n FROM numbers", unsupported=True),
