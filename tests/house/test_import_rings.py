@@ -19,15 +19,14 @@ PACKAGES = ("vfs", "clusterdb")
 Graph = Mapping[str, frozenset[str]]
 
 ALLOWED: tuple[frozenset[str], ...] = (
-    frozenset({"clusterdb.flavours.context", "clusterdb.flavours.flavour", "clusterdb.flavours.session"}),
     frozenset(
         f"clusterdb.flavours.mysql.{name}"
-        for name in ("alter", "columns", "creating", "flavour", "indexes", "rules", "settings", "special", "tables")
+        for name in ("alter", "columns", "creating", "flavour", "indexes", "settings", "special", "tables")
     ),
     frozenset(
         f"clusterdb.flavours.postgresql.{name}"
         for name in (
-            *("alter", "clauses", "copies", "dependents", "draft", "drops", "edits", "enums", "flavour", "rules"),
+            *("alter", "clauses", "copies", "dependents", "draft", "drops", "edits", "enums", "flavour"),
             *("settings", "tables"),
         )
     ),

@@ -17,7 +17,7 @@ from sqlglot import exp, parse_one
 from clusterdb.errors import OperationalError
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
+from clusterdb.flavours.flavour import IDLE, Translation, Unsupported
 from clusterdb.flavours.indexes import index_statement, indexes_of
 from clusterdb.flavours.mysql import columns as c
 from clusterdb.flavours.mysql.assign import assigned
@@ -45,14 +45,14 @@ _ZERO = {"integer": "0", "decimal": "0", "double": "0", "boolean": "0", "text": 
 
 
 def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation:
-    """ALTER TABLE.  Raises NotSaid."""
+    """ALTER TABLE.  Raises Unsupported."""
     if str(tree.args.get("kind")).upper() != "TABLE":
-        raise NotSaid(f"ALTER {tree.args.get('kind')}")
+        raise Unsupported(f"ALTER {tree.args.get('kind')}")
     table = tree.this.name
     actions = [*tree.args["actions"], *(tree.args.get("options") or [])]
     for action in actions:
         if type(action) not in _ACTIONS and not isinstance(action, _NOT_ABOUT_ROWS):
-            raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='mysql')}")
+            raise Unsupported(f"ALTER TABLE ... {action.sql(dialect='mysql')}")
 
     def run(session: EngineSession) -> None:
         with flavour.refusing(sql), savepoint(session.db):
@@ -273,7 +273,7 @@ class _Alteration:
     def change_default(self, tree: exp.AlterColumn) -> None:
         """ALTER COLUMN ... SET DEFAULT, DROP DEFAULT."""
         if tree.args.get("default") is None and not tree.args.get("drop"):
-            raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='mysql')}")
+            raise Unsupported(f"ALTER TABLE ... {tree.sql(dialect='mysql')}")
         place = self._place(tree.name)
         part = without_default(self._definition.parts[place])
         if tree.args.get("default") is not None:
@@ -426,9 +426,9 @@ class _Alteration:
         self._db.execute("SELECT my_forget(?)", (self._table.lower(),)).fetchall()
 
     def collate(self, tree: exp.CollateProperty) -> None:
-        """COLLATE: the collation of columns added later.  Raises NotSaid for a binary one."""
+        """COLLATE: the collation of columns added later.  Raises Unsupported for a binary one."""
         if collation_of(Kind("text", collation=tree.this.name)) != CI:
-            raise NotSaid("ALTER TABLE ... COLLATE with a binary collation")
+            raise Unsupported("ALTER TABLE ... COLLATE with a binary collation")
 
     def convert(self, wanted: str) -> None:
         """Give all text columns one collation."""

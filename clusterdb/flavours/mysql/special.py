@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, SAVEPOINT, NotSaid, Translation, call
+from clusterdb.flavours.flavour import IDLE, SAVEPOINT, Translation, Unsupported, call
 from clusterdb.flavours.mysql.alter import convert_table, rename_tables
 from clusterdb.flavours.mysql.creating import create_index, create_table, create_view, ended, without_options
 from clusterdb.flavours.mysql.tables import unquoted
@@ -31,7 +31,7 @@ _SIMPLE = rf"(?:{_NAME}\.)?{_NAME}"
 
 
 def special(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-    """What becomes of a statement that needs no grammar; None for others.  Raises NotSaid."""
+    """What becomes of a statement that needs no grammar; None for others.  Raises Unsupported."""
     word = _WORD.match(sql)
     handler = _HANDLERS.get(word[1].upper()) if word is not None else None
     return handler(flavour, sql, context) if handler is not None else None
@@ -41,8 +41,8 @@ def _matching(pattern: str, answer: Answer) -> Handler:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
     def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-        found = compiled.fullmatch(ended(sql))
-        return answer(flavour, found, context) if found is not None else None
+        match = compiled.fullmatch(ended(sql))
+        return answer(flavour, match, context) if match is not None else None
 
     return handler
 
@@ -56,7 +56,9 @@ def _first(*handlers: Handler) -> Handler:
     """The answer of the first that has one."""
 
     def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-        return next((made for made in (each(flavour, sql, context) for each in handlers) if made is not None), None)
+        return next(
+            (result for result in (node(flavour, sql, context) for node in handlers) if result is not None), None
+        )
 
     return handler
 
@@ -69,8 +71,8 @@ def _replace(flavour: MySQLFlavour, sql: str, context: Context) -> Translation |
     """REPLACE [INTO]: an INSERT whose rows take the place of others."""
     head = re.match(r"\s*REPLACE\s+(?:LOW_PRIORITY\s+|DELAYED\s+)?(?:INTO\b)?", sql, re.IGNORECASE)
     assert head is not None
-    made = flavour.translated("INSERT INTO " + sql[head.end() :], replace(context, is_replacing=True))
-    return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", made.sql), made.before, made.after, begins=True)
+    result = flavour.translated("INSERT INTO " + sql[head.end() :], replace(context, is_replacing=True))
+    return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", result.sql), result.before, result.after, begins=True)
 
 
 def _lock(session: EngineSession) -> None:
@@ -91,11 +93,11 @@ def _explained(flavour: MySQLFlavour, match: re.Match[str], context: Context) ->
 def _renamed(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     """RENAME TABLE a TO b, c TO d."""
     pairs = [
-        re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", each, re.IGNORECASE) for each in match[1].split(",")
+        re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", node, re.IGNORECASE) for node in match[1].split(",")
     ]
     named = [(unquoted(pair[1]), unquoted(pair[2])) for pair in pairs if pair is not None]
     if len(named) < len(pairs):
-        raise NotSaid("such a RENAME TABLE")
+        raise Unsupported("such a RENAME TABLE")
     return rename_tables(flavour, named)
 
 
@@ -124,7 +126,7 @@ def _transaction(flavour: MySQLFlavour, match: re.Match[str], context: Context) 
                 name = level[1].replace(" ", "-")
                 queries.append(flavour.text(exp.select(call("my_assign", "transaction_isolation", name))))
         elif text != "READ WRITE":
-            raise NotSaid(f"SET {match[1] or ''} TRANSACTION {text}".replace("  ", " "))
+            raise Unsupported(f"SET {match[1] or ''} TRANSACTION {text}".replace("  ", " "))
     return Translation(IDLE, tuple(queries))
 
 
@@ -136,11 +138,11 @@ def _started(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> T
 def _chained(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
     chains = bool(re.search(r"(?<!NO )CHAIN", re.sub(r"\s+", " ", match[2].upper())))
     if re.search(r"(?<!NO )RELEASE", re.sub(r"\s+", " ", match[2].upper())):
-        raise NotSaid(f"{match[1].upper()} ... RELEASE")
+        raise Unsupported(f"{match[1].upper()} ... RELEASE")
     return Translation(match[1].upper(), after=("BEGIN",) if chains else (), ends=True)
 
 
-def _nothing(*_: Any) -> Translation:
+def _nothing(*_: object) -> Translation:
     return Translation(IDLE, commits=True)
 
 
