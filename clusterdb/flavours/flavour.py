@@ -190,11 +190,12 @@ class Flavour:
 
     def _anew(self, sql: str, schema: Schema) -> Translation:
         try:
-            return self._translated(sql, Context(schema))
+            return self.translated_in(sql, Context(schema))
         except RecursionError:
             raise OperationalError(f"the statement is nested too deep: {sql[:200]}") from None
 
-    def _translated(self, sql: str, context: Context) -> Translation:
+    def translated_in(self, sql: str, context: Context) -> Translation:
+        """A statement for SQLite, in a context.  Raises NotSupportedError, and the engine's errors."""
         with self.refusing(sql):
             with_data = self.with_data(sql, context)
             if with_data is not None:

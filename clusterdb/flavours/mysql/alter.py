@@ -30,7 +30,7 @@ from clusterdb.flavours.trees import has_constraint, quoted_column, quoted_names
 from clusterdb.flavours.types import Columns, Kind, answers, declared_as, set_kind
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
     from clusterdb.flavours.session import EngineSession
 
 __all__ = ["alter_table", "convert_table", "rename_tables"]
@@ -44,7 +44,7 @@ _ZERO = {"integer": "0", "decimal": "0", "double": "0", "boolean": "0", "text": 
 """The implicit default of a kind, which fills a new NOT NULL column in the existing rows."""
 
 
-def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation:
+def alter_table(flavour: MySQLBase, tree: exp.Alter, sql: str) -> Translation:
     """ALTER TABLE.  Raises Unsupported."""
     if str(tree.args.get("kind")).upper() != "TABLE":
         raise Unsupported(f"ALTER {tree.args.get('kind')}")
@@ -65,7 +65,7 @@ def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation
     return Translation(IDLE, (run,))
 
 
-def rename_tables(flavour: MySQLFlavour, pairs: list[tuple[str, str]]) -> Translation:
+def rename_tables(flavour: MySQLBase, pairs: list[tuple[str, str]]) -> Translation:
     """RENAME TABLE; ``pairs`` are old and new names."""
 
     def run(session: EngineSession) -> None:
@@ -76,7 +76,7 @@ def rename_tables(flavour: MySQLFlavour, pairs: list[tuple[str, str]]) -> Transl
     return Translation(IDLE, (run,), commits=True)
 
 
-def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translation:
+def convert_table(flavour: MySQLBase, table: str, collation: str) -> Translation:
     """CONVERT TO CHARACTER SET: one collation for all text columns."""
 
     def run(session: EngineSession) -> None:
@@ -91,7 +91,7 @@ def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translat
 class _Alteration:
     """The definition of a table while it is being changed, and the expressions that fill its columns."""
 
-    def __init__(self, flavour: MySQLFlavour, db: apsw.Connection, table: str, context: Context) -> None:
+    def __init__(self, flavour: MySQLBase, db: apsw.Connection, table: str, context: Context) -> None:
         self._flavour = flavour
         self._db = db
         self._context = context
@@ -464,7 +464,7 @@ def _has_words(part: str, *wanted: str) -> bool:
 
 
 # --- views ------------------------------------------------------------------------------------------------------------
-def _refresh_views(flavour: MySQLFlavour, db: apsw.Connection) -> None:
+def _refresh_views(flavour: MySQLBase, db: apsw.Connection) -> None:
     """Rewrite the comments in which views declare the types of their columns, where those have changed."""
     for schema in ("main", "temp"):
         listed = db.execute(f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'view'").fetchall()

@@ -34,7 +34,7 @@ from clusterdb.flavours.trees import data_type, has_constraint, sizes_of, type_n
 from clusterdb.flavours.types import Columns, Kind, kind_of_literal, of_column, set_kind
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = [
     "NUMBERED",
@@ -102,7 +102,7 @@ def kind_of_column(tree: exp.ColumnDef) -> Kind:
 
 
 def column(
-    flavour: MySQLFlavour,
+    flavour: MySQLBase,
     tree: exp.ColumnDef,
     context: Context,
     *,
@@ -348,7 +348,7 @@ _CHECKS: dict[str, Callable[[_Typed], str]] = {
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------------
-def default(flavour: MySQLFlavour, name: str, value: exp.Expression, kind: Kind, context: Context) -> str:
+def default(flavour: MySQLBase, name: str, value: exp.Expression, kind: Kind, context: Context) -> str:
     """The default of the column ``name``, in SQLite's SQL.  Raises Unsupported or Refused."""
     inner = value.unnest()
     if isinstance(inner, exp.National | exp.Introducer):
@@ -371,7 +371,7 @@ def default(flavour: MySQLFlavour, name: str, value: exp.Expression, kind: Kind,
     return text(stored)
 
 
-def _stored_moment(flavour: MySQLFlavour, value: exp.Literal, kind: Kind) -> str | None:
+def _stored_moment(flavour: MySQLBase, value: exp.Literal, kind: Kind) -> str | None:
     """A literal date or time as a column of a kind stores it; None if it is not one."""
     conversion = assigned(set_kind(value.copy(), kind_of_literal(value)), kind, flavour.modes)
     (call,) = conversion.find_all(exp.Anonymous)

@@ -16,7 +16,7 @@ from clusterdb.flavours.flavour import Translation, Unsupported
 from clusterdb.flavours.mysql.tables import like
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = ["create_index", "create_table", "create_view", "ended", "without_options"]
 
@@ -52,7 +52,7 @@ def without_options(sql: str) -> str:
         text = text.rsplit(None, count)[0]
 
 
-def create_table(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+def create_table(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
     """CREATE TABLE with columns, or LIKE another table; None for other statements.  Raises Unsupported."""
     match = _LIKE.fullmatch(ended(sql))
     if match is not None:
@@ -92,7 +92,7 @@ def _options(tokens: list[Token]) -> list[str]:
     return kept
 
 
-def create_index(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+def create_index(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
     """CREATE INDEX, translated as ALTER TABLE ... ADD INDEX; None for other statements."""
     match = _INDEX.match(sql)
     if match is None:
@@ -102,7 +102,7 @@ def create_index(flavour: MySQLFlavour, sql: str, context: Context) -> Translati
     return flavour.translated(f"ALTER TABLE {table} ADD {kind} INDEX {name} {using} {rest}", context)
 
 
-def create_view(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+def create_view(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
     """CREATE VIEW ... WITH CHECK OPTION without the option, since views are read-only; None for other statements."""
     text = ended(sql)
     last = [word.upper() for word in text.rsplit(None, 4)[1:]]

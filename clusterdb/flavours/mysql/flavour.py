@@ -12,7 +12,6 @@ from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, rules
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
-    Flavour,
     Translation,
     Unsupported,
     call,
@@ -23,6 +22,7 @@ from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.mysql import assign as a
 from clusterdb.flavours.mysql import compare as c
 from clusterdb.flavours.mysql import rules as r
+from clusterdb.flavours.mysql.base import MySQLBase
 from clusterdb.flavours.mysql.compare import as_text
 from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of
 from clusterdb.flavours.mysql.modes import OF_GRAMMAR, ZERO_DIVISION, Modes
@@ -49,7 +49,7 @@ _TAKEN: dict[str, Callable[[str, exp.Expression], exp.Expression]] = {
 
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
-class MySQLFlavour(Flavour):
+class MySQLFlavour(MySQLBase):
     """Aurora MySQL."""
 
     engine = "aurora-mysql"
@@ -145,11 +145,6 @@ class MySQLFlavour(Flavour):
             exp.All: rules.of_comparison,
             exp.Any: rules.of_comparison,
         }
-
-    @property
-    def has_escapes(self) -> bool:
-        """Whether a backslash in a text is more than itself."""
-        return "NO_BACKSLASH_ESCAPES" not in self.modes
 
     def in_modes(self, modes: Modes) -> MySQLFlavour:
         """The flavour in some SQL modes, of those that its translations depend on."""

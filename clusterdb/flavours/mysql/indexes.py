@@ -19,7 +19,7 @@ from clusterdb.flavours.trees import quoted_column, type_name
 from clusterdb.flavours.types import Columns, kind_of
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = ["PRIMARY", "Parts", "names_of"]
 
@@ -35,7 +35,7 @@ class Parts:
     """The parts of a table: the definitions of its columns and constraints, and the statements that create its indexes,
     by the names of the keys.  ``numbered`` is the AUTO_INCREMENT column."""
 
-    flavour: MySQLFlavour
+    flavour: MySQLBase
     context: Context
     own: Columns
     table: str

@@ -12,14 +12,14 @@ from clusterdb.flavours.mysql.modes import REFUSED, modes_of
 from clusterdb.flavours.mysql.variables import CONSTANT, NO_EFFECT, SETTABLE, UTC
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = ["settings"]
 
 _LEVEL = "ISOLATION LEVEL "
 
 
-def settings(flavour: MySQLFlavour, tree: exp.Set, context: Context) -> Translation:
+def settings(flavour: MySQLBase, tree: exp.Set, context: Context) -> Translation:
     """SET: each variable by a query that calls the session.  Raises Unsupported, DatabaseError."""
     queries = [query for item in tree.expressions for query in _item(flavour, item, context)]
     commits = any(_name(item) == "autocommit" and _is_on(item) for item in tree.expressions)
@@ -39,7 +39,7 @@ def _is_on(item: exp.Expression) -> bool:
     return item.this.expression.name.upper() in ("1", "ON", "TRUE", "DEFAULT")
 
 
-def _item(flavour: MySQLFlavour, item: exp.Expression, context: Context) -> list[exp.Expression]:
+def _item(flavour: MySQLBase, item: exp.Expression, context: Context) -> list[exp.Expression]:
     kind = str(item.args.get("kind") or "").upper()
     if kind in ("NAMES", "CHARACTER SET", "CHARSET"):
         names = ("character_set_client", "character_set_results", "character_set_connection")
@@ -58,9 +58,7 @@ def _item(flavour: MySQLFlavour, item: exp.Expression, context: Context) -> list
     return _system(flavour, scope, target.name.lower(), value, context)
 
 
-def _system(
-    flavour: MySQLFlavour, scope: str, name: str, value: exp.Expression, context: Context
-) -> list[exp.Expression]:
+def _system(flavour: MySQLBase, scope: str, name: str, value: exp.Expression, context: Context) -> list[exp.Expression]:
     """A system variable: of all sessions only if that changes nothing."""
     if name not in SETTABLE or (scope in ("GLOBAL", "PERSIST", "PERSIST_ONLY") and name not in NO_EFFECT):
         raise Unsupported(f"SET {scope} {name}".replace("  ", " "))

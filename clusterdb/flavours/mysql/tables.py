@@ -31,13 +31,13 @@ from clusterdb.flavours.trees import (
 from clusterdb.flavours.types import Columns, Kind
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
     from clusterdb.flavours.session import EngineSession
 
 __all__ = ["COLUMNS", "create_table", "drop", "information_schema", "like", "show", "table_collation", "unquoted"]
 
 
-def create_table(flavour: MySQLFlavour, tree: exp.Create, context: Context) -> Translation:
+def create_table(flavour: MySQLBase, tree: exp.Create, context: Context) -> Translation:
     """CREATE TABLE, also AS SELECT; the table's keys are created as indexes after it.
 
     Raises Unsupported or Refused.

@@ -46,7 +46,7 @@ from clusterdb.flavours.trees import has_constraint, target_of
 from clusterdb.flavours.types import Kind, annotate
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = ["altered", "altered_index", "altered_sequence"]
 
@@ -80,7 +80,7 @@ _SEQUENCE = re.compile(
 )
 
 
-def altered(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translation | None:
+def altered(flavour: Flavour, sql: str, context: Context) -> Translation | None:
     """ALTER TABLE; None for another statement.  Raises Unsupported or Refused."""
     head = _HEAD.match(sql)
     if head is None:
@@ -135,7 +135,7 @@ def identifier(token: str) -> str:
 class _Plan:
     """The translation of one ALTER TABLE, built action by action."""
 
-    def __init__(self, flavour: PostgreSQLFlavour, table: str, context: Context) -> None:
+    def __init__(self, flavour: Flavour, table: str, context: Context) -> None:
         self.flavour, self.table, self.context = flavour, table, context
         self.own = context.columns_of(table)
         self.edits: list[Edit] = []

@@ -21,7 +21,7 @@ from clusterdb.flavours.rows import Literal
 from clusterdb.flavours.tables import quoted, text
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = ["copied"]
 
@@ -129,7 +129,7 @@ def _text_of(value: str) -> str:
     return value[1:-1].replace("''", "'") if value.startswith("'") else value
 
 
-def copied(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translation | None:
+def copied(flavour: Flavour, sql: str, context: Context) -> Translation | None:
     """Translate COPY and its data to an INSERT; None for other statements.
 
     Raises Unsupported, Refused or DataError.
@@ -155,8 +155,14 @@ def copied(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translatio
         return Translation(insert)
     for row in rows:  # translating the refused row alone raises the reason
         if flavour.rows.inserted(table, columns, [row], schema, is_overriding=True) is None:
-            flavour.inserted(table, columns, [row], context)
-    return flavour.inserted(table, columns, rows, context)
+            _inserted(flavour, table, columns, [row], context)
+    return _inserted(flavour, table, columns, rows, context)
+
+
+def _inserted(flavour: Flavour, table: str, columns: str, rows: list[list[Literal]], context: Context) -> Translation:
+    """An INSERT of these rows, by the grammar.  Raises the engine's errors about them."""
+    values = ", ".join(f"({', '.join(value.source for value in row)})" for row in rows)
+    return flavour.translated_in(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}", context)
 
 
 def _require_width(table: str, names: list[str], row: list[Literal]) -> None:

@@ -42,7 +42,6 @@ from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSpli
 from clusterdb.flavours.postgresql.types import ZONED
 from clusterdb.flavours.postgresql.upsert import touch_once
 from clusterdb.flavours.registry import Arguments
-from clusterdb.flavours.rows import Literal
 from clusterdb.flavours.session import EngineSession, together
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import DATE, DATETIME, TIME
@@ -449,11 +448,6 @@ class PostgreSQLFlavour(Flavour):
         sequences.number(result, context.schema)
         touch_once(result)
         return result
-
-    def inserted(self, table: str, columns: str, rows: list[list[Literal]], context: Context) -> Translation:
-        """An INSERT of these rows, by the grammar.  Raises what is wrong with them."""
-        values = ", ".join(f"({', '.join(value.source for value in row)})" for row in rows)
-        return self._translated(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}", context)
 
     def on_update(self, tree: exp.Update, context: Context) -> exp.Expression:
         """UPDATE, also FROM."""

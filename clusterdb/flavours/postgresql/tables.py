@@ -40,7 +40,7 @@ from clusterdb.flavours.trees import (
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = [
     "as_kept",
@@ -90,7 +90,7 @@ _REFERENTIAL = re.compile(
 
 
 # --- CREATE TABLE -----------------------------------------------------------------------------------------------------
-def create_table(flavour: PostgreSQLFlavour, tree: exp.Create, context: Context) -> Translation:
+def create_table(flavour: Flavour, tree: exp.Create, context: Context) -> Translation:
     """CREATE TABLE, also AS SELECT.  Raises Unsupported or Refused."""
     properties = tree.args.get("properties")
     for option in properties.expressions if properties is not None else []:
@@ -122,7 +122,7 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create, context: Context)
     return Translation(sql, tuple(context.before), tuple(context.after)) if is_new else Translation(sql)
 
 
-def constraint(flavour: PostgreSQLFlavour, tree: exp.Expression, own: Columns, context: Context) -> str:
+def constraint(flavour: Flavour, tree: exp.Expression, own: Columns, context: Context) -> str:
     """A constraint of a table or a column, in SQLite's SQL.  Raises Unsupported for options that SQLite lacks."""
     tree = tree.copy()
     for key in tree.find_all(exp.UniqueColumnConstraint, exp.PrimaryKey, exp.PrimaryKeyColumnConstraint):
@@ -240,7 +240,7 @@ def declaration(tree: exp.ColumnDef) -> str:
 
 
 def column(
-    flavour: PostgreSQLFlavour,
+    flavour: Flavour,
     tree: exp.ColumnDef,
     key: list[str],
     own: Columns,
@@ -274,7 +274,7 @@ def column(
 
 
 def _clauses(
-    flavour: PostgreSQLFlavour,
+    flavour: Flavour,
     tree: exp.ColumnDef,
     own: Columns,
     context: Context,
@@ -308,7 +308,7 @@ def _is_numbering(kind: exp.Expr) -> bool:
     return is_identity or (isinstance(kind, exp.DefaultColumnConstraint) and is_nextval(kind.this))
 
 
-def as_kept(flavour: PostgreSQLFlavour, value: exp.Expression, kind: Kind, context: Context) -> str:
+def as_kept(flavour: Flavour, value: exp.Expression, kind: Kind, context: Context) -> str:
     """The default of a column of a kind, in SQLite's SQL; a literal is converted to the kind.  Raises Unsupported."""
     inner = value
     while isinstance(inner, exp.Paren):
@@ -322,7 +322,7 @@ def as_kept(flavour: PostgreSQLFlavour, value: exp.Expression, kind: Kind, conte
     return flavour.text(flavour.schema_expression(value, context))
 
 
-def _folded(flavour: PostgreSQLFlavour, value: exp.Expression) -> exp.Expression:
+def _folded(flavour: Flavour, value: exp.Expression) -> exp.Expression:
     """The literal that a call of the flavour's functions with literals returns: plain SQLite lacks the function."""
     if not isinstance(value, exp.Anonymous) or not all(
         isinstance(argument, exp.Literal) for argument in value.expressions
