@@ -36,8 +36,9 @@ autodoc_preserve_defaults = True
 nitpicky = True
 nitpick_ignore_regex = [  # names documented by other projects: the documentation is built without network access
     (r"py:.*", r"(apsw|aiosqlite|collections|datetime|fractions|json|os|pathlib|pytest|sqlalchemy|typing)(\..*)?"),
-    (r"py:class", r"(Any|Callable|Iterable|Iterator|Mapping|Sequence|Path|Fraction|Engine|TracebackType|.*\bvfs\..*)"),
+    (r"py:class", r"(Any|Buffer|Callable|Iterable|Iterator|Mapping|Sequence|Path|Fraction|Engine|TracebackType)"),
     (r"py:mod", r"clusterdb\.diff\.pages"),
+    (r"py:class", r"(.*\bvfs\..*|clusterdb\.dbapi2\.base\.\w+)"),
     (r"py:class", r"(.*\.)?(EndpointType|OnConflict|Progress|Synchronous)"),  # type aliases, expanded in signatures
     (r"py:.*", r"(clusterdb\.)?(sqlite|backups|billing|metrics|catalog)\.\w+"),
 ]

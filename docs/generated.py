@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 import clusterdb.cli
 from clusterdb import pytest_plugin
 from clusterdb.cli.app import _SECTIONS, cli
+from clusterdb.flavours import flavour_of
+from clusterdb.flavours.registry import Arguments, Function
 from clusterdb.rules import settings
 from clusterdb.views.prometheus import HELP, series_name
 
@@ -134,6 +136,26 @@ def commands() -> Iterator[str]:
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
+# --- functions --------------------------------------------------------------------------------------------------------
+def function_table() -> Iterator[str]:
+    """The SQL functions of the engines that are not SQLite, and how many arguments they have."""
+    functions = {engine: flavour_of(engine).functions.by_name for engine in ("aurora-mysql", "aurora-postgresql")}
+    names = sorted({name for rows in functions.values() for name in rows})
+    yield from _table(
+        ["function", *functions], ([name, *(_arity(rows.get(name)) for rows in functions.values())] for name in names)
+    )
+
+
+def _arity(function: Function | None) -> str:
+    """How many arguments a function has."""
+    if function is None:
+        return "\N{EM DASH}"
+    supported = Arguments(function.arguments.replace("!", ""))
+    if supported.most is None:
+        return f"{supported.least} or more"
+    return str(supported.least) if supported.least == supported.most else f"{supported.least} to {supported.most}"
+
+
 GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
     "errors": error_tables.error_tree,
     "error-codes": code_table,
@@ -144,4 +166,5 @@ GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
     "pytest-markers": marker_list,
     "exit-codes": exit_codes,
     "commands": commands,
+    "functions": function_table,
 }

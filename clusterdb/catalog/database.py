@@ -205,12 +205,13 @@ class Database:
                     self._db.execute("ROLLBACK")
 
     def _begin(self, timeout_ms: int) -> None:
-        self._db.set_busy_timeout(timeout_ms)
+        db = self._db
+        db.set_busy_timeout(timeout_ms)
         try:
             with self._translated():
-                self._db.execute("BEGIN IMMEDIATE")
+                db.execute("BEGIN IMMEDIATE")
         finally:
-            self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            db.set_busy_timeout(_BUSY_TIMEOUT_MS)
 
     def seal(self) -> None:
         """Overwrite the frames that a process that died in its commit may have left in the log."""

@@ -35,6 +35,8 @@ __all__ = [
 _STATES = frozenset(map(str, VolumeState))
 Values = tuple[Any, ...]
 """A row as SQLite returns it."""
+_remembered = lru_cache(maxsize=4096)
+"""A row that was checked need not be checked again."""
 
 
 class ClusterRow(NamedTuple):
@@ -141,6 +143,7 @@ def _require_name(name: str) -> str:
         raise CorruptStoreError(f"the catalog has an invalid name: {error}") from error
 
 
+@_remembered
 def cluster_row(values: tuple[Any, ...]) -> ClusterRow:
     cluster, name, volume, created_ns, source, source_cluster, clone_group, status, settings, used_ns = values
     _require_name(name)
@@ -170,6 +173,7 @@ def cluster_row(values: tuple[Any, ...]) -> ClusterRow:
     )
 
 
+@_remembered
 def snapshot_row(values: tuple[Any, ...]) -> SnapshotRow:
     snapshot, name, cluster, volume, version, taken_ns, created_ns, settings = values
     _require_name(name)
@@ -188,6 +192,7 @@ def snapshot_row(values: tuple[Any, ...]) -> SnapshotRow:
     )
 
 
+@_remembered
 def instance_row(values: tuple[Any, ...]) -> InstanceRow:
     instance, name, cluster, is_writer, instance_class, tier, zone, lag_ns, jitter_ns, row = values
     _require_name(name)
@@ -206,6 +211,7 @@ def instance_row(values: tuple[Any, ...]) -> InstanceRow:
     return InstanceRow(instance, name, cluster, bool(is_writer), instance_class, tier, zone, lag_ns, jitter_ns, row)
 
 
+@_remembered
 def endpoint_row(values: tuple[Any, ...]) -> EndpointRow:
     name, kind, members, excluded = values
     _require_name(name)
@@ -217,6 +223,7 @@ def endpoint_row(values: tuple[Any, ...]) -> EndpointRow:
     return EndpointRow(name, kind, *lists)
 
 
+@_remembered
 def volume_row(values: tuple[Any, ...]) -> VolumeRow:
     volume, index, head_slot, state, parent, base, retained = values
     require(
@@ -232,6 +239,7 @@ def volume_row(values: tuple[Any, ...]) -> VolumeRow:
     return VolumeRow(volume, index, head_slot, VolumeState(state), parent, version, retained)
 
 
+@_remembered
 def pin_row(values: tuple[Any, ...]) -> PinRow:
     volume, version, holder, released, record = values
     require(

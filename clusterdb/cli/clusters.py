@@ -9,7 +9,6 @@ import click
 from clusterdb.cli.app import CLUSTER, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
 from clusterdb.cli.output import json_option, print_json, print_records, warn_about_collations
 from clusterdb.cli.settings import given_settings, settings_options
-from clusterdb.clusters.figures import cluster_details
 from clusterdb.views.cluster import details_json, details_rows
 from clusterdb.views.columns import CLUSTERS
 from clusterdb.views.text import table
@@ -139,6 +138,8 @@ def ls(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def show(context: click.Context, cluster: str, as_json: bool) -> None:
     """Show the status, sizes and settings of CLUSTER."""
+    from clusterdb.clusters.figures import cluster_details  # imports SQLite: help does not need it
+
     with opened(context) as store:
         details = cluster_details(store.context, store.cluster(cluster))
     if as_json:

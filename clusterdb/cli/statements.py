@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 
 import click
 
@@ -54,15 +53,18 @@ def sql(
         name, at = split_point(cluster)
         target = store.cluster(name)
         connection = target.connect(endpoint, read_only=read_only, at=at, trusted=not untrusted)
-        scripts: Iterable[str] = [text]
-        if target.settings.engine != "sqlite":
-            from clusterdb.flavours import session_of
 
-            scripts = session_of(target.settings.engine, connection).scripts(text)
-        for script in scripts:
-            for headers, rows in results(connection, script):
+        def run(sql: str) -> None:
+            for headers, rows in results(connection, sql):
                 if headers:
                     _print_rows(rows, headers, output_format)
+
+        if target.settings.engine == "sqlite":
+            run(text)
+        else:
+            from clusterdb.flavours import session_of
+
+            session_of(target.settings.engine, connection).execute_script(text, run)
 
 
 def _print_rows(rows: list[tuple[object, ...]], headers: list[str], output_format: str) -> None:

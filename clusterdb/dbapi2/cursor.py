@@ -7,6 +7,7 @@ pass from apsw to the caller through C iterators only, unless there are a row fa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice, pairwise
@@ -236,9 +237,7 @@ class Cursor(BaseCursor):
             raise DataError("query string is too large")
         self._plan, self._rows, self._description = None, iter(()), None
         try:
-            for text in state.scripts(script):
-                for _ in self._cursor.execute(text):
-                    pass
+            state.execute_script(script, lambda text: deque(self._cursor.execute(text), maxlen=0))
         except Exception as error:
             self._fail(error)
         return self
@@ -324,13 +323,10 @@ class Cursor(BaseCursor):
 
     def _run_steps(self, translation: Translation, parameters: Any) -> None:
         """Run a statement of another engine that takes several of SQLite's."""
-        from clusterdb.flavours import steps
-
         session = self._state.session
         assert session is not None
         try:
-            for text in steps(translation, session):
-                self._db.execute(text, parameters).fetchall()
+            session.execute(translation, lambda text: self._db.execute(text, parameters).fetchall())
         except apsw.SQLError as error:
             raise_if_unsupported(error, translation)
             raise

@@ -8,7 +8,7 @@ A :class:`ConnectionState` belongs to one connection for life.  It is not open b
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -215,9 +215,12 @@ class ConnectionState:
         except apsw.Error as error:
             raise self.coded(translated(error)) from error.__cause__
 
-    def scripts(self, script: str) -> Iterable[str]:
-        """The texts that SQLite runs for a script, one after the other."""
-        return [script] if self.session is None else self.session.scripts(script)
+    def execute_script(self, script: str, run: Callable[[str], object]) -> None:
+        """Run a script: ``run`` is called with each text that SQLite runs for it."""
+        if self.session is None:
+            run(script)
+        else:
+            self.session.execute_script(script, run)
 
     @property
     def is_utf8(self) -> bool:

@@ -1,14 +1,14 @@
-"""Flavours: clusters that speak the SQL of another engine, translated for SQLite statement by statement.
+"""Flavours: the SQL of other engines, translated to SQLite's statement by statement.
 
-A statement is parsed with sqlglot in the engine's own grammar and written again for SQLite by rules of ours;
-functions that SQLite lacks, or means differently, are in a pack of Python functions.  The rules go by the types of the
-operands, as the schema of the connection has them; what depends on a type that is not known, as that of a parameter, is
-decided by its value or refused.  Every function and every kind
-of statement must be known: what is not, raises NotSupportedError, which quotes the statement.  So nothing changes its
-meaning without a word.  What the engine's grammar does not know at all (PRAGMA, ATTACH, ...) goes to SQLite as it is.
+A statement is parsed with sqlglot in the grammar of the engine, and rules rewrite its tree for SQLite.  Functions that
+SQLite lacks, or that mean something else there, are rows of the engine's registry.  The rules depend on the types of
+the operands, by the schema of the connection; where a type is unknown, such as that of a parameter, the value decides
+at run time, or the statement is refused.  Every function and every kind of statement must be supported: others raise
+NotSupportedError, which quotes the statement, so no statement silently means something else.  Statements that the
+grammar of the engine does not have (PRAGMA, ATTACH, ...) are passed to SQLite unchanged.
 
-SUPPORT.md lists what is there, as the tests prove it.  This package is imported by connections to such clusters only;
-of its modules sqlglot is imported when there is something to translate.
+SUPPORT.md lists the supported features; it is generated from the test cases.  Only connections to clusters of another
+engine import this package, and sqlglot is imported with the first statement.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from clusterdb.errors import NotSupportedError
-from clusterdb.flavours.session import EngineSession, steps
+from clusterdb.flavours.session import EngineSession
 
 if TYPE_CHECKING:
     import apsw
 
     from clusterdb.flavours.flavour import Flavour, Translation
 
-__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of", "steps"]
+__all__ = ["EngineSession", "Flavour", "Translation", "flavour_of", "session_of"]
 
 
 @lru_cache(maxsize=8)
@@ -38,7 +38,7 @@ def flavour_of(engine: str) -> Flavour:
         from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
 
         return PostgreSQLFlavour()
-    raise NotSupportedError(f"there is no flavour of SQL for engine '{engine}'")
+    raise NotSupportedError(f"the SQL of engine '{engine}' is not supported")
 
 
 def session_of(engine: str, db: apsw.Connection) -> EngineSession:
@@ -51,4 +51,6 @@ def session_of(engine: str, db: apsw.Connection) -> EngineSession:
         from clusterdb.flavours.mysql.session import MySQLSession
 
         return MySQLSession(flavour, db)
-    return EngineSession(flavour, db)
+    from clusterdb.flavours.postgresql.session import PostgreSQLSession
+
+    return PostgreSQLSession(flavour, db)

@@ -6,13 +6,17 @@ rules, as the definition of a table, gets a context derived from it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from clusterdb.flavours.schema import NOTHING, Schema
-from clusterdb.flavours.session import Step
 from clusterdb.flavours.types import Columns, of_column
 
-__all__ = ["Context"]
+__all__ = ["Context", "Step"]
+
+Step = Callable[[Any], None]
+"""What takes more than a statement of SQLite's: it is called with the ``EngineSession`` that runs it."""
 
 
 @dataclass(frozen=True, slots=True)

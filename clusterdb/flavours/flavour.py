@@ -1,4 +1,4 @@
-"""What the flavours have in common: from a text to statements of SQLite's."""
+"""The flavour of an engine: translates a statement of the engine's SQL to statements of SQLite's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache
 from typing import Any
 
 import apsw
@@ -19,20 +19,17 @@ from sqlglot.errors import SqlglotError
 
 from clusterdb.errors import (
     DatabaseError,
-    DataError,
-    IntegrityError,
     NotSupportedError,
     OperationalError,
-    ProgrammingError,
 )
-from clusterdb.flavours.context import Context
-from clusterdb.flavours.functions import Function
+from clusterdb.flavours.context import Context, Step
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
+from clusterdb.flavours.registry import Arguments, Call, Functions, guarded
 from clusterdb.flavours.rows import Grammar, Rows, Unfit
 from clusterdb.flavours.schema import NOTHING, Schema, kinds_comment
 from clusterdb.flavours.scripts import Splitter
-from clusterdb.flavours.session import Step
 from clusterdb.flavours.subqueries import mark_single, require_single
 from clusterdb.flavours.tables import quoted
 from clusterdb.flavours.types import (
@@ -52,13 +49,12 @@ __all__ = [
     "SAVEPOINT",
     "Flavour",
     "Rule",
-    "NotSaid",
+    "Unsupported",
     "Step",
     "Translation",
-    "Wrong",
+    "Refused",
     "arithmetic",
     "call",
-    "guarded",
     "is_default",
     "literal",
 ]
@@ -84,16 +80,16 @@ _QUOTED_MAX = 2000
 """Messages quote no more of a statement."""
 
 
-class NotSaid(Exception):
-    """SQLite cannot say it; the text says what."""
+class Unsupported(Exception):
+    """The statement has no counterpart in SQLite; the text names the part that has none."""
 
 
-class Wrong(Exception):
-    """The engine refuses it too; the text is the engine's."""
+class Refused(Exception):
+    """The engine refuses the statement too; the text is the engine's."""
 
 
-class NotUnderstood(Exception):
-    """It has no meaning in the engine's grammar, as far as that is known."""
+class UnknownSyntax(Exception):
+    """The grammar of the engine does not have the statement."""
 
 
 @dataclass(frozen=True)
@@ -124,60 +120,37 @@ class Flavour:
     engine: str
     dialect: type[Dialect]
     prefix: str
-    functions: dict[str, Function]
-    aggregates: dict[str, Callable[[], Any]]
-    native: frozenset[str]
-    """Functions that SQLite has under the same name and with the same meaning."""
-    made: frozenset[str] = frozenset(
+    functions: Functions
+    argument_count_message: str
+    """The engine's message for a function called with a wrong number of arguments."""
+    written: frozenset[str] = frozenset(
         [
             *("strftime", "json", "json_array", "json_object", "json_type", "json_extract", "json_group_array"),
             *("json_group_object", "group_concat", "unixepoch", "last_insert_rowid", "changes", "iif", "char"),
             *("min", "max", "typeof", "total_changes"),
         ]
     )
-    """Functions of SQLite's that only our rules write; a statement that names one itself means the engine's."""
-    own: frozenset[str] = frozenset(
-        {
-            "get",
-            "set",
-            "now",
-            "forget",
-            "numbered",
-            "last_insert_id",
-            "row_count",
-            "doubtful",
-            "several",
-            "begin",
-            "untouched",
-            "nextval",
-            "restart",
-            "variable",
-            "shown_variable",
-            "assign",
-            "given",
-        }
-    )
-    """Functions that :meth:`install` makes for each connection."""
+    """SQLite's functions that our rules write; where the engine has one of the same name, a statement means that."""
     rules: dict[type[exp.Expression], Rule]
-    cuts: type[Splitter]
-    """What cuts a script into statements."""
+    splitter_class: type[Splitter]
+    """Splits a script into statements."""
     literals: Grammar
-    """How an INSERT of literals is written."""
-    wrong: type[DatabaseError]
-    """What the engine's drivers raise for a statement that it refuses."""
-    several: str
-    """What it says of several rows of a query for a value."""
-    unknown: str
-    """What it says of a column that is not there."""
+    """The grammar of an INSERT of literals."""
+    error_class: type[DatabaseError]
+    """The class of the errors that the engine's drivers raise for a statement that the engine refuses."""
+    several_rows_message: str
+    """The engine's message for a query that is used as a value and returns several rows."""
+    unknown_column_message: str
+    """The engine's message for a column that does not exist."""
     before_select: tuple[str, ...] = ("where",)
-    """The parts of a query in which the names that SELECT gives are not known."""
+    """The parts of a query in which aliases of SELECT cannot be used."""
     typing: Typing
     equations_determine = False
-    """Whether conditions, too, say what has one value in each group of GROUP BY."""
+    """Whether conditions, too, determine the columns that have one value in each group of GROUP BY."""
     levels_of_bits = False
-    """Whether some operations on bits are done before others."""
-    gone_back: tuple[str, ...] = ()
-    """What is run after a transaction has gone back to a savepoint."""
+    """Whether some operators on bits bind more tightly than others."""
+    after_rollback_to: tuple[str, ...] = ()
+    """Statements that run after ROLLBACK TO a savepoint."""
     committing: tuple[type[exp.Expression], ...] = ()
     """Statements that commit the open transaction, as every change of the schema does in MySQL."""
     beginning: tuple[type[exp.Expression], ...] = ()
@@ -190,25 +163,13 @@ class Flavour:
         db.execute("PRAGMA foreign_keys = ON")
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
-        longest = db.limit(apsw.SQLITE_LIMIT_LENGTH, -1)
-        for name, function in self.functions.items():
-            if name in _LENGTHS:
-                function = bounded(function, _LENGTHS[name], longest)
-            db.create_scalar_function(
-                self.prefix + name,
-                guarded(function),
-                deterministic=name not in self.changing,
-                flags=apsw.SQLITE_INNOCUOUS,
-            )
-        for name, aggregate in self.aggregates.items():
-            db.create_aggregate_function(self.prefix + name, _stepper(aggregate), flags=apsw.SQLITE_INNOCUOUS)
-        db.create_scalar_function(self.prefix + "several", guarded(self._several), 1, flags=apsw.SQLITE_INNOCUOUS)
+        self.functions.install(db, self.prefix)
+        db.create_scalar_function(
+            self.prefix + "several", guarded(self._refuse_several_rows), 1, flags=apsw.SQLITE_INNOCUOUS
+        )
 
-    def _several(self, count: int) -> int:
-        raise self.wrong(self.several)
-
-    changing: frozenset[str] = frozenset({"uuid", "gen_random_uuid", "rand", "random"})
-    """Functions that answer something else every time."""
+    def _refuse_several_rows(self, count: int) -> int:
+        raise self.error_class(self.several_rows_message)
 
     # --- translating ------------------------------------------------------------------------------------------------
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
@@ -229,11 +190,12 @@ class Flavour:
 
     def _anew(self, sql: str, schema: Schema) -> Translation:
         try:
-            return self._translated(sql, Context(schema))
+            return self.translated_in(sql, Context(schema))
         except RecursionError:
             raise OperationalError(f"the statement is nested too deep: {sql[:200]}") from None
 
-    def _translated(self, sql: str, context: Context) -> Translation:
+    def translated_in(self, sql: str, context: Context) -> Translation:
+        """A statement for SQLite, in a context.  Raises NotSupportedError, and the engine's errors."""
         with self.refusing(sql):
             with_data = self.with_data(sql, context)
             if with_data is not None:
@@ -246,11 +208,11 @@ class Flavour:
         quote = self.quoted(sql)
         try:
             yield
-        except NotSaid as error:
+        except Unsupported as error:
             raise NotSupportedError(f"{error} is not supported by {self.engine} clusters: {quote}") from None
-        except Wrong as error:
-            raise self.wrong(f"{error}: {quote}") from None
-        except NotUnderstood:
+        except Refused as error:
+            raise self.error_class(f"{error}: {quote}") from None
+        except UnknownSyntax:
             raise NotSupportedError(f"{self.engine} clusters do not understand: {quote}") from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {quote}") from None
@@ -260,47 +222,54 @@ class Flavour:
         return sql
 
     def translated(self, sql: str, context: Context) -> Translation:
-        """A statement for SQLite.  Raises NotSaid, Wrong, NotUnderstood, SqlglotError."""
+        """A statement for SQLite.  Raises Unsupported, Refused, UnknownSyntax, SqlglotError."""
         text = sql[_COMMENTS.match(sql).end() :]  # type: ignore[union-attr]
         special = self.special(text, context)
-        return self.parsed_and_said(text, context) if special is None else special
+        return self.translated_by_grammar(text, context) if special is None else special
 
-    def parsed_and_said(self, text: str, context: Context) -> Translation:
+    def translated_by_grammar(self, text: str, context: Context) -> Translation:
         """What the grammar makes of a statement.  Raises as :meth:`translated`."""
         try:
             tree = self._parsed(text, context)
         except SqlglotError:
             if _NATIVE.match(text):
                 return Translation(text)
-            raise NotUnderstood from None
-        return Translation(IDLE) if tree is None else self._said(tree, text, context)
+            raise UnknownSyntax from None
+        return Translation(IDLE) if tree is None else self._translated_tree(tree, text, context)
 
     def quoted(self, sql: str) -> str:
         """A statement as messages quote it."""
         return sql if len(sql) <= _QUOTED_MAX else f"{sql[:_QUOTED_MAX]}..."
 
     def with_data(self, sql: str, context: Context) -> Translation | None:
-        """What is not all SQL, so that nothing in it is a placeholder.  Raises NotSaid."""
+        """What is not all SQL, so that nothing in it is a placeholder.  Raises Unsupported."""
         return None
 
-    def parsed_insert(self, sql: str) -> Any:
+    def parsed_insert(self, sql: str) -> exp.Expression | None:
         """The tree of an INSERT.  Raises SqlglotError."""
         return self._parsed(sql, Context())
 
-    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
+    def translated_insert(
+        self, tree: exp.Expression, schema: Schema, *, is_overriding: bool
+    ) -> exp.Expression | Translation:
         """SQLite's tree for an INSERT of literals.  Raises Unfit for what takes several statements, or is refused."""
         context = Context(schema, is_overriding=is_overriding)
         try:
             inserted = self.statement(tree, context)
-        except (NotSaid, Wrong) as error:
+        except (Unsupported, Refused) as error:
             raise Unfit from error
         if context.before or context.after:
             raise Unfit
         return inserted
 
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash in a text is more than itself."""
+        return False
+
     def splitter(self, *, whole_copies: bool = True) -> Splitter:
         """What cuts a script into statements; see :class:`Splitter`."""
-        splitter = self.cuts(whole_copies=whole_copies)
+        splitter = self.splitter_class(whole_copies=whole_copies)
         splitter.obey(self)
         return splitter
 
@@ -320,8 +289,8 @@ class Flavour:
 
     def with_placeholders(self, sql: str) -> str:
         """``%s`` and ``%(name)s`` as SQLite's; where there are such, ``%%`` is a percent sign."""
-        found = [match[0] for match in _PLACEHOLDER.finditer(sql)]
-        if not any(each == "%s" or (each.startswith("%(") and each.endswith("s")) for each in found):
+        result = [match[0] for match in _PLACEHOLDER.finditer(sql)]
+        if not any(node == "%s" or (node.startswith("%(") and node.endswith("s")) for node in result):
             return sql
 
         numbers = itertools.count(1)
@@ -348,32 +317,32 @@ class Flavour:
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
         for select in trees[0].find_all(exp.Select):
-            for each in select.expressions:
-                if isinstance(each, exp.Subquery) and each.alias:
-                    name = each.args["alias"].this
-                    each.set("alias", None)
-                    each.replace(exp.Alias(this=each.copy(), alias=name))
+            for node in select.expressions:
+                if isinstance(node, exp.Subquery) and node.alias:
+                    name = node.args["alias"].this
+                    node.set("alias", None)
+                    node.replace(exp.Alias(this=node.copy(), alias=name))
         return trees[0]  # type: ignore[return-value]
 
-    def _said(self, tree: exp.Expression, sql: str, context: Context) -> Translation:
+    def _translated_tree(self, tree: exp.Expression, sql: str, context: Context) -> Translation:
         context = context.for_statement()
-        found = misread(tree, levels_of_bits=self.levels_of_bits)
-        if found:
-            raise NotSaid(found)
-        made = self.statement(tree, context)
-        if not isinstance(made, Translation):
-            made = Translation(self.text(made), tuple(context.before), tuple(context.after))
+        result = misread(tree, levels_of_bits=self.levels_of_bits)
+        if result:
+            raise Unsupported(result)
+        converted = self.statement(tree, context)
+        if not isinstance(converted, Translation):
+            converted = Translation(self.text(converted), tuple(context.before), tuple(context.after))
         if isinstance(tree, self.committing):
-            return replace(made, commits=True)
-        return replace(made, begins=True) if isinstance(tree, self.beginning) else made
+            return replace(converted, commits=True)
+        return replace(converted, begins=True) if isinstance(tree, self.beginning) else converted
 
-    def statement(self, tree: Any, context: Context) -> exp.Expression | Translation:
-        """A whole statement.  Raises NotSaid."""
+    def statement(self, tree: exp.Expression, context: Context) -> exp.Expression | Translation:
+        """A whole statement.  Raises Unsupported."""
         handler = getattr(self, f"on_{tree.key}", None)
         if handler is not None:
             return handler(tree, context)
         if not isinstance(tree, self.statements):
-            raise NotSaid(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
+            raise Unsupported(f"{tree.key.upper() if not isinstance(tree, exp.Command) else tree.name.upper()}")
         return self.expression(self._with_names(tree), context)
 
     def on_commit(self, tree: exp.Commit, context: Context) -> Translation:
@@ -389,59 +358,62 @@ class Flavour:
 
     def savepoint(self, sql: str) -> Translation:
         """A statement about a savepoint, which SQLite has too."""
-        return Translation(sql, after=self.gone_back if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
+        return Translation(sql, after=self.after_rollback_to if sql.lstrip()[:8].upper() == "ROLLBACK" else ())
 
-    def _with_names(self, tree: Any) -> Any:
+    def _with_names(self, tree: exp.Expression) -> exp.Expression:
         """The columns of a query, and of those in FROM and WITH, are called what the engine calls them."""
         tree = tree.copy()
-        inner = [each.this for each in tree.find_all(exp.Subquery, exp.CTE) if self._has_visible_names(each)]
+        inner = [node.this for node in tree.find_all(exp.Subquery, exp.CTE) if self._has_visible_names(node)]
         for first in (tree, *inner):
             while isinstance(first, exp.SetOperation | exp.Subquery):
                 first = first.this
             if isinstance(first, exp.Select):
                 named = [
-                    each
-                    if isinstance(each, exp.Alias | exp.Column | exp.Star)
-                    else exp.Alias(this=each, alias=exp.to_identifier(self.column_name(each), quoted=True))
-                    for each in first.expressions
+                    node
+                    if isinstance(node, exp.Alias | exp.Column | exp.Star)
+                    else exp.Alias(this=node, alias=exp.to_identifier(self.column_name(node), quoted=True))
+                    for node in first.expressions
                 ]
                 first.set("expressions", named)
         return tree
 
     @staticmethod
-    def _has_visible_names(node: Any) -> bool:
+    def _has_visible_names(node: exp.Expr) -> bool:
         """Whether the names of a query's columns can be used outside of it."""
         named = isinstance(node, exp.CTE) or isinstance(node.parent, exp.From | exp.Join)
         return named and not (node.args.get("alias") is not None and node.args["alias"].args.get("columns"))
 
-    def columns_of(self, query: Any, names: list[str], context: Context) -> list[tuple[str, str]]:
+    def columns_of(self, query: exp.Expression, names: list[str], context: Context) -> list[tuple[str, str]]:
         """The names and declarations of a query's columns."""
-        found = answers(query, context.schema, self.typing)
-        return list(zip(names or list(found), map(declared_as, found.values()), strict=False))
+        result = answers(query, context.schema, self.typing)
+        return list(zip(names or list(result), map(declared_as, result.values()), strict=False))
 
     def view(self, tree: exp.Create, context: Context) -> Translation:
         """CREATE VIEW, with its columns' types in a comment."""
-        names = [each.name for each in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
+        names = [node.name for node in tree.this.expressions] if isinstance(tree.this, exp.Schema) else []
         tree.set("expression", self._with_names(tree.expression))
         columns = self.columns_of(tree.expression, names, context)
-        said = self.text(self.expression(tree, context))
-        head, word, rest = said.partition(" AS ")
+        text = self.text(self.expression(tree, context))
+        head, word, rest = text.partition(" AS ")
         return Translation(f"{head}{word}{kinds_comment(columns)} {rest}", tuple(context.before), tuple(context.after))
 
     def table_of_query(self, head: str, tree: exp.Create, context: Context) -> Translation:
-        """CREATE TABLE ... AS, with the columns' types.  Raises NotSaid if there are neither columns nor a query."""
+        """CREATE TABLE ... AS, with the columns' types.
+
+        Raises Unsupported if there are neither columns nor a query.
+        """
         if tree.expression is None:
-            raise NotSaid("CREATE TABLE without columns")
+            raise Unsupported("CREATE TABLE without columns")
         if tree.args.get("exists"):
-            raise NotSaid("CREATE TABLE IF NOT EXISTS ... AS")
+            raise Unsupported("CREATE TABLE IF NOT EXISTS ... AS")
         query, name = self._with_names(tree.expression.unnest()), quoted(tree.this.name)
         names = [
-            f'"{each}" {_defined(declared)}'
-            for each, declared in self.columns_of(query, [], context)
-            if '"' not in each
+            f'"{column}" {_defined(declared)}'
+            for column, declared in self.columns_of(query, [], context)
+            if '"' not in column
         ]
-        made = self.expression(query, context)
-        return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(made)}",))
+        result = self.expression(query, context)
+        return Translation(f"{head} {name} ({', '.join(names)})", after=(f"INSERT INTO {name} {self.text(result)}",))
 
     def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
         """The kinds of the columns that a query returns; see :meth:`EngineSession.kinds`."""
@@ -453,79 +425,101 @@ class Flavour:
             return ()
         return tuple(None if kind == UNKNOWN else kind for kind in answers(tree, schema, self.typing).values())
 
-    def column_name(self, tree: Any) -> str:
+    def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its expression."""
         return str(tree.sql(dialect=self.dialect))
 
     def expression(self, tree: exp.Expression, context: Context) -> exp.Expression:
-        """A tree with every node in SQLite's words, the inner ones first.  Raises NotSaid."""
+        """A tree with every node in SQLite's words, the inner ones first.  Raises Unsupported."""
         tree = tree.copy()
         names = annotate(tree, context.schema, self.typing, context.own_columns)
         for name in named_too_late(tree, names, parts=self.before_select):
-            raise Wrong(self.unknown.format(name))
+            raise Refused(self.unknown_column_message.format(name))
         for column in doubtful(tree, names, context.schema, equations=self.equations_determine):
             self.ungrouped(column)
         mark_single(tree, names, context.schema)
         self.prepare(tree, context)
         calculated = _calculated_keys(tree)
         for node in reversed(list(tree.walk())):
-            made = self._node(node, context)
-            if made is node:
+            result = self._node(node, context)
+            if result is node:
                 continue
-            if made is not None and "kind" not in made.meta:
-                set_kind(made, kind_of(node))
+            if result is not None and "kind" not in result.meta:
+                set_kind(result, kind_of(node))
             if node is not tree:
-                node.replace(made)
-            elif made is not None:
-                tree = made
+                node.replace(result)
+            elif result is not None:
+                assert isinstance(result, exp.Expression)
+                tree = result
         _keep_calculated(tree, calculated)
         require_single(tree, self.prefix + "several")
         return tree
 
     def ungrouped(self, column: Doubtful) -> None:
-        """Refuse a column beside GROUP BY that has no one value.  Raises NotSaid or Wrong."""
-        raise NotSaid(f"the column {column.name}, of which GROUP BY does not tell one value,")
+        """Refuse a column beside GROUP BY that has no one value.  Raises Unsupported or Refused."""
+        raise Unsupported(f"the column {column.name}, of which GROUP BY does not tell one value,")
 
-    def prepare(self, tree: Any, context: Context) -> None:
+    def prepare(self, tree: exp.Expression, context: Context) -> None:
         """What is done to a tree whose kinds are known before its nodes are said."""
 
-    def schema_expression(self, tree: Any, context: Context, own: Columns | None = None) -> Any:
+    def schema_expression(self, tree: exp.Expression, context: Context, own: Columns | None = None) -> exp.Expression:
         """The same for what becomes part of a table: without arithmetic of ours, so that others can write it."""
         return self.expression(tree, context.for_definition(own))
 
-    def _node(self, node: Any, context: Context) -> exp.Expression | None:
+    def _node(self, node: exp.Expr, context: Context) -> exp.Expr | None:
         for kind in type(node).__mro__:
             rule = self.rules.get(kind)
             if rule is not None:
-                made = rule(node, context)
-                if made is not None and made is not node and node.args.get("negate"):
-                    return exp.Not(this=exp.paren(made))
-                return made
+                result = rule(node, context)
+                if result is not None and result is not node and node.args.get("negate"):
+                    return exp.Not(this=exp.paren(result))
+                return result
         if isinstance(node, exp.Func) and not isinstance(node, exp.Connector | exp.Case | exp.Exists | exp.If):
-            return self._function(node, context)
+            return self._function(node)
         return node
 
-    def _function(self, node: Any, context: Context) -> exp.Expression:
-        if not isinstance(node, exp.Anonymous):
-            name = node.sql_name().lower()
-            if name in self.native:
-                return node
-            if name in self.functions:
-                values = [node.args.get(part) for part in node.arg_types]
-                flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
-                return call(self.prefix + name, *(each for each in flat if isinstance(each, exp.Expression)))
-            raise NotSaid(f"{node.sql_name()}()")
+    def _function(self, node: exp.Func) -> exp.Expr:
+        """A function that the grammar has a node for.  Raises Unsupported."""
+        name = node.sql_name().lower()
+        function = self.functions.by_name.get(name)
+        if function is None or not (function.is_native or function.python or function.aggregate):
+            raise Unsupported(f"{node.sql_name()}()")
+        if function.is_native:
+            return node
+        values = [node.args.get(part) for part in node.arg_types]
+        flat = [expression for value in values for expression in (value if isinstance(value, list) else [value])]
+        return call(self.prefix + name, *(expression for expression in flat if isinstance(expression, exp.Expression)))
+
+    def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
+        """A call of a function by its name.  Raises Unsupported or Refused."""
         name = node.name.lower()
-        ours = name.removeprefix(self.prefix)
-        if name.startswith(self.prefix) and (ours in self.functions or ours in self.aggregates or ours in self.own):
+        if name in self.functions.by_name:
+            return self.call_of(name, node.expressions, node, context)
+        if name in self.written or (
+            name.startswith(self.prefix) and name.removeprefix(self.prefix) in self.functions.callable_names
+        ):
             return node
-        if name in self.made:
-            return node
-        if name in self.native:
-            return node
-        if name in self.functions or name in self.aggregates:
-            return call(self.prefix + name, *node.expressions)
-        raise NotSaid(f"{node.name}()")
+        raise Unsupported(f"{node.name}()")
+
+    def call_of(
+        self, name: str, arguments: list[exp.Expression], node: exp.Expression, context: Context
+    ) -> exp.Expression:
+        """A call of the function of that name, which a node stands for.  Raises Unsupported or Refused."""
+        function = self.functions.by_name[name]
+        if not function.takes.accept(len(arguments)):
+            raise Refused(self.argument_count_message.format(name=name, count=len(arguments)))
+        converted = self.arguments(name, function.takes, arguments, context)
+        if function.rewrite is not None:
+            return function.rewrite(Call(name, converted, node), context)
+        if function.is_native:
+            return exp.Anonymous(this=name, expressions=converted)
+        return call(self.prefix + name, *converted)
+
+    def arguments(
+        self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
+    ) -> list[exp.Expression]:
+        """Arguments as a function takes them.  Raises Unsupported for those that it does not take."""
+        return arguments
 
     def text(self, tree: exp.Expression) -> str:
         """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
@@ -540,13 +534,13 @@ def _defined(declared: str) -> str:
     return f"{kind} /* {bytes.fromhex(members).decode()} */{word}{collation}" if members else declared
 
 
-def _keys(tree: exp.Expression) -> Iterator[tuple[exp.Expression, Any]]:
+def _keys(tree: exp.Expression) -> Iterator[tuple[exp.Expression, exp.Expression]]:
     """What queries are ordered and grouped by, each with its place."""
     for node in tree.walk():
         if isinstance(node, exp.Ordered):
             yield node, node.this
         elif isinstance(node, exp.Group):
-            yield from ((node, each) for each in node.expressions)
+            yield from ((node, expression) for expression in node.expressions)
 
 
 def _calculated_keys(tree: exp.Expression) -> set[int]:
@@ -561,13 +555,13 @@ def _keep_calculated(tree: exp.Expression, calculated: set[int]) -> None:
             key.replace(exp.Add(this=exp.paren(key.copy()), expression=literal(0)))
 
 
-def call(name: str, *arguments: Any) -> exp.Anonymous:
+def call(name: str, *arguments: exp.Expr | SqlValue) -> exp.Anonymous:
     """A call of a function."""
-    trees = [each.copy() if isinstance(each, exp.Expression) else literal(each) for each in arguments]
+    trees = [argument.copy() if isinstance(argument, exp.Expr) else literal(argument) for argument in arguments]
     return exp.Anonymous(this=name, expressions=trees)
 
 
-def literal(value: Any) -> exp.Expression:
+def literal(value: SqlValue) -> exp.Expression:
     """A value as a tree."""
     return exp.convert(value)  # type: ignore[return-value]
 
@@ -575,66 +569,15 @@ def literal(value: Any) -> exp.Expression:
 def arithmetic(name: str) -> Rule:
     """An operation as a function, which refuses texts of dates; between plain numbers it stays what it is."""
 
-    def rule(node: Any, context: Context) -> Any:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
-        plain = all(isinstance(each, exp.Literal) and not each.is_string for each in parts)
+        plain = all(isinstance(part, exp.Literal) and not part.is_string for part in parts)
         return node if plain or context.in_definition else call(name, *parts)
 
     return rule
 
 
-def is_default(tree: Any) -> bool:
+def is_default(tree: exp.Expression) -> bool:
     """Whether an expression is the word DEFAULT."""
     quoted = isinstance(tree, exp.Column) and tree.this.args.get("quoted")
     return isinstance(tree, exp.Var | exp.Column) and tree.name.upper() == "DEFAULT" and not quoted
-
-
-_LENGTHS: dict[str, Callable[..., Any]] = {
-    "repeat": lambda text, count: len(str(text)) * int(count),
-    "lpad": lambda _text, length, *_fill: int(length),
-    "rpad": lambda _text, length, *_fill: int(length),
-    "replace": lambda text, old, new: str(text).count(str(old)) * len(str(new)) if old else 0,
-}
-"""How long the answer of a function becomes that makes long texts of short ones."""
-
-
-def bounded(function: Function, length_of: Callable[..., Any], longest: int) -> Function:
-    """A function that makes no text that SQLite would not take: memory is not even asked for."""
-
-    @wraps(function)
-    def called(*arguments: Any) -> Any:
-        try:
-            length = length_of(*arguments)
-        except (TypeError, ValueError, OverflowError):  # NULL, or what the function itself refuses
-            length = 0
-        if length > longest:
-            raise DataError("string or blob too big")
-        return function(*arguments)
-
-    return called
-
-
-def guarded(function: Function) -> Function:
-    """What goes wrong in a function is a DataError, unless it says otherwise."""
-
-    @wraps(function)
-    def called(*arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except (IntegrityError, OperationalError, ProgrammingError, apsw.Error):
-            raise
-        except MemoryError:
-            raise OperationalError("out of memory") from None
-        except Exception as error:
-            raise DataError(str(error)) from None
-
-    return called
-
-
-def _stepper(make: Callable[[], Any]) -> Callable[[], Any]:
-    """An aggregate as apsw wants it."""
-
-    def begin() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
-        return make(), lambda group, *values: group.step(*values), lambda group: group.final()
-
-    return begin

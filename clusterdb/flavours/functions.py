@@ -1,7 +1,7 @@
-"""What the flavours' functions do, in Python: texts, numbers, dates as ISO text, JSON as text.
+"""SQL functions in Python that the engines share: texts, numbers, dates as ISO text, JSON as text.
 
-A function answers NULL if one of its arguments is NULL, unless it says otherwise.  Dates are texts as SQLite's own date
-functions write them, times of the day too; intervals are given as a number and a unit.
+They are not called with NULL, unless they take it by their row in the engine's registry.  Dates and times of the day
+are texts as SQLite's own date functions write them; an interval is a number and a unit.
 """
 
 from __future__ import annotations
@@ -18,38 +18,52 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache, wraps
-from typing import Any
+from typing import ParamSpec, Protocol, TypeVar
 
-__all__ = ["COMMON", "COMMON_AGGREGATES", "MONTHS", "UNITS", "Function", "as_datetime", "number_of", "shown"]
+__all__ = ["MONTHS", "UNITS", "Aggregate", "Group", "Implementation", "SqlValue", "as_datetime", "number_of", "shown"]
 
-Function = Callable[..., Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+SqlValue = None | int | float | str | bytes
+"""A value of SQLite's."""
+Number = int | float
+Json = bool | Number | Decimal | str | None | list["Json"] | dict[str, "Json"]
+"""A JSON document as :func:`json.loads` reads it, perhaps with decimal numbers."""
+Implementation = Callable[..., SqlValue]
+"""What computes a function."""
 
 
-def strict(function: Function) -> Function:
-    """NULL if an argument is NULL."""
+class Group(Protocol):
+    """The values of a group that an aggregate has seen."""
 
-    @wraps(function)
-    def called(*arguments: Any) -> Any:
-        return None if None in arguments else function(*arguments)
+    @property
+    def step(self) -> Callable[..., None]:
+        """Take the arguments of one row."""
 
-    return called
+    @property
+    def final(self) -> Callable[[], SqlValue]:
+        """Compute the result."""
+
+
+Aggregate = Callable[[], Group]
+"""What begins a group."""
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
 _LEADING = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def number_of(value: Any) -> int | float:
+def number_of(value: SqlValue) -> int | float:
     """A number, or what a text begins with, as MySQL takes it."""
     if isinstance(value, int | float):
         return value
-    found = _LEADING.match(value.decode() if isinstance(value, bytes) else str(value))
-    if found is None:
+    match = _LEADING.match(value.decode() if isinstance(value, bytes) else str(value))
+    if match is None:
         return 0
-    return float(found[0]) if set(found[0]) & set(".eE") else int(found[0])
+    return float(match[0]) if set(match[0]) & set(".eE") else int(match[0])
 
 
-def text_of(value: Any) -> str:
+def text_of(value: SqlValue) -> str:
     """A value as text."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
@@ -58,7 +72,7 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def as_datetime(value: Any) -> datetime:
+def as_datetime(value: SqlValue) -> datetime:
     """A date, or a date and a time, from their text.  Raises ValueError."""
     text = str(value).strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
     try:
@@ -73,11 +87,11 @@ _MOMENT = re.compile(
 _DIGITS = re.compile(r"\s*(\d{4}|\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)(?:\.(\d*))?)?\s*")
 
 
-def moment_of(value: Any) -> datetime:
+def moment_of(value: SqlValue) -> datetime:
     """A date, or a date and a time, in any of the forms that MySQL reads.  Raises ValueError."""
     text = str(value)
-    found = _MOMENT.fullmatch(text)
-    parts = [found[1], *found.group(3, 4, 5, 6, 7, 8)] if found is not None else None
+    match = _MOMENT.fullmatch(text)
+    parts = [match[1], *match.group(3, 4, 5, 6, 7, 8)] if match is not None else None
     if parts is None:
         short = _DIGITS.fullmatch(text)
         if short is None:
@@ -88,12 +102,12 @@ def moment_of(value: Any) -> datetime:
         raise TypeError(f"'{text}': years, months and days of zero")
     if len(parts[0] or "") == 2:
         year += 2000 if year < 70 else 1900
-    numbers = [int(each or 0) for each in parts[1:6]]
+    numbers = [int(item or 0) for item in parts[1:6]]
     fraction = (parts[6] or "")[:6].ljust(6, "0")
     return datetime(year, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], int(fraction))
 
 
-def as_moment(value: Any, kind: str) -> str:
+def as_moment(value: SqlValue, kind: str) -> str:
     """A date or a time as what is stored: of a date at midnight nothing but the date.  Raises ValueError."""
     at = moment_of(value)
     if kind == "date" and at.time() == datetime.min.time():
@@ -101,20 +115,20 @@ def as_moment(value: Any, kind: str) -> str:
     return at.isoformat(" ")
 
 
-def shown(at: datetime, like: Any = None) -> str:
+def shown(at: datetime, like: SqlValue = None) -> str:
     """A date and a time as text; of the form of ``like`` if that is a date without a time, and ``at`` is midnight."""
     if isinstance(like, str) and len(like.strip()) == 10 and at.time() == datetime.min.time():
         return at.date().isoformat()
     return at.isoformat(" ")
 
 
-def nothing_if_wrong(function: Function) -> Function:
-    """NULL for what is no date, as MySQL does."""
+def null_if_invalid(function: Callable[P, T]) -> Callable[P, T | None]:
+    """NULL for what is not a date, as MySQL does it."""
 
     @wraps(function)
-    def called(*arguments: Any) -> Any:
+    def called(*arguments: P.args, **options: P.kwargs) -> T | None:
         try:
-            return function(*arguments)
+            return function(*arguments, **options)
         except (ValueError, OverflowError):
             return None
 
@@ -124,15 +138,31 @@ def nothing_if_wrong(function: Function) -> Function:
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def operand(value: Any) -> int | float:
-    """What is calculated with: a number; a text of a date is none.  Raises ValueError."""
+def operand(value: SqlValue) -> int | float:
+    """An operand of arithmetic: a number, which the text of a date is not.  Raises ValueError."""
     if isinstance(value, str) and _DATE.match(value):
         raise ValueError(f"'{value}' is a date: add intervals to it, or take the difference with the engine's function")
     return number_of(value)
 
 
+def added(a: SqlValue, b: SqlValue) -> int | float:
+    return checked(operand(a) + operand(b))
+
+
+def subtracted(a: SqlValue, b: SqlValue) -> int | float:
+    return checked(operand(a) - operand(b))
+
+
+def multiplied(a: SqlValue, b: SqlValue) -> int | float:
+    return checked(operand(a) * operand(b))
+
+
+def negated(value: SqlValue) -> int | float:
+    return checked(-operand(value))
+
+
 # --- texts ------------------------------------------------------------------------------------------------------------
-def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
+def pad(text: SqlValue, length: int, fill: str, *, left: bool) -> str | None:
     """A text of that length."""
     text = text_of(text)
     if length < 0:
@@ -143,133 +173,112 @@ def pad(text: Any, length: int, fill: str, *, left: bool) -> str | None:
     return missing + text if left else text + missing
 
 
-@strict
-def lpad(text: Any, length: int, fill: Any = " ") -> Any:
+def lpad(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return pad(text, length, text_of(fill), left=True)
 
 
-@strict
-def rpad(text: Any, length: int, fill: Any = " ") -> Any:
+def rpad(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return pad(text, length, text_of(fill), left=False)
 
 
-@strict
-def left(text: Any, count: int) -> str:
+def left(text: SqlValue, count: int) -> str:
     text = text_of(text)
     return text[:count] if count >= 0 else text[: max(0, len(text) + count)]
 
 
-@strict
-def right(text: Any, count: int) -> str:
+def right(text: SqlValue, count: int) -> str:
     text = text_of(text)
     if count >= 0:
         return text[len(text) - min(count, len(text)) :]
     return text[-count:]
 
 
-@strict
-def reverse(text: Any) -> str:
+def reverse(text: SqlValue) -> str:
     return text_of(text)[::-1]
 
 
-@strict
-def repeat(text: Any, count: int) -> str:
+def repeat(text: SqlValue, count: int) -> str:
     return text_of(text) * max(0, count)
 
 
-@strict
-def upper(text: Any) -> str:
+def upper(text: SqlValue) -> str:
     return case_changed(text_of(text), str.upper)
 
 
-@strict
-def lower(text: Any) -> str:
+def lower(text: SqlValue) -> str:
     return case_changed(text_of(text), str.lower)
 
 
-@strict
-def octets(value: Any) -> int:
+def octets(value: SqlValue) -> int:
     return len(value if isinstance(value, bytes) else text_of(value).encode())
 
 
-@strict
-def characters(value: Any) -> int:
+def characters(value: SqlValue) -> int:
     return len(value if isinstance(value, bytes) else text_of(value))
 
 
-def concat_ws(separator: Any, *values: Any) -> str | None:
+def concat_ws(separator: SqlValue, *values: SqlValue) -> str | None:
     """Joined by a separator; what is NULL is left out."""
     return (
         None if separator is None else text_of(separator).join(text_of(value) for value in values if value is not None)
     )
 
 
-@strict
-def code_of(text: Any) -> int:
+def code_of(text: SqlValue) -> int:
     text = text_of(text)
     return ord(text[0]) if text else 0
 
 
-@strict
-def digest(text: Any, name: str) -> str:
+def digest(text: SqlValue, name: str) -> str:
     data = text if isinstance(text, bytes) else text_of(text).encode()
     return hashlib.new(name, data).hexdigest()
 
 
-@strict
-def sha2(text: Any, bits: int) -> str | None:
+def sha2(text: SqlValue, bits: int) -> str | None:
     if bits not in (0, 224, 256, 384, 512):
         return None
     return digest(text, f"sha{bits or 256}")
 
 
-@strict
-def replaced(text: Any, old: Any, new: Any) -> str:
+def replaced(text: SqlValue, old: SqlValue, new: SqlValue) -> str:
     return text_of(text).replace(text_of(old), text_of(new)) if text_of(old) else text_of(text)
 
 
-@strict
-def substring_index(text: Any, delimiter: Any, count: int) -> str:
+def substring_index(text: SqlValue, delimiter: SqlValue, count: int) -> str:
     parts = text_of(text).split(text_of(delimiter))
     return text_of(delimiter).join(parts[:count] if count >= 0 else parts[count:]) if count else ""
 
 
-@strict
-def split_part(text: Any, delimiter: Any, number: int) -> str:
+def split_part(text: SqlValue, delimiter: SqlValue, number: int) -> str:
     parts = text_of(text).split(text_of(delimiter))
     at = number - 1 if number > 0 else len(parts) + number
     return parts[at] if 0 <= at < len(parts) else ""
 
 
-@strict
-def translated(text: Any, old: str, new: str) -> str:
+def translated(text: SqlValue, old: str, new: str) -> str:
     table = {ord(char): new[at] if at < len(new) else None for at, char in reversed(list(enumerate(old)))}
     return text_of(text).translate(table)
 
 
-@strict
-def initcap(text: Any) -> str:
+def initcap(text: SqlValue) -> str:
     return re.sub(r"[^\W_]+", lambda word: word[0].capitalize(), text_of(text))
 
 
-@strict
-def insert_text(text: Any, at: int, length: int, new: Any) -> str:
+def insert_text(text: SqlValue, at: int, length: int, new: SqlValue) -> str:
     text = text_of(text)
     if not 0 < at <= len(text):
         return text
     return text[: at - 1] + text_of(new) + text[at - 1 + length :] if length >= 0 else text[: at - 1] + text_of(new)
 
 
-@strict
-def trimmed(text: Any, chars: str, where: str) -> str:
+def trimmed(text: SqlValue, chars: str, where: str) -> str:
     text = text_of(text)
     if where == "leading":
         return text.lstrip(chars)
     return text.rstrip(chars) if where == "trailing" else text.strip(chars)
 
 
-@strict
-def trimmed_word(text: Any, word: str, where: str) -> str:
+def trimmed_word(text: SqlValue, word: str, where: str) -> str:
     """As MySQL trims: whole words."""
     text = text_of(text)
     while word and where in ("leading", "both") and text.startswith(word):
@@ -288,67 +297,58 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE if "i" in flags else 0)
 
 
-@strict
-def matches(text: Any, pattern: str, flags: str = "") -> int:
+def matches(text: SqlValue, pattern: str, flags: str = "") -> int:
     return int(compiled(pattern, flags).search(text_of(text)) is not None)
 
 
-@strict
-def regexp_replace(text: Any, pattern: str, new: str, flags: str = "") -> str:
+def regexp_replace(text: SqlValue, pattern: str, new: str, flags: str = "") -> str:
     new = re.sub(r"\$(\d)", r"\\\1", new)
     return compiled(pattern, flags).sub(new, text_of(text), count=0 if "g" in flags else 1)
 
 
-@strict
-def regexp_substr(text: Any, pattern: str, flags: str = "") -> str | None:
-    found = compiled(pattern, flags).search(text_of(text))
-    return found[0] if found else None
+def regexp_substr(text: SqlValue, pattern: str, flags: str = "") -> str | None:
+    match = compiled(pattern, flags).search(text_of(text))
+    return match[0] if match else None
 
 
-@strict
-def regexp_instr(text: Any, pattern: str, flags: str = "") -> int:
-    found = compiled(pattern, flags).search(text_of(text))
-    return found.start() + 1 if found else 0
+def regexp_instr(text: SqlValue, pattern: str, flags: str = "") -> int:
+    match = compiled(pattern, flags).search(text_of(text))
+    return match.start() + 1 if match else 0
 
 
 # --- exact numbers ----------------------------------------------------------------------------------------------------
-def exact(value: Any) -> Decimal:
-    """The decimal number that a floating point number stands for: the shortest that is nearest to it."""
+def exact(value: SqlValue) -> Decimal:
+    """The decimal number that a floating point number stands for: the shortest that rounds to it."""
     value = number_of(value)
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 
 def inexact(value: Decimal, scale: int) -> int | float:
-    """A decimal number rounded to so many digits, half away from zero, as SQLite keeps it."""
-    made = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT)
-    return int(made) if scale <= 0 and abs(made) < 2**63 else float(made) + 0.0  # there is no minus zero
+    """A decimal number rounded to a number of digits, half away from zero, as SQLite keeps it."""
+    result = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT)
+    return int(result) if scale <= 0 and abs(result) < 2**63 else float(result) + 0.0  # there is no minus zero
 
 
 _CONTEXT = Context(prec=100)
 
 
-@strict
-def decimal_plus(a: Any, b: Any, scale: int) -> int | float:
+def decimal_plus(a: SqlValue, b: SqlValue, scale: int) -> int | float:
     return inexact(exact(a) + exact(b), scale)
 
 
-@strict
-def decimal_minus(a: Any, b: Any, scale: int) -> int | float:
+def decimal_minus(a: SqlValue, b: SqlValue, scale: int) -> int | float:
     return inexact(exact(a) - exact(b), scale)
 
 
-@strict
-def decimal_times(a: Any, b: Any, scale: int) -> int | float:
+def decimal_times(a: SqlValue, b: SqlValue, scale: int) -> int | float:
     return inexact(exact(a) * exact(b), scale)
 
 
-@strict
-def decimal_rounded(value: Any, scale: int) -> int | float:
+def decimal_rounded(value: SqlValue, scale: int) -> int | float:
     return inexact(exact(value), scale)
 
 
-@strict
-def decimal_text(value: Any, scale: int) -> str:
+def decimal_text(value: SqlValue, scale: int) -> str:
     """All its digits.  Raises ValueError if a floating point number cannot tell them."""
     number = exact(value)
     if len(number.as_tuple().digits) > 15 and isinstance(value, float):
@@ -356,7 +356,7 @@ def decimal_text(value: Any, scale: int) -> str:
     return f"{number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _CONTEXT):f}"
 
 
-def whole(value: Any) -> int:
+def whole(value: SqlValue) -> int:
     """A count of characters: rounded."""
     return int(inexact(exact(value), 0))
 
@@ -377,53 +377,40 @@ def checked(value: int | float) -> int | float:
 
 def case_changed(text: str, change: Callable[[str], str]) -> str:
     """Letter by letter; those that would become several stay."""
-    made = change(text)
-    if len(made) == len(text):
-        return made
+    result = change(text)
+    if len(result) == len(text):
+        return result
     changed = [(char, change(char)) for char in text]
     return "".join(new if len(new) == 1 else new[0] if change is str.lower else char for char, new in changed)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-@strict
-def rounded(value: Any, digits: int = 0) -> int | float:
+def rounded(value: SqlValue, digits: int = 0) -> int | float:
     """Half away from zero."""
     value = number_of(value)
     if isinstance(value, int) and digits >= 0:
         return value
     if isinstance(value, float) and not math.isfinite(value):
         return value
-    made = Decimal(repr(value) if isinstance(value, float) else value).quantize(
+    result = Decimal(repr(value) if isinstance(value, float) else value).quantize(
         Decimal(1).scaleb(-digits), ROUND_HALF_UP
     )
-    return int(made) if digits <= 0 and isinstance(value, int) else float(made)
+    return int(result) if digits <= 0 and isinstance(value, int) else float(result)
 
 
-@strict
-def truncated(value: Any, digits: int = 0) -> int | float:
+def truncated(value: SqlValue, digits: int = 0) -> int | float:
     value = number_of(value)
     scale = 10**digits
-    made = (
+    result = (
         math.trunc(Decimal(repr(value)) * scale) / scale
         if digits > 0
         else math.trunc(value / 10**-digits) * 10**-digits
     )
-    return made if digits > 0 else int(made)
+    return result if digits > 0 else int(result)
 
 
-@strict
-def power(base: Any, exponent: Any) -> float:
+def power(base: SqlValue, exponent: SqlValue) -> float:
     return float(number_of(base)) ** number_of(exponent)
-
-
-def least(*values: Any) -> Any:
-    """The smallest; NULL if one is NULL."""
-    return None if None in values else min(values)
-
-
-def greatest(*values: Any) -> Any:
-    """The largest; NULL if one is NULL."""
-    return None if None in values else max(values)
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------
@@ -446,7 +433,7 @@ def unit_of(unit: str) -> str:
 
 
 def plus(at: datetime, count: float, unit: str) -> datetime:
-    """So many units later; the end of a shorter month is its last day."""
+    """A number of units later; the end of a shorter month is its last day."""
     unit = unit_of(unit)
     if unit in MONTHS:
         months = at.year * 12 + at.month - 1 + int(count) * MONTHS[unit]
@@ -455,24 +442,22 @@ def plus(at: datetime, count: float, unit: str) -> datetime:
     return at + UNITS[unit] * count
 
 
-@strict
-@nothing_if_wrong
-def add_interval(value: Any, count: Any, unit: str) -> str:
+@null_if_invalid
+def add_interval(value: SqlValue, count: SqlValue, unit: str) -> str:
     """A date or time, and an interval: a date if both are days."""
-    made = plus(as_datetime(value), number_of(count), unit)
+    result = plus(as_datetime(value), number_of(count), unit)
     whole_days = unit_of(unit) in ("day", "week", *MONTHS)
-    return shown(made, value if whole_days else None)
+    return shown(result, value if whole_days else None)
 
 
-@strict
-@nothing_if_wrong
-def part(unit: str, value: Any) -> int | float:
+@null_if_invalid
+def part(unit: str, value: SqlValue) -> int | float:
     """A part of a date."""
     clock = re.fullmatch(r"(\d{1,3}):(\d\d)(?::(\d\d))?", str(value).strip())
     if clock is not None and unit.lower() in ("hour", "minute", "second"):
         return int({"hour": clock[1], "minute": clock[2], "second": clock[3] or 0}[unit.lower()])
     if re.fullmatch(r"\s*\d+\.\d*\s*", str(value)):
-        raise TypeError(f"'{value}' as a date")
+        raise TypeError(f"'{text_of(value)}' as a date")
     at = as_datetime(value)
     year, week, weekday = at.isocalendar()
     return {
@@ -495,9 +480,8 @@ def part(unit: str, value: Any) -> int | float:
     }[unit.lower()]
 
 
-@strict
-@nothing_if_wrong
-def date_trunc(unit: str, value: Any) -> str:
+@null_if_invalid
+def date_trunc(unit: str, value: SqlValue) -> str:
     """The beginning of the unit that a time lies in."""
     at = as_datetime(value)
     unit = unit_of(unit)
@@ -516,58 +500,49 @@ def date_trunc(unit: str, value: Any) -> str:
     return shown(starts[unit])
 
 
-@strict
-@nothing_if_wrong
-def last_day(value: Any) -> str:
+@null_if_invalid
+def last_day(value: SqlValue) -> str:
     at = as_datetime(value)
     return at.date().replace(day=calendar.monthrange(at.year, at.month)[1]).isoformat()
 
 
-@strict
-@nothing_if_wrong
-def days_between(later: Any, earlier: Any) -> int:
+@null_if_invalid
+def days_between(later: SqlValue, earlier: SqlValue) -> int:
     return (as_datetime(later).date() - as_datetime(earlier).date()).days
 
 
-@strict
-def clock(seconds: Any) -> str:
+def clock(seconds: SqlValue) -> str:
     """Seconds as HH:MM:SS."""
     seconds = number_of(seconds)
     sign, count = "-" if seconds < 0 else "", abs(int(seconds))
     return f"{sign}{count // 3600:02}:{count // 60 % 60:02}:{count % 60:02}"
 
 
-@strict
-@nothing_if_wrong
-def date_only(value: Any) -> str:
+@null_if_invalid
+def date_only(value: SqlValue) -> str:
     return as_datetime(value).date().isoformat()
 
 
-@strict
-@nothing_if_wrong
-def whole_timestamp(value: Any) -> str:
+@null_if_invalid
+def whole_timestamp(value: SqlValue) -> str:
     return shown(as_datetime(value))
 
 
-@strict
-@nothing_if_wrong
+@null_if_invalid
 def make_date(year: int, month: int, day: int) -> str:
     return date(year, month, day).isoformat()
 
 
 # --- others -----------------------------------------------------------------------------------------------------------
-@strict
-def to_base64(value: Any) -> str:
+def to_base64(value: SqlValue) -> str:
     return base64.b64encode(value if isinstance(value, bytes) else text_of(value).encode()).decode()
 
 
-@strict
 def from_base64(text: str) -> bytes:
     return base64.b64decode(text)
 
 
-@strict
-def crc32(value: Any) -> int:
+def crc32(value: SqlValue) -> int:
     return zlib.crc32(value if isinstance(value, bytes) else text_of(value).encode())
 
 
@@ -575,16 +550,15 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
-@strict
 def json_contains(target: str, candidate: str) -> int:
     """Whether a document contains another: JSON_CONTAINS, @>."""
 
-    def contains(whole: Any, piece: Any) -> bool:
+    def contains(whole: SqlValue, piece: SqlValue) -> bool:
         if isinstance(whole, dict) and isinstance(piece, dict):
             return all(key in whole and contains(whole[key], value) for key, value in piece.items())
         if isinstance(whole, list):
             pieces = piece if isinstance(piece, list) else [piece]
-            return all(any(contains(each, wanted) for each in whole) for wanted in pieces)
+            return all(any(contains(item, wanted) for item in whole) for wanted in pieces)
         return bool(whole == piece) and isinstance(whole, bool) == isinstance(piece, bool)
 
     return int(contains(json.loads(target), json.loads(candidate)))
@@ -597,7 +571,7 @@ class Deviation:
         self._values: list[float] = []
         self._of_sample, self._root = of_sample, root
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
             self._values.append(float(number_of(value)))
 
@@ -617,7 +591,7 @@ class Bits:
         self._how, self._empty, self._refused = how, empty, refused
         self._value: int | None = None
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is None:
             return
         value = whole(value)
@@ -630,64 +604,3 @@ class Bits:
         if self._value is None and self._refused is not None:
             raise OverflowError(f"{self._refused} is larger than the largest integer that is kept")
         return self._empty if self._value is None else self._value
-
-
-COMMON: dict[str, Function] = {
-    "plus": strict(lambda a, b: checked(operand(a) + operand(b))),
-    "minus": strict(lambda a, b: checked(operand(a) - operand(b))),
-    "times": strict(lambda a, b: checked(operand(a) * operand(b))),
-    "negative": strict(lambda a: checked(-operand(a))),
-    "decimal_plus": decimal_plus,
-    "decimal_minus": decimal_minus,
-    "decimal_times": decimal_times,
-    "decimal_round": decimal_rounded,
-    "decimal_text": decimal_text,
-    "lpad": lpad,
-    "rpad": rpad,
-    "left": left,
-    "right": right,
-    "reverse": reverse,
-    "repeat": repeat,
-    "upper": upper,
-    "lower": lower,
-    "concat_ws": concat_ws,
-    "sha2": sha2,
-    "replace": replaced,
-    "substring_index": substring_index,
-    "split_part": split_part,
-    "translate": translated,
-    "initcap": initcap,
-    "trim": trimmed,
-    "trim_word": trimmed_word,
-    "regexp_replace": regexp_replace,
-    "regexp_substr": regexp_substr,
-    "regexp_instr": regexp_instr,
-    "round": rounded,
-    "truncate": truncated,
-    "power": power,
-    "least": least,
-    "greatest": greatest,
-    "add_interval": add_interval,
-    "part": part,
-    "date_trunc": date_trunc,
-    "last_day": last_day,
-    "days_between": days_between,
-    "timestamp": whole_timestamp,
-    "make_date": make_date,
-    "to_base64": to_base64,
-    "from_base64": from_base64,
-    "crc32": crc32,
-    "uuid": new_uuid,
-    "json_contains": json_contains,
-}
-"""By name without the prefix that they have in SQL."""
-
-COMMON_AGGREGATES: dict[str, Callable[[], Any]] = {
-    "stddev_pop": lambda: Deviation(of_sample=False, root=True),
-    "stddev_samp": lambda: Deviation(of_sample=True, root=True),
-    "var_pop": lambda: Deviation(of_sample=False, root=False),
-    "var_samp": lambda: Deviation(of_sample=True, root=False),
-    "bit_and": lambda: Bits("and", None),
-    "bit_or": lambda: Bits("or", None),
-    "bit_xor": lambda: Bits("xor", None),
-}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sqlglot import exp
 
@@ -71,9 +70,10 @@ class _Groups:
         self.determined: set[_Place] = {place for place in map(self.place, keys) if place is not None}
         self.determine()
 
-    def key(self, node: Any) -> Any:
+    def key(self, node: exp.Expression) -> exp.Expression:
         """The expression that a key of GROUP BY denotes; a number or an alias denotes a result column."""
-        node = node.unnest()
+        inner = node.unnest()
+        node = inner if isinstance(inner, exp.Expression) else node
         if isinstance(node, exp.Literal) and not node.is_string and node.name.isdigit():
             at = int(node.name) - 1
             return self.select.expressions[at].unalias().unnest() if at < len(self.select.expressions) else node
@@ -81,13 +81,13 @@ class _Groups:
             return self.aliases.get(node.name.lower(), node).unnest()
         return node
 
-    def place(self, node: Any) -> _Place | None:
+    def place(self, node: exp.Expression) -> _Place | None:
         """The source and the name of a column of this query; None for other nodes."""
         resolved = self.names.columns.get(id(node))
         is_own = resolved is not None and resolved[0] == self.query.number
         return (resolved[1], node.name.lower()) if resolved is not None and is_own else None
 
-    def comparable(self, node: Any) -> str:
+    def comparable(self, node: exp.Expression) -> str:
         """The text of an expression with its columns resolved and its parameters unnamed, for comparison."""
         copy = exp.Paren(this=node.copy())
         for before, after in zip(list(node.find_all(exp.Column)), list(copy.find_all(exp.Column)), strict=True):
@@ -139,7 +139,7 @@ class _Groups:
                     if column[0] == joined and joined not in {source for source, _ in determining}:
                         yield column, others
 
-    def equation(self, condition: Any) -> Iterator[tuple[_Place, set[_Place]]]:
+    def equation(self, condition: exp.Expression) -> Iterator[tuple[_Place, set[_Place]]]:
         for column, value in sides(condition):
             place = self.place(column)
             if place is not None and is_alike(column, value):
@@ -174,7 +174,7 @@ class _Groups:
             if not (isinstance(key, exp.Column) and not key.table and key.name.lower() in self.aliases):
                 yield from self.of(key)
 
-    def of(self, node: Any, *, within: bool = False) -> Iterator[Doubtful]:
+    def of(self, node: exp.Expression, *, within: bool = False) -> Iterator[Doubtful]:
         """The columns of an expression that do not depend on the groups."""
         if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
             yield from self.of_star(node.table.lower() if isinstance(node, exp.Column) else "")
@@ -192,7 +192,7 @@ class _Groups:
         for inner in node.iter_expressions():
             yield from self.of(inner, within=within) if not within or not _is_star(inner) else ()
 
-    def is_other_s(self, node: Any) -> bool:
+    def is_other_s(self, node: exp.Expression) -> bool:
         """Whether an aggregate in a subquery aggregates the subquery's own rows."""
         columns = list(node.find_all(exp.Column))
         return not columns or any(self.place(column) is None for column in columns)
@@ -204,5 +204,5 @@ class _Groups:
                     yield Doubtful(f"{source}.{name}", within=False)
 
 
-def _is_star(node: Any) -> bool:
+def _is_star(node: exp.Expression) -> bool:
     return isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))

@@ -6,8 +6,6 @@ Where SQLite's precedence differs from sqlglot's, parentheses are added.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 __all__ = ["bracketed", "misread"]
@@ -20,13 +18,13 @@ _CLOSED = (exp.Paren, exp.Dot, exp.Collate, exp.PropertyEQ, exp.Kwarg, exp.Escap
 _PARTS = ("this", "expression", "low", "high")
 
 
-def _operands(node: Any) -> list[Any]:
+def _operands(node: exp.Expression) -> list[exp.Expression]:
     parts = [node.args.get(part) for part in _PARTS]
     return [part for part in parts if isinstance(part, exp.Expression)]
 
 
-def _is_test(node: Any) -> bool:
-    """Whether a node is IS or IS NOT."""
+def _is_test(node: exp.Expression) -> bool:
+    """Whether a node stands for ``IS`` or ``IS NOT``."""
     return isinstance(node, exp.Is) or (isinstance(node, exp.Not) and isinstance(node.this, exp.Is))
 
 
@@ -54,7 +52,7 @@ def misread(tree: exp.Expression, *, levels_of_bits: bool) -> str:
     return ""
 
 
-def _is_arithmetic(node: Any) -> bool:
+def _is_arithmetic(node: exp.Expression) -> bool:
     return isinstance(node, exp.Binary | exp.Neg | exp.BitwiseNot) and not isinstance(
         node, exp.Connector | exp.BitwiseXor
     )

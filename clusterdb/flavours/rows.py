@@ -14,16 +14,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from clusterdb.errors import DatabaseError
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.tables import text
 from clusterdb.flavours.types import of_column
 
 if TYPE_CHECKING:
+    from clusterdb.flavours.registry import Functions
     from clusterdb.flavours.schema import Schema
 
 __all__ = ["SAMPLE", "READ_BY", "Grammar", "Literal", "Rows", "Unfit"]
@@ -31,7 +33,7 @@ __all__ = ["SAMPLE", "READ_BY", "Grammar", "Literal", "Rows", "Unfit"]
 SAMPLE = "sample"
 """The mark of a literal in a tree that stands for all of its kind."""
 READ_BY = "read_by"
-"""The mark of a value that was read from a literal: by which function, and what else it was told."""
+"""The mark of a value that was read from a literal: the function that read it, and its other arguments."""
 _HERE = "\x01"
 _RAW = "raw"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -62,12 +64,12 @@ class Grammar(NamedTuple):
 class Translator(Protocol):
     """What makes SQLite's tree of an INSERT's."""
 
-    functions: Any
+    functions: Functions
 
-    def parsed_insert(self, sql: str) -> Any:
+    def parsed_insert(self, sql: str) -> exp.Expression | None:
         """The tree of an INSERT.  Raises SqlglotError."""
 
-    def translated_insert(self, tree: Any, schema: Schema, *, is_overriding: bool) -> Any:
+    def translated_insert(self, tree: exp.Expression, schema: Schema, *, is_overriding: bool) -> object:
         """SQLite's tree for it.  Raises Unfit for what takes more than one statement, or is refused."""
 
     def text(self, tree: exp.Expression) -> str:
@@ -79,14 +81,14 @@ class _Cell(NamedTuple):
 
     before: str
     after: str
-    reader: tuple[str, list[Any]] | None
+    reader: tuple[str, list[int | str]] | None
 
     def of(self, value: Literal, translator: Translator) -> str:
         if value.kind in _CONSTANTS:
             return self.before
         if self.reader is not None:
             name, more = self.reader
-            literal = _written(translator, translator.functions[name](value.value, *more))
+            literal = _written(translator, translator.functions.implementations[name](value.value, *more))
         elif value.kind == "text":
             literal = text(value.value) if "\0" not in value.value else _with_nul(value.value)
         else:
@@ -105,7 +107,7 @@ def _with_nul(value: str) -> str:
     return f"CAST(x'{value.encode().hex()}' AS TEXT)"
 
 
-def _written(translator: Translator, value: Any) -> str:
+def _written(translator: Translator, value: SqlValue) -> str:
     """A value as rules write it."""
     if type(value) is str:
         return text(value) if "\0" not in value else _with_nul(value)
@@ -232,7 +234,7 @@ class Rows:
         """Let the rules translate a row, and keep what they make of each kind of literal in each column."""
         values = f"({', '.join(value.source for value in row)})"
         tree = self._translator.parsed_insert(f"{shape.into}VALUES {values}{'' if shape.is_single else f', {values}'}")
-        if not isinstance(tree.expression, exp.Values):
+        if tree is None or not isinstance(tree.expression, exp.Values):
             raise Unfit
         self._require_bytes(shape, tree.this, row)
         for given in tree.expression.expressions:
@@ -257,7 +259,7 @@ class Rows:
         shape.head, _, shape.tail = self._translator.text(insert).partition(f"({_HERE})")
         shape.more = more[0], more[-1]
 
-    def _require_bytes(self, shape: _Shape, target: Any, row: Sequence[Literal]) -> None:
+    def _require_bytes(self, shape: _Shape, target: exp.Expression, row: Sequence[Literal]) -> None:
         """Raises Unfit for bytes in columns of something else."""
         if all(value.kind != _RAW for value in row):
             return

@@ -64,7 +64,7 @@ class Numbering:
     kind: str
 
     def __str__(self) -> str:
-        """What the column's definition says of it."""
+        """The comment in the column's definition."""
         return f"/* {self.kind} {self.sequence} */"
 
 
@@ -121,8 +121,8 @@ def read(db: apsw.Connection) -> Schema:
         seen: dict[str, dict[str, Column]] = {}
         primary: dict[str, set[str]] = {}
         required: dict[str, set[str]] = {}
-        found = db.execute(_COLUMNS.format(schema=schema))
-        for table, _, sql, column, declared, key, not_null, hidden, default in found:
+        result = db.execute(_COLUMNS.format(schema=schema))
+        for table, _, sql, column, declared, key, not_null, hidden, default in result:
             collation = ""
             if " collate " in str(sql).lower():
                 collation = str(db.column_metadata(schema, str(table), str(column))[1])
@@ -156,28 +156,28 @@ def _labels(db: apsw.Connection) -> tuple[tuple[int, Labels], ...]:
 def members_of(sql: str, column: str) -> str:
     """The members of an ENUM or a SET, as the definition of its table has them."""
     name = column.replace('"', '""')
-    found = re.search(rf'"{re.escape(name)}" (?:enum|set_of) text /\* (.*?) \*/', sql, re.IGNORECASE | re.DOTALL)
-    return found[1] if found is not None else ""
+    match = re.search(rf'"{re.escape(name)}" (?:enum|set_of) text /\* (.*?) \*/', sql, re.IGNORECASE | re.DOTALL)
+    return match[1] if match is not None else ""
 
 
 def _numbers(sql: str) -> _Numbers:
     """What the columns of a table are numbered by."""
-    found = _NUMBERED.findall(sql)
-    return tuple((column.replace('""', '"').lower(), Numbering(sequence, kind)) for column, kind, sequence in found)
+    result = _NUMBERED.findall(sql)
+    return tuple((column.replace('""', '"').lower(), Numbering(sequence, kind)) for column, kind, sequence in result)
 
 
 def _unique(db: apsw.Connection, schema: str, required: Mapping[str, set[str]]) -> dict[str, tuple[_Key, ...]]:
     """The columns of the unique indices of each table, where all of them are ``required``."""
-    found: dict[tuple[str, str], set[str | None]] = {}
+    result: dict[tuple[str, str], set[str | None]] = {}
     for table, index, column in db.execute(_UNIQUE.format(schema=schema)):
         name = None if column is None else str(column).lower()
-        found.setdefault((str(table).lower(), str(index)), set()).add(name)
-    made: dict[str, tuple[_Key, ...]] = {}
-    for (table, _), columns in found.items():
-        names = frozenset(each for each in columns if each is not None)
+        result.setdefault((str(table).lower(), str(index)), set()).add(name)
+    converted: dict[str, tuple[_Key, ...]] = {}
+    for (table, _), columns in result.items():
+        names = frozenset(item for item in columns if item is not None)
         if len(names) == len(columns) and names <= required.get(table, set()):
-            made[table] = (*made.get(table, ()), names)
-    return made
+            converted[table] = (*converted.get(table, ()), names)
+    return converted
 
 
 @lru_cache(maxsize=64)
@@ -199,28 +199,28 @@ def _interned(
 
 
 def _numbering(numbers: _Numbers) -> dict[str, Numbering]:
-    return {column: each for column, each in numbers if each.kind != "owned"}
+    return {column: number for column, number in numbers if number.kind != "owned"}
 
 
 def _sequences(numbers: _Numbers) -> dict[str, str]:
-    return {column: each.sequence for column, each in numbers if each.kind != "nextval"}
+    return {column: number.sequence for column, number in numbers if number.kind != "nextval"}
 
 
 def kinds_comment(columns: list[tuple[str, str]]) -> str:
-    """What a view's definition says of its columns' types, since SQLite does not keep those of expressions."""
-    said = "; ".join(f"{name}={declared}" for name, declared in columns if not set(";=*/") & set(name))
-    return f"/* columns: {said} */"
+    """The comment in a view's definition with its columns' types, which SQLite does not keep for expressions."""
+    text = "; ".join(f"{name}={declared}" for name, declared in columns if not set(";=*/") & set(name))
+    return f"/* columns: {text} */"
 
 
 def _columns_of_view(sql: str) -> dict[str, Column]:
-    found = KINDS_COMMENT.search(sql)
-    pairs = [each.partition("=") for each in found[1].split("; ")] if found is not None and found[1] else []
-    made = {}
+    match = KINDS_COMMENT.search(sql)
+    pairs = [item.partition("=") for item in match[1].split("; ")] if match is not None and match[1] else []
+    result = {}
     for name, _, declared in pairs:
         kind, _, collation = declared.partition(" collate ")
         kind, _, members = kind.partition(" members ")
-        made[name.lower()] = Column(kind, collation, bytes.fromhex(members).decode())
-    return made
+        result[name.lower()] = Column(kind, collation, bytes.fromhex(members).decode())
+    return result
 
 
 class Known:
@@ -229,7 +229,7 @@ class Known:
     def __init__(self) -> None:
         self.schema = NOTHING
         self.plans: dict[str, Any] = {}
-        self._versions: tuple[Any, Any] | None = None
+        self._versions: tuple[object, object] | None = None
         self._flavour: object = None
 
     def refresh(self, db: apsw.Connection, flavour: object) -> None:

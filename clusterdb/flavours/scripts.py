@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
-__all__ = ["Splitter", "Statement"]
+__all__ = ["Quoting", "Splitter", "Statement"]
 
 
 class Statement(NamedTuple):
@@ -21,6 +21,14 @@ class Statement(NamedTuple):
 
     text: str
     line: int
+
+
+class Quoting(Protocol):
+    """How an engine quotes texts."""
+
+    @property
+    def has_escapes(self) -> bool:
+        """Whether a backslash in a text is more than itself."""
 
 
 class Splitter(ABC):
@@ -66,8 +74,8 @@ class Splitter(ABC):
         yield from self.feed(script)
         yield from self.finish()
 
-    def obey(self, flavour: Any) -> None:  # noqa: B027 - most engines have the same rules in all flavours
-        """Go on by the rules of the flavour that a statement has switched to."""
+    def obey(self, flavour: Quoting) -> None:  # noqa: B027 - most engines have the same rules in all flavours
+        """Continue with the rules of the flavour that a statement has switched to."""
 
     @property
     def is_between(self) -> bool:

@@ -1,14 +1,15 @@
 """What one connection has set, in a cluster of another engine, and how its statements run.
 
 A session has the flavour that its next statement is written in (a SQL mode can change it), and runs translations:
-texts of SQLite's, and steps in Python where SQL is not enough.  It is kept by whoever has the connection.
+texts of SQLite's, and steps in Python where SQL is not enough.  The owner of the connection keeps it.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import apsw
@@ -16,13 +17,27 @@ import apsw
 from clusterdb.flavours.schema import NOTHING, Known, Schema
 
 if TYPE_CHECKING:
+    from clusterdb.flavours.context import Step
     from clusterdb.flavours.flavour import Flavour, Translation
     from clusterdb.flavours.types import Kind
 
-__all__ = ["EngineSession", "Step", "run", "steps", "together"]
+__all__ = ["Answer", "EngineSession", "Plan", "plan", "run", "together"]
 
-Step = Callable[["EngineSession"], None]
-"""What takes more than a statement of SQLite's."""
+
+Answer = Callable[[str], object]
+"""Runs a statement of SQLite's, and does with its rows what the caller wants."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs for a statement: all that is ``before`` the statement that answers, this one, and all ``after`` it.
+
+    An empty plan does nothing.
+    """
+
+    before: tuple[str | Step, ...] = ()
+    answer: str = ""
+    after: tuple[str | Step, ...] = ()
 
 
 class EngineSession:
@@ -62,20 +77,28 @@ class EngineSession:
         """
         return self.flavour.kinds(sql, self.schema())
 
-    def begin(self, translation: Translation) -> None:
-        """Begin a transaction for a statement, if it wants one and the session does not commit by itself."""
-        if translation.begins and not self.autocommit and not self.db.in_transaction:
-            self.db.execute("BEGIN")
+    def execute(self, translation: Translation, answer: Answer) -> None:
+        """Run a translation; ``answer`` runs the statement whose rows are its result.
 
-    def scripts(self, script: str) -> Iterator[str]:
-        """For each statement of a script what SQLite is to run, by the schema and the settings as they are then.
+        Raises what the statements and steps raise.
+        """
+        planned = plan(translation, in_transaction=self.db.in_transaction, autocommit=self.autocommit)
+        for step in planned.before:
+            run(step, self)
+        if planned.answer:
+            answer(planned.answer)
+        for step in planned.after:
+            run(step, self)
 
-        Raises NotSupportedError.
+    def execute_script(self, script: str, answer: Answer) -> None:
+        """Run the statements of a script, each by the schema and the settings that those before it have left.
+
+        Raises NotSupportedError, and as :meth:`execute`.
         """
         splitter = self.flavour.splitter()
         for statement in splitter.cut(script):
-            yield from steps(self.translate(statement.text, self.schema()), self)
-            splitter.obey(self.flavour)  # what is left may end elsewhere, by the new rules
+            self.execute(self.translate(statement.text, self.schema()), answer)
+            splitter.obey(self.flavour)  # the rest may be cut by other rules now
 
     def schema(self) -> Schema:
         """The tables as they are now."""
@@ -83,19 +106,14 @@ class EngineSession:
         return self._seen.schema
 
 
-def steps(translation: Translation, session: EngineSession) -> Iterator[str]:
-    """What answers, for the caller to run; what runs with it is run here, before it and when the caller comes back."""
-    db = session.db
-    if translation.ends and not db.in_transaction:
-        return
-    if translation.commits and db.in_transaction:
-        db.execute("COMMIT")
-    session.begin(translation)
-    for step in translation.before:
-        run(step, session)
-    yield translation.sql
-    for step in translation.after:
-        run(step, session)
+def plan(translation: Translation, *, in_transaction: bool, autocommit: bool) -> Plan:
+    """The plan of a translation, for a connection that is in a transaction or not."""
+    if translation.ends and not in_transaction:
+        return Plan()
+    commits = translation.commits and in_transaction
+    begins = translation.begins and not autocommit and (commits or not in_transaction)
+    first = (*(["COMMIT"] if commits else []), *(["BEGIN"] if begins else []))
+    return Plan((*first, *translation.before), translation.sql, translation.after)
 
 
 def run(step: object, session: EngineSession) -> None:

@@ -8,7 +8,6 @@ Before the rules run, :func:`mark_single` marks the subqueries that cannot retur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sqlglot import exp
 
@@ -28,7 +27,7 @@ _AGGREGATES = frozenset(
 
 
 # --- parts of queries -------------------------------------------------------------------------------------------------
-def is_aggregate(node: Any) -> bool:
+def is_aggregate(node: exp.Expression) -> bool:
     """Whether a node is an aggregate function, and not a window function."""
     name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
     if not isinstance(node, exp.AggFunc) and name not in _AGGREGATES:
@@ -39,14 +38,14 @@ def is_aggregate(node: Any) -> bool:
     return not isinstance(above, exp.Window) or node.arg_key != "this"
 
 
-def aggregates_of(tree: Any) -> bool:
+def aggregates_of(tree: exp.Expression) -> bool:
     """Whether an expression contains aggregates outside of its subqueries."""
     if is_aggregate(tree):
         return True
     return not isinstance(tree, exp.Query) and any(aggregates_of(inner) for inner in tree.iter_expressions())
 
 
-def conjuncts(tree: Any) -> Iterator[Any]:
+def conjuncts(tree: exp.Expression | None) -> Iterator[exp.Expression]:
     """The operands of a condition's ANDs."""
     while isinstance(tree, exp.Paren | exp.Where):
         tree = tree.this
@@ -57,7 +56,7 @@ def conjuncts(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-def sides(condition: Any) -> list[tuple[Any, Any]]:
+def sides(condition: exp.Expression) -> list[tuple[exp.Expression, exp.Expression]]:
     """The columns that an equation equates with a value: pairs of column and value."""
     if not isinstance(condition, exp.EQ):
         return []
@@ -65,7 +64,7 @@ def sides(condition: Any) -> list[tuple[Any, Any]]:
     return [(left.unnest(), right.unnest()) for left, right in pairs if isinstance(left.unnest(), exp.Column)]
 
 
-def is_alike(column: Any, value: Any) -> bool:
+def is_alike(column: exp.Expression, value: exp.Expression) -> bool:
     """Whether at most one value of a column equals a value; several texts can equal one number."""
     left, right = kind_of(column), kind_of(value)
     if value.find(exp.Query, exp.Collate) is not None:
@@ -81,7 +80,7 @@ def _scalars(tree: exp.Expression) -> Iterator[exp.Subquery]:
     for node in tree.find_all(exp.Subquery):
         if not isinstance(node.this, exp.Select | exp.SetOperation):
             continue
-        inner: Any = node
+        inner: exp.Expression = node
         while isinstance(inner.parent, exp.Subquery | exp.Paren):
             inner = inner.parent
         above = inner.parent
@@ -144,7 +143,7 @@ def require_single(tree: exp.Expression, several: str) -> None:
         node.meta["single"] = True
 
 
-def _columns_of(query: Any) -> list[Any]:
+def _columns_of(query: exp.Expression) -> list[exp.Expression]:
     """The columns of a query by name: SQLite checks the width of a row value before it expands ``*``."""
     first = query
     while isinstance(first, exp.SetOperation | exp.Subquery):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlglot import exp, parse_one
 
-from clusterdb.flavours.flavour import NotSaid
+from clusterdb.flavours.flavour import Unsupported
 
 __all__ = [
     "CATALOG_COLUMNS",
@@ -34,10 +34,10 @@ _Property = TypeVar("_Property", bound=exp.Expression)
 
 # --- definitions of columns and tables --------------------------------------------------------------------------------
 def data_type(column: exp.ColumnDef) -> exp.DataType:
-    """The type of a column.  Raises NotSaid if its definition names none."""
+    """The type of a column.  Raises Unsupported if its definition names none."""
     kind = column.args.get("kind")
     if not isinstance(kind, exp.DataType):
-        raise NotSaid(f"column '{column.name}' without a type")
+        raise Unsupported(f"column '{column.name}' without a type")
     return kind
 
 
@@ -110,11 +110,11 @@ FROM_COLUMNS = "FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.
 def catalog_table(node: exp.Table, queries: Mapping[str, str]) -> exp.Subquery:
     """The query of SQLite that answers for a table of ``information_schema``.
 
-    ``queries``: the queries by the table's name in lower case.  Raises NotSaid for other tables.
+    ``queries``: the queries by the table's name in lower case.  Raises Unsupported for other tables.
     """
     name = node.name.lower()
     if name not in queries:
-        raise NotSaid(f"information_schema.{name}")
+        raise Unsupported(f"information_schema.{name}")
     query = parse_one(queries[name], read="sqlite")
     assert isinstance(query, exp.Select)
     return query.subquery(node.alias or name)

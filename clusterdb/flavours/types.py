@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlglot import exp
 
@@ -37,7 +37,7 @@ __all__ = [
     "TIME",
     "UNKNOWN",
     "Kind",
-    "Rule",
+    "KindRule",
     "Typing",
     "annotate",
     "answers",
@@ -88,7 +88,8 @@ NUMBERS = frozenset({"integer", "decimal", "double"})
 _CATALOGS = ("information_schema", "pg_catalog")
 
 Columns = dict[str, Kind]
-Rule = Callable[[Any, list[Kind]], Kind]
+Node = TypeVar("Node", bound=exp.Expr)
+KindRule = Callable[[Any, list[Kind]], Kind]
 
 
 def decimal(scale: int | None) -> Kind:
@@ -96,16 +97,16 @@ def decimal(scale: int | None) -> Kind:
     return Kind("decimal", scale=scale)
 
 
-def kind_of(node: Any) -> Kind:
+def kind_of(node: exp.Expr | None) -> Kind:
     """What :func:`annotate` found a node to be, or the rule that made it said."""
     while isinstance(node, exp.Paren | exp.Alias | exp.Ordered) and "kind" not in node.meta:
         node = node.this
-    found = node.meta.get("kind", UNKNOWN) if isinstance(node, exp.Expression) else UNKNOWN
-    assert isinstance(found, Kind)
-    return found
+    result = node.meta.get("kind", UNKNOWN) if isinstance(node, exp.Expression) else UNKNOWN
+    assert isinstance(result, Kind)
+    return result
 
 
-def set_kind(node: Any, kind: Kind) -> Any:
+def set_kind(node: Node, kind: Kind) -> Node:
     """A node of that kind; the node itself."""
     node.meta["kind"] = kind
     return node
@@ -189,10 +190,10 @@ def declared_as(kind: Kind) -> str:
         return "real"
     if kind.name == "datetime" and kind.collation:
         return "timestamptz" if kind.scale is None else f"timestamptz({kind.scale})"
-    made = names.get(kind.name, "")
+    result = names.get(kind.name, "")
     if kind.name in ("datetime", "time") and kind.scale is not None:
-        made += f"({kind.scale})"
-    return f"{made} collate {kind.collation}" if kind.collation and kind.name == "text" else made
+        result += f"({kind.scale})"
+    return f"{result} collate {kind.collation}" if kind.collation and kind.name == "text" else result
 
 
 def merged(kinds: list[Kind]) -> Kind:
@@ -230,15 +231,15 @@ def merged(kinds: list[Kind]) -> Kind:
 class Typing:
     """What an engine's own rules say: by the kind of node, and by the name of a function."""
 
-    nodes: Mapping[type[exp.Expression], Rule]
-    functions: Mapping[str, Rule | Kind]
+    nodes: Mapping[type[exp.Expression], KindRule]
+    functions: Mapping[str, KindRule | Kind]
 
 
 @dataclass(frozen=True)
 class Query:
     """A SELECT: its sources in FROM by their names, with their columns, None where they are not known.
 
-    ``tables`` says which of them are tables or views of the schema, and of what name.
+    ``tables`` names those that are tables or views of the schema, and of what name.
     """
 
     number: int
@@ -255,7 +256,7 @@ class Names:
 
     columns: dict[int, tuple[int, str]] = field(default_factory=dict)
     aliased: dict[int, int] = field(default_factory=dict)
-    """For each column that is none of a source the number of the query that gives an expression its name."""
+    """For each column that does not belong to a source the number of the query that gives an expression its name."""
     queries: dict[int, Query] = field(default_factory=dict)
 
 
@@ -289,16 +290,16 @@ def kind_of_literal(node: exp.Literal) -> Kind:
 
 
 def _columns(schema: Schema, table: str) -> Columns | None:
-    found = schema.tables.get(table.lower())
-    if found is None:
+    result = schema.tables.get(table.lower())
+    if result is None:
         return None
-    made = {name: of_column(column) for name, column in found.items()}
-    return {"_rowid_": INTEGER, **made}
+    converted = {name: of_column(column) for name, column in result.items()}
+    return {"_rowid_": INTEGER, **converted}
 
 
 @dataclass
 class _Scope:
-    """The names that an expression may use; ``sources`` are None where nothing is known of a table."""
+    """The names that an expression may use; ``sources`` have None where no columns are known of a table."""
 
     schema: Schema
     typing: Typing
@@ -336,8 +337,8 @@ class _Scope:
 
     def table_of(self, name: str) -> Columns | None:
         """The columns of a table, or of a common table expression of that name."""
-        found = self.common_table(name)
-        return _columns(self.schema, name) if found is None else found
+        result = self.common_table(name)
+        return _columns(self.schema, name) if result is None else result
 
     def common_table(self, name: str) -> Columns | None:
         """The columns of a common table expression; None if there is none of that name."""
@@ -356,21 +357,21 @@ class _Scope:
         """A node and all below it."""
         if isinstance(node, exp.Select | exp.SetOperation | exp.Values):
             columns = list(self.inner().query(node).values())
-            return self.said(node, columns[0] if columns else UNKNOWN)
+            return self.annotated(node, columns[0] if columns else UNKNOWN)
         if isinstance(node, exp.Subquery):
-            return self.said(node, self.visit(node.this))
+            return self.annotated(node, self.visit(node.this))
         if isinstance(node, exp.Insert | exp.Update | exp.Delete):
             self.inner().change(node)
             return UNKNOWN
         if isinstance(node, exp.Column):
-            return self.said(node, self.column(node))
+            return self.annotated(node, self.column(node))
         if isinstance(node, exp.Literal):
             rule = self.typing.nodes.get(exp.Literal)
-            return self.said(node, kind_of_literal(node) if rule is None else rule(node, []))
-        kinds = [self.visit(each) for each in node.iter_expressions()]
-        return self.said(node, self.kind(node, kinds))
+            return self.annotated(node, kind_of_literal(node) if rule is None else rule(node, []))
+        kinds = [self.visit(expression) for expression in node.iter_expressions()]
+        return self.annotated(node, self.kind(node, kinds))
 
-    def said(self, node: exp.Expression, kind: Kind) -> Kind:
+    def annotated(self, node: exp.Expression, kind: Kind) -> Kind:
         if "kind" not in node.meta:
             node.meta["kind"] = kind
         return kind_of(node)
@@ -381,9 +382,9 @@ class _Scope:
             rule = self.typing.functions.get(node.name.lower(), UNKNOWN)
             return rule if isinstance(rule, Kind) else rule(node, kinds)
         for kind in type(node).__mro__:
-            found = self.typing.nodes.get(kind)
-            if found is not None:
-                return found(node, kinds)
+            result = self.typing.nodes.get(kind)
+            if result is not None:
+                return result(node, kinds)
         if type(node) in _KINDS:
             return _KINDS[type(node)](node, kinds)
         if isinstance(node, exp.Func):
@@ -392,7 +393,7 @@ class _Scope:
         return UNKNOWN
 
     # --- queries ----------------------------------------------------------------------------------------------------
-    def query(self, node: Any) -> Columns:
+    def query(self, node: exp.Expr) -> Columns:
         """A query, and the kinds of its columns in order."""
         self.common(node)
         if isinstance(node, exp.SetOperation):
@@ -405,34 +406,38 @@ class _Scope:
             return {}
         self.names.queries[id(node)] = Query(self.number, self.sources, self.bases)
         source = node.args.get("from_")
-        for each in [source.this if source is not None else None, *(node.args.get("joins") or [])]:
-            if each is not None:
-                self.source(each)
+        for join in [source.this if source is not None else None, *(node.args.get("joins") or [])]:
+            if join is not None:
+                self.source(join)
         columns: Columns = {}
-        for at, each in enumerate(node.expressions):
-            if isinstance(each, exp.Star) or (isinstance(each, exp.Column) and isinstance(each.this, exp.Star)):
-                columns |= self.star(each)
+        for at, expression in enumerate(node.expressions):
+            if isinstance(expression, exp.Star) or (
+                isinstance(expression, exp.Column) and isinstance(expression.this, exp.Star)
+            ):
+                columns |= self.star(expression)
                 continue
-            kind = self.visit(each)
-            columns[each.alias_or_name.lower() or f"column {at}"] = kind_of(each.unalias()) or kind
+            kind = self.visit(expression)
+            columns[expression.alias_or_name.lower() or f"column {at}"] = kind_of(expression.unalias()) or kind
         self.aliases |= columns
         for name in ("where", "group", "having", "order", "windows", "qualify", "limit", "offset", "distinct"):
             part = node.args.get(name)
-            for each in part if isinstance(part, list) else [part]:
-                if isinstance(each, exp.Expression):
-                    self.visit(each)
+            for expression in part if isinstance(part, list) else [part]:
+                if isinstance(expression, exp.Expression):
+                    self.visit(expression)
         return columns
 
-    def common(self, node: Any) -> None:
+    def common(self, node: exp.Expr) -> None:
         """Common table expressions; what a recursive one is made of, its first part says."""
         clause = node.args.get("with_") or node.args.get("with")
-        for each in clause.expressions if clause is not None else []:
-            query = each.this
+        if clause is None:
+            return
+        for expression in clause.expressions:
+            query = expression.this
             if isinstance(query, exp.SetOperation) and clause.args.get("recursive"):
                 first = self.inner().query(query.this)
-                self.tables[each.alias.lower()] = _renamed(first, each)
+                self.tables[expression.alias.lower()] = _renamed(first, expression)
             if isinstance(query, exp.Query):
-                self.tables[each.alias.lower()] = _renamed(self.inner().query(query), each)
+                self.tables[expression.alias.lower()] = _renamed(self.inner().query(query), expression)
             else:
                 self.visit(query)
 
@@ -447,19 +452,19 @@ class _Scope:
         return columns
 
     def values(self, node: exp.Values) -> Columns:
-        rows = [[self.visit(each) for each in row.expressions] for row in node.expressions]
+        rows = [[self.visit(expression) for expression in row.expressions] for row in node.expressions]
         return {f"column{at}": merged(list(kinds)) for at, kinds in enumerate(zip(*rows, strict=False), 1)}
 
     def star(self, node: exp.Expression) -> Columns:
         wanted = node.table.lower() if isinstance(node, exp.Column) else ""
-        made: Columns = {}
+        result: Columns = {}
         for name, columns in self.sources.items():
             for column, kind in (columns or {}).items() if wanted in ("", name) else ():
                 if column != "_rowid_":
-                    made.setdefault(column, kind)
-        return made
+                    result.setdefault(column, kind)
+        return result
 
-    def source(self, node: Any) -> None:
+    def source(self, node: exp.Expression) -> None:
         """A table, a subquery, or a join, in FROM."""
         conditions = []
         if isinstance(node, exp.Join):
@@ -483,12 +488,12 @@ class _Scope:
             self.add(node.alias_or_name, _renamed_source(columns, node))
         for join in node.args.get("joins") or []:
             self.source(join)
-        for each in conditions:
-            if each is not None:
-                self.visit(each)
+        for expression in conditions:
+            if expression is not None:
+                self.visit(expression)
 
     # --- statements that change rows --------------------------------------------------------------------------------
-    def change(self, node: Any) -> None:
+    def change(self, node: exp.Expression) -> None:
         """INSERT, UPDATE, DELETE: their table's columns are known everywhere in them."""
         self.common(node)
         target = node.this.this if isinstance(node.this, exp.Schema) else node.this
@@ -499,52 +504,54 @@ class _Scope:
             self.add("excluded", columns)
         for part in ("from_", "using", "joins"):
             value = node.args.get(part)
-            for each in value if isinstance(value, list) else [value]:
-                if isinstance(each, exp.Expression):
-                    self.source(each)
+            for expression in value if isinstance(value, list) else [value]:
+                if isinstance(expression, exp.Expression):
+                    self.source(expression)
         for name, value in node.args.items():
             if name in ("this", "from_", "using", "joins", "with_", "tables"):
                 continue
-            for each in value if isinstance(value, list) else [value]:
-                if isinstance(each, exp.Expression):
-                    self.visit(each)
+            for expression in value if isinstance(value, list) else [value]:
+                if isinstance(expression, exp.Expression):
+                    self.visit(expression)
 
 
-def _renamed(columns: Columns, node: Any) -> Columns:
+def _renamed(columns: Columns, node: exp.Expression) -> Columns:
     """Columns under the names that an alias gives them."""
     alias = node.args.get("alias")
     names = (
-        [each.name.lower() for each in (alias.args.get("columns") or [])] if isinstance(alias, exp.TableAlias) else []
+        [column.name.lower() for column in (alias.args.get("columns") or [])]
+        if isinstance(alias, exp.TableAlias)
+        else []
     )
     if not names:
         return columns
     return dict(zip([*names, *list(columns)[len(names) :]], columns.values(), strict=False))
 
 
-def _renamed_source(columns: Columns | None, node: Any) -> Columns | None:
+def _renamed_source(columns: Columns | None, node: exp.Expression) -> Columns | None:
     return None if columns is None else _renamed(columns, node)
 
 
-def _first(_: Any, kinds: list[Kind]) -> Kind:
+def _first(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds else UNKNOWN
 
 
-def _of_case(node: Any, _: list[Kind]) -> Kind:
-    values = [each.args["true"] for each in node.args["ifs"]]
+def _of_case(node: exp.Expression, _: list[Kind]) -> Kind:
+    values = [expression.args["true"] for expression in node.args["ifs"]]
     default = node.args.get("default")
-    return merged([kind_of(each) for each in [*values, *([default] if default is not None else [])]])
+    return merged([kind_of(value) for value in [*values, *([default] if default is not None else [])]])
 
 
-def _of_if(node: Any, _: list[Kind]) -> Kind:
+def _of_if(node: exp.Expression, _: list[Kind]) -> Kind:
     parts = [node.args.get("true"), node.args.get("false")]
-    return merged([kind_of(each) for each in parts if each is not None])
+    return merged([kind_of(part) for part in parts if part is not None])
 
 
-def _truth(_: Any, kinds: list[Kind]) -> Kind:
+def _truth(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return BOOLEAN
 
 
-_KINDS: dict[type[exp.Expression], Rule] = {
+_KINDS: dict[type[exp.Expression], KindRule] = {
     **dict.fromkeys((exp.Paren, exp.Alias, exp.Ordered, exp.Window, exp.Distinct, exp.Order, exp.Filter), _first),
     **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ), _truth),
     **dict.fromkeys(

@@ -201,14 +201,12 @@ class Session(apsw.shell.Shell):
     def _process_translated(
         self, session: EngineSession, sql: str, bindings: apsw.Bindings | None, summary: tuple[str, str] | None
     ) -> None:
-        from clusterdb.flavours import steps
-
         db = self.db
         if isinstance(db, InstanceConnection) and db.before_statement(sql) != sql:
             self._process_statement(sql, bindings, False, summary)
             return
-        for text in steps(session.translate(sql, session.schema()), session):
-            super().process_sql(text, bindings, False, summary)
+        process = super().process_sql
+        session.execute(session.translate(sql, session.schema()), lambda text: process(text, bindings, False, summary))
 
     def _query_details(self, sql: str, bindings: apsw.Bindings | None) -> apsw.shell.Shell._qd:
         """apsw's details of the next statement; it shows the place of an error only in SQL exactly as typed."""

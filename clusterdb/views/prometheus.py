@@ -27,7 +27,7 @@ HELP = {
 
 
 def prometheus(metrics: Iterable[Metric]) -> str:
-    """The metrics as a text page, one series for each name in :data:`HELP`."""
+    """The metrics as a text page, one series for each name in ``HELP``."""
     by_name: dict[str, list[Metric]] = {name: [] for name in HELP}
     for metric in metrics:
         if metric.name in by_name:

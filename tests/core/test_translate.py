@@ -183,6 +183,11 @@ WITHOUT_STORAGE = {"vfs", "path", "read_only", "close"}
 """Public names that do not touch storage; close() is called after each verb."""
 
 
+QUICK = ("clone", "delete", "export", "connect", "backtrack", "fail over")
+EACH_VERB = [verb if verb in QUICK else pytest.param(verb, marks=pytest.mark.slow) for verb in VERBS]
+"""Every verb, most of them among the slow tests: each is run once for every call that may fail."""
+
+
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which every verb has work to do."""
@@ -261,7 +266,7 @@ FAULTS_MAX = 60
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", EACH_VERB)
 def test_failed_system_call_raises_a_public_error(
     family: Path, files: Path, monkeypatch: pytest.MonkeyPatch, verb: str, code: int
 ) -> None:
@@ -323,7 +328,7 @@ def storage_classes(store: clusterdb.Store) -> set[type]:
     }
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", EACH_VERB)
 def test_error_of_storage_raises_a_public_error(
     family: Path, files: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
@@ -365,7 +370,7 @@ class FailingCatalog:
         return self._connection.execute(*arguments)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", EACH_VERB)
 def test_error_of_the_catalog_raises_a_public_error(family: Path, files: Path, verb: str) -> None:
     """The n-th statement of the catalog fails, for every n: the verb raises an error of clusterdb, or succeeds."""
     for at in range(1, FAULTS_MAX):

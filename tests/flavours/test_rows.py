@@ -105,8 +105,7 @@ def database(flavour: Flavour) -> apsw.Connection:
     """A database with the engine's table."""
     db = apsw.Connection(":memory:")
     session = session_of(flavour.engine, db)
-    for text in session.scripts(TABLES[flavour.engine]):
-        db.execute(text).fetchall()
+    session.execute_script(TABLES[flavour.engine], lambda text: db.execute(text).fetchall())
     _SESSIONS.append(session)
     return db
 

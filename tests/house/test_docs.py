@@ -185,8 +185,8 @@ def test_reference_has_every_public_name() -> None:
 def test_events_page_has_every_kind_and_category() -> None:
     """The page on events has every kind and category that there is."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-    source = "".join(path.read_text() for path in (ROOT / "clusterdb").glob("*.py"))
-    events = re.findall(r"""add_event\(\s*"(\w+)", [\w.]+, "([\w ]+)",""", source)
+    source = "".join(path.read_text() for path in (ROOT / "clusterdb").rglob("*.py"))
+    events = re.findall(r"""events\.add\(\s*"(\w+)", [\w.]+, "([\w ]+)",""", source)
     assert len(set(events)) > 5
     for kind, category in events:
         assert re.search(rf"^{kind} [\w-]+ -- {category} -- ", page, re.MULTILINE), f"{kind}: {category}"

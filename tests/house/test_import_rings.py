@@ -18,22 +18,6 @@ PACKAGES = ("vfs", "clusterdb")
 
 Graph = Mapping[str, frozenset[str]]
 
-ALLOWED: tuple[frozenset[str], ...] = (
-    frozenset({"clusterdb.flavours.context", "clusterdb.flavours.flavour", "clusterdb.flavours.session"}),
-    frozenset(
-        f"clusterdb.flavours.mysql.{name}"
-        for name in ("alter", "columns", "creating", "flavour", "indexes", "rules", "settings", "special", "tables")
-    ),
-    frozenset(
-        f"clusterdb.flavours.postgresql.{name}"
-        for name in (
-            *("alter", "clauses", "copies", "dependents", "draft", "drops", "edits", "enums", "flavour", "rules"),
-            *("settings", "tables"),
-        )
-    ),
-)
-"""The rings that remain.  The list only shrinks: a ring may lose modules, and one that is gone must be removed here."""
-
 
 def modules() -> dict[str, Path]:
     """The modules of the product by name."""
@@ -117,17 +101,9 @@ def test_imports_are_seen_wherever_they_are() -> None:
     assert set(imports_of(ast.parse(text), names)) == set(names)
 
 
-def test_no_ring_of_imports_but_those_that_remain() -> None:
-    """Every ring is part of an allowed one."""
-    imports = graph()
-    new = [ring for ring in rings(imports) if not any(ring <= allowed for allowed in ALLOWED)]
-    assert not new, report(imports)
-
-
-def test_allowed_rings_exist() -> None:
-    """A ring that is gone, or has lost modules, is removed from the list."""
-    current = rings(graph())
-    assert [sorted(allowed) for allowed in ALLOWED if allowed not in current] == []
+def test_no_modules_import_each_other() -> None:
+    """Neither directly nor through others."""
+    assert rings(graph()) == [], report(graph())
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def test_reset_brings_a_clone_to_the_state_of_its_source(store: clusterdb.Store,
 def test_reset_needs_a_source(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
     """A cluster that is not a clone, or whose source is deleted, can be reset to a snapshot only."""
     fill(prod, 2)
-    with pytest.raises(clusterdb.NoSourceError, match="'prod' is no clone"):
+    with pytest.raises(clusterdb.NoSourceError, match="'prod' is not a clone"):
         prod.reset()
     dev = prod.clone("dev")
     dev.snapshot("clean")

@@ -45,11 +45,11 @@ def test_versions_and_times_out_of_reach_are_refused(store: clusterdb.Store, pro
     fill(prod, 3)
     plain = store.create_cluster("plain")
     for at in (0, 10**9, datetime(2000, 1, 1, tzinfo=timezone.utc), timedelta(days=30)):
-        with pytest.raises(clusterdb.InvalidRestoreTimeError, match="what can be restored begins at"):
+        with pytest.raises(clusterdb.InvalidRestoreTimeError, match="the restorable range is"):
             prod.clone("new", at=at)
     with pytest.raises(clusterdb.InvalidRestoreTimeError, match="in the future"):
         prod.clone("new", at=timedelta(seconds=-60))
-    with pytest.raises(clusterdb.InvalidRestoreTimeError, match="keeps no past"):
+    with pytest.raises(clusterdb.InvalidRestoreTimeError, match="retains no past"):
         plain.clone("new", at=timedelta(seconds=60))
     with pytest.raises(clusterdb.SnapshotNotFoundError, match="no snapshot 'nightly'"):
         prod.clone("new", at="nightly")

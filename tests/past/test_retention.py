@@ -9,6 +9,7 @@ from tests.past.numbers import fill, give_up, numbers_of
 from tests.support.inside import pages_of
 from tests.support.stores import assert_clean
 from vfs.storage.volumes import pinned
+from vfs.storage.walk import reached
 
 
 def test_past_is_dropped_from_its_beginning(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
@@ -42,8 +43,8 @@ def test_reader_keeps_a_dropped_past_version(store: clusterdb.Store, prod: clust
         store.create_cluster("filler").connect().execute("CREATE TABLE x AS SELECT randomblob(900000)")
         assert bytes(volume.read(16, 0)) == b"SQLite format 3\0"
         assert volume.page(volume.version.page_count - 1)
-        walk = pages_of(store).read_slot
-        assert all(walk(at.entry.slot) for at in __import__("vfs.storage.walk").table.reached(walk, volume.version))
+        read_slot = pages_of(store).read_slot
+        assert all(read_slot(at.entry.slot) for at in reached(read_slot, volume.version))
     assert_clean(store)
 
 

@@ -16,7 +16,6 @@ import vfs.storage.writer
 from vfs.errors import (
     PoolFullError,
 )
-from vfs.format import layout
 from vfs.format.layout import SLOT_BYTES
 from vfs.format.shared import LIVE_EVEN, MAP_HEADER_BYTES, RESERVED, MapHeader
 from vfs.storage.slot_map import PREPARED_SLOTS, SlotMap, runs_of
@@ -163,7 +162,7 @@ def test_full_pool_reserves_nothing(
 ) -> None:
     """When the pool cannot grow, what was free stays free."""
     slot_map, _ = make_map()
-    monkeypatch.setattr(layout, "SLOT_COUNT_MAX", 100)
+    monkeypatch.setattr(vfs.storage.slot_map, "SLOT_COUNT_MAX", 100)
     with pytest.raises(PoolFullError):
         slot_map.reserve(0, count)
     assert slot_map.used_count() == 1

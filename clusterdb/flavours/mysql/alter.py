@@ -17,7 +17,7 @@ from sqlglot import exp, parse_one
 from clusterdb.errors import OperationalError
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
+from clusterdb.flavours.flavour import IDLE, Translation, Unsupported
 from clusterdb.flavours.indexes import index_statement, indexes_of
 from clusterdb.flavours.mysql import columns as c
 from clusterdb.flavours.mysql.assign import assigned
@@ -30,7 +30,7 @@ from clusterdb.flavours.trees import has_constraint, quoted_column, quoted_names
 from clusterdb.flavours.types import Columns, Kind, answers, declared_as, set_kind
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
     from clusterdb.flavours.session import EngineSession
 
 __all__ = ["alter_table", "convert_table", "rename_tables"]
@@ -44,15 +44,15 @@ _ZERO = {"integer": "0", "decimal": "0", "double": "0", "boolean": "0", "text": 
 """The implicit default of a kind, which fills a new NOT NULL column in the existing rows."""
 
 
-def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation:
-    """ALTER TABLE.  Raises NotSaid."""
+def alter_table(flavour: MySQLBase, tree: exp.Alter, sql: str) -> Translation:
+    """ALTER TABLE.  Raises Unsupported."""
     if str(tree.args.get("kind")).upper() != "TABLE":
-        raise NotSaid(f"ALTER {tree.args.get('kind')}")
+        raise Unsupported(f"ALTER {tree.args.get('kind')}")
     table = tree.this.name
     actions = [*tree.args["actions"], *(tree.args.get("options") or [])]
     for action in actions:
         if type(action) not in _ACTIONS and not isinstance(action, _NOT_ABOUT_ROWS):
-            raise NotSaid(f"ALTER TABLE ... {action.sql(dialect='mysql')}")
+            raise Unsupported(f"ALTER TABLE ... {action.sql(dialect='mysql')}")
 
     def run(session: EngineSession) -> None:
         with flavour.refusing(sql), savepoint(session.db):
@@ -65,7 +65,7 @@ def alter_table(flavour: MySQLFlavour, tree: exp.Alter, sql: str) -> Translation
     return Translation(IDLE, (run,))
 
 
-def rename_tables(flavour: MySQLFlavour, pairs: list[tuple[str, str]]) -> Translation:
+def rename_tables(flavour: MySQLBase, pairs: list[tuple[str, str]]) -> Translation:
     """RENAME TABLE; ``pairs`` are old and new names."""
 
     def run(session: EngineSession) -> None:
@@ -76,7 +76,7 @@ def rename_tables(flavour: MySQLFlavour, pairs: list[tuple[str, str]]) -> Transl
     return Translation(IDLE, (run,), commits=True)
 
 
-def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translation:
+def convert_table(flavour: MySQLBase, table: str, collation: str) -> Translation:
     """CONVERT TO CHARACTER SET: one collation for all text columns."""
 
     def run(session: EngineSession) -> None:
@@ -91,7 +91,7 @@ def convert_table(flavour: MySQLFlavour, table: str, collation: str) -> Translat
 class _Alteration:
     """The definition of a table while it is being changed, and the expressions that fill its columns."""
 
-    def __init__(self, flavour: MySQLFlavour, db: apsw.Connection, table: str, context: Context) -> None:
+    def __init__(self, flavour: MySQLBase, db: apsw.Connection, table: str, context: Context) -> None:
         self._flavour = flavour
         self._db = db
         self._context = context
@@ -273,7 +273,7 @@ class _Alteration:
     def change_default(self, tree: exp.AlterColumn) -> None:
         """ALTER COLUMN ... SET DEFAULT, DROP DEFAULT."""
         if tree.args.get("default") is None and not tree.args.get("drop"):
-            raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='mysql')}")
+            raise Unsupported(f"ALTER TABLE ... {tree.sql(dialect='mysql')}")
         place = self._place(tree.name)
         part = without_default(self._definition.parts[place])
         if tree.args.get("default") is not None:
@@ -426,9 +426,9 @@ class _Alteration:
         self._db.execute("SELECT my_forget(?)", (self._table.lower(),)).fetchall()
 
     def collate(self, tree: exp.CollateProperty) -> None:
-        """COLLATE: the collation of columns added later.  Raises NotSaid for a binary one."""
+        """COLLATE: the collation of columns added later.  Raises Unsupported for a binary one."""
         if collation_of(Kind("text", collation=tree.this.name)) != CI:
-            raise NotSaid("ALTER TABLE ... COLLATE with a binary collation")
+            raise Unsupported("ALTER TABLE ... COLLATE with a binary collation")
 
     def convert(self, wanted: str) -> None:
         """Give all text columns one collation."""
@@ -464,7 +464,7 @@ def _has_words(part: str, *wanted: str) -> bool:
 
 
 # --- views ------------------------------------------------------------------------------------------------------------
-def _refresh_views(flavour: MySQLFlavour, db: apsw.Connection) -> None:
+def _refresh_views(flavour: MySQLBase, db: apsw.Connection) -> None:
     """Rewrite the comments in which views declare the types of their columns, where those have changed."""
     for schema in ("main", "temp"):
         listed = db.execute(f"SELECT name, sql FROM {schema}.sqlite_schema WHERE type = 'view'").fetchall()

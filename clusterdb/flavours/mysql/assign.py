@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, is_default, literal
+from clusterdb.flavours.flavour import Unsupported, call, is_default, literal
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
 from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
@@ -24,7 +24,7 @@ _EXACT = frozenset({"integer", "boolean"})
 def assigned(value: exp.Expression, column: Kind, modes: Modes) -> exp.Expression:
     """A value as a column of a kind stores it.
 
-    Raises NotSaid where servers do not agree or SQLite cannot store the value.
+    Raises Unsupported where servers do not agree or SQLite cannot store the value.
     """
     kind = kind_of(value)
     is_values = isinstance(value, exp.Anonymous) and value.name.lower() == "values"
@@ -36,9 +36,9 @@ def assigned(value: exp.Expression, column: Kind, modes: Modes) -> exp.Expressio
 
 def _into_text(value: exp.Expression, kind: Kind, column: Kind, _: Modes) -> exp.Expression:
     if kind.name == "decimal" and kind.size:
-        raise NotSaid("a quotient in a text column")
+        raise Unsupported("a quotient in a text column")
     if column.name == "enum" and kind.name in ("decimal", "double"):
-        raise NotSaid("a number with a fraction in an ENUM column")
+        raise Unsupported("a number with a fraction in an ENUM column")
     if column.name == "enum" and column.members:
         return call("my_into_set" if column.size else "my_into_enum", value, column.members)
     text: exp.Expression = as_text(value) if kind.name != "unknown" else call("my_into_text", value)
@@ -118,7 +118,7 @@ _CONVERSIONS: dict[str, Callable[[exp.Expression, Kind, Kind, Modes], exp.Expres
 def inserted(tree: exp.Insert, modes: Modes, context: Context) -> None:
     """Convert every value of an INSERT to its column's type, and have AUTO_INCREMENT columns numbered.
 
-    Raises NotSaid.
+    Raises Unsupported.
     """
     target = target_of(tree)
     table = context.schema.tables.get(target.name.lower())
@@ -170,7 +170,10 @@ def _omit_generated(tree: exp.Insert, generated: set[str], columns: list[str], *
 
 
 def _replace_empty_rows(tree: exp.Insert, target: exp.Table, key: str) -> None:
-    """Translate ``VALUES ()`` to NULL for the AUTO_INCREMENT column ``key``, or to DEFAULT VALUES.  Raises NotSaid."""
+    """Translate ``VALUES ()`` to NULL for the AUTO_INCREMENT column ``key``, or to DEFAULT VALUES.
+
+    Raises Unsupported.
+    """
     rows = tree.expression.expressions if isinstance(tree.expression, exp.Values) else []
     if not rows or any(row.expressions for row in rows):
         return
@@ -179,7 +182,7 @@ def _replace_empty_rows(tree: exp.Insert, target: exp.Table, key: str) -> None:
         nulls = [exp.Tuple(expressions=[set_kind(exp.null(), Kind("null"))]) for _ in rows]
         tree.set("expression", exp.Values(expressions=nulls))
     elif len(rows) > 1:
-        raise NotSaid("INSERT of several empty rows")
+        raise Unsupported("INSERT of several empty rows")
     else:
         insert_defaults(tree, target)
 
@@ -201,14 +204,17 @@ def _first(tree: exp.Insert, is_first: bool) -> list[int | exp.Expression]:
 
 
 def _number(tree: exp.Insert, table: str) -> None:
-    """Add a number to every new row of a statement that does not name the AUTO_INCREMENT column.  Raises NotSaid."""
+    """Add a number to every new row of a statement that does not name the AUTO_INCREMENT column.
+
+    Raises Unsupported.
+    """
     if isinstance(tree.expression, exp.Values):
         for at, row in enumerate(tree.expression.expressions):
             row.append("expressions", call("my_numbered", table, exp.null(), *_first(tree, at == 0)))
     elif isinstance(tree.expression, exp.Select) and not tree.expression.args.get("distinct"):
         tree.expression.append("expressions", call("my_numbered", table, exp.null(), *_first(tree, False)))
     else:
-        raise NotSaid("INSERT with DISTINCT or UNION into a table with AUTO_INCREMENT")
+        raise Unsupported("INSERT with DISTINCT or UNION into a table with AUTO_INCREMENT")
 
 
 def _rows(source: exp.Expression | None) -> list[list[exp.Expression]]:
@@ -298,7 +304,7 @@ _UNITED_ONLY_ALONE = {"date", "datetime", "time", "json", "bytes", "mixed", "unk
 
 
 def _unite(values: Sequence[exp.Expression], context: Context) -> None:
-    """Convert one column's values of a UNION to a common type.  Raises NotSaid."""
+    """Convert one column's values of a UNION to a common type.  Raises Unsupported."""
     kinds = [kind_of(value) for value in values]
     names = {kind.name for kind in kinds} - {"null"}
     if len(names) > 1 or "unknown" in names:
@@ -314,10 +320,10 @@ def _unite(values: Sequence[exp.Expression], context: Context) -> None:
 
 
 def _require_united(values: Sequence[exp.Expression], names: set[str]) -> None:
-    """Raise NotSaid for values of several kinds that have no common type in SQLite."""
+    """Raise Unsupported for values of several kinds that have no common type in SQLite."""
     is_quotient = (isinstance(value, exp.Anonymous) and value.name == "my_decimal_round" for value in values)
     if "double" in names and any(is_quotient):
-        raise NotSaid("UNION of a quotient and a floating point number")
+        raise Unsupported("UNION of a quotient and a floating point number")
     is_text_with_number = names & {"text", "enum"} and names & {"double", "decimal", "number"}
     if names != {"date", "datetime"} and (names & _UNITED_ONLY_ALONE or is_text_with_number):
-        raise NotSaid(f"UNION of {' and '.join(sorted(names))} values")
+        raise Unsupported(f"UNION of {' and '.join(sorted(names))} values")

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Wrong
+from clusterdb.flavours.flavour import Refused, Unsupported
 from clusterdb.flavours.mysql.assign import assigned
 from clusterdb.flavours.mysql.compare import collation_of
 from clusterdb.flavours.mysql.members import enum_of, is_member, set_of
@@ -34,7 +34,7 @@ from clusterdb.flavours.trees import data_type, has_constraint, sizes_of, type_n
 from clusterdb.flavours.types import Columns, Kind, kind_of_literal, of_column, set_kind
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = [
     "NUMBERED",
@@ -95,14 +95,14 @@ def _type_of(tree: exp.ColumnDef) -> str:
 
 
 def kind_of_column(tree: exp.ColumnDef) -> Kind:
-    """The kind of a column that is being defined.  Raises NotSaid."""
+    """The kind of a column that is being defined.  Raises Unsupported."""
     if is_numbered(tree):
         return of_column(Column("integer"))
     return of_column(Column(_declared(tree, _type_of(tree)), _collation(tree, CI), members=_members(tree)))
 
 
 def column(
-    flavour: MySQLFlavour,
+    flavour: MySQLBase,
     tree: exp.ColumnDef,
     context: Context,
     *,
@@ -113,7 +113,7 @@ def column(
     """A column's definition in SQLite's SQL.
 
     ``own``: the kinds of the table's columns.  ``collate``: the table's collation.  ``required``: the column is part of
-    the primary key.  Raises NotSaid or Wrong.
+    the primary key.  Raises Unsupported or Refused.
     """
     name, declared_type = quoted(tree.name), _type_of(tree)
     if is_numbered(tree):
@@ -148,7 +148,7 @@ def _members(tree: exp.ColumnDef) -> str:
         return ""
     names = [str(member.name).rstrip(" ") for member in data_type(tree).expressions]
     if any("*/" in name or "\0" in name for name in names):
-        raise NotSaid("an ENUM or SET member that contains */ or a NUL character")
+        raise Unsupported("an ENUM or SET member that contains */ or a NUL character")
     return ",".join(map(text, names))
 
 
@@ -167,12 +167,12 @@ def _declared(tree: exp.ColumnDef, declared_type: str) -> str:
     """The type as MySQL shows it, its words before its sizes, in words that have the affinity its values need."""
     for constraint in tree.constraints:
         if isinstance(constraint.kind, exp.CharacterSetColumnConstraint) and constraint.kind.name.lower() == "binary":
-            raise NotSaid("a text column with the character set binary")
+            raise Unsupported("a text column with the character set binary")
     is_unsigned = declared_type.startswith("U") and declared_type in _INTEGERS | _NUMBERS
     plain = declared_type[1:] if is_unsigned else declared_type
     is_zerofill = has_constraint(tree, exp.ZeroFillColumnConstraint)
     if is_zerofill and plain not in _INTEGERS:
-        raise NotSaid(f"ZEROFILL of a {plain} column")
+        raise Unsupported(f"ZEROFILL of a {plain} column")
     words = {
         "unsigned": is_unsigned or is_zerofill,
         "zerofill": is_zerofill,
@@ -201,16 +201,16 @@ _BASES = {"BINARY": "blob binary", "VARBINARY": "blob varbinary", "NCHAR": "char
 
 
 def _base(kind: exp.DataType, declared_type: str) -> tuple[str, str]:
-    """The declaration of a type without words such as UNSIGNED, and its sizes.  Raises NotSaid or Wrong."""
+    """The declaration of a type without words such as UNSIGNED, and its sizes.  Raises Unsupported or Refused."""
     sizes = f"({','.join(map(str, sizes_of(kind)))})" if sizes_of(kind) else ""
     if declared_type == "FLOAT" and len(kind.expressions) > 1:
-        raise NotSaid("a column of type FLOAT(m,d)")
+        raise Unsupported("a column of type FLOAT(m,d)")
     if declared_type in ("VARCHAR", "NVARCHAR") and not sizes:
-        raise Wrong("You have an error in your SQL syntax; VARCHAR requires a length")
+        raise Refused("You have an error in your SQL syntax; VARCHAR requires a length")
     if declared_type in _DECLARATIONS:
         return _DECLARATIONS[declared_type]
     if declared_type not in _INTEGERS | _TEXTS | _NUMBERS | _MOMENTS | _BLOBS:
-        raise NotSaid(f"a column of type {declared_type}")
+        raise Unsupported(f"a column of type {declared_type}")
     if declared_type == "DOUBLE" and len(kind.expressions) < 2:
         sizes = ""
     if declared_type in ("BINARY", "VARBINARY"):
@@ -348,8 +348,8 @@ _CHECKS: dict[str, Callable[[_Typed], str]] = {
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------------
-def default(flavour: MySQLFlavour, name: str, value: exp.Expression, kind: Kind, context: Context) -> str:
-    """The default of the column ``name``, in SQLite's SQL.  Raises NotSaid or Wrong."""
+def default(flavour: MySQLBase, name: str, value: exp.Expression, kind: Kind, context: Context) -> str:
+    """The default of the column ``name``, in SQLite's SQL.  Raises Unsupported or Refused."""
     inner = value.unnest()
     if isinstance(inner, exp.National | exp.Introducer):
         inner = flavour.expression(inner, context)
@@ -367,15 +367,15 @@ def default(flavour: MySQLFlavour, name: str, value: exp.Expression, kind: Kind,
         written = flavour.text(flavour.schema_expression(value, context))
         return written if isinstance(inner, exp.Literal | exp.Boolean) and value is inner else f"({written})"
     if stored is None:
-        raise Wrong(f"Invalid default value for '{name}'")
+        raise Refused(f"Invalid default value for '{name}'")
     return text(stored)
 
 
-def _stored_moment(flavour: MySQLFlavour, value: exp.Literal, kind: Kind) -> str | None:
+def _stored_moment(flavour: MySQLBase, value: exp.Literal, kind: Kind) -> str | None:
     """A literal date or time as a column of a kind stores it; None if it is not one."""
     conversion = assigned(set_kind(value.copy(), kind_of_literal(value)), kind, flavour.modes)
     (call,) = conversion.find_all(exp.Anonymous)
-    function = flavour.functions[call.name.removeprefix("my_")]
+    function = flavour.functions.implementations[call.name.removeprefix("my_")]
     arguments = [argument.name if argument.is_string else int(argument.name) for argument in call.expressions]
     try:
         return str(function(*arguments))

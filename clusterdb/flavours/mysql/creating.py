@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from sqlglot.tokens import Token  # type: ignore[attr-defined]
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Translation
+from clusterdb.flavours.flavour import Translation, Unsupported
 from clusterdb.flavours.mysql.tables import like
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = ["create_index", "create_table", "create_view", "ended", "without_options"]
 
@@ -52,8 +52,8 @@ def without_options(sql: str) -> str:
         text = text.rsplit(None, count)[0]
 
 
-def create_table(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-    """CREATE TABLE with columns, or LIKE another table; None for other statements.  Raises NotSaid."""
+def create_table(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
+    """CREATE TABLE with columns, or LIKE another table; None for other statements.  Raises Unsupported."""
     match = _LIKE.fullmatch(ended(sql))
     if match is not None:
         return like(match)
@@ -68,11 +68,11 @@ def create_table(flavour: MySQLFlavour, sql: str, context: Context) -> Translati
     else:
         return None
     options = _options(tokens[end + 1 :])
-    return flavour.parsed_and_said(" ".join([sql[: tokens[end].end + 1], *options]), context)
+    return flavour.translated_by_grammar(" ".join([sql[: tokens[end].end + 1], *options]), context)
 
 
 def _options(tokens: list[Token]) -> list[str]:
-    """The options that have an effect.  Raises NotSaid for options that change what the table contains."""
+    """The options that have an effect.  Raises Unsupported for options that change what the table contains."""
     words = [token.text for token in tokens]
     kept = []
     for at, word in enumerate(map(str.upper, words)):
@@ -80,19 +80,19 @@ def _options(tokens: list[Token]) -> list[str]:
         if word.startswith("PARTITION"):
             break
         if word in ("SELECT", "AS", "IGNORE", "REPLACE", "VALUES", "TABLE") and (not at or words[at - 1] != "="):
-            raise NotSaid("CREATE TABLE with both columns and a query")
+            raise Unsupported("CREATE TABLE with both columns and a query")
         if word.startswith(("WITH SYSTEM", "SYSTEM")) or (word == "WITH" and value.upper() == "SYSTEM"):
-            raise NotSaid("WITH SYSTEM VERSIONING")
+            raise Unsupported("WITH SYSTEM VERSIONING")
         if word == "UNION":
-            raise NotSaid("a table with ENGINE=MERGE")
+            raise Unsupported("a table with ENGINE=MERGE")
         if word in ("AUTO_INCREMENT", "COLLATE"):
             kept.append(f"{word}={value}")
         if word in ("CHARSET", "CHARACTER SET") and value.lower() == "binary":
-            raise NotSaid("a table with the character set binary")
+            raise Unsupported("a table with the character set binary")
     return kept
 
 
-def create_index(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+def create_index(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
     """CREATE INDEX, translated as ALTER TABLE ... ADD INDEX; None for other statements."""
     match = _INDEX.match(sql)
     if match is None:
@@ -102,7 +102,7 @@ def create_index(flavour: MySQLFlavour, sql: str, context: Context) -> Translati
     return flavour.translated(f"ALTER TABLE {table} ADD {kind} INDEX {name} {using} {rest}", context)
 
 
-def create_view(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+def create_view(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
     """CREATE VIEW ... WITH CHECK OPTION without the option, since views are read-only; None for other statements."""
     text = ended(sql)
     last = [word.upper() for word in text.rsplit(None, 4)[1:]]
@@ -112,5 +112,5 @@ def create_view(flavour: MySQLFlavour, sql: str, context: Context) -> Translatio
         ["WITH", "CHECK", "OPTION"],
     ):
         if last[-len(words) :] == words and re.match(r"CREATE\b", text, re.IGNORECASE):
-            return flavour.parsed_and_said(text.rsplit(None, len(words))[0], context)
+            return flavour.translated_by_grammar(text.rsplit(None, len(words))[0], context)
     return None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import apsw
 from sqlglot import exp
@@ -13,9 +12,8 @@ from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, rules
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
-    Flavour,
-    NotSaid,
     Translation,
+    Unsupported,
     call,
     is_default,
     literal,
@@ -24,48 +22,46 @@ from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.mysql import assign as a
 from clusterdb.flavours.mysql import compare as c
 from clusterdb.flavours.mysql import rules as r
+from clusterdb.flavours.mysql.base import MySQLBase
 from clusterdb.flavours.mysql.compare import as_text
-from clusterdb.flavours.mysql.functions import AGGREGATES, FUNCTIONS, NATIVE
 from clusterdb.flavours.mysql.grammar import WRITTEN, dialect_of
 from clusterdb.flavours.mysql.modes import OF_GRAMMAR, ZERO_DIVISION, Modes
+from clusterdb.flavours.mysql.registry import FUNCTIONS, TYPING
 from clusterdb.flavours.mysql.scripts import MySQLSplitter, literals
 from clusterdb.flavours.mysql.settings import settings
 from clusterdb.flavours.mysql.special import special
-from clusterdb.flavours.mysql.types import TYPING
-from clusterdb.flavours.mysql.variables import DEFAULTS
 from clusterdb.flavours.mysql.visible import with_visible_columns
+from clusterdb.flavours.registry import Arguments
 from clusterdb.flavours.tables import text
 from clusterdb.flavours.types import kind_of
 
 __all__ = ["MySQLFlavour"]
 
-_OF_TEXTS = frozenset(
-    [
-        *("concat", "concat_ws", "left", "right", "upper", "lower", "ucase", "lcase", "lpad", "rpad", "replace"),
-        *("reverse", "repeat", "substring", "substr", "mid", "substring_index", "insert", "length", "octet_length"),
-        *("char_length", "character_length", "locate", "position", "instr", "ascii", "strcmp", "quote", "find_in_set"),
-        *("md5", "sha1", "sha", "sha2", "crc32", "to_base64", "trim", "ltrim", "rtrim", "regexp_replace", "field"),
-        *("regexp_substr", "regexp_instr", "regexp_like"),
-    ]
-)
-"""Functions that take texts: numbers are given to them as MySQL writes them."""
+_TAKEN: dict[str, Callable[[str, exp.Expression], exp.Expression]] = {
+    "t": lambda name, argument: as_text(argument),
+    "i": lambda name, argument: as_text(argument),
+    "n": r.number_argument,
+    "d": r.date_argument,
+    "*": lambda name, argument: argument,
+    "!": r.unsupported_argument,
+}
+"""What becomes of an argument, by its letter in the registry."""
 
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
-class MySQLFlavour(Flavour):
+class MySQLFlavour(MySQLBase):
     """Aurora MySQL."""
 
     engine = "aurora-mysql"
     prefix = "my_"
     functions = FUNCTIONS
-    aggregates = AGGREGATES
-    wrong = OperationalError
-    several = "Subquery returns more than 1 row"
-    unknown = "Unknown column '{}' in 'where clause'"
-    gone_back = ("SELECT my_undo()",)
-    native = NATIVE
+    argument_count_message = "Incorrect parameter count in the call to native function '{name}'"
+    error_class = OperationalError
+    several_rows_message = "Subquery returns more than 1 row"
+    unknown_column_message = "Unknown column '{}' in 'where clause'"
+    after_rollback_to = ("SELECT my_undo()",)
     typing = TYPING
-    cuts = MySQLSplitter
+    splitter_class = MySQLSplitter
     equations_determine = True
     levels_of_bits = True
     committing = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
@@ -93,7 +89,7 @@ class MySQLFlavour(Flavour):
             exp.BitwiseRightShift: r.bits("bit_right"),
             exp.National: lambda node, context: literal(node.this),
             exp.Introducer: r.introduced,
-            exp.PropertyEQ: rules.refused("an assignment with :="),
+            exp.PropertyEQ: rules.unsupported("an assignment with :="),
             exp.DPipe: lambda node, context: call("my_concat", as_text(node.this), as_text(node.expression)),
             exp.Add: lambda node, context: r.shifted(node, 1, context),
             exp.Sub: lambda node, context: r.shifted(node, -1, context),
@@ -115,11 +111,12 @@ class MySQLFlavour(Flavour):
             exp.CurrentTimestamp: lambda node, context: r.now("%Y-%m-%d %H:%M:%S", node.this),
             exp.CurrentDate: lambda node, context: r.now("%Y-%m-%d"),
             exp.CurrentTime: lambda node, context: r.now("%H:%M:%S"),
-            exp.Anonymous: self._named,
+            exp.Anonymous: self.call,
+            exp.Concat: lambda node, context: node,
             exp.Count: r.count,
             exp.Parameter: r.variable,
             exp.SessionParameter: r.system_variable,
-            exp.Table: r.table,
+            exp.Table: _table,
             exp.SetOperation: rules.set_operation,
             exp.Union: r.union,
             exp.Select: r.select,
@@ -137,10 +134,10 @@ class MySQLFlavour(Flavour):
             exp.JSONExtract: lambda node, context: r.json_arrow(node, unquoted=False),
             exp.JSONExtractScalar: lambda node, context: r.json_arrow(node, unquoted=True),
             exp.JSONObjectAgg: r.json_object_agg,
-            exp.MatchAgainst: rules.refused("MATCH ... AGAINST"),
+            exp.MatchAgainst: rules.unsupported("MATCH ... AGAINST"),
             exp.Collate: r.collate,
-            exp.Lateral: rules.refused("LATERAL"),
-            exp.Filter: rules.refused("FILTER, which MySQL has not,"),
+            exp.Lateral: rules.unsupported("LATERAL"),
+            exp.Filter: rules.unsupported("FILTER, which MySQL has not,"),
             exp.Group: rules.group,
             exp.Uuid: lambda node, context: call("my_uuid"),
             exp.Rand: lambda node, context: call("my_rand"),
@@ -148,11 +145,6 @@ class MySQLFlavour(Flavour):
             exp.All: rules.of_comparison,
             exp.Any: rules.of_comparison,
         }
-
-    @property
-    def has_escapes(self) -> bool:
-        """Whether a backslash in a text is more than itself."""
-        return "NO_BACKSLASH_ESCAPES" not in self.modes
 
     def in_modes(self, modes: Modes) -> MySQLFlavour:
         """The flavour in some SQL modes, of those that its translations depend on."""
@@ -171,14 +163,14 @@ class MySQLFlavour(Flavour):
         """A statement with what is in executable comments."""
         return ";".join(self.statements_of(sql)) if "/*!" in sql else sql
 
-    def column_name(self, tree: Any) -> str:
+    def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: a text by itself, all else as it is written."""
         inner = tree.unnest()
         inner = inner.expression if isinstance(inner, exp.Introducer) else inner
         if isinstance(inner, exp.National) or (isinstance(inner, exp.Literal) and inner.is_string):
             return str(inner.this).lstrip()
-        if isinstance(inner, exp.Concat) and all(isinstance(each, exp.Literal) for each in inner.expressions):
-            return "".join(each.name for each in inner.expressions).lstrip()
+        if isinstance(inner, exp.Concat) and all(isinstance(node, exp.Literal) for node in inner.expressions):
+            return "".join(node.name for node in inner.expressions).lstrip()
         if isinstance(inner, exp.Null | exp.Boolean):
             return str(inner.sql(dialect=self.dialect))
         if isinstance(inner, exp.Literal | exp.Column) and inner is not tree:
@@ -186,14 +178,14 @@ class MySQLFlavour(Flavour):
         return str(tree.meta.get(WRITTEN) or super().column_name(tree))
 
     def ungrouped(self, column: Doubtful) -> None:
-        """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises NotSaid."""
-        raise NotSaid(f"the column {column.name} without ANY_VALUE(), of which GROUP BY does not tell one value,")
+        """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises Unsupported."""
+        raise Unsupported(f"the column {column.name} without ANY_VALUE(), of which GROUP BY does not tell one value,")
 
     def expression(self, tree: exp.Expression, context: Context) -> exp.Expression:
         """A tree in SQLite's words, where a star stands for the columns that can be seen."""
         return super().expression(with_visible_columns(tree, context), context)
 
-    def prepare(self, tree: Any, context: Context) -> None:
+    def prepare(self, tree: exp.Expression, context: Context) -> None:
         """What queries answer as MySQL shows it; values as columns take them."""
         a.answered(tree, context)
         if isinstance(tree, exp.Insert | exp.Update) and ZERO_DIVISION not in self.modes:
@@ -201,100 +193,19 @@ class MySQLFlavour(Flavour):
         if isinstance(tree, exp.Insert):
             a.inserted(tree, self.modes, context)
         for change in tree.find_all(exp.Update, exp.OnConflict):
-            for each in change.expressions:
-                if isinstance(each, exp.EQ):
-                    made = a.assigned(each.expression, kind_of(each.this), self.modes)
-                    if made is not each.expression:
-                        each.set("expression", made)
+            for node in change.expressions:
+                if isinstance(node, exp.EQ):
+                    result = a.assigned(node.expression, kind_of(node.this), self.modes)
+                    if result is not node.expression:
+                        node.set("expression", result)
+            assert isinstance(change, exp.Update | exp.OnConflict)
             a.refresh(change, context)
 
-    def _named(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        name, arguments = node.name.lower(), node.expressions
-        r.require_kinds(name, arguments)
-        if name in _OF_TEXTS:
-            arguments = [as_text(each) for each in arguments]
-        if name in ("sum", "avg"):
-            return r.total(node, context)
-        if name in ("min", "max"):
-            node.set("expressions", [c.comparable(each, context) for each in arguments])
-            return node
-        if name in ("greatest", "least"):
-            return c.extreme(node)
-        if name == "nullif":
-            return c.nullif(node, context)
-        if name in ("coalesce", "ifnull", "if"):
-            c.require_one_kind(name.upper(), node)
-            at = 1 if name == "if" else 0
-            arguments = [*arguments[:at], *(c.as_branch(each, node) for each in arguments[at:])]
-            node.set("expressions", arguments)
-        if name == "mod":
-            r.require_no_texts(arguments)
-        if name in ("round", "truncate") and kind_of(arguments[0]).name == "number":
-            raise NotSaid(f"{name.upper()}() of what a parameter is calculated with")
-        if name in ("coalesce", "ifnull") and kind_of(node).name == "text":
-            return exp.Anonymous(this=name, expressions=[c.as_string(each) for each in arguments])
-        if name in ("round", "truncate") and kind_of(node).name == "decimal" and kind_of(node).scale is not None:
-            rounded = call(f"my_{'decimal_round' if name == 'round' else 'truncate'}", *arguments)
-            return rounded if len(arguments) > 1 else call("my_decimal_round", arguments[0], 0)
-        if name in ("date_add", "adddate", "date_sub", "subdate"):
-            sign = 1 if "add" in name else -1
-            interval = arguments[1]
-            if not isinstance(interval, exp.Interval):
-                return call("my_add", arguments[0], exp.Mul(this=literal(sign), expression=exp.paren(interval)), "day")
-            return r.plus(arguments[0], interval, sign)
-        if name in ("now", "current_timestamp", "sysdate", "utc_timestamp", "localtime", "localtimestamp"):
-            return r.now("%Y-%m-%d %H:%M:%S", *arguments)
-        if name in ("curdate", "current_date", "utc_date"):
-            return r.now("%Y-%m-%d")
-        if name in ("curtime", "current_time", "utc_time"):
-            return r.now("%H:%M:%S")
-        if name == "unix_timestamp" and not arguments:
-            return call("unixepoch")
-        if name in ("timestampdiff", "timestampadd"):
-            unit = arguments[0].name.lower()
-            if name == "timestampdiff":
-                return call("my_timestampdiff", unit, *arguments[1:])
-            return call("my_add", arguments[2], arguments[1], unit)
-        if name == "isnull":
-            return exp.paren(exp.Is(this=arguments[0], expression=exp.null()))
-        if name == "last_insert_id" and not arguments:
-            return call("my_last_insert_id")
-        if name == "row_count":
-            return call("my_row_count", call("changes"), call("total_changes"))
-        if name in ("version", "database", "schema", "user", "current_user", "session_user"):
-            known = {"version": DEFAULTS["version"], "database": "main", "schema": "main"}
-            return literal(known.get(name, "local@localhost"))
-        if name == "connection_id":
-            return literal(threading.get_native_id())
-        if name == "log" and len(arguments) == 1:
-            return call("ln", *arguments)
-        if name == "count":
-            return r.count(node, context)
-        if name == "concat":
-            return call("my_concat", *arguments)
-        if name == "values":
-            return exp.column(arguments[0].name, table="excluded")
-        if name in ("ltrim", "rtrim", "trim") and len(arguments) == 1:
-            return exp.Anonymous(this=name, expressions=arguments)
-        if name == "json_extract":
-            return r.json_extract(arguments)
-        if name == "json_arrayagg":
-            return call("my_json_arrayagg", r.as_json(arguments[0]))
-        if name in ("json_set", "json_insert", "json_replace"):
-            return r.json_changed(name, arguments)
-        if name == "json_array":
-            return call("my_json_array", *map(r.as_json, arguments))
-        if name == "json_contains" and len(arguments) == 3:
-            return call("my_json_contains", r.json_extract([arguments[0], arguments[2]]), arguments[1])
-        if name == "json_object":
-            return call("my_json_object", *(r.as_json(each) if at % 2 else each for at, each in enumerate(arguments)))
-        if name == "if":
-            return exp.Anonymous(this=name, expressions=arguments)
-        if name == "timestamp" and len(arguments) == 2:
-            return call("my_joined_timestamp", *arguments)
-        if name in ("stddev", "std", "variance") or name in self.functions:
-            return call("my_" + name, *arguments)
-        return self._function(node, context)
+    def arguments(
+        self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
+    ) -> list[exp.Expression]:
+        """Arguments by their letters.  Raises Unsupported for dates as numbers, and for numbers as dates."""
+        return [_TAKEN[takes.letter(place)](name, argument) for place, argument in enumerate(arguments)]
 
     # --- statements that are no queries -----------------------------------------------------------------------------
     def on_insert(self, tree: exp.Insert, context: Context) -> exp.Expression:
@@ -308,7 +219,7 @@ class MySQLFlavour(Flavour):
                 tree.expression.where("TRUE", copy=False)
             return self.expression(tree, context)
         if tree.args.get("partition"):
-            raise NotSaid("PARTITION")
+            raise Unsupported("PARTITION")
         if conflict is not None:
             conflict.set("duplicate", None)
             conflict.set("action", exp.var("DO UPDATE"))
@@ -329,11 +240,11 @@ class MySQLFlavour(Flavour):
             for part in ("where", "order", "limit"):
                 tree.set(part, None)
             tree.where(exp.In(this=exp.column("_rowid_"), query=key.subquery()), copy=False)
-        for each in tree.expressions:
-            if isinstance(each.this, exp.Column) and each.this.table == table.alias_or_name and not _is_joined(tree):
-                each.this.set("table", None)
-        if any(is_default(each.expression) for each in tree.expressions):
-            raise NotSaid("SET ... = DEFAULT")
+        for node in tree.expressions:
+            if isinstance(node.this, exp.Column) and node.this.table == table.alias_or_name and not _is_joined(tree):
+                node.this.set("table", None)
+        if any(is_default(node.expression) for node in tree.expressions):
+            raise Unsupported("SET ... = DEFAULT")
         self._assign_in_order(tree)
         joins = table.args.get("joins") or []
         if joins or tree.args.get("joins"):
@@ -361,24 +272,24 @@ class MySQLFlavour(Flavour):
         name = table.alias_or_name
         targets = {assignment.this.table or name for assignment in tree.expressions}
         if targets != {name}:
-            raise NotSaid("UPDATE of more than the first table")
+            raise Unsupported("UPDATE of more than the first table")
         columns = [exp.alias_(exp.column("_rowid_", table=name), "clusterdb_row")]
-        columns += [exp.alias_(each.expression.copy(), f"v{at}") for at, each in enumerate(tree.expressions)]
-        found = exp.select(*columns).from_(table.copy())
-        found.set("joins", [join.copy() for join in joins])
+        columns += [exp.alias_(node.expression.copy(), f"v{at}") for at, node in enumerate(tree.expressions)]
+        result = exp.select(*columns).from_(table.copy())
+        result.set("joins", [join.copy() for join in joins])
         if tree.args.get("where") is not None:
-            found.set("where", tree.args["where"].copy())
-        made = exp.Update(
+            result.set("where", tree.args["where"].copy())
+        converted = exp.Update(
             this=table,
             expressions=[
-                exp.EQ(this=exp.column(each.this.name), expression=exp.column(f"v{at}", table="clusterdb_found"))
-                for at, each in enumerate(tree.expressions)
+                exp.EQ(this=exp.column(node.this.name), expression=exp.column(f"v{at}", table="clusterdb_found"))
+                for at, node in enumerate(tree.expressions)
             ],
         )
-        made.set("from_", exp.From(this=found.subquery("clusterdb_found")))
+        converted.set("from_", exp.From(this=result.subquery("clusterdb_found")))
         row, found_row = exp.column("_rowid_", table=name), exp.column("clusterdb_row", table="clusterdb_found")
-        made.set("where", exp.Where(this=exp.EQ(this=row, expression=found_row)))
-        return made
+        converted.set("where", exp.Where(this=exp.EQ(this=row, expression=found_row)))
+        return converted
 
     def on_delete(self, tree: exp.Delete, context: Context) -> exp.Expression:
         """DELETE, with joins, USING, ORDER BY ... LIMIT."""
@@ -392,23 +303,23 @@ class MySQLFlavour(Flavour):
             target, source = source.name, using[0]
         elif tables:
             if len(tables) != 1:
-                raise NotSaid("DELETE from several tables")
+                raise Unsupported("DELETE from several tables")
             target = tables[0].name
         else:
             target = source.alias_or_name
         sources = [source, *(join.this for join in source.args.get("joins") or [])]
-        every = {each.alias_or_name: each.name for each in sources}
+        every = {node.alias_or_name: node.name for node in sources}
         if target not in every:
-            raise NotSaid(f"DELETE from {target}")
+            raise Unsupported(f"DELETE from {target}")
         key = exp.select(exp.column("_rowid_", table=target)).from_(source.copy())
         if source.args.get("joins"):
             key.args["from_"].this.set("joins", None)
             key.set("joins", [join.copy() for join in source.args["joins"]])
         for part, value in (("where", tree.args.get("where")), ("order", order), ("limit", limit)):
             key.set(part, value.copy() if value is not None else None)
-        made = exp.Delete(this=exp.to_table(every[target]))
-        made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
-        return self.expression(made, context)
+        result = exp.Delete(this=exp.to_table(every[target]))
+        result.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
+        return self.expression(result, context)
 
     def on_create(self, tree: exp.Create, context: Context) -> exp.Expression | Translation:
         """CREATE TABLE, INDEX, VIEW."""
@@ -429,7 +340,7 @@ class MySQLFlavour(Flavour):
             table = index.args["table"]
             index.set("this", exp.to_identifier(f"{table.name}__{index.name}", quoted=True))
             return self.expression(tree, context)
-        raise NotSaid(f"CREATE {kind}")
+        raise Unsupported(f"CREATE {kind}")
 
     def on_drop(self, tree: exp.Drop, context: Context) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX ... ON."""
@@ -439,8 +350,8 @@ class MySQLFlavour(Flavour):
 
             return drop(tree)
         if kind == "INDEX":
-            raise NotSaid("DROP INDEX without ON")
-        raise NotSaid(f"DROP {kind}")
+            raise Unsupported("DROP INDEX without ON")
+        raise Unsupported(f"DROP {kind}")
 
     def on_alter(self, tree: exp.Alter, context: Context) -> Translation:
         """ALTER TABLE: one action after the other."""
@@ -481,3 +392,13 @@ def _is_joined(tree: exp.Update) -> bool:
 @lru_cache(maxsize=16)
 def _in_modes(modes: Modes) -> MySQLFlavour:
     return MySQLFlavour(modes)
+
+
+def _table(node: exp.Table, context: Context) -> exp.Expression:
+    """A table, perhaps one of ``information_schema``."""
+    checked = r.table(node, context)
+    if checked is not node or node.db.lower() != "information_schema":
+        return checked
+    from clusterdb.flavours.mysql.tables import information_schema
+
+    return information_schema(node)

@@ -1,4 +1,4 @@
-"""What MySQL's functions do, in Python, and which of SQLite's mean the same."""
+"""MySQL's SQL functions in Python, and those that its rules call."""
 
 from __future__ import annotations
 
@@ -9,45 +9,36 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
-from typing import Any
 
 from clusterdb.flavours import functions as f
 from clusterdb.flavours.collations import fold, key, like
-from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, number_of, strict, text_of
-from clusterdb.flavours.mysql.json import FUNCTIONS as JSON_FUNCTIONS
-from clusterdb.flavours.mysql.json import ArrayOf, ObjectOf, truth_or_number
-from clusterdb.flavours.mysql.members import enum_of, ordinal, set_of
-
-__all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
+from clusterdb.flavours.functions import Implementation, SqlValue, number_of, text_of
+from clusterdb.flavours.mysql.json import truth_or_number
 
 
-@strict
-def div(a: Any, b: Any) -> float | None:
+def div(a: SqlValue, b: SqlValue) -> float | None:
     return number_of(a) / number_of(b) if number_of(b) else None
 
 
-@strict
-def quotient(a: Any, b: Any, digits: int) -> int | float | None:
-    """An exact quotient, cut off behind so many digits."""
+def quotient(a: SqlValue, b: SqlValue, digits: int) -> int | float | None:
+    """An exact quotient, truncated to a number of digits."""
     divisor = f.exact(b)
     if not divisor:
         return None
     return float((f.exact(a) / divisor).quantize(Decimal(1).scaleb(-digits), ROUND_DOWN))
 
 
-@strict
-def int_div(a: Any, b: Any) -> int | None:
+def int_div(a: SqlValue, b: SqlValue) -> int | None:
     return f.fitting(int(f.exact(a) / f.exact(b))) if number_of(b) else None
 
 
-@strict
-def mod(a: Any, b: Any) -> int | float | None:
+def mod(a: SqlValue, b: SqlValue) -> int | float | None:
     a, b = number_of(a), number_of(b)
     if not b:
         return None
-    made = abs(f.exact(a)) % abs(f.exact(b))
-    made = -made if a < 0 else made
-    return int(made) if isinstance(a, int) and isinstance(b, int) else float(made)
+    result = abs(f.exact(a)) % abs(f.exact(b))
+    result = -result if a < 0 else result
+    return int(result) if isinstance(a, int) and isinstance(b, int) else float(result)
 
 
 def unsigned(value: int) -> int:
@@ -58,32 +49,31 @@ def unsigned(value: int) -> int:
     return value
 
 
-def bits(value: Any) -> int:
+def bits(value: SqlValue) -> int:
     """A number as 64 bits."""
     return f.whole(value) & (2**64 - 1)
 
 
-def _shift(value: Any, count: Any, left: bool) -> int:
+def shifted(value: SqlValue, count: SqlValue, *, left: bool) -> int:
     places = f.whole(count)
     if not 0 <= places < 64:
         return 0
     return unsigned(bits(value) << places if left else bits(value) >> places)
 
 
-@strict
-def rounded(value: Any, digits: Any = 0) -> int | float:
+def rounded(value: SqlValue, digits: SqlValue = 0) -> int | float:
     """A floating point number half to even, an exact one half away from zero."""
     number, places = number_of(value), f.whole(digits)
     if isinstance(number, int):
         return f.rounded(number, places)
     if places >= 0:
         scale = 10.0**places
-        made = round(number * scale) / scale if math.isfinite(number * scale) else number
-        return float(made)
+        result = round(number * scale) / scale if math.isfinite(number * scale) else number
+        return float(result)
     return float(round(number / 10**-places) * 10**-places)
 
 
-def compare(a: Any, b: Any) -> int | None:
+def compare(a: SqlValue, b: SqlValue) -> int | None:
     """Less than nothing, nothing, or more, as a comparison of two values has it."""
     if a is None or b is None:
         return None
@@ -91,30 +81,27 @@ def compare(a: Any, b: Any) -> int | None:
         first, second = key(a), key(b)
         return (first > second) - (first < second)
     if isinstance(a, bytes) or isinstance(b, bytes):
-        one, other = (each if isinstance(each, bytes) else text_of(each).encode() for each in (a, b))
+        one, other = (item if isinstance(item, bytes) else text_of(item).encode() for item in (a, b))
         return (one > other) - (one < other)
     left, right = number_of(a), number_of(b)
     return (left > right) - (left < right)
 
 
-@strict
-def word(value: Any) -> str:
+def word(value: SqlValue) -> str:
     """A parameter that is compared with a text.  Raises TypeError for a number."""
     if isinstance(value, int | float):
         raise TypeError(f"a text is compared with the number {value}: give a str, or write the column + 0")
     return value if isinstance(value, str) else text_of(value)
 
 
-@strict
-def figure(value: Any) -> Any:
+def figure(value: SqlValue) -> SqlValue:
     """A parameter among numbers.  Raises TypeError for a text."""
     if isinstance(value, str | bytes):
         raise TypeError(f"a number is meant where '{value!r}' is: give an int or a float")
     return value
 
 
-@strict
-def json_word(text: Any) -> str:
+def json_word(text: str) -> str:
     """A JSON string as what a text is compared with.  Raises TypeError for other values."""
     value = json.loads(text)
     if not isinstance(value, str):
@@ -122,8 +109,7 @@ def json_word(text: Any) -> str:
     return value
 
 
-@strict
-def json_beside(text: Any, other: Any) -> Any:
+def json_beside(text: str, other: SqlValue) -> SqlValue:
     """JSON as what a parameter is compared with."""
     return truth_or_number(text) if isinstance(other, int | float) else json_word(text)
 
@@ -132,44 +118,38 @@ def json_beside(text: Any, other: Any) -> Any:
 _WHOLE_NUMBER = re.compile(r"\s*[-+]?(?:\d++\.?\d*+|\.\d+)(?:[eE][-+]?\d+)?\s*")
 
 
-def _stored_number(value: Any) -> int | float:
+def _stored_number(value: SqlValue) -> int | float:
     if isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
         raise ValueError(f"Incorrect number: '{value}'")
     return number_of(value)
 
 
-@strict
-def into_int(value: Any) -> int:
+def into_int(value: SqlValue) -> int:
     """A number as an integer column keeps it: rounded."""
     number = _stored_number(value)
     return number if isinstance(number, int) else round(number) if isinstance(value, float) else f.whole(number)
 
 
-@strict
-def into_some_int(value: Any) -> int:
+def into_some_int(value: SqlValue) -> int:
     """What a parameter is calculated with, in an integer column.  Raises ValueError if it lies between two numbers."""
     if isinstance(value, float) and value % 1 == 0.5:
         raise ValueError(f"{value} as a whole number: an exact number would be rounded otherwise than another one")
     return int(into_int(value))
 
 
-@strict
-def into_exact_int(value: Any) -> int:
+def into_exact_int(value: SqlValue) -> int:
     return f.whole(_stored_number(value))
 
 
-@strict
-def into_decimal(value: Any, scale: int) -> int | float:
+def into_decimal(value: SqlValue, scale: int) -> int | float:
     return f.decimal_rounded(_stored_number(value), scale)
 
 
-@strict
-def into_text(value: Any) -> str | bytes:
+def into_text(value: SqlValue) -> str | bytes:
     return value if isinstance(value, str | bytes) else text_of(value)
 
 
-@strict
-def into_single(value: Any) -> int | float:
+def into_single(value: SqlValue) -> int | float:
     """A FLOAT: only what six digits can say.  Raises ValueError."""
     number = _stored_number(value)
     if float(f"{number:.6g}") != number:
@@ -177,20 +157,18 @@ def into_single(value: Any) -> int | float:
     return number
 
 
-@strict
-def into_date(value: Any) -> str:
+def into_date(value: SqlValue) -> str:
     return f.moment_of(value).date().isoformat()
 
 
-@strict
-def divisor(value: Any) -> Any:
+def divisor(value: SqlValue) -> SqlValue:
     """What is divided by.  Raises ZeroDivisionError."""
     if number_of(value) == 0:
         raise ZeroDivisionError("Division by 0")
     return value
 
 
-def differs(old: Any, new: Any) -> int:
+def differs(old: SqlValue, new: SqlValue) -> int:
     """Whether a value is another one than before, to the byte."""
     alike = isinstance(old, str | bytes) == isinstance(new, str | bytes)
     return int(old != new if alike or old is None or new is None else text_of(old) != text_of(new))
@@ -199,36 +177,33 @@ def differs(old: Any, new: Any) -> int:
 _ZEROS = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[ T]+(\d\d?:\d\d:\d\d)(?:\.(\d{1,6}))?)?")
 
 
-def _with_zeros(value: Any, zero_allowed: int, in_allowed: int) -> tuple[str, str] | None:
+def _with_zeros(value: SqlValue, zero_allowed: int, in_allowed: int) -> tuple[str, str] | None:
     """A date with zeros in it, as some SQL modes allow, and the time behind it; None for other dates."""
-    found = _ZEROS.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = _ZEROS.fullmatch(value.strip()) if isinstance(value, str) else None
     if value == 0 and isinstance(value, int) and zero_allowed:
         return "0000-00-00", "00:00:00"
-    if found is None:
+    if match is None:
         return None
-    year, month, day = (int(part) for part in found.group(1, 2, 3))
+    year, month, day = (int(part) for part in match.group(1, 2, 3))
     is_zero = not (year or month or day)
     if (month and day) or not (zero_allowed if is_zero else in_allowed) or month > 12 or day > 31:
         return None
-    return f"{year:04}-{month:02}-{day:02}", (found[4] or "00:00:00").rjust(8, "0")
+    return f"{year:04}-{month:02}-{day:02}", (match[4] or "00:00:00").rjust(8, "0")
 
 
-@strict
-def into_zero_date(value: Any, zero_allowed: int, in_allowed: int) -> str:
+def into_zero_date(value: SqlValue, zero_allowed: int, in_allowed: int) -> str:
     """A date, which may have zeros in it."""
     zeros = _with_zeros(value, zero_allowed, in_allowed)
     return zeros[0] if zeros is not None else str(into_date(value))
 
 
-@strict
-def into_zero_datetime(value: Any, digits: int, zero_allowed: int, in_allowed: int) -> str:
+def into_zero_datetime(value: SqlValue, digits: int, zero_allowed: int, in_allowed: int) -> str:
     """A date and a time, the date of which may have zeros in it."""
     zeros = _with_zeros(value, zero_allowed, in_allowed)
     return " ".join(zeros) if zeros is not None else str(into_datetime(value, digits))
 
 
-@strict
-def into_datetime(value: Any, digits: int) -> str:
+def into_datetime(value: SqlValue, digits: int) -> str:
     """A date and a time with as many digits of a second as the column has: rounded, as MySQL 8 does it."""
     at = f.moment_of(value)
     unit = 10 ** (6 - digits)
@@ -236,75 +211,65 @@ def into_datetime(value: Any, digits: int) -> str:
     return (at + timedelta(microseconds=(unit if 2 * rest >= unit else 0) - rest)).isoformat(" ")
 
 
-@strict
-def as_time(value: Any) -> str:
+def as_time(value: SqlValue) -> str:
     """A time of the day, or a span of less than a day.  Raises ValueError."""
-    found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d )?(\d\d?):(\d\d)(?::(\d\d))?(?:\.0*)?", text_of(value))
-    if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
-        raise ValueError(f"'{value}' is no time of the day")
-    return f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
+    match = re.fullmatch(r"(?:\d{4}-\d\d-\d\d )?(\d\d?):(\d\d)(?::(\d\d))?(?:\.0*)?", text_of(value))
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59 or int(match[3] or 0) > 59:
+        raise ValueError(f"'{text_of(value)}' is no time of the day")
+    return f"{int(match[1]):02}:{match[2]}:{match[3] or '00'}"
 
 
-@strict
-def into_year(value: Any) -> int:
+def into_year(value: SqlValue) -> int:
     number = f.whole(_stored_number(value))
     if 0 < number < 100 or (number == 0 and isinstance(value, str)):
         number += 2000 if number < 70 else 1900
     if number and not 1901 <= number <= 2155:
-        raise ValueError(f"Out of range value for a YEAR: {value}")
+        raise ValueError(f"Out of range value for a YEAR: {text_of(value)}")
     return number
 
 
-@strict
-def into_bytes(value: Any, size: int = 0) -> bytes:
-    made = value if isinstance(value, bytes) else text_of(value).encode()
-    return made.ljust(size, b"\0")
+def into_bytes(value: SqlValue, size: int = 0) -> bytes:
+    result = value if isinstance(value, bytes) else text_of(value).encode()
+    return result.ljust(size, b"\0")
 
 
-@strict
-def xor(a: Any, b: Any) -> int:
+def xor(a: SqlValue, b: SqlValue) -> int:
     return int(bool(number_of(a)) != bool(number_of(b)))
 
 
-@strict
-def to_int(value: Any) -> int:
+def to_int(value: SqlValue) -> int:
     return int(f.rounded(value)) if isinstance(value, float) else int(number_of(value))
 
 
-@strict
-def to_unsigned(value: Any) -> int:
+def to_unsigned(value: SqlValue) -> int:
     number = to_int(value)
     if number < 0:
         raise OverflowError(f"{number} as an unsigned number is larger than the largest integer that is kept")
     return number
 
 
-@strict
-def to_text(value: Any, length: int = -1) -> str:
+def to_text(value: SqlValue, length: int = -1) -> str:
     return text_of(value)[:length] if length >= 0 else text_of(value)
 
 
-@strict
-def date_only(value: Any) -> Any:
-    """The day.  Raises ValueError for a text that begins with one and goes on, of which MySQL takes what it can."""
+def date_only(value: SqlValue) -> SqlValue:
+    """The day.  Raises ValueError for a text that begins with one and has more, of which MySQL takes a part."""
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
-    made = f.date_only(value)
-    if made is None and re.match(r"\s*\d{1,4}([-/.:]\d|\s*\Z)", text_of(value)):
-        raise ValueError(f"'{value}' is no date, though it begins with one")
-    return made
+    result = f.date_only(value)
+    if result is None and re.match(r"\s*\d{1,4}([-/.:]\d|\s*\Z)", text_of(value)):
+        raise ValueError(f"'{text_of(value)}' is no date, though it begins with one")
+    return result
 
 
-@strict
-def to_decimal(value: Any, scale: int, digits: int = 65) -> float | int:
-    made = f.rounded(float(number_of(value)), scale)
-    if abs(made) >= 10 ** (digits - scale):
-        raise OverflowError(f"{made} has more than {digits - scale} digits before the point")
-    return made
+def to_decimal(value: SqlValue, scale: int, digits: int = 65) -> float | int:
+    result = f.rounded(float(number_of(value)), scale)
+    if abs(result) >= 10 ** (digits - scale):
+        raise OverflowError(f"{result} has more than {digits - scale} digits before the point")
+    return result
 
 
-@strict
-def substring(text: Any, at: Any, length: Any = None) -> str:
+def substring(text: SqlValue, at: SqlValue, length: SqlValue = None) -> str:
     text, at, length = text_of(text), f.whole(at), None if length is None else f.whole(length)
     if at == 0 or (length is not None and length <= 0) or abs(at) > len(text):
         return ""
@@ -312,56 +277,50 @@ def substring(text: Any, at: Any, length: Any = None) -> str:
     return text[start:] if length is None else text[start : start + length]
 
 
-@strict
-def locate(word: Any, text: Any, at: Any = 1) -> int:
+def locate(word: SqlValue, text: SqlValue, at: SqlValue = 1) -> int:
     start = f.whole(at)
     if start <= 0:
         return 0
     text, word = text_of(text), text_of(word)
-    found = fold(text).find(fold(word), start - 1)
-    if found != text.lower().find(word.lower(), start - 1):
+    result = fold(text).find(fold(word), start - 1)
+    if result != text.lower().find(word.lower(), start - 1):
         raise ValueError(f"'{word}' in '{text}': letters are equal of which the bytes are not as many")
-    return found + 1
+    return result + 1
 
 
-@strict
-def strcmp(a: Any, b: Any) -> int:
+def strcmp(a: SqlValue, b: SqlValue) -> int:
     a, b = key(text_of(a)), key(text_of(b))
     return (a > b) - (a < b)
 
 
-@strict
-def quote(text: Any) -> str:
+def quote(text: SqlValue) -> str:
     return "'" + re.sub(r"(['\\])", r"\\\1", text_of(text)) + "'"
 
 
-def field(wanted: Any, *values: Any) -> int:
+def field(wanted: SqlValue, *values: SqlValue) -> int:
     for at, value in enumerate(values, 1):
         if wanted is not None and compare(value, wanted) == 0:
             return at
     return 0
 
 
-def elt(number: Any, *values: Any) -> Any:
+def elt(number: SqlValue, *values: SqlValue) -> SqlValue:
     at = None if number is None else f.whole(number)
     return values[at - 1] if at is not None and 0 < at <= len(values) else None
 
 
-@strict
-def find_in_set(word: Any, words: Any) -> int:
-    parts = [key(each) for each in text_of(words).split(",")] if text_of(words) else []
+def find_in_set(word: SqlValue, words: SqlValue) -> int:
+    parts = [key(item) for item in text_of(words).split(",")] if text_of(words) else []
     return parts.index(key(text_of(word))) + 1 if key(text_of(word)) in parts else 0
 
 
-@strict
-def with_commas(value: Any, digits: int) -> str:
+def with_commas(value: SqlValue, digits: int) -> str:
     return f"{float(f.rounded(float(number_of(value)), max(0, digits))):,.{max(0, digits)}f}"
 
 
-@strict
-def conv(value: Any, source: int, target: int) -> str:
-    found = re.match(r"\s*-?[0-9a-zA-Z]+", text_of(value))
-    text, digits = found[0].strip() if found is not None else "0", ""
+def conv(value: SqlValue, source: int, target: int) -> str:
+    match = re.match(r"\s*-?[0-9a-zA-Z]+", text_of(value))
+    text, digits = match[0].strip() if match is not None else "0", ""
     digits_of = "0123456789abcdefghijklmnopqrstuvwxyz"[: abs(source)]
     good = re.match(f"-?[{digits_of}]+", text.lower())
     number = int(good[0], abs(source)) if good is not None and good[0] != "-" else 0
@@ -374,23 +333,20 @@ def conv(value: Any, source: int, target: int) -> str:
     return digits or "0"
 
 
-@strict
-def log(a: Any, b: Any = None) -> float | None:
+def log(a: SqlValue, b: SqlValue = None) -> float | None:
     a = number_of(a)
     if a <= 0:
         return None
     return math.log(a) if b is None else math.log(number_of(b), a)
 
 
-@strict
-def hex_of(value: Any) -> str:
+def hex_of(value: SqlValue) -> str:
     if isinstance(value, int | float):
         return f"{bits(value):X}"
     return (value if isinstance(value, bytes) else text_of(value).encode()).hex().upper()
 
 
-@strict
-def unhex(text: Any) -> bytes | None:
+def unhex(text: SqlValue) -> bytes | None:
     try:
         return bytes.fromhex(text_of(text))
     except ValueError:
@@ -408,38 +364,36 @@ _COMPOUND: dict[str, tuple[str, ...]] = {
 }
 
 
-@strict
-def add(value: Any, count: Any, unit: str) -> str | None:
+def add(value: SqlValue, count: SqlValue, unit: str) -> SqlValue:
     units = _COMPOUND.get(unit.lower())
     if units is None:
         fraction = f.unit_of(unit) in ("second", "microsecond")
         if not fraction and not float(number_of(count)).is_integer():
-            raise TypeError(f"an interval of {count} {unit}")
+            raise TypeError(f"an interval of {text_of(count)} {unit}")
         number = number_of(count) if fraction else int(number_of(count)) if isinstance(count, str) else f.whole(count)
         return f.add_interval(value, number, unit)
     sign = -1 if text_of(count).strip().startswith("-") else 1
     numbers = re.findall(r"\d+", text_of(count))
-    for each, number in zip(units[len(units) - len(numbers) :], numbers, strict=False):
-        value = f.add_interval(value, sign * int(number), each)
+    for item, number in zip(units[len(units) - len(numbers) :], numbers, strict=False):
+        value = f.add_interval(value, sign * int(number), item)
     return value
 
 
-@strict
-@f.nothing_if_wrong
-def extract(unit: str, value: Any) -> int | float:
+@f.null_if_invalid
+def extract(unit: str, value: SqlValue) -> int | float | None:
     unit = unit.lower()
     if isinstance(value, int | float):
         raise TypeError(f"{value} as a date")
     if unit == "week":
         return int(f.moment_of(value).strftime("%U"))
     if unit == "year_month":
-        return f.part("year", value) * 100 + f.part("month", value)
+        year, month = f.part("year", value), f.part("month", value)
+        return None if year is None or month is None else year * 100 + month
     return f.part(unit, value)
 
 
-@strict
-@f.nothing_if_wrong
-def timestampdiff(unit: str, earlier: Any, later: Any) -> int:
+@f.null_if_invalid
+def timestampdiff(unit: str, earlier: SqlValue, later: SqlValue) -> int:
     first, second = f.moment_of(earlier), f.moment_of(later)
     unit = f.unit_of(unit)
     if unit in f.MONTHS:
@@ -453,26 +407,24 @@ def timestampdiff(unit: str, earlier: Any, later: Any) -> int:
     return int((second - first) / f.UNITS[unit])
 
 
-@strict
-@f.nothing_if_wrong
-def timediff(later: Any, earlier: Any) -> str:
+@f.null_if_invalid
+def timediff(later: SqlValue, earlier: SqlValue) -> str:
     if ":" in text_of(later)[:4] and ":" in text_of(earlier)[:4]:
         return f.clock(time_to_sec(later) - time_to_sec(earlier))
     return f.clock((f.moment_of(later) - f.moment_of(earlier)).total_seconds())
 
 
-@strict
-def time_to_sec(text: Any) -> int:
+def time_to_sec(text: SqlValue) -> int:
     sign, hours, minutes, seconds = _clock_of(text)
     return sign * (hours * 3600 + minutes * 60 + seconds)
 
 
-def _clock_of(text: Any) -> tuple[int, int, int, int]:
+def _clock_of(text: SqlValue) -> tuple[int, int, int, int]:
     """The sign, hours, minutes and seconds of a time, or of a date and a time.  Raises ValueError."""
-    found = re.fullmatch(r"(?:\d{4}-\d\d-\d\d[ T])?(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", text_of(text).strip())
-    if found is None:
-        raise ValueError(f"'{text}' is no time")
-    return -1 if found[1] else 1, int(found[2]), int(found[3]), int(found[4] or 0)
+    match = re.fullmatch(r"(?:\d{4}-\d\d-\d\d[ T])?(-?)(\d{1,3}):(\d\d)(?::(\d\d)(?:\.\d*)?)?", text_of(text).strip())
+    if match is None:
+        raise ValueError(f"'{text_of(text)}' is no time")
+    return -1 if match[1] else 1, int(match[2]), int(match[3]), int(match[4] or 0)
 
 
 _FORMATS: dict[str, Callable[[datetime], str]] = {
@@ -502,12 +454,18 @@ _FORMATS: dict[str, Callable[[datetime], str]] = {
     "r": lambda at: at.strftime("%I:%M:%S %p"),
     "D": lambda at: f"{at.day}" + ("th" if 10 < at.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(at.day % 10, "th")),
     "U": lambda at: at.strftime("%U"),
-    "u": lambda at: f"{week(at.isoformat(' '), 1):02}",
+    "u": lambda at: f"{_monday_week(at):02}",
     "V": lambda at: _sunday_week(at)[1],
     "X": lambda at: _sunday_week(at)[0],
     "v": lambda at: f"{at.isocalendar()[1]:02}",
     "x": lambda at: f"{at.isocalendar()[0]:04}",
 }
+
+
+def _monday_week(at: datetime) -> int:
+    """The number of a week that begins on Monday; the first has four days or more in this year."""
+    first = datetime(at.year, 1, 1).weekday()
+    return (at.timetuple().tm_yday + first - 1) // 7 + (1 if first <= 3 else 0)
 
 
 def _sunday_week(at: datetime) -> tuple[str, str]:
@@ -519,9 +477,8 @@ def _sunday_week(at: datetime) -> tuple[str, str]:
     return f"{year:04}", f"{number:02}"
 
 
-@strict
-@f.nothing_if_wrong
-def date_format(value: Any, wanted: str) -> str | None:
+@f.null_if_invalid
+def date_format(value: SqlValue, wanted: str) -> str | None:
     at = f.moment_of(value)
     if not wanted:
         return None
@@ -533,8 +490,7 @@ _PARSED |= {"i": "%M", "s": "%S", "S": "%S", "f": "%f", "p": "%p", "b": "%b", "M
 _PARSED |= {"T": "%H:%M:%S", "j": "%j", "%": "%%"}
 
 
-@strict
-@f.nothing_if_wrong
+@f.null_if_invalid
 def str_to_date(text: str, form: str) -> str:
     unknown = re.search(r"%[^YymcdeHkhlisSfpbMaWTj%]", form)
     if unknown is not None:
@@ -555,206 +511,116 @@ def str_to_date(text: str, form: str) -> str:
     return f.shown(at) if has_clock else at.date().isoformat()
 
 
-@strict
-@f.nothing_if_wrong
-def week(value: Any, mode: int = 0) -> int | None:
+@f.null_if_invalid
+def week(value: SqlValue, mode: int = 0) -> int | None:
     at = f.moment_of(value)
     if mode == 3:
         return at.isocalendar()[1]
     if mode == 0:
         return int(at.strftime("%U"))
     if mode == 1:
-        first = datetime(at.year, 1, 1).weekday()
-        return (at.timetuple().tm_yday + first - 1) // 7 + (1 if first <= 3 else 0)
+        return _monday_week(at)
     raise ValueError(f"WEEK() with mode {mode}")
 
 
-@strict
-@f.nothing_if_wrong
-def unix_timestamp(value: Any) -> Any:
+@f.null_if_invalid
+def unix_timestamp(value: SqlValue) -> SqlValue:
     seconds = (f.moment_of(value) - datetime(1970, 1, 1)).total_seconds()
     return None if seconds < 0 else int(seconds) if seconds.is_integer() else seconds
 
 
-@strict
-def from_unixtime(seconds: Any, form: str | None = None) -> str | None:
+def from_unixtime(seconds: SqlValue, form: str | None = None) -> str | None:
     if number_of(seconds) < 0:
         return None
     at = datetime(1970, 1, 1) + timedelta(seconds=number_of(seconds))
     return date_format(f.shown(at), form) if form is not None else f.shown(at)
 
 
-@strict
 def inet_aton(text: str) -> int:
     value = 0
-    for each in text.split("."):
-        value = value * 256 + int(each)
+    for item in text.split("."):
+        value = value * 256 + int(item)
     return value
 
 
-@strict
 def inet_ntoa(number: int) -> str:
     return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
 
 
-def char(*codes: Any) -> bytes:
-    made = b""
-    for each in codes:
-        code = None if each is None else f.whole(each)
-        made += b"" if code is None else code.to_bytes(max(1, (code.bit_length() + 7) // 8), "big")
-    return made
+def char(*codes: SqlValue) -> bytes:
+    result = b""
+    for item in codes:
+        code = None if item is None else f.whole(item)
+        result += b"" if code is None else code.to_bytes(max(1, (code.bit_length() + 7) // 8), "big")
+    return result
 
 
-def _rand(*seed: Any) -> float:
+def concat(*values: SqlValue) -> str:
+    return "".join(map(text_of, values))
+
+
+def left(text: SqlValue, count: SqlValue) -> str:
+    return text_of(text)[: max(0, f.whole(count))]
+
+
+def right(text: SqlValue, count: SqlValue) -> str:
+    return f.right(text, max(0, f.whole(count)))
+
+
+def matches_like(text: SqlValue, pattern: SqlValue, escape: SqlValue = "\\") -> int:
+    return int(like(text_of(text), text_of(pattern), text_of(escape)))
+
+
+def matches_like_exactly(text: SqlValue, pattern: SqlValue, escape: SqlValue = "\\") -> int:
+    return int(like(text_of(text), text_of(pattern), text_of(escape), exactly=True))
+
+
+def joined_timestamp(value: SqlValue, clock: SqlValue) -> str:
+    return f.shown(f.moment_of(value) + timedelta(seconds=time_to_sec(clock)))
+
+
+def time(value: SqlValue) -> str:
+    sign, hours, minutes, seconds = _clock_of(value)
+    return f"{'-' * (sign < 0)}{hours:02}:{minutes:02}:{seconds:02}"
+
+
+@f.null_if_invalid
+def day_of_week(value: SqlValue) -> int:
+    """Sunday is 1."""
+    return f.moment_of(value).isoweekday() % 7 + 1
+
+
+@f.null_if_invalid
+def weekday(value: SqlValue) -> int:
+    """Monday is 0."""
+    return f.moment_of(value).weekday()
+
+
+@f.null_if_invalid
+def day_name(value: SqlValue) -> str:
+    return f.moment_of(value).strftime("%A")
+
+
+@f.null_if_invalid
+def month_name(value: SqlValue) -> str:
+    return f.moment_of(value).strftime("%B")
+
+
+def rand(*seed: SqlValue) -> float:
     if seed:
         raise TypeError("RAND() with a seed")
     return random.random()
 
 
-FUNCTIONS: dict[str, Function] = {
-    **{name: f.COMMON[name] for name in ("plus", "minus", "times", "negative")},
-    **{name: f.COMMON[name] for name in ("decimal_plus", "decimal_minus", "decimal_times", "decimal_round")},
-    "decimal_text": f.decimal_text,
-    "concat": strict(lambda *values: "".join(map(text_of, values))),
-    **{name: f.COMMON[name] for name in ("reverse", "repeat", "concat_ws", "replace")},
-    **{name: f.COMMON[name] for name in ("substring_index", "crc32", "to_base64", "from_base64")},
-    **{name: f.COMMON[name] for name in ("sha2", "last_day", "uuid", "truncate", "trim_word", "add_interval")},
-    "left": strict(lambda text, count: text_of(text)[: max(0, f.whole(count))]),
-    "right": strict(lambda text, count: f.right(text, max(0, f.whole(count)))),
-    "lpad": lambda text, length, fill=" ": _padded(f.lpad, text, length, fill),
-    "rpad": lambda text, length, fill=" ": _padded(f.rpad, text, length, fill),
-    "round": rounded,
-    "upper": f.upper,
-    "ucase": f.upper,
-    "lower": f.lower,
-    "lcase": f.lower,
-    "length": f.octets,
-    "octet_length": f.octets,
-    "char_length": f.characters,
-    "character_length": f.characters,
-    "substring": substring,
-    "substr": substring,
-    "mid": substring,
-    "locate": locate,
-    "position": locate,
-    "instr": strict(lambda text, word: locate(word, text)),
-    "insert": f.insert_text,
-    "ascii": strict(lambda text: (text_of(text).encode() or b"\0")[0]),
-    "strcmp": strcmp,
-    "quote": quote,
-    "space": strict(lambda count: " " * max(0, count)),
-    "field": field,
-    "elt": elt,
-    "find_in_set": find_in_set,
-    "format": with_commas,
-    "bin": strict(lambda value: f"{bits(value):b}"),
-    "oct": strict(lambda value: f"{bits(value):o}"),
-    "conv": conv,
-    "hex": hex_of,
-    "unhex": unhex,
-    "md5": strict(lambda value: f.digest(value, "md5")),
-    "sha1": strict(lambda value: f.digest(value, "sha1")),
-    "sha": strict(lambda value: f.digest(value, "sha1")),
-    "bit_count": strict(lambda value: bits(value).bit_count()),
-    "bits_and": strict(lambda a, b: unsigned(bits(a) & bits(b))),
-    "bits_or": strict(lambda a, b: unsigned(bits(a) | bits(b))),
-    "bits_xor": strict(lambda a, b: unsigned(bits(a) ^ bits(b))),
-    "bit_not": strict(lambda a: unsigned(~bits(a))),
-    "bit_left": strict(lambda a, b: _shift(a, b, True)),
-    "bit_right": strict(lambda a, b: _shift(a, b, False)),
-    "compare": compare,
-    "greatest_text": lambda *values: None if None in values else max(values, key=key),
-    "least_text": lambda *values: None if None in values else min(values, key=key),
-    "greatest": lambda *values: _extreme(max, values),
-    "least": lambda *values: _extreme(min, values),
-    "word": word,
-    "figure": figure,
-    "like": strict(lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape)))),
-    "like_bin": strict(
-        lambda text, pattern, escape="\\": int(like(text_of(text), text_of(pattern), text_of(escape), exactly=True))
-    ),
-    "as_date": strict(lambda value: f.as_moment(value, "date")),
-    "as_datetime": strict(lambda value: f.as_moment(value, "datetime")),
-    "as_time": as_time,
-    **JSON_FUNCTIONS,
-    "json_word": json_word,
-    "json_beside": json_beside,
-    "quotient": quotient,
-    "into_int": into_int,
-    "into_exact_int": into_exact_int,
-    "into_some_int": into_some_int,
-    "into_decimal": into_decimal,
-    "into_text": into_text,
-    "into_single": into_single,
-    "into_date": into_date,
-    "into_zero_date": into_zero_date,
-    "into_zero_datetime": into_zero_datetime,
-    "differs": differs,
-    "divisor": divisor,
-    "into_enum": enum_of,
-    "into_set": set_of,
-    "ordinal": ordinal,
-    "into_datetime": into_datetime,
-    "into_year": into_year,
-    "into_bytes": into_bytes,
-    "char_end": strict(lambda value: text_of(value).rstrip(" ")),
-    "log": log,
-    "pow": f.power,
-    "power": f.power,
-    "rand": _rand,
-    "div": div,
-    "int_div": int_div,
-    "mod": mod,
-    "xor": xor,
-    "number": strict(number_of),
-    "to_int": to_int,
-    "double_to_int": strict(lambda value: round(value) if isinstance(value, float) else to_int(value)),
-    "to_unsigned": to_unsigned,
-    "to_text": to_text,
-    "to_decimal": to_decimal,
-    "add": add,
-    "extract": extract,
-    "datediff": f.days_between,
-    "timestampdiff": timestampdiff,
-    "timediff": timediff,
-    "time_to_sec": time_to_sec,
-    "sec_to_time": f.clock,
-    "date": date_only,
-    "timestamp": f.whole_timestamp,
-    "joined_timestamp": strict(
-        lambda value, clock: f.shown(
-            f.moment_of(value) + timedelta(seconds=time_to_sec(clock)),
-        )
-    ),
-    "time": strict(lambda value: "{0}{2:02}:{3:02}:{4:02}".format("-" * (_clock_of(value)[0] < 0), *_clock_of(value))),
-    **{name: strict(lambda value, name=name: f.part(name, value)) for name in ("year", "month", "day", "hour")},
-    **{name: strict(lambda value, name=name: f.part(name, value)) for name in ("minute", "second", "quarter")},
-    "dayofmonth": strict(lambda value: f.part("day", value)),
-    "dayofyear": strict(lambda value: f.part("doy", value)),
-    "dayofweek": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).isoweekday() % 7 + 1)),
-    "weekday": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).weekday())),
-    "dayname": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).strftime("%A"))),
-    "monthname": strict(f.nothing_if_wrong(lambda value: f.moment_of(value).strftime("%B"))),
-    "week": week,
-    "date_format": date_format,
-    "str_to_date": str_to_date,
-    "unix_timestamp": unix_timestamp,
-    "from_unixtime": from_unixtime,
-    "inet_aton": inet_aton,
-    "inet_ntoa": inet_ntoa,
-    "regexp": strict(lambda text, pattern: f.matches(text, pattern, "i")),
-    "regexp_replace": strict(lambda text, pattern, new: f.regexp_replace(text, pattern, new, "gi")),
-    "regexp_substr": strict(lambda text, pattern: f.regexp_substr(text, pattern, "i")),
-    "regexp_instr": strict(lambda text, pattern: f.regexp_instr(text, pattern, "i")),
-    "regexp_like": strict(lambda text, pattern: f.matches(text, pattern, "i")),
-    "json_contains": f.json_contains,
-    "char": char,
-}
+def greatest(*values: SqlValue) -> SqlValue:
+    return _extreme(max, values)
 
 
-def _extreme(choose: Callable[..., Any], values: tuple[Any, ...]) -> Any:
-    if None in values:
-        return None
+def least(*values: SqlValue) -> SqlValue:
+    return _extreme(min, values)
+
+
+def _extreme(choose: Callable[..., SqlValue], values: tuple[SqlValue, ...]) -> SqlValue:
     if len({isinstance(value, str) for value in values}) > 1:
         raise TypeError("GREATEST and LEAST of numbers and texts")
     dated = all(_DATED.match(str(value)) for value in values)
@@ -764,63 +630,45 @@ def _extreme(choose: Callable[..., Any], values: tuple[Any, ...]) -> Any:
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def _padded(how: Function, text: Any, length: Any, fill: Any) -> Any:
-    if text is None or length is None or fill is None:
-        return None
+def lpad(text: SqlValue, length: SqlValue, fill: SqlValue = " ") -> SqlValue:
+    return _padded(f.lpad, text, length, fill)
+
+
+def rpad(text: SqlValue, length: SqlValue, fill: SqlValue = " ") -> SqlValue:
+    return _padded(f.rpad, text, length, fill)
+
+
+def _padded(how: Implementation, text: SqlValue, length: SqlValue, fill: SqlValue) -> SqlValue:
     count = f.whole(length)
     return None if not text_of(fill) and count > len(text_of(text)) else how(text, count, fill)
 
 
-class _AnyValue:
+class AnyValue:
     """The first value of a group."""
 
     def __init__(self) -> None:
-        self._values: list[Any] = []
+        self._values: list[SqlValue] = []
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if not self._values:
             self._values.append(value)
 
-    def final(self) -> Any:
+    def final(self) -> SqlValue:
         return self._values[0] if self._values else None
 
 
-class _DistinctTexts:
+class DistinctTexts:
     """GROUP_CONCAT(DISTINCT text ORDER BY text): of those that are equal, the first."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
         self._descending = False
 
-    def step(self, text: Any, descending: int) -> None:
+    def step(self, text: SqlValue, descending: int) -> None:
         self._descending = bool(descending)
         if text is not None:
             self._texts.setdefault(key(text_of(text)), text_of(text))
 
     def final(self) -> str | None:
-        texts = [self._texts[each] for each in sorted(self._texts, reverse=self._descending)]
+        texts = [self._texts[text] for text in sorted(self._texts, reverse=self._descending)]
         return ",".join(texts) if texts else None
-
-
-AGGREGATES: dict[str, Callable[[], Any]] = {
-    **COMMON_AGGREGATES,
-    "any_value": _AnyValue,
-    "bit_and": lambda: f.Bits("and", None, 2**64 - 1),
-    "json_arrayagg": ArrayOf,
-    "json_objectagg": ObjectOf,
-    "distinct_concat": _DistinctTexts,
-    "bit_or": lambda: f.Bits("or", 0),
-    "bit_xor": lambda: f.Bits("xor", 0),
-    "std": COMMON_AGGREGATES["stddev_pop"],
-    "stddev": COMMON_AGGREGATES["stddev_pop"],
-    "variance": COMMON_AGGREGATES["var_pop"],
-}
-NATIVE = frozenset(
-    [
-        *("count", "sum", "min", "max", "avg", "coalesce", "ifnull", "nullif", "abs", "sign", "ceil"),
-        *("ceiling", "floor", "sqrt", "ln", "exp", "pi", "degrees", "radians", "log2", "log10", "sin", "cos"),
-        *("tan", "asin", "acos", "atan", "atan2", "row_number", "rank", "dense_rank", "percent_rank"),
-        *("cume_dist", "ntile", "lag", "lead", "first_value", "last_value", "nth_value", "json_valid"),
-        *("concat", "group_concat"),
-    ]
-)

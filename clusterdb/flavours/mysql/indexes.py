@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid
+from clusterdb.flavours.flavour import Unsupported
 from clusterdb.flavours.mysql.columns import is_numbered, user_checks
 from clusterdb.flavours.mysql.compare import collation_of
 from clusterdb.flavours.mysql.grammar import NOT_ENFORCED
@@ -19,7 +19,7 @@ from clusterdb.flavours.trees import quoted_column, type_name
 from clusterdb.flavours.types import Columns, kind_of
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = ["PRIMARY", "Parts", "names_of"]
 
@@ -35,7 +35,7 @@ class Parts:
     """The parts of a table: the definitions of its columns and constraints, and the statements that create its indexes,
     by the names of the keys.  ``numbered`` is the AUTO_INCREMENT column."""
 
-    flavour: MySQLFlavour
+    flavour: MySQLBase
     context: Context
     own: Columns
     table: str
@@ -95,7 +95,7 @@ class Parts:
             self.constraint(check)
 
     def constraint(self, tree: exp.Expression, name: str = "") -> None:
-        """Add a constraint or a key of a table to its self.  Raises NotSaid."""
+        """Add a constraint or a key of a table to its self.  Raises Unsupported."""
         if isinstance(tree, exp.Constraint):
             for inner in tree.expressions:
                 self.constraint(inner, tree.name)
@@ -118,7 +118,7 @@ class Parts:
                 condition = self._written(tree.this)
                 self.constraints.append(f"CONSTRAINT {quoted(name)} CHECK ({condition})")
         else:
-            raise NotSaid(f"{tree.key.upper()} in a table definition")
+            raise Unsupported(f"{tree.key.upper()} in a table definition")
 
     def _foreign_key(self, tree: exp.ForeignKey, name: str) -> str:
         reference = tree.args["reference"]
@@ -128,7 +128,7 @@ class Parts:
         name = self.free(name or tree.name) if name or tree.name else self.numbered_name("ibfk")
         options = [str(option).upper() for option in reference.args.get("options") or []]
         if any("SET DEFAULT" in option for option in options):
-            raise NotSaid("a foreign key with SET DEFAULT")
+            raise Unsupported("a foreign key with SET DEFAULT")
         words = [option for option in options if option.startswith("ON ")]
         referred = f" ({', '.join(quoted(column.name) for column in columns)})" if columns else ""
         referring = ", ".join(quoted(column.name) for column in tree.expressions)
@@ -152,7 +152,7 @@ class Parts:
         return f"({self._written(inner)}){descending}"
 
     def _written(self, tree: exp.Expression) -> str:
-        """An expression over the table's columns, in SQLite's SQL.  Raises NotSaid."""
+        """An expression over the table's columns, in SQLite's SQL.  Raises Unsupported."""
         return self.flavour.text(self.flavour.schema_expression(tree, self.context, self.own))
 
 

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import apsw
 
 from clusterdb.errors import OperationalError
-from clusterdb.flavours.flavour import guarded
-
-if TYPE_CHECKING:
-    from apsw import SQLiteValue
+from clusterdb.flavours.functions import Implementation, SqlValue
+from clusterdb.flavours.registry import guarded
 
 __all__ = ["Inserts"]
 
@@ -50,7 +46,7 @@ class Inserts:
         """The greatest number that was rolled back, by table: SQLite would assign it again."""
         self._counted: deque[bool] = deque(maxlen=_CHANGES_MAX)
 
-    def numbered(self, table: str, value: SQLiteValue = None, first: int = 1) -> SQLiteValue:
+    def numbered(self, table: str, value: SqlValue = None, first: int = 1) -> SqlValue:
         """The value to store in the AUTO_INCREMENT column of ``table``, in lower case; None for SQLite's next number.
 
         ``value``: the statement's value; NULL and 0 request the next number.  ``first``: 1 for the statement's first
@@ -141,7 +137,7 @@ class Inserts:
         self._used.pop(table, None)
         return 1
 
-    def doubtful(self, value: SQLiteValue, total: int) -> SQLiteValue:
+    def doubtful(self, value: SqlValue, total: int) -> SqlValue:
         """Return ``value``, and note that its statement can replace rows; ``total``: the changes before it."""
         self._changes_before_replacing = total
         return value
@@ -162,14 +158,14 @@ class Inserts:
 
     def install(self, db: apsw.Connection) -> None:
         """Register the functions on a connection."""
-        functions: dict[str, Callable[..., SQLiteValue]] = {"numbered": self.numbered, "last_insert_id": self.last_id}
+        functions: dict[str, Implementation] = {"numbered": self.numbered, "last_insert_id": self.last_id}
         functions |= {"doubtful": self.doubtful, "row_count": self.row_count}
         functions |= {"restart": self.restart, "undo": self.undo, "forget": self.forget}
         for name, function in functions.items():
             db.create_scalar_function(f"my_{name}", guarded(function), flags=apsw.SQLITE_INNOCUOUS)
 
 
-def _is_zero(value: SQLiteValue) -> bool:
+def _is_zero(value: SqlValue) -> bool:
     """Whether a value is zero, as a number or as text."""
     try:
         return float(value) == 0  # type: ignore[arg-type]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
-from clusterdb.flavours.functions import Function, strict, text_of
-
-__all__ = ["FUNCTIONS", "truth_or_number"]
+from clusterdb.flavours.functions import Json, SqlValue, text_of
 
 _STEP = re.compile(r"\.(?:([A-Za-z_$][\w$]*)|\"((?:[^\"\\]|\\.)*)\")|\[(\d+)\]")
 
@@ -27,42 +24,46 @@ def _steps(path: str) -> list[str | int]:
         raise TypeError(f"'{path}' is no path")
     at = 1
     while at < len(rest):
-        found = _STEP.match(rest, at)
-        if found is None:
+        match = _STEP.match(rest, at)
+        if match is None:
             raise TypeError(f"the path '{path}'")
-        steps.append(int(found[3]) if found[3] is not None else found[1] or found[2] or "")
-        at = found.end()
+        steps.append(int(match[3]) if match[3] is not None else match[1] or match[2] or "")
+        at = match.end()
     return steps
 
 
-def _at(value: Any, steps: list[str | int]) -> Any:
+def _at(value: Json, steps: list[str | int]) -> Json | _Nothing:
     for step in steps:
-        inside = isinstance(value, dict) and isinstance(step, str) and step in value
-        if inside or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+        if isinstance(value, dict) and isinstance(step, str):
+            if step not in value:
+                return _NOTHING
+            value = value[step]
+        elif isinstance(value, list) and isinstance(step, int):
+            if step >= len(value):
+                return _NOTHING
             value = value[step]
         elif step != 0 or isinstance(value, list):
             return _NOTHING
     return value
 
 
-def dumped(value: Any) -> str:
+def dumped(value: Json | _Nothing) -> str:
     """A value as JSON."""
     return json.dumps(value, ensure_ascii=False)
 
 
-@strict
 def extract(document: str, path: str) -> str | None:
     value = _at(json.loads(document), _steps(path))
     return None if value is _NOTHING else dumped(value)
 
 
-def _changed(document: Any, changes: tuple[Any, ...], *, insert: bool, replace: bool) -> str | None:
+def _with_changes(document: str | None, changes: tuple[str | None, ...], *, insert: bool, replace: bool) -> str | None:
     if document is None or None in changes[::2]:
         return None
     whole = json.loads(document)
     for path, new in zip(changes[::2], changes[1::2], strict=True):
         value = None if new is None else json.loads(new)
-        steps = _steps(path)
+        steps = _steps(path or "")
         if not steps:
             whole = value if replace else whole
             continue
@@ -80,7 +81,19 @@ def _changed(document: Any, changes: tuple[Any, ...], *, insert: bool, replace: 
     return dumped(whole)
 
 
-@strict
+def changed(document: str | None, *changes: str | None) -> str | None:
+    """JSON_SET."""
+    return _with_changes(document, changes, insert=True, replace=True)
+
+
+def inserted(document: str | None, *changes: str | None) -> str | None:
+    return _with_changes(document, changes, insert=True, replace=False)
+
+
+def replaced(document: str | None, *changes: str | None) -> str | None:
+    return _with_changes(document, changes, insert=False, replace=True)
+
+
 def removed(document: str, *paths: str) -> str:
     whole = json.loads(document)
     for path in paths:
@@ -93,33 +106,29 @@ def removed(document: str, *paths: str) -> str:
     return dumped(whole)
 
 
-@strict
 def keys(document: str, path: str = "$") -> str | None:
     value = _at(json.loads(document), _steps(path))
     return dumped(list(value)) if isinstance(value, dict) else None
 
 
-@strict
 def length(document: str, path: str = "$") -> int | None:
     value = _at(json.loads(document), _steps(path))
     return None if value is _NOTHING else len(value) if isinstance(value, dict | list) else 1
 
 
-@strict
 def type_of(document: str) -> str:
     kinds = {dict: "OBJECT", list: "ARRAY", str: "STRING", bool: "BOOLEAN", int: "INTEGER", float: "DOUBLE"}
     return kinds.get(type(json.loads(document)), "NULL")
 
 
-@strict
-def unquoted(text: Any) -> str:
+def unquoted(text: SqlValue) -> str:
     text = text_of(text)
     if text[:1] != '"':
         return text
     return str(json.loads(text))
 
 
-def quoted(value: Any) -> str:
+def quoted(value: SqlValue) -> str:
     """A value of SQL's as JSON."""
     if isinstance(value, bytes):
         raise TypeError("bytes in JSON")
@@ -139,12 +148,11 @@ def made_object(*pairs: str) -> str:
     return "{" + ", ".join(f"{dumped(key)}: {value}" for key, value in members.items()) + "}"
 
 
-@strict
-def truth_or_number(text: Any) -> int | float:
+def truth_or_number(text: SqlValue) -> int | float:
     """A JSON number or a truth as what a number is compared with.  Raises TypeError for other values."""
     value = json.loads(text) if isinstance(text, str) else text
     if not isinstance(value, int | float):
-        raise TypeError(f"JSON that is no number is compared with a number: {text}")
+        raise TypeError(f"JSON that is no number is compared with a number: {text_of(text)}")
     return value
 
 
@@ -167,25 +175,8 @@ class ObjectOf:
     def __init__(self) -> None:
         self._pairs: list[str] = []
 
-    def step(self, key: Any, value: str) -> None:
+    def step(self, key: str, value: str) -> None:
         self._pairs += [key, value]
 
     def final(self) -> str | None:
         return made_object(*self._pairs) if self._pairs else None
-
-
-FUNCTIONS: dict[str, Function] = {
-    "json_at": extract,
-    "json_set": lambda document, *changes: _changed(document, changes, insert=True, replace=True),
-    "json_insert": lambda document, *changes: _changed(document, changes, insert=True, replace=False),
-    "json_replace": lambda document, *changes: _changed(document, changes, insert=False, replace=True),
-    "json_remove": removed,
-    "json_keys": keys,
-    "json_length": length,
-    "json_type": type_of,
-    "json_unquote": unquoted,
-    "json_quoted": quoted,
-    "json_array": array,
-    "json_object": made_object,
-    "json_number": truth_or_number,
-}

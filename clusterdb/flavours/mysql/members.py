@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
 from clusterdb.flavours.collations import key
+from clusterdb.flavours.functions import SqlValue
 
 __all__ = ["enum_of", "is_member", "ordinal", "set_of"]
 
@@ -28,7 +28,7 @@ def _names(members: str) -> tuple[str, ...]:
     return tuple(name.replace("''", "'") for name in _NAME.findall(members))
 
 
-def enum_of(value: Any, members: str) -> Any:
+def enum_of(value: SqlValue, members: str) -> SqlValue:
     """The member that a text or a number stands for; what stands for none stays, for the column to refuse it."""
     if value is None:
         return None
@@ -39,7 +39,7 @@ def enum_of(value: Any, members: str) -> Any:
     return names[at - 1] if 0 < at <= len(names) else value
 
 
-def set_of(value: Any, members: str) -> Any:
+def set_of(value: SqlValue, members: str) -> SqlValue:
     """The members that a text or a number stands for, in their order; what stands for none stays."""
     if value is None or value == "":
         return value
@@ -54,14 +54,14 @@ def set_of(value: Any, members: str) -> Any:
     return ",".join(name for at, name in enumerate(names) if bits >> at & 1)
 
 
-def _number(value: Any) -> int:
+def _number(value: SqlValue) -> int:
     """A number, or a text of one; 0 for other texts."""
     if isinstance(value, int):
         return value
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else 0
 
 
-def ordinal(value: Any, members: str, is_set: int) -> int | None:
+def ordinal(value: str | None, members: str, is_set: int) -> int | None:
     """The number of a value: of an ENUM its place from 1, of a SET a bit for each member."""
     if value is None:
         return None
@@ -71,7 +71,7 @@ def ordinal(value: Any, members: str, is_set: int) -> int | None:
     return places.get(key(value), 0)
 
 
-def is_member(value: Any, members: str, *, is_set: bool) -> bool:
+def is_member(value: SqlValue, members: str, *, is_set: bool) -> bool:
     """Whether a column with these members can have the value."""
     if is_set:
         return value == "" or all(part in _names(members) for part in str(value).split(","))

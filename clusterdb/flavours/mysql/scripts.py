@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 from clusterdb.flavours.rows import Grammar
-from clusterdb.flavours.scripts import Splitter, Statement
+from clusterdb.flavours.scripts import Quoting, Splitter, Statement
 
 __all__ = ["MySQLSplitter", "literals"]
 
@@ -89,11 +88,11 @@ class MySQLSplitter(Splitter):
 
     @property
     def preamble(self) -> str:
-        """The delimiter, if it is none that a script begins with."""
+        """A command that sets the delimiter, unless it is the one that a script begins with."""
         return "" if self._delimiter == ";" else f"DELIMITER {self._delimiter}\n"
 
-    def obey(self, flavour: Any) -> None:
-        """Go on by the SQL modes of a flavour."""
+    def obey(self, flavour: Quoting) -> None:
+        """Continue with the SQL modes of a flavour."""
         self._has_escapes = flavour.has_escapes
 
     def _more(self, text: str, *, last: bool) -> Iterator[Statement]:

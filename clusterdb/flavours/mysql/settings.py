@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, call
+from clusterdb.flavours.flavour import IDLE, Translation, Unsupported, call
 from clusterdb.flavours.mysql.modes import REFUSED, modes_of
 from clusterdb.flavours.mysql.variables import CONSTANT, NO_EFFECT, SETTABLE, UTC
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
 
 __all__ = ["settings"]
 
 _LEVEL = "ISOLATION LEVEL "
 
 
-def settings(flavour: MySQLFlavour, tree: exp.Set, context: Context) -> Translation:
-    """SET: each variable by a query that calls the session.  Raises NotSaid, DatabaseError."""
+def settings(flavour: MySQLBase, tree: exp.Set, context: Context) -> Translation:
+    """SET: each variable by a query that calls the session.  Raises Unsupported, DatabaseError."""
     queries = [query for item in tree.expressions for query in _item(flavour, item, context)]
     commits = any(_name(item) == "autocommit" and _is_on(item) for item in tree.expressions)
     texts = [flavour.text(exp.select(query)) for query in queries]
@@ -29,17 +29,17 @@ def settings(flavour: MySQLFlavour, tree: exp.Set, context: Context) -> Translat
     return Translation(IDLE, tuple(texts), commits=commits)
 
 
-def _name(item: Any) -> str:
+def _name(item: exp.Expression) -> str:
     assignment = item.this
     target = assignment.this if isinstance(assignment, exp.EQ | exp.PropertyEQ) else None
     return target.name.lower() if isinstance(target, exp.Column | exp.SessionParameter) else ""
 
 
-def _is_on(item: Any) -> bool:
+def _is_on(item: exp.Expression) -> bool:
     return item.this.expression.name.upper() in ("1", "ON", "TRUE", "DEFAULT")
 
 
-def _item(flavour: MySQLFlavour, item: Any, context: Context) -> list[exp.Expression]:
+def _item(flavour: MySQLBase, item: exp.Expression, context: Context) -> list[exp.Expression]:
     kind = str(item.args.get("kind") or "").upper()
     if kind in ("NAMES", "CHARACTER SET", "CHARSET"):
         names = ("character_set_client", "character_set_results", "character_set_connection")
@@ -50,7 +50,7 @@ def _item(flavour: MySQLFlavour, item: Any, context: Context) -> list[exp.Expres
         return _transaction(item)
     assignment = item.this
     if not isinstance(assignment, exp.EQ | exp.PropertyEQ):
-        raise NotSaid(f"SET {item.sql(dialect='mysql')}")
+        raise Unsupported(f"SET {item.sql(dialect='mysql')}")
     target, value = assignment.this, assignment.expression
     if isinstance(target, exp.Parameter):
         return [call("my_set", target.name.lower(), flavour.expression(value, context))]
@@ -58,16 +58,16 @@ def _item(flavour: MySQLFlavour, item: Any, context: Context) -> list[exp.Expres
     return _system(flavour, scope, target.name.lower(), value, context)
 
 
-def _system(flavour: MySQLFlavour, scope: str, name: str, value: Any, context: Context) -> list[exp.Expression]:
+def _system(flavour: MySQLBase, scope: str, name: str, value: exp.Expression, context: Context) -> list[exp.Expression]:
     """A system variable: of all sessions only if that changes nothing."""
     if name not in SETTABLE or (scope in ("GLOBAL", "PERSIST", "PERSIST_ONLY") and name not in NO_EFFECT):
-        raise NotSaid(f"SET {scope} {name}".replace("  ", " "))
+        raise Unsupported(f"SET {scope} {name}".replace("  ", " "))
     if isinstance(value, exp.Var | exp.Column) and not value.args.get("table"):
         if value.name.upper() == "DEFAULT":
             return [call("my_assign", name)]
         value = exp.Literal.string(value.name)
     elif isinstance(value, exp.Binary) and isinstance(value.this, exp.Var):
-        raise NotSaid(f"SET {name}")
+        raise Unsupported(f"SET {name}")
     if isinstance(value, exp.Boolean):
         value = exp.Literal.number(int(value.this))
     if isinstance(value, exp.Literal):
@@ -76,21 +76,21 @@ def _system(flavour: MySQLFlavour, scope: str, name: str, value: Any, context: C
 
 
 def _require(name: str, value: str) -> None:
-    """Raises NotSaid, DatabaseError for a value that is known to be refused, before anything is done."""
+    """Raises Unsupported, DatabaseError for a value that is known to be refused, before anything is done."""
     if name == "sql_mode":
         for mode in REFUSED & {part.strip().upper() for part in value.split(",")}:
-            raise NotSaid(f"the SQL mode {mode}")
+            raise Unsupported(f"the SQL mode {mode}")
         modes_of(value)
     elif name == "time_zone" and value.upper() not in UTC:
-        raise NotSaid(f"the time zone '{value}'")
+        raise Unsupported(f"the time zone '{value}'")
     elif name in CONSTANT and value.upper() not in (
         str(CONSTANT[name]),
         *(("OFF", "FALSE") if not CONSTANT[name] else ("ON", "TRUE")),
     ):
-        raise NotSaid(f"SET {name} = {value}")
+        raise Unsupported(f"SET {name} = {value}")
 
 
-def _transaction(item: Any) -> list[exp.Expression]:
+def _transaction(item: exp.Expression) -> list[exp.Expression]:
     """SET TRANSACTION: any level of isolation is kept; of the next transaction only it is not shown."""
     queries: list[exp.Expression] = []
     for characteristic in item.expressions:
@@ -100,5 +100,5 @@ def _transaction(item: Any) -> list[exp.Expression]:
             if "SESSION" in item.sql(dialect="mysql").upper().split("TRANSACTION")[0]:
                 queries.append(call("my_assign", "transaction_isolation", level))
         elif text != "READ WRITE":
-            raise NotSaid(f"SET TRANSACTION {text}")
+            raise Unsupported(f"SET TRANSACTION {text}")
     return queries

@@ -5,33 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, SAVEPOINT, NotSaid, Translation, call
+from clusterdb.flavours.flavour import IDLE, SAVEPOINT, Translation, Unsupported, call
 from clusterdb.flavours.mysql.alter import convert_table, rename_tables
 from clusterdb.flavours.mysql.creating import create_index, create_table, create_view, ended, without_options
 from clusterdb.flavours.mysql.tables import unquoted
 from clusterdb.flavours.rebuild import split
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
     from clusterdb.flavours.session import EngineSession
 
 __all__ = ["special"]
 
-Handler = Callable[["MySQLFlavour", str, Context], Translation | None]
-Answer = Callable[["MySQLFlavour", re.Match[str], Context], Translation | None]
+Handler = Callable[["MySQLBase", str, Context], Translation | None]
+Answer = Callable[["MySQLBase", re.Match[str], Context], Translation | None]
 
 _WORD = re.compile(r"\s*([A-Za-z]+)")
 _NAME = r"(?:`(?:[^`]|``)++`|\"(?:[^\"]|\"\")++\"|\w++)"
 _SIMPLE = rf"(?:{_NAME}\.)?{_NAME}"
 
 
-def special(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-    """What becomes of a statement that needs no grammar; None for others.  Raises NotSaid."""
+def special(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
+    """What becomes of a statement that needs no grammar; None for others.  Raises Unsupported."""
     word = _WORD.match(sql)
     handler = _HANDLERS.get(word[1].upper()) if word is not None else None
     return handler(flavour, sql, context) if handler is not None else None
@@ -40,9 +40,9 @@ def special(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | 
 def _matching(pattern: str, answer: Answer) -> Handler:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
-    def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-        found = compiled.fullmatch(ended(sql))
-        return answer(flavour, found, context) if found is not None else None
+    def handler(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
+        match = compiled.fullmatch(ended(sql))
+        return answer(flavour, match, context) if match is not None else None
 
     return handler
 
@@ -55,22 +55,24 @@ def _without_options(pattern: str, answer: Answer) -> Handler:
 def _first(*handlers: Handler) -> Handler:
     """The answer of the first that has one."""
 
-    def handler(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
-        return next((made for made in (each(flavour, sql, context) for each in handlers) if made is not None), None)
+    def handler(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
+        return next(
+            (result for result in (node(flavour, sql, context) for node in handlers) if result is not None), None
+        )
 
     return handler
 
 
-def _savepoint(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+def _savepoint(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
     return flavour.savepoint(sql.replace("`", '"')) if SAVEPOINT.fullmatch(sql) else None
 
 
-def _replace(flavour: MySQLFlavour, sql: str, context: Context) -> Translation | None:
+def _replace(flavour: MySQLBase, sql: str, context: Context) -> Translation | None:
     """REPLACE [INTO]: an INSERT whose rows take the place of others."""
     head = re.match(r"\s*REPLACE\s+(?:LOW_PRIORITY\s+|DELAYED\s+)?(?:INTO\b)?", sql, re.IGNORECASE)
     assert head is not None
-    made = flavour.translated("INSERT INTO " + sql[head.end() :], replace(context, is_replacing=True))
-    return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", made.sql), made.before, made.after, begins=True)
+    result = flavour.translated("INSERT INTO " + sql[head.end() :], replace(context, is_replacing=True))
+    return Translation(re.sub(r"^INSERT", "INSERT OR REPLACE", result.sql), result.before, result.after, begins=True)
 
 
 def _lock(session: EngineSession) -> None:
@@ -84,36 +86,36 @@ def _unlock(session: EngineSession) -> None:
     session.has_locks = False
 
 
-def _explained(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+def _explained(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation:
     return Translation("EXPLAIN QUERY PLAN " + flavour.translated(match[1], context).sql)
 
 
-def _renamed(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+def _renamed(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation:
     """RENAME TABLE a TO b, c TO d."""
     pairs = [
-        re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", each, re.IGNORECASE) for each in match[1].split(",")
+        re.fullmatch(rf"\s*({_SIMPLE})\s+TO\s+({_SIMPLE})\s*", node, re.IGNORECASE) for node in match[1].split(",")
     ]
     named = [(unquoted(pair[1]), unquoted(pair[2])) for pair in pairs if pair is not None]
     if len(named) < len(pairs):
-        raise NotSaid("such a RENAME TABLE")
+        raise Unsupported("such a RENAME TABLE")
     return rename_tables(flavour, named)
 
 
-def _renamed_as(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+def _renamed_as(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation:
     return flavour.translated(f"{match[1]}RENAME TO {match[2]}", context)
 
 
-def _checked(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+def _checked(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation:
     return flavour.translated(f"{match[1]}ADD CONSTRAINT CHECK {match[2]}", context)
 
 
-def _columns(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation | None:
+def _columns(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation | None:
     """ADD (a INT, b INT): a column, or a key, is added for each part."""
     parts, tail = split(f"({match[2]})")
     return None if tail else flavour.translated(f"{match[1]}{', '.join(f'ADD {part}' for part in parts)}", context)
 
 
-def _transaction(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+def _transaction(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation:
     """SET TRANSACTION: any level of isolation is kept; that of the next transaction only is not shown."""
     queries = []
     for characteristic in match[2].split(","):
@@ -124,23 +126,23 @@ def _transaction(flavour: MySQLFlavour, match: re.Match[str], context: Context) 
                 name = level[1].replace(" ", "-")
                 queries.append(flavour.text(exp.select(call("my_assign", "transaction_isolation", name))))
         elif text != "READ WRITE":
-            raise NotSaid(f"SET {match[1] or ''} TRANSACTION {text}".replace("  ", " "))
+            raise Unsupported(f"SET {match[1] or ''} TRANSACTION {text}".replace("  ", " "))
     return Translation(IDLE, tuple(queries))
 
 
-def _started(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+def _started(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation:
     """START TRANSACTION, in any mode: one that is to read only may write."""
     return Translation("BEGIN", commits=True)
 
 
-def _chained(flavour: MySQLFlavour, match: re.Match[str], context: Context) -> Translation:
+def _chained(flavour: MySQLBase, match: re.Match[str], context: Context) -> Translation:
     chains = bool(re.search(r"(?<!NO )CHAIN", re.sub(r"\s+", " ", match[2].upper())))
     if re.search(r"(?<!NO )RELEASE", re.sub(r"\s+", " ", match[2].upper())):
-        raise NotSaid(f"{match[1].upper()} ... RELEASE")
+        raise Unsupported(f"{match[1].upper()} ... RELEASE")
     return Translation(match[1].upper(), after=("BEGIN",) if chains else (), ends=True)
 
 
-def _nothing(*_: Any) -> Translation:
+def _nothing(*_: object) -> Translation:
     return Translation(IDLE, commits=True)
 
 

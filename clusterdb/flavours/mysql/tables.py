@@ -10,7 +10,7 @@ from sqlglot import exp
 from clusterdb.errors import OperationalError
 from clusterdb.flavours.collations import CI
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
+from clusterdb.flavours.flavour import IDLE, Translation, Unsupported
 from clusterdb.flavours.indexes import index_statement, indexes_of
 from clusterdb.flavours.mysql import columns as c
 from clusterdb.flavours.mysql.compare import collation_of
@@ -31,21 +31,24 @@ from clusterdb.flavours.trees import (
 from clusterdb.flavours.types import Columns, Kind
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.mysql.flavour import MySQLFlavour
+    from clusterdb.flavours.mysql.base import MySQLBase
     from clusterdb.flavours.session import EngineSession
 
 __all__ = ["COLUMNS", "create_table", "drop", "information_schema", "like", "show", "table_collation", "unquoted"]
 
 
-def create_table(flavour: MySQLFlavour, tree: exp.Create, context: Context) -> Translation:
-    """CREATE TABLE, also AS SELECT; the table's keys are created as indexes after it.  Raises NotSaid or Wrong."""
+def create_table(flavour: MySQLBase, tree: exp.Create, context: Context) -> Translation:
+    """CREATE TABLE, also AS SELECT; the table's keys are created as indexes after it.
+
+    Raises Unsupported or Refused.
+    """
     head = "CREATE TEMP TABLE" if property_of(tree, exp.TemporaryProperty) is not None else "CREATE TABLE"
     exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
     schema = tree.this
     if not isinstance(schema, exp.Schema):
         return flavour.table_of_query(head, tree, context)
     if tree.expression is not None:
-        raise NotSaid("CREATE TABLE with both columns and a query")
+        raise Unsupported("CREATE TABLE with both columns and a query")
     table = schema.this.name
     columns = [part for part in schema.expressions if isinstance(part, exp.ColumnDef)]
     collate = table_collation(tree)
@@ -200,11 +203,11 @@ def show(tree: exp.Show) -> Translation:
             f'SELECT column1 AS "Variable_name", column2 AS "Value" FROM (VALUES {rows}) AS v WHERE 1'
             + pattern.replace(" name ", " column1 ")
         )
-    raise NotSaid(f"SHOW {subject}")
+    raise Unsupported(f"SHOW {subject}")
 
 
 def information_schema(node: exp.Table) -> exp.Subquery:
-    """The query that answers for a table of MySQL's ``information_schema``.  Raises NotSaid."""
+    """The query that answers for a table of MySQL's ``information_schema``.  Raises Unsupported."""
     shown = (
         "my_shown_default(c.dflt_value) AS column_default",
         f"{IS_NULLABLE} AS is_nullable",

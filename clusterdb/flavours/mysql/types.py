@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from sqlglot import exp
 
@@ -20,15 +20,12 @@ from clusterdb.flavours.types import (
     TIME,
     UNKNOWN,
     Kind,
-    Rule,
-    Typing,
+    KindRule,
     decimal,
     kind_of,
     kind_of_literal,
     merged,
 )
-
-__all__ = ["NUMBER", "TYPING", "of_several"]
 
 NUMBER = Kind("number")
 """A number of which only the value tells whether it is exact."""
@@ -49,7 +46,7 @@ def _exact(kinds: list[Kind]) -> bool | None:
     return names <= {"integer", "boolean", "decimal", "null"}
 
 
-def _sum(node: Any, kinds: list[Kind]) -> Kind:
+def _sum(node: exp.Expression, kinds: list[Kind]) -> Kind:
     """Plus and minus; an interval gives a date."""
     if isinstance(node.expression, exp.Interval) or isinstance(node.this, exp.Interval):
         interval, at = (node.expression, 0) if isinstance(node.expression, exp.Interval) else (node.this, 1)
@@ -64,20 +61,20 @@ def _sum(node: Any, kinds: list[Kind]) -> Kind:
     return _with_inner(decimal(max(map(_scale_of, kinds))), kinds, max)
 
 
-def _product(node: Any, kinds: list[Kind]) -> Kind:
-    made = _sum(node, kinds)
-    return _with_inner(decimal(min(30, sum(map(_scale_of, kinds)))), kinds, sum) if made.name == "decimal" else made
+def _product(node: exp.Expression, kinds: list[Kind]) -> Kind:
+    result = _sum(node, kinds)
+    return _with_inner(decimal(min(30, sum(map(_scale_of, kinds)))), kinds, sum) if result.name == "decimal" else result
 
 
-def _with_inner(made: Kind, kinds: list[Kind], join: Any) -> Kind:
+def _with_inner(result: Kind, kinds: list[Kind], join: Callable[[list[int]], int]) -> Kind:
     """What is calculated with a quotient has its digits too, behind those that are shown."""
     if not any(kind.size for kind in kinds if kind.name == "decimal"):
-        return made
+        return result
     inner = join([kind.size if kind.name == "decimal" and kind.size else _scale_of(kind) for kind in kinds])
-    return replace(made, size=min(30, inner))
+    return replace(result, size=min(30, inner))
 
 
-def _quotient(_: Any, kinds: list[Kind]) -> Kind:
+def _quotient(_: exp.Expression, kinds: list[Kind]) -> Kind:
     exact = _exact(kinds)
     if not exact:
         return NUMBER if exact is None else DOUBLE
@@ -87,25 +84,25 @@ def _quotient(_: Any, kinds: list[Kind]) -> Kind:
     return replace(decimal(_scale_of(kinds[0]) + _DIVISION_DIGITS), size=inner)
 
 
-def _negative(_: Any, kinds: list[Kind]) -> Kind:
+def negative(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if kinds[0].name in ("integer", "decimal", "double", "number", "null"):
         return kinds[0]
     return INTEGER if kinds[0].name == "boolean" else NUMBER if kinds[0].name == "unknown" else DOUBLE
 
 
-def _total(_: Any, kinds: list[Kind]) -> Kind:
+def total(_: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name in ("integer", "boolean"):
         return decimal(0)
     return kind if kind.name in ("decimal", "number") else NUMBER if kind.name == "unknown" else DOUBLE
 
 
-def _mean(_: Any, kinds: list[Kind]) -> Kind:
-    made = _total(_, kinds)
-    return replace(decimal(_scale_of(made) + _DIVISION_DIGITS), size=9) if made.name == "decimal" else made
+def mean(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    result = total(_, kinds)
+    return replace(decimal(_scale_of(result) + _DIVISION_DIGITS), size=9) if result.name == "decimal" else result
 
 
-def _rounded(node: Any, kinds: list[Kind]) -> Kind:
+def rounded(node: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0]
     if kind.name not in ("decimal", "integer"):
         return NUMBER if kind.name in ("unknown", "number") else DOUBLE
@@ -117,45 +114,51 @@ def _rounded(node: Any, kinds: list[Kind]) -> Kind:
     return decimal(min(int(digits.name), 30) if kind.name == "decimal" else 0)
 
 
-def _whole(_: Any, kinds: list[Kind]) -> Kind:
+def whole(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return INTEGER if kinds[0].name in ("integer", "decimal") else kinds[0] if kinds[0].name == "unknown" else DOUBLE
 
 
-def _same(_: Any, kinds: list[Kind]) -> Kind:
+def same(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds else UNKNOWN
 
 
 def of_several(kinds: list[Kind]) -> Kind:
     """What is one or the other: a text, if one of them is."""
-    made = merged(kinds)
+    result = merged(kinds)
     names = {kind.name for kind in kinds}
     plain = NUMBERS | {"boolean", "text", "enum", "date", "datetime", "time", "null"}
-    return TEXT if made.name == "mixed" and names <= plain else made
+    return TEXT if result.name == "mixed" and names <= plain else result
 
 
-def _any_of(_: Any, kinds: list[Kind]) -> Kind:
+def any_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return of_several(kinds)
 
 
-def _greatest(_: Any, kinds: list[Kind]) -> Kind:
+def extreme(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return merged(kinds)
 
 
-def _last_two(_: Any, kinds: list[Kind]) -> Kind:
+def branch(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return of_several(kinds[1:])
 
 
-def _case(node: Any, _: list[Kind]) -> Kind:
-    values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
-    return of_several([kind_of(each) for each in values if each is not None])
+def case(node: exp.Expression, _: list[Kind]) -> Kind:
+    values = [expression.args["true"] for expression in node.args["ifs"]] + [node.args.get("default")]
+    return of_several([kind_of(value) for value in values if value is not None])
 
 
-def _if(node: Any, _: list[Kind]) -> Kind:
-    return of_several([kind_of(each) for each in (node.args.get("true"), node.args.get("false")) if each is not None])
+def branches_of(node: exp.Expression, _: list[Kind]) -> Kind:
+    return of_several(
+        [
+            kind_of(expression)
+            for expression in (node.args.get("true"), node.args.get("false"))
+            if expression is not None
+        ]
+    )
 
 
-def _number_like(_: Any, kinds: list[Kind]) -> Kind:
-    return _negative(_, kinds)
+def absolute(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    return negative(_, kinds)
 
 
 _CASTS = {
@@ -174,7 +177,7 @@ _CASTS = {
 
 def _cast(node: exp.Cast, kinds: list[Kind]) -> Kind:
     kind = node.to.this.value if isinstance(node.to.this, exp.DataType.Type) else str(node.to.this)
-    sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
+    sizes = [int(expression.name) for expression in node.to.expressions if expression.name.isdigit()]
     if kind in ("DECIMAL", "UDECIMAL"):
         return decimal(sizes[1] if len(sizes) > 1 else 0)
     if kind in ("DATETIME", "TIMESTAMP", "TIMESTAMPTZ", "TIME"):
@@ -182,7 +185,7 @@ def _cast(node: exp.Cast, kinds: list[Kind]) -> Kind:
     return _CASTS.get(kind, UNKNOWN)
 
 
-def _shifted(interval: Any, kind: Kind) -> Kind:
+def _shifted(interval: exp.Expression, kind: Kind) -> Kind:
     """A date stays one if days are added; what text is made of a text, the text tells."""
     if kind.name not in ("date", "datetime"):
         return UNKNOWN
@@ -191,7 +194,7 @@ def _shifted(interval: Any, kind: Kind) -> Kind:
     return kind if kind.name == "datetime" or days else DATETIME
 
 
-def _shifted_by(node: Any, kinds: list[Kind]) -> Kind:
+def shifted_by(node: exp.Expression, kinds: list[Kind]) -> Kind:
     return _shifted(node.expressions[1], kinds[0])
 
 
@@ -199,26 +202,26 @@ def _literal(node: exp.Literal, _: list[Kind]) -> Kind:
     return kind_of_literal(node)
 
 
-_NODES: dict[type[exp.Expression], Rule] = {
+NODES: dict[type[exp.Expression], KindRule] = {
     exp.Literal: _literal,
     exp.Add: _sum,
     exp.Sub: _sum,
     exp.Mul: _product,
     exp.Div: _quotient,
     exp.Mod: _sum,
-    exp.Neg: _negative,
+    exp.Neg: negative,
     exp.IntDiv: lambda node, kinds: INTEGER,
     **dict.fromkeys(
         (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift),
         lambda node, kinds: INTEGER,
     ),
     exp.Cast: _cast,
-    exp.Case: _case,
-    exp.If: _if,
+    exp.Case: case,
+    exp.If: branches_of,
     exp.Boolean: lambda node, kinds: BOOLEAN,
-    **dict.fromkeys((exp.Ceil, exp.Floor), _whole),
-    exp.Sum: _total,
-    exp.Avg: _mean,
+    **dict.fromkeys((exp.Ceil, exp.Floor), whole),
+    exp.Sum: total,
+    exp.Avg: mean,
     exp.Count: lambda node, kinds: INTEGER,
     exp.GroupConcat: lambda node, kinds: TEXT,
     exp.Trim: lambda node, kinds: TEXT,
@@ -226,7 +229,7 @@ _NODES: dict[type[exp.Expression], Rule] = {
     exp.StrPosition: lambda node, kinds: INTEGER,
     exp.Extract: lambda node, kinds: INTEGER,
     exp.DPipe: lambda node, kinds: TEXT,
-    exp.CurrentTimestamp: lambda node, kinds: _now(node, kinds),
+    exp.CurrentTimestamp: lambda node, kinds: now(node, kinds),
     exp.CurrentDate: lambda node, kinds: DATE,
     exp.CurrentTime: lambda node, kinds: TIME,
     exp.JSONExtract: lambda node, kinds: JSON,
@@ -241,64 +244,21 @@ _NODES: dict[type[exp.Expression], Rule] = {
 }
 
 
-def _now(node: Any, _: list[Kind]) -> Kind:
+def now(node: exp.Expression, _: list[Kind]) -> Kind:
     digits = node.this if isinstance(node, exp.CurrentTimestamp) else node.expressions[0] if node.expressions else None
     return replace(DATETIME, scale=int(digits.name) if isinstance(digits, exp.Literal) else 0)
 
 
-_TEXTS = (
-    *("concat", "concat_ws", "left", "right", "upper", "lower", "ucase", "lcase", "lpad", "rpad", "replace", "reverse"),
-    *("repeat", "substring", "substr", "mid", "substring_index", "insert", "space", "elt", "format", "trim", "ltrim"),
-    *("rtrim", "quote", "hex", "md5", "sha1", "sha", "sha2", "bin", "oct", "conv", "to_base64", "uuid", "date_format"),
-    *("dayname", "monthname", "regexp_replace", "regexp_substr", "inet_ntoa", "group_concat"),
-)
-_INTEGERS = (
-    *("length", "octet_length", "char_length", "character_length", "locate", "position", "instr", "ascii", "strcmp"),
-    *("field", "find_in_set", "crc32", "bit_count", "datediff", "timestampdiff", "time_to_sec", "year", "month", "day"),
-    *("hour", "minute", "second", "quarter", "dayofmonth", "dayofyear", "dayofweek", "weekday", "week", "inet_aton"),
-    *("json_length", "last_insert_id", "row_count", "connection_id", "count", "row_number", "rank", "dense_rank"),
-    *("ntile", "sign", "isnull", "json_contains", "regexp_instr", "regexp_like", "json_valid", "bit_and", "bit_or"),
-    *("bit_xor", "extract"),
-)
-_DOUBLES = (
-    *("sqrt", "ln", "exp", "pi", "degrees", "radians", "log2", "log10", "log", "sin", "cos", "tan", "asin", "acos"),
-    *("atan", "atan2", "pow", "power", "rand", "percent_rank", "cume_dist", "std", "stddev", "stddev_pop"),
-    *("stddev_samp", "var_pop", "var_samp", "variance"),
-)
-_FUNCTIONS: dict[str, Rule | Kind] = {
-    **dict.fromkeys(_TEXTS, TEXT),
-    **dict.fromkeys(_INTEGERS, INTEGER),
-    **dict.fromkeys(_DOUBLES, DOUBLE),
-    **dict.fromkeys(("coalesce", "ifnull"), _any_of),
-    **dict.fromkeys(("greatest", "least"), _greatest),
-    **dict.fromkeys(("min", "max", "nullif", "first_value", "last_value", "nth_value", "any_value"), _same),
-    **dict.fromkeys(("lag", "lead"), lambda node, kinds: merged([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN),
-    "if": _last_two,
-    "sum": _total,
-    "avg": _mean,
-    "abs": _number_like,
-    "mod": lambda node, kinds: INTEGER if all(k.name == "integer" for k in kinds) else merged(kinds),
-    "round": _rounded,
-    "truncate": _rounded,
-    **dict.fromkeys(("ceil", "ceiling", "floor"), _whole),
-    **dict.fromkeys(("date", "last_day", "curdate", "current_date", "utc_date"), DATE),
-    **dict.fromkeys(("timestamp", "from_unixtime_datetime"), DATETIME),
-    **dict.fromkeys(
-        ("now", "current_timestamp", "sysdate", "utc_timestamp", "localtime", "localtimestamp"),
-        lambda node, kinds: _now(node, kinds),
-    ),
-    **dict.fromkeys(("time", "timediff", "sec_to_time", "curtime", "current_time", "utc_time"), TIME),
-    **dict.fromkeys(("unhex", "from_base64", "char"), BYTES),
-    **dict.fromkeys(
-        ("json_extract", "json_object", "json_array", "json_set", "json_insert", "json_replace", "json_remove"), JSON
-    ),
-    **dict.fromkeys(("json_keys", "json_arrayagg", "json_objectagg"), JSON),
-    **dict.fromkeys(("json_unquote", "json_type"), Kind("text", collation="utf8mb4_bin")),
-    "unix_timestamp": INTEGER,
-    "from_unixtime": lambda node, kinds: TEXT if len(kinds) > 1 else DATETIME,
-    **dict.fromkeys(("version", "database", "schema", "user", "current_user", "session_user"), TEXT),
-    "str_to_date": UNKNOWN,
-    **dict.fromkeys(("date_add", "date_sub", "adddate", "subdate"), _shifted_by),
-}
+def remainder(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """MOD()."""
+    return INTEGER if all(kind.name == "integer" for kind in kinds) else merged(kinds)
 
-TYPING = Typing(_NODES, _FUNCTIONS)
+
+def neighbour(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """LAG() and LEAD(): the value, or the default."""
+    return merged([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN
+
+
+def from_unixtime(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """FROM_UNIXTIME(): in a form it is a text."""
+    return TEXT if len(kinds) > 1 else DATETIME

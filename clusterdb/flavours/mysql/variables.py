@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.mysql.modes import DEFAULT, text_of
 
 __all__ = ["BOOLEANS", "CHOICES", "CONSTANT", "DEFAULTS", "NO_EFFECT", "READ_ONLY", "SETTABLE", "UTC"]
 
-_OBEYED: dict[str, Any] = {
+_OBEYED: dict[str, SqlValue] = {
     "autocommit": 1,
     "foreign_key_checks": 1,
     "sql_mode": text_of(DEFAULT),
@@ -16,7 +15,7 @@ _OBEYED: dict[str, Any] = {
 }
 """What a session sees to."""
 
-NO_EFFECT: dict[str, Any] = {
+NO_EFFECT: dict[str, SqlValue] = {
     "big_tables": 0,
     "bulk_insert_buffer_size": 8388608,
     "character_set_client": "utf8mb4",
@@ -54,7 +53,7 @@ NO_EFFECT: dict[str, Any] = {
 }
 """What is about a server, its caches and its network; and checks that are made anyway."""
 
-CONSTANT: dict[str, Any] = {
+CONSTANT: dict[str, SqlValue] = {
     "div_precision_increment": 4,
     "sql_auto_is_null": 0,
     "sql_big_selects": 1,
@@ -67,7 +66,7 @@ _LEVELS = ("READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABL
 CHOICES: dict[str, tuple[str, ...]] = {"transaction_isolation": _LEVELS, "tx_isolation": _LEVELS}
 """Levels of isolation: transactions are always serializable, which is what each of them promises and more."""
 
-READ_ONLY: dict[str, Any] = {
+READ_ONLY: dict[str, SqlValue] = {
     "hostname": "localhost",
     "license": "Apache-2.0",
     "lower_case_table_names": 1,
@@ -79,7 +78,7 @@ READ_ONLY: dict[str, Any] = {
 }
 
 SETTABLE = frozenset({*_OBEYED, *NO_EFFECT, *CONSTANT, *CHOICES})
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, SqlValue] = {
     **_OBEYED,
     **NO_EFFECT,
     **CONSTANT,

@@ -19,10 +19,10 @@ from sqlglot.errors import SqlglotError
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
     IDLE,
-    NotSaid,
+    Refused,
     Step,
     Translation,
-    Wrong,
+    Unsupported,
 )
 from clusterdb.flavours.postgresql import edits, labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
@@ -46,7 +46,7 @@ from clusterdb.flavours.trees import has_constraint, target_of
 from clusterdb.flavours.types import Kind, annotate
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = ["altered", "altered_index", "altered_sequence"]
 
@@ -80,18 +80,18 @@ _SEQUENCE = re.compile(
 )
 
 
-def altered(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translation | None:
-    """ALTER TABLE; None for another statement.  Raises NotSaid or Wrong."""
+def altered(flavour: Flavour, sql: str, context: Context) -> Translation | None:
+    """ALTER TABLE; None for another statement.  Raises Unsupported or Refused."""
     head = _HEAD.match(sql)
     if head is None:
         return None
     table, actions = identifier(head["table"]), split(sql[head.end() :].strip())
     if head["schema"] is not None and identifier(head["schema"]) not in ("public", "pg_temp"):
-        raise NotSaid(f"schema {head['schema']}")
+        raise Unsupported(f"schema {head['schema']}")
     if table.lower() not in context.schema.tables:
         if head["exists"] is not None:
             return Translation(IDLE)
-        raise Wrong(f'relation "{table}" does not exist')
+        raise Refused(f'relation "{table}" does not exist')
     plan = _Plan(flavour, table, context)
     for action in actions:
         plan.add(action)
@@ -99,7 +99,7 @@ def altered(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translati
 
 
 def altered_sequence(sql: str, context: Context) -> Translation | None:
-    """ALTER SEQUENCE ... OWNED BY, and AS a type; None for another statement.  Raises NotSaid or Wrong."""
+    """ALTER SEQUENCE ... OWNED BY, and AS a type; None for another statement.  Raises Unsupported or Refused."""
     match = _SEQUENCE.fullmatch(sql)
     if match is None:
         return None
@@ -113,7 +113,7 @@ def altered_sequence(sql: str, context: Context) -> Translation | None:
     if match["owner"].upper() != "NONE":
         *_, table, column = (unquoted(token) for token in re.findall(_NAME, match["owner"]))
         if column.lower() not in context.columns_of(table):
-            raise Wrong(f'column "{column}" of relation "{table}" does not exist')
+            raise Refused(f'column "{column}" of relation "{table}" does not exist')
         steps.append(rebuilding(table, (edits.own(column, name),)))
     return Translation(IDLE, (together(steps, "SELECT pg_redo()"),))
 
@@ -135,7 +135,7 @@ def identifier(token: str) -> str:
 class _Plan:
     """The translation of one ALTER TABLE, built action by action."""
 
-    def __init__(self, flavour: PostgreSQLFlavour, table: str, context: Context) -> None:
+    def __init__(self, flavour: Flavour, table: str, context: Context) -> None:
         self.flavour, self.table, self.context = flavour, table, context
         self.own = context.columns_of(table)
         self.edits: list[Edit] = []
@@ -161,7 +161,7 @@ class _Plan:
 
     # --- actions ------------------------------------------------------------------------------------------------------
     def add(self, action: str) -> None:
-        """Add an action, given as text.  Raises NotSaid or Wrong."""
+        """Add an action, given as text.  Raises Unsupported or Refused."""
         for pattern, handler in (
             (_IDENTITY, self._add_identity),
             (_NO_IDENTITY, self._drop_identity),
@@ -186,18 +186,18 @@ class _Plan:
         elif isinstance(tree, exp.Drop):
             self._drop(tree)
         else:
-            raise NotSaid(f"ALTER TABLE ... {action}")
+            raise Unsupported(f"ALTER TABLE ... {action}")
 
     def _parsed(self, action: str) -> exp.Expression:
-        """The tree of an action.  Raises NotSaid."""
+        """The tree of an action.  Raises Unsupported."""
         named = re.sub(r"^ADD\s+(?=CHECK\b)", f"ADD CONSTRAINT {_UNNAMED} ", action, flags=re.IGNORECASE)
         try:
             tree = parse_one(f"ALTER TABLE t {named}", read=self.flavour.dialect)
         except SqlglotError:
-            raise NotSaid(f"ALTER TABLE ... {action}") from None
+            raise Unsupported(f"ALTER TABLE ... {action}") from None
         actions = tree.args.get("actions") or []
         if not isinstance(tree, exp.Alter) or len(actions) != 1:
-            raise NotSaid(f"ALTER TABLE ... {action}")
+            raise Unsupported(f"ALTER TABLE ... {action}")
         return labels.resolve(actions[0], self.context)
 
     def _add_constraint(self, tree: exp.Expression) -> None:
@@ -217,17 +217,17 @@ class _Plan:
         self.native.append(f"ALTER TABLE {quoted(self.table)} RENAME COLUMN {quoted(old)} TO {new}")
 
     def _require(self, name: str) -> Kind:
-        """The kind of a column.  Raises Wrong if it does not exist."""
+        """The kind of a column.  Raises Refused if it does not exist."""
         if name.lower() not in self.own:
-            raise Wrong(f'column "{name}" of relation "{self.table}" does not exist')
+            raise Refused(f'column "{name}" of relation "{self.table}" does not exist')
         return self.own[name.lower()]
 
     def _require_parent(self, tree: exp.Expression) -> None:
-        """Raise Wrong if a foreign key refers to a table that does not exist."""
+        """Raise Refused if a foreign key refers to a table that does not exist."""
         for reference in tree.find_all(exp.Reference):
             parent = target_of(reference)
             if parent.name.lower() not in self.context.schema.tables:
-                raise Wrong(f'relation "{parent.name}" does not exist')
+                raise Refused(f'relation "{parent.name}" does not exist')
 
     # --- columns ------------------------------------------------------------------------------------------------------
     def _add_column(self, tree: exp.ColumnDef) -> None:
@@ -235,7 +235,7 @@ class _Plan:
         if name.lower() in self.own:
             if tree.args.get("exists"):
                 return
-            raise Wrong(f'column "{name}" of relation "{self.table}" already exists')
+            raise Refused(f'column "{name}" of relation "{self.table}" already exists')
         self.own |= kinds_of([tree])
         self._require_parent(tree)
         is_key = has_constraint(tree, exp.PrimaryKeyColumnConstraint)
@@ -268,23 +268,23 @@ class _Plan:
         elif tree.args.get("drop"):
             self.edit(edits.drop_default(name))
         else:
-            raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='postgres')}")
+            raise Unsupported(f"ALTER TABLE ... {tree.sql(dialect='postgres')}")
 
     def _retype(self, tree: exp.AlterColumn, name: str) -> None:
         """ALTER COLUMN ... TYPE, optionally USING an expression."""
         if tree.args.get("collate"):
-            raise NotSaid("ALTER COLUMN ... TYPE ... COLLATE")
+            raise Unsupported("ALTER COLUMN ... TYPE ... COLLATE")
         definition = exp.ColumnDef(this=tree.this.copy(), kind=tree.args["dtype"].copy())
         wanted = kinds_of([definition])[name.lower()]
         try:
             usual: str | None = self._value(exp.column(name, quoted=True), wanted)
-        except NotSaid:
+        except Unsupported:
             usual = None
         if tree.args.get("using"):
             source = self._value(tree.args["using"], wanted)
         elif usual is None:
             wanted_type = tree.args["dtype"].sql("postgres").lower()
-            raise Wrong(f'column "{name}" cannot be cast automatically to type {wanted_type}')
+            raise Refused(f'column "{name}" cannot be cast automatically to type {wanted_type}')
         else:
             source = usual
         is_alike = self.own[name.lower()].name == wanted.name
@@ -294,7 +294,7 @@ class _Plan:
         self.own[name.lower()] = wanted
 
     def _value(self, value: exp.Expression, kind: Kind) -> str:
-        """An expression over the old row, converted to a column's kind, in SQLite's SQL.  Raises NotSaid."""
+        """An expression over the old row, converted to a column's kind, in SQLite's SQL.  Raises Unsupported."""
         context = replace(self.context, own_columns=self.own)
         tree = value.copy()
         annotate(tree, context.schema, self.flavour.typing, self.own)
@@ -309,7 +309,7 @@ class _Plan:
             self.edit(edits.drop_constraint(name, cascade=cascade, exists=exists))
             return
         if kind != "COLUMN":
-            raise NotSaid(f"ALTER TABLE ... {tree.sql(dialect='postgres')}")
+            raise Unsupported(f"ALTER TABLE ... {tree.sql(dialect='postgres')}")
         if exists and name.lower() not in self.own:
             return
         self._require(name)
@@ -325,7 +325,7 @@ class _Plan:
         wanted = _SEQUENCE_NAME.search(options)
         sequence = parse_one(f"CREATE SEQUENCE s {_SEQUENCE_NAME.sub('', options)}", read=self.flavour.dialect)
         if not isinstance(sequence, exp.Create):
-            raise NotSaid(f"ALTER TABLE ... {match[0]}")
+            raise Unsupported(f"ALTER TABLE ... {match[0]}")
         is_always = match["when"].upper() == "ALWAYS"
         table = exp.to_identifier(self.table, quoted=True)
         numbering = sequences.numbering(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Rule, call, literal
+from clusterdb.flavours.flavour import Rule, Unsupported, call, literal
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.types import JSONB, NUMERIC, REAL, WHOLE_OR_DOUBLE, promoted
 from clusterdb.flavours.types import BYTES, DOUBLE, INTERVAL, Kind, kind_of, set_kind
@@ -26,44 +24,44 @@ def interval(node: exp.Interval, context: Context) -> exp.Expression:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-def _plain(node: Any) -> bool:
+def _plain(node: exp.Expression) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string
 
 
-def calculated(node: Any, word: str, context: Context) -> Any:
+def calculated(node: exp.Expression, word: str, context: Context) -> exp.Expression:
     """Plus, minus and times of numbers: whole ones within their size, exact ones exactly."""
     parts = [node.this, node.expression]
     if context.in_definition:
-        made = kind_of(node)
-        if made == REAL:
+        result = kind_of(node)
+        if result == REAL:
             raise refuse(f"{node.key.upper()} in the definition of a table", *parts)
-        if made.name == "decimal" and made.scale is not None:
-            return exp.Anonymous(this="round", expressions=[node.copy(), literal(made.scale)])
+        if result.name == "decimal" and result.scale is not None:
+            return exp.Anonymous(this="round", expressions=[node.copy(), literal(result.scale)])
         return node
-    kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC:
+    kind = promoted([kind_of(part) for part in parts])
+    if {kind_of(part).name for part in parts} - _NUMERIC:
         raise refuse(f"{node.key.upper()}", *parts)
-    left, right = (converted(each, kind, context) for each in parts)
+    left, right = (converted(part, kind, context) for part in parts)
     if kind == REAL:
         return call(f"pg_real_{word}", left, right)
-    made = kind_of(node)
+    result = kind_of(node)
     if kind.name == "integer":
         return call(f"pg_{word}", left, right, kind.size or 64)
     if kind == WHOLE_OR_DOUBLE:
         return call(f"pg_{word}", left, right)
     if kind.name in ("decimal", "number"):
-        if made.scale is None:
+        if result.scale is None:
             return call(f"pg_exact_{word}", left, right)
-        return call(f"pg_decimal_{word}", left, right, made.scale)
+        return call(f"pg_decimal_{word}", left, right, result.scale)
     if kind.name == "double":
         return call(f"pg_{word}", left, right)
-    if any(is_column(each) for each in parts):
+    if any(is_column(part) for part in parts):
         return call(f"pg_{word}", left, right)
-    raise NotSaid("arithmetic of parameters without types")
+    raise Unsupported("arithmetic of parameters without types")
 
 
-def times(node: exp.Mul, context: Context) -> Any:
-    """``*``: also an interval so many times."""
+def times(node: exp.Mul, context: Context) -> exp.Expression:
+    """``*``: of numbers, and of an interval and a number."""
     for one, other in ((node.this, node.expression), (node.expression, node.this)):
         if kind_of(one).name == "interval":
             return call(
@@ -72,17 +70,17 @@ def times(node: exp.Mul, context: Context) -> Any:
     return calculated(node, "times", context)
 
 
-def divided(node: exp.Div, context: Context) -> Any:
+def divided(node: exp.Div, context: Context) -> exp.Expression:
     """``/``: whole numbers give a whole number."""
     parts = [node.this, node.expression]
     if kind_of(node.this).name == "interval":
         return call("pg_span_over", *parts)
-    kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or (kind == REAL and context.in_definition):
+    kind = promoted([kind_of(part) for part in parts])
+    if {kind_of(part).name for part in parts} - _NUMERIC or (kind == REAL and context.in_definition):
         raise refuse("a quotient", *parts)
     if context.in_definition and kind.name == "integer":
         return node
-    left, right = (converted(each, kind, context) for each in parts)
+    left, right = (converted(part, kind, context) for part in parts)
     if kind == REAL:
         return call("pg_real_over", left, right)
     if kind.name in ("decimal", "number") and kind != WHOLE_OR_DOUBLE:
@@ -90,16 +88,16 @@ def divided(node: exp.Div, context: Context) -> Any:
     return call("pg_divide" if kind.name == "double" else "pg_div_op", left, right)
 
 
-def remainder(node: Any, parts: list[Any], context: Context) -> Any:
+def remainder(node: exp.Expression, parts: list[exp.Expression], context: Context) -> exp.Expression:
     """``%`` and mod()."""
-    kind = promoted([kind_of(each) for each in parts])
-    if {kind_of(each).name for each in parts} - _NUMERIC or kind.name in ("double", "number"):
+    kind = promoted([kind_of(part) for part in parts])
+    if {kind_of(part).name for part in parts} - _NUMERIC or kind.name in ("double", "number"):
         raise refuse("a remainder", *parts)
-    left, right = (converted(each, kind, context) for each in parts)
+    left, right = (converted(part, kind, context) for part in parts)
     return call("pg_mod" if kind.name == "integer" else "pg_exact_mod", left, right)
 
 
-def negative(node: exp.Neg, context: Context) -> Any:
+def negative(node: exp.Neg, context: Context) -> exp.Expression:
     """A minus in front."""
     kind = kind_of(node.this)
     if _plain(node.this) or context.in_definition:
@@ -114,41 +112,43 @@ def negative(node: exp.Neg, context: Context) -> Any:
 def bits(name: str) -> Rule:
     """An operation on bits, within the size of a whole number."""
 
-    def rule(node: Any, context: Context) -> Any:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, *([node.expression] if node.args.get("expression") is not None else [])]
-        kind = promoted([kind_of(each) for each in parts])
-        if {kind_of(each).name for each in parts} - {"integer", "literal", "unknown", "null"} or not kind.size:
+        kind = promoted([kind_of(part) for part in parts])
+        if {kind_of(part).name for part in parts} - {"integer", "literal", "unknown", "null"} or not kind.size:
             raise refuse("an operation on bits", *parts)
         size = kind_of(node.this).size if name.startswith("shift") else kind.size
-        return call(f"pg_{name}", *(converted(each, kind, context) for each in parts), size or 64)
+        return call(f"pg_{name}", *(converted(part, kind, context) for part in parts), size or 64)
 
     return rule
 
 
 # --- dates, intervals, JSON -------------------------------------------------------------------------------------------
-def plus(node: exp.Add, context: Context) -> Any:
+def plus(node: exp.Add, context: Context) -> exp.Expression:
     """``+``."""
     return _shifted(node, 1, context)
 
 
-def minus(node: exp.Sub, context: Context) -> Any:
+def minus(node: exp.Sub, context: Context) -> exp.Expression:
     """``-``."""
     return _shifted(node, -1, context)
 
 
-def _resolved(left: Any, right: Any, sign: int, context: Context) -> tuple[Any, Any]:
+def _resolved(
+    left: exp.Expression, right: exp.Expression, sign: int, context: Context
+) -> tuple[exp.Expression, exp.Expression]:
     """The sides, a literal between them with the type that it has beside the other."""
     first, second = kind_of(left), kind_of(right)
     if first.name == "literal" and second.name in (*_MOMENTS, "time", "interval"):
         left = converted(left, second if sign < 0 or second.name == "interval" else INTERVAL, context)
     if second.name == "literal" and first.name in (*_MOMENTS, "time", "interval"):
         if sign > 0 and first.name in ("date", "time"):
-            raise NotSaid(f"a {first.name} and a literal without a type")
+            raise Unsupported(f"a {first.name} and a literal without a type")
         right = converted(right, first if sign < 0 or first.name == "interval" else INTERVAL, context)
     return left, right
 
 
-def _shifted(node: Any, sign: int, context: Context) -> Any:
+def _shifted(node: exp.Expression, sign: int, context: Context) -> exp.Expression:
     left, right = _resolved(node.this, node.expression, sign, context)
     names = kind_of(left).name, kind_of(right).name
     if set(names) <= _NUMERIC:
@@ -182,19 +182,19 @@ def _shifted(node: Any, sign: int, context: Context) -> Any:
 def joined(node: exp.DPipe, context: Context) -> exp.Expression:
     """``||``: texts, bytes, JSON."""
     parts = [node.this, node.expression]
-    if any(isinstance(each, exp.Array) for each in parts):
-        raise NotSaid("arrays")
-    names = {kind_of(each).name for each in parts}
+    if any(isinstance(expression, exp.Array) for expression in parts):
+        raise Unsupported("arrays")
+    names = {kind_of(expression).name for expression in parts}
     if context.in_definition and names <= {"text", "unknown", "literal", "null"}:
         return node
     if "jsonb" in names:
         if names - {"jsonb", "literal", "unknown", "null"}:
             raise refuse("||", *parts)
-        return call("pg_json_merge", *(converted(each, JSONB, context) for each in parts))
+        return call("pg_json_merge", *(converted(expression, JSONB, context) for expression in parts))
     if "bytes" in names:
         if names - {"bytes", "literal", "unknown", "null"}:
             raise refuse("||", *parts)
-        return call("pg_join", *(converted(each, BYTES, context) for each in parts))
+        return call("pg_join", *(converted(expression, BYTES, context) for expression in parts))
     if not names & {"text", "char", "literal", "unknown"} and "null" not in names:
         raise refuse("||", *parts)
     return call("pg_join", *(as_text(part, context) for part in parts))

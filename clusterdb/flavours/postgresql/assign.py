@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlglot import exp
 
 from clusterdb.errors import IntegrityError
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Wrong, call, is_default
+from clusterdb.flavours.flavour import Refused, Unsupported, call, is_default
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.sequences import reference
-from clusterdb.flavours.postgresql.types import NUMERIC, REAL, TYPING, WHOLE_OR_DOUBLE
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE
 from clusterdb.flavours.trees import column_names, insert_defaults, name_columns, target_of
-from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, answers, kind_of, set_kind
-
-if TYPE_CHECKING:
-    from apsw import SQLiteValue
+from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, Typing, answers, kind_of, set_kind
 
 __all__ = ["assigned", "given", "inserted", "require_other", "set_defaults", "updated"]
 
@@ -24,7 +20,7 @@ _Rows = list[list[exp.Expression]]
 
 
 def assigned(value: exp.Expression, column: Kind, context: Context) -> exp.Expression:
-    """A value as a column of a kind stores it.  Raises NotSaid if there is no assignment conversion."""
+    """A value as a column of a kind stores it.  Raises Unsupported if there is no assignment conversion."""
     kind = kind_of(value)
     if column.name == "unknown" or kind.name == "null" or is_default(value):
         return value
@@ -47,7 +43,7 @@ def assigned(value: exp.Expression, column: Kind, context: Context) -> exp.Expre
         return call("pg_jsonb", value) if column.name == "jsonb" else value
     if kind.name == column.name and (kind.name != "enum" or kind.size == column.size):
         return value
-    raise NotSaid(f"assignment of a {kind.name} value to a {column.name} column")
+    raise Unsupported(f"assignment of a {kind.name} value to a {column.name} column")
 
 
 def _read(value: exp.Expression, kind: Kind, column: Kind, context: Context) -> exp.Expression:
@@ -66,10 +62,10 @@ def _read(value: exp.Expression, kind: Kind, column: Kind, context: Context) -> 
 
 
 def _number(value: exp.Expression, kind: Kind, column: Kind, context: Context) -> exp.Expression:
-    """A number as a numeric column stores it.  Raises NotSaid."""
+    """A number as a numeric column stores it.  Raises Unsupported."""
     if column.name == "integer" and kind.name == "number":
         if kind != WHOLE_OR_DOUBLE:
-            raise NotSaid("assignment of an expression with a parameter and a numeric value to an integer column")
+            raise Unsupported("assignment of an expression with a parameter and a numeric value to an integer column")
         return call("pg_into_integer", value)
     if column.name == "integer":
         rounding = {"decimal": "pg_nearest", "double": "pg_nearest_even"}.get(kind.name)
@@ -88,8 +84,8 @@ def _number(value: exp.Expression, kind: Kind, column: Kind, context: Context) -
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
-def inserted(tree: exp.Insert, context: Context) -> None:
-    """Convert every value of an INSERT to its column's type.  Raises NotSaid or Wrong."""
+def inserted(tree: exp.Insert, context: Context, typing: Typing) -> None:
+    """Convert every value of an INSERT to its column's type.  Raises Unsupported or Refused."""
     target = target_of(tree)
     columns = context.columns_of(target.name)
     if not columns or tree.expression is None:
@@ -105,7 +101,7 @@ def inserted(tree: exp.Insert, context: Context) -> None:
         names, rows = _defaults(tree, target, names, rows, context)
         kinds = [columns.get(name, Kind("unknown")) for name in names]
     if rows is None:
-        _require_same(tree.expression, kinds, context)
+        _require_same(tree.expression, kinds, context, typing)
         return
     for row in rows:
         for value, kind in zip(row, kinds, strict=False):
@@ -113,7 +109,10 @@ def inserted(tree: exp.Insert, context: Context) -> None:
 
 
 def _numbered(table: str, names: list[str], rows: _Rows | None, context: Context) -> None:
-    """Replace DEFAULT of numbered columns by nextval().  Raises Wrong for other values of GENERATED ALWAYS columns."""
+    """Replace DEFAULT of numbered columns by nextval().
+
+    Raises Refused for other values of GENERATED ALWAYS columns.
+    """
     for column, numbering in context.schema.numbers.get(table, {}).items():
         if column not in names:
             continue
@@ -129,13 +128,13 @@ def _numbered(table: str, names: list[str], rows: _Rows | None, context: Context
                     row[at] = set_kind(call("pg_given", value), kind_of(value))
                     value.replace(row[at])
         if numbering.kind == "always" and not context.is_overriding and not only_defaults:
-            raise Wrong(f'cannot insert a non-DEFAULT value into column "{column}"')
+            raise Refused(f'cannot insert a non-DEFAULT value into column "{column}"')
 
 
 def _defaults(
     tree: exp.Insert, target: exp.Table, names: list[str], rows: _Rows, context: Context
 ) -> tuple[list[str], _Rows]:
-    """Translate DEFAULT in VALUES and return the remaining columns and their values.  Raises NotSaid.
+    """Translate DEFAULT in VALUES and return the remaining columns and their values.  Raises Unsupported.
 
     A column that has DEFAULT in every row is removed, as a generated column has to be; elsewhere DEFAULT is replaced by
     the expression of the column's definition.
@@ -146,7 +145,7 @@ def _defaults(
     dropped = [at for at in range(width) if all(is_default(row[at]) for row in rows)]
     if len(dropped) == width:
         if len(rows) > 1:
-            raise NotSaid("INSERT of several rows with only DEFAULT")
+            raise Unsupported("INSERT of several rows with only DEFAULT")
         insert_defaults(tree, target)
         return [], []
     kept = [at for at in range(width) if at not in dropped]
@@ -165,16 +164,19 @@ def _defaults(
 
 
 def require_other(tree: exp.Expression) -> None:
-    """Raise NotSaid for RETURNING with a query of the changed table: in SQLite the query sees the new rows."""
+    """Raise Unsupported for RETURNING with a query of the changed table: in SQLite the query sees the new rows."""
     for clause in tree.find_all(exp.Returning):
         assert isinstance(clause.parent, exp.Expression)
         changed = target_of(clause.parent).name.lower()
         if any(table.name.lower() == changed for table in clause.find_all(exp.Table)):
-            raise NotSaid("RETURNING with a query of the same table")
+            raise Unsupported("RETURNING with a query of the same table")
 
 
 def set_defaults(tree: exp.Update, context: Context) -> None:
-    """Replace DEFAULT in UPDATE ... SET by the expression of the column's definition.  Raises NotSaid for nextval()."""
+    """Replace DEFAULT in UPDATE ... SET by the expression of the column's definition.
+
+    Raises Unsupported for nextval().
+    """
     table = tree.this.name.lower()
     columns = context.schema.tables.get(table, {})
     for change in tree.expressions:
@@ -182,11 +184,11 @@ def set_defaults(tree: exp.Update, context: Context) -> None:
             continue
         name = change.this.name.lower()
         if name not in columns or name in context.schema.numbers.get(table, {}):
-            raise NotSaid(f"UPDATE ... SET {change.this.name} = DEFAULT, which is not a constant,")
+            raise Unsupported(f"UPDATE ... SET {change.this.name} = DEFAULT, which is not a constant,")
         change.set("expression", exp.var(f"({columns[name].default or 'NULL'})"))
 
 
-def given(value: SQLiteValue) -> SQLiteValue:
+def given(value: SqlValue) -> SqlValue:
     """The value for a numbered column.  Raises IntegrityError for NULL, which would be SQLite's next number."""
     if value is None:
         raise IntegrityError("null value in a serial or identity column violates not-null constraint")
@@ -215,18 +217,18 @@ def _rows(source: exp.Expression | None) -> _Rows | None:
     return [[column.unalias() for column in source.expressions]] if source is not None and is_plain else None
 
 
-def _require_same(query: exp.Expression, kinds: list[Kind], context: Context) -> None:
-    """Raise NotSaid if a query's values would have to be converted for their columns."""
-    for (name, own), column in zip(answers(query, context.schema, TYPING).items(), kinds, strict=False):
+def _require_same(query: exp.Expression, kinds: list[Kind], context: Context, typing: Typing) -> None:
+    """Raise Unsupported if a query's values would have to be converted for their columns."""
+    for (name, own), column in zip(answers(query, context.schema, typing).items(), kinds, strict=False):
         value = set_kind(exp.column(name), own)
         if own.name not in ("unknown", "null") and assigned(value, column, context) is not value:
-            raise NotSaid(
+            raise Unsupported(
                 f"INSERT of {own.name} values into a {column.name} column from DISTINCT, * or a set operation"
             )
 
 
 def updated(tree: exp.Expression, context: Context) -> None:
-    """Convert every value of UPDATE and ON CONFLICT DO UPDATE to its column's type.  Raises NotSaid or Wrong."""
+    """Convert every value of UPDATE and ON CONFLICT DO UPDATE to its column's type.  Raises Unsupported or Refused."""
     for statement in tree.find_all(exp.Update, exp.OnConflict):
         assert isinstance(statement, exp.Update | exp.OnConflict)
         for change in statement.expressions:
@@ -241,7 +243,7 @@ def updated(tree: exp.Expression, context: Context) -> None:
 
 
 def _assign_row(change: exp.EQ, context: Context) -> None:
-    """Convert the values of SET (...) = (...) or (SELECT ...).  Raises NotSaid."""
+    """Convert the values of SET (...) = (...) or (SELECT ...).  Raises Unsupported."""
     names, values = change.this.expressions, change.expression
     if isinstance(values, exp.Subquery):
         values = values.this
@@ -253,10 +255,10 @@ def _assign_row(change: exp.EQ, context: Context) -> None:
 
 
 def _require_not_always(statement: exp.Update | exp.OnConflict, target: exp.Expression, context: Context) -> None:
-    """Raise Wrong for a column that is GENERATED ALWAYS."""
+    """Raise Refused for a column that is GENERATED ALWAYS."""
     changed = statement.parent if isinstance(statement, exp.OnConflict) else statement
     assert isinstance(changed, exp.Expression)
     numbers = context.schema.numbers.get(target_of(changed).name.lower(), {})
     for column in target.expressions if isinstance(target, exp.Tuple) else [target]:
         if column.name.lower() in numbers and numbers[column.name.lower()].kind == "always":
-            raise Wrong(f'column "{column.name}" can only be updated to DEFAULT')
+            raise Refused(f'column "{column.name}" can only be updated to DEFAULT')

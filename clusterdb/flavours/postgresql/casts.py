@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from sqlglot import exp
 
 from clusterdb.errors import DataError
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, literal
+from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.postgresql import labels
-from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
-from clusterdb.flavours.postgresql.values import number_text
+from clusterdb.flavours.postgresql.values import HELPERS, number_text
 from clusterdb.flavours.rows import READ_BY
 from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
 
@@ -24,40 +22,40 @@ _PARTLY_READ = frozenset({"date", "datetime", "time", "interval", "bytes"})
 """Types of which PostgreSQL reads more forms than are read here."""
 
 
-def refuse(what: str, *nodes: Any) -> NotSaid:
+def refuse(what: str, *nodes: exp.Expression) -> Unsupported:
     """What is to be raised for values of these kinds."""
-    names = [kind_of(each).name for each in nodes]
-    return NotSaid(f"{what} of {' and '.join(names)}" if names else what)
+    names = [kind_of(node).name for node in nodes]
+    return Unsupported(f"{what} of {' and '.join(names)}" if names else what)
 
 
-def is_column(node: Any) -> bool:
+def is_column(node: exp.Expression) -> bool:
     """Whether it is a value of a table, of which the kind may just not be known."""
     while isinstance(node, exp.Paren):
         node = node.this
     return isinstance(node, exp.Column | exp.Subquery | exp.Select | exp.Star)
 
 
-def common_of(what: str, nodes: list[Any]) -> Kind:
-    """The type of what is one of several values.  Raises NotSaid."""
+def common_of(what: str, nodes: list[exp.Expression]) -> Kind:
+    """The type of what is one of several values.  Raises Unsupported."""
     try:
-        return common([kind_of(each) for each in nodes])
+        return common([kind_of(node) for node in nodes])
     except Mixed as error:
-        raise NotSaid(f"{what}: {error} values beside each other") from None
+        raise Unsupported(f"{what}: {error} values beside each other") from None
 
 
-def chosen_of(what: str, nodes: list[Any]) -> Kind:
+def chosen_of(what: str, nodes: list[exp.Expression]) -> Kind:
     """The same where the values become one another: a CHAR among texts would lose or keep its spaces."""
     kind = common_of(what, nodes)
-    if any(kind_of(each).name == "char" for each in nodes) and any(
-        kind_of(each).name not in ("null", "char") or kind_of(each).size not in (0, kind.size) for each in nodes
+    if any(kind_of(node).name == "char" for node in nodes) and any(
+        kind_of(node).name not in ("null", "char") or kind_of(node).size not in (0, kind.size) for node in nodes
     ):
-        raise NotSaid(f"{what}: CHAR and text values beside each other")
+        raise Unsupported(f"{what}: CHAR and text values beside each other")
     return kind
 
 
 # --- beside what has a type -------------------------------------------------------------------------------------------
-def _reader(kind: Kind, context: Context) -> tuple[str, list[Any]]:
-    """The function that makes a value of a type, and what else it is told."""
+def _reader(kind: Kind, context: Context) -> tuple[str, list[int | str]]:
+    """The helper that reads a value of a type, and its other arguments."""
     if kind.name == "double":
         return ("as_real" if kind == REAL else "as_double"), []
     if kind.name == "datetime":
@@ -71,28 +69,28 @@ def _reader(kind: Kind, context: Context) -> tuple[str, list[Any]]:
     return f"as_{kind.name}", []
 
 
-def _literal_as(node: Any, kind: Kind, context: Context) -> Any:
-    """A literal in quotes as a value of a type.  Raises NotSaid for what the type does not have."""
+def _literal_as(node: exp.Expression, kind: Kind, context: Context) -> exp.Expression:
+    """A literal in quotes as a value of a type.  Raises Unsupported for what the type does not have."""
     inner = node
     while isinstance(inner, exp.Paren):
         inner = inner.this
     name, more = _reader(kind, context)
-    if f"{name}" not in FUNCTIONS:
-        raise NotSaid(f"'{inner.name}' as {kind.name}")
+    if name not in HELPERS:
+        raise Unsupported(f"'{inner.name}' as {kind.name}")
     if not isinstance(inner, exp.Literal):
         return set_kind(call(f"pg_{name}", node, *more), kind)
     try:
-        value = FUNCTIONS[name](inner.name, *more)
+        value = HELPERS[name](inner.name, *more)
     except (ValueError, TypeError, OverflowError) as error:
         if kind.name in _PARTLY_READ or inner.name.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
-            raise NotSaid(f"'{inner.name}' as {kind.name} ({error})") from None
+            raise Unsupported(f"'{inner.name}' as {kind.name} ({error})") from None
         raise DataError(str(error)) from None
-    made = exp.HexString(this=value.hex()) if isinstance(value, bytes) else literal(value)
-    made.meta[READ_BY] = name, more
-    return set_kind(made, kind)
+    result = exp.HexString(this=value.hex()) if isinstance(value, bytes) else literal(value)
+    result.meta[READ_BY] = name, more
+    return set_kind(result, kind)
 
 
-def converted(node: Any, kind: Kind, context: Context) -> Any:
+def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Expression:
     """A value beside others of a type, as PostgreSQL converts it by itself."""
     own = kind_of(node)
     if kind.name in ("unknown", "null", "mixed") or own.name == "null":
@@ -117,20 +115,20 @@ def converted(node: Any, kind: Kind, context: Context) -> Any:
     return node
 
 
-def _converted_in_schema(node: Any, own: Kind, kind: Kind) -> Any:
-    """The same where others write the table: with SQLite's own words.  Raises NotSaid."""
+def _converted_in_schema(node: exp.Expression, own: Kind, kind: Kind) -> exp.Expression:
+    """The same where others write the table: with SQLite's own words.  Raises Unsupported."""
     if own.name == "date" and kind.name == "datetime":
         return set_kind(exp.paren(exp.DPipe(this=node.copy(), expression=literal(" 00:00:00"))), kind)
     if own.name == "char" and kind.name == "text":
         return set_kind(call("rtrim", node, " "), TEXT)
     if (own.name == "char" and own.size != kind.size) or (own == REAL and kind != REAL):
-        raise NotSaid(f"a {own.name} value beside {kind.name} in the definition of a table")
+        raise Unsupported(f"a {own.name} value beside {kind.name} in the definition of a table")
     return node
 
 
 # --- texts and JSON ---------------------------------------------------------------------------------------------------
-def as_text(node: Any, context: Context, *, short: bool = False) -> Any:
-    """A value as PostgreSQL writes it.  Raises NotSaid if only the server knows how many digits it has."""
+def as_text(node: exp.Expression, context: Context, *, short: bool = False) -> exp.Expression:
+    """A value as PostgreSQL writes it.  Raises Unsupported if only the server knows how many digits it has."""
     kind = kind_of(node)
     inner = node.this if isinstance(node, exp.Paren) else node
     if kind.name == "enum":
@@ -141,9 +139,9 @@ def as_text(node: Any, context: Context, *, short: bool = False) -> Any:
         if isinstance(inner, exp.Literal):
             return set_kind(literal(number_text(inner.name)), TEXT)
         if kind.scale is None:
-            raise NotSaid("the text of a number whose digits are not known")
+            raise Unsupported("the text of a number whose digits are not known")
         return set_kind(call("pg_decimal_text", node, kind.scale), TEXT)
-    makers: dict[str, tuple[str, list[Any]]] = {
+    makers: dict[str, tuple[str, list[int | str]]] = {
         "integer": ("integer_text", []),
         "double": ("double_text", [kind.size or 64]),
         "boolean": ("boolean_text", [int(short)]),
@@ -160,25 +158,25 @@ def as_text(node: Any, context: Context, *, short: bool = False) -> Any:
     if kind.name == "unknown" and is_column(node):
         return node
     if kind.name not in makers:
-        raise NotSaid(f"a {kind.name} value as text")
+        raise Unsupported(f"a {kind.name} value as text")
     name, more = makers[kind.name]
     return set_kind(call(f"pg_{name}", node, *more), TEXT)
 
 
-def as_output(node: Any, context: Context) -> Any:
+def as_output(node: exp.Expression, context: Context) -> exp.Expression:
     """A value as the functions that take anything write it: booleans by a letter, CHAR with its spaces."""
     return as_text(node, context, short=True)
 
 
-def as_json(node: Any, context: Context) -> Any:
+def as_json(node: exp.Expression, context: Context) -> exp.Expression:
     """A value as JSON."""
     kind = kind_of(node)
     if kind.name == "unknown" and not is_column(node):
-        raise NotSaid("a parameter as JSON, without its type,")
+        raise Unsupported("a parameter as JSON, without its type,")
     if kind.name in ("bytes", "mixed", "unknown", "literal", "number"):
         text = kind.name == "literal"
         if not text:
-            raise NotSaid(f"a {kind.name} value as JSON")
+            raise Unsupported(f"a {kind.name} value as JSON")
     if kind.name == "decimal" and not isinstance(node, exp.Literal) and kind.scale is not None:
         return set_kind(call("pg_decimal_text", node, kind.scale), Kind("json"))
     names = {"jsonb": "json", "json": "json", "boolean": "boolean", "datetime": "datetime", "time": "time"}
@@ -188,33 +186,33 @@ def as_json(node: Any, context: Context) -> Any:
 
 
 # --- casts ------------------------------------------------------------------------------------------------------------
-def cast(node: Any, context: Context) -> Any:
-    """``CAST`` and ``::``.  Raises NotSaid."""
+def cast(node: exp.Cast, context: Context) -> exp.Expression:
+    """``CAST`` and ``::``.  Raises Unsupported."""
     to, value = cast_kind(node.to), node.this
     own = kind_of(value)
     if to.name == "unknown":
-        raise NotSaid(f"a cast to {node.to.sql(dialect='postgres')}")
-    sizes = [int(each.name) for each in node.to.expressions if each.name.isdigit()]
-    made = _cast(node, value, own, to, context)
+        raise Unsupported(f"a cast to {node.to.sql(dialect='postgres')}")
+    sizes = [int(expression.name) for expression in node.to.expressions if expression.name.isdigit()]
+    result = _cast(node, value, own, to, context)
     if to.name == "decimal" and not sizes:
-        return _with_digits(made, cast_to(node.to, value, own))
+        return _with_digits(result, cast_to(node.to, value, own))
     if to.name == "decimal" and sizes and own.name != "null":
-        made = call("pg_within", made, *sizes)
+        result = call("pg_within", result, *sizes)
     if to.name == "text" and sizes:
-        made = call("pg_left", made, sizes[0])
+        result = call("pg_left", result, sizes[0])
     if to.name == "char":
-        made = call("pg_as_char", call("pg_left", made, to.size), to.size)
-    return set_kind(made, to)
+        result = call("pg_as_char", call("pg_left", result, to.size), to.size)
+    return set_kind(result, to)
 
 
-def _with_digits(made: Any, kind: Kind) -> Any:
+def _with_digits(number: exp.Expression, kind: Kind) -> exp.Expression:
     """A number with as many digits behind the point as its text had."""
-    if kind.scale is not None and isinstance(made, exp.Literal):
-        made = exp.Literal.number(f"{Decimal(made.name):.{kind.scale}f}")
-    return set_kind(made, kind)
+    if kind.scale is not None and isinstance(number, exp.Literal):
+        number = exp.Literal.number(f"{Decimal(number.name):.{kind.scale}f}")
+    return set_kind(number, kind)
 
 
-def _cast(node: Any, value: Any, own: Kind, to: Kind, context: Context) -> Any:
+def _cast(node: exp.Expression, value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
     if own.name == "null":
         return value
     if to.name in _TEXTUAL:
@@ -239,25 +237,25 @@ def _cast(node: Any, value: Any, own: Kind, to: Kind, context: Context) -> Any:
     if pair == ("datetime", "time"):
         return call("pg_substr", value, 12)
     if pair == ("time", "time") and to.scale is not None:
-        raise NotSaid("a time with so many digits")
+        raise Unsupported("a time with such a number of digits")
     if own.name in ("json", "jsonb") and to.name in ("json", "jsonb"):
         return call("pg_jsonb", value) if to.name == "jsonb" else value
     if own.name == to.name:
         return value
-    raise NotSaid(f"a {own.name} value as {to.name}")
+    raise Unsupported(f"a {own.name} value as {to.name}")
 
 
 def _places(kind: Kind) -> int:
     return 6 if kind.scale is None else kind.scale
 
 
-def _read(value: Any, own: Kind, to: Kind, context: Context) -> Any:
+def _read(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
     """A text, or a parameter, as a value of a type."""
     if own.name == "literal":
-        made = converted(value, to, context)
-        return call("pg_into_decimal", made, to.scale) if to.name == "decimal" and to.scale is not None else made
+        result = converted(value, to, context)
+        return call("pg_into_decimal", result, to.scale) if to.name == "decimal" and to.scale is not None else result
     if own.name == "unknown" and is_column(value):
-        raise NotSaid(f"a cast to {to.name} of what has no known type")
+        raise Unsupported(f"a cast to {to.name} of what has no known type")
     if to.name == "integer" and own.name == "unknown":
         return call("pg_into_integer", value)
     if to.name == "decimal" and to.scale is not None:
@@ -265,24 +263,24 @@ def _read(value: Any, own: Kind, to: Kind, context: Context) -> Any:
     name, more = _reader(to, context)
     if own.name != "unknown" and to.name in NUMBERS:
         value = converted(value, TEXT, context)
-    if name not in FUNCTIONS:
-        raise NotSaid(f"a {own.name} value as {to.name}")
+    if name not in HELPERS:
+        raise Unsupported(f"a {own.name} value as {to.name}")
     return call(f"pg_{name}", value, *more)
 
 
-def _to_integer(value: Any, own: Kind, to: Kind) -> Any:
+def _to_integer(value: exp.Expression, own: Kind, to: Kind) -> exp.Expression:
     makers = {"integer": "", "boolean": "", "decimal": "pg_nearest", "double": "pg_nearest_even"}
     makers["jsonb"] = "pg_jsonb_integer"
     makers |= {"number": "pg_nearest_even"} if own == WHOLE_OR_DOUBLE else {}
     if own.name not in makers:
         raise refuse("a whole number", value)
-    made = call(makers[own.name], value) if makers[own.name] else value
+    result = call(makers[own.name], value) if makers[own.name] else value
     if 0 < to.size < 64 and (own.name != "integer" or own.size > to.size or not own.size) and own.name != "boolean":
-        return call("pg_fitting", made, to.size)
-    return made
+        return call("pg_fitting", result, to.size)
+    return result
 
 
-def _to_decimal(value: Any, own: Kind, to: Kind) -> Any:
+def _to_decimal(value: exp.Expression, own: Kind, to: Kind) -> exp.Expression:
     if own.name == "jsonb":
         value = call("pg_jsonb_number", value)
     elif own.name == "double":
@@ -292,7 +290,7 @@ def _to_decimal(value: Any, own: Kind, to: Kind) -> Any:
     return value if to.scale is None else call("pg_into_decimal", value, to.scale)
 
 
-def _to_double(value: Any, own: Kind, to: Kind, context: Context) -> Any:
+def _to_double(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.Expression:
     if own.name == "jsonb":
         value = call("pg_jsonb_number", value)
     elif own.name not in NUMERIC:

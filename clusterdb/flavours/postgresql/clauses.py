@@ -132,8 +132,8 @@ class Table:
         for column in self.columns:
             if column.of("PRIMARY KEY") is not None:
                 return [column.name.lower()]
-        found = next((clause for clause in self.constraints if clause.kind == "PRIMARY KEY"), None)
-        return [] if found is None else found.columns
+        result = next((clause for clause in self.constraints if clause.kind == "PRIMARY KEY"), None)
+        return [] if result is None else result.columns
 
     def named(self) -> Iterator[tuple[str, Clause, Column | None]]:
         """The constraints, each with its name, which is PostgreSQL's if it was given none, and its column."""
@@ -141,7 +141,7 @@ class Table:
         for clause, columns, column in self._constraints():
             wanted = clause.name or self._default_name(clause, columns)
             names = (f"{wanted}{at or ''}" for at in itertools.count())
-            name = clause.name or next(each for each in names if each not in given)
+            name = clause.name or next(item for item in names if item not in given)
             given.add(name)
             yield name, clause, column
 
@@ -194,12 +194,12 @@ def names_in(text: str) -> list[str]:
     """The names of an expression, in lower case, without those of functions and without keywords."""
     tokens = [match[0] for match in TOKEN.finditer(text) if match[0].strip()]
     following = [*tokens[1:], ""]
-    found: list[str] = []
+    result: list[str] = []
     for token, after in zip(tokens, following, strict=True):
         is_name = token[0] in '"`[' or (re.fullmatch(r"[^\W\d]\w*", token) and token.upper() not in _KEYWORDS)
-        if is_name and after != "(" and unquoted(token).lower() not in found:
-            found.append(unquoted(token).lower())
-    return found
+        if is_name and after != "(" and unquoted(token).lower() not in result:
+            result.append(unquoted(token).lower())
+    return result
 
 
 _KEYWORDS = frozenset(
@@ -220,13 +220,13 @@ def split(text: str) -> list[str]:
 # --- reading ----------------------------------------------------------------------------------------------------------
 def _tokens(text: str) -> list[tuple[str, int]]:
     """The tokens that stand in no brackets, with their places, without spaces."""
-    depth, found = 0, []
+    depth, result = 0, []
     for match in TOKEN.finditer(text):
         token = match[0]
         if not depth and token.strip():
-            found.append((token, match.start()))
+            result.append((token, match.start()))
         depth += (token == "(") - (token == ")")
-    return found
+    return result
 
 
 def column_of(part: str) -> Column:
@@ -234,9 +234,9 @@ def column_of(part: str) -> Column:
     notes = [(token, at) for token, at in _tokens(part) if token[:2] in ("/*", "--")]
     number = None
     for token, at in reversed(notes):
-        found = _NUMBERING.fullmatch(token)
-        if found is not None:
-            number = Numbering(found[2], found[1])
+        match = _NUMBERING.fullmatch(token)
+        if match is not None:
+            number = Numbering(match[2], match[1])
             part = part[:at] + part[at + len(token) :]
     tokens = _tokens(part)
     begins = [at for place, (_, at) in enumerate(tokens) if place and _begins(tokens, place)]

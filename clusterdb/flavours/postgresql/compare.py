@@ -6,12 +6,11 @@ What PostgreSQL has no operator for is refused, as the server does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, call, literal
+from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.casts import chosen_of, common_of, converted, is_column
 from clusterdb.flavours.postgresql.types import cast_kind
@@ -40,7 +39,7 @@ _UNORDERED = frozenset({"json", "mixed"})
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
-def _keyed(node: Any, kind: Kind, context: Context, *, equal: bool) -> Any:
+def _keyed(node: exp.Expression, kind: Kind, context: Context, *, equal: bool) -> exp.Expression:
     """A converted value as what SQLite compares."""
     if kind.name == "interval":
         return set_kind(call("pg_span_ticks", node), INTEGER)
@@ -51,26 +50,28 @@ def _keyed(node: Any, kind: Kind, context: Context, *, equal: bool) -> Any:
     return node
 
 
-def _sides(nodes: list[Any], kind_of_test: type[exp.Expression], context: Context) -> list[Any]:
-    """Values that are compared with each other, as SQLite compares them.  Raises NotSaid."""
+def _sides(nodes: list[exp.Expression], kind_of_test: type[exp.Expression], context: Context) -> list[exp.Expression]:
+    """Values that are compared with each other, as SQLite compares them.  Raises Unsupported."""
     kind = common_of("a comparison", nodes)
     if kind.name in _UNORDERED or (context.in_definition and kind.name in ("interval", "jsonb")):
-        raise NotSaid(f"a comparison of {kind.name} values")
+        raise Unsupported(f"a comparison of {kind.name} values")
     equal = kind_of_test in _EQUALITIES
-    return [_keyed(converted(each, kind, context), kind, context, equal=equal) for each in nodes]
+    return [_keyed(converted(node, kind, context), kind, context, equal=equal) for node in nodes]
 
 
-def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any, context: Context) -> exp.Expression:
+def _tested(
+    kind_of_test: type[exp.Expression], left: exp.Expression, right: exp.Expression, context: Context
+) -> exp.Expression:
     """One comparison; of rows each with each."""
     if {type(left), type(right)} == {exp.Tuple, exp.Subquery}:
-        raise NotSaid("a row compared with a query for one")
+        raise Unsupported("a row compared with a query for one")
     if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple) and len(left.expressions) == len(right.expressions):
         pairs = [
             _sides([a, b], kind_of_test, context) for a, b in zip(left.expressions, right.expressions, strict=True)
         ]
         if any(_is_jsonb(a, b) for a, b in zip(left.expressions, right.expressions, strict=True)):
-            raise NotSaid("a comparison of rows with jsonb")
-        rows = [exp.Tuple(expressions=[each[at].copy() for each in pairs]) for at in (0, 1)]
+            raise Unsupported("a comparison of rows with jsonb")
+        rows = [exp.Tuple(expressions=[node[at].copy() for node in pairs]) for at in (0, 1)]
         return kind_of_test(this=rows[0], expression=rows[1])
     if _is_jsonb(left, right):
         first, second = _sides([left, right], kind_of_test, context)
@@ -82,12 +83,12 @@ def _tested(kind_of_test: type[exp.Expression], left: Any, right: Any, context: 
     return kind_of_test(this=first.copy(), expression=second.copy())
 
 
-def _is_jsonb(*nodes: Any) -> bool:
-    return any(kind_of(each).name == "jsonb" for each in nodes)
+def _is_jsonb(*nodes: exp.Expression) -> bool:
+    return any(kind_of(node).name == "jsonb" for node in nodes)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
-def comparison(node: Any, context: Context) -> exp.Expression:
+def comparison(node: exp.Expression, context: Context) -> exp.Expression:
     """A comparison; also with ANY and ALL."""
     left, right = node.this, node.expression
     if isinstance(node.parent, exp.Update | exp.OnConflict) and node.arg_key == "expressions":
@@ -97,13 +98,13 @@ def comparison(node: Any, context: Context) -> exp.Expression:
     return _tested(type(node), left, right, context)
 
 
-def distinct_from(node: Any, context: Context) -> exp.Expression:
+def distinct_from(node: exp.Expression, context: Context) -> exp.Expression:
     """IS [NOT] DISTINCT FROM."""
     if _is_jsonb(node.this, node.expression):
-        raise NotSaid("IS DISTINCT FROM of jsonb")
+        raise Unsupported("IS DISTINCT FROM of jsonb")
     first, second = _sides([node.this, node.expression], exp.Is, context)
-    made = exp.Is(this=first.copy(), expression=second.copy())
-    return exp.Not(this=exp.paren(made)) if isinstance(node, exp.NullSafeNEQ) else made
+    result = exp.Is(this=first.copy(), expression=second.copy())
+    return exp.Not(this=exp.paren(result)) if isinstance(node, exp.NullSafeNEQ) else result
 
 
 def among(node: exp.In, context: Context) -> exp.Expression:
@@ -112,114 +113,121 @@ def among(node: exp.In, context: Context) -> exp.Expression:
     if query is not None:
         return _among_rows(node, query, context)
     if isinstance(node.this, exp.Tuple):
-        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each, context) for each in node.expressions)))
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, expression, context) for expression in node.expressions)))
     if _is_jsonb(node.this, *node.expressions):
-        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, each, context) for each in node.expressions)))
+        return exp.paren(exp.or_(*(_tested(exp.EQ, node.this, expression, context) for expression in node.expressions)))
     if not node.expressions:
         return node
     head, *others = _sides([node.this, *node.expressions], exp.In, context)
-    return exp.In(this=head.copy(), expressions=[each.copy() for each in others])
+    return exp.In(this=head.copy(), expressions=[expression.copy() for expression in others])
 
 
-def _columns_of(query: Any) -> list[Any]:
+def _columns_of(query: exp.Expression) -> list[exp.Expression]:
     while isinstance(query, exp.Subquery | exp.SetOperation):
         query = query.this
-    return [each.unalias() for each in query.expressions] if isinstance(query, exp.Select) else []
+    return [node.unalias() for node in query.expressions] if isinstance(query, exp.Select) else []
 
 
-def _among_rows(node: exp.In, query: Any, context: Context) -> exp.Expression:
+def _among_rows(node: exp.In, query: exp.Expression, context: Context) -> exp.Expression:
     columns = _columns_of(query)
     heads = node.this.expressions if isinstance(node.this, exp.Tuple) else [node.this]
     if len(columns) != len(heads):
         return node
-    made = []
+    result = []
     for head, column in zip(heads, columns, strict=True):
         if isinstance(column, exp.Star):
             return node
         kind = common_of("IN", [head, column])
         _require_plain("IN (SELECT ...)", column, kind, context)
-        made.append(converted(head, kind, context))
-    head = exp.Tuple(expressions=[each.copy() for each in made]) if isinstance(node.this, exp.Tuple) else made[0]
+        result.append(converted(head, kind, context))
+    head = (
+        exp.Tuple(expressions=[expression.copy() for expression in result])
+        if isinstance(node.this, exp.Tuple)
+        else result[0]
+    )
     return exp.In(this=head.copy(), query=query)
 
 
-def _require_plain(what: str, column: Any, kind: Kind, context: Context) -> None:
-    """Raises NotSaid if SQLite would have to compare a query's column as something else."""
+def _require_plain(what: str, column: exp.Expression, kind: Kind, context: Context) -> None:
+    """Raises Unsupported if SQLite would have to compare a query's column as something else."""
     same = kind_of(column).name == "literal" and kind.name == "text"
     if kind.name in ("interval", "jsonb", "json", "mixed") or not (same or converted(column, kind, context) is column):
-        raise NotSaid(f"{what} of {kind_of(column).name} values as {kind.name}")
+        raise Unsupported(f"{what} of {kind_of(column).name} values as {kind.name}")
 
 
 def between(node: exp.Between, context: Context) -> exp.Expression:
     """BETWEEN, also SYMMETRIC."""
     parts = [node.this, node.args["low"], node.args["high"]]
     if _is_jsonb(*parts):
-        raise NotSaid("BETWEEN of jsonb")
-    value, low, high = (each.copy() for each in _sides(parts, exp.Between, context))
+        raise Unsupported("BETWEEN of jsonb")
+    value, low, high = (part.copy() for part in _sides(parts, exp.Between, context))
     if node.args.get("symmetric"):
         bounds = [low, high]
-        low, high = (exp.Anonymous(this=name, expressions=[each.copy() for each in bounds]) for name in ("min", "max"))
+        low, high = (
+            exp.Anonymous(this=name, expressions=[expression.copy() for expression in bounds])
+            for name in ("min", "max")
+        )
     return exp.Between(this=value, low=low, high=high)
 
 
 def cases(node: exp.Case, context: Context) -> exp.Expression:
     """CASE: all results of one type, and all values that are compared."""
-    branches = [(each, "true") for each in node.args["ifs"]]
+    branches = [(expression, "true") for expression in node.args["ifs"]]
     if node.args.get("default") is not None:
         branches.append((node, "default"))
     _same_type("CASE", branches, context)
     base = node.this
     if base is None:
-        for each in node.args["ifs"]:
-            truth(each, context)
+        for expression in node.args["ifs"]:
+            truth(expression, context)
         return node
-    if _is_jsonb(base, *(each.this for each in node.args["ifs"])):
-        raise NotSaid("CASE of jsonb")
-    head, *tests = _sides([base, *(each.this for each in node.args["ifs"])], exp.EQ, context)
+    if _is_jsonb(base, *(expression.this for expression in node.args["ifs"])):
+        raise Unsupported("CASE of jsonb")
+    head, *tests = _sides([base, *(expression.this for expression in node.args["ifs"])], exp.EQ, context)
     node.set("this", head.copy())
-    for each, test in zip(node.args["ifs"], tests, strict=True):
-        each.set("this", test.copy())
+    for expression, test in zip(node.args["ifs"], tests, strict=True):
+        expression.set("this", test.copy())
     return node
 
 
-def _same_type(what: str, places: list[tuple[Any, str]], context: Context) -> None:
+def _same_type(what: str, places: list[tuple[exp.Expression, str]], context: Context) -> None:
     values = [place.args[part] for place, part in places]
     kind = chosen_of(what, values)
     for (place, part), value in zip(places, values, strict=True):
-        made = converted(value, kind, context)
-        if made is not value:
-            place.set(part, made.copy())
+        result = converted(value, kind, context)
+        if result is not value:
+            place.set(part, result.copy())
 
 
-def chosen(node: Any, name: str, context: Context) -> exp.Expression:
+def chosen(node: exp.Expression, name: str, context: Context) -> exp.Expression:
     """COALESCE, GREATEST, LEAST."""
     arguments = node.expressions
     kind = chosen_of(name.upper(), arguments)
     if name != "coalesce" and kind.name in ("interval", "json", "jsonb", "char", "enum", "mixed", "unknown"):
-        raise NotSaid(f"{name.upper()} of {kind.name} values")
-    made = [converted(each, kind, context) for each in arguments]
+        raise Unsupported(f"{name.upper()} of {kind.name} values")
+    result = [converted(argument, kind, context) for argument in arguments]
     if name == "coalesce":
-        return set_kind(exp.Anonymous(this=name, expressions=made), kind) if len(made) > 1 else made[0]
-    return set_kind(call(f"pg_{name}", *made), kind)
+        return set_kind(exp.Anonymous(this=name, expressions=result), kind) if len(result) > 1 else result[0]
+    return set_kind(call(f"pg_{name}", *result), kind)
 
 
-def nullif(node: Any, context: Context) -> exp.Expression:
+def nullif(node: exp.Expression, context: Context) -> exp.Expression:
     """NULLIF."""
     left, right = node.expressions
     kind = common_of("NULLIF", [left, right])
     if kind.name in ("interval", "json", "jsonb", "char", "mixed"):
-        raise NotSaid(f"NULLIF of {kind.name} values")
+        raise Unsupported(f"NULLIF of {kind.name} values")
     return exp.Anonymous(this="nullif", expressions=[converted(left, kind, context), converted(right, kind, context)])
 
 
 # --- arrays, as ANY and ALL take them ---------------------------------------------------------------------------------
-def _is_quantifier(node: Any) -> bool:
+def _is_quantifier(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.All | exp.Any) or (
         isinstance(node, exp.Anonymous) and node.name.lower() in ("all", "any", "some")
     )
 
 
-def quantifier_of(node: Any) -> Any:
+def quantifier_of(node: exp.Expression) -> exp.Expr | None:
     """The ANY or ALL that an array stands in."""
     parent = node.parent
     while isinstance(parent, exp.Paren | exp.Cast):
@@ -227,26 +235,28 @@ def quantifier_of(node: Any) -> Any:
     return parent if _is_quantifier(parent) else None
 
 
-def array_of(node: Any, context: Context) -> exp.Expression:
+def array_of(node: exp.Expression, context: Context) -> exp.Expression:
     """The members of an array: ARRAY[...] or '{...}', with a cast perhaps."""
     if isinstance(node, exp.Cast):
         members = array_of(node.this, context)
         inner = node.to.expressions[0] if node.to.expressions else None
         kind = cast_kind(inner) if isinstance(inner, exp.DataType) else Kind("unknown")
         if kind.name == "unknown":
-            raise NotSaid("arrays")
-        return exp.Tuple(expressions=[converted(each, kind, context).copy() for each in members.expressions])
+            raise Unsupported("arrays")
+        return exp.Tuple(
+            expressions=[converted(expression, kind, context).copy() for expression in members.expressions]
+        )
     if isinstance(node, exp.Paren):
         return array_of(node.this, context)
     if isinstance(node, exp.Tuple):
         return node
     if isinstance(node, exp.Literal) and node.is_string and node.name[:1] == "{" and '"' not in node.name:
-        names = [each.strip() for each in node.name.strip("{}").split(",") if each]
-        return exp.Tuple(expressions=[set_kind(literal(each), Kind("literal")) for each in names])
-    raise NotSaid("arrays")
+        names = [expression.strip() for expression in node.name.strip("{}").split(",") if expression]
+        return exp.Tuple(expressions=[set_kind(literal(name), Kind("literal")) for name in names])
+    raise Unsupported("arrays")
 
 
-def _with_quantifier(node: Any, right: Any, context: Context) -> exp.Expression:
+def _with_quantifier(node: exp.Expression, right: exp.Expression, context: Context) -> exp.Expression:
     inner = right.expressions[0] if isinstance(right, exp.Anonymous) else right.this
     if isinstance(right, exp.Anonymous):
         right = (exp.All if right.name.lower() == "all" else exp.Any)(this=inner)
@@ -258,7 +268,7 @@ def _with_quantifier(node: Any, right: Any, context: Context) -> exp.Expression:
             return among(exp.In(this=node.this, expressions=members), context)
         if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
             return exp.Not(this=among(exp.In(this=node.this, expressions=members), context))
-        raise NotSaid("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
+        raise Unsupported("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
     columns = _columns_of(inner)
     if len(columns) == 1 and not isinstance(columns[0], exp.Star):
         kind = common_of("ANY or ALL", [node.this, columns[0]])
@@ -268,21 +278,21 @@ def _with_quantifier(node: Any, right: Any, context: Context) -> exp.Expression:
 
 
 # --- whole queries ----------------------------------------------------------------------------------------------------
-def _require_truth(node: Any) -> None:
+def _require_truth(node: exp.Expression) -> None:
     name = kind_of(node).name
     if name not in ("boolean", "unknown", "null", "literal"):
-        raise NotSaid(f"a {name} value as a condition")
+        raise Unsupported(f"a {name} value as a condition")
 
 
-def truth(node: Any, context: Context) -> Any:
+def truth(node: exp.Expression, context: Context) -> exp.Expression:
     """What is a condition is a boolean."""
     for part in ("this", "expression"):
         inner = node.args.get(part)
         if isinstance(inner, exp.Expression):
             _require_truth(inner)
-            made = converted(inner, BOOLEAN, context)
-            if made is not inner:
-                node.set(part, made.copy())
+            result = converted(inner, BOOLEAN, context)
+            if result is not inner:
+                node.set(part, result.copy())
     return node
 
 
@@ -293,11 +303,11 @@ def is_truth(node: exp.Is, context: Context) -> exp.Expression:
     return node
 
 
-def sorted_by(node: Any, what: str, context: Context) -> Any:
-    """What a value is ordered by.  Raises NotSaid."""
+def sorted_by(node: exp.Expression, what: str, context: Context) -> exp.Expression:
+    """What a value is ordered by.  Raises Unsupported."""
     kind = kind_of(node)
     if kind.name in ("json", "jsonb", "mixed"):
-        raise NotSaid(f"{what} of {kind.name} values")
+        raise Unsupported(f"{what} of {kind.name} values")
     return _keyed(node, kind, context, equal=False) if not context.in_definition else node
 
 
@@ -314,44 +324,44 @@ def ordered(node: exp.Ordered, context: Context) -> exp.Expression:
         if at < len(select.expressions):
             value = select.expressions[at].unalias()
             if sorted_by(value, "the order", context) is not value:
-                raise NotSaid(f"the order of {kind_of(value).name} values, by their number,")
+                raise Unsupported(f"the order of {kind_of(value).name} values, by their number,")
         return node
-    made = sorted_by(node.this, "the order", context)
-    if made is not node.this:
-        node.set("this", made.copy())
+    result = sorted_by(node.this, "the order", context)
+    if result is not node.this:
+        node.set("this", result.copy())
     return node
 
 
-def grouped(what: str) -> Callable[[Any], None]:
-    """A check that values are equal in SQLite where they are in PostgreSQL.  Raises NotSaid."""
+def grouped(what: str) -> Callable[[exp.Expression], None]:
+    """A check that values are equal in SQLite where they are in PostgreSQL.  Raises Unsupported."""
 
-    def check(node: Any) -> None:
+    def check(node: exp.Expression) -> None:
         name = kind_of(node).name
         if name in ("interval", "json", "jsonb", "mixed"):
-            raise NotSaid(f"{what} of {name} values")
+            raise Unsupported(f"{what} of {name} values")
 
     return check
 
 
-def united(union: Any, context: Context) -> None:
+def united(union: exp.Expression, context: Context) -> None:
     """The columns of a UNION, of one type."""
     parts = [_leaves(union)] if not isinstance(union, exp.SetOperation) else _leaves(union)
-    selects = [each for each in parts if isinstance(each, exp.Select) and not each.is_star]
-    if len({len(each.expressions) for each in selects}) != 1 or len(selects) < 2:
+    selects = [part for part in parts if isinstance(part, exp.Select) and not part.is_star]
+    if len({len(select.expressions) for select in selects}) != 1 or len(selects) < 2:
         return
     check = grouped(union.key.upper())
-    for columns in zip(*(each.expressions for each in selects), strict=True):
-        values = [each.unalias() for each in columns]
+    for columns in zip(*(select.expressions for select in selects), strict=True):
+        values = [column.unalias() for column in columns]
         kind = chosen_of(union.key.upper(), values)
         for value in values:
             if union.args.get("distinct") is not False:
                 check(value)
-            made = converted(value, kind, context)
-            if made is not value:
-                value.replace(made.copy())
+            result = converted(value, kind, context)
+            if result is not value:
+                value.replace(result.copy())
 
 
-def _leaves(union: Any) -> list[Any]:
+def _leaves(union: exp.Expression) -> list[exp.Expression]:
     if isinstance(union, exp.SetOperation):
         return [*_leaves(union.this), *_leaves(union.expression)]
     return _leaves(union.this) if isinstance(union, exp.Subquery) and union.this is not None else [union]

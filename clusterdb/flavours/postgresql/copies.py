@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from clusterdb.errors import DataError
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong
+from clusterdb.flavours.flavour import IDLE, Refused, Translation, Unsupported
 from clusterdb.flavours.postgresql.clauses import unquoted
 from clusterdb.flavours.postgresql.scripts import COPY
 from clusterdb.flavours.rows import Literal
 from clusterdb.flavours.tables import quoted, text
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = ["copied"]
 
@@ -87,7 +87,7 @@ def _escaped(match: re.Match[str]) -> str:
         return _ESCAPES.get(other, other)
     code = int(octal, 8) if octal else int(hexadecimal, 16)
     if not 0 < code < 0x80:
-        raise NotSaid(f"COPY data with the byte {match[0]}")
+        raise Unsupported(f"COPY data with the byte {match[0]}")
     return chr(code)
 
 
@@ -98,13 +98,13 @@ def _without_quotes(raw: str) -> str:
 
 
 def _format(options: str) -> _Format:
-    """Parse COPY's options, in parentheses or in the syntax of PostgreSQL 8.  Raises NotSaid."""
+    """Parse COPY's options, in parentheses or in the syntax of PostgreSQL 8.  Raises Unsupported."""
     settings: dict[str, str] = {}
     at = 0
     while at < len(options):
         option = _OPTION.match(options, at)
         if option is None or option.end() == at:
-            raise NotSaid(f"COPY with {options.strip()}")
+            raise Unsupported(f"COPY with {options.strip()}")
         at = option.end()
         if option["name"]:
             settings[option["name"].lower()] = option["value"] or ""
@@ -116,10 +116,10 @@ def _format(options: str) -> _Format:
     null = _text_of(settings.pop("null", "''" if name == "csv" else "'\\N'"))
     header = settings.pop("header", "false").lower()
     if _text_of(settings.pop("encoding", "utf8")).lower() not in ("utf8", "utf-8", "unicode"):
-        raise NotSaid("COPY with an ENCODING other than UTF8")
+        raise Unsupported("COPY with an ENCODING other than UTF8")
     settings.pop("freeze", None)
     if settings or name not in ("text", "csv") or len(delimiter) != 1:
-        raise NotSaid(f"COPY with {options.strip()}")
+        raise Unsupported(f"COPY with {options.strip()}")
     return _Format(name == "csv", delimiter, null, header not in ("false", "off", "0"))
 
 
@@ -129,18 +129,21 @@ def _text_of(value: str) -> str:
     return value[1:-1].replace("''", "'") if value.startswith("'") else value
 
 
-def copied(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translation | None:
-    """Translate COPY and its data to an INSERT; None for other statements.  Raises NotSaid, Wrong or DataError."""
+def copied(flavour: Flavour, sql: str, context: Context) -> Translation | None:
+    """Translate COPY and its data to an INSERT; None for other statements.
+
+    Raises Unsupported, Refused or DataError.
+    """
     head = COPY.match(sql)
     if head is None:
         return None
     data = re.compile(r"\s*+;[^\n]*+\n(.*?)(?:^\\\.\r?\n?)?\Z", re.DOTALL | re.MULTILINE).match(sql, head.end())
     if data is None:
-        raise NotSaid(f"COPY {head['table']} FROM STDIN without data after it")
+        raise Unsupported(f"COPY {head['table']} FROM STDIN without data after it")
     table, columns, schema = head["table"], head["columns"] or "", context.schema
     name = table.rpartition(".")[2].strip('"').lower()
     if name not in schema.tables:
-        raise Wrong(f'relation "{name}" does not exist')
+        raise Refused(f'relation "{name}" does not exist')
     names = re.findall(r'"(?:[^"]|"")++"|\w++', columns) if columns else list(schema.tables[name])
     rows = list(_format(head["options"]).rows(data[1]))
     for row in rows:
@@ -152,8 +155,14 @@ def copied(flavour: PostgreSQLFlavour, sql: str, context: Context) -> Translatio
         return Translation(insert)
     for row in rows:  # translating the refused row alone raises the reason
         if flavour.rows.inserted(table, columns, [row], schema, is_overriding=True) is None:
-            flavour.inserted(table, columns, [row], context)
-    return flavour.inserted(table, columns, rows, context)
+            _inserted(flavour, table, columns, [row], context)
+    return _inserted(flavour, table, columns, rows, context)
+
+
+def _inserted(flavour: Flavour, table: str, columns: str, rows: list[list[Literal]], context: Context) -> Translation:
+    """An INSERT of these rows, by the grammar.  Raises the engine's errors about them."""
+    values = ", ".join(f"({', '.join(value.source for value in row)})" for row in rows)
+    return flavour.translated_in(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}", context)
 
 
 def _require_width(table: str, names: list[str], row: list[Literal]) -> None:

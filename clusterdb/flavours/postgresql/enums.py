@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, Step, Translation, Wrong
+from clusterdb.flavours.flavour import IDLE, Refused, Step, Translation
 from clusterdb.flavours.postgresql.clauses import Clause, unquoted
 from clusterdb.flavours.postgresql.draft import Draft, Edit, rebuilding
 from clusterdb.flavours.postgresql.labels import check, number_of
@@ -38,7 +38,7 @@ _ADDED = re.compile(
 
 
 def translated(sql: str, context: Context) -> Translation | None:
-    """CREATE, ALTER and DROP TYPE of an enumerated type; None for another statement.  Raises NotSaid or Wrong."""
+    """CREATE, ALTER and DROP TYPE of an enumerated type; None for another statement.  Raises Unsupported or Refused."""
     for pattern, handler in ((_CREATED, _create), (_DROPPED, _drop), (_ADDED, _add)):
         match = pattern.fullmatch(sql)
         if match is not None:
@@ -59,9 +59,9 @@ def _create(match: re.Match[str], context: Context) -> Translation:
     name = _named(match)
     labels = [_label(token) for token in re.findall(_LABEL, match["labels"])]
     if number_of(name, context) is not None:
-        raise Wrong(f'type "{name}" already exists')
+        raise Refused(f'type "{name}" already exists')
     if len(set(labels)) < len(labels) or re.sub(rf"{_LABEL}|[\s,]", "", match["labels"]):
-        raise Wrong(f'labels of enum type "{name}" must be distinct string literals')
+        raise Refused(f'labels of enum type "{name}" must be distinct string literals')
     types = context.schema.labels
     return Translation(IDLE, (together(_stored({**types, max(types, default=0) + 1: Labels(name, tuple(labels))})),))
 
@@ -82,11 +82,11 @@ def _drop(match: re.Match[str], context: Context) -> Translation:
     if number is None:
         if match["exists"]:
             return Translation(IDLE)
-        raise Wrong(f'type "{name}" does not exist')
+        raise Refused(f'type "{name}" does not exist')
     users = _users(number, context)
     if users:
         table, column = users[0]
-        raise Wrong(
+        raise Refused(
             f"cannot drop type {name} because other objects depend on it: drop column {column} of table {table} first"
         )
     remaining = {other: enum for other, enum in context.schema.labels.items() if other != number}
@@ -97,17 +97,17 @@ def _add(match: re.Match[str], context: Context) -> Translation:
     name, label = _named(match), _label(match["label"])
     number = number_of(name, context)
     if number is None:
-        raise Wrong(f'type "{name}" does not exist')
+        raise Refused(f'type "{name}" does not exist')
     labels = list(context.schema.labels[number].labels)
     if label in labels:
         if match["exists"]:
             return Translation(IDLE)
-        raise Wrong(f'enum label "{label}" already exists')
+        raise Refused(f'enum label "{label}" already exists')
     at = len(labels)
     if match["other"] is not None:
         other = _label(match["other"])
         if other not in labels:
-            raise Wrong(f'"{other}" is not an existing enum label')
+            raise Refused(f'"{other}" is not an existing enum label')
         at = labels.index(other) + (match["where"].upper() == "AFTER")
     labels.insert(at, label)
     steps = _stored({**context.schema.labels, number: Labels(name, tuple(labels))})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,44 +20,35 @@ from clusterdb.flavours.flavour import (
     IDLE,
     SAVEPOINT,
     Flavour,
-    NotSaid,
+    Refused,
+    Rule,
     Translation,
-    Wrong,
+    Unsupported,
     call,
-    guarded,
     literal,
 )
+from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
 from clusterdb.flavours.postgresql import enums, labels, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
-from clusterdb.flavours.postgresql.assign import given, inserted, require_other, set_defaults, updated
-from clusterdb.flavours.postgresql.casts import as_json, cast
+from clusterdb.flavours.postgresql.assign import inserted, require_other, set_defaults, updated
+from clusterdb.flavours.postgresql.casts import cast
 from clusterdb.flavours.postgresql.copies import copied
 from clusterdb.flavours.postgresql.drops import dropping, truncating
-from clusterdb.flavours.postgresql.functions import AGGREGATES, FUNCTIONS, NATIVE
+from clusterdb.flavours.postgresql.registry import FUNCTIONS, TYPING
 from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSplitter
-from clusterdb.flavours.postgresql.types import SIGNATURES, TYPING, ZONED
-from clusterdb.flavours.postgresql.upsert import Touched, touch_once
-from clusterdb.flavours.postgresql.values import moment, moment_text
-from clusterdb.flavours.rows import Literal
-from clusterdb.flavours.session import EngineSession, steps, together
+from clusterdb.flavours.postgresql.types import ZONED
+from clusterdb.flavours.postgresql.upsert import touch_once
+from clusterdb.flavours.registry import Arguments
+from clusterdb.flavours.session import EngineSession, together
 from clusterdb.flavours.tables import quoted
-from clusterdb.flavours.types import DATE, DATETIME, TIME, kind_of
+from clusterdb.flavours.types import DATE, DATETIME, TIME
 
 __all__ = ["PostgreSQLFlavour"]
 
 
-_CONSTANTS = {
-    "version": "PostgreSQL 15 (clusterdb)",
-    "current_database": "main",
-    "current_schema": "public",
-    "current_user": "local",
-    "session_user": "local",
-    "user": "local",
-    "pg_backend_pid": 1,
-}
 _SHOWN = {
     "server_version": "15.0",
     "standard_conforming_strings": "on",
@@ -66,60 +56,6 @@ _SHOWN = {
     "timezone": "UTC",
     "transaction_isolation": "serializable",
     "search_path": "public",
-}
-_RENAMED = {"pow": "power", "date_part": "extract"}
-_NOW = {
-    "zone": ("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp", "current_timestamp"),
-    "": ("localtimestamp",),
-}
-
-
-def serial_sequence(arguments: list[Any], context: Context) -> exp.Expression:
-    """The name of the sequence that a column is numbered by."""
-    table, column = arguments
-    if not isinstance(table, exp.Literal) or not isinstance(column, exp.Literal):
-        raise NotSaid("pg_get_serial_sequence() of something else than names")
-    name = sequences.name_of(table.name, column.name, context)
-    return exp.null() if name is None else literal(name)
-
-
-def configured(name: Any, value: Any, _: Any) -> exp.Expression:
-    """set_config(): the value, if it makes no difference.  Raises NotSaid."""
-    if not isinstance(name, exp.Literal) or not isinstance(value, exp.Literal):
-        raise NotSaid("set_config() of something else than texts")
-    settings.require_known(name.name, value.name)
-    return literal(value.name)
-
-
-_SPECIAL: dict[str, Callable[[str, Any, list[Any], Context], exp.Expression]] = {
-    **dict.fromkeys(("coalesce", "greatest", "least"), lambda name, node, _, context: c.chosen(node, name, context)),
-    "nullif": lambda name, node, _, context: c.nullif(node, context),
-    **dict.fromkeys(("round", "trunc"), lambda name, _, taken, context: r.rounded(name, r.taken(name, taken, context))),
-    **dict.fromkeys(("sum", "avg"), lambda name, node, taken, context: r.total(name, node, taken)),
-    **dict.fromkeys(("min", "max"), lambda name, _, taken, context: r.extreme(name, taken, context)),
-    "count": lambda name, _, taken, context: r.counted(taken),
-    "date": lambda name, _, taken, context: cast(exp.Cast(this=taken[0], to=exp.DataType.build("date")), context),
-    "mod": lambda name, node, taken, context: m.remainder(node, taken, context),
-    "extract": lambda name, _, taken, context: r.extracted(*taken),
-    "date_part": lambda name, _, taken, context: r.extracted(*taken),
-    "date_trunc": lambda name, _, taken, context: r.truncated(taken, context),
-    "to_char": lambda name, _, taken, context: r.to_char(taken),
-    "to_hex": lambda name, _, taken, context: call(
-        "pg_to_hex", *r.taken(name, taken, context), kind_of(taken[0]).size or 64
-    ),
-    "string_agg": lambda name, _, taken, context: r.string_agg_of(taken, context),
-    "make_interval": lambda name, _, taken, context: r.made_interval(taken),
-    **dict.fromkeys(("to_json", "to_jsonb"), lambda name, _, taken, context: as_json(taken[0], context)),
-    **dict.fromkeys(
-        ("json_build_object", "json_build_array", "jsonb_build_object", "jsonb_build_array"),
-        lambda name, _, taken, context: r.built(name, taken, context),
-    ),
-    **dict.fromkeys(
-        ("json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"),
-        lambda name, _, taken, context: r.gathered(name, taken, context),
-    ),
-    "pg_get_serial_sequence": lambda name, _, taken, context: serial_sequence(taken, context),
-    "set_config": lambda name, _, taken, context: configured(*taken),
 }
 _BEGIN = Translation("BEGIN", before=("SELECT pg_forget()",))
 _SET = re.compile(r"(?:RE)?SET\b", re.IGNORECASE)
@@ -136,9 +72,9 @@ _OVERRIDING = re.compile(
 
 
 def _psql(command: str) -> Translation:
-    """A command of psql's that pg_dump writes and that does nothing here.  Raises NotSaid."""
+    """A command of psql's that pg_dump writes and that does nothing here.  Raises Unsupported."""
     if not re.match(r"\\(?:un)?restrict\s", command):
-        raise NotSaid(f"psql's command {command.split()[0]}")
+        raise Unsupported(f"psql's command {command.split()[0]}")
     return Translation(IDLE)
 
 
@@ -146,7 +82,7 @@ class _Dialect(Postgres):
     """PostgreSQL's grammar, with functions under their own names."""
 
     class Parser(Postgres.Parser):  # type: ignore[valid-type,misc]
-        FUNCTIONS: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
+        FUNCTIONS: dict[str, Callable[..., exp.Expression]] = {}  # noqa: RUF012
         FUNCTION_PARSERS = {  # noqa: RUF012
             name: parser for name, parser in Postgres.Parser.FUNCTION_PARSERS.items() if name != "DATE_PART"
         }
@@ -154,7 +90,7 @@ class _Dialect(Postgres):
         def _warn_unsupported(self) -> None:
             """What is not understood is refused by name: nothing is to be logged."""
 
-        def _parse_interval(self, require_interval: bool = True, parse_function_unit: bool = True) -> Any:
+        def _parse_interval(self, require_interval: bool = True, parse_function_unit: bool = True) -> exp.Expression:
             """An interval with its whole text, of which sqlglot would drop what it does not know."""
             if not require_interval or not self._match_pair(TokenType.INTERVAL, TokenType.STRING, advance=False):
                 return super()._parse_interval(require_interval, parse_function_unit)
@@ -176,7 +112,7 @@ class _Harmless:
         """Register a module."""
         connect = source.Connect
 
-        def connected(db: apsw.Connection, *arguments: Any) -> Any:
+        def connected(db: apsw.Connection, *arguments: SqlValue) -> object:
             answer = connect(db, *arguments)
             db.vtab_config(apsw.SQLITE_VTAB_INNOCUOUS)
             return answer
@@ -192,15 +128,14 @@ class PostgreSQLFlavour(Flavour):
     dialect = _Dialect
     prefix = "pg_"
     functions = FUNCTIONS
-    aggregates = AGGREGATES
-    wrong = ProgrammingError
-    several = "more than one row returned by a subquery used as an expression"
-    unknown = 'column "{}" does not exist'
+    argument_count_message = "function {name}() with {count} arguments does not exist"
+    error_class = ProgrammingError
+    several_rows_message = "more than one row returned by a subquery used as an expression"
+    unknown_column_message = 'column "{}" does not exist'
     before_select = ("where", "having")
-    gone_back = ("SELECT pg_redo()",)
-    native = NATIVE
+    after_rollback_to = ("SELECT pg_redo()",)
     typing = TYPING
-    cuts = PostgreSQLSplitter
+    splitter_class = PostgreSQLSplitter
     literals = LITERALS
 
     def __init__(self) -> None:
@@ -209,7 +144,7 @@ class PostgreSQLFlavour(Flavour):
             exp.Mul: m.times,
             exp.Neg: m.negative,
             exp.Mod: lambda node, context: m.remainder(node, [node.this, node.expression], context),
-            exp.Pow: lambda node, context: call("pg_power", *r.taken("power", [node.this, node.expression], context)),
+            exp.Pow: self._written_as("power", "this", "expression"),
             exp.BitwiseXor: m.bits("bits_xor"),
             exp.BitwiseAnd: m.bits("bits_and"),
             exp.BitwiseOr: m.bits("bits_or"),
@@ -242,25 +177,21 @@ class PostgreSQLFlavour(Flavour):
             exp.Extract: lambda node, context: r.extracted(node.this, node.expression),
             exp.Trim: r.trim,
             exp.Substring: r.substring,
-            exp.StrPosition: lambda node, context: call(
-                "pg_strpos", *r.taken("strpos", [node.this, node.args["substr"]], context)
-            ),
+            exp.StrPosition: self._written_as("strpos", "this", "substr"),
             exp.Overlay: r.overlay,
-            exp.Initcap: lambda node, context: call("pg_initcap", *r.taken("initcap", [node.this], context)),
-            exp.Concat: lambda node, context: call("pg_concat", *r.taken("concat", node.expressions, context)),
-            exp.Decode: lambda node, context: call(
-                "pg_decode", *r.taken("decode", [node.this, node.args["charset"]], context)
-            ),
+            exp.Initcap: self._written_as("initcap", "this"),
+            exp.Concat: self._written_as("concat", "expressions"),
+            exp.Decode: self._written_as("decode", "this", "charset"),
             exp.GroupConcat: r.string_agg,
             exp.CurrentTimestamp: lambda node, context: r.now(ZONED, context, node.this),
             exp.Localtimestamp: lambda node, context: r.now(DATETIME, context, node.this),
             exp.CurrentDate: lambda node, context: r.now(DATE, context),
             exp.CurrentTime: lambda node, context: r.now(TIME, context),
-            exp.Anonymous: self._named,
+            exp.Anonymous: self.call,
             exp.Parameter: lambda node, context: (
                 exp.Placeholder(this=None) if not node.this else exp.var(f"?{node.name}")
             ),
-            exp.Table: r.table,
+            exp.Table: _table,
             exp.Select: self._select,
             exp.SetOperation: r.set_operation,
             exp.Lock: lambda node, context: None,
@@ -285,22 +216,22 @@ class PostgreSQLFlavour(Flavour):
             exp.CurrentSchema: lambda node, context: literal("public"),
             exp.CurrentDatabase: lambda node, context: literal("main"),
             exp.Dot: r.dot,
-            exp.Lateral: rules.refused("LATERAL"),
-            exp.WithinGroup: rules.refused("WITHIN GROUP"),
-            exp.MatchAgainst: rules.refused("full text search"),
-            exp.AtTimeZone: rules.refused("AT TIME ZONE"),
-            exp.JSONObject: rules.refused("JSON_OBJECT"),
+            exp.Lateral: rules.unsupported("LATERAL"),
+            exp.WithinGroup: rules.unsupported("WITHIN GROUP"),
+            exp.MatchAgainst: rules.unsupported("full text search"),
+            exp.AtTimeZone: rules.unsupported("AT TIME ZONE"),
+            exp.JSONObject: rules.unsupported("JSON_OBJECT"),
             exp.HexString: r.bytes_only,
-            exp.BitString: rules.refused("a string of bits"),
-            exp.UnicodeString: rules.refused("U&'...'"),
-            **dict.fromkeys((exp.Rollup, exp.Cube, exp.GroupingSets), rules.refused("GROUPING SETS")),
+            exp.BitString: rules.unsupported("a string of bits"),
+            exp.UnicodeString: rules.unsupported("U&'...'"),
+            **dict.fromkeys((exp.Rollup, exp.Cube, exp.GroupingSets), rules.unsupported("GROUPING SETS")),
         }
         for name in ("JSONBContainsTopKey",):
             if hasattr(exp, name):
                 self.rules[getattr(exp, name)] = r.json_test("pg_json_has")
         for name in ("JSONBDeleteAtPath", "Columns", "JSONBContainsAllTopKeys", "JSONBContainsAnyTopKeys"):
             if hasattr(exp, name):
-                self.rules[getattr(exp, name)] = rules.refused(name)
+                self.rules[getattr(exp, name)] = rules.unsupported(name)
 
     def install(self, db: apsw.Connection) -> None:
         """Give a connection the functions, and generate_series()."""
@@ -309,38 +240,6 @@ class PostgreSQLFlavour(Flavour):
         super().install(db)
         series: Any = apsw.ext.generate_series
         apsw.ext.make_virtual_module(_Harmless(db), "generate_series", series)  # type: ignore[arg-type]
-        connection, began = weakref.ref(db), []  # type: ignore[var-annotated]
-
-        def now(statement: str) -> str:
-            db = connection()
-            at = moment_text(moment(statement))
-            if db is None or not db.in_transaction:
-                began.clear()
-                return at
-            if not began:
-                began.append(at)
-            return str(began[0])
-
-        db.create_scalar_function("pg_now", now, 1, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
-        db.create_scalar_function("pg_given", guarded(given), 1, flags=apsw.SQLITE_INNOCUOUS)
-        db.create_scalar_function("pg_forget", began.clear, 0, flags=apsw.SQLITE_INNOCUOUS)  # type: ignore[arg-type]
-        touched, numbers = Touched(), sequences.Sequences(db)
-        touched.install(db)
-        numbers.install(db)
-
-        def committed() -> bool:
-            began.clear()
-            touched.forget()
-            numbers.committed()
-            return False
-
-        def rolled_back() -> None:
-            began.clear()
-            touched.forget()
-            numbers.rolled_back()
-
-        db.set_commit_hook(committed, id="clusterdb")
-        db.set_rollback_hook(rolled_back, id="clusterdb")
 
     def placeholder(self, number: int) -> str:
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
@@ -362,9 +261,9 @@ class PostgreSQLFlavour(Flavour):
         if not text:
             return Translation(IDLE)
         if ";" in text:
-            texts = [each for each in map(settings.bare, self.statements_of(text)) if each]
+            texts = [statement for statement in map(settings.bare, self.statements_of(text)) if statement]
             if len(texts) > 1 and all(map(_SEVERAL.match, texts)):
-                steps_of = [partial(self._run, each) for each in texts]
+                steps_of = [partial(self._run, statement) for statement in texts]
                 return Translation(
                     IDLE, (together(steps_of, "SELECT pg_redo()"),), writes=any(map(_WRITES.match, texts))
                 )
@@ -373,8 +272,8 @@ class PostgreSQLFlavour(Flavour):
 
     def _run(self, sql: str, session: EngineSession) -> None:
         """One of several statements, by the schema as those before it have left it."""
-        for text in steps(session.translate(sql, session.schema()), session):
-            session.db.execute(text).fetchall()
+        translation = session.translate(sql, session.schema())
+        session.execute(translation, lambda text: session.db.execute(text).fetchall())
 
     def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
         tree = super()._parsed(sql, context)
@@ -428,85 +327,78 @@ class PostgreSQLFlavour(Flavour):
         )
 
     def ungrouped(self, column: Doubtful) -> None:
-        """Raises Wrong, in PostgreSQL's words."""
+        """Raises Refused, in PostgreSQL's words."""
         if column.within:
-            raise Wrong(f'subquery uses ungrouped column "{column.name}" from outer query')
-        raise Wrong(f'column "{column.name}" must appear in the GROUP BY clause or be used in an aggregate function')
+            raise Refused(f'subquery uses ungrouped column "{column.name}" from outer query')
+        raise Refused(f'column "{column.name}" must appear in the GROUP BY clause or be used in an aggregate function')
 
-    def prepare(self, tree: Any, context: Context) -> None:
+    def prepare(self, tree: exp.Expression, context: Context) -> None:
         """Values as columns take them; what is grouped or united, of one type."""
         sequences.require_plain(tree)
         require_other(tree)
-        for each in list(tree.find_all(exp.Cast)):
-            if each.to.sql().lower() == "regclass":
-                inner = each.this
+        for node in list(tree.find_all(exp.Cast)):
+            if node.to.sql().lower() == "regclass":
+                inner = node.this
                 while isinstance(inner, exp.Cast | exp.Paren):
                     inner = inner.this
                 if isinstance(inner, exp.Literal):
-                    each.replace(inner)
+                    node.replace(inner)
         if isinstance(tree, exp.Insert):
-            inserted(tree, context)
+            inserted(tree, context, self.typing)
         updated(tree, context)
         for union in list(tree.find_all(exp.SetOperation)):
             if not isinstance(union.parent, exp.SetOperation):
                 c.united(union, context)
         for select in tree.find_all(exp.Select):
             group = select.args.get("group")
-            for each in group.expressions if group is not None else []:
-                c.grouped("GROUP BY")(each)
+            for node in group.expressions if group is not None else []:
+                c.grouped("GROUP BY")(node)
             if select.args.get("distinct") is not None:
-                for each in select.expressions:
-                    c.grouped("DISTINCT")(each.unalias())
+                for node in select.expressions:
+                    c.grouped("DISTINCT")(node.unalias())
 
-    def _named(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        """A function by its name: what it takes, and what is more than a call."""
-        name, arguments = node.name.lower(), node.expressions
-        if (name.startswith(self.prefix) and name not in SIGNATURES) or name in (
-            "any",
-            "all",
-            "some",
-            "generate_series",
-        ):
-            return node
-        if name not in SIGNATURES:
-            return node if name in self.made else self._unknown(node, context)
-        if name in _CONSTANTS:
-            return literal(_CONSTANTS[name])
-        for kind in (ZONED, DATETIME):
-            if name in _NOW[kind.collation]:
-                return r.now(kind, context, *arguments)
-        special = _SPECIAL.get(name)
-        if special is not None:
-            return special(name, node, arguments, context)
-        arguments = r.taken(name, arguments, context)
-        if name in self.native:
-            return exp.Anonymous(this=name, expressions=arguments)
-        return call(self.prefix + _RENAMED.get(name, name), *arguments)
+    def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
+        """A call of a function by its name, or a word that is written like one.  Raises Unsupported or Refused."""
+        return node if node.name.lower() in ("any", "all", "some") else super().call(node, context)
 
-    def _unknown(self, node: exp.Anonymous, context: Context) -> exp.Expression:
-        raise NotSaid(f"{node.name}()")
+    def arguments(
+        self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
+    ) -> list[exp.Expression]:
+        """Arguments by their letters.  Raises Unsupported for those of another type."""
+        return [r.argument(name, takes.letter(place), value, context) for place, value in enumerate(arguments)]
 
-    def column_name(self, tree: Any) -> str:
+    def _written_as(self, name: str, *parts: str) -> Rule:
+        """A rule for a node that is another way to write a call, whose arguments are these parts of it."""
+
+        def rule(node: exp.Expression, context: Context) -> exp.Expression:
+            values = [node.args.get(part) for part in parts]
+            listed = [expression for value in values for expression in (value if isinstance(value, list) else [value])]
+            arguments = [expression for expression in listed if expression is not None]
+            return self.call_of(name, arguments, node, context)
+
+        return rule
+
+    def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""
         return names.column_name(tree)
 
-    def _with_names(self, tree: Any) -> Any:
+    def _with_names(self, tree: exp.Expression) -> exp.Expression:
         """The same for the queries that others read from."""
-        made = super()._with_names(tree)
-        names.with_names(made)
-        return made
+        result = super()._with_names(tree)
+        names.with_names(result)
+        return result
 
     # --- queries ----------------------------------------------------------------------------------------------------
     def _select(self, node: exp.Select, context: Context) -> exp.Expression:
         node.set("locks", None)
         distinct = node.args.get("distinct")
         if node.args.get("into") is not None:
-            raise NotSaid("SELECT ... INTO")
+            raise Unsupported("SELECT ... INTO")
         if distinct is not None and distinct.args.get("on") is not None:
             return self._distinct_on(node, distinct.args["on"])
         return node
 
-    def _distinct_on(self, node: exp.Select, on: Any) -> exp.Expression:
+    def _distinct_on(self, node: exp.Select, on: exp.Expression) -> exp.Expression:
         """The first row of each group, in the order of the query."""
         keys = on.expressions if isinstance(on, exp.Tuple) else [on]
         order = node.args.get("order")
@@ -516,30 +408,32 @@ class PostgreSQLFlavour(Flavour):
         for part in ("limit", "offset"):
             inner.set(part, None)
         names: list[exp.Expression] = []
-        if not any(isinstance(each, exp.Star) for each in inner.expressions):
+        if not any(isinstance(expression, exp.Star) for expression in inner.expressions):
             columns = []
-            for at, each in enumerate(inner.expressions):
-                name = each.alias_or_name or f"column{at + 1}"
-                columns.append(exp.alias_(each.unalias().copy(), name, quoted=True))
+            for at, expression in enumerate(inner.expressions):
+                name = expression.alias_or_name or f"column{at + 1}"
+                columns.append(exp.alias_(expression.unalias().copy(), name, quoted=True))
                 names.append(exp.column(name, quoted=True))
             inner.set("expressions", columns)
         window = exp.Window(
             this=exp.Anonymous(this="row_number"),
-            partition_by=[each.copy() for each in keys],
+            partition_by=[key.copy() for key in keys],
             order=order.copy() if order is not None else None,
         )
         inner.append("expressions", exp.alias_(window, "clusterdb_row"))
         if not names:
-            raise NotSaid("DISTINCT ON with *")
-        made = exp.select(*names).from_(inner.subquery("clusterdb_rows")).where("clusterdb_row = 1")
+            raise Unsupported("DISTINCT ON with *")
+        result = exp.select(*names).from_(inner.subquery("clusterdb_rows")).where("clusterdb_row = 1")
         if order is not None:
-            plain = [each.name for each in names]
-            for each in order.expressions:
-                if isinstance(each.this, exp.Column) and each.this.name in plain:
-                    made.order_by(exp.Ordered(**{**each.args, "this": exp.column(each.this.name)}), copy=False)
+            plain = [expression.name for expression in names]
+            for expression in order.expressions:
+                if isinstance(expression.this, exp.Column) and expression.this.name in plain:
+                    result.order_by(
+                        exp.Ordered(**{**expression.args, "this": exp.column(expression.this.name)}), copy=False
+                    )
         for part in ("limit", "offset"):
-            made.set(part, node.args.get(part))
-        return made
+            result.set(part, node.args.get(part))
+        return result
 
     # --- statements that are no queries -----------------------------------------------------------------------------
     def on_insert(self, tree: exp.Insert, context: Context) -> exp.Expression:
@@ -549,15 +443,11 @@ class PostgreSQLFlavour(Flavour):
             tree.expression.where("TRUE", copy=False)  # or SQLite takes ON for a join's
         tree = tree.copy()
         names.with_names(tree)
-        made: Any = self.expression(tree, context)
-        sequences.number(made, context.schema)
-        touch_once(made)
-        return made
-
-    def inserted(self, table: str, columns: str, rows: list[list[Literal]], context: Context) -> Translation:
-        """An INSERT of these rows, by the grammar.  Raises what is wrong with them."""
-        values = ", ".join(f"({', '.join(value.source for value in row)})" for row in rows)
-        return self._translated(f"INSERT INTO {table} {columns} OVERRIDING SYSTEM VALUE VALUES {values}", context)
+        result = self.expression(tree, context)
+        assert isinstance(result, exp.Insert)
+        sequences.number(result, context.schema)
+        touch_once(result)
+        return result
 
     def on_update(self, tree: exp.Update, context: Context) -> exp.Expression:
         """UPDATE, also FROM."""
@@ -575,16 +465,16 @@ class PostgreSQLFlavour(Flavour):
             return self.expression(tree, context)
         table = tree.this
         if tree.args.get("returning") is not None and table.alias:
-            raise NotSaid("DELETE ... USING with an alias and RETURNING")
+            raise Unsupported("DELETE ... USING with an alias and RETURNING")
         key = exp.select(exp.column("_rowid_", table=table.alias_or_name)).from_(table.copy())
-        for each in using:
-            key.join(each.copy(), copy=False)
+        for node in using:
+            key.join(node.copy(), copy=False)
         if tree.args.get("where") is not None:
             key.set("where", tree.args["where"].copy())
-        made = exp.Delete(this=exp.to_table(table.name))
-        made.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
-        made.set("returning", tree.args.get("returning"))
-        return self.expression(made, context)
+        result = exp.Delete(this=exp.to_table(table.name))
+        result.set("where", exp.Where(this=exp.In(this=exp.column("_rowid_"), query=key.subquery())))
+        result.set("returning", tree.args.get("returning"))
+        return self.expression(result, context)
 
     def on_create(self, tree: exp.Create, context: Context) -> exp.Expression | Translation:
         """CREATE TABLE, INDEX, VIEW."""
@@ -597,9 +487,9 @@ class PostgreSQLFlavour(Flavour):
             return sequences.created(tree, context)
         if kind == "VIEW":
             properties = tree.args.get("properties")
-            kinds = [type(each) for each in (properties.expressions if properties is not None else [])]
+            kinds = [type(node) for node in (properties.expressions if properties is not None else [])]
             if exp.MaterializedProperty in kinds:
-                raise NotSaid("CREATE MATERIALIZED VIEW")
+                raise Unsupported("CREATE MATERIALIZED VIEW")
             if tree.args.get("replace"):
                 tree.set("replace", None)
                 named = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
@@ -611,28 +501,28 @@ class PostgreSQLFlavour(Flavour):
             if parameters is not None:
                 using = parameters.args.get("using")
                 if using is not None and using.name.lower() not in ("btree", "hash"):
-                    raise NotSaid(f"an index USING {using.name}")
+                    raise Unsupported(f"an index USING {using.name}")
                 parameters.set("using", None)
-                for each in parameters.args.get("columns") or []:
-                    each.set("nulls_first", None)
+                for column in parameters.args.get("columns") or []:
+                    column.set("nulls_first", None)
                 parameters.set("include", None)
             tree.set("concurrently", None)
             if tree.this.this is None:
-                columns = "_".join(each.this.name for each in parameters.args.get("columns") or [])
+                columns = "_".join(column.this.name for column in parameters.args.get("columns") or [])
                 tree.this.set("this", exp.to_identifier(f"{tree.this.args['table'].name}_{columns}_idx", quoted=True))
             return self.schema_expression(tree, context, context.columns_of(tree.this.args["table"].name))
-        raise NotSaid(f"CREATE {kind}")
+        raise Unsupported(f"CREATE {kind}")
 
     def on_drop(self, tree: exp.Drop, context: Context) -> exp.Expression | Translation:
         """DROP TABLE (several), VIEW, INDEX."""
         kind = tree.args["kind"].upper()
         several = tree.args.get("tables") or [tree.this, *tree.expressions]
         if kind == "SEQUENCE":
-            names = [each.sql(dialect="postgres") for each in several]
+            names = [node.sql(dialect="postgres") for node in several]
             return sequences.dropped(names, context, must_exist=not tree.args.get("exists"))
         if kind not in ("TABLE", "VIEW", "INDEX"):
-            raise NotSaid(f"DROP {kind}")
-        exists, names_of = bool(tree.args.get("exists")), [each.name for each in several]
+            raise Unsupported(f"DROP {kind}")
+        exists, names_of = bool(tree.args.get("exists")), [node.name for node in several]
         if kind == "INDEX":
             texts = [f"DROP INDEX {'IF EXISTS ' if exists else ''}{quoted(name)}" for name in names_of]
             return Translation(texts[-1], tuple(texts[:-1]))
@@ -641,12 +531,12 @@ class PostgreSQLFlavour(Flavour):
         return Translation(IDLE, (together([step, *after], "SELECT pg_redo()"),))
 
     def on_truncatetable(self, tree: exp.TruncateTable, context: Context) -> Translation:
-        """TRUNCATE: no rows; numbering goes on, unless RESTART IDENTITY."""
+        """TRUNCATE: numbering continues, unless RESTART IDENTITY."""
         restarts: dict[str, list[str]] = {}
         if str(tree.args.get("identity") or "").upper() == "RESTART":
             restarts = {table: sequences.restarted(table, context) for table in context.schema.owned}
         cascade = str(tree.args.get("option") or "").upper() == "CASCADE"
-        step = truncating([each.name for each in tree.expressions], restarts, cascade=cascade)
+        step = truncating([node.name for node in tree.expressions], restarts, cascade=cascade)
         return Translation(IDLE, (together([step], "SELECT pg_redo()"),), writes=True)
 
     def on_transaction(self, tree: exp.Transaction, context: Context) -> Translation:
@@ -656,3 +546,13 @@ class PostgreSQLFlavour(Flavour):
     def on_comment(self, tree: exp.Comment, context: Context) -> Translation:
         """COMMENT ON: nobody can ask for it."""
         return Translation(IDLE)
+
+
+def _table(node: exp.Table, context: Context) -> exp.Expression:
+    """A table, perhaps one of ``information_schema``."""
+    checked = r.table(node, context)
+    if checked is not node or node.db.lower() != "information_schema":
+        return checked
+    from clusterdb.flavours.postgresql.tables import information_schema
+
+    return information_schema(node)

@@ -1,89 +1,75 @@
-"""What PostgreSQL's functions do, in Python, and which of SQLite's mean the same."""
+"""PostgreSQL's SQL functions in Python, and those that its rules call."""
 
 from __future__ import annotations
 
 import calendar
 import math
-import random
 import re
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from decimal import Context, Decimal
-from typing import Any
 
 from clusterdb.flavours import functions as f
-from clusterdb.flavours.functions import COMMON_AGGREGATES, Function, strict, text_of
-from clusterdb.flavours.postgresql import forms, patterns, spans
-from clusterdb.flavours.postgresql import json as documents
+from clusterdb.flavours.functions import Number, SqlValue, text_of
+from clusterdb.flavours.postgresql import formats, intervals
 from clusterdb.flavours.postgresql import values as v
-
-__all__ = ["AGGREGATES", "FUNCTIONS", "NATIVE"]
 
 _CONTEXT = Context(prec=50)
 
 
-@strict
-def div(a: Any, b: Any) -> int | float:
+def div(a: Number, b: Number) -> int | float:
     """Whole numbers give a whole number.  Raises ZeroDivisionError."""
     if not b:
         raise ZeroDivisionError("division by zero")
     if isinstance(a, int) and isinstance(b, int):
-        made = abs(a) // abs(b)
-        return made if (a < 0) == (b < 0) else -made
+        result = abs(a) // abs(b)
+        return result if (a < 0) == (b < 0) else -result
     return a / b
 
 
-@strict
-def mod(a: Any, b: Any) -> int | float:
+def mod(a: Number, b: Number) -> int | float:
     if not b:
         raise ZeroDivisionError("division by zero")
-    made = abs(a) % abs(b)
-    return -made if a < 0 else made
+    result = abs(a) % abs(b)
+    return -result if a < 0 else result
 
 
-@strict
-def shift(value: Any, interval: str, sign: int = 1) -> str:
+def shift(value: SqlValue, interval: str, sign: int = 1) -> str:
     """A date or a time, and an interval: a timestamp."""
-    return v.moment_text(spans.later(v.moment(value), spans.span(interval), sign))
+    return v.moment_text(intervals.later(v.moment(value), intervals.interval_of(interval), sign))
 
 
-@strict
 def clock_shift(value: str, interval: str, sign: int = 1) -> str:
     """A time of the day and an interval: only its time counts, around the clock."""
     at = datetime.combine(datetime(2000, 1, 1), time.fromisoformat(value))
-    return (at + sign * timedelta(microseconds=spans.span(interval).micros)).time().isoformat()
+    return (at + sign * timedelta(microseconds=intervals.interval_of(interval).micros)).time().isoformat()
 
 
-@strict
 def clock_between(later: str, earlier: str) -> str:
-    first, second = (datetime.combine(datetime(2000, 1, 1), time.fromisoformat(each)) for each in (earlier, later))
-    return spans.spelled(spans.between(second, first))
+    first, second = (datetime.combine(datetime(2000, 1, 1), time.fromisoformat(item)) for item in (earlier, later))
+    return intervals.interval_text(intervals.between(second, first))
 
 
-@strict
-def add_days(value: Any, days: int) -> str:
+def add_days(value: SqlValue, days: int) -> str:
     return (v.moment(value).date() + timedelta(days=days)).isoformat()
 
 
-@strict
-def days_between(later: Any, earlier: Any) -> int:
+def days_between(later: SqlValue, earlier: SqlValue) -> int:
     return (v.moment(later).date() - v.moment(earlier).date()).days
 
 
-@strict
-def time_between(later: Any, earlier: Any) -> str:
+def time_between(later: SqlValue, earlier: SqlValue) -> str:
     """The time between two timestamps."""
-    return spans.spelled(spans.between(v.moment(later), v.moment(earlier)))
+    return intervals.interval_text(intervals.between(v.moment(later), v.moment(earlier)))
 
 
-@strict
-def age(later: Any, earlier: Any) -> str:
+def age(later: SqlValue, earlier: SqlValue) -> str:
     """Years, months and days from one time to another, as timestamp_age() of the server counts them."""
     second, first = v.moment(later), v.moment(earlier)
     if second < first:
         months, days, micros = _age(first, second)
-        return spans.spelled(spans.Span(-months, -days, -micros))
-    return spans.spelled(spans.Span(*_age(second, first)))
+        return intervals.interval_text(intervals.Interval(-months, -days, -micros))
+    return intervals.interval_text(intervals.Interval(*_age(second, first)))
 
 
 def _age(second: datetime, first: datetime) -> tuple[int, int, int]:
@@ -101,8 +87,7 @@ def _seconds(at: datetime) -> int:
     return at.hour * 3600 + at.minute * 60 + at.second
 
 
-@strict
-def extract(unit: str, value: Any) -> int | float:
+def extract(unit: str, value: str) -> int | float:
     """A part of a date, a time or a timestamp."""
     unit = unit.lower()
     if value[2:3] == ":":
@@ -112,8 +97,8 @@ def extract(unit: str, value: Any) -> int | float:
         allowed -= set() if len(value) > 10 else {"hour", "minute", "second", "microseconds", "milliseconds"}
     if unit not in allowed:
         raise ValueError(f"{unit} of {value!r}")
-    made = _UNITS[unit](at)
-    return int(made) if isinstance(made, float) and made.is_integer() else made
+    result = _UNITS[unit](at)
+    return int(result) if isinstance(result, float) and result.is_integer() else result
 
 
 _UNITS: dict[str, Callable[[datetime], int | float]] = {
@@ -137,29 +122,34 @@ _UNITS: dict[str, Callable[[datetime], int | float]] = {
 }
 
 
-@strict
 def date_trunc(unit: str, value: str) -> str:
     """The beginning of the unit that a time lies in.  Raises ValueError for units that it has not."""
-    made = f.date_trunc(unit, value)
-    if made is None:
+    result = f.date_trunc(unit, value)
+    if result is None:
         raise ValueError(f"date_trunc('{unit}', '{value}')")
-    return str(made)
+    return str(result)
 
 
-@strict
 def make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> str:
     micros = round(second * 1_000_000)
     return v.moment_text(datetime(year, month, day, hour, minute) + timedelta(microseconds=micros))
 
 
-@strict
-def to_char(value: Any, form: str) -> str:
+def to_timestamp(value: str | Number, form: str | None = None) -> str:
+    """A time from its number of seconds since 1970, or from a text in a form."""
+    if form is not None and isinstance(value, str):
+        return v.moment_text(formats.parsed(value, form))
+    if form is None and not isinstance(value, str):
+        return v.moment_text(datetime(1970, 1, 1) + timedelta(seconds=value))
+    raise TypeError(f"to_timestamp() of {value!r}")
+
+
+def to_char(value: str | Number, form: str) -> str:
     """Dates and numbers, in a form."""
-    return forms.number_as(value, form) if isinstance(value, int | float) else forms.time_as(value, form)
+    return formats.number_as(value, form) if isinstance(value, int | float) else formats.time_as(value, form)
 
 
-@strict
-def substring(text: Any, at: int, length: int | None = None) -> str:
+def substring(text: SqlValue, at: int, length: int | None = None) -> str:
     text = text_of(text)
     if length is not None and length < 0:
         raise ValueError("negative substring length not allowed")
@@ -167,20 +157,31 @@ def substring(text: Any, at: int, length: int | None = None) -> str:
     return text[max(0, at - 1) : max(0, end)]
 
 
-@strict
 def overlaid(text: str, new: str, at: int, length: int) -> str:
     if at < 1:
         raise ValueError("negative substring length not allowed")
     return text[: at - 1] + new + text[max(0, at - 1 + length) :]
 
 
-@strict
 def split_part(text: str, delimiter: str, number: int) -> str:
     if not number:
         raise ValueError("field position must not be zero")
     if not delimiter:
         return text if number in (1, -1) else ""
     return str(f.split_part(text, delimiter, number))
+
+
+def concat(*values: SqlValue) -> str:
+    return "".join(text_of(value) for value in values if value is not None)
+
+
+def joined(a: SqlValue, b: SqlValue) -> SqlValue:
+    """``||`` of texts, and of bytes."""
+    return a + b if isinstance(a, bytes) and isinstance(b, bytes) else text_of(a) + text_of(b)
+
+
+def to_hex(value: int, size: int = 64) -> str:
+    return f"{value & (2**size - 1):x}"
 
 
 def checked_code(code: int) -> int:
@@ -190,13 +191,13 @@ def checked_code(code: int) -> int:
     return code
 
 
-def formatted(form: str | None, *values: Any) -> str | None:
+def formatted(form: str | None, *values: SqlValue) -> str | None:
     """format(), with the parameters in order, or by their number, and a width."""
     if form is None:
         return None
     rest = iter(values)
 
-    def made(match: re.Match[str]) -> str:
+    def result(match: re.Match[str]) -> str:
         if match[0] == "%%":
             return "%"
         try:
@@ -214,10 +215,9 @@ def formatted(form: str | None, *values: Any) -> str | None:
     pattern = r"%(?:(\d+)\$)?(-)?(\d+)?([sIL])|%%"
     if "%" in re.sub(pattern, "", form) or (re.search(r"%\d+\$", form) and re.search(r"%-?\d*[sIL]", form)):
         raise ValueError(f"the format {form!r}")
-    return re.sub(pattern, made, form)
+    return re.sub(pattern, result, form)
 
 
-@strict
 def quote_ident(name: str) -> str:
     plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _RESERVED
     return name if plain else '"' + name.replace('"', '""') + '"'
@@ -380,13 +380,11 @@ _RESERVED = frozenset(
 )
 
 
-@strict
-def quote_literal(value: Any) -> str:
+def quote_literal(value: SqlValue) -> str:
     text = text_of(value).replace("'", "''")
     return "E'" + text.replace("\\", "\\\\") + "'" if "\\" in text else f"'{text}'"
 
 
-@strict
 def encode(data: bytes, how: str) -> str:
     if how == "escape":
         return "".join(_escaped(byte) for byte in data)
@@ -400,14 +398,12 @@ def _escaped(byte: int) -> str:
     return "\\\\" if byte == 92 else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}"
 
 
-@strict
 def decode(text: str, how: str) -> bytes:
     if how not in ("hex", "base64"):
         raise ValueError(f"decode() as {how}")
     return bytes.fromhex(text) if how == "hex" else f.from_base64(text)
 
 
-@strict
 def width_bucket(value: float, low: float, high: float, count: int) -> int:
     if low >= high:
         raise ValueError("width_bucket() with its bounds the other way round")
@@ -417,83 +413,89 @@ def width_bucket(value: float, low: float, high: float, count: int) -> int:
 
 
 # --- whole numbers of a size ------------------------------------------------------------------------------------------
-def fitting(value: Any, size: int = 64) -> Any:
+def fitting(value: Number, size: int = 64) -> Number:
     """A number; a whole one within its size.  Raises OverflowError."""
     if isinstance(value, int) and not -(2 ** (size - 1)) <= value < 2 ** (size - 1):
         raise OverflowError({16: "smallint", 32: "integer"}.get(size, "bigint") + " out of range")
     return f.checked(value)
 
 
-def _wrapped(value: int, size: int) -> int:
+def wrapped(value: int, size: int) -> int:
     value &= 2**size - 1
     return value - 2**size if value >= 2 ** (size - 1) else value
 
 
-@strict
 def rounded_even(value: float) -> float:
     return float(round(value))
 
 
-@strict
-def trimmed_decimal(value: Any, digits: int = 0) -> Any:
-    return f.truncated(value, digits)
-
-
-@strict
-def exact_over(a: Any, b: Any) -> float:
+def exact_over(a: Number, b: Number) -> float:
     if not b:
         raise ZeroDivisionError("division by zero")
     return float(_CONTEXT.divide(Decimal(repr(a)), Decimal(repr(b)))) + 0.0  # there is no minus zero
 
 
-@strict
-def quotient(a: Any, b: Any) -> float:
+def quotient(a: Number, b: Number) -> float:
     if not b:
         raise ZeroDivisionError("division by zero")
     return float(a) / float(b)
 
 
-def compare(a: Any, b: Any) -> int | None:
+def compare(a: SqlValue, b: SqlValue) -> int | None:
     """Which of two parameters is larger.  Raises TypeError for those of different types."""
     if a is None or b is None:
         return None
     if isinstance(a, int | float) != isinstance(b, int | float) or isinstance(a, bytes) != isinstance(b, bytes):
         raise TypeError("two parameters of different types are compared: say their types")
-    return (a > b) - (a < b)
+    return (a > b) - (a < b)  # type: ignore[operator]  # both are of one type
 
 
-@strict
-def jsonb_number(value: Any) -> int | float:
-    """A number of jsonb.  Raises ValueError for what is none."""
+def jsonb_number(value: SqlValue) -> int | float:
+    """A number of jsonb.  Raises ValueError for other values."""
     if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
         return v.as_decimal(value)
     if isinstance(value, int | float):
         return value
-    raise ValueError(f"cannot cast jsonb to a number: {value}")
+    raise ValueError(f"cannot cast jsonb to a number: {text_of(value)}")
 
 
-@strict
-def padded(text: Any, length: int, fill: Any = " ") -> str:
+def padded(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return f.lpad(text, max(0, length), fill) or ""
 
 
-@strict
-def padded_right(text: Any, length: int, fill: Any = " ") -> str:
+def padded_right(text: SqlValue, length: int, fill: SqlValue = " ") -> SqlValue:
     return f.rpad(text, max(0, length), fill) or ""
 
 
-@strict
-def overlaps(a: Any, b: Any, c: Any, d: Any) -> int:
+def overlaps(a: str, b: str, c: str, d: str) -> int:
     first, second = sorted((a, b)), sorted((c, d))
     return int(first[0] < second[1] and second[0] < first[1])
 
 
-class _Every:
+def logarithm(a: float, b: float | None = None) -> float:
+    return math.log10(a) if b is None else math.log(b, a)
+
+
+def cube_root(value: float) -> float:
+    return float(f.rounded(math.copysign(abs(value) ** (1 / 3), value), 12))
+
+
+def least(*values: SqlValue) -> SqlValue:
+    """The smallest of those that are not NULL."""
+    return min((value for value in values if value is not None), default=None)
+
+
+def greatest(*values: SqlValue) -> SqlValue:
+    """The largest of those that are not NULL."""
+    return max((value for value in values if value is not None), default=None)
+
+
+class Every:
     def __init__(self, how: Callable[[list[bool]], bool]) -> None:
         self._how = how
         self._values: list[bool] = []
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
             self._values.append(bool(value))
 
@@ -501,13 +503,13 @@ class _Every:
         return int(self._how(self._values)) if self._values else None
 
 
-class _Total:
+class Total:
     """The sum of exact numbers, or their mean."""
 
     def __init__(self, *, mean: bool) -> None:
         self._mean, self._count, self._sum = mean, 0, Decimal(0)
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
             self._sum = _CONTEXT.add(self._sum, Decimal(repr(value)))
             self._count += 1
@@ -515,151 +517,35 @@ class _Total:
     def final(self) -> int | float | None:
         if not self._count:
             return None
-        made = _CONTEXT.divide(self._sum, self._count) if self._mean else self._sum
-        whole = not self._mean and made == made.to_integral_value() and abs(made) < 2**63
-        return int(made) if whole else float(made)
+        result = _CONTEXT.divide(self._sum, self._count) if self._mean else self._sum
+        whole = not self._mean and result == result.to_integral_value() and abs(result) < 2**63
+        return int(result) if whole else float(result)
 
 
-class _Reals:
+class Reals:
     """sum() of REALs, each sum of which is rounded to one."""
 
     def __init__(self) -> None:
         self._sum: float | None = None
 
-    def step(self, value: Any) -> None:
+    def step(self, value: float | None) -> None:
         if value is not None:
-            self._sum = value if self._sum is None else v.FUNCTIONS["real_plus"](self._sum, value)
+            self._sum = value if self._sum is None else v.real_plus(self._sum, value)
 
     def final(self) -> float | None:
         return self._sum
 
 
-class _Spans:
+class Spans:
     """The sum of intervals."""
 
     def __init__(self) -> None:
-        self._sum: spans.Span | None = None
+        self._sum: intervals.Interval | None = None
 
-    def step(self, value: Any) -> None:
+    def step(self, value: SqlValue) -> None:
         if value is not None:
-            more, old = spans.span(value), self._sum or spans.Span(0, 0, 0)
-            self._sum = spans.Span(old.months + more.months, old.days + more.days, old.micros + more.micros)
+            more, old = intervals.interval_of(value), self._sum or intervals.Interval(0, 0, 0)
+            self._sum = intervals.Interval(old.months + more.months, old.days + more.days, old.micros + more.micros)
 
     def final(self) -> str | None:
-        return None if self._sum is None else spans.spelled(self._sum)
-
-
-FUNCTIONS: dict[str, Function] = {
-    **spans.FUNCTIONS,
-    **v.FUNCTIONS,
-    **documents.FUNCTIONS,
-    **patterns.FUNCTIONS,
-    **{
-        name: f.COMMON[name] for name in ("negative", "decimal_plus", "decimal_minus", "decimal_times", "decimal_round")
-    },
-    "decimal_text": f.COMMON["decimal_text"],
-    "plus": strict(lambda a, b, size=64: fitting(a + b, size)),
-    "minus": strict(lambda a, b, size=64: fitting(a - b, size)),
-    "times": strict(lambda a, b, size=64: fitting(a * b, size)),
-    "fitting": strict(fitting),
-    "divide": quotient,
-    "exact_over": exact_over,
-    "bits_and": strict(lambda a, b, size: a & b),
-    "bits_or": strict(lambda a, b, size: a | b),
-    "bits_xor": strict(lambda a, b, size: a ^ b),
-    "bits_not": strict(lambda a, size: ~a),
-    "shift_left": strict(lambda a, count, size: _wrapped(a << (count % size), size)),
-    "shift_right": strict(lambda a, count, size: a >> (count % size)),
-    **{name: f.COMMON[name] for name in ("left", "right", "reverse", "repeat", "upper", "lower")},
-    **{name: f.COMMON[name] for name in ("concat_ws", "replace", "translate", "initcap")},
-    **{name: f.COMMON[name] for name in ("trim", "round", "power")},
-    "round_even": rounded_even,
-    "double_exact": strict(lambda value, bits: float(f"{value:.{15 if bits == 64 else 6}g}")),
-    "lpad": padded,
-    "rpad": padded_right,
-    "length": f.characters,
-    "char_length": f.characters,
-    "character_length": f.characters,
-    "octet_length": f.octets,
-    "concat": lambda *values: "".join(text_of(value) for value in values if value is not None),
-    "join": strict(lambda a, b: a + b if isinstance(a, bytes) else text_of(a) + text_of(b)),
-    "substring": substring,
-    "substr": substring,
-    "split_part": split_part,
-    "strpos": strict(lambda text, word: text_of(text).find(text_of(word)) + 1),
-    "ltrim": strict(lambda text, chars=" ": text_of(text).lstrip(chars)),
-    "rtrim": strict(lambda text, chars=" ": text_of(text).rstrip(chars)),
-    "btrim": strict(lambda text, chars=" ": text_of(text).strip(chars)),
-    "ascii": f.code_of,
-    "chr": strict(lambda code: chr(checked_code(code))),
-    "overlay": overlaid,
-    "starts_with": strict(lambda text, head: int(text_of(text).startswith(head))),
-    "quote_literal": quote_literal,
-    "quote_ident": quote_ident,
-    "format": formatted,
-    "md5": strict(lambda value: f.digest(value, "md5")),
-    "sha256": strict(lambda value: bytes.fromhex(f.digest(value, "sha256"))),
-    "encode": encode,
-    "decode": decode,
-    "to_hex": strict(lambda value, size=64: f"{value & (2**size - 1):x}"),
-    "gen_random_uuid": f.new_uuid,
-    "div_op": div,
-    "mod": mod,
-    "div": strict(lambda a, b: math.trunc(exact_over(a, b))),
-    "cbrt": strict(lambda value: f.rounded(math.copysign(abs(value) ** (1 / 3), value), 12)),
-    "trunc": trimmed_decimal,
-    "gcd": strict(math.gcd),
-    "lcm": strict(math.lcm),
-    "factorial": strict(math.factorial),
-    "log": strict(lambda a, b=None: math.log10(a) if b is None else math.log(b, a)),
-    "width_bucket": width_bucket,
-    **{name: strict(getattr(math, name)) for name in ("sqrt", "exp", "asin", "acos")},
-    "ln": strict(math.log),
-    "random": lambda: random.random(),
-    "least": lambda *values: min((value for value in values if value is not None), default=None),
-    "greatest": lambda *values: max((value for value in values if value is not None), default=None),
-    "compare": compare,
-    "jsonb_number": jsonb_number,
-    "jsonb_integer": strict(lambda value: v.nearest(jsonb_number(value))),
-    "shift": shift,
-    "clock_shift": clock_shift,
-    "clock_between": clock_between,
-    "add_days": add_days,
-    "days_between": days_between,
-    "time_between": time_between,
-    "age": age,
-    "extract": extract,
-    "date_trunc": date_trunc,
-    "make_date": strict(lambda year, month, day: datetime(year, month, day).date().isoformat()),
-    "make_timestamp": make_timestamp,
-    "to_char": to_char,
-    "to_date": strict(lambda text, form: forms.parsed(text, form).date().isoformat()),
-    "to_timestamp": strict(
-        lambda value, form=None: v.moment_text(
-            datetime(1970, 1, 1) + timedelta(seconds=value) if form is None else forms.parsed(value, form)
-        )
-    ),
-    "to_number": forms.to_number,
-    "overlaps": overlaps,
-}
-AGGREGATES: dict[str, Callable[[], Any]] = {
-    **COMMON_AGGREGATES,
-    **documents.AGGREGATES,
-    "stddev": COMMON_AGGREGATES["stddev_samp"],
-    "variance": COMMON_AGGREGATES["var_samp"],
-    "bool_and": lambda: _Every(all),
-    "bool_or": lambda: _Every(any),
-    "every": lambda: _Every(all),
-    "real_sum": _Reals,
-    "exact_sum": lambda: _Total(mean=False),
-    "exact_avg": lambda: _Total(mean=True),
-    "span_sum": _Spans,
-}
-NATIVE = frozenset(
-    [
-        *("count", "sum", "min", "max", "avg", "coalesce", "nullif", "abs", "sign", "ceil", "ceiling", "floor"),
-        *("pi", "degrees", "radians", "sin", "cos", "tan", "atan"),
-        *("atan2", "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"),
-        *("first_value", "last_value", "nth_value"),
-    ]
-)
+        return None if self._sum is None else intervals.interval_text(self._sum)

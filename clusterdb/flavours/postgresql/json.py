@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import NoReturn
 
-from clusterdb.flavours.functions import Function, strict, text_of
-
-__all__ = ["AGGREGATES", "FUNCTIONS", "canonical", "checked_json"]
+from clusterdb.flavours.functions import Json, SqlValue, text_of
 
 
 # --- reading and writing ----------------------------------------------------------------------------------------------
-def _load(document: Any) -> Any:
+def _load(document: SqlValue) -> Json:
     """A document; a number of SQLite's is one.  Raises ValueError."""
     if isinstance(document, int | float):
         return Decimal(repr(document))
+    assert document is not None  # the functions are not called with NULL
     return json.loads(document, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_constant)
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"invalid input syntax for type json: {name}")
 
 
-def _dump(value: Any) -> str:
+def _dump(value: Json) -> str:
     """A value as jsonb writes it: keys by length and then by bytes."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
@@ -41,14 +39,14 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def canonical(document: Any) -> str:
+def canonical(document: SqlValue) -> str:
     """jsonb from a text.  Raises ValueError."""
     if not isinstance(document, str):
         raise TypeError(f"{document!r} is no JSON: give its text")
     return _dump(_load(document))
 
 
-def checked_json(document: Any) -> str:
+def checked_json(document: SqlValue) -> str:
     """json from a text.  Raises ValueError."""
     if not isinstance(document, str):
         raise TypeError(f"{document!r} is no JSON: give its text")
@@ -56,19 +54,19 @@ def checked_json(document: Any) -> str:
     return document
 
 
-@strict
-def json_of(value: Any, kind: str) -> str:
+def json_of(value: SqlValue, kind: str) -> str:
     """A value of SQLite's as JSON."""
     if kind == "json":
         return text_of(value)
     if kind == "boolean":
         return "true" if value else "false"
     if kind == "datetime":
-        return _quoted((value.rstrip("0") if "." in value else value).replace(" ", "T"))
+        text = text_of(value)
+        return _quoted((text.rstrip("0") if "." in text else text).replace(" ", "T"))
     return text_of(value) if kind == "number" else _quoted(text_of(value))
 
 
-def _shown(value: Any, *, as_text: bool) -> Any:
+def _shown(value: Json, *, as_text: bool) -> SqlValue:
     if as_text:
         return None if value is None else value if isinstance(value, str) else _dump(value)
     if isinstance(value, Decimal):
@@ -84,11 +82,11 @@ def _steps(path: str) -> list[str]:
     """The steps of a path, as PostgreSQL writes an array of texts."""
     if path[:1] != "{" or path[-1:] != "}":
         raise ValueError(f"malformed array literal: {path!r}")
-    found = _ARRAY_TEXT.findall(path[1:-1])
-    return [re.sub(r"\\(.)", r"\1", quoted) if quoted else plain.strip() for quoted, plain in found]
+    result = _ARRAY_TEXT.findall(path[1:-1])
+    return [re.sub(r"\\(.)", r"\1", quoted) if quoted else plain.strip() for quoted, plain in result]
 
 
-def _step(value: Any, step: Any) -> Any:
+def _step(value: Json, step: SqlValue) -> Json:
     """A member of an object by a text, one of an array by a number; raises LookupError."""
     if isinstance(value, dict) and isinstance(step, str):
         return value[step]
@@ -97,7 +95,7 @@ def _step(value: Any, step: Any) -> Any:
     raise LookupError(step)
 
 
-def _walked(value: Any, steps: list[str]) -> Any:
+def _walked(value: Json, steps: list[str]) -> Json:
     for step in steps:
         if isinstance(value, list):
             if not re.fullmatch(r"-?\d+", step):
@@ -108,8 +106,7 @@ def _walked(value: Any, steps: list[str]) -> Any:
     return value
 
 
-@strict
-def get(document: Any, step: Any) -> Any:
+def get(document: SqlValue, step: SqlValue) -> SqlValue:
     """``->``."""
     try:
         return _shown(_step(_load(document), step), as_text=False)
@@ -117,8 +114,7 @@ def get(document: Any, step: Any) -> Any:
         return None
 
 
-@strict
-def get_text(document: Any, step: Any) -> Any:
+def get_text(document: SqlValue, step: SqlValue) -> SqlValue:
     """``->>``."""
     try:
         return _shown(_step(_load(document), step), as_text=True)
@@ -126,8 +122,7 @@ def get_text(document: Any, step: Any) -> Any:
         return None
 
 
-@strict
-def path(document: Any, steps: str) -> Any:
+def path(document: SqlValue, steps: str) -> SqlValue:
     """``#>``."""
     try:
         return _shown(_walked(_load(document), _steps(steps)), as_text=False)
@@ -135,8 +130,7 @@ def path(document: Any, steps: str) -> Any:
         return None
 
 
-@strict
-def path_text(document: Any, steps: str) -> Any:
+def path_text(document: SqlValue, steps: str) -> SqlValue:
     """``#>>``."""
     try:
         return _shown(_walked(_load(document), _steps(steps)), as_text=True)
@@ -144,47 +138,43 @@ def path_text(document: Any, steps: str) -> Any:
         return None
 
 
-@strict
-def extract_path_text(document: Any, *steps: Any) -> Any:
+def extract_path_text(document: SqlValue, *steps: SqlValue) -> SqlValue:
     try:
         return _shown(_walked(_load(document), list(map(text_of, steps))), as_text=True)
     except LookupError:
         return None
 
 
-@strict
-def extract_path(document: Any, *steps: Any) -> Any:
+def extract_path(document: SqlValue, *steps: SqlValue) -> SqlValue:
     try:
         return _shown(_walked(_load(document), list(map(text_of, steps))), as_text=False)
     except LookupError:
         return None
 
 
-@strict
-def has(document: Any, key: str) -> int:
+def has(document: SqlValue, key: str) -> int:
     """``?``: a member, or an element that is this text."""
     value = _load(document)
     return int(key in value if isinstance(value, dict | list) else isinstance(value, str) and value == key)
 
 
-@strict
-def contains(target: Any, candidate: Any) -> int:
+def contains(target: SqlValue, candidate: SqlValue) -> int:
     """``@>``."""
     whole, piece = _load(target), _load(candidate)
     if isinstance(whole, list) and not isinstance(piece, list | dict):
-        return int(any(_same(each, piece) for each in whole))
+        return int(any(_same(item, piece) for item in whole))
     return int(_contains(whole, piece))
 
 
-def _contains(whole: Any, piece: Any) -> bool:
+def _contains(whole: Json, piece: Json) -> bool:
     if isinstance(whole, dict) and isinstance(piece, dict):
         return all(key in whole and _contains(whole[key], value) for key, value in piece.items())
     if isinstance(whole, list) and isinstance(piece, list):
-        return all(any(_contains(each, wanted) for each in whole) for wanted in piece)
+        return all(any(_contains(item, wanted) for item in whole) for wanted in piece)
     return _same(whole, piece)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Json, other: Json) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
@@ -192,25 +182,25 @@ def _same(one: Any, other: Any) -> bool:
 _RANKS = {type(None): 0, str: 1, Decimal: 2, bool: 3, list: 4, dict: 5}
 
 
-def _compared(a: Any, b: Any) -> int:
+def _compared(a: Json, b: Json) -> int:
     if type(a) is not type(b):
         return (_RANKS[type(a)] > _RANKS[type(b)]) - (_RANKS[type(a)] < _RANKS[type(b)])
-    if isinstance(a, dict | list) and len(a) != len(b):
-        return (len(a) > len(b)) - (len(a) < len(b))
-    if isinstance(a, list):
-        return next((made for x, y in zip(a, b, strict=True) if (made := _compared(x, y))), 0)
-    if isinstance(a, dict):
-        order = [sorted(each, key=lambda key: (len(key.encode()), key.encode())) for each in (a, b)]
-        for x, y in zip(*order, strict=True):
-            made = _compared(x, y) or _compared(a[x], b[y])
-            if made:
-                return made
-        return 0
-    return 0 if a is None else (a > b) - (a < b)
+    if isinstance(a, list) and isinstance(b, list):
+        differences = (_compared(x, y) for x, y in zip(a, b, strict=False))
+        return (len(a) > len(b)) - (len(a) < len(b)) or next(filter(None, differences), 0)
+    if isinstance(a, dict) and isinstance(b, dict):
+        pairs = zip(_members(a), _members(b), strict=False)
+        differences = (_compared(x, y) or _compared(a[x], b[y]) for x, y in pairs)
+        return (len(a) > len(b)) - (len(a) < len(b)) or next(filter(None, differences), 0)
+    return 0 if a is None else (a > b) - (a < b)  # type: ignore[operator]  # both are of one type
 
 
-@strict
-def compare(a: Any, b: Any) -> int:
+def _members(value: dict[str, Json]) -> list[str]:
+    """The names of an object's members in the order in which they are compared."""
+    return sorted(value, key=lambda name: (len(name.encode()), name.encode()))
+
+
+def compare(a: SqlValue, b: SqlValue) -> int:
     """Which of two jsonb values comes first.  Raises ValueError for an empty array, which has an order of its own."""
     first, second = _load(a), _load(b)
     if ([] in (first, second)) and first != second:
@@ -219,8 +209,7 @@ def compare(a: Any, b: Any) -> int:
 
 
 # --- changing documents -----------------------------------------------------------------------------------------------
-@strict
-def merge(first: Any, second: Any) -> str:
+def merge(first: SqlValue, second: SqlValue) -> str:
     """``||`` of jsonb."""
     a, b = _load(first), _load(second)
     if isinstance(a, dict) and isinstance(b, dict):
@@ -228,8 +217,7 @@ def merge(first: Any, second: Any) -> str:
     return _dump([*(a if isinstance(a, list) else [a]), *(b if isinstance(b, list) else [b])])
 
 
-@strict
-def remove(document: Any, key: Any) -> str:
+def remove(document: SqlValue, key: SqlValue) -> str:
     """``-`` of jsonb: a member, an element, or texts.  Raises ValueError where there are no parts."""
     value = _load(document)
     if isinstance(key, int):
@@ -239,21 +227,20 @@ def remove(document: Any, key: Any) -> str:
             del value[key]
         return _dump(value)
     if isinstance(value, dict):
-        value.pop(key, None)
+        value.pop(text_of(key), None)
     elif isinstance(value, list):
-        value = [each for each in value if each != key]
+        value = [item for item in value if item != key]
     else:
         raise ValueError("cannot delete from scalar")
     return _dump(value)
 
 
-@strict
-def jsonb_set(document: Any, path: str, new: Any, create: int = 1) -> str:
+def jsonb_set(document: SqlValue, path: str, new: SqlValue, create: int = 1) -> str:
     """A document with another value at a path; what lies on the way must be there."""
     value, steps = _load(document), _steps(path)
     if not isinstance(value, dict | list):
         raise ValueError("cannot set path in scalar")
-    place = value
+    place: Json = value
     try:
         for step in steps[:-1]:
             place = _walked(place, [step])
@@ -277,29 +264,28 @@ def jsonb_set(document: Any, path: str, new: Any, create: int = 1) -> str:
 _KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", Decimal: "number", type(None): "null"}
 
 
-@strict
-def array_length(document: Any) -> int:
+def array_length(document: SqlValue) -> int:
     value = _load(document)
     if not isinstance(value, list):
         raise ValueError("cannot get array length of a non-array")
     return len(value)
 
 
-def build_object(*pairs: Any) -> str:
+def build_object(*pairs: SqlValue) -> str:
     """An object of json: names, and values that are JSON already (NULL is null)."""
     if len(pairs) % 2:
         raise ValueError("argument list must have even number of elements")
     if None in pairs[::2]:
         raise ValueError("argument must not be null: a key of an object")
-    made = [f"{_quoted(text_of(key))} : {_value(value)}" for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
-    return "{" + ", ".join(made) + "}"
+    result = [f"{_quoted(text_of(key))} : {_value(value)}" for key, value in zip(pairs[::2], pairs[1::2], strict=True)]
+    return "{" + ", ".join(result) + "}"
 
 
-def build_array(*values: Any) -> str:
+def build_array(*values: SqlValue) -> str:
     return "[" + ", ".join(map(_value, values)) + "]"
 
 
-def _value(value: Any) -> str:
+def _value(value: SqlValue) -> str:
     return "null" if value is None else text_of(value)
 
 
@@ -310,14 +296,14 @@ class ArrayOf:
         self._binary = binary
         self._values: list[str] = []
 
-    def step(self, value: Any = None) -> None:
+    def step(self, value: SqlValue = None) -> None:
         self._values.append(_value(value))
 
-    def final(self) -> str | None:
+    def final(self) -> SqlValue:
         if not self._values:
             return None
-        made = "[" + ", ".join(self._values) + "]"
-        return canonical(made) if self._binary else made
+        result = "[" + ", ".join(self._values) + "]"
+        return canonical(result) if self._binary else result
 
 
 class ObjectOf:
@@ -327,47 +313,22 @@ class ObjectOf:
         self._binary = binary
         self._values: list[str] = []
 
-    def step(self, key: Any, value: Any = None) -> None:
+    def step(self, key: SqlValue, value: SqlValue = None) -> None:
         if key is None:
             raise ValueError("field name must not be null")
         self._values.append(f"{_quoted(text_of(key))} : {_value(value)}")
 
-    def final(self) -> str | None:
+    def final(self) -> SqlValue:
         if not self._values:
             return None
-        made = "{ " + ", ".join(self._values) + " }"
-        return canonical(made) if self._binary else made
+        result = "{ " + ", ".join(self._values) + " }"
+        return canonical(result) if self._binary else result
 
 
-AGGREGATES: dict[str, Callable[[], Any]] = {
-    "json_agg": lambda: ArrayOf(binary=False),
-    "jsonb_agg": lambda: ArrayOf(binary=True),
-    "json_object_agg": lambda: ObjectOf(binary=False),
-    "jsonb_object_agg": lambda: ObjectOf(binary=True),
-}
-FUNCTIONS: dict[str, Function] = {
-    "json_get": get,
-    "json_get_text": get_text,
-    "json_path": path,
-    "json_path_text": path_text,
-    "json_extract_path_text": extract_path_text,
-    "jsonb_extract_path_text": extract_path_text,
-    "jsonb_extract_path": extract_path,
-    "json_of": json_of,
-    "json_contains": contains,
-    "json_has": has,
-    "json_merge": merge,
-    "json_remove": remove,
-    "jsonb_compare": compare,
-    "jsonb_set": jsonb_set,
-    "json_typeof": strict(lambda document: _KINDS[type(_load(document))]),
-    "jsonb_typeof": strict(lambda document: _KINDS[type(_load(document))]),
-    "json_array_length": array_length,
-    "jsonb_array_length": array_length,
-    "json_build_object": build_object,
-    "json_build_array": build_array,
-    "jsonb_build_object": lambda *pairs: canonical(build_object(*pairs)),
-    "jsonb_build_array": lambda *values: canonical(build_array(*values)),
-    "jsonb": strict(lambda value: _dump(_load(value))),
-}
-"""By name without the prefix that they have in SQL."""
+def type_of(document: SqlValue) -> str:
+    return _KINDS[type(_load(document))]
+
+
+def normalised(value: SqlValue) -> str:
+    """jsonb, as the server shows it."""
+    return _dump(_load(value))

@@ -60,12 +60,12 @@ _OPERATORS = (
 _TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
 
 
-def column_name(tree: Any) -> str:
+def column_name(tree: exp.Expression) -> str:
     """The name of a column of a query."""
     return _figured(tree)[0] or "?column?"
 
 
-def _figured(tree: Any) -> tuple[str, bool]:
+def _figured(tree: exp.Expression) -> tuple[str, bool]:
     """A name, and whether it is better than that of a type around it."""
     rule = next((_RULES[kind] for kind in type(tree).__mro__ if kind in _RULES), None)
     if rule is not None:
@@ -78,7 +78,7 @@ def _figured(tree: Any) -> tuple[str, bool]:
     return "", False
 
 
-def _function(tree: Any) -> str:
+def _function(tree: exp.Func) -> str:
     if not isinstance(tree, exp.Anonymous):
         return str(tree.sql_name()).lower()
     is_quoted = isinstance(tree.this, exp.Identifier) and tree.this.args.get("quoted")
@@ -90,7 +90,7 @@ def _cast(tree: exp.Cast) -> tuple[str, bool]:
     return (name, True) if is_better else (_type(tree.to), False)
 
 
-def _type(to: Any) -> str:
+def _type(to: exp.Expression) -> str:
     if isinstance(to.this, exp.Interval):
         return "interval"
     kind = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
@@ -105,7 +105,7 @@ def _case(tree: exp.Case) -> tuple[str, bool]:
     return (name, True) if is_better else ("case", False)
 
 
-def _subquery(tree: Any) -> tuple[str, bool]:
+def _subquery(tree: exp.Expression) -> tuple[str, bool]:
     query = tree
     while isinstance(query, exp.Subquery | exp.SetOperation):
         query = query.this
@@ -140,20 +140,20 @@ def with_names(tree: exp.Expression) -> None:
         while isinstance(query, exp.Subquery | exp.SetOperation):
             query = query.this
         if isinstance(query, exp.Select | exp.Returning):
-            query.set("expressions", [_named(each) for each in query.expressions])
+            query.set("expressions", [_named(expression) for expression in query.expressions])
 
 
-def keep_names(query: Any) -> None:
+def keep_names(query: exp.Expression) -> None:
     """Say the names of a view's columns, which keep them when those of its tables get others."""
     while isinstance(query, exp.Subquery | exp.SetOperation):
         query = query.this
     if isinstance(query, exp.Select):
-        for each in list(query.expressions):
-            if isinstance(each, exp.Column) and not isinstance(each.this, exp.Star):
-                each.replace(exp.Alias(this=each.copy(), alias=exp.to_identifier(each.name, quoted=True)))
+        for node in list(query.expressions):
+            if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
+                node.replace(exp.Alias(this=node.copy(), alias=exp.to_identifier(node.name, quoted=True)))
 
 
-def _named(tree: Any) -> Any:
+def _named(tree: exp.Expression) -> exp.Expression:
     if isinstance(tree, exp.Alias | exp.Column | exp.Star):
         return tree
     return exp.Alias(this=tree, alias=exp.to_identifier(column_name(tree), quoted=True))

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
-from clusterdb.flavours.functions import Function, strict, text_of
-
-__all__ = ["FUNCTIONS"]
+from clusterdb.flavours.functions import SqlValue, text_of
 
 _CLASSES = {
     "alpha": r"a-zA-Z",
@@ -38,32 +35,32 @@ def _regexp(pattern: str, flags: str) -> re.Pattern[str]:
         raise ValueError(f"the flags {flags!r} of a regular expression")
     if pattern.startswith("***") or re.match(r"\(\?[a-z]+\)", pattern):
         raise ValueError(f"options inside of the regular expression {pattern!r}")
-    made, at, in_brackets = "", 0, False
+    result, at, in_brackets = "", 0, False
     while at < len(pattern):
         char = pattern[at]
         if char == "\\" and at + 1 < len(pattern):
-            made += _escaped(pattern[at + 1])
+            result += _escaped(pattern[at + 1])
             at += 2
             continue
         if in_brackets:
             named = re.match(r"\[:(\w+):\]", pattern[at:])
             if named is not None:
-                made += _CLASSES[named[1]]
+                result += _CLASSES[named[1]]
                 at += named.end()
                 continue
             if char == "[":
                 raise ValueError(f"a bracket in brackets: {pattern!r}")
-            in_brackets = char != "]" or made.endswith(("[", "[^"))
-            made += "\\]" if char == "]" and in_brackets else char
+            in_brackets = char != "]" or result.endswith(("[", "[^"))
+            result += "\\]" if char == "]" and in_brackets else char
         elif char == "[":
             in_brackets = True
-            made += "[^" if pattern[at + 1 : at + 2] == "^" else "["
-            at += made.endswith("^")
+            result += "[^" if pattern[at + 1 : at + 2] == "^" else "["
+            at += result.endswith("^")
         else:
-            made += r"\Z" if char == "$" else char
+            result += r"\Z" if char == "$" else char
         at += 1
     try:
-        return re.compile(made, re.DOTALL | re.ASCII | (re.IGNORECASE if "i" in flags else 0))
+        return re.compile(result, re.DOTALL | re.ASCII | (re.IGNORECASE if "i" in flags else 0))
     except re.error as error:
         raise ValueError(f"invalid regular expression {pattern!r}: {error}") from None
 
@@ -91,21 +88,19 @@ def _plain_letters(text: str, pattern: str) -> str:
     return text
 
 
-@strict
-def found(text: Any, pattern: str, flags: str = "") -> int:
+def matches(text: SqlValue, pattern: str, flags: str = "") -> int:
     """``~``."""
     return int(_regexp(pattern, flags).search(_plain_letters(text_of(text), pattern)) is not None)
 
 
-@strict
-def replaced(text: Any, pattern: str, new: str, flags: str = "") -> str:
+def replaced(text: SqlValue, pattern: str, new: str, flags: str = "") -> str:
     """regexp_replace()."""
     compiled = _finding(pattern, flags)
 
-    def made(match: re.Match[str]) -> str:
-        return re.sub(r"\\(.)", lambda each: _piece(match, each[1]), new, flags=re.DOTALL)
+    def result(match: re.Match[str]) -> str:
+        return re.sub(r"\\(.)", lambda escape: _piece(match, escape[1]), new, flags=re.DOTALL)
 
-    return compiled.sub(made, _plain_letters(text_of(text), pattern), count=0 if "g" in flags else 1)
+    return compiled.sub(result, _plain_letters(text_of(text), pattern), count=0 if "g" in flags else 1)
 
 
 def _piece(match: re.Match[str], char: str) -> str:
@@ -114,8 +109,7 @@ def _piece(match: re.Match[str], char: str) -> str:
     return {"&": match[0], "\\": "\\"}.get(char, "\\" + char)
 
 
-@strict
-def part(text: Any, pattern: str) -> str | None:
+def part(text: SqlValue, pattern: str) -> str | None:
     """What a pattern finds; of one with groups, what the first group finds."""
     match = _finding(pattern, "").search(_plain_letters(text_of(text), pattern))
     return None if match is None else match[1] if match.re.groups else match[0]
@@ -123,55 +117,41 @@ def part(text: Any, pattern: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _like(pattern: str, escape: str, flags: str) -> re.Pattern[str]:
-    made, rest = "", iter(pattern)
+    result, rest = "", iter(pattern)
     for char in rest:
         if char == escape:
             follows = next(rest, None)
             if follows is None:
                 raise ValueError("LIKE pattern must not end with escape character")
-            made += re.escape(follows)
+            result += re.escape(follows)
         else:
-            made += {"%": ".*", "_": "."}.get(char) or re.escape(char)
-    return re.compile(made, re.DOTALL | (re.IGNORECASE if flags else 0))
+            result += {"%": ".*", "_": "."}.get(char) or re.escape(char)
+    return re.compile(result, re.DOTALL | (re.IGNORECASE if flags else 0))
 
 
-@strict
-def like(text: Any, pattern: str, escape: str = "\\") -> int:
+def like(text: SqlValue, pattern: str, escape: str = "\\") -> int:
     return int(_like(pattern, escape, "").fullmatch(text_of(text)) is not None)
 
 
-@strict
-def ilike(text: Any, pattern: str, escape: str = "\\") -> int:
+def ilike(text: SqlValue, pattern: str, escape: str = "\\") -> int:
     return int(_like(pattern, escape, "i").fullmatch(text_of(text)) is not None)
 
 
 @lru_cache(maxsize=256)
 def _similar(pattern: str, escape: str) -> re.Pattern[str]:
-    made, rest = "", iter(pattern)
+    result, rest = "", iter(pattern)
     for char in rest:
         if char == escape:
-            made += re.escape(next(rest, ""))
+            result += re.escape(next(rest, ""))
         elif char in ".^$\\":
-            made += re.escape(char)
+            result += re.escape(char)
         elif char == "[":
             raise ValueError(f"brackets in the pattern {pattern!r}")
         else:
-            made += {"%": ".*", "_": "."}.get(char, char)
-    return re.compile(f"(?:{made})", re.DOTALL)
+            result += {"%": ".*", "_": "."}.get(char, char)
+    return re.compile(f"(?:{result})", re.DOTALL)
 
 
-@strict
-def similar(text: Any, pattern: str, escape: str = "\\") -> int:
+def similar(text: SqlValue, pattern: str, escape: str = "\\") -> int:
     """SIMILAR TO."""
     return int(_similar(pattern, escape).fullmatch(text_of(text)) is not None)
-
-
-FUNCTIONS: dict[str, Function] = {
-    "regexp": found,
-    "regexp_replace": replaced,
-    "regexp_substr": part,
-    "like": like,
-    "ilike": ilike,
-    "similar": similar,
-}
-"""By name without the prefix that they have in SQL."""

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlglot import exp
 
 from clusterdb.flavours import rules
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Rule, call, literal
+from clusterdb.flavours.flavour import Rule, Unsupported, call, literal
 from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
-from clusterdb.flavours.postgresql.forms import known as known_form
-from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, REAL, SIGNATURES
+from clusterdb.flavours.postgresql.formats import kind_of_format
+from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, REAL
 from clusterdb.flavours.types import BYTES, DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
 _PLACES = "%Y-%m-%d %H:%M:%f"
 
 
-def now(kind: Kind, context: Context, digits: Any = None) -> exp.Expression:
-    """The time at which the transaction began (or the statement, outside of one), with so many digits."""
+def now(kind: Kind, context: Context, digits: exp.Expression | None = None) -> exp.Expression:
+    """The time at which the transaction began (or the statement, outside of one), with a number of digits."""
     at: exp.Expression = exp.Anonymous(this="strftime", expressions=[literal(_PLACES), literal("now")])
     if context.in_definition:  # no function of ours, so that others can write the table
         if kind.name != "datetime":
             return exp.Anonymous(this="date" if kind == DATE else "time", expressions=[literal("now")])
         micros = exp.DPipe(this=at, expression=literal("000"))
         return exp.Anonymous(this="replace", expressions=[micros, literal(".000000"), literal("")])
-    made = call("pg_now", at)
+    result = call("pg_now", at)
     if digits is not None:
-        made = call("pg_as_datetime", made, 0, digits)
+        result = call("pg_as_datetime", result, 0, digits)
     start = {"date": (1, 10), "time": (12,)}.get(kind.name)
-    return set_kind(made if start is None else call("pg_substr", made, *start), kind)
+    return set_kind(result if start is None else call("pg_substr", result, *start), kind)
 
 
 # --- what a function takes --------------------------------------------------------------------------------------------
@@ -45,78 +43,76 @@ _TAKEN = {
 }
 
 
-def taken(name: str, arguments: list[Any], context: Context) -> list[Any]:
-    """Arguments as a function takes them.  Raises NotSaid for those of another type."""
-    letters = SIGNATURES[name][0]
-    made = []
-    for at, each in enumerate(arguments):
-        letter = letters[min(at, len(letters) - 1)] if letters else "*"
-        if letter == "+":
-            letter = letters[-2]
-        if letter == "o":
-            made.append(as_output(each, context))
-        elif letter == "y" and kind_of(each).name == "bytes":
-            made.append(each)
-        elif letter in ("t", "y", *_TAKEN):
-            allowed, kind = _TAKEN["t" if letter == "y" else letter]
-            if kind_of(each).name not in allowed:
-                raise refuse(f"{name}()", each)
-            made.append(each if letter in "tin" and kind_of(each).name == "unknown" else converted(each, kind, context))
-        else:
-            made.append(each)
-    return made
+def argument(name: str, letter: str, value: exp.Expression, context: Context) -> exp.Expression:
+    """An argument as a function takes it, by its letter in the registry.
+
+    Raises Unsupported for one of another type.
+    """
+    if letter == "*":
+        return value
+    if letter == "!":
+        raise Unsupported(f"{name}() with an argument {value.sql(dialect='postgres')}")
+    if letter == "o":
+        return as_output(value, context)
+    own = kind_of(value).name
+    if letter == "y" and own == "bytes":
+        return value
+    allowed, kind = _TAKEN["t" if letter == "y" else letter]
+    if own not in allowed:
+        raise refuse(f"{name}()", value)
+    return value if letter in "tin" and own == "unknown" else converted(value, kind, context)
 
 
 # --- functions --------------------------------------------------------------------------------------------------------
-def rounded(name: str, arguments: list[Any]) -> exp.Expression:
+def rounded(name: str, arguments: list[exp.Expression]) -> exp.Expression:
     """round() and trunc(): of floating point numbers to the nearest even one."""
     kind = kind_of(arguments[0])
     if kind.name == "unknown":
-        raise NotSaid(f"{name}() of a parameter without a type")
+        raise Unsupported(f"{name}() of a parameter without a type")
     if kind == EXACT_OR_DOUBLE:
-        raise NotSaid(f"{name}() of what a parameter and an exact number make")
+        raise Unsupported(f"{name}() of what a parameter and an exact number make")
     if kind.name in ("double", "number") and len(arguments) > 1:
-        raise NotSaid(f"{name}() of a floating point number to so many digits")
+        raise Unsupported(f"{name}() of a floating point number to a number of digits")
     if name == "trunc":
-        made = call("pg_trunc", *arguments)
+        result = call("pg_trunc", *arguments)
     elif kind.name in ("double", "number") or (kind.name == "integer" and len(arguments) == 1):
-        made = call("pg_round_even", *arguments)
+        result = call("pg_round_even", *arguments)
     else:
-        made = call("pg_round", *arguments)
-    return made
+        result = call("pg_round", *arguments)
+    return result
 
 
-def total(name: str, node: Any, arguments: list[Any]) -> exp.Expression:
+def total(name: str, node: exp.Expression, arguments: list[exp.Expression]) -> exp.Expression:
     """sum() and avg(): exact of exact numbers."""
     value = arguments[0].expressions[0] if isinstance(arguments[0], exp.Distinct) else arguments[0]
     kind, windowed = kind_of(value), isinstance(node.parent, exp.Window)
     if kind.name == "interval":
         if name == "avg" or windowed or value is not arguments[0]:
-            raise NotSaid(f"{name}() of intervals")
+            raise Unsupported(f"{name}() of intervals")
         return call("pg_span_sum", value)
     if kind.name == "unknown" and not isinstance(value, exp.Column):
-        raise NotSaid(f"{name}() of a parameter without a type")
+        raise Unsupported(f"{name}() of a parameter without a type")
     if kind.name not in ("integer", "decimal", "double", "number", "unknown", "null"):
         raise refuse(f"{name}()", value)
     if kind == REAL:
         return _total_of_reals(name, value, windowed=windowed, is_distinct=value is not arguments[0])
     exact = kind.name in ("decimal", "number") or (kind.name == "integer" and name == "avg")
     if not exact or windowed:
-        made: exp.Expression = exp.Anonymous(this=name, expressions=arguments)
-        return made
+        result: exp.Expression = exp.Anonymous(this=name, expressions=arguments)
+        return result
     return exp.Anonymous(this=f"pg_exact_{name}", expressions=arguments)
 
 
-def _total_of_reals(name: str, value: Any, *, windowed: bool, is_distinct: bool) -> exp.Expression:
+def _total_of_reals(name: str, value: exp.Expression, *, windowed: bool, is_distinct: bool) -> exp.Expression:
     """sum() of REALs is one, avg() is a floating point number of 64 bits."""
     if windowed or is_distinct:
-        raise NotSaid(f"{name}() of different REALs, or over a window,")
+        raise Unsupported(f"{name}() of different REALs, or over a window,")
     if name == "sum":
         return exp.Anonymous(this="pg_real_sum", expressions=[value])
     return exp.Anonymous(this="avg", expressions=[call("pg_single", value)])
 
 
-def extreme(name: str, arguments: list[Any], context: Context) -> exp.Expression:
+def extreme(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """min() and max()."""
     if kind_of(arguments[0]).name in ("boolean", "uuid", "bytes", "interval", "enum"):
         raise refuse(f"{name}()", arguments[0])
@@ -124,7 +120,7 @@ def extreme(name: str, arguments: list[Any], context: Context) -> exp.Expression
     return exp.Anonymous(this=name, expressions=arguments)
 
 
-def extracted(unit: Any, value: Any) -> exp.Expression:
+def extracted(unit: exp.Expression, value: exp.Expression) -> exp.Expression:
     """EXTRACT and date_part()."""
     kind, name = kind_of(value), unit.name.lower()
     if kind.name == "interval":
@@ -134,7 +130,7 @@ def extracted(unit: Any, value: Any) -> exp.Expression:
     return call("pg_extract", name, value)
 
 
-def truncated(arguments: list[Any], context: Context) -> exp.Expression:
+def truncated(arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """date_trunc()."""
     unit, value = arguments
     if kind_of(value).name not in ("date", "datetime", "literal"):
@@ -142,48 +138,48 @@ def truncated(arguments: list[Any], context: Context) -> exp.Expression:
     return call("pg_date_trunc", unit, converted(value, DATETIME, context))
 
 
-def to_char(arguments: list[Any]) -> exp.Expression:
+def to_char(arguments: list[exp.Expression]) -> exp.Expression:
     """to_char()."""
     value, form = arguments
     kind = kind_of(value)
     if kind.name not in ("date", "datetime", "integer", "decimal", "double"):
         raise refuse("to_char()", value)
     wanted = "time" if kind.name in ("date", "datetime") else "number"
-    if isinstance(form, exp.Literal) and known_form(form.name) != wanted:
-        raise NotSaid(f"to_char() in the form '{form.name}'")
+    if isinstance(form, exp.Literal) and kind_of_format(form.name) != wanted:
+        raise Unsupported(f"to_char() in the form '{form.name}'")
     return call("pg_to_char", value, form)
 
 
-def made_interval(arguments: list[Any]) -> exp.Expression:
+def made_interval(arguments: list[exp.Expression]) -> exp.Expression:
     """make_interval(), by the names of its arguments."""
-    parts: list[Any] = []
-    for each in arguments:
-        if not isinstance(each, exp.Kwarg | exp.PropertyEQ):
-            raise NotSaid("make_interval() without names")
-        parts += [each.expression, f" {each.this.name} "]
+    parts: list[exp.Expression | str] = []
+    for node in arguments:
+        if not isinstance(node, exp.Kwarg | exp.PropertyEQ):
+            raise Unsupported("make_interval() without names")
+        parts += [node.expression, f" {node.this.name} "]
     return call("pg_as_interval", call("pg_concat", *parts))
 
 
-def built(name: str, arguments: list[Any], context: Context) -> exp.Expression:
+def built(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """json_build_object() and the like: values as JSON."""
     if name.endswith("_object"):
-        made = [as_json(each, context) if at % 2 else as_text(each, context) for at, each in enumerate(arguments)]
+        result = [as_json(node, context) if at % 2 else as_text(node, context) for at, node in enumerate(arguments)]
     else:
-        made = [as_json(each, context) for each in arguments]
-    return call(f"pg_{name}", *made)
+        result = [as_json(node, context) for node in arguments]
+    return call(f"pg_{name}", *result)
 
 
-def gathered(name: str, arguments: list[Any], context: Context) -> exp.Expression:
+def gathered(name: str, arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """json_agg() and the like: the last argument as JSON, perhaps in an order."""
     *keys, last = arguments
     order = last if isinstance(last, exp.Order) else None
     value = last.this if order is not None else last
     if isinstance(value, exp.Distinct):
-        raise NotSaid(f"{name}(DISTINCT ...)")
-    made: list[Any] = [*(as_text(each, context) for each in keys), as_json(value, context)]
+        raise Unsupported(f"{name}(DISTINCT ...)")
+    result: list[exp.Expression] = [*(as_text(key, context) for key in keys), as_json(value, context)]
     if order is not None:
-        made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
-    return exp.Anonymous(this=f"pg_{name}", expressions=[each.copy() for each in made])
+        result[-1] = exp.Order(this=result[-1].copy(), expressions=order.expressions)
+    return exp.Anonymous(this=f"pg_{name}", expressions=[node.copy() for node in result])
 
 
 def string_agg(node: exp.GroupConcat, context: Context) -> exp.Expression:
@@ -193,7 +189,7 @@ def string_agg(node: exp.GroupConcat, context: Context) -> exp.Expression:
     return string_agg_of(arguments, context)
 
 
-def string_agg_of(arguments: list[Any], context: Context) -> exp.Expression:
+def string_agg_of(arguments: list[exp.Expression], context: Context) -> exp.Expression:
     """string_agg(), perhaps of different texts, perhaps in an order."""
     what = arguments[0]
     separator = arguments[1] if len(arguments) > 1 else literal(",")
@@ -207,20 +203,20 @@ def string_agg_of(arguments: list[Any], context: Context) -> exp.Expression:
         raise refuse("string_agg()", inner)
     if isinstance(what, exp.Distinct):
         if separator.name != ",":
-            raise NotSaid("string_agg(DISTINCT ...) with another separator than a comma")
-        made: list[Any] = [what]
+            raise Unsupported("string_agg(DISTINCT ...) with another separator than a comma")
+        result: list[exp.Expression] = [what]
     else:
-        made = [as_text(what, context), separator]
+        result = [as_text(what, context), separator]
     if order is not None:
-        made[-1] = exp.Order(this=made[-1].copy(), expressions=order.expressions)
-    return exp.Anonymous(this="group_concat", expressions=made)
+        result[-1] = exp.Order(this=result[-1].copy(), expressions=order.expressions)
+    return exp.Anonymous(this="group_concat", expressions=result)
 
 
-def counted(arguments: list[Any]) -> exp.Expression:
+def counted(arguments: list[exp.Expression]) -> exp.Expression:
     """count()."""
-    for each in arguments:
-        if isinstance(each, exp.Distinct):
-            for inner in each.expressions:
+    for node in arguments:
+        if isinstance(node, exp.Distinct):
+            for inner in node.expressions:
                 grouped("count(DISTINCT ...)")(inner)
     return exp.Anonymous(this="count", expressions=arguments)
 
@@ -228,29 +224,29 @@ def counted(arguments: list[Any]) -> exp.Expression:
 def bytes_only(node: exp.HexString, context: Context) -> exp.Expression:
     """X'...': bits, unless a rule of ours wrote bytes."""
     if kind_of(node).name != "bytes":
-        raise NotSaid("a string of bits")
+        raise Unsupported("a string of bits")
     return node
 
 
 def limit(node: exp.Limit, context: Context) -> exp.Expression | None:
-    """LIMIT NULL is none."""
+    """LIMIT NULL does not limit."""
     return None if isinstance(node.expression, exp.Null) and not node.args.get("offset") else node
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
-def _texts(context: Context, *nodes: Any) -> list[Any]:
-    for each in nodes:
-        if kind_of(each).name not in _TAKEN["t"][0]:
-            raise refuse("a function of texts", each)
-    return [converted(each, TEXT, context) for each in nodes]
+def _texts(context: Context, *nodes: exp.Expression) -> list[exp.Expression]:
+    for node in nodes:
+        if kind_of(node).name not in _TAKEN["t"][0]:
+            raise refuse("a function of texts", node)
+    return [converted(node, TEXT, context) for node in nodes]
 
 
-def matched(name: str, *more: Any) -> Rule:
+def matched(name: str, *more: str) -> Rule:
     """LIKE, SIMILAR TO, regular expressions."""
 
-    def rule(node: Any, context: Context) -> exp.Expression:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         if isinstance(node.expression, exp.Any | exp.All):
-            raise NotSaid("LIKE ANY")
+            raise Unsupported("LIKE ANY")
         value, pattern = node.this, node.expression
         if kind_of(value).name not in ("text", "char", "literal", "unknown", "null"):
             raise refuse("a pattern", value)
@@ -276,31 +272,31 @@ def substring(node: exp.Substring, context: Context) -> exp.Expression:
     return call("pg_substring", *arguments)
 
 
-def overlay(node: Any, context: Context) -> exp.Expression:
+def overlay(node: exp.Expression, context: Context) -> exp.Expression:
     size = node.args.get("for_") or node.args.get("for") or call("pg_length", node.expression)
     start = node.args.get("from_") or node.args.get("from")
     return call("pg_overlay", *_texts(context, node.this, node.expression), start, size)
 
 
-def overlaps(node: Any, context: Context) -> exp.Expression:
+def overlaps(node: exp.Expression, context: Context) -> exp.Expression:
     if not isinstance(node.this, exp.Tuple) or not isinstance(node.expression, exp.Tuple):
-        raise NotSaid("OVERLAPS")
+        raise Unsupported("OVERLAPS")
     parts = [*node.this.expressions, *node.expression.expressions]
-    if {kind_of(each).name for each in parts} - {"date", "datetime"}:
+    if {kind_of(part).name for part in parts} - {"date", "datetime"}:
         raise refuse("OVERLAPS", *parts)
-    return call("pg_overlaps", *(converted(each, DATETIME, context) for each in parts))
+    return call("pg_overlaps", *(converted(part, DATETIME, context) for part in parts))
 
 
 def collate(node: exp.Collate, context: Context) -> exp.Expression:
     if node.expression.name.upper() not in ("C", "POSIX"):
-        raise NotSaid(f"COLLATE {node.expression.name}")
+        raise Unsupported(f"COLLATE {node.expression.name}")
     return exp.Collate(this=node.this, expression=exp.var("BINARY"))
 
 
 def of_quantifier(node: exp.Array, context: Context) -> exp.Expression:
     """ARRAY[...] in ANY or ALL."""
     if quantifier_of(node) is None:
-        raise NotSaid("arrays")
+        raise Unsupported("arrays")
     return exp.Tuple(expressions=node.expressions)
 
 
@@ -310,28 +306,28 @@ def array_cast(node: exp.Cast, context: Context) -> exp.Expression | None:
     return array_of(node, context) if is_array and quantifier_of(node) is not None else None
 
 
-def json_at(node: Any, name: str) -> exp.Expression:
+def json_at(node: exp.Expression, name: str) -> exp.Expression:
     """``->`` and ``->>``: a step at a time."""
     if kind_of(node.this).name not in ("json", "jsonb", "literal", "unknown", "null"):
         raise refuse("a member", node.this)
     path = node.expression
     if not isinstance(path, exp.JSONPath):
         return call(name, node.this, path)
-    steps = [each.this for each in path.expressions if not isinstance(each, exp.JSONPathRoot)]
+    steps = [expression.this for expression in path.expressions if not isinstance(expression, exp.JSONPathRoot)]
     if len(steps) != 1:
-        raise NotSaid("such a path into JSON")
+        raise Unsupported("such a path into JSON")
     return call(name, node.this, *steps)
 
 
 def json_test(name: str) -> Rule:
     """``@>`` and ``?``: of jsonb."""
 
-    def rule(node: Any, context: Context) -> exp.Expression:
+    def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, node.expression]
         if kind_of(node.this).name not in ("jsonb", "literal", "unknown"):
             raise refuse("a test", node.this)
         if name == "pg_json_contains":
-            parts = [converted(each, Kind("jsonb"), context) for each in parts]
+            parts = [converted(part, Kind("jsonb"), context) for part in parts]
         return call(name, *parts)
 
     return rule
@@ -340,10 +336,12 @@ def json_test(name: str) -> Rule:
 def _series(node: exp.Table) -> exp.Expression:
     """generate_series() of whole numbers."""
     call_of = node.this
-    if not all(isinstance(each, exp.Literal | exp.Neg | exp.Placeholder | exp.Var) for each in call_of.expressions):
-        raise NotSaid("generate_series() of something else than numbers")
-    if any(isinstance(each, exp.Literal) and each.is_string for each in call_of.expressions):
-        raise NotSaid("generate_series() of something else than numbers")
+    if not all(
+        isinstance(expression, exp.Literal | exp.Neg | exp.Placeholder | exp.Var) for expression in call_of.expressions
+    ):
+        raise Unsupported("generate_series() of something else than numbers")
+    if any(isinstance(expression, exp.Literal) and expression.is_string for expression in call_of.expressions):
+        raise Unsupported("generate_series() of something else than numbers")
     alias = node.args.get("alias")
     name = alias.name if alias is not None else "generate_series"
     column = alias.columns[0].name if alias is not None and alias.columns else name
@@ -353,18 +351,18 @@ def _series(node: exp.Table) -> exp.Expression:
 
 # --- names, tables, rows ----------------------------------------------------------------------------------------------
 def escape(node: exp.Escape, context: Context) -> exp.Expression:
-    made = node.this
-    if isinstance(made, exp.Not):
-        inner = made.this.this if isinstance(made.this, exp.Paren) else made.this
+    result = node.this
+    if isinstance(result, exp.Not):
+        inner = result.this.this if isinstance(result.this, exp.Paren) else result.this
         return exp.Not(this=exp.paren(escape(exp.Escape(this=inner, expression=node.expression), context)))
-    if isinstance(made, exp.Anonymous):
-        return call(made.name, *made.expressions, node.expression)
+    if isinstance(result, exp.Anonymous):
+        return call(result.name, *result.expressions, node.expression)
     return node
 
 
 def dot(node: exp.Dot, context: Context) -> exp.Expression:
     if node.this.name.lower() != "pg_catalog":
-        raise NotSaid(f"{node.this.name}. ...")
+        raise Unsupported(f"{node.this.name}. ...")
     return node.expression
 
 
@@ -376,37 +374,33 @@ def column(node: exp.Column, context: Context) -> exp.Expression:
 
 def cte(node: exp.CTE, context: Context) -> exp.Expression:
     if isinstance(node.this, exp.Insert | exp.Update | exp.Delete):
-        raise NotSaid("a CTE that changes data")
+        raise Unsupported("a CTE that changes data")
     return node
 
 
 def conflict(node: exp.OnConflict, context: Context) -> exp.Expression:
     if node.args.get("constraint") is not None:
-        raise NotSaid("ON CONFLICT ON CONSTRAINT")
+        raise Unsupported("ON CONFLICT ON CONSTRAINT")
     return node
 
 
 def table(node: exp.Table, context: Context) -> exp.Expression:
     if isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "generate_series":
         return _series(node)
-    if node.db.lower() == "information_schema":
-        from clusterdb.flavours.postgresql.tables import information_schema
-
-        return information_schema(node)
     if node.db.lower() in ("pg_catalog",) or (
         node.name.lower().startswith("pg_") and isinstance(node.this, exp.Identifier)
     ):
-        raise NotSaid(f"{node.name}")
+        raise Unsupported(f"{node.name}")
     if node.db.lower() == "public":
         node.set("db", None)
     if isinstance(node.this, exp.Func):
-        raise NotSaid("a function in FROM")
+        raise Unsupported("a function in FROM")
     return node
 
 
 def set_operation(node: exp.SetOperation, context: Context) -> exp.Expression:
     if node.args.get("distinct") is False and not isinstance(node, exp.Union):
-        raise NotSaid(f"{node.key.upper()} ALL")
+        raise Unsupported(f"{node.key.upper()} ALL")
     rules.set_operation(node, context)
     if isinstance(node.expression, exp.SetOperation):
         node.set("expression", exp.select("*").from_(node.expression.subquery("clusterdb_part")))
@@ -418,7 +412,7 @@ def values(node: exp.Values, context: Context) -> exp.Expression:
     alias = node.args.get("alias")
     if alias is not None and alias.args.get("columns"):
         columns = enumerate(alias.columns, 1)
-        names = [exp.alias_(exp.column(f"column{at}"), each.name, quoted=True) for at, each in columns]
+        names = [exp.alias_(exp.column(f"column{at}"), expression.name, quoted=True) for at, expression in columns]
         inner = node.copy()
         inner.set("alias", None)
         return exp.select(*names).from_(exp.Subquery(this=inner)).subquery(alias.name)

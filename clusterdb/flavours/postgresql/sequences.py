@@ -19,7 +19,8 @@ from sqlglot import exp
 
 from clusterdb.errors import DataError, ProgrammingError
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation, Wrong, call, guarded
+from clusterdb.flavours.flavour import IDLE, Refused, Translation, Unsupported, call
+from clusterdb.flavours.registry import guarded
 from clusterdb.flavours.schema import Numbering, Schema
 from clusterdb.flavours.tables import text
 from clusterdb.flavours.trees import column_names, quoted_names, target_of
@@ -238,13 +239,13 @@ def reference(sequence: str) -> str:
 def numbering(
     table: exp.Identifier, column: exp.Identifier, context: Context, *, is_always: bool, is_temporary: bool
 ) -> Numbering:
-    """The numbering of a new serial column, by a sequence with a new name.  Raises NotSaid."""
+    """The numbering of a new serial column, by a sequence with a new name.  Raises Unsupported."""
     parts = (token.name if token.args.get("quoted") else token.name.lower() for token in (table, column))
     wanted = f"{_TEMPORARY if is_temporary else ''}{'_'.join(parts)}_seq"
     taken = {used.sequence for columns in context.schema.numbers.values() for used in columns.values()}
     taken |= {sequence for columns in context.schema.owned.values() for sequence in columns.values()}
     if "*/" in wanted:
-        raise NotSaid(f"a serial column of table '{table.name}', whose name contains */,")
+        raise Unsupported(f"a serial column of table '{table.name}', whose name contains */,")
     free = next(name for at in range(len(taken) + 1) if (name := f"{wanted}{at or ''}") not in taken)
     return Numbering(free, "always" if is_always else "serial")
 
@@ -278,12 +279,12 @@ def of_column(table: str, column: str, context: Context) -> list[str]:
 
 
 def name_of(table: str, column: str, context: Context) -> str | None:
-    """The sequence that a column owns, as pg_get_serial_sequence() names it; None if it owns none.  Raises Wrong."""
+    """The sequence that a column owns, as pg_get_serial_sequence() names it; None if it owns none.  Raises Refused."""
     table = named(table)
     if table.lower() not in context.schema.tables:
-        raise Wrong(f'relation "{table}" does not exist')
+        raise Refused(f'relation "{table}" does not exist')
     if column.lower() not in context.schema.tables[table.lower()]:
-        raise Wrong(f'column "{column}" of relation "{table}" does not exist')
+        raise Refused(f'column "{column}" of relation "{table}" does not exist')
     sequence = _owned(table, context).get(column.lower())
     return None if sequence is None else f"public.{reference(sequence)}"
 
@@ -295,18 +296,18 @@ def _delete(sequence: str) -> str:
 def created(tree: exp.Create, context: Context) -> Translation:
     """CREATE SEQUENCE."""
     if tree.args.get("exists"):
-        raise NotSaid("CREATE SEQUENCE IF NOT EXISTS")
+        raise Unsupported("CREATE SEQUENCE IF NOT EXISTS")
     context = context.for_statement()
     make(context, named(tree.this.sql(dialect="postgres")), first_of(tree))
     return Translation(IDLE, (*context.before, *context.after))
 
 
 def first_of(tree: exp.Create) -> int:
-    """The first number of a sequence, from CREATE SEQUENCE.  Raises NotSaid or Wrong."""
+    """The first number of a sequence, from CREATE SEQUENCE.  Raises Unsupported or Refused."""
     first, properties = 1, tree.args.get("properties")
     for option in properties.expressions if properties is not None else []:
         if not isinstance(option, exp.SequenceProperties):
-            raise NotSaid(f"CREATE SEQUENCE ... {option.sql(dialect='postgres')}")
+            raise Unsupported(f"CREATE SEQUENCE ... {option.sql(dialect='postgres')}")
         first = start_of(option)
     return first
 
@@ -314,7 +315,7 @@ def first_of(tree: exp.Create) -> int:
 def start_of(options: exp.Expression) -> int:
     """The first number of a sequence, from its options.
 
-    Raises NotSaid for other options, except for those that set the default; Wrong for a number below 1.
+    Raises Unsupported for other options, except for those that set the default; Refused for a number below 1.
     """
     for name, value in options.args.items():
         written = value.sql(dialect="postgres") if isinstance(value, exp.Expression) else value
@@ -322,11 +323,11 @@ def start_of(options: exp.Expression) -> int:
             written = [option for option in value or [] if option.sql(dialect="postgres").upper() not in _DEFAULTS]
         is_default = written in (None, False, [], "") or (name, written) in (("increment", "1"), ("cache", "1"))
         if not is_default and name not in ("start", "this", "expression", "on_null"):
-            raise NotSaid(f"the option {name.upper()} of a sequence")
+            raise Unsupported(f"the option {name.upper()} of a sequence")
     start = options.args.get("start")
     first = 1 if start is None else int(start.sql())
     if first < 1:
-        raise Wrong(f"START value ({first}) cannot be less than MINVALUE (1)")
+        raise Refused(f"START value ({first}) cannot be less than MINVALUE (1)")
     return first
 
 
@@ -334,12 +335,12 @@ _DEFAULTS = ("NO MINVALUE", "NO MAXVALUE", "NO CYCLE", "AS BIGINT", "AS INTEGER"
 
 
 def dropped(names: Iterable[str], context: Context, *, must_exist: bool) -> Translation:
-    """DROP SEQUENCE.  Raises Wrong if a column's default uses one of the sequences."""
+    """DROP SEQUENCE.  Raises Refused if a column's default uses one of the sequences."""
     doomed = [named(name) for name in names]
     for table, columns in context.schema.numbers.items():
         for column, used in columns.items():
             if used.sequence in doomed:
-                raise Wrong(
+                raise Refused(
                     f"cannot drop sequence {used.sequence} because other objects depend on it: drop column {column} of "
                     f"table {table} or its default first"
                 )
@@ -419,7 +420,7 @@ _OBSERVING = ("pg_nextval", "pg_currval", "pg_lastval", "pg_setval")
 
 
 def require_plain(tree: exp.Expression) -> None:
-    """Raise NotSaid for nextval() where SQLite would number other rows, or in another order."""
+    """Raise Unsupported for nextval() where SQLite would number other rows, or in another order."""
     for function in tree.find_all(exp.Anonymous):
         if function.name.lower() not in ("nextval", "setval"):
             continue
@@ -428,9 +429,11 @@ def require_plain(tree: exp.Expression) -> None:
             continue
         sorting = ("order", "group", "having", "distinct", "limit", "offset")
         if any(select.args.get(part) for part in sorting):
-            raise NotSaid(f"{function.name}() in a query with DISTINCT, GROUP BY, HAVING, ORDER BY, LIMIT or OFFSET")
+            raise Unsupported(
+                f"{function.name}() in a query with DISTINCT, GROUP BY, HAVING, ORDER BY, LIMIT or OFFSET"
+            )
         above = select.parent
         if isinstance(above, exp.CTE) or (
             isinstance(above, exp.Subquery) and isinstance(above.parent, exp.From | exp.Join)
         ):
-            raise NotSaid(f"{function.name}() in a subquery in FROM or WITH")
+            raise Unsupported(f"{function.name}() in a subquery in FROM or WITH")

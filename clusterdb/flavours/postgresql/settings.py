@@ -10,40 +10,14 @@ import re
 import apsw
 
 from clusterdb.errors import IntegrityError, ProgrammingError
-from clusterdb.flavours.flavour import IDLE, NotSaid, Translation
+from clusterdb.flavours.flavour import IDLE, Translation
 from clusterdb.flavours.postgresql.clauses import Table, unquoted
+from clusterdb.flavours.postgresql.variables import SETTINGS, require_supported
 from clusterdb.flavours.rebuild import definition_of
 from clusterdb.flavours.session import EngineSession
 
-__all__ = ["OWNER", "bare", "require_known", "set_constraints", "set_variable", "spaced"]
+__all__ = ["OWNER", "bare", "set_constraints", "set_variable", "spaced"]
 
-_ANY = re.compile(r".*", re.DOTALL)
-_ON = re.compile(r"on|true|yes|1", re.IGNORECASE)
-_UTC = re.compile(r"utc|gmt|etc/utc|universal|zulu|[+-]?0+(?:\.0+)?|local", re.IGNORECASE)
-_PATH = re.compile(r'\s*+(?:(?:"?\$user"?|"?public"?|"?pg_catalog"?|"")?\s*+(?:,\s*+|\Z))*+', re.IGNORECASE)
-_UTF8 = re.compile(r"utf-?8|unicode", re.IGNORECASE)
-_ISO = re.compile(r"iso\b.*", re.IGNORECASE)
-_SETTINGS = {
-    "client_encoding": _UTF8,
-    "names": _UTF8,
-    "standard_conforming_strings": _ON,
-    "timezone": _UTC,
-    "datestyle": _ISO,
-    "intervalstyle": re.compile("postgres", re.IGNORECASE),
-    "bytea_output": re.compile("hex", re.IGNORECASE),
-    "search_path": _PATH,
-    **dict.fromkeys(
-        [
-            *("application_name", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"),
-            *("idle_session_timeout", "transaction_timeout", "client_min_messages", "extra_float_digits"),
-            *("check_function_bodies", "row_security", "default_tablespace", "default_table_access_method"),
-            *("default_with_oids", "xmloption", "escape_string_warning", "synchronize_seqscans", "synchronous_commit"),
-            *("work_mem", "maintenance_work_mem", "jit", "log_statement", "log_min_duration_statement"),
-        ],
-        _ANY,
-    ),
-}
-"""The settings that may be set, each with the values that mean what is done here."""
 _SET = re.compile(
     r"SET\s+(?:SESSION\s+|LOCAL\s+)?(?:(?P<zone>TIME\s+ZONE|NAMES)\s+|(?P<name>\w+)\s*(?:=|\bTO\b)\s*)(?P<value>.*)",
     re.IGNORECASE | re.DOTALL,
@@ -63,27 +37,15 @@ _TRANSACTION = re.compile(
 
 
 def set_variable(sql: str) -> Translation | None:
-    """SET and RESET; None for another statement.  Raises NotSaid for what would have to be obeyed."""
+    """SET and RESET; None for another statement.  Raises Unsupported for what would have to be obeyed."""
     if _TRANSACTION.fullmatch(sql):
         return Translation(IDLE)
-    found = _SET.fullmatch(sql)
-    if found is not None:
-        require_known("".join((found["zone"] or found["name"]).split()), found["value"])
+    match = _SET.fullmatch(sql)
+    if match is not None:
+        require_supported("".join((match["zone"] or match["name"]).split()), match["value"])
         return Translation(IDLE)
-    found = _RESET.fullmatch(sql)
-    return Translation(IDLE) if found is not None and found["name"].lower() in ("all", *_SETTINGS) else None
-
-
-def require_known(name: str, value: str) -> None:
-    """Raises NotSaid for a setting that is not known, or that would change what statements mean."""
-    allowed = _SETTINGS.get(name.lower())
-    if allowed is None:
-        raise NotSaid(f"SET {name}")
-    text = value.strip()
-    if text[:1] == "'" and text[-1:] == "'" and "','" not in text.replace(" ", ""):
-        text = text[1:-1]
-    if text.upper() != "DEFAULT" and not allowed.fullmatch(text.replace("'", "")):
-        raise NotSaid(f"SET {name} TO {value}")
+    match = _RESET.fullmatch(sql)
+    return Translation(IDLE) if match is not None and match["name"].lower() in ("all", *SETTINGS) else None
 
 
 # --- constraints ------------------------------------------------------------------------------------------------------
@@ -98,12 +60,12 @@ def set_constraints(sql: str) -> Translation | None:
     IMMEDIATE checks what is deferred so far; later violations are found at COMMIT.  DEFERRED defers every foreign key
     of the transaction.
     """
-    found = _CONSTRAINTS.fullmatch(sql)
-    if found is None:
+    match = _CONSTRAINTS.fullmatch(sql)
+    if match is None:
         return None
-    names = [unquoted(token) for token in re.findall(r'"(?:[^"]|"")+"|\w+', found["names"])]
+    names = [unquoted(token) for token in re.findall(r'"(?:[^"]|"")+"|\w+', match["names"])]
     wanted = {name.lower() for name in names if name.lower() not in ("all", "public")}
-    is_immediate = found["when"].upper() == "IMMEDIATE"
+    is_immediate = match["when"].upper() == "IMMEDIATE"
 
     def run(session: EngineSession) -> None:
         db = session.db

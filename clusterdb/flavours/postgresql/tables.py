@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import NotSaid, Translation, literal
+from clusterdb.flavours.flavour import Translation, Unsupported, literal
 from clusterdb.flavours.postgresql import labels, sequences
 from clusterdb.flavours.postgresql.assign import assigned
-from clusterdb.flavours.postgresql.functions import FUNCTIONS
 from clusterdb.flavours.rules import columns_first, key_of
 from clusterdb.flavours.schema import NOTHING, TYPES, Column, Numbering, Schema
 from clusterdb.flavours.tables import (
@@ -41,7 +40,7 @@ from clusterdb.flavours.trees import (
 from clusterdb.flavours.types import Columns, Kind, annotate, of_column
 
 if TYPE_CHECKING:
-    from clusterdb.flavours.postgresql.flavour import PostgreSQLFlavour
+    from clusterdb.flavours.flavour import Flavour
 
 __all__ = [
     "as_kept",
@@ -91,12 +90,12 @@ _REFERENTIAL = re.compile(
 
 
 # --- CREATE TABLE -----------------------------------------------------------------------------------------------------
-def create_table(flavour: PostgreSQLFlavour, tree: exp.Create, context: Context) -> Translation:
-    """CREATE TABLE, also AS SELECT.  Raises NotSaid or Wrong."""
+def create_table(flavour: Flavour, tree: exp.Create, context: Context) -> Translation:
+    """CREATE TABLE, also AS SELECT.  Raises Unsupported or Refused."""
     properties = tree.args.get("properties")
     for option in properties.expressions if properties is not None else []:
         if type(option) not in _PROPERTIES:
-            raise NotSaid(f"CREATE TABLE with {type(option).__name__.removesuffix('Property')}")
+            raise Unsupported(f"CREATE TABLE with {type(option).__name__.removesuffix('Property')}")
     is_temporary = property_of(tree, exp.TemporaryProperty) is not None
     head = "CREATE TEMP TABLE" if is_temporary else "CREATE TABLE"
     exists = " IF NOT EXISTS" if tree.args.get("exists") else ""
@@ -113,9 +112,9 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create, context: Context)
         elif is_row_id and _primary_key_in(part) is not None:
             continue  # the column declares it
         elif isinstance(part, exp.LikeProperty):
-            raise NotSaid("CREATE TABLE (LIKE ...)")
+            raise Unsupported("CREATE TABLE (LIKE ...)")
         elif not isinstance(part, _CONSTRAINTS):
-            raise NotSaid(f"{part.sql(dialect='postgres')} in a table definition")
+            raise Unsupported(f"{part.sql(dialect='postgres')} in a table definition")
         else:
             parts.append(constraint(flavour, part, own, context))
     sql = f"{head}{exists} {quoted(table)} ({', '.join(parts)})"
@@ -123,14 +122,14 @@ def create_table(flavour: PostgreSQLFlavour, tree: exp.Create, context: Context)
     return Translation(sql, tuple(context.before), tuple(context.after)) if is_new else Translation(sql)
 
 
-def constraint(flavour: PostgreSQLFlavour, tree: exp.Expression, own: Columns, context: Context) -> str:
-    """A constraint of a table or a column, in SQLite's SQL.  Raises NotSaid for options that SQLite lacks."""
+def constraint(flavour: Flavour, tree: exp.Expression, own: Columns, context: Context) -> str:
+    """A constraint of a table or a column, in SQLite's SQL.  Raises Unsupported for options that SQLite lacks."""
     tree = tree.copy()
     for key in tree.find_all(exp.UniqueColumnConstraint, exp.PrimaryKey, exp.PrimaryKeyColumnConstraint):
         if key.args.get("nulls"):
-            raise NotSaid("NULLS NOT DISTINCT")
+            raise Unsupported("NULLS NOT DISTINCT")
         if key.args.get("options"):
-            raise NotSaid(f"a key with {' '.join(map(str, key.args['options']))}")
+            raise Unsupported(f"a key with {' '.join(map(str, key.args['options']))}")
         key.set("include", None)
     for reference in tree.find_all(exp.Reference):
         options = [_referential(str(option)) for option in reference.args.get("options") or []]
@@ -140,10 +139,10 @@ def constraint(flavour: PostgreSQLFlavour, tree: exp.Expression, own: Columns, c
 
 
 def _referential(option: str) -> str:
-    """An option of a foreign key.  Raises NotSaid if SQLite lacks it."""
+    """An option of a foreign key.  Raises Unsupported if SQLite lacks it."""
     option = " ".join(option.upper().split())
     if not _REFERENTIAL.fullmatch(option):
-        raise NotSaid(f"a foreign key with {option}")
+        raise Unsupported(f"a foreign key with {option}")
     return option
 
 
@@ -173,7 +172,10 @@ def _is_numbered(column: exp.ColumnDef) -> bool:
 def numbering_of(
     tree: exp.ColumnDef, table: exp.Identifier, context: Context, *, is_temporary: bool
 ) -> Numbering | None:
-    """The numbering of a column, whose sequence the statement then creates; None if it has none.  Raises NotSaid."""
+    """The numbering of a column, whose sequence the statement then creates; None if it has none.
+
+    Raises Unsupported.
+    """
     for constraint in tree.constraints:
         kind = constraint.kind
         if isinstance(kind, exp.GeneratedAsIdentityColumnConstraint) and not kind.expression:
@@ -220,25 +222,25 @@ def _is_serial(schema: exp.Schema, name: str) -> bool:
 
 # --- columns ----------------------------------------------------------------------------------------------------------
 def kinds_of(parts: list[exp.Expression]) -> Columns:
-    """The kinds of the columns among the parts of a definition.  Raises NotSaid."""
+    """The kinds of the columns among the parts of a definition.  Raises Unsupported."""
     columns = [part for part in parts if isinstance(part, exp.ColumnDef) and part.args.get("kind") is not None]
     return {column.name.lower(): of_column(Column(declaration(column))) for column in columns}
 
 
 def declaration(tree: exp.ColumnDef) -> str:
-    """The declared type of a column in SQLite.  Raises NotSaid."""
+    """The declared type of a column in SQLite.  Raises Unsupported."""
     kind = data_type(tree)
     name = _SERIAL.get(type_name(kind), type_name(kind))
     if name == "USER-DEFINED" and kind.expressions:
         return f"{_ENUM}({kind.expressions[0].name})"
     if name not in _DECLARED:
-        raise NotSaid(f"a column of type {kind.sql(dialect='postgres')}")
+        raise Unsupported(f"a column of type {kind.sql(dialect='postgres')}")
     sizes = ", ".join(map(str, sizes_of(kind)))
     return f"{_DECLARED[name]}({sizes})" if sizes else _DECLARED[name]
 
 
 def column(
-    flavour: PostgreSQLFlavour,
+    flavour: Flavour,
     tree: exp.ColumnDef,
     key: list[str],
     own: Columns,
@@ -249,13 +251,13 @@ def column(
     """A column's definition in SQLite's SQL.
 
     ``key``, ``key_name``: the columns and the name of the table's primary key.  ``own``: the kinds of the table's
-    columns.  A numbered column that is the primary key becomes SQLite's row id.  Raises NotSaid or Wrong.
+    columns.  A numbered column that is the primary key becomes SQLite's row id.  Raises Unsupported or Refused.
     """
     declared = declaration(tree)
     if _is_numbered(tree) and numbering is None:
-        raise NotSaid("a serial column added to an existing table")
+        raise Unsupported("a serial column added to an existing table")
     if numbering is not None and declared not in ("smallint", "integer", "bigint"):
-        raise NotSaid(f"numbering of a column of type {data_type(tree).sql(dialect='postgres')}")
+        raise Unsupported(f"numbering of a column of type {data_type(tree).sql(dialect='postgres')}")
     is_row_id = numbering is not None and _is_numbered(tree) and key == [tree.name]
     clauses = _clauses(flavour, tree, own, context, is_numbered=numbering is not None, is_row_id=is_row_id)
     if is_row_id:
@@ -272,7 +274,7 @@ def column(
 
 
 def _clauses(
-    flavour: PostgreSQLFlavour,
+    flavour: Flavour,
     tree: exp.ColumnDef,
     own: Columns,
     context: Context,
@@ -280,7 +282,7 @@ def _clauses(
     is_numbered: bool,
     is_row_id: bool,
 ) -> list[str]:
-    """The constraints of a column, except for those that its numbering or the row id implies.  Raises NotSaid."""
+    """The constraints of a column, except for those that its numbering or the row id implies.  Raises Unsupported."""
     clauses: list[str] = []
     for clause in tree.constraints:
         kind = clause.kind
@@ -291,7 +293,7 @@ def _clauses(
         if isinstance(kind, exp.DefaultColumnConstraint):
             clauses.append(f"DEFAULT ({as_kept(flavour, kind.this, own[tree.name.lower()], context)})")
         elif isinstance(kind, exp.CollateColumnConstraint):
-            raise NotSaid("COLLATE of a column")
+            raise Unsupported("COLLATE of a column")
         elif isinstance(kind, exp.ComputedColumnConstraint):
             value = flavour.text(flavour.schema_expression(kind.this, context, own))
             clauses.append(f"GENERATED ALWAYS AS ({value}) STORED")
@@ -306,8 +308,8 @@ def _is_numbering(kind: exp.Expr) -> bool:
     return is_identity or (isinstance(kind, exp.DefaultColumnConstraint) and is_nextval(kind.this))
 
 
-def as_kept(flavour: PostgreSQLFlavour, value: exp.Expression, kind: Kind, context: Context) -> str:
-    """The default of a column of a kind, in SQLite's SQL; a literal is converted to the kind.  Raises NotSaid."""
+def as_kept(flavour: Flavour, value: exp.Expression, kind: Kind, context: Context) -> str:
+    """The default of a column of a kind, in SQLite's SQL; a literal is converted to the kind.  Raises Unsupported."""
     inner = value
     while isinstance(inner, exp.Paren):
         inner = inner.this
@@ -316,11 +318,11 @@ def as_kept(flavour: PostgreSQLFlavour, value: exp.Expression, kind: Kind, conte
     if isinstance(inner, exp.Literal | exp.Boolean):
         literal_value = inner.copy()
         annotate(literal_value, context.schema, flavour.typing)
-        value = _folded(assigned(literal_value, kind, context))
+        value = _folded(flavour, assigned(literal_value, kind, context))
     return flavour.text(flavour.schema_expression(value, context))
 
 
-def _folded(value: exp.Expression) -> exp.Expression:
+def _folded(flavour: Flavour, value: exp.Expression) -> exp.Expression:
     """The literal that a call of the flavour's functions with literals returns: plain SQLite lacks the function."""
     if not isinstance(value, exp.Anonymous) or not all(
         isinstance(argument, exp.Literal) for argument in value.expressions
@@ -328,7 +330,7 @@ def _folded(value: exp.Expression) -> exp.Expression:
         return value
     values = [argument.to_py() for argument in value.expressions]
     arguments = [float(argument) if isinstance(argument, Decimal) else argument for argument in values]
-    return literal(FUNCTIONS[value.name.removeprefix("pg_")](*arguments))
+    return literal(flavour.functions.implementations[value.name.removeprefix("pg_")](*arguments))
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------
@@ -392,7 +394,7 @@ _SHOWN_TYPE = (
 
 
 def information_schema(node: exp.Table) -> exp.Subquery:
-    """The query that answers for a table of PostgreSQL's ``information_schema``.  Raises NotSaid."""
+    """The query that answers for a table of PostgreSQL's ``information_schema``.  Raises Unsupported."""
     own = "'main' AS table_catalog, 'public' AS table_schema"
     shown = f"c.dflt_value AS column_default, {IS_NULLABLE} AS is_nullable, {_SHOWN_TYPE} AS data_type"
     return catalog_table(

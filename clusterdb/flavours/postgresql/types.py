@@ -1,4 +1,4 @@
-"""What PostgreSQL makes of the kinds of its operands, and what its functions take and give.
+"""What PostgreSQL makes of the kinds of its operands, and of what kinds its results are.
 
 PostgreSQL converts hardly anything by itself: a text beside a number is an error there, so it is refused.  Only a
 literal in quotes, and a parameter, becomes what stands beside it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 from sqlglot import exp
 
@@ -29,26 +28,10 @@ from clusterdb.flavours.types import (
     TIME,
     UNKNOWN,
     Kind,
-    Rule,
-    Typing,
+    KindRule,
     decimal,
     kind_of,
 )
-
-__all__ = [
-    "EXACT_OR_DOUBLE",
-    "INT",
-    "JSONB",
-    "REAL",
-    "SIGNATURES",
-    "TYPING",
-    "ZONED",
-    "Mixed",
-    "cast_kind",
-    "cast_to",
-    "common",
-    "promoted",
-]
 
 INT = Kind("integer", size=32)
 REAL = Kind("double", size=32)
@@ -69,7 +52,7 @@ _LOOSE = frozenset({"null", "literal", "unknown"})
 
 
 class Mixed(Exception):
-    """Kinds that PostgreSQL does not take for each other; the text says which."""
+    """Kinds that PostgreSQL does not convert to each other; the text names them."""
 
 
 def promoted(kinds: list[Kind]) -> Kind:
@@ -101,9 +84,9 @@ def common(kinds: list[Kind]) -> Kind:
     if "mixed" in names:
         raise Mixed("mixed")
     if names <= NUMERIC:
-        made = promoted(kinds)
+        result = promoted(kinds)
         alike = len({kind.scale for kind in known}) == 1 and not any(kind.name == "literal" for kind in kinds)
-        return made if made.name != "decimal" or alike else EXACT
+        return result if result.name != "decimal" or alike else EXACT
     if names <= _MOMENTS:
         return next((kind for kind in known if kind.collation), DATETIME) if "datetime" in names else DATE
     if names == {"char"}:
@@ -130,7 +113,7 @@ def _calculated(kinds: list[Kind]) -> Kind:
     return Kind("mixed")
 
 
-def _sum(node: Any, kinds: list[Kind]) -> Kind:
+def _sum(node: exp.Expression, kinds: list[Kind]) -> Kind:
     """Plus and minus of numbers, dates, intervals, JSON."""
     left, right = kinds[0].name, kinds[1].name
     minus = isinstance(node, exp.Sub)
@@ -158,51 +141,51 @@ def _sum(node: Any, kinds: list[Kind]) -> Kind:
     return _calculated(kinds)
 
 
-def _product(_: Any, kinds: list[Kind]) -> Kind:
+def _product(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if any(kind.name == "interval" for kind in kinds):
         return INTERVAL
-    made = _calculated(kinds)
-    if made.name != "decimal":
-        return made
+    result = _calculated(kinds)
+    if result.name != "decimal":
+        return result
     scales = [kind.scale if kind.name == "decimal" else 0 for kind in kinds]
     return decimal(None if None in scales else sum(scale or 0 for scale in scales))
 
 
-def _quotient(_: Any, kinds: list[Kind]) -> Kind:
+def _quotient(_: exp.Expression, kinds: list[Kind]) -> Kind:
     if kinds[0].name == "interval":
         return INTERVAL
-    made = _calculated(kinds)
-    return EXACT if made.name == "decimal" else made
+    result = _calculated(kinds)
+    return EXACT if result.name == "decimal" else result
 
 
-def _same(_: Any, kinds: list[Kind]) -> Kind:
+def same(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds else UNKNOWN
 
 
-def _negated(node: Any, kinds: list[Kind]) -> Kind:
+def _negated(node: exp.Expression, kinds: list[Kind]) -> Kind:
     smallest = isinstance(node.this, exp.Literal) and node.this.name == str(2**31)
     return INT if smallest else kinds[0]
 
 
-def _total(_: Any, kinds: list[Kind]) -> Kind:
+def total(_: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name == "integer":
         return INTEGER if 0 < kind.size < 64 else decimal(0)
     return EXACT_OR_DOUBLE if kind.name == "number" else kind
 
 
-def _mean(_: Any, kinds: list[Kind]) -> Kind:
+def mean(_: exp.Expression, kinds: list[Kind]) -> Kind:
     kind = kinds[0] if kinds else UNKNOWN
     if kind.name == "number":
         return EXACT_OR_DOUBLE
     return DOUBLE if kind.name == "double" else EXACT if kind.name in NUMBERS else kind
 
 
-def _spread(_: Any, kinds: list[Kind]) -> Kind:
+def spread(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return DOUBLE if kinds and kinds[0].name == "double" else EXACT
 
 
-def _numeric(_: Any, kinds: list[Kind]) -> Kind:
+def numeric(_: exp.Expression, kinds: list[Kind]) -> Kind:
     """sqrt() and the like: exact of exact numbers that are no integers."""
     return (
         EXACT
@@ -213,37 +196,37 @@ def _numeric(_: Any, kinds: list[Kind]) -> Kind:
     )
 
 
-def _whole(_: Any, kinds: list[Kind]) -> Kind:
+def whole(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return decimal(0) if kinds[0].name == "decimal" else DOUBLE
 
 
-def _rounded(node: Any, kinds: list[Kind]) -> Kind:
+def rounded(node: exp.Expression, kinds: list[Kind]) -> Kind:
     if len(kinds) == 1 or kinds[0].name == "number":
         return decimal(0) if kinds[0].name == "decimal" else DOUBLE
     digits = node.expressions[1]
     return decimal(int(digits.name)) if isinstance(digits, exp.Literal) and digits.name.isdigit() else EXACT
 
 
-def _integers(_: Any, kinds: list[Kind]) -> Kind:
+def integers(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return promoted(kinds)
 
 
 # --- choices ----------------------------------------------------------------------------------------------------------
-def _any_of(_: Any, kinds: list[Kind]) -> Kind:
+def any_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return _common(kinds)
 
 
-def _case(node: Any, _: list[Kind]) -> Kind:
-    values = [each.args["true"] for each in node.args["ifs"]] + [node.args.get("default")]
-    return _common([kind_of(each) for each in values if each is not None])
+def _case(node: exp.Expression, _: list[Kind]) -> Kind:
+    values = [expression.args["true"] for expression in node.args["ifs"]] + [node.args.get("default")]
+    return _common([kind_of(value) for value in values if value is not None])
 
 
-def _joined(_: Any, kinds: list[Kind]) -> Kind:
+def _joined(_: exp.Expression, kinds: list[Kind]) -> Kind:
     names = {kind.name for kind in kinds}
     return JSONB if "jsonb" in names else BYTES if "bytes" in names else TEXT
 
 
-def _member(_: Any, kinds: list[Kind]) -> Kind:
+def _member(_: exp.Expression, kinds: list[Kind]) -> Kind:
     return kinds[0] if kinds and kinds[0].name in ("json", "jsonb") else JSONB
 
 
@@ -268,12 +251,12 @@ _CASTS = {
 }
 
 
-def cast_kind(to: Any) -> Kind:
+def cast_kind(to: exp.Expression) -> Kind:
     """The kind that a type's name means; UNKNOWN for types that are not kept."""
     name = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
     if isinstance(to.this, exp.Interval):
         return INTERVAL
-    sizes = [int(each.name) for each in to.expressions if each.name.isdigit()]
+    sizes = [int(node.name) for node in to.expressions if node.name.isdigit()]
     if name == "DECIMAL":
         return decimal((sizes[1] if len(sizes) > 1 else 0) if sizes else None)
     if name == "USER-DEFINED" and sizes:
@@ -285,7 +268,7 @@ def cast_kind(to: Any) -> Kind:
     return _CASTS.get(name, UNKNOWN)
 
 
-def cast_to(to: Any, value: Any, own: Kind) -> Kind:
+def cast_to(to: exp.Expression, value: exp.Expression, own: Kind) -> Kind:
     """The kind of a cast: a numeric without sizes has the digits of what is cast."""
     kind = cast_kind(to)
     if kind != EXACT:
@@ -306,22 +289,22 @@ def _literal(node: exp.Literal, _: list[Kind]) -> Kind:
     return decimal(max(0, -int(Decimal(text).as_tuple().exponent)))
 
 
-def _always(kind: Kind) -> Rule:
+def _always(kind: Kind) -> KindRule:
     return lambda node, kinds: kind
 
 
-_NODES: dict[type[exp.Expression], Rule] = {
+NODES: dict[type[exp.Expression], KindRule] = {
     exp.Literal: _literal,
     exp.Add: _sum,
     exp.Sub: _sum,
     exp.Mul: _product,
     exp.Div: _quotient,
     exp.Mod: lambda node, kinds: _calculated(kinds),
-    exp.Pow: _numeric,
+    exp.Pow: numeric,
     exp.Neg: _negated,
     **dict.fromkeys(
         (exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift),
-        _same,
+        same,
     ),
     exp.Cast: lambda node, kinds: cast_to(node.to, node.this, kinds[0] if kinds else UNKNOWN),
     exp.Interval: _always(INTERVAL),
@@ -337,9 +320,9 @@ _NODES: dict[type[exp.Expression], Rule] = {
     exp.StrPosition: _always(INT),
     exp.Extract: _always(EXACT),
     exp.Count: _always(INTEGER),
-    exp.Sum: _total,
-    exp.Avg: _mean,
-    **dict.fromkeys((exp.Min, exp.Max), _same),
+    exp.Sum: total,
+    exp.Avg: mean,
+    **dict.fromkeys((exp.Min, exp.Max), same),
     exp.CurrentTimestamp: _always(ZONED),
     exp.Localtimestamp: _always(DATETIME),
     exp.CurrentDate: _always(DATE),
@@ -353,102 +336,17 @@ _NODES: dict[type[exp.Expression], Rule] = {
     **dict.fromkeys((exp.CurrentUser, exp.CurrentSchema, exp.CurrentDatabase), _always(TEXT)),
 }
 
-SIGNATURES: dict[str, tuple[str, Rule | Kind]] = {
-    **dict.fromkeys(("upper", "lower", "initcap", "reverse", "quote_ident"), ("t", TEXT)),
-    **dict.fromkeys(("left", "right", "repeat"), ("ti", TEXT)),
-    **dict.fromkeys(("lpad", "rpad"), ("tit", TEXT)),
-    **dict.fromkeys(("ltrim", "rtrim", "btrim"), ("tt", TEXT)),
-    **dict.fromkeys(("replace", "translate"), ("ttt", TEXT)),
-    **dict.fromkeys(("substring", "substr"), ("tii", TEXT)),
-    "split_part": ("tti", TEXT),
-    "strpos": ("tt", INT),
-    "ascii": ("t", INT),
-    "chr": ("i", TEXT),
-    "overlay": ("ttii", TEXT),
-    "starts_with": ("tt", BOOLEAN),
-    **dict.fromkeys(("length", "char_length", "character_length"), ("y", INT)),
-    "octet_length": ("y", INT),
-    "md5": ("y", TEXT),
-    "sha256": ("x", BYTES),
-    "encode": ("xt", TEXT),
-    "decode": ("tt", BYTES),
-    "concat": ("o+", TEXT),
-    "concat_ws": ("to+", TEXT),
-    "format": ("to+", TEXT),
-    "quote_literal": ("o", TEXT),
-    "regexp_replace": ("tttt", TEXT),
-    "string_agg": ("tt", TEXT),
-    "to_hex": ("i", TEXT),
-    "to_char": ("*t", TEXT),
-    "to_number": ("tt", EXACT),
-    "to_date": ("tt", DATE),
-    "to_timestamp": ("*t", ZONED),
-    "gen_random_uuid": ("", UUID),
-    "abs": ("n", _same),
-    "sign": ("n", _whole),
-    **dict.fromkeys(("ceil", "ceiling", "floor"), ("n", _whole)),
-    **dict.fromkeys(("round", "trunc"), ("ni", _rounded)),
-    **dict.fromkeys(("sqrt", "ln", "exp", "log"), ("nn", _numeric)),
-    **dict.fromkeys(("power", "pow"), ("nn", _numeric)),
-    **dict.fromkeys(("cbrt", "degrees", "radians", "sin", "cos", "tan", "asin", "acos", "atan"), ("n", DOUBLE)),
-    "atan2": ("nn", DOUBLE),
-    **dict.fromkeys(("pi", "random"), ("", DOUBLE)),
-    "div": ("nn", decimal(0)),
-    "mod": ("nn", lambda node, kinds: _calculated(kinds)),
-    **dict.fromkeys(("gcd", "lcm"), ("ii", _integers)),
-    "factorial": ("i", decimal(0)),
-    "width_bucket": ("nnni", INT),
-    **dict.fromkeys(("coalesce", "greatest", "least"), ("*+", _any_of)),
-    "nullif": ("**", _same),
-    **dict.fromkeys(("now", "transaction_timestamp", "statement_timestamp", "clock_timestamp"), ("", ZONED)),
-    "current_timestamp": ("i", ZONED),
-    "localtimestamp": ("i", DATETIME),
-    "date_trunc": ("t*", lambda node, kinds: kinds[1] if kinds[1].name in ("interval", "datetime") else ZONED),
-    "extract": ("t*", EXACT),
-    "date_part": ("t*", DOUBLE),
-    "age": ("dd", INTERVAL),
-    "date": ("*", DATE),
-    "make_date": ("iii", DATE),
-    "make_timestamp": ("iiiiin", DATETIME),
-    "make_interval": ("*+", INTERVAL),
-    "count": ("*", INTEGER),
-    "sum": ("*", _total),
-    "avg": ("*", _mean),
-    **dict.fromkeys(("min", "max"), ("*", _same)),
-    **dict.fromkeys(("stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp"), ("n", _spread)),
-    **dict.fromkeys(("bool_and", "bool_or", "every"), ("b", BOOLEAN)),
-    **dict.fromkeys(("bit_and", "bit_or", "bit_xor"), ("i", _same)),
-    **dict.fromkeys(("row_number", "rank", "dense_rank"), ("", INTEGER)),
-    "ntile": ("i", INT),
-    **dict.fromkeys(("percent_rank", "cume_dist"), ("", DOUBLE)),
-    **dict.fromkeys(("first_value", "last_value"), ("*", _same)),
-    "nth_value": ("*i", _same),
-    **dict.fromkeys(
-        ("lag", "lead"), ("*i*", lambda node, kinds: _common([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN)
-    ),
-    **dict.fromkeys(("json_extract_path_text", "jsonb_extract_path_text"), ("*t+", TEXT)),
-    "jsonb_extract_path": ("*t+", JSONB),
-    "jsonb_set": ("jtjb", JSONB),
-    **dict.fromkeys(("json_typeof", "jsonb_typeof"), ("j", TEXT)),
-    **dict.fromkeys(("json_array_length", "jsonb_array_length"), ("j", INT)),
-    "to_json": ("*", JSON),
-    "to_jsonb": ("*", JSONB),
-    **dict.fromkeys(("json_agg", "json_object_agg", "json_build_object", "json_build_array"), ("*+", JSON)),
-    **dict.fromkeys(("jsonb_agg", "jsonb_object_agg", "jsonb_build_object", "jsonb_build_array"), ("*+", JSONB)),
-    "lastval": ("", INTEGER),
-    **dict.fromkeys(("nextval", "currval"), ("t", INTEGER)),
-    "setval": ("tib", INTEGER),
-    "pg_get_serial_sequence": ("tt", TEXT),
-    **dict.fromkeys(("version", "current_database", "current_schema", "current_user", "session_user"), ("", TEXT)),
-    "user": ("", TEXT),
-    "pg_backend_pid": ("", INT),
-    "generate_series": ("*+", INT),
-    "set_config": ("*+", TEXT),
-}
-"""By function what each argument is, and what it gives.
 
-t text, i integer, n number, b boolean, d point in time, j JSON, x bytes, y text or bytes, o anything as text, * as it
-is; + for the last again and again.
-"""
+def remainder(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """mod()."""
+    return _calculated(kinds)
 
-TYPING = Typing(_NODES, {name: made for name, (_, made) in SIGNATURES.items()})
+
+def truncated(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """date_trunc()."""
+    return kinds[1] if kinds[1].name in ("interval", "datetime") else ZONED
+
+
+def neighbour(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """lag() and lead(): the value, or the default."""
+    return _common([kinds[0], *kinds[2:3]]) if kinds else UNKNOWN

@@ -6,7 +6,8 @@ import apsw
 from sqlglot import exp
 
 from clusterdb.errors import ProgrammingError
-from clusterdb.flavours.flavour import call, guarded
+from clusterdb.flavours.flavour import call
+from clusterdb.flavours.registry import guarded
 from clusterdb.flavours.trees import target_of
 
 __all__ = ["Touched", "touch_once"]

@@ -42,7 +42,7 @@ def roll_back(file: Any) -> None:
 def stored(file: Any) -> bytes:
     """Everything that a new reader sees."""
     file.xLock(SHARED)
-    data = bytes(file.xRead(file.xFileSize() + 100, 0))
+    data = bytes(file.xRead(file.xFileSize(), 0))
     assert len(data) == file.xFileSize()
     file.xUnlock(NONE)
     return data

@@ -6,7 +6,6 @@ import apsw
 import pytest
 
 import clusterdb
-from tests.support.inside import vfs_of
 from tests.support.stores import extended_result
 from tests.vfs.contract.files import (
     EXCLUSIVE,
@@ -144,7 +143,7 @@ def test_unlock_without_commit_rolls_back(opened: Open, level: int) -> None:
 def test_close_rolls_back_and_lets_the_next_writer_in(store: clusterdb.Store, opened: Open) -> None:
     """A connection that goes away in the middle of a transaction leaves nothing behind."""
     store_bytes(opened(), pattern(4096))
-    left = vfs_of(store).xOpen("prod", [MAIN, 0])
+    left = apsw.VFSFile(store.vfs, "prod", [MAIN, 0])
     write_locked(left)
     left.xWrite(b"half a transaction", 0)
     left.xClose()
@@ -158,7 +157,7 @@ def test_store_closes_though_an_error_refers_to_a_closed_file() -> None:
     """A store closes once its files are closed, though a caught error still refers to one of them."""
     store = clusterdb.open(":memory:")
     store.create_cluster("prod")
-    file = vfs_of(store).xOpen("prod", [MAIN_READONLY, 0])
+    file = apsw.VFSFile(store.vfs, "prod", [MAIN_READONLY, 0])
     file.xLock(SHARED)
     with pytest.raises(apsw.ReadOnlyError) as caught:
         file.xLock(RESERVED)

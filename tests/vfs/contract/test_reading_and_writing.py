@@ -41,7 +41,7 @@ def test_new_cluster_is_an_empty_file(opened: Open) -> None:
 @pytest.mark.parametrize("size", [1, 511, 4095, 4096, 4097, 3 * 4096 + 5])
 def test_reads_are_short_at_the_end_only(opened: Open, size: int) -> None:
     """A read gives what there is: all of it before the end, the rest across it, nothing beyond."""
-    file, data = opened(), pattern(size)
+    file, data = opened(), pattern(size)[:-1] + b"\xff"  # apsw cannot tell zeros at the end of a short read from none
     store_bytes(file, data)
     file.xLock(SHARED)
     assert file.xFileSize() == size

@@ -14,6 +14,8 @@ DOCUMENTS = (
     """INSERT INTO documents VALUES (1, '{"name": "Ada", "tags": ["x", "y"], "age": 36}'), (2, '{"name": "Bob"}')""",
 )
 
+_FEW_NUMBERS = ("CREATE TABLE few (n INT)", "INSERT INTO few VALUES (1), (2), (4), (NULL)")
+
 FUNCTIONS = [
     Case(
         "string functions",
@@ -266,4 +268,41 @@ FUNCTIONS = [
     Case("JSON aggregates", NUMBERS, "SELECT JSON_ARRAYAGG(n) FROM numbers WHERE n = 3", rows=[("[3]",)]),
     Case("JSON aggregates", COUNTERS, "SELECT JSON_OBJECTAGG(word, n) FROM counters", rows=[('{"a":1,"b":2}',)]),
     Case("INET_ATON", (), "SELECT INET_ATON('10.0.0.1'), INET_NTOA(167772161)", rows=[(167772161, "10.0.0.1")]),
+    # functions that the cases above leave out
+    Case("string functions", (), "SELECT BIT_LENGTH('é'), BIT_LENGTH(125), BIT_LENGTH(NULL)", rows=[(16, 24, None)]),
+    Case(
+        "trigonometric functions",
+        (),
+        "SELECT ROUND(SIN(1), 6), ROUND(COS(1), 6), ROUND(TAN(1), 6), ROUND(ASIN(1), 6), ACOS(1), ROUND(ATAN(1), 6), "
+        "ROUND(ATAN2(1, 2), 6), ROUND(RADIANS(180), 6)",
+        rows=[(0.841471, 0.540302, 1.557408, 1.570796, 0, 0.785398, 0.463648, 3.141593)],
+    ),
+    Case("ATAN of two arguments", (), "SELECT ATAN(1, 2)", unsupported=True),
+    Case(
+        "JSON functions",
+        (),
+        """SELECT JSON_INSERT('{"a": 1}', '$.a', 2, '$.b', 3), JSON_REPLACE('{"a": 1}', '$.a', 2, '$.b', 3)""",
+        rows=[('{"a":1,"b":3}', '{"a":2}')],
+    ),
+    Case(
+        "statistical aggregates",
+        _FEW_NUMBERS,
+        "SELECT ROUND(VARIANCE(n), 6), ROUND(VAR_POP(n), 6), ROUND(STDDEV(n), 6) FROM few",
+        rows=[(1.555556, 1.555556, 1.247219)],
+    ),
+    Case(
+        "window functions",
+        _FEW_NUMBERS,
+        "SELECT n, PERCENT_RANK() OVER w, CUME_DIST() OVER w, FIRST_VALUE(n) OVER w, LAST_VALUE(n) OVER w, "
+        "NTH_VALUE(n, 2) OVER w, DENSE_RANK() OVER w, LEAD(n) OVER w FROM few WHERE n IS NOT NULL "
+        "WINDOW w AS (ORDER BY n) ORDER BY n",
+        rows=[
+            (1, 0, 0.333333333, 1, 1, None, 1, 2),
+            (2, 0.5, 0.666666667, 1, 2, 2, 2, 4),
+            (4, 1, 1, 1, 4, 2, 3, None),
+        ],
+    ),
+    Case("functions with a wrong number of arguments", (), "SELECT UPPER('a', 'b')", fails=True),
+    Case("functions with a wrong number of arguments", (), "SELECT CONCAT()", fails=True),
+    Case("functions with a wrong number of arguments", (), "SELECT PI(1)", fails=True),
 ]

@@ -10,6 +10,8 @@ EVENTS = (
     "INSERT INTO events VALUES (1, '2024-01-31 10:20:30'), (2, '2024-02-29 23:59:59'), (3, '2023-12-31 00:00:00')",
 )
 
+_FEW_NUMBERS = ("CREATE TABLE few (n INT)", "INSERT INTO few VALUES (1), (2), (4), (NULL)")
+
 FUNCTIONS = [
     Case(
         "string functions",
@@ -263,4 +265,57 @@ FUNCTIONS = [
         "SELECT json_agg(word ORDER BY word), jsonb_object_agg(word, n) FROM counters",
         rows=[('["a","b"]', '{"a":1,"b":2}')],
     ),
+    # functions that the cases above leave out
+    Case("trigonometric functions", (), "SELECT sinh(0), round(sinh(1)::numeric, 6)", rows=[(0, 1.175201)]),
+    Case(
+        "trigonometric functions",
+        (),
+        "SELECT round(sin(1)::numeric, 6), round(cos(1)::numeric, 6), round(tan(1)::numeric, 6), "
+        "round(asin(1)::numeric, 6), acos(1), round(atan(1)::numeric, 6), round(atan2(1, 2)::numeric, 6), "
+        "round(radians(180)::numeric, 6)",
+        rows=[(0.841471, 0.540302, 1.557408, 1.570796, 0, 0.785398, 0.463648, 3.141593)],
+    ),
+    Case("mathematical functions", (), "SELECT gcd(12, 18), lcm(4, 6), pow(2, 3)", rows=[(6, 12, 8)]),
+    Case(
+        "now()/current_date",
+        (),
+        "SELECT date('2024-02-29 10:20:30'::timestamp), current_timestamp(3) IS NOT NULL, "
+        "statement_timestamp() IS NOT NULL",
+        rows=[("2024-02-29", 1, 1)],
+    ),
+    Case(
+        "JSON functions",
+        (),
+        """SELECT jsonb_extract_path('{"a": {"b": [1, 2]}}'::jsonb, 'a', 'b'), to_jsonb('[5]'::json), """
+        """json_build_object('a', 1, 'b', 'x'), jsonb_build_array(1, 'x', NULL), json_typeof('[1]'::json), """
+        """json_array_length('[1, 2]'::json), json_extract_path_text('{"a": 1}'::json, 'a')""",
+        rows=[("[1,2]", "[5]", '{"a":1,"b":"x"}', '[1,"x",null]', "array", 2, "1")],
+    ),
+    Case(
+        "JSON aggregates",
+        _FEW_NUMBERS,
+        "SELECT json_object_agg(n, n * 2 ORDER BY n) FROM few WHERE n < 3",
+        rows=[('{"1":2,"2":4}',)],
+    ),
+    Case(
+        "statistical aggregates",
+        _FEW_NUMBERS,
+        "SELECT round(var_pop(n), 6), round(stddev_samp(n), 6), bit_xor(n) FROM few",
+        rows=[(1.555556, 1.527525, 7)],
+    ),
+    Case(
+        "window functions",
+        _FEW_NUMBERS,
+        "SELECT n, percent_rank() OVER w, cume_dist() OVER w, first_value(n) OVER w, last_value(n) OVER w, "
+        "nth_value(n, 2) OVER w, dense_rank() OVER w, lead(n) OVER w FROM few WHERE n IS NOT NULL "
+        "WINDOW w AS (ORDER BY n) ORDER BY n",
+        rows=[
+            (1, 0, 0.333333333, 1, 1, None, 1, 2),
+            (2, 0.5, 0.666666667, 1, 2, 2, 2, 4),
+            (4, 1, 1, 1, 4, 2, 3, None),
+        ],
+    ),
+    Case("functions with a wrong number of arguments", (), "SELECT upper('a', 'b')", fails=True),
+    Case("functions with a wrong number of arguments", (), "SELECT left('a')", fails=True),
+    Case("functions with a wrong number of arguments", (), "SELECT concat()", fails=True),
 ]

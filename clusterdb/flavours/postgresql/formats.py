@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 
-from clusterdb.flavours.functions import strict
+from clusterdb.flavours.functions import Number
 from clusterdb.flavours.postgresql.values import moment
 
-__all__ = ["known", "number_as", "parsed", "time_as", "to_number"]
+__all__ = ["kind_of_format", "number_as", "parsed", "time_as", "to_number"]
 
 _PARTS = re.compile(
     r"FM|HH24|HH12|HH|MI|SSSSS?|SS|MS|US|Y,YYY|YYYY|YYY|YY|Y|IYYY|IW|IDDD|ID|MM|Month|MONTH|month|Mon|MON|mon|Day|DAY|day"
@@ -26,20 +25,20 @@ _WORDS = frozenset({"month", "mon", "day", "dy", "am", "pm"})
 
 def _pieces(form: str) -> list[tuple[str, str]]:
     """The parts of a form, and the characters between them.  Raises ValueError for letters that mean something else."""
-    made, at = [], 0
+    result, at = [], 0
     while at < len(form):
-        found = _PARTS.match(form, at) or _LOWER.match(form, at)
-        if found is not None:
-            part = found[0]
+        match = _PARTS.match(form, at) or _LOWER.match(form, at)
+        if match is not None:
+            part = match[0]
             name = part if part.lower() in _WORDS or part[0] == '"' else part.upper()
-            made.append(("part", name))
-            at = found.end()
+            result.append(("part", name))
+            at = match.end()
             continue
         if form[at].isalnum() or form[at] in "\\":
             raise ValueError(f"the form {form!r}")
-        made.append(("text", form[at]))
+        result.append(("text", form[at]))
         at += 1
-    return made
+    return result
 
 
 def _makers(at: datetime) -> dict[str, Callable[[], str]]:
@@ -77,7 +76,6 @@ def _makers(at: datetime) -> dict[str, Callable[[], str]]:
     }
 
 
-@strict
 def time_as(value: str, form: str) -> str:
     """to_char() of a date or a time."""
     at = moment(value) if len(value) > 8 and value[4:5] == "-" else moment(f"2000-01-01 {value}")
@@ -85,33 +83,33 @@ def time_as(value: str, form: str) -> str:
     words = {"month": (at.strftime("%B"), 9), "mon": (at.strftime("%b"), 3), "day": (at.strftime("%A"), 9)}
     words |= {"dy": (at.strftime("%a"), 3), "am": ("AM" if at.hour < 12 else "PM", 2)}
     words["pm"] = words["am"]
-    made, unpadded = "", False
+    result, unpadded = "", False
     for kind, part in _pieces(form):
         if kind == "text":
-            made += part
+            result += part
         elif part == "FM":
             unpadded = True
             continue
         elif part[0] == '"':
-            made += part[1:-1]
+            result += part[1:-1]
         elif part in makers:
             text = makers[part]()
-            made += (text.lstrip("0") or "0") if unpadded else text
+            result += (text.lstrip("0") or "0") if unpadded else text
         else:
             word, width = words[part.lower()]
             word = word.upper() if part.isupper() else word.lower() if part.islower() else word
-            made += word if unpadded else word.ljust(width)
+            result += word if unpadded else word.ljust(width)
         unpadded = False
-    return made
+    return result
 
 
 _NUMBER_FORM = re.compile(r"(FM)?([90,]*)(?:\.([90]*))?")
 
 
-def known(form: str) -> str:
+def kind_of_format(form: str) -> str:
     """What a form is of: "time", "number"; empty if it is neither that is known here."""
-    found = _NUMBER_FORM.fullmatch(form)
-    if found is not None and re.search("[90]", form):
+    match = _NUMBER_FORM.fullmatch(form)
+    if match is not None and re.search("[90]", form):
         return "number"
     try:
         _pieces(form)
@@ -120,13 +118,12 @@ def known(form: str) -> str:
     return "time"
 
 
-@strict
-def number_as(value: Any, form: str) -> str:
+def number_as(value: Number, form: str) -> str:
     """to_char() of a number: nines, zeros, commas, a point."""
-    found = _NUMBER_FORM.fullmatch(form)
-    if found is None or not found[2]:
+    match = _NUMBER_FORM.fullmatch(form)
+    if match is None or not match[2]:
         raise ValueError(f"the form {form!r} of a number")
-    fill, whole, fraction = bool(found[1]), found[2], found[3] or ""
+    fill, whole, fraction = bool(match[1]), match[2], match[3] or ""
     number = abs(Decimal(repr(value))).quantize(Decimal(1).scaleb(-len(fraction)), ROUND_HALF_UP)
     text, _, behind = f"{number:f}".partition(".")
     slots = whole.replace(",", "")
@@ -150,11 +147,11 @@ def number_as(value: Any, form: str) -> str:
 
 def _with_commas(digits: str, whole: str) -> str:
     """Digits from the right into their places; a comma only behind a digit."""
-    made, rest = "", list(digits)
+    result, rest = "", list(digits)
     for place in reversed(whole):
         char = "," if place == "," and rest else rest.pop() if place != "," and rest else ""
-        made = char + made
-    return made
+        result = char + result
+    return result
 
 
 _PARSED = {"YYYY": r"(?P<Y>\d{4})", "MM": r"(?P<m>\d\d?)", "DD": r"(?P<d>\d\d?)", "HH24": r"(?P<H>\d\d?)"}
@@ -173,10 +170,10 @@ def parsed(text: str, form: str) -> datetime:
             pattern += _PARSED[part]
         else:
             raise ValueError(f"reading a date by the form {form!r}")
-    found = re.fullmatch(pattern, text.strip())
-    if found is None:
+    match = re.fullmatch(pattern, text.strip())
+    if match is None:
         raise ValueError(f"'{text}' is not written as {form!r}")
-    parts = {name: value for name, value in found.groupdict().items() if value is not None}
+    parts = {name: value for name, value in match.groupdict().items() if value is not None}
     month = _MONTHS.index(parts["b"].lower()) + 1 if "b" in parts else int(parts.get("m", 1))
     hour, minute, second = (int(parts.get(name, 0)) for name in "HMS")
     if "Y" not in parts:
@@ -184,7 +181,6 @@ def parsed(text: str, form: str) -> datetime:
     return datetime(int(parts["Y"]), month, int(parts.get("d", 1)), hour, minute, second)
 
 
-@strict
 def to_number(text: str, form: str) -> int | float:
     """to_number(), of texts that fill the form."""
     if not _NUMBER_FORM.fullmatch(form) or not re.fullmatch(r"\s*+-?[\d,]*(\.\d+)?\s*", text):

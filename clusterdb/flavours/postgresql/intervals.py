@@ -11,11 +11,11 @@ import math
 import re
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from clusterdb.flavours.functions import Function, strict
+from clusterdb.flavours.functions import Implementation, Number, SqlValue
 
-__all__ = ["FUNCTIONS", "Span", "between", "later", "span", "spelled"]
+__all__ = ["HELPERS", "Interval", "between", "later", "interval_of", "interval_text"]
 
 _DAY = 86_400_000_000
 _MONTHS = {"month": 1, "mon": 1, "year": 12, "yr": 12, "y": 12, "decade": 120, "century": 1200, "centurie": 1200}
@@ -33,7 +33,7 @@ _TOKEN = re.compile(
 )
 
 
-class Span(NamedTuple):
+class Interval(NamedTuple):
     """An interval."""
 
     months: int
@@ -45,7 +45,7 @@ class Span(NamedTuple):
         return (self.months * 30 + self.days) * _DAY + self.micros
 
 
-def span(text: Any) -> Span:
+def interval_of(text: SqlValue) -> Interval:
     """An interval from its text.  Raises ValueError."""
     if not isinstance(text, str):
         raise TypeError(f"{text!r} is no interval: give a str")
@@ -60,8 +60,8 @@ def span(text: Any) -> Span:
         raise ValueError(f"invalid input syntax for type interval: {text!r}")
     days += (months - int(months)) * 30
     micros += (days - int(days)) * _DAY
-    made = Span(int(months), int(days), round(micros))
-    return Span(-made.months, -made.days, -made.micros) if ago else made
+    result = Interval(int(months), int(days), round(micros))
+    return Interval(-result.months, -result.days, -result.micros) if ago else result
 
 
 def _amount(count: str, unit: str) -> tuple[Fraction, str]:
@@ -69,33 +69,33 @@ def _amount(count: str, unit: str) -> tuple[Fraction, str]:
     name = unit if unit in _MONTHS or unit in _DAYS or unit in _TIMES else unit.removesuffix("s")
     for table in (_MONTHS, _DAYS, _TIMES):
         if name in table:
-            made = Fraction(count) * table[name]
-            return (Fraction(round(made)) if table is _MONTHS and table[name] > 1 else made), name
+            result = Fraction(count) * table[name]
+            return (Fraction(round(result)) if table is _MONTHS and table[name] > 1 else result), name
     raise ValueError(f"invalid input syntax for type interval: {count} {unit}")
 
 
 def _parts(text: str) -> list[tuple[Fraction, str]]:
-    made: list[tuple[Fraction, str]] = []
+    result: list[tuple[Fraction, str]] = []
     at = 0
     while text[at:].strip():
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise ValueError(f"invalid input syntax for type interval: {text!r}")
-        at, count = found.end(), (found["count"] or "").replace(" ", "")
-        if found["hours"] is not None:
-            sign = -1 if found["sign"] == "-" else 1
-            seconds = Fraction(found["seconds"] or 0)
-            micros = (int(found["hours"]) * 3600 + int(found["minutes"]) * 60 + seconds) * 1_000_000
-            made.append((sign * micros, "second"))
-        elif found["years"] is not None:
-            sign = -1 if found["years"].startswith("-") else 1
-            made.append((Fraction(int(found["years"]) * 12 + sign * int(found["months"])), "month"))
-        elif found["unit"] is not None:
-            made.append(_amount(count, found["unit"]))
+        at, count = match.end(), (match["count"] or "").replace(" ", "")
+        if match["hours"] is not None:
+            sign = -1 if match["sign"] == "-" else 1
+            seconds = Fraction(match["seconds"] or 0)
+            micros = (int(match["hours"]) * 3600 + int(match["minutes"]) * 60 + seconds) * 1_000_000
+            result.append((sign * micros, "second"))
+        elif match["years"] is not None:
+            sign = -1 if match["years"].startswith("-") else 1
+            result.append((Fraction(int(match["years"]) * 12 + sign * int(match["months"])), "month"))
+        elif match["unit"] is not None:
+            result.append(_amount(count, match["unit"]))
         else:
             follows = _TOKEN.match(text, at)
-            made.append(_amount(count, "day" if follows is not None and follows["hours"] else "second"))
-    return made
+            result.append(_amount(count, "day" if follows is not None and follows["hours"] else "second"))
+    return result
 
 
 def _iso(text: str) -> list[tuple[Fraction, str]]:
@@ -103,11 +103,11 @@ def _iso(text: str) -> list[tuple[Fraction, str]]:
     piece = re.compile(r"([+-]?\d+(?:\.\d*)?)([A-Z])")
     if piece.sub("", dates) or piece.sub("", times):
         raise ValueError(f"invalid input syntax for type interval: {text!r}")
-    made = [_amount(count, _ISO[unit]) for count, unit in piece.findall(dates)]
-    return made + [_amount(count, _ISO_TIME[unit]) for count, unit in piece.findall(times)]
+    result = [_amount(count, _ISO[unit]) for count, unit in piece.findall(dates)]
+    return result + [_amount(count, _ISO_TIME[unit]) for count, unit in piece.findall(times)]
 
 
-def spelled(value: Span) -> str:
+def interval_text(value: Interval) -> str:
     """An interval as PostgreSQL shows it."""
     years, months = int(value.months / 12), int(math.fmod(value.months, 12))
     texts: list[str] = []
@@ -124,7 +124,7 @@ def spelled(value: Span) -> str:
     return " ".join(texts)
 
 
-def later(at: datetime, value: Span, sign: int = 1) -> datetime:
+def later(at: datetime, value: Interval, sign: int = 1) -> datetime:
     """A time and an interval: first the months, then the rest."""
     year, month = divmod(at.year * 12 + at.month - 1 + sign * value.months, 12)
     day = min(at.day, calendar.monthrange(year, month + 1)[1])
@@ -132,25 +132,25 @@ def later(at: datetime, value: Span, sign: int = 1) -> datetime:
     return at.replace(year=year, month=month + 1, day=day) + sign * rest
 
 
-def between(later: datetime, earlier: datetime) -> Span:
+def between(later: datetime, earlier: datetime) -> Interval:
     """What passed between two times: days and a time of the same sign."""
     passed = later - earlier
     micros = (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
     days = int(Fraction(micros, _DAY))
-    return Span(0, days, micros - days * _DAY)
+    return Interval(0, days, micros - days * _DAY)
 
 
-def _times(value: Span, factor: Fraction) -> Span:
+def _times(value: Interval, factor: Fraction) -> Interval:
     months = Fraction(value.months) * factor
     more = (months - int(months)) * 30
     days = value.days * factor
     rest = (days - int(days) + more - int(more)) * 86_400
     extra = int(rest / 86_400)
     micros = value.micros * factor + (rest - extra * 86_400) * 1_000_000
-    return Span(int(months), int(days) + int(more) + extra, round(micros))
+    return Interval(int(months), int(days) + int(more) + extra, round(micros))
 
 
-def _part(unit: str, value: Span) -> int | float:
+def _part(unit: str, value: Interval) -> int | float:
     seconds = abs(value.micros)
     sign = -1 if value.micros < 0 else 1
     parts: dict[str, float] = {
@@ -168,26 +168,26 @@ def _part(unit: str, value: Span) -> int | float:
     return parts[unit]
 
 
-def _epoch(value: Span) -> float:
+def _epoch(value: Interval) -> float:
     years, months = int(value.months / 12), int(math.fmod(value.months, 12))
     return float((years * Fraction("365.25") + months * 30 + value.days) * 86_400 + Fraction(value.micros, 1_000_000))
 
 
 def _added(a: str, b: str, sign: int) -> str:
-    first, second = span(a), span(b)
-    return spelled(Span(*(one + sign * other for one, other in zip(first, second, strict=True))))
+    first, second = interval_of(a), interval_of(b)
+    return interval_text(Interval(*(one + sign * other for one, other in zip(first, second, strict=True))))
 
 
-def _factor(value: Any) -> Fraction:
+def _factor(value: Number) -> Fraction:
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
 
 
-FUNCTIONS: dict[str, Function] = {
-    "span": strict(lambda text: spelled(span(text))),
-    "span_ticks": strict(lambda text: span(text).ticks()),
-    "span_plus": strict(_added),
-    "span_times": strict(lambda text, factor: spelled(_times(span(text), _factor(factor)))),
-    "span_over": strict(lambda text, factor: spelled(_times(span(text), 1 / _factor(factor)))),
-    "span_part": strict(lambda unit, text: _part(unit.lower(), span(text))),
+HELPERS: dict[str, Implementation] = {
+    "span": lambda text: interval_text(interval_of(text)),
+    "span_ticks": lambda text: interval_of(text).ticks(),
+    "span_plus": _added,
+    "span_times": lambda text, factor: interval_text(_times(interval_of(text), _factor(factor))),
+    "span_over": lambda text, factor: interval_text(_times(interval_of(text), 1 / _factor(factor))),
+    "span_part": lambda unit, text: _part(unit.lower(), interval_of(text)),
 }
 """By name without the prefix that they have in SQL."""
