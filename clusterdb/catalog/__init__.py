@@ -1,4 +1,4 @@
-"""The catalog: ``catalog.db`` says which clusters exist, and which volumes and pins stand behind them.
+"""The catalog: ``catalog.db`` lists the clusters, and the volumes and pins that hold their data.
 
 :mod:`clusterdb.catalog.catalog` is the whole; :mod:`clusterdb.catalog.database` (connection, transactions) and
 :mod:`clusterdb.catalog.schema` are below the tables: :mod:`clusterdb.catalog.clusters`,
