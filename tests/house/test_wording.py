@@ -77,7 +77,7 @@ def findings(path: Path) -> list[str]:
 def test_banned_constructions_do_not_occur() -> None:
     """Neither in a document nor in a docstring or message."""
     occurrences = {path.relative_to(ROOT).as_posix(): findings(path) for path in [*DOCUMENTS, *MODULES]}
-    assert {name: found for name, found in occurrences.items() if found} == {}
+    assert {name: matches for name, matches in occurrences.items() if matches} == {}
 
 
 @pytest.mark.parametrize(
