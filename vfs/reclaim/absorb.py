@@ -123,10 +123,10 @@ def _make_head_durable(pool: Pool, heir: VolumeRow, head: Version) -> None:
     pool.volume(heir).durable = head.version
 
 
-def _finish(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: VolumeRow, lost: list[Superseded]) -> None:
-    """Queue the slots in ``lost``, which now wait for readers only, and remove the source (after the catalog)."""
+def _finish(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: VolumeRow, items: list[Superseded]) -> None:
+    """Queue the superseded slots, which now wait for readers only, and remove the source (after the catalog)."""
     pool = queue.pool
-    queue.enqueue(heir, lost, durable_version(pool, heir) if heir.state in IN_USE else FOREVER)
+    queue.enqueue(heir, items, durable_version(pool, heir) if heir.state in IN_USE else FOREVER)
     with session.pool_locked():
         pool.tables.remove_volume(source.table_index, source.volume)
     pool.history.remove(source.volume)
