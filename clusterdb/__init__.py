@@ -27,7 +27,7 @@ _MODULES = frozenset(name.partition(".")[0] for name in os.listdir(os.path.dirna
 
 
 def __getattr__(name: str) -> Any:
-    """What :mod:`clusterdb.public` has, imported when it is first used: importing the package costs little."""
+    """Import a name of :mod:`clusterdb.public` when it is first used, so that importing the package is fast."""
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name.startswith("SQLITE_"):

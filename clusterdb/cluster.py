@@ -34,10 +34,9 @@ __all__ = ["ClusterVerbs"]
 
 
 class ClusterVerbs:
-    """What can be done with a cluster: each verb forwards to the function that does it.
+    """The verbs of a cluster, which forward to the functions that implement them.
 
-    ``name`` is the cluster's name when the handle was made, or was last renamed by it; ``id`` its number in the
-    catalog.
+    ``name`` is the cluster's name when the handle was created, or last renamed it; ``id`` its number in the catalog.
     """
 
     def __init__(self, context: Context, name: str, id: int) -> None:
@@ -61,16 +60,16 @@ class ClusterVerbs:
         trusted: bool = True,
         limits: Limits | None = None,
     ) -> sqlite.Connection:
-        """A connection to the cluster's database, an ``apsw.Connection``.
+        """Open a connection to the cluster's database, an ``apsw.Connection``.
 
-        ``endpoint``: ``"writer"``, ``"reader"`` (one of the readers, by chance; the writer if there is none), the name
-        of an instance or of a custom endpoint.  A cluster without instances has an implicit writer.  Through a reader
-        nothing can be written, and what is seen lags as the instance is set to.
+        ``endpoint``: ``"writer"``, ``"reader"`` (a reader chosen at random; the writer if there is none), the name of
+        an instance or of a custom endpoint.  A cluster without instances has an implicit writer.  A connection through
+        a reader is read-only, and lags as configured for the instance.
 
-        ``at``: a point in the past, as :meth:`clone` takes it, to look at; nothing can be written there.
+        ``at``: a point in the past, as for :meth:`clone`; the connection is read-only.
 
-        ``trusted=False`` is for untrusted SQL: no files (ATTACH, VACUUM), no settings that do more than answer, and
-        no more time and steps than :class:`Limits` allow (``limits``).  Its statements raise NotAuthorizedError and
+        ``trusted=False`` is for untrusted SQL: no files (ATTACH, VACUUM), no settings that do more than return a value,
+        and no more time and steps than :class:`Limits` allow (``limits``).  Its statements raise NotAuthorizedError and
         LimitExceededError.
 
         Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError, InvalidRestoreTimeError,
@@ -80,7 +79,7 @@ class ClusterVerbs:
         if at is not None:
             if endpoint != "writer":
                 raise InvalidArgumentError(
-                    f"endpoint '{endpoint}': instances show the present; leave it out for a point in the past"
+                    f"endpoint '{endpoint}': instances show the present: omit the endpoint for a point in the past"
                 )
             connection = connecting.connect_past(self.context, self, at)
         else:
@@ -101,8 +100,8 @@ class ClusterVerbs:
     ) -> Instance:
         """Add an instance: the first is the writer, up to 15 more are readers.
 
-        ``promotion_tier`` 0 to 15: the lower, the sooner a failover makes it the writer.  Readers show what the writer
-        had ``replica_lag_ms`` ago, and by chance up to ``lag_jitter_ms`` more.
+        ``promotion_tier`` 0 to 15: a failover promotes the reader with the lowest tier.  Readers show the state of the
+        writer from ``replica_lag_ms`` ago, and a random time of up to ``lag_jitter_ms`` more.
 
         Raises InvalidNameError, InstanceExistsError, TooManyReadersError, InvalidArgumentError, ClusterNotFoundError.
         """
@@ -133,9 +132,9 @@ class ClusterVerbs:
 
     @uninterrupted
     def failover(self, target: str | None = None) -> str:
-        """Make a reader the writer: ``target``, or the one with the lowest tier, of those the largest.  Its name.
+        """Promote a reader to the writer, and return its name: ``target``, or the largest reader of the lowest tier.
 
-        The old writer is fenced: its open transactions cannot be committed, its connections fail.  Connections made
+        The old writer is fenced: its open transactions cannot be committed, its connections fail.  Connections opened
         through the cluster endpoint afterwards reach the new writer.
 
         Raises NoReaderError, InstanceNotFoundError, InvalidArgumentError, ClusterNotFoundError.
@@ -151,12 +150,12 @@ class ClusterVerbs:
         failover.crash(self.context, self, name)
 
     def replica_status(self) -> list[ReplicaStatus]:
-        """What ``SELECT * FROM aurora_replica_status()`` tells.  Raises ClusterNotFoundError."""
+        """The rows of ``SELECT * FROM aurora_replica_status()``.  Raises ClusterNotFoundError."""
         with self.context.errors():
             return replica_status.status(self.context, self)
 
     def endpoints(self) -> list[Endpoint]:
-        """All endpoints, with the instances that each may lead to now.  Raises ClusterNotFoundError."""
+        """All endpoints, with their present instances.  Raises ClusterNotFoundError."""
         return endpoints.endpoints(self.context, self)
 
     @uninterrupted
@@ -168,7 +167,7 @@ class ClusterVerbs:
         members: Sequence[str] = (),
         excluded: Sequence[str] = (),
     ) -> Endpoint:
-        """Add a custom endpoint, for the ``members`` only, or for all instances but the ``excluded``.
+        """Add a custom endpoint, for the ``members`` only, or for all instances except the ``excluded``.
 
         Raises InvalidNameError, EndpointExistsError, InstanceNotFoundError, InvalidArgumentError.
         """
@@ -181,11 +180,12 @@ class ClusterVerbs:
 
     @uninterrupted
     def clone(self, name: str, *, at: Point | None = None, copy_type: str = "copy-on-write", **settings: Any) -> Self:
-        """A new cluster with this one's last committed state, in constant time; the two share all unchanged pages.
+        """Clone the cluster's last committed state, in constant time; both clusters share all unchanged pages.
 
-        ``at``: a point in the past instead, see :data:`clusterdb.Point`: a version, a time, so long ago, or a snapshot.
-        ``copy_type="full-copy"`` shares nothing, and takes as long as the database is large.  ``settings`` of
-        :class:`ClusterSettings`; the engine, the backup retention and the clone limit are the source's.
+        ``at``: a point in the past instead, see :data:`clusterdb.Point`: a version, a time, a time span before now, or
+        a snapshot.  ``copy_type="full-copy"`` shares nothing, and takes time in proportion to the size of the database.
+        ``settings``: those of :class:`ClusterSettings`; the engine, the backup retention and the clone limit are
+        inherited from the source.
 
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
@@ -205,8 +205,8 @@ class ClusterVerbs:
     def backtrack(self, to: Point) -> None:
         """Go back in place to a version or a time, or forward again, within the backtrack window.
 
-        Open connections go on: what they have read in a transaction stays as it was until that ends; a transaction that
-        has written cannot be committed any more.  Raises BacktrackDisabledError, InvalidRestoreTimeError,
+        Open connections continue: a running transaction reads the same version until it ends; a transaction that has
+        written cannot be committed any more.  Raises BacktrackDisabledError, InvalidRestoreTimeError,
         InvalidArgumentError, ClusterNotFoundError.
         """
         with self.context.errors():
@@ -214,19 +214,19 @@ class ClusterVerbs:
 
     @uninterrupted
     def reset(self, to: str | None = None) -> None:
-        """Begin again under the same name: with the present state of the source of this clone, or with a snapshot.
+        """Reset the cluster in place to the present state of the source of this clone, or to a snapshot.
 
-        Open connections go on, as after :meth:`backtrack`.  Raises NoSourceError, SnapshotNotFoundError,
+        Open connections continue, as after :meth:`backtrack`.  Raises NoSourceError, SnapshotNotFoundError,
         ClusterNotFoundError.
         """
         switching.reset(self.context, self, to)
 
     def restorable(self) -> tuple[datetime, datetime]:
-        """The earliest and the latest time that a clone can be made of.  Raises ClusterNotFoundError."""
+        """The earliest and the latest time that can be cloned.  Raises ClusterNotFoundError."""
         with self.context.errors():
             return find.restorable(self.context, self.context.row_of(self))
 
-    # --- life -------------------------------------------------------------------------------------------------------
+    # --- status -----------------------------------------------------------------------------------------------------
     @property
     def status(self) -> str:
         """``"available"`` or ``"stopped"``.  Raises ClusterNotFoundError."""
@@ -234,12 +234,12 @@ class ClusterVerbs:
 
     @property
     def clone_group_id(self) -> str:
-        """What a cluster and all its clones have in common.  Raises ClusterNotFoundError."""
+        """The id that a cluster shares with all its clones.  Raises ClusterNotFoundError."""
         return self.context.row_of(self).clone_group
 
     @uninterrupted
     def stop(self) -> None:
-        """Refuse connections until it is started; connections that may write fail from now on.
+        """Refuse connections until the cluster is started; connections that may write fail from now on.
 
         Raises ClusterStateError, ClusterNotFoundError.
         """
@@ -253,12 +253,12 @@ class ClusterVerbs:
     # --- settings ---------------------------------------------------------------------------------------------------
     @property
     def settings(self) -> ClusterSettings:
-        """The settings now.  Raises ClusterNotFoundError."""
+        """The present settings.  Raises ClusterNotFoundError."""
         return self.context.row_of(self).settings
 
     @uninterrupted
     def modify(self, **changes: Any) -> ClusterSettings:
-        """Change settings (all but the engine); the settings now.
+        """Change settings (except the engine), and return the present settings.
 
         Raises InvalidArgumentError, ClusterNotFoundError.
         """
@@ -266,7 +266,7 @@ class ClusterVerbs:
 
     @uninterrupted
     def rename(self, new_name: str) -> None:
-        """Give the cluster another name; open connections go on.
+        """Rename the cluster; open connections continue.
 
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError.
         """
@@ -275,7 +275,7 @@ class ClusterVerbs:
 
     @uninterrupted
     def delete(self) -> None:
-        """Drop the cluster.  Clones of it live on; its open connections fail at their next transaction.
+        """Delete the cluster.  Its clones are not affected; its open connections fail at their next transaction.
 
         Raises ClusterNotFoundError.
         """
@@ -288,11 +288,11 @@ class ClusterVerbs:
     ) -> tuple[str, ...]:
         """Write the cluster's last committed state as a plain SQLite database file, whole or not at all.
 
-        A new file has the mode that the umask leaves (others can read it unless that forbids it); one that is replaced
-        keeps its mode.  No file in the directory of a store is replaced.
+        A new file has the mode that the umask leaves (others can read it unless that forbids it); a replaced file keeps
+        its mode.  Files in the directory of a store are never replaced.
 
-        Returns the names of the collations that the file needs and SQLite does not have, as texts of aurora-mysql
-        clusters do: ``clusterdb.flavours.collations.install`` registers those on an apsw connection.
+        Returns the names of the collations that the file needs and SQLite does not have, such as those of texts in
+        aurora-mysql clusters: ``clusterdb.flavours.collations.install`` registers them on an apsw connection.
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
@@ -301,12 +301,13 @@ class ClusterVerbs:
             return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
 
     def apply(self, changeset: bytes, *, on_conflict: OnConflict = "abort") -> Applied:
-        """Make the changes of a changeset (:meth:`clusterdb.Diff.changeset`), in one transaction, without triggers.
+        """Apply a changeset (:meth:`clusterdb.Diff.changeset`), in one transaction, without triggers.
 
-        ``on_conflict``: what to do where the cluster has not the row that was changed: ``"abort"`` and change nothing,
-        ``"skip"`` that change, or ``"replace"`` what is there (what a constraint forbids is skipped even then).
+        ``on_conflict``: the action if the cluster does not have the row that was changed: ``"abort"`` and change
+        nothing, ``"skip"`` that change, or ``"replace"`` the existing row (a change that violates a constraint is
+        skipped even then).
 
-        Raises ChangesetConflictError, InvalidArgumentError for what is no changeset or does not fit the tables.
+        Raises ChangesetConflictError; InvalidArgumentError if ``changeset`` is invalid or does not match the tables.
         """
         from clusterdb.diff import clusters
 
@@ -314,7 +315,7 @@ class ClusterVerbs:
 
     @uninterrupted
     def stats(self) -> ClusterStats:
-        """What the cluster holds now.  Costs a walk over what it does not share.
+        """The present size of the cluster, from a walk over the slots that it does not share.
 
         Raises ClusterNotFoundError.
         """

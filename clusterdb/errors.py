@@ -124,7 +124,7 @@ class NotSupportedError(DatabaseError):
 
 
 class NotAuthorizedError(ProgrammingError):
-    """A statement on an untrusted connection asked for something that is not allowed there (SQLITE_AUTH)."""
+    """A statement on an untrusted connection requested an operation that is not allowed there (SQLITE_AUTH)."""
 
 
 class LimitExceededError(OperationalError):
@@ -152,7 +152,7 @@ class StoreBusyError(OperationalError, RegistryBusyError):
 
 
 class StoreFailedError(OperationalError):
-    """A sync failed, so it is unknown what reached the device: close the store and open it again."""
+    """A sync failed, so the state of the device is unknown: close the store and open it again."""
 
 
 class TooManyConnectionsError(OperationalError):
@@ -166,7 +166,7 @@ class TooManyClustersError(OperationalError):
 
 
 class StoreInUseError(OperationalError):
-    """The operation needs the store for itself, but others have it open."""
+    """The operation needs exclusive access to the store, but other processes or connections have it open."""
 
 
 class StoreFullError(OperationalError):
@@ -176,7 +176,7 @@ class StoreFullError(OperationalError):
 
 
 class StoreReadOnlyError(OperationalError):
-    """The store is open for reading only."""
+    """The store is open read-only."""
 
 
 class CorruptStoreError(DatabaseError):

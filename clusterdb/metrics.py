@@ -10,5 +10,5 @@ __all__ = ["Metric", "metrics", "prometheus"]
 
 
 def metrics(store: Store) -> list[Metric]:
-    """All metrics of a store now; their cost does not grow with the clusters' sizes."""
+    """All present metrics of a store; the cost does not grow with the sizes of the clusters."""
     return store.metrics()

@@ -1,6 +1,6 @@
 """A store: a directory of clusters that share one page pool.
 
-:class:`Store` and :class:`Cluster` are facades: each verb forwards to the function that does it, with the store's
+:class:`Store` and :class:`Cluster` are facades: each verb forwards to the function that implements it, with the store's
 :class:`~clusterdb.core.context.Context`.
 """
 
@@ -51,15 +51,15 @@ def open(
 ) -> Store:
     """Open a store, creating it if it does not exist and ``create`` is true.
 
-    ``path``: a directory; None for ``$CLUSTERDB_STORE``, else ``./.clusterdb``; ``":memory:"`` for a store in RAM that
-    only this process sees.  ``synchronous`` is what connections start with, as SQLite's PRAGMA of that name.
-    ``verify_reads`` checks every page against its checksum whenever this process reads it, and answers SQLITE_CORRUPT.
-    ``read_only`` writes nothing at all, as is always so on a file system that is mounted read-only; nobody may have the
-    store open for writing meanwhile.  What a boot makes necessary to rebuild is then rebuilt in memory.
-    ``disposable`` is for what can be made again: this process syncs nothing, whatever ``synchronous`` says, and clones
-    and drops cost a half.  Check such a store after a power failure before you believe it.
+    ``path``: a directory; None for ``$CLUSTERDB_STORE``, or ``./.clusterdb``; ``":memory:"`` for a store in RAM that
+    only this process sees.  ``synchronous`` is the initial value of SQLite's PRAGMA of that name for connections.
+    ``verify_reads`` checks every page against its checksum whenever this process reads it, and raises SQLITE_CORRUPT.
+    ``read_only`` writes nothing at all, which is the default on a file system that is mounted read-only; no process may
+    have the store open for writing meanwhile.  Derived files of another boot are then rebuilt in memory.
+    ``disposable`` is for data that you can rebuild: this process syncs nothing, with any ``synchronous``, and cloning
+    and dropping take about half the time.  Check such a store after a power failure before relying on it.
 
-    A directory that other users can write to is refused; that of a new store is its owner's alone.
+    A directory that other users can write to is refused; the directory of a new store is accessible to its owner only.
 
     Raises NotAStoreError, StoreFormatError, StoreUnreadableError, StoreUnsafeError, UnsupportedFileSystemError,
     CorruptStoreError, StoreInUseError.
@@ -75,10 +75,10 @@ def open(
 
 
 def repair(path: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> CheckReport:
-    """Rebuild what is derived in a store (allocation map, shared tables) and check everything.
+    """Rebuild the derived files of a store (allocation map, shared tables) and check everything.
 
-    Nothing else may have the store open.  The report says what is lost: damaged clusters stay as they are.  Raises as
-    :func:`open`.
+    The store must not be open elsewhere.  The report describes the damage: damaged clusters are not changed.  Raises
+    the errors of :func:`open`.
     """
     with Store(path, create=False, synchronous="FULL", verify_reads=False, rebuilds=True) as store:
         store.context.require_writable()
@@ -86,9 +86,9 @@ def repair(path: str | os.PathLike[str] | None = None, *, progress: Progress | N
 
 
 class Cluster(ClusterVerbs):
-    """A handle on a cluster; cheap, holds nothing open.  It stays valid when the cluster is renamed.
+    """A handle on a cluster; cheap, keeps nothing open.  It stays valid when the cluster is renamed.
 
-    ``store`` is its :class:`Store`; ``name`` the cluster's name when the handle was made, or was last renamed by it.
+    ``store`` is its :class:`Store`; ``name`` the cluster's name when the handle was created, or last renamed it.
     """
 
     def __init__(self, store: Store, name: str, id: int) -> None:
@@ -102,9 +102,9 @@ class Cluster(ClusterVerbs):
 class Store:
     """An open store.  Close it, or use it in a ``with`` statement; threads may share it, forked processes may not.
 
-    ``path`` is its directory, or ``":memory:"``; ``read_only`` whether it is open for reading only.  Everything raises
-    ClosedError when it is closed and ForkedStoreError in a forked process; what writes, StoreReadOnlyError if it is
-    read-only, StoreBusyError if another process holds up the catalog for 30 s, StoreFullError if the disk is full.
+    ``path`` is its directory, or ``":memory:"``; ``read_only`` whether it is open read-only.  All methods raise
+    ClosedError when it is closed and ForkedStoreError in a forked process.  Methods that write raise StoreReadOnlyError
+    if it is read-only, StoreBusyError if another process holds the catalog for 30 s, StoreFullError on a full disk.
     """
 
     context: Context
@@ -150,14 +150,14 @@ class Store:
 
     @property
     def read_only(self) -> bool:
-        """Whether it is open for reading only."""
+        """Whether the store is open read-only."""
         return self.context.read_only
 
     @uninterrupted
     def close(self) -> None:
-        """Close the store and the connections that its clusters gave out.  Closing twice does no harm.
+        """Close the store and the connections that its clusters have opened.  Closing twice is allowed.
 
-        Raises StoreInUseError if connections are open that were not made by ``Cluster.connect``.
+        Raises StoreInUseError if connections are open that were not opened by ``Cluster.connect``.
         """
         opening.close(self.context)
 
@@ -193,10 +193,10 @@ class Store:
     ) -> Cluster:
         """Create a cluster, empty or with the content of a SQLite database file.
 
-        ``from_file``: any SQLite 3 database, also one in use or in WAL mode; it is only read.  Its pages are checked
-        first (SQLite's ``PRAGMA quick_check``), unless ``check`` is False.  ``page_size`` in bytes
-        (512 to 65536, a power of two) for an empty one; an import keeps the file's.  ``progress`` is called with
-        (pages done, pages in all) during an import.  ``settings``: those of :class:`ClusterSettings`.
+        ``from_file``: any SQLite 3 database, also in use or in WAL mode; it is only read.  Its pages are checked first
+        (SQLite's ``PRAGMA quick_check``), unless ``check`` is False.  ``page_size`` of an empty cluster, in bytes (512
+        to 65536, a power of two); an import keeps the file's.  ``progress`` is called with (pages done, pages in all)
+        during an import.  ``settings``: those of :class:`ClusterSettings`.
 
         Raises InvalidNameError, UnknownEngineError, ClusterExistsError, InvalidArgumentError, NotADatabaseError,
         DatabaseDamagedError, ImportSourceError, StoreFullError; then no cluster is left behind.
@@ -214,15 +214,15 @@ class Store:
         progress: Progress | None = None,
         **settings: Any,
     ) -> LoadedDump:
-        """Create a cluster with what a dump of mysqldump, mariadb-dump or pg_dump has, and tell what was skipped.
+        """Create a cluster from a dump of mysqldump, mariadb-dump or pg_dump, and report what was skipped.
 
-        ``source``: a path, ``"-"`` for standard input, or a binary stream; gzip is undone.  ``engine``: aurora-mysql or
-        aurora-postgresql, unless the dump's first comment tells.  ``strict``: refuse what has no counterpart, and rows
-        that refer to nothing.  ``progress`` is called with (bytes read, bytes in all).  ``settings``: those of
-        :class:`ClusterSettings`.
+        ``source``: a path, ``"-"`` for standard input, or a binary stream; gzip is decompressed.  ``engine``:
+        aurora-mysql or aurora-postgresql, unless the dump's first comment names it.  ``strict``: refuse statements
+        without a counterpart, and rows with dangling references.  ``progress`` is called with (bytes read, bytes in
+        all).  ``settings``: those of :class:`ClusterSettings`.
 
         Raises InvalidNameError, ClusterExistsError, InvalidArgumentError, NotADatabaseError, StoreFullError and, with
-        the line, NotSupportedError and what statements raise; then no cluster is left behind.
+        the line, NotSupportedError and the errors of statements; then no cluster is left behind.
         """
         return creating.import_dump(
             self.context, name, source, settings, engine=engine, strict=strict, progress=progress
@@ -239,7 +239,7 @@ class Store:
 
     @uninterrupted
     def restore_snapshot(self, snapshot: str, name: str, **settings: Any) -> Cluster:
-        """A new cluster with what a snapshot shows, in constant time; ``settings`` of :class:`ClusterSettings`.
+        """Create a cluster from a snapshot, in constant time; ``settings``: those of :class:`ClusterSettings`.
 
         Raises SnapshotNotFoundError, InvalidNameError, ClusterExistsError, InvalidArgumentError.
         """
@@ -248,7 +248,7 @@ class Store:
 
     @uninterrupted
     def copy_snapshot(self, snapshot: str, name: str) -> Snapshot:
-        """A second snapshot of the same version, which stays when the first is deleted.
+        """Copy a snapshot: the copy keeps the same version, and stays when the first is deleted.
 
         Raises SnapshotNotFoundError, SnapshotExistsError, InvalidNameError.
         """
@@ -256,7 +256,7 @@ class Store:
 
     @uninterrupted
     def delete_snapshot(self, snapshot: str) -> None:
-        """Delete a snapshot; what only it kept is free.  Raises SnapshotNotFoundError."""
+        """Delete a snapshot, and free the space that only it kept.  Raises SnapshotNotFoundError."""
         snapshots.delete(self.context, snapshot)
 
     @uninterrupted
@@ -268,9 +268,9 @@ class Store:
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> tuple[str, ...]:
-        """Write what a snapshot shows as a plain SQLite database file.
+        """Write the database in a snapshot as a plain SQLite database file.
 
-        Returns what :meth:`Cluster.export` returns.  Raises SnapshotNotFoundError, ExportTargetError.
+        Returns the same as :meth:`Cluster.export`.  Raises SnapshotNotFoundError, ExportTargetError.
         """
         return snapshots.export(self.context, snapshot, Path(path), overwrite=overwrite, progress=progress)
 
@@ -283,10 +283,11 @@ class Store:
         after_at: Point | None = None,
         tables: Iterable[str] | None = None,
     ) -> Diff:
-        """What made of one cluster, or a point in its past, what another is: definitions and rows.
+        """Compare two clusters, or points in their pasts: the changed definitions and rows.
 
-        The time follows what differs, not how large the two are, as long as they come from one another.  ``tables``:
-        compare these only.  SQLite's session extension and its key rules are in :mod:`clusterdb.diff`.
+        The time depends on the size of the differences, not of the clusters, if one was cloned from the other.
+        ``tables``: compare only these.  :mod:`clusterdb.diff` describes the use of SQLite's session extension and its
+        rules for keys.
 
         Raises ClusterNotFoundError, InvalidRestoreTimeError, SnapshotNotFoundError, InvalidArgumentError, DataError,
         NotSupportedError.
@@ -307,12 +308,12 @@ class Store:
         use_latest_restorable_time: bool = False,
         **settings: Any,
     ) -> Cluster:
-        """A new cluster as another was, with the parameters and rules of Aurora's RestoreDBClusterToPointInTime.
+        """Restore a cluster as a new one, with the parameters and rules of Aurora's RestoreDBClusterToPointInTime.
 
-        Either a time or the latest restorable time; ``"copy-on-write"`` shares the pages and takes no time, as Aurora
-        knows it, ``"full-copy"`` shares none.  :meth:`Cluster.clone` is the same without Aurora's restrictions.
+        Either to a time or to the latest restorable time; ``"copy-on-write"`` shares the pages and accepts no time, as
+        in Aurora, ``"full-copy"`` shares none.  :meth:`Cluster.clone` is the same without Aurora's restrictions.
 
-        Raises InvalidArgumentError (Aurora: InvalidParameterCombination), and what :meth:`Cluster.clone` raises.
+        Raises InvalidArgumentError (Aurora: InvalidParameterCombination), and the errors of :meth:`Cluster.clone`.
         """
         cloning.require_restore_options(source, restore_type, restore_to_time, use_latest_restorable_time)
         row = cloning.clone(self.context, self.cluster(source), name, restore_to_time, restore_type, settings)
@@ -320,14 +321,15 @@ class Store:
 
     # --- figures ----------------------------------------------------------------------------------------------------
     def stats(self) -> StoreStats:
-        """What the store holds."""
+        """The size of the store."""
         with self.context.errors():
             return figures.store_stats(self.context)
 
     def bills(self) -> list[billing.Bill]:
-        """What every cluster and snapshot pays for; the parts add up to the live bytes of the pool.
+        """A bill for every cluster and snapshot; the parts add up to the live bytes of the pool.
 
-        A walk of everything; clones and drops beside it make it begin again, and wait for it if they go on.
+        Walks everything.  Commits, clones and drops meanwhile restart the walk; the last attempt blocks clones and
+        drops.
 
         Raises CorruptStoreError, StoreBusyError.
         """
@@ -337,36 +339,36 @@ class Store:
 
     @uninterrupted
     def metrics(self) -> list[metrics.Metric]:
-        """Sizes, writes, connections and lags of all clusters now; :func:`clusterdb.metrics.prometheus` prints them."""
+        """The present sizes, writes, connections and lags; :func:`clusterdb.metrics.prometheus` prints them."""
         self.context.require_open()
         with self.context.errors():
             return metrics.metrics(self.context)
 
     def events(self, source: str | None = None) -> list[Event]:
-        """What has happened to clusters, instances and snapshots (or to the one of that name), oldest first."""
+        """The events of clusters, instances and snapshots (or of the ``source`` with that name), oldest first."""
         return figures.events(self.context, source)
 
     # --- care -------------------------------------------------------------------------------------------------------
     @uninterrupted
     def expire(self) -> list[str]:
-        """Delete the clusters whose time to live or idle time is over; their names.
+        """Delete the clusters whose time to live or idle time is over, and return their names.
 
-        Protected ones and those with open connections stay.  The others give up what their settings keep of the past no
-        longer.  Opening a store does it too; a busy writer gives up its cluster's past as it goes.
+        Protected clusters and clusters with open connections stay.  Past versions that the settings of the others do
+        not retain any more are removed.  Opening a store does this too; so does a busy writer for its own cluster.
         """
         with self.context.errors():
             return expiring.expire(self.context)
 
     @uninterrupted
     def check(self, progress: Progress | None = None) -> CheckReport:
-        """Walk everything that clusters reach and compare it with its checksums and the allocation map.
+        """Walk everything that clusters reach, and compare it with its checksums and the allocation map.
 
         ``progress`` is called with (slots checked, slots in use).  Check a store that nobody writes to meanwhile.
         """
         return care.check(self.context, progress)
 
     def dump(self, *, cluster: str | None = None, slot: int | None = None) -> str:
-        """What the store holds, in words: of one cluster, of one slot of the pool, or of all clusters.
+        """Describe the content of a cluster, of a slot of the pool, or of all clusters.
 
         Raises ClusterNotFoundError, CorruptStoreError (a slot past the end of the pool).
         """
@@ -376,13 +378,13 @@ class Store:
 
     @uninterrupted
     def reclaim(self) -> SweepReport:
-        """Bring back the slots that killed processes leaked, while others go on.
+        """Free the slots that killed processes leaked, while other processes continue.
 
-        Opening a store does it too, when a process has died in it.  Space of dropped clusters comes back without it.
+        Opening a store does this too, if a process has died in it.  Space of dropped clusters is freed without it.
         """
         return care.reclaim(self.context)
 
     @uninterrupted
     def shrink(self) -> int:
-        """Give the pool's free space back to the file system, while others go on; the bytes given back."""
+        """Return the pool's free space to the file system, while other processes continue; returns the bytes freed."""
         return care.shrink(self.context)

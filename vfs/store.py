@@ -106,9 +106,9 @@ class PageStore(Pool):
         if self.size_bytes() <= SLOT_BYTES and not registry.volume_rows() and not self.read_only:
             self._create_pool(store_id)  # the store is new, or its creation was interrupted
         if self.size_bytes() == 0:
-            raise CorruptionError("the page pool is empty, but the catalog has volumes")
+            raise CorruptionError("the page pool is empty, but the catalog has volumes: restore both from one backup")
         if unpack_pool_header(self.header()) != store_id:
-            raise CorruptionError("catalog.db and pool belong to different stores")
+            raise CorruptionError("catalog.db and pool belong to different stores: restore both from one backup")
         if rebuilds or not self._derived_files_are_valid():
             if not self._is_alone:
                 raise StoreInUseError(

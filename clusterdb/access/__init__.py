@@ -1,4 +1,3 @@
-"""The way to SQLite for the rooms above: connections (:mod:`clusterdb.access.sqlite`), errors from below as ours
-(:mod:`clusterdb.access.translate`), plain files in and out (:mod:`clusterdb.access.copies`), and connections for SQL
-that
-is not trusted (:mod:`clusterdb.access.untrusted`)."""
+"""Access to SQLite for the rooms above: connections (:mod:`clusterdb.access.sqlite`), translation of errors from lower
+layers (:mod:`clusterdb.access.translate`), import and export of plain files (:mod:`clusterdb.access.copies`), and
+connections for untrusted SQL (:mod:`clusterdb.access.untrusted`)."""

@@ -1,7 +1,7 @@
-"""Copies of plain database files in and out, by SQLite's backup API.
+"""Import and export of plain database files, with SQLite's backup API.
 
-https://sqlite.org/backup.html : the copy is one consistent snapshot of the source, whatever its journal mode.  A file
-to import is only read: one that needs recovery is refused, and so is a damaged one.  A file to export is written under
+The copy is one consistent snapshot of the source, in any journal mode (https://sqlite.org/backup.html).  A file to
+import is only read: a file that needs recovery is refused, and so is a damaged one.  A file to export is written under
 another name in the same directory, and renamed when it is complete and on the device.
 """
 
@@ -40,12 +40,12 @@ _PROBLEMS_MAX = 100
 _STUBS_MAX = 1000
 _UNKNOWN = re.compile(r"(?:no such|unknown) function: (\w+)")
 _ABOUT_VALUES = re.compile(r"(?:NULL|NUMERIC|TEXT|non-\w+) value in |CHECK constraint|row not in PRIMARY KEY order")
-"""Findings about values that a constraint forbids, or about an order by a collation that is not available here: such
-files are not damaged."""
+"""Matches findings about values that a constraint forbids, or about the order of a collation that is not available
+here: such files are not damaged."""
 
 
 def copy(source: apsw.Connection, target: apsw.Connection, progress: Progress | None) -> None:
-    """Copy the database of a connection to that of another."""
+    """Copy the database of a connection to the database of another."""
     with target.backup("main", source, "main") as backup:
         while not backup.done:
             backup.step(_STEP_PAGES)
@@ -69,8 +69,8 @@ def copy_in(path: Path, target: Connection, progress: Progress | None, *, check:
         present = path.stat().st_size
         if not _has_wal(path) and page_count * page_size > present:
             raise DatabaseDamagedError(
-                f"'{path}' cannot be imported: it is truncated ({present} bytes, its header says "
-                f"{page_count * page_size})"
+                f"'{path}' cannot be imported: it is truncated ({present} bytes of the "
+                f"{page_count * page_size} in its header)"
             )
         if check:
             _require_sound(source, path)
@@ -80,7 +80,7 @@ def copy_in(path: Path, target: Connection, progress: Progress | None, *, check:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors about a file to import; those about the cluster are raised as they are."""
+    """Translate SQLite's errors about a file to import; errors about the cluster are raised unchanged."""
     try:
         yield
     except apsw.Error as error:
@@ -111,13 +111,13 @@ def _has_wal(path: Path) -> bool:
 
 
 def _require_sound(source: apsw.Connection, path: Path) -> None:
-    """Raises DatabaseDamagedError; ImportSourceError if it cannot be checked."""
+    """Check the file.  Raises DatabaseDamagedError; ImportSourceError if it cannot be checked."""
     source.execute("PRAGMA ignore_check_constraints = ON").fetchall()
     source.collation_needed(lambda db, name: db.create_collation(name, _compare))
     try:
         try:
             problems = _problems(source, str(_PROBLEMS_MAX))
-        except apsw.SQLError:  # a virtual table that only its program can read: check the other tables
+        except apsw.SQLError:  # a virtual table that only the file's program can read: check the other tables
             problems = []
             for (name,) in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"):
                 problems += _problems(source, '"' + str(name).replace('"', '""') + '"')
@@ -125,7 +125,7 @@ def _require_sound(source: apsw.Connection, path: Path) -> None:
         problems = [reason(error)]
     except apsw.SQLError as error:
         raise ImportSourceError(
-            f"'{path}' cannot be checked ({error}): import it unchecked (check=False) if it is sound"
+            f"'{path}' cannot be checked ({error}): import it unchecked (check=False) if it is not damaged"
         ) from error
     if problems:
         raise DatabaseDamagedError(
@@ -158,7 +158,7 @@ def _compare(first: str, second: str) -> int:
 def copy_out(source: Connection, path: Path, *, overwrite: bool, progress: Progress | None) -> tuple[str, ...]:
     """Write a cluster's database as a plain file, whole or not at all.
 
-    A new file gets the mode that the umask leaves, a replaced one keeps its mode.  Returns the collations that the file
+    A new file has the mode that the umask leaves, a replaced file keeps its mode.  Returns the collations that the file
     needs and SQLite does not have.  Raises ExportTargetError.
     """
 
@@ -183,7 +183,7 @@ def write_out(path: Path, content: bytes) -> None:
 
 
 def _put(path: Path, write: Callable[[Path], None], *, overwrite: bool) -> None:
-    """Have a file written under another name in the same directory, and rename it."""
+    """Call ``write`` for another name in the same directory, and rename the file."""
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
     try:
@@ -209,9 +209,9 @@ def _put(path: Path, write: Callable[[Path], None], *, overwrite: bool) -> None:
 
 
 def _require_writable_target(path: Path, *, overwrite: bool) -> None:
-    """Raises ExportTargetError."""
+    """Raise ExportTargetError if a file cannot, or must not, be written there."""
     if is_of_store(path):
-        raise ExportTargetError(f"'{path}' lies in the directory of a store: choose another place")
+        raise ExportTargetError(f"'{path}' is in the directory of a store: choose another directory")
     if path.is_dir():
         raise ExportTargetError(f"'{path}' is a directory: use the name of a file in it")
     if path.exists() and not path.is_file():
@@ -226,7 +226,7 @@ _COLLATE = re.compile(r"\bCOLLATE\s+[\"`\[]?(\w+)", re.IGNORECASE)
 
 
 def _foreign_collations(connection: apsw.Connection) -> tuple[str, ...]:
-    """The collations that the definitions in a database use, without SQLite's own."""
+    """The collations that the definitions in a database use, except SQLite's own."""
     rows = connection.execute("SELECT sql FROM sqlite_schema WHERE sql LIKE '%COLLATE%'").fetchall()
     names = {name for (sql,) in rows for name in _COLLATE.findall(str(sql))}
     return tuple(sorted(name for name in names if name.upper() not in ("BINARY", "NOCASE", "RTRIM")))

@@ -23,7 +23,7 @@ _STEPS_BETWEEN_SIGNALS = 100_000
 
 
 class _TwoAuthorizers:
-    """An authorizer that asks two: the first raises an error for what is not allowed, the second decides the rest."""
+    """An authorizer that calls two: the first raises an error for a forbidden action, the second decides the rest."""
 
     def __init__(self, first: Callable[..., None]) -> None:
         self._first = first
@@ -41,11 +41,11 @@ class Connection(apsw.Connection):
 
     when_closed: Callable[[], None] | None = None
     when_collected: Callable[[], None] | None = None
-    """Called instead if it is collected unclosed.  It may only take note: the collector runs while locks are held."""
+    """Called instead if it is collected unclosed; must only record this: the collector runs while locks are held."""
     _authorizers: _TwoAuthorizers | None = None
 
     def require_authorized(self, allow: Callable[..., None]) -> None:
-        """Have ``allow`` raise an error for what is not allowed, whatever authorizer is set later."""
+        """Call ``allow``, which raises an error for a forbidden action, before any authorizer that is set later."""
         self._authorizers = _TwoAuthorizers(allow)
         super().set_authorizer(self._authorizers)
 
@@ -66,7 +66,7 @@ class Connection(apsw.Connection):
 
     @uninterrupted
     def close(self, force: bool = False) -> None:
-        """Close it; closing twice is allowed."""
+        """Close the connection; closing twice is allowed."""
         try:
             super().close(force)
         finally:
@@ -81,7 +81,7 @@ class Connection(apsw.Connection):
 
 
 class InstanceConnection(Connection):
-    """A connection through an instance: each statement first checks that it is running; ALTER SYSTEM works."""
+    """A connection through an instance: checks before each statement that it is running, and accepts ALTER SYSTEM."""
 
     instance_name: str = ""
     before_statement: Callable[[str], str] = staticmethod(str)
@@ -89,7 +89,7 @@ class InstanceConnection(Connection):
 
 
 class InstanceCursor(apsw.Cursor):
-    """A cursor of a connection that may be one through an instance."""
+    """A cursor of a connection, which may be an InstanceConnection."""
 
     def execute(self, statements: str, *arguments: Any, **named: Any) -> apsw.Cursor:
         with self._executing():
@@ -152,12 +152,12 @@ def connect(
 
 
 def plain(path: Path) -> apsw.Connection:
-    """A new or existing plain database file."""
+    """Open a new or existing plain database file."""
     return apsw.Connection(str(path))
 
 
 def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], list[tuple[apsw.SQLiteValue, ...]]]]:
-    """Run statements one after the other; for each its column names (none if it returns none) and its rows."""
+    """Run statements one after the other; yields column names (empty if it returns none) and rows for each."""
     results_so_far: list[tuple[list[str], list[tuple[apsw.SQLiteValue, ...]]]] = []
 
     def begin(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
@@ -166,7 +166,7 @@ def results(connection: apsw.Connection, sql: str) -> Iterator[tuple[list[str], 
 
     cursor = connection.cursor()
     cursor.exec_trace = begin
-    connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)  # Python handles Ctrl-C when it is called
+    connection.set_progress_handler(lambda: False, _STEPS_BETWEEN_SIGNALS)  # Python handles Ctrl-C in the call
     try:
         for row in cursor.execute(sql):
             yield from results_so_far[:-1]

@@ -1,5 +1,8 @@
-"""Errors from below as those of clusterdb: SQLite's by the table that CPython's ``sqlite3`` uses for its result codes,
-those of the storage layer by a table of its own.  An error that is in no table is raised as it is."""
+"""Translates errors of lower layers to the exceptions of clusterdb.
+
+Errors of SQLite are translated by result code, as CPython's ``sqlite3`` does; errors of the storage layer by the table
+:data:`STORAGE`.  Any other error is raised unchanged.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ STORAGE: dict[type[storage.StorageError], tuple[type[errors.Error], str]] = {
     storage.VolumeDroppedError: (errors.ClusterNotFoundError, "store '{where}': {error}"),
     storage.WriterBusyError: (errors.StoreBusyError, "store '{where}': {error}"),
 }
-"""For each error of the storage layer its public class, and the text."""
+"""Error of the storage layer -> its public class, and the message."""
 
 _OPERATIONAL = [
     "ERROR",
@@ -78,7 +81,7 @@ _CODES: dict[type[Exception], int] = {
     for code in apsw.mapping_result_codes
     if isinstance(code, int) and apsw.SQLITE_OK < code <= apsw.SQLITE_NOTADB
 }
-"""The code of each class of apsw's, for errors that Python code raises (a VFS, a function): they have no code."""
+"""Class of apsw -> its code, for errors that Python code raises (a VFS, a function), which have no code themselves."""
 _OF_APSW: dict[type[Exception], tuple[type[errors.Error], str]] = {
     apsw.ConnectionClosedError: (errors.ProgrammingError, "Cannot operate on a closed database."),
     apsw.CursorClosedError: (errors.ProgrammingError, "Cannot operate on a closed cursor."),
@@ -88,7 +91,7 @@ _OF_APSW: dict[type[Exception], tuple[type[errors.Error], str]] = {
 
 
 def translated(error: Exception) -> Exception:
-    """The public error for an error of apsw's; any other error unchanged."""
+    """The public error for an error of apsw; any other error unchanged."""
     if isinstance(error, UnicodeDecodeError):
         return undecodable(error, "?")
     if isinstance(error, OverflowError) and error.args == ("int too big to convert",):
@@ -122,7 +125,7 @@ def _name_of(code: int) -> str:
 
 
 def reason(error: Exception) -> str:
-    """The text of an error; the meaning of its class if it has none ("not an error", as after a failed backup)."""
+    """The message of an error; the meaning of its class if it has none ("not an error", as after a failed backup)."""
     text = str(error)
     if isinstance(error, apsw.Error) and text in ("", "not an error"):
         return _MEANINGS.get(type(error), type(error).__name__)
@@ -141,7 +144,7 @@ _MEANINGS: dict[type[Exception], str] = {
 
 @contextmanager
 def of_store(where: str) -> Iterator[None]:
-    """Raise errors of storage, of SQLite and of the system as those of the store at a path."""
+    """Translate errors of storage, of SQLite and of the system in the body to errors of the store at a path."""
     try:
         yield
     except (errors.Error, KeyboardInterrupt):
@@ -154,7 +157,7 @@ def of_store(where: str) -> Iterator[None]:
 
 
 def _of_store(error: Exception, where: str) -> Exception:
-    """The public error for one of a lower layer; the same error if it is in no table."""
+    """The public error for an error of a lower layer; the same error if it is in no table."""
     if isinstance(error, OSError):
         return errors.StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}")
     cause: BaseException | None = error
@@ -177,7 +180,7 @@ def _of_store(error: Exception, where: str) -> Exception:
 
 
 class _Translating:
-    """A class, because the frames of a generator and the error hold each other, and with them the connection."""
+    """Implements :func:`translating`: not a generator, whose frame and the error would keep the connection alive."""
 
     def __enter__(self) -> None:
         pass
@@ -193,5 +196,5 @@ _translating = _Translating()
 
 
 def translating() -> AbstractContextManager[None]:
-    """A context manager that raises errors of apsw's as errors of PEP 249."""
+    """A context manager that translates errors of apsw to errors of PEP 249."""
     return _translating

@@ -2,15 +2,15 @@
 
 The measures are those of "Untrusted SQL Inputs" in https://sqlite.org/security.html:
 
-- An authorizer with a list of what is allowed.  It refuses everything else: files (ATTACH, DETACH, VACUUM), settings
-  (PRAGMA) that do more than return a value, functions and virtual tables that reach out of the database.
+- An authorizer with a list of allowed actions.  It refuses everything else: files (ATTACH, DETACH, VACUUM), settings
+  (PRAGMA) that do more than return a value, functions and virtual tables that access anything outside the database.
 - SQLITE_DBCONFIG_DEFENSIVE on and TRUSTED_SCHEMA off: SQL cannot damage the database file, and definitions in it call
   only functions that are marked as innocuous.
-- Limits on the size of a statement (sqlite3_limit) and on what it uses: steps of SQLite's virtual machine and time, by
+- Limits on the size of a statement (sqlite3_limit) and on its use of steps of SQLite's virtual machine and of time, by
   a progress handler.  Both are counted for one call of ``execute()``, to its last row, while SQLite works.
 
 Only the SQL is untrusted.  The program that has the connection may still set an authorizer and a progress handler of
-its own (both are asked), functions, limits and configuration.  Not limited here: memory beyond the length of values
+its own (both are called), functions, limits and configuration.  Not limited here: memory beyond the length of values
 (SQLite's heap limits are per process, ``apsw.hard_heap_limit``), the disk space that many statements fill together, and
 the time within one call of a function written in Python.
 """
@@ -145,7 +145,7 @@ _SWITCHES = (
 
 
 def prepared(connection: Connection, *, trusted: bool, limits: Limits | None) -> Connection:
-    """A connection that was just opened, restricted unless it is trusted; it is closed if that fails."""
+    """Restrict a connection that was just opened, unless it is trusted; closes it if that fails."""
     try:
         if not trusted:
             _restrict(connection, limits or Limits())
@@ -156,7 +156,7 @@ def prepared(connection: Connection, *, trusted: bool, limits: Limits | None) ->
 
 
 def check_options(*, trusted: bool, limits: Limits | None) -> None:
-    """Raises InvalidArgumentError for options that are invalid or contradict each other."""
+    """Raise InvalidArgumentError for options that are invalid or contradict each other."""
     if not isinstance(trusted, bool):
         raise InvalidArgumentError(f"trusted={trusted!r}: use True or False")
     if not isinstance(limits, Limits | None):
@@ -184,7 +184,7 @@ def _restrict(connection: Connection, limits: Limits) -> None:
 def _require_allowed(
     action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
 ) -> None:
-    """Raises NotAuthorizedError."""
+    """Raise NotAuthorizedError for a forbidden action."""
     if action in _ACTIONS:
         return
     if action == apsw.SQLITE_PRAGMA:
@@ -216,7 +216,7 @@ def _refusal(subject: str, verb: str = "is") -> NotAuthorizedError:
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 class _Budget:
-    """What the running statement has used.
+    """The steps and time that the running statement has used.
 
     ``running`` is the statement that the program runs; statements that its functions run are charged to it.
     """
@@ -227,7 +227,7 @@ class _Budget:
         self.steps_between = min(_STEPS_BETWEEN_CHECKS, limits.steps or _STEPS_BETWEEN_CHECKS)
 
     def check(self) -> bool:
-        """The progress handler.  Raises LimitExceededError."""
+        """Check the limits, as the progress handler.  Raises LimitExceededError."""
         cursor, limits = self.running, self.limits
         if cursor is None:  # an operation of the program itself: a backup, a blob
             return False
@@ -246,7 +246,7 @@ def _exceeded(excess: str) -> LimitExceededError:
 
 
 class _Charged:
-    """Entered while SQLite works for a cursor: its use is charged to the cursor, or to the one that it runs within."""
+    """Charges the work of SQLite in the body to a cursor, or to the cursor within which that one runs."""
 
     def __init__(self, cursor: _Cursor, budget: _Budget) -> None:
         self._cursor = cursor
@@ -272,7 +272,7 @@ class _Charged:
 
 
 class _Cursor(InstanceCursor):
-    """A cursor that counts what its statement uses."""
+    """A cursor that counts the steps and time of its statement."""
 
     def __init__(self, connection: apsw.Connection, budget: _Budget) -> None:
         super().__init__(connection)

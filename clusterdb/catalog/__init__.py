@@ -1,7 +1,7 @@
-"""The catalog: ``catalog.db`` lists the clusters, and the volumes and pins that hold their data.
+"""The catalog: ``catalog.db`` records the clusters of a store, and their volumes and pins.
 
-:mod:`clusterdb.catalog.catalog` is the whole; :mod:`clusterdb.catalog.database` (connection, transactions) and
-:mod:`clusterdb.catalog.schema` are below the tables: :mod:`clusterdb.catalog.clusters`,
+:mod:`clusterdb.catalog.catalog` combines the tables: :mod:`clusterdb.catalog.clusters`,
 :mod:`clusterdb.catalog.instances`, :mod:`clusterdb.catalog.snapshots`, :mod:`clusterdb.catalog.volumes` and
-:mod:`clusterdb.catalog.events`.  :mod:`clusterdb.catalog.rows` checks what they read.
+:mod:`clusterdb.catalog.events`.  They use :mod:`clusterdb.catalog.database` (connection, transactions) and
+:mod:`clusterdb.catalog.schema`; :mod:`clusterdb.catalog.rows` checks the rows that they read.
 """

@@ -15,9 +15,9 @@ __all__ = ["Catalog"]
 
 
 class Catalog:
-    """Which clusters exist, and which volumes and pins stand behind them, by table.
+    """The clusters of a store, and their volumes and pins, by table.
 
-    ``volumes`` is what the storage layer sees (:class:`vfs.registry.Registry`).
+    ``volumes`` implements the contract with the storage layer (:class:`vfs.registry.Registry`).
     """
 
     def __init__(
@@ -25,8 +25,8 @@ class Catalog:
     ) -> None:
         """Open the catalog, or create an empty one with this identity.
 
-        ``path`` is None for a catalog in memory.  ``read_only``: nothing is written; what recovery tidies up, it tidies
-        up in a copy that goes with this object.  ``disposable``: no transaction is synced; a power failure may undo the
+        ``path`` is None for a catalog in memory.  ``read_only``: nothing is written; recovery works in a temporary
+        copy, which is deleted with this object.  ``disposable``: no transaction is synced; a power failure may undo the
         last ones.
 
         Raises StoreFormatError, CorruptStoreError, StoreBusyError.

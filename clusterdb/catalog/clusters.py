@@ -1,4 +1,4 @@
-"""Clusters, and the volumes that they were before (their pasts)."""
+"""Clusters, and their former volumes (their pasts)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Clusters"]
 
 
 class Clusters:
-    """Clusters, and the volumes that they were before (their pasts)."""
+    """Clusters, and their former volumes (their pasts)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -77,7 +77,7 @@ class Clusters:
         return ClusterRow(self._database.last_id(), *values, AVAILABLE, settings, now)
 
     def rename(self, cluster: int, name: str) -> bool:
-        """Rename a cluster; whether it exists.  Raises ClusterExistsError."""
+        """Rename a cluster; returns whether it exists.  Raises ClusterExistsError."""
         try:
             self._database.change("UPDATE clusters SET name = ? WHERE cluster = ?", (name, cluster))
         except apsw.ConstraintError:
@@ -101,7 +101,7 @@ class Clusters:
         return ClusterExistsError(f"store '{self._database.where}' has a cluster '{name}' already: choose another name")
 
     def require_free(self, name: str) -> None:
-        """Raises ClusterExistsError."""
+        """Raise ClusterExistsError if a cluster has this name."""
         if self.named(name) is not None:
             raise self._taken(name)
 
@@ -112,14 +112,14 @@ class Clusters:
 
     # --- pasts ---------------------------------------------------------------------------------------------------
     def pasts(self, cluster: int) -> list[tuple[int, int]]:
-        """The past volumes of a cluster, as (volume, time in ns until which it was the cluster's), oldest first."""
+        """The past volumes of a cluster, as (volume, end of its use in ns), oldest first."""
         rows = self._database.query(
             "SELECT volume, until_ns FROM pasts WHERE cluster = ? ORDER BY until_ns, volume", (cluster,)
         )
         return [(volume, until_ns) for volume, until_ns in rows]
 
     def is_owned(self, volume: int) -> bool:
-        """Whether a volume is a cluster's present or past one."""
+        """Whether a volume is the present or a past volume of a cluster."""
         return bool(
             self._database.query(
                 "SELECT 1 FROM clusters WHERE volume = ? UNION ALL SELECT 1 FROM pasts WHERE volume = ?",

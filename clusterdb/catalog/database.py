@@ -1,7 +1,6 @@
 """The connection to ``catalog.db``, a stock SQLite database in WAL mode.
 
-A transaction that ends is durable (synchronous=EXTRA) unless it is one of reclaim's or the store is open as a
-disposable one.
+A transaction is durable when it ends (synchronous=EXTRA), unless it belongs to reclaim or the store is disposable.
 
 Locks: an open store has one connection per process, used under a re-entrant lock; between processes SQLite's locks
 apply.  A catalog transaction never waits for a volume's writer.
@@ -125,8 +124,8 @@ class Database:
             yield
         except (apsw.BusyError, apsw.LockedError) as error:
             raise StoreBusyError(
-                f"the store's catalog {self._path} stayed locked by another process: if one that uses the store is "
-                "stopped, resume or end it"
+                f"the store's catalog {self._path} stayed locked by another process: if a process that uses the store "
+                "is stopped, resume or kill it"
             ) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise CorruptStoreError(f"the store's catalog {self._path} is damaged ({error})") from error
@@ -150,7 +149,7 @@ class Database:
         return self._db.last_insert_rowid()
 
     def change_count(self) -> int:
-        """How many rows the last statement changed."""
+        """The number of rows that the last statement changed."""
         return self._db.changes()
 
     def query(self, sql: str, values: Values = ()) -> list[Values]:
@@ -163,7 +162,7 @@ class Database:
                     raise
 
     def change(self, sql: str, values: Values = ()) -> None:
-        """Run a statement in the running transaction.  Raises apsw.ConstraintError, and as :meth:`query`."""
+        """Run a statement in the running transaction.  Raises apsw.ConstraintError and the errors of :meth:`query`."""
         assert self._depth, "BUG: a change outside a catalog transaction"
         try:
             self._db.execute(sql, values)
@@ -176,9 +175,9 @@ class Database:
     # --- transactions -----------------------------------------------------------------------------------------------
     @contextmanager
     def transaction(self, *, waits: bool = True) -> Iterator[None]:
-        """An atomic and durable change; an inner transaction is part of the outer one.
+        """Run the body as an atomic and durable change; an inner transaction is part of the outer one.
 
-        Signal handlers run after its end.  Raises StoreBusyError if another process holds the catalog for 30 s; at
+        Signal handlers run after its end.  Raises StoreBusyError if another process holds the catalog for 30 s, or at
         once unless it ``waits``.
         """
         with uninterrupted, self._guard, busy():
@@ -214,12 +213,12 @@ class Database:
             db.set_busy_timeout(_BUSY_TIMEOUT_MS)
 
     def seal(self) -> None:
-        """Overwrite the frames that a process that died in its commit may have left in the log."""
+        """Overwrite the frames that a process which died in its commit may have left in the log."""
         with self.transaction(waits=False):
             self.change("UPDATE store SET seal = seal + 1")
 
     def _seal(self) -> None:
-        """After a failed COMMIT: overwrite the frames that it may have left in the log, so that they never apply.
+        """Overwrite the frames that a failed COMMIT may have left in the log, so that they never take effect.
 
         SQLite treats a commit whose sync failed as not committed, but recovery of the log would apply it.  If the
         overwrite fails too, the outcome of the transaction is unknown until the store is opened again.
@@ -233,7 +232,7 @@ class Database:
 
     @contextmanager
     def reclaiming(self, *, waits: bool = False) -> Iterator[None]:
-        """A transaction that a power failure may undo: it only removes rows that were released durably before."""
+        """Run the body as a transaction that a power failure may undo: it only removes rows released durably before."""
         with uninterrupted, self._guard, busy():
             if self._depth:
                 yield

@@ -1,4 +1,4 @@
-"""Events: what happened to clusters, instances and snapshots."""
+"""Events of clusters, instances and snapshots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Events"]
 
 
 class Events:
-    """Events: what happened to clusters, instances and snapshots."""
+    """Events of clusters, instances and snapshots."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -40,8 +40,8 @@ class Instances:
         jitter_ns: int,
     ) -> InstanceRow:
         """Add an instance.  Raises InstanceExistsError, TooManyReadersError."""
-        taken = {row for (row,) in self._database.query("SELECT row FROM instances")}
-        free = next((row for row in range(GATE_ROWS) if row not in taken), None)
+        used = {row for (row,) in self._database.query("SELECT row FROM instances")}
+        free = next((row for row in range(GATE_ROWS) if row not in used), None)
         if free is None:
             raise TooManyReadersError(
                 f"store '{self._database.where}' has {GATE_ROWS} instances already: delete some first"
@@ -84,6 +84,6 @@ class Instances:
         return EndpointRow(name, kind, members, excluded)
 
     def remove_endpoint(self, cluster: int, name: str) -> bool:
-        """Delete a custom endpoint; whether it existed."""
+        """Delete a custom endpoint; returns whether it existed."""
         self._database.change("DELETE FROM endpoints WHERE cluster = ? AND name = ?", (cluster, name))
         return self._database.change_count() > 0

@@ -1,4 +1,4 @@
-"""Rows of the catalog, checked as they are read: a damaged catalog is reported, never believed."""
+"""Rows of the catalog, checked as they are read: a damaged catalog is reported, never trusted."""
 
 from __future__ import annotations
 
@@ -126,10 +126,10 @@ def _version(record: object, subject: str) -> Version:
     return version
 
 
-def require(holds: bool, what: str) -> None:
-    """Check a row that was read: nothing in the catalog is trusted.  Raises CorruptStoreError."""
+def require(holds: bool, subject: str) -> None:
+    """Check a condition on a row that was read.  Raises CorruptStoreError."""
     if not holds:
-        raise CorruptStoreError(f"the catalog's row of {what} is invalid")
+        raise CorruptStoreError(f"the catalog's row of {subject} is invalid")
 
 
 def is_int(value: object, low: int, end: int) -> bool:

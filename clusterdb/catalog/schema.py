@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS sealed (
     version INTEGER NOT NULL                   -- was on the device when the store was closed
 );
 """
-"""Additions to the format; a store without them gets them when it is opened for writing."""
+"""Additions to the format, which are created when a store without them is opened for writing."""
 
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};

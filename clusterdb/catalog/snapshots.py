@@ -36,7 +36,7 @@ class Snapshots:
         return snapshot_row(rows[0]) if rows else None
 
     def require_free(self, name: str) -> None:
-        """Raises SnapshotExistsError."""
+        """Raise SnapshotExistsError if a snapshot has this name."""
         if self.named(name) is not None:
             raise self._taken(name)
 
@@ -59,6 +59,6 @@ class Snapshots:
         return row
 
     def remove(self, row: SnapshotRow) -> list[VolumeRow]:
-        """Remove a snapshot and release its pin; the volumes on which pins were released, nearest first."""
+        """Remove a snapshot and release its pin; returns the volumes on which pins were released, nearest first."""
         self._database.change("DELETE FROM snapshots WHERE snapshot = ?", (row.snapshot,))
         return self._volumes.release_pin(row.volume, row.version, snapshot_holder(row.snapshot))

@@ -32,7 +32,7 @@ class Volumes:
         ]
 
     def orphans(self) -> list[VolumeRow]:
-        """The live and past volumes that belong to no cluster."""
+        """The live and past volumes that do not belong to a cluster."""
         sql = (
             f"{self._VOLUME} AS v WHERE state IN ('live', 'past') "
             "AND NOT EXISTS (SELECT 1 FROM clusters WHERE volume = v.volume) "
@@ -59,7 +59,7 @@ class Volumes:
         return volume_row(rows[0]) if rows else None
 
     def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume, whose id is assigned here; the row with its id."""
+        """Add a volume, assign its id, and return the row with the id."""
         self._database.change(
             "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
             (row.table_index, row.head_slot, str(row.state), row.parent, packed(row.base), row.retained),
@@ -128,7 +128,7 @@ class Volumes:
         return int(rows[0][0]) if rows else None
 
     def forget_absorbed(self) -> None:
-        """Forget absorbed volumes: no session has work left for them."""
+        """Delete the records of absorbed volumes, when no session has work left for them."""
         self._database.change("DELETE FROM absorbed")
 
     def drop_volume(self, volume: int) -> list[VolumeRow]:

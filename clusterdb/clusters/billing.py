@@ -28,7 +28,7 @@ __all__ = ["Bill", "bills"]
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """The bytes that one party pays for: ``own_bytes`` that it has written, and its part of slots that no cluster owns.
+    """The bytes that a party pays for: ``own_bytes`` that it has written, and its part of slots that no cluster owns.
 
     ``kind`` is 'cluster', 'snapshot', or 'other' (a volume that is being dropped or built).
     """
@@ -56,7 +56,7 @@ class _Party:
 
 
 def bills(context: Context) -> list[Bill]:
-    """A bill for every cluster and snapshot, from a walk over all slots that they reach.
+    """Compute a bill for every cluster and snapshot, from a walk over all slots that they reach.
 
     A commit, clone or drop during the walk restarts it.  The last attempt holds the catalog, so that nothing is cloned
     or dropped, and pins the versions that it reads; a slot that is committed meanwhile may be on no bill or on two.
@@ -79,11 +79,11 @@ def bills(context: Context) -> list[Bill]:
 _TRIES = 3
 
 _Reading = Callable[[Context, "_Party"], AbstractContextManager[None]]
-"""A context that keeps a party's versions while they are read."""
+"""A context manager that keeps a party's versions while they are read."""
 
 
 def _state(context: Context) -> object:
-    """A value that changes whenever a slot may have been freed: volumes, their versions, and those that need them."""
+    """A value that changes whenever a slot may have been freed: volumes, their versions, snapshots and clusters."""
     catalog = context.catalog
     rows = catalog.volumes.volume_rows()
     versions = [published_version(context.pages, row) for row in rows]
@@ -101,7 +101,7 @@ def _unpinned(context: Context, party: _Party) -> AbstractContextManager[None]:
 
 @contextmanager
 def _pinned(context: Context, party: _Party) -> Iterator[None]:
-    """Pins the current heads of a party; the caller holds the catalog, which keeps its other versions."""
+    """Pin the current heads of a party; the caller holds the catalog, which keeps its other versions."""
     with ExitStack() as pins:
         for index, (row, version) in enumerate(party.versions):
             if row is not None and row.state in IN_USE and version.version >= party.newest.get(row.volume, 0):
@@ -169,11 +169,11 @@ def _parties(context: Context) -> Iterator[_Party]:
 
 def _bases(row: VolumeRow, rows: dict[int, VolumeRow]) -> list[Version]:
     """The versions that a volume keeps whole: its base, and the bases of dead volumes below."""
-    kept, parent = [row.base], rows.get(row.parent or 0)
+    bases, parent = [row.base], rows.get(row.parent or 0)
     while parent is not None and parent.state == VolumeState.DEAD:
-        kept.append(parent.base)
+        bases.append(parent.base)
         parent = rows.get(parent.parent or 0)
-    return kept
+    return bases
 
 
 def _add(context: Context, party: _Party, row: VolumeRow, rows: dict[int, VolumeRow]) -> None:

@@ -1,4 +1,4 @@
-"""The care of a store: checking, dumping, reclaiming and shrinking it, and what opening it tidies up."""
+"""Maintenance of a store: checking, dumping, reclaiming and shrinking it, and the cleanup when it is opened."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["check", "dump", "reclaim", "shrink", "tidy"]
 
 
 def check(context: Context, progress: Progress | None) -> CheckReport:
-    """Check everything, as :meth:`clusterdb.Store.check`."""
+    """Check the store: implements :meth:`clusterdb.Store.check`."""
     context.require_open()
     names = {row.volume: f"cluster '{row.name}'" for row in context.catalog.clusters.all()}
     with context.errors():
@@ -40,7 +40,7 @@ def check(context: Context, progress: Progress | None) -> CheckReport:
 
 
 def dump(context: Context, clusters: Iterable[ClusterRow], slot: int | None) -> str:
-    """The content of a slot, or of clusters, as text.  Raises ClusterNotFoundError, CorruptStoreError."""
+    """Describe the content of a slot, or of clusters.  Raises ClusterNotFoundError, CorruptStoreError."""
     with context.errors():
         if slot is not None:
             return "\n".join(slot_text(context.pages, slot))
@@ -59,7 +59,7 @@ def reclaim(context: Context) -> SweepReport:
 
 
 def shrink(context: Context) -> int:
-    """Give the pool's free space back to the file system; returns the bytes given back."""
+    """Return the pool's free space to the file system; returns the number of bytes."""
     context.require_writable()
     with context.errors():
         return shrink_pool(context.pages)
@@ -67,10 +67,10 @@ def shrink(context: Context) -> int:
 
 # --- opening ----------------------------------------------------------------------------------------------------------
 def tidy(context: Context) -> None:
-    """Bury dead sessions, drop what their owners were building, and reclaim what nobody waits for any more."""
+    """Bury dead sessions, drop unfinished volumes and orphans, reclaim, expire, and free leaked slots."""
     pages, volumes = context.pages, context.catalog.volumes
     with context.errors(), pages.session() as session:
-        with suppress(StoreBusyError):  # the next to open the store does it
+        with suppress(StoreBusyError):  # left to the next process that opens the store
             if pages.queue.bury_all(session):
                 # a process died, perhaps between the catalog and the volume table
                 with volumes.reclaiming(), session.pool_locked():
@@ -81,7 +81,7 @@ def tidy(context: Context) -> None:
     _drop_orphans(context)
     expire(context)
     if pages.has_leaks():
-        with suppress(CorruptStoreError):  # a damaged cluster must not keep the others from being opened
+        with suppress(CorruptStoreError):  # a damaged cluster must not prevent access to the others
             reclaim(context)
 
 
@@ -93,14 +93,14 @@ def _drop_unfinished(context: Context, session: Session) -> None:
         if hold is None:
             continue
         with hold:
-            current = volumes.volume_row(row.volume)  # built meanwhile?
+            current = volumes.volume_row(row.volume)  # it may be complete by now
             if current is not None and current.state == VolumeState.BUILDING:
                 with suppress(StoreBusyError):
                     drop_volume(context, current, waits=False)
 
 
 def _drop_orphans(context: Context) -> None:
-    """Drop volumes that no cluster has any more: the process that deleted or reset it died in between."""
+    """Drop volumes that no cluster has any more, because a process died while it deleted or reset the cluster."""
     for row in context.catalog.volumes.orphans():
         with suppress(StoreBusyError, ClusterNotFoundError):
             drop_volume(context, row, partial(_require_orphan, context, row.volume), waits=False)

@@ -1,4 +1,4 @@
-"""Changing clusters: name, settings, status; deleting them."""
+"""Changes of clusters: name, settings, status, and deletion."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rename(context: Context, cluster: ClusterRef, new_name: str) -> None:
 
 
 def modify(context: Context, cluster: ClusterRef, changes: Mapping[str, Any]) -> ClusterSettings:
-    """Change settings, all but the engine; returns them.  Raises InvalidArgumentError, ClusterNotFoundError."""
+    """Change settings except the engine, and return all.  Raises InvalidArgumentError, ClusterNotFoundError."""
     context.require_writable()
     catalog = context.catalog
     with catalog.transaction():
@@ -66,14 +66,14 @@ def change_status(context: Context, cluster: ClusterRef, verb: str) -> None:
             fence()
             restart_all(context, row)
     if verb == "stop":
-        restart_all(context, row)  # for connections made meanwhile
+        restart_all(context, row)  # for connections opened meanwhile
 
 
 def delete(context: Context, row: ClusterRow, require: Callable[[ClusterRow], None] = lambda current: None) -> None:
     """Delete a cluster, with its pasts; its snapshots stay.
 
-    ``require`` may refuse the cluster as it is when it would be deleted.  Raises DeletionProtectedError,
-    ClusterNotFoundError, StoreBusyError.
+    ``require`` is called with the present row in the catalog transaction, and may refuse it.  Raises
+    DeletionProtectedError, ClusterNotFoundError, StoreBusyError.
     """
     catalog = context.catalog
     _require_unprotected(row)
@@ -92,7 +92,7 @@ def delete(context: Context, row: ClusterRow, require: Callable[[ClusterRow], No
 
     drop_volume(context, context.require_in_use(row.volume, f"cluster '{row.name}'"), forget)
     for volume in pasts:
-        with suppress(ClusterNotFoundError):  # opening the store drops what is left of a cluster
+        with suppress(ClusterNotFoundError):  # opening the store drops the remaining volumes of a cluster
             drop_volume(context, volume)
 
 

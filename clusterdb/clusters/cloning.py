@@ -1,4 +1,4 @@
-"""Cloning clusters, as they are or were, and restoring snapshots."""
+"""Cloning of clusters, in the present or the past, and restoring of snapshots."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clone(
     copy_type: str,
     settings: Mapping[str, Any],
 ) -> ClusterRow:
-    """Clone a cluster, as :meth:`clusterdb.Cluster.clone`."""
+    """Clone a cluster: implements :meth:`clusterdb.Cluster.clone`."""
     context.require_writable()
     if copy_type not in ("copy-on-write", "full-copy"):
         raise InvalidArgumentError(f"copy_type={copy_type!r}: use 'copy-on-write' or 'full-copy'")
@@ -39,14 +39,14 @@ def clone(
     status.after(row.name, row.status, "clone")
     wanted = row.settings.inherited().changed(settings)
     context.catalog.clusters.require_free(check_name(name))
-    found = find(context, row, at)
-    origin = row if at is None or is_of(context, row, found) else None
+    version = find(context, row, at)
+    origin = row if at is None or is_of(context, row, version) else None
     try:
         if copy_type == "full-copy":
             raise CloneLimitError
-        cloned = _clone_found(context, found, origin, name, wanted, f"cloned from {found.text}")
+        cloned = _clone_found(context, version, origin, name, wanted, f"cloned from {version.text}")
     except CloneLimitError:
-        with lent(context, found) as (_, pages):
+        with lent(context, version) as (_, pages):
             cloned = create_filled(context, name, lambda target: copies.copy(pages, target, None), wanted, row)
     if wanted.keeps_past_ns:
         agree_with_settings(context, cloned.cluster)
@@ -56,7 +56,7 @@ def clone(
 def _clone_found(
     context: Context, found: Found, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str
 ) -> ClusterRow:
-    """A new cluster with a version of a volume.  Raises CloneLimitError if its group has all the clones it may have."""
+    """Create a cluster from a version of a volume.  Raises CloneLimitError if its clone group has reached its limit."""
     catalog = context.catalog
     rows: list[ClusterRow] = []
 
@@ -71,19 +71,19 @@ def _clone_found(
 
 
 def _has_all_clones(context: Context, row: ClusterRow) -> bool:
-    """Whether the group of a cluster has as many clones as its limit allows (beside the first)."""
+    """Whether the group of a cluster has as many clones as its limit allows (in addition to the first cluster)."""
     limit = row.settings.clone_limit
     return limit is not None and context.catalog.clusters.clone_count(row.clone_group) > limit
 
 
 def restore_snapshot(context: Context, snapshot: str, name: str, changes: Mapping[str, Any]) -> ClusterRow:
-    """A new cluster from a snapshot, as :meth:`clusterdb.Store.restore_snapshot`."""
+    """Create a cluster from a snapshot: implements :meth:`clusterdb.Store.restore_snapshot`."""
     context.require_writable()
     row = require_snapshot(context, snapshot)
     settings = row.settings.inherited().changed(changes)
     context.catalog.clusters.require_free(check_name(name))
-    found = found_snapshot(context, row)
-    restored = _clone_found(context, found, None, name, settings, f"restored from {found.text}")
+    version = found_snapshot(context, row)
+    restored = _clone_found(context, version, None, name, settings, f"restored from {version.text}")
     agree_with_settings(context, restored.cluster)
     return restored
 

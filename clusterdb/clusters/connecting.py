@@ -1,7 +1,7 @@
-"""Connections to clusters, now or in the past, through instances or not; and what a name means to SQLite.
+"""Connections to clusters, in the present or the past, with or without an instance; and the resolution of names.
 
-SQLite opens a cluster by its name, through the store's VFS, which asks :func:`resolve`.  For the connection that
-:func:`connect` makes, the answer is known already: it is left in the context's thread-local for the length of the open.
+SQLite opens a cluster by its name through the store's VFS, which calls :func:`resolve`.  :func:`connect` knows the
+volume already: it passes it to :func:`resolve` in the context's thread-local while SQLite opens the connection.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _loan_numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class _Through:
-    """The instance that a connection was made through, and its cluster."""
+    """The instance that a connection was opened through, and its cluster."""
 
     cluster: int
     state: InstanceState
     is_writer: bool
 
     def target(self, target: Target) -> Target:
-        """The same volume, through the instance."""
+        """The same volume, with the gate of the instance."""
         gate = partial(InstanceGate, self.state, is_reader=not self.is_writer)
         return target._replace(gate=gate, read_only=not self.is_writer)
 
 
 def _closed_if_interrupted(open_connection: Callable[_P, sqlite.Connection]) -> Callable[_P, sqlite.Connection]:
-    """Let signal handlers wait, and close the connection if one of them raises before the caller has it."""
+    """Defer signal handlers, and close the connection if a handler raises before the caller has it."""
 
     @wraps(open_connection)
     def open_whole(*arguments: _P.args, **named: _P.kwargs) -> sqlite.Connection:
@@ -70,11 +70,11 @@ def _closed_if_interrupted(open_connection: Callable[_P, sqlite.Connection]) -> 
 
 # --- names ------------------------------------------------------------------------------------------------------------
 def resolve(context: Context, name: str) -> Target:
-    """The volume that a name stands for, for the VFS.  Raises LookupError with a text for the user."""
+    """The volume that a name refers to, for the VFS.  Raises LookupError with a message for the user."""
     context.require_open()
-    known: tuple[str, Target] | None = getattr(context.local, "known", None)
-    if known is not None and known[0] == name:
-        return known[1]
+    prepared: tuple[str, Target] | None = getattr(context.local, "known", None)
+    if prepared is not None and prepared[0] == name:
+        return prepared[1]
     row = context.catalog.clusters.named(name)
     target = _target(context, row) if row is not None else None
     if row is None or target is None:
@@ -99,7 +99,7 @@ def _target(context: Context, row: ClusterRow) -> Target | None:
 
 @contextmanager
 def _executing(context: Context, through: _Through) -> Iterator[None]:
-    """What is opened meanwhile in this thread is opened through an instance."""
+    """Open the clusters that this thread attaches in the body through an instance."""
     before = getattr(context.local, "through", None)
     context.local.through = through
     try:
@@ -113,19 +113,19 @@ def _executing(context: Context, through: _Through) -> Iterator[None]:
 def connect(
     context: Context, cluster: ClusterRef, endpoint: str, *, read_only: bool, cached_statements: int = 100
 ) -> sqlite.Connection:
-    """A connection to a cluster through an endpoint, as :meth:`clusterdb.Cluster.connect`."""
+    """Connect to a cluster through an endpoint: implements :meth:`clusterdb.Cluster.connect`."""
     while True:
         row = context.row_of(cluster)
         status.after(row.name, row.status, "connect to")
         instance = endpoints.choose(context, row, endpoint)
         connection = _connect_to(context, cluster, row, instance, cached_statements, read_only=read_only)
         current = context.catalog.clusters.get(row.cluster)
-        is_right = current is not None and current.status == row.status
-        if is_right and instance is not None:
-            is_right = instances.require(context, row, instance.name).is_writer == instance.is_writer
-        if is_right:
+        is_current = current is not None and current.status == row.status
+        if is_current and instance is not None:
+            is_current = instances.require(context, row, instance.name).is_writer == instance.is_writer
+        if is_current:
             return connection
-        connection.close()  # it was stopped, or failed over, in between
+        connection.close()  # the cluster was stopped, or failed over, in between
 
 
 def _connect_to(
@@ -168,7 +168,7 @@ def _connect_to(
 
 
 def _note_use(context: Context, cluster: int) -> None:
-    """A cluster that is deleted when nobody uses it is in use."""
+    """Record the use of a cluster, which is deleted when it is idle."""
     with suppress(Error), context.catalog.transaction():
         context.catalog.clusters.set_used(cluster, time.time_ns())
 
@@ -176,17 +176,17 @@ def _note_use(context: Context, cluster: int) -> None:
 # --- the past ---------------------------------------------------------------------------------------------------------
 @_closed_if_interrupted
 def connect_past(context: Context, cluster: ClusterRef, at: Point) -> sqlite.Connection:
-    """A connection that reads a version of the past, which is lent until the connection is closed."""
-    found = find(context, context.row_of(cluster), at)
+    """Connect to a past version, which is lent until the connection is closed."""
+    version = find(context, context.row_of(cluster), at)
     context.require_writable()
     with ExitStack() as loan:
-        row = loan.enter_context(clone_volume(context, found, VolumeState.BUILDING))
+        row = loan.enter_context(clone_volume(context, version, VolumeState.BUILDING))
         loan.callback(_drop_lent, context, row)
         vfs = vfs_of(context, row)
         loan.callback(vfs.close)
         with context.errors():
             connection = sqlite.connect(UNNAMED, vfs.name, read_only=True)
-        # Neither holds the other, so the collector takes the connection alone.
+        # Neither refers to the other, so the connection can be collected alone.
         number = next(_loan_numbers)
         context.loans[number] = loan.pop_all()
         connection.when_closed = partial(_end_loan, context, number)
@@ -201,7 +201,7 @@ def _drop_lent(context: Context, row: VolumeRow) -> None:
 
 
 def _end_loan(context: Context, number: int) -> None:
-    """Take back what was lent to a connection."""
+    """Release the resources lent to a connection."""
     loan = context.loans.pop(number, None)
     if loan is not None:
         loan.close()

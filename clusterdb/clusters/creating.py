@@ -1,4 +1,4 @@
-"""Creating clusters: empty, or filled before anybody can see them."""
+"""Creation of clusters: empty ones, or clusters that are filled before they become visible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def create(
     check: bool,
     progress: Progress | None,
 ) -> ClusterRow:
-    """Create a cluster, as :meth:`clusterdb.Store.create_cluster`."""
+    """Create a cluster: implements :meth:`clusterdb.Store.create_cluster`."""
     context.require_writable()
     context.catalog.clusters.require_free(check_name(name))
     wanted = ClusterSettings().changed(settings)
@@ -68,7 +68,7 @@ def import_dump(
     strict: bool,
     progress: Progress | None,
 ) -> LoadedDump:
-    """Create a cluster from a dump, as :meth:`clusterdb.Store.import_dump`."""
+    """Create a cluster from a dump: implements :meth:`clusterdb.Store.import_dump`."""
     from clusterdb.flavours.dumps import Dump  # imports sqlglot
 
     context.require_writable()
@@ -103,7 +103,7 @@ def create_filled(
     settings: ClusterSettings,
     source: ClusterRow | None,
 ) -> ClusterRow:
-    """A new cluster that nobody sees before ``fill`` has filled it; ``source`` is what it is a copy of."""
+    """Create a cluster that becomes visible when ``fill`` has filled it; ``source`` is the cluster that it copies."""
     catalog = context.catalog
     with new_volume(context, VolumeState.BUILDING) as volume:
         try:

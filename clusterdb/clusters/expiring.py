@@ -1,4 +1,4 @@
-"""Deleting the clusters whose time is over, and giving up the past that no cluster retains any more."""
+"""Expiry of clusters, and of the past that their settings do not retain any more."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["expire"]
 
 
 def expire(context: Context) -> list[str]:
-    """Delete expired clusters and give up expired pasts; returns the names, as :meth:`clusterdb.Store.expire`."""
+    """Delete expired clusters, and expire pasts; returns the names: implements :meth:`clusterdb.Store.expire`."""
     context.require_writable()
 
     def require_expired(current: ClusterRow) -> None:
@@ -39,12 +39,12 @@ def expire(context: Context) -> list[str]:
 
 
 def _may_expire(settings: ClusterSettings) -> bool:
-    """Whether settings ask for anything that comes with time."""
+    """Whether a cluster with these settings, or its past, can expire."""
     return settings.ttl_s is not None or settings.idle_s is not None or settings.keeps_past_ns > 0
 
 
 def _is_expired(context: Context, row: ClusterRow) -> bool:
-    """Whether a cluster's time to live or idle time is over, nobody is connected, and it is not protected."""
+    """Whether a cluster's time to live or idle time is over, it has no connections, and it is not protected."""
     settings, now = row.settings, time.time_ns()
     over = settings.ttl_s is not None and now > row.created_ns + settings.ttl_s * 1e9
     idle = settings.idle_s is not None and now > row.used_ns + settings.idle_s * 1e9

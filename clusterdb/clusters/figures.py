@@ -1,4 +1,4 @@
-"""What a store and its clusters hold, and what happened to them."""
+"""Statistics and events of a store and its clusters."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """What a store holds.
+    """The size of a store.
 
-    ``pool_bytes`` is the space that the pool file takes on the device, ``used_bytes`` the part of it that clusters,
+    ``pool_bytes`` is the space that the pool file occupies on the device, ``used_bytes`` the part of it that clusters,
     pins and open transactions use.
     """
 
@@ -41,11 +41,11 @@ class StoreStats:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStats:
-    """What one cluster holds.
+    """The size of a cluster.
 
     ``logical_bytes`` is the size of its database.  ``own_bytes`` are the slots of the pool (pages, page-table nodes and
-    the head) that no other cluster can reach, ``shared_bytes`` those that others reach too; what several clusters share
-    from a source that is gone counts as shared.  ``version`` counts committed transactions along the lineage.
+    the head) that no other cluster can reach, ``shared_bytes`` those that others reach too; slots that several clusters
+    share from a deleted source count as shared.  ``version`` counts committed transactions along the lineage.
     """
 
     name: str
@@ -71,7 +71,7 @@ class ClusterDetails:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a cluster, an instance or a snapshot (``kind``), named ``source``; times are UTC."""
+    """An event of the cluster, instance or snapshot (``kind``) named ``source``; times are UTC."""
 
     time: datetime
     kind: str
@@ -81,7 +81,7 @@ class Event:
 
 
 def store_stats(context: Context) -> StoreStats:
-    """What the store holds."""
+    """The size of the store."""
     context.require_open()
     return StoreStats(
         path=context.path,
@@ -92,7 +92,7 @@ def store_stats(context: Context) -> StoreStats:
 
 
 def cluster_stats(context: Context, cluster: ClusterRef) -> ClusterStats:
-    """What a cluster holds; walks what it does not share.  Raises ClusterNotFoundError."""
+    """The size of a cluster, from a walk over the slots that it does not share.  Raises ClusterNotFoundError."""
     row = context.row_of(cluster)
     text = f"cluster '{row.name}'"
     with pinned_volume(context, context.require_in_use(row.volume, text), None, text) as volume:
@@ -118,7 +118,7 @@ def cluster_details(context: Context, cluster: ClusterRef) -> ClusterDetails:
 
 
 def _newest_shared(context: Context, row: VolumeRow) -> int:
-    """The version up to which other clusters and snapshots can reach what a volume reaches."""
+    """The newest version of a volume whose slots other clusters and snapshots can reach."""
     volumes = context.catalog.volumes
     newest = volumes.newest_pinned(row.volume)
     if newest:
@@ -127,12 +127,12 @@ def _newest_shared(context: Context, row: VolumeRow) -> int:
         parent = volumes.volume_row(row.parent)
         if parent is None or parent.state == VolumeState.LIVE or volumes.is_shared(row.parent):
             return row.base.version
-        row = parent  # a dropped source that only this lineage still stands on
+        row = parent  # a dropped source that only this lineage still depends on
     return 0
 
 
 def events(context: Context, source: str | None) -> list[Event]:
-    """All events, or those of one name, oldest first."""
+    """All events, or those of a source, oldest first."""
     context.require_open()
     return [
         Event(utc(row.time_ns), row.kind, row.source, row.category, row.message)

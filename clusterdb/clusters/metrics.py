@@ -15,7 +15,7 @@ __all__ = ["Metric", "metrics"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A value under its CloudWatch name, of a cluster or of one of its instances (empty texts: of the whole store)."""
+    """A value with its CloudWatch name, of a cluster or of an instance of it; both empty: of the whole store."""
 
     name: str
     cluster: str
@@ -24,7 +24,7 @@ class Metric:
 
 
 def metrics(context: Context) -> list[Metric]:
-    """All metrics now.  The cost does not grow with the sizes of the clusters."""
+    """All present metrics.  The cost does not grow with the sizes of the clusters."""
     samples = [Metric("PoolBytesUsed", "", "", store_stats(context).used_bytes)]
     pages, catalog = context.pages, context.catalog
     for row in catalog.clusters.all():

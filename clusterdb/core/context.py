@@ -1,8 +1,8 @@
-"""The context of the control plane: what its functions know of an open store.
+"""The context of the control plane: an open store, as its functions use it.
 
-A verb takes a :class:`Context` and the rows or names that it is about; the facades :class:`clusterdb.store.Store` and
-:class:`clusterdb.store.Cluster` only forward to verbs.  Every verb is: validate, plan, one catalog transaction, then
-storage.
+A verb takes a :class:`Context` and the rows or names that it works on; the facades :class:`clusterdb.store.Store` and
+:class:`clusterdb.store.Cluster` only forward to verbs.  Every verb validates, plans, runs one catalog transaction, and
+then changes storage.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["ClusterRef", "Context"]
 
 
 class ClusterRef(Protocol):
-    """A handle on a cluster, as verbs need it: its id in the catalog, and its name when the handle was made."""
+    """A handle on a cluster, as verbs need it: its id in the catalog, and its name when the handle was created."""
 
     @property
     def id(self) -> int: ...
@@ -50,9 +50,9 @@ class Context:
     """An open store.
 
     ``path`` is its directory or ``":memory:"``; ``pages`` its page pool, ``catalog`` its catalog, ``plane`` the data
-    plane, and ``vfs`` the SQLite VFS that its connections use.  ``connections`` are those that clusters gave out;
-    ``loans`` what is lent to some of them until they are closed, by number.  ``local`` is per thread: what the resolver
-    of names in :mod:`clusterdb.clusters.connecting` is told.
+    plane, and ``vfs`` the SQLite VFS that its connections use.  ``connections`` are the connections that clusters have
+    opened; ``loans`` the resources lent to some of them until they are closed, by number.  ``local`` is per thread: the
+    input of the name resolver in :mod:`clusterdb.clusters.connecting`.
     """
 
     vfs: StoreVFS
@@ -78,42 +78,42 @@ class Context:
 
     @property
     def is_of_parent(self) -> bool:
-        """Whether another process opened it, of which this one is a fork."""
+        """Whether this process is a fork of the process that opened the store."""
         return os.getpid() != self._pid
 
     def require_open(self) -> None:
-        """Raises ClosedError, ForkedStoreError."""
+        """Check that the store can be used.  Raises ClosedError, ForkedStoreError."""
         if self.is_closed:
             raise ClosedError(f"store '{self.path}' is closed")
         if self.is_of_parent:
             raise ForkedStoreError(f"store '{self.path}' was opened before a fork: open it again in the child process")
 
     def require_writable(self) -> None:
-        """Raises ClosedError, ForkedStoreError, StoreReadOnlyError."""
+        """Check that the store can be changed.  Raises ClosedError, ForkedStoreError, StoreReadOnlyError."""
         self.require_open()
         if self.read_only:
             raise StoreReadOnlyError(
-                f"store '{self.path}' is open for reading only: copy it to where it can be written"
+                f"store '{self.path}' is open read-only: open it for writing, or copy it to a writable directory"
             )
         self.run_deferred()
 
     def defer(self, work: Callable[[], None]) -> None:
-        """Leave work to the next verb: for finalizers, which run where locks may be held."""
+        """Leave work to the next verb, for finalizers, which may run while locks are held."""
         self._deferred.append(work)
 
     def run_deferred(self) -> None:
-        """Do what finalizers left."""
+        """Do the work that finalizers left."""
         while self._deferred:
-            with suppress(IndexError):  # another thread was faster
+            with suppress(IndexError):  # another thread took it
                 self._deferred.popleft()()
 
     def errors(self) -> AbstractContextManager[None]:
-        """Errors of storage, SQLite and the system leave the body as those of clusterdb."""
+        """A context manager that translates errors of storage, SQLite and the system to those of clusterdb."""
         return of_store(self.path)
 
     # --- looking up -------------------------------------------------------------------------------------------------
     def row_of(self, cluster: ClusterRef) -> ClusterRow:
-        """The cluster as the catalog has it now: another process may have renamed it.  Raises ClusterNotFoundError."""
+        """The present catalog row of a cluster, which may have been renamed.  Raises ClusterNotFoundError."""
         self.require_open()
         row = self.catalog.clusters.get(cluster.id)
         if row is None:
@@ -139,15 +139,15 @@ class Context:
         return row
 
     def require_same(self, row: ClusterRow, volume: VolumeRow) -> None:
-        """A cluster still has the volume that it had.  Raises StoreBusyError."""
+        """Check that a cluster still has the same volume.  Raises StoreBusyError."""
         if row.volume != volume.volume:
             raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
 
-    def deleted(self, what: str) -> ClusterNotFoundError:
-        """The error for a cluster, or a volume, that is gone."""
-        return ClusterNotFoundError(f"{what} was deleted from store '{self.path}'")
+    def deleted(self, subject: str) -> ClusterNotFoundError:
+        """The error for a cluster, or a volume, that was deleted."""
+        return ClusterNotFoundError(f"{subject} was deleted from store '{self.path}'")
 
     def no_cluster(self, name: str) -> str:
-        """The message for an unknown name, with the nearest known one."""
+        """The message for an unknown name, with the nearest existing one."""
         names = [row.name for row in self.catalog.clusters.all()]
         return f"store '{self.path}' has no cluster '{name}'{suggestion(name, names)}"

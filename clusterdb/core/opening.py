@@ -1,4 +1,4 @@
-"""Opening and closing a store: its directory, its catalog and pool, and what a fork does to it."""
+"""Opening and closing a store: its directory, its catalog and pool, and the handlers for forks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _forking: list[Context] = []
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a store is opened: the parameters of :func:`clusterdb.open`; ``rebuilds`` rebuilds what is derived."""
+    """The parameters of :func:`clusterdb.open`; ``rebuilds`` rebuilds derived files in any case."""
 
     create: bool
     synchronous: str
@@ -47,12 +47,12 @@ class Options:
 
 
 def default_path() -> Path:
-    """``$CLUSTERDB_STORE``, else ``./.clusterdb``."""
+    """The path in ``$CLUSTERDB_STORE``, or ``./.clusterdb``."""
     return Path(os.environ.get("CLUSTERDB_STORE") or ".clusterdb")
 
 
 def open_context(path: str | os.PathLike[str] | None, options: Options) -> Context:
-    """Open a store, without its VFS (see :func:`register`).  Raises as :func:`clusterdb.open`."""
+    """Open a store, without its VFS (see :func:`register`).  Raises the errors of :func:`clusterdb.open`."""
     if options.synchronous not in Durability.__members__:
         raise InvalidArgumentError(f"synchronous={options.synchronous!r}: use 'OFF', 'NORMAL' or 'FULL'")
     in_memory = path is not None and os.fspath(path) == _MEMORY
@@ -62,7 +62,7 @@ def open_context(path: str | os.PathLike[str] | None, options: Options) -> Conte
     if directory is not None:
         read_only = _prepare_directory(directory, create=options.create and not read_only) or read_only
     elif read_only:
-        raise InvalidArgumentError("read_only=True: a store in memory begins empty, open it for writing")
+        raise InvalidArgumentError("read_only=True: a store in memory begins empty: open it for writing")
     with of_store(where):
         plane = chosen()
         pages = PageStore(directory, create=True, verify_reads=options.verify_reads, read_only=read_only)
@@ -72,7 +72,7 @@ def open_context(path: str | os.PathLike[str] | None, options: Options) -> Conte
             pages.close()
             raise
     if options.disposable:
-        pages.is_durable = False  # its files exist: from here on this is about syncs only
+        pages.is_durable = False  # its files exist: from now on this affects syncs only
     return Context(where, pages, catalog, plane, read_only=read_only)
 
 
@@ -82,8 +82,10 @@ def _start(where: str, directory: Path | None, pages: PageStore, options: Option
         pages.look_at_content()
         path = directory / "catalog.db" if directory is not None else None
         if pages.size_bytes() and path is not None and not (path.exists() and path.stat().st_size):
-            unpack_pool_header(pages.header())  # a newer format is reported as such
-            raise CorruptStoreError(f"store '{where}': catalog.db is missing or empty, but there is a page pool")
+            unpack_pool_header(pages.header())  # reports a newer format
+            raise CorruptStoreError(
+                f"store '{where}': catalog.db is missing or empty, but the pool is not: restore both from one backup"
+            )
         catalog = Catalog(path, store_id=os.urandom(16), read_only=pages.read_only, disposable=options.disposable)
         try:
             pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)
@@ -94,14 +96,14 @@ def _start(where: str, directory: Path | None, pages: PageStore, options: Option
 
 
 def register(context: Context, resolve: Resolver, synchronous: str) -> None:
-    """Register the store's VFS; ``resolve`` finds the volume of a name."""
+    """Register the store's VFS; ``resolve`` returns the volume of a name."""
     name = f"clusterdb-{next(_vfs_numbers)}"
     context.vfs = context.plane.vfs(name, context.pages, resolve, Durability[synchronous])
     _open.add(context)
 
 
 def close(context: Context) -> None:
-    """Close a store and the connections that its clusters gave out; does nothing if it is closed already.
+    """Close a store and the connections that its clusters have opened; does nothing if it is closed already.
 
     Raises StoreInUseError if other connections to it are open.
     """
@@ -122,7 +124,7 @@ def close(context: Context) -> None:
             context.pages.finish()
         finally:
             try:
-                context.catalog.close()  # before the stamp: it may write to its files
+                context.catalog.close()  # before the stamp, since it may write to its files
             finally:
                 context.pages.close()
     _open.discard(context)
@@ -130,7 +132,7 @@ def close(context: Context) -> None:
 
 # --- the directory ----------------------------------------------------------------------------------------------------
 def _prepare_directory(directory: Path, *, create: bool) -> bool:
-    """See that a directory is a store, or can become one; whether it can only be read.
+    """Check that a directory is a store, or create one; returns whether it can only be read.
 
     Raises NotAStoreError, StoreUnreadableError, StoreUnsafeError.
     """
@@ -145,7 +147,7 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
             raise NotAStoreError(f"'{directory}' is not a clusterdb store: it is a file, not a directory")
         elif not (directory / "locks").exists():
             names = {path.name for path in directory.iterdir()}
-            # The pool's files alone are there if another process is creating the store just now.
+            # If another process is creating the store now, only the files of the pool exist.
             if names - set(POOL_FILES) and not {"pool", "catalog.db"} <= names:
                 raise NotAStoreError(f"'{directory}' is not a clusterdb store: it holds other files")
             if not create and not names:
@@ -159,7 +161,7 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
 
 
 def _require_private(directory: Path, *, is_new: bool) -> None:
-    """See that only its owner can put files into a store's directory, as PostgreSQL does with its own.
+    """Check that only its owner can write to a store's directory, as PostgreSQL does for its data directory.
 
     A user who can write there can replace the store's files.  The mode of an empty directory that is about to become a
     store is corrected.  Raises StoreUnsafeError.
@@ -198,7 +200,7 @@ def _after_fork() -> None:
 
 def _after_fork_in_child() -> None:
     for context in _forking:
-        context.pages.forget_locks()  # first: what holds a lock of the parent must not release it here
+        context.pages.forget_locks()  # first, so that no object of the parent releases a lock here
         context.vfs.orphan_files()
     _after_fork()
 

@@ -1,7 +1,7 @@
-"""Volumes of a store: new ones, clones of versions, versions lent under no name, dropping.
+"""Volumes of a store: creating, cloning and dropping them, and lending versions as volumes without a name.
 
-A version can be cloned while something keeps it: a reader's pin until the clone's durable pin is announced
-(:func:`durably_pinned`), or a durable pin that the catalog has.
+A version can be cloned while a pin keeps it: a reader's pin until the clone's durable pin is announced
+(:func:`durably_pinned`), or a durable pin in the catalog.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A version of a volume, and what errors call it; ``version`` None is the head, ``record`` what a pin keeps."""
+    """A version of a volume; ``text`` names it in errors, ``version`` None is the head, ``record`` that of its pin."""
 
     volume: VolumeRow
     version: int | None
@@ -53,7 +53,7 @@ def nothing(row: VolumeRow) -> None:
 # --- pinning ----------------------------------------------------------------------------------------------------------
 @contextmanager
 def pinned_volume(context: Context, volume: VolumeRow, version: int | None, text: str) -> Iterator[Volume]:
-    """A volume's head, or a version that it retains, pinned; ``text`` is what errors call it.
+    """Pin a volume's head, or a version that it retains; ``text`` names it in errors.
 
     Raises ClusterNotFoundError, InvalidRestoreTimeError.
     """
@@ -69,11 +69,11 @@ def pinned_volume(context: Context, volume: VolumeRow, version: int | None, text
 
 @contextmanager
 def durably_pinned(context: Context, found: Found) -> Iterator[Version]:
-    """A version, pinned until a durable pin on it, which the body adds, is announced."""
+    """Pin a version until a durable pin on it, which the body adds, is announced."""
     pages = context.pages
     with pinned_volume(context, found.volume, found.version, found.text) as handle:
         if pages.is_durable and handle.shared.durable < handle.version.version:
-            pages.sync()  # what a durable pin stands on must be as durable
+            pages.sync()  # the version of a durable pin must be durable too
         try:
             yield handle.version._replace(volume=found.volume.volume)
         finally:  # also when interrupted: the pin may be committed
@@ -81,10 +81,10 @@ def durably_pinned(context: Context, found: Found) -> Iterator[Version]:
 
 
 def require_kept(context: Context, source: Version, text: str, *, is_pinned: bool) -> None:
-    """A version that is about to be pinned is one that the caller holds in a volume in use, or a pin keeps it.
+    """Check that a version may be pinned: the caller pins it in a volume in use, or it has a durable pin.
 
-    In the catalog transaction that adds the pin: else the version's slots could be free already (R1).  Raises
-    ClusterNotFoundError.
+    Called in the catalog transaction that adds the pin: otherwise the version's slots could be free already (R1).
+    Raises ClusterNotFoundError.
     """
     volumes = context.catalog.volumes
     row = volumes.volume_row(source.volume)
@@ -97,7 +97,7 @@ def require_kept(context: Context, source: Version, text: str, *, is_pinned: boo
 # --- new volumes ------------------------------------------------------------------------------------------------------
 @contextmanager
 def new_volume(context: Context, state: VolumeState, add: Callable[[VolumeRow], None] = nothing) -> Iterator[VolumeRow]:
-    """An empty volume; ``add`` adds what belongs to it, in the same catalog transaction."""
+    """Create an empty volume; ``add`` adds the rows that belong to it, in the same catalog transaction."""
     with context.errors(), creating(context.pages, NewVolume(state), require=lambda: None, add=add) as row:
         yield row
 
@@ -106,7 +106,7 @@ def new_volume(context: Context, state: VolumeState, add: Callable[[VolumeRow], 
 def clone_volume(
     context: Context, found: Found, state: VolumeState, add: Callable[[VolumeRow], None] = nothing
 ) -> Iterator[VolumeRow]:
-    """A new volume that begins with a version of another; ``add`` is part of the catalog transaction.
+    """Create a volume that begins with a version of another; ``add`` is part of the catalog transaction.
 
     Raises ClusterNotFoundError, InvalidRestoreTimeError.
     """
@@ -127,9 +127,9 @@ def clone_volume(
 def drop_volume(
     context: Context, row: VolumeRow, change: Callable[[], None] = lambda: None, *, waits: bool = True
 ) -> None:
-    """Drop a volume; ``change`` changes the catalog in the same transaction, before.
+    """Drop a volume; ``change`` changes the catalog before, in the same transaction.
 
-    Raises ClusterNotFoundError if another process was first, StoreBusyError (at once, not to wait).
+    Raises ClusterNotFoundError if another process dropped it first, StoreBusyError (at once unless it ``waits``).
     """
     pages, volumes = context.pages, context.catalog.volumes
     with (
@@ -146,14 +146,14 @@ def drop_volume(
 
 # --- volumes without a name -------------------------------------------------------------------------------------------
 def vfs_of(context: Context, row: VolumeRow) -> StoreVFS:
-    """A VFS that has only this volume, which has no name."""
+    """Register a VFS that serves only this volume, which has no name."""
     name = f"{context.vfs.name}-building-{row.volume}"
     return context.plane.vfs(name, context.pages, lambda _: Target(row, lambda: None), Durability.FULL)
 
 
 @contextmanager
 def building(context: Context, row: VolumeRow, *, read_only: bool = False) -> Iterator[sqlite.Connection]:
-    """A connection to a volume that has no name yet."""
+    """Connect to a volume that has no name yet, while the body runs."""
     vfs = vfs_of(context, row)
     try:
         with context.errors():
@@ -168,7 +168,7 @@ def building(context: Context, row: VolumeRow, *, read_only: bool = False) -> It
 
 @contextmanager
 def lent(context: Context, found: Found, *, read_only: bool = False) -> Iterator[tuple[VolumeRow, sqlite.Connection]]:
-    """A version as a volume without a name, for the length of the body, and a connection to it."""
+    """Lend a version as a volume without a name, with a connection to it, while the body runs."""
     context.require_writable()
     with clone_volume(context, found, VolumeState.BUILDING) as row:
         try:

@@ -1,4 +1,4 @@
-"""Endpoints of clusters: which instance a connection goes to."""
+"""Endpoints of clusters, and the choice of the instance for a connection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ EndpointType = Literal["WRITER", "READER", "ANY"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint: ``kind`` is CLUSTER, READER, INSTANCE or CUSTOM; ``members`` the instances it may lead to now.
+    """An endpoint: ``kind`` is CLUSTER, READER, INSTANCE or CUSTOM; ``members`` are its present instances.
 
-    ``type`` says which those can be: WRITER, READER, or ANY.
+    ``type`` is the role that these may have: WRITER, READER, or ANY.
     """
 
     name: str
@@ -39,7 +39,7 @@ def add_endpoint(
     members: Sequence[str],
     excluded: Sequence[str],
 ) -> Endpoint:
-    """Add a custom endpoint: for some instances, or for all but some."""
+    """Add a custom endpoint for the ``members``, or for all instances except the ``excluded``."""
     context.require_writable()
     check_name(name, "endpoint")
     if type not in ("WRITER", "READER", "ANY"):
@@ -55,8 +55,8 @@ def add_endpoint(
         row = context.row_of(cluster)
         for member in (*members, *excluded):
             require(context, row, member)
-        taken = {"writer", "reader"} | {instance.name for instance in context.catalog.instances.of(row.cluster)}
-        if name in taken:
+        names = {"writer", "reader"} | {instance.name for instance in context.catalog.instances.of(row.cluster)}
+        if name in names:
             raise EndpointExistsError(f"cluster '{row.name}' has an endpoint '{name}' already: choose another name")
         endpoint = context.catalog.instances.add_endpoint(
             row.cluster, row.name, name, type, tuple(members), tuple(excluded)
@@ -98,7 +98,7 @@ def _endpoint(row: EndpointRow, instances: Sequence[InstanceRow]) -> Endpoint:
 
 
 def choices(row: EndpointRow, instances: Sequence[InstanceRow]) -> list[InstanceRow]:
-    """The instances that a custom endpoint may lead to now."""
+    """The instances that a custom endpoint can choose now."""
     return [
         instance
         for instance in instances
@@ -115,9 +115,9 @@ def _no_endpoint(context: Context, row: ClusterRow, name: str) -> EndpointNotFou
 
 
 def choose(context: Context, row: ClusterRow, endpoint: str) -> InstanceRow | None:
-    """The instance that a connection to an endpoint goes to; None: there is none, and the implicit writer serves.
+    """The instance for a connection to an endpoint; None if there is no instance, and the implicit writer serves.
 
-    Several that fit take turns by chance.  Raises EndpointNotFoundError.
+    Chooses among several instances at random.  Raises EndpointNotFoundError.
     """
     instances = context.catalog.instances.of(row.cluster)
     writer = next((instance for instance in instances if instance.is_writer), None)
@@ -131,8 +131,8 @@ def choose(context: Context, row: ClusterRow, endpoint: str) -> InstanceRow | No
             return instance
     for custom in context.catalog.instances.endpoints(row.cluster):
         if custom.name == endpoint:
-            fitting = choices(custom, instances)
-            if not fitting:
+            members = choices(custom, instances)
+            if not members:
                 raise EndpointNotFoundError(f"endpoint '{endpoint}' of cluster '{row.name}' has no instance now")
-            return random.choice(fitting)
+            return random.choice(members)
     raise _no_endpoint(context, row, endpoint)

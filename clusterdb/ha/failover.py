@@ -1,4 +1,4 @@
-"""Failover, crashes and the deletion of instances: who is the writer."""
+"""Failover, crashes and the deletion of instances, which determine the writer."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SIZES = ("micro", "small", "medium", "large", "xlarge")
 
 
 def failover(context: Context, cluster: ClusterRef, target: str | None, *, instead_of: str | None = None) -> str:
-    """Make a reader the writer; its name.  The old writer is fenced.
+    """Promote a reader to the writer, fence the old writer, and return the name of the new one.
 
-    Without a target the reader of the lowest promotion tier, of those the largest, of those any.  With ``instead_of``
-    nothing is done if another instance is the writer.
+    Without a target, chooses the reader of the lowest promotion tier, among these the largest, among these at random.
+    With ``instead_of``, does nothing if another instance is the writer.
     """
     context.require_writable()
     volume = context.volume_of(cluster)
@@ -38,7 +38,9 @@ def failover(context: Context, cluster: ClusterRef, target: str | None, *, inste
         if target is not None:
             chosen = require(context, row, target)
             if chosen.is_writer:
-                raise InvalidArgumentError(f"instance '{target}' is the writer of cluster '{row.name}' already")
+                raise InvalidArgumentError(
+                    f"instance '{target}' is the writer of cluster '{row.name}' already: choose a reader"
+                )
         elif not readers:
             raise NoReaderError(f"cluster '{row.name}' has no reader to fail over to: add an instance first")
         else:
@@ -54,18 +56,18 @@ def failover(context: Context, cluster: ClusterRef, target: str | None, *, inste
         fence()
         for instance in (*former, chosen):
             state_of(context, instance).restart()
-    for instance in (*former, chosen):  # for connections made meanwhile
+    for instance in (*former, chosen):  # for connections opened meanwhile
         state_of(context, instance).restart()
     return chosen.name
 
 
 def _promotion_order(reader: InstanceRow) -> tuple[int, float, float]:
-    """The lowest tier first, of those the largest class, of those any."""
+    """The order of promotion: the lowest tier first, among these the largest class, among these at random."""
     return reader.tier, -size_rank(reader.instance_class), random.random()
 
 
 def size_rank(instance_class: str) -> float:
-    """How large a class is, by its last part: ``db.r6g.2xlarge``; what is not instances is the smallest."""
+    """The rank of a class by its size, the last part of its name (``db.r6g.2xlarge``); -1 for an unknown size."""
     size = instance_class.rpartition(".")[2]
     multiple = re.fullmatch(r"(\d+)xlarge", size)
     if multiple is not None:
@@ -74,7 +76,7 @@ def size_rank(instance_class: str) -> float:
 
 
 def crash(context: Context, cluster: ClusterRef, name: str | None) -> None:
-    """An instance (None: the writer) crashes: its connections fail; if it is the writer, a reader takes its place."""
+    """Crash an instance (None: the writer): its connections fail; if it is the writer, a reader takes its place."""
     context.require_writable()
     with context.catalog.transaction():
         row = context.row_of(cluster)
@@ -96,7 +98,7 @@ def crash(context: Context, cluster: ClusterRef, name: str | None) -> None:
 
 
 def remove(context: Context, cluster: ClusterRef, name: str) -> None:
-    """Delete an instance; if it is the writer and there are readers, one of those takes its place first."""
+    """Delete an instance; if it is the writer and there are readers, a reader takes its place first."""
     context.require_writable()
     row = context.row_of(cluster)
     while True:
@@ -105,7 +107,7 @@ def remove(context: Context, cluster: ClusterRef, name: str) -> None:
         with context.catalog.transaction():
             instances = require(context, row, name)
             if instances.is_writer and len(context.catalog.instances.of(row.cluster)) > 1:
-                continue  # another process has made it the writer meanwhile
+                continue  # another process has promoted it meanwhile
             context.catalog.instances.remove(instances)
             context.catalog.events.add("instance", name, "deletion", f"instance '{name}' deleted")
             break

@@ -46,15 +46,15 @@ _IS_SYSTEM = re.compile(r"\s*ALTER\s+SYSTEM\b", re.IGNORECASE)
 
 
 def alter_system(sql: str) -> str:
-    """The function call that an ``ALTER SYSTEM CRASH`` or ``ALTER SYSTEM SIMULATE`` statement means; others may follow.
+    """Translate an ``ALTER SYSTEM CRASH`` or ``ALTER SYSTEM SIMULATE`` statement to a function call; others may follow.
 
     Raises InvalidArgumentError.
     """
-    sql, semicolon, others = sql.partition(";")
-    if others.strip():
+    sql, semicolon, following = sql.partition(";")
+    if following.strip():
         if _ALTER[0].match(sql):
             raise InvalidArgumentError(f"'{sql.strip()}' ends the connection: no statement can follow it")
-        return f"{alter_system(sql)};{alter_system(others) if _IS_SYSTEM.match(others) else others}"
+        return f"{alter_system(sql)};{alter_system(following) if _IS_SYSTEM.match(following) else following}"
     sql += semicolon
     for pattern, fault in zip(_ALTER, ("crash", "replica", "disk", "congestion"), strict=True):
         match = pattern.match(sql)
@@ -71,14 +71,14 @@ def alter_system(sql: str) -> str:
         bounds = f"{parts['low']}, {parts['high']}"
         return f"SELECT aurora_inject_disk_congestion({parts['percent']}, 0, 0, {seconds}, {bounds})"
     raise InvalidArgumentError(
-        f"'{sql.strip()}' is not a statement of Aurora's: use ALTER SYSTEM CRASH, or ALTER SYSTEM SIMULATE n PERCENT "
+        f"'{sql.strip()}' is not a statement of Aurora: use ALTER SYSTEM CRASH, or ALTER SYSTEM SIMULATE n PERCENT "
         "READ REPLICA FAILURE | DISK FAILURE | DISK CONGESTION BETWEEN n AND n MILLISECONDS FOR INTERVAL n SECOND"
     )
 
 
-def _number(what: str, value: object, highest: float) -> float:
+def _number(name: str, value: object, highest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-        raise InvalidArgumentError(f"{what}={value!r}: use a number from 0 to {highest:.0f}")
+        raise InvalidArgumentError(f"{name}={value!r}: use a number from 0 to {highest:.0f}")
     return float(value)
 
 
@@ -89,7 +89,7 @@ def prepare(
     state: InstanceState,
     connection: sqlite.InstanceConnection,
 ) -> None:
-    """Add Aurora's functions to a connection through an instance, and refuse statements once that was restarted."""
+    """Add Aurora's functions to a connection through an instance, and refuse statements after a restart of it."""
 
     def before_statement(sql: str) -> str:
         with context.errors():
@@ -124,9 +124,7 @@ def prepare(
         return ""
 
     def inject_disk_congestion(percent: Any, index: Any, is_disk: Any, seconds: Any, low: Any, high: Any) -> str:
-        least, most = (
-            int(_number(what, instance, 3_600_000)) for what, instance in (("minimum", low), ("maximum", high))
-        )
+        least, most = (int(_number(name, bound, 3_600_000)) for name, bound in (("minimum", low), ("maximum", high)))
         if least > most:
             raise InvalidArgumentError(f"minimum={low!r}, maximum={high!r}: use milliseconds, the smaller first")
         state_of(context, instance).simulate_congestion(percent_of(percent), seconds_of(seconds), least, most)

@@ -1,8 +1,7 @@
-"""The state of instances that all processes see at once, and the gate that applies it to connections.
+"""The state of instances, shared by all processes, and the gate that applies it to connections.
 
-An instance has a row in the gate table of the shared tables: whether it was restarted, how far it lags, which faults it
-simulates.  A connection made through an instance looks at the row whenever a transaction begins, and at every read and
-commit.
+An instance has a row in the gate table of the shared tables, with its restarts, its lag and the faults that it
+simulates.  A connection through an instance checks the row when a transaction begins, and at every read and commit.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["InstanceGate", "InstanceState"]
 class _InstanceRecord(Record):
     """The row of an instance in the gate table; times are nanoseconds, those of faults since the boot.
 
-    ``incarnation`` moves at every restart; ``shown_ns``: the newest time that readers were shown.
+    ``incarnation`` moves at every restart; ``shown_ns``: the newest time whose version readers have seen.
     """
 
     __slots__ = ()
@@ -45,18 +44,18 @@ class _InstanceRecord(Record):
 
 
 class InstanceState:
-    """One instance, as one connection or manager sees it."""
+    """The state of an instance, for a connection or for its management."""
 
     def __init__(self, pool: Pool, row: int, name: str) -> None:
-        """``row`` of the gate table."""
+        """``row``: the row of the instance in the gate table."""
         self.name = name
         self._clock = pool.clock
         self._record = pool.tables.gate(row, _InstanceRecord)
         self._incarnation = self._record.incarnation
 
-    # --- for managers of instances ----------------------------------------------------------------------------------
+    # --- management -------------------------------------------------------------------------------------------------
     def restart(self) -> None:
-        """Connections made until now fail from their next transaction on."""
+        """Disconnect all present connections: they fail from their next transaction on."""
         self._record.incarnation += 1
 
     def clear(self) -> None:
@@ -65,41 +64,41 @@ class InstanceState:
             setattr(self._record, name, 0)
 
     def set_lag(self, lag_ns: int, jitter_ns: int) -> None:
-        """How long ago the version that readers see was published: ``lag_ns``, and up to ``jitter_ns`` more."""
+        """Set the lag of readers: they see versions from ``lag_ns`` ago, and up to ``jitter_ns`` more."""
         self._record.jitter_ns = jitter_ns
         self._record.lag_ns = lag_ns
-        self._record.shown_ns = 0  # what it shows may go back now
+        self._record.shown_ns = 0  # readers may see an older version than before
 
     def simulate_replica_failure(self, percent: int, seconds: float) -> None:
-        """Until then a transaction does not see what is newer with that probability."""
+        """For that time, transactions do not see newer versions, with that probability."""
         self._record.replica_percent = percent
         self._record.replica_until = _until(seconds)
 
     def simulate_disk_failure(self, percent: int, seconds: float) -> None:
-        """Until then reads and commits fail with that probability."""
+        """For that time, reads and commits fail with that probability."""
         self._record.disk_percent = percent
         self._record.disk_until = _until(seconds)
 
     def simulate_congestion(self, percent: int, seconds: float, least_ms: int, most_ms: int) -> None:
-        """Until then reads and commits are delayed with that probability, by ``least_ms`` to ``most_ms``."""
+        """For that time, reads and commits are delayed with that probability, by ``least_ms`` to ``most_ms``."""
         self._record.congestion_min_ms = least_ms
         self._record.congestion_max_ms = most_ms
         self._record.congestion_percent = percent
         self._record.congestion_until = _until(seconds)
 
-    # --- for connections --------------------------------------------------------------------------------------------
+    # --- connections ------------------------------------------------------------------------------------------------
     def require_up(self) -> None:
-        """Raises DisconnectedError if the instance was restarted since the connection was made."""
+        """Raise DisconnectedError if the instance was restarted since the connection was opened."""
         if self._record.incarnation != self._incarnation:
             raise DisconnectedError(f"instance '{self.name}' was restarted, or failed over: open a new connection")
 
     @property
     def lags(self) -> bool:
-        """Whether it may show something else than the newest version."""
+        """Whether the instance may show a version that is not the newest."""
         return bool(self._record.lag_ns or self._record.jitter_ns)
 
     def visible_ns(self) -> int:
-        """The time whose newest version the instance shows now; never before one that it has shown already."""
+        """The time whose newest version the instance shows now; never earlier than a time that it has shown before."""
         record = self._record
         now_ns = self._clock.now_ns()
         shown_ns = now_ns - record.lag_ns - random.randint(0, record.jitter_ns)
@@ -114,11 +113,11 @@ class InstanceState:
         return Clock.steady_ns() < self._record.replica_until
 
     def replica_fails(self) -> bool:
-        """Whether a transaction that begins now does not see what is newer."""
+        """Whether a transaction that begins now fails to see newer versions."""
         return self.is_cut_off() and _happens(self._record.replica_percent)
 
     def touch_disk(self) -> None:
-        """A read or a commit: delayed or failed as simulated.  Raises InjectedFaultError."""
+        """Delay or fail a read or a commit, as simulated.  Raises InjectedFaultError."""
         record, now = self._record, 0
         if record.congestion_until or record.disk_until:
             now = Clock.steady_ns()
@@ -129,7 +128,7 @@ class InstanceState:
 
 
 class InstanceGate:
-    """The gate of one open file of a connection through an instance.  Implements :class:`vfs.abc.Gate`."""
+    """The gate of an open file of a connection through an instance.  Implements :class:`vfs.abc.Gate`."""
 
     def __init__(self, state: InstanceState, *, is_reader: bool) -> None:
         self._state = state
@@ -137,17 +136,17 @@ class InstanceGate:
         self._is_frozen = False
 
     def pin(self, volume: Handle) -> None:
-        """Pin what the instance shows now."""
+        """Pin the version that the instance shows now."""
         self._state.require_up()
         if self._is_frozen and self._state.replica_fails():
-            return  # what was pinned still is
+            return  # the version is still pinned
         if self._is_reader and self._state.lags:
             volume.pin_as_of(self._state.visible_ns())
         else:
             volume.pin()
 
     def unpin(self, volume: Handle) -> None:
-        """A reader that is cut off from its writer keeps what it has."""
+        """Release the version, unless the reader is cut off from its writer: then it stays pinned."""
         self._is_frozen = self._is_reader and self._state.is_cut_off()
         if not self._is_frozen:
             volume.unpin()

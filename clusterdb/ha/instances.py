@@ -1,4 +1,4 @@
-"""Instances of clusters: adding and changing them, and the shared state of each."""
+"""Instances of clusters: adding and changing them, and their shared state."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ _MS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance: ``role`` is 'writer' or 'reader'; readers show what the writer had ``replica_lag_ms`` ago, and up to
-    ``lag_jitter_ms`` more."""
+    """An instance: ``role`` is 'writer' or 'reader'.
+
+    Readers show the state of the writer from ``replica_lag_ms`` ago, and up to ``lag_jitter_ms`` more.
+    """
 
     name: str
     role: str
@@ -53,25 +55,25 @@ def add(
     check_name(name, "instance")
     _require_tier(promotion_tier)
     _require_lag(replica_lag_ms, lag_jitter_ms)
-    for what, value in (("instance_class", instance_class), ("availability_zone", availability_zone)):
+    for parameter, value in (("instance_class", instance_class), ("availability_zone", availability_zone)):
         if not isinstance(value, str) or not value or not value.isprintable():
-            raise InvalidArgumentError(f"{what}={value!r}: use a printable text")
+            raise InvalidArgumentError(f"{parameter}={value!r}: use a printable text")
     with context.catalog.transaction():
         row = context.row_of(cluster)
         status.after(row.name, row.status, "add an instance to")
-        others = context.catalog.instances.of(row.cluster)
+        existing = context.catalog.instances.of(row.cluster)
         if name in (
             "writer",
             "reader",
             *(instance.name for instance in context.catalog.instances.endpoints(row.cluster)),
         ):
             raise InstanceExistsError(f"cluster '{row.name}' has an endpoint '{name}' already: choose another name")
-        if len(others) > READERS_MAX:
+        if len(existing) > READERS_MAX:
             raise TooManyReadersError(f"cluster '{row.name}' has {READERS_MAX} readers already: delete one first")
         added = context.catalog.instances.add(
             name,
             row.cluster,
-            is_writer=not others,
+            is_writer=not existing,
             instance_class=instance_class,
             tier=promotion_tier,
             zone=availability_zone,
@@ -79,7 +81,7 @@ def add(
             jitter_ns=int(lag_jitter_ms * _MS),
         )
         context.catalog.events.add("instance", name, "creation", f"instance '{name}' added to cluster '{row.name}'")
-    state = state_of(context, added)  # its row may have been another's
+    state = state_of(context, added)  # another instance may have used its row before
     state.restart()
     state.clear()
     _apply_lag(context, row, added)
@@ -136,13 +138,13 @@ def _require_lag(lag_ms: float, jitter_ms: float) -> None:
 
 
 def state_of(context: Context, row: InstanceRow) -> InstanceState:
-    """The shared state of an instance, to manage it."""
+    """The shared state of an instance, for its management."""
     with context.errors():
         return InstanceState(context.pages, row.row, row.name)
 
 
 def _apply_lag(context: Context, row: ClusterRow, instance: InstanceRow) -> None:
-    """Let connections see the lag, and retain as much of the past as it needs."""
+    """Apply the lag to connections, and retain the part of the past that it needs."""
     state_of(context, instance).set_lag(instance.lag_ns, instance.jitter_ns)
     agree_with_settings(context, row.cluster)
 
@@ -160,13 +162,13 @@ def _instance(row: InstanceRow) -> Instance:
 
 
 def restart_all(context: Context, row: ClusterRow) -> None:
-    """Cut off every connection that was made through an instance."""
+    """Disconnect every connection through an instance of the cluster."""
     for instance in context.catalog.instances.of(row.cluster):
         state_of(context, instance).restart()
 
 
 def state_to_connect(context: Context, row: InstanceRow) -> InstanceState:
-    """The state for a new connection through an instance; sets the lag again, which another boot has lost."""
+    """The state for a new connection through an instance; sets the lag again, which is lost at a boot."""
     state = state_of(context, row)
     if not state.lags:
         rows = context.catalog.instances.of(row.cluster)

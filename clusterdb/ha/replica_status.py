@@ -15,7 +15,7 @@ _MS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """One instance, with the columns of Aurora's ``aurora_replica_status()`` that have a meaning here.
+    """The status of an instance: the columns of Aurora's ``aurora_replica_status()`` that have a meaning here.
 
     LSNs are versions.
     """
@@ -32,7 +32,7 @@ class ReplicaStatus:
 
 
 def status(context: Context, cluster: ClusterRef) -> list[ReplicaStatus]:
-    """What Aurora's ``aurora_replica_status()`` returns: one row for each instance."""
+    """The rows of Aurora's ``aurora_replica_status()``: one for each instance."""
     row = context.row_of(cluster)
     volume = context.require_in_use(row.volume)
     head, durable = published_version(context.pages, volume), durable_version(context.pages, volume)
@@ -43,9 +43,9 @@ def status(context: Context, cluster: ClusterRef) -> list[ReplicaStatus]:
             rows.append(ReplicaStatus(instance.name, "MASTER_SESSION_ID", durable, None, None, None, True, now, None))
             continue
         oldest = volume.retained or head
-        seen = newest_at(context.pages, volume, context.pages.clock.now_ns() - instance.lag_ns, oldest, head)
+        visible = newest_at(context.pages, volume, context.pages.clock.now_ns() - instance.lag_ns, oldest, head)
         lag_ms = instance.lag_ns / _MS
-        shown = seen.version if seen is not None else oldest
+        shown = visible.version if visible is not None else oldest
         rows.append(
             ReplicaStatus(
                 instance.name,

@@ -1,7 +1,7 @@
-"""Finding the version that a point in the past of a cluster means.
+"""Resolves a point in the past of a cluster to a version.
 
-A cluster's data is a volume; when it is reset or goes back it switches to another one, and the former volume is one of
-its *pasts* for as long as its settings retain the past.
+The data of a cluster is a volume; a reset or a backtrack switches the cluster to another one, and the former volume is
+one of its *pasts* for as long as its settings retain the past.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _SKEW_NS_MAX = 1_000_000_000
-"""A store's clock may be ahead of the system's by this much because the system's is slewed."""
+"""The amount by which a store's clock may be ahead of the system clock because the latter is slewed."""
 
 
 def utc(time_ns: int) -> datetime:
@@ -41,7 +41,7 @@ def utc(time_ns: int) -> datetime:
 
 
 def find(context: Context, row: ClusterRow, at: Point | None) -> Found:
-    """The volume and version that a point in the past of a cluster means; None: its head.
+    """The volume and version at a point in the past of a cluster; None: its head.
 
     Raises InvalidRestoreTimeError, SnapshotNotFoundError, InvalidArgumentError.
     """
@@ -75,7 +75,7 @@ def require_snapshot(context: Context, name: str) -> SnapshotRow:
 
 
 def record_of(context: Context, row: SnapshotRow) -> Version:
-    """The version record that the snapshot's pin has.  Raises SnapshotNotFoundError."""
+    """The version record of a snapshot's pin.  Raises SnapshotNotFoundError."""
     pin = context.catalog.volumes.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
     if pin is not None:
         return pin.version._replace(volume=row.volume)
@@ -83,12 +83,12 @@ def record_of(context: Context, row: SnapshotRow) -> Version:
 
 
 def is_of(context: Context, row: ClusterRow, found: Found) -> bool:
-    """Whether a version is one of a cluster's own: a snapshot may be of another."""
+    """Whether a version belongs to a cluster itself: a snapshot may belong to another."""
     return found.volume.volume in {volume.volume for volume, _ in volumes_of(context, row)}
 
 
 def volumes_of(context: Context, row: ClusterRow) -> list[tuple[VolumeRow, int]]:
-    """(volume, until when it was the cluster's) of a cluster's pasts and its present, oldest first."""
+    """The past volumes and the present volume of a cluster as (volume, end of its use in ns), oldest first."""
     volumes = []
     for volume, until_ns in [*context.catalog.clusters.pasts(row.cluster), (row.volume, 1 << 62)]:
         volume_row = context.catalog.volumes.volume_row(volume)
@@ -129,7 +129,7 @@ def _find_time(context: Context, row: ClusterRow, at: datetime | timedelta) -> F
 
 
 def _newest_at(context: Context, row: ClusterRow, time_ns: int) -> tuple[VolumeRow, Version] | None:
-    """What a cluster's newest version was at a time of the store's clock."""
+    """The newest version of a cluster at a time of the store's clock."""
     for volume, until_ns in volumes_of(context, row):
         if time_ns < until_ns:
             oldest, head = retained_range(context, volume)
@@ -139,15 +139,15 @@ def _newest_at(context: Context, row: ClusterRow, time_ns: int) -> tuple[VolumeR
 
 
 def _by_store_clock(context: Context, row: ClusterRow, time_ns: int) -> int:
-    """A time of the system's clock as one of the store's, which dates commits (:mod:`vfs.storage.clock`).
+    """Convert a time of the system clock to the store's clock, which dates commits (:mod:`vfs.storage.clock`).
 
-    Where the system's clock was set ahead and back, what was committed since is dated ahead of it by the skew.  Earlier
-    commits are not: a time before the newest commit that is not ahead of the system's clock is taken as it is.
+    After the system clock was set ahead and back, later commits are dated ahead of it by the skew.  Earlier commits are
+    not: a time before the newest commit that is not ahead of the system clock is not adjusted.
     """
     skew_ns = context.pages.clock.skew_ns()
     if skew_ns > _SKEW_NS_MAX:
-        honest = _newest_at(context, row, time.time_ns())
-        if honest is not None and time_ns < honest[1].time_ns:
+        newest = _newest_at(context, row, time.time_ns())
+        if newest is not None and time_ns < newest[1].time_ns:
             return time_ns
     return time_ns + skew_ns
 

@@ -1,4 +1,4 @@
-"""Retaining the past of clusters as their settings and their readers' lags ask, and giving it up again."""
+"""Retains the past of clusters as their settings and their readers' lags require, and expires it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["agree_with_settings", "expire_past", "retained_ns"]
 
 
 def retained_ns(context: Context, row: ClusterRow) -> int:
-    """How long past versions of a cluster are retained, in nanoseconds."""
+    """The time for which past versions of a cluster are retained, in nanoseconds."""
     return max(row.settings.keeps_past_ns, _lag_retained_ns(context.catalog.instances.of(row.cluster)))
 
 
 def _lag_retained_ns(rows: Sequence[InstanceRow]) -> int:
-    """How much of the past the readers of a cluster need."""
+    """The length of the past that the readers of a cluster need, in nanoseconds."""
     lag_ns = max((row.lag_ns + row.jitter_ns for row in rows), default=0)
     return 2 * lag_ns + 1_000_000_000 if lag_ns else 0
 
 
 def agree_with_settings(context: Context, cluster: int) -> None:
-    """Begin or stop retaining past versions of a cluster, as its settings and readers ask.
+    """Begin or stop retaining past versions of a cluster, as its settings and readers require.
 
     Raises StoreBusyError, StoreFullError.
     """
@@ -39,7 +39,7 @@ def agree_with_settings(context: Context, cluster: int) -> None:
     if row is None or volume is None or bool(volume.retained) == bool(retained_ns(context, row)):
         return
     with context.errors(), pages.session() as session, session.volume_locked(volume.table_index):
-        current, row = catalog.volumes.volume_row(volume.volume), catalog.clusters.get(cluster)  # as they are now
+        current, row = catalog.volumes.volume_row(volume.volume), catalog.clusters.get(cluster)  # read again
         if current is not None and current.state == VolumeState.LIVE and row is not None:
             if retained_ns(context, row):
                 retention.keep_past(pages, current)
@@ -48,7 +48,7 @@ def agree_with_settings(context: Context, cluster: int) -> None:
 
 
 def expire_past(context: Context, cluster: int) -> None:
-    """Give up the past of a cluster as far as its settings do not retain it any more; waits for nobody."""
+    """Expire the past of a cluster that its settings do not retain any more, without waiting for other processes."""
     catalog, pages = context.catalog, context.pages
     row = catalog.clusters.get(cluster)
     if row is None:

@@ -1,4 +1,4 @@
-"""Manual snapshots: versions that are kept until the snapshot is deleted; they outlive their cluster."""
+"""Manual snapshots, which keep a version until the snapshot is deleted, and outlive their cluster."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["Snapshot"]
 class Snapshot:
     """A manual snapshot.
 
-    ``cluster`` is the name that its cluster had; ``version`` and ``taken_at`` say which state it keeps;
-    ``logical_bytes`` is the size of the database in it.
+    ``cluster`` is the name of its cluster at that time; ``version`` and ``taken_at`` are those of the kept state;
+    ``logical_bytes`` is the size of its database.
     """
 
     name: str
@@ -48,7 +48,7 @@ def all_snapshots(context: Context) -> list[Snapshot]:
 
 
 def get(context: Context, name: str) -> Snapshot:
-    """One snapshot, by its name.  Raises SnapshotNotFoundError, InvalidNameError."""
+    """A snapshot by its name.  Raises SnapshotNotFoundError, InvalidNameError."""
     context.require_open()
     return _snapshot(context, require_snapshot(context, name))
 
@@ -61,11 +61,11 @@ def take(context: Context, cluster: ClusterRef, name: str, at: Point | None) -> 
     context.require_writable()
     context.catalog.snapshots.require_free(check_name(name, "snapshot"))
     row = context.row_of(cluster)
-    found = find(context, row, at)
-    if found.record is not None:
-        kept = require_snapshot(context, str(at))
-        return _keep(context, name, kept.cluster, found.record, kept.settings, is_pinned=False)
-    with durably_pinned(context, found) as record:
+    version = find(context, row, at)
+    if version.record is not None:
+        original = require_snapshot(context, str(at))
+        return _keep(context, name, original.cluster, version.record, original.settings, is_pinned=False)
+    with durably_pinned(context, version) as record:
         return _keep(context, name, row.name, record, row.settings, is_pinned=True)
 
 
@@ -81,7 +81,7 @@ def _keep(
 
 
 def copy(context: Context, name: str, new_name: str) -> Snapshot:
-    """A second snapshot of the same version, which stays when the first is deleted.
+    """Copy a snapshot: the copy keeps the same version, and stays when the first is deleted.
 
     Raises SnapshotNotFoundError, SnapshotExistsError, InvalidNameError.
     """
@@ -96,7 +96,7 @@ def copy(context: Context, name: str, new_name: str) -> Snapshot:
 
 
 def delete(context: Context, name: str) -> None:
-    """Delete a snapshot; slots that only it kept become free.  Raises SnapshotNotFoundError."""
+    """Delete a snapshot; the slots that only it kept become free.  Raises SnapshotNotFoundError."""
     catalog, cleanup = context.catalog, context.pages.cleanup
     context.require_writable()
     with catalog.transaction():

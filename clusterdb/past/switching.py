@@ -1,7 +1,7 @@
 """Backtrack and reset: a cluster switches to another volume, a clone of the version that it goes back to.
 
 The former volume is kept as one of the cluster's *pasts* for as long as its settings retain the past, and dropped
-otherwise.  Open connections follow: what they read in a transaction stays as it is until that ends.
+otherwise.  Open connections follow, but a running transaction reads the same version until it ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["backtrack", "reset"]
 
 
 def backtrack(context: Context, cluster: ClusterRef, to: Point) -> None:
-    """Let a cluster go back (or forward again) in place.
+    """Backtrack a cluster in place (or forward again).
 
     Raises BacktrackDisabledError, InvalidRestoreTimeError, InvalidArgumentError, ClusterNotFoundError.
     """
@@ -40,27 +40,27 @@ def backtrack(context: Context, cluster: ClusterRef, to: Point) -> None:
     if not row.settings.backtrack_window_s:
         raise BacktrackDisabledError(f"cluster '{row.name}' has no backtrack window: set backtrack_window_s first")
     if to is None or isinstance(to, str):
-        raise InvalidArgumentError(f"cluster '{row.name}': backtrack to a version or a time, reset to a snapshot")
-    found = find(context, row, to)
-    _require_in_window(context, row, found)
-    _switch(context, row, found, "backtrack", f"cluster '{row.name}' went back to {found.text}")
+        raise InvalidArgumentError(f"cluster '{row.name}': backtrack to a version or a time, or reset to a snapshot")
+    target = find(context, row, to)
+    _require_in_window(context, row, target)
+    _switch(context, row, target, "backtrack", f"cluster '{row.name}' backtracked to {target.text}")
 
 
-def _require_in_window(context: Context, row: ClusterRow, found: Found) -> None:
-    """The backtrack window may be shorter than what is retained for clones: until when was the version the newest?"""
+def _require_in_window(context: Context, row: ClusterRow, target: Found) -> None:
+    """Check that a version was the newest at some time in the backtrack window, which may be shorter than the past."""
     window_s = row.settings.backtrack_window_s
     begins_ns = context.pages.clock.now_ns() - window_s * 1_000_000_000
-    behind = find_record(context.pages, found.volume, (found.version or 0) + 1)
-    until_ns = [behind.time_ns] if behind is not None else []
-    until_ns += [until for volume, until in volumes_of(context, row) if volume.volume == found.volume.volume]
+    following = find_record(context.pages, target.volume, (target.version or 0) + 1)
+    until_ns = [following.time_ns] if following is not None else []
+    until_ns += [until for volume, until in volumes_of(context, row) if volume.volume == target.volume.volume]
     if min(until_ns, default=begins_ns) < begins_ns:
         raise InvalidRestoreTimeError(
-            f"{found.text} lies before the backtrack window of {window_s} seconds: clone it instead"
+            f"{target.text} is before the backtrack window of {window_s} seconds: clone it instead"
         )
 
 
 def reset(context: Context, cluster: ClusterRef, to: Point | None) -> None:
-    """Give a clone its source's present state, or any cluster that of a snapshot, under its own name.
+    """Reset a clone to its source's present state, or any cluster to a snapshot, under its own name.
 
     Raises NoSourceError, SnapshotNotFoundError, InvalidArgumentError, ClusterNotFoundError.
     """
@@ -68,20 +68,20 @@ def reset(context: Context, cluster: ClusterRef, to: Point | None) -> None:
     row = context.row_of(cluster)
     status.after(row.name, row.status, "reset")
     if to is not None and not isinstance(to, str):
-        raise InvalidArgumentError(f"cluster '{row.name}': reset to a snapshot, backtrack to a version or a time")
+        raise InvalidArgumentError(f"cluster '{row.name}': reset to a snapshot, or backtrack to a version or a time")
     if to is not None:
-        found = find(context, row, to)
+        target = find(context, row, to)
     else:
         source = context.catalog.clusters.get(row.source_cluster) if row.source_cluster is not None else None
         if source is None:
             why = "is not a clone" if row.source is None else f"has lost its source '{row.source}'"
-            raise NoSourceError(f"cluster '{row.name}' {why}: reset it to a snapshot, or make a new clone")
-        found = find(context, source, None)
-    _switch(context, row, found, "recovery", f"cluster '{row.name}' reset to {found.text}")
+            raise NoSourceError(f"cluster '{row.name}' {why}: reset it to a snapshot, or create a new clone")
+        target = find(context, source, None)
+    _switch(context, row, target, "recovery", f"cluster '{row.name}' reset to {target.text}")
 
 
-def _switch(context: Context, row: ClusterRow, found: Found, category: str, message: str) -> None:
-    """The cluster switches to a clone of a version."""
+def _switch(context: Context, row: ClusterRow, target: Found, category: str, message: str) -> None:
+    """Switch a cluster to a clone of a version."""
     catalog, pages = context.catalog, context.pages
     old = context.require_in_use(row.volume)
 
@@ -99,7 +99,7 @@ def _switch(context: Context, row: ClusterRow, found: Found, category: str, mess
         catalog.volumes.set_volume_state(old.volume, VolumeState.PAST)
         catalog.clusters.add_past(old.volume, row.cluster, pages.clock.now_ns())
 
-    with clone_volume(context, found, VolumeState.BUILDING) as new:
+    with clone_volume(context, target, VolumeState.BUILDING) as new:
         try:
             with context.errors():
                 continue_from(pages, new, old)

@@ -1,4 +1,4 @@
-"""Names of clusters and other things: the check whether one is valid, and a suggestion for an unknown one."""
+"""Names of clusters and other objects: validation, and a suggestion for an unknown name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 def check_name(name: str, kind: str = "cluster") -> str:
     """Return ``name`` if it is valid: a letter followed by up to 62 letters, digits, hyphens or underscores.
 
-    ``kind``: the kind of thing that it names, for the error.  Aurora's DBClusterIdentifier is stricter: no underscores,
+    ``kind``: the kind of the named object, for the error.  Aurora's DBClusterIdentifier is stricter: no underscores,
     no hyphen at the end, no two hyphens in a row.  Raises InvalidNameError.
     """
     if not isinstance(name, str) or not _NAME.match(name):
@@ -27,7 +27,7 @@ def check_name(name: str, kind: str = "cluster") -> str:
 
 
 def suggestion(name: str, existing: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` with the nearest of the existing names; an empty text if no name is near."""
+    """``"; did you mean 'x'?"`` with the nearest of the existing names; empty if no name is near."""
     if not isinstance(name, str):
         return ""
     near = difflib.get_close_matches(name, list(existing), n=1)

@@ -42,7 +42,7 @@ def parse(text: str) -> Point:
 
 
 def split(text: str) -> tuple[str, Point | None]:
-    """``prod@5 minutes ago`` as a name and a point in time.  Raises InvalidArgumentError."""
+    """Split ``prod@5 minutes ago`` into a name and a point in time.  Raises InvalidArgumentError."""
     name, at, point = text.partition("@")
     if at and not point.strip():
         raise InvalidArgumentError(f"'{text}': point in time missing after the @: add one, or remove the @")
@@ -50,7 +50,7 @@ def split(text: str) -> tuple[str, Point | None]:
 
 
 def time_ns_of(point: datetime | timedelta, now_ns: int) -> int:
-    """A time in nanoseconds since 1970.  Raises InvalidArgumentError if it is out of range."""
+    """Convert a point to nanoseconds since 1970.  Raises InvalidArgumentError if it is out of range."""
     try:
         if isinstance(point, timedelta):
             time_ns = now_ns - point // timedelta(microseconds=1) * 1000

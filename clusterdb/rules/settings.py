@@ -32,11 +32,11 @@ class ClusterSettings:
     """The settings of a cluster.
 
     ``engine``: the SQL that it accepts.  ``backup_retention_days`` (0 to 35) and ``backtrack_window_s`` (seconds, up to
-    72 hours): how long past versions are kept, for clones at a point in time and for backtracking; 0: not at all.
-    ``deletion_protection``: refuse to delete the cluster.  ``tags``: up to 50 texts by key.  ``ttl_s``: seconds from
-    its creation until it expires; ``idle_s``: seconds without a connection until it expires; None: never.
-    ``clone_limit``: how many clones of its clone group share pages; further clones are full copies (Aurora's limit is
-    15; None: no limit).
+    72 hours): the time for which past versions are retained, for clones at a point in time and for backtracking; 0: not
+    at all.  ``deletion_protection``: refuse to delete the cluster.  ``tags``: up to 50 texts by key.  ``ttl_s``: the
+    seconds from its creation until it expires; ``idle_s``: seconds without a connection until it expires; None: never.
+    ``clone_limit``: the number of clones in its clone group that share pages; further clones are full copies (Aurora's
+    limit is 15; None: no limit).
     """
 
     engine: str = "sqlite"
@@ -69,7 +69,7 @@ class ClusterSettings:
 
     @property
     def keeps_past_ns(self) -> int:
-        """How long past versions are kept, in nanoseconds."""
+        """The time for which past versions are retained, in nanoseconds."""
         return max(self.backup_retention_days * 86_400, self.backtrack_window_s) * _SECOND
 
     def changed(self, changes: Mapping[str, Any]) -> ClusterSettings:
@@ -91,7 +91,7 @@ class ClusterSettings:
         )
 
     def to_json(self) -> str:
-        """As JSON for the catalog."""
+        """The settings as JSON for the catalog."""
         return _DEFAULT_JSON if self == _DEFAULT else self._as_json()
 
     def _as_json(self) -> str:
@@ -101,7 +101,7 @@ class ClusterSettings:
     @staticmethod
     @lru_cache(maxsize=1024)
     def from_json(text: str) -> ClusterSettings:
-        """From the catalog's JSON.  Raises CorruptStoreError."""
+        """Read the settings from the catalog's JSON.  Raises CorruptStoreError."""
         try:
             return ClusterSettings(**json.loads(text))
         except (ValueError, TypeError, InvalidArgumentError) as error:

@@ -220,7 +220,7 @@ def test_unwritable_file_is_one_line_and_replaces_nothing(tmp_path: Path) -> Non
         "/dev/full": "No space left on device",
         "folder": "is a directory",
         "none/changes": "No such file or directory",
-        ".clusterdb/pool": "lies in the directory of a store",
+        ".clusterdb/pool": "is in the directory of a store",
     }.items():
         answer = run(tmp_path, "diff", "x", "y", "--changeset", target)
         assert (answer.returncode, answer.stdout, answer.stderr.count("\n")) == (1, "", 1), answer.stderr

@@ -120,7 +120,7 @@ def test_error_after_a_stop_says_how_to_continue(connection: dbapi2.Connection) 
     """The error says what may have happened, and what to do."""
     assert connection.cluster is not None
     connection.cluster.stop()
-    with pytest.raises(dbapi2.OperationalError, match="cut off"):
+    with pytest.raises(dbapi2.OperationalError, match="terminated by a failover"):
         connection.execute("SELECT * FROM t")
 
 

@@ -69,7 +69,7 @@ def test_statements_after_alter_system_are_executed(prod: clusterdb.Cluster) -> 
     add(prod, "a")
     failure = f"ALTER SYSTEM SIMULATE 0 PERCENT DISK FAILURE {FOR}"
     assert prod.connect().execute(f"{failure};\n{failure}; SELECT 5").fetchall() == [("",), ("",), (5,)]
-    with pytest.raises(clusterdb.InvalidArgumentError, match="'ALTER SYSTEM HALT' is not a statement of Aurora's"):
+    with pytest.raises(clusterdb.InvalidArgumentError, match="'ALTER SYSTEM HALT' is not a statement of Aurora:"):
         prod.connect().execute(f"{failure}; ALTER SYSTEM HALT; SELECT 5")
     with pytest.raises(clusterdb.InvalidArgumentError, match="ends the connection: no statement can follow it"):
         prod.connect().execute("ALTER SYSTEM CRASH INSTANCE; SELECT 1")

@@ -117,9 +117,9 @@ def test_plain_files_beside_a_store_can_be_attached(opened: clusterdb.Store, tmp
 def test_export_replaces_no_file_of_a_store(opened: clusterdb.Store, name: str) -> None:
     """Overwriting or not."""
     path = Path(opened.path, name)
-    with pytest.raises(clusterdb.ExportTargetError, match="lies in the directory of a store"):
+    with pytest.raises(clusterdb.ExportTargetError, match="is in the directory of a store"):
         opened.cluster("prod").export(path, overwrite=True)
     opened.cluster("prod").snapshot("s")
-    with pytest.raises(clusterdb.ExportTargetError, match="lies in the directory of a store"):
+    with pytest.raises(clusterdb.ExportTargetError, match="is in the directory of a store"):
         opened.export_snapshot("s", path, overwrite=True)
     assert [cluster.name for cluster in opened.clusters()] == ["prod"]

@@ -89,7 +89,7 @@ def test_writes_to_a_read_only_store_are_refused(untouched: Path) -> None:
             store.reclaim,
             store.shrink,
         ):
-            with pytest.raises(clusterdb.StoreReadOnlyError, match="open for reading only: copy it"):
+            with pytest.raises(clusterdb.StoreReadOnlyError, match="open read-only: open it for writing, or copy it"):
                 verb()
         assert counts(store) == {"prod": 3000, "dev": 500, "again": 1000}
 

@@ -1,9 +1,9 @@
 """Absorbing: a clone takes over the slots of a dead source that only it depends on.
 
-While a source lives, or other clones depend on it, the slots that a clone supersedes belong to the source.  When only
-one clone (the *heir*) is left, nothing else reaches the slots which it has superseded.  So the heir moves its base down
-to the base of its source: the slots born in the source are the heir's own from then on, those that it supersedes later
-are reclaimed as such, and those that it has superseded already are free.
+While a source lives, or other clones depend on it, they still reach the slots of the source that a clone has
+superseded.  When the source is dead and only one clone (the *heir*) depends on it, nothing else reaches these slots.
+Therefore the heir moves its base down to the base of its source: the slots born in the source are the heir's own from
+then on and are reclaimed as it supersedes them, and those that it has superseded already are free.
 
 Invariants (in addition to R1-R9 of queue.py)
     A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are checked again in
@@ -13,8 +13,9 @@ Invariants (in addition to R1-R9 of queue.py)
         than the base is durable before the catalog changes: recovery cannot fall back to the former base any more.
     A4  The slots of its former base that the heir has superseded are kept (R8) before the catalog removes the source,
         and the removal is durable before any of them is free (R6, R7).
-    A5  A handle that has read the former base looks it up again before it writes: V_BASE names no version from before
-        the catalog changes until it has changed.  With the former base it would leak slots, but free none.
+    A5  A handle that has read the former base looks it up again before it writes: the word ``base`` of the volume table
+        is 0 from before the catalog changes until it has changed.  With the former base it would leak slots, but free
+        none.
     A6  The new base counts the same version as durable as the former base: recovery never falls back to an older one
         (its floor).
     A7  Slots that another process has superseded in the source, but not settled yet, may be the heir's now, if the
@@ -123,10 +124,10 @@ def _make_head_durable(pool: Pool, heir: VolumeRow, head: Version) -> None:
     pool.volume(heir).durable = head.version
 
 
-def _finish(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: VolumeRow, lost: list[Superseded]) -> None:
-    """Queue the slots in ``lost``, which now wait for readers only, and remove the source (after the catalog)."""
+def _finish(queue: ReclaimQueue, session: Session, source: VolumeRow, heir: VolumeRow, items: list[Superseded]) -> None:
+    """Queue the superseded slots, which now wait for readers only, and remove the source (after the catalog)."""
     pool = queue.pool
-    queue.enqueue(heir, lost, durable_version(pool, heir) if heir.state in IN_USE else FOREVER)
+    queue.enqueue(heir, items, durable_version(pool, heir) if heir.state in IN_USE else FOREVER)
     with session.pool_locked():
         pool.tables.remove_volume(source.table_index, source.volume)
     pool.history.remove(source.volume)

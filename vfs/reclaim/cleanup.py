@@ -99,7 +99,7 @@ class Cleanup:
         self._absorb(session, row)
 
     def tidy(self, session: Session, rows: Iterable[VolumeRow]) -> None:
-        """Do the pending work of those volumes that nobody is writing to, and the work that follows from it."""
+        """Do the pending work of those volumes that are not being written to, and the work that follows from it."""
         queue = list(rows)
         while queue:
             with Holds() as holds:

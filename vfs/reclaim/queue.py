@@ -10,9 +10,9 @@ Invariants
     R3  A slot superseded in d is freed only when d is durable, unless it was born after the newest durable version, the
         volume runs with synchronous=OFF, or it is dropped.  (Recovery falls back to the newest durable version or to a
         newer record; it accepts a newer record only if every slot born since the durable version matches its checksum.)
-        "Durable" is defined by V_DURABLE: it moves under the volume lock, after a sync that began when the version was
-        published.  A session that frees the slots which a head does not reach, such as a sweep, makes that head durable
-        first: the process that published it may have died before any sync.
+        The word ``durable`` of the volume table defines "durable": it moves under the volume lock, after a sync that
+        began when the version was published.  A session that frees the slots which a head does not reach, such as a
+        sweep, makes that head durable first: the process that published it may have died before any sync.
     R4  Everything that frees slots of a volume runs under that volume lock.
     R5  Every superseded slot has exactly one party to free it: the process that superseded it, while no durable pin
         holds it; otherwise the removal of the last durable pin that does.  The map distinguishes the two: reserved by a

@@ -18,9 +18,10 @@ Invariants
         of a later version did: recovery wipes its record, also from the head's sectors.
     H5  A file belongs to a volume of the catalog, whose numbers are never reused.  Files of other volumes (their
         process died, or the power failed, before they were removed) are removed by recovery and by sweeps.
-    H6  The word V_RETAINED is set before the catalog retains the past, and cleared after the catalog stops: a writer
-        never frees slots that the catalog retains.  If a process dies in between, more is kept than necessary, until
-        the next process that opens the store reconciles the two (vfs.reclaim.retention.agree_on_past).
+    H6  The word ``retained`` of the volume table is set before the catalog retains the past, and cleared after the
+        catalog stops: a writer never frees slots that the catalog retains.  If a process dies in between, more is kept
+        than necessary, until the next process that opens the store reconciles the two
+        (vfs.reclaim.retention.agree_on_past).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ __all__ = ["Follow", "Reader", "read_pages"]
 Follow = Callable[[], VolumeRow | None]
 """Finds the volume that a cluster has switched to, after a reset or a backtrack."""
 
-_FENCED = "the connection was closed by a failover, a crash or a stop: open a new connection"
+_FENCED = "the connection was terminated by a failover, a crash or a stop: open a new connection"
 _NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
 
 
@@ -116,7 +116,7 @@ class Reader:
                 return
 
     def _follow_or_refuse(self) -> None:
-        """Follow the cluster, since the row does not name our volume any more, or raise the reason for a refusal."""
+        """Follow the cluster, since the row does not name its volume any more, or raise the reason for a refusal."""
         row = self._successor()
         if row is not None:
             with uninterrupted:

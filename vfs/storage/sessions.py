@@ -127,14 +127,14 @@ class SharedTables:
             if index < self.header.volume_hint:
                 self.header.volume_hint = index
 
-    def forget_unknown_volumes(self, known: set[int]) -> None:
+    def forget_unknown_volumes(self, volumes: set[int]) -> None:
         """Free the rows of volumes that the catalog does not have.
 
         The caller holds the catalog's write lock, so that nobody is adding one, and the pool lock (S5).
         """
         for index, word in enumerate(self._volume_ids()):
             volume = word & ~FLAGS
-            if volume and volume not in known:
+            if volume and volume not in volumes:
                 self.remove_volume(index, volume)
 
     # --- session rows -----------------------------------------------------------------------------------------------

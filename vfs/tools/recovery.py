@@ -225,11 +225,11 @@ def _install(pool: Pool, row: VolumeRow, head: Version) -> None:
         write_record(pool, row, free, head)
 
 
-def _wipe_records(pool: Pool, row: VolumeRow, lost: range) -> list[Version | None]:
-    """Wipe the head sectors of the versions in ``lost``, and return the records that remain, by sector."""
+def _wipe_records(pool: Pool, row: VolumeRow, versions: range) -> list[Version | None]:
+    """Wipe the head sectors of the given versions, and return the records that remain, by sector."""
     records = head_records(pool, row)
     for sector, record in enumerate(records):
-        if record is not None and record.version in lost:
+        if record is not None and record.version in versions:
             wipe_sector(pool, row, sector)
             records[sector] = None
     return records

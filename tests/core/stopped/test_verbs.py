@@ -87,7 +87,7 @@ def test_process_stopped_in_a_catalog_transaction_blocks_only_verbs(
         in_time(lambda: work_in_others(store, path))
         assert in_time(lambda: letter_of(store, "own")) in "ac"
         for verb in CATALOG_VERBS:
-            with pytest.raises(clusterdb.StoreBusyError, match="if one that uses the store is stopped"):
+            with pytest.raises(clusterdb.StoreBusyError, match="if a process that uses the store is stopped"):
                 in_time(lambda: verb(store))  # noqa: B023
         assert names(store) == before
         with contextlib.suppress(clusterdb.StoreBusyError):
