@@ -10,9 +10,9 @@ from clusterdb.access import copies
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.creating import create_filled
 from clusterdb.core.context import ClusterRef, Context
-from clusterdb.core.volumes import Found, clone_volume, lent
+from clusterdb.core.volumes import VersionRef, clone_volume, lent
 from clusterdb.errors import CloneLimitError, InvalidArgumentError
-from clusterdb.past.find import find, found_snapshot, is_of, require_snapshot
+from clusterdb.past.find import find, is_of, ref_of_snapshot, require_snapshot
 from clusterdb.past.retention import agree_with_settings
 from clusterdb.rules import status
 from clusterdb.rules.names import check_name
@@ -54,7 +54,7 @@ def clone(
 
 
 def _clone_found(
-    context: Context, found: Found, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str
+    context: Context, ref: VersionRef, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str
 ) -> ClusterRow:
     """Create a cluster from a version of a volume.  Raises CloneLimitError if its clone group has reached its limit."""
     catalog = context.catalog
@@ -66,7 +66,7 @@ def _clone_found(
         catalog.events.add("cluster", name, "creation", f"cluster '{name}' {how}")
         rows.append(catalog.clusters.add(name, volume.volume, settings, source))
 
-    with clone_volume(context, found, VolumeState.LIVE, add):
+    with clone_volume(context, ref, VolumeState.LIVE, add):
         return rows[0]
 
 
@@ -82,7 +82,7 @@ def restore_snapshot(context: Context, snapshot: str, name: str, changes: Mappin
     row = require_snapshot(context, snapshot)
     settings = row.settings.inherited().changed(changes)
     context.catalog.clusters.require_free(check_name(name))
-    version = found_snapshot(context, row)
+    version = ref_of_snapshot(context, row)
     restored = _clone_found(context, version, None, name, settings, f"restored from {version.text}")
     agree_with_settings(context, restored.cluster)
     return restored

@@ -23,7 +23,7 @@ from vfs.storage.volume import Volume
 from vfs.storage.volumes import NewVolume, creating, pinned
 
 __all__ = [
-    "Found",
+    "VersionRef",
     "building",
     "clone_volume",
     "drop_volume",
@@ -37,7 +37,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class VersionRef:
     """A version of a volume; ``text`` names it in errors, ``version`` None is the head, ``record`` that of its pin."""
 
     volume: VolumeRow
@@ -68,14 +68,14 @@ def pinned_volume(context: Context, volume: VolumeRow, version: int | None, text
 
 
 @contextmanager
-def durably_pinned(context: Context, found: Found) -> Iterator[Version]:
+def durably_pinned(context: Context, ref: VersionRef) -> Iterator[Version]:
     """Pin a version until a durable pin on it, which the body adds, is announced."""
     pages = context.pages
-    with pinned_volume(context, found.volume, found.version, found.text) as handle:
+    with pinned_volume(context, ref.volume, ref.version, ref.text) as handle:
         if pages.is_durable and handle.shared.durable < handle.version.version:
             pages.sync()  # the version of a durable pin must be durable too
         try:
-            yield handle.version._replace(volume=found.volume.volume)
+            yield handle.version._replace(volume=ref.volume.volume)
         finally:  # also when interrupted: the pin may be committed
             pages.queue.announce_pins(handle.session, handle.row.table_index)
 
@@ -104,22 +104,22 @@ def new_volume(context: Context, state: VolumeState, add: Callable[[VolumeRow], 
 
 @contextmanager
 def clone_volume(
-    context: Context, found: Found, state: VolumeState, add: Callable[[VolumeRow], None] = nothing
+    context: Context, ref: VersionRef, state: VolumeState, add: Callable[[VolumeRow], None] = nothing
 ) -> Iterator[VolumeRow]:
     """Create a volume that begins with a version of another; ``add`` is part of the catalog transaction.
 
     Raises ClusterNotFoundError, InvalidRestoreTimeError.
     """
     pages = context.pages
-    if found.record is not None:  # a snapshot's pin keeps it
-        require = partial(require_kept, context, found.record, found.text, is_pinned=False)
-        with context.errors(), creating(pages, NewVolume(state, found.record), require=require, add=add) as row:
+    if ref.record is not None:  # a snapshot's pin keeps it
+        require = partial(require_kept, context, ref.record, ref.text, is_pinned=False)
+        with context.errors(), creating(pages, NewVolume(state, ref.record), require=require, add=add) as row:
             with pages.session() as session:
-                pages.queue.announce_pins(session, found.volume.table_index)
+                pages.queue.announce_pins(session, ref.volume.table_index)
             yield row
         return
-    with durably_pinned(context, found) as source:
-        require = partial(require_kept, context, source, found.text, is_pinned=True)
+    with durably_pinned(context, ref) as source:
+        require = partial(require_kept, context, source, ref.text, is_pinned=True)
         with creating(pages, NewVolume(state, source), require=require, add=add) as row:
             yield row
 
@@ -167,10 +167,12 @@ def building(context: Context, row: VolumeRow, *, read_only: bool = False) -> It
 
 
 @contextmanager
-def lent(context: Context, found: Found, *, read_only: bool = False) -> Iterator[tuple[VolumeRow, sqlite.Connection]]:
+def lent(
+    context: Context, ref: VersionRef, *, read_only: bool = False
+) -> Iterator[tuple[VolumeRow, sqlite.Connection]]:
     """Lend a version as a volume without a name, with a connection to it, while the body runs."""
     context.require_writable()
-    with clone_volume(context, found, VolumeState.BUILDING) as row:
+    with clone_volume(context, ref, VolumeState.BUILDING) as row:
         try:
             with building(context, row, read_only=read_only) as connection:
                 yield row, connection

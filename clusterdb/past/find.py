@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 from clusterdb.catalog.rows import ClusterRow, SnapshotRow, snapshot_holder
 from clusterdb.core.context import Context
-from clusterdb.core.volumes import Found
+from clusterdb.core.volumes import VersionRef
 from clusterdb.errors import InvalidArgumentError, InvalidRestoreTimeError, SnapshotNotFoundError
 from clusterdb.rules.names import check_name, suggestion
 from clusterdb.rules.points import Point, time_ns_of
@@ -21,7 +21,7 @@ from vfs.storage.heads import current_head, find_record, newest_at, published_ve
 
 __all__ = [
     "find",
-    "found_snapshot",
+    "ref_of_snapshot",
     "is_of",
     "record_of",
     "require_snapshot",
@@ -40,16 +40,16 @@ def utc(time_ns: int) -> datetime:
     return datetime.fromtimestamp(time_ns / 1e9, tz=timezone.utc)
 
 
-def find(context: Context, row: ClusterRow, at: Point | None) -> Found:
+def find(context: Context, row: ClusterRow, at: Point | None) -> VersionRef:
     """The volume and version at a point in the past of a cluster; None: its head.
 
     Raises InvalidRestoreTimeError, SnapshotNotFoundError, InvalidArgumentError.
     """
     if at is None:
         text = f"cluster '{row.name}'"
-        return Found(context.require_in_use(row.volume, text), None, text)
+        return VersionRef(context.require_in_use(row.volume, text), None, text)
     if isinstance(at, str):
-        return found_snapshot(context, require_snapshot(context, at))
+        return ref_of_snapshot(context, require_snapshot(context, at))
     if isinstance(at, bool) or not isinstance(at, int | datetime | timedelta):
         raise InvalidArgumentError(
             f"invalid point in time {at!r}: use a version number, a datetime, a timedelta or the name of a snapshot"
@@ -59,10 +59,10 @@ def find(context: Context, row: ClusterRow, at: Point | None) -> Found:
     return _find_time(context, row, at)
 
 
-def found_snapshot(context: Context, snapshot: SnapshotRow) -> Found:
+def ref_of_snapshot(context: Context, snapshot: SnapshotRow) -> VersionRef:
     """The version that a snapshot keeps.  Raises SnapshotNotFoundError, CorruptStoreError."""
     volume = context.require_volume(snapshot.volume)
-    return Found(volume, snapshot.version, f"snapshot '{snapshot.name}'", record_of(context, snapshot))
+    return VersionRef(volume, snapshot.version, f"snapshot '{snapshot.name}'", record_of(context, snapshot))
 
 
 def require_snapshot(context: Context, name: str) -> SnapshotRow:
@@ -82,9 +82,9 @@ def record_of(context: Context, row: SnapshotRow) -> Version:
     raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run `clusterdb check`")
 
 
-def is_of(context: Context, row: ClusterRow, found: Found) -> bool:
+def is_of(context: Context, row: ClusterRow, ref: VersionRef) -> bool:
     """Whether a version belongs to a cluster itself: a snapshot may belong to another."""
-    return found.volume.volume in {volume.volume for volume, _ in volumes_of(context, row)}
+    return ref.volume.volume in {volume.volume for volume, _ in volumes_of(context, row)}
 
 
 def volumes_of(context: Context, row: ClusterRow) -> list[tuple[VolumeRow, int]]:
@@ -103,15 +103,15 @@ def retained_range(context: Context, volume: VolumeRow) -> tuple[int, int]:
     return volume.retained or head, head
 
 
-def _find_version(context: Context, row: ClusterRow, version: int) -> Found:
+def _find_version(context: Context, row: ClusterRow, version: int) -> VersionRef:
     for volume, _ in reversed(volumes_of(context, row)):
         oldest, head = retained_range(context, volume)
         if oldest <= version <= head:
-            return Found(volume, version, f"cluster '{row.name}' at version {version}")
+            return VersionRef(volume, version, f"cluster '{row.name}' at version {version}")
     raise InvalidRestoreTimeError(f"cluster '{row.name}' has no version {version}: {_available(context, row)}")
 
 
-def _find_time(context: Context, row: ClusterRow, at: datetime | timedelta) -> Found:
+def _find_time(context: Context, row: ClusterRow, at: datetime | timedelta) -> VersionRef:
     now_ns = time.time_ns()
     time_ns = time_ns_of(at, now_ns)
     shown = utc(time_ns).isoformat(" ", "milliseconds") if time_ns >= 0 else "?"
@@ -125,7 +125,7 @@ def _find_time(context: Context, row: ClusterRow, at: datetime | timedelta) -> F
     if newest is None:
         raise InvalidRestoreTimeError(f"cluster '{row.name}' cannot go back to {shown}: {_available(context, row)}")
     volume, version = newest
-    return Found(volume, version.version, f"cluster '{row.name}' as of {shown}")
+    return VersionRef(volume, version.version, f"cluster '{row.name}' as of {shown}")
 
 
 def _newest_at(context: Context, row: ClusterRow, time_ns: int) -> tuple[VolumeRow, Version] | None:

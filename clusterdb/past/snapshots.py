@@ -11,7 +11,7 @@ from clusterdb.access.copies import Progress
 from clusterdb.catalog.rows import SnapshotRow
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import durably_pinned, lent, require_kept
-from clusterdb.past.find import find, found_snapshot, record_of, require_snapshot, utc
+from clusterdb.past.find import find, record_of, ref_of_snapshot, require_snapshot, utc
 from clusterdb.rules.names import check_name
 from clusterdb.rules.points import Point
 from clusterdb.rules.settings import ClusterSettings
@@ -112,5 +112,5 @@ def export(
     context: Context, name: str, path: Path, *, overwrite: bool = False, progress: Progress | None = None
 ) -> tuple[str, ...]:
     """Write a snapshot as a plain database file, whole or not at all; returns the collations that it needs."""
-    with lent(context, found_snapshot(context, require_snapshot(context, name))) as (_, connection):
+    with lent(context, ref_of_snapshot(context, require_snapshot(context, name))) as (_, connection):
         return copies.copy_out(connection, path, overwrite=overwrite, progress=progress)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import ClusterRef, Context
-from clusterdb.core.volumes import Found, clone_volume, drop_volume
+from clusterdb.core.volumes import VersionRef, clone_volume, drop_volume
 from clusterdb.errors import (
     BacktrackDisabledError,
     InvalidArgumentError,
@@ -46,7 +46,7 @@ def backtrack(context: Context, cluster: ClusterRef, to: Point) -> None:
     _switch(context, row, target, "backtrack", f"cluster '{row.name}' backtracked to {target.text}")
 
 
-def _require_in_window(context: Context, row: ClusterRow, target: Found) -> None:
+def _require_in_window(context: Context, row: ClusterRow, target: VersionRef) -> None:
     """Check that a version was the newest at some time in the backtrack window, which may be shorter than the past."""
     window_s = row.settings.backtrack_window_s
     begins_ns = context.pages.clock.now_ns() - window_s * 1_000_000_000
@@ -80,7 +80,7 @@ def reset(context: Context, cluster: ClusterRef, to: Point | None) -> None:
     _switch(context, row, target, "recovery", f"cluster '{row.name}' reset to {target.text}")
 
 
-def _switch(context: Context, row: ClusterRow, target: Found, category: str, message: str) -> None:
+def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str, message: str) -> None:
     """Switch a cluster to a clone of a version."""
     catalog, pages = context.catalog, context.pages
     old = context.require_in_use(row.volume)

@@ -96,3 +96,21 @@ def test_banned_constructions_do_not_occur() -> None:
 def test_banned_constructions_are_recognised(text: str) -> None:
     """The patterns find what they are meant to find."""
     assert any(re.search(pattern, text, re.IGNORECASE) for pattern in BANNED)
+
+
+CODE = sorted(
+    path for top in ("vfs", "clusterdb", "tests", "benchmarks", "examples") for path in ROOT.glob(f"{top}/**/*.py")
+)
+EMPTY_NAMES = {"said", "told", "made", "each", "found", "wrong"}
+
+
+def test_variables_are_named_after_what_they_hold() -> None:
+    """A name such as ``found`` says how a value came about, not what it is."""
+    names = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in CODE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES)
+        or (isinstance(node, ast.arg) and node.arg in EMPTY_NAMES)
+    ]
+    assert names == []
