@@ -140,8 +140,10 @@ def clone_time(folder: Path, quick: bool) -> Results:
         for name, value in taken.items():
             results.append({"what": f"clone, {name}", "ms": value * 1e3})
         for kind in (":memory:", "durable"):
-            each = [taken[f"{kind} {size} MB"] for size in sizes]
-            results.append({"what": f"clone, {kind}: slowest size / fastest size", "ratio": max(each) / min(each)})
+            samples = [taken[f"{kind} {size} MB"] for size in sizes]
+            results.append(
+                {"what": f"clone, {kind}: slowest size / fastest size", "ratio": max(samples) / min(samples)}
+            )
         source = folder / "64.db"
         forkdb = Forkdb(folder / "forkdb.fk", source)
         copies = iter(range(1_000_000))
@@ -644,16 +646,16 @@ def fixtures(folder: Path, quick: bool) -> Results:
             connection.execute("UPDATE t SET n = n + 1 WHERE id = 1")
             connection.commit()
 
-        each = {kind: (lambda kind=kind: cloned(kind, works=True)) for kind in machinery}
+        actions = {kind: (lambda kind=kind: cloned(kind, works=True)) for kind in machinery}
         peers = {"file copy": copied, "sqlite3 deserialize": deserialized}
-        found = in_turns(100 if quick else 300, each) | in_turns(5 if size > 16 else 100, peers)
-        found |= {
+        times = in_turns(100 if quick else 300, actions) | in_turns(5 if size > 16 else 100, peers)
+        times |= {
             f"{kind}, setup and teardown alone": value
             for kind, value in in_turns(
                 100 if quick else 300, {kind: (lambda kind=kind: cloned(kind, works=False)) for kind in machinery}
             ).items()
         }
-        for what, value in found.items():
+        for what, value in times.items():
             taken.setdefault(what, {})[size] = value
     for what, by_size in taken.items():
         results.append({"what": what} | {f"{size:g} MB, ms": value * 1e3 for size, value in by_size.items()})
@@ -823,7 +825,7 @@ def siblings(folder: Path, quick: bool) -> Results:
             for number in range(count):
                 prod.clone(f"c{number}")
         spent = functools.partial(_cpu_ms, 5)
-        found: dict[str, Any] = {"clones": count, "open": spent(lambda path=path: clusterdb.open(path).close())}
+        figures: dict[str, Any] = {"clones": count, "open": spent(lambda path=path: clusterdb.open(path).close())}
         with clusterdb.open(path) as store:
             prod, clone = store.cluster("prod"), store.cluster("c7")
             names = iter(range(1_000_000))
@@ -833,20 +835,20 @@ def siblings(folder: Path, quick: bool) -> Results:
 
             for number in range(20):
                 prod.clone(f"drop{number}")
-            found["drop"] = _cpu_ms(20, drop)
-            found["connect"] = _cpu_ms(20, lambda clone=clone: clone.connect().close())
-            found["stats"] = _cpu_ms(20, prod.stats)
-            found["stats of the store"] = _cpu_ms(20, store.stats)
-            found["clusters()"] = _cpu_ms(5, store.clusters)
-            found["check"] = _cpu_ms(1, store.check)
+            figures["drop"] = _cpu_ms(20, drop)
+            figures["connect"] = _cpu_ms(20, lambda clone=clone: clone.connect().close())
+            figures["stats"] = _cpu_ms(20, prod.stats)
+            figures["stats of the store"] = _cpu_ms(20, store.stats)
+            figures["clusters()"] = _cpu_ms(5, store.clusters)
+            figures["check"] = _cpu_ms(1, store.check)
         command = [sys.executable, "-m", "clusterdb", "--store", str(path), "ls"]
         before = os.times()
         subprocess.run(command, check=True, capture_output=True)
         after = os.times()
-        found["ls"] = (
+        figures["ls"] = (
             after.children_user + after.children_system - before.children_user - before.children_system
         ) * 1e3
-        results.append(found)
+        results.append(figures)
     return results
 
 

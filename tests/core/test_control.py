@@ -177,7 +177,7 @@ def test_restore_takes_the_parameters_of_aurora(store: clusterdb.Store, prod: cl
 
 
 @pytest.mark.parametrize(
-    ("wrong", "text"),
+    ("options", "text"),
     [
         ({}, "use either restore_to_time or use_latest"),
         ({"restore_to_time": datetime.now(), "use_latest_restorable_time": True}, "use either"),
@@ -186,11 +186,11 @@ def test_restore_takes_the_parameters_of_aurora(store: clusterdb.Store, prod: cl
     ],
 )
 def test_parameters_that_aurora_does_not_combine_are_refused(
-    store: clusterdb.Store, prod: clusterdb.Cluster, wrong: dict[str, Any], text: str
+    store: clusterdb.Store, prod: clusterdb.Cluster, options: dict[str, Any], text: str
 ) -> None:
     """Each is refused, and nothing is made."""
     with pytest.raises(clusterdb.InvalidArgumentError, match=text):
-        store.restore_to_point_in_time("prod", "new", **wrong)
+        store.restore_to_point_in_time("prod", "new", **options)
     assert [cluster.name for cluster in store.clusters()] == ["prod"]
 
 

@@ -311,12 +311,12 @@ def test_invalid_options_are_refused_before_opening(cluster: clusterdb.Cluster, 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"steps": True}, {"seconds": -1}, {"length": None}, {"column": 1.5}, {"views": 1}], ids=str
+    "limits", [{"steps": 0}, {"steps": True}, {"seconds": -1}, {"length": None}, {"column": 1.5}, {"views": 1}], ids=str
 )
-def test_invalid_limits_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_limits_are_refused(limits: dict[str, Any]) -> None:
     """A limit is a positive number, a switch is a switch."""
-    with pytest.raises(clusterdb.InvalidArgumentError, match=f"Limits: {next(iter(wrong))}="):
-        clusterdb.Limits(**wrong)
+    with pytest.raises(clusterdb.InvalidArgumentError, match=f"Limits: {next(iter(limits))}="):
+        clusterdb.Limits(**limits)
 
 
 # --- what goes on working ---------------------------------------------------------------------------------------------

@@ -147,12 +147,12 @@ def test_failed_prepare_ends_the_previous_query(connection: dbapi2.Connection) -
     assert (cursor.description, cursor.fetchall()) == (None, [])
 
 
-@pytest.mark.parametrize("wrong", [("SELECT * FROM nowhere",), ("DELETE FROM t WHERE id = ?", [])])
-def test_error_ends_the_query_of_the_cursor(connection: dbapi2.Connection, wrong: Any) -> None:
+@pytest.mark.parametrize("parameters", [("SELECT * FROM nowhere",), ("DELETE FROM t WHERE id = ?", [])])
+def test_error_ends_the_query_of_the_cursor(connection: dbapi2.Connection, parameters: Any) -> None:
     """The cursor holds nothing any more."""
     cursor = connection.execute("SELECT * FROM t")
     cursor.fetchone()
     with pytest.raises(dbapi2.Error):
-        cursor.execute(*wrong)
+        cursor.execute(*parameters)
     connection.rollback()
     connection.execute("DROP TABLE t")

@@ -119,11 +119,11 @@ def test_invalid_values_of_uri_options_are_refused(store: clusterdb.Store, uri: 
         dbapi2.connect(uri, store=store).close()
 
 
-@pytest.mark.parametrize("made", [str, os.fsencode, Path], ids=["str", "bytes", "path"])
-def test_path_opens_a_plain_sqlite_file(tmp_path: Path, made: Callable[[str], Any]) -> None:
+@pytest.mark.parametrize("database_of", [str, os.fsencode, Path], ids=["str", "bytes", "path"])
+def test_path_opens_a_plain_sqlite_file(tmp_path: Path, database_of: Callable[[str], Any]) -> None:
     """A path is a plain SQLite file, which ``sqlite3`` reads; it is no cluster."""
     path = str(tmp_path / "plain.db")
-    with closing(dbapi2.connect(made(path))) as connection:
+    with closing(dbapi2.connect(database_of(path))) as connection:
         fill(connection)
         assert connection.cluster is None
     with closing(sqlite3.connect(path)) as other:

@@ -51,38 +51,38 @@ class _Pair:
     def on_cluster(self, sql: str, parameters: Any) -> Any:
         return self._ours.execute(sql, parameters) if parameters else self._ours.execute(sql)
 
-    def answer(self, execute: Any, made: Statement) -> tuple[tuple[str, ...], list[Row]] | None:
+    def answer(self, execute: Any, statement: Statement) -> tuple[tuple[str, ...], list[Row]] | None:
         """The names of PostgreSQL's columns, and the rows; None if it fails, or answers nothing.
 
         What it changes is rolled back.
         """
         try:
-            if made.then:
+            if statement.then:
                 execute("BEGIN", ())
             try:
-                cursor = execute(made.sql, made.parameters)
-                if made.then:
-                    cursor = execute(made.then, ())
+                cursor = execute(statement.sql, statement.parameters)
+                if statement.then:
+                    cursor = execute(statement.then, ())
                 if cursor.description is None:
                     return None
                 names = tuple(column[0] for column in cursor.description) if self._has_names else ()
                 return names, _shown(normalised(cursor.fetchall()))
             finally:
-                if made.then:
+                if statement.then:
                     execute("ROLLBACK", ())
         except Exception as error:  # whatever the drivers raise
             note(f"{type(error).__name__}: {error}")
             return None
 
-    def check(self, made: Statement) -> None:
+    def check(self, statement: Statement) -> None:
         """Both answer the same, or one of them refuses."""
-        note(f"{self._engine}: {made}")
-        answers = self.answer(self.on_server, made), self.answer(self.on_cluster, made)
+        note(f"{self._engine}: {statement}")
+        answers = self.answer(self.on_server, statement), self.answer(self.on_cluster, statement)
         if answers[0] is None or answers[1] is None:
             return
         (their_names, theirs), (our_names, ours) = answers[0], answers[1]
         assert our_names == their_names
-        if "ORDER BY" not in made.sql + made.then:
+        if "ORDER BY" not in statement.sql + statement.then:
             theirs, ours = sorted(theirs, key=repr), sorted(ours, key=repr)
         assert len(ours) == len(theirs)
         assert all(map(_alike, ours, theirs)), (ours, theirs)

@@ -39,13 +39,13 @@ class Room(NamedTuple):
 
 def rooms() -> list[Room]:
     """The rooms of the table, from the bottom up."""
-    found = []
+    lines = []
     for line in ARCHITECTURE.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `") and len(cells) == 3:
             name, *modules = re.findall(r"`([\w.]+)`", cells[0])
-            found.append(Room(name, tuple(modules), cells[1], tuple(re.findall(r"`([\w.]+)`", cells[2]))))
-    return found
+            lines.append(Room(name, tuple(modules), cells[1], tuple(re.findall(r"`([\w.]+)`", cells[2]))))
+    return lines
 
 
 def members(room: Room) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def test_pool_writes_go_through_the_call_table() -> None:
         name_of(path): re.findall(pattern, path.read_text()) for path in MODULES if name_of(path).startswith("vfs")
     }
     del calls["vfs.storage.device"]
-    assert {name: found for name, found in calls.items() if found} == {"vfs.store": ["pwrite", "pwrite"]}
+    assert {name: matches for name, matches in calls.items() if matches} == {"vfs.store": ["pwrite", "pwrite"]}
 
 
 @pytest.mark.parametrize("room", ["format", "storage", "reclaim", "tools"])
@@ -189,7 +189,7 @@ LIBRARIES = ("apsw", "sys")
 def test_nobody_touches_the_underscores_of_another_module() -> None:
     """A private attribute is used only in the module that defines it."""
     accesses = {name_of(path): list(private_accesses(path)) for path in MODULES}
-    assert {name: found for name, found in accesses.items() if found} == {}
+    assert {name: matches for name, matches in accesses.items() if matches} == {}
 
 
 @pytest.mark.parametrize("word", ["branch", "fork", "chunk"])

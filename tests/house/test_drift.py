@@ -93,8 +93,8 @@ def test_invariants_are_numbered_from_one_without_gaps() -> None:
     for letter, number in invariants():
         numbers.setdefault(letter, []).append(number)
     assert len(numbers) > 8
-    for letter, found in numbers.items():
-        assert sorted(found) == list(range(1, len(found) + 1)), letter
+    for letter, citations in numbers.items():
+        assert sorted(citations) == list(range(1, len(citations) + 1)), letter
 
 
 def test_cited_invariants_are_stated() -> None:

@@ -1,15 +1,13 @@
 """House rules for English: constructions that the documentation, docstrings and messages avoid.
 
 Documentation is checked as text, without the output that it shows; of the packages, every string is checked, so
-docstrings and messages.  ``ALLOWED`` lists the files that still have such constructions, with their number: lower a
-number when the file gets better, remove the line when it is clean, and never raise one.
+docstrings and messages.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,8 +47,6 @@ BANNED = {
     r"\b(a|an|and|for|in|is|of|or|the|to|with) \1\b": "remove the repeated word",
 }
 
-ALLOWED: dict[str, int] = {}
-
 
 # --- occurrences ------------------------------------------------------------------------------------------------------
 def text_of(path: Path) -> str:
@@ -77,24 +73,11 @@ def findings(path: Path) -> list[str]:
     ]
 
 
-def name_of(path: Path) -> str:
-    """The name of a file in ``ALLOWED``: modules may move to another subpackage of their package."""
-    name = path.relative_to(ROOT).as_posix()
-    top, _, rest = name.partition("/")
-    moved = f"{top}/{rest.rpartition('/')[2]}"
-    has_moved = name not in ALLOWED and moved in ALLOWED and not (ROOT / moved).exists()
-    return moved if has_moved else name
-
-
 # --- the rules --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", [*DOCUMENTS, *MODULES], ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_banned_constructions_do_not_increase(path: Path) -> None:
-    """A file has no banned construction, or at most the number that is still allowed."""
-    name, occurrences = name_of(path), findings(path)
-    allowed = ALLOWED.get(name, 0)
-    assert len(occurrences) <= allowed, f"{name} ({len(occurrences)}, allowed {allowed}):\n" + "\n".join(occurrences)
-    if len(occurrences) < allowed:
-        warnings.warn(f"lower ALLOWED[{name!r}] in {Path(__file__).name} to {len(occurrences)}", stacklevel=1)
+def test_banned_constructions_do_not_occur() -> None:
+    """Neither in a document nor in a docstring or message."""
+    occurrences = {path.relative_to(ROOT).as_posix(): findings(path) for path in [*DOCUMENTS, *MODULES]}
+    assert {name: matches for name, matches in occurrences.items() if matches} == {}
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,11 @@ def test_owner_is_alive_dead_or_unknown() -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", "from clusterdb.testing.owners import this_process; print(this_process())"], stdout=-1
     )
-    told, _ = child.communicate()
+    output, _ = child.communicate()
     mine = owners.this_process()
     boot, namespace, pid, started = mine.split()
     assert not owners.has_ended(mine)
-    assert owners.has_ended(told.decode())
+    assert owners.has_ended(output.decode())
     assert owners.has_ended(f"{boot} {namespace} {pid} 1")
     assert owners.has_ended(f"other {namespace} {pid} {started}")
     assert not owners.has_ended(f"{boot} pid:[1] {pid} 1")

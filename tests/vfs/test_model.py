@@ -321,7 +321,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(choice=choices, writes=page_writes, durability=durabilities)
     def transact(self, choice: int, writes: list[tuple[int, int]], durability: Durability) -> None:
         """A whole transaction through a handle of its own."""
-        free = [at for at, each in enumerate(self.live) if not each.is_being_written]
+        free = [at for at, cluster in enumerate(self.live) if not cluster.is_being_written]
         handle = self._open_handle(free[choice % len(free)])
         self._begin(handle)
         for page, fill in writes:
