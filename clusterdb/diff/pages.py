@@ -6,8 +6,8 @@ rows.  The result may have too many rows, since the rows themselves are compared
     D1  A row that differs lies, in each version that has it, on a leaf that differs, or has overflow pages that do.
         A page that is free in one version differs, whatever its bytes: SQLite does not write free pages.
     D2  Each page that differs is a leaf of a table, a page of an index, a free page, a pointer map, or an overflow page
-        of a cell on a page that differs.  If a page is of another kind (after a write to a blob in place, for example),
-        all rows are suspect.
+        of a cell on a page that differs.  If a page has another use (after a write to a blob in place, for
+        example), all rows are suspect.
     D3  A leaf belongs to the table whose b-tree leads, for the leaf's first rowid, to that leaf.
     D4  Every cell on a page of a WITHOUT ROWID table is a row of that table, in that version.
 """
