@@ -44,10 +44,7 @@ def add_endpoint(
     check_name(name, "endpoint")
     if type not in ("WRITER", "READER", "ANY"):
         raise InvalidArgumentError(f"type={type!r}: use 'WRITER', 'READER' or 'ANY'")
-    if not all(
-        isinstance(instance, list | tuple) and all(isinstance(n, str) for n in instance)
-        for instance in (members, excluded)
-    ):
+    if not (_are_names(members) and _are_names(excluded)):
         raise InvalidArgumentError("members= and excluded=: use lists of instance names")
     if members and excluded:
         raise InvalidArgumentError("members= and excluded=: use at most one of them")

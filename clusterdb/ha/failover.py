@@ -44,9 +44,7 @@ def failover(context: Context, cluster: ClusterRef, target: str | None, *, inste
         elif not readers:
             raise NoReaderError(f"cluster '{row.name}' has no reader to fail over to: add an instance first")
         else:
-            chosen = min(
-                readers, key=lambda instance: (instance.tier, -size_rank(instance.instance_class), random.random())
-            )
+            chosen = min(readers, key=_promotion_order)
         former = [instance for instance in instances if instance.is_writer]
         for instance in former:
             context.catalog.instances.set(instance._replace(is_writer=False))
