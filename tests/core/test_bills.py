@@ -78,7 +78,7 @@ def test_endless_drops_do_not_keep_a_walk_from_ending(
     counts = {"drops": 0, "commits": 0}
 
     def interfere() -> None:
-        if not catalog_of(disk_store).database._depth:
+        if not catalog_of(disk_store).database.is_in_transaction:
             counts["drops"] += 1
             replace_the_clone(others)
         counts["commits"] += 1
