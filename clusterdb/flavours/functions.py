@@ -15,7 +15,7 @@ import re
 import uuid
 import zlib
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache, wraps
 from typing import ParamSpec, Protocol, TypeVar
@@ -526,11 +526,6 @@ def date_only(value: SqlValue) -> str:
 @null_if_invalid
 def whole_timestamp(value: SqlValue) -> str:
     return shown(as_datetime(value))
-
-
-@null_if_invalid
-def make_date(year: int, month: int, day: int) -> str:
-    return date(year, month, day).isoformat()
 
 
 # --- others -----------------------------------------------------------------------------------------------------------
