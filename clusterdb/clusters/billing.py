@@ -197,5 +197,5 @@ def _reach(context: Context, versions: list[Version]) -> set[int]:
         for node in nodes(context.pages.read_slot, version, enter=enter):
             slots.add(node.at.entry.slot)
             if not node.at.level:
-                slots.update(child.entry.slot for child in node.children())
+                slots.update(filter(None, node.slots()))
     return slots

@@ -45,6 +45,11 @@ class _Pair:
             self.answer(self.on_server, Statement(sql))
             self.answer(self.on_cluster, Statement(sql))
 
+    def close(self) -> None:
+        """Close both connections."""
+        self._theirs.close()
+        self._ours.close()
+
     def on_server(self, sql: str, parameters: Any) -> Any:
         return self._server.execute(self._theirs, sql, parameters)
 
@@ -111,8 +116,8 @@ def _alike(one: Row, other: Row) -> bool:
 
 @contextmanager
 def _pair(engine: str, server: servers.Server) -> Iterator[_Pair]:
-    with clusterdb.open(":memory:") as store:
-        yield _Pair(engine, server, store)
+    with clusterdb.open(":memory:") as store, closing(_Pair(engine, server, store)) as pair:
+        yield pair
 
 
 @pytest.fixture(scope="module")
