@@ -14,12 +14,12 @@ PACKAGES = ("clusterdb", "vfs")
 
 
 def files_below(folder: Path) -> set[str]:
-    """The files of both packages, without what Python makes of them."""
+    """The files of both packages, without sources in C, and without what Python and compilers make of files."""
     return {
         str(path.relative_to(folder))
         for package in PACKAGES
         for path in (folder / package).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.suffix not in (".pyc", ".so") and not path.is_relative_to(TREE / "vfs" / "c")
     }
 
 
@@ -31,6 +31,8 @@ def main() -> None:
     assert not installed.is_relative_to(TREE / "clusterdb"), installed
     differences = files_below(TREE) ^ files_below(installed)
     assert not differences, f"in one of source tree and wheel only: {', '.join(sorted(differences))}"
+    extensions = [path.name for path in (installed / "vfs").glob("*.so")]
+    assert extensions == ["_native.abi3.so"], f"the wheel has the extension modules {extensions}: is gcc installed?"
     distribution = metadata.distribution("clusterdb")
     assert distribution.version == clusterdb.__version__
     for entry_point in distribution.entry_points:
