@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clusterdb.public import *  # noqa: F403
 
+    implementation: str
+    """The data plane with which stores are opened: ``"c"`` or ``"python"``; ``CLUSTERDB_IMPL`` chooses another."""
+
 __version__ = "0.1.0"
 
 
@@ -30,6 +33,8 @@ def __getattr__(name: str) -> Any:
     """Import a name of :mod:`clusterdb.public` when it is first used, so that importing the package is fast."""
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
+    if name == "implementation":  # not kept: the environment may change
+        return import_module("clusterdb.access.build").implementation()
     if name.startswith("SQLITE_"):
         return getattr(import_module("clusterdb.dbapi2"), name)
     if not name.startswith("_") or name == "__all__":
@@ -41,4 +46,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *import_module("clusterdb.public").__all__})
+    return sorted({*globals(), "implementation", *import_module("clusterdb.public").__all__})

@@ -48,6 +48,7 @@ _PAGES = {
     "README.md": "/index.md",
     "CHANGELOG.md": "/changelog.md",
     "clusterdb/ARCHITECTURE.md": "/architecture.md",
+    "docs/installation.md": "/installation.md",
     "vfs/DESIGN.md": "/storage.md",
     "clusterdb/flavours/SUPPORT.md": "/reference/flavours.md",
 }

@@ -1,4 +1,8 @@
-"""Chooses the data plane that serves a store: ``CLUSTERDB_IMPL=python`` (the default) or ``c``.
+"""Chooses the data plane that serves a store, by ``CLUSTERDB_IMPL``.
+
+    c       in C, the extension module: the default where the build has it and it loads
+    python  in Python: the default elsewhere
+    mixed   one of the two for each open file, alternately: for tests
 
 All planes read and write the same files, and processes that use different ones may share a store.
 """
@@ -6,6 +10,9 @@ All planes read and write the same files, and processes that use different ones 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol
@@ -18,7 +25,7 @@ from vfs.storage.pool import Pool
 from vfs.storage.reader import Follow
 from vfs.storage.volumes import open_volume
 
-__all__ = ["DataPlane", "PythonPlane", "available", "chosen"]
+__all__ = ["DataPlane", "Native", "PythonPlane", "available", "chosen", "native", "notice"]
 
 
 class DataPlane(Protocol):
@@ -53,23 +60,63 @@ class PythonPlane:
         return open_volume(pool, row, read_only=read_only, follow=follow)
 
 
-_NATIVE = "vfs.native"
-"""The module of the plane in C, if this build has one: its ``plane()`` returns the implementation."""
+_MODULE = "vfs.native"
+"""The module of the plane in C.  ``plane()`` returns the plane, or raises an error where it cannot work;
+``mixed(python)``, if there is one, returns a plane that opens files with it and with ``python`` alternately."""
+_EXTENSION = "vfs._native"
+"""The extension module that it uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """The planes that use the extension module, by name; none, and the reason, where it cannot be used."""
+
+    planes: Mapping[str, DataPlane]
+    reason: str | None = None
+
+
+@cache
+def native() -> Native:
+    """Load the plane in C, on the first call; whatever goes wrong then is a reason not to use it."""
+    if find_spec(_MODULE) is None:
+        return Native({}, "this version of clusterdb has no data plane in C")
+    if find_spec(_EXTENSION) is None:
+        return Native(
+            {}, f"the extension module {_EXTENSION} was not built: install a C compiler and reinstall clusterdb"
+        )
+    try:
+        module = import_module(_MODULE)
+        planes = {"c": module.plane()}
+        if hasattr(module, "mixed"):
+            planes["mixed"] = module.mixed(PythonPlane())
+    except Exception as error:
+        return Native({}, f"the data plane in C failed to load: {type(error).__name__}: {error}")
+    return Native(planes)
 
 
 def available() -> list[str]:
     """The names of the data planes of this build."""
-    return ["python", "c"] if find_spec(_NATIVE) is not None else ["python"]
+    return ["python", *native().planes]
+
+
+def notice() -> str | None:
+    """Why the plane in C is not in use; None if it is, or if ``CLUSTERDB_IMPL`` names the plane in Python."""
+    return None if os.environ.get("CLUSTERDB_IMPL") == "python" else native().reason
 
 
 def chosen() -> DataPlane:
-    """The data plane that ``CLUSTERDB_IMPL`` names.  Raises UnknownDataPlaneError."""
-    name = os.environ.get("CLUSTERDB_IMPL") or "python"
-    if name not in available():
-        raise UnknownDataPlaneError(
-            f"CLUSTERDB_IMPL={name}: this build has no such data plane: use {' or '.join(available())}, or unset it"
-        )
-    if name == "c":
-        plane: DataPlane = import_module(_NATIVE).plane()
-        return plane
-    return PythonPlane()
+    """The data plane that ``CLUSTERDB_IMPL`` names, else the default.  Raises UnknownDataPlaneError."""
+    name = os.environ.get("CLUSTERDB_IMPL")
+    if name == "python":
+        return PythonPlane()
+    planes = {"python": PythonPlane(), **native().planes}
+    if not name:
+        return planes.get("c", planes["python"])
+    if name in planes:
+        return planes[name]
+    reason = native().reason
+    if name in ("c", "mixed") and reason is not None:
+        raise UnknownDataPlaneError(f"CLUSTERDB_IMPL={name}: {reason}")
+    raise UnknownDataPlaneError(
+        f"CLUSTERDB_IMPL={name}: this build has no such data plane: use {' or '.join(planes)}, or unset it"
+    )

@@ -26,6 +26,7 @@ __all__ = [
     "SNAPSHOT",
     "cli",
     "confirm",
+    "note_plane",
     "opened",
     "progress_bar",
     "split_point",
@@ -67,12 +68,38 @@ class _Sections(click.Group):
             raise
 
 
+def note_plane() -> None:
+    """Write to standard error why the data plane in C is not in use, if it is not: for commands where speed matters."""
+    from clusterdb.access.build import notice
+
+    reason = notice()
+    if reason is not None:
+        click.echo(f"clusterdb: note: {reason}", err=True)
+
+
+def _show_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from clusterdb.access.build import description
+
+    click.echo(f"clusterdb {__version__} ({description()})")
+    note_plane()
+    context.exit()
+
+
 @click.group(
     cls=_Sections,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 error or something found, 2 wrong usage, 130 interrupted.",
 )
-@click.version_option(__version__)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version, the data plane and the version of SQLite, and exit.",
+)
 @click.option(
     "--store",
     "store_path",

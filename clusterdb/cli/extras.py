@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from clusterdb.cli.app import cli, progress_bar
+from clusterdb.cli.app import cli, note_plane, progress_bar
 from clusterdb.cli.output import json_option, print_json
 from clusterdb.views.json import to_json
 
@@ -52,6 +52,7 @@ def bench(context: click.Context, size_mb: int, rounds: int, as_json: bool) -> N
     """
     from clusterdb.bench import run, table_of
 
+    note_plane()
     with progress_bar("measuring") as progress:
         measurements = run(context.obj, size_mb, rounds, progress)
     if as_json:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
 import click
 import pytest
 from click.testing import CliRunner, Result
@@ -171,7 +172,7 @@ def test_completion_offers_commands_clusters_and_snapshots(folder: Path, words: 
 def test_bench_prints_its_measurements_and_leaves_nothing(tmp_path: Path) -> None:
     """bench measures, prints, and leaves nothing behind."""
     result = invoked(tmp_path / "store", "bench", "--size", "1", "--rounds", "2", "--json")
-    measurements = json.loads(result.output)
+    measurements = json.loads(result.stdout)
     assert [row["way"] for row in measurements] == [
         "clone, store in memory",
         "clone, store on disk",
@@ -180,6 +181,35 @@ def test_bench_prints_its_measurements_and_leaves_nothing(tmp_path: Path) -> Non
     assert all(row["copy_s"] < row["cycle_s"] for row in measurements)
     assert list(tmp_path.iterdir()) == []
     assert "times faster" in invoked(tmp_path / "store", "bench", "--size", "1", "--rounds", "1").output
+
+
+def test_version_names_the_data_plane_and_sqlite() -> None:
+    shown = CliRunner().invoke(cli, ["--version"])
+    parts = f"data plane: {clusterdb.implementation}; SQLite {apsw.sqlite_lib_version()}; apsw {apsw.apsw_version()}"
+    assert (shown.stdout, shown.exit_code) == (f"clusterdb {clusterdb.__version__} ({parts})\n", 0)
+
+
+def test_version_and_bench_note_why_the_plane_in_c_is_not_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, on standard error; other commands, and those where nobody misses it, do not."""
+    bench = ("bench", "--size", "1", "--rounds", "1")
+    note = "clusterdb: note: it was not built\n"
+    monkeypatch.setattr("clusterdb.access.build.notice", lambda: "it was not built")
+    assert invoked(tmp_path / "store", "--version").stderr == note
+    assert invoked(tmp_path / "store", *bench).stderr == note
+    assert invoked(tmp_path / "store", "create", "prod").stderr == ""
+    monkeypatch.setattr("clusterdb.access.build.notice", lambda: None)
+    assert invoked(tmp_path / "store", "--version").stderr == ""
+    assert invoked(tmp_path / "store", *bench).stderr == ""
+
+
+def test_version_is_refused_with_an_unknown_data_plane() -> None:
+    shown = subprocess.run(
+        [*RUN, "--version"], env={**os.environ, "CLUSTERDB_IMPL": "cobol"}, capture_output=True, text=True, check=False
+    )
+    assert (shown.stdout, shown.returncode) == ("", 1)
+    assert shown.stderr.startswith("clusterdb: CLUSTERDB_IMPL=cobol: this build has no such data plane: use ")
 
 
 @pytest.mark.parametrize(
