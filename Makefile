@@ -2,15 +2,17 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+NATIVE := setup.py $(wildcard vfs/c/*.c vfs/c/*.h vfs/c/vendor/*.h)
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 
 # Coverage is recorded by sys.monitoring where Python has it.  Recording slows tests down, so CI does it for a part of them.
 COVERAGE := $(BIN)/coverage
 COVERAGE_PART := $(addprefix tests/,scripts core/test_control.py past diff dbapi2 flavours/test_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow test-sqlglot coverage coverage-part torture suites lint hooks docs bench package clean
+.PHONY: demo test test-slow test-sqlglot coverage coverage-part torture suites sanitize lint hooks docs bench package clean
 
-$(VENV)/.installed: pyproject.toml clusterdb/__init__.py
+$(VENV)/.installed: pyproject.toml clusterdb/__init__.py $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
@@ -38,6 +40,16 @@ test-sqlglot: $(VENV)/.installed
 
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)
+
+# A copy of the package whose extension module checks itself, in a directory of its own.
+sanitize: $(VENV)/.installed
+	rm -rf build/sanitize
+	CLUSTERDB_CFLAGS="$(SANITIZERS)" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/sanitize .
+	cp -r tests pyproject.toml build/sanitize
+	cd build/sanitize && export CLUSTERDB_IMPL=c PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" && \
+	    $(abspath $(BIN))/python -m clusterdb --version && \
+	    $(abspath $(BIN))/python -m pytest -p no:cacheprovider $(or $(TESTS),tests/vfs/contract)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -67,4 +79,4 @@ suites: $(VENV)/.installed
 	$(BIN)/python -m tests.suites
 
 clean:
-	rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .coverage.*
+	rm -rf $(VENV) build dist docs/_build *.egg-info vfs/_native.*.so .coverage .coverage.*

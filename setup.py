@@ -1,7 +1,8 @@
 """Builds the extension module ``vfs._native``; everything else about the package is in ``pyproject.toml``.
 
 The extension is optional: without a compiler, or where compiling fails, the package is installed without it and uses
-its data plane in Python.  ``CLUSTERDB_CFLAGS`` adds flags for the compiler and the linker, such as ``-Werror``.
+its data plane in Python.  ``CLUSTERDB_CFLAGS`` adds flags for the compiler and the linker, such as ``-Werror``; where
+it is set, a failure to compile is an error.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ setup(
             extra_compile_args=["-O2", "-std=c11", "-fvisibility=hidden", *WARNINGS, *extra_flags],
             extra_link_args=extra_flags,
             py_limited_api=not IS_FREE_THREADED,
-            optional=True,
+            optional=not extra_flags,
         )
     ],
     cmdclass={"build_ext": BuildExtension},
