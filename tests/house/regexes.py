@@ -343,6 +343,8 @@ def patterns_of(packages: Iterable[ModuleType]) -> dict[tuple[str, int], str]:
             if info.name.endswith("__main__"):
                 continue
             module = importlib.import_module(info.name)
+            if not (module.__file__ or "").endswith(".py"):
+                continue  # in C
             for pattern in chain(_compiled(vars(module).values()), _written(module)):
                 patterns.setdefault((pattern.pattern, pattern.flags), info.name)
     return patterns
