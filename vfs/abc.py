@@ -175,6 +175,9 @@ class StoreVFS(Protocol):
     def open_names(self) -> list[str]:
         """The names of the volumes that connections have open through it."""
 
+    def open_count(self) -> int:
+        """The number of files that connections have open through it."""
+
     def orphan_files(self) -> None:
         """Disable every open file in the child of a fork, since the parent owns its locks and pins."""
 

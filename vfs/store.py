@@ -196,6 +196,8 @@ class PageStore(Pool):
         """Close the descriptions whose locks belong to the parent, in the child of a fork."""
         for session in list(self.sessions):
             session.locks.close()
+        if self.companion is not None:
+            self.companion.forget_locks()
         if self._locks is not None:
             self._locks.close()
 
@@ -212,6 +214,8 @@ class PageStore(Pool):
                 with self.session() as session:
                     seal_written(self, session)
         finally:
+            if self.companion is not None:
+                self.companion.close_sessions()
             for session in list(self.sessions):
                 session.close()
 
@@ -224,6 +228,7 @@ class PageStore(Pool):
                 session.close()
             if self._locks is not None:
                 self._locks.close()
+            self.companion = None
             for fd in self._files.values():
                 os.close(fd)
             self._files = {}

@@ -12,7 +12,7 @@ import clusterdb
 import clusterdb.errors
 from clusterdb import dbapi2
 from tests.dbapi2.tables import anonymous, count, fill
-from tests.support.inside import vfs_of
+from tests.support.inside import open_file_count
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # it would hold the connection
@@ -38,7 +38,7 @@ def test_unreferenced_connection_closes_its_files(store: clusterdb.Store, no_col
     gone = weakref.ref(connection)
     del connection
     assert gone() is None
-    assert len(vfs_of(store).files) == 0
+    assert open_file_count(store) == 0
     with closing(dbapi2.connect(cluster, timeout=0)) as later:
         later.execute("DELETE FROM t WHERE id = 1")
         later.commit()
@@ -54,7 +54,7 @@ def test_unreferenced_connection_through_an_instance_closes_its_files(
     connection.execute("SELECT * FROM t").fetchone()
     connection.execute("SELECT * FROM aurora_replica_status()").fetchall()
     del connection
-    assert len(vfs_of(fleet.store).files) == 0
+    assert open_file_count(fleet.store) == 0
 
 
 @pytest.mark.parametrize("uri", [":memory:", "file:forgotten?mode=memory&cache=shared"])
@@ -62,7 +62,7 @@ def test_unreferenced_anonymous_cluster_is_dropped(uri: str, no_collector: None)
     """They disappear with the last reference to their connection."""
     with closing(dbapi2.connect(":memory:")) as keeper:
         assert keeper.cluster is not None
-        before, files = anonymous(keeper), len(vfs_of(keeper.cluster.store).files)
+        before, files = anonymous(keeper), open_file_count(keeper.cluster.store)
         connection = dbapi2.connect(uri, uri=True)
         fill(connection)
         cursor = connection.execute("SELECT * FROM t")
@@ -71,7 +71,7 @@ def test_unreferenced_anonymous_cluster_is_dropped(uri: str, no_collector: None)
         assert len(anonymous(keeper)) == len(before) + 1  # the cursor holds it
         del cursor
         assert anonymous(keeper) == before
-        assert len(vfs_of(keeper.cluster.store).files) == files
+        assert open_file_count(keeper.cluster.store) == files
 
 
 def test_failed_connect_leaves_nothing_open(store: clusterdb.Store, no_collector: None) -> None:
@@ -80,7 +80,7 @@ def test_failed_connect_leaves_nothing_open(store: clusterdb.Store, no_collector
     for options in ({"isolation_level": "BOGUS"}, {"autocommit": 7}, {"endpoint": "nowhere"}):
         with pytest.raises((ValueError, dbapi2.Error)):
             dbapi2.connect(cluster, **options)
-    assert len(vfs_of(store).files) == 0
+    assert open_file_count(store) == 0
 
 
 @pytest.mark.parametrize("text_factory", [str, bytes])

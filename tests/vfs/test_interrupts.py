@@ -21,7 +21,7 @@ import apsw
 import pytest
 
 import clusterdb
-from tests.support.inside import pages_of, vfs_of
+from tests.support.inside import open_file_count, pages_of
 from tests.support.mishaps import filled, letters_of, rewrite
 from tests.support.stores import assert_clean
 from vfs import failpoints, interrupts
@@ -376,6 +376,6 @@ def test_raw_connection_that_is_collected_under_the_pool_lock_is_closed(tmp_path
         del reader
         with pages_of(store).session() as session, session.pool_locked():
             gc.collect()
-        assert not len(vfs_of(store).files)
+        assert not open_file_count(store)
         store.reclaim()
         assert_clean(store)

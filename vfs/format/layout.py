@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from vfs.errors import CorruptionError, FormatError, NotAPoolError
 
-FORMAT = 1
+FORMAT = 2
 """Format version of a store.  A release opens stores of its own format only."""
 
 SLOT_BYTES = 4096
@@ -30,7 +30,7 @@ FANOUT = 256
 FANOUT_SHIFT = 8
 ENTRY_BYTES = 16
 WORDS_PER_ENTRY = ENTRY_BYTES // 4
-SLOT_COUNT_MAX = 1 << 32
+SLOT_COUNT_MAX = 1 << 31
 DEPTH_MAX = 4
 ZERO_SLOT = bytes(SLOT_BYTES)
 

@@ -73,6 +73,7 @@ class Cleanup:
         self.keep_superseded = queue.keep_superseded
         self.enqueue = queue.enqueue
         self.leak = queue.leak
+        self.bury = queue.bury
 
     # --- entry points -----------------------------------------------------------------------------------------------
     def request(self, row: VolumeRow) -> None:

@@ -140,6 +140,11 @@ class ReclaimQueue:
                 waiting = self._waiting[row.volume] = _Waiting(row)
         waiting.add(items, durable)
 
+    def _take_over(self, row: VolumeRow) -> None:
+        """Take over the slots that another data plane of this process has superseded (under the volume lock)."""
+        items = self.pool.companion.take_waiting(row) if self.pool.companion is not None else []
+        self.enqueue(row, items, 0)
+
     def is_worth_draining(self, row: VolumeRow) -> bool:
         """Whether this process has enough slots of the volume to free, or has slots that readers held before."""
         waiting = self._waiting.get(row.volume)
@@ -147,7 +152,8 @@ class ReclaimQueue:
 
     def has_waiting(self, row: VolumeRow) -> bool:
         """Whether this process has slots of the volume to free."""
-        return row.volume in self._waiting
+        companion = self.pool.companion
+        return row.volume in self._waiting or (companion is not None and row.volume in companion.waiting_volumes())
 
     # --- pins -------------------------------------------------------------------------------------------------------
     def announce_pins(self, session: Session, index: int) -> None:
@@ -179,6 +185,7 @@ class ReclaimQueue:
     # --- draining ---------------------------------------------------------------------------------------------------
     def drain(self, session: Session, row: VolumeRow, *, sync: bool = False) -> None:
         """Free every waiting slot of the volume that no pin holds (the caller holds its volume lock: R4)."""
+        self._take_over(row)
         waiting = self._waiting.get(row.volume)
         if waiting is None:
             return
@@ -266,15 +273,20 @@ class ReclaimQueue:
 
     def drain_all(self, session: Session, *, sync: bool = False) -> None:
         """Drain every volume that this process has slots to free in and whose volume lock is free."""
-        for waiting in list(self._waiting.values()):
-            hold = session.try_volume(waiting.row.table_index)
+        rows = {volume: waiting.row for volume, waiting in list(self._waiting.items())}
+        if self.pool.companion is not None:
+            volumes = self.pool.companion.waiting_volumes()
+            rows |= {volume: row for volume, row in list(self.pool.written.items()) if volume in volumes}
+        for row in rows.values():
+            hold = session.try_volume(row.table_index)
             if hold is not None:
                 with hold:
-                    self.drain(session, waiting.row, sync=sync)
+                    self.drain(session, row, sync=sync)
 
     def waiting_count(self) -> int:
         """The number of superseded slots of this process that wait for readers or for a sync."""
-        return sum(waiting.count() for waiting in list(self._waiting.values()))
+        count = sum(waiting.count() for waiting in list(self._waiting.values()))
+        return count + (self.pool.companion.waiting_count() if self.pool.companion is not None else 0)
 
     # --- the dead and the leaked ------------------------------------------------------------------------------------
     def bury(self, session: Session, row: int) -> bool:
@@ -321,6 +333,8 @@ class ReclaimQueue:
         """Leak the slots that this process still keeps as it closes the store, until a sweep finds them."""
         with self._guard:
             self._waiting = {}
+        if self.pool.companion is not None:
+            self.pool.companion.forget_waiting()
         kept_slots = self.pool.slot_map.slots_in_state(RESERVED + keeper.row)
         if kept_slots:
             self.leak(keeper, kept_slots)

@@ -25,7 +25,6 @@ import apsw
 from vfs.abc import Durability, Gate, Handle, Target, Transaction
 from vfs.errors import PoolFullError, StorageError
 from vfs.interrupts import uninterrupted
-from vfs.sqlite.header import stamp
 from vfs.sqlite.orphan import Orphan
 from vfs.sqlite.results import failed_commit, translated
 
@@ -188,7 +187,6 @@ class VolumeFile:
             if self._gate is not None:
                 self._gate.before_commit()
             if not transaction.is_unchanged():
-                stamp(transaction)
                 transaction.publish(self._durability)
                 if self._volume.keeps_past:
                     self._commit_count += 1

@@ -1,30 +1,14 @@
-"""The changes that storage makes to the header of a database, in page 1.
-
-The stored change counter (bytes 24-27 and 92-95, https://sqlite.org/fileformat2.html#file_change_counter) equals the
-volume's version, so that a connection can tell from any version that it sees next whether its cache is valid.
-"""
+"""The schema cookie in the header of a database: moved when another volume takes the place of its cluster's."""
 
 from __future__ import annotations
 
-from vfs.abc import Durability, Transaction
+from vfs.abc import Durability
 from vfs.registry import VolumeRow
 from vfs.storage.pool import Pool
 from vfs.storage.volume import Volume
 from vfs.storage.volumes import continue_epoch, pinned
 
-__all__ = ["continue_from", "stamp"]
-
-
-def stamp(transaction: Transaction) -> None:
-    """Set the header fields that storage guarantees: the change counter, and a rollback-journal file format."""
-    header = bytes(transaction.read(100, 0))
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        return
-    counter = (transaction.new_version & 0xFFFFFFFF).to_bytes(4, "big")
-    if header[24:28] != counter or header[92:96] != counter:
-        transaction.write(counter + header[28:92] + counter, 24)
-    if header[18:20] != b"\1\1":  # copied from a database in WAL mode
-        transaction.write(b"\1\1", 18)
+__all__ = ["continue_from"]
 
 
 _COOKIE_AT = 40
@@ -50,7 +34,6 @@ def continue_from(pool: Pool, row: VolumeRow, former: VolumeRow) -> None:
             own = int.from_bytes(bytes(transaction.read(4, _COOKIE_AT)), "big")
             cookie = (max(own, above) + 1) & 0xFFFFFFFF
             transaction.write(cookie.to_bytes(4, "big"), _COOKIE_AT)
-            stamp(transaction)
             transaction.publish(Durability.FULL)
         finally:
             transaction.end()

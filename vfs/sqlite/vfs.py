@@ -43,12 +43,6 @@ _VOLUME_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _SUPER_JOURNAL = re.compile(r"-mj[0-9A-F]{6}9[0-9A-F]{2}\Z")
 
 
-def _folder_of(store: Pool, name: str) -> Path:
-    if store.directory is not None:
-        return store.directory.absolute()
-    return Path(tempfile.gettempdir()) / f"{name}-{os.getpid()}"  # created when a super-journal needs it
-
-
 class ClusterVFS(apsw.VFS):
     """A VFS over a store, registered under ``name`` until :meth:`close`."""
 
@@ -56,15 +50,32 @@ class ClusterVFS(apsw.VFS):
 
     def __init__(self, name: str, store: Pool, resolve: Resolver, default_durability: Durability) -> None:
         self.name = name
-        self._folder = _folder_of(store, name)
+        self._folder = self.folder_of(store, name)
         self._store = store
         self._resolve = resolve
         self._default_durability = default_durability
         self.files: WeakSet[VolumeFile] = WeakSet()  # a signal handler may raise before xClose has begun
         self._volume_name = lru_cache(maxsize=1024)(self._find_volume_name)
         self._plain = self.plain_name()
-        self._names.add(name)
+        self.add_name(name)
         super().__init__(name, base=self._plain, maxpathname=4096)
+
+    @staticmethod
+    def folder_of(store: Pool, name: str) -> Path:
+        """The directory of the full paths of volumes in the VFS with this name."""
+        if store.directory is not None:
+            return store.directory.absolute()
+        return Path(tempfile.gettempdir()) / f"{name}-{os.getpid()}"  # created when a super-journal needs it
+
+    @classmethod
+    def add_name(cls, name: str) -> None:
+        """Note that a VFS is one of a store, so that plain files are never passed to it."""
+        cls._names.add(name)
+
+    @classmethod
+    def remove_name(cls, name: str) -> None:
+        """Note that the VFS of a store is unregistered."""
+        cls._names.discard(name)
 
     @classmethod
     def plain_name(cls) -> str:
@@ -108,6 +119,10 @@ class ClusterVFS(apsw.VFS):
             return MemoryFile()
         if self._store.read_only:
             flags[1] = apsw.SQLITE_OPEN_READONLY | flags[0] & ~(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        return self.open_volume_file(volume_name, name, flags)
+
+    def open_volume_file(self, volume_name: str, name: Any, flags: list[int]) -> Any:
+        """Open a volume for SQLite, which passes ``name``; ``flags[1]`` are the flags that it receives."""
         file = self._open_volume(volume_name, read_only=bool(flags[1] & apsw.SQLITE_OPEN_READONLY))
         if isinstance(name, apsw.URIFilename) and any(name.uri_boolean(key, False) for key in ("nolock", "immutable")):
             file.xLock(apsw.SQLITE_LOCK_SHARED)  # SQLite will not call xLock: pin the present version
@@ -140,13 +155,17 @@ class ClusterVFS(apsw.VFS):
     def close(self) -> None:
         """Unregister the VFS; no file may be open."""
         self.unregister()
-        self._names.discard(self.name)
+        self.remove_name(self.name)
         if self._store.directory is None and self._folder.exists():
             self._folder.rmdir()
 
     def open_names(self) -> list[str]:
         """The names of the volumes that connections have open through this VFS."""
         return sorted({file.name for file in self.files})
+
+    def open_count(self) -> int:
+        """The number of open files."""
+        return len(self.files)
 
     def orphan_files(self) -> None:
         """Disable every open file in the child of a fork, since the parent owns its locks and pins."""

@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from vfs.errors import PoolFullError, RegistryBusyError
 from vfs.holds import Hold, busy_marks
@@ -60,15 +61,34 @@ def _punch(fd: int, offset: int, length: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-@dataclass(slots=True)
+@dataclass
 class Calls:
-    """The I/O calls that change a store, with the signatures of :mod:`os`."""
+    """The I/O calls that change a store, with the signatures of :mod:`os`.
+
+    Watchers are called when a call is replaced, or restored.
+    """
 
     pwritev: Callable[[int, Sequence[Buffer], int], int] = os.pwritev
     fdatasync: Callable[[int], None] = os.fdatasync
     ftruncate: Callable[[int, int], None] = os.ftruncate
     allocate: Callable[[int, int, int], None] = os.posix_fallocate
     punch: Callable[[int, int, int], None] = _punch
+
+    watchers: ClassVar[list[Callable[[], None]]] = []
+
+    def __setattr__(self, name: str, call: Callable[..., object]) -> None:
+        super().__setattr__(name, call)
+        for watcher in self.watchers:
+            watcher()
+
+    def are_replaced(self) -> bool:
+        """Whether writes or syncs are replaced."""
+        return self.pwritev is not os.pwritev or self.fdatasync is not os.fdatasync
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` now, and whenever a call is replaced: for code that does not use this table itself."""
+        self.watchers.append(watcher)
+        watcher()
 
 
 CALLS = Calls()

@@ -64,8 +64,8 @@ class History:
                 return None
         return self._folder_fd
 
-    def _fd(self, volume: int) -> int:
-        """The file of a volume, created when it is first needed."""
+    def file(self, volume: int) -> int:
+        """The descriptor of the file of a volume, which is created when it is first needed."""
         with self._guard:
             fd = self._files.get(volume)
             if fd is None:
@@ -93,11 +93,11 @@ class History:
     def append(self, volume: int, version: Version) -> None:
         """Write the record of a version that is about to be published (H1).  Raises PoolFullError, OSError."""
         record = pack_version(version)[:VERSION_RECORD_BYTES].ljust(RECORD_BYTES, b"\0")
-        write_at(self._fd(volume), [record], version.version * RECORD_BYTES)
+        write_at(self.file(volume), [record], version.version * RECORD_BYTES)
 
     def find(self, volume: int, version: int) -> Version | None:
         """The record of a version; None if the file does not have it."""
-        record = unpack_version(os.pread(self._fd(volume), VERSION_RECORD_BYTES, version * RECORD_BYTES))
+        record = unpack_version(os.pread(self.file(volume), VERSION_RECORD_BYTES, version * RECORD_BYTES))
         return record if record is not None and (record.volume, record.version) == (volume, version) else None
 
     def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
@@ -122,7 +122,7 @@ class History:
     # --- forgetting -------------------------------------------------------------------------------------------------
     def erase_after(self, volume: int, version: int) -> None:
         """Erase the records of later versions, on the device too (H1).  Raises OSError."""
-        fd = self._fd(volume)
+        fd = self.file(volume)
         end = (version + 1) * RECORD_BYTES
         if os.fstat(fd).st_size > end:
             CALLS.ftruncate(fd, end)
@@ -131,7 +131,7 @@ class History:
 
     def erase(self, volume: int, version: int) -> None:
         """Erase one record, on the device too (H1): another power failure must not restore it.  Raises OSError."""
-        fd = self._fd(volume)
+        fd = self.file(volume)
         write_at(fd, [bytes(RECORD_BYTES)], version * RECORD_BYTES)
         if self._is_durable:
             sync(fd)
@@ -140,7 +140,7 @@ class History:
         """Return the space of the records of older versions to the file system."""
         end = version * RECORD_BYTES // 4096 * 4096
         if end and not self._read_only:
-            CALLS.punch(self._fd(volume), 0, end)
+            CALLS.punch(self.file(volume), 0, end)
 
     def remove(self, volume: int) -> None:
         """Remove the file of a removed volume."""

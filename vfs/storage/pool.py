@@ -25,9 +25,41 @@ from vfs.storage.history import History
 from vfs.storage.sessions import Session, SharedTables
 from vfs.storage.slot_map import SlotMap
 
-__all__ = ["Pool", "Reclaimer"]
+__all__ = ["Companion", "Pool", "Reclaimer"]
 
 _IDLE_SESSIONS_MAX = 4
+
+
+class Companion(Protocol):
+    """The part of another data plane that acts on a pool in this process.
+
+    It has sessions of its own, and slots that its commits have superseded.  Reclaim takes these over, under the volume
+    lock, before it frees slots of the volume itself.
+    """
+
+    def take_waiting(self, row: VolumeRow) -> list[Superseded]:
+        """Hand over the superseded slots of a volume that wait to be freed (the caller holds its volume lock)."""
+
+    def waiting_count(self) -> int:
+        """The number of superseded slots that wait."""
+
+    def waiting_volumes(self) -> list[int]:
+        """The volumes with waiting slots."""
+
+    def forget_waiting(self) -> None:
+        """Forget all waiting slots, which the caller has labelled as leaked."""
+
+    def note_failure(self, reason: str) -> None:
+        """Refuse writes from now on."""
+
+    def note_residence(self, *, has_residence: bool) -> None:
+        """Begin or end asking whether the pool file has the bytes of a slot."""
+
+    def forget_locks(self) -> None:
+        """Close the descriptions whose locks belong to the parent, in the child of a fork."""
+
+    def close_sessions(self) -> None:
+        """Close the sessions that no handle uses."""
 
 
 class Reclaimer(Protocol):
@@ -44,6 +76,9 @@ class Reclaimer(Protocol):
 
     def leak(self, session: Session, slots: list[int]) -> None:
         """Leave slots to the next sweep."""
+
+    def bury(self, session: Session, row: int) -> bool:
+        """Clear the row of a dead session, if that can be done now."""
 
     def before_write(self, session: Session, row: VolumeRow) -> None:
         """Do the work that waits for a writer (the caller is the writer, and holds the volume lock)."""
@@ -78,7 +113,8 @@ class Pool:
         self.verify_reads = verify_reads
         self.read_only = read_only
         self.is_durable = directory is not None and not read_only
-        self.residence: Residence | None = None
+        self.companion: Companion | None = None
+        self._residence: Residence | None = None
         self.chosen: dict[int, Version] = {}
         self.lost: set[tuple[int, int]] = set()
         self.written: dict[int, VolumeRow] = {}
@@ -89,6 +125,22 @@ class Pool:
         self._keeper: Session | None = None
         self._keeper_guard = threading.Lock()
         self._files: dict[str, int] = {}
+
+    @property
+    def residence(self) -> Residence | None:
+        """The miss hook; None if the pool file has the bytes of all slots."""
+        return self._residence
+
+    @residence.setter
+    def residence(self, residence: Residence | None) -> None:
+        self._residence = residence
+        if self.companion is not None:
+            self.companion.note_residence(has_residence=residence is not None)
+
+    def files(self) -> tuple[int, int, int, int]:
+        """The descriptors of ``pool``, ``map``, ``readers`` and ``locks``."""
+        pool, shared_map, readers, lock_file = (self._files[name] for name in ("pool", "map", "readers", "locks"))
+        return pool, shared_map, readers, lock_file
 
     def open_files(self) -> list[int]:
         """The descriptors of the pool's files, by which the files can be recognised."""
@@ -174,6 +226,8 @@ class Pool:
     def fail(self, reason: str) -> None:
         """Refuse writes from now on, because the state of the device is unknown."""
         self.has_failed = f"{reason}; writes are refused until the store is reopened"
+        if self.companion is not None:
+            self.companion.note_failure(self.has_failed)
 
     def require_writable(self) -> None:
         """Raise StoreFailedError after :meth:`fail`."""

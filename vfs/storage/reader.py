@@ -23,6 +23,7 @@ from vfs.errors import (
     VolumeDroppedError,
 )
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Entry, Version
+from vfs.format.page_one import COUNTED_BYTES, with_counter
 from vfs.format.shared import DAMAGED, DROPPED, FLAGS, MOVED
 from vfs.interrupts import uninterrupted
 from vfs.registry import VolumeRow, VolumeState
@@ -32,7 +33,7 @@ from vfs.storage.pool import Pool
 from vfs.storage.sessions import Session
 from vfs.storage.walk import find_leaf, verify_path
 
-__all__ = ["Follow", "Reader", "read_pages"]
+__all__ = ["Follow", "Reader", "read_pages", "successor"]
 
 Follow = Callable[[], VolumeRow | None]
 """Finds the volume that a cluster has switched to, after a reset or a backtrack."""
@@ -50,6 +51,39 @@ def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, of
     joined = b"".join([page_at(page) for page in range(first, last + 1)])
     begin = offset - (first << SLOT_SHIFT)
     return joined[begin : begin + end - offset]
+
+
+def successor(
+    pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow: Follow | None
+) -> VolumeRow | None:
+    """The volume that the cluster of a handle has switched to, since the handle's row of the volume table has changed.
+
+    ``row`` and ``epoch`` are those of the handle.  None if a process died while dropping or moving the volume: its row
+    is as before.  Raises VolumeDroppedError, CorruptionError, FencedError.
+    """
+    shared, own_id = pool.volume(row), expected_id(row)
+    word, registry = shared.id, pool.registry
+    if word == own_id | DAMAGED:
+        raise CorruptionError(f"recovery found no intact version: {pool.damage_of(row)}")
+    if word in (own_id | DROPPED, own_id | MOVED):
+        with registry.reclaiming(waits=True):  # a process that drops or moves it holds the catalog until it is done
+            present = registry.volume_row(row.volume)
+            is_live = present is not None and present.state == VolumeState.LIVE
+            if is_live and shared.id == word:
+                shared.id = own_id
+                return None
+    is_ours = word & ~FLAGS == row.volume
+    if is_ours and shared.epoch != epoch and not read_only:
+        raise FencedError(_FENCED)
+    following = follow() if follow is not None else None
+    if following is None or following.volume == row.volume:
+        raise VolumeDroppedError("it was dropped")
+    return following
+
+
+def expected_id(row: VolumeRow) -> int:
+    """The id word of a volume in the volume table, with the flag that it has when a handle is opened."""
+    return row.volume | (MOVED if row.state == VolumeState.PAST else 0)
 
 
 class Reader:
@@ -83,7 +117,7 @@ class Reader:
         self.row = row
         self.session.attach(row.table_index)
         self.shared = self.pool.tables.volume(row.table_index)
-        self._id = row.volume | (MOVED if row.state == VolumeState.PAST else 0)
+        self._id = expected_id(row)
         self.epoch = self.shared.epoch
         self.version: Version = row.base._replace(version=0)  # no version loaded yet
         self.size_bytes = 0
@@ -127,27 +161,8 @@ class Reader:
             self.move_count += 1
 
     def _successor(self) -> VolumeRow | None:
-        """The volume that the cluster has switched to; None if a process died while dropping or moving it.
-
-        Raises VolumeDroppedError, CorruptionError, FencedError.
-        """
-        word, registry = self.shared.id, self.pool.registry
-        if word == self._id | DAMAGED:
-            raise CorruptionError(f"recovery found no intact version: {self.pool.damage_of(self.row)}")
-        if word in (self._id | DROPPED, self._id | MOVED):
-            with registry.reclaiming(waits=True):  # a process that drops or moves it holds the catalog until it is done
-                row = registry.volume_row(self.row.volume)
-                is_live = row is not None and row.state == VolumeState.LIVE
-                if is_live and self.shared.id == word:
-                    self.shared.id = self._id
-                    return None
-        is_ours = word & ~FLAGS == self.row.volume
-        if is_ours and self.shared.epoch != self.epoch and not self.read_only:
-            raise FencedError(_FENCED)
-        row = self._follow() if self._follow is not None else None
-        if row is None or row.volume == self.row.volume:
-            raise VolumeDroppedError("it was dropped")
-        return row
+        """The volume that the cluster has switched to: see :func:`successor`."""
+        return successor(self.pool, self.row, self.epoch, read_only=self.read_only, follow=self._follow)
 
     def require_present(self) -> None:
         """Check that the volume is still the handle's.
@@ -243,7 +258,7 @@ class Reader:
     def read(self, amount: int, offset: int) -> bytes | memoryview:
         """Read up to ``amount`` bytes of the pinned version from ``offset``; fewer only at the end of the volume."""
         within = offset & 4095
-        if within + amount <= 4096 and offset + amount <= self.size_bytes:
+        if within + amount <= 4096 and offset + amount <= self.size_bytes and offset >= COUNTED_BYTES:
             slot = self.slot_of(offset >> 12)
             if slot:
                 at = (slot << 12) + within
@@ -286,4 +301,5 @@ class Reader:
     def page(self, page: int) -> bytes:
         """The 4096 bytes of a page; zeros for a hole."""
         slot = self.slot_of(page)
-        return bytes(self._bytes[slot << 12 : (slot + 1) << 12]) if slot else ZERO_SLOT
+        data = bytes(self._bytes[slot << 12 : (slot + 1) << 12]) if slot else ZERO_SLOT
+        return data if page else with_counter(data, self.version.version)

@@ -119,7 +119,7 @@ class SlotMap:
             slots += more
         if len(slots) < count:
             try:
-                self._grow(count - len(slots))
+                self.grow(count - len(slots))
             except BaseException:
                 self.free(slots)
                 raise
@@ -145,7 +145,7 @@ class SlotMap:
             first = (at - MAP_HEADER_BYTES) >> 1
         elif 3 * (self.free_count() - _SLACK_SLOTS) < self.slot_count:
             first = self.slot_count
-            self._grow(count)
+            self.grow(count)
         else:
             return self.reserve(row, count)
         states, end_slot = self.states, first + count
@@ -188,8 +188,8 @@ class SlotMap:
         at = self._mapping.mmap.find(b"\0\0", MAP_HEADER_BYTES + 2 * slot, MAP_HEADER_BYTES + 2 * end)
         return end if at < 0 else (at - MAP_HEADER_BYTES) >> 1
 
-    def _grow(self, count: int) -> None:
-        """Add at least ``count`` slots to the pool.
+    def grow(self, count: int) -> None:
+        """Add at least ``count`` slots to the pool (the caller holds the pool lock).
 
         Syncing writes into new file space costs more than into written blocks, since the file system must journal their
         location: therefore the next slots for small transactions are filled with zeros in one write.

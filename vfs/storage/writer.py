@@ -33,6 +33,7 @@ from vfs.abc import FOREVER, Durability, Superseded
 from vfs.errors import PoolFullError, StorageError, VolumeDroppedError
 from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Entry, Version, page_count_of
+from vfs.format.page_one import COUNTED_BYTES, moves_counter, with_counter, without_counter
 from vfs.holds import Hold
 from vfs.interrupts import uninterrupted
 from vfs.storage.device import Buffer, write_at
@@ -66,6 +67,7 @@ class WriteTransaction:
         self._editor = Editor(self._pool.read_slot, self.base, self.new_version, self._volume.recent_nodes)
         self._staged: dict[int, bytes] = {}
         self._taken: list[int] = []  # every slot that this transaction took and may have written
+        self._counter_moved = False  # by SQLite: then a version must be published (page_one.py)
         self._is_over = False  # published: reads remain valid, the next write begins again
 
     def _begin_again(self) -> None:
@@ -77,7 +79,7 @@ class WriteTransaction:
     def read(self, amount: int, offset: int) -> bytes | memoryview:
         """Read as :meth:`Volume.read` does, including the changes of this transaction."""
         within = offset & 4095
-        if within + amount <= 4096 and offset + amount <= self.size_bytes:
+        if within + amount <= 4096 and offset + amount <= self.size_bytes and offset >= COUNTED_BYTES:
             page = offset >> 12
             data = self._staged.get(page)
             if data is not None:
@@ -90,7 +92,9 @@ class WriteTransaction:
 
     def _page(self, page: int) -> bytes:
         data = self._staged.get(page)
-        return self._stored(page) if data is None else data
+        if data is None:
+            data = self._stored(page)
+        return data if page else with_counter(data, self._volume.version.version)
 
     def _stored(self, page: int) -> bytes:
         """The content of a page in the pool (of the base, or written ahead by this transaction)."""
@@ -118,12 +122,19 @@ class WriteTransaction:
             self.size_bytes = end
 
     def _stage(self, page: int, data: bytes) -> None:
-        if (page << 12) < self.size_bytes and self._stored(page) == data:
+        if not page:
+            self._counter_moved |= moves_counter(data, self._volume.version.version)
+            data = without_counter(data)
+        if (page << 12) < self.size_bytes and self._is_stored(page, data):
             self._staged.pop(page, None)  # equal to the stored page: shares its slot again
             return
         self._staged[page] = data
         if len(self._staged) >= STAGED_PAGES_MAX:
             self._write_ahead()
+
+    def _is_stored(self, page: int, data: bytes) -> bool:
+        stored = self._stored(page)
+        return stored == data or (not page and without_counter(stored) == data)  # stored with a counter in format 1
 
     def _write_across(self, data: bytes, offset: int) -> None:
         done = 0
@@ -202,7 +213,10 @@ class WriteTransaction:
     def is_unchanged(self) -> bool:
         """Whether publishing would change nothing."""
         return self._is_over or (
-            not self._staged and self._editor.is_unchanged() and self.size_bytes == self.base.size_bytes
+            not self._staged
+            and not self._counter_moved
+            and self._editor.is_unchanged()
+            and self.size_bytes == self.base.size_bytes
         )
 
     def publish(self, durability: Durability) -> Version:

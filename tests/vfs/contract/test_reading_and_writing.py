@@ -169,7 +169,8 @@ def _play(file: Any, reader: Any, steps: list[Change]) -> None:
             assert stored(file) == stored(reader) == committed
             write_locked(file)
         assert file.xFileSize() == len(now)
-        assert bytes(file.xRead(len(now) + 1, 0)) == now
+        # apsw cannot tell zeros at the end of a short read from none
+        assert bytes(file.xRead(len(now) + 1, 0)).ljust(len(now), b"\0") == now
     roll_back(file)
     assert stored(reader) == committed
 

@@ -1,0 +1,250 @@
+/* Sessions, their locks and the slots reserved through them: the twin of vfs/storage/sessions.py (S1 to S5).
+**
+** Locks are open-file-description locks (fcntl(2)): every session has its own description of the file locks, so that
+** threads of one process exclude each other as processes do, and the kernel releases the locks of a dead owner.
+*/
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef F_OFD_SETLK
+#define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
+#endif
+
+#define SPARE_SLOTS 32
+#define IDLE_SESSIONS_MAX 8
+#define LOCK_PATIENCE_S 60
+
+/* --- locks -------------------------------------------------------------------------------------------------------- */
+static int set_lock(int fd, short kind, int64_t byte)
+{
+    struct flock lock = {.l_type = kind, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int session_lock_try(Session *session, int64_t byte)
+{
+    if (set_lock(session->fd, F_WRLCK, byte) == 0) return 1;
+    return errno == EAGAIN || errno == EACCES ? 0 : -1;
+}
+
+void session_unlock(Session *session, int64_t byte)
+{
+    set_lock(session->fd, F_UNLCK, byte);
+}
+
+bool session_is_held_by_other(Session *session, int64_t byte)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return fcntl(session->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* These locks are held for very short times: after LOCK_PATIENCE_S their owner must be stopped. */
+bool session_lock_wait(Session *session, int64_t byte, Error *error)
+{
+    struct timespec begin, now, pause = {0, 20000};
+    int locked = session_lock_try(session, byte);
+    if (locked == 1) return true;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (; locked != 1; locked = session_lock_try(session, byte)) {
+        if (locked < 0) return fail_os(error, errno, "locking failed");
+        if (!session->store->hooks.deliver_signals(session->store, error)) return false;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec - begin.tv_sec > LOCK_PATIENCE_S)
+            return fail(error, E_BUSY,
+                        "another process has held a lock of the store for %d s (byte %lld of its file 'locks'): if it "
+                        "is stopped, resume or kill it",
+                        LOCK_PATIENCE_S, (long long)byte);
+        nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 5000000) pause.tv_nsec *= 2;
+    }
+    return true;
+}
+
+/* --- rows of the session table ------------------------------------------------------------------------------------ */
+static bool take_row(Session *session, Error *error)
+{
+    Store *store = session->store;
+    ReadersHeader *header = readers_header(store);
+    if (!session_lock_wait(session, LOCK_POOL, error)) return false;
+    uint64_t high = get_word(&header->session_high);
+    if (high > SESSION_ROWS) high = SESSION_ROWS;
+    bool taken = false;
+    for (uint32_t row = 0; row < SESSION_ROWS && !taken; row++) {
+        SessionRecord *record = session_record(store, row);
+        if (row < high && get_word(&record->owner)) continue;
+        if (session_lock_try(session, session_lock(row)) != 1) continue;
+        set_word(&record->volume, 0);
+        set_word(&record->pin, 0);
+        set_word(&record->publishing, 0);
+        set_word(&record->owner, (uint64_t)getpid());
+        if (row >= high) set_word(&header->session_high, row + 1);
+        session->row = row;
+        session->record = record;
+        taken = true;
+    }
+    session_unlock(session, LOCK_POOL);
+    return taken || fail(error, E_TOO_MANY_SESSIONS, "%u connections are open on this store", SESSION_ROWS);
+}
+
+static void link_session(Session *session)
+{
+    Store *store = session->store;
+    session->next = store->sessions;
+    session->link = &store->sessions;
+    if (session->next) session->next->link = &session->next;
+    store->sessions = session;
+}
+
+static void unlink_session(Session *session)
+{
+    *session->link = session->next;
+    if (session->next) session->next->link = session->link;
+}
+
+Session *session_open(Store *store, Error *error)
+{
+    pthread_mutex_lock(&store->guard);
+    Session *session = store->idle;
+    if (session) {
+        store->idle = session->next_idle;
+        store->idle_count--;
+    }
+    pthread_mutex_unlock(&store->guard);
+    if (session) return session;
+    session = calloc(1, sizeof *session);
+    if (!session) {
+        fail(error, E_MEMORY, "out of memory");
+        return NULL;
+    }
+    session->store = store;
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", store->locks_fd);
+    session->fd = open(path, O_RDWR | O_CLOEXEC);
+    if (session->fd < 0) {
+        fail_os(error, errno, "opening the file 'locks' failed");
+        free(session);
+        return NULL;
+    }
+    if (!take_row(session, error)) {
+        close(session->fd);
+        free(session);
+        return NULL;
+    }
+    pthread_mutex_lock(&store->guard);
+    link_session(session);
+    pthread_mutex_unlock(&store->guard);
+    return session;
+}
+
+/* Releases the row, its lock and unused slots. */
+static void destroy(Session *session)
+{
+    session_release_slots(session);
+    set_word(&session->record->pin, 0);
+    set_word(&session->record->volume, 0);
+    set_word(&session->record->owner, 0);
+    close(session->fd);
+    slots_free(&session->reserved);
+    slots_free(&session->reserved_run);
+    free(session);
+}
+
+void session_close(Session *session)
+{
+    Store *store = session->store;
+    if (store_is_orphan(store)) { /* the parent owns the row and the lock; a mutex may be held by a thread of it */
+        if (session->fd >= 0) close(session->fd);
+        session->fd = -1;
+        return;
+    }
+    session_release_slots(session);
+    set_word(&session->record->pin, 0);
+    set_word(&session->record->volume, 0);
+    pthread_mutex_lock(&store->guard);
+    bool keeps = store->idle_count < IDLE_SESSIONS_MAX;
+    if (keeps) {
+        session->next_idle = store->idle;
+        store->idle = session;
+        store->idle_count++;
+    } else {
+        unlink_session(session);
+    }
+    pthread_mutex_unlock(&store->guard);
+    if (!keeps) destroy(session);
+}
+
+void store_close_sessions(Store *store)
+{
+    if (store_is_orphan(store)) return;
+    pthread_mutex_lock(&store->guard);
+    Session *session = store->idle;
+    store->idle = NULL;
+    store->idle_count = 0;
+    for (Session *at = session; at; at = at->next_idle) unlink_session(at);
+    pthread_mutex_unlock(&store->guard);
+    while (session) {
+        Session *next = session->next_idle;
+        destroy(session);
+        session = next;
+    }
+}
+
+/* In the child of a fork: the parent owns the locks, and must not lose them by what the child does. */
+void store_forget_locks(Store *store)
+{
+    for (Session *session = store->sessions; session; session = session->next) {
+        if (session->fd >= 0) close(session->fd);
+        session->fd = -1;
+    }
+    *(uint32_t *)(uintptr_t)store->fork_word = 0;
+}
+
+void session_attach(Session *session, uint32_t volume_index)
+{
+    session->volume_index = volume_index;
+    set_word(&session->record->volume, volume_index + 1ull);
+}
+
+/* --- slots -------------------------------------------------------------------------------------------------------- */
+bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slots, Error *error)
+{
+    Slots *reserved = as_run ? &session->reserved_run : &session->reserved;
+    if (!slots_reserve(slots, count)) return fail(error, E_MEMORY, "out of memory");
+    if (count > reserved->count) {
+        if (!session_lock_wait(session, LOCK_POOL, error)) return false;
+        bool done;
+        if (as_run) { /* a new run, rather than the end of one and the beginning of another */
+            slots_give_back(session->store, reserved->at, reserved->count);
+            reserved->count = 0;
+            done = slots_take_run(session->store, session->row, count, SPARE_SLOTS, reserved, error);
+        } else {
+            size_t spare = count < SPARE_SLOTS ? count : SPARE_SLOTS;
+            done = slots_take_free(session->store, session->row, count - reserved->count + spare, reserved, error);
+        }
+        session_unlock(session, LOCK_POOL);
+        if (!done) return false;
+        slots_sort(reserved);
+    }
+    memcpy(slots->at + slots->count, reserved->at, count * sizeof *slots->at);
+    slots->count += count;
+    reserved->count -= count;
+    memmove(reserved->at, reserved->at + count, reserved->count * sizeof *reserved->at);
+    return true;
+}
+
+void session_release_slots(Session *session)
+{
+    Slots *both[] = {&session->reserved, &session->reserved_run};
+    for (int n = 0; n < 2; n++) {
+        slots_give_back(session->store, both[n]->at, both[n]->count);
+        both[n]->count = 0;
+    }
+}
