@@ -110,6 +110,10 @@ class Companion:
         """Close the sessions that no handle uses."""
         self.native.close_sessions()
 
+    def close(self) -> None:
+        """Let go of the store in C, which ends with its last file."""
+        del self.native
+
     # --- called by C ------------------------------------------------------------------------------------------------
     def grow(self, slot_count: int) -> None:
         """Add at least ``slot_count`` slots to the pool, under the pool lock."""
@@ -177,10 +181,14 @@ class _Side:
             self.pool.reclaimer.on_close(session, self.row)
 
     # --- following, and records -------------------------------------------------------------------------------------
-    def successor(self, epoch: int) -> VolumeRow | None:
-        """The volume that the cluster has switched to: see :func:`vfs.storage.reader.successor`."""
+    def successor(self, epoch: int, follows: bool) -> VolumeRow | None:
+        """The volume that the cluster has switched to: see :func:`vfs.storage.reader.successor`.
+
+        ``follows``: the handle leaves its volume, of which it may have been the last reader.
+        """
         row = successor(self.pool, self.row, epoch, read_only=self._read_only, follow=self._follow)
-        if row is not None:
+        if row is not None and follows:
+            self.on_close()
             self.row = row
         return row
 

@@ -228,7 +228,9 @@ class PageStore(Pool):
                 session.close()
             if self._locks is not None:
                 self._locks.close()
-            self.companion = None
+            if self.companion is not None:
+                self.companion.close()
+                self.companion = None
             for fd in self._files.values():
                 os.close(fd)
             self._files = {}

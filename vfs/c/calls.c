@@ -122,6 +122,12 @@ int64_t clock_tick_ns(Store *store)
 }
 
 /* --- mappings ----------------------------------------------------------------------------------------------------- */
+typedef struct Mapping {
+    void *at;
+    size_t length;
+    struct Mapping *next;
+} Mapping;
+
 /* Maps a file with room to grow, so that pointers stay valid; where address space is limited, only what there is. */
 static void *map_file(int fd, int protection, uint64_t reserved, size_t *mapped)
 {
@@ -137,6 +143,39 @@ static void *map_file(int fd, int protection, uint64_t reserved, size_t *mapped)
         }
     }
     return NULL;
+}
+
+static bool replace_mapping(Store *store, int fd, int protection, uint8_t **at, size_t *mapped, uint64_t needed)
+{
+    if (needed <= *mapped) return true;
+    Mapping *former = malloc(sizeof *former);
+    size_t length = 0;
+    void *larger = former ? map_file(fd, protection, 2 * needed, &length) : NULL;
+    if (!larger || length < needed) {
+        if (larger) munmap(larger, length);
+        free(former);
+        return false;
+    }
+    *former = (Mapping){*at, *mapped, store->former};
+    store->former = former;
+    __atomic_store_n(at, (uint8_t *)larger, __ATOMIC_SEQ_CST);
+    __atomic_store_n(mapped, length, __ATOMIC_SEQ_CST); /* last: who sees it sees the larger mapping */
+    return true;
+}
+
+bool store_remap(Store *store, uint64_t slot_count)
+{
+    pthread_mutex_lock(&store->guard);
+    bool done = replace_mapping(store, store->map_fd, PROT_READ | PROT_WRITE, &store->map, &store->map_mapped,
+                                MAP_HEADER_BYTES + 2 * slot_count);
+    if (done) {
+        store->map_header = (MapHeader *)(void *)store->map;
+        store->states = (uint16_t *)(void *)(store->map + MAP_HEADER_BYTES);
+    }
+    done = done && replace_mapping(store, store->pool_fd, PROT_READ, (uint8_t **)(uintptr_t)&store->pool,
+                                   &store->pool_mapped, slot_count << SLOT_SHIFT);
+    pthread_mutex_unlock(&store->guard);
+    return done;
 }
 
 static const uint32_t *new_fork_word(void)
@@ -199,6 +238,12 @@ void store_release(Store *store)
     if (__atomic_sub_fetch(&store->reference_count, 1, __ATOMIC_SEQ_CST)) return;
     store_close_sessions(store);
     reclaim_forget(store);
+    while (store->former) {
+        Mapping *former = store->former;
+        store->former = former->next;
+        munmap(former->at, former->length);
+        free(former);
+    }
     if (store->pool) munmap((void *)(uintptr_t)store->pool, store->pool_mapped);
     if (store->map) munmap(store->map, store->map_mapped);
     if (store->readers) munmap(store->readers, READERS_BYTES);
@@ -215,8 +260,7 @@ void store_release(Store *store)
 
 const uint8_t *read_slot(Store *store, uint32_t slot, Error *error)
 {
-    uint64_t end = (uint64_t)(slot + 1ull) << SLOT_SHIFT;
-    if (slot >= slot_count_of(store) || end > store->pool_mapped) {
+    if (slot >= slot_count_of(store)) {
         fail(error, E_CORRUPTION, "slot %u is past the end of the pool", slot);
         return NULL;
     }

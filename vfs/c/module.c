@@ -241,11 +241,11 @@ static bool take_row(PyObject *result, VolumeRow *row, bool *found, Error *error
     return done || raised(error);
 }
 
-static bool hook_successor(Handle *handle, VolumeRow *row, bool *found, Error *error)
+static bool hook_successor(Handle *handle, bool follows, VolumeRow *row, bool *found, Error *error)
 {
     Calling calling;
     enter(&calling);
-    bool done = take_row(call(handle->owner, "successor", Py_BuildValue("(K)", (unsigned long long)handle->epoch)),
+    bool done = take_row(call(handle->owner, "successor", Py_BuildValue("(Ki)", (unsigned long long)handle->epoch, (int)follows)),
                          row, found, error);
     leave(&calling);
     return done;

@@ -113,7 +113,8 @@ typedef struct Hooks {
     bool (*before_write)(Handle *handle, Error *error); /* reclaim work that waits for a writer, under the volume lock */
     void (*on_close)(Handle *handle);                    /* the same, when a handle closes */
     bool (*begins_publishing)(Handle *handle, Error *error); /* the handle's first commit; sets store->keeper_row */
-    bool (*successor)(Handle *handle, VolumeRow *row, bool *found, Error *error);
+    /* The volume that the cluster has switched to; ``follows``: the handle leaves its volume for it. */
+    bool (*successor)(Handle *handle, bool follows, VolumeRow *row, bool *found, Error *error);
     bool (*find_record)(Handle *handle, uint64_t version, Version *record, bool *found, Error *error);
     bool (*newest_at)(Handle *handle, int64_t time_ns, uint64_t first, uint64_t last, Version *record, bool *found,
                       Error *error);
@@ -165,6 +166,7 @@ struct Store {
     const uint8_t *pool;
     uint8_t *map, *readers;
     size_t pool_mapped, map_mapped; /* bytes of address space, beyond the ends of the files */
+    struct Mapping *former;         /* smaller mappings, which others may still use */
     MapHeader *map_header;
     uint16_t *states;
     uint64_t full_from, full_to; /* a stretch without free slots */
@@ -194,9 +196,15 @@ void store_forget_locks(Store *store);
 void store_close_sessions(Store *store);
 bool store_is_orphan(const Store *store);
 
-static inline uint64_t slot_count_of(const Store *store)
+/* Map the pool and the allocation map as far as ``slot_count`` slots, where address space was too short at first. */
+bool store_remap(Store *store, uint64_t slot_count);
+
+/* The number of slots of the pool, all of them mapped. */
+static inline uint64_t slot_count_of(Store *store)
 {
-    return get_word(&store->map_header->slot_count);
+    uint64_t count = get_word(&store->map_header->slot_count);
+    if (count << SLOT_SHIFT <= store->pool_mapped || store_remap(store, count)) return count;
+    return store->pool_mapped >> SLOT_SHIFT;
 }
 
 /* The bytes of a slot; NULL with an error for a slot past the end of the pool. */

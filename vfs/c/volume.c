@@ -180,9 +180,8 @@ static bool follow(Handle *handle, Error *error)
 {
     VolumeRow row;
     bool found;
-    if (!handle->store->hooks.successor(handle, &row, &found, error)) return false;
+    if (!handle->store->hooks.successor(handle, true, &row, &found, error)) return false;
     if (!found) return true;
-    handle->store->hooks.on_close(handle); /* this may have been the last reader of the former volume */
     uint64_t epoch = handle->epoch;
     if (!take_row(handle, &row, error)) return false;
     handle->epoch = epoch; /* the epochs of a cluster continue from volume to volume: a fenced handle stays fenced */
@@ -238,7 +237,7 @@ static bool pin_past(Handle *handle, uint64_t version, Error *error)
     if (get_word(&shared->id) != handle->id) {
         handle_unpin(handle);
         VolumeRow row;
-        if (!handle->store->hooks.successor(handle, &row, &found, error)) return false;
+        if (!handle->store->hooks.successor(handle, false, &row, &found, error)) return false;
         return fail(error, E_DROPPED, "it was dropped");
     }
     if (version != head && !(oldest && oldest <= version && version <= head)) { /* H3 */
@@ -436,7 +435,7 @@ static bool require_present(Handle *handle, Error *error)
     VolumeRow row;
     bool found = false;
     if (get_word(&handle->shared->id) != handle->id) {
-        if (!handle->store->hooks.successor(handle, &row, &found, error)) return false;
+        if (!handle->store->hooks.successor(handle, false, &row, &found, error)) return false;
         if (found)
             return fail(error, E_SNAPSHOT_MOVED,
                         "the cluster was reset or backtracked since this transaction began to read");

@@ -61,6 +61,9 @@ class Companion(Protocol):
     def close_sessions(self) -> None:
         """Close the sessions that no handle uses."""
 
+    def close(self) -> None:
+        """Unmap the files, which no handle uses."""
+
 
 class Reclaimer(Protocol):
     """The functions of reclaim that storage calls; the rules R1 to R9 are in :mod:`vfs.reclaim.queue`."""
