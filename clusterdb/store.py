@@ -153,6 +153,11 @@ class Store:
         """Whether the store is open read-only."""
         return self.context.read_only
 
+    @property
+    def upgraded_from(self) -> int | None:
+        """The format that the store had before, if opening it has upgraded it to the format of this release."""
+        return self.context.pages.upgraded_from
+
     @uninterrupted
     def close(self) -> None:
         """Close the store and the connections that its clusters have opened.  Closing twice is allowed.

@@ -15,8 +15,18 @@ from functools import partial
 from pathlib import Path
 
 from vfs.errors import CorruptionError, NotAPoolError, StoreInUseError, UnsupportedFileSystemError
+from vfs.failpoints import reach
 from vfs.format import locks
-from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, pack_pool_header, unpack_pool_header
+from vfs.format.layout import (
+    FORMAT,
+    SECTOR_BYTES,
+    SLOT_BYTES,
+    SLOT_SHIFT,
+    PoolHeader,
+    pack_header_sector,
+    pack_pool_header,
+    unpack_pool_header,
+)
 from vfs.format.shared import (
     LIVE_EVEN,
     MAP_HEADER_BYTES,
@@ -62,6 +72,8 @@ class PageStore(Pool):
         if directory is not None and not read_only:
             _require_locks_hold(directory)
         super().__init__(directory, verify_reads=verify_reads, read_only=read_only)
+        self.upgraded_from: int | None = None
+        """The format that the store had before, if opening it has upgraded it."""
         self._is_alone = False
         self._found_stamp = 0
         self._is_attached = False
@@ -107,8 +119,11 @@ class PageStore(Pool):
             self._create_pool(store_id)  # the store is new, or its creation was interrupted
         if self.size_bytes() == 0:
             raise CorruptionError("the page pool is empty, but the catalog has volumes: restore both from one backup")
-        if unpack_pool_header(self.header()) != store_id:
+        header = unpack_pool_header(self.header())
+        if header.store_id != store_id:
             raise CorruptionError("catalog.db and pool belong to different stores: restore both from one backup")
+        if not self.read_only and (header.format < FORMAT or not header.is_whole):
+            self._upgrade(header)
         if rebuilds or not self._derived_files_are_valid():
             if not self._is_alone:
                 raise StoreInUseError(
@@ -129,6 +144,24 @@ class PageStore(Pool):
         if self.is_durable:
             sync(self.pool_fd)
             sync_directory(self.directory or Path())
+
+    def _upgrade(self, header: PoolHeader) -> None:
+        """Upgrade the store to the present format, which its header alone states: pages of format 1 remain valid.
+
+        The copy in the second sector is written first: if a power failure tears one sector, the other is whole.  Raises
+        StoreInUseError if processes of a release that does not know this format may have the store open, OSError.
+        """
+        if not self._is_alone:
+            raise StoreInUseError(
+                f"it has format {header.format}, and cannot be upgraded to format {FORMAT} while other processes have "
+                "it open: close those first"
+            )
+        sector = pack_header_sector(header.store_id)
+        for at in (SECTOR_BYTES, 0):
+            write_at(self.pool_fd, [sector], at)
+            sync(self.pool_fd)
+            reach("upgrade: sector written")
+        self.upgraded_from = header.format if header.format < FORMAT else None
 
     def _identity(self) -> list[int]:
         boot = boot_id()

@@ -11,12 +11,14 @@ from vfs.errors import (
     FormatError,
 )
 from vfs.format.layout import (
+    FORMAT,
     HOLE,
     SECTOR_BYTES,
     SLOT_BYTES,
     SLOT_COUNT_MAX,
     VERSION_RECORD_BYTES,
     Entry,
+    PoolHeader,
     Version,
     depth_of,
     pack_pool_header,
@@ -62,15 +64,17 @@ def test_empty_sector_is_no_record() -> None:
 @given(st.binary(min_size=16, max_size=16))
 def test_pool_header_round_trips(store_id: bytes) -> None:
     """A pool knows its identity."""
-    assert unpack_pool_header(pack_pool_header(store_id)) == store_id
+    assert unpack_pool_header(pack_pool_header(store_id)) == PoolHeader(store_id, FORMAT, is_whole=True)
     assert len(pack_pool_header(store_id)) == SLOT_BYTES
 
 
 @given(st.integers(0, 35), st.integers(1, 255))
 def test_damaged_pool_header_is_refused(at: int, flip: int) -> None:
-    """Damage is told from a foreign file and from another format."""
+    """Damage to both copies is told from a foreign file and from another format; one copy replaces the other."""
     header = bytearray(pack_pool_header(b"0123456789abcdef"))
     header[at] ^= flip
+    assert unpack_pool_header(bytes(header)) == PoolHeader(b"0123456789abcdef", FORMAT, is_whole=False)
+    header[SECTOR_BYTES + at] ^= flip
     with pytest.raises(FormatError if at < 12 else CorruptionError):
         unpack_pool_header(bytes(header))
 

@@ -22,10 +22,13 @@ from typing import NamedTuple
 from vfs.errors import CorruptionError, FormatError, NotAPoolError
 
 FORMAT = 2
-"""Format version of a store.  A release opens stores of its own format only."""
+"""Format of a store.  A store of an older format, from OLDEST_FORMAT on, is upgraded when it is opened for writing."""
+OLDEST_FORMAT = 1
+"""Format 1 stores the change counter in the first page of each version (page_one.py), and ignores sector 1 of slot 0."""
 
 SLOT_BYTES = 4096
 SLOT_SHIFT = 12
+SECTOR_BYTES = 512
 FANOUT = 256
 FANOUT_SHIFT = 8
 ENTRY_BYTES = 16
@@ -40,25 +43,59 @@ _POOL_HEADER = struct.Struct("<8sII16sI")
 _POOL_MAGIC = b"clstpool"
 
 
+class PoolHeader(NamedTuple):
+    """The content of slot 0: the 16-byte identity of the store, and its format.
+
+    ``is_whole`` is false if one of the two copies is missing: an upgrade was interrupted.
+    """
+
+    store_id: bytes
+    format: int
+    is_whole: bool
+
+
+def pack_header_sector(store_id: bytes, format: int = FORMAT) -> bytes:
+    """The header of the store with this identity, padded to a sector; slot 0 begins with two copies of it."""
+    body = _POOL_HEADER.pack(_POOL_MAGIC, format, SLOT_BYTES, store_id, 0)[:-4]
+    return (body + zlib.crc32(body).to_bytes(4, "little")).ljust(SECTOR_BYTES, b"\0")
+
+
 def pack_pool_header(store_id: bytes) -> bytes:
     """The bytes of slot 0 for the store with this 16-byte identity."""
-    body = _POOL_HEADER.pack(_POOL_MAGIC, FORMAT, SLOT_BYTES, store_id, 0)[:-4]
-    return (body + zlib.crc32(body).to_bytes(4, "little")).ljust(SLOT_BYTES, b"\0")
+    return (2 * pack_header_sector(store_id)).ljust(SLOT_BYTES, b"\0")
 
 
-def unpack_pool_header(data: bytes) -> bytes:
-    """The store's identity from slot 0.
+def unpack_pool_header(data: bytes) -> PoolHeader:
+    """The header in slot 0: that in its first sector, or its copy in the second if the first is damaged.
 
     Raises NotAPoolError, FormatError if it is a pool of another format, CorruptionError if it is damaged.
     """
-    if len(data) < _POOL_HEADER.size or data[:8] != _POOL_MAGIC:
+    second = data[SECTOR_BYTES : 2 * SECTOR_BYTES]
+    try:
+        store_id, version = _unpack_header_sector(data[:SECTOR_BYTES])
+    except (FormatError, CorruptionError):
+        if _has_checksum(data) or not _has_checksum(second):
+            raise
+        return PoolHeader(*_unpack_header_sector(second), is_whole=False)
+    is_whole = version < FORMAT or second == data[:SECTOR_BYTES]
+    return PoolHeader(store_id, version, is_whole)
+
+
+def _has_checksum(sector: bytes) -> bool:
+    """Whether a sector has a header of this layout, of any format."""
+    body, crc = sector[: _POOL_HEADER.size - 4], sector[_POOL_HEADER.size - 4 : _POOL_HEADER.size]
+    return body[:8] == _POOL_MAGIC and zlib.crc32(body).to_bytes(4, "little") == crc
+
+
+def _unpack_header_sector(sector: bytes) -> tuple[bytes, int]:
+    if len(sector) < _POOL_HEADER.size or sector[:8] != _POOL_MAGIC:
         raise NotAPoolError("the file 'pool' is not a page pool: it has another header")
-    _, version, slot_bytes, store_id, crc = _POOL_HEADER.unpack_from(data)
-    if version != FORMAT:
-        raise FormatError(f"the store has format {version}; this release reads format {FORMAT}")
-    if zlib.crc32(data[: _POOL_HEADER.size - 4]) != crc or slot_bytes != SLOT_BYTES:
+    _, version, slot_bytes, store_id, _ = _POOL_HEADER.unpack_from(sector)
+    if not OLDEST_FORMAT <= version <= FORMAT:
+        raise FormatError(f"the store has format {version}; this release reads formats {OLDEST_FORMAT} to {FORMAT}")
+    if not _has_checksum(sector) or slot_bytes != SLOT_BYTES:
         raise CorruptionError("slot 0 (pool header) fails its checksum")
-    return bytes(store_id)
+    return bytes(store_id), version
 
 
 # --- page table -----------------------------------------------------------------------------------------------------
@@ -131,7 +168,6 @@ COMMIT_SECTORS = 3
 """Commits write to the first three in turn."""
 SEAL_SECTOR = 3
 """Holds the record of a version that was on the device when it was written, and names itself durable (seals.py)."""
-SECTOR_BYTES = 512
 _VERSION = struct.Struct("<8sQQQQQqQIIQ")
 _VERSION_MAGIC = b"clsthead"
 VERSION_RECORD_BYTES = _VERSION.size + 4

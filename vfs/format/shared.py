@@ -74,7 +74,7 @@ class Record(ctypes.LittleEndianStructure):
 
 # --- map ------------------------------------------------------------------------------------------------------------
 MAP_HEADER_BYTES = 4096
-MAP_MAGIC = int.from_bytes(b"clstmap1", "little")
+MAP_MAGIC = int.from_bytes(b"clstmap2", "little")
 
 
 class MapHeader(Record):
@@ -120,7 +120,7 @@ slots, and skips live slots quickly."""
 
 # --- readers --------------------------------------------------------------------------------------------------------
 READERS_HEADER_BYTES = 4096
-READERS_MAGIC = int.from_bytes(b"clstrdr1", "little")
+READERS_MAGIC = int.from_bytes(b"clstrdr2", "little")
 
 
 class ReadersHeader(Record):
