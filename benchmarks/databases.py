@@ -47,6 +47,7 @@ def source_of(folder: Path, megabytes: float) -> Path:
 def plain(path: Path, *, mapped: bool = False) -> apsw.Connection:
     """A connection to a plain file in WAL mode, without or with mmap."""
     connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(10_000)
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     if mapped:
         connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}").fetchall()

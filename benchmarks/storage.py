@@ -17,7 +17,7 @@ import apsw
 import clusterdb
 from databases import plain, rows_of, size_text, source_of
 from goals import Goal, judged
-from timing import Results, in_turns, seconds
+from timing import Results, Samples, medians, ratio, samples, seconds
 
 __all__ = ["SCAN", "openers", "opening", "speed"]
 
@@ -25,6 +25,9 @@ SCAN = "SELECT sum(length(body)), sum(n) FROM t"
 _READ = "SELECT n, body FROM t WHERE id = ?"
 _CHANGE = "UPDATE t SET n = n + 1 WHERE id = ?"
 _BULK_ROWS = 5_000
+_ROUNDS_MIN, _ROUNDS_MAX = 3, 51
+_LINE_S = 6.0
+"""The time for one line, if that is enough for the least number of rounds."""
 
 BETTER: Goal = ("clone / better", ">=", 1.0)
 WAL: Goal = ("clone / plain WAL", ">=", 1.0)
@@ -47,6 +50,7 @@ def openers(folder: Path, store: clusterdb.Store, megabytes: int) -> dict[str, C
     wal, mapped = (folder / f"{name}-{megabytes}.db" for name in ("wal", "mmap"))
     for path in (wal, mapped):
         shutil.copyfile(source, path)
+        plain(path).close()  # now in WAL mode
     clone = store.create_cluster(f"base-{megabytes}", from_file=source).clone(f"clone-{megabytes}")
     return {
         "plain WAL": functools.partial(plain, wal),
@@ -125,29 +129,28 @@ def speed(folder: Path, quick: bool) -> Results:
         for megabytes in [64] if quick else [64, 1024]:
             peers = openers(folder, store, megabytes)
             suffix = "" if megabytes == 64 else f", {size_text(megabytes)}"
-            rounds = 3 if quick else 9 if megabytes == 64 else 5
             for what, line in _lines(megabytes, quick).items():
-                results.append(_row(f"{what}{suffix}", _measured(line, peers, rounds), line.goals))
+                results.append(_row(f"{what}{suffix}", _measured(line, peers, 3 if quick else _ROUNDS_MAX), line.goals))
                 if what == "cold full scan":
-                    taken = in_turns(rounds, _processes(folder, store, megabytes), rotates=True)
+                    taken = samples(3 if quick else 9, _processes(folder, store, megabytes), rotates=True)
                     results.append(_row(f"cold full scan, fresh process{suffix}", taken, (BETTER,)))
     return results
 
 
-def _row(what: str, taken: dict[str, float], goals: tuple[Goal, ...]) -> dict[str, object]:
-    wal, mapped, clone = taken.values()
+def _row(what: str, taken: Samples, goals: tuple[Goal, ...]) -> dict[str, object]:
+    wal, mapped = (ratio(taken[peer], taken["clone"]) for peer in ("plain WAL", "plain WAL, mmap"))
     row = {
         "what": what,
-        **{f"{name}, ms": value * 1e3 for name, value in taken.items()},
-        "clone / plain WAL": wal / clone,
-        "clone / mmap": mapped / clone,
-        "clone / better": min(wal, mapped) / clone,
+        **{f"{name}, ms": value * 1e3 for name, value in medians(taken).items()},
+        "clone / plain WAL": wal,
+        "clone / mmap": mapped,
+        "clone / better": min(wal, mapped),
     }
     return judged(row, *goals)
 
 
-def _measured(line: Line, peers: dict[str, Callable[[], apsw.Connection]], rounds: int) -> dict[str, float]:
-    """The time of the work by peer, in seconds.
+def _measured(line: Line, peers: dict[str, Callable[[], apsw.Connection]], rounds_max: int) -> Samples:
+    """The time of the work by peer, in seconds, in as many rounds as fit into a few seconds.
 
     A connection stays open at every peer, so that the last one does not checkpoint and delete the WAL.
     """
@@ -162,7 +165,10 @@ def _measured(line: Line, peers: dict[str, Callable[[], apsw.Connection]], round
         with closing(peers[name]()) as connection:
             return seconds(lambda: line.work(connection))
 
-    taken = in_turns(rounds, {name: functools.partial(once, name) for name in peers}, rotates=True)
+    actions = {name: functools.partial(once, name) for name in peers}
+    first_s = sum(action() for action in actions.values())
+    rounds = max(_ROUNDS_MIN, min(rounds_max, round(_LINE_S / first_s)))
+    taken = samples(rounds, actions, rotates=True)
     for connection in connections.values():
         connection.close()
     return taken
@@ -227,12 +233,12 @@ def opening(folder: Path, quick: bool) -> Results:
             actions[f"plain file, {size} MB"] = functools.partial(once, connect)
         connect = functools.partial(apsw.Connection, str(folder / "wal.db"))
         actions["plain file in WAL mode that is open elsewhere, 64 MB"] = functools.partial(once, connect)
-        taken = in_turns(100 if quick else 500, actions)
+        taken = samples(100 if quick else 500, actions)
         keeper.close()
     what = "connect and read one row"
-    results: Results = [{"what": f"{what}, {name}", "ms": value * 1e3} for name, value in taken.items()]
+    results: Results = [{"what": f"{what}, {name}", "ms": value * 1e3} for name, value in medians(taken).items()]
     for size in sizes:
-        ratio = taken[f"clusterdb, {size} MB"] / taken[f"plain file, {size} MB"]
-        row = {"what": f"{what}, clusterdb / plain file, {size} MB", "ratio": ratio}
+        relative = ratio(taken[f"clusterdb, {size} MB"], taken[f"plain file, {size} MB"])
+        row = {"what": f"{what}, clusterdb / plain file, {size} MB", "ratio": relative}
         results.append(judged(row, ("ratio", "<=", 1.3)))
     return results

@@ -6,7 +6,8 @@ import functools
 import random
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import apsw
@@ -15,7 +16,7 @@ import clusterdb
 from databases import rows_of
 from goals import judged
 from storage import SCAN, Work, openers
-from timing import Results, in_turns, seconds
+from timing import Results, ratio, samples, seconds
 
 __all__ = ["threads"]
 
@@ -57,32 +58,19 @@ def _readers(what: str, peers: dict[str, Connect], work: Work, rounds: int) -> d
         for name, connect in peers.items()
         for count in (1, 2)
     }
-    taken = in_turns(rounds, actions, rotates=True)
-    ratios = {name: 2 * taken[f"{name} 1"] / taken[f"{name} 2"] for name in peers}
-    best = max(ratio for name, ratio in ratios.items() if name != "clone")
+    taken = samples(rounds, actions, rotates=True)
+    ratios = {name: 2 * ratio(taken[f"{name} 1"], taken[f"{name} 2"]) for name in peers}
+    best = max(ratios[name] for name in peers if name != "clone")
     unless = "" if best >= _PLAIN_MIN else f"plain: {best:.2f}"
     return judged({"what": what, **ratios}, ("clone", ">=", _TWO_MIN), unless=unless)
 
 
 def _together(connect: Connect, work: Work, count: int) -> float:
     """The time until all of several threads have done the work, connections excluded, in seconds."""
-    begin, end = threading.Barrier(count + 1), threading.Barrier(count + 1)
-
-    def run() -> None:
-        with closing(connect()) as connection:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            begin.wait()
-            work(connection)
-            end.wait()
-
-    runners = [threading.Thread(target=run) for _ in range(count)]
-    for runner in runners:
-        runner.start()
-    begin.wait()
-    taken = seconds(end.wait)
-    for runner in runners:
-        runner.join()
-    return taken
+    with ExitStack() as stack:
+        connections = [stack.enter_context(closing(connect())) for _ in range(count)]
+        executor = stack.enter_context(ThreadPoolExecutor(count))
+        return seconds(lambda: list(executor.map(work, connections)))
 
 
 def _beside_busy(peers: dict[str, Connect], limit_s: float, rounds: int) -> dict[str, object]:
@@ -120,6 +108,6 @@ def _beside_busy(peers: dict[str, Connect], limit_s: float, rounds: int) -> dict
         for name, connect in peers.items()
         for with_busy in (False, True)
     }
-    taken = in_turns(rounds, actions, rotates=True)
-    ratios = {name: taken[f"{name} True"] / taken[f"{name} False"] for name in peers}
+    taken = samples(rounds, actions, rotates=True)
+    ratios = {name: ratio(taken[f"{name} True"], taken[f"{name} False"]) for name in peers}
     return judged({"what": "a full scan beside a busy thread / alone", **ratios}, ("clone", "<=", _BUSY_MAX))
