@@ -56,7 +56,7 @@ def instructions(folder: Path, quick: bool) -> Results:
     plain(ready / "wal.db").close()
     with clusterdb.open(ready / "store") as store:
         store.create_cluster("base", from_file=source_of(folder, _MEGABYTES)).clone("dev")
-    count = 20 if quick else 200
+    count = 20 if quick else 100
     with ThreadPoolExecutor(2) as executor:
         counts = dict(zip(OPERATIONS, executor.map(lambda peer: _counted(ready, peer, count), OPERATIONS), strict=True))
     if not all(counts.values()):

@@ -1,9 +1,9 @@
 """Measure clusterdb beside its alternatives: ``python benchmarks/run.py [--quick] [GROUP...]``.
 
 Every figure is a median over rounds that take turns with the peers it is compared with, so that a drift of the machine
-hits all of them.  Results go to standard output as tables and to ``benchmarks/results.json``.  Ratios named ``clone /
-plain`` are speeds: above 1 the clone is faster.  The columns ``goal`` and ``met`` state what a line should reach; a
-goal that is not met does not fail the run.
+hits all of them.  Results go to standard output as tables, and after every group to ``benchmarks/results.json``.
+Ratios named ``clone / plain`` are speeds: above 1 the clone is faster.  The columns ``goal`` and ``met`` state what a
+line should reach; a goal that is not met does not fail the run.
 
 ``CLUSTERDB_IMPL`` chooses the data plane; ``--planes`` measures several.  ``--compare`` shows the results beside those
 of the last release, ``--record`` adds them to ``benchmarks/history.json`` as those of the present version.
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +83,22 @@ def main() -> None:
         if arguments.planes:
             everything["plane"] = arguments.planes
             print(f"data planes: {', '.join(arguments.planes)}")
-            everything |= measured_by_plane(arguments, Path(work))
+            results = measured_by_plane(arguments, Path(work))
         else:
             print(f"data plane: {everything['plane']}")
-            everything |= measured(arguments, Path(work))
-    arguments.output.write_text(json.dumps(everything, indent=2) + "\n")
-    results = {group: everything[group] for group in arguments.groups}
+            results = measured(arguments, Path(work))
+        for group, rows in results:
+            everything[group] = rows
+            arguments.output.write_text(json.dumps(everything, indent=2) + "\n")
+    measurements = {group: everything[group] for group in arguments.groups}
     if arguments.compare:
-        print_comparison(everything, results)
+        print_comparison(everything, measurements)
     if arguments.record:
         record = {
             "version": everything["clusterdb"],
             "commit date": commit_date(),
             **{name: everything[name] for name in history.MEASURED_WITH},
-            "results": results,
+            "results": measurements,
         }
         try:
             history.save(history.recorded(history.load(), record))
@@ -130,28 +132,26 @@ def parsed() -> argparse.Namespace:
     return arguments
 
 
-def measured(arguments: argparse.Namespace, work: Path) -> dict[str, Results]:
+def measured(arguments: argparse.Namespace, work: Path) -> Iterator[tuple[str, Results]]:
     """The results of the groups in this process, printed as they come."""
-    answers = {}
     for group in arguments.groups:
         begin = time.perf_counter()
         with tempfile.TemporaryDirectory(dir=work, prefix=f"{group}-") as folder:
-            answers[group] = GROUPS[group](Path(folder), arguments.quick)
-        show(group, answers[group], time.perf_counter() - begin)
-    return answers
+            results = GROUPS[group](Path(folder), arguments.quick)
+        show(group, results, time.perf_counter() - begin)
+        yield group, results
 
 
-def measured_by_plane(arguments: argparse.Namespace, work: Path) -> dict[str, Results]:
-    """The results of the groups, measured by a child for every data plane."""
-    answers = {}
+def measured_by_plane(arguments: argparse.Namespace, work: Path) -> Iterator[tuple[str, Results]]:
+    """The results of the groups, printed as they come, measured by a child for every data plane."""
     output = work / "results.json"
     for group in arguments.groups:
         begin = time.perf_counter()
         command = [__file__, group, f"--folder={work}", f"--output={output}", *["--quick"] * arguments.quick]
         by_plane = {name: planes.measured(name, command, output)[group] for name in arguments.planes}
-        answers[group] = planes.joined(by_plane)
-        show(group, answers[group], time.perf_counter() - begin)
-    return answers
+        results = planes.joined(by_plane)
+        show(group, results, time.perf_counter() - begin)
+        yield group, results
 
 
 def show(group: str, results: Results, taken_s: float) -> None:
