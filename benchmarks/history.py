@@ -1,8 +1,8 @@
 """Results of past releases: ``benchmarks/history.json``, one record for each version, the oldest first.
 
-A record names its version, the date of the commit that was measured, the machine, Python and SQLite, and holds the
-results by group as ``run.py`` prints them.  Absolute times of two runs say little, even on one machine; so a comparison
-shows ratios only.
+A record names its version, the date of the commit that was measured, the machine, Python, SQLite and the data plane,
+and holds the results by group as ``run.py`` prints them.  Absolute times of two runs say little, even on one machine;
+so a comparison shows ratios only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ["HISTORY", "compared", "load", "recorded", "save"]
 
 HISTORY = Path(__file__).parent / "history.json"
-MEASURED_WITH = ("machine", "python", "sqlite")
+MEASURED_WITH = ("machine", "python", "sqlite", "plane")
 
 Record = dict[str, Any]
 Results = list[dict[str, Any]]
@@ -35,8 +35,8 @@ def save(records: list[Record], path: Path = HISTORY) -> None:
 def recorded(records: list[Record], record: Record) -> list[Record]:
     """The records with one more, its figures rounded; if its version has a record, its groups go into that one.
 
-    Raises ValueError if the version was measured with another machine, Python or SQLite: its groups could not be
-    compared with each other.
+    Raises ValueError if the version was measured with another machine, Python, SQLite or data plane: its groups could
+    not be compared with each other.
     """
     version = record["version"]
     record = record | {"results": _rounded(record["results"])}

@@ -1,0 +1,138 @@
+"""Instructions of one operation, counted by callgrind: a figure that other load on the machine does not change.
+
+A child process under valgrind does an operation N times and then 2N times; the difference of the two counts, divided by
+N, is what one operation takes.  The kernel's instructions are not counted.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+import clusterdb
+from databases import plain, rows_of, source_of
+from goals import judged
+from timing import Results
+
+__all__ = ["instructions"]
+
+_MEGABYTES = 4
+_SMALL = 1  # imported by the child itself, into a store in memory
+_READ = "SELECT n, body FROM t WHERE id = ?"
+_CHANGE = "UPDATE t SET n = n + 1 WHERE id = ?"
+_MAX = {"point read": 12_000, "one-row commit": 20_000, "clone": 200_000}
+"""Goals, by the beginning of an operation's name."""
+
+_OF_CONNECTIONS = ("point read", "one-row commit", "connect, read, close")
+OPERATIONS = {
+    "clone": (*_OF_CONNECTIONS, "clone, durable", "drop, durable", "clone, :memory:", "drop, :memory:"),
+    "plain WAL": _OF_CONNECTIONS,
+}
+"""The operations that a child does, in this order, by its peer."""
+
+MARK = "_PyEval_SetSwitchInterval"
+"""The function of the interpreter whose calls separate the counts.  Nothing else calls it."""
+
+
+def instructions(folder: Path, quick: bool) -> Results:
+    """Instructions of an operation, by callgrind: a clone beside a plain file in WAL mode; commits are NORMAL."""
+    if shutil.which("valgrind") is None:
+        return [{"what": "not measured: valgrind is not installed"}]
+    source_of(folder, _SMALL)
+    ready = folder / "ready"
+    ready.mkdir()
+    shutil.copyfile(source_of(folder, _MEGABYTES), ready / "wal.db")
+    plain(ready / "wal.db").close()
+    with clusterdb.open(ready / "store") as store:
+        store.create_cluster("base", from_file=source_of(folder, _MEGABYTES)).clone("dev")
+    count = 20 if quick else 100
+    with ThreadPoolExecutor(2) as executor:
+        counts = dict(zip(OPERATIONS, executor.map(lambda peer: _counted(ready, peer, count), OPERATIONS), strict=True))
+    if not all(counts.values()):
+        return [{"what": f"not measured: callgrind does not see calls of {MARK} in this build of Python"}]
+    results: Results = []
+    for name in OPERATIONS["clone"]:
+        row: dict[str, Any] = {"what": name} | {peer: of[name] for peer, of in counts.items() if name in of}
+        bound = next((bound for prefix, bound in _MAX.items() if name.startswith(prefix)), None)
+        results.append(judged(row, ("clone", "<=", bound)) if bound else row)
+    return results
+
+
+def _counted(ready: Path, peer: str, count: int) -> dict[str, int]:
+    """The instructions of the operations of a peer; empty if callgrind did not see the marks."""
+    with tempfile.TemporaryDirectory(dir=ready.parent) as folder:
+        shutil.copytree(ready, folder, dirs_exist_ok=True)
+        output = Path(folder) / "callgrind"
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", f"--dump-before={MARK}"]
+        child = [sys.executable, __file__, peer, folder, str(count)]
+        subprocess.run([*command, *child], check=True, capture_output=True)
+        parts = sorted(output.parent.glob("callgrind.*"), key=lambda path: int(path.suffix[1:]))
+        totals = [int(re.findall(r"^totals: (\d+)", path.read_text(), re.MULTILINE)[0]) for path in parts]
+    names = OPERATIONS[peer]
+    if len(totals) != 3 * len(names):
+        return {}
+    return {name: round((totals[3 * at + 2] - totals[3 * at + 1]) / count) for at, name in enumerate(names)}
+
+
+# --- the child --------------------------------------------------------------------------------------------------------
+def main(peer: str, folder: Path, count: int) -> None:
+    """Do the operations of a peer."""
+    if peer == "plain WAL":
+        _use(lambda: plain(folder / "wal.db"), count)
+        return
+    with clusterdb.open(folder / "store") as durable:
+        _use(durable.cluster("dev").connect, count)
+        _clone_and_drop(durable.cluster("base"), count)
+    with clusterdb.open(":memory:") as memory:
+        _clone_and_drop(memory.create_cluster("base", from_file=source_of(folder.parent, _SMALL)), count)
+
+
+def _mark() -> None:
+    sys.setswitchinterval(sys.getswitchinterval())
+
+
+def _marked(count: int, operation: Callable[[int], object]) -> None:
+    """Do an operation N and 2N times, with a mark before, between and after."""
+    _mark()
+    for number in range(count):
+        operation(number)
+    _mark()
+    for number in range(count, 3 * count):
+        operation(number)
+    _mark()
+
+
+def _use(connect: Callable[[], apsw.Connection], count: int) -> None:
+    rng = random.Random(4)
+    keys = [rng.randrange(1, rows_of(_MEGABYTES)) for _ in range(3 * count)]
+
+    def connected(number: int) -> None:
+        with closing(connect()) as second:
+            second.execute(_READ, (keys[number],)).fetchall()
+
+    with closing(connect()) as connection:
+        connection.execute("PRAGMA synchronous = NORMAL").fetchall()
+        _marked(count, lambda number: connection.execute(_READ, (keys[number],)).fetchall())
+        _marked(count, lambda number: connection.execute(_CHANGE, (keys[number],)).fetchall())
+        _marked(count, connected)
+
+
+def _clone_and_drop(source: clusterdb.Cluster, count: int) -> None:
+    clones: list[clusterdb.Cluster] = []
+    _marked(count, lambda number: clones.append(source.clone(f"c{number}")))
+    _marked(count, lambda number: clones[number].delete())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
