@@ -8,10 +8,11 @@ pass from apsw to the caller through C iterators only, unless there are a row fa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice, pairwise
 from operator import itemgetter
+from threading import get_ident
 from types import GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,24 +46,27 @@ class _Busy:
     """Entered while the caller's code (a converter, an adapter, an iterator of parameters) runs inside of a cursor.
 
     The cursor refuses to be used meanwhile.  The exception that this code has raised is remembered: it is raised as it
-    is, not translated.
+    is, not translated.  ``user``: the thread that may use the cursor now; None meanwhile.
     """
 
-    def __init__(self) -> None:
-        self.is_busy = False
+    __slots__ = ("_raised", "_thread", "user")
+
+    def __init__(self, thread: int) -> None:
+        self._thread = thread
+        self.user: int | None = thread
         self._raised: Exception | None = None
 
     def __enter__(self) -> None:
-        self.is_busy = True
+        self.user = None
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.is_busy = False
+        self.user = self._thread
         self._raised = value if isinstance(value, Exception) else None
 
     def require_none(self) -> None:
-        if self.is_busy:
+        if self.user is None:
             raise ProgrammingError("Recursive use of cursors not allowed.")
 
     def note(self, error: Exception) -> None:
@@ -95,8 +99,6 @@ class Cursor(BaseCursor):
     _plan: Plan | None = None
     _rows: Iterator[Any] | None = None
     _description: Description | None = None
-    _ident: Callable[[], int]
-    _thread: int
     _busy: _Busy | None = None
 
     def __init__(self, connection: BaseConnection, /) -> None:
@@ -106,13 +108,12 @@ class Cursor(BaseCursor):
         state.check()
         if self._busy is not None:
             self._busy.require_none()
-        self._busy = _Busy()
+        self._busy = _Busy(state.thread)
         self._connection, self._state = connection, state
         self._db = state.db
         self._cursor = state.db.cursor()
         self._run = self._cursor.execute
-        self._plans = state.plans
-        self._ident, self._thread = state.ident, state.thread
+        self._plans = state.plain
         self._rows = self._plan = self._description = None
         self.row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
         self.rowcount = -1
@@ -151,42 +152,50 @@ class Cursor(BaseCursor):
         Raises the errors of PEP 249.
         """
         try:
-            plan = self._plans.get(sql)
-        except TypeError:  # not hashable, so not a str
+            plan = self._plans[sql]
+        except (KeyError, TypeError):  # new, or not plain; not hashable, so not a str
             plan = None
-        if plan is None or self._thread != self._ident() or self._busy.is_busy:  # type: ignore[union-attr]
-            plan = self._planned(sql)
+        if plan is None or self._busy.user != get_ident():  # type: ignore[union-attr]
+            return self._execute_any(sql, parameters)
         self._plan = plan
         self._rows = self._description = None
-        self.rowcount = -1
-        state = self._state
         try:
-            if plan.begins:
-                state.begin_unless_autocommit()
-            if plan.writes and state.begin_sql is not None and not self._db.in_transaction:
-                self._db.execute(state.begin_sql)
-            if type(parameters) is tuple and not plan.is_named:
+            if plan.may_begin and not self._db.in_transaction:
+                self._state.begin_before(plan)
+            if type(parameters) is not tuple:
+                parameters = self._bound(plan, parameters)
+            else:
                 for value in parameters:
                     if type(value) not in PLAIN:
                         parameters = self._bound(plan, parameters)
                         break
-            else:
-                parameters = self._bound(plan, parameters)
+            run = self._run  # a method that an attribute holds is called faster by a local name
+            run(plan.sql, parameters)
             if plan.is_dml:
-                self._run(plan.sql, parameters)
-                if plan.has_columns:
-                    self._take_all(plan)
                 db = self._db
                 self.rowcount = db.changes()
                 if plan.is_insert:
                     self.lastrowid = db.last_insert_rowid()
-            elif plan.is_query and not state.converts:
-                self._run(plan.sql, parameters)
             else:
-                self._run_any(plan, parameters)
+                self.rowcount = -1
         except Exception as error:
-            self._plan = self._description = None
-            self._fail(error, plan, parameters)
+            self._fail_to_execute(error, plan, parameters)
+        return self
+
+    def _execute_any(self, sql: str, parameters: Parameters) -> Cursor:
+        """Run a statement that is new to the connection, or not plain."""
+        plan = self._planned(sql)
+        self._plan = plan
+        self._rows = self._description = None
+        self.rowcount = -1
+        try:
+            if plan.may_begin and not self._db.in_transaction:
+                self._state.begin_before(plan)
+            if plan.is_named or type(parameters) is not tuple or not PLAIN.issuperset(map(type, parameters)):
+                parameters = self._bound(plan, parameters)
+            self._run_any(plan, parameters)
+        except Exception as error:
+            self._fail_to_execute(error, plan, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> Cursor:
@@ -204,10 +213,8 @@ class Cursor(BaseCursor):
         self.rowcount = 0 if plan.is_dml else -1
         values: Any = ()
         try:
-            if plan.begins:
-                state.begin_unless_autocommit()
-            if plan.writes and state.begin_sql is not None and not self._db.in_transaction:
-                self._db.execute(state.begin_sql)
+            if plan.may_begin and not self._db.in_transaction:
+                state.begin_before(plan)
             run, changes, text = self._run, self._db.changes, plan.sql
             for values in self._checked(rows):
                 if plan.is_named or type(values) is not tuple or not PLAIN.issuperset(map(type, values)):
@@ -289,6 +296,14 @@ class Cursor(BaseCursor):
                 return
             yield values
 
+    def _fail_to_execute(self, error: Exception, plan: Plan, parameters: object) -> NoReturn:
+        self._plan = self._description = None
+        self.rowcount = -1
+        try:
+            self._fail(error, plan, parameters)
+        finally:
+            del error  # as in _fail()
+
     def _fail(self, error: Exception, plan: Plan | None = None, parameters: object = ()) -> NoReturn:
         """End the statement, and raise the public error for one of apsw's; one of the caller's code as it is."""
         assert self._busy is not None
@@ -308,18 +323,22 @@ class Cursor(BaseCursor):
 
     # --- rows -------------------------------------------------------------------------------------------------------
     def _run_any(self, plan: Plan, parameters: Any) -> None:
-        """Run a statement that is not a query, or whose rows are converted."""
+        """Run a statement that takes several steps, or whose rows are converted or have to be read at once."""
         state = self._check()
         if plan.steps is not None:
             self._run_steps(plan.steps, parameters)
             return
-        if plan.is_query:
+        if plan.is_query and state.converts:
             is_raw = run(state, self._cursor, plan, parameters)
             self._convert(plan, _ahead(self._cursor), is_raw)
             return
         self._run(plan.sql, parameters)
-        if plan.has_columns:
+        if plan.has_columns and not plan.is_query:
             self._take_all(plan)
+        if plan.is_dml:
+            self.rowcount = self._db.changes()
+            if plan.is_insert:
+                self.lastrowid = self._db.last_insert_rowid()
 
     def _run_steps(self, translation: Translation, parameters: Any) -> None:
         """Run a statement of another engine that takes several of SQLite's."""
@@ -408,7 +427,7 @@ class Cursor(BaseCursor):
     def fetchone(self) -> Any:
         """The next row; None after the last."""
         rows = self._rows
-        if rows is None or self._thread != self._ident() or not self._state.is_plain or self._busy.is_busy:  # type: ignore[union-attr]
+        if rows is None or self._busy.user != get_ident() or not self._state.is_plain:  # type: ignore[union-attr]
             rows = self._ready()
         try:
             for row in rows:
@@ -448,13 +467,13 @@ class Cursor(BaseCursor):
     def _remaining(self) -> Iterator[Any]:
         """The remaining rows; those of the new statement, if another is executed meanwhile."""
         rows = self._ready()
-        state, thread, ident = self._state, self._thread, self._ident
+        state, thread = self._state, self._state.thread
         while True:
             is_converted = type(rows) is GeneratorType
             try:
                 for row in rows:
                     yield row if self.row_factory is None else self._made(row)
-                    if self._rows is not rows or thread != ident():
+                    if self._rows is not rows or thread != get_ident():
                         break
                     if not state.is_plain and (state.opened is None or not is_converted):
                         break
