@@ -98,7 +98,9 @@ class Cursor(BaseCursor):
     _plans: dict[str, Plan] = {}  # noqa: RUF012 - always empty: a cursor that is not initialized has no plans
     _plan: Plan | None = None
     _rows: Iterator[Any] | None = None
+    """None: the statement has been executed, and nothing has been read."""
     _description: Description | None = None
+    """Set with the rows."""
     _busy: _Busy | None = None
 
     def __init__(self, connection: BaseConnection, /) -> None:
@@ -158,12 +160,15 @@ class Cursor(BaseCursor):
         if plan is None or self._busy.user != get_ident():  # type: ignore[union-attr]
             return self._execute_any(sql, parameters)
         self._plan = plan
-        self._rows = self._description = None
+        self._rows = None
         try:
             if plan.may_begin and not self._db.in_transaction:
                 self._state.begin_before(plan)
             if type(parameters) is not tuple:
                 parameters = self._bound(plan, parameters)
+            elif plan.count == 1 and parameters:
+                if type(parameters[0]) not in PLAIN:
+                    parameters = self._bound(plan, parameters)
             else:
                 for value in parameters:
                     if type(value) not in PLAIN:
@@ -186,7 +191,7 @@ class Cursor(BaseCursor):
         """Run a statement that is new to the connection, or not plain."""
         plan = self._planned(sql)
         self._plan = plan
-        self._rows = self._description = None
+        self._rows = None
         self.rowcount = -1
         try:
             if plan.may_begin and not self._db.in_transaction:
@@ -382,9 +387,9 @@ class Cursor(BaseCursor):
     @property
     def description(self) -> Description | None:
         """For each column of the last statement its name and six times None; None if it returned none."""
-        if self._description is None and self._plan is not None and self._plan.has_columns:
-            self._description = self._seen_columns(self._plan)
-        return self._description
+        if self._rows is not None:
+            return self._description
+        return self._seen_columns(self._plan) if self._plan is not None and self._plan.has_columns else None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -406,12 +411,10 @@ class Cursor(BaseCursor):
 
     def _seen(self) -> bool:
         """Prepare to read the rows of the running query, and return whether there is one."""
-        if self._plan is None or not self._plan.has_columns:
-            self._rows = iter(())
-            return False
+        self._description = self.description
         if self._description is None:
-            self._description = self._seen_columns(self._plan)
-        return True
+            self._rows = iter(())
+        return self._description is not None
 
     def _ready(self) -> Iterator[Any]:
         """The remaining rows, read one ahead; converted if a text factory was set after the query was executed."""
