@@ -8,13 +8,14 @@ pass from apsw to the caller through C iterators only, unless there are a row fa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice, pairwise
 from operator import itemgetter
 from threading import get_ident
 from types import GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import ref
 
 import apsw
 
@@ -24,7 +25,7 @@ from clusterdb.dbapi2.base import BaseConnection, BaseCursor, RowFactory, state_
 from clusterdb.dbapi2.columns import Column, typed_columns
 from clusterdb.dbapi2.convert import conversions_of, converted, run
 from clusterdb.dbapi2.row import Row
-from clusterdb.dbapi2.state import ConnectionState
+from clusterdb.dbapi2.state import ConnectionState, Loop, end_loop
 from clusterdb.dbapi2.statements import Description, Parameters, Plan, bound, described, raise_if_unsupported
 from clusterdb.errors import DatabaseError, DataError, ProgrammingError
 
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["Cursor"]
 
 _END = (None,)
+_UNCHECKED_ROWS = 64
+_NO_PLANS: dict[str, Plan] = {}
+"""Always empty."""
 _first = itemgetter(0)
 
 
-def _ahead(cursor: apsw.Cursor) -> Iterator[Any]:
-    """The rows of a cursor: before one is returned, the next one is read."""
-    return map(_first, pairwise(chain(cursor, _END)))
+def _ahead(rows: Iterable[Any]) -> Iterator[Any]:
+    """Rows, after which there is a None: before one is returned, the next one is read."""
+    return map(_first, pairwise(rows))
 
 
 class _Busy:
@@ -84,8 +88,6 @@ class Cursor(BaseCursor):
 
     arraysize = 1
     """The number of rows that :meth:`fetchmany` returns by default."""
-    row_factory: RowFactory | None = None
-    """Makes a row of (cursor, tuple); None for tuples."""
     rowcount = -1
     """The number of rows that the last INSERT, UPDATE, DELETE or REPLACE has changed; -1 for other statements."""
     lastrowid: int | None = None
@@ -95,7 +97,9 @@ class Cursor(BaseCursor):
     _state: ConnectionState
     _db: apsw.Connection
     _cursor: apsw.Cursor
-    _plans: dict[str, Plan] = {}  # noqa: RUF012 - always empty: a cursor that is not initialized has no plans
+    _row_factory: RowFactory | None = None
+    _plans = _NO_PLANS
+    _loop: Loop | None = None
     _plan: Plan | None = None
     _rows: Iterator[Any] | None = None
     """None: the statement has been executed, and nothing has been read."""
@@ -109,7 +113,7 @@ class Cursor(BaseCursor):
         state = state_of(connection)
         state.check()
         if self._busy is not None:
-            self._busy.require_none()
+            self._check_unused()
         self._busy = _Busy(state.thread)
         self._connection, self._state = connection, state
         self._db = state.db
@@ -117,7 +121,7 @@ class Cursor(BaseCursor):
         self._run = self._cursor.execute
         self._plans = state.plain
         self._rows = self._plan = self._description = None
-        self.row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
+        self._row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
         self.rowcount = -1
 
     @property
@@ -133,19 +137,26 @@ class Cursor(BaseCursor):
         self._state.check()
         if self._run is None:
             raise ProgrammingError("Cannot operate on a closed cursor.")
+        self._check_unused()
+        return self._state
+
+    def _check_unused(self) -> None:
+        """End the loop over the rows; raises ProgrammingError if the cursor is running something."""
         assert self._busy is not None
         self._busy.require_none()
-        return self._state
+        if self._loop is not None:
+            end_loop(self._loop)
+            if self._loop is not None:
+                raise ProgrammingError("Recursive use of cursors not allowed.")
 
     def close(self) -> None:
         """Close the cursor; it cannot be used afterwards."""
         if self._connection is None:
             raise ProgrammingError("Base Cursor.__init__ not called.")
         self._state.check()
-        assert self._busy is not None
-        self._busy.require_none()
+        self._check_unused()
         self._cursor.close(True)
-        self._plans, self._rows, self._run = {}, None, None  # type: ignore[assignment]
+        self._plans, self._rows, self._run = _NO_PLANS, None, None  # type: ignore[assignment]
 
     # --- executing --------------------------------------------------------------------------------------------------
     def execute(self, sql: str, parameters: Parameters = (), /) -> Cursor:
@@ -326,6 +337,17 @@ class Cursor(BaseCursor):
         finally:
             del error  # else the frame and the error hold each other, and the query lives until they are collected
 
+    @property
+    def row_factory(self) -> RowFactory | None:
+        """Makes a row of (cursor, tuple); None for tuples."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory: RowFactory | None) -> None:
+        self._row_factory = factory
+        if self._loop is not None:
+            end_loop(self._loop)
+
     # --- rows -------------------------------------------------------------------------------------------------------
     def _run_any(self, plan: Plan, parameters: Any) -> None:
         """Run a statement that takes several steps, or whose rows are converted or have to be read at once."""
@@ -335,7 +357,7 @@ class Cursor(BaseCursor):
             return
         if plan.is_query and state.converts:
             is_raw = run(state, self._cursor, plan, parameters)
-            self._convert(plan, _ahead(self._cursor), is_raw)
+            self._convert(plan, _ahead(chain(self._cursor, _END)), is_raw)
             return
         self._run(plan.sql, parameters)
         if plan.has_columns and not plan.is_query:
@@ -387,7 +409,7 @@ class Cursor(BaseCursor):
     @property
     def description(self) -> Description | None:
         """For each column of the last statement its name and six times None; None if it returned none."""
-        if self._rows is not None:
+        if self._rows is not None or self._loop is not None:
             return self._description
         return self._seen_columns(self._plan) if self._plan is not None and self._plan.has_columns else None
 
@@ -420,7 +442,7 @@ class Cursor(BaseCursor):
         """The remaining rows, read one ahead; converted if a text factory was set after the query was executed."""
         state = self._check()
         if self._rows is None and self._seen():
-            self._rows = _ahead(self._cursor)
+            self._rows = _ahead(chain(self._cursor, _END))
         assert self._rows is not None and self._busy is not None
         if not state.is_plain and type(self._rows) is not GeneratorType:
             columns = [(name, None) for name in self._names()]
@@ -434,7 +456,7 @@ class Cursor(BaseCursor):
             rows = self._ready()
         try:
             for row in rows:
-                return row if self.row_factory is None else self._made(row)
+                return row if self._row_factory is None else self._made(row)
         except Exception as error:
             self._fail(error, self._plan)
         self._check()
@@ -459,13 +481,65 @@ class Cursor(BaseCursor):
             if self._rows is None and state.is_plain and self._seen():
                 rows = self._cursor.fetchall()
                 self._rows = iter(())
-                return rows if self.row_factory is None else self._all_made(rows)
+                return rows if self._row_factory is None else self._all_made(rows)
             return self._all_made(self._ready())
         except Exception as error:
             self._fail(error, self._plan)
 
     def __iter__(self) -> Iterator[Any]:
+        is_unread = self._plan is not None and self._rows is None and self._loop is None and self._run is not None
+        if is_unread and self._row_factory is None and self._state.is_plain and not self._state.thread != get_ident():
+            return self._begun_loop()
         return self._remaining()
+
+    def _begun_loop(self) -> Iterator[Any]:
+        """The rows of a query of which nothing has been read, for a loop."""
+        rows = self._looped()
+        next(rows)
+        self._loop = ref(rows)
+        self._state.loops.add(self._loop)
+        self._plans = _NO_PLANS  # execute() ends the loop
+        return rows
+
+    def _looped(self) -> Generator[Any, bool | None, None]:
+        """First None, then the rows.  The loop looks at nothing else: whatever it has to know sends it True.
+
+        Only the thread is looked at now and then: at first for every row, then for every 64th.
+        """
+        rows: Iterator[Any] = chain(self._cursor, _END)
+        thread, count = self._state.thread, 1
+        row: Any = None
+        following: Any = _END
+        try:
+            is_ended = yield None
+            if not is_ended:
+                self._seen()
+                row = following = next(rows)
+            while not (row is None or is_ended or thread != get_ident()):
+                for following in islice(rows, count):
+                    is_ended = yield row
+                    row = following
+                    if is_ended:
+                        break
+                count = min(2 * count, _UNCHECKED_ROWS)
+        except GeneratorExit:
+            self._leave_loop(None if following is _END else _ahead(chain((following,), rows)))
+            raise
+        except BaseException as error:
+            self._leave_loop(iter(()))
+            if isinstance(error, Exception):
+                self._fail(error, self._plan)
+            raise
+        self._leave_loop(None if following is _END else _ahead(chain((row,), rows)))
+        if is_ended:
+            yield None  # to the sender
+        yield from self._remaining()
+
+    def _leave_loop(self, rows: Iterator[Any] | None) -> None:
+        """Go on without a loop; ``rows`` are the remaining ones, None if nothing has been read."""
+        assert self._loop is not None
+        self._state.loops.discard(self._loop)
+        self._loop, self._plans, self._rows = None, self._state.plain, rows
 
     def _remaining(self) -> Iterator[Any]:
         """The remaining rows; those of the new statement, if another is executed meanwhile."""
@@ -475,7 +549,7 @@ class Cursor(BaseCursor):
             is_converted = type(rows) is GeneratorType
             try:
                 for row in rows:
-                    yield row if self.row_factory is None else self._made(row)
+                    yield row if self._row_factory is None else self._made(row)
                     if self._rows is not rows or thread != get_ident():
                         break
                     if not state.is_plain and (state.opened is None or not is_converted):
@@ -491,13 +565,13 @@ class Cursor(BaseCursor):
         rows = self._ready()
         try:
             for row in rows:
-                return row if self.row_factory is None else self._made(row)
+                return row if self._row_factory is None else self._made(row)
         except Exception as error:
             self._fail(error, self._plan)
         raise StopIteration
 
     def _made(self, row: tuple[Any, ...]) -> Any:
-        factory = self.row_factory
+        factory = self._row_factory
         if factory is Row:
             return Row.of(self._names(), row)
         if factory is None:
@@ -510,9 +584,9 @@ class Cursor(BaseCursor):
             raise
 
     def _all_made(self, rows: Iterable[Any]) -> list[Any]:
-        if self.row_factory is None:
+        if self._row_factory is None:
             return list(rows)
-        if self.row_factory is Row:
+        if self._row_factory is Row:
             names = self._names()
             return [Row.of(names, row) for row in rows]
         return [self._made(row) for row in rows]

@@ -7,9 +7,10 @@ A :class:`ConnectionState` belongs to one connection for life.  It is not open b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import ReferenceType
 
 import apsw
 
@@ -24,13 +25,24 @@ if TYPE_CHECKING:
     from clusterdb.flavours import EngineSession
     from clusterdb.flavours.schema import Known
 
-__all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "ConnectionState"]
+__all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "ConnectionState", "Loop", "end_loop"]
 
 PARSE_DECLTYPES, PARSE_COLNAMES = 1, 2
 LEGACY_TRANSACTION_CONTROL = -1
 _PLANS_MAX = 1024
 _SHORT = 1000
 """SQL of up to this many characters cannot exceed SQLITE_LIMIT_SQL_LENGTH in practice: it is not encoded to check."""
+
+
+Loop: TypeAlias = "ReferenceType[Generator[Any, bool | None, None]]"
+"""The rows of a loop over a cursor; being sent True, they are read as if there was no loop."""
+
+
+def end_loop(loop: Loop) -> None:
+    """Let a loop that is between two rows go on as if it was none."""
+    rows = loop()
+    if rows is not None and not rows.gi_running:
+        rows.send(True)
 
 
 class _AnyThread(int):
@@ -58,13 +70,13 @@ class ConnectionState:
     ``is_plain``: the connection is open and returns texts as str, so readers of rows need no other check.
     ``converts``: rows pass through converters or a text factory.  ``begin_sql``: the statement that begins a
     transaction before a writing statement; None if none does.  ``thread``: the thread that may use the connection;
-    equal to all if any may.  ``plain``: of the plans those that cursors run without another look: the plain ones, unless
+    equal to all if any may.  ``loops``: the loops over its cursors that look at nothing but the rows.  ``plain``: of the plans those that cursors run without another look: the plain ones, unless
     rows are converted or the engine is another.
     """
 
     __slots__ = (
         *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_names", "is_initialized"),
-        *("is_plain", "isolation_level", "opened", "plain", "plans", "schema", "session", "text_factory", "thread"),
+        *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema", "session", "text_factory", "thread"),
     )
     db: Connection
 
@@ -79,6 +91,7 @@ class ConnectionState:
         self.thread: int = _ANY_THREAD
         self.plans: dict[str, Plan] = {}
         self.plain: dict[str, Plan] = {}
+        self.loops: set[Loop] = set()
         self.session: EngineSession | None = None
         self.schema: Known | None = None
         self.text_factory: Any = str
@@ -120,6 +133,8 @@ class ConnectionState:
         self.converts = factory is not str or self.detects_names or self.detects_declared
         self.is_plain = factory is str and self.opened is not None
         self.plain.clear()
+        for loop in tuple(self.loops):
+            end_loop(loop)
 
     def release(self) -> Opened | None:
         """The connection is closed: the database that was open, if one was."""
