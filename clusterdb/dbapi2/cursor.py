@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["Cursor"]
 
 _END = (None,)
-_UNCHECKED_ROWS = 64
+_UNCHECKED_ROWS = 255
 _NO_PLANS: dict[str, Plan] = {}
 """Always empty."""
 _first = itemgetter(0)
 
 
 def _ahead(rows: Iterable[Any]) -> Iterator[Any]:
-    """Rows, after which there is a None: before one is returned, the next one is read."""
-    return map(_first, pairwise(rows))
+    """The same rows: before one is returned, the next one is read."""
+    return map(_first, pairwise(chain(rows, _END)))
 
 
 class _Busy:
@@ -357,7 +357,7 @@ class Cursor(BaseCursor):
             return
         if plan.is_query and state.converts:
             is_raw = run(state, self._cursor, plan, parameters)
-            self._convert(plan, _ahead(chain(self._cursor, _END)), is_raw)
+            self._convert(plan, _ahead(self._cursor), is_raw)
             return
         self._run(plan.sql, parameters)
         if plan.has_columns and not plan.is_query:
@@ -442,7 +442,7 @@ class Cursor(BaseCursor):
         """The remaining rows, read one ahead; converted if a text factory was set after the query was executed."""
         state = self._check()
         if self._rows is None and self._seen():
-            self._rows = _ahead(chain(self._cursor, _END))
+            self._rows = _ahead(self._cursor)
         assert self._rows is not None and self._busy is not None
         if not state.is_plain and type(self._rows) is not GeneratorType:
             columns = [(name, None) for name in self._names()]
@@ -494,6 +494,7 @@ class Cursor(BaseCursor):
 
     def _begun_loop(self) -> Iterator[Any]:
         """The rows of a query of which nothing has been read, for a loop."""
+        self._seen()
         rows = self._looped()
         next(rows)
         self._loop = ref(rows)
@@ -504,42 +505,46 @@ class Cursor(BaseCursor):
     def _looped(self) -> Generator[Any, bool | None, None]:
         """First None, then the rows.  The loop looks at nothing else: whatever it has to know sends it True.
 
-        Only the thread is looked at now and then: at first for every row, then for every 64th.
+        Only the thread is looked at now and then: after 1, 2, 4, ... rows, later after every 256.
         """
-        rows: Iterator[Any] = chain(self._cursor, _END)
-        thread, count = self._state.thread, 1
+        cursor, thread, count = self._cursor, self._state.thread, 0
         row: Any = None
         following: Any = _END
         try:
-            is_ended = yield None
+            is_ended = (yield None) is not None
             if not is_ended:
-                self._seen()
-                row = following = next(rows)
+                row = following = next(cursor, None)
             while not (row is None or is_ended or thread != get_ident()):
-                for following in islice(rows, count):
-                    is_ended = yield row
-                    row = following
-                    if is_ended:
+                for following in islice(cursor, count):
+                    if (yield row) is not None:
+                        row, is_ended = following, True
                         break
-                count = min(2 * count, _UNCHECKED_ROWS)
+                    row = following
+                else:
+                    following = next(cursor, None)
+                    is_ended = (yield row) is not None
+                    row = following
+                count = min(2 * count + 1, _UNCHECKED_ROWS)
         except GeneratorExit:
-            self._leave_loop(None if following is _END else _ahead(chain((following,), rows)))
+            self._leave_loop(cursor, following)
             raise
         except BaseException as error:
-            self._leave_loop(iter(()))
+            self._leave_loop(cursor, None)
             if isinstance(error, Exception):
                 self._fail(error, self._plan)
             raise
-        self._leave_loop(None if following is _END else _ahead(chain((row,), rows)))
+        self._leave_loop(cursor, row if following is not _END else _END)
         if is_ended:
             yield None  # to the sender
         yield from self._remaining()
 
-    def _leave_loop(self, rows: Iterator[Any] | None) -> None:
-        """Go on without a loop; ``rows`` are the remaining ones, None if nothing has been read."""
+    def _leave_loop(self, cursor: apsw.Cursor, row: tuple[Any, ...] | None) -> None:
+        """Go on without a loop from a row that has been read ahead: None after the last, ``_END`` before the first."""
         assert self._loop is not None
         self._state.loops.discard(self._loop)
-        self._loop, self._plans, self._rows = None, self._state.plain, rows
+        self._loop, self._plans = None, self._state.plain
+        if row is not _END:
+            self._rows = iter(()) if row is None else _ahead(chain((row,), cursor))
 
     def _remaining(self) -> Iterator[Any]:
         """The remaining rows; those of the new statement, if another is executed meanwhile."""
