@@ -3,6 +3,14 @@
 A query is read one row ahead, as in ``sqlite3``: when the last row has been returned, the statement is over and holds
 neither a lock nor a version.  A statement that writes and returns rows (``RETURNING``) is run to its end at once.  Rows
 pass from apsw to the caller through C iterators only, unless there are a row factory, a text factory or converters.
+
+Two paths are short, because most calls take them:
+
+- ``execute()`` runs a *plain* statement that the connection has run before (``ConnectionState.plain``).  It looks at
+  the thread, begins a transaction if needed and checks the types of the values.  ``_execute_any()`` runs all others.
+- A loop over a query of which nothing has been read (``_looped()``) is a generator that looks only at the rows.  What
+  would have to interrupt it ends it first (``end_loop()``): any other use of the cursor, a row factory and a text
+  factory.  The loop then continues in ``_remaining()``, which looks at all of that for every row.
 """
 
 from __future__ import annotations
@@ -488,7 +496,7 @@ class Cursor(BaseCursor):
 
     def __iter__(self) -> Iterator[Any]:
         is_unread = self._plan is not None and self._rows is None and self._loop is None and self._run is not None
-        if is_unread and self._row_factory is None and self._state.is_plain and not self._state.thread != get_ident():
+        if is_unread and self._row_factory is None and self._state.is_plain and self._state.thread == get_ident():
             return self._begun_loop()
         return self._remaining()
 

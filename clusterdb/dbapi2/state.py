@@ -7,6 +7,7 @@ A :class:`ConnectionState` belongs to one connection for life.  It is not open b
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,18 +36,21 @@ _SHORT = 1000
 
 
 Loop: TypeAlias = "ReferenceType[Generator[Any, bool | None, None]]"
-"""The rows of a loop over a cursor; being sent True, they are read as if there was no loop."""
+"""The rows of a loop over a cursor, which looks only at the rows until it is sent True."""
 
 
 def end_loop(loop: Loop) -> None:
-    """Let a loop that is between two rows go on as if it was none."""
+    """Let a loop look at its cursor again, and let others read the rows; does nothing while it is reading a row."""
     rows = loop()
-    if rows is not None and not rows.gi_running:
+    if rows is not None and inspect.getgeneratorstate(rows) == inspect.GEN_SUSPENDED:
         rows.send(True)
 
 
 class _AnyThread(int):
     """Stands for the number of the current thread, whichever that is."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
 
     def __ne__(self, other: object) -> bool:
         return False
@@ -70,13 +74,14 @@ class ConnectionState:
     ``is_plain``: the connection is open and returns texts as str, so readers of rows need no other check.
     ``converts``: rows pass through converters or a text factory.  ``begin_sql``: the statement that begins a
     transaction before a writing statement; None if none does.  ``thread``: the thread that may use the connection;
-    equal to all if any may.  ``loops``: the loops over its cursors that look at nothing but the rows.  ``plain``: of the plans those that cursors run without another look: the plain ones, unless
-    rows are converted or the engine is another.
+    equal to all if any may.  ``loops``: the loops over its cursors that look only at the rows.  ``plain``: the plain
+    ones of the plans, which cursors run without another look; none if rows are converted or the engine is another.
     """
 
     __slots__ = (
         *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_names", "is_initialized"),
-        *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema", "session", "text_factory", "thread"),
+        *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema"),
+        *("session", "text_factory", "thread"),
     )
     db: Connection
 

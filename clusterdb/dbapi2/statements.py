@@ -46,8 +46,8 @@ class Plan:
 
     ``sql`` is the text that SQLite runs, ``source`` the caller's if it was translated.  ``columns`` (and ``declared``,
     their declared types) are empty if it returns no rows.  ``steps`` is the translation of a statement of another
-    engine that SQLite runs in several steps.  ``may_begin``: a transaction may have to begin before it.  ``is_plain``: it
-    runs as it is, a query or a statement that writes and returns no rows.
+    engine that SQLite runs in several steps.  ``may_begin``: a transaction may have to begin before it.  ``is_plain``:
+    it runs as it is: a query, or a statement that writes and returns no rows.
     """
 
     __slots__ = (
