@@ -11,6 +11,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from threading import get_ident
 from typing import Any, ParamSpec, TypeVar
 
 import apsw
@@ -130,13 +131,13 @@ class Connection(BaseConnection):
     def close(self) -> None:
         """Close it; uncommitted changes are rolled back.  Closing twice is allowed."""
         state = self._state
-        if state.thread != state.ident():
+        if state.thread != get_ident():
             state.check()
         if not state.is_initialized and state.opened is None and self._close_database is None:
             raise ProgrammingError("Base Connection.__init__ not called.")
         if state.release() is None:
             return
-        state.plans.clear()
+        state.forget_plans()
         if state.autocommit is False:
             with suppress(apsw.Error):  # closing rolls back too: this is for trace callbacks
                 state.end("ROLLBACK")
@@ -214,7 +215,7 @@ class Connection(BaseConnection):
     def set_authorizer(self, authorizer_callback: Callable[..., int] | None) -> None:
         """Call a function before each access; it returns SQLITE_OK, SQLITE_DENY or SQLITE_IGNORE."""
         self._state.check()
-        self._state.plans.clear()
+        self._state.forget_plans()
         self._state.db.set_authorizer(callbacks.authorizer(authorizer_callback))
 
     @becoming_positional("progress_handler")
@@ -291,7 +292,7 @@ class Connection(BaseConnection):
         with translating():
             if name not in self._state.db.db_names():
                 raise errors.OperationalError(f"not an error: there is no database '{name}'")
-            self._state.plans.clear()
+            self._state.forget_plans()
             self._state.db.deserialize(name, contents)
 
     # --- limits, settings, extensions ---------------------------------------------------------------------------------

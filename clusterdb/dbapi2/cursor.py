@@ -3,17 +3,27 @@
 A query is read one row ahead, as in ``sqlite3``: when the last row has been returned, the statement is over and holds
 neither a lock nor a version.  A statement that writes and returns rows (``RETURNING``) is run to its end at once.  Rows
 pass from apsw to the caller through C iterators only, unless there are a row factory, a text factory or converters.
+
+Two paths are short, because most calls take them:
+
+- ``execute()`` runs a *plain* statement that the connection has run before (``ConnectionState.plain``).  It looks at
+  the thread, begins a transaction if needed and checks the types of the values.  ``_execute_any()`` runs all others.
+- A loop over a query of which nothing has been read (``_looped()``) is a generator that looks only at the rows.  What
+  would have to interrupt it ends it first (``end_loop()``): any other use of the cursor, a row factory and a text
+  factory.  The loop then continues in ``_remaining()``, which looks at all of that for every row.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice, pairwise
 from operator import itemgetter
+from threading import get_ident
 from types import GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import ref
 
 import apsw
 
@@ -23,7 +33,7 @@ from clusterdb.dbapi2.base import BaseConnection, BaseCursor, RowFactory, state_
 from clusterdb.dbapi2.columns import Column, typed_columns
 from clusterdb.dbapi2.convert import conversions_of, converted, run
 from clusterdb.dbapi2.row import Row
-from clusterdb.dbapi2.state import ConnectionState
+from clusterdb.dbapi2.state import ConnectionState, Loop, end_loop
 from clusterdb.dbapi2.statements import Description, Parameters, Plan, bound, described, raise_if_unsupported
 from clusterdb.errors import DatabaseError, DataError, ProgrammingError
 
@@ -33,36 +43,42 @@ if TYPE_CHECKING:
 __all__ = ["Cursor"]
 
 _END = (None,)
+_UNCHECKED_ROWS = 255
+_NO_PLANS: dict[str, Plan] = {}
+"""Always empty."""
 _first = itemgetter(0)
 
 
-def _ahead(cursor: apsw.Cursor) -> Iterator[Any]:
-    """The rows of a cursor: before one is returned, the next one is read."""
-    return map(_first, pairwise(chain(cursor, _END)))
+def _ahead(rows: Iterable[Any]) -> Iterator[Any]:
+    """The same rows: before one is returned, the next one is read."""
+    return map(_first, pairwise(chain(rows, _END)))
 
 
 class _Busy:
     """Entered while the caller's code (a converter, an adapter, an iterator of parameters) runs inside of a cursor.
 
     The cursor refuses to be used meanwhile.  The exception that this code has raised is remembered: it is raised as it
-    is, not translated.
+    is, not translated.  ``user``: the thread that may use the cursor now; None meanwhile.
     """
 
-    def __init__(self) -> None:
-        self.is_busy = False
+    __slots__ = ("_raised", "_thread", "user")
+
+    def __init__(self, thread: int) -> None:
+        self._thread = thread
+        self.user: int | None = thread
         self._raised: Exception | None = None
 
     def __enter__(self) -> None:
-        self.is_busy = True
+        self.user = None
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.is_busy = False
+        self.user = self._thread
         self._raised = value if isinstance(value, Exception) else None
 
     def require_none(self) -> None:
-        if self.is_busy:
+        if self.user is None:
             raise ProgrammingError("Recursive use of cursors not allowed.")
 
     def note(self, error: Exception) -> None:
@@ -80,8 +96,6 @@ class Cursor(BaseCursor):
 
     arraysize = 1
     """The number of rows that :meth:`fetchmany` returns by default."""
-    row_factory: RowFactory | None = None
-    """Makes a row of (cursor, tuple); None for tuples."""
     rowcount = -1
     """The number of rows that the last INSERT, UPDATE, DELETE or REPLACE has changed; -1 for other statements."""
     lastrowid: int | None = None
@@ -91,12 +105,14 @@ class Cursor(BaseCursor):
     _state: ConnectionState
     _db: apsw.Connection
     _cursor: apsw.Cursor
-    _plans: dict[str, Plan] = {}  # noqa: RUF012 - always empty: a cursor that is not initialized has no plans
+    _row_factory: RowFactory | None = None
+    _plans = _NO_PLANS
+    _loop: Loop | None = None
     _plan: Plan | None = None
     _rows: Iterator[Any] | None = None
+    """None: the statement has been executed, and nothing has been read."""
     _description: Description | None = None
-    _ident: Callable[[], int]
-    _thread: int
+    """Set with the rows."""
     _busy: _Busy | None = None
 
     def __init__(self, connection: BaseConnection, /) -> None:
@@ -105,16 +121,15 @@ class Cursor(BaseCursor):
         state = state_of(connection)
         state.check()
         if self._busy is not None:
-            self._busy.require_none()
-        self._busy = _Busy()
+            self._check_unused()
+        self._busy = _Busy(state.thread)
         self._connection, self._state = connection, state
         self._db = state.db
         self._cursor = state.db.cursor()
         self._run = self._cursor.execute
-        self._plans = state.plans
-        self._ident, self._thread = state.ident, state.thread
+        self._plans = state.plain
         self._rows = self._plan = self._description = None
-        self.row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
+        self._row_factory = self.lastrowid = None  # read for every row: an instance's attributes are found faster
         self.rowcount = -1
 
     @property
@@ -130,19 +145,26 @@ class Cursor(BaseCursor):
         self._state.check()
         if self._run is None:
             raise ProgrammingError("Cannot operate on a closed cursor.")
+        self._check_unused()
+        return self._state
+
+    def _check_unused(self) -> None:
+        """End the loop over the rows; raises ProgrammingError if the cursor is running something."""
         assert self._busy is not None
         self._busy.require_none()
-        return self._state
+        if self._loop is not None:
+            end_loop(self._loop)
+            if self._loop is not None:
+                raise ProgrammingError("Recursive use of cursors not allowed.")
 
     def close(self) -> None:
         """Close the cursor; it cannot be used afterwards."""
         if self._connection is None:
             raise ProgrammingError("Base Cursor.__init__ not called.")
         self._state.check()
-        assert self._busy is not None
-        self._busy.require_none()
+        self._check_unused()
         self._cursor.close(True)
-        self._plans, self._rows, self._run = {}, None, None  # type: ignore[assignment]
+        self._plans, self._rows, self._run = _NO_PLANS, None, None  # type: ignore[assignment]
 
     # --- executing --------------------------------------------------------------------------------------------------
     def execute(self, sql: str, parameters: Parameters = (), /) -> Cursor:
@@ -151,42 +173,53 @@ class Cursor(BaseCursor):
         Raises the errors of PEP 249.
         """
         try:
-            plan = self._plans.get(sql)
-        except TypeError:  # not hashable, so not a str
+            plan = self._plans[sql]
+        except (KeyError, TypeError):  # new, or not plain; not hashable, so not a str
             plan = None
-        if plan is None or self._thread != self._ident() or self._busy.is_busy:  # type: ignore[union-attr]
-            plan = self._planned(sql)
+        if plan is None or self._busy.user != get_ident():  # type: ignore[union-attr]
+            return self._execute_any(sql, parameters)
         self._plan = plan
-        self._rows = self._description = None
-        self.rowcount = -1
-        state = self._state
+        self._rows = None
         try:
-            if plan.begins:
-                state.begin_unless_autocommit()
-            if plan.writes and state.begin_sql is not None and not self._db.in_transaction:
-                self._db.execute(state.begin_sql)
-            if type(parameters) is tuple and not plan.is_named:
+            if plan.may_begin and not self._db.in_transaction:
+                self._state.begin_before(plan)
+            if type(parameters) is not tuple:
+                parameters = self._bound(plan, parameters)
+            elif plan.count == 1 and parameters:
+                if type(parameters[0]) not in PLAIN:
+                    parameters = self._bound(plan, parameters)
+            else:
                 for value in parameters:
                     if type(value) not in PLAIN:
                         parameters = self._bound(plan, parameters)
                         break
-            else:
-                parameters = self._bound(plan, parameters)
+            run = self._run  # a method that an attribute holds is called faster by a local name
+            run(plan.sql, parameters)
             if plan.is_dml:
-                self._run(plan.sql, parameters)
-                if plan.has_columns:
-                    self._take_all(plan)
                 db = self._db
                 self.rowcount = db.changes()
                 if plan.is_insert:
                     self.lastrowid = db.last_insert_rowid()
-            elif plan.is_query and not state.converts:
-                self._run(plan.sql, parameters)
             else:
-                self._run_any(plan, parameters)
+                self.rowcount = -1
         except Exception as error:
-            self._plan = self._description = None
-            self._fail(error, plan, parameters)
+            self._fail_to_execute(error, plan, parameters)
+        return self
+
+    def _execute_any(self, sql: str, parameters: Parameters) -> Cursor:
+        """Run a statement that is new to the connection, or not plain."""
+        plan = self._planned(sql)
+        self._plan = plan
+        self._rows = None
+        self.rowcount = -1
+        try:
+            if plan.may_begin and not self._db.in_transaction:
+                self._state.begin_before(plan)
+            if plan.is_named or type(parameters) is not tuple or not PLAIN.issuperset(map(type, parameters)):
+                parameters = self._bound(plan, parameters)
+            self._run_any(plan, parameters)
+        except Exception as error:
+            self._fail_to_execute(error, plan, parameters)
         return self
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> Cursor:
@@ -204,10 +237,8 @@ class Cursor(BaseCursor):
         self.rowcount = 0 if plan.is_dml else -1
         values: Any = ()
         try:
-            if plan.begins:
-                state.begin_unless_autocommit()
-            if plan.writes and state.begin_sql is not None and not self._db.in_transaction:
-                self._db.execute(state.begin_sql)
+            if plan.may_begin and not self._db.in_transaction:
+                state.begin_before(plan)
             run, changes, text = self._run, self._db.changes, plan.sql
             for values in self._checked(rows):
                 if plan.is_named or type(values) is not tuple or not PLAIN.issuperset(map(type, values)):
@@ -289,6 +320,14 @@ class Cursor(BaseCursor):
                 return
             yield values
 
+    def _fail_to_execute(self, error: Exception, plan: Plan, parameters: object) -> NoReturn:
+        self._plan = self._description = None
+        self.rowcount = -1
+        try:
+            self._fail(error, plan, parameters)
+        finally:
+            del error  # as in _fail()
+
     def _fail(self, error: Exception, plan: Plan | None = None, parameters: object = ()) -> NoReturn:
         """End the statement, and raise the public error for one of apsw's; one of the caller's code as it is."""
         assert self._busy is not None
@@ -306,20 +345,35 @@ class Cursor(BaseCursor):
         finally:
             del error  # else the frame and the error hold each other, and the query lives until they are collected
 
+    @property
+    def row_factory(self) -> RowFactory | None:
+        """Makes a row of (cursor, tuple); None for tuples."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory: RowFactory | None) -> None:
+        self._row_factory = factory
+        if self._loop is not None:
+            end_loop(self._loop)
+
     # --- rows -------------------------------------------------------------------------------------------------------
     def _run_any(self, plan: Plan, parameters: Any) -> None:
-        """Run a statement that is not a query, or whose rows are converted."""
+        """Run a statement that takes several steps, or whose rows are converted or have to be read at once."""
         state = self._check()
         if plan.steps is not None:
             self._run_steps(plan.steps, parameters)
             return
-        if plan.is_query:
+        if plan.is_query and state.converts:
             is_raw = run(state, self._cursor, plan, parameters)
             self._convert(plan, _ahead(self._cursor), is_raw)
             return
         self._run(plan.sql, parameters)
-        if plan.has_columns:
+        if plan.has_columns and not plan.is_query:
             self._take_all(plan)
+        if plan.is_dml:
+            self.rowcount = self._db.changes()
+            if plan.is_insert:
+                self.lastrowid = self._db.last_insert_rowid()
 
     def _run_steps(self, translation: Translation, parameters: Any) -> None:
         """Run a statement of another engine that takes several of SQLite's."""
@@ -363,9 +417,9 @@ class Cursor(BaseCursor):
     @property
     def description(self) -> Description | None:
         """For each column of the last statement its name and six times None; None if it returned none."""
-        if self._description is None and self._plan is not None and self._plan.has_columns:
-            self._description = self._seen_columns(self._plan)
-        return self._description
+        if self._rows is not None or self._loop is not None:
+            return self._description
+        return self._seen_columns(self._plan) if self._plan is not None and self._plan.has_columns else None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -387,12 +441,10 @@ class Cursor(BaseCursor):
 
     def _seen(self) -> bool:
         """Prepare to read the rows of the running query, and return whether there is one."""
-        if self._plan is None or not self._plan.has_columns:
-            self._rows = iter(())
-            return False
+        self._description = self.description
         if self._description is None:
-            self._description = self._seen_columns(self._plan)
-        return True
+            self._rows = iter(())
+        return self._description is not None
 
     def _ready(self) -> Iterator[Any]:
         """The remaining rows, read one ahead; converted if a text factory was set after the query was executed."""
@@ -408,11 +460,11 @@ class Cursor(BaseCursor):
     def fetchone(self) -> Any:
         """The next row; None after the last."""
         rows = self._rows
-        if rows is None or self._thread != self._ident() or not self._state.is_plain or self._busy.is_busy:  # type: ignore[union-attr]
+        if rows is None or self._busy.user != get_ident() or not self._state.is_plain:  # type: ignore[union-attr]
             rows = self._ready()
         try:
             for row in rows:
-                return row if self.row_factory is None else self._made(row)
+                return row if self._row_factory is None else self._made(row)
         except Exception as error:
             self._fail(error, self._plan)
         self._check()
@@ -437,24 +489,81 @@ class Cursor(BaseCursor):
             if self._rows is None and state.is_plain and self._seen():
                 rows = self._cursor.fetchall()
                 self._rows = iter(())
-                return rows if self.row_factory is None else self._all_made(rows)
+                return rows if self._row_factory is None else self._all_made(rows)
             return self._all_made(self._ready())
         except Exception as error:
             self._fail(error, self._plan)
 
     def __iter__(self) -> Iterator[Any]:
+        is_unread = self._plan is not None and self._rows is None and self._loop is None and self._run is not None
+        if is_unread and self._row_factory is None and self._state.is_plain and self._state.thread == get_ident():
+            return self._begun_loop()
         return self._remaining()
+
+    def _begun_loop(self) -> Iterator[Any]:
+        """The rows of a query of which nothing has been read, for a loop."""
+        self._seen()
+        rows = self._looped()
+        next(rows)
+        self._loop = ref(rows)
+        self._state.loops.add(self._loop)
+        self._plans = _NO_PLANS  # execute() ends the loop
+        return rows
+
+    def _looped(self) -> Generator[Any, bool | None, None]:
+        """First None, then the rows.  The loop looks at nothing else: whatever it has to know sends it True.
+
+        Only the thread is looked at now and then: after 1, 2, 4, ... rows, later after every 256.
+        """
+        cursor, thread, count = self._cursor, self._state.thread, 0
+        row: Any = None
+        following: Any = _END
+        try:
+            is_ended = (yield None) is not None
+            if not is_ended:
+                row = following = next(cursor, None)
+            while not (row is None or is_ended or thread != get_ident()):
+                for following in islice(cursor, count):
+                    if (yield row) is not None:
+                        row, is_ended = following, True
+                        break
+                    row = following
+                else:
+                    following = next(cursor, None)
+                    is_ended = (yield row) is not None
+                    row = following
+                count = min(2 * count + 1, _UNCHECKED_ROWS)
+        except GeneratorExit:
+            self._leave_loop(cursor, following)
+            raise
+        except BaseException as error:
+            self._leave_loop(cursor, None)
+            if isinstance(error, Exception):
+                self._fail(error, self._plan)
+            raise
+        self._leave_loop(cursor, row if following is not _END else _END)
+        if is_ended:
+            yield None  # to the sender
+        yield from self._remaining()
+
+    def _leave_loop(self, cursor: apsw.Cursor, row: tuple[Any, ...] | None) -> None:
+        """Go on without a loop from a row that has been read ahead: None after the last, ``_END`` before the first."""
+        assert self._loop is not None
+        self._state.loops.discard(self._loop)
+        self._loop, self._plans = None, self._state.plain
+        if row is not _END:
+            self._rows = iter(()) if row is None else _ahead(chain((row,), cursor))
 
     def _remaining(self) -> Iterator[Any]:
         """The remaining rows; those of the new statement, if another is executed meanwhile."""
         rows = self._ready()
-        state, thread, ident = self._state, self._thread, self._ident
+        state, thread = self._state, self._state.thread
         while True:
             is_converted = type(rows) is GeneratorType
             try:
                 for row in rows:
-                    yield row if self.row_factory is None else self._made(row)
-                    if self._rows is not rows or thread != ident():
+                    yield row if self._row_factory is None else self._made(row)
+                    if self._rows is not rows or thread != get_ident():
                         break
                     if not state.is_plain and (state.opened is None or not is_converted):
                         break
@@ -469,13 +578,13 @@ class Cursor(BaseCursor):
         rows = self._ready()
         try:
             for row in rows:
-                return row if self.row_factory is None else self._made(row)
+                return row if self._row_factory is None else self._made(row)
         except Exception as error:
             self._fail(error, self._plan)
         raise StopIteration
 
     def _made(self, row: tuple[Any, ...]) -> Any:
-        factory = self.row_factory
+        factory = self._row_factory
         if factory is Row:
             return Row.of(self._names(), row)
         if factory is None:
@@ -488,9 +597,9 @@ class Cursor(BaseCursor):
             raise
 
     def _all_made(self, rows: Iterable[Any]) -> list[Any]:
-        if self.row_factory is None:
+        if self._row_factory is None:
             return list(rows)
-        if self.row_factory is Row:
+        if self._row_factory is Row:
             names = self._names()
             return [Row.of(names, row) for row in rows]
         return [self._made(row) for row in rows]

@@ -7,9 +7,11 @@ A :class:`ConnectionState` belongs to one connection for life.  It is not open b
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable, Generator
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import ReferenceType
 
 import apsw
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from clusterdb.flavours import EngineSession
     from clusterdb.flavours.schema import Known
 
-__all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "ConnectionState"]
+__all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "ConnectionState", "Loop", "end_loop"]
 
 PARSE_DECLTYPES, PARSE_COLNAMES = 1, 2
 LEGACY_TRANSACTION_CONTROL = -1
@@ -33,8 +35,37 @@ _SHORT = 1000
 """SQL of up to this many characters cannot exceed SQLITE_LIMIT_SQL_LENGTH in practice: it is not encoded to check."""
 
 
-def _any_thread() -> int:
-    return 0
+Loop: TypeAlias = "ReferenceType[Generator[Any, bool | None, None]]"
+"""The rows of a loop over a cursor, which looks only at the rows until it is sent True."""
+
+
+def end_loop(loop: Loop) -> None:
+    """Let a loop look at its cursor again, and let others read the rows; does nothing while it is reading a row."""
+    rows = loop()
+    if rows is not None and inspect.getgeneratorstate(rows) == inspect.GEN_SUSPENDED:
+        rows.send(True)
+
+
+class _AnyThread(int):
+    """Stands for the number of the current thread, whichever that is."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = int.__hash__
+
+
+_ANY_THREAD = _AnyThread()
+
+
+class _NoPlans(dict[str, Plan]):
+    """The plain plans of a cluster of another engine, whose plans depend on the schema: none."""
+
+    def __missing__(self, sql: str) -> None:  # an exception would cost more
+        return None
 
 
 class ConnectionState:
@@ -42,13 +73,15 @@ class ConnectionState:
 
     ``is_plain``: the connection is open and returns texts as str, so readers of rows need no other check.
     ``converts``: rows pass through converters or a text factory.  ``begin_sql``: the statement that begins a
-    transaction before a writing statement; None if none does.  ``thread`` and ``ident``: the thread that may use the
-    connection, and the function that names the current one (constant if any thread may).
+    transaction before a writing statement; None if none does.  ``thread``: the thread that may use the connection;
+    equal to all if any may.  ``loops``: the loops over its cursors that look only at the rows.  ``plain``: the plain
+    ones of the plans, which cursors run without another look; none if rows are converted or the engine is another.
     """
 
     __slots__ = (
-        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_names", "ident", "is_initialized"),
-        *("is_plain", "isolation_level", "opened", "plans", "schema", "session", "text_factory", "thread"),
+        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_names", "is_initialized"),
+        *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema"),
+        *("session", "text_factory", "thread"),
     )
     db: Connection
 
@@ -60,9 +93,10 @@ class ConnectionState:
         self.autocommit: bool | int = LEGACY_TRANSACTION_CONTROL
         self.isolation_level: str | None = ""
         self.begin_sql: str | None = None
-        self.thread = 0
-        self.ident: Callable[[], int] = _any_thread
+        self.thread: int = _ANY_THREAD
         self.plans: dict[str, Plan] = {}
+        self.plain: dict[str, Plan] = {}
+        self.loops: set[Loop] = set()
         self.session: EngineSession | None = None
         self.schema: Known | None = None
         self.text_factory: Any = str
@@ -72,18 +106,18 @@ class ConnectionState:
         """The connection is initialized, perhaps once more: nothing can be done with it until :meth:`adopt`."""
         self.is_initialized = self.is_plain = False
         self.opened = None
-        self.thread, self.ident = 0, _any_thread
+        self.thread = _ANY_THREAD
         self.autocommit = LEGACY_TRANSACTION_CONTROL
 
     def adopt(self, opened: Opened, detect_types: int, *, is_bound_to_thread: bool) -> None:
         """Take over an open database."""
         self.opened, self.db = opened, opened.db
         self.session, self.schema = _session_for(opened)
-        self.plans = {}
+        self.plans, self.plain = {}, {} if self.session is None else _NoPlans()
         self.detects_declared = bool(detect_types & PARSE_DECLTYPES)
         self.detects_names = bool(detect_types & PARSE_COLNAMES)
         if is_bound_to_thread:
-            self.thread, self.ident = threading.get_ident(), threading.get_ident
+            self.thread = get_ident()
         self.set_text_factory(str)
 
     def set_autocommit(self, autocommit: bool | int, isolation_level: str | None) -> None:
@@ -103,6 +137,9 @@ class ConnectionState:
         self.text_factory = factory
         self.converts = factory is not str or self.detects_names or self.detects_declared
         self.is_plain = factory is str and self.opened is not None
+        self.plain.clear()
+        for loop in tuple(self.loops):
+            end_loop(loop)
 
     def release(self) -> Opened | None:
         """The connection is closed: the database that was open, if one was."""
@@ -112,10 +149,10 @@ class ConnectionState:
     # --- guards -----------------------------------------------------------------------------------------------------
     def check(self) -> None:
         """Raises ProgrammingError unless it is open, and this is its thread."""
-        if self.thread != self.ident():
+        if self.thread != get_ident():
             raise ProgrammingError(
                 "SQLite objects created in a thread can only be used in that same thread. The object was created in "
-                f"thread id {self.thread} and this is thread id {threading.get_ident()}."
+                f"thread id {self.thread} and this is thread id {get_ident()}."
             )
         self.check_open()
 
@@ -144,7 +181,14 @@ class ConnectionState:
             with translating():
                 plan = plan_of(self.db, sql)
             _keep(self.plans, sql, plan)
+        if plan.is_plain and not self.converts:
+            _keep(self.plain, sql, plan)
         return plan
+
+    def forget_plans(self) -> None:
+        """Forget all plans: what they know of their statements no longer holds."""
+        self.plans.clear()
+        self.plain.clear()
 
     def replanned(self, plan: Plan) -> Plan:
         """The plan of the same statement by the schema of now, which may have changed since."""
@@ -183,10 +227,15 @@ class ConnectionState:
         return plan
 
     # --- transactions -----------------------------------------------------------------------------------------------
-    def begin_unless_autocommit(self) -> None:
-        """Begin a transaction where the engine's SET autocommit has switched off that statements commit."""
-        if not self.db.in_transaction and self.session is not None and not self.session.autocommit:
+    def begin_before(self, plan: Plan) -> None:
+        """Begin a transaction, where none is open, if the statement is not to commit by itself.
+
+        The engine's SET autocommit decides for statements of another engine, ``begin_sql`` for those that write.
+        """
+        if plan.begins and self.session is not None and not self.session.autocommit:
             self.db.execute("BEGIN")
+        elif plan.writes and self.begin_sql is not None:
+            self.db.execute(self.begin_sql)
 
     def follow_session(self) -> None:
         """Take over what the engine's SET autocommit has set."""

@@ -46,12 +46,14 @@ class Plan:
 
     ``sql`` is the text that SQLite runs, ``source`` the caller's if it was translated.  ``columns`` (and ``declared``,
     their declared types) are empty if it returns no rows.  ``steps`` is the translation of a statement of another
-    engine that SQLite runs in several steps.
+    engine that SQLite runs in several steps.  ``may_begin``: a transaction may have to begin before it.  ``is_plain``:
+    it runs as it is: a query, or a statement that writes and returns no rows.
     """
 
     __slots__ = (
         *("sql", "source", "raw_columns", "columns", "declared", "count", "names", "steps"),
         *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "is_named", "begins", "writes"),
+        *("may_begin", "is_plain"),
     )
 
     def __new__(cls, *_: object) -> Plan:
@@ -63,7 +65,7 @@ class Plan:
         self.sql = sql
         self.source: str | None = None
         verb = _DML.match(sql, _end_of(_BLANK, sql))
-        self.is_dml = self.writes = verb is not None
+        self.is_dml = self.writes = self.may_begin = verb is not None
         self.is_insert = verb is not None and verb[1].lower() in ("insert", "replace")
         self.is_readonly = cursor.is_readonly
         self.raw_columns = cursor.description
@@ -76,6 +78,7 @@ class Plan:
         self.count = cursor.bindings_count
         self.names = cursor.bindings_names
         self.is_named = NAMED_REFUSES_SEQUENCES and any(_placeholder(sql, name)[0] != "?" for name in self.names)
+        self.is_plain = (self.is_query or (self.is_dml and not self.has_columns)) and not self.is_named
 
 
 def _end_of(pattern: re.Pattern[str], sql: str, start: int = 0) -> int:
@@ -93,11 +96,12 @@ def plan_of_translation(db: apsw.Connection, translation: Translation) -> Plan:
     if not (translation.before or translation.after or translation.commits or translation.ends):
         plan = plan_of(db, translation.sql)
         plan.begins = translation.begins
+        plan.may_begin = plan.begins or plan.writes
         return plan
     plan = plan_of(db, "SELECT 1 WHERE 0")
     plan.steps, plan.columns, plan.raw_columns, plan.declared = translation, (), (), ()
-    plan.writes = translation.writes
-    plan.has_columns = plan.is_query = plan.is_readonly = False
+    plan.writes = plan.may_begin = translation.writes
+    plan.has_columns = plan.is_query = plan.is_readonly = plan.is_plain = False
     return plan
 
 
