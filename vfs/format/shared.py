@@ -120,14 +120,15 @@ slots, and skips live slots quickly."""
 
 # --- readers --------------------------------------------------------------------------------------------------------
 READERS_HEADER_BYTES = 4096
-READERS_MAGIC = int.from_bytes(b"clstrdr1", "little")
+READERS_MAGIC = int.from_bytes(b"clstrdr2", "little")
 
 
 class ReadersHeader(Record):
     """The header of the shared tables.
 
     ``session_high``: session rows from here on were never used; ``volume_hint``: where to search for a free volume row;
-    ``clock_offset``: nanoseconds, see :mod:`vfs.storage.clock`.
+    ``clock_offset``: nanoseconds, see :mod:`vfs.storage.clock`; ``catalog_begun`` and ``catalog_settled``: numbers of
+    the catalog's transactions, which the layer above moves.
     """
 
     __slots__ = ()
@@ -135,7 +136,9 @@ class ReadersHeader(Record):
     session_high: int
     volume_hint: int
     clock_offset: int
-    _fields_ = words_of("magic", "session_high", "volume_hint", "clock_offset")
+    catalog_begun: int
+    catalog_settled: int
+    _fields_ = words_of(*("magic", "session_high", "volume_hint", "clock_offset", "catalog_begun", "catalog_settled"))
 
 
 ROW_WORDS = 16
