@@ -12,22 +12,26 @@ threads.  Signals without a Python handler are not affected either.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_signal
 from collections import deque
 from collections.abc import Callable
-from contextlib import ContextDecorator
+from functools import wraps
 from itertools import starmap
+from threading import get_ident
 from types import FrameType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["deliver", "uninterrupted"]
 
 _NAMES = ["INT", "TERM", "HUP", "QUIT", "ALRM", "VTALRM", "PROF", "USR1", "USR2", "CHLD", "WINCH", "CONT"]
 _SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _NAMES)
 Handler = Callable[[int, FrameType | None], Any]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _depth = 0  # of the bodies that the main thread is in; no other thread uses these variables
 _handlers: list[tuple[int, Handler]] = []
@@ -38,13 +42,20 @@ def _put_off(number: int, _frame: FrameType | None) -> None:
     _pending.append(number)
 
 
-def _is_main() -> bool:
-    return threading.get_ident() == threading.main_thread().ident
+_main_thread = threading.main_thread().ident
+
+
+def _look_for_main_thread() -> None:
+    global _main_thread
+    _main_thread = threading.main_thread().ident
+
+
+os.register_at_fork(after_in_child=_look_for_main_thread)
 
 
 def deliver() -> None:
     """Call the handlers of deferred signals, which may raise; for use in a body where it can be interrupted."""
-    if _pending and _is_main():
+    if _pending and get_ident() == _main_thread:
         _call_handlers(dict(_handlers))
 
 
@@ -56,12 +67,20 @@ def _call_handlers(handlers: dict[int, Handler]) -> None:
             handler(number, None)
 
 
-class _Uninterrupted(ContextDecorator):
+class _Uninterrupted:
     """Defers signal handlers until the body (or the decorated function) has ended."""
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        @wraps(function)
+        def whole(*arguments: _P.args, **named: _P.kwargs) -> _R:
+            with self:
+                return function(*arguments, **named)
+
+        return whole
 
     def __enter__(self) -> None:
         global _depth
-        if not _is_main():
+        if get_ident() != _main_thread:
             return
         if not _depth:
             current = [(number, getsignal(number)) for number in _SIGNALS]
@@ -76,7 +95,7 @@ class _Uninterrupted(ContextDecorator):
 
     def __exit__(self, *_error: object) -> None:
         global _depth
-        if not _is_main():
+        if get_ident() != _main_thread:
             return
         _depth -= 1
         if not _depth:

@@ -157,6 +157,18 @@ class Registry(Protocol):
     def pin_base(self, row: VolumeRow, base: Version) -> None:
         """Pin the version of its source that a new volume begins with (in the running transaction)."""
 
+    def unpin_base(self, row: VolumeRow) -> None:
+        """Remove the pin of a volume on its base, with the volume (in the running transaction)."""
+
+    def has_pins(self, volume: int) -> bool:
+        """Whether there are pins on a volume, released ones included."""
+
+    def is_pinned_at(self, volume: int, version: int) -> bool:
+        """Whether there are pins on a version of a volume, released ones included."""
+
+    def is_bare(self, volume: int) -> bool:
+        """Whether the catalog never had pins on a volume, a seal or a past of it, as far as this process knows."""
+
     def may_have_volume(self, volume: int) -> bool:
         """Whether the catalog has a volume, or may have it because the outcome of the commit is unknown."""
 

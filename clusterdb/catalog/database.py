@@ -43,7 +43,7 @@ from clusterdb.catalog.schema import ADDITIONS, APPLICATION_ID, FORMAT, SCHEMA
 from clusterdb.errors import CorruptStoreError, Error, StoreBusyError, StoreFormatError, StoreFullError
 from vfs.failpoints import reach
 from vfs.format.shared import ReadersHeader
-from vfs.holds import Hold, busy
+from vfs.holds import begin_busy, busy, end_busy
 from vfs.interrupts import uninterrupted
 from vfs.sqlite.vfs import ClusterVFS
 
@@ -77,7 +77,6 @@ class Database:
         self._synchronous = "NORMAL" if disposable else "EXTRA"
         self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
-        self._busy = Hold()
         self.is_uncertain = False
         self._timeout_ms = _BUSY_TIMEOUT_MS
         self._waiting = _Transaction(self, _BUSY_TIMEOUT_MS)
@@ -299,7 +298,7 @@ class Database:
     def _begin(self, timeout_ms: int) -> None:
         if self.is_uncertain:
             raise Error(f"the store's catalog {self._path} could not be written: close the store and open it again")
-        self._busy = busy()
+        begin_busy(self)
         try:
             db = self._db
             if timeout_ms != self._timeout_ms:
@@ -324,7 +323,7 @@ class Database:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
         finally:
-            self._busy.close()
+            end_busy(self)
 
     def end(self, *, commits: bool) -> None:
         """End a part of a transaction, and commit or undo the transaction with its last part."""

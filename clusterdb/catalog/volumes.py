@@ -83,6 +83,26 @@ class Volumes:
         """See :meth:`vfs.registry.Registry.pin_base`."""
         self.add_pin(base.volume, volume_holder(row.volume), base)
 
+    def unpin_base(self, row: VolumeRow) -> None:
+        """See :meth:`vfs.registry.Registry.unpin_base`."""
+        assert row.parent is not None, f"BUG: volume {row.volume} has no source"
+        self.remove_pin(row.parent, row.base.version, volume_holder(row.volume))
+
+    def has_pins(self, volume: int) -> bool:
+        """See :meth:`vfs.registry.Registry.has_pins`."""
+        return not self.is_bare(volume) and bool(
+            self._database.query("SELECT 1 FROM pins WHERE volume = ? LIMIT 1", (volume,))
+        )
+
+    def is_pinned_at(self, volume: int, version: int) -> bool:
+        """See :meth:`vfs.registry.Registry.is_pinned_at`."""
+        sql = "SELECT 1 FROM pins WHERE volume = ? AND version = ? LIMIT 1"
+        return bool(self._database.query(sql, (volume, version)))
+
+    def is_bare(self, volume: int) -> bool:
+        """See :meth:`vfs.registry.Registry.is_bare`: it was created here, and no other process has changed anything."""
+        return self._database.recall(("bare", volume)) is not None
+
     def set_volume_state(self, volume: int, state: VolumeState) -> None:
         self._database.change("UPDATE volumes SET state = ? WHERE volume = ?", (str(state), volume), ("volume", volume))
 
@@ -100,7 +120,7 @@ class Volumes:
 
     def remove_volume(self, volume: int) -> None:
         database = self._database
-        if not database.recall(("bare", volume)):
+        if not self.is_bare(volume):
             database.insert("DELETE FROM sealed WHERE volume = ?", (volume,))
         database.change("DELETE FROM volumes WHERE volume = ?", (volume,), ("volume", volume), ("bare", volume))
 

@@ -191,7 +191,8 @@ class SessionRecord(Record):
     """A row of the session table.
 
     ``owner``: the process id; ``volume``: row of the volume that it reads, plus one; ``pin``: the pinned version;
-    ``publishing``: the version being published, or one of the markers below.
+    ``publishing``: the version being published, or one of the markers below; ``heads``: the number of slots that it has
+    reserved for the heads of new volumes.
     """
 
     __slots__ = ()
@@ -199,7 +200,8 @@ class SessionRecord(Record):
     volume: int
     pin: int
     publishing: int
-    _fields_ = words_of("owner", "volume", "pin", "publishing")
+    heads: int
+    _fields_ = words_of("owner", "volume", "pin", "publishing", "heads")
 
 
 KEEPS_SUPERSEDED = WORD_MAX

@@ -185,6 +185,7 @@ class LockFile:
     def __init__(self, fd: int) -> None:
         """``fd`` is closed with this object, which releases all its locks."""
         self._file = io.FileIO(fd, "r")  # an operation after close() fails instead of reaching another file
+        self._unlockers: dict[int, Callable[[], object]] = {}
         self.fd = fd
 
     def _set(self, command: int, kind: int, offset: int) -> None:
@@ -192,8 +193,11 @@ class LockFile:
 
     def unlocker(self, offset: int) -> Callable[[], object]:
         """A C function that unlocks the byte, harmless if it is not held; raises ValueError after :meth:`close`."""
-        unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
-        return partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
+        unlocker = self._unlockers.get(offset)
+        if unlocker is None:
+            unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
+            unlocker = self._unlockers[offset] = partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
+        return unlocker
 
     def try_lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold | None:
         """Lock the byte; None if another owner holds it.  ``undo`` is called before it is unlocked."""

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from vfs.errors import CorruptionError
 from vfs.format.layout import (
     COMMIT_SECTORS,
+    HEAD_SECTORS,
     SECTOR_BYTES,
     SLOT_SHIFT,
     Version,
     pack_version,
     unpack_head,
+    unpack_version,
 )
 from vfs.registry import VolumeRow
 from vfs.storage.device import write_at
@@ -80,9 +82,14 @@ def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
     chosen = pool.chosen.get(row.volume)
     if chosen is not None and chosen.version == version:
         return chosen
-    for record in head_records(pool, row):
-        if record is not None and record.version == version:
-            return record
+    head = pool.read_slot(row.head_slot)
+    words = head.cast("Q")
+    for first in range(0, HEAD_SECTORS * SECTOR_BYTES, SECTOR_BYTES):
+        at = first >> 3
+        if words[at + 2] == version and words[at + 1] == row.volume:
+            record = unpack_version(head[first : first + SECTOR_BYTES])
+            if record is not None:
+                return record
     if pool.volume(row).retained:
         return pool.history.find(row.volume, version)
     return None

@@ -186,6 +186,8 @@ class Session:
         self.locks = LockFile(open_again(lock_fd))
         self._reserved: list[int] = []  # ascending
         self._reserved_run: list[int] = []
+        self.head_slots: list[int] = []
+        """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
         self._pid = os.getpid()
         self._fence = threading.Lock()
         self._locked: set[int] = set()
@@ -204,7 +206,7 @@ class Session:
             for row in itertools.chain(given_back, range(len(owners), SESSION_ROWS)):
                 if self.locks.keep(locks.session(row)):
                     record = self.tables.session(row)
-                    record.volume = record.pin = record.publishing = 0
+                    record.volume = record.pin = record.publishing = record.heads = 0
                     record.owner = self._pid
                     if row >= len(owners):
                         header.session_high = row + 1
@@ -321,8 +323,16 @@ class Session:
     def release_slots(self) -> None:
         """Free the slots kept for the next transaction."""
         for reserved in (self._reserved, self._reserved_run):
-            self.slot_map.free(reserved)
-            reserved.clear()
+            if reserved:
+                self.slot_map.free(reserved)
+                reserved.clear()
+
+    def release_head_slots(self) -> None:
+        """Free the slots kept for the heads of new volumes."""
+        slots = self.head_slots[:]
+        self.head_slots.clear()
+        self.record.heads = 0
+        self.slot_map.free(slots)
 
     def close(self) -> None:
         """Release row, lock and unused slots."""
@@ -330,6 +340,7 @@ class Session:
             return
         if os.getpid() == self._pid:
             self.release_slots()
+            self.release_head_slots()
             self.record.pin = self.record.volume = 0
             self.record.owner = 0
         self.record = SessionRecord()  # detached: a view would keep the tables mapped
