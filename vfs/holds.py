@@ -54,18 +54,17 @@ class Holds(io.IOBase):
         self._held.clear()
 
 
-def busy_marks() -> tuple[Callable[[], object], Callable[[], object]]:
-    """Two C functions: this thread is busy from a call of the first to a call of the second."""
-    entries, mark = _busy.setdefault(get_ident(), set()), object()
-    return partial(entries.add, mark), partial(entries.discard, mark)
+def busy_marks() -> set[object]:
+    """The marks of this thread: it is busy while there are any."""
+    return _busy.setdefault(get_ident(), set())
 
 
 def busy() -> Hold:
     """Mark this thread as busy while the body runs."""
-    begin, end = busy_marks()
-    hold = Hold(end)
+    marks, mark = busy_marks(), object()
+    hold = Hold(partial(marks.discard, mark))
     try:
-        begin()
+        marks.add(mark)
         return hold
     except BaseException:
         hold.close()
@@ -74,7 +73,7 @@ def busy() -> Hold:
 
 def begin_busy(mark: object) -> None:
     """Mark this thread as busy until :func:`end_busy` with the same mark; the caller defers signal handlers."""
-    _busy.setdefault(get_ident(), set()).add(mark)
+    busy_marks().add(mark)
 
 
 def end_busy(mark: object) -> None:

@@ -35,6 +35,8 @@ _R = TypeVar("_R")
 
 _depth = 0  # of the bodies that the main thread is in; no other thread uses these variables
 _handlers: list[tuple[int, Handler]] = []
+_seen: list[Any] = []  # the handlers of all signals when a body was entered last, and those that are called
+_called: list[tuple[int, Handler]] = []
 _pending: deque[int] = deque()
 
 
@@ -83,8 +85,11 @@ class _Uninterrupted:
         if get_ident() != _main_thread:
             return
         if not _depth:
-            current = [(number, getsignal(number)) for number in _SIGNALS]
-            _handlers[:] = [(number, handler) for number, handler in current if callable(handler)]
+            current = list(map(getsignal, _SIGNALS))
+            if current != _seen:
+                _seen[:] = current
+                _called[:] = [pair for pair in zip(_SIGNALS, current, strict=True) if callable(pair[1])]
+            _handlers[:] = _called
             try:
                 for number, _ in _handlers:
                     set_signal(number, _put_off)
@@ -101,7 +106,8 @@ class _Uninterrupted:
         if not _depth:
             handlers = [pair for pair in _handlers if getsignal(pair[0]) is _put_off]  # the body may set its own
             _restore(handlers)
-            _call_handlers(dict(_handlers))
+            if _pending:
+                _call_handlers(dict(_handlers))
 
 
 def _restore(handlers: list[tuple[int, Handler]]) -> None:

@@ -151,8 +151,8 @@ class Registry(Protocol):
     def forget_absorbed(self) -> None:
         """Delete the records of :meth:`absorbed_at`, when no process has the store open."""
 
-    def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume, assign its id, and return the row with the id."""
+    def add_volume(self, row: VolumeRow, table_index: int) -> VolumeRow:
+        """Add a volume, assign its id, and return the row with the id and the table row."""
 
     def pin_base(self, row: VolumeRow, base: Version) -> None:
         """Pin the version of its source that a new volume begins with (in the running transaction)."""

@@ -205,9 +205,10 @@ class Database:
 
         Raises apsw.ConstraintError and the errors of :meth:`query`.
         """
-        assert self._depth, "BUG: a change outside a catalog transaction"
+        connection = self._connection
+        assert self._depth and connection is not None, "BUG: a change outside a catalog transaction"
         try:
-            self._db.execute(sql, values)
+            connection.execute(sql, values)
         except apsw.ConstraintError:
             raise
         except apsw.Error:
@@ -230,17 +231,16 @@ class Database:
 
         Raises the errors of :meth:`query`.
         """
+        row: _R | None = self.recall(key)
+        return self._read_row(key, read, argument) if row is None else row
+
+    def _read_row(self, key: Key, read: Callable[[Any], _R | None], argument: object) -> _R | None:
         with self._guard:
             words = self._words
-            if words is None:
+            if words is None or self._depth:
                 return read(argument)
             begun = words.catalog_begun
-            row: _R | None = self._rows.get(key) if self._depth or begun == self._generation else None  # G2, G3
-            if row is not None:
-                return row
             row = read(argument)
-            if self._depth:
-                return row
             if row is not None and begun == words.catalog_settled and begun == words.catalog_begun:  # G1
                 if begun != self._generation or len(self._rows) >= _REMEMBERED_MAX:
                     self._rows.clear()
@@ -249,12 +249,14 @@ class Database:
             return row
 
     def recall(self, key: Key) -> Any | None:
-        """The remembered row of a key, if it is up to date; otherwise None."""
-        with self._guard:
-            words = self._words
-            if words is None or (not self._depth and words.catalog_begun != self._generation):
-                return None
+        """The remembered row of a key, if it is up to date; otherwise None.
+
+        Takes no lock: while another thread is in a transaction, the rows that it has not forgotten are up to date too.
+        """
+        words = self._words
+        if words is not None and (self._depth or words.catalog_begun == self._generation):  # G2, G3
             return self._rows.get(key)
+        return None
 
     def forget(self, *keys: Key) -> None:
         """Forget rows that the running transaction is about to change; without keys: all rows."""

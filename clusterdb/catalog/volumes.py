@@ -62,15 +62,16 @@ class Volumes:
         )
         return volume_row(rows[0]) if rows else None
 
-    def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume, assign its id, and return the row with the id."""
+    def add_volume(self, row: VolumeRow, table_index: int) -> VolumeRow:
+        """See :meth:`vfs.registry.Registry.add_volume`."""
         database = self._database
         database.insert(
             "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
-            (row.table_index, row.head_slot, row.state.value, row.parent, packed(row.base), row.retained),
+            (table_index, row.head_slot, row.state.value, row.parent, packed(row.base), row.retained),
         )
         volume = database.last_id()
-        row = row._replace(volume=volume, base=row.base._replace(volume=volume))
+        base = row.base._replace(volume=volume)
+        row = VolumeRow(volume, table_index, row.head_slot, row.state, row.parent, base, row.retained)
         database.remember(("volume", volume), row)
         database.remember(("bare", volume), row)
         return row

@@ -120,7 +120,9 @@ def clone_volume(
     A volume in state BUILDING is marked as such by a lock until the body ends.
     """
     with context.pages.session() as session, Holds() as holds:
-        yield _create_clone(context, session, ref, state, add, holds)
+        with uninterrupted, context.errors():
+            row = _create_clone(context, session, ref, state, add, holds)
+        yield row
 
 
 def create_clone(context: Context, ref: VersionRef, add: Callable[[VolumeRow], None]) -> VolumeRow:
@@ -131,7 +133,7 @@ def create_clone(context: Context, ref: VersionRef, add: Callable[[VolumeRow], N
     with uninterrupted, context.errors():
         session = context.pages.borrow()
         try:
-            return _create_clone(context, session, ref, VolumeState.LIVE, add, Holds())
+            return _create_clone(context, session, ref, VolumeState.LIVE, add, None)
         finally:
             context.pages.give_back(session)
 
@@ -142,21 +144,23 @@ def _create_clone(
     ref: VersionRef,
     state: VolumeState,
     add: Callable[[VolumeRow], None],
-    holds: Holds,
+    holds: Holds | None,
 ) -> VolumeRow:
+    """Create a clone with a session that is not pinning anything; the caller defers signal handlers."""
     pages, volume = context.pages, ref.volume
-    with uninterrupted, context.errors():
-        source = ref.record  # if there is one, a snapshot's pin keeps it
-        if source is None:
-            source = _pin(context, session, ref)._replace(volume=volume.volume)
-            if pages.is_durable and pages.volume(volume).durable < source.version:
-                pages.sync()  # the version of a durable pin must be durable too
-        require = partial(require_kept, context, source, ref.text, is_pinned=ref.record is None)
-        try:
-            return create(pages, session, NewVolume(state, source), holds, require=require, add=add)
-        finally:  # also after an error: the pin may be committed
-            pages.queue.announce_pins(session, volume.table_index)
-            session.detach()
+    source = ref.record  # if there is one, a snapshot's pin keeps it
+    if source is None:
+        source = _pin(context, session, ref)
+        if source.volume != volume.volume:
+            source = source._replace(volume=volume.volume)
+        if pages.is_durable and pages.volume(volume).durable < source.version:
+            pages.sync()  # the version of a durable pin must be durable too
+    require = partial(require_kept, context, source, ref.text, is_pinned=ref.record is None)
+    try:
+        return create(pages, session, NewVolume(state, source), holds, require=require, add=add)
+    finally:  # also after an error: the pin may be committed
+        pages.queue.announce_pins(session, volume.table_index)
+        session.detach()
 
 
 def _pin(context: Context, session: Session, ref: VersionRef) -> Version:

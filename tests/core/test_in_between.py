@@ -115,9 +115,7 @@ def test_clone_of_another_clusters_snapshot_has_no_source(two: Pair) -> None:
 def test_cluster_protected_during_its_deletion_stays(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Protection that is set before the deletion commits prevents it."""
     one, other = two
-    before(
-        monkeypatch, pages_of(one).cleanup, "drop", lambda: other.cluster("prod").modify(deletion_protection=True)
-    )
+    before(monkeypatch, pages_of(one).cleanup, "drop", lambda: other.cluster("prod").modify(deletion_protection=True))
     with pytest.raises(clusterdb.DeletionProtectedError):
         one.cluster("prod").delete()
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]

@@ -56,6 +56,9 @@ class _Work:
         return [slot for _, items in self.freed for slot, _, _ in items]
 
 
+_NO_WORK = _Work()
+
+
 @dataclass(slots=True)
 class _Left:
     """Work that follows from finished work: in the sources of removed volumes, and for heirs."""
@@ -70,6 +73,9 @@ class _Lone:
 
     row: VolumeRow
     source: VolumeRow | None
+
+
+_NOTHING_LEFT = _Left([], set())
 
 
 class Cleanup:
@@ -145,7 +151,7 @@ class Cleanup:
         rows: list[VolumeRow] = []
         locked: list[VolumeRow] = []
         lone: _Lone | None = None
-        work = _Work()
+        work = _NO_WORK
         with Holds() as holds:
             try:
                 with transaction:
@@ -156,6 +162,7 @@ class Cleanup:
                     if lone is not None:
                         work = self._collect_lone(lone)
                     else:
+                        work = _Work()
                         rows = self._concerned(row)
                         locked = _try_all(session, rows, holds)
                         if not self._is_large(rows[0]):
@@ -170,19 +177,20 @@ class Cleanup:
                 self._finish(session, work)
                 raise
             reach("drop: committed")
-            self._finish(session, work)
             if lone is not None:
-                remaining = self._after_lone(session, lone)
+                remaining = self._finish_lone(session, lone, work)
             else:
+                self._finish(session, work)
                 for concerned_row in rows:
                     if concerned_row not in locked:
                         self.request(concerned_row)  # after the commit, so that others find the work
                 remaining = self._do(session, locked)
                 for locked_row in locked:
                     self.queue.drain(session, locked_row)
-        busy = [concerned_row for concerned_row in rows if concerned_row not in locked]
-        self.tidy(session, [*remaining.sources, *busy])  # a writer may have ended meanwhile
-        self._look_for_heirs(session, work.heirs | remaining.heirs)
+        if remaining is not _NOTHING_LEFT:
+            busy = [concerned_row for concerned_row in rows if concerned_row not in locked]
+            self.tidy(session, [*remaining.sources, *busy])  # a writer may have ended meanwhile
+            self._look_for_heirs(session, work.heirs | remaining.heirs)
 
     def _concerned(self, row: VolumeRow) -> list[VolumeRow]:
         """Mark a volume as dropped in the catalog; its row, and those of the volumes on which pins were released."""
@@ -241,13 +249,23 @@ class Cleanup:
         reach("reclaim: slots kept")
         return work
 
-    def _after_lone(self, session: Session, lone: _Lone) -> _Left:
-        """Free the slots of a removed volume and of its source, and do the work requested meanwhile."""
-        self.queue.drain_removed(lone.row)
-        source = lone.source
+    def _finish_lone(self, session: Session, lone: _Lone, work: _Work) -> _Left:
+        """As :meth:`_finish`, and free the slots, after the catalog change; also do the work requested meanwhile."""
+        pool, row, source = self._pool, lone.row, lone.source
+        reach("reclaim: catalog has forgotten")
+        with session.pool_locked():
+            self.queue.count_pins_changes(work.changed)
+            pool.tables.remove_volume(row.table_index, row.volume)
+        if row.volume not in work.bare:
+            pool.history.remove(row.volume)
+        pool.written.pop(row.volume, None)
+        reach("reclaim: rows removed")
+        self.queue.free_removed(row, [slot for slot, _, _ in work.freed[0][1]])
         if source is None:
-            return _Left([], set())
-        remaining = self._do(session, [source]) if self._pool.volume(source).cleanup else _Left([], set())
+            return _NOTHING_LEFT
+        for _, items in work.freed[1:]:
+            self.queue.enqueue(source, items, durable_version(pool, source))
+        remaining = self._do(session, [source]) if pool.volume(source).cleanup else _NOTHING_LEFT
         self.queue.drain(session, source)
         return remaining
 

@@ -210,20 +210,22 @@ class ReclaimQueue:
             if is_gone:
                 self._pins.pop(row.volume, None)
 
-    def drain_removed(self, row: VolumeRow) -> None:
-        """Free every waiting slot of a volume that is removed, durably, and has neither pins nor readers.
+    def free_removed(self, row: VolumeRow, slots: list[int]) -> None:
+        """Free kept slots of a volume, and those that wait: it is removed, durably, and has neither pins nor readers.
 
-        The caller holds its volume lock since these were counted.
+        The caller holds its volume lock since it counted these.
         """
         reach("drain: before pins are read")
         reach("drain: readers read")
-        with self._guard:
-            waiting = self._waiting.pop(row.volume, None)
         self._pins.pop(row.volume, None)
+        waiting = self._waiting.get(row.volume)
         if waiting is not None:
+            with self._guard:
+                self._waiting.pop(row.volume, None)
             items = waiting.take_ready(FOREVER)
             items += [item for held in waiting.held.values() for item in held]
-            self._free_kept([slot for slot, _, _ in items])
+            slots = slots + [slot for slot, _, _ in items]
+        self._free_kept(slots)
 
     def _leave_to_heir(self, session: Session, waiting: _Waiting) -> None:
         """Leave the slots of an absorbed volume that the heir's pin held to the next sweep (A7 of absorb.py)."""

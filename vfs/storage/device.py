@@ -188,9 +188,6 @@ class LockFile:
         self._unlockers: dict[int, Callable[[], object]] = {}
         self.fd = fd
 
-    def _set(self, command: int, kind: int, offset: int) -> None:
-        fcntl.fcntl(self.fd, command, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
-
     def unlocker(self, offset: int) -> Callable[[], object]:
         """A C function that unlocks the byte, harmless if it is not held; raises ValueError after :meth:`close`."""
         unlocker = self._unlockers.get(offset)
@@ -214,7 +211,8 @@ class LockFile:
 
     def _try(self, offset: int, *, shared: bool) -> bool:
         try:
-            self._set(fcntl.F_OFD_SETLK, fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset)
+            kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
+            fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
@@ -227,10 +225,10 @@ class LockFile:
         These locks are held for very short times: raises RegistryBusyError after LOCK_PATIENCE_S, when the owner must
         be stopped.
         """
-        begin, end = busy_marks()
-        hold = Hold(*undo, self.unlocker(offset), end)
+        marks, mark = busy_marks(), object()
+        hold = Hold(*undo, self.unlocker(offset), partial(marks.discard, mark))
         try:
-            begin()
+            marks.add(mark)
             if not self._try(offset, shared=shared):
                 self._wait(offset, shared=shared)
             return hold

@@ -7,6 +7,7 @@ sector that a commit writes to, and the records that must be wiped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from vfs.errors import CorruptionError
 from vfs.format.layout import (
@@ -14,6 +15,7 @@ from vfs.format.layout import (
     HEAD_SECTORS,
     SECTOR_BYTES,
     SLOT_SHIFT,
+    VERSION_RECORD_BYTES,
     Version,
     pack_version,
     unpack_head,
@@ -39,6 +41,9 @@ __all__ = [
     "wipe_stale_record",
     "write_record",
 ]
+
+
+_unpack = lru_cache(maxsize=1024)(unpack_version)
 
 
 def published_version(pool: Pool, row: VolumeRow) -> int:
@@ -87,7 +92,7 @@ def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
     for first in range(0, HEAD_SECTORS * SECTOR_BYTES, SECTOR_BYTES):
         at = first >> 3
         if words[at + 2] == version and words[at + 1] == row.volume:
-            record = unpack_version(head[first : first + SECTOR_BYTES])
+            record = _unpack(bytes(head[first : first + VERSION_RECORD_BYTES]))
             if record is not None:
                 return record
     if pool.volume(row).retained:

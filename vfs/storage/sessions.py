@@ -56,6 +56,7 @@ _SPARE_SLOTS = 32
 _ROW_BYTES = 8 * ROW_WORDS
 _VOLUME_TABLE = VOLUME_TABLE_BYTE // 8
 _SESSION_TABLE = SESSION_TABLE_BYTE // 8
+_ID = _VOLUME_TABLE + VolumeRecord.word("id")
 _OWNER, _VOLUME, _PIN = (SessionRecord.word(name) for name in ("owner", "volume", "pin"))
 _R = TypeVar("_R", bound=Record)
 
@@ -99,10 +100,10 @@ class SharedTables:
 
         Raises TooManyVolumesError.
         """
-        hint = self.header.volume_hint
+        hint, words = self.header.volume_hint, self._words
         for step in range(VOLUME_ROWS):
             index = (hint + step) % VOLUME_ROWS
-            if not self._words[_VOLUME_TABLE + index * ROW_WORDS + VolumeRecord.word("id")]:
+            if not words[_ID + index * ROW_WORDS]:
                 self.header.volume_hint = index + 1
                 return index
         raise TooManyVolumesError(f"the store already has {VOLUME_ROWS} volumes: drop some first")

@@ -2,7 +2,7 @@
 
 Creating: the head slot is written, durable and live before the catalog names it; the row of the volume table is filled
 before the catalog commits, so that a process that finds the volume in the catalog finds its row too.  Dropping belongs
-to reclaim (:meth:`vfs.reclaim.cleanup.Cleanup.dropping`).
+to reclaim (:meth:`vfs.reclaim.cleanup.Cleanup.drop`).
 """
 
 from __future__ import annotations
@@ -100,15 +100,22 @@ class NewVolume:
         """The catalog row, whose id and table row are not assigned yet."""
         if self.source is None:
             return VolumeRow(0, -1, head_slot, self.state, None, Version(0, 1, 1, 0, 0, 0, time.time_ns(), HOLE))
-        base = self.source._replace(volume=0, durable=self.source.version, own_count=0)
-        return VolumeRow(0, -1, head_slot, self.state, self.source.volume, base)
+        volume, version, _, size_bytes, slot_count, _, time_ns, root = self.source
+        return VolumeRow(
+            0,
+            -1,
+            head_slot,
+            self.state,
+            volume,
+            Version(0, version, version, size_bytes, slot_count, 0, time_ns, root),
+        )
 
 
 def create(
     pool: Pool,
     session: Session,
     new: NewVolume,
-    holds: Holds,
+    holds: Holds | None,
     *,
     require: Callable[[], None],
     add: Callable[[VolumeRow], None],
@@ -130,14 +137,14 @@ def create(
             with registry.transaction():
                 if new.source is not None:
                     require()
-                row = registry.add_volume(row._replace(table_index=tables.free_volume_row()))
+                row = registry.add_volume(row, tables.free_volume_row())
                 base = row.base.version
                 with session.pool_locked():
                     tables.set_volume(row.table_index, row.volume, base, base, base)
                 if new.source is not None:
                     registry.pin_base(row, new.source)
                 add(row)
-                if new.state == VolumeState.BUILDING:
+                if holds is not None and new.state == VolumeState.BUILDING:
                     holds.add(session.locks.lock(locks.builder(row.table_index)))
         except BaseException:
             if not row.volume:
