@@ -30,7 +30,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -52,6 +52,9 @@ __all__ = ["Database"]
 _BUSY_TIMEOUT_MS = 30_000
 _TIDY_TIMEOUT_MS = 20
 _REMEMBERED_MAX = 65_536
+_LOG_BYTES = 1 << 20
+"""A little more than a thousand frames, after which SQLite makes a checkpoint and begins the log again."""
+_ZEROS_BYTES = 1 << 16
 _R = TypeVar("_R")
 Key = tuple[str, int | str]
 """What a remembered row is of: a kind, and a number or a name."""
@@ -89,6 +92,7 @@ class Database:
             if self._db.pragma("user_version") == 0 and not self.query("SELECT 1 FROM sqlite_schema LIMIT 1"):
                 with self.transaction():
                     self._db.execute(SCHEMA)
+                    self._extend_log()
                     self._db.execute("INSERT INTO store VALUES (?, ?, 0)", (store_id, time.time_ns()))
             self._check_format()
             self.has_seals = self._is_complete()
@@ -96,6 +100,9 @@ class Database:
                 with self.transaction():
                     self._db.execute(ADDITIONS)
                 self.has_seals = True
+            if not read_only and self._log_bytes() < _LOG_BYTES:
+                with suppress(StoreBusyError), self.transaction(waits=False):
+                    self._extend_log()
             ids = [row[0] for row in self.query("SELECT id FROM store")]
             require(len(ids) == 1 and isinstance(ids[0], bytes) and len(ids[0]) == 16, "the store")
             self.store_id: bytes = ids[0]
@@ -130,6 +137,37 @@ class Database:
     def after_fork(self) -> None:
         """Release the lock, in the parent and in the child."""
         self._guard.release()
+
+    # --- the log ----------------------------------------------------------------------------------------------------
+    def _log_bytes(self) -> int:
+        """The size of the log; that of a catalog which is never synced counts as large enough."""
+        if self._path is None or self._synchronous == "NORMAL":
+            return _LOG_BYTES
+        with suppress(FileNotFoundError):
+            return self._path.with_name(f"{self._path.name}-wal").stat().st_size
+        return 0
+
+    def _extend_log(self) -> None:
+        """Extend the log with zeros to the size that it has after some time (in a transaction: nobody else writes).
+
+        Syncing a write into allocated blocks is faster than syncing one that makes the file longer.  A frame of zeros
+        ends the recovery of the log, as the end of the file does: no frame is for page 0, and its salts do not match
+        (https://sqlite.org/fileformat2.html, section 4.1).  The log remains when the last connection closes
+        (PERSIST_WAL), and checkpoints do not truncate it, but restart it at its beginning.
+        """
+        size = self._log_bytes()
+        if size >= _LOG_BYTES:
+            return
+        flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, 0]
+        log = apsw.VFSFile(ClusterVFS.plain_name(), f"{self._path}-wal", flags)
+        try:
+            for offset in range(size, _LOG_BYTES, _ZEROS_BYTES):  # SQLite writes less than 128 KiB at once
+                log.xWrite(bytes(min(_ZEROS_BYTES, _LOG_BYTES - offset)), offset)
+            log.xSync(apsw.SQLITE_SYNC_NORMAL)
+        except (apsw.FullError, apsw.IOError):
+            log.xTruncate(size)  # a full disk: the log grows as it is needed
+        finally:
+            log.xClose()
 
     def _is_complete(self) -> bool:
         """Whether the catalog has the additions to the format."""
