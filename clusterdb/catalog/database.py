@@ -215,7 +215,8 @@ class Database:
 
     def last_id(self) -> int:
         """The id of the row inserted last."""
-        return self._db.last_insert_rowid()
+        assert self._connection is not None, "BUG: nothing was inserted"
+        return self._connection.last_insert_rowid()
 
     def change_count(self) -> int:
         """The number of rows that the last statement changed."""
@@ -360,8 +361,9 @@ class Database:
     def _undo(self) -> None:
         """Undo the transaction, unless it is committed."""
         try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            connection = self._connection
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
         finally:
             end_busy(self)
 

@@ -83,6 +83,12 @@ class ClusterSettings(_Written):
         """A copy with some settings changed.  Raises InvalidArgumentError, UnknownEngineError."""
         if not changes:
             return self
+        try:
+            return _changed(self.to_json(), tuple(map(_as_key, changes.items())))
+        except TypeError:  # a value that is not hashable
+            return self._changed(changes)
+
+    def _changed(self, changes: Mapping[str, Any]) -> ClusterSettings:
         names = sorted(setting.name for setting in fields(self))
         unknown = sorted(set(changes) - set(names))
         if unknown:
@@ -135,3 +141,23 @@ def _require_tags(tags: object) -> None:
 @lru_cache(maxsize=1024)
 def _inherited(engine: str, backup_retention_days: int, clone_limit: int | None) -> ClusterSettings:
     return ClusterSettings(engine=engine, backup_retention_days=backup_retention_days, clone_limit=clone_limit)
+
+
+Key = tuple[str, type, Any]
+"""A changed setting: its name, and its type too, since 1 and True are equal."""
+
+
+def _as_key(change: tuple[str, Any]) -> Key:
+    name, value = change
+    if isinstance(value, dict):
+        return name, dict, tuple((type(key), key, type(text), text) for key, text in value.items())
+    return name, type(value), value
+
+
+@lru_cache(maxsize=1024)
+def _changed(settings: str, changes: tuple[Key, ...]) -> ClusterSettings:
+    """The settings with this JSON, with some changed: every test of a run has the same."""
+    values = {
+        name: {key: text for _, key, _, text in value} if kind is dict else value for name, kind, value in changes
+    }
+    return ClusterSettings.from_json(settings)._changed(values)

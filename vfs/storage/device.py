@@ -174,6 +174,8 @@ class Mapping:
 
 
 _FLOCK = struct.Struct("hhqqi4x")
+_REMEMBERED_MAX = 256
+"""The bytes of a lock file whose system calls an owner has at hand."""
 
 
 class LockFile:
@@ -186,12 +188,16 @@ class LockFile:
         """``fd`` is closed with this object, which releases all its locks."""
         self._file = io.FileIO(fd, "r")  # an operation after close() fails instead of reaching another file
         self._unlockers: dict[int, Callable[[], object]] = {}
+        self._exclusive: dict[int, bytes] = {}
         self.fd = fd
 
     def unlocker(self, offset: int) -> Callable[[], object]:
         """A C function that unlocks the byte, harmless if it is not held; raises ValueError after :meth:`close`."""
         unlocker = self._unlockers.get(offset)
         if unlocker is None:
+            if len(self._unlockers) >= _REMEMBERED_MAX:
+                self._unlockers.clear()
+                self._exclusive.clear()
             unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
             unlocker = self._unlockers[offset] = partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
         return unlocker
@@ -210,9 +216,13 @@ class LockFile:
         return self._try(offset, shared=shared)
 
     def _try(self, offset: int, *, shared: bool) -> bool:
+        lock = self._exclusive.get(offset)
+        if shared:
+            lock = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, offset, 1, 0)
+        elif lock is None:
+            lock = self._exclusive[offset] = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
         try:
-            kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
-            fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
+            fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, lock)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False

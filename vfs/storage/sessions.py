@@ -101,6 +101,9 @@ class SharedTables:
         Raises TooManyVolumesError.
         """
         hint, words = self.header.volume_hint, self._words
+        if hint < VOLUME_ROWS and not words[_ID + hint * ROW_WORDS]:
+            self.header.volume_hint = hint + 1
+            return hint
         for step in range(VOLUME_ROWS):
             index = (hint + step) % VOLUME_ROWS
             if not words[_ID + index * ROW_WORDS]:
