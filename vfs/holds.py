@@ -25,7 +25,7 @@ from functools import partial
 from operator import call, methodcaller
 from threading import get_ident
 
-__all__ = ["Hold", "Holds", "busy", "busy_marks", "is_busy"]
+__all__ = ["Hold", "Holds", "begin_busy", "busy", "busy_marks", "end_busy", "is_busy"]
 
 _busy: dict[int, set[object]] = {}
 """By thread: a mark for each of its holds during which finalizers must not act."""
@@ -44,26 +44,43 @@ class Holds(io.IOBase):
 
     def __init__(self) -> None:
         held: list[Hold] = []
+        self._held = held
         self.add = held.append
         self.close = partial(deque, map(methodcaller("close"), held), 0)  # type: ignore[assignment]
 
+    def pass_to(self, other: Holds) -> None:
+        """Add these holds to another collection, and close them no more."""
+        other._held.extend(self._held)
+        self._held.clear()
 
-def busy_marks() -> tuple[Callable[[], object], Callable[[], object]]:
-    """Two C functions: this thread is busy from a call of the first to a call of the second."""
-    entries, mark = _busy.setdefault(get_ident(), set()), object()
-    return partial(entries.add, mark), partial(entries.discard, mark)
+
+def busy_marks() -> set[object]:
+    """The marks of this thread: it is busy while there are any."""
+    return _busy.setdefault(get_ident(), set())
 
 
 def busy() -> Hold:
     """Mark this thread as busy while the body runs."""
-    begin, end = busy_marks()
-    hold = Hold(end)
+    marks, mark = busy_marks(), object()
+    hold = Hold(partial(marks.discard, mark))
     try:
-        begin()
+        marks.add(mark)
         return hold
     except BaseException:
         hold.close()
         raise
+
+
+def begin_busy(mark: object) -> None:
+    """Mark this thread as busy until :func:`end_busy` with the same mark; the caller defers signal handlers."""
+    busy_marks().add(mark)
+
+
+def end_busy(mark: object) -> None:
+    """Undo :func:`begin_busy`, in the same thread; harmless if it was not called."""
+    entries = _busy.get(get_ident())
+    if entries is not None:
+        entries.discard(mark)
 
 
 def is_busy() -> bool:

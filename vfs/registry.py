@@ -151,11 +151,23 @@ class Registry(Protocol):
     def forget_absorbed(self) -> None:
         """Delete the records of :meth:`absorbed_at`, when no process has the store open."""
 
-    def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume, assign its id, and return the row with the id."""
+    def add_volume(self, row: VolumeRow, table_index: int) -> VolumeRow:
+        """Add a volume, assign its id, and return the row with the id and the table row."""
 
     def pin_base(self, row: VolumeRow, base: Version) -> None:
         """Pin the version of its source that a new volume begins with (in the running transaction)."""
+
+    def unpin_base(self, row: VolumeRow) -> None:
+        """Remove the pin of a volume on its base, with the volume (in the running transaction)."""
+
+    def has_pins(self, volume: int) -> bool:
+        """Whether there are pins on a volume, released ones included."""
+
+    def is_pinned_at(self, volume: int, version: int) -> bool:
+        """Whether there are pins on a version of a volume, released ones included."""
+
+    def is_bare(self, volume: int) -> bool:
+        """Whether the catalog never had pins on a volume, a seal or a past of it, as far as this process knows."""
 
     def may_have_volume(self, volume: int) -> bool:
         """Whether the catalog has a volume, or may have it because the outcome of the commit is unknown."""

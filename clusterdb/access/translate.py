@@ -6,8 +6,7 @@ Errors of SQLite are translated by result code, as CPython's ``sqlite3`` does; e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 import apsw
@@ -142,18 +141,31 @@ _MEANINGS: dict[type[Exception], str] = {
 }
 
 
-@contextmanager
-def of_store(where: str) -> Iterator[None]:
+class _OfStore:
+    """Implements :func:`of_store`; has no state of a body, so one object can serve many of them, nested ones too."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, errors.Error):
+            return
+        if isinstance(error, storage.StorageError | OSError | apsw.Error):
+            public = _of_store(error, self._where)
+            if public is not error:
+                raise public from error
+
+
+def of_store(where: str) -> AbstractContextManager[None]:
     """Translate errors of storage, of SQLite and of the system in the body to errors of the store at a path."""
-    try:
-        yield
-    except (errors.Error, KeyboardInterrupt):
-        raise
-    except (storage.StorageError, OSError, apsw.Error) as error:
-        public = _of_store(error, where)
-        if public is error:
-            raise
-        raise public from error
+    return _OfStore(where)
 
 
 def _of_store(error: Exception, where: str) -> Exception:

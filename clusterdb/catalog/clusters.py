@@ -28,6 +28,7 @@ class Clusters:
         "SELECT cluster, name, volume, created_ns, source, source_cluster, clone_group, status, settings, used_ns "
         "FROM clusters"
     )
+    _CLUSTER_BY_ID = f"{_CLUSTER} WHERE cluster = ?"
 
     def all(self) -> list[ClusterRow]:
         """All clusters, by name."""
@@ -59,7 +60,10 @@ class Clusters:
 
     def get(self, cluster: int) -> ClusterRow | None:
         """The cluster with an id; None if it was deleted."""
-        rows = self._database.query(f"{self._CLUSTER} WHERE cluster = ?", (cluster,))
+        return self._database.row(("cluster", cluster), self._read, cluster)
+
+    def _read(self, cluster: int) -> ClusterRow | None:
+        rows = self._database.query(self._CLUSTER_BY_ID, (cluster,))
         return cluster_row(rows[0]) if rows else None
 
     def add(self, name: str, volume: int, settings: ClusterSettings, source: ClusterRow | None = None) -> ClusterRow:
@@ -68,34 +72,47 @@ class Clusters:
         group = source.clone_group if source is not None else str(uuid.uuid4())
         values = (name, volume, now, source.name if source else None, source.cluster if source else None, group)
         try:
-            self._database.change(
+            self._database.insert(
                 "INSERT INTO clusters VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*values, AVAILABLE, settings.to_json(), now),
             )
         except apsw.ConstraintError:
             raise self._taken(name) from None
-        return ClusterRow(self._database.last_id(), *values, AVAILABLE, settings, now)
+        row = ClusterRow(self._database.last_id(), *values, AVAILABLE, settings, now)
+        self._database.remember(("cluster", row.cluster), row)
+        self._database.remember(("plain", row.cluster), row)
+        return row
 
     def rename(self, cluster: int, name: str) -> bool:
         """Rename a cluster; returns whether it exists.  Raises ClusterExistsError."""
         try:
-            self._database.change("UPDATE clusters SET name = ? WHERE cluster = ?", (name, cluster))
+            self._database.change(
+                "UPDATE clusters SET name = ? WHERE cluster = ?", (name, cluster), ("cluster", cluster)
+            )
         except apsw.ConstraintError:
             raise self._taken(name) from None
         return self._database.change_count() > 0
 
     def switch(self, cluster: int, volume: int) -> None:
         """Replace the volume of a cluster."""
-        self._database.change("UPDATE clusters SET volume = ? WHERE cluster = ?", (volume, cluster))
+        self._database.change(
+            "UPDATE clusters SET volume = ? WHERE cluster = ?", (volume, cluster), ("cluster", cluster)
+        )
 
     def set_status(self, cluster: int, status: str) -> None:
-        self._database.change("UPDATE clusters SET status = ? WHERE cluster = ?", (status, cluster))
+        self._database.change(
+            "UPDATE clusters SET status = ? WHERE cluster = ?", (status, cluster), ("cluster", cluster)
+        )
 
     def set_settings(self, cluster: int, settings: ClusterSettings) -> None:
-        self._database.change("UPDATE clusters SET settings = ? WHERE cluster = ?", (settings.to_json(), cluster))
+        self._database.change(
+            "UPDATE clusters SET settings = ? WHERE cluster = ?", (settings.to_json(), cluster), ("cluster", cluster)
+        )
 
     def set_used(self, cluster: int, time_ns: int) -> None:
-        self._database.change("UPDATE clusters SET used_ns = ? WHERE cluster = ?", (time_ns, cluster))
+        self._database.change(
+            "UPDATE clusters SET used_ns = ? WHERE cluster = ?", (time_ns, cluster), ("cluster", cluster)
+        )
 
     def _taken(self, name: str) -> ClusterExistsError:
         return ClusterExistsError(f"store '{self._database.where}' has a cluster '{name}' already: choose another name")
@@ -106,13 +123,31 @@ class Clusters:
             raise self._taken(name)
 
     def remove(self, cluster: int) -> None:
-        self._database.change("DELETE FROM clusters WHERE cluster = ?", (cluster,))
-        for table in ("pasts", "instances", "endpoints"):
-            self._database.change(f"DELETE FROM {table} WHERE cluster = ?", (cluster,))
+        """Delete a cluster, with the rows that belong to it."""
+        database = self._database
+        if not self.is_plain(cluster):
+            for table in ("pasts", "instances", "endpoints"):
+                database.change(f"DELETE FROM {table} WHERE cluster = ?", (cluster,), ("instances", cluster))
+        database.change("DELETE FROM clusters WHERE cluster = ?", (cluster,), ("cluster", cluster), ("plain", cluster))
+
+    def is_plain(self, cluster: int) -> bool:
+        """Whether a cluster is known to have neither pasts, nor instances, nor custom endpoints."""
+        return self._database.row(("plain", cluster), self._read_plain, cluster) is not None
+
+    def _read_plain(self, cluster: int) -> int | None:
+        others = self._database.query(self._BELONGING, (cluster,))
+        return None if others else cluster
+
+    _BELONGING = (
+        "SELECT 1 FROM pasts WHERE cluster = ?1 UNION ALL SELECT 1 FROM instances WHERE cluster = ?1 "
+        "UNION ALL SELECT 1 FROM endpoints WHERE cluster = ?1 LIMIT 1"
+    )
 
     # --- pasts ---------------------------------------------------------------------------------------------------
     def pasts(self, cluster: int) -> list[tuple[int, int]]:
         """The past volumes of a cluster, as (volume, end of its use in ns), oldest first."""
+        if self._database.recall(("plain", cluster)):
+            return []
         rows = self._database.query(
             "SELECT volume, until_ns FROM pasts WHERE cluster = ? ORDER BY until_ns, volume", (cluster,)
         )

@@ -4,6 +4,22 @@ A transaction is durable when it ends (synchronous=EXTRA), unless it belongs to 
 
 Locks: an open store has one connection per process, used under a re-entrant lock; between processes SQLite's locks
 apply.  A catalog transaction never waits for a volume's writer.
+
+Remembered rows.  A process remembers rows that it has read, and that it has written, under the *generation* of the
+catalog: two words of the shared tables, ``catalog_begun`` and ``catalog_settled``.  A transaction holds the catalog's
+write lock; it moves ``begun`` before its commit can become visible, commits, and then sets ``settled`` to the same
+number.
+
+    G1  Rows are remembered only if ``begun`` and ``settled`` are equal, and the same, before and after the read.  While
+        a transaction is between its two steps they differ: nobody remembers a row that may be from before the commit
+        under the number that the commit has moved to.
+    G2  Remembered rows are used only while ``begun`` is their number.  A commit that is visible has moved ``begun``
+        before, so the rows of the former number are as new as the last commit that anybody can have seen.
+    G3  In a transaction, rows remembered under the present ``begun`` are up to date: the process that moved it had the
+        write lock, and has committed or died.  A statement that changes rows forgets those that it names first, or all
+        of them.  The rows that the transaction has written are remembered after its commit.
+    G4  A process that dies between the two steps leaves them different: rows are read by SQL until the next transaction
+        sets both.  The same happens when a slow process sets ``settled`` to a number that ``begun`` has left behind.
 """
 
 from __future__ import annotations
@@ -13,10 +29,12 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, TypeVar
 
 import apsw
 
@@ -24,7 +42,8 @@ from clusterdb.catalog.rows import Values, require
 from clusterdb.catalog.schema import ADDITIONS, APPLICATION_ID, FORMAT, SCHEMA
 from clusterdb.errors import CorruptStoreError, Error, StoreBusyError, StoreFormatError, StoreFullError
 from vfs.failpoints import reach
-from vfs.holds import busy
+from vfs.format.shared import ReadersHeader
+from vfs.holds import begin_busy, busy, end_busy
 from vfs.interrupts import uninterrupted
 from vfs.sqlite.vfs import ClusterVFS
 
@@ -32,6 +51,13 @@ __all__ = ["Database"]
 
 _BUSY_TIMEOUT_MS = 30_000
 _TIDY_TIMEOUT_MS = 20
+_REMEMBERED_MAX = 65_536
+_LOG_BYTES = 1 << 20
+"""A little more than a thousand frames, after which SQLite makes a checkpoint and begins the log again."""
+_ZEROS_BYTES = 1 << 16
+_R = TypeVar("_R")
+Key = tuple[str, int | str]
+"""What a remembered row is of: a kind, and a number or a name."""
 
 
 class Database:
@@ -55,10 +81,18 @@ class Database:
         self._copy = _copy_of(path) if read_only and path is not None else None
         self._connection: apsw.Connection | None = None
         self.is_uncertain = False
+        self._timeout_ms = _BUSY_TIMEOUT_MS
+        self._waiting = _Transaction(self, _BUSY_TIMEOUT_MS)
+        self._trying = _Transaction(self, _TIDY_TIMEOUT_MS)
+        self._words: ReadersHeader | None = None  # None: nothing is remembered
+        self._generation = -1
+        self._rows: dict[Key, Any] = {}
+        self._written: dict[Key, Any] = {}
         with self._translated():
             if self._db.pragma("user_version") == 0 and not self.query("SELECT 1 FROM sqlite_schema LIMIT 1"):
                 with self.transaction():
                     self._db.execute(SCHEMA)
+                    self._extend_log()
                     self._db.execute("INSERT INTO store VALUES (?, ?, 0)", (store_id, time.time_ns()))
             self._check_format()
             self.has_seals = self._is_complete()
@@ -66,6 +100,9 @@ class Database:
                 with self.transaction():
                     self._db.execute(ADDITIONS)
                 self.has_seals = True
+            if not read_only and self._log_bytes() < _LOG_BYTES:
+                with suppress(StoreBusyError), self.transaction(waits=False):
+                    self._extend_log()
             ids = [row[0] for row in self.query("SELECT id FROM store")]
             require(len(ids) == 1 and isinstance(ids[0], bytes) and len(ids[0]) == 16, "the store")
             self.store_id: bytes = ids[0]
@@ -80,6 +117,7 @@ class Database:
             # Not through a store's own VFS, which may be the default VFS: it refuses the files of stores.
             connection = apsw.Connection(str(path) if path else ":memory:", vfs=ClusterVFS.plain_name())
             connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            self._timeout_ms = _BUSY_TIMEOUT_MS
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.pragma("page_size", 1024)
             connection.pragma("journal_mode", "wal")
@@ -99,6 +137,37 @@ class Database:
     def after_fork(self) -> None:
         """Release the lock, in the parent and in the child."""
         self._guard.release()
+
+    # --- the log ----------------------------------------------------------------------------------------------------
+    def _log_bytes(self) -> int:
+        """The size of the log; that of a catalog which is never synced counts as large enough."""
+        if self._path is None or self._synchronous == "NORMAL":
+            return _LOG_BYTES
+        with suppress(FileNotFoundError):
+            return self._path.with_name(f"{self._path.name}-wal").stat().st_size
+        return 0
+
+    def _extend_log(self) -> None:
+        """Extend the log with zeros to the size that it has after some time (in a transaction: nobody else writes).
+
+        Syncing a write into allocated blocks is faster than syncing one that makes the file longer.  A frame of zeros
+        ends the recovery of the log, as the end of the file does: no frame is for page 0, and its salts do not match
+        (https://sqlite.org/fileformat2.html, section 4.1).  The log remains when the last connection closes
+        (PERSIST_WAL), and checkpoints do not truncate it, but restart it at its beginning.
+        """
+        size = self._log_bytes()
+        if size >= _LOG_BYTES:
+            return
+        flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, 0]
+        log = apsw.VFSFile(ClusterVFS.plain_name(), f"{self._path}-wal", flags)
+        try:
+            for offset in range(size, _LOG_BYTES, _ZEROS_BYTES):  # SQLite writes less than 128 KiB at once
+                log.xWrite(bytes(min(_ZEROS_BYTES, _LOG_BYTES - offset)), offset)
+            log.xSync(apsw.SQLITE_SYNC_NORMAL)
+        except (apsw.FullError, apsw.IOError):
+            log.xTruncate(size)  # a full disk: the log grows as it is needed
+        finally:
+            log.xClose()
 
     def _is_complete(self) -> bool:
         """Whether the catalog has the additions to the format."""
@@ -146,7 +215,8 @@ class Database:
 
     def last_id(self) -> int:
         """The id of the row inserted last."""
-        return self._db.last_insert_rowid()
+        assert self._connection is not None, "BUG: nothing was inserted"
+        return self._connection.last_insert_rowid()
 
     def change_count(self) -> int:
         """The number of rows that the last statement changed."""
@@ -161,56 +231,179 @@ class Database:
                 with self._translated():
                     raise
 
-    def change(self, sql: str, values: Values = ()) -> None:
-        """Run a statement in the running transaction.  Raises apsw.ConstraintError and the errors of :meth:`query`."""
-        assert self._depth, "BUG: a change outside a catalog transaction"
+    def change(self, sql: str, values: Values = (), *touched: Key) -> None:
+        """Run a statement in the running transaction; ``touched``: the remembered rows that it changes, by default all.
+
+        Raises apsw.ConstraintError and the errors of :meth:`query`.
+        """
+        self.forget(*touched)
+        self.insert(sql, values)
+
+    def insert(self, sql: str, values: Values = ()) -> None:
+        """Run a statement that changes no remembered row in the running transaction.
+
+        Raises apsw.ConstraintError and the errors of :meth:`query`.
+        """
+        connection = self._connection
+        assert self._depth and connection is not None, "BUG: a change outside a catalog transaction"
         try:
-            self._db.execute(sql, values)
+            connection.execute(sql, values)
         except apsw.ConstraintError:
             raise
         except apsw.Error:
             with self._translated():
                 raise
 
+    # --- remembered rows --------------------------------------------------------------------------------------------
+    def remember_under(self, words: ReadersHeader) -> None:
+        """Remember rows from now on, under the generation in these words."""
+        self._words = words
+
+    def _forget_words(self) -> None:
+        """Remember nothing any more: the shared tables will be unmapped."""
+        with self._guard:
+            self._words = None
+            self._rows.clear()
+
+    def row(self, key: Key, read: Callable[[Any], _R | None], argument: object) -> _R | None:
+        """The remembered row of a key, or the result of ``read(argument)``, which is remembered unless it is None.
+
+        Raises the errors of :meth:`query`.
+        """
+        row: _R | None = self.recall(key)
+        return self._read_row(key, read, argument) if row is None else row
+
+    def _read_row(self, key: Key, read: Callable[[Any], _R | None], argument: object) -> _R | None:
+        with self._guard:
+            words = self._words
+            if words is None or self._depth:
+                return read(argument)
+            begun = words.catalog_begun
+            row = read(argument)
+            if row is not None and begun == words.catalog_settled and begun == words.catalog_begun:  # G1
+                if begun != self._generation or len(self._rows) >= _REMEMBERED_MAX:
+                    self._rows.clear()
+                    self._generation = begun
+                self._rows[key] = row
+            return row
+
+    def recall(self, key: Key) -> Any | None:
+        """The remembered row of a key, if it is up to date; otherwise None.
+
+        Takes no lock: while another thread is in a transaction, the rows that it has not forgotten are up to date too.
+        """
+        words = self._words
+        if words is not None and (self._depth or words.catalog_begun == self._generation):  # G2, G3
+            return self._rows.get(key)
+        return None
+
+    def forget(self, *keys: Key) -> None:
+        """Forget rows that the running transaction is about to change; without keys: all rows."""
+        for key in keys:
+            self._rows.pop(key, None)
+            self._written.pop(key, None)
+        if not keys:
+            self._rows.clear()
+            self._written.clear()
+
+    def remember(self, key: Key, row: object) -> None:
+        """Remember a row that the running transaction has written, once it is committed."""
+        if self._words is not None:
+            self._written[key] = row
+
     # --- transactions -----------------------------------------------------------------------------------------------
-    @contextmanager
-    def transaction(self, *, waits: bool = True) -> Iterator[None]:
+    def transaction(self, *, waits: bool = True) -> AbstractContextManager[None]:
         """Run the body as an atomic and durable change; an inner transaction is part of the outer one.
 
         Signal handlers run after its end.  Raises StoreBusyError if another process holds the catalog for 30 s, or at
         once unless it ``waits``.
         """
-        with uninterrupted, self._guard, busy():
-            if self._depth:
-                yield
-                return
-            if self.is_uncertain:
-                raise Error(f"the store's catalog {self._path} could not be written: close the store and open it again")
+        return self._waiting if waits else self._trying
+
+    def begin(self, timeout_ms: int) -> None:
+        """Begin a transaction, or a part of the running one; each call needs one of :meth:`end`."""
+        uninterrupted.__enter__()
+        try:
+            self._guard.acquire()
             try:
-                self._begin(_BUSY_TIMEOUT_MS if waits else _TIDY_TIMEOUT_MS)
-                self._depth = 1
-                yield
-                reach("catalog: before commit")
-                try:
-                    with self._translated():
-                        self._db.execute("COMMIT")
-                except BaseException:
-                    self._seal()
-                    raise
-                reach("catalog: committed")
-            finally:
-                self._depth = 0
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if not self._depth:
+                    self._begin(timeout_ms)
+                self._depth += 1
+            except BaseException:
+                self._guard.release()
+                raise
+        except BaseException:
+            uninterrupted.__exit__()
+            raise
 
     def _begin(self, timeout_ms: int) -> None:
-        db = self._db
-        db.set_busy_timeout(timeout_ms)
+        if self.is_uncertain:
+            raise Error(f"the store's catalog {self._path} could not be written: close the store and open it again")
+        begin_busy(self)
         try:
-            with self._translated():
+            db = self._db
+            if timeout_ms != self._timeout_ms:
+                db.set_busy_timeout(timeout_ms)
+                self._timeout_ms = timeout_ms
+            try:
                 db.execute("BEGIN IMMEDIATE")
+            except apsw.Error:
+                with self._translated():
+                    raise
+            words = self._words
+            if words is not None and words.catalog_begun != self._generation:  # G3
+                self._rows.clear()
+                self._generation = words.catalog_begun
+        except BaseException:
+            self._undo()
+            raise
+
+    def _undo(self) -> None:
+        """Undo the transaction, unless it is committed."""
+        try:
+            connection = self._connection
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
         finally:
-            db.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            end_busy(self)
+
+    def end(self, *, commits: bool) -> None:
+        """End a part of a transaction, and commit or undo the transaction with its last part."""
+        try:
+            try:
+                if self._depth == 1:
+                    try:
+                        if commits:
+                            self._commit()
+                    finally:
+                        self._written.clear()
+                        self._undo()
+            finally:
+                self._depth -= 1
+                self._guard.release()
+        finally:
+            uninterrupted.__exit__()
+
+    def _commit(self) -> None:
+        reach("catalog: before commit")
+        words = self._words
+        number = 0
+        if words is not None:
+            number = words.catalog_begun + 1
+            words.catalog_begun = number  # G2
+        try:
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._rows.clear()
+            self._seal()
+            with self._translated():
+                raise
+        if words is not None:
+            if words.catalog_begun == number:
+                words.catalog_settled = number
+            self._rows.update(self._written)
+            self._generation = number
+        reach("catalog: committed")
 
     def seal(self) -> None:
         """Overwrite the frames that a process which died in its commit may have left in the log."""
@@ -246,12 +439,35 @@ class Database:
 
     def close(self) -> None:
         """Close the connection."""
+        self._forget_words()
         with self._guard, self._translated():
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
             if self._copy is not None:
                 self._copy.cleanup()
+
+
+class _Transaction:
+    """The body of a ``with`` as a transaction, or as a part of the running one; has no state, so bodies may be nested.
+
+    Signal handlers are deferred from before the first step until after the last one.
+    """
+
+    __slots__ = ("_begin", "_end", "_timeout_ms")
+
+    def __init__(self, database: Database, timeout_ms: int) -> None:
+        self._begin = database.begin
+        self._end = database.end
+        self._timeout_ms = timeout_ms
+
+    def __enter__(self) -> None:
+        self._begin(self._timeout_ms)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(commits=kind is None)
 
 
 def _copy_of(path: Path) -> TemporaryDirectory[str]:

@@ -20,12 +20,12 @@ class Events:
 
     def add(self, kind: str, source: str, category: str, message: str) -> None:
         """Add an event, in the running transaction."""
-        self._database.change(
+        self._database.insert(
             "INSERT INTO events VALUES (NULL, ?, ?, ?, ?, ?)", (time.time_ns(), kind, source, category, message)
         )
         event = self._database.last_id()
         if event % 256 == 0:
-            self._database.change("DELETE FROM events WHERE event <= ?", (event - _EVENTS_MAX,))
+            self._database.insert("DELETE FROM events WHERE event <= ?", (event - _EVENTS_MAX,))
 
     def all(self) -> list[EventRow]:
         """The latest events, oldest first."""

@@ -22,10 +22,15 @@ class Instances:
 
     def of(self, cluster: int) -> list[InstanceRow]:
         """The instances of a cluster, the writer first, then by name."""
+        if self._database.recall(("plain", cluster)):
+            return []
+        return list(self._database.row(("instances", cluster), self._read, cluster) or ())
+
+    def _read(self, cluster: int) -> tuple[InstanceRow, ...]:
         rows = self._database.query(
             "SELECT * FROM instances WHERE cluster = ? ORDER BY NOT is_writer, name", (cluster,)
         )
-        return [instance_row(row) for row in rows]
+        return tuple(instance_row(row) for row in rows)
 
     def add(
         self,

@@ -21,6 +21,7 @@ class Volumes:
         self.seal = database.seal
 
     _VOLUME = "SELECT volume, row, head_slot, state, parent, base, retained FROM volumes"
+    _VOLUME_BY_ID = f"{_VOLUME} WHERE volume = ?"
 
     def volume_rows(self) -> list[VolumeRow]:
         return [volume_row(row) for row in self._database.query(self._VOLUME)]
@@ -41,7 +42,10 @@ class Volumes:
         return [volume_row(row) for row in self._database.query(sql)]
 
     def volume_row(self, volume: int) -> VolumeRow | None:
-        rows = self._database.query(f"{self._VOLUME} WHERE volume = ?", (volume,))
+        return self._database.row(("volume", volume), self._read_volume, volume)
+
+    def _read_volume(self, volume: int) -> VolumeRow | None:
+        rows = self._database.query(self._VOLUME_BY_ID, (volume,))
         return volume_row(rows[0]) if rows else None
 
     def volume_of_cluster(self, name: str) -> VolumeRow | None:
@@ -58,14 +62,19 @@ class Volumes:
         )
         return volume_row(rows[0]) if rows else None
 
-    def add_volume(self, row: VolumeRow) -> VolumeRow:
-        """Add a volume, assign its id, and return the row with the id."""
-        self._database.change(
+    def add_volume(self, row: VolumeRow, table_index: int) -> VolumeRow:
+        """See :meth:`vfs.registry.Registry.add_volume`."""
+        database = self._database
+        database.insert(
             "INSERT INTO volumes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
-            (row.table_index, row.head_slot, str(row.state), row.parent, packed(row.base), row.retained),
+            (table_index, row.head_slot, row.state.value, row.parent, packed(row.base), row.retained),
         )
-        volume = self._database.last_id()
-        return row._replace(volume=volume, base=row.base._replace(volume=volume))
+        volume = database.last_id()
+        base = row.base._replace(volume=volume)
+        row = VolumeRow(volume, table_index, row.head_slot, row.state, row.parent, base, row.retained)
+        database.remember(("volume", volume), row)
+        database.remember(("bare", volume), row)
+        return row
 
     def may_have_volume(self, volume: int) -> bool:
         """See :meth:`vfs.registry.Registry.may_have_volume`."""
@@ -75,20 +84,46 @@ class Volumes:
         """See :meth:`vfs.registry.Registry.pin_base`."""
         self.add_pin(base.volume, volume_holder(row.volume), base)
 
+    def unpin_base(self, row: VolumeRow) -> None:
+        """See :meth:`vfs.registry.Registry.unpin_base`."""
+        assert row.parent is not None, f"BUG: volume {row.volume} has no source"
+        self.remove_pin(row.parent, row.base.version, volume_holder(row.volume))
+
+    def has_pins(self, volume: int) -> bool:
+        """See :meth:`vfs.registry.Registry.has_pins`."""
+        return not self.is_bare(volume) and bool(
+            self._database.query("SELECT 1 FROM pins WHERE volume = ? LIMIT 1", (volume,))
+        )
+
+    def is_pinned_at(self, volume: int, version: int) -> bool:
+        """See :meth:`vfs.registry.Registry.is_pinned_at`."""
+        sql = "SELECT 1 FROM pins WHERE volume = ? AND version = ? LIMIT 1"
+        return bool(self._database.query(sql, (volume, version)))
+
+    def is_bare(self, volume: int) -> bool:
+        """See :meth:`vfs.registry.Registry.is_bare`: it was created here, and no other process has changed anything."""
+        return self._database.recall(("bare", volume)) is not None
+
     def set_volume_state(self, volume: int, state: VolumeState) -> None:
-        self._database.change("UPDATE volumes SET state = ? WHERE volume = ?", (str(state), volume))
+        self._database.change("UPDATE volumes SET state = ? WHERE volume = ?", (str(state), volume), ("volume", volume))
 
     def set_dead(self, volume: int) -> None:
         self._database.change(
-            "UPDATE volumes SET state = ?, retained = 0 WHERE volume = ?", (str(VolumeState.DEAD), volume)
+            "UPDATE volumes SET state = ?, retained = 0 WHERE volume = ?",
+            (str(VolumeState.DEAD), volume),
+            ("volume", volume),
         )
 
     def set_retained(self, volume: int, version: int) -> None:
-        self._database.change("UPDATE volumes SET retained = ? WHERE volume = ?", (version, volume))
+        self._database.change(
+            "UPDATE volumes SET retained = ? WHERE volume = ?", (version, volume), ("volume", volume), ("bare", volume)
+        )
 
     def remove_volume(self, volume: int) -> None:
-        self._database.change("DELETE FROM volumes WHERE volume = ?", (volume,))
-        self._database.change("DELETE FROM sealed WHERE volume = ?", (volume,))
+        database = self._database
+        if not self.is_bare(volume):
+            database.insert("DELETE FROM sealed WHERE volume = ?", (volume,))
+        database.change("DELETE FROM volumes WHERE volume = ?", (volume,), ("volume", volume), ("bare", volume))
 
     def note_sealed(self, versions: dict[int, int]) -> None:
         """See :meth:`vfs.registry.Registry.note_sealed`."""
@@ -96,6 +131,7 @@ class Volumes:
             self._database.change(
                 "INSERT OR REPLACE INTO sealed SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM volumes WHERE volume = ?1)",
                 (volume, version),
+                ("bare", volume),
             )
 
     def sealed_version(self, volume: int) -> int:
@@ -145,7 +181,9 @@ class Volumes:
         Returns the volumes on which pins were released, nearest first.
         """
         self._database.change(
-            "UPDATE pins SET released = 1 WHERE volume = ? AND version = ? AND holder = ?", (volume, version, holder)
+            "UPDATE pins SET released = 1 WHERE volume = ? AND version = ? AND holder = ?",
+            (volume, version, holder),
+            ("bare", volume),
         )
         row = self.volume_row(volume)
         assert row is not None, f"BUG: {holder} pins unknown volume {volume}"
@@ -234,10 +272,12 @@ class Volumes:
     def add_pin(self, volume: int, holder: str, version: Version) -> None:
         """Pin a version for a holder."""
         self._database.change(
-            "INSERT INTO pins VALUES (?, ?, ?, 0, ?)", (volume, version.version, holder, packed(version))
+            "INSERT INTO pins VALUES (?, ?, ?, 0, ?)",
+            (volume, version.version, holder, packed(version)),
+            ("bare", volume),
         )
 
     def remove_pin(self, volume: int, version: int, holder: str) -> None:
-        self._database.change(
+        self._database.insert(
             "DELETE FROM pins WHERE volume = ? AND version = ? AND holder = ?", (volume, version, holder)
         )

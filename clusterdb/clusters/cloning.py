@@ -10,7 +10,7 @@ from clusterdb.access import copies
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.creating import create_filled
 from clusterdb.core.context import ClusterRef, Context
-from clusterdb.core.volumes import VersionRef, clone_volume, lent
+from clusterdb.core.volumes import VersionRef, create_clone, lent
 from clusterdb.errors import CloneLimitError, InvalidArgumentError
 from clusterdb.past.find import find, is_of, ref_of_snapshot, require_snapshot
 from clusterdb.past.retention import agree_with_settings
@@ -18,7 +18,7 @@ from clusterdb.rules import status
 from clusterdb.rules.names import check_name
 from clusterdb.rules.points import Point
 from clusterdb.rules.settings import ClusterSettings
-from vfs.registry import VolumeRow, VolumeState
+from vfs.registry import VolumeRow
 
 __all__ = ["clone", "require_restore_options", "restore_snapshot"]
 
@@ -38,7 +38,9 @@ def clone(
     row = context.row_of(source)
     status.after(row.name, row.status, "clone")
     wanted = row.settings.inherited().changed(settings)
-    context.catalog.clusters.require_free(check_name(name))
+    check_name(name)
+    if at is not None or copy_type != "copy-on-write" or row.settings.clone_limit is not None:
+        context.catalog.clusters.require_free(name)  # otherwise adding the cluster is the first step that can fail
     version = find(context, row, at)
     origin = row if at is None or is_of(context, row, version) else None
     try:
@@ -66,8 +68,8 @@ def _clone_found(
         catalog.events.add("cluster", name, "creation", f"cluster '{name}' {how}")
         rows.append(catalog.clusters.add(name, volume.volume, settings, source))
 
-    with clone_volume(context, ref, VolumeState.LIVE, add):
-        return rows[0]
+    create_clone(context, ref, add)
+    return rows[0]
 
 
 def _has_all_clones(context: Context, row: ClusterRow) -> bool:

@@ -87,7 +87,7 @@ def store_stats(context: Context) -> StoreStats:
         path=context.path,
         cluster_count=context.catalog.clusters.count(),
         pool_bytes=context.pages.allocated_bytes(),
-        used_bytes=context.pages.slot_map.used_count() * SLOT_BYTES,
+        used_bytes=(context.pages.slot_map.used_count() - context.pages.head_slot_count()) * SLOT_BYTES,
     )
 
 

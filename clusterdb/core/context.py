@@ -67,6 +67,7 @@ class Context:
         self.connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self.loans: dict[int, ExitStack] = {}
         self.local = threading.local()
+        self._errors = of_store(path)
         self._deferred: deque[Callable[[], None]] = deque()
         self._pid = os.getpid()
 
@@ -109,7 +110,7 @@ class Context:
 
     def errors(self) -> AbstractContextManager[None]:
         """A context manager that translates errors of storage, SQLite and the system to those of clusterdb."""
-        return of_store(self.path)
+        return self._errors
 
     # --- looking up -------------------------------------------------------------------------------------------------
     def row_of(self, cluster: ClusterRef) -> ClusterRow:

@@ -89,6 +89,7 @@ def _start(where: str, directory: Path | None, pages: PageStore, options: Option
         catalog = Catalog(path, store_id=os.urandom(16), read_only=pages.read_only, disposable=options.disposable)
         try:
             pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)
+            catalog.database.remember_under(pages.tables.header)
         except BaseException:
             catalog.close()
             raise

@@ -18,14 +18,18 @@ from clusterdb.errors import InvalidRestoreTimeError
 from vfs import errors as storage_errors
 from vfs.abc import Durability, StoreVFS, Target
 from vfs.format.layout import Version
+from vfs.holds import Holds
+from vfs.interrupts import uninterrupted
 from vfs.registry import IN_USE, VolumeRow, VolumeState
+from vfs.storage.sessions import Session
 from vfs.storage.volume import Volume
-from vfs.storage.volumes import NewVolume, creating, pinned
+from vfs.storage.volumes import NewVolume, create, pin_head, pinned
 
 __all__ = [
     "VersionRef",
     "building",
     "clone_volume",
+    "create_clone",
     "drop_volume",
     "durably_pinned",
     "lent",
@@ -97,8 +101,13 @@ def require_kept(context: Context, source: Version, text: str, *, is_pinned: boo
 # --- new volumes ------------------------------------------------------------------------------------------------------
 @contextmanager
 def new_volume(context: Context, state: VolumeState, add: Callable[[VolumeRow], None] = nothing) -> Iterator[VolumeRow]:
-    """Create an empty volume; ``add`` adds the rows that belong to it, in the same catalog transaction."""
-    with context.errors(), creating(context.pages, NewVolume(state), require=lambda: None, add=add) as row:
+    """Create an empty volume; ``add`` adds the rows that belong to it, in the same catalog transaction.
+
+    A volume in state BUILDING is marked as such by a lock until the body ends.
+    """
+    with context.errors(), context.pages.session() as session, Holds() as holds:
+        with uninterrupted:
+            row = create(context.pages, session, NewVolume(state), holds, require=lambda: None, add=add)
         yield row
 
 
@@ -106,22 +115,66 @@ def new_volume(context: Context, state: VolumeState, add: Callable[[VolumeRow], 
 def clone_volume(
     context: Context, ref: VersionRef, state: VolumeState, add: Callable[[VolumeRow], None] = nothing
 ) -> Iterator[VolumeRow]:
-    """Create a volume that begins with a version of another; ``add`` is part of the catalog transaction.
+    """Create a volume that begins with a version of another, as :func:`create_clone` does, for the body.
+
+    A volume in state BUILDING is marked as such by a lock until the body ends.
+    """
+    with context.pages.session() as session, Holds() as holds:
+        with uninterrupted, context.errors():
+            row = _create_clone(context, session, ref, state, add, holds)
+        yield row
+
+
+def create_clone(context: Context, ref: VersionRef, add: Callable[[VolumeRow], None]) -> VolumeRow:
+    """Create a volume in use that begins with a version of another; ``add`` is part of the catalog transaction.
 
     Raises ClusterNotFoundError, InvalidRestoreTimeError.
     """
-    pages = context.pages
-    if ref.record is not None:  # a snapshot's pin keeps it
-        require = partial(require_kept, context, ref.record, ref.text, is_pinned=False)
-        with context.errors(), creating(pages, NewVolume(state, ref.record), require=require, add=add) as row:
-            with pages.session() as session:
-                pages.queue.announce_pins(session, ref.volume.table_index)
-            yield row
-        return
-    with durably_pinned(context, ref) as source:
-        require = partial(require_kept, context, source, ref.text, is_pinned=True)
-        with creating(pages, NewVolume(state, source), require=require, add=add) as row:
-            yield row
+    with uninterrupted, context.errors():
+        session = context.pages.borrow()
+        try:
+            return _create_clone(context, session, ref, VolumeState.LIVE, add, None)
+        finally:
+            context.pages.give_back(session)
+
+
+def _create_clone(
+    context: Context,
+    session: Session,
+    ref: VersionRef,
+    state: VolumeState,
+    add: Callable[[VolumeRow], None],
+    holds: Holds | None,
+) -> VolumeRow:
+    """Create a clone with a session that is not pinning anything; the caller defers signal handlers."""
+    pages, volume = context.pages, ref.volume
+    source = ref.record  # if there is one, a snapshot's pin keeps it
+    if source is None:
+        source = _pin(context, session, ref)
+        if source.volume != volume.volume:
+            source = source._replace(volume=volume.volume)
+        if pages.is_durable and pages.volume(volume).durable < source.version:
+            pages.sync()  # the version of a durable pin must be durable too
+    require = partial(require_kept, context, source, ref.text, is_pinned=ref.record is None)
+    try:
+        return create(pages, session, NewVolume(state, source), holds, require=require, add=add)
+    finally:  # also after an error: the pin may be committed
+        pages.queue.announce_pins(session, volume.table_index)
+        session.detach()
+
+
+def _pin(context: Context, session: Session, ref: VersionRef) -> Version:
+    """Pin a version by a session.  Raises ClusterNotFoundError, InvalidRestoreTimeError."""
+    try:
+        if ref.version is None:
+            return pin_head(context.pages, session, ref.volume)
+        handle = Volume(context.pages, ref.volume, session, read_only=True)
+        handle.pin_past(ref.version)
+        return handle.version
+    except storage_errors.VolumeDroppedError:
+        raise context.deleted(ref.text) from None
+    except storage_errors.PastVersionGoneError as error:
+        raise InvalidRestoreTimeError(f"{ref.text} in store '{context.path}': {error}") from None
 
 
 def drop_volume(
@@ -131,17 +184,18 @@ def drop_volume(
 
     Raises ClusterNotFoundError if another process dropped it first, StoreBusyError (at once unless it ``waits``).
     """
-    pages, volumes = context.pages, context.catalog.volumes
-    with (
-        context.errors(),
-        pages.session() as session,
-        pages.cleanup.dropping(session, row) as plan,
-        context.catalog.transaction(waits=waits),
-    ):
+
+    def change_in_use() -> None:
         change()
         context.require_in_use(row.volume)
-        ancestors = volumes.drop_volume(row.volume)
-        plan([context.require_volume(row.volume), *ancestors])
+
+    pages = context.pages
+    with uninterrupted, context.errors():
+        session = pages.borrow()
+        try:
+            pages.cleanup.drop(session, row, change_in_use, context.catalog.transaction(waits=waits))
+        finally:
+            pages.give_back(session)
 
 
 # --- volumes without a name -------------------------------------------------------------------------------------------

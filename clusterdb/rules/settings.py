@@ -27,8 +27,15 @@ SECONDS_MAX = 3_153_600_000
 _SECOND = 1_000_000_000
 
 
+class _Written:
+    """The JSON of settings, once it was needed."""
+
+    __slots__ = ("_json",)
+    _json: str
+
+
 @dataclass(frozen=True, slots=True)
-class ClusterSettings:
+class ClusterSettings(_Written):
     """The settings of a cluster.
 
     ``engine``: the SQL that it accepts.  ``backup_retention_days`` (0 to 35) and ``backtrack_window_s`` (seconds, up to
@@ -74,11 +81,19 @@ class ClusterSettings:
 
     def changed(self, changes: Mapping[str, Any]) -> ClusterSettings:
         """A copy with some settings changed.  Raises InvalidArgumentError, UnknownEngineError."""
+        if not changes:
+            return self
+        try:
+            return _changed(self.to_json(), tuple(map(_as_key, changes.items())))
+        except TypeError:  # a value that is not hashable
+            return self._changed(changes)
+
+    def _changed(self, changes: Mapping[str, Any]) -> ClusterSettings:
         names = sorted(setting.name for setting in fields(self))
         unknown = sorted(set(changes) - set(names))
         if unknown:
             raise InvalidArgumentError(f"unknown setting {unknown[0]!r}: use {', '.join(names)}")
-        return replace(self, **changes) if changes else self
+        return replace(self, **changes)
 
     def inherited(self) -> ClusterSettings:
         """The settings that a clone inherits: the engine, the backup retention and the clone limit.
@@ -86,17 +101,17 @@ class ClusterSettings:
         The backtrack window, deletion protection, tags and expiry are not inherited: RestoreDBClusterToPointInTime has
         parameters for them.
         """
-        return ClusterSettings(
-            engine=self.engine, backup_retention_days=self.backup_retention_days, clone_limit=self.clone_limit
-        )
+        return _inherited(self.engine, self.backup_retention_days, self.clone_limit)
 
     def to_json(self) -> str:
         """The settings as JSON for the catalog."""
-        return _DEFAULT_JSON if self == _DEFAULT else self._as_json()
-
-    def _as_json(self) -> str:
-        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
-        return json.dumps(values | {"tags": dict(self.tags)}, sort_keys=True)
+        try:
+            return self._json
+        except AttributeError:
+            values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+            text = json.dumps(values | {"tags": dict(self.tags)}, sort_keys=True)
+            object.__setattr__(self, "_json", text)
+            return text
 
     @staticmethod
     @lru_cache(maxsize=1024)
@@ -123,5 +138,26 @@ def _require_tags(tags: object) -> None:
         )
 
 
-_DEFAULT = ClusterSettings()
-_DEFAULT_JSON = _DEFAULT._as_json()
+@lru_cache(maxsize=1024)
+def _inherited(engine: str, backup_retention_days: int, clone_limit: int | None) -> ClusterSettings:
+    return ClusterSettings(engine=engine, backup_retention_days=backup_retention_days, clone_limit=clone_limit)
+
+
+Key = tuple[str, type, Any]
+"""A changed setting: its name, and its type too, since 1 and True are equal."""
+
+
+def _as_key(change: tuple[str, Any]) -> Key:
+    name, value = change
+    if isinstance(value, dict):
+        return name, dict, tuple((type(key), key, type(text), text) for key, text in value.items())
+    return name, type(value), value
+
+
+@lru_cache(maxsize=1024)
+def _changed(settings: str, changes: tuple[Key, ...]) -> ClusterSettings:
+    """The settings with this JSON, with some changed: every test of a run has the same."""
+    values = {
+        name: {key: text for _, key, _, text in value} if kind is dict else value for name, kind, value in changes
+    }
+    return ClusterSettings.from_json(settings)._changed(values)

@@ -114,7 +114,10 @@ class MarkerOptions:
 def marker_options_of(request: pytest.FixtureRequest) -> MarkerOptions:
     """The nearest template and engine, and all settings, where nearer markers win.  Raises UsageError."""
     markers = MarkerOptions()
-    for marker in request.node.iter_markers("clusterdb"):
+    given = [marker for marker in request.node.iter_markers() if marker.name in ("clusterdb", "clusterdb_template")]
+    for marker in given:
+        if marker.name != "clusterdb":
+            continue
         options = dict(marker.kwargs)
         markers.template = _nearest(markers.template, options.pop("template", None), marker.args or None)
         markers.engine = _nearest(markers.engine, options.pop("engine", None))
@@ -124,8 +127,9 @@ def marker_options_of(request: pytest.FixtureRequest) -> MarkerOptions:
                 f"{request.node.nodeid}: marker clusterdb has no option {sorted(options)[0]!r}: use template, engine, "
                 "settings"
             )
-    for marker in request.node.iter_markers("clusterdb_template"):
-        markers.template = _nearest(markers.template, marker.args)
+    for marker in given:
+        if marker.name == "clusterdb_template":
+            markers.template = _nearest(markers.template, marker.args)
     return markers
 
 

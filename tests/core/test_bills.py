@@ -58,7 +58,8 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
 
 
 def live_bytes(store: clusterdb.Store) -> int:
-    return (pages_of(store).slot_map.used_count() - 1) * 4096  # but the pool's header
+    pages = pages_of(store)
+    return (pages.slot_map.used_count() - pages.head_slot_count() - 1) * 4096  # but the pool's header
 
 
 def test_drop_during_the_walk_is_not_reported_as_damage(

@@ -115,9 +115,7 @@ def test_clone_of_another_clusters_snapshot_has_no_source(two: Pair) -> None:
 def test_cluster_protected_during_its_deletion_stays(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Protection that is set before the deletion commits prevents it."""
     one, other = two
-    before(
-        monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").modify(deletion_protection=True)
-    )
+    before(monkeypatch, pages_of(one).cleanup, "drop", lambda: other.cluster("prod").modify(deletion_protection=True))
     with pytest.raises(clusterdb.DeletionProtectedError):
         one.cluster("prod").delete()
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]
@@ -127,7 +125,7 @@ def test_cluster_used_during_its_expiry_stays(two: Pair, monkeypatch: pytest.Mon
     """Whether a cluster expires is decided in the transaction that deletes it."""
     one, other = two
     one.cluster("prod").modify(ttl_s=0.000_001)
-    before(monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").modify(ttl_s=None))
+    before(monkeypatch, pages_of(one).cleanup, "drop", lambda: other.cluster("prod").modify(ttl_s=None))
     assert one.expire() == []
     assert rows(one.cluster("prod").connect(), "SELECT count(*) FROM t") == [(500,)]
 
@@ -141,7 +139,7 @@ def test_deletion_during_a_backtrack_is_refused_and_leaves_no_volume(
     prod.modify(backtrack_window_s=3600)
     version = prod.stats().version
     overwrite(prod)
-    before(monkeypatch, pages_of(one).cleanup, "dropping", lambda: other.cluster("prod").backtrack(version))
+    before(monkeypatch, pages_of(one).cleanup, "drop", lambda: other.cluster("prod").backtrack(version))
     with pytest.raises(clusterdb.StoreBusyError, match="try again"):
         prod.delete()
     prod.delete()

@@ -74,22 +74,27 @@ class Scenario:
     ) -> clusterdb.Store:
         names = sorted(self.worlds[-1])
         verbs = ["commit"] * 8 + ["clone"] * 4 + ["drop", "drop", "rename", "create", "import", "reclaim", "shrink"]
-        verbs += ["reopen", "rebuild", "vacuum", "keep past", "reset", "reset", "snapshot"]
+        verbs += [
+            "reopen",
+            "rebuild",
+            "vacuum",
+            "keep past",
+            "reset",
+            "reset",
+            "snapshot",
+            "clone for OFF",
+            "clone for OFF",
+        ]
         verb = rng.choice(verbs) if names else "create"
         name = rng.choice(names) if names else ""
         new = f"c{next(serial)}"
         number = next(serial)
         if verb == "commit":
             mode = rng.choice(["FULL", "FULL", "NORMAL", "NORMAL", "OFF"])
-            self._step(
-                recorder,
-                f"commit {name} {mode} {number}",
-                lambda: write(store, name, number, mode, rng.randrange(1, ROWS)),
-                lambda world: world | {name: committed(world[name], number, mode)},
-            )
+            self._commit(recorder, rng, store, name, number, mode)
         elif verb == "vacuum":
             self._step(recorder, f"vacuum {name}", lambda: vacuum(store, name), lambda world: world)
-        elif verb == "clone":
+        elif verb in ("clone", "clone for OFF"):
             newest = max(self.worlds[-1][name])
             self._step(
                 recorder,
@@ -97,6 +102,9 @@ class Scenario:
                 lambda: store.cluster(name).clone(new),
                 lambda world: world | {new: frozenset([newest])},
             )
+            if verb == "clone for OFF":  # its base is durable, and nothing else of it is
+                for mode in rng.choice([["OFF"], ["OFF", "OFF", "OFF"], ["OFF", "FULL", "OFF"], ["OFF", "NORMAL"]]):
+                    self._commit(recorder, rng, store, new, next(serial), mode)
         elif verb == "drop" and len(names) > 1:
             self._step(
                 recorder,
@@ -163,6 +171,16 @@ class Scenario:
                 recorder, f"open ({verb})", lambda: clusterdb.open(recorder.directory), lambda world: world
             )
         return store
+
+    def _commit(
+        self, recorder: Recorder, rng: random.Random, store: clusterdb.Store, name: str, number: int, mode: str
+    ) -> None:
+        self._step(
+            recorder,
+            f"commit {name} {mode} {number}",
+            lambda: write(store, name, number, mode, rng.randrange(1, ROWS)),
+            lambda world: world | {name: committed(world[name], number, mode)},
+        )
 
     def images(self, recorder: Recorder, per_point: int, every: int = 1) -> Iterator[Image]:
         """Images of every point of the log (of one in ``every``)."""

@@ -307,6 +307,60 @@ def test_off_commits_never_bring_back_less_than_the_last_full_one(
     store.close()
 
 
+def test_first_off_commits_of_a_clone_sync_nothing_and_fall_back_to_its_base(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base is whole whatever arrives of them, and no later version was durable (K3)."""
+    store = clusterdb.open(path)
+    filled(store, "prod", 60, "a").close()
+    writer = store.cluster("prod").clone("dev").connect()
+    writer.execute("PRAGMA synchronous = OFF")
+    images = []
+    with monkeypatch.context() as patched:
+        device = Device(path, patched)
+        for letter in "bcdef":
+            rewrite(writer, letter)
+            for arrived in ((), (head_slot(store, "dev"),)):
+                images.append(tmp_path / f"lost-{letter}-{len(arrived)}")
+                device.lose_power(images[-1], arrived=arrived)
+        assert device.sync_count == 0
+    for image in images:
+        with clusterdb.open(image) as after:
+            assert letters_of(after, "dev") == {"a": 60}
+            with after.cluster("dev").connect() as again:
+                rewrite(again, "x")
+            again.close()
+            assert letters_of(after, "prod") == {"a": 60}
+            assert_clean(after)
+    writer.close()
+    store.close()
+
+
+@pytest.mark.parametrize("modes", [("FULL", "FULL"), ("OFF", "FULL", "FULL"), ("OFF", "FULL", "OFF", "OFF")])
+def test_clone_with_a_later_durable_version_never_falls_back_to_its_base(
+    path: Path, tmp_path: Path, modes: str
+) -> None:
+    """If none of its versions is whole any more, it is refused: its base is older than what was durable (K3)."""
+    store = clusterdb.open(path)
+    filled(store, "prod", 60, "a").close()
+    writer = store.cluster("prod").clone("dev").connect()
+    for letter, mode in zip("bcde", modes, strict=False):
+        writer.execute(f"PRAGMA synchronous = {mode}")
+        rewrite(writer, letter)
+    lost = tmp_path / "lost"
+    shutil.copytree(path, lost)
+    boot_again(lost)
+    with open(lost / "pool", "r+b") as pool:
+        for version in records(store, "dev"):
+            if version is not None:
+                pool.seek(version.root.slot * SLOT_BYTES)
+                pool.write(bytes(SLOT_BYTES))
+    with clusterdb.open(lost) as after, pytest.raises(clusterdb.CorruptStoreError, match="no intact version"):
+        after.cluster("dev").connect()
+    writer.close()
+    store.close()
+
+
 # --- what a closed store is believed ----------------------------------------------------------------------------------
 def copy_back(backup: Path, path: Path) -> None:
     """Copy a backup over the files of a closed store, keeping the inodes, as ``cp`` does."""

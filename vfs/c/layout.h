@@ -77,7 +77,7 @@ typedef struct MapHeader {
 #define READERS_BYTES (GATE_TABLE_BYTE + GATE_ROWS * ROW_BYTES)
 
 typedef struct ReadersHeader {
-    uint64_t magic, session_high, volume_hint, clock_offset;
+    uint64_t magic, session_high, volume_hint, clock_offset, catalog_begun, catalog_settled;
 } ReadersHeader;
 
 typedef struct VolumeRecord {
@@ -86,8 +86,8 @@ typedef struct VolumeRecord {
 } VolumeRecord;
 
 typedef struct SessionRecord {
-    uint64_t owner, volume, pin, publishing;
-    uint64_t unused[12];
+    uint64_t owner, volume, pin, publishing, heads;
+    uint64_t unused[11];
 } SessionRecord;
 
 _Static_assert(sizeof(VolumeRecord) == ROW_BYTES && sizeof(SessionRecord) == ROW_BYTES, "rows have one size");

@@ -84,6 +84,7 @@ static bool take_row(Session *session, Error *error)
         set_word(&record->volume, 0);
         set_word(&record->pin, 0);
         set_word(&record->publishing, 0);
+        set_word(&record->heads, 0);
         set_word(&record->owner, (uint64_t)getpid());
         if (row >= high) set_word(&header->session_high, row + 1);
         session->row = row;

@@ -870,10 +870,14 @@ static bool publish(Handle *handle, int durability, Error *error)
     /* staged pages and copied nodes -> free slots; version record -> a free head sector */
     bool done = write_pages(handle, error) && REACH("commit: pages written", error);
     if (done) make_record(handle, durability ? durable : 0, &record);
-    if (done && store->is_durable && durability == DURABILITY_OFF && durable)
-        done = store->hooks.seal(handle, error); /* K3 */
+    /* K3: after the first commit of a volume, under OFF, recovery may fall back to the base */
+    uint64_t base = handle->row.base.version;
+    bool falls_back = durability == DURABILITY_OFF && handle->transaction.base.version == base && durable == base;
+    bool changes_kind = is_first_of_kind(durability, durable) && !falls_back;
+    if (done && store->is_durable && durability == DURABILITY_OFF && changes_kind)
+        done = store->hooks.seal(handle, error);
     done = done && write_record(handle, &record, durable, error) && REACH("commit: record written", error);
-    if (done && store->is_durable && (durability == DURABILITY_FULL || is_first_of_kind(durability, durable))) {
+    if (done && store->is_durable && (durability == DURABILITY_FULL || changes_kind)) {
         done = pool_sync(store, error); /* the one fdatasync: pages, nodes and record */
         durable = handle->transaction.new_version;
         done = done && REACH("commit: synced", error);

@@ -127,7 +127,8 @@ class ReadersHeader(Record):
     """The header of the shared tables.
 
     ``session_high``: session rows from here on were never used; ``volume_hint``: where to search for a free volume row;
-    ``clock_offset``: nanoseconds, see :mod:`vfs.storage.clock`.
+    ``clock_offset``: nanoseconds, see :mod:`vfs.storage.clock`; ``catalog_begun`` and ``catalog_settled``: numbers of
+    the catalog's transactions, which the layer above moves.
     """
 
     __slots__ = ()
@@ -135,7 +136,9 @@ class ReadersHeader(Record):
     session_high: int
     volume_hint: int
     clock_offset: int
-    _fields_ = words_of("magic", "session_high", "volume_hint", "clock_offset")
+    catalog_begun: int
+    catalog_settled: int
+    _fields_ = words_of(*("magic", "session_high", "volume_hint", "clock_offset", "catalog_begun", "catalog_settled"))
 
 
 ROW_WORDS = 16
@@ -188,7 +191,8 @@ class SessionRecord(Record):
     """A row of the session table.
 
     ``owner``: the process id; ``volume``: row of the volume that it reads, plus one; ``pin``: the pinned version;
-    ``publishing``: the version being published, or one of the markers below.
+    ``publishing``: the version being published, or one of the markers below; ``heads``: the number of slots that it has
+    reserved for the heads of new volumes.
     """
 
     __slots__ = ()
@@ -196,7 +200,8 @@ class SessionRecord(Record):
     volume: int
     pin: int
     publishing: int
-    _fields_ = words_of("owner", "volume", "pin", "publishing")
+    heads: int
+    _fields_ = words_of("owner", "volume", "pin", "publishing", "heads")
 
 
 KEEPS_SUPERSEDED = WORD_MAX

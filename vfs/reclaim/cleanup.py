@@ -12,8 +12,8 @@ Invariants (in addition to R1-R9 of :mod:`vfs.reclaim.queue`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -45,6 +45,7 @@ class _Work:
     released: list[PinRow] = field(default_factory=list)
     removed: list[VolumeRow] = field(default_factory=list)
     heirs: set[int] = field(default_factory=set)  # volumes that may be the only clone of a dead source
+    bare: set[int] = field(default_factory=set)  # removed volumes that never had a past
 
     def apply(self) -> None:
         """Apply the catalog changes (in the running transaction)."""
@@ -55,12 +56,26 @@ class _Work:
         return [slot for _, items in self.freed for slot, _, _ in items]
 
 
+_NO_WORK = _Work()
+
+
 @dataclass(slots=True)
 class _Left:
     """Work that follows from finished work: in the sources of removed volumes, and for heirs."""
 
     sources: list[VolumeRow]
     heirs: set[int]
+
+
+@dataclass(slots=True)
+class _Lone:
+    """A volume that is dropped and that nothing depends on, and its source, which is in use."""
+
+    row: VolumeRow
+    source: VolumeRow | None
+
+
+_NOTHING_LEFT = _Left([], set())
 
 
 class Cleanup:
@@ -119,34 +134,43 @@ class Cleanup:
         released = [registry.volume_row(volume) for volume in registry.volumes_with_released_pins()]
         self.tidy(session, [row for row in released if row is not None and row.state in IN_USE])
 
-    @contextmanager
-    def dropping(self, session: Session, row: VolumeRow) -> Iterator[Callable[[list[VolumeRow]], None]]:
-        """Drop a volume: the body runs the catalog transaction, and calls the yielded function once in it.
+    def drop(
+        self,
+        session: Session,
+        row: VolumeRow,
+        change: Callable[[], None],
+        transaction: AbstractContextManager[None],
+    ) -> None:
+        """Drop a volume in a catalog transaction.
 
-        The argument of the call is a list of the volumes that the drop concerns, the dropped one first, with their new
-        catalog rows.  Slots are reclaimed in the same transaction if they are few, otherwise after it.
+        In it ``change`` first makes the changes that belong to the drop, and checks that the volume is still in use.
+        Slots are reclaimed in the same transaction if they are few, otherwise after it.  The caller defers signal
+        handlers.  Raises RegistryBusyError and the errors of ``change``.
         """
-        shared = self._pool.volume(row)
+        shared, registry = self._pool.volume(row), self._pool.registry
         former = shared.id
         rows: list[VolumeRow] = []
         locked: list[VolumeRow] = []
-        work = _Work()
-
-        def plan(concerned: list[VolumeRow]) -> None:
-            nonlocal work
-            rows.extend(concerned)
-            shared.id = row.volume | DROPPED  # before readers are counted; if this process dies, a reader clears it
-            reach("drop: closed to readers")
-            locked.extend(_try_all(session, concerned, holds))
-            if not self._is_large(concerned[0]):
-                work = self._collect(session, locked)
-                work.apply()
-
+        lone: _Lone | None = None
+        work = _NO_WORK
         with Holds() as holds:
             try:
-                yield plan
+                with transaction:
+                    change()
+                    shared.id = row.volume | DROPPED  # before readers are counted; if it dies, a reader clears it
+                    reach("drop: closed to readers")
+                    lone = self._lone(session, row, holds)
+                    if lone is not None:
+                        work = self._collect_lone(lone)
+                    else:
+                        work = _Work()
+                        rows = self._concerned(row)
+                        locked = _try_all(session, rows, holds)
+                        if not self._is_large(rows[0]):
+                            work = self._collect(session, locked)
+                    work.apply()
             except BaseException:
-                current = self._pool.registry.volume_row(row.volume)
+                current = registry.volume_row(row.volume)
                 if current is not None and current.state in IN_USE:  # not committed
                     shared.id = former
                     self._give_up(session, work)
@@ -154,16 +178,97 @@ class Cleanup:
                 self._finish(session, work)
                 raise
             reach("drop: committed")
-            self._finish(session, work)
-            for concerned_row in rows:
-                if concerned_row not in locked:
-                    self.request(concerned_row)  # after the commit, so that others find the work
-            remaining = self._do(session, locked)
-            for locked_row in locked:
-                self.queue.drain(session, locked_row)
-        busy = [concerned_row for concerned_row in rows if concerned_row not in locked]
-        self.tidy(session, [*remaining.sources, *busy])  # a writer may have ended meanwhile
-        self._look_for_heirs(session, work.heirs | remaining.heirs)
+            if lone is not None:
+                remaining = self._finish_lone(session, lone, work)
+            else:
+                self._finish(session, work)
+                for concerned_row in rows:
+                    if concerned_row not in locked:
+                        self.request(concerned_row)  # after the commit, so that others find the work
+                remaining = self._do(session, locked)
+                for locked_row in locked:
+                    self.queue.drain(session, locked_row)
+        if remaining is not _NOTHING_LEFT:
+            busy = [concerned_row for concerned_row in rows if concerned_row not in locked]
+            self.tidy(session, [*remaining.sources, *busy])  # a writer may have ended meanwhile
+            self._look_for_heirs(session, work.heirs | remaining.heirs)
+
+    def _concerned(self, row: VolumeRow) -> list[VolumeRow]:
+        """Mark a volume as dropped in the catalog; its row, and those of the volumes on which pins were released."""
+        registry = self._pool.registry
+        released = registry.drop_volume(row.volume)
+        current = registry.volume_row(row.volume)
+        assert current is not None, f"BUG: volume {row.volume} is gone in the transaction that drops it"
+        return [current, *released]
+
+    # --- the common case: nothing depends on the volume -------------------------------------------------------------
+    def _lone(self, session: Session, row: VolumeRow, holds: Holds) -> _Lone | None:
+        """The volume and its source, if all that belongs to the volume can be removed at once; otherwise None.
+
+        Then it has no pin, no reader, no past and few slots of its own, its source is in use, and both are locked.
+        """
+        registry = self._pool.registry
+        current = registry.volume_row(row.volume)
+        if current is None or current.retained:
+            return None
+        source = None
+        if current.parent is not None:
+            source = registry.volume_row(current.parent)
+            if source is None or source.state not in IN_USE:
+                return None
+        hold = session.try_volume(current.table_index)
+        if hold is None:
+            return None
+        with Holds() as own:
+            own.add(hold)
+            if source is not None:
+                hold = session.try_volume(source.table_index)
+                if hold is None:
+                    return None
+                own.add(hold)
+            if registry.has_pins(row.volume) or self._is_large(current) or self.queue.reader_pins(session, current):
+                return None
+            own.pass_to(holds)
+        return _Lone(current, source)
+
+    def _collect_lone(self, lone: _Lone) -> _Work:
+        """As :meth:`_collect`, for a volume and the pin of its base: the cost does not depend on other pins (C1)."""
+        registry, row, source = self._pool.registry, lone.row, lone.source
+        work = _Work(removed=[row], freed=[(row, self._unreachable(of_dropped_head, row, []))])
+        work.forget.append(partial(registry.remove_volume, row.volume))
+        if registry.is_bare(row.volume):
+            work.bare.add(row.volume)
+        if source is not None:
+            registry.unpin_base(row)
+            work.changed.append(source)
+            version = row.base.version
+            if self._pool.volume(source).version != version and not registry.is_pinned_at(source.volume, version):
+                pin = PinRow(source.volume, "", row.volume, True, row.base)
+                pins = registry.pinned_versions(source.volume)
+                work.freed.append((source, self._unreachable(of_pin, source, pin, pins)))
+        self.queue.keep(work.slots())
+        reach("reclaim: slots kept")
+        return work
+
+    def _finish_lone(self, session: Session, lone: _Lone, work: _Work) -> _Left:
+        """As :meth:`_finish`, and free the slots, after the catalog change; also do the work requested meanwhile."""
+        pool, row, source = self._pool, lone.row, lone.source
+        reach("reclaim: catalog has forgotten")
+        with session.pool_locked():
+            self.queue.count_pins_changes(work.changed)
+            pool.tables.remove_volume(row.table_index, row.volume)
+        if row.volume not in work.bare:
+            pool.history.remove(row.volume)
+        pool.written.pop(row.volume, None)
+        reach("reclaim: rows removed")
+        self.queue.free_removed(row, [slot for slot, _, _ in work.freed[0][1]])
+        if source is None:
+            return _NOTHING_LEFT
+        for _, items in work.freed[1:]:
+            self.queue.enqueue(source, items, durable_version(pool, source))
+        remaining = self._do(session, [source]) if pool.volume(source).cleanup else _NOTHING_LEFT
+        self.queue.drain(session, source)
+        return remaining
 
     def _look_for_heirs(self, session: Session, heirs: set[int]) -> None:
         """Absorb the dead sources that only these volumes depend on (:mod:`vfs.reclaim.absorb`), now or by request."""
@@ -303,15 +408,15 @@ class Cleanup:
         for row, items in work.freed:
             durable = durable_version(self._pool, row)
             self.queue.enqueue(row, items, FOREVER if row.state not in IN_USE else durable)
-        for row in work.changed:
-            self.queue.announce_pins(session, row.table_index)
-        if work.removed:
+        if work.changed or work.removed:
             with session.pool_locked():
+                self.queue.count_pins_changes(work.changed)
                 for row in work.removed:
                     tables.remove_volume(row.table_index, row.volume)
-            for row in work.removed:
+        for row in work.removed:
+            if row.volume not in work.bare:
                 self._pool.history.remove(row.volume)
-                self._pool.written.pop(row.volume, None)
+            self._pool.written.pop(row.volume, None)
         reach("reclaim: rows removed")
 
     def _give_up(self, session: Session, work: _Work) -> None:

@@ -41,6 +41,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vfs.abc import FOREVER, Superseded
@@ -164,6 +165,11 @@ class ReclaimQueue:
         with session.pool_locked():  # two concurrent announcements must not count as one
             self._count_pins_change(index)
 
+    def count_pins_changes(self, rows: Iterable[VolumeRow]) -> None:
+        """Announce changes of the durable pins of volumes (the caller holds the pool lock)."""
+        for row in rows:
+            self._count_pins_change(row.table_index)
+
     def _count_pins_change(self, index: int) -> None:
         self.pool.tables.volume(index).pins += 1
 
@@ -210,6 +216,23 @@ class ReclaimQueue:
                 self._waiting.pop(row.volume, None)
             if is_gone:
                 self._pins.pop(row.volume, None)
+
+    def free_removed(self, row: VolumeRow, slots: list[int]) -> None:
+        """Free kept slots of a volume, and those that wait: it is removed, durably, and has neither pins nor readers.
+
+        The caller holds its volume lock since it counted these.
+        """
+        reach("drain: before pins are read")
+        reach("drain: readers read")
+        self._pins.pop(row.volume, None)
+        waiting = self._waiting.get(row.volume)
+        if waiting is not None:
+            with self._guard:
+                self._waiting.pop(row.volume, None)
+            items = waiting.take_ready(FOREVER)
+            items += [item for held in waiting.held.values() for item in held]
+            slots = slots + [slot for slot, _, _ in items]
+        self._free_kept(slots)
 
     def _leave_to_heir(self, session: Session, waiting: _Waiting) -> None:
         """Leave the slots of an absorbed volume that the heir's pin held to the next sweep (A7 of absorb.py)."""
@@ -317,7 +340,7 @@ class ReclaimQueue:
                     self._label_leaked(reserved)
                 if 0 < record.volume <= VOLUME_ROWS:
                     self._count_pins_change(record.volume - 1)  # before the pin is cleared (S3, R9)
-                record.pin = record.volume = record.publishing = 0
+                record.pin = record.volume = record.publishing = record.heads = 0
                 record.owner = 0
 
     def bury_all(self, session: Session) -> int:

@@ -303,6 +303,7 @@ def shrink(pool: Pool) -> int:
     Free slots at the end are cut off, runs of free slots elsewhere become holes.
     """
     before = pool.allocated_bytes()
+    pool.release_head_slots()
     with pool.session() as session:
         slot_map = pool.slot_map
         with session.pool_locked():

@@ -194,6 +194,8 @@ class Mapping:
 
 
 _FLOCK = struct.Struct("hhqqi4x")
+_REMEMBERED_MAX = 256
+"""The bytes of a lock file whose system calls an owner has at hand."""
 
 
 class LockFile:
@@ -205,15 +207,20 @@ class LockFile:
     def __init__(self, fd: int) -> None:
         """``fd`` is closed with this object, which releases all its locks."""
         self._file = io.FileIO(fd, "r")  # an operation after close() fails instead of reaching another file
+        self._unlockers: dict[int, Callable[[], object]] = {}
+        self._exclusive: dict[int, bytes] = {}
         self.fd = fd
-
-    def _set(self, command: int, kind: int, offset: int) -> None:
-        fcntl.fcntl(self.fd, command, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
 
     def unlocker(self, offset: int) -> Callable[[], object]:
         """A C function that unlocks the byte, harmless if it is not held; raises ValueError after :meth:`close`."""
-        unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
-        return partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
+        unlocker = self._unlockers.get(offset)
+        if unlocker is None:
+            if len(self._unlockers) >= _REMEMBERED_MAX:
+                self._unlockers.clear()
+                self._exclusive.clear()
+            unlock = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0)
+            unlocker = self._unlockers[offset] = partial(fcntl.fcntl, self._file, fcntl.F_OFD_SETLK, unlock)
+        return unlocker
 
     def try_lock(self, offset: int, *undo: Callable[[], object], shared: bool = False) -> Hold | None:
         """Lock the byte; None if another owner holds it.  ``undo`` is called before it is unlocked."""
@@ -229,8 +236,13 @@ class LockFile:
         return self._try(offset, shared=shared)
 
     def _try(self, offset: int, *, shared: bool) -> bool:
+        lock = self._exclusive.get(offset)
+        if shared:
+            lock = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, offset, 1, 0)
+        elif lock is None:
+            lock = self._exclusive[offset] = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
         try:
-            self._set(fcntl.F_OFD_SETLK, fcntl.F_RDLCK if shared else fcntl.F_WRLCK, offset)
+            fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, lock)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
@@ -243,10 +255,10 @@ class LockFile:
         These locks are held for very short times: raises RegistryBusyError after LOCK_PATIENCE_S, when the owner must
         be stopped.
         """
-        begin, end = busy_marks()
-        hold = Hold(*undo, self.unlocker(offset), end)
+        marks, mark = busy_marks(), object()
+        hold = Hold(*undo, self.unlocker(offset), partial(marks.discard, mark))
         try:
-            begin()
+            marks.add(mark)
             if not self._try(offset, shared=shared):
                 self._wait(offset, shared=shared)
             return hold

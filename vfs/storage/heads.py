@@ -7,15 +7,19 @@ sector that a commit writes to, and the records that must be wiped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from vfs.errors import CorruptionError
 from vfs.format.layout import (
     COMMIT_SECTORS,
+    HEAD_SECTORS,
     SECTOR_BYTES,
     SLOT_SHIFT,
+    VERSION_RECORD_BYTES,
     Version,
     pack_version,
     unpack_head,
+    unpack_version,
 )
 from vfs.registry import VolumeRow
 from vfs.storage.device import write_at
@@ -37,6 +41,9 @@ __all__ = [
     "wipe_stale_record",
     "write_record",
 ]
+
+
+_unpack = lru_cache(maxsize=1024)(unpack_version)
 
 
 def published_version(pool: Pool, row: VolumeRow) -> int:
@@ -80,9 +87,14 @@ def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
     chosen = pool.chosen.get(row.volume)
     if chosen is not None and chosen.version == version:
         return chosen
-    for record in head_records(pool, row):
-        if record is not None and record.version == version:
-            return record
+    head = pool.read_slot(row.head_slot)
+    words = head.cast("Q")
+    for first in range(0, HEAD_SECTORS * SECTOR_BYTES, SECTOR_BYTES):
+        at = first >> 3
+        if words[at + 2] == version and words[at + 1] == row.volume:
+            record = _unpack(bytes(head[first : first + VERSION_RECORD_BYTES]))
+            if record is not None:
+                return record
     if pool.volume(row).retained:
         return pool.history.find(row.volume, version)
     return None

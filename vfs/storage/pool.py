@@ -9,25 +9,28 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 from vfs.abc import Residence, Superseded
-from vfs.errors import CorruptionError, StoreFailedError
-from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, Version
+from vfs.errors import CorruptionError, PoolFullError, StoreFailedError, TooManySessionsError
+from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
 from vfs.format.shared import KEEPS_SUPERSEDED, VolumeRecord
 from vfs.registry import Registry, VolumeRow
 from vfs.storage.clock import Clock
-from vfs.storage.device import Mapping, sync
+from vfs.storage.device import Mapping, sync, write_at
 from vfs.storage.history import History
 from vfs.storage.sessions import Session, SharedTables
-from vfs.storage.slot_map import SlotMap
+from vfs.storage.slot_map import SlotMap, runs_of
 
-__all__ = ["Companion", "Pool", "Reclaimer"]
+__all__ = ["Companion", "Lent", "Pool", "Reclaimer"]
 
 _IDLE_SESSIONS_MAX = 4
+_IDLE_HANDLES_MAX = 8
+_HEAD_SLOTS = 8
+"""Head slots that are reserved and filled with zeros together."""
 
 
 class Companion(Protocol):
@@ -125,6 +128,7 @@ class Pool:
         self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self.history = History(directory, is_durable=self.is_durable, read_only=read_only)
         self._idle_sessions: list[Session] = []
+        self._idle_handles: list[Session] = []
         self._keeper: Session | None = None
         self._keeper_guard = threading.Lock()
         self._files: dict[str, int] = {}
@@ -240,9 +244,22 @@ class Pool:
     # --- sessions ---------------------------------------------------------------------------------------------------
     def open_session(self) -> Session:
         """Open a session.  Raises TooManySessionsError."""
-        session = Session(self.tables, self.slot_map, self._files["locks"])
+        try:
+            session = self._new_session()
+        except TooManySessionsError:
+            self._close_idle()
+            session = self._new_session()
         self.sessions.add(session)
         return session
+
+    def _new_session(self) -> Session:
+        return Session(self.tables, self.slot_map, self._files["locks"])
+
+    def _close_idle(self) -> None:
+        """Close the idle sessions, for their rows."""
+        for idle in (self._idle_sessions, self._idle_handles):
+            while idle:
+                idle.pop().close()
 
     def keeper(self) -> Session:
         """The session under which this process keeps superseded slots until they can be freed."""
@@ -252,19 +269,99 @@ class Pool:
                 self._keeper.record.publishing = KEEPS_SUPERSEDED
             return self._keeper
 
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Lend a session to the body; a few idle sessions are kept for reuse."""
+    def session(self) -> Lent:
+        """Lend a session to the body of a ``with``."""
+        return Lent(self)
+
+    def borrow(self) -> Session:
+        """A session for one operation, to be given back; a few idle ones are kept.  Raises TooManySessionsError."""
         try:
-            session = self._idle_sessions.pop()
+            return self._idle_sessions.pop()
         except IndexError:
-            session = self.open_session()
+            return self.open_session()
+
+    def give_back(self, session: Session) -> None:
+        """Take back a session from :meth:`borrow`."""
+        self._keep_idle(session, self._idle_sessions, _IDLE_SESSIONS_MAX)
+
+    def borrow_for_handle(self) -> Session:
+        """A session for a handle: its row, lock and descriptor may have served other handles of this process.
+
+        Raises TooManySessionsError.
+        """
         try:
-            yield session
-        finally:
-            session.detach()
-            session.release_slots()
-            if len(self._idle_sessions) < _IDLE_SESSIONS_MAX:
-                self._idle_sessions.append(session)
-            else:
-                session.close()
+            return self._idle_handles.pop()
+        except IndexError:
+            return self.open_session()
+
+    def give_back_of_handle(self, session: Session) -> None:
+        """Take back a session from :meth:`borrow_for_handle`."""
+        self._keep_idle(session, self._idle_handles, _IDLE_HANDLES_MAX)
+
+    def _keep_idle(self, session: Session, idle: list[Session], count_max: int) -> None:
+        session.detach()
+        session.release_slots()
+        if len(idle) < count_max:
+            idle.append(session)
+        else:
+            session.close()
+            self.sessions.discard(session)
+
+    # --- head slots -------------------------------------------------------------------------------------------------
+    def take_head_slot(self, session: Session) -> int:
+        """Take a slot for the head of a new volume.  Raises PoolFullError, OSError, StoreFailedError.
+
+        It is reserved by the session, was filled with zeros (M5: a commit reads it through the mapping, where a hole of
+        the pool would be a SIGBUS on a full tmpfs), and is in the pool file on the device: the catalog must not name a
+        slot that a power failure removes with the pool's new length.
+        """
+        if not session.head_slots:
+            slots = self._reserve_head_slots(session)
+            try:
+                for first, count in runs_of(slots):
+                    write_at(self.pool_fd, [ZERO_SLOT * count], first << SLOT_SHIFT)
+                if self.is_durable and slots[-1] >= self.slot_map.header.synced:
+                    self.sync()
+            except BaseException:
+                session.give_back(slots)
+                raise
+            session.head_slots += reversed(slots)
+        slot = session.head_slots.pop()
+        session.record.heads = len(session.head_slots)
+        return slot
+
+    def _reserve_head_slots(self, session: Session) -> list[int]:
+        with session.pool_locked():
+            try:
+                return self.slot_map.reserve(session.row, _HEAD_SLOTS)
+            except PoolFullError:
+                return self.slot_map.reserve(session.row, 1)
+
+    def head_slot_count(self) -> int:
+        """The number of slots that sessions keep for the heads of new volumes: reserved, but not in use."""
+        return sum(record.heads for _, record in self.tables.sessions())
+
+    def release_head_slots(self) -> None:
+        """Free the slots that idle sessions keep for the heads of new volumes."""
+        taken = [self.borrow() for _ in range(len(self._idle_sessions))]  # so that no thread uses them meanwhile
+        for session in taken:
+            session.release_head_slots()
+            self.give_back(session)
+
+
+class Lent:
+    """A session that is lent to the body of a ``with``."""
+
+    __slots__ = ("_pool", "_session")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> Session:
+        self._session = self._pool.borrow()
+        return self._session
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.give_back(self._session)

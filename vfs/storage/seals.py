@@ -14,6 +14,13 @@ Invariants
         was closed.  Only a volume that is in use has a head slot to write to.
     K3  The first commit under synchronous=OFF seals the newest durable version, with the same sync: slots of it may be
         used from then on, and no record of the series names that version.
+        The first commit of a volume needs neither the seal nor the sync if its base is the newest durable version.  No
+        slot of the base is ever reused: a commit frees no slot born at or before the base (R5), which is empty, or held
+        by a pin on the source.  No older record claims anything else.  Recovery therefore accepts the base although a
+        record states that nothing is durable, as long as nothing names a later version as durable: a record, a seal, a
+        pin, or the retained past (``choose_head``).  A later durable version that is not named has a record of its own
+        that is whole, and preferred: the first synced commit after OFF keeps its record until another version is
+        durable (V2), and the next series of OFF begins with a seal.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ _SPARE_SLOTS = 32
 _ROW_BYTES = 8 * ROW_WORDS
 _VOLUME_TABLE = VOLUME_TABLE_BYTE // 8
 _SESSION_TABLE = SESSION_TABLE_BYTE // 8
+_ID = _VOLUME_TABLE + VolumeRecord.word("id")
 _OWNER, _VOLUME, _PIN = (SessionRecord.word(name) for name in ("owner", "volume", "pin"))
 _R = TypeVar("_R", bound=Record)
 
@@ -99,10 +100,13 @@ class SharedTables:
 
         Raises TooManyVolumesError.
         """
-        hint = self.header.volume_hint
+        hint, words = self.header.volume_hint, self._words
+        if hint < VOLUME_ROWS and not words[_ID + hint * ROW_WORDS]:
+            self.header.volume_hint = hint + 1
+            return hint
         for step in range(VOLUME_ROWS):
             index = (hint + step) % VOLUME_ROWS
-            if not self._words[_VOLUME_TABLE + index * ROW_WORDS + VolumeRecord.word("id")]:
+            if not words[_ID + index * ROW_WORDS]:
                 self.header.volume_hint = index + 1
                 return index
         raise TooManyVolumesError(f"the store already has {VOLUME_ROWS} volumes: drop some first")
@@ -186,6 +190,8 @@ class Session:
         self.locks = LockFile(open_again(lock_fd))
         self._reserved: list[int] = []  # ascending
         self._reserved_run: list[int] = []
+        self.head_slots: list[int] = []
+        """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
         self._pid = os.getpid()
         self._fence = threading.Lock()
         self._locked: set[int] = set()
@@ -204,7 +210,7 @@ class Session:
             for row in itertools.chain(given_back, range(len(owners), SESSION_ROWS)):
                 if self.locks.keep(locks.session(row)):
                     record = self.tables.session(row)
-                    record.volume = record.pin = record.publishing = 0
+                    record.volume = record.pin = record.publishing = record.heads = 0
                     record.owner = self._pid
                     if row >= len(owners):
                         header.session_high = row + 1
@@ -321,8 +327,16 @@ class Session:
     def release_slots(self) -> None:
         """Free the slots kept for the next transaction."""
         for reserved in (self._reserved, self._reserved_run):
-            self.slot_map.free(reserved)
-            reserved.clear()
+            if reserved:
+                self.slot_map.free(reserved)
+                reserved.clear()
+
+    def release_head_slots(self) -> None:
+        """Free the slots kept for the heads of new volumes."""
+        slots = self.head_slots[:]
+        self.head_slots.clear()
+        self.record.heads = 0
+        self.slot_map.free(slots)
 
     def close(self) -> None:
         """Release row, lock and unused slots."""
@@ -330,6 +344,7 @@ class Session:
             return
         if os.getpid() == self._pid:
             self.release_slots()
+            self.release_head_slots()
             self.record.pin = self.record.volume = 0
             self.record.owner = 0
         self.record = SessionRecord()  # detached: a view would keep the tables mapped

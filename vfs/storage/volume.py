@@ -13,6 +13,8 @@ __all__ = ["Volume"]
 class Volume(Reader):
     """An open volume.  Implements :class:`vfs.abc.Handle`."""
 
+    _is_closed = False
+
     def begin_write(self, least_version: int = 0) -> WriteTransaction:
         """Become the volume's writer, based on the pinned version; the new version is at least ``least_version``.
 
@@ -42,7 +44,8 @@ class Volume(Reader):
 
     def close(self) -> None:
         """Release everything, and reclaim the slots that this process superseded as far as readers allow."""
-        if self.session.locks.fd >= 0:
+        if self.session.locks.fd >= 0 and not self._is_closed:
+            self._is_closed = True
             self.unpin()
             try:
                 if is_busy():  # closed by the garbage collector: left to the volume's next user
@@ -50,8 +53,7 @@ class Volume(Reader):
                 else:
                     self.pool.reclaimer.on_close(self.session, self.row)
             finally:
-                self.session.close()
-                self.pool.sessions.discard(self.session)
+                self.pool.give_back_of_handle(self.session)
 
     def abandon(self) -> None:
         """Close the descriptor of the locks, which belong to the parent process, in the child of a fork."""

@@ -2,7 +2,7 @@
 
 Creating: the head slot is written, durable and live before the catalog names it; the row of the volume table is filled
 before the catalog commits, so that a process that finds the volume in the catalog finds its row too.  Dropping belongs
-to reclaim (:meth:`vfs.reclaim.cleanup.Cleanup.dropping`).
+to reclaim (:meth:`vfs.reclaim.cleanup.Cleanup.drop`).
 """
 
 from __future__ import annotations
@@ -14,28 +14,53 @@ from dataclasses import dataclass
 
 from vfs.failpoints import reach
 from vfs.format import locks
-from vfs.format.layout import HOLE, SLOT_SHIFT, ZERO_SLOT, Version
+from vfs.format.layout import HOLE, Version
 from vfs.format.shared import MOVED
 from vfs.holds import Holds
 from vfs.registry import VolumeRow, VolumeState
-from vfs.storage.device import write_at
+from vfs.storage.heads import find_record
 from vfs.storage.pool import Pool
 from vfs.storage.reader import Follow
 from vfs.storage.sessions import Session
 from vfs.storage.volume import Volume
 
-__all__ = ["NewVolume", "continue_epoch", "creating", "fence_writers", "fencing", "moving", "open_volume", "pinned"]
+__all__ = [
+    "NewVolume",
+    "continue_epoch",
+    "create",
+    "fence_writers",
+    "fencing",
+    "moving",
+    "open_volume",
+    "pin_head",
+    "pinned",
+]
 
 
 # --- handles ----------------------------------------------------------------------------------------------------------
 def open_volume(pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None) -> Volume:
     """Open a handle on a volume, with a session of its own.  Raises TooManySessionsError, CorruptionError."""
-    session = pool.open_session()
+    session = pool.borrow_for_handle()
     try:
         return Volume(pool, row, session, read_only=read_only, follow=follow)
     except BaseException:
-        session.close()
+        pool.give_back_of_handle(session)
         raise
+
+
+def pin_head(pool: Pool, session: Session, row: VolumeRow) -> Version:
+    """Pin a volume's head by this session, and return it.  Raises VolumeDroppedError, CorruptionError."""
+    shared = pool.volume(row)
+    session.attach(row.table_index)
+    version = shared.version
+    session.pin(version)
+    if shared.version == version and shared.id == row.volume and row.head_slot < pool.slot_map.slot_count:  # S1, S4
+        record = find_record(pool, row, version)
+        if record is not None:
+            return record
+    volume = Volume(pool, row, session, read_only=True)  # repeats this, or raises the reason for a refusal
+    volume.pin()
+    return volume.version
 
 
 @contextmanager
@@ -75,69 +100,61 @@ class NewVolume:
         """The catalog row, whose id and table row are not assigned yet."""
         if self.source is None:
             return VolumeRow(0, -1, head_slot, self.state, None, Version(0, 1, 1, 0, 0, 0, time.time_ns(), HOLE))
-        base = self.source._replace(volume=0, durable=self.source.version, own_count=0)
-        return VolumeRow(0, -1, head_slot, self.state, self.source.volume, base)
+        volume, version, _, size_bytes, slot_count, _, time_ns, root = self.source
+        return VolumeRow(
+            0,
+            -1,
+            head_slot,
+            self.state,
+            volume,
+            Version(0, version, version, size_bytes, slot_count, 0, time_ns, root),
+        )
 
 
-@contextmanager
-def creating(
+def create(
     pool: Pool,
+    session: Session,
     new: NewVolume,
+    holds: Holds | None,
     *,
     require: Callable[[], None],
     add: Callable[[VolumeRow], None],
-) -> Iterator[VolumeRow]:
-    """Add a volume to the catalog and the volume table; the body uses it.
+) -> VolumeRow:
+    """Add a volume to the catalog and the volume table, and return its row.
 
     In the catalog transaction ``require`` first checks that the source is still kept (otherwise the version's slots
     could be free already: R1), and ``add`` adds the rows that belong to the volume.  The lock that marks a volume in
-    state BUILDING is held until the body ends.  Raises PoolFullError, TooManyVolumesError, RegistryBusyError, OSError.
+    state BUILDING is added to ``holds``.  The caller defers signal handlers.  Raises PoolFullError, OSError,
+    TooManyVolumesError, RegistryBusyError.
     """
-    with pool.session() as session, Holds() as holds, _new_head_slot(pool, session) as head_slot:
+    slot_map, tables, registry = pool.slot_map, pool.tables, pool.registry
+    head_slot = pool.take_head_slot(session)
+    with session.labelling():
         row = new.row(head_slot)
         try:
-            with pool.registry.transaction():
+            slot_map.label_live([head_slot])  # before the catalog names it
+            reach("volume: head slot taken")
+            with registry.transaction():
                 if new.source is not None:
                     require()
-                row = pool.registry.add_volume(row._replace(table_index=pool.tables.free_volume_row()))
+                row = registry.add_volume(row, tables.free_volume_row())
                 base = row.base.version
                 with session.pool_locked():
-                    pool.tables.set_volume(row.table_index, row.volume, base, base, base)
+                    tables.set_volume(row.table_index, row.volume, base, base, base)
                 if new.source is not None:
-                    pool.registry.pin_base(row, new.source)
+                    registry.pin_base(row, new.source)
                 add(row)
-                if new.state == VolumeState.BUILDING:
+                if holds is not None and new.state == VolumeState.BUILDING:
                     holds.add(session.locks.lock(locks.builder(row.table_index)))
         except BaseException:
             if not row.volume:
-                pool.slot_map.free([head_slot])
-            elif not pool.registry.may_have_volume(row.volume):
+                slot_map.free([head_slot])
+            elif not registry.may_have_volume(row.volume):
                 with session.pool_locked():
-                    pool.tables.remove_volume(row.table_index, row.volume)
-                pool.slot_map.free([head_slot])
+                    tables.remove_volume(row.table_index, row.volume)
+                slot_map.free([head_slot])
             raise
-        yield row
-
-
-@contextmanager
-def _new_head_slot(pool: Pool, session: Session) -> Iterator[int]:
-    """Take a slot for the head of a new volume; the body commits the catalog row that names it, or frees the slot.
-
-    The slot is filled with zeros once: a commit reads it through the mapping, where a hole of the pool would be a
-    SIGBUS on a full tmpfs (M5).
-    """
-    (slot,) = session.take_slots(1)
-    try:
-        write_at(pool.pool_fd, [ZERO_SLOT], slot << SLOT_SHIFT)
-    except BaseException:
-        session.give_back([slot])
-        raise
-    if pool.is_durable and slot >= pool.slot_map.header.synced:
-        pool.sync()  # the catalog must not name a slot that a power failure removes with the pool's new length
-    with session.labelling():
-        pool.slot_map.label_live([slot])  # before the catalog names it
-        reach("volume: head slot taken")
-        yield slot
+    return row
 
 
 # --- moving and fencing -----------------------------------------------------------------------------------------------

@@ -245,11 +245,12 @@ class WriteTransaction:
             root = self._write_pages()
             reach("commit: pages written")
             record = self._record(root, durable if durability else 0)
-            if pool.is_durable and durability == Durability.OFF and durable:
+            changes_kind = _is_first_of_kind(durability, durable) and not self._falls_back_to_base(durability, durable)
+            if pool.is_durable and durability == Durability.OFF and changes_kind:
                 seal(pool, volume.row)  # K3
             self._write_record(record, durable)
             reach("commit: record written")
-            if pool.is_durable and (durability == Durability.FULL or _is_first_of_kind(durability, durable)):
+            if pool.is_durable and (durability == Durability.FULL or changes_kind):
                 pool.sync()  # the one fdatasync: pages, nodes and record
                 durable = self.new_version
                 reach("commit: synced")
@@ -264,6 +265,10 @@ class WriteTransaction:
         waits = pool.is_durable and durability != Durability.OFF
         self._move_head(record, durable if durability else 0, durable if waits else FOREVER)
         return record
+
+    def _falls_back_to_base(self, durability: Durability, durable: int) -> bool:
+        """Whether this is the first commit of a volume, under OFF: recovery may fall back to the base (K3)."""
+        return durability == Durability.OFF and self.base.version == self._volume.row.base.version == durable
 
     def _move_head(self, record: Version, durable: int, waits_for: int) -> None:
         """Label slots, keep superseded ones, move the head; an interruption may leak slots, but never frees any."""

@@ -193,13 +193,17 @@ def choose_head(pool: Pool, row: VolumeRow, heads: set[int], before: int = FOREV
     sealed = pool.registry.sealed_version(row.volume)
     floor = max([floor, row.base.durable, row.retained, sealed, *(pin.version for pin in pins)])
     nothing_durable = any(record.durable == 0 for record in records)
-    candidates = [*records, *pins] if nothing_durable else [*records, *pins, row.base]
+    candidates = [*records, *pins]
+    if not nothing_durable or floor <= row.base.version:  # K3: no slot of the base was reused
+        candidates.append(row.base)
     unsealed = {record.version: record.durable for record in records if record.durable < record.version}
     for candidate in sorted(candidates, key=lambda version: -version.version):
         durable = candidate.durable
         if durable == candidate.version:  # a seal, or the base: the durable version from before it was sealed
             durable = unsealed.get(candidate.version, row.base.version)
-        if floor <= candidate.version < before and _is_whole(pool, candidate, 0 if nothing_durable else durable, heads):
+        if nothing_durable and candidate.version != row.base.version:
+            durable = 0
+        if floor <= candidate.version < before and _is_whole(pool, candidate, durable, heads):
             return candidate._replace(volume=row.volume)
     return None
 
