@@ -312,12 +312,12 @@ class MixedVFS(ClusterVFS):
         self._native = NativeVFS(f"{name}-c", pool, resolve, durability)
         super().__init__(name, pool, resolve, durability)
 
-    def open_volume_file(self, name: str, uri: Any, flags: list[int]) -> Any:
+    def open_volume_file(self, volume_name: str, name: Any, flags: list[int]) -> Any:
         """Open every other file through the VFS in C."""
         self._turn += 1
         if self._turn % 2:
-            return super().open_volume_file(name, uri, flags)
-        return apsw.VFSFile(self._native.name, str(self._native.folder / name), flags)
+            return super().open_volume_file(volume_name, name, flags)
+        return apsw.VFSFile(self._native.name, str(self._native.folder / volume_name), flags)
 
     def open_names(self) -> list[str]:
         return sorted({*super().open_names(), *self._native.open_names()})
@@ -396,8 +396,7 @@ def mixed(python: DataPlane) -> MixedPlane:
 
 
 def _make_version(*fields: Any) -> Version:
-    *numbers, root = fields
-    return Version(*numbers, Entry(*root))
+    return Version._make((*fields[:-1], Entry._make(fields[-1])))
 
 
 def _report(name: str, error: BaseException, in_commit: bool) -> tuple[BaseException | None, int]:

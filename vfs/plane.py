@@ -1,7 +1,7 @@
 """Chooses the data plane that serves a store, by ``CLUSTERDB_IMPL``.
 
-    c       in C, the extension module: the default where the build has it and it loads
-    python  in Python: the default elsewhere
+    python  in Python: the default
+    c       in C, the extension module, where the build has it and it loads: experimental
     mixed   one of the two for each open file, alternately: for tests
 
 All planes read and write the same files, and processes that use different ones may share a store.
@@ -111,7 +111,7 @@ def chosen() -> DataPlane:
         return PythonPlane()
     planes = {"python": PythonPlane(), **native().planes}
     if not name:
-        return planes.get("c", planes["python"])
+        return planes["python"]
     if name in planes:
         return planes[name]
     reason = native().reason

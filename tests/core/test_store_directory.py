@@ -41,8 +41,9 @@ def test_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     """A store that a later release wrote is refused, by the pool's format and by the catalog's."""
     clusterdb.open(tmp_path / "pool").close()
     with open(tmp_path / "pool" / "pool", "r+b") as file:
-        file.seek(8)
-        file.write((layout.FORMAT + 1).to_bytes(4, "little"))
+        store_id = layout.unpack_pool_header(file.read(4096)).store_id
+        file.seek(0)
+        file.write(2 * layout.pack_header_sector(store_id, layout.FORMAT + 1))
     with pytest.raises(clusterdb.StoreFormatError, match=f"format {layout.FORMAT + 1}"):
         clusterdb.open(tmp_path / "pool")
     clusterdb.open(tmp_path / "catalog").close()

@@ -179,7 +179,7 @@ VERBS: dict[str, Verb] = {
     "add an endpoint": lambda store, _: store.cluster("served").add_endpoint("f"),
     "delete an endpoint": lambda store, _: store.cluster("served").delete_endpoint("e"),
 }
-WITHOUT_STORAGE = {"vfs", "path", "read_only", "close"}
+WITHOUT_STORAGE = {"vfs", "path", "read_only", "upgraded_from", "close"}
 """Public names that do not touch storage; close() is called after each verb."""
 
 

@@ -21,6 +21,8 @@ COMMIT_POINTS = {
 ABSORB_POINTS = ["absorb: head recorded", "absorb: slots kept", "absorb: catalog has forgotten"]
 """Between the death of a source and the space that its last clone gives back."""
 
+UPGRADE_POINT = "upgrade: sector written"
+"""Reached only while a store of an older format is opened (tests/vfs/test_upgrade.py)."""
 PAST_POINTS = [
     "commit: past recorded",
     "past: word set",

@@ -38,6 +38,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     names = ("native", "_native")
     modules = {name: sys.modules.pop(f"vfs.{name}", None) for name in names}
     monkeypatch.setattr(vfs, "__path__", [str(tmp_path)])
+    finders = [finder for finder in sys.meta_path if "Editable" not in getattr(finder, "__name__", "")]
+    monkeypatch.setattr(sys, "meta_path", finders)  # that of an editable installation knows the real modules
     monkeypatch.delenv("CLUSTERDB_IMPL", raising=False)
     for name in names:
         monkeypatch.setattr(vfs, name, None, raising=False)
@@ -57,12 +59,20 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     native.cache_clear()
 
 
-def test_plane_in_c_is_the_default_where_it_loads(build: Build) -> None:
+def test_plane_in_c_is_used_where_the_environment_names_it(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     build(PLANE)
+    monkeypatch.setenv("CLUSTERDB_IMPL", "c")
     assert available() == ["python", "c"]
     assert chosen().name == "c"
     assert notice() is None
     assert clusterdb.implementation == "c"
+
+
+def test_plane_in_python_is_the_default(build: Build) -> None:
+    build(PLANE)
+    assert chosen().name == "python"
+    assert notice() is None
+    assert clusterdb.implementation == "python"
 
 
 def test_plane_in_python_is_used_where_the_environment_names_it(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +85,7 @@ def test_plane_in_python_is_used_where_the_environment_names_it(build: Build, mo
 def test_empty_variable_means_the_default(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     build(PLANE)
     monkeypatch.setenv("CLUSTERDB_IMPL", "")
-    assert chosen().name == "c"
+    assert chosen().name == "python"
 
 
 def test_mixed_plane_uses_both(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

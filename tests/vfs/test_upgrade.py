@@ -65,9 +65,7 @@ def test_opening_read_only_changes_nothing(old: Path) -> None:
 
 
 @pytest.mark.parametrize("sectors_written", [1, 2])
-def test_interrupted_upgrade_is_completed(
-    old: Path, sectors_written: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_upgrade_is_completed(old: Path, sectors_written: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever sectors were written when the process died."""
     remaining = [sectors_written]
 

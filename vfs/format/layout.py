@@ -24,7 +24,7 @@ from vfs.errors import CorruptionError, FormatError, NotAPoolError
 FORMAT = 2
 """Format of a store.  A store of an older format, from OLDEST_FORMAT on, is upgraded when it is opened for writing."""
 OLDEST_FORMAT = 1
-"""Format 1 stores the change counter in the first page of each version (page_one.py), and ignores sector 1 of slot 0."""
+"""Format 1 stores a change counter in the first page (page_one.py), and has no copy of its header."""
 
 SLOT_BYTES = 4096
 SLOT_SHIFT = 12

@@ -61,7 +61,7 @@ def _punch(fd: int, offset: int, length: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-@dataclass
+@dataclass(slots=True)
 class Calls:
     """The I/O calls that change a store, with the signatures of :mod:`os`.
 
@@ -77,7 +77,7 @@ class Calls:
     watchers: ClassVar[list[Callable[[], None]]] = []
 
     def __setattr__(self, name: str, call: Callable[..., object]) -> None:
-        super().__setattr__(name, call)
+        object.__setattr__(self, name, call)
         for watcher in self.watchers:
             watcher()
 

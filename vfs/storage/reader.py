@@ -53,9 +53,7 @@ def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, of
     return joined[begin : begin + end - offset]
 
 
-def successor(
-    pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow: Follow | None
-) -> VolumeRow | None:
+def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow: Follow | None) -> VolumeRow | None:
     """The volume that the cluster of a handle has switched to, since the handle's row of the volume table has changed.
 
     ``row`` and ``epoch`` are those of the handle.  None if a process died while dropping or moving the volume: its row
