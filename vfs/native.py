@@ -81,6 +81,11 @@ class Companion:
         waiting: list[Superseded] = self.native.take_waiting(row.volume)
         return waiting
 
+    def add_waiting(self, row: VolumeRow, items: list[Superseded], durable: int) -> None:
+        """Take superseded slots back (the caller holds the volume lock)."""
+        if items:
+            self.native.add_waiting(row.volume, items, durable)
+
     def waiting_count(self) -> int:
         """The number of superseded slots that wait."""
         return int(self.native.waiting_count())

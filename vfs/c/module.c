@@ -479,6 +479,24 @@ static PyObject *store_take_waiting(PyObject *self, PyObject *volume)
     return list;
 }
 
+static PyObject *store_add_waiting(PyObject *self, PyObject *arguments)
+{
+    unsigned long long volume, durable;
+    PyObject *list;
+    Supersededs items = {0};
+    if (!PyArg_ParseTuple(arguments, "KOK", &volume, &list, &durable)) return NULL;
+    bool done = true;
+    for (Py_ssize_t n = 0; done && n < PyList_Size(list); n++) {
+        PyObject *item = PyList_GetItem(list, n);
+        done = superseded_add(&items, (uint32_t)number_at(item, 0), number_at(item, 1), number_at(item, 2));
+    }
+    VolumeRow row = {.volume = volume};
+    done = done && !PyErr_Occurred() && reclaim_enqueue(store_of(self), &row, &items, durable);
+    superseded_free(&items);
+    if (!done) return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
 static PyObject *store_waiting_count(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -542,6 +560,7 @@ static PyObject *store_handle(PyObject *self, PyObject *arguments);
 static PyMethodDef store_methods[] = {
     {"handle", store_handle, METH_VARARGS, "handle(row, read_only, owner): open a handle on a volume."},
     {"take_waiting", store_take_waiting, METH_O, "take_waiting(volume): (slot, birth, death) of every waiting slot"},
+    {"add_waiting", store_add_waiting, METH_VARARGS, "add_waiting(volume, items, durable): take slots back."},
     {"waiting_count", store_waiting_count, METH_NOARGS, "The number of superseded slots that wait."},
     {"waiting_volumes", store_waiting_volumes, METH_NOARGS, "The volumes with waiting slots."},
     {"forget_waiting", store_forget_waiting, METH_NOARGS, "Forget all waiting slots."},

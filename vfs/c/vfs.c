@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TEND_COMMITS 256
 
@@ -443,10 +444,25 @@ static int vfs_access(sqlite3_vfs *base, const char *path, int flags, int *resul
     return SQLITE_OK;
 }
 
+/* Without following links: a descriptor of a store's file in /proc must not become the path of a volume. */
+static int absolute_path(const char *name, int room, char *full)
+{
+    while (name[0] == '.' && name[1] == '/') name += 2;
+    size_t length = 0;
+    if (*name != '/') {
+        if (!getcwd(full, (size_t)room)) return SQLITE_CANTOPEN;
+        length = strlen(full);
+        full[length < (size_t)room ? length++ : 0] = '/';
+    }
+    if (length + strlen(name) + 1 > (size_t)room) return SQLITE_CANTOPEN;
+    strcpy(full + length, name);
+    return SQLITE_OK;
+}
+
 static int vfs_full_pathname(sqlite3_vfs *base, const char *name, int room, char *full)
 {
     Vfs *vfs = base->pAppData;
-    if (!is_volume_name(name) && !volume_name(vfs, name)) return vfs->plain->xFullPathname(vfs->plain, name, room, full);
+    if (!is_volume_name(name) && !volume_name(vfs, name)) return absolute_path(name, room, full);
     const char *slash = strrchr(name, '/');
     if (slash) name = slash + 1;
     if (strlen(vfs->folder) + strlen(name) + 2 > (size_t)room) return SQLITE_CANTOPEN;

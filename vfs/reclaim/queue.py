@@ -143,8 +143,19 @@ class ReclaimQueue:
 
     def _take_over(self, row: VolumeRow) -> None:
         """Take over the slots that another data plane of this process has superseded (under the volume lock)."""
-        items = self.pool.companion.take_waiting(row) if self.pool.companion is not None else []
-        self.enqueue(row, items, 0)
+        if self.pool.companion is not None:
+            self.enqueue(row, self.pool.companion.take_waiting(row), self._synced_to(row))
+
+    def _hand_back(self, waiting: _Waiting) -> None:
+        """Let the other data plane, whose handles drain the volume, free what still waits (under the volume lock)."""
+        if self.pool.companion is not None:
+            items = [*waiting.ready, *waiting.unsynced, *(item for held in waiting.held.values() for item in held)]
+            self.pool.companion.add_waiting(waiting.row, items, self._synced_to(waiting.row))
+            waiting.ready, waiting.unsynced, waiting.held = [], [], {}
+
+    def _synced_to(self, row: VolumeRow) -> int:
+        """The version up to which no slot of a volume waits for a sync (R3)."""
+        return durable_version(self.pool, row) if self.pool.is_durable else FOREVER
 
     def is_worth_draining(self, row: VolumeRow) -> bool:
         """Whether this process has enough slots of the volume to free, or has slots that readers held before."""
@@ -211,6 +222,8 @@ class ReclaimQueue:
             for pin in [pin for pin in waiting.held if pin not in readers]:
                 ready += waiting.held.pop(pin)
             self._settle(session, waiting, ready, readers, durable_pins)
+        if not is_gone:
+            self._hand_back(waiting)
         if not waiting.count():
             with self._guard:
                 self._waiting.pop(row.volume, None)

@@ -43,6 +43,9 @@ class Companion(Protocol):
     def take_waiting(self, row: VolumeRow) -> list[Superseded]:
         """Hand over the superseded slots of a volume that wait to be freed (the caller holds its volume lock)."""
 
+    def add_waiting(self, row: VolumeRow, items: list[Superseded], durable: int) -> None:
+        """Take superseded slots back; those of a version that recovery may fall back to wait for a sync (R3)."""
+
     def waiting_count(self) -> int:
         """The number of superseded slots that wait."""
 
