@@ -35,7 +35,8 @@ def growth(folder: Path, quick: bool) -> Results:
         after = store.stats()
     return [
         {
-            "what": f"{count} clones that update one row each",
+            "what": "clones that update one row each",
+            "clones": count,
             "KiB used a clone": (full.used_bytes - before.used_bytes) / count / 1024,
             "KiB of pool file a clone": (full.pool_bytes - before.pool_bytes) / count / 1024,
             "slots left after dropping all": (after.used_bytes - before.used_bytes) // 4096,
@@ -77,5 +78,5 @@ def memory(folder: Path, quick: bool) -> Results:
             [sys.executable, "-c", _MEMORY, what, folder / "memory", source], check=True, capture_output=True, text=True
         )
         before, peak = map(float, output.stdout.split())
-        results.append({"what": f"{what} of {size} MB", "anonymous MiB before": before, "peak": peak})
+        results.append({"what": what, "MB": size, "anonymous MiB before": before, "peak": peak})
     return results

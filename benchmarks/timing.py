@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Results", "Samples", "cpu_ms", "in_turns", "medians", "ratio", "samples", "seconds"]
+__all__ = ["Results", "Samples", "cpu_ms", "in_turns", "medians", "processor_seconds", "ratio", "samples", "seconds"]
 
 Results = list[dict[str, Any]]
 """The rows of a table.  The first column of a row names it; the names stay the same from release to release."""
@@ -21,6 +21,13 @@ def seconds(action: Callable[[], object]) -> float:
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin
+
+
+def processor_seconds(action: Callable[[], object]) -> float:
+    """The CPU time that an action takes in this process, in seconds."""
+    begin = time.process_time()
+    action()
+    return time.process_time() - begin
 
 
 def samples(rounds: int, actions: Mapping[str, Callable[[], float]], *, rotates: bool = False) -> Samples:

@@ -119,10 +119,15 @@ def clone_volume(
 
     A volume in state BUILDING is marked as such by a lock until the body ends.
     """
-    with context.pages.session() as session, Holds() as holds:
-        with uninterrupted, context.errors():
-            row = _create_clone(context, session, ref, state, add, holds)
-        yield row
+    with context.errors():
+        session = context.pages.borrow()
+    try:
+        with Holds() as holds:
+            with uninterrupted, context.errors():
+                row = _create_clone(context, session, ref, state, add, holds)
+            yield row
+    finally:
+        context.pages.give_back(session)
 
 
 def create_clone(context: Context, ref: VersionRef, add: Callable[[VolumeRow], None]) -> VolumeRow:

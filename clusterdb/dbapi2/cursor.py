@@ -6,8 +6,9 @@ pass from apsw to the caller through C iterators only, unless there are a row fa
 
 Two paths are short, because most calls take them:
 
-- ``execute()`` runs a *plain* statement that the connection has run before (``ConnectionState.plain``).  It looks at
-  the thread, begins a transaction if needed and checks the types of the values.  ``_execute_any()`` runs all others.
+- ``execute()`` runs *plain* statements.  For one that the connection has run before (``ConnectionState.plain``) it
+  looks at the thread, begins a transaction if needed, and checks the types of the values.  ``_execute_any()`` runs all
+  other statements.
 - A loop over a query of which nothing has been read (``_looped()``) is a generator that looks only at the rows.  What
   would have to interrupt it ends it first (``end_loop()``): any other use of the cursor, a row factory and a text
   factory.  The loop then continues in ``_remaining()``, which looks at all of that for every row.
@@ -177,7 +178,9 @@ class Cursor(BaseCursor):
         except (KeyError, TypeError):  # new, or not plain; not hashable, so not a str
             plan = None
         if plan is None or self._busy.user != get_ident():  # type: ignore[union-attr]
-            return self._execute_any(sql, parameters)
+            plan = self._planned(sql)
+            if not plan.is_plain or self._state.converts:
+                return self._execute_any(plan, parameters)
         self._plan = plan
         self._rows = None
         try:
@@ -206,9 +209,8 @@ class Cursor(BaseCursor):
             self._fail_to_execute(error, plan, parameters)
         return self
 
-    def _execute_any(self, sql: str, parameters: Parameters) -> Cursor:
-        """Run a statement that is new to the connection, or not plain."""
-        plan = self._planned(sql)
+    def _execute_any(self, plan: Plan, parameters: Parameters) -> Cursor:
+        """Run a statement that is not plain, or whose rows are converted."""
         self._plan = plan
         self._rows = None
         self.rowcount = -1
@@ -547,7 +549,7 @@ class Cursor(BaseCursor):
         yield from self._remaining()
 
     def _leave_loop(self, cursor: apsw.Cursor, row: tuple[Any, ...] | None) -> None:
-        """Go on without a loop from a row that has been read ahead: None after the last, ``_END`` before the first."""
+        """Continue without the loop from a row that was read ahead: None after the last, ``_END`` before the first."""
         assert self._loop is not None
         self._state.loops.discard(self._loop)
         self._loop, self._plans = None, self._state.plain

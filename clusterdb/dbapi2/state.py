@@ -40,7 +40,7 @@ Loop: TypeAlias = "ReferenceType[Generator[Any, bool | None, None]]"
 
 
 def end_loop(loop: Loop) -> None:
-    """Let a loop look at its cursor again, and let others read the rows; does nothing while it is reading a row."""
+    """Let a loop look at its cursor again, and let others read the rows; does nothing while it reads a row."""
     rows = loop()
     if rows is not None and inspect.getgeneratorstate(rows) == inspect.GEN_SUSPENDED:
         rows.send(True)

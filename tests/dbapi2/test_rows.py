@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -133,6 +134,83 @@ def test_row_factory_set_in_a_loop_applies_to_the_next_row(connection: dbapi2.Co
         got.append(row)
         cursor.row_factory = lambda _, row: list(row)
     assert got == [(1,), [2]]
+
+
+IN_A_LOOP: dict[str, Callable[[Any], Any]] = {
+    "nothing": lambda cursor: None,
+    "fetchone": lambda cursor: cursor.fetchone(),
+    "fetchmany": lambda cursor: cursor.fetchmany(2),
+    "fetchall": lambda cursor: cursor.fetchall(),
+    "next": lambda cursor: next(cursor, None),
+    "another loop": lambda cursor: next(iter(cursor), None),
+    "execute": lambda cursor: cursor.execute("SELECT b FROM t WHERE id > ?", (2,)) and None,
+    "execute and read": lambda cursor: cursor.execute("SELECT b FROM t WHERE id > ?", (2,)).fetchone(),
+    "execute without rows": lambda cursor: cursor.execute("UPDATE t SET b = ?", ("new",)).rowcount,
+    "executemany": lambda cursor: cursor.executemany("DELETE FROM t WHERE id = ?", [(1,), (2,)]).rowcount,
+    "description": lambda cursor: cursor.description,
+    "write": lambda cursor: cursor.connection.execute("UPDATE t SET b = 'new'").rowcount,
+    "delete the next": lambda cursor: cursor.connection.execute("DELETE FROM t WHERE id IN (2, 3)").rowcount,
+    "row factory": lambda cursor: setattr(cursor, "row_factory", lambda _, row: list(row)),
+    "text factory": lambda cursor: setattr(cursor.connection, "text_factory", bytes),
+    "close": lambda cursor: cursor.close(),
+    "close the connection": lambda cursor: cursor.connection.close(),
+}
+
+
+@pytest.mark.parametrize("after", [1, 2, 4, 5], ids=lambda after: f"after {after}")
+@pytest.mark.parametrize("use", IN_A_LOOP)
+def test_use_of_a_cursor_in_a_loop_over_it_answers_as_in_sqlite3(use: str, after: int) -> None:
+    """The rows of the loop, what the use in it returns, and the rows that follow the loop."""
+
+    def outcome(module: Any) -> list[Any]:
+        got: list[Any] = []
+        with closing(module.connect(":memory:")) as connection:
+            connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT)")
+            connection.executemany("INSERT INTO t (b) VALUES (?)", [(letter,) for letter in "abcde"])
+            cursor = connection.cursor().execute("SELECT id, b FROM t")
+            try:
+                for row in cursor:
+                    got.append(row)
+                    if len(got) == after:
+                        got.append(IN_A_LOOP[use](cursor))
+                got += [cursor.description, cursor.fetchall()]
+            except module.Error as error:
+                got.append(str(error))
+        return got
+
+    assert outcome(dbapi2) == outcome(sqlite3)
+
+
+def test_function_that_uses_the_cursor_of_the_loop_is_refused(connection: dbapi2.Connection) -> None:
+    """The loop is reading a row; afterwards it goes on."""
+    cursor, refused = connection.cursor(), []
+
+    def use(id: int) -> int:
+        if id == 3:
+            with pytest.raises(dbapi2.ProgrammingError, match="Recursive use of cursors") as caught:
+                cursor.execute("SELECT 1")
+            refused.append(caught.value)
+        return id
+
+    connection.create_function("use", 1, use)
+    assert [row[0] for row in cursor.execute("SELECT use(id) FROM t")] == [1, 2, 3, 4, 5]
+    assert len(refused) == 1
+
+
+def test_interrupted_loop_leaves_a_cursor_that_can_be_used(connection: dbapi2.Connection) -> None:
+    """An exception other than an error, raised while a row is read, leaves the loop."""
+
+    def interrupt(id: Any) -> Any:
+        if id == 3:
+            raise KeyboardInterrupt
+        return id
+
+    connection.apsw.create_scalar_function("interrupt", interrupt, 1)
+    cursor = connection.execute("SELECT interrupt(id) FROM t")
+    with pytest.raises(KeyboardInterrupt):
+        list(cursor)
+    assert cursor.fetchall() == []
+    assert cursor.execute("SELECT count(*) FROM t").fetchall() == [(5,)]
 
 
 def test_text_factory_set_before_fetch_applies(connection: dbapi2.Connection) -> None:
