@@ -14,7 +14,7 @@ __all__ = ["dbapi"]
 
 
 def dbapi(folder: Path, quick: bool) -> Results:
-    """The DB-API beside CPython's sqlite3 and apsw's own cursor on the same cluster: processor time, one transaction."""
+    """The DB-API beside CPython's sqlite3 and apsw's own cursor on the same cluster: processor time."""
     count = 10_000 if quick else 100_000
     statements = {
         "SELECT 1": "SELECT ?",

@@ -127,7 +127,8 @@ def clone_volume(
                 row = _create_clone(context, session, ref, state, add, holds)
             yield row
     finally:
-        context.pages.give_back(session)
+        with context.errors():
+            context.pages.give_back(session)
 
 
 def create_clone(context: Context, ref: VersionRef, add: Callable[[VolumeRow], None]) -> VolumeRow:

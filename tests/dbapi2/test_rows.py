@@ -200,10 +200,10 @@ def test_function_that_uses_the_cursor_of_the_loop_is_refused(connection: dbapi2
 def test_interrupted_loop_leaves_a_cursor_that_can_be_used(connection: dbapi2.Connection) -> None:
     """An exception other than an error, raised while a row is read, leaves the loop."""
 
-    def interrupt(id: Any) -> Any:
-        if id == 3:
+    def interrupt(*ids: Any) -> Any:
+        if ids == (3,):
             raise KeyboardInterrupt
-        return id
+        return ids[0]
 
     connection.apsw.create_scalar_function("interrupt", interrupt, 1)
     cursor = connection.execute("SELECT interrupt(id) FROM t")
