@@ -11,6 +11,7 @@ whose symbols are hidden (https://sqlite.org/loadext.html).
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from vfs import errors, failpoints
 from vfs.abc import Durability, Gate, Handle, Resolver, StoreVFS, Superseded, Target
 from vfs.errors import StorageError
 from vfs.format.layout import Entry, Version
+from vfs.holds import is_busy
 from vfs.interrupts import deliver, uninterrupted
 from vfs.plane import DataPlane
 from vfs.registry import VolumeRow
@@ -182,6 +184,8 @@ class _Side:
     @uninterrupted
     def on_close(self) -> None:
         """Reclaim the slots that a closing handle leaves, if the volume lock is free."""
+        if is_busy():  # closed by the garbage collector: left to the volume's next user
+            return
         with self.pool.session() as session:
             self.pool.reclaimer.on_close(session, self.row)
 
@@ -263,7 +267,7 @@ class _Opener:
     @uninterrupted
     def open(self, name: str, read_only: bool) -> tuple[Any, ...]:
         """The volume of a name: (row, read-only, has a gate, gate row or -1, passive bytes or None, owner)."""
-        _native.stage_at_most(writer.STAGED_PAGES_MAX)
+        _native.set_limits(writer.STAGED_PAGES_MAX, device.LOCK_PATIENCE_S)
         target = self._resolve(name)
         side = _Side(self._pool, target.row, read_only=read_only or target.read_only, follow=target.follow)
         gate = side.serve(target)
@@ -349,7 +353,7 @@ class NativePlane:
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
     ) -> Handle:
         """Open a handle in C."""
-        _native.stage_at_most(writer.STAGED_PAGES_MAX)
+        _native.set_limits(writer.STAGED_PAGES_MAX, device.LOCK_PATIENCE_S)
         side = _Side(pool, row, read_only=read_only, follow=follow)
         handle: Handle = companion_of(pool).native.handle(row, read_only, side)
         return handle
@@ -388,16 +392,22 @@ def plane() -> NativePlane:
         reach_point=failpoints.reach,
         write_at=device.write_at,
         sync=device.sync,
+        now_ns=_now_ns,
         error_classes=_KINDS,
     )
     failpoints.watch(lambda: _native.arm_points(bool(failpoints.armed)))
     device.CALLS.watch(lambda: _native.replace_calls(device.CALLS.are_replaced()))
+    device.CALLS.watch(lambda: _native.replace_clock(device.CALLS.clocks_are_replaced()))
     return NativePlane()
 
 
 def mixed(python: DataPlane) -> MixedPlane:
     """Both planes in turns."""
     return MixedPlane(python)
+
+
+def _now_ns(clock: int) -> int:
+    return device.CALLS.time_ns() if clock == time.CLOCK_REALTIME else device.CALLS.clock_gettime_ns(clock)
 
 
 def _make_version(*fields: Any) -> Version:
@@ -419,4 +429,5 @@ def _report(name: str, error: BaseException, in_commit: bool) -> tuple[BaseExcep
     if carrier is not error:
         carrier.__cause__ = error
     code = getattr(carrier, "extendedresult", None) or apsw.SQLITE_CANTOPEN
-    return None if code & 0xFF == apsw.SQLITE_BUSY else carrier, code
+    is_expected = isinstance(error, (errors.WriterBusyError, errors.SnapshotMovedError))
+    return None if is_expected else carrier, code

@@ -20,7 +20,7 @@
 
 #define SPARE_SLOTS 32
 #define IDLE_SESSIONS_MAX 8
-#define LOCK_PATIENCE_S 60
+double lock_patience_s = 60;
 
 /* --- locks -------------------------------------------------------------------------------------------------------- */
 static int set_lock(int fd, short kind, int64_t byte)
@@ -46,7 +46,7 @@ bool session_is_held_by_other(Session *session, int64_t byte)
     return fcntl(session->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* These locks are held for very short times: after LOCK_PATIENCE_S their owner must be stopped. */
+/* These locks are held for very short times: after lock_patience_s their owner must be stopped. */
 bool session_lock_wait(Session *session, int64_t byte, Error *error)
 {
     struct timespec begin, now, pause = {0, 20000};
@@ -57,11 +57,11 @@ bool session_lock_wait(Session *session, int64_t byte, Error *error)
         if (locked < 0) return fail_os(error, errno, "locking failed");
         if (!session->store->hooks.deliver_signals(session->store, error)) return false;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec - begin.tv_sec > LOCK_PATIENCE_S)
+        if ((double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec) > lock_patience_s)
             return fail(error, E_BUSY,
-                        "another process has held a lock of the store for %d s (byte %lld of its file 'locks'): if it "
+                        "another process has held a lock of the store for %g s (byte %lld of its file 'locks'): if it "
                         "is stopped, resume or kill it",
-                        LOCK_PATIENCE_S, (long long)byte);
+                        lock_patience_s, (long long)byte);
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < 5000000) pause.tv_nsec *= 2;
     }
