@@ -1128,9 +1128,11 @@ static PyObject *set_limits(PyObject *module, PyObject *arguments)
 {
     (void)module;
     unsigned long long pages;
+    unsigned int sessions;
     double patience_s;
-    if (!PyArg_ParseTuple(arguments, "Kd", &pages, &patience_s)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "KId", &pages, &sessions, &patience_s)) return NULL;
     staged_pages_max = (size_t)pages;
+    session_rows_max = sessions < SESSION_ROWS ? sessions : SESSION_ROWS;
     lock_patience_s = patience_s;
     Py_RETURN_NONE;
 }
@@ -1157,7 +1159,7 @@ static PyMethodDef module_methods[] = {
     {"arm_points", arm_points, METH_O, "Whether named points call vfs.failpoints.reach."},
     {"replace_calls", replace_calls, METH_O, "Whether writes and syncs call vfs.storage.device."},
     {"replace_clock", replace_clock, METH_O, "Whether the clocks call those of vfs.storage.device.CALLS."},
-    {"set_limits", set_limits, METH_VARARGS, "set_limits(staged pages of a transaction, patience with a lock in s)"},
+    {"set_limits", set_limits, METH_VARARGS, "set_limits(staged pages of a transaction, sessions, patience with a lock in s)"},
     {"crc32", crc32, METH_O, "The crc32 of bytes."},
     {"fence", fence, METH_NOARGS, "Order earlier stores before later loads."},
     {NULL, NULL, 0, NULL},

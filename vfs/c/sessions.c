@@ -20,6 +20,7 @@
 
 #define SPARE_SLOTS 32
 #define IDLE_SESSIONS_MAX 8
+uint32_t session_rows_max = SESSION_ROWS;
 double lock_patience_s = 60;
 
 /* --- locks -------------------------------------------------------------------------------------------------------- */
@@ -77,7 +78,7 @@ static bool take_row(Session *session, Error *error)
     uint64_t high = get_word(&header->session_high);
     if (high > SESSION_ROWS) high = SESSION_ROWS;
     bool taken = false;
-    for (uint32_t row = 0; row < SESSION_ROWS && !taken; row++) {
+    for (uint32_t row = 0; row < session_rows_max && !taken; row++) {
         SessionRecord *record = session_record(store, row);
         if (row < high && get_word(&record->owner)) continue;
         if (session_lock_try(session, session_lock(row)) != 1) continue;
@@ -92,7 +93,7 @@ static bool take_row(Session *session, Error *error)
         taken = true;
     }
     session_unlock(session, LOCK_POOL);
-    return taken || fail(error, E_TOO_MANY_SESSIONS, "%u connections are open on this store", SESSION_ROWS);
+    return taken || fail(error, E_TOO_MANY_SESSIONS, "%u connections are open on this store", session_rows_max);
 }
 
 static void link_session(Session *session)

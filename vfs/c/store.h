@@ -347,6 +347,7 @@ void handle_end(Handle *handle);
 bool handle_is_being_written(Handle *handle);
 
 extern size_t staged_pages_max;
+extern uint32_t session_rows_max;
 extern double lock_patience_s;
 
 #endif
