@@ -44,16 +44,16 @@ static bool fail_catalog(const Catalog *catalog, sqlite3 *database, int code, Er
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return fail(error, E_BUSY, "its catalog stayed locked by another process: if a process that uses the store is "
+        return fail(error, E_BUSY, "the catalog of its store stayed locked by another process: if a process that uses the store is "
                     "stopped, resume or kill it");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return fail(error, E_CORRUPTION, "its catalog is damaged (%s): run clusterdb --store '@' check",
+        return fail(error, E_CORRUPTION, "the catalog of its store is damaged (%s): run clusterdb --store '@' check",
                     catalog->api->errmsg(database));
     case SQLITE_NOMEM:
         return fail(error, E_MEMORY, "out of memory");
     default:
-        return fail(error, E_CANT_OPEN, "its catalog cannot be read: %s", catalog->api->errmsg(database));
+        return fail(error, E_CANT_OPEN, "the catalog of its store cannot be read: %s", catalog->api->errmsg(database));
     }
 }
 
@@ -67,8 +67,8 @@ static sqlite3 *open_catalog(const Catalog *catalog, Error *error)
     if (!path) {
         fail(error, E_MEMORY, "out of memory");
     } else if (is_open_in_this_process(path)) {
-        fail(error, E_CANT_OPEN, "this process has it open already, through clusterdb or as a plain file: connect with "
-             "clusterdb, or use another process");
+        fail(error, E_CANT_OPEN, "this process has its store open already, through clusterdb: connect with clusterdb, or "
+             "use another process");
     } else {
         int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
         int code = api->open_v2(path, &database, flags, catalog->plain);
@@ -132,7 +132,7 @@ static bool check_identity(const Catalog *catalog, sqlite3 *database, const uint
                 memcmp(api->column_blob(statement, 0), store_id, STORE_ID_BYTES) == 0;
     api->finalize(statement);
     return same || fail(error, E_CORRUPTION,
-                        "its files catalog.db and pool belong to different stores: restore both from one backup");
+                        "catalog.db and pool of its store are those of different stores: restore both from one backup");
 }
 
 bool catalog_check(const Catalog *catalog, const uint8_t store_id[STORE_ID_BYTES], Error *error)
@@ -142,9 +142,9 @@ bool catalog_check(const Catalog *catalog, const uint8_t store_id[STORE_ID_BYTES
     bool done = database && check_number(catalog, database, "PRAGMA application_id", &application_id, error) &&
                 check_number(catalog, database, "PRAGMA user_version", &format, error);
     if (done && application_id != APPLICATION_ID)
-        done = fail(error, E_CORRUPTION, "its file catalog.db is not a catalog of clusterdb");
+        done = fail(error, E_CORRUPTION, "catalog.db of its store is not a catalog of clusterdb");
     if (done && format != CATALOG_FORMAT)
-        done = fail(error, E_CANT_OPEN, "its catalog has format %lld, and this extension reads format %d: use that of "
+        done = fail(error, E_CANT_OPEN, "the catalog of its store has format %lld, and this extension reads format %d: use that of "
                     "the release of clusterdb that wrote it", (long long)format, CATALOG_FORMAT);
     done = done && check_identity(catalog, database, store_id, error);
     close_catalog(catalog, database);

@@ -148,14 +148,14 @@ static bool check_header(int fd, uint8_t store_id[STORE_ID_BYTES], Error *error)
     if (pread(fd, sectors, sizeof sectors, 0) < 0) return fail_os(error, errno, "reading the file 'pool' failed");
     memcpy(&header, sectors, sizeof header);
     if (memcmp(header.magic, "clstpool", sizeof header.magic) != 0)
-        return fail(error, E_CANT_OPEN, "it is not a store: its file 'pool' is empty or has another header");
+        return fail(error, E_CANT_OPEN, "its store is not one: the file 'pool' is empty or has another header");
     if (header.format > FORMAT)
-        return fail(error, E_CANT_OPEN, "it has format %u, and this extension reads format %u: use that of a newer "
+        return fail(error, E_CANT_OPEN, "its store has format %u, and this extension reads format %u: use that of a newer "
                     "release of clusterdb", header.format, FORMAT);
     if (header.crc != crc32_of(&header, offsetof(PoolHeader, crc)) || header.slot_bytes != SLOT_BYTES)
-        return fail(error, E_CORRUPTION, "slot 0 (pool header) fails its checksum: run clusterdb --store '@' check");
+        return fail(error, E_CORRUPTION, "slot 0 (pool header) of its store fails its checksum: run clusterdb --store '@' check");
     if (header.format < FORMAT || memcmp(sectors, sectors + SECTOR_BYTES, SECTOR_BYTES) != 0)
-        return fail(error, E_CANT_OPEN, "it has format %u, and this extension reads format %u: run "
+        return fail(error, E_CANT_OPEN, "its store has format %u, and this extension reads format %u: run "
                     "clusterdb --store '@' ls, which upgrades it", header.format, FORMAT);
     memcpy(store_id, header.store_id, STORE_ID_BYTES);
     return true;
@@ -166,13 +166,12 @@ static bool check_header(int fd, uint8_t store_id[STORE_ID_BYTES], Error *error)
 static bool check_directory(const char *directory, Error *error)
 {
     struct stat status;
-    if (stat(directory, &status) != 0) return fail_os(error, errno, "it cannot be opened");
-    if (!S_ISDIR(status.st_mode)) return fail(error, E_CANT_OPEN, "it is not a store: it is a file, not a directory");
+    if (stat(directory, &status) != 0) return fail_os(error, errno, "its store cannot be opened");
     if (status.st_uid != geteuid() && status.st_uid != 0 && geteuid() != 0)
-        return fail(error, E_CANT_OPEN, "it belongs to another user (uid %u), who could replace its files: open a "
+        return fail(error, E_CANT_OPEN, "its store belongs to another user (uid %u), who could replace its files: open a "
                     "store of your own", status.st_uid);
     if (status.st_mode & (S_IWGRP | S_IWOTH))
-        return fail(error, E_CANT_OPEN, "other users can write to its directory (mode %04o), and replace its files: "
+        return fail(error, E_CANT_OPEN, "other users can write to the directory of its store (mode %04o), and replace the files: "
                     "run chmod go-w '@'", status.st_mode & 07777);
     return true;
 }
@@ -182,14 +181,14 @@ static bool open_file(int folder, const char *name, int access, int *fd, Error *
     *fd = openat(folder, name, access | O_CLOEXEC | O_NOFOLLOW);
     if (*fd >= 0) return true;
     if (errno == ENOENT && strcmp(name, "pool") == 0)
-        return fail(error, E_CANT_OPEN, "it is not a store: it has no file 'pool'");
+        return fail(error, E_CANT_OPEN, "its store is not one: the directory has no file 'pool'");
     if (errno == ENOENT)
-        return fail(error, E_CANT_OPEN, "it has no file '%s': run clusterdb --store '@' check, which rebuilds it", name);
+        return fail(error, E_CANT_OPEN, "its store has no file '%s': run clusterdb --store '@' check, which rebuilds it", name);
     if (errno == EROFS)
-        return fail(error, E_CANT_OPEN, "it is on a file system that is mounted read-only, where readers cannot "
-                    "register: use clusterdb, or copy it to another directory");
+        return fail(error, E_CANT_OPEN, "its store is on a file system that is mounted read-only, where readers cannot "
+                    "register: use clusterdb, or copy the store to another directory");
     char action[60];
-    snprintf(action, sizeof action, "opening its file '%s' failed", name);
+    snprintf(action, sizeof action, "opening the file '%s' of its store failed", name);
     return fail_os(error, errno, action);
 }
 
@@ -202,11 +201,11 @@ static bool check_files(const StoreFiles *files, int holder, const Catalog *cata
     bool valid = are_valid(files, is_alone ? content_stamp(catalog->directory) : 0);
     set_lock(holder, F_UNLCK, LOCK_POOL);
     if (!valid && is_alone)
-        return fail(error, E_CANT_OPEN, "it was not closed cleanly, or was copied, or the machine has been restarted: "
+        return fail(error, E_CANT_OPEN, "its store was not closed cleanly, or was copied, or the machine was restarted: "
                     "run clusterdb --store '@' check, which recovers it");
     if (!valid)
-        return fail(error, E_CANT_OPEN, "its files 'map' and 'readers' must be rebuilt, but other processes have it "
-                    "open: close those, then run clusterdb --store '@' check");
+        return fail(error, E_CANT_OPEN, "the files 'map' and 'readers' of its store must be rebuilt, but other "
+                    "processes have it open: close those, then run clusterdb --store '@' check");
     return catalog_check(catalog, store_id, error);
 }
 
@@ -214,10 +213,11 @@ bool files_open(StoreFiles *files, int *holder, const Catalog *catalog, Error *e
 {
     *files = (StoreFiles){.pool = -1, .map = -1, .readers = -1, .locks = -1, .is_durable = true};
     *holder = -1;
-    if (!check_directory(catalog->directory, error)) return false;
     int folder = open(catalog->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return fail_os(error, errno, "it cannot be opened");
-    bool done = open_file(folder, "pool", O_RDONLY, &files->pool, error) &&
+    if (folder < 0 && errno == ENOTDIR)
+        return fail(error, E_CANT_OPEN, "its store is not one: it is a file, not a directory");
+    if (folder < 0) return fail_os(error, errno, "its store cannot be opened");
+    bool done = open_file(folder, "pool", O_RDONLY, &files->pool, error) && check_directory(catalog->directory, error) &&
                 open_file(folder, "locks", O_RDWR, &files->locks, error) &&
                 open_file(folder, "locks", O_RDWR, holder, error) &&
                 open_file(folder, "map", O_RDWR, &files->map, error) &&

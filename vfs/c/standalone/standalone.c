@@ -162,7 +162,7 @@ static bool hook_open(Vfs *vfs, const char *name, bool read_only, Target *target
     bool found;
     if (!catalog_find(&opened->catalog, name, 0, &cluster, &found, error)) return false;
     if (!found)
-        return fail(error, E_CANT_OPEN, "there is no cluster with this name: clusterdb --store '@' ls lists the names");
+        return fail(error, E_CANT_OPEN, "it does not exist: run clusterdb --store '@' ls for the names");
     if (!cluster.is_available)
         return fail(error, E_CANT_OPEN, "it is stopped: run clusterdb --store '@' start %s", name);
     *target = (Target){.row = cluster.row, .read_only = true, .owner = (void *)(uintptr_t)cluster.id};
@@ -277,7 +277,7 @@ static Opened *acquire(Vfs *front, const char *path, Error *error)
     struct stat status;
     char *directory = realpath(path, NULL);
     if (!directory) {
-        fail_os(error, errno, "it cannot be opened");
+        fail_os(error, errno, "its store cannot be opened");
         return NULL;
     }
     snprintf(pool, sizeof pool, "%s/pool", directory);
