@@ -44,7 +44,8 @@ static bool fail_catalog(const Catalog *catalog, sqlite3 *database, int code, Er
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return fail(error, E_BUSY, "the catalog of its store stayed locked by another process: if a process that uses the store is "
+        return fail(error, E_BUSY,
+                    "the catalog of its store stayed locked by another process: if a process that uses the store is "
                     "stopped, resume or kill it");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -67,8 +68,9 @@ static sqlite3 *open_catalog(const Catalog *catalog, Error *error)
     if (!path) {
         fail(error, E_MEMORY, "out of memory");
     } else if (is_open_in_this_process(path)) {
-        fail(error, E_CANT_OPEN, "this process has its store open already, through clusterdb: connect with clusterdb, or "
-             "use another process");
+        fail(error, E_CANT_OPEN,
+             "this process has its store open already, through clusterdb: connect with clusterdb, or use another "
+             "process");
     } else {
         int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
         int code = api->open_v2(path, &database, flags, catalog->plain);
@@ -112,7 +114,7 @@ static sqlite3_stmt *first_row(const Catalog *catalog, sqlite3 *database, const 
 }
 
 /* --- the store ---------------------------------------------------------------------------------------------------- */
-static bool check_number(const Catalog *catalog, sqlite3 *database, const char *sql, sqlite3_int64 *number, Error *error)
+static bool get_number(const Catalog *catalog, sqlite3 *database, const char *sql, sqlite3_int64 *number, Error *error)
 {
     bool found;
     sqlite3_stmt *statement = first_row(catalog, database, sql, NULL, 0, &found, error);
@@ -139,13 +141,15 @@ bool catalog_check(const Catalog *catalog, const uint8_t store_id[STORE_ID_BYTES
 {
     sqlite3_int64 application_id, format;
     sqlite3 *database = open_catalog(catalog, error);
-    bool done = database && check_number(catalog, database, "PRAGMA application_id", &application_id, error) &&
-                check_number(catalog, database, "PRAGMA user_version", &format, error);
+    bool done = database && get_number(catalog, database, "PRAGMA application_id", &application_id, error) &&
+                get_number(catalog, database, "PRAGMA user_version", &format, error);
     if (done && application_id != APPLICATION_ID)
         done = fail(error, E_CORRUPTION, "catalog.db of its store is not a catalog of clusterdb");
     if (done && format != CATALOG_FORMAT)
-        done = fail(error, E_CANT_OPEN, "the catalog of its store has format %lld, and this extension reads format %d: use that of "
-                    "the release of clusterdb that wrote it", (long long)format, CATALOG_FORMAT);
+        done = fail(error, E_CANT_OPEN,
+                    "the catalog of its store has format %lld, and this extension "
+                    "reads format %d: use that of the release of clusterdb that "
+                    "wrote it", (long long)format, CATALOG_FORMAT);
     done = done && check_identity(catalog, database, store_id, error);
     close_catalog(catalog, database);
     return done;

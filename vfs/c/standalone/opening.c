@@ -150,10 +150,12 @@ static bool check_header(int fd, uint8_t store_id[STORE_ID_BYTES], Error *error)
     if (memcmp(header.magic, "clstpool", sizeof header.magic) != 0)
         return fail(error, E_CANT_OPEN, "its store is not one: the file 'pool' is empty or has another header");
     if (header.format > FORMAT)
-        return fail(error, E_CANT_OPEN, "its store has format %u, and this extension reads format %u: use that of a newer "
-                    "release of clusterdb", header.format, FORMAT);
+        return fail(error, E_CANT_OPEN,
+                    "its store has format %u, and this extension reads format %u: use that of "
+                    "a newer release of clusterdb", header.format, FORMAT);
     if (header.crc != crc32_of(&header, offsetof(PoolHeader, crc)) || header.slot_bytes != SLOT_BYTES)
-        return fail(error, E_CORRUPTION, "slot 0 (pool header) of its store fails its checksum: run clusterdb --store '@' check");
+        return fail(error, E_CORRUPTION,
+                    "slot 0 (pool header) of its store fails its checksum: run clusterdb --store '@' check");
     if (header.format < FORMAT || memcmp(sectors, sectors + SECTOR_BYTES, SECTOR_BYTES) != 0)
         return fail(error, E_CANT_OPEN, "its store has format %u, and this extension reads format %u: run "
                     "clusterdb --store '@' ls, which upgrades it", header.format, FORMAT);
@@ -168,11 +170,13 @@ static bool check_directory(const char *directory, Error *error)
     struct stat status;
     if (stat(directory, &status) != 0) return fail_os(error, errno, "its store cannot be opened");
     if (status.st_uid != geteuid() && status.st_uid != 0 && geteuid() != 0)
-        return fail(error, E_CANT_OPEN, "its store belongs to another user (uid %u), who could replace its files: open a "
+        return fail(error, E_CANT_OPEN,
+                    "its store belongs to another user (uid %u), who could replace its files: open a "
                     "store of your own", status.st_uid);
     if (status.st_mode & (S_IWGRP | S_IWOTH))
-        return fail(error, E_CANT_OPEN, "other users can write to the directory of its store (mode %04o), and replace the files: "
-                    "run chmod go-w '@'", status.st_mode & 07777);
+        return fail(error, E_CANT_OPEN,
+                    "other users can write to the directory of its store (mode %04o), and "
+                    "replace the files: run chmod go-w '@'", status.st_mode & 07777);
     return true;
 }
 
@@ -183,7 +187,8 @@ static bool open_file(int folder, const char *name, int access, int *fd, Error *
     if (errno == ENOENT && strcmp(name, "pool") == 0)
         return fail(error, E_CANT_OPEN, "its store is not one: the directory has no file 'pool'");
     if (errno == ENOENT)
-        return fail(error, E_CANT_OPEN, "its store has no file '%s': run clusterdb --store '@' check, which rebuilds it", name);
+        return fail(error, E_CANT_OPEN,
+                    "its store has no file '%s': run clusterdb --store '@' check, which rebuilds it", name);
     if (errno == EROFS)
         return fail(error, E_CANT_OPEN, "its store is on a file system that is mounted read-only, where readers cannot "
                     "register: use clusterdb, or copy the store to another directory");
@@ -201,8 +206,9 @@ static bool check_files(const StoreFiles *files, int holder, const Catalog *cata
     bool valid = are_valid(files, is_alone ? content_stamp(catalog->directory) : 0);
     set_lock(holder, F_UNLCK, LOCK_POOL);
     if (!valid && is_alone)
-        return fail(error, E_CANT_OPEN, "its store was not closed cleanly, or was copied, or the machine was restarted: "
-                    "run clusterdb --store '@' check, which recovers it");
+        return fail(error, E_CANT_OPEN,
+                    "its store was not closed cleanly, or was copied, or the machine was restarted: run clusterdb "
+                    "--store '@' check, which recovers it");
     if (!valid)
         return fail(error, E_CANT_OPEN, "the files 'map' and 'readers' of its store must be rebuilt, but other "
                     "processes have it open: close those, then run clusterdb --store '@' check");
@@ -217,7 +223,8 @@ bool files_open(StoreFiles *files, int *holder, const Catalog *catalog, Error *e
     if (folder < 0 && errno == ENOTDIR)
         return fail(error, E_CANT_OPEN, "its store is not one: it is a file, not a directory");
     if (folder < 0) return fail_os(error, errno, "its store cannot be opened");
-    bool done = open_file(folder, "pool", O_RDONLY, &files->pool, error) && check_directory(catalog->directory, error) &&
+    bool done = open_file(folder, "pool", O_RDONLY, &files->pool, error) &&
+                check_directory(catalog->directory, error) &&
                 open_file(folder, "locks", O_RDWR, &files->locks, error) &&
                 open_file(folder, "locks", O_RDWR, holder, error) &&
                 open_file(folder, "map", O_RDWR, &files->map, error) &&

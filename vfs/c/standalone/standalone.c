@@ -140,8 +140,9 @@ static bool hook_successor(Handle *handle, bool follows, VolumeRow *row, bool *f
         }
         nanosleep(&pause, NULL);
     }
-    return fail(error, E_BUSY, "another process is dropping or resetting it: if that process is stopped, resume or kill "
-                "it, then run clusterdb --store '@' check");
+    return fail(error, E_BUSY,
+                "another process is dropping or resetting it: if that process is stopped, resume or kill it, then "
+                "run clusterdb --store '@' check");
 }
 
 /* Readers call no other hook. */
@@ -253,7 +254,8 @@ static Opened *open_store(Vfs *front, char *directory, Error *error)
     opened->directory = directory;
     opened->front = front;
     opened->catalog = (Catalog){front->api, front->plain->zName, directory};
-    if (files_open(&files, &opened->holder, &opened->catalog, error)) store = store_open(&files, &store_hooks, opened, error);
+    if (files_open(&files, &opened->holder, &opened->catalog, error))
+        store = store_open(&files, &store_hooks, opened, error);
     files_close(&files); /* the store has its own descriptors */
     if (store && fstat(store->pool_fd, &status) == 0) {
         opened->device = status.st_dev;
