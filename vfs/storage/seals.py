@@ -40,14 +40,16 @@ from vfs.storage.sessions import Session
 
 __all__ = ["content_stamp", "seal", "seal_written"]
 
-_CONTENT = ("pool", "catalog.db", "catalog.db-wal")
+_LOG = "catalog.db-wal"
+_CONTENT = ("pool", "catalog.db", _LOG)
 
 
 def content_stamp(directory: Path) -> int:
     """64 bits that identify the present state of the files that hold a store's content; never 0.
 
-    Computed from ``stat(2)``: a program that copies a file over another cannot choose its change time.  Readers without
-    Python compute it too (``vfs/c/standalone/opening.c``).
+    Computed from ``stat(2)``: a program that copies a file over another cannot choose its change time.  That of the log
+    is left out, because SQLite sets the owner of a log that root opens, also to read.  Readers without Python compute
+    the stamp too (``vfs/c/standalone/opening.c``).
     """
     stamp = 0
     for name in _CONTENT:
@@ -56,7 +58,8 @@ def content_stamp(directory: Path) -> int:
         except FileNotFoundError:
             stamp = _mixed(stamp)
         else:
-            for number in (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns):
+            changed_ns = 0 if name == _LOG else stat.st_ctime_ns
+            for number in (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, changed_ns):
                 stamp = _mixed(stamp ^ number & WORD_MAX)
     return stamp | 1
 

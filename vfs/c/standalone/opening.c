@@ -62,6 +62,7 @@ static uint64_t in_ns(struct timespec time)
 static uint64_t content_stamp(const char *directory)
 {
     static const char *const content[] = {"pool", "catalog.db", "catalog.db-wal"};
+    const size_t log = 2;
     uint64_t stamp = 0;
     int folder = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return 0;
@@ -69,7 +70,7 @@ static uint64_t content_stamp(const char *directory)
         struct stat status;
         if (fstatat(folder, content[file], &status, AT_SYMLINK_NOFOLLOW) == 0) {
             const uint64_t numbers[] = {status.st_dev, status.st_ino, (uint64_t)status.st_size, in_ns(status.st_mtim),
-                                        in_ns(status.st_ctim)};
+                                        file == log ? 0 : in_ns(status.st_ctim)};
             for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) stamp = mixed(stamp ^ numbers[n]);
         } else if (errno == ENOENT) {
             stamp = mixed(stamp);
@@ -198,21 +199,19 @@ static bool open_file(int folder, const char *name, int access, int *fd, Error *
 }
 
 /* The caller holds the open lock. */
-static bool check_files(const StoreFiles *files, int holder, const Catalog *catalog, bool is_alone, Error *error)
+static bool check_derived_files(const StoreFiles *files, int holder, const char *directory, bool is_alone, Error *error)
 {
-    uint8_t store_id[STORE_ID_BYTES];
-    if (!check_header(files->pool, store_id, error)) return false;
     if (!wait_for_lock(holder, LOCK_POOL, error)) return false; /* the pool might grow or shrink meanwhile */
-    bool valid = are_valid(files, is_alone ? content_stamp(catalog->directory) : 0);
+    bool valid = are_valid(files, is_alone ? content_stamp(directory) : 0);
     set_lock(holder, F_UNLCK, LOCK_POOL);
-    if (!valid && is_alone)
+    if (valid) return true;
+    if (is_alone)
         return fail(error, E_CANT_OPEN,
                     "its store was not closed cleanly, or was copied, or the machine was restarted: run clusterdb "
                     "--store '@' check, which recovers it");
-    if (!valid)
-        return fail(error, E_CANT_OPEN, "the files 'map' and 'readers' of its store must be rebuilt, but other "
-                    "processes have it open: close those, then run clusterdb --store '@' check");
-    return catalog_check(catalog, store_id, error);
+    return fail(error, E_CANT_OPEN,
+                "the files 'map' and 'readers' of its store must be rebuilt, but other processes have it open: close "
+                "those, then run clusterdb --store '@' check");
 }
 
 bool files_open(StoreFiles *files, int *holder, const Catalog *catalog, Error *error)
@@ -223,8 +222,9 @@ bool files_open(StoreFiles *files, int *holder, const Catalog *catalog, Error *e
     if (folder < 0 && errno == ENOTDIR)
         return fail(error, E_CANT_OPEN, "its store is not one: it is a file, not a directory");
     if (folder < 0) return fail_os(error, errno, "its store cannot be opened");
+    uint8_t store_id[STORE_ID_BYTES];
     bool done = open_file(folder, "pool", O_RDONLY, &files->pool, error) &&
-                check_directory(catalog->directory, error) &&
+                check_directory(catalog->directory, error) && check_header(files->pool, store_id, error) &&
                 open_file(folder, "locks", O_RDWR, &files->locks, error) &&
                 open_file(folder, "locks", O_RDWR, holder, error) &&
                 open_file(folder, "map", O_RDWR, &files->map, error) &&
@@ -233,7 +233,8 @@ bool files_open(StoreFiles *files, int *holder, const Catalog *catalog, Error *e
     close(folder);
     if (!done) return false;
     bool is_alone = set_lock(*holder, F_WRLCK, LOCK_STORE);
-    if (!check_files(files, *holder, catalog, is_alone, error)) return false;
+    if (!check_derived_files(files, *holder, catalog->directory, is_alone, error)) return false;
+    if (!catalog_check(catalog, store_id, error)) return false;
     if (!set_lock(*holder, F_RDLCK, LOCK_STORE)) return fail_os(error, errno, "locking the file 'locks' failed");
     set_lock(*holder, F_UNLCK, LOCK_OPEN);
     return true;
