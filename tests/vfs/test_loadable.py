@@ -20,7 +20,7 @@ import pytest
 import clusterdb
 from clusterdb.access.build import library_commands
 from tests.support.stores import assert_clean, rows
-from tests.vfs.test_upgrade import make_old
+from tests.vfs.formats import make_old
 from vfs.format.shared import MAP_HEADER_BYTES, MapHeader
 from vfs.plane import library
 from vfs.storage.seals import content_stamp
