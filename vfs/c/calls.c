@@ -15,7 +15,7 @@
 #define POOL_RESERVED (256ull << 30)
 #define MAP_RESERVED (POOL_RESERVED / SLOT_BYTES * 2 + MAP_HEADER_BYTES)
 
-Calls calls = {system_write, system_sync};
+Calls calls = {system_write, system_sync, system_now_ns};
 bool (*reach_hook)(const char *point, Error *error);
 int points_armed;
 
@@ -102,7 +102,7 @@ bool pool_sync(Store *store, Error *error)
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
-static int64_t now_of(clockid_t clock)
+int64_t system_now_ns(clockid_t clock)
 {
     struct timespec time;
     clock_gettime(clock, &time);
@@ -113,7 +113,7 @@ static int64_t now_of(clockid_t clock)
 int64_t clock_tick_ns(Store *store)
 {
     uint64_t *word = &readers_header(store)->clock_offset;
-    int64_t wall = now_of(CLOCK_REALTIME), steady = now_of(CLOCK_BOOTTIME), offset = (int64_t)get_word(word);
+    int64_t wall = calls.now_ns(CLOCK_REALTIME), steady = calls.now_ns(CLOCK_BOOTTIME), offset = (int64_t)get_word(word);
     if (wall > steady + offset) {
         set_word(word, (uint64_t)(wall - steady));
         return wall;
@@ -213,10 +213,9 @@ Store *store_open(const StoreFiles *files, const Hooks *hooks, void *owner, Erro
     store->owner = owner;
     store->reference_count = 1;
     pthread_mutex_init(&store->guard, NULL);
-    size_t readers_mapped;
     store->pool = map_file(store->pool_fd, PROT_READ, POOL_RESERVED, &store->pool_mapped);
     store->map = map_file(store->map_fd, PROT_READ | PROT_WRITE, MAP_RESERVED, &store->map_mapped);
-    store->readers = map_file(store->readers_fd, PROT_READ | PROT_WRITE, READERS_BYTES, &readers_mapped);
+    store->readers = map_file(store->readers_fd, PROT_READ | PROT_WRITE, READERS_BYTES, &store->readers_mapped);
     store->fork_word = new_fork_word();
     if (!store->pool || !store->map || !store->readers || !store->fork_word) {
         fail_os(error, errno, "mapping the files of the store failed");
@@ -246,7 +245,7 @@ void store_release(Store *store)
     }
     if (store->pool) munmap((void *)(uintptr_t)store->pool, store->pool_mapped);
     if (store->map) munmap(store->map, store->map_mapped);
-    if (store->readers) munmap(store->readers, READERS_BYTES);
+    if (store->readers) munmap(store->readers, store->readers_mapped);
     if (store->fork_word) munmap((void *)(uintptr_t)store->fork_word, (size_t)sysconf(_SC_PAGESIZE));
     const int files[] = {store->pool_fd, store->map_fd, store->readers_fd, store->locks_fd};
     for (int n = 0; n < 4; n++)

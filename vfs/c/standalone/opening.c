@@ -20,7 +20,6 @@
 #define FORMAT 2u
 #define MAP_MAGIC 0x3270616d74736c63ull     /* "clstmap2" */
 #define READERS_MAGIC 0x3272647274736c63ull /* "clstrdr2" */
-#define LOCK_PATIENCE_S 60
 
 /* --- locks -------------------------------------------------------------------------------------------------------- */
 static bool set_lock(int fd, short kind, int64_t byte)
@@ -34,11 +33,11 @@ static bool wait_for_lock(int fd, int64_t byte, Error *error)
     struct timespec pause = {0, 5000000};
     for (int waited_ms = 0; !set_lock(fd, F_WRLCK, byte); waited_ms += 5) {
         if (errno != EAGAIN && errno != EACCES) return fail_os(error, errno, "locking the file 'locks' failed");
-        if (waited_ms > 1000 * LOCK_PATIENCE_S)
+        if (waited_ms > 1000 * lock_patience_s)
             return fail(error, E_BUSY,
-                        "another process has held a lock of the store for %d s (byte %lld of its file 'locks'): if it "
+                        "another process has held a lock of the store for %g s (byte %lld of its file 'locks'): if it "
                         "is stopped, resume or kill it",
-                        LOCK_PATIENCE_S, (long long)byte);
+                        lock_patience_s, (long long)byte);
         nanosleep(&pause, NULL);
     }
     return true;
