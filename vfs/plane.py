@@ -1,4 +1,4 @@
-"""Chooses the data plane that serves a store, by ``CLUSTERDB_IMPL``.
+"""Chooses the data plane that serves a store, by ``CLUSTERDB_IMPL``; and finds the library for other programs.
 
     c       in C, the extension module: the default where the build has it and it loads
     python  in Python: the reference, and the default elsewhere
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 from vfs.abc import Durability, Handle, Resolver, StoreVFS
@@ -25,7 +26,7 @@ from vfs.storage.pool import Pool
 from vfs.storage.reader import Follow
 from vfs.storage.volumes import open_volume
 
-__all__ = ["DataPlane", "Native", "PythonPlane", "available", "chosen", "native", "notice"]
+__all__ = ["DataPlane", "Native", "PythonPlane", "available", "chosen", "library", "native", "notice"]
 
 
 class DataPlane(Protocol):
@@ -139,3 +140,9 @@ def chosen() -> DataPlane:
     raise UnknownDataPlaneError(
         f"CLUSTERDB_IMPL={name}: this build has no such data plane: use {' or '.join(planes)}, or unset it"
     )
+
+
+def library() -> Path | None:
+    """The loadable extension of SQLite that reads clusters without Python, without its suffix; None if not built."""
+    path = Path(__file__).parent / "clusterdb_vfs"
+    return path if path.with_suffix(".so").exists() else None

@@ -952,8 +952,9 @@ static void hook_closed(Vfs *vfs, Target *target)
     target->owner = NULL;
 }
 
-static int hook_report(const char *name, const Error *error, bool in_commit)
+static int hook_report(Vfs *vfs, const char *name, const Error *error, bool in_commit)
 {
+    (void)vfs;
     Calling calling = {.state = PyGILState_Ensure()};
     PyObject *exception = NULL, *type, *traceback, *answer = NULL;
     int code = result_code(error);
