@@ -388,7 +388,8 @@ def plane() -> NativePlane:
     built = getattr(_native, "INTERFACE", 0)
     if built != INTERFACE:
         raise ImportError(
-            f"vfs._native has interface {built}, and vfs/native.py needs {INTERFACE}: rebuild it by reinstalling clusterdb"
+            f"vfs._native has interface {built}, and vfs/native.py needs {INTERFACE}: rebuild it by reinstalling "
+            "clusterdb"
         )
     connection = apsw.Connection(":memory:")
     connection.enable_load_extension(True)

@@ -157,6 +157,6 @@ def test_extension_module_of_other_sources_is_refused(monkeypatch: pytest.Monkey
             refusal = f"vfs._native has interface {built or 0}, and vfs/native.py needs {module.INTERFACE}: rebuild it"
             assert refusal in (notice() or "")
             patch.setenv("CLUSTERDB_IMPL", "c")
-            with pytest.raises(UnknownDataPlaneError, match="^CLUSTERDB_IMPL=c: .*: rebuild it by reinstalling"):
+            with pytest.raises(UnknownDataPlaneError, match=r"^CLUSTERDB_IMPL=c: .*: rebuild it by reinstalling"):
                 chosen()
         native.cache_clear()
