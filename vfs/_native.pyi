@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+INTERFACE: int
 crc32_implementation: str
 
 class Store:

@@ -38,6 +38,9 @@ from vfs import _native  # isort: skip
 
 __all__ = ["NativePlane", "NativeVFS", "plane"]
 
+INTERFACE = 1
+"""The number of the interface between this module and ``vfs/c/module.c``, which is compiled into ``vfs._native``."""
+
 _KINDS: tuple[type[Exception], ...] = (
     RuntimeError,
     OSError,
@@ -369,7 +372,17 @@ class NativePlane:
 
 
 def plane() -> NativePlane:
-    """The plane, ready for use.  Raises apsw.Error if SQLite cannot load the module as an extension."""
+    """The plane, ready for use.
+
+    Raises ImportError if the extension module was built from other sources, apsw.Error if SQLite cannot load it as an
+    extension.
+    """
+    built = getattr(_native, "INTERFACE", 0)
+    if built != INTERFACE:
+        raise ImportError(
+            f"vfs._native has interface {built}, and vfs/native.py needs {INTERFACE}: rebuild it by reinstalling "
+            "clusterdb"
+        )
     connection = apsw.Connection(":memory:")
     connection.enable_load_extension(True)
     connection.load_extension(_native.__file__, "sqlite3_clusterdbvfs_init")

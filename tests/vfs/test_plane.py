@@ -129,3 +129,22 @@ def test_plane_in_python_is_used_with_a_notice_where_the_one_in_c_cannot_be(
             _ = clusterdb.implementation
     monkeypatch.setenv("CLUSTERDB_IMPL", "python")
     assert notice() is None, "it is not missed"
+
+
+def test_extension_module_of_other_sources_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that was left in place by an older release has another interface number, or none."""
+    module = pytest.importorskip("vfs.native", reason="the extension module is not built")
+    for built in (module.INTERFACE + 1, None):
+        with monkeypatch.context() as patch:
+            if built is None:
+                patch.delattr(module._native, "INTERFACE")
+            else:
+                patch.setattr(module._native, "INTERFACE", built)
+            native.cache_clear()
+            assert available() == ["python"]
+            refusal = f"vfs._native has interface {built or 0}, and vfs/native.py needs {module.INTERFACE}: rebuild it"
+            assert refusal in (notice() or "")
+            patch.setenv("CLUSTERDB_IMPL", "c")
+            with pytest.raises(UnknownDataPlaneError, match=r"^CLUSTERDB_IMPL=c: .*: rebuild it by reinstalling"):
+                chosen()
+        native.cache_clear()

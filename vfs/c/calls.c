@@ -77,8 +77,19 @@ void store_failed(Store *store, const char *reason)
 
 bool require_writable(Store *store, Error *error)
 {
-    if (!__atomic_load_n(&store->has_failed, __ATOMIC_SEQ_CST)) return true;
-    return fail(error, E_STORE_FAILED, "%s", store->failure);
+    if (!has_failed(store)) return true;
+    pthread_mutex_lock(&store->guard);
+    fail(error, E_STORE_FAILED, "%s", store->failure);
+    pthread_mutex_unlock(&store->guard);
+    return false;
+}
+
+void store_set_failure(Store *store, const char *reason)
+{
+    pthread_mutex_lock(&store->guard);
+    snprintf(store->failure, sizeof store->failure, "%s", reason);
+    pthread_mutex_unlock(&store->guard);
+    __atomic_store_n(&store->has_failed, *reason != 0, __ATOMIC_SEQ_CST);
 }
 
 /* A failed sync is final: the kernel may have dropped the dirty pages (fsync(2)). */
@@ -95,9 +106,10 @@ bool pool_sync(Store *store, Error *error)
         char reason[150];
         snprintf(reason, sizeof reason, "fdatasync of the page pool failed (%s)", strerror(error->number));
         store_failed(store, reason);
-        return fail(error, E_STORE_FAILED, "%s", store->failure);
+        return require_writable(store, error);
     }
-    if (get_word(&store->map_header->synced) < slot_count) set_word(&store->map_header->synced, slot_count);
+    uint64_t *synced = &map_header(store)->synced;
+    if (get_word(synced) < slot_count) set_word(synced, slot_count);
     return true;
 }
 
@@ -128,12 +140,16 @@ typedef struct Mapping {
     struct Mapping *next;
 } Mapping;
 
+static uint64_t size_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
 /* Maps a file with room to grow, so that pointers stay valid; where address space is limited, only what there is. */
 static void *map_file(int fd, int protection, uint64_t reserved, size_t *mapped)
 {
-    struct stat status;
-    if (fstat(fd, &status) != 0) return NULL;
-    uint64_t size = (uint64_t)status.st_size;
+    uint64_t size = size_of(fd);
     uint64_t sizes[] = {size > reserved / 2 ? 4 * size : reserved, 4 * size, size};
     for (int n = 0; n < 3; n++) {
         void *at = mmap(NULL, sizes[n], protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -159,23 +175,27 @@ static bool replace_mapping(Store *store, int fd, int protection, uint8_t **at, 
     *former = (Mapping){*at, *mapped, store->former};
     store->former = former;
     __atomic_store_n(at, (uint8_t *)larger, __ATOMIC_SEQ_CST);
-    __atomic_store_n(mapped, length, __ATOMIC_SEQ_CST); /* last: who sees it sees the larger mapping */
+    *mapped = length;
     return true;
 }
 
-bool store_remap(Store *store, uint64_t slot_count)
+uint64_t store_look_again(Store *store, uint64_t count)
 {
     pthread_mutex_lock(&store->guard);
-    bool done = replace_mapping(store, store->map_fd, PROT_READ | PROT_WRITE, &store->map, &store->map_mapped,
-                                MAP_HEADER_BYTES + 2 * slot_count);
-    if (done) {
-        store->map_header = (MapHeader *)(void *)store->map;
-        store->states = (uint16_t *)(void *)(store->map + MAP_HEADER_BYTES);
+    uint64_t map_bytes = size_of(store->map_fd), pool_count = size_of(store->pool_fd) >> SLOT_SHIFT;
+    uint64_t map_count = map_bytes > MAP_HEADER_BYTES ? (map_bytes - MAP_HEADER_BYTES) / 2 : 0;
+    if (count > pool_count) count = pool_count;
+    if (count > map_count) count = map_count;
+    if (!replace_mapping(store, store->map_fd, PROT_READ | PROT_WRITE, &store->map, &store->map_mapped,
+                         MAP_HEADER_BYTES + 2 * count) ||
+        !replace_mapping(store, store->pool_fd, PROT_READ, (uint8_t **)(uintptr_t)&store->pool, &store->pool_mapped,
+                         count << SLOT_SHIFT)) {
+        if (count > store->pool_mapped >> SLOT_SHIFT) count = store->pool_mapped >> SLOT_SHIFT;
+        if (count > (store->map_mapped - MAP_HEADER_BYTES) / 2) count = (store->map_mapped - MAP_HEADER_BYTES) / 2;
     }
-    done = done && replace_mapping(store, store->pool_fd, PROT_READ, (uint8_t **)(uintptr_t)&store->pool,
-                                   &store->pool_mapped, slot_count << SLOT_SHIFT);
+    if (count > store->slots_seen) __atomic_store_n(&store->slots_seen, count, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&store->guard);
-    return done;
+    return count;
 }
 
 static const uint32_t *new_fork_word(void)
@@ -213,17 +233,21 @@ Store *store_open(const StoreFiles *files, const Hooks *hooks, void *owner, Erro
     store->owner = owner;
     store->reference_count = 1;
     pthread_mutex_init(&store->guard, NULL);
+    if (size_of(store->map_fd) < MAP_HEADER_BYTES || size_of(store->readers_fd) < READERS_BYTES) {
+        fail(error, E_CORRUPTION, "its files 'map' and 'readers' are shorter than their tables");
+        store_release(store);
+        return NULL;
+    }
     store->pool = map_file(store->pool_fd, PROT_READ, POOL_RESERVED, &store->pool_mapped);
     store->map = map_file(store->map_fd, PROT_READ | PROT_WRITE, MAP_RESERVED, &store->map_mapped);
-    store->readers = map_file(store->readers_fd, PROT_READ | PROT_WRITE, READERS_BYTES, &store->readers_mapped);
+    void *readers = mmap(NULL, READERS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, store->readers_fd, 0);
+    store->readers = readers != MAP_FAILED ? readers : NULL;
     store->fork_word = new_fork_word();
     if (!store->pool || !store->map || !store->readers || !store->fork_word) {
         fail_os(error, errno, "mapping the files of the store failed");
         store_release(store);
         return NULL;
     }
-    store->map_header = (MapHeader *)(void *)store->map;
-    store->states = (uint16_t *)(void *)(store->map + MAP_HEADER_BYTES);
     return store;
 }
 
@@ -245,7 +269,7 @@ void store_release(Store *store)
     }
     if (store->pool) munmap((void *)(uintptr_t)store->pool, store->pool_mapped);
     if (store->map) munmap(store->map, store->map_mapped);
-    if (store->readers) munmap(store->readers, store->readers_mapped);
+    if (store->readers) munmap(store->readers, READERS_BYTES);
     if (store->fork_word) munmap((void *)(uintptr_t)store->fork_word, (size_t)sysconf(_SC_PAGESIZE));
     const int files[] = {store->pool_fd, store->map_fd, store->readers_fd, store->locks_fd};
     for (int n = 0; n < 4; n++)
@@ -263,6 +287,6 @@ const uint8_t *read_slot(Store *store, uint32_t slot, Error *error)
         fail(error, E_CORRUPTION, "slot %u is past the end of the pool", slot);
         return NULL;
     }
-    if (store->has_residence && !store->hooks.require_resident(store, slot, error)) return NULL;
-    return store->pool + ((uint64_t)slot << SLOT_SHIFT);
+    if (has_residence(store) && !store->hooks.require_resident(store, slot, error)) return NULL;
+    return pool_of(store) + ((uint64_t)slot << SLOT_SHIFT);
 }

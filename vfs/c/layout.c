@@ -7,7 +7,7 @@ static const char version_magic[8] = {'c', 'l', 's', 't', 'h', 'e', 'a', 'd'};
 
 uint64_t page_count_of(uint64_t size_bytes)
 {
-    return (size_bytes + SLOT_BYTES - 1) >> SLOT_SHIFT;
+    return (size_bytes >> SLOT_SHIFT) + ((size_bytes & (SLOT_BYTES - 1)) != 0); /* any 64 bits: they may be damaged */
 }
 
 int depth_of(uint64_t page_count)

@@ -13,6 +13,9 @@
 #include <string.h>
 #include <sys/uio.h>
 
+/* Number of the interface to vfs/native.py, which has the same: change both whenever a call or its meaning changes. */
+#define INTERFACE 1
+
 extern const sqlite3_api_routines *loaded_api;
 
 static PyObject *make_version, *report_error, *reach_point; /* functions of vfs/native.py */
@@ -71,6 +74,13 @@ static uint64_t number_at(PyObject *tuple, Py_ssize_t index)
     return PyLong_AsUnsignedLongLong(PyTuple_GetItem(tuple, index));
 }
 
+/* A larger number becomes UINT32_MAX, which no table and no pool reaches. */
+static uint32_t number32_at(PyObject *tuple, Py_ssize_t index)
+{
+    uint64_t number = number_at(tuple, index);
+    return number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
+}
+
 static bool parse_version(PyObject *tuple, Version *version)
 {
     if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 8) {
@@ -85,7 +95,7 @@ static bool parse_version(PyObject *tuple, Version *version)
     version->slot_count = number_at(tuple, 4);
     version->own_count = PyLong_AsLongLong(PyTuple_GetItem(tuple, 5));
     version->time_ns = PyLong_AsLongLong(PyTuple_GetItem(tuple, 6));
-    version->root.slot = (uint32_t)number_at(root, 0);
+    version->root.slot = number32_at(root, 0);
     version->root.crc = (uint32_t)number_at(root, 1);
     version->root.birth = number_at(root, 2);
     return !PyErr_Occurred();
@@ -107,8 +117,8 @@ static bool parse_row(PyObject *tuple, VolumeRow *row)
         return false;
     }
     row->volume = number_at(tuple, 0);
-    row->table_index = (uint32_t)number_at(tuple, 1);
-    row->head_slot = (uint32_t)number_at(tuple, 2);
+    row->table_index = number32_at(tuple, 1);
+    row->head_slot = number32_at(tuple, 2);
     row->is_past = PyUnicode_CompareWithASCIIString(PyTuple_GetItem(tuple, 3), "past") == 0;
     return parse_version(PyTuple_GetItem(tuple, 5), &row->base);
 }
@@ -226,7 +236,7 @@ static bool hook_begins_publishing(Handle *handle, Error *error)
     Calling calling;
     enter(&calling);
     PyObject *row = call(handle->owner, "begins_publishing", NULL);
-    if (row) handle->store->keeper_row = (uint32_t)PyLong_AsUnsignedLong(row);
+    if (row) __atomic_store_n(&handle->store->keeper_row, (uint32_t)PyLong_AsUnsignedLong(row), __ATOMIC_RELAXED);
     bool done = (row && !PyErr_Occurred()) || raised(error);
     Py_XDECREF(row);
     leave(&calling);
@@ -555,15 +565,14 @@ static PyObject *store_fail(PyObject *self, PyObject *reason)
     Store *store = store_of(self);
     PyObject *encoded = PyUnicode_AsUTF8String(reason);
     if (!encoded) return NULL;
-    snprintf(store->failure, sizeof store->failure, "%s", PyBytes_AsString(encoded));
+    store_set_failure(store, PyBytes_AsString(encoded));
     Py_DECREF(encoded);
-    __atomic_store_n(&store->has_failed, store->failure[0] != 0, __ATOMIC_SEQ_CST);
     Py_RETURN_NONE;
 }
 
 static PyObject *store_set_residence(PyObject *self, PyObject *value)
 {
-    store_of(self)->has_residence = PyObject_IsTrue(value) == 1;
+    __atomic_store_n(&store_of(self)->has_residence, PyObject_IsTrue(value) == 1, __ATOMIC_RELAXED);
     Py_RETURN_NONE;
 }
 
@@ -1188,7 +1197,7 @@ PyMODINIT_FUNC PyInit__native(void)
     store_type = add_type(module, "Store", &store_spec);
     vfs_type = add_type(module, "VFS", &vfs_spec);
     handle_type = add_type(module, "Handle", &handle_spec);
-    if (!store_type || !vfs_type || !handle_type ||
+    if (!store_type || !vfs_type || !handle_type || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0 ||
         PyModule_AddStringConstant(module, "crc32_implementation", crc32_implementation()) < 0)
         Py_CLEAR(module);
     return module;

@@ -1,6 +1,7 @@
 /* Superseded slots until they are free: the fast half of vfs/reclaim/queue.py, which has the rule and R1 to R9.
 **
-** A volume's waiting slots are guarded by its volume lock; the list of volumes by store->guard.  What else there is to
+** A volume's waiting slots are guarded by its volume lock; the list of volumes by store->guard.  Two figures about the
+** slots are atomic, because a writer looks at them before it takes the volume lock.  What else there is to
 ** reclaim (released pins, dropped heads, sweeps) is done by the opener of the store, which takes over the slots that
 ** wait here (reclaim_take) before it drains a volume itself.
 */
@@ -15,6 +16,8 @@
 struct Waiting {
     uint64_t volume;
     Supersededs ready, unsynced, held; /* held: by readers */
+    size_t count;                      /* of all three, relaxed */
+    bool is_worth_draining;            /* relaxed */
     uint64_t synced_to;                /* deaths in ``unsynced`` are later than this version */
     bool knows_pins;
     uint64_t pin_counter; /* of the durable pins below (R9) */
@@ -39,15 +42,23 @@ static Waiting *waiting_of(Store *store, uint64_t volume)
 
 static size_t count_of(const Waiting *waiting)
 {
-    return waiting->ready.count + waiting->unsynced.count + waiting->held.count;
+    return __atomic_load_n(&waiting->count, __ATOMIC_RELAXED);
+}
+
+/* Update the figures, after a change under the volume lock. */
+static void count_slots(Waiting *waiting)
+{
+    size_t ready = waiting->ready.count, unsynced = waiting->unsynced.count, held = waiting->held.count;
+    bool worth = ready > DRAIN_SLOTS || unsynced > UNSYNCED_SLOTS_MAX || held;
+    __atomic_store_n(&waiting->count, ready + unsynced + held, __ATOMIC_RELAXED);
+    __atomic_store_n(&waiting->is_worth_draining, worth, __ATOMIC_RELAXED);
 }
 
 bool reclaim_is_worth_draining(Store *store, uint64_t volume)
 {
     pthread_mutex_lock(&store->guard);
     Waiting *waiting = find_waiting(store, volume);
-    bool worth = waiting && (waiting->ready.count > DRAIN_SLOTS || waiting->unsynced.count > UNSYNCED_SLOTS_MAX ||
-                             waiting->held.count);
+    bool worth = waiting && __atomic_load_n(&waiting->is_worth_draining, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&store->guard);
     return worth;
 }
@@ -69,13 +80,15 @@ bool reclaim_enqueue(Store *store, const VolumeRow *row, const Supersededs *item
         store->waiting = waiting;
     }
     pthread_mutex_unlock(&store->guard);
-    for (size_t n = 0; waiting && n < items->count; n++) {
+    if (!waiting) return false;
+    bool done = true;
+    for (size_t n = 0; done && n < items->count; n++) {
         Superseded item = items->at[n];
         bool is_ready = item.death <= durable || item.birth > durable;
-        if (!superseded_add(is_ready ? &waiting->ready : &waiting->unsynced, item.slot, item.birth, item.death))
-            return false;
+        done = superseded_add(is_ready ? &waiting->ready : &waiting->unsynced, item.slot, item.birth, item.death);
     }
-    return waiting != NULL;
+    count_slots(waiting);
+    return done;
 }
 
 /* --- draining ----------------------------------------------------------------------------------------------------- */
@@ -126,10 +139,10 @@ static void release_synced(Waiting *waiting, uint64_t durable)
 /* Free slots that this process keeps; those that a sweep has labelled live are the next sweep's (W2, R5). */
 static void free_kept(Store *store, Slots *slots)
 {
-    uint16_t own = (uint16_t)(RESERVED + store->keeper_row);
+    uint16_t own = (uint16_t)(RESERVED + keeper_of(store));
     size_t kept = 0;
     for (size_t n = 0; n < slots->count; n++)
-        if (__atomic_load_n(&store->states[slots->at[n]], __ATOMIC_SEQ_CST) == own) slots->at[kept++] = slots->at[n];
+        if (__atomic_load_n(&states_of(store)[slots->at[n]], __ATOMIC_SEQ_CST) == own) slots->at[kept++] = slots->at[n];
     slots_give_back(store, slots->at, kept);
     if (kept < slots->count) note_leaks(store);
 }
@@ -182,12 +195,14 @@ bool reclaim_drain(Session *session, const VolumeRow *row, Error *error)
         set_word(&shared->durable, version);
     }
     release_synced(waiting, get_word(&shared->durable));
+    count_slots(waiting);
     if (!waiting->ready.count && !waiting->held.count) return true;
     Pins readers = {0};
     bool done = REACH("drain: before pins are read", error);
     if (done && !reader_pins(session, row, &readers)) done = fail(error, E_MEMORY, "out of memory"); /* R2: first */
     done = done && REACH("drain: readers read", error) && read_durable_pins(store, row, waiting, error);
     if (done && !settle(session, waiting, &readers)) done = fail(error, E_MEMORY, "out of memory");
+    count_slots(waiting);
     free(readers.at);
     return done;
 }
@@ -205,6 +220,7 @@ bool reclaim_take(Store *store, uint64_t volume, Supersededs *items)
         }
     }
     for (int source = 0; source < 3; source++) sources[source]->count = 0;
+    count_slots(waiting);
     return true;
 }
 

@@ -9,27 +9,31 @@
 
 uint16_t live_label(const Store *store)
 {
-    return get_word(&store->map_header->epoch) & 1 ? LIVE_ODD : LIVE_EVEN;
+    return get_word(&map_header(store)->epoch) & 1 ? LIVE_ODD : LIVE_EVEN;
 }
 
 void note_leaks(Store *store)
 {
-    set_word(&store->map_header->leaks, get_word(&store->map_header->leaks) | 1);
+    set_word(&map_header(store)->leaks, get_word(&map_header(store)->leaks) | 1);
 }
 
 void slots_set(Store *store, const uint32_t *slots, size_t count, uint16_t state)
 {
-    for (size_t n = 0; n < count; n++) __atomic_store_n(&store->states[slots[n]], state, __ATOMIC_SEQ_CST);
+    uint16_t *states = states_of(store);
+    for (size_t n = 0; n < count; n++) __atomic_store_n(&states[slots[n]], state, __ATOMIC_SEQ_CST);
 }
 
 static uint16_t state_of(const Store *store, uint64_t slot)
 {
-    return __atomic_load_n(&store->states[slot], __ATOMIC_RELAXED);
+    return __atomic_load_n(&states_of(store)[slot], __ATOMIC_RELAXED);
 }
 
-/* Whether one of four states is free: no other state has a zero high byte. */
-static bool has_free(uint64_t four)
+typedef uint64_t __attribute__((may_alias)) FourStates;
+
+/* Whether one of the four states from ``slot`` on, a multiple of 4, is free: no other state has a zero high byte. */
+static bool has_free(const Store *store, uint64_t slot)
 {
+    uint64_t four = __atomic_load_n((const FourStates *)(const void *)&states_of(store)[slot], __ATOMIC_RELAXED);
     return !(four & 0xff00) || !(four & 0xff000000) || !(four & 0xff0000000000ull) || !(four >> 56);
 }
 
@@ -37,18 +41,14 @@ static bool has_free(uint64_t four)
 /* The first free slot in [slot, end), or end. */
 static uint64_t find_free(const Store *store, uint64_t slot, uint64_t end)
 {
-    const uint16_t *states = store->states;
     for (; slot < end && (slot & 3); slot++)
-        if (states[slot] == FREE) return slot;
-    for (; slot + 4 <= end; slot += 4) {
-        uint64_t four;
-        memcpy(&four, states + slot, 8);
-        if (has_free(four))
+        if (state_of(store, slot) == FREE) return slot;
+    for (; slot + 4 <= end; slot += 4)
+        if (has_free(store, slot))
             for (uint64_t at = slot; at < slot + 4; at++)
-                if (states[at] == FREE) return at;
-    }
+                if (state_of(store, at) == FREE) return at;
     for (; slot < end; slot++)
-        if (states[slot] == FREE) return slot;
+        if (state_of(store, slot) == FREE) return slot;
     return end;
 }
 
@@ -79,7 +79,7 @@ static bool take(Store *store, uint64_t start, uint64_t end, size_t count, uint1
             break;
         }
         for (; slot < end && count && state_of(store, slot) == FREE; slot++, count--) {
-            __atomic_store_n(&store->states[slot], state, __ATOMIC_SEQ_CST);
+            slots_set(store, &(uint32_t){(uint32_t)slot}, 1, state);
             slots->at[slots->count++] = (uint32_t)slot;
         }
     }
@@ -95,9 +95,10 @@ static bool grow(Store *store, size_t count, Error *error)
 bool slots_take_free(Store *store, uint32_t row, size_t count, Slots *slots, Error *error)
 {
     uint16_t state = (uint16_t)(RESERVED + row);
-    uint64_t hint = get_word(&store->map_header->hint), end = slot_count_of(store), position;
+    uint64_t hint = get_word(&map_header(store)->hint), end = slot_count_of(store), position;
     size_t before = slots->count;
-    if (!take(store, hint ? hint : 1, end, count, state, slots, &position, error)) return false;
+    if (!hint || hint > end) hint = 1; /* damaged */
+    if (!take(store, hint, end, count, state, slots, &position, error)) return false;
     if (slots->count - before < count) {
         /* Frees below the hint may have lost their race to lower it: search there before growing. */
         pthread_mutex_lock(&store->guard);
@@ -110,7 +111,11 @@ bool slots_take_free(Store *store, uint32_t row, size_t count, Slots *slots, Err
         if (!take(store, end, slot_count_of(store), count - (slots->count - before), state, slots, &position, error))
             goto undo;
     }
-    set_word(&store->map_header->hint, position);
+    if (slots->count - before < count) {
+        fail(error, E_CORRUPTION, "the new end of the pool is not free in the file 'map'");
+        goto undo;
+    }
+    set_word(&map_header(store)->hint, position);
     return true;
 undo:
     slots_give_back(store, slots->at + before, slots->count - before);
@@ -121,26 +126,19 @@ undo:
 static uint64_t free_count(const Store *store, uint64_t end)
 {
     uint64_t count = 0;
-    for (uint64_t slot = 0; slot < end; slot++) count += store->states[slot] == FREE;
+    for (uint64_t slot = 0; slot < end; slot++) count += state_of(store, slot) == FREE;
     return count;
 }
 
 /* The highest ``count`` contiguous free slots; 0 if there are none. */
 static uint64_t find_run(const Store *store, size_t count, uint64_t end)
 {
-    const uint16_t *states = store->states;
     size_t length = 0;
     for (uint64_t slot = end; slot-- > 1;) {
-        length = states[slot] == FREE ? length + 1 : 0;
+        length = state_of(store, slot) == FREE ? length + 1 : 0;
         if (length == count) return slot;
-        if (!length && slot > 8) { /* skip used slots four at a time */
-            while (slot > 8) {
-                uint64_t four;
-                memcpy(&four, states + slot - 4, 8);
-                if (has_free(four)) break;
-                slot -= 4;
-            }
-        }
+        if (!length && !(slot & 3)) /* skip used slots four at a time */
+            while (slot > 4 && !has_free(store, slot - 4)) slot -= 4;
     }
     return 0;
 }
@@ -155,13 +153,16 @@ bool slots_take_run(Store *store, uint32_t row, size_t count, size_t spare, Slot
             return slots_take_free(store, row, count, slots, error);
         if (!grow(store, count, error)) return false;
         first = end;
+        if (slot_count_of(store) < end + count) return fail(error, E_POOL_FULL, "the page pool cannot grow");
+        for (uint64_t slot = first; slot < first + count; slot++)
+            if (state_of(store, slot) != FREE) return slots_take_free(store, row, count, slots, error); /* damaged */
     }
     uint64_t after = first + count;
     while (first > 1 && after - first < count + spare && state_of(store, first - 1) == FREE) first--;
     if (!slots_reserve(slots, after - first)) return fail(error, E_MEMORY, "out of memory");
     for (uint64_t slot = first; slot < after; slot++) {
-        __atomic_store_n(&store->states[slot], (uint16_t)(RESERVED + row), __ATOMIC_SEQ_CST);
-        slots->at[slots->count++] = (uint32_t)slot;
+        slots->at[slots->count] = (uint32_t)slot;
+        slots_set(store, &slots->at[slots->count++], 1, (uint16_t)(RESERVED + row));
     }
     return true;
 }
@@ -199,7 +200,8 @@ void slots_give_back(Store *store, const uint32_t *slots, size_t count)
     uint32_t lowest = slots[0];
     for (size_t n = 1; n < count; n++)
         if (slots[n] < lowest) lowest = slots[n];
-    if (lowest < get_word(&store->map_header->hint)) set_word(&store->map_header->hint, lowest);
+    uint64_t *hint = &map_header(store)->hint;
+    if (lowest < get_word(hint)) set_word(hint, lowest);
     pthread_mutex_lock(&store->guard);
     if (lowest < store->full_to) shorten_full(store, slots, count);
     pthread_mutex_unlock(&store->guard);

@@ -112,7 +112,7 @@ typedef struct Hooks {
     bool (*bury)(Store *store, uint32_t session_row);
     bool (*before_write)(Handle *handle, Error *error); /* reclaim work that waits for a writer, under the volume lock */
     void (*on_close)(Handle *handle);                    /* the same, when a handle closes */
-    bool (*begins_publishing)(Handle *handle, Error *error); /* the handle's first commit; sets store->keeper_row */
+    bool (*begins_publishing)(Handle *handle, Error *error); /* the first commit; sets store->keeper_row, relaxed */
     /* The volume that the cluster has switched to; ``follows``: the handle leaves its volume for it. */
     bool (*successor)(Handle *handle, bool follows, VolumeRow *row, bool *found, Error *error);
     bool (*find_record)(Handle *handle, uint64_t version, Version *record, bool *found, Error *error);
@@ -164,19 +164,18 @@ typedef struct Waiting Waiting;
 
 struct Store {
     int pool_fd, map_fd, readers_fd, locks_fd;
-    bool is_durable, read_only, verify_reads, has_residence;
+    bool is_durable, read_only, verify_reads;
+    bool has_residence; /* relaxed, as keeper_row: the GIL orders those who change it before those who read slots */
     const uint8_t *pool;
     uint8_t *map, *readers;
-    size_t pool_mapped, map_mapped, readers_mapped; /* bytes of address space, beyond the ends of the files */
+    size_t pool_mapped, map_mapped; /* bytes of address space, beyond the ends of the files */
+    uint64_t slots_seen;            /* slots that both files had, and that are mapped; stored after the mappings */
     struct Mapping *former;         /* smaller mappings, which others may still use */
-    MapHeader *map_header;
-    uint16_t *states;
     uint64_t full_from, full_to; /* a stretch without free slots */
     uint32_t keeper_row;
-    bool has_keeper;
     int has_failed;
     char failure[200];
-    pthread_mutex_t guard; /* sessions and waiting slots */
+    pthread_mutex_t guard; /* sessions, waiting slots, mappings, the full stretch, the text of the failure */
     Session *sessions, *idle;
     int idle_count;
     Waiting *waiting;
@@ -195,18 +194,35 @@ Store *store_open(const StoreFiles *files, const Hooks *hooks, void *owner, Erro
 void store_acquire(Store *store);
 void store_release(Store *store); /* unmaps with the last reference */
 void store_forget_locks(Store *store);
+void store_set_failure(Store *store, const char *reason); /* an empty reason allows writes again */
 void store_close_sessions(Store *store);
 bool store_is_orphan(const Store *store);
 
-/* Map the pool and the allocation map as far as ``slot_count`` slots, where address space was too short at first. */
-bool store_remap(Store *store, uint64_t slot_count);
+/* Mappings move where address space is limited; a former one stays valid as far as it reaches. */
+static inline const uint8_t *pool_of(const Store *store)
+{
+    return __atomic_load_n(&store->pool, __ATOMIC_RELAXED);
+}
 
-/* The number of slots of the pool, all of them mapped. */
+static inline MapHeader *map_header(const Store *store)
+{
+    return (MapHeader *)(void *)__atomic_load_n(&store->map, __ATOMIC_RELAXED);
+}
+
+static inline uint16_t *states_of(const Store *store)
+{
+    return (uint16_t *)(void *)(__atomic_load_n(&store->map, __ATOMIC_RELAXED) + MAP_HEADER_BYTES);
+}
+
+/* The number of slots, of ``count``, that both files have and that are mapped now. */
+uint64_t store_look_again(Store *store, uint64_t count);
+
+/* The number of slots of the pool, all of them mapped.  The word alone is not trusted: reading a mapping past the end
+** of its file is a SIGBUS. */
 static inline uint64_t slot_count_of(Store *store)
 {
-    uint64_t count = get_word(&store->map_header->slot_count);
-    if (count << SLOT_SHIFT <= store->pool_mapped || store_remap(store, count)) return count;
-    return store->pool_mapped >> SLOT_SHIFT;
+    uint64_t count = get_word(&map_header(store)->slot_count);
+    return count <= __atomic_load_n(&store->slots_seen, __ATOMIC_ACQUIRE) ? count : store_look_again(store, count);
 }
 
 /* The bytes of a slot; NULL with an error for a slot past the end of the pool. */
@@ -225,6 +241,21 @@ static inline SessionRecord *session_record(const Store *store, uint32_t row)
 static inline ReadersHeader *readers_header(const Store *store)
 {
     return (ReadersHeader *)(void *)store->readers;
+}
+
+static inline bool has_residence(const Store *store)
+{
+    return __atomic_load_n(&store->has_residence, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t keeper_of(const Store *store)
+{
+    return __atomic_load_n(&store->keeper_row, __ATOMIC_RELAXED);
+}
+
+static inline bool has_failed(const Store *store)
+{
+    return __atomic_load_n(&store->has_failed, __ATOMIC_SEQ_CST);
 }
 
 int64_t clock_tick_ns(Store *store);

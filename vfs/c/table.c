@@ -44,6 +44,21 @@ const Entry *read_node(Store *store, const Entry *entry, int level, uint32_t num
     return node;
 }
 
+/* The node that an entry names, for editing: slots and births are checked too, since they decide what is written to
+** and what is freed.  A published node has no entry born in the version that is being written (T2). */
+static const Entry *read_to_edit(Editor *editor, const Entry *entry, int level, uint32_t number, Error *error)
+{
+    const Entry *node = read_node(editor->store, entry, level, number, error);
+    uint64_t count = slot_count_of(editor->store);
+    bool is_bad = false;
+    for (uint32_t index = 0; node && index < FANOUT; index++)
+        is_bad |= (node[index].slot >= count) | (node[index].birth >= editor->new_version);
+    if (!is_bad) return node;
+    fail(error, E_CORRUPTION, "slot %u (page table, level %d, number %u) names a slot past the end of the pool, or a "
+         "version that is not published", entry->slot, level, number);
+    return NULL;
+}
+
 /* --- editing ------------------------------------------------------------------------------------------------------ */
 void editor_begin(Editor *editor, Store *store, const Version *base, uint64_t new_version)
 {
@@ -112,7 +127,7 @@ static Node *edit(Editor *editor, int level, uint32_t number, Error *error)
     }
     const Entry *children = NULL;
     if (entry.slot) {
-        children = read_node(editor->store, &entry, level, number, error);
+        children = read_to_edit(editor, &entry, level, number, error);
         if (!children) return NULL;
     }
     return new_node(editor, level, number, &entry, children, error);
@@ -172,7 +187,7 @@ static bool drop_subtree(Editor *editor, int level, uint32_t number, Entry entry
     if (level >= 0) {
         Node *node = map_remove(&editor->dirty[level], number);
         const Entry *children = node ? node->children : NULL;
-        if (!node && entry.slot && !(children = read_node(editor->store, &entry, level, number, error))) return false;
+        if (!node && entry.slot && !(children = read_to_edit(editor, &entry, level, number, error))) return false;
         uint32_t first = number << FANOUT_SHIFT;
         bool done = true;
         for (uint32_t index = 0; done && children && index < FANOUT; index++)
@@ -194,7 +209,7 @@ static bool truncate_below(Editor *editor, int level, uint32_t number, Entry ent
     uint64_t first = (uint64_t)number << FANOUT_SHIFT;
     uint64_t keep_whole = page_count >> span_shift; /* children before this number stay whole */
     bool partial = level && (page_count & ((1ull << span_shift) - 1));
-    const Entry *children = node ? node->children : read_node(editor->store, &entry, level, number, error);
+    const Entry *children = node ? node->children : read_to_edit(editor, &entry, level, number, error);
     if (!children) return false;
     for (uint32_t index = 0; index < FANOUT; index++) {
         uint64_t child_number = first + index;
@@ -222,7 +237,7 @@ static bool pop_root(Editor *editor, Error *error)
     Node *top = map_remove(&editor->dirty[level], 0);
     Entry old = top ? top->entry : editor->root;
     const Entry *children = top ? top->children : NULL;
-    if (level && !top && old.slot && !(children = read_node(editor->store, &old, level, 0, error))) return false;
+    if (level && !top && old.slot && !(children = read_to_edit(editor, &old, level, 0, error))) return false;
     editor->root = level && children ? children[0] : hole;
     free(top);
     editor->depth--;

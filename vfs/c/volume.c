@@ -57,12 +57,12 @@ static bool equals_stored(const uint8_t *page, const uint8_t *stored, bool is_fi
 /* --- records ------------------------------------------------------------------------------------------------------ */
 static const uint64_t *head_words(Store *store, const VolumeRow *row, int sector)
 {
-    const uint8_t *head = store->pool + ((uint64_t)row->head_slot << SLOT_SHIFT);
+    const uint8_t *head = pool_of(store) + ((uint64_t)row->head_slot << SLOT_SHIFT);
     return (const uint64_t *)(const void *)(head + (unsigned)sector * SECTOR_BYTES);
 }
 
 /* V1: the record of a version is in a head sector, is the base, or is known to the opener of the store. */
-static bool find_record(Handle *handle, uint64_t version, Version *record, bool *found, Error *error)
+static bool look_up_record(Handle *handle, uint64_t version, Version *record, bool *found, Error *error)
 {
     Store *store = handle->store;
     *found = true;
@@ -83,6 +83,17 @@ static bool find_record(Handle *handle, uint64_t version, Version *record, bool 
         }
     }
     return store->hooks.find_record(handle, version, record, found, error);
+}
+
+/* The record of a version, with numbers that can be true: a checksum may be right, or the catalog damaged. */
+static bool find_record(Handle *handle, uint64_t version, Version *record, bool *found, Error *error)
+{
+    if (!look_up_record(handle, version, record, found, error)) return false;
+    if (!*found || (page_count_of(record->size_bytes) <= SLOT_COUNT_MAX && record->root.birth <= record->version &&
+                    record->version == version))
+        return true;
+    return fail(error, E_CORRUPTION, "the record of version %llu of volume %llu contradicts itself",
+                (unsigned long long)version, (unsigned long long)handle->row.volume);
 }
 
 static void adopt(Handle *handle, const Version *version)
@@ -208,7 +219,7 @@ bool handle_pin(Handle *handle, Error *error)
             handle_unpin(handle);
             return fail(error, E_FENCED, "%s", fenced);
         }
-        if (version == handle->version.version) return true;
+        if (version && version == handle->version.version) return true;
         Version record;
         bool found;
         if (!find_record(handle, version, &record, &found, error)) {
@@ -305,7 +316,7 @@ static bool verified_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *
 static bool stored_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *error)
 {
     Store *store = handle->store;
-    if (store->verify_reads || store->has_residence) return verified_slot(handle, page, slot, error);
+    if (store->verify_reads || has_residence(store)) return verified_slot(handle, page, slot, error);
     uint64_t count = slot_count_of(store);
     uint32_t at = handle->version.root.slot;
     for (int level = handle->depth - 1; level >= 0 && at; level--) {
@@ -313,7 +324,7 @@ static bool stored_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *er
             return fail(error, E_CORRUPTION,
                         "the page table of version %llu leads past the end of the pool at page %u",
                         (unsigned long long)handle->version.version, page);
-        const Entry *node = (const Entry *)(const void *)(store->pool + ((uint64_t)at << SLOT_SHIFT));
+        const Entry *node = (const Entry *)(const void *)(pool_of(store) + ((uint64_t)at << SLOT_SHIFT));
         at = node[(page >> (level * FANOUT_SHIFT)) & (FANOUT - 1)].slot;
     }
     if (at >= count)
@@ -329,7 +340,7 @@ static bool slot_of(Handle *handle, uint32_t page, uint32_t *slot, Error *error)
     if (!handle->is_writing) return stored_slot(handle, page, slot, error);
     Transaction *transaction = &handle->transaction;
     const Node *leaf = map_get(&transaction->editor.dirty[0], page >> FANOUT_SHIFT);
-    if (leaf) {
+    if (leaf) { /* its slots were checked when it was copied */
         *slot = leaf->children[page & (FANOUT - 1)].slot;
         return true;
     }
@@ -343,7 +354,7 @@ static const uint8_t *stored_page(Handle *handle, uint32_t page, Error *error)
 {
     uint32_t slot;
     if (!slot_of(handle, page, &slot, error)) return NULL;
-    return slot ? handle->store->pool + ((uint64_t)slot << SLOT_SHIFT) : zeros;
+    return slot ? pool_of(handle->store) + ((uint64_t)slot << SLOT_SHIFT) : zeros;
 }
 
 static const uint8_t *present_page(Handle *handle, uint32_t page, Error *error)
@@ -379,7 +390,7 @@ bool handle_read(Handle *handle, void *buffer, size_t amount, uint64_t offset, s
 const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
 {
     Store *store = handle->store;
-    if (store->verify_reads || store->has_residence || offset < SLOT_BYTES || store_is_orphan(store)) return NULL;
+    if (store->verify_reads || has_residence(store) || offset < SLOT_BYTES || store_is_orphan(store)) return NULL;
     if (amount > handle_size(handle) || offset > handle_size(handle) - amount) return NULL;
     Error error;
     uint32_t page = (uint32_t)(offset >> SLOT_SHIFT), last = (uint32_t)((offset + amount - 1) >> SLOT_SHIFT), first = 0;
@@ -390,8 +401,7 @@ const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
         if (at == page) first = slot;
         if (slot - first != at - page) return NULL; /* not contiguous */
     }
-    uint64_t from = ((uint64_t)first << SLOT_SHIFT) + (offset & (SLOT_BYTES - 1));
-    return from + amount <= store->pool_mapped ? store->pool + from : NULL;
+    return pool_of(store) + ((uint64_t)first << SLOT_SHIFT) + (offset & (SLOT_BYTES - 1));
 }
 
 /* --- write transactions ------------------------------------------------------------------------------------------- */
@@ -450,7 +460,7 @@ static bool before_write(Handle *handle, Error *error)
 {
     Store *store = handle->store;
     bool has_chores = get_word(&handle->shared->cleanup);
-    if (!has_chores && !(store->waiting && reclaim_is_worth_draining(store, handle->row.volume))) return true;
+    if (!has_chores && !reclaim_is_worth_draining(store, handle->row.volume)) return true;
     int64_t lock = volume_lock(handle->row.table_index);
     if (!session_lock_wait(handle->session, lock, error)) return false;
     bool done = true;
@@ -694,10 +704,10 @@ static void give_up(Handle *handle, bool may_be_recorded)
     discard_staged(handle);
     editor_end(&transaction->editor);
     begin(handle);
-    if (may_be_recorded && slots.count && !store->has_failed) /* before its slots are reused (V2) */
+    if (may_be_recorded && slots.count && !has_failed(store)) /* before its slots are reused (V2) */
         store->hooks.wipe_stale_record(handle, transaction->base.version, &error);
     if (slots.count) {
-        if (store->has_failed)
+        if (has_failed(store))
             leak(handle, &slots); /* a record on the device may reach them */
         else
             slots_give_back(store, slots.at, slots.count);
@@ -832,7 +842,7 @@ static bool move_head(Handle *handle, const Version *record, uint64_t durable, u
                 note_leaks(store);
                 break;
             }
-            slots_set(store, &item->slot, 1, (uint16_t)(RESERVED + store->keeper_row)); /* R8 */
+            slots_set(store, &item->slot, 1, (uint16_t)(RESERVED + keeper_of(store))); /* R8 */
         }
     done = REACH("commit: slots labelled", error);
     if (done) {
@@ -900,7 +910,7 @@ static bool look_at_base(Handle *handle, Error *error)
     if (get_word(&handle->shared->base) == handle->row.base.version) return true;
     if (!handle->store->hooks.reread(handle, &row, &found, error)) return false;
     if (!found) return fail(error, E_DROPPED, "it was dropped");
-    handle->row = row;
+    handle->row.base = row.base;
     return true;
 }
 

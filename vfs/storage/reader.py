@@ -39,6 +39,8 @@ Follow = Callable[[], VolumeRow | None]
 """Finds the volume that a cluster has switched to, after a reset or a backtrack."""
 
 _FENCED = "the connection was terminated by a failover, a crash or a stop: open a new connection"
+_NOT_LOADED = -1
+"""The version of a handle that has loaded none: no word of the volume table can have it, damaged or not."""
 _NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
 
 
@@ -117,7 +119,7 @@ class Reader:
         self.shared = self.pool.tables.volume(row.table_index)
         self._id = expected_id(row)
         self.epoch = self.shared.epoch
-        self.version: Version = row.base._replace(version=0)  # no version loaded yet
+        self.version: Version = row.base._replace(version=_NOT_LOADED)
         self.size_bytes = 0
         self.recent_nodes: dict[Entry, Dirty] = {}
         self._leaves.clear()
@@ -226,7 +228,7 @@ class Reader:
             try:
                 return self.pin_past(record.version if record is not None else least)
             except PastVersionGoneError:
-                self.version = self.version._replace(version=0)  # it expired meanwhile
+                self.version = self.version._replace(version=_NOT_LOADED)  # it expired meanwhile
             except VolumeDroppedError:
                 return self.pin()  # the cluster has switched to another volume meanwhile
 
