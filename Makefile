@@ -10,7 +10,7 @@ COVERAGE := $(BIN)/coverage
 COVERAGE_PART := $(addprefix tests/,scripts core/test_control.py past diff dbapi2 flavours/test_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow test-sqlglot coverage coverage-part torture suites sanitize lint hooks docs bench package clean
+.PHONY: demo test test-slow test-sqlglot coverage coverage-part torture suites sanitize race lint hooks docs bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,10 @@ sanitize: $(VENV)/.installed
 	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" && \
 	    $(abspath $(BIN))/python -m clusterdb --version && \
 	    $(abspath $(BIN))/python -m pytest -p no:cacheprovider $(or $(TESTS),tests/vfs/contract)
+
+# Threads of several processes on one store, under ThreadSanitizer.
+race: $(VENV)/.installed
+	$(BIN)/python -m tests.native.race --seconds $(or $(SECONDS),60)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

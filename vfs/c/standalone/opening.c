@@ -85,7 +85,7 @@ static uint64_t content_stamp(const char *directory)
 void files_stamp(int holder, const char *directory, Store *store)
 {
     if (!set_lock(holder, F_WRLCK, LOCK_OPEN)) return; /* another process opens the store, and will close it */
-    if (set_lock(holder, F_WRLCK, LOCK_STORE)) set_word(&store->map_header->closed, content_stamp(directory));
+    if (set_lock(holder, F_WRLCK, LOCK_STORE)) set_word(&map_header(store)->closed, content_stamp(directory));
     set_lock(holder, F_UNLCK, LOCK_OPEN);
 }
 
