@@ -27,6 +27,7 @@ __all__ = [
     "converters",
     "register_adapter",
     "register_converter",
+    "require_storable",
 ]
 
 Buffer: TypeAlias = "ReadableBuffer"
@@ -76,6 +77,15 @@ def adapt(value: object, protocol: type = PrepareProtocol, default: object = _MI
     if default is _MISSING:
         raise ProgrammingError("can't adapt")
     return default
+
+
+def require_storable(value: object) -> None:
+    """Refuse a number or a text that SQLite cannot store.  Raises OverflowError, UnicodeEncodeError."""
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+    elif isinstance(value, str) and not value.isascii():
+        value.encode()
 
 
 def bytes_of(value: object) -> bytes:

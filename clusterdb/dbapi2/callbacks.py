@@ -15,7 +15,7 @@ import apsw
 
 from clusterdb import errors
 from clusterdb.access.translate import translated
-from clusterdb.dbapi2.adapt import bytes_of
+from clusterdb.dbapi2.adapt import bytes_of, require_storable
 
 __all__ = ["aggregate", "authorizer", "collation", "creating", "enable_callback_tracebacks", "function", "window"]
 
@@ -74,15 +74,8 @@ class creating:
 
 def _checked(value: object) -> apsw.SQLiteValue:
     """A result that SQLite accepts.  Raises TypeError, OverflowError."""
-    if isinstance(value, str) and not value.isascii():
-        value.encode()
-    if value is None or isinstance(value, str | float | bytes):
-        return value
-    if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise OverflowError("Python int too large to convert to SQLite INTEGER")
-        return value
-    return bytes_of(value)
+    require_storable(value)
+    return value if value is None or isinstance(value, int | float | str | bytes) else bytes_of(value)
 
 
 def function(func: Callable[..., object] | None) -> Callable[..., apsw.SQLiteValue] | None:

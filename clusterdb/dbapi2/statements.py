@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 import apsw
 
-from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt
+from clusterdb.dbapi2.adapt import PLAIN, PrepareProtocol, adapt, require_storable
 from clusterdb.dbapi2.deprecated import NAMED_REFUSES_SEQUENCES, named_is_given_sequence
 from clusterdb.errors import DataError, NotSupportedError, ProgrammingError
 
@@ -197,7 +197,9 @@ def _named(parameters: Mapping[str, object], name: str | None, at: int) -> objec
 
 
 def _adapted(value: object, at: int, name: str | None) -> apsw.SQLiteValue:
+    """A value to bind; refused before later values are looked at, as values are bound one by one in ``sqlite3``."""
     if type(value) in PLAIN:
+        require_storable(value)
         return cast("apsw.SQLiteValue", value)
     adapted = adapt(value, PrepareProtocol, value)
     if not isinstance(adapted, int | float | str | None):
@@ -205,6 +207,7 @@ def _adapted(value: object, at: int, name: str | None) -> apsw.SQLiteValue:
             memoryview(adapted)
         except TypeError:
             _raise_unsupported(adapted, at, name)
+    require_storable(adapted)
     return cast("apsw.SQLiteValue", adapted)
 
 

@@ -156,3 +156,31 @@ def test_error_ends_the_query_of_the_cursor(connection: dbapi2.Connection, param
         cursor.execute(*parameters)
     connection.rollback()
     connection.execute("DROP TABLE t")
+
+
+UNSTORABLE = {
+    "a number, then nothing": (":a, :b", {"a": 2**63}),
+    "nothing, then a number": (":b, :a", {"a": 2**63}),
+    "a text, then nothing": (":a, :b", {"a": "\ud800"}),
+    "a number, then an object": ("?, ?", (2**63, object())),
+    "a text, then an object": ("?, ?", ["\ud800", object()]),
+}
+
+
+@pytest.mark.parametrize("case", UNSTORABLE)
+def test_first_value_that_cannot_be_bound_is_reported(case: str) -> None:
+    """As in ``sqlite3``, which binds values one by one."""
+    placeholders, values = UNSTORABLE[case]
+
+    def outcomes(module: Any) -> list[tuple[str, str]]:
+        raised = []
+        with closing(module.connect(":memory:")) as connection:
+            connection.execute("CREATE TABLE t (a, b)")
+            cursor, sql = connection.cursor(), f"INSERT INTO t VALUES ({placeholders})"
+            for execute, argument in ((cursor.execute, values), (cursor.executemany, [values])):
+                with pytest.raises(Exception) as caught:
+                    execute(sql, argument)
+                raised.append((caught.type.__name__, str(caught.value)))
+        return raised
+
+    assert outcomes(dbapi2) == outcomes(sqlite3)
