@@ -136,12 +136,8 @@ def create_clone(context: Context, ref: VersionRef, add: Callable[[VolumeRow], N
 
     Raises ClusterNotFoundError, InvalidRestoreTimeError.
     """
-    with uninterrupted, context.errors():
-        session = context.pages.borrow()
-        try:
-            return _create_clone(context, session, ref, VolumeState.LIVE, add, None)
-        finally:
-            context.pages.give_back(session)
+    with uninterrupted, context.errors(), context.pages.session() as session:
+        return _create_clone(context, session, ref, VolumeState.LIVE, add, None)
 
 
 def _create_clone(
@@ -196,12 +192,8 @@ def drop_volume(
         context.require_in_use(row.volume)
 
     pages = context.pages
-    with uninterrupted, context.errors():
-        session = pages.borrow()
-        try:
-            pages.cleanup.drop(session, row, change_in_use, context.catalog.transaction(waits=waits))
-        finally:
-            pages.give_back(session)
+    with uninterrupted, context.errors(), pages.session() as session:
+        pages.cleanup.drop(session, row, change_in_use, context.catalog.transaction(waits=waits))
 
 
 # --- volumes without a name -------------------------------------------------------------------------------------------

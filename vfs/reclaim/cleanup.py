@@ -254,13 +254,7 @@ class Cleanup:
         """As :meth:`_finish`, and free the slots, after the catalog change; also do the work requested meanwhile."""
         pool, row, source = self._pool, lone.row, lone.source
         reach("reclaim: catalog has forgotten")
-        with session.pool_locked():
-            self.queue.count_pins_changes(work.changed)
-            pool.tables.remove_volume(row.table_index, row.volume)
-        if row.volume not in work.bare:
-            pool.history.remove(row.volume)
-        pool.written.pop(row.volume, None)
-        reach("reclaim: rows removed")
+        self._remove_rows(session, work)
         self.queue.free_removed(row, [slot for slot, _, _ in work.freed[0][1]])
         if source is None:
             return _NOTHING_LEFT
@@ -404,15 +398,18 @@ class Cleanup:
     def _finish(self, session: Session, work: _Work) -> None:
         """Queue the slots of the work, after the catalog change: they are free as soon as readers allow."""
         reach("reclaim: catalog has forgotten")
-        tables = self._pool.tables
         for row, items in work.freed:
             durable = durable_version(self._pool, row)
             self.queue.enqueue(row, items, FOREVER if row.state not in IN_USE else durable)
+        self._remove_rows(session, work)
+
+    def _remove_rows(self, session: Session, work: _Work) -> None:
+        """Announce the pins that have changed, and remove the rows and the past of the removed volumes."""
         if work.changed or work.removed:
             with session.pool_locked():
                 self.queue.count_pins_changes(work.changed)
                 for row in work.removed:
-                    tables.remove_volume(row.table_index, row.volume)
+                    self._pool.tables.remove_volume(row.table_index, row.volume)
         for row in work.removed:
             if row.volume not in work.bare:
                 self._pool.history.remove(row.volume)

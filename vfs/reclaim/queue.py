@@ -141,10 +141,11 @@ class ReclaimQueue:
                 waiting = self._waiting[row.volume] = _Waiting(row)
         waiting.add(items, durable)
 
-    def _take_over(self, row: VolumeRow) -> None:
-        """Take over the slots that another data plane of this process has superseded (under the volume lock)."""
+    def _waiting_of(self, row: VolumeRow) -> _Waiting | None:
+        """What this process has to free in a volume, in either data plane (the caller holds the volume lock)."""
         if self.pool.companion is not None:
             self.enqueue(row, self.pool.companion.take_waiting(row), self._synced_to(row))
+        return self._waiting.get(row.volume)
 
     def _hand_back(self, waiting: _Waiting) -> None:
         """Let the other data plane, whose handles drain the volume, free what still waits (under the volume lock)."""
@@ -202,8 +203,7 @@ class ReclaimQueue:
     # --- draining ---------------------------------------------------------------------------------------------------
     def drain(self, session: Session, row: VolumeRow, *, sync: bool = False) -> None:
         """Free every waiting slot of the volume that no pin holds (the caller holds its volume lock: R4)."""
-        self._take_over(row)
-        waiting = self._waiting.get(row.volume)
+        waiting = self._waiting_of(row)
         if waiting is None:
             return
         is_gone, is_recycled = self._is_gone(row)
@@ -238,8 +238,7 @@ class ReclaimQueue:
         reach("drain: before pins are read")
         reach("drain: readers read")
         self._pins.pop(row.volume, None)
-        self._take_over(row)
-        waiting = self._waiting.get(row.volume)
+        waiting = self._waiting_of(row)
         if waiting is not None:
             with self._guard:
                 self._waiting.pop(row.volume, None)

@@ -95,3 +95,21 @@ def test_device_characteristics_claim_only_guarantees(opened: Open) -> None:
     assert file.xSectorSize() == 4096
     for claim in (apsw.SQLITE_IOCAP_BATCH_ATOMIC, apsw.SQLITE_IOCAP_IMMUTABLE, apsw.SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN):
         assert not file.xDeviceCharacteristics() & claim
+
+
+def test_deleted_cluster_frees_what_waited_for_a_sync_in_it(disk_store: clusterdb.Store) -> None:
+    """Slots that a deleted clone's pin held: they wait in the source, whichever plane keeps them."""
+    store = disk_store
+    used = store.stats().used_bytes
+    prod = store.create_cluster("prod")
+    connection = prod.connect()
+    connection.execute("PRAGMA synchronous = FULL").fetchall()
+    connection.execute("CREATE TABLE t (n); INSERT INTO t VALUES (1)")
+    clone = prod.clone("dev")
+    connection.execute("PRAGMA synchronous = NORMAL").fetchall()
+    connection.execute("UPDATE t SET n = n + 1")
+    connection.close()
+    clone.delete()
+    assert store.context.pages.queue.waiting_count()
+    prod.delete()
+    assert store.stats().used_bytes == used
