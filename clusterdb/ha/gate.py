@@ -11,7 +11,7 @@ import time
 
 from vfs.abc import Handle
 from vfs.errors import DisconnectedError, InjectedFaultError
-from vfs.format.shared import ROW_WORDS, Record, words_of
+from vfs.format.shared import ROW_BYTES, Record, words_of
 from vfs.storage.clock import Clock
 from vfs.storage.pool import Pool
 
@@ -97,7 +97,7 @@ class InstanceState:
         """The bytes of the row while it disconnects, delays and refuses nothing of this connection."""
         record = _InstanceRecord()
         record.incarnation = self._incarnation
-        return bytes(record).ljust(8 * ROW_WORDS, b"\0")
+        return bytes(record).ljust(ROW_BYTES, b"\0")
 
     @property
     def lags(self) -> bool:

@@ -9,6 +9,7 @@
 
 #include "vfs.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -18,9 +19,9 @@
 
 extern const sqlite3_api_routines *loaded_api;
 
-static PyObject *make_version, *report_error, *reach_point; /* functions of vfs/native.py */
-static PyObject *replaced_write, *replaced_sync, *replaced_clock;            /* of vfs.storage.device.CALLS, while tests replace them */
-static PyObject *error_classes;                             /* a tuple, by Kind */
+static PyObject *make_version, *report_error, *reach_point;       /* functions of vfs/native.py */
+static PyObject *replaced_write, *replaced_sync, *replaced_clock; /* of vfs.storage.device.CALLS, in tests */
+static PyObject *error_classes;                                   /* a tuple, by Kind */
 
 /* --- calling Python ----------------------------------------------------------------------------------------------- */
 typedef struct Calling {
@@ -60,12 +61,27 @@ static PyObject *call(void *owner, const char *method, PyObject *arguments)
     return result;
 }
 
-/* A method without a result that matters. */
-static bool notify(void *owner, const char *method, PyObject *arguments, Error *error)
+/* Call a method whose result does not matter, with arguments as of Py_BuildValue: the whole of most hooks. */
+static bool notify(void *owner, Error *error, const char *method, const char *format, ...)
+{
+    Calling calling;
+    enter(&calling);
+    va_list values;
+    va_start(values, format);
+    PyObject *result = call(owner, method, Py_VaBuildValue(format, values));
+    va_end(values);
+    Py_XDECREF(result);
+    bool done = result || raised(error);
+    leave(&calling);
+    return done;
+}
+
+/* Call a method where an error has no receiver: it is printed.  Returns a new reference, or NULL. */
+static PyObject *call_or_print(void *owner, const char *method, PyObject *arguments)
 {
     PyObject *result = call(owner, method, arguments);
-    Py_XDECREF(result);
-    return result || raised(error);
+    if (!result) PyErr_WriteUnraisable(owner);
+    return result;
 }
 
 /* --- conversions -------------------------------------------------------------------------------------------------- */
@@ -139,11 +155,7 @@ static PyObject *raise_error(const Error *error)
 /* --- hooks of the store ------------------------------------------------------------------------------------------- */
 static bool hook_grow(Store *store, uint64_t count, Error *error)
 {
-    Calling calling;
-    enter(&calling);
-    bool done = notify(store->owner, "grow", Py_BuildValue("(K)", (unsigned long long)count), error);
-    leave(&calling);
-    return done;
+    return notify(store->owner, error, "grow", "(K)", (unsigned long long)count);
 }
 
 static bool hook_durable_pins(Store *store, const VolumeRow *row, Pins *pins, Error *error)
@@ -167,9 +179,8 @@ static bool hook_bury(Store *store, uint32_t row)
 {
     Calling calling;
     enter(&calling);
-    PyObject *result = call(store->owner, "bury", Py_BuildValue("(I)", row));
+    PyObject *result = call_or_print(store->owner, "bury", Py_BuildValue("(I)", row));
     bool buried = result && PyObject_IsTrue(result) == 1;
-    if (!result) PyErr_WriteUnraisable(store->owner);
     Py_XDECREF(result);
     leave(&calling);
     return buried;
@@ -177,31 +188,21 @@ static bool hook_bury(Store *store, uint32_t row)
 
 static bool hook_require_resident(Store *store, uint32_t slot, Error *error)
 {
-    Calling calling;
-    enter(&calling);
-    bool done = notify(store->owner, "require_resident", Py_BuildValue("(I)", slot), error);
-    leave(&calling);
-    return done;
+    return notify(store->owner, error, "require_resident", "(I)", slot);
 }
 
 static bool hook_failed(Store *store, const char *reason)
 {
     Calling calling;
     enter(&calling);
-    PyObject *result = call(store->owner, "failed", Py_BuildValue("(s)", reason));
-    if (!result) PyErr_WriteUnraisable(store->owner);
-    Py_XDECREF(result);
+    Py_XDECREF(call_or_print(store->owner, "failed", Py_BuildValue("(s)", reason)));
     leave(&calling);
     return true;
 }
 
 static bool hook_deliver_signals(Store *store, Error *error)
 {
-    Calling calling;
-    enter(&calling);
-    bool done = notify(store->owner, "deliver_signals", NULL, error);
-    leave(&calling);
-    return done;
+    return notify(store->owner, error, "deliver_signals", "()");
 }
 
 static void hook_released(void *owner)
@@ -214,20 +215,14 @@ static void hook_released(void *owner)
 /* --- hooks of handles --------------------------------------------------------------------------------------------- */
 static bool hook_before_write(Handle *handle, Error *error)
 {
-    Calling calling;
-    enter(&calling);
-    bool done = notify(handle->owner, "before_write", NULL, error);
-    leave(&calling);
-    return done;
+    return notify(handle->owner, error, "before_write", "()");
 }
 
 static void hook_on_close(Handle *handle)
 {
     Calling calling;
     enter(&calling);
-    PyObject *result = call(handle->owner, "on_close", NULL);
-    if (!result) PyErr_WriteUnraisable(handle->owner);
-    Py_XDECREF(result);
+    Py_XDECREF(call_or_print(handle->owner, "on_close", NULL));
     leave(&calling);
 }
 
@@ -255,8 +250,8 @@ static bool hook_successor(Handle *handle, bool follows, VolumeRow *row, bool *f
 {
     Calling calling;
     enter(&calling);
-    bool done = take_row(call(handle->owner, "successor", Py_BuildValue("(Ki)", (unsigned long long)handle->epoch, (int)follows)),
-                         row, found, error);
+    PyObject *arguments = Py_BuildValue("(Ki)", (unsigned long long)handle->epoch, (int)follows);
+    bool done = take_row(call(handle->owner, "successor", arguments), row, found, error);
     leave(&calling);
     return done;
 }
@@ -302,21 +297,12 @@ static bool hook_newest_at(Handle *handle, int64_t time_ns, uint64_t first, uint
 
 static bool hook_seal(Handle *handle, Error *error)
 {
-    Calling calling;
-    enter(&calling);
-    bool done = notify(handle->owner, "seal", NULL, error);
-    leave(&calling);
-    return done;
+    return notify(handle->owner, error, "seal", "()");
 }
 
 static bool hook_wipe_stale_record(Handle *handle, uint64_t published, Error *error)
 {
-    Calling calling;
-    enter(&calling);
-    bool done =
-        notify(handle->owner, "wipe_stale_record", Py_BuildValue("(K)", (unsigned long long)published), error);
-    leave(&calling);
-    return done;
+    return notify(handle->owner, error, "wipe_stale_record", "(K)", (unsigned long long)published);
 }
 
 static bool hook_history_file(Handle *handle, int *fd, Error *error)
@@ -906,7 +892,7 @@ static bool hook_may_open(Vfs *vfs, const char *path, Error *error)
     Calling calling;
     enter(&calling);
     PyObject *decoded = PyUnicode_DecodeFSDefault(path);
-    bool done = decoded ? notify(vfs->owner, "require_foreign", Py_BuildValue("(O)", decoded), error) : raised(error);
+    bool done = decoded ? notify(vfs->owner, error, "require_foreign", "(O)", decoded) : raised(error);
     Py_XDECREF(decoded);
     leave(&calling);
     return done;
@@ -918,7 +904,7 @@ static bool pass_gate(File *file, const char *method, Error *error)
     Calling calling;
     enter(&calling);
     PyObject *handle = new_handle_object(file->handle, NULL);
-    bool done = handle ? notify(file->target.owner, method, Py_BuildValue("(O)", handle), error) : raised(error);
+    bool done = handle ? notify(file->target.owner, error, method, "(O)", handle) : raised(error);
     if (handle) ((HandleObject *)handle)->handle = NULL;
     Py_XDECREF(handle);
     leave(&calling);
@@ -947,11 +933,7 @@ static bool hook_gate_before_commit(File *file, Error *error)
 
 static bool hook_tend(File *file, Error *error)
 {
-    Calling calling;
-    enter(&calling);
-    bool done = notify(file->target.owner, "tend", NULL, error);
-    leave(&calling);
-    return done;
+    return notify(file->target.owner, error, "tend", "()");
 }
 
 static void hook_closed(Vfs *vfs, Target *target)

@@ -33,6 +33,7 @@ from vfs.format.shared import (
     GATE_ROWS,
     GATE_TABLE_BYTE,
     LABELS,
+    ROW_BYTES,
     ROW_WORDS,
     SESSION_ROWS,
     SESSION_TABLE_BYTE,
@@ -53,7 +54,6 @@ _SPARE_SLOTS = 32
 """Slots that a session reserves in addition to those it needs now."""
 
 
-_ROW_BYTES = 8 * ROW_WORDS
 _VOLUME_TABLE = VOLUME_TABLE_BYTE // 8
 _SESSION_TABLE = SESSION_TABLE_BYTE // 8
 _ID = _VOLUME_TABLE + VolumeRecord.word("id")
@@ -92,7 +92,7 @@ class SharedTables:
         """A row of the volume table."""
         record = self._volumes.get(index)
         if record is None:
-            record = VolumeRecord.at(self._mapping.bytes, VOLUME_TABLE_BYTE + index * _ROW_BYTES)
+            record = VolumeRecord.at(self._mapping.bytes, VOLUME_TABLE_BYTE + index * ROW_BYTES)
             self._volumes[index] = record
         return record
 
@@ -149,13 +149,13 @@ class SharedTables:
     # --- session rows -----------------------------------------------------------------------------------------------
     def session(self, row: int) -> SessionRecord:
         """A row of the session table."""
-        return SessionRecord.at(self._mapping.bytes, SESSION_TABLE_BYTE + row * _ROW_BYTES)
+        return SessionRecord.at(self._mapping.bytes, SESSION_TABLE_BYTE + row * ROW_BYTES)
 
     def sessions(self) -> list[tuple[int, SessionRecord]]:
         """(row, a copy of its record) for every row in use, dead ones included."""
         high = self.session_high()
-        table = bytearray(self._mapping.bytes[SESSION_TABLE_BYTE : SESSION_TABLE_BYTE + high * _ROW_BYTES])
-        records = ((row, SessionRecord.from_buffer(table, row * _ROW_BYTES)) for row in range(high))
+        table = bytearray(self._mapping.bytes[SESSION_TABLE_BYTE : SESSION_TABLE_BYTE + high * ROW_BYTES])
+        records = ((row, SessionRecord.from_buffer(table, row * ROW_BYTES)) for row in range(high))
         return [(row, record) for row, record in records if record.owner]
 
     def owners(self) -> list[int]:
@@ -182,7 +182,7 @@ class SharedTables:
         """A row of the gate table, with the fields that the layer above defines (16 words at most)."""
         if not 0 <= row < GATE_ROWS:
             raise ValueError(f"BUG: the gate table has no row {row}")
-        return kind.at(self._mapping.bytes, GATE_TABLE_BYTE + row * _ROW_BYTES)
+        return kind.at(self._mapping.bytes, GATE_TABLE_BYTE + row * ROW_BYTES)
 
 
 class Session:
