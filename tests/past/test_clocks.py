@@ -25,12 +25,21 @@ class SetClock:
     def __init__(self) -> None:
         self.ahead_ns = 0
         self.passed_ns = 0
+        self.suspends_at = -1
+        """The number of readings after which the thread is suspended for half a second."""
 
     def time_ns(self) -> int:
+        self._maybe_suspend()
         return TIME_NS() + self.ahead_ns + self.passed_ns
 
     def clock_gettime_ns(self, which: int) -> int:
+        self._maybe_suspend()
         return BOOT_NS(which) + self.passed_ns
+
+    def _maybe_suspend(self) -> None:
+        if self.suspends_at == 0:
+            self.wait(0.5)
+        self.suspends_at -= 1
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.time_ns() / 1e9, tz=timezone.utc)
@@ -98,6 +107,24 @@ def test_time_before_the_clock_was_set_ahead_is_taken_as_it_is(clock: SetClock, 
         jump(clock, store)
         prod.clone("early", at=early)
         assert letters_of(store, "early") == {"x": 5}
+
+
+@pytest.mark.parametrize("reading", range(8))
+def test_suspended_thread_finds_the_same_version(clock: SetClock, path: Path, reading: int) -> None:
+    """Time that passes between two readings of clocks is no skew."""
+    with clusterdb.open(path) as store:
+        prod = store.create_cluster("prod", backtrack_window_s=86_400)
+        connection = prod.connect()
+        fill(connection, 5, "a")
+        clock.wait(1)
+        rewrite(connection, "b")
+        clock.wait(0.001)
+        time_of_b = clock.now()
+        connection.close()
+        clock.wait(1)
+        clock.suspends_at = reading
+        prod.clone("b", at=time_of_b)
+        assert letters_of(store, "b") == {"b": 5}
 
 
 def test_backtrack_by_milliseconds_keeps_what_is_older(clock: SetClock, path: Path) -> None:

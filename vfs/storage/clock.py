@@ -18,6 +18,8 @@ from vfs.storage.sessions import SharedTables
 
 __all__ = ["Clock"]
 
+_READINGS = 3
+
 
 class Clock:
     """The clock of one open store.  Times are nanoseconds since 1970."""
@@ -39,8 +41,16 @@ class Clock:
         return steady_ns + offset_ns
 
     def skew_ns(self) -> int:
-        """The time by which the clock is ahead of the system clock."""
-        return self.now_ns() - CALLS.time_ns()
+        """The time by which the clock is ahead of the system clock.
+
+        Of a few readings of both clocks the closest counts: the thread may be suspended in the middle of one, and the
+        skew would be wrong by that time.
+        """
+        readings = []
+        for _ in range(_READINGS):
+            before_ns, wall_ns = self.steady_ns(), CALLS.time_ns()
+            readings.append((self.steady_ns() - before_ns, before_ns - wall_ns))
+        return max(0, min(readings)[1] + self._tables.header.clock_offset)
 
     def begin_behind(self, time_ns: int) -> None:
         """Start the clock after a boot, at ``time_ns`` or later."""
