@@ -61,7 +61,7 @@ def run(compiler_name: str, *, seconds: int, processes: int = 2, threads: int = 
         driver, path = Path(directory, "driver"), Path(directory, "store")
         build(compiler_name, driver)
         with clusterdb.open(path) as store:
-            pool, catalog = pages_of(store), catalog_of(store)
+            pool = pages_of(store)
             with pool.session() as session:
                 rows = [
                     create(
