@@ -92,9 +92,9 @@ def run(compiler_name: str, *, seconds: int, processes: int = 2, threads: int = 
         with clusterdb.open(path) as store:
             for row in catalog_of(store).volumes.volume_rows():
                 with pinned(pages_of(store), row) as volume:
-                    found = damage_in(pages_of(store), volume.version, 0)
-                    if found or volume.version.version == row.base.version:
-                        raise Violation(f"volume {row.volume}: {found or 'nothing was committed'}")
+                    damage = damage_in(pages_of(store), volume.version, 0)
+                    if damage or volume.version.version == row.base.version:
+                        raise Violation(f"volume {row.volume}: {damage or 'nothing was committed'}")
         return done.stdout.splitlines()
 
 
