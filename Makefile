@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-NATIVE := setup.py $(wildcard vfs/c/*.c vfs/c/*.h vfs/c/vendor/*.h)
+NATIVE := setup.py $(wildcard vfs/c/*.c vfs/c/*.h vfs/c/*/*.c vfs/c/*/*.h)
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 
 # Coverage is recorded by sys.monitoring where Python has it.  Recording slows tests down, so CI does it for a part of them.
@@ -58,6 +58,7 @@ sanitize: sanitized
 fuzz: sanitized
 	$(SANITIZED) tests.native.fuzz --minutes $(or $(MINUTES),10)
 
+# Threads of several processes on one store, under ThreadSanitizer.
 race: $(VENV)/.installed
 	$(BIN)/python -m tests.native.race --seconds $(or $(SECONDS),60)
 
@@ -89,4 +90,4 @@ suites: $(VENV)/.installed
 	$(BIN)/python -m tests.suites
 
 clean:
-	rm -rf $(VENV) build dist docs/_build *.egg-info vfs/_native.*.so .coverage .coverage.*
+	rm -rf $(VENV) build dist docs/_build *.egg-info vfs/*.so .coverage .coverage.*

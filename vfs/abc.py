@@ -124,6 +124,13 @@ class Gate(Protocol):
     which SQLite receives as its result code.
     """
 
+    @property
+    def passive(self) -> tuple[int, bytes] | None:
+        """A row of the gate table, and its bytes while the gate does nothing; None if it has no such state.
+
+        A plane need not call the gate while the row has these bytes, unless :meth:`unpin` has left a version pinned.
+        """
+
     def pin(self, volume: Handle) -> None:
         """Pin the version that a transaction sees, as it begins."""
 
@@ -171,6 +178,10 @@ class StoreVFS(Protocol):
     @property
     def name(self) -> str:
         """The name it is registered under."""
+
+    @property
+    def mmap_bytes(self) -> int:
+        """The ``PRAGMA mmap_size`` with which connections read fastest: 0 if its files are not mapped."""
 
     def open_names(self) -> list[str]:
         """The names of the volumes that connections have open through it."""

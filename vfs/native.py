@@ -11,6 +11,7 @@ whose symbols are hidden (https://sqlite.org/loadext.html).
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from vfs import errors, failpoints
 from vfs.abc import Durability, Gate, Handle, Resolver, StoreVFS, Superseded, Target
 from vfs.errors import StorageError
 from vfs.format.layout import Entry, Version
+from vfs.holds import is_busy
 from vfs.interrupts import deliver, uninterrupted
-from vfs.plane import DataPlane
 from vfs.registry import VolumeRow
 from vfs.sqlite.own_files import is_of_store
 from vfs.sqlite.results import failed_commit, translated
@@ -31,10 +32,11 @@ from vfs.storage.heads import find_record, newest_at, wipe_stale_record
 from vfs.storage.pool import Pool
 from vfs.storage.reader import Follow, successor
 from vfs.storage.seals import seal
+from vfs.storage.sessions import session_count_max
 
 from vfs import _native  # isort: skip
 
-__all__ = ["NativePlane", "NativeVFS", "mixed", "plane"]
+__all__ = ["NativePlane", "NativeVFS", "plane"]
 
 INTERFACE = 1
 """The number of the interface between this module and ``vfs/c/module.c``, which is compiled into ``vfs._native``."""
@@ -60,6 +62,10 @@ _KINDS: tuple[type[Exception], ...] = (
     RuntimeError,
 )
 """The exceptions for the kinds of errors, in the order of ``enum Kind`` in ``vfs/c/store.h``."""
+
+
+_MMAP_BYTES = 0x7FFF0000
+"""SQLite's upper limit (https://sqlite.org/mmap.html): pages beyond it are copied."""
 
 
 # --- the store --------------------------------------------------------------------------------------------------------
@@ -185,6 +191,8 @@ class _Side:
     @uninterrupted
     def on_close(self) -> None:
         """Reclaim the slots that a closing handle leaves, if the volume lock is free."""
+        if is_busy():  # closed by the garbage collector: left to the volume's next user
+            return
         with self.pool.session() as session:
             self.pool.reclaimer.on_close(session, self.row)
 
@@ -266,11 +274,11 @@ class _Opener:
     @uninterrupted
     def open(self, name: str, read_only: bool) -> tuple[Any, ...]:
         """The volume of a name: (row, read-only, has a gate, gate row or -1, passive bytes or None, owner)."""
-        _native.stage_at_most(writer.STAGED_PAGES_MAX)
+        _set_limits()
         target = self._resolve(name)
         side = _Side(self._pool, target.row, read_only=read_only or target.read_only, follow=target.follow)
         gate = side.serve(target)
-        passive = getattr(gate, "passive", None)
+        passive = gate.passive if gate is not None else None
         gate_row, gate_bytes = (-1, None) if passive is None else passive
         return target.row, side.pool.read_only or target.read_only, gate is not None, gate_row, gate_bytes, side
 
@@ -285,6 +293,7 @@ class NativeVFS:
 
     def __init__(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> None:
         self.name = name
+        self.mmap_bytes = _MMAP_BYTES
         self._pool = pool
         self.folder = ClusterVFS.folder_of(pool, name)
         self.plain = ClusterVFS.plain_name()
@@ -338,7 +347,7 @@ class MixedVFS(ClusterVFS):
         super().close()
 
 
-# --- the planes -------------------------------------------------------------------------------------------------------
+# --- the plane --------------------------------------------------------------------------------------------------------
 class NativePlane:
     """The data plane in C.  Implements :class:`vfs.plane.DataPlane`."""
 
@@ -348,35 +357,18 @@ class NativePlane:
         """Register a :class:`NativeVFS`."""
         return NativeVFS(name, pool, resolve, durability)
 
-    def open_volume(
-        self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
-    ) -> Handle:
-        """Open a handle in C."""
-        _native.stage_at_most(writer.STAGED_PAGES_MAX)
-        side = _Side(pool, row, read_only=read_only, follow=follow)
-        handle: Handle = companion_of(pool).native.handle(row, read_only, side)
-        return handle
-
-
-class MixedPlane:
-    """Both planes in turns.  Implements :class:`vfs.plane.DataPlane`."""
-
-    name = "mixed"
-
-    def __init__(self, python: DataPlane) -> None:
-        self._turns = (python, NativePlane())
-        self._turn = 0
-
-    def vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
+    def mixed_vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
         """Register a :class:`MixedVFS`."""
         return MixedVFS(name, pool, resolve, durability)
 
     def open_volume(
         self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
     ) -> Handle:
-        """Open a handle of each plane in turns."""
-        self._turn += 1
-        return self._turns[self._turn % 2].open_volume(pool, row, read_only=read_only, follow=follow)
+        """Open a handle in C."""
+        _set_limits()
+        side = _Side(pool, row, read_only=read_only, follow=follow)
+        handle: Handle = companion_of(pool).native.handle(row, read_only, side)
+        return handle
 
 
 def plane() -> NativePlane:
@@ -401,16 +393,21 @@ def plane() -> NativePlane:
         reach_point=failpoints.reach,
         write_at=device.write_at,
         sync=device.sync,
+        now_ns=_now_ns,
         error_classes=_KINDS,
     )
     failpoints.watch(lambda: _native.arm_points(bool(failpoints.armed)))
     device.CALLS.watch(lambda: _native.replace_calls(device.CALLS.are_replaced()))
+    device.CALLS.watch(lambda: _native.replace_clock(device.CALLS.clocks_are_replaced()))
     return NativePlane()
 
 
-def mixed(python: DataPlane) -> MixedPlane:
-    """Both planes in turns."""
-    return MixedPlane(python)
+def _set_limits() -> None:
+    _native.set_limits(writer.STAGED_PAGES_MAX, session_count_max(), device.LOCK_PATIENCE_S)
+
+
+def _now_ns(clock: int) -> int:
+    return device.CALLS.time_ns() if clock == time.CLOCK_REALTIME else device.CALLS.clock_gettime_ns(clock)
 
 
 def _make_version(*fields: Any) -> Version:
@@ -432,4 +429,5 @@ def _report(name: str, error: BaseException, in_commit: bool) -> tuple[BaseExcep
     if carrier is not error:
         carrier.__cause__ = error
     code = getattr(carrier, "extendedresult", None) or apsw.SQLITE_CANTOPEN
-    return None if code & 0xFF == apsw.SQLITE_BUSY else carrier, code
+    is_expected = not in_commit and isinstance(error, (errors.WriterBusyError, errors.SnapshotMovedError))
+    return None if is_expected else carrier, code

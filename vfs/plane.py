@@ -1,7 +1,7 @@
-"""Chooses the data plane that serves a store, by ``CLUSTERDB_IMPL``.
+"""Chooses the data plane that serves a store, by ``CLUSTERDB_IMPL``; and finds the library for other programs.
 
-    python  in Python: the default
-    c       in C, the extension module, where the build has it and it loads: experimental
+    c       in C, the extension module: the default where the build has it and it loads
+    python  in Python: the reference, and the default elsewhere
     mixed   one of the two for each open file, alternately: for tests
 
 All planes read and write the same files, and processes that use different ones may share a store.
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from vfs.abc import Durability, Handle, Resolver, StoreVFS
 from vfs.errors import UnknownDataPlaneError
@@ -25,7 +26,7 @@ from vfs.storage.pool import Pool
 from vfs.storage.reader import Follow
 from vfs.storage.volumes import open_volume
 
-__all__ = ["DataPlane", "Native", "PythonPlane", "available", "chosen", "native", "notice"]
+__all__ = ["DataPlane", "Native", "PythonPlane", "available", "chosen", "library", "native", "notice"]
 
 
 class DataPlane(Protocol):
@@ -60,9 +61,31 @@ class PythonPlane:
         return open_volume(pool, row, read_only=read_only, follow=follow)
 
 
+class MixedPlane:
+    """Both planes in turns.  Implements :class:`DataPlane`."""
+
+    name = "mixed"
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+        self._turns: tuple[DataPlane, ...] = (PythonPlane(), native)
+        self._turn = 0
+
+    def vfs(self, name: str, pool: Pool, resolve: Resolver, durability: Durability) -> StoreVFS:
+        """Register a VFS that opens every other file in C."""
+        vfs: StoreVFS = self._native.mixed_vfs(name, pool, resolve, durability)
+        return vfs
+
+    def open_volume(
+        self, pool: Pool, row: VolumeRow, *, read_only: bool = False, follow: Follow | None = None
+    ) -> Handle:
+        """Open a handle of each plane in turns."""
+        self._turn += 1
+        return self._turns[self._turn % 2].open_volume(pool, row, read_only=read_only, follow=follow)
+
+
 _MODULE = "vfs.native"
-"""The module of the plane in C.  ``plane()`` returns the plane, or raises an error where it cannot work;
-``mixed(python)``, if there is one, returns a plane that opens files with it and with ``python`` alternately."""
+"""The module of the plane in C.  ``plane()`` returns the plane, or raises an error where it cannot work."""
 _EXTENSION = "vfs._native"
 """The extension module that it uses."""
 
@@ -85,13 +108,10 @@ def native() -> Native:
             {}, f"the extension module {_EXTENSION} was not built: install a C compiler and reinstall clusterdb"
         )
     try:
-        module = import_module(_MODULE)
-        planes = {"c": module.plane()}
-        if hasattr(module, "mixed"):
-            planes["mixed"] = module.mixed(PythonPlane())
+        plane = import_module(_MODULE).plane()
     except Exception as error:
         return Native({}, f"the data plane in C failed to load: {type(error).__name__}: {error}")
-    return Native(planes)
+    return Native({"c": plane, "mixed": MixedPlane(plane)})
 
 
 def available() -> list[str]:
@@ -111,7 +131,7 @@ def chosen() -> DataPlane:
         return PythonPlane()
     planes = {"python": PythonPlane(), **native().planes}
     if not name:
-        return planes["python"]
+        return planes.get("c") or planes["python"]
     if name in planes:
         return planes[name]
     reason = native().reason
@@ -120,3 +140,9 @@ def chosen() -> DataPlane:
     raise UnknownDataPlaneError(
         f"CLUSTERDB_IMPL={name}: this build has no such data plane: use {' or '.join(planes)}, or unset it"
     )
+
+
+def library() -> Path | None:
+    """The loadable extension of SQLite that reads clusters without Python, without its suffix; None if not built."""
+    path = Path(__file__).parent / "clusterdb_vfs"
+    return path if path.with_suffix(".so").exists() else None

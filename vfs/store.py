@@ -135,8 +135,7 @@ class PageStore(Pool):
             self._mark_derived_files_valid()
         else:
             self._assemble()
-        if self._is_alone:
-            self.slot_map.header.closed = 0  # K1
+        self.slot_map.header.closed = 0  # K1: a reader may have the store open, and have left the stamp in place
         self._locks.keep(locks.STORE, shared=True)
 
     def _create_pool(self, store_id: bytes) -> None:

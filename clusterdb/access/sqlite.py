@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from vfs.abc import StoreVFS
 from vfs.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -130,21 +131,24 @@ def register_table(
 
 def connect(
     name: str,
-    vfs: str,
+    vfs: StoreVFS,
     *,
     read_only: bool = False,
     kind: Callable[..., Connection] = Connection,
     cached_statements: int = 100,
 ) -> Connection:
-    """Open a volume by name through a registered VFS."""
+    """Open a volume by name through the VFS of its store."""
     # CREATE is for databases that are attached later: opening never creates a cluster
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = kind(name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs, statementcachesize=max(0, cached_statements))
+    connection = kind(
+        name, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs.name, statementcachesize=max(0, cached_statements)
+    )
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         if isinstance(connection, InstanceConnection):
             connection.cursor_factory = InstanceCursor
-        connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
+        mapping = f"; PRAGMA mmap_size = {vfs.mmap_bytes}" if vfs.mmap_bytes else ""
+        connection.execute(f"PRAGMA journal_mode = MEMORY{mapping}").fetchall()
     except BaseException:
         connection.close()
         raise

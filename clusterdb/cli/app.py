@@ -39,7 +39,7 @@ _SECTIONS = {
     "The past": "snapshot snapshots restore copy-snapshot export-snapshot rm-snapshot backtrack reset",
     "Instances": "add-instance instances modify-instance rm-instance endpoints add-endpoint rm-endpoint failover crash "
     "replica-status",
-    "The store": "events bills metrics expire check repair dump reclaim shrink",
+    "The store": "events bills metrics expire check repair dump reclaim shrink upgrade",
     "More": "demo bench completion",
 }
 

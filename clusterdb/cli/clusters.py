@@ -137,8 +137,9 @@ def ls(context: click.Context, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def show(context: click.Context, cluster: str, as_json: bool) -> None:
-    """Show the status, sizes and settings of CLUSTER."""
-    from clusterdb.clusters.figures import cluster_details  # imports SQLite: help does not need it
+    """Show the status, sizes and settings of CLUSTER, and how to read it in SQLite's shell."""
+    from clusterdb.access.build import library_commands  # imports SQLite: help does not need it
+    from clusterdb.clusters.figures import cluster_details
 
     with opened(context) as store:
         details = cluster_details(store.context, store.cluster(cluster))
@@ -146,6 +147,9 @@ def show(context: click.Context, cluster: str, as_json: bool) -> None:
         print_json(details_json(details))
     else:
         click.echo(table(details_rows(details), (f"cluster {details.stats.name}", "")))
+        commands = library_commands(store.path, details.stats.name)
+        if commands:
+            click.echo("\n".join(["", "In SQLite's shell (read-only):", *(f"  {command}" for command in commands)]))
 
 
 @cli.command()

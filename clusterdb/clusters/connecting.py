@@ -151,7 +151,7 @@ def _connect_to(
         with context.errors():
             connection = sqlite.connect(
                 row.name,
-                context.vfs.name,
+                context.vfs,
                 read_only=read_only or target.read_only,
                 kind=kind,
                 cached_statements=cached_statements,
@@ -185,7 +185,7 @@ def connect_past(context: Context, cluster: ClusterRef, at: Point) -> sqlite.Con
         vfs = vfs_of(context, row)
         loan.callback(vfs.close)
         with context.errors():
-            connection = sqlite.connect(UNNAMED, vfs.name, read_only=True)
+            connection = sqlite.connect(UNNAMED, vfs, read_only=True)
         # Neither refers to the other, so the connection can be collected alone.
         number = next(_loan_numbers)
         context.loans[number] = loan.pop_all()

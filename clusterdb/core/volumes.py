@@ -217,7 +217,7 @@ def building(context: Context, row: VolumeRow, *, read_only: bool = False) -> It
     vfs = vfs_of(context, row)
     try:
         with context.errors():
-            connection = sqlite.connect(UNNAMED, vfs.name, read_only=read_only)
+            connection = sqlite.connect(UNNAMED, vfs, read_only=read_only)
             try:
                 yield connection
             finally:

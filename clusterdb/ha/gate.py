@@ -11,7 +11,7 @@ import time
 
 from vfs.abc import Handle
 from vfs.errors import DisconnectedError, InjectedFaultError
-from vfs.format.shared import Record, words_of
+from vfs.format.shared import ROW_WORDS, Record, words_of
 from vfs.storage.clock import Clock
 from vfs.storage.pool import Pool
 
@@ -49,6 +49,7 @@ class InstanceState:
     def __init__(self, pool: Pool, row: int, name: str) -> None:
         """``row``: the row of the instance in the gate table."""
         self.name = name
+        self.row = row
         self._clock = pool.clock
         self._record = pool.tables.gate(row, _InstanceRecord)
         self._incarnation = self._record.incarnation
@@ -92,6 +93,12 @@ class InstanceState:
         if self._record.incarnation != self._incarnation:
             raise DisconnectedError(f"instance '{self.name}' was restarted, or failed over: open a new connection")
 
+    def passive(self) -> bytes:
+        """The bytes of the row while it disconnects, delays and refuses nothing of this connection."""
+        record = _InstanceRecord()
+        record.incarnation = self._incarnation
+        return bytes(record).ljust(8 * ROW_WORDS, b"\0")
+
     @property
     def lags(self) -> bool:
         """Whether the instance may show a version that is not the newest."""
@@ -134,6 +141,11 @@ class InstanceGate:
         self._state = state
         self._is_reader = is_reader
         self._is_frozen = False
+
+    @property
+    def passive(self) -> tuple[int, bytes]:
+        """The row of the instance, and its bytes while nothing is simulated."""
+        return self._state.row, self._state.passive()
 
     def pin(self, volume: Handle) -> None:
         """Pin the version that the instance shows now."""

@@ -13,6 +13,7 @@ import pytest
 
 import clusterdb
 from clusterdb.metrics import prometheus
+from tests.support.clocks import set_clocks
 from tests.support.stores import rows
 
 KB = 1024
@@ -204,7 +205,7 @@ def test_expire_drops_the_past_beyond_the_window(
         prod.connect().execute("UPDATE t SET n = ?", (n,))
     prod.clone("early", at=before)
     later = time.time_ns() + 7200 * 10**9
-    monkeypatch.setattr(time, "time_ns", lambda: later)
+    set_clocks(monkeypatch, lambda: later)
     store.expire()
     with pytest.raises(clusterdb.InvalidRestoreTimeError, match="has no version"):
         prod.clone("late", at=before)

@@ -19,6 +19,7 @@ from clusterdb.core.volumes import drop_volume
 from clusterdb.ha import failover
 from clusterdb.past import switching
 from clusterdb.rules.points import parse
+from tests.support.clocks import set_clocks
 from tests.support.inside import catalog_of, pages_of
 from tests.support.stores import assert_clean, rows
 
@@ -182,7 +183,7 @@ def test_connecting_committing_and_closing_reset_the_idle_time(
         nonlocal now
         now += int(seconds * 1e9)
 
-    monkeypatch.setattr(time, "time_ns", lambda: now)
+    set_clocks(monkeypatch, lambda: now)
     cluster = store.create_cluster("used")
     later(100)
     cluster.modify(idle_s=10)
@@ -261,7 +262,7 @@ def test_backtrack_window_is_independent_of_backup_retention(
 ) -> None:
     """Backups that reach further back are for clones only."""
     now = time.time_ns()
-    monkeypatch.setattr(time, "time_ns", lambda: now)
+    set_clocks(monkeypatch, lambda: now)
     cluster = store.create_cluster("c", backtrack_window_s=60, backup_retention_days=5)
     connection = cluster.connect()
     connection.execute("CREATE TABLE t (n)")

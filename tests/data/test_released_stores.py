@@ -13,6 +13,7 @@ import pytest
 
 import clusterdb
 from tests.data.make_store import DATA, digest
+from tests.support.clocks import set_clocks
 from tests.support.stores import assert_clean
 
 RELEASES = sorted(path.name.removesuffix(".tar.xz") for path in DATA.glob("store-*.tar.xz"))
@@ -33,7 +34,7 @@ def released(
         archive.extractall(path, **safely)
     expected = json.loads((DATA / f"{request.param}.json").read_text())
     system_time_ns, ahead_ns = time.time_ns, expected["made_ns"] + 3_600_000_000_000 - time.time_ns()
-    monkeypatch.setattr(time, "time_ns", lambda: system_time_ns() + ahead_ns)
+    set_clocks(monkeypatch, lambda: system_time_ns() + ahead_ns)
     return path, expected
 
 

@@ -6,6 +6,7 @@ import pytest
 
 import clusterdb
 from tests.ha.fleet import Clock, add, cluster_with
+from vfs.storage.device import CALLS
 
 
 @pytest.fixture
@@ -27,5 +28,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which instances lag and faults end."""
     clock_set = Clock()
     monkeypatch.setattr("clusterdb.ha.gate.time", clock_set)
-    monkeypatch.setattr("vfs.storage.clock.time", clock_set)
+    monkeypatch.setattr(CALLS, "time_ns", clock_set.time_ns)
+    monkeypatch.setattr(CALLS, "clock_gettime_ns", clock_set.clock_gettime_ns)
     return clock_set

@@ -116,7 +116,7 @@ def imported_anywhere(path: Path) -> set[str]:
 
 
 APSW_ROOMS = (
-    *("vfs.sqlite", "clusterdb.access", "clusterdb.catalog", "clusterdb.dbapi2", "clusterdb.diff"),
+    *("vfs.native", "vfs.sqlite", "clusterdb.access", "clusterdb.catalog", "clusterdb.dbapi2", "clusterdb.diff"),
     *("clusterdb.sqlalchemy", "clusterdb.flavours", "clusterdb.shell", "clusterdb.testing.seeds", "clusterdb.views"),
 )
 

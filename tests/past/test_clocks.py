@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import clusterdb
+from tests.support.clocks import set_clocks
 from tests.support.mishaps import boot_again, fill, letters, letters_of, rewrite
 from tests.support.stores import assert_clean
 
@@ -43,8 +44,7 @@ class SetClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SetClock]:
     """A clock that can be set."""
     clock = SetClock()
-    monkeypatch.setattr(time, "time_ns", clock.time_ns)
-    monkeypatch.setattr(time, "clock_gettime_ns", clock.clock_gettime_ns)
+    set_clocks(monkeypatch, clock.time_ns, clock.clock_gettime_ns)
     yield clock
 
 

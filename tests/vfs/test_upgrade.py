@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
-import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -15,21 +13,9 @@ import pytest
 import clusterdb
 from tests.support.commands import run
 from tests.support.stores import assert_clean, rows
+from tests.vfs.formats import header_of, make_old
 from vfs import failpoints
 from vfs.format.layout import FORMAT, SECTOR_BYTES, unpack_pool_header
-
-
-def header_of(path: Path) -> bytes:
-    return (path / "pool").read_bytes()[: 2 * SECTOR_BYTES]
-
-
-def make_old(path: Path) -> None:
-    """Turn a closed store into one of format 1: its header, and pages that carry a change counter."""
-    store_id = unpack_pool_header(header_of(path)).store_id
-    body = struct.pack("<8sII16s", b"clstpool", 1, 4096, store_id)
-    with (path / "pool").open("r+b") as pool:
-        pool.write((body + zlib.crc32(body).to_bytes(4, "little")).ljust(4096, b"\0"))
-    (path / "map").unlink()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@
 #define POOL_RESERVED (256ull << 30)
 #define MAP_RESERVED (POOL_RESERVED / SLOT_BYTES * 2 + MAP_HEADER_BYTES)
 
-Calls calls = {system_write, system_sync};
+Calls calls = {system_write, system_sync, system_now_ns};
 bool (*reach_hook)(const char *point, Error *error);
 int points_armed;
 
@@ -114,7 +114,7 @@ bool pool_sync(Store *store, Error *error)
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
-static int64_t now_of(clockid_t clock)
+int64_t system_now_ns(clockid_t clock)
 {
     struct timespec time;
     clock_gettime(clock, &time);
@@ -125,7 +125,7 @@ static int64_t now_of(clockid_t clock)
 int64_t clock_tick_ns(Store *store)
 {
     uint64_t *word = &readers_header(store)->clock_offset;
-    int64_t wall = now_of(CLOCK_REALTIME), steady = now_of(CLOCK_BOOTTIME), offset = (int64_t)get_word(word);
+    int64_t wall = calls.now_ns(CLOCK_REALTIME), steady = calls.now_ns(CLOCK_BOOTTIME), offset = (int64_t)get_word(word);
     if (wall > steady + offset) {
         set_word(word, (uint64_t)(wall - steady));
         return wall;

@@ -100,7 +100,9 @@ _Static_assert(sizeof(VolumeRecord) == ROW_BYTES && sizeof(SessionRecord) == ROW
 #define LABELS (UINT64_MAX - 1)
 
 /* --- bytes of the file locks -------------------------------------------------------------------------------------- */
+#define LOCK_OPEN 0
 #define LOCK_POOL 1
+#define LOCK_STORE 2
 int64_t volume_lock(uint32_t index);
 int64_t session_lock(uint32_t row);
 int64_t writer_lock(uint32_t index, uint64_t epoch);

@@ -19,7 +19,7 @@
 extern const sqlite3_api_routines *loaded_api;
 
 static PyObject *make_version, *report_error, *reach_point; /* functions of vfs/native.py */
-static PyObject *replaced_write, *replaced_sync;            /* of vfs.storage.device.CALLS, while tests replace them */
+static PyObject *replaced_write, *replaced_sync, *replaced_clock;            /* of vfs.storage.device.CALLS, while tests replace them */
 static PyObject *error_classes;                             /* a tuple, by Kind */
 
 /* --- calling Python ----------------------------------------------------------------------------------------------- */
@@ -406,6 +406,18 @@ static bool hook_sync(Store *store, int fd, Error *error)
     Py_XDECREF(result);
     leave(&calling);
     return done;
+}
+
+static int64_t hook_now_ns(clockid_t clock)
+{
+    Calling calling;
+    enter(&calling);
+    PyObject *result = PyObject_CallFunction(replaced_clock, "i", (int)clock);
+    int64_t now = result ? PyLong_AsLongLong(result) : 0;
+    Py_XDECREF(result);
+    if (PyErr_Occurred()) PyErr_WriteUnraisable(replaced_clock);
+    leave(&calling);
+    return now;
 }
 
 static bool hook_reach(const char *point, Error *error)
@@ -949,8 +961,9 @@ static void hook_closed(Vfs *vfs, Target *target)
     target->owner = NULL;
 }
 
-static int hook_report(const char *name, const Error *error, bool in_commit)
+static int hook_report(Vfs *vfs, const char *name, const Error *error, bool in_commit)
 {
+    (void)vfs;
     Calling calling = {.state = PyGILState_Ensure()};
     PyObject *exception = NULL, *type, *traceback, *answer = NULL;
     int code = result_code(error);
@@ -1079,13 +1092,14 @@ static PyType_Spec vfs_spec = {"vfs._native.VFS", sizeof(VfsObject), 0, Py_TPFLA
 static PyObject *configure(PyObject *module, PyObject *arguments, PyObject *keywords)
 {
     (void)module;
-    static char *names[] = {"make_version", "report_error", "reach_point", "write_at", "sync", "error_classes", NULL};
-    PyObject *functions[5], *classes;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOOOO!", names, &functions[0], &functions[1],
-                                     &functions[2], &functions[3], &functions[4], &PyTuple_Type, &classes))
+    static char *names[] = {"make_version", "report_error", "reach_point", "write_at", "sync", "now_ns", "error_classes", NULL};
+    PyObject *functions[6], *classes;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOOOOO!", names, &functions[0], &functions[1],
+                                     &functions[2], &functions[3], &functions[4], &functions[5], &PyTuple_Type, &classes))
         return NULL;
-    PyObject **places[] = {&make_version, &report_error, &reach_point, &replaced_write, &replaced_sync};
-    for (int n = 0; n < 5; n++) {
+    PyObject **places[] = {&make_version,   &report_error,  &reach_point,
+                           &replaced_write, &replaced_sync, &replaced_clock};
+    for (int n = 0; n < 6; n++) {
         Py_INCREF(functions[n]);
         Py_XDECREF(*places[n]);
         *places[n] = functions[n];
@@ -1113,12 +1127,23 @@ static PyObject *replace_calls(PyObject *module, PyObject *replaced)
     Py_RETURN_NONE;
 }
 
-static PyObject *stage_at_most(PyObject *module, PyObject *pages)
+static PyObject *replace_clock(PyObject *module, PyObject *replaced)
 {
     (void)module;
-    size_t count = PyLong_AsSize_t(pages);
-    if (PyErr_Occurred()) return NULL;
-    staged_pages_max = count;
+    calls.now_ns = PyObject_IsTrue(replaced) == 1 ? hook_now_ns : system_now_ns;
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_limits(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    unsigned long long pages;
+    unsigned int sessions;
+    double patience_s;
+    if (!PyArg_ParseTuple(arguments, "KId", &pages, &sessions, &patience_s)) return NULL;
+    staged_pages_max = (size_t)pages;
+    session_rows_max = sessions < SESSION_ROWS ? sessions : SESSION_ROWS;
+    lock_patience_s = patience_s;
     Py_RETURN_NONE;
 }
 
@@ -1143,7 +1168,8 @@ static PyMethodDef module_methods[] = {
     {"configure", (PyCFunction)(void (*)(void))configure, METH_VARARGS | METH_KEYWORDS, "Set what the module calls."},
     {"arm_points", arm_points, METH_O, "Whether named points call vfs.failpoints.reach."},
     {"replace_calls", replace_calls, METH_O, "Whether writes and syncs call vfs.storage.device."},
-    {"stage_at_most", stage_at_most, METH_O, "The number of pages that a transaction stages in memory."},
+    {"replace_clock", replace_clock, METH_O, "Whether the clocks call those of vfs.storage.device.CALLS."},
+    {"set_limits", set_limits, METH_VARARGS, "set_limits(staged pages of a transaction, sessions, patience with a lock in s)"},
     {"crc32", crc32, METH_O, "The crc32 of bytes."},
     {"fence", fence, METH_NOARGS, "Order earlier stores before later loads."},
     {NULL, NULL, 0, NULL},

@@ -20,7 +20,8 @@
 
 #define SPARE_SLOTS 32
 #define IDLE_SESSIONS_MAX 8
-#define LOCK_PATIENCE_S 60
+uint32_t session_rows_max = SESSION_ROWS;
+double lock_patience_s = 60;
 
 /* --- locks -------------------------------------------------------------------------------------------------------- */
 static int set_lock(int fd, short kind, int64_t byte)
@@ -46,7 +47,7 @@ bool session_is_held_by_other(Session *session, int64_t byte)
     return fcntl(session->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* These locks are held for very short times: after LOCK_PATIENCE_S their owner must be stopped. */
+/* These locks are held for very short times: after lock_patience_s their owner must be stopped. */
 bool session_lock_wait(Session *session, int64_t byte, Error *error)
 {
     struct timespec begin, now, pause = {0, 20000};
@@ -57,11 +58,11 @@ bool session_lock_wait(Session *session, int64_t byte, Error *error)
         if (locked < 0) return fail_os(error, errno, "locking failed");
         if (!session->store->hooks.deliver_signals(session->store, error)) return false;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec - begin.tv_sec > LOCK_PATIENCE_S)
+        if ((double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec) > lock_patience_s)
             return fail(error, E_BUSY,
-                        "another process has held a lock of the store for %d s (byte %lld of its file 'locks'): if it "
+                        "another process has held a lock of the store for %g s (byte %lld of its file 'locks'): if it "
                         "is stopped, resume or kill it",
-                        LOCK_PATIENCE_S, (long long)byte);
+                        lock_patience_s, (long long)byte);
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < 5000000) pause.tv_nsec *= 2;
     }
@@ -77,7 +78,7 @@ static bool take_row(Session *session, Error *error)
     uint64_t high = get_word(&header->session_high);
     if (high > SESSION_ROWS) high = SESSION_ROWS;
     bool taken = false;
-    for (uint32_t row = 0; row < SESSION_ROWS && !taken; row++) {
+    for (uint32_t row = 0; row < session_rows_max && !taken; row++) {
         SessionRecord *record = session_record(store, row);
         if (row < high && get_word(&record->owner)) continue;
         if (session_lock_try(session, session_lock(row)) != 1) continue;
@@ -92,7 +93,7 @@ static bool take_row(Session *session, Error *error)
         taken = true;
     }
     session_unlock(session, LOCK_POOL);
-    return taken || fail(error, E_TOO_MANY_SESSIONS, "%u connections are open on this store", SESSION_ROWS);
+    return taken || fail(error, E_TOO_MANY_SESSIONS, "%u connections are open on this store", session_rows_max);
 }
 
 static void link_session(Session *session)

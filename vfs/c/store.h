@@ -133,6 +133,7 @@ struct iovec;
 typedef struct Calls {
     bool (*write)(Store *store, int fd, const struct iovec *parts, int count, uint64_t offset, Error *error);
     bool (*sync)(Store *store, int fd, Error *error);
+    int64_t (*now_ns)(clockid_t clock);
 } Calls;
 
 extern Calls calls;                           /* replaced while tests record or fail them */
@@ -142,6 +143,7 @@ extern int points_armed;                      /* whether tests have armed a name
 
 bool system_write(Store *store, int fd, const struct iovec *parts, int count, uint64_t offset, Error *error);
 bool system_sync(Store *store, int fd, Error *error);
+int64_t system_now_ns(clockid_t clock);
 bool write_at(Store *store, int fd, const void *data, size_t length, uint64_t offset, Error *error);
 bool pool_sync(Store *store, Error *error);
 void store_failed(Store *store, const char *reason);
@@ -379,5 +381,7 @@ void handle_end(Handle *handle);
 bool handle_is_being_written(Handle *handle);
 
 extern size_t staged_pages_max;
+extern uint32_t session_rows_max;
+extern double lock_patience_s;
 
 #endif

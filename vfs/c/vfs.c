@@ -45,7 +45,7 @@ static File *file_of(sqlite3_file *file)
 
 static int report(File *file, const Error *error)
 {
-    return file->vfs->hooks.report(file->name, error, false);
+    return file->vfs->hooks.report(file->vfs, file->name, error, false);
 }
 
 /* --- the gate ----------------------------------------------------------------------------------------------------- */
@@ -227,7 +227,7 @@ static int publish(File *file)
         done = handle_publish(file->handle, file->durability, &error);
         if (done && get_word(&file->handle->shared->retained)) file->commit_count++;
     }
-    return done ? SQLITE_OK : file->vfs->hooks.report(file->name, &error, true);
+    return done ? SQLITE_OK : file->vfs->hooks.report(file->vfs, file->name, &error, true);
 }
 
 static bool equals(const char *text, const char *word)
@@ -345,7 +345,7 @@ static bool is_volume_name(const char *name)
 }
 
 /* The name in the path of a volume or of its journal; NULL for a plain file. */
-static const char *volume_name(const Vfs *vfs, const char *path)
+const char *volume_name(const Vfs *vfs, const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     size_t length = slash ? (size_t)(slash - path) : 0;
@@ -369,7 +369,7 @@ static int open_volume(Vfs *vfs, const char *path, const char *name, File *file,
 {
     Error error = {0};
     memset(file, 0, sizeof *file);
-    if (!vfs->hooks.open(vfs, name, read_only, &file->target, &error)) return vfs->hooks.report(name, &error, false);
+    if (!vfs->hooks.open(vfs, name, read_only, &file->target, &error)) return vfs->hooks.report(vfs, name, &error, false);
     read_only = read_only || file->target.read_only;
     file->name = strdup(name);
     file->handle = file->name ? handle_open(vfs->store, &file->target.row, read_only, file->target.owner, &error) : NULL;
@@ -377,7 +377,7 @@ static int open_volume(Vfs *vfs, const char *path, const char *name, File *file,
         if (!file->name) fail(&error, E_MEMORY, "out of memory");
         vfs->hooks.closed(vfs, &file->target);
         free(file->name);
-        return vfs->hooks.report(name, &error, false);
+        return vfs->hooks.report(vfs, name, &error, false);
     }
     file->vfs = vfs;
     file->durability = vfs->durability;
@@ -408,7 +408,7 @@ static int vfs_open(sqlite3_vfs *base, sqlite3_filename path, sqlite3_file *file
     Error error = {0};
     file->pMethods = NULL;
     if (!name) {
-        if (path && !vfs->hooks.may_open(vfs, path, &error)) return vfs->hooks.report(path, &error, false);
+        if (path && !vfs->hooks.may_open(vfs, path, &error)) return vfs->hooks.report(vfs, path, &error, false);
         return vfs->plain->xOpen(vfs->plain, path, file, flags, out_flags);
     }
     if (flags & SQLITE_OPEN_SUPER_JOURNAL) {
@@ -417,7 +417,7 @@ static int vfs_open(sqlite3_vfs *base, sqlite3_filename path, sqlite3_file *file
     }
     if (flags & SQLITE_OPEN_WAL) {
         fail(&error, E_CANT_OPEN, "cluster '%s' has no write-ahead log", name);
-        return vfs->hooks.report(name, &error, false);
+        return vfs->hooks.report(vfs, name, &error, false);
     }
     if (!(flags & SQLITE_OPEN_MAIN_DB)) {
         memory_file_open(file);
@@ -535,14 +535,14 @@ Vfs *vfs_new(const sqlite3_api_routines *api, sqlite3_vfs *plain, Store *store, 
     vfs->plain = plain;
     vfs->store = store;
     vfs->durability = durability;
-    vfs->reads_only = store->read_only;
+    vfs->reads_only = store && store->read_only;
     vfs->hooks = *hooks;
     vfs->owner = owner;
     vfs->reference_count = 1;
     vfs->name = strdup(name);
     vfs->folder = strdup(folder);
     pthread_mutex_init(&vfs->guard, NULL);
-    store_acquire(store);
+    if (store) store_acquire(store);
     int bytes = (int)sizeof(File);
     if (memory_file_bytes > bytes) bytes = memory_file_bytes;
     if (plain->szOsFile > bytes) bytes = plain->szOsFile;
@@ -582,7 +582,7 @@ void vfs_unregister(Vfs *vfs)
 void vfs_release(Vfs *vfs)
 {
     if (__atomic_sub_fetch(&vfs->reference_count, 1, __ATOMIC_SEQ_CST)) return;
-    store_release(vfs->store);
+    if (vfs->store) store_release(vfs->store);
     pthread_mutex_destroy(&vfs->guard);
     free(vfs->name);
     free(vfs->folder);

@@ -48,7 +48,7 @@ typedef struct VfsHooks {
     void (*closed)(Vfs *vfs, Target *target);
     void (*released)(void *owner); /* the VFS is gone */
     /* Report an error of a cluster to the program; returns the result code for SQLite. */
-    int (*report)(const char *name, const Error *error, bool in_commit);
+    int (*report)(Vfs *vfs, const char *name, const Error *error, bool in_commit);
 } VfsHooks;
 
 struct Vfs {
@@ -66,6 +66,7 @@ struct Vfs {
     File *files;
 };
 
+/* ``store`` is NULL for a VFS that opens plain files only. */
 Vfs *vfs_new(const sqlite3_api_routines *api, sqlite3_vfs *plain, Store *store, const char *name, const char *folder,
              int durability, const VfsHooks *hooks, void *owner);
 int vfs_register(Vfs *vfs);
@@ -73,6 +74,8 @@ void vfs_unregister(Vfs *vfs);
 void vfs_release(Vfs *vfs);
 /* Apply ``visit`` to every open file of a volume. */
 void vfs_each(Vfs *vfs, void (*visit)(File *file, void *context), void *context);
+/* The name in the path of a volume or of its journal; NULL for a plain file. */
+const char *volume_name(const Vfs *vfs, const char *path);
 int result_code(const Error *error);
 
 void memory_file_open(sqlite3_file *file);

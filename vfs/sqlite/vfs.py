@@ -46,6 +46,7 @@ _SUPER_JOURNAL = re.compile(r"-mj[0-9A-F]{6}9[0-9A-F]{2}\Z")
 class ClusterVFS(apsw.VFS):
     """A VFS over a store, registered under ``name`` until :meth:`close`."""
 
+    mmap_bytes = 0
     _names: ClassVar[set[str]] = set()
 
     def __init__(self, name: str, store: Pool, resolve: Resolver, default_durability: Durability) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 
+from vfs.storage.device import CALLS
 from vfs.storage.sessions import SharedTables
 
 __all__ = ["Clock"]
@@ -26,11 +27,11 @@ class Clock:
 
     def now_ns(self) -> int:
         """The time now."""
-        return max(time.time_ns(), self.steady_ns() + self._tables.header.clock_offset)
+        return max(CALLS.time_ns(), self.steady_ns() + self._tables.header.clock_offset)
 
     def tick_ns(self) -> int:
         """The time now, for a commit: no process will read an earlier time from this clock."""
-        wall_ns, steady_ns = time.time_ns(), self.steady_ns()
+        wall_ns, steady_ns = CALLS.time_ns(), self.steady_ns()
         offset_ns = self._tables.header.clock_offset
         if wall_ns > steady_ns + offset_ns:
             self._tables.header.clock_offset = wall_ns - steady_ns
@@ -39,13 +40,13 @@ class Clock:
 
     def skew_ns(self) -> int:
         """The time by which the clock is ahead of the system clock."""
-        return self.now_ns() - time.time_ns()
+        return self.now_ns() - CALLS.time_ns()
 
     def begin_behind(self, time_ns: int) -> None:
         """Start the clock after a boot, at ``time_ns`` or later."""
-        self._tables.header.clock_offset = max(0, max(time_ns, time.time_ns()) - self.steady_ns())
+        self._tables.header.clock_offset = max(0, max(time_ns, CALLS.time_ns()) - self.steady_ns())
 
     @staticmethod
     def steady_ns() -> int:
         """The time since the boot, on a clock that cannot be set."""
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return CALLS.clock_gettime_ns(time.CLOCK_BOOTTIME)

@@ -61,9 +61,12 @@ def _punch(fd: int, offset: int, length: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+_SYSTEM_CLOCKS = (time.time_ns, time.clock_gettime_ns)
+
+
 @dataclass(slots=True)
 class Calls:
-    """The I/O calls that change a store, with the signatures of :mod:`os`.
+    """The I/O calls that change a store and the clocks that date it, with the signatures of :mod:`os` and :mod:`time`.
 
     Watchers are called when a call is replaced, or restored.
     """
@@ -73,6 +76,8 @@ class Calls:
     ftruncate: Callable[[int, int], None] = os.ftruncate
     allocate: Callable[[int, int, int], None] = os.posix_fallocate
     punch: Callable[[int, int, int], None] = _punch
+    time_ns: Callable[[], int] = time.time_ns
+    clock_gettime_ns: Callable[[int], int] = time.clock_gettime_ns
 
     watchers: ClassVar[list[Callable[[], None]]] = []
 
@@ -84,6 +89,10 @@ class Calls:
     def are_replaced(self) -> bool:
         """Whether writes or syncs are replaced."""
         return self.pwritev is not os.pwritev or self.fdatasync is not os.fdatasync
+
+    def clocks_are_replaced(self) -> bool:
+        """Whether a clock is replaced."""
+        return (self.time_ns, self.clock_gettime_ns) != _SYSTEM_CLOCKS
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call ``watcher`` now, and whenever a call is replaced: for code that does not use this table itself."""

@@ -3,7 +3,9 @@
 Invariants
     K1  Derived files are trusted while a process has the store open.  Otherwise they are trusted only if the process
         that closed the store last stamped them, and the files that hold the content (the pool, the catalog and its log)
-        are unchanged since: the same inode, size and times.  The next process that opens the store removes the stamp.
+        are unchanged since: the same inode, size and times.  Every process that may change the content removes the
+        stamp when it opens the store.  A reader without Python (vfs/c/standalone) leaves it in place: it changes
+        nothing that the stamp covers, so its death does not matter.
         Therefore files that were copied over the content, and the files left by a killed process, lead to a rebuild.
     K2  A *seal* is a second record of a version that is on the device, and names that version as durable itself.
         Recovery does not choose a version older than a sealed one: whatever fails its checksum in a sealed version was
@@ -25,13 +27,12 @@ Invariants
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from pathlib import Path
 
 from vfs.errors import RegistryBusyError
 from vfs.format.layout import SEAL_SECTOR
-from vfs.format.shared import MOVED
+from vfs.format.shared import MOVED, WORD_MAX
 from vfs.registry import VolumeRow
 from vfs.storage.heads import durable_version, find_record, published_version, write_record
 from vfs.storage.pool import Pool
@@ -39,24 +40,36 @@ from vfs.storage.sessions import Session
 
 __all__ = ["content_stamp", "seal", "seal_written"]
 
-_CONTENT = ("pool", "catalog.db", "catalog.db-wal")
+_LOG = "catalog.db-wal"
+_CONTENT = ("pool", "catalog.db", _LOG)
 
 
 def content_stamp(directory: Path) -> int:
     """64 bits that identify the present state of the files that hold a store's content; never 0.
 
-    Computed from ``stat(2)``: a program that copies a file over another cannot choose its change time.
+    Computed from ``stat(2)``: a program that copies a file over another cannot choose its change time.  That of the log
+    is left out, because SQLite sets the owner of a log that root opens, also to read.  Readers without Python compute
+    the stamp too (``vfs/c/standalone/opening.c``).
     """
-    states: list[object] = []
+    stamp = 0
     for name in _CONTENT:
         try:
             stat = (directory / name).stat(follow_symlinks=False)
         except FileNotFoundError:
-            states.append(None)
+            stamp = _mixed(stamp)
         else:
-            states.append((stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-    digest = hashlib.blake2b(repr(states).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") | 1
+            changed_ns = 0 if name == _LOG else stat.st_ctime_ns
+            for number in (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, changed_ns):
+                stamp = _mixed(stamp ^ number & WORD_MAX)
+    return stamp | 1
+
+
+def _mixed(number: int) -> int:
+    """Mix the bits of a word: the finalizer of SplitMix64, with its increment."""
+    number = number + 0x9E3779B97F4A7C15 & WORD_MAX
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & WORD_MAX
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & WORD_MAX
+    return number ^ number >> 31
 
 
 def seal_written(pool: Pool, session: Session) -> None:

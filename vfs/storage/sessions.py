@@ -47,7 +47,7 @@ from vfs.holds import Hold
 from vfs.storage.device import LockFile, Mapping, open_again
 from vfs.storage.slot_map import SlotMap
 
-__all__ = ["Session", "SharedTables"]
+__all__ = ["Session", "SharedTables", "session_count_max"]
 
 _SPARE_SLOTS = 32
 """Slots that a session reserves in addition to those it needs now."""
@@ -59,6 +59,11 @@ _SESSION_TABLE = SESSION_TABLE_BYTE // 8
 _ID = _VOLUME_TABLE + VolumeRecord.word("id")
 _OWNER, _VOLUME, _PIN = (SessionRecord.word(name) for name in ("owner", "volume", "pin"))
 _R = TypeVar("_R", bound=Record)
+
+
+def session_count_max() -> int:
+    """The number of sessions that a store can have."""
+    return SESSION_ROWS
 
 
 class SharedTables:

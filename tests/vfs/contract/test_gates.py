@@ -20,6 +20,8 @@ from vfs.plane import chosen
 class Recorder:
     """A gate that lets everything pass, notes it, and raises what a test asks for."""
 
+    passive = None
+
     def __init__(self) -> None:
         self.events: list[str] = []
         self.errors: dict[str, Exception] = {}
@@ -55,7 +57,7 @@ def through(store: clusterdb.Store, gate: Callable[[], Gate]) -> Iterator[sqlite
     row = store.context.volume_of(store.cluster("prod"))
     vfs = chosen().vfs("gated", pages_of(store), lambda name: Target(row, lambda: None, gate=gate), Durability.OFF)
     try:
-        with closing(sqlite.connect("prod", vfs.name)) as connection:
+        with closing(sqlite.connect("prod", vfs)) as connection:
             yield connection
     finally:
         vfs.close()
