@@ -340,7 +340,7 @@ def patterns_of(packages: Iterable[ModuleType]) -> dict[tuple[str, int], str]:
     patterns: dict[tuple[str, int], str] = {}
     for package in packages:
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if info.name.endswith("__main__"):
+            if info.name.endswith(("__main__", "clusterdb_vfs")):  # a program; a library that is no module
                 continue
             module = importlib.import_module(info.name)
             if not (module.__file__ or "").endswith(".py"):

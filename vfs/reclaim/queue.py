@@ -238,6 +238,7 @@ class ReclaimQueue:
         reach("drain: before pins are read")
         reach("drain: readers read")
         self._pins.pop(row.volume, None)
+        self._take_over(row)
         waiting = self._waiting.get(row.volume)
         if waiting is not None:
             with self._guard:
