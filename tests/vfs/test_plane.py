@@ -30,6 +30,7 @@ def plane():
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Build]:
     """A function that replaces the plane in C by modules with these texts; None is a module that does not exist."""
+    assert issubclass(clusterdb.InvalidArgumentError, clusterdb.Error), "imports vfs while its path is known"
     names = ("native", "_native")
     modules = {name: sys.modules.pop(f"vfs.{name}", None) for name in names}
     monkeypatch.setattr(vfs, "__path__", [str(tmp_path)])
