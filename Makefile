@@ -10,7 +10,7 @@ COVERAGE := $(BIN)/coverage
 COVERAGE_PART := $(addprefix tests/,scripts core/test_control.py past diff dbapi2 flavours/test_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow test-python test-sqlglot coverage coverage-part torture suites sanitize race lint hooks docs bench package clean
+.PHONY: demo test test-slow test-python test-sqlglot coverage coverage-part torture suites sanitized sanitize fuzz race lint hooks docs bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
@@ -46,14 +46,21 @@ torture: $(VENV)/.installed
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)
 
 # A copy of the package whose extension module checks itself, in a directory of its own.
-sanitize: $(VENV)/.installed
+SANITIZED = cd build/sanitize && export CLUSTERDB_IMPL=c PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+    UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" && $(abspath $(BIN))/python -m
+SANITIZE_TESTS := $(addprefix tests/,vfs/contract vfs/test_full_disk.py core/distrust/test_pool.py core/races)
+
+sanitized: $(VENV)/.installed
 	rm -rf build/sanitize
 	CLUSTERDB_CFLAGS="$(SANITIZERS)" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/sanitize .
 	cp -r tests pyproject.toml build/sanitize
-	cd build/sanitize && export CLUSTERDB_IMPL=c PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" && \
-	    $(abspath $(BIN))/python -m clusterdb --version && \
-	    $(abspath $(BIN))/python -m pytest -p no:cacheprovider $(or $(TESTS),tests/vfs/contract)
+
+sanitize: sanitized
+	$(SANITIZED) clusterdb --version
+	$(SANITIZED) pytest -p no:cacheprovider -n auto -m 'not slow' -k 'not python-' $(or $(TESTS),$(SANITIZE_TESTS))
+
+fuzz: sanitized
+	$(SANITIZED) tests.native.fuzz --minutes $(or $(MINUTES),10)
 
 # Threads of several processes on one store, under ThreadSanitizer.
 race: $(VENV)/.installed

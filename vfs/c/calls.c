@@ -198,6 +198,15 @@ uint64_t store_look_again(Store *store, uint64_t count)
     return count;
 }
 
+bool store_has_whole_pool(Store *store)
+{
+    for (;;) { /* it grows before the word does, and shrinks after it */
+        uint64_t count = get_word(&map_header(store)->slot_count), present = size_of(store->pool_fd) >> SLOT_SHIFT;
+        if (count <= present) return true;
+        if (get_word(&map_header(store)->slot_count) == count) return false;
+    }
+}
+
 static const uint32_t *new_fork_word(void)
 {
     long page = sysconf(_SC_PAGESIZE);
@@ -259,7 +268,7 @@ void store_acquire(Store *store)
 void store_release(Store *store)
 {
     if (__atomic_sub_fetch(&store->reference_count, 1, __ATOMIC_SEQ_CST)) return;
-    store_close_sessions(store);
+    if (store->fork_word) store_close_sessions(store); /* otherwise opening it has failed */
     reclaim_forget(store);
     while (store->former) {
         Mapping *former = store->former;

@@ -214,6 +214,9 @@ static inline uint16_t *states_of(const Store *store)
     return (uint16_t *)(void *)(__atomic_load_n(&store->map, __ATOMIC_RELAXED) + MAP_HEADER_BYTES);
 }
 
+/* Whether the pool file is as long as the map states (M3); a shorter one was cut by something else. */
+bool store_has_whole_pool(Store *store);
+
 /* The number of slots, of ``count``, that both files have and that are mapped now. */
 uint64_t store_look_again(Store *store, uint64_t count);
 

@@ -105,6 +105,8 @@ static void adopt(Handle *handle, const Version *version)
 /* --- opening and closing ------------------------------------------------------------------------------------------ */
 static bool take_row(Handle *handle, const VolumeRow *row, Error *error)
 {
+    if (!handle->store->read_only && !store_has_whole_pool(handle->store))
+        return fail(error, E_CORRUPTION, "the file 'pool' is shorter than the file 'map' states");
     if (row->table_index >= VOLUME_ROWS || row->head_slot >= slot_count_of(handle->store))
         return fail(error, E_CORRUPTION, "its head slot %u is past the end of the pool", row->head_slot);
     handle->row = *row;

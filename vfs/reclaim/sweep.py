@@ -149,6 +149,7 @@ class _Sweep:
     def _move_epoch(self, step: int) -> None:
         with self._session.pool_locked():  # held by a session while it labels leaked slots
             self._pool.slot_map.header.epoch += step
+        self._session.fence()  # before the flags of other sessions are read
 
     # --- step 3: sessions to wait for -------------------------------------------------------------------------------
     def _await_labelling(self) -> None:

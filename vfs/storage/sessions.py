@@ -239,7 +239,7 @@ class Session:
         self.fence()
 
     def fence(self) -> None:
-        """Order earlier stores before later loads: taking a lock is a full fence on the processors supported."""
+        """Order earlier stores before later loads: a lock is a full fence on x86-64 (DESIGN.md, "Memory order")."""
         with self._fence:
             pass
 

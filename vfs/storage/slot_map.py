@@ -90,8 +90,8 @@ class SlotMap:
 
     @property
     def slot_count(self) -> int:
-        """The number of slots of the pool file, in any state."""
-        return self.header.slot_count
+        """The number of slots of the pool file, in any state (a damaged number is bounded)."""
+        return min(self.header.slot_count, SLOT_COUNT_MAX)
 
     @property
     def states(self) -> memoryview:
@@ -109,8 +109,8 @@ class SlotMap:
         grow; then nothing is reserved.
         """
         state = RESERVED + row
-        hint = max(1, self.header.hint)
         end = self.slot_count
+        hint = max(1, min(self.header.hint, end))
         slots, position = self._take(hint, end, count, state)
         if len(slots) < count:
             # Frees below the hint may have lost their race to lower it: search there before growing.

@@ -90,6 +90,7 @@ def in_child(action: Callable[[], object]) -> None:
     assert not os.WIFSIGNALED(status), f"ended by {signal.Signals(os.WTERMSIG(status)).name} (SIGVTALRM: a hang)"
     if trouble:
         raise AssertionError(trouble)
+    assert status == 0, f"ended with status {os.waitstatus_to_exitcode(status)}"
 
 
 # --- all that can be done with a store ------------------------------------------------------------------------------
