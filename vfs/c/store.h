@@ -285,9 +285,12 @@ void session_release_slots(Session *session);
 /* --- the page table (table.c) ------------------------------------------------------------------------------------- */
 typedef struct Node {
     Entry entry; /* names the published node */
+    int level;
     uint32_t number;
     Entry children[FANOUT];
 } Node;
+
+#define KEPT_NODES 16
 
 typedef struct Editor {
     Store *store;
@@ -298,10 +301,12 @@ typedef struct Editor {
     Supersededs superseded; /* death is not set */
     Slots discarded;
     int64_t added_count;
+    Node *kept[KEPT_NODES]; /* nodes of former transactions, as they were published */
 } Editor;
 
 void editor_begin(Editor *editor, Store *store, const Version *base, uint64_t new_version);
-void editor_end(Editor *editor);  /* forget edits */
+void editor_end(Editor *editor, bool is_published); /* forget edits; keeps copies of some published nodes */
+void editor_forget_kept(Editor *editor);
 void editor_free(Editor *editor);
 Node *editor_leaf(Editor *editor, uint32_t number, Error *error);
 bool editor_grow(Editor *editor, uint64_t page_count, Error *error);
@@ -343,6 +348,8 @@ typedef struct Transaction {
     bool is_over;
 } Transaction;
 
+#define COPIED_PAGES 64
+
 struct Handle {
     Store *store;
     Session *session;
@@ -351,6 +358,8 @@ struct Handle {
     uint64_t id, epoch;
     Version version;
     int depth;
+    uint32_t last_page; /* read or fetched last */
+    uint32_t copied[COPIED_PAGES]; /* pages that SQLite had better read than fetch */
     bool read_only, is_writing, has_published;
     uint64_t move_count;
     Transaction transaction;

@@ -49,11 +49,13 @@ const Entry *read_node(Store *store, const Entry *entry, int level, uint32_t num
 static const Entry *read_to_edit(Editor *editor, const Entry *entry, int level, uint32_t number, Error *error)
 {
     const Entry *node = read_node(editor->store, entry, level, number, error);
-    uint64_t count = slot_count_of(editor->store);
-    bool is_bad = false;
-    for (uint32_t index = 0; node && index < FANOUT; index++)
-        is_bad |= (node[index].slot >= count) | (node[index].birth >= editor->new_version);
-    if (!is_bad) return node;
+    int64_t last_slot = (int64_t)slot_count_of(editor->store) - 1, last_birth = (int64_t)editor->new_version - 1;
+    int64_t negative = 0; /* if any of these numbers is too large, without a branch for every entry */
+    for (uint32_t index = 0; node && index < FANOUT; index++) {
+        int64_t birth = (int64_t)node[index].birth;
+        negative |= (last_slot - node[index].slot) | (last_birth - birth) | birth;
+    }
+    if (negative >= 0) return node;
     fail(error, E_CORRUPTION, "slot %u (page table, level %d, number %u) names a slot past the end of the pool, or a "
          "version that is not published", entry->slot, level, number);
     return NULL;
@@ -71,24 +73,47 @@ void editor_begin(Editor *editor, Store *store, const Version *base, uint64_t ne
     editor->added_count = 0;
 }
 
-static void forget_nodes(Editor *editor)
+static Node **kept_place(Editor *editor, int level, uint32_t number)
+{
+    return &editor->kept[(number + (uint32_t)level * (KEPT_NODES / DEPTH_MAX)) % KEPT_NODES];
+}
+
+/* Forget all edits; the nodes may be kept if they were published as they are. */
+static void forget_nodes(Editor *editor, bool keeps)
 {
     for (int level = 0; level < DEPTH_MAX; level++) {
         Map *map = &editor->dirty[level];
-        for (size_t at = 0; map->count && at < map->room; at++)
-            if (map->keys[at]) free(map->values[at]);
+        for (size_t at = 0; map->count && at < map->room; at++) {
+            if (!map->keys[at]) continue;
+            Node *node = map->values[at];
+            if (keeps) {
+                Node **place = kept_place(editor, level, node->number), *former = *place;
+                *place = node;
+                node = former;
+            }
+            free(node);
+        }
         map_clear(map);
     }
 }
 
-void editor_end(Editor *editor)
+void editor_end(Editor *editor, bool is_published)
 {
-    forget_nodes(editor);
+    forget_nodes(editor, is_published);
+}
+
+void editor_forget_kept(Editor *editor)
+{
+    for (int at = 0; at < KEPT_NODES; at++) {
+        free(editor->kept[at]);
+        editor->kept[at] = NULL;
+    }
 }
 
 void editor_free(Editor *editor)
 {
-    forget_nodes(editor);
+    forget_nodes(editor, false);
+    editor_forget_kept(editor);
     for (int level = 0; level < DEPTH_MAX; level++) map_free(&editor->dirty[level]);
     superseded_free(&editor->superseded);
     slots_free(&editor->discarded);
@@ -104,11 +129,23 @@ static Node *new_node(Editor *editor, int level, uint32_t number, const Entry *e
         return NULL;
     }
     node->entry = *entry;
+    node->level = level;
     node->number = number;
     if (children)
         memcpy(node->children, children, SLOT_BYTES);
     else
         memset(node->children, 0, SLOT_BYTES);
+    return node;
+}
+
+/* The node that an entry names, if this editor has written it and kept its copy: a node of the same level, number, birth
+** and checksum in the same slot has the same bytes, and they were checked when they were first read. */
+static Node *take_kept(Editor *editor, int level, uint32_t number, const Entry *entry)
+{
+    Node **place = kept_place(editor, level, number), *node = *place;
+    if (!node || node->level != level || node->number != number || memcmp(&node->entry, entry, sizeof *entry) != 0)
+        return NULL;
+    *place = NULL;
     return node;
 }
 
@@ -127,6 +164,9 @@ static Node *edit(Editor *editor, int level, uint32_t number, Error *error)
     }
     const Entry *children = NULL;
     if (entry.slot) {
+        node = take_kept(editor, level, number, &entry);
+        if (node && map_put(&editor->dirty[level], number, node)) return node;
+        free(node);
         children = read_to_edit(editor, &entry, level, number, error);
         if (!children) return NULL;
     }

@@ -13,6 +13,8 @@
 
 size_t staged_pages_max = 2048;
 
+enum { INDEX_INTERIOR = 2, TABLE_INTERIOR = 5 }; /* the first byte of a page, https://www.sqlite.org/fileformat2.html#b_tree_pages */
+
 static const uint8_t zeros[SLOT_BYTES];
 static const char fenced[] = "the connection was terminated by a failover, a crash or a stop: open a new connection";
 
@@ -110,6 +112,7 @@ static bool take_row(Handle *handle, const VolumeRow *row, Error *error)
     if (row->table_index >= VOLUME_ROWS || row->head_slot >= slot_count_of(handle->store))
         return fail(error, E_CORRUPTION, "its head slot %u is past the end of the pool", row->head_slot);
     handle->row = *row;
+    editor_forget_kept(&handle->transaction.editor); /* those of another volume */
     session_attach(handle->session, row->table_index);
     handle->shared = volume_record(handle->store, row->table_index);
     handle->id = row->volume | (row->is_past ? MOVED : 0);
@@ -380,6 +383,7 @@ bool handle_read(Handle *handle, void *buffer, size_t amount, uint64_t offset, s
         const uint8_t *data = present_page(handle, page, error);
         if (!data) return false;
         memcpy(at, data + within, part);
+        handle->last_page = page;
         if (page == 0 && within < 96 && is_database(data)) show_counter(at, within, part, handle->version.version);
         at += part;
         offset += part;
@@ -389,6 +393,8 @@ bool handle_read(Handle *handle, void *buffer, size_t amount, uint64_t offset, s
     return true;
 }
 
+/* Better copied: the pages of a scan, one after the other, which a processor reads ahead while it copies, and interior
+** pages of b-trees, which SQLite parses once then and not in every search. */
 const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
 {
     Store *store = handle->store;
@@ -396,6 +402,7 @@ const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
     if (amount > handle_size(handle) || offset > handle_size(handle) - amount) return NULL;
     Error error;
     uint32_t page = (uint32_t)(offset >> SLOT_SHIFT), last = (uint32_t)((offset + amount - 1) >> SLOT_SHIFT), first = 0;
+    if (page == handle->last_page + 1 || handle->copied[page % COPIED_PAGES] == page) return NULL;
     for (uint32_t at = page; at <= last; at++) {
         uint32_t slot;
         if (handle->is_writing && map_get(&handle->transaction.staged, at)) return NULL;
@@ -403,7 +410,13 @@ const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
         if (at == page) first = slot;
         if (slot - first != at - page) return NULL; /* not contiguous */
     }
-    return pool_of(store) + ((uint64_t)first << SLOT_SHIFT) + (offset & (SLOT_BYTES - 1));
+    const uint8_t *data = pool_of(store) + ((uint64_t)first << SLOT_SHIFT) + (offset & (SLOT_BYTES - 1));
+    if (*data == INDEX_INTERIOR || *data == TABLE_INTERIOR) {
+        handle->copied[page % COPIED_PAGES] = page;
+        return NULL;
+    }
+    handle->last_page = last;
+    return data;
 }
 
 /* --- write transactions ------------------------------------------------------------------------------------------- */
@@ -525,10 +538,13 @@ static int by_slot(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* Write pages and nodes, contiguous runs in one call. */
+/* Write pages and nodes, contiguous runs in one call.  Linux caches what is written at once as one folio, and each later
+** write to a part of a folio costs it a walk over all blocks of the folio. */
+#define FOLIO_SLOTS 16
+
 static bool write_slots(Store *store, Writes *writes, Error *error)
 {
-    struct iovec parts[64];
+    struct iovec parts[FOLIO_SLOTS];
     for (size_t n = 1; n < writes->count; n++)
         if (writes->at[n - 1].slot > writes->at[n].slot) {
             qsort(writes->at, writes->count, sizeof *writes->at, by_slot);
@@ -541,7 +557,7 @@ static bool write_slots(Store *store, Writes *writes, Error *error)
             parts[count].iov_base = (void *)(uintptr_t)writes->at[end].data;
             parts[count++].iov_len = SLOT_BYTES;
             end++;
-        } while (end < writes->count && writes->at[end].slot == writes->at[end - 1].slot + 1 && count < 64);
+        } while (end < writes->count && writes->at[end].slot == writes->at[end - 1].slot + 1 && count < FOLIO_SLOTS);
         if (!calls.write(store, store->pool_fd, parts, count, (uint64_t)writes->at[start].slot << SLOT_SHIFT, error))
             return false;
         start = end;
@@ -704,7 +720,7 @@ static void give_up(Handle *handle, bool may_be_recorded)
     Error error;
     memset(&transaction->taken, 0, sizeof transaction->taken);
     discard_staged(handle);
-    editor_end(&transaction->editor);
+    editor_end(&transaction->editor, false);
     begin(handle);
     if (may_be_recorded && slots.count && !has_failed(store)) /* before its slots are reused (V2) */
         store->hooks.wipe_stale_record(handle, transaction->base.version, &error);
@@ -722,7 +738,7 @@ void handle_end(Handle *handle)
     if (!handle->is_writing || store_is_orphan(handle->store)) return;
     if (handle->transaction.taken.count) give_up(handle, false);
     discard_staged(handle);
-    editor_end(&handle->transaction.editor);
+    editor_end(&handle->transaction.editor, false);
     handle->is_writing = false;
     session_unlock(handle->session, writer_lock(handle->row.table_index, handle->epoch));
 }
@@ -867,7 +883,7 @@ static bool move_head(Handle *handle, const Version *record, uint64_t durable, u
     transaction->size_bytes = handle->version.size_bytes;
     transaction->inherited_count = page_count_of(handle->version.size_bytes);
     discard_staged(handle);
-    editor_end(editor);
+    editor_end(editor, published);
     superseded_free(&kept);
     slots_free(&slots);
     slots_free(&discarded);
