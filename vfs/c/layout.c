@@ -89,3 +89,9 @@ int64_t writer_lock(uint32_t index, uint64_t epoch)
 {
     return 0x40000 + (int64_t)(epoch % (1ull << 40)) * VOLUME_ROWS + index;
 }
+
+uint64_t lock_token(uint32_t row, uint64_t generation, uint64_t epoch)
+{
+    uint64_t low = generation & ((1ull << TOKEN_GENERATION_BITS) - 1);
+    return (row + 1ull) | low << TOKEN_ROW_BITS | epoch << TOKEN_EPOCH_SHIFT;
+}

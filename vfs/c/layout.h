@@ -82,12 +82,13 @@ typedef struct ReadersHeader {
 
 typedef struct VolumeRecord {
     uint64_t id, version, durable, pins, cleanup, base, epoch, retained, written, read;
-    uint64_t unused[6];
+    uint64_t lock, plain, writer, plain_writer; /* see vfs/format/locks.py */
+    uint64_t unused[2];
 } VolumeRecord;
 
 typedef struct SessionRecord {
-    uint64_t owner, volume, pin, publishing, heads;
-    uint64_t unused[11];
+    uint64_t owner, volume, pin, publishing, heads, generation;
+    uint64_t unused[10];
 } SessionRecord;
 
 _Static_assert(sizeof(VolumeRecord) == ROW_BYTES && sizeof(SessionRecord) == ROW_BYTES, "rows have one size");
@@ -107,6 +108,12 @@ int64_t volume_lock(uint32_t index);
 int64_t session_lock(uint32_t row);
 int64_t writer_lock(uint32_t index, uint64_t epoch);
 
+/* The value of a lock word: the session row plus one, its generation, and for a writer its epoch. */
+#define TOKEN_ROW_BITS 14
+#define TOKEN_GENERATION_BITS 24
+#define TOKEN_EPOCH_SHIFT (TOKEN_ROW_BITS + TOKEN_GENERATION_BITS)
+uint64_t lock_token(uint32_t row, uint64_t generation, uint64_t epoch);
+
 /* --- words of shared memory: aligned, never torn; all orders are sequentially consistent --------------------------- */
 static inline uint64_t get_word(const uint64_t *word)
 {
@@ -116,6 +123,12 @@ static inline uint64_t get_word(const uint64_t *word)
 static inline void set_word(uint64_t *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+}
+
+/* Replace a word that has the value ``expected``. */
+static inline bool swap_word(uint64_t *word, uint64_t expected, uint64_t value)
+{
+    return __atomic_compare_exchange_n(word, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 #endif

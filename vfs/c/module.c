@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 
 /* Number of the interface to vfs/native.py, which has the same: change both whenever a call or its meaning changes. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 extern const sqlite3_api_routines *loaded_api;
 

@@ -1,7 +1,8 @@
 /* Sessions, their locks and the slots reserved through them: the twin of vfs/storage/sessions.py (S1 to S5).
 **
 ** Locks are open-file-description locks (fcntl(2)): every session has its own description of the file locks, so that
-** threads of one process exclude each other as processes do, and the kernel releases the locks of a dead owner.
+** threads of one process exclude each other as processes do, and the kernel releases the locks of a dead owner.  The
+** lock and the writer lock of a volume are words of shared memory (L1 to L4 of vfs/format/locks.py).
 */
 #include "store.h"
 
@@ -41,20 +42,23 @@ void session_unlock(Session *session, int64_t byte)
     set_lock(session->fd, F_UNLCK, byte);
 }
 
+/* True also if the system cannot tell: nobody is declared dead by mistake. */
 bool session_is_held_by_other(Session *session, int64_t byte)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    return fcntl(session->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    return fcntl(session->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
+typedef int (*TryLock)(Session *session, int64_t number);
+
 /* These locks are held for very short times: after lock_patience_s their owner must be stopped. */
-bool session_lock_wait(Session *session, int64_t byte, Error *error)
+static bool wait_for(Session *session, TryLock try, int64_t number, int64_t byte, Error *error)
 {
     struct timespec begin, now, pause = {0, 20000};
-    int locked = session_lock_try(session, byte);
+    int locked = try(session, number);
     if (locked == 1) return true;
     clock_gettime(CLOCK_MONOTONIC, &begin);
-    for (; locked != 1; locked = session_lock_try(session, byte)) {
+    for (; locked != 1; locked = try(session, number)) {
         if (locked < 0) return fail_os(error, errno, "locking failed");
         if (!session->store->hooks.deliver_signals(session->store, error)) return false;
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -67,6 +71,106 @@ bool session_lock_wait(Session *session, int64_t byte, Error *error)
         if (pause.tv_nsec < 5000000) pause.tv_nsec *= 2;
     }
     return true;
+}
+
+bool session_lock_wait(Session *session, int64_t byte, Error *error)
+{
+    return wait_for(session, session_lock_try, byte, byte, error);
+}
+
+/* --- the locks of a volume ---------------------------------------------------------------------------------------- */
+/* Whether the session that a token names lives (L1). */
+static bool is_alive(Session *session, uint64_t token)
+{
+    uint32_t row = (uint32_t)(token & ((1u << TOKEN_ROW_BITS) - 1)) - 1;
+    if (row >= SESSION_ROWS) return false; /* damaged */
+    uint64_t generation = get_word(&session_record(session->store, row)->generation);
+    uint64_t epoch = token >> TOKEN_EPOCH_SHIFT;
+    if (lock_token(row, generation, epoch) != token) return false;
+    return row == session->row || session_is_held_by_other(session, session_lock(row));
+}
+
+/* Take a word that is free, or whose owner is dead, or is the writer of an earlier epoch. */
+static bool take_word(Session *session, uint64_t *word, uint64_t epoch)
+{
+    uint64_t token = lock_token(session->row, session->generation, epoch), owner = get_word(word);
+    if (owner && owner >> TOKEN_EPOCH_SHIFT == token >> TOKEN_EPOCH_SHIFT && is_alive(session, owner)) return false;
+    return swap_word(word, owner, token);
+}
+
+static int try_volume(Session *session, int64_t index)
+{
+    VolumeRecord *record = volume_record(session->store, (uint32_t)index);
+    if (!take_word(session, &record->lock, 0)) return 0;
+    if (!get_word(&record->plain)) return 1;
+    set_word(&record->lock, 0);
+    int locked = session_lock_try(session, volume_lock((uint32_t)index)); /* L3 */
+    if (locked != 1) return locked;
+    set_word(&record->plain, 0); /* whoever set it has let go of the byte */
+    bool taken = take_word(session, &record->lock, 0);
+    session_unlock(session, volume_lock((uint32_t)index));
+    return taken;
+}
+
+int session_try_volume(Session *session, uint32_t index)
+{
+    return try_volume(session, index);
+}
+
+bool session_lock_volume(Session *session, uint32_t index, Error *error)
+{
+    return wait_for(session, try_volume, index, volume_lock(index), error);
+}
+
+void session_unlock_volume(Session *session, uint32_t index)
+{
+    set_word(&volume_record(session->store, index)->lock, 0);
+}
+
+bool session_is_volume_locked(Session *session, uint32_t index)
+{
+    VolumeRecord *record = volume_record(session->store, index);
+    uint64_t owner = get_word(&record->lock);
+    if (owner && is_alive(session, owner)) return true;
+    return get_word(&record->plain) && session_is_held_by_other(session, volume_lock(index));
+}
+
+static bool is_written_by_word(Session *session, const uint64_t *word, uint64_t epoch)
+{
+    uint64_t owner = get_word(word);
+    return owner && owner >> TOKEN_EPOCH_SHIFT == lock_token(0, 0, epoch) >> TOKEN_EPOCH_SHIFT &&
+           owner != lock_token(session->row, session->generation, epoch) && is_alive(session, owner);
+}
+
+int session_try_writer(Session *session, uint32_t index, uint64_t epoch)
+{
+    VolumeRecord *record = volume_record(session->store, index);
+    if (get_word(&record->epoch) != epoch) return 1; /* fenced: it takes no lock from its successor, and will fail */
+    if (!get_word(&record->plain_writer)) {
+        if (!take_word(session, &record->writer, epoch)) return 0;
+        if (!get_word(&record->plain_writer)) return 1;
+        session_unlock_writer(session, index, epoch);
+    }
+    int locked = session_lock_try(session, writer_lock(index, epoch)); /* L4 */
+    if (locked != 1) return locked;
+    session->has_writer_byte = true;
+    if (!is_written_by_word(session, &record->writer, epoch)) return 1;
+    session_unlock_writer(session, index, epoch);
+    return 0;
+}
+
+void session_unlock_writer(Session *session, uint32_t index, uint64_t epoch)
+{
+    if (session->has_writer_byte) session_unlock(session, writer_lock(index, epoch));
+    session->has_writer_byte = false;
+    swap_word(&volume_record(session->store, index)->writer, lock_token(session->row, session->generation, epoch), 0);
+}
+
+bool session_is_written_by_other(Session *session, uint32_t index, uint64_t epoch)
+{
+    VolumeRecord *record = volume_record(session->store, index);
+    return is_written_by_word(session, &record->writer, epoch) ||
+           (get_word(&record->plain_writer) && session_is_held_by_other(session, writer_lock(index, epoch)));
 }
 
 /* --- rows of the session table ------------------------------------------------------------------------------------ */
@@ -86,6 +190,8 @@ static bool take_row(Session *session, Error *error)
         set_word(&record->pin, 0);
         set_word(&record->publishing, 0);
         set_word(&record->heads, 0);
+        set_word(&record->generation, get_word(&record->generation) + 1);
+        session->generation = get_word(&record->generation);
         set_word(&record->owner, (uint64_t)getpid());
         if (row >= high) set_word(&header->session_high, row + 1);
         session->row = row;
@@ -228,7 +334,10 @@ bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slot
             reserved->count = 0;
             done = slots_take_run(session->store, session->row, count, SPARE_SLOTS, reserved, error);
         } else {
-            size_t spare = count < SPARE_SLOTS ? count : SPARE_SLOTS;
+            size_t spare = 2 * session->spare_slots;
+            if (spare < count) spare = count;
+            if (spare > SPARE_SLOTS) spare = SPARE_SLOTS;
+            session->spare_slots = spare;
             done = slots_take_free(session->store, session->row, count - reserved->count + spare, reserved, error);
         }
         session_unlock(session, LOCK_POOL);
@@ -244,6 +353,7 @@ bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slot
 
 void session_release_slots(Session *session)
 {
+    session->spare_slots = 0;
     Slots *both[] = {&session->reserved, &session->reserved_run};
     for (int n = 0; n < 2; n++) {
         slots_give_back(session->store, both[n]->at, both[n]->count);

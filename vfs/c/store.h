@@ -154,9 +154,12 @@ typedef struct Session {
     Store *store;
     int fd; /* its open file description of the file locks */
     uint32_t row;
+    uint64_t generation; /* of the row: no other session has both */
+    bool has_writer_byte;
     SessionRecord *record;
     uint32_t volume_index;
     Slots reserved, reserved_run; /* ascending */
+    size_t spare_slots; /* reserved beyond need, the last time */
     struct Session *next_idle, *next, **link;
 } Session;
 
@@ -278,6 +281,13 @@ bool session_lock_wait(Session *session, int64_t byte, Error *error);
 int session_lock_try(Session *session, int64_t byte); /* 1: locked, 0: held by another, -1: errno */
 void session_unlock(Session *session, int64_t byte);
 bool session_is_held_by_other(Session *session, int64_t byte);
+int session_try_volume(Session *session, uint32_t index); /* as session_lock_try */
+bool session_lock_volume(Session *session, uint32_t index, Error *error);
+void session_unlock_volume(Session *session, uint32_t index);
+bool session_is_volume_locked(Session *session, uint32_t index);
+int session_try_writer(Session *session, uint32_t index, uint64_t epoch);
+void session_unlock_writer(Session *session, uint32_t index, uint64_t epoch);
+bool session_is_written_by_other(Session *session, uint32_t index, uint64_t epoch);
 void session_attach(Session *session, uint32_t volume_index);
 bool session_take_slots(Session *session, size_t count, bool as_run, Slots *slots, Error *error);
 void session_release_slots(Session *session);

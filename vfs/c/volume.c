@@ -173,10 +173,10 @@ void handle_close(Handle *handle)
         if (get_word(&handle->shared->id) != handle->id || get_word(&handle->shared->cleanup)) {
             store->hooks.on_close(handle);
         } else if (reclaim_knows(store, handle->row.volume) &&
-                   session_lock_try(handle->session, volume_lock(handle->row.table_index)) == 1) {
+                   session_try_volume(handle->session, handle->row.table_index) == 1) {
             if (get_word(&handle->shared->id) == handle->id) reclaim_drain(handle->session, &handle->row, &error);
             reclaim_forget_empty(store, handle->row.volume);
-            session_unlock(handle->session, volume_lock(handle->row.table_index));
+            session_unlock_volume(handle->session, handle->row.table_index);
         }
     }
     session_close(handle->session);
@@ -476,19 +476,19 @@ static bool before_write(Handle *handle, Error *error)
     Store *store = handle->store;
     bool has_chores = get_word(&handle->shared->cleanup);
     if (!has_chores && !reclaim_is_worth_draining(store, handle->row.volume)) return true;
-    int64_t lock = volume_lock(handle->row.table_index);
-    if (!session_lock_wait(handle->session, lock, error)) return false;
+    uint32_t index = handle->row.table_index;
+    if (!session_lock_volume(handle->session, index, error)) return false;
     bool done = true;
     if (get_word(&handle->shared->id) == handle->id) done = reclaim_drain(handle->session, &handle->row, error);
     if (done && has_chores) done = store->hooks.before_write(handle, error);
-    session_unlock(handle->session, lock);
+    session_unlock_volume(handle->session, index);
     return done;
 }
 
 static bool become_writer(Handle *handle, Error *error)
 {
     Session *session = handle->session;
-    if (session_is_held_by_other(session, volume_lock(handle->row.table_index)))
+    if (session_is_volume_locked(session, handle->row.table_index))
         return fail(error, E_WRITER_BUSY, "another process is reclaiming its space"); /* before anything is staged */
     if (!require_present(handle, error)) return false;
     if (get_word(&handle->shared->version) != handle->version.version)
@@ -501,12 +501,11 @@ bool handle_begin_write(Handle *handle, Error *error)
     if (is_orphan(handle, error)) return false;
     if (handle->read_only) return fail(error, E_READ_ONLY, "it is open read-only");
     if (!require_writable(handle->store, error)) return false;
-    int64_t lock = writer_lock(handle->row.table_index, handle->epoch);
-    int locked = session_lock_try(handle->session, lock);
+    int locked = session_try_writer(handle->session, handle->row.table_index, handle->epoch);
     if (locked < 0) return fail_os(error, errno, "locking failed");
     if (!locked) return fail(error, E_WRITER_BUSY, "another connection is writing to it");
     if (!become_writer(handle, error)) {
-        session_unlock(handle->session, lock);
+        session_unlock_writer(handle->session, handle->row.table_index, handle->epoch);
         return false;
     }
     handle->is_writing = true;
@@ -517,7 +516,7 @@ bool handle_begin_write(Handle *handle, Error *error)
 bool handle_is_being_written(Handle *handle)
 {
     if (store_is_orphan(handle->store)) return false;
-    return session_is_held_by_other(handle->session, writer_lock(handle->row.table_index, handle->epoch));
+    return session_is_written_by_other(handle->session, handle->row.table_index, handle->epoch);
 }
 
 /* --- placing ------------------------------------------------------------------------------------------------------ */
@@ -740,7 +739,7 @@ void handle_end(Handle *handle)
     discard_staged(handle);
     editor_end(&handle->transaction.editor, false);
     handle->is_writing = false;
-    session_unlock(handle->session, writer_lock(handle->row.table_index, handle->epoch));
+    session_unlock_writer(handle->session, handle->row.table_index, handle->epoch);
 }
 
 bool handle_is_unchanged(const Handle *handle)
@@ -941,12 +940,12 @@ bool handle_publish(Handle *handle, int durability, Error *error)
     if (!require_writable(store, error)) return false;
     if (!handle->has_published && !store->hooks.begins_publishing(handle, error)) return false;
     handle->has_published = true;
-    int64_t lock = volume_lock(handle->row.table_index);
-    if (!session_lock_wait(session, lock, error)) return false;
+    uint32_t index = handle->row.table_index;
+    if (!session_lock_volume(session, index, error)) return false;
     set_word(&session->record->publishing, handle->transaction.new_version); /* before the epoch is read; a sweep waits */
     bool done = require_present(handle, error) && look_at_base(handle, error) && publish(handle, durability, error);
     set_word(&session->record->publishing, 0);
-    session_unlock(session, lock);
+    session_unlock_volume(session, index);
     return done;
 }
 

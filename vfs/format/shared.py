@@ -121,7 +121,7 @@ slots, and skips live slots quickly."""
 
 # --- readers --------------------------------------------------------------------------------------------------------
 READERS_HEADER_BYTES = 4096
-READERS_MAGIC = int.from_bytes(b"clstrdr2", "little")
+READERS_MAGIC = int.from_bytes(b"clstrdr3", "little")
 
 
 class ReadersHeader(Record):
@@ -160,7 +160,8 @@ class VolumeRecord(Record):
     ``id``: the volume, with flags; ``version``: the published version; ``durable``: the newest version known to be on
     the device; ``pins``: moves whenever a durable pin may have come or gone (R9); ``cleanup``: nonzero if reclaim work
     waits for a writer; ``base``: the version of the volume's base; ``epoch``: see V5; ``retained``: the oldest retained
-    version, 0 if none; ``written`` and ``read``: counters of slots and reads.
+    version, 0 if none; ``written`` and ``read``: counters of slots and reads; ``lock``, ``plain``, ``writer`` and
+    ``plain_writer``: see :mod:`vfs.format.locks`.
     """
 
     __slots__ = ()
@@ -174,8 +175,13 @@ class VolumeRecord(Record):
     retained: int
     written: int
     read: int
+    lock: int
+    plain: int
+    writer: int
+    plain_writer: int
     _fields_ = words_of(
-        *("id", "version", "durable", "pins", "cleanup", "base", "epoch", "retained", "written", "read")
+        *("id", "version", "durable", "pins", "cleanup", "base", "epoch", "retained", "written", "read"),
+        *("lock", "plain", "writer", "plain_writer"),
     )
 
 
@@ -193,7 +199,7 @@ class SessionRecord(Record):
 
     ``owner``: the process id; ``volume``: row of the volume that it reads, plus one; ``pin``: the pinned version;
     ``publishing``: the version being published, or one of the markers below; ``heads``: the number of slots that it has
-    reserved for the heads of new volumes.
+    reserved for the heads of new volumes; ``generation``: the number of sessions that have had the row.
     """
 
     __slots__ = ()
@@ -202,7 +208,8 @@ class SessionRecord(Record):
     pin: int
     publishing: int
     heads: int
-    _fields_ = words_of("owner", "volume", "pin", "publishing", "heads")
+    generation: int
+    _fields_ = words_of("owner", "volume", "pin", "publishing", "heads", "generation")
 
 
 KEEPS_SUPERSEDED = WORD_MAX

@@ -40,6 +40,7 @@ __all__ = [
     "open_again",
     "punch_hole",
     "sync",
+    "wait_until",
     "write_at",
 ]
 
@@ -207,6 +208,26 @@ _REMEMBERED_MAX = 256
 """The bytes of a lock file whose system calls an owner has at hand."""
 
 
+def wait_until(taken: Callable[[], bool], offset: int) -> None:
+    """Call ``taken``, which tries to take the lock of that offset, until it returns true.
+
+    Raises RegistryBusyError after LOCK_PATIENCE_S.
+    """
+    if taken():
+        return
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    pause = 20e-6
+    while not taken():
+        deliver()
+        if time.monotonic() > deadline:
+            raise RegistryBusyError(
+                f"another process has held a lock of the store for {LOCK_PATIENCE_S} s (byte {offset} of its file "
+                "'locks'): if it is stopped, resume or kill it"
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, 0.005)
+
+
 class LockFile:
     """An open file description on the lock file: the owner of the locks taken through it.
 
@@ -268,25 +289,11 @@ class LockFile:
         hold = Hold(*undo, self.unlocker(offset), partial(marks.discard, mark))
         try:
             marks.add(mark)
-            if not self._try(offset, shared=shared):
-                self._wait(offset, shared=shared)
+            wait_until(partial(self._try, offset, shared=shared), offset)
             return hold
         except BaseException:
             hold.close()
             raise
-
-    def _wait(self, offset: int, *, shared: bool) -> None:
-        deadline = time.monotonic() + LOCK_PATIENCE_S
-        pause = 20e-6
-        while not self._try(offset, shared=shared):
-            deliver()
-            if time.monotonic() > deadline:
-                raise RegistryBusyError(
-                    f"another process has held a lock of the store for {LOCK_PATIENCE_S} s (byte {offset} of its file "
-                    "'locks'): if it is stopped, resume or kill it"
-                )
-            time.sleep(pause)
-            pause = min(2 * pause, 0.005)
 
     def is_held_by_other(self, offset: int) -> bool:
         """Whether another open file description holds the byte."""

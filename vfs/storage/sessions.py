@@ -12,6 +12,7 @@ Invariants
         volume is dropped and changes for good when the row is given to another volume: a handle compares it at every
         pin.
     S5  A volume's row is given to another volume, and taken from one, under the pool lock only.
+    The locks of a volume have L1 to L4 of :mod:`vfs.format.locks`.
 
 All words are aligned 64-bit stores and loads.
 """
@@ -45,13 +46,13 @@ from vfs.format.shared import (
     VolumeRecord,
 )
 from vfs.holds import Hold
-from vfs.storage.device import LockFile, Mapping, open_again
+from vfs.storage.device import LockFile, Mapping, open_again, wait_until
 from vfs.storage.slot_map import SlotMap
 
 __all__ = ["Session", "SharedTables", "session_count_max"]
 
 _SPARE_SLOTS = 32
-"""Slots that a session reserves in addition to those it needs now."""
+"""The most slots that a session reserves in addition to those it needs now; the number doubles with every time."""
 
 
 _VOLUME_TABLE = VOLUME_TABLE_BYTE // 8
@@ -126,6 +127,7 @@ class SharedTables:
         record.base = base
         record.retained = retained
         record.written = record.read = 0
+        record.plain_writer = 0  # a writer that remains of the row's former volume publishes nothing
         record.id = volume
 
     def remove_volume(self, index: int, volume: int) -> None:
@@ -195,6 +197,7 @@ class Session:
         self.locks = LockFile(open_again(lock_fd))
         self._reserved: list[int] = []  # ascending
         self._reserved_run: list[int] = []
+        self._spare_slots = 0  # reserved beyond need, the last time
         self.head_slots: list[int] = []
         """Zeroed slots for the heads of new volumes, kept until the session is closed (see Pool.take_head_slot)."""
         self._pid = os.getpid()
@@ -216,6 +219,7 @@ class Session:
                 if self.locks.keep(locks.session(row)):
                     record = self.tables.session(row)
                     record.volume = record.pin = record.publishing = record.heads = 0
+                    record.generation += 1
                     record.owner = self._pid
                     if row >= len(owners):
                         header.session_high = row + 1
@@ -257,6 +261,9 @@ class Session:
             return None
         hold = self.locks.try_lock(locks.volume(index), partial(self._locked.discard, index))
         if hold is not None:
+            if self._has_word(index):
+                hold.close()
+                return None
             self._locked.add(index)
         return hold
 
@@ -264,6 +271,7 @@ class Session:
         """Take the lock of a volume, waiting until it is free.  Raises RegistryBusyError."""
         assert index not in self._locked, "BUG: a session waits for its own volume lock"
         hold = self.locks.lock(locks.volume(index), partial(self._locked.discard, index))
+        self._wait_for_word(index, hold)
         self._locked.add(index)
         return hold
 
@@ -273,21 +281,57 @@ class Session:
         Raises RegistryBusyError.
         """
         hold = self.locks.lock(locks.volume(index), partial(setattr, self.record, "publishing", 0))
+        self._wait_for_word(index, hold)
         self.record.publishing = version
         self.fence()  # before the epoch is read
         return hold
 
+    def _has_word(self, index: int) -> bool:
+        """Whether a session in C has a volume's lock, whose byte this session has (L2)."""
+        shared = self.tables.volume(index)
+        shared.plain = 1
+        self.fence()
+        return self._is_alive(shared.lock)
+
+    def _wait_for_word(self, index: int, hold: Hold) -> None:
+        """Wait until no session in C has the lock of a volume; close the hold if that does not come to an end."""
+        try:
+            wait_until(lambda: not self._has_word(index), locks.volume(index))
+        except BaseException:
+            hold.close()
+            raise
+
+    def _is_alive(self, word: int) -> bool:
+        """Whether a lock word names another session that lives (L1)."""
+        row = locks.row_of(word)
+        if not 0 <= row < SESSION_ROWS or row == self.row:  # no session in Python has a word
+            return False
+        token = locks.token(row, self.tables.session(row).generation, locks.epoch_of(word))
+        return token == word and self.locks.is_held_by_other(locks.session(row))
+
     def is_volume_locked_by_other(self, index: int) -> bool:
         """Whether another session has the lock of that volume."""
-        return self.locks.is_held_by_other(locks.volume(index))
+        return self.locks.is_held_by_other(locks.volume(index)) or self._is_alive(self.tables.volume(index).lock)
 
     def try_writer(self, index: int, epoch: int) -> Hold | None:
         """Become the writer of a volume in that epoch; None if another session is."""
-        return self.locks.try_lock(locks.writer(index, epoch))
+        hold = self.locks.try_lock(locks.writer(index, epoch))
+        if hold is not None:
+            shared = self.tables.volume(index)
+            shared.plain_writer = 1  # L4
+            self.fence()
+            if self._is_written_by_word(shared.writer, epoch):
+                hold.close()
+                return None
+        return hold
 
     def is_written_by_other(self, index: int, epoch: int) -> bool:
         """Whether another session is the writer of that volume."""
-        return self.locks.is_held_by_other(locks.writer(index, epoch))
+        word = self.tables.volume(index).writer
+        return self.locks.is_held_by_other(locks.writer(index, epoch)) or self._is_written_by_word(word, epoch)
+
+    def _is_written_by_word(self, word: int, epoch: int) -> bool:
+        return locks.epoch_of(word) == locks.epoch_of(locks.token(0, 0, epoch)) and self._is_alive(word)
 
     def labelling(self) -> Hold:
         """Announce that slots named by a version or a catalog row are labelled live; a sweep waits for the end."""
@@ -319,7 +363,8 @@ class Session:
                     reserved.clear()
                     reserved += self.slot_map.reserve_run(self.row, count, _SPARE_SLOTS)
                 else:
-                    reserved += self.slot_map.reserve(self.row, count - len(reserved) + min(count, _SPARE_SLOTS))
+                    self._spare_slots = min(max(count, 2 * self._spare_slots), _SPARE_SLOTS)
+                    reserved += self.slot_map.reserve(self.row, count - len(reserved) + self._spare_slots)
             reserved.sort()
         slots = reserved[:count]
         del reserved[:count]
@@ -331,6 +376,7 @@ class Session:
 
     def release_slots(self) -> None:
         """Free the slots kept for the next transaction."""
+        self._spare_slots = 0
         for reserved in (self._reserved, self._reserved_run):
             if reserved:
                 self.slot_map.free(reserved)

@@ -19,7 +19,7 @@
 
 #define FORMAT 2u
 #define MAP_MAGIC 0x3270616d74736c63ull     /* "clstmap2" */
-#define READERS_MAGIC 0x3272647274736c63ull /* "clstrdr2" */
+#define READERS_MAGIC 0x3372647274736c63ull /* "clstrdr3" */
 
 /* --- locks -------------------------------------------------------------------------------------------------------- */
 static bool set_lock(int fd, short kind, int64_t byte)
