@@ -45,12 +45,14 @@ MODES = (
 class State:
     """A cluster: the numbers it may have now, and those it may come back with.
 
-    ``doubtful`` were never seen: a worker died before it could publish them.  The next commit rules them out.
+    ``unseen`` may have been published, or not: each with what the cluster may come back with if it was.  ``doubtful``
+    were not: a worker died before it could publish them, and the next commit rules them out.
     """
 
     live: frozenset[int]
     allowed: frozenset[int]
     doubtful: frozenset[int] = frozenset()
+    unseen: frozenset[tuple[int, frozenset[int]]] = frozenset()
 
     @classmethod
     def of(cls, number: int) -> State:
@@ -60,11 +62,25 @@ class State:
         return State(frozenset([number]), committed(self.allowed - self.doubtful, number, mode))
 
     def in_flight(self, number: int, mode: str) -> State:
-        after = committed(self.allowed, number, mode) | self.allowed
-        return State(self.live | {number}, after, self.doubtful)
+        published = committed(self.allowed - self.doubtful, number, mode)
+        return replace(
+            self,
+            live=self.live | {number},
+            allowed=committed(self.allowed, number, mode) | self.allowed,
+            unseen=self.unseen | {(number, published)},
+        )
 
     def seen(self, number: int) -> State:
-        return State(frozenset([number]), self.allowed, self.doubtful | (self.live - {number}))
+        outcomes = dict(self.unseen)
+        if number in outcomes:
+            return State(frozenset([number]), outcomes[number])
+        return State(frozenset([number]), self.allowed, self.doubtful | frozenset(outcomes))
+
+    def rebuilt(self) -> State:
+        """What was recorded, but never published, may be taken for published."""
+        numbers = self.doubtful | frozenset(dict(self.unseen))
+        unseen = frozenset((number, self.allowed) for number in numbers)
+        return State(self.live | self.doubtful, self.allowed, unseen=unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +97,8 @@ class Picture:
         return replace(self, clusters={key: state for key, state in self.clusters.items() if key != name})
 
     def rebuilt(self) -> Picture:
-        """What was recorded, but never published, may be taken for published."""
-        rebuilt = {name: State(state.live | state.doubtful, state.allowed) for name, state in self.clusters.items()}
-        return replace(self, clusters=rebuilt)
+        """After recovery."""
+        return replace(self, clusters={name: state.rebuilt() for name, state in self.clusters.items()})
 
     def world(self, numbers: frozenset[int]) -> World:
         return World({name: state.allowed for name, state in self.clusters.items()}, self.snapshots, numbers)
