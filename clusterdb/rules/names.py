@@ -40,8 +40,9 @@ def check_rds_identifier(identifier: str, parameter: str = "DBClusterIdentifier"
     """
     if not isinstance(identifier, str) or not _RDS_IDENTIFIER.match(identifier):
         raise InvalidNameError(
-            f"The parameter {parameter} is not a valid identifier. Identifiers must begin with a letter; must contain only "
-            "ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive hyphens."
+            f"The parameter {parameter} is not a valid identifier. Identifiers must begin with a letter; must contain "
+            "only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
+            "consecutive hyphens."
         )
     return identifier
 

@@ -51,7 +51,8 @@ def test_error_about_an_identifier_is_that_of_rds(name: str) -> None:
     assert caught.value.aws_code == "InvalidParameterValue"
     assert str(caught.value) == (
         "The parameter DBInstanceIdentifier is not a valid identifier. Identifiers must begin with a letter; must "
-        "contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive hyphens."
+        "contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
+        "consecutive hyphens."
     )
 
 
