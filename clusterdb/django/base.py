@@ -20,6 +20,7 @@ from django.utils.asyncio import async_unsafe
 from clusterdb import dbapi2
 from clusterdb.dbapi2.opening import shared_store
 from clusterdb.dbapi2.statements import Parameters
+from clusterdb.django.client import DatabaseClient
 from clusterdb.django.creation import DatabaseCreation, require_engine
 from clusterdb.errors import ClusterNotFoundError, InvalidNameError, NotAStoreError
 from clusterdb.rules.names import check_name
@@ -83,6 +84,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """Django's connection to a cluster."""
 
     Database = dbapi2
+    client_class = DatabaseClient
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
 

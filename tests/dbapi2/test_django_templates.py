@@ -208,6 +208,23 @@ def test_workers_of_xdist_clone_the_template(folder: Path, options: tuple[str, .
     assert names(folder) == ["prod"]
 
 
+# --- manage.py dbshell ------------------------------------------------------------------------------------------------
+def test_dbshell_is_the_shell_on_the_cluster(folder: Path) -> None:
+    """With its options, and its exit code; no plain file of that name is created."""
+    query = "SELECT name FROM shop_order"
+    done = run(folder, "-m", "django", "dbshell", "--", "--mode", "csv", "-c", query, name="prod")
+    assert (done.returncode, done.stdout.split()[-2:]) == (0, ["of", "prod"]), done.stderr
+    assert run(folder, "-m", "django", "dbshell", "--", "-c", "SELECT", name="prod").returncode == 1
+    assert not (folder / "prod").exists()
+    done = run(folder, "-m", "django", "dbshell", name=":memory:")
+    assert done.stderr.splitlines()[-1] == (
+        "django.core.exceptions.ImproperlyConfigured: NAME = ':memory:' is in the memory of its process: no other "
+        "program can open it; use a cluster in a store on disk"
+    )
+    done = run(folder, "-m", "django", "dbshell", name="./shop.db")
+    assert "`clusterdb --store store import ./shop.db shop`" in done.stderr.splitlines()[-1]
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 ERRORS_OF_TESTS = {
     "unknown": (
