@@ -98,8 +98,7 @@ class ClusterDialect(SQLiteDialect_pysqlite):
         Otherwise the savepoint would be the transaction, and its release the commit.
         """
         driver = cast(dbapi2.Connection, connection.connection.dbapi_connection)
-        is_legacy = driver.autocommit == dbapi2.LEGACY_TRANSACTION_CONTROL and driver.isolation_level is not None
-        if is_legacy and not driver.in_transaction:
+        if _is_between_transactions(driver):
             connection.exec_driver_sql(f"BEGIN {driver.isolation_level}".rstrip())
         super().do_savepoint(connection, name)  # type: ignore[no-untyped-call]
 
@@ -112,3 +111,12 @@ class ClusterDialect(SQLiteDialect_pysqlite):
 
 def _is_anonymous(url: URL) -> bool:
     return url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
+
+
+def _is_between_transactions(driver: dbapi2.Connection) -> bool:
+    """Whether no transaction is open, and one begins before the next statement that writes."""
+    try:
+        is_legacy = driver.autocommit == dbapi2.LEGACY_TRANSACTION_CONTROL and driver.isolation_level is not None
+        return is_legacy and not driver.in_transaction
+    except dbapi2.Error:
+        return False  # the next statement reports the error

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import clusterdb
+from clusterdb.dbapi2.opening import shared_store
 
 sqlalchemy = pytest.importorskip("sqlalchemy")
 from sqlalchemy import Engine, event, text  # noqa: E402
@@ -226,6 +227,43 @@ def test_busy_cluster_is_an_error_of_sqlalchemy(url: str) -> None:
         insert(connection, 1)
         with pytest.raises(sqlalchemy.exc.OperationalError, match="locked"):
             other.begin_nested()
+    engine.dispose()
+
+
+def test_closed_store_is_an_error_of_sqlalchemy(url: str) -> None:
+    """As for any statement; the pool opens new connections then."""
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        shared_store(connection.connection.cluster.store.path).close()
+        with pytest.raises(sqlalchemy.exc.ProgrammingError, match="closed"):
+            connection.begin_nested()
+        transaction.close()
+    assert ids(engine) == []
+    engine.dispose()
+
+
+def test_failover_before_a_savepoint_replaces_the_connection(url: str) -> None:
+    """A savepoint on a reader reads; one on the former writer fails, and the pool has new connections then."""
+    engine, reader = sqlalchemy.create_engine(url), sqlalchemy.create_engine(f"{url}&endpoint=reader")
+    with engine.connect() as connection:
+        cluster = connection.connection.cluster
+        cluster.add_instance("w_1")
+        cluster.add_instance("r_1")
+    engine.dispose()
+    with reader.connect() as connection, connection.begin_nested():
+        assert connection.execute(text("SELECT count(*) FROM items")).scalar() == 0
+    reader.dispose()
+    with engine.connect() as connection:
+        connection.begin()
+        cluster.failover()
+        with pytest.raises(sqlalchemy.exc.OperationalError, match="failed over") as caught:
+            with connection.begin_nested():
+                insert(connection, 1)
+        assert caught.value.connection_invalidated
+    with engine.begin() as connection, connection.begin_nested():
+        insert(connection, 2)
+    assert ids(engine) == [2]
     engine.dispose()
 
 
