@@ -257,9 +257,9 @@ def test_failover_before_a_savepoint_replaces_the_connection(url: str) -> None:
     with engine.connect() as connection:
         connection.begin()
         cluster.failover()
-        with pytest.raises(sqlalchemy.exc.OperationalError, match="failed over") as caught:
-            with connection.begin_nested():
-                insert(connection, 1)
+        failing = pytest.raises(sqlalchemy.exc.OperationalError, match="failed over")
+        with failing as caught, connection.begin_nested():
+            insert(connection, 1)
         assert caught.value.connection_invalidated
     with engine.begin() as connection, connection.begin_nested():
         insert(connection, 2)
