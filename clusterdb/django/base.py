@@ -158,7 +158,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise
         register_functions(connection)
         connection.execute("PRAGMA foreign_keys = ON")
-        for command in self.init_commands:
+        for command in getattr(self, "init_commands", ()):  # Django 5.0 has none
             if command.strip():
                 connection.execute(command)
         return connection
