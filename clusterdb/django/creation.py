@@ -132,7 +132,7 @@ class DatabaseCreation(BaseDatabaseCreation):
 
     def _clone_template(self, template: Cluster, point: Point | None, name: str) -> None:
         try:
-            template.clone(name, at=point)
+            template.clone(name, at=point, backup_retention_days=0)  # tests retain no past
         except Error as error:
             raise ImproperlyConfigured(f"{self._where('TEMPLATE')}: {error}") from error
 

@@ -52,6 +52,7 @@ PROJECT = {
         class Base:
             def check(self):
                 assert connection.cluster.name.startswith("test_site"), connection.cluster.name
+                assert connection.cluster.settings.backup_retention_days == 0
                 self.assertEqual([(order.name, order.price) for order in Order.objects.all()], [("of prod", 7)])
                 Order.objects.create(name="of a test", price=1)
             def test_one(self):
@@ -101,7 +102,7 @@ def folder(tmp_path: Path) -> Path:
         connection = prod.connect()
         connection.execute("INSERT INTO shop_order (name) VALUES ('of prod')")
         connection.close()
-        prod.modify(deletion_protection=True)
+        prod.modify(deletion_protection=True, backup_retention_days=2)
     return tmp_path
 
 
