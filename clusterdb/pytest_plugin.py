@@ -39,7 +39,10 @@ _MARKERS = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options, each with an ini key of the same name."""
     group = parser.getgroup("clusterdb", "clones of a database for tests (clusterdb)")
-    path_help = "directory of the store that workers and runs share (default: in pytest's cache), or :memory:"
+    path_help = (
+        "directory of the store that workers and runs share (default: in pytest's cache, without a cache in the "
+        "directory for temporary files), or :memory:"
+    )
     group.addoption("--clusterdb-store", metavar="DIR", dest="clusterdb_store", help=path_help)
     parser.addini("clusterdb_store", f"{path_help}; relative to rootdir", default="")
     seed_help = "a seed of the template: a .sql or .db file, SQL, or package.module:function; may be repeated"

@@ -8,18 +8,23 @@ The database is a cluster's name; ``store``, ``endpoint``, ``create`` and ``mode
 ``timeout``, ``isolation_level``, ``detect_types``, ``check_same_thread`` and ``cached_statements`` as for
 ``sqlite3.connect``.
 Connections are pooled; after a failover, or when the cluster was deleted, the pool opens new ones.
+
+Savepoints belong to the transaction around them: ``begin_nested()`` begins a transaction first if none is open yet,
+which ``sqlite3`` and SQLAlchemy's own SQLite dialect do not do.  Apart from that a transaction begins with the first
+statement that writes, as in ``sqlite3``; ``connect_args={"autocommit": False}`` begins it with the first statement of
+any kind, also before Python 3.12.
 """
 
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import apsw
 from sqlalchemy import pool, util
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import ConnectArgsType
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine.interfaces import ConnectArgsType, DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
 from clusterdb import dbapi2, errors
@@ -75,6 +80,28 @@ class ClusterDialect(SQLiteDialect_pysqlite):
         options.setdefault("check_same_thread", _is_anonymous(url))
         return [url.database or ":memory:"], options
 
+    def connect(self, *cargs: Any, **cparams: Any) -> DBAPIConnection:
+        """Connect.  Raises NotSupportedError for a cluster whose SQL is not SQLite's."""
+        connection = super().connect(*cargs, **cparams)
+        cluster = cast(dbapi2.Connection, connection).cluster
+        if cluster is not None and cluster.settings.engine != "sqlite":
+            connection.close()
+            raise dbapi2.NotSupportedError(
+                f"cluster '{cluster.name}' has the engine {cluster.settings.engine}: sqlite+clusterdb needs a cluster "
+                "with the engine sqlite; use clusterdb.connect() for this one"
+            )
+        return connection
+
+    def do_savepoint(self, connection: Connection, name: str) -> None:
+        """Set a savepoint in a transaction, which is begun first if none is open.
+
+        Otherwise the savepoint would be the transaction, and its release the commit.
+        """
+        driver = cast(dbapi2.Connection, connection.connection.dbapi_connection)
+        if _is_between_transactions(driver):
+            connection.exec_driver_sql(f"BEGIN {driver.isolation_level}".rstrip())
+        super().do_savepoint(connection, name)  # type: ignore[no-untyped-call]
+
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Whether the pool has to replace its connections."""
         if isinstance(e, _GONE) or getattr(e, "sqlite_errorcode", 0) in _GONE_CODES:
@@ -84,3 +111,12 @@ class ClusterDialect(SQLiteDialect_pysqlite):
 
 def _is_anonymous(url: URL) -> bool:
     return url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
+
+
+def _is_between_transactions(driver: dbapi2.Connection) -> bool:
+    """Whether no transaction is open, and one begins before the next statement that writes."""
+    try:
+        is_legacy = driver.autocommit == dbapi2.LEGACY_TRANSACTION_CONTROL and driver.isolation_level is not None
+        return is_legacy and not driver.in_transaction
+    except dbapi2.Error:
+        return False  # the next statement reports the error

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterable
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,10 +20,17 @@ from django.utils.asyncio import async_unsafe
 from clusterdb import dbapi2
 from clusterdb.dbapi2.opening import shared_store
 from clusterdb.dbapi2.statements import Parameters
-from clusterdb.django.creation import DatabaseCreation
-from clusterdb.store import Cluster, Store
+from clusterdb.django.client import DatabaseClient
+from clusterdb.django.creation import DatabaseCreation, require_engine
+from clusterdb.errors import ClusterNotFoundError, InvalidNameError, NotAStoreError
+from clusterdb.rules.names import check_name
+from clusterdb.store import Cluster, Store, default_path
 
 __all__ = ["DatabaseWrapper"]
+
+_USUAL_STEMS = ("db", "database")
+"""Names of files that are of no use as names of clusters."""
+_USUAL_NAME = "site"
 
 
 def _register_types() -> None:
@@ -32,6 +43,15 @@ def _register_types() -> None:
     dbapi2.register_adapter(decimal.Decimal, str)
     dbapi2.register_adapter(datetime.date, base.adapt_date)
     dbapi2.register_adapter(datetime.datetime, base.adapt_datetime)
+
+
+def _name_for(path: str) -> str:
+    """A name for the cluster that a file is imported to."""
+    stem = Path(path).stem
+    try:
+        return check_name(stem) if stem not in _USUAL_STEMS else _USUAL_NAME
+    except InvalidNameError:
+        return _USUAL_NAME
 
 
 class CursorWrapper(dbapi2.Cursor):
@@ -64,28 +84,81 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """Django's connection to a cluster."""
 
     Database = dbapi2
+    client_class = DatabaseClient
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
 
     def get_connection_params(self) -> dict[str, Any]:
         """The arguments for :func:`clusterdb.connect`.  Raises ImproperlyConfigured."""
-        name = self.settings_dict["NAME"]
-        if not isinstance(name, str) or ("." in name and not name.startswith("file:")) or "/" in name.split("?")[0]:
-            raise ImproperlyConfigured(
-                f"DATABASES[{self.alias!r}]['NAME'] = {str(name)!r}: use the name of a cluster, and OPTIONS['store'] "
-                "for its store; for a plain file use the engine django.db.backends.sqlite3"
-            )
+        self.require_name()
         params: dict[str, Any] = super().get_connection_params()
         return params
 
+    def require_name(self) -> None:
+        """Raises ImproperlyConfigured if NAME cannot be the name of a cluster."""
+        name = self.settings_dict["NAME"]
+        if not name:
+            return  # reported by Django's own backend
+        if not isinstance(name, str) or ("." in name and not name.startswith("file:")) or "/" in name.split("?")[0]:
+            cluster = _name_for(str(name))
+            raise ImproperlyConfigured(
+                f"{self._name_setting} is a path, not the name of a cluster: import the file with "
+                f"`{self.import_command(str(name), cluster)}` and use the name {cluster!r}, or use the engine "
+                "django.db.backends.sqlite3"
+            )
+        if ":" not in name:
+            try:
+                check_name(name)
+            except InvalidNameError as error:
+                raise ImproperlyConfigured(f"{self._name_setting}: {error}") from None
+
+    @property
+    def _name_setting(self) -> str:
+        """NAME as an error names it."""
+        return f"DATABASES[{self.alias!r}]['NAME'] = {str(self.settings_dict['NAME'])!r}"
+
+    def import_command(self, file: str, cluster: str) -> str:
+        """The command that imports a file to the store."""
+        options = ["--store", str(self._store_path)] if self._store_path is not None else []
+        return shlex.join(["clusterdb", *options, "import", file, cluster])
+
+    @property
+    def _store_path(self) -> str | os.PathLike[str] | None:
+        """The path of the store; None for the default store."""
+        store: Store | str | os.PathLike[str] | None = self.settings_dict["OPTIONS"].get("store")
+        return store.path if isinstance(store, Store) else store
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Add to the error about a missing cluster or store how to create it."""
+        try:
+            yield
+        except (ClusterNotFoundError, NotAStoreError) as error:
+            is_occupied = isinstance(error, NotAStoreError) and Path(self._store_path or default_path()).exists()
+            if self.is_in_memory_db() or is_occupied:
+                raise
+            text = str(error) if str(error).endswith("?") else f"{error}."
+            command = self.import_command("db.sqlite3", self.settings_dict["NAME"])
+            raise type(error)(
+                f"{self._name_setting}: {text} To create the cluster: `{command}`, or OPTIONS['create'] = True for an "
+                "empty one"
+            ) from None
+
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> dbapi2.Connection:
-        """Connect."""
+        """Connect.  Raises ImproperlyConfigured for a cluster whose SQL is not SQLite's."""
         _register_types()
-        connection = dbapi2.connect(**conn_params)
+        with self._explaining():
+            connection = dbapi2.connect(**conn_params)
+        if connection.cluster is not None:
+            try:
+                require_engine(connection.cluster, self._name_setting)
+            except ImproperlyConfigured:
+                connection.close()
+                raise
         register_functions(connection)
         connection.execute("PRAGMA foreign_keys = ON")
-        for command in self.init_commands:
+        for command in getattr(self, "init_commands", ()):  # Django 5.0 has none
             if command.strip():
                 connection.execute(command)
         return connection
@@ -105,11 +178,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def store(self) -> Store:
-        """The store of the cluster."""
+        """The store of the cluster.  Raises NotAStoreError."""
         store = self.settings_dict["OPTIONS"].get("store")
         if isinstance(store, Store):
             return store
-        return shared_store(store, create=bool(self.settings_dict["OPTIONS"].get("create")))
+        with self._explaining():
+            return shared_store(store, create=bool(self.settings_dict["OPTIONS"].get("create")))
 
     @property
     def cluster(self) -> Cluster:

@@ -5,7 +5,9 @@ The engine is imported only then.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +88,7 @@ def existing_run_of(config: pytest.Config) -> Run | None:
 
 
 def _store_path(config: pytest.Config) -> str | Path:
-    """The path of the store.  Raises UsageError."""
+    """The path of the store: as configured, else in pytest's cache, else in the directory for temporary files."""
     store = option(config, "store")
     if store == ":memory:":
         return ":memory:"
@@ -95,11 +97,9 @@ def _store_path(config: pytest.Config) -> str | Path:
         folder = config.invocation_params.dir if from_command_line else config.rootpath
         return Path(folder, Path(os.path.expandvars(store)).expanduser())
     cache: pytest.Cache | None = getattr(config, "cache", None)
-    if cache is None:
-        raise pytest.UsageError(
-            "clusterdb: pytest's cache is disabled, which holds the store of templates and clones by default: set "
-            "--clusterdb-store=DIRECTORY, or :memory:"
-        )
+    if cache is None:  # -p no:cacheprovider
+        digest = hashlib.sha256(os.fsencode(config.rootpath)).hexdigest()
+        return Path(tempfile.gettempdir(), f"clusterdb-pytest-{os.getuid()}-{digest[:12]}")
     folder = Path(config.rootpath, Path(os.path.expandvars(config.getini("cache_dir"))).expanduser())
     cache.set("clusterdb/store", str(folder / "clusterdb"))  # creates the cache directory, with a .gitignore
     return folder / "clusterdb"  # not in a directory that --cache-clear deletes, once in every worker

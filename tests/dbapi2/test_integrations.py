@@ -201,7 +201,7 @@ SHOP = {
                 self.assertEqual(Order.objects.get().at.year > 2000, True)
         class Rolling(TestCase):
             def test_nothing_there(self):
-                self.assertTrue(connection.cluster.name.startswith("test-prod"), connection.cluster.name)
+                self.assertTrue(connection.cluster.name.startswith("test_prod"), connection.cluster.name)
                 Order.objects.create(name="y", price=3)
         """,
 }
@@ -214,7 +214,11 @@ def test_django_tests_run_on_clones(path: Path, tmp_path: Path, parallel: int) -
     for name, text in SHOP.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text.replace("%r", repr(str(path)))))
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "settings",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+    }
 
     def manage(*arguments: str) -> str:
         done = subprocess.run(
@@ -303,7 +307,12 @@ def test_django_tests_in_memory_run_in_several_processes(tmp_path: Path, name: s
     for file, text in IN_MEMORY.items():
         (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / file).write_text(textwrap.dedent(text.replace("%r", repr(name))))
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path), "START": start}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "settings",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "START": start,
+    }
     later = tmp_path / "shop/migrations/0002_first.py"
     later.rename(tmp_path / "later")
     for arguments in (["makemigrations", "shop"], ["test", "--noinput", f"--parallel={parallel}"]):
@@ -334,7 +343,7 @@ PYTEST_DJANGO = {
         def test_order(number):
             from django.db import connection
             worker = os.environ.get("PYTEST_XDIST_WORKER")
-            wanted = {"site": f"test_site_{worker}" if worker else "test-site"}
+            wanted = {"site": f"test_site_{worker}" if worker else "test_site"}
             name = connection.settings_dict["NAME"]
             assert "mode=memory" in name or name == wanted["site"]
             Order.objects.create(name=str(number), price=number)
@@ -356,7 +365,11 @@ def test_pytest_django_runs_on_clusters(path: Path, tmp_path: Path, name: str, o
         (tmp_path / file).parent.mkdir(exist_ok=True)
         text = text.replace("%r", repr(str(path))).replace('"NAME": "site"', f'"NAME": "{name}"')
         (tmp_path / file).write_text(textwrap.dedent(text))
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "settings",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+    }
     environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_shop.py"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

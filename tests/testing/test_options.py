@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy  # noqa: F401 - the engine is imported here, or every run inside of this process had another one
 
-from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, built, names
+from tests.testing.plugin import CONFTEST, FAILING, STORE, Runner, answer_of, built, names, printed_commands
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
@@ -28,8 +28,50 @@ def test_store_is_in_the_pytest_cache_or_where_configured(pytester: pytest.Pytes
     assert len(names(Path("here"))) == len(names(Path("there"))) == 1
     pytester.makeini("[pytest]\nclusterdb_store = :memory:\n")
     run("-s").stdout.fnmatch_lines(["*store :memory:*"])
-    pytester.makeini("[pytest]\n")
-    run("-p", "no:cacheprovider").stdout.fnmatch_lines(["*set --clusterdb-store=DIRECTORY*"])
+
+
+@pytest.mark.parametrize("workers", [("-p", "no:xdist"), ("-n", "2")], ids=["one process", "xdist"])
+def test_store_without_a_cache_is_in_the_directory_for_temporary_files(
+    pytester: pytest.Pytester, run_apart: Runner, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    """With ``-p no:cacheprovider``: shared by workers and runs, one for each rootdir; failed clones are kept there."""
+    temporary = pytester.mkdir("temporary")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(
+        test_many="""
+        import unittest
+        import pytest
+        from clusterdb.testing import ClusterTestCase
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_it(clusterdb_connection, clusterdb_engine, clusterdb_factory, number):
+            clusterdb_connection.execute("UPDATE accounts SET balance = ?", (number,))
+            clusterdb_connection.commit()
+
+        class TestCase(ClusterTestCase, unittest.TestCase):
+            clusterdb_template = ["CREATE TABLE t (n)"]
+            def test_it(self):
+                self.assertEqual(self.clusterdb.connect().execute("SELECT * FROM t").fetchall(), [])
+        """,
+        test_failing=FAILING,
+    )
+    for _ in range(2):
+        result = run_apart("-p", "no:cacheprovider", *workers)
+        result.assert_outcomes(passed=6, failed=1)
+    (store,) = temporary.glob("clusterdb-pytest-*")
+    assert not Path(".pytest_cache").exists()
+    assert built() == ["accounts"]
+    (command,) = printed_commands(result)
+    assert f"--store {store} " in command
+    assert answer_of(command, "SELECT count(*) FROM accounts").split()[-1] == "3"
+    assert sorted(name.partition("-")[0] for name in names(store)) == ["template", "template", "test"]
+    pytester.mkdir("other").joinpath("pytest.ini").write_text("[pytest]\n")
+    Path("other", "test_one.py").write_text(
+        "import pytest\n@pytest.mark.clusterdb('SELECT 1')\ndef test_one(clusterdb): ...\n"
+    )
+    run_apart("-p", "no:cacheprovider", *workers, "--rootdir=other", "other").assert_outcomes(passed=1)
+    assert len(list(temporary.glob("clusterdb-pytest-*"))) == 2
 
 
 def test_stats_option_prints_clones_times_and_templates(
