@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from clusterdb.shell.dotted import Dotted
 from clusterdb.shell.interrupts import postponed
 from clusterdb.views.columns import CLUSTERS, ENDPOINTS, INSTANCES, SNAPSHOTS, records_table, size_rows
 from clusterdb.views.text import bytes_text, table
+from clusterdb.views.urls import connections
 
 if TYPE_CHECKING:
     from clusterdb.rules.points import Point
@@ -92,6 +94,17 @@ class ClusterShell(Dotted):
         pool_rows = [("pool, in use", bytes_text(pool.used_bytes)), ("pool, on disk", bytes_text(pool.pool_bytes))]
         rows = [("version", str(stats.version)), *size_rows(stats), *pool_rows]
         self.show(table(rows, (f"cluster {stats.name}", "")))
+
+    def command_url(self, cmd: list[str]) -> None:
+        """url: Shows the URLs of this connection for DB-API, SQLAlchemy and Django"""
+        self.arguments("url", cmd, 0, 0)
+        in_use = self.require_in_use()
+        if in_use.at is not None:
+            raise self.Error(f"{self.described()} is a point in the past, which no URL names: .clone it first")
+        shown = connections(self.store.path, in_use.cluster.name, in_use.endpoint)
+        if not shown:
+            raise self.Error("the store is in memory: no other program can connect to it")
+        self.show("\n".join(f"{name:12}{url}" for name, url in shown.items()))
 
     # --- the past ---------------------------------------------------------------------------------------------------
     def command_snapshot(self, cmd: list[str]) -> None:
@@ -228,6 +241,45 @@ class ClusterShell(Dotted):
         self.arguments("close", cmd, 0, 0)
         self.require_no_transaction("close it")
         self.leave()
+
+    def command_once(self, cmd: list[str]) -> None:
+        """once FILE: Writes the next result to FILE instead, or to standard output if it is -
+
+        The result is that of the next statements, or of a command that lists
+        something; .mode and other settings may come first:
+
+          .once users.csv
+          .mode csv
+          SELECT * FROM users;
+        """
+        (file,) = self.arguments("once", cmd, 1, 1)
+        self.write_once_to(file)
+
+    def command_pager(self, cmd: list[str]) -> None:
+        """pager on | off | COMMAND: Shows output that does not fit the terminal through a pager
+
+        COMMAND is a program with its options, which is then on:
+
+          .pager less -S
+
+        The default is $CLUSTERDB_PAGER, else $PAGER, else less. In files and
+        pipes there is no pager.
+        """
+        words = self.arguments("pager", cmd, 0, None)
+        if [word.lower() for word in words] in (["on"], ["off"]):
+            self.uses_pager = words[0].lower() == "on"
+        elif words:
+            self.pager, self.uses_pager = shlex.join(words), True
+        else:
+            self.show(f"{'on' if self.uses_pager else 'off'}: {self.pager}")
+
+    def command_footer(self, cmd: list[str]) -> None:
+        """footer ON|OFF: Controls the number of rows and the time after each statement
+
+        It is on at a terminal; files and pipes never get it. The time ends when
+        all rows are there, before they are shown.
+        """
+        self.shows_footer = self._boolean_command("footer", cmd)
 
     def command_connection(self, cmd: list[str]) -> None:
         """connection: Not supported: .use NAME uses another cluster"""

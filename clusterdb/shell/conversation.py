@@ -15,6 +15,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 import apsw
@@ -29,6 +30,12 @@ __all__ = ["Conversation", "Terminal"]
 
 _NO_SQL = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!!).*?\*/|;)*+\Z", re.DOTALL)
 _COLOUR = re.compile(r"\x1b\[\d*m")
+_SETTINGS = """
+    autoimport bail cd changes close color colour connection dbconfig echo encoding exceptions exit footer header
+    headers load log mode nullvalue once open output pager prompt py quit read separator shell timeout timer use width
+"""
+_WITHOUT_RESULT = frozenset(_SETTINGS.split())
+"""Commands that print no result: ``.once`` and the pager are for others."""
 _WORDS = {"exit": ".exit", "quit": ".exit", "help": ".help"}
 
 
@@ -206,6 +213,15 @@ class Conversation(Session):
     # --- running ----------------------------------------------------------------------------------------------------
     def process_complete_line(self, command: str) -> None:
         """Run a dot command or statements.  Ctrl-C interrupts them; in a script it ends the script."""
+        with self.shown() if self._has_result(command) else nullcontext():
+            self._process(command)
+
+    def _has_result(self, command: str) -> bool:
+        """Whether a line may print a result."""
+        words = command[1:].split() if command.startswith(".") else ["select"]
+        return bool(command.strip() and words) and words[0].replace("_", "-") not in _WITHOUT_RESULT
+
+    def _process(self, command: str) -> None:
         if self._db is None or self.is_ours(command):  # these handle Ctrl-C themselves
             super().process_complete_line(command)
             return

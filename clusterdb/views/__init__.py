@@ -4,6 +4,7 @@ Pure functions, shared by everything that shows records: the command line, its s
 ``views/cluster.py`` alone gathers what it shows of a cluster.
 
     text.py         sizes, durations, times, text tables
+    grid.py         tables that fit a width, and never cut numbers, dates and headers
     columns.py      the columns that a list shows of each kind of record
     json.py         any record as JSON
     cluster.py      everything about one cluster
