@@ -31,7 +31,7 @@ def at_terminal(store: clusterdb.Store, talking: Talking, monkeypatch: pytest.Mo
     talk: Talk = talking()
     talk.out = Terminal()
     talk.shell.stdout = talk.shell._original_stdout = talk.out
-    talk.shell.command_colour(["off"])
+    talk.shell.process_command(".colour off")
     talk.shell.command_mode(["box"])
     return talk
 
@@ -134,7 +134,7 @@ def test_once_writes_the_next_result_to_a_file(tmp_path: Path, talking: Talking)
     out, _ = talk.say("SELECT 2;")
     talk.say("SELECT 3;", ".output stdout")
     assert "2\n" in out
-    assert (tmp_path / "all").read_text().replace("prod> ", "") == "1\n3\n"
+    assert (tmp_path / "all").read_text().replace("prod> ", "").split() == ["1", "3"]
     assert talk.answer_to(f".once {tmp_path}/none/x") == f"[Errno 2] No such file or directory: '{tmp_path}/none/x'\n"
     talk.say(f".once {tmp_path / 'tables'}", ".tables")
     assert (tmp_path / "tables").read_text() == "users\n"
