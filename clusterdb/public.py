@@ -54,7 +54,9 @@ from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.ha.endpoints import Endpoint
 from clusterdb.ha.instances import Instance
 from clusterdb.ha.replica_status import ReplicaStatus
+from clusterdb.past.find import Moment
 from clusterdb.past.snapshots import Snapshot
+from clusterdb.past.switching import Switched
 from clusterdb.rules.points import Point
 from clusterdb.rules.settings import ClusterSettings
 from clusterdb.store import Cluster, Store, open, repair
@@ -96,6 +98,7 @@ __all__ = [
     "LimitExceededError",
     "Limits",
     "LoadedDump",
+    "Moment",
     "NoReaderError",
     "NoSourceError",
     "NotADatabaseError",
@@ -119,6 +122,7 @@ __all__ = [
     "StoreUnreadableError",
     "StoreUnsafeError",
     "SweepReport",
+    "Switched",
     "TableChanges",
     "TooManyClustersError",
     "TooManyConnectionsError",

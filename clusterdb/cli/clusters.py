@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clusterdb.cli.app import CLUSTER, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
+from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import json_option, print_json, print_records, warn_about_collations
 from clusterdb.cli.settings import given_settings, settings_options
+from clusterdb.views import messages
 from clusterdb.views.cluster import details_json, details_rows
 from clusterdb.views.columns import CLUSTERS
+from clusterdb.views.json import object_of
 from clusterdb.views.text import table
+
+if TYPE_CHECKING:
+    from clusterdb.store import Store
 
 __all__ = ["cli"]
 
+_SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 _no_check_option = click.option("--no-check", is_flag=True, help="Import without checking the pages of the file.")
 
 
@@ -25,6 +33,7 @@ _no_check_option = click.option("--no-check", is_flag=True, help="Import without
 @click.option("--page-size", type=int, help="Bytes, 512 to 65536; only for an empty cluster.  [default: 4096]")
 @click.option("--engine", help="The SQL it accepts: sqlite, aurora-mysql, aurora-postgresql.  [default: sqlite]")
 @settings_options
+@quiet_option
 @click.pass_context
 def create(
     context: click.Context,
@@ -53,6 +62,7 @@ def create(
 @click.option("--strict", is_flag=True, help="With --dump: refuse unsupported statements instead of skipping them.")
 @_no_check_option
 @settings_options
+@quiet_option
 @click.pass_context
 def import_(
     context: click.Context,
@@ -88,6 +98,7 @@ def import_(
             )
         for line in loaded.summary():
             click.echo(line, err=True)
+        note(context, messages.imported(name, str(file), _size_bytes(store, name)))
 
 
 def _create(
@@ -99,10 +110,26 @@ def _create(
     *,
     check: bool,
 ) -> None:
-    with opened(context, create=True) as store, progress_bar("importing") as progress:
-        store.create_cluster(
-            name, from_file=from_file, page_size=page_size, check=check, progress=progress, **given_settings(settings)
-        )
+    with opened(context, create=True) as store:
+        with progress_bar("importing") as progress:
+            store.create_cluster(
+                name,
+                from_file=from_file,
+                page_size=page_size,
+                check=check,
+                progress=progress,
+                **given_settings(settings),
+            )
+        if from_file is None:
+            note(context, messages.created(name))
+        else:
+            note(context, messages.imported(name, str(from_file), _size_bytes(store, name)))
+
+
+def _size_bytes(store: Store, name: str) -> int:
+    """The size of a database in bytes, without a walk over its pages."""
+    connection = store.cluster(name).connect(read_only=True)
+    return next(int(str(size)) for (size,) in connection.execute(_SIZE))
 
 
 @cli.command()
@@ -110,6 +137,7 @@ def _create(
 @click.argument("name")
 @click.option("--full-copy", is_flag=True, help="Copy all pages instead of sharing them.")
 @settings_options
+@quiet_option
 @click.pass_context
 def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **settings: object) -> None:
     """Clone the cluster SOURCE as NAME, in constant time.
@@ -120,7 +148,8 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
     with opened(context) as store:
         cluster, point = split_point(source)
         copy_type = "full-copy" if full_copy else "copy-on-write"
-        store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **given_settings(settings))
+        cloned = store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **given_settings(settings))
+        note(context, messages.cloned(cluster, name, cloned.origin))
 
 
 @cli.command()
@@ -155,44 +184,55 @@ def show(context: click.Context, cluster: str, as_json: bool) -> None:
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
 @settings_options
+@quiet_option
 @click.pass_context
 def modify(context: click.Context, /, cluster: str, **settings: object) -> None:
     """Change settings of CLUSTER; --tag replaces all tags."""
     with opened(context) as store:
-        store.cluster(cluster).modify(**given_settings(settings))
+        target = store.cluster(cluster)
+        before = target.settings
+        after = target.modify(**given_settings(settings))
+        note(context, messages.modified(cluster, object_of(before), object_of(after)))
 
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
 @click.argument("name")
+@quiet_option
 @click.pass_context
 def rename(context: click.Context, cluster: str, name: str) -> None:
     """Rename CLUSTER to NAME."""
     with opened(context) as store:
         store.cluster(cluster).rename(name)
+        note(context, messages.renamed(cluster, name))
 
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
+@quiet_option
 @click.pass_context
 def stop(context: click.Context, cluster: str) -> None:
     """Stop CLUSTER: it refuses connections until it is started."""
     with opened(context) as store:
         store.cluster(cluster).stop()
+        note(context, messages.stopped(cluster))
 
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
+@quiet_option
 @click.pass_context
 def start(context: click.Context, cluster: str) -> None:
     """Start CLUSTER: it accepts connections again."""
     with opened(context) as store:
         store.cluster(cluster).start()
+        note(context, messages.started(cluster))
 
 
 @cli.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", type=CLUSTER)
 @yes_option
+@quiet_option
 @click.pass_context
 def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
     """Delete clusters; their clones remain."""
@@ -200,13 +240,16 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
         clusters = [store.cluster(name) for name in names]  # all names are checked before the first cluster is deleted
         confirm(f"Delete {', '.join(names)} from {store.path}?", yes=yes)
         for cluster in clusters:
+            clones = [clone.name for clone in cluster.clones() if clone.name not in names]
             cluster.delete()
+            note(context, messages.deleted(cluster.name, clones))
 
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@quiet_option
 @click.pass_context
 def export(context: click.Context, cluster: str, file: Path, overwrite: bool) -> None:
     """Write CLUSTER as a plain SQLite database FILE.
@@ -216,3 +259,4 @@ def export(context: click.Context, cluster: str, file: Path, overwrite: bool) ->
     with opened(context) as store, progress_bar("exporting") as progress:
         collations = store.cluster(cluster).export(file, overwrite=overwrite, progress=progress)
     warn_about_collations(file, collations)
+    note(context, messages.exported(cluster, str(file), file.stat().st_size))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import pinned_volume
-from clusterdb.past.find import restorable, utc
+from clusterdb.past.find import Moment, restorable, utc
 from clusterdb.rules.settings import ClusterSettings
 from vfs.format.layout import SLOT_BYTES
 from vfs.registry import VolumeRow, VolumeState
@@ -21,6 +21,7 @@ __all__ = [
     "cluster_details",
     "cluster_stats",
     "events",
+    "origin",
     "store_stats",
 ]
 
@@ -115,6 +116,16 @@ def cluster_details(context: Context, cluster: ClusterRef) -> ClusterDetails:
     row = context.row_of(cluster)
     earliest, latest = restorable(context, row)
     return ClusterDetails(cluster_stats(context, cluster), row.settings, row.status, row.clone_group, earliest, latest)
+
+
+def origin(context: Context, cluster: ClusterRef) -> Moment | None:
+    """The version that the pages of a clone began with; None after a backtrack.  Raises ClusterNotFoundError."""
+    row = context.row_of(cluster)
+    volume = context.volume_of(cluster)
+    pasts = [past for past, _ in context.catalog.clusters.pasts(row.cluster)]
+    if volume.parent is None or volume.parent in pasts:
+        return None
+    return Moment(volume.base.version, utc(volume.base.time_ns))
 
 
 def _newest_shared(context: Context, row: VolumeRow) -> int:

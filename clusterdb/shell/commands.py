@@ -11,6 +11,7 @@ import apsw.shell
 from clusterdb.rules.points import parse, split
 from clusterdb.shell.dotted import Dotted
 from clusterdb.shell.interrupts import postponed
+from clusterdb.views import messages
 from clusterdb.views.columns import CLUSTERS, ENDPOINTS, INSTANCES, SNAPSHOTS, records_table, size_rows
 from clusterdb.views.text import bytes_text, table
 from clusterdb.views.urls import connections
@@ -63,7 +64,8 @@ class ClusterShell(Dotted):
         if self._db is None:
             self.use(cluster)
         else:
-            self.notify(f"{name} created: .use {name}")
+            done = messages.imported(name, files[0], cluster.stats().logical_bytes) if files else messages.created(name)
+            self.notify(f"{done}: .use {name}")
 
     def command_clone(self, cmd: list[str]) -> None:
         """clone ?SOURCE[@POINT]? NAME: Clones a cluster, in constant time
@@ -82,9 +84,9 @@ class ClusterShell(Dotted):
         cluster = self.store.cluster(source_name)
         self.require_writing("clone")
         with postponed():
-            cluster.clone(name, at=at)
+            clone = cluster.clone(name, at=at)
         self._warn_of_transaction(cluster)
-        self.notify(f"{name} is a clone of {cluster.name}: .use {name}")
+        self.notify(f"{messages.cloned(cluster.name, name, clone.origin)}: .use {name}")
 
     def command_storage(self, cmd: list[str]) -> None:
         """storage ?NAME?: Shows the sizes of a cluster, and of the pool"""
@@ -116,7 +118,7 @@ class ClusterShell(Dotted):
         with postponed():
             snapshot = in_use.cluster.snapshot(name, at=at)
         self._warn_of_transaction(in_use.cluster)
-        self.notify(f"{name} keeps version {snapshot.version} of {in_use.cluster.name}")
+        self.notify(messages.snapshot_taken(snapshot))
 
     def command_snapshots(self, cmd: list[str]) -> None:
         """snapshots: Lists the snapshots of the store"""
@@ -134,13 +136,13 @@ class ClusterShell(Dotted):
         words = self.arguments("reset", cmd, 0, 1)
         cluster = self.require_in_use().cluster
         self.require_changes("reset it")
-        source = cluster.stats().source
+        source = cluster.source
         state = f"snapshot '{self.store.snapshot(words[0]).name}'" if words else f"the present state of '{source}'"
         if words or source is not None:  # else the cluster is not a clone, and reset() fails
             self.confirm(f"Reset {cluster.name} to {state}, and lose its own changes?", yes=yes)
         with postponed():
-            cluster.reset(words[0] if words else None)
-        self.notify(f"{cluster.name} reset to {state}")
+            switched = cluster.reset(words[0] if words else None)
+        self.notify(messages.reset(cluster.name, f"snapshot {words[0]}" if words else str(source), switched))
 
     def command_backtrack(self, cmd: list[str]) -> None:
         """backtrack POINT ?--yes?: Backtracks the cluster in use in place, or forward again
@@ -158,10 +160,10 @@ class ClusterShell(Dotted):
         cluster = self.require_in_use().cluster
         self.require_changes("backtrack it")
         self.confirm(f"Backtrack {cluster.name} to {' '.join(words)}, for all its connections?", yes=yes)
-        before = cluster.stats().version
         with postponed():
-            cluster.backtrack(to)
-        self.notify(f"{cluster.name} was at version {before}: .backtrack {before} undoes this")
+            switched = cluster.backtrack(to)
+        done = messages.backtracked(cluster.name, switched)
+        self.notify(f"{done}: .backtrack {switched.former_version} undoes this")
 
     def command_diff(self, cmd: list[str]) -> None:
         """diff BEFORE[@POINT] ?AFTER[@POINT]?: Shows the changes from BEFORE to AFTER
@@ -204,9 +206,10 @@ class ClusterShell(Dotted):
         if any(instance.role == "reader" for instance in cluster.instances()):  # else failover() fails
             self.confirm(f"Fail {cluster.name} over, and end all connections to its writer?", yes=yes)
         with postponed():
+            former = next((instance.name for instance in cluster.instances() if instance.role == "writer"), None)
             writer = cluster.failover(words[0] if words else None)
             self.use(cluster, in_use.endpoint)
-        self.show(f"the writer is {writer}")
+        self.show(messages.promoted(cluster.name, writer, former) if self.interactive else f"the writer is {writer}")
 
     # --- apsw's own, where clusters differ from files ---------------------------------------------------------------
     def command_open(self, cmd: list[str]) -> None:

@@ -111,7 +111,7 @@ def test_terminal_edits_completes_colours_and_interrupts(
     screen.type(".reset", "Enter")
     screen.wait_for("[y/N]")
     screen.type("y", "Enter")
-    screen.wait_for("dev>", "dev reset to the present state of 'prod'")
+    screen.wait_for("dev>", "reset dev from version 4 to prod at version 3, ")
     assert ids(store, "dev") == [1, 2]
     screen.type("", "Up", "Up")
     screen.wait_for("dev> commit;")
