@@ -74,6 +74,8 @@ class Conversation(Session):
         self.has_failed = False
         self.may_have_changed = True  # the schema, since the completer last read it
         self._completion_cache: list[list[str]] | None = None
+        self.typed_lines: list[str] = []
+        """The lines before the present one of a statement that is being typed."""
         self._line = 0  # the first line of the running command
         self._has_lost_transaction = False
         super().__init__(store, stdin=stdin, stdout=stdout, stderr=stderr, read_only=read_only)
@@ -145,6 +147,7 @@ class Conversation(Session):
         self._completion_first = True
         try:
             self._line = self.input_line_number + 1
+            self.typed_lines = []
             command = self.get_line(self.prompt)
             if command is not None and not self._is_no_statement(command):
                 command = self._rest_of_statement(command)
@@ -162,8 +165,8 @@ class Conversation(Session):
 
     def _rest_of_statement(self, first_line: str) -> str | None:
         """The preamble and all lines of a statement; None at the end of typed input."""
-        lines, is_complete = [first_line], self._completeness()
-        preamble = self._preamble()
+        self.typed_lines = lines = [first_line]
+        is_complete, preamble = self._completeness(), self._preamble()
         while not is_complete(lines[-1]):
             self._completion_first = False
             line = self.get_line(self.moreprompt)
