@@ -22,6 +22,10 @@ assert {module.cli for module in (care, clusters, instances, differences, extras
 
 def main() -> None:
     """The entry point ``clusterdb``."""
+    if os.environ.get("_CLUSTERDB_COMPLETE"):
+        from clusterdb.cli import completion
+
+        completion.register()
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()

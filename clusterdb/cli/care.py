@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterdb.cli.app import CLUSTER, cli, opened, progress_bar
+from clusterdb.cli.app import CLUSTER, SOURCE, cli, opened, progress_bar
 from clusterdb.cli.output import json_option, print_json, print_records
 from clusterdb.views.checks import report_json, report_line
 from clusterdb.views.columns import BILLS, EVENTS
@@ -23,7 +23,7 @@ __all__ = ["cli"]
 
 
 @cli.command()
-@click.argument("source", required=False)
+@click.argument("source", required=False, type=SOURCE)
 @json_option
 @click.pass_context
 def events(context: click.Context, source: str | None, as_json: bool) -> None:

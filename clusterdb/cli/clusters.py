@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterdb.cli.app import CLUSTER, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
+from clusterdb.cli.app import CLUSTER, ENGINE, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
 from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import json_option, print_json, print_records, warn_about_collations
 from clusterdb.cli.settings import given_settings, settings_options
@@ -31,7 +31,12 @@ _no_check_option = click.option("--no-check", is_flag=True, help="Import without
 @click.option("--from", "from_file", metavar="FILE", type=click.Path(path_type=Path), help="Import a SQLite database.")
 @_no_check_option
 @click.option("--page-size", type=int, help="Bytes, 512 to 65536; only for an empty cluster.  [default: 4096]")
-@click.option("--engine", help="The SQL it accepts: sqlite, aurora-mysql, aurora-postgresql.  [default: sqlite]")
+@click.option(
+    "--engine",
+    type=ENGINE,
+    metavar="TEXT",
+    help="The SQL it accepts: sqlite, aurora-mysql, aurora-postgresql.  [default: sqlite]",
+)
 @settings_options
 @quiet_option
 @click.pass_context
@@ -57,7 +62,10 @@ def create(
     help="FILE is SQL of mysqldump, mariadb-dump or pg_dump, which may be gzipped; - reads standard input.",
 )
 @click.option(
-    "--engine", help="With --dump: aurora-mysql or aurora-postgresql.  [default: from the dump's first comment]"
+    "--engine",
+    type=ENGINE,
+    metavar="TEXT",
+    help="With --dump: aurora-mysql or aurora-postgresql.  [default: from the dump's first comment]",
 )
 @click.option("--strict", is_flag=True, help="With --dump: refuse unsupported statements instead of skipping them.")
 @_no_check_option

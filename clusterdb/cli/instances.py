@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clusterdb.cli.app import CLUSTER, cli, opened
+from clusterdb.cli.app import CLUSTER, CUSTOM_ENDPOINT, INSTANCE, READER, cli, opened
 from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import json_option, print_records
 from clusterdb.views import messages
@@ -42,7 +42,7 @@ def add_instance(context: click.Context, /, cluster: str, name: str, **options: 
 
 @cli.command("rm-instance")
 @click.argument("cluster", type=CLUSTER)
-@click.argument("name")
+@click.argument("name", type=INSTANCE)
 @quiet_option
 @click.pass_context
 def rm_instance(context: click.Context, cluster: str, name: str) -> None:
@@ -74,7 +74,7 @@ def endpoints(context: click.Context, cluster: str, as_json: bool) -> None:
 
 @cli.command("modify-instance")
 @click.argument("cluster", type=CLUSTER)
-@click.argument("name")
+@click.argument("name", type=INSTANCE)
 @click.option("--tier", "promotion_tier", type=int, help=_TIER_HELP)
 @click.option("--lag", "replica_lag_ms", type=float, help=_LAG_HELP)
 @click.option("--jitter", "lag_jitter_ms", type=float, help=_JITTER_HELP)
@@ -89,7 +89,7 @@ def modify_instance(context: click.Context, /, cluster: str, name: str, **change
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
-@click.argument("instance", required=False)
+@click.argument("instance", required=False, type=INSTANCE)
 @quiet_option
 @click.pass_context
 def crash(context: click.Context, cluster: str, instance: str | None) -> None:
@@ -118,8 +118,22 @@ def replica_status(context: click.Context, cluster: str, as_json: bool) -> None:
 @click.argument("cluster", type=CLUSTER)
 @click.argument("name")
 @click.option("--type", "kind", type=click.Choice(["ANY", "READER", "WRITER"]), default="ANY", show_default=True)
-@click.option("--member", "members", multiple=True, help="An instance that it leads to; may be repeated.")
-@click.option("--exclude", "excluded", multiple=True, help="An instance that it does not lead to; may be repeated.")
+@click.option(
+    "--member",
+    "members",
+    type=INSTANCE,
+    metavar="TEXT",
+    multiple=True,
+    help="An instance that it leads to; may be repeated.",
+)
+@click.option(
+    "--exclude",
+    "excluded",
+    type=INSTANCE,
+    metavar="TEXT",
+    multiple=True,
+    help="An instance that it does not lead to; may be repeated.",
+)
 @quiet_option
 @click.pass_context
 def add_endpoint(
@@ -138,7 +152,7 @@ def add_endpoint(
 
 @cli.command("rm-endpoint")
 @click.argument("cluster", type=CLUSTER)
-@click.argument("name")
+@click.argument("name", type=CUSTOM_ENDPOINT)
 @quiet_option
 @click.pass_context
 def rm_endpoint(context: click.Context, cluster: str, name: str) -> None:
@@ -150,7 +164,9 @@ def rm_endpoint(context: click.Context, cluster: str, name: str) -> None:
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
-@click.option("--to", "target", help="The reader to promote.  [default: by tier, then size]")
+@click.option(
+    "--to", "target", type=READER, metavar="TEXT", help="The reader to promote.  [default: by tier, then size]"
+)
 @quiet_option
 @click.pass_context
 def failover(context: click.Context, cluster: str, target: str | None) -> None:

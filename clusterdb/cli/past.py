@@ -8,6 +8,7 @@ import click
 
 from clusterdb.cli.app import (
     CLUSTER,
+    MOMENT,
     POINT,
     SNAPSHOT,
     cli,
@@ -106,7 +107,7 @@ def rm_snapshot(context: click.Context, names: tuple[str, ...], yes: bool) -> No
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
-@click.argument("point")
+@click.argument("point", type=MOMENT)
 @quiet_option
 @click.pass_context
 def backtrack(context: click.Context, cluster: str, point: str) -> None:

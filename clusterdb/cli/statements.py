@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from clusterdb.cli.app import POINT, cli, opened, split_point
+from clusterdb.cli.app import ENDPOINT, POINT, cli, opened, split_point
 from clusterdb.cli.output import print_json
 from clusterdb.views.rows import rows_csv, rows_json
 from clusterdb.views.text import table
@@ -21,7 +21,14 @@ _FORMATS = ("table", "json", "csv")
 @click.argument("statements", required=False)
 @click.option("--read-only", is_flag=True, help="Refuse writes.")
 @click.option("--untrusted", is_flag=True, help="Refuse files (ATTACH, VACUUM) and settings; limit time and steps.")
-@click.option("--endpoint", default="writer", show_default=True, help="writer, reader, an instance, a custom endpoint.")
+@click.option(
+    "--endpoint",
+    type=ENDPOINT,
+    metavar="TEXT",
+    default="writer",
+    show_default=True,
+    help="writer, reader, an instance, a custom endpoint.",
+)
 @click.option(
     "--format",
     "output_format",
