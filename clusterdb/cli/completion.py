@@ -1,7 +1,8 @@
 """Completion of the command line: what names can stand at a place, and a script for bash that knows ``prod@``.
 
 Bash takes ``@``, ``:`` and ``=`` for ends of words.  The script that click generates passes these pieces on as words;
-ours passes the line, and removes what stands before the last piece from the answers.
+ours passes the line, and removes what stands before the last piece from the answers.  Readline replaces the piece, with
+an ``@`` before it.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ class _Bash(BashComplete):
     if [[ -n $breaks ]]; then
         kept="${before##*[[:space:]]}"
         kept="${kept%%"${kept##*[$breaks]}"}"
+        kept="${kept%%@}"
     fi
     response=$(env COMP_LINE="$before" %(complete_var)s=bash_complete $1)
     for completion in $response; do

@@ -76,8 +76,8 @@ def test_names_of_every_kind_complete(folder: Path, line: str, expected: list[st
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["clusterdb", "clone", "prod", "@"], ["nightly", "2", "1"]),
-        (["clusterdb", "clone", "prod", "@", "ni"], ["nightly"]),
+        (["clusterdb", "clone", "prod", "@"], ["@nightly", "@2", "@1"]),
+        (["clusterdb", "clone", "prod", "@", "ni"], ["@nightly"]),
         (["clusterdb", "sql", "prod", "--endpoint", "=", "re"], ["reader"]),
         (["clusterdb", "clone", "pr"], ["prod"]),
     ],
