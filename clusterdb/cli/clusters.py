@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,24 @@ import click
 
 from clusterdb.cli.app import CLUSTER, ENGINE, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
 from clusterdb.cli.notes import note, quiet_option
-from clusterdb.cli.output import json_option, print_json, print_records, warn_about_collations
+from clusterdb.cli.output import (
+    chosen_columns,
+    columns_option,
+    filter_option,
+    json_option,
+    print_json,
+    terminal_width,
+    warn_about_collations,
+)
 from clusterdb.cli.settings import given_settings, settings_options
 from clusterdb.views import messages
-from clusterdb.views.cluster import details_json, details_rows
-from clusterdb.views.columns import CLUSTERS
+from clusterdb.views.cluster import details_json, details_rows, listed_json
+from clusterdb.views.columns import LISTED, LISTED_DEFAULT, records_table
 from clusterdb.views.json import object_of
 from clusterdb.views.text import table
 
 if TYPE_CHECKING:
+    from clusterdb.clusters.billing import Bill
     from clusterdb.store import Store
 
 __all__ = ["cli"]
@@ -160,33 +170,83 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
         note(context, messages.cloned(cluster, name, cloned.origin))
 
 
+_bill_option = click.option(
+    "--bill", "with_bill", is_flag=True, help="Show what it pays for too, as clusterdb bills; walks all pages."
+)
+
+
 @cli.command()
+@click.option("--tree", "as_tree", is_flag=True, help="Draw the clones below their sources, with bars of their sizes.")
+@filter_option
+@columns_option
+@_bill_option
 @json_option
 @click.pass_context
-def ls(context: click.Context, as_json: bool) -> None:
-    """List the clusters with their sizes."""
+def ls(
+    context: click.Context, as_tree: bool, filters: tuple[str, ...], columns: str | None, with_bill: bool, as_json: bool
+) -> None:
+    """List the clusters with their sizes.
+
+    "own" is what only the cluster holds: deleting it frees this. "shared" is what others hold too. Its past, and pages
+    of a deleted source that several clones hold, are on its bill, but not among its own.
+
+    Fields for --filter: source, status, engine, and tags by their keys.
+    """
+    from clusterdb.clusters.figures import listing
+    from clusterdb.views.filters import is_wanted
+    from clusterdb.views.tree import ASCII_MARKS, UNICODE_MARKS, tree
+
+    if as_tree and (as_json or columns or with_bill):
+        raise click.UsageError("--tree draws a tree: remove --json, --columns and --bill")
+    shown = chosen_columns(LISTED, columns, as_json=as_json, default=LISTED_DEFAULT)
+    if with_bill and columns is None:
+        shown = {name: LISTED[name] for name in LISTED if name in shown or name == "pays"}
     with opened(context) as store:
-        print_records([cluster.stats() for cluster in store.clusters()], CLUSTERS, as_json=as_json)
+        listed = listing(store.context, lambda name, fields: is_wanted(name, fields, filters))
+        bills = _bills(store) if with_bill or "pays" in shown else {}
+        if as_tree:
+            can_draw = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+            marks = UNICODE_MARKS if can_draw else ASCII_MARKS
+            click.echo(tree(listed, store.stats(), width=terminal_width(), marks=marks))
+            return
+    records = [(cluster, bills.get(cluster.stats.name)) for cluster in listed]
+    if as_json:
+        print_json([listed_json(*record) for record in records])
+    else:
+        if columns is None and any(cluster.test for cluster in listed):
+            shown = {**shown, "test": LISTED["test"]}
+        click.echo(records_table(records, shown, width=terminal_width()))
+
+
+def _bills(store: Store) -> dict[str, Bill]:
+    """The bills of clusters by their names."""
+    return {bill.name: bill for bill in store.bills() if bill.kind == "cluster"}
 
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
+@_bill_option
 @json_option
 @click.pass_context
-def show(context: click.Context, cluster: str, as_json: bool) -> None:
-    """Show the status, sizes and settings of CLUSTER, and how to read it in SQLite's shell."""
+def show(context: click.Context, cluster: str, with_bill: bool, as_json: bool) -> None:
+    """Show the status, sizes and settings of CLUSTER, and how programs connect to it."""
     from clusterdb.access.build import library_commands  # imports SQLite: help does not need it
     from clusterdb.clusters.figures import cluster_details
+    from clusterdb.views.urls import connections
 
     with opened(context) as store:
         details = cluster_details(store.context, store.cluster(cluster))
+        bill = _bills(store).get(cluster) if with_bill else None
     if as_json:
-        print_json(details_json(details))
-    else:
-        click.echo(table(details_rows(details), (f"cluster {details.stats.name}", "")))
-        commands = library_commands(store.path, details.stats.name)
-        if commands:
-            click.echo("\n".join(["", "In SQLite's shell (read-only):", *(f"  {command}" for command in commands)]))
+        print_json(details_json(details, bill))
+        return
+    click.echo(table(details_rows(details, bill), (f"cluster {details.stats.name}", "")))
+    urls = [f"  {name:12}{url}" for name, url in connections(store.path, details.stats.name).items()]
+    if urls:
+        click.echo("\n".join(["", "In Python:", *urls]))
+    commands = library_commands(store.path, details.stats.name)
+    if commands:
+        click.echo("\n".join(["", "In SQLite's shell (read-only):", *(f"  {command}" for command in commands)]))
 
 
 @cli.command()

@@ -19,10 +19,11 @@ from clusterdb.cli.app import (
     yes_option,
 )
 from clusterdb.cli.notes import note, quiet_option
-from clusterdb.cli.output import json_option, print_records, warn_about_collations
+from clusterdb.cli.output import columns_option, filter_option, json_option, print_records, warn_about_collations
 from clusterdb.cli.settings import given_settings, settings_options
 from clusterdb.views import messages
 from clusterdb.views.columns import SNAPSHOTS
+from clusterdb.views.filters import is_wanted
 
 __all__ = ["cli"]
 
@@ -41,12 +42,15 @@ def snapshot(context: click.Context, cluster: str, name: str) -> None:
 
 
 @cli.command()
+@filter_option
+@columns_option
 @json_option
 @click.pass_context
-def snapshots(context: click.Context, as_json: bool) -> None:
-    """List the snapshots."""
+def snapshots(context: click.Context, filters: tuple[str, ...], columns: str | None, as_json: bool) -> None:
+    """List the snapshots; a field for --filter is cluster."""
     with opened(context) as store:
-        print_records(store.snapshots(), SNAPSHOTS, as_json=as_json)
+        shown = [item for item in store.snapshots() if is_wanted(item.name, {"cluster": item.cluster}, filters)]
+        print_records(shown, SNAPSHOTS, as_json=as_json, chosen=columns)
 
 
 @cli.command()

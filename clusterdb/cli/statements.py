@@ -7,13 +7,14 @@ import sys
 import click
 
 from clusterdb.cli.app import ENDPOINT, POINT, cli, opened, split_point
-from clusterdb.cli.output import print_json
+from clusterdb.cli.output import print_json, terminal_width
+from clusterdb.views.grid import markdown
 from clusterdb.views.rows import rows_csv, rows_json
-from clusterdb.views.text import table
+from clusterdb.views.text import cells_of, table
 
 __all__ = ["cli"]
 
-_FORMATS = ("table", "json", "csv")
+_FORMATS = ("table", "json", "csv", "markdown")
 
 
 @cli.command()
@@ -79,5 +80,7 @@ def _print_rows(rows: list[tuple[object, ...]], headers: list[str], output_forma
         print_json(rows_json(rows, headers))
     elif output_format == "csv":
         click.echo(rows_csv(rows, headers), nl=False)
+    elif output_format == "markdown":
+        click.echo("\n".join(markdown(headers, cells_of(rows))))
     else:
-        click.echo(table(rows, headers))
+        click.echo(table(rows, headers, width=terminal_width()))

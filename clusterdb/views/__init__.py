@@ -8,6 +8,8 @@ Pure functions, shared by everything that shows records: the command line, its s
     columns.py      the columns that a list shows of each kind of record
     json.py         any record as JSON
     messages.py     what a verb has done, and the footer of a statement
+    filters.py      which records a list shows
+    tree.py         clusters as a tree of clones, with bars
     points.py       points in the past of a cluster, for completion
     urls.py         the URLs and settings with which programs connect
     cluster.py      everything about one cluster
