@@ -143,14 +143,14 @@ class _Named(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         try:
             if self.name in ("engine", "mode"):
                 every = completion.engines() if self.name == "engine" else completion.modes()
-                found = [name for name in every if name.text.startswith(incomplete)]
+                names = [name for name in every if name.text.startswith(incomplete)]
             else:
                 cluster = ctx.params.get("cluster") or next(iter(ctx.args), "")  # click leaves it there after an option
                 with opened(ctx) as store:
-                    found = completion.candidates(self.name, store, str(cluster), incomplete)
+                    names = completion.candidates(self.name, store, str(cluster), incomplete)
         except Error:
             return []  # the command itself will report the error
-        return [CompletionItem(text, help=what or None) for text, what in found]
+        return [CompletionItem(text, help=what or None) for text, what in names]
 
 
 CLUSTER = _Named("cluster")

@@ -205,7 +205,7 @@ def ls(
         listed = listing(store.context, lambda name, fields: is_wanted(name, fields, filters))
         bills = _bills(store) if with_bill or "pays" in shown else {}
         if as_tree:
-            can_draw = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+            can_draw = (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
             marks = UNICODE_MARKS if can_draw else ASCII_MARKS
             click.echo(tree(listed, store.stats(), width=terminal_width(), marks=marks))
             return

@@ -33,7 +33,7 @@ def candidates(kind: str, store: Store, given: str, incomplete: str) -> list[Poi
     cluster that the store does not have has no names.
     """
     try:
-        return [found for found in _KINDS[kind](store, given, incomplete) if found.text.startswith(incomplete)]
+        return [item for item in _KINDS[kind](store, given, incomplete) if item.text.startswith(incomplete)]
     except Error:
         return []  # the command itself will report the error
 
@@ -81,13 +81,15 @@ def _snapshots(store: Store, given: str, incomplete: str) -> Iterable[PointText]
 
 
 def _endpoints(store: Store, given: str, incomplete: str) -> Iterable[PointText]:
-    found = _cluster(store, given).endpoints()
-    return (PointText(endpoint.name, f"leads to {', '.join(endpoint.members) or 'the writer'}") for endpoint in found)
+    endpoints = _cluster(store, given).endpoints()
+    return (
+        PointText(endpoint.name, f"leads to {', '.join(endpoint.members) or 'the writer'}") for endpoint in endpoints
+    )
 
 
 def _custom_endpoints(store: Store, given: str, incomplete: str) -> Iterable[PointText]:
-    found = _cluster(store, given).endpoints()
-    return (PointText(endpoint.name, "") for endpoint in found if endpoint.kind == "CUSTOM")
+    endpoints = _cluster(store, given).endpoints()
+    return (PointText(endpoint.name, "") for endpoint in endpoints if endpoint.kind == "CUSTOM")
 
 
 def _instances(store: Store, given: str, incomplete: str) -> Iterable[PointText]:
@@ -95,7 +97,7 @@ def _instances(store: Store, given: str, incomplete: str) -> Iterable[PointText]
 
 
 def _readers(store: Store, given: str, incomplete: str) -> Iterable[PointText]:
-    return (found for found in _instances(store, given, incomplete) if found.what == "reader")
+    return (item for item in _instances(store, given, incomplete) if item.what == "reader")
 
 
 def _sources(store: Store, given: str, incomplete: str) -> Iterable[PointText]:

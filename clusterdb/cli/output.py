@@ -68,7 +68,7 @@ def chosen_columns(
 
 
 def terminal_width() -> int | None:
-    """The width of the terminal that standard output is; None if it is none, where lines may have any length."""
+    """The width of the terminal; None if standard output is a file or a pipe, where lines may have any length."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

@@ -87,11 +87,11 @@ def completions(text: str, begin: int, end: int, names: Names) -> list[str]:
     block = _block_at(_Block(_statement(tokens, at), end), at)
     before = [token for token in block.all_tokens if token.end <= at]
     candidates = list(_candidates(before, block, names))
-    found = list(_matching(word, candidates))
-    if not found and not (before and before[-1].upper == "."):
-        found = list(_matching(word, _everything(names)))
+    words = list(_matching(word, candidates))
+    if not words and not (before and before[-1].upper == "."):
+        words = list(_matching(word, _everything(names)))
     prefix = text[begin:at]
-    return [f"{prefix}{item}" for item in found]
+    return [f"{prefix}{item}" for item in words]
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -155,7 +155,7 @@ class _Block:
 
     def sources(self, names: Names) -> dict[str, Sequence[str]]:
         """The tables in scope by the names under which they are known, with their columns; own ones come first."""
-        found: dict[str, Sequence[str]] = {}
+        scope: dict[str, Sequence[str]] = {}
         known = {**_lowered(names.tables), **self.common_tables(names)}
         items, index, is_from = self.items, 0, False
         while index < len(items):
@@ -193,15 +193,15 @@ class _Block:
                 name = _name(items[index])
                 index += 1
             if name and columns is not None:
-                found.setdefault(name, columns)
+                scope.setdefault(name, columns)
         if self.parent is not None:
             for name, outer in self.parent.sources(names).items() if self.parent.items else ():
-                found.setdefault(name, outer)
-        return found
+                scope.setdefault(name, outer)
+        return scope
 
     def common_tables(self, names: Names) -> dict[str, Sequence[str]]:
         """The tables that WITH defines here or around, in lower case."""
-        found = self.parent.common_tables(names) if self.parent is not None else {}
+        common = self.parent.common_tables(names) if self.parent is not None else {}
         for index, item in enumerate(self.items):
             if isinstance(item, _Block) and index > 2 and _upper(self.items[index - 2]) == "AS":
                 place = index - 3
@@ -215,12 +215,12 @@ class _Block:
                     place -= 1
                 if place >= 0 and _is_name(self.items[place]):
                     name = _name(self.items[place]).lower()
-                    found[name] = columns if columns is not None else item.columns(names, without=name)
-        return found
+                    common[name] = columns if columns is not None else item.columns(names, without=name)
+        return common
 
     def columns(self, names: Names, without: str = "") -> list[str]:
         """The names of the columns that this query returns, as far as they are names."""
-        found: list[str] = []
+        returned: list[str] = []
         last: _Token | None = None
         depth = 0
         is_list = False
@@ -233,15 +233,15 @@ class _Block:
             if item is None or (not depth and (upper == "," or upper in _ENDS_FROM | {"FROM"})):
                 if last is not None and last.text == "*":
                     tables = self.parent_free_sources(names, without)
-                    found += [column for columns in tables.values() for column in columns]
+                    returned += [column for columns in tables.values() for column in columns]
                 elif last is not None and _is_name(last):
-                    found.append(last.name)
+                    returned.append(last.name)
                 last = None
                 if upper != ",":
                     break
             elif isinstance(item, _Token) and upper not in ("DISTINCT", "ALL"):
                 last = item
-        return found
+        return returned
 
     def parent_free_sources(self, names: Names, without: str) -> dict[str, Sequence[str]]:
         """The tables of this query's own FROM; a recursive one does not see itself."""

@@ -179,14 +179,14 @@ class Dotted(Conversation):
         """Completions of a word of a dot command: clusters and points in time, snapshots, endpoints, files, tables."""
         words = line[:beg].split()
         try:
-            found = self._completed(words, line[:beg]) if words else None
+            following = self._completed(words, line[:beg]) if words else None
         except (Error, self.Error, apsw.Error):
-            found = []
-        if found is None:
+            following = []
+        if following is None:
             return super().complete_command(line, token, beg, end)
-        if isinstance(found, _Files):
-            return found.beginning(token)
-        return [name for name in found if name.startswith(token)]
+        if isinstance(following, _Files):
+            return following.beginning(token)
+        return [name for name in following if name.startswith(token)]
 
     def _completed(self, words: list[str], before: str) -> Sequence[str] | _Files | None:
         """What can follow the words of a dot command; None for apsw's own commands."""

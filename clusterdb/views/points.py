@@ -33,12 +33,12 @@ def points(
     cluster: str, snapshots: Sequence[Snapshot], moments: Sequence[Moment], earliest: datetime, now: datetime
 ) -> list[PointText]:
     """Snapshots, those of the cluster first; its newest versions (``moments``); and times since ``earliest``."""
-    found = [
+    texts = [
         PointText(snapshot.name, f"snapshot of {snapshot.cluster}, {time_text(snapshot.taken_at)}")
         for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.cluster != cluster)
     ]
-    found += [PointText(str(moment.version), time_text(moment.time)) for moment in moments]
+    texts += [PointText(str(moment.version), time_text(moment.time)) for moment in moments]
     for what, span in _AGO.items():
         if now - span >= earliest:
-            found.append(PointText((now - span).astimezone().replace(tzinfo=None).isoformat(timespec="seconds"), what))
-    return found
+            texts.append(PointText((now - span).astimezone().replace(tzinfo=None).isoformat(timespec="seconds"), what))
+    return texts

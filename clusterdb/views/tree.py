@@ -19,9 +19,9 @@ BAR_WIDTH = 20
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The characters of a tree: branches, and bars."""
+    """The characters of a tree: its lines, and bars."""
 
-    branch: str
+    middle: str
     last: str
     through: str
     own: str
@@ -73,22 +73,22 @@ def _rows(
     children: Mapping[int | str, Iterable[ListedCluster]],
     largest: int,
     marks: Marks,
-    branch: str = "",
+    lead: str = "",
     below: str = "",
 ) -> Iterator[tuple[str, ...]]:
     if isinstance(node, str):
-        yield f"{branch}{node} (deleted)", "", "", "", ""
+        yield f"{lead}{node} (deleted)", "", "", "", ""
         clones = list(children.get(node, ()))
     else:
         stats = node.stats
         own, shared = _bar(stats.own_bytes, stats.shared_bytes, largest)
         sizes = (bytes_text(stats.own_bytes), bytes_text(stats.shared_bytes))
-        yield f"{branch}{stats.name}", marks.own * own + marks.shared * shared, *sizes, node.test or ""
+        yield f"{lead}{stats.name}", marks.own * own + marks.shared * shared, *sizes, node.test or ""
         clones = list(children.get(node.id, ()))
     for clone in clones:
         is_last = clone is clones[-1]
         inner = below + (" " * len(marks.through) if is_last else marks.through)
-        yield from _rows(clone, children, largest, marks, below + (marks.last if is_last else marks.branch), inner)
+        yield from _rows(clone, children, largest, marks, below + (marks.last if is_last else marks.middle), inner)
 
 
 def _bar(own_bytes: int, shared_bytes: int, largest: int) -> tuple[int, int]:
