@@ -34,7 +34,8 @@ class ClusterShell(Dotted):
         other clusters.
         """
         self.arguments("clusters", cmd, 0, 0)
-        self.show(records_table([cluster.stats() for cluster in self.store.clusters()], CLUSTERS))
+        stats = [cluster.stats() for cluster in self.store.clusters()]
+        self.show(records_table(stats, CLUSTERS, width=self.screen_width()))
 
     def command_use(self, cmd: list[str]) -> None:
         """use NAME[@POINT] ?--endpoint ENDPOINT?: Uses another cluster
@@ -123,7 +124,7 @@ class ClusterShell(Dotted):
     def command_snapshots(self, cmd: list[str]) -> None:
         """snapshots: Lists the snapshots of the store"""
         self.arguments("snapshots", cmd, 0, 0)
-        self.show(records_table(self.store.snapshots(), SNAPSHOTS))
+        self.show(records_table(self.store.snapshots(), SNAPSHOTS, width=self.screen_width()))
 
     def command_reset(self, cmd: list[str]) -> None:
         """reset ?SNAPSHOT? ?--yes?: Resets the clone in use to the present state of its source, or to a snapshot
@@ -183,12 +184,12 @@ class ClusterShell(Dotted):
     def command_endpoints(self, cmd: list[str]) -> None:
         """endpoints: Lists the endpoints of the cluster in use, with the instances that each leads to now"""
         self.arguments("endpoints", cmd, 0, 0)
-        self.show(records_table(self.require_in_use().cluster.endpoints(), ENDPOINTS))
+        self.show(records_table(self.require_in_use().cluster.endpoints(), ENDPOINTS, width=self.screen_width()))
 
     def command_instances(self, cmd: list[str]) -> None:
         """instances: Lists the instances of the cluster in use, the writer first"""
         self.arguments("instances", cmd, 0, 0)
-        self.show(records_table(self.require_in_use().cluster.instances(), INSTANCES))
+        self.show(records_table(self.require_in_use().cluster.instances(), INSTANCES, width=self.screen_width()))
 
     def command_failover(self, cmd: list[str]) -> None:
         """failover ?TARGET? ?--yes?: Promotes a reader of the cluster in use to be its writer

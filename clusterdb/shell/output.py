@@ -66,7 +66,7 @@ class Output(apsw.shell.Shell):
         --width is given.
         """
         options = self.box_options
-        width = int(str(options["text_width"])) or self._screen_width()
+        width = int(str(options["text_width"])) or self.screen_width()
         drawn = grid(
             column_names,
             [[self._cell(value) for value in row] for row in rows],
@@ -87,7 +87,7 @@ class Output(apsw.shell.Shell):
 
     output_markdown.all_at_once = True  # type: ignore[attr-defined]
 
-    def _screen_width(self) -> int | None:
+    def screen_width(self) -> int | None:
         """The width of the terminal that results are written to; None if they go elsewhere."""
         try:
             return os.get_terminal_size(self.stdout.fileno()).columns if self.stdout.isatty() else None
@@ -127,7 +127,7 @@ class Output(apsw.shell.Shell):
         if self._once is not None:
             with self._shown_once():
                 yield
-        elif self.interactive and self.uses_pager and self._screen_width() is not None and self._page is None:
+        elif self.interactive and self.uses_pager and self.screen_width() is not None and self._page is None:
             with self._shown_in_page():
                 yield
         else:

@@ -2,7 +2,7 @@
 
 A script in ``tests/cli/golden`` is a list of commands, each after ``$ clusterdb``, and what it prints; lines that begin
 with ``#`` are for the reader.  Standard error is what begins with ``! ``; empty lines are left out.  ``TIME``, ``UUID``
-and ``SIZE`` stand for what differs, ``STORE`` for the store.  Each script runs in a folder with the database ``sample.db``.
+and ``SIZE`` stand for what differs, ``STORE`` for the store.  Each script runs in a folder with ``sample.db``.
 ``CLUSTERDB_GOLDEN_UPDATE=1 pytest tests/cli/test_golden.py`` records what is printed now; read the diff.
 """
 
