@@ -37,8 +37,8 @@ class Switched:
     """What a backtrack or a reset has done.
 
     The cluster was at ``former_version``, and has the content of ``version``, which was committed at ``time`` (UTC).
-    After a reset this is a version of its source or of a snapshot.  Its own numbers continue: unless it is empty now, its
-    present version is greater than the former one.
+    After a reset this is a version of its source or of a snapshot.  Its own numbers continue: its present version is
+    greater than the former one, unless it is empty now.
     """
 
     former_version: int

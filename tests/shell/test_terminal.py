@@ -141,9 +141,9 @@ def test_terminal_without_prompt_toolkit_uses_readline(
 @pytest.mark.skipif(shutil.which("less") is None, reason="less is not installed")
 @pytest.mark.parametrize("options", [(), ("--plain",)])
 def test_terminal_pages_what_is_too_wide_or_too_long(
-    on_screen: Callable[..., Screen], options: tuple[str, ...]
+    on_screen: Callable[..., Screen], options: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """The pager gets Ctrl-C and ends with q; then come the footer and the prompt."""
+    """The pager gets the keys, Ctrl-C too; then come the footer and the prompt."""
     screen = on_screen("prod", *options, columns=40, PAGER="", CLUSTERDB_PAGER="", LESS="-SX", NO_COLOR="1")
     screen.wait_for("prod>")
     screen.type("select 103635004 as population, '2024-07-12' as day, 'a remark that is long' as remark;")
@@ -152,7 +152,6 @@ def test_terminal_pages_what_is_too_wide_or_too_long(
     wide = " as a, ".join([f"1{'0' * 17}"] * 3)
     screen.type(f"select {wide} as a;", "Enter")
     screen.wait_for("(END)", f"│ 1{'0' * 17} │ 1{'0' * 14}")
-    screen.type("", "C-c")
     screen.type("q")
     screen.wait_for("prod>", "(1 row, ")
     screen.type(
@@ -161,6 +160,13 @@ def test_terminal_pages_what_is_too_wide_or_too_long(
     screen.wait_for(":", "│    1 │", "│   20 │")
     screen.type("q")
     screen.wait_for("prod>", "(1,000 rows, ")
+    (tmp_path / "pager").write_text("trap 'echo the pager ends; exit' INT\ncat\nsleep 100\n")
+    screen.type(f".pager sh {tmp_path}/pager", "Enter")
+    screen.wait_for("prod>")
+    screen.type(f"select {wide} as a;", "Enter")
+    screen.wait_for("╯")
+    screen.type("", "C-c")
+    screen.wait_for("prod>", "the pager ends", "(1 row, ")
     screen.type(".pager off", "Enter")
     screen.wait_for("prod>")
     screen.type(
