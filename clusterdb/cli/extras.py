@@ -6,7 +6,6 @@ import click
 from click.shell_completion import get_completion_class
 
 from clusterdb.cli.app import cli, note_plane, progress_bar
-from clusterdb.cli.completion import register
 from clusterdb.cli.output import json_option, print_json
 from clusterdb.views.json import to_json
 
@@ -70,6 +69,8 @@ def completion(context: click.Context, shell: str) -> None:
 
     For bash, in ~/.bashrc: eval "$(clusterdb completion bash)"
     """
+    from clusterdb.cli.completion import register
+
     register()
     completion_class = get_completion_class(shell)
     assert completion_class is not None

@@ -8,7 +8,6 @@ import click
 
 from clusterdb.cli.app import ENDPOINT, POINT, cli, opened, split_point
 from clusterdb.cli.output import print_json, terminal_width
-from clusterdb.views.grid import markdown
 from clusterdb.views.rows import rows_csv, rows_json
 from clusterdb.views.text import cells_of, table
 
@@ -81,6 +80,8 @@ def _print_rows(rows: list[tuple[object, ...]], headers: list[str], output_forma
     elif output_format == "csv":
         click.echo(rows_csv(rows, headers), nl=False)
     elif output_format == "markdown":
+        from clusterdb.views.grid import markdown
+
         click.echo("\n".join(markdown(headers, cells_of(rows))))
     else:
         click.echo(table(rows, headers, width=terminal_width()))

@@ -20,7 +20,7 @@ import apsw
 import apsw.shell
 
 from clusterdb.shell.pager import Page, PagerLeft, default_pager
-from clusterdb.views.grid import ASCII, BOX, Cell, Kind, grid, markdown
+from clusterdb.views.grid import ASCII, BOX, Cell, Kind, cut, grid, is_whole, markdown, width_of
 from clusterdb.views.messages import statement_done
 
 __all__ = ["Counted", "Output"]
@@ -48,6 +48,7 @@ class Output(apsw.shell.Shell):
         self.command_mode(["box", "--truncate", "4096"] if self._using_a_terminal() else ["list"])
         self.shows_footer = self.uses_pager = bool(self._using_a_terminal())
         self.pager = default_pager()
+        self._column_widths: list[int] = []
         self._page: Page | None = None
         self._once: TextIO | None = None
 
@@ -79,6 +80,38 @@ class Output(apsw.shell.Shell):
         self.write(self.stdout, "\n".join(drawn.lines) + "\n")
 
     output_box.all_at_once = True  # type: ignore[attr-defined]
+
+    def output_column(self, header: bool, line: Sequence[apsw.SQLiteValue]) -> None:
+        """Items left aligned in space padded columns
+
+        Texts that do not fit are cut, which a mark shows; numbers, dates
+        and column names never are. If the width hasn't been specified for
+        a column then 10 is used, or that of the column name. Use the
+        .width command to change column sizes.
+        """
+        if header:
+            given = [*self.widths, *[0] * len(line)]
+            names = [width_of(self._fmt_text_col(name)) for name in line]
+            self._column_widths = [
+                (-1 if width < 0 else 1) * max(abs(width) or 10, name)
+                for width, name in zip(given, names, strict=False)
+            ]
+            if not self.header:
+                return
+        cells = []
+        for value, width in zip(line, self._column_widths, strict=True):
+            text = self._fmt_text_col(value)
+            if self.truncate and not header and _kind(value) == "text" and not is_whole(text):
+                text = cut(text, abs(width))
+            padding = " " * (abs(width) - width_of(text))
+            text = padding + text if width < 0 else text + padding
+            colour = self.colour
+            cells.append(colour.header + text + colour.header_ if header else colour.colour_value(value, text))
+        self.write(self.stdout, "  ".join(cells) + "\n")
+        if header and self.colour is self._colours["off"]:
+            self.write(self.stdout, "  ".join("-" * abs(width) for width in self._column_widths) + "\n")
+
+    output_columns = output_column
 
     def output_markdown(self, column_names: Sequence[str], rows: Sequence[apsw.SQLiteValues]) -> None:
         """Tables in Markdown, as GitHub and others read them"""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
@@ -54,8 +54,7 @@ class Bar(NamedTuple):
     right: str
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How a table is drawn: what stands before, between and after cells, the mark of a cut, and the bars.
 
     ``row`` is drawn above rows, of which the first gets ``first_row``, if any cell has several lines.  A column is at
@@ -85,29 +84,30 @@ ASCII = Style("| ", " | ", " |", "...", _bar("+-++"), None, _bar("+=++"), _bar("
 PLAIN = Style("", "  ", "", "…", under_header=Bar("", "-", "  ", ""), header_padding=2)
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """A drawn table, and the width of its widest line."""
 
     lines: list[str]
     width: int
 
 
-_WHOLE = re.compile(
-    r"""
+_WHOLE = r"""
     [+-]? (?: \d[\d,._']* | \.\d+ ) (?: [eE][+-]?\d+ )? (?: \ ?[%A-Za-zµ]{1,5} )?        # a number, with a unit
     | (?: [+-]?\d{1,4} [-/.] \d{1,2} [-/.] \d{1,4} )?                                    # a date
       (?: [ T]? \d{1,2} : \d\d (?: : \d\d (?: [.,]\d+ )? )? )?                           # a time
       (?: \ ? (?: Z | UTC | [+-]\d\d (?: :?\d\d )? ) )?                                  # a time zone
-    """,
-    re.VERBOSE,
-)
+"""
 _WHOLE_LENGTH = 64
 
 
 def is_whole(text: str) -> bool:
     """Whether a text is a number, a date or a time, of which no part may be cut off."""
-    return len(text) <= _WHOLE_LENGTH and any(map(str.isdigit, text)) and bool(_WHOLE.fullmatch(text))
+    return len(text) <= _WHOLE_LENGTH and any(map(str.isdigit, text)) and bool(_whole().fullmatch(text))
+
+
+@cache
+def _whole() -> re.Pattern[str]:
+    return re.compile(_WHOLE, re.VERBOSE)  # takes milliseconds, which most commands do not need
 
 
 def width_of(text: str) -> int:
@@ -204,7 +204,7 @@ def grid(
             cells: list[tuple[str, Kind | Literal["header"]]] = []
             for (cell_lines, kind), columns in zip(row, widths, strict=True):
                 line = cell_lines[index] if index < len(cell_lines) else ""
-                cells.append((_cut(line, columns, style.mark), kind))
+                cells.append((cut(line, columns, style.mark), kind))
             lines.append(drawn(cells))
     lines += drawn_bar(style.bottom)
     return Grid(lines, frame + sum(widths))
@@ -249,7 +249,8 @@ def _clean(line: str) -> str:
     return "".join(" " if char == "\t" else char if text_width(char) >= 0 else "?" for char in line)
 
 
-def _cut(line: str, width: int, mark: str) -> str:
+def cut(line: str, width: int, mark: str = "…") -> str:
+    """A line that is no wider than a width; the mark is its end if something was cut off."""
     if width_of(line) <= width:
         return line
     from apsw.unicode import text_width_substr

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from clusterdb.views.grid import PLAIN, Cell, grid
+if TYPE_CHECKING:
+    from clusterdb.views.grid import Cell
 
 __all__ = ["bytes_text", "cells_of", "duration_text", "no_terminal_text", "table", "time_text"]
 
@@ -37,20 +39,23 @@ def table(rows: Iterable[Sequence[object]], headers: Sequence[str], *, width: in
 
     With ``width``, long texts are cut so that lines fit it (:mod:`clusterdb.views.grid`).
     """
+    from clusterdb.views.grid import PLAIN, grid  # most commands print no table
+
     return "\n".join(grid(headers, cells_of(rows), PLAIN, width=width).lines)
 
 
 def cells_of(rows: Iterable[Sequence[object]]) -> list[list[Cell]]:
     """Values as cells: NULL is an empty text, a blob its size."""
-    return [[_cell(value) for value in row] for row in rows]
+    from clusterdb.views.grid import Cell
 
+    def cell(value: object) -> Cell:
+        if value is None:
+            return Cell("", "null")
+        if isinstance(value, bytes):
+            return Cell(f"<{len(value)} bytes>", "blob")
+        return Cell(str(value), "number" if isinstance(value, int | float) else "text")
 
-def _cell(value: object) -> Cell:
-    if value is None:
-        return Cell("", "null")
-    if isinstance(value, bytes):
-        return Cell(f"<{len(value)} bytes>", "blob")
-    return Cell(str(value), "number" if isinstance(value, int | float) else "text")
+    return [[cell(value) for value in row] for row in rows]
 
 
 def no_terminal_text(question: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,26 +69,24 @@ def tree(
 
 
 def _rows(
-    node: ListedCluster | str,
-    children: Mapping[int | str, Iterable[ListedCluster]],
-    largest: int,
-    marks: Marks,
-    lead: str = "",
-    below: str = "",
+    root: ListedCluster | str, children: Mapping[int | str, Sequence[ListedCluster]], largest: int, marks: Marks
 ) -> Iterator[tuple[str, ...]]:
-    if isinstance(node, str):
-        yield f"{lead}{node} (deleted)", "", "", "", ""
-        clones = list(children.get(node, ()))
-    else:
-        stats = node.stats
-        own, shared = _bar(stats.own_bytes, stats.shared_bytes, largest)
-        sizes = (bytes_text(stats.own_bytes), bytes_text(stats.shared_bytes))
-        yield f"{lead}{stats.name}", marks.own * own + marks.shared * shared, *sizes, node.test or ""
-        clones = list(children.get(node.id, ()))
-    for clone in clones:
-        is_last = clone is clones[-1]
-        inner = below + (" " * len(marks.through) if is_last else marks.through)
-        yield from _rows(clone, children, largest, marks, below + (marks.last if is_last else marks.middle), inner)
+    """The rows of a cluster, or the name of a deleted one, and of all its clones, at any depth."""
+    waiting: list[tuple[ListedCluster | str, str, str]] = [(root, "", "")]
+    while waiting:
+        node, lead, below = waiting.pop()
+        if isinstance(node, str):
+            yield f"{lead}{node} (deleted)", "", "", "", ""
+        else:
+            stats = node.stats
+            own, shared = _bar(stats.own_bytes, stats.shared_bytes, largest)
+            sizes = (bytes_text(stats.own_bytes), bytes_text(stats.shared_bytes))
+            yield f"{lead}{stats.name}", marks.own * own + marks.shared * shared, *sizes, node.test or ""
+        clones = children.get(node if isinstance(node, str) else node.id, ())
+        for clone in reversed(clones):
+            is_last = clone is clones[-1]
+            inner = below + (" " * len(marks.through) if is_last else marks.through)
+            waiting.append((clone, below + (marks.last if is_last else marks.middle), inner))
 
 
 def _bar(own_bytes: int, shared_bytes: int, largest: int) -> tuple[int, int]:

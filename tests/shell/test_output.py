@@ -66,6 +66,19 @@ def test_options_of_tables_are_those_of_apsw(talking: Talking) -> None:
     assert "| NULL | [ 2 bytes ] | it'... | 1.5 | . |" in talk.answer_to(sql)
 
 
+def test_mode_column_cuts_texts_only(talking: Talking) -> None:
+    talk = talking()
+    talk.say(".mode column", ".header on", ".width 4 -6 0")
+    sql = "SELECT 'a text' AS t, 'abcdefgh' AS u, 1234567890123 AS number, '2024-07-12 10:00:00' AS first_of_times;"
+    assert talk.answer_to(sql).splitlines() == [
+        "t          u  number      first_of_times",
+        "----  ------  ----------  --------------",
+        "a t…  abcde…  1234567890123  2024-07-12 10:00:00",
+    ]
+    talk.say(".width 1 1")
+    assert talk.answer_to("EXPLAIN QUERY PLAN SELECT * FROM users;").splitlines()[-1].rstrip().endswith("SCAN users")
+
+
 def test_mode_markdown(talking: Talking) -> None:
     talk = talking()
     talk.say(".mode markdown")

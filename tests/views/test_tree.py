@@ -50,6 +50,11 @@ def test_clone_whose_source_is_filtered_out_is_a_root() -> None:
     assert drawn(cluster(2, 5, source=1))[2].startswith("c2 ")
 
 
+def test_chain_of_many_clones_is_drawn() -> None:
+    lines = drawn(cluster(0, 1), *(cluster(number, 1, source=number - 1) for number in range(1, 3000)))
+    assert lines[-3].split("  #")[0].endswith("`-- c2999")
+
+
 def test_tests_of_clones_are_shown_and_cut() -> None:
     lines = drawn(cluster(1, 5, test="tests/test_shop.py::test_price_of_everything"), width=70)
     assert lines[2] == f"c1         {'#' * 20}  5 bytes  0 bytes   tests/test_shop.p…"
