@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from clusterdb.views.grid import PLAIN, Cell, grid
 from clusterdb.views.text import bytes_text
@@ -28,6 +29,13 @@ class Marks:
     shared: str
 
 
+class _Deleted(NamedTuple):
+    """A cluster that was deleted, and whose clones exist."""
+
+    id: int
+    name: str
+
+
 UNICODE_MARKS = Marks("├── ", "└── ", "│   ", "█", "░")
 ASCII_MARKS = Marks("|-- ", "`-- ", "|   ", "#", ".")
 
@@ -41,22 +49,20 @@ def tree(
     without it.
     """
     listed_ids = {cluster.id for cluster in listed}
-    children: dict[int | str, list[ListedCluster]] = {}
-    roots: list[ListedCluster | str] = []
+    children: dict[int, list[ListedCluster]] = {}
+    roots: list[tuple[str, ListedCluster | _Deleted]] = []
     for cluster in listed:
-        source = cluster.stats.source
-        if cluster.source_id in listed_ids:
-            children.setdefault(cluster.source_id, []).append(cluster)
-        elif source is not None and not cluster.has_source:
-            if source not in children:
-                roots.append(source)
-            children.setdefault(source, []).append(cluster)
-        else:
-            roots.append(cluster)
+        source, source_id = cluster.stats.source, cluster.source_id
+        if source is None or source_id is None or (cluster.has_source and source_id not in listed_ids):
+            roots.append((cluster.stats.name, cluster))
+            continue
+        if not cluster.has_source and source_id not in children:
+            roots.append((source, _Deleted(source_id, source)))
+        children.setdefault(source_id, []).append(cluster)
     largest = max((cluster.stats.own_bytes + cluster.stats.shared_bytes for cluster in listed), default=0)
     rows = [
         [Cell(cell, "blob" if index == 1 else "text") for index, cell in enumerate(row)]  # a bar is never cut
-        for root in sorted(roots, key=lambda root: root if isinstance(root, str) else root.stats.name)
+        for _, root in sorted(roots, key=itemgetter(0))
         for row in _rows(root, children, largest, marks)
     ]
     has_notes = any(row[-1].text for row in rows)
@@ -69,20 +75,20 @@ def tree(
 
 
 def _rows(
-    root: ListedCluster | str, children: Mapping[int | str, Sequence[ListedCluster]], largest: int, marks: Marks
+    root: ListedCluster | _Deleted, children: Mapping[int, Sequence[ListedCluster]], largest: int, marks: Marks
 ) -> Iterator[tuple[str, ...]]:
     """The rows of a cluster, or the name of a deleted one, and of all its clones, at any depth."""
-    waiting: list[tuple[ListedCluster | str, str, str]] = [(root, "", "")]
+    waiting: list[tuple[ListedCluster | _Deleted, str, str]] = [(root, "", "")]
     while waiting:
         node, lead, below = waiting.pop()
-        if isinstance(node, str):
-            yield f"{lead}{node} (deleted)", "", "", "", ""
+        if isinstance(node, _Deleted):
+            yield f"{lead}{node.name} (deleted)", "", "", "", ""
         else:
             stats = node.stats
             own, shared = _bar(stats.own_bytes, stats.shared_bytes, largest)
             sizes = (bytes_text(stats.own_bytes), bytes_text(stats.shared_bytes))
             yield f"{lead}{stats.name}", marks.own * own + marks.shared * shared, *sizes, node.test or ""
-        clones = children.get(node if isinstance(node, str) else node.id, ())
+        clones = children.get(node.id, ())
         for clone in reversed(clones):
             is_last = clone is clones[-1]
             inner = below + (" " * len(marks.through) if is_last else marks.through)

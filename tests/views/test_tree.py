@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -44,6 +45,18 @@ def test_clones_stand_below_their_sources() -> None:
 def test_clones_of_a_deleted_cluster_stand_below_its_name() -> None:
     lines = drawn(cluster(2, 5, source=1, has_source=False), cluster(3, 5, source=1, has_source=False), cluster(4, 5))
     assert [line.split("  ")[0].rstrip() for line in lines[2:-2]] == ["c1 (deleted)", "|-- c2", "`-- c3", "c4"]
+
+
+def test_deleted_clusters_of_one_name_are_apart() -> None:
+    other = replace(cluster(4, 5, source=2, has_source=False), source_id=9)
+    same = replace(other, stats=replace(other.stats, source="c1"))
+    lines = drawn(cluster(3, 5, source=1, has_source=False), same)
+    assert [line.split("  ")[0].rstrip() for line in lines[2:-2]] == [
+        "c1 (deleted)",
+        "`-- c3",
+        "c1 (deleted)",
+        "`-- c4",
+    ]
 
 
 def test_clone_whose_source_is_filtered_out_is_a_root() -> None:
