@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterdb.shell.completion import Names, completions
@@ -109,6 +109,7 @@ def test_completion_replaces_what_readline_calls_the_word() -> None:
     assert completions("SELECT s", 7, 8, mysql)[0] == "`select`"
 
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PIECES = st.sampled_from(
     [
         "select",
@@ -134,6 +135,7 @@ PIECES = st.sampled_from(
 )
 
 
+@UNHURRIED
 @given(before=st.lists(PIECES, max_size=12), after=st.lists(PIECES, max_size=6))
 def test_completion_survives_any_text(before: list[str], after: list[str]) -> None:
     """Whatever stands around it, completions begin with the word, in any case."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterdb.views.grid import ASCII, BOX, PLAIN, Cell, Style, fitted, grid, is_whole, markdown, width_of
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WORDS = st.text(alphabet="ab \u00e9\u0301\u65e5\u672c\u0e01\u0e33|", max_size=40)
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False)).map(lambda number: Cell(str(number), "number"))
 DATES = st.one_of(
@@ -56,6 +57,7 @@ def least_width(headers: list[str], rows: list[list[Cell]], style: Style) -> int
 
 
 @pytest.mark.parametrize("style", [BOX, ASCII, PLAIN])
+@UNHURRIED
 @given(table=tables(), width=st.integers(1, 120))
 def test_lines_fit_the_width_and_numbers_and_dates_are_whole(
     style: Style, table: tuple[list[str], list[list[Cell]]], width: int
@@ -74,6 +76,7 @@ def test_lines_fit_the_width_and_numbers_and_dates_are_whole(
         assert all(cell.text.rstrip() in line for cell in row if never_cut(cell))
 
 
+@UNHURRIED
 @given(table=tables())
 def test_table_without_a_width_cuts_nothing(table: tuple[list[str], list[list[Cell]]]) -> None:
     headers, rows = table
@@ -83,6 +86,7 @@ def test_table_without_a_width_cuts_nothing(table: tuple[list[str], list[list[Ce
         assert all(cell.text in line for cell in row)
 
 
+@UNHURRIED
 @given(
     columns=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=8),
     available=st.integers(0, 200),
