@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_control import Shell
+from tests.support.command_line import Shell
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_log(shell: Shell) -> None:
 
 
 def test_graph_of_a_backtrack(shell: Shell) -> None:
-    shell("backtrack", "prod", "3", "--yes")
+    shell("backtrack", "prod", "3")
     lines = masked(shell("log", "prod", "--graph")).splitlines()[2:]
     marks = [re.split(r"\s{2,}", line.strip())[:2] for line in lines]
     assert marks == [["*", "5"], ["| x", "4"], ["*-'", "3"], ["*", "2"], ["*", "1"]]
@@ -83,9 +83,9 @@ def test_bisect(shell: Shell) -> None:
 def test_bisect_of_several_rows_and_an_error(shell: Shell) -> None:
     text = masked(shell("bisect", "prod", "SELECT name FROM users WHERE id < 2 UNION ALL SELECT 'x'"))
     assert text.splitlines()[:2] == ["version 2, TIME: x", "version 3, TIME: "]
-    result = shell.tried("bisect", "prod", "SELECT * FROM nothing")
+    result = shell.tried("bisect", "prod", "SELECT * FROM absent")
     assert result.exit_code == 1
-    assert "cannot answer the query: no such table: nothing" in str(result.exception)
+    assert "cannot answer the query: no such table: absent" in str(result.exception)
 
 
 def test_diff_of_one_cluster(shell: Shell) -> None:
