@@ -54,6 +54,7 @@ from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.ha.endpoints import Endpoint
 from clusterdb.ha.instances import Instance
 from clusterdb.ha.replica_status import ReplicaStatus
+from clusterdb.history import Answer, Bisection, LogEntry
 from clusterdb.past.snapshots import Snapshot
 from clusterdb.rules.points import Point
 from clusterdb.rules.settings import ClusterSettings
@@ -62,9 +63,11 @@ from vfs.reclaim.sweep import SweepReport
 from vfs.tools.check import CheckReport
 
 __all__ = [
+    "Answer",
     "Applied",
     "BacktrackDisabledError",
     "Bill",
+    "Bisection",
     "ChangesetConflictError",
     "CheckReport",
     "CloneLimitError",
@@ -96,6 +99,7 @@ __all__ = [
     "LimitExceededError",
     "Limits",
     "LoadedDump",
+    "LogEntry",
     "NoReaderError",
     "NoSourceError",
     "NotADatabaseError",

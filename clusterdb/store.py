@@ -27,7 +27,7 @@ from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.past import snapshots
 from clusterdb.past.snapshots import Snapshot
 from clusterdb.rules.names import check_name
-from clusterdb.rules.points import Point
+from clusterdb.rules.points import BASE, Point
 from vfs.interrupts import uninterrupted
 from vfs.reclaim.sweep import SweepReport
 from vfs.tools.check import CheckReport
@@ -282,7 +282,7 @@ class Store:
     def diff(
         self,
         before: str | Cluster,
-        after: str | Cluster,
+        after: str | Cluster | None = None,
         *,
         before_at: Point | None = None,
         after_at: Point | None = None,
@@ -290,7 +290,8 @@ class Store:
     ) -> Diff:
         """Compare two clusters, or points in their pasts: the changed definitions and rows.
 
-        The time depends on the size of the differences, not of the clusters, if one was cloned from the other.
+        With one cluster: what changed in it since it was cloned (its point ``"base"``), or since ``before_at``.  The
+        time depends on the size of the differences, not of the clusters, if one was cloned from the other.
         ``tables``: compare only these.  :mod:`clusterdb.diff` describes the use of SQLite's session extension and its
         rules for keys.
 
@@ -299,6 +300,9 @@ class Store:
         """
         from clusterdb.diff import clusters  # imports apsw's session extension only when it is needed
 
+        if after is None:
+            before_at = BASE if before_at is None else before_at
+            after = before
         old, new = (self.cluster(side) if isinstance(side, str) else side for side in (before, after))
         return clusters.compare(self.context, old, new, before_at, after_at, tables)
 

@@ -12,12 +12,13 @@ import sys
 
 import click
 
-from clusterdb.cli import care, clusters, differences, extras, instances, past, shell, statements
+from clusterdb.cli import care, clusters, differences, extras, history, instances, past, shell, statements
 from clusterdb.cli.app import cli
 
 __all__ = ["cli", "main"]
 
-assert {module.cli for module in (care, clusters, instances, differences, extras, past, shell, statements)} == {cli}
+_MODULES = (care, clusters, instances, differences, extras, history, past, shell, statements)
+assert {module.cli for module in _MODULES} == {cli}
 
 
 def main() -> None:

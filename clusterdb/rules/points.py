@@ -8,10 +8,14 @@ from datetime import datetime, timedelta, timezone
 
 from clusterdb.errors import InvalidArgumentError
 
-__all__ = ["Point", "parse", "split", "time_ns_of"]
+__all__ = ["BASE", "Point", "parse", "split", "time_ns_of"]
 
 Point = int | datetime | timedelta | str
-"""A version number; a time (local time if it has no time zone); a time span before now; the name of a snapshot."""
+"""A version number; a time (local time if it has no time zone); a time span before now; ``"base"``, where a clone
+began; the name of a snapshot."""
+
+BASE = "base"
+"""The point at which a clone began.  No snapshot can have this name."""
 
 _UNITS = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60, "hour": 3600, "h": 3600, "day": 86_400}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s+ago\Z", re.IGNORECASE)
@@ -19,7 +23,7 @@ _SECOND = 1_000_000_000
 
 
 def parse(text: str) -> Point:
-    """Parse a point in time: ``1234`` (a version), ``5 minutes ago``, an ISO 8601 time, else the name of a snapshot.
+    """Parse a point in time: ``1234`` (a version), ``5 minutes ago``, an ISO 8601 time, else ``base`` or a snapshot.
 
     Raises InvalidArgumentError for a text that starts with a digit but is not a version or a time.
     """
