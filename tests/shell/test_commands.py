@@ -169,7 +169,7 @@ def test_deleted_cluster_leaves_the_shell_without_one(store: clusterdb.Store, ta
         (".clone prod@9x dev", "invalid point in time '9x'"),
         (".clone prod 9x", "invalid cluster name '9x': use a letter"),
         (".backtrack", "usage: .backtrack POINT"),
-        (".backtrack 999999 --yes", "cluster 'prod' has no version 999999: the restorable range is "),
+        (".backtrack 999999 --yes", "cluster 'prod' has no version 999999: it has the versions "),
         (".reset", "cluster 'prod' is not a clone: reset it to a snapshot, or create a new clone"),
         (".reset nightly", "no snapshot 'nightly'"),
         (".failover --yes", "cluster 'prod' has no reader"),
