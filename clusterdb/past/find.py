@@ -14,7 +14,7 @@ from clusterdb.core.context import Context
 from clusterdb.core.volumes import VersionRef
 from clusterdb.errors import InvalidArgumentError, InvalidRestoreTimeError, SnapshotNotFoundError
 from clusterdb.rules.names import check_name, suggestion
-from clusterdb.rules.points import BASE, Point, time_ns_of
+from clusterdb.rules.points import BASE, Point, time_ns_of, time_text
 from vfs.format.layout import Version
 from vfs.registry import VolumeRow
 from vfs.storage.heads import current_head, find_record, newest_at, published_version
@@ -115,7 +115,7 @@ def record_of(context: Context, row: SnapshotRow) -> Version:
     pin = context.catalog.volumes.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
     if pin is not None:
         return pin.version._replace(volume=row.volume)
-    raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run `clusterdb check`")
+    raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run {context.hint('check')}")
 
 
 def is_of(context: Context, row: ClusterRow, ref: VersionRef) -> bool:
@@ -150,7 +150,7 @@ def _find_version(context: Context, row: ClusterRow, version: int) -> VersionRef
 def _find_time(context: Context, row: ClusterRow, at: datetime | timedelta) -> VersionRef:
     now_ns = time.time_ns()
     time_ns = time_ns_of(at, now_ns)
-    shown = utc(time_ns).isoformat(" ", "milliseconds") if time_ns >= 0 else "?"
+    shown = time_text(utc(time_ns))
     if time_ns > now_ns:
         raise InvalidRestoreTimeError(f"cluster '{row.name}': {shown} is in the future")
     last_ns = store_time_ns(context, row, at, now_ns)
@@ -208,7 +208,7 @@ def _available(context: Context, row: ClusterRow) -> str:
     earliest, latest = restorable(context, row)
     if not row.settings.keeps_past_ns:
         return f"it {_NO_PAST}"
-    return f"the restorable range is {earliest} to {latest}"
+    return f"the restorable range is {time_text(earliest)} to {time_text(latest)}"
 
 
 def restorable(context: Context, row: ClusterRow) -> tuple[datetime, datetime]:

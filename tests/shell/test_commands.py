@@ -68,7 +68,7 @@ def test_point_in_the_past_can_be_read_and_cloned(tmp_path: Path, store: cluster
     assert talk.answer_to(".clone before") == "before is a clone of prod: .use before\n"
     assert ids(store, "before") == [1, 2]
     talk.say(".use prod@0 seconds ago")
-    assert re.fullmatch(r"prod@\d{4}-\d\d-\d\d \d\d:\d\d:\d\d> ", talk.shell.prompt)
+    assert re.fullmatch(r"prod@\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?[+-]\d\d:\d\d> ", talk.shell.prompt)
     assert talk.answer_to("SELECT count(*) FROM users;") == "1\n"
     assert "deleted" not in talk.say(".diff prod")[0]
     assert run(tmp_path, f"prod@{version}", "-c", "SELECT count(*) FROM users").stdout == "2\n"
