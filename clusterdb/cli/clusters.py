@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from clusterdb.cli.app import CLUSTER, POINT, cli, confirm, opened, progress_bar, split_point, yes_option
-from clusterdb.cli.output import json_option, print_json, print_records, warn_about_collations
+from clusterdb.cli.output import json_option, output_file, print_json, print_records, warn_about_collations
 from clusterdb.cli.settings import given_settings, settings_options
 from clusterdb.views.cluster import details_json, details_rows
 from clusterdb.views.columns import CLUSTERS
@@ -205,14 +205,14 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.pass_context
 def export(context: click.Context, cluster: str, file: Path, overwrite: bool) -> None:
-    """Write CLUSTER as a plain SQLite database FILE.
+    """Write CLUSTER as a plain SQLite database FILE; - is standard output.
 
     A new file gets its mode from the umask; a file that is replaced keeps its mode.
     """
-    with opened(context) as store, progress_bar("exporting") as progress:
-        collations = store.cluster(cluster).export(file, overwrite=overwrite, progress=progress)
+    with opened(context) as store, output_file(file) as path, progress_bar("exporting") as progress:
+        collations = store.cluster(cluster).export(path, overwrite=overwrite, progress=progress)
     warn_about_collations(file, collations)

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from clusterdb.cli.app import CLUSTER, POINT, cli, opened, split_point
-from clusterdb.cli.output import print_json
+from clusterdb.cli.output import STANDARD_OUTPUT, print_bytes, print_json
 
 if TYPE_CHECKING:
     from clusterdb.diff import Diff, OnConflict
@@ -37,7 +37,7 @@ _FORMATS = ("text", "summary", "json", "sql")
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Write the changed rows to FILE as a changeset, for clusterdb apply.",
+    help="Write the changed rows to FILE as a changeset, for the command apply; - is standard output.",
 )
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs.")
 @click.pass_context
@@ -87,8 +87,8 @@ def _write(file: Path, content: bytes) -> None:
     """
     from clusterdb.access.copies import write_out
 
-    if file == Path("-"):
-        click.echo(content, nl=False)
+    if file == STANDARD_OUTPUT:
+        print_bytes(content)
     elif file.exists() and not (file.is_file() or file.is_dir()):  # a pipe, a terminal, /dev/null: cannot be replaced
         with file.open("wb") as target:
             target.write(content)
@@ -110,7 +110,7 @@ def _write(file: Path, content: bytes) -> None:
 def apply(context: click.Context, cluster: str, changeset: IO[bytes], on_conflict: OnConflict) -> None:
     """Apply the file CHANGESET to CLUSTER, in one transaction.
 
-    clusterdb diff --changeset writes such a file.
+    The command diff --changeset writes such a file; - is standard input.
     """
     with opened(context) as store:
         counts = store.cluster(cluster).apply(changeset.read(), on_conflict=on_conflict)

@@ -41,7 +41,7 @@ def log(context: click.Context, cluster: str, graph: bool, since: str | None, li
             return
         click.echo(log_text(entries, graph=graph))
         if not target.settings.keeps_past_ns:
-            keep = f"clusterdb modify {cluster} --backup-retention-days 1"
+            keep = store.context.hint("modify", cluster, "--backup-retention-days", "1")
             click.echo(f"clusterdb: '{cluster}' keeps no past: {keep} keeps that of a day from now on", err=True)
 
 

@@ -17,7 +17,7 @@ from clusterdb.cli.app import (
     split_point,
     yes_option,
 )
-from clusterdb.cli.output import json_option, print_records, warn_about_collations
+from clusterdb.cli.output import json_option, output_file, print_records, warn_about_collations
 from clusterdb.cli.settings import given_settings, settings_options
 from clusterdb.views.columns import SNAPSHOTS
 
@@ -67,13 +67,13 @@ def copy_snapshot(context: click.Context, snapshot: str, name: str) -> None:
 
 @cli.command("export-snapshot")
 @click.argument("snapshot", type=SNAPSHOT)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.pass_context
 def export_snapshot(context: click.Context, snapshot: str, file: Path, overwrite: bool) -> None:
-    """Write SNAPSHOT as a plain SQLite database FILE."""
-    with opened(context) as store, progress_bar("exporting") as progress:
-        collations = store.export_snapshot(snapshot, file, overwrite=overwrite, progress=progress)
+    """Write SNAPSHOT as a plain SQLite database FILE; - is standard output."""
+    with opened(context) as store, output_file(file) as path, progress_bar("exporting") as progress:
+        collations = store.export_snapshot(snapshot, path, overwrite=overwrite, progress=progress)
     warn_about_collations(file, collations)
 
 

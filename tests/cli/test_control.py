@@ -56,7 +56,7 @@ def test_create_clone_restore_and_modify_take_the_same_settings(shell: Shell) ->
     ("arguments", "text"),
     [
         (("modify", "shop", "--tag", "ab"), "use KEY=VALUE"),
-        (("modify", "shop", "--ttl", "soon"), "use a number of seconds, or never"),
+        (("modify", "shop", "--ttl", "soon"), "use a number of seconds, or 90s, 30m, 12h, 2d, or never"),
         (("clone", "shop@", "x"), "point in time missing after the @"),
         (("snapshot", "shop@ ", "x"), "point in time missing after the @"),
     ],
