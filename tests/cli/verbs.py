@@ -24,6 +24,7 @@ _WHOLE: dict[str, list[str]] = {
     "backtrack": ["c-backtrack", "0 seconds ago"],
     "bench": ["--size", "1", "--rounds", "1"],
     "bisect": ["c-bisect", "SELECT count(*) FROM t"],
+    "diff": ["prod", "c-diff"],
     "import": ["source.db", "n-import"],
     "modify": ["c-modify", "--tag", f"key={DATA}"],
     "sql": ["c-sql", f"SELECT '{DATA}' AS text"],
