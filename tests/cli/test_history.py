@@ -65,6 +65,7 @@ def test_log_of_a_cluster_that_keeps_no_past_says_how_to_keep_it(shell: Shell) -
     shell("create", "plain")
     result = shell.tried("log", "plain")
     assert result.exit_code == 0
+    assert "'plain' keeps no past: " in result.output
     assert " modify plain --backup-retention-days 1 keeps that of a day" in result.output
 
 
