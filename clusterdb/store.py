@@ -17,23 +17,24 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from clusterdb.access.copies import Progress
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.cluster import ClusterVerbs
-from clusterdb.clusters import billing, care, cloning, connecting, creating, expiring, figures, metrics
+from clusterdb.clusters import care, cloning, connecting, creating, expiring, figures, metrics
 from clusterdb.clusters.figures import ClusterStats, Event, StoreStats
 from clusterdb.core import opening
 from clusterdb.core.context import Context
 from clusterdb.core.opening import default_path
 from clusterdb.errors import ClusterNotFoundError
-from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.past import snapshots
 from clusterdb.past.snapshots import Snapshot
 from clusterdb.rules.names import check_name
-from clusterdb.rules.points import Point
+from clusterdb.rules.points import BASE, Point
 from vfs.interrupts import uninterrupted
 from vfs.reclaim.sweep import SweepReport
 from vfs.tools.check import CheckReport
 
 if TYPE_CHECKING:
+    from clusterdb.clusters.billing import Bill
     from clusterdb.diff import Diff
+    from clusterdb.flavours.loaded import LoadedDump
 
 __all__ = ["Cluster", "ClusterStats", "Event", "Store", "StoreStats", "Synchronous", "default_path", "open", "repair"]
 
@@ -51,13 +52,14 @@ def open(
 ) -> Store:
     """Open a store, creating it if it does not exist and ``create`` is true.
 
-    ``path``: a directory; None for ``$CLUSTERDB_STORE``, or ``./.clusterdb``; ``":memory:"`` for a store in RAM that
-    only this process sees.  ``synchronous`` is the initial value of SQLite's PRAGMA of that name for connections.
-    ``verify_reads`` checks every page against its checksum whenever this process reads it, and raises SQLITE_CORRUPT.
-    ``read_only`` writes nothing at all, which is the default on a file system that is mounted read-only; no process may
-    have the store open for writing meanwhile.  Derived files of another boot are then rebuilt in memory.
-    ``disposable`` is for data that you can rebuild: this process syncs nothing, with any ``synchronous``, and cloning
-    and dropping take about half the time.  Check such a store after a power failure before relying on it.
+    ``path``: a directory; None for ``$CLUSTERDB_STORE``, else ``.clusterdb`` in the current directory or the nearest
+    one above that has it, up to the home directory; ``":memory:"`` for a store in RAM that only this process sees.
+    ``synchronous`` is the initial value of SQLite's PRAGMA of that name for connections. ``verify_reads`` checks every
+    page against its checksum whenever this process reads it, and raises SQLITE_CORRUPT. ``read_only`` writes nothing at
+    all, which is the default on a file system that is mounted read-only; no process may have the store open for writing
+    meanwhile.  Derived files of another boot are then rebuilt in memory. ``disposable`` is for data that you can
+    rebuild: this process syncs nothing, with any ``synchronous``, and cloning and dropping take about half the time.
+    Check such a store after a power failure before relying on it.
 
     A directory that other users can write to is refused; the directory of a new store is accessible to its owner only.
 
@@ -282,7 +284,7 @@ class Store:
     def diff(
         self,
         before: str | Cluster,
-        after: str | Cluster,
+        after: str | Cluster | None = None,
         *,
         before_at: Point | None = None,
         after_at: Point | None = None,
@@ -290,7 +292,8 @@ class Store:
     ) -> Diff:
         """Compare two clusters, or points in their pasts: the changed definitions and rows.
 
-        The time depends on the size of the differences, not of the clusters, if one was cloned from the other.
+        With one cluster: what changed in it since it was cloned (its point ``"base"``), or since ``before_at``.  The
+        time depends on the size of the differences, not of the clusters, if one was cloned from the other.
         ``tables``: compare only these.  :mod:`clusterdb.diff` describes the use of SQLite's session extension and its
         rules for keys.
 
@@ -299,6 +302,9 @@ class Store:
         """
         from clusterdb.diff import clusters  # imports apsw's session extension only when it is needed
 
+        if after is None:
+            before_at = BASE if before_at is None else before_at
+            after = before
         old, new = (self.cluster(side) if isinstance(side, str) else side for side in (before, after))
         return clusters.compare(self.context, old, new, before_at, after_at, tables)
 
@@ -330,7 +336,7 @@ class Store:
         with self.context.errors():
             return figures.store_stats(self.context)
 
-    def bills(self) -> list[billing.Bill]:
+    def bills(self) -> list[Bill]:
         """A bill for every cluster and snapshot; the parts add up to the live bytes of the pool.
 
         Walks everything.  Commits, clones and drops meanwhile restart the walk; the last attempt blocks clones and
@@ -338,6 +344,8 @@ class Store:
 
         Raises CorruptStoreError, StoreBusyError.
         """
+        from clusterdb.clusters import billing  # imports fractions
+
         self.context.require_open()
         with self.context.errors():
             return billing.bills(self.context)

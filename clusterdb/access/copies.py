@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -185,7 +184,7 @@ def write_out(path: Path, content: bytes) -> None:
 def _put(path: Path, write: Callable[[Path], None], *, overwrite: bool) -> None:
     """Call ``write`` for another name in the same directory, and rename the file."""
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
-    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}.partial")
     try:
         _require_writable_target(path, overwrite=overwrite)
         fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -217,9 +216,7 @@ def _require_writable_target(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_file():
         raise ExportTargetError(f"'{path}' is not a regular file: choose another name")
     if path.exists() and not overwrite:
-        raise ExportTargetError(
-            f"'{path}' exists: choose another name, or allow overwriting (overwrite=True, --overwrite)"
-        )
+        raise ExportTargetError(f"'{path}' exists: choose another name, or allow overwriting (overwrite=True)")
 
 
 _COLLATE = re.compile(r"\bCOLLATE\s+[\"`\[]?(\w+)", re.IGNORECASE)

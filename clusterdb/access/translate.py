@@ -90,12 +90,12 @@ _OF_APSW: dict[type[Exception], tuple[type[errors.Error], str]] = {
 
 
 def translated(error: Exception) -> Exception:
-    """The public error for an error of apsw; any other error unchanged."""
+    """The public error for an error of apsw; any other error unchanged, and an interrupted commit too."""
     if isinstance(error, UnicodeDecodeError):
         return undecodable(error, "?")
     if isinstance(error, OverflowError) and error.args == ("int too big to convert",):
         return OverflowError("Python int too large to convert to SQLite INTEGER")
-    if not isinstance(error, apsw.Error):
+    if not isinstance(error, apsw.Error) or isinstance(error, KeyboardInterrupt):
         return error
     if type(error) in _OF_APSW:
         kind, text = _OF_APSW[type(error)]
@@ -155,8 +155,8 @@ class _OfStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, errors.Error):
-            return
+        if error is None or isinstance(error, errors.Error | KeyboardInterrupt):
+            return  # also an InterruptedCommit, which is an error of SQLite and a KeyboardInterrupt
         if isinstance(error, storage.StorageError | OSError | apsw.Error):
             public = _of_store(error, self._where)
             if public is not error:

@@ -26,15 +26,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
@@ -46,6 +44,9 @@ from vfs.format.shared import ReadersHeader
 from vfs.holds import begin_busy, busy, end_busy
 from vfs.interrupts import uninterrupted
 from vfs.sqlite.vfs import ClusterVFS
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 __all__ = ["Database"]
 
@@ -472,6 +473,9 @@ class _Transaction:
 
 def _copy_of(path: Path) -> TemporaryDirectory[str]:
     """A temporary directory with a copy of the catalog and of its log."""
+    import shutil  # rarely needed
+    from tempfile import TemporaryDirectory
+
     copy = TemporaryDirectory(prefix="clusterdb-catalog-")
     for name in (path.name, f"{path.name}-wal"):
         if path.with_name(name).exists():

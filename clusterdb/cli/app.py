@@ -1,27 +1,33 @@
-"""The parts that all commands share: their group, the store, arguments with a point in time, questions, progress."""
+"""The parts that all commands share: their group, the store, arguments with a point in time, questions, progress.
+
+The options of the group are options of every command too, so that they can stand anywhere on the line.
+"""
 
 from __future__ import annotations
 
-import difflib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from clusterdb import __version__
 from clusterdb.views.text import no_terminal_text
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     import clusterdb
     from clusterdb.access.copies import Progress
     from clusterdb.rules.points import Point
 
 __all__ = [
     "CLUSTER",
+    "Common",
     "CUSTOM_ENDPOINT",
     "ENDPOINT",
     "ENGINE",
@@ -33,27 +39,99 @@ __all__ = [
     "SNAPSHOT",
     "SOURCE",
     "cli",
+    "common",
     "confirm",
     "note_plane",
     "opened",
     "progress_bar",
     "split_point",
+    "store_path",
     "yes_option",
 ]
 
 _SECTIONS = {
     "Clusters": "create import clone ls show modify rename stop start rm export",
     "SQL": "sql shell diff apply",
-    "The past": "snapshot snapshots restore copy-snapshot export-snapshot rm-snapshot backtrack reset",
+    "The past": "log bisect snapshot snapshots restore copy-snapshot export-snapshot rm-snapshot backtrack reset",
     "Instances": "add-instance instances modify-instance rm-instance endpoints add-endpoint rm-endpoint failover crash "
     "replica-status",
     "The store": "events bills metrics expire check repair dump reclaim shrink upgrade",
-    "More": "demo bench completion",
+    "More": "demo bench completion help",
 }
+_OTHER_WORDS = {
+    "branch": "clone",
+    "connect": "shell",
+    "copy": "clone",
+    "delete": "rm rm-snapshot rm-instance rm-endpoint",
+    "describe": "show",
+    "drop": "rm rm-snapshot rm-instance rm-endpoint",
+    "fork": "clone",
+    "history": "log events",
+    "info": "show",
+    "init": "create",
+    "list": "ls snapshots",
+    "mv": "rename",
+    "new": "create",
+    "query": "sql",
+    "remove": "rm rm-snapshot rm-instance rm-endpoint",
+    "revert": "backtrack reset",
+    "rollback": "backtrack",
+    "status": "show ls",
+    "tree": "ls",
+    "undo": "backtrack",
+    "update": "modify",
+}
+"""Words that other tools have for commands, each with the commands that are meant, the likeliest first."""
+
+
+@dataclass(slots=True)
+class Common:
+    """What the options that all commands have choose.  ``store``: None for the default."""
+
+    store: Path | None = None
+    is_verbose: bool = False
+
+
+def common(context: click.Context) -> Common:
+    """The options that all commands have, as they are on the command line."""
+    return context.find_root().ensure_object(Common)
+
+
+def _choose_store(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        common(context).store = path
+
+
+def _choose_verbose(context: click.Context, parameter: click.Parameter, is_verbose: bool) -> None:
+    if is_verbose:
+        common(context).is_verbose = True
+
+
+_COMMON_OPTIONS = (
+    click.Option(
+        ["--store"],
+        metavar="DIRECTORY",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_choose_store,
+        help="The store's directory; default: $CLUSTERDB_STORE, else .clusterdb here or in a directory above.",
+    ),
+    click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_choose_verbose,
+        help="Print to standard error which store is used, and the traceback of an internal error.",
+    ),
+)
 
 
 class _Sections(click.Group):
-    """A group whose help lists the commands by section, and that suggests the nearest name for an unknown command."""
+    """A group whose help lists the commands by section, and that suggests a command for an unknown word."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        cmd.params.extend(_COMMON_OPTIONS)
+        super().add_command(cmd, name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         placed = " ".join(_SECTIONS.values()).split()
@@ -67,13 +145,21 @@ class _Sections(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
+        if args[0] in self.commands or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.commands, n=1)
-            if near and "Did you mean" not in error.message:
-                raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
-            raise
+        raise click.UsageError(self._no_command(args[0], ctx), ctx)
+
+    def _no_command(self, word: str, ctx: click.Context) -> str:
+        """The message for an unknown command: the command that is meant, if it is known, and its usage."""
+        import difflib
+
+        verb, *others = _OTHER_WORDS.get(word.lower(), "").split() or [""]
+        verb = verb or "".join(difflib.get_close_matches(word, self.commands, n=1))
+        if not verb:
+            return f"no command '{word}'"
+        usage = " ".join(self.commands[verb].collect_usage_pieces(click.Context(self.commands[verb])))
+        also = f" (also: {', '.join(others)})" if others else ""
+        return f"no command '{word}': did you mean '{verb}'? {ctx.command_path} {verb} {usage}{also}"
 
 
 def note_plane() -> None:
@@ -108,17 +194,21 @@ def _show_version(context: click.Context, parameter: click.Parameter, wanted: bo
     callback=_show_version,
     help="Show the version, the data plane and the version of SQLite, and exit.",
 )
-@click.option(
-    "--store",
-    "store_path",
-    metavar="DIRECTORY",
-    type=click.Path(path_type=Path),
-    help="The store's directory; default: $CLUSTERDB_STORE, else ./.clusterdb.",
-)
-@click.pass_context
-def cli(context: click.Context, store_path: Path | None) -> None:
+def cli() -> None:
     """Clusters of SQLite databases that clone in constant time."""
-    context.obj = store_path
+
+
+cli.params.extend(_COMMON_OPTIONS)
+
+
+def store_path(context: click.Context) -> Path:
+    """The path of the store that ``--store`` names, or the default; ``--verbose`` prints it."""
+    from clusterdb.store import default_path
+
+    path = common(context).store or default_path()
+    if common(context).is_verbose:
+        click.echo(f"clusterdb: store {os.path.abspath(path)}", err=True)  # noqa: PTH100
+    return path
 
 
 @contextmanager
@@ -126,7 +216,7 @@ def opened(context: click.Context, *, create: bool = False) -> Iterator[clusterd
     """The store that ``--store`` names, open.  Raises what :func:`clusterdb.open` raises."""
     from clusterdb.store import open
 
-    with open(context.find_root().obj, create=create) as store:
+    with open(store_path(context), create=create) as store:
         yield store
 
 
@@ -137,6 +227,8 @@ class _Named(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         self.name = kind
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         from clusterdb.cli import completion
         from clusterdb.errors import Error
 

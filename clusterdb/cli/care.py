@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterdb.cli.app import CLUSTER, SOURCE, cli, opened, progress_bar
+from clusterdb.cli.app import CLUSTER, SOURCE, cli, opened, progress_bar, store_path
 from clusterdb.cli.output import columns_option, filter_option, json_option, print_json, print_records
 from clusterdb.views.checks import report_json, report_line
 from clusterdb.views.columns import BILLS, EVENTS
@@ -15,7 +15,6 @@ from clusterdb.views.filters import is_wanted
 from clusterdb.views.json import object_of, to_json
 from clusterdb.views.prometheus import prometheus
 from clusterdb.views.text import bytes_text
-from vfs.format.layout import FORMAT
 
 if TYPE_CHECKING:
     import clusterdb
@@ -99,7 +98,7 @@ def repair(context: click.Context, as_json: bool) -> None:
     from clusterdb.store import repair as rebuild
 
     with progress_bar("checking") as progress:
-        report = rebuild(context.obj, progress=progress)
+        report = rebuild(store_path(context), progress=progress)
     _print_report(report, as_json=as_json)
 
 
@@ -132,6 +131,8 @@ def upgrade(context: click.Context) -> None:
     The command reads no page: it takes the same time for any store.  Older releases cannot open the store afterwards.
     No other process may have the store open.
     """
+    from vfs.format.layout import FORMAT
+
     with opened(context) as store:
         former = store.upgraded_from
     click.echo(f"the store has format {FORMAT}" if former is None else f"upgraded from format {former} to {FORMAT}")

@@ -15,6 +15,7 @@ from clusterdb.cli.output import (
     columns_option,
     filter_option,
     json_option,
+    output_file,
     print_json,
     terminal_width,
     warn_about_collations,
@@ -315,16 +316,16 @@ def rm(context: click.Context, names: tuple[str, ...], yes: bool) -> None:
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @quiet_option
 @click.pass_context
 def export(context: click.Context, cluster: str, file: Path, overwrite: bool) -> None:
-    """Write CLUSTER as a plain SQLite database FILE.
+    """Write CLUSTER as a plain SQLite database FILE; - is standard output.
 
     A new file gets its mode from the umask; a file that is replaced keeps its mode.
     """
-    with opened(context) as store, progress_bar("exporting") as progress:
-        collations = store.cluster(cluster).export(file, overwrite=overwrite, progress=progress)
+    with opened(context) as store, output_file(file) as path, progress_bar("exporting") as progress:
+        collations = store.cluster(cluster).export(path, overwrite=overwrite, progress=progress)
     warn_about_collations(file, collations)
     note(context, messages.exported(cluster, str(file), file.stat().st_size))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
-from clusterdb.cli.app import cli, note_plane, progress_bar
+from clusterdb.cli.app import cli, common, note_plane, progress_bar, store_path
 from clusterdb.cli.output import json_option, print_json
 from clusterdb.views.json import to_json
 
-__all__ = ["cli"]
+__all__ = ["COMPLETION_VARIABLE", "cli"]
 
+COMPLETION_VARIABLE = "_CLUSTERDB_COMPLETE"
+"""The variable in which the shell's completion script asks for completions."""
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -24,7 +25,7 @@ def demo(context: click.Context) -> None:
     from clusterdb.demo import run
 
     with progress_bar("importing") as progress:
-        run(context.obj, click.echo, progress)
+        run(common(context).store, click.echo, progress)
 
 
 @cli.command()
@@ -54,7 +55,7 @@ def bench(context: click.Context, size_mb: int, rounds: int, as_json: bool) -> N
 
     note_plane()
     with progress_bar("measuring") as progress:
-        measurements = run(context.obj, size_mb, rounds, progress)
+        measurements = run(store_path(context), size_mb, rounds, progress)
     if as_json:
         print_json(to_json(measurements))
     else:
@@ -67,11 +68,30 @@ def bench(context: click.Context, size_mb: int, rounds: int, as_json: bool) -> N
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes commands and cluster names in SHELL.
 
-    For bash, in ~/.bashrc: eval "$(clusterdb completion bash)"
+    For bash, in ~/.bashrc: eval "$(cldb completion bash)"
     """
+    from click.shell_completion import get_completion_class
+
+    from clusterdb.access import command
     from clusterdb.cli.completion import register
 
     register()
     completion_class = get_completion_class(shell)
     assert completion_class is not None
-    click.echo(completion_class(cli, {}, "clusterdb", "_CLUSTERDB_COMPLETE").source())
+    for name in command.NAMES:
+        if name == command.NAMES[0] or command.is_own(name):  # a program of another package must not be run
+            click.echo(completion_class(cli, {}, name, COMPLETION_VARIABLE).source())
+
+
+@cli.command("help")
+@click.argument("name", metavar="[COMMAND]", required=False)
+@click.pass_context
+def help_(context: click.Context, name: str | None) -> None:
+    """Show the help of COMMAND, or the list of commands."""
+    root = context.find_root()
+    if name is None:
+        click.echo(cli.get_help(root))
+        return
+    _, command, _ = cli.resolve_command(root, [name])
+    assert command is not None
+    click.echo(command.get_help(click.Context(command, parent=root, info_name=name)))

@@ -18,6 +18,7 @@ from clusterdb.errors import (
     CloneLimitError,
     ClusterStateError,
     DatabaseDamagedError,
+    ExportTargetError,
     ImportSourceError,
     InvalidArgumentError,
     InvalidRestoreTimeError,
@@ -30,6 +31,7 @@ _TRANSLATED = (
     CloneLimitError,
     ClusterStateError,
     DatabaseDamagedError,
+    ExportTargetError,
     ImportSourceError,
     InvalidArgumentError,
     InvalidRestoreTimeError,
@@ -45,7 +47,13 @@ _OTHERS = {
 
 
 def message_of(error: Exception) -> str:
-    """The message of an error, with the flags of the command line if it names parameters of the Python API."""
+    """The message of an error, with the flags of the command line if it names parameters of the Python API.
+
+    That of a system error has its file.
+    """
+    if isinstance(error, OSError):
+        file = f": {error.filename}" if error.filename is not None else ""
+        return f"{error.strerror or error}{file}"
     message = str(error)
     if not isinstance(error, _TRANSLATED):
         return message

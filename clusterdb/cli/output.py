@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,16 +16,21 @@ from clusterdb.views.columns import Columns, records_table
 from clusterdb.views.json import Json, json_text, to_json
 
 __all__ = [
+    "STANDARD_OUTPUT",
     "chosen_columns",
     "columns_option",
     "filter_option",
     "json_option",
+    "output_file",
+    "print_bytes",
     "print_json",
     "print_records",
     "terminal_width",
     "warn_about_collations",
 ]
 
+STANDARD_OUTPUT = Path("-")
+_COPIED_BYTES = 1 << 20
 Record = TypeVar("Record")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print every field as JSON; sizes are in bytes.")
@@ -69,12 +74,46 @@ def chosen_columns(
 
 def terminal_width() -> int | None:
     """The width of the terminal; None if standard output is a file or a pipe, where lines may have any length."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # slow to import, and only a terminal needs it
+
+    return shutil.get_terminal_size().columns
 
 
 def print_json(value: Json) -> None:
     """Print a value as JSON."""
     click.echo(json_text(value))
+
+
+def print_bytes(content: bytes) -> None:
+    """Write bytes to standard output.  Raises OSError, which names it."""
+    try:
+        click.echo(content, nl=False)
+    except OSError as error:
+        error.filename = "standard output"
+        raise
+
+
+@contextmanager
+def output_file(file: Path) -> Iterator[Path]:
+    """The path at which to write ``file``; for ``-`` a temporary one, whose content goes to standard output.
+
+    Raises UsageError if that is a terminal.
+    """
+    if file != STANDARD_OUTPUT:
+        yield file
+        return
+    from tempfile import TemporaryDirectory
+
+    if sys.stdout.isatty():
+        raise click.UsageError("a database is not for a terminal: redirect standard output, or name a file")
+    with TemporaryDirectory(prefix="clusterdb-") as folder:
+        path = Path(folder) / "database"
+        yield path
+        with path.open("rb") as source:
+            while content := source.read(_COPIED_BYTES):
+                print_bytes(content)
 
 
 def warn_about_collations(file: Path, collations: tuple[str, ...]) -> None:

@@ -19,7 +19,14 @@ from clusterdb.cli.app import (
     yes_option,
 )
 from clusterdb.cli.notes import note, quiet_option
-from clusterdb.cli.output import columns_option, filter_option, json_option, print_records, warn_about_collations
+from clusterdb.cli.output import (
+    columns_option,
+    filter_option,
+    json_option,
+    output_file,
+    print_records,
+    warn_about_collations,
+)
 from clusterdb.cli.settings import given_settings, settings_options
 from clusterdb.views import messages
 from clusterdb.views.columns import SNAPSHOTS
@@ -81,14 +88,14 @@ def copy_snapshot(context: click.Context, snapshot: str, name: str) -> None:
 
 @cli.command("export-snapshot")
 @click.argument("snapshot", type=SNAPSHOT)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @quiet_option
 @click.pass_context
 def export_snapshot(context: click.Context, snapshot: str, file: Path, overwrite: bool) -> None:
-    """Write SNAPSHOT as a plain SQLite database FILE."""
-    with opened(context) as store, progress_bar("exporting") as progress:
-        collations = store.export_snapshot(snapshot, file, overwrite=overwrite, progress=progress)
+    """Write SNAPSHOT as a plain SQLite database FILE; - is standard output."""
+    with opened(context) as store, output_file(file) as path, progress_bar("exporting") as progress:
+        collations = store.export_snapshot(snapshot, path, overwrite=overwrite, progress=progress)
     warn_about_collations(file, collations)
     note(context, messages.exported(f"snapshot {snapshot}", str(file), file.stat().st_size))
 

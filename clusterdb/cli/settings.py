@@ -12,18 +12,24 @@ __all__ = ["given_settings", "settings_options"]
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-class _SecondsOrNever(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Seconds, or ``never``."""
+class _Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Seconds, or a number with a unit; with ``allows_never`` also ``never``."""
 
-    name = "seconds"
+    name = "duration"
+
+    def __init__(self, *, allows_never: bool = False) -> None:
+        self._allows_never = allows_never
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
-        if value == "never":
+        from clusterdb.errors import InvalidArgumentError
+        from clusterdb.rules.durations import seconds_of
+
+        if value == "never" and self._allows_never:
             return "never"
         try:
-            return float(str(value))
-        except ValueError:
-            self.fail(f"'{value}': use a number of seconds, or never", param, ctx)
+            return seconds_of(str(value))
+        except InvalidArgumentError as error:
+            self.fail(f"{error}{', or never' if self._allows_never else ''}", param, ctx)
 
 
 class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -42,14 +48,18 @@ class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return key, text
 
 
+_OR_NEVER = _Duration(allows_never=True)
 _OPTIONS = (
     click.option("--backup-retention-days", type=int, help="Days that the past is kept for clones: 0 to 35."),
     click.option(
-        "--backtrack-window", "backtrack_window_s", type=int, help="Seconds that it can be backtracked: 0 to 259200."
+        "--backtrack-window",
+        "backtrack_window_s",
+        type=_Duration(),
+        help="Time that it can be backtracked, up to 3 days: seconds, or as 90s, 30m, 12h, 2d.",
     ),
     click.option("--deletion-protection/--no-deletion-protection", default=None, help="Refuse to delete the cluster."),
-    click.option("--ttl", "ttl_s", type=_SecondsOrNever(), help="Seconds from creation until it expires, or never."),
-    click.option("--idle", "idle_s", type=_SecondsOrNever(), help="Seconds without use until it expires, or never."),
+    click.option("--ttl", "ttl_s", type=_OR_NEVER, help="Time from creation until it expires, or never."),
+    click.option("--idle", "idle_s", type=_OR_NEVER, help="Time without use until it expires, or never."),
     click.option("--clone-limit", type=int, help="Clones that share pages; further ones are full copies."),
     click.option("--tag", "tags", type=_Tag(), multiple=True, help="A tag as KEY=VALUE; may be repeated."),
 )
@@ -65,6 +75,9 @@ def settings_options(command: Command) -> Command:
 def given_settings(options: Mapping[str, object]) -> dict[str, Any]:
     """The settings whose options are on the command line, as keyword arguments of the API."""
     settings: dict[str, Any] = {name: value for name, value in options.items() if value is not None and value != ()}
+    window = settings.get("backtrack_window_s")
+    if isinstance(window, float) and window.is_integer():
+        settings["backtrack_window_s"] = int(window)
     for name in ("ttl_s", "idle_s"):
         if settings.get(name) == "never":
             settings[name] = None

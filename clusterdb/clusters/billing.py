@@ -160,7 +160,7 @@ def _parties(context: Context) -> Iterator[_Party]:
                 if source is None:
                     raise CorruptStoreError(
                         f"store '{context.path}': snapshot '{snapshot.name}' refers to volume {snapshot.volume}, which "
-                        "does not exist: run `clusterdb check`"
+                        f"does not exist: run {context.hint('check')}"
                     )
                 bases = _bases(source, all_rows) if source.state == VolumeState.DEAD else []
                 yield _Party("snapshot", snapshot.name, [(None, version) for version in [pin.version, *bases]], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from clusterdb.access import copies, sqlite
 from clusterdb.access.copies import Progress
@@ -13,11 +13,13 @@ from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import Context
 from clusterdb.core.volumes import building, drop_volume, new_volume
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.past.retention import agree_with_settings
 from clusterdb.rules.names import check_name
 from clusterdb.rules.settings import ClusterSettings
 from vfs.registry import VolumeRow, VolumeState
+
+if TYPE_CHECKING:
+    from clusterdb.flavours.loaded import LoadedDump
 
 __all__ = ["create", "create_filled", "import_dump"]
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Protocol
 
+from clusterdb.access.command import hint
 from clusterdb.access.sqlite import Connection
 from clusterdb.access.translate import of_store
 from clusterdb.catalog.catalog import Catalog
@@ -147,6 +148,10 @@ class Context:
     def deleted(self, subject: str) -> ClusterNotFoundError:
         """The error for a cluster, or a volume, that was deleted."""
         return ClusterNotFoundError(f"{subject} was deleted from store '{self.path}'")
+
+    def hint(self, *arguments: str) -> str:
+        """The command line, to paste, that runs a verb on this store."""
+        return hint("--store", os.path.abspath(self.path), *arguments)  # noqa: PTH100
 
     def no_cluster(self, name: str) -> str:
         """The message for an unknown name, with the nearest existing one."""

@@ -6,6 +6,7 @@ import itertools
 import os
 import stat
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from vfs.store import POOL_FILES, PageStore, sync_directory
 __all__ = ["Options", "close", "default_path", "open_context", "register"]
 
 _MEMORY = ":memory:"
+_DEFAULT = ".clusterdb"
+_IGNORE = ".gitignore"
 _vfs_numbers = itertools.count(1)
 _open: weakref.WeakSet[Context] = weakref.WeakSet()
 _forking: list[Context] = []
@@ -47,8 +50,24 @@ class Options:
 
 
 def default_path() -> Path:
-    """The path in ``$CLUSTERDB_STORE``, or ``./.clusterdb``."""
-    return Path(os.environ.get("CLUSTERDB_STORE") or ".clusterdb")
+    """The path in ``$CLUSTERDB_STORE``; else ``./.clusterdb``, or that of a directory above if only that one exists.
+
+    The search ends at the home directory and at the boundary of the file system, and skips stores of other users.
+    """
+    chosen_path = os.environ.get("CLUSTERDB_STORE")
+    own = Path(chosen_path or _DEFAULT)
+    if chosen_path or os.path.lexists(own):
+        return own
+    with suppress(OSError):  # the current directory was deleted, or cannot be read
+        here = Path.cwd()
+        device, home = here.stat().st_dev, os.path.expanduser("~")  # noqa: PTH111 - not an error without a home
+        for folder, above in zip((here, *here.parents), here.parents, strict=False):
+            if str(folder) == home or above.stat().st_dev != device:
+                break
+            store = above / _DEFAULT
+            if (store / "pool").exists() and store.stat().st_uid == os.geteuid():
+                return store
+    return own
 
 
 def open_context(path: str | os.PathLike[str] | None, options: Options) -> Context:
@@ -59,6 +78,7 @@ def open_context(path: str | os.PathLike[str] | None, options: Options) -> Conte
     where = _MEMORY if in_memory else str(Path(path) if path is not None else default_path())
     directory = None if in_memory else Path(where)
     read_only = options.read_only
+    is_new = directory is not None and not os.path.exists(directory / "pool")  # noqa: PTH110 - raises nothing
     if directory is not None:
         read_only = _prepare_directory(directory, create=options.create and not read_only) or read_only
     elif read_only:
@@ -71,6 +91,8 @@ def open_context(path: str | os.PathLike[str] | None, options: Options) -> Conte
         except BaseException:
             pages.close()
             raise
+    if is_new and directory is not None:
+        _ignore(directory)
     if options.disposable:
         pages.is_durable = False  # its files exist: from now on this affects syncs only
     return Context(where, pages, catalog, plane, read_only=read_only)
@@ -149,6 +171,7 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
         elif not (directory / "locks").exists():
             names = {path.name for path in directory.iterdir()}
             # If another process is creating the store now, only the files of the pool exist.
+            names.discard(_IGNORE)  # stays where the other files were deleted
             if names - set(POOL_FILES) and not {"pool", "catalog.db"} <= names:
                 raise NotAStoreError(f"'{directory}' is not a clusterdb store: it holds other files")
             if not create and not names:
@@ -159,6 +182,14 @@ def _prepare_directory(directory: Path, *, create: bool) -> bool:
         return is_read_only(directory)
     except OSError as error:
         raise StoreUnreadableError(f"store '{directory}' cannot be opened: {error.strerror}") from error
+
+
+def _ignore(directory: Path) -> None:
+    """Keep the files of a new store out of version control.  A store is as good without: errors are ignored."""
+    with suppress(OSError):
+        fd = os.open(directory / _IGNORE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write("*\n")
 
 
 def _require_private(directory: Path, *, is_new: bool) -> None:

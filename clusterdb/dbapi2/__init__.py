@@ -145,11 +145,11 @@ def connect(
     factory=Connection, cached_statements=128, uri=False, *, autocommit=LEGACY_TRANSACTION_CONTROL, store=None,
     endpoint="writer", create=False, mode=None, trusted=True, limits=None)``.
 
-    ``database``: a cluster's name, in the default store (``$CLUSTERDB_STORE``, else ``./.clusterdb``) or in ``store=``
-    (a :class:`Store` or its path); a ``clusterdb:`` URI (``file:`` too, with ``uri=True``) as
-    ``clusterdb:prod?store=./s&endpoint=reader&mode=ro``; ``":memory:"`` for an anonymous cluster, which
-    ``file:name?mode=memory&cache=shared`` shares within a process; the path of a plain SQLite file (any name with a
-    slash or a dot); or a :class:`Cluster`.
+    ``database``: a cluster's name, in the default store (``$CLUSTERDB_STORE``, else ``.clusterdb`` in the current
+    directory or the nearest one above) or in ``store=`` (a :class:`Store` or its path); a ``clusterdb:`` URI (``file:``
+    too, with ``uri=True``) as ``clusterdb:prod?store=./s&endpoint=reader&mode=ro``; ``":memory:"`` for an anonymous
+    cluster, which ``file:name?mode=memory&cache=shared`` shares within a process; the path of a plain SQLite file (any
+    name with a slash or a dot); or a :class:`Cluster`.
 
     ``timeout``: seconds to wait for a lock.  ``detect_types``: PARSE_DECLTYPES, PARSE_COLNAMES.  ``endpoint``: as for
     :meth:`Cluster.connect`.  ``create``: create the cluster, and the store, if they do not exist.  ``mode``: ``"ro"``,

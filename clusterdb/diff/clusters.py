@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import get_args
 
 from clusterdb.clusters.connecting import connect
 from clusterdb.core.context import ClusterRef, Context
-from clusterdb.core.volumes import lent
+from clusterdb.core.volumes import VersionRef, lent
 from clusterdb.diff import Applied, Diff, OnConflict, Side, applied, difference
+from clusterdb.diff.compare import compare_schemas
 from clusterdb.diff.pages import Image
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.flavours import collations
 from clusterdb.past.find import find
 from clusterdb.rules.points import Point
-from vfs.format.layout import SLOT_BYTES
+from vfs.format.layout import SLOT_BYTES, Version
 from vfs.storage.volume import Volume
 from vfs.storage.volumes import pinned
 from vfs.storage.walk import only_in
 
-__all__ = ["apply", "compare"]
+__all__ = ["Change", "apply", "change_between", "compare"]
 
 _PAGES_PER_CHANGED_MIN = 2
 """Pages narrow the search for changed rows if at most one in this many of them differs."""
@@ -48,27 +50,75 @@ def _text(cluster: ClusterRef, at: Point | None) -> str:
 
 @contextmanager
 def _lent(context: Context, cluster: ClusterRef, at: Point | None) -> Iterator[tuple[Side, Volume]]:
-    version = find(context, context.row_of(cluster), at)
+    with _opened(context, find(context, context.row_of(cluster), at)) as opened:
+        yield opened
+
+
+@contextmanager
+def _opened(context: Context, version: VersionRef) -> Iterator[tuple[Side, Volume]]:
     with lent(context, version) as (row, connection), pinned(context.pages, row) as volume:
         collations.install(connection)  # for keys with the collations of another engine
         yield Side(connection, Image(volume.read, volume.size_bytes)), volume
 
 
 def _changed(context: Context, old: Volume, new: Volume, old_image: Image, new_image: Image) -> set[int] | None:
-    """The numbers of the pages that differ; None if too many do, or the page sizes differ.
+    """The numbers of the pages that differ; None if too many do, or the page sizes differ."""
+    if old_image.page_size != new_image.page_size:
+        return None
+    changed = _differing(context, old, new, old_image, new_image)
+    most = max(old_image.page_count, new_image.page_count) // _PAGES_PER_CHANGED_MIN
+    return changed if len(changed) <= max(most, _PAGES_PER_CHANGED_MIN) else None
+
+
+def _differing(context: Context, old: Volume, new: Volume, old_image: Image, new_image: Image) -> set[int]:
+    """The numbers of the pages that differ, of two databases with the same page size.
 
     A page that is free in one of the two differs, even if its bytes do not.
     """
-    if old_image.page_size != new_image.page_size:
-        return None
     changed = old_image.free_pages() ^ new_image.free_pages()
-    read = context.pages.read_slot
     for version, other in ((old.version, new.version), (new.version, old.version)):
-        for reached in only_in(read, version, [other]):
-            if reached.level < 0:
-                changed.update(new_image.numbers(reached.number * SLOT_BYTES, SLOT_BYTES))
-    most = max(old_image.page_count, new_image.page_count) // _PAGES_PER_CHANGED_MIN
-    return changed if len(changed) <= max(most, _PAGES_PER_CHANGED_MIN) else None
+        for page in _pages_only_in(context, version, other):
+            changed.update(new_image.numbers(page * SLOT_BYTES, SLOT_BYTES))
+    return changed
+
+
+def _pages_only_in(context: Context, version: Version, other: Version) -> set[int]:
+    """The numbers of the stored pages of a version that another version does not share."""
+    return {reached.number for reached in only_in(context.pages.read_slot, version, [other]) if reached.level < 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs between two versions, as far as their pages tell it.
+
+    ``page_count``: pages of 4096 bytes; ``tables``: the tables whose rows are on these pages, None if the pages do not
+    tell it; ``definitions``: the schema entries that were created, dropped or altered.
+    """
+
+    page_count: int
+    tables: tuple[str, ...] | None
+    definitions: tuple[str, ...]
+
+
+def change_between(context: Context, before: VersionRef, after: VersionRef) -> Change:
+    """What differs between two versions; the time depends on the size of the difference.
+
+    Raises ClusterNotFoundError, InvalidRestoreTimeError.
+    """
+    with _opened(context, before) as (old, old_pages), _opened(context, after) as (new, new_pages):
+        versions = old_pages.version, new_pages.version
+        pages = _pages_only_in(context, *versions) | _pages_only_in(context, *versions[::-1])
+        definitions = tuple(change.name for change in compare_schemas(old.schema, new.schema))
+        if old.image.page_size != new.image.page_size:
+            return Change(len(pages), None, definitions)
+        changed = _differing(context, old_pages, new_pages, old.image, new.image)
+        suspects = [(side, side.suspects(changed)) for side in (old, new)]
+        names: set[str] = set()
+        for side, by_table in suspects:
+            if by_table is None:
+                return Change(len(pages), None, definitions)
+            names |= {side.schema.tables[name].name for name in by_table if name in side.schema.tables}
+        return Change(len(pages), tuple(sorted(names)), definitions)
 
 
 def apply(context: Context, cluster: ClusterRef, changeset: bytes, on_conflict: OnConflict) -> Applied:

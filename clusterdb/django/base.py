@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import decimal
 import os
-import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.utils.asyncio import async_unsafe
 
 from clusterdb import dbapi2
+from clusterdb.access.command import hint
 from clusterdb.dbapi2.opening import shared_store
 from clusterdb.dbapi2.statements import Parameters
 from clusterdb.django.client import DatabaseClient
@@ -120,7 +120,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def import_command(self, file: str, cluster: str) -> str:
         """The command that imports a file to the store."""
         options = ["--store", str(self._store_path)] if self._store_path is not None else []
-        return shlex.join(["clusterdb", *options, "import", file, cluster])
+        return hint(*options, "import", file, cluster)
 
     @property
     def _store_path(self) -> str | os.PathLike[str] | None:

@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from clusterdb.catalog.rows import ClusterRow, SnapshotRow, snapshot_holder
+from clusterdb.catalog.rows import ClusterRow, SnapshotRow, snapshot_holder, volume_holder
 from clusterdb.core.context import Context
 from clusterdb.core.volumes import VersionRef
 from clusterdb.errors import InvalidArgumentError, InvalidRestoreTimeError, SnapshotNotFoundError
 from clusterdb.rules.names import check_name, suggestion
-from clusterdb.rules.points import Point, time_ns_of
+from clusterdb.rules.points import BASE, Point, time_ns_of, time_text
 from vfs.format.layout import Version
 from vfs.registry import VolumeRow
 from vfs.storage.heads import current_head, find_record, newest_at, published_version
@@ -24,15 +24,20 @@ __all__ = [
     "Moment",
     "find",
     "newest",
+    "ref_of_base",
     "ref_of_snapshot",
+    "ref_of_volume_base",
     "is_of",
     "record_of",
     "require_snapshot",
     "restorable",
     "retained_range",
+    "store_time_ns",
     "utc",
     "volumes_of",
 ]
+
+_NO_PAST = "retains no past (set backup_retention_days or backtrack_window_s)"
 
 _SKEW_NS_MAX = 1_000_000_000
 """The amount by which a store's clock may be ahead of the system clock because the latter is slewed."""
@@ -47,8 +52,8 @@ class Moment:
 
 
 def utc(time_ns: int) -> datetime:
-    """A time in nanoseconds since 1970 as a datetime in UTC."""
-    return datetime.fromtimestamp(time_ns / 1e9, tz=timezone.utc)
+    """A time in nanoseconds since 1970 as a datetime in UTC: the beginning of its microsecond."""
+    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=time_ns // 1000)
 
 
 def find(context: Context, row: ClusterRow, at: Point | None) -> VersionRef:
@@ -59,6 +64,8 @@ def find(context: Context, row: ClusterRow, at: Point | None) -> VersionRef:
     if at is None:
         text = f"cluster '{row.name}'"
         return VersionRef(context.require_in_use(row.volume, text), None, text)
+    if at == BASE:
+        return ref_of_base(context, row)
     if isinstance(at, str):
         return ref_of_snapshot(context, require_snapshot(context, at))
     if isinstance(at, bool) or not isinstance(at, int | datetime | timedelta):
@@ -68,6 +75,35 @@ def find(context: Context, row: ClusterRow, at: Point | None) -> VersionRef:
     if isinstance(at, int):
         return _find_version(context, row, at)
     return _find_time(context, row, at)
+
+
+def ref_of_base(context: Context, row: ClusterRow) -> VersionRef:
+    """The version that a clone began with, whatever happened to its source since.  Raises InvalidRestoreTimeError."""
+    own = {volume.volume: volume for volume, _ in volumes_of(context, row)}
+    first = own[row.volume]
+    while first.parent in own:  # back from a backtrack
+        first = own[first.parent]
+    ref = ref_of_volume_base(context, first, f"the {BASE} of cluster '{row.name}'")
+    if ref is not None:
+        return ref
+    if row.source is None:
+        raise InvalidRestoreTimeError(f"cluster '{row.name}' is not a clone: it has no {BASE}")
+    raise InvalidRestoreTimeError(
+        f"cluster '{row.name}' has no {BASE} any more: the version that it began with was given up when its source "
+        f"'{row.source}' was deleted, or when a part of its own past expired"
+    )
+
+
+def ref_of_volume_base(context: Context, volume: VolumeRow, text: str) -> VersionRef | None:
+    """The version that a volume began with, which its pin keeps; None if it began empty, or owns these pages by now."""
+    volumes = context.catalog.volumes
+    parent = volumes.volume_row(volume.parent) if volume.parent is not None else None
+    if parent is None:
+        return None
+    pin = volumes.pin_of(parent.volume, volume.base.version, volume_holder(volume.volume))
+    if pin is None or pin.released:
+        return None
+    return VersionRef(parent, volume.base.version, text, volume.base._replace(volume=parent.volume))
 
 
 def ref_of_snapshot(context: Context, snapshot: SnapshotRow) -> VersionRef:
@@ -90,7 +126,7 @@ def record_of(context: Context, row: SnapshotRow) -> Version:
     pin = context.catalog.volumes.pin_of(row.volume, row.version, snapshot_holder(row.snapshot))
     if pin is not None:
         return pin.version._replace(volume=row.volume)
-    raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run `clusterdb check`")
+    raise SnapshotNotFoundError(f"snapshot '{row.name}' has lost its pin: run {context.hint('check')}")
 
 
 def is_of(context: Context, row: ClusterRow, ref: VersionRef) -> bool:
@@ -119,20 +155,19 @@ def _find_version(context: Context, row: ClusterRow, version: int) -> VersionRef
         oldest, head = retained_range(context, volume)
         if oldest <= version <= head:
             return VersionRef(volume, version, f"cluster '{row.name}' at version {version}")
-    raise InvalidRestoreTimeError(f"cluster '{row.name}' has no version {version}: {_available(context, row)}")
+    raise InvalidRestoreTimeError(f"cluster '{row.name}' has no version {version}: {_versions(context, row)}")
 
 
 def _find_time(context: Context, row: ClusterRow, at: datetime | timedelta) -> VersionRef:
     now_ns = time.time_ns()
     time_ns = time_ns_of(at, now_ns)
-    shown = utc(time_ns).isoformat(" ", "milliseconds") if time_ns >= 0 else "?"
+    shown = time_text(utc(time_ns))
     if time_ns > now_ns:
         raise InvalidRestoreTimeError(f"cluster '{row.name}': {shown} is in the future")
-    if isinstance(at, timedelta):
-        time_ns += context.pages.clock.skew_ns()  # a time span is measured by the store's clock
-    else:
-        time_ns = _by_store_clock(context, row, time_ns)
-    newest = _newest_at(context, row, time_ns)
+    last_ns = store_time_ns(context, row, at, now_ns)
+    if isinstance(at, datetime):
+        last_ns += 999  # the end of its microsecond, so that the time of a version selects that version
+    newest = _newest_at(context, row, last_ns)
     if newest is None:
         raise InvalidRestoreTimeError(f"cluster '{row.name}' cannot go back to {shown}: {_available(context, row)}")
     volume, version = newest
@@ -149,6 +184,14 @@ def _newest_at(context: Context, row: ClusterRow, time_ns: int) -> tuple[VolumeR
     return None
 
 
+def store_time_ns(context: Context, row: ClusterRow, at: datetime | timedelta, now_ns: int) -> int:
+    """A time, or a time span before now, by the store's clock, in nanoseconds.  Raises InvalidArgumentError."""
+    time_ns = time_ns_of(at, now_ns)
+    if isinstance(at, timedelta):
+        return time_ns + context.pages.clock.skew_ns()  # a time span is measured by the store's clock
+    return _by_store_clock(context, row, time_ns)
+
+
 def _by_store_clock(context: Context, row: ClusterRow, time_ns: int) -> int:
     """Convert a time of the system clock to the store's clock, which dates commits (:mod:`vfs.storage.clock`).
 
@@ -163,11 +206,20 @@ def _by_store_clock(context: Context, row: ClusterRow, time_ns: int) -> int:
     return time_ns + skew_ns
 
 
+def _versions(context: Context, row: ClusterRow) -> str:
+    """The versions that there are, for an error."""
+    ranges = [retained_range(context, volume) for volume, _ in volumes_of(context, row)]
+    text = ", ".join(f"{first} to {last}" if first < last else str(last) for first, last in ranges)
+    if any(first < last for first, last in ranges):
+        return f"it has the versions {text}"
+    return f"it is at version {text}, and {_NO_PAST}"
+
+
 def _available(context: Context, row: ClusterRow) -> str:
     earliest, latest = restorable(context, row)
     if not row.settings.keeps_past_ns:
-        return "it retains no past (set backup_retention_days or backtrack_window_s)"
-    return f"the restorable range is {earliest} to {latest}"
+        return f"it {_NO_PAST}"
+    return f"the restorable range is {time_text(earliest)} to {time_text(latest)}"
 
 
 def newest(context: Context, row: ClusterRow, count: int) -> list[Moment]:

@@ -11,9 +11,10 @@ from clusterdb.access.copies import Progress
 from clusterdb.catalog.rows import SnapshotRow
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import durably_pinned, lent, require_kept
+from clusterdb.errors import InvalidNameError
 from clusterdb.past.find import find, record_of, ref_of_snapshot, require_snapshot, utc
 from clusterdb.rules.names import check_name
-from clusterdb.rules.points import Point
+from clusterdb.rules.points import BASE, Point
 from clusterdb.rules.settings import ClusterSettings
 from vfs.format.layout import Version
 
@@ -59,7 +60,7 @@ def take(context: Context, cluster: ClusterRef, name: str, at: Point | None) -> 
     Raises InvalidNameError, SnapshotExistsError, ClusterNotFoundError, InvalidRestoreTimeError.
     """
     context.require_writable()
-    context.catalog.snapshots.require_free(check_name(name, "snapshot"))
+    context.catalog.snapshots.require_free(_new_name(name))
     row = context.row_of(cluster)
     version = find(context, row, at)
     if version.record is not None:
@@ -67,6 +68,13 @@ def take(context: Context, cluster: ClusterRef, name: str, at: Point | None) -> 
         return _keep(context, name, original.cluster, version.record, original.settings, is_pinned=False)
     with durably_pinned(context, version) as record:
         return _keep(context, name, row.name, record, row.settings, is_pinned=True)
+
+
+def _new_name(name: str) -> str:
+    """Check the name of a new snapshot.  Raises InvalidNameError."""
+    if check_name(name, "snapshot") == BASE:
+        raise InvalidNameError(f"a snapshot cannot be called '{BASE}': that is the point at which a clone began")
+    return name
 
 
 def _keep(
@@ -87,7 +95,7 @@ def copy(context: Context, name: str, new_name: str) -> Snapshot:
     """
     catalog = context.catalog
     context.require_writable()
-    catalog.snapshots.require_free(check_name(new_name, "snapshot"))
+    catalog.snapshots.require_free(_new_name(new_name))
     with catalog.transaction():
         row = require_snapshot(context, name)
         copied = catalog.snapshots.add(new_name, row.cluster, record_of(context, row), row.settings)

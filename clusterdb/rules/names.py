@@ -7,7 +7,6 @@ differ.  Every identifier that the RDS API accepts is such a name.  The rule of 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -51,5 +50,7 @@ def suggestion(name: str, existing: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` with the nearest of the existing names; empty if no name is near."""
     if not isinstance(name, str):
         return ""
+    import difflib  # only errors need it
+
     near = difflib.get_close_matches(name, list(existing), n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -7,19 +7,23 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from clusterdb.errors import InvalidArgumentError
+from clusterdb.rules.durations import unit_s
 
-__all__ = ["Point", "parse", "split", "time_ns_of"]
+__all__ = ["BASE", "Point", "parse", "split", "time_ns_of", "time_text"]
 
 Point = int | datetime | timedelta | str
-"""A version number; a time (local time if it has no time zone); a time span before now; the name of a snapshot."""
+"""A version number; a time (local time if it has no time zone); a time span before now; ``"base"``, where a clone
+began; the name of a snapshot."""
 
-_UNITS = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "m": 60, "hour": 3600, "h": 3600, "day": 86_400}
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s+ago\Z", re.IGNORECASE)
-_SECOND = 1_000_000_000
+BASE = "base"
+"""The point at which a clone began.  No snapshot can have this name."""
+
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s+ago\Z", re.IGNORECASE)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def parse(text: str) -> Point:
-    """Parse a point in time: ``1234`` (a version), ``5 minutes ago``, an ISO 8601 time, else the name of a snapshot.
+    """Parse a point in time: ``1234`` (a version), ``5 minutes ago``, an ISO 8601 time, else ``base`` or a snapshot.
 
     Raises InvalidArgumentError for a text that starts with a digit but is not a version or a time.
     """
@@ -27,9 +31,10 @@ def parse(text: str) -> Point:
     if text.isdecimal() and len(text) < 20:
         return int(text)
     ago = _AGO.match(text)
-    if ago is not None and ago[2].lower() in _UNITS:
+    unit = unit_s(ago[2]) if ago is not None else None
+    if ago is not None and unit is not None:
         with suppress(OverflowError):
-            return timedelta(seconds=float(ago[1]) * _UNITS[ago[2].lower()])
+            return timedelta(seconds=float(ago[1]) * unit)
     if text[:1].isdigit() or ago is not None:
         try:
             return datetime.fromisoformat(text)
@@ -55,9 +60,17 @@ def time_ns_of(point: datetime | timedelta, now_ns: int) -> int:
         if isinstance(point, timedelta):
             time_ns = now_ns - point // timedelta(microseconds=1) * 1000
         else:
-            since = point.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+            since = point.astimezone(timezone.utc) - _EPOCH
             time_ns = since // timedelta(microseconds=1) * 1000
         datetime.fromtimestamp(time_ns / 1e9, tz=timezone.utc)
         return time_ns
     except (OverflowError, OSError, ValueError) as error:
         raise InvalidArgumentError(f"invalid point in time {point!r}: {error}") from error
+
+
+def time_text(time: datetime) -> str:
+    """A time as it is shown everywhere: ISO 8601, local time with its UTC offset.  :func:`parse` returns it."""
+    try:
+        return time.astimezone().isoformat()
+    except (OverflowError, OSError, ValueError):  # the first and the last day that a datetime can express
+        return time.isoformat()

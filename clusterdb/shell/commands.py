@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import apsw.shell
 
-from clusterdb.rules.points import parse, split
+from clusterdb.rules.points import BASE, parse, split
 from clusterdb.shell.dotted import Dotted
 from clusterdb.shell.interrupts import postponed
 from clusterdb.views import messages
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from clusterdb.store import Cluster
 
 __all__ = ["ClusterShell"]
+
+
+_LOG_LINES = 20
 
 
 class ClusterShell(Dotted):
@@ -167,18 +170,36 @@ class ClusterShell(Dotted):
         self.notify(f"{done}: .backtrack {switched.former_version} undoes this")
 
     def command_diff(self, cmd: list[str]) -> None:
-        """diff BEFORE[@POINT] ?AFTER[@POINT]?: Shows the changes from BEFORE to AFTER
+        """diff ?BEFORE[@POINT]? ?AFTER[@POINT]?: Shows the changes from BEFORE to AFTER
 
-        AFTER defaults to the cluster in use. The changes of the last five
-        minutes, and those of a clone:
+        AFTER defaults to the cluster in use, and BEFORE to the point at which it
+        was cloned. The changes of this clone, those of the last five minutes,
+        and those between two clusters:
 
+          .diff
           .diff prod@'5 minutes ago'
           .diff prod dev
         """
-        before, *after = self.arguments("diff", cmd, 1, 2)
-        before_name, before_at = split(before)
-        after_name, after_at = split(after[0]) if after else self._present()
+        words = self.arguments("diff", cmd, 0, 2)
+        after_name, after_at = split(words[1]) if len(words) > 1 else self._present()
+        before_name, before_at = split(words[0]) if words else (after_name, BASE)
         self.show(self.store.diff(before_name, after_name, before_at=before_at, after_at=after_at).text())
+
+    def command_log(self, cmd: list[str]) -> None:
+        """log ?POINT?: Lists the versions of the cluster in use, newest first, with the tables that they changed
+
+        The last 20 versions, or those since a point: a version, a time, a time
+        span, or a snapshot.
+
+          .log
+          .log 1 hour ago
+        """
+        from clusterdb.history.text import log_text
+
+        words = self.arguments("log", cmd, 0, None)
+        since = parse(" ".join(words)) if words else None
+        entries = self.require_in_use().cluster.log(since=since, limit=None if words else _LOG_LINES)
+        self.show(log_text(entries, graph=any(entry.is_left for entry in entries)))
 
     # --- instances --------------------------------------------------------------------------------------------------
     def command_endpoints(self, cmd: list[str]) -> None:

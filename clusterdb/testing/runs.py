@@ -12,7 +12,6 @@ gigabyte), since a power failure may have damaged it.
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -111,7 +110,7 @@ class Run:
         with suppress(ClusterNotFoundError):  # the test has deleted it
             clone.cluster.modify(ttl_s=None, tags=tags)
         label = f"  # {clone.label}" if clone.label else ""
-        return f"clusterdb --store {shlex.quote(self.store.path)} shell {clone.name}{label}"
+        return f"{self.store.context.hint('shell', clone.name)}{label}"
 
     def _measure(self, clone: Clone) -> None:
         if self._measures_bytes:

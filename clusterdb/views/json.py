@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from numbers import Rational
@@ -17,7 +16,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 def to_json(value: object) -> Json:
     """A value as JSON has it: times in ISO 8601, blobs as ``{"blob": hexadecimal}``, dataclasses as objects.
 
-    Raises TypeError for a value of another type.
+    Times are local, with their UTC offset, as in texts.  Raises TypeError for a value of another type.
     """
     if value is None or isinstance(value, str | int | float):
         return value
@@ -28,7 +27,9 @@ def to_json(value: object) -> Json:
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
     if isinstance(value, datetime):
-        return value.isoformat()
+        from clusterdb.rules.points import time_text
+
+        return time_text(value)
     if isinstance(value, bytes):
         return {"blob": value.hex()}
     if isinstance(value, Rational):
@@ -44,4 +45,6 @@ def object_of(record: object) -> dict[str, Json]:
 
 def json_text(value: Json) -> str:
     """A JSON value as indented text."""
+    import json
+
     return json.dumps(value, indent=2, ensure_ascii=False)

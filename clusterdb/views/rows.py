@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 
 from clusterdb.views.json import Json, to_json
@@ -18,6 +16,9 @@ def rows_json(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> list[
 
 def rows_csv(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
     """A line of names, and a line for each row: NULL is empty, a blob hexadecimal."""
+    import csv
+    import io
+
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(headers)

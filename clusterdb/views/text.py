@@ -30,8 +30,10 @@ def duration_text(seconds: float) -> str:
 
 
 def time_text(time: datetime | None) -> str:
-    """A time in the local time zone, to the second; an empty text for None."""
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time is not None else ""
+    """A time as :func:`clusterdb.rules.points.time_text` has it; an empty text for None."""
+    from clusterdb.rules import points
+
+    return points.time_text(time) if time is not None else ""
 
 
 def table(rows: Iterable[Sequence[object]], headers: Sequence[str], *, width: int | None = None) -> str:

@@ -240,7 +240,7 @@ def test_full_standard_output_is_one_line(tmp_path: Path) -> None:
                 [*RUN, *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
             )
         if arguments[0] != "diff":  # nothing to print
-            assert (answer.returncode, answer.stderr) == (1, "clusterdb: No space left on device\n")
+            assert (answer.returncode, answer.stderr) == (1, "clusterdb: No space left on device: standard output\n")
 
 
 def test_import_without_check_takes_a_damaged_file(tmp_path: Path, sample: Path) -> None:

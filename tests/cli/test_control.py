@@ -6,31 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 import clusterdb
-from clusterdb.cli import cli
-
-
-class Shell:
-    """A command line with a store of its own."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-
-    def tried(self, *arguments: str) -> Result:
-        """Run a command."""
-        return CliRunner().invoke(cli, ["--store", str(self._store), *arguments])
-
-    def __call__(self, *arguments: str) -> str:
-        """Run a command that has to succeed; what it prints."""
-        result = self.tried(*arguments)
-        assert result.exit_code == 0, (result.output, result.exception)
-        return result.output
-
-    def settings(self, name: str) -> clusterdb.ClusterSettings:
-        with clusterdb.open(self._store) as store:
-            return store.cluster(name).settings
+from tests.support.command_line import Shell
 
 
 @pytest.fixture
@@ -78,7 +56,7 @@ def test_create_clone_restore_and_modify_take_the_same_settings(shell: Shell) ->
     ("arguments", "text"),
     [
         (("modify", "shop", "--tag", "ab"), "use KEY=VALUE"),
-        (("modify", "shop", "--ttl", "soon"), "use a number of seconds, or never"),
+        (("modify", "shop", "--ttl", "soon"), "use a number of seconds, or 90s, 30m, 12h, 2d, or never"),
         (("clone", "shop@", "x"), "point in time missing after the @"),
         (("snapshot", "shop@ ", "x"), "point in time missing after the @"),
     ],

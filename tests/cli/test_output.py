@@ -118,7 +118,7 @@ def test_every_command_that_prints_a_table_takes_json() -> None:
 
 def test_mistyped_names_are_answered_with_the_nearest(folder: Path) -> None:
     """The nearest name is suggested for a command, a cluster and a snapshot."""
-    assert "Did you mean 'clone'?" in invoked(folder, "clon", "a", "b").output
+    assert "did you mean 'clone'?" in invoked(folder, "clon", "a", "b").output
     for arguments in (["show", "prd"], ["clone", "prd", "x"], ["restore", "nightyl", "x"], ["rm-snapshot", "nightyl"]):
         error = invoked(folder, *arguments).exception
         assert isinstance(error, clusterdb.Error) and "; did you mean '" in str(error)
@@ -251,11 +251,12 @@ def test_output_without_a_terminal_has_no_colours(folder: Path) -> None:
         (clusterdb.InvalidArgumentError("members= and excluded=: use"), "--member and --exclude: use"),
         (clusterdb.BacktrackDisabledError("set backtrack_window_s first"), "set --backtrack-window first"),
         (clusterdb.DeletionProtectedError("deletion_protection=False"), "--no-deletion-protection"),
-        (clusterdb.ExportTargetError("overwrite=True"), "overwrite=True"),
+        (clusterdb.ExportTargetError("allow it (overwrite=True)"), "allow it (--overwrite)"),
         (clusterdb.DatabaseDamagedError("import it as it is (check=False)"), "import it as it is (--no-check)"),
         (clusterdb.ClusterStateError("cluster 'engine' is stopped: start it"), "cluster 'engine' is stopped: start it"),
         (clusterdb.NotSupportedError("CREATE TABLE t (x) engine=InnoDB"), "CREATE TABLE t (x) engine=InnoDB"),
-        (OSError(2, "No such file or directory"), "[Errno 2] No such file or directory"),
+        (OSError(2, "No such file or directory"), "No such file or directory"),
+        (OSError(2, "No such file or directory", "a.sql"), "No such file or directory: a.sql"),
     ],
 )
 def test_messages_name_flags_instead_of_parameters(error: Exception, message: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import clusterdb
+from clusterdb.access.command import command
 from tests.support.stores import assert_clean, rows
 
 pytest.importorskip("django")
@@ -223,7 +224,7 @@ def test_dbshell_is_the_shell_on_the_cluster(folder: Path) -> None:
         "program can open it; use a cluster in a store on disk"
     )
     done = run(folder, "-m", "django", "dbshell", name="./shop.db")
-    assert "`clusterdb --store store import ./shop.db shop`" in done.stderr.splitlines()[-1]
+    assert f"`{command()} --store store import ./shop.db shop`" in done.stderr.splitlines()[-1]
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -274,26 +275,26 @@ ERRORS_OF_TESTS = {
 ERRORS_OF_NAMES = {
     "./db.sqlite3": (
         "DATABASES['default']['NAME'] = './db.sqlite3' is a path, not the name of a cluster: import the file with "
-        "`clusterdb --store store import ./db.sqlite3 site` and use the name 'site', or use the engine "
+        f"`{command()} --store store import ./db.sqlite3 site` and use the name 'site', or use the engine "
         "django.db.backends.sqlite3"
     ),
     "/srv/my shop.db": (
         "DATABASES['default']['NAME'] = '/srv/my shop.db' is a path, not the name of a cluster: import the file "
-        "with `clusterdb --store store import '/srv/my shop.db' site` and use the name 'site', or use the engine "
+        f"with `{command()} --store store import '/srv/my shop.db' site` and use the name 'site', or use the engine "
         "django.db.backends.sqlite3"
     ),
     "shop.db": (
         "DATABASES['default']['NAME'] = 'shop.db' is a path, not the name of a cluster: import the file with "
-        "`clusterdb --store store import shop.db shop` and use the name 'shop', or use the engine "
+        f"`{command()} --store store import shop.db shop` and use the name 'shop', or use the engine "
         "django.db.backends.sqlite3"
     ),
     "site": (
         "DATABASES['default']['NAME'] = 'site': store 'store' has no cluster 'site'. To create the cluster: "
-        "`clusterdb --store store import db.sqlite3 site`, or OPTIONS['create'] = True for an empty one"
+        f"`{command()} --store store import db.sqlite3 site`, or OPTIONS['create'] = True for an empty one"
     ),
     "prof": (
         "DATABASES['default']['NAME'] = 'prof': store 'store' has no cluster 'prof'; did you mean 'prod'? To "
-        "create the cluster: `clusterdb --store store import db.sqlite3 prof`, or OPTIONS['create'] = True for an "
+        f"create the cluster: `{command()} --store store import db.sqlite3 prof`, or OPTIONS['create'] = True for an "
         "empty one"
     ),
     "my site": (
@@ -363,7 +364,8 @@ def test_error_about_a_template_without_clusters_names_the_import(clusters: Path
     settings = {"NAME": "site", "OPTIONS": {"store": "store"}, "TEST": {"TEMPLATE": "prod"}}
     errors = errors_of(clusters, {"one": settings}, "test")
     assert errors["one"][1].endswith(
-        "store 'store' has no such cluster: import a database first (`clusterdb --store store import db.sqlite3 prod`)"
+        "store 'store' has no such cluster: import a database first "
+        f"(`{command()} --store store import db.sqlite3 prod`)"
     )
     with clusterdb.open(clusters / "store") as store:
         for number in range(23):
@@ -390,5 +392,6 @@ def test_error_about_a_missing_store_tells_how_to_import(tmp_path: Path) -> None
         assert text.startswith("DATABASES['default']['NAME'] = 'site': ")
         assert "no store at '.clusterdb'" in text
         assert text.endswith(
-            " To create the cluster: `clusterdb import db.sqlite3 site`, or OPTIONS['create'] = True for an empty one"
+            f" To create the cluster: `{command()} import db.sqlite3 site`, "
+            "or OPTIONS['create'] = True for an empty one"
         )

@@ -32,6 +32,7 @@ from sybil.parsers.myst import CodeBlockParser
 import clusterdb
 from clusterdb import cli
 from clusterdb.dbapi2 import opening
+from tests.support.commands import install
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("**/*.md"))
@@ -70,7 +71,7 @@ def console(example: Example) -> None:
 def answer(command: str) -> str:
     """What a command prints, run by bash; one of clusterdb alone right here, as starting Python is most of its time."""
     unquoted = re.sub(r"""'[^']*'|"[^"$`\\]*\"""", "", command)
-    if not re.fullmatch(r"clusterdb [^|&;<>$`\\*]*", unquoted):
+    if not re.fullmatch(r"(?:clusterdb|cldb) [^|&;<>$`\\*]*", unquoted):
         run = subprocess.run(
             ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
@@ -115,13 +116,16 @@ def parameters() -> Iterator[Any]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder to be in, with the command line at hand and nothing in the environment of this run of pytest or
     of the machine it is on: where pytest finds ``CI`` or ``BUILD_NUMBER``, it shows failures in full."""
     foreign = ("PYTEST", "CLUSTERDB", "COV", "CI", "BUILD_NUMBER", "FORCE_COLOR", "NO_COLOR", "PY_COLORS")
     for name in [name for name in os.environ if name.startswith(foreign)]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    commands = tmp_path_factory.mktemp("commands") / "bin"
+    install(commands)
+    folders = [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
+    monkeypatch.setenv("PATH", os.pathsep.join(folders))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
     yield tmp_path

@@ -44,9 +44,12 @@ def test_versions_and_times_out_of_reach_are_refused(store: clusterdb.Store, pro
     """Versions and times outside of what is kept are refused, and the error says what there is."""
     fill(prod, 3)
     plain = store.create_cluster("plain")
-    for at in (0, 10**9, datetime(2000, 1, 1, tzinfo=timezone.utc), timedelta(days=30)):
-        with pytest.raises(clusterdb.InvalidRestoreTimeError, match="the restorable range is"):
+    for at in (0, 10**9):
+        with pytest.raises(clusterdb.InvalidRestoreTimeError, match="it has the versions 1 to 5"):
             prod.clone("new", at=at)
+    for then in (datetime(2000, 1, 1, tzinfo=timezone.utc), timedelta(days=30)):
+        with pytest.raises(clusterdb.InvalidRestoreTimeError, match="the restorable range is"):
+            prod.clone("new", at=then)
     with pytest.raises(clusterdb.InvalidRestoreTimeError, match="in the future"):
         prod.clone("new", at=timedelta(seconds=-60))
     with pytest.raises(clusterdb.InvalidRestoreTimeError, match="retains no past"):

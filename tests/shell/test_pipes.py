@@ -196,7 +196,7 @@ def test_ctrl_c_stops_a_script_with_exit_code_130(tmp_path: Path, store: cluster
     assert command.stdout.readline() == "begun\n"  # flushed when the next statement is read
     command.send_signal(signal.SIGINT)
     out, err = ended(command)
-    assert (out, err, command.returncode) == ("", "\ninterrupted\n", 130)
+    assert (out, err, command.returncode) == ("", "interrupted\n", 130)
     assert ids(store) == [1, 2]
 
 

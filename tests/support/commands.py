@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from clusterdb.access.command import NAMES
+
 RUN = [sys.executable, "-m", "clusterdb"]
 
 
@@ -20,3 +22,12 @@ def ended(command: subprocess.Popen[str]) -> tuple[str, str]:
         return command.communicate(timeout=120)
     finally:
         command.kill()
+
+
+def install(folder: Path, interpreter: str = sys.executable) -> None:
+    """Write the commands of an installation to a folder, as an installer does."""
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        script = folder / name
+        script.write_text(f"#!{interpreter}\nimport sys\nfrom clusterdb.__main__ import main\nsys.exit(main())\n")
+        script.chmod(0o755)

@@ -70,7 +70,7 @@ def test_all_clones_of_a_failed_test_are_kept(pytester: pytest.Pytester, run: Ru
     """)
     result = run()
     assert len(printed_commands(result)) == 2
-    result.stdout.fnmatch_lines(["clusterdb --store * # shared", "clusterdb --store * # clusterdb_factory"])
+    result.stdout.fnmatch_lines(["* --store * # shared", "* --store * # clusterdb_factory"])
     assert len([name for name in names() if name.startswith("test-")]) == 2
 
 

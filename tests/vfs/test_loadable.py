@@ -430,25 +430,25 @@ def of_another_store(path: Path) -> None:
         file.write(content_stamp(path).to_bytes(8, "little"))
 
 
-CHECK = "run clusterdb --store '{path}' check"
+CHECK = "run cldb --store '{path}' check"
 
 
 @pytest.mark.parametrize(
     ("prepare", "cluster", "more", "expected"),
     [
-        (nothing, "nope", "", "cluster 'nope' of store '{path}': it does not exist: run clusterdb --store '{path}' ls"),
+        (nothing, "nope", "", "cluster 'nope' of store '{path}': it does not exist: run cldb --store '{path}' ls"),
         (nothing, "dev", "/missing", "its store cannot be opened: No such file or directory"),
         (nothing, "dev", "/pool", "its store is not one: it is a file, not a directory"),
         (nothing, "dev", "/..", "its store is not one: the directory has no file 'pool'"),
         (nothing, "dev", "&cache=shared", "open it without cache=shared"),
         (unclean, "dev", "", f"its store was not closed cleanly, or was copied, or the machine was restarted: {CHECK}"),
         (copied, "dev", "", CHECK),
-        (stopped, "dev", "", "it is stopped: run clusterdb --store '{path}' start dev"),
+        (stopped, "dev", "", "it is stopped: run cldb --store '{path}' start dev"),
         (
             make_old,
             "dev",
             "",
-            "its store has format 1, and this extension reads format 2: run clusterdb --store '{path}'",
+            "its store has format 1, and this extension reads format 2: run cldb --store '{path}'",
         ),
         (newer, "dev", "", "its store has format 9, and this extension reads format 2: use that of a newer release"),
         (emptied, "dev", "", f"its store has no file 'map': {CHECK}"),

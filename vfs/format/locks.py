@@ -5,11 +5,11 @@ words of its row, which it swaps in one step; Python has no such step, and locks
 
 Invariants
     L1  A lock word is 0 or a *token*: the session row of its owner plus one, the generation of that row, and the epoch
-        of a writer.  The owner is dead if the row has another generation or its lock byte is free: whoever proves that
-        may replace the word in one step.  A session lets go of its words before it gives up its row.
-    L2  Who takes the byte of a volume sets ``plain`` and then looks at ``lock``; who takes the word ``lock`` looks at
-        ``plain`` afterwards.  One sees the other (as in S2).  Who has the byte waits until the word is free, or its
-        owner dead; who has the word and sees ``plain`` lets go of it, and proceeds by L3.
+        of a writer.  The owner is dead if the row has another generation or its lock byte is free: a session that
+        proves this may replace the word in one step.  A session lets go of its words before it gives up its row.
+    L2  A session that takes the byte of a volume sets ``plain`` and then looks at ``lock``; one that takes the word
+        ``lock`` looks at ``plain`` afterwards.  One sees the other (as in S2).  The one that has the byte waits until
+        the word is free, or its owner dead; the one that has the word lets go of it, and proceeds by L3.
     L3  ``plain`` is cleared only by a session in C that has the byte, so that nobody in Python has it.  Such a session
         takes the word before it unlocks the byte.
     L4  ``plain_writer`` is set before Python looks at ``writer``, and stays set as long as the row has the volume: from

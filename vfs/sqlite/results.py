@@ -53,6 +53,6 @@ class InterruptedCommit(apsw.IOError, KeyboardInterrupt):
 def failed_commit(error: BaseException, name: str) -> Exception:
     """The exception for a commit that failed: the pager drops unpublished pages only for IOERR and FULL."""
     kind = InterruptedCommit if isinstance(error, KeyboardInterrupt) else apsw.IOError
-    carrier: Any = kind(f"cluster '{name}': {error or 'interrupted'}")
+    carrier: Any = kind(f"cluster '{name}': {str(error) or 'interrupted'}")
     carrier.extendedresult = apsw.SQLITE_IOERR_WRITE
     return carrier  # type: ignore[no-any-return]

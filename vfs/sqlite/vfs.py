@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -66,6 +65,8 @@ class ClusterVFS(apsw.VFS):
         """The directory of the full paths of volumes in the VFS with this name."""
         if store.directory is not None:
             return store.directory.absolute()
+        import tempfile
+
         return Path(tempfile.gettempdir()) / f"{name}-{os.getpid()}"  # created when a super-journal needs it
 
     @classmethod

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import resource
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +237,28 @@ def test_space_is_freed_in_exclusive_mode(store: clusterdb.Store) -> None:
         writer.execute("UPDATE t SET v = ? WHERE id = 3", (str(number),))
         used_bytes.append(store.stats().used_bytes)
     assert max(used_bytes[200:]) <= max(used_bytes[:200])
+
+
+@pytest.mark.parametrize("point", ["commit: pages written", "commit: synced", "commit: published"])
+def test_import_interrupted_in_its_commit_raises_keyboard_interrupt(
+    store: clusterdb.Store, tmp_path: Path, point: str
+) -> None:
+    """The commit of an import fails with an error of SQLite that is a KeyboardInterrupt too."""
+    file = tmp_path / "file.db"
+    with contextlib.closing(sqlite3.connect(file)) as plain:
+        plain.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        store.create_cluster("imported", from_file=file)
+    assert names(store) == []
+    store.create_cluster("imported", from_file=file)
+    assert_clean(store)
+
+
+@pytest.mark.parametrize("point", ["commit: pages written", "commit: published"])
+def test_statement_of_the_dbapi_interrupted_in_its_commit_raises_keyboard_interrupt(
+    store: clusterdb.Store, point: str
+) -> None:
+    connection = clusterdb.connect(store.create_cluster("prod"), autocommit=True)
+    with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
+        connection.execute("CREATE TABLE t (a)")
+    connection.close()

@@ -49,7 +49,7 @@ static bool fail_catalog(const Catalog *catalog, sqlite3 *database, int code, Er
                     "stopped, resume or kill it");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return fail(error, E_CORRUPTION, "the catalog of its store is damaged (%s): run clusterdb --store '@' check",
+        return fail(error, E_CORRUPTION, "the catalog of its store is damaged (%s): run cldb --store '@' check",
                     catalog->api->errmsg(database));
     case SQLITE_NOMEM:
         return fail(error, E_MEMORY, "out of memory");
@@ -194,7 +194,7 @@ bool catalog_find(const Catalog *catalog, const char *name, uint64_t id, Cluster
     if (database) statement = first_row(catalog, database, name ? by_name : by_id, name, id, found, error);
     bool done = statement != NULL;
     if (done && *found && !read_cluster(catalog->api, statement, cluster))
-        done = fail(error, E_CORRUPTION, "its row in the catalog is invalid: run clusterdb --store '@' check");
+        done = fail(error, E_CORRUPTION, "its row in the catalog is invalid: run cldb --store '@' check");
     if (statement) catalog->api->finalize(statement);
     close_catalog(catalog, database);
     return done;

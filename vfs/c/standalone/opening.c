@@ -155,10 +155,10 @@ static bool check_header(int fd, uint8_t store_id[STORE_ID_BYTES], Error *error)
                     "a newer release of clusterdb", header.format, FORMAT);
     if (header.crc != crc32_of(&header, offsetof(PoolHeader, crc)) || header.slot_bytes != SLOT_BYTES)
         return fail(error, E_CORRUPTION,
-                    "slot 0 (pool header) of its store fails its checksum: run clusterdb --store '@' check");
+                    "slot 0 (pool header) of its store fails its checksum: run cldb --store '@' check");
     if (header.format < FORMAT || memcmp(sectors, sectors + SECTOR_BYTES, SECTOR_BYTES) != 0)
         return fail(error, E_CANT_OPEN, "its store has format %u, and this extension reads format %u: run "
-                    "clusterdb --store '@' ls, which upgrades it", header.format, FORMAT);
+                    "cldb --store '@' ls, which upgrades it", header.format, FORMAT);
     memcpy(store_id, header.store_id, STORE_ID_BYTES);
     return true;
 }
@@ -188,7 +188,7 @@ static bool open_file(int folder, const char *name, int access, int *fd, Error *
         return fail(error, E_CANT_OPEN, "its store is not one: the directory has no file 'pool'");
     if (errno == ENOENT)
         return fail(error, E_CANT_OPEN,
-                    "its store has no file '%s': run clusterdb --store '@' check, which rebuilds it", name);
+                    "its store has no file '%s': run cldb --store '@' check, which rebuilds it", name);
     if (errno == EROFS)
         return fail(error, E_CANT_OPEN, "its store is on a file system that is mounted read-only, where readers cannot "
                     "register: use clusterdb, or copy the store to another directory");
@@ -206,11 +206,11 @@ static bool check_derived_files(const StoreFiles *files, int holder, const char 
     if (valid) return true;
     if (is_alone)
         return fail(error, E_CANT_OPEN,
-                    "its store was not closed cleanly, or was copied, or the machine was restarted: run clusterdb "
+                    "its store was not closed cleanly, or was copied, or the machine was restarted: run cldb "
                     "--store '@' check, which recovers it");
     return fail(error, E_CANT_OPEN,
                 "the files 'map' and 'readers' of its store must be rebuilt, but other processes have it open: close "
-                "those, then run clusterdb --store '@' check");
+                "those, then run cldb --store '@' check");
 }
 
 bool files_open(StoreFiles *files, int *holder, const Catalog *catalog, Error *error)

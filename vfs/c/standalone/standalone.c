@@ -130,7 +130,7 @@ static bool hook_successor(Handle *handle, bool follows, VolumeRow *row, bool *f
         bool exists = false;
         if (word == handle->id) return true; /* the drop has failed */
         if (word == (handle->id | DAMAGED))
-            return fail(error, E_CORRUPTION, "recovery found no intact version: run clusterdb --store '@' check");
+            return fail(error, E_CORRUPTION, "recovery found no intact version: run cldb --store '@' check");
         if (!catalog_find(&opened_of(handle)->catalog, NULL, cluster_id, &cluster, &exists, error)) return false;
         if (!exists) return fail(error, E_DROPPED, "it was dropped");
         if (cluster.row.volume != handle->row.volume) {
@@ -142,7 +142,7 @@ static bool hook_successor(Handle *handle, bool follows, VolumeRow *row, bool *f
     }
     return fail(error, E_BUSY,
                 "another process is dropping or resetting it: if that process is stopped, resume or kill it, then "
-                "run clusterdb --store '@' check");
+                "run cldb --store '@' check");
 }
 
 /* Readers call no other hook. */
@@ -163,9 +163,9 @@ static bool hook_open(Vfs *vfs, const char *name, bool read_only, Target *target
     bool found;
     if (!catalog_find(&opened->catalog, name, 0, &cluster, &found, error)) return false;
     if (!found)
-        return fail(error, E_CANT_OPEN, "it does not exist: run clusterdb --store '@' ls for the names");
+        return fail(error, E_CANT_OPEN, "it does not exist: run cldb --store '@' ls for the names");
     if (!cluster.is_available)
-        return fail(error, E_CANT_OPEN, "it is stopped: run clusterdb --store '@' start %s", name);
+        return fail(error, E_CANT_OPEN, "it is stopped: run cldb --store '@' start %s", name);
     *target = (Target){.row = cluster.row, .read_only = true, .owner = (void *)(uintptr_t)cluster.id};
     pthread_mutex_lock(&guard);
     opened->user_count++;
