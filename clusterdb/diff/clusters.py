@@ -65,26 +65,31 @@ def _changed(context: Context, old: Volume, new: Volume, old_image: Image, new_i
     """The numbers of the pages that differ; None if too many do, or the page sizes differ."""
     if old_image.page_size != new_image.page_size:
         return None
-    changed = _differing(context, old, new, old_image, new_image)
+    changed = _differing(_stored_pages(context, old.version, new.version), old_image, new_image)
     most = max(old_image.page_count, new_image.page_count) // _PAGES_PER_CHANGED_MIN
     return changed if len(changed) <= max(most, _PAGES_PER_CHANGED_MIN) else None
 
 
-def _differing(context: Context, old: Volume, new: Volume, old_image: Image, new_image: Image) -> set[int]:
-    """The numbers of the pages that differ, of two databases with the same page size.
+def _stored_pages(context: Context, old: Version, new: Version) -> set[int]:
+    """The numbers of the stored pages that two versions do not share."""
+    read = context.pages.read_slot
+    return {
+        reached.number
+        for version, other in ((old, new), (new, old))
+        for reached in only_in(read, version, [other])
+        if reached.level < 0
+    }
+
+
+def _differing(stored_pages: set[int], old: Image, new: Image) -> set[int]:
+    """The numbers of the pages of two databases, with the same page size, that differ as these stored pages do.
 
     A page that is free in one of the two differs, even if its bytes do not.
     """
-    changed = old_image.free_pages() ^ new_image.free_pages()
-    for version, other in ((old.version, new.version), (new.version, old.version)):
-        for page in _pages_only_in(context, version, other):
-            changed.update(new_image.numbers(page * SLOT_BYTES, SLOT_BYTES))
+    changed = old.free_pages() ^ new.free_pages()
+    for page in stored_pages:
+        changed.update(new.numbers(page * SLOT_BYTES, SLOT_BYTES))
     return changed
-
-
-def _pages_only_in(context: Context, version: Version, other: Version) -> set[int]:
-    """The numbers of the stored pages of a version that another version does not share."""
-    return {reached.number for reached in only_in(context.pages.read_slot, version, [other]) if reached.level < 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +111,11 @@ def change_between(context: Context, before: VersionRef, after: VersionRef) -> C
     Raises ClusterNotFoundError, InvalidRestoreTimeError.
     """
     with _opened(context, before) as (old, old_pages), _opened(context, after) as (new, new_pages):
-        versions = old_pages.version, new_pages.version
-        pages = _pages_only_in(context, *versions) | _pages_only_in(context, *versions[::-1])
+        pages = _stored_pages(context, old_pages.version, new_pages.version)
         definitions = tuple(change.name for change in compare_schemas(old.schema, new.schema))
         if old.image.page_size != new.image.page_size:
             return Change(len(pages), None, definitions)
-        changed = _differing(context, old_pages, new_pages, old.image, new.image)
+        changed = _differing(pages, old.image, new.image)
         suspects = [(side, side.suspects(changed)) for side in (old, new)]
         names: set[str] = set()
         for side, by_table in suspects:

@@ -157,6 +157,8 @@ VERBS: dict[str, Verb] = {
     "connect to a reader": lambda store, _: close(store.cluster("served").connect("reader")),
     "connect to the past": lambda store, _: close(store.cluster("a").connect(at="s")),
     "diff": lambda store, _: store.diff("a", "b").sql(),
+    "log": lambda store, _: store.cluster("a").log(),
+    "bisect": lambda store, _: store.cluster("a").bisect("SELECT 1"),
     "apply": lambda store, _: store.cluster("a").apply(store.diff("a", "b").changeset(), on_conflict="replace"),
     "cluster stats": lambda store, _: store.cluster("a").stats(),
     "stats": lambda store, _: store.stats(),
