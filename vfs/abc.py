@@ -85,9 +85,8 @@ class Handle(Protocol):
     def move_count(self) -> int:
         """The number of times that the handle has followed its cluster to another volume."""
 
-    @property
-    def keeps_past(self) -> bool:
-        """Whether past versions of the volume are retained."""
+    def take_tend_due(self) -> bool:
+        """Whether the retained past has to be tended, since it has grown by some megabytes; True once."""
 
     def pin(self) -> None:
         """Pin the head: reads return that version until :meth:`unpin`."""
@@ -157,8 +156,8 @@ class Residence(Protocol):
 class Target(NamedTuple):
     """The volume that a name refers to, and functions for the files opened under that name.
 
-    ``follow`` finds the volume that replaces it; ``tend`` is called after many commits to a volume that retains its
-    past; ``gate`` creates the gate of an open file.
+    ``follow`` finds the volume that replaces it; ``tend`` is called when a volume that retains its past
+    has written some megabytes; ``gate`` creates the gate of an open file.
     """
 
     row: VolumeRow

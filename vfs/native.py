@@ -38,7 +38,7 @@ from vfs import _native  # isort: skip
 
 __all__ = ["NativePlane", "NativeVFS", "plane"]
 
-INTERFACE = 2
+INTERFACE = 3
 """The number of the interface between this module and ``vfs/c/module.c``, which is compiled into ``vfs._native``."""
 
 _KINDS: tuple[type[Exception], ...] = (

@@ -42,16 +42,19 @@ class Clusters:
         """The number of clusters in a clone group."""
         return int(self._database.query("SELECT count(*) FROM clusters WHERE clone_group = ?", (clone_group,))[0][0])
 
-    def with_past(self, expires: Callable[[ClusterSettings], bool]) -> list[ClusterRow]:
-        """The clusters with settings that expire, with a past, or with instances; by name."""
+    def that_expire(self, expires: Callable[[ClusterSettings], bool], *, with_past: bool) -> list[ClusterRow]:
+        """The clusters with settings that expire, with former volumes, or with instances; by name.
+
+        ``with_past``: also those that retain their past.
+        """
         texts = [text for (text,) in self._database.query("SELECT DISTINCT settings FROM clusters")]
         wanted = [text for text in texts if not isinstance(text, str) or expires(ClusterSettings.from_json(text))]
         sql = (
             f"{self._CLUSTER} WHERE settings IN (SELECT value FROM json_each(?)) "
             "OR cluster IN (SELECT cluster FROM pasts UNION SELECT cluster FROM instances) "
-            "OR volume IN (SELECT volume FROM volumes WHERE retained) ORDER BY name"
+            "OR ? AND volume IN (SELECT volume FROM volumes WHERE retained) ORDER BY name"
         )
-        return [cluster_row(row) for row in self._database.query(sql, (json.dumps(wanted),))]
+        return [cluster_row(row) for row in self._database.query(sql, (json.dumps(wanted), with_past))]
 
     def clones(self, cluster: int) -> list[ClusterRow]:
         """The clones of a cluster, by name."""

@@ -8,7 +8,7 @@ from functools import partial
 
 from clusterdb.access.copies import Progress
 from clusterdb.catalog.rows import ClusterRow
-from clusterdb.clusters.expiring import expire
+from clusterdb.clusters.expiring import expire_at_opening
 from clusterdb.core.context import Context
 from clusterdb.core.volumes import drop_volume
 from clusterdb.errors import ClusterNotFoundError, CorruptStoreError, StoreBusyError
@@ -69,9 +69,10 @@ def shrink(context: Context) -> int:
 def tidy(context: Context) -> None:
     """Bury dead sessions, drop unfinished volumes and orphans, reclaim, expire, and free leaked slots."""
     pages, volumes = context.pages, context.catalog.volumes
+    died = False
     with context.errors(), pages.session() as session:
         with suppress(StoreBusyError):  # left to the next process that opens the store
-            if pages.queue.bury_all(session):
+            if died := bool(pages.queue.bury_all(session)):
                 # a process died, perhaps between the catalog and the volume table
                 with volumes.reclaiming(), session.pool_locked():
                     pages.tables.forget_unknown_volumes({row.volume for row in volumes.volume_rows()})
@@ -79,7 +80,7 @@ def tidy(context: Context) -> None:
         _drop_unfinished(context, session)
         pages.cleanup.tidy_all(session)
     _drop_orphans(context)
-    expire(context)
+    expire_at_opening(context, thoroughly=died)
     if pages.has_leaks():
         with suppress(CorruptStoreError):  # a damaged cluster must not prevent access to the others
             reclaim(context)

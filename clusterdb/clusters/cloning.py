@@ -68,7 +68,7 @@ def _clone_found(
         catalog.events.add("cluster", name, "creation", f"cluster '{name}' {how}")
         rows.append(catalog.clusters.add(name, volume.volume, settings, source))
 
-    create_clone(context, ref, add)
+    create_clone(context, ref, add, keeps_past=settings.keeps_past_ns > 0)
     return rows[0]
 
 

@@ -39,7 +39,7 @@ def create(
     """Create a cluster: implements :meth:`clusterdb.Store.create_cluster`."""
     context.require_writable()
     context.catalog.clusters.require_free(check_name(name))
-    wanted = ClusterSettings().changed(settings)
+    wanted = context.default_settings.changed(settings)
     if page_size is not None and page_size not in _PAGE_SIZES:
         raise InvalidArgumentError(f"page_size={page_size}: use a power of two from 512 to 65536 (bytes)")
     if page_size is not None and from_file is not None:
@@ -77,7 +77,7 @@ def import_dump(
     context.catalog.clusters.require_free(check_name(name))
     loaded: list[LoadedDump] = []
     with Dump(source, engine=engine, progress=progress) as dump:
-        wanted = ClusterSettings().changed({**settings, "engine": dump.engine})
+        wanted = context.default_settings.changed({**settings, "engine": dump.engine})
         row = create_filled(
             context, name, lambda connection: loaded.append(dump.load(connection, strict=strict)), wanted, None
         )
@@ -94,7 +94,7 @@ def _create_empty(context: Context, name: str, settings: ClusterSettings) -> Clu
         catalog.events.add("cluster", name, "creation", f"cluster '{name}' created")
         rows.append(catalog.clusters.add(name, volume.volume, settings))
 
-    with new_volume(context, VolumeState.LIVE, add):
+    with new_volume(context, VolumeState.LIVE, add, keeps_past=settings.keeps_past_ns > 0):
         return rows[0]
 
 

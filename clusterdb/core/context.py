@@ -29,6 +29,7 @@ from clusterdb.errors import (
     StoreReadOnlyError,
 )
 from clusterdb.rules.names import suggestion
+from clusterdb.rules.settings import DEFAULTS, DURABLE_DEFAULTS, ClusterSettings
 from vfs.abc import StoreVFS
 from vfs.plane import DataPlane
 from vfs.registry import IN_USE, VolumeRow
@@ -71,6 +72,11 @@ class Context:
         self._errors = of_store(path)
         self._deferred: deque[Callable[[], None]] = deque()
         self._pid = os.getpid()
+
+    @property
+    def default_settings(self) -> ClusterSettings:
+        """The settings of a new cluster, where none are given."""
+        return DURABLE_DEFAULTS if self.pages.is_durable else DEFAULTS
 
     # --- state ------------------------------------------------------------------------------------------------------
     @property

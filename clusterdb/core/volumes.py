@@ -100,14 +100,17 @@ def require_kept(context: Context, source: Version, text: str, *, is_pinned: boo
 
 # --- new volumes ------------------------------------------------------------------------------------------------------
 @contextmanager
-def new_volume(context: Context, state: VolumeState, add: Callable[[VolumeRow], None] = nothing) -> Iterator[VolumeRow]:
+def new_volume(
+    context: Context, state: VolumeState, add: Callable[[VolumeRow], None] = nothing, *, keeps_past: bool = False
+) -> Iterator[VolumeRow]:
     """Create an empty volume; ``add`` adds the rows that belong to it, in the same catalog transaction.
 
     A volume in state BUILDING is marked as such by a lock until the body ends.
     """
+    new = NewVolume(state, keeps_past=keeps_past)
     with context.errors(), context.pages.session() as session, Holds() as holds:
         with uninterrupted:
-            row = create(context.pages, session, NewVolume(state), holds, require=lambda: None, add=add)
+            row = create(context.pages, session, new, holds, require=lambda: None, add=add)
         yield row
 
 
@@ -124,20 +127,24 @@ def clone_volume(
     try:
         with Holds() as holds:
             with uninterrupted, context.errors():
-                row = _create_clone(context, session, ref, state, add, holds)
+                row = _create_clone(context, session, ref, state, add, holds, keeps_past=False)
             yield row
     finally:
         with context.errors():
             context.pages.give_back(session)
 
 
-def create_clone(context: Context, ref: VersionRef, add: Callable[[VolumeRow], None]) -> VolumeRow:
+def create_clone(
+    context: Context, ref: VersionRef, add: Callable[[VolumeRow], None], *, keeps_past: bool = False
+) -> VolumeRow:
     """Create a volume in use that begins with a version of another; ``add`` is part of the catalog transaction.
+
+    ``keeps_past``: it retains its versions from the first one on.
 
     Raises ClusterNotFoundError, InvalidRestoreTimeError.
     """
     with uninterrupted, context.errors(), context.pages.session() as session:
-        return _create_clone(context, session, ref, VolumeState.LIVE, add, None)
+        return _create_clone(context, session, ref, VolumeState.LIVE, add, None, keeps_past=keeps_past)
 
 
 def _create_clone(
@@ -147,6 +154,8 @@ def _create_clone(
     state: VolumeState,
     add: Callable[[VolumeRow], None],
     holds: Holds | None,
+    *,
+    keeps_past: bool,
 ) -> VolumeRow:
     """Create a clone with a session that is not pinning anything; the caller defers signal handlers."""
     pages, volume = context.pages, ref.volume
@@ -159,7 +168,7 @@ def _create_clone(
             pages.sync()  # the version of a durable pin must be durable too
     require = partial(require_kept, context, source, ref.text, is_pinned=ref.record is None)
     try:
-        return create(pages, session, NewVolume(state, source), holds, require=require, add=add)
+        return create(pages, session, NewVolume(state, source, keeps_past), holds, require=require, add=add)
     finally:  # also after an error: the pin may be committed
         pages.queue.announce_pins(session, volume.table_index)
         session.detach()

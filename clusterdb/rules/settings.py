@@ -15,13 +15,15 @@ from typing import Any
 
 from clusterdb.errors import CorruptStoreError, InvalidArgumentError, UnknownEngineError
 
-__all__ = ["ENGINES", "ClusterSettings"]
+__all__ = ["DEFAULTS", "DURABLE_DEFAULTS", "ENGINES", "ClusterSettings"]
 
 ENGINES = ("sqlite", "aurora-mysql", "aurora-postgresql")
 BACKUP_RETENTION_DAYS_MAX = 35
 BACKTRACK_WINDOW_S_MAX = 259_200
 """72 hours, as in Aurora MySQL."""
 TAGS_MAX = 50
+BYTES_MAX = 1 << 47
+"""128 TiB, the largest volume of Aurora."""
 SECONDS_MAX = 3_153_600_000
 """A hundred years."""
 _SECOND = 1_000_000_000
@@ -40,15 +42,17 @@ class ClusterSettings(_Written):
 
     ``engine``: the SQL that it accepts.  ``backup_retention_days`` (0 to 35) and ``backtrack_window_s`` (seconds, up to
     72 hours): the time for which past versions are retained, for clones at a point in time and for backtracking; 0: not
-    at all.  ``deletion_protection``: refuse to delete the cluster.  ``tags``: up to 50 texts by key.  ``ttl_s``: the
-    seconds from its creation until it expires; ``idle_s``: seconds without a connection until it expires; None: never.
-    ``clone_limit``: the number of clones in its clone group that share pages; further clones are full copies (Aurora's
-    limit is 15; None: no limit).
+    at all.  ``backup_retention_bytes``: the bytes that past versions older than the backtrack window may take, of which
+    the oldest expire first (None: no limit); checked when some megabytes were written.  ``deletion_protection``: refuse
+    to delete the cluster.  ``tags``: up to 50 texts by key.  ``ttl_s``: the seconds from its creation until it expires;
+    ``idle_s``: seconds without a connection until it expires; None: never.  ``clone_limit``: the number of clones in
+    its clone group that share pages; further clones are full copies (Aurora's limit is 15; None: no limit).
     """
 
     engine: str = "sqlite"
     backup_retention_days: int = 0
     backtrack_window_s: int = 0
+    backup_retention_bytes: int | None = None
     deletion_protection: bool = False
     ttl_s: float | None = None
     idle_s: float | None = None
@@ -69,6 +73,8 @@ class ClusterSettings(_Written):
                 raise InvalidArgumentError(
                     f"{name}={value!r}: use a number of seconds above 0 and up to {SECONDS_MAX}, or None"
                 )
+        if self.backup_retention_bytes is not None:
+            _require_int("backup_retention_bytes", self.backup_retention_bytes, BYTES_MAX)
         if self.clone_limit is not None:
             _require_int("clone_limit", self.clone_limit, 10_000)
         _require_tags(self.tags)
@@ -80,9 +86,14 @@ class ClusterSettings(_Written):
         return max(self.backup_retention_days * 86_400, self.backtrack_window_s) * _SECOND
 
     def changed(self, changes: Mapping[str, Any]) -> ClusterSettings:
-        """A copy with some settings changed.  Raises InvalidArgumentError, UnknownEngineError."""
+        """A copy with some settings changed.
+
+        A number of days alone has no limit of bytes.  Raises InvalidArgumentError, UnknownEngineError.
+        """
         if not changes:
             return self
+        if "backup_retention_days" in changes:
+            changes = {"backup_retention_bytes": None, **changes}
         try:
             return _changed(self.to_json(), tuple(map(_as_key, changes.items())))
         except TypeError:  # a value that is not hashable
@@ -96,12 +107,12 @@ class ClusterSettings(_Written):
         return replace(self, **changes)
 
     def inherited(self) -> ClusterSettings:
-        """The settings that a clone inherits: the engine, the backup retention and the clone limit.
+        """The settings that a clone inherits: the engine, the backup retention with its limit, and the clone limit.
 
         The backtrack window, deletion protection, tags and expiry are not inherited: RestoreDBClusterToPointInTime has
         parameters for them.
         """
-        return _inherited(self.engine, self.backup_retention_days, self.clone_limit)
+        return _inherited(self.engine, self.backup_retention_days, self.backup_retention_bytes, self.clone_limit)
 
     def to_json(self) -> str:
         """The settings as JSON for the catalog."""
@@ -139,8 +150,10 @@ def _require_tags(tags: object) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _inherited(engine: str, backup_retention_days: int, clone_limit: int | None) -> ClusterSettings:
-    return ClusterSettings(engine=engine, backup_retention_days=backup_retention_days, clone_limit=clone_limit)
+def _inherited(engine: str, days: int, limit_bytes: int | None, clone_limit: int | None) -> ClusterSettings:
+    return ClusterSettings(
+        engine=engine, backup_retention_days=days, backup_retention_bytes=limit_bytes, clone_limit=clone_limit
+    )
 
 
 Key = tuple[str, type, Any]
@@ -161,3 +174,9 @@ def _changed(settings: str, changes: tuple[Key, ...]) -> ClusterSettings:
         name: {key: text for _, key, _, text in value} if kind is dict else value for name, kind, value in changes
     }
     return ClusterSettings.from_json(settings)._changed(values)
+
+
+DEFAULTS = ClusterSettings()
+"""The settings of a cluster in a store in memory or a disposable one, unless others are given."""
+DURABLE_DEFAULTS = ClusterSettings(backup_retention_days=1, backup_retention_bytes=256 << 20)
+"""The settings of a cluster in a durable store, unless others are given: the last day of its past, up to 256 MiB."""

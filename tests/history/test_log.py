@@ -60,7 +60,7 @@ def test_oldest_version_has_no_change(prod: clusterdb.Cluster) -> None:
 
 
 def test_cluster_without_a_past_has_one_version(store: clusterdb.Store) -> None:
-    plain = store.create_cluster("plain")
+    plain = store.create_cluster("plain", backup_retention_days=0)
     version = create_tables(plain)
     assert [entry.version for entry in plain.log()] == [version]
 

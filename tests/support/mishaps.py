@@ -43,6 +43,8 @@ def copy_store(path: Path, target: Path) -> None:
     for name in POOL_AND_CATALOG:
         if (path / name).exists():
             shutil.copy(path / name, target / name)
+    if (path / "history").exists():
+        shutil.copytree(path / "history", target / "history")
 
 
 def boot_again(path: Path) -> None:

@@ -35,9 +35,8 @@ from tests.support.stores import assert_clean, rows
 from tests.torture import record, worlds
 from tests.torture.crash import Image
 from tests.torture.workers import Doom, Limits, Worker
-from vfs.format.layout import SECTOR_BYTES, SLOT_BYTES, pack_version
+from vfs.format.layout import HISTORY_RECORD_BYTES, SECTOR_BYTES, SLOT_BYTES, pack_version
 from vfs.format.shared import FREE
-from vfs.storage.history import RECORD_BYTES
 from vfs.tools import recovery
 
 
@@ -156,8 +155,8 @@ def lose_records(path: Path, volume: int, *versions: int) -> None:
     """Take the history records of these versions, as a power failure may."""
     with open(path / "history" / str(volume), "r+b") as history:
         for version in versions:
-            history.seek(version * RECORD_BYTES)
-            history.write(bytes(RECORD_BYTES))
+            history.seek(version * HISTORY_RECORD_BYTES)
+            history.write(bytes(HISTORY_RECORD_BYTES))
 
 
 def test_newest_version_is_retained_after_a_power_failure_lost_its_record(path: Path) -> None:
@@ -249,7 +248,7 @@ def test_history_is_not_reached_through_a_link(path: Path, tmp_path: Path) -> No
 def test_past_begun_by_a_process_that_died_is_kept_whole(path: Path, point: str) -> None:
     """Wherever a process dies as a cluster begins to keep its past, no version is offered that is not there (H6)."""
     with clusterdb.open(path) as store:
-        prod = store.create_cluster("prod")
+        prod = store.create_cluster("prod", backup_retention_days=0)
         writer = prod.connect()
         fill(writer, 30, "a")
         work = "prod = store.cluster('prod'); store.context.catalog\n"
@@ -492,7 +491,7 @@ def test_head_slot_that_lost_its_records_is_not_taken_for_an_empty_cluster(path:
 def test_history_of_an_absorbed_source_goes_with_it(path: Path) -> None:
     """The last clone takes the place of a deleted source, whose history nobody needs any more (H5)."""
     with clusterdb.open(path) as store:
-        writer = store.create_cluster("prod", backtrack_window_s=3600).connect()
+        writer = store.create_cluster("prod", backup_retention_days=0, backtrack_window_s=3600).connect()
         fill(writer, 10, "a")
         writer.close()
         store.cluster("prod").clone("dev")

@@ -46,7 +46,7 @@ def untouched(request: pytest.FixtureRequest, path: Path) -> Iterator[Path]:
 
 def print_of(path: Path) -> Print:
     """The files of a directory: content and time of the last change."""
-    return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
+    return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.rglob("*") if file.is_file()}
 
 
 def counts(store: clusterdb.Store) -> dict[str, object]:

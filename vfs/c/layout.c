@@ -58,6 +58,14 @@ void pack_version(const Version *v, uint8_t sector[SECTOR_BYTES])
     memcpy(sector + VERSION_RECORD_BYTES - 4, &crc, 4);
 }
 
+void pack_history(const Version *v, uint64_t written, uint8_t sector[SECTOR_BYTES])
+{
+    pack_version(v, sector);
+    put64(sector + HISTORY_WRITTEN_BYTE, written);
+    uint32_t crc = crc32_of(sector, HISTORY_WRITTEN_BYTE + 8);
+    memcpy(sector + HISTORY_WRITTEN_BYTE + 8, &crc, 4);
+}
+
 bool unpack_version(const uint8_t *sector, Version *v)
 {
     if (memcmp(sector, version_magic, 8) != 0) return false;

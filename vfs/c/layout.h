@@ -27,6 +27,7 @@
 #define SEAL_SECTOR 3
 #define VERSION_RECORD_BYTES 84u
 #define HISTORY_RECORD_BYTES 128u
+#define HISTORY_WRITTEN_BYTE 88u
 
 /* --- page table -------------------------------------------------------------------------------------------------- */
 typedef struct Entry {
@@ -51,6 +52,8 @@ const char *crc32_implementation(void);
 uint64_t page_count_of(uint64_t size_bytes);
 int depth_of(uint64_t page_count);
 void pack_version(const Version *version, uint8_t sector[SECTOR_BYTES]);
+/* The record of a version in a history: also the slots that the volume has written up to this version (H7). */
+void pack_history(const Version *version, uint64_t written, uint8_t sector[SECTOR_BYTES]);
 bool unpack_version(const uint8_t *sector, Version *version);
 
 /* --- the files map and readers ------------------------------------------------------------------------------------ */

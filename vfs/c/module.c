@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 
 /* Number of the interface to vfs/native.py, which has the same: change both whenever a call or its meaning changes. */
-#define INTERFACE 2
+#define INTERFACE 3
 
 extern const sqlite3_api_routines *loaded_api;
 
@@ -794,11 +794,14 @@ static PyObject *handle_move_count(PyObject *self, void *unused)
     return handle ? PyLong_FromUnsignedLongLong(handle->move_count) : NULL;
 }
 
-static PyObject *handle_keeps_past(PyObject *self, void *unused)
+static PyObject *handle_take_tend_due(PyObject *self, PyObject *unused)
 {
     (void)unused;
     Handle *handle = handle_of(self);
-    return handle ? PyBool_FromLong(get_word(&handle->shared->retained) != 0) : NULL;
+    if (!handle) return NULL;
+    bool is_due = handle->is_tend_due;
+    handle->is_tend_due = false;
+    return PyBool_FromLong(is_due);
 }
 
 static PyMethodDef handle_methods[] = {
@@ -809,6 +812,7 @@ static PyMethodDef handle_methods[] = {
     {"count_read", handle_count_read, METH_O, NULL},
     {"begin_write", handle_begin_write_method, METH_NOARGS, NULL},
     {"is_being_written", handle_is_being_written_method, METH_NOARGS, NULL},
+    {"take_tend_due", handle_take_tend_due, METH_NOARGS, NULL},
     {"write", handle_write_method, METH_VARARGS, NULL},
     {"truncate", handle_truncate_method, METH_O, NULL},
     {"is_unchanged", handle_is_unchanged_method, METH_NOARGS, NULL},
@@ -823,7 +827,6 @@ static PyGetSetDef handle_properties[] = {
     {"size_bytes", handle_size_bytes, NULL, NULL, NULL},
     {"new_version", handle_new_version, NULL, NULL, NULL},
     {"move_count", handle_move_count, NULL, NULL, NULL},
-    {"keeps_past", handle_keeps_past, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

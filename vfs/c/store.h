@@ -359,6 +359,7 @@ typedef struct Transaction {
 } Transaction;
 
 #define COPIED_PAGES 64
+#define TEND_SLOTS 1024 /* see vfs/storage/reader.py */
 
 struct Handle {
     Store *store;
@@ -371,6 +372,7 @@ struct Handle {
     uint32_t last_page; /* read or fetched last */
     uint32_t copied[COPIED_PAGES]; /* pages that SQLite had better read than fetch */
     bool read_only, is_writing, has_published;
+    bool is_tend_due; /* a retained past has grown by TEND_SLOTS */
     uint64_t move_count;
     Transaction transaction;
     uint8_t *spare_pages[64];

@@ -16,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TEND_COMMITS 256
 
 int result_code(const Error *error)
 {
@@ -88,8 +87,8 @@ static int file_unlock(sqlite3_file *base, int level)
             set_word(word, get_word(word) + file->read_count);
         }
         file->read_count = 0;
-        if (done && file->commit_count > TEND_COMMITS) {
-            file->commit_count = 0;
+        if (done && file->handle->is_tend_due) {
+            file->handle->is_tend_due = false;
             done = file->vfs->hooks.tend(file, &error);
         }
     }
@@ -223,10 +222,7 @@ static int publish(File *file)
     Error error = {0};
     bool done = true;
     if (file->target.has_gate && !is_passive(file)) done = file->vfs->hooks.gate_before_commit(file, &error);
-    if (done && !handle_is_unchanged(file->handle)) {
-        done = handle_publish(file->handle, file->durability, &error);
-        if (done && get_word(&file->handle->shared->retained)) file->commit_count++;
-    }
+    if (done && !handle_is_unchanged(file->handle)) done = handle_publish(file->handle, file->durability, &error);
     return done ? SQLITE_OK : file->vfs->hooks.report(file->vfs, file->name, &error, true);
 }
 

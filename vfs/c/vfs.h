@@ -30,7 +30,6 @@ struct File {
     const char *journal_mode;
     sqlite3_int64 mmap_size;
     uint64_t read_count;
-    uint32_t commit_count;
     bool is_opening; /* SQLite reads the header of a file that it opens without a lock */
     bool is_elsewhere; /* the cluster has switched to another volume, which SQLite has not noticed yet */
     bool passes_gate; /* the gate was asked for the present pin, or must be asked for the next */

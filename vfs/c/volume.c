@@ -798,7 +798,7 @@ static bool append_history(Handle *handle, const Version *record, Error *error)
 {
     uint8_t data[SECTOR_BYTES];
     if (handle->history_fd < 0 && !handle->store->hooks.history_file(handle, &handle->history_fd, error)) return false;
-    pack_version(record, data);
+    pack_history(record, get_word(&handle->shared->written) + handle->transaction.taken.count, data);
     return write_at(handle->store, handle->history_fd, data, HISTORY_RECORD_BYTES,
                     record->version * HISTORY_RECORD_BYTES, error);
 }
@@ -866,7 +866,9 @@ static bool move_head(Handle *handle, const Version *record, uint64_t durable, u
         set_word(&shared->version, transaction->new_version); /* readers pin it from now on (S4) */
         published = true;
         adopt(handle, record);
-        set_word(&shared->written, get_word(&shared->written) + slots.count);
+        uint64_t before = get_word(&shared->written), after = before + slots.count;
+        set_word(&shared->written, after);
+        if (before / TEND_SLOTS != after / TEND_SLOTS && get_word(&shared->retained)) handle->is_tend_due = true;
         set_word(&handle->session->record->pin, transaction->new_version);
         set_word(&shared->durable, durable);
         done = REACH("commit: published", error);

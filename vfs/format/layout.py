@@ -195,6 +195,28 @@ def unpack_version(sector: bytes | memoryview) -> Version | None:
     return Version(volume, version, durable, size, slots, own, time_ns, Entry(root, root_crc, birth))
 
 
+HISTORY_RECORD_BYTES = 128
+_WRITTEN_BYTE = 88
+_WRITTEN = struct.Struct("<QI")
+
+
+def pack_history(v: Version, written: int) -> bytes:
+    """The record of a version in a history: that of :func:`pack_version`, then the slots written (u64) and a crc32.
+
+    ``written`` counts the slots that the volume has written up to this version, pages and nodes.
+    """
+    body = pack_version(v)[:VERSION_RECORD_BYTES].ljust(_WRITTEN_BYTE, b"\0") + written.to_bytes(8, "little")
+    return (body + zlib.crc32(body).to_bytes(4, "little")).ljust(HISTORY_RECORD_BYTES, b"\0")
+
+
+def unpack_written(record: bytes) -> int | None:
+    """The slots written that a record of a history states; None if it does not, or is damaged."""
+    if len(record) < _WRITTEN_BYTE + _WRITTEN.size:
+        return None
+    written, crc = _WRITTEN.unpack_from(record, _WRITTEN_BYTE)
+    return int(written) if zlib.crc32(record[: _WRITTEN_BYTE + 8]) == crc else None
+
+
 def unpack_head(head: bytes | memoryview, volume: int) -> list[Version | None]:
     """The records of a head slot by sector: None where a sector has no complete record of this volume."""
     records = [unpack_version(head[at * SECTOR_BYTES : (at + 1) * SECTOR_BYTES]) for at in range(HEAD_SECTORS)]

@@ -129,7 +129,7 @@ class ReadersHeader(Record):
 
     ``session_high``: session rows from here on were never used; ``volume_hint``: where to search for a free volume row;
     ``clock_offset``: nanoseconds, see :mod:`vfs.storage.clock`; ``catalog_begun`` and ``catalog_settled``: numbers of
-    the catalog's transactions, which the layer above moves.
+    the catalog's transactions, and ``tended_ns``: when all clusters were last tended, which the layer above moves.
     """
 
     __slots__ = ()
@@ -139,7 +139,10 @@ class ReadersHeader(Record):
     clock_offset: int
     catalog_begun: int
     catalog_settled: int
-    _fields_ = words_of(*("magic", "session_high", "volume_hint", "clock_offset", "catalog_begun", "catalog_settled"))
+    tended_ns: int
+    _fields_ = words_of(
+        *("magic", "session_high", "volume_hint", "clock_offset", "catalog_begun", "catalog_settled", "tended_ns")
+    )
 
 
 ROW_WORDS = 16

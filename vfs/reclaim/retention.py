@@ -14,7 +14,7 @@ from vfs.storage.heads import durable_version, find_record, head_of, make_durabl
 from vfs.storage.pool import Pool
 from vfs.storage.sessions import Session
 
-__all__ = ["agree_on_past", "give_up_past", "keep_past"]
+__all__ = ["agree_on_past", "give_up_past", "keep_past", "oldest_within", "past_slots"]
 
 
 def keep_past(pool: Pool, row: VolumeRow) -> None:
@@ -27,8 +27,8 @@ def keep_past(pool: Pool, row: VolumeRow) -> None:
     head = head_of(pool, row)
     _require_durable(pool, row, head.version)
     pool.history.erase_after(row.volume, 0)
-    pool.history.append(row.volume, head._replace(volume=row.volume))
     shared = pool.volume(row)
+    pool.history.append(row.volume, head._replace(volume=row.volume), shared.written)
     shared.retained = head.version  # H6
     reach("past: word set")
     try:
@@ -56,6 +56,31 @@ def agree_on_past(pool: Pool, session: Session) -> None:
             if current is not None and current.state in IN_USE:
                 shared.retained = current.retained
                 pool.slot_map.note_leaks()  # only a sweep can free the slots that were superseded meanwhile
+
+
+def past_slots(pool: Pool, row: VolumeRow, oldest: int) -> int:
+    """The slots, pages and nodes, that the versions from ``oldest`` on hold beside those of the head.
+
+    An upper bound, from numbers in the version records (H7): slots that pins hold as well count, too.  0 if no record
+    states a number.
+    """
+    head = find_record(pool, row, pool.volume(row).version)
+    first = find_record(pool, row, oldest)
+    before = pool.history.written(row.volume, oldest, head.version) if head is not None else None
+    if head is None or first is None or before is None:
+        return 0
+    return max(0, pool.volume(row).written - before + first.slot_count - head.slot_count)
+
+
+def oldest_within(pool: Pool, row: VolumeRow, slot_count: int, first: int, last: int) -> int:
+    """The oldest of the versions ``first`` to ``last`` whose past is at most so large; ``last`` if there is none."""
+    while first < last:
+        middle = (first + last) // 2
+        if past_slots(pool, row, middle) <= slot_count:
+            last = middle
+        else:
+            first = middle + 1
+    return first
 
 
 def give_up_past(queue: ReclaimQueue, session: Session, row: VolumeRow, before: int | None) -> None:

@@ -35,7 +35,6 @@ _FCNTL_PRAGMA = apsw.SQLITE_FCNTL_PRAGMA
 _FCNTL_COMMIT_PHASETWO = apsw.SQLITE_FCNTL_COMMIT_PHASETWO
 _CHARACTERISTICS = apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE | apsw.SQLITE_IOCAP_SAFE_APPEND | apsw.SQLITE_IOCAP_SEQUENTIAL
 _SYNCHRONOUS = {"0": 0, "OFF": 0, "NO": 0, "FALSE": 0, "1": 1, "NORMAL": 1, "2": 2, "FULL": 2, "3": 2, "EXTRA": 2}
-_TEND_COMMITS = 256
 _BYPASSING_JOURNAL_MODES = ("WAL", "OFF")
 _JOURNAL_MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY")
 
@@ -57,7 +56,7 @@ class VolumeFile:
     ) -> None:
         self.name = name
         self._target = target
-        self._commit_count = self._read_count = 0
+        self._read_count = 0
         self._open_files = open_files
         self._transaction: Transaction | None = None
         self._level = _NONE
@@ -131,8 +130,7 @@ class VolumeFile:
                 self._unpin()
                 self._volume.count_read(self._read_count)
                 self._read_count = 0
-                if self._commit_count > _TEND_COMMITS:
-                    self._commit_count = 0
+                if self._volume.take_tend_due():
                     self._target.tend()
             self._level = level
 
@@ -188,8 +186,6 @@ class VolumeFile:
                 self._gate.before_commit()
             if not transaction.is_unchanged():
                 transaction.publish(self._durability)
-                if self._volume.keeps_past:
-                    self._commit_count += 1
         except PoolFullError as error:
             raise translated(error, self.name) from error
         except BaseException as error:

@@ -17,12 +17,14 @@ class Orphan:
     """
 
     move_count = new_version = size_bytes = 0
-    keeps_past = False
 
     def __init__(self, volume: Handle, transaction: Transaction | None) -> None:
         """``volume`` and ``transaction`` of the parent are kept referenced, so that nothing they hold is released."""
         self._volume = volume
         self._transaction = transaction
+
+    def take_tend_due(self) -> bool:
+        return False
 
     def _refuse(self) -> NoReturn:
         raise ForkedError("the connection was opened before a fork: open a new one in the child process")

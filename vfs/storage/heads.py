@@ -103,8 +103,12 @@ def find_record(pool: Pool, row: VolumeRow, version: int) -> Version | None:
 def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[Version]:
     """The past versions ``first`` to ``last`` that a volume retains and that have a record, ascending."""
     oldest = pool.volume(row).retained
-    for version in range(max(oldest, first), last + 1) if oldest else ():
-        record = find_record(pool, row, version)
+    if not oldest:
+        return
+    first = max(oldest, first)
+    for version, found in enumerate(pool.history.records(row.volume, first, last), first):
+        is_special = version == row.base.version or pool.lost or pool.chosen
+        record = find_record(pool, row, version) if found is None or is_special else found
         if record is not None:
             yield record
 

@@ -22,6 +22,9 @@ Invariants
         catalog stops: a writer never frees slots that the catalog retains.  If a process dies in between, more is kept
         than necessary, until the next process that opens the store reconciles the two
         (vfs.reclaim.retention.agree_on_past).
+    H7  A record states how many slots the volume had written by its version, so the size of the past is a subtraction
+        (vfs.reclaim.retention.past_slots).  It only serves to bound the past: a wrong number expires more or fewer
+        versions, and frees nothing that is needed.
 """
 
 from __future__ import annotations
@@ -32,12 +35,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from vfs.format.layout import VERSION_RECORD_BYTES, Version, pack_version, unpack_version
+from vfs.format.layout import (
+    HISTORY_RECORD_BYTES,
+    VERSION_RECORD_BYTES,
+    Version,
+    pack_history,
+    unpack_version,
+    unpack_written,
+)
 from vfs.storage.device import CALLS, sync, write_at
 
 __all__ = ["History"]
 
-RECORD_BYTES = 128
+_READ_AHEAD = 256
+"""The records that are read at once."""
 
 
 class History:
@@ -90,29 +101,50 @@ class History:
             return list(self._files.values())
 
     # --- records ----------------------------------------------------------------------------------------------------
-    def append(self, volume: int, version: Version) -> None:
-        """Write the record of a version that is about to be published (H1).  Raises PoolFullError, OSError."""
-        record = pack_version(version)[:VERSION_RECORD_BYTES].ljust(RECORD_BYTES, b"\0")
-        write_at(self.file(volume), [record], version.version * RECORD_BYTES)
+    def append(self, volume: int, version: Version, written: int) -> None:
+        """Write the record of a version that is about to be published (H1).
+
+        ``written``: the slots that the volume has written, this version included.  Raises PoolFullError, OSError.
+        """
+        write_at(self.file(volume), [pack_history(version, written)], version.version * HISTORY_RECORD_BYTES)
 
     def find(self, volume: int, version: int) -> Version | None:
         """The record of a version; None if the file does not have it."""
-        record = unpack_version(os.pread(self.file(volume), VERSION_RECORD_BYTES, version * RECORD_BYTES))
-        return record if record is not None and (record.volume, record.version) == (volume, version) else None
+        return next(self.records(volume, version, version))
+
+    def records(self, volume: int, first: int, last: int) -> Iterator[Version | None]:
+        """The records of the versions ``first`` to ``last``; None for one that the file does not have."""
+        fd = self.file(volume)
+        for begin in range(first, last + 1, _READ_AHEAD):
+            count = min(last + 1 - begin, _READ_AHEAD)
+            data = os.pread(fd, count * HISTORY_RECORD_BYTES, begin * HISTORY_RECORD_BYTES)
+            for index in range(count):
+                at = index * HISTORY_RECORD_BYTES
+                record = unpack_version(data[at : at + VERSION_RECORD_BYTES])
+                is_this = record is not None and (record.volume, record.version) == (volume, begin + index)
+                yield record if is_this else None
+
+    def written(self, volume: int, first: int, last: int) -> int | None:
+        """The slots written by the first of the versions ``first`` to ``last`` whose record states it (H7)."""
+        fd = self.file(volume)
+        for version in range(first, last + 1):
+            written = unpack_written(os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES))
+            if written is not None:
+                return written
+        return None
 
     def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
         """The existing records of the versions ``first`` to ``last``, ascending."""
-        for version in range(first, last + 1):
-            record = self.find(volume, version)
-            if record is not None:
-                yield record
+        yield from (record for record in self.records(volume, first, last) if record is not None)
 
     def newest_at(self, volume: int, time_ns: int, first: int, last: int) -> Version | None:
         """The newest version of ``first`` to ``last`` that was published at or before a time."""
         best: Version | None = None
         while first <= last:
             middle = (first + last) // 2
-            record = next(self.between(volume, middle, last), None)  # a lost record: the next one
+            record = self.find(volume, middle)
+            if record is None:  # lost: the next one
+                record = next(self.between(volume, middle + 1, last), None)
             if record is None or record.time_ns > time_ns:
                 last = middle - 1
             else:
@@ -123,7 +155,7 @@ class History:
     def erase_after(self, volume: int, version: int) -> None:
         """Erase the records of later versions, on the device too (H1).  Raises OSError."""
         fd = self.file(volume)
-        end = (version + 1) * RECORD_BYTES
+        end = (version + 1) * HISTORY_RECORD_BYTES
         if os.fstat(fd).st_size > end:
             CALLS.ftruncate(fd, end)
             if self._is_durable:
@@ -132,13 +164,13 @@ class History:
     def erase(self, volume: int, version: int) -> None:
         """Erase one record, on the device too (H1): another power failure must not restore it.  Raises OSError."""
         fd = self.file(volume)
-        write_at(fd, [bytes(RECORD_BYTES)], version * RECORD_BYTES)
+        write_at(fd, [bytes(HISTORY_RECORD_BYTES)], version * HISTORY_RECORD_BYTES)
         if self._is_durable:
             sync(fd)
 
     def forget_before(self, volume: int, version: int) -> None:
         """Return the space of the records of older versions to the file system."""
-        end = version * RECORD_BYTES // 4096 * 4096
+        end = version * HISTORY_RECORD_BYTES // 4096 * 4096
         if end and not self._read_only:
             CALLS.punch(self.file(volume), 0, end)
 

@@ -40,6 +40,8 @@ Follow = Callable[[], VolumeRow | None]
 
 _FENCED = "the connection was terminated by a failover, a crash or a stop: open a new connection"
 _NOT_LOADED = -1
+TEND_SLOTS = 1024
+"""A retained past is tended when the volume has written so many slots."""
 """The version of a handle that has loaded none: no word of the volume table can have it, damaged or not."""
 _NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
 
@@ -122,6 +124,7 @@ class Reader:
         self.version: Version = row.base._replace(version=_NOT_LOADED)
         self.size_bytes = 0
         self.recent_nodes: dict[Entry, Dirty] = {}
+        self._is_tend_due = False
         self._leaves.clear()
 
     # --- pinning ----------------------------------------------------------------------------------------------------
@@ -235,6 +238,17 @@ class Reader:
     def unpin(self) -> None:
         """Release the pinned version."""
         self.session.unpin()
+
+    def count_written(self, slot_count: int) -> None:
+        """Count the slots that a commit has written; every ``TEND_SLOTS`` of them, a retained past has to be tended."""
+        before = self.shared.written
+        self.shared.written = before + slot_count
+        self._is_tend_due |= self.keeps_past and before // TEND_SLOTS != (before + slot_count) // TEND_SLOTS
+
+    def take_tend_due(self) -> bool:
+        """Whether the retained past has to be tended, since it has grown by some megabytes; True once."""
+        is_due, self._is_tend_due = self._is_tend_due, False
+        return is_due
 
     @property
     def keeps_past(self) -> bool:

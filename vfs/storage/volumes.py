@@ -91,15 +91,20 @@ def reader_count(pool: Pool, row: VolumeRow) -> int:
 # --- creating ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class NewVolume:
-    """The initial state of a volume, and the version that it is a clone of, or None for an empty volume."""
+    """The initial state of a volume, and the version that it is a clone of, or None for an empty volume.
+
+    ``keeps_past``: retain every version, from the first one on.
+    """
 
     state: VolumeState
     source: Version | None = None
+    keeps_past: bool = False
 
     def row(self, head_slot: int) -> VolumeRow:
         """The catalog row, whose id and table row are not assigned yet."""
         if self.source is None:
-            return VolumeRow(0, -1, head_slot, self.state, None, Version(0, 1, 1, 0, 0, 0, time.time_ns(), HOLE))
+            base = Version(0, 1, 1, 0, 0, 0, time.time_ns(), HOLE)
+            return VolumeRow(0, -1, head_slot, self.state, None, base, int(self.keeps_past))
         volume, version, _, size_bytes, slot_count, _, time_ns, root = self.source
         return VolumeRow(
             0,
@@ -108,6 +113,7 @@ class NewVolume:
             self.state,
             volume,
             Version(0, version, version, size_bytes, slot_count, 0, time_ns, root),
+            version if self.keeps_past else 0,
         )
 
 
@@ -139,8 +145,11 @@ def create(
                     require()
                 row = registry.add_volume(row, tables.free_volume_row())
                 base = row.base.version
+                if new.keeps_past:  # H6: before the catalog retains it
+                    pool.history.erase_after(row.volume, 0)  # of a process that died here
+                    pool.history.append(row.volume, row.base._replace(volume=row.volume), 0)
                 with session.pool_locked():
-                    tables.set_volume(row.table_index, row.volume, base, base, base)
+                    tables.set_volume(row.table_index, row.volume, base, base, base, row.retained)
                 if new.source is not None:
                     registry.pin_base(row, new.source)
                 add(row)
@@ -153,6 +162,7 @@ def create(
                 with session.pool_locked():
                     tables.remove_volume(row.table_index, row.volume)
                 slot_map.free([head_slot])
+                pool.history.remove(row.volume)
             raise
     return row
 

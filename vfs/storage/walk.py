@@ -16,6 +16,7 @@ from vfs.format.layout import (
     ENTRY_BYTES,
     FANOUT,
     FANOUT_SHIFT,
+    SLOT_BYTES,
     SLOT_COUNT_MAX,
     WORDS_PER_ENTRY,
     Entry,
@@ -38,6 +39,9 @@ __all__ = [
 ReadSlot = Callable[[int], memoryview]
 _INDEXES = range(FANOUT)
 _FEW_VERSIONS = 4
+_FEW_ENTRIES = 16
+_FAR, _NEAR = 512, 64
+"""The stretches of a node that are compared at once, in bytes."""
 
 
 class Reached(NamedTuple):
@@ -245,7 +249,7 @@ def _only_in(
     node = read_node(read_slot, entry, position(at))
     rival_nodes = [read_node(read_slot, rival, position(at)) for rival in rivals if rival.slot]
     first = at.number << FANOUT_SHIFT
-    for index in _unshared(node, rival_nodes, _young_entries(node, born_after, at.entry.birth)):
+    for index in _unshared(node, rival_nodes, born_after, at.entry.birth):
         child = unpack_entry(node, index)
         against = [unpack_entry(rival, index) for rival in rival_nodes]
         if at.number == 0 and index == 0:  # a shallower tree begins further down
@@ -254,10 +258,27 @@ def _only_in(
         yield from _only_in(read_slot, below, against, shallower, born_after)
 
 
-def _unshared(node: memoryview, rivals: list[memoryview], indexes: list[int]) -> list[int]:
-    """The indexes at which no rival has the node's own slot."""
-    slots = node.cast("I")[::WORDS_PER_ENTRY].tolist()
-    for rival in rivals:
-        rival_slots = rival.cast("I")[::WORDS_PER_ENTRY].tolist()
-        indexes = [index for index in indexes if slots[index] != rival_slots[index]]
+def _unshared(node: memoryview, rivals: list[memoryview], born_after: int, newest: int) -> list[int]:
+    """The indexes at which no rival has the node's own entry; without those born before, if there are many."""
+    if not rivals:
+        return _young_entries(node, born_after, newest)
+    data = bytes(node)
+    indexes = _differing(data, bytes(rivals[0]))
+    for rival in rivals[1:]:
+        indexes = sorted({*indexes}.intersection(_differing(data, bytes(rival))))
+    if len(indexes) > _FEW_ENTRIES:
+        indexes = sorted({*indexes}.intersection(_young_entries(node, born_after, newest)))
+    return indexes
+
+
+def _differing(one: bytes, other: bytes) -> list[int]:
+    """The indexes of the entries in which two nodes differ: few, as a rule, so equal stretches are skipped at once."""
+    indexes = []
+    for far in range(0, SLOT_BYTES, _FAR):
+        if one[far : far + _FAR] != other[far : far + _FAR]:
+            for near in range(far, far + _FAR, _NEAR):
+                if one[near : near + _NEAR] != other[near : near + _NEAR]:
+                    for at in range(near, near + _NEAR, ENTRY_BYTES):
+                        if one[at : at + ENTRY_BYTES] != other[at : at + ENTRY_BYTES]:
+                            indexes.append(at // ENTRY_BYTES)
     return indexes

@@ -256,7 +256,8 @@ class WriteTransaction:
                 reach("commit: synced")
             volume.refresh_mapping()
             if volume.keeps_past:
-                pool.history.append(volume.row.volume, record)  # H1: before the head moves
+                written = volume.shared.written + len(self._taken)
+                pool.history.append(volume.row.volume, record, written)  # H1: before the head moves
                 reach("commit: past recorded")
         except BaseException:
             self._give_up(may_be_recorded=True)
@@ -283,7 +284,7 @@ class WriteTransaction:
             volume.shared.version = self.new_version  # readers pin it from now on (S4)
             reach("commit: published")
             volume.adopt(record)
-            volume.shared.written += len(slots)
+            volume.count_written(len(slots))
             session.pin(self.new_version)
             volume.recent_nodes = self._editor.published()
             volume.shared.durable = durable

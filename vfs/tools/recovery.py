@@ -99,16 +99,19 @@ def _keep_past(pool: Pool, row: VolumeRow, head: Version, heads: set[int], marks
         return
     if not pool.read_only:
         pool.history.erase_after(row.volume, head.version)
+    written = 0
     for record in retained(pool, row, head.version):
+        written = pool.history.written(row.volume, record.version, record.version) or written
         if record.version <= head.durable or _is_whole(pool, record, head.durable, heads):
             _mark(pool, record, marks)
             if not pool.read_only and pool.history.find(row.volume, record.version) != record:
-                pool.history.append(row.volume, record)  # a head sector had it
+                pool.history.append(row.volume, record, written)  # a head sector had it
         elif pool.read_only:
             pool.lost.add((row.volume, record.version))
         else:
             pool.history.erase(row.volume, record.version)
             _wipe_records(pool, row, range(record.version, record.version + 1))
+    pool.volume(row).written = written  # H7
 
 
 def _choose_heads(pool: Pool, rows: list[VolumeRow], heads: set[int]) -> dict[int, Version | None]:

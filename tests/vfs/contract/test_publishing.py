@@ -101,7 +101,7 @@ def test_deleted_cluster_frees_what_waited_for_a_sync_in_it(disk_store: clusterd
     """Slots that a deleted clone's pin held: they wait in the source, whichever plane keeps them."""
     store = disk_store
     used = store.stats().used_bytes
-    prod = store.create_cluster("prod")
+    prod = store.create_cluster("prod", backup_retention_days=0)
     connection = prod.connect()
     connection.execute("PRAGMA synchronous = FULL").fetchall()
     connection.execute("CREATE TABLE t (n); INSERT INTO t VALUES (1)")
