@@ -108,6 +108,11 @@ class Companion:
         """Forget all waiting slots, which the caller has labelled as leaked."""
         self.native.forget_waiting()
 
+    def only_in(self, version: Version, other: Version, born_after: int) -> list[Superseded]:
+        """The slots born after ``born_after`` that ``version`` reaches and ``other`` does not, with a death of 0."""
+        found: list[Superseded] = self.native.only_in(version, other, born_after)
+        return found
+
     def note_failure(self, reason: str) -> None:
         """Refuse writes from now on."""
         self.native.fail(reason)

@@ -58,12 +58,11 @@ def expire_past(context: Context, cluster: int) -> None:
         return
     now_ns = pages.clock.now_ns()
     cutoff_ns = now_ns - retained_ns(context, row)
-    limit = row.settings.backup_retention_bytes
-    left = _Budget(None if limit is None else limit // SLOT_BYTES, now_ns - _promised_ns(context, row))
+    left = _Budget(_limit_slots(context, row), now_ns - _promised_ns(context, row))
     with suppress(StoreBusyError), context.errors(), pages.session() as session:
         for volume, until_ns in reversed(volumes_of(context, row)):  # newest first
             is_past = volume.volume != row.volume
-            if is_past and (until_ns <= cutoff_ns or (left.is_spent and until_ns <= left.before_ns)):
+            if is_past and (until_ns <= cutoff_ns or (until_ns <= left.before_ns and left.is_exceeded(pages, volume))):
                 _drop_past(context, volume)
             elif volume.retained and (hold := session.try_volume(volume.table_index)) is not None:
                 with hold:
@@ -75,6 +74,16 @@ def expire_past(context: Context, cluster: int) -> None:
                         left.spend(pages, current)
 
 
+def _limit_slots(context: Context, row: ClusterRow) -> int | None:
+    """The slots that the past may take: at least those of the database, so one change of all of it can be undone."""
+    limit, pages = row.settings.backup_retention_bytes, context.pages
+    volume = context.catalog.volumes.volume_row(row.volume)
+    if limit is None or volume is None:
+        return None
+    head = find_record(pages, volume, pages.volume(volume).version)
+    return max(limit // SLOT_BYTES, head.slot_count) if head is not None else None
+
+
 @dataclass(slots=True)
 class _Budget:
     """The slots that the past of a cluster may still take (None: any number), before a time only."""
@@ -82,19 +91,23 @@ class _Budget:
     slot_count: int | None
     before_ns: int
 
-    @property
-    def is_spent(self) -> bool:
-        return self.slot_count == 0
+    def is_exceeded(self, pool: Pool, former: VolumeRow) -> bool:
+        """Whether the newest version of a former volume takes more."""
+        return self.slot_count is not None and _own_slots(pool, former) > self.slot_count
 
     def spend(self, pool: Pool, volume: VolumeRow) -> None:
-        """Subtract the past of a volume; that of a former volume is its own part of its head, too."""
-        if self.slot_count is None:
-            return
-        oldest, head = volume.retained, find_record(pool, volume, pool.volume(volume).version)
-        spent = retention.past_slots(pool, volume, oldest) if oldest else 0
-        if volume.state == VolumeState.PAST and head is not None:
-            spent += head.own_count
-        self.slot_count = max(0, self.slot_count - spent)
+        """Subtract the past of a volume, to which the newest version of a former volume belongs too."""
+        if self.slot_count is not None:
+            oldest = pool.volume(volume).retained
+            spent = retention.past_slots(pool, volume, oldest) if oldest else 0
+            spent += _own_slots(pool, volume) if volume.state == VolumeState.PAST else 0
+            self.slot_count = max(0, self.slot_count - spent)
+
+
+def _own_slots(pool: Pool, volume: VolumeRow) -> int:
+    """The slots of a volume's newest version that were born in it."""
+    head = find_record(pool, volume, pool.volume(volume).version)
+    return head.own_count if head is not None else 0
 
 
 def _oldest_kept(context: Context, volume: VolumeRow, cutoff_ns: int, left: _Budget) -> int | None:

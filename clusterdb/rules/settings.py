@@ -43,8 +43,9 @@ class ClusterSettings(_Written):
     ``engine``: the SQL that it accepts.  ``backup_retention_days`` (0 to 35) and ``backtrack_window_s`` (seconds, up to
     72 hours): the time for which past versions are retained, for clones at a point in time and for backtracking; 0: not
     at all.  ``backup_retention_bytes``: the bytes that past versions older than the backtrack window may take, of which
-    the oldest expire first (None: no limit); checked when some megabytes were written.  ``deletion_protection``: refuse
-    to delete the cluster.  ``tags``: up to 50 texts by key.  ``ttl_s``: the seconds from its creation until it expires;
+    the oldest expire first (None: no limit); checked when some megabytes were written, and never less than the size of
+    the database.  ``deletion_protection``: refuse to delete the cluster.  ``tags``: up to 50 texts by key.
+    ``ttl_s``: the seconds from its creation until it expires;
     ``idle_s``: seconds without a connection until it expires; None: never.  ``clone_limit``: the number of clones in
     its clone group that share pages; further clones are full copies (Aurora's limit is 15; None: no limit).
     """

@@ -469,20 +469,41 @@ static Store *store_of(PyObject *self)
     return ((StoreObject *)self)->store;
 }
 
+static PyObject *list_of(const Supersededs *items)
+{
+    PyObject *list = PyList_New(0);
+    for (size_t n = 0; list && n < items->count; n++) {
+        Superseded item = items->at[n];
+        PyObject *tuple =
+            Py_BuildValue("(IKK)", item.slot, (unsigned long long)item.birth, (unsigned long long)item.death);
+        if (!tuple || PyList_Append(list, tuple) < 0) Py_CLEAR(list);
+        Py_XDECREF(tuple);
+    }
+    return list;
+}
+
+static PyObject *store_only_in(PyObject *self, PyObject *arguments)
+{
+    PyObject *one, *another;
+    unsigned long long born_after;
+    Version version, other;
+    Supersededs items = {0};
+    Error error = {0};
+    if (!PyArg_ParseTuple(arguments, "OOK", &one, &another, &born_after)) return NULL;
+    if (!parse_version(one, &version) || !parse_version(another, &other)) return NULL;
+    bool done = walk_only_in(store_of(self), &version, &other, born_after, &items, &error);
+    PyObject *list = done ? list_of(&items) : raise_error(&error);
+    superseded_free(&items);
+    return list;
+}
+
 static PyObject *store_take_waiting(PyObject *self, PyObject *volume)
 {
     Supersededs items = {0};
     uint64_t number = PyLong_AsUnsignedLongLong(volume);
     if (PyErr_Occurred()) return NULL;
     bool done = reclaim_take(store_of(self), number, &items);
-    PyObject *list = done ? PyList_New(0) : PyErr_NoMemory();
-    for (size_t n = 0; list && n < items.count; n++) {
-        Superseded item = items.at[n];
-        PyObject *tuple =
-            Py_BuildValue("(IKK)", item.slot, (unsigned long long)item.birth, (unsigned long long)item.death);
-        if (!tuple || PyList_Append(list, tuple) < 0) Py_CLEAR(list);
-        Py_XDECREF(tuple);
-    }
+    PyObject *list = done ? list_of(&items) : PyErr_NoMemory();
     superseded_free(&items);
     return list;
 }
@@ -566,6 +587,7 @@ static PyObject *store_handle(PyObject *self, PyObject *arguments);
 
 static PyMethodDef store_methods[] = {
     {"handle", store_handle, METH_VARARGS, "handle(row, read_only, owner): open a handle on a volume."},
+    {"only_in", store_only_in, METH_VARARGS, "only_in(version, other, born_after): (slot, birth, 0) of what other lacks."},
     {"take_waiting", store_take_waiting, METH_O, "take_waiting(volume): (slot, birth, death) of every waiting slot"},
     {"add_waiting", store_add_waiting, METH_VARARGS, "add_waiting(volume, items, durable): take slots back."},
     {"waiting_count", store_waiting_count, METH_NOARGS, "The number of superseded slots that wait."},

@@ -345,6 +345,11 @@ size_t reclaim_waiting_count(Store *store);
 size_t reclaim_volumes(Store *store, uint64_t *volumes, size_t room);
 void reclaim_forget(Store *store);
 
+/* --- walks (walk.c) ----------------------------------------------------------------------------------------------- */
+/* Add the slots born after ``born_after`` that ``version`` reaches and ``other`` does not, with a death of 0. */
+bool walk_only_in(Store *store, const Version *version, const Version *other, uint64_t born_after, Supersededs *found,
+                  Error *error);
+
 /* --- handles and transactions (volume.c) -------------------------------------------------------------------------- */
 typedef struct Transaction {
     Version base;

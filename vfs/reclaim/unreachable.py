@@ -8,7 +8,7 @@ once.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 
 from vfs.abc import FOREVER, Superseded
@@ -63,9 +63,16 @@ def of_past(pool: Pool, row: VolumeRow, pins: list[int], last: Version) -> Itera
     for version, behind in pairwise([*(records[number] for number in sorted(records)), last]):
         if version.version not in retained_versions:
             continue
-        for at in only_in(pool.read_slot, version, [behind], row.base.version):
-            if holder_of(pins, at.entry.birth, behind.version) is None:
-                yield _superseded(at, behind.version)
+        for slot, birth, _ in _unshared(pool, version, behind, row.base.version):
+            if holder_of(pins, birth, behind.version) is None:
+                yield (slot, birth, behind.version)
+
+
+def _unshared(pool: Pool, version: Version, behind: Version, born_after: int) -> Iterable[Superseded]:
+    """The slots that a version reaches and the next one does not; in C where that is loaded: a past is long."""
+    if pool.companion is not None:
+        return pool.companion.only_in(version, behind, born_after)
+    return (_superseded(at, 0) for at in only_in(pool.read_slot, version, [behind], born_after))
 
 
 def of_dropped_past(pool: Pool, row: VolumeRow, pins: list[int]) -> list[Superseded]:

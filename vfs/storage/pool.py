@@ -55,6 +55,9 @@ class Companion(Protocol):
     def forget_waiting(self) -> None:
         """Forget all waiting slots, which the caller has labelled as leaked."""
 
+    def only_in(self, version: Version, other: Version, born_after: int) -> list[Superseded]:
+        """As :func:`vfs.storage.walk.only_in`: (slot, birth, 0).  Raises CorruptionError."""
+
     def note_failure(self, reason: str) -> None:
         """Refuse writes from now on."""
 
