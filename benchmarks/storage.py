@@ -32,30 +32,39 @@ _LINE_S = 6.0
 BETTER: Goal = ("clone / better", ">=", 1.0)
 WAL: Goal = ("clone / plain WAL", ">=", 1.0)
 
+KEEPER = "clone, past kept"
+
 Work = Callable[[apsw.Connection], object]
 
 
 @dataclass(frozen=True)
 class Line:
-    """A workload; ``fresh``: it gets a new connection every time, otherwise one that has run it before."""
+    """A workload; ``fresh``: it gets a new connection every time, otherwise one that has run it before.
+
+    ``writes``: also measured on a clone that keeps its past, as clusters of durable stores do by default.
+    """
 
     work: Work
     goals: tuple[Goal, ...]
     fresh: bool = False
+    writes: bool = False
 
 
 def openers(folder: Path, store: clusterdb.Store, megabytes: int) -> dict[str, Callable[[], apsw.Connection]]:
-    """Functions that connect to copies of the same database: two plain files, and a clone in the store."""
+    """Functions that connect to copies of the same database: two plain files, and two clones in the store."""
     source = source_of(folder, megabytes)
     wal, mapped = (folder / f"{name}-{megabytes}.db" for name in ("wal", "mmap"))
     for path in (wal, mapped):
         shutil.copyfile(source, path)
         plain(path).close()  # now in WAL mode
-    clone = store.create_cluster(f"base-{megabytes}", from_file=source).clone(f"clone-{megabytes}")
+    base = store.create_cluster(f"base-{megabytes}", from_file=source)
+    clone = base.clone(f"clone-{megabytes}", backup_retention_days=0)
+    keeper = base.clone(f"keeper-{megabytes}")
     return {
         "plain WAL": functools.partial(plain, wal),
         "plain WAL, mmap": functools.partial(plain, mapped, mapped=True),
         "clone": clone.connect,
+        KEEPER: keeper.connect,
     }
 
 
@@ -111,14 +120,18 @@ def _lines(megabytes: int, quick: bool) -> dict[str, Line]:
         "point reads, in a transaction": Line(_within(reads), (BETTER,)),
         "hot 50 rows, autocommit": Line(_each(_READ, hot), (BETTER,)),
         "bulk update, 5,000 rows together": Line(
-            _statement(f"UPDATE t SET n = n + 1 WHERE id BETWEEN {first} AND {first + bulk - 1}"), (BETTER,)
+            _statement(f"UPDATE t SET n = n + 1 WHERE id BETWEEN {first} AND {first + bulk - 1}"),
+            (BETTER,),
+            writes=True,
         ),
-        "bulk update, 5,000 rows spread": Line(_statement(spread), (BETTER,)),
+        "bulk update, 5,000 rows spread": Line(_statement(spread), (BETTER,), writes=True),
     }
     if megabytes <= 64:
-        lines["bulk update, one transaction"] = Line(_statement("UPDATE t SET n = n + 1"), (BETTER,), fresh=True)
+        lines["bulk update, one transaction"] = Line(
+            _statement("UPDATE t SET n = n + 1"), (BETTER,), fresh=True, writes=True
+        )
     for mode, count in commits.items():
-        lines[f"one-row commits, {mode}"] = Line(_synced(mode, _each(_CHANGE, keys[:count])), (WAL,))
+        lines[f"one-row commits, {mode}"] = Line(_synced(mode, _each(_CHANGE, keys[:count])), (WAL,), writes=True)
     return lines
 
 
@@ -146,6 +159,8 @@ def _row(what: str, taken: Samples, goals: tuple[Goal, ...]) -> dict[str, object
         "clone / mmap": mapped,
         "clone / better": min(wal, mapped),
     }
+    if KEEPER in taken:
+        row["past kept / plain WAL"] = ratio(taken["plain WAL"], taken[KEEPER])
     return judged(row, *goals)
 
 
@@ -154,6 +169,7 @@ def _measured(line: Line, peers: dict[str, Callable[[], apsw.Connection]], round
 
     A connection stays open at every peer, so that the last one does not checkpoint and delete the WAL.
     """
+    peers = {name: opener for name, opener in peers.items() if line.writes or name != KEEPER}
     connections = {name: opener() for name, opener in peers.items()}
     if not line.fresh:
         for connection in connections.values():

@@ -32,6 +32,23 @@ class _Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             self.fail(f"{error}{', or never' if self._allows_never else ''}", param, ctx)
 
 
+class _Bytes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A number of bytes, or a number with a unit; ``none`` for no limit."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        from clusterdb.errors import InvalidArgumentError
+        from clusterdb.rules.sizes import bytes_of
+
+        if value == "none":
+            return "none"
+        try:
+            return bytes_of(str(value))
+        except InvalidArgumentError as error:
+            self.fail(f"{error}, or none", param, ctx)
+
+
 class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """``KEY=VALUE``."""
 
@@ -50,7 +67,16 @@ class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 _OR_NEVER = _Duration(allows_never=True)
 _OPTIONS = (
-    click.option("--backup-retention-days", type=int, help="Days that the past is kept for clones: 0 to 35."),
+    click.option(
+        "--backup-retention-days",
+        type=int,
+        help="Days that the past is kept for clones: 0 to 35.  [default: 1, up to 256 MiB]",
+    ),
+    click.option(
+        "--backup-retention-bytes",
+        type=_Bytes(),
+        help="What the past may take before its oldest part expires, as 500MB or 2g; none: any size.",
+    ),
     click.option(
         "--backtrack-window",
         "backtrack_window_s",
@@ -78,8 +104,8 @@ def given_settings(options: Mapping[str, object]) -> dict[str, Any]:
     window = settings.get("backtrack_window_s")
     if isinstance(window, float) and window.is_integer():
         settings["backtrack_window_s"] = int(window)
-    for name in ("ttl_s", "idle_s"):
-        if settings.get(name) == "never":
+    for name, word in (("ttl_s", "never"), ("idle_s", "never"), ("backup_retention_bytes", "none")):
+        if settings.get(name) == word:
             settings[name] = None
     if "tags" in settings:
         settings["tags"] = dict(settings["tags"])

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from clusterdb.views.columns import pays_text, size_rows, source_text
 from clusterdb.views.json import Json, object_of, to_json
-from clusterdb.views.text import time_text
+from clusterdb.views.text import bytes_text, time_text
 
 if TYPE_CHECKING:
     from clusterdb.clusters.billing import Bill
     from clusterdb.clusters.figures import ClusterDetails, ListedCluster
+    from clusterdb.rules.settings import ClusterSettings
 
 __all__ = ["details_json", "details_rows", "listed_json"]
 
@@ -45,6 +46,12 @@ def details_json(details: ClusterDetails, bill: Bill | None = None) -> dict[str,
     }
 
 
+def _retention(settings: ClusterSettings) -> str:
+    """How much of the past is kept."""
+    days, limit = settings.backup_retention_days, settings.backup_retention_bytes
+    return f"{days} days" + (f", up to {bytes_text(limit)}" if days and limit is not None else "")
+
+
 def details_rows(details: ClusterDetails, bill: Bill | None = None) -> list[tuple[str, str]]:
     """Rows of a name and a value."""
     stats, settings = details.stats, details.settings
@@ -59,7 +66,7 @@ def details_rows(details: ClusterDetails, bill: Bill | None = None) -> list[tupl
         *([("pays", pays_text(bill))] if bill is not None else []),
         ("restorable", f"{time_text(earliest)} to {time_text(latest)}"),
         ("engine", settings.engine),
-        ("backup retention", f"{settings.backup_retention_days} days"),
+        ("backup retention", _retention(settings)),
         ("backtrack window", f"{settings.backtrack_window_s} s"),
         ("deletion protection", "on" if settings.deletion_protection else "off"),
         ("time to live", f"{settings.ttl_s:g} s" if settings.ttl_s is not None else "unlimited"),

@@ -16,6 +16,7 @@ from clusterdb.cli import cli
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.rules.durations import seconds_of
 from clusterdb.rules.points import parse, time_text
+from clusterdb.rules.sizes import bytes_of
 
 
 @pytest.fixture(params=["UTC0", "EST5EDT,M3.2.0,M11.1.0", "IST-5:30"])
@@ -79,6 +80,28 @@ def test_durations_have_units(text: str, seconds: float) -> None:
 def test_other_durations_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match="invalid duration"):
         seconds_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("0", 0),
+        ("90", 90),
+        ("90 bytes", 90),
+        ("64k", 65_536),
+        ("500MB", 500 << 20),
+        ("1.5GiB", 3 << 29),
+        ("2 t", 2 << 40),
+    ],
+)
+def test_sizes_have_units(text: str, size_bytes: int) -> None:
+    assert bytes_of(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1", "1x", "1e3", "1kk", "inf", "1 mib ib"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="invalid size"):
+        bytes_of(text)
 
 
 def test_points_in_time_have_the_same_units() -> None:
