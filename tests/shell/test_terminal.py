@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,42 +16,7 @@ import clusterdb
 from clusterdb.shell.history import History
 from tests.shell.talk import ENDLESS, ids
 from tests.support.commands import RUN
-
-
-class Screen:
-    """A session of tmux, with a shell in it."""
-
-    def __init__(self, folder: Path, command: str, columns: int = 100) -> None:
-        self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        self._do("new-session", "-d", "-x", str(columns), "-y", "30", f"{command}; echo exit code $?; cat")
-
-    def _do(self, *arguments: str) -> str:
-        return subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True).stdout
-
-    def type(self, text: str, *keys: str) -> None:
-        """Type a text as it is, then keys by their names."""
-        if text:
-            self._do("send-keys", "-l", "--", re.sub(r";\Z", r"\\;", text))  # tmux ends its own commands so
-        if keys:
-            self._do("send-keys", *keys)
-
-    def wait_for(self, end: str, *having: str) -> str:
-        """What is on the screen, once that has some texts and ends with one."""
-        deadline = time.monotonic() + 30
-        while True:
-            shown = self._do("capture-pane", "-p").rstrip()
-            if shown.endswith(end) and all(text in shown for text in having):
-                return shown
-            assert time.monotonic() < deadline, f"{having} and at the end '{end}' are not in:\n{shown}"
-            time.sleep(0.05)
-
-    def has_colour(self, word: str) -> bool:
-        """Whether a word is on the screen in another colour than what is before it."""
-        return bool(re.search(rf"\x1b\[[0-9;]*m{word}", self._do("capture-pane", "-p", "-e")))
-
-    def end(self) -> None:
-        """Let go of it, and end what runs there."""
-        self._do("kill-server")
+from tests.support.terminal import Screen
 
 
 @pytest.fixture
