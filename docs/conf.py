@@ -45,6 +45,7 @@ nitpick_ignore_regex = [  # names documented by other projects: the documentatio
 
 # --- files included from outside of docs/ -----------------------------------------------------------------------------
 _PAGES = {
+    "#measured": "/comparison.md#measured",
     "README.md": "/index.md",
     "CHANGELOG.md": "/changelog.md",
     "clusterdb/ARCHITECTURE.md": "/architecture.md",
