@@ -35,4 +35,10 @@ def comparable(text: str, folder: Path | None = None) -> str:
     if folder is not None:
         text = text.replace(str(folder), HOME)
     lines = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
-    return _COMBINED.sub(lambda match: str(match.lastgroup), lines)
+    return _COMBINED.sub(_kind, lines)
+
+
+def _kind(match: re.Match[str]) -> str:
+    """What stands for a value: the name of its kind, and of a time also its format."""
+    digits = re.sub(r"-(?=\d\d:\d\d$)", "+", match[0])  # of any time zone
+    return re.sub(r"\d", "0", digits) if match.lastgroup == "TIME" else str(match.lastgroup)
