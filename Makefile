@@ -10,7 +10,7 @@ COVERAGE := $(BIN)/coverage
 COVERAGE_PART := $(addprefix tests/,scripts core/test_control.py past diff dbapi2 flavours/test_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow test-python test-sqlglot coverage coverage-part torture suites sanitized sanitize fuzz race lint hooks docs bench package clean
+.PHONY: demo test test-slow test-python test-sqlglot coverage coverage-part torture suites sanitized sanitize fuzz race lint hooks docs pictures bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
@@ -77,6 +77,9 @@ hooks: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
+
+pictures:
+	$(PYTHON) docs/pictures
 
 bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'

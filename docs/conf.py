@@ -27,6 +27,8 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"clusterdb {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 pygments_style = "friendly"
 
 autodoc_member_order = "bysource"
@@ -45,6 +47,7 @@ nitpick_ignore_regex = [  # names documented by other projects: the documentatio
 
 # --- files included from outside of docs/ -----------------------------------------------------------------------------
 _PAGES = {
+    "#measured": "/comparison.md#measured",
     "README.md": "/index.md",
     "CHANGELOG.md": "/changelog.md",
     "clusterdb/ARCHITECTURE.md": "/architecture.md",

@@ -4,14 +4,14 @@ python    run in one namespace a page; prints what stands behind ``# prints``, a
 console   each line after ``$ `` is a command for bash, in the page's own folder; the lines below it are what it prints
 a block with a caption is written to the page's folder as the file of that name, whatever its language
 
-``...`` stands for what differs from run to run.  A page that says ``slow: true`` at its head is a slow test.
+Values that differ from run to run, such as times, are shown as one run printed them and compared by their kind; see
+``tests/support/pages.py``.  A page that says ``slow: true`` at its head is a slow test.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import doctest
 import io
 import os
 import re
@@ -33,6 +33,7 @@ import clusterdb
 from clusterdb import cli
 from clusterdb.dbapi2 import opening
 from tests.support.commands import install
+from tests.support.pages import MASK, comparable
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("**/*.md"))
@@ -86,11 +87,11 @@ def answer(command: str) -> str:
 
 
 def require_same(expected: str, got: str, what: str = "it") -> None:
-    """Ends of lines apart; ``...`` stands for anything."""
-    expected, got = ("".join(f"{line.rstrip()}\n" for line in text.splitlines()) for text in (expected, got))
-    if not doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS):
-        shown = "".join(difflib.unified_diff(expected.splitlines(True), got.splitlines(True), "the page", "the answer"))
-        raise AssertionError(f"{what} answers something else:\n{shown}")
+    """Ends of lines apart, and what differs from run to run."""
+    shown, printed = comparable(expected), comparable(got, Path.cwd())
+    if shown != printed:
+        lines = difflib.unified_diff(shown.splitlines(True), printed.splitlines(True), "the page", "the answer")
+        raise AssertionError(f"{what} answers something else:\n{''.join(lines)}")
 
 
 def run(example: Example) -> None:
@@ -169,6 +170,15 @@ def test_every_fence_is_a_block_or_a_known_directive(page: Path) -> None:
     assert not examples or not is_file(examples[-1]), f"{page}: a file is for a block that comes later"
     ran = [example.region.lexemes["arguments"] for example in examples]
     assert [info.removeprefix("{code-block} ") for info in left] == ran
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_output_shows_a_mask(page: Path) -> None:
+    """Outputs are shown with plausible values: readers cannot know what an ellipsis stands for."""
+    blocks = re.findall(r"^(?:```|~~~)(?:console|text)\n(.*?)^(?:```|~~~)$", page.read_text(), re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"^    \S.*$", page.read_text(), re.MULTILINE)
+    comments = re.findall(r"# prints (.*)", page.read_text())
+    assert [text for text in [*blocks, *indented, *comments] if MASK.search(text)] == []
 
 
 def is_fence(line: str) -> bool:
