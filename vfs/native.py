@@ -110,8 +110,8 @@ class Companion:
 
     def only_in(self, version: Version, other: Version, born_after: int) -> list[Superseded]:
         """The slots born after ``born_after`` that ``version`` reaches and ``other`` does not, with a death of 0."""
-        found: list[Superseded] = self.native.only_in(version, other, born_after)
-        return found
+        unshared: list[Superseded] = self.native.only_in(version, other, born_after)
+        return unshared
 
     def note_failure(self, reason: str) -> None:
         """Refuse writes from now on."""

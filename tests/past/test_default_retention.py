@@ -107,9 +107,9 @@ def test_days_alone_have_no_limit_of_bytes(path: Path) -> None:
         prod = store.create_cluster("prod")
         assert prod.modify(backup_retention_bytes=MIB).backup_retention_days == 1
         assert prod.modify(backup_retention_days=2).backup_retention_bytes is None
-        for wrong in (-1, 1.5, "1m", True, 1 << 48):
+        for invalid in (-1, 1.5, "1m", True, 1 << 48):
             with pytest.raises(clusterdb.InvalidArgumentError, match="backup_retention_bytes"):
-                prod.modify(backup_retention_bytes=wrong)
+                prod.modify(backup_retention_bytes=invalid)
 
 
 @pytest.mark.parametrize("reconnects", [False, True])

@@ -106,9 +106,9 @@ def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[
     if not oldest:
         return
     first = max(oldest, first)
-    for version, found in enumerate(pool.history.records(row.volume, first, last), first):
+    for version, recorded in enumerate(pool.history.records(row.volume, first, last), first):
         is_special = version == row.base.version or pool.lost or pool.chosen
-        record = find_record(pool, row, version) if found is None or is_special else found
+        record = find_record(pool, row, version) if recorded is None or is_special else recorded
         if record is not None:
             yield record
 

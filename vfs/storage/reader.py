@@ -41,7 +41,7 @@ Follow = Callable[[], VolumeRow | None]
 _FENCED = "the connection was terminated by a failover, a crash or a stop: open a new connection"
 _NOT_LOADED = -1
 TEND_SLOTS = 1024
-"""A retained past is tended when the volume has written so many slots."""
+"""A retained past is tended whenever the volume has written this number of slots."""
 """The version of a handle that has loaded none: no word of the volume table can have it, damaged or not."""
 _NO_LEAF = memoryview(bytes(SLOT_BYTES)).cast("I")
 
