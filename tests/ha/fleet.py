@@ -39,7 +39,7 @@ class Clock:
 
 
 def cluster_with(store: clusterdb.Store, name: str = "prod", **settings: Any) -> clusterdb.Cluster:
-    cluster = store.create_cluster(name, **settings)
+    cluster = store.create_cluster(name, **{"backup_retention_days": 0, **settings})
     run(cluster, "CREATE TABLE t (n INTEGER PRIMARY KEY)")
     return cluster
 

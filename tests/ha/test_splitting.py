@@ -15,7 +15,7 @@ FAR_MS = 3_600_000
 @pytest.fixture
 def prod(store: clusterdb.Store) -> clusterdb.Cluster:
     """A cluster with a writer and a reader, and a table with one row."""
-    prod = store.create_cluster("prod")
+    prod = store.create_cluster("prod", backup_retention_days=0)
     prod.add_instance("w")
     prod.add_instance("r")
     with clusterdb.connect(prod) as connection:

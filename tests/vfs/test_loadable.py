@@ -149,7 +149,10 @@ def start(tmp_path: Path) -> Iterator[Starter]:
 def path(tmp_path: Path) -> Path:
     """A closed store with the cluster 'prod' of 400 rows, and its clone 'dev'."""
     path = tmp_path / "a store"
-    with clusterdb.open(path) as store, closing(store.create_cluster("prod").connect()) as connection:
+    with (
+        clusterdb.open(path) as store,
+        closing(store.create_cluster("prod", backup_retention_days=0).connect()) as connection,
+    ):
         connection.execute(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, body TEXT);"
             "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 400) "
