@@ -22,7 +22,7 @@ KB = 1024
 @pytest.fixture
 def prod(store: clusterdb.Store) -> clusterdb.Cluster:
     """A cluster with 200 KB in it."""
-    prod = store.create_cluster("prod")
+    prod = store.create_cluster("prod", backup_retention_days=0)
     connection = prod.connect()
     connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, body); INSERT INTO t VALUES (1, randomblob(200000))")
     connection.close()
@@ -268,7 +268,7 @@ def used():
         return [text for text in [*links, *maps] if "/store" in text or "memfd" in text]
 for number in range(3):
     with clusterdb.open(path) as store:
-        connection = store.create_cluster(f"c{number}", backtrack_window_s=60).connect()
+        connection = store.create_cluster(f"c{number}", backup_retention_days=0, backtrack_window_s=60).connect()
         connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
         connection.close()
         store.cluster(f"c{number}").clone(f"d{number}")

@@ -30,7 +30,7 @@ Pair = tuple[clusterdb.Store, clusterdb.Store]
 def two(tmp_path: Path) -> Iterator[Pair]:
     """Two stores on one directory, as two processes have them; 'prod' has some rows."""
     with clusterdb.open(tmp_path / "store") as one, clusterdb.open(tmp_path / "store") as other:
-        connection = one.create_cluster("prod").connect()
+        connection = one.create_cluster("prod", backup_retention_days=0).connect()
         connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x)")
         connection.execute(
             "WITH c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 500) INSERT INTO t SELECT n, n FROM c"
@@ -91,7 +91,7 @@ def test_snapshot_of_a_deleted_cluster_can_be_copied(two: Pair) -> None:
     """Its pin is enough, also while somebody still reads the cluster."""
     one, _ = two
     prod = one.cluster("prod")
-    other = one.create_cluster("other")
+    other = one.create_cluster("other", backup_retention_days=0)
     prod.snapshot("s1")
     reader = prod.connect()
     reader.execute("BEGIN")
@@ -106,7 +106,7 @@ def test_clone_of_another_clusters_snapshot_has_no_source(two: Pair) -> None:
     """It has no source, and a clone group of its own."""
     one, _ = two
     one.cluster("prod").snapshot("s")
-    other = one.create_cluster("other")
+    other = one.create_cluster("other", backup_retention_days=0)
     clone = other.clone("new", at="s")
     assert clone.stats().source is None
     assert clone.clone_group_id not in (other.clone_group_id, one.cluster("prod").clone_group_id)
@@ -184,7 +184,7 @@ def test_connecting_committing_and_closing_reset_the_idle_time(
         now += int(seconds * 1e9)
 
     set_clocks(monkeypatch, lambda: now)
-    cluster = store.create_cluster("used")
+    cluster = store.create_cluster("used", backup_retention_days=0)
     later(100)
     cluster.modify(idle_s=10)
     assert store.expire() == []
@@ -243,7 +243,7 @@ def test_settings_changed_during_their_application_apply_last(two: Pair, monkeyp
 
 def test_past_is_dropped_when_no_window_keeps_it(store: clusterdb.Store) -> None:
     """The volume a cluster left by a backtrack is dropped when the settings keep no past any more."""
-    cluster = store.create_cluster("c", backtrack_window_s=1000)
+    cluster = store.create_cluster("c", backup_retention_days=0, backtrack_window_s=1000)
     connection = cluster.connect()
     connection.execute("CREATE TABLE t (n, x)")
     version = cluster.stats().version
@@ -308,7 +308,7 @@ def test_restorable_during_a_write_is_a_range_that_was_true(two: Pair) -> None:
 # --- stopping, instances ----------------------------------------------------------------------------------------------
 def test_stopped_cluster_cannot_be_attached(store: clusterdb.Store) -> None:
     """ATTACH of a stopped cluster is refused, for reading and for writing."""
-    stopped, other = store.create_cluster("stopped"), store.create_cluster("other")
+    stopped, other = store.create_cluster("stopped", backup_retention_days=0), store.create_cluster("other")
     stopped.stop()
     connection = clusterdb.connect(other)
     with pytest.raises(clusterdb.OperationalError, match="is stopped"):
@@ -340,7 +340,7 @@ def test_cluster_stopped_during_a_backtrack_stays_unchanged(two: Pair, monkeypat
 
 def test_crash_of_a_stopped_cluster_is_refused_without_an_event(store: clusterdb.Store) -> None:
     """It is refused, and no event tells of a crash."""
-    cluster = store.create_cluster("c")
+    cluster = store.create_cluster("c", backup_retention_days=0)
     cluster.add_instance("w1")
     cluster.stop()
     with pytest.raises(clusterdb.ClusterStateError):
@@ -374,7 +374,7 @@ def test_crash_noticed_twice_changes_the_writer_once(two: Pair, monkeypatch: pyt
 
 def test_instance_with_jitter_never_goes_back(store: clusterdb.Store) -> None:
     """However its lag jitters, no connection shows less than another one has shown."""
-    cluster = store.create_cluster("c")
+    cluster = store.create_cluster("c", backup_retention_days=0)
     cluster.add_instance("w")
     cluster.add_instance("r", replica_lag_ms=1, lag_jitter_ms=20)
     writer = cluster.connect()
@@ -405,7 +405,7 @@ def test_tags_of_settings_cannot_be_changed_in_place(store: clusterdb.Store) -> 
 def test_times_outside_the_calendar_are_refused(store: clusterdb.Store, at: datetime | timedelta) -> None:
     """They are refused as what they are."""
     with pytest.raises((clusterdb.InvalidArgumentError, clusterdb.InvalidRestoreTimeError)):
-        store.create_cluster("c").clone("new", at=at)
+        store.create_cluster("c", backup_retention_days=0).clone("new", at=at)
 
 
 @pytest.mark.parametrize("text", ["9999999999999 days ago", "9" * 5000])
@@ -436,14 +436,14 @@ def test_arguments_of_the_wrong_type_are_errors_of_clusterdb(
     store: clusterdb.Store, call: Callable[[clusterdb.Cluster], object]
 ) -> None:
     """Each is an error of clusterdb's."""
-    cluster = store.create_cluster("c")
+    cluster = store.create_cluster("c", backup_retention_days=0)
     with pytest.raises(clusterdb.Error):
         call(cluster)
 
 
 def test_verbs_that_change_nothing_write_no_event(store: clusterdb.Store) -> None:
     """Changing nothing, renaming to the same; a stale handle tells the name that it was."""
-    cluster = store.create_cluster("e")
+    cluster = store.create_cluster("e", backup_retention_days=0)
     stale = store.cluster("e")
     cluster.modify()
     cluster.rename("e")

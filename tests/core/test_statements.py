@@ -18,7 +18,7 @@ READS_MAX = 8
 
 def with_siblings(store: clusterdb.Store, count: int) -> clusterdb.Cluster:
     """A written cluster with that many clones."""
-    prod = store.create_cluster("prod")
+    prod = store.create_cluster("prod", backup_retention_days=0)
     with prod.connect() as connection:
         connection.execute("CREATE TABLE t (v)")
     connection.close()
@@ -78,7 +78,7 @@ def test_clone_and_drop_read_a_few_rows_after_changes_by_others(tmp_path: Path, 
 def clone_and_drop_beside(store: clusterdb.Store, other: clusterdb.Store, sibling_count: int) -> None:
     """Clone and drop while another process changes the catalog."""
     prod = with_siblings(store, sibling_count)
-    other.create_cluster("other").rename("another")
+    other.create_cluster("other", backup_retention_days=0).rename("another")
     with counted(store) as statements:
         clone = prod.clone("dev")
     assert len(statements) <= len(CLONE) + 1 + READS_MAX

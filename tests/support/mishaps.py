@@ -65,7 +65,7 @@ def fill(connection: apsw.Connection, count: int, letter: str, size: int = 1000)
 
 def filled(store: clusterdb.Store, name: str, count: int, letter: str, size: int = 1000) -> apsw.Connection:
     """A connection to a new cluster of ``count`` rows."""
-    connection = store.create_cluster(name).connect()
+    connection = store.create_cluster(name, backup_retention_days=0).connect()
     fill(connection, count, letter, size)
     return connection
 

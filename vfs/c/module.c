@@ -110,7 +110,7 @@ static bool parse_version(PyObject *tuple, Version *version)
     version->size_bytes = number_at(tuple, 3);
     version->slot_count = number_at(tuple, 4);
     version->own_count = PyLong_AsLongLong(PyTuple_GetItem(tuple, 5));
-    version->time_ns = PyLong_AsLongLong(PyTuple_GetItem(tuple, 6));
+    version->time_ns = (int64_t)number_at(tuple, 6); /* on disk without a sign */
     version->root.slot = number32_at(root, 0);
     version->root.crc = (uint32_t)number_at(root, 1);
     version->root.birth = number_at(root, 2);

@@ -106,9 +106,15 @@ def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[
     if not oldest:
         return
     first = max(oldest, first)
-    for version, recorded in enumerate(pool.history.records(row.volume, first, last), first):
+    end = min(last, pool.history.end_of(row.volume) - 1)
+    for version, recorded in enumerate(pool.history.records(row.volume, first, end), first):
         is_special = version == row.base.version or pool.lost or pool.chosen
         record = find_record(pool, row, version) if recorded is None or is_special else recorded
+        if record is not None:
+            yield record
+    others = {row.base.version, *(version for version, _ in _recorded_versions(pool, row))}
+    for version in sorted(others):  # whose records a power failure took from the history
+        record = find_record(pool, row, version) if max(first, end + 1) <= version <= last else None
         if record is not None:
             yield record
 

@@ -110,7 +110,11 @@ class History:
 
     def find(self, volume: int, version: int) -> Version | None:
         """The record of a version; None if the file does not have it."""
-        return next(self.records(volume, version, version))
+        return next(self.records(volume, version, version)) if version < self.end_of(volume) else None
+
+    def end_of(self, volume: int) -> int:
+        """The version behind the newest one that the file can have a record of."""
+        return os.fstat(self.file(volume)).st_size // HISTORY_RECORD_BYTES
 
     def records(self, volume: int, first: int, last: int) -> Iterator[Version | None]:
         """The records of the versions ``first`` to ``last``; None for one that the file does not have."""
@@ -127,7 +131,7 @@ class History:
     def written(self, volume: int, first: int, last: int) -> int | None:
         """The slots written by the first of the versions ``first`` to ``last`` whose record states it (H7)."""
         fd = self.file(volume)
-        for version in range(first, last + 1):
+        for version in range(first, min(last + 1, self.end_of(volume))):
             written = unpack_written(os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES))
             if written is not None:
                 return written
@@ -135,7 +139,8 @@ class History:
 
     def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
         """The existing records of the versions ``first`` to ``last``, ascending."""
-        yield from (record for record in self.records(volume, first, last) if record is not None)
+        records = self.records(volume, first, min(last, self.end_of(volume) - 1))
+        yield from (record for record in records if record is not None)
 
     def newest_at(self, volume: int, time_ns: int, first: int, last: int) -> Version | None:
         """The newest version of ``first`` to ``last`` that was published at or before a time."""

@@ -205,7 +205,7 @@ def test_store_on_a_remote_file_system_is_refused(own: Path, monkeypatch: pytest
     """An existing store on a remote file system is refused, too, and not changed."""
 
     def files() -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in own.iterdir()}
+        return {file.name: file.read_bytes() for file in own.rglob("*") if file.is_file()}
 
     before = files()
     monkeypatch.setattr("vfs.store.file_system_of", lambda _: kind)

@@ -35,7 +35,7 @@ def start(path: Path) -> Iterator[Starter]:
 def shared(path: Path) -> Iterator[clusterdb.Store]:
     """The store as this process has it open, with cluster 'prod' of 400 rows; clean when all agents are gone."""
     with clusterdb.open(path) as store:
-        connection = store.create_cluster("prod").connect()
+        connection = store.create_cluster("prod", backup_retention_days=0).connect()
         connection.execute(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, body TEXT);"
             "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 400) "

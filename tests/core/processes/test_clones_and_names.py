@@ -104,7 +104,7 @@ def test_rename_does_not_disturb_open_connections(shared: clusterdb.Store, start
     assert sum_of(shared, "main") == 2
     with pytest.raises(RemoteError, match=r"ClusterNotFoundError.*'prod'"):
         agent.connect("prod")
-    shared.create_cluster("prod")
+    shared.create_cluster("prod", backup_retention_days=0)
     assert agent.sql("SELECT sum(n) FROM t") == [[2]]
 
 

@@ -23,7 +23,9 @@ def test_drop_under_a_reader_fails_its_next_statement(shared: clusterdb.Store, s
     reader.connect("dev")
     reader.do("c.execute('PRAGMA cache_size = 1'); cursor = c.execute('SELECT id, n FROM t'); first = next(cursor)")
     shared.cluster("dev").delete()
-    filler = shared.create_cluster("filler").connect()  # what reuses the dropped slots, if they are free too early
+    filler = shared.create_cluster(
+        "filler", backup_retention_days=0
+    ).connect()  # what reuses the dropped slots, if they are free too early
     filler.execute("CREATE TABLE f (body); INSERT INTO f SELECT randomblob(3000000)")
     assert reader.ask("[first, *cursor]") == [[row, 1] for row in range(1, 401)]
     with pytest.raises(RemoteError, match=r"IOError: cluster 'dev'.*dropped"):
@@ -41,7 +43,7 @@ def test_drop_under_a_reader_fails_its_next_statement(shared: clusterdb.Store, s
 def test_drop_of_a_clone_keeps_source_pages_for_its_reader(path: Path, drops_source: bool) -> None:
     """Pages of the source that a reader of a dropped clone sees remain until the reader ends."""
     with clusterdb.open(path) as store:
-        prod = store.create_cluster("prod")
+        prod = store.create_cluster("prod", backup_retention_days=0)
         connection = prod.connect()
         connection.execute("CREATE TABLE t (body); INSERT INTO t SELECT randomblob(400000)")
         reader = prod.clone("dev").connect()
@@ -52,7 +54,7 @@ def test_drop_of_a_clone_keeps_source_pages_for_its_reader(path: Path, drops_sou
             prod.delete()
         store.cluster("dev").delete()
         assert store.check().problems == []
-        filler = store.create_cluster("filler").connect()
+        filler = store.create_cluster("filler", backup_retention_days=0).connect()
         filler.execute("CREATE TABLE f (body); INSERT INTO f SELECT randomblob(900000)")
         filler.close()
         assert rows(reader, "SELECT body FROM t") == before
@@ -170,7 +172,7 @@ def test_pinned_version_survives_the_writers_that_superseded_it(shared: clusterd
         start().do("store.close()")
     assert shared.check().problems == []
     write_all(shared, 5)
-    filler = shared.create_cluster("filler").connect()
+    filler = shared.create_cluster("filler", backup_retention_days=0).connect()
     filler.execute("CREATE TABLE f (body); INSERT INTO f SELECT randomblob(3000000)")
     filler.close()
     assert reader.sql("SELECT sum(n), sum(id), sum(body) FROM t") == [[0, 80200, 80200]]

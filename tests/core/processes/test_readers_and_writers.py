@@ -91,7 +91,7 @@ def test_writers_of_different_clusters_run_side_by_side(shared: clusterdb.Store,
 
 def test_readers_never_see_a_partial_transfer_of_other_threads(store: clusterdb.Store) -> None:
     """Threads with connections of their own move money; readers never see a sum in between."""
-    connection = store.create_cluster("bank").connect()
+    connection = store.create_cluster("bank", backup_retention_days=0).connect()
     connection.execute(
         "CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGER);"
         "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 50) "

@@ -248,7 +248,7 @@ def test_last_clone_absorbs_a_chain_of_deleted_sources(store: clusterdb.Store) -
 
 def test_clone_with_a_lost_head_is_refused_after_absorption(path: Path, store: clusterdb.Store) -> None:
     """When the head slot of such a clone is destroyed, recovery refuses it rather than serve its oldest state (A6)."""
-    empty = store.create_cluster(PROD)
+    empty = store.create_cluster(PROD, backup_retention_days=0)
     dev = store.cluster(PROD).clone(DEV).connect()
     fill(dev, 60, "e")
     middle = store.cluster(DEV).clone("middle")

@@ -171,10 +171,10 @@ def test_interrupt_while_waiting_for_the_catalog_leaves_the_store_usable(
     with monkeypatch.context() as patched:
         patched.setattr(catalog_of(store).database, "_connection", InterruptedDatabase(catalog_of(store).database._db))
         with pytest.raises(KeyboardInterrupt):
-            store.create_cluster("first")
+            store.create_cluster("first", backup_retention_days=0)
     catalog_of(other).database._db.set_busy_timeout(0)
-    other.create_cluster("second")
-    store.create_cluster("third")
+    other.create_cluster("second", backup_retention_days=0)
+    store.create_cluster("third", backup_retention_days=0)
     assert names(store) == ["second", "third"] == names(other)
 
 
@@ -258,7 +258,7 @@ def test_import_interrupted_in_its_commit_raises_keyboard_interrupt(
 def test_statement_of_the_dbapi_interrupted_in_its_commit_raises_keyboard_interrupt(
     store: clusterdb.Store, point: str
 ) -> None:
-    connection = clusterdb.connect(store.create_cluster("prod"), autocommit=True)
+    connection = clusterdb.connect(store.create_cluster("prod", backup_retention_days=0), autocommit=True)
     with at(point, press_ctrl_c), pytest.raises(KeyboardInterrupt):
         connection.execute("CREATE TABLE t (a)")
     connection.close()

@@ -225,7 +225,7 @@ def test_sweep_among_writers_cloners_and_readers_frees_nothing_visible(open_stor
     crowd = Crowd(open_store(synchronous="NORMAL"), open_store(synchronous="NORMAL"), seed)
     written = ["first", "second"]
     for name in written:
-        connection = crowd.store.create_cluster(name).connect()
+        connection = crowd.store.create_cluster(name, backup_retention_days=0).connect()
         connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n, v)")
         with connection:
             connection.executemany("INSERT INTO t VALUES (?, 0, ?)", [(number, "a" * 900) for number in range(70)])

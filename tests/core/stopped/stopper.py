@@ -140,7 +140,7 @@ def while_stopped(stopper: Stopper) -> Iterator[None]:
 # --- data -----------------------------------------------------------------------------------------------------------
 def fill(store: clusterdb.Store, name: str, letter: str, count: int = 60) -> None:
     """A new cluster of rows whose ``v`` is a thousand times that letter."""
-    connection = store.create_cluster(name).connect()
+    connection = store.create_cluster(name, backup_retention_days=0).connect()
     connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
     with connection:
         connection.executemany("INSERT INTO t VALUES (?, ?)", [(number, letter * 1000) for number in range(count)])

@@ -97,7 +97,7 @@ def test_process_stopped_in_a_catalog_transaction_blocks_only_verbs(
 
 
 CATALOG_VERBS: list[Callable[[clusterdb.Store], object]] = [
-    lambda store: store.create_cluster("made"),
+    lambda store: store.create_cluster("made", backup_retention_days=0),
     lambda store: store.cluster("other").clone("made"),
     lambda store: store.cluster("other-dev").delete(),
     lambda store: store.cluster("other").rename("made"),
