@@ -67,7 +67,8 @@ _LOST = "Transaction has been aborted: the writer of the cluster failed over, wa
 class DataSettings:
     """The limits of the Data API; the defaults are AWS's.
 
-    ``strict_secrets``: accept only the secret that was issued as the cluster's MasterUserSecret.
+    ``strict_secrets``: accept only the secret that was issued as the cluster's MasterUserSecret.  ``read_only``: refuse
+    statements that write.
     """
 
     statement_timeout_s: float = 45
@@ -78,6 +79,7 @@ class DataSettings:
     row_bytes_max: int = 64 * 2**10
     batch_max: int = 1000
     strict_secrets: bool = False
+    read_only: bool = False
 
 
 class DataApi:
@@ -97,7 +99,7 @@ class DataApi:
         self.settings = settings or DataSettings()
         self.gatekeeper: Gatekeeper = gatekeeper or OpenGate()
         self._clock = clock
-        self._pool = Pool(clock)
+        self._pool = Pool(clock, read_only=self.settings.read_only)
         self._transactions = Transactions(
             clock, idle_s=self.settings.transaction_idle_s, age_max_s=self.settings.transaction_age_max_s
         )
@@ -151,7 +153,7 @@ class DataApi:
     def begin_transaction(self, call: Call, input: dict[str, Any]) -> dict[str, Any]:
         """BeginTransaction."""
         cluster = self._admitted(call, input)
-        session = Session(cluster)
+        session = self._pool.new(cluster)
         try:
             self._in_session(session, lambda connection: _begin(connection), continues=False)
             transaction = self._transactions.add(session)
@@ -252,7 +254,7 @@ class DataApi:
                 if not (is_used and is_lost(error)):
                     raise
                 session.close()  # it was idle when the writer changed: nothing has been done
-                session = Session(cluster)
+                session = self._pool.new(cluster)
                 result = self._in_session(session, partial(_with_runner, session, engine, work), continues=continues)
         except BaseException as error:
             if session.is_running:

@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import clusterdb.dbapi2 as dbapi
+from clusterdb.dbapi2.opening import Mode
 from clusterdb.errors import Error
 from clusterdb.store import Cluster
 
@@ -42,8 +43,9 @@ class Session:
     ``cluster``: the handle that it was opened with.  ``used_at``: when it became idle, by the clock of its pool.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, read_only: bool = False) -> None:
         self.cluster = cluster
+        self._mode: Mode = "ro" if read_only else "rw"
         self.used_at = 0.0
         self.memory: dict[Any, Any] = {}
         """What its user wants to remember about the connection."""
@@ -138,7 +140,7 @@ class Session:
     def _opened(self) -> dbapi.Connection:
         """The connection: opened with the first work, so that a failure to open it is the work's."""
         if self._connection is None:
-            connection = dbapi.connect(self.cluster, isolation_level=None, check_same_thread=False)
+            connection = dbapi.connect(self.cluster, isolation_level=None, check_same_thread=False, mode=self._mode)
             connection.apsw.set_busy_handler(self._may_wait)
             self._connection = connection
         return self._connection
@@ -155,8 +157,16 @@ class Pool:
     :param idle_s: sessions that were idle for longer are closed by :meth:`sweep`
     """
 
-    def __init__(self, clock: Callable[[], float], *, idle_s: float = 60, each_max: int = 8, all_max: int = 64) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        read_only: bool,
+        idle_s: float = 60,
+        each_max: int = 8,
+        all_max: int = 64,
+    ) -> None:
+        self._clock, self._read_only = clock, read_only
         self._idle_s, self._each_max, self._all_max = idle_s, each_max, all_max
         self._idle: dict[tuple[int, int], list[Session]] = defaultdict(list)
         self._guard = threading.Lock()
@@ -167,7 +177,11 @@ class Pool:
             idle = self._idle.get(_key(cluster))
             if idle:
                 return idle.pop(), True
-        return Session(cluster), False
+        return self.new(cluster), False
+
+    def new(self, cluster: Cluster) -> Session:
+        """A new session of a cluster."""
+        return Session(cluster, read_only=self._read_only)
 
     def give(self, session: Session) -> None:
         """Keep a session whose connection is as good as new; closes it if there are enough."""
