@@ -22,6 +22,7 @@ from clusterdb.errors import (
     NotSupportedError,
     OperationalError,
 )
+from clusterdb.flavours import parameters
 from clusterdb.flavours.context import Context, Step
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
@@ -288,7 +289,13 @@ class Flavour:
         return None
 
     def with_placeholders(self, sql: str) -> str:
-        """``%s`` and ``%(name)s`` as SQLite's; where there are such, ``%%`` is a percent sign."""
+        """``%s`` and ``%(name)s`` as SQLite's; where there are such, ``%%`` is a percent sign.
+
+        Parameters of any name (``:0``, ``:from``) get one that the grammar takes; :meth:`_parsed` restores it.
+        """
+        return parameters.hidden(self._with_percents(sql), has_escapes=self.has_escapes)
+
+    def _with_percents(self, sql: str) -> str:
         result = [match[0] for match in _PLACEHOLDER.finditer(sql)]
         if not any(node == "%s" or (node.startswith("%(") and node.endswith("s")) for node in result):
             return sql
@@ -316,6 +323,7 @@ class Flavour:
             return None
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
+        parameters.restored(trees[0])  # type: ignore[arg-type]
         for select in trees[0].find_all(exp.Select):
             for node in select.expressions:
                 if isinstance(node, exp.Subquery) and node.alias:

@@ -43,13 +43,14 @@ _UNIQUE = (
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: its type as declared in SQLite, its collation where that is not the usual one, the members of an ENUM
-    or a SET, and its default."""
+    or a SET, its default, and whether it is NOT NULL."""
 
     declared: str
     collation: str = ""
     members: str = ""
     is_generated: bool = False
     default: str = ""
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def read(db: apsw.Connection) -> Schema:
             name = str(table).lower()
             members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
             seen.setdefault(name, {})[str(column).lower()] = Column(
-                str(declared).lower(), collation, members, hidden in (2, 3), str(default or "")
+                str(declared).lower(), collation, members, hidden in (2, 3), str(default or ""), bool(key or not_null)
             )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())

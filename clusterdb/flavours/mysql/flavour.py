@@ -9,13 +9,12 @@ import apsw
 from sqlglot import exp
 
 from clusterdb.errors import OperationalError
-from clusterdb.flavours import collations, rules
+from clusterdb.flavours import collations, parameters, rules
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import (
     Translation,
     Unsupported,
     call,
-    is_default,
     literal,
 )
 from clusterdb.flavours.grouping import Doubtful
@@ -175,7 +174,7 @@ class MySQLFlavour(MySQLBase):
             return str(inner.sql(dialect=self.dialect))
         if isinstance(inner, exp.Literal | exp.Column) and inner is not tree:
             return str(inner.name)
-        return str(tree.meta.get(WRITTEN) or super().column_name(tree))
+        return parameters.shown(str(tree.meta.get(WRITTEN) or super().column_name(tree)))
 
     def ungrouped(self, column: Doubtful) -> None:
         """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises Unsupported."""
@@ -243,8 +242,7 @@ class MySQLFlavour(MySQLBase):
         for node in tree.expressions:
             if isinstance(node.this, exp.Column) and node.this.table == table.alias_or_name and not _is_joined(tree):
                 node.this.set("table", None)
-        if any(is_default(node.expression) for node in tree.expressions):
-            raise Unsupported("SET ... = DEFAULT")
+        a.set_defaults(tree, context)
         self._assign_in_order(tree)
         joins = table.args.get("joins") or []
         if joins or tree.args.get("joins"):

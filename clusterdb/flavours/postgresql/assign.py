@@ -143,13 +143,16 @@ def _defaults(
         return names, rows
     width = min(map(len, rows))
     dropped = [at for at in range(width) if all(is_default(row[at]) for row in rows)]
-    if len(dropped) == width:
-        if len(rows) > 1:
-            raise Unsupported("INSERT of several rows with only DEFAULT")
+    columns = context.schema.tables.get(target.name.lower(), {})
+    if len(dropped) == width and len(rows) == 1:
         insert_defaults(tree, target)
         return [], []
+    if len(dropped) == width:
+        plain = next((at for at in dropped if names[at] in columns and not columns[names[at]].is_generated), None)
+        if plain is None:
+            raise Unsupported("INSERT of several rows with only DEFAULT")
+        dropped.remove(plain)
     kept = [at for at in range(width) if at not in dropped]
-    columns = context.schema.tables.get(target.name.lower(), {})
     for row in rows:
         for at in kept:
             if is_default(row[at]):

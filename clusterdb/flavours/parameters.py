@@ -1,0 +1,75 @@
+"""Named parameters, ``:name``, of any name: ``:0``, ``:1`` and ``:from`` too.
+
+SQLite takes every name; the grammars of the engines take only those that are identifiers and no words of their own.
+So :func:`hidden` puts a prefix before each name, and :func:`restored` removes it from the tree.  A colon is part of a
+parameter unless it stands in a text, a comment or a quoted name, or belongs to a cast (``::``), an assignment (``:=``)
+or a slice of an array: in ``a[1:2]`` and ``a[:n]`` the colon separates two bounds, while ``ARRAY[:0, :1]`` and
+``a[b + :n]`` have parameters.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp
+
+__all__ = ["hidden", "restored", "shown"]
+
+_PREFIX = "clusterdb_parameter_"
+_TOKENS = r"""
+    (?P<passed> {text} | "(?:[^"]|"")*+" | `[^`]*+` | {comment} | /\*.*?(?:\*/|\Z) | :: | := )
+    | (?P<word> \w++ )
+    | :(?P<name> \w++ )
+    | (?P<open> \[ ) | (?P<close> \] )
+    | (?P<other> [^\s] )
+"""
+_ESCAPED = r"""'(?:[^'\\]|\\.|'')*+' | "(?:[^"\\]|\\.|"")*+\""""
+_DOLLAR = r"\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)"
+_OF_ESCAPES = re.compile(_TOKENS.format(text=_ESCAPED, comment=r"--(?=\s)[^\n]*+ | \#[^\n]*+"), re.VERBOSE | re.DOTALL)
+_PLAIN = re.compile(
+    _TOKENS.format(
+        text=rf"(?<!\w)[eE]'(?:[^'\\]|\\.|'')*+' | '(?:[^']|'')*+' | (?<![\w$]){_DOLLAR}", comment=r"--[^\n]*+"
+    ),
+    re.VERBOSE | re.DOTALL,
+)
+_NAMED = re.compile(r":\w")
+
+
+def hidden(sql: str, *, has_escapes: bool) -> str:
+    """The statement with a prefix before the names of its parameters; ``has_escapes``: texts are those of MySQL."""
+    if not _NAMED.search(sql):
+        return sql
+    parts: list[str] = []
+    is_subscript: list[bool] = []
+    end, before, last_word = 0, "", ""
+    for token in (_OF_ESCAPES if has_escapes else _PLAIN).finditer(sql):
+        kind, text = token.lastgroup, token[0]
+        if kind == "tag":
+            kind = "passed"
+        if kind == "open":
+            is_subscript.append(before == "operand" and last_word != "ARRAY")
+        elif kind == "close" and is_subscript:
+            is_subscript.pop()
+        elif kind == "name":
+            is_bound = bool(is_subscript) and is_subscript[-1] and before in ("operand", "open")
+            if not is_bound and not text.startswith(f":{_PREFIX}"):
+                parts += [sql[end : token.start()], f":{_PREFIX}{token['name']}"]
+                end = token.end()
+        if kind == "passed" and text[:2] in ("--", "/*", "# "):
+            continue
+        last_word = text.upper() if kind == "word" else ""
+        is_operand = kind in ("word", "name", "close") or text in (")", "$") or text[:1] in ("'", '"', "`")
+        before = "open" if kind == "open" else "operand" if is_operand else ""
+    return "".join([*parts, sql[end:]])
+
+
+def restored(tree: exp.Expression) -> None:
+    """Give the parameters of a tree the names that they have in the statement."""
+    for node in tree.find_all(exp.Placeholder):
+        if isinstance(node.this, str) and node.this.startswith(_PREFIX):
+            node.set("this", node.this.removeprefix(_PREFIX))
+
+
+def shown(text: str) -> str:
+    """A part of a statement as it was before :func:`hidden`."""
+    return text.replace(f":{_PREFIX}", ":")
