@@ -104,7 +104,6 @@ class DataApi:
             clock, idle_s=self.settings.transaction_idle_s, age_max_s=self.settings.transaction_age_max_s
         )
         self._guard = threading.Lock()
-        self._continuing: set[Session] = set()
         self._sweeper: threading.Thread | None = None
         self._wake = threading.Event()
         self._is_closed = False
@@ -200,14 +199,11 @@ class DataApi:
         """Interrupt what runs, roll back all transactions, and close all sessions."""
         self._is_closed = True
         self._wake.set()
-        with self._guard:
-            continuing = list(self._continuing)
-        sessions = [*self._transactions.close(), *self._pool.close(), *continuing]
-        for session in sessions:
-            session.close()
-            session.cancel(wait_s)
-        for session in sessions:
-            session.join(wait_s)
+        self._transactions.close()
+        self._pool.close(wait_s)
+        sweeper = self._sweeper
+        if sweeper is not None:
+            sweeper.join(wait_s)
 
     # --- a call -----------------------------------------------------------------------------------------------------
     def _admitted(self, call: Call, input: dict[str, Any]) -> Cluster:
@@ -257,10 +253,7 @@ class DataApi:
                 session = self._pool.new(cluster)
                 result = self._in_session(session, partial(_with_runner, session, engine, work), continues=continues)
         except BaseException as error:
-            if session.is_running:
-                self._let_continue(session)
-            else:
-                session.close()
+            session.close()  # when its statement has ended, if that continues
             raise self._fault(error, cluster) from None
         if is_stateless(sql):
             self._pool.give(session)
@@ -278,18 +271,6 @@ class DataApi:
             if not continues:
                 session.cancel()
             raise statement_timeout() from None
-
-    def _let_continue(self, session: Session) -> None:
-        """Close a session when its statement has ended, which nobody waits for."""
-        with self._guard:
-            self._continuing.add(session)
-
-        def forget(_: object) -> None:
-            with self._guard:
-                self._continuing.discard(session)
-
-        session.close()
-        session.when_done(forget)
 
     def _fault(self, error: BaseException, cluster: Cluster) -> BaseException:
         """The fault for an error of the engine's; other errors as they are."""
@@ -341,7 +322,8 @@ class DataApi:
         if not transaction.is_open:
             self._transactions.end(transaction, ABORTED)
         is_timeout = isinstance(fault, Fault) and fault.code == "StatementTimeoutException"
-        transaction.is_failed = engine == "aurora-postgresql" and (isinstance(error, Error) or is_timeout)
+        if engine == "aurora-postgresql" and (isinstance(error, Error) or is_timeout):
+            transaction.is_failed = True
         return fault
 
     def _end(self, call: Call, input: dict[str, Any], sql: str) -> None:
@@ -357,7 +339,7 @@ class DataApi:
         except SessionBusyError:
             raise database_error("Transaction is still running a query") from None
         except BaseException as error:
-            self._transactions.end(transaction, ABORTED)
+            self._transactions.end(transaction, _LOST if is_lost(error) else ABORTED)
             if is_lost(error):
                 raise transaction_not_found(transaction.id, _LOST) from None
             raise self._fault(error, cluster) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -99,11 +100,6 @@ class Session:
             with suppress(Exception):
                 future.result(_WAIT_MAX_S)
 
-    def when_done(self, notify: Callable[[object], object]) -> None:
-        """Call ``notify`` when what runs has ended."""
-        if self._running is not None:
-            self._running.add_done_callback(notify)
-
     @property
     def is_running(self) -> bool:
         """Whether work has not ended yet."""
@@ -134,7 +130,7 @@ class Session:
             del work, future, job
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Error):
+            with suppress(Exception):  # the store may have been closed
                 connection.close()
 
     def _opened(self) -> dbapi.Connection:
@@ -169,6 +165,8 @@ class Pool:
         self._clock, self._read_only = clock, read_only
         self._idle_s, self._each_max, self._all_max = idle_s, each_max, all_max
         self._idle: dict[tuple[int, int], list[Session]] = defaultdict(list)
+        self._all: weakref.WeakSet[Session] = weakref.WeakSet()
+        """Sessions whose threads run."""
         self._guard = threading.Lock()
 
     def take(self, cluster: Cluster) -> tuple[Session, bool]:
@@ -181,7 +179,10 @@ class Pool:
 
     def new(self, cluster: Cluster) -> Session:
         """A new session of a cluster."""
-        return Session(cluster, read_only=self._read_only)
+        session = Session(cluster, read_only=self._read_only)
+        with self._guard:
+            self._all.add(session)
+        return session
 
     def give(self, session: Session) -> None:
         """Keep a session whose connection is as good as new; closes it if there are enough."""
@@ -215,14 +216,16 @@ class Pool:
             session.close()
         return min((session.used_at + self._idle_s for session in sessions if session not in dropped), default=None)
 
-    def close(self) -> list[Session]:
-        """Close all; returns them."""
+    def close(self, wait_s: float) -> None:
+        """Interrupt and close all sessions, idle or not, and wait until they are closed."""
         with self._guard:
-            sessions = [session for idle in self._idle.values() for session in idle]
+            sessions = list(self._all)
             self._idle.clear()
         for session in sessions:
             session.close()
-        return sessions
+            session.cancel(wait_s)
+        for session in sessions:
+            session.join(wait_s)
 
 
 def _key(cluster: Cluster) -> tuple[int, int]:

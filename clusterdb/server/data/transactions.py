@@ -148,13 +148,12 @@ class Transactions:
                 next_at = at if next_at is None else min(at, next_at)
         return next_at
 
-    def close(self) -> list[Session]:
-        """Roll all back; returns their sessions."""
+    def close(self) -> None:
+        """Forget all; their sessions roll them back."""
         with self._guard:
             transactions = list(self._open.values())
         for transaction in transactions:
             self.end(transaction, ABORTED)
-        return [transaction.session for transaction in transactions]
 
 
 def volume_of(cluster: Cluster) -> int:

@@ -53,7 +53,9 @@ def clients(store: clusterdb.Store, patient: DataApi) -> Callable[[str], Caller]
     def create(engine: str) -> Caller:
         store.create_cluster("shop", engine=engine)
         client = Caller(patient, store, "shop")
-        client.execute(f"CREATE TABLE t (id {KEYS[engine]}, name VARCHAR(20) NOT NULL, price DECIMAL(10, 2), ok BOOLEAN)")
+        client.execute(
+            f"CREATE TABLE t (id {KEYS[engine]}, name VARCHAR(20) NOT NULL, price DECIMAL(10, 2), ok BOOLEAN)"
+        )
         return client
 
     return create

@@ -88,7 +88,10 @@ def test_hint_with_null_is_null() -> None:
         ([{"name": "p", "value": {}}], 'Parameter "p" has value with no field set'),
         ([{"name": "p"}], 'Parameter "p" has value with no field set'),
         ([{"name": "p", "value": {"arrayValue": {"longValues": [1]}}}], "Array parameters are not supported."),
-        ([{"name": "p", "value": {"longValue": 1, "isNull": True}}], 'Parameter "p" has value with more than one field'),
+        (
+            [{"name": "p", "value": {"longValue": 1, "isNull": True}}],
+            'Parameter "p" has value with more than one field',
+        ),
         ([{"name": "p", "value": {"isNull": False}}], 'Parameter "p" has isNull with the value false'),
         ([{"name": "p", "value": {"longValue": 2**63}}], 'Parameter "p": longValue must fit in 64 bits'),
         ([{"name": "p", "value": {"longValue": 1.5}}], 'Parameter "p": longValue must be an integer'),
@@ -110,7 +113,7 @@ def test_malformed_parameters_are_refused(parameters: list[dict[str, Any]], mess
 
 def test_missing_parameter_is_named(client: Caller) -> None:
     for sql in ("SELECT :zz", "INSERT INTO t (name) VALUES (:name)"):
-        with pytest.raises(Fault, match="Cannot find parameter: (zz|name)") as caught:
+        with pytest.raises(Fault, match=r"Cannot find parameter: (zz|name)") as caught:
             client.execute(sql)
         assert caught.value.code == "BadRequestException"
 
