@@ -13,6 +13,7 @@ protocol/      the protocols of AWS
 call.py        one call of an operation
 faults.py      errors that clients get
 rds/           Amazon RDS
+data/          its Data API
 sts/           the identity of the caller
 """
 

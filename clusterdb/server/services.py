@@ -24,6 +24,12 @@ def _rds() -> Mapping[str, Operation]:
     return OPERATIONS
 
 
+def _rds_data() -> Mapping[str, Operation]:
+    from clusterdb.server.data import OPERATIONS
+
+    return OPERATIONS
+
+
 def _sts() -> Mapping[str, Operation]:
     from clusterdb.server.sts import OPERATIONS
 
@@ -32,5 +38,6 @@ def _sts() -> Mapping[str, Operation]:
 
 SERVICES: dict[str, Service] = {
     "rds": Service("rds", _rds),
+    "rds-data": Service("rds-data", _rds_data),
     "sts": Service("sts", _sts),
 }

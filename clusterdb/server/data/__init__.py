@@ -1,6 +1,7 @@
 """The RDS Data API (``rds-data``): SQL over HTTP on the clusters of a store.
 
-api.py           the operations, and their settings
+service.py       the operations of a running server
+api.py           what they do, and their settings
 gatekeeper.py    what the rest of the server decides: enabled endpoints, issued secrets
 resources.py     from resourceArn to cluster
 sessions.py      a connection and its thread; idle ones are kept for the next statement
@@ -15,7 +16,8 @@ Sources: botocore's model ``rds-data/2018-08-01``; "Using the Amazon RDS Data AP
 pages on troubleshooting, JSON, and the comparison with Aurora Serverless v1.
 """
 
-from clusterdb.server.data.api import OPERATIONS, DataApi, DataSettings
+from clusterdb.server.data.api import DataApi, DataSettings
 from clusterdb.server.data.gatekeeper import Gatekeeper, OpenGate
+from clusterdb.server.data.service import OPERATIONS, data_api
 
-__all__ = ["OPERATIONS", "DataApi", "DataSettings", "Gatekeeper", "OpenGate"]
+__all__ = ["OPERATIONS", "DataApi", "DataSettings", "Gatekeeper", "OpenGate", "data_api"]

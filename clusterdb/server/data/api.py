@@ -52,8 +52,12 @@ from clusterdb.server.data.transactions import ABORTED, ENDED, Transaction, Tran
 from clusterdb.server.faults import Fault
 from clusterdb.store import Cluster
 
-__all__ = ["OPERATIONS", "DataApi", "DataSettings"]
+__all__ = ["ACTIONS", "DataApi", "DataSettings"]
 
+ACTIONS = (
+    *("ExecuteStatement", "BatchExecuteStatement", "BeginTransaction", "CommitTransaction", "RollbackTransaction"),
+    "ExecuteSql",
+)
 _T = TypeVar("_T")
 _SQL_MAX = 65536
 _SWEEP_S = 5
@@ -107,14 +111,11 @@ class DataApi:
         self._sweeper: threading.Thread | None = None
         self._wake = threading.Event()
         self._is_closed = False
-        self.operations: Mapping[str, Operation] = {
-            "ExecuteStatement": self.execute_statement,
-            "BatchExecuteStatement": self.batch_execute_statement,
-            "BeginTransaction": self.begin_transaction,
-            "CommitTransaction": self.commit_transaction,
-            "RollbackTransaction": self.rollback_transaction,
-            "ExecuteSql": self.execute_sql,
-        }
+        methods: tuple[Operation, ...] = (
+            *(self.execute_statement, self.batch_execute_statement, self.begin_transaction),
+            *(self.commit_transaction, self.rollback_transaction, self.execute_sql),
+        )
+        self.operations: Mapping[str, Operation] = dict(zip(ACTIONS, methods, strict=True))
 
     # --- operations -------------------------------------------------------------------------------------------------
     def execute_statement(self, call: Call, input: dict[str, Any]) -> dict[str, Any]:
@@ -457,7 +458,3 @@ def _in_open_transaction(
         raise
     transaction.is_replaceable = transaction.is_replaceable and is_query(sql)
     return result
-
-
-OPERATIONS: Mapping[str, Operation] = DataApi().operations
-"""The operations of a Data API without limits of its own."""

@@ -1,0 +1,35 @@
+"""The operations of a running server, whose Data API begins with its first call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clusterdb.server.call import Call, Operation, Serving
+from clusterdb.server.data.api import ACTIONS, DataApi, DataSettings
+from clusterdb.server.data.gatekeeper import Gatekeeper, OpenGate
+
+__all__ = ["OPERATIONS", "data_api"]
+
+
+def data_api(serving: Serving) -> DataApi:
+    """The Data API of a server."""
+    return serving.kept("rds-data", lambda: DataApi(_settings(serving), gatekeeper=_gatekeeper()))
+
+
+def _settings(serving: Serving) -> DataSettings:
+    return DataSettings(strict_secrets=serving.strict_secrets, read_only=serving.read_only)
+
+
+def _gatekeeper() -> Gatekeeper:
+    return OpenGate()
+
+
+def _operation(action: str) -> Operation:
+    def operation(call: Call, input: dict[str, Any]) -> dict[str, Any]:
+        return data_api(call.serving).operations[action](call, input)
+
+    return operation
+
+
+OPERATIONS: Mapping[str, Operation] = {action: _operation(action) for action in ACTIONS}
