@@ -20,16 +20,17 @@ from clusterdb.server.data.problems import database_error, invalid
 
 __all__ = ["Result", "Runner", "Statement", "is_query", "is_rollback", "is_stateless", "require_single"]
 
-_VERB = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w+)", re.DOTALL)
+_BLANK = r"(?>\s|--[^\n]*+|/\*(?>(?!\*/).)*+\*/)*+"
+_VERB = re.compile(rf"(?>{_BLANK}\()*+{_BLANK}(\w++)", re.DOTALL)
 _STATELESS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "VALUES", "WITH"})
 _SESSION = re.compile(r"@|\bset_config\b|\bpg_advisory", re.IGNORECASE)
 _QUERIES = frozenset({"SELECT", "VALUES", "WITH", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE", "DESC"})
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"})
-_NAME = r"""(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|[\w$]+)"""
+_NAME = r"""(?>"(?>[^"]|"")++"|`[^`]++`|\[[^\]]++\]|[\w$]++)"""
 _TABLE = re.compile(
-    rf"""(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:INSERT|REPLACE|UPDATE|DELETE)\s+
-    (?:(?:OR\s+\w+|LOW_PRIORITY|DELAYED|HIGH_PRIORITY|QUICK|IGNORE|ONLY)\s+)*
-    (?:INTO\s+|FROM\s+)?(?:{_NAME}\s*\.\s*)?({_NAME})""",
+    rf"""{_BLANK}(?:INSERT|REPLACE|UPDATE|DELETE)\s++
+    (?>(?:OR\s++\w++|LOW_PRIORITY|DELAYED|HIGH_PRIORITY|QUICK|IGNORE|ONLY|INTO|FROM)\s++)*+
+    (?:{_NAME}\s*+\.\s*+)?({_NAME})""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _COLUMN = "SELECT name FROM pragma_table_xinfo(?) WHERE pk = 1 AND upper(type) = 'INTEGER'"
@@ -172,9 +173,9 @@ class Runner:
             declared = column.declared_type
             nullable, is_numbered = 1, False
             if table:
-                found = self._column_of(table, name)
-                if found is not None:
-                    declared, nullable, is_numbered = declared or found[0], found[1], found[2]
+                known = self._column_of(table, name)
+                if known is not None:
+                    declared, nullable, is_numbered = declared or known[0], known[1], known[2]
             type = typed_column(self._engine, column.kind, declared)
             is_renamed = self._engine == "aurora-postgresql"  # whose driver reports the label as the name
             result.append(
@@ -248,8 +249,8 @@ class Runner:
         column = db.execute(_COLUMN, (table,)).get
         if column is None:
             return False
-        found = self._column_of(table, str(column))
-        return found is not None and found[2]
+        known = self._column_of(table, str(column))
+        return known is not None and known[2]
 
 
 def _unquoted(name: str) -> str:

@@ -3,7 +3,7 @@
 A transaction ends by CommitTransaction and RollbackTransaction, and is rolled back
 
 - 3 minutes after its last call, and 24 hours after it began (:class:`DataSettings` has both);
-- when the cluster fails over, is stopped, reset, backtracked or deleted, whoever did that: the next call learns of it;
+- when the cluster fails over, is stopped, reset, backtracked or deleted, also by another process;
 - when SQLite has rolled it back, as after an interrupted write;
 - when the server ends.
 
@@ -117,12 +117,12 @@ class Transactions:
         """End all transactions of a cluster, interrupting those that run; returns how many there were."""
         key = cluster.context, cluster.id
         with self._guard:
-            found = [one for one in self._open.values() if (one.cluster.context, one.cluster.id) == key]
-        for transaction in found:
+            its = [one for one in self._open.values() if (one.cluster.context, one.cluster.id) == key]
+        for transaction in its:
             self.end(transaction, cause)
             transaction.session.cancel()
             transaction.session.join(5)
-        return len(found)
+        return len(its)
 
     def sweep(self) -> float | None:
         """Roll back what has exceeded its limits; returns when the next one will, None if none is open.
