@@ -343,7 +343,7 @@ class Cursor(BaseCursor):
                 bound(plan, parameters)  # raises it with the text of sqlite3
             if plan is not None and isinstance(error, UnicodeDecodeError) and plan.columns:
                 raise undecodable(error, plan.columns[0][0] if len(plan.columns) == 1 else "?") from None
-            raise self._state.coded(translated(error)) from error.__cause__
+            raise self._state.coded(translated(error), plan, parameters) from error.__cause__
         finally:
             del error  # else the frame and the error hold each other, and the query lives until they are collected
 

@@ -19,7 +19,7 @@ from clusterdb.access.translate import translated, translating
 from clusterdb.dbapi2.codes import with_codes
 from clusterdb.dbapi2.opening import Opened
 from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, raise_if_unsupported
-from clusterdb.errors import DataError, ProgrammingError
+from clusterdb.errors import DataError, Error, ProgrammingError
 
 if TYPE_CHECKING:
     from clusterdb.access.sqlite import Connection
@@ -167,9 +167,18 @@ class ConnectionState:
         except apsw.ConnectionClosedError as error:
             raise translated(error) from None
 
-    def coded(self, error: Exception) -> Exception:
-        """The error with the codes of the cluster's engine."""
-        return error if self.opened is None else with_codes(error, self.opened.engine)
+    def coded(self, error: Exception, plan: Plan | None = None, values: object = (), source: str = "") -> Exception:
+        """The error with the words and codes of the cluster's engine, by its statement: a plan, or a ``source``."""
+        if self.opened is None:
+            return error
+        if self.session is not None and isinstance(error, Error) and error.sqlstate is None:
+            named = plan.named_values(values) if plan is not None else {}
+            sql = plan.sql if plan is not None else ""
+            words = self.session.words(error, (plan.source if plan is not None else None) or source, sql, named)
+            if words is not None:
+                error.args = (words.text,)
+                error.position, error.detail = words.position, words.detail
+        return with_codes(error, self.opened.engine)
 
     # --- plans ------------------------------------------------------------------------------------------------------
     def planned(self, sql: str) -> Plan:
@@ -210,7 +219,7 @@ class ConnectionState:
                     plan = self._translated(session, sql)
                     _keep(self.schema.plans, sql, plan)
         except Exception as error:
-            self.coded(error)
+            self.coded(error, source=sql)
             raise
         return plan
 

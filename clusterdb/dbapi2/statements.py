@@ -80,6 +80,14 @@ class Plan:
         self.is_named = NAMED_REFUSES_SEQUENCES and any(_placeholder(sql, name)[0] != "?" for name in self.names)
         self.is_plain = (self.is_query or (self.is_dml and not self.has_columns)) and not self.is_named
 
+    def named_values(self, values: object) -> dict[str, apsw.SQLiteValue]:
+        """The values that it was executed with by the names of their parameters; those without one by their number."""
+        if isinstance(values, Mapping):
+            return dict(values)
+        listed = values if isinstance(values, tuple | list) else ()
+        names = (name or str(number) for number, name in enumerate(self.names, 1))
+        return dict(zip(names, listed, strict=False))
+
 
 def _end_of(pattern: re.Pattern[str], sql: str, start: int = 0) -> int:
     """Where a match of a pattern that matches the empty text too ends."""

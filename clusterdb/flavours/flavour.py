@@ -21,9 +21,11 @@ from clusterdb.errors import (
     DatabaseError,
     NotSupportedError,
     OperationalError,
+    ProgrammingError,
 )
 from clusterdb.flavours import parameters
 from clusterdb.flavours.context import Context, Step
+from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
@@ -71,6 +73,7 @@ _PLACEHOLDER = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?!\+).*?\*/)*+", re.DOTALL)
+_FIRST_WORD = re.compile(r"\w++")
 _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
 
 
@@ -90,7 +93,23 @@ class Refused(Exception):
 
 
 class UnknownSyntax(Exception):
-    """The grammar of the engine does not have the statement."""
+    """The grammar of the engine does not have the statement.
+
+    ``text`` is what was parsed, ``place`` where that was given up; None if nothing tells.
+    """
+
+    def __init__(self, text: str = "", place: int | None = None) -> None:
+        self.text, self.place = text, place
+
+    @classmethod
+    def of(cls, text: str, error: SqlglotError) -> UnknownSyntax:
+        """The exception for an error of sqlglot's."""
+        for known in getattr(error, "errors", []):
+            line, column, token = known.get("line"), known.get("col"), known.get("highlight") or ""
+            if line and column:
+                start = sum(len(part) for part in text.splitlines(keepends=True)[: line - 1])
+                return cls(text, start + column - len(token))
+        return cls(text)
 
 
 @dataclass(frozen=True)
@@ -124,6 +143,8 @@ class Flavour:
     functions: Functions
     argument_count_message: str
     """The engine's message for a function called with a wrong number of arguments."""
+    verbs: frozenset[str]
+    """The words that the engine's statements begin with, in upper case."""
     written: frozenset[str] = frozenset(
         [
             *("strftime", "json", "json_array", "json_object", "json_type", "json_extract", "json_group_array"),
@@ -172,6 +193,10 @@ class Flavour:
     def _refuse_several_rows(self, count: int) -> int:
         raise self.error_class(self.several_rows_message)
 
+    def words(self, failure: Failure) -> Words | None:
+        """The engine's words for what SQLite refuses; None if the message has them already."""
+        raise NotImplementedError
+
     # --- translating ------------------------------------------------------------------------------------------------
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
         """A statement for SQLite, where these tables are.  Raises NotSupportedError, which quotes what was tried."""
@@ -212,11 +237,34 @@ class Flavour:
         except Unsupported as error:
             raise NotSupportedError(f"{error} is not supported by {self.engine} clusters: {quote}") from None
         except Refused as error:
-            raise self.error_class(f"{error}: {quote}") from None
-        except UnknownSyntax:
-            raise NotSupportedError(f"{self.engine} clusters do not understand: {quote}") from None
+            raise self.error_class(str(error)) from None
+        except UnknownSyntax as error:
+            raise self._not_understood(sql, quote, error) from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {quote}") from None
+
+    def _not_understood(self, sql: str, quote: str, error: UnknownSyntax) -> DatabaseError:
+        """The error for a statement that cannot be parsed.
+
+        It is the engine's own if no statement of the engine begins so; else the statement may be one that the engine
+        knows and the grammar here does not.
+        """
+        first = _FIRST_WORD.match(sql, _COMMENTS.match(sql).end())  # type: ignore[union-attr]
+        if first is not None and first[0].upper() not in self.verbs:
+            words = self.syntax_error(sql, first.start())
+            result: DatabaseError = ProgrammingError(words.text)
+        else:
+            text, at = parameters.shown(error.text), None
+            if error.place is not None and text in sql:
+                at = sql.index(text) + len(parameters.shown(error.text[: error.place]))
+            words = self.syntax_error(sql, at)
+            result = NotSupportedError(f"{words.text}, or not supported by {self.engine} clusters: {quote}")
+        result.position = words.position
+        return result
+
+    def syntax_error(self, sql: str, at: int | None) -> Words:
+        """The engine's words for a statement that is wrong from the character ``at`` on, from 0; None if unknown."""
+        raise NotImplementedError
 
     def prepared(self, sql: str) -> str:
         """A statement as it is before it is parsed."""
@@ -232,10 +280,10 @@ class Flavour:
         """What the grammar makes of a statement.  Raises as :meth:`translated`."""
         try:
             tree = self._parsed(text, context)
-        except SqlglotError:
+        except SqlglotError as error:
             if _NATIVE.match(text):
                 return Translation(text)
-            raise UnknownSyntax from None
+            raise UnknownSyntax.of(text, error) from None
         return Translation(IDLE) if tree is None else self._translated_tree(tree, text, context)
 
     def quoted(self, sql: str) -> str:
@@ -323,7 +371,7 @@ class Flavour:
             return None
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
-        parameters.restored(trees[0])  # type: ignore[arg-type]
+        parameters.restored(trees[0])
         for select in trees[0].find_all(exp.Select):
             for node in select.expressions:
                 if isinstance(node, exp.Subquery) and node.alias:

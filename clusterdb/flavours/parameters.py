@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
-__all__ = ["hidden", "restored", "shown"]
+__all__ = ["hidden", "parsed", "restored", "shown"]
 
 _PREFIX = "clusterdb_parameter_"
 _TOKENS = r"""
     (?P<passed> {text} | "(?:[^"]|"")*+" | `[^`]*+` | {comment} | /\*.*?(?:\*/|\Z) | :: | := )
     | (?P<word> \w++ )
     | :(?P<name> \w++ )
+    | \?(?P<number> \d++ )
     | (?P<open> \[ ) | (?P<close> \] )
     | (?P<other> [^\s] )
 """
@@ -35,9 +36,12 @@ _PLAIN = re.compile(
 _NAMED = re.compile(r":\w")
 
 
-def hidden(sql: str, *, has_escapes: bool) -> str:
-    """The statement with a prefix before the names of its parameters; ``has_escapes``: texts are those of MySQL."""
-    if not _NAMED.search(sql):
+def hidden(sql: str, *, has_escapes: bool, are_numbered: bool = False) -> str:
+    """The statement with a prefix before the names of its parameters.
+
+    ``has_escapes``: texts are those of MySQL.  ``are_numbered``: ``?1`` is a parameter with the name 1 too.
+    """
+    if not _NAMED.search(sql) and not are_numbered:
         return sql
     parts: list[str] = []
     is_subscript: list[bool] = []
@@ -55,6 +59,9 @@ def hidden(sql: str, *, has_escapes: bool) -> str:
             if not is_bound and not text.startswith(f":{_PREFIX}"):
                 parts += [sql[end : token.start()], f":{_PREFIX}{token['name']}"]
                 end = token.end()
+        elif kind == "number" and are_numbered:
+            parts += [sql[end : token.start()], f":{_PREFIX}{token['number']}"]
+            end = token.end()
         if kind == "passed" and text[:2] in ("--", "/*", "# "):
             continue
         last_word = text.upper() if kind == "word" else ""
@@ -63,7 +70,14 @@ def hidden(sql: str, *, has_escapes: bool) -> str:
     return "".join([*parts, sql[end:]])
 
 
-def restored(tree: exp.Expression) -> None:
+def parsed(sql: str) -> exp.Expr:
+    """The tree of a statement of SQLite's, with its parameters.  Raises SqlglotError."""
+    tree = parse_one(hidden(sql, has_escapes=False, are_numbered=True), read="sqlite")
+    restored(tree)
+    return tree
+
+
+def restored(tree: exp.Expr) -> None:
     """Give the parameters of a tree the names that they have in the statement."""
     for node in tree.find_all(exp.Placeholder):
         if isinstance(node.this, str) and node.this.startswith(_PREFIX):

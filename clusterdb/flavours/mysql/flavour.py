@@ -11,6 +11,7 @@ from sqlglot import exp
 from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, parameters, rules
 from clusterdb.flavours.context import Context
+from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.flavour import (
     Translation,
     Unsupported,
@@ -20,6 +21,7 @@ from clusterdb.flavours.flavour import (
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.mysql import assign as a
 from clusterdb.flavours.mysql import compare as c
+from clusterdb.flavours.mysql import messages
 from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.base import MySQLBase
 from clusterdb.flavours.mysql.compare import as_text
@@ -59,6 +61,7 @@ class MySQLFlavour(MySQLBase):
     several_rows_message = "Subquery returns more than 1 row"
     unknown_column_message = "Unknown column '{}' in 'where clause'"
     after_rollback_to = ("SELECT my_undo()",)
+    verbs = messages.VERBS
     typing = TYPING
     splitter_class = MySQLSplitter
     equations_determine = True
@@ -153,6 +156,14 @@ class MySQLFlavour(MySQLBase):
         """Give a connection the functions and collations."""
         super().install(db)
         collations.install(db)
+
+    def syntax_error(self, sql: str, at: int | None) -> Words:
+        """The words for a statement that is wrong from a character on."""
+        return messages.syntax_error(sql, at)
+
+    def words(self, failure: Failure) -> Words | None:
+        """The engine's words for what SQLite refuses."""
+        return messages.words(failure)
 
     def special(self, sql: str, context: Context) -> Translation | None:
         """Statements that need no grammar, or that sqlglot does not know."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from sqlglot import exp
@@ -82,6 +83,8 @@ def _literal_as(node: exp.Expression, kind: Kind, context: Context) -> exp.Expre
     try:
         value = HELPERS[name](inner.name, *more)
     except (ValueError, TypeError, OverflowError) as error:
+        if kind.name in ("date", "datetime") and re.search("is out of range for month|month must be in", str(error)):
+            raise DataError(f"date/time field value out of range: '{inner.name}'") from None
         if kind.name in _PARTLY_READ or inner.name.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
             raise Unsupported(f"'{inner.name}' as {kind.name} ({error})") from None
         raise DataError(str(error)) from None

@@ -16,6 +16,7 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours import rules
 from clusterdb.flavours.context import Context
+from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.flavour import (
     IDLE,
     SAVEPOINT,
@@ -31,7 +32,7 @@ from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
-from clusterdb.flavours.postgresql import enums, labels, names, sequences, settings
+from clusterdb.flavours.postgresql import enums, labels, messages, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql.assign import inserted, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import cast
@@ -134,6 +135,7 @@ class PostgreSQLFlavour(Flavour):
     unknown_column_message = 'column "{}" does not exist'
     before_select = ("where", "having")
     after_rollback_to = ("SELECT pg_redo()",)
+    verbs = messages.VERBS
     typing = TYPING
     splitter_class = PostgreSQLSplitter
     literals = LITERALS
@@ -278,6 +280,14 @@ class PostgreSQLFlavour(Flavour):
     def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
         tree = super()._parsed(sql, context)
         return None if tree is None else labels.resolve(tree, context)
+
+    def syntax_error(self, sql: str, at: int | None) -> Words:
+        """The words for a statement that is wrong from a character on."""
+        return messages.syntax_error(sql, at)
+
+    def words(self, failure: Failure) -> Words | None:
+        """The engine's words for what SQLite refuses."""
+        return messages.words(failure)
 
     def special(self, sql: str, context: Context) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
