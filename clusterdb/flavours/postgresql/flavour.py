@@ -308,9 +308,12 @@ class PostgreSQLFlavour(Flavour):
             return Translation("ROLLBACK" if sql.strip()[:1].upper() == "A" else "COMMIT", ends=True)
         if re.fullmatch(r"\s*(?:DISCARD|DEALLOCATE)\s+ALL\s*+;?\s*+", sql, re.I):
             return Translation(IDLE)
-        shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*+;?\s*+", sql, re.I)
-        if shown is not None and shown[1].lower() in _SHOWN:
-            return Translation(f"SELECT '{_SHOWN[shown[1].lower()]}' AS \"{shown[1].lower()}\"")
+        shown = re.fullmatch(r"\s*SHOW\s+(\w+|TRANSACTION\s++ISOLATION\s++LEVEL|TIME\s++ZONE)\s*+;?\s*+", sql, re.I)
+        if shown is not None:
+            name = " ".join(shown[1].lower().split())
+            name = {"transaction isolation level": "transaction_isolation", "time zone": "timezone"}.get(name, name)
+            if name in _SHOWN:
+                return Translation(f"SELECT '{_SHOWN[name]}' AS \"{'TimeZone' if name == 'timezone' else name}\"")
         if re.fullmatch(r"\s*(?:VACUUM|ANALYZE|REINDEX)\b.*", sql, re.I | re.DOTALL):
             return Translation("ANALYZE")
         overriding = _OVERRIDING.match(sql)
@@ -559,7 +562,12 @@ class PostgreSQLFlavour(Flavour):
 
 
 def _table(node: exp.Table, context: Context) -> exp.Expression:
-    """A table, perhaps one of ``information_schema``."""
+    """A table, perhaps one of ``information_schema`` or ``pg_catalog``."""
+    is_own = node.name.lower() in context.schema.tables and not node.db
+    if node.db.lower() == "pg_catalog" or (node.name.lower().startswith("pg_") and node.db == "" and not is_own):
+        from clusterdb.flavours.postgresql.catalog import pg_catalog
+
+        return pg_catalog(node, context)
     checked = r.table(node, context)
     if checked is not node or node.db.lower() != "information_schema":
         return checked

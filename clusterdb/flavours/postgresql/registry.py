@@ -198,6 +198,7 @@ _SESSION = (
     Function("current_schema", "", TEXT, rewrite=calls.constant("public")),
     Function("current_user session_user user", "", TEXT, rewrite=calls.constant("local")),
     Function("pg_backend_pid", "", INT, rewrite=calls.constant(1)),
+    Function("pg_table_is_visible pg_type_is_visible", "*", BOOLEAN, rewrite=calls.constant(1)),
     Function("set_config", "***", TEXT, rewrite=calls.configured),
     Function("nextval currval", "t", INTEGER, in_session=True),
     Function("lastval", "", INTEGER, in_session=True),

@@ -367,7 +367,7 @@ def dot(node: exp.Dot, context: Context) -> exp.Expression:
 
 
 def column(node: exp.Column, context: Context) -> exp.Expression:
-    if node.db.lower() == "public":
+    if node.db.lower() in ("public", "pg_catalog", "information_schema"):
         node.set("db", None)
     return node
 

@@ -91,9 +91,9 @@ def fault_of(error: Exception, engine: str) -> Fault:
 
 def _text(error: errors.Error, engine: str) -> str:
     if engine == "aurora-postgresql":
-        position = getattr(error, "position", None)
-        place = f"; Position: {position}" if position else ""
-        return f"ERROR: {_line(error)}{place}; SQLState: {error.sqlstate or 'XX000'}"
+        detail = f"\n  Detail: {error.detail}" if error.detail else ""
+        place = f"; Position: {error.position}" if error.position else ""
+        return f"ERROR: {_line(error)}{detail}{place}; SQLState: {error.sqlstate or 'XX000'}"
     if engine == "aurora-mysql":
         return f"{_line(error)}; Error code: {error.errno or 1105}; SQLState: {error.sqlstate or 'HY000'}"
     code = getattr(error, "sqlite_errorcode", 1)

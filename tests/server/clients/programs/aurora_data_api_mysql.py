@@ -10,7 +10,9 @@ import aurora_data_api
 options = {"aurora_cluster_arn": os.environ["RESOURCE_ARN"], "secret_arn": os.environ["SECRET_ARN"], "database": "shop"}
 shown = {}
 with aurora_data_api.connect(**options) as connection, connection.cursor() as cursor:
-    cursor.execute("INSERT INTO items (name, price) VALUES (:name, :price)", {"name": "pear", "price": decimal.Decimal("2.50")})
+    cursor.execute(
+        "INSERT INTO items (name, price) VALUES (:name, :price)", {"name": "pear", "price": decimal.Decimal("2.50")}
+    )
     shown["lastrowid"], shown["inserted"] = cursor.lastrowid, cursor.rowcount
     moment = datetime.datetime(2024, 2, 29, 12, 30)
     cursor.execute("UPDATE items SET sold = :at WHERE name = :name", {"at": moment, "name": "pear"})

@@ -38,5 +38,9 @@ try {
 await db.schema.createTable('made').addColumn('id', 'integer', (c) => c.primaryKey()).addColumn('note', 'varchar(20)', (c) => c.defaultTo('x')).execute()
 await db.insertInto('made').values({ id: 1 }).execute()
 shown.made = await db.selectFrom('made').selectAll().execute()
+if (mode === 'postgres') {
+  const tables = await db.introspection.getTables()
+  shown.tables = tables.map((t) => [t.schema, t.name, t.isView, t.columns.map((c) => [c.name, c.dataType, c.isNullable, c.isAutoIncrementing])])
+}
 shown.count = await db.selectFrom('items').select(sql`count(*)`.as('n')).executeTakeFirst()
 console.log(JSON.stringify(shown))
