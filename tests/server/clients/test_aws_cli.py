@@ -19,8 +19,10 @@ from tests.server.clients.conftest import INSTALLED, Served
 pytestmark = pytest.mark.slow
 
 AWS = INSTALLED / "awscli" / "bin" / "aws"
-COMMANDS = ("batch-execute-statement", "begin-transaction", "commit-transaction", "execute-statement")
-COMMANDS += ("rollback-transaction",)
+COMMANDS = (
+    *("batch-execute-statement", "begin-transaction", "commit-transaction", "execute-statement"),
+    "rollback-transaction",
+)
 
 
 class Example(NamedTuple):

@@ -34,8 +34,8 @@ SESSION = [
         (
             "CREATE TYPE mood AS ENUM ('sad', 'happy')",
             "CREATE TABLE kinds (a serial PRIMARY KEY, b smallint NOT NULL, c bigint DEFAULT 5, d real, "
-            "e double precision, f numeric(5, 2), g varchar(5), h text, i timestamp, j timestamptz, k time, l date, m boolean, n json, "
-            "o jsonb, p uuid, q interval, r bytea, s mood, t char(3))",
+            "e double precision, f numeric(5, 2), g varchar(5), h text, i timestamp, j timestamptz, k time, l date, "
+            "m boolean, n json, o jsonb, p uuid, q interval, r bytea, s mood, t char(3))",
         ),
         "SELECT a.attname, t.typname, a.attnum, a.attnotnull, a.atthasdef FROM pg_catalog.pg_attribute AS a "
         "JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid "

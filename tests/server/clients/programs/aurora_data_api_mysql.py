@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """aurora-data-api on MySQL: transactions, types, many rows, and the classes of errors."""
 
 import datetime

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """aurora-data-api on PostgreSQL: transactions, types, arrays, errors, and more rows than a response may have."""
 
 import datetime

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """sqlalchemy-aurora-data-api on PostgreSQL: tables, the ORM, types, savepoints, errors."""
 
 import datetime
