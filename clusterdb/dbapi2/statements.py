@@ -106,7 +106,7 @@ def plan_of_translation(db: apsw.Connection, translation: Translation) -> Plan:
         plan.begins = translation.begins
         plan.may_begin = plan.begins or plan.writes
         return plan
-    plan = plan_of(db, "SELECT 1 WHERE 0")
+    plan = plan_of(db, translation.probe or "SELECT 1 WHERE 0")
     plan.steps, plan.columns, plan.raw_columns, plan.declared = translation, (), (), ()
     plan.writes = plan.may_begin = translation.writes
     plan.has_columns = plan.is_query = plan.is_readonly = plan.is_plain = False

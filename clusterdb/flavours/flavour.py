@@ -118,7 +118,8 @@ class Translation:
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
     ``begins``: a transaction is begun where the session does not commit by itself.  ``writes``: among the steps are
-    some that write rows, before which the DB-API begins one.
+    some that write rows, before which the DB-API begins one.  ``probe``: a statement with the parameters of ``sql``,
+    where that cannot be prepared before the steps have run.
     """
 
     sql: str
@@ -128,6 +129,7 @@ class Translation:
     ends: bool = False
     begins: bool = False
     writes: bool = False
+    probe: str = ""
 
 
 IDLE = "PRAGMA clusterdb_idle"
@@ -477,9 +479,31 @@ class Flavour:
             tree = self._parsed(self.with_placeholders(self.prepared(sql)), Context(schema))
         except (SqlglotError, RecursionError):
             return ()
-        if not isinstance(tree, exp.Query):
+        if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
+            kinds = self._kinds_returned(tree, schema)
+        elif isinstance(tree, exp.Query):
+            kinds = list(answers(tree, schema, self.typing).values())
+            if isinstance(tree, exp.Select) and len(tree.expressions) > len(kinds):  # columns of the same name
+                annotate(tree, schema, self.typing)
+                kinds = [] if tree.is_star else [kind_of(node) for node in tree.expressions]
+        else:
             return ()
-        return tuple(None if kind == UNKNOWN else kind for kind in answers(tree, schema, self.typing).values())
+        return tuple(None if kind == UNKNOWN else kind for kind in kinds)
+
+    def _kinds_returned(self, tree: exp.Insert | exp.Update | exp.Delete, schema: Schema) -> list[Kind]:
+        """The kinds of what RETURNING returns."""
+        returning = tree.args.get("returning")
+        if returning is None:
+            return []
+        target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        columns = Context(schema).columns_of(target.name)
+        query = exp.Tuple(expressions=[node.copy() for node in returning.expressions])
+        annotate(query, schema, self.typing, columns)
+        return [
+            kind
+            for node in query.expressions
+            for kind in (columns.values() if isinstance(node, exp.Star) else [kind_of(node)])
+        ]
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its expression."""

@@ -32,7 +32,7 @@ from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
 from clusterdb.flavours.postgresql import compare as c
-from clusterdb.flavours.postgresql import enums, labels, messages, names, sequences, settings
+from clusterdb.flavours.postgresql import cursors, enums, labels, messages, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql.assign import inserted, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import cast
@@ -43,9 +43,10 @@ from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSpli
 from clusterdb.flavours.postgresql.types import ZONED
 from clusterdb.flavours.postgresql.upsert import touch_once
 from clusterdb.flavours.registry import Arguments
+from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.session import EngineSession, together
 from clusterdb.flavours.tables import quoted
-from clusterdb.flavours.types import DATE, DATETIME, TIME
+from clusterdb.flavours.types import DATE, DATETIME, TIME, Kind
 
 __all__ = ["PostgreSQLFlavour"]
 
@@ -66,6 +67,7 @@ _SEVERAL = re.compile(
 """A statement that answers nothing, and so may be one of several."""
 _WRITES = re.compile(r"(?:INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
 _TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
+_CURSOR = re.compile(r"(?:DECLARE|FETCH|MOVE|CLOSE)\b", re.IGNORECASE)
 _ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
     r"(\s*INSERT\s+INTO\s+[^\s()]+(?:\s+AS\s+\w+)?\s*(?:\([^()]*\)\s*)?)OVERRIDING\s+SYSTEM\s+VALUE\b", re.IGNORECASE
@@ -316,6 +318,9 @@ class PostgreSQLFlavour(Flavour):
                 return Translation(f"SELECT '{_SHOWN[name]}' AS \"{'TimeZone' if name == 'timezone' else name}\"")
         if re.fullmatch(r"\s*(?:VACUUM|ANALYZE|REINDEX)\b.*", sql, re.I | re.DOTALL):
             return Translation("ANALYZE")
+        cursor = cursors.translated(self, sql, context) if _CURSOR.match(sql) else None
+        if cursor is not None:
+            return cursor
         overriding = _OVERRIDING.match(sql)
         if overriding is not None:
             return self.translated(overriding[1] + sql[overriding.end() :], replace(context, is_overriding=True))
@@ -390,6 +395,10 @@ class PostgreSQLFlavour(Flavour):
             return self.call_of(name, arguments, node, context)
 
         return rule
+
+    def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
+        """The kinds of the columns that a query, or a FETCH, returns."""
+        return cursors.kinds_fetched(sql, schema) or super().kinds(sql, schema)
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""

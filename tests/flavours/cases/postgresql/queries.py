@@ -509,6 +509,14 @@ QUERIES = [
     Case("generate_series", (), "SELECT i FROM generate_series(1, 7, 3) AS i ORDER BY i", rows=[(1,), (4,), (7,)]),
     Case("generate_series", (), "SELECT g.n * 2 FROM generate_series(3, 1, -1) AS g (n)", rows=[(6,), (4,), (2,)]),
     Case(
+        "cursors: DECLARE, FETCH, MOVE, CLOSE",
+        (*PEOPLE, "DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT id, name FROM people ORDER BY id", "MOVE LAST IN c"),
+        "FETCH BACKWARD 1 FROM c",
+        rows=[(2, "Bob")],
+    ),
+    Case("cursors: DECLARE, FETCH, MOVE, CLOSE", (), "DECLARE c CURSOR FOR SELECT 1", fails=True),
+    Case("cursors: DECLARE, FETCH, MOVE, CLOSE", (), "CLOSE c", fails=True),
+    Case(
         "= ANY (ARRAY[...])",
         PEOPLE,
         "SELECT name FROM people WHERE id = ANY (ARRAY[1, 3]) ORDER BY id",

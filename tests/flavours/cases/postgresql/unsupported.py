@@ -40,7 +40,6 @@ _UNSUPPORTED = [
     Case("LOAD DATA / COPY", NUMBERS, "COPY numbers FROM STDIN", unsupported=True),
     Case("two-phase commit", (), "PREPARE TRANSACTION 'one'", unsupported=True),
     Case("PREPARE / EXECUTE", (), "PREPARE s AS SELECT 1", unsupported=True),
-    Case("events and cursors", NUMBERS, "DECLARE c CURSOR FOR SELECT n FROM numbers", unsupported=True),
     Case(
         "GROUPING SETS / ROLLUP",
         ORDERS,
