@@ -17,7 +17,7 @@ pages on troubleshooting, JSON, and the comparison with Aurora Serverless v1.
 """
 
 from clusterdb.server.data.api import DataApi, DataSettings
-from clusterdb.server.data.gatekeeper import Gatekeeper, OpenGate
+from clusterdb.server.data.gatekeeper import Gatekeeper, OpenGate, RdsGate
 from clusterdb.server.data.service import OPERATIONS, data_api
 
-__all__ = ["OPERATIONS", "DataApi", "DataSettings", "Gatekeeper", "OpenGate", "data_api"]
+__all__ = ["OPERATIONS", "DataApi", "DataSettings", "Gatekeeper", "OpenGate", "RdsGate", "data_api"]

@@ -7,22 +7,18 @@ from typing import Any
 
 from clusterdb.server.call import Call, Operation, Serving
 from clusterdb.server.data.api import ACTIONS, DataApi, DataSettings
-from clusterdb.server.data.gatekeeper import Gatekeeper, OpenGate
+from clusterdb.server.data.gatekeeper import RdsGate
 
 __all__ = ["OPERATIONS", "data_api"]
 
 
 def data_api(serving: Serving) -> DataApi:
     """The Data API of a server."""
-    return serving.kept("rds-data", lambda: DataApi(_settings(serving), gatekeeper=_gatekeeper()))
+    return serving.kept("rds-data", lambda: DataApi(_settings(serving), gatekeeper=RdsGate()))
 
 
 def _settings(serving: Serving) -> DataSettings:
     return DataSettings(strict_secrets=serving.strict_secrets, read_only=serving.read_only)
-
-
-def _gatekeeper() -> Gatekeeper:
-    return OpenGate()
 
 
 def _operation(action: str) -> Operation:
