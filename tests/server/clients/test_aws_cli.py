@@ -14,7 +14,7 @@ import pytest
 import clusterdb
 import clusterdb.dbapi2 as dbapi
 from clusterdb.server import running
-from tests.server.clients.conftest import INSTALLED, Served
+from tests.server.clients.served import INSTALLED, Served
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.server.clients.conftest import REGION, SECRET, Served
-from tests.server.data.conftest import ENGINES, KEYS
+from tests.server.clients.served import REGION, SECRET, Served
+from tests.server.data.calling import ENGINES, KEYS
 
 Serve = Callable[..., Served]
 

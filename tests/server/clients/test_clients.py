@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.clients.conftest import Served, node_program, python_program
+from tests.server.clients.served import Served, node_program, python_program
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from clusterdb.server import Running
 from clusterdb.server.call import Call
 from clusterdb.server.data import DataApi
 from clusterdb.store import Store
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:any"
+ENGINES = ("sqlite", "aurora-mysql", "aurora-postgresql")
+KEYS = {
+    "sqlite": "INTEGER PRIMARY KEY",
+    "aurora-mysql": "INT AUTO_INCREMENT PRIMARY KEY",
+    "aurora-postgresql": "serial PRIMARY KEY",
+}
 PREFIX = f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:"
 
 
@@ -76,3 +83,8 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def arn(server: Running, name: str) -> str:
+    """The ARN of a cluster of a server."""
+    return f"arn:aws:rds:{server.region}:{server.account}:cluster:{name}"

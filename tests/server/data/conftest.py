@@ -8,14 +8,7 @@ import pytest
 
 import clusterdb
 from clusterdb.server.data import DataApi, DataSettings
-from tests.server.data.calling import Caller, Clock
-
-ENGINES = ("sqlite", "aurora-mysql", "aurora-postgresql")
-KEYS = {
-    "sqlite": "INTEGER PRIMARY KEY",
-    "aurora-mysql": "INT AUTO_INCREMENT PRIMARY KEY",
-    "aurora-postgresql": "serial PRIMARY KEY",
-}
+from tests.server.data.calling import ENGINES, KEYS, Caller, Clock
 
 
 @pytest.fixture

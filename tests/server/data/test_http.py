@@ -10,12 +10,7 @@ import clusterdb
 from clusterdb.server import Running, running, session
 from clusterdb.server.call import Serving
 from clusterdb.server.data import DataApi, DataSettings, data_api
-
-SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:any"
-
-
-def arn(server: Running, name: str) -> str:
-    return f"arn:aws:rds:{server.region}:{server.account}:cluster:{name}"
+from tests.server.data.calling import SECRET, arn
 
 
 def create(rds: Any, name: str, **options: Any) -> dict[str, Any]:

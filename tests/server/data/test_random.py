@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import clusterdb
 from clusterdb.server import Running, running, session
-from tests.server.data.conftest import ENGINES
-from tests.server.data.test_http import SECRET, arn
+from tests.server.data.calling import ENGINES, SECRET, arn
 
 MODEL = botocore.session.get_session().get_service_model("rds-data")
 CODES = {shape.name for name in MODEL.operation_names for shape in MODEL.operation_model(name).error_shapes}
