@@ -26,9 +26,19 @@ if TYPE_CHECKING:
     from clusterdb.flavours import EngineSession
     from clusterdb.flavours.schema import Known
 
-__all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "ConnectionState", "Loop", "end_loop"]
+__all__ = [
+    "LEGACY_TRANSACTION_CONTROL",
+    "PARSE_COLNAMES",
+    "PARSE_DECLTYPES",
+    "PARSE_ENGINE_TYPES",
+    "ConnectionState",
+    "Loop",
+    "end_loop",
+]
 
 PARSE_DECLTYPES, PARSE_COLNAMES = 1, 2
+PARSE_ENGINE_TYPES = 4
+"""Booleans as bool and exact numbers as Decimal, on clusters of other engines."""
 LEGACY_TRANSACTION_CONTROL = -1
 _PLANS_MAX = 1024
 _SHORT = 1000
@@ -79,7 +89,8 @@ class ConnectionState:
     """
 
     __slots__ = (
-        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_names", "is_initialized"),
+        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_engine"),
+        *("detects_names", "is_initialized"),
         *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema"),
         *("session", "text_factory", "thread"),
     )
@@ -89,7 +100,7 @@ class ConnectionState:
         self.opened: Opened | None = None
         self.db = None  # type: ignore[assignment]
         self.is_initialized = self.is_plain = self.converts = False
-        self.detects_declared = self.detects_names = False
+        self.detects_declared = self.detects_names = self.detects_engine = False
         self.autocommit: bool | int = LEGACY_TRANSACTION_CONTROL
         self.isolation_level: str | None = ""
         self.begin_sql: str | None = None
@@ -116,6 +127,7 @@ class ConnectionState:
         self.plans, self.plain = {}, {} if self.session is None else _NoPlans()
         self.detects_declared = bool(detect_types & PARSE_DECLTYPES)
         self.detects_names = bool(detect_types & PARSE_COLNAMES)
+        self.detects_engine = bool(detect_types & PARSE_ENGINE_TYPES)
         if is_bound_to_thread:
             self.thread = get_ident()
         self.set_text_factory(str)
@@ -233,6 +245,9 @@ class ConnectionState:
             raise_if_unsupported(error, translation, sql)
             raise
         plan.source = sql
+        if plan.has_columns:
+            plan.loaders = session.loaders(sql, plan.declared, typed=self.detects_engine)
+            plan.is_plain = plan.is_plain and not plan.loaders
         return plan
 
     # --- transactions -----------------------------------------------------------------------------------------------

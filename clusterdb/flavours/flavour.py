@@ -25,6 +25,7 @@ from clusterdb.errors import (
 )
 from clusterdb.flavours import parameters
 from clusterdb.flavours.context import Context, Step
+from clusterdb.flavours.described import Loader, ResultType, decimal_of
 from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
@@ -145,6 +146,8 @@ class Flavour:
     functions: Functions
     argument_count_message: str
     """The engine's message for a function called with a wrong number of arguments."""
+    schema_name: str
+    """What result columns have as the schema of their tables."""
     verbs: frozenset[str]
     """The words that the engine's statements begin with, in upper case."""
     written: frozenset[str] = frozenset(
@@ -489,6 +492,26 @@ class Flavour:
         else:
             return ()
         return tuple(None if kind == UNKNOWN else kind for kind in kinds)
+
+    def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
+        """The engine's type of a result column: by its declaration in the table that it is of, else by its kind."""
+        raise NotImplementedError
+
+    def loader(self, kind: Kind | None, declared: str, *, typed: bool) -> Loader | None:
+        """What makes Python's values of those of a column; None if they are as SQLite has them.
+
+        ``typed``: booleans are bool, exact numbers Decimal.
+        """
+        if typed and kind is not None and kind.name == "boolean":
+            return bool
+        if typed and kind is not None and kind.name == "decimal":
+            scale = kind.scale
+            return lambda value: decimal_of(value, scale) if isinstance(value, int | float) else value
+        return None
+
+    def may_load(self, sql: str, schema: Schema) -> bool:
+        """Whether a statement may return values that have loaders even if they are not typed."""
+        return False
 
     def _kinds_returned(self, tree: exp.Insert | exp.Update | exp.Delete, schema: Schema) -> list[Kind]:
         """The kinds of what RETURNING returns."""

@@ -11,6 +11,7 @@ from sqlglot import exp
 from clusterdb.errors import OperationalError
 from clusterdb.flavours import collations, parameters, rules
 from clusterdb.flavours.context import Context
+from clusterdb.flavours.described import Loader, ResultType, mysql_type
 from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.flavour import (
     Translation,
@@ -33,8 +34,9 @@ from clusterdb.flavours.mysql.settings import settings
 from clusterdb.flavours.mysql.special import special
 from clusterdb.flavours.mysql.visible import with_visible_columns
 from clusterdb.flavours.registry import Arguments
+from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.tables import text
-from clusterdb.flavours.types import kind_of
+from clusterdb.flavours.types import Kind, kind_of
 
 __all__ = ["MySQLFlavour"]
 
@@ -61,6 +63,7 @@ class MySQLFlavour(MySQLBase):
     several_rows_message = "Subquery returns more than 1 row"
     unknown_column_message = "Unknown column '{}' in 'where clause'"
     after_rollback_to = ("SELECT my_undo()",)
+    schema_name = messages.DATABASE
     verbs = messages.VERBS
     typing = TYPING
     splitter_class = MySQLSplitter
@@ -172,6 +175,17 @@ class MySQLFlavour(MySQLBase):
     def prepared(self, sql: str) -> str:
         """A statement with what is in executable comments."""
         return ";".join(self.statements_of(sql)) if "/*!" in sql else sql
+
+    def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
+        """MySQL's type of a result column."""
+        return mysql_type(kind, declared)
+
+    def loader(self, kind: Kind | None, declared: str, *, typed: bool) -> Loader | None:
+        """The same, where TINYINT(1) is a boolean too; of other conditions MySQL makes integers."""
+        if typed and declared.lower().startswith("tinyint(1)"):
+            return bool
+        is_condition = kind is not None and kind.name == "boolean"
+        return None if is_condition else super().loader(kind, declared, typed=typed)
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: a text by itself, all else as it is written."""

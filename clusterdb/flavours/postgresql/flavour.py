@@ -16,6 +16,7 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours import rules
 from clusterdb.flavours.context import Context
+from clusterdb.flavours.described import ResultType, postgresql_type
 from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.flavour import (
     IDLE,
@@ -137,6 +138,7 @@ class PostgreSQLFlavour(Flavour):
     unknown_column_message = 'column "{}" does not exist'
     before_select = ("where", "having")
     after_rollback_to = ("SELECT pg_redo()",)
+    schema_name = "public"
     verbs = messages.VERBS
     typing = TYPING
     splitter_class = PostgreSQLSplitter
@@ -399,6 +401,10 @@ class PostgreSQLFlavour(Flavour):
     def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
         """The kinds of the columns that a query, or a FETCH, returns."""
         return cursors.kinds_fetched(sql, schema) or super().kinds(sql, schema)
+
+    def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
+        """PostgreSQL's type of a result column."""
+        return postgresql_type(kind, declared, schema)
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""

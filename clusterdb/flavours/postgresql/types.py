@@ -308,6 +308,7 @@ NODES: dict[type[exp.Expression], KindRule] = {
     ),
     exp.Cast: lambda node, kinds: cast_to(node.to, node.this, kinds[0] if kinds else UNKNOWN),
     exp.Interval: _always(INTERVAL),
+    exp.Dot: lambda node, kinds: kinds[-1],
     exp.Case: _case,
     exp.DPipe: _joined,
     exp.Concat: _always(TEXT),

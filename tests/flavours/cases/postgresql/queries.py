@@ -512,7 +512,7 @@ QUERIES = [
         "cursors: DECLARE, FETCH, MOVE, CLOSE",
         (*PEOPLE, "DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT id, name FROM people ORDER BY id", "MOVE LAST IN c"),
         "FETCH BACKWARD 1 FROM c",
-        rows=[(2, "Bob")],
+        rows=[(3, "Cy")],
     ),
     Case("cursors: DECLARE, FETCH, MOVE, CLOSE", (), "DECLARE c CURSOR FOR SELECT 1", fails=True),
     Case("cursors: DECLARE, FETCH, MOVE, CLOSE", (), "CLOSE c", fails=True),
