@@ -485,10 +485,7 @@ class Flavour:
         if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
             kinds = self._kinds_returned(tree, schema)
         elif isinstance(tree, exp.Query):
-            kinds = list(answers(tree, schema, self.typing).values())
-            if isinstance(tree, exp.Select) and len(tree.expressions) > len(kinds):  # columns of the same name
-                annotate(tree, schema, self.typing)
-                kinds = [] if tree.is_star else [kind_of(node) for node in tree.expressions]
+            kinds = list(answers(_with_own_names(tree), schema, self.typing).values())
         else:
             return ()
         return tuple(None if kind == UNKNOWN else kind for kind in kinds)
@@ -628,6 +625,25 @@ class Flavour:
         """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
         tree = bracketed(tree.copy())
         return str(tree.sql(dialect="sqlite", unsupported_level=ErrorLevel.RAISE, normalize_functions=False))
+
+
+def _with_own_names(tree: exp.Query) -> exp.Query:
+    """The same query with a name of its own for each column, so that a name stands for one of them."""
+    tree = tree.copy()
+    parts: list[exp.Expr | None] = [tree]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, exp.SetOperation):
+            parts += [part.this, part.expression]
+        elif isinstance(part, exp.Subquery):
+            parts.append(part.this)
+        elif isinstance(part, exp.Select):
+            named = [
+                node if node.is_star else exp.Alias(this=node.unalias(), alias=exp.to_identifier(f"column {at}", True))
+                for at, node in enumerate(part.expressions)
+            ]
+            part.set("expressions", named)
+    return tree
 
 
 def _defined(declared: str) -> str:

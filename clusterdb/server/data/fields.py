@@ -40,7 +40,7 @@ def converter(type: SqlType, formats: Formats) -> Converter:
     if type.form == "long":
         return _long_text if formats.longs == "STRING" else _long
     if type.form == "decimal":
-        scale = None if type.scale < 0 else type.scale
+        scale = type.shown_scale
         if formats.decimals == "DOUBLE_OR_LONG":
             return _long if scale == 0 else _double_or_long
         return lambda value: {"stringValue": decimal_text(value, scale)}

@@ -12,8 +12,9 @@ import apsw
 import apsw.ext
 
 import clusterdb.dbapi2 as dbapi
+from clusterdb.dbapi2.columns import Column
 from clusterdb.errors import Error
-from clusterdb.server.data.columns import ResultColumn, by_value, typed_column
+from clusterdb.server.data.columns import ResultColumn, by_value, type_of
 from clusterdb.server.data.fields import limited
 from clusterdb.server.data.parameters import Value
 from clusterdb.server.data.problems import database_error, invalid
@@ -167,34 +168,27 @@ class Runner:
 
     def _found_columns(self, cursor: dbapi.Cursor, sql: str) -> tuple[ResultColumn, ...]:
         columns = cursor.columns
-        origins = self._origins(sql, [column.name for column in columns])
+        if self._engine != "sqlite":
+            return tuple(self._column_of_engine(column) for column in columns)
         result = []
+        origins = self._origins(sql, [column.name for column in columns])
         for column, (table, name) in zip(columns, origins, strict=True):
-            declared = column.declared_type
-            nullable, is_numbered = 1, False
-            if table:
-                known = self._column_of(table, name)
-                if known is not None:
-                    declared, nullable, is_numbered = declared or known[0], known[1], known[2]
-            type = typed_column(self._engine, column.kind, declared)
-            is_renamed = self._engine == "aurora-postgresql"  # whose driver reports the label as the name
-            result.append(
-                ResultColumn(
-                    column.name,
-                    column.name if is_renamed or not name else name,
-                    table,
-                    type,
-                    nullable,
-                    is_numbered,
-                )
-            )
+            declared, nullable, is_numbered = self._column_of(table, name) if table else (None, 1, False)
+            type = type_of("sqlite", replace(column, declared_type=column.declared_type or declared))
+            result.append(ResultColumn(column.name, name or column.name, table, type, nullable, is_numbered))
         return tuple(result)
 
+    def _column_of_engine(self, column: Column) -> ResultColumn:
+        name = column.column if self._engine == "aurora-mysql" else ""  # PostgreSQL's driver reports the label
+        type = type_of(self._engine, column)
+        return ResultColumn(
+            column.name, name or column.name, column.table, type, column.nullable, column.is_auto_increment
+        )
+
     def _origins(self, sql: str, names: Sequence[str]) -> list[tuple[str, str]]:
-        """The table and column that each column of a result is, empty texts for others."""
-        with suppress(Error, apsw.Error):
-            text = self.connection(sql).sql
-            details = apsw.ext.query_info(self.connection.apsw, text)
+        """The table and column that each column of a result is in a sqlite cluster, empty texts for others."""
+        with suppress(apsw.Error):
+            details = apsw.ext.query_info(self.connection.apsw, sql)
             full = details.description_full
             if full is not None and len(full) == len(names) and any(column[3] for column in full):
                 return [(column[3] or "", column[4] or "") for column in full]
@@ -208,18 +202,15 @@ class Runner:
     def _names_of(self, table: str) -> list[str]:
         return [str(row[0]) for row in self.connection.apsw.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))]
 
-    def _column_of(self, table: str, column: str) -> tuple[str | None, int, bool] | None:
+    def _column_of(self, table: str, column: str) -> tuple[str | None, int, bool]:
         """The declared type of a column of a table, whether it takes NULL (1, else 0), and whether it is numbered."""
         db = self.connection.apsw
         for schema in ("temp", "main"):
-            try:
+            with suppress(apsw.SQLError):
                 declared, _, not_null, is_key, numbered = db.column_metadata(schema, table, column)
-            except apsw.SQLError:
-                continue
-            is_alias = is_key and (declared or "").upper() == "INTEGER" and self._engine != "aurora-mysql"
-            is_numbered = bool(numbered or (is_alias and self._engine == "sqlite"))
-            return declared, 0 if not_null or is_key else 1, is_numbered
-        return None
+                is_alias = is_key and (declared or "").upper() == "INTEGER" and self._engine == "sqlite"
+                return declared, 0 if not_null or is_key else 1, bool(numbered or is_alias)
+        return None, 1, False
 
     def _described(self, columns: tuple[ResultColumn, ...], rows: Sequence[Sequence[Any]]) -> tuple[ResultColumn, ...]:
         """The columns with the types of their values, where these alone have one."""
@@ -249,8 +240,7 @@ class Runner:
         column = db.execute(_COLUMN, (table,)).get
         if column is None:
             return False
-        known = self._column_of(table, str(column))
-        return known is not None and known[2]
+        return self._column_of(table, str(column))[2]
 
 
 def _unquoted(name: str) -> str:

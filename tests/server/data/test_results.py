@@ -86,7 +86,7 @@ def test_decimal_texts(value: Any, scale: int | None, text: str) -> None:
         (TEXT, ["a", ""], {"stringValues": ["a", ""]}),
         (SqlType("bool", -7, "boolean"), [True, False], {"booleanValues": [True, False]}),
         (SqlType("float8", 8, "double"), [1, 2.5], {"doubleValues": [1.0, 2.5]}),
-        (SqlType("numeric", 2, "decimal", scale=2), [1.5], {"stringValues": ["1.50"]}),
+        (SqlType("numeric", 2, "decimal", shown_scale=2), [1.5], {"stringValues": ["1.50"]}),
         (LONG, [], {"longValues": []}),
         (LONG, [1, None], {"stringValues": ["1", "null"]}),
         (LONG, [[1, 2], [3, 4]], {"arrayValues": [{"longValues": [1, 2]}, {"longValues": [3, 4]}]}),
@@ -137,7 +137,7 @@ def test_metadata_of_columns_of_a_table(client: Caller, engine: str) -> None:
     assert ok["type"] == -7
     names = {
         "sqlite": ["INTEGER", "VARCHAR", "DECIMAL", "BOOLEAN"],
-        "aurora-mysql": ["INT", "VARCHAR", "DECIMAL", "BIT"],
+        "aurora-mysql": ["INT", "VARCHAR", "DECIMAL", "TINYINT"],
         "aurora-postgresql": ["serial", "varchar", "numeric", "bool"],
     }
     assert [column["typeName"] for column in (number, text, price, ok)] == names[engine]
@@ -168,13 +168,14 @@ POSTGRESQL = """
     smallint: int2 5, int: int4 4, bigint: int8 -5, real: float4 7, double precision: float8 8, numeric(5.1): numeric 2,
     text: text 12, varchar(9): varchar 12, char(3): bpchar 1, date: date 91, time: time 92, timestamp: timestamp 93,
     timestamptz: timestamptz 93, boolean: bool -7, json: json 1111, jsonb: jsonb 1111, uuid: uuid 1111, bytea: bytea -2,
-    interval: interval 1111
+    interval: interval 1111, bigserial: bigserial -5
 """
 MYSQL = """
     TINYINT: TINYINT -6, SMALLINT: SMALLINT 5, MEDIUMINT: MEDIUMINT 4, INT: INT 4, BIGINT: BIGINT -5, FLOAT: FLOAT 7,
     INT UNSIGNED: INT UNSIGNED 4, DOUBLE: DOUBLE 8, DECIMAL(5.1): DECIMAL 3, TEXT: TEXT -1, CHAR(3): CHAR 1,
     VARCHAR(9): VARCHAR 12, DATE: DATE 91, TIME: TIME 92, DATETIME: DATETIME 93, TIMESTAMP: TIMESTAMP 93,
-    BOOLEAN: BIT -7, JSON: JSON -1, BLOB: BLOB -4, VARBINARY(9): VARBINARY -3, BINARY(3): BINARY -2, ENUM('x'): CHAR 1
+    BOOLEAN: TINYINT -7, JSON: JSON -1, BLOB: BLOB -4, VARBINARY(9): VARBINARY -3, BINARY(3): BINARY -2,
+    ENUM('x'): CHAR 1
 """
 
 
@@ -184,6 +185,27 @@ def test_types_are_those_of_jdbc(clients: Callable[[str], Caller], engine: str, 
     columns = [tuple(item.strip().replace(".", ", ").split(": ")) for item in types.split(",")]
     client.execute(f"CREATE TABLE u ({', '.join(f'c{at} {name}' for at, (name, _) in enumerate(columns))})")
     assert [f"{name} {number}" for name, number in kinds(client, "SELECT * FROM u")] == [type for _, type in columns]
+
+
+EXPRESSIONS = "SELECT *, id + 1, price * 2, price * 2, count(*) OVER (), 'x', 1.50, name || 'x', NOT ok, :p FROM t"
+
+
+@pytest.mark.parametrize(
+    ("engine", "types"),
+    [
+        ("aurora-postgresql", "serial varchar numeric bool int4 numeric numeric int8 text numeric text bool int8"),
+        ("aurora-mysql", "INT VARCHAR DECIMAL TINYINT BIGINT DECIMAL DECIMAL BIGINT VARCHAR DECIMAL INT INT BIGINT"),
+    ],
+)
+def test_expressions_have_types(clients: Callable[[str], Caller], engine: str, types: str) -> None:
+    client = clients(engine)
+    client.execute("INSERT INTO t (name, price, ok) VALUES ('a', 1.5, TRUE)")
+    sql = EXPRESSIONS
+    result = client.execute(sql, {"p": 7}, includeResultMetadata=True)
+    assert [column["typeName"] for column in result["columnMetadata"]] == types.split()
+    numbers = result["records"][0][4:8]
+    assert numbers == [{"longValue": 2}, {"stringValue": "3.00"}, {"stringValue": "3.00"}, {"longValue": 1}]
+    assert result["records"][0][9] == {"stringValue": "1.50"}
 
 
 def test_types_of_sqlite(clients: Callable[[str], Caller]) -> None:
