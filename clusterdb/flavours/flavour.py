@@ -488,7 +488,7 @@ class Flavour:
             kinds = list(answers(_with_own_names(tree), schema, self.typing).values())
         else:
             return ()
-        return tuple(None if kind == UNKNOWN else kind for kind in kinds)
+        return tuple(None if kind.name == UNKNOWN.name else kind for kind in kinds)
 
     def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
         """The engine's type of a result column: by its declaration in the table that it is of, else by its kind."""

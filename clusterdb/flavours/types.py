@@ -25,6 +25,7 @@ __all__ = [
     "DATE",
     "DATETIME",
     "DOUBLE",
+    "GIVEN",
     "INTEGER",
     "INTERVAL",
     "JSON",
@@ -69,6 +70,8 @@ class Kind:
 
 
 UNKNOWN = Kind("unknown")
+GIVEN = Kind("unknown", collation="given")
+"""A column of VALUES that are parameters: its values are converted as parameters are."""
 NULL = Kind("null")
 INTEGER = Kind("integer", size=64)
 DOUBLE = Kind("double")
@@ -452,7 +455,7 @@ class _Scope:
         return columns
 
     def values(self, node: exp.Values) -> Columns:
-        rows = [[self.visit(expression) for expression in row.expressions] for row in node.expressions]
+        rows = [[_of_parameter(part) or self.visit(part) for part in row.expressions] for row in node.expressions]
         return {f"column{at}": merged(list(kinds)) for at, kinds in enumerate(zip(*rows, strict=False), 1)}
 
     def star(self, node: exp.Expression) -> Columns:
@@ -530,6 +533,10 @@ def _renamed(columns: Columns, node: exp.Expression) -> Columns:
 
 def _renamed_source(columns: Columns | None, node: exp.Expression) -> Columns | None:
     return None if columns is None else _renamed(columns, node)
+
+
+def _of_parameter(node: exp.Expr) -> Kind | None:
+    return GIVEN if isinstance(node, exp.Placeholder | exp.Parameter) else None
 
 
 def _first(_: exp.Expression, kinds: list[Kind]) -> Kind:

@@ -14,7 +14,7 @@ from clusterdb.flavours.postgresql import labels
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import HELPERS, number_text
 from clusterdb.flavours.rows import READ_BY
-from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
+from clusterdb.flavours.types import GIVEN, NUMBERS, TEXT, Kind, kind_of, set_kind
 
 __all__ = ["as_json", "as_output", "as_text", "cast", "chosen_of", "common_of", "converted", "is_column", "refuse"]
 
@@ -257,7 +257,7 @@ def _read(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.E
     if own.name == "literal":
         result = converted(value, to, context)
         return call("pg_into_decimal", result, to.scale) if to.name == "decimal" and to.scale is not None else result
-    if own.name == "unknown" and is_column(value):
+    if own.name == "unknown" and own != GIVEN and is_column(value):
         raise Unsupported(f"a cast to {to.name} of what has no known type")
     if to.name == "integer" and own.name == "unknown":
         return call("pg_into_integer", value)

@@ -69,11 +69,11 @@ def test_aurora_data_api_on_postgresql(serve: Serve) -> None:
     ]
     assert shown["pages"] == [1500, 1, 1500, 2000]
     assert shown["errors"][0] == [
-        "ERR_UNDEFINED_TABLE",
+        "ER_UNDEF_TABLE",
         'ERROR: relation "missing" does not exist; Position: 15; SQLState: 42P01',
     ]
     assert shown["errors"][2] == [
-        "ERR_SYNTAX_ERROR",
+        "ER_SYNTAX_ERR",
         'ERROR: syntax error at or near "SELEC"; Position: 1; SQLState: 42601',
     ]
     assert "SQLState: 23505" in shown["errors"][1][1]

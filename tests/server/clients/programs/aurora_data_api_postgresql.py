@@ -25,6 +25,7 @@ with aurora_data_api.connect(**options) as connection, connection.cursor() as cu
     cursor.execute("SELECT name, price, sold, fresh, key, tags FROM items ORDER BY id")
     shown["description"] = [[column.name, getattr(column.type_code, "__name__", "?")] for column in cursor.description]
     shown["rows"] = [[value if isinstance(value, list) else str(value) for value in row] for row in cursor.fetchall()]
+    cursor = connection.cursor()  # its description is that of the first page
     cursor.execute("SELECT generate_series AS n, repeat('x', 2000) AS x FROM generate_series(1, 1500)")
     rows = cursor.fetchall()
     shown["pages"] = [len(rows), rows[0][0], rows[-1][0], len(rows[700][1])]
