@@ -42,6 +42,7 @@ from clusterdb.server.data.problems import (
     fault_of,
     invalid,
     is_lost,
+    shutting_down,
     statement_timeout,
     transaction_not_found,
 )
@@ -153,10 +154,12 @@ class DataApi:
     def begin_transaction(self, call: Call, input: dict[str, Any]) -> dict[str, Any]:
         """BeginTransaction."""
         cluster = self._admitted(call, input)
-        session = self._pool.new(cluster)
+        session = self._new_session(cluster)
         try:
             self._in_session(session, lambda connection: _begin(connection), continues=False)
             transaction = self._transactions.add(session)
+        except SessionBusyError:
+            raise shutting_down() from None
         except BaseException as error:
             session.close()
             raise self._fault(error, cluster) from None
@@ -209,6 +212,8 @@ class DataApi:
     # --- a call -----------------------------------------------------------------------------------------------------
     def _admitted(self, call: Call, input: dict[str, Any]) -> Cluster:
         """The cluster of a call.  Raises Fault."""
+        if self._is_closed:
+            raise shutting_down()
         if input.get("schema"):
             raise invalid("The schema parameter isn't supported")
         resource = input["resourceArn"]
@@ -243,7 +248,10 @@ class DataApi:
 
     def _alone(self, cluster: Cluster, sql: str, work: Callable[[Runner], _T], *, continues: bool) -> _T:
         engine = cluster.settings.engine
-        session, is_used = self._pool.take(cluster)
+        try:
+            session, is_used = self._pool.take(cluster)
+        except SessionBusyError:
+            raise shutting_down() from None
         try:
             try:
                 result = self._in_session(session, partial(_with_runner, session, engine, work), continues=continues)
@@ -253,6 +261,8 @@ class DataApi:
                 session.close()  # it was idle when the writer changed: nothing has been done
                 session = self._pool.new(cluster)
                 result = self._in_session(session, partial(_with_runner, session, engine, work), continues=continues)
+        except SessionBusyError:
+            raise shutting_down() from None
         except BaseException as error:
             session.close()  # when its statement has ended, if that continues
             raise self._fault(error, cluster) from None
@@ -262,6 +272,12 @@ class DataApi:
         else:
             session.close()
         return result
+
+    def _new_session(self, cluster: Cluster) -> Session:
+        try:
+            return self._pool.new(cluster)
+        except SessionBusyError:
+            raise shutting_down() from None
 
     def _in_session(self, session: Session, work: Callable[[dbapi.Connection], _T], *, continues: bool) -> _T:
         """Run work in a session for as long as a call may take.  Raises Fault, and what the work raises."""
@@ -416,6 +432,19 @@ def _begin(connection: dbapi.Connection) -> None:
     connection.execute("BEGIN")
 
 
+def _begin_as_writer(connection: dbapi.Connection) -> None:
+    """Begin the transaction anew: SQLite does not let one that has read wait for another writer.
+
+    Raises OperationalError if the call gives up; the transaction is open then, too.
+    """
+    _end(connection, "ROLLBACK")
+    try:
+        connection.apsw.execute("BEGIN IMMEDIATE")
+    except apsw.BusyError as error:
+        _begin(connection)
+        raise dbapi.OperationalError("database is locked") from error
+
+
 def _end(connection: dbapi.Connection, sql: str) -> None:
     if connection.in_transaction:
         connection.execute(sql)
@@ -447,11 +476,10 @@ def _in_open_transaction(
         try:
             result = work(runner)
         except Error as error:
-            is_stale = getattr(error, "sqlite_errorcode", None) == apsw.SQLITE_BUSY_SNAPSHOT
-            if not (is_stale and transaction.is_replaceable and connection.in_transaction):
+            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == apsw.SQLITE_BUSY
+            if not (is_busy and transaction.is_replaceable and connection.in_transaction):
                 raise
-            _end(connection, "ROLLBACK")
-            connection.apsw.execute("BEGIN IMMEDIATE")
+            _begin_as_writer(connection)
             result = work(runner)
     except BaseException:
         transaction.is_open = connection.in_transaction

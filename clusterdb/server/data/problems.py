@@ -13,23 +13,19 @@ from clusterdb import errors
 from clusterdb.server.faults import Fault
 
 __all__ = [
-    "TransactionLostError",
     "bad_request",
     "database_error",
     "endpoint_disabled",
     "fault_of",
     "invalid",
     "is_lost",
+    "shutting_down",
     "statement_timeout",
     "transaction_not_found",
 ]
 
 _MISSING = re.compile(r"You did not supply a value for binding parameter :(\w+)\.")
 _SQLITE_STATES = {"no such table": "42S02", "no such column": "42S22", "no such function": "42000", 'near "': "42000"}
-
-
-class TransactionLostError(Exception):
-    """The transaction was rolled back, not at the client's request; the text is the reason."""
 
 
 def bad_request(message: str) -> Fault:
@@ -60,6 +56,11 @@ def transaction_not_found(transaction: str, cause: str) -> Fault:
 def statement_timeout() -> Fault:
     """The statement took longer than a call may."""
     return Fault("StatementTimeoutException", "Request timed out", 400)
+
+
+def shutting_down() -> Fault:
+    """The server ends."""
+    return Fault("ServiceUnavailableError", "The server is shutting down", 503)
 
 
 def is_lost(error: BaseException) -> bool:

@@ -165,12 +165,13 @@ class Pool:
         self._clock, self._read_only = clock, read_only
         self._idle_s, self._each_max, self._all_max = idle_s, each_max, all_max
         self._idle: dict[tuple[int, int], list[Session]] = defaultdict(list)
+        self._is_closed = False
         self._all: weakref.WeakSet[Session] = weakref.WeakSet()
         """Sessions whose threads run."""
         self._guard = threading.Lock()
 
     def take(self, cluster: Cluster) -> tuple[Session, bool]:
-        """A session of a cluster, and whether it has been used before."""
+        """A session of a cluster, and whether it has been used before.  Raises as :meth:`new`."""
         with self._guard:
             idle = self._idle.get(_key(cluster))
             if idle:
@@ -178,9 +179,11 @@ class Pool:
         return self.new(cluster), False
 
     def new(self, cluster: Cluster) -> Session:
-        """A new session of a cluster."""
-        session = Session(cluster, read_only=self._read_only)
+        """A new session of a cluster.  Raises SessionBusyError when the pool is closed."""
         with self._guard:
+            if self._is_closed:
+                raise SessionBusyError
+            session = Session(cluster, read_only=self._read_only or cluster.context.read_only)
             self._all.add(session)
         return session
 
@@ -190,7 +193,7 @@ class Pool:
         session.used_at = self._clock()
         with self._guard:
             count = sum(map(len, self._idle.values()))
-            if count < self._all_max and len(self._idle[key]) < self._each_max:
+            if not self._is_closed and count < self._all_max and len(self._idle[key]) < self._each_max:
                 self._idle[key].append(session)
                 return
         session.close()
@@ -219,6 +222,7 @@ class Pool:
     def close(self, wait_s: float) -> None:
         """Interrupt and close all sessions, idle or not, and wait until they are closed."""
         with self._guard:
+            self._is_closed = True
             sessions = list(self._all)
             self._idle.clear()
         for session in sessions:

@@ -429,3 +429,54 @@ def test_release_ends_the_transactions_of_one_cluster(shop: Caller) -> None:
     assert other.rows("SELECT 1") == [[1]]
     shop.execute("INSERT INTO t (name) VALUES ('a')")
     assert shop.rows("SELECT name FROM t") == [["a"]]
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+def test_transfers_by_many_clients_keep_the_total(client: Caller) -> None:
+    client.batch("INSERT INTO t (name, price) VALUES (:n, 100)", *({"n": f"n{at}"} for at in range(4)))
+    problems: list[Exception] = []
+
+    def transfer(number: int) -> None:
+        try:
+            for at in range(15):
+                transaction = client.begin()
+                if at % 3 == 0:
+                    transaction.rows("SELECT sum(price) FROM t")
+                move = "UPDATE t SET price = price + :by WHERE id = :id"
+                transaction.execute(move, {"by": -1, "id": 1 + (number + at) % 4})
+                transaction.execute(move, {"by": 1, "id": 1 + (number + at + 1) % 4})
+                transaction.rollback() if at % 5 == 0 else transaction.commit()
+                assert client.rows("SELECT sum(price) FROM t") == [["400.00"]] or not is_decimal
+        except Exception as error:
+            problems.append(error)
+
+    is_decimal = isinstance(client.rows("SELECT sum(price) FROM t")[0][0], str)
+    threads = [threading.Thread(target=transfer, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert len(client.api) == 0
+    assert float(client.rows("SELECT sum(price) FROM t")[0][0]) == 400
+
+
+def test_calls_while_the_server_ends_are_refused(store: clusterdb.Store) -> None:
+    store.create_cluster("shop")
+    api = DataApi()
+    client = Caller(api, store, "shop")
+    codes: list[str] = []
+
+    def ask() -> None:
+        while not codes:
+            try:
+                client.rows("SELECT 1")
+            except Fault as fault:
+                codes.append(fault.code)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    api.close()
+    thread.join()
+    assert codes == ["ServiceUnavailableError"]
+    assert refused(lambda: client.begin()) == "ServiceUnavailableError"
