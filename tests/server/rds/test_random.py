@@ -28,7 +28,7 @@ COMMON = {
     *("MissingParameter", "InvalidParameterValue", "InvalidParameterCombination", "MalformedInput", "ValidationError"),
     *("InvalidAction", "MissingAction"),
 }
-NAMES = {
+NAMES: dict[str, list[Any]] = {
     "DBClusterIdentifier": ["prod", "dev", "none", "arn:aws:rds:us-east-1:123456789012:cluster:prod"],
     "SourceDBClusterIdentifier": ["prod", "none"],
     "NewDBClusterIdentifier": ["prod", "live"],
