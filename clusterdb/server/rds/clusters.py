@@ -66,6 +66,14 @@ def changed(call: Call, found: Seen, changes: Mapping[str, Any]) -> None:
         keep(call.store, KIND, {**kept, **changes}, cluster=found.row.cluster)
 
 
+_EXPRESS: dict[str, Any] = {
+    "MasterUsername": "postgres",
+    "BackupRetentionPeriod": 7,
+    "EnableIAMDatabaseAuthentication": True,
+    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.0, "MaxCapacity": 16.0, "SecondsUntilAutoPause": 300},
+}
+
+
 # --- create, describe -------------------------------------------------------------------------------------------------
 def create_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     name = checked_identifier(values["DBClusterIdentifier"], "DBClusterIdentifier")
@@ -73,7 +81,7 @@ def create_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     version = engines.resolved_version(engine, values.get("EngineVersion"))
     is_express = bool(values.get("WithExpressConfiguration"))
     if is_express:
-        values = {"MasterUsername": "postgres", "BackupRetentionPeriod": 7, **values}
+        values = {**_EXPRESS, **values}
     checked_cluster_values(call, values, engine, version)
     global_name = _global_name(call, values)
     if call.store.context.catalog.clusters.named(name) is not None:

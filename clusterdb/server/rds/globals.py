@@ -79,7 +79,7 @@ def create_global_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         require_available(found)
         if found.kept.get("GlobalClusterIdentifier"):
             raise fault("InvalidDBClusterStateFault", f"DB cluster {found.name} is a part of a global cluster.")
-    kept = {
+    kept: dict[str, Any] = {
         "GlobalClusterIdentifier": name,
         "GlobalClusterResourceId": place_of(call).resource_id("cluster", "global", call.request_id).lower()[:24],
         "Engine": engine.name,
