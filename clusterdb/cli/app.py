@@ -28,8 +28,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CLUSTER",
     "Common",
+    "CUSTOM_ENDPOINT",
+    "ENDPOINT",
+    "ENGINE",
+    "INSTANCE",
+    "MODE",
+    "MOMENT",
     "POINT",
+    "READER",
     "SNAPSHOT",
+    "SOURCE",
     "cli",
     "common",
     "confirm",
@@ -55,26 +63,26 @@ _OTHER_WORDS = {
     "branch": "clone",
     "connect": "shell",
     "copy": "clone",
-    "delete": "rm rm-snapshot rm-instance rm-endpoint",
+    "delete": "rm, rm-snapshot, rm-instance, rm-endpoint",
     "describe": "show",
-    "drop": "rm rm-snapshot rm-instance rm-endpoint",
+    "drop": "rm, rm-snapshot, rm-instance, rm-endpoint",
     "fork": "clone",
-    "history": "log events",
+    "history": "log, events",
     "info": "show",
     "init": "create",
-    "list": "ls snapshots",
+    "list": "ls, snapshots",
     "mv": "rename",
     "new": "create",
     "query": "sql",
-    "remove": "rm rm-snapshot rm-instance rm-endpoint",
-    "revert": "backtrack reset",
+    "remove": "rm, rm-snapshot, rm-instance, rm-endpoint",
+    "revert": "backtrack, reset",
     "rollback": "backtrack",
-    "status": "show ls",
-    "tree": "ls",
+    "status": "show, ls",
+    "tree": "ls --tree",
     "undo": "backtrack",
     "update": "modify",
 }
-"""Words that other tools have for commands, each with the commands that are meant, the likeliest first."""
+"""Words that other tools have for commands, with the commands that are meant, the likeliest first."""
 
 
 @dataclass(slots=True)
@@ -146,13 +154,15 @@ class _Sections(click.Group):
         """The message for an unknown command: the command that is meant, if it is known, and its usage."""
         import difflib
 
-        verb, *others = _OTHER_WORDS.get(word.lower(), "").split() or [""]
+        verb, *others = _OTHER_WORDS.get(word.lower(), "").split(", ")
+        verb, _, option = verb.partition(" ")
         verb = verb or "".join(difflib.get_close_matches(word, self.commands, n=1))
         if not verb:
             return f"no command '{word}'"
         usage = " ".join(self.commands[verb].collect_usage_pieces(click.Context(self.commands[verb])))
         also = f" (also: {', '.join(others)})" if others else ""
-        return f"no command '{word}': did you mean '{verb}'? {ctx.command_path} {verb} {usage}{also}"
+        meant = f"{verb} {option}".rstrip()
+        return f"no command '{word}': did you mean '{meant}'? {ctx.command_path} {verb} {usage}{also}"
 
 
 def note_plane() -> None:
@@ -214,33 +224,41 @@ def opened(context: click.Context, *, create: bool = False) -> Iterator[clusterd
 
 
 class _Named(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """The name of a cluster or snapshot, completed from those in the store."""
+    """A name, completed from those of its kind in the store; the kinds are those of :mod:`clusterdb.cli.completion`."""
 
-    def __init__(self, name: str, kind: str, *, with_point: bool = False) -> None:
-        self.name = name
-        self._kind = kind
-        self._with_point = with_point
+    def __init__(self, kind: str) -> None:
+        self.name = kind
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
+        from clusterdb.cli import completion
         from clusterdb.errors import Error
 
-        before, at, after = incomplete.partition("@") if self._with_point else (incomplete, "", "")
-        kind = "snapshots" if at else self._kind
         try:
-            with opened(ctx) as store:
-                records = store.snapshots() if kind == "snapshots" else store.clusters()
-                names = [record.name for record in records]
+            if self.name in ("engine", "mode"):
+                every = completion.engines() if self.name == "engine" else completion.modes()
+                names = [name for name in every if name.text.startswith(incomplete)]
+            else:
+                cluster = ctx.params.get("cluster") or next(iter(ctx.args), "")  # click leaves it there after an option
+                with opened(ctx) as store:
+                    names = completion.candidates(self.name, store, str(cluster), incomplete)
         except Error:
             return []  # the command itself will report the error
-        prefix = before + at if at else ""
-        return [CompletionItem(prefix + name) for name in names if name.startswith(after if at else before)]
+        return [CompletionItem(text, help=what or None) for text, what in names]
 
 
-CLUSTER = _Named("cluster", "clusters")
-POINT = _Named("cluster[@point]", "clusters", with_point=True)
-SNAPSHOT = _Named("snapshot", "snapshots")
+CLUSTER = _Named("cluster")
+CUSTOM_ENDPOINT = _Named("custom endpoint")
+ENDPOINT = _Named("endpoint")
+ENGINE = _Named("engine")
+INSTANCE = _Named("instance")
+MODE = _Named("mode")
+MOMENT = _Named("point")
+POINT = _Named("cluster[@point]")
+READER = _Named("reader")
+SNAPSHOT = _Named("snapshot")
+SOURCE = _Named("source")
 
 
 def split_point(text: str) -> tuple[str, Point | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ContextDecorator, ExitStack, contextmanager
 from functools import partial
 from types import TracebackType
@@ -60,9 +60,6 @@ class mock_aws(ContextDecorator):
     def __init__(self, *, account: str = DEFAULT_ACCOUNT, region: str = DEFAULT_REGION, **settings: Any) -> None:
         self._settings = {"account": account, "region": region, **settings}
         self._stacks: list[ExitStack] = []
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return super().__call__(function)
 
     def __enter__(self) -> Running:
         stack = ExitStack()

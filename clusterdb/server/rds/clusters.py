@@ -66,6 +66,14 @@ def changed(call: Call, found: Seen, changes: Mapping[str, Any]) -> None:
         keep(call.store, KIND, {**kept, **changes}, cluster=found.row.cluster)
 
 
+_EXPRESS: dict[str, Any] = {
+    "MasterUsername": "postgres",
+    "BackupRetentionPeriod": 7,
+    "EnableIAMDatabaseAuthentication": True,
+    "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.0, "MaxCapacity": 16.0, "SecondsUntilAutoPause": 300},
+}
+
+
 # --- create, describe -------------------------------------------------------------------------------------------------
 def create_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     name = checked_identifier(values["DBClusterIdentifier"], "DBClusterIdentifier")
@@ -73,12 +81,9 @@ def create_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     version = engines.resolved_version(engine, values.get("EngineVersion"))
     is_express = bool(values.get("WithExpressConfiguration"))
     if is_express:
-        values = {"MasterUsername": "postgres", "BackupRetentionPeriod": 7, **values}
+        values = {**_EXPRESS, **values}
     checked_cluster_values(call, values, engine, version)
-    if values.get("GlobalClusterIdentifier"):
-        name_of_global = values["GlobalClusterIdentifier"]
-        if document(call.store, "GlobalCluster", name_of_global) is None:
-            raise fault("GlobalClusterNotFoundFault", f"Global cluster {name_of_global} not found.")
+    global_name = _global_name(call, values)
     if call.store.context.catalog.clusters.named(name) is not None:
         raise fault("DBClusterAlreadyExistsFault", "DB Cluster already exists")
     _require_master(values, engine, is_express=is_express)
@@ -86,12 +91,29 @@ def create_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     cluster = call.store.create_cluster(name, **settings)
     kept = {**kept_members(values), "Engine": engine.name, "EngineVersion": version}
     kept.setdefault("HttpEndpointEnabled", False)
+    if global_name is not None:
+        kept["GlobalClusterIdentifier"] = global_name
     if values.get("ManageMasterUserPassword"):
         kept["MasterUserSecret"] = _secret(call, cluster.id, values)
     keep(call.store, KIND, kept, cluster=cluster.id)
     if is_express:
         cluster.add_instance(f"{name}-instance-1", instance_class="db.serverless")
     return answer(call, cluster.id, status="creating")
+
+
+def _global_name(call: Call, values: Mapping[str, Any]) -> str | None:
+    """The name of the global cluster that a new cluster is the primary of.  Raises Fault."""
+    identifier = values.get("GlobalClusterIdentifier")
+    if not identifier:
+        return None
+    name = place_of(call).name_in(identifier, "global-cluster").lower()
+    if document(call.store, "GlobalCluster", name) is None:
+        raise fault("GlobalClusterNotFoundFault", f"Global cluster {identifier} not found.")
+    if any(found.kept.get("GlobalClusterIdentifier") == name for found in all_seen(call)):
+        raise fault(
+            "InvalidGlobalClusterStateFault", f"Global cluster {name} has a primary; secondaries are not available."
+        )
+    return name
 
 
 def _require_master(values: Mapping[str, Any], engine: engines.Engine, *, is_express: bool) -> None:
@@ -223,6 +245,11 @@ def delete_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         raise combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
     if found.row.settings.deletion_protection:
         raise combination("Cannot delete protected Cluster, please disable deletion protection and try again.")
+    if found.kept.get("GlobalClusterIdentifier"):
+        raise fault(
+            "InvalidDBClusterStateFault",
+            "This cluster is a part of a global cluster, please remove it from globalcluster first",
+        )
     if found.status == "creating":
         require_available(found)
     if found.instances:

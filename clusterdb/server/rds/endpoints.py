@@ -101,7 +101,8 @@ def describe_db_cluster_endpoints(call: Call, values: dict[str, Any]) -> dict[st
 
 
 def _key(shape: dict[str, Any]) -> str:
-    return f"{shape['DBClusterIdentifier']} {shape['Endpoint']}"
+    rank = ("WRITER", "READER", "CUSTOM").index(shape["EndpointType"])
+    return f"{shape['DBClusterIdentifier']} {rank} {shape['Endpoint']}"
 
 
 def _both(text: str | None) -> list[str | None]:

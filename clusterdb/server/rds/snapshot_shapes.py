@@ -18,7 +18,7 @@ __all__ = ["KIND", "db_cluster_snapshot", "keep_snapshot"]
 
 KIND = "DBClusterSnapshot"
 _OF_CLUSTER = (
-    *("AvailabilityZones", "DBClusterIdentifier", "Engine", "EngineMode", "Port", "ClusterCreateTime"),
+    *("AvailabilityZones", "DBClusterIdentifier", "Engine", "EngineMode", "ClusterCreateTime"),
     *("MasterUsername", "EngineVersion", "StorageEncrypted", "KmsKeyId", "IAMDatabaseAuthenticationEnabled"),
     *("StorageType", "DbClusterResourceId", "BackupRetentionPeriod", "PreferredBackupWindow"),
 )
@@ -49,7 +49,6 @@ def db_cluster_snapshot(
         "DBClusterIdentifier": row.cluster,
         "EngineMode": "provisioned",
         "AllocatedStorage": 1,
-        "Port": engine.port,
         "VpcId": "vpc-00000000",
         "MasterUsername": "admin",
         "EngineVersion": engines.default_version(engine),
@@ -63,6 +62,7 @@ def db_cluster_snapshot(
         "SnapshotCreateTime": utc(row.created_ns),
         "Status": status,
         "SnapshotType": "manual",
+        "Port": 0,
         "PercentProgress": 0 if status == "creating" else 100,
         "DBClusterSnapshotArn": place.arn("cluster-snapshot", row.name),
     }

@@ -11,7 +11,7 @@ import clusterdb
 from clusterdb.server import running, session
 from tests.server.rds.helpers import CLONE, LATEST, add_instance, clone, create, describe, refused
 
-SOURCE = {
+SOURCE: dict[str, Any] = {
     "DatabaseName": "app",
     "BackupRetentionPeriod": 3,
     "StorageEncrypted": True,
@@ -50,7 +50,7 @@ def source(rds: Any, memory_store: clusterdb.Store) -> dict[str, Any]:
 
 def rows(store: clusterdb.Store, name: str) -> list[tuple[Any, ...]]:
     with clusterdb.connect(store.cluster(name)) as connection:
-        return connection.execute("SELECT n FROM t ORDER BY n").fetchall()
+        return list(connection.execute("SELECT n FROM t ORDER BY n"))
 
 
 @pytest.mark.parametrize("restore_type", ["copy-on-write", "full-copy", None])
