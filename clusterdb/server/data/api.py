@@ -44,6 +44,7 @@ from clusterdb.server.data.problems import (
     is_lost,
     shutting_down,
     statement_timeout,
+    too_many,
     transaction_not_found,
 )
 from clusterdb.server.data.resources import cluster_of
@@ -72,6 +73,8 @@ _LOST = "Transaction has been aborted: the writer of the cluster failed over, wa
 class DataSettings:
     """The limits of the Data API; the defaults are AWS's.
 
+    ``waiting_max``: calls that wait for another writer at a time; more are refused, so that the writer's own calls find
+    a thread of the server, which has 64.
     ``strict_secrets``: accept only the secret that was issued as the cluster's MasterUserSecret.  ``read_only``: refuse
     statements that write.
     """
@@ -83,6 +86,7 @@ class DataSettings:
     json_bytes_max: int = 10 * 2**20
     row_bytes_max: int = 64 * 2**10
     batch_max: int = 1000
+    waiting_max: int = 48
     strict_secrets: bool = False
     read_only: bool = False
 
@@ -104,7 +108,7 @@ class DataApi:
         self.settings = settings or DataSettings()
         self.gatekeeper: Gatekeeper = gatekeeper or OpenGate()
         self._clock = clock
-        self._pool = Pool(clock, read_only=self.settings.read_only)
+        self._pool = Pool(clock, read_only=self.settings.read_only, waiting_max=self.settings.waiting_max)
         self._transactions = Transactions(
             clock, idle_s=self.settings.transaction_idle_s, age_max_s=self.settings.transaction_age_max_s
         )
@@ -284,6 +288,10 @@ class DataApi:
         future = session.start(work)
         try:
             return session.wait(future, self.settings.statement_timeout_s)
+        except Error:
+            if session.was_refused:
+                raise too_many() from None
+            raise
         except SessionTimeoutError:
             if not continues:
                 session.cancel()

@@ -21,6 +21,7 @@ __all__ = [
     "is_lost",
     "shutting_down",
     "statement_timeout",
+    "too_many",
     "transaction_not_found",
 ]
 
@@ -61,6 +62,11 @@ def statement_timeout() -> Fault:
 def shutting_down() -> Fault:
     """The server ends."""
     return Fault("ServiceUnavailableError", "The server is shutting down", 503)
+
+
+def too_many() -> Fault:
+    """Too many calls wait for another writer.  Clients try again after a while."""
+    return Fault("ServiceUnavailableError", "Too many statements wait for another transaction: try again", 503)
 
 
 def is_lost(error: BaseException) -> bool:

@@ -42,10 +42,15 @@ class Session:
     """A connection to a cluster's writer, opened and used by a thread of its own.
 
     ``cluster``: the handle that it was opened with.  ``used_at``: when it became idle, by the clock of its pool.
+    ``was_refused``: whether the last work was not allowed to wait for another writer, since too many wait.
+
+    :param waiting: taken by each session that waits for another writer
     """
 
-    def __init__(self, cluster: Cluster, *, read_only: bool = False) -> None:
+    def __init__(self, cluster: Cluster, waiting: threading.Semaphore, *, read_only: bool = False) -> None:
         self.cluster = cluster
+        self._waiting, self._is_waiting = waiting, False
+        self.was_refused = False
         self._mode: Mode = "ro" if read_only else "rw"
         self.used_at = 0.0
         self.memory: dict[Any, Any] = {}
@@ -74,6 +79,7 @@ class Session:
             if self._is_closed or (self._running is not None and not self._running.done()):
                 raise SessionBusyError
             self._running = future
+            self.was_refused = False
             self._cancelled.clear()
             self._jobs.put((work, future))
         return future
@@ -123,9 +129,11 @@ class Session:
             try:
                 result = work(self._opened())
             except BaseException as error:
+                self._end_waiting()
                 future.set_exception(error)
                 error.__traceback__ = None  # else its frames keep the connection
             else:
+                self._end_waiting()
                 future.set_result(result)
             del work, future, job
         connection, self._connection = self._connection, None
@@ -142,14 +150,25 @@ class Session:
         return self._connection
 
     def _may_wait(self, attempts: int) -> bool:
-        """Wait for another writer a little, unless the call has given up."""
+        """Wait for another writer a little, unless the call has given up, or too many wait."""
+        if not self._is_waiting:
+            self._is_waiting = self._waiting.acquire(blocking=False)
+            self.was_refused = not self._is_waiting
+            if self.was_refused:
+                return False
         return not self._cancelled.wait(min(0.001 * 2 ** min(attempts, 10), _WAIT_MAX_S))
+
+    def _end_waiting(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            self._waiting.release()
 
 
 class Pool:
     """The idle sessions of clusters.
 
     :param clock: seconds that only grow
+    :param waiting_max: how many sessions may wait for another writer at a time
     :param idle_s: sessions that were idle for longer are closed by :meth:`sweep`
     """
 
@@ -158,11 +177,13 @@ class Pool:
         clock: Callable[[], float],
         *,
         read_only: bool,
+        waiting_max: int,
         idle_s: float = 60,
         each_max: int = 8,
         all_max: int = 64,
     ) -> None:
         self._clock, self._read_only = clock, read_only
+        self._waiting = threading.Semaphore(waiting_max)
         self._idle_s, self._each_max, self._all_max = idle_s, each_max, all_max
         self._idle: dict[tuple[int, int], list[Session]] = defaultdict(list)
         self._is_closed = False
@@ -183,7 +204,7 @@ class Pool:
         with self._guard:
             if self._is_closed:
                 raise SessionBusyError
-            session = Session(cluster, read_only=self._read_only or cluster.context.read_only)
+            session = Session(cluster, self._waiting, read_only=self._read_only or cluster.context.read_only)
             self._all.add(session)
         return session
 

@@ -260,6 +260,39 @@ def test_second_writer_goes_on_when_the_first_commits(store: clusterdb.Store, pa
     assert client.rows("SELECT name FROM t ORDER BY id") == [["a"], ["b"]]
 
 
+def test_writers_beyond_the_limit_do_not_wait(store: clusterdb.Store) -> None:
+    store.create_cluster("shop")
+    api = DataApi(DataSettings(waiting_max=1, statement_timeout_s=30))
+    client = Caller(api, store, "shop")
+    client.execute("CREATE TABLE t (name TEXT)")
+    first = client.begin()
+    first.execute("INSERT INTO t VALUES ('a')")
+    codes: list[str] = []
+
+    def write() -> None:
+        try:
+            client.execute("INSERT INTO t VALUES ('b')")
+        except Fault as fault:
+            codes.append(fault.code)
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while len(codes) < 2:
+        time.sleep(0.01)
+    third = client.begin()
+    third.rows("SELECT * FROM t")
+    assert refused(lambda: third.execute("INSERT INTO t VALUES ('c')")) == "ServiceUnavailableError"
+    first.commit()
+    for thread in threads:
+        thread.join()
+    assert codes == ["ServiceUnavailableError"] * 2
+    third.execute("INSERT INTO t VALUES ('c')")
+    third.commit()
+    assert client.rows("SELECT * FROM t") == [["a"], ["b"], ["c"]]
+    api.close()
+
+
 def test_transaction_that_has_read_an_older_state_can_write(client: Caller) -> None:
     transaction = client.begin()
     assert transaction.rows("SELECT count(*) FROM t") == [[0]]
