@@ -79,7 +79,10 @@ def described(
     """A result column: ``origin`` is the database, the table and the column that SQLite has it from."""
     table, name = (origin[1] or "").lower(), (origin[2] or "").lower()
     column = schema.tables.get(table, {}).get(name)
-    result = flavour.result_type(kind, column.declared if column is not None else declared, schema)
+    declared_type = column.declared if column is not None else declared
+    if kind is not None and declared_type and not _is_same(kind, of_column(column or Column(declared_type.lower()))):
+        column, declared_type = None, ""  # a cast of the column, which SQLite keeps in the same way
+    result = flavour.result_type(kind, declared_type, schema)
     is_plain = column is not None and not table.startswith("clusterdb_cursor_")
     is_numbered = is_plain and _is_numbered(schema, table, name, declared)
     if result is not None and is_numbered and flavour.engine == "aurora-postgresql":
@@ -100,6 +103,13 @@ def described(
         result.is_case_sensitive,
         result.element,
     )
+
+
+def _is_same(kind: Kind, own: Kind) -> bool:
+    """Whether an expression has the kind that the column has that SQLite has it from."""
+    if kind.name == "array":
+        return own.name == "array" and of_column(Column(kind.members)) == of_column(Column(own.members))
+    return (kind.name, kind.scale, kind.size) == (own.name, own.scale, own.size)
 
 
 def _is_numbered(schema: Schema, table: str, name: str, declared: str) -> bool:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -104,6 +104,13 @@ class Schema:
     """Of each table the sequences of its columns' own."""
     labels: Mapping[int, Labels] = field(default_factory=dict)
     """The enumerated types by their numbers."""
+
+    @cached_property
+    def has_arrays(self) -> bool:
+        """Whether a column is an array."""
+        return any(
+            column.declared.startswith("array of ") for columns in self.tables.values() for column in columns.values()
+        )
 
 
 NOTHING = Schema(MappingProxyType({}))

@@ -99,7 +99,7 @@ class EngineSession:
 
         ``typed``: booleans are bool, exact numbers Decimal.
         """
-        if not typed and not self.flavour.may_load(sql, self._seen.schema):
+        if not typed and not self.flavour.may_load(sql, self.schema()):
             return ()
         kinds = self.kinds(sql)
         if len(kinds) != len(declared):

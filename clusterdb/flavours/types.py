@@ -59,7 +59,8 @@ class Kind:
     ``scale``: of decimals the digits behind the point, None if they depend on the value, of MySQL's DOUBLE(m,d) too; of
     times the digits of the fraction of a second. ``size``: the bits of an integer, the length of a CHAR. ``collation``:
     of a text, where it is not the engine's usual one. ``members``: of MySQL's ENUM, and of its SET, whose ``size`` is
-    1. An integer with the collation "zerofill" is shown with as many digits as its ``scale``.
+    1; of PostgreSQL's array the declaration of its elements' type. An integer with the collation "zerofill" is shown
+    with as many digits as its ``scale``.
     """
 
     name: str
@@ -117,6 +118,7 @@ def set_kind(node: Node, kind: Kind) -> Node:
 
 # --- types as they are declared ---------------------------------------------------------------------------------------
 _DECLARED: tuple[tuple[str, Kind], ...] = (
+    (r"array of", Kind("array")),
     (r"tinyint\(1\)", Kind("integer", size=8)),
     (r"tinyint", Kind("integer", size=8)),
     (r"smallint", Kind("integer", size=16)),
@@ -152,7 +154,11 @@ def of_column(column: Column) -> Kind:
     """The kind of what is declared so."""
     kind = next((kind for pattern, kind in _COMPILED if pattern.match(column.declared)), UNKNOWN)
     sizes = _SIZES.search(column.declared)
-    if kind.name == "decimal":
+    if kind.name == "array":
+        members = column.declared.removeprefix("array of ")
+        usual = declared_as(of_column(Column(members)))
+        kind = replace(kind, members=members if members.startswith("varchar") else usual)
+    elif kind.name == "decimal":
         unbounded = column.declared.startswith("real numeric")
         kind = decimal(int(sizes[2] or 0) if sizes is not None else None if unbounded else 0)
     elif kind.name in ("datetime", "time"):
@@ -178,6 +184,8 @@ def declared_as(kind: Kind) -> str:
     names |= {"time": "time", "boolean": "boolean", "json": "json text", "jsonb": "jsonb text", "bytes": "blob"}
     names |= {"char": f"character({kind.size})", "interval": "span text", "uuid": "uuid text", "literal": "text"}
     names |= {"enum": f"enum text({kind.size})" if kind.size else "text"}
+    if kind.name == "array":
+        return f"array of {kind.members}"
     if kind.name == "enum" and kind.members:
         declared = f"{'set_of' if kind.size else 'enum'} text members {kind.members.encode().hex()}"
         return f"{declared} collate {kind.collation}" if kind.collation else declared

@@ -11,6 +11,7 @@ from clusterdb.errors import DataError
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.postgresql import labels
+from clusterdb.flavours.postgresql.arrays import converted as read_array
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import HELPERS, number_text
 from clusterdb.flavours.rows import READ_BY
@@ -98,6 +99,8 @@ def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Express
     own = kind_of(node)
     if kind.name in ("unknown", "null", "mixed") or own.name == "null":
         return node
+    if kind.name == "array" and own.name in ("literal", "unknown", "text"):
+        return _array_of(node, own, kind)
     if own.name == "literal":
         return node if kind.name == "literal" else _literal_as(node, kind, context)
     if own.name == "unknown":
@@ -118,6 +121,20 @@ def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Express
     return node
 
 
+def _array_of(node: exp.Expression, own: Kind, kind: Kind) -> exp.Expression:
+    """A text as an array."""
+    inner = node
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if own.name == "literal" and isinstance(inner, exp.Literal):
+        if inner.name.lstrip().startswith("["):
+            raise Unsupported("an array with other lower bounds than 1")
+        return set_kind(literal(read_array(inner.name, kind.members)), kind)
+    if own.name == "unknown" and is_column(node):
+        return node
+    return set_kind(call("pg_array_read", node, kind.members), kind)
+
+
 def _converted_in_schema(node: exp.Expression, own: Kind, kind: Kind) -> exp.Expression:
     """The same where others write the table: with SQLite's own words.  Raises Unsupported."""
     if own.name == "date" and kind.name == "datetime":
@@ -136,7 +153,7 @@ def as_text(node: exp.Expression, context: Context, *, short: bool = False) -> e
     inner = node.this if isinstance(node, exp.Paren) else node
     if kind.name == "enum":
         return set_kind(node.copy(), TEXT)
-    if kind.name in ("text", "literal", "null", "uuid", "date", "interval", "json"):
+    if kind.name in ("text", "literal", "null", "uuid", "date", "interval", "json", "array"):
         return node
     if kind.name == "decimal":
         if isinstance(inner, exp.Literal):
@@ -182,6 +199,8 @@ def as_json(node: exp.Expression, context: Context) -> exp.Expression:
             raise Unsupported(f"a {kind.name} value as JSON")
     if kind.name == "decimal" and not isinstance(node, exp.Literal) and kind.scale is not None:
         return set_kind(call("pg_decimal_text", node, kind.scale), Kind("json"))
+    if kind.name == "array":
+        return set_kind(call("pg_array_to_json", node, kind.members), Kind("json"))
     names = {"jsonb": "json", "json": "json", "boolean": "boolean", "datetime": "datetime", "time": "time"}
     names |= dict.fromkeys(NUMBERS, "number")
     value = as_text(node, context) if kind.name in ("double", "char") else node

@@ -16,7 +16,7 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours import rules
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.described import ResultType, postgresql_type
+from clusterdb.flavours.described import Loader, ResultType, postgresql_type
 from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.flavour import (
     IDLE,
@@ -32,8 +32,18 @@ from clusterdb.flavours.flavour import (
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
+from clusterdb.flavours.postgresql import (
+    array_rules,
+    arrays,
+    cursors,
+    enums,
+    labels,
+    messages,
+    names,
+    sequences,
+    settings,
+)
 from clusterdb.flavours.postgresql import compare as c
-from clusterdb.flavours.postgresql import cursors, enums, labels, messages, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql.assign import inserted, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import cast
@@ -42,6 +52,7 @@ from clusterdb.flavours.postgresql.drops import dropping, truncating
 from clusterdb.flavours.postgresql.registry import FUNCTIONS, TYPING
 from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSplitter
 from clusterdb.flavours.postgresql.types import ZONED
+from clusterdb.flavours.postgresql.unnest import ELEMENT, ITEMS, PLACE, with_items
 from clusterdb.flavours.postgresql.upsert import touch_once
 from clusterdb.flavours.registry import Arguments
 from clusterdb.flavours.schema import Schema
@@ -68,6 +79,7 @@ _SEVERAL = re.compile(
 """A statement that answers nothing, and so may be one of several."""
 _WRITES = re.compile(r"(?:INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
 _TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
+_ARRAYS = re.compile(r"\[|array", re.IGNORECASE)
 _CURSOR = re.compile(r"(?:DECLARE|FETCH|MOVE|CLOSE)\b", re.IGNORECASE)
 _ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
@@ -83,7 +95,9 @@ def _psql(command: str) -> Translation:
 
 
 class _Dialect(Postgres):
-    """PostgreSQL's grammar, with functions under their own names."""
+    """PostgreSQL's grammar, with functions under their own names, and subscripts as they are written."""
+
+    INDEX_OFFSET = 0
 
     class Parser(Postgres.Parser):  # type: ignore[valid-type,misc]
         FUNCTIONS: dict[str, Callable[..., exp.Expression]] = {}  # noqa: RUF012
@@ -107,7 +121,10 @@ class _Dialect(Postgres):
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
 class _Harmless:
-    """A connection as modules are made for; their tables can be read in views where the schema is not trusted."""
+    """A connection as modules are made for; their tables can be read in views where the schema is not trusted.
+
+    A table whose arguments are columns of others is read for each of their rows: the planner may not begin with it.
+    """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -117,8 +134,17 @@ class _Harmless:
         connect = source.Connect
 
         def connected(db: apsw.Connection, *arguments: SqlValue) -> object:
-            answer = connect(db, *arguments)
+            answer: Any = connect(db, *arguments)
             db.vtab_config(apsw.SQLITE_VTAB_INNOCUOUS)
+            table, first = answer[1], len(source.columns)
+            choose = table.BestIndexObject
+
+            def chosen(index: Any) -> bool:
+                places = range(index.nConstraint)
+                arguments = (at for at in places if index.get_aConstraint_iColumn(at) >= first)
+                return all(map(index.get_aConstraint_usable, arguments)) and choose(index)
+
+            table.BestIndexObject = chosen
             return answer
 
         source.Create = source.Connect = connected
@@ -159,7 +185,14 @@ class PostgreSQLFlavour(Flavour):
             exp.BitwiseRightShift: m.bits("shift_right"),
             exp.Add: m.plus,
             exp.Sub: m.minus,
-            exp.DPipe: m.joined,
+            exp.DPipe: lambda node, context: (
+                array_rules.joined(node, context)
+                if array_rules.is_array(node.this, node.expression)
+                else m.joined(node, context)
+            ),
+            exp.Bracket: array_rules.subscript,
+            exp.ArrayOverlaps: array_rules.contained("pg_array_overlaps"),
+            exp.ArrayContainedBy: array_rules.contained("pg_array_contains", swapped=True),
             exp.Interval: m.interval,
             exp.Like: r.matched("pg_like"),
             exp.ILike: r.matched("pg_ilike"),
@@ -240,12 +273,17 @@ class PostgreSQLFlavour(Flavour):
                 self.rules[getattr(exp, name)] = rules.unsupported(name)
 
     def install(self, db: apsw.Connection) -> None:
-        """Give a connection the functions, and generate_series()."""
+        """Give a connection the functions, generate_series() and the elements of arrays."""
         import apsw.ext
 
         super().install(db)
         series: Any = apsw.ext.generate_series
         apsw.ext.make_virtual_module(_Harmless(db), "generate_series", series)  # type: ignore[arg-type]
+
+        items: Any = arrays.items
+        items.columns = ("clusterdb_value", "clusterdb_number")
+        items.column_access = apsw.ext.VTColumnAccess.By_Index
+        apsw.ext.make_virtual_module(_Harmless(db), "pg_items", items)  # type: ignore[arg-type]
 
     def placeholder(self, number: int) -> str:
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
@@ -283,7 +321,10 @@ class PostgreSQLFlavour(Flavour):
 
     def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
         tree = super()._parsed(sql, context)
-        return None if tree is None else labels.resolve(tree, context)
+        if tree is None:
+            return None
+        with_items(tree)
+        return labels.resolve(tree, context)
 
     def syntax_error(self, sql: str, at: int | None) -> Words:
         """The words for a statement that is wrong from a character on."""
@@ -379,7 +420,9 @@ class PostgreSQLFlavour(Flavour):
 
     def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
         """A call of a function by its name, or a word that is written like one.  Raises Unsupported or Refused."""
-        return node if node.name.lower() in ("any", "all", "some") else super().call(node, context)
+        if node.name in (ELEMENT, PLACE):
+            return array_rules.element(node) if node.name == ELEMENT else array_rules.place(node)
+        return node if node.name.lower() in ("any", "all", "some", ITEMS) else super().call(node, context)
 
     def arguments(
         self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
@@ -405,6 +448,17 @@ class PostgreSQLFlavour(Flavour):
     def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
         """PostgreSQL's type of a result column."""
         return postgresql_type(kind, declared, schema)
+
+    def loader(self, kind: Kind | None, declared: str, *, typed: bool) -> Loader | None:
+        """The same, where arrays are always lists."""
+        if kind is not None and kind.name == "array":
+            members = kind.members
+            return lambda value: arrays.loaded(value, members) if isinstance(value, str) else value
+        return super().loader(kind, declared, typed=typed)
+
+    def may_load(self, sql: str, schema: Schema) -> bool:
+        """Whether there may be arrays: of a column, or by a word of the statement."""
+        return bool(_ARRAYS.search(sql)) or schema.has_arrays
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""
