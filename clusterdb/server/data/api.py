@@ -8,7 +8,7 @@ transaction.  The engine decides what a statement means; besides that, as AWS ha
   It is interrupted, unless the call has ``continueAfterTimeout``.  In a transaction, an interrupted write rolls the
   transaction back.
 - A second call in a transaction that is running a statement is refused at once.
-- After an error in a transaction, PostgreSQL accepts only ROLLBACK, until then also ROLLBACK TO SAVEPOINT.
+- After an error in a transaction, PostgreSQL accepts only ROLLBACK and ROLLBACK TO SAVEPOINT.
 - Where the text of a statement ends a transaction (COMMIT, or a change of the schema in MySQL), the next statement
   begins one.
 
@@ -21,12 +21,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
-
-import apsw
 
 import clusterdb.dbapi2 as dbapi
 from clusterdb.errors import Error
@@ -49,12 +45,14 @@ from clusterdb.server.data.problems import (
 )
 from clusterdb.server.data.resources import cluster_of
 from clusterdb.server.data.sessions import Pool, Session, SessionBusyError, SessionTimeoutError
-from clusterdb.server.data.statements import Result, Runner, Statement, is_query, is_rollback, is_stateless
+from clusterdb.server.data.settings import DataSettings
+from clusterdb.server.data.statements import Result, Runner, Statement, is_rollback, is_stateless
 from clusterdb.server.data.transactions import ABORTED, ENDED, Transaction, Transactions
+from clusterdb.server.data.work import as_transaction, begin, end, in_open_transaction, with_runner
 from clusterdb.server.faults import Fault
 from clusterdb.store import Cluster
 
-__all__ = ["ACTIONS", "DataApi", "DataSettings"]
+__all__ = ["ACTIONS", "DataApi"]
 
 ACTIONS = (
     *("ExecuteStatement", "BatchExecuteStatement", "BeginTransaction", "CommitTransaction", "RollbackTransaction"),
@@ -67,28 +65,6 @@ _SWEEP_S = 5
 _IN_FAILED = "ERROR: current transaction is aborted, commands ignored until end of transaction block; SQLState: 25P02"
 _ROLLED_BACK = "The database returned ROLLBACK, so the transaction cannot be committed."
 _LOST = "Transaction has been aborted: the writer of the cluster failed over, was restarted, or the cluster is gone."
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """The limits of the Data API; the defaults are AWS's.
-
-    ``waiting_max``: calls that wait for another writer at a time; more are refused, so that the writer's own calls find
-    a thread of the server, which has 64.
-    ``strict_secrets``: accept only the secret that was issued as the cluster's MasterUserSecret.  ``read_only``: refuse
-    statements that write.
-    """
-
-    statement_timeout_s: float = 45
-    transaction_idle_s: float = 180
-    transaction_age_max_s: float = 24 * 3600
-    response_bytes_max: int = 2**20
-    json_bytes_max: int = 10 * 2**20
-    row_bytes_max: int = 64 * 2**10
-    batch_max: int = 1000
-    waiting_max: int = 48
-    strict_secrets: bool = False
-    read_only: bool = False
 
 
 class DataApi:
@@ -160,7 +136,7 @@ class DataApi:
         cluster = self._admitted(call, input)
         session = self._new_session(cluster)
         try:
-            self._in_session(session, lambda connection: _begin(connection), continues=False)
+            self._in_session(session, begin, continues=False)
             transaction = self._transactions.add(session)
         except SessionBusyError:
             raise shutting_down() from None
@@ -247,7 +223,7 @@ class DataApi:
         if id:
             return self._in_transaction(cluster, id, sql, work, continues=continues)
         if is_batch:
-            work = partial(_as_transaction, work)
+            work = partial(as_transaction, work)
         return self._alone(cluster, sql, work, continues=continues)
 
     def _alone(self, cluster: Cluster, sql: str, work: Callable[[Runner], _T], *, continues: bool) -> _T:
@@ -258,13 +234,13 @@ class DataApi:
             raise shutting_down() from None
         try:
             try:
-                result = self._in_session(session, partial(_with_runner, session, engine, work), continues=continues)
+                result = self._in_session(session, partial(with_runner, session, engine, work), continues=continues)
             except Exception as error:
                 if not (is_used and is_lost(error)):
                     raise
                 session.close()  # it was idle when the writer changed: nothing has been done
                 session = self._pool.new(cluster)
-                result = self._in_session(session, partial(_with_runner, session, engine, work), continues=continues)
+                result = self._in_session(session, partial(with_runner, session, engine, work), continues=continues)
         except SessionBusyError:
             raise shutting_down() from None
         except BaseException as error:
@@ -321,9 +297,9 @@ class DataApi:
         try:
             if transaction.is_failed and not is_rollback(sql):
                 raise database_error(_IN_FAILED)
-            body = partial(_in_open_transaction, transaction, engine, work, sql)
-            result = self._in_session(transaction.session, partial(_with_runner, transaction.session, engine, body),
-                                      continues=continues)  # fmt: skip
+            body = partial(in_open_transaction, transaction, work, sql)
+            body = partial(with_runner, transaction.session, engine, body)
+            result = self._in_session(transaction.session, body, continues=continues)
             transaction.is_failed = False
             return result
         except SessionBusyError:
@@ -359,7 +335,7 @@ class DataApi:
             raise database_error("Transaction is still running a query")
         try:
             is_failed = transaction.is_failed and sql == "COMMIT"
-            work = partial(_end, sql="ROLLBACK" if is_failed else sql)
+            work = partial(end, sql="ROLLBACK" if is_failed else sql)
             self._in_session(transaction.session, work, continues=False)
         except SessionBusyError:
             raise database_error("Transaction is still running a query") from None
@@ -419,8 +395,8 @@ def _sql(input: dict[str, Any]) -> str:
     """The statement.  Raises Fault."""
     sql: str = input["sql"]
     if len(sql) > _SQL_MAX:
-        raise invalid(f"1 validation error detected: Value at 'sql' failed to satisfy constraint: Member must have "
-                      f"length less than or equal to {_SQL_MAX}")  # fmt: skip
+        constraint = f"Member must have length less than or equal to {_SQL_MAX}"
+        raise invalid(f"1 validation error detected: Value at 'sql' failed to satisfy constraint: {constraint}")
     if not sql.strip():
         raise bad_request("sql is empty")
     return sql
@@ -428,69 +404,3 @@ def _sql(input: dict[str, Any]) -> str:
 
 def _long_fields(numbers: tuple[int, ...]) -> list[dict[str, Any]]:
     return [{"longValue": number} for number in numbers]
-
-
-# --- in the thread of a session ---------------------------------------------------------------------------------------
-def _with_runner(session: Session, engine: str, work: Callable[[Runner], _T], connection: dbapi.Connection) -> _T:
-    """Run work of its own, or in the open transaction."""
-    return work(Runner(connection, engine, session.memory))
-
-
-def _begin(connection: dbapi.Connection) -> None:
-    connection.execute("BEGIN")
-
-
-def _begin_as_writer(connection: dbapi.Connection) -> None:
-    """Begin the transaction anew: SQLite does not let one that has read wait for another writer.
-
-    Raises OperationalError if the call gives up; the transaction is open then, too.
-    """
-    _end(connection, "ROLLBACK")
-    try:
-        connection.apsw.execute("BEGIN IMMEDIATE")
-    except apsw.BusyError as error:
-        _begin(connection)
-        raise dbapi.OperationalError("database is locked") from error
-
-
-def _end(connection: dbapi.Connection, sql: str) -> None:
-    if connection.in_transaction:
-        connection.execute(sql)
-
-
-def _as_transaction(work: Callable[[Runner], _T], runner: Runner) -> _T:
-    """All that the work does, or nothing."""
-    connection = runner.connection
-    connection.execute("BEGIN")
-    try:
-        result = work(runner)
-        _end(connection, "COMMIT")
-        return result
-    except BaseException:
-        with suppress(Error):
-            _end(connection, "ROLLBACK")
-        raise
-
-
-def _in_open_transaction(
-    transaction: Transaction, engine: str, work: Callable[[Runner], _T], sql: str, runner: Runner
-) -> _T:
-    """Run a statement in a transaction, which begins anew if it has to be the writer and has only read before."""
-    connection = runner.connection
-    if not connection.in_transaction:  # a statement has ended it
-        connection.execute("BEGIN")
-        transaction.is_replaceable = True
-    try:
-        try:
-            result = work(runner)
-        except Error as error:
-            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == apsw.SQLITE_BUSY
-            if not (is_busy and transaction.is_replaceable and connection.in_transaction):
-                raise
-            _begin_as_writer(connection)
-            result = work(runner)
-    except BaseException:
-        transaction.is_open = connection.in_transaction
-        raise
-    transaction.is_replaceable = transaction.is_replaceable and is_query(sql)
-    return result

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clusterdb.server.call import Call, Operation, Serving
-from clusterdb.server.data.api import ACTIONS, DataApi, DataSettings
+from clusterdb.server.data.api import ACTIONS, DataApi
 from clusterdb.server.data.gatekeeper import RdsGate
+from clusterdb.server.data.settings import DataSettings
 
 __all__ = ["OPERATIONS", "data_api"]
 
