@@ -3,8 +3,8 @@
 SQLite takes every name; the grammars of the engines take only those that are identifiers and no words of their own.
 So :func:`hidden` puts a prefix before each name, and :func:`restored` removes it from the tree.  A colon is part of a
 parameter unless it stands in a text, a comment or a quoted name, or belongs to a cast (``::``), an assignment (``:=``)
-or a slice of an array: in ``a[1:2]`` and ``a[:n]`` the colon separates two bounds, while ``ARRAY[:0, :1]`` and
-``a[b + :n]`` have parameters.
+or a slice of an array: in ``a[1:n]`` and ``a[:2]`` the colon separates two bounds, while ``ARRAY[:0, :1]``, ``a[:n]``
+and ``a[b + :0]`` have parameters.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def hidden(sql: str, *, has_escapes: bool, are_numbered: bool = False) -> str:
         elif kind == "close" and is_subscript:
             is_subscript.pop()
         elif kind == "name":
-            is_bound = bool(is_subscript) and is_subscript[-1] and before in ("operand", "open")
+            is_first = before == "open" and token["name"].isdigit()
+            is_bound = bool(is_subscript) and is_subscript[-1] and (before == "operand" or is_first)
             if not is_bound and not text.startswith(f":{_PREFIX}"):
                 parts += [sql[end : token.start()], f":{_PREFIX}{token['name']}"]
                 end = token.end()

@@ -122,6 +122,7 @@ def plain(value: Any) -> Any:
         ("SELECT ARRAY[:0, :1]::int[]", {"0": 1, "1": "2"}, "[1, 2]"),
         ("SELECT id FROM a WHERE id = ANY(:ids)", {"ids": "{2}"}, "2"),
         ("SELECT i[:2], i[1:3] FROM a WHERE id = :0", {"0": 1}, "[1, None] [1, None, 3]"),
+        ("SELECT i[:n], i[(:0)], i[2 + :0], i[1:id] FROM a WHERE id = 1", {"n": 3, "0": 1}, "3 1 3 [1]"),
         ("FETCH 1 FROM c", (), "[1, None, 3]"),
     ],
 )
@@ -175,11 +176,11 @@ def test_server_has_the_same_arrays(connection: clusterdb.Connection, postgresql
         differing = []
         for sql in QUERIES:
             cursor = server.execute(sql)
-            names = [types[column.type_code] for column in cursor.description]
+            names = [f"{column.name} {types[column.type_code]}" for column in cursor.description]
             rows = plain([list(row) for row in cursor.fetchall()])
             try:
                 own = connection.execute(sql)
-                own_names = [column.type_name for column in own.columns]
+                own_names = [f"{column.name} {column.type_name}" for column in own.columns]
                 own_rows = plain([list(row) for row in own.fetchall()])
             except clusterdb.Error as error:
                 differing.append((sql, str(error)))
