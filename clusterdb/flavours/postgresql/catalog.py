@@ -54,6 +54,10 @@ _ATTRIBUTES = (
     "CASE WHEN c.hidden IN (2, 3) THEN 's' ELSE '' END AS attgenerated "
     f"FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS c WHERE m.type IN ('table', 'view') AND {_TABLES}"
 )
+_TABLES_SHOWN = (
+    "SELECT 'public' AS schemaname, m.name AS tablename, 'local' AS tableowner FROM sqlite_schema AS m "
+    f"WHERE m.type = 'table' AND {_TABLES}"
+)
 _BASE_TYPES = " UNION ALL ".join(
     f"SELECT {oid} AS oid, '{name}' AS typname, {_CATALOG} AS typnamespace, 'b' AS typtype"
     for name, oid in _TYPES.items()
@@ -69,6 +73,7 @@ def pg_catalog(node: exp.Table, context: Context) -> exp.Subquery:
         node,
         {
             "pg_namespace": _NAMESPACES,
+            "pg_tables": _TABLES_SHOWN,
             "pg_class": f"{_CLASSES} UNION ALL {_SEQUENCES}" if has_sequences else _CLASSES,
             "pg_attribute": _ATTRIBUTES,
             "pg_type": f"{_BASE_TYPES} UNION ALL {_ENUMS}" if has_enums else _BASE_TYPES,

@@ -57,6 +57,7 @@ SESSION = [
         rows=[("mood", "e")],
     ),
     Case("pg_catalog", COUNTERS, "SELECT relname FROM pg_catalog.pg_class WHERE relname = 'nothing'", rows=[]),
+    Case("pg_catalog", COUNTERS, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", rows=[("counters",)]),
     Case("more of pg_catalog", (), "SELECT count(*) FROM pg_catalog.pg_index", unsupported=True),
     Case("SHOW VARIABLES", (), "SHOW TRANSACTION ISOLATION LEVEL", names=("transaction_isolation",)),
     Case("SHOW VARIABLES", (), "SHOW TIME ZONE", names=("TimeZone",)),

@@ -93,7 +93,6 @@ _BEYOND = [
         unsupported=True,
     ),
     Case("LOCK TABLE", COUNTERS, "LOCK TABLE counters IN EXCLUSIVE MODE", unsupported=True),
-    Case("pg_catalog", (), "SELECT tablename FROM pg_catalog.pg_tables", unsupported=True),
     Case("operators |/ and @", (), "SELECT |/ 16, @ -5", unsupported=True),
     Case("WITHIN GROUP", NUMBERS, "SELECT mode() WITHIN GROUP (ORDER BY n) FROM numbers", unsupported=True),
     Case("DISTINCT ON with *", ORDERS, "SELECT DISTINCT ON (customer_id) * FROM orders", unsupported=True),
