@@ -12,15 +12,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from clusterdb.flavours.schema import Column, Schema
 from clusterdb.flavours.types import Kind, of_column
 
-if TYPE_CHECKING:
-    from clusterdb.flavours.flavour import Flavour
-
 __all__ = [
+    "Engine",
     "Loader",
     "ResultColumn",
     "ResultType",
@@ -69,8 +67,18 @@ class ResultColumn:
     element_jdbc_type: int = 0
 
 
+class Engine(Protocol):
+    """A flavour, as far as it has types: its engine, the schema of its tables, and the type of a result column."""
+
+    engine: str
+    schema_name: str
+
+    def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
+        """The type of a column, by its declaration, empty for an expression, else by its kind."""
+
+
 def described(
-    flavour: Flavour,
+    flavour: Engine,
     kind: Kind | None,
     declared: str,
     origin: tuple[str | None, str | None, str | None],
