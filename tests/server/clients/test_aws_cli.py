@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +20,7 @@ from tests.server.clients.served import INSTALLED, Served
 
 pytestmark = pytest.mark.slow
 
-AWS = INSTALLED / "awscli" / "bin" / "aws"
+AWS = Path(os.environ.get("CLUSTERDB_AWS_CLI", INSTALLED / "awscli" / "bin" / "aws"))
 COMMANDS = (
     *("batch-execute-statement", "begin-transaction", "commit-transaction", "execute-statement"),
     "rollback-transaction",
