@@ -80,13 +80,17 @@ class Error(Exception):
 
     ``aws_code``: the RDS API's code for it; None if the API has none.  ``sqlstate`` and ``errno``: on a connection to
     an aurora-postgresql or aurora-mysql cluster the five characters of SQLSTATE and MySQL's error number; None where
-    the engine has none, or it cannot be determined.  ``sqlite_errorcode`` and ``sqlite_errorname``: SQLite's result
+    the engine has none, or it cannot be determined.  ``position`` and ``detail``: on aurora-postgresql the place in the
+    statement (a number of characters, from 1) and the DETAIL of the message, where they are known.
+    ``sqlite_errorcode`` and ``sqlite_errorname``: SQLite's result
     code and its name, as in ``sqlite3``; absent if the error is not SQLite's.
     """
 
     aws_code: ClassVar[str | None] = None
     sqlstate: str | None = None
     errno: int | None = None
+    position: int | None = None
+    detail: str | None = None
     sqlite_errorcode: int
     sqlite_errorname: str
 

@@ -28,7 +28,7 @@ from clusterdb.dbapi2.deprecated import positional_is_used, removed_in_3_14
 from clusterdb.dbapi2.opening import Database
 from clusterdb.dbapi2.row import Row
 from clusterdb.dbapi2.splitting import SplitConnection, SplitCursor
-from clusterdb.dbapi2.state import LEGACY_TRANSACTION_CONTROL, PARSE_COLNAMES, PARSE_DECLTYPES
+from clusterdb.dbapi2.state import LEGACY_TRANSACTION_CONTROL, PARSE_COLNAMES, PARSE_DECLTYPES, PARSE_ENGINE_TYPES
 from clusterdb.errors import (
     DatabaseError,
     DataError,
@@ -65,6 +65,7 @@ __all__ = [
     "OperationalError",
     "PARSE_COLNAMES",
     "PARSE_DECLTYPES",
+    "PARSE_ENGINE_TYPES",
     "PrepareProtocol",
     "ProgrammingError",
     "Row",
@@ -151,7 +152,8 @@ def connect(
     cluster, which ``file:name?mode=memory&cache=shared`` shares within a process; the path of a plain SQLite file (any
     name with a slash or a dot); or a :class:`Cluster`.
 
-    ``timeout``: seconds to wait for a lock.  ``detect_types``: PARSE_DECLTYPES, PARSE_COLNAMES.  ``endpoint``: as for
+    ``timeout``: seconds to wait for a lock.  ``detect_types``: PARSE_DECLTYPES, PARSE_COLNAMES, PARSE_ENGINE_TYPES
+    (booleans as bool and exact numbers as Decimal on clusters of other engines).  ``endpoint``: as for
     :meth:`Cluster.connect`.  ``create``: create the cluster, and the store, if they do not exist.  ``mode``: ``"ro"``,
     ``"rw"``, ``"rwc"`` (as ``create=True``; the default for a plain file), ``"memory"``.
     ``trusted=False``: for untrusted SQL, within ``limits``, see :meth:`Cluster.connect`.

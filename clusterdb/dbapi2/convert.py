@@ -8,7 +8,7 @@ from SQLite when it is fetched, not before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -20,7 +20,7 @@ from clusterdb.dbapi2.adapt import Converter, converters
 from clusterdb.dbapi2.state import ConnectionState
 from clusterdb.dbapi2.statements import RAW_BITS, Plan, raw_sql
 
-__all__ = ["Conversion", "conversions_of", "converted", "run"]
+__all__ = ["Conversion", "conversions_of", "converted", "loaded", "run"]
 
 Busy: TypeAlias = AbstractContextManager[None]
 """While it is entered, the cursor refuses to be used: the caller's code, for instance a converter, is running."""
@@ -86,6 +86,16 @@ def converted(
             with busy:
                 _convert(values, texts, conversions, factory)
         yield tuple(values)
+
+
+def loaded(
+    rows: Iterable[tuple[Any, ...]], loaders: Sequence[Callable[[Any], Any] | None]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows with the values that the engine's types have in Python; NULL is None in all of them."""
+    for row in rows:
+        yield tuple(
+            value if load is None or value is None else load(value) for value, load in zip(row, loaders, strict=True)
+        )
 
 
 def _convert(values: list[Any], texts: Sequence[int], conversions: Mapping[int, Converter], factory: Any) -> None:

@@ -32,7 +32,7 @@ from clusterdb.access.translate import translated, undecodable
 from clusterdb.dbapi2.adapt import PLAIN
 from clusterdb.dbapi2.base import BaseConnection, BaseCursor, RowFactory, state_of
 from clusterdb.dbapi2.columns import Column, typed_columns
-from clusterdb.dbapi2.convert import conversions_of, converted, run
+from clusterdb.dbapi2.convert import conversions_of, converted, loaded, run
 from clusterdb.dbapi2.row import Row
 from clusterdb.dbapi2.state import ConnectionState, Loop, end_loop
 from clusterdb.dbapi2.statements import Description, Parameters, Plan, bound, described, raise_if_unsupported
@@ -343,7 +343,7 @@ class Cursor(BaseCursor):
                 bound(plan, parameters)  # raises it with the text of sqlite3
             if plan is not None and isinstance(error, UnicodeDecodeError) and plan.columns:
                 raise undecodable(error, plan.columns[0][0] if len(plan.columns) == 1 else "?") from None
-            raise self._state.coded(translated(error)) from error.__cause__
+            raise self._state.coded(translated(error), plan, parameters) from error.__cause__
         finally:
             del error  # else the frame and the error hold each other, and the query lives until they are collected
 
@@ -368,10 +368,15 @@ class Cursor(BaseCursor):
         if plan.is_query and state.converts:
             is_raw = run(state, self._cursor, plan, parameters)
             self._convert(plan, _ahead(self._cursor), is_raw)
+            self._load(plan)
             return
         self._run(plan.sql, parameters)
         if plan.has_columns and not plan.is_query:
             self._take_all(plan)
+        elif plan.loaders:
+            self._description = self._columns_now(plan) or self._cut(plan.columns)
+            self._rows = _ahead(self._cursor)
+            self._load(plan)
         if plan.is_dml:
             self.rowcount = self._db.changes()
             if plan.is_insert:
@@ -394,6 +399,13 @@ class Cursor(BaseCursor):
         self._rows = iter(rows)
         if self._state.converts:
             self._convert(plan, self._rows)
+        self._load(plan)
+
+    def _load(self, plan: Plan) -> None:
+        """Make the values of the engine's types of those in the rows."""
+        if plan.loaders:
+            assert self._rows is not None
+            self._rows = loaded(self._rows, plan.loaders)
 
     def _convert(self, plan: Plan, rows: Iterator[tuple[Any, ...]], is_raw: bool = False) -> None:
         """Convert the rows of a statement that has been run, by its columns as they are now."""

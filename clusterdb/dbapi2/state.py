@@ -19,16 +19,26 @@ from clusterdb.access.translate import translated, translating
 from clusterdb.dbapi2.codes import with_codes
 from clusterdb.dbapi2.opening import Opened
 from clusterdb.dbapi2.statements import Plan, plan_of, plan_of_translation, raise_if_unsupported
-from clusterdb.errors import DataError, ProgrammingError
+from clusterdb.errors import DataError, Error, ProgrammingError
 
 if TYPE_CHECKING:
     from clusterdb.access.sqlite import Connection
     from clusterdb.flavours import EngineSession
     from clusterdb.flavours.schema import Known
 
-__all__ = ["LEGACY_TRANSACTION_CONTROL", "PARSE_COLNAMES", "PARSE_DECLTYPES", "ConnectionState", "Loop", "end_loop"]
+__all__ = [
+    "LEGACY_TRANSACTION_CONTROL",
+    "PARSE_COLNAMES",
+    "PARSE_DECLTYPES",
+    "PARSE_ENGINE_TYPES",
+    "ConnectionState",
+    "Loop",
+    "end_loop",
+]
 
 PARSE_DECLTYPES, PARSE_COLNAMES = 1, 2
+PARSE_ENGINE_TYPES = 4
+"""Booleans as bool and exact numbers as Decimal, on clusters of other engines."""
 LEGACY_TRANSACTION_CONTROL = -1
 _PLANS_MAX = 1024
 _SHORT = 1000
@@ -79,7 +89,8 @@ class ConnectionState:
     """
 
     __slots__ = (
-        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_names", "is_initialized"),
+        *("autocommit", "begin_sql", "converts", "db", "detects_declared", "detects_engine"),
+        *("detects_names", "is_initialized"),
         *("is_plain", "isolation_level", "loops", "opened", "plain", "plans", "schema"),
         *("session", "text_factory", "thread"),
     )
@@ -89,7 +100,7 @@ class ConnectionState:
         self.opened: Opened | None = None
         self.db = None  # type: ignore[assignment]
         self.is_initialized = self.is_plain = self.converts = False
-        self.detects_declared = self.detects_names = False
+        self.detects_declared = self.detects_names = self.detects_engine = False
         self.autocommit: bool | int = LEGACY_TRANSACTION_CONTROL
         self.isolation_level: str | None = ""
         self.begin_sql: str | None = None
@@ -116,6 +127,7 @@ class ConnectionState:
         self.plans, self.plain = {}, {} if self.session is None else _NoPlans()
         self.detects_declared = bool(detect_types & PARSE_DECLTYPES)
         self.detects_names = bool(detect_types & PARSE_COLNAMES)
+        self.detects_engine = bool(detect_types & PARSE_ENGINE_TYPES)
         if is_bound_to_thread:
             self.thread = get_ident()
         self.set_text_factory(str)
@@ -167,9 +179,18 @@ class ConnectionState:
         except apsw.ConnectionClosedError as error:
             raise translated(error) from None
 
-    def coded(self, error: Exception) -> Exception:
-        """The error with the codes of the cluster's engine."""
-        return error if self.opened is None else with_codes(error, self.opened.engine)
+    def coded(self, error: Exception, plan: Plan | None = None, values: object = (), source: str = "") -> Exception:
+        """The error with the words and codes of the cluster's engine, by its statement: a plan, or a ``source``."""
+        if self.opened is None:
+            return error
+        if self.session is not None and isinstance(error, Error) and error.sqlstate is None:
+            named = plan.named_values(values) if plan is not None else {}
+            sql = plan.sql if plan is not None else ""
+            words = self.session.words(error, (plan.source if plan is not None else None) or source, sql, named)
+            if words is not None:
+                error.args = (words.text,)
+                error.position, error.detail = words.position, words.detail
+        return with_codes(error, self.opened.engine)
 
     # --- plans ------------------------------------------------------------------------------------------------------
     def planned(self, sql: str) -> Plan:
@@ -210,7 +231,7 @@ class ConnectionState:
                     plan = self._translated(session, sql)
                     _keep(self.schema.plans, sql, plan)
         except Exception as error:
-            self.coded(error)
+            self.coded(error, source=sql)
             raise
         return plan
 
@@ -224,6 +245,9 @@ class ConnectionState:
             raise_if_unsupported(error, translation, sql)
             raise
         plan.source = sql
+        if plan.has_columns:
+            plan.loaders = session.loaders(sql, plan.declared, typed=self.detects_engine)
+            plan.is_plain = plan.is_plain and not plan.loaders
         return plan
 
     # --- transactions -----------------------------------------------------------------------------------------------

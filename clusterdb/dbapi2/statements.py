@@ -6,8 +6,8 @@ A plan keeps the statement's columns, parameters and effects.  Connections cache
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 import apsw
 
@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 Description: TypeAlias = tuple[tuple[str, None, None, None, None, None, None], ...]
+Origin: TypeAlias = tuple[str | None, str | None, str | None]
 Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 """The second argument of ``execute()``."""
 RAW_BITS = 60
@@ -44,14 +45,16 @@ _NOT_UNDERSTOOD = re.compile("syntax error|no such function|wrong number of argu
 class Plan:
     """A prepared statement.
 
-    ``sql`` is the text that SQLite runs, ``source`` the caller's if it was translated.  ``columns`` (and ``declared``,
-    their declared types) are empty if it returns no rows.  ``steps`` is the translation of a statement of another
-    engine that SQLite runs in several steps.  ``may_begin``: a transaction may have to begin before it.  ``is_plain``:
-    it runs as it is: a query, or a statement that writes and returns no rows.
+    ``sql`` is the text that SQLite runs, ``source`` the caller's if it was translated.  ``columns`` are empty if it
+    returns no rows, and so are ``declared``, their declared types, and ``origins``, the database, table and column that
+    each is of.  ``loaders`` make the values of the rows, where the engine's types are others than SQLite's.  ``steps``
+    is the translation of a statement of another engine that SQLite runs in several steps.  ``may_begin``: a transaction
+    may have to begin before it.  ``is_plain``: it runs as it is: a query, or a statement that writes and returns no
+    rows.
     """
 
     __slots__ = (
-        *("sql", "source", "raw_columns", "columns", "declared", "count", "names", "steps"),
+        *("sql", "source", "raw_columns", "columns", "declared", "origins", "count", "names", "steps", "loaders"),
         *("is_dml", "is_insert", "is_readonly", "is_query", "has_columns", "is_named", "begins", "writes"),
         *("may_begin", "is_plain"),
     )
@@ -71,6 +74,11 @@ class Plan:
         self.raw_columns = cursor.description
         self.columns = described(column[0] for column in self.raw_columns)
         self.declared = tuple(column[1] or None for column in cursor.get_description()) if self.columns else ()
+        self.origins: tuple[Origin, ...] = ()
+        if self.columns:
+            full = getattr(cursor, "description_full", None) or ()
+            self.origins = tuple((database, table, column) for _, _, database, table, column in full)
+        self.loaders: Sequence[Callable[[Any], Any] | None] = ()
         self.has_columns = bool(self.columns)
         self.is_query = self.has_columns and self.is_readonly
         self.steps: Translation | None = None
@@ -79,6 +87,14 @@ class Plan:
         self.names = cursor.bindings_names
         self.is_named = NAMED_REFUSES_SEQUENCES and any(_placeholder(sql, name)[0] != "?" for name in self.names)
         self.is_plain = (self.is_query or (self.is_dml and not self.has_columns)) and not self.is_named
+
+    def named_values(self, values: object) -> dict[str, apsw.SQLiteValue]:
+        """The values that it was executed with by the names of their parameters; those without one by their number."""
+        if isinstance(values, Mapping):
+            return dict(values)
+        listed = values if isinstance(values, tuple | list) else ()
+        names = (name or str(number) for number, name in enumerate(self.names, 1))
+        return dict(zip(names, listed, strict=False))
 
 
 def _end_of(pattern: re.Pattern[str], sql: str, start: int = 0) -> int:
@@ -98,8 +114,8 @@ def plan_of_translation(db: apsw.Connection, translation: Translation) -> Plan:
         plan.begins = translation.begins
         plan.may_begin = plan.begins or plan.writes
         return plan
-    plan = plan_of(db, "SELECT 1 WHERE 0")
-    plan.steps, plan.columns, plan.raw_columns, plan.declared = translation, (), (), ()
+    plan = plan_of(db, translation.probe or "SELECT 1 WHERE 0")
+    plan.steps, plan.columns, plan.raw_columns, plan.declared, plan.origins = translation, (), (), (), ()
     plan.writes = plan.may_begin = translation.writes
     plan.has_columns = plan.is_query = plan.is_readonly = plan.is_plain = False
     return plan

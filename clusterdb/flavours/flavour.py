@@ -21,8 +21,12 @@ from clusterdb.errors import (
     DatabaseError,
     NotSupportedError,
     OperationalError,
+    ProgrammingError,
 )
+from clusterdb.flavours import parameters
 from clusterdb.flavours.context import Context, Step
+from clusterdb.flavours.described import Loader, ResultType, decimal_of
+from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful, doubtful, named_too_late
 from clusterdb.flavours.precedence import bracketed, misread
@@ -70,6 +74,7 @@ _PLACEHOLDER = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?!\+).*?\*/)*+", re.DOTALL)
+_FIRST_WORD = re.compile(r"\w++")
 _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
 
 
@@ -89,7 +94,23 @@ class Refused(Exception):
 
 
 class UnknownSyntax(Exception):
-    """The grammar of the engine does not have the statement."""
+    """The grammar of the engine does not have the statement.
+
+    ``text`` is what was parsed, ``place`` where that was given up; None if nothing tells.
+    """
+
+    def __init__(self, text: str = "", place: int | None = None) -> None:
+        self.text, self.place = text, place
+
+    @classmethod
+    def of(cls, text: str, error: SqlglotError) -> UnknownSyntax:
+        """The exception for an error of sqlglot's."""
+        for known in getattr(error, "errors", []):
+            line, column, token = known.get("line"), known.get("col"), known.get("highlight") or ""
+            if line and column:
+                start = sum(len(part) for part in text.splitlines(keepends=True)[: line - 1])
+                return cls(text, start + column - len(token))
+        return cls(text)
 
 
 @dataclass(frozen=True)
@@ -98,7 +119,8 @@ class Translation:
 
     ``commits``: an open transaction is committed first.  ``ends``: nothing is done unless a transaction is open.
     ``begins``: a transaction is begun where the session does not commit by itself.  ``writes``: among the steps are
-    some that write rows, before which the DB-API begins one.
+    some that write rows, before which the DB-API begins one.  ``probe``: a statement with the parameters of ``sql``,
+    where that cannot be prepared before the steps have run.
     """
 
     sql: str
@@ -108,6 +130,7 @@ class Translation:
     ends: bool = False
     begins: bool = False
     writes: bool = False
+    probe: str = ""
 
 
 IDLE = "PRAGMA clusterdb_idle"
@@ -123,6 +146,10 @@ class Flavour:
     functions: Functions
     argument_count_message: str
     """The engine's message for a function called with a wrong number of arguments."""
+    schema_name: str
+    """What result columns have as the schema of their tables."""
+    verbs: frozenset[str]
+    """The words that the engine's statements begin with, in upper case."""
     written: frozenset[str] = frozenset(
         [
             *("strftime", "json", "json_array", "json_object", "json_type", "json_extract", "json_group_array"),
@@ -171,6 +198,10 @@ class Flavour:
     def _refuse_several_rows(self, count: int) -> int:
         raise self.error_class(self.several_rows_message)
 
+    def words(self, failure: Failure) -> Words | None:
+        """The engine's words for what SQLite refuses; None if the message has them already."""
+        raise NotImplementedError
+
     # --- translating ------------------------------------------------------------------------------------------------
     def translate(self, sql: str, schema: Schema = NOTHING) -> Translation:
         """A statement for SQLite, where these tables are.  Raises NotSupportedError, which quotes what was tried."""
@@ -211,11 +242,34 @@ class Flavour:
         except Unsupported as error:
             raise NotSupportedError(f"{error} is not supported by {self.engine} clusters: {quote}") from None
         except Refused as error:
-            raise self.error_class(f"{error}: {quote}") from None
-        except UnknownSyntax:
-            raise NotSupportedError(f"{self.engine} clusters do not understand: {quote}") from None
+            raise self.error_class(str(error)) from None
+        except UnknownSyntax as error:
+            raise self._not_understood(sql, quote, error) from None
         except SqlglotError as error:
             raise NotSupportedError(f"{str(error).splitlines()[0]}: {quote}") from None
+
+    def _not_understood(self, sql: str, quote: str, error: UnknownSyntax) -> DatabaseError:
+        """The error for a statement that cannot be parsed.
+
+        It is the engine's own if no statement of the engine begins so; else the statement may be one that the engine
+        knows and the grammar here does not.
+        """
+        first = _FIRST_WORD.match(sql, _COMMENTS.match(sql).end())  # type: ignore[union-attr]
+        if first is not None and first[0].upper() not in self.verbs:
+            words = self.syntax_error(sql, first.start())
+            result: DatabaseError = ProgrammingError(words.text)
+        else:
+            text, at = parameters.shown(error.text), None
+            if error.place is not None and text in sql:
+                at = sql.index(text) + len(parameters.shown(error.text[: error.place]))
+            words = self.syntax_error(sql, at)
+            result = NotSupportedError(f"{words.text}, or not supported by {self.engine} clusters: {quote}")
+        result.position = words.position
+        return result
+
+    def syntax_error(self, sql: str, at: int | None) -> Words:
+        """The engine's words for a statement that is wrong from the character ``at`` on, from 0; None if unknown."""
+        raise NotImplementedError
 
     def prepared(self, sql: str) -> str:
         """A statement as it is before it is parsed."""
@@ -231,10 +285,10 @@ class Flavour:
         """What the grammar makes of a statement.  Raises as :meth:`translated`."""
         try:
             tree = self._parsed(text, context)
-        except SqlglotError:
+        except SqlglotError as error:
             if _NATIVE.match(text):
                 return Translation(text)
-            raise UnknownSyntax from None
+            raise UnknownSyntax.of(text, error) from None
         return Translation(IDLE) if tree is None else self._translated_tree(tree, text, context)
 
     def quoted(self, sql: str) -> str:
@@ -288,7 +342,13 @@ class Flavour:
         return None
 
     def with_placeholders(self, sql: str) -> str:
-        """``%s`` and ``%(name)s`` as SQLite's; where there are such, ``%%`` is a percent sign."""
+        """``%s`` and ``%(name)s`` as SQLite's; where there are such, ``%%`` is a percent sign.
+
+        Parameters of any name (``:0``, ``:from``) get one that the grammar takes; :meth:`_parsed` restores it.
+        """
+        return parameters.hidden(self._with_percents(sql), has_escapes=self.has_escapes)
+
+    def _with_percents(self, sql: str) -> str:
         result = [match[0] for match in _PLACEHOLDER.finditer(sql)]
         if not any(node == "%s" or (node.startswith("%(") and node.endswith("s")) for node in result):
             return sql
@@ -316,6 +376,7 @@ class Flavour:
             return None
         if len(trees) != 1:
             raise SqlglotError("one statement at a time")
+        parameters.restored(trees[0])
         for select in trees[0].find_all(exp.Select):
             for node in select.expressions:
                 if isinstance(node, exp.Subquery) and node.alias:
@@ -421,9 +482,48 @@ class Flavour:
             tree = self._parsed(self.with_placeholders(self.prepared(sql)), Context(schema))
         except (SqlglotError, RecursionError):
             return ()
-        if not isinstance(tree, exp.Query):
+        if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
+            kinds = self._kinds_returned(tree, schema)
+        elif isinstance(tree, exp.Query):
+            kinds = list(answers(_with_own_names(tree), schema, self.typing).values())
+        else:
             return ()
-        return tuple(None if kind == UNKNOWN else kind for kind in answers(tree, schema, self.typing).values())
+        return tuple(None if kind.name == UNKNOWN.name else kind for kind in kinds)
+
+    def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
+        """The engine's type of a result column: by its declaration in the table that it is of, else by its kind."""
+        raise NotImplementedError
+
+    def loader(self, kind: Kind | None, declared: str, *, typed: bool) -> Loader | None:
+        """What makes Python's values of those of a column; None if they are as SQLite has them.
+
+        ``typed``: booleans are bool, exact numbers Decimal.
+        """
+        if typed and kind is not None and kind.name == "boolean":
+            return bool
+        if typed and kind is not None and kind.name == "decimal":
+            scale = kind.scale
+            return lambda value: decimal_of(value, scale) if isinstance(value, int | float) else value
+        return None
+
+    def may_load(self, sql: str, schema: Schema) -> bool:
+        """Whether a statement may return values that have loaders even if they are not typed."""
+        return False
+
+    def _kinds_returned(self, tree: exp.Insert | exp.Update | exp.Delete, schema: Schema) -> list[Kind]:
+        """The kinds of what RETURNING returns."""
+        returning = tree.args.get("returning")
+        if returning is None:
+            return []
+        target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        columns = Context(schema).columns_of(target.name)
+        query = exp.Tuple(expressions=[node.copy() for node in returning.expressions])
+        annotate(query, schema, self.typing, columns)
+        return [
+            kind
+            for node in query.expressions
+            for kind in (columns.values() if isinstance(node, exp.Star) else [kind_of(node)])
+        ]
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its expression."""
@@ -525,6 +625,25 @@ class Flavour:
         """A tree as SQLite's text.  Raises sqlglot's UnsupportedError."""
         tree = bracketed(tree.copy())
         return str(tree.sql(dialect="sqlite", unsupported_level=ErrorLevel.RAISE, normalize_functions=False))
+
+
+def _with_own_names(tree: exp.Query) -> exp.Query:
+    """The same query with a name of its own for each column, so that a name stands for one of them."""
+    tree = tree.copy()
+    parts: list[exp.Expr | None] = [tree]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, exp.SetOperation):
+            parts += [part.this, part.expression]
+        elif isinstance(part, exp.Subquery):
+            parts.append(part.this)
+        elif isinstance(part, exp.Select):
+            named = [
+                node if node.is_star else exp.Alias(this=node.unalias(), alias=exp.to_identifier(f"column {at}", True))
+                for at, node in enumerate(part.expressions)
+            ]
+            part.set("expressions", named)
+    return tree
 
 
 def _defined(declared: str) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -43,13 +43,14 @@ _UNIQUE = (
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: its type as declared in SQLite, its collation where that is not the usual one, the members of an ENUM
-    or a SET, and its default."""
+    or a SET, its default, and whether it is NOT NULL."""
 
     declared: str
     collation: str = ""
     members: str = ""
     is_generated: bool = False
     default: str = ""
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,13 @@ class Schema:
     labels: Mapping[int, Labels] = field(default_factory=dict)
     """The enumerated types by their numbers."""
 
+    @cached_property
+    def has_arrays(self) -> bool:
+        """Whether a column is an array."""
+        return any(
+            column.declared.startswith("array of ") for columns in self.tables.values() for column in columns.values()
+        )
+
 
 NOTHING = Schema(MappingProxyType({}))
 
@@ -129,7 +137,7 @@ def read(db: apsw.Connection) -> Schema:
             name = str(table).lower()
             members = members_of(str(sql), str(column)) if str(declared).endswith(("enum text", "set_of text")) else ""
             seen.setdefault(name, {})[str(column).lower()] = Column(
-                str(declared).lower(), collation, members, hidden in (2, 3), str(default or "")
+                str(declared).lower(), collation, members, hidden in (2, 3), str(default or ""), bool(key or not_null)
             )
             if key:
                 primary.setdefault(name, set()).add(str(column).lower())

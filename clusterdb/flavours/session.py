@@ -7,7 +7,7 @@ texts of SQLite's, and steps in Python where SQL is not enough.  The owner of th
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +18,10 @@ from clusterdb.flavours.schema import NOTHING, Known, Schema
 
 if TYPE_CHECKING:
     from clusterdb.flavours.context import Step
+    from clusterdb.flavours.described import Loader, ResultColumn
+    from clusterdb.flavours.failures import Words
     from clusterdb.flavours.flavour import Flavour, Translation
+    from clusterdb.flavours.functions import SqlValue
     from clusterdb.flavours.types import Kind
 
 __all__ = ["Answer", "EngineSession", "Plan", "plan", "run", "together"]
@@ -76,6 +79,52 @@ class EngineSession:
         Empty if their number is not known: another statement, or columns of the same name.
         """
         return self.flavour.kinds(sql, self.schema())
+
+    def result_columns(
+        self,
+        kinds: Sequence[Kind | None],
+        declared: Sequence[str | None],
+        origins: Sequence[tuple[str | None, str | None, str | None]],
+    ) -> list[ResultColumn]:
+        """The types of result columns with these kinds, and with the declarations and names of columns of tables."""
+        from clusterdb.flavours.described import described
+
+        return [
+            described(self.flavour, kind, type_ or "", origin, self.schema())
+            for kind, type_, origin in zip(kinds, declared, origins, strict=True)
+        ]
+
+    def loaders(self, sql: str, declared: Sequence[str | None], *, typed: bool) -> tuple[Loader | None, ...]:
+        """What makes Python's values of those that a query returns; empty if all are as SQLite has them.
+
+        ``typed``: booleans are bool, exact numbers Decimal.
+        """
+        if not typed and not self.flavour.may_load(sql, self.schema()):
+            return ()
+        kinds = self.kinds(sql)
+        if len(kinds) != len(declared):
+            kinds = (None,) * len(declared)
+        loaders = tuple(
+            self.flavour.loader(kind, type_ or "", typed=typed) for kind, type_ in zip(kinds, declared, strict=True)
+        )
+        return loaders if any(loaders) else ()
+
+    def words(
+        self, error: Exception, source: str, sql: str = "", values: Mapping[str, SqlValue] | None = None
+    ) -> Words | None:
+        """The engine's words for an error of a statement; None if its message has them already.
+
+        ``source``: the statement in the engine's SQL; ``sql``: what SQLite ran, with its parameters by name.
+        """
+        from sqlglot.errors import SqlglotError
+
+        from clusterdb.flavours.failures import Failure
+
+        code = getattr(error, "sqlite_errorcode", 0)
+        with suppress(apsw.Error, SqlglotError):  # the schema cannot be read, as of a closed connection
+            failure = Failure(self.db, self.schema(), str(error), code, source, sql, values or {})
+            return self.flavour.words(failure)
+        return None
 
     def execute(self, translation: Translation, answer: Answer) -> None:
         """Run a translation; ``answer`` runs the statement whose rows are its result.

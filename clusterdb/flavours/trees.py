@@ -108,13 +108,13 @@ FROM_COLUMNS = "FROM sqlite_schema AS m, pragma_table_info(m.name) AS c WHERE m.
 
 
 def catalog_table(node: exp.Table, queries: Mapping[str, str]) -> exp.Subquery:
-    """The query of SQLite that answers for a table of ``information_schema``.
+    """The query of SQLite that answers for a table of ``information_schema`` or ``pg_catalog``.
 
     ``queries``: the queries by the table's name in lower case.  Raises Unsupported for other tables.
     """
     name = node.name.lower()
     if name not in queries:
-        raise Unsupported(f"information_schema.{name}")
+        raise Unsupported(f"{node.db or 'pg_catalog'}.{name}".lower())
     query = parse_one(queries[name], read="sqlite")
-    assert isinstance(query, exp.Select)
+    assert isinstance(query, exp.Query)
     return query.subquery(node.alias or name)

@@ -25,6 +25,7 @@ __all__ = [
     "DATE",
     "DATETIME",
     "DOUBLE",
+    "GIVEN",
     "INTEGER",
     "INTERVAL",
     "JSON",
@@ -58,7 +59,8 @@ class Kind:
     ``scale``: of decimals the digits behind the point, None if they depend on the value, of MySQL's DOUBLE(m,d) too; of
     times the digits of the fraction of a second. ``size``: the bits of an integer, the length of a CHAR. ``collation``:
     of a text, where it is not the engine's usual one. ``members``: of MySQL's ENUM, and of its SET, whose ``size`` is
-    1. An integer with the collation "zerofill" is shown with as many digits as its ``scale``.
+    1; of PostgreSQL's array the declaration of its elements' type. An integer with the collation "zerofill" is shown
+    with as many digits as its ``scale``.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Kind:
 
 
 UNKNOWN = Kind("unknown")
+GIVEN = Kind("unknown", collation="given")
+"""A column of VALUES that are parameters: its values are converted as parameters are."""
 NULL = Kind("null")
 INTEGER = Kind("integer", size=64)
 DOUBLE = Kind("double")
@@ -114,6 +118,7 @@ def set_kind(node: Node, kind: Kind) -> Node:
 
 # --- types as they are declared ---------------------------------------------------------------------------------------
 _DECLARED: tuple[tuple[str, Kind], ...] = (
+    (r"array of", Kind("array")),
     (r"tinyint\(1\)", Kind("integer", size=8)),
     (r"tinyint", Kind("integer", size=8)),
     (r"smallint", Kind("integer", size=16)),
@@ -149,7 +154,11 @@ def of_column(column: Column) -> Kind:
     """The kind of what is declared so."""
     kind = next((kind for pattern, kind in _COMPILED if pattern.match(column.declared)), UNKNOWN)
     sizes = _SIZES.search(column.declared)
-    if kind.name == "decimal":
+    if kind.name == "array":
+        members = column.declared.removeprefix("array of ")
+        usual = declared_as(of_column(Column(members)))
+        kind = replace(kind, members=members if members.startswith("varchar") else usual)
+    elif kind.name == "decimal":
         unbounded = column.declared.startswith("real numeric")
         kind = decimal(int(sizes[2] or 0) if sizes is not None else None if unbounded else 0)
     elif kind.name in ("datetime", "time"):
@@ -175,6 +184,8 @@ def declared_as(kind: Kind) -> str:
     names |= {"time": "time", "boolean": "boolean", "json": "json text", "jsonb": "jsonb text", "bytes": "blob"}
     names |= {"char": f"character({kind.size})", "interval": "span text", "uuid": "uuid text", "literal": "text"}
     names |= {"enum": f"enum text({kind.size})" if kind.size else "text"}
+    if kind.name == "array":
+        return f"array of {kind.members}"
     if kind.name == "enum" and kind.members:
         declared = f"{'set_of' if kind.size else 'enum'} text members {kind.members.encode().hex()}"
         return f"{declared} collate {kind.collation}" if kind.collation else declared
@@ -452,7 +463,7 @@ class _Scope:
         return columns
 
     def values(self, node: exp.Values) -> Columns:
-        rows = [[self.visit(expression) for expression in row.expressions] for row in node.expressions]
+        rows = [[_of_parameter(part) or self.visit(part) for part in row.expressions] for row in node.expressions]
         return {f"column{at}": merged(list(kinds)) for at, kinds in enumerate(zip(*rows, strict=False), 1)}
 
     def star(self, node: exp.Expression) -> Columns:
@@ -530,6 +541,10 @@ def _renamed(columns: Columns, node: exp.Expression) -> Columns:
 
 def _renamed_source(columns: Columns | None, node: exp.Expression) -> Columns | None:
     return None if columns is None else _renamed(columns, node)
+
+
+def _of_parameter(node: exp.Expr) -> Kind | None:
+    return GIVEN if isinstance(node, exp.Placeholder | exp.Parameter) else None
 
 
 def _first(_: exp.Expression, kinds: list[Kind]) -> Kind:

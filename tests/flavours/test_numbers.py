@@ -137,7 +137,7 @@ def test_failed_create_table_leaves_no_sequence(books: clusterdb.Cluster) -> Non
         connection.execute("CREATE SEQUENCE u_id_seq")
         with pytest.raises(clusterdb.ProgrammingError, match='relation "u_id_seq" already exists'):
             connection.execute("CREATE TABLE u (id SERIAL PRIMARY KEY)")
-        with pytest.raises(clusterdb.OperationalError, match="no such table: u"):
+        with pytest.raises(clusterdb.OperationalError, match='relation "u" does not exist'):
             connection.execute("SELECT * FROM u")
 
 
@@ -154,7 +154,7 @@ def test_currval_and_lastval_belong_to_the_session(books: clusterdb.Cluster) -> 
 def test_nextval_on_a_read_only_connection_is_refused(books: clusterdb.Cluster) -> None:
     """nextval() writes, which a read-only connection says."""
     with closing(clusterdb.connect(books, mode="ro")) as connection:
-        with pytest.raises(clusterdb.OperationalError, match="readonly"):
+        with pytest.raises(clusterdb.OperationalError, match="read-only transaction"):
             connection.execute("SELECT nextval('s')")
         with pytest.raises(clusterdb.ProgrammingError, match="not yet defined in this session"):
             connection.execute("SELECT currval('s')")

@@ -111,10 +111,10 @@ def test_last_letter_is_that_of_repeated_arguments() -> None:
     ],
 )
 def test_wrong_number_of_arguments_is_refused_in_the_engine_s_words(engine: str, sql: str, message: str) -> None:
-    """Before the statement runs, with the statement."""
+    """Before the statement runs, with nothing but the engine's text."""
     with clusterdb.open(":memory:") as store:
         connection = clusterdb.connect(store.create_cluster("fresh", engine=engine), autocommit=True)
-        with pytest.raises(clusterdb.DatabaseError, match=re.escape(f"{message}: {sql}")) as caught:
+        with pytest.raises(clusterdb.DatabaseError, match=f"^{re.escape(message)}$") as caught:
             connection.execute(sql)
         assert not isinstance(caught.value, clusterdb.NotSupportedError)
         connection.close()

@@ -118,6 +118,7 @@ def imported_anywhere(path: Path) -> set[str]:
 APSW_ROOMS = (
     *("vfs.native", "vfs.sqlite", "clusterdb.access", "clusterdb.catalog", "clusterdb.dbapi2", "clusterdb.diff"),
     *("clusterdb.sqlalchemy", "clusterdb.flavours", "clusterdb.shell", "clusterdb.testing.seeds", "clusterdb.views"),
+    "clusterdb.server.data",
 )
 
 

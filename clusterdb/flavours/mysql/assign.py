@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 
 from clusterdb.flavours.context import Context
-from clusterdb.flavours.flavour import Unsupported, call, is_default, literal
+from clusterdb.flavours.flavour import Refused, Unsupported, call, is_default, literal
 from clusterdb.flavours.mysql.compare import as_shown, as_string, as_text, collated
 from clusterdb.flavours.mysql.modes import LAX, ZERO_DATE, ZERO_IN_DATE, Modes
 from clusterdb.flavours.mysql.types import of_several
 from clusterdb.flavours.rows import READ_BY
+from clusterdb.flavours.schema import Column
 from clusterdb.flavours.trees import column_names, insert_defaults, name_columns, quoted_column, target_of
 from clusterdb.flavours.types import Kind, kind_of, of_column, set_kind
 
-__all__ = ["answered", "assigned", "inserted", "refresh", "require_divisors"]
+__all__ = ["answered", "assigned", "inserted", "refresh", "require_divisors", "set_defaults"]
 
 _EXACT = frozenset({"integer", "boolean"})
 
@@ -118,7 +119,7 @@ _CONVERSIONS: dict[str, Callable[[exp.Expression, Kind, Kind, Modes], exp.Expres
 def inserted(tree: exp.Insert, modes: Modes, context: Context) -> None:
     """Convert every value of an INSERT to its column's type, and have AUTO_INCREMENT columns numbered.
 
-    Raises Unsupported.
+    Raises Unsupported, and Refused for DEFAULT of a column that has none.
     """
     target = target_of(tree)
     table = context.schema.tables.get(target.name.lower())
@@ -145,12 +146,24 @@ def inserted(tree: exp.Insert, modes: Modes, context: Context) -> None:
                 converted = assigned(value, kinds[name], modes)
                 if converted is not value:
                     value.replace(set_kind(converted, kinds[name]))
+    if isinstance(tree.expression, exp.Values):
+        for values in tree.expression.expressions:
+            for name, value in zip(names, values.expressions, strict=False):
+                if name != key and name in table and is_default(value):
+                    value.replace(_default_of(name, table[name]))
     if rows and (context.is_replacing or tree.args.get("conflict") is not None):
         value = _rows(tree.expression)[0][0]
         value.replace(call("my_doubtful", value, call("total_changes")))
     if key and key not in names and rows:
         tree.this.append("expressions", exp.to_identifier(key, quoted=True))
         _number(tree, target.name.lower())
+
+
+def _default_of(name: str, column: Column) -> exp.Expression:
+    """What DEFAULT means for a column.  Raises Refused if it has none."""
+    if not column.default and column.is_required:
+        raise Refused(f"Field '{name}' doesn't have a default value")
+    return set_kind(exp.var(f"({column.default or 'NULL'})"), of_column(column))
 
 
 def _omit_generated(tree: exp.Insert, generated: set[str], columns: list[str], *, is_lax: bool) -> None:
@@ -239,6 +252,20 @@ def require_divisors(tree: exp.Expression) -> None:
 
 
 # --- UPDATE -----------------------------------------------------------------------------------------------------------
+def set_defaults(tree: exp.Update, context: Context) -> None:
+    """Replace DEFAULT in SET by the expression of the column's definition.
+
+    Raises Unsupported where the table is not known, and Refused for a column that has no default.
+    """
+    columns = context.schema.tables.get(tree.this.name.lower(), {})
+    for change in tree.expressions:
+        if is_default(change.expression):
+            name = change.this.name
+            if name.lower() not in columns:
+                raise Unsupported("SET ... = DEFAULT")
+            change.set("expression", _default_of(name, columns[name.lower()]))
+
+
 def refresh(change: exp.Update | exp.OnConflict, context: Context) -> None:
     """Set the columns with ON UPDATE CURRENT_TIMESTAMP to the time if another column changes and they are not named."""
     insert = change.find_ancestor(exp.Insert) if isinstance(change, exp.OnConflict) else None

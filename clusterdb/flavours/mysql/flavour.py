@@ -9,18 +9,20 @@ import apsw
 from sqlglot import exp
 
 from clusterdb.errors import OperationalError
-from clusterdb.flavours import collations, rules
+from clusterdb.flavours import collations, parameters, rules
 from clusterdb.flavours.context import Context
+from clusterdb.flavours.described import Loader, ResultType, mysql_type
+from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.flavour import (
     Translation,
     Unsupported,
     call,
-    is_default,
     literal,
 )
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.mysql import assign as a
 from clusterdb.flavours.mysql import compare as c
+from clusterdb.flavours.mysql import messages
 from clusterdb.flavours.mysql import rules as r
 from clusterdb.flavours.mysql.base import MySQLBase
 from clusterdb.flavours.mysql.compare import as_text
@@ -32,8 +34,9 @@ from clusterdb.flavours.mysql.settings import settings
 from clusterdb.flavours.mysql.special import special
 from clusterdb.flavours.mysql.visible import with_visible_columns
 from clusterdb.flavours.registry import Arguments
+from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.tables import text
-from clusterdb.flavours.types import kind_of
+from clusterdb.flavours.types import Kind, kind_of
 
 __all__ = ["MySQLFlavour"]
 
@@ -60,6 +63,8 @@ class MySQLFlavour(MySQLBase):
     several_rows_message = "Subquery returns more than 1 row"
     unknown_column_message = "Unknown column '{}' in 'where clause'"
     after_rollback_to = ("SELECT my_undo()",)
+    schema_name = messages.DATABASE
+    verbs = messages.VERBS
     typing = TYPING
     splitter_class = MySQLSplitter
     equations_determine = True
@@ -155,6 +160,14 @@ class MySQLFlavour(MySQLBase):
         super().install(db)
         collations.install(db)
 
+    def syntax_error(self, sql: str, at: int | None) -> Words:
+        """The words for a statement that is wrong from a character on."""
+        return messages.syntax_error(sql, at)
+
+    def words(self, failure: Failure) -> Words | None:
+        """The engine's words for what SQLite refuses."""
+        return messages.words(failure)
+
     def special(self, sql: str, context: Context) -> Translation | None:
         """Statements that need no grammar, or that sqlglot does not know."""
         return special(self, sql, context)
@@ -162,6 +175,17 @@ class MySQLFlavour(MySQLBase):
     def prepared(self, sql: str) -> str:
         """A statement with what is in executable comments."""
         return ";".join(self.statements_of(sql)) if "/*!" in sql else sql
+
+    def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
+        """MySQL's type of a result column."""
+        return mysql_type(kind, declared)
+
+    def loader(self, kind: Kind | None, declared: str, *, typed: bool) -> Loader | None:
+        """The same, where TINYINT(1) is a boolean too; of other conditions MySQL makes integers."""
+        if typed and declared.lower().startswith("tinyint(1)"):
+            return bool
+        is_condition = kind is not None and kind.name == "boolean"
+        return None if is_condition else super().loader(kind, declared, typed=typed)
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: a text by itself, all else as it is written."""
@@ -175,7 +199,7 @@ class MySQLFlavour(MySQLBase):
             return str(inner.sql(dialect=self.dialect))
         if isinstance(inner, exp.Literal | exp.Column) and inner is not tree:
             return str(inner.name)
-        return str(tree.meta.get(WRITTEN) or super().column_name(tree))
+        return parameters.shown(str(tree.meta.get(WRITTEN) or super().column_name(tree)))
 
     def ungrouped(self, column: Doubtful) -> None:
         """As with the sql_mode ONLY_FULL_GROUP_BY; without it any row's value is taken.  Raises Unsupported."""
@@ -243,8 +267,7 @@ class MySQLFlavour(MySQLBase):
         for node in tree.expressions:
             if isinstance(node.this, exp.Column) and node.this.table == table.alias_or_name and not _is_joined(tree):
                 node.this.set("table", None)
-        if any(is_default(node.expression) for node in tree.expressions):
-            raise Unsupported("SET ... = DEFAULT")
+        a.set_defaults(tree, context)
         self._assign_in_order(tree)
         joins = table.args.get("joins") or []
         if joins or tree.args.get("joins"):

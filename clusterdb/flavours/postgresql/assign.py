@@ -10,7 +10,7 @@ from clusterdb.flavours.flavour import Refused, Unsupported, call, is_default
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.postgresql.casts import as_text, converted, is_column, refuse
 from clusterdb.flavours.postgresql.sequences import reference
-from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE
+from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, element
 from clusterdb.flavours.trees import column_names, insert_defaults, name_columns, target_of
 from clusterdb.flavours.types import INTEGER, NUMBERS, Kind, Typing, answers, kind_of, set_kind
 
@@ -41,6 +41,8 @@ def assigned(value: exp.Expression, column: Kind, context: Context) -> exp.Expre
         return call("pg_as_date", value)
     if {kind.name, column.name} == {"json", "jsonb"}:
         return call("pg_jsonb", value) if column.name == "jsonb" else value
+    if column.name == "array" == kind.name:
+        return value if element(kind) == element(column) else call("pg_array_read", value, column.members)
     if kind.name == column.name and (kind.name != "enum" or kind.size == column.size):
         return value
     raise Unsupported(f"assignment of a {kind.name} value to a {column.name} column")
@@ -143,13 +145,16 @@ def _defaults(
         return names, rows
     width = min(map(len, rows))
     dropped = [at for at in range(width) if all(is_default(row[at]) for row in rows)]
-    if len(dropped) == width:
-        if len(rows) > 1:
-            raise Unsupported("INSERT of several rows with only DEFAULT")
+    columns = context.schema.tables.get(target.name.lower(), {})
+    if len(dropped) == width and len(rows) == 1:
         insert_defaults(tree, target)
         return [], []
+    if len(dropped) == width:
+        plain = next((at for at in dropped if names[at] in columns and not columns[names[at]].is_generated), None)
+        if plain is None:
+            raise Unsupported("INSERT of several rows with only DEFAULT")
+        dropped.remove(plain)
     kept = [at for at in range(width) if at not in dropped]
-    columns = context.schema.tables.get(target.name.lower(), {})
     for row in rows:
         for at in kept:
             if is_default(row[at]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from sqlglot import exp
@@ -10,10 +11,11 @@ from clusterdb.errors import DataError
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import Unsupported, call, literal
 from clusterdb.flavours.postgresql import labels
+from clusterdb.flavours.postgresql.arrays import converted as read_array
 from clusterdb.flavours.postgresql.types import NUMERIC, REAL, WHOLE_OR_DOUBLE, Mixed, cast_kind, cast_to, common
 from clusterdb.flavours.postgresql.values import HELPERS, number_text
 from clusterdb.flavours.rows import READ_BY
-from clusterdb.flavours.types import NUMBERS, TEXT, Kind, kind_of, set_kind
+from clusterdb.flavours.types import GIVEN, NUMBERS, TEXT, Kind, kind_of, set_kind
 
 __all__ = ["as_json", "as_output", "as_text", "cast", "chosen_of", "common_of", "converted", "is_column", "refuse"]
 
@@ -82,6 +84,8 @@ def _literal_as(node: exp.Expression, kind: Kind, context: Context) -> exp.Expre
     try:
         value = HELPERS[name](inner.name, *more)
     except (ValueError, TypeError, OverflowError) as error:
+        if kind.name in ("date", "datetime") and re.search("is out of range for month|month must be in", str(error)):
+            raise DataError(f"date/time field value out of range: '{inner.name}'") from None
         if kind.name in _PARTLY_READ or inner.name.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
             raise Unsupported(f"'{inner.name}' as {kind.name} ({error})") from None
         raise DataError(str(error)) from None
@@ -95,6 +99,8 @@ def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Express
     own = kind_of(node)
     if kind.name in ("unknown", "null", "mixed") or own.name == "null":
         return node
+    if kind.name == "array" and own.name in ("literal", "unknown", "text"):
+        return _array_of(node, own, kind)
     if own.name == "literal":
         return node if kind.name == "literal" else _literal_as(node, kind, context)
     if own.name == "unknown":
@@ -115,6 +121,20 @@ def converted(node: exp.Expression, kind: Kind, context: Context) -> exp.Express
     return node
 
 
+def _array_of(node: exp.Expression, own: Kind, kind: Kind) -> exp.Expression:
+    """A text as an array."""
+    inner = node
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    if own.name == "literal" and isinstance(inner, exp.Literal):
+        if inner.name.lstrip().startswith("["):
+            raise Unsupported("an array with other lower bounds than 1")
+        return set_kind(literal(read_array(inner.name, kind.members)), kind)
+    if own.name == "unknown" and is_column(node):
+        return node
+    return set_kind(call("pg_array_read", node, kind.members), kind)
+
+
 def _converted_in_schema(node: exp.Expression, own: Kind, kind: Kind) -> exp.Expression:
     """The same where others write the table: with SQLite's own words.  Raises Unsupported."""
     if own.name == "date" and kind.name == "datetime":
@@ -133,7 +153,7 @@ def as_text(node: exp.Expression, context: Context, *, short: bool = False) -> e
     inner = node.this if isinstance(node, exp.Paren) else node
     if kind.name == "enum":
         return set_kind(node.copy(), TEXT)
-    if kind.name in ("text", "literal", "null", "uuid", "date", "interval", "json"):
+    if kind.name in ("text", "literal", "null", "uuid", "date", "interval", "json", "array"):
         return node
     if kind.name == "decimal":
         if isinstance(inner, exp.Literal):
@@ -179,6 +199,8 @@ def as_json(node: exp.Expression, context: Context) -> exp.Expression:
             raise Unsupported(f"a {kind.name} value as JSON")
     if kind.name == "decimal" and not isinstance(node, exp.Literal) and kind.scale is not None:
         return set_kind(call("pg_decimal_text", node, kind.scale), Kind("json"))
+    if kind.name == "array":
+        return set_kind(call("pg_array_to_json", node, kind.members), Kind("json"))
     names = {"jsonb": "json", "json": "json", "boolean": "boolean", "datetime": "datetime", "time": "time"}
     names |= dict.fromkeys(NUMBERS, "number")
     value = as_text(node, context) if kind.name in ("double", "char") else node
@@ -254,7 +276,7 @@ def _read(value: exp.Expression, own: Kind, to: Kind, context: Context) -> exp.E
     if own.name == "literal":
         result = converted(value, to, context)
         return call("pg_into_decimal", result, to.scale) if to.name == "decimal" and to.scale is not None else result
-    if own.name == "unknown" and is_column(value):
+    if own.name == "unknown" and own != GIVEN and is_column(value):
         raise Unsupported(f"a cast to {to.name} of what has no known type")
     if to.name == "integer" and own.name == "unknown":
         return call("pg_into_integer", value)

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import Unsupported, call, literal
-from clusterdb.flavours.postgresql import labels
+from clusterdb.flavours.postgresql import array_rules, labels
 from clusterdb.flavours.postgresql.casts import chosen_of, common_of, converted, is_column
 from clusterdb.flavours.postgresql.types import cast_kind
 from clusterdb.flavours.rules import quantified
@@ -73,6 +73,12 @@ def _tested(
             raise Unsupported("a comparison of rows with jsonb")
         rows = [exp.Tuple(expressions=[node[at].copy() for node in pairs]) for at in (0, 1)]
         return kind_of_test(this=rows[0], expression=rows[1])
+    if kind_of(left).name == "array" or kind_of(right).name == "array":
+        kind = kind_of(left) if kind_of(left).name == "array" else kind_of(right)
+        first, second = (converted(side, kind, context) for side in (left, right))
+        if "array" not in (kind_of(first).name, kind_of(second).name):
+            raise Unsupported("a comparison of an array with another value")
+        return kind_of_test(this=call("pg_array_compare", first, second, kind.members), expression=literal(0))
     if _is_jsonb(left, right):
         first, second = _sides([left, right], kind_of_test, context)
         return kind_of_test(this=call("pg_jsonb_compare", first, second), expression=literal(0))
@@ -268,13 +274,29 @@ def _with_quantifier(node: exp.Expression, right: exp.Expression, context: Conte
             return among(exp.In(this=node.this, expressions=members), context)
         if isinstance(right, exp.All) and isinstance(node, exp.NEQ):
             return exp.Not(this=among(exp.In(this=node.this, expressions=members), context))
-        raise Unsupported("ANY or ALL of an array, with another comparison than = ANY and <> ALL")
+        kinds = common_of("ANY or ALL", [node.this, *members])
+        inner = array_rules.built(
+            exp.Array(expressions=[converted(item, kinds, context).copy() for item in members]), context
+        )
+    if kind_of(inner).name == "array" or (kind_of(inner).name == "unknown" and not is_column(inner)):
+        operator = _OPERATORS[type(node)]
+        return array_rules.tested(operator, isinstance(right, exp.All), node.this, inner, context)
     columns = _columns_of(inner)
     if len(columns) == 1 and not isinstance(columns[0], exp.Star):
         kind = common_of("ANY or ALL", [node.this, columns[0]])
         _require_plain("ANY or ALL", columns[0], kind, context)
         node = type(node)(this=converted(node.this, kind, context).copy(), expression=right)
     return quantified(node, right)
+
+
+_OPERATORS: dict[type[exp.Expression], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
 
 
 # --- whole queries ----------------------------------------------------------------------------------------------------
@@ -306,7 +328,7 @@ def is_truth(node: exp.Is, context: Context) -> exp.Expression:
 def sorted_by(node: exp.Expression, what: str, context: Context) -> exp.Expression:
     """What a value is ordered by.  Raises Unsupported."""
     kind = kind_of(node)
-    if kind.name in ("json", "jsonb", "mixed"):
+    if kind.name in ("json", "jsonb", "mixed", "array"):
         raise Unsupported(f"{what} of {kind.name} values")
     return _keyed(node, kind, context, equal=False) if not context.in_definition else node
 

@@ -16,6 +16,8 @@ from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 from clusterdb.errors import ProgrammingError
 from clusterdb.flavours import rules
 from clusterdb.flavours.context import Context
+from clusterdb.flavours.described import Loader, ResultType, postgresql_type
+from clusterdb.flavours.failures import Failure, Words
 from clusterdb.flavours.flavour import (
     IDLE,
     SAVEPOINT,
@@ -30,8 +32,18 @@ from clusterdb.flavours.flavour import (
 from clusterdb.flavours.functions import SqlValue
 from clusterdb.flavours.grouping import Doubtful
 from clusterdb.flavours.postgresql import arithmetic as m
+from clusterdb.flavours.postgresql import (
+    array_rules,
+    arrays,
+    cursors,
+    enums,
+    labels,
+    messages,
+    names,
+    sequences,
+    settings,
+)
 from clusterdb.flavours.postgresql import compare as c
-from clusterdb.flavours.postgresql import enums, labels, names, sequences, settings
 from clusterdb.flavours.postgresql import rules as r
 from clusterdb.flavours.postgresql.assign import inserted, require_other, set_defaults, updated
 from clusterdb.flavours.postgresql.casts import cast
@@ -40,11 +52,13 @@ from clusterdb.flavours.postgresql.drops import dropping, truncating
 from clusterdb.flavours.postgresql.registry import FUNCTIONS, TYPING
 from clusterdb.flavours.postgresql.scripts import COPY, LITERALS, PostgreSQLSplitter
 from clusterdb.flavours.postgresql.types import ZONED
+from clusterdb.flavours.postgresql.unnest import ELEMENT, ITEMS, PLACE, with_items
 from clusterdb.flavours.postgresql.upsert import touch_once
 from clusterdb.flavours.registry import Arguments
+from clusterdb.flavours.schema import Schema
 from clusterdb.flavours.session import EngineSession, together
 from clusterdb.flavours.tables import quoted
-from clusterdb.flavours.types import DATE, DATETIME, TIME
+from clusterdb.flavours.types import DATE, DATETIME, TIME, Kind
 
 __all__ = ["PostgreSQLFlavour"]
 
@@ -65,6 +79,8 @@ _SEVERAL = re.compile(
 """A statement that answers nothing, and so may be one of several."""
 _WRITES = re.compile(r"(?:INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
 _TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
+_ARRAYS = re.compile(r"\[|array", re.IGNORECASE)
+_CURSOR = re.compile(r"(?:DECLARE|FETCH|MOVE|CLOSE)\b", re.IGNORECASE)
 _ALTER = re.compile(r"ALTER\s+(?:TABLE|SEQUENCE|INDEX)\b", re.IGNORECASE)
 _OVERRIDING = re.compile(
     r"(\s*INSERT\s+INTO\s+[^\s()]+(?:\s+AS\s+\w+)?\s*(?:\([^()]*\)\s*)?)OVERRIDING\s+SYSTEM\s+VALUE\b", re.IGNORECASE
@@ -79,7 +95,9 @@ def _psql(command: str) -> Translation:
 
 
 class _Dialect(Postgres):
-    """PostgreSQL's grammar, with functions under their own names."""
+    """PostgreSQL's grammar, with functions under their own names, and subscripts as they are written."""
+
+    INDEX_OFFSET = 0
 
     class Parser(Postgres.Parser):  # type: ignore[valid-type,misc]
         FUNCTIONS: dict[str, Callable[..., exp.Expression]] = {}  # noqa: RUF012
@@ -103,7 +121,10 @@ class _Dialect(Postgres):
 
 # --- the flavour ------------------------------------------------------------------------------------------------------
 class _Harmless:
-    """A connection as modules are made for; their tables can be read in views where the schema is not trusted."""
+    """A connection as modules are made for; their tables can be read in views where the schema is not trusted.
+
+    A table whose arguments are columns of others is read for each of their rows: the planner may not begin with it.
+    """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -113,8 +134,17 @@ class _Harmless:
         connect = source.Connect
 
         def connected(db: apsw.Connection, *arguments: SqlValue) -> object:
-            answer = connect(db, *arguments)
+            answer: Any = connect(db, *arguments)
             db.vtab_config(apsw.SQLITE_VTAB_INNOCUOUS)
+            table, first = answer[1], len(source.columns)
+            choose = table.BestIndexObject
+
+            def chosen(index: Any) -> bool:
+                places = range(index.nConstraint)
+                arguments = (at for at in places if index.get_aConstraint_iColumn(at) >= first)
+                return all(map(index.get_aConstraint_usable, arguments)) and choose(index)
+
+            table.BestIndexObject = chosen
             return answer
 
         source.Create = source.Connect = connected
@@ -134,6 +164,8 @@ class PostgreSQLFlavour(Flavour):
     unknown_column_message = 'column "{}" does not exist'
     before_select = ("where", "having")
     after_rollback_to = ("SELECT pg_redo()",)
+    schema_name = "public"
+    verbs = messages.VERBS
     typing = TYPING
     splitter_class = PostgreSQLSplitter
     literals = LITERALS
@@ -153,7 +185,14 @@ class PostgreSQLFlavour(Flavour):
             exp.BitwiseRightShift: m.bits("shift_right"),
             exp.Add: m.plus,
             exp.Sub: m.minus,
-            exp.DPipe: m.joined,
+            exp.DPipe: lambda node, context: (
+                array_rules.joined(node, context)
+                if array_rules.is_array(node.this, node.expression)
+                else m.joined(node, context)
+            ),
+            exp.Bracket: array_rules.subscript,
+            exp.ArrayOverlaps: array_rules.contained("pg_array_overlaps"),
+            exp.ArrayContainedBy: array_rules.contained("pg_array_contains", swapped=True),
             exp.Interval: m.interval,
             exp.Like: r.matched("pg_like"),
             exp.ILike: r.matched("pg_ilike"),
@@ -234,12 +273,17 @@ class PostgreSQLFlavour(Flavour):
                 self.rules[getattr(exp, name)] = rules.unsupported(name)
 
     def install(self, db: apsw.Connection) -> None:
-        """Give a connection the functions, and generate_series()."""
+        """Give a connection the functions, generate_series() and the elements of arrays."""
         import apsw.ext
 
         super().install(db)
         series: Any = apsw.ext.generate_series
         apsw.ext.make_virtual_module(_Harmless(db), "generate_series", series)  # type: ignore[arg-type]
+
+        items: Any = arrays.items
+        items.columns = ("clusterdb_value", "clusterdb_number")
+        items.column_access = apsw.ext.VTColumnAccess.By_Index
+        apsw.ext.make_virtual_module(_Harmless(db), "pg_items", items)  # type: ignore[arg-type]
 
     def placeholder(self, number: int) -> str:
         """``$1``: a question mark is an operator.  The space keeps ``$1,$`` from being taken for a quote."""
@@ -277,7 +321,18 @@ class PostgreSQLFlavour(Flavour):
 
     def _parsed(self, sql: str, context: Context) -> exp.Expression | None:
         tree = super()._parsed(sql, context)
-        return None if tree is None else labels.resolve(tree, context)
+        if tree is None:
+            return None
+        with_items(tree)
+        return labels.resolve(tree, context)
+
+    def syntax_error(self, sql: str, at: int | None) -> Words:
+        """The words for a statement that is wrong from a character on."""
+        return messages.syntax_error(sql, at)
+
+    def words(self, failure: Failure) -> Words | None:
+        """The engine's words for what SQLite refuses."""
+        return messages.words(failure)
 
     def special(self, sql: str, context: Context) -> Translation | None:
         """Settings that make no difference, and statements that sqlglot does not know."""
@@ -298,11 +353,17 @@ class PostgreSQLFlavour(Flavour):
             return Translation("ROLLBACK" if sql.strip()[:1].upper() == "A" else "COMMIT", ends=True)
         if re.fullmatch(r"\s*(?:DISCARD|DEALLOCATE)\s+ALL\s*+;?\s*+", sql, re.I):
             return Translation(IDLE)
-        shown = re.fullmatch(r"\s*SHOW\s+(\w+)\s*+;?\s*+", sql, re.I)
-        if shown is not None and shown[1].lower() in _SHOWN:
-            return Translation(f"SELECT '{_SHOWN[shown[1].lower()]}' AS \"{shown[1].lower()}\"")
+        shown = re.fullmatch(r"\s*SHOW\s+(\w+|TRANSACTION\s++ISOLATION\s++LEVEL|TIME\s++ZONE)\s*+;?\s*+", sql, re.I)
+        if shown is not None:
+            name = " ".join(shown[1].lower().split())
+            name = {"transaction isolation level": "transaction_isolation", "time zone": "timezone"}.get(name, name)
+            if name in _SHOWN:
+                return Translation(f"SELECT '{_SHOWN[name]}' AS \"{'TimeZone' if name == 'timezone' else name}\"")
         if re.fullmatch(r"\s*(?:VACUUM|ANALYZE|REINDEX)\b.*", sql, re.I | re.DOTALL):
             return Translation("ANALYZE")
+        cursor = cursors.translated(self, sql, context) if _CURSOR.match(sql) else None
+        if cursor is not None:
+            return cursor
         overriding = _OVERRIDING.match(sql)
         if overriding is not None:
             return self.translated(overriding[1] + sql[overriding.end() :], replace(context, is_overriding=True))
@@ -359,7 +420,9 @@ class PostgreSQLFlavour(Flavour):
 
     def call(self, node: exp.Anonymous, context: Context) -> exp.Expression:
         """A call of a function by its name, or a word that is written like one.  Raises Unsupported or Refused."""
-        return node if node.name.lower() in ("any", "all", "some") else super().call(node, context)
+        if node.name in (ELEMENT, PLACE):
+            return array_rules.element(node) if node.name == ELEMENT else array_rules.place(node)
+        return node if node.name.lower() in ("any", "all", "some", ITEMS) else super().call(node, context)
 
     def arguments(
         self, name: str, takes: Arguments, arguments: list[exp.Expression], context: Context
@@ -377,6 +440,25 @@ class PostgreSQLFlavour(Flavour):
             return self.call_of(name, arguments, node, context)
 
         return rule
+
+    def kinds(self, sql: str, schema: Schema) -> tuple[Kind | None, ...]:
+        """The kinds of the columns that a query, or a FETCH, returns."""
+        return cursors.kinds_fetched(sql, schema) or super().kinds(sql, schema)
+
+    def result_type(self, kind: Kind | None, declared: str, schema: Schema) -> ResultType | None:
+        """PostgreSQL's type of a result column."""
+        return postgresql_type(kind, declared, schema)
+
+    def loader(self, kind: Kind | None, declared: str, *, typed: bool) -> Loader | None:
+        """The same, where arrays are always lists."""
+        if kind is not None and kind.name == "array":
+            members = kind.members
+            return lambda value: arrays.loaded(value, members) if isinstance(value, str) else value
+        return super().loader(kind, declared, typed=typed)
+
+    def may_load(self, sql: str, schema: Schema) -> bool:
+        """Whether there may be arrays: of a column, or by a word of the statement."""
+        return bool(_ARRAYS.search(sql)) or schema.has_arrays
 
     def column_name(self, tree: exp.Expression) -> str:
         """What a column without a name is called: its function, its type, or nothing in particular."""
@@ -549,7 +631,12 @@ class PostgreSQLFlavour(Flavour):
 
 
 def _table(node: exp.Table, context: Context) -> exp.Expression:
-    """A table, perhaps one of ``information_schema``."""
+    """A table, perhaps one of ``information_schema`` or ``pg_catalog``."""
+    is_own = node.name.lower() in context.schema.tables and not node.db
+    if node.db.lower() == "pg_catalog" or (node.name.lower().startswith("pg_") and node.db == "" and not is_own):
+        from clusterdb.flavours.postgresql.catalog import pg_catalog
+
+        return pg_catalog(node, context)
     checked = r.table(node, context)
     if checked is not node or node.db.lower() != "information_schema":
         return checked

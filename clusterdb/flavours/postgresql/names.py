@@ -94,6 +94,8 @@ def _type(to: exp.Expression) -> str:
     if isinstance(to.this, exp.Interval):
         return "interval"
     kind = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
+    if kind == "ARRAY" and to.expressions:
+        return _type(to.expressions[0])
     if kind == "USER-DEFINED":
         return str(to.args["kind"]).rpartition(".")[2].strip('"')
     return _TYPES.get(kind, kind.lower())
@@ -125,7 +127,16 @@ _RULES: dict[type[exp.Expression], Callable[[Any], tuple[str, bool]]] = {
     exp.Trim: lambda tree: (_TRIMS.get(str(tree.args.get("position") or "").upper(), "btrim"), True),
     exp.Dot: lambda tree: _figured(tree.expression),
     **dict.fromkeys(
-        (exp.Paren, exp.Collate, exp.Window, exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls),
+        (
+            exp.Bracket,
+            exp.Paren,
+            exp.Collate,
+            exp.Window,
+            exp.Filter,
+            exp.WithinGroup,
+            exp.IgnoreNulls,
+            exp.RespectNulls,
+        ),
         lambda tree: _figured(tree.this),
     ),
 }

@@ -13,12 +13,13 @@ from datetime import datetime
 
 from clusterdb.flavours import functions as f
 from clusterdb.flavours.functions import text_of
-from clusterdb.flavours.postgresql import calls, formats, intervals, json, patterns, rules
+from clusterdb.flavours.postgresql import array_rules, arrays, calls, formats, intervals, json, patterns, rules
 from clusterdb.flavours.postgresql import compare as c
 from clusterdb.flavours.postgresql import functions as p
 from clusterdb.flavours.postgresql import types as t
 from clusterdb.flavours.postgresql import values as v
 from clusterdb.flavours.postgresql.types import EXACT, INT, JSONB, UUID, ZONED
+from clusterdb.flavours.postgresql.unnest import ELEMENT, PLACE
 from clusterdb.flavours.registry import Function, Functions
 from clusterdb.flavours.types import (
     BOOLEAN,
@@ -30,6 +31,7 @@ from clusterdb.flavours.types import (
     INTERVAL,
     JSON,
     TEXT,
+    Kind,
     Typing,
     decimal,
 )
@@ -152,6 +154,50 @@ _JSON = (
     ),
 )
 
+_ARRAYS = (
+    Function("array_to_string", "*t/t", TEXT, arrays.FUNCTIONS["array_to_string"], takes_null=True),
+    Function("string_to_array", "tt/t", t.TEXTS, arrays.FUNCTIONS["string_to_array"], takes_null=True),
+    Function("array_length", "*i", INT, arrays.FUNCTIONS["array_length"]),
+    Function("array_upper", "*i", INT, arrays.FUNCTIONS["array_length"]),
+    Function("array_lower", "*i", INT, arrays.FUNCTIONS["array_lower"]),
+    Function("array_ndims", "*", INT, arrays.FUNCTIONS["array_ndims"]),
+    Function("array_dims", "*", TEXT, arrays.FUNCTIONS["array_dims"]),
+    Function("cardinality", "*", INT, arrays.FUNCTIONS["cardinality"]),
+    Function("array_cat", "**", t.same, arrays.FUNCTIONS["array_cat"], takes_null=True),
+    Function(
+        "array_append", "**", t.same, arrays.FUNCTIONS["array_append"], rewrite=array_rules.appended, takes_null=True
+    ),
+    Function(
+        "array_prepend",
+        "**",
+        t.second,
+        arrays.FUNCTIONS["array_prepend"],
+        rewrite=array_rules.appended,
+        takes_null=True,
+    ),
+    Function(
+        "array_remove", "**", t.same, arrays.FUNCTIONS["array_remove"], rewrite=array_rules.removed, takes_null=True
+    ),
+    Function(
+        "array_replace", "***", t.same, arrays.FUNCTIONS["array_replace"], rewrite=array_rules.removed, takes_null=True
+    ),
+    Function(
+        "array_position", "**/i", INT, arrays.FUNCTIONS["array_position"], rewrite=array_rules.position, takes_null=True
+    ),
+    Function(
+        "array_positions",
+        "**",
+        Kind("array", members="int"),
+        arrays.FUNCTIONS["array_positions"],
+        rewrite=array_rules.position,
+        takes_null=True,
+    ),
+    Function(
+        "array_agg", "*", t.array_of, aggregate=lambda: arrays.Gathered(of_arrays=False), rewrite=array_rules.gathered
+    ),
+    Function("array", "*", t.array_of, rewrite=lambda of, context: array_rules.of_query(of.arguments, context)),
+)
+
 _AGGREGATES = (
     Function("count", "*", INTEGER, rewrite=calls.count),
     Function("sum", "*", t.total, rewrite=calls.total),
@@ -198,6 +244,7 @@ _SESSION = (
     Function("current_schema", "", TEXT, rewrite=calls.constant("public")),
     Function("current_user session_user user", "", TEXT, rewrite=calls.constant("local")),
     Function("pg_backend_pid", "", INT, rewrite=calls.constant(1)),
+    Function("pg_table_is_visible pg_type_is_visible", "*", BOOLEAN, rewrite=calls.constant(1)),
     Function("set_config", "***", TEXT, rewrite=calls.configured),
     Function("nextval currval", "t", INTEGER, in_session=True),
     Function("lastval", "", INTEGER, in_session=True),
@@ -208,10 +255,11 @@ _SESSION = (
 
 
 FUNCTIONS = Functions(
-    rows=(*_TEXTS, *_NUMBERS, *_DATES, *_CHOICES, *_JSON, *_AGGREGATES, *_SESSION),
+    rows=(*_TEXTS, *_NUMBERS, *_DATES, *_CHOICES, *_JSON, *_ARRAYS, *_AGGREGATES, *_SESSION),
     helpers={
         **intervals.HELPERS,
         **v.HELPERS,
+        **arrays.HELPERS,
         # arithmetic
         "negative": f.negated,
         "plus": lambda a, b, size=64: p.fitting(a + b, size),
@@ -265,8 +313,9 @@ FUNCTIONS = Functions(
         "jsonb_number": p.jsonb_number,
         "jsonb_integer": lambda value: v.nearest(p.jsonb_number(value)),
     },
-    null_helpers={"compare": p.compare},
+    null_helpers={"compare": p.compare, **arrays.NULL_HELPERS},
     helper_aggregates={
+        "array_agg_arrays": lambda: arrays.Gathered(of_arrays=True),
         "real_sum": p.Reals,
         "exact_sum": lambda: p.Total(mean=False),
         "exact_avg": lambda: p.Total(mean=True),
@@ -275,4 +324,4 @@ FUNCTIONS = Functions(
     session_helpers=frozenset({"now", "forget", "given", "begin", "untouched", "restart", "several"}),
 )
 
-TYPING = Typing(t.NODES, FUNCTIONS.kinds)
+TYPING = Typing(t.NODES, {**FUNCTIONS.kinds, ELEMENT: t.element_of, PLACE: INTEGER})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlglot import exp
 
 from clusterdb.flavours import rules
 from clusterdb.flavours.context import Context
 from clusterdb.flavours.flavour import Rule, Unsupported, call, literal
+from clusterdb.flavours.postgresql import array_rules
 from clusterdb.flavours.postgresql.casts import as_json, as_output, as_text, converted, refuse
 from clusterdb.flavours.postgresql.compare import array_of, grouped, quantifier_of, sorted_by
 from clusterdb.flavours.postgresql.formats import kind_of_format
 from clusterdb.flavours.postgresql.types import EXACT_OR_DOUBLE, INT, REAL
+from clusterdb.flavours.postgresql.unnest import ITEMS
 from clusterdb.flavours.types import BYTES, DATE, DATETIME, DOUBLE, TEXT, Kind, kind_of, set_kind
 
 _PLACES = "%Y-%m-%d %H:%M:%f"
@@ -295,15 +299,20 @@ def collate(node: exp.Collate, context: Context) -> exp.Expression:
 
 def of_quantifier(node: exp.Array, context: Context) -> exp.Expression:
     """ARRAY[...] in ANY or ALL."""
-    if quantifier_of(node) is None:
-        raise Unsupported("arrays")
+    if quantifier_of(node) is None or any(
+        isinstance(item, exp.Array) or kind_of(item).name == "array" for item in node.expressions
+    ):
+        return array_rules.built(node, context)
     return exp.Tuple(expressions=node.expressions)
 
 
 def array_cast(node: exp.Cast, context: Context) -> exp.Expression | None:
     """A cast to an array in ANY or ALL; None if it is another cast."""
     is_array = isinstance(node.to.this, exp.DataType.Type) and node.to.this == exp.DataType.Type.ARRAY
-    return array_of(node, context) if is_array and quantifier_of(node) is not None else None
+    if is_array and quantifier_of(node) is not None:
+        with suppress(Unsupported):
+            return array_of(node, context)
+    return array_rules.cast(node, context)
 
 
 def json_at(node: exp.Expression, name: str) -> exp.Expression:
@@ -324,6 +333,8 @@ def json_test(name: str) -> Rule:
 
     def rule(node: exp.Expression, context: Context) -> exp.Expression:
         parts = [node.this, node.expression]
+        if name == "pg_json_contains" and array_rules.is_array(*parts):
+            return array_rules.contained("pg_array_contains")(node, context) or node
         if kind_of(node.this).name not in ("jsonb", "literal", "unknown"):
             raise refuse("a test", node.this)
         if name == "pg_json_contains":
@@ -367,7 +378,7 @@ def dot(node: exp.Dot, context: Context) -> exp.Expression:
 
 
 def column(node: exp.Column, context: Context) -> exp.Expression:
-    if node.db.lower() == "public":
+    if node.db.lower() in ("public", "pg_catalog", "information_schema"):
         node.set("db", None)
     return node
 
@@ -385,6 +396,10 @@ def conflict(node: exp.OnConflict, context: Context) -> exp.Expression:
 
 
 def table(node: exp.Table, context: Context) -> exp.Expression:
+    if isinstance(node.this, exp.Anonymous) and node.this.name == ITEMS:
+        result = array_rules.items(node.this)
+        result.set("alias", node.args.get("alias"))
+        return result
     if isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "generate_series":
         return _series(node)
     if node.db.lower() in ("pg_catalog",) or (

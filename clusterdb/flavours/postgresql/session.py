@@ -10,37 +10,42 @@ import weakref
 import apsw
 
 from clusterdb.flavours.postgresql.assign import given
+from clusterdb.flavours.postgresql.cursors import Cursors, HasCursors
 from clusterdb.flavours.postgresql.sequences import Sequences
 from clusterdb.flavours.postgresql.upsert import Touched
 from clusterdb.flavours.postgresql.values import moment, moment_text
 from clusterdb.flavours.registry import guarded
-from clusterdb.flavours.session import EngineSession
 
 __all__ = ["PostgreSQLSession"]
 
 
-class PostgreSQLSession(EngineSession):
-    """The session of a connection."""
+class PostgreSQLSession(HasCursors):
+    """The session of a connection; ``cursors`` are those of its SQL."""
 
     def install(self, db: apsw.Connection) -> None:
         """The functions of the flavour, and those that follow the transactions of the connection."""
         super().install(db)
-        clock, touched, sequences = _Clock(db), Touched(), Sequences(db)
+        clock, touched, sequences, cursors = _Clock(db), Touched(), Sequences(db), Cursors(db)
+        if db is self.db:
+            self.cursors = cursors
         clock.install(db)
         touched.install(db)
         sequences.install(db)
+        cursors.install(db)
         db.create_scalar_function("pg_given", guarded(given), 1, flags=apsw.SQLITE_INNOCUOUS)
 
         def committed() -> bool:
             clock.forget()
             touched.forget()
             sequences.committed()
+            cursors.committed()
             return False
 
         def rolled_back() -> None:
             clock.forget()
             touched.forget()
             sequences.rolled_back()
+            cursors.rolled_back()
 
         db.set_commit_hook(committed, id="clusterdb")
         db.set_rollback_hook(rolled_back, id="clusterdb")

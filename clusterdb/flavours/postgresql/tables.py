@@ -233,6 +233,11 @@ def declaration(tree: exp.ColumnDef) -> str:
     name = _SERIAL.get(type_name(kind), type_name(kind))
     if name == "USER-DEFINED" and kind.expressions:
         return f"{_ENUM}({kind.expressions[0].name})"
+    if name == "ARRAY" and kind.expressions:
+        inner = kind.expressions[0]
+        while type_name(inner) == "ARRAY" and inner.expressions:
+            inner = inner.expressions[0]
+        return f"array of {declaration(exp.ColumnDef(this=tree.this.copy(), kind=inner.copy()))}"
     if name not in _DECLARED:
         raise Unsupported(f"a column of type {kind.sql(dialect='postgres')}")
     sizes = ", ".join(map(str, sizes_of(kind)))
@@ -386,6 +391,7 @@ _VISIBLE = f"name NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4', '{s
 
 _SHOWN_TYPE = (
     "CASE WHEN c.type = 'INTEGER' THEN 'integer' WHEN c.type = 'span text' THEN 'interval' "
+    "WHEN c.type LIKE 'array of %' THEN 'ARRAY' "
     "WHEN c.type LIKE 'enum text%' THEN 'USER-DEFINED' WHEN c.type LIKE 'varchar%' THEN 'character varying' "
     "WHEN c.type LIKE 'real numeric%' THEN 'numeric' WHEN c.type = 'timestamp' THEN 'timestamp without time zone' "
     "WHEN c.type = 'timestamptz' THEN 'timestamp with time zone' "

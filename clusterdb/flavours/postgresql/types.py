@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from sqlglot import exp
 
+from clusterdb.flavours.schema import Column
 from clusterdb.flavours.types import (
     BOOLEAN,
     BYTES,
@@ -30,7 +31,9 @@ from clusterdb.flavours.types import (
     Kind,
     KindRule,
     decimal,
+    declared_as,
     kind_of,
+    of_column,
 )
 
 INT = Kind("integer", size=32)
@@ -49,6 +52,9 @@ EXACT_OR_DOUBLE = Kind("number")
 
 _MOMENTS = frozenset({"date", "datetime"})
 _LOOSE = frozenset({"null", "literal", "unknown"})
+
+
+TEXTS = Kind("array", members="text")
 
 
 class Mixed(Exception):
@@ -221,8 +227,48 @@ def _case(node: exp.Expression, _: list[Kind]) -> Kind:
     return _common([kind_of(value) for value in values if value is not None])
 
 
+def _array(node: exp.Expression, kinds: list[Kind]) -> Kind:
+    """ARRAY[...], also of arrays."""
+    nested = next((kind for kind in kinds if kind.name == "array"), None)
+    if nested is not None:
+        return nested
+    kind = _common(kinds)
+    if kind.name == "number":
+        kind = INTEGER if kind == WHOLE_OR_DOUBLE else EXACT
+    return Kind("array", members=declared_as(kind) or "text") if kind.name not in ("literal", "null") else TEXTS
+
+
+def _subscript(node: exp.Expression, kinds: list[Kind]) -> Kind:
+    kind = kinds[0]
+    if kind.name != "array" or any(isinstance(place, exp.Slice) for place in node.expressions):
+        return kind
+    return element(kind)
+
+
+def element(kind: Kind) -> Kind:
+    """The kind of an array's elements."""
+    return of_column(Column(kind.members)) if kind.name == "array" else UNKNOWN
+
+
+def element_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """unnest()."""
+    return element(kinds[0]) if kinds else UNKNOWN
+
+
+def array_of(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    """array_agg() and ARRAY(...)."""
+    kind = kinds[0] if kinds else UNKNOWN
+    return kind if kind.name == "array" else Kind("array", members=declared_as(kind) or "text")
+
+
+def second(_: exp.Expression, kinds: list[Kind]) -> Kind:
+    return kinds[1] if len(kinds) > 1 else UNKNOWN
+
+
 def _joined(_: exp.Expression, kinds: list[Kind]) -> Kind:
     names = {kind.name for kind in kinds}
+    if "array" in names:
+        return next(kind for kind in kinds if kind.name == "array")
     return JSONB if "jsonb" in names else BYTES if "bytes" in names else TEXT
 
 
@@ -256,6 +302,10 @@ def cast_kind(to: exp.Expression) -> Kind:
     name = to.this.value if isinstance(to.this, exp.DataType.Type) else str(to.this)
     if isinstance(to.this, exp.Interval):
         return INTERVAL
+    if name == "ARRAY":
+        inner = to.expressions[0] if to.expressions else None
+        kind = cast_kind(inner) if isinstance(inner, exp.DataType) else UNKNOWN
+        return kind if kind.name in ("array", "unknown") else Kind("array", members=declared_as(kind))
     sizes = [int(node.name) for node in to.expressions if node.name.isdigit()]
     if name == "DECIMAL":
         return decimal((sizes[1] if len(sizes) > 1 else 0) if sizes else None)
@@ -308,6 +358,10 @@ NODES: dict[type[exp.Expression], KindRule] = {
     ),
     exp.Cast: lambda node, kinds: cast_to(node.to, node.this, kinds[0] if kinds else UNKNOWN),
     exp.Interval: _always(INTERVAL),
+    exp.Array: _array,
+    exp.Bracket: _subscript,
+    **dict.fromkeys((exp.ArrayOverlaps, exp.ArrayContainedBy), _always(BOOLEAN)),
+    exp.Dot: lambda node, kinds: kinds[-1],
     exp.Case: _case,
     exp.DPipe: _joined,
     exp.Concat: _always(TEXT),

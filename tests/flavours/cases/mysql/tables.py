@@ -240,7 +240,30 @@ TABLES = [
         rows=[(1, 3), (2, 3)],
     ),
     Case(
-        "DEFAULT in VALUES", ("CREATE TABLE t (a INT DEFAULT 3)",), "INSERT INTO t VALUES (DEFAULT)", unsupported=True
+        "DEFAULT in VALUES",
+        (
+            "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, a INT NOT NULL DEFAULT 5, b VARCHAR(5), "
+            "at DATETIME NOT NULL DEFAULT '2024-01-02 03:04:05', e ENUM('x', 'y') DEFAULT 'y', "
+            "x VARCHAR(9) DEFAULT (concat('a', 'b')), n DECIMAL(5,2) DEFAULT 1.5, c INT AS (a * 2) STORED)",
+            "INSERT INTO t VALUES (DEFAULT, DEFAULT, 'x', DEFAULT, DEFAULT, DEFAULT, DEFAULT, DEFAULT)",
+            "INSERT INTO t (id, b, a, at, e, n) VALUES (DEFAULT, DEFAULT, 3, '2024-01-31', 'x', 2), "
+            "(7, 'z', DEFAULT, DEFAULT, DEFAULT, DEFAULT), (DEFAULT, DEFAULT, DEFAULT, DEFAULT, NULL, NULL)",
+        ),
+        "SELECT id, a, b, at, e, x, n, c FROM t ORDER BY id",
+        rows=[
+            (1, 5, "x", "2024-01-02 03:04:05", "y", "ab", 1.5, 10),
+            (2, 3, None, "2024-01-31 00:00:00", "x", "ab", 2, 6),
+            (7, 5, "z", "2024-01-02 03:04:05", "y", "ab", 1.5, 10),
+            (8, 5, None, "2024-01-02 03:04:05", None, "ab", None, 10),
+        ],
+    ),
+    Case("DEFAULT in VALUES", ("CREATE TABLE t (a INT NOT NULL)",), "INSERT INTO t VALUES (DEFAULT)", fails=True),
+    Case(
+        "UPDATE ... SET ... = DEFAULT",
+        ("CREATE TABLE t (a INT DEFAULT 3, b VARCHAR(9) NOT NULL DEFAULT 'y')", "INSERT INTO t VALUES (1, 'x')"),
+        "UPDATE t SET a = DEFAULT, b = DEFAULT",
+        then="SELECT a, b FROM t",
+        rows=[(3, "y")],
     ),
     Case(
         "generated columns",

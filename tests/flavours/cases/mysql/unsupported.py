@@ -20,7 +20,7 @@ UNSUPPORTED = [
     Case("LOAD DATA / COPY", NUMBERS, "SELECT n INTO OUTFILE 'n.csv' FROM numbers", unsupported=True),
     Case("two-phase commit", (), "XA START 'one'", unsupported=True),
     Case("PREPARE / EXECUTE", (), "PREPARE s FROM 'SELECT 1'", unsupported=True),
-    Case("events and cursors", (), "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", unsupported=True),
+    Case("events", (), "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", unsupported=True),
     Case(
         "GROUPING SETS / ROLLUP",
         ORDERS,

@@ -406,6 +406,18 @@ _DUMPS = [
     ),
     Case(
         "DEFAULT in VALUES",
+        ("CREATE TABLE t (id SERIAL PRIMARY KEY, a INT DEFAULT 3, b TEXT)",),
+        "INSERT INTO t VALUES (DEFAULT, DEFAULT, 'x'), (DEFAULT, 4, DEFAULT), (9, DEFAULT, DEFAULT) RETURNING id, a, b",
+        rows=[(1, 3, "x"), (2, 4, None), (9, 3, None)],
+    ),
+    Case(
+        "DEFAULT in VALUES",
+        ("CREATE TABLE t (a INT DEFAULT 3, b TEXT)",),
+        "INSERT INTO t VALUES (DEFAULT, DEFAULT), (DEFAULT, DEFAULT) RETURNING a, b",
+        rows=[(3, None), (3, None)],
+    ),
+    Case(
+        "DEFAULT in VALUES",
         ("CREATE TABLE t (a INT DEFAULT 3, c INT GENERATED ALWAYS AS (a * 2) STORED)",),
         "INSERT INTO t VALUES (DEFAULT, DEFAULT), (1, 2)",
         fails=True,

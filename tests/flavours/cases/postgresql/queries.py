@@ -509,6 +509,60 @@ QUERIES = [
     Case("generate_series", (), "SELECT i FROM generate_series(1, 7, 3) AS i ORDER BY i", rows=[(1,), (4,), (7,)]),
     Case("generate_series", (), "SELECT g.n * 2 FROM generate_series(3, 1, -1) AS g (n)", rows=[(6,), (4,), (2,)]),
     Case(
+        "arrays",
+        (
+            "CREATE TABLE t (id INT, tags TEXT[] NOT NULL DEFAULT '{}', n INT[])",
+            "INSERT INTO t VALUES (1, ARRAY['a b', NULL, 'c'], '{1,2}'), (2, string_to_array('x,y', ','), NULL)",
+        ),
+        "SELECT id, tags::text, array_to_string(tags, '-', '?'), n || 3, 2 = ANY(n), tags[1], cardinality(tags) "
+        "FROM t ORDER BY id",
+        rows=[
+            (1, '{"a b",NULL,c}', "a b-?-c", "[1,2,3]", 1, "a b", 3),
+            (2, "{x,y}", "x-y", "[3]", None, "x", 2),
+        ],
+    ),
+    Case("arrays", (), "SELECT '{1,2'::int[]", fails=True),
+    Case(
+        "functions of arrays",
+        (),
+        "SELECT array_length(ARRAY[5, 6], 1), array_upper(ARRAY[5, 6], 1), array_lower(ARRAY[5], 1), "
+        "array_ndims(ARRAY[[1], [2]]), array_dims(ARRAY[[1], [2]])",
+        rows=[(2, 2, 1, 2, "[1:2][1:1]")],
+    ),
+    Case(
+        "functions of arrays",
+        (),
+        "SELECT array_cat(ARRAY[1], ARRAY[2]), array_append(ARRAY['a'], 'b')::text, array_prepend(0, ARRAY[1]), "
+        "array_remove(ARRAY[1, 2, 1], 1), array_replace(ARRAY[1, NULL], NULL, 5)",
+        rows=[("[1,2]", "{a,b}", "[0,1]", "[2]", "[1,5]")],
+    ),
+    Case(
+        "functions of arrays",
+        (),
+        "SELECT array_position(ARRAY['a', 'b'], 'b'), array_positions(ARRAY[1, 2, 1], 1)",
+        rows=[(2, "[1,3]")],
+    ),
+    Case(
+        "unnest()",
+        (*PEOPLE,),
+        "SELECT name, x FROM people, unnest(ARRAY[id, id * 10]) AS u(x) WHERE x > 1 ORDER BY x LIMIT 2",
+        rows=[("Bob", 2), ("Cy", 3)],
+    ),
+    Case(
+        "array_agg and ARRAY(SELECT ...)",
+        PEOPLE,
+        "SELECT array_agg(id ORDER BY id DESC)::text = ARRAY(SELECT id FROM people ORDER BY id DESC)::text FROM people",
+        rows=[(1,)],
+    ),
+    Case(
+        "cursors: DECLARE, FETCH, MOVE, CLOSE",
+        (*PEOPLE, "DECLARE c SCROLL CURSOR WITH HOLD FOR SELECT id, name FROM people ORDER BY id", "MOVE LAST IN c"),
+        "FETCH BACKWARD 1 FROM c",
+        rows=[(3, "Cy")],
+    ),
+    Case("cursors: DECLARE, FETCH, MOVE, CLOSE", (), "DECLARE c CURSOR FOR SELECT 1", fails=True),
+    Case("cursors: DECLARE, FETCH, MOVE, CLOSE", (), "CLOSE c", fails=True),
+    Case(
         "= ANY (ARRAY[...])",
         PEOPLE,
         "SELECT name FROM people WHERE id = ANY (ARRAY[1, 3]) ORDER BY id",

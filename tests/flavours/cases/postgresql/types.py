@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.flavours.cases.case import Case
+from tests.flavours.cases.postgresql.schemas import PEOPLE
 
 _TYPED = (
     "CREATE TABLE typed (id INT PRIMARY KEY, ok BOOLEAN, price NUMERIC(10,2), ratio DOUBLE PRECISION, code CHAR(4), "
@@ -13,6 +14,28 @@ _TYPED = (
 )
 
 TYPES = [
+    Case(
+        "casts of parameters in VALUES",
+        PEOPLE,
+        "INSERT INTO people (id, name) SELECT p0::INTEGER, p1::VARCHAR FROM (VALUES (%s, %s, 0), (%s, %s, 1)) "
+        "AS new (p0, p1, place) ORDER BY place RETURNING people.id, people.name AS name__1",
+        ("70", "Jo", "71", "Al"),
+        rows=[(70, "Jo"), (71, "Al")],
+    ),
+    Case(
+        "casts of parameters in VALUES",
+        (),
+        "SELECT a::integer + 1, b::numeric(5, 2), c::boolean FROM (VALUES (%s, %s, %s), (%s, %s, %s)) AS v (a, b, c)",
+        ("1", "2.5", "t", "3", "4.125", "f"),
+        rows=[(2, 2.5, 1), (4, 4.13, 0)],
+    ),
+    Case(
+        "casts of parameters in VALUES",
+        (),
+        "SELECT a::integer FROM (VALUES (%s)) AS v (a)",
+        ("one",),
+        fails=True,
+    ),
     Case(
         "types of untyped literals",
         _TYPED,
