@@ -19,9 +19,9 @@ def session(server: Running) -> Any:
     """A ``boto3.Session`` whose clients call a server, in its account and region.  Needs boto3."""
     import boto3
 
-    made = boto3.Session(server.account, "secret", region_name=server.region)
-    made.client = partial(made.client, endpoint_url=server.url)
-    return made
+    created = boto3.Session(server.account, "secret", region_name=server.region)
+    created.client = partial(created.client, endpoint_url=server.url)
+    return created
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def test_errors_of_other_protocols(server: Running) -> None:
     assert (answer.status, answer.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationToken")
 
 
-def test_a_body_of_4_mib_is_read_and_a_larger_one_is_not(server: Running) -> None:
+def test_body_of_4_mib_is_read_and_a_larger_one_is_not(server: Running) -> None:
     start = b"Action=DescribeDBClusters&X="
     assert ask(server, "POST", "/", start + b"x" * (BODY_BYTES_MAX - len(start)), RDS).status == 200
     with socket.create_connection((server.host, server.port)) as connection:
@@ -130,7 +130,7 @@ def test_a_body_of_4_mib_is_read_and_a_larger_one_is_not(server: Running) -> Non
             assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_an_unexpected_error_is_logged_once_and_answered_in_the_protocol(
+def test_unexpected_error_is_logged_once_and_answered_in_the_protocol(
     server: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(clusters, "all_seen", lambda call: 1 / 0)
@@ -141,7 +141,7 @@ def test_an_unexpected_error_is_logged_once_and_answered_in_the_protocol(
     assert [record.name for record in caplog.records] == ["clusterdb.server"]
 
 
-def test_a_read_only_server_refuses_verbs(memory_store: clusterdb.Store) -> None:
+def test_read_only_server_refuses_verbs(memory_store: clusterdb.Store) -> None:
     memory_store.create_cluster("prod")
     with running(memory_store, read_only=True) as server:
         rds = session(server).client("rds")
@@ -208,13 +208,13 @@ def test_open_connections_and_streams_do_not_hold_the_server(memory_store: clust
         socket.create_connection((server.host, server.port)).close()
 
 
-def test_the_store_can_be_served_again(memory_store: clusterdb.Store) -> None:
+def test_store_can_be_served_again(memory_store: clusterdb.Store) -> None:
     for _ in range(3):
         with running(memory_store) as server:
             assert ask(server, "GET", "/healthz").status == 200
 
 
-def test_the_decorator_sets_the_environment_of_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decorator_sets_the_environment_of_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
 
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -229,7 +229,7 @@ def test_the_decorator_sets_the_environment_of_boto3(monkeypatch: pytest.MonkeyP
 
 # --- the command ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_prints_a_ready_line_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+def test_command_prints_a_ready_line_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "clusterdb", "serve", "--port", "0", "--json", "--region", "eu-west-1"]
     with subprocess.Popen(
         [*command, "--store", str(tmp_path / "store")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -256,7 +256,7 @@ def test_the_command_prints_a_ready_line_and_ends_cleanly(tmp_path: Path, number
         (["--credentials", "EMPTY"], "has no access key"),
     ],
 )
-def test_the_command_refuses_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_command_refuses_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "EMPTY").write_text("")
     result = subprocess.run(
         [sys.executable, "-m", "clusterdb", "serve", "--port", "0", *arguments],

@@ -34,7 +34,7 @@ def aws(server: Running, *words: str, fails: str = "") -> Any:
 
 
 @pytest.mark.slow
-def test_a_day_with_the_cli(server: Running, memory_store: clusterdb.Store) -> None:
+def test_day_with_the_cli(server: Running, memory_store: clusterdb.Store) -> None:
     aws(
         server,
         *("rds", "create-db-cluster", "--db-cluster-identifier", "prod", "--engine", "aurora-postgresql"),

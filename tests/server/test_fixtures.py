@@ -7,10 +7,10 @@ from typing import Any
 from clusterdb.server import Running
 
 
-def test_the_session_calls_the_server(clusterdb_server: Running, clusterdb_aws: Any) -> None:
+def test_session_calls_the_server(clusterdb_server: Running, clusterdb_aws: Any) -> None:
     clusterdb_server.store.create_cluster("prod", engine="aurora-mysql")
     rds = clusterdb_aws.client("rds")
-    assert [found["DBClusterIdentifier"] for found in rds.describe_db_clusters()["DBClusters"]] == ["prod"]
+    assert [record["DBClusterIdentifier"] for record in rds.describe_db_clusters()["DBClusters"]] == ["prod"]
 
 
 def test_another_test_has_another_store(clusterdb_aws: Any) -> None:

@@ -122,7 +122,7 @@ def test_botocores_signatures_are_accepted(url: str) -> None:
     assert guard.require_signed(request, scope, KEYS).account == "111122223333"
 
 
-def test_what_was_changed_or_is_stale_is_refused() -> None:
+def test_was_changed_or_is_stale_is_refused() -> None:
     request = signed(b"Action=X")
     scope = scope_of(request.headers["authorization"])
     changed = Request("POST", "/", request.headers, b"Action=Y")

@@ -14,8 +14,8 @@ __all__ = ["aws_cli", "cli_examples", "require_aws_cli"]
 
 def aws_cli() -> Path | None:
     """The aws CLI, version 1: ``$CLUSTERDB_AWS_CLI``, or ``aws`` on the path."""
-    found = os.environ.get("CLUSTERDB_AWS_CLI") or shutil.which("aws")
-    return Path(found) if found and list(_packages(Path(found))) else None
+    record = os.environ.get("CLUSTERDB_AWS_CLI") or shutil.which("aws")
+    return Path(record) if record and list(_packages(Path(record))) else None
 
 
 def _packages(path: Path) -> Iterator[Path]:

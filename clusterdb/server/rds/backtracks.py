@@ -23,43 +23,43 @@ _KEPT_MAX = 100
 
 
 def backtrack_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
-    window_s = found.row.settings.backtrack_window_s
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
+    window_s = view.row.settings.backtrack_window_s
     if not window_s:
         raise fault("InvalidDBClusterStateFault", "Backtrack is not enabled for the DB cluster.")
     now, wanted = datetime.now(timezone.utc), values["BacktrackTo"]
     if wanted > now:
         raise invalid("The parameter BacktrackTo must be a time in the past.")
-    cluster = handle(call, found)
+    cluster = handle(call, view)
     try:
         cluster.backtrack(wanted)
     except InvalidRestoreTimeError as error:
         if not values.get("UseEarliestTimeOnPointInTimeUnavailable"):
             raise invalid(f"The specified time is outside of the backtrack window: {error}") from None
-        wanted = max(handle(call, found).restorable()[0], now - timedelta(seconds=window_s))
+        wanted = max(handle(call, view).restorable()[0], now - timedelta(seconds=window_s))
         try:
             cluster.backtrack(wanted)
         except InvalidRestoreTimeError as again:
             raise fault("InvalidDBClusterStateFault", str(again)) from None
     identifier = str(uuid.uuid4())
     entry = {
-        "DBClusterIdentifier": found.name,
+        "DBClusterIdentifier": view.name,
         "BacktrackIdentifier": identifier,
         "BacktrackTo": wanted,
         "BacktrackedFrom": now,
         "BacktrackRequestCreationTime": now,
         "Status": "COMPLETED",
     }
-    keep(call.store, _KIND, entry, identifier, cluster=found.row.cluster)
-    _forget_old(call, found)
+    keep(call.store, _KIND, entry, identifier, cluster=view.row.cluster)
+    _forget_old(call, view)
     return {**entry, "Status": "PENDING"}
 
 
-def _forget_old(call: Call, found: Seen) -> None:
+def _forget_old(call: Call, view: Seen) -> None:
     catalog = call.store.context.catalog
     entries = sorted(
-        all_documents(call.store, _KIND, found.row.cluster).items(),
+        all_documents(call.store, _KIND, view.row.cluster).items(),
         key=lambda item: item[1]["BacktrackRequestCreationTime"],
     )
     with catalog.transaction():
@@ -68,9 +68,9 @@ def _forget_old(call: Call, found: Seen) -> None:
 
 
 def describe_db_cluster_backtracks(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
+    view = seen(call, values["DBClusterIdentifier"])
     entries = sorted(
-        all_documents(call.store, _KIND, found.row.cluster).values(),
+        all_documents(call.store, _KIND, view.row.cluster).values(),
         key=lambda entry: entry["BacktrackRequestCreationTime"],
         reverse=True,
     )
@@ -81,7 +81,7 @@ def describe_db_cluster_backtracks(call: Call, values: dict[str, Any]) -> dict[s
             raise fault("DBClusterBacktrackNotFoundFault", f"Backtrack {wanted} not found.")
     matching = filtered(
         values,
-        [{**entry, "DBClusterIdentifier": found.name} for entry in entries],
+        [{**entry, "DBClusterIdentifier": view.name} for entry in entries],
         {
             "db-cluster-backtrack-id": lambda entry: [entry["BacktrackIdentifier"]],
             "db-cluster-backtrack-status": lambda entry: [entry["Status"], entry["Status"].lower()],
@@ -94,12 +94,12 @@ def describe_db_cluster_backtracks(call: Call, values: dict[str, Any]) -> dict[s
 
 # --- automated backups ------------------------------------------------------------------------------------------------
 def describe_db_cluster_automated_backups(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    clusters = [found for found in all_seen(call) if found.row.settings.backup_retention_days]
+    clusters = [view for view in all_seen(call) if view.row.settings.backup_retention_days]
     identifier, resource_id = values.get("DBClusterIdentifier"), values.get("DbClusterResourceId")
     if identifier:
-        clusters = [found for found in clusters if identifier.lower() in (found.name.lower(), found.arn.lower())]
+        clusters = [view for view in clusters if identifier.lower() in (view.name.lower(), view.arn.lower())]
     if resource_id:
-        clusters = [found for found in clusters if found.resource_id == resource_id]
+        clusters = [view for view in clusters if view.resource_id == resource_id]
     if (identifier or resource_id) and not clusters:
         raise fault(
             "DBClusterAutomatedBackupNotFoundFault", f"No automated backup of {identifier or resource_id} exists."
@@ -108,17 +108,17 @@ def describe_db_cluster_automated_backups(call: Call, values: dict[str, Any]) ->
         values,
         clusters,
         {
-            "status": lambda found: ["active"],
-            "db-cluster-id": lambda found: [found.name, found.arn],
-            "db-cluster-resource-id": lambda found: [found.resource_id],
+            "status": lambda view: ["active"],
+            "db-cluster-id": lambda view: [view.name, view.arn],
+            "db-cluster-resource-id": lambda view: [view.resource_id],
         },
     )
-    page, marker = paged(values, "backups", matching, lambda found: found.name)
-    return {"DBClusterAutomatedBackups": [_backup(call, found) for found in page], **marker}
+    page, marker = paged(values, "backups", matching, lambda view: view.name)
+    return {"DBClusterAutomatedBackups": [_backup(call, view) for view in page], **marker}
 
 
-def _backup(call: Call, found: Seen) -> dict[str, Any]:
-    cluster = db_cluster(found)
+def _backup(call: Call, view: Seen) -> dict[str, Any]:
+    cluster = db_cluster(view)
     shared = (
         *(
             "DBClusterIdentifier",
@@ -134,16 +134,16 @@ def _backup(call: Call, found: Seen) -> dict[str, Any]:
     )
     shape = {member: cluster[member] for member in shared if member in cluster}
     with suppress(ClusterNotFoundError):
-        earliest, latest = handle(call, found).restorable()
+        earliest, latest = handle(call, view).restorable()
         shape["RestoreWindow"] = {"EarliestTime": earliest, "LatestTime": latest}
-    digest = found.place.resource_id("ab", found.row.cluster).lower()
+    digest = view.place.resource_id("ab", view.row.cluster).lower()
     return {
         **shape,
         "VpcId": "vpc-00000000",
-        "Region": found.place.region,
+        "Region": view.place.region,
         "Status": "active",
-        "LicenseModel": "postgresql-license" if found.engine.name == "aurora-postgresql" else found.engine.name,
-        "DBClusterAutomatedBackupsArn": found.place.arn("cluster-auto-backup", digest),
+        "LicenseModel": "postgresql-license" if view.engine.name == "aurora-postgresql" else view.engine.name,
+        "DBClusterAutomatedBackupsArn": view.place.arn("cluster-auto-backup", digest),
     }
 
 

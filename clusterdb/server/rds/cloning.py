@@ -68,12 +68,12 @@ def _source(call: Call, values: Mapping[str, Any]) -> Seen:
         return seen(call, identifier)
     if not resource_id:
         raise combination("Either SourceDBClusterIdentifier or SourceDbClusterResourceId must be specified.")
-    found = seen_by_resource_id(call, resource_id)
-    if found is None:
+    view = seen_by_resource_id(call, resource_id)
+    if view is None:
         raise fault(
             "DBClusterAutomatedBackupNotFoundFault", f"No automated backup was found for the DB cluster {resource_id}."
         )
-    return found
+    return view
 
 
 def _cloned(

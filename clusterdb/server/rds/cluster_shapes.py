@@ -80,25 +80,25 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def member_zone(found: Seen, zone: str) -> str:
+def member_zone(view: Seen, zone: str) -> str:
     """The availability zone of an instance, as AWS names it."""
-    return zone if zone.startswith(found.place.region) else f"{found.place.region}a"
+    return zone if zone.startswith(view.place.region) else f"{view.place.region}a"
 
 
 def db_cluster(
-    found: Seen, restorable: tuple[datetime, datetime] | None = None, *, status: str | None = None
+    view: Seen, restorable: tuple[datetime, datetime] | None = None, *, status: str | None = None
 ) -> dict[str, Any]:
     """``DBCluster``; ``restorable``: the earliest and the latest time; ``status``: in place of the present one."""
-    row, place, settings = found.row, found.place, found.row.settings
-    writer_first = found.instances
-    zones = {member_zone(found, instance.zone) for instance in writer_first}
+    row, place, settings = view.row, view.place, view.row.settings
+    writer_first = view.instances
+    zones = {member_zone(view, instance.zone) for instance in writer_first}
     shape: dict[str, Any] = {
         "AllocatedStorage": 1,
         "AvailabilityZones": place.zones(),
         "BackupRetentionPeriod": settings.backup_retention_days,
         "DBSubnetGroup": "default",
         "MultiAZ": len(zones) > 1,
-        "Port": found.engine.port,
+        "Port": view.engine.port,
         "MasterUsername": "admin",
         "PreferredBackupWindow": "07:00-07:30",
         "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
@@ -120,15 +120,15 @@ def db_cluster(
         "DatabaseInsightsMode": "standard",
         "PerformanceInsightsEnabled": False,
         "LocalWriteForwardingStatus": "disabled",
-        **found.kept,
+        **view.kept,
         "DBClusterIdentifier": row.name,
-        "DBClusterParameterGroup": found.parameter_group,
-        "Status": status or found.status,
+        "DBClusterParameterGroup": view.parameter_group,
+        "Status": status or view.status,
         "Endpoint": place.host(row.name, "cluster-"),
         "ReaderEndpoint": place.host(row.name, "cluster-ro-"),
-        "CustomEndpoints": [place.host(endpoint.name, "cluster-custom-") for endpoint in found.endpoints],
-        "Engine": found.engine.name,
-        "EngineVersion": found.version,
+        "CustomEndpoints": [place.host(endpoint.name, "cluster-custom-") for endpoint in view.endpoints],
+        "Engine": view.engine.name,
+        "EngineVersion": view.version,
         "DBClusterMembers": [
             {
                 "DBInstanceIdentifier": instance.name,
@@ -138,15 +138,15 @@ def db_cluster(
             }
             for instance in writer_first
         ],
-        "DbClusterResourceId": found.resource_id,
-        "DBClusterArn": found.arn,
+        "DbClusterResourceId": view.resource_id,
+        "DBClusterArn": view.arn,
         "ClusterCreateTime": utc(row.created_ns),
-        "HttpEndpointEnabled": found.has_http_endpoint,
+        "HttpEndpointEnabled": view.has_http_endpoint,
         "DeletionProtection": settings.deletion_protection,
         "TagList": tag_list(settings.tags),
     }
-    if found.clone_group is not None:
-        shape["CloneGroupId"] = found.clone_group
+    if view.clone_group is not None:
+        shape["CloneGroupId"] = view.clone_group
     if restorable is not None:
         shape["EarliestRestorableTime"], shape["LatestRestorableTime"] = restorable
     _add_backtrack(shape, settings, restorable)

@@ -37,13 +37,13 @@ from clusterdb.store import Cluster
 __all__ = ["OPERATIONS", "answer", "changed", "require_free_snapshot", "require_password", "with_times"]
 
 
-def with_times(call: Call, found: Seen, *, status: str | None = None) -> dict[str, Any]:
+def with_times(call: Call, view: Seen, *, status: str | None = None) -> dict[str, Any]:
     """``DBCluster`` with the times that can be restored; they are absent while the cluster is being created."""
     times = None
-    if (status or found.status) != "creating":
+    if (status or view.status) != "creating":
         with suppress(ClusterNotFoundError):
-            times = handle(call, found).restorable()
-    return db_cluster(found, times, status=status)
+            times = handle(call, view).restorable()
+    return db_cluster(view, times, status=status)
 
 
 def answer(call: Call, number: int, *, status: str | None = None) -> dict[str, Any]:
@@ -56,17 +56,17 @@ def answer(call: Call, number: int, *, status: str | None = None) -> dict[str, A
     return {"DBCluster": with_times(call, seen_of(call, row), status=status)}
 
 
-def changed(call: Call, found: Seen, changes: Mapping[str, Any]) -> None:
+def changed(call: Call, view: Seen, changes: Mapping[str, Any]) -> None:
     """Keep changed members for a cluster; None forgets a member."""
     context = call.store.context
     context.require_writable()
     with context.catalog.transaction():
-        kept = document(call.store, KIND, cluster=found.row.cluster)
+        kept = document(call.store, KIND, cluster=view.row.cluster)
         if kept is None:  # what was derived so far is kept from now on
-            kept = {"HttpEndpointEnabled": found.has_http_endpoint}
-            if found.clone_group is not None:
-                kept["CloneGroupId"] = found.clone_group
-        keep(call.store, KIND, {**kept, **changes}, cluster=found.row.cluster)
+            kept = {"HttpEndpointEnabled": view.has_http_endpoint}
+            if view.clone_group is not None:
+                kept["CloneGroupId"] = view.clone_group
+        keep(call.store, KIND, {**kept, **changes}, cluster=view.row.cluster)
 
 
 _EXPRESS: dict[str, Any] = {
@@ -115,7 +115,7 @@ def _global_name(call: Call, values: Mapping[str, Any]) -> str | None:
     name = place_of(call).name_in(identifier, "global-cluster").lower()
     if document(call.store, "GlobalCluster", name) is None:
         raise fault("GlobalClusterNotFoundFault", f"Global cluster {identifier} not found.")
-    if any(found.kept.get("GlobalClusterIdentifier") == name for found in all_seen(call)):
+    if any(view.kept.get("GlobalClusterIdentifier") == name for view in all_seen(call)):
         raise fault(
             "InvalidGlobalClusterStateFault", f"Global cluster {name} has a primary; secondaries are not available."
         )
@@ -184,58 +184,58 @@ def describe_db_clusters(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         values,
         all_seen(call),
         {
-            "clone-group-id": lambda found: [found.clone_group],
-            "db-cluster-id": lambda found: [found.name, found.arn],
-            "db-cluster-resource-id": lambda found: [found.resource_id],
-            "domain": lambda found: [],
-            "engine": lambda found: [found.engine.name],
+            "clone-group-id": lambda view: [view.clone_group],
+            "db-cluster-id": lambda view: [view.name, view.arn],
+            "db-cluster-resource-id": lambda view: [view.resource_id],
+            "domain": lambda view: [],
+            "engine": lambda view: [view.engine.name],
         },
     )
-    page, marker = paged(values, "clusters", matching, lambda found: found.name)
-    shown = [with_times(call, found) for found in page]
+    page, marker = paged(values, "clusters", matching, lambda view: view.name)
+    shown = [with_times(call, view) for view in page]
     return {"DBClusters": [*shown, *(ghosts if not marker and not values.get("Filters") else [])], **marker}
 
 
 # --- modify -----------------------------------------------------------------------------------------------------------
 def modify_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
-    engine = found.engine
-    version = found.version
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
+    engine = view.engine
+    version = view.version
     if values.get("EngineVersion"):
         version = engines.resolved_version(engine, values["EngineVersion"])
-        is_major = engines.family_of(engine, version) != engines.family_of(engine, found.version)
+        is_major = engines.family_of(engine, version) != engines.family_of(engine, view.version)
         if is_major and not values.get("AllowMajorVersionUpgrade"):
             raise combination(
                 "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
             )
     checked_cluster_values(call, values, engine, version)
     require_password(values.get("MasterUserPassword"))
-    if values.get("BacktrackWindow") and not found.row.settings.backtrack_window_s:
+    if values.get("BacktrackWindow") and not view.row.settings.backtrack_window_s:
         raise combination("Backtrack can only be enabled when a DB cluster is created, cloned or restored.")
     new_name = values.get("NewDBClusterIdentifier")
     if new_name:
         new_name = checked_identifier(new_name, "NewDBClusterIdentifier")
         other = call.store.context.catalog.clusters.named(new_name)
-        if other is not None and other.cluster != found.row.cluster:
+        if other is not None and other.cluster != view.row.cluster:
             raise fault("DBClusterAlreadyExistsFault", "DB Cluster already exists")
     changes = kept_members(values)
     if values.get("EngineVersion"):
         changes["EngineVersion"] = version
     exports = values.get("CloudwatchLogsExportConfiguration")
     if exports:
-        enabled = set(found.kept.get("EnabledCloudwatchLogsExports", ())) | set(exports.get("EnableLogTypes", ()))
+        enabled = set(view.kept.get("EnabledCloudwatchLogsExports", ())) | set(exports.get("EnableLogTypes", ()))
         changes["EnabledCloudwatchLogsExports"] = sorted(enabled - set(exports.get("DisableLogTypes", ())))
     if values.get("ManageMasterUserPassword") is not None:
         is_managed = values["ManageMasterUserPassword"]
-        changes["MasterUserSecret"] = _secret(call, found.row.cluster, values) if is_managed else None
-    cluster = handle(call, found)
+        changes["MasterUserSecret"] = _secret(call, view.row.cluster, values) if is_managed else None
+    cluster = handle(call, view)
     settings = settings_of(values)
     if settings:
         cluster.modify(**settings)
     if changes:
-        changed(call, found, changes)
-    if new_name and new_name != found.name:
+        changed(call, view, changes)
+    if new_name and new_name != view.name:
         cluster.rename(new_name)
     status = ("renaming" if new_name else "modifying") if call.serving.delay_s else None
     return answer(call, cluster.id, status=status)
@@ -243,36 +243,36 @@ def modify_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
 
 # --- delete -----------------------------------------------------------------------------------------------------------
 def delete_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
+    view = seen(call, values["DBClusterIdentifier"])
     final, skips = values.get("FinalDBSnapshotIdentifier"), bool(values.get("SkipFinalSnapshot"))
     if final and skips:
         raise combination("FinalDBSnapshotIdentifier can not be specified when deleting with SkipFinalSnapshot.")
     if not final and not skips:
         raise combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
-    if found.row.settings.deletion_protection:
+    if view.row.settings.deletion_protection:
         raise combination("Cannot delete protected Cluster, please disable deletion protection and try again.")
-    if found.kept.get("GlobalClusterIdentifier"):
+    if view.kept.get("GlobalClusterIdentifier"):
         raise fault(
             "InvalidDBClusterStateFault",
             "This cluster is a part of a global cluster, please remove it from globalcluster first",
         )
-    if found.status == "creating":
-        require_available(found)
-    if found.instances:
+    if view.status == "creating":
+        require_available(view)
+    if view.instances:
         raise fault(
             "InvalidDBClusterStateFault",
             "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
         )
-    cluster = handle(call, found)
+    cluster = handle(call, view)
     if final:
         final = checked_identifier(final, "FinalDBSnapshotIdentifier")
         require_free_snapshot(call, final)
         cluster.snapshot(final)
-        tags = found.row.settings.tags if found.kept.get("CopyTagsToSnapshot") else {}
-        keep_snapshot(call, final, found, tags)
-    picture = with_times(call, found, status="deleting")
+        tags = view.row.settings.tags if view.kept.get("CopyTagsToSnapshot") else {}
+        keep_snapshot(call, final, view, tags)
+    picture = with_times(call, view, status="deleting")
     cluster.delete()
-    transitions_of(call).bury("cluster", status_key(call, found.row.cluster), picture, call.serving.delay_s)
+    transitions_of(call).bury("cluster", status_key(call, view.row.cluster), picture, call.serving.delay_s)
     return {"DBCluster": picture}
 
 
@@ -287,47 +287,47 @@ def require_free_snapshot(call: Call, name: str) -> None:
 
 # --- status -----------------------------------------------------------------------------------------------------------
 def stop_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
-    handle(call, found).stop()
-    return answer(call, found.row.cluster, status="stopping")
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
+    handle(call, view).stop()
+    return answer(call, view.row.cluster, status="stopping")
 
 
 def start_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    if found.status != "stopped":
-        raise fault("InvalidDBClusterStateFault", f"DbCluster {found.name} is not in stopped state.")
-    handle(call, found).start()
-    return answer(call, found.row.cluster, status="starting")
+    view = seen(call, values["DBClusterIdentifier"])
+    if view.status != "stopped":
+        raise fault("InvalidDBClusterStateFault", f"DbCluster {view.name} is not in stopped state.")
+    handle(call, view).start()
+    return answer(call, view.row.cluster, status="starting")
 
 
 def reboot_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
     context = call.store.context
     context.require_writable()
-    restart_all(context, found.row)
+    restart_all(context, view.row)
     with context.catalog.transaction():
-        context.catalog.events.add("cluster", found.name, "notification", f"cluster '{found.name}' rebooted")
-    return answer(call, found.row.cluster, status="rebooting")
+        context.catalog.events.add("cluster", view.name, "notification", f"cluster '{view.name}' rebooted")
+    return answer(call, view.row.cluster, status="rebooting")
 
 
 def failover_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
     target = values.get("TargetDBInstanceIdentifier")
     if target:
-        target = found.place.name_in(target, "db")
-        named = next((instance for instance in found.instances if instance.name in (target, target.lower())), None)
+        target = view.place.name_in(target, "db")
+        named = next((instance for instance in view.instances if instance.name in (target, target.lower())), None)
         if named is None:
-            raise invalid(f"Cannot find target instance: {target} in DB cluster {found.name}")
+            raise invalid(f"Cannot find target instance: {target} in DB cluster {view.name}")
         if named.is_writer:
             raise fault("InvalidDBInstanceState", f"DB instance {target} is the writer of the DB cluster already.")
         target = named.name
-    if not [instance for instance in found.instances if not instance.is_writer]:
-        raise fault("InvalidDBClusterStateFault", f"DB cluster {found.name} has no Aurora Replica to fail over to.")
-    handle(call, found).failover(target)
-    return answer(call, found.row.cluster, status="failing-over")
+    if not [instance for instance in view.instances if not instance.is_writer]:
+        raise fault("InvalidDBClusterStateFault", f"DB cluster {view.name} has no Aurora Replica to fail over to.")
+    handle(call, view).failover(target)
+    return answer(call, view.row.cluster, status="failing-over")
 
 
 # --- the Data API's switch --------------------------------------------------------------------------------------------
@@ -343,15 +343,15 @@ def _switch_http_endpoint(call: Call, arn: str, *, is_enabled: bool) -> dict[str
     if not arn.startswith("arn:"):
         raise invalid(f"Invalid resource name: {arn}")
     try:
-        found = seen(call, arn)
+        view = seen(call, arn)
     except Fault as error:
         if error.code != "DBClusterNotFoundFault":
             raise
         raise fault("ResourceNotFoundFault", f"The resource {arn} was not found.") from None
-    if found.status != "available":
-        raise fault("InvalidResourceStateFault", f"DB cluster {found.name} is not in the available state.")
-    changed(call, found, {"HttpEndpointEnabled": is_enabled})
-    return {"ResourceArn": found.arn, "HttpEndpointEnabled": is_enabled}
+    if view.status != "available":
+        raise fault("InvalidResourceStateFault", f"DB cluster {view.name} is not in the available state.")
+    changed(call, view, {"HttpEndpointEnabled": is_enabled})
+    return {"ResourceArn": view.arn, "HttpEndpointEnabled": is_enabled}
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -136,15 +136,15 @@ def seen(call: Call, identifier: str) -> Seen:
 
 def seen_by_resource_id(call: Call, resource_id: str) -> Seen | None:
     """The cluster with a ``DbClusterResourceId``."""
-    return next((found for found in all_seen(call) if found.resource_id == resource_id), None)
+    return next((view for view in all_seen(call) if view.resource_id == resource_id), None)
 
 
-def handle(call: Call, found: Seen) -> Cluster:
+def handle(call: Call, view: Seen) -> Cluster:
     """The handle with the verbs of a cluster."""
-    return Cluster(call.store, found.row.name, found.row.cluster)
+    return Cluster(call.store, view.row.name, view.row.cluster)
 
 
-def require_available(found: Seen) -> None:
+def require_available(view: Seen) -> None:
     """Raise Fault ``InvalidDBClusterStateFault`` unless a cluster is available."""
-    if found.status != "available":
-        raise fault("InvalidDBClusterStateFault", f"DbCluster {found.name} is not currently in the available state.")
+    if view.status != "available":
+        raise fault("InvalidDBClusterStateFault", f"DbCluster {view.name} is not currently in the available state.")

@@ -43,14 +43,14 @@ def _shape(call: Call, kept: dict[str, Any], members: list[Seen]) -> dict[str, A
         "GlobalClusterArn": f"arn:aws:rds::{account}:global-cluster:{name}",
         "Status": "available",
         "GlobalClusterMembers": [
-            {"DBClusterArn": found.arn, "Readers": [], "IsWriter": True, "SynchronizationStatus": "connected"}
-            for found in members
+            {"DBClusterArn": view.arn, "Readers": [], "IsWriter": True, "SynchronizationStatus": "connected"}
+            for view in members
         ],
     }
 
 
 def _members(call: Call, name: str) -> list[Seen]:
-    return [found for found in all_seen(call) if found.kept.get("GlobalClusterIdentifier") == name]
+    return [view for view in all_seen(call) if view.kept.get("GlobalClusterIdentifier") == name]
 
 
 def _answer(call: Call, name: str) -> dict[str, Any]:
@@ -70,15 +70,15 @@ def create_global_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         )
     if not source and not values.get("Engine"):
         raise invalid("Either Engine or SourceDBClusterIdentifier must be specified.")
-    found = seen(call, source) if source else None
-    engine = found.engine if found is not None else engines.engine_named(values["Engine"])
-    version = found.version if found is not None else engines.resolved_version(engine, values.get("EngineVersion"))
+    view = seen(call, source) if source else None
+    engine = view.engine if view is not None else engines.engine_named(values["Engine"])
+    version = view.version if view is not None else engines.resolved_version(engine, values.get("EngineVersion"))
     if document(call.store, _KIND, name) is not None:
         raise fault("GlobalClusterAlreadyExistsFault", f"Global cluster {name} already exists.")
-    if found is not None:
-        require_available(found)
-        if found.kept.get("GlobalClusterIdentifier"):
-            raise fault("InvalidDBClusterStateFault", f"DB cluster {found.name} is a part of a global cluster.")
+    if view is not None:
+        require_available(view)
+        if view.kept.get("GlobalClusterIdentifier"):
+            raise fault("InvalidDBClusterStateFault", f"DB cluster {view.name} is a part of a global cluster.")
     kept: dict[str, Any] = {
         "GlobalClusterIdentifier": name,
         "GlobalClusterResourceId": place_of(call).resource_id("cluster", "global", call.request_id).lower()[:24],
@@ -89,8 +89,8 @@ def create_global_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     keep(call.store, _KIND, kept, name)
     if values.get("Tags"):
         keep(call.store, TAGS, {"TagList": values["Tags"]}, f"global-cluster:{name}")
-    if found is not None:
-        changed(call, found, {"GlobalClusterIdentifier": name})
+    if view is not None:
+        changed(call, view, {"GlobalClusterIdentifier": name})
     return _answer(call, name)
 
 
@@ -102,7 +102,7 @@ def describe_global_clusters(call: Call, values: dict[str, Any]) -> dict[str, An
         every,
         {
             "db-cluster-id": lambda kept: [
-                text for found in _members(call, kept["GlobalClusterIdentifier"]) for text in (found.name, found.arn)
+                text for view in _members(call, kept["GlobalClusterIdentifier"]) for text in (view.name, view.arn)
             ],
             "region": lambda kept: [call.region],
         },
@@ -113,11 +113,7 @@ def describe_global_clusters(call: Call, values: dict[str, Any]) -> dict[str, An
         _shape(
             call,
             kept,
-            [
-                found
-                for found in clusters
-                if found.kept.get("GlobalClusterIdentifier") == kept["GlobalClusterIdentifier"]
-            ],
+            [view for view in clusters if view.kept.get("GlobalClusterIdentifier") == kept["GlobalClusterIdentifier"]],
         )
         for kept in page
     ]
@@ -139,8 +135,8 @@ def modify_global_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         new_name = checked_identifier(new_name, "NewGlobalClusterIdentifier")
         if new_name != name and document(call.store, _KIND, new_name) is not None:
             raise fault("GlobalClusterAlreadyExistsFault", f"Global cluster {new_name} already exists.")
-        for found in _members(call, name):
-            changed(call, found, {"GlobalClusterIdentifier": new_name})
+        for view in _members(call, name):
+            changed(call, view, {"GlobalClusterIdentifier": new_name})
         remove(call.store, _KIND, name)
         kept["GlobalClusterIdentifier"] = name = new_name
     keep(call.store, _KIND, kept, name)
@@ -152,11 +148,11 @@ def remove_from_global_cluster(call: Call, values: dict[str, Any]) -> dict[str, 
     if not identifier or not member:
         raise invalid("The parameters GlobalClusterIdentifier and DbClusterIdentifier must be provided.")
     name = _kept(call, identifier)["GlobalClusterIdentifier"]
-    found = seen(call, member)
-    if found.kept.get("GlobalClusterIdentifier") != name:
+    view = seen(call, member)
+    if view.kept.get("GlobalClusterIdentifier") != name:
         raise fault("DBClusterNotFoundFault", f"DBCluster {member} is not a member of the global cluster {name}.")
     picture = _answer(call, name)
-    changed(call, found, {"GlobalClusterIdentifier": None})
+    changed(call, view, {"GlobalClusterIdentifier": None})
     return picture
 
 

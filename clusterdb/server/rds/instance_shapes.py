@@ -40,9 +40,9 @@ def kept_members(values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def db_instance(found: Seen, row: InstanceRow, kept: Mapping[str, Any], status: str) -> dict[str, Any]:
+def db_instance(view: Seen, row: InstanceRow, kept: Mapping[str, Any], status: str) -> dict[str, Any]:
     """``DBInstance``: most of it is of the cluster."""
-    place, cluster = found.place, db_cluster(found)
+    place, cluster = view.place, db_cluster(view)
     shape: dict[str, Any] = {
         "PreferredMaintenanceWindow": cluster["PreferredMaintenanceWindow"],
         "AutoMinorVersionUpgrade": True,
@@ -51,13 +51,13 @@ def db_instance(found: Seen, row: InstanceRow, kept: Mapping[str, Any], status: 
         "MonitoringInterval": 0,
         "PerformanceInsightsEnabled": False,
         "CACertificateIdentifier": "rds-ca-rsa2048-g1",
-        "LicenseModel": "postgresql-license" if found.engine.name == "aurora-postgresql" else "general-public-license",
+        "LicenseModel": "postgresql-license" if view.engine.name == "aurora-postgresql" else "general-public-license",
         "DBParameterGroups": [
             {
-                "DBParameterGroupName": f"default.{found.parameter_group.removeprefix('default.')}",
+                "DBParameterGroupName": f"default.{view.parameter_group.removeprefix('default.')}",
                 "ParameterApplyStatus": "in-sync",
             }
-            if found.parameter_group.startswith("default.")
+            if view.parameter_group.startswith("default.")
             else {"DBParameterGroupName": "default", "ParameterApplyStatus": "in-sync"}
         ],
         "TagList": [],
@@ -67,7 +67,7 @@ def db_instance(found: Seen, row: InstanceRow, kept: Mapping[str, Any], status: 
         "DBInstanceClass": row.instance_class,
         "DBInstanceStatus": status,
         "AllocatedStorage": 1,
-        "AvailabilityZone": member_zone(found, row.zone),
+        "AvailabilityZone": member_zone(view, row.zone),
         "DBSecurityGroups": [],
         "DBSubnetGroup": {
             "DBSubnetGroupName": cluster["DBSubnetGroup"],
@@ -97,7 +97,7 @@ def db_instance(found: Seen, row: InstanceRow, kept: Mapping[str, Any], status: 
             "Port": cluster["Port"],
             "HostedZoneId": cluster["HostedZoneId"],
         }
-        shape.setdefault("InstanceCreateTime", utc(found.row.created_ns))
+        shape.setdefault("InstanceCreateTime", utc(view.row.created_ns))
     if "DatabaseName" in cluster:
         shape["DBName"] = cluster["DatabaseName"]
     return shape

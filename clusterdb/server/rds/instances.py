@@ -33,28 +33,26 @@ def instance_of(call: Call, identifier: str) -> tuple[Seen, InstanceRow]:
         cluster = catalog.instances.cluster_of(wanted)
         row = catalog.clusters.get(cluster) if cluster is not None else None
         if row is not None:
-            found = seen_of(call, row)
-            for instance in found.instances:
+            view = seen_of(call, row)
+            for instance in view.instances:
                 if instance.name == wanted:
-                    return found, instance
+                    return view, instance
     raise no_instance(identifier)
 
 
-def _shape(
-    call: Call, found: Seen, row: InstanceRow, kept: dict[str, Any] | None, status: str | None
-) -> dict[str, Any]:
+def _shape(call: Call, view: Seen, row: InstanceRow, kept: dict[str, Any] | None, status: str | None) -> dict[str, Any]:
     shown = status or transitions_of(call).status("instance", status_key(call, row.instance))
     if shown is None:
-        shown = "stopped" if found.row.status == "stopped" else "available"
-    return db_instance(found, row, kept or {}, shown)
+        shown = "stopped" if view.row.status == "stopped" else "available"
+    return db_instance(view, row, kept or {}, shown)
 
 
 def _answer(call: Call, name: str, status: str | None = None) -> dict[str, Any]:
-    found, row = instance_of(call, name)
+    view, row = instance_of(call, name)
     if status is not None:
         transitions_of(call).begin("instance", status_key(call, row.instance), status, call.serving.delay_s)
     kept = document(call.store, KIND, str(row.instance), cluster=row.cluster)
-    return {"DBInstance": _shape(call, found, row, kept, status)}
+    return {"DBInstance": _shape(call, view, row, kept, status)}
 
 
 def create_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
@@ -62,21 +60,21 @@ def create_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     identifier = values.get("DBClusterIdentifier")
     if not identifier:
         raise combination("DB instances outside of a DB cluster are not available here: specify DBClusterIdentifier.")
-    found = seen(call, identifier)
-    if values["Engine"].lower() != found.engine.name:
+    view = seen(call, identifier)
+    if values["Engine"].lower() != view.engine.name:
         raise combination(
             f"The engine name requested for your DB instance ({values['Engine']:.60}) doesn't match the engine name of "
-            f"your DB cluster ({found.engine.name})."
+            f"your DB cluster ({view.engine.name})."
         )
     _require_instance_values(values)
-    require_available(found)
-    zone = values.get("AvailabilityZone") or found.place.zones()[len(found.instances) % 3]
+    require_available(view)
+    zone = values.get("AvailabilityZone") or view.place.zones()[len(view.instances) % 3]
     if not re.fullmatch(rf"{call.region}[a-f]", zone):
         raise invalid(f"Invalid availability zone: {zone:.60}")
     if call.store.context.catalog.instances.cluster_of(name) is not None:
         raise fault("DBInstanceAlreadyExists", "DB instance already exists")
     try:
-        handle(call, found).add_instance(
+        handle(call, view).add_instance(
             name,
             instance_class=values["DBInstanceClass"],
             promotion_tier=values.get("PromotionTier", 1),
@@ -114,9 +112,9 @@ def describe_db_instances(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         return {"DBInstances": [_answer(call, identifier)["DBInstance"]]}
     kept = all_documents(call.store, KIND)
     shapes = [
-        _shape(call, found, row, kept.get((row.cluster, str(row.instance))), None)
-        for found in all_seen(call)
-        for row in found.instances
+        _shape(call, view, row, kept.get((row.cluster, str(row.instance))), None)
+        for view in all_seen(call)
+        for row in view.instances
     ]
     shapes.sort(key=lambda shape: str(shape["DBInstanceIdentifier"]))
     matching = filtered(
@@ -138,7 +136,7 @@ def describe_db_instances(call: Call, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def modify_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found, row = instance_of(call, values["DBInstanceIdentifier"])
+    view, row = instance_of(call, values["DBInstanceIdentifier"])
     _require_instance_values(values)
     new_name = values.get("NewDBInstanceIdentifier")
     context = call.store.context
@@ -149,7 +147,7 @@ def modify_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
             raise fault("DBInstanceAlreadyExists", "DB instance already exists")
     tier = values.get("PromotionTier")
     if tier is not None:
-        handle(call, found).modify_instance(row.name, promotion_tier=tier)
+        handle(call, view).modify_instance(row.name, promotion_tier=tier)
     kept = document(call.store, KIND, str(row.instance), cluster=row.cluster) or {}
     kept |= kept_members(values)
     with context.catalog.transaction():
@@ -161,8 +159,8 @@ def modify_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def reboot_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found, row = instance_of(call, values["DBInstanceIdentifier"])
-    if found.row.status == "stopped":
+    view, row = instance_of(call, values["DBInstanceIdentifier"])
+    if view.row.status == "stopped":
         raise fault("InvalidDBInstanceState", f"DB instance {row.name} is stopped.")
     context = call.store.context
     context.require_writable()
@@ -170,19 +168,19 @@ def reboot_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         raise combination("ForceFailover can't be specified for an instance of an Aurora DB cluster.")
     state_of(context, row).restart()
     with context.catalog.transaction():
-        context.catalog.events.add("instance", row.name, "availability", f"instance '{row.name}' restarted")
+        context.catalog.events.add("cluster", view.name, "notification", f"instance '{row.name}' restarted")
     return _answer(call, row.name, "rebooting")
 
 
 def delete_db_instance(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found, row = instance_of(call, values["DBInstanceIdentifier"])
+    view, row = instance_of(call, values["DBInstanceIdentifier"])
     if values.get("FinalDBSnapshotIdentifier"):
         raise combination("FinalDBSnapshotIdentifier can't be specified for an instance of a DB cluster.")
     kept = document(call.store, KIND, str(row.instance), cluster=row.cluster)
     if kept is not None and kept.get("DeletionProtection"):
         raise combination("Cannot delete protected DB Instance, please disable deletion protection and try again.")
-    picture = _shape(call, found, row, kept, "deleting")
-    handle(call, found).delete_instance(row.name)
+    picture = _shape(call, view, row, kept, "deleting")
+    handle(call, view).delete_instance(row.name)
     remove(call.store, KIND, str(row.instance), cluster=row.cluster)
     transitions_of(call).bury("instance", status_key(call, row.instance), picture, call.serving.delay_s)
     return {"DBInstance": picture}

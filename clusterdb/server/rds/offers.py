@@ -132,9 +132,9 @@ def describe_account_attributes(call: Call, values: dict[str, Any]) -> dict[str,
     clusters = all_seen(call)
     quotas = {
         "DBClusters": (len(clusters), 40),
-        "DBInstances": (sum(len(found.instances) for found in clusters), 40),
+        "DBInstances": (sum(len(view.instances) for view in clusters), 40),
         "ManualClusterSnapshots": (len(call.store.snapshots()), 100),
-        "CustomEndpointsPerDBCluster": (max((len(found.endpoints) for found in clusters), default=0), 5),
+        "CustomEndpointsPerDBCluster": (max((len(view.endpoints) for view in clusters), default=0), 5),
     }
     return {
         "AccountQuotas": [

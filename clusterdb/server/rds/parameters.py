@@ -107,7 +107,7 @@ def copy_db_cluster_parameter_group(call: Call, values: dict[str, Any]) -> dict[
 
 def delete_db_cluster_parameter_group(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     name = _own_group(call, values["DBClusterParameterGroupName"])
-    if any(found.parameter_group == name for found in all_seen(call)):
+    if any(view.parameter_group == name for view in all_seen(call)):
         raise fault(
             "InvalidDBParameterGroupState",
             f"One or more DB clusters are still members of this parameter group {name}, so the group cannot be deleted",

@@ -16,28 +16,28 @@ _ROLES_MAX = 5
 
 
 def add_role_to_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
-    roles, arn = found.kept.get("AssociatedRoles", []), values["RoleArn"]
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
+    roles, arn = view.kept.get("AssociatedRoles", []), values["RoleArn"]
     feature = values.get("FeatureName", "")
     if any(role["RoleArn"] == arn and role.get("FeatureName", "") == feature for role in roles):
-        raise fault("DBClusterRoleAlreadyExists", f"Role ARN {arn} already exists for DB Cluster {found.name}.")
+        raise fault("DBClusterRoleAlreadyExists", f"Role ARN {arn} already exists for DB Cluster {view.name}.")
     if len(roles) >= _ROLES_MAX:
         raise fault("DBClusterRoleQuotaExceeded", f"You have reached the limit of {_ROLES_MAX} roles for a DB Cluster.")
     role = {"RoleArn": arn, "Status": "ACTIVE", **({"FeatureName": feature} if feature else {})}
-    changed(call, found, {"AssociatedRoles": [*roles, role]})
+    changed(call, view, {"AssociatedRoles": [*roles, role]})
     return {}
 
 
 def remove_role_from_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
-    roles, arn = found.kept.get("AssociatedRoles", []), values["RoleArn"]
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
+    roles, arn = view.kept.get("AssociatedRoles", []), values["RoleArn"]
     feature = values.get("FeatureName", "")
     remaining = [role for role in roles if role["RoleArn"] != arn or role.get("FeatureName", "") != feature]
     if len(remaining) == len(roles):
-        raise fault("DBClusterRoleNotFound", f"Role ARN {arn} cannot be found for DB Cluster {found.name}.")
-    changed(call, found, {"AssociatedRoles": remaining})
+        raise fault("DBClusterRoleNotFound", f"Role ARN {arn} cannot be found for DB Cluster {view.name}.")
+    changed(call, view, {"AssociatedRoles": remaining})
     return {}
 
 

@@ -24,14 +24,14 @@ _OF_CLUSTER = (
 )
 
 
-def keep_snapshot(call: Call, name: str, found: Seen, tags: Mapping[str, str]) -> None:
+def keep_snapshot(call: Call, name: str, view: Seen, tags: Mapping[str, str]) -> None:
     """Keep what a snapshot needs of its cluster, which may be deleted before it is restored."""
-    cluster = db_cluster(found)
+    cluster = db_cluster(view)
     kept = {member: cluster[member] for member in _OF_CLUSTER if member in cluster}
     row = call.store.context.catalog.snapshots.named(name)
     if row is not None:
         keep(call.store, KIND, {**kept, "TagList": tag_list(tags)}, str(row.snapshot))
-        database = found.kept.get("DatabaseName")
+        database = view.kept.get("DatabaseName")
         if database is not None:  # DBClusterSnapshot has no such member
             keep(call.store, "DBCluster", {"DatabaseName": database}, f"snapshot:{row.snapshot}")
 

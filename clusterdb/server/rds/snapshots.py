@@ -48,12 +48,12 @@ def _answer(call: Call, name: str, status: str) -> dict[str, Any]:
 def create_db_cluster_snapshot(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     name = checked_identifier(values["DBClusterSnapshotIdentifier"], "DBClusterSnapshotIdentifier")
     require_tags(values.get("Tags"))
-    found = seen(call, values["DBClusterIdentifier"])
-    require_available(found)
+    view = seen(call, values["DBClusterIdentifier"])
+    require_available(view)
     require_free_snapshot(call, name)
-    handle(call, found).snapshot(name)
-    inherited = found.row.settings.tags if found.kept.get("CopyTagsToSnapshot") else {}
-    keep_snapshot(call, name, found, {**inherited, **tags_of(values.get("Tags") or [])})
+    handle(call, view).snapshot(name)
+    inherited = view.row.settings.tags if view.kept.get("CopyTagsToSnapshot") else {}
+    keep_snapshot(call, name, view, {**inherited, **tags_of(values.get("Tags") or [])})
     return _answer(call, name, "creating")
 
 

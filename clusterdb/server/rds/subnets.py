@@ -96,7 +96,7 @@ def describe_db_subnet_groups(call: Call, values: dict[str, Any]) -> dict[str, A
 
 def delete_db_subnet_group(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     name = _group(call, values["DBSubnetGroupName"])["DBSubnetGroupName"]
-    if name == "default" or any(found.kept.get("DBSubnetGroup") == name for found in all_seen(call)):
+    if name == "default" or any(view.kept.get("DBSubnetGroup") == name for view in all_seen(call)):
         raise fault("InvalidDBSubnetGroupStateFault", f"Cannot delete the subnet group '{name}' because it is in use.")
     remove(call.store, _KIND, name)
     remove(call.store, TAGS, f"subgrp:{name}")

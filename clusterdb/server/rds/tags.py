@@ -44,8 +44,8 @@ def _document_of(call: Call, kind: str, name: str) -> tuple[str, str, int]:
     if kind == "cluster-snapshot":
         return "DBClusterSnapshot", str(snapshot_row(call, name).snapshot), STORE
     if kind == "cluster-endpoint":
-        found, endpoint = custom_endpoint(call, name)
-        return TAGS, f"{kind}:{endpoint.name}", found.row.cluster
+        view, endpoint = custom_endpoint(call, name)
+        return TAGS, f"{kind}:{endpoint.name}", view.row.cluster
     structures = {
         "cluster-pg": ("DBClusterParameterGroup", "DBParameterGroupNotFound"),
         "subgrp": ("DBSubnetGroup", "DBSubnetGroupNotFoundFault"),

@@ -67,5 +67,5 @@ def test_bundled_example(memory_store: clusterdb.Store, name: str, values: dict[
                 assert shape[key] == value
 
 
-def test_the_examples_are_found() -> None:
+def test_examples_are_found() -> None:
     assert len(EXAMPLES) >= 20

@@ -79,8 +79,8 @@ def run(server: Running, words: tuple[str, ...]) -> subprocess.CompletedProcess[
 # --- what examples take for granted -----------------------------------------------------------------------------------
 def first(value: Any, name: str) -> dict[str, Any]:
     """The structure under a name in an output, or the first of a list."""
-    found = (value or {}).get(name, {}) if isinstance(value, dict) else {}
-    return found[0] if isinstance(found, list) and found else found or {}
+    record = (value or {}).get(name, {}) if isinstance(value, dict) else {}
+    return record[0] if isinstance(record, list) and record else record or {}
 
 
 def prepare(rds: Any, example: Example) -> None:
@@ -194,7 +194,7 @@ def leaves(value: Any) -> Iterator[tuple[str, Any]]:
     """The stable members of an output, by name, with scalars or lists of scalars."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if key in STABLE and (not isinstance(item, dict | list) or all(isinstance(each, str) for each in item)):
+            if key in STABLE and (not isinstance(item, dict | list) or all(isinstance(item, str) for item in item)):
                 yield key, item
             yield from leaves(item)
     elif isinstance(value, list):
@@ -202,7 +202,7 @@ def leaves(value: Any) -> Iterator[tuple[str, Any]]:
             yield from leaves(item)
 
 
-def test_the_examples_are_found() -> None:
+def test_examples_are_found() -> None:
     require_aws_cli()
     assert len({example.file for example in EXAMPLES}) >= 38
 
@@ -254,7 +254,7 @@ def is_given(example: Example, key: str, value: Any) -> bool:
     )
 
 
-def test_what_is_absent_is_refused_in_the_protocol(rds: Any) -> None:
+def test_is_absent_is_refused_in_the_protocol(rds: Any) -> None:
     with refused("InvalidAction"):
         rds.promote_read_replica_db_cluster(DBClusterIdentifier="prod")
     with refused("InvalidAction"):

@@ -41,11 +41,11 @@ def source(rds: Any, memory_store: clusterdb.Store) -> dict[str, Any]:
     rds.create_db_subnet_group(
         DBSubnetGroupName="nets", DBSubnetGroupDescription="-", SubnetIds=["subnet-1", "subnet-2"]
     )
-    found = create(rds, "prod", engine="aurora-mysql", **SOURCE)
+    record = create(rds, "prod", engine="aurora-mysql", **SOURCE)
     with clusterdb.connect(memory_store.cluster("prod")) as connection:
         connection.execute("CREATE TABLE t (n INT)")
         connection.execute("INSERT INTO t VALUES (1)")
-    return found
+    return record
 
 
 def rows(store: clusterdb.Store, name: str) -> list[tuple[Any, ...]]:
@@ -61,23 +61,23 @@ def test_clones_inherit_what_awss_table_states(
     rds.restore_db_cluster_to_point_in_time(
         DBClusterIdentifier="dev", SourceDBClusterIdentifier="prod", **values, **LATEST
     )
-    found = describe(rds, "dev")
+    record = describe(rds, "dev")
     for member in ("Engine", "EngineVersion", "DatabaseName", "MasterUsername", "StorageEncrypted", "KmsKeyId"):
-        assert found[member] == source[member], member
-    assert found["BackupRetentionPeriod"] == 3
-    assert found["DBClusterMembers"] == []
-    assert found["Port"] == 3306
-    assert (found["DeletionProtection"], found["IAMDatabaseAuthenticationEnabled"]) == (False, False)
-    assert (found["CopyTagsToSnapshot"], found["HttpEndpointEnabled"]) == (False, False)
-    assert "BacktrackWindow" not in found
-    assert found["DBClusterParameterGroup"] == "default.aurora-mysql8.0"
-    assert found["DBSubnetGroup"] == "default"
-    assert found["VpcSecurityGroups"] != source["VpcSecurityGroups"]
-    assert found["TagList"] == []
+        assert record[member] == source[member], member
+    assert record["BackupRetentionPeriod"] == 3
+    assert record["DBClusterMembers"] == []
+    assert record["Port"] == 3306
+    assert (record["DeletionProtection"], record["IAMDatabaseAuthenticationEnabled"]) == (False, False)
+    assert (record["CopyTagsToSnapshot"], record["HttpEndpointEnabled"]) == (False, False)
+    assert "BacktrackWindow" not in record
+    assert record["DBClusterParameterGroup"] == "default.aurora-mysql8.0"
+    assert record["DBSubnetGroup"] == "default"
+    assert record["VpcSecurityGroups"] != source["VpcSecurityGroups"]
+    assert record["TagList"] == []
     assert rows(memory_store, "dev") == [(1,)]
 
 
-def test_a_clone_takes_what_the_call_sets(rds: Any, source: dict[str, Any]) -> None:
+def test_clone_takes_what_the_call_sets(rds: Any, source: dict[str, Any]) -> None:
     values: dict[str, Any] = {
         "Port": 5000,
         "DeletionProtection": True,
@@ -91,12 +91,12 @@ def test_a_clone_takes_what_the_call_sets(rds: Any, source: dict[str, Any]) -> N
         "KmsKeyId": "key-2",
     }
     clone(rds, "prod", "dev", **values)
-    found = describe(rds, "dev")
-    assert (found["Port"], found["DeletionProtection"], found["BacktrackWindow"]) == (5000, True, 60)
-    assert found["IAMDatabaseAuthenticationEnabled"] is found["CopyTagsToSnapshot"] is True
-    assert found["VpcSecurityGroups"] == [{"VpcSecurityGroupId": "sg-2", "Status": "active"}]
-    assert (found["DBClusterParameterGroup"], found["TagList"]) == ("mine", values["Tags"])
-    assert (found["BackupRetentionPeriod"], found["KmsKeyId"]) == (7, "key-2")
+    record = describe(rds, "dev")
+    assert (record["Port"], record["DeletionProtection"], record["BacktrackWindow"]) == (5000, True, 60)
+    assert record["IAMDatabaseAuthenticationEnabled"] is record["CopyTagsToSnapshot"] is True
+    assert record["VpcSecurityGroups"] == [{"VpcSecurityGroupId": "sg-2", "Status": "active"}]
+    assert (record["DBClusterParameterGroup"], record["TagList"]) == ("mine", values["Tags"])
+    assert (record["BackupRetentionPeriod"], record["KmsKeyId"]) == (7, "key-2")
 
 
 def test_clone_groups_are_set_by_the_first_clone_on_both_sides_for_life(rds: Any) -> None:
@@ -133,16 +133,16 @@ def test_clones_share_pages_and_copies_do_not(rds: Any, source: dict[str, Any], 
     assert memory_store.cluster("copy").stats().shared_bytes == 0
 
 
-def test_a_source_is_named_by_id_arn_or_resource_id(rds: Any) -> None:
-    found = create(rds, "prod")
-    clone(rds, found["DBClusterArn"], "one")
+def test_source_is_named_by_id_arn_or_resource_id(rds: Any) -> None:
+    record = create(rds, "prod")
+    clone(rds, record["DBClusterArn"], "one")
     rds.restore_db_cluster_to_point_in_time(
-        DBClusterIdentifier="two", SourceDbClusterResourceId=found["DbClusterResourceId"], **CLONE
+        DBClusterIdentifier="two", SourceDbClusterResourceId=record["DbClusterResourceId"], **CLONE
     )
     with refused("InvalidParameterCombination"):
         rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier="three", **CLONE)
     with refused("InvalidParameterCombination"):
-        clone(rds, "prod", "three", SourceDbClusterResourceId=found["DbClusterResourceId"])
+        clone(rds, "prod", "three", SourceDbClusterResourceId=record["DbClusterResourceId"])
     with refused("DBClusterAutomatedBackupNotFoundFault", 404):
         rds.restore_db_cluster_to_point_in_time(
             DBClusterIdentifier="three", SourceDbClusterResourceId="cluster-X", **CLONE
@@ -163,7 +163,7 @@ def test_a_source_is_named_by_id_arn_or_resource_id(rds: Any) -> None:
         ({"BacktrackWindow": 1}, "InvalidParameterCombination"),
     ],
 )
-def test_what_aws_refuses_is_refused(rds: Any, more: dict[str, Any], code: str) -> None:
+def test_aws_refuses_is_refused(rds: Any, more: dict[str, Any], code: str) -> None:
     create(rds, "prod")
     values = {"DBClusterIdentifier": "dev", "SourceDBClusterIdentifier": "prod", **CLONE, **more}
     with refused(code):
@@ -193,7 +193,7 @@ def test_states_and_names_that_refuse_a_clone(rds: Any) -> None:
         )
 
 
-def test_a_time_in_the_past_is_restored_as_a_copy(
+def test_time_in_the_past_is_restored_as_a_copy(
     rds: Any, source: dict[str, Any], memory_store: clusterdb.Store
 ) -> None:
     time = describe(rds, "prod")["LatestRestorableTime"] + timedelta(milliseconds=1)
@@ -226,10 +226,10 @@ def test_snapshots_are_restored_with_what_their_cluster_had(
     with clusterdb.connect(memory_store.cluster("prod")) as connection:
         connection.execute("DELETE FROM t")
     rds.restore_db_cluster_from_snapshot(DBClusterIdentifier="back", SnapshotIdentifier="snap", Engine="aurora-mysql")
-    found = describe(rds, "back")
+    record = describe(rds, "back")
     for member in ("Engine", "EngineVersion", "DatabaseName", "MasterUsername", "StorageEncrypted", "KmsKeyId"):
-        assert found[member] == source[member], member
-    assert (found["DeletionProtection"], found["TagList"], found["Port"]) == (False, [], 3306)
+        assert record[member] == source[member], member
+    assert (record["DeletionProtection"], record["TagList"], record["Port"]) == (False, [], 3306)
     assert rows(memory_store, "back") == [(1,)]
     with refused("InvalidParameterCombination"):
         rds.restore_db_cluster_from_snapshot(

@@ -18,20 +18,20 @@ def test_create_answers_creating_and_the_next_describe_available(rds: Any) -> No
     assert created["DBClusterIdentifier"] == "prod"
     assert created["DBClusterMembers"] == []
     assert "EarliestRestorableTime" not in created
-    found = describe(rds, "prod")
-    assert found["Status"] == "available"
-    assert found["DbClusterResourceId"] == created["DbClusterResourceId"]
-    assert found["DBClusterArn"] == "arn:aws:rds:us-east-1:123456789012:cluster:prod"
-    assert found["Endpoint"].startswith("prod.cluster-") and ".us-east-1.rds.amazonaws.com" in found["Endpoint"]
-    assert (found["Port"], found["DatabaseName"], found["BackupRetentionPeriod"]) == (3306, "app", 1)
-    assert found["EarliestRestorableTime"] <= found["LatestRestorableTime"]
-    rds.get_waiter("db_cluster_available").wait(DBClusterIdentifier=found["DBClusterArn"])
+    record = describe(rds, "prod")
+    assert record["Status"] == "available"
+    assert record["DbClusterResourceId"] == created["DbClusterResourceId"]
+    assert record["DBClusterArn"] == "arn:aws:rds:us-east-1:123456789012:cluster:prod"
+    assert record["Endpoint"].startswith("prod.cluster-") and ".us-east-1.rds.amazonaws.com" in record["Endpoint"]
+    assert (record["Port"], record["DatabaseName"], record["BackupRetentionPeriod"]) == (3306, "app", 1)
+    assert record["EarliestRestorableTime"] <= record["LatestRestorableTime"]
+    rds.get_waiter("db_cluster_available").wait(DBClusterIdentifier=record["DBClusterArn"])
 
 
 def test_clusters_of_other_interfaces_are_shown_with_defaults(rds: Any, memory_store: clusterdb.Store) -> None:
     source = memory_store.create_cluster("my_App", engine="aurora-mysql", tags={"a": "b"})
     source.clone("copy")
-    shown = {found["DBClusterIdentifier"]: found for found in rds.describe_db_clusters()["DBClusters"]}
+    shown = {record["DBClusterIdentifier"]: record for record in rds.describe_db_clusters()["DBClusters"]}
     assert shown.keys() == {"my_App", "copy"}
     assert shown["my_App"]["Engine"] == "aurora-mysql"
     assert shown["my_App"]["TagList"] == [{"Key": "a", "Value": "b"}]
@@ -48,7 +48,7 @@ def test_deleting_in_another_interface_forgets_what_is_kept(rds: Any, memory_sto
     assert memory_store.context.catalog.documents.all("DBCluster") == []
 
 
-def test_what_is_kept_survives_the_server(disk_store: clusterdb.Store) -> None:
+def test_is_kept_survives_the_server(disk_store: clusterdb.Store) -> None:
     with running(disk_store) as first:
         before = create(session(first).client("rds"), "prod", DatabaseName="app", PreferredBackupWindow="01:00-01:30")
     with running(disk_store) as second:
@@ -106,7 +106,7 @@ def test_describe_pages_filters_and_takes_arns(rds: Any, memory_store: clusterdb
         memory_store.create_cluster(name)
     pages = list(rds.get_paginator("describe_db_clusters").paginate(PaginationConfig={"PageSize": 20}))
     assert [len(page["DBClusters"]) for page in pages] == [20, 20, 5]
-    assert [found["DBClusterIdentifier"] for page in pages for found in page["DBClusters"]] == names
+    assert [record["DBClusterIdentifier"] for page in pages for record in page["DBClusters"]] == names
     arn = describe(rds, "c007")["DBClusterArn"]
     for criterion in (
         {"Name": "db-cluster-id", "Values": ["c007", "none"]},
@@ -114,7 +114,7 @@ def test_describe_pages_filters_and_takes_arns(rds: Any, memory_store: clusterdb
         {"Name": "db-cluster-resource-id", "Values": [describe(rds, arn)["DbClusterResourceId"]]},
     ):
         matching = rds.describe_db_clusters(Filters=[criterion])["DBClusters"]
-        assert [found["DBClusterIdentifier"] for found in matching] == ["c007"]
+        assert [record["DBClusterIdentifier"] for record in matching] == ["c007"]
     for values in (
         {"MaxRecords": 19},
         {"MaxRecords": 101},
@@ -214,7 +214,7 @@ def test_failover_promotes_by_tier_or_as_told(rds: Any, memory_store: clusterdb.
         rds.failover_db_cluster(DBClusterIdentifier="prod", TargetDBInstanceIdentifier="prod-2")
 
 
-def test_the_data_apis_switch(rds: Any) -> None:
+def test_data_apis_switch(rds: Any) -> None:
     arn = create(rds, "prod")["DBClusterArn"]
     assert describe(rds, "prod")["HttpEndpointEnabled"] is False
     assert rds.enable_http_endpoint(ResourceArn=arn)["HttpEndpointEnabled"] is True
@@ -253,9 +253,9 @@ def test_accounts_and_regions_are_separate(server: Running, memory_store: cluste
     home, other, abroad = client("AKID", "us-east-1"), client("111122223333", "us-east-1"), client("AKID", "eu-west-1")
     create(home, "prod")
     assert other.describe_db_clusters()["DBClusters"] == abroad.describe_db_clusters()["DBClusters"] == []
-    found = create(abroad, "prod")
-    assert found["DBClusterArn"] == "arn:aws:rds:eu-west-1:123456789012:cluster:prod"
-    assert found["DbClusterResourceId"] != describe(home, "prod")["DbClusterResourceId"]
+    record = create(abroad, "prod")
+    assert record["DBClusterArn"] == "arn:aws:rds:eu-west-1:123456789012:cluster:prod"
+    assert record["DbClusterResourceId"] != describe(home, "prod")["DbClusterResourceId"]
     assert create(other, "prod")["DBClusterArn"] == "arn:aws:rds:us-east-1:111122223333:cluster:prod"
     assert [cluster.name for cluster in memory_store.clusters()] == ["prod"]
 
@@ -275,7 +275,7 @@ def test_namespaces_are_stores_in_the_store(disk_store: clusterdb.Store) -> None
         assert store.check().ok
 
 
-def test_a_delay_shows_transitional_statuses(memory_store: clusterdb.Store) -> None:
+def test_delay_shows_transitional_statuses(memory_store: clusterdb.Store) -> None:
     with running(memory_store, delay_s=3600) as server:
         rds = session(server).client("rds")
         rds.create_db_cluster(DBClusterIdentifier="prod", Engine="aurora-mysql", **MASTER)
@@ -289,9 +289,9 @@ def test_a_delay_shows_transitional_statuses(memory_store: clusterdb.Store) -> N
         rds.get_waiter("db_cluster_deleted").wait(DBClusterIdentifier="prod", WaiterConfig={"Delay": 1})
 
 
-def test_a_clone_of_every_interface_has_the_group(rds: Any) -> None:
+def test_clone_of_every_interface_has_the_group(rds: Any) -> None:
     create(rds, "prod")
     assert "CloneGroupId" not in describe(rds, "prod")
     group = clone(rds, "prod", "dev")["CloneGroupId"]
     matching = rds.describe_db_clusters(Filters=[{"Name": "clone-group-id", "Values": [group]}])["DBClusters"]
-    assert [found["DBClusterIdentifier"] for found in matching] == ["dev", "prod"]
+    assert [record["DBClusterIdentifier"] for record in matching] == ["dev", "prod"]

@@ -9,9 +9,9 @@ from tests.server.rds.helpers import create, describe, refused
 
 def test_global_clusters_have_a_primary(rds: Any) -> None:
     arn = create(rds, "prod")["DBClusterArn"]
-    made = rds.create_global_cluster(GlobalClusterIdentifier="World", SourceDBClusterIdentifier=arn)["GlobalCluster"]
-    assert made["GlobalClusterArn"] == "arn:aws:rds::123456789012:global-cluster:world"
-    assert [member["DBClusterArn"] for member in made["GlobalClusterMembers"]] == [arn]
+    created = rds.create_global_cluster(GlobalClusterIdentifier="World", SourceDBClusterIdentifier=arn)["GlobalCluster"]
+    assert created["GlobalClusterArn"] == "arn:aws:rds::123456789012:global-cluster:world"
+    assert [member["DBClusterArn"] for member in created["GlobalClusterMembers"]] == [arn]
     assert describe(rds, "prod")["GlobalClusterIdentifier"] == "world"
     rds.modify_global_cluster(
         GlobalClusterIdentifier="world", NewGlobalClusterIdentifier="earth", DeletionProtection=True
@@ -35,7 +35,7 @@ def test_global_clusters_have_a_primary(rds: Any) -> None:
         rds.describe_global_clusters(GlobalClusterIdentifier="earth")
 
 
-def test_a_cluster_is_created_as_primary(rds: Any) -> None:
+def test_cluster_is_created_as_primary(rds: Any) -> None:
     rds.create_global_cluster(GlobalClusterIdentifier="world", Engine="aurora-postgresql")
     create(rds, "prod", GlobalClusterIdentifier="world")
     (shown,) = rds.describe_global_clusters(GlobalClusterIdentifier="world")["GlobalClusters"]

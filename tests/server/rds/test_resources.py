@@ -20,10 +20,10 @@ def test_instances_are_those_of_the_store(rds: Any, memory_store: clusterdb.Stor
     assert (created["DBInstanceIdentifier"], created["DBInstanceStatus"]) == ("one", "creating")
     rds.get_waiter("db_instance_available").wait(DBInstanceIdentifier="one")
     add_instance(rds, "prod", "two", engine="aurora-mysql")
-    found = rds.describe_db_instances(DBInstanceIdentifier=created["DBInstanceArn"])["DBInstances"][0]
-    assert (found["DBClusterIdentifier"], found["PromotionTier"], found["DBName"]) == ("prod", 3, "app")
-    assert found["Endpoint"]["Port"] == 3306 and found["Endpoint"]["Address"].startswith("one.")
-    assert found["TagList"] == [{"Key": "a", "Value": "b"}]
+    record = rds.describe_db_instances(DBInstanceIdentifier=created["DBInstanceArn"])["DBInstances"][0]
+    assert (record["DBClusterIdentifier"], record["PromotionTier"], record["DBName"]) == ("prod", 3, "app")
+    assert record["Endpoint"]["Port"] == 3306 and record["Endpoint"]["Address"].startswith("one.")
+    assert record["TagList"] == [{"Key": "a", "Value": "b"}]
     assert [(instance.name, instance.role) for instance in memory_store.cluster("prod").instances()] == [
         ("one", "writer"),
         ("two", "reader"),
@@ -94,7 +94,7 @@ def test_instances_that_aws_refuses(rds: Any, more: dict[str, Any], code: str) -
         rds.create_db_instance(DBInstanceIdentifier="new", Engine="postgres", DBInstanceClass="db.r6g.large")
 
 
-def test_a_cluster_has_up_to_fifteen_readers(rds: Any) -> None:
+def test_cluster_has_up_to_fifteen_readers(rds: Any) -> None:
     create(rds, "prod", instances=16)
     with refused("InstanceQuotaExceeded"):
         add_instance(rds, "prod", "one-more")
@@ -120,7 +120,7 @@ def test_snapshots_are_taken_listed_copied_and_deleted(rds: Any, memory_store: c
     assert (copied["Status"], copied["TagList"]) == ("available", tags)
     memory_store.cluster("prod").snapshot("by_python")
     names = [
-        found["DBClusterSnapshotIdentifier"] for found in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
+        record["DBClusterSnapshotIdentifier"] for record in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
     ]
     assert names == ["by_python", "copy", "snap"]
     for values, count in (
@@ -170,12 +170,12 @@ def test_custom_endpoints(rds: Any, memory_store: clusterdb.Store) -> None:
     assert created["Endpoint"].startswith("reports.cluster-custom-")
     assert describe(rds, "prod")["CustomEndpoints"] == [created["Endpoint"]]
     listed = rds.describe_db_cluster_endpoints(DBClusterIdentifier="prod")["DBClusterEndpoints"]
-    assert sorted(found["EndpointType"] for found in listed) == ["CUSTOM", "READER", "WRITER"]
+    assert sorted(record["EndpointType"] for record in listed) == ["CUSTOM", "READER", "WRITER"]
     changed = rds.modify_db_cluster_endpoint(
         DBClusterEndpointIdentifier="reports", EndpointType="ANY", ExcludedMembers=["prod-1"]
     )
     assert (changed["StaticMembers"], changed["ExcludedMembers"]) == ([], ["prod-1"])
-    (own,) = [found for found in memory_store.cluster("prod").endpoints() if found.kind == "CUSTOM"]
+    (own,) = [record for record in memory_store.cluster("prod").endpoints() if record.kind == "CUSTOM"]
     assert own.members == ("prod-2", "prod-3")
     with refused("DBClusterEndpointAlreadyExistsFault"):
         rds.create_db_cluster_endpoint(
@@ -220,10 +220,10 @@ def test_backtracks_rewind_and_are_listed(rds: Any, memory_store: clusterdb.Stor
 
 
 def test_automated_backups_are_those_of_clusters_that_keep_a_past(rds: Any, memory_store: clusterdb.Store) -> None:
-    found = create(rds, "prod", BackupRetentionPeriod=5)
+    record = create(rds, "prod", BackupRetentionPeriod=5)
     memory_store.create_cluster("plain")
     (backup,) = rds.describe_db_cluster_automated_backups()["DBClusterAutomatedBackups"]
-    assert (backup["DBClusterArn"], backup["BackupRetentionPeriod"]) == (found["DBClusterArn"], 5)
+    assert (backup["DBClusterArn"], backup["BackupRetentionPeriod"]) == (record["DBClusterArn"], 5)
     assert backup["RestoreWindow"].keys() == {"EarliestTime", "LatestTime"}
     with refused("DBClusterAutomatedBackupNotFoundFault", 404):
         rds.describe_db_cluster_automated_backups(DBClusterIdentifier="plain")
@@ -285,7 +285,7 @@ def test_cluster_parameter_groups(rds: Any) -> None:
     reply = rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName="mine", Parameters=change)
     assert reply["DBClusterParameterGroupName"] == "mine"
     own = rds.describe_db_cluster_parameters(DBClusterParameterGroupName="mine", Source="user")["Parameters"]
-    assert [(found["ParameterName"], found["ParameterValue"]) for found in own] == [("time_zone", "Asia/Seoul")]
+    assert [(record["ParameterName"], record["ParameterValue"]) for record in own] == [("time_zone", "Asia/Seoul")]
     rds.copy_db_cluster_parameter_group(
         SourceDBClusterParameterGroupIdentifier="mine",
         TargetDBClusterParameterGroupIdentifier="copy",
@@ -293,8 +293,8 @@ def test_cluster_parameter_groups(rds: Any) -> None:
     )
     rds.reset_db_cluster_parameter_group(DBClusterParameterGroupName="mine", ResetAllParameters=True)
     for name, count in (("mine", 0), ("copy", 1)):
-        found = rds.describe_db_cluster_parameters(DBClusterParameterGroupName=name, Source="user")["Parameters"]
-        assert len(found) == count
+        record = rds.describe_db_cluster_parameters(DBClusterParameterGroupName=name, Source="user")["Parameters"]
+        assert len(record) == count
     create(rds, "prod", engine="aurora-mysql", DBClusterParameterGroupName="mine")
     assert describe(rds, "prod")["DBClusterParameterGroup"] == "mine"
     with refused("InvalidDBParameterGroupState"):
@@ -311,12 +311,12 @@ def test_cluster_parameter_groups(rds: Any) -> None:
     with refused("DBParameterGroupNotFound", 404):
         rds.describe_db_cluster_parameters(DBClusterParameterGroupName="copy")
     names = [
-        found["DBClusterParameterGroupName"]
-        for found in rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]
+        record["DBClusterParameterGroupName"]
+        for record in rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]
     ]
     assert names == sorted(names) and {"mine", f"default.{family}"} <= set(names)
     defaults = rds.describe_engine_default_cluster_parameters(DBParameterGroupFamily=family)["EngineDefaults"]
-    assert "time_zone" in {found["ParameterName"] for found in defaults["Parameters"]}
+    assert "time_zone" in {record["ParameterName"] for record in defaults["Parameters"]}
 
 
 def test_subnet_groups(rds: Any) -> None:
@@ -326,8 +326,8 @@ def test_subnet_groups(rds: Any) -> None:
     rds.create_db_subnet_group(**values, SubnetIds=["subnet-1", "subnet-2"])
     create(rds, "prod", DBSubnetGroupName="nets")
     rds.modify_db_subnet_group(DBSubnetGroupName="nets", SubnetIds=["subnet-1", "subnet-3"])
-    (found,) = rds.describe_db_subnet_groups(DBSubnetGroupName="nets")["DBSubnetGroups"]
-    assert [subnet["SubnetIdentifier"] for subnet in found["Subnets"]] == ["subnet-1", "subnet-3"]
+    (record,) = rds.describe_db_subnet_groups(DBSubnetGroupName="nets")["DBSubnetGroups"]
+    assert [subnet["SubnetIdentifier"] for subnet in record["Subnets"]] == ["subnet-1", "subnet-3"]
     with refused("InvalidDBSubnetGroupStateFault"):
         rds.delete_db_subnet_group(DBSubnetGroupName="nets")
     with refused("DBSubnetGroupNotFoundFault", 404):

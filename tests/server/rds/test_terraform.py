@@ -15,9 +15,9 @@ TAGS = [{"Key": "Environment", "Value": "test"}]
 
 def read(rds: Any, name: str) -> dict[str, Any]:
     """A refresh of a cluster: the cluster itself, then its global cluster; tags come from ``TagList``."""
-    (found,) = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
+    (record,) = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     for page in rds.get_paginator("describe_global_clusters").paginate(
-        Filters=[{"Name": "db-cluster-id", "Values": [found["DBClusterArn"]]}]
+        Filters=[{"Name": "db-cluster-id", "Values": [record["DBClusterArn"]]}]
     ):
         assert page["GlobalClusters"] == []
     for member in (
@@ -27,17 +27,17 @@ def read(rds: Any, name: str) -> dict[str, Any]:
         *("CopyTagsToSnapshot", "DeletionProtection", "IAMDatabaseAuthenticationEnabled", "NetworkType"),
         *("VpcSecurityGroups", "AvailabilityZones", "DBClusterMembers", "AssociatedRoles", "HttpEndpointEnabled"),
     ):
-        assert member in found, member
-    result: dict[str, Any] = found
+        assert member in record, member
+    result: dict[str, Any] = record
     return result
 
 
 def wait_available(rds: Any, name: str) -> None:
     """The provider's own waiter: available, and nothing pending."""
     for page in rds.get_paginator("describe_db_clusters").paginate(DBClusterIdentifier=name):
-        (found,) = page["DBClusters"]
-        assert found["Status"] == "available"
-        assert not found.get("PendingModifiedValues")
+        (record,) = page["DBClusters"]
+        assert record["Status"] == "available"
+        assert not record.get("PendingModifiedValues")
 
 
 def destroy(rds: Any, name: str, **how: Any) -> None:
@@ -90,21 +90,21 @@ def test_create_clone_read_modify_destroy(server: Running) -> None:
     wait_available(rds, "dev")
     rds.modify_db_cluster(DBClusterIdentifier="dev", ApplyImmediately=True, BackupRetentionPeriod=2)
     wait_available(rds, "dev")
-    found = read(rds, "dev")
-    assert (found["BackupRetentionPeriod"], found["CopyTagsToSnapshot"], found["TagList"]) == (2, True, TAGS)
+    record = read(rds, "dev")
+    assert (record["BackupRetentionPeriod"], record["CopyTagsToSnapshot"], record["TagList"]) == (2, True, TAGS)
 
     # plan without changes, then an update
     before, after = read(rds, "dev"), read(rds, "dev")
     for shape in (before, after):
         shape.pop("LatestRestorableTime")
     assert before == after
-    rds.enable_http_endpoint(ResourceArn=found["DBClusterArn"])
+    rds.enable_http_endpoint(ResourceArn=record["DBClusterArn"])
     rds.modify_db_cluster(DBClusterIdentifier="dev", ApplyImmediately=True, PreferredBackupWindow="03:00-04:00")
-    rds.add_tags_to_resource(ResourceName=found["DBClusterArn"], Tags=[{"Key": "Owner", "Value": "me"}])
-    rds.remove_tags_from_resource(ResourceName=found["DBClusterArn"], TagKeys=["Environment"])
-    found = read(rds, "dev")
-    assert (found["HttpEndpointEnabled"], found["PreferredBackupWindow"]) == (True, "03:00-04:00")
-    assert found["TagList"] == [{"Key": "Owner", "Value": "me"}]
+    rds.add_tags_to_resource(ResourceName=record["DBClusterArn"], Tags=[{"Key": "Owner", "Value": "me"}])
+    rds.remove_tags_from_resource(ResourceName=record["DBClusterArn"], TagKeys=["Environment"])
+    record = read(rds, "dev")
+    assert (record["HttpEndpointEnabled"], record["PreferredBackupWindow"]) == (True, "03:00-04:00")
+    assert record["TagList"] == [{"Key": "Owner", "Value": "me"}]
 
     # destroy
     destroy(rds, "dev", SkipFinalSnapshot=True)
