@@ -22,7 +22,9 @@ from clusterdb.ha.endpoints import Endpoint, EndpointType
 from clusterdb.ha.instances import Instance
 from clusterdb.ha.replica_status import ReplicaStatus
 from clusterdb.past import find, snapshots, switching
+from clusterdb.past.find import Moment
 from clusterdb.past.snapshots import Snapshot
+from clusterdb.past.switching import Switched
 from clusterdb.rules.points import Point
 from clusterdb.rules.settings import ClusterSettings
 from vfs.interrupts import uninterrupted
@@ -203,7 +205,7 @@ class ClusterVerbs:
         return snapshots.take(self.context, self, name, at)
 
     @uninterrupted
-    def backtrack(self, to: Point) -> None:
+    def backtrack(self, to: Point) -> Switched:
         """Go back in place to a version or a time, or forward again, within the backtrack window.
 
         Open connections continue: a running transaction reads the same version until it ends; a transaction that has
@@ -211,16 +213,16 @@ class ClusterVerbs:
         InvalidArgumentError, ClusterNotFoundError.
         """
         with self.context.errors():
-            switching.backtrack(self.context, self, to)
+            return switching.backtrack(self.context, self, to)
 
     @uninterrupted
-    def reset(self, to: str | None = None) -> None:
+    def reset(self, to: str | None = None) -> Switched:
         """Reset the cluster in place to the present state of the source of this clone, or to a snapshot.
 
         Open connections continue, as after :meth:`backtrack`.  Raises NoSourceError, SnapshotNotFoundError,
         ClusterNotFoundError.
         """
-        switching.reset(self.context, self, to)
+        return switching.reset(self.context, self, to)
 
     def log(self, *, since: Point | None = None, limit: int | None = None) -> list[LogEntry]:
         """The retained versions of the cluster, newest first: when they were committed, what they changed, and what
@@ -253,6 +255,31 @@ class ClusterVerbs:
         """The earliest and the latest time that can be cloned.  Raises ClusterNotFoundError."""
         with self.context.errors():
             return find.restorable(self.context, self.context.row_of(self))
+
+    @property
+    def source(self) -> str | None:
+        """The name that the source of this clone had when it was cloned.  Raises ClusterNotFoundError."""
+        return self.context.row_of(self).source
+
+    def clones(self) -> list[Self]:
+        """The clones of this cluster, by name.  Raises ClusterNotFoundError."""
+        return [self._handle(row) for row in self.context.catalog.clusters.clones(self.context.row_of(self).cluster)]
+
+    def versions(self, count: int = 10) -> list[Moment]:
+        """The newest versions that can be cloned, at most ``count``, the present one first.
+
+        Raises ClusterNotFoundError.
+        """
+        with self.context.errors():
+            return find.newest(self.context, self.context.row_of(self), count)
+
+    @property
+    def origin(self) -> Moment | None:
+        """The version of its source, or of a snapshot, that this clone began with or was reset to.
+
+        None if it shares no pages with a source, and after a backtrack.  Raises ClusterNotFoundError.
+        """
+        return figures.origin(self.context, self)
 
     # --- status -----------------------------------------------------------------------------------------------------
     @property

@@ -55,7 +55,9 @@ from clusterdb.ha.endpoints import Endpoint
 from clusterdb.ha.instances import Instance
 from clusterdb.ha.replica_status import ReplicaStatus
 from clusterdb.history import Answer, Bisection, LogEntry
+from clusterdb.past.find import Moment
 from clusterdb.past.snapshots import Snapshot
+from clusterdb.past.switching import Switched
 from clusterdb.rules.points import Point
 from clusterdb.rules.settings import ClusterSettings
 from clusterdb.store import Cluster, Store, open, repair
@@ -100,6 +102,7 @@ __all__ = [
     "Limits",
     "LoadedDump",
     "LogEntry",
+    "Moment",
     "NoReaderError",
     "NoSourceError",
     "NotADatabaseError",
@@ -123,6 +126,7 @@ __all__ = [
     "StoreUnreadableError",
     "StoreUnsafeError",
     "SweepReport",
+    "Switched",
     "TableChanges",
     "TooManyClustersError",
     "TooManyConnectionsError",

@@ -53,6 +53,13 @@ class Clusters:
         )
         return [cluster_row(row) for row in self._database.query(sql, (json.dumps(wanted),))]
 
+    def clones(self, cluster: int) -> list[ClusterRow]:
+        """The clones of a cluster, by name."""
+        return [
+            cluster_row(row)
+            for row in self._database.query(f"{self._CLUSTER} WHERE source_cluster = ? ORDER BY name", (cluster,))
+        ]
+
     def named(self, name: str) -> ClusterRow | None:
         """The cluster with a name; None if there is none."""
         rows = self._database.query(f"{self._CLUSTER} WHERE name = ?", (name,))

@@ -53,6 +53,9 @@ def _run(options: Common) -> int:
     if instruction:
         from click.shell_completion import shell_complete
 
+        from clusterdb.cli import completion
+
+        completion.register()
         return shell_complete(cli, {}, invoked(), extras.COMPLETION_VARIABLE, instruction)
     with cli.make_context(invoked(), sys.argv[1:], obj=options) as context:
         cli.invoke(context)

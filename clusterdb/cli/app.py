@@ -28,8 +28,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CLUSTER",
     "Common",
+    "CUSTOM_ENDPOINT",
+    "ENDPOINT",
+    "ENGINE",
+    "INSTANCE",
+    "MODE",
+    "MOMENT",
     "POINT",
+    "READER",
     "SNAPSHOT",
+    "SOURCE",
     "cli",
     "common",
     "confirm",
@@ -213,33 +221,41 @@ def opened(context: click.Context, *, create: bool = False) -> Iterator[clusterd
 
 
 class _Named(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """The name of a cluster or snapshot, completed from those in the store."""
+    """A name, completed from those of its kind in the store; the kinds are those of :mod:`clusterdb.cli.completion`."""
 
-    def __init__(self, name: str, kind: str, *, with_point: bool = False) -> None:
-        self.name = name
-        self._kind = kind
-        self._with_point = with_point
+    def __init__(self, kind: str) -> None:
+        self.name = kind
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
+        from clusterdb.cli import completion
         from clusterdb.errors import Error
 
-        before, at, after = incomplete.partition("@") if self._with_point else (incomplete, "", "")
-        kind = "snapshots" if at else self._kind
         try:
-            with opened(ctx) as store:
-                records = store.snapshots() if kind == "snapshots" else store.clusters()
-                names = [record.name for record in records]
+            if self.name in ("engine", "mode"):
+                every = completion.engines() if self.name == "engine" else completion.modes()
+                names = [name for name in every if name.text.startswith(incomplete)]
+            else:
+                cluster = ctx.params.get("cluster") or next(iter(ctx.args), "")  # click leaves it there after an option
+                with opened(ctx) as store:
+                    names = completion.candidates(self.name, store, str(cluster), incomplete)
         except Error:
             return []  # the command itself will report the error
-        prefix = before + at if at else ""
-        return [CompletionItem(prefix + name) for name in names if name.startswith(after if at else before)]
+        return [CompletionItem(text, help=what or None) for text, what in names]
 
 
-CLUSTER = _Named("cluster", "clusters")
-POINT = _Named("cluster[@point]", "clusters", with_point=True)
-SNAPSHOT = _Named("snapshot", "snapshots")
+CLUSTER = _Named("cluster")
+CUSTOM_ENDPOINT = _Named("custom endpoint")
+ENDPOINT = _Named("endpoint")
+ENGINE = _Named("engine")
+INSTANCE = _Named("instance")
+MODE = _Named("mode")
+MOMENT = _Named("point")
+POINT = _Named("cluster[@point]")
+READER = _Named("reader")
+SNAPSHOT = _Named("snapshot")
+SOURCE = _Named("source")
 
 
 def split_point(text: str) -> tuple[str, Point | None]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterdb.cli.app import CLUSTER, cli, opened, progress_bar, store_path
-from clusterdb.cli.output import json_option, print_json, print_records
+from clusterdb.cli.app import CLUSTER, SOURCE, cli, opened, progress_bar, store_path
+from clusterdb.cli.output import columns_option, filter_option, json_option, print_json, print_records
 from clusterdb.views.checks import report_json, report_line
 from clusterdb.views.columns import BILLS, EVENTS
-from clusterdb.views.json import to_json
+from clusterdb.views.filters import is_wanted
+from clusterdb.views.json import object_of, to_json
 from clusterdb.views.prometheus import prometheus
 from clusterdb.views.text import bytes_text
 
@@ -22,7 +23,7 @@ __all__ = ["cli"]
 
 
 @cli.command()
-@click.argument("source", required=False)
+@click.argument("source", required=False, type=SOURCE)
 @json_option
 @click.pass_context
 def events(context: click.Context, source: str | None, as_json: bool) -> None:
@@ -32,15 +33,23 @@ def events(context: click.Context, source: str | None, as_json: bool) -> None:
 
 
 @cli.command()
+@filter_option
+@columns_option
 @json_option
 @click.pass_context
-def bills(context: click.Context, as_json: bool) -> None:
+def bills(context: click.Context, filters: tuple[str, ...], columns: str | None, as_json: bool) -> None:
     """List the bytes that each cluster and snapshot pays for.
 
-    They add up to the live bytes of the pool.
+    A cluster pays for the pages that it has written and still holds, its past included, even if others share them, and
+    for its part of pages that no cluster has written. All bills add up to the live bytes of the pool. ls and show list
+    another figure, "own": what only the cluster holds, which is never more than it pays for.
     """
     with opened(context) as store:
-        print_records(store.bills(), BILLS, as_json=as_json)
+        shown = [bill for bill in store.bills() if is_wanted(bill.name, {"kind": bill.kind}, filters)]
+    if as_json and columns is None:
+        print_json([{**object_of(bill), "bytes": to_json(bill.bytes)} for bill in shown])
+    else:
+        print_records(shown, BILLS, as_json=as_json, chosen=columns)
 
 
 @cli.command()

@@ -73,7 +73,9 @@ def completion(context: click.Context, shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     from clusterdb.access import command
+    from clusterdb.cli.completion import register
 
+    register()
     completion_class = get_completion_class(shell)
     assert completion_class is not None
     for name in command.NAMES:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from clusterdb.rules.names import suggestion
 from clusterdb.views.columns import Columns, records_table
 from clusterdb.views.json import Json, json_text, to_json
 
 __all__ = [
     "STANDARD_OUTPUT",
+    "chosen_columns",
+    "columns_option",
+    "filter_option",
     "json_option",
     "output_file",
     "print_bytes",
     "print_json",
     "print_records",
+    "terminal_width",
     "warn_about_collations",
 ]
 
@@ -30,12 +36,49 @@ Record = TypeVar("Record")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print every field as JSON; sizes are in bytes.")
 
 
-def print_records(records: Iterable[Record], columns: Columns[Record], *, as_json: bool) -> None:
+columns_option = click.option("--columns", metavar="NAME,...", help="The columns of the table, in this order.")
+filter_option = click.option(
+    "--filter",
+    "filters",
+    metavar="GLOB",
+    multiple=True,
+    help="Only names that match, as 'prod*', or a field, as 'source=prod'; may be repeated: all must match.",
+)
+
+
+def print_records(
+    records: Iterable[Record], columns: Columns[Record], *, as_json: bool, chosen: str | None = None
+) -> None:
     """Print records (dataclass instances) as a table of columns, or as JSON with all their fields."""
+    columns = chosen_columns(columns, chosen, as_json=as_json)
     if as_json:
         print_json([to_json(record) for record in records])
     else:
-        click.echo(records_table(records, columns))
+        click.echo(records_table(records, columns, width=terminal_width()))
+
+
+def chosen_columns(
+    columns: Columns[Record], chosen: str | None, *, as_json: bool, default: Sequence[str] = ()
+) -> Columns[Record]:
+    """The columns that ``--columns`` names, else the ``default`` ones, else all.  Raises UsageError."""
+    if chosen is None:
+        return {name: columns[name] for name in default or columns}
+    if as_json:
+        raise click.UsageError("--columns applies to the table: --json prints every field")
+    names = [re.sub(r"[-_\s]+", " ", name.strip()) for name in chosen.split(",")]
+    for name in names:
+        if name not in columns:
+            raise click.UsageError(f"no column '{name}'{suggestion(name, columns)}; columns: {', '.join(columns)}")
+    return {name: columns[name] for name in names}
+
+
+def terminal_width() -> int | None:
+    """The width of the terminal; None if standard output is a file or a pipe, where lines may have any length."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # slow to import, and only a terminal needs it
+
+    return shutil.get_terminal_size().columns
 
 
 def print_json(value: Json) -> None:

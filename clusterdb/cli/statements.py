@@ -6,14 +6,14 @@ import sys
 
 import click
 
-from clusterdb.cli.app import POINT, cli, opened, split_point
-from clusterdb.cli.output import print_json
+from clusterdb.cli.app import ENDPOINT, POINT, cli, opened, split_point
+from clusterdb.cli.output import print_json, terminal_width
 from clusterdb.views.rows import rows_csv, rows_json
-from clusterdb.views.text import table
+from clusterdb.views.text import cells_of, table
 
 __all__ = ["cli"]
 
-_FORMATS = ("table", "json", "csv")
+_FORMATS = ("table", "json", "csv", "markdown")
 
 
 @cli.command()
@@ -21,7 +21,14 @@ _FORMATS = ("table", "json", "csv")
 @click.argument("statements", required=False)
 @click.option("--read-only", is_flag=True, help="Refuse writes.")
 @click.option("--untrusted", is_flag=True, help="Refuse files (ATTACH, VACUUM) and settings; limit time and steps.")
-@click.option("--endpoint", default="writer", show_default=True, help="writer, reader, an instance, a custom endpoint.")
+@click.option(
+    "--endpoint",
+    type=ENDPOINT,
+    metavar="TEXT",
+    default="writer",
+    show_default=True,
+    help="writer, reader, an instance, a custom endpoint.",
+)
 @click.option(
     "--format",
     "output_format",
@@ -72,5 +79,9 @@ def _print_rows(rows: list[tuple[object, ...]], headers: list[str], output_forma
         print_json(rows_json(rows, headers))
     elif output_format == "csv":
         click.echo(rows_csv(rows, headers), nl=False)
+    elif output_format == "markdown":
+        from clusterdb.views.grid import markdown
+
+        click.echo("\n".join(markdown(headers, cells_of(rows))))
     else:
-        click.echo(table(rows, headers))
+        click.echo(table(rows, headers, width=terminal_width()))

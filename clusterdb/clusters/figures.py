@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import pinned_volume
-from clusterdb.past.find import restorable, utc
+from clusterdb.errors import ClusterNotFoundError
+from clusterdb.past.find import Moment, restorable, utc
 from clusterdb.rules.settings import ClusterSettings
 from vfs.format.layout import SLOT_BYTES
 from vfs.registry import VolumeRow, VolumeState
@@ -17,10 +21,13 @@ __all__ = [
     "ClusterDetails",
     "ClusterStats",
     "Event",
+    "ListedCluster",
     "StoreStats",
     "cluster_details",
     "cluster_stats",
     "events",
+    "listing",
+    "origin",
     "store_stats",
 ]
 
@@ -59,7 +66,10 @@ class ClusterStats:
 
 @dataclass(frozen=True, slots=True)
 class ClusterDetails:
-    """A cluster's statistics, settings and status, and the range of times that it can be restored to."""
+    """A cluster's statistics, settings and status, and the range of times that it can be restored to.
+
+    ``has_source`` is whether the source of the statistics still exists; its name there is the present one.
+    """
 
     stats: ClusterStats
     settings: ClusterSettings
@@ -67,6 +77,27 @@ class ClusterDetails:
     clone_group_id: str
     earliest_restorable_time: datetime
     latest_restorable_time: datetime
+    has_source: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCluster:
+    """A cluster in a list: its statistics, with the present name of its source, its settings and status.
+
+    ``id`` and ``source_id`` are numbers in the catalog; ``has_source`` is whether the source still exists.
+    """
+
+    stats: ClusterStats
+    settings: ClusterSettings
+    status: str
+    id: int
+    source_id: int | None
+    has_source: bool
+
+    @property
+    def test(self) -> str | None:
+        """The test whose clone this is, if the pytest plugin has kept it: its node id."""
+        return self.settings.tags.get("test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +109,13 @@ class Event:
     source: str
     category: str
     message: str
+
+
+class _Ref(NamedTuple):
+    """A :class:`ClusterRef`."""
+
+    id: int
+    name: str
 
 
 def store_stats(context: Context) -> StoreStats:
@@ -114,7 +152,43 @@ def cluster_details(context: Context, cluster: ClusterRef) -> ClusterDetails:
     """The details of a cluster now.  Raises ClusterNotFoundError."""
     row = context.row_of(cluster)
     earliest, latest = restorable(context, row)
-    return ClusterDetails(cluster_stats(context, cluster), row.settings, row.status, row.clone_group, earliest, latest)
+    source = context.catalog.clusters.get(row.source_cluster) if row.source_cluster is not None else None
+    stats = replace(cluster_stats(context, cluster), source=source.name if source is not None else row.source)
+    has_source = source is not None
+    return ClusterDetails(stats, row.settings, row.status, row.clone_group, earliest, latest, has_source)
+
+
+def listing(context: Context, is_wanted: Callable[[str, Mapping[str, object]], bool]) -> list[ListedCluster]:
+    """The clusters whose name and fields (source, status, engine, tags) are wanted, by name.
+
+    A cluster that is deleted meanwhile is left out.
+    """
+    context.require_open()
+    rows = context.catalog.clusters.all()
+    names = {row.cluster: row.name for row in rows}
+    listed = []
+    for row in rows:
+        source_name = names.get(row.source_cluster or 0)
+        source = source_name or row.source
+        fields = {"source": source, "status": row.status, "engine": row.settings.engine}
+        if is_wanted(row.name, {**row.settings.tags, **fields}):
+            with suppress(ClusterNotFoundError):
+                stats = replace(cluster_stats(context, _Ref(row.cluster, row.name)), source=source)
+                source_id = row.source_cluster
+                listed.append(
+                    ListedCluster(stats, row.settings, row.status, row.cluster, source_id, source_name is not None)
+                )
+    return listed
+
+
+def origin(context: Context, cluster: ClusterRef) -> Moment | None:
+    """The version that the pages of a clone began with; None after a backtrack.  Raises ClusterNotFoundError."""
+    row = context.row_of(cluster)
+    volume = context.volume_of(cluster)
+    pasts = [past for past, _ in context.catalog.clusters.pasts(row.cluster)]
+    if volume.parent is None or volume.parent in pasts:
+        return None
+    return Moment(volume.base.version, utc(volume.base.time_ns))
 
 
 def _newest_shared(context: Context, row: VolumeRow) -> int:

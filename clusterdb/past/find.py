@@ -7,6 +7,7 @@ one of its *pasts* for as long as its settings retain the past.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from clusterdb.catalog.rows import ClusterRow, SnapshotRow, snapshot_holder, volume_holder
@@ -20,7 +21,9 @@ from vfs.registry import VolumeRow
 from vfs.storage.heads import current_head, find_record, newest_at, published_version
 
 __all__ = [
+    "Moment",
     "find",
+    "newest",
     "ref_of_base",
     "ref_of_snapshot",
     "ref_of_volume_base",
@@ -38,6 +41,14 @@ _NO_PAST = "retains no past (set backup_retention_days or backtrack_window_s)"
 
 _SKEW_NS_MAX = 1_000_000_000
 """The amount by which a store's clock may be ahead of the system clock because the latter is slewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A version of a cluster, and the time when it was committed (UTC)."""
+
+    version: int
+    time: datetime
 
 
 def utc(time_ns: int) -> datetime:
@@ -209,6 +220,18 @@ def _available(context: Context, row: ClusterRow) -> str:
     if not row.settings.keeps_past_ns:
         return f"it {_NO_PAST}"
     return f"the restorable range is {time_text(earliest)} to {time_text(latest)}"
+
+
+def newest(context: Context, row: ClusterRow, count: int) -> list[Moment]:
+    """The newest retained versions of a cluster, at most ``count``, the newest first; they begin with its head."""
+    moments: list[Moment] = []
+    for volume, _ in reversed(volumes_of(context, row)):
+        oldest, head = retained_range(context, volume)
+        for version in range(head, max(oldest, head - count + len(moments) + 1) - 1, -1):
+            record = find_record(context.pages, volume, version)
+            if record is not None:
+                moments.append(Moment(version, utc(record.time_ns)))
+    return moments[:count]
 
 
 def restorable(context: Context, row: ClusterRow) -> tuple[datetime, datetime]:

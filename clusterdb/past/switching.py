@@ -6,6 +6,9 @@ otherwise.  Open connections follow, but a running transaction reads the same ve
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import VersionRef, clone_volume, drop_volume
@@ -16,20 +19,34 @@ from clusterdb.errors import (
     NoSourceError,
     StoreBusyError,
 )
-from clusterdb.past.find import find, volumes_of
+from clusterdb.past.find import find, utc, volumes_of
 from clusterdb.past.retention import retained_ns
 from clusterdb.rules import status
 from clusterdb.rules.points import Point
 from vfs.reclaim.retention import keep_past
 from vfs.registry import VolumeState
 from vfs.sqlite.header import continue_from
-from vfs.storage.heads import find_record
+from vfs.storage.heads import find_record, published_version
 from vfs.storage.volumes import moving
 
-__all__ = ["backtrack", "reset"]
+__all__ = ["Switched", "backtrack", "reset"]
 
 
-def backtrack(context: Context, cluster: ClusterRef, to: Point) -> None:
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What a backtrack or a reset has done.
+
+    The cluster was at ``former_version``, and has the content of ``version``, which was committed at ``time`` (UTC).
+    After a reset this is a version of its source or of a snapshot.  Its own numbers continue: its present version is
+    greater than the former one, unless it is empty now.
+    """
+
+    former_version: int
+    version: int
+    time: datetime
+
+
+def backtrack(context: Context, cluster: ClusterRef, to: Point) -> Switched:
     """Backtrack a cluster in place (or forward again).
 
     Raises BacktrackDisabledError, InvalidRestoreTimeError, InvalidArgumentError, ClusterNotFoundError.
@@ -43,7 +60,7 @@ def backtrack(context: Context, cluster: ClusterRef, to: Point) -> None:
         raise InvalidArgumentError(f"cluster '{row.name}': backtrack to a version or a time, or reset to a snapshot")
     target = find(context, row, to)
     _require_in_window(context, row, target)
-    _switch(context, row, target, "backtrack", f"cluster '{row.name}' backtracked to {target.text}")
+    return _switch(context, row, target, "backtrack", f"cluster '{row.name}' backtracked to {target.text}")
 
 
 def _require_in_window(context: Context, row: ClusterRow, target: VersionRef) -> None:
@@ -59,7 +76,7 @@ def _require_in_window(context: Context, row: ClusterRow, target: VersionRef) ->
         )
 
 
-def reset(context: Context, cluster: ClusterRef, to: Point | None) -> None:
+def reset(context: Context, cluster: ClusterRef, to: Point | None) -> Switched:
     """Reset a clone to its source's present state, or any cluster to a snapshot, under its own name.
 
     Raises NoSourceError, SnapshotNotFoundError, InvalidArgumentError, ClusterNotFoundError.
@@ -77,13 +94,15 @@ def reset(context: Context, cluster: ClusterRef, to: Point | None) -> None:
             why = "is not a clone" if row.source is None else f"has lost its source '{row.source}'"
             raise NoSourceError(f"cluster '{row.name}' {why}: reset it to a snapshot, or create a new clone")
         target = find(context, source, None)
-    _switch(context, row, target, "recovery", f"cluster '{row.name}' reset to {target.text}")
+    return _switch(context, row, target, "recovery", f"cluster '{row.name}' reset to {target.text}")
 
 
-def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str, message: str) -> None:
+def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str, message: str) -> Switched:
     """Switch a cluster to a clone of a version."""
     catalog, pages = context.catalog, context.pages
     old = context.require_in_use(row.volume)
+    with context.errors():
+        former_version = published_version(pages, old)
 
     def change() -> None:
         current = catalog.clusters.get(row.cluster)
@@ -116,3 +135,4 @@ def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str
             if built is not None and built.state == VolumeState.BUILDING:
                 drop_volume(context, built)
             raise
+        return Switched(former_version, new.base.version, utc(new.base.time_ns))

@@ -1,13 +1,14 @@
 """``clusterdb shell``: SQL and dot commands on the clusters of a store, typed, piped, or from files.
 
-    session.py       apsw's shell on a cluster: the cluster in use, prompts, running SQL
+    output.py        apsw's shell with tables that fit the screen, a pager (pager.py), .once, and footers
+    session.py       ... on a cluster: the cluster in use, prompts, running SQL
     conversation.py  reading statements, Ctrl-C, reporting errors
     dotted.py        dot commands in general
     commands.py      the dot commands for clusters
     plain_terminal.py, full_terminal.py
                      typed lines, with readline or with prompt_toolkit; both share history.py
 
-Each of the first four is a class that extends the one before.
+Each of the first five is a class that extends the one before.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ import apsw.shell
 from clusterdb.rules.points import BASE, parse, split
 from clusterdb.shell.dotted import Dotted
 from clusterdb.shell.interrupts import postponed
+from clusterdb.views import messages
 from clusterdb.views.columns import CLUSTERS, ENDPOINTS, INSTANCES, SNAPSHOTS, records_table, size_rows
 from clusterdb.views.text import bytes_text, table
+from clusterdb.views.urls import connections
 
 if TYPE_CHECKING:
     from clusterdb.rules.points import Point
@@ -34,7 +37,8 @@ class ClusterShell(Dotted):
         other clusters.
         """
         self.arguments("clusters", cmd, 0, 0)
-        self.show(records_table([cluster.stats() for cluster in self.store.clusters()], CLUSTERS))
+        stats = [cluster.stats() for cluster in self.store.clusters()]
+        self.show(records_table(stats, CLUSTERS, width=self.screen_width()))
 
     def command_use(self, cmd: list[str]) -> None:
         """use NAME[@POINT] ?--endpoint ENDPOINT?: Uses another cluster
@@ -64,7 +68,8 @@ class ClusterShell(Dotted):
         if self._db is None:
             self.use(cluster)
         else:
-            self.notify(f"{name} created: .use {name}")
+            done = messages.imported(name, files[0], cluster.stats().logical_bytes) if files else messages.created(name)
+            self.notify(f"{done}: .use {name}")
 
     def command_clone(self, cmd: list[str]) -> None:
         """clone ?SOURCE[@POINT]? NAME: Clones a cluster, in constant time
@@ -83,9 +88,9 @@ class ClusterShell(Dotted):
         cluster = self.store.cluster(source_name)
         self.require_writing("clone")
         with postponed():
-            cluster.clone(name, at=at)
+            clone = cluster.clone(name, at=at)
         self._warn_of_transaction(cluster)
-        self.notify(f"{name} is a clone of {cluster.name}: .use {name}")
+        self.notify(f"{messages.cloned(cluster.name, name, clone.origin)}: .use {name}")
 
     def command_storage(self, cmd: list[str]) -> None:
         """storage ?NAME?: Shows the sizes of a cluster, and of the pool"""
@@ -95,6 +100,17 @@ class ClusterShell(Dotted):
         pool_rows = [("pool, in use", bytes_text(pool.used_bytes)), ("pool, on disk", bytes_text(pool.pool_bytes))]
         rows = [("version", str(stats.version)), *size_rows(stats), *pool_rows]
         self.show(table(rows, (f"cluster {stats.name}", "")))
+
+    def command_url(self, cmd: list[str]) -> None:
+        """url: Shows the URLs of this connection for DB-API, SQLAlchemy and Django"""
+        self.arguments("url", cmd, 0, 0)
+        in_use = self.require_in_use()
+        if in_use.at is not None:
+            raise self.Error(f"{self.described()} is a point in the past, which no URL names: .clone it first")
+        shown = connections(self.store.path, in_use.cluster.name, in_use.endpoint)
+        if not shown:
+            raise self.Error("the store is in memory: no other program can connect to it")
+        self.show("\n".join(f"{name:12}{url}" for name, url in shown.items()))
 
     # --- the past ---------------------------------------------------------------------------------------------------
     def command_snapshot(self, cmd: list[str]) -> None:
@@ -106,12 +122,12 @@ class ClusterShell(Dotted):
         with postponed():
             snapshot = in_use.cluster.snapshot(name, at=at)
         self._warn_of_transaction(in_use.cluster)
-        self.notify(f"{name} keeps version {snapshot.version} of {in_use.cluster.name}")
+        self.notify(messages.snapshot_taken(snapshot))
 
     def command_snapshots(self, cmd: list[str]) -> None:
         """snapshots: Lists the snapshots of the store"""
         self.arguments("snapshots", cmd, 0, 0)
-        self.show(records_table(self.store.snapshots(), SNAPSHOTS))
+        self.show(records_table(self.store.snapshots(), SNAPSHOTS, width=self.screen_width()))
 
     def command_reset(self, cmd: list[str]) -> None:
         """reset ?SNAPSHOT? ?--yes?: Resets the clone in use to the present state of its source, or to a snapshot
@@ -124,13 +140,13 @@ class ClusterShell(Dotted):
         words = self.arguments("reset", cmd, 0, 1)
         cluster = self.require_in_use().cluster
         self.require_changes("reset it")
-        source = cluster.stats().source
+        source = cluster.source
         state = f"snapshot '{self.store.snapshot(words[0]).name}'" if words else f"the present state of '{source}'"
         if words or source is not None:  # else the cluster is not a clone, and reset() fails
             self.confirm(f"Reset {cluster.name} to {state}, and lose its own changes?", yes=yes)
         with postponed():
-            cluster.reset(words[0] if words else None)
-        self.notify(f"{cluster.name} reset to {state}")
+            switched = cluster.reset(words[0] if words else None)
+        self.notify(messages.reset(cluster.name, f"snapshot {words[0]}" if words else str(source), switched))
 
     def command_backtrack(self, cmd: list[str]) -> None:
         """backtrack POINT ?--yes?: Backtracks the cluster in use in place, or forward again
@@ -148,10 +164,10 @@ class ClusterShell(Dotted):
         cluster = self.require_in_use().cluster
         self.require_changes("backtrack it")
         self.confirm(f"Backtrack {cluster.name} to {' '.join(words)}, for all its connections?", yes=yes)
-        before = cluster.stats().version
         with postponed():
-            cluster.backtrack(to)
-        self.notify(f"{cluster.name} was at version {before}: .backtrack {before} undoes this")
+            switched = cluster.backtrack(to)
+        done = messages.backtracked(cluster.name, switched)
+        self.notify(f"{done}: .backtrack {switched.former_version} undoes this")
 
     def command_diff(self, cmd: list[str]) -> None:
         """diff ?BEFORE[@POINT]? ?AFTER[@POINT]?: Shows the changes from BEFORE to AFTER
@@ -189,12 +205,12 @@ class ClusterShell(Dotted):
     def command_endpoints(self, cmd: list[str]) -> None:
         """endpoints: Lists the endpoints of the cluster in use, with the instances that each leads to now"""
         self.arguments("endpoints", cmd, 0, 0)
-        self.show(records_table(self.require_in_use().cluster.endpoints(), ENDPOINTS))
+        self.show(records_table(self.require_in_use().cluster.endpoints(), ENDPOINTS, width=self.screen_width()))
 
     def command_instances(self, cmd: list[str]) -> None:
         """instances: Lists the instances of the cluster in use, the writer first"""
         self.arguments("instances", cmd, 0, 0)
-        self.show(records_table(self.require_in_use().cluster.instances(), INSTANCES))
+        self.show(records_table(self.require_in_use().cluster.instances(), INSTANCES, width=self.screen_width()))
 
     def command_failover(self, cmd: list[str]) -> None:
         """failover ?TARGET? ?--yes?: Promotes a reader of the cluster in use to be its writer
@@ -212,9 +228,10 @@ class ClusterShell(Dotted):
         if any(instance.role == "reader" for instance in cluster.instances()):  # else failover() fails
             self.confirm(f"Fail {cluster.name} over, and end all connections to its writer?", yes=yes)
         with postponed():
+            former = next((instance.name for instance in cluster.instances() if instance.role == "writer"), None)
             writer = cluster.failover(words[0] if words else None)
             self.use(cluster, in_use.endpoint)
-        self.show(f"the writer is {writer}")
+        self.show(messages.promoted(cluster.name, writer, former) if self.interactive else f"the writer is {writer}")
 
     # --- apsw's own, where clusters differ from files ---------------------------------------------------------------
     def command_open(self, cmd: list[str]) -> None:
@@ -249,6 +266,45 @@ class ClusterShell(Dotted):
         self.arguments("close", cmd, 0, 0)
         self.require_no_transaction("close it")
         self.leave()
+
+    def command_once(self, cmd: list[str]) -> None:
+        """once FILE: Writes the next result to FILE instead, or to standard output if it is -
+
+        The result is that of the next statements, or of a command that lists
+        something; .mode and other settings may come first:
+
+          .once users.csv
+          .mode csv
+          SELECT * FROM users;
+        """
+        (file,) = self.arguments("once", cmd, 1, 1)
+        self.write_once_to(file)
+
+    def command_pager(self, cmd: list[str]) -> None:
+        """pager on | off | COMMAND: Shows output that does not fit the terminal through a pager
+
+        COMMAND is a program with its options, which is then on:
+
+          .pager less -S
+
+        The default is $CLUSTERDB_PAGER, else $PAGER, else less. In files and
+        pipes there is no pager.
+        """
+        words = self.arguments("pager", cmd, 0, None)
+        if [word.lower() for word in words] in (["on"], ["off"]):
+            self.uses_pager = words[0].lower() == "on"
+        elif words:
+            self.pager, self.uses_pager = shlex.join(words), True
+        else:
+            self.show(f"{'on' if self.uses_pager else 'off'}: {self.pager}")
+
+    def command_footer(self, cmd: list[str]) -> None:
+        """footer ON|OFF: Controls the number of rows and the time after each statement
+
+        It is on at a terminal; files and pipes never get it. The time ends when
+        all rows are there, before they are shown.
+        """
+        self.shows_footer = self._boolean_command("footer", cmd)
 
     def command_connection(self, cmd: list[str]) -> None:
         """connection: Not supported: .use NAME uses another cluster"""

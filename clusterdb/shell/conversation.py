@@ -15,6 +15,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 import apsw
@@ -29,6 +30,12 @@ __all__ = ["Conversation", "Terminal"]
 
 _NO_SQL = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*(?!!).*?\*/|;)*+\Z", re.DOTALL)
 _COLOUR = re.compile(r"\x1b\[\d*m")
+_SETTINGS = """
+    autoimport bail cd changes close color colour connection dbconfig echo encoding exceptions exit footer header
+    headers load log mode nullvalue once open output pager prompt py quit read separator shell timeout timer use width
+"""
+_WITHOUT_RESULT = frozenset(_SETTINGS.split())
+"""Commands that print no result: ``.once`` and the pager are for others."""
 _WORDS = {"exit": ".exit", "quit": ".exit", "help": ".help"}
 
 
@@ -67,6 +74,8 @@ class Conversation(Session):
         self.has_failed = False
         self.may_have_changed = True  # the schema, since the completer last read it
         self._completion_cache: list[list[str]] | None = None
+        self.typed_lines: list[str] = []
+        """The lines before the present one of a statement that is being typed."""
         self._line = 0  # the first line of the running command
         self._has_lost_transaction = False
         super().__init__(store, stdin=stdin, stdout=stdout, stderr=stderr, read_only=read_only)
@@ -138,6 +147,7 @@ class Conversation(Session):
         self._completion_first = True
         try:
             self._line = self.input_line_number + 1
+            self.typed_lines = []
             command = self.get_line(self.prompt)
             if command is not None and not self._is_no_statement(command):
                 command = self._rest_of_statement(command)
@@ -155,8 +165,8 @@ class Conversation(Session):
 
     def _rest_of_statement(self, first_line: str) -> str | None:
         """The preamble and all lines of a statement; None at the end of typed input."""
-        lines, is_complete = [first_line], self._completeness()
-        preamble = self._preamble()
+        self.typed_lines = lines = [first_line]
+        is_complete, preamble = self._completeness(), self._preamble()
         while not is_complete(lines[-1]):
             self._completion_first = False
             line = self.get_line(self.moreprompt)
@@ -206,6 +216,15 @@ class Conversation(Session):
     # --- running ----------------------------------------------------------------------------------------------------
     def process_complete_line(self, command: str) -> None:
         """Run a dot command or statements.  Ctrl-C interrupts them; in a script it ends the script."""
+        with self.shown() if self._has_result(command) else nullcontext():
+            self._process(command)
+
+    def _has_result(self, command: str) -> bool:
+        """Whether a line may print a result."""
+        words = command[1:].split() if command.startswith(".") else ["select"]
+        return bool(command.strip() and words) and words[0].replace("_", "-") not in _WITHOUT_RESULT
+
+    def _process(self, command: str) -> None:
         if self._db is None or self.is_ours(command):  # these handle Ctrl-C themselves
             super().process_complete_line(command)
             return

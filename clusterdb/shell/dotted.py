@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
 import apsw
 
 from clusterdb.errors import Error
 from clusterdb.rules.names import suggestion
+from clusterdb.shell.completion import Names, completions
 from clusterdb.shell.conversation import Conversation
+from clusterdb.views.points import points
 from clusterdb.views.text import no_terminal_text
 
 __all__ = ["Dotted"]
+
+_TABLES = """
+    SELECT schema, name FROM pragma_table_list WHERE type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%'
+    ESCAPE '\\' ORDER BY name
+"""
+_COLUMNS = "SELECT name FROM pragma_table_info(?, ?) ORDER BY cid"
+_ARGUMENTS: dict[str, Sequence[str]] = {
+    "autoimport": ["file", "table"],
+    "backtrack": ["moment"],
+    "backup": ["file"],
+    "clone": ["point", ""],
+    "create": ["", "file"],
+    "diff": ["point", "point"],
+    "dump": ["table"],
+    "failover": ["reader"],
+    "find": ["", "table"],
+    "footer": ["on|off"],
+    "import": ["file", "table"],
+    "indices": ["table"],
+    "load": ["file"],
+    "once": ["file"],
+    "open": ["cluster"],
+    "output": ["file"],
+    "pager": ["on|off|less -S"],
+    "read": ["file"],
+    "reset": ["snapshot"],
+    "restore": ["file"],
+    "schema": ["table"],
+    "snapshot": ["", "moment"],
+    "storage": ["cluster"],
+    "tables": ["table"],
+    "use": ["point"],
+}
+"""What the arguments of commands are: a kind of name, or the words themselves; nothing follows an empty text."""
+_FUNCTIONS = "SELECT name, max(abs(narg)) FROM pragma_function_list GROUP BY name ORDER BY name"
+_PRAGMA = re.compile(r"\A\s*pragma\s[^;]*\Z", re.IGNORECASE)
 
 
 class Dotted(Conversation):
@@ -17,6 +61,7 @@ class Dotted(Conversation):
 
     confirms_all = False
     """Whether every question is answered with yes."""
+    _names: Names | None = None
 
     # --- running them -----------------------------------------------------------------------------------------------
     def process_command(self, command: str) -> None:
@@ -96,39 +141,101 @@ class Dotted(Conversation):
         version that the transaction sees.
         """
         try:
-            if not self.in_transaction or self.db.txn_state("main") != apsw.SQLITE_TXN_NONE:
-                if self.may_have_changed:
-                    self._completion_cache = None
-                    self.may_have_changed = False
-            elif self._completion_cache is None:
+            may_read = not self.in_transaction or self.db.txn_state("main") != apsw.SQLITE_TXN_NONE
+            if may_read and (self.may_have_changed or self._names is None):
+                self._names = self._read_names()
+                self._completion_cache = None
+                self.may_have_changed = False
+            if self._names is None:
                 return []
-            words: list[str] = super().complete_sql(line, token, beg, end)
-            return sorted(words, key=lambda word: word.upper() in self._sqlite_keywords)
+            if _PRAGMA.search(line[:end]):
+                words: list[str] = super().complete_sql(line, token, beg, end)
+                return words
+            typed = "".join(f"{typed_line}\n" for typed_line in self.typed_lines)
+            return completions(typed + line, len(typed) + beg, len(typed) + end, self._names)
         except (apsw.Error, self.Error, Error):
             return []
 
+    def _read_names(self) -> Names:
+        """The names in the databases of the connection.  Raises apsw.Error."""
+        db = self.db
+        schemas = [row[1] for row in db.execute("PRAGMA database_list")]
+        tables: dict[str, list[str]] = {}
+        for schema, name in db.execute(_TABLES).fetchall():
+            with suppress(apsw.Error):  # a view of a table that was deleted
+                tables[str(name)] = [column for (column,) in db.execute(_COLUMNS, (name, schema))]
+        if self.flavour is None:
+            calls = [f"{name}{'()' if count == 0 else '('}" for name, count in db.execute(_FUNCTIONS)]
+        else:
+            calls = sorted(f"{name}(" for name in self.flavour.functions.by_name)
+        others = [row[1] for row in db.execute("PRAGMA collation_list")]
+        others += [row[0] for row in db.execute("PRAGMA module_list")]
+        quote = "`" if self.flavour is not None and self.flavour.engine == "aurora-mysql" else '"'
+        return Names(
+            tables, schemas, calls, sorted(self._sqlite_keywords), [*self._sqlite_special_names, *others], quote
+        )
+
     def complete_command(self, line: str, token: str, beg: int, end: int) -> list[str]:
-        """Completions of a word of a dot command: clusters, snapshots, endpoints, instances."""
+        """Completions of a word of a dot command: clusters and points in time, snapshots, endpoints, files, tables."""
         words = line[:beg].split()
         try:
-            names = self._names(words) if words else None
-        except (Error, self.Error):
-            names = []
-        if names is None:
+            following = self._completed(words, line[:beg]) if words else None
+        except (Error, self.Error, apsw.Error):
+            following = []
+        if following is None:
             return super().complete_command(line, token, beg, end)
-        return sorted(name for name in names if name.startswith(token))
+        if isinstance(following, _Files):
+            return following.beginning(token)
+        return [name for name in following if name.startswith(token)]
 
-    def _names(self, words: list[str]) -> list[str] | None:
-        """The names that can follow the words of a dot command; None for apsw's own commands."""
-        command = words[0].removeprefix(".")
+    def _completed(self, words: list[str], before: str) -> Sequence[str] | _Files | None:
+        """What can follow the words of a dot command; None for apsw's own commands."""
+        command = words[0].removeprefix(".").replace("_", "-")
         if words[-1] == "--endpoint":
             cluster = self.store.cluster(words[1]) if len(words) > 2 else self.require_in_use().cluster
             return [endpoint.name for endpoint in cluster.endpoints()]
-        if command in ("use", "clone", "storage", "diff", "open"):
-            return [cluster.name for cluster in self.store.clusters()] if len(words) == 1 else []
-        if command == "reset":
+        kinds = _ARGUMENTS.get(command)
+        if kinds is None:
+            return None
+        if before.endswith("@"):
+            return self._points(words[-1][:-1]) if "point" in kinds else []
+        if len(words) > len(kinds):
+            return []
+        kind = kinds[len(words) - 1]
+        if kind == "file":
+            return _Files()
+        if kind in ("cluster", "point"):
+            return [cluster.name for cluster in self.store.clusters()]
+        if kind == "snapshot":
             return [snapshot.name for snapshot in self.store.snapshots()]
-        if command == "failover":
+        if kind == "moment":
+            return self._points(self.require_in_use().cluster.name, with_snapshots=command == "snapshot")
+        if kind == "reader":
             instances = self.require_in_use().cluster.instances()
             return [instance.name for instance in instances if instance.role == "reader"]
-        return None
+        if kind == "table":
+            return sorted(self._read_names().tables)
+        return kind.split("|") if "|" in kind else []
+
+    def _points(self, name: str, *, with_snapshots: bool = True) -> list[str]:
+        """Points in the past of a cluster."""
+        cluster = self.store.cluster(name)
+        snapshots = self.store.snapshots() if with_snapshots else []
+        now = datetime.now(timezone.utc)
+        return [point.text for point in points(name, snapshots, cluster.versions(5), cluster.restorable()[0], now)]
+
+
+class _Files:
+    """The files in a directory, and directories with a slash."""
+
+    def beginning(self, token: str) -> list[str]:
+        """The paths that begin with a text."""
+        folder, slash, name = token.rpartition("/")
+        with suppress(OSError):
+            entries = sorted(Path(folder + slash or ".").expanduser().iterdir())
+            return [
+                f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
+                for entry in entries
+                if entry.name.startswith(name) and (name or not entry.name.startswith("."))
+            ]
+        return []

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["FullTerminal"]
 
 _LEXERS = {"aurora-mysql": MySqlLexer, "aurora-postgresql": PostgresLexer}
-_IN_STRING = re.compile(r"[^']*(?:'[^']*'[^']*)*'[^']*\Z|(?:.*\n)?+[^\n]*?--", re.DOTALL)
 _TOKEN = re.compile(r"\w*\Z")
 _DOT_TOKEN = re.compile(r"[^\s\"'@=]*\Z")
 
@@ -99,10 +98,10 @@ class _ShellCompleter(Completer):
         token, begin, end = match[0], match.start(), len(text)
         if is_dotted:
             words = self._shell.complete_command(text, token, begin, end)
-        elif _IN_STRING.match(text) or not (token or complete_event.completion_requested):
+        elif not (token or complete_event.completion_requested or text.endswith(".")):
             return
         else:
-            words = self._shell.complete_sql(text, token, begin, end)
+            words = self._shell.complete_sql(document.text, token, begin, end)
         for word in words:
             if word.rstrip() != token:
                 yield Completion(word, start_position=-len(token), display=word.strip())

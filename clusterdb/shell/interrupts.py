@@ -18,7 +18,7 @@ from types import FrameType
 
 import apsw
 
-__all__ = ["interruptible", "postponed"]
+__all__ = ["ignored", "interruptible", "postponed"]
 
 _STEPS = 20_000
 _TOO_LATE = "done before it could be interrupted"
@@ -61,6 +61,13 @@ def postponed() -> Iterator[None]:
         yield
     if pressed:
         raise KeyboardInterrupt(_TOO_LATE)
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Ctrl-C is for another program on this terminal, which the block waits for."""
+    with _handled_by(lambda _signal, _frame: None):
+        yield
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -24,6 +25,7 @@ import apsw.shell
 
 from clusterdb.access.sqlite import InstanceConnection
 from clusterdb.errors import Error, InstanceRestartedError
+from clusterdb.shell.output import Output
 from clusterdb.views.text import time_text
 from vfs import errors as storage_errors
 
@@ -50,7 +52,7 @@ class InUse:
     """A prefix of the next statement that decides where it ends: MySQL's DELIMITER."""
 
 
-class Session(apsw.shell.Shell):
+class Session(Output):
     """apsw's shell on a cluster of a store."""
 
     def __init__(
@@ -86,7 +88,7 @@ class Session(apsw.shell.Shell):
 
     @db.setter
     def db(self, connection_and_name: tuple[apsw.Connection | None, str | None]) -> None:
-        apsw.shell.Shell.db.fset(self, connection_and_name)  # type: ignore[misc]
+        Output.db.fset(self, connection_and_name)  # type: ignore[misc]
 
     def use(self, cluster: Cluster, endpoint: str = "writer", at: Point | None = None) -> None:
         """Use a cluster.  Raises what :meth:`Cluster.connect` raises; the former cluster is then still in use."""
@@ -104,6 +106,7 @@ class Session(apsw.shell.Shell):
 
     def leave(self) -> None:
         """Use no cluster."""
+        self.discard_once()
         self.db = None, None
         self.in_use = None
 
@@ -196,7 +199,15 @@ class Session(apsw.shell.Shell):
     ) -> None:
         if isinstance(self.db, InstanceConnection):  # ALTER SYSTEM is replaced: SQLite does not have it
             sql = self.db.before_statement(sql)
-        super().process_sql(sql, bindings, internal, summary)
+        if internal or not self.wants_footers:
+            super().process_sql(sql, bindings, internal, summary)
+            return
+        while sql.strip():
+            details = super()._query_details(sql, self.bindings if bindings is None else bindings)
+            query = details.query if details.exception is None and details.query else sql
+            with self.footer(query):
+                super().process_sql(query, bindings, internal, summary)
+            sql = sql[len(query) :]
 
     def _process_translated(
         self, session: EngineSession, sql: str, bindings: apsw.Bindings | None, summary: tuple[str, str] | None
@@ -206,7 +217,14 @@ class Session(apsw.shell.Shell):
             self._process_statement(sql, bindings, False, summary)
             return
         process = super().process_sql
-        session.execute(session.translate(sql, session.schema()), lambda text: process(text, bindings, False, summary))
+        with self.footer(sql) if self.wants_footers else nullcontext() as counted:
+
+            def answer(text: str) -> None:
+                process(text, bindings, False, summary)
+                if counted is not None:
+                    counted.changed = db.changes()
+
+            session.execute(session.translate(sql, session.schema()), answer)
 
     def _query_details(self, sql: str, bindings: apsw.Bindings | None) -> apsw.shell.Shell._qd:
         """apsw's details of the next statement; it shows the place of an error only in SQL exactly as typed."""
@@ -217,7 +235,7 @@ class Session(apsw.shell.Shell):
             raise self.Error(details.error_text) from details.exception
         return details
 
-    def _reconnected(self, error: BaseException) -> apsw.shell.Shell.Error:
+    def _reconnected(self, error: BaseException) -> Output.Error:
         """Connect again after the connection was cut off; the error to raise."""
         message = str(error).partition(": open a new connection")[0]
         if self.in_use is None:

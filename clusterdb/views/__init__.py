@@ -4,8 +4,14 @@ Pure functions, shared by everything that shows records: the command line, its s
 ``views/cluster.py`` alone gathers what it shows of a cluster.
 
     text.py         sizes, durations, times, text tables
+    grid.py         tables that fit a width, and never cut numbers, dates and headers
     columns.py      the columns that a list shows of each kind of record
     json.py         any record as JSON
+    messages.py     what a verb has done, and the footer of a statement
+    filters.py      which records a list shows
+    tree.py         clusters as a tree of clones, with bars
+    points.py       points in the past of a cluster, for completion
+    urls.py         the URLs and settings with which programs connect
     cluster.py      everything about one cluster
     rows.py         the rows that a query returns
     checks.py       the report of a check or a repair

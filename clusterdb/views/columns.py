@@ -9,7 +9,7 @@ from clusterdb.views.text import bytes_text, table, time_text
 
 if TYPE_CHECKING:
     from clusterdb.clusters.billing import Bill
-    from clusterdb.clusters.figures import ClusterStats, Event
+    from clusterdb.clusters.figures import ClusterDetails, ClusterStats, Event, ListedCluster
     from clusterdb.ha.endpoints import Endpoint
     from clusterdb.ha.instances import Instance
     from clusterdb.ha.replica_status import ReplicaStatus
@@ -21,12 +21,16 @@ __all__ = [
     "ENDPOINTS",
     "EVENTS",
     "INSTANCES",
+    "LISTED",
+    "LISTED_DEFAULT",
     "REPLICAS",
     "SNAPSHOTS",
     "Columns",
+    "pays_text",
     "records_table",
     "row_of",
     "size_rows",
+    "source_text",
 ]
 
 Record = TypeVar("Record")
@@ -42,6 +46,22 @@ CLUSTERS: Columns[ClusterStats] = {
     "shared": lambda stats: bytes_text(stats.shared_bytes),
     "created": lambda stats: time_text(stats.created_at),
 }
+LISTED: Columns[tuple[ListedCluster, Bill | None]] = {
+    "cluster": lambda row: row[0].stats.name,
+    "cloned from": lambda row: source_text(row[0]),
+    "version": lambda row: row[0].stats.version,
+    "logical": lambda row: bytes_text(row[0].stats.logical_bytes),
+    "own": lambda row: bytes_text(row[0].stats.own_bytes),
+    "shared": lambda row: bytes_text(row[0].stats.shared_bytes),
+    "pays": lambda row: pays_text(row[1]) if row[1] is not None else None,
+    "created": lambda row: time_text(row[0].stats.created_at),
+    "status": lambda row: row[0].status,
+    "engine": lambda row: row[0].settings.engine,
+    "tags": lambda row: ", ".join(f"{key}={value}" for key, value in sorted(row[0].settings.tags.items())),
+    "test": lambda row: row[0].test,
+}
+"""A cluster, and its bill if the column ``pays`` is shown."""
+LISTED_DEFAULT = ("cluster", "cloned from", "version", "logical", "own", "shared", "created")
 SNAPSHOTS: Columns[Snapshot] = {
     "snapshot": lambda snapshot: snapshot.name,
     "cluster": lambda snapshot: snapshot.cluster,
@@ -80,8 +100,9 @@ EVENTS: Columns[Event] = {
 BILLS: Columns[Bill] = {
     "kind": lambda bill: bill.kind,
     "name": lambda bill: bill.name,
-    "own": lambda bill: bytes_text(bill.own_bytes),
+    "written": lambda bill: bytes_text(bill.own_bytes),
     "part of shared": lambda bill: bytes_text(round(bill.shared_bytes)),
+    "pays": lambda bill: pays_text(bill),
 }
 
 
@@ -90,9 +111,20 @@ def row_of(record: Record, columns: Columns[Record]) -> list[object]:
     return [cell(record) for cell in columns.values()]
 
 
-def records_table(records: Iterable[Record], columns: Columns[Record]) -> str:
-    """Records as a text table."""
-    return table([row_of(record, columns) for record in records], list(columns))
+def records_table(records: Iterable[Record], columns: Columns[Record], *, width: int | None = None) -> str:
+    """Records as a text table; with ``width``, long texts are cut."""
+    return table([row_of(record, columns) for record in records], list(columns), width=width)
+
+
+def pays_text(bill: Bill) -> str:
+    """The bytes that a cluster or a snapshot pays for."""
+    return bytes_text(round(bill.bytes))
+
+
+def source_text(cluster: ListedCluster | ClusterDetails) -> str | None:
+    """The source of a clone, and whether it was deleted."""
+    source = cluster.stats.source
+    return source if source is None or cluster.has_source else f"{source} (deleted)"
 
 
 def size_rows(stats: ClusterStats) -> list[tuple[str, str]]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-__all__ = ["bytes_text", "duration_text", "no_terminal_text", "table", "time_text"]
+if TYPE_CHECKING:
+    from clusterdb.views.grid import Cell
+
+__all__ = ["bytes_text", "cells_of", "duration_text", "no_terminal_text", "table", "time_text"]
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -32,24 +36,28 @@ def time_text(time: datetime | None) -> str:
     return points.time_text(time) if time is not None else ""
 
 
-def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> str:
-    """A text table of values: NULL is an empty cell, a blob its size; columns of numbers are aligned right."""
-    from tabulate import tabulate
+def table(rows: Iterable[Sequence[object]], headers: Sequence[str], *, width: int | None = None) -> str:
+    """A text table of values: NULL is an empty cell, a blob its size; columns of numbers are aligned right.
 
-    rows = list(rows)
-    is_numeric = [all(isinstance(row[index], int | float | None) for row in rows) for index in range(len(headers))]
-    return tabulate(
-        [[_cell(value) for value in row] for row in rows],
-        headers=list(headers),
-        disable_numparse=True,
-        colalign=["right" if numeric else "left" for numeric in is_numeric] if rows else None,
-    )
+    With ``width``, long texts are cut so that lines fit it (:mod:`clusterdb.views.grid`).
+    """
+    from clusterdb.views.grid import PLAIN, grid  # most commands print no table
+
+    return "\n".join(grid(headers, cells_of(rows), PLAIN, width=width).lines)
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+def cells_of(rows: Iterable[Sequence[object]]) -> list[list[Cell]]:
+    """Values as cells: NULL is an empty text, a blob its size."""
+    from clusterdb.views.grid import Cell
+
+    def cell(value: object) -> Cell:
+        if value is None:
+            return Cell("", "null")
+        if isinstance(value, bytes):
+            return Cell(f"<{len(value)} bytes>", "blob")
+        return Cell(str(value), "number" if isinstance(value, int | float) else "text")
+
+    return [[cell(value) for value in row] for row in rows]
 
 
 def no_terminal_text(question: str) -> str:

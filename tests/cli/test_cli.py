@@ -151,7 +151,7 @@ def test_sizes_times_and_cells_are_formatted_for_people() -> None:
 
 def test_snapshots_points_in_time_instances_events_and_bills_work(tmp_path: Path, sample: Path) -> None:
     """Snapshots, points in time, backtrack, reset, instances, failover, events and bills."""
-    runner = CliRunner()
+    runner = CliRunner(env={"CLUSTERDB_QUIET": "1"})
 
     def do(*arguments: str) -> str:
         answer = runner.invoke(cli, ["--store", str(tmp_path / ".clusterdb"), *arguments], catch_exceptions=False)

@@ -198,7 +198,7 @@ def test_version_and_bench_note_why_the_plane_in_c_is_not_in_use(
     monkeypatch.setattr("clusterdb.access.build.notice", lambda: "it was not built")
     assert invoked(tmp_path / "store", "--version").stderr == note
     assert invoked(tmp_path / "store", *bench).stderr == note
-    assert invoked(tmp_path / "store", "create", "prod").stderr == ""
+    assert invoked(tmp_path / "store", "create", "prod", "--quiet").stderr == ""
     monkeypatch.setattr("clusterdb.access.build.notice", lambda: None)
     assert invoked(tmp_path / "store", "--version").stderr == ""
     assert invoked(tmp_path / "store", *bench).stderr == ""

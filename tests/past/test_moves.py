@@ -85,3 +85,52 @@ def test_transactions_keep_their_version_across_a_reset(store: clusterdb.Store, 
     assert numbers(reader) == numbers(writer) == [1, 2, 3, 60]
     for connection in (reader, writer, idle):
         connection.close()
+
+
+def test_backtrack_and_reset_return_what_they_did(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """The version before, and the one whose content the cluster has; its own numbers continue."""
+    fill(prod, 3)
+    head, *_, first, _empty = prod.versions()
+    switched = prod.backtrack(first.version)
+    assert (switched.former_version, switched.version, switched.time) == (head.version, first.version, first.time)
+    back = prod.backtrack(head.version)
+    assert back.version == head.version < back.former_version < prod.versions(1)[0].version
+    dev = prod.clone("dev")
+    assert dev.origin == prod.versions(1)[0]
+    db = dev.connect()
+    db.execute("DELETE FROM t")
+    db.close()
+    prod.snapshot("s")
+    assert dev.reset().version == dev.reset("s").version == store.snapshot("s").version
+
+
+def test_versions_are_those_that_can_be_cloned(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """The newest first, also those before a backtrack."""
+    states = fill(prod, 3)
+    prod.backtrack(min(states))
+    moments = prod.versions(100)
+    assert [moment.version for moment in moments] == sorted((moment.version for moment in moments), reverse=True)
+    assert prod.versions(2) == moments[:2]
+    assert set(states) < {moment.version for moment in moments}
+    for moment in moments:
+        clone = prod.clone("x", at=moment.version)
+        assert clone.origin == moment
+        clone.delete()
+    alone = store.create_cluster("alone")
+    assert [moment.version for moment in alone.versions()] == [1]
+
+
+def test_clones_and_source_follow_names_and_deletion(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    """A clone keeps the name that its source had; a deleted source has no clones to ask for."""
+    dev, test = prod.clone("dev"), prod.clone("test")
+    dev.clone("again")
+    assert [cluster.name for cluster in prod.clones()] == ["dev", "test"]
+    assert (dev.source, prod.source) == ("prod", None)
+    assert (prod.origin, prod.clone("whole", copy_type="full-copy").origin) == (None, None)
+    test.delete()
+    prod.rename("live")
+    assert [cluster.name for cluster in prod.clones()] == ["dev", "whole"]
+    assert dev.source == "prod"
+    prod.delete()
+    with pytest.raises(clusterdb.ClusterNotFoundError):
+        prod.clones()

@@ -23,9 +23,9 @@ from tests.support.commands import RUN
 class Screen:
     """A session of tmux, with a shell in it."""
 
-    def __init__(self, folder: Path, command: str) -> None:
+    def __init__(self, folder: Path, command: str, columns: int = 100) -> None:
         self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        self._do("new-session", "-d", "-x", "100", "-y", "30", f"{command}; echo exit code $?; cat")
+        self._do("new-session", "-d", "-x", str(columns), "-y", "30", f"{command}; echo exit code $?; cat")
 
     def _do(self, *arguments: str) -> str:
         return subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True).stdout
@@ -63,11 +63,11 @@ def on_screen(tmp_path: Path, store: clusterdb.Store) -> Iterator[Callable[..., 
         pytest.skip("tmux is not installed: nobody types into a terminal here")
     begun: list[Screen] = []
 
-    def begin(*options: str, **environment: str) -> Screen:
+    def begin(*options: str, columns: int = 100, **environment: str) -> Screen:
         named = {"TERM": "tmux-256color", "XDG_STATE_HOME": str(tmp_path / "state"), **environment}
         settings = [f"{name}={value}" for name, value in {**named, "PYTHONPATH": os.pathsep.join(sys.path)}.items()]
         command = shlex.join(["env", "-C", str(tmp_path), *settings, *RUN, "shell", *options])
-        begun.append(Screen(tmp_path, command))
+        begun.append(Screen(tmp_path, command, columns))
         return begun[-1]
 
     yield begin
@@ -111,7 +111,7 @@ def test_terminal_edits_completes_colours_and_interrupts(
     screen.type(".reset", "Enter")
     screen.wait_for("[y/N]")
     screen.type("y", "Enter")
-    screen.wait_for("dev>", "dev reset to the present state of 'prod'")
+    screen.wait_for("dev>", "reset dev from version 4 to prod at version 3, ")
     assert ids(store, "dev") == [1, 2]
     screen.type("", "Up", "Up")
     screen.wait_for("dev> commit;")
@@ -136,3 +136,40 @@ def test_terminal_without_prompt_toolkit_uses_readline(
     screen.wait_for("prod>")
     screen.type(".exit 3", "Enter")
     screen.wait_for("exit code 3")
+
+
+@pytest.mark.skipif(shutil.which("less") is None, reason="less is not installed")
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+def test_terminal_pages_what_is_too_wide_or_too_long(
+    on_screen: Callable[..., Screen], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The pager gets the keys, Ctrl-C too; then come the footer and the prompt."""
+    screen = on_screen("prod", *options, columns=40, PAGER="", CLUSTERDB_PAGER="", LESS="-SX", NO_COLOR="1")
+    screen.wait_for("prod>")
+    screen.type("select 103635004 as population, '2024-07-12' as day, 'a remark that is long' as remark;")
+    screen.type("", "Enter")
+    screen.wait_for("prod>", "│  103635004 │ 2024-07-12 │ a remark … │", "(1 row, ")
+    wide = " as a, ".join([f"1{'0' * 17}"] * 3)
+    screen.type(f"select {wide} as a;", "Enter")
+    screen.wait_for("(END)", f"│ 1{'0' * 17} │ 1{'0' * 14}")
+    screen.type("q")
+    screen.wait_for("prod>", "(1 row, ")
+    screen.type(
+        "with recursive c(x) as (values (1) union all select x + 1 from c) select x from c limit 1000;", "Enter"
+    )
+    screen.wait_for(":", "│    1 │", "│   20 │")
+    screen.type("q")
+    screen.wait_for("prod>", "(1,000 rows, ")
+    (tmp_path / "pager").write_text("trap 'echo the pager ends; exit' INT\ncat\nsleep 100\n")
+    screen.type(f".pager sh {tmp_path}/pager", "Enter")
+    screen.wait_for("prod>")
+    screen.type(f"select {wide} as a;", "Enter")
+    screen.wait_for("╯")
+    screen.type("", "C-c")
+    screen.wait_for("prod>", "the pager ends", "(1 row, ")
+    screen.type(".pager off", "Enter")
+    screen.wait_for("prod>")
+    screen.type(
+        "with recursive c(x) as (values (1) union all select x + 1 from c) select x from c limit 1000;", "Enter"
+    )
+    screen.wait_for("prod>", "│ 1000 │", "(1,000 rows, ")

@@ -46,8 +46,16 @@ def test_value_without_a_json_form_is_refused() -> None:
 
 def test_records_as_rows() -> None:
     """A cell for each column; a table without records is its header."""
-    assert row_of(BILL, BILLS) == ["cluster", "prod", "4.0 KiB", "2.7 KiB"]
-    assert records_table([BILL], BILLS).splitlines()[0].split() == ["kind", "name", "own", "part", "of", "shared"]
+    assert row_of(BILL, BILLS) == ["cluster", "prod", "4.0 KiB", "2.7 KiB", "6.7 KiB"]
+    assert records_table([BILL], BILLS).splitlines()[0].split() == [
+        "kind",
+        "name",
+        "written",
+        "part",
+        "of",
+        "shared",
+        "pays",
+    ]
     assert len(records_table([], BILLS).splitlines()) == 2
 
 

@@ -1,0 +1,176 @@
+"""What a command has done, as one line: a pure function for each verb.
+
+The command line writes these lines to standard error, its shell to the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from clusterdb.views.text import bytes_text, duration_text, time_text
+
+if TYPE_CHECKING:
+    from clusterdb.ha.endpoints import Endpoint
+    from clusterdb.ha.instances import Instance
+    from clusterdb.past.find import Moment
+    from clusterdb.past.snapshots import Snapshot
+    from clusterdb.past.switching import Switched
+
+__all__ = [
+    "added_endpoint",
+    "added_instance",
+    "backtracked",
+    "cloned",
+    "copied_snapshot",
+    "crashed",
+    "created",
+    "deleted",
+    "deleted_endpoint",
+    "deleted_instance",
+    "deleted_snapshot",
+    "exported",
+    "imported",
+    "modified",
+    "modified_instance",
+    "promoted",
+    "renamed",
+    "reset",
+    "restored",
+    "snapshot_taken",
+    "started",
+    "statement_done",
+    "stopped",
+]
+
+
+# --- clusters ---------------------------------------------------------------------------------------------------------
+def created(name: str) -> str:
+    """An empty cluster."""
+    return f"created {name}"
+
+
+def imported(name: str, source: str, size_bytes: int) -> str:
+    """A cluster from a file, which may be standard input."""
+    return f"imported {'standard input' if source == '-' else source} as {name}, {bytes_text(size_bytes)}"
+
+
+def cloned(source: str, name: str, origin: Moment | None) -> str:
+    """A clone, and the version that it shares with its source; None: a full copy."""
+    if origin is None:
+        return f"copied {source} as {name}"
+    return f"cloned {source} as {name}, at {_version(origin.version, origin.time)}"
+
+
+def modified(name: str, before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """The settings that differ; both mappings have the same keys."""
+    changes = [f"{key} {before[key]} -> {value}" for key, value in after.items() if before[key] != value]
+    return f"modified {name}: {', '.join(changes) or 'no setting differs'}"
+
+
+def renamed(former: str, name: str) -> str:
+    return f"renamed {former} to {name}"
+
+
+def stopped(name: str) -> str:
+    return f"stopped {name}"
+
+
+def started(name: str) -> str:
+    return f"started {name}"
+
+
+def deleted(name: str, clones: Sequence[str] = ()) -> str:
+    """A cluster, and its clones, which remain."""
+    if not clones:
+        return f"deleted {name}"
+    return f"deleted {name}; {'its clone remains' if len(clones) == 1 else 'its clones remain'}: {', '.join(clones)}"
+
+
+def exported(name: str, file: str, size_bytes: int) -> str:
+    """A cluster or a snapshot, to a file."""
+    return f"exported {name} to {file}, {bytes_text(size_bytes)}"
+
+
+# --- the past ---------------------------------------------------------------------------------------------------------
+def backtracked(name: str, switched: Switched) -> str:
+    return (
+        f"backtracked {name} from version {switched.former_version} to {switched.version}, {time_text(switched.time)}"
+    )
+
+
+def reset(name: str, to: str, switched: Switched) -> str:
+    """``to``: the name of the source, or of the snapshot."""
+    return f"reset {name} from version {switched.former_version} to {to} at {_version(switched.version, switched.time)}"
+
+
+def snapshot_taken(snapshot: Snapshot) -> str:
+    return f"took snapshot {snapshot.name} of {snapshot.cluster} at {_version(snapshot.version, snapshot.taken_at)}"
+
+
+def copied_snapshot(former: str, name: str) -> str:
+    return f"copied snapshot {former} as {name}"
+
+
+def deleted_snapshot(name: str) -> str:
+    return f"deleted snapshot {name}"
+
+
+def restored(snapshot: Snapshot, name: str) -> str:
+    return (
+        f"restored snapshot {snapshot.name} as {name}, "
+        f"{snapshot.cluster} at {_version(snapshot.version, snapshot.taken_at)}"
+    )
+
+
+# --- instances --------------------------------------------------------------------------------------------------------
+def added_instance(cluster: str, instance: Instance) -> str:
+    return f"added instance {instance.name} to {cluster} as {'its writer' if instance.role == 'writer' else 'a reader'}"
+
+
+def modified_instance(cluster: str, instance: Instance) -> str:
+    jitter = f" and up to {instance.lag_jitter_ms:g} ms more" if instance.lag_jitter_ms else ""
+    return (
+        f"modified instance {instance.name} of {cluster}: tier {instance.promotion_tier}, "
+        f"lag {instance.replica_lag_ms:g} ms{jitter}"
+    )
+
+
+def deleted_instance(cluster: str, name: str) -> str:
+    return f"deleted instance {name} of {cluster}"
+
+
+def promoted(cluster: str, name: str, former: str | None) -> str:
+    """``former``: the writer before."""
+    return f"promoted {name} to writer of {cluster}" + (f" in place of {former}" if former is not None else "")
+
+
+def crashed(cluster: str, name: str | None, writer: str | None) -> str:
+    """``name``: None for the implicit writer; ``writer``: the present one."""
+    subject = f"crashed {name} of {cluster}" if name is not None else f"crashed the writer of {cluster}"
+    return f"{subject}; the writer is {writer}" if writer is not None else subject
+
+
+def added_endpoint(cluster: str, endpoint: Endpoint) -> str:
+    return f"added endpoint {endpoint.name} to {cluster}, which leads to {', '.join(endpoint.members) or 'no instance'}"
+
+
+def deleted_endpoint(cluster: str, name: str) -> str:
+    return f"deleted endpoint {name} of {cluster}"
+
+
+# --- SQL --------------------------------------------------------------------------------------------------------------
+def statement_done(rows: int | None, changed: int | None, seconds: float) -> str:
+    """``(3 rows, 0.42 ms)``; ``rows`` is None for statements without result columns, ``changed`` unless they write."""
+    counts = [] if rows is None else [_count(rows, "row")]
+    counts += [] if changed is None else [f"{_count(changed, 'row')} changed"]
+    return f"({', '.join([*counts, duration_text(seconds)])})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _version(version: int, time: datetime) -> str:
+    return f"version {version}, {time_text(time)}"
