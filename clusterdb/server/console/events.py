@@ -108,7 +108,11 @@ def _state(store: Store) -> str:
     """A number that differs when the list of clusters, or the space that they use, has changed."""
     context = store.context
     context.require_open()
-    return f"{hash((tuple(context.catalog.clusters.all()), context.pages.slot_map.used_count())):x}"
+    rows = (
+        (row.cluster, row.name, row.volume, row.status, row.settings.to_json())
+        for row in context.catalog.clusters.all()
+    )
+    return f"{hash((tuple(rows), context.pages.slot_map.used_count())):x}"
 
 
 def _lag(store: Store, name: str, topic: _Topic) -> str:
