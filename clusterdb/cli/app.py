@@ -62,26 +62,26 @@ _OTHER_WORDS = {
     "branch": "clone",
     "connect": "shell",
     "copy": "clone",
-    "delete": "rm rm-snapshot rm-instance rm-endpoint",
+    "delete": "rm, rm-snapshot, rm-instance, rm-endpoint",
     "describe": "show",
-    "drop": "rm rm-snapshot rm-instance rm-endpoint",
+    "drop": "rm, rm-snapshot, rm-instance, rm-endpoint",
     "fork": "clone",
-    "history": "log events",
+    "history": "log, events",
     "info": "show",
     "init": "create",
-    "list": "ls snapshots",
+    "list": "ls, snapshots",
     "mv": "rename",
     "new": "create",
     "query": "sql",
-    "remove": "rm rm-snapshot rm-instance rm-endpoint",
-    "revert": "backtrack reset",
+    "remove": "rm, rm-snapshot, rm-instance, rm-endpoint",
+    "revert": "backtrack, reset",
     "rollback": "backtrack",
-    "status": "show ls",
-    "tree": "ls",
+    "status": "show, ls",
+    "tree": "ls --tree",
     "undo": "backtrack",
     "update": "modify",
 }
-"""Words that other tools have for commands, each with the commands that are meant, the likeliest first."""
+"""Words that other tools have for commands, with the commands that are meant, the likeliest first."""
 
 
 @dataclass(slots=True)
@@ -153,13 +153,15 @@ class _Sections(click.Group):
         """The message for an unknown command: the command that is meant, if it is known, and its usage."""
         import difflib
 
-        verb, *others = _OTHER_WORDS.get(word.lower(), "").split() or [""]
+        verb, *others = _OTHER_WORDS.get(word.lower(), "").split(", ")
+        verb, _, option = verb.partition(" ")
         verb = verb or "".join(difflib.get_close_matches(word, self.commands, n=1))
         if not verb:
             return f"no command '{word}'"
         usage = " ".join(self.commands[verb].collect_usage_pieces(click.Context(self.commands[verb])))
         also = f" (also: {', '.join(others)})" if others else ""
-        return f"no command '{word}': did you mean '{verb}'? {ctx.command_path} {verb} {usage}{also}"
+        meant = f"{verb} {option}".rstrip()
+        return f"no command '{word}': did you mean '{meant}'? {ctx.command_path} {verb} {usage}{also}"
 
 
 def note_plane() -> None:

@@ -13,6 +13,7 @@ from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import (
     chosen_columns,
     columns_option,
+    file_name,
     filter_option,
     json_option,
     output_file,
@@ -327,5 +328,6 @@ def export(context: click.Context, cluster: str, file: Path, overwrite: bool) ->
     """
     with opened(context) as store, output_file(file) as path, progress_bar("exporting") as progress:
         collations = store.cluster(cluster).export(path, overwrite=overwrite, progress=progress)
+        size_bytes = path.stat().st_size
     warn_about_collations(file, collations)
-    note(context, messages.exported(cluster, str(file), file.stat().st_size))
+    note(context, messages.exported(cluster, file_name(file), size_bytes))

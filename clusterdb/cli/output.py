@@ -22,6 +22,7 @@ __all__ = [
     "filter_option",
     "json_option",
     "output_file",
+    "file_name",
     "print_bytes",
     "print_json",
     "print_records",
@@ -93,6 +94,11 @@ def print_bytes(content: bytes) -> None:
     except OSError as error:
         error.filename = "standard output"
         raise
+
+
+def file_name(file: Path) -> str:
+    """The name of an output file in a message."""
+    return "standard output" if file == STANDARD_OUTPUT else str(file)
 
 
 @contextmanager

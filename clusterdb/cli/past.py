@@ -21,6 +21,7 @@ from clusterdb.cli.app import (
 from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import (
     columns_option,
+    file_name,
     filter_option,
     json_option,
     output_file,
@@ -96,8 +97,9 @@ def export_snapshot(context: click.Context, snapshot: str, file: Path, overwrite
     """Write SNAPSHOT as a plain SQLite database FILE; - is standard output."""
     with opened(context) as store, output_file(file) as path, progress_bar("exporting") as progress:
         collations = store.export_snapshot(snapshot, path, overwrite=overwrite, progress=progress)
+        size_bytes = path.stat().st_size
     warn_about_collations(file, collations)
-    note(context, messages.exported(f"snapshot {snapshot}", str(file), file.stat().st_size))
+    note(context, messages.exported(f"snapshot {snapshot}", file_name(file), size_bytes))
 
 
 @cli.command("rm-snapshot")

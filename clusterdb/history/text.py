@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from clusterdb.history.bisect import Answer, Bisection
 from clusterdb.history.log import LogEntry
+from clusterdb.rules.points import time_text
 from clusterdb.views.text import table
 
 __all__ = ["bisection_text", "log_text"]
@@ -18,17 +19,13 @@ def log_text(entries: Sequence[LogEntry], *, graph: bool = False) -> str:
     """The entries as a table, one line each; ``graph`` draws those that a backtrack has left beside the others."""
     headers = ["version", "committed", "pages", "changed", "notes"]
     rows: list[list[object]] = [
-        [entry.version, _moment(entry), entry.page_count, _changed(entry), _notes(entry, graph=graph)]
+        [entry.version, time_text(entry.time), entry.page_count, _changed(entry), _notes(entry, graph=graph)]
         for entry in entries
     ]
     if graph:
         headers = ["", *headers]
         rows = [[_mark(entries, index), *row] for index, row in enumerate(rows)]
     return table(rows, headers)
-
-
-def _moment(entry: LogEntry | Answer) -> str:
-    return entry.time.astimezone().isoformat(" ", "microseconds")
 
 
 def _changed(entry: LogEntry) -> str:
@@ -62,7 +59,7 @@ def bisection_text(result: Bisection) -> str:
 
 
 def _answer(answer: Answer) -> str:
-    begin = f"version {answer.version}, {_moment(answer)}: "
+    begin = f"version {answer.version}, {time_text(answer.time)}: "
     if answer.error is not None:
         return f"{begin}{answer.error}"
     shown = ["|".join("NULL" if value is None else str(value) for value in row) for row in answer.rows[:_ROWS_MAX]]

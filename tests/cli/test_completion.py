@@ -86,13 +86,13 @@ def test_bash_replaces_the_piece_of_a_word(folder: Path, words: list[str], expec
     """As readline calls the function: with the words that bash has split, of which the last is replaced."""
     line = " ".join(words).replace(" @ ", "@").replace(" @", "@").replace(" = ", "=")
     script = CliRunner().invoke(cli, ["completion", "bash"]).output
-    (folder / "clusterdb").write_text(f'#!/bin/sh\nexec {sys.executable} -c {shlex.quote(CODE)} "$@"\n')
-    (folder / "clusterdb").chmod(0o755)
+    (folder / "cldb").write_text(f'#!/bin/sh\nexec {sys.executable} -c {shlex.quote(CODE)} "$@"\n')
+    (folder / "cldb").chmod(0o755)
     program = (
         f"complete() {{ :; }}\n{script}\n"
         f"COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)}\n"
         f"COMP_WORDS=({shlex.join(words)}) COMP_CWORD={len(words) - 1}\n"
-        "_clusterdb_completion clusterdb\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n"
+        "_cldb_completion cldb\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n"
     )
     settings = environment(folder, PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
     answer = subprocess.run(["bash", "-c", program], env=settings, capture_output=True, text=True, check=False)

@@ -24,7 +24,7 @@ def shell(tmp_path: Path) -> Shell:
 
 def masked(text: str) -> str:
     """The text, with every time replaced by TIME."""
-    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d", "TIME", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d", "TIME", text)
 
 
 def test_log(shell: Shell) -> None:

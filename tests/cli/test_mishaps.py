@@ -99,7 +99,9 @@ def test_output_that_cannot_be_written_is_one_line(folder: Path, redirection: st
 
 def test_pipe_without_reader_is_silent(folder: Path) -> None:
     """As with ``| head -1``: no message."""
-    given = answers(folder, hook="reader, writer = os.pipe(); os.close(reader); os.dup2(writer, 1)")
+    given = answers(
+        folder, hook="reader, writer = os.pipe(); os.close(reader); os.dup2(writer, 1)", CLUSTERDB_QUIET="1"
+    )
     assert {answer.errors for answer in given.values()} == {""}
     assert codes(given) == {0, 1}
 

@@ -40,6 +40,7 @@ def test_session_prints_its_transcript(session: Path, tmp_path: Path, monkeypatc
     install(folder / ".venv" / "bin", interpreter=sys.executable)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("CLUSTERDB_QUIET", "1")
     monkeypatch.setenv("TZ", "IST-5:30")
     monkeypatch.delenv("CLUSTERDB_STORE", raising=False)
     recorded = session.read_text(encoding="utf-8")
