@@ -2,13 +2,54 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from clusterdb.store import Store
 
-__all__ = ["Call", "Operation"]
+__all__ = ["Call", "Closable", "Operation", "Serving"]
+
+
+class Closable(Protocol):
+    """What a service keeps while the server runs."""
+
+    def close(self) -> None: ...
+
+
+_T = TypeVar("_T", bound=Closable)
+
+
+@dataclass
+class Serving:
+    """The settings of a running server, and what services keep while it runs.
+
+    :ivar read_only: operations that write are refused; the Data API reads only
+    :ivar delay_s: seconds for which transitional statuses such as ``creating`` last; 0: until the next call
+    :ivar clone_limit: the number of copy-on-write clones of a group, after which clones are full copies; None: no limit
+    :ivar strict_secrets: the Data API accepts only secrets that were issued
+    """
+
+    read_only: bool = False
+    delay_s: float = 0
+    clone_limit: int | None = None
+    strict_secrets: bool = False
+    _kept: dict[str, Closable] = field(default_factory=dict)
+    _guard: threading.RLock = field(default_factory=threading.RLock)
+
+    def kept(self, key: str, create: Callable[[], _T]) -> _T:
+        """What a service keeps under a key, created on first use; it is closed before the stores are."""
+        with self._guard:
+            if key not in self._kept:
+                self._kept[key] = create()
+            return cast(_T, self._kept[key])
+
+    def close(self) -> None:
+        """Close what is kept, the newest first."""
+        with self._guard:
+            while self._kept:
+                self._kept.popitem()[1].close()
 
 
 @dataclass(frozen=True)
@@ -21,6 +62,7 @@ class Call:
     :ivar service: the service of the credential scope, e.g. ``rds``
     :ivar action: the name of the operation in botocore's model
     :ivar request_id: a UUID, returned to the client
+    :ivar serving: the server's settings, and what services keep while it runs
     """
 
     store: Store
@@ -29,6 +71,7 @@ class Call:
     service: str
     action: str
     request_id: str
+    serving: Serving = field(default_factory=Serving)
 
 
 Operation: TypeAlias = Callable[[Call, dict[str, Any]], dict[str, Any]]

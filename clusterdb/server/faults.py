@@ -1,4 +1,4 @@
-"""The errors of a service: what a client is told, by AWS's code and HTTP status."""
+"""The errors of a service: what clients get, by AWS's code and HTTP status."""
 
 from __future__ import annotations
 

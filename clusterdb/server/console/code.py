@@ -37,12 +37,12 @@ class Shown:
     python: str
 
 
-def shown(code: Code, *, store: str, url: str) -> Shown:
-    """The texts for a store (its directory) and for the address of the server."""
+def shown(code: Code, *, store: str, url: str, account: str, region: str) -> Shown:
+    """The texts for a store (its directory), and for the address, the account and the region of the server."""
     where = ("--store", store) if store != ":memory:" else ()
-    lines = code.boto3
+    lines = code.boto3.replace(":REGION:ACCOUNT:", f":{region}:{account}:")
     clients = [
-        f'{name} = boto3.client("{service}", endpoint_url="{url}")\n'
+        f'{name} = boto3.client("{service}", endpoint_url="{url}", region_name="{region}")\n'
         for name, service in (("rds", "rds"), ("data", "rds-data"))
         if f"{name}." in lines
     ]

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
@@ -43,29 +44,29 @@ class _Topic:
 
 
 class Hub:
-    """The topics of one server.  ``is_closed`` ends all streams at their next tick."""
+    """The topics of one server."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._topics: dict[str, _Topic] = {}
-        self.is_closed = False
         self.stream_count = 0
 
     async def endpoint(self, request: Request) -> Response:
         """The stream of the topics in the URL, as ``?topic=databases&topic=lag:prod``."""
         topics = request.query_params.getlist("topic")[:_TOPICS_MAX]
-        response = StreamingResponse(self._stream(topics), media_type="text/event-stream")
+        closing = getattr(request.app.state, "closing", None) or asyncio.Event()
+        response = StreamingResponse(self._stream(topics, closing), media_type="text/event-stream")
         for name, value in HEADERS.items():
             response.headers[name] = value
         return response
 
-    async def _stream(self, topics: list[str]) -> AsyncIterator[str]:
+    async def _stream(self, topics: list[str], closing: asyncio.Event) -> AsyncIterator[str]:
         sent: dict[str, str] = {}
         self.stream_count += 1
         beats = 0
         try:
             yield "retry: 2000\n\n"
-            while not self.is_closed:
+            while not closing.is_set():
                 for topic in topics:
                     message = await self._message(topic)
                     if message is None:
@@ -76,7 +77,8 @@ class Hub:
                 beats += 1
                 if beats % _BEATS == 0:
                     yield ": the stream is open\n\n"
-                await asyncio.sleep(_TICK_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(closing.wait(), _TICK_S)
         finally:
             self.stream_count -= 1
             if not self.stream_count:

@@ -14,7 +14,6 @@ from clusterdb.errors import Error, InvalidArgumentError, StoreReadOnlyError
 from clusterdb.server.console import clusters, compare, databases, past
 from clusterdb.server.console.actions import ACTIONS
 from clusterdb.server.console.actions.record import Action
-from clusterdb.server.console.code import shown
 from clusterdb.server.console.events import Hub
 from clusterdb.server.console.site import HEADERS, Asked, Handler, Notice, Site, one_line, secured
 from clusterdb.server.console.sql.editor import Editor
@@ -35,14 +34,17 @@ _TYPES = {
 }
 
 
-def routes(store_of: Callable[[], Store], *, read_only: bool) -> list[BaseRoute]:
+def routes(
+    store_of: Callable[[], Store], *, read_only: bool, account: str = "123456789012", region: str = "us-east-1"
+) -> list[BaseRoute]:
     """The routes of the console, for the application's list.
 
-    ``store_of`` returns the store, for every request.  The application checks Host, Origin and Sec-Fetch-Site of all
-    requests, and limits bodies; forms carry a token of their own.  The route ``/events`` streams until its client
-    leaves; its endpoint's ``hub.is_closed`` ends all streams.
+    ``store_of`` returns the store, for every request; ``account`` and ``region`` are those of the code that pages show.
+    The application checks Host, Origin and Sec-Fetch-Site of all requests, and limits bodies; forms carry a token of
+    their own.  The route ``/events`` streams until its client leaves, or until the event ``closing`` of the
+    application's state is set.
     """
-    site = Site(store_of, read_only)
+    site = Site(store_of, read_only, account, region)
     site.pages.globals["asset"] = _asset
     runs = Runs()
     editor, trying, hub = Editor(runs), Trying(runs), Hub(site)
@@ -119,7 +121,7 @@ def _action(asked: Asked) -> Action:
 def _do(asked: Asked) -> Response:
     """Perform an action, then show what was done, as code too."""
     action = _action(asked)
-    code = shown(action.code(asked.form), store=asked.store.path, url=asked.address)
+    code = asked.shown(action.code(asked.form))
     done = action.perform(asked.store, asked.form)
     path = done.to if done.to.startswith("/") and not done.to.startswith("//") else "/"
     return asked.go(path, Notice(done.message, code, done.undo))
@@ -128,7 +130,7 @@ def _do(asked: Asked) -> Response:
 def _code(asked: Asked) -> Response:
     """An action as code, while its form is filled in."""
     try:
-        code = shown(_action(asked).code(asked.form), store=asked.store.path, url=asked.address)
+        code = asked.shown(_action(asked).code(asked.form))
     except Error as error:
         return asked.page("_message.html", message=one_line(error))
     return asked.page("_code.html", code=code)

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from clusterdb.access.sqlite import SQLError
 from clusterdb.errors import ClusterNotFoundError, Error, SnapshotNotFoundError, StoreBusyError, StoreReadOnlyError
 from clusterdb.server.console import charts
-from clusterdb.server.console.code import Shown
+from clusterdb.server.console.code import Code, Shown, shown
 from clusterdb.server.console.fields import Fields
 from clusterdb.store import Store
 from clusterdb.views.text import bytes_text, duration_text, time_text
@@ -39,7 +39,7 @@ HEADERS = {
     "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -65,6 +65,8 @@ class Site:
 
     store_of: Callable[[], Store]
     read_only: bool
+    account: str = "123456789012"
+    region: str = "us-east-1"
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     notices: OrderedDict[str, Notice] = field(default_factory=OrderedDict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
@@ -141,6 +143,11 @@ class Asked:
         """The address of the server, for boto3."""
         base = self.request.base_url
         return f"{base.scheme}://{base.netloc}"
+
+    def shown(self, code: Code) -> Shown:
+        """Code for this store and this server."""
+        site = self.site
+        return shown(code, store=self.store.path, url=self.address, account=site.account, region=site.region)
 
     def path(self, name: str) -> str:
         """A part of the path."""

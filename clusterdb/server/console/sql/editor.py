@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from clusterdb.access.sqlite import SQLError
 from clusterdb.errors import Error, InvalidArgumentError
-from clusterdb.server.console.code import Code, boto_call, cluster_text, python_call, shown
+from clusterdb.server.console.code import Code, boto_call, cluster_text, python_call
 from clusterdb.server.console.fields import Fields
 from clusterdb.server.console.site import Asked
 from clusterdb.server.console.sql.running import CAPS, Ran, Runs, places_of, run_script, values_of
@@ -99,7 +99,7 @@ class Editor:
                 asked, "_risks.html", risks=dangers, places=places, can_try=places[0].endpoint == "writer"
             )
         ran = [self._ran(asked, place, sql) for place in places]
-        code = shown(query_code(places[0], sql), store=asked.store.path, url=asked.address)
+        code = asked.shown(query_code(places[0], sql))
         only = _only(ran)
         return self._part(asked, "_results.html", ran=ran, only=only, code=code, sql=sql)
 

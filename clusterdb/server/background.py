@@ -1,0 +1,142 @@
+"""A server in a thread: for the command line, and for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from clusterdb.errors import InvalidArgumentError
+from clusterdb.server.app import Site, create_app
+from clusterdb.server.call import Serving
+from clusterdb.server.guard import Credential, require_guarded
+from clusterdb.server.namespaces import Namespaces
+from clusterdb.store import Store
+
+__all__ = ["DEFAULT_ACCOUNT", "DEFAULT_REGION", "Running", "running"]
+
+DEFAULT_ACCOUNT = "123456789012"
+DEFAULT_REGION = "us-east-1"
+_GRACE_S = 2
+"""How long open requests may continue when the server stops; streams end at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that accepts requests: its base URL, host, port, account and region."""
+
+    url: str
+    host: str
+    port: int
+    account: str
+    region: str
+
+
+class _Server(uvicorn.Server):
+    """Reports when it accepts requests, and when it is about to stop."""
+
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self._closing = closing
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._closing.set()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def running(
+    store: Store,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    account: str = DEFAULT_ACCOUNT,
+    region: str = DEFAULT_REGION,
+    names: tuple[str, ...] = (),
+    credentials: Mapping[str, Credential] | None = None,
+    serving: Serving | None = None,
+    **settings: Any,
+) -> Iterator[Running]:
+    """Serve a store over HTTP while the body runs.
+
+    ``port`` 0: any free one.  ``account`` (twelve digits) and ``region`` are those of the store; others are separate
+    namespaces.  ``names``: further host names that the server is known by.  ``credentials``: the access keys that may
+    call, whose signatures are verified then.  ``settings``: those of :class:`~clusterdb.server.call.Serving`.
+
+    Raises InvalidArgumentError for a host beyond loopback without credentials, or an address that cannot be bound.
+    """
+    require_guarded(host, credentials)
+    serving = serving if serving is not None else Serving(**settings)
+    with ExitStack() as stack:
+        listener = stack.enter_context(_bound(host, port))
+        namespaces = Namespaces(store, account, region)
+        stack.callback(namespaces.close)
+        stack.callback(serving.close)
+        site = Site(store, account, region, host, names, credentials, serving)
+        app = create_app(site, namespaces)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        server = _Server(config, app.state.closing)
+        stack.enter_context(_started(server, listener))
+        bound = listener.getsockname()[1]
+        name = f"[{host}]" if ":" in host else host
+        yield Running(f"http://{name}:{bound}", host, bound, account, region)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening socket.  Raises InvalidArgumentError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # then asyncio disables Nagle's algorithm
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        text = error.strerror if isinstance(error, OSError) else str(error)
+        raise InvalidArgumentError(f"cannot listen on host '{host}', port {port}: {text}") from None
+    return listener
+
+
+@contextmanager
+def _started(server: _Server, listener: socket.socket) -> Iterator[None]:
+    """Run the server in a thread while the body runs."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(server.serve(sockets=[listener]))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            server.ready.set()
+
+    thread = threading.Thread(target=run, name="clusterdb-server")
+    thread.start()
+    server.ready.wait()
+    try:
+        if failures:
+            raise failures[0]
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
