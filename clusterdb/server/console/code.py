@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from clusterdb.access.command import command
+from clusterdb.rules.points import Point
 
-__all__ = ["NO_CALL", "Code", "Shown", "boto_call", "cli_settings", "cluster_text", "python_call", "shown"]
+__all__ = ["NO_CALL", "Code", "Shown", "aws_time", "boto_call", "cli_settings", "cluster_text", "python_call", "shown"]
 
 NO_CALL = "# The RDS API has no counterpart."
 
@@ -46,12 +47,24 @@ def shown(code: Code, *, store: str, url: str, account: str, region: str) -> Sho
         for name, service in (("rds", "rds"), ("data", "rds-data"))
         if f"{name}." in lines
     ]
+    used = [name for name, call in _TIMES if call in code.python]
+    imports = f"from datetime import {', '.join(used)}\n\n" if used else ""
     return Shown(
         cli=f"{command()} {shlex.join([*code.cli, *where])}" if code.cli else "# The command line has no counterpart.",
         boto3=("import boto3\n\n" + "".join(clients) if clients else "") + lines,
-        python=f"import clusterdb\n\nwith clusterdb.open({store!r}) as store:\n"
+        python=f"{imports}import clusterdb\n\nwith clusterdb.open({store!r}) as store:\n"
         + "\n".join(f"    {line}" if line else line for line in code.python.splitlines()),
     )
+
+
+_TIMES = (("datetime", "datetime.fromisoformat("), ("timedelta", "timedelta(seconds="))
+
+
+def aws_time(point: Point) -> str | None:
+    """A time as boto3 takes it; None for a version or a snapshot."""
+    if isinstance(point, timedelta):
+        point = datetime.now(timezone.utc).replace(microsecond=0) - point
+    return point.astimezone(timezone.utc).isoformat() if isinstance(point, datetime) else None
 
 
 def boto_call(operation: str, client: str = "rds", **parameters: Any) -> str:

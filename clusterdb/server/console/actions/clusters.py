@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.rules.points import Point
+from clusterdb.rules.points import Point, parse
 from clusterdb.server.console.actions.record import Action, Done
-from clusterdb.server.console.code import NO_CALL, Code, boto_call, cli_settings, cluster_text, python_call
+from clusterdb.server.console.code import NO_CALL, Code, aws_time, boto_call, cli_settings, cluster_text, python_call
 from clusterdb.server.console.fields import Fields
 from clusterdb.store import Store
 from clusterdb.views import messages
@@ -122,10 +122,8 @@ def _clone_code(fields: Fields) -> Code:
         )
     full_copy = fields.has("full_copy")
     at = {"now": "", "version": fields.text("version"), "time": fields.text("time")}.get(kind, "")
-    point: Any = at
-    if kind == "version":
-        point = int(at) if at.isdecimal() else at
-    named: dict[str, Any] = {"at": point} if at else {}
+    point = parse(at) if at else None
+    named: dict[str, Any] = {"at": point} if point is not None else {}
     if full_copy:
         named["copy_type"] = "full-copy"
     call = boto_call(
@@ -134,21 +132,18 @@ def _clone_code(fields: Fields) -> Code:
         SourceDBClusterIdentifier=source,
         RestoreType="full-copy" if full_copy or kind == "time" else "copy-on-write",
         UseLatestRestorableTime=True if kind != "time" else None,
-        RestoreToTime=at if kind == "time" else None,
+        RestoreToTime=aws_time(point) if kind == "time" and point is not None else None,
         **boto,
     )
     if kind == "version":
         call = "# The RDS API clones the present, or copies a time; it has no versions."
     elif kind == "time":
         call = f"# The RDS API copies all pages for a clone of the past.\n{call}"
-    if retention is not None:
+    if retention is not None and kind != "version":
         call += "\n" + boto_call(
             "modify_db_cluster", DBClusterIdentifier=name, BackupRetentionPeriod=retention, ApplyImmediately=True
         )
     python = python_call(f"{cluster_text(source)}.clone", name, **(named | settings))
-    if kind == "time":
-        python = python.replace(f'at="{at}"', f'at=datetime.fromisoformat("{at}")')
-        python = f"from datetime import datetime\n\n{python}"
     cli_at = f"{source}@{at}" if at else source
     return Code(("clone", cli_at, name, *(["--full-copy"] if full_copy else []), *options), call, python)
 

@@ -6,10 +6,10 @@ import itertools
 from typing import Any
 
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.rules.points import split
+from clusterdb.rules.points import parse, split
 from clusterdb.server.console.actions.clusters import path_of
 from clusterdb.server.console.actions.record import Action, Done
-from clusterdb.server.console.code import NO_CALL, Code, boto_call, cluster_text, python_call
+from clusterdb.server.console.code import NO_CALL, Code, aws_time, boto_call, cluster_text, python_call
 from clusterdb.server.console.fields import Fields
 from clusterdb.store import Cluster, Store
 from clusterdb.views import messages
@@ -31,12 +31,8 @@ def _snapshot_code(fields: Fields) -> Code:
     return Code(
         ("snapshot", f"{cluster}@{at}" if at else cluster, name),
         call if not at else "# The RDS API takes snapshots of the present only.",
-        python_call(f"{cluster_text(cluster)}.snapshot", name, **({"at": _python_point(at)} if at else {})),
+        python_call(f"{cluster_text(cluster)}.snapshot", name, **({"at": parse(at)} if at else {})),
     )
-
-
-def _python_point(text: str) -> Any:
-    return int(text) if text.isdecimal() else text
 
 
 def _copy_snapshot(store: Store, fields: Fields) -> Done:
@@ -140,10 +136,12 @@ def _back_code(fields: Fields) -> Code:
         return Code(("reset", "--yes", name), NO_CALL, python_call(f"{cluster_text(name)}.reset"))
     if kind == "snapshot":
         return Code(("reset", "--yes", "--to", to, name), NO_CALL, python_call(f"{cluster_text(name)}.reset", to))
+    point = parse(to)
+    time = aws_time(point)
     return Code(
         ("backtrack", name, to),
-        boto_call("backtrack_db_cluster", DBClusterIdentifier=name, BacktrackTo=to) if not to.isdecimal() else NO_CALL,
-        python_call(f"{cluster_text(name)}.backtrack", _python_point(to)),
+        boto_call("backtrack_db_cluster", DBClusterIdentifier=name, BacktrackTo=time) if time else NO_CALL,
+        python_call(f"{cluster_text(name)}.backtrack", point),
     )
 
 

@@ -170,7 +170,8 @@ def _only(ran: Sequence[Ran]) -> list[set[int]]:
 
 def query_code(place: Place, sql: str) -> Code:
     """The same query as code."""
-    named = {"at": int(place.at) if place.at.isdecimal() else place.at} if place.at else {}
+    point = place.point
+    named = {"at": point} if point is not None else {}
     arguments = [place.endpoint] if place.endpoint != "writer" and not place.at else []
     options = ["--endpoint", place.endpoint] if arguments else []
     target = f"{place.cluster}@{place.at}" if place.at else place.cluster

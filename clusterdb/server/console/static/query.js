@@ -214,7 +214,7 @@ document.addEventListener(
   (event) => {
     if (event.target !== form) return;
     const button = event.submitter;
-    const path = new URL(button?.formAction || form.action, location.href).pathname;
+    const path = button?.getAttribute("formaction") || form.getAttribute("action");
     if (button?.classList.contains("export")) {
       field("run").value = "";
       remember();

@@ -65,7 +65,7 @@ export function create({ parent, text, label, changed, run }) {
         drawSelection(),
         bracketMatching(),
         closeBrackets(),
-        autocompletion(),
+        autocompletion({ icons: false }),
         highlightActiveLine(),
         syntaxHighlighting(colours),
         spoken.of(language("sqlite")),
