@@ -72,14 +72,16 @@ def routes(
     reading_forms: dict[str, Handler] = {
         "/code/{action}": _code,
         "/query/parameters": editor.parameters,
-        "/query/run": editor.run,  # refuses writes itself where the server is read-only
         "/query/cancel": editor.cancel,
+    }
+    running: dict[str, Handler] = {
+        "/query/run": editor.run,  # refuses writes itself where the server is read-only
         "/query/explain": editor.explain,
         "/query/export": export,
+        "/query/try": _writing(trying.attempt),
     }
     writing_forms: dict[str, Handler] = {
         "/do/{action}": _do,
-        "/query/try": trying.attempt,
         "/query/apply": trying.apply,
         "/query/discard": trying.discard,
     }
@@ -92,6 +94,10 @@ def routes(
         *(
             Route(path, secured(site, _writing(handler), changes=True), methods=["POST"])
             for path, handler in writing_forms.items()
+        ),
+        *(
+            Route(path, secured(site, handler, changes=True, left=editor.leave), methods=["POST"])
+            for path, handler in running.items()
         ),
         Route("/events", hub.endpoint, methods=["GET"], name="console-events"),
         Route("/static/{path:path}", _static, methods=["GET"]),

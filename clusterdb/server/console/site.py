@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -9,11 +10,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import anyio
+import anyio.to_thread
 import jinja2
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -32,6 +36,8 @@ __all__ = ["HEADERS", "Asked", "Handler", "Notice", "Site", "one_line", "secured
 _FOLDER = Path(__file__).parent
 _BODY_BYTES_MAX = 4 << 20
 _NOTICES_MAX = 200
+_RUNS_MAX = 16
+_LOOK_S = 1.0
 _log = logging.getLogger("clusterdb.server.console")
 
 HEADERS = {
@@ -204,8 +210,27 @@ _LABELS = {
 }
 
 
-def secured(site: Site, handler: Handler, *, changes: bool = False) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that runs a handler in a thread.  ``changes``: the form must carry the token."""
+def secured(
+    site: Site, handler: Handler, *, changes: bool = False, left: Callable[[Asked], object] | None = None
+) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that runs a handler in a thread.
+
+    ``changes``: the form must carry the token.  ``left``: the handler runs SQL, which may take long: it has threads of
+    its own, so that other pages are answered, and ``left`` is called if its client leaves meanwhile.
+    """
+    limiter: list[anyio.CapacityLimiter] = []  # created within the event loop
+
+    async def run(asked: Asked) -> Response:
+        if left is None:
+            return await run_in_threadpool(_answer, asked, handler, changes=changes)
+        if not limiter:
+            limiter.append(anyio.CapacityLimiter(_RUNS_MAX))
+        answer = partial(_answer, asked, handler, changes=changes)
+        task = asyncio.ensure_future(anyio.to_thread.run_sync(answer, limiter=limiter[0]))
+        while not (await asyncio.wait({task}, timeout=_LOOK_S))[0]:
+            if await asked.request.is_disconnected():
+                await run_in_threadpool(left, asked)
+        return task.result()
 
     async def endpoint(request: Request) -> Response:
         query = Fields(parse_qsl(request.url.query, keep_blank_values=True))
@@ -216,8 +241,7 @@ def secured(site: Site, handler: Handler, *, changes: bool = False) -> Callable[
                 return _with_headers(HTMLResponse("the request is larger than 4 MiB", 413))
             form = Fields(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         asked = Asked(site, request, query, form)
-        response = await run_in_threadpool(_answer, asked, handler, changes=changes)
-        return _with_headers(response)
+        return _with_headers(await run(asked))
 
     return endpoint
 

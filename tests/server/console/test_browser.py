@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import clusterdb
-from tests.server.console.conftest import fill
+from tests.server.console.shop import fill
 
 pytestmark = pytest.mark.slow
 

@@ -194,8 +194,8 @@ def test_explain(console: Client) -> None:
     """The plan as steps; parameters need no values."""
     page = console.post("/query/explain", {"cluster": "dev", "sql": "SELECT * FROM orders WHERE id = :id"}, part=True)
     assert "SEARCH orders USING INTEGER PRIMARY KEY" in page.words
-    wrong = console.post("/query/explain", {"cluster": "dev", "sql": "SELECT * FROM nowhere"}, part=True)
-    assert "no such table" in wrong.error
+    refused = console.post("/query/explain", {"cluster": "dev", "sql": "SELECT * FROM nowhere"}, part=True)
+    assert "no such table" in refused.error
 
 
 def test_names_for_completion(console: Client) -> None:

@@ -131,6 +131,10 @@ class Editor:
         was_running = self._runs.cancel(asked.form.text("run"))
         return asked.page("_message.html", message="cancelling" if was_running else "nothing is running")
 
+    def leave(self, asked: Asked) -> None:
+        """Interrupt a run whose page was closed."""
+        self._runs.cancel(asked.form.text("run"))
+
     def explain(self, asked: Asked) -> Response:
         """The plan of every statement, which does not run."""
         sql, place = asked.form.raw("sql"), places_of(asked.form)[0]
