@@ -19,6 +19,7 @@ from clusterdb.views.filters import is_wanted
 __all__ = ["clone", "databases", "delete", "new"]
 
 _VERSIONS_MAX = 200
+_ROWS_MAX = 200
 
 
 def databases(asked: Asked) -> Response:
@@ -30,10 +31,15 @@ def databases(asked: Asked) -> Response:
 
     listed = listing(asked.store.context, is_shown)
     total = asked.store.stats()
+    rows = tree_rows(listed)
+    first = max(0, asked.query.whole("from", "Number", 0))
     sizes = [cluster.stats.own_bytes + cluster.stats.shared_bytes for cluster in listed]
     return asked.page(
         "databases.html",
-        rows=tree_rows(listed),
+        rows=rows[first : first + _ROWS_MAX],
+        first=first,
+        more=first + _ROWS_MAX if len(rows) > first + _ROWS_MAX else None,
+        row_count=len(rows),
         largest=max(sizes, default=0),
         total=total,
         count=len(listed),

@@ -21,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 
 from clusterdb.access.sqlite import SQLError
 from clusterdb.errors import Error
+from clusterdb.ha.reader_lag import reader_lags
 from clusterdb.server.console import charts
 from clusterdb.server.console.site import HEADERS, Site
 from clusterdb.store import Store
@@ -29,6 +30,7 @@ __all__ = ["Hub"]
 
 SAMPLES = 60
 _TICK_S = 1.0
+_SIZES_S = 5.0
 _BEATS = 15
 _TOPICS_MAX = 8
 
@@ -39,7 +41,9 @@ class _Topic:
 
     message: str = ""
     at: float = -1e9
-    samples: dict[str, deque[float | None]] = field(default_factory=dict)
+    samples: dict[str, deque[float]] = field(default_factory=dict)
+    used_count: int = 0
+    used_at: float = -1e9
     guard: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -102,33 +106,42 @@ def _compute(store: Store, name: str, topic: _Topic) -> str:
     if kind == "lag":
         return _lag(store, argument, topic)
     if kind == "databases":
-        return f"event: databases\ndata: {_state(store)}\n\n"
+        return f"event: databases\ndata: {_state(store, topic)}\n\n"
     return ""
 
 
-def _state(store: Store) -> str:
-    """A number that differs when the list of clusters, or the space that they use, has changed."""
+def _state(store: Store, topic: _Topic) -> str:
+    """A number that differs when the list of clusters has changed; for their sizes, only every few seconds."""
     context = store.context
     context.require_open()
-    rows = (
+    if time.monotonic() - topic.used_at >= _SIZES_S:
+        topic.used_count, topic.used_at = context.pages.slot_map.used_count(), time.monotonic()
+    rows = tuple(
         (row.cluster, row.name, row.volume, row.status, row.settings.to_json())
         for row in context.catalog.clusters.all()
     )
-    return f"{hash((tuple(rows), context.pages.slot_map.used_count())):x}"
+    return f"{hash((rows, topic.used_count)):x}"
 
 
 def _lag(store: Store, name: str, topic: _Topic) -> str:
-    rows = [row for row in store.cluster(name).replica_status() if row.replica_lag_in_msec is not None]
-    for row in rows:
-        topic.samples.setdefault(row.server_id, deque(maxlen=SAMPLES)).append(row.replica_lag_in_msec)
-    for gone in topic.samples.keys() - {row.server_id for row in rows}:
+    cluster = store.cluster(name)
+    readers = reader_lags(store.context, cluster)
+    versions = {row.server_id: row.current_read_lsn for row in cluster.replica_status()}
+    for reader in readers:
+        samples = topic.samples.setdefault(reader.name, deque(maxlen=SAMPLES))
+        before = samples[-1] if samples else None
+        samples.append(before + _TICK_S * 1000 if reader.is_cut_off and before is not None else reader.lag_ms)
+    for gone in topic.samples.keys() - {reader.name for reader in readers}:
         del topic.samples[gone]
-    texts = Markup("").join(
-        Markup('<li class="series-{}">{}: {:.0f} ms behind, at version {}</li>').format(
-            number % 6, row.server_id, row.replica_lag_in_msec or 0, row.current_read_lsn
+    legend = Markup("").join(
+        Markup('<li class="series-{}">{}: {:.0f} ms behind, {}</li>').format(
+            number % 6,
+            reader.name,
+            topic.samples[reader.name][-1],
+            "cut off from the writer" if reader.is_cut_off else f"at version {versions.get(reader.name)}",
         )
-        for number, row in enumerate(rows)
+        for number, reader in enumerate(readers)
     )
-    chart = charts.lags({name: tuple(values) for name, values in topic.samples.items()}, SAMPLES)
-    html = f'<hx-partial hx-target="#lag" hx-swap="innerHTML">{chart}<ul class="legend">{texts}</ul></hx-partial>'
+    chart = charts.lags({reader.name: tuple(topic.samples[reader.name]) for reader in readers}, SAMPLES)
+    html = f'<hx-partial hx-target="#lag" hx-swap="innerHTML">{chart}<ul class="legend">{legend}</ul></hx-partial>'
     return "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"

@@ -190,11 +190,13 @@ Handler = Callable[[Asked], Response]
 def one_line(error: BaseException) -> str:
     """An error as one line, in the words of the page."""
     text = " ".join(str(error).split())
+    text = text.replace("use on_conflict='skip' or on_conflict='replace' to apply the other changes", _CONFLICTS)
     for name, label in _LABELS.items():
         text = re.sub(rf"\b{name}\b", label, text)
     return re.sub(r"^([^:=]+)=('[^']*'|[\w.-]+): ", r"\1 \2: ", text)
 
 
+_CONFLICTS = "choose to skip or to replace these rows on the page Diff"
 _LABELS = {
     "backup_retention_days": "Days that the past is kept",
     "backtrack_window_s": "Backtrack window",

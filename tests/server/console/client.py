@@ -71,8 +71,8 @@ class Client:
         page = self.post(f"/do/{action}", fields)
         return self.get(page.headers["location"].partition("#")[0]) if page.status == 303 else page
 
-    def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Page:
-        """Run the application for one request."""
+    def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str], *, leaves: bool = False) -> Page:
+        """Run the application for one request; ``leaves``: the client closes the connection once it has sent it."""
         path, _, query = path.partition("?")
         scope: dict[str, Any] = {
             "type": "http",
@@ -94,7 +94,8 @@ class Client:
         async def receive() -> Any:
             if waiting:
                 return waiting.pop(0)
-            await asyncio.sleep(3600)  # until the response is complete
+            if not leaves:
+                await asyncio.sleep(3600)  # until the response is complete
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:

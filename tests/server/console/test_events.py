@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import clusterdb
@@ -57,8 +59,19 @@ def _later(change: Callable[[], object]) -> None:
 def test_lag_is_drawn(shop: clusterdb.Store) -> None:
     """As a part of the page, with the lag of every reader."""
     text = read(Hub(Site(lambda: shop, False)), ["lag:prod"], lambda text: "</hx-partial>" in text, lambda: None)
-    assert "prod-2: 100 ms behind" in text and "<svg" in text
+    assert "prod-2: " in text and "ms behind, at version " in text and "<svg" in text
     assert all(line.startswith(("data: ", "retry: ")) for line in text.splitlines() if line)
+
+
+def test_readers_that_are_cut_off_fall_behind(shop: clusterdb.Store) -> None:
+    """While a failure of replicas is simulated, their line rises."""
+    with closing(shop.cluster("prod").connect()) as connection:
+        connection.execute("SELECT aurora_inject_replica_failure(100, 60, '')").fetchall()
+    text = read(
+        Hub(Site(lambda: shop, False)), ["lag:prod"], lambda text: text.count("</hx-partial>") > 2, lambda: None
+    )
+    lags = [float(lag) for lag in re.findall(r"prod-2: (\d+) ms behind, cut off from the writer", text)]
+    assert lags == sorted(lags) and lags[-1] >= 2000
 
 
 def test_stream_of_a_deleted_database_ends(shop: clusterdb.Store) -> None:

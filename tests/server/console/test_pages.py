@@ -85,6 +85,15 @@ def test_bad_url_is_one_line(console: Client, path: str, status: int, error: str
     assert (page.status, error in page.error) == (status, True), page.error
 
 
+def test_list_of_many_databases_has_pages(shop: clusterdb.Store, console: Client) -> None:
+    """Two hundred rows each."""
+    for number in range(250):
+        shop.cluster("orphan").clone(f"c{number:03}")
+    first, second = console.get("/"), console.get("/?from=200")
+    assert "Rows 1 to 200 of 254 · Next" in first.words and "253 databases" in first.words
+    assert "Rows 201 to 254 of 254 · Previous" in second.words
+
+
 def test_empty_store(tmp_path: object) -> None:
     """The list explains how to begin; the other pages exist too."""
     with clusterdb.open(f"{tmp_path}/empty") as store:

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from contextlib import closing
+from urllib.parse import urlencode
 
 import pytest
 
@@ -220,6 +221,13 @@ def test_cancel(console: Client, shop: clusterdb.Store) -> None:
     assert results[0].error == "cancelled"
     assert not runs.cancel("r1")
     assert "nothing is running" in console.post("/query/cancel", {"run": "none"}, part=True).words
+
+
+def test_query_ends_when_its_page_is_closed(console: Client) -> None:
+    """Otherwise it would run for an hour."""
+    body = urlencode({"cluster": "dev", "sql": ENDLESS, "token": console.token, "run": "r2"}).encode()
+    page = console.request("POST", "/query/run", body, {"hx-request": "true"}, leaves=True)
+    assert page.error == "cancelled"
 
 
 @pytest.mark.parametrize("engine", ["aurora-mysql", "aurora-postgresql"])

@@ -10,6 +10,7 @@ from clusterdb.errors import InvalidArgumentError
 from clusterdb.server.console.actions.clusters import path_of
 from clusterdb.server.console.compare import rows_of
 from clusterdb.server.console.site import Asked, Notice
+from clusterdb.server.console.sql.editor import query_code
 from clusterdb.server.console.sql.running import Runs, places_of, run_script, values_of
 from clusterdb.server.console.sql.sessions import Place
 
@@ -78,7 +79,8 @@ class Trying:
             applied = source.apply(difference.changeset())
             message = f"applied {applied.applied_count:,} changed rows to {source.name}"
         clone.delete()
-        return asked.go(path_of(source.name), Notice(f"{message}; deleted the clone {clone.name}"))
+        code = asked.shown(query_code(Place(source.name), form.raw("sql")))
+        return asked.go(path_of(source.name), Notice(f"{message}; deleted the clone {clone.name}", code))
 
     def discard(self, asked: Asked) -> Response:
         """Delete the throwaway clone."""
