@@ -195,6 +195,23 @@ def test_query_by_keyboard_alone(chromium: Any, site: tuple[clusterdb.Store, str
     tab.close()
 
 
+def test_text_typed_while_the_editor_loads_is_kept(chromium: Any, site: tuple[clusterdb.Store, str]) -> None:
+    """The plain text field is there at once; the editor takes its text and the focus."""
+    tab = Tab(chromium, site[1])
+    held: list[Any] = []
+    tab.page.route("**/vendor/editor.js*", held.append)
+    page = tab.open("/query?cluster=dev")
+    page.locator("textarea#sql").fill("SELECT 6 * 7 AS answer")
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    page.locator("#editor").wait_for()
+    assert page.get_by_role("textbox", name="SQL").inner_text() == "SELECT 6 * 7 AS answer"
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("cell", name="42").wait_for()
+    tab.close()
+
+
 def test_risky_statement_is_tried_and_applied(chromium: Any, site: tuple[clusterdb.Store, str]) -> None:
     """DELETE without WHERE: a clone, what it would change, the database itself."""
     store, url = site

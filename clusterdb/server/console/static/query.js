@@ -208,6 +208,10 @@ async function run(path, button) {
   }
 }
 
+field("sql").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(by("run"));
+});
+
 let chosenText = null;
 document.addEventListener(
   "submit",
@@ -328,14 +332,19 @@ async function begin() {
     }
   }
   by("tab-bar").hidden = by("save").hidden = by("kept").hidden = false;
+  show(tabs[active]);
+  drawTabs();
+  drawKept();
+  keepTabs();
   try {
     const { create } = await import(script.dataset.editor);
+    const wasFocused = document.activeElement === field("sql");
     by("editor").hidden = false;
     field("sql").hidden = true;
     document.querySelector('label[for="sql"]').hidden = true;
     editor = create({
       parent: by("editor"),
-      text: tabs[active].sql ?? field("sql").value,
+      text: field("sql").value, // typed meanwhile, perhaps
       label: "SQL",
       changed: (text) => {
         field("sql").value = text;
@@ -344,12 +353,11 @@ async function begin() {
       },
       run: () => form.requestSubmit(by("run")),
     });
+    if (wasFocused) editor.focus();
+    named = "";
+    askNames();
   } catch (error) {
     by("state").textContent = "the editor could not be loaded: the plain text field works as well";
   }
-  show(tabs[active]);
-  drawTabs();
-  drawKept();
-  keepTabs();
 }
 begin();
