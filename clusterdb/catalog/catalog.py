@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clusterdb.catalog.clusters import Clusters
 from clusterdb.catalog.database import Database
+from clusterdb.catalog.documents import Documents
 from clusterdb.catalog.events import Events
 from clusterdb.catalog.instances import Instances
 from clusterdb.catalog.snapshots import Snapshots
@@ -39,6 +40,7 @@ class Catalog:
         self.instances = Instances(self.database)
         self.snapshots = Snapshots(self.database, self.volumes)
         self.events = Events(self.database)
+        self.documents = Documents(self.database)
 
     def close(self) -> None:
         """Close the connection."""

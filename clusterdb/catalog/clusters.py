@@ -133,12 +133,12 @@ class Clusters:
         """Delete a cluster, with the rows that belong to it."""
         database = self._database
         if not self.is_plain(cluster):
-            for table in ("pasts", "instances", "endpoints"):
+            for table in ("pasts", "instances", "endpoints", "documents"):
                 database.change(f"DELETE FROM {table} WHERE cluster = ?", (cluster,), ("instances", cluster))
         database.change("DELETE FROM clusters WHERE cluster = ?", (cluster,), ("cluster", cluster), ("plain", cluster))
 
     def is_plain(self, cluster: int) -> bool:
-        """Whether a cluster is known to have neither pasts, nor instances, nor custom endpoints."""
+        """Whether a cluster is known to have neither pasts, instances, custom endpoints nor documents."""
         return self._database.row(("plain", cluster), self._read_plain, cluster) is not None
 
     def _read_plain(self, cluster: int) -> int | None:
@@ -147,7 +147,8 @@ class Clusters:
 
     _BELONGING = (
         "SELECT 1 FROM pasts WHERE cluster = ?1 UNION ALL SELECT 1 FROM instances WHERE cluster = ?1 "
-        "UNION ALL SELECT 1 FROM endpoints WHERE cluster = ?1 LIMIT 1"
+        "UNION ALL SELECT 1 FROM endpoints WHERE cluster = ?1 UNION ALL SELECT 1 FROM documents WHERE cluster = ?1 "
+        "LIMIT 1"
     )
 
     # --- pasts ---------------------------------------------------------------------------------------------------

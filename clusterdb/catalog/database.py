@@ -96,11 +96,11 @@ class Database:
                     self._extend_log()
                     self._db.execute("INSERT INTO store VALUES (?, ?, 0)", (store_id, time.time_ns()))
             self._check_format()
-            self.has_seals = self._is_complete()
-            if not self.has_seals and not read_only:
+            self._note_additions()
+            if not (self.has_seals and self.has_documents) and not read_only:
                 with self.transaction():
                     self._db.execute(ADDITIONS)
-                self.has_seals = True
+                self._note_additions()
             if not read_only and self._log_bytes() < _LOG_BYTES:
                 with suppress(StoreBusyError), self.transaction(waits=False):
                     self._extend_log()
@@ -170,10 +170,11 @@ class Database:
         finally:
             log.xClose()
 
-    def _is_complete(self) -> bool:
-        """Whether the catalog has the additions to the format."""
+    def _note_additions(self) -> None:
+        """Note which additions to the format the catalog has."""
         names = {name for (name,) in self.query("SELECT name FROM sqlite_schema")}
-        return {"released_pins", "sealed"} <= names
+        self.has_seals = {"released_pins", "sealed"} <= names
+        self.has_documents = "documents" in names
 
     def _check_format(self) -> None:
         version = self._db.pragma("user_version")

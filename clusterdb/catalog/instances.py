@@ -55,9 +55,7 @@ class Instances:
         try:
             self._database.change("INSERT INTO instances VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         except apsw.ConstraintError:
-            raise InstanceExistsError(
-                f"store '{self._database.where}' has an instance '{name}' already: choose another name"
-            ) from None
+            raise self._taken(name) from None
         return InstanceRow(self._database.last_id(), *values)
 
     def set(self, row: InstanceRow) -> None:
@@ -65,6 +63,31 @@ class Instances:
         self._database.change(
             "UPDATE instances SET is_writer = ?, tier = ?, lag_ns = ?, jitter_ns = ? WHERE instance = ?",
             (row.is_writer, row.tier, row.lag_ns, row.jitter_ns, row.instance),
+        )
+
+    def cluster_of(self, name: str) -> int | None:
+        """The cluster that has an instance with this name; None if there is none."""
+        rows = self._database.query("SELECT cluster FROM instances WHERE name = ?", (name,))
+        return int(rows[0][0]) if rows else None
+
+    def describe(self, row: InstanceRow, *, name: str, instance_class: str) -> None:
+        """Change the name of an instance, in custom endpoints too, and its class.  Raises InstanceExistsError."""
+        try:
+            self._database.change(
+                "UPDATE instances SET name = ?, class = ? WHERE instance = ?", (name, instance_class, row.instance)
+            )
+        except apsw.ConstraintError:
+            raise self._taken(name) from None
+        for endpoint in self.endpoints(row.cluster) if name != row.name else []:
+            lists = ([name if other == row.name else other for other in names] for names in endpoint[2:])
+            self._database.change(
+                "UPDATE endpoints SET members = ?, excluded = ? WHERE cluster = ? AND name = ?",
+                (*map(json.dumps, lists), row.cluster, endpoint.name),
+            )
+
+    def _taken(self, name: str) -> InstanceExistsError:
+        return InstanceExistsError(
+            f"store '{self._database.where}' has an instance '{name}' already: choose another name"
         )
 
     def remove(self, row: InstanceRow) -> None:

@@ -13,6 +13,13 @@ CREATE TABLE IF NOT EXISTS sealed (
     volume INTEGER PRIMARY KEY,
     version INTEGER NOT NULL                   -- was on the device when the store was closed
 );
+CREATE TABLE IF NOT EXISTS documents (
+    cluster INTEGER NOT NULL,                  -- 0: of the store
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,                        -- a JSON object
+    PRIMARY KEY (cluster, kind, name)
+) WITHOUT ROWID;
 """
 """Additions to the format, which are created when a store without them is opened for writing."""
 

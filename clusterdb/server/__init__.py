@@ -1,6 +1,7 @@
 """The services of Amazon RDS over HTTP, on the clusters of a store.
 
 background.py  a server in a thread
+aws.py         boto3 against such a server, for tests
 app.py         the HTTP application: guards, AWS's services, pages
 pages.py       the routes of the console and of metrics
 api.py         one request, from the bytes of HTTP to those of the reply
@@ -21,14 +22,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clusterdb.server.aws import mock_aws, session
     from clusterdb.server.background import Running, running
 
-__all__ = ["Running", "running"]
+__all__ = ["Running", "mock_aws", "running", "session"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from clusterdb.server import background as module
+        from clusterdb.server import aws, background
 
-        return getattr(module, name)
+        return getattr(background if name in background.__all__ else aws, name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -29,8 +29,9 @@ _GRACE_S = 2
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that accepts requests: its base URL, host, port, account and region."""
+    """A server that accepts requests: its store, base URL, host, port, account and region."""
 
+    store: Store
     url: str
     host: str
     port: int
@@ -99,7 +100,7 @@ def running(
         stack.enter_context(_started(server, listener))
         bound = listener.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
-        yield Running(f"http://{name}:{bound}", host, bound, account, region)
+        yield Running(store, f"http://{name}:{bound}", host, bound, account, region)
 
 
 def _bound(host: str, port: int) -> socket.socket:

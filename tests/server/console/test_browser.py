@@ -199,7 +199,7 @@ def test_text_typed_while_the_editor_loads_is_kept(chromium: Any, site: tuple[cl
     """The plain text field is there at once; the editor takes its text and the focus."""
     tab = Tab(chromium, site[1])
     held: list[Any] = []
-    tab.page.route("**/vendor/editor.js*", held.append)
+    tab.page.route("**/vendor/editor.js*", lambda route: held.append(route))
     page = tab.open("/query?cluster=dev")
     page.locator("textarea#sql").fill("SELECT 6 * 7 AS answer")
     while not held:
