@@ -182,6 +182,7 @@ let running = null;
 
 async function run(path, button) {
   if (running) return;
+  editor?.closeList();
   keepTabs();
   remember();
   const body = new URLSearchParams(new FormData(form, button?.name ? button : undefined));

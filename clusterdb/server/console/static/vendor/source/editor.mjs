@@ -1,6 +1,13 @@
 // The SQL editor of the console: CodeMirror in a shadow root, so that its styles are constructed style sheets, which a
 // content security policy without inline styles allows.  Its colours are the page's custom properties.
-import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+import {
+  acceptCompletion,
+  autocompletion,
+  closeBrackets,
+  closeBracketsKeymap,
+  closeCompletion,
+  completionKeymap,
+} from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { MySQL, PostgreSQL, SQLite, sql } from "@codemirror/lang-sql";
 import { HighlightStyle, bracketMatching, syntaxHighlighting } from "@codemirror/language";
@@ -79,6 +86,7 @@ export function create({ parent, text, label, changed, run }) {
   });
   return {
     focus: () => view.focus(),
+    closeList: () => closeCompletion(view),
     get text() {
       return view.state.doc.toString();
     },
