@@ -35,6 +35,7 @@ def overview(asked: Asked) -> Response:
         connections=connections(asked.store.path, cluster.name),
         endpoints=cluster.endpoints(),
         events=asked.store.events(cluster.name)[-5:][::-1],
+        aws=asked.store.context.catalog.documents.get(cluster.id, "DBCluster") or {},
         topics=["databases"],
     )
 

@@ -111,6 +111,16 @@ def test_store_in_memory_has_no_addresses() -> None:
         assert "A store in memory belongs to the process" in Client(store).get("/clusters/x").words
 
 
+def test_overview_shows_what_the_rds_api_keeps(shop: clusterdb.Store, console: Client) -> None:
+    """Attributes that only AWS has, as they are in the catalog."""
+    catalog = shop.context.catalog
+    with catalog.transaction():
+        document = {"DBClusterParameterGroup": "mine", "Port": 3307, "AssociatedRoles": [{"RoleArn": "<arn>"}]}
+        catalog.documents.put(shop.cluster("dev").id, "DBCluster", "", document)
+    page = console.get("/clusters/dev")
+    assert "DBClusterParameterGroup mine" in page.words and "Port 3307" in page.words and "<arn>" not in page.text
+
+
 def test_downloads(console: Client, shop: clusterdb.Store, tmp_path: object) -> None:
     """SQL, a changeset that can be applied, and the database as a file."""
     script = console.get("/diff.sql?before=dev")
