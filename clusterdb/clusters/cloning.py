@@ -8,7 +8,7 @@ from typing import Any
 
 from clusterdb.access import copies
 from clusterdb.catalog.rows import ClusterRow
-from clusterdb.clusters.creating import create_filled
+from clusterdb.clusters.creating import Also, create_filled, nothing_else
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.volumes import VersionRef, create_clone, lent
 from clusterdb.errors import CloneLimitError, InvalidArgumentError
@@ -30,6 +30,7 @@ def clone(
     at: Point | None,
     copy_type: str,
     settings: Mapping[str, Any],
+    also: Also = nothing_else,
 ) -> ClusterRow:
     """Clone a cluster: implements :meth:`clusterdb.Cluster.clone`."""
     context.require_writable()
@@ -46,17 +47,23 @@ def clone(
     try:
         if copy_type == "full-copy":
             raise CloneLimitError
-        cloned = _clone_found(context, version, origin, name, wanted, f"cloned from {version.text}")
+        cloned = _clone_found(context, version, origin, name, wanted, f"cloned from {version.text}", also)
     except CloneLimitError:
         with lent(context, version) as (_, pages):
-            cloned = create_filled(context, name, lambda target: copies.copy(pages, target, None), wanted, row)
+            cloned = create_filled(context, name, lambda target: copies.copy(pages, target, None), wanted, row, also)
     if wanted.keeps_past_ns:
         agree_with_settings(context, cloned.cluster)
     return cloned
 
 
 def _clone_found(
-    context: Context, ref: VersionRef, source: ClusterRow | None, name: str, settings: ClusterSettings, how: str
+    context: Context,
+    ref: VersionRef,
+    source: ClusterRow | None,
+    name: str,
+    settings: ClusterSettings,
+    how: str,
+    also: Also,
 ) -> ClusterRow:
     """Create a cluster from a version of a volume.  Raises CloneLimitError if its clone group has reached its limit."""
     catalog = context.catalog
@@ -67,6 +74,7 @@ def _clone_found(
             raise CloneLimitError(f"the clone group of cluster '{source.name}' has reached its limit")
         catalog.events.add("cluster", name, "creation", f"cluster '{name}' {how}")
         rows.append(catalog.clusters.add(name, volume.volume, settings, source))
+        also(rows[0])
 
     create_clone(context, ref, add)
     return rows[0]
@@ -78,14 +86,16 @@ def _has_all_clones(context: Context, row: ClusterRow) -> bool:
     return limit is not None and context.catalog.clusters.clone_count(row.clone_group) > limit
 
 
-def restore_snapshot(context: Context, snapshot: str, name: str, changes: Mapping[str, Any]) -> ClusterRow:
+def restore_snapshot(
+    context: Context, snapshot: str, name: str, changes: Mapping[str, Any], also: Also = nothing_else
+) -> ClusterRow:
     """Create a cluster from a snapshot: implements :meth:`clusterdb.Store.restore_snapshot`."""
     context.require_writable()
     row = require_snapshot(context, snapshot)
     settings = row.settings.inherited().changed(changes)
     context.catalog.clusters.require_free(check_name(name))
     version = ref_of_snapshot(context, row)
-    restored = _clone_found(context, version, None, name, settings, f"restored from {version.text}")
+    restored = _clone_found(context, version, None, name, settings, f"restored from {version.text}", also)
     agree_with_settings(context, restored.cluster)
     return restored
 

@@ -21,7 +21,15 @@ from vfs.registry import VolumeRow, VolumeState
 if TYPE_CHECKING:
     from clusterdb.flavours.loaded import LoadedDump
 
-__all__ = ["create", "create_filled", "import_dump"]
+__all__ = ["Also", "create", "create_filled", "import_dump", "nothing_else"]
+
+Also = Callable[[ClusterRow], None]
+"""What another interface adds about a new cluster, in the catalog transaction that adds the cluster."""
+
+
+def nothing_else(row: ClusterRow) -> None:
+    """Add nothing."""
+
 
 _PAGE_SIZES = tuple(1 << shift for shift in range(9, 17))
 
@@ -35,6 +43,7 @@ def create(
     *,
     check: bool,
     progress: Progress | None,
+    also: Also = nothing_else,
 ) -> ClusterRow:
     """Create a cluster: implements :meth:`clusterdb.Store.create_cluster`."""
     context.require_writable()
@@ -52,9 +61,9 @@ def create(
             connection.execute(f"PRAGMA page_size = {page_size}; VACUUM").fetchall()
 
     if from_file is None and page_size is None:
-        row = _create_empty(context, name, wanted)
+        row = _create_empty(context, name, wanted, also)
     else:
-        row = create_filled(context, name, fill, wanted, None)
+        row = create_filled(context, name, fill, wanted, None, also)
     if wanted.keeps_past_ns:
         agree_with_settings(context, row.cluster)
     return row
@@ -86,13 +95,14 @@ def import_dump(
     return loaded[0]
 
 
-def _create_empty(context: Context, name: str, settings: ClusterSettings) -> ClusterRow:
+def _create_empty(context: Context, name: str, settings: ClusterSettings, also: Also) -> ClusterRow:
     catalog = context.catalog
     rows: list[ClusterRow] = []
 
     def add(volume: VolumeRow) -> None:
         catalog.events.add("cluster", name, "creation", f"cluster '{name}' created")
         rows.append(catalog.clusters.add(name, volume.volume, settings))
+        also(rows[0])
 
     with new_volume(context, VolumeState.LIVE, add):
         return rows[0]
@@ -104,6 +114,7 @@ def create_filled(
     fill: Callable[[sqlite.Connection], None],
     settings: ClusterSettings,
     source: ClusterRow | None,
+    also: Also = nothing_else,
 ) -> ClusterRow:
     """Create a cluster that becomes visible when ``fill`` has filled it; ``source`` is the cluster that it copies."""
     catalog = context.catalog
@@ -116,6 +127,7 @@ def create_filled(
                 row = catalog.clusters.add(name, volume.volume, settings, source)
                 origin = f"copied from '{source.name}'" if source is not None else "created"
                 catalog.events.add("cluster", name, "creation", f"cluster '{name}' {origin}")
+                also(row)
         except BaseException:
             drop_volume(context, volume)
             raise

@@ -24,6 +24,7 @@ __all__ = [
     "fault",
     "operation_names",
     "service_model",
+    "shape_named",
 ]
 
 OperationModel: TypeAlias = Any
@@ -39,6 +40,12 @@ def service_model(name: str) -> ServiceModel:
     from botocore.model import ServiceModel
 
     return ServiceModel(Loader().load_service_model(name, "service-2"), name)
+
+
+@cache
+def shape_named(name: str, shape: str) -> Shape:
+    """A shape of a service's model; the same object each time, so that its members are resolved once."""
+    return service_model(name).shape_for(shape)
 
 
 @cache

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from clusterdb.catalog.rows import ClusterRow
+from clusterdb.clusters import cloning
 from clusterdb.errors import InvalidRestoreTimeError
 from clusterdb.server.call import Call, Operation
 from clusterdb.server.rds import engines
@@ -82,21 +84,23 @@ def _cloned(
     if restore_type == _COPY_ON_WRITE and _has_all_clones(call, source):
         restore_type = _FULL_COPY
     settings = {"backtrack_window_s": 0, "deletion_protection": False, **settings_of(values)}
-    try:
-        cluster = handle(call, source).clone(name, at=time, copy_type=restore_type, **settings)
-    except InvalidRestoreTimeError as error:
-        raise fault("InvalidRestoreFault", str(error)) from None
     kept = {**_inherited(source), **kept_members(values), "HttpEndpointEnabled": False}
-    if restore_type == _COPY_ON_WRITE:
-        kept["CloneGroupId"] = source.row.clone_group
-        if source.kept.get("CloneGroupId") != source.row.clone_group:
-            changed(call, source, {"CloneGroupId": source.row.clone_group})
-    elif source.clone_group is not None:
-        kept["CloneGroupId"] = source.clone_group
+    group = source.row.clone_group if restore_type == _COPY_ON_WRITE else source.clone_group
+    if group is not None:
+        kept["CloneGroupId"] = group
     if values.get("KmsKeyId"):
         kept["StorageEncrypted"] = True
-    keep(call.store, KIND, kept, cluster=cluster.id)
-    return answer(call, cluster.id, status="creating")
+
+    def also(row: ClusterRow) -> None:
+        keep(call.store, KIND, kept, cluster=row.cluster)
+        if group is not None and source.kept.get("CloneGroupId") != group:
+            changed(call, source, {"CloneGroupId": group})
+
+    try:
+        row = cloning.clone(call.store.context, handle(call, source), name, time, restore_type, settings, also)
+    except InvalidRestoreTimeError as error:
+        raise fault("InvalidRestoreFault", str(error)) from None
+    return answer(call, row.cluster, status="creating")
 
 
 def _has_all_clones(call: Call, source: Seen) -> bool:
@@ -124,14 +128,17 @@ def restore_db_cluster_from_snapshot(call: Call, values: dict[str, Any]) -> dict
         raise fault("DBClusterAlreadyExistsFault", "DB Cluster already exists")
     retention = max(1, row.settings.backup_retention_days)
     settings = {"backup_retention_days": retention, "backtrack_window_s": 0, **settings_of(values)}
-    cluster = call.store.restore_snapshot(row.name, name, **settings)
     inherited = {member: snapshot[member] for member in _INHERITED if member in snapshot}
     inherited |= document(call.store, "DBCluster", f"snapshot:{row.snapshot}") or {}
     kept = {**inherited, **kept_members(values), "Engine": engine.name, "EngineVersion": version}
     if values.get("KmsKeyId"):
         kept["StorageEncrypted"] = True
-    keep(call.store, KIND, {**kept, "HttpEndpointEnabled": False}, cluster=cluster.id)
-    return answer(call, cluster.id, status="creating")
+
+    def also(added: ClusterRow) -> None:
+        keep(call.store, KIND, {**kept, "HttpEndpointEnabled": False}, cluster=added.cluster)
+
+    restored = cloning.restore_snapshot(call.store.context, row.name, name, settings, also)
+    return answer(call, restored.cluster, status="creating")
 
 
 OPERATIONS: Mapping[str, Operation] = {

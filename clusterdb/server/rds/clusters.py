@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from clusterdb.catalog.rows import ClusterRow
+from clusterdb.clusters.creating import create
 from clusterdb.errors import ClusterNotFoundError
 from clusterdb.ha.instances import restart_all
 from clusterdb.server.call import Call, Operation
@@ -30,6 +32,7 @@ from clusterdb.server.rds.naming import place_of
 from clusterdb.server.rds.paging import filtered, paged
 from clusterdb.server.rds.snapshot_shapes import keep_snapshot
 from clusterdb.server.rds.transitions import transitions_of
+from clusterdb.store import Cluster
 
 __all__ = ["OPERATIONS", "answer", "changed", "require_free_snapshot", "require_password", "with_times"]
 
@@ -88,17 +91,20 @@ def create_db_cluster(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         raise fault("DBClusterAlreadyExistsFault", "DB Cluster already exists")
     _require_master(values, engine, is_express=is_express)
     settings = {"backup_retention_days": 1, **settings_of(values), "engine": engine.flavour}
-    cluster = call.store.create_cluster(name, **settings)
     kept = {**kept_members(values), "Engine": engine.name, "EngineVersion": version}
     kept.setdefault("HttpEndpointEnabled", False)
     if global_name is not None:
         kept["GlobalClusterIdentifier"] = global_name
-    if values.get("ManageMasterUserPassword"):
-        kept["MasterUserSecret"] = _secret(call, cluster.id, values)
-    keep(call.store, KIND, kept, cluster=cluster.id)
+
+    def also(row: ClusterRow) -> None:
+        if values.get("ManageMasterUserPassword"):
+            kept["MasterUserSecret"] = _secret(call, row.cluster, values)
+        keep(call.store, KIND, kept, cluster=row.cluster)
+
+    row = create(call.store.context, name, None, None, settings, check=True, progress=None, also=also)
     if is_express:
-        cluster.add_instance(f"{name}-instance-1", instance_class="db.serverless")
-    return answer(call, cluster.id, status="creating")
+        Cluster(call.store, name, row.cluster).add_instance(f"{name}-instance-1", instance_class="db.serverless")
+    return answer(call, row.cluster, status="creating")
 
 
 def _global_name(call: Call, values: Mapping[str, Any]) -> str | None:

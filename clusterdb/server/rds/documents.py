@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from clusterdb.catalog.documents import STORE
-from clusterdb.server.models import service_model
+from clusterdb.server.models import shape_named
 from clusterdb.server.protocol.json import from_json, to_json
 from clusterdb.store import Store
 
@@ -36,7 +36,7 @@ def keep(store: Store, kind: str, values: dict[str, Any], name: str = "", *, clu
     """Keep a part of a structure, in place of what was kept.  Raises the errors of the catalog."""
     context = store.context
     context.require_writable()
-    shape = service_model("rds").shape_for(kind)
+    shape = shape_named("rds", kind)
     present = {key: value for key, value in values.items() if value is not None}
     unknown = present.keys() - shape.members.keys()
     assert not unknown, f"BUG: {kind} has no {unknown}"
@@ -54,6 +54,6 @@ def remove(store: Store, kind: str, name: str = "", *, cluster: int = STORE) -> 
 
 
 def _read(kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    values = from_json(service_model("rds").shape_for(kind), body, kind)
+    values = from_json(shape_named("rds", kind), body, kind)
     assert isinstance(values, dict)
     return values
