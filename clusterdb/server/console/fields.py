@@ -82,7 +82,7 @@ class Fields:
         settings: dict[str, Any] = {}
         if self.has("engine"):
             settings["engine"] = self.text("engine")
-        if self.has("retention"):
+        if self.text("retention"):  # empty: the default of the store
             settings["backup_retention_days"] = self.whole("retention", "Days that the past is kept", 0)
         if self.has("backtrack"):
             seconds = self.duration("backtrack") or 0

@@ -15,7 +15,7 @@ from clusterdb.server.console import clusters, compare, databases, past
 from clusterdb.server.console.actions import ACTIONS
 from clusterdb.server.console.actions.record import Action
 from clusterdb.server.console.events import Hub
-from clusterdb.server.console.site import HEADERS, Asked, Handler, Notice, Site, one_line, secured
+from clusterdb.server.console.site import HEADERS, Asked, Handler, Notice, Site, in_words, one_line, secured
 from clusterdb.server.console.sql.editor import Editor
 from clusterdb.server.console.sql.exporting import export
 from clusterdb.server.console.sql.running import Runs
@@ -130,7 +130,7 @@ def _do(asked: Asked) -> Response:
     code = asked.shown(action.code(asked.form))
     done = action.perform(asked.store, asked.form)
     path = done.to if done.to.startswith("/") and not done.to.startswith("//") else "/"
-    return asked.go(path, Notice(done.message, code, done.undo))
+    return asked.go(path, Notice(in_words(done.message), code, done.undo))
 
 
 def _code(asked: Asked) -> Response:

@@ -31,7 +31,7 @@ from clusterdb.server.console.fields import Fields
 from clusterdb.store import Store
 from clusterdb.views.text import bytes_text, duration_text, time_text
 
-__all__ = ["HEADERS", "Asked", "Handler", "Notice", "Site", "one_line", "secured", "url"]
+__all__ = ["HEADERS", "Asked", "Handler", "Notice", "Site", "in_words", "one_line", "secured", "url"]
 
 _FOLDER = Path(__file__).parent
 _BODY_BYTES_MAX = 4 << 20
@@ -191,9 +191,14 @@ def one_line(error: BaseException) -> str:
     """An error as one line, in the words of the page."""
     text = " ".join(str(error).split())
     text = text.replace("use on_conflict='skip' or on_conflict='replace' to apply the other changes", _CONFLICTS)
+    return re.sub(r"^([^:=]+)=('[^']*'|[\w.-]+): ", r"\1 \2: ", in_words(text))
+
+
+def in_words(text: str) -> str:
+    """A message of a verb with the labels of the page in place of the names in Python."""
     for name, label in _LABELS.items():
         text = re.sub(rf"\b{name}\b", label, text)
-    return re.sub(r"^([^:=]+)=('[^']*'|[\w.-]+): ", r"\1 \2: ", text)
+    return text
 
 
 _CONFLICTS = "choose to skip or to replace these rows on the page Diff"

@@ -71,7 +71,7 @@ PERFORMED: dict[str, list[tuple[Fields, str, Check]]] = {
     "modify": [
         (
             [("cluster", "dev"), ("retention", "2"), ("flags", "protection"), ("protection", "1"), ("note", "mine")],
-            "modified dev: backup_retention_days 1 -> 2",
+            "modified dev: Days that the past is kept 1 -> 2",
             lambda s: (
                 s.cluster("dev").settings.deletion_protection and s.cluster("dev").settings.tags["note"] == "mine"
             ),

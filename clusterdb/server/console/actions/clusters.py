@@ -47,9 +47,9 @@ def _create_code(fields: Fields) -> Code:
 
 def _changed_only(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without those that have their default."""
-    defaults: dict[str, Any] = {"engine": "sqlite", "backup_retention_days": 0, "backtrack_window_s": 0}
-    defaults |= {"deletion_protection": False, "ttl_s": None, "idle_s": None, "clone_limit": None, "tags": {}}
-    return {name: value for name, value in settings.items() if value != defaults[name]}
+    defaults: dict[str, Any] = {"engine": "sqlite", "backtrack_window_s": 0, "deletion_protection": False}
+    defaults |= {"ttl_s": None, "idle_s": None, "clone_limit": None, "tags": {}}
+    return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
 def _boto_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
