@@ -57,7 +57,8 @@ class Hub:
 
     async def endpoint(self, request: Request) -> Response:
         """The stream of the topics in the URL, as ``?topic=databases&topic=lag:prod``."""
-        topics = request.query_params.getlist("topic")[:_TOPICS_MAX]
+        wanted = request.query_params.getlist("topic")[:_TOPICS_MAX]
+        topics = [topic for topic in wanted if topic == "databases" or topic.startswith("lag:")]
         closing = getattr(request.app.state, "closing", None) or asyncio.Event()
         response = StreamingResponse(self._stream(topics, closing), media_type="text/event-stream")
         for name, value in HEADERS.items():
@@ -96,6 +97,7 @@ class Hub:
                 try:
                     topic.message = await run_in_threadpool(_compute, self._site.store_of(), name, topic)
                 except (Error, SQLError):
+                    self._topics.pop(name, None)
                     return None
                 topic.at = time.monotonic()
         return topic.message
@@ -105,9 +107,7 @@ def _compute(store: Store, name: str, topic: _Topic) -> str:
     kind, _, argument = name.partition(":")
     if kind == "lag":
         return _lag(store, argument, topic)
-    if kind == "databases":
-        return f"event: databases\ndata: {_state(store, topic)}\n\n"
-    return ""
+    return f"event: databases\ndata: {_state(store, topic)}\n\n"
 
 
 def _state(store: Store, topic: _Topic) -> str:

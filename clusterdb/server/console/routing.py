@@ -77,7 +77,7 @@ def routes(
     running: dict[str, Handler] = {
         "/query/run": editor.run,  # refuses writes itself where the server is read-only
         "/query/explain": editor.explain,
-        "/query/export": export,
+        "/query/export": lambda asked: export(asked, runs),
         "/query/try": _writing(trying.attempt),
     }
     writing_forms: dict[str, Handler] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import re
 import threading
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from contextlib import closing
 from typing import Any
 
 import clusterdb
+from clusterdb.server.background import running
 from clusterdb.server.console.events import Hub
 from clusterdb.server.console.site import Site
 from tests.server.console.client import Client
@@ -78,6 +80,18 @@ def test_stream_of_a_deleted_database_ends(shop: clusterdb.Store) -> None:
     """Instead of an error in the log once a second."""
     text = read(Hub(Site(lambda: shop, False)), ["lag:nope"], lambda text: False, lambda: None)
     assert text == "retry: 2000\n\n"
+
+
+def test_streams_end_with_their_server(shop: clusterdb.Store) -> None:
+    """A server that stops does not wait for pages to leave."""
+    with running(shop) as server:
+        connection = http.client.HTTPConnection(server.host, server.port)
+        connection.request("GET", "/events?topic=databases")
+        response = connection.getresponse()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert response.readline() == b"retry: 2000\n"
+    assert response.read().strip() == b""
+    connection.close()
 
 
 def test_pages_name_their_topics(console: Client) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 import clusterdb
 from clusterdb.server import console as package
+from clusterdb.server.background import running
 from clusterdb.server.console.actions import ACTIONS
 from tests.server.console.client import Client
 
@@ -113,3 +116,31 @@ def test_vendored_files_name_no_other_host() -> None:
     """Pages work offline: no file loads anything from elsewhere."""
     for name in ("htmx.js", "hx-sse.js", "editor.js"):
         assert "sourceMappingURL" not in (VENDOR / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Origin": "http://127.0.0.1:PORT", "Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Host": "evil.example"}, 403),
+    ],
+)
+def test_server_refuses_other_sites(shop: clusterdb.Store, headers: dict[str, str], status: int) -> None:
+    """Even with the token: in the application that serves the console, with the guards before it."""
+    with running(shop) as server:
+        connection = http.client.HTTPConnection(server.host, server.port)
+        connection.request("GET", "/new")
+        text = connection.getresponse().read().decode()
+        token = text.partition('name="token" value="')[2].partition('"')[0]
+        body = urlencode({"token": token, "cluster": "dev"})
+        named = {name: value.replace("PORT", str(server.port)) for name, value in headers.items()}
+        connection.request("POST", "/do/stop", body, named)
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+        assert response.status == status
+        assert shop.cluster("dev").status == ("stopped" if status == 303 else "available")

@@ -14,7 +14,7 @@ from clusterdb.errors import Error, InvalidArgumentError
 from clusterdb.server.console.code import Code, boto_call, cluster_text, python_call
 from clusterdb.server.console.fields import Fields
 from clusterdb.server.console.site import Asked
-from clusterdb.server.console.sql.running import CAPS, Ran, Runs, places_of, run_script, values_of
+from clusterdb.server.console.sql.running import CAPS, Ran, Runs, places_of, run_id, run_script, values_of
 from clusterdb.server.console.sql.sessions import Place, Session
 from clusterdb.server.console.sql.statements import parameters, risks, statements
 
@@ -115,7 +115,7 @@ class Editor:
             values,
             cap=cap,
             runs=self._runs,
-            run=form.text("run"),
+            run=run_id(asked),
             read_only=asked.is_read_only or bool(form.text("read_only")),
         )
 
@@ -133,7 +133,7 @@ class Editor:
 
     def leave(self, asked: Asked) -> None:
         """Interrupt a run whose page was closed."""
-        self._runs.cancel(asked.form.text("run"))
+        self._runs.cancel(run_id(asked))
 
     def explain(self, asked: Asked) -> Response:
         """The plan of every statement, which does not run."""

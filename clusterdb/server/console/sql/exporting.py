@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.server.console.site import Asked
-from clusterdb.server.console.sql.running import places_of, values_of
+from clusterdb.server.console.sql.running import Runs, places_of, run_id, values_of
 from clusterdb.server.console.sql.sessions import Result, Session
 from clusterdb.server.console.sql.statements import statements
 from clusterdb.views.json import to_json
@@ -21,8 +21,8 @@ __all__ = ["export"]
 _ROWS_AT_ONCE = 500
 
 
-def export(asked: Asked) -> Response:
-    """The rows of the last statement, without a cap.  The connection is read-only: an export changes nothing."""
+def export(asked: Asked, runs: Runs) -> Response:
+    """The rows of one query, without a cap.  The connection is read-only: an export changes nothing."""
     sql, form = asked.form.raw("sql"), asked.form.text("format", "csv")
     if form not in ("csv", "json"):
         raise InvalidArgumentError(f"unknown format '{form:.20}': use csv or json")
@@ -32,7 +32,8 @@ def export(asked: Asked) -> Response:
         texts = statements(sql, session.engine)
         if len(texts) != 1:
             raise InvalidArgumentError(f"an export takes one query, this text has {len(texts)} statements: select one")
-        result = session.run(texts[0], values_of(asked.form, sql, session.engine) or None)
+        with runs.known(run_id(asked), session):  # until the first row: then the reader can stop reading
+            result = session.run(texts[0], values_of(asked.form, sql, session.engine) or None)
         if not result.columns:
             raise InvalidArgumentError("the statement returns no rows: export a query")
     except BaseException:

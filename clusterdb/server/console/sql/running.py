@@ -13,12 +13,12 @@ from typing import Any
 from clusterdb.access.sqlite import SQLError
 from clusterdb.errors import Error, InvalidArgumentError
 from clusterdb.server.console.fields import Fields
-from clusterdb.server.console.site import one_line
+from clusterdb.server.console.site import Asked, one_line
 from clusterdb.server.console.sql.sessions import Place, Session
 from clusterdb.server.console.sql.statements import parameters, statements
 from clusterdb.store import Store
 
-__all__ = ["CAPS", "Outcome", "Ran", "Runs", "places_of", "run_script", "values_of"]
+__all__ = ["CAPS", "Outcome", "Ran", "Runs", "places_of", "run_id", "run_script", "values_of"]
 
 CAPS = (100, 1000, 10_000)
 
@@ -73,6 +73,11 @@ class Runs:
             for session in sessions:
                 session.interrupt()
         return bool(sessions)
+
+
+def run_id(asked: Asked) -> str:
+    """The id that the page has chosen for this run; one that nobody else has, if it has chosen none."""
+    return asked.form.text("run") or f"request-{id(asked)}"
 
 
 def places_of(fields: Fields) -> list[Place]:

@@ -11,7 +11,7 @@ from clusterdb.server.console.actions.clusters import path_of
 from clusterdb.server.console.compare import rows_of
 from clusterdb.server.console.site import Asked, Notice
 from clusterdb.server.console.sql.editor import query_code
-from clusterdb.server.console.sql.running import Runs, places_of, run_script, values_of
+from clusterdb.server.console.sql.running import Runs, places_of, run_id, run_script, values_of
 from clusterdb.server.console.sql.sessions import Place
 
 __all__ = ["Trying"]
@@ -36,7 +36,7 @@ class Trying:
         name = f"try-{source.name[:50]}-{secrets.token_hex(3)}"
         clone = source.clone(name, ttl_s=_HOUR_S, tags={_TAG: source.name})
         try:
-            ran = run_script(store, Place(name), sql, values, cap=100, runs=self._runs, run=asked.form.text("run"))
+            ran = run_script(store, Place(name), sql, values, cap=100, runs=self._runs, run=run_id(asked))
             if ran.error:
                 raise InvalidArgumentError(f"the statement failed on the clone, which was deleted: {ran.error}")
             difference = store.diff(clone)
@@ -71,7 +71,7 @@ class Trying:
         if difference.schema:
             sql = form.raw("sql")
             values = values_of(form, sql, source.settings.engine)
-            ran = run_script(store, Place(source.name), sql, values, cap=1, runs=self._runs, run=form.text("run"))
+            ran = run_script(store, Place(source.name), sql, values, cap=1, runs=self._runs, run=run_id(asked))
             if ran.error:
                 raise InvalidArgumentError(f"'{source.name}' refused the statement: {ran.error}")
             message = f"ran the statement on {source.name}"
