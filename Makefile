@@ -10,7 +10,7 @@ COVERAGE := $(BIN)/coverage
 COVERAGE_PART := $(addprefix tests/,scripts core/test_control.py past diff dbapi2 flavours/test_alter.py)
 COVERAGE_ENV = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" if sys.version_info >= (3, 12) else "")')
 
-.PHONY: demo test test-slow test-python test-sqlglot coverage coverage-part torture suites sanitized sanitize fuzz race lint hooks docs bench package clean
+.PHONY: demo test test-slow test-python test-sqlglot test-server coverage coverage-part torture suites sanitized sanitize fuzz race lint hooks docs bench package clean
 
 $(VENV)/.installed: pyproject.toml clusterdb/__init__.py $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,9 @@ coverage-part:
 
 test-sqlglot: $(VENV)/.installed
 	.ci/test-sqlglot $(BIN)/python $(SQLGLOT)
+
+test-server: $(VENV)/.installed
+	.ci/test-server $(BIN)/python
 
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10)

@@ -41,8 +41,8 @@ def test_a_day_with_the_cli(server: Running, memory_store: clusterdb.Store) -> N
         *("--master-username", "me", "--master-user-password", "secret99", "--tags", "Key=a,Value=b"),
     )
     aws(server, "rds", "wait", "db-cluster-available", "--db-cluster-identifier", "prod")
-    clone = ("rds", "restore-db-cluster-to-point-in-time", "--source-db-cluster-identifier", "prod")
-    clone += ("--db-cluster-identifier", "dev", "--restore-type", "copy-on-write", "--use-latest-restorable-time")
+    clone = ["rds", "restore-db-cluster-to-point-in-time", "--source-db-cluster-identifier", "prod"]
+    clone += ["--db-cluster-identifier", "dev", "--restore-type", "copy-on-write", "--use-latest-restorable-time"]
     aws(server, *clone, fails="InvalidDBClusterStateFault")
     aws(
         server,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -84,7 +85,19 @@ def test_inputs_survive_botocores_serializer_and_our_parser(
     values = data.draw(values_of(operation.input_shape, xml=False))
     request = request_of(values, operation, protocol)
     assert codec.action(request, model) == name
-    assert without_empty(codec.parse(request, operation)) == without_empty(values)
+    parsed_values, expected = without_empty(codec.parse(request, operation)), without_empty(values)
+    if protocol != "query":  # some releases of botocore write whole seconds
+        parsed_values, expected = in_seconds(parsed_values), in_seconds(expected)
+    assert parsed_values == expected
+
+
+def in_seconds(value: Any) -> Any:
+    """A value with times in whole seconds."""
+    if isinstance(value, dict):
+        return {key: in_seconds(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [in_seconds(item) for item in value]
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value
 
 
 def request_of(values: dict[str, Any], operation: Any, protocol: str) -> Request:

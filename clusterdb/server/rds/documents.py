@@ -33,13 +33,14 @@ def all_documents(store: Store, kind: str, cluster: int | None = None) -> dict[t
 
 
 def keep(store: Store, kind: str, values: dict[str, Any], name: str = "", *, cluster: int = STORE) -> None:
-    """Keep a part of a structure, in place of what was kept.  Raises the errors of the catalog."""
+    """Keep a part of a structure, in place of what was kept; members that the model lacks are left out.
+
+    Raises the errors of the catalog.
+    """
     context = store.context
     context.require_writable()
     shape = shape_named("rds", kind)
-    present = {key: value for key, value in values.items() if value is not None}
-    unknown = present.keys() - shape.members.keys()
-    assert not unknown, f"BUG: {kind} has no {unknown}"
+    present = {key: value for key, value in values.items() if value is not None and key in shape.members}
     with context.catalog.transaction():
         if cluster == STORE or context.catalog.clusters.get(cluster) is not None:
             context.catalog.documents.put(cluster, kind, name, to_json(shape, present))
