@@ -26,6 +26,7 @@ __all__ = [
     "cluster_details",
     "cluster_stats",
     "events",
+    "newest_shared",
     "listing",
     "origin",
     "store_stats",
@@ -135,7 +136,7 @@ def cluster_stats(context: Context, cluster: ClusterRef) -> ClusterStats:
     text = f"cluster '{row.name}'"
     with pinned_volume(context, context.require_in_use(row.volume, text), None, text) as volume:
         version = volume.version
-        shared = _newest_shared(context, volume.row)
+        shared = newest_shared(context, volume.row)
         own_count = sum(1 for _ in reached(context.pages.read_slot, version, shared))
     return ClusterStats(
         name=row.name,
@@ -191,7 +192,7 @@ def origin(context: Context, cluster: ClusterRef) -> Moment | None:
     return Moment(volume.base.version, utc(volume.base.time_ns))
 
 
-def _newest_shared(context: Context, row: VolumeRow) -> int:
+def newest_shared(context: Context, row: VolumeRow) -> int:
     """The newest version of a volume whose slots other clusters and snapshots can reach."""
     volumes = context.catalog.volumes
     newest = volumes.newest_pinned(row.volume)

@@ -65,7 +65,13 @@ def create_app(site: Site, namespaces: Namespaces, routes: Sequence[BaseRoute] =
         reply = await anyio.to_thread.run_sync(api.reply, request, limiter=limiter[0], abandon_on_cancel=True)
         return _response(reply)
 
-    app = Starlette(routes=[*routes, Route("/healthz", _healthy), *page_routes(site.store, site.serving)])
+    app = Starlette(
+        routes=[
+            *routes,
+            Route("/healthz", _healthy),
+            *page_routes(site.store, site.serving, account=site.account, region=site.region),
+        ]
+    )
     app.state.closing = asyncio.Event()
     app.add_middleware(_Front, site=site, call=call)
     return app
