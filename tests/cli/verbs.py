@@ -32,7 +32,9 @@ _WHOLE: dict[str, list[str]] = {
 }
 """The arguments of verbs for which those that follow from the parameters do not suffice."""
 _INSTANCES = ("crash", "failover", "modify-instance", "rm-instance")
-_LEFT_OUT = {"demo"}  # takes seconds, and does with a store what other verbs do
+_LEFT_OUT = {"demo", "serve"}
+"""``demo`` takes seconds, and does with a store what other verbs do; ``serve`` runs until it is stopped, and has
+tests of its own in ``tests/server/test_app.py``."""
 
 
 def names() -> list[str]:
