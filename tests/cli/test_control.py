@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import clusterdb
+from clusterdb.rules.settings import DURABLE_DEFAULTS
 from tests.support.command_line import Shell
 
 
@@ -37,12 +38,15 @@ def test_create_clone_restore_and_modify_take_the_same_settings(shell: Shell) ->
         "--clone-limit",
         "3",
     )
-    assert shell.settings("shop") == clusterdb.ClusterSettings(
-        engine="aurora-mysql", tags={"team": "web", "a": "b"}, ttl_s=1000, clone_limit=3
+    assert shell.settings("shop") == DURABLE_DEFAULTS.changed(
+        {"engine": "aurora-mysql", "tags": {"team": "web", "a": "b"}, "ttl_s": 1000, "clone_limit": 3}
     )
-    shell("clone", "shop", "dev", "--idle", "60", "--backup-retention-days", "2")
+    shell("clone", "shop", "dev", "--idle", "60", "--backup-retention-days", "2", "--backup-retention-bytes", "2g")
     dev = shell.settings("dev")
     assert (dev.engine, dev.idle_s, dev.backup_retention_days, dict(dev.tags)) == ("aurora-mysql", 60, 2, {})
+    assert dev.backup_retention_bytes == 2 << 30
+    shell("modify", "dev", "--backup-retention-bytes", "none")
+    assert (shell.settings("dev").backup_retention_days, shell.settings("dev").backup_retention_bytes) == (2, None)
     shell("snapshot", "shop", "s")
     shell("restore", "s", "again", "--deletion-protection")
     assert shell.settings("again").deletion_protection
@@ -57,6 +61,7 @@ def test_create_clone_restore_and_modify_take_the_same_settings(shell: Shell) ->
     [
         (("modify", "shop", "--tag", "ab"), "use KEY=VALUE"),
         (("modify", "shop", "--ttl", "soon"), "use a number of seconds, or 90s, 30m, 12h, 2d, or never"),
+        (("modify", "shop", "--backup-retention-bytes", "big"), "use a number of bytes, or 64k, 500MB, 2g, or none"),
         (("clone", "shop@", "x"), "point in time missing after the @"),
         (("snapshot", "shop@ ", "x"), "point in time missing after the @"),
     ],

@@ -67,7 +67,8 @@ def test_lists_agree_on_what_a_cluster_costs(tmp_path: Path, seed: int) -> None:
 def test_lonely_cluster_pays_for_what_it_holds(tmp_path: Path) -> None:
     """Without clones and a past, both figures are the same."""
     with clusterdb.open(tmp_path / "store") as store:
-        store.create_cluster("alone").connect().execute("CREATE TABLE t (v); INSERT INTO t VALUES (zeroblob(50000))")
+        alone = store.create_cluster("alone", backup_retention_days=0)
+        alone.connect().execute("CREATE TABLE t (v); INSERT INTO t VALUES (zeroblob(50000))")
     (row,) = printed(tmp_path / "store", "ls", "--bill")
     assert row["own_bytes"] == row["billed_bytes"] > 50_000
 

@@ -62,7 +62,7 @@ def test_log_as_json(shell: Shell) -> None:
 
 
 def test_log_of_a_cluster_that_keeps_no_past_says_how_to_keep_it(shell: Shell) -> None:
-    shell("create", "plain")
+    shell("create", "plain", "--backup-retention-days", "0")
     result = shell.tried("log", "plain")
     assert result.exit_code == 0
     assert "'plain' keeps no past: " in result.output

@@ -377,7 +377,8 @@ def test_load_command_prints_skipped_statements(tmp_path: Path) -> None:
         command(store, "import", "--dump", str(tmp_path / "zipped.sql.gz"), "--engine", "aurora-mysql"),
         command(store, "import", "--dump", "-", "piped", "--tag", "a=b", stdin=script),
     ]
-    assert [(run.returncode, run.stdout, run.stderr) for run in runs] == [(0, b"", b"skipped: 1 trigger\n")] * 3
+    assert [(run.returncode, run.stdout) for run in runs] == [(0, b"")] * 3
+    assert all(run.stderr.startswith(b"skipped: 1 trigger\nimported ") for run in runs)
     for name in ("shop", "zipped", "piped"):
         assert command(store, "sql", name, "SELECT a FROM t", "--csv").stdout == b"a\n1\n"
     strict = command(store, "import", "--dump", str(tmp_path / "shop.sql"), "strict", "--strict")

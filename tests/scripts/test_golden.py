@@ -52,7 +52,7 @@ class Stage:
 
     def _store_command(self, verb: str, *names: str) -> Iterator[str]:
         if verb == "create":
-            self.store.create_cluster(*names)
+            self.store.create_cluster(*names, backup_retention_days=0)
         elif verb == "clone":
             self.store.cluster(names[0]).clone(names[1])
         elif verb == "rename":

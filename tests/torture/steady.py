@@ -20,7 +20,7 @@ SLACK_BYTES = 16 << 20
 
 def _store(folder: str, synchronous: str) -> clusterdb.Store:
     store = clusterdb.open(Path(folder) / "store", synchronous=synchronous)  # type: ignore[arg-type]
-    connection = store.create_cluster("one").connect()
+    connection = store.create_cluster("one", backup_retention_days=0).connect()
     connection.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, body BLOB);"
         "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ?) "

@@ -290,7 +290,7 @@ class _Work:
 
     # --- the past -----------------------------------------------------------------------------------------------------
     def keep_past(self, name: str, window_s: int) -> None:
-        self.store.cluster(name).modify(backtrack_window_s=window_s)
+        self.store.cluster(name).modify(backtrack_window_s=window_s, backup_retention_days=int(window_s > 0))
 
     def past(self, name: str, seed: int) -> tuple[int, int] | None:
         """A version that can be gone back to, and its number."""
@@ -301,7 +301,10 @@ class _Work:
         return version, number_at(self.store, name, version)
 
     def backtrack(self, name: str, version: int) -> None:
-        self.store.cluster(name).backtrack(version)
+        cluster = self.store.cluster(name)
+        if not cluster.settings.backtrack_window_s:  # a clone, which has inherited the days of backups only
+            cluster.modify(backtrack_window_s=3600)
+        cluster.backtrack(version)
 
     def give_up_past(self, name: str, seed: int) -> None:
         """Retain nothing before some version any more."""

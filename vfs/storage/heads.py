@@ -112,7 +112,7 @@ def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[
         record = find_record(pool, row, version) if recorded is None or is_special else recorded
         if record is not None:
             yield record
-    others = {row.base.version, *(version for version, _ in _recorded_versions(pool, row))}
+    others = {row.base.version, *(record.version for record in head_records(pool, row) if record is not None)}
     for version in sorted(others):  # whose records a power failure took from the history
         record = find_record(pool, row, version) if max(first, end + 1) <= version <= last else None
         if record is not None:

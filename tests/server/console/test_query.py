@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from contextlib import closing
 from urllib.parse import urlencode
 
@@ -82,6 +83,7 @@ def test_readers_do_not_write(console: Client) -> None:
     """Through an endpoint of readers."""
     page = run(console, "INSERT INTO customers VALUES ('x', 'y')", cluster="prod", endpoint="prod-2")
     assert page.error
+    time.sleep(0.2)  # the reader lags by 100 ms
     assert "300" in run(console, "SELECT count(*) FROM orders", cluster="prod", endpoint="reader").words
 
 
