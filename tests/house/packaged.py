@@ -13,15 +13,19 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
 PACKAGES = ("clusterdb", "vfs")
+SOURCES = ("vfs/c", "clusterdb/server/console/static/vendor/source")
+"""What is in the source distribution only."""
 
 
 def files_below(folder: Path) -> set[str]:
-    """The files of both packages, without sources in C, and without what Python and compilers make of files."""
+    """The files of both packages, without what they are built from, and without what Python and compilers make."""
     return {
         str(path.relative_to(folder))
         for package in PACKAGES
         for path in (folder / package).rglob("*")
-        if path.is_file() and path.suffix not in (".pyc", ".so") and not path.is_relative_to(TREE / "vfs" / "c")
+        if path.is_file()
+        and path.suffix not in (".pyc", ".so")
+        and not any(path.is_relative_to(folder / sources) for sources in SOURCES)
     }
 
 

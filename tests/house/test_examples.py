@@ -40,7 +40,16 @@ EXPECTED = {
 def test_every_example_is_tested() -> None:
     """No example goes without a look at its output."""
     there = {path.stem for path in (ROOT / "examples").iterdir() if not path.name.startswith(("_", "."))}
-    assert there == {*EXPECTED, "web_shop"}
+    assert there == {*EXPECTED, "data_api", "web_shop"}
+
+
+def test_data_api_tests_pass(tmp_path: Path) -> None:
+    """Its tests pass: boto3 clones a cluster, and the application asks the clone by the Data API."""
+    pytest.importorskip("boto3")
+    (tmp_path / "data_api").mkdir()
+    for path in (ROOT / "examples" / "data_api").glob("*.py"):
+        shutil.copy(path, tmp_path / "data_api")
+    assert "4 passed" in run_pytest(tmp_path / "data_api")
 
 
 def test_web_shop_tests_pass_in_two_processes(tmp_path: Path) -> None:
