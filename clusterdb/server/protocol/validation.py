@@ -34,6 +34,10 @@ def _validator() -> ParamValidator:
     return ParamValidator()
 
 
+_ARN_MAX = 570
+"""Models of botocore before 1.44 allow 100 characters for ARNs of rds-data; those of managed secrets have 108."""
+
+
 def require_valid(operation: OperationModel, values: dict[str, Any]) -> None:
     """Check an input.  Raises Fault."""
     shape = operation.input_shape
@@ -81,5 +85,7 @@ def _problems(shape: Shape, value: Any, name: str) -> Iterator[str]:
 
 def _too_large(shape: Shape, size: int, name: str, unit: str) -> Iterator[str]:
     highest = shape.metadata.get("max")
+    if highest is not None and shape.name == "Arn":
+        highest = max(highest, _ARN_MAX)
     if highest is not None and size > highest:
         yield f"Invalid length for {name}: {size} {unit}, at most {highest}"
