@@ -232,6 +232,8 @@ class Visit:
         except NAMED as error:
             if not str(error) or "\n" in str(error):
                 raise Violation(f"not one line: {error!r}") from error
+        except UnicodeDecodeError:  # apsw's answer if a text of a damaged page, also in an error, is not UTF-8
+            pass
 
     def run(self, harm: Callable[[], None] | None) -> None:
         """Open the store, damage it if that is to be done now, and use it."""
