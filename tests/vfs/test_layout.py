@@ -16,6 +16,7 @@ from vfs.format.layout import (
     SECTOR_BYTES,
     SLOT_BYTES,
     SLOT_COUNT_MAX,
+    VERSION_MAX,
     VERSION_RECORD_BYTES,
     Entry,
     PoolHeader,
@@ -35,7 +36,7 @@ words32, words64 = st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 64) - 1)
 entries = st.builds(Entry, words32, words32, words64)
 signed64 = st.integers(-(1 << 63), (1 << 63) - 1)
 sizes, counts = st.integers(0, SLOT_COUNT_MAX * SLOT_BYTES), st.integers(0, SLOT_COUNT_MAX)
-versions = st.builds(Version, words64, words64, words64, sizes, counts, signed64, words64, entries)
+versions = st.builds(Version, words64, st.integers(0, VERSION_MAX), words64, sizes, counts, signed64, words64, entries)
 
 
 @given(versions)

@@ -80,7 +80,7 @@ bool unpack_version(const uint8_t *sector, Version *v)
     v->root.slot = get32(sector + 64);
     v->root.crc = get32(sector + 68);
     v->root.birth = get64(sector + 72);
-    return page_count_of(v->size_bytes) <= SLOT_COUNT_MAX && v->slot_count <= SLOT_COUNT_MAX;
+    return page_count_of(v->size_bytes) <= SLOT_COUNT_MAX && v->slot_count <= SLOT_COUNT_MAX && v->version <= VERSION_MAX;
 }
 
 int64_t volume_lock(uint32_t index)

@@ -21,6 +21,7 @@
 #define DEPTH_MAX 4
 #define SLOT_COUNT_MAX (1ull << 31)
 #define FOREVER (1ll << 62)
+#define VERSION_MAX (1ull << 55)
 
 #define HEAD_SECTORS 4
 #define COMMIT_SECTORS 3

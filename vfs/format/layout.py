@@ -163,6 +163,8 @@ class Version(NamedTuple):
         return depth_of(page_count_of(self.size_bytes))
 
 
+VERSION_MAX = 1 << 55
+"""No volume gets so far, and the place of a version in a history (128 bytes each) is an offset of a file."""
 HEAD_SECTORS = 4
 COMMIT_SECTORS = 3
 """Commits write to the first three in turn."""
@@ -190,7 +192,7 @@ def unpack_version(sector: bytes | memoryview) -> Version | None:
         return None
     if zlib.crc32(sector[: _VERSION.size]) != int.from_bytes(sector[_VERSION.size : VERSION_RECORD_BYTES], "little"):
         return None
-    if page_count_of(size) > SLOT_COUNT_MAX or slots > SLOT_COUNT_MAX:
+    if page_count_of(size) > SLOT_COUNT_MAX or slots > SLOT_COUNT_MAX or version > VERSION_MAX:
         return None
     return Version(volume, version, durable, size, slots, own, time_ns, Entry(root, root_crc, birth))
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from heapq import merge
+from operator import attrgetter
 
 from vfs.errors import CorruptionError
 from vfs.format.layout import (
@@ -106,17 +108,14 @@ def retained(pool: Pool, row: VolumeRow, last: int, first: int = 0) -> Iterator[
     if not oldest:
         return
     first = max(oldest, first)
-    end = min(last, pool.history.end_of(row.volume) - 1)
-    for version, recorded in enumerate(pool.history.records(row.volume, first, end), first):
-        is_special = version == row.base.version or pool.lost or pool.chosen
-        record = find_record(pool, row, version) if recorded is None or is_special else recorded
-        if record is not None:
-            yield record
-    others = {row.base.version, *(record.version for record in head_records(pool, row) if record is not None)}
-    for version in sorted(others):  # whose records a power failure took from the history
-        record = find_record(pool, row, version) if max(first, end + 1) <= version <= last else None
-        if record is not None:
-            yield record
+    elsewhere = {row.base.version, *(record.version for record in head_records(pool, row) if record is not None)}
+    named = [find_record(pool, row, version) for version in sorted(elsewhere) if first <= version <= last]
+    recorded = (
+        record
+        for record in pool.history.between(row.volume, first, last)
+        if record.version not in elsewhere and (row.volume, record.version) not in pool.lost
+    )
+    yield from merge(recorded, (record for record in named if record is not None), key=attrgetter("version"))
 
 
 def head_of(pool: Pool, row: VolumeRow) -> Version:

@@ -29,6 +29,7 @@ Invariants
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -108,39 +109,51 @@ class History:
         """
         write_at(self.file(volume), [pack_history(version, written)], version.version * HISTORY_RECORD_BYTES)
 
+    def _stretches(self, volume: int, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The parts of the versions ``first`` to ``last`` that can have records: without the holes of the file.
+
+        A damaged number could otherwise lead to as many steps.
+        """
+        fd, at = self.file(volume), first * HISTORY_RECORD_BYTES
+        end = min((last + 1) * HISTORY_RECORD_BYTES, os.fstat(fd).st_size)
+        while at < end:
+            try:
+                at = max(at, os.lseek(fd, at, os.SEEK_DATA))
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # there is no data behind
+                    return
+                raise
+            hole = min(end, os.lseek(fd, at, os.SEEK_HOLE)) if at < end else end
+            if at < hole:
+                yield at // HISTORY_RECORD_BYTES, -(-hole // HISTORY_RECORD_BYTES) - 1
+            at = hole
+
     def find(self, volume: int, version: int) -> Version | None:
         """The record of a version; None if the file does not have it."""
-        return next(self.records(volume, version, version)) if version < self.end_of(volume) else None
+        return next(self.between(volume, version, version), None)
 
-    def end_of(self, volume: int) -> int:
-        """The version behind the newest one that the file can have a record of."""
-        return os.fstat(self.file(volume)).st_size // HISTORY_RECORD_BYTES
-
-    def records(self, volume: int, first: int, last: int) -> Iterator[Version | None]:
-        """The records of the versions ``first`` to ``last``; None for one that the file does not have."""
+    def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
+        """The existing records of the versions ``first`` to ``last``, ascending."""
         fd = self.file(volume)
-        for begin in range(first, last + 1, _READ_AHEAD):
-            count = min(last + 1 - begin, _READ_AHEAD)
-            data = os.pread(fd, count * HISTORY_RECORD_BYTES, begin * HISTORY_RECORD_BYTES)
-            for index in range(count):
-                at = index * HISTORY_RECORD_BYTES
-                record = unpack_version(data[at : at + VERSION_RECORD_BYTES])
-                is_this = record is not None and (record.volume, record.version) == (volume, begin + index)
-                yield record if is_this else None
+        for begin, end in self._stretches(volume, first, last):
+            for start in range(begin, end + 1, _READ_AHEAD):
+                count = min(end + 1 - start, _READ_AHEAD)
+                data = os.pread(fd, count * HISTORY_RECORD_BYTES, start * HISTORY_RECORD_BYTES)
+                for index in range(count):
+                    at = index * HISTORY_RECORD_BYTES
+                    record = unpack_version(data[at : at + VERSION_RECORD_BYTES])
+                    if record is not None and (record.volume, record.version) == (volume, start + index):
+                        yield record
 
     def written(self, volume: int, first: int, last: int) -> int | None:
         """The slots written by the first of the versions ``first`` to ``last`` whose record states it (H7)."""
         fd = self.file(volume)
-        for version in range(first, min(last + 1, self.end_of(volume))):
-            written = unpack_written(os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES))
-            if written is not None:
-                return written
+        for begin, end in self._stretches(volume, first, last):
+            for version in range(begin, end + 1):
+                written = unpack_written(os.pread(fd, HISTORY_RECORD_BYTES, version * HISTORY_RECORD_BYTES))
+                if written is not None:
+                    return written
         return None
-
-    def between(self, volume: int, first: int, last: int) -> Iterator[Version]:
-        """The existing records of the versions ``first`` to ``last``, ascending."""
-        records = self.records(volume, first, min(last, self.end_of(volume) - 1))
-        yield from (record for record in records if record is not None)
 
     def newest_at(self, volume: int, time_ns: int, first: int, last: int) -> Version | None:
         """The newest version of ``first`` to ``last`` that was published at or before a time."""
