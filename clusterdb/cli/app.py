@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from clusterdb.rules.points import Point
 
 __all__ = [
+    "endpoint_option",
     "CLUSTER",
     "Common",
     "CUSTOM_ENDPOINT",
-    "ENDPOINT",
     "ENGINE",
     "INSTANCE",
     "MODE",
@@ -274,6 +274,14 @@ def split_point(text: str) -> tuple[str, Point | None]:
         raise
 
 
+endpoint_option = click.option(
+    "--endpoint",
+    type=ENDPOINT,
+    metavar="TEXT",
+    default="writer",
+    show_default=True,
+    help="writer, reader, an instance, a custom endpoint.",
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 

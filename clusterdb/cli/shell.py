@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterdb.cli.app import ENDPOINT, MODE, POINT, cli, opened, split_point, yes_option
+from clusterdb.cli.app import MODE, POINT, cli, endpoint_option, opened, split_point, yes_option
 
 if TYPE_CHECKING:
     from clusterdb.shell import ClusterShell
@@ -29,14 +29,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     metavar="SQL",
     help="Run SQL or a dot command and exit; may be repeated.",
 )
-@click.option(
-    "--endpoint",
-    type=ENDPOINT,
-    metavar="TEXT",
-    default="writer",
-    show_default=True,
-    help="writer, reader, an instance, a custom endpoint.",
-)
+@endpoint_option
 @click.option("--read-only", is_flag=True, help="Refuse SQL and dot commands that write.")
 @click.option("--bail", "-bail", is_flag=True, help="Stop at the first error.")
 @click.option(

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from clusterdb.cli.app import ENDPOINT, POINT, cli, opened, split_point
+from clusterdb.cli.app import POINT, cli, endpoint_option, opened, split_point
 from clusterdb.cli.output import print_json, terminal_width
 from clusterdb.views.rows import rows_csv, rows_json
 from clusterdb.views.text import cells_of, table
@@ -21,14 +21,7 @@ _FORMATS = ("table", "json", "csv", "markdown")
 @click.argument("statements", required=False)
 @click.option("--read-only", is_flag=True, help="Refuse writes.")
 @click.option("--untrusted", is_flag=True, help="Refuse files (ATTACH, VACUUM) and settings; limit time and steps.")
-@click.option(
-    "--endpoint",
-    type=ENDPOINT,
-    metavar="TEXT",
-    default="writer",
-    show_default=True,
-    help="writer, reader, an instance, a custom endpoint.",
-)
+@endpoint_option
 @click.option(
     "--format",
     "output_format",

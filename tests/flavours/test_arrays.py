@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -79,18 +78,6 @@ ERRORS = (
     ("INSERT INTO a (id, i) VALUES (9, '{x}')", "22P02"),
     ("INSERT INTO a (id, v) VALUES (9, NULL)", "23502"),
 )
-
-
-@pytest.fixture
-def connection() -> Iterator[clusterdb.Connection]:
-    """A connection as for SQL that is not trusted."""
-    with clusterdb.open(":memory:") as store:
-        cluster = store.create_cluster("fresh", engine="aurora-postgresql")
-        connection = clusterdb.connect(cluster, autocommit=True, trusted=False)
-        for statement in SETUP:
-            connection.execute(statement)
-        yield connection
-        connection.close()
 
 
 def plain(value: Any) -> Any:

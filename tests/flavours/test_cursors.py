@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -76,18 +76,6 @@ SCRIPT: tuple[tuple[str, Result], ...] = (
     ("DECLARE i CURSOR FOR SELECT 2", "42P03"),
     ("ROLLBACK", None),
 )
-
-
-@pytest.fixture
-def connection() -> Iterator[clusterdb.Connection]:
-    """A connection as for SQL that is not trusted."""
-    with clusterdb.open(":memory:") as store:
-        cluster = store.create_cluster("fresh", engine="aurora-postgresql")
-        connection = clusterdb.connect(cluster, autocommit=True, trusted=False)
-        for statement in SETUP:
-            connection.execute(statement)
-        yield connection
-        connection.close()
 
 
 def outcome(execute: Callable[[str], Any], sql: str) -> Result:
