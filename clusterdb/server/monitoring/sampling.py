@@ -150,6 +150,11 @@ class Monitor:
                 self._histories[place] = history
             return history
 
+    @property
+    def place_count(self) -> int:
+        """The number of places whose samples are kept."""
+        return len(self._histories)
+
     def metrics(self, place: Place) -> list[tuple[str, Dimensions]]:
         """The metrics that have data, as names and dimensions, in order."""
         history = self._history(place)

@@ -58,9 +58,9 @@ class Series:
         self._runs: deque[_Run] = deque()
 
     @property
-    def newest(self) -> int:
-        """The newest minute with a datum; -1 if the series is empty."""
-        return self._runs[-1].last if self._runs else -1
+    def run_count(self) -> int:
+        """The number of entries that the data take."""
+        return len(self._runs)
 
     def add(self, minute: int, value: float) -> None:
         """Add a value of the present minute."""
