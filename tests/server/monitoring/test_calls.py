@@ -30,20 +30,16 @@ def test_clients_speak_the_protocol_that_a_test_names(watched: Watched, request:
     """In the default of boto3 too, whichever it is."""
     kinds: list[str] = []
     watched.client.meta.events.register(
-        "before-send.*.*", lambda request, **_: kinds.append(str(request.headers["Content-Type"]))
+        "before-sign.*.*", lambda request, **_: kinds.append(request.headers["Content-Type"].partition(";")[0])
     )
     watched.client.list_metrics()
     expected = {
         "cbor": "application/cbor",
         "json": "application/x-amz-json-1.0",
-        "query": "application/x-www-form-urlencoded; charset=utf-8",
+        "query": "application/x-www-form-urlencoded",
     }
     name = request.node.callspec.id
-    assert len(kinds) == 1
-    assert kinds[0].removeprefix("b'").removesuffix("'") == expected.get(
-        name, kinds[0].removeprefix("b'").removesuffix("'")
-    )
-    assert kinds[0].removeprefix("b'").removesuffix("'") in expected.values()
+    assert kinds in ([[kind] for kind in expected.values()] if name == "default" else [[expected[name]]])
 
 
 # --- ListMetrics ------------------------------------------------------------------------------------------------------

@@ -116,8 +116,9 @@ def test_the_page_is_guarded_as_others(server: Running) -> None:
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert page_of(server, **headers)[0] == 403
     request = urllib.request.Request(f"{server.url}/metrics", data=b"", method="POST")
-    with pytest.raises(urllib.error.HTTPError, match="405"):
+    with pytest.raises(urllib.error.HTTPError, match="405") as caught:
         urllib.request.urlopen(request)
+    caught.value.close()
 
 
 def test_the_page_needs_an_access_key_where_others_do(memory_store: clusterdb.Store) -> None:

@@ -54,9 +54,9 @@ def api() -> Iterator[Api]:
     with clusterdb.open(":memory:") as store:
         store.create_cluster("prod").add_instance("prod-1")
         namespaces = Namespaces(store, "123456789012", "us-east-1")
-        with_close = Serving()
-        yield Api(namespaces, with_close, "123456789012")
-        with_close.close()
+        serving = Serving()
+        yield Api(namespaces, serving, "123456789012")
+        serving.close()
         namespaces.close()
 
 
