@@ -22,6 +22,10 @@ HELP = {
     "CommitCount": "Versions published along the lineage of the cluster.",
     "AuroraReplicaLag": "Milliseconds that a reader is set to lag behind its writer.",
     "DatabaseConnections": "Connections open on the cluster, in any process.",
+    "BackupRetentionPeriodStorageUsed": "Bytes, at most, of the past that the cluster retains.",
+    "SnapshotStorageUsed": "Bytes of the volumes that snapshots keep which are older than the retention period.",
+    "TotalBackupStorageBilled": "Bytes of both, without as many as the cluster itself uses.",
+    "BacktrackChangeRecordsStored": "Versions before the present one, for clusters with a backtrack window.",
     "PoolBytesUsed": "Bytes of the pool in use.",
 }
 """The metrics by their CloudWatch names, in the order of the page, with their descriptions."""

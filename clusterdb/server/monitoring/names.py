@@ -5,7 +5,7 @@ A *series* is what is sampled; a metric of CloudWatch, which is a name with dime
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from clusterdb.clusters.metrics import Metric
@@ -30,8 +30,13 @@ UNITS = {
     "AuroraReplicaLag": "Milliseconds",
     "AuroraReplicaLagMaximum": "Milliseconds",
     "AuroraReplicaLagMinimum": "Milliseconds",
+    "BackupRetentionPeriodStorageUsed": "Bytes",
+    "BacktrackChangeRecordsCreationRate": "Count",
+    "BacktrackChangeRecordsStored": "Count",
     "CommitThroughput": "Count/Second",
     "DatabaseConnections": "Count",
+    "SnapshotStorageUsed": "Bytes",
+    "TotalBackupStorageBilled": "Bytes",
     "VolumeBytesUsed": "Bytes",
     "VolumeReadIOPs": "Count",
     "VolumeWriteIOPs": "Count",
@@ -68,9 +73,10 @@ class Sample(NamedTuple):
     divisor: float = 1
 
 
-def samples_of(metrics: Iterable[Metric], roles: Roles) -> Iterator[Sample]:
+def samples_of(metrics: Sequence[Metric], roles: Roles) -> Iterator[Sample]:
     """The samples that a store's metrics give."""
     writers = {cluster: name for (cluster, name), role in roles.items() if role == WRITER}
+    backtracking = {metric.cluster for metric in metrics if metric.name == "BacktrackChangeRecordsStored"}
     lags: dict[str, list[float]] = {}
     for metric in metrics:
         name, cluster, value = metric.name, metric.cluster, metric.value
@@ -80,6 +86,8 @@ def samples_of(metrics: Iterable[Metric], roles: Roles) -> Iterator[Sample]:
         elif name == "CommitCount":
             key = SeriesKey("CommitThroughput", cluster, writer, WRITER if writer else "")
             yield Sample(key, value, is_counter=True, divisor=60)
+            if cluster in backtracking:
+                yield Sample(SeriesKey("BacktrackChangeRecordsCreationRate", cluster), value, is_counter=True)
         elif name == "AuroraReplicaLag":
             lags.setdefault(cluster, []).append(value)
             yield Sample(SeriesKey(name, cluster, metric.instance, READER), value)

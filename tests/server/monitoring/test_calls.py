@@ -123,9 +123,34 @@ def test_commits_are_per_second_and_of_the_writer(watched: Watched, prod: cluste
     watched.values(query("CommitThroughput"))
     now[0] += 60
     write(prod, *[f"INSERT INTO t VALUES ({number})" for number in range(6)])
-    for where in ({"cluster": "prod"}, {"instance": "prod-1"}, {"cluster": "prod", "role": "WRITER"}):
-        assert watched.values(query("CommitThroughput", "Average", **where))["a"][-1] == pytest.approx(0.1)
+    for instance, role in (("", ""), ("prod-1", ""), ("", "WRITER")):
+        asked = query("CommitThroughput", "Average", instance=instance, role=role)
+        assert watched.values(asked)["a"][-1] == pytest.approx(0.1)
     assert watched.values(query("CommitThroughput", instance="prod-2"))["a"] == []
+
+
+def test_the_past_and_backups_are_of_the_cluster(watched: Watched, served: Running, now: list[float]) -> None:
+    kept = served.store.create_cluster("kept", backup_retention_days=1, backtrack_window_s=3600)
+    watched.client.list_metrics()
+    write(kept, "CREATE TABLE t (x)", "INSERT INTO t VALUES (randomblob(100000))", "DELETE FROM t")
+    kept.snapshot("s")
+    values = watched.values(
+        query("BacktrackChangeRecordsStored", "Maximum", id="records", cluster="kept"),
+        query("BacktrackChangeRecordsCreationRate", id="rate", cluster="kept"),
+        query("BackupRetentionPeriodStorageUsed", "Maximum", id="past", cluster="kept"),
+        query("SnapshotStorageUsed", "Maximum", id="snapshots", cluster="kept"),
+        query("TotalBackupStorageBilled", "Maximum", id="billed", cluster="kept"),
+        query("BacktrackChangeRecordsStored", id="none"),
+    )
+    assert values == {
+        "records": [3],
+        "rate": [3],
+        "past": [written(served.store, "BackupRetentionPeriodStorageUsed", "kept")],
+        "snapshots": [0],
+        "billed": [written(served.store, "TotalBackupStorageBilled", "kept")],
+        "none": [],
+    }
+    assert values["past"][0] > 0
 
 
 def test_lags_are_by_instance_role_and_cluster(watched: Watched, prod: clusterdb.Cluster) -> None:
@@ -178,15 +203,14 @@ def test_what_is_deleted_keeps_its_past_for_three_hours(
 
 def test_a_cluster_with_a_former_name_begins_again(cloudwatch: Any, served: Running, now: list[float]) -> None:
     watched = Watched(cloudwatch)
-    where = {"cluster": "again"}
     served.store.create_cluster("again")
     write(served.store.cluster("again"), "CREATE TABLE t (x)", "INSERT INTO t VALUES (randomblob(100000))")
-    watched.values(query("VolumeWriteIOPs", **where))
+    watched.values(query("VolumeWriteIOPs", cluster="again"))
     served.store.cluster("again").delete()
     now[0] += 60
     served.store.create_cluster("again")
     write(served.store.cluster("again"), "CREATE TABLE t (x)")
-    values = watched.values(query("VolumeWriteIOPs", **where))["a"]
+    values = watched.values(query("VolumeWriteIOPs", cluster="again"))["a"]
     assert values[-1] == written(served.store, "VolumeWriteIOPs", "again") < values[0]
 
 

@@ -22,9 +22,19 @@ def dimensions(cluster: str = "", *, instance: str = "", role: str = "") -> list
     return [{"Name": name, "Value": value} for name, value in pairs.items() if value]
 
 
-def query(name: str, stat: str = "Sum", *, id: str = "a", period: int = 60, **where: str) -> dict[str, Any]:
-    """A query of one metric; ``where``: its dimensions, those of the cluster ``prod`` unless stated."""
-    metric = {"Namespace": "AWS/RDS", "MetricName": name, "Dimensions": dimensions(**(where or {"cluster": "prod"}))}
+def query(
+    name: str,
+    stat: str = "Sum",
+    *,
+    id: str = "a",
+    period: int = 60,
+    cluster: str = "",
+    instance: str = "",
+    role: str = "",
+) -> dict[str, Any]:
+    """A query of one metric, of the cluster ``prod`` unless stated."""
+    where = dimensions(cluster or ("" if instance else "prod"), instance=instance, role=role)
+    metric = {"Namespace": "AWS/RDS", "MetricName": name, "Dimensions": where}
     return {"Id": id, "MetricStat": {"Metric": metric, "Period": period, "Stat": stat}}
 
 
