@@ -42,7 +42,7 @@ def get_metric_data(call: Call, values: dict[str, Any]) -> dict[str, Any]:
     digest = digest_of(values, "MaxDatapoints")
     first, after = _position(values.get("NextToken"), digest, len(queries))
     descends = values.get("ScanBy", "TimestampDescending") == "TimestampDescending"
-    monitor, place = sampled(call)
+    monitor, place = sampled(call, values.get("NextToken"))
     results: list[dict[str, Any]] = []
     output: dict[str, Any] = {"MetricDataResults": results, "Messages": []}
     for number in range(first, len(queries)):

@@ -20,10 +20,10 @@ def list_metrics(call: Call, values: dict[str, Any]) -> dict[str, Any]:
 
     All data are of the last three hours, so ``RecentlyActive`` selects everything.
     """
-    monitor, place = sampled(call)
+    token = values.get("NextToken")
+    monitor, place = sampled(call, token)
     digest = digest_of(values)
     metrics = [metric for metric in monitor.metrics(place) if _is_wanted(values, call.account, *metric)]
-    token = values.get("NextToken")
     if token:
         position = position_of(token, digest, (str,))
         if position is None:

@@ -177,8 +177,12 @@ def monitor_of(serving: Serving) -> Monitor:
     return serving.kept(KEY, lambda: Monitor(interval_s=serving.metrics_interval_s))
 
 
-def sampled(call: Call) -> tuple[Monitor, Place]:
-    """The monitor with a sample of the present moment, and the place of a call.  Raises the errors of the store."""
+def sampled(call: Call, token: str | None = None) -> tuple[Monitor, Place]:
+    """The monitor with a sample of the present moment, and the place of a call.  Raises the errors of the store.
+
+    ``token``: that of a page, which continues what was sampled for the first one.
+    """
     monitor, place = monitor_of(call.serving), (call.account, call.region)
-    monitor.sample(place, call.store)
+    if not token:
+        monitor.sample(place, call.store)
     return monitor, place

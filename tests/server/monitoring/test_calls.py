@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from botocore.exceptions import ClientError
 import clusterdb
 from clusterdb.server import Running, session
 from clusterdb.server.monitoring import listing
-from tests.server.monitoring.watching import Watched, at, dimensions, query
+from tests.server.monitoring.watching import NOON, Watched, at, dimensions, query
 
 
 def write(cluster: clusterdb.Cluster, *statements: str) -> None:
@@ -296,6 +299,62 @@ def test_other_regions_have_their_own_metrics(served: Running, prod: clusterdb.C
     )
     listed = cloudwatch.list_metrics(MetricName="VolumeBytesUsed")["Metrics"]
     assert [metric["Dimensions"] for metric in listed] == [dimensions("abroad")]
+
+
+def posted(server: Running, body: str, path: str = "/", **headers: str) -> tuple[int, str]:
+    """The status and text of a request that no SDK made."""
+    scope = "Credential=a/20260131/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=0"
+    headers = {"authorization": f"AWS4-HMAC-SHA256 {scope}", **{key.replace("_", "-"): headers[key] for key in headers}}
+    with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+JSON = {"content_type": "application/x-amz-json-1.0"}
+
+
+def test_requests_as_the_sdk_for_javascript_writes_them(served: Running, prod: clusterdb.Cluster) -> None:
+    """Version 3 in JSON, with times in seconds; version 2 as a form."""
+    target = "GraniteServiceVersion20100801.GetMetricStatistics"
+    body = {
+        "Namespace": "AWS/RDS",
+        "MetricName": "VolumeBytesUsed",
+        "Dimensions": [{"Name": "DBClusterIdentifier", "Value": "prod"}],
+        "StartTime": NOON - 60,
+        "EndTime": NOON + 60.5,
+        "Period": 60,
+        "Statistics": ["Maximum", "SampleCount"],
+    }
+    status, text = posted(served, json.dumps(body), x_amz_target=target, **JSON)
+    point = {"Timestamp": NOON, "Unit": "Bytes", "Maximum": prod.stats().own_bytes, "SampleCount": 1}
+    assert (status, json.loads(text)) == (200, {"Label": "VolumeBytesUsed", "Datapoints": [point]})
+    form = (
+        "Action=GetMetricStatistics&Version=2010-08-01&Namespace=AWS%2FRDS&MetricName=VolumeBytesUsed"
+        "&Dimensions.member.1.Name=DBClusterIdentifier&Dimensions.member.1.Value=prod&Period=60"
+        "&StartTime=2026-01-01T11%3A59%3A00.000Z&EndTime=2026-01-01T12%3A01%3A00.000Z&Statistics.member.1=Maximum"
+    )
+    status, text = posted(served, form, content_type="application/x-www-form-urlencoded")
+    assert status == 200
+    assert f"<Maximum>{prod.stats().own_bytes}.0</Maximum>" in text
+    assert "<Timestamp>2026-01-01T12:00:00.000Z</Timestamp>" in text
+
+
+@pytest.mark.parametrize("start", [-62_135_596_800, 0, "0001-01-01T00:00:00+14:00", 253_402_300_799, 1e300])
+@pytest.mark.parametrize("end", [-62_135_596_799, "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("period", [60, (1 << 31) - 8])
+def test_extreme_times_are_answered_or_refused(
+    served: Running, prod: clusterdb.Cluster, start: object, end: object, period: int
+) -> None:
+    for name, body in (
+        ("GetMetricStatistics", {**query("VolumeBytesUsed")["MetricStat"]["Metric"], "Statistics": ["Sum"]}),
+        ("GetMetricData", {"MetricDataQueries": [query("VolumeBytesUsed", period=period)]}),
+    ):
+        values = {**body, "StartTime": start, "EndTime": end, "Period": period}
+        target = f"GraniteServiceVersion20100801.{name}"
+        status, text = posted(served, json.dumps(values), x_amz_target=target, **JSON)
+        assert status in (200, 400), text
+        assert status == 200 or json.loads(text)["message"]
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
