@@ -30,6 +30,8 @@ KEY = "monitoring"
 Place: TypeAlias = tuple[str, str]
 """An account and a region."""
 
+_INTERVAL_MAX_S = 1_000_000_000
+
 _log = logging.getLogger("clusterdb.server")
 
 
@@ -104,15 +106,17 @@ class Monitor:
     """
 
     def __init__(self, *, interval_s: float = 60, clock: Callable[[], float] = time.time) -> None:
-        if not interval_s > 0:
-            raise InvalidArgumentError(f"metrics_interval_s={interval_s}: must be more than 0")
+        if not 0 < interval_s <= _INTERVAL_MAX_S:
+            raise InvalidArgumentError(
+                f"metrics_interval_s={interval_s}: must be more than 0, at most {_INTERVAL_MAX_S}"
+            )
         self._interval_s = interval_s
         self._clock = clock
         self._histories: dict[Place, _History] = {}
         self._guard = threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._failure = ""
+        self._failures: dict[Place, str] = {}
 
     def start(self, stores: Callable[[], Mapping[Place, Store]]) -> None:
         """Take a sample of the stores that are open, now and at every interval, in a thread, until :meth:`close`."""
@@ -132,9 +136,9 @@ class Monitor:
                 self._history(place, create=True).sample(store, self._clock, arrived_at=time.monotonic())
             except Exception as error:  # a store that is busy, damaged or closed: perhaps not at the next interval
                 text = f"{type(error).__name__}: {error}"
-                if text != self._failure:
+                if text != self._failures.get(place):
                     _log.warning("metrics of account %s in %s were not sampled: %s", *place, text)
-                self._failure = text
+                self._failures[place] = text
 
     def sample(self, place: Place, store: Store) -> None:
         """Take a sample of a store.  Raises the errors of the store."""

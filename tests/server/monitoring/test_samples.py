@@ -120,7 +120,7 @@ def test_places_that_clients_name_take_no_memory(memory_store: clusterdb.Store) 
     assert monitor.place_count == 0
 
 
-@pytest.mark.parametrize("interval_s", [0, -1, float("nan")])
+@pytest.mark.parametrize("interval_s", [0, -1, float("nan"), float("inf")])
 def test_intervals_are_positive(interval_s: float, memory_store: clusterdb.Store) -> None:
     with (
         pytest.raises(InvalidArgumentError, match="metrics_interval_s"),
