@@ -132,7 +132,7 @@ def test_commits_are_per_second_and_of_the_writer(watched: Watched, prod: cluste
     assert watched.values(query("CommitThroughput", instance="prod-2"))["a"] == []
 
 
-def test_the_past_and_backups_are_of_the_cluster(watched: Watched, served: Running, now: list[float]) -> None:
+def test_past_and_backups_are_metrics_of_the_cluster(watched: Watched, served: Running, now: list[float]) -> None:
     kept = served.store.create_cluster("kept", backup_retention_days=1, backtrack_window_s=3600)
     watched.client.list_metrics()
     write(kept, "CREATE TABLE t (x)", "INSERT INTO t VALUES (randomblob(100000))", "DELETE FROM t")
@@ -173,7 +173,7 @@ def test_lags_are_by_instance_role_and_cluster(watched: Watched, prod: clusterdb
     assert values["writers"] == values["others"] == []
 
 
-def test_a_failover_moves_what_is_of_the_writer(cloudwatch: Any, prod: clusterdb.Cluster, now: list[float]) -> None:
+def test_failover_moves_the_metrics_of_the_writer(cloudwatch: Any, prod: clusterdb.Cluster, now: list[float]) -> None:
     watched = Watched(cloudwatch)
     watched.values(query("AuroraReplicaLag"))
     now[0] += 60
@@ -191,7 +191,7 @@ def test_connections_are_counted(watched: Watched, prod: clusterdb.Cluster) -> N
     connection.close()
 
 
-def test_what_is_deleted_keeps_its_past_for_three_hours(
+def test_deleted_cluster_keeps_its_metrics_for_three_hours(
     cloudwatch: Any, served: Running, prod: clusterdb.Cluster, now: list[float]
 ) -> None:
     watched = Watched(cloudwatch)
@@ -204,7 +204,7 @@ def test_what_is_deleted_keeps_its_past_for_three_hours(
     assert not cloudwatch.list_metrics(Dimensions=[{"Name": "DBClusterIdentifier", "Value": "prod"}])["Metrics"]
 
 
-def test_a_cluster_with_a_former_name_begins_again(cloudwatch: Any, served: Running, now: list[float]) -> None:
+def test_cluster_with_a_former_name_begins_again(cloudwatch: Any, served: Running, now: list[float]) -> None:
     watched = Watched(cloudwatch)
     served.store.create_cluster("again")
     write(served.store.cluster("again"), "CREATE TABLE t (x)", "INSERT INTO t VALUES (randomblob(100000))")
@@ -238,7 +238,7 @@ def test_periods_begin_at_the_start(cloudwatch: Any, prod: clusterdb.Cluster, no
     assert len(watched.points("VolumeBytesUsed", "Sum", period=1800)) == 1
 
 
-def test_the_newest_values_come_first_unless_stated(cloudwatch: Any, now: list[float]) -> None:
+def test_newest_values_come_first_unless_stated(cloudwatch: Any, now: list[float]) -> None:
     watched = Watched(cloudwatch)
     fill(watched, now, 4)
     for order, first in ((None, 3), ("TimestampDescending", 3), ("TimestampAscending", 0)):

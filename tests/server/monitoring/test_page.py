@@ -90,7 +90,7 @@ def page_of(server: Running, **headers: str) -> tuple[int, str, str]:
             return error.code, error.headers["content-type"], error.read().decode()
 
 
-def test_the_page_has_the_present_metrics_of_the_store(server: Running) -> None:
+def test_page_has_the_present_metrics_of_the_store(server: Running) -> None:
     prod = server.store.create_cluster("prod")
     prod.add_instance("prod-1")
     prod.add_instance("prod-2", replica_lag_ms=20)
@@ -111,7 +111,7 @@ def test_the_page_has_the_present_metrics_of_the_store(server: Running) -> None:
     connection.close()
 
 
-def test_the_page_is_guarded_as_others(server: Running) -> None:
+def test_page_is_guarded_as_others(server: Running) -> None:
     assert page_of(server)[0] == 200
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert page_of(server, **headers)[0] == 403
@@ -121,19 +121,19 @@ def test_the_page_is_guarded_as_others(server: Running) -> None:
     caught.value.close()
 
 
-def test_the_page_needs_an_access_key_where_others_do(memory_store: clusterdb.Store) -> None:
+def test_page_needs_an_access_key_where_others_do(memory_store: clusterdb.Store) -> None:
     with running(memory_store, credentials={"AKID": guard.Credential("secret")}) as server:
         assert page_of(server)[0] == 401
         key = base64.b64encode(b"AKID:secret").decode()
         assert page_of(server, Authorization=f"Basic {key}")[0] == 200
 
 
-def test_a_read_only_store_has_a_page(memory_store: clusterdb.Store) -> None:
+def test_read_only_store_has_a_page(memory_store: clusterdb.Store) -> None:
     with running(memory_store, read_only=True) as server:
         assert parsed(page_of(server)[2])["clusterdb_pool_bytes_used"].samples
 
 
-def test_a_closed_store_has_a_line() -> None:
+def test_closed_store_has_a_line() -> None:
     with clusterdb.open(":memory:") as store, running(store) as server:
         store.close()
         status, _, text = page_of(server)
@@ -147,6 +147,6 @@ def test_any_name_and_number_survive(name: str, value: float) -> None:
     assert family.samples == {(("cluster", name), ("instance", name)): value}
 
 
-def test_what_is_not_a_number_is_written_as_such() -> None:
+def test_nan_is_written_as_such() -> None:
     family = parsed(prometheus([Metric("PoolBytesUsed", "", "", float("nan"))]))["clusterdb_pool_bytes_used"]
     assert family.samples[()] != family.samples[()]

@@ -22,7 +22,7 @@ CLUSTER = (("DBClusterIdentifier", "prod"),)
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from([0, 0, 1, 1, 2, 150, 400]), st.integers(0, 2)), max_size=60))
-def test_a_series_has_what_was_added_in_the_last_three_hours(steps: list[tuple[int, int]]) -> None:
+def test_series_has_the_values_of_the_last_three_hours(steps: list[tuple[int, int]]) -> None:
     """Compared with all values by the minute."""
     series, all_values, minute = Series(), dict[int, list[float]](), 1000
     for later, value in steps:
@@ -87,14 +87,14 @@ def test_samples_are_taken_in_the_background(memory_store: clusterdb.Store) -> N
     assert all(thread.name != "clusterdb-metrics" for thread in threading.enumerate())
 
 
-def test_a_server_samples_from_its_start(memory_store: clusterdb.Store) -> None:
+def test_server_samples_from_its_start(memory_store: clusterdb.Store) -> None:
     memory_store.create_cluster("prod")
     serving = Serving(metrics_interval_s=3600)
     with running(memory_store, serving=serving):
         assert monitor_of(serving).selected(PLACE, "VolumeBytesUsed", CLUSTER)
 
 
-def test_a_store_that_cannot_be_read_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_store_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     store = clusterdb.open(":memory:")
     store.close()
     reads = threading.Semaphore(0)
