@@ -60,6 +60,15 @@ def _region(context: click.Context, parameter: click.Parameter, region: str | No
     help="Copy-on-write clones of a cluster before clones are full copies (AWS: 15).  [default: no limit]",
 )
 @click.option("--strict-secrets", is_flag=True, help="The Data API accepts only secrets that were issued.")
+@click.option(
+    "--metrics-interval",
+    "metrics_interval_s",
+    type=click.FloatRange(1, 3600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often metrics are sampled for CloudWatch.",
+)
 @json_option
 @click.pass_context
 def serve(
@@ -74,6 +83,7 @@ def serve(
     delay_s: float,
     clone_limit: int | None,
     strict_secrets: bool,
+    metrics_interval_s: float,
     as_json: bool,
 ) -> None:
     """Serve the store as Amazon RDS and its Data API, for boto3, the AWS CLI and others, until Ctrl-C.
@@ -91,7 +101,13 @@ def serve(
 
     keys = read_credentials(credentials) if credentials is not None else None
     require_guarded(host, keys)
-    serving = Serving(read_only=read_only, delay_s=delay_s, clone_limit=clone_limit, strict_secrets=strict_secrets)
+    serving = Serving(
+        read_only=read_only,
+        delay_s=delay_s,
+        clone_limit=clone_limit,
+        strict_secrets=strict_secrets,
+        metrics_interval_s=metrics_interval_s,
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

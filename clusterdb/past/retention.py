@@ -17,7 +17,7 @@ from vfs.registry import VolumeRow, VolumeState
 from vfs.storage.heads import find_record, newest_at
 from vfs.storage.pool import Pool
 
-__all__ = ["agree_with_settings", "expire_past", "retained_ns"]
+__all__ = ["agree_with_settings", "expire_past", "past_bytes", "retained_ns"]
 
 
 def retained_ns(context: Context, row: ClusterRow) -> int:
@@ -98,10 +98,22 @@ class _Budget:
     def spend(self, pool: Pool, volume: VolumeRow) -> None:
         """Subtract the past of a volume, to which the newest version of a former volume belongs too."""
         if self.slot_count is not None:
-            oldest = pool.volume(volume).retained
-            spent = retention.past_slots(pool, volume, oldest) if oldest else 0
-            spent += _own_slots(pool, volume) if volume.state == VolumeState.PAST else 0
-            self.slot_count = max(0, self.slot_count - spent)
+            self.slot_count = max(0, self.slot_count - _past_slots(pool, volume))
+
+
+def past_bytes(context: Context, row: ClusterRow) -> int:
+    """The bytes that the retained past of a cluster takes beside its newest version.
+
+    An upper bound, whose cost does not grow with the size of the past.
+    """
+    return sum(_past_slots(context.pages, volume) for volume, _ in volumes_of(context, row)) * SLOT_BYTES
+
+
+def _past_slots(pool: Pool, volume: VolumeRow) -> int:
+    """The slots of the past of a volume, to which the newest version of a former volume belongs too."""
+    oldest = pool.volume(volume).retained
+    count = retention.past_slots(pool, volume, oldest) if oldest else 0
+    return count + (_own_slots(pool, volume) if volume.state == VolumeState.PAST else 0)
 
 
 def _own_slots(pool: Pool, volume: VolumeRow) -> int:

@@ -15,6 +15,7 @@ call.py        one call of an operation
 faults.py      errors that clients get
 rds/           Amazon RDS
 data/          its Data API
+monitoring/    Amazon CloudWatch, and metrics for Prometheus
 sts/           the identity of the caller
 """
 

@@ -69,7 +69,7 @@ def create_app(site: Site, namespaces: Namespaces, routes: Sequence[BaseRoute] =
         routes=[
             *routes,
             Route("/healthz", _healthy),
-            *page_routes(site.store, site.serving, account=site.account, region=site.region),
+            *page_routes(site.store, site.serving, namespaces, account=site.account, region=site.region),
         ]
     )
     app.state.closing = asyncio.Event()

@@ -29,12 +29,14 @@ class Serving:
     :ivar delay_s: seconds for which transitional statuses such as ``creating`` last; 0: until the next call
     :ivar clone_limit: the number of copy-on-write clones of a group, after which clones are full copies; None: no limit
     :ivar strict_secrets: the Data API accepts only secrets that were issued
+    :ivar metrics_interval_s: seconds between samples of the metrics for CloudWatch
     """
 
     read_only: bool = False
     delay_s: float = 0
     clone_limit: int | None = None
     strict_secrets: bool = False
+    metrics_interval_s: float = 60
     _kept: dict[str, Closable] = field(default_factory=dict)
     _guard: threading.RLock = field(default_factory=threading.RLock)
 

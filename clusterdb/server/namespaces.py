@@ -42,6 +42,11 @@ class Namespaces:
                 self._empty = open_store(":memory:")
             return self._empty
 
+    def stores(self) -> dict[tuple[str, str], Store]:
+        """The stores that are open, by account and region; the home store is among them."""
+        with self._guard:
+            return {self._key: self._home, **self._stores}
+
     def _opened(self, key: tuple[str, str], *, create: bool) -> Store | None:
         create = create and not self._home.read_only
         if self._home.path == ":memory:":

@@ -18,6 +18,12 @@ class Service:
     operations: Callable[[], Mapping[str, Operation]]
 
 
+def _monitoring() -> Mapping[str, Operation]:
+    from clusterdb.server.monitoring import OPERATIONS
+
+    return OPERATIONS
+
+
 def _rds() -> Mapping[str, Operation]:
     from clusterdb.server.rds import OPERATIONS
 
@@ -37,6 +43,7 @@ def _sts() -> Mapping[str, Operation]:
 
 
 SERVICES: dict[str, Service] = {
+    "monitoring": Service("cloudwatch", _monitoring),
     "rds": Service("rds", _rds),
     "rds-data": Service("rds-data", _rds_data),
     "sts": Service("sts", _sts),

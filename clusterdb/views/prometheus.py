@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clusterdb.clusters.metrics import Metric
 
-__all__ = ["HELP", "prometheus", "series_name"]
+__all__ = ["COUNTERS", "HELP", "prometheus", "series_name"]
 
 HELP = {
     "VolumeBytesUsed": "Bytes of the pool that the cluster has written and still reaches.",
@@ -21,9 +22,15 @@ HELP = {
     "CommitCount": "Versions published along the lineage of the cluster.",
     "AuroraReplicaLag": "Milliseconds that a reader is set to lag behind its writer.",
     "DatabaseConnections": "Connections open on the cluster, in any process.",
+    "BackupRetentionPeriodStorageUsed": "Bytes, at most, of the past that the cluster retains.",
+    "SnapshotStorageUsed": "Bytes of the volumes that snapshots keep which are older than the retention period.",
+    "TotalBackupStorageBilled": "Bytes of both, without as many as the cluster itself uses.",
+    "BacktrackChangeRecordsStored": "Versions before the present one, for clusters with a backtrack window.",
     "PoolBytesUsed": "Bytes of the pool in use.",
 }
 """The metrics by their CloudWatch names, in the order of the page, with their descriptions."""
+COUNTERS = frozenset(("VolumeReadIOPs", "VolumeWriteIOPs", "CommitCount"))
+"""Those that grow, until they begin again; the others are gauges."""
 
 
 def prometheus(metrics: Iterable[Metric]) -> str:
@@ -35,7 +42,8 @@ def prometheus(metrics: Iterable[Metric]) -> str:
     lines: list[str] = []
     for name, samples in by_name.items():
         series = series_name(name)
-        lines += [f"# HELP {series} {HELP[name]}", f"# TYPE {series} gauge"]
+        kind = "counter" if name in COUNTERS else "gauge"
+        lines += [f"# HELP {series} {HELP[name]}", f"# TYPE {series} {kind}"]
         lines += [f"{series}{_labels(metric)} {_number(metric.value)}" for metric in samples]
     return "\n".join(lines) + "\n"
 
@@ -46,7 +54,7 @@ def series_name(name: str) -> str:
 
 
 def _labels(metric: Metric) -> str:
-    pairs = [f'{key}="{value}"' for key, value in _label_pairs(metric) if value]
+    pairs = [f'{key}="{_escaped(value)}"' for key, value in _label_pairs(metric) if value]
     return f"{{{','.join(pairs)}}}" if pairs else ""
 
 
@@ -55,5 +63,11 @@ def _label_pairs(metric: Metric) -> Iterator[tuple[str, str]]:
     yield "instance", metric.instance
 
 
-def _number(value: float) -> float:
-    return int(value) if value == int(value) else value
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    return str(int(value) if value == int(value) else value)

@@ -249,8 +249,38 @@ def test_metrics_have_sizes_writes_connections_and_lags(store: clusterdb.Store, 
     assert values["AuroraReplicaLag", "r1"] == 20
     page = prometheus(store.metrics())
     assert 'clusterdb_aurora_replica_lag{cluster="prod",instance="r1"} 20' in page.splitlines()
-    assert page.count("# TYPE ") == page.count("# HELP ") == 7
+    assert page.count("# TYPE ") == page.count("# HELP ") == 11
     connection.close()
+
+
+def test_metrics_have_the_past_and_snapshots(store: clusterdb.Store) -> None:
+    """Snapshots within the retention period are free, as in Aurora; so are as many bytes as the cluster uses."""
+    kept = store.create_cluster("kept", backup_retention_days=1, backtrack_window_s=3600)
+    plain = store.create_cluster("plain", backup_retention_days=0)
+    for cluster in (kept, plain):
+        connection = cluster.connect()
+        connection.execute("CREATE TABLE t (v)")
+        for _ in range(3):
+            connection.execute("DELETE FROM t")
+            connection.execute("INSERT INTO t VALUES (randomblob(100000))")
+        connection.close()
+        cluster.snapshot(f"of-{cluster.name}")
+    values = {(metric.name, metric.cluster): metric.value for metric in store.metrics()}
+    past = values["BackupRetentionPeriodStorageUsed", "kept"]
+    assert 200_000 < past < 600_000
+    assert values["SnapshotStorageUsed", "kept"] == values["BackupRetentionPeriodStorageUsed", "plain"] == 0
+    assert 100_000 < values["SnapshotStorageUsed", "plain"] < 200_000
+    assert values["TotalBackupStorageBilled", "kept"] == past - values["VolumeBytesUsed", "kept"]
+    assert values["TotalBackupStorageBilled", "plain"] == max(
+        0, values["SnapshotStorageUsed", "plain"] - values["VolumeBytesUsed", "plain"]
+    )
+    assert values["BacktrackChangeRecordsStored", "kept"] == kept.stats().version - 1
+    assert ("BacktrackChangeRecordsStored", "plain") not in values
+    kept.backtrack(2)
+    store.delete_snapshot("of-plain")
+    values = {(metric.name, metric.cluster): metric.value for metric in store.metrics()}
+    assert values["BackupRetentionPeriodStorageUsed", "kept"] >= past
+    assert values["SnapshotStorageUsed", "plain"] == 0
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])

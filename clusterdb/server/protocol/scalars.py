@@ -36,13 +36,19 @@ def time_of(value: object) -> datetime:
     try:
         seconds = float(value)
     except ValueError:
-        time = datetime.fromisoformat(str(value).strip())
-        return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time
+        return _in_utc(datetime.fromisoformat(str(value).strip()))
     if not math.isfinite(seconds):
         raise ValueError("not a timestamp")
     try:
         return _EPOCH + timedelta(milliseconds=round(seconds * 1000))
     except OverflowError as error:
+        raise ValueError(str(error)) from None
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
+    except OverflowError as error:  # the first or the last day of all, in another zone
         raise ValueError(str(error)) from None
 
 
