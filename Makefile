@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 NATIVE := setup.py $(wildcard vfs/c/*.c vfs/c/*.h vfs/c/*/*.c vfs/c/*/*.h)
+# Tests start hundreds of interpreters: each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 
 # Coverage is recorded by sys.monitoring where Python has it.  Recording slows tests down, so CI does it for a part of them.

@@ -9,29 +9,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from clusterdb.access import copies, sqlite, untrusted
-from clusterdb.access.copies import Progress
-from clusterdb.access.untrusted import Limits
-from clusterdb.catalog.rows import ClusterRow
-from clusterdb.clusters import changing, cloning, connecting, figures
-from clusterdb.clusters.figures import ClusterStats
-from clusterdb.core.context import Context
 from clusterdb.errors import InvalidArgumentError
-from clusterdb.ha import endpoints, failover, instances, replica_status
-from clusterdb.ha.endpoints import Endpoint, EndpointType
-from clusterdb.ha.instances import Instance
-from clusterdb.ha.replica_status import ReplicaStatus
-from clusterdb.past import find, snapshots, switching
-from clusterdb.past.find import Moment
-from clusterdb.past.snapshots import Snapshot
-from clusterdb.past.switching import Switched
-from clusterdb.rules.points import Point
-from clusterdb.rules.settings import ClusterSettings
 from vfs.interrupts import uninterrupted
 
 if TYPE_CHECKING:
+    from clusterdb.access.copies import Progress
+    from clusterdb.access.sqlite import Connection
+    from clusterdb.access.untrusted import Limits
+    from clusterdb.catalog.rows import ClusterRow
+    from clusterdb.clusters.figures import ClusterStats
+    from clusterdb.core.context import Context
     from clusterdb.diff import Applied, OnConflict
+    from clusterdb.ha.endpoints import Endpoint, EndpointType
+    from clusterdb.ha.instances import Instance
+    from clusterdb.ha.replica_status import ReplicaStatus
     from clusterdb.history import Bisection, LogEntry
+    from clusterdb.past.find import Moment
+    from clusterdb.past.snapshots import Snapshot
+    from clusterdb.past.switching import Switched
+    from clusterdb.rules.points import Point
+    from clusterdb.rules.settings import ClusterSettings
 
 __all__ = ["ClusterVerbs"]
 
@@ -62,7 +59,7 @@ class ClusterVerbs:
         at: Point | None = None,
         trusted: bool = True,
         limits: Limits | None = None,
-    ) -> sqlite.Connection:
+    ) -> Connection:
         """Open a connection to the cluster's database, an ``apsw.Connection``.
 
         ``endpoint``: ``"writer"``, ``"reader"`` (a reader chosen at random; the writer if there is none), the name of
@@ -78,6 +75,9 @@ class ClusterVerbs:
         Raises ClusterNotFoundError, EndpointNotFoundError, ClusterStateError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
         """
+        from clusterdb.access import untrusted
+        from clusterdb.clusters import connecting
+
         untrusted.check_options(trusted=trusted, limits=limits)
         if at is not None:
             if endpoint != "writer":
@@ -108,6 +108,8 @@ class ClusterVerbs:
 
         Raises InvalidNameError, InstanceExistsError, TooManyReadersError, InvalidArgumentError, ClusterNotFoundError.
         """
+        from clusterdb.ha import instances
+
         return instances.add(
             self.context, self, name, instance_class, promotion_tier, availability_zone, replica_lag_ms, lag_jitter_ms
         )
@@ -122,15 +124,21 @@ class ClusterVerbs:
         lag_jitter_ms: float | None = None,
     ) -> Instance:
         """Change an instance; open connections see its new lag.  Raises InstanceNotFoundError, InvalidArgumentError."""
+        from clusterdb.ha import instances
+
         return instances.modify(self.context, self, name, promotion_tier, replica_lag_ms, lag_jitter_ms)
 
     @uninterrupted
     def delete_instance(self, name: str) -> None:
         """Delete an instance; if it is the writer, a reader takes its place first.  Raises InstanceNotFoundError."""
+        from clusterdb.ha import failover
+
         failover.remove(self.context, self, name)
 
     def instances(self) -> list[Instance]:
         """The instances, the writer first.  Raises ClusterNotFoundError."""
+        from clusterdb.ha import instances
+
         return instances.all_instances(self.context, self)
 
     @uninterrupted
@@ -142,6 +150,8 @@ class ClusterVerbs:
 
         Raises NoReaderError, InstanceNotFoundError, InvalidArgumentError, ClusterNotFoundError.
         """
+        from clusterdb.ha import failover
+
         return failover.failover(self.context, self, target)
 
     @uninterrupted
@@ -150,15 +160,21 @@ class ClusterVerbs:
 
         Raises InstanceNotFoundError, ClusterNotFoundError.
         """
+        from clusterdb.ha import failover
+
         failover.crash(self.context, self, name)
 
     def replica_status(self) -> list[ReplicaStatus]:
         """The rows of ``SELECT * FROM aurora_replica_status()``.  Raises ClusterNotFoundError."""
+        from clusterdb.ha import replica_status
+
         with self.context.errors():
             return replica_status.status(self.context, self)
 
     def endpoints(self) -> list[Endpoint]:
         """All endpoints, with their present instances.  Raises ClusterNotFoundError."""
+        from clusterdb.ha import endpoints
+
         return endpoints.endpoints(self.context, self)
 
     @uninterrupted
@@ -174,11 +190,15 @@ class ClusterVerbs:
 
         Raises InvalidNameError, EndpointExistsError, InstanceNotFoundError, InvalidArgumentError.
         """
+        from clusterdb.ha import endpoints
+
         return endpoints.add_endpoint(self.context, self, name, type, members, excluded)
 
     @uninterrupted
     def delete_endpoint(self, name: str) -> None:
         """Delete a custom endpoint.  Raises EndpointNotFoundError."""
+        from clusterdb.ha import endpoints
+
         endpoints.remove_endpoint(self.context, self, name)
 
     @uninterrupted
@@ -193,6 +213,8 @@ class ClusterVerbs:
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
         SnapshotNotFoundError, InvalidArgumentError.
         """
+        from clusterdb.clusters import cloning
+
         return self._handle(cloning.clone(self.context, self, name, at, copy_type, settings))
 
     # --- the past ---------------------------------------------------------------------------------------------------
@@ -202,6 +224,8 @@ class ClusterVerbs:
 
         Raises InvalidNameError, SnapshotExistsError, ClusterNotFoundError, InvalidRestoreTimeError.
         """
+        from clusterdb.past import snapshots
+
         return snapshots.take(self.context, self, name, at)
 
     @uninterrupted
@@ -212,6 +236,8 @@ class ClusterVerbs:
         written cannot be committed any more.  Raises BacktrackDisabledError, InvalidRestoreTimeError,
         InvalidArgumentError, ClusterNotFoundError.
         """
+        from clusterdb.past import switching
+
         with self.context.errors():
             return switching.backtrack(self.context, self, to)
 
@@ -222,6 +248,8 @@ class ClusterVerbs:
         Open connections continue, as after :meth:`backtrack`.  Raises NoSourceError, SnapshotNotFoundError,
         ClusterNotFoundError.
         """
+        from clusterdb.past import switching
+
         return switching.reset(self.context, self, to)
 
     def log(self, *, since: Point | None = None, limit: int | None = None) -> list[LogEntry]:
@@ -253,6 +281,8 @@ class ClusterVerbs:
 
     def restorable(self) -> tuple[datetime, datetime]:
         """The earliest and the latest time that can be cloned.  Raises ClusterNotFoundError."""
+        from clusterdb.past import find
+
         with self.context.errors():
             return find.restorable(self.context, self.context.row_of(self))
 
@@ -270,6 +300,8 @@ class ClusterVerbs:
 
         Raises ClusterNotFoundError.
         """
+        from clusterdb.past import find
+
         with self.context.errors():
             return find.newest(self.context, self.context.row_of(self), count)
 
@@ -279,6 +311,8 @@ class ClusterVerbs:
 
         None if it shares no pages with a source, and after a backtrack.  Raises ClusterNotFoundError.
         """
+        from clusterdb.clusters import figures
+
         return figures.origin(self.context, self)
 
     # --- status -----------------------------------------------------------------------------------------------------
@@ -298,11 +332,15 @@ class ClusterVerbs:
 
         Raises ClusterStateError, ClusterNotFoundError.
         """
+        from clusterdb.clusters import changing
+
         changing.change_status(self.context, self, "stop")
 
     @uninterrupted
     def start(self) -> None:
         """Accept connections again.  Raises ClusterStateError, ClusterNotFoundError."""
+        from clusterdb.clusters import changing
+
         changing.change_status(self.context, self, "start")
 
     # --- settings ---------------------------------------------------------------------------------------------------
@@ -317,6 +355,8 @@ class ClusterVerbs:
 
         Raises InvalidArgumentError, ClusterNotFoundError.
         """
+        from clusterdb.clusters import changing
+
         return changing.modify(self.context, self, changes)
 
     @uninterrupted
@@ -325,6 +365,8 @@ class ClusterVerbs:
 
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError.
         """
+        from clusterdb.clusters import changing
+
         changing.rename(self.context, self, new_name)
         self.name = new_name
 
@@ -334,6 +376,8 @@ class ClusterVerbs:
 
         Raises ClusterNotFoundError.
         """
+        from clusterdb.clusters import changing
+
         self.context.require_writable()
         changing.delete(self.context, self.context.row_of(self))
 
@@ -351,6 +395,9 @@ class ClusterVerbs:
 
         ``progress`` is called with (pages done, pages in all).  Raises ExportTargetError, ClusterNotFoundError.
         """
+        from clusterdb.access import copies
+        from clusterdb.clusters import connecting
+
         writer = connecting.connect(self.context, self, "writer", read_only=True)
         with self.context.errors(), closing(writer) as connection:
             return copies.copy_out(connection, Path(path), overwrite=overwrite, progress=progress)
@@ -374,4 +421,6 @@ class ClusterVerbs:
 
         Raises ClusterNotFoundError.
         """
+        from clusterdb.clusters import figures
+
         return figures.cluster_stats(self.context, self)

@@ -1,7 +1,8 @@
 """A store: a directory of clusters that share one page pool.
 
 :class:`Store` and :class:`Cluster` are facades: each verb forwards to the function that implements it, with the store's
-:class:`~clusterdb.core.context.Context`.
+:class:`~clusterdb.core.context.Context`.  They import it when they are called, so that a command starts with what it
+needs.
 """
 
 from __future__ import annotations
@@ -14,29 +15,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from clusterdb.access.copies import Progress
-from clusterdb.catalog.rows import ClusterRow
 from clusterdb.cluster import ClusterVerbs
-from clusterdb.clusters import care, cloning, connecting, creating, expiring, figures, metrics
-from clusterdb.clusters.figures import ClusterStats, Event, StoreStats
+from clusterdb.clusters import tidying
 from clusterdb.core import opening
 from clusterdb.core.context import Context
 from clusterdb.core.opening import default_path
 from clusterdb.errors import ClusterNotFoundError
-from clusterdb.past import snapshots
-from clusterdb.past.snapshots import Snapshot
 from clusterdb.rules.names import check_name
 from clusterdb.rules.points import BASE, Point
 from vfs.interrupts import uninterrupted
-from vfs.reclaim.sweep import SweepReport
-from vfs.tools.check import CheckReport
 
 if TYPE_CHECKING:
+    from clusterdb.access.copies import Progress
+    from clusterdb.catalog.rows import ClusterRow
     from clusterdb.clusters.billing import Bill
+    from clusterdb.clusters.figures import Event, StoreStats
+    from clusterdb.clusters.metrics import Metric
     from clusterdb.diff import Diff
     from clusterdb.flavours.loaded import LoadedDump
+    from clusterdb.past.snapshots import Snapshot
+    from vfs.abc import Target
+    from vfs.reclaim.sweep import SweepReport
+    from vfs.tools.check import CheckReport
 
-__all__ = ["Cluster", "ClusterStats", "Event", "Store", "StoreStats", "Synchronous", "default_path", "open", "repair"]
+__all__ = ["Cluster", "Store", "Synchronous", "default_path", "open", "repair"]
 
 Synchronous = Literal["OFF", "NORMAL", "FULL"]
 
@@ -87,6 +89,13 @@ def repair(path: str | os.PathLike[str] | None = None, *, progress: Progress | N
         return store.check(progress)
 
 
+def _resolve(context: Context, name: str) -> Target:
+    """The volume that a name refers to, for the VFS.  Raises LookupError with a message for the user."""
+    from clusterdb.clusters import connecting
+
+    return connecting.resolve(context, name)
+
+
 class Cluster(ClusterVerbs):
     """A handle on a cluster; cheap, keeps nothing open.  It stays valid when the cluster is renamed.
 
@@ -124,12 +133,12 @@ class Store:
     ) -> None:
         options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable)
         self.context = context = opening.open_context(path, options)
-        opening.register(context, partial(connecting.resolve, context), synchronous)
+        opening.register(context, partial(_resolve, context), synchronous)
         if context.read_only:
             return
         try:
             with uninterrupted:
-                care.tidy(context)
+                tidying.tidy(context)
         except BaseException:
             self.close()
             raise
@@ -208,6 +217,8 @@ class Store:
         Raises InvalidNameError, UnknownEngineError, ClusterExistsError, InvalidArgumentError, NotADatabaseError,
         DatabaseDamagedError, ImportSourceError, StoreFullError; then no cluster is left behind.
         """
+        from clusterdb.clusters import creating
+
         row = creating.create(self.context, name, from_file, page_size, settings, check=check, progress=progress)
         return Cluster(self, name, row.cluster)
 
@@ -231,6 +242,8 @@ class Store:
         Raises InvalidNameError, ClusterExistsError, InvalidArgumentError, NotADatabaseError, StoreFullError and, with
         the line, NotSupportedError and the errors of statements; then no cluster is left behind.
         """
+        from clusterdb.clusters import creating
+
         return creating.import_dump(
             self.context, name, source, settings, engine=engine, strict=strict, progress=progress
         )
@@ -238,10 +251,14 @@ class Store:
     # --- snapshots --------------------------------------------------------------------------------------------------
     def snapshots(self) -> list[Snapshot]:
         """All snapshots, by name; they stay when their cluster is deleted."""
+        from clusterdb.past import snapshots
+
         return snapshots.all_snapshots(self.context)
 
     def snapshot(self, name: str) -> Snapshot:
         """The snapshot of that name.  Raises SnapshotNotFoundError, InvalidNameError."""
+        from clusterdb.past import snapshots
+
         return snapshots.get(self.context, name)
 
     @uninterrupted
@@ -250,6 +267,8 @@ class Store:
 
         Raises SnapshotNotFoundError, InvalidNameError, ClusterExistsError, InvalidArgumentError.
         """
+        from clusterdb.clusters import cloning
+
         row = cloning.restore_snapshot(self.context, snapshot, name, settings)
         return Cluster(self, name, row.cluster)
 
@@ -259,11 +278,15 @@ class Store:
 
         Raises SnapshotNotFoundError, SnapshotExistsError, InvalidNameError.
         """
+        from clusterdb.past import snapshots
+
         return snapshots.copy(self.context, snapshot, name)
 
     @uninterrupted
     def delete_snapshot(self, snapshot: str) -> None:
         """Delete a snapshot, and free the space that only it kept.  Raises SnapshotNotFoundError."""
+        from clusterdb.past import snapshots
+
         snapshots.delete(self.context, snapshot)
 
     @uninterrupted
@@ -279,6 +302,8 @@ class Store:
 
         Returns the same as :meth:`Cluster.export`.  Raises SnapshotNotFoundError, ExportTargetError.
         """
+        from clusterdb.past import snapshots
+
         return snapshots.export(self.context, snapshot, Path(path), overwrite=overwrite, progress=progress)
 
     def diff(
@@ -326,6 +351,8 @@ class Store:
 
         Raises InvalidArgumentError (Aurora: InvalidParameterCombination), and the errors of :meth:`Cluster.clone`.
         """
+        from clusterdb.clusters import cloning
+
         cloning.require_restore_options(source, restore_type, restore_to_time, use_latest_restorable_time)
         row = cloning.clone(self.context, self.cluster(source), name, restore_to_time, restore_type, settings)
         return Cluster(self, name, row.cluster)
@@ -333,6 +360,8 @@ class Store:
     # --- figures ----------------------------------------------------------------------------------------------------
     def stats(self) -> StoreStats:
         """The size of the store."""
+        from clusterdb.clusters import figures
+
         with self.context.errors():
             return figures.store_stats(self.context)
 
@@ -351,14 +380,18 @@ class Store:
             return billing.bills(self.context)
 
     @uninterrupted
-    def metrics(self) -> list[metrics.Metric]:
+    def metrics(self) -> list[Metric]:
         """The present sizes, writes, connections and lags; :func:`clusterdb.metrics.prometheus` prints them."""
+        from clusterdb.clusters import metrics
+
         self.context.require_open()
         with self.context.errors():
             return metrics.metrics(self.context)
 
     def events(self, source: str | None = None) -> list[Event]:
         """The events of clusters, instances and snapshots (or of the ``source`` with that name), oldest first."""
+        from clusterdb.clusters import figures
+
         return figures.events(self.context, source)
 
     # --- care -------------------------------------------------------------------------------------------------------
@@ -369,6 +402,8 @@ class Store:
         Protected clusters and clusters with open connections stay.  Past versions that the settings of the others do
         not retain any more are removed.  Opening a store does this too; so does a busy writer for its own cluster.
         """
+        from clusterdb.clusters import expiring
+
         with self.context.errors():
             return expiring.expire(self.context)
 
@@ -378,6 +413,8 @@ class Store:
 
         ``progress`` is called with (slots checked, slots in use).  Check a store that nobody writes to meanwhile.
         """
+        from clusterdb.clusters import care
+
         return care.check(self.context, progress)
 
     def dump(self, *, cluster: str | None = None, slot: int | None = None) -> str:
@@ -385,6 +422,8 @@ class Store:
 
         Raises ClusterNotFoundError, CorruptStoreError (a slot past the end of the pool).
         """
+        from clusterdb.clusters import care
+
         self.context.require_open()
         chosen = self.clusters() if cluster is None else [self.cluster(cluster)]
         return care.dump(self.context, map(self.context.row_of, chosen), slot)
@@ -395,9 +434,13 @@ class Store:
 
         Opening a store does this too, if a process has died in it.  Space of dropped clusters is freed without it.
         """
+        from clusterdb.clusters import care
+
         return care.reclaim(self.context)
 
     @uninterrupted
     def shrink(self) -> int:
         """Return the pool's free space to the file system, while other processes continue; returns the bytes freed."""
+        from clusterdb.clusters import care
+
         return care.shrink(self.context)

@@ -196,7 +196,6 @@ def ls(
     """
     from clusterdb.clusters.figures import listing
     from clusterdb.views.filters import is_wanted
-    from clusterdb.views.tree import ASCII_MARKS, UNICODE_MARKS, tree
 
     if as_tree and (as_json or columns or with_bill):
         raise click.UsageError("--tree draws a tree: remove --json, --columns and --bill")
@@ -207,6 +206,8 @@ def ls(
         listed = listing(store.context, lambda name, fields: is_wanted(name, fields, filters))
         bills = _bills(store) if with_bill or "pays" in shown else {}
         if as_tree:
+            from clusterdb.views.tree import ASCII_MARKS, UNICODE_MARKS, tree
+
             can_draw = (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf")
             marks = UNICODE_MARKS if can_draw else ASCII_MARKS
             click.echo(tree(listed, store.stats(), width=terminal_width(), marks=marks))

@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 
 from clusterdb.catalog.rows import ClusterRow
-from clusterdb.clusters.changing import delete
 from clusterdb.core.context import Context
 from clusterdb.errors import ClusterNotFoundError, ClusterStateError, StoreBusyError
 from clusterdb.past.retention import agree_with_settings, expire_past, retained_ns
@@ -48,6 +47,8 @@ def _expire(context: Context, *, with_past: bool) -> list[str]:
     deleted = []
     for row in context.catalog.clusters.that_expire(partial(_may_expire, with_past=with_past), with_past=with_past):
         if _is_expired(context, row):
+            from clusterdb.clusters.changing import delete
+
             with suppress(ClusterNotFoundError, ClusterStateError, StoreBusyError):
                 delete(context, row, require_expired)
                 deleted.append(row.name)
