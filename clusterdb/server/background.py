@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +23,10 @@ __all__ = ["DEFAULT_ACCOUNT", "DEFAULT_REGION", "Running", "running"]
 
 DEFAULT_ACCOUNT = "123456789012"
 DEFAULT_REGION = "us-east-1"
-_GRACE_S = 2
-"""How long open requests may continue when the server stops; streams end at once."""
+_GRACE_S = 1
+"""How long calls may continue when the server stops, before their SQL is interrupted; streams end at once."""
+_ANSWER_S = 9
+"""How long interrupted calls have to answer, before their connections are closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,11 @@ class Running:
 class _Server(uvicorn.Server):
     """Reports when it accepts requests, and when it is about to stop."""
 
-    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event, interrupt: Callable[[], None]) -> None:
         super().__init__(config)
         self.ready = threading.Event()
         self._closing = closing
+        self._interrupt = interrupt
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -53,7 +56,15 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._closing.set()
-        await super().shutdown(sockets)
+        interrupting = asyncio.create_task(self._interrupt_calls())
+        try:
+            await super().shutdown(sockets)  # waits for the calls
+        finally:
+            interrupting.cancel()
+
+    async def _interrupt_calls(self) -> None:
+        await asyncio.sleep(_GRACE_S)
+        await asyncio.to_thread(self._interrupt)
 
 
 @contextmanager
@@ -94,9 +105,9 @@ def running(
             ws="none",
             server_header=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=_GRACE_S,
+            timeout_graceful_shutdown=_GRACE_S + _ANSWER_S,
         )
-        server = _Server(config, app.state.closing)
+        server = _Server(config, app.state.closing, serving.close)
         stack.enter_context(_started(server, listener))
         bound = listener.getsockname()[1]
         name = f"[{host}]" if ":" in host else host

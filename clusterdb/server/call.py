@@ -39,6 +39,7 @@ class Serving:
     metrics_interval_s: float = 60
     _kept: dict[str, Closable] = field(default_factory=dict)
     _guard: threading.RLock = field(default_factory=threading.RLock)
+    _ending: threading.Lock = field(default_factory=threading.Lock)
 
     def kept(self, key: str, create: Callable[[], _T]) -> _T:
         """What a service keeps under a key, created on first use; it is closed before the stores are."""
@@ -48,10 +49,10 @@ class Serving:
             return cast(_T, self._kept[key])
 
     def close(self) -> None:
-        """Close what is kept, the newest first."""
-        with self._guard:
-            while self._kept:
-                self._kept.popitem()[1].close()
+        """Close what is kept, the newest first; calls that still run find it closed.  Closing twice is allowed."""
+        with self._ending:
+            for one in reversed(list(self._kept.values())):
+                one.close()
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,9 @@ def test_expire_prints_the_clusters_it_deletes(shell: Shell, monkeypatch: pytest
     """expire prints the clusters that it deletes."""
     shell("create", "shop")
     shell("create", "short", "--ttl", "0.001")
-    monkeypatch.setattr("clusterdb.clusters.tidying.tidy", lambda context: None)  # opening the store would do it already
+    monkeypatch.setattr(
+        "clusterdb.clusters.tidying.tidy", lambda context: None
+    )  # opening the store would do it already
     assert shell("expire") == "short\n"
     assert shell("reclaim") == "0 slots freed\n"
 

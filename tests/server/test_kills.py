@@ -99,7 +99,7 @@ def test_nothing_acknowledged_is_lost_by_kills(tmp_path: Path) -> None:
     process, url = start(store)
     port = urlsplit(url).port
     assert port is not None
-    create(client("rds", url), "prod")
+    create(client("rds", url), "prod", EnableHttpEndpoint=True)
     clients = [Client(number, client("rds", url), client("rds-data", url)) for number in range(CLIENTS)]
     clients[0].execute("CREATE TABLE t(id bigint PRIMARY KEY)")
     for kill in range(KILLS):

@@ -25,7 +25,7 @@ def test_streams_queries_and_transactions_end_with_the_server(tmp_path: Path, nu
     process, url = start(tmp_path / "store")
     with ThreadPoolExecutor(4) as pool:
         try:
-            create(client("rds", url), "prod")
+            create(client("rds", url), "prod", EnableHttpEndpoint=True)
             named = {"resourceArn": f"{ARN}prod", "secretArn": SECRET}
             data = client("rds-data", url)
             data.execute_statement(sql="CREATE TABLE t(id bigint)", **named)

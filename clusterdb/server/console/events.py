@@ -23,7 +23,7 @@ from clusterdb.access.sqlite import SQLError
 from clusterdb.errors import Error
 from clusterdb.ha.reader_lag import reader_lags
 from clusterdb.server.console import charts
-from clusterdb.server.console.site import HEADERS, Site
+from clusterdb.server.console.site import HEADERS, Site, closing_of
 from clusterdb.store import Store
 
 __all__ = ["Hub"]
@@ -59,7 +59,7 @@ class Hub:
         """The stream of the topics in the URL, as ``?topic=databases&topic=lag:prod``."""
         wanted = request.query_params.getlist("topic")[:_TOPICS_MAX]
         topics = [topic for topic in wanted if topic == "databases" or topic.startswith("lag:")]
-        closing = getattr(request.app.state, "closing", None) or asyncio.Event()
+        closing = closing_of(request)
         response = StreamingResponse(self._stream(topics, closing), media_type="text/event-stream")
         for name, value in HEADERS.items():
             response.headers[name] = value

@@ -31,7 +31,7 @@ from clusterdb.server.console.fields import Fields
 from clusterdb.store import Store
 from clusterdb.views.text import bytes_text, duration_text, time_text
 
-__all__ = ["HEADERS", "Asked", "Handler", "Notice", "Site", "in_words", "one_line", "secured", "url"]
+__all__ = ["HEADERS", "Asked", "Handler", "Notice", "Site", "closing_of", "in_words", "one_line", "secured", "url"]
 
 _FOLDER = Path(__file__).parent
 _BODY_BYTES_MAX = 4 << 20
@@ -217,13 +217,20 @@ _LABELS = {
 }
 
 
+def closing_of(request: Request) -> asyncio.Event:
+    """The event that is set when the server is about to stop."""
+    closing: asyncio.Event = request.app.state.closing
+    return closing
+
+
 def secured(
     site: Site, handler: Handler, *, changes: bool = False, left: Callable[[Asked], object] | None = None
 ) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint that runs a handler in a thread.
 
     ``changes``: the form must carry the token.  ``left``: the handler runs SQL, which may take long: it has threads of
-    its own, so that other pages are answered, and ``left`` is called if its client leaves meanwhile.
+    its own, so that other pages are answered, and ``left`` is called if its client leaves meanwhile, or the server
+    stops.
     """
     limiter: list[anyio.CapacityLimiter] = []  # created within the event loop
 
@@ -234,8 +241,9 @@ def secured(
             limiter.append(anyio.CapacityLimiter(_RUNS_MAX))
         answer = partial(_answer, asked, handler, changes=changes)
         task = asyncio.ensure_future(anyio.to_thread.run_sync(answer, limiter=limiter[0]))
+        closing = closing_of(asked.request)
         while not (await asyncio.wait({task}, timeout=_LOOK_S))[0]:
-            if await asked.request.is_disconnected():
+            if closing.is_set() or await asked.request.is_disconnected():
                 await run_in_threadpool(left, asked)
         return task.result()
 

@@ -165,15 +165,6 @@ class DataApi:
         """The number of open transactions."""
         return len(self._transactions)
 
-    def release(self, cluster: Cluster, cause: str) -> int:
-        """Roll back the transactions of a cluster and close its sessions; returns the number of transactions.
-
-        For verbs that end all connections, such as a backtrack.  The next call with one of the transactions learns the
-        ``cause``, a sentence.
-        """
-        self._pool.drop(cluster)
-        return self._transactions.end_of(cluster, cause)
-
     def sweep(self) -> float | None:
         """Roll back what has exceeded its limits, and close what is idle; returns when to do it again."""
         times = [at for at in (self._transactions.sweep(), self._pool.sweep()) if at is not None]

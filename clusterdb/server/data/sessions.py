@@ -219,13 +219,6 @@ class Pool:
                 return
         session.close()
 
-    def drop(self, cluster: Cluster) -> None:
-        """Close the idle sessions of a cluster."""
-        with self._guard:
-            dropped = self._idle.pop(_key(cluster), [])
-        for session in dropped:
-            session.close()
-
     def sweep(self) -> float | None:
         """Close what was idle for too long; returns when to do it again, None if nothing is idle."""
         oldest = self._clock() - self._idle_s

@@ -113,17 +113,6 @@ class Transactions:
                     self._causes.popitem(last=False)
         transaction.session.close()
 
-    def end_of(self, cluster: Cluster, cause: str) -> int:
-        """End all transactions of a cluster, interrupting those that run; returns how many there were."""
-        key = cluster.context, cluster.id
-        with self._guard:
-            its = [one for one in self._open.values() if (one.cluster.context, one.cluster.id) == key]
-        for transaction in its:
-            self.end(transaction, cause)
-            transaction.session.cancel()
-            transaction.session.join(5)
-        return len(its)
-
     def sweep(self) -> float | None:
         """Roll back what has exceeded its limits; returns when the next one will, None if none is open.
 

@@ -51,6 +51,7 @@ class Client:
 
     def __init__(self, store: clusterdb.Store, *, read_only: bool = False) -> None:
         self.app = Starlette(routes=routes(lambda: store, read_only=read_only))
+        self.app.state.closing = asyncio.Event()
         match = re.search(r'name="token" value="([^"]+)"', self.get("/query").text)
         assert match is not None
         self.token = match[1]

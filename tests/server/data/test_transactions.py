@@ -454,16 +454,6 @@ def test_stopped_cluster_is_in_an_invalid_state(shop: Caller) -> None:
     assert shop.rows("SELECT name FROM t") == []
 
 
-def test_release_ends_the_transactions_of_one_cluster(shop: Caller) -> None:
-    shop.store.create_cluster("other")
-    transaction, other = writing(shop), Caller(shop.api, shop.store, "other").begin()
-    assert shop.api.release(shop.store.cluster("shop"), "The cluster is being backtracked.") == 1
-    assert lost(transaction) == "The cluster is being backtracked."
-    assert other.rows("SELECT 1") == [[1]]
-    shop.execute("INSERT INTO t (name) VALUES ('a')")
-    assert shop.rows("SELECT name FROM t") == [["a"]]
-
-
 # --- many at once -----------------------------------------------------------------------------------------------------
 def test_transfers_by_many_clients_keep_the_total(client: Caller) -> None:
     client.batch("INSERT INTO t (name, price) VALUES (:n, 100)", *({"n": f"n{at}"} for at in range(4)))
