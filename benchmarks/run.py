@@ -39,6 +39,7 @@ from fixtures import fixtures
 from footprint import growth, memory
 from instructions import instructions
 from retention import past
+from server import server
 from storage import opening, speed
 from threads import threads
 from timing import Results
@@ -62,6 +63,7 @@ GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "differences": differences,
     "dumps": dumps,
     "commands": commands,
+    "server": server,
 }
 """The groups by the names under which ``history.json`` keeps their results.
 

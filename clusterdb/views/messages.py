@@ -65,8 +65,22 @@ def cloned(source: str, name: str, origin: Moment | None) -> str:
 
 def modified(name: str, before: Mapping[str, object], after: Mapping[str, object]) -> str:
     """The settings that differ; both mappings have the same keys."""
-    changes = [f"{key} {before[key]} -> {value}" for key, value in after.items() if before[key] != value]
+    changes = [
+        f"{key} {_setting_text(key, before[key])} -> {_setting_text(key, value)}"
+        for key, value in after.items()
+        if before[key] != value
+    ]
     return f"modified {name}: {', '.join(changes) or 'no setting differs'}"
+
+
+def _setting_text(key: str, value: object) -> str:
+    if value is None:
+        return "never" if key in ("ttl_s", "idle_s") else "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return " ".join(f"{tag}={text}" for tag, text in value.items()) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def renamed(former: str, name: str) -> str:

@@ -100,15 +100,20 @@ def _literal(value: object) -> str:
 _OPTIONS = {
     "engine": "--engine",
     "backup_retention_days": "--backup-retention-days",
+    "backup_retention_bytes": "--backup-retention-bytes",
     "backtrack_window_s": "--backtrack-window",
     "ttl_s": "--ttl",
     "idle_s": "--idle",
     "clone_limit": "--clone-limit",
 }
+_WORDS = {"ttl_s": "never", "idle_s": "never", "backup_retention_bytes": "none"}
+"""The words for no value."""
 
 
 def cli_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Settings as options of the command line; expiry that is None is ``never``, other options are left out then."""
+    """Settings as options of the command line; expiry that is None is ``never``, no limit of bytes ``none``, other
+    options are left out then.
+    """
     arguments: list[str] = []
     for name, value in settings.items():
         if name == "deletion_protection":
@@ -116,9 +121,7 @@ def cli_settings(settings: Mapping[str, Any]) -> tuple[str, ...]:
         elif name == "tags":
             for key, text in value.items():
                 arguments += ["--tag", f"{key}={text}"]
-        elif name in _OPTIONS and (value is not None or name in ("ttl_s", "idle_s")):
-            arguments += [
-                _OPTIONS[name],
-                "never" if value is None else f"{value:g}" if not isinstance(value, str) else value,
-            ]
+        elif name in _OPTIONS and (value is not None or name in _WORDS):
+            word = _WORDS[name] if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+            arguments += [_OPTIONS[name], word]
     return tuple(arguments)

@@ -9,6 +9,7 @@ from typing import Any
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.rules.durations import seconds_of
 from clusterdb.rules.points import Point, parse
+from clusterdb.rules.sizes import bytes_of
 
 __all__ = ["Fields", "tags_of", "tags_text"]
 
@@ -84,6 +85,10 @@ class Fields:
             settings["engine"] = self.text("engine")
         if self.text("retention"):  # empty: the default of the store
             settings["backup_retention_days"] = self.whole("retention", "Days that the past is kept", 0)
+        if limit := self.text("retained"):
+            settings["backup_retention_bytes"] = None if limit == "none" else bytes_of(limit)
+        elif self.text("retention") and self.has("retained"):
+            settings["backup_retention_bytes"] = None
         if self.has("backtrack"):
             seconds = self.duration("backtrack") or 0
             settings["backtrack_window_s"] = int(seconds)

@@ -92,6 +92,7 @@ class Site:
             "moment": lambda time: time.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             "duration": duration_text,
             "span": _span,
+            "size": _size,
         }
 
     def note(self, notice: Notice) -> str:
@@ -112,6 +113,16 @@ def _span(seconds: float | None) -> str:
         if seconds and seconds % length == 0:
             return f"{seconds / length:g}{unit}"
     return f"{seconds:g}s" if seconds else ""
+
+
+def _size(size_bytes: int | None) -> str:
+    """Bytes as a size that a form takes, exactly: ``256 MiB``."""
+    if size_bytes is None:
+        return ""
+    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size_bytes and size_bytes % (1 << shift) == 0:
+            return f"{size_bytes >> shift} {unit}"
+    return str(size_bytes)
 
 
 def url(path: str, /, **query: object) -> str:
@@ -204,6 +215,7 @@ def in_words(text: str) -> str:
 _CONFLICTS = "choose to skip or to replace these rows on the page Diff"
 _LABELS = {
     "backup_retention_days": "Days that the past is kept",
+    "backup_retention_bytes": "Size that the past may take",
     "backtrack_window_s": "Backtrack window",
     "deletion_protection": "Protection",
     "ttl_s": "Time to live",

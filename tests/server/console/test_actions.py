@@ -76,6 +76,16 @@ PERFORMED: dict[str, list[tuple[Fields, str, Check]]] = {
                 s.cluster("dev").settings.deletion_protection and s.cluster("dev").settings.tags["note"] == "mine"
             ),
         ),
+        (
+            [("cluster", "dev"), ("retention", "1"), ("retained", "300 MiB")],
+            "modified dev: Size that the past may take none -> 314572800",
+            lambda s: s.cluster("dev").settings.backup_retention_bytes == 300 << 20,
+        ),
+        (
+            [("cluster", "dev"), ("retention", "2"), ("retained", "")],
+            "modified dev: Days that the past is kept 1 -> 2",
+            lambda s: s.cluster("dev").settings.backup_retention_bytes is None,
+        ),
     ],
     "rename": [([("cluster", "dev"), ("name", "old")], "renamed dev to old", lambda s: "old" in names(s))],
     "stop": [([("cluster", "dev")], "stopped dev", lambda s: s.cluster("dev").status == "stopped")],
@@ -273,6 +283,7 @@ def test_undo_of_a_reset_brings_back_what_was_lost(shop: clusterdb.Store, consol
         ("create", {"name": "prod"}, "already"),
         ("create", {"name": ""}, "Name is missing: fill it in"),
         ("create", {"name": "x", "retention": "99"}, "Days that the past is kept 99: use a whole number from 0 to 35"),
+        ("create", {"name": "x", "retained": "big"}, "invalid size 'big': use a number of bytes, or 64k, 500MB, 2g"),
         ("create", {"name": "x", "retention": "two"}, "Days that the past is kept 'two' is not a whole number"),
         ("create", {"name": "x", "ttl": "soon"}, "invalid duration 'soon'"),
         ("create", {"name": "x", "engine": "oracle"}, "engine 'oracle': use one of sqlite"),

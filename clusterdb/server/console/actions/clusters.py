@@ -48,7 +48,7 @@ def _create_code(fields: Fields) -> Code:
 def _changed_only(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without those that have their default."""
     defaults: dict[str, Any] = {"engine": "sqlite", "backtrack_window_s": 0, "deletion_protection": False}
-    defaults |= {"ttl_s": None, "idle_s": None, "clone_limit": None, "tags": {}}
+    defaults |= {"backup_retention_bytes": None, "ttl_s": None, "idle_s": None, "clone_limit": None, "tags": {}}
     return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
