@@ -207,6 +207,14 @@ PERFORMED: dict[str, list[tuple[Fields, str, Check]]] = {
 CASES = [(action, *case) for action, cases in PERFORMED.items() for case in cases]
 
 
+def prepare(store: clusterdb.Store, action: str) -> None:
+    """What an action needs in the shop."""
+    if action == "start":
+        store.cluster("orphan").stop()
+    if action == "delete-endpoint":
+        store.cluster("prod").add_endpoint("custom")
+
+
 def test_every_action_is_tested() -> None:
     """An action that is added needs a case."""
     assert set(PERFORMED) == set(ACTIONS)
@@ -217,10 +225,7 @@ def test_action_does_what_it_answers(
     shop: clusterdb.Store, console: Client, action: str, fields: Fields, message: str, check: Check
 ) -> None:
     """The change is in the store, and the next page describes it."""
-    if action == "start":
-        shop.cluster("orphan").stop()
-    if action == "delete-endpoint":
-        shop.cluster("prod").add_endpoint("custom")
+    prepare(shop, action)
     page = console.do(action, fields)
     assert page.status == 200, page.error
     assert message in page.words

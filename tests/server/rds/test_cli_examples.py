@@ -254,7 +254,7 @@ def is_given(example: Example, key: str, value: Any) -> bool:
     )
 
 
-def test_is_absent_is_refused_in_the_protocol(rds: Any) -> None:
+def test_absent_operation_is_refused_in_the_protocol(rds: Any) -> None:
     with refused("InvalidAction"):
         rds.promote_read_replica_db_cluster(DBClusterIdentifier="prod")
     with refused("InvalidAction"):

@@ -163,7 +163,7 @@ def test_source_is_named_by_id_arn_or_resource_id(rds: Any) -> None:
         ({"BacktrackWindow": 1}, "InvalidParameterCombination"),
     ],
 )
-def test_aws_refuses_is_refused(rds: Any, more: dict[str, Any], code: str) -> None:
+def test_clone_that_aws_refuses_is_refused(rds: Any, more: dict[str, Any], code: str) -> None:
     create(rds, "prod")
     values = {"DBClusterIdentifier": "dev", "SourceDBClusterIdentifier": "prod", **CLONE, **more}
     with refused(code):

@@ -48,7 +48,7 @@ def test_deleting_in_another_interface_forgets_what_is_kept(rds: Any, memory_sto
     assert memory_store.context.catalog.documents.all("DBCluster") == []
 
 
-def test_is_kept_survives_the_server(disk_store: clusterdb.Store) -> None:
+def test_kept_values_survive_the_server(disk_store: clusterdb.Store) -> None:
     with running(disk_store) as first:
         before = create(session(first).client("rds"), "prod", DatabaseName="app", PreferredBackupWindow="01:00-01:30")
     with running(disk_store) as second:
