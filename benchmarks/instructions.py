@@ -37,6 +37,7 @@ _MAX = {"point read": 12_000, "one-row commit": 20_000, "clone": 200_000}
 _OF_CONNECTIONS = ("point read", "one-row commit", "connect, read, close")
 OPERATIONS = {
     "clone": (*_OF_CONNECTIONS, "clone, durable", "drop, durable", "clone, :memory:", "drop, :memory:"),
+    "clone, past kept": _OF_CONNECTIONS,
     "plain WAL": _OF_CONNECTIONS,
 }
 """The operations that a child does, in this order, by its peer."""
@@ -55,7 +56,10 @@ def instructions(folder: Path, quick: bool) -> Results:
     shutil.copyfile(source_of(folder, _MEGABYTES), ready / "wal.db")
     plain(ready / "wal.db").close()
     with clusterdb.open(ready / "store") as store:
-        store.create_cluster("base", from_file=source_of(folder, _MEGABYTES)).clone("dev")
+        base = store.create_cluster("base", from_file=source_of(folder, _MEGABYTES))
+        base.clone("kept")
+        base.modify(backup_retention_days=0)
+        base.clone("dev")
     count = 20 if quick else 100
     with ThreadPoolExecutor(2) as executor:
         counts = dict(zip(OPERATIONS, executor.map(lambda peer: _counted(ready, peer, count), OPERATIONS), strict=True))
@@ -92,6 +96,9 @@ def main(peer: str, folder: Path, count: int) -> None:
         _use(lambda: plain(folder / "wal.db"), count)
         return
     with clusterdb.open(folder / "store") as durable:
+        if peer == "clone, past kept":
+            _use(durable.cluster("kept").connect, count)
+            return
         _use(durable.cluster("dev").connect, count)
         _clone_and_drop(durable.cluster("base"), count)
     with clusterdb.open(":memory:") as memory:

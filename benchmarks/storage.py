@@ -50,16 +50,21 @@ class Line:
     writes: bool = False
 
 
-def openers(folder: Path, store: clusterdb.Store, megabytes: int) -> dict[str, Callable[[], apsw.Connection]]:
-    """Functions that connect to copies of the same database: two plain files, and two clones in the store."""
+def openers(
+    folder: Path, store: clusterdb.Store, keeping: clusterdb.Store, megabytes: int
+) -> dict[str, Callable[[], apsw.Connection]]:
+    """Functions that connect to copies of the same database: two plain files, and a clone in each of two stores.
+
+    The clusters of the store ``keeping`` keep their past.
+    """
     source = source_of(folder, megabytes)
     wal, mapped = (folder / f"{name}-{megabytes}.db" for name in ("wal", "mmap"))
     for path in (wal, mapped):
         shutil.copyfile(source, path)
         plain(path).close()  # now in WAL mode
-    base = store.create_cluster(f"base-{megabytes}", from_file=source)
-    clone = base.clone(f"clone-{megabytes}", backup_retention_days=0)
-    keeper = base.clone(f"keeper-{megabytes}")
+    name = f"base-{megabytes}"
+    clone = store.create_cluster(name, from_file=source, backup_retention_days=0).clone(f"clone-{megabytes}")
+    keeper = keeping.create_cluster(name, from_file=source).clone(f"clone-{megabytes}")
     return {
         "plain WAL": functools.partial(plain, wal),
         "plain WAL, mmap": functools.partial(plain, mapped, mapped=True),
@@ -138,9 +143,9 @@ def _lines(megabytes: int, quick: bool) -> dict[str, Line]:
 def speed(folder: Path, quick: bool) -> Results:
     """A clone against a plain SQLite file in WAL mode, without and with mmap: how many times as fast."""
     results: Results = []
-    with clusterdb.open(folder / "speed") as store:
+    with clusterdb.open(folder / "speed") as store, clusterdb.open(folder / "keeping") as keeping:
         for megabytes in [64] if quick else [64, 1024]:
-            peers = openers(folder, store, megabytes)
+            peers = openers(folder, store, keeping, megabytes)
             suffix = "" if megabytes == 64 else f", {size_text(megabytes)}"
             for what, line in _lines(megabytes, quick).items():
                 results.append(_row(f"{what}{suffix}", _measured(line, peers, 3 if quick else _ROUNDS_MAX), line.goals))

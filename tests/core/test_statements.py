@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import clusterdb
+from tests.support.mishaps import assert_accounted
 from tests.support.statements import counted
 from tests.support.stores import assert_clean
+from vfs.reclaim.cleanup import SHORT_PAST
 
 CLONE = ["BEGIN IMMEDIATE", "INSERT INTO volumes", "INSERT INTO pins", "INSERT INTO events", "INSERT INTO clusters"]
 DROP = ["BEGIN IMMEDIATE", "DELETE FROM clusters", "INSERT INTO events", "DELETE FROM pins", "DELETE FROM volumes"]
@@ -87,3 +90,24 @@ def clone_and_drop_beside(store: clusterdb.Store, other: clusterdb.Store, siblin
         clone.delete()
     assert len(statements) <= len(DROP) + 1 + READS_MAX + 4
     assert_clean(store)
+
+
+@pytest.mark.parametrize("commits", [3, SHORT_PAST + 10])
+def test_clone_that_keeps_its_past_is_dropped_whole(tmp_path: Path, commits: int) -> None:
+    """A short past goes in the same transaction; a long one later, and all slots of both are free then."""
+    with clusterdb.open(tmp_path / "store") as store:
+        prod = with_siblings(store, 1)
+        before = store.stats().used_bytes
+        clone = prod.clone("dev", backup_retention_days=1)
+        with closing(clone.connect()) as connection:
+            connection.execute("PRAGMA synchronous = OFF").fetchall()
+            for number in range(commits):
+                connection.execute("INSERT INTO t VALUES (?)", (number,))
+        assert len(clone.log()) == commits + 1
+        with counted(store) as statements:
+            clone.delete()
+        is_marked = any(sql.startswith("UPDATE volumes SET state") for sql in statements)
+        assert is_marked == (commits > SHORT_PAST)
+        assert store.stats().used_bytes == before
+        assert list((tmp_path / "store" / "history").iterdir()) == []
+    assert_accounted(tmp_path / "store")

@@ -29,10 +29,12 @@ from vfs.registry import IN_USE, PinRow, VolumeRow, VolumeState
 from vfs.storage.heads import durable_version, head_of
 from vfs.storage.sessions import Session
 
-__all__ = ["Cleanup"]
+__all__ = ["SHORT_PAST", "Cleanup"]
 
 _LARGE_SLOTS = 16_384
 """A dropped volume with more own slots than this (64 MiB) is walked outside of the catalog's write lock."""
+SHORT_PAST = 64
+"""A past of so few versions is removed with its volume, in one catalog transaction."""
 
 
 @dataclass(slots=True)
@@ -205,11 +207,11 @@ class Cleanup:
     def _lone(self, session: Session, row: VolumeRow, holds: Holds) -> _Lone | None:
         """The volume and its source, if all that belongs to the volume can be removed at once; otherwise None.
 
-        Then it has no pin, no reader, no past and few slots of its own, its source is in use, and both are locked.
+        Then it has no pin, no reader, a short past and few slots of its own, its source is in use, and both are locked.
         """
         registry = self._pool.registry
         current = registry.volume_row(row.volume)
-        if current is None or current.retained:
+        if current is None or self._has_long_past(current):
             return None
         source = None
         if current.parent is not None:
@@ -234,7 +236,8 @@ class Cleanup:
     def _collect_lone(self, lone: _Lone) -> _Work:
         """As :meth:`_collect`, for a volume and the pin of its base: the cost does not depend on other pins (C1)."""
         registry, row, source = self._pool.registry, lone.row, lone.source
-        work = _Work(removed=[row], freed=[(row, self._unreachable(of_dropped_head, row, []))])
+        own = self._unreachable(of_dropped_past, row, []) + self._unreachable(of_dropped_head, row, [])
+        work = _Work(removed=[row], freed=[(row, own)])
         work.forget.append(partial(registry.remove_volume, row.volume))
         if registry.is_bare(row.volume):
             work.bare.add(row.volume)
@@ -284,6 +287,10 @@ class Cleanup:
             self.request(row)
         except CorruptionError:
             self._pool.slot_map.note_leaks()  # not absorbed: the slots of a damaged page table cannot be determined
+
+    def _has_long_past(self, row: VolumeRow) -> bool:
+        shared = self._pool.volume(row)
+        return bool(row.retained) and (shared.version - row.retained > SHORT_PAST or shared.written > _LARGE_SLOTS)
 
     def _is_large(self, row: VolumeRow) -> bool:
         try:
