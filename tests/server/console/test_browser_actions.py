@@ -84,6 +84,6 @@ def test_action_is_done_in_a_browser(
     form = form_of(page, action, fields)
     fill_in(form, fields)
     form.locator("button:not(.copy)").first.click()
-    page.wait_for_function("text => document.body.innerText.replace(/\\s+/g, ' ').includes(text)", arg=message)
+    page.wait_for_function("text => (document.body?.innerText ?? '').replace(/\\s+/g, ' ').includes(text)", arg=message)
     assert check(store)
     tab.close()
