@@ -34,7 +34,7 @@ __all__ = ["SHORT_PAST", "Cleanup"]
 _LARGE_SLOTS = 16_384
 """A dropped volume with more own slots than this (64 MiB) is walked outside of the catalog's write lock."""
 SHORT_PAST = 64
-"""A past of so few versions is removed with its volume, in one catalog transaction."""
+"""The versions of a past that is removed with its volume, in one catalog transaction."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 import clusterdb
 from tests.server.console.browser import Tab
-from tests.server.console.test_actions import CASES, Check, Fields, prepare
+from tests.server.console.performed import CASES, Check, Fields, prepare
 
 pytestmark = pytest.mark.slow
 
