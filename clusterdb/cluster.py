@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clusterdb.past.find import Moment
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
+    from clusterdb.remote.pushing import Pushed
     from clusterdb.rules.points import Point
     from clusterdb.rules.settings import ClusterSettings
 
@@ -216,6 +217,38 @@ class ClusterVerbs:
         from clusterdb.clusters import cloning
 
         return self._handle(cloning.clone(self.context, self, name, at, copy_type, settings))
+
+    def push(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Pushed:
+        """Push the last committed state to a repository on object storage: what changed since the last push.
+
+        ``url``: as for :class:`clusterdb.remote.Remote`; the repository is created if there is none.  ``name``: of the
+        database there, that of the cluster by default.  ``force``: replace a database from which the cluster does not
+        descend.  ``dry_run``: send nothing, and return what would be sent.  ``progress`` is called with (slots sent,
+        slots to send).
+
+        Raises RemoteConflictError, RemoteUnavailableError, RemoteError, ClusterNotFoundError.
+        """
+        from clusterdb.remote.handle import Remote
+        from clusterdb.remote.pushing import push
+
+        remote = Remote(url)
+        return push(
+            self.context,
+            self,
+            remote.repository,
+            self.name if name is None else name,
+            force=force,
+            dry_run=dry_run,
+            progress=progress,
+        )
 
     # --- the past ---------------------------------------------------------------------------------------------------
     @uninterrupted

@@ -52,6 +52,12 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "RemoteConflictError",
+    "RemoteDamagedError",
+    "RemoteError",
+    "RemoteFormatError",
+    "RemoteNotFoundError",
+    "RemoteUnavailableError",
     "SnapshotExistsError",
     "SnapshotNotFoundError",
     "StoreBusyError",
@@ -335,3 +341,27 @@ class DatabaseDamagedError(DatabaseError):
 
 class ExportTargetError(OperationalError):
     """The file to export to exists, or cannot be written."""
+
+
+class RemoteError(OperationalError):
+    """A repository on object storage cannot be used as asked: no credentials, for example."""
+
+
+class RemoteNotFoundError(RemoteError):
+    """There is no such repository, or it has no such database."""
+
+
+class RemoteConflictError(RemoteError):
+    """What is to be pushed does not descend from what the repository has, or the place belongs to something else."""
+
+
+class RemoteUnavailableError(RemoteError):
+    """The storage of a repository does not answer, or fails."""
+
+
+class RemoteFormatError(RemoteError):
+    """A repository has a format of a newer release."""
+
+
+class RemoteDamagedError(DatabaseError):
+    """An object of a repository is missing or damaged."""

@@ -248,6 +248,28 @@ class Store:
             self.context, name, source, settings, engine=engine, strict=strict, progress=progress
         )
 
+    def clone(
+        self, url: str, name: str, *, at: Point | None = None, progress: Progress | None = None, **settings: Any
+    ) -> Cluster:
+        """Create a cluster from a database of a repository on object storage.
+
+        ``url``: that of the repository, and the name of the database, as ``s3://BUCKET/PATH/NAME``.  ``at``: a version
+        that was pushed, or a time.  ``progress`` is called with (pages copied, pages in all).  ``settings``: those of
+        :class:`ClusterSettings`; the engine is that of the database.
+
+        Raises RemoteNotFoundError, RemoteUnavailableError, RemoteDamagedError, RemoteError, InvalidRestoreTimeError,
+        InvalidNameError, ClusterExistsError, InvalidArgumentError, StoreFullError; then no cluster is left behind.
+        """
+        from clusterdb.remote.fetching import clone_remote
+        from clusterdb.remote.handle import Remote
+        from clusterdb.remote.states import split_url, state_at
+
+        place, source = split_url(url)
+        repository = Remote(place).repository
+        state = state_at(repository, source, at)
+        row = clone_remote(self.context, repository, state, source, name, settings, progress)
+        return Cluster(self, row.name, row.cluster)
+
     # --- snapshots --------------------------------------------------------------------------------------------------
     def snapshots(self) -> list[Snapshot]:
         """All snapshots, by name; they stay when their cluster is deleted."""

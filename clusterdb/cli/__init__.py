@@ -14,12 +14,24 @@ from contextlib import suppress
 import click
 
 from clusterdb.access.command import invoked
-from clusterdb.cli import care, clusters, differences, extras, history, instances, past, serve, shell, statements
+from clusterdb.cli import (
+    care,
+    clusters,
+    differences,
+    extras,
+    history,
+    instances,
+    past,
+    remote,
+    serve,
+    shell,
+    statements,
+)
 from clusterdb.cli.app import Common, cli
 
 __all__ = ["cli", "main"]
 
-_MODULES = (care, clusters, instances, differences, extras, history, past, serve, shell, statements)
+_MODULES = (care, clusters, instances, differences, extras, history, past, remote, serve, shell, statements)
 assert {module.cli for module in _MODULES} == {cli}
 
 

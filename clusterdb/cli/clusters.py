@@ -21,7 +21,9 @@ from clusterdb.cli.output import (
     terminal_width,
     warn_about_collations,
 )
+from clusterdb.cli.remote import list_remote
 from clusterdb.cli.settings import given_settings, settings_options
+from clusterdb.rules.urls import is_url
 from clusterdb.views import messages
 from clusterdb.views.cluster import details_json, details_rows, listed_json
 from clusterdb.views.columns import LISTED, LISTED_DEFAULT, records_table
@@ -163,10 +165,16 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
     """Clone the cluster SOURCE as NAME, in constant time.
 
     SOURCE can name a point in time: prod@1234 (a version), prod@'5 minutes ago', prod@2026-01-31T12:00:00, or
-    prod@SNAPSHOT.
+    prod@SNAPSHOT.  It can be a database that was pushed, as s3://BUCKET/PATH/prod: that is copied.
     """
-    with opened(context) as store:
+    with opened(context, create=is_url(source)) as store:
         cluster, point = split_point(source)
+        if is_url(source):
+            with progress_bar("copying") as progress:
+                copied = store.clone(cluster, name, at=point, progress=progress, **given_settings(settings))
+            moment = copied.versions(1)[0]
+            note(context, messages.copied_remote(cluster, name, moment.version, moment.time))
+            return
         copy_type = "full-copy" if full_copy else "copy-on-write"
         cloned = store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **given_settings(settings))
         note(context, messages.cloned(cluster, name, cloned.origin))
@@ -178,6 +186,7 @@ _bill_option = click.option(
 
 
 @cli.command()
+@click.argument("url", required=False)
 @click.option("--tree", "as_tree", is_flag=True, help="Draw the clones below their sources, with bars of their sizes.")
 @filter_option
 @columns_option
@@ -185,9 +194,15 @@ _bill_option = click.option(
 @json_option
 @click.pass_context
 def ls(
-    context: click.Context, as_tree: bool, filters: tuple[str, ...], columns: str | None, with_bill: bool, as_json: bool
+    context: click.Context,
+    url: str | None,
+    as_tree: bool,
+    filters: tuple[str, ...],
+    columns: str | None,
+    with_bill: bool,
+    as_json: bool,
 ) -> None:
-    """List the clusters with their sizes.
+    """List the clusters with their sizes, or the databases of the repository at URL.
 
     "own" is what only the cluster holds: deleting it frees this. "shared" is what others hold too. Its past, and pages
     of a deleted source that several clones hold, are on its bill, but not among its own.
@@ -197,6 +212,13 @@ def ls(
     from clusterdb.clusters.figures import listing
     from clusterdb.views.filters import is_wanted
 
+    if url is not None:
+        if not is_url(url) or as_tree or with_bill or filters:
+            raise click.UsageError(
+                "URL lists a repository, as s3://BUCKET/PATH; of the options, with --json or --columns"
+            )
+        list_remote(url, as_json=as_json, columns=columns)
+        return
     if as_tree and (as_json or columns or with_bill):
         raise click.UsageError("--tree draws a tree: remove --json, --columns and --bill")
     shown = chosen_columns(LISTED, columns, as_json=as_json, default=LISTED_DEFAULT)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from clusterdb.cli.app import POINT, cli, endpoint_option, opened, split_point
+from clusterdb.cli.app import POINT, cli, endpoint_option, opened, progress_bar, split_point
 from clusterdb.cli.output import print_json, terminal_width
+from clusterdb.rules.urls import is_url
 from clusterdb.views.rows import rows_csv, rows_json
 from clusterdb.views.text import cells_of, table
+
+if TYPE_CHECKING:
+    from clusterdb.rules.points import Point
+    from clusterdb.store import Cluster
 
 __all__ = ["cli"]
 
@@ -44,14 +52,14 @@ def sql(
 ) -> None:
     """Run SQL STATEMENTS (or standard input) in CLUSTER and print the rows that they return.
 
-    CLUSTER can name a point in time, to read: prod@1234, prod@'5 minutes ago'.
+    CLUSTER can name a point in time, to read: prod@1234, prod@'5 minutes ago'.  It can be a database that was pushed,
+    as s3://BUCKET/PATH/prod: that is copied to memory, read, and forgotten.
     """
     from clusterdb.access.sqlite import results
 
     text = statements if statements is not None else sys.stdin.read()
-    with opened(context) as store:
-        name, at = split_point(cluster)
-        target = store.cluster(name)
+    with _target(context, cluster) as (target, at):
+        read_only = read_only or is_url(cluster)
         connection = target.connect(endpoint, read_only=read_only, at=at, trusted=not untrusted)
 
         def run(sql: str) -> None:
@@ -65,6 +73,20 @@ def sql(
             from clusterdb.flavours import session_of
 
             session_of(target.settings.engine, connection).execute_script(text, run)
+
+
+@contextmanager
+def _target(context: click.Context, text: str) -> Iterator[tuple[Cluster, Point | None]]:
+    """The cluster that an argument names, and the point in its past; a copy in memory of a database that was pushed."""
+    from clusterdb.store import open
+
+    name, at = split_point(text)
+    if is_url(text):
+        with open(":memory:") as store, progress_bar("copying") as progress:
+            yield store.clone(name, "copy", at=at, progress=progress), None
+    else:
+        with opened(context) as store:
+            yield store.cluster(name), at
 
 
 def _print_rows(rows: list[tuple[object, ...]], headers: list[str], output_format: str) -> None:

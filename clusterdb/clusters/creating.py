@@ -21,7 +21,7 @@ from vfs.registry import VolumeRow, VolumeState
 if TYPE_CHECKING:
     from clusterdb.flavours.loaded import LoadedDump
 
-__all__ = ["Also", "create", "create_filled", "import_dump", "nothing_else"]
+__all__ = ["Also", "create", "create_built", "create_filled", "import_dump", "nothing_else"]
 
 Also = Callable[[ClusterRow], None]
 """What another interface adds about a new cluster, in the catalog transaction that adds the cluster."""
@@ -117,15 +117,33 @@ def create_filled(
     also: Also = nothing_else,
 ) -> ClusterRow:
     """Create a cluster that becomes visible when ``fill`` has filled it; ``source`` is the cluster that it copies."""
+
+    def build(volume: VolumeRow) -> None:
+        with building(context, volume) as connection:
+            fill(connection)
+
+    origin = f"copied from '{source.name}'" if source is not None else "created"
+    return create_built(context, name, build, settings, origin, source=source, also=also)
+
+
+def create_built(
+    context: Context,
+    name: str,
+    build: Callable[[VolumeRow], None],
+    settings: ClusterSettings,
+    origin: str,
+    *,
+    source: ClusterRow | None = None,
+    also: Also = nothing_else,
+) -> ClusterRow:
+    """Create a cluster that becomes visible when ``build`` has filled its volume; its event states its ``origin``."""
     catalog = context.catalog
     with new_volume(context, VolumeState.BUILDING) as volume:
         try:
-            with building(context, volume) as connection:
-                fill(connection)
+            build(volume)
             with catalog.transaction():
                 catalog.volumes.set_volume_state(volume.volume, VolumeState.LIVE)
                 row = catalog.clusters.add(name, volume.volume, settings, source)
-                origin = f"copied from '{source.name}'" if source is not None else "created"
                 catalog.events.add("cluster", name, "creation", f"cluster '{name}' {origin}")
                 also(row)
         except BaseException:

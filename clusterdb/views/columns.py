@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clusterdb.ha.instances import Instance
     from clusterdb.ha.replica_status import ReplicaStatus
     from clusterdb.past.snapshots import Snapshot
+    from clusterdb.remote import RemoteDatabase
 
 __all__ = [
     "BILLS",
@@ -23,6 +24,7 @@ __all__ = [
     "INSTANCES",
     "LISTED",
     "LISTED_DEFAULT",
+    "REMOTE",
     "REPLICAS",
     "SNAPSHOTS",
     "Columns",
@@ -37,6 +39,13 @@ Record = TypeVar("Record")
 Columns = Mapping[str, Callable[[Record], object]]
 """The header of each column, and the function that makes its cell of a record."""
 
+REMOTE: Columns[RemoteDatabase] = {
+    "database": lambda database: database.name,
+    "version": lambda database: database.version,
+    "size": lambda database: bytes_text(database.size_bytes),
+    "engine": lambda database: database.engine,
+    "pushed": lambda database: time_text(database.pushed_at),
+}
 CLUSTERS: Columns[ClusterStats] = {
     "cluster": lambda stats: stats.name,
     "cloned from": lambda stats: stats.source,

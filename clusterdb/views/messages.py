@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from clusterdb.past.find import Moment
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
+    from clusterdb.remote import Collected, Counts, Pushed
 
 __all__ = [
     "added_endpoint",
     "added_instance",
     "backtracked",
     "cloned",
+    "collected",
+    "copied_remote",
     "copied_snapshot",
     "crashed",
     "created",
@@ -35,7 +38,9 @@ __all__ = [
     "modified",
     "modified_instance",
     "promoted",
+    "pushed",
     "renamed",
+    "requests_text",
     "reset",
     "restored",
     "snapshot_taken",
@@ -188,3 +193,34 @@ def _count(number: int, noun: str) -> str:
 
 def _version(version: int, time: datetime) -> str:
     return f"version {version}, {time_text(time)}"
+
+
+# --- object storage ---------------------------------------------------------------------------------------------------
+def pushed(cluster: str, push: Pushed, *, is_done: bool) -> str:
+    """``is_done``: False for a dry run."""
+    place = f"{push.url}/{push.name}"
+    if not push.slot_count and push.number:
+        return f"{place} has version {push.version} of {cluster} already"
+    size = bytes_text(push.slot_count * 4096)
+    if not is_done:
+        return f"would push version {push.version} of {cluster} to {place}: {size}"
+    return f"pushed version {push.version} of {cluster} to {place}: {size}, {requests_text(push.requests)}"
+
+
+def requests_text(counts: Counts) -> str:
+    """What an operation asked of object storage."""
+    kinds = {"PUT": counts.puts, "GET": counts.gets, "LIST": counts.lists, "DELETE": counts.deletes}
+    requests = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    return f"{requests}; {bytes_text(counts.sent_bytes)} sent, {bytes_text(counts.received_bytes)} received"
+
+
+def copied_remote(url: str, name: str, version: int, time: datetime) -> str:
+    """A cluster from a database on object storage."""
+    return f"copied {url} as {name}, at {_version(version, time)}"
+
+
+def collected(url: str, result: Collected) -> str:
+    """What a collection deleted."""
+    objects = f"{result.object_count} object{'' if result.object_count == 1 else 's'}"
+    states = f"{result.state_count} state{'' if result.state_count == 1 else 's'}"
+    return f"deleted {objects} of {url}, {bytes_text(result.object_bytes)}; {states} expired"

@@ -92,7 +92,16 @@ def test_help_lists_every_command_in_a_section() -> None:
     overview = CliRunner().invoke(cli, ["--help"]).output
     assert "Others:" not in overview
     sections = [line for line in overview.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert sections[1:] == ["Clusters:", "SQL:", "AWS:", "The past:", "Instances:", "The store:", "More:"]
+    assert sections[1:] == [
+        "Clusters:",
+        "SQL:",
+        "Object storage:",
+        "AWS:",
+        "The past:",
+        "Instances:",
+        "The store:",
+        "More:",
+    ]
     for name, command in cli.commands.items():
         assert f"\n  {name} " in overview
         assert command.help and command.help.strip().split("\n")[0].endswith((".", "names", "which.", ")."))

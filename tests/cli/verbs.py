@@ -26,15 +26,16 @@ _WHOLE: dict[str, list[str]] = {
     "bisect": ["c-bisect", "SELECT count(*) FROM t"],
     "diff": ["prod", "c-diff"],
     "import": ["source.db", "n-import"],
+    "push": ["c-push", "memory://verbs"],
     "modify": ["c-modify", "--tag", f"key={DATA}"],
     "sql": ["c-sql", f"SELECT '{DATA}' AS text"],
     "shell": ["c-shell", "-c", f"SELECT '{DATA}'"],
 }
 """The arguments of verbs for which those that follow from the parameters do not suffice."""
 _INSTANCES = ("crash", "failover", "modify-instance", "rm-instance")
-_LEFT_OUT = {"demo", "serve"}
-"""``demo`` takes seconds, and does with a store what other verbs do; ``serve`` runs until it is stopped, and has
-tests of its own in ``tests/server/test_app.py``."""
+_LEFT_OUT = {"demo", "remote", "serve"}
+"""``demo`` takes seconds, and does with a store what other verbs do; ``remote`` needs a repository and not a store, and
+``serve`` runs until it is stopped: they have tests in ``tests/remote`` and ``tests/server/test_app.py``."""
 
 
 def names() -> list[str]:

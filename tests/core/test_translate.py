@@ -131,6 +131,11 @@ VERBS: dict[str, Verb] = {
     "import a dump": lambda store, tmp: store.import_dump("new", tmp / "dump.sql", engine="aurora-mysql"),
     "clusters": lambda store, _: store.clusters(),
     "clone": lambda store, _: store.cluster("a").clone("new"),
+    "push": lambda store, tmp: store.cluster("a").push(f"memory://{tmp}"),
+    "clone of a pushed database": lambda store, tmp: (
+        store.cluster("a").push(f"memory://{tmp}"),
+        store.clone(f"memory://{tmp}/a", "new"),
+    ),
     "full copy": lambda store, _: store.cluster("a").clone("new", copy_type="full-copy"),
     "clone of the past": lambda store, _: store.cluster("a").clone("new", at="s"),
     "restore to a time": lambda store, _: store.restore_to_point_in_time("a", "new", use_latest_restorable_time=True),

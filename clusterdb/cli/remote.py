@@ -1,0 +1,129 @@
+"""Object storage: push clusters to a repository, list it and care for it.
+
+``clone`` and ``ls`` take URLs too (:mod:`clusterdb.cli.clusters`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from clusterdb.cli.app import CLUSTER, cli, confirm, opened, progress_bar, yes_option
+from clusterdb.cli.notes import note, quiet_option
+from clusterdb.cli.output import json_option, print_json, print_records
+from clusterdb.views import messages
+from clusterdb.views.columns import REMOTE
+from clusterdb.views.json import to_json
+
+if TYPE_CHECKING:
+    from clusterdb.store import Cluster
+
+__all__ = ["cli", "list_remote"]
+
+
+class _Seconds(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Seconds, or a number with a unit."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from clusterdb.errors import InvalidArgumentError
+        from clusterdb.rules.durations import seconds_of
+
+        try:
+            seconds = seconds_of(str(value))
+        except InvalidArgumentError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail("use a time above 0", param, ctx)
+        return seconds
+
+
+@cli.command()
+@click.argument("cluster", type=CLUSTER)
+@click.argument("url")
+@click.option("--as", "name", metavar="NAME", help="The name of the database there.  [default: the cluster's]")
+@click.option("--force", is_flag=True, help="Replace a database from which the cluster does not descend.")
+@click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent.")
+@click.option("--every", "every_s", type=_Seconds(), help="Push again and again, after this time: 10s, 5m.")
+@quiet_option
+@json_option
+@click.pass_context
+def push(
+    context: click.Context,
+    cluster: str,
+    url: str,
+    name: str | None,
+    force: bool,
+    dry_run: bool,
+    every_s: float | None,
+    as_json: bool,
+) -> None:
+    """Push CLUSTER to the repository at URL: what changed since the last push.
+
+    URL: s3://BUCKET/PATH, gs://, az://, or file:///DIRECTORY; settings of the engine follow a question mark, as
+    ?endpoint=http://localhost:9000.  Credentials are those of the environment, such as AWS_ACCESS_KEY_ID.
+    """
+    with opened(context) as store:
+        source = store.cluster(cluster)
+        _push(context, source, url, name, force=force, dry_run=dry_run, as_json=as_json)
+        while every_s is not None:
+            time.sleep(every_s)
+            _push(context, source, url, name, force=force, dry_run=dry_run, as_json=as_json)
+
+
+def _push(
+    context: click.Context, source: Cluster, url: str, name: str | None, *, force: bool, dry_run: bool, as_json: bool
+) -> None:
+    with progress_bar("pushing") as progress:
+        result = source.push(url, name=name, force=force, dry_run=dry_run, progress=progress)
+    if as_json:
+        print_json(to_json(result))
+    elif dry_run:
+        click.echo(messages.pushed(source.name, result, is_done=False))
+    else:
+        note(context, messages.pushed(source.name, result, is_done=True))
+
+
+@cli.command()
+@click.argument("action", type=click.Choice(["check", "gc", "rm"]))
+@click.argument("url")
+@click.option("--keep", "keep_s", type=_Seconds(), default="7d", show_default=True, help="gc: how long states stay.")
+@yes_option
+@quiet_option
+@click.pass_context
+def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bool) -> None:
+    """Care for the repository at URL.
+
+    check: read everything that it has, and compare it with its checksums.  gc: delete what only states hold that are
+    older than --keep, and what interrupted pushes left.  rm: remove the database that URL/NAME names.
+    """
+    from datetime import timedelta
+
+    from clusterdb.remote import Remote
+    from clusterdb.remote.states import split_url
+
+    if action == "rm":
+        place, name = split_url(url)
+        confirm(f"remove the database '{name}' from {place}?", yes=yes)
+        Remote(place).remove(name)
+        note(context, messages.deleted(url))
+    elif action == "gc":
+        repository = Remote(url)
+        note(context, messages.collected(repository.url, repository.collect(timedelta(seconds=keep_s))))
+    else:
+        problems = Remote(url).check()
+        for problem in problems:
+            click.echo(problem)
+        if problems:
+            context.exit(1)
+        note(context, f"{url}: no problems")
+
+
+def list_remote(url: str, *, as_json: bool, columns: str | None) -> None:
+    """Print the databases of a repository."""
+    from clusterdb.remote import Remote
+
+    print_records(Remote(url).databases(), REMOTE, as_json=as_json, chosen=columns)

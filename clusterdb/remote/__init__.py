@@ -1,0 +1,7 @@
+"""Databases on object storage: pushing them to a repository, and copying them out of it."""
+
+from clusterdb.remote.handle import Collected, Remote, RemoteDatabase
+from clusterdb.remote.objects import Counts
+from clusterdb.remote.pushing import Pushed
+
+__all__ = ["Collected", "Counts", "Pushed", "Remote", "RemoteDatabase"]

@@ -1,0 +1,177 @@
+"""Copying a database out of a repository into a new volume: its page table, then its pages, in parallel ranges.
+
+Every node and page is compared with its checksum.  The cluster becomes visible when it is complete; if the process
+dies before, the next one to open the store drops the volume.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+from clusterdb.catalog.rows import ClusterRow
+from clusterdb.clusters.creating import create_built
+from clusterdb.core.context import Context
+from clusterdb.errors import RemoteDamagedError, RemoteNotFoundError
+from clusterdb.past.retention import agree_with_settings
+from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref
+from clusterdb.remote.origin import keep_origin
+from clusterdb.remote.repository import Repository, Slots
+from clusterdb.remote.states import require_ref
+from clusterdb.remote.tree import Side, leaves
+from clusterdb.rules.names import check_name
+from vfs.abc import Durability
+from vfs.errors import CorruptionError
+from vfs.format.layout import SLOT_BYTES
+from vfs.registry import VolumeRow
+
+__all__ = ["clone_remote"]
+
+Progress = Callable[[int, int], None]
+"""Called with (pages copied, pages in all)."""
+
+_RUN_SLOTS = 256
+_GAP_SLOTS = 15
+_THREADS = 4
+
+
+def clone_remote(
+    context: Context,
+    repository: Repository,
+    manifest: Manifest,
+    source: str,
+    name: str,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+) -> ClusterRow:
+    """Create a cluster from a database of a repository, as a state has it.
+
+    Raises RemoteNotFoundError, RemoteDamagedError, RemoteUnavailableError, ClusterExistsError, StoreFullError and those
+    of creating a cluster; then no cluster is left behind.
+    """
+    context.require_writable()
+    context.catalog.clusters.require_free(check_name(name))
+    ref = require_ref(repository, manifest, source)
+    wanted = context.default_settings.changed({"engine": ref.engine, **settings})
+
+    def build(volume: VolumeRow) -> None:
+        try:
+            with context.errors():
+                _fill(context, volume, Slots(repository, manifest), ref, f"'{source}' in {repository.url}", progress)
+        except RemoteDamagedError:
+            if repository.is_expired(manifest.number):
+                raise RemoteNotFoundError(
+                    f"the state of {repository.url} that was copied has expired meanwhile: copy a newer one, and let "
+                    "states stay longer (remote gc --keep)"
+                ) from None
+            raise
+
+    row = create_built(
+        context,
+        name,
+        build,
+        wanted,
+        f"copied from '{source}' in {repository.url}",
+        also=lambda row: keep_origin(context, row, repository.url, source, ref.record),
+    )
+    if wanted.keeps_past_ns:
+        agree_with_settings(context, row.cluster)
+    return row
+
+
+def _fill(context: Context, volume: VolumeRow, slots: Slots, ref: Ref, text: str, progress: Progress | None) -> None:
+    """Write all pages of a remote version into an empty volume, and publish them."""
+    record = ref.record
+    remote, numbers, crcs = _pages(slots, ref, text)
+    with closing(context.plane.open_volume(context.pages, volume)) as handle:
+        handle.pin()
+        with _ended(handle.begin_write()) as transaction:
+            transaction.truncate(record.size_bytes)
+            done = 0
+            for places, data in _runs(slots, remote):
+                for at, page in zip(places, data, strict=True):
+                    if zlib.crc32(page) != crcs[at]:
+                        raise RemoteDamagedError(f"page {numbers[at]} of {text} fails its checksum")
+                    start = numbers[at] * SLOT_BYTES
+                    transaction.write(bytes(page[: record.size_bytes - start]), start)
+                done += len(places)
+                if progress is not None:
+                    progress(done, len(remote))
+            transaction.publish(Durability.FULL)
+
+
+class _ended:
+    """Ends a transaction after the body."""
+
+    def __init__(self, transaction: Any) -> None:
+        self._transaction = transaction
+
+    def __enter__(self) -> Any:
+        return self._transaction
+
+    def __exit__(self, *_: object) -> None:
+        self._transaction.end()
+
+
+def _pages(slots: Slots, ref: Ref, text: str) -> tuple[array[int], array[int], array[int]]:
+    """The remote slots, numbers and checksums of the pages of a version."""
+    remote, numbers, crcs = array("I"), array("I"), array("I")
+    try:
+        for leaf, entries in leaves(Side(slots.read_slot, ref.record)):
+            for index, entry in entries:
+                if entry.slot < FIRST_SLOT:
+                    raise RemoteDamagedError(f"{text} names slot {entry.slot}, which no repository has")
+                remote.append(entry.slot)
+                numbers.append((leaf << 8) + index)
+                crcs.append(entry.crc)
+    except CorruptionError as error:
+        raise RemoteDamagedError(f"{text} is damaged: {error}") from None
+    if numbers and numbers[-1] >= ref.record.page_count:
+        raise RemoteDamagedError(f"{text} has pages behind its end")
+    return remote, numbers, crcs
+
+
+def _runs(slots: Slots, remote: array[int]) -> Iterator[tuple[list[int], list[memoryview]]]:
+    """The pages in the order of their slots, some at a time: places in ``remote``, and bytes.  Reads run ahead."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        ahead: deque[tuple[list[int], Future[list[memoryview]]]] = deque()
+        try:
+            for places in _grouped(slots, remote):
+                ahead.append((places, pool.submit(_read, slots, [remote[at] for at in places])))
+                if len(ahead) > _THREADS:
+                    ready, future = ahead.popleft()
+                    yield ready, future.result()
+            while ahead:
+                ready, future = ahead.popleft()
+                yield ready, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _grouped(slots: Slots, remote: array[int]) -> Iterator[list[int]]:
+    """Places of pages that one request reads: of one segment, with small gaps."""
+    group: list[int] = []
+    for at in sorted(range(len(remote)), key=remote.__getitem__):
+        slot = remote[at]
+        if group and (
+            slot - remote[group[-1]] > _GAP_SLOTS
+            or slot - remote[group[0]] >= _RUN_SLOTS
+            or slots.segment_of(slot) is not slots.segment_of(remote[group[0]])
+        ):
+            yield group
+            group = []
+        group.append(at)
+    if group:
+        yield group
+
+
+def _read(slots: Slots, wanted: list[int]) -> list[memoryview]:
+    """The bytes of slots of one segment, in one request."""
+    first, last = wanted[0], wanted[-1]
+    data = slots.read_run(slots.segment_of(first), first, last - first + 1)
+    return [data[(slot - first) * SLOT_BYTES :][:SLOT_BYTES] for slot in wanted]

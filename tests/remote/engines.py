@@ -1,0 +1,190 @@
+"""Engines to test with: one that fails as object storage does, and a real one."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from clusterdb.errors import RemoteUnavailableError
+from clusterdb.remote.objects import Engine, Listed, Objects
+
+__all__ = ["Faulty", "Memory", "Stopped", "objects_on", "seaweedfs"]
+
+
+class Memory:
+    """Objects in a dictionary, with the times at which they were created."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+        self._fresh: set[str] = set()
+
+    def age(self) -> None:
+        """Let a day pass."""
+        self._fresh.clear()
+
+    def get(self, path: str) -> bytes | None:
+        return self.content.get(path)
+
+    def get_range(self, path: str, start: int, length: int) -> bytes | None:
+        data = self.content.get(path)
+        return data[start : start + length] if data is not None else None
+
+    def create(self, path: str, data: bytes) -> bool:
+        if path in self.content:
+            return False
+        self.content[path] = data
+        self._fresh.add(path)
+        return True
+
+    def put(self, path: str, data: bytes) -> None:
+        self.content[path] = data
+
+    def delete(self, path: str) -> None:
+        self.content.pop(path, None)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        now = datetime.now(timezone.utc)
+        for path in sorted(self.content):
+            if path.startswith(f"{prefix}/"):
+                yield Listed(path, len(self.content[path]), now if path in self._fresh else now - timedelta(days=2))
+
+
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+class Faulty:
+    """An engine of which requests fail: lost, carried out but answered with an error, carried out later; or the end.
+
+    ``stops_at``: the number of the request before which the process ends.  ``meanwhile``: what others do before some
+    requests.
+    """
+
+    def __init__(self, engine: Memory, rng: random.Random, rate: float, stops_at: int | None = None) -> None:
+        self._engine, self._rng, self._rate, self._stops_at = engine, rng, rate, stops_at
+        self.meanwhile: dict[int, Callable[[], None]] = {}
+        self._late: list[tuple[str, bytes]] = []
+        self.requests = 0
+
+    def _before(self) -> str:
+        """What happens to a request."""
+        self.requests += 1
+        self.meanwhile.pop(self.requests, lambda: None)()
+        if self.requests == self._stops_at:
+            raise Stopped
+        self.deliver(0.2)
+        return self._rng.choice(("lost", "unknown", "late")) if self._rng.random() < self._rate else "done"
+
+    def deliver(self, rate: float) -> None:
+        """Carry out requests that are late, each with a probability."""
+        waiting, self._late = self._late, []
+        for path, data in waiting:
+            if self._rng.random() < rate:
+                self._engine.create(path, data)
+            else:
+                self._late.append((path, data))
+
+    def _fail(self) -> RemoteUnavailableError:
+        return RemoteUnavailableError("the storage does not answer")
+
+    def get(self, path: str) -> bytes | None:
+        if self._before() != "done":
+            raise self._fail()
+        return self._engine.get(path)
+
+    def get_range(self, path: str, start: int, length: int) -> bytes | None:
+        if self._before() != "done":
+            raise self._fail()
+        return self._engine.get_range(path, start, length)
+
+    def create(self, path: str, data: bytes) -> bool:
+        fate = self._before()
+        if fate == "late":
+            self._late.append((path, data))
+        if fate in ("lost", "late"):
+            raise self._fail()
+        is_created = self._engine.create(path, data)
+        if fate == "unknown":
+            raise self._fail()
+        if is_created and self._rng.random() < self._rate:  # the answer was lost, and the library asks again
+            return self._engine.create(path, data)
+        return is_created
+
+    def put(self, path: str, data: bytes) -> None:
+        fate = self._before()
+        if fate not in ("lost", "late"):
+            self._engine.put(path, data)
+        if fate != "done":
+            raise self._fail()
+
+    def delete(self, path: str) -> None:
+        if self._before() != "done":
+            raise self._fail()
+        self._engine.delete(path)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        if self._before() != "done":
+            raise self._fail()
+        return self._engine.list(prefix)
+
+
+def objects_on(engine: Engine) -> Objects:
+    """The objects of an engine of these tests."""
+    return Objects("memory://tests", engine)
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[str]:
+    """SeaweedFS with its S3 gateway on loopback: the URL of its endpoint.  Raises FileNotFoundError without it."""
+    program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if program is None:
+        raise FileNotFoundError("weed")
+    ports = _free_ports(4)
+    command = [program, "server", f"-dir={folder}", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=4"]
+    command += [
+        f"-{name}={port}" for name, port in zip(("master.port", "volume.port", "filer.port"), ports, strict=False)
+    ]
+    command += [f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _wait_for(ports[3], process)
+        yield f"http://127.0.0.1:{ports[3]}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of which those 10,000 above are free too: SeaweedFS uses them for gRPC."""
+    ports: list[int] = []
+    candidate = random.randrange(20_000, 30_000)
+    while len(ports) < count:
+        candidate += 1
+        try:
+            for port in (candidate, candidate + 10_000):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(candidate)
+    return ports
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1200):
+        if process.poll() is not None:
+            raise RuntimeError(f"SeaweedFS ended with {process.returncode}")
+        try:
+            with closing(socket.create_connection(("127.0.0.1", port), 1)):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("SeaweedFS does not answer")

@@ -1,0 +1,104 @@
+"""Object storage on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import Shell
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A command line with a cluster ``prod``."""
+    shell = Shell(tmp_path / "store")
+    shell("create", "prod")
+    shell("sql", "prod", "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    return shell
+
+
+def test_push_list_clone_and_care(shell: Shell, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/repository"
+    assert shell("push", "prod", url, "--dry-run") == f"would push version 3 of prod to {url}/prod: 12.0 KiB\n"
+    note = shell("push", "prod", url)
+    assert re.fullmatch(rf"pushed version 3 of prod to {url}/prod: 12\.0 KiB, 6 PUT, .* sent, .* received\n", note)
+    assert shell("push", "prod", url) == f"{url}/prod has version 3 of prod already\n"
+    pushed = json.loads(shell("push", "prod", url, "--as", "second", "--json"))
+    assert (pushed["name"], pushed["slot_count"]) == ("second", 3)
+    assert [line.split()[0] for line in shell("ls", url).splitlines()[2:]] == ["prod", "second"]
+    assert json.loads(shell("ls", url, "--json"))[0]["version"] == 3
+    other = Shell(tmp_path / "elsewhere" / "store")
+    (tmp_path / "elsewhere").mkdir()
+    assert other("clone", f"{url}/prod", "dev").startswith(f"copied {url}/prod as dev, at version ")
+    assert other("sql", "dev", "SELECT a FROM t", "--csv") == "a\n1\n"
+    assert shell("sql", f"{url}/prod@3", "SELECT a FROM t", "--csv") == "a\n1\n"
+    assert shell("remote", "check", url) == f"{url}: no problems\n"
+    assert shell("remote", "rm", f"{url}/second", "--yes") == f"deleted {url}/second\n"
+    assert shell("remote", "gc", url, "--keep", "1s") == f"deleted 0 objects of {url}, 0 bytes; 0 states expired\n"
+
+
+def test_check_prints_problems(shell: Shell, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/repository"
+    shell("push", "prod", url)
+    (segment,) = (tmp_path / "repository" / "segment").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content)
+    result = shell.tried("remote", "check", url)
+    assert (result.exit_code, result.output) == (1, "'prod': page 1 fails its checksum\n")
+
+
+BAD: list[tuple[list[str], str]] = [
+    (
+        ["push", "prod", "ftp://host/path"],
+        "'ftp://host/path' is no URL of a repository: use one of s3://, gs://, az://",
+    ),
+    (["push", "prod", "file://host/path"], "use file:// and an absolute path"),
+    (["push", "prod", "s3:///path"], "names no bucket: use s3://BUCKET/PATH"),
+    (["push", "prod", "s3://b/p?endpint=x"], "Configuration key: 'endpint' is not valid for store 'S3'"),
+    (["push", "prod", "s3://b/p?allow_http=true"], "obstore does not know one of the settings allow_http"),
+    (["push", "prod", "file:///proc/nowhere"], "cannot write 'format'|cannot write '/proc/nowhere"),
+    (["push", "nope", "file:///tmp/x"], "has no cluster 'nope'"),
+    (["clone", "file:///nonexistent/repository/prod", "x"], "is no repository, or an empty one: push a cluster there"),
+    (["clone", "s3://bucket", "x"], "names no database: use s3://.../NAME"),
+    (["ls", "prod"], "URL lists a repository, as s3://BUCKET/PATH"),
+    (["ls", "file:///nonexistent/repository"], "is no repository, or an empty one"),
+    (["remote", "gc", "file:///nonexistent", "--keep", "soon"], "invalid duration 'soon'"),
+    (["remote", "rm", "file:///nonexistent/x"], "remove the database 'x'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_input_is_one_line_and_changes_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    before = shell("ls", "--json")
+    result = shell.tried(*arguments)
+    assert result.exit_code in (1, 2)
+    text = str(result.exception) if result.exit_code == 1 else result.output
+    assert re.search(message, text), text
+    assert shell("ls", "--json") == before
+
+
+def test_names_that_are_taken_are_refused_before_anything_is_read(shell: Shell, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/repository"
+    shell("push", "prod", url)
+    result = shell.tried("clone", f"{url}/prod", "prod")
+    assert "has a cluster 'prod' already" in str(result.exception)
+
+
+def test_engine_that_does_not_answer_is_named(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials and no network: one line each."""
+    monkeypatch.setattr("clusterdb.remote.objects._PATIENCE_S", 1)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    result = shell.tried("push", "prod", "s3://bucket/path?endpoint=http://127.0.0.1:9")
+    assert str(result.exception).startswith("cannot read 'format' in s3://bucket/path: ")
+    assert "\n" not in str(result.exception)
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "any"
