@@ -22,7 +22,7 @@ def test_manifests_are_read_as_they_were_written() -> None:
 
 
 @given(st.integers(0, len(pack(MANIFEST)) - 1), st.integers(1, 255))
-def test_a_changed_byte_is_found(at: int, change: int) -> None:
+def test_changed_bytes_are_found(at: int, change: int) -> None:
     data = bytearray(pack(MANIFEST))
     data[at] ^= change
     with pytest.raises((RemoteDamagedError, RemoteFormatError)):
