@@ -93,7 +93,8 @@ def test_number_that_expired_is_not_used_again() -> None:
 
 def test_segments_are_folded_into_tables() -> None:
     repository = Repository(objects_on(engine := Memory()))
-    state, expected = None, []
+    state: Manifest | None = None
+    expected: list[Segment] = []
     for number in range(3 * SEGMENTS_MAX // 500 + 1):
         added = tuple(Segment(FIRST_SLOT + number * 500 + at, 1, f"{number}-{at}") for at in range(500))
         expected += added
