@@ -51,11 +51,11 @@ class Line:
 
 
 def openers(
-    folder: Path, store: clusterdb.Store, keeping: clusterdb.Store, megabytes: int
+    folder: Path, store: clusterdb.Store, megabytes: int, keeping: clusterdb.Store | None = None
 ) -> dict[str, Callable[[], apsw.Connection]]:
-    """Functions that connect to copies of the same database: two plain files, and a clone in each of two stores.
+    """Functions that connect to copies of the same database: two plain files, and a clone.
 
-    The clusters of the store ``keeping`` keep their past.
+    ``keeping``: another store, with a clone that keeps its past.
     """
     source = source_of(folder, megabytes)
     wal, mapped = (folder / f"{name}-{megabytes}.db" for name in ("wal", "mmap"))
@@ -64,13 +64,14 @@ def openers(
         plain(path).close()  # now in WAL mode
     name = f"base-{megabytes}"
     clone = store.create_cluster(name, from_file=source, backup_retention_days=0).clone(f"clone-{megabytes}")
-    keeper = keeping.create_cluster(name, from_file=source).clone(f"clone-{megabytes}")
-    return {
+    peers = {
         "plain WAL": functools.partial(plain, wal),
         "plain WAL, mmap": functools.partial(plain, mapped, mapped=True),
         "clone": clone.connect,
-        KEEPER: keeper.connect,
     }
+    if keeping is not None:
+        peers[KEEPER] = keeping.create_cluster(name, from_file=source).clone(f"clone-{megabytes}").connect
+    return peers
 
 
 def _each(sql: str, keys: list[int]) -> Work:
@@ -145,7 +146,7 @@ def speed(folder: Path, quick: bool) -> Results:
     results: Results = []
     with clusterdb.open(folder / "speed") as store, clusterdb.open(folder / "keeping") as keeping:
         for megabytes in [64] if quick else [64, 1024]:
-            peers = openers(folder, store, keeping, megabytes)
+            peers = openers(folder, store, megabytes, keeping)
             suffix = "" if megabytes == 64 else f", {size_text(megabytes)}"
             for what, line in _lines(megabytes, quick).items():
                 results.append(_row(f"{what}{suffix}", _measured(line, peers, 3 if quick else _ROUNDS_MAX), line.goals))
