@@ -234,7 +234,7 @@ class ClusterVerbs:
         descend.  ``dry_run``: send nothing, and return what would be sent.  ``progress`` is called with (slots sent,
         slots to send).
 
-        Raises RemoteConflictError, RemoteUnavailableError, RemoteError, ClusterNotFoundError.
+        Raises RemoteConflictError, RemoteUnavailableError, RemoteError, InvalidNameError, ClusterNotFoundError.
         """
         from clusterdb.remote.handle import Remote
         from clusterdb.remote.pushing import push

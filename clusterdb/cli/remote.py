@@ -66,12 +66,17 @@ def push(
     URL: s3://BUCKET/PATH, gs://, az://, or file:///DIRECTORY; settings of the engine follow a question mark, as
     ?endpoint=http://localhost:9000.  Credentials are those of the environment, such as AWS_ACCESS_KEY_ID.
     """
+    from clusterdb.errors import RemoteUnavailableError
+
     with opened(context) as store:
         source = store.cluster(cluster)
         _push(context, source, url, name, force=force, dry_run=dry_run, as_json=as_json)
         while every_s is not None:
             time.sleep(every_s)
-            _push(context, source, url, name, force=force, dry_run=dry_run, as_json=as_json)
+            try:
+                _push(context, source, url, name, force=force, dry_run=dry_run, as_json=as_json)
+            except RemoteUnavailableError as error:
+                click.echo(f"clusterdb: {error}; the next attempt follows", err=True)
 
 
 def _push(

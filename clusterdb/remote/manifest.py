@@ -11,6 +11,7 @@ Every record is one line of header and a JSON document: ``clusterdb-manifest 1 C
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -36,6 +37,8 @@ __all__ = [
 FORMAT = 1
 FIRST_SLOT = 1 << 31
 """Slots of pools are below, those of repositories are from here on."""
+_LAST_SLOT = 1 << 32
+_NAME = re.compile(r"[0-9a-f]{16}")
 SEGMENTS_MAX = 1024
 """Segments in a manifest; more are folded into a table."""
 
@@ -149,7 +152,7 @@ def unpack(data: bytes, where: str) -> Manifest:
             int(document["next_slot"]),
             refs,
             _segments(document["segments"]),
-            tuple(map(str, document["tables"])),
+            tuple(map(_name, document["tables"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RemoteDamagedError(f"{where} is damaged: {type(error).__name__} {error}") from None
@@ -169,7 +172,18 @@ def unpack_table(data: bytes, where: str) -> tuple[Segment, ...]:
 
 
 def _segments(rows: Any) -> tuple[Segment, ...]:
-    return tuple(Segment(int(first), int(length), str(name)) for first, length, name in rows)
+    segments = tuple(Segment(int(first), int(length), _name(name)) for first, length, name in rows)
+    for segment in segments:
+        if segment.length < 1 or not FIRST_SLOT <= segment.first <= _LAST_SLOT - segment.length:
+            raise ValueError(f"segment {segment.name} has impossible slots")
+    return segments
+
+
+def _name(name: object) -> str:
+    """The name of an object, which becomes a part of a path."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ValueError(f"{name!r:.40} is no name of an object")
+    return name
 
 
 def _pack(kind: str, document: dict[str, Any]) -> bytes:

@@ -27,6 +27,7 @@ from clusterdb.remote.objects import Counts
 from clusterdb.remote.origin import origin_of
 from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.tree import Plan, Side, plan
+from clusterdb.rules.names import check_name
 from vfs.format.layout import SLOT_BYTES, Version
 
 __all__ = ["Pushed", "push"]
@@ -71,6 +72,7 @@ def push(
     progress: Progress | None = None,
 ) -> Pushed:
     """Send the newest version of a cluster: implements :meth:`clusterdb.Cluster.push`."""
+    check_name(name)
     row = context.row_of(cluster)
     volume = context.require_in_use(row.volume, f"cluster '{row.name}'")
     if not dry_run:

@@ -52,6 +52,38 @@ def test_check_prints_problems(shell: Shell, tmp_path: Path) -> None:
     assert (result.exit_code, result.output) == (1, "'prod': page 1 fails its checksum\n")
 
 
+def test_push_every_ten_seconds_continues_when_the_storage_fails(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until Ctrl-C; an attempt that fails is one line."""
+    repository, away = tmp_path / "repository", tmp_path / "away"
+    insert = ("sql", "prod", "INSERT INTO t VALUES (2)")
+
+    def fail() -> None:
+        repository.rename(away)
+        repository.touch()
+
+    def restore() -> None:
+        repository.unlink()
+        away.rename(repository)
+
+    between = iter((lambda: shell(*insert), fail, restore))
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 10
+        step = next(between, None)
+        if step is None:
+            raise KeyboardInterrupt
+        step()
+
+    monkeypatch.setattr("clusterdb.cli.remote.time.sleep", sleep)
+    result = shell.tried("push", "prod", f"file://{repository}", "--every", "10s")
+    lines = result.output.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["pushed", "pushed"]
+    assert re.fullmatch(r"clusterdb: cannot \w+ '.*': Not a directory; the next attempt follows", lines[2])
+    assert lines[3].endswith("of prod already")
+
+
 BAD: list[tuple[list[str], str]] = [
     (
         ["push", "prod", "ftp://host/path"],
@@ -62,6 +94,7 @@ BAD: list[tuple[list[str], str]] = [
     (["push", "prod", "s3://b/p?endpint=x"], "Configuration key: 'endpint' is not valid for store 'S3'"),
     (["push", "prod", "s3://b/p?allow_http=true"], "obstore does not know one of the settings allow_http"),
     (["push", "prod", "file:///proc/nowhere"], "cannot write 'format'|cannot write '/proc/nowhere"),
+    (["push", "prod", "memory://names", "--as", "a/b"], "name 'a/b'|'a/b'"),
     (["push", "nope", "file:///tmp/x"], "has no cluster 'nope'"),
     (["clone", "file:///nonexistent/repository/prod", "x"], "is no repository, or an empty one: push a cluster there"),
     (["clone", "s3://bucket", "x"], "names no database: use s3://.../NAME"),

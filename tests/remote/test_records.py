@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from vfs.format.layout import Entry, Version
 
 RECORD = Version(3, 7, 7, 8192, 3, 3, 1_700_000_000_000_000_000, Entry(FIRST_SLOT, 99, 7))
 REF = Ref(RECORD, "00" * 16, "sqlite", 1)
-MANIFEST = Manifest(2, 5, "aa", 9, FIRST_SLOT + 3, {"café": REF}, (Segment(FIRST_SLOT, 3, "ab"),), ("t",))
+MANIFEST = Manifest(2, 5, "aa", 9, FIRST_SLOT + 3, {"café": REF}, (Segment(FIRST_SLOT, 3, 8 * "ab"),), (8 * "0f",))
 
 
 def test_manifests_are_read_as_they_were_written() -> None:
@@ -33,6 +35,21 @@ def test_changed_bytes_are_found(at: int, change: int) -> None:
 def test_arbitrary_bytes_are_no_manifest(data: bytes) -> None:
     with pytest.raises(RemoteDamagedError):
         unpack(data, "it")
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        Segment(FIRST_SLOT, 1, "../../../../etc/passwd"),
+        Segment(FIRST_SLOT - 1, 1, 8 * "ab"),
+        Segment(FIRST_SLOT, 0, 8 * "ab"),
+        Segment(FIRST_SLOT, (1 << 31) + 1, 8 * "ab"),
+    ],
+)
+def test_impossible_segments_are_damage(segment: Segment) -> None:
+    """Whatever their checksum: a name becomes a part of a path."""
+    with pytest.raises(RemoteDamagedError, match="it is damaged: ValueError"):
+        unpack(pack(replace(MANIFEST, segments=(segment,))), "it")
 
 
 def test_newer_formats_are_refused() -> None:
@@ -96,7 +113,7 @@ def test_segments_are_folded_into_tables() -> None:
     state: Manifest | None = None
     expected: list[Segment] = []
     for number in range(3 * SEGMENTS_MAX // 500 + 1):
-        added = tuple(Segment(FIRST_SLOT + number * 500 + at, 1, f"{number}-{at}") for at in range(500))
+        added = tuple(Segment(FIRST_SLOT + number * 500 + at, 1, f"{number:08x}{at:08x}") for at in range(500))
         expected += added
         state = repository.change(state, {}, added, added[-1].first + 1)
         assert state is not None
