@@ -38,6 +38,7 @@ from dumps import dumps
 from fixtures import fixtures
 from footprint import growth, memory
 from instructions import instructions
+from remote import remote
 from retention import past
 from server import server
 from storage import opening, speed
@@ -64,6 +65,7 @@ GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "dumps": dumps,
     "commands": commands,
     "server": server,
+    "remote": remote,
 }
 """The groups by the names under which ``history.json`` keeps their results.
 

@@ -1,0 +1,152 @@
+"""Object storage: pushing and copying, beside the engine's own copies of the same bytes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import clusterdb
+from clusterdb.remote.objects import Objects, open_objects
+from databases import rows_of, source_of
+from goals import Goal, judged
+from timing import Results, medians, ratio, samples, seconds
+
+__all__ = ["remote"]
+
+GOALS: dict[str, tuple[Goal, ...]] = {
+    "push all": (("times the engine's own", "<=", 1.3),),
+    "push 10 changed rows": (("PUT", "<=", 3), ("KB", "<=", 150)),
+}
+_OBJECT_BYTES = 8 << 20
+_WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+"""SeaweedFS; None if it is not installed: the extra ``dev`` has it."""
+
+
+def remote(folder: Path, quick: bool) -> Results:
+    """A repository in a directory and on SeaweedFS: time, requests, bytes; the engine's own copy of as many beside."""
+    megabytes, rounds = (16, 3) if quick else (256, 5)
+    results: Results = []
+    with _engines(folder) as urls, clusterdb.open(folder / "remote") as store:
+        prod = store.create_cluster("prod", from_file=source_of(folder, megabytes))
+        for engine, url in urls.items():
+            results += _rows(engine, url, store, prod, megabytes, rounds)
+    return results
+
+
+def _rows(
+    engine: str, url: str, store: clusterdb.Store, prod: clusterdb.Cluster, megabytes: int, rounds: int
+) -> Results:
+    serial, where = itertools.count(), f"{engine}, {megabytes} MB"
+    place, mark, settings = url.partition("?")
+
+    def repository() -> str:
+        return f"{place}/{next(serial)}{mark}{settings}"
+
+    def copied() -> float:
+        name, number = f"copy{next(serial)}", next(serial)
+        target = f"{place}/{number}{mark}{settings}"
+        prod.push(target)
+        taken = seconds(lambda: store.clone(f"{place}/{number}/prod{mark}{settings}", name))
+        store.cluster(name).delete()
+        return taken
+
+    size = prod.stats().logical_bytes
+    actions = {
+        "push": lambda: seconds(lambda: prod.push(repository())),
+        "own": lambda: seconds(lambda: _put(open_objects(repository()), size)),
+        "copy": copied,
+    }
+    taken = samples(rounds, actions)
+    times = medians(taken)
+    target = repository()
+    everything = prod.push(target)
+    with closing(prod.connect()) as connection:
+        step = rows_of(megabytes) // 10
+        connection.execute("UPDATE t SET n = n + 1 WHERE id % ? = 7", (step,))
+    changed = prod.push(target)
+    rows: Results = [
+        {
+            "what": f"push all, {where}",
+            "s": times["push"],
+            "MB/s": size / times["push"] / 1e6,
+            "times the engine's own": ratio(taken["push"], taken["own"]),
+            "PUT": everything.requests.puts,
+        },
+        {"what": f"clone (a copy), {where}", "s": times["copy"], "MB/s": size / times["copy"] / 1e6},
+        {
+            "what": f"push 10 changed rows, {where}",
+            "PUT": changed.requests.puts,
+            "GET": changed.requests.gets,
+            "KB": changed.requests.sent_bytes / 1e3,
+        },
+    ]
+    return [judged(row, *goals) if (goals := GOALS.get(row["what"].partition(", ")[0])) else row for row in rows]
+
+
+def _put(objects: Objects, size: int) -> None:
+    """The engine's own work: objects of random bytes, one after the other."""
+    data = os.urandom(_OBJECT_BYTES)
+    for number in range(-(-size // _OBJECT_BYTES)):
+        assert objects.create(f"own/{number}", data[: size - number * _OBJECT_BYTES])
+
+
+@contextmanager
+def _engines(folder: Path) -> Iterator[dict[str, str]]:
+    """The URLs of a directory and of a bucket on this machine."""
+    directory = f"file://{folder}/objects"
+    if _WEED is None:
+        yield {"directory": directory}
+        return
+    (folder / "weed").mkdir()
+    port = _free_port()
+    command = [_WEED, "server", f"-dir={folder}/weed", "-s3", "-ip=127.0.0.1", f"-s3.port={port}", "-volume.max=8"]
+    command += [f"-{name}.port={port + at}" for at, name in enumerate(("master", "volume", "filer"), 1)]
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    before = dict(os.environ)
+    os.environ |= {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
+    try:
+        endpoint = f"http://127.0.0.1:{port}"
+        _create_bucket(endpoint, process)
+        yield {"directory": directory, "SeaweedFS": f"s3://bench/path?endpoint={endpoint}"}
+    finally:
+        os.environ.clear()
+        os.environ |= before
+        process.kill()
+        process.wait()
+
+
+def _create_bucket(endpoint: str, process: subprocess.Popen[Any]) -> None:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    for _ in range(300):
+        assert process.poll() is None, "SeaweedFS has ended"
+        try:
+            boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="bench")
+            return
+        except (BotoCoreError, ClientError):
+            time.sleep(0.2)
+    raise RuntimeError("SeaweedFS does not answer")
+
+
+def _free_port() -> int:
+    """The first of four ports that are free, also 10,000 above: SeaweedFS uses these for gRPC."""
+    for first in range(21_000, 29_000, 4):
+        try:
+            for port in range(first, first + 4):
+                for one in (port, port + 10_000):
+                    socket.create_server(("127.0.0.1", one)).close()
+            return first
+        except OSError:
+            continue
+    raise RuntimeError("no port is free")
