@@ -250,6 +250,17 @@ class ClusterVerbs:
             progress=progress,
         )
 
+    def fetch(self, *, progress: Progress | None = None) -> int:
+        """Fetch the pages of the last committed state that are on object storage, so that no read needs the network.
+
+        Returns the number of pages that were fetched.  ``progress`` is called with (pages looked at, pages in all).
+
+        Raises RemoteUnavailableError, RemoteError, RemoteDamagedError, ClusterNotFoundError.
+        """
+        from clusterdb.remote.fetching import fetch
+
+        return fetch(self.context, self, progress)
+
     # --- the past ---------------------------------------------------------------------------------------------------
     @uninterrupted
     def snapshot(self, name: str, *, at: Point | None = None) -> Snapshot:

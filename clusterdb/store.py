@@ -8,6 +8,7 @@ needs.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from clusterdb.diff import Diff
     from clusterdb.flavours.loaded import LoadedDump
     from clusterdb.past.snapshots import Snapshot
-    from vfs.abc import Target
+    from vfs.abc import Residence, Target
     from vfs.reclaim.sweep import SweepReport
+    from vfs.store import PageStore
     from vfs.tools.check import CheckReport
 
 __all__ = ["Cluster", "Store", "Synchronous", "default_path", "open", "repair"]
@@ -96,6 +98,22 @@ def _resolve(context: Context, name: str) -> Target:
     return connecting.resolve(context, name)
 
 
+def _mend(pages: PageStore) -> None:
+    """Forget fetched pages that did not reach the device whole, after a boot."""
+    if pages.directory is not None and (pages.directory / "remote").exists():
+        from clusterdb.remote.absent import mend
+
+        mend(pages)
+
+
+def _find_residence(context: weakref.ref[Context]) -> Residence | None:
+    """The hook that fetches absent pages, if the store has any."""
+    from clusterdb.remote.places import absent_pages_if_any
+
+    present = context()
+    return absent_pages_if_any(present) if present is not None else None
+
+
 class Cluster(ClusterVerbs):
     """A handle on a cluster; cheap, keeps nothing open.  It stays valid when the cluster is renamed.
 
@@ -131,8 +149,9 @@ class Store:
         rebuilds: bool = False,
         disposable: bool = False,
     ) -> None:
-        options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable)
+        options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable, _mend)
         self.context = context = opening.open_context(path, options)
+        context.pages.find_residence = partial(_find_residence, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)
         if context.read_only:
             return
@@ -249,12 +268,20 @@ class Store:
         )
 
     def clone(
-        self, url: str, name: str, *, at: Point | None = None, progress: Progress | None = None, **settings: Any
+        self,
+        url: str,
+        name: str,
+        *,
+        at: Point | None = None,
+        copy_type: str = "copy-on-write",
+        progress: Progress | None = None,
+        **settings: Any,
     ) -> Cluster:
-        """Create a cluster from a database of a repository on object storage.
+        """Create a cluster from a database of a repository on object storage, at once: pages come when they are read.
 
         ``url``: that of the repository, and the name of the database, as ``s3://BUCKET/PATH/NAME``.  ``at``: a version
-        that was pushed, or a time.  ``progress`` is called with (pages copied, pages in all).  ``settings``: those of
+        that was pushed, or a time.  ``copy_type="full-copy"`` copies all pages first, and so does a store in memory or
+        on a tmpfs; ``progress`` is called with (pages copied, pages in all) then.  ``settings``: those of
         :class:`ClusterSettings`; the engine is that of the database.
 
         Raises RemoteNotFoundError, RemoteUnavailableError, RemoteDamagedError, RemoteError, InvalidRestoreTimeError,
@@ -267,7 +294,7 @@ class Store:
         place, source = split_url(url)
         repository = Remote(place).repository
         state = state_at(repository, source, at)
-        row = clone_remote(self.context, repository, state, source, name, settings, progress)
+        row = clone_remote(self.context, repository, state, source, name, settings, progress, copy_type, place)
         return Cluster(self, row.name, row.cluster)
 
     # --- snapshots --------------------------------------------------------------------------------------------------

@@ -144,13 +144,22 @@ class Gate(Protocol):
 
 
 class Residence(Protocol):
-    """The miss hook: provides the bytes of slots that are not in the pool file."""
+    """The miss hook: provides the bytes of pages that are not in the pool file.
 
-    def is_resident(self, slot: int) -> bool:
-        """Whether the pool file has the bytes of a slot.  Called before every read, so it must be cheap."""
+    A page is absent if its slot has only zeros in the pool file, and its checksum is not that of zeros.  So nothing
+    marks an absent page: it is present from the moment that its bytes are written, and so is a slot that is reused.
+    Nodes and heads are never absent.
+    """
 
-    def fetch(self, slot: int) -> None:
-        """Write the bytes of a slot to the pool file.  Raises StorageError or OSError if they are not available."""
+    def require(self, slot: int, crc: int) -> None:
+        """Write the bytes of a page to its slot, if they are elsewhere; ``crc`` is the checksum that they must have.
+
+        Called before a page that may be absent is read; the caller has pinned a version that reaches it.  Raises
+        StorageError or OSError if the bytes are not available.
+        """
+
+    def close(self) -> None:
+        """Release everything: the store is closed."""
 
 
 class Target(NamedTuple):

@@ -38,7 +38,7 @@ from vfs import _native  # isort: skip
 
 __all__ = ["NativePlane", "NativeVFS", "plane"]
 
-INTERFACE = 3
+INTERFACE = 4
 """The number of the interface between this module and ``vfs/c/module.c``, which is compiled into ``vfs._native``."""
 
 _KINDS: tuple[type[Exception], ...] = (
@@ -79,7 +79,6 @@ class Companion:
             is_durable=pool.is_durable,
             read_only=pool.read_only,
             verify_reads=pool.verify_reads,
-            has_residence=pool.residence is not None,
             owner=self,
         )
         self.native.fail(pool.has_failed)
@@ -117,10 +116,6 @@ class Companion:
         """Refuse writes from now on."""
         self.native.fail(reason)
 
-    def note_residence(self, *, has_residence: bool) -> None:
-        """Begin or end asking whether the pool file has the bytes of a slot."""
-        self.native.set_residence(has_residence)
-
     def forget_locks(self) -> None:
         """Close the descriptions whose locks belong to the parent, in the child of a fork."""
         self.native.forget_locks()
@@ -147,9 +142,10 @@ class Companion:
         with self._pool.session() as session:
             return self._pool.reclaimer.bury(session, session_row)
 
-    def require_resident(self, slot: int) -> None:
-        """Fetch a slot that is not in the pool file."""
-        self._pool.require_resident(slot)
+    def require_resident(self, slot: int, crc: int) -> None:
+        """Fetch a page that is not in the pool file."""
+        self._pool.refresh_mapping()
+        self._pool.require_resident(slot, crc)
 
     def failed(self, reason: str) -> None:
         """Refuse writes from now on, because the state of the device is unknown."""

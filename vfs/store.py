@@ -10,6 +10,7 @@ files.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,8 @@ class PageStore(Pool):
         if directory is not None and not read_only:
             _require_locks_hold(directory)
         super().__init__(directory, verify_reads=verify_reads, read_only=read_only)
+        self.after_rebuild: Callable[[PageStore], None] = lambda pages: None
+        """What the layer above does when the derived files have been rebuilt: no other process has the store open."""
         self.upgraded_from: int | None = None
         """The format that the store had before, if opening it has upgraded it."""
         self._is_alone = False
@@ -132,6 +135,7 @@ class PageStore(Pool):
             self._create_derived_files()
             self._assemble()
             rebuild(self)
+            self.after_rebuild(self)
             self._mark_derived_files_valid()
         else:
             self._assemble()
@@ -263,6 +267,9 @@ class PageStore(Pool):
             if self.companion is not None:
                 self.companion.close()
                 self.companion = None
+            if self.residence is not None:
+                self.residence.close()
+                self.residence = None
             for fd in self._files.values():
                 os.close(fd)
             self._files = {}

@@ -165,15 +165,18 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
     """Clone the cluster SOURCE as NAME, in constant time.
 
     SOURCE can name a point in time: prod@1234 (a version), prod@'5 minutes ago', prod@2026-01-31T12:00:00, or
-    prod@SNAPSHOT.  It can be a database that was pushed, as s3://BUCKET/PATH/prod: that is copied.
+    prod@SNAPSHOT.  It can be a database that was pushed, as s3://BUCKET/PATH/prod: pages come when they are read.
     """
     with opened(context, create=is_url(source)) as store:
         cluster, point = split_point(source)
         if is_url(source):
+            copy_type = "full-copy" if full_copy else "copy-on-write"
             with progress_bar("copying") as progress:
-                copied = store.clone(cluster, name, at=point, progress=progress, **given_settings(settings))
-            moment = copied.versions(1)[0]
-            note(context, messages.copied_remote(cluster, name, moment.version, moment.time))
+                cloned = store.clone(
+                    cluster, name, at=point, copy_type=copy_type, progress=progress, **given_settings(settings)
+                )
+            moment = cloned.versions(1)[0]
+            note(context, messages.cloned_remote(cluster, name, moment.version, moment.time, is_copy=full_copy))
             return
         copy_type = "full-copy" if full_copy else "copy-on-write"
         cloned = store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **given_settings(settings))

@@ -93,6 +93,18 @@ def _push(
 
 
 @cli.command()
+@click.argument("cluster", type=CLUSTER)
+@quiet_option
+@click.pass_context
+def fetch(context: click.Context, cluster: str) -> None:
+    """Fetch all pages of CLUSTER that are on object storage, so that it can be read without a network."""
+    with opened(context) as store:
+        with progress_bar("fetching") as progress:
+            count = store.cluster(cluster).fetch(progress=progress)
+        note(context, messages.fetched(cluster, count))
+
+
+@cli.command()
 @click.argument("action", type=click.Choice(["check", "gc", "rm"]))
 @click.argument("url")
 @click.option("--keep", "keep_s", type=_Seconds(), default="7d", show_default=True, help="gc: how long states stay.")

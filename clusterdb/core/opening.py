@@ -6,6 +6,7 @@ import itertools
 import os
 import stat
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,11 @@ _forking: list[Context] = []
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The parameters of :func:`clusterdb.open`; ``rebuilds`` rebuilds derived files in any case."""
+    """The parameters of :func:`clusterdb.open`.
+
+    ``rebuilds`` rebuilds derived files in any case; ``after_rebuild`` is called when they have been rebuilt, while no
+    other process has the store open.
+    """
 
     create: bool
     synchronous: str
@@ -47,6 +52,7 @@ class Options:
     read_only: bool = False
     rebuilds: bool = False
     disposable: bool = False
+    after_rebuild: Callable[[PageStore], None] = lambda pages: None
 
 
 def default_path() -> Path:
@@ -110,6 +116,7 @@ def _start(where: str, directory: Path | None, pages: PageStore, options: Option
             )
         catalog = Catalog(path, store_id=os.urandom(16), read_only=pages.read_only, disposable=options.disposable)
         try:
+            pages.after_rebuild = options.after_rebuild
             pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)
             catalog.database.remember_under(pages.tables.header)
         except BaseException:

@@ -16,19 +16,24 @@ from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.creating import create_built
-from clusterdb.core.context import Context
-from clusterdb.errors import RemoteDamagedError, RemoteNotFoundError
+from clusterdb.core.context import ClusterRef, Context
+from clusterdb.core.volumes import pinned_volume
+from clusterdb.errors import InvalidArgumentError, RemoteDamagedError, RemoteNotFoundError
 from clusterdb.past.retention import agree_with_settings
+from clusterdb.remote.absent import AbsentPages
 from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref
 from clusterdb.remote.origin import keep_origin
+from clusterdb.remote.places import absent_pages, absent_pages_if_any, add_place
 from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.states import require_ref
 from clusterdb.remote.tree import Side, leaves
 from clusterdb.rules.names import check_name
 from vfs.abc import Durability
 from vfs.errors import CorruptionError
-from vfs.format.layout import SLOT_BYTES
+from vfs.format.layout import SLOT_BYTES, ZERO_CRC, ZERO_SLOT
 from vfs.registry import VolumeRow
+from vfs.storage.volumes import open_volume
+from vfs.storage.walk import reached
 
 __all__ = ["clone_remote"]
 
@@ -38,6 +43,8 @@ Progress = Callable[[int, int], None]
 _RUN_SLOTS = 256
 _GAP_SLOTS = 15
 _THREADS = 4
+_NAMED_PAGES = 16_384
+_COPY_TYPES = ("copy-on-write", "full-copy")
 
 
 def clone_remote(
@@ -48,8 +55,12 @@ def clone_remote(
     name: str,
     settings: Mapping[str, Any],
     progress: Progress | None,
+    copy_type: str = "full-copy",
+    url: str = "",
 ) -> ClusterRow:
     """Create a cluster from a database of a repository, as a state has it.
+
+    ``copy_type`` other than ``"full-copy"``: its pages are fetched when they are read, from ``url``.
 
     Raises RemoteNotFoundError, RemoteDamagedError, RemoteUnavailableError, ClusterExistsError, StoreFullError and those
     of creating a cluster; then no cluster is left behind.
@@ -58,11 +69,20 @@ def clone_remote(
     context.catalog.clusters.require_free(check_name(name))
     ref = require_ref(repository, manifest, source)
     wanted = context.default_settings.changed({"engine": ref.engine, **settings})
+    if copy_type not in _COPY_TYPES:
+        raise InvalidArgumentError(f"copy_type='{copy_type}': use {' or '.join(_COPY_TYPES)}")
+    is_lazy = copy_type == _COPY_TYPES[0] and context.pages.may_have_holes
+    text = f"'{source}' in {repository.url}"
+    place = add_place(context, repository, url, manifest) if is_lazy else 0
 
     def build(volume: VolumeRow) -> None:
         try:
             with context.errors():
-                _fill(context, volume, Slots(repository, manifest), ref, f"'{source}' in {repository.url}", progress)
+                slots = Slots(repository, manifest)
+                if is_lazy:
+                    _name(context, volume, slots, ref, text, absent_pages(context), place)
+                else:
+                    _fill(context, volume, slots, ref, text, progress)
         except RemoteDamagedError:
             if repository.is_expired(manifest.number):
                 raise RemoteNotFoundError(
@@ -76,12 +96,28 @@ def clone_remote(
         name,
         build,
         wanted,
-        f"copied from '{source}' in {repository.url}",
+        f"{'cloned' if is_lazy else 'copied'} from {text}",
         also=lambda row: keep_origin(context, row, repository.url, source, ref.record),
     )
     if wanted.keeps_past_ns:
         agree_with_settings(context, row.cluster)
     return row
+
+
+def _name(
+    context: Context, volume: VolumeRow, slots: Slots, ref: Ref, text: str, absent: AbsentPages, place: int
+) -> None:
+    """Publish a remote version in an empty volume, whose pages are fetched when they are read."""
+    remote, numbers, crcs = _pages(slots, ref, text)
+    with closing(open_volume(context.pages, volume)) as handle:
+        handle.pin()
+        with _ended(handle.begin_write()) as transaction:
+            transaction.truncate(ref.record.size_bytes)
+            for start in range(0, len(numbers), _NAMED_PAGES):
+                part = slice(start, start + _NAMED_PAGES)
+                absent.record(transaction.name_absent(numbers[part], crcs[part]), remote[part], crcs[part], place)
+            absent.sync()  # A1
+            transaction.publish(Durability.FULL)
 
 
 def _fill(context: Context, volume: VolumeRow, slots: Slots, ref: Ref, text: str, progress: Progress | None) -> None:
@@ -175,3 +211,26 @@ def _read(slots: Slots, wanted: list[int]) -> list[memoryview]:
     first, last = wanted[0], wanted[-1]
     data = slots.read_run(slots.segment_of(first), first, last - first + 1)
     return [data[(slot - first) * SLOT_BYTES :][:SLOT_BYTES] for slot in wanted]
+
+
+def fetch(context: Context, cluster: ClusterRef, progress: Progress | None) -> int:
+    """Fetch the absent pages of a cluster: implements :meth:`clusterdb.Cluster.fetch`."""
+    context.require_writable()
+    row = context.row_of(cluster)
+    text = f"cluster '{row.name}'"
+    absent = absent_pages_if_any(context)
+    if absent is None:
+        return 0
+    with pinned_volume(context, context.require_in_use(row.volume, text), None, text) as handle, context.errors():
+        version, read_slot = handle.version, context.pages.read_slot
+        missing = [
+            at.entry
+            for at in reached(read_slot, version)
+            if at.level < 0 and at.entry.crc != ZERO_CRC and read_slot(at.entry.slot) == ZERO_SLOT
+        ]
+        missing.sort(key=lambda entry: absent.place_of(entry.slot))  # requests read ahead
+        for done, entry in enumerate(missing, 1):
+            absent.fetch(entry.slot, entry.crc)
+            if progress is not None:
+                progress(done, len(missing))
+    return len(missing)

@@ -121,9 +121,12 @@ class Remote:
         manifest = self._without_dead_segments(self.repository.require_newest())
         oldest_ns = time_ns() - int(keep.total_seconds() * 1e9)
         states = list(self._states(manifest, oldest_ns))
+        pinned = self.repository.pinned(time_ns())
+        oldest = states[-1].number
+        states += [state for number in pinned if (state := self.repository.state(number)) is not None]
         needed = {f"segment/{segment.name}" for state in states for segment in self.repository.all_segments(state)}
         needed |= {f"table/{table}" for state in states for table in state.tables}
-        expired = self._expire(states[-1].number)
+        expired = self._expire(oldest, pinned)
         count = size = 0
         youngest = datetime.now(timezone.utc) - _ORPHANS_AGE
         for folder in ("segment", "table", "probe"):
@@ -142,12 +145,17 @@ class Remote:
                 return
             state = self.repository.state(state.number - 1)
 
-    def _expire(self, oldest_number: int) -> int:
-        """Make tombstones of the states before a number (P1); returns how many."""
+    def _expire(self, oldest_number: int, pinned: set[int]) -> int:
+        """Make tombstones of the states before a number that are not pinned (P1); returns how many."""
         count = 0
+        least = min(pinned, default=oldest_number)
         for number in range(oldest_number - 1, 0, -1):
+            if number in pinned:
+                continue
             if self.repository.is_expired(number):
-                break
+                if number < least:
+                    break  # and so are all before
+                continue
             self.repository.objects.put(manifest_path(number), TOMBSTONE)
             count += 1
         return count

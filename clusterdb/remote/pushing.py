@@ -195,7 +195,7 @@ class _Sender:
         parts: list[bytes | memoryview] = list(nodes[start : start + count])
         first = max(start - len(nodes), 0)
         for at in self._order[first : first + count - len(parts)]:
-            page = self._context.pages.read_slot(planned.pages[at])
+            page = self._context.pages.read_page(planned.pages[at], planned.crcs[at])
             if zlib.crc32(page) != planned.crcs[at]:
                 raise CorruptStoreError(
                     f"slot {planned.pages[at]} of cluster '{self._row.name}' fails its checksum: nothing was pushed"

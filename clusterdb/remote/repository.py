@@ -2,13 +2,14 @@
 
     format                the identity, created once
     manifest/NNNNNNNNNNNN the state after that many changes, created once (:mod:`clusterdb.remote.manifest`)
+    pin/RANDOM            keeps a state until a time, for a lazy clone
     latest                a hint to the newest manifest, which may be behind
     segment/RANDOM        runs of slots, created once
     table/RANDOM          folded lists of segments, created once
 
 Invariants
-    P1  Everything but ``latest`` is created and never changed, except that an expired manifest becomes a tombstone: its
-        number stays taken, so a writer that was stopped cannot create it again.
+    P1  Everything but ``latest`` and pins is created and never changed, except that an expired manifest becomes a
+        tombstone: its number stays taken, so a writer that was stopped cannot create it again.
     P2  A manifest names only objects that were complete before it was created.
     P3  The newest manifest is the one before the first number that is free.  ``latest`` is only where the search
         begins.
@@ -19,6 +20,7 @@ Invariants
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 import zlib
@@ -107,6 +109,28 @@ class Repository:
         if not content.startswith(_IDENTITY):
             raise RemoteFormatError(f"{self.url} has a newer format than this release reads: upgrade clusterdb")
         return True
+
+    # --- pins -------------------------------------------------------------------------------------------------------
+    def pin(self, name: str, number: int, until_ns: int) -> None:
+        """Keep a state until a time; a pin of the same name is replaced."""
+        self.objects.put(f"pin/{name}", json.dumps({"number": number, "until_ns": until_ns}).encode())
+
+    def pinned(self, now_ns: int) -> set[int]:
+        """The numbers of the states that pins keep.  Raises RemoteDamagedError."""
+        numbers = set()
+        for listed in self.objects.list("pin"):
+            data = self.objects.get(listed.path)
+            if data is not None:
+                try:
+                    body = json.loads(data)
+                    number, until_ns = int(body["number"]), int(body["until_ns"])
+                except (ValueError, KeyError, TypeError):
+                    raise RemoteDamagedError(f"{self.url}/{listed.path} is damaged: no pin can be trusted") from None
+                if until_ns > now_ns:
+                    numbers.add(number)
+                else:
+                    self.objects.delete(listed.path)
+        return numbers
 
     # --- states -----------------------------------------------------------------------------------------------------
     def newest(self) -> Manifest | None:

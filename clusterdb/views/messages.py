@@ -24,8 +24,8 @@ __all__ = [
     "added_instance",
     "backtracked",
     "cloned",
+    "cloned_remote",
     "collected",
-    "copied_remote",
     "copied_snapshot",
     "crashed",
     "created",
@@ -34,6 +34,7 @@ __all__ = [
     "deleted_instance",
     "deleted_snapshot",
     "exported",
+    "fetched",
     "imported",
     "modified",
     "modified_instance",
@@ -214,9 +215,14 @@ def requests_text(counts: Counts) -> str:
     return f"{requests}; {bytes_text(counts.sent_bytes)} sent, {bytes_text(counts.received_bytes)} received"
 
 
-def copied_remote(url: str, name: str, version: int, time: datetime) -> str:
+def cloned_remote(url: str, name: str, version: int, time: datetime, *, is_copy: bool) -> str:
     """A cluster from a database on object storage."""
-    return f"copied {url} as {name}, at {_version(version, time)}"
+    return f"{'copied' if is_copy else 'cloned'} {url} as {name}, at {_version(version, time)}"
+
+
+def fetched(name: str, page_count: int) -> str:
+    """All pages of a lazy clone."""
+    return f"fetched {page_count} pages of {name}, {bytes_text(page_count * 4096)}"
 
 
 def collected(url: str, result: Collected) -> str:

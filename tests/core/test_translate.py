@@ -136,6 +136,7 @@ VERBS: dict[str, Verb] = {
         store.cluster("a").push(f"memory://{tmp}"),
         store.clone(f"memory://{tmp}/a", "new"),
     ),
+    "fetch": lambda store, _: store.cluster("a").fetch(),
     "full copy": lambda store, _: store.cluster("a").clone("new", copy_type="full-copy"),
     "clone of the past": lambda store, _: store.cluster("a").clone("new", at="s"),
     "restore to a time": lambda store, _: store.restore_to_point_in_time("a", "new", use_latest_restorable_time=True),

@@ -33,8 +33,10 @@ def test_push_list_clone_and_care(shell: Shell, tmp_path: Path) -> None:
     assert json.loads(shell("ls", url, "--json"))[0]["version"] == 3
     other = Shell(tmp_path / "elsewhere" / "store")
     (tmp_path / "elsewhere").mkdir()
-    assert other("clone", f"{url}/prod", "dev").startswith(f"copied {url}/prod as dev, at version ")
+    assert other("clone", f"{url}/prod", "dev").startswith(f"cloned {url}/prod as dev, at version ")
+    assert re.fullmatch(r"fetched 2 pages of dev, 8\.0 KiB\n", other("fetch", "dev"))
     assert other("sql", "dev", "SELECT a FROM t", "--csv") == "a\n1\n"
+    assert other("clone", f"{url}/prod", "copy", "--full-copy").startswith(f"copied {url}/prod as copy, at version ")
     assert shell("sql", f"{url}/prod@3", "SELECT a FROM t", "--csv") == "a\n1\n"
     assert shell("remote", "check", url) == f"{url}: no problems\n"
     assert shell("remote", "rm", f"{url}/second", "--yes") == f"deleted {url}/second\n"

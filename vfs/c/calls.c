@@ -237,7 +237,6 @@ Store *store_open(const StoreFiles *files, const Hooks *hooks, void *owner, Erro
     store->is_durable = files->is_durable;
     store->read_only = files->read_only;
     store->verify_reads = files->verify_reads;
-    store->has_residence = files->has_residence;
     store->hooks = *hooks;
     store->owner = owner;
     store->reference_count = 1;
@@ -296,6 +295,5 @@ const uint8_t *read_slot(Store *store, uint32_t slot, Error *error)
         fail(error, E_CORRUPTION, "slot %u is past the end of the pool", slot);
         return NULL;
     }
-    if (has_residence(store) && !store->hooks.require_resident(store, slot, error)) return NULL;
     return pool_of(store) + ((uint64_t)slot << SLOT_SHIFT);
 }

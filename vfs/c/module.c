@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 
 /* Number of the interface to vfs/native.py, which has the same: change both whenever a call or its meaning changes. */
-#define INTERFACE 3
+#define INTERFACE 4
 
 extern const sqlite3_api_routines *loaded_api;
 
@@ -186,9 +186,9 @@ static bool hook_bury(Store *store, uint32_t row)
     return buried;
 }
 
-static bool hook_require_resident(Store *store, uint32_t slot, Error *error)
+static bool hook_require_resident(Store *store, uint32_t slot, uint32_t crc, Error *error)
 {
-    return notify(store->owner, error, "require_resident", "(I)", slot);
+    return notify(store->owner, error, "require_resident", "(II)", slot, crc);
 }
 
 static bool hook_failed(Store *store, const char *reason)
@@ -427,18 +427,17 @@ static PyTypeObject *store_type, *vfs_type, *handle_type;
 
 static PyObject *store_create(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"files", "is_durable", "read_only", "verify_reads", "has_residence", "owner", NULL};
+    static char *names[] = {"files", "is_durable", "read_only", "verify_reads", "owner", NULL};
     StoreFiles files = {0};
-    int is_durable, read_only, verify_reads, has_residence;
+    int is_durable, read_only, verify_reads;
     PyObject *owner;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "(iiii)ppppO", names, &files.pool, &files.map,
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "(iiii)pppO", names, &files.pool, &files.map,
                                      &files.readers, &files.locks, &is_durable, &read_only, &verify_reads,
-                                     &has_residence, &owner))
+                                     &owner))
         return NULL;
     files.is_durable = is_durable;
     files.read_only = read_only;
     files.verify_reads = verify_reads;
-    files.has_residence = has_residence;
     Error error = {0};
     Py_INCREF(owner);
     Store *store = store_open(&files, &store_hooks, owner, &error);
@@ -577,12 +576,6 @@ static PyObject *store_fail(PyObject *self, PyObject *reason)
     Py_RETURN_NONE;
 }
 
-static PyObject *store_set_residence(PyObject *self, PyObject *value)
-{
-    __atomic_store_n(&store_of(self)->has_residence, PyObject_IsTrue(value) == 1, __ATOMIC_RELAXED);
-    Py_RETURN_NONE;
-}
-
 static PyObject *store_handle(PyObject *self, PyObject *arguments);
 
 static PyMethodDef store_methods[] = {
@@ -596,7 +589,6 @@ static PyMethodDef store_methods[] = {
     {"forget_locks", store_forget_locks_method, METH_NOARGS, "In the child of a fork: close the copies of locks."},
     {"close_sessions", store_close_sessions_method, METH_NOARGS, "Close the sessions that no handle uses."},
     {"fail", store_fail, METH_O, "fail(reason): refuse writes from now on; an empty reason allows them again."},
-    {"set_residence", store_set_residence, METH_O, "Whether slots may be absent from the pool file."},
     {NULL, NULL, 0, NULL},
 };
 

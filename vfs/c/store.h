@@ -122,7 +122,7 @@ typedef struct Hooks {
     bool (*seal)(Handle *handle, Error *error);
     bool (*wipe_stale_record)(Handle *handle, uint64_t published, Error *error);
     bool (*history_file)(Handle *handle, int *fd, Error *error);
-    bool (*require_resident)(Store *store, uint32_t slot, Error *error);
+    bool (*require_resident)(Store *store, uint32_t slot, uint32_t crc, Error *error);
     bool (*failed)(Store *store, const char *reason);
     bool (*deliver_signals)(Store *store, Error *error);
     void (*released)(void *owner); /* the store is gone */
@@ -168,7 +168,6 @@ typedef struct Waiting Waiting;
 struct Store {
     int pool_fd, map_fd, readers_fd, locks_fd;
     bool is_durable, read_only, verify_reads;
-    bool has_residence; /* relaxed, as keeper_row: the GIL orders those who change it before those who read slots */
     const uint8_t *pool;
     uint8_t *map, *readers;
     size_t pool_mapped, map_mapped; /* bytes of address space, beyond the ends of the files */
@@ -190,7 +189,7 @@ struct Store {
 
 typedef struct StoreFiles {
     int pool, map, readers, locks;
-    bool is_durable, read_only, verify_reads, has_residence;
+    bool is_durable, read_only, verify_reads;
 } StoreFiles;
 
 Store *store_open(const StoreFiles *files, const Hooks *hooks, void *owner, Error *error);
@@ -247,11 +246,6 @@ static inline SessionRecord *session_record(const Store *store, uint32_t row)
 static inline ReadersHeader *readers_header(const Store *store)
 {
     return (ReadersHeader *)(void *)store->readers;
-}
-
-static inline bool has_residence(const Store *store)
-{
-    return __atomic_load_n(&store->has_residence, __ATOMIC_RELAXED);
 }
 
 static inline uint32_t keeper_of(const Store *store)

@@ -298,6 +298,18 @@ uint64_t handle_size(const Handle *handle)
     return handle->is_writing ? handle->transaction.size_bytes : handle->version.size_bytes;
 }
 
+/* Has a page fetched that the pool file lacks.  The slot of such a page has only zeros, which are not what its checksum is
+** of (abc.py, Residence).  Nearly every page begins with other bytes. */
+static bool require_page(Store *store, const Entry *entry, Error *error)
+{
+    if (!entry->slot) return true;
+    const uint8_t *data = pool_of(store) + ((uint64_t)entry->slot << SLOT_SHIFT);
+    uint64_t first;
+    memcpy(&first, data, sizeof first);
+    if (first || crc32_of(data, SLOT_BYTES) == entry->crc) return true;
+    return store->hooks.require_resident(store, entry->slot, entry->crc, error);
+}
+
 /* The slot of a page of the pinned version, 0 for a hole, checked against all checksums on its path. */
 static bool verified_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *error)
 {
@@ -311,8 +323,8 @@ static bool verified_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *
     *slot = at.slot;
     if (!at.slot) return true;
     const uint8_t *data = read_slot(store, at.slot, error);
-    if (!data) return false;
-    if (store->verify_reads && crc32_of(data, SLOT_BYTES) != at.crc)
+    if (!data || !require_page(store, &at, error)) return false;
+    if (crc32_of(data, SLOT_BYTES) != at.crc)
         return fail(error, E_CORRUPTION, "page %u (slot %u) of version %llu fails its checksum", page, at.slot,
                     (unsigned long long)handle->version.version);
     return true;
@@ -321,22 +333,24 @@ static bool verified_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *
 static bool stored_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *error)
 {
     Store *store = handle->store;
-    if (store->verify_reads || has_residence(store)) return verified_slot(handle, page, slot, error);
+    if (store->verify_reads) return verified_slot(handle, page, slot, error);
     uint64_t count = slot_count_of(store);
-    uint32_t at = handle->version.root.slot;
+    const Entry *entry = &handle->version.root;
+    uint32_t at = entry->slot;
     for (int level = handle->depth - 1; level >= 0 && at; level--) {
         if (at >= count)
             return fail(error, E_CORRUPTION,
                         "the page table of version %llu leads past the end of the pool at page %u",
                         (unsigned long long)handle->version.version, page);
         const Entry *node = (const Entry *)(const void *)(pool_of(store) + ((uint64_t)at << SLOT_SHIFT));
-        at = node[(page >> (level * FANOUT_SHIFT)) & (FANOUT - 1)].slot;
+        entry = &node[(page >> (level * FANOUT_SHIFT)) & (FANOUT - 1)];
+        at = entry->slot;
     }
     if (at >= count)
         return fail(error, E_CORRUPTION, "page %u names slot %u, past the end of the pool (%llu slots)", page, at,
                     (unsigned long long)count);
     *slot = at;
-    return true;
+    return require_page(store, entry, error);
 }
 
 /* The slot of a page as the transaction, if there is one, leaves it (staged pages aside). */
@@ -346,8 +360,9 @@ static bool slot_of(Handle *handle, uint32_t page, uint32_t *slot, Error *error)
     Transaction *transaction = &handle->transaction;
     const Node *leaf = map_get(&transaction->editor.dirty[0], page >> FANOUT_SHIFT);
     if (leaf) { /* its slots were checked when it was copied */
-        *slot = leaf->children[page & (FANOUT - 1)].slot;
-        return true;
+        const Entry *entry = &leaf->children[page & (FANOUT - 1)];
+        *slot = entry->slot;
+        return require_page(handle->store, entry, error);
     }
     if (page < transaction->inherited_count) return stored_slot(handle, page, slot, error);
     *slot = 0;
@@ -398,7 +413,7 @@ bool handle_read(Handle *handle, void *buffer, size_t amount, uint64_t offset, s
 const uint8_t *handle_fetch(Handle *handle, uint64_t offset, size_t amount)
 {
     Store *store = handle->store;
-    if (store->verify_reads || has_residence(store) || offset < SLOT_BYTES || store_is_orphan(store)) return NULL;
+    if (store->verify_reads || offset < SLOT_BYTES || store_is_orphan(store)) return NULL;
     if (amount > handle_size(handle) || offset > handle_size(handle) - amount) return NULL;
     Error error;
     uint32_t page = (uint32_t)(offset >> SLOT_SHIFT), last = (uint32_t)((offset + amount - 1) >> SLOT_SHIFT), first = 0;

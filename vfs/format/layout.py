@@ -36,6 +36,7 @@ WORDS_PER_ENTRY = ENTRY_BYTES // 4
 SLOT_COUNT_MAX = 1 << 31
 DEPTH_MAX = 4
 ZERO_SLOT = bytes(SLOT_BYTES)
+ZERO_CRC = zlib.crc32(ZERO_SLOT)
 
 # --- pool header (slot 0) -------------------------------------------------------------------------------------------
 POOL_HEADER_SLOT = 0

@@ -16,11 +16,11 @@ from typing import Protocol
 
 from vfs.abc import Residence, Superseded
 from vfs.errors import CorruptionError, PoolFullError, StoreFailedError, TooManySessionsError
-from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
+from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, ZERO_CRC, ZERO_SLOT, Version
 from vfs.format.shared import KEEPS_SUPERSEDED, VolumeRecord
 from vfs.registry import Registry, VolumeRow
 from vfs.storage.clock import Clock
-from vfs.storage.device import Mapping, sync, write_at
+from vfs.storage.device import Mapping, file_system_of, punch_hole, sync, write_at
 from vfs.storage.history import History
 from vfs.storage.sessions import Session, SharedTables
 from vfs.storage.slot_map import SlotMap, runs_of
@@ -60,9 +60,6 @@ class Companion(Protocol):
 
     def note_failure(self, reason: str) -> None:
         """Refuse writes from now on."""
-
-    def note_residence(self, *, has_residence: bool) -> None:
-        """Begin or end asking whether the pool file has the bytes of a slot."""
 
     def forget_locks(self) -> None:
         """Close the descriptions whose locks belong to the parent, in the child of a fork."""
@@ -125,8 +122,10 @@ class Pool:
         self.verify_reads = verify_reads
         self.read_only = read_only
         self.is_durable = directory is not None and not read_only
+        self.may_have_holes = directory is not None and file_system_of(directory) not in ("tmpfs", "ramfs")
         self.companion: Companion | None = None
-        self._residence: Residence | None = None
+        self.residence: Residence | None = None
+        self.find_residence: Callable[[], Residence | None] = lambda: None
         self.chosen: dict[int, Version] = {}
         self.lost: set[tuple[int, int]] = set()
         self.written: dict[int, VolumeRow] = {}
@@ -138,17 +137,6 @@ class Pool:
         self._keeper: Session | None = None
         self._keeper_guard = threading.Lock()
         self._files: dict[str, int] = {}
-
-    @property
-    def residence(self) -> Residence | None:
-        """The miss hook; None if the pool file has the bytes of all slots."""
-        return self._residence
-
-    @residence.setter
-    def residence(self, residence: Residence | None) -> None:
-        self._residence = residence
-        if self.companion is not None:
-            self.companion.note_residence(has_residence=residence is not None)
 
     def files(self) -> tuple[int, int, int, int]:
         """The descriptors of ``pool``, ``map``, ``readers`` and ``locks``."""
@@ -209,14 +197,38 @@ class Pool:
             self.refresh_mapping()
             if at + SLOT_BYTES > len(self.pool_bytes):
                 raise CorruptionError(f"slot {slot} is past the end of the pool")
-        if self.residence is not None:
-            self.require_resident(slot)
         return self.pool_bytes[at : at + SLOT_BYTES]
 
-    def require_resident(self, slot: int) -> None:
-        """Fetch a slot that is not in the pool file, if there is a miss hook.  Propagates the errors of the hook."""
-        if self.residence is not None and not self.residence.is_resident(slot):
-            self.residence.fetch(slot)
+    def clear(self, slots: list[int]) -> None:
+        """Fill reserved slots, in ascending order, with zeros."""
+        for first, count in runs_of(slots):
+            if self.may_have_holes:
+                punch_hole(self.pool_fd, first << SLOT_SHIFT, count << SLOT_SHIFT)
+            else:
+                write_at(self.pool_fd, [ZERO_SLOT] * count, first << SLOT_SHIFT)
+
+    def read_page(self, slot: int, crc: int) -> memoryview:
+        """The bytes of the slot of a page, fetched if the pool file lacks them; they are not compared with ``crc``.
+
+        The caller pins a version that reaches it.  Raises CorruptionError for a slot past the end of the pool, and the
+        errors of the miss hook.
+        """
+        data = self.read_slot(slot)
+        self.require_resident(slot, crc)
+        return data
+
+    def require_resident(self, slot: int, crc: int) -> None:
+        """Fetch a page that is not in the pool file (:class:`vfs.abc.Residence`).
+
+        Raises CorruptionError if it cannot be elsewhere, and the errors of the miss hook.
+        """
+        at = slot << SLOT_SHIFT
+        if self.pool_words[at >> 2] or crc == ZERO_CRC or self.pool_bytes[at : at + SLOT_BYTES] != ZERO_SLOT:
+            return
+        if self.residence is None:
+            self.residence = self.find_residence()
+        if self.residence is not None:
+            self.residence.require(slot, crc)
 
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:

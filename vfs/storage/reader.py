@@ -106,7 +106,6 @@ class Reader:
         self.move_count = 0
         self._follow = follow
         self._verifies = pool.verify_reads
-        self._residence = pool.residence
         self._bytes = pool.pool_bytes
         self._words = pool.pool_words
         self._slot_count = len(self._bytes) >> SLOT_SHIFT
@@ -287,15 +286,15 @@ class Reader:
         slot: int = leaf[(page & 255) << 2]
         if slot >= self._slot_count:
             raise CorruptionError(f"page {page} names slot {slot}, past the end of the pool ({self._slot_count} slots)")
-        if self._residence is not None and slot:
-            self.pool.require_resident(slot)
+        if slot and not self._words[slot << 10]:  # it begins as an absent page does
+            self.pool.require_resident(slot, leaf[((page & 255) << 2) + 1])
         if self._verifies and slot and zlib.crc32(self.pool.read_slot(slot)) != leaf[((page & 255) << 2) + 1]:
             raise CorruptionError(f"page {page} (slot {slot}) of version {self.version.version} fails its checksum")
         return slot
 
     def _load_leaf(self, leaf_number: int) -> memoryview:
-        if self._verifies or self._residence is not None:
-            verify_path(self.pool.read_slot, self.version, leaf_number)  # fetches the nodes, too
+        if self._verifies:
+            verify_path(self.pool.read_slot, self.version, leaf_number)
         try:
             slot = find_leaf(self._words, self.version.root.slot, self.version.depth, leaf_number)
             leaf = self._words[slot << 10 : (slot + 1) << 10] if slot else _NO_LEAF

@@ -22,7 +22,7 @@ def damage_in(pool: Pool, version: Version, durable: int, heads: Collection[int]
         for at in reached(pool.read_slot, version, durable):
             if at.entry.slot in heads:
                 return f"slot {at.entry.slot} is the head of a volume"
-            if at.level < 0 and zlib.crc32(pool.read_slot(at.entry.slot)) != at.entry.crc:
+            if at.level < 0 and zlib.crc32(pool.read_page(at.entry.slot, at.entry.crc)) != at.entry.crc:
                 return f"page {at.number} (slot {at.entry.slot}) of version {version.version} fails its checksum"
     except CorruptionError as error:
         return str(error)

@@ -26,6 +26,7 @@ Invariants
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from operator import itemgetter
 
@@ -105,6 +106,8 @@ class WriteTransaction:
         leaf = self._editor.dirty[0].get(page >> 8)
         if leaf is not None:
             slot: int = leaf.words[(page & 255) << 2]
+            if slot and not self._pool.pool_words[slot << 10]:
+                self._pool.require_resident(slot, leaf.words[((page & 255) << 2) + 1])
             return slot
         return self._volume.slot_of(page) if page < self._inherited_count else 0
 
@@ -165,6 +168,21 @@ class WriteTransaction:
                 remainder = self._page(page_count - 1)[:within]
                 self._stage(page_count - 1, remainder + bytes(SLOT_BYTES - within))
         self.size_bytes = size_bytes
+
+    # --- pages that are elsewhere -----------------------------------------------------------------------------------
+    def name_absent(self, pages: Sequence[int], crcs: Sequence[int]) -> list[int]:
+        """Name pages by their checksums, whose bytes are elsewhere (:class:`vfs.abc.Residence`).
+
+        ``pages`` ascend.  Returns their slots, which have only zeros.  Raises PoolFullError.
+        """
+        editor = self._editor
+        editor.grow(page_count_of(max(self.size_bytes, (pages[-1] + 1) << SLOT_SHIFT)))
+        slots = self._take(len(pages))
+        self._pool.clear(slots)
+        for page, slot, crc in zip(pages, slots, crcs, strict=True):
+            editor.leaf(page >> 8)
+            editor.set_page(page, slot, crc)
+        return slots
 
     # --- placing ----------------------------------------------------------------------------------------------------
     def _write_ahead(self) -> None:

@@ -135,7 +135,7 @@ class _Walk:
 
     def _page(self, at: Reached, where: str) -> None:
         try:
-            if zlib.crc32(self._pool.read_slot(at.entry.slot)) != at.entry.crc:
+            if zlib.crc32(self._pool.read_page(at.entry.slot, at.entry.crc)) != at.entry.crc:
                 self.report.problems.append(f"{where}: page {at.number} (slot {at.entry.slot}) fails its checksum")
         except CorruptionError as error:
             self.report.problems.append(f"{where}: {error}")

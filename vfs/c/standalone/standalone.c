@@ -145,11 +145,19 @@ static bool hook_successor(Handle *handle, bool follows, VolumeRow *row, bool *f
                 "run cldb --store '@' check");
 }
 
+static bool hook_require_resident(Store *store, uint32_t slot, uint32_t crc, Error *error)
+{
+    (void)store;
+    (void)crc;
+    return fail(error, E_OS, "a page (slot %u) of it is on object storage: read it with clusterdb", slot);
+}
+
 /* Readers call no other hook. */
 static const Hooks store_hooks = {
     .on_close = hook_on_close,
     .successor = hook_successor,
     .find_record = hook_find_record,
+    .require_resident = hook_require_resident,
     .deliver_signals = hook_deliver_signals,
     .released = hook_released,
 };

@@ -1,0 +1,138 @@
+"""The pages of lazy clones that the pool does not have yet: where they are, and the hook that fetches them.
+
+The file ``remote`` of a store is sparse and has 16 bytes for each slot of the pool: the remote slot, the checksum of
+the page and the number of the *place*, a document of the catalog that names a repository and one of its states.  An
+entry counts only while the slot has nothing but zeros and a version names the page with the same checksum
+(:class:`vfs.abc.Residence`): nothing has to clear it.
+
+Invariants
+    A1  The entries of a version are on the device before the version is published.
+    A2  The bytes that are fetched match the checksum, or are not written.
+    A3  Only the slot that is required is written: the caller has pinned it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import threading
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from clusterdb.errors import Error
+from clusterdb.remote.repository import Slots
+from vfs.errors import CorruptionError
+from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, Version
+from vfs.registry import VolumeState
+from vfs.storage.heads import head_of, retained
+from vfs.storage.pool import Pool
+from vfs.storage.slot_map import runs_of
+from vfs.storage.walk import Reached, nodes
+
+__all__ = ["FILE", "AbsentPages", "mend"]
+
+FILE = "remote"
+_ENTRY = struct.Struct("<IIII")
+
+
+class AbsentPages:
+    """Where the absent pages of a store are.  Implements :class:`vfs.abc.Residence`."""
+
+    def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots]) -> None:
+        """``slots_of`` returns the reader of a place."""
+        self._pool = pool
+        self._fd = os.open(directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._slots_of = slots_of
+        self._readers: dict[int, Slots] = {}
+        self._guard = threading.Lock()
+
+    def record(self, slots: Sequence[int], remote: Sequence[int], crcs: Sequence[int], place: int) -> None:
+        """Record where the pages of slots are; ``slots`` ascend."""
+        start = 0
+        for first, count in runs_of(slots):
+            words = array("I", bytes(_ENTRY.size * count))
+            words[0::4] = array("I", remote[start : start + count])
+            words[1::4] = array("I", crcs[start : start + count])
+            words[2::4] = array("I", [place]) * count
+            os.pwrite(self._fd, words.tobytes(), first * _ENTRY.size)
+            start += count
+
+    def sync(self) -> None:
+        """Sync the entries to the device (A1)."""
+        os.fdatasync(self._fd)
+
+    def place_of(self, slot: int) -> tuple[int, int]:
+        """The place and the remote slot of the page of a slot; zeros if there is none."""
+        remote, _, place, _ = self._entry(slot)
+        return place, remote
+
+    def _entry(self, slot: int) -> tuple[int, int, int, int]:
+        entry = os.pread(self._fd, _ENTRY.size, slot * _ENTRY.size)
+        return _ENTRY.unpack(entry) if len(entry) == _ENTRY.size else (0, 0, 0, 0)
+
+    def require(self, slot: int, crc: int) -> None:
+        """As :meth:`fetch`, for SQLite.  Raises CorruptionError, OSError."""
+        try:
+            self.fetch(slot, crc)
+        except Error as error:
+            raise OSError(errno.EIO, f"a page is on object storage: {error}") from None
+
+    def fetch(self, slot: int, crc: int) -> None:
+        """Fetch the page of a slot (A2, A3).  Raises CorruptionError, RemoteError, RemoteDamagedError."""
+        remote, expected, place, _ = self._entry(slot)
+        if not remote or expected != crc:
+            raise CorruptionError(f"slot {slot} has only zeros, which is not the content of its page")
+        with self._guard:  # readers keep what they read
+            if place not in self._readers:
+                self._readers[place] = self._slots_of(place)
+            page = self._readers[place].read_slot(remote)
+        if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
+            raise CorruptionError(f"the page of slot {slot} on object storage fails its checksum")
+        os.pwrite(self._pool.pool_fd, page, slot << SLOT_SHIFT)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def mend(pool: Pool) -> None:
+    """Forget the fetched pages that did not reach the device whole, after a boot: they are absent again (A2).
+
+    No other process has the store open.
+    """
+    if pool.directory is None or not (pool.directory / FILE).exists() or pool.read_only:
+        return
+    with (pool.directory / FILE).open("rb") as file:
+        words = memoryview(file.read()).cast("I")
+    entered: set[int] = set()
+
+    def enter(at: Reached) -> bool:
+        if at.entry.slot in entered:
+            return False
+        entered.add(at.entry.slot)
+        return True
+
+    for version in _versions(pool):
+        for node in nodes(pool.read_slot, version, enter=enter, damaged=lambda at, error: None):
+            if not node.at.level:
+                for child in node.children():
+                    slot, crc = child.entry.slot, child.entry.crc
+                    is_mapped = 4 * slot + 4 <= len(words) and words[4 * slot] and words[4 * slot + 1] == crc
+                    if is_mapped and zlib.crc32(pool.read_slot(slot)) != crc:
+                        pool.clear([slot])
+
+
+def _versions(pool: Pool) -> Iterator[Version]:
+    """All versions that are kept."""
+    for row in pool.registry.volume_rows():
+        if row.state != VolumeState.DEAD:
+            with suppress(CorruptionError):  # damaged: nobody reads it
+                head = head_of(pool, row)
+                yield head
+                yield from retained(pool, row, head.version - 1)
+    for pin in pool.registry.all_pin_rows():
+        yield pin.version

@@ -1,0 +1,87 @@
+"""Places: the states of repositories that lazy clones of a store read their pages from, as documents of the catalog.
+
+A place is a repository's URL, the number of one of its states, and a *pin* on that state: an object of the repository
+that keeps it from being collected until a time.  Whoever clones owns the pin, and renews it when half of its life is
+over.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from functools import partial
+from time import time_ns
+from typing import Any
+
+from clusterdb.catalog.documents import STORE
+from clusterdb.core.context import Context
+from clusterdb.errors import Error, RemoteNotFoundError
+from clusterdb.remote.absent import FILE, AbsentPages
+from clusterdb.remote.manifest import Manifest
+from clusterdb.remote.objects import open_objects
+from clusterdb.remote.repository import Repository, Slots
+
+__all__ = ["absent_pages", "absent_pages_if_any", "add_place"]
+
+_KIND = "place"
+_LIFE_NS = 30 * 86_400 * 10**9
+"""How long a pin lasts."""
+
+
+def add_place(context: Context, repository: Repository, url: str, manifest: Manifest) -> int:
+    """The number of the place of a state, which is pinned; ``url`` has the settings of the engine.
+
+    Raises RemoteError.
+    """
+    documents = context.catalog.documents.all(_KIND, STORE)
+    for _, name, body in documents:
+        if (body["url"], body["number"]) == (url, manifest.number):
+            return int(name)
+    pin, until_ns = secrets.token_hex(8), time_ns() + _LIFE_NS
+    repository.pin(pin, manifest.number, until_ns)
+    with context.catalog.transaction():
+        number = 1 + max((int(name) for _, name, _ in context.catalog.documents.all(_KIND, STORE)), default=0)
+        body = {"url": url, "number": manifest.number, "pin": pin, "until_ns": until_ns}
+        context.catalog.documents.put(STORE, _KIND, str(number), body)
+    return number
+
+
+def slots_of(context: Context, place: int) -> Slots:
+    """The reader of a place.  Raises RemoteNotFoundError, RemoteUnavailableError."""
+    body = context.catalog.documents.get(STORE, _KIND, str(place))
+    if body is None:
+        raise RemoteNotFoundError(f"the catalog has no place {place}: restore catalog and pool from one backup")
+    repository = Repository(open_objects(str(body["url"])))
+    manifest = repository.state(int(body["number"]))
+    if manifest is None:
+        raise RemoteNotFoundError(
+            f"state {body['number']} of {repository.url}, from which pages are missing here, has expired there: "
+            "clone the database again"
+        )
+    if time_ns() > int(body["until_ns"]) - _LIFE_NS // 2:
+        context.defer(partial(_renew, context, repository, place, body))  # SQLite is reading now
+    return Slots(repository, manifest)
+
+
+def _renew(context: Context, repository: Repository, place: int, body: dict[str, Any]) -> None:
+    """Renew a pin, which lasts still: after an error, another process tries again."""
+    until_ns = time_ns() + _LIFE_NS
+    with suppress(Error):
+        repository.pin(str(body["pin"]), int(body["number"]), until_ns)
+        with context.catalog.transaction():
+            context.catalog.documents.put(STORE, _KIND, str(place), {**body, "until_ns": until_ns})
+
+
+def absent_pages(context: Context) -> AbsentPages:
+    """Where the absent pages of a store are; creates its file."""
+    pages = context.pages
+    if not isinstance(pages.residence, AbsentPages):
+        assert pages.directory is not None
+        pages.residence = AbsentPages(pages, pages.directory, lambda place: slots_of(context, place))
+    return pages.residence
+
+
+def absent_pages_if_any(context: Context) -> AbsentPages | None:
+    """As :func:`absent_pages`, if the store has absent pages."""
+    directory = context.pages.directory
+    return absent_pages(context) if directory is not None and (directory / FILE).exists() else None
