@@ -6,9 +6,9 @@ entry counts only while the slot has nothing but zeros and a version names the p
 (:class:`vfs.abc.Residence`): nothing has to clear it.
 
 Invariants
-    A1  The entries of a version are on the device before the version is published.
-    A2  The bytes that are fetched match the checksum, or are not written.
-    A3  Only the slot that is required is written: the caller has pinned it.
+    N1  The entries of a version are on the device before the version is published.
+    N2  The bytes that are fetched match the checksum, or are not written.
+    N3  Only the slot that is required is written: the caller has pinned it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class AbsentPages:
             start += count
 
     def sync(self) -> None:
-        """Sync the entries to the device (A1)."""
+        """Sync the entries to the device (N1)."""
         os.fdatasync(self._fd)
 
     def place_of(self, slot: int) -> tuple[int, int]:
@@ -82,7 +82,7 @@ class AbsentPages:
             raise OSError(errno.EIO, f"a page is on object storage: {error}") from None
 
     def fetch(self, slot: int, crc: int) -> None:
-        """Fetch the page of a slot (A2, A3).  Raises CorruptionError, RemoteError, RemoteDamagedError."""
+        """Fetch the page of a slot (N2, N3).  Raises CorruptionError, RemoteError, RemoteDamagedError."""
         remote, expected, place, _ = self._entry(slot)
         if not remote or expected != crc:
             raise CorruptionError(f"slot {slot} has only zeros, which is not the content of its page")
@@ -100,7 +100,7 @@ class AbsentPages:
 
 
 def mend(pool: Pool) -> None:
-    """Forget the fetched pages that did not reach the device whole, after a boot: they are absent again (A2).
+    """Forget the fetched pages that did not reach the device whole, after a boot: they are absent again (N2).
 
     No other process has the store open.
     """

@@ -116,7 +116,7 @@ def _name(
             for start in range(0, len(numbers), _NAMED_PAGES):
                 part = slice(start, start + _NAMED_PAGES)
                 absent.record(transaction.name_absent(numbers[part], crcs[part]), remote[part], crcs[part], place)
-            absent.sync()  # A1
+            absent.sync()  # N1
             transaction.publish(Durability.FULL)
 
 

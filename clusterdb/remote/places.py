@@ -1,8 +1,8 @@
 """Places: the states of repositories that lazy clones of a store read their pages from, as documents of the catalog.
 
 A place is a repository's URL, the number of one of its states, and a *pin* on that state: an object of the repository
-that keeps it from being collected until a time.  Whoever clones owns the pin, and renews it when half of its life is
-over.
+that keeps it from being collected until a time.  The store that clones owns the pin, and renews it when half of its
+life is over.
 """
 
 from __future__ import annotations
