@@ -109,6 +109,7 @@ def _engines(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "weed").mkdir()
     port = _free_port()
     command = [_WEED, "server", f"-dir={folder}/weed", "-s3", "-ip=127.0.0.1", f"-s3.port={port}", "-volume.max=8"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-{name}.port={port + at}" for at, name in enumerate(("master", "volume", "filer"), 1)]
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

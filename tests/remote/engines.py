@@ -152,7 +152,7 @@ def seaweedfs(folder: Path) -> Iterator[str]:
     command += [
         f"-{name}={port}" for name, port in zip(("master.port", "volume.port", "filer.port"), ports, strict=False)
     ]
-    command += [f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64"]
+    command += [f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
