@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -45,7 +47,7 @@ def remote(folder: Path, quick: bool) -> Results:
 def _rows(
     engine: str, url: str, store: clusterdb.Store, prod: clusterdb.Cluster, megabytes: int, rounds: int
 ) -> Results:
-    serial, where = itertools.count(), f"{engine}, {megabytes} MB"
+    serial = itertools.count()
     place, mark, settings = url.partition("?")
 
     def repository() -> str:
@@ -55,9 +57,20 @@ def _rows(
         name, number = f"copy{next(serial)}", next(serial)
         target = f"{place}/{number}{mark}{settings}"
         prod.push(target)
-        taken = seconds(lambda: store.clone(f"{place}/{number}/prod{mark}{settings}", name))
+        taken = seconds(lambda: store.clone(f"{place}/{number}/prod{mark}{settings}", name, copy_type="full-copy"))
         store.cluster(name).delete()
         return taken
+
+    def at_once() -> dict[str, float]:
+        """Milliseconds of a lazy clone, of its first query, and of 100 others."""
+        name, keys = f"lazy{next(serial)}", random.Random(1).sample(range(1, rows_of(megabytes)), 101)
+        cloned = seconds(lambda: store.clone(f"{place}/pushed/prod{mark}{settings}", name))
+        with closing(store.cluster(name).connect()) as connection:
+            sql = "SELECT n, body FROM t WHERE id = ?"
+            first = seconds(lambda: connection.execute(sql, keys[:1]).fetchall())
+            others = seconds(lambda: [connection.execute(sql, (key,)).fetchall() for key in keys[1:]])
+        store.cluster(name).delete()
+        return {"clone": cloned * 1e3, "first query": first * 1e3, "100 queries": others * 1e3}
 
     size = prod.stats().logical_bytes
     actions = {
@@ -67,23 +80,28 @@ def _rows(
     }
     taken = samples(rounds, actions)
     times = medians(taken)
-    target = repository()
+    target = f"{place}/pushed{mark}{settings}"
     everything = prod.push(target)
+    lazy = [at_once() for _ in range(rounds)]
     with closing(prod.connect()) as connection:
         step = rows_of(megabytes) // 10
         connection.execute("UPDATE t SET n = n + 1 WHERE id % ? = 7", (step,))
     changed = prod.push(target)
     rows: Results = [
         {
-            "what": f"push all, {where}",
+            "what": f"push all, {engine}",
             "s": times["push"],
             "MB/s": size / times["push"] / 1e6,
             "times the engine's own": ratio(taken["push"], taken["own"]),
             "PUT": everything.requests.puts,
         },
-        {"what": f"clone (a copy), {where}", "s": times["copy"], "MB/s": size / times["copy"] / 1e6},
+        {"what": f"clone --full-copy, {engine}", "s": times["copy"], "MB/s": size / times["copy"] / 1e6},
+        *(
+            {"what": f"lazy clone: {what}, {engine}", "ms": statistics.median(one[what] for one in lazy)}
+            for what in lazy[0]
+        ),
         {
-            "what": f"push 10 changed rows, {where}",
+            "what": f"push 10 changed rows, {engine}",
             "PUT": changed.requests.puts,
             "GET": changed.requests.gets,
             "KB": changed.requests.sent_bytes / 1e3,
