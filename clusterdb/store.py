@@ -294,7 +294,7 @@ class Store:
         place, source = split_url(url)
         repository = Remote(place).repository
         state = state_at(repository, source, at)
-        row = clone_remote(self.context, repository, state, source, name, settings, progress, copy_type, place)
+        row = clone_remote(self.context, repository, state, source, name, settings, progress, copy_type)
         return Cluster(self, row.name, row.cluster)
 
     # --- snapshots --------------------------------------------------------------------------------------------------

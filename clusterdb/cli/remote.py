@@ -13,6 +13,7 @@ import click
 from clusterdb.cli.app import CLUSTER, cli, confirm, opened, progress_bar, yes_option
 from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import json_option, print_json, print_records
+from clusterdb.cli.settings import Duration
 from clusterdb.views import messages
 from clusterdb.views.columns import REMOTE
 from clusterdb.views.json import to_json
@@ -22,23 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cli", "list_remote"]
 
-
-class _Seconds(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Seconds, or a number with a unit."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from clusterdb.errors import InvalidArgumentError
-        from clusterdb.rules.durations import seconds_of
-
-        try:
-            seconds = seconds_of(str(value))
-        except InvalidArgumentError as error:
-            self.fail(str(error), param, ctx)
-        if seconds <= 0:
-            self.fail("use a time above 0", param, ctx)
-        return seconds
+_SPAN = Duration(is_positive=True)
 
 
 @cli.command()
@@ -47,7 +32,7 @@ class _Seconds(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--as", "name", metavar="NAME", help="The name of the database there.  [default: the cluster's]")
 @click.option("--force", is_flag=True, help="Replace a database from which the cluster does not descend.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent.")
-@click.option("--every", "every_s", type=_Seconds(), help="Push again and again, after this time: 10s, 5m.")
+@click.option("--every", "every_s", type=_SPAN, help="Push again and again, after this time: 10s, 5m.")
 @quiet_option
 @json_option
 @click.pass_context
@@ -107,7 +92,7 @@ def fetch(context: click.Context, cluster: str) -> None:
 @cli.command()
 @click.argument("action", type=click.Choice(["check", "gc", "rm"]))
 @click.argument("url")
-@click.option("--keep", "keep_s", type=_Seconds(), default="7d", show_default=True, help="gc: how long states stay.")
+@click.option("--keep", "keep_s", type=_SPAN, default="7d", show_default=True, help="gc: how long states stay.")
 @yes_option
 @quiet_option
 @click.pass_context

@@ -7,18 +7,18 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["given_settings", "settings_options"]
+__all__ = ["Duration", "given_settings", "settings_options"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-class _Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Seconds, or a number with a unit; with ``allows_never`` also ``never``."""
+class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Seconds, or a number with a unit; with ``allows_never`` also ``never``, with ``is_positive`` only above 0."""
 
     name = "duration"
 
-    def __init__(self, *, allows_never: bool = False) -> None:
-        self._allows_never = allows_never
+    def __init__(self, *, allows_never: bool = False, is_positive: bool = False) -> None:
+        self._allows_never, self._is_positive = allows_never, is_positive
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         from clusterdb.errors import InvalidArgumentError
@@ -27,9 +27,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if value == "never" and self._allows_never:
             return "never"
         try:
-            return seconds_of(str(value))
+            seconds = seconds_of(str(value))
         except InvalidArgumentError as error:
             self.fail(f"{error}{', or never' if self._allows_never else ''}", param, ctx)
+        if self._is_positive and seconds <= 0:
+            self.fail("use a time above 0", param, ctx)
+        return seconds
 
 
 class _Bytes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -65,7 +68,7 @@ class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return key, text
 
 
-_OR_NEVER = _Duration(allows_never=True)
+_OR_NEVER = Duration(allows_never=True)
 _OPTIONS = (
     click.option(
         "--backup-retention-days",
@@ -80,7 +83,7 @@ _OPTIONS = (
     click.option(
         "--backtrack-window",
         "backtrack_window_s",
-        type=_Duration(),
+        type=Duration(),
         help="Time that it can be backtracked, up to 3 days: seconds, or as 90s, 30m, 12h, 2d.",
     ),
     click.option("--deletion-protection/--no-deletion-protection", default=None, help="Refuse to delete the cluster."),

@@ -104,7 +104,7 @@ def mend(pool: Pool) -> None:
 
     No other process has the store open.
     """
-    if pool.directory is None or not (pool.directory / FILE).exists() or pool.read_only:
+    if pool.directory is None or pool.read_only:
         return
     with (pool.directory / FILE).open("rb") as file:
         words = memoryview(file.read()).cast("I")

@@ -1,4 +1,5 @@
-"""Copying a database out of a repository into a new volume: its page table, then its pages, in parallel ranges.
+"""Databases of a repository in a new volume: the page table at once, and pages when they are read, or all of them in
+parallel ranges.
 
 Every node and page is compared with its checksum.  The cluster becomes visible when it is complete; if the process
 dies before, the next one to open the store drops the volume.
@@ -11,7 +12,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack
 from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
@@ -35,7 +36,7 @@ from vfs.registry import VolumeRow
 from vfs.storage.volumes import open_volume
 from vfs.storage.walk import reached
 
-__all__ = ["clone_remote"]
+__all__ = ["clone_remote", "fetch"]
 
 Progress = Callable[[int, int], None]
 """Called with (pages copied, pages in all)."""
@@ -56,11 +57,10 @@ def clone_remote(
     settings: Mapping[str, Any],
     progress: Progress | None,
     copy_type: str = "full-copy",
-    url: str = "",
 ) -> ClusterRow:
     """Create a cluster from a database of a repository, as a state has it.
 
-    ``copy_type`` other than ``"full-copy"``: its pages are fetched when they are read, from ``url``.
+    ``copy_type`` other than ``"full-copy"``: its pages are fetched when they are read.
 
     Raises RemoteNotFoundError, RemoteDamagedError, RemoteUnavailableError, ClusterExistsError, StoreFullError and those
     of creating a cluster; then no cluster is left behind.
@@ -73,7 +73,7 @@ def clone_remote(
         raise InvalidArgumentError(f"copy_type='{copy_type}': use {' or '.join(_COPY_TYPES)}")
     is_lazy = copy_type == _COPY_TYPES[0] and context.pages.may_have_holes
     text = f"'{source}' in {repository.url}"
-    place = add_place(context, repository, url, manifest) if is_lazy else 0
+    place = add_place(context, repository, manifest) if is_lazy else 0
 
     def build(volume: VolumeRow) -> None:
         try:
@@ -109,49 +109,43 @@ def _name(
 ) -> None:
     """Publish a remote version in an empty volume, whose pages are fetched when they are read."""
     remote, numbers, crcs = _pages(slots, ref, text)
-    with closing(open_volume(context.pages, volume)) as handle:
-        handle.pin()
-        with _ended(handle.begin_write()) as transaction:
-            transaction.truncate(ref.record.size_bytes)
-            for start in range(0, len(numbers), _NAMED_PAGES):
-                part = slice(start, start + _NAMED_PAGES)
-                absent.record(transaction.name_absent(numbers[part], crcs[part]), remote[part], crcs[part], place)
-            absent.sync()  # N1
-            transaction.publish(Durability.FULL)
+    with ExitStack() as stack:
+        transaction = _begun(stack, open_volume(context.pages, volume))
+        transaction.truncate(ref.record.size_bytes)
+        for start in range(0, len(numbers), _NAMED_PAGES):
+            part = slice(start, start + _NAMED_PAGES)
+            absent.record(transaction.name_absent(numbers[part], crcs[part]), remote[part], crcs[part], place)
+        absent.sync()  # N1
+        transaction.publish(Durability.FULL)
 
 
 def _fill(context: Context, volume: VolumeRow, slots: Slots, ref: Ref, text: str, progress: Progress | None) -> None:
     """Write all pages of a remote version into an empty volume, and publish them."""
-    record = ref.record
+    size_bytes = ref.record.size_bytes
     remote, numbers, crcs = _pages(slots, ref, text)
-    with closing(context.plane.open_volume(context.pages, volume)) as handle:
-        handle.pin()
-        with _ended(handle.begin_write()) as transaction:
-            transaction.truncate(record.size_bytes)
-            done = 0
-            for places, data in _runs(slots, remote):
-                for at, page in zip(places, data, strict=True):
-                    if zlib.crc32(page) != crcs[at]:
-                        raise RemoteDamagedError(f"page {numbers[at]} of {text} fails its checksum")
-                    start = numbers[at] * SLOT_BYTES
-                    transaction.write(bytes(page[: record.size_bytes - start]), start)
-                done += len(places)
-                if progress is not None:
-                    progress(done, len(remote))
-            transaction.publish(Durability.FULL)
+    with ExitStack() as stack:
+        transaction = _begun(stack, context.plane.open_volume(context.pages, volume))
+        transaction.truncate(size_bytes)
+        done = 0
+        for places, data in _runs(slots, remote):
+            for at, page in zip(places, data, strict=True):
+                if zlib.crc32(page) != crcs[at]:
+                    raise RemoteDamagedError(f"page {numbers[at]} of {text} fails its checksum")
+                start = numbers[at] * SLOT_BYTES
+                transaction.write(bytes(page[: size_bytes - start]), start)
+            done += len(places)
+            if progress is not None:
+                progress(done, len(remote))
+        transaction.publish(Durability.FULL)
 
 
-class _ended:
-    """Ends a transaction after the body."""
-
-    def __init__(self, transaction: Any) -> None:
-        self._transaction = transaction
-
-    def __enter__(self) -> Any:
-        return self._transaction
-
-    def __exit__(self, *_: object) -> None:
-        self._transaction.end()
+def _begun(stack: ExitStack, handle: Any) -> Any:
+    """A transaction of a handle; both end with the stack."""
+    stack.callback(handle.close)
+    handle.pin()
+    transaction = handle.begin_write()
+    stack.callback(transaction.end)
+    return transaction
 
 
 def _pages(slots: Slots, ref: Ref, text: str) -> tuple[array[int], array[int], array[int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from time import time_ns
 
-from clusterdb.errors import RemoteDamagedError, StoreBusyError
+from clusterdb.errors import RemoteDamagedError
 from clusterdb.remote.manifest import Manifest
 from clusterdb.remote.objects import Counts, open_objects
 from clusterdb.remote.repository import TOMBSTONE, Repository, Slots, manifest_path
@@ -20,7 +20,6 @@ from vfs.storage.walk import nodes
 __all__ = ["Collected", "Remote", "RemoteDatabase"]
 
 _ORPHANS_AGE = timedelta(hours=24)
-_RACES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +90,13 @@ class Remote:
 
     def remove(self, name: str) -> None:
         """Remove a database; :meth:`collect` frees what only it held.  Raises RemoteNotFoundError."""
-        for _ in range(_RACES_MAX):
+
+        def attempt() -> Manifest | None:
             manifest = self.repository.require_newest()
             require_ref(self.repository, manifest, name)
-            if self.repository.change(manifest, manifest.without(name).refs) is not None:
-                return
-        raise StoreBusyError(f"{self.url}: other writers were first {_RACES_MAX} times: remove '{name}' again")
+            return self.repository.change(manifest, manifest.without(name).refs)
+
+        self.repository.raced(attempt, f"remove '{name}' again")
 
     def check(self) -> list[str]:
         """Read everything that the newest state names, and compare it with its checksums; returns the problems."""
@@ -118,7 +118,7 @@ class Remote:
 
         Objects younger than a day stay: a push that is still running may be about to name them.
         """
-        manifest = self._without_dead_segments(self.repository.require_newest())
+        manifest = self.repository.raced(self._without_dead_segments, "collect again")
         oldest_ns = time_ns() - int(keep.total_seconds() * 1e9)
         states = list(self._states(manifest, oldest_ns))
         pinned = self.repository.pinned(time_ns())
@@ -160,18 +160,14 @@ class Remote:
             count += 1
         return count
 
-    def _without_dead_segments(self, manifest: Manifest) -> Manifest:
-        """A state without the segments that no database of it reaches; the same if it has none."""
-        for _ in range(_RACES_MAX):
-            reached = self._reached(manifest)
-            alive = tuple(segment for segment in self.repository.all_segments(manifest) if segment.name in reached)
-            if len(alive) == sum(1 for _ in self.repository.all_segments(manifest)):
-                return manifest
-            changed = self.repository.change(manifest, manifest.refs, alive, keeps=False)
-            if changed is not None:
-                return changed
-            manifest = self.repository.require_newest()
-        raise StoreBusyError(f"{self.url}: other writers were first {_RACES_MAX} times: collect again")
+    def _without_dead_segments(self) -> Manifest | None:
+        """The newest state without the segments that no database of it reaches; None if another writer was first."""
+        manifest = self.repository.require_newest()
+        segments, reached = list(self.repository.all_segments(manifest)), self._reached(manifest)
+        alive = tuple(segment for segment in segments if segment.name in reached)
+        if len(alive) == len(segments):
+            return manifest
+        return self.repository.change(manifest, manifest.refs, alive, keeps=False)
 
     def _reached(self, manifest: Manifest) -> set[str]:
         """The names of the segments that the databases of a state reach."""

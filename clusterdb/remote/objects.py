@@ -77,10 +77,14 @@ class Engine(Protocol):
 
 
 class Objects:
-    """The objects of one repository, which ``url`` names; ``counts`` adds up what was asked of the engine."""
+    """The objects of one repository, which ``url`` names; ``counts`` adds up what was asked of the engine.
 
-    def __init__(self, url: str, engine: Engine) -> None:
+    ``address`` is the URL with the settings of the engine: :func:`open_objects` opens the same objects by it.
+    """
+
+    def __init__(self, url: str, engine: Engine, address: str) -> None:
         self.url = url
+        self.address = address
         self.counts = Counts()
         self._engine = engine
 
@@ -149,8 +153,8 @@ def open_objects(url: str) -> Objects:
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):
             raise InvalidArgumentError(f"'{url}': use file:// and an absolute path, as file:///mnt/backup")
-        return Objects(plain, _Directory(Path(unquote(parts.path))))
-    return Objects(plain, _bucket(url, plain, parts.scheme, dict(parse_qsl(parts.query))))
+        return Objects(plain, _Directory(Path(unquote(parts.path))), url)
+    return Objects(plain, _bucket(url, plain, parts.scheme, dict(parse_qsl(parts.query))), url)
 
 
 # --- buckets ----------------------------------------------------------------------------------------------------------

@@ -28,11 +28,12 @@ _LIFE_NS = 30 * 86_400 * 10**9
 """How long a pin lasts."""
 
 
-def add_place(context: Context, repository: Repository, url: str, manifest: Manifest) -> int:
-    """The number of the place of a state, which is pinned; ``url`` has the settings of the engine.
+def add_place(context: Context, repository: Repository, manifest: Manifest) -> int:
+    """The number of the place of a state, which is pinned.
 
     Raises RemoteError.
     """
+    url = repository.objects.address
     documents = context.catalog.documents.all(_KIND, STORE)
     for _, name, body in documents:
         if (body["url"], body["number"]) == (url, manifest.number):

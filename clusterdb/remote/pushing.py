@@ -20,7 +20,6 @@ from clusterdb.errors import (
     RemoteConflictError,
     RemoteDamagedError,
     RemoteUnavailableError,
-    StoreBusyError,
 )
 from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref, Segment
 from clusterdb.remote.objects import Counts
@@ -36,7 +35,6 @@ Progress = Callable[[int, int], None]
 """Called with (slots sent, slots to send)."""
 
 _SEGMENT_SLOTS = 2048
-_RACES_MAX = 100
 _DURATION_S_MAX = 12 * 3600
 """Below the age at which a collection deletes segments that no manifest names (P2)."""
 
@@ -80,11 +78,7 @@ def push(
     with pinned_volume(context, volume, None, f"cluster '{row.name}'") as handle:
         version = handle.version._replace(volume=row.volume)
         sender = _Sender(context, row, version, repository, name, force=force)
-        for _ in range(_RACES_MAX):
-            done = sender.sent(dry_run=dry_run, progress=progress)
-            if done is not None:
-                return done
-    raise StoreBusyError(f"{repository.url}: other writers were first {_RACES_MAX} times: push '{row.name}' again")
+        return repository.raced(lambda: sender.sent(dry_run=dry_run, progress=progress), f"push '{row.name}' again")
 
 
 class _Sender:
@@ -101,7 +95,7 @@ class _Sender:
         self._planned_for: Ref | None = None
         self._order: list[int] = []
         self._names: list[str] = []
-        """The segments sent, in order; the first ``_renamed`` of them have nodes."""
+        """The names of the segments sent, in order."""
 
     def sent(self, *, dry_run: bool, progress: Progress | None) -> Pushed | None:
         """One attempt; None if another writer was first."""

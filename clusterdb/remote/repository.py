@@ -25,9 +25,10 @@ import secrets
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from clusterdb.errors import (
     RemoteConflictError,
@@ -35,6 +36,7 @@ from clusterdb.errors import (
     RemoteError,
     RemoteFormatError,
     RemoteNotFoundError,
+    StoreBusyError,
 )
 from clusterdb.remote.manifest import (
     SEGMENTS_MAX,
@@ -58,6 +60,8 @@ _LATEST = "latest"
 _READ_SLOTS, _READ_SLOTS_MAX = 16, 256
 _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
+_RACES_MAX = 100
+_T = TypeVar("_T")
 
 
 def manifest_path(number: int) -> str:
@@ -219,6 +223,17 @@ class Repository:
         with suppress(RemoteError):  # it is only where a search begins
             self.objects.put(_LATEST, b"%d" % manifest.number)
         return manifest
+
+    def raced(self, attempt: Callable[[], _T | None], again: str) -> _T:
+        """The result of the first attempt that is not None: before it, other writers were first.
+
+        ``again`` names what to do.  Raises StoreBusyError after too many attempts, and the errors of ``attempt``.
+        """
+        for _ in range(_RACES_MAX):
+            result = attempt()
+            if result is not None:
+                return result
+        raise StoreBusyError(f"{self.url}: other writers were first {_RACES_MAX} times: {again}")
 
     def segments(self, manifest: Manifest) -> Segments:
         """Where the slots of a state are.  Raises RemoteDamagedError."""

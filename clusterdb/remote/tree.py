@@ -7,20 +7,18 @@ does, and gets the birth of the version that changed it (T1 and T2 of :mod:`vfs.
 
 from __future__ import annotations
 
-import struct
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vfs.format.layout import ENTRY_BYTES, FANOUT, HOLE, SLOT_BYTES, Entry, Version, unpack_entry
-from vfs.storage.walk import Reached, position, read_node
+from vfs.format.layout import FANOUT, HOLE, SLOT_BYTES, Entry, Version, pack_entry, unpack_entry
+from vfs.storage.walk import Reached, entry_at, nodes, position, read_node
 
-__all__ = ["Plan", "Side", "plan"]
+__all__ = ["Plan", "Side", "leaves", "plan"]
 
 ReadSlot = Callable[[int], memoryview]
-_ENTRY = struct.Struct("<IIQ")
 _INTERIOR = (2, 5)
 """The first byte of SQLite's interior pages of indexes and tables (https://sqlite.org/fileformat2.html#b_tree_pages)."""
 
@@ -97,7 +95,7 @@ class Plan:
                     entry = entries[child]
                 else:
                     entry = Entry(slots[child], self.crcs[child], self.births[child])
-                _ENTRY.pack_into(data, index * ENTRY_BYTES, *entry)
+                pack_entry(data, index, entry)
             entries.append(Entry(first + len(sealed), zlib.crc32(data), node.birth))
             sealed.append(bytes(data))
         root = self.root if self.root is not None else entries[-1] if entries else HOLE
@@ -160,21 +158,11 @@ def _is_same(entry: Entry, other: Entry, common: int) -> bool:
 
 
 def _entry_at(side: Side | None, level: int) -> Entry:
-    """The entry of a version at position (level, 0): a hole if its tree is less deep."""
-    if side is None or side.version.depth <= level:
-        return HOLE
-    entry = side.version.root
-    for step in range(side.version.depth - 1, level, -1):
-        if not entry.slot:
-            return HOLE
-        entry = unpack_entry(read_node(side.read_slot, entry, f"remote {position(Reached(step, 0, entry))}"), 0)
-    return entry
+    return entry_at(side.read_slot, side.version, level) if side is not None else HOLE
 
 
 def leaves(side: Side) -> Iterator[tuple[int, list[tuple[int, Entry]]]]:
     """The leaves of a version, by number: (number, the (index, entry) of its pages).  Raises CorruptionError."""
-    from vfs.storage.walk import nodes
-
     for node in nodes(side.read_slot, side.version):
         if not node.at.level:
             yield node.at.number, [(child.number & (FANOUT - 1), child.entry) for child in node.children()]

@@ -138,7 +138,7 @@ class Faulty:
 
 def objects_on(engine: Engine) -> Objects:
     """The objects of an engine of these tests."""
-    return Objects("memory://tests", engine)
+    return Objects("memory://tests", engine, "memory://tests")
 
 
 @contextmanager

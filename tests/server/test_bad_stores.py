@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import clusterdb
+from tests.support.tmpfs import run_on_tmpfs
 from vfs.format.layout import FORMAT, SLOT_BYTES, pack_header_sector, unpack_pool_header
 
 FULL_DISK = """
@@ -53,14 +53,8 @@ with clusterdb.open(path + "/store") as store, running(store) as server:
 
 def test_full_disk_is_awss_error_and_reads_go_on(tmp_path: Path) -> None:
     """Nothing is logged, and nothing is left of what failed."""
-    mount = 'mount -t tmpfs -o size=24m none "$1" && exec "$2" -c "$3" "$1"'
-    unshare = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-    command = [*unshare, "sh", "-c", mount, "sh", str(tmp_path), sys.executable, FULL_DISK]
-    answer = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
-    if "mount" in answer.stderr or "unshare" in answer.stderr:
-        pytest.skip(f"no tmpfs can be mounted here: {answer.stderr.strip()}")
-    assert answer.returncode == 0, answer.stderr[-2000:]
-    assert answer.stdout.splitlines() == [
+    output = run_on_tmpfs(tmp_path, FULL_DISK, PYTHONPATH=str(Path.cwd()))
+    assert output.splitlines() == [
         "400 DatabaseErrorException",
         "400 InsufficientStorageClusterCapacity",
         "1 [[{'longValue': 0}]]",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.tmpfs import run_on_tmpfs
 from vfs.plane import available
 
 FULL_TMPFS = """
@@ -59,14 +57,6 @@ print("done")
 @pytest.mark.parametrize("pool", ["grown", "shrunk"])
 def test_first_commit_of_a_clone_on_a_full_tmpfs_is_an_error(tmp_path: Path, pool: str, plane: str) -> None:
     """It is SQLITE_FULL and not SIGBUS: no slot that is read through the mapping is a hole (M5)."""
-    mount = 'mount -t tmpfs -o size=24m none "$1" && exec "$2" -c "$3" "$1" "$4"'
-    unshare = ["unshare", "--mount"] if os.getuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-    command = [*unshare, "sh", "-c", mount, "sh", str(tmp_path), sys.executable, FULL_TMPFS, pool]
-    answer = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"TMPDIR": "/tmp", "CLUSTERDB_IMPL": plane}
-    )
-    if "mount" in answer.stderr or "unshare" in answer.stderr:
-        pytest.skip(f"no tmpfs can be mounted here: {answer.stderr.strip()}")
-    assert answer.returncode == 0, answer.stderr[-2000:]
-    assert answer.stdout.split()[-1] == "done"
-    assert "full" in answer.stdout
+    output = run_on_tmpfs(tmp_path, FULL_TMPFS, pool, TMPDIR="/tmp", CLUSTERDB_IMPL=plane)
+    assert output.split()[-1] == "done"
+    assert "full" in output

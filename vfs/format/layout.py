@@ -117,6 +117,11 @@ def unpack_entry(node: bytes | bytearray | memoryview, index: int) -> Entry:
     return Entry(*_ENTRY.unpack_from(node, index * ENTRY_BYTES))
 
 
+def pack_entry(node: bytearray, index: int, entry: Entry) -> None:
+    """Set entry ``index`` (0..255) of a node."""
+    _ENTRY.pack_into(node, index * ENTRY_BYTES, *entry)
+
+
 def unpack_entries(node: bytes | memoryview) -> list[tuple[int, Entry]]:
     """(index, entry) of every entry of a node that is not a hole."""
     return [(index, Entry(*fields)) for index, fields in enumerate(_ENTRY.iter_unpack(node)) if fields[0]]

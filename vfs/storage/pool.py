@@ -10,6 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -122,7 +123,6 @@ class Pool:
         self.verify_reads = verify_reads
         self.read_only = read_only
         self.is_durable = directory is not None and not read_only
-        self.may_have_holes = directory is not None and file_system_of(directory) not in ("tmpfs", "ramfs")
         self.companion: Companion | None = None
         self.residence: Residence | None = None
         self.find_residence: Callable[[], Residence | None] = lambda: None
@@ -137,6 +137,11 @@ class Pool:
         self._keeper: Session | None = None
         self._keeper_guard = threading.Lock()
         self._files: dict[str, int] = {}
+
+    @cached_property
+    def may_have_holes(self) -> bool:
+        """Whether a hole of the pool file can be read without allocating it: not in memory, nor on a tmpfs."""
+        return self.directory is not None and file_system_of(self.directory) not in ("tmpfs", "ramfs")
 
     def files(self) -> tuple[int, int, int, int]:
         """The descriptors of ``pool``, ``map``, ``readers`` and ``locks``."""

@@ -16,6 +16,7 @@ from vfs.format.layout import (
     ENTRY_BYTES,
     FANOUT,
     FANOUT_SHIFT,
+    HOLE,
     SLOT_BYTES,
     SLOT_COUNT_MAX,
     WORDS_PER_ENTRY,
@@ -28,6 +29,7 @@ __all__ = [
     "Node",
     "Reached",
     "count_born_after",
+    "entry_at",
     "find_leaf",
     "nodes",
     "only_in",
@@ -220,21 +222,21 @@ def only_in(read_slot: ReadSlot, version: Version, others: list[Version], born_a
     if not version.depth:
         return
     level = version.depth - 1
-    rivals = [entry for rival in others for entry in _lift(read_slot, rival, level)]
+    rivals = [entry_at(read_slot, rival, level) for rival in others]
     walk = _only_in(read_slot, Reached(level, 0, version.root), rivals, others, born_after)
     yield from _bounded(walk, version)
 
 
-def _lift(read_slot: ReadSlot, other: Version, level: int) -> list[Entry]:
-    """The entries of ``other`` at position (level, 0): at most one."""
-    if other.depth <= level:
-        return []
-    entry = other.root
-    for step in range(other.depth - 1, level, -1):  # a deeper tree: its first child has the same span
+def entry_at(read_slot: ReadSlot, version: Version, level: int) -> Entry:
+    """The entry of a version at position (level, 0); a hole if its tree is less deep.  Raises CorruptionError."""
+    if version.depth <= level:
+        return HOLE
+    entry = version.root
+    for step in range(version.depth - 1, level, -1):  # a deeper tree: its first child has the same span
         if not entry.slot:
-            return []
+            return HOLE
         entry = unpack_entry(read_node(read_slot, entry, position(Reached(step, 0, entry))), 0)
-    return [entry]
+    return entry
 
 
 def _only_in(
