@@ -36,7 +36,7 @@ def add_place(context: Context, repository: Repository, manifest: Manifest) -> i
     url = repository.objects.address
     documents = context.catalog.documents.all(_KIND, STORE)
     for _, name, body in documents:
-        if (body["url"], body["number"]) == (url, manifest.number):
+        if (body["url"], body["number"]) == (url, manifest.number) and not _is_due(body):
             return int(name)
     pin, until_ns = secrets.token_hex(8), time_ns() + _LIFE_NS
     repository.pin(pin, manifest.number, until_ns)
@@ -59,9 +59,14 @@ def slots_of(context: Context, place: int) -> Slots:
             f"state {body['number']} of {repository.url}, from which pages are missing here, has expired there: "
             "clone the database again"
         )
-    if time_ns() > int(body["until_ns"]) - _LIFE_NS // 2:
+    if _is_due(body):
         context.defer(partial(_renew, context, repository, place, body))  # SQLite is reading now
     return Slots(repository, manifest)
+
+
+def _is_due(body: dict[str, Any]) -> bool:
+    """Whether half of the life of a place's pin is over, or all of it."""
+    return time_ns() > int(body["until_ns"]) - _LIFE_NS // 2
 
 
 def _renew(context: Context, repository: Repository, place: int, body: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -202,3 +203,18 @@ def test_fetched_pages_that_did_not_reach_the_device_are_fetched_again(url: str,
         with closing(store.cluster("dev").connect()) as connection:
             assert connection.execute("SELECT id, body FROM t").fetchall() == expected
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_new_clone_does_not_rely_on_a_pin_that_has_expired(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a state that was cloned long ago, it has a pin of its own."""
+    with clusterdb.open(path) as store:
+        store.clone(f"{url}/prod", "old")
+        store.clone(f"{url}/prod", "beside")
+        repository = Remote(url).repository
+        assert len(repository.objects.list("pin")) == 1
+        later_ns = time.time_ns() + 40 * 86_400 * 10**9
+        monkeypatch.setattr("clusterdb.remote.places.time_ns", lambda: later_ns)
+        store.clone(f"{url}/prod", "new")
+        assert repository.pinned(later_ns) == {1}
