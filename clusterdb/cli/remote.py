@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -51,13 +50,14 @@ def push(
     URL: s3://BUCKET/PATH, gs://, az://, or file:///DIRECTORY; settings of the engine follow a question mark, as
     ?endpoint=http://localhost:9000.  Credentials are those of the environment, such as AWS_ACCESS_KEY_ID.
     """
+    from clusterdb.cli.stopping import pausing
     from clusterdb.errors import RemoteUnavailableError
 
-    with opened(context) as store:
+    with opened(context) as store, pausing() as pause:
         source = store.cluster(cluster)
         _push(context, source, url, name, force=force, dry_run=dry_run, as_json=as_json)
         while every_s is not None:
-            time.sleep(every_s)
+            pause.wait(every_s)
             try:
                 _push(context, source, url, name, force=force, dry_run=dry_run, as_json=as_json)
             except RemoteUnavailableError as error:

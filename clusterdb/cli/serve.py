@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sys
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -95,6 +94,7 @@ def serve(
         raise click.ClickException('clusterdb serve needs the extra [server]: pip install "clusterdb[server]"')
     import json
 
+    from clusterdb.cli.stopping import catching
     from clusterdb.server.background import running
     from clusterdb.server.call import Serving
     from clusterdb.server.guard import read_credentials, require_guarded
@@ -108,10 +108,8 @@ def serve(
         strict_secrets=strict_secrets,
         metrics_interval_s=metrics_interval_s,
     )
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     with (
+        catching(signal.SIGINT, signal.SIGTERM) as wait_for_signal,
         opened(context, create=not read_only) as store,
         running(
             store,
@@ -144,4 +142,4 @@ def serve(
             )
         click.echo(ready)
         sys.stdout.flush()
-        stop.wait()
+        wait_for_signal()
