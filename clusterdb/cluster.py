@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from clusterdb.errors import InvalidArgumentError
+from clusterdb.rules.zones import with_zones
 from vfs.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from clusterdb.remote.pushing import Pushed
     from clusterdb.rules.points import Point
     from clusterdb.rules.settings import ClusterSettings
+    from clusterdb.zones.status import NodeStatus
 
 __all__ = ["ClusterVerbs"]
 
@@ -208,15 +210,19 @@ class ClusterVerbs:
 
         ``at``: a point in the past instead, see :data:`clusterdb.Point`: a version, a time, a time span before now, or
         a snapshot.  ``copy_type="full-copy"`` shares nothing, and takes time in proportion to the size of the database.
-        ``settings``: those of :class:`ClusterSettings`; the engine, the backup retention and the clone limit are
-        inherited from the source.
+        ``settings``: those of :class:`ClusterSettings`; the engine, the backup retention, the clone limit and the zones
+        are inherited from the source.
 
         Raises InvalidNameError, ClusterExistsError, ClusterNotFoundError, InvalidRestoreTimeError,
-        SnapshotNotFoundError, InvalidArgumentError.
+        SnapshotNotFoundError, InvalidArgumentError; QuorumError if it would have copies on fewer than four nodes.
         """
         from clusterdb.clusters import cloning
 
-        return self._handle(cloning.clone(self.context, self, name, at, copy_type, settings))
+        clone = self._handle(
+            cloning.clone(self.context, self, name, at, copy_type, with_zones(settings, self.context.path))
+        )
+        clone.begin_copies()
+        return clone
 
     def push(
         self,
@@ -260,6 +266,73 @@ class ClusterVerbs:
         from clusterdb.remote.fetching import fetch
 
         return fetch(self.context, self, progress)
+
+    # --- six copies in three zones ----------------------------------------------------------------------------------
+    def nodes(self) -> list[NodeStatus]:
+        """The storage nodes that have the copies of the cluster, as they are now.
+
+        Raises InvalidArgumentError for a cluster without zones, ClusterNotFoundError.
+        """
+        from clusterdb.zones.verbs import node_statuses
+
+        return node_statuses(self.context, self)
+
+    def lose_node(self, node: int) -> None:
+        """Lose a storage node, 1 to 6, of this cluster and of those that share it: no request reaches it.
+
+        Raises InvalidArgumentError, ClusterNotFoundError.
+        """
+        self._set_fault(node, is_lost=True)
+
+    def lose_zone(self, zone: str) -> None:
+        """Lose both storage nodes of an availability zone; as :meth:`lose_node`."""
+        self._set_fault(zone, is_lost=True)
+
+    def slow_node(self, node: int | str, delay_s: float, for_s: float = 0.0) -> None:
+        """Let a storage node, or both of a zone, answer later by ``delay_s`` seconds, for ``for_s`` seconds (0: on).
+
+        Raises InvalidArgumentError, ClusterNotFoundError.
+        """
+        self._set_fault(node, delay_s=delay_s, for_s=for_s)
+
+    def return_node(self, node: int | str) -> None:
+        """End the fault of a storage node, or of both of a zone; the next commits give it what it lacks.
+
+        Raises InvalidArgumentError, ClusterNotFoundError.
+        """
+        from clusterdb.zones.verbs import set_fault
+
+        set_fault(self.context, self, node, None)
+
+    def repair_nodes(self) -> int:
+        """Give every storage node that can be reached what it lacks, now; returns how many of six have everything.
+
+        Raises QuorumError, WriterFencedError, StoreBusyError, InvalidArgumentError, ClusterNotFoundError.
+        """
+        from clusterdb.zones.verbs import repair
+
+        return repair(self.context, self)
+
+    def begin_copies(self) -> None:
+        """Give the storage nodes of a new cluster what it has; deletes it again without four of them.
+
+        Does nothing for a cluster without zones.  Raises QuorumError.
+        """
+        row = self.context.row_of(self)
+        if row.settings.zones:
+            from clusterdb.zones.verbs import begin
+
+            try:
+                begin(self.context, row)
+            except BaseException:
+                self.delete()
+                raise
+
+    def _set_fault(self, node: int | str, *, is_lost: bool = False, delay_s: float = 0.0, for_s: float = 0.0) -> None:
+        from clusterdb.zones.faults import fault_of
+        from clusterdb.zones.verbs import set_fault
+
+        set_fault(self.context, self, node, fault_of(is_lost=is_lost, delay_s=delay_s, for_s=for_s))
 
     # --- the past ---------------------------------------------------------------------------------------------------
     @uninterrupted

@@ -52,6 +52,7 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "QuorumError",
     "RemoteConflictError",
     "RemoteDamagedError",
     "RemoteError",
@@ -74,6 +75,7 @@ __all__ = [
     "UnknownEngineError",
     "UnsupportedFileSystemError",
     "Warning",
+    "WriterFencedError",
 ]
 
 
@@ -361,6 +363,14 @@ class RemoteUnavailableError(RemoteError):
 
 class RemoteFormatError(RemoteError):
     """A repository has a format of a newer release."""
+
+
+class QuorumError(OperationalError):
+    """Fewer than four of a cluster's six storage nodes can be reached."""
+
+
+class WriterFencedError(OperationalError):
+    """A cluster was opened from its copies elsewhere: this store is not its writer any more."""
 
 
 class RemoteDamagedError(DatabaseError):

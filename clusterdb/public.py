@@ -34,6 +34,7 @@ from clusterdb.errors import (
     NotADatabaseError,
     NotAStoreError,
     NotAuthorizedError,
+    QuorumError,
     RemoteConflictError,
     RemoteDamagedError,
     RemoteError,
@@ -55,6 +56,7 @@ from clusterdb.errors import (
     TooManyReadersError,
     UnknownEngineError,
     UnsupportedFileSystemError,
+    WriterFencedError,
 )
 from clusterdb.flavours.loaded import LoadedDump
 from clusterdb.ha.endpoints import Endpoint
@@ -115,6 +117,7 @@ __all__ = [
     "NotAStoreError",
     "NotAuthorizedError",
     "Point",
+    "QuorumError",
     "RemoteConflictError",
     "RemoteDamagedError",
     "RemoteError",
@@ -145,6 +148,7 @@ __all__ = [
     "TooManyReadersError",
     "UnknownEngineError",
     "UnsupportedFileSystemError",
+    "WriterFencedError",
     "open",
     "repair",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,10 @@ from clusterdb.clusters import tidying
 from clusterdb.core import opening
 from clusterdb.core.context import Context
 from clusterdb.core.opening import default_path
-from clusterdb.errors import ClusterNotFoundError
+from clusterdb.errors import ClusterNotFoundError, InvalidArgumentError
 from clusterdb.rules.names import check_name
 from clusterdb.rules.points import BASE, Point
+from clusterdb.rules.zones import node_url, with_zones
 from vfs.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from clusterdb.diff import Diff
     from clusterdb.flavours.loaded import LoadedDump
     from clusterdb.past.snapshots import Snapshot
-    from vfs.abc import Residence, Target
+    from vfs.abc import Copies, Residence, Target
     from vfs.reclaim.sweep import SweepReport
     from vfs.store import PageStore
     from vfs.tools.check import CheckReport
@@ -114,6 +115,14 @@ def _find_residence(context: weakref.ref[Context]) -> Residence | None:
     return absent_pages_if_any(present) if present is not None else None
 
 
+def _copies_of(context: weakref.ref[Context], row: ClusterRow) -> Copies | None:
+    """What keeps the copies of a cluster that has zones."""
+    from clusterdb.zones.verbs import copies_of
+
+    present = context()
+    return copies_of(present).of(row) if present is not None else None
+
+
 class Cluster(ClusterVerbs):
     """A handle on a cluster; cheap, keeps nothing open.  It stays valid when the cluster is renamed.
 
@@ -152,6 +161,7 @@ class Store:
         options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable, _mend)
         self.context = context = opening.open_context(path, options)
         context.pages.find_residence = partial(_find_residence, weakref.ref(context))
+        context.copies_of = partial(_copies_of, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)
         if context.read_only:
             return
@@ -238,8 +248,32 @@ class Store:
         """
         from clusterdb.clusters import creating
 
-        row = creating.create(self.context, name, from_file, page_size, settings, check=check, progress=progress)
-        return Cluster(self, name, row.cluster)
+        row = creating.create(
+            self.context, name, from_file, page_size, with_zones(settings, self.path), check=check, progress=progress
+        )
+        return self._copied(row)
+
+    def _copied(self, row: ClusterRow) -> Cluster:
+        """A handle on a new cluster, whose nodes have what it has; without four of them it is deleted again."""
+        cluster = Cluster(self, row.name, row.cluster)
+        cluster.begin_copies()
+        return cluster
+
+    def lose_zone(self, zone: str) -> None:
+        """Lose the storage nodes of a zone, of every cluster that has it: see :meth:`Cluster.lose_zone`."""
+        for cluster in self._in_zone(zone):
+            cluster.lose_zone(zone)
+
+    def return_zone(self, zone: str) -> None:
+        """Bring the storage nodes of a zone back: see :meth:`Cluster.return_node`."""
+        for cluster in self._in_zone(zone):
+            cluster.return_node(zone)
+
+    def _in_zone(self, zone: str) -> list[Cluster]:
+        clusters = [one for one in self.clusters() if zone in (name for name, *_ in one.settings.zones)]
+        if not clusters:
+            raise InvalidArgumentError(f"no cluster of store '{self.path}' has a zone '{zone}'")
+        return clusters
 
     def import_dump(
         self,
@@ -294,8 +328,36 @@ class Store:
         place, source = split_url(url)
         repository = Remote(place).repository
         state = state_at(repository, source, at)
-        row = clone_remote(self.context, repository, state, source, name, settings, progress, copy_type)
-        return Cluster(self, row.name, row.cluster)
+        row = clone_remote(
+            self.context, repository, state, source, name, with_zones(settings, self.path), progress, copy_type
+        )
+        return self._copied(row)
+
+    def recover(
+        self,
+        nodes: Sequence[str],
+        source: str | None = None,
+        name: str | None = None,
+        *,
+        progress: Progress | None = None,
+        **settings: Any,
+    ) -> list[Cluster]:
+        """Recover the clusters of a lost store from their storage nodes, of which three of six must be readable.
+
+        ``nodes``: URLs or directories of nodes; the others are known to them.  ``source``: the name of one cluster, or
+        of its log; ``name``: its name here.  ``progress`` is called with (batches read, batches in all).  ``settings``:
+        those of :class:`ClusterSettings`; the engine is that of the cluster.
+
+        A recovered cluster takes over the copies when four nodes can be reached: whoever wrote to them before, on
+        whichever machine, is refused from then on.
+
+        Raises QuorumError, RemoteNotFoundError, RemoteDamagedError, ClusterExistsError, InvalidArgumentError.
+        """
+        from clusterdb.zones.verbs import recover_clusters
+
+        urls = [node_url(node) for node in nodes]
+        rows = recover_clusters(self.context, urls, source, name, progress, settings)
+        return [Cluster(self, row.name, row.cluster) for row in rows]
 
     # --- snapshots --------------------------------------------------------------------------------------------------
     def snapshots(self) -> list[Snapshot]:
@@ -319,7 +381,7 @@ class Store:
         from clusterdb.clusters import cloning
 
         row = cloning.restore_snapshot(self.context, snapshot, name, settings)
-        return Cluster(self, name, row.cluster)
+        return self._copied(row)
 
     @uninterrupted
     def copy_snapshot(self, snapshot: str, name: str) -> Snapshot:
@@ -404,7 +466,7 @@ class Store:
 
         cloning.require_restore_options(source, restore_type, restore_to_time, use_latest_restorable_time)
         row = cloning.clone(self.context, self.cluster(source), name, restore_to_time, restore_type, settings)
-        return Cluster(self, name, row.cluster)
+        return self._copied(row)
 
     # --- figures ----------------------------------------------------------------------------------------------------
     def stats(self) -> StoreStats:

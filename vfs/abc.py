@@ -143,6 +143,19 @@ class Gate(Protocol):
         """Called before a transaction is published."""
 
 
+class Copies(Protocol):
+    """Keeps copies of a volume elsewhere, for the writer of an open file, which holds the writer lock.
+
+    Every method may raise any error: SQLite receives SQLITE_IOERR from the commit, and the caller the error.
+    """
+
+    def before_commit(self, durability: Durability) -> None:
+        """Called before a transaction is published; an error leaves nothing changed."""
+
+    def committed(self, durability: Durability) -> None:
+        """Called when a transaction was published, before the commit returns; an error leaves it published."""
+
+
 class Residence(Protocol):
     """The miss hook: provides the bytes of pages that are not in the pool file.
 
@@ -166,7 +179,7 @@ class Target(NamedTuple):
     """The volume that a name refers to, and functions for the files opened under that name.
 
     ``follow`` finds the volume that replaces it; ``tend`` is called when a volume that retains its past
-    has written some megabytes; ``gate`` creates the gate of an open file.
+    has written some megabytes; ``gate`` creates the gate of an open file; ``copies`` keeps copies of what it commits.
     """
 
     row: VolumeRow
@@ -174,6 +187,7 @@ class Target(NamedTuple):
     tend: Callable[[], None] = lambda: None
     gate: Callable[[], Gate] | None = None
     read_only: bool = False
+    copies: Copies | None = None
 
 
 Resolver = Callable[[str], Target]

@@ -18,7 +18,7 @@ from typing import Any
 import apsw
 
 from vfs import errors, failpoints
-from vfs.abc import Durability, Gate, Handle, Resolver, StoreVFS, Superseded, Target
+from vfs.abc import Copies, Durability, Gate, Handle, Resolver, StoreVFS, Superseded, Target
 from vfs.errors import StorageError
 from vfs.format.layout import Entry, Version
 from vfs.holds import is_busy
@@ -174,12 +174,14 @@ class _Side:
         self._read_only = read_only
         self._follow = follow
         self._gate: Gate | None = None
+        self._copies: Copies | None = None
         self._tend: Any = None
 
     def serve(self, target: Target) -> Gate | None:
         """Serve a file of a connection, which may have a gate."""
         self._gate = target.gate() if target.gate is not None else None
         self._tend = target.tend
+        self._copies = target.copies
         return self._gate
 
     # --- reclaim ----------------------------------------------------------------------------------------------------
@@ -259,6 +261,17 @@ class _Side:
         assert self._gate is not None
         self._gate.before_commit()
 
+    # --- copies -----------------------------------------------------------------------------------------------------
+    def before_copies(self, durability: int) -> None:
+        """Called before a transaction of a volume with copies is published."""
+        assert self._copies is not None
+        self._copies.before_commit(Durability(durability))
+
+    def committed(self, durability: int) -> None:
+        """Called when it was published."""
+        assert self._copies is not None
+        self._copies.committed(Durability(durability))
+
     def tend(self) -> None:
         """Called after many commits to a volume that retains its past."""
         self._tend()
@@ -274,14 +287,22 @@ class _Opener:
 
     @uninterrupted
     def open(self, name: str, read_only: bool) -> tuple[Any, ...]:
-        """The volume of a name: (row, read-only, has a gate, gate row or -1, passive bytes or None, owner)."""
+        """The volume of a name: (row, read-only, has a gate, gate row or -1, passive bytes or None, has copies, owner)."""
         _set_limits()
         target = self._resolve(name)
         side = _Side(self._pool, target.row, read_only=read_only or target.read_only, follow=target.follow)
         gate = side.serve(target)
         passive = gate.passive if gate is not None else None
         gate_row, gate_bytes = (-1, None) if passive is None else passive
-        return target.row, side.pool.read_only or target.read_only, gate is not None, gate_row, gate_bytes, side
+        return (
+            target.row,
+            side.pool.read_only or target.read_only,
+            gate is not None,
+            gate_row,
+            gate_bytes,
+            target.copies is not None,
+            side,
+        )
 
     def require_foreign(self, path: str) -> None:
         """Raise CantOpenError for a file of a store."""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -75,6 +76,17 @@ class Connection(apsw.Connection):
             self.when_collected = None
             if when_closed is not None:
                 when_closed()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Commit or roll back; an error of the store has its own message, which apsw replaces by SQLite's here."""
+        try:
+            return super().__exit__(kind, error, trace)
+        except apsw.Error as raised:
+            if isinstance(raised.__context__, apsw.Error) and raised.__context__.__cause__ is not None:
+                raise raised.__context__ from raised.__context__.__cause__
+            raise
 
     def __del__(self) -> None:
         if self.when_collected is not None:

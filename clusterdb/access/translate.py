@@ -105,7 +105,11 @@ def translated(error: Exception) -> Exception:
     code = getattr(error, "extendedresult", None) or _CODES.get(type(error))
     if not code:
         return errors.ProgrammingError(str(error))
-    public = _CLASSES.get(code & 0xFF, errors.DatabaseError)(str(error))
+    cause = error.__cause__
+    if isinstance(cause, errors.Error):  # raised below SQLite, where there is a class for it
+        public: Exception = type(cause)(str(error))
+    else:
+        public = _CLASSES.get(code & 0xFF, errors.DatabaseError)(str(error))
     if isinstance(public, errors.Error):
         public.sqlite_errorcode = code
         public.sqlite_errorname = _name_of(code)

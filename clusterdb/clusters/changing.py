@@ -42,6 +42,10 @@ def modify(context: Context, cluster: ClusterRef, changes: Mapping[str, Any]) ->
         settings = row.settings.changed(changes)
         if settings.engine != row.settings.engine:
             raise InvalidArgumentError(f"cluster '{row.name}': the engine of a cluster cannot be changed")
+        if settings.zones != row.settings.zones:
+            raise InvalidArgumentError(
+                f"cluster '{row.name}': its zones cannot be changed: clone it with others (zones=...), and delete it"
+            )
         if not changes:
             return settings
         catalog.clusters.set_settings(row.cluster, settings)

@@ -30,7 +30,7 @@ from clusterdb.errors import (
 )
 from clusterdb.rules.names import suggestion
 from clusterdb.rules.settings import DEFAULTS, DURABLE_DEFAULTS, ClusterSettings
-from vfs.abc import StoreVFS
+from vfs.abc import Copies, StoreVFS
 from vfs.plane import DataPlane
 from vfs.registry import IN_USE, VolumeRow
 from vfs.store import PageStore
@@ -69,6 +69,10 @@ class Context:
         self.connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self.loans: dict[int, ExitStack] = {}
         self.local = threading.local()
+        self.copies_of: Callable[[ClusterRow], Copies | None] = lambda row: None
+        """Keeps copies of what the writers of a cluster commit; set when the store is open."""
+        self.ends = ExitStack()
+        """What ends before the store is closed."""
         self._errors = of_store(path)
         self._deferred: deque[Callable[[], None]] = deque()
         self._pid = os.getpid()

@@ -147,6 +147,7 @@ def close(context: Context) -> None:
         raise StoreInUseError(
             f"store '{context.path}': connections to {', '.join(names)} are still open: close them first"
         )
+    context.ends.close()
     context.is_closed = True
     context.vfs.close()
     with of_store(context.path):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -137,10 +137,11 @@ class Objects:
         return sorted(self._engine.list(prefix))
 
 
-def open_objects(url: str) -> Objects:
+def open_objects(url: str, wrap: Callable[[Engine], Engine] = lambda engine: engine) -> Objects:
     """The objects below a URL: ``s3://BUCKET/PATH``, ``gs://``, ``az://``, ``file:///DIRECTORY`` or ``memory://NAME``.
 
     Parameters of the URL's query are obstore's settings of the engine, as ``?endpoint=http://localhost:9000``.
+    ``wrap`` may put something in front of the engine.
 
     Raises InvalidArgumentError, NotSupportedError (obstore is not installed), RemoteError (settings that the engine
     refuses).
@@ -153,8 +154,8 @@ def open_objects(url: str) -> Objects:
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):
             raise InvalidArgumentError(f"'{url}': use file:// and an absolute path, as file:///mnt/backup")
-        return Objects(plain, _Directory(Path(unquote(parts.path))), url)
-    return Objects(plain, _bucket(url, plain, parts.scheme, dict(parse_qsl(parts.query))), url)
+        return Objects(plain, wrap(_Directory(Path(unquote(parts.path)))), url)
+    return Objects(plain, wrap(_bucket(url, plain, parts.scheme, dict(parse_qsl(parts.query)))), url)
 
 
 # --- buckets ----------------------------------------------------------------------------------------------------------

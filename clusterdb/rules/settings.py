@@ -15,7 +15,7 @@ from typing import Any
 
 from clusterdb.errors import CorruptStoreError, InvalidArgumentError, UnknownEngineError
 
-__all__ = ["DEFAULTS", "DURABLE_DEFAULTS", "ENGINES", "ClusterSettings"]
+__all__ = ["DEFAULTS", "DURABLE_DEFAULTS", "ENGINES", "ClusterSettings", "Zones"]
 
 ENGINES = ("sqlite", "aurora-mysql", "aurora-postgresql")
 BACKUP_RETENTION_DAYS_MAX = 35
@@ -27,6 +27,10 @@ BYTES_MAX = 1 << 47
 SECONDS_MAX = 3_153_600_000
 """A hundred years."""
 _SECOND = 1_000_000_000
+
+
+Zones = tuple[tuple[str, str, str], ...]
+"""Of each of three availability zones its name, and the URLs of two storage nodes; empty: no copies are kept."""
 
 
 class _Written:
@@ -48,6 +52,7 @@ class ClusterSettings(_Written):
     ``ttl_s``: the seconds from its creation until it expires;
     ``idle_s``: seconds without a connection until it expires; None: never.  ``clone_limit``: the number of clones in
     its clone group that share pages; further clones are full copies (Aurora's limit is 15; None: no limit).
+    ``zones``: where its six copies are, of each of three zones its name and the URLs of two nodes; none: no copies.
     """
 
     engine: str = "sqlite"
@@ -58,6 +63,7 @@ class ClusterSettings(_Written):
     ttl_s: float | None = None
     idle_s: float | None = None
     clone_limit: int | None = None
+    zones: Zones = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,6 +84,7 @@ class ClusterSettings(_Written):
             _require_int("backup_retention_bytes", self.backup_retention_bytes, BYTES_MAX)
         if self.clone_limit is not None:
             _require_int("clone_limit", self.clone_limit, 10_000)
+        object.__setattr__(self, "zones", _checked_zones(self.zones))
         _require_tags(self.tags)
         object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))  # read-only: settings are shared
 
@@ -108,12 +115,14 @@ class ClusterSettings(_Written):
         return replace(self, **changes)
 
     def inherited(self) -> ClusterSettings:
-        """The settings that a clone inherits: the engine, the backup retention with its limit, and the clone limit.
+        """The settings that a clone inherits: the engine, the backup retention, the clone limit, and the zones.
 
         The backtrack window, deletion protection, tags and expiry are not inherited: RestoreDBClusterToPointInTime has
         parameters for them.
         """
-        return _inherited(self.engine, self.backup_retention_days, self.backup_retention_bytes, self.clone_limit)
+        return _inherited(
+            self.engine, self.backup_retention_days, self.backup_retention_bytes, self.clone_limit, self.zones
+        )
 
     def to_json(self) -> str:
         """The settings as JSON for the catalog."""
@@ -151,10 +160,28 @@ def _require_tags(tags: object) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _inherited(engine: str, days: int, limit_bytes: int | None, clone_limit: int | None) -> ClusterSettings:
+def _inherited(
+    engine: str, days: int, limit_bytes: int | None, clone_limit: int | None, zones: Zones
+) -> ClusterSettings:
     return ClusterSettings(
-        engine=engine, backup_retention_days=days, backup_retention_bytes=limit_bytes, clone_limit=clone_limit
+        engine=engine,
+        backup_retention_days=days,
+        backup_retention_bytes=limit_bytes,
+        clone_limit=clone_limit,
+        zones=zones,
     )
+
+
+def _checked_zones(zones: object) -> Zones:
+    """The zones as tuples, which JSON has as lists.  Raises InvalidArgumentError."""
+    parts = [tuple(zone) for zone in zones] if isinstance(zones, tuple | list) else [()]
+    if len(parts) not in (0, 3) or not all(
+        len(zone) == 3 and all(isinstance(it, str) for it in zone) for zone in parts
+    ):
+        raise InvalidArgumentError(
+            f"zones={zones!r:.100}: use three zones, each with its name and the URLs of two nodes"
+        )
+    return tuple((zone[0], zone[1], zone[2]) for zone in parts)
 
 
 Key = tuple[str, type, Any]

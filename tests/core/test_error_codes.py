@@ -54,6 +54,7 @@ ROWS: list[tuple[type[Exception], type[Exception], str | None]] = [
     (errors.NotSupportedError, errors.NotSupportedError, None),
     (errors.OperationalError, errors.OperationalError, None),
     (errors.ProgrammingError, errors.ProgrammingError, None),
+    (errors.QuorumError, errors.OperationalError, None),
     (errors.RemoteConflictError, errors.OperationalError, None),
     (errors.RemoteDamagedError, errors.DatabaseError, None),
     (errors.RemoteError, errors.OperationalError, None),
@@ -76,6 +77,7 @@ ROWS: list[tuple[type[Exception], type[Exception], str | None]] = [
     (errors.UnknownEngineError, errors.ProgrammingError, "InvalidParameterValue"),
     (errors.UnsupportedFileSystemError, errors.OperationalError, None),
     (errors.Warning, errors.Warning, None),
+    (errors.WriterFencedError, errors.OperationalError, None),
 ]
 """Each public class, the class of PEP 249 that it is, or is caught as, and the RDS API's code."""
 AWS_CODE = re.compile(r"(?:Invalid\w+|DB\w+|InstanceQuotaExceeded|InsufficientStorageClusterCapacity)")

@@ -878,11 +878,13 @@ static PyObject *store_handle(PyObject *self, PyObject *arguments)
 static bool parse_target(PyObject *answer, Store *store, Target *target)
 {
     PyObject *row, *side, *passive;
-    int read_only, has_gate, gate_row;
-    if (!PyArg_ParseTuple(answer, "OppiOO", &row, &read_only, &has_gate, &gate_row, &passive, &side)) return false;
+    int read_only, has_gate, gate_row, has_copies;
+    if (!PyArg_ParseTuple(answer, "OppiOpO", &row, &read_only, &has_gate, &gate_row, &passive, &has_copies, &side))
+        return false;
     if (!parse_row(row, &target->row)) return false;
     target->read_only = read_only;
     target->has_gate = has_gate;
+    target->has_copies = has_copies;
     target->gate_row = NULL;
     if (gate_row >= 0 && (uint32_t)gate_row < GATE_ROWS && PyBytes_Check(passive) && PyBytes_Size(passive) == ROW_BYTES) {
         target->gate_row = store->readers + GATE_TABLE_BYTE + (size_t)gate_row * ROW_BYTES;
@@ -948,6 +950,16 @@ static bool hook_gate_before_commit(File *file, Error *error)
     return pass_gate(file, "gate_before_commit", error);
 }
 
+static bool hook_before_copies(File *file, Error *error)
+{
+    return notify(file->target.owner, error, "before_copies", "(i)", file->durability);
+}
+
+static bool hook_committed(File *file, Error *error)
+{
+    return notify(file->target.owner, error, "committed", "(i)", file->durability);
+}
+
 static bool hook_tend(File *file, Error *error)
 {
     return notify(file->target.owner, error, "tend", "()");
@@ -994,6 +1006,8 @@ static const VfsHooks vfs_hooks = {
     .gate_unpin = hook_gate_unpin,
     .gate_before_read = hook_gate_before_read,
     .gate_before_commit = hook_gate_before_commit,
+    .before_copies = hook_before_copies,
+    .committed = hook_committed,
     .tend = hook_tend,
     .closed = hook_closed,
     .released = hook_released,

@@ -222,7 +222,11 @@ static int publish(File *file)
     Error error = {0};
     bool done = true;
     if (file->target.has_gate && !is_passive(file)) done = file->vfs->hooks.gate_before_commit(file, &error);
-    if (done && !handle_is_unchanged(file->handle)) done = handle_publish(file->handle, file->durability, &error);
+    if (done && !handle_is_unchanged(file->handle)) {
+        if (file->target.has_copies) done = file->vfs->hooks.before_copies(file, &error);
+        done = done && handle_publish(file->handle, file->durability, &error);
+        if (done && file->target.has_copies) done = file->vfs->hooks.committed(file, &error);
+    }
     return done ? SQLITE_OK : file->vfs->hooks.report(file->vfs, file->name, &error, true);
 }
 

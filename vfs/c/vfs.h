@@ -13,6 +13,7 @@ typedef struct Target {
     VolumeRow row;
     bool read_only;
     bool has_gate;
+    bool has_copies; /* what is committed is kept elsewhere too */
     /* The gate lets everything pass while these 128 bytes of the gate table equal the expected ones; NULL: never. */
     const uint8_t *gate_row;
     uint8_t gate_passive[ROW_BYTES];
@@ -43,6 +44,8 @@ typedef struct VfsHooks {
     bool (*gate_unpin)(File *file, Error *error);
     bool (*gate_before_read)(File *file, Error *error);
     bool (*gate_before_commit)(File *file, Error *error);
+    bool (*before_copies)(File *file, Error *error); /* before a transaction is published */
+    bool (*committed)(File *file, Error *error);     /* when it was, before the commit returns */
     bool (*tend)(File *file, Error *error);
     void (*closed)(Vfs *vfs, Target *target);
     void (*released)(void *owner); /* the VFS is gone */

@@ -185,7 +185,12 @@ class VolumeFile:
             if self._gate is not None:
                 self._gate.before_commit()
             if not transaction.is_unchanged():
+                copies = self._target.copies
+                if copies is not None:
+                    copies.before_commit(self._durability)
                 transaction.publish(self._durability)
+                if copies is not None:
+                    copies.committed(self._durability)
         except PoolFullError as error:
             raise translated(error, self.name) from error
         except BaseException as error:

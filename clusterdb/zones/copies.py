@@ -1,0 +1,360 @@
+"""The copies of the clusters of a store, as their writers keep them.
+
+A commit is published in the pool first, and returns when four of six nodes have it (synchronous=FULL); other commits
+are sent with the next one that waits, or when the store is closed.  So the pool is never behind the nodes, and what a
+commit that failed has left is sent by the next writer, in whichever process.
+
+Invariants
+    Q7  A batch is based on the last complete one of the log, and has every page whose birth is later: what several
+        processes have committed since is in it, whoever did.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from array import array
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clusterdb.catalog.rows import ClusterRow
+from clusterdb.core.context import Context
+from clusterdb.errors import CorruptStoreError, Error, QuorumError, WriterFencedError
+from clusterdb.remote.objects import Objects, open_objects
+from clusterdb.rules.settings import Zones
+from clusterdb.zones.entry import Batch
+from clusterdb.zones.faults import Faults, FaultyEngine
+from clusterdb.zones.node import Log
+from clusterdb.zones.quorum import Member, Quorum
+from vfs.abc import Durability
+from vfs.format.layout import FANOUT_SHIFT, SLOT_BYTES, ZERO_CRC, ZERO_SLOT, Version
+from vfs.registry import VolumeRow
+from vfs.storage.heads import head_of
+from vfs.storage.walk import nodes
+
+__all__ = ["FORMER", "ClusterCopies", "StoreCopies", "log_name", "nodes_of", "send_as_writer"]
+
+PART_PAGES = 2048
+"""Pages in one entry of a log: 8 MiB."""
+PATIENCE = "CLUSTERDB_QUORUM_PATIENCE_S"
+"""The variable of the environment with the seconds that a commit waits for four nodes."""
+_PATIENCE_S = 30.0
+FORMER, _BEGUN = "copies", "copies-begun"
+"""Documents of a cluster: the log that it was recovered from; that its nodes have it."""
+
+
+def log_name(store: str, cluster: int) -> str:
+    """The name of a cluster's log on its nodes; ``store``: the identity of the store, in hex."""
+    return f"{store}-{cluster}"
+
+
+def nodes_of(zones: Zones) -> list[tuple[str, int, str]]:
+    """The nodes of an arrangement: (zone, number from 1 to 6, URL)."""
+    places = [(zone, url) for zone, *urls in zones for url in urls]
+    return [(zone, number, url) for number, (zone, url) in enumerate(places, 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What the nodes have: a version of a volume, as the last complete batch states it; None: nothing."""
+
+    volume: int
+    version: int
+    sequence: int
+
+
+class StoreCopies:
+    """The copies of all clusters of a store in this process; :meth:`close` sends what was not sent."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.store = context.catalog.store_id.hex()
+        self.faults = Faults(context.pages.directory)
+        self._clusters: dict[int, ClusterCopies] = {}
+        self._guard = threading.Lock()
+
+    def of(self, row: ClusterRow) -> ClusterCopies:
+        """The copies of a cluster that has zones."""
+        with self._guard:
+            copies = self._clusters.get(row.cluster)
+            if copies is None:
+                copies = self._clusters[row.cluster] = ClusterCopies(self._context, self, row)
+            return copies
+
+    def objects(self, url: str) -> Objects:
+        """The objects of a node, with the faults that were asked for.  Raises InvalidArgumentError, RemoteError."""
+        return open_objects(url, lambda engine: FaultyEngine(engine, url, self.faults))
+
+    def forget(self, cluster: int) -> None:
+        """A cluster was deleted."""
+        with self._guard:
+            copies = self._clusters.pop(cluster, None)
+        if copies is not None:
+            copies.close()
+
+    def close(self) -> None:
+        """End the threads of the nodes, when they have sent what they have."""
+        with self._guard:
+            clusters, self._clusters = list(self._clusters.values()), {}
+        for copies in clusters:
+            if copies.has_unsent:
+                with suppress(Error):  # the next writer sends it
+                    send_as_writer(self._context, copies)
+            copies.close()
+
+
+class ClusterCopies:
+    """The copies of a cluster.  Implements :class:`vfs.abc.Copies`."""
+
+    def __init__(self, context: Context, store: StoreCopies, row: ClusterRow) -> None:
+        self._context, self._store = context, store
+        self.cluster, self._zones = row.cluster, row.settings.zones
+        name = log_name(store.store, row.cluster)
+        self.patience_s = float(os.environ.get(PATIENCE) or _PATIENCE_S)
+        self._about = {
+            "name": row.name,
+            "engine": row.settings.engine,
+            "store": store.store,
+            "cluster": row.cluster,
+            "zones": [list(zone) for zone in self._zones],
+        }
+        self.quorum = Quorum(self._members(self._zones, name), self._about)
+        self.has_unsent = False
+        """Whether this process has committed without waiting for the nodes."""
+        self._base: _Base | None = None
+        self._guard = threading.RLock()
+
+    def _members(self, zones: Zones, name: str) -> list[Member]:
+        objects = self._store.objects
+        return [Member(zone, number, Log(objects(url), name)) for zone, number, url in nodes_of(zones)]
+
+    @property
+    def text(self) -> str:
+        """The cluster, for messages."""
+        row = self._context.catalog.clusters.get(self.cluster)
+        return f"cluster '{row.name}'" if row is not None else f"cluster {self.cluster}"
+
+    # --- for the data plane -----------------------------------------------------------------------------------------
+    def before_commit(self, durability: Durability) -> None:
+        """Have four nodes, so that a commit that cannot be kept is refused before it changes anything.
+
+        Raises QuorumError, WriterFencedError.
+        """
+        if durability != Durability.FULL:
+            return
+        with self._guard:
+            if not self.quorum.is_established:
+                self._establish()
+            self.quorum.require(self.patience_s)
+
+    def committed(self, durability: Durability) -> None:
+        """Send what the nodes lack, and wait until four have it.  Raises QuorumError, WriterFencedError."""
+        if durability == Durability.FULL:
+            self.send()
+        else:
+            self.has_unsent = True
+
+    def send(self) -> None:
+        """Send what the nodes lack, as :meth:`committed` does; the caller is the writer."""
+        with self._guard:
+            while True:
+                if not self.quorum.is_established:
+                    self._establish()
+                row = self._context.catalog.volumes.volume_of(self.cluster)
+                if row is None:
+                    return
+                head = head_of(self._context.pages, row)
+                if self._base is not None and (self._base.volume, self._base.version) == (row.volume, head.version):
+                    return
+                try:
+                    self.quorum.append(self._parts(row, head), self.patience_s)
+                except WriterFencedError:
+                    continue  # by another process of this store, or for ever: that is looked at there
+                self._base = _Base(row.volume, head.version, self.quorum.sequence)
+                self._note_begun()
+                self.has_unsent = False
+                return
+
+    def _note_begun(self) -> None:
+        """Note that nodes have the cluster: from now on one that is empty has lost it (Q8)."""
+        if self.quorum.is_new:
+            self.quorum.is_new = False
+            with self._context.catalog.transaction():
+                self._context.catalog.documents.put(self.cluster, _BEGUN, "", {})
+
+    @contextmanager
+    def patient(self, patience_s: float | None) -> Iterator[None]:
+        """Wait for nodes for this time in the body; None: as usual."""
+        with self._guard:
+            before = self.patience_s
+            self.patience_s = before if patience_s is None else patience_s
+            try:
+                yield
+            finally:
+                self.patience_s = before
+
+    def close(self) -> None:
+        """End the threads of the nodes."""
+        for member in self.quorum.members:
+            member.thread.shutdown(wait=True)
+
+    # --- epochs -----------------------------------------------------------------------------------------------------
+    def _establish(self) -> None:
+        self.quorum.is_new = self._context.catalog.documents.get(self.cluster, _BEGUN) is None
+        self.quorum.establish(self.patience_s)
+        newest = self.quorum.newest
+        if newest is None:
+            self._base = None
+            self._close_former()
+            return
+        if newest.store != self._store.store:
+            self.quorum.is_established = False
+            raise WriterFencedError(
+                f"it was opened elsewhere from its copies, by store {newest.store[:8]}, which has its newest commits: "
+                "use it there, and delete it here"
+            )
+        self._base = _Base(newest.volume, newest.version, newest.sequence)
+        row = self._context.catalog.volumes.volume_of(self.cluster)
+        if row is not None and row.volume == newest.volume:
+            head = head_of(self._context.pages, row)
+            if head.version < newest.version:
+                self.quorum.is_established = False
+                raise WriterFencedError(
+                    "it is older than its copies, since its store was restored from a backup: recover it from its "
+                    "copies (clusterdb recover), and delete it here"
+                )
+
+    def _close_former(self) -> None:
+        """Close the log from which this cluster was recovered to its writer, before this one has a first batch."""
+        document = self._context.catalog.documents.get(self.cluster, FORMER)
+        if document is None:
+            return
+        zones = tuple((zone[0], zone[1], zone[2]) for zone in document["zones"])
+        former = Quorum(self._members(zones, str(document["log"])), self._about)
+        try:
+            former.establish(self.patience_s)
+            newest = former.newest
+            if newest is None or (newest.sequence != document["sequence"] and newest.store != self._store.store):
+                self.quorum.is_established = False
+                raise WriterFencedError(
+                    "it was recovered from copies to which its former writer has committed since: recover it again, "
+                    "and delete this one"
+                )
+            if newest.store != self._store.store:
+                empty = array("I")
+                closing = replace(
+                    newest, store=self._store.store, base=newest.version, parent=None, pages=empty, crcs=empty, data=b""
+                )
+                former.append([closing], self.patience_s)
+        except QuorumError:
+            self.quorum.is_established = False
+            raise
+        finally:
+            for member in former.members:
+                member.thread.shutdown()
+
+    # --- batches ----------------------------------------------------------------------------------------------------
+    def _parts(self, row: VolumeRow, head: Version) -> Iterator[Batch]:
+        """The parts of the batch that makes the copies equal to a version (Q7)."""
+        base, parent = self._base, None
+        since = base.version if base is not None and base.volume == row.volume else 0
+        if base is None:
+            parent, since = self._parent(row)
+        numbers, crcs, slots = _changed(self._context, head, since)
+        empty = array("I")
+        for start in range(0, max(len(numbers), 1), PART_PAGES):
+            part = slice(start, start + PART_PAGES)
+            yield Batch(
+                0,
+                "",
+                0,
+                (),
+                self._store.store,
+                row.volume,
+                since,
+                head.version,
+                head.size_bytes,
+                head.time_ns,
+                start + PART_PAGES >= len(numbers),
+                numbers[part] if numbers else empty,
+                crcs[part] if numbers else empty,
+                b"".join(self._page(slot, crc) for slot, crc in zip(slots[part], crcs[part], strict=True)),
+                parent,
+            )
+
+    def _page(self, slot: int, crc: int) -> bytes | memoryview:
+        if not slot:
+            return ZERO_SLOT
+        page = self._context.pages.read_page(slot, crc)
+        if zlib.crc32(page) != crc:
+            raise CorruptStoreError(f"slot {slot} of {self.text} fails its checksum: it was not copied")
+        return page
+
+    def _parent(self, row: VolumeRow) -> tuple[tuple[str, int] | None, int]:
+        """The log, and the batch of it, that a new log continues, and the version from which pages differ from that."""
+        document = self._context.catalog.documents.get(self.cluster, FORMER)
+        if document is not None:  # recovered from copies
+            return (str(document["log"]), int(document["sequence"])), int(document["version"])
+        current = self._context.catalog.clusters.get(self.cluster)
+        source = current.source_cluster if current is not None else None
+        source_row = self._context.catalog.clusters.get(source) if source is not None else None
+        if source_row is None or source_row.settings.zones != self._zones or row.parent is None:
+            return None, 0
+        base = self._store.of(source_row).base_for(row.parent, row.base.version)
+        if base is None:
+            return None, 0
+        return (log_name(self._store.store, source_row.cluster), base.sequence), base.version
+
+    def base_for(self, volume: int, version: int) -> _Base | None:
+        """The newest batch that this log is known to have, if the version descends from it; for a clone."""
+        base = self._base
+        return base if base is not None and base.volume == volume and base.version <= version else None
+
+
+def send_as_writer(context: Context, copies: ClusterCopies, patience_s: float | None = None) -> None:
+    """Send what the nodes lack of a cluster that nobody writes to now.
+
+    Raises QuorumError, WriterFencedError, StoreBusyError.
+    """
+    row = context.catalog.volumes.volume_of(copies.cluster)
+    if row is None:
+        return
+    with ExitStack() as stack:
+        with context.errors():
+            handle: Any = context.plane.open_volume(context.pages, row)
+            stack.callback(handle.close)
+            handle.pin()
+            transaction = handle.begin_write()
+            stack.callback(transaction.end)
+        with copies.patient(patience_s):
+            copies.send()
+
+
+def _changed(context: Context, head: Version, since: int) -> tuple[array[int], array[int], array[int]]:
+    """The numbers, checksums and slots of the pages that differ from a version before; slot 0: a hole, of zeros."""
+    numbers, crcs, slots = array("I"), array("I"), array("I")
+    for node in nodes(context.pages.read_slot, head, since):
+        if node.at.level:
+            continue
+        first = node.at.number << FANOUT_SHIFT
+        held = node.slots()
+        for child in node.children():
+            if child.entry.birth > since:
+                numbers.append(child.number)
+                crcs.append(child.entry.crc)
+                slots.append(child.entry.slot)
+        if since and 0 in held:
+            for index, slot in enumerate(held):
+                if not slot and (first + index) * SLOT_BYTES < head.size_bytes:
+                    numbers.append(first + index)
+                    crcs.append(ZERO_CRC)
+                    slots.append(0)
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    return (
+        array("I", [numbers[at] for at in order]),
+        array("I", [crcs[at] for at in order]),
+        array("I", [slots[at] for at in order]),
+    )

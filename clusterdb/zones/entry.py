@@ -1,0 +1,174 @@
+"""The entries of the log that a storage node keeps of a cluster, as bytes: pure functions.
+
+A *batch* has the pages that commits have changed since the batch before it, and a number (``sequence``) that counts
+from 1.  A large one has several *parts*, which are entries with numbers of their own; it counts when its last part is
+there.  A *claim* states that a writer has begun an epoch: nothing of an older epoch follows it.
+
+An entry is a line of header, a JSON document in a line, the numbers, checksums and bytes of the pages, and a crc32 of
+everything before it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from clusterdb.errors import RemoteDamagedError, RemoteFormatError
+from vfs.format.layout import SLOT_BYTES
+
+__all__ = ["HEAD_BYTES_MAX", "Batch", "Claim", "Entry", "Start", "pack", "unpack", "unpack_head", "valid_until"]
+
+_HEADER = b"clusterdb-entry 1\n"
+_STARTS_MAX = 64
+HEAD_BYTES_MAX = 8192
+"""A document and the line before it are not longer."""
+_FIELDS = ("sequence", "store", "volume", "base", "version", "size_bytes", "time_ns", "is_last", "parent")
+
+
+class Start(NamedTuple):
+    """Where an epoch of a writer begins in the log: its first batch follows the batch ``after``."""
+
+    epoch: int
+    writer: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The first entry of an epoch on a node.
+
+    :ivar writer: a nonce of the writer
+    :ivar after: the number of the last entry whose content this node has: it voids what follows that
+    :ivar starts: of the epochs to which the log up to ``after`` belongs, the oldest first
+    """
+
+    epoch: int
+    writer: str
+    after: int
+    starts: tuple[Start, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What changed between two versions of a volume, or a part of it.
+
+    :ivar starts: of the epochs to which the log up to this entry belongs, its own is the last
+    :ivar store: the identity of the store, in hex
+    :ivar base: the version it changes; 0: the empty database
+    :ivar version: the version it results in
+    :ivar time_ns: when that was committed
+    :ivar is_last: whether it is the last part
+    :ivar pages: their numbers, ascending
+    :ivar crcs: the crc32 of the pages
+    :ivar data: the pages, each of 4096 bytes
+    :ivar parent: the log, and the number of its batch, that has what this first batch of a log changes; None: nothing
+    """
+
+    epoch: int
+    writer: str
+    sequence: int
+    starts: tuple[Start, ...]
+    store: str
+    volume: int
+    base: int
+    version: int
+    size_bytes: int
+    time_ns: int
+    is_last: bool
+    pages: array[int]
+    crcs: array[int]
+    data: bytes
+    parent: tuple[str, int] | None = None
+
+    def page(self, index: int) -> bytes:
+        """The bytes of the page at an index of ``pages``."""
+        return self.data[index * SLOT_BYTES : (index + 1) * SLOT_BYTES]
+
+
+Entry = Claim | Batch
+
+
+def pack(entry: Entry) -> bytes:
+    """The bytes of an entry."""
+    head: dict[str, Any] = {"epoch": entry.epoch, "writer": entry.writer, "starts": entry.starts[-_STARTS_MAX:]}
+    body = b""
+    if isinstance(entry, Claim):
+        head["after"] = entry.after
+    else:
+        head |= {name: getattr(entry, name) for name in _FIELDS} | {"count": len(entry.pages)}
+        body = _words(entry.pages) + _words(entry.crcs) + entry.data
+    data = b"".join((_HEADER, json.dumps(head, separators=(",", ":")).encode(), b"\n", body))
+    return data + struct.pack("<I", zlib.crc32(data))
+
+
+def unpack(data: bytes, where: str) -> Entry:
+    """The entry that bytes are of; ``where`` names them in errors.  Raises RemoteDamagedError, RemoteFormatError."""
+    head, at = unpack_head(data, where)
+    if len(data) < at + 4 or zlib.crc32(memoryview(data)[:-4]) != struct.unpack("<I", data[-4:])[0]:
+        raise RemoteDamagedError(f"{where} fails its checksum")
+    if "after" in head:
+        return Claim(**head)
+    count = head.pop("count")
+    head["parent"] = tuple(head["parent"]) if head["parent"] is not None else None
+    pages, crcs = _array(data[at : at + 4 * count]), _array(data[at + 4 * count : at + 8 * count])
+    return Batch(**head, pages=pages, crcs=crcs, data=data[at + 8 * count : -4])
+
+
+def unpack_head(data: bytes, where: str) -> tuple[dict[str, Any], int]:
+    """The document of an entry, whose checksum is not verified, and where it ends.
+
+    Raises RemoteDamagedError, RemoteFormatError.
+    """
+    if not data.startswith(_HEADER):
+        if data.startswith(b"clusterdb-entry "):
+            raise RemoteFormatError(f"{where} has a newer format than this release reads: upgrade clusterdb")
+        raise RemoteDamagedError(f"{where} is no entry of a log")
+    try:
+        end = data.index(b"\n", len(_HEADER))
+        head: dict[str, Any] = json.loads(data[len(_HEADER) : end])
+        head["starts"] = tuple(Start(*start) for start in head["starts"])
+    except (ValueError, KeyError, TypeError):
+        raise RemoteDamagedError(f"{where} is damaged") from None
+    return head, end + 1
+
+
+def valid_until(starts: Sequence[Start], last: int, chain: Sequence[Start]) -> int | None:
+    """How far a log is a beginning of another: the number of its last entry that both have; None: that is unknown.
+
+    ``starts`` and ``last`` are the epochs and the last number of the log; ``chain`` are the epochs of the other.
+
+    Both agree on the epochs that they have in common, up to where the first epoch begins that only one of them has.
+    """
+    mine, theirs = list(starts), list(chain)
+    while mine and theirs and mine[0] != theirs[0]:  # the older epochs of one of them are not listed any more
+        (mine if mine[0] < theirs[0] else theirs).pop(0)
+    if (starts and not mine) or (chain and not theirs):
+        return None
+    common = 0
+    while common < min(len(mine), len(theirs)) and mine[common] == theirs[common]:
+        common += 1
+    limits = [side[common].after for side in (mine, theirs) if common < len(side)]
+    return min([last, *limits])
+
+
+def _words(words: array[int]) -> bytes:
+    return _little(words).tobytes()
+
+
+def _array(data: bytes) -> array[int]:
+    words = array("I")
+    words.frombytes(data)
+    return _little(words)
+
+
+def _little(words: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        words = words[:]
+        words.byteswap()
+    return words

@@ -1,0 +1,114 @@
+"""Faults of storage nodes that a user asks for: nodes that are lost, or slow.
+
+They are kept in a file of the store, which every process looks at before each request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clusterdb.errors import InvalidArgumentError, RemoteUnavailableError
+from clusterdb.remote.objects import Engine, Listed
+
+__all__ = ["Fault", "Faults", "FaultyEngine", "fault_of"]
+
+_FILE = "node-faults.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a node: it is lost, or answers later by ``delay_s`` seconds, until a time (0: for ever)."""
+
+    is_lost: bool = False
+    delay_s: float = 0.0
+    until_s: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time is over."""
+        return bool(self.until_s) and time.time() > self.until_s
+
+
+def fault_of(*, is_lost: bool, delay_s: float, for_s: float) -> Fault:
+    """A fault that begins now.  Raises InvalidArgumentError."""
+    for name, value in (("delay_s", delay_s), ("for_s", for_s)):
+        if not isinstance(value, int | float) or not 0 <= value < 86_400:
+            raise InvalidArgumentError(f"{name}={value!r}: use seconds, from 0 to a day")
+    return Fault(is_lost, float(delay_s), time.time() + for_s if for_s else 0.0)
+
+
+class Faults:
+    """The faults of a store's nodes, by URL; those of a store in memory are of this process."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._path = directory / _FILE if directory is not None else None
+        self._faults: dict[str, Fault] = {}
+        self._read_at: tuple[int, int] | None = None
+
+    def of(self, url: str) -> Fault | None:
+        """The fault of a node, if it has one now."""
+        self._refresh()
+        fault = self._faults.get(url)
+        return fault if fault is not None and not fault.is_over else None
+
+    def set(self, urls: list[str], fault: Fault | None) -> None:
+        """Give nodes a fault, or none."""
+        self._refresh()
+        faults = {url: old for url, old in self._faults.items() if url not in urls and not old.is_over}
+        if fault is not None:
+            faults.update(dict.fromkeys(urls, fault))
+        self._faults = faults
+        if self._path is not None:
+            temporary = self._path.with_suffix(".new")
+            temporary.write_text(json.dumps({url: asdict(fault) for url, fault in faults.items()}))
+            temporary.replace(self._path)
+
+    def _refresh(self) -> None:
+        if self._path is None:
+            return
+        with suppress(FileNotFoundError):
+            status = os.stat(self._path)  # noqa: PTH116
+            if self._read_at != (status.st_mtime_ns, status.st_ino):
+                body: dict[str, Any] = json.loads(self._path.read_text())
+                self._faults = {url: Fault(**fault) for url, fault in body.items()}
+                self._read_at = (status.st_mtime_ns, status.st_ino)
+
+
+class FaultyEngine:
+    """The engine of a node, with its faults.  Implements :class:`clusterdb.remote.objects.Engine`."""
+
+    def __init__(self, engine: Engine, url: str, faults: Faults) -> None:
+        self._engine, self._url, self._faults = engine, url, faults
+
+    def _pass(self) -> Engine:
+        fault = self._faults.of(self._url)
+        if fault is not None:
+            if fault.is_lost:
+                raise RemoteUnavailableError(f"storage node {self._url} is lost, as was asked for")
+            time.sleep(fault.delay_s)
+        return self._engine
+
+    def get(self, path: str) -> bytes | None:
+        return self._pass().get(path)
+
+    def get_range(self, path: str, start: int, length: int) -> bytes | None:
+        return self._pass().get_range(path, start, length)
+
+    def create(self, path: str, data: bytes) -> bool:
+        return self._pass().create(path, data)
+
+    def put(self, path: str, data: bytes) -> None:
+        self._pass().put(path, data)
+
+    def delete(self, path: str) -> None:
+        self._pass().delete(path)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        return self._pass().list(prefix)

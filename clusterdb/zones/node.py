@@ -1,0 +1,145 @@
+"""A storage node: the logs of clusters, in a bucket or a directory.
+
+    copies/CLUSTER/node             names the folder of the log, and tells of the cluster
+    copies/CLUSTER/FOLDER/POSITION  the entry at a position of the log, created once
+
+Positions count from 1.  Creating an object that exists fails, and that is all that fences a writer: it appends at the
+position after the last entry that it knows, and one that another writer has claimed is taken.
+
+Invariants
+    Q1  A position is created once.  Claims are never deleted, so a writer that was stopped meets the claim that
+        followed its last entry.
+    Q2  The positions of a folder have no gap.
+    Q8  A node without the object ``node`` is blank: it was lost, or replaced.  It counts neither for reading nor for an
+        epoch until a writer has begun a folder there and given it the log from its beginning.  A writer that has not
+        noticed the loss writes to the former folder, which nobody reads.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from clusterdb.errors import RemoteDamagedError
+from clusterdb.remote.objects import Objects
+from clusterdb.zones.entry import HEAD_BYTES_MAX, Batch, Entry, Start, unpack, unpack_head
+
+__all__ = ["Log", "Tail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How a log ends.
+
+    :ivar position: of its last entry; 0 if it is empty
+    :ivar epoch, writer: of the last entry
+    :ivar sequence: the number of the last batch whose content it has
+    :ivar starts: of the epochs that the log up to that belongs to
+    :ivar is_blank: whether the node has never had the log (Q8)
+    """
+
+    position: int = 0
+    epoch: int = 0
+    writer: str = ""
+    sequence: int = 0
+    starts: tuple[Start, ...] = ()
+    is_blank: bool = True
+
+    @property
+    def owner(self) -> tuple[int, str]:
+        """Whose it is: of two claims, the greater one counts."""
+        return self.epoch, self.writer
+
+
+_NODE, _HEADER = "node", b"clusterdb-node 1 "
+
+
+class Log:
+    """The log of one cluster on one node.  All methods raise RemoteError and RemoteDamagedError."""
+
+    def __init__(self, objects: Objects, cluster: str) -> None:
+        self.objects = objects
+        self._cluster = f"copies/{cluster}"
+        self.folder: str | None = None
+        """Where the log is, as far as is known."""
+        self._places: dict[int, int] = {}
+        self._scanned = 0
+        self._guard = threading.Lock()
+
+    def tail(self) -> Tail:
+        """How the log ends."""
+        if not self.about():
+            return Tail()
+        for position in reversed(self.positions()):
+            head = self._head(position)
+            if head is not None:
+                sequence = head["after"] if "after" in head else head["sequence"]
+                return Tail(position, head["epoch"], head["writer"], sequence, head["starts"], is_blank=False)
+        return Tail(is_blank=False)
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """Begin the log of a blank node (Q8); ``about`` tells of the cluster, for who finds only the nodes."""
+        body = json.dumps({"folder": secrets.token_hex(8), **about}, sort_keys=True)
+        self.objects.create(f"{self._cluster}/{_NODE}", _HEADER + body.encode() + b"\n")
+        self.about()
+
+    def positions(self) -> list[int]:
+        """The positions that have an entry, in order."""
+        if self.folder is None and not self.about():
+            return []
+        names = (listed.path.rpartition("/")[2] for listed in self.objects.list(f"{self._cluster}/{self.folder}"))
+        return [int(name) for name in names if name.isdigit()]
+
+    def read(self, position: int) -> Entry | None:
+        """The entry at a position; None if there is none."""
+        path = self._path(position)
+        data = self.objects.get(path)
+        return unpack(data, f"{self.objects.url}/{path}") if data is not None else None
+
+    def index(self) -> dict[int, int]:
+        """The positions of the newest batch of each number, which a claim may have voided."""
+        with self._guard:
+            for position in self.positions():
+                if position > self._scanned:
+                    head = self._head(position)
+                    if head is not None and "sequence" in head:
+                        self._places[head["sequence"]] = position
+                    self._scanned = position
+            return dict(self._places)
+
+    def batch(self, sequence: int) -> Batch | None:
+        """The batch of a number; None if there is none."""
+        position = self.index().get(sequence)
+        entry = self.read(position) if position is not None else None
+        return entry if isinstance(entry, Batch) else None
+
+    def append(self, position: int, data: bytes) -> bool:
+        """Create the entry at a position (Q1); False if the position is taken by another entry."""
+        return self.objects.create(self._path(position), data)
+
+    def about(self) -> dict[str, Any] | None:
+        """What the node tells of the cluster, and where the log is; None if it is blank."""
+        where = f"{self._cluster}/{_NODE}"
+        data = self.objects.get(where)
+        if data is None:
+            return None
+        try:
+            about: dict[str, Any] = json.loads(data.removeprefix(_HEADER))
+            folder = str(about["folder"])
+        except (ValueError, KeyError, TypeError):
+            raise RemoteDamagedError(f"{self.objects.url}/{where} is damaged, or of a newer release") from None
+        if folder != self.folder:
+            with self._guard:
+                self.folder, self._places, self._scanned = folder, {}, 0
+        return about
+
+    def _head(self, position: int) -> dict[str, Any] | None:
+        path = self._path(position)
+        data = self.objects.get_range(path, 0, HEAD_BYTES_MAX)
+        return unpack_head(data, f"{self.objects.url}/{path}")[0] if data is not None else None
+
+    def _path(self, position: int) -> str:
+        return f"{self._cluster}/{self.folder}/{position:012}"

@@ -1,0 +1,320 @@
+"""The writer's side of six copies: epochs, batches that four nodes have, and nodes that come back.
+
+The rule is Aurora's (Verbitski et al., SIGMOD 2017, section 2.1): six nodes, two in each of three zones; a write needs
+four of them, and a read three, which always include one that has the newest write.
+
+Invariants
+    Q3  A writer begins an epoch before it appends: three nodes have its claim, which follows everything that they have.
+        So a batch of an older epoch that four nodes have is on one of them at least, before the claim; and the older
+        writer finds the next position of three nodes taken, and never has four again.  Two writers that begin the same
+        epoch on different nodes are ordered by their nonces: the lesser one meets claims that it may not follow.
+    Q4  A node gets the batches of a log in the order of their numbers.
+    Q5  A batch is committed when four nodes have it; then every later epoch contains it.
+    Q6  A log that ends in epochs which another writer has voided is cut by the claim, and completed from the others.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from clusterdb.errors import Error, QuorumError, WriterFencedError
+from clusterdb.zones.entry import Batch, Claim, Start, pack, valid_until
+from clusterdb.zones.node import Log, Tail
+
+__all__ = ["READ_QUORUM", "WRITE_QUORUM", "Member", "Quorum"]
+
+WRITE_QUORUM = 4
+READ_QUORUM = 3
+_CLAIMED = "claimed by another writer"
+_UNCHANGED = "nothing was changed: bring nodes back, or wait longer"
+_OUTCOME = "the commit is in the store, and reaches them with the next one"
+_AGAIN_S = 0.2
+_LOOK_S = 5.0
+"""How often a writer looks whether a node still has what it was given."""
+_ATTEMPTS_MAX = 20
+_KEPT_BYTES = 64 << 20
+"""How many bytes of batches are kept for nodes that are behind."""
+
+
+class Member:
+    """A node as a writer knows it; its requests are made in a thread of its own.
+
+    :ivar zone: its availability zone
+    :ivar number: from 1 to 6
+    :ivar sequence: the last batch that it has of this epoch's log
+    :ivar is_in: whether it has this epoch's claim, and everything up to ``sequence``
+    :ivar problem: why it is not in
+    :ivar fenced_by: the newer epoch that has claimed it; 0: none
+    """
+
+    def __init__(self, zone: str, number: int, log: Log, thread: Executor | None = None) -> None:
+        self.zone, self.number, self.log = zone, number, log
+        self.sequence = self.position = self.wanted = self.fenced_by = 0
+        self.is_in = self.is_busy = False
+        self.problem = "not reached yet"
+        self.tried_s = self.looked_s = 0.0
+        self.thread = thread or ThreadPoolExecutor(1, thread_name_prefix=f"clusterdb-node-{number}")
+
+    def drop(self, problem: str, fenced_by: int = 0) -> None:
+        """It does not count until it has joined again."""
+        self.is_in, self.problem, self.fenced_by = False, problem, fenced_by
+
+
+class Quorum:
+    """The log of a cluster on six nodes, for one writer at a time of this process.
+
+    ``about``: what nodes tell of the cluster.
+    """
+
+    def __init__(self, members: Sequence[Member], about: dict[str, Any]) -> None:
+        self.members = tuple(members)
+        self.writer = secrets.token_hex(8)
+        self.epoch = 0
+        self.sequence = 0
+        self.starts: tuple[Start, ...] = ()
+        self.newest: Batch | None = None
+        """The last batch of the log when the epoch began."""
+        self.is_established = False
+        self.is_new = False
+        """Whether the log may be new: then blank nodes count (Q8)."""
+        self._about = about
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept_bytes = 0
+        self._changed = threading.Condition()
+
+    # --- epochs -----------------------------------------------------------------------------------------------------
+    def establish(self, patience_s: float) -> None:
+        """Begin an epoch (Q3).  Raises QuorumError if three nodes cannot be had in time."""
+        until = time.monotonic() + patience_s
+        for attempt in range(_ATTEMPTS_MAX):
+            if attempt:
+                time.sleep(_AGAIN_S * (0.5 + secrets.randbelow(100) / 100))
+            if self._attempt():
+                self.is_established = True
+                return
+            if time.monotonic() > until:
+                break
+        raise QuorumError(self._lacking(_UNCHANGED))
+
+    def _attempt(self) -> bool:
+        self._kept.clear()
+        self._kept_bytes = 0
+        tails = self._on_all(self.members, self._tail)
+        tails = {member: tail for member, tail in tails.items() if self.is_new or not tail.is_blank}
+        if len(tails) < READ_QUORUM:
+            return False
+        epoch = 1 + max(tail.epoch for tail in tails.values())
+        chain = max((tail.starts for tail in tails.values()), key=lambda starts: starts[-1:])
+        valid = {member: _valid(tail, chain) for member, tail in tails.items()}
+
+        def claim(member: Member) -> bool:
+            after = valid[member]
+            return after is not None and self._claim(member, tails[member], epoch, after, chain)
+
+        claimed = self._on_all(list(tails), claim)
+        mine = {member: valid[member] or 0 for member, done in claimed.items() if done}
+        if len(mine) < READ_QUORUM:
+            return False
+        last = max(mine.values())
+        self.epoch, self.sequence = epoch, last
+        self.starts = (*chain[: _before(chain, last)], Start(epoch, self.writer, last))
+        for member in self.members:
+            member.drop(member.problem)
+            member.wanted = last
+            if member in mine:
+                member.position, member.sequence, member.is_in = tails[member].position + 1, mine[member], True
+        self.newest = self._last_complete(last)
+        return True
+
+    def _tail(self, member: Member) -> Tail:
+        tail = member.log.tail()
+        if tail.is_blank:
+            member.drop("it is empty")
+            if self.is_new:
+                member.log.begin(self._about)
+        return tail
+
+    @property
+    def _owner(self) -> tuple[int, str]:
+        return self.epoch, self.writer
+
+    def _claim(self, member: Member, tail: Tail, epoch: int, after: int, chain: tuple[Start, ...]) -> bool:
+        entry = Claim(epoch, self.writer, after, chain[: _before(chain, after)])
+        return member.log.append(tail.position + 1, pack(entry))
+
+    def _last_complete(self, last: int) -> Batch | None:
+        """The last batch of the log that is complete; None if there is none.  Raises QuorumError."""
+        for sequence in range(last, 0, -1):
+            batch = self._batch(sequence)
+            if batch is None:
+                raise QuorumError(f"batch {sequence} is on no storage node that can be reached")
+            if batch.is_last:
+                return batch
+        return None
+
+    # --- appending --------------------------------------------------------------------------------------------------
+    def append(self, parts: Iterable[Batch], patience_s: float) -> None:
+        """Append the parts of a batch, and wait until four nodes have all of them (Q5).
+
+        Their ``epoch``, ``writer``, ``sequence`` and ``starts`` are set here.  Raises QuorumError, WriterFencedError;
+        then the outcome is unknown, and the next batch needs a new epoch.
+        """
+        for part in parts:
+            self.sequence += 1
+            entry = replace(part, epoch=self.epoch, writer=self.writer, sequence=self.sequence, starts=self.starts)
+            self._keep(self.sequence, pack(entry))
+            self._start(self.sequence)
+            self._await(self.sequence, patience_s, _OUTCOME)
+
+    def require(self, patience_s: float) -> None:
+        """Have four nodes with everything.  Raises QuorumError, WriterFencedError, before anything is changed."""
+        if self.count(self.sequence) < WRITE_QUORUM:
+            self._start(self.sequence)
+            self._await(self.sequence, patience_s, _UNCHANGED)
+
+    def _await(self, target: int, patience_s: float, outcome: str) -> None:
+        """Wait until four nodes have everything up to a batch."""
+        until = time.monotonic() + patience_s
+        with self._changed:
+            while self.count(target) < WRITE_QUORUM:
+                fences = [member.fenced_by for member in self.members if member.fenced_by]
+                if len(fences) > len(self.members) - WRITE_QUORUM:
+                    self.is_established = False
+                    raise WriterFencedError(f"another writer has begun epoch {max(fences)}")
+                left = until - time.monotonic()
+                if left <= 0:
+                    self.is_established = False
+                    raise QuorumError(self._lacking(outcome))
+                if not self._changed.wait(min(left, _AGAIN_S)):
+                    self._start(target)
+
+    def count(self, sequence: int) -> int:
+        """How many nodes have everything up to a batch."""
+        return sum(member.is_in and member.sequence >= sequence for member in self.members)
+
+    def settle(self) -> None:
+        """Wait until every node that can be reached has everything."""
+        for member in self.members:
+            member.looked_s = 0.0
+        self._start(self.sequence, at_once=True)
+        for member in self.members:
+            member.thread.submit(int).result()
+
+    def _keep(self, sequence: int, data: bytes) -> None:
+        self._kept[sequence] = data
+        self._kept_bytes += len(data)
+        while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+
+    def _start(self, target: int, *, at_once: bool = False) -> None:
+        """Bring the nodes up to a batch, in their threads; one that is out is tried now and then."""
+        now = time.monotonic()
+        for member in self.members:
+            member.wanted = target
+            if member.is_in or at_once or now - member.tried_s >= _AGAIN_S:
+                member.tried_s = now
+                if not member.is_busy:
+                    member.is_busy = True
+                    member.thread.submit(self._bring, member)
+
+    def _bring(self, member: Member) -> None:
+        member.is_busy = False  # from here on, what it has to do is looked at again
+        try:
+            if member.is_in and time.monotonic() - member.looked_s > _LOOK_S:
+                self._look(member)
+            if not member.is_in:
+                self._join(member)
+            while member.is_in and member.sequence < member.wanted:
+                self._send(member, member.sequence + 1)
+        except Error as error:
+            member.drop(str(error))
+        with self._changed:
+            self._changed.notify_all()
+
+    def _look(self, member: Member) -> None:
+        """See whether a node has lost everything meanwhile (Q8)."""
+        folder = member.log.folder
+        if member.log.about() is None or member.log.folder != folder:
+            member.drop("it is empty")
+        member.looked_s = time.monotonic()
+
+    def _send(self, member: Member, sequence: int) -> None:
+        """Give a node the next batch (Q4)."""
+        data = self._kept.get(sequence)
+        if data is None:
+            batch = self._batch(sequence, member)
+            if batch is None:
+                return member.drop(f"batch {sequence}, which it lacks, is on no other node that can be reached")
+            data = pack(batch)
+        if member.log.append(member.position + 1, data):
+            member.position, member.sequence = member.position + 1, sequence
+            return None
+        entry = member.log.read(member.position + 1)  # another writer's claim
+        is_fence = entry is not None and (entry.epoch, entry.writer) > self._owner
+        return member.drop(_CLAIMED, entry.epoch if entry is not None and is_fence else 0)
+
+    def _join(self, member: Member) -> None:
+        """Claim a node that was not in, and cut what does not belong to this log (Q6)."""
+        tail = member.log.tail()
+        if tail.owner > self._owner:
+            return member.drop(_CLAIMED, tail.epoch)
+        valid = _valid(tail, self.starts)
+        if valid is None:
+            return member.drop("too far behind to be completed")
+        if tail.is_blank:
+            member.log.begin(self._about)
+        if self._claim(member, tail, self.epoch, valid, self.starts):
+            member.position, member.sequence, member.is_in, member.fenced_by = tail.position + 1, valid, True, 0
+        return None
+
+    def _batch(self, sequence: int, lacking: Member | None = None) -> Batch | None:
+        """A batch of this log, from a node that has it; None if none can be reached."""
+        for member in self.members:
+            if member is not lacking and member.is_in and member.sequence >= sequence:
+                with suppress(Error):
+                    batch = member.log.batch(sequence)
+                    if batch is not None:
+                        return batch
+        return None
+
+    # --- all nodes --------------------------------------------------------------------------------------------------
+    def _on_all(self, members: Sequence[Member], call: Callable[[Member], Any]) -> dict[Member, Any]:
+        """The results of a call for those nodes that can be reached."""
+        futures: dict[Member, Future[Any]] = {member: member.thread.submit(call, member) for member in members}
+        wait(futures.values())
+        results = {}
+        for member, future in futures.items():
+            error = future.exception()
+            if error is None:
+                results[member] = future.result()
+            elif isinstance(error, Error):
+                member.drop(str(error))
+            else:
+                raise error
+        return results
+
+    def _lacking(self, outcome: str) -> str:
+        out = "; ".join(
+            f"node {member.number} in zone {member.zone}: {member.problem}"
+            for member in self.members
+            if not member.is_in
+        )
+        return f"fewer than {WRITE_QUORUM} of {len(self.members)} storage nodes can be had: {outcome} ({out})"
+
+
+def _valid(tail: Tail, chain: Sequence[Start]) -> int | None:
+    """Up to which batch a node has what a log has: nothing if it is blank, whatever has been appended since (Q8)."""
+    return 0 if tail.is_blank else valid_until(tail.starts, tail.sequence, chain)
+
+
+def _before(starts: Sequence[Start], last: int) -> int:
+    """How many of the epochs have entries up to a number."""
+    return sum(start.after < last for start in starts)

@@ -1,0 +1,60 @@
+"""Reading the log of a cluster from three of six nodes or more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from clusterdb.errors import Error, QuorumError, RemoteDamagedError
+from clusterdb.zones.entry import Batch, valid_until
+from clusterdb.zones.node import Log, Tail
+from clusterdb.zones.quorum import READ_QUORUM
+
+__all__ = ["Reading"]
+
+
+class Reading:
+    """The log as three nodes or more have it: every batch that was committed, and perhaps the one after them.
+
+    Raises QuorumError if fewer than three can be read.
+
+    :ivar last: the number of its last batch
+    """
+
+    def __init__(self, logs: Sequence[Log]) -> None:
+        tails: dict[Log, Tail] = {}
+        problems = []
+        for log in logs:
+            try:
+                tail = log.tail()
+            except Error as error:
+                problems.append(f"{log.objects.url}: {error}")
+            else:
+                if tail.is_blank:
+                    problems.append(f"{log.objects.url} is empty")
+                else:
+                    tails[log] = tail
+        if len(tails) < READ_QUORUM:
+            raise QuorumError(
+                f"only {len(tails)} of {len(logs)} storage nodes can be read, and {READ_QUORUM} are needed: "
+                + "; ".join(problems)
+            )
+        chain = max((tail.starts for tail in tails.values()), key=lambda starts: starts[-1:])
+        self._valid = {log: valid_until(tail.starts, tail.sequence, chain) or 0 for log, tail in tails.items()}
+        self.last = max(self._valid.values())
+        while self.last and not self.batch(self.last).is_last:
+            self.last -= 1
+
+    def batch(self, sequence: int) -> Batch:
+        """A batch.  Raises RemoteDamagedError if no node has it whole."""
+        problem = "is missing"
+        for log, last in self._valid.items():
+            if last >= sequence:
+                with suppress(Error):
+                    batch = log.batch(sequence)
+                    if batch is not None:
+                        return batch
+                    continue
+                problem = "is damaged, or cannot be read"
+        urls = ", ".join(log.objects.url for log in self._valid)
+        raise RemoteDamagedError(f"batch {sequence} {problem} on the storage nodes {urls}")

@@ -1,0 +1,60 @@
+"""The state of the storage nodes of a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clusterdb.catalog.rows import ClusterRow
+from clusterdb.errors import Error
+from clusterdb.zones.copies import StoreCopies, log_name, nodes_of
+from clusterdb.zones.node import Log, Tail
+
+__all__ = ["NodeStatus", "statuses"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A storage node of a cluster.
+
+    :ivar zone: its availability zone
+    :ivar number: from 1 to 6
+    :ivar url: where it is
+    :ivar status: "available", "behind" (repaired with the next commits) or "lost"
+    :ivar batch: the number of the last batch that it has
+    :ivar batches_behind: how many fewer than the node that has most
+    :ivar problem: why it is lost
+    """
+
+    zone: str
+    number: int
+    url: str
+    status: str
+    batch: int
+    batches_behind: int
+    problem: str
+
+
+def statuses(copies: StoreCopies, row: ClusterRow) -> list[NodeStatus]:
+    """Ask every node of a cluster for the end of its log."""
+    name = log_name(copies.store, row.cluster)
+    tails: list[tuple[str, int, str, Tail | str]] = []
+    for zone, number, url in nodes_of(row.settings.zones):
+        try:
+            tails.append((zone, number, url, Log(copies.objects(url), name).tail()))
+        except Error as error:
+            tails.append((zone, number, url, str(error)))
+    last = max((tail.sequence for *_, tail in tails if isinstance(tail, Tail)), default=0)
+    return [
+        NodeStatus(zone, number, url, "lost", 0, last, tail)
+        if isinstance(tail, str)
+        else NodeStatus(
+            zone,
+            number,
+            url,
+            "available" if tail.sequence == last else "behind",
+            tail.sequence,
+            last - tail.sequence,
+            "",
+        )
+        for zone, number, url, tail in tails
+    ]

@@ -1,0 +1,98 @@
+"""Storage nodes that lose, delay and repeat requests, in one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from datetime import datetime, timezone
+from random import Random
+from typing import Any
+
+from clusterdb.errors import RemoteUnavailableError
+from clusterdb.remote.objects import Listed, Objects
+
+__all__ = ["Inline", "Node", "objects_of"]
+
+
+class Inline(Executor):
+    """Runs calls at once."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **settings: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(call(*args, **settings))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class Node:
+    """The objects of a node, which all writers share; ``fault_rate`` of the requests go wrong."""
+
+    def __init__(self, random: Random, fault_rate: float) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.is_down = False
+        self._random, self._fault_rate = random, fault_rate
+        self._late: list[tuple[str, bytes]] = []
+
+    def heal(self) -> None:
+        """Work from now on; what is late arrives."""
+        self.is_down, self._fault_rate = False, 0
+        self.deliver(1)
+
+    def wipe(self) -> None:
+        """Lose everything; what was late never arrives."""
+        self.objects.clear()
+        self._late.clear()
+
+    def deliver(self, rate: float) -> None:
+        """Let some of the late requests arrive."""
+        waiting, self._late = self._late, []
+        for path, data in waiting:
+            if self._random.random() < rate:
+                self.objects.setdefault(path, data)
+            else:
+                self._late.append((path, data))
+
+    def _pass(self) -> None:
+        if self.is_down or self._random.random() < self._fault_rate:
+            raise RemoteUnavailableError("lost")
+
+    def get(self, path: str) -> bytes | None:
+        self._pass()
+        return self.objects.get(path)
+
+    def get_range(self, path: str, start: int, length: int) -> bytes | None:
+        self._pass()
+        data = self.objects.get(path)
+        return data[start : start + length] if data is not None else None
+
+    def create(self, path: str, data: bytes) -> bool:
+        self._pass()
+        is_new = path not in self.objects
+        outcome = self._random.random()
+        if outcome < self._fault_rate:  # it arrives later, or again
+            self._late.append((path, data))
+            raise RemoteUnavailableError("late")
+        self.objects.setdefault(path, data)
+        if outcome < 2 * self._fault_rate:
+            raise RemoteUnavailableError("the answer is lost")
+        return is_new
+
+    def put(self, path: str, data: bytes) -> None:
+        self._pass()
+        self.objects[path] = data
+
+    def delete(self, path: str) -> None:
+        self._pass()
+        self.objects.pop(path, None)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        self._pass()
+        now = datetime.now(timezone.utc)
+        return iter([Listed(path, len(data), now) for path, data in self.objects.items() if path.startswith(prefix)])
+
+
+def objects_of(node: Node, number: int) -> Objects:
+    """The objects of a node, as a writer reaches them."""
+    return Objects(f"simulated://{number}", node, f"simulated://{number}")

@@ -1,0 +1,345 @@
+"""Clusters with six copies: commits, lost zones, repair, recovery from three nodes, and who may write."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+import clusterdb
+from clusterdb import dbapi2
+from tests.support.stores import assert_clean
+from vfs.format.layout import SLOT_BYTES
+
+PARTS = ("a1", "a2", "b1", "b2", "c1", "c2")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTERDB_QUORUM_PATIENCE_S", "0.3")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[clusterdb.Store]:
+    with clusterdb.open(tmp_path / "store", create=True) as store:
+        yield store
+
+
+@pytest.fixture
+def prod(store: clusterdb.Store) -> clusterdb.Cluster:
+    """A cluster with a table and a row."""
+    prod = store.create_cluster("prod", zones=3)
+    execute(prod, "CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT)", "INSERT INTO t VALUES (1, 'one')")
+    return prod
+
+
+def execute(cluster: clusterdb.Cluster, *statements: str) -> list[tuple[object, ...]]:
+    """Execute statements on a new connection; the rows of the last one."""
+    rows: list[tuple[object, ...]] = []
+    connection = cluster.connect()
+    try:
+        for statement in statements:
+            rows = connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+    return rows
+
+
+def _series(first: int, last: int, length: int) -> str:
+    """Inserts rows with random texts."""
+    return (
+        f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) "
+        f"INSERT INTO t SELECT i, hex(randomblob({length})) FROM n"
+    )
+
+
+def nodes(tmp_path: Path, *names: str) -> list[str]:
+    return [str(tmp_path / "store-zones" / name) for name in names]
+
+
+def recovered(path: Path, urls: list[str], sql: str = "SELECT id FROM t ORDER BY id") -> list[object]:
+    """What a new store recovers of the only cluster of nodes."""
+    with clusterdb.open(path, create=True) as store:
+        (cluster,) = store.recover(urls)
+        assert execute(cluster, "PRAGMA integrity_check") == [("ok",)]
+        assert_clean(store)
+        return [value for (value,) in execute(cluster, sql)]
+
+
+# --- commits ----------------------------------------------------------------------------------------------------------
+def test_commits_are_on_six_nodes(prod: clusterdb.Cluster) -> None:
+    assert prod.repair_nodes() == 6
+    assert {(node.status, node.batches_behind) for node in prod.nodes()} == {("available", 0)}
+    assert [(node.zone, node.number) for node in prod.nodes()] == list(zip("aabbcc", range(1, 7), strict=True))
+
+
+@pytest.mark.parametrize("names", [("a1", "a2", "b1"), ("a1", "b2", "c1"), ("b1", "c1", "c2")])
+def test_three_nodes_have_every_commit(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for number in range(2, 30):
+        execute(prod, f"INSERT INTO t VALUES ({number}, 'x')")
+    execute(prod, "DELETE FROM t WHERE id > 20", "VACUUM")
+    store.close()
+    assert recovered(tmp_path / "new", nodes(tmp_path, *names)) == list(range(1, 21))
+
+
+def test_large_transactions_are_sent_in_parts(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
+    execute(
+        prod,
+        _series(10, 9000, 1000),
+        "DELETE FROM t WHERE id > 8000",
+    )
+    expected = execute(prod, "SELECT count(*), sum(length(text)) FROM t")
+    assert max(node.batch for node in prod.nodes()) > 5
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (cluster,) = new.recover(nodes(tmp_path, "a1", "b1", "c1"))
+        assert execute(cluster, "SELECT count(*), sum(length(text)) FROM t") == expected
+
+
+def test_commits_that_do_not_wait_are_sent_when_the_store_closes(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    before = max(node.batch for node in prod.nodes())
+    execute(prod, "PRAGMA synchronous = NORMAL", "INSERT INTO t VALUES (2, 'two')")
+    assert max(node.batch for node in prod.nodes()) == before
+    store.close()
+    assert recovered(tmp_path / "new", nodes(tmp_path, "a1", "b1", "c1")) == [1, 2]
+
+
+def test_imports_have_copies(store: clusterdb.Store, tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "plain.db"))
+    connection.execute("PRAGMA page_size = 1024; CREATE TABLE t(id); INSERT INTO t VALUES (7)")
+    connection.close()
+    store.create_cluster("prod", from_file=tmp_path / "plain.db", zones=3)
+    store.close()
+    assert recovered(tmp_path / "new", nodes(tmp_path, "a2", "b2", "c2")) == [7]
+
+
+def test_backtracked_clusters_have_copies_of_what_they_went_back_to(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    prod.modify(backtrack_window_s=3600)
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    moment = prod.versions()[0]
+    execute(prod, "INSERT INTO t VALUES (3, 'three')")
+    prod.backtrack(moment.version)
+    execute(prod, "INSERT INTO t VALUES (4, 'four')")
+    store.close()
+    assert recovered(tmp_path / "new", nodes(tmp_path, "a2", "b2", "c2")) == [1, 2, 4]
+
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+def test_commits_continue_without_a_zone(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
+    prod.lose_zone("b")
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    assert [node.status for node in prod.nodes()] == ["available"] * 2 + ["lost"] * 2 + ["available"] * 2
+    store.return_zone("b")
+    assert [node.status for node in prod.nodes()] == ["available"] * 2 + ["behind"] * 2 + ["available"] * 2
+    assert prod.repair_nodes() == 6
+    store.close()
+    assert recovered(tmp_path / "new", nodes(tmp_path, "b1", "b2", "c1")) == [1, 2]
+
+
+def test_commits_fail_without_a_zone_and_a_node_and_reads_continue(prod: clusterdb.Cluster) -> None:
+    prod.lose_zone("a")
+    prod.lose_node(3)
+    with pytest.raises(apsw.IOError, match="fewer than 4 of 6 storage nodes can be had") as caught:
+        execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    assert isinstance(caught.value.__cause__, clusterdb.QuorumError)
+    outcome = execute(prod, "SELECT id FROM t")
+    with pytest.raises(apsw.IOError, match="nothing was changed"):
+        execute(prod, "INSERT INTO t VALUES (3, 'three')")
+    assert execute(prod, "SELECT id FROM t") == outcome
+    prod.return_node(3)
+    execute(prod, "INSERT INTO t VALUES (4, 'four')")
+    assert execute(prod, "SELECT id FROM t") == [*outcome, (4,)]
+
+
+def test_db_api_names_the_error(prod: clusterdb.Cluster) -> None:
+    prod.lose_zone("a")
+    prod.lose_zone("c")
+    with dbapi2.connect(prod) as connection, pytest.raises(clusterdb.QuorumError) as caught:
+        connection.execute("INSERT INTO t VALUES (2, 'two')")
+        connection.commit()
+    assert caught.value.sqlite_errorname.startswith("SQLITE_IOERR")
+
+
+def test_nodes_that_have_lost_everything_are_filled_again(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    for name in ("a1", "b2"):
+        shutil.rmtree(tmp_path / "store-zones" / name)
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    prod.repair_nodes()
+    execute(prod, "INSERT INTO t VALUES (3, 'three')")
+    assert prod.repair_nodes() == 6
+    store.close()
+    for name in ("a2", "b1", "c1"):
+        shutil.rmtree(tmp_path / "store-zones" / name)
+    assert recovered(tmp_path / "new", nodes(tmp_path, "a1", "b2")) == [1, 2, 3]
+
+
+def test_empty_nodes_do_not_count(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
+    prod.repair_nodes()
+    store.close()
+    for name in PARTS[:3]:
+        shutil.rmtree(tmp_path / "store-zones" / name)
+    with clusterdb.open(tmp_path / "store") as again:
+        execute(again.cluster("prod"), "INSERT INTO t VALUES (2, 'two')")
+        assert again.cluster("prod").repair_nodes() == 6
+    for name in PARTS[:4]:
+        shutil.rmtree(tmp_path / "store-zones" / name)
+    with (
+        clusterdb.open(tmp_path / "store") as again,
+        pytest.raises(apsw.IOError, match=r"nothing was changed.*it is empty"),
+    ):
+        execute(again.cluster("prod"), "INSERT INTO t VALUES (3, 'three')")
+    with (
+        clusterdb.open(tmp_path / "new", create=True) as new,
+        pytest.raises(clusterdb.QuorumError, match="only 2 of 6 storage nodes can be read, and 3 are needed"),
+    ):
+        new.recover(nodes(tmp_path, *PARTS))
+
+
+def test_damaged_batches_are_read_from_another_node(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    prod.repair_nodes()
+    store.close()
+    for at, name in enumerate(PARTS[:3]):
+        files = (tmp_path / "store-zones" / name / "copies").glob("*/*/*")
+        batch = sorted(file for file in files if file.stat().st_size > SLOT_BYTES)[at]
+        data = bytearray(batch.read_bytes())
+        data[-SLOT_BYTES] ^= 1
+        batch.write_bytes(data)
+    assert recovered(tmp_path / "new", nodes(tmp_path, *PARTS[:3])) == [1, 2]
+
+
+# --- clones -----------------------------------------------------------------------------------------------------------
+def test_clones_share_the_copies_of_their_source(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    execute(prod, _series(2, 2000, 500))
+    dev = prod.clone("dev")
+    assert dev.settings.zones == prod.settings.zones
+    execute(dev, "DELETE FROM t WHERE id > 10", "INSERT INTO t VALUES (99, 'dev')")
+    execute(prod, "DELETE FROM t WHERE id > 2")
+    other = dev.clone("other")
+    execute(other, "DELETE FROM t WHERE id > 3")
+    prod.delete()
+    sizes = {}
+    for folder in (tmp_path / "store-zones" / "c1" / "copies").iterdir():
+        sizes[folder.name.rpartition("-")[2]] = sum(file.stat().st_size for file in folder.glob("*/*"))
+    assert sizes["3"] < sizes["2"] < sizes["1"] / 2
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        clusters = {cluster.name: cluster for cluster in new.recover(nodes(tmp_path, "a1", "b1", "c1"))}
+        assert [value for (value,) in execute(clusters["dev"], "SELECT id FROM t")] == [*range(1, 11), 99]
+        assert [value for (value,) in execute(clusters["other"], "SELECT id FROM t")] == [1, 2, 3]
+        assert execute(clusters["other"], "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_clones_without_enough_nodes_are_not_left_behind(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    prod.lose_zone("a")
+    prod.lose_node(5)
+    with pytest.raises(clusterdb.QuorumError):
+        prod.clone("dev")
+    assert [cluster.name for cluster in store.clusters()] == ["prod"]
+    assert_clean(store)
+
+
+# --- who writes -------------------------------------------------------------------------------------------------------
+def test_former_writers_are_fenced(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
+    writer = prod.connect()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (taken,) = new.recover(nodes(tmp_path, "a1", "b1", "c1"), "prod")
+        for number in (2, 20):
+            with pytest.raises(apsw.IOError, match="was opened elsewhere") as caught:
+                writer.execute(f"INSERT INTO t VALUES ({number}, 'old')")
+            assert isinstance(caught.value.__cause__, clusterdb.WriterFencedError)
+        execute(taken, "INSERT INTO t VALUES (3, 'new')")
+        assert execute(taken, "SELECT id FROM t") == [(1,), (3,)]
+        writer.close()
+    assert recovered(tmp_path / "third", nodes(tmp_path, "a2", "b2", "c2")) == [1, 3]
+
+
+def test_recovering_twice_refuses_the_first(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new, clusterdb.open(tmp_path / "next", create=True) as later:
+        (first,) = new.recover(nodes(tmp_path, *PARTS))
+        (second,) = later.recover(nodes(tmp_path, *PARTS))
+        execute(second, "INSERT INTO t VALUES (2, 'second')")
+        with pytest.raises(apsw.IOError, match="was opened elsewhere"):
+            execute(first, "INSERT INTO t VALUES (3, 'first')")
+
+
+def test_recovered_clusters_wait_for_four_nodes_to_write(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    store.close()
+    for name in ("a1", "b1", "c2"):
+        (tmp_path / "store-zones" / name).rename(tmp_path / f"gone-{name}")
+        (tmp_path / "store-zones" / name).write_bytes(b"")
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (cluster,) = new.recover(nodes(tmp_path, "a2", "b2", "c1"))
+        assert execute(cluster, "SELECT id FROM t") == [(1,)]
+        with pytest.raises(apsw.IOError, match="nothing was changed"):
+            execute(cluster, "INSERT INTO t VALUES (2, 'two')")
+        (tmp_path / "store-zones" / "b1").unlink()
+        execute(cluster, "INSERT INTO t VALUES (2, 'two')")
+        assert execute(cluster, "SELECT id FROM t") == [(1,), (2,)]
+
+
+def test_stores_restored_from_a_backup_are_older_than_their_copies(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    store.close()
+    shutil.copytree(tmp_path / "store", tmp_path / "backup")
+    with clusterdb.open(tmp_path / "store") as again:
+        execute(again.cluster("prod"), "INSERT INTO t VALUES (2, 'two')")
+    shutil.rmtree(tmp_path / "store")
+    (tmp_path / "backup").rename(tmp_path / "store")
+    with (
+        clusterdb.open(tmp_path / "store") as old,
+        pytest.raises(apsw.IOError, match="older than its copies"),
+    ):
+        execute(old.cluster("prod"), "INSERT INTO t VALUES (3, 'three')")
+
+
+# --- input ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("zones", "message"),
+    [
+        (2, "use 3"),
+        (True, "use 3"),
+        ({"a": "/x", "b": "/y"}, "name three zones"),
+        ({"a": "/x", "b": "/x", "c": "/z"}, "is the place of two storage nodes"),
+        ({"a": ["/1", "/2", "/3"], "b": "/y", "c": "/z"}, "has 3 places"),
+        ({"a b": "/x", "b": "/y", "c": "/z"}, "letters, digits and hyphens"),
+        ({"a": "s3://b/p?secret_access_key=x", "b": "/y", "c": "/z"}, "put settings into the environment"),
+        ("x", "name three zones"),
+    ],
+)
+def test_zones_that_are_none_are_refused(store: clusterdb.Store, zones: object, message: str) -> None:
+    with pytest.raises(clusterdb.InvalidArgumentError, match=message):
+        store.create_cluster("prod", zones=zones)
+    assert store.clusters() == []
+
+
+def test_clusters_without_zones_have_no_nodes(store: clusterdb.Store) -> None:
+    plain = store.create_cluster("plain")
+    with pytest.raises(clusterdb.InvalidArgumentError, match="has no zones"):
+        plain.nodes()
+    with pytest.raises(clusterdb.InvalidArgumentError, match=r"no cluster of store .* has a zone 'a'"):
+        store.lose_zone("a")
+
+
+def test_zones_of_a_cluster_cannot_be_changed(prod: clusterdb.Cluster) -> None:
+    with pytest.raises(clusterdb.InvalidArgumentError, match="cannot be changed"):
+        prod.modify(zones=())
