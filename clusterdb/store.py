@@ -89,7 +89,7 @@ def repair(path: str | os.PathLike[str] | None = None, *, progress: Progress | N
     """
     with Store(path, create=False, synchronous="FULL", verify_reads=False, rebuilds=True) as store:
         store.context.require_writable()
-        return store.check(progress)
+        return store.check(progress, repair=True)
 
 
 def _resolve(context: Context, name: str) -> Target:
@@ -121,6 +121,17 @@ def _copies_of(context: weakref.ref[Context], row: ClusterRow) -> Copies | None:
 
     present = context()
     return copies_of(present).of(row) if present is not None else None
+
+
+def _find_copy(context: weakref.ref[Context], volume: int, page: int, crc: int) -> bytes | None:
+    """The bytes of a page that a storage node has."""
+    present = context()
+    if present is None or not any(row.settings.zones for row in present.catalog.clusters.all()):
+        return None
+    from clusterdb.zones.mending import find_copy
+    from clusterdb.zones.verbs import copies_of
+
+    return find_copy(present, copies_of(present), volume, page, crc)
 
 
 class Cluster(ClusterVerbs):
@@ -162,6 +173,7 @@ class Store:
         self.context = context = opening.open_context(path, options)
         context.pages.find_residence = partial(_find_residence, weakref.ref(context))
         context.copies_of = partial(_copies_of, weakref.ref(context))
+        context.pages.find_copy = partial(_find_copy, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)
         if context.read_only:
             return
@@ -519,14 +531,17 @@ class Store:
             return expiring.expire(self.context)
 
     @uninterrupted
-    def check(self, progress: Progress | None = None) -> CheckReport:
+    def check(self, progress: Progress | None = None, *, repair: bool = False) -> CheckReport:
         """Walk everything that clusters reach, and compare it with its checksums and the allocation map.
 
+        ``repair``: put the bytes of damaged pages back that the storage nodes of a cluster have.
         ``progress`` is called with (slots checked, slots in use).  Check a store that nobody writes to meanwhile.
         """
         from clusterdb.clusters import care
 
-        return care.check(self.context, progress)
+        if repair:
+            self.context.require_writable()
+        return care.check(self.context, progress, repair=repair)
 
     def dump(self, *, cluster: str | None = None, slot: int | None = None) -> str:
         """Describe the content of a cluster, of a slot of the pool, or of all clusters.

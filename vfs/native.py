@@ -211,6 +211,10 @@ class _Side:
             self.row = row
         return row
 
+    def mend(self, page: int, slot: int, crc: int) -> None:
+        """Put the bytes of a damaged page back, if there is a copy of them."""
+        self.pool.mend(self.row.volume, page, slot, crc)
+
     def reread(self) -> VolumeRow | None:
         """The catalog's row of the volume, whose base has moved."""
         row = self.pool.registry.volume_row(self.row.volume)
@@ -287,7 +291,10 @@ class _Opener:
 
     @uninterrupted
     def open(self, name: str, read_only: bool) -> tuple[Any, ...]:
-        """The volume of a name: (row, read-only, has a gate, gate row or -1, passive bytes or None, has copies, owner)."""
+        """The volume of a name.
+
+        (row, read-only, has a gate, gate row or -1, passive bytes or None, has copies, owner)
+        """
         _set_limits()
         target = self._resolve(name)
         side = _Side(self._pool, target.row, read_only=read_only or target.read_only, follow=target.follow)

@@ -78,12 +78,13 @@ def expire(context: click.Context) -> None:
 
 
 @cli.command()
+@click.option("--repair", is_flag=True, help="Put the bytes of damaged pages back that storage nodes have.")
 @json_option
 @click.pass_context
-def check(context: click.Context, as_json: bool) -> None:
+def check(context: click.Context, repair: bool, as_json: bool) -> None:
     """Compare everything in the store with its checksums; exits with 1 if something is damaged."""
     with opened(context) as store, progress_bar("checking") as progress:
-        report = store.check(progress)
+        report = store.check(progress, repair=repair)
     _print_report(report, as_json=as_json)
 
 
@@ -108,6 +109,8 @@ def _print_report(report: clusterdb.CheckReport, *, as_json: bool) -> None:
     else:
         for problem in report.problems:
             click.echo(problem, err=True)
+        for repaired in report.mended:
+            click.echo(f"{repaired}: repaired from a storage node", err=True)
         click.echo(report_line(report))
     if not report.ok:
         sys.exit(1)

@@ -18,12 +18,14 @@ from vfs.tools.dump import slot_text, volume_text
 __all__ = ["check", "dump", "reclaim", "shrink"]
 
 
-def check(context: Context, progress: Progress | None) -> CheckReport:
+def check(context: Context, progress: Progress | None, *, repair: bool = False) -> CheckReport:
     """Check the store: implements :meth:`clusterdb.Store.check`."""
     context.require_open()
     names = {row.volume: f"cluster '{row.name}'" for row in context.catalog.clusters.all()}
     with context.errors():
-        report = check_pool(context.pages, progress, lambda volume: names.get(volume, f"dropped volume {volume}"))
+        report = check_pool(
+            context.pages, progress, lambda volume: names.get(volume, f"dropped volume {volume}"), mends=repair
+        )
         for volume, name in names.items():
             row = context.catalog.volumes.volume_row(volume)
             if row is None or row.state != VolumeState.LIVE:

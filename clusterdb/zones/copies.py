@@ -113,7 +113,7 @@ class ClusterCopies:
         self._context, self._store = context, store
         self.cluster, self._zones = row.cluster, row.settings.zones
         name = log_name(store.store, row.cluster)
-        self.patience_s = float(os.environ.get(PATIENCE) or _PATIENCE_S)
+        self._patience_s: float | None = None
         self._about = {
             "name": row.name,
             "engine": row.settings.engine,
@@ -126,6 +126,11 @@ class ClusterCopies:
         """Whether this process has committed without waiting for the nodes."""
         self._base: _Base | None = None
         self._guard = threading.RLock()
+
+    @property
+    def patience_s(self) -> float:
+        """How long a commit waits for nodes now, in seconds."""
+        return float(os.environ.get(PATIENCE) or _PATIENCE_S) if self._patience_s is None else self._patience_s
 
     def _members(self, zones: Zones, name: str) -> list[Member]:
         objects = self._store.objects
@@ -189,12 +194,11 @@ class ClusterCopies:
     def patient(self, patience_s: float | None) -> Iterator[None]:
         """Wait for nodes for this time in the body; None: as usual."""
         with self._guard:
-            before = self.patience_s
-            self.patience_s = before if patience_s is None else patience_s
+            self._patience_s = patience_s
             try:
                 yield
             finally:
-                self.patience_s = before
+                self._patience_s = None
 
     def close(self) -> None:
         """End the threads of the nodes."""

@@ -146,7 +146,10 @@ def valid_until(starts: Sequence[Start], last: int, chain: Sequence[Start]) -> i
     Both agree on the epochs that they have in common, up to where the first epoch begins that only one of them has.
     """
     mine, theirs = list(starts), list(chain)
-    while mine and theirs and mine[0] != theirs[0]:  # the older epochs of one of them are not listed any more
+    is_whole = not any(side and side[0].after for side in (mine, theirs))
+    while (
+        not is_whole and mine and theirs and mine[0] != theirs[0]
+    ):  # the older epochs of one of them are not listed any more
         (mine if mine[0] < theirs[0] else theirs).pop(0)
     if (starts and not mine) or (chain and not theirs):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -17,9 +17,10 @@ from vfs.format.layout import SLOT_BYTES
 PARTS = ("a1", "a2", "b1", "b2", "c1", "c2")
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CLUSTERDB_QUORUM_PATIENCE_S", "0.3")
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A function: from then on, commits that cannot be kept fail soon."""
+    return lambda: monkeypatch.setenv("CLUSTERDB_QUORUM_PATIENCE_S", "0.3")
 
 
 @pytest.fixture
@@ -145,9 +146,12 @@ def test_commits_continue_without_a_zone(store: clusterdb.Store, prod: clusterdb
     assert recovered(tmp_path / "new", nodes(tmp_path, "b1", "b2", "c1")) == [1, 2]
 
 
-def test_commits_fail_without_a_zone_and_a_node_and_reads_continue(prod: clusterdb.Cluster) -> None:
+def test_commits_fail_without_a_zone_and_a_node_and_reads_continue(
+    prod: clusterdb.Cluster, impatient: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     prod.lose_zone("a")
     prod.lose_node(3)
+    impatient()
     with pytest.raises(apsw.IOError, match="fewer than 4 of 6 storage nodes can be had") as caught:
         execute(prod, "INSERT INTO t VALUES (2, 'two')")
     assert isinstance(caught.value.__cause__, clusterdb.QuorumError)
@@ -156,11 +160,13 @@ def test_commits_fail_without_a_zone_and_a_node_and_reads_continue(prod: cluster
         execute(prod, "INSERT INTO t VALUES (3, 'three')")
     assert execute(prod, "SELECT id FROM t") == outcome
     prod.return_node(3)
+    monkeypatch.undo()
     execute(prod, "INSERT INTO t VALUES (4, 'four')")
     assert execute(prod, "SELECT id FROM t") == [*outcome, (4,)]
 
 
-def test_db_api_names_the_error(prod: clusterdb.Cluster) -> None:
+def test_db_api_names_the_error(prod: clusterdb.Cluster, impatient: Callable[[], None]) -> None:
+    impatient()
     prod.lose_zone("a")
     prod.lose_zone("c")
     with dbapi2.connect(prod) as connection, pytest.raises(clusterdb.QuorumError) as caught:
@@ -184,7 +190,9 @@ def test_nodes_that_have_lost_everything_are_filled_again(
     assert recovered(tmp_path / "new", nodes(tmp_path, "a1", "b2")) == [1, 2, 3]
 
 
-def test_empty_nodes_do_not_count(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
+def test_empty_nodes_do_not_count(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, impatient: Callable[[], None]
+) -> None:
     prod.repair_nodes()
     store.close()
     for name in PARTS[:3]:
@@ -192,6 +200,7 @@ def test_empty_nodes_do_not_count(store: clusterdb.Store, prod: clusterdb.Cluste
     with clusterdb.open(tmp_path / "store") as again:
         execute(again.cluster("prod"), "INSERT INTO t VALUES (2, 'two')")
         assert again.cluster("prod").repair_nodes() == 6
+    impatient()
     for name in PARTS[:4]:
         shutil.rmtree(tmp_path / "store-zones" / name)
     with (
@@ -245,7 +254,10 @@ def test_clones_share_the_copies_of_their_source(
         assert execute(clusters["other"], "PRAGMA integrity_check") == [("ok",)]
 
 
-def test_clones_without_enough_nodes_are_not_left_behind(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+def test_clones_without_enough_nodes_are_not_left_behind(
+    store: clusterdb.Store, prod: clusterdb.Cluster, impatient: Callable[[], None]
+) -> None:
+    impatient()
     prod.lose_zone("a")
     prod.lose_node(5)
     with pytest.raises(clusterdb.QuorumError):
@@ -280,9 +292,14 @@ def test_recovering_twice_refuses_the_first(store: clusterdb.Store, prod: cluste
 
 
 def test_recovered_clusters_wait_for_four_nodes_to_write(
-    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+    store: clusterdb.Store,
+    prod: clusterdb.Cluster,
+    tmp_path: Path,
+    impatient: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store.close()
+    impatient()
     for name in ("a1", "b1", "c2"):
         (tmp_path / "store-zones" / name).rename(tmp_path / f"gone-{name}")
         (tmp_path / "store-zones" / name).write_bytes(b"")
@@ -292,6 +309,7 @@ def test_recovered_clusters_wait_for_four_nodes_to_write(
         with pytest.raises(apsw.IOError, match="nothing was changed"):
             execute(cluster, "INSERT INTO t VALUES (2, 'two')")
         (tmp_path / "store-zones" / "b1").unlink()
+        monkeypatch.undo()
         execute(cluster, "INSERT INTO t VALUES (2, 'two')")
         assert execute(cluster, "SELECT id FROM t") == [(1,), (2,)]
 

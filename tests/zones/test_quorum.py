@@ -92,7 +92,7 @@ def _run(seed: int) -> None:
         return  # two nodes were lost before others had anything: it cannot be known what was committed
     last = _Writer(nodes, "last", acknowledged)
     last.step(1, -1)
-    assert "last1" in acknowledged
+    assert "last1" in acknowledged, [(member.problem, member.is_in, member.sequence) for member in last.quorum.members]
     last.quorum.settle()
     assert last.quorum.count(last.quorum.sequence) == 6, [member.problem for member in last.quorum.members]
     for at, node in enumerate(nodes):

@@ -317,6 +317,11 @@ static bool hook_history_file(Handle *handle, int *fd, Error *error)
     return done;
 }
 
+static bool hook_mend(Handle *handle, uint32_t page, uint32_t slot, uint32_t crc, Error *error)
+{
+    return notify(handle->owner, error, "mend", "(III)", page, slot, crc);
+}
+
 static const Hooks store_hooks = {
     .grow = hook_grow,
     .durable_pins = hook_durable_pins,
@@ -332,6 +337,7 @@ static const Hooks store_hooks = {
     .wipe_stale_record = hook_wipe_stale_record,
     .history_file = hook_history_file,
     .require_resident = hook_require_resident,
+    .mend = hook_mend,
     .failed = hook_failed,
     .deliver_signals = hook_deliver_signals,
     .released = hook_released,

@@ -123,6 +123,8 @@ typedef struct Hooks {
     bool (*wipe_stale_record)(Handle *handle, uint64_t published, Error *error);
     bool (*history_file)(Handle *handle, int *fd, Error *error);
     bool (*require_resident)(Store *store, uint32_t slot, uint32_t crc, Error *error);
+    /* Put the bytes of a damaged page back, if there is a copy of them. */
+    bool (*mend)(Handle *handle, uint32_t page, uint32_t slot, uint32_t crc, Error *error);
     bool (*failed)(Store *store, const char *reason);
     bool (*deliver_signals)(Store *store, Error *error);
     void (*released)(void *owner); /* the store is gone */

@@ -324,6 +324,7 @@ static bool verified_slot(Handle *handle, uint32_t page, uint32_t *slot, Error *
     if (!at.slot) return true;
     const uint8_t *data = read_slot(store, at.slot, error);
     if (!data || !require_page(store, &at, error)) return false;
+    if (crc32_of(data, SLOT_BYTES) != at.crc && !store->hooks.mend(handle, page, at.slot, at.crc, error)) return false;
     if (crc32_of(data, SLOT_BYTES) != at.crc)
         return fail(error, E_CORRUPTION, "page %u (slot %u) of version %llu fails its checksum", page, at.slot,
                     (unsigned long long)handle->version.version);

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+import zlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -126,6 +127,8 @@ class Pool:
         self.companion: Companion | None = None
         self.residence: Residence | None = None
         self.find_residence: Callable[[], Residence | None] = lambda: None
+        self.find_copy: Callable[[int, int, int], bytes | None] = lambda volume, page, crc: None
+        """Returns the bytes of a page, by volume, number and checksum, if they are kept elsewhere too."""
         self.chosen: dict[int, Version] = {}
         self.lost: set[tuple[int, int]] = set()
         self.written: dict[int, VolumeRow] = {}
@@ -234,6 +237,17 @@ class Pool:
             self.residence = self.find_residence()
         if self.residence is not None:
             self.residence.require(slot, crc)
+
+    def mend(self, volume: int, page: int, slot: int, crc: int) -> bool:
+        """Put the bytes of a damaged page of a volume back, if a copy has them; returns whether they are there now.
+
+        ``crc``: the checksum that an intact entry has for them, which no other bytes get past.
+        """
+        data = self.find_copy(volume, page, crc) if not self.read_only else None
+        if data is None or zlib.crc32(data) != crc:
+            return False
+        write_at(self.pool_fd, [data], slot << SLOT_SHIFT)
+        return True
 
     # --- durability -------------------------------------------------------------------------------------------------
     def sync(self) -> None:

@@ -288,7 +288,9 @@ class Reader:
             raise CorruptionError(f"page {page} names slot {slot}, past the end of the pool ({self._slot_count} slots)")
         if slot and not self._words[slot << 10]:  # it begins as an absent page does
             self.pool.require_resident(slot, leaf[((page & 255) << 2) + 1])
-        if self._verifies and slot and zlib.crc32(self.pool.read_slot(slot)) != leaf[((page & 255) << 2) + 1]:
+        crc = leaf[((page & 255) << 2) + 1]
+        is_damaged = self._verifies and slot and zlib.crc32(self.pool.read_slot(slot)) != crc
+        if is_damaged and not self.pool.mend(self.row.volume, page, slot, crc):
             raise CorruptionError(f"page {page} (slot {slot}) of version {self.version.version} fails its checksum")
         return slot
 

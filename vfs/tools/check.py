@@ -34,13 +34,15 @@ class CheckReport:
 
     ``problems`` describes the damage, a line for each problem.  ``slot_count`` counts the slots of the pool,
     ``checked_count`` the slots in use, which were compared with their checksums.  ``leaked_count`` counts slots that no
-    version reaches and no process will free: they cost space until the next sweep, no data.
+    version reaches and no process will free: they cost space until the next sweep, no data.  ``mended`` describes the
+    damage that was repaired from copies, a line for each page.
     """
 
     slot_count: int = 0
     checked_count: int = 0
     leaked_count: int = 0
     problems: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -48,9 +50,12 @@ class CheckReport:
         return not self.problems
 
 
-def check(pool: Pool, progress: Progress | None, name_of: Naming) -> CheckReport:
-    """Check every volume, pin and slot.  ``progress`` is called with (slots checked, slots in use)."""
-    walk = _Walk(pool, progress, name_of)
+def check(pool: Pool, progress: Progress | None, name_of: Naming, *, mends: bool = False) -> CheckReport:
+    """Check every volume, pin and slot.  ``progress`` is called with (slots checked, slots in use).
+
+    ``mends``: put the bytes of damaged pages back, of which there are copies.
+    """
+    walk = _Walk(pool, progress, name_of, mends=mends)
     walk.report.problems += contradictions(pool.registry, name_of)
     for row in pool.registry.volume_rows():
         if row.state in IN_USE:
@@ -81,8 +86,9 @@ _Place = tuple[int, int, int, int, int]
 
 
 class _Walk:
-    def __init__(self, pool: Pool, progress: Progress | None, name_of: Naming) -> None:
+    def __init__(self, pool: Pool, progress: Progress | None, name_of: Naming, *, mends: bool) -> None:
         self._pool = pool
+        self._mends = mends
         self._name_of = name_of
         self._progress = progress
         self._used_count = pool.slot_map.used_count()
@@ -131,12 +137,15 @@ class _Walk:
         for node in nodes(self._pool.read_slot, version, enter=enter, damaged=damaged):
             if not node.at.level:
                 for page in filter(enter, node.children()):
-                    self._page(page, where)
+                    self._page(page, volume, where)
 
-    def _page(self, at: Reached, where: str) -> None:
+    def _page(self, at: Reached, volume: int, where: str) -> None:
+        slot, crc = at.entry.slot, at.entry.crc
         try:
-            if zlib.crc32(self._pool.read_page(at.entry.slot, at.entry.crc)) != at.entry.crc:
-                self.report.problems.append(f"{where}: page {at.number} (slot {at.entry.slot}) fails its checksum")
+            if zlib.crc32(self._pool.read_page(slot, crc)) != crc:
+                text = f"{where}: page {at.number} (slot {slot}) fails its checksum"
+                is_mended = self._mends and self._pool.mend(volume, at.number, slot, crc)
+                (self.report.mended if is_mended else self.report.problems).append(text)
         except CorruptionError as error:
             self.report.problems.append(f"{where}: {error}")
 
