@@ -42,8 +42,11 @@ PART_PAGES = 2048
 PATIENCE = "CLUSTERDB_QUORUM_PATIENCE_S"
 """The variable of the environment with the seconds that a commit waits for four nodes."""
 _PATIENCE_S = 30.0
-FORMER, _BEGUN = "copies", "copies-begun"
-"""Documents of a cluster: the log that it was recovered from; that its nodes have it."""
+FORMER, _BEGUN, _PARENT, _FLOOR = "copies", "copies-begun", "copies-parent", "copies-floor"
+"""Documents of a cluster: the log that it was recovered from; that its nodes have it; the log that its own continues;
+the batch with which its log begins."""
+_LOG_BYTES = 64 << 20
+"""A log that is longer, by four times the size of the database, begins anew."""
 
 
 def log_name(store: str, cluster: int) -> str:
@@ -180,8 +183,29 @@ class ClusterCopies:
                     continue  # by another process of this store, or for ever: that is looked at there
                 self._base = _Base(row.volume, head.version, self.quorum.sequence)
                 self._note_begun()
+                if self.quorum.log_bytes > _LOG_BYTES + 4 * head.size_bytes:
+                    self._begin_anew(row, head)
                 self.has_unsent = False
                 return
+
+    def begin_anew(self) -> None:
+        """Write everything once more, and delete what was before; the caller is the writer."""
+        with self._guard:
+            self.send()
+            row = self._context.catalog.volumes.volume_of(self.cluster)
+            if row is not None:
+                self._begin_anew(row, head_of(self._context.pages, row))
+
+    def _begin_anew(self, row: VolumeRow, head: Version) -> None:
+        first = self.quorum.sequence + 1
+        self.quorum.append(self._batches(row, head, 0, None), self.patience_s)
+        self._base = _Base(row.volume, head.version, self.quorum.sequence)
+        documents, log = self._context.catalog.documents, log_name(self._store.store, self.cluster)
+        with self._context.catalog.transaction():  # a clone that continues the log does so before, or from here on
+            documents.put(self.cluster, _FLOOR, "", {"sequence": first})
+            documents.remove(self.cluster, _PARENT)
+            needed = [int(body["sequence"]) for _, _, body in documents.all(_PARENT) if body["log"] == log]
+        self.quorum.trim(first, max(needed, default=0))
 
     def _note_begun(self) -> None:
         """Note that nodes have the cluster: from now on one that is empty has lost it (Q8)."""
@@ -250,7 +274,14 @@ class ClusterCopies:
             if newest.store != self._store.store:
                 empty = array("I")
                 closing = replace(
-                    newest, store=self._store.store, base=newest.version, parent=None, pages=empty, crcs=empty, data=b""
+                    newest,
+                    store=self._store.store,
+                    base=newest.version,
+                    part=0,
+                    parent=None,
+                    pages=empty,
+                    crcs=empty,
+                    data=b"",
                 )
                 former.append([closing], self.patience_s)
         except QuorumError:
@@ -267,6 +298,10 @@ class ClusterCopies:
         since = base.version if base is not None and base.volume == row.volume else 0
         if base is None:
             parent, since = self._parent(row)
+        return self._batches(row, head, since, parent)
+
+    def _batches(self, row: VolumeRow, head: Version, since: int, parent: tuple[str, int] | None) -> Iterator[Batch]:
+        """The parts of a batch with the pages that differ from version ``since``; 0: all."""
         numbers, crcs, slots = _changed(self._context, head, since)
         empty = array("I")
         for start in range(0, max(len(numbers), 1), PART_PAGES):
@@ -282,6 +317,7 @@ class ClusterCopies:
                 head.version,
                 head.size_bytes,
                 head.time_ns,
+                start // PART_PAGES,
                 start + PART_PAGES >= len(numbers),
                 numbers[part] if numbers else empty,
                 crcs[part] if numbers else empty,
@@ -310,7 +346,13 @@ class ClusterCopies:
         base = self._store.of(source_row).base_for(row.parent, row.base.version)
         if base is None:
             return None, 0
-        return (log_name(self._store.store, source_row.cluster), base.sequence), base.version
+        log, documents = log_name(self._store.store, source_row.cluster), self._context.catalog.documents
+        with self._context.catalog.transaction():
+            floor = documents.get(source_row.cluster, _FLOOR)
+            if floor is not None and base.sequence < int(floor["sequence"]):
+                return None, 0  # its source has begun anew meanwhile
+            documents.put(self.cluster, _PARENT, "", {"log": log, "sequence": base.sequence})
+        return (log, base.sequence), base.version
 
     def base_for(self, volume: int, version: int) -> _Base | None:
         """The newest batch that this log is known to have, if the version descends from it; for a clone."""

@@ -15,20 +15,31 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clusterdb.errors import RemoteDamagedError, RemoteFormatError
 from vfs.format.layout import SLOT_BYTES
 
-__all__ = ["HEAD_BYTES_MAX", "Batch", "Claim", "Entry", "Start", "pack", "unpack", "unpack_head", "valid_until"]
+__all__ = [
+    "HEAD_BYTES_MAX",
+    "Batch",
+    "Claim",
+    "Entry",
+    "Start",
+    "begins",
+    "pack",
+    "unpack",
+    "unpack_head",
+    "valid_until",
+]
 
 _HEADER = b"clusterdb-entry 1\n"
 _STARTS_MAX = 64
 HEAD_BYTES_MAX = 8192
 """A document and the line before it are not longer."""
-_FIELDS = ("sequence", "store", "volume", "base", "version", "size_bytes", "time_ns", "is_last", "parent")
+_FIELDS = ("sequence", "store", "volume", "base", "version", "size_bytes", "time_ns", "part", "is_last", "parent")
 
 
 class Start(NamedTuple):
@@ -63,6 +74,7 @@ class Batch:
     :ivar base: the version it changes; 0: the empty database
     :ivar version: the version it results in
     :ivar time_ns: when that was committed
+    :ivar part: counts the parts from 0
     :ivar is_last: whether it is the last part
     :ivar pages: their numbers, ascending
     :ivar crcs: the crc32 of the pages
@@ -80,11 +92,22 @@ class Batch:
     version: int
     size_bytes: int
     time_ns: int
+    part: int
     is_last: bool
     pages: array[int]
     crcs: array[int]
     data: bytes
     parent: tuple[str, int] | None = None
+
+    @property
+    def begins(self) -> bool:
+        """Whether nothing before it in this log is needed."""
+        return begins({"part": self.part, "base": self.base, "parent": self.parent})
+
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        """What the parts of a batch have in common."""
+        return self.store, self.volume, self.base, self.version
 
     def page(self, index: int) -> bytes:
         """The bytes of the page at an index of ``pages``."""
@@ -92,6 +115,11 @@ class Batch:
 
 
 Entry = Claim | Batch
+
+
+def begins(head: Mapping[str, Any]) -> bool:
+    """Whether the batch of a document begins the content anew, or continues another log."""
+    return not head["part"] and (not head["base"] or head["parent"] is not None)
 
 
 def pack(entry: Entry) -> bytes:

@@ -26,7 +26,8 @@ class _Index:
 
     def extend(self, reading: Reading) -> None:
         """Look at the batches that were added."""
-        for sequence in range(self._indexed + 1, reading.last + 1):
+        first = max(self._indexed + 1, reading.start(reading.last))
+        for sequence in range(first, reading.last + 1):
             batch = reading.batch(sequence)
             self.parent = self.parent or (batch.parent[0] if batch.parent is not None else None)
             self.places.update(dict.fromkeys(zip(batch.pages, batch.crcs, strict=True), sequence))

@@ -9,7 +9,8 @@ position after the last entry that it knows, and one that another writer has cla
 Invariants
     Q1  A position is created once.  Claims are never deleted, so a writer that was stopped meets the claim that
         followed its last entry.
-    Q2  The positions of a folder have no gap.
+    Q2  The positions of a folder have no gap but for deleted batches.  A batch is deleted when the node has a later one
+        that is complete and begins anew, and no clone continues the log from it.
     Q8  A node without the object ``node`` is blank: it was lost, or replaced.  It counts neither for reading nor for an
         epoch until a writer has begun a folder there and given it the log from its beginning.  A writer that has not
         noticed the loss writes to the former folder, which nobody reads.
@@ -21,13 +22,13 @@ import json
 import secrets
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from clusterdb.errors import RemoteDamagedError
 from clusterdb.remote.objects import Objects
-from clusterdb.zones.entry import HEAD_BYTES_MAX, Batch, Entry, Start, unpack, unpack_head
+from clusterdb.zones.entry import HEAD_BYTES_MAX, Batch, Entry, Start, begins, unpack, unpack_head
 
-__all__ = ["Log", "Tail"]
+__all__ = ["Log", "Place", "Tail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Tail:
     :ivar sequence: the number of the last batch whose content it has
     :ivar starts: of the epochs that the log up to that belongs to
     :ivar is_blank: whether the node has never had the log (Q8)
+    :ivar size_bytes: of its objects
     """
 
     position: int = 0
@@ -47,6 +49,7 @@ class Tail:
     sequence: int = 0
     starts: tuple[Start, ...] = ()
     is_blank: bool = True
+    size_bytes: int = 0
 
     @property
     def owner(self) -> tuple[int, str]:
@@ -57,6 +60,13 @@ class Tail:
 _NODE, _HEADER = "node", b"clusterdb-node 1 "
 
 
+class Place(NamedTuple):
+    """Where a batch is: its position, and whether nothing before it in the log is needed."""
+
+    position: int
+    begins: bool
+
+
 class Log:
     """The log of one cluster on one node.  All methods raise RemoteError and RemoteDamagedError."""
 
@@ -65,7 +75,7 @@ class Log:
         self._cluster = f"copies/{cluster}"
         self.folder: str | None = None
         """Where the log is, as far as is known."""
-        self._places: dict[int, int] = {}
+        self._places: dict[int, Place] = {}
         self._scanned = 0
         self._guard = threading.Lock()
 
@@ -73,11 +83,14 @@ class Log:
         """How the log ends."""
         if not self.about():
             return Tail()
-        for position in reversed(self.positions()):
+        listed = self._listed()
+        size_bytes = sum(size for _, size in listed)
+        for position, _ in reversed(listed):
             head = self._head(position)
             if head is not None:
                 sequence = head["after"] if "after" in head else head["sequence"]
-                return Tail(position, head["epoch"], head["writer"], sequence, head["starts"], is_blank=False)
+                owner = head["epoch"], head["writer"]
+                return Tail(position, *owner, sequence, head["starts"], is_blank=False, size_bytes=size_bytes)
         return Tail(is_blank=False)
 
     def begin(self, about: dict[str, Any]) -> None:
@@ -86,12 +99,13 @@ class Log:
         self.objects.create(f"{self._cluster}/{_NODE}", _HEADER + body.encode() + b"\n")
         self.about()
 
-    def positions(self) -> list[int]:
-        """The positions that have an entry, in order."""
+    def _listed(self) -> list[tuple[int, int]]:
+        """The positions that have an entry, and the sizes of the objects in bytes, in order."""
         if self.folder is None and not self.about():
             return []
-        names = (listed.path.rpartition("/")[2] for listed in self.objects.list(f"{self._cluster}/{self.folder}"))
-        return [int(name) for name in names if name.isdigit()]
+        listed = self.objects.list(f"{self._cluster}/{self.folder}")
+        names = [(one.path.rpartition("/")[2], one.size_bytes) for one in listed]
+        return [(int(name), size) for name, size in names if name.isdigit()]
 
     def read(self, position: int) -> Entry | None:
         """The entry at a position; None if there is none."""
@@ -99,26 +113,34 @@ class Log:
         data = self.objects.get(path)
         return unpack(data, f"{self.objects.url}/{path}") if data is not None else None
 
-    def index(self) -> dict[int, int]:
-        """The positions of the newest batch of each number, which a claim may have voided."""
+    def index(self) -> dict[int, Place]:
+        """The places of the newest batch of each number, which a claim may have voided."""
         with self._guard:
-            for position in self.positions():
+            for position, _ in self._listed():
                 if position > self._scanned:
                     head = self._head(position)
                     if head is not None and "sequence" in head:
-                        self._places[head["sequence"]] = position
+                        self._places[head["sequence"]] = Place(position, begins(head))
                     self._scanned = position
             return dict(self._places)
 
     def batch(self, sequence: int) -> Batch | None:
         """The batch of a number; None if there is none."""
-        position = self.index().get(sequence)
-        entry = self.read(position) if position is not None else None
+        place = self.index().get(sequence)
+        entry = self.read(place.position) if place is not None else None
         return entry if isinstance(entry, Batch) else None
 
     def append(self, position: int, data: bytes) -> bool:
         """Create the entry at a position (Q1); False if the position is taken by another entry."""
         return self.objects.create(self._path(position), data)
+
+    def trim(self, before: int, kept: int) -> int:
+        """Delete the batches before one that begins anew, and after a number that clones need; returns how many."""
+        places = {at: place for at, place in self.index().items() if kept < at < before}
+        for at, place in sorted(places.items()):
+            self.objects.delete(self._path(place.position))
+            self._places.pop(at, None)
+        return len(places)
 
     def about(self) -> dict[str, Any] | None:
         """What the node tells of the cluster, and where the log is; None if it is blank."""

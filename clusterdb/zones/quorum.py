@@ -88,6 +88,8 @@ class Quorum:
         self._about = about
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
+        self.log_bytes = 0
+        """About the bytes that a node has of the log."""
         self._changed = threading.Condition()
 
     # --- epochs -----------------------------------------------------------------------------------------------------
@@ -131,6 +133,7 @@ class Quorum:
             member.wanted = last
             if member in mine:
                 member.position, member.sequence, member.is_in = tails[member].position + 1, mine[member], True
+        self.log_bytes = max(tail.size_bytes for tail in tails.values())
         self.newest = self._last_complete(last)
         return True
 
@@ -170,7 +173,9 @@ class Quorum:
         for part in parts:
             self.sequence += 1
             entry = replace(part, epoch=self.epoch, writer=self.writer, sequence=self.sequence, starts=self.starts)
-            self._keep(self.sequence, pack(entry))
+            data = pack(entry)
+            self.log_bytes += len(data)
+            self._keep(self.sequence, data)
             self._start(self.sequence)
             self._await(self.sequence, patience_s, _OUTCOME)
 
@@ -252,7 +257,7 @@ class Quorum:
         if data is None:
             batch = self._batch(sequence, member)
             if batch is None:
-                return member.drop(f"batch {sequence}, which it lacks, is on no other node that can be reached")
+                return self._skip(member, sequence)
             data = pack(batch)
         if member.log.append(member.position + 1, data):
             member.position, member.sequence = member.position + 1, sequence
@@ -261,14 +266,44 @@ class Quorum:
         is_fence = entry is not None and (entry.epoch, entry.writer) > self._owner
         return member.drop(_CLAIMED, entry.epoch if entry is not None and is_fence else 0)
 
+    def _skip(self, member: Member, sequence: int) -> None:
+        """Let a node continue with the next batch that begins anew, where those before it are not kept any more."""
+        begins = min((at for at in self.beginnings() if sequence < at <= self.sequence), default=None)
+        if begins is None:
+            return member.drop(f"batch {sequence}, which it lacks, is on no other node that can be reached")
+        after = begins - 1
+        if self._claim(member, Tail(member.position), self.epoch, after, self.starts):
+            member.position, member.sequence = member.position + 1, after
+            return None
+        return member.drop(_CLAIMED)
+
+    def beginnings(self) -> set[int]:
+        """The numbers of the batches that begin anew, on nodes that can be reached."""
+        numbers: set[int] = set()
+        for member in self.members:
+            if member.is_in:
+                with suppress(Error):
+                    places = member.log.index()
+                    numbers |= {at for at, place in places.items() if place.begins and at <= member.sequence}
+        return numbers
+
+    def trim(self, before: int, kept: int) -> None:
+        """Delete the batches between two numbers from the nodes that have a complete one after them (Q2)."""
+        for member in self.members:
+            member.thread.submit(self._trim, member, self.sequence, before, kept)
+        self.log_bytes = sum(map(len, self._kept.values()))
+
+    def _trim(self, member: Member, complete: int, before: int, kept: int) -> None:
+        with suppress(Error):  # what stays is deleted the next time
+            if member.is_in and member.sequence >= complete:
+                member.log.trim(before, kept)
+
     def _join(self, member: Member) -> None:
         """Claim a node that was not in, and cut what does not belong to this log (Q6)."""
         tail = member.log.tail()
         if tail.owner > self._owner:
             return member.drop(_CLAIMED, tail.epoch)
-        valid = _valid(tail, self.starts)
-        if valid is None:
-            return member.drop("too far behind to be completed")
+        valid = _valid(tail, self.starts) or 0
         if tail.is_blank:
             member.log.begin(self._about)
         if self._claim(member, tail, self.epoch, valid, self.starts):

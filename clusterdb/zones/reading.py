@@ -45,6 +45,28 @@ class Reading:
         while self.last and not self.batch(self.last).is_last:
             self.last -= 1
 
+    def start(self, last: int) -> int:
+        """The number of the batch from which on everything is needed that the log has up to one that is complete."""
+        numbers: set[int] = set()
+        for log, valid in self._valid.items():
+            with suppress(Error):
+                numbers |= {at for at, place in log.index().items() if place.begins and at <= min(valid, last)}
+        for number in sorted(numbers, reverse=True):
+            if self._is_complete(number, last):
+                return number
+        return 1
+
+    def _is_complete(self, first: int, last: int) -> bool:
+        """Whether all parts of a batch are there."""
+        key = self.batch(first).key
+        for number in range(first, last + 1):
+            batch = self.batch(number)
+            if batch.key != key:
+                return False
+            if batch.is_last:
+                return True
+        return False
+
     def batch(self, sequence: int) -> Batch:
         """A batch.  Raises RemoteDamagedError if no node has it whole."""
         problem = "is missing"

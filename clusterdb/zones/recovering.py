@@ -130,11 +130,11 @@ def recover(
 
 def _replay(transaction: Any, logs: Sequence[Log], reading: Reading, last: int, progress: Progress | None) -> None:
     """Write what a log has up to a batch."""
-    for done, (batch, is_first) in enumerate(_complete(reading, last), 1):
-        if is_first and batch.parent is not None:
+    for done, batch in enumerate(_complete(reading, last), 1):
+        if batch.begins and batch.parent is not None:
             name, sequence = batch.parent
             _replay(transaction, logs, Reading([Log(log.objects, name) for log in logs]), sequence, None)
-        elif is_first and not batch.base:
+        elif batch.begins:
             transaction.truncate(0)
         for index, page in enumerate(batch.pages):
             start = page * SLOT_BYTES
@@ -145,22 +145,17 @@ def _replay(transaction: Any, logs: Sequence[Log], reading: Reading, last: int, 
             progress(done, last)
 
 
-def _complete(reading: Reading, last: int) -> Iterator[tuple[Batch, bool]]:
-    """The parts of the complete batches up to a number, and whether a part is the first of its batch."""
+def _complete(reading: Reading, last: int) -> Iterator[Batch]:
+    """The parts of the complete batches up to a number."""
     if last > reading.last:
         raise RemoteDamagedError(f"batch {last}, which another log continues, is on no storage node that can be read")
     parts: list[Batch] = []
-    for sequence in range(1, last + 1):
+    for sequence in range(reading.start(last), last + 1):
         batch = reading.batch(sequence)
-        if parts and _key(parts[-1]) != _key(batch):
+        if parts and parts[-1].key != batch.key:
             parts = []  # what was not completed does not count
         parts.append(replace(batch, data=b""))
         if batch.is_last:
             for part in parts:
-                yield reading.batch(part.sequence), part is parts[0]
+                yield reading.batch(part.sequence)
             parts = []
-
-
-def _key(batch: Batch) -> tuple[str, int, int, int]:
-    """What the parts of a batch have in common."""
-    return batch.store, batch.volume, batch.base, batch.version

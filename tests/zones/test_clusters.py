@@ -266,6 +266,48 @@ def test_clones_without_enough_nodes_are_not_left_behind(
     assert_clean(store)
 
 
+def log_bytes(tmp_path: Path, cluster: int) -> int:
+    """The bytes that node c1 has of the log of a cluster."""
+    files = (tmp_path / "store-zones" / "c1" / "copies").glob(f"*-{cluster}/*/*")
+    return sum(file.stat().st_size for file in files)
+
+
+def test_logs_begin_anew_when_they_are_long(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clusterdb.zones.copies._LOG_BYTES", 300_000)
+    for number in range(2, 80):
+        execute(prod, f"INSERT INTO t VALUES ({number}, hex(randomblob(100)))")
+    prod.repair_nodes()
+    assert max(node.batch for node in prod.nodes()) > 79
+    assert log_bytes(tmp_path, 1) < 600_000
+    store.close()
+    with clusterdb.open(tmp_path / "store") as again:
+        execute(again.cluster("prod"), "INSERT INTO t VALUES (80, 'x')")
+    shutil.rmtree(tmp_path / "store-zones" / "a1")
+    with clusterdb.open(tmp_path / "store") as again:
+        execute(again.cluster("prod"), "INSERT INTO t VALUES (81, 'x')")
+        assert again.cluster("prod").repair_nodes() == 6
+    for name in ("b1", "b2", "c1"):
+        shutil.rmtree(tmp_path / "store-zones" / name)
+    assert recovered(tmp_path / "new", nodes(tmp_path, "a1", "a2", "c2")) == list(range(1, 82))
+
+
+def test_logs_keep_what_clones_continue(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(prod, _series(2, 300, 500))
+    prod.clone("dev")
+    monkeypatch.setattr("clusterdb.zones.copies._LOG_BYTES", 0)
+    for number in range(500, 520):
+        execute(prod, "DELETE FROM t WHERE id > 1", f"INSERT INTO t VALUES ({number}, 'x')", "VACUUM")
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (copy,) = new.recover(nodes(tmp_path, "a1", "b2", "c1"), "dev")
+        assert execute(copy, "SELECT count(*), max(id) FROM t") == [(300, 300)]
+        assert execute(copy, "PRAGMA integrity_check") == [("ok",)]
+
+
 # --- who writes -------------------------------------------------------------------------------------------------------
 def test_former_writers_are_fenced(store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path) -> None:
     writer = prod.connect()
