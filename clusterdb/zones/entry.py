@@ -15,7 +15,7 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ __all__ = [
     "Entry",
     "Start",
     "begins",
+    "newest_beginning",
     "pack",
     "unpack",
     "unpack_head",
@@ -120,6 +121,23 @@ Entry = Claim | Batch
 def begins(head: Mapping[str, Any]) -> bool:
     """Whether the batch of a document begins the content anew, or continues another log."""
     return not head["part"] and (not head["base"] or head["parent"] is not None)
+
+
+def newest_beginning(numbers: Iterable[int], last: int, batch: Callable[[int], Batch | None]) -> int | None:
+    """The greatest of the numbers of batches that begin anew whose parts are all there, up to a number; None: none.
+
+    ``batch`` returns the batch of a number.
+    """
+    for number in sorted(numbers, reverse=True):
+        parts = 0
+        while number + parts <= last:
+            part = batch(number + parts)
+            if part is None or part.part != parts:
+                break
+            if part.is_last:
+                return number
+            parts += 1
+    return None
 
 
 def pack(entry: Entry) -> bytes:

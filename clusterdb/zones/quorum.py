@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import Any
 
 from clusterdb.errors import Error, QuorumError, WriterFencedError
-from clusterdb.zones.entry import Batch, Claim, Start, pack, valid_until
+from clusterdb.zones.entry import Batch, Claim, Start, newest_beginning, pack, valid_until
 from clusterdb.zones.node import Log, Tail
 
 __all__ = ["READ_QUORUM", "WRITE_QUORUM", "Member", "Quorum"]
@@ -86,6 +86,8 @@ class Quorum:
         self.is_new = False
         """Whether the log may be new: then blank nodes count (Q8)."""
         self._about = about
+        self._tried = 0
+        """The last epoch that it has begun, or tried to: nodes that have its claim may be out of reach now."""
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
         self.log_bytes = 0
@@ -113,7 +115,7 @@ class Quorum:
         tails = {member: tail for member, tail in tails.items() if self.is_new or not tail.is_blank}
         if len(tails) < READ_QUORUM:
             return False
-        epoch = 1 + max(tail.epoch for tail in tails.values())
+        self._tried = epoch = 1 + max(self._tried, *(tail.epoch for tail in tails.values()))
         chain = max((tail.starts for tail in tails.values()), key=lambda starts: starts[-1:])
         valid = {member: _valid(tail, chain) for member, tail in tails.items()}
 
@@ -268,8 +270,8 @@ class Quorum:
 
     def _skip(self, member: Member, sequence: int) -> None:
         """Let a node continue with the next batch that begins anew, where those before it are not kept any more."""
-        begins = min((at for at in self.beginnings() if sequence < at <= self.sequence), default=None)
-        if begins is None:
+        begins = newest_beginning(self._beginnings(), self.sequence, lambda number: self._batch(number, member))
+        if begins is None or begins <= sequence:
             return member.drop(f"batch {sequence}, which it lacks, is on no other node that can be reached")
         after = begins - 1
         if self._claim(member, Tail(member.position), self.epoch, after, self.starts):
@@ -277,7 +279,7 @@ class Quorum:
             return None
         return member.drop(_CLAIMED)
 
-    def beginnings(self) -> set[int]:
+    def _beginnings(self) -> set[int]:
         """The numbers of the batches that begin anew, on nodes that can be reached."""
         numbers: set[int] = set()
         for member in self.members:

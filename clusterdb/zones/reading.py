@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from clusterdb.errors import Error, QuorumError, RemoteDamagedError
-from clusterdb.zones.entry import Batch, valid_until
+from clusterdb.zones.entry import Batch, newest_beginning, valid_until
 from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.quorum import READ_QUORUM
 
@@ -51,21 +51,7 @@ class Reading:
         for log, valid in self._valid.items():
             with suppress(Error):
                 numbers |= {at for at, place in log.index().items() if place.begins and at <= min(valid, last)}
-        for number in sorted(numbers, reverse=True):
-            if self._is_complete(number, last):
-                return number
-        return 1
-
-    def _is_complete(self, first: int, last: int) -> bool:
-        """Whether all parts of a batch are there."""
-        key = self.batch(first).key
-        for number in range(first, last + 1):
-            batch = self.batch(number)
-            if batch.key != key:
-                return False
-            if batch.is_last:
-                return True
-        return False
+        return newest_beginning(numbers, last, self.batch) or 1
 
     def batch(self, sequence: int) -> Batch:
         """A batch.  Raises RemoteDamagedError if no node has it whole."""
