@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -123,6 +123,15 @@ def _copies_of(context: weakref.ref[Context], row: ClusterRow) -> Copies | None:
     return copies_of(present).of(row) if present is not None else None
 
 
+def _end_copies(context: weakref.ref[Context], row: ClusterRow) -> Callable[[], None]:
+    """Note that a cluster with copies is deleted; returns what deletes those that no other cluster needs."""
+    from clusterdb.zones.ending import end_copies
+    from clusterdb.zones.verbs import copies_of
+
+    present = context()
+    return end_copies(present, copies_of(present), row) if present is not None else lambda: None
+
+
 def _find_copy(context: weakref.ref[Context], volume: int, page: int, crc: int) -> bytes | None:
     """The bytes of a page that a storage node has."""
     present = context()
@@ -173,6 +182,7 @@ class Store:
         self.context = context = opening.open_context(path, options)
         context.pages.find_residence = partial(_find_residence, weakref.ref(context))
         context.copies_of = partial(_copies_of, weakref.ref(context))
+        context.end_copies = partial(_end_copies, weakref.ref(context))
         context.pages.find_copy = partial(_find_copy, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)
         if context.read_only:

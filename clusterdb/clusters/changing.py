@@ -81,6 +81,7 @@ def delete(context: Context, row: ClusterRow, require: Callable[[ClusterRow], No
     """
     catalog = context.catalog
     _require_unprotected(row)
+    ends: list[Callable[[], None]] = []
     pasts = [volume for volume, _ in volumes_of(context, row) if volume.volume != row.volume]
 
     def forget() -> None:
@@ -91,6 +92,8 @@ def delete(context: Context, row: ClusterRow, require: Callable[[ClusterRow], No
         if current.volume != row.volume:
             raise StoreBusyError(f"cluster '{row.name}' was reset by another process meanwhile: try again")
         require(current)
+        if current.settings.zones:
+            ends.append(context.end_copies(current))
         catalog.clusters.remove(row.cluster)
         catalog.events.add("cluster", row.name, "deletion", f"cluster '{row.name}' deleted")
 
@@ -98,6 +101,8 @@ def delete(context: Context, row: ClusterRow, require: Callable[[ClusterRow], No
     for volume in pasts:
         with suppress(ClusterNotFoundError):  # opening the store drops the remaining volumes of a cluster
             drop_volume(context, volume)
+    for end in ends:
+        end()
 
 
 def _require_unprotected(row: ClusterRow) -> None:

@@ -71,6 +71,8 @@ class Context:
         self.local = threading.local()
         self.copies_of: Callable[[ClusterRow], Copies | None] = lambda row: None
         """Keeps copies of what the writers of a cluster commit; set when the store is open."""
+        self.end_copies: Callable[[ClusterRow], Callable[[], None]] = lambda row: lambda: None
+        """Called in the catalog transaction that deletes a cluster with copies; what it returns, after that."""
         self.ends = ExitStack()
         """What ends before the store is closed."""
         self._errors = of_store(path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -42,8 +43,8 @@ PART_PAGES = 2048
 PATIENCE = "CLUSTERDB_QUORUM_PATIENCE_S"
 """The variable of the environment with the seconds that a commit waits for four nodes."""
 _PATIENCE_S = 30.0
-FORMER, _BEGUN, _PARENT, _FLOOR = "copies", "copies-begun", "copies-parent", "copies-floor"
-"""Documents of a cluster: the log that it was recovered from; that its nodes have it; the log that its own continues;
+FORMER, PARENT, _BEGUN, _FLOOR = "copies", "copies-parent", "copies-begun", "copies-floor"
+"""Documents of a cluster: the log that it was recovered from; the log that its own continues; that its nodes have it;
 the batch with which its log begins."""
 _LOG_BYTES = 64 << 20
 """A log that is longer, by four times the size of the database, begins anew."""
@@ -73,7 +74,7 @@ class StoreCopies:
     """The copies of all clusters of a store in this process; :meth:`close` sends what was not sent."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._context = context = weakref.proxy(context)  # which has this
         self.store = context.catalog.store_id.hex()
         self.faults = Faults(context.pages.directory)
         self._clusters: dict[int, ClusterCopies] = {}
@@ -203,8 +204,8 @@ class ClusterCopies:
         documents, log = self._context.catalog.documents, log_name(self._store.store, self.cluster)
         with self._context.catalog.transaction():  # a clone that continues the log does so before, or from here on
             documents.put(self.cluster, _FLOOR, "", {"sequence": first})
-            documents.remove(self.cluster, _PARENT)
-            needed = [int(body["sequence"]) for _, _, body in documents.all(_PARENT) if body["log"] == log]
+            documents.remove(self.cluster, PARENT)
+            needed = [int(body["sequence"]) for _, _, body in documents.all(PARENT) if body["log"] == log]
         self.quorum.trim(first, max(needed, default=0))
 
     def _note_begun(self) -> None:
@@ -351,7 +352,7 @@ class ClusterCopies:
             floor = documents.get(source_row.cluster, _FLOOR)
             if floor is not None and base.sequence < int(floor["sequence"]):
                 return None, 0  # its source has begun anew meanwhile
-            documents.put(self.cluster, _PARENT, "", {"log": log, "sequence": base.sequence})
+            documents.put(self.cluster, PARENT, "", {"log": log, "sequence": base.sequence})
         return (log, base.sequence), base.version
 
     def base_for(self, volume: int, version: int) -> _Base | None:

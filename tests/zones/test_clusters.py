@@ -254,6 +254,29 @@ def test_clones_share_the_copies_of_their_source(
         assert execute(clusters["other"], "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_copies_of_deleted_clusters_are_deleted_when_no_clone_needs_them(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    def logs() -> set[str]:
+        files = (tmp_path / "store-zones").glob("*/copies/*/*/*")
+        return {file.parts[-3].rpartition("-")[2] for file in files}
+
+    dev = prod.clone("dev")
+    execute(dev, "INSERT INTO t VALUES (2, 'two')")
+    last = dev.clone("last")
+    assert logs() == {"1", "2", "3"}
+    prod.delete()
+    dev.delete()
+    assert logs() == {"1", "2", "3"}
+    prod = store.create_cluster("prod", zones=3)
+    prod.lose_zone("c")
+    last.delete()
+    assert logs() == {"1", "2", "3", "4"}  # of which zone c still has some
+    prod.return_node("c")
+    prod.delete()
+    assert logs() == set()
+
+
 def test_clones_without_enough_nodes_are_not_left_behind(
     store: clusterdb.Store, prod: clusterdb.Cluster, impatient: Callable[[], None]
 ) -> None:
