@@ -44,6 +44,7 @@ from server import server
 from storage import opening, speed
 from threads import threads
 from timing import Results
+from zones import zones
 
 HERE = Path(__file__).parent
 
@@ -66,6 +67,7 @@ GROUPS: dict[str, Callable[[Path, bool], Results]] = {
     "commands": commands,
     "server": server,
     "remote": remote,
+    "zones": zones,
 }
 """The groups by the names under which ``history.json`` keeps their results.
 

@@ -1,6 +1,7 @@
 """A storage node: the logs of clusters, in a bucket or a directory.
 
     copies/CLUSTER/node             names the folder of the log, and tells of the cluster
+    copies/CLUSTER/FOLDER/ready     states that the node has been given everything that was committed
     copies/CLUSTER/FOLDER/POSITION  the entry at a position of the log, created once
 
 Positions count from 1.  Creating an object that exists fails, and that is all that fences a writer: it appends at the
@@ -11,9 +12,9 @@ Invariants
         followed its last entry.
     Q2  The positions of a folder have no gap but for deleted batches.  A batch is deleted when the node has a later one
         that is complete and begins anew, and no clone continues the log from it.
-    Q8  A node without the object ``node`` is blank: it was lost, or replaced.  It counts neither for reading nor for an
-        epoch until a writer has begun a folder there and given it the log from its beginning.  A writer that has not
-        noticed the loss writes to the former folder, which nobody reads.
+    Q8  A node that was lost, or replaced, counts neither for reading nor for an epoch until a writer has begun a folder
+        there, given it everything, and stated so: it may have been one of the four that had a commit.  A writer that
+        has not noticed the loss writes to the former folder, which nobody reads.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Tail:
     :ivar epoch, writer: of the last entry
     :ivar sequence: the number of the last batch whose content it has
     :ivar starts: of the epochs that the log up to that belongs to
-    :ivar is_blank: whether the node has never had the log (Q8)
+    :ivar is_blank: whether the node has nothing of the log
+    :ivar is_ready: whether it counts (Q8)
     :ivar size_bytes: of its objects
     """
 
@@ -49,6 +51,7 @@ class Tail:
     sequence: int = 0
     starts: tuple[Start, ...] = ()
     is_blank: bool = True
+    is_ready: bool = False
     size_bytes: int = 0
 
     @property
@@ -57,7 +60,7 @@ class Tail:
         return self.epoch, self.writer
 
 
-_NODE, _HEADER = "node", b"clusterdb-node 1 "
+_NODE, _READY, _HEADER = "node", "ready", b"clusterdb-node 1 "
 
 
 class Place(NamedTuple):
@@ -83,15 +86,16 @@ class Log:
         """How the log ends."""
         if not self.about():
             return Tail()
-        listed = self._listed()
+        self.forget()
+        listed, is_ready = self._listed()
         size_bytes = sum(size for _, size in listed)
         for position, _ in reversed(listed):
             head = self._head(position)
             if head is not None:
                 sequence = head["after"] if "after" in head else head["sequence"]
                 owner = head["epoch"], head["writer"]
-                return Tail(position, *owner, sequence, head["starts"], is_blank=False, size_bytes=size_bytes)
-        return Tail(is_blank=False)
+                return Tail(position, *owner, sequence, head["starts"], False, is_ready, size_bytes)
+        return Tail(is_blank=False, is_ready=is_ready)
 
     def begin(self, about: dict[str, Any]) -> None:
         """Begin the log of a blank node (Q8); ``about`` tells of the cluster, for who finds only the nodes."""
@@ -99,13 +103,18 @@ class Log:
         self.objects.create(f"{self._cluster}/{_NODE}", _HEADER + body.encode() + b"\n")
         self.about()
 
-    def _listed(self) -> list[tuple[int, int]]:
-        """The positions that have an entry, and the sizes of the objects in bytes, in order."""
+    def note_ready(self) -> None:
+        """State that the node has been given everything (Q8)."""
+        self.objects.create(f"{self._cluster}/{self.folder}/{_READY}", b"ready\n")
+
+    def _listed(self) -> tuple[list[tuple[int, int]], bool]:
+        """The positions that have an entry, and the sizes of the objects in bytes, in order; whether it counts."""
         if self.folder is None and not self.about():
-            return []
+            return [], False
         listed = self.objects.list(f"{self._cluster}/{self.folder}")
         names = [(one.path.rpartition("/")[2], one.size_bytes) for one in listed]
-        return [(int(name), size) for name, size in names if name.isdigit()]
+        places = [(int(name), size) for name, size in names if name.isdigit()]
+        return places, _READY in (name for name, _ in names)
 
     def read(self, position: int) -> Entry | None:
         """The entry at a position; None if there is none."""
@@ -116,7 +125,7 @@ class Log:
     def index(self) -> dict[int, Place]:
         """The places of the newest batch of each number, which a claim may have voided."""
         with self._guard:
-            for position, _ in self._listed():
+            for position, _ in self._listed()[0]:
                 if position > self._scanned:
                     head = self._head(position)
                     if head is not None and "sequence" in head:
@@ -125,14 +134,31 @@ class Log:
             return dict(self._places)
 
     def batch(self, sequence: int) -> Batch | None:
-        """The batch of a number; None if there is none."""
-        place = self.index().get(sequence)
-        entry = self.read(place.position) if place is not None else None
-        return entry if isinstance(entry, Batch) else None
+        """The batch of a number; None if there is none.
 
-    def append(self, position: int, data: bytes) -> bool:
-        """Create the entry at a position (Q1); False if the position is taken by another entry."""
-        return self.objects.create(self._path(position), data)
+        Where it is is known from the last look at the index, or from :meth:`append`: others append, and void, only what
+        they have claimed, and whoever meets a claim calls :meth:`tail` first.
+        """
+        place = self._places.get(sequence) or self.index().get(sequence)
+        entry = self.read(place.position) if place is not None else None
+        return entry if isinstance(entry, Batch) and entry.sequence == sequence else None
+
+    def append(self, position: int, data: bytes, sequence: int = 0) -> bool:
+        """Create the entry at a position (Q1); False if the position is taken by another entry.
+
+        ``sequence``: the number of the batch that it is.
+        """
+        if not self.objects.create(self._path(position), data):
+            return False
+        if sequence:
+            with self._guard:
+                self._places[sequence] = Place(position, begins(unpack_head(data, "")[0]))
+        return True
+
+    def forget(self) -> None:
+        """Forget where batches are: other writers may have voided some."""
+        with self._guard:
+            self._places, self._scanned = {}, 0
 
     def trim(self, before: int, kept: int) -> int:
         """Delete the batches before one that begins anew, and after a number that clones need; returns how many."""

@@ -51,6 +51,7 @@ class Member:
     :ivar number: from 1 to 6
     :ivar sequence: the last batch that it has of this epoch's log
     :ivar is_in: whether it has this epoch's claim, and everything up to ``sequence``
+    :ivar is_ready: whether it counts for others (Q8)
     :ivar problem: why it is not in
     :ivar fenced_by: the newer epoch that has claimed it; 0: none
     """
@@ -58,7 +59,7 @@ class Member:
     def __init__(self, zone: str, number: int, log: Log, thread: Executor | None = None) -> None:
         self.zone, self.number, self.log = zone, number, log
         self.sequence = self.position = self.wanted = self.fenced_by = 0
-        self.is_in = self.is_busy = False
+        self.is_in = self.is_busy = self.is_ready = False
         self.problem = "not reached yet"
         self.tried_s = self.looked_s = 0.0
         self.thread = thread or ThreadPoolExecutor(1, thread_name_prefix=f"clusterdb-node-{number}")
@@ -112,7 +113,7 @@ class Quorum:
         self._kept.clear()
         self._kept_bytes = 0
         tails = self._on_all(self.members, self._tail)
-        tails = {member: tail for member, tail in tails.items() if self.is_new or not tail.is_blank}
+        tails = {member: tail for member, tail in tails.items() if self.is_new or tail.is_ready}
         if len(tails) < READ_QUORUM:
             return False
         self._tried = epoch = 1 + max(self._tried, *(tail.epoch for tail in tails.values()))
@@ -141,6 +142,7 @@ class Quorum:
 
     def _tail(self, member: Member) -> Tail:
         tail = member.log.tail()
+        member.is_ready = tail.is_ready
         if tail.is_blank:
             member.drop("it is empty")
             if self.is_new:
@@ -241,6 +243,9 @@ class Quorum:
                 self._join(member)
             while member.is_in and member.sequence < member.wanted:
                 self._send(member, member.sequence + 1)
+            if member.is_in and not member.is_ready:
+                member.log.note_ready()
+                member.is_ready = True
         except Error as error:
             member.drop(str(error))
         with self._changed:
@@ -261,7 +266,7 @@ class Quorum:
             if batch is None:
                 return self._skip(member, sequence)
             data = pack(batch)
-        if member.log.append(member.position + 1, data):
+        if member.log.append(member.position + 1, data, sequence):
             member.position, member.sequence = member.position + 1, sequence
             return None
         entry = member.log.read(member.position + 1)  # another writer's claim
@@ -302,11 +307,11 @@ class Quorum:
 
     def _join(self, member: Member) -> None:
         """Claim a node that was not in, and cut what does not belong to this log (Q6)."""
-        tail = member.log.tail()
+        tail = self._tail(member)
         if tail.owner > self._owner:
             return member.drop(_CLAIMED, tail.epoch)
         valid = _valid(tail, self.starts) or 0
-        if tail.is_blank:
+        if tail.is_blank and not self.is_new:
             member.log.begin(self._about)
         if self._claim(member, tail, self.epoch, valid, self.starts):
             member.position, member.sequence, member.is_in, member.fenced_by = tail.position + 1, valid, True, 0

@@ -30,10 +30,12 @@ class Reading:
             except Error as error:
                 problems.append(f"{log.objects.url}: {error}")
             else:
-                if tail.is_blank:
-                    problems.append(f"{log.objects.url} is empty")
-                else:
+                if tail.is_ready:
                     tails[log] = tail
+                else:
+                    problems.append(
+                        f"{log.objects.url} {'is empty' if tail.is_blank else 'has not got everything yet'}"
+                    )
         if len(tails) < READ_QUORUM:
             raise QuorumError(
                 f"only {len(tails)} of {len(logs)} storage nodes can be read, and {READ_QUORUM} are needed: "

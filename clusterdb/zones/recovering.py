@@ -154,8 +154,10 @@ def _complete(reading: Reading, last: int) -> Iterator[Batch]:
         batch = reading.batch(sequence)
         if parts and parts[-1].key != batch.key:
             parts = []  # what was not completed does not count
-        parts.append(replace(batch, data=b""))
         if batch.is_last:
             for part in parts:
                 yield reading.batch(part.sequence)
+            yield batch
             parts = []
+        else:
+            parts.append(replace(batch, data=b""))  # read again when all parts are there
