@@ -5,16 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import clusterdb
 from clusterdb.remote.objects import Objects, open_objects
@@ -29,8 +24,6 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "push 10 changed rows": (("PUT", "<=", 3), ("KB", "<=", 150)),
 }
 _OBJECT_BYTES = 8 << 20
-_WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-"""SeaweedFS; None if it is not installed: the extra ``dev`` has it."""
 
 
 def remote(folder: Path, quick: bool) -> Results:
@@ -119,53 +112,19 @@ def _put(objects: Objects, size: int) -> None:
 
 @contextmanager
 def _engines(folder: Path) -> Iterator[dict[str, str]]:
-    """The URLs of a directory and of a bucket on this machine."""
-    directory = f"file://{folder}/objects"
-    if _WEED is None:
-        yield {"directory": directory}
-        return
-    (folder / "weed").mkdir()
-    port = _free_port()
-    command = [_WEED, "server", f"-dir={folder}/weed", "-s3", "-ip=127.0.0.1", f"-s3.port={port}", "-volume.max=8"]
-    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command += [f"-{name}.port={port + at}" for at, name in enumerate(("master", "volume", "filer"), 1)]
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    before = dict(os.environ)
-    os.environ |= {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
+    """The URLs of a directory, and of a bucket on this machine if SeaweedFS is installed (the extra ``dev``)."""
+    sys.path.append(str(Path(__file__).parents[1]))
+    from tests.support.seaweedfs import CREDENTIALS, seaweedfs
+
+    urls, before = {"directory": f"file://{folder}/objects"}, dict(os.environ)
+    os.environ |= CREDENTIALS
     try:
-        endpoint = f"http://127.0.0.1:{port}"
-        _create_bucket(endpoint, process)
-        yield {"directory": directory, "SeaweedFS": f"s3://bench/path?endpoint={endpoint}"}
+        with ExitStack() as stack:
+            (folder / "weed").mkdir()
+            with suppress(FileNotFoundError):
+                endpoint = stack.enter_context(seaweedfs(folder / "weed", "bench"))
+                urls["SeaweedFS"] = f"s3://bench/path?endpoint={endpoint}"
+            yield urls
     finally:
         os.environ.clear()
         os.environ |= before
-        process.kill()
-        process.wait()
-
-
-def _create_bucket(endpoint: str, process: subprocess.Popen[Any]) -> None:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    for _ in range(300):
-        assert process.poll() is None, "SeaweedFS has ended"
-        try:
-            boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="bench")
-            return
-        except (BotoCoreError, ClientError):
-            time.sleep(0.2)
-    raise RuntimeError("SeaweedFS does not answer")
-
-
-def _free_port() -> int:
-    """The first of four ports that are free, also 10,000 above: SeaweedFS uses these for gRPC."""
-    for first in range(21_000, 29_000, 4):
-        try:
-            for port in range(first, first + 4):
-                for one in (port, port + 10_000):
-                    socket.create_server(("127.0.0.1", one)).close()
-            return first
-        except OSError:
-            continue
-    raise RuntimeError("no port is free")

@@ -98,9 +98,17 @@ def _resolve(context: Context, name: str) -> Target:
     return connecting.resolve(context, name)
 
 
+def _look_elsewhere(pages: PageStore) -> None:
+    """Tell recovery which pages are on object storage, and not lost."""
+    if pages.directory is not None and (pages.directory / opening.ABSENT_FILE).exists():
+        from clusterdb.remote.absent import elsewhere
+
+        pages.is_elsewhere = elsewhere(pages.directory)
+
+
 def _mend(pages: PageStore) -> None:
     """Forget fetched pages that did not reach the device whole, after a boot."""
-    if pages.directory is not None and (pages.directory / "remote").exists():
+    if pages.directory is not None and (pages.directory / opening.ABSENT_FILE).exists():
         from clusterdb.remote.absent import mend
 
         mend(pages)
@@ -149,7 +157,9 @@ class Store:
         rebuilds: bool = False,
         disposable: bool = False,
     ) -> None:
-        options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable, _mend)
+        options = opening.Options(
+            create, synchronous, verify_reads, read_only, rebuilds, disposable, _look_elsewhere, _mend
+        )
         self.context = context = opening.open_context(path, options)
         context.pages.find_residence = partial(_find_residence, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)

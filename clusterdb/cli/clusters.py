@@ -23,7 +23,7 @@ from clusterdb.cli.output import (
 )
 from clusterdb.cli.remote import list_remote
 from clusterdb.cli.settings import given_settings, settings_options
-from clusterdb.rules.urls import is_url
+from clusterdb.rules.urls import is_url, plain_url
 from clusterdb.views import messages
 from clusterdb.views.cluster import details_json, details_rows, listed_json
 from clusterdb.views.columns import LISTED, LISTED_DEFAULT, records_table
@@ -171,12 +171,17 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
         cluster, point = split_point(source)
         if is_url(source):
             copy_type = "full-copy" if full_copy else "copy-on-write"
+            is_copy = full_copy or not store.context.pages.may_have_holes
             with progress_bar("copying") as progress:
                 cloned = store.clone(
                     cluster, name, at=point, copy_type=copy_type, progress=progress, **given_settings(settings)
                 )
             moment = cloned.versions(1)[0]
-            note(context, messages.cloned_remote(cluster, name, moment.version, moment.time, is_copy=full_copy))
+            note(
+                context, messages.cloned_remote(plain_url(cluster), name, moment.version, moment.time, is_copy=is_copy)
+            )
+            if is_copy and not full_copy:
+                note(context, messages.copied_on_tmpfs(store.path))
             return
         copy_type = "full-copy" if full_copy else "copy-on-write"
         cloned = store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **given_settings(settings))

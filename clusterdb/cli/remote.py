@@ -13,6 +13,7 @@ from clusterdb.cli.app import CLUSTER, cli, confirm, opened, progress_bar, yes_o
 from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import json_option, print_json, print_records
 from clusterdb.cli.settings import Duration
+from clusterdb.rules.urls import plain_url
 from clusterdb.views import messages
 from clusterdb.views.columns import REMOTE
 from clusterdb.views.json import to_json
@@ -109,19 +110,21 @@ def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bo
 
     if action == "rm":
         place, name = split_url(url)
-        confirm(f"remove the database '{name}' from {place}?", yes=yes)
-        Remote(place).remove(name)
-        note(context, messages.deleted(url))
+        repository = Remote(place)
+        confirm(f"remove the database '{name}' from {repository.url}?", yes=yes)
+        repository.remove(name)
+        note(context, messages.deleted(plain_url(url)))
     elif action == "gc":
         repository = Remote(url)
         note(context, messages.collected(repository.url, repository.collect(timedelta(seconds=keep_s))))
     else:
-        problems = Remote(url).check()
+        repository = Remote(url)
+        problems = repository.check()
         for problem in problems:
             click.echo(problem)
         if problems:
             context.exit(1)
-        note(context, f"{url}: no problems")
+        note(context, f"{repository.url}: no problems")
 
 
 def list_remote(url: str, *, as_json: bool, columns: str | None) -> None:

@@ -152,7 +152,7 @@ def _pages(slots: Slots, ref: Ref, text: str) -> tuple[array[int], array[int], a
     """The remote slots, numbers and checksums of the pages of a version."""
     remote, numbers, crcs = array("I"), array("I"), array("I")
     try:
-        for leaf, entries in leaves(Side(slots.read_slot, ref.record)):
+        for leaf, entries in leaves(Side(slots.read_slot, ref.record, slots.place_of)):
             for index, entry in entries:
                 if entry.slot < FIRST_SLOT:
                     raise RemoteDamagedError(f"{text} names slot {entry.slot}, which no repository has")

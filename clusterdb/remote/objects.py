@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from clusterdb.errors import InvalidArgumentError, NotSupportedError, RemoteError, RemoteUnavailableError
+from clusterdb.rules.urls import plain_url, require_no_secrets
 from vfs.store import sync_directory
 
 __all__ = ["Counts", "Listed", "Objects", "open_objects"]
@@ -140,7 +141,8 @@ class Objects:
 def open_objects(url: str) -> Objects:
     """The objects below a URL: ``s3://BUCKET/PATH``, ``gs://``, ``az://``, ``file:///DIRECTORY`` or ``memory://NAME``.
 
-    Parameters of the URL's query are obstore's settings of the engine, as ``?endpoint=http://localhost:9000``.
+    Parameters of the URL's query are obstore's settings of the engine, as ``?endpoint=http://localhost:9000``, except
+    for secrets, since URLs are kept.
 
     Raises InvalidArgumentError, NotSupportedError (obstore is not installed), RemoteError (settings that the engine
     refuses).
@@ -148,13 +150,14 @@ def open_objects(url: str) -> Objects:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise InvalidArgumentError(f"'{url}' is no URL of a repository: use one of {schemes}")
+        raise InvalidArgumentError(f"'{plain_url(url)}' is no URL of a repository: use one of {schemes}")
+    require_no_secrets(url)
     plain = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):
-            raise InvalidArgumentError(f"'{url}': use file:// and an absolute path, as file:///mnt/backup")
+            raise InvalidArgumentError(f"'{plain_url(url)}': use file:// and an absolute path, as file:///mnt/backup")
         return Objects(plain, _Directory(Path(unquote(parts.path))), url)
-    return Objects(plain, _bucket(url, plain, parts.scheme, dict(parse_qsl(parts.query))), url)
+    return Objects(plain, _bucket(plain, parts.scheme, dict(parse_qsl(parts.query))), url)
 
 
 # --- buckets ----------------------------------------------------------------------------------------------------------
@@ -162,7 +165,7 @@ _memories: dict[str, Any] = {}
 """The stores ``memory://NAME`` of this process."""
 
 
-def _bucket(url: str, plain: str, scheme: str, settings: dict[str, str]) -> _Bucket:
+def _bucket(plain: str, scheme: str, settings: dict[str, str]) -> _Bucket:
     try:
         import obstore
         from obstore.exceptions import BaseError
@@ -171,8 +174,8 @@ def _bucket(url: str, plain: str, scheme: str, settings: dict[str, str]) -> _Buc
         raise NotSupportedError(f"'{plain}' needs obstore: pip install 'clusterdb[remote]'") from None
     if scheme == "memory":
         return _Bucket(plain, obstore, _memories.setdefault(plain, MemoryStore()))
-    if not urlsplit(url).netloc:
-        raise InvalidArgumentError(f"'{url}' names no bucket: use {scheme}://BUCKET/PATH")
+    if not urlsplit(plain).netloc:
+        raise InvalidArgumentError(f"'{plain}' names no bucket: use {scheme}://BUCKET/PATH")
     options: dict[str, Any] = {"timeout": timedelta(seconds=60)}
     if settings.get("endpoint", "").startswith("http://") or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:"):
         options["allow_http"] = True

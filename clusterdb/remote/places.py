@@ -8,6 +8,7 @@ life is over.
 from __future__ import annotations
 
 import secrets
+import threading
 from contextlib import suppress
 from functools import partial
 from time import time_ns
@@ -24,6 +25,8 @@ from clusterdb.remote.repository import Repository, Slots
 __all__ = ["absent_pages", "absent_pages_if_any", "add_place"]
 
 _KIND = "place"
+_opening = threading.Lock()
+"""Held while the file of a store's absent pages is opened, which threads may find missing at once."""
 _LIFE_NS = 30 * 86_400 * 10**9
 """How long a pin lasts."""
 
@@ -81,10 +84,11 @@ def _renew(context: Context, repository: Repository, place: int, body: dict[str,
 def absent_pages(context: Context) -> AbsentPages:
     """Where the absent pages of a store are; creates its file."""
     pages = context.pages
-    if not isinstance(pages.residence, AbsentPages):
-        assert pages.directory is not None
-        pages.residence = AbsentPages(pages, pages.directory, lambda place: slots_of(context, place))
-    return pages.residence
+    with _opening:
+        if not isinstance(pages.residence, AbsentPages):
+            assert pages.directory is not None
+            pages.residence = AbsentPages(pages, pages.directory, lambda place: slots_of(context, place))
+        return pages.residence
 
 
 def absent_pages_if_any(context: Context) -> AbsentPages | None:

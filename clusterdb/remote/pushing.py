@@ -163,7 +163,8 @@ class _Sender:
         if self._plan is None or ref != self._planned_for:
             remote = None
             if manifest is not None and ref is not None and common:
-                remote = Side(Slots(self._repository, manifest).read_slot, ref.record)
+                slots = Slots(self._repository, manifest)
+                remote = Side(slots.read_slot, ref.record, slots.place_of)
             read_slot = self._context.pages.read_slot
             with self._context.errors():
                 self._plan = plan(Side(read_slot, self._version), remote, common)

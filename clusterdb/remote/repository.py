@@ -16,6 +16,7 @@ Invariants
     P4  A manifest keeps every ref of the one before but the one that its writer changes, and that moves to a descendant
         unless the writer forces it.
     P5  A slot number is never used for other content: ``next_slot`` only grows.
+    P6  A manifest has the checksum of the one before, which :meth:`Repository.before` compares.
 """
 
 from __future__ import annotations
@@ -167,6 +168,16 @@ class Repository:
         state = self._look(number)
         return None if isinstance(state, _Expired) else state
 
+    def before(self, state: Manifest) -> Manifest | None:
+        """The state before another; None if there is none, or it has expired.  Raises RemoteDamagedError (P6)."""
+        previous = self.state(state.number - 1) if state.number > 1 else None
+        if previous is not None and zlib.crc32(pack(previous)) != state.previous_crc:
+            raise RemoteDamagedError(
+                f"{self.url}/{manifest_path(previous.number)} is not the state that "
+                f"{manifest_path(state.number)} follows: somebody has replaced it"
+            )
+        return previous
+
     def is_expired(self, number: int) -> bool:
         """Whether the manifest of a number has become a tombstone."""
         return isinstance(self._look(number), _Expired)
@@ -283,6 +294,10 @@ class Slots:
             problem = "is missing" if data is None else "is cut short"
             raise RemoteDamagedError(f"{self._repository.url}/{path} {problem}")
         return memoryview(data)
+
+    def place_of(self, slot: int) -> str:
+        """The object that has a slot, as errors name it."""
+        return f"{self._repository.url}/segment/{self._segments.find(slot).name}"
 
     def segment_of(self, slot: int) -> Segment:
         """The segment that has a slot.  Raises RemoteDamagedError."""

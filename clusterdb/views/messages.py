@@ -26,6 +26,7 @@ __all__ = [
     "cloned",
     "cloned_remote",
     "collected",
+    "copied_on_tmpfs",
     "copied_snapshot",
     "crashed",
     "created",
@@ -218,6 +219,11 @@ def requests_text(counts: Counts) -> str:
 def cloned_remote(url: str, name: str, version: int, time: datetime, *, is_copy: bool) -> str:
     """A cluster from a database on object storage."""
     return f"{'copied' if is_copy else 'cloned'} {url} as {name}, at {_version(version, time)}"
+
+
+def copied_on_tmpfs(store: str) -> str:
+    """The reason that a clone of a database on object storage is a copy."""
+    return f"all pages were copied, since store '{store}' is on a file system in memory, which has no holes"
 
 
 def fetched(name: str, page_count: int) -> str:

@@ -1,22 +1,15 @@
-"""Engines to test with: one that fails as object storage does, and a real one."""
+"""An engine to test with, which fails as object storage does."""
 
 from __future__ import annotations
 
 import random
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 from clusterdb.errors import RemoteUnavailableError
 from clusterdb.remote.objects import Engine, Listed, Objects
 
-__all__ = ["Faulty", "Memory", "Stopped", "objects_on", "seaweedfs"]
+__all__ = ["Faulty", "Memory", "Stopped", "objects_on"]
 
 
 class Memory:
@@ -139,52 +132,3 @@ class Faulty:
 def objects_on(engine: Engine) -> Objects:
     """The objects of an engine of these tests."""
     return Objects("memory://tests", engine, "memory://tests")
-
-
-@contextmanager
-def seaweedfs(folder: Path) -> Iterator[str]:
-    """SeaweedFS with its S3 gateway on loopback: the URL of its endpoint.  Raises FileNotFoundError without it."""
-    program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
-    if program is None:
-        raise FileNotFoundError("weed")
-    ports = _free_ports(4)
-    command = [program, "server", f"-dir={folder}", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=4"]
-    command += [
-        f"-{name}={port}" for name, port in zip(("master.port", "volume.port", "filer.port"), ports, strict=False)
-    ]
-    command += [f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        _wait_for(ports[3], process)
-        yield f"http://127.0.0.1:{ports[3]}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports of which those 10,000 above are free too: SeaweedFS uses them for gRPC."""
-    ports: list[int] = []
-    candidate = random.randrange(20_000, 30_000)
-    while len(ports) < count:
-        candidate += 1
-        try:
-            for port in (candidate, candidate + 10_000):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        ports.append(candidate)
-    return ports
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
-        if process.poll() is not None:
-            raise RuntimeError(f"SeaweedFS ended with {process.returncode}")
-        try:
-            with closing(socket.create_connection(("127.0.0.1", port), 1)):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("SeaweedFS does not answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from clusterdb.errors import (
     RemoteNotFoundError,
 )
 from clusterdb.remote import Remote
+from clusterdb.remote.manifest import pack
 from clusterdb.remote.repository import TOMBSTONE, manifest_path
 from tests.support.dbhash import dbhash
 
@@ -214,6 +216,42 @@ def test_damage_is_found_and_copies_nothing(tmp_path: Path, here: clusterdb.Stor
             path.unlink(missing_ok=True)
             path.write_bytes(content)
     assert hash_of(there.clone(at(url), "x")) == hash_of(here.cluster("prod"))
+
+
+def test_push_names_a_damaged_node_of_the_repository(tmp_path: Path, here: clusterdb.Store) -> None:
+    """It is the repository that is damaged, not the store."""
+    url = f"file://{tmp_path}/repository"
+    prod = filled(here.cluster("prod"), 200)
+    prod.push(url)
+    (segment,) = (tmp_path / "repository" / "segment").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[100] ^= 1  # nodes come first
+    segment.write_bytes(content)
+    change(prod, "UPDATE t SET body = 'x' WHERE id = 5")
+    place = re.escape(f"{url}/segment/{segment.name} is damaged: ")
+    for dry_run in (False, True):
+        with pytest.raises(RemoteDamagedError, match=place):
+            prod.push(url, dry_run=dry_run)
+    assert re.match(f"'prod': {place}", Remote(url).check()[0])
+    with pytest.raises(RemoteDamagedError, match=f"so nothing was deleted: {place}"):
+        Remote(url).collect(timedelta(0))
+
+
+def test_states_that_somebody_has_replaced_are_problems(tmp_path: Path, here: clusterdb.Store) -> None:
+    """A manifest has the checksum of the one before, also when both are whole."""
+    url = f"file://{tmp_path}/repository"
+    prod = here.cluster("prod")
+    for number in range(4):
+        change(prod, f"CREATE TABLE t{number} (a)")
+        prod.push(url)
+    repository = Remote(url).repository
+    second = repository.state(2)
+    assert second is not None and Remote(url).check() == []
+    repository.objects.put(manifest_path(2), pack(replace(second, writer="other")))
+    problem = f"{url}/{manifest_path(2)} is not the state that {manifest_path(3)} follows: somebody has replaced it"
+    assert Remote(url).check() == [problem]
+    with pytest.raises(RemoteDamagedError, match=re.escape(problem)):
+        Remote(url).collect()
 
 
 def test_damaged_page_is_not_pushed(tmp_path: Path) -> None:

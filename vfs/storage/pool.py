@@ -126,6 +126,8 @@ class Pool:
         self.companion: Companion | None = None
         self.residence: Residence | None = None
         self.find_residence: Callable[[], Residence | None] = lambda: None
+        self.is_elsewhere: Callable[[int, int], bool] = lambda slot, crc: False
+        """Whether the bytes of a page are elsewhere, by its slot and its checksum: for recovery, which fetches none."""
         self.chosen: dict[int, Version] = {}
         self.lost: set[tuple[int, int]] = set()
         self.written: dict[int, VolumeRow] = {}
