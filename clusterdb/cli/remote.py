@@ -49,7 +49,8 @@ def push(
     """Push CLUSTER to the repository at URL: what changed since the last push.
 
     URL: s3://BUCKET/PATH, gs://, az://, or file:///DIRECTORY; settings of the engine follow a question mark, as
-    ?endpoint=http://localhost:9000.  Credentials are those of the environment, such as AWS_ACCESS_KEY_ID.
+    ?endpoint=http://localhost:9000, except for secrets.  Credentials are those of the environment, such as
+    AWS_ACCESS_KEY_ID.
     """
     from clusterdb.cli.stopping import pausing
     from clusterdb.errors import RemoteUnavailableError
@@ -100,7 +101,8 @@ def fetch(context: click.Context, cluster: str) -> None:
 def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bool) -> None:
     """Care for the repository at URL.
 
-    check: read everything that it has, and compare it with its checksums.  gc: delete what only states hold that are
+    check: read everything that it has, and compare it with its checksums, and each state with what its successor has of
+    it.  gc: delete what only states hold that are
     older than --keep, and what interrupted pushes left.  rm: remove the database that URL/NAME names.
     """
     from datetime import timedelta

@@ -29,6 +29,7 @@ from clusterdb.remote.repository import Slots
 from vfs.errors import CorruptionError
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
 from vfs.registry import VolumeState
+from vfs.storage.device import write_at
 from vfs.storage.heads import head_of, retained
 from vfs.storage.pool import Pool
 from vfs.storage.slot_map import runs_of
@@ -106,7 +107,7 @@ class AbsentPages:
             page, where = self._readers[place].read_slot(remote), self._readers[place].place_of
         if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
             return f"{where(remote)} is damaged: a page of it (slot {remote}) fails its checksum"
-        os.pwrite(self._pool.pool_fd, page, slot << SLOT_SHIFT)
+        write_at(self._pool.pool_fd, [page], slot << SLOT_SHIFT)
         return ""
 
     def close(self) -> None:

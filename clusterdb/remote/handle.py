@@ -125,8 +125,11 @@ class Remote:
     def collect(self, keep: timedelta = timedelta(days=7)) -> Collected:
         """Delete what no state needs that is younger than ``keep``, nor the newest: other states expire.
 
-        Objects younger than a day stay: a push that is still running may be about to name them.
+        Objects younger than a day stay: a push that is still running may be about to name them.  Raises RemoteError if
+        the clock of this machine differs from the engine's by more than an hour.
         """
+        self.repository.require_newest()
+        self.repository.require_clock()
         manifest = self.repository.raced(self._without_dead_segments, "collect again")
         oldest_ns = time_ns() - int(keep.total_seconds() * 1e9)
         states = list(self._states(manifest, oldest_ns))

@@ -50,7 +50,7 @@ from clusterdb.remote.manifest import (
     unpack,
     unpack_table,
 )
-from clusterdb.remote.objects import Objects
+from clusterdb.remote.objects import CONDITIONAL, Objects
 from vfs.format.layout import SLOT_BYTES
 
 __all__ = ["Repository", "Slots", "TOMBSTONE"]
@@ -61,6 +61,7 @@ _LATEST = "latest"
 _READ_SLOTS, _READ_SLOTS_MAX = 16, 256
 _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
+_CLOCK_OFF_S_MAX = 3600
 _RACES_MAX = 100
 _T = TypeVar("_T")
 
@@ -98,8 +99,8 @@ class Repository:
         probe = f"probe/{secrets.token_hex(8)}"
         if not self.objects.create(probe, b"first") or self.objects.create(probe, b"second"):
             raise RemoteConflictError(
-                f"{self.url} replaces objects that are created twice, so two writers could lose data there: use an "
-                "engine with conditional writes (If-None-Match), such as S3, R2, MinIO, SeaweedFS, GCS or Azure"
+                f"{self.url} replaces objects that are created twice (it ignores If-None-Match), so two writers could "
+                f"lose data there: use {CONDITIONAL}"
             )
         self.objects.delete(probe)
         if not self.objects.create("format", _IDENTITY + secrets.token_hex(16).encode() + b"\n"):
@@ -115,20 +116,43 @@ class Repository:
             raise RemoteFormatError(f"{self.url} has a newer format than this release reads: upgrade clusterdb")
         return True
 
+    def require_clock(self) -> None:
+        """Compare this machine's clock with the engine's.  Raises RemoteError if it is off: it decides what expires."""
+        probe = f"probe/{secrets.token_hex(8)}"
+        self.objects.create(probe, b"clock")
+        for listed in self.objects.list("probe"):
+            off_s = time.time() - listed.changed_at.timestamp()
+            if listed.path == probe and abs(off_s) > _CLOCK_OFF_S_MAX:
+                hours = f"{abs(off_s) / 3600:.1f} hours {'ahead of' if off_s > 0 else 'behind'}"
+                raise RemoteError(
+                    f"the clock of this machine is {hours} that of {self.url}: set it; nothing was deleted"
+                )
+        self.objects.delete(probe)
+
     # --- pins -------------------------------------------------------------------------------------------------------
     def pin(self, name: str, number: int, until_ns: int) -> None:
         """Keep a state until a time; a pin of the same name is replaced."""
-        self.objects.put(f"pin/{name}", json.dumps({"number": number, "until_ns": until_ns}).encode())
+        body = {"number": number, "until_ns": until_ns, "life_ns": until_ns - time.time_ns()}
+        self.objects.put(f"pin/{name}", json.dumps(body).encode())
+
+    def unpin(self, name: str) -> None:
+        """Delete a pin."""
+        self.objects.delete(f"pin/{name}")
 
     def pinned(self, now_ns: int) -> set[int]:
-        """The numbers of the states that pins keep.  Raises RemoteDamagedError."""
+        """The numbers of the states that pins keep.  Raises RemoteDamagedError.
+
+        A pin lives from when the engine created it as well: the clock of who pinned may have been slow.
+        """
         numbers = set()
         for listed in self.objects.list("pin"):
             data = self.objects.get(listed.path)
             if data is not None:
                 try:
                     body = json.loads(data)
-                    number, until_ns = int(body["number"]), int(body["until_ns"])
+                    created_ns = int(listed.changed_at.timestamp() * 1e9)
+                    until_ns = max(int(body["until_ns"]), created_ns + int(body.get("life_ns", 0)))
+                    number = int(body["number"])
                 except (ValueError, KeyError, TypeError):
                     raise RemoteDamagedError(f"{self.url}/{listed.path} is damaged: no pin can be trusted") from None
                 if until_ns > now_ns:

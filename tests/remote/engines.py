@@ -1,15 +1,18 @@
-"""An engine to test with, which fails as object storage does."""
+"""Engines to test with: one that fails as object storage does, and an S3 service that refuses."""
 
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from clusterdb.errors import RemoteUnavailableError
 from clusterdb.remote.objects import Engine, Listed, Objects
 
-__all__ = ["Faulty", "Memory", "Stopped", "objects_on"]
+__all__ = ["Faulty", "Memory", "Stopped", "answering", "objects_on"]
 
 
 class Memory:
@@ -132,3 +135,37 @@ class Faulty:
 def objects_on(engine: Engine) -> Objects:
     """The objects of an engine of these tests."""
     return Objects("memory://tests", engine, "memory://tests")
+
+
+Reply = Callable[[str, str], tuple[int, str, str]]
+"""A function of a request's method and path: the status, and the code and the message of the error."""
+
+
+@contextmanager
+def answering(reply: Reply) -> Iterator[str]:
+    """An S3 service on loopback that answers as a function decides: its endpoint."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, code, message = reply(self.command, self.path)
+            body = f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_PUT = do_DELETE = do_HEAD = _answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
