@@ -277,7 +277,7 @@ def show(context: click.Context, cluster: str, with_bill: bool, as_json: bool) -
     urls = [f"  {name:12}{url}" for name, url in connections(store.path, details.stats.name).items()]
     if urls:
         click.echo("\n".join(["", "In Python:", *urls]))
-    commands = library_commands(store.path, details.stats.name)
+    commands = [] if is_url(store.path) else library_commands(store.path, details.stats.name)
     if commands:
         click.echo("\n".join(["", "In SQLite's shell (read-only):", *(f"  {command}" for command in commands)]))
 

@@ -94,7 +94,12 @@ def _target(context: Context, row: ClusterRow) -> Target | None:
     volume = volumes.volume_row(row.volume)
     if volume is None:
         return None
-    return Target(volume, lambda: volumes.volume_of(row.cluster), lambda: expire_past(context, row.cluster))
+    return Target(
+        volume,
+        lambda: volumes.volume_of(row.cluster),
+        lambda: expire_past(context, row.cluster),
+        read_only=context.read_only,
+    )
 
 
 @contextmanager

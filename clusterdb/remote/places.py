@@ -22,7 +22,7 @@ from clusterdb.remote.manifest import Manifest
 from clusterdb.remote.objects import open_objects
 from clusterdb.remote.repository import Repository, Slots
 
-__all__ = ["absent_pages", "absent_pages_if_any", "add_place"]
+__all__ = ["absent_pages", "absent_pages_if_any", "add_place", "note_place"]
 
 _KIND = "place"
 _opening = threading.Lock()
@@ -48,6 +48,13 @@ def add_place(context: Context, repository: Repository, manifest: Manifest) -> i
         body = {"url": url, "number": manifest.number, "pin": pin, "until_ns": until_ns}
         context.catalog.documents.put(STORE, _KIND, str(number), body)
     return number
+
+
+def note_place(context: Context, repository: Repository, manifest: Manifest) -> None:
+    """Note a state that the caller pins as the place of the clones that follow."""
+    with context.catalog.transaction():
+        body = {"url": repository.objects.address, "number": manifest.number, "pin": "", "until_ns": 1 << 62}
+        context.catalog.documents.put(STORE, _KIND, "1", body)
 
 
 def slots_of(context: Context, place: int) -> Slots:
