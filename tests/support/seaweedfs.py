@@ -28,7 +28,16 @@ def seaweedfs(folder: Path, bucket: str) -> Iterator[str]:
     if program is None:
         raise FileNotFoundError("weed")
     ports = _free_ports(4)
-    command = [program, "server", f"-dir={folder}", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=8"]
+    command = [
+        program,
+        f"-logdir={folder}",
+        "server",
+        f"-dir={folder}",
+        "-s3",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-volume.max=8",
+    ]
     command += [
         f"-{name}={port}" for name, port in zip(("master.port", "volume.port", "filer.port"), ports, strict=False)
     ]
