@@ -100,7 +100,7 @@ def test_second_machine_clones_what_the_first_has_built(url: str, machine: Machi
     assert [database.name for database in Remote(url).databases()] == [shared(url).shared_name]
 
 
-def test_who_is_second_to_push_uses_what_is_there(
+def test_machine_that_is_second_to_push_uses_what_is_there(
     url: str, machine: Machine, seed: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have looked before either has pushed."""
