@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import json
 import os
 import random
+import shutil
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
+import apsw
+
 import clusterdb
 from clusterdb.remote.objects import Objects, open_objects
 from databases import rows_of, source_of
 from goals import Goal, judged
+from proxy import counting
 from timing import Results, medians, ratio, samples, seconds
 
 __all__ = ["remote"]
@@ -31,10 +38,75 @@ def remote(folder: Path, quick: bool) -> Results:
     megabytes, rounds = (16, 3) if quick else (256, 5)
     results: Results = []
     with _engines(folder) as urls, clusterdb.open(folder / "remote") as store:
-        prod = store.create_cluster("prod", from_file=source_of(folder, megabytes))
+        source = source_of(folder, megabytes)
+        prod = store.create_cluster("prod", from_file=source)
         for engine, url in urls.items():
             results += _rows(engine, url, store, prod, megabytes, rounds)
+        if "SeaweedFS" in urls:
+            results += _visits(folder, urls["SeaweedFS"], source, prod, megabytes, rounds)
     return results
+
+
+# --- beside Litestream's VFS ------------------------------------------------------------------------------------------
+def _visits(folder: Path, url: str, source: Path, prod: clusterdb.Cluster, megabytes: int, rounds: int) -> Results:
+    """A repository that is opened as a store, and the replica of the same database that Litestream's VFS reads."""
+    place, _, endpoint = url.partition("?endpoint=")
+    prod.push(f"{place}/visits?endpoint={endpoint}")
+    kinds = ["clusterdb"]
+    if importlib.util.find_spec("litestream_vfs") is not None and (litestream := shutil.which("litestream")):
+        _replicate(litestream, source, folder / "replicated.db", f"{place}/litestream?{_settings(endpoint)}")
+        kinds.append("litestream")
+    rows: Results = []
+    with counting(int(endpoint.rpartition(":")[2])) as proxy:
+        urls = {
+            "clusterdb": f"{place}/visits?endpoint={proxy.url}",
+            "litestream": f"{place}/litestream?{_settings(proxy.url)}",
+        }
+        for delay_ms in (0, 20):
+            taken: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+            for _ in range(rounds):
+                for kind in kinds:
+                    proxy.reset(delay_ms / 1e3)
+                    figures = _visited(kind, urls[kind], rows_of(megabytes))
+                    moved = {"requests": proxy.requests.total(), "MB received": proxy.received_bytes / 1e6}
+                    taken[kind].append({**figures, **moved})
+            for kind in kinds:
+                name = f"100 queries at {delay_ms} ms a request, {kind}"
+                medians = {what: statistics.median(one[what] for one in taken[kind]) for what in taken[kind][0]}
+                rows.append({"what": name, **medians})
+    return rows
+
+
+def _settings(endpoint: str) -> str:
+    """The settings of Litestream's URLs."""
+    return f"endpoint={endpoint}&forcePathStyle=true&region=us-east-1"
+
+
+def _replicate(litestream: str, source: Path, copy: Path, url: str) -> None:
+    """Replicate a copy of a database, which Litestream keeps in WAL mode."""
+    shutil.copy(source, copy)
+    with closing(apsw.Connection(str(copy))) as database:
+        database.execute("PRAGMA journal_mode = WAL; PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    command = [litestream, "replicate", "-once", "-force-snapshot", str(copy), url]
+    subprocess.run(command, check=True, capture_output=True, env=_environment())
+
+
+def _visited(kind: str, url: str, rows: int) -> dict[str, float]:
+    command = [sys.executable, str(Path(__file__).with_name("visitors.py")), kind, url, str(rows)]
+    environment = _environment() | {"LITESTREAM_REPLICA_URL": url}
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    figures: dict[str, float] = json.loads(output)
+    return {(f"{what}, ms" if what != "MB of memory" else what): value for what, value in figures.items()}
+
+
+def _environment() -> dict[str, str]:
+    """Without certificates of this machine's, which Litestream's client refuses on plain HTTP."""
+    root = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    kept = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
+    return kept | {"PYTHONPATH": root, "LITESTREAM_LOG_LEVEL": "ERROR"}
+
+
+# --- pushing and cloning ----------------------------------------------------------------------------------------------
 
 
 def _rows(
