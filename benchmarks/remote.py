@@ -194,7 +194,7 @@ def _engines(folder: Path) -> Iterator[dict[str, str]]:
         with ExitStack() as stack:
             (folder / "weed").mkdir()
             with suppress(FileNotFoundError):
-                endpoint = stack.enter_context(seaweedfs(folder / "weed", "bench"))
+                endpoint = stack.enter_context(seaweedfs(folder / "weed", "bench", megabytes=100_000))
                 urls["SeaweedFS"] = f"s3://bench/path?endpoint={endpoint}"
             yield urls
     finally:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clusterdb.diff import Diff
     from clusterdb.flavours.loaded import LoadedDump
     from clusterdb.past.snapshots import Snapshot
+    from clusterdb.remote.objects import Counts
     from clusterdb.remote.visiting import Visit
     from vfs.abc import Residence, Target
     from vfs.reclaim.sweep import SweepReport
@@ -327,14 +328,15 @@ class Store:
         at: Point | None = None,
         copy_type: str = "copy-on-write",
         progress: Progress | None = None,
+        requests: Counts | None = None,
         **settings: Any,
     ) -> Cluster:
         """Create a cluster from a database of a repository on object storage, at once: pages come when they are read.
 
         ``url``: that of the repository, and the name of the database, as ``s3://BUCKET/PATH/NAME``.  ``at``: a version
         that was pushed, or a time.  ``copy_type="full-copy"`` copies all pages first, and so does a store in memory or
-        on a tmpfs; ``progress`` is called with (pages copied, pages in all) then.  ``settings``: those of
-        :class:`ClusterSettings`; the engine is that of the database.
+        on a tmpfs; ``progress`` is called with (pages copied, pages in all) then.  What was asked of the storage is
+        added to ``requests``.  ``settings``: those of :class:`ClusterSettings`; the engine is that of the database.
 
         Raises RemoteNotFoundError, RemoteUnavailableError, RemoteDamagedError, RemoteError, InvalidRestoreTimeError,
         InvalidNameError, ClusterExistsError, InvalidArgumentError, StoreFullError; then no cluster is left behind.
@@ -347,6 +349,8 @@ class Store:
         repository = Remote(place).repository
         state = state_at(repository, source, at)
         row = clone_remote(self.context, repository, state, source, name, settings, progress, copy_type)
+        if requests is not None:
+            requests.add(repository.objects.counts)
         return Cluster(self, row.name, row.cluster)
 
     # --- snapshots --------------------------------------------------------------------------------------------------

@@ -170,16 +170,24 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
     with opened(context, create=is_url(source)) as store:
         cluster, point = split_point(source)
         if is_url(source):
+            from clusterdb.remote import Counts
+
             copy_type = "full-copy" if full_copy else "copy-on-write"
             is_copy = full_copy or not store.context.pages.may_have_holes
             with progress_bar("copying") as progress:
                 cloned = store.clone(
-                    cluster, name, at=point, copy_type=copy_type, progress=progress, **given_settings(settings)
+                    cluster,
+                    name,
+                    at=point,
+                    copy_type=copy_type,
+                    progress=progress,
+                    requests=(requests := Counts()),
+                    **given_settings(settings),
                 )
             moment = cloned.versions(1)[0]
-            note(
-                context, messages.cloned_remote(plain_url(cluster), name, moment.version, moment.time, is_copy=is_copy)
-            )
+            place = plain_url(cluster)
+            text = messages.cloned_remote(place, name, moment.version, moment.time, requests, is_copy=is_copy)
+            note(context, text)
             if is_copy and not full_copy:
                 note(context, messages.copied_on_tmpfs(store.path))
             return

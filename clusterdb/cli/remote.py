@@ -31,7 +31,7 @@ _SPAN = Duration(is_positive=True)
 @click.argument("url")
 @click.option("--as", "name", metavar="NAME", help="The name of the database there.  [default: the cluster's]")
 @click.option("--force", is_flag=True, help="Replace a database from which the cluster does not descend.")
-@click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent.")
+@click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent, and the requests.")
 @click.option("--every", "every_s", type=_SPAN, help="Push again and again, after this time: 10s, 5m.")
 @quiet_option
 @json_option
@@ -85,10 +85,12 @@ def _push(
 @click.pass_context
 def fetch(context: click.Context, cluster: str) -> None:
     """Fetch all pages of CLUSTER that are on object storage, so that it can be read without a network."""
+    from clusterdb.remote import Counts
+
     with opened(context) as store:
         with progress_bar("fetching") as progress:
-            count = store.cluster(cluster).fetch(progress=progress)
-        note(context, messages.fetched(cluster, count))
+            count = store.cluster(cluster).fetch(progress=progress, requests=(requests := Counts()))
+        note(context, messages.fetched(cluster, count, requests))
 
 
 @cli.command()
@@ -118,7 +120,8 @@ def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bo
         note(context, messages.deleted(plain_url(url)))
     elif action == "gc":
         repository = Remote(url)
-        note(context, messages.collected(repository.url, repository.collect(timedelta(seconds=keep_s))))
+        result = repository.collect(timedelta(seconds=keep_s))
+        note(context, messages.collected(repository.url, result, repository.requests))
     else:
         repository = Remote(url)
         problems = repository.check()
@@ -126,7 +129,7 @@ def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bo
             click.echo(problem)
         if problems:
             context.exit(1)
-        note(context, f"{repository.url}: no problems")
+        note(context, f"{repository.url}: no problems: {messages.requests_text(repository.requests)}")
 
 
 def list_remote(url: str, *, as_json: bool, columns: str | None) -> None:

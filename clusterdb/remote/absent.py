@@ -25,6 +25,7 @@ from pathlib import Path
 
 from clusterdb.core.opening import ABSENT_FILE
 from clusterdb.errors import Error, RemoteDamagedError
+from clusterdb.remote.objects import Counts
 from clusterdb.remote.repository import Slots
 from vfs.errors import CorruptionError
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
@@ -109,6 +110,13 @@ class AbsentPages:
             return f"{where(remote)} is damaged: a page of it (slot {remote}) fails its checksum"
         write_at(self._pool.pool_fd, [page], slot << SLOT_SHIFT)
         return ""
+
+    def requests(self) -> Counts:
+        """What was asked of the engines so far."""
+        counts = Counts()
+        for reader in self._readers.values():
+            counts.add(reader.counts)
+        return counts
 
     def close(self) -> None:
         """Close the file."""

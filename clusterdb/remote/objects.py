@@ -16,7 +16,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -55,6 +55,12 @@ class Counts:
     deletes: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+
+    def add(self, other: Counts, since: Counts | None = None) -> None:
+        """Add what others asked, without what they had asked before."""
+        for field in fields(self):
+            before = getattr(since, field.name) if since is not None else 0
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name) - before)
 
 
 class Listed(NamedTuple):

@@ -26,7 +26,7 @@ import secrets
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -50,7 +50,7 @@ from clusterdb.remote.manifest import (
     unpack,
     unpack_table,
 )
-from clusterdb.remote.objects import CONDITIONAL, Objects
+from clusterdb.remote.objects import CONDITIONAL, Counts, Objects
 from vfs.format.layout import SLOT_BYTES
 
 __all__ = ["Repository", "Slots", "TOMBSTONE"]
@@ -61,6 +61,8 @@ _LATEST = "latest"
 _READ_SLOTS, _READ_SLOTS_MAX = 16, 256
 _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
+_CREATION = Counts(puts=3, gets=1, deletes=1, sent_bytes=len(_IDENTITY) + 44, received_bytes=5)
+"""What :meth:`Repository.create` asks of the engine at a place without a repository, after a look."""
 _CLOCK_OFF_S_MAX = 3600
 _RACES_MAX = 100
 _T = TypeVar("_T")
@@ -105,6 +107,10 @@ class Repository:
         self.objects.delete(probe)
         if not self.objects.create("format", _IDENTITY + secrets.token_hex(16).encode() + b"\n"):
             self._is_repository()  # another writer was first
+
+    def creation_costs(self) -> Counts:
+        """What :meth:`create` would ask of the engine, beside the look that this takes too."""
+        return Counts() if self._is_repository() else replace(_CREATION)
 
     def _is_repository(self) -> bool:
         content = self.objects.get("format")
@@ -237,18 +243,7 @@ class Repository:
         ``segments`` are added to those of ``before`` (or take their place: ``keeps`` false); their slots end before
         ``next_slot``.
         """
-        base = before if before is not None else Manifest(0, 0, "", 0)
-        previous = zlib.crc32(pack(base)) if before is not None else 0
-        manifest = Manifest(
-            base.number + 1,
-            previous,
-            secrets.token_hex(8),
-            max(time.time_ns(), base.time_ns + 1),
-            base.next_slot if next_slot is None else next_slot,
-            dict(refs),
-            base.segments + segments if keeps else segments,
-            base.tables if keeps else (),
-        )
+        manifest = self._following(before, refs, segments, next_slot, keeps=keeps)
         if len(manifest.segments) > SEGMENTS_MAX:
             table = secrets.token_hex(8)
             self.objects.create(f"table/{table}", pack_table(manifest.segments))
@@ -258,6 +253,34 @@ class Repository:
         with suppress(RemoteError):  # it is only where a search begins
             self.objects.put(_LATEST, b"%d" % manifest.number)
         return manifest
+
+    @staticmethod
+    def _following(
+        before: Manifest | None,
+        refs: Mapping[str, Ref],
+        segments: tuple[Segment, ...],
+        next_slot: int | None,
+        *,
+        keeps: bool,
+    ) -> Manifest:
+        base = before if before is not None else Manifest(0, 0, "", 0)
+        previous = zlib.crc32(pack(base)) if before is not None else 0
+        return Manifest(
+            base.number + 1,
+            previous,
+            secrets.token_hex(8),
+            max(time.time_ns(), base.time_ns + 1),
+            base.next_slot if next_slot is None else next_slot,
+            dict(refs),
+            base.segments + segments if keeps else segments,
+            base.tables if keeps else (),
+        )
+
+    def size_after(self, before: Manifest | None, refs: Mapping[str, Ref], segments: Iterable[Segment]) -> int:
+        """The bytes of the manifest after ``before`` and of the hint, with more refs and segments."""
+        known = before.refs if before is not None else {}
+        manifest = self._following(before, {**known, **refs}, tuple(segments), None, keeps=True)
+        return len(pack(manifest)) + len(str(manifest.number))
 
     def raced(self, attempt: Callable[[], _T | None], again: str) -> _T:
         """The result of the first attempt that is not None: before it, other writers were first.
@@ -292,6 +315,7 @@ class Slots:
 
     def __init__(self, repository: Repository, manifest: Manifest) -> None:
         self._repository = repository
+        self.counts = repository.objects.counts
         self._segments = repository.segments(manifest)
         self._kept: OrderedDict[int, memoryview] = OrderedDict()
         self._ahead, self._next = _READ_SLOTS, 0

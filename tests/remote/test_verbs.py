@@ -6,6 +6,7 @@ import re
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from clusterdb.errors import (
     RemoteDamagedError,
     RemoteNotFoundError,
 )
-from clusterdb.remote import Remote
+from clusterdb.remote import Counts, Pushed, Remote
 from clusterdb.remote.manifest import pack
 from clusterdb.remote.repository import TOMBSTONE, manifest_path
 from tests.support.dbhash import dbhash
@@ -168,10 +169,36 @@ def test_clone_continues_its_source_and_a_backtrack_does_not(
 def test_dry_run_changes_nothing(url: str, here: clusterdb.Store) -> None:
     prod = filled(here.cluster("prod"))
     would = prod.push(url, dry_run=True)
-    assert (would.number, would.requests.puts) == (0, 0)
+    assert would.number == 0
     with pytest.raises(RemoteNotFoundError):
         Remote(url).databases()
-    assert prod.push(url).slot_count == would.slot_count
+    assert_cost(would, prod.push(url))
+    change(prod, "UPDATE t SET body = 'x' WHERE id % 7 = 5")
+    here.create_cluster("second")
+    for cluster in (prod, here.cluster("second")):
+        assert_cost(cluster.push(url, dry_run=True), cluster.push(url))
+    assert prod.push(url, dry_run=True).slot_count == 0
+
+
+def assert_cost(would: Pushed, pushed: Pushed) -> None:
+    """A push costs what the dry run announced."""
+    assert would.slot_count == pushed.slot_count
+    expected, taken = would.requests, pushed.requests
+    kinds = attrgetter("puts", "gets", "lists", "deletes", "received_bytes")
+    assert kinds(expected) == pytest.approx(kinds(taken))
+    assert expected.sent_bytes == pytest.approx(taken.sent_bytes, abs=40)
+
+
+def test_clone_and_fetch_report_what_they_asked(url: str, here: clusterdb.Store, tmp_path: Path) -> None:
+    filled(here.cluster("prod")).push(url)
+    with clusterdb.open(tmp_path / "store") as store:
+        cloned, fetched, again = Counts(), Counts(), Counts()
+        dev = store.clone(at(url), "dev", requests=cloned)
+        assert 0 < cloned.gets < 8 and cloned.puts == 1  # the pin
+        dev.fetch(requests=fetched)
+        assert fetched.gets > 0 and fetched.received_bytes > dev.stats().logical_bytes * 0.9
+        dev.fetch(requests=again)
+        assert again == Counts()
 
 
 # --- care -------------------------------------------------------------------------------------------------------------

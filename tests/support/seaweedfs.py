@@ -19,8 +19,9 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_
 
 
 @contextmanager
-def seaweedfs(folder: Path, bucket: str) -> Iterator[str]:
-    """SeaweedFS with its S3 gateway on loopback, and a bucket: the URL of its endpoint.
+def seaweedfs(folder: Path, bucket: str, *, megabytes: int = 512) -> Iterator[str]:
+    """SeaweedFS with its S3 gateway on loopback, and a bucket: the URL of its endpoint.  It has room for
+    ``megabytes``.
 
     Raises FileNotFoundError if it is not installed.
     """
@@ -41,7 +42,12 @@ def seaweedfs(folder: Path, bucket: str) -> Iterator[str]:
     command += [
         f"-{name}={port}" for name, port in zip(("master.port", "volume.port", "filer.port"), ports, strict=False)
     ]
-    command += [f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += [
+        f"-s3.port={ports[3]}",
+        f"-master.volumeSizeLimitMB={megabytes // 8}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
