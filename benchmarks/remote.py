@@ -53,7 +53,8 @@ def _visits(folder: Path, url: str, source: Path, prod: clusterdb.Cluster, megab
     place, _, endpoint = url.partition("?endpoint=")
     prod.push(f"{place}/visits?endpoint={endpoint}")
     kinds = ["clusterdb"]
-    if importlib.util.find_spec("litestream_vfs") is not None and (litestream := shutil.which("litestream")):
+    litestream = shutil.which("litestream", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    if importlib.util.find_spec("litestream_vfs") is not None and litestream is not None:  # of the extra ``bench``
         _replicate(litestream, source, folder / "replicated.db", f"{place}/litestream?{_settings(endpoint)}")
         kinds.append("litestream")
     rows: Results = []

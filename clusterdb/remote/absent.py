@@ -66,8 +66,9 @@ class AbsentPages:
             start += count
 
     def sync(self) -> None:
-        """Sync the entries to the device (N1)."""
-        os.fdatasync(self._fd)
+        """Sync the entries to the device (N1), unless nothing of the store is synced."""
+        if self._pool.is_durable:
+            os.fdatasync(self._fd)
 
     def place_of(self, slot: int) -> tuple[int, int]:
         """The place and the remote slot of the page of a slot; zeros if there is none."""

@@ -99,12 +99,13 @@ class Repository:
         if self._is_repository():
             return
         probe = f"probe/{secrets.token_hex(8)}"
-        if not self.objects.create(probe, b"first") or self.objects.create(probe, b"second"):
+        is_create_only = self.objects.create(probe, b"first") and not self.objects.create(probe, b"second")
+        self.objects.delete(probe)
+        if not is_create_only:
             raise RemoteConflictError(
                 f"{self.url} replaces objects that are created twice (it ignores If-None-Match), so two writers could "
                 f"lose data there: use {CONDITIONAL}"
             )
-        self.objects.delete(probe)
         if not self.objects.create("format", _IDENTITY + secrets.token_hex(16).encode() + b"\n"):
             self._is_repository()  # another writer was first
 
@@ -126,14 +127,15 @@ class Repository:
         """Compare this machine's clock with the engine's.  Raises RemoteError if it is off: it decides what expires."""
         probe = f"probe/{secrets.token_hex(8)}"
         self.objects.create(probe, b"clock")
-        for listed in self.objects.list("probe"):
+        probes = self.objects.list("probe")
+        self.objects.delete(probe)
+        for listed in probes:
             off_s = time.time() - listed.changed_at.timestamp()
             if listed.path == probe and abs(off_s) > _CLOCK_OFF_S_MAX:
                 hours = f"{abs(off_s) / 3600:.1f} hours {'ahead of' if off_s > 0 else 'behind'}"
                 raise RemoteError(
                     f"the clock of this machine is {hours} that of {self.url}: set it; nothing was deleted"
                 )
-        self.objects.delete(probe)
 
     # --- pins -------------------------------------------------------------------------------------------------------
     def pin(self, name: str, number: int, until_ns: int) -> None:
