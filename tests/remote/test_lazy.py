@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -17,10 +17,13 @@ import pytest
 
 import clusterdb
 from clusterdb.remote import Remote
+from clusterdb.remote.absent import AbsentPages
+from clusterdb.remote.repository import Slots
 from tests.support.dbhash import dbhash
 from tests.support.inside import pages_of, pinned_head
 from tests.support.mishaps import assert_accounted, boot_again
 from tests.support.stores import assert_clean
+from vfs.storage.pool import Pool
 from vfs.storage.walk import reached
 
 ROWS = 20_000
@@ -275,7 +278,15 @@ def test_damaged_page_of_the_repository_is_not_read(url: str, path: Path, tmp_pa
         dev.delete()
 
 
-def test_threads_that_miss_the_first_page_at_once_open_one_file(url: str, path: Path) -> None:
+def test_threads_that_miss_the_first_page_at_once_open_one_file(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(AbsentPages):
+        def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots]) -> None:
+            super().__init__(pool, directory, slots_of)
+            time.sleep(0.1)  # others look meanwhile
+
+    monkeypatch.setattr("clusterdb.remote.places.AbsentPages", Slow)
     with clusterdb.open(path) as store:
         store.clone(f"{url}/prod", "dev").clone("other")
     with clusterdb.open(path) as store:
