@@ -18,6 +18,7 @@ import tempfile
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from time import time_ns
 
 from clusterdb.core.context import Context
@@ -48,7 +49,9 @@ class Visit:
         self.directory = self._folder / "store"
         self._repository, self._manifest, self._names = repository, manifest, names
         self._pin = _Pin(repository, manifest.number)
-        self._end = weakref.finalize(self, _end, os.getpid(), self._folder, lock, self._pin)
+        self._pinning = Thread(target=self._pin.renew)
+        self._pinning.start()  # while the store is created
+        self._end = weakref.finalize(self, _end, os.getpid(), self._folder, lock, self._pinning, self._pin)
 
     def fill(self, context: Context, progress: Progress | None = None) -> None:
         """Clone the databases into the store at ``directory``, which nobody can change afterwards.
@@ -62,6 +65,7 @@ class Visit:
             pages.residence = AbsentPages(pages, pages.directory, lambda place: slots)
         for name in self._names:
             clone_remote(context, self._repository, self._manifest, name, name, {}, progress, "copy-on-write")
+        self._pinning.join()
         context.freeze(self.url)
 
     def end(self) -> None:
@@ -96,7 +100,6 @@ class _Pin:
         self._repository, self._number = repository, number
         self._name = secrets.token_hex(8)
         self._until_ns = 0
-        self.renew()
 
     def renew(self) -> None:
         """Renew the pin if half of its life is over.  An error is ignored: there may be no permission to write."""
@@ -149,8 +152,9 @@ def _delete_left_behind(parent: Path) -> None:
                 os.close(fd)
 
 
-def _end(pid: int, folder: Path, lock: int, pin: _Pin) -> None:
+def _end(pid: int, folder: Path, lock: int, pinning: Thread, pin: _Pin) -> None:
     if os.getpid() == pid:  # not in a fork
+        pinning.join()
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
         pin.remove()
