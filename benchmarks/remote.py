@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import json
 import os
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+
+import apsw
 
 import clusterdb
 from clusterdb.remote.objects import Objects, open_objects
 from databases import rows_of, source_of
 from goals import Goal, judged
+from proxy import counting
 from timing import Results, medians, ratio, samples, seconds
 
 __all__ = ["remote"]
@@ -29,8 +31,6 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "push 10 changed rows": (("PUT", "<=", 3), ("KB", "<=", 150)),
 }
 _OBJECT_BYTES = 8 << 20
-_WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-"""SeaweedFS; None if it is not installed: the extra ``dev`` has it."""
 
 
 def remote(folder: Path, quick: bool) -> Results:
@@ -38,10 +38,76 @@ def remote(folder: Path, quick: bool) -> Results:
     megabytes, rounds = (16, 3) if quick else (256, 5)
     results: Results = []
     with _engines(folder) as urls, clusterdb.open(folder / "remote") as store:
-        prod = store.create_cluster("prod", from_file=source_of(folder, megabytes))
+        source = source_of(folder, megabytes)
+        prod = store.create_cluster("prod", from_file=source)
         for engine, url in urls.items():
             results += _rows(engine, url, store, prod, megabytes, rounds)
+        if "SeaweedFS" in urls:
+            results += _visits(folder, urls["SeaweedFS"], source, prod, megabytes, rounds)
     return results
+
+
+# --- beside Litestream's VFS ------------------------------------------------------------------------------------------
+def _visits(folder: Path, url: str, source: Path, prod: clusterdb.Cluster, megabytes: int, rounds: int) -> Results:
+    """A repository that is opened as a store, and the replica of the same database that Litestream's VFS reads."""
+    place, _, endpoint = url.partition("?endpoint=")
+    prod.push(f"{place}/visits?endpoint={endpoint}")
+    kinds = ["clusterdb"]
+    litestream = shutil.which("litestream", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    if importlib.util.find_spec("litestream_vfs") is not None and litestream is not None:  # of the extra ``bench``
+        _replicate(litestream, source, folder / "replicated.db", f"{place}/litestream?{_settings(endpoint)}")
+        kinds.append("litestream")
+    rows: Results = []
+    with counting(int(endpoint.rpartition(":")[2])) as proxy:
+        urls = {
+            "clusterdb": f"{place}/visits?endpoint={proxy.url}",
+            "litestream": f"{place}/litestream?{_settings(proxy.url)}",
+        }
+        for delay_ms in (0, 20):
+            taken: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+            for _ in range(rounds):
+                for kind in kinds:
+                    proxy.reset(delay_ms / 1e3)
+                    figures = _visited(kind, urls[kind], rows_of(megabytes))
+                    moved = {"requests": proxy.requests.total(), "MB received": proxy.received_bytes / 1e6}
+                    taken[kind].append({**figures, **moved})
+            for kind in kinds:
+                name = f"100 queries at {delay_ms} ms a request, {kind}"
+                medians = {what: statistics.median(one[what] for one in taken[kind]) for what in taken[kind][0]}
+                rows.append({"what": name, **medians})
+    return rows
+
+
+def _settings(endpoint: str) -> str:
+    """The settings of Litestream's URLs."""
+    return f"endpoint={endpoint}&forcePathStyle=true&region=us-east-1"
+
+
+def _replicate(litestream: str, source: Path, copy: Path, url: str) -> None:
+    """Replicate a copy of a database, which Litestream keeps in WAL mode."""
+    shutil.copy(source, copy)
+    with closing(apsw.Connection(str(copy))) as database:
+        database.execute("PRAGMA journal_mode = WAL; PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    command = [litestream, "replicate", "-once", "-force-snapshot", str(copy), url]
+    subprocess.run(command, check=True, capture_output=True, env=_environment())
+
+
+def _visited(kind: str, url: str, rows: int) -> dict[str, float]:
+    command = [sys.executable, str(Path(__file__).with_name("visitors.py")), kind, url, str(rows)]
+    environment = _environment() | {"LITESTREAM_REPLICA_URL": url}
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    figures: dict[str, float] = json.loads(output)
+    return {(f"{what}, ms" if what != "MB of memory" else what): value for what, value in figures.items()}
+
+
+def _environment() -> dict[str, str]:
+    """Without certificates of this machine's, which Litestream's client refuses on plain HTTP."""
+    root = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    kept = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
+    return kept | {"PYTHONPATH": root, "LITESTREAM_LOG_LEVEL": "ERROR"}
+
+
+# --- pushing and cloning ----------------------------------------------------------------------------------------------
 
 
 def _rows(
@@ -119,53 +185,19 @@ def _put(objects: Objects, size: int) -> None:
 
 @contextmanager
 def _engines(folder: Path) -> Iterator[dict[str, str]]:
-    """The URLs of a directory and of a bucket on this machine."""
-    directory = f"file://{folder}/objects"
-    if _WEED is None:
-        yield {"directory": directory}
-        return
-    (folder / "weed").mkdir()
-    port = _free_port()
-    command = [_WEED, "server", f"-dir={folder}/weed", "-s3", "-ip=127.0.0.1", f"-s3.port={port}", "-volume.max=8"]
-    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command += [f"-{name}.port={port + at}" for at, name in enumerate(("master", "volume", "filer"), 1)]
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    before = dict(os.environ)
-    os.environ |= {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
+    """The URLs of a directory, and of a bucket on this machine if SeaweedFS is installed (the extra ``dev``)."""
+    sys.path.append(str(Path(__file__).parents[1]))
+    from tests.support.seaweedfs import CREDENTIALS, seaweedfs
+
+    urls, before = {"directory": f"file://{folder}/objects"}, dict(os.environ)
+    os.environ |= CREDENTIALS
     try:
-        endpoint = f"http://127.0.0.1:{port}"
-        _create_bucket(endpoint, process)
-        yield {"directory": directory, "SeaweedFS": f"s3://bench/path?endpoint={endpoint}"}
+        with ExitStack() as stack:
+            (folder / "weed").mkdir()
+            with suppress(FileNotFoundError):
+                endpoint = stack.enter_context(seaweedfs(folder / "weed", "bench", megabytes=100_000))
+                urls["SeaweedFS"] = f"s3://bench/path?endpoint={endpoint}"
+            yield urls
     finally:
         os.environ.clear()
         os.environ |= before
-        process.kill()
-        process.wait()
-
-
-def _create_bucket(endpoint: str, process: subprocess.Popen[Any]) -> None:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    for _ in range(300):
-        assert process.poll() is None, "SeaweedFS has ended"
-        try:
-            boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="bench")
-            return
-        except (BotoCoreError, ClientError):
-            time.sleep(0.2)
-    raise RuntimeError("SeaweedFS does not answer")
-
-
-def _free_port() -> int:
-    """The first of four ports that are free, also 10,000 above: SeaweedFS uses these for gRPC."""
-    for first in range(21_000, 29_000, 4):
-        try:
-            for port in range(first, first + 4):
-                for one in (port, port + 10_000):
-                    socket.create_server(("127.0.0.1", one)).close()
-            return first
-        except OSError:
-            continue
-    raise RuntimeError("no port is free")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clusterdb.past.find import Moment
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
+    from clusterdb.remote.objects import Counts
     from clusterdb.remote.pushing import Pushed
     from clusterdb.rules.points import Point
     from clusterdb.rules.settings import ClusterSettings
@@ -256,16 +257,17 @@ class ClusterVerbs:
             progress=progress,
         )
 
-    def fetch(self, *, progress: Progress | None = None) -> int:
+    def fetch(self, *, progress: Progress | None = None, requests: Counts | None = None) -> int:
         """Fetch the pages of the last committed state that are on object storage, so that no read needs the network.
 
-        Returns the number of pages that were fetched.  ``progress`` is called with (pages looked at, pages in all).
+        Returns the number of pages that were fetched.  ``progress`` is called with (pages fetched, pages to fetch).
+        What was asked of the storage is added to ``requests``.
 
         Raises RemoteUnavailableError, RemoteError, RemoteDamagedError, ClusterNotFoundError.
         """
         from clusterdb.remote.fetching import fetch
 
-        return fetch(self.context, self, progress)
+        return fetch(self.context, self, progress, requests)
 
     # --- six copies in three zones ----------------------------------------------------------------------------------
     def nodes(self) -> list[NodeStatus]:

@@ -24,6 +24,7 @@ from clusterdb.core.opening import default_path
 from clusterdb.errors import ClusterNotFoundError, InvalidArgumentError
 from clusterdb.rules.names import check_name
 from clusterdb.rules.points import BASE, Point
+from clusterdb.rules.urls import is_url
 from clusterdb.rules.zones import node_url, with_zones
 from vfs.interrupts import uninterrupted
 
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from clusterdb.diff import Diff
     from clusterdb.flavours.loaded import LoadedDump
     from clusterdb.past.snapshots import Snapshot
+    from clusterdb.remote.objects import Counts
+    from clusterdb.remote.visiting import Visit
     from vfs.abc import Copies, Residence, Target
     from vfs.reclaim.sweep import SweepReport
     from vfs.store import PageStore
     from vfs.tools.check import CheckReport
 
-__all__ = ["Cluster", "Store", "Synchronous", "default_path", "open", "repair"]
+__all__ = ["Cluster", "Store", "Synchronous", "default_path", "open", "open_database", "repair"]
 
 Synchronous = Literal["OFF", "NORMAL", "FULL"]
 
@@ -58,7 +61,9 @@ def open(
     """Open a store, creating it if it does not exist and ``create`` is true.
 
     ``path``: a directory; None for ``$CLUSTERDB_STORE``, else ``.clusterdb`` in the current directory or the nearest
-    one above that has it, up to the home directory; ``":memory:"`` for a store in RAM that only this process sees.
+    one above that has it, up to the home directory; ``":memory:"`` for a store in RAM that only this process sees; the
+    URL of a repository on object storage (``s3://BUCKET/PATH``, see :class:`clusterdb.remote.Remote`) to read its
+    databases.
     ``synchronous`` is the initial value of SQLite's PRAGMA of that name for connections. ``verify_reads`` checks every
     page against its checksum whenever this process reads it, and raises SQLITE_CORRUPT. ``read_only`` writes nothing at
     all, which is the default on a file system that is mounted read-only; no process may have the store open for writing
@@ -67,6 +72,10 @@ def open(
     Check such a store after a power failure before relying on it.
 
     A directory that other users can write to is refused; the directory of a new store is accessible to its owner only.
+
+    The databases of a repository are clusters that cannot be changed, as they were when it was opened.  Pages are
+    fetched when queries need them, to a temporary directory that is deleted when the store is closed.  Then RemoteError
+    and its subclasses are raised as well.
 
     Raises NotAStoreError, StoreFormatError, StoreUnreadableError, StoreUnsafeError, UnsupportedFileSystemError,
     CorruptStoreError, StoreInUseError.
@@ -79,6 +88,17 @@ def open(
         read_only=read_only,
         disposable=disposable,
     )
+
+
+def open_database(url: str, at: Point | None = None, progress: Progress | None = None) -> tuple[Store, str]:
+    """Open a database of a repository, now or at a point, as the only cluster of a store; and its name.
+
+    As for a repository (:func:`open`), it cannot be changed, and nothing is left behind.
+    """
+    from clusterdb.remote.visiting import visit_database
+
+    visit, name = visit_database(url, at)
+    return Store(visit, create=True, synchronous="OFF", verify_reads=False, progress=progress), name
 
 
 def repair(path: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> CheckReport:
@@ -99,12 +119,33 @@ def _resolve(context: Context, name: str) -> Target:
     return connecting.resolve(context, name)
 
 
+def _look_elsewhere(pages: PageStore) -> None:
+    """Tell recovery which pages are on object storage, and not lost."""
+    if pages.directory is not None and (pages.directory / opening.ABSENT_FILE).exists():
+        from clusterdb.remote.absent import elsewhere
+
+        pages.is_elsewhere = elsewhere(pages.directory)
+
+
 def _mend(pages: PageStore) -> None:
     """Forget fetched pages that did not reach the device whole, after a boot."""
-    if pages.directory is not None and (pages.directory / "remote").exists():
+    if pages.directory is not None and (pages.directory / opening.ABSENT_FILE).exists():
         from clusterdb.remote.absent import mend
 
         mend(pages)
+
+
+def _visit_of(path: str | os.PathLike[str] | Visit | None) -> Visit | None:
+    """The visit of the repository at a URL; None for other paths."""
+    if path is None:
+        path = os.environ.get("CLUSTERDB_STORE")
+    if isinstance(path, str):
+        if not is_url(path):
+            return None
+        from clusterdb.remote.visiting import visit_repository
+
+        return visit_repository(path)
+    return None if path is None or isinstance(path, os.PathLike) else path
 
 
 def _find_residence(context: weakref.ref[Context]) -> Residence | None:
@@ -160,16 +201,17 @@ class Cluster(ClusterVerbs):
 class Store:
     """An open store.  Close it, or use it in a ``with`` statement; threads may share it, forked processes may not.
 
-    ``path`` is its directory, or ``":memory:"``; ``read_only`` whether it is open read-only.  All methods raise
-    ClosedError when it is closed and ForkedStoreError in a forked process.  Methods that write raise StoreReadOnlyError
-    if it is read-only, StoreBusyError if another process holds the catalog for 30 s, StoreFullError on a full disk.
+    ``path`` is its directory, ``":memory:"``, or the URL of a repository; ``read_only`` whether it is open read-only.
+    All methods raise ClosedError when it is closed and ForkedStoreError in a forked process.  Methods that write raise
+    StoreReadOnlyError if it is read-only, StoreBusyError if another process holds the catalog for 30 s, StoreFullError
+    on a full disk.
     """
 
     context: Context
 
     def __init__(
         self,
-        path: str | os.PathLike[str] | None,
+        path: str | os.PathLike[str] | Visit | None,
         *,
         create: bool,
         synchronous: Synchronous,
@@ -177,8 +219,15 @@ class Store:
         read_only: bool = False,
         rebuilds: bool = False,
         disposable: bool = False,
+        progress: Progress | None = None,
     ) -> None:
-        options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable, _mend)
+        self._visit = visit = _visit_of(path)
+        if visit is not None:
+            path, create, synchronous, read_only, disposable = visit.directory, True, "OFF", False, True
+        options = opening.Options(
+            create, synchronous, verify_reads, read_only, rebuilds, disposable, _look_elsewhere, _mend
+        )
+        assert path is None or isinstance(path, str | os.PathLike)
         self.context = context = opening.open_context(path, options)
         context.pages.find_residence = partial(_find_residence, weakref.ref(context))
         context.copies_of = partial(_copies_of, weakref.ref(context))
@@ -190,6 +239,8 @@ class Store:
         try:
             with uninterrupted:
                 tidying.tidy(context)
+            if visit is not None:
+                visit.fill(context, progress)
         except BaseException:
             self.close()
             raise
@@ -207,7 +258,7 @@ class Store:
 
     @property
     def path(self) -> str:
-        """The store's directory, or ``":memory:"``."""
+        """The store's directory, ``":memory:"``, or the URL of a repository."""
         return self.context.path
 
     @property
@@ -227,6 +278,8 @@ class Store:
         Raises StoreInUseError if connections are open that were not opened by ``Cluster.connect``.
         """
         opening.close(self.context)
+        if self._visit is not None:
+            self._visit.end()
 
     @property
     def vfs(self) -> str:
@@ -331,14 +384,15 @@ class Store:
         at: Point | None = None,
         copy_type: str = "copy-on-write",
         progress: Progress | None = None,
+        requests: Counts | None = None,
         **settings: Any,
     ) -> Cluster:
         """Create a cluster from a database of a repository on object storage, at once: pages come when they are read.
 
         ``url``: that of the repository, and the name of the database, as ``s3://BUCKET/PATH/NAME``.  ``at``: a version
         that was pushed, or a time.  ``copy_type="full-copy"`` copies all pages first, and so does a store in memory or
-        on a tmpfs; ``progress`` is called with (pages copied, pages in all) then.  ``settings``: those of
-        :class:`ClusterSettings`; the engine is that of the database.
+        on a tmpfs; ``progress`` is called with (pages copied, pages in all) then.  What was asked of the storage is
+        added to ``requests``.  ``settings``: those of :class:`ClusterSettings`; the engine is that of the database.
 
         Raises RemoteNotFoundError, RemoteUnavailableError, RemoteDamagedError, RemoteError, InvalidRestoreTimeError,
         InvalidNameError, ClusterExistsError, InvalidArgumentError, StoreFullError; then no cluster is left behind.
@@ -353,6 +407,8 @@ class Store:
         row = clone_remote(
             self.context, repository, state, source, name, with_zones(settings, self.path), progress, copy_type
         )
+        if requests is not None:
+            requests.add(repository.objects.counts)
         return self._copied(row)
 
     def recover(

@@ -73,8 +73,9 @@ class PageStore(Pool):
         if directory is not None and not read_only:
             _require_locks_hold(directory)
         super().__init__(directory, verify_reads=verify_reads, read_only=read_only)
+        self.before_rebuild: Callable[[PageStore], None] = lambda pages: None
         self.after_rebuild: Callable[[PageStore], None] = lambda pages: None
-        """What the layer above does when the derived files have been rebuilt: no other process has the store open."""
+        """What the layer above does before and after derived files are rebuilt: no other process has the store open."""
         self.upgraded_from: int | None = None
         """The format that the store had before, if opening it has upgraded it."""
         self._is_alone = False
@@ -134,6 +135,7 @@ class PageStore(Pool):
                 )
             self._create_derived_files()
             self._assemble()
+            self.before_rebuild(self)
             rebuild(self)
             self.after_rebuild(self)
             self._mark_derived_files_valid()

@@ -17,9 +17,10 @@ from vfs.interrupts import uninterrupted
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["Connection", "SQLError", "connect", "plain", "results"]
+__all__ = ["Connection", "ReadOnlyError", "SQLError", "connect", "plain", "results"]
 
 SQLError = apsw.Error
+ReadOnlyError = apsw.ReadOnlyError
 BUSY_TIMEOUT_MS = 5000
 _STEPS_BETWEEN_SIGNALS = 100_000
 

@@ -175,7 +175,8 @@ def of_store(where: str) -> AbstractContextManager[None]:
 def _of_store(error: Exception, where: str) -> Exception:
     """The public error for an error of a lower layer; the same error if it is in no table."""
     if isinstance(error, OSError):
-        return errors.StoreUnreadableError(f"store '{where}': {error.strerror or error}: {error.filename or ''}")
+        file = f": {error.filename}" if error.filename else ""
+        return errors.StoreUnreadableError(f"store '{where}': {error.strerror or error}{file}")
     cause: BaseException | None = error
     while isinstance(cause, apsw.Error):  # the VFS raises an error of SQLite from its own, see vfs/sqlite/vfs.py
         cause = cause.__cause__

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clusterdb import __version__
+from clusterdb.rules.urls import is_url, plain_url
 from clusterdb.views.text import no_terminal_text
 
 if TYPE_CHECKING:
@@ -88,9 +89,9 @@ _OTHER_WORDS = {
 
 @dataclass(slots=True)
 class Common:
-    """What the options that all commands have choose.  ``store``: None for the default."""
+    """What the options that all commands have choose.  ``store``: a path or a URL; None for the default."""
 
-    store: Path | None = None
+    store: Path | str | None = None
     is_verbose: bool = False
 
 
@@ -99,9 +100,9 @@ def common(context: click.Context) -> Common:
     return context.find_root().ensure_object(Common)
 
 
-def _choose_store(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+def _choose_store(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
     if path is not None:
-        common(context).store = path
+        common(context).store = path if is_url(path) else Path(path)
 
 
 def _choose_verbose(context: click.Context, parameter: click.Parameter, is_verbose: bool) -> None:
@@ -113,10 +114,11 @@ _COMMON_OPTIONS = (
     click.Option(
         ["--store"],
         metavar="DIRECTORY",
-        type=click.Path(path_type=Path),
+        type=click.Path(),
         expose_value=False,
         callback=_choose_store,
-        help="The store's directory; default: $CLUSTERDB_STORE, else .clusterdb here or in a directory above.",
+        help="The store's directory, or the URL of a repository to read; default: $CLUSTERDB_STORE, else .clusterdb "
+        "here or in a directory above.",
     ),
     click.Option(
         ["-v", "--verbose"],
@@ -205,13 +207,16 @@ def cli() -> None:
 cli.params.extend(_COMMON_OPTIONS)
 
 
-def store_path(context: click.Context) -> Path:
-    """The path of the store that ``--store`` names, or the default; ``--verbose`` prints it."""
+def store_path(context: click.Context) -> Path | str:
+    """The path or the URL of the store that ``--store`` names, or the default; ``--verbose`` prints it."""
     from clusterdb.store import default_path
 
-    path = common(context).store or default_path()
+    path: Path | str = common(context).store or os.environ.get("CLUSTERDB_STORE", "")
+    if not path or not is_url(str(path)):
+        path = common(context).store or default_path()
     if common(context).is_verbose:
-        click.echo(f"clusterdb: store {os.path.abspath(path)}", err=True)  # noqa: PTH100
+        shown = plain_url(path) if isinstance(path, str) else os.path.abspath(path)  # noqa: PTH100
+        click.echo(f"clusterdb: store {shown}", err=True)
     return path
 
 

@@ -23,7 +23,7 @@ from clusterdb.cli.output import (
 )
 from clusterdb.cli.remote import list_remote
 from clusterdb.cli.settings import given_settings, settings_options
-from clusterdb.rules.urls import is_url
+from clusterdb.rules.urls import is_url, plain_url
 from clusterdb.views import messages
 from clusterdb.views.cluster import details_json, details_rows, listed_json
 from clusterdb.views.columns import LISTED, LISTED_DEFAULT, records_table
@@ -170,13 +170,26 @@ def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **
     with opened(context, create=is_url(source)) as store:
         cluster, point = split_point(source)
         if is_url(source):
+            from clusterdb.remote import Counts
+
             copy_type = "full-copy" if full_copy else "copy-on-write"
+            is_copy = full_copy or not store.context.pages.may_have_holes
             with progress_bar("copying") as progress:
                 cloned = store.clone(
-                    cluster, name, at=point, copy_type=copy_type, progress=progress, **given_settings(settings)
+                    cluster,
+                    name,
+                    at=point,
+                    copy_type=copy_type,
+                    progress=progress,
+                    requests=(requests := Counts()),
+                    **given_settings(settings),
                 )
             moment = cloned.versions(1)[0]
-            note(context, messages.cloned_remote(cluster, name, moment.version, moment.time, is_copy=full_copy))
+            place = plain_url(cluster)
+            text = messages.cloned_remote(place, name, moment.version, moment.time, requests, is_copy=is_copy)
+            note(context, text)
+            if is_copy and not full_copy:
+                note(context, messages.copied_on_tmpfs(store.path))
             return
         copy_type = "full-copy" if full_copy else "copy-on-write"
         cloned = store.cluster(cluster).clone(name, at=point, copy_type=copy_type, **given_settings(settings))
@@ -272,7 +285,7 @@ def show(context: click.Context, cluster: str, with_bill: bool, as_json: bool) -
     urls = [f"  {name:12}{url}" for name, url in connections(store.path, details.stats.name).items()]
     if urls:
         click.echo("\n".join(["", "In Python:", *urls]))
-    commands = library_commands(store.path, details.stats.name)
+    commands = [] if is_url(store.path) else library_commands(store.path, details.stats.name)
     if commands:
         click.echo("\n".join(["", "In SQLite's shell (read-only):", *(f"  {command}" for command in commands)]))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from clusterdb.cli.app import cli, common, note_plane, progress_bar, store_path
@@ -15,6 +17,13 @@ COMPLETION_VARIABLE = "_CLUSTERDB_COMPLETE"
 _SHELLS = ("bash", "zsh", "fish")
 
 
+def _directory(store: Path | str | None) -> Path | None:
+    """The directory that ``--store`` names.  Raises UsageError for the URL of a repository."""
+    if isinstance(store, str):
+        raise click.UsageError("this command writes to a store: name a directory with --store")
+    return store
+
+
 @cli.command()
 @click.pass_context
 def demo(context: click.Context) -> None:
@@ -25,7 +34,7 @@ def demo(context: click.Context) -> None:
     from clusterdb.demo import run
 
     with progress_bar("importing") as progress:
-        run(common(context).store, click.echo, progress)
+        run(_directory(common(context).store), click.echo, progress)
 
 
 @cli.command()
@@ -55,7 +64,7 @@ def bench(context: click.Context, size_mb: int, rounds: int, as_json: bool) -> N
 
     note_plane()
     with progress_bar("measuring") as progress:
-        measurements = run(store_path(context), size_mb, rounds, progress)
+        measurements = run(_directory(store_path(context)), size_mb, rounds, progress)
     if as_json:
         print_json(to_json(measurements))
     else:

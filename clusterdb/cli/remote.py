@@ -13,6 +13,7 @@ from clusterdb.cli.app import CLUSTER, cli, confirm, opened, progress_bar, yes_o
 from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import json_option, print_json, print_records
 from clusterdb.cli.settings import Duration
+from clusterdb.rules.urls import plain_url
 from clusterdb.views import messages
 from clusterdb.views.columns import REMOTE
 from clusterdb.views.json import to_json
@@ -30,7 +31,7 @@ _SPAN = Duration(is_positive=True)
 @click.argument("url")
 @click.option("--as", "name", metavar="NAME", help="The name of the database there.  [default: the cluster's]")
 @click.option("--force", is_flag=True, help="Replace a database from which the cluster does not descend.")
-@click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent.")
+@click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent, and the requests.")
 @click.option("--every", "every_s", type=_SPAN, help="Push again and again, after this time: 10s, 5m.")
 @quiet_option
 @json_option
@@ -48,7 +49,8 @@ def push(
     """Push CLUSTER to the repository at URL: what changed since the last push.
 
     URL: s3://BUCKET/PATH, gs://, az://, or file:///DIRECTORY; settings of the engine follow a question mark, as
-    ?endpoint=http://localhost:9000.  Credentials are those of the environment, such as AWS_ACCESS_KEY_ID.
+    ?endpoint=http://localhost:9000, except for secrets.  Credentials are those of the environment, such as
+    AWS_ACCESS_KEY_ID.
     """
     from clusterdb.cli.stopping import pausing
     from clusterdb.errors import RemoteUnavailableError
@@ -83,10 +85,12 @@ def _push(
 @click.pass_context
 def fetch(context: click.Context, cluster: str) -> None:
     """Fetch all pages of CLUSTER that are on object storage, so that it can be read without a network."""
+    from clusterdb.remote import Counts
+
     with opened(context) as store:
         with progress_bar("fetching") as progress:
-            count = store.cluster(cluster).fetch(progress=progress)
-        note(context, messages.fetched(cluster, count))
+            count = store.cluster(cluster).fetch(progress=progress, requests=(requests := Counts()))
+        note(context, messages.fetched(cluster, count, requests))
 
 
 @cli.command()
@@ -99,7 +103,8 @@ def fetch(context: click.Context, cluster: str) -> None:
 def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bool) -> None:
     """Care for the repository at URL.
 
-    check: read everything that it has, and compare it with its checksums.  gc: delete what only states hold that are
+    check: read everything that it has, and compare it with its checksums, and each state with what its successor has of
+    it.  gc: delete what only states hold that are
     older than --keep, and what interrupted pushes left.  rm: remove the database that URL/NAME names.
     """
     from datetime import timedelta
@@ -109,19 +114,22 @@ def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bo
 
     if action == "rm":
         place, name = split_url(url)
-        confirm(f"remove the database '{name}' from {place}?", yes=yes)
-        Remote(place).remove(name)
-        note(context, messages.deleted(url))
+        repository = Remote(place)
+        confirm(f"remove the database '{name}' from {repository.url}?", yes=yes)
+        repository.remove(name)
+        note(context, messages.deleted(plain_url(url)))
     elif action == "gc":
         repository = Remote(url)
-        note(context, messages.collected(repository.url, repository.collect(timedelta(seconds=keep_s))))
+        result = repository.collect(timedelta(seconds=keep_s))
+        note(context, messages.collected(repository.url, result, repository.requests))
     else:
-        problems = Remote(url).check()
+        repository = Remote(url)
+        problems = repository.check()
         for problem in problems:
             click.echo(problem)
         if problems:
             context.exit(1)
-        note(context, f"{url}: no problems")
+        note(context, f"{repository.url}: no problems: {messages.requests_text(repository.requests)}")
 
 
 def list_remote(url: str, *, as_json: bool, columns: str | None) -> None:

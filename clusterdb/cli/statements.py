@@ -53,13 +53,12 @@ def sql(
     """Run SQL STATEMENTS (or standard input) in CLUSTER and print the rows that they return.
 
     CLUSTER can name a point in time, to read: prod@1234, prod@'5 minutes ago'.  It can be a database that was pushed,
-    as s3://BUCKET/PATH/prod: that is copied to memory, read, and forgotten.
+    as s3://BUCKET/PATH/prod: the pages that are needed are read, and nothing is left behind.
     """
-    from clusterdb.access.sqlite import results
+    from clusterdb.access.sqlite import ReadOnlyError, results
 
     text = statements if statements is not None else sys.stdin.read()
     with _target(context, cluster) as (target, at):
-        read_only = read_only or is_url(cluster)
         connection = target.connect(endpoint, read_only=read_only, at=at, trusted=not untrusted)
 
         def run(sql: str) -> None:
@@ -67,23 +66,30 @@ def sql(
                 if headers:
                     _print_rows(rows, headers, output_format)
 
-        if target.settings.engine == "sqlite":
-            run(text)
-        else:
-            from clusterdb.flavours import session_of
+        try:
+            if target.settings.engine == "sqlite":
+                run(text)
+            else:
+                from clusterdb.flavours import session_of
 
-            session_of(target.settings.engine, connection).execute_script(text, run)
+                session_of(target.settings.engine, connection).execute_script(text, run)
+        except ReadOnlyError:
+            if at is None and not read_only:
+                target.store.context.require_writable()  # its error states the reason
+            raise
 
 
 @contextmanager
 def _target(context: click.Context, text: str) -> Iterator[tuple[Cluster, Point | None]]:
-    """The cluster that an argument names, and the point in its past; a copy in memory of a database that was pushed."""
-    from clusterdb.store import open
+    """The cluster that an argument names, and the point in its past; or a database that was pushed."""
+    from clusterdb.store import open_database
 
     name, at = split_point(text)
     if is_url(text):
-        with open(":memory:") as store, progress_bar("copying") as progress:
-            yield store.clone(name, "copy", at=at, progress=progress), None
+        with progress_bar("reading") as progress:
+            opened_store, cluster = open_database(name, at, progress)
+        with opened_store as store:
+            yield store.cluster(cluster), None
     else:
         with opened(context) as store:
             yield store.cluster(name), at

@@ -99,6 +99,7 @@ def _target(context: Context, row: ClusterRow) -> Target | None:
         lambda: volumes.volume_of(row.cluster),
         lambda: expire_past(context, row.cluster),
         copies=context.copies_of(row) if row.settings.zones else None,
+        read_only=context.read_only,
     )
 
 

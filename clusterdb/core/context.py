@@ -30,6 +30,7 @@ from clusterdb.errors import (
 )
 from clusterdb.rules.names import suggestion
 from clusterdb.rules.settings import DEFAULTS, DURABLE_DEFAULTS, ClusterSettings
+from clusterdb.rules.urls import is_url, plain_url
 from vfs.abc import Copies, StoreVFS
 from vfs.plane import DataPlane
 from vfs.registry import IN_USE, VolumeRow
@@ -84,6 +85,11 @@ class Context:
         """The settings of a new cluster, where none are given."""
         return DURABLE_DEFAULTS if self.pages.is_durable else DEFAULTS
 
+    def freeze(self, path: str) -> None:
+        """Refuse changes from now on, of a store that stands for what is at ``path``."""
+        self.path, self.read_only = path, True
+        self._errors = of_store(path)
+
     # --- state ------------------------------------------------------------------------------------------------------
     @property
     def is_usable(self) -> bool:
@@ -105,6 +111,11 @@ class Context:
     def require_writable(self) -> None:
         """Check that the store can be changed.  Raises ClosedError, ForkedStoreError, StoreReadOnlyError."""
         self.require_open()
+        if self.read_only and is_url(self.path):
+            raise StoreReadOnlyError(
+                f"'{plain_url(self.path)}' is a repository, which is open read-only: clone the database to a store of "
+                "your own, change it there, and push it"
+            )
         if self.read_only:
             raise StoreReadOnlyError(
                 f"store '{self.path}' is open read-only: open it for writing, or copy it to a writable directory"
@@ -163,7 +174,7 @@ class Context:
 
     def hint(self, *arguments: str) -> str:
         """The command line, to paste, that runs a verb on this store."""
-        return hint("--store", os.path.abspath(self.path), *arguments)  # noqa: PTH100
+        return hint("--store", self.path if is_url(self.path) else os.path.abspath(self.path), *arguments)  # noqa: PTH100
 
     def no_cluster(self, name: str) -> str:
         """The message for an unknown name, with the nearest existing one."""

@@ -28,8 +28,10 @@ from vfs.plane import chosen
 from vfs.storage.device import is_read_only
 from vfs.store import POOL_FILES, PageStore, sync_directory
 
-__all__ = ["Options", "close", "default_path", "open_context", "register"]
+__all__ = ["ABSENT_FILE", "Options", "close", "default_path", "open_context", "register"]
 
+ABSENT_FILE = "remote"
+"""The file that has the places of pages on object storage, in a store with lazy clones of repositories."""
 _MEMORY = ":memory:"
 _DEFAULT = ".clusterdb"
 _IGNORE = ".gitignore"
@@ -42,8 +44,8 @@ _forking: list[Context] = []
 class Options:
     """The parameters of :func:`clusterdb.open`.
 
-    ``rebuilds`` rebuilds derived files in any case; ``after_rebuild`` is called when they have been rebuilt, while no
-    other process has the store open.
+    ``rebuilds`` rebuilds derived files in any case; ``before_rebuild`` is called before they are rebuilt, and
+    ``after_rebuild`` afterwards, while no other process has the store open.
     """
 
     create: bool
@@ -52,6 +54,7 @@ class Options:
     read_only: bool = False
     rebuilds: bool = False
     disposable: bool = False
+    before_rebuild: Callable[[PageStore], None] = lambda pages: None
     after_rebuild: Callable[[PageStore], None] = lambda pages: None
 
 
@@ -116,7 +119,7 @@ def _start(where: str, directory: Path | None, pages: PageStore, options: Option
             )
         catalog = Catalog(path, store_id=os.urandom(16), read_only=pages.read_only, disposable=options.disposable)
         try:
-            pages.after_rebuild = options.after_rebuild
+            pages.before_rebuild, pages.after_rebuild = options.before_rebuild, options.after_rebuild
             pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)
             catalog.database.remember_under(pages.tables.header)
         except BaseException:

@@ -23,19 +23,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from clusterdb.errors import Error
+from clusterdb.core.opening import ABSENT_FILE
+from clusterdb.errors import Error, RemoteDamagedError
+from clusterdb.remote.objects import Counts
 from clusterdb.remote.repository import Slots
 from vfs.errors import CorruptionError
-from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, Version
+from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
 from vfs.registry import VolumeState
+from vfs.storage.device import write_at
 from vfs.storage.heads import head_of, retained
 from vfs.storage.pool import Pool
 from vfs.storage.slot_map import runs_of
 from vfs.storage.walk import Reached, nodes
 
-__all__ = ["FILE", "AbsentPages", "mend"]
+__all__ = ["FILE", "AbsentPages", "elsewhere", "mend"]
 
-FILE = "remote"
+FILE = ABSENT_FILE
 _ENTRY = struct.Struct("<IIII")
 
 
@@ -45,7 +48,8 @@ class AbsentPages:
     def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots]) -> None:
         """``slots_of`` returns the reader of a place."""
         self._pool = pool
-        self._fd = os.open(directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        mode = os.O_RDONLY if pool.read_only else os.O_RDWR | os.O_CREAT
+        self._fd = os.open(directory / FILE, mode | os.O_CLOEXEC, 0o600)
         self._slots_of = slots_of
         self._readers: dict[int, Slots] = {}
         self._guard = threading.Lock()
@@ -62,8 +66,9 @@ class AbsentPages:
             start += count
 
     def sync(self) -> None:
-        """Sync the entries to the device (N1)."""
-        os.fdatasync(self._fd)
+        """Sync the entries to the device (N1), unless nothing of the store is synced."""
+        if self._pool.is_durable:
+            os.fdatasync(self._fd)
 
     def place_of(self, slot: int) -> tuple[int, int]:
         """The place and the remote slot of the page of a slot; zeros if there is none."""
@@ -76,38 +81,66 @@ class AbsentPages:
 
     def require(self, slot: int, crc: int) -> None:
         """As :meth:`fetch`, for SQLite.  Raises CorruptionError, OSError."""
+        if self._pool.read_only:
+            raise OSError(
+                errno.EIO, "a page is on object storage, and the store is open read-only: open it for writing"
+            )
         try:
-            self.fetch(slot, crc)
+            damage = self._fetched(slot, crc)
         except Error as error:
             raise OSError(errno.EIO, f"a page is on object storage: {error}") from None
+        if damage:
+            raise CorruptionError(damage)
 
     def fetch(self, slot: int, crc: int) -> None:
         """Fetch the page of a slot (N2, N3).  Raises CorruptionError, RemoteError, RemoteDamagedError."""
+        damage = self._fetched(slot, crc)
+        if damage:
+            raise RemoteDamagedError(damage)
+
+    def _fetched(self, slot: int, crc: int) -> str:
+        """Fetch the page of a slot; describes the damage if the bytes are not those of the page."""
         remote, expected, place, _ = self._entry(slot)
         if not remote or expected != crc:
             raise CorruptionError(f"slot {slot} has only zeros, which is not the content of its page")
         with self._guard:  # readers keep what they read
             if place not in self._readers:
                 self._readers[place] = self._slots_of(place)
-            page = self._readers[place].read_slot(remote)
+            page, where = self._readers[place].read_slot(remote), self._readers[place].place_of
         if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
-            raise CorruptionError(f"the page of slot {slot} on object storage fails its checksum")
-        os.pwrite(self._pool.pool_fd, page, slot << SLOT_SHIFT)
+            return f"{where(remote)} is damaged: a page of it (slot {remote}) fails its checksum"
+        write_at(self._pool.pool_fd, [page], slot << SLOT_SHIFT)
+        return ""
+
+    def requests(self) -> Counts:
+        """What was asked of the engines so far."""
+        counts = Counts()
+        for reader in self._readers.values():
+            counts.add(reader.counts)
+        return counts
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
 
 
+def elsewhere(directory: Path) -> Callable[[int, int], bool]:
+    """Whether a store has the place of a page, by its slot and its checksum; reads the file at once."""
+    content = (directory / FILE).read_bytes()
+    words = memoryview(content[: len(content) // _ENTRY.size * _ENTRY.size]).cast("I")
+
+    def is_elsewhere(slot: int, crc: int) -> bool:
+        return 4 * slot + 4 <= len(words) and words[4 * slot] != 0 and words[4 * slot + 1] == crc
+
+    return is_elsewhere
+
+
 def mend(pool: Pool) -> None:
     """Forget the fetched pages that did not reach the device whole, after a boot: they are absent again (N2).
 
-    No other process has the store open.
+    A store that is open read-only cannot forget them: if there are any, every page is compared with its checksum from
+    now on.  No other process has the store open.
     """
-    if pool.directory is None or pool.read_only:
-        return
-    with (pool.directory / FILE).open("rb") as file:
-        words = memoryview(file.read()).cast("I")
     entered: set[int] = set()
 
     def enter(at: Reached) -> bool:
@@ -121,9 +154,11 @@ def mend(pool: Pool) -> None:
             if not node.at.level:
                 for child in node.children():
                     slot, crc = child.entry.slot, child.entry.crc
-                    is_mapped = 4 * slot + 4 <= len(words) and words[4 * slot] and words[4 * slot + 1] == crc
-                    if is_mapped and zlib.crc32(pool.read_slot(slot)) != crc:
-                        pool.clear([slot])
+                    if zlib.crc32(pool.read_slot(slot)) != crc and pool.is_elsewhere(slot, crc):
+                        if pool.read_only:
+                            pool.verify_reads |= pool.read_slot(slot) != ZERO_SLOT
+                        else:
+                            pool.clear([slot])
 
 
 def _versions(pool: Pool) -> Iterator[Version]:

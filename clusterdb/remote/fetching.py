@@ -23,6 +23,7 @@ from clusterdb.errors import InvalidArgumentError, RemoteDamagedError, RemoteNot
 from clusterdb.past.retention import agree_with_settings
 from clusterdb.remote.absent import AbsentPages
 from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref
+from clusterdb.remote.objects import Counts
 from clusterdb.remote.origin import keep_origin
 from clusterdb.remote.places import absent_pages, absent_pages_if_any, add_place
 from clusterdb.remote.repository import Repository, Slots
@@ -152,7 +153,7 @@ def _pages(slots: Slots, ref: Ref, text: str) -> tuple[array[int], array[int], a
     """The remote slots, numbers and checksums of the pages of a version."""
     remote, numbers, crcs = array("I"), array("I"), array("I")
     try:
-        for leaf, entries in leaves(Side(slots.read_slot, ref.record)):
+        for leaf, entries in leaves(Side(slots.read_slot, ref.record, slots.place_of)):
             for index, entry in entries:
                 if entry.slot < FIRST_SLOT:
                     raise RemoteDamagedError(f"{text} names slot {entry.slot}, which no repository has")
@@ -207,7 +208,7 @@ def _read(slots: Slots, wanted: list[int]) -> list[memoryview]:
     return [data[(slot - first) * SLOT_BYTES :][:SLOT_BYTES] for slot in wanted]
 
 
-def fetch(context: Context, cluster: ClusterRef, progress: Progress | None) -> int:
+def fetch(context: Context, cluster: ClusterRef, progress: Progress | None, requests: Counts | None = None) -> int:
     """Fetch the absent pages of a cluster: implements :meth:`clusterdb.Cluster.fetch`."""
     context.require_writable()
     row = context.row_of(cluster)
@@ -222,9 +223,12 @@ def fetch(context: Context, cluster: ClusterRef, progress: Progress | None) -> i
             for at in reached(read_slot, version)
             if at.level < 0 and at.entry.crc != ZERO_CRC and read_slot(at.entry.slot) == ZERO_SLOT
         ]
+        before = absent.requests()
         missing.sort(key=lambda entry: absent.place_of(entry.slot))  # requests read ahead
         for done, entry in enumerate(missing, 1):
             absent.fetch(entry.slot, entry.crc)
             if progress is not None:
                 progress(done, len(missing))
+        if requests is not None:
+            requests.add(absent.requests(), since=before)
     return len(missing)

@@ -99,13 +99,22 @@ class Remote:
         self.repository.raced(attempt, f"remove '{name}' again")
 
     def check(self) -> list[str]:
-        """Read everything that the newest state names, and compare it with its checksums; returns the problems."""
+        """Read everything that the newest state names, and compare it with its checksums; returns the problems.
+
+        The states before it, as far as they have not expired, are compared with the checksums of their successors.
+        """
         problems: list[str] = []
         manifest = self.repository.require_newest()
+        state: Manifest | None = manifest
+        try:
+            while state is not None:
+                state = self.repository.before(state)
+        except RemoteDamagedError as error:
+            problems.append(str(error))
         slots = Slots(self.repository, manifest)
         for name, ref in sorted(manifest.refs.items()):
             try:
-                for leaf, entries in leaves(Side(slots.read_slot, ref.record)):
+                for leaf, entries in leaves(Side(slots.read_slot, ref.record, slots.place_of)):
                     for index, entry in entries:
                         if zlib.crc32(slots.read_slot(entry.slot)) != entry.crc:
                             problems.append(f"'{name}': page {(leaf << 8) + index} fails its checksum")
@@ -116,8 +125,11 @@ class Remote:
     def collect(self, keep: timedelta = timedelta(days=7)) -> Collected:
         """Delete what no state needs that is younger than ``keep``, nor the newest: other states expire.
 
-        Objects younger than a day stay: a push that is still running may be about to name them.
+        Objects younger than a day stay: a push that is still running may be about to name them.  Raises RemoteError if
+        the clock of this machine differs from the engine's by more than an hour.
         """
+        self.repository.require_newest()
+        self.repository.require_clock()
         manifest = self.repository.raced(self._without_dead_segments, "collect again")
         oldest_ns = time_ns() - int(keep.total_seconds() * 1e9)
         states = list(self._states(manifest, oldest_ns))
@@ -143,7 +155,7 @@ class Remote:
             yield state
             if state.time_ns < oldest_ns or state.number == 1:  # this one was the newest when the time began
                 return
-            state = self.repository.state(state.number - 1)
+            state = self.repository.before(state)
 
     def _expire(self, oldest_number: int, pinned: set[int]) -> int:
         """Make tombstones of the states before a number that are not pinned (P1); returns how many."""
@@ -175,11 +187,12 @@ class Remote:
         names: set[str] = set()
         for name, ref in manifest.refs.items():
             try:
-                for node in nodes(slots.read_slot, ref.record):
+                side = Side(slots.read_slot, ref.record, slots.place_of)
+                for node in nodes(side.read_slot, side.version, damaged=side.damaged):
                     names.add(slots.segment_of(node.at.entry.slot).name)
                     if not node.at.level:
                         names.update(slots.segment_of(child.entry.slot).name for child in node.children())
-            except CorruptionError as error:
+            except (CorruptionError, RemoteDamagedError) as error:
                 raise RemoteDamagedError(
                     f"'{name}' in {self.url} is damaged, so nothing was deleted: {error}"
                 ) from None

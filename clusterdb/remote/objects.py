@@ -16,22 +16,33 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from clusterdb.errors import InvalidArgumentError, NotSupportedError, RemoteError, RemoteUnavailableError
+from clusterdb.errors import (
+    InvalidArgumentError,
+    NotSupportedError,
+    RemoteError,
+    RemoteNotFoundError,
+    RemoteUnavailableError,
+)
+from clusterdb.rules.urls import plain_url, require_no_secrets
 from vfs.store import sync_directory
 
-__all__ = ["Counts", "Listed", "Objects", "open_objects"]
+__all__ = ["CONDITIONAL", "Counts", "Listed", "Objects", "open_objects"]
 
 SCHEMES = ("s3", "gs", "az", "file", "memory")
 _TEMPORARY = ".new-"
 _TRIES, _PATIENCE_S = 3, 10
 _MISSING = (FileNotFoundError,)
-_METADATA_HOST = "169.254.169.254"
+_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist")
+_NO_CONDITIONS = re.compile(r"\b501 |NotImplemented")
+CONDITIONAL = "an engine with conditional writes, such as S3, R2, MinIO, SeaweedFS, GCS or Azure"
+_METADATA = re.compile(r"169\.254\.169\.254|/latest/(api/token|meta-data)|computeMetadata")
+"""The host of a cloud that knows the credentials of its machines."""
 
 
 @dataclass
@@ -44,6 +55,12 @@ class Counts:
     deletes: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+
+    def add(self, other: Counts, since: Counts | None = None) -> None:
+        """Add what others asked, without what they had asked before."""
+        for field in fields(self):
+            before = getattr(since, field.name) if since is not None else 0
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name) - before)
 
 
 class Listed(NamedTuple):
@@ -108,17 +125,23 @@ class Objects:
         The outcome of a request that failed, or was repeated, is unknown: what is there decides.  So ``data`` must tell
         its writer, by a random name or a nonce.  Raises RemoteUnavailableError.
         """
-        self.counts.puts += 1
-        self.counts.sent_bytes += len(data)
-        try:
-            if self._engine.create(path, data):
-                return True
-        except RemoteUnavailableError:
-            present = self.get(path)
-            if present is None:
-                raise
-            return present == data
-        return self.get(path) == data
+        for _ in range(_TRIES):
+            self.counts.puts += 1
+            self.counts.sent_bytes += len(data)
+            try:
+                if self._engine.create(path, data):
+                    return True
+            except RemoteUnavailableError:
+                present = self.get(path)
+                if present is None:
+                    raise
+            else:
+                present = self.get(path)
+            if present is not None:
+                return present == data
+        raise RemoteUnavailableError(  # S3 answers so while another request creates the object
+            f"cannot write '{path}' in {self.url}: the engine reports a conflict, but has no such object: try again"
+        )
 
     def put(self, path: str, data: bytes) -> None:
         """Create or replace an object.  Raises RemoteUnavailableError."""
@@ -140,8 +163,8 @@ class Objects:
 def open_objects(url: str, wrap: Callable[[Engine], Engine] = lambda engine: engine) -> Objects:
     """The objects below a URL: ``s3://BUCKET/PATH``, ``gs://``, ``az://``, ``file:///DIRECTORY`` or ``memory://NAME``.
 
-    Parameters of the URL's query are obstore's settings of the engine, as ``?endpoint=http://localhost:9000``.
-    ``wrap`` may put something in front of the engine.
+    Parameters of the URL's query are obstore's settings of the engine, as ``?endpoint=http://localhost:9000``, except
+    for secrets, since URLs are kept.  ``wrap`` may put something in front of the engine.
 
     Raises InvalidArgumentError, NotSupportedError (obstore is not installed), RemoteError (settings that the engine
     refuses).
@@ -149,13 +172,14 @@ def open_objects(url: str, wrap: Callable[[Engine], Engine] = lambda engine: eng
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise InvalidArgumentError(f"'{url}' is no URL of a repository: use one of {schemes}")
+        raise InvalidArgumentError(f"'{plain_url(url)}' is no URL of a repository: use one of {schemes}")
+    require_no_secrets(url)
     plain = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):
-            raise InvalidArgumentError(f"'{url}': use file:// and an absolute path, as file:///mnt/backup")
+            raise InvalidArgumentError(f"'{plain_url(url)}': use file:// and an absolute path, as file:///mnt/backup")
         return Objects(plain, wrap(_Directory(Path(unquote(parts.path)))), url)
-    return Objects(plain, wrap(_bucket(url, plain, parts.scheme, dict(parse_qsl(parts.query)))), url)
+    return Objects(plain, wrap(_bucket(plain, parts.scheme, dict(parse_qsl(parts.query)))), url)
 
 
 # --- buckets ----------------------------------------------------------------------------------------------------------
@@ -163,7 +187,7 @@ _memories: dict[str, Any] = {}
 """The stores ``memory://NAME`` of this process."""
 
 
-def _bucket(url: str, plain: str, scheme: str, settings: dict[str, str]) -> _Bucket:
+def _bucket(plain: str, scheme: str, settings: dict[str, str]) -> _Bucket:
     try:
         import obstore
         from obstore.exceptions import BaseError
@@ -172,8 +196,8 @@ def _bucket(url: str, plain: str, scheme: str, settings: dict[str, str]) -> _Buc
         raise NotSupportedError(f"'{plain}' needs obstore: pip install 'clusterdb[remote]'") from None
     if scheme == "memory":
         return _Bucket(plain, obstore, _memories.setdefault(plain, MemoryStore()))
-    if not urlsplit(url).netloc:
-        raise InvalidArgumentError(f"'{url}' names no bucket: use {scheme}://BUCKET/PATH")
+    if not urlsplit(plain).netloc:
+        raise InvalidArgumentError(f"'{plain}' names no bucket: use {scheme}://BUCKET/PATH")
     options: dict[str, Any] = {"timeout": timedelta(seconds=60)}
     if settings.get("endpoint", "").startswith("http://") or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:"):
         options["allow_http"] = True
@@ -236,23 +260,38 @@ class _Bucket:
 
         try:
             yield
-        except (*_MISSING, exceptions.AlreadyExistsError, exceptions.PreconditionError):
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+            raise
+        except _MISSING as error:
+            if verb == "write" or _NO_BUCKET.search(str(error)):
+                raise RemoteNotFoundError(
+                    f"cannot {verb} '{path}' in {self._url}: there is no such bucket: create it first"
+                ) from None
             raise
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            if "RequestTimeTooSkewed" in str(error):
+                raise RemoteError(
+                    f"cannot {verb} '{path}' in {self._url}: the clock of this machine is off: set it"
+                ) from None
             raise RemoteError(
-                f"cannot {verb} '{path}' in {self._url}: the credentials do not allow it, or there are none "
-                f"({_first_line(error)})"
+                f"cannot {verb} '{path}' in {self._url}: the credentials do not allow it, or there are none: set "
+                f"those of an account that may ({_first_line(error)})"
             ) from None
         except exceptions.NotSupportedError as error:
             raise RemoteError(f"cannot {verb} '{path}' in {self._url}: {_first_line(error)}") from None
         except (exceptions.BaseError, ValueError, OSError) as error:
+            if verb == "write" and _NO_CONDITIONS.search(str(error)):
+                raise RemoteError(
+                    f"cannot {verb} '{path}' in {self._url}: the engine does not create objects on condition that they "
+                    f"do not exist (If-None-Match), so two writers could lose data there: use {CONDITIONAL}"
+                ) from None
             raise RemoteUnavailableError(f"cannot {verb} '{path}' in {self._url}: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:
     """obstore's messages continue with the source's debugging output; without credentials it asks the cloud's host."""
     text = str(error).strip().partition("\n")[0].rstrip(": ") or type(error).__name__
-    if _METADATA_HOST in text:
+    if _METADATA.search(text):
         return "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or those of your engine"
     message = re.search(r"<Message>(.*?)</Message>", str(error), re.DOTALL)
     return f"{text.split(': ')[0]}: {message[1]}" if message is not None else text

@@ -8,6 +8,7 @@ life is over.
 from __future__ import annotations
 
 import secrets
+import threading
 from contextlib import suppress
 from functools import partial
 from time import time_ns
@@ -21,9 +22,11 @@ from clusterdb.remote.manifest import Manifest
 from clusterdb.remote.objects import open_objects
 from clusterdb.remote.repository import Repository, Slots
 
-__all__ = ["absent_pages", "absent_pages_if_any", "add_place"]
+__all__ = ["absent_pages", "absent_pages_if_any", "add_place", "note_place"]
 
 _KIND = "place"
+_opening = threading.Lock()
+"""Held while the file of a store's absent pages is opened, which threads may find missing at once."""
 _LIFE_NS = 30 * 86_400 * 10**9
 """How long a pin lasts."""
 
@@ -45,6 +48,13 @@ def add_place(context: Context, repository: Repository, manifest: Manifest) -> i
         body = {"url": url, "number": manifest.number, "pin": pin, "until_ns": until_ns}
         context.catalog.documents.put(STORE, _KIND, str(number), body)
     return number
+
+
+def note_place(context: Context, repository: Repository, manifest: Manifest) -> None:
+    """Note a state that the caller pins as the place of the clones that follow."""
+    with context.catalog.transaction():
+        body = {"url": repository.objects.address, "number": manifest.number, "pin": "", "until_ns": 1 << 62}
+        context.catalog.documents.put(STORE, _KIND, "1", body)
 
 
 def slots_of(context: Context, place: int) -> Slots:
@@ -81,10 +91,11 @@ def _renew(context: Context, repository: Repository, place: int, body: dict[str,
 def absent_pages(context: Context) -> AbsentPages:
     """Where the absent pages of a store are; creates its file."""
     pages = context.pages
-    if not isinstance(pages.residence, AbsentPages):
-        assert pages.directory is not None
-        pages.residence = AbsentPages(pages, pages.directory, lambda place: slots_of(context, place))
-    return pages.residence
+    with _opening:
+        if not isinstance(pages.residence, AbsentPages):
+            assert pages.directory is not None
+            pages.residence = AbsentPages(pages, pages.directory, lambda place: slots_of(context, place))
+        return pages.residence
 
 
 def absent_pages_if_any(context: Context) -> AbsentPages | None:

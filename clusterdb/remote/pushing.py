@@ -48,7 +48,7 @@ class Pushed:
     :ivar version: the version that was pushed
     :ivar slot_count: the slots of 4096 bytes that were sent: pages, and nodes of the page table
     :ivar number: the manifest that names the version; 0 if nothing was sent
-    :ivar requests: what was asked of the engine
+    :ivar requests: what was asked of the engine, or would be; some bytes of the manifest depend on the time
     """
 
     name: str
@@ -111,7 +111,7 @@ class _Sender:
                 return None  # what it read has been replaced, and collected, meanwhile
             raise
         if dry_run:
-            return self._done(planned.slot_count, 0)
+            return self._done(planned.slot_count, 0, self._costs(planned, manifest))
         first = manifest.next_slot if manifest is not None else FIRST_SLOT
         nodes, root = planned.sealed(first, self._order)
         segments = self._send(planned, nodes, first, progress)
@@ -125,8 +125,20 @@ class _Sender:
         added = self._repository.change(manifest, refs, segments, first + planned.slot_count)
         return self._done(planned.slot_count, added.number) if added is not None else None
 
-    def _done(self, slot_count: int, number: int) -> Pushed:
+    def _costs(self, planned: Plan, manifest: Manifest | None) -> Counts:
+        """What sending a plan would ask of the engine, beside what the plan did."""
+        costs = self._repository.creation_costs()
+        segments = -(-planned.slot_count // _SEGMENT_SLOTS)
+        named = [Segment(FIRST_SLOT, 1, "0" * 16)] * segments
+        refs = {self._name: Ref(self._version, self._store, self._row.settings.engine, 10**18)}
+        size = self._repository.size_after(manifest, refs, named)
+        costs.add(Counts(puts=segments + 2, sent_bytes=planned.slot_count * SLOT_BYTES + size))
+        return costs
+
+    def _done(self, slot_count: int, number: int, more: Counts | None = None) -> Pushed:
         counts = replace(self._repository.objects.counts)
+        if more is not None:
+            counts.add(more)
         return Pushed(self._name, self._repository.url, self._version.version, slot_count, number, counts)
 
     def _is_here(self, ref: Ref) -> bool:
@@ -163,7 +175,8 @@ class _Sender:
         if self._plan is None or ref != self._planned_for:
             remote = None
             if manifest is not None and ref is not None and common:
-                remote = Side(Slots(self._repository, manifest).read_slot, ref.record)
+                slots = Slots(self._repository, manifest)
+                remote = Side(slots.read_slot, ref.record, slots.place_of)
             read_slot = self._context.pages.read_slot
             with self._context.errors():
                 self._plan = plan(Side(read_slot, self._version), remote, common)

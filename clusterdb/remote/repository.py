@@ -16,6 +16,7 @@ Invariants
     P4  A manifest keeps every ref of the one before but the one that its writer changes, and that moves to a descendant
         unless the writer forces it.
     P5  A slot number is never used for other content: ``next_slot`` only grows.
+    P6  A manifest has the checksum of the one before, which :meth:`Repository.before` compares.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import secrets
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -49,7 +50,7 @@ from clusterdb.remote.manifest import (
     unpack,
     unpack_table,
 )
-from clusterdb.remote.objects import Objects
+from clusterdb.remote.objects import CONDITIONAL, Counts, Objects
 from vfs.format.layout import SLOT_BYTES
 
 __all__ = ["Repository", "Slots", "TOMBSTONE"]
@@ -60,6 +61,9 @@ _LATEST = "latest"
 _READ_SLOTS, _READ_SLOTS_MAX = 16, 256
 _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
+_CREATION = Counts(puts=3, gets=1, deletes=1, sent_bytes=len(_IDENTITY) + 44, received_bytes=5)
+"""What :meth:`Repository.create` asks of the engine at a place without a repository, after a look."""
+_CLOCK_OFF_S_MAX = 3600
 _RACES_MAX = 100
 _T = TypeVar("_T")
 
@@ -95,14 +99,19 @@ class Repository:
         if self._is_repository():
             return
         probe = f"probe/{secrets.token_hex(8)}"
-        if not self.objects.create(probe, b"first") or self.objects.create(probe, b"second"):
-            raise RemoteConflictError(
-                f"{self.url} replaces objects that are created twice, so two writers could lose data there: use an "
-                "engine with conditional writes (If-None-Match), such as S3, R2, MinIO, SeaweedFS, GCS or Azure"
-            )
+        is_create_only = self.objects.create(probe, b"first") and not self.objects.create(probe, b"second")
         self.objects.delete(probe)
+        if not is_create_only:
+            raise RemoteConflictError(
+                f"{self.url} replaces objects that are created twice (it ignores If-None-Match), so two writers could "
+                f"lose data there: use {CONDITIONAL}"
+            )
         if not self.objects.create("format", _IDENTITY + secrets.token_hex(16).encode() + b"\n"):
             self._is_repository()  # another writer was first
+
+    def creation_costs(self) -> Counts:
+        """What :meth:`create` would ask of the engine, beside the look that this takes too."""
+        return Counts() if self._is_repository() else replace(_CREATION)
 
     def _is_repository(self) -> bool:
         content = self.objects.get("format")
@@ -114,20 +123,44 @@ class Repository:
             raise RemoteFormatError(f"{self.url} has a newer format than this release reads: upgrade clusterdb")
         return True
 
+    def require_clock(self) -> None:
+        """Compare this machine's clock with the engine's.  Raises RemoteError if it is off: it decides what expires."""
+        probe = f"probe/{secrets.token_hex(8)}"
+        self.objects.create(probe, b"clock")
+        probes = self.objects.list("probe")
+        self.objects.delete(probe)
+        for listed in probes:
+            off_s = time.time() - listed.changed_at.timestamp()
+            if listed.path == probe and abs(off_s) > _CLOCK_OFF_S_MAX:
+                hours = f"{abs(off_s) / 3600:.1f} hours {'ahead of' if off_s > 0 else 'behind'}"
+                raise RemoteError(
+                    f"the clock of this machine is {hours} that of {self.url}: set it; nothing was deleted"
+                )
+
     # --- pins -------------------------------------------------------------------------------------------------------
     def pin(self, name: str, number: int, until_ns: int) -> None:
         """Keep a state until a time; a pin of the same name is replaced."""
-        self.objects.put(f"pin/{name}", json.dumps({"number": number, "until_ns": until_ns}).encode())
+        body = {"number": number, "until_ns": until_ns, "life_ns": until_ns - time.time_ns()}
+        self.objects.put(f"pin/{name}", json.dumps(body).encode())
+
+    def unpin(self, name: str) -> None:
+        """Delete a pin."""
+        self.objects.delete(f"pin/{name}")
 
     def pinned(self, now_ns: int) -> set[int]:
-        """The numbers of the states that pins keep.  Raises RemoteDamagedError."""
+        """The numbers of the states that pins keep.  Raises RemoteDamagedError.
+
+        A pin lives from when the engine created it as well: the clock of who pinned may have been slow.
+        """
         numbers = set()
         for listed in self.objects.list("pin"):
             data = self.objects.get(listed.path)
             if data is not None:
                 try:
                     body = json.loads(data)
-                    number, until_ns = int(body["number"]), int(body["until_ns"])
+                    created_ns = int(listed.changed_at.timestamp() * 1e9)
+                    until_ns = max(int(body["until_ns"]), created_ns + int(body.get("life_ns", 0)))
+                    number = int(body["number"])
                 except (ValueError, KeyError, TypeError):
                     raise RemoteDamagedError(f"{self.url}/{listed.path} is damaged: no pin can be trusted") from None
                 if until_ns > now_ns:
@@ -167,6 +200,16 @@ class Repository:
         state = self._look(number)
         return None if isinstance(state, _Expired) else state
 
+    def before(self, state: Manifest) -> Manifest | None:
+        """The state before another; None if there is none, or it has expired.  Raises RemoteDamagedError (P6)."""
+        previous = self.state(state.number - 1) if state.number > 1 else None
+        if previous is not None and zlib.crc32(pack(previous)) != state.previous_crc:
+            raise RemoteDamagedError(
+                f"{self.url}/{manifest_path(previous.number)} is not the state that "
+                f"{manifest_path(state.number)} follows: somebody has replaced it"
+            )
+        return previous
+
     def is_expired(self, number: int) -> bool:
         """Whether the manifest of a number has become a tombstone."""
         return isinstance(self._look(number), _Expired)
@@ -202,18 +245,7 @@ class Repository:
         ``segments`` are added to those of ``before`` (or take their place: ``keeps`` false); their slots end before
         ``next_slot``.
         """
-        base = before if before is not None else Manifest(0, 0, "", 0)
-        previous = zlib.crc32(pack(base)) if before is not None else 0
-        manifest = Manifest(
-            base.number + 1,
-            previous,
-            secrets.token_hex(8),
-            max(time.time_ns(), base.time_ns + 1),
-            base.next_slot if next_slot is None else next_slot,
-            dict(refs),
-            base.segments + segments if keeps else segments,
-            base.tables if keeps else (),
-        )
+        manifest = self._following(before, refs, segments, next_slot, keeps=keeps)
         if len(manifest.segments) > SEGMENTS_MAX:
             table = secrets.token_hex(8)
             self.objects.create(f"table/{table}", pack_table(manifest.segments))
@@ -223,6 +255,34 @@ class Repository:
         with suppress(RemoteError):  # it is only where a search begins
             self.objects.put(_LATEST, b"%d" % manifest.number)
         return manifest
+
+    @staticmethod
+    def _following(
+        before: Manifest | None,
+        refs: Mapping[str, Ref],
+        segments: tuple[Segment, ...],
+        next_slot: int | None,
+        *,
+        keeps: bool,
+    ) -> Manifest:
+        base = before if before is not None else Manifest(0, 0, "", 0)
+        previous = zlib.crc32(pack(base)) if before is not None else 0
+        return Manifest(
+            base.number + 1,
+            previous,
+            secrets.token_hex(8),
+            max(time.time_ns(), base.time_ns + 1),
+            base.next_slot if next_slot is None else next_slot,
+            dict(refs),
+            base.segments + segments if keeps else segments,
+            base.tables if keeps else (),
+        )
+
+    def size_after(self, before: Manifest | None, refs: Mapping[str, Ref], segments: Iterable[Segment]) -> int:
+        """The bytes of the manifest after ``before`` and of the hint, with more refs and segments."""
+        known = before.refs if before is not None else {}
+        manifest = self._following(before, {**known, **refs}, tuple(segments), None, keeps=True)
+        return len(pack(manifest)) + len(str(manifest.number))
 
     def raced(self, attempt: Callable[[], _T | None], again: str) -> _T:
         """The result of the first attempt that is not None: before it, other writers were first.
@@ -257,6 +317,7 @@ class Slots:
 
     def __init__(self, repository: Repository, manifest: Manifest) -> None:
         self._repository = repository
+        self.counts = repository.objects.counts
         self._segments = repository.segments(manifest)
         self._kept: OrderedDict[int, memoryview] = OrderedDict()
         self._ahead, self._next = _READ_SLOTS, 0
@@ -283,6 +344,10 @@ class Slots:
             problem = "is missing" if data is None else "is cut short"
             raise RemoteDamagedError(f"{self._repository.url}/{path} {problem}")
         return memoryview(data)
+
+    def place_of(self, slot: int) -> str:
+        """The object that has a slot, as errors name it."""
+        return f"{self._repository.url}/segment/{self._segments.find(slot).name}"
 
     def segment_of(self, slot: int) -> Segment:
         """The segment that has a slot.  Raises RemoteDamagedError."""

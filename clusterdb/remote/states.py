@@ -11,6 +11,7 @@ from clusterdb.errors import InvalidArgumentError, InvalidRestoreTimeError, Remo
 from clusterdb.remote.manifest import Manifest, Ref
 from clusterdb.remote.repository import Repository
 from clusterdb.rules.points import Point, time_ns_of, time_text
+from clusterdb.rules.urls import plain_url
 
 __all__ = ["require_ref", "split_url", "state_at"]
 
@@ -25,7 +26,7 @@ def split_url(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     path, _, name = parts.path.rstrip("/").rpartition("/")
     if not name or not (parts.netloc or path):
-        raise InvalidArgumentError(f"'{url}' names no database: use {parts.scheme}://.../NAME")
+        raise InvalidArgumentError(f"'{plain_url(url)}' names no database: use {parts.scheme}://.../NAME")
     return urlunsplit(parts._replace(path=path)), name
 
 

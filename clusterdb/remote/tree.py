@@ -11,10 +11,12 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from clusterdb.errors import RemoteDamagedError
+from vfs.errors import CorruptionError
 from vfs.format.layout import FANOUT, HOLE, SLOT_BYTES, Entry, Version, pack_entry, unpack_entry
-from vfs.storage.walk import Reached, entry_at, nodes, position, read_node
+from vfs.storage.walk import Reached, nodes, position, read_node
 
 __all__ = ["Plan", "Side", "leaves", "plan"]
 
@@ -24,10 +26,15 @@ _INTERIOR = (2, 5)
 
 
 class Side(NamedTuple):
-    """A version, and the way to its slots."""
+    """A version, and the way to its slots; ``place_of`` names the object that has a remote slot."""
 
     read_slot: ReadSlot
     version: Version
+    place_of: Callable[[int], str] = str
+
+    def damaged(self, at: Reached, error: CorruptionError) -> NoReturn:
+        """Raise RemoteDamagedError for a node that fails its checksum."""
+        raise RemoteDamagedError(f"{self.place_of(at.entry.slot)} is damaged: {error}") from None
 
 
 class _Kept(NamedTuple):
@@ -108,7 +115,7 @@ def plan(local: Side, remote: Side | None, common: int) -> Plan:
     ``remote``: the version of the same name that the repository has; ``common``: the newest version from which both
     descend, 0 if they have no lineage in common.
 
-    Raises CorruptionError for a node that fails its checksum.
+    Raises CorruptionError for a node here that fails its checksum, RemoteDamagedError for one there.
     """
     wanted = Plan()
     if not local.version.depth:
@@ -130,7 +137,7 @@ def _planned(
     data = read_node(read_slot, at.entry, position(at))
     beside = None
     if remote is not None and there.slot:
-        beside = read_node(remote.read_slot, there, f"remote {position(at)}")
+        beside = _remote_node(remote, at._replace(entry=there))
     node = _Node(at.level, at.entry.birth)
     for index in range(FANOUT):
         entry = unpack_entry(data, index)
@@ -157,12 +164,31 @@ def _is_same(entry: Entry, other: Entry, common: int) -> bool:
     return bool(other.slot) and entry.birth == other.birth <= common
 
 
+def _remote_node(side: Side, at: Reached) -> memoryview:
+    """The bytes of a remote node.  Raises RemoteDamagedError."""
+    try:
+        return read_node(side.read_slot, at.entry, position(at))
+    except CorruptionError as error:
+        side.damaged(at, error)
+
+
 def _entry_at(side: Side | None, level: int) -> Entry:
-    return entry_at(side.read_slot, side.version, level) if side is not None else HOLE
+    """The entry of a remote version at position (level, 0), as :func:`vfs.storage.walk.entry_at` finds it."""
+    if side is None or side.version.depth <= level:
+        return HOLE
+    entry = side.version.root
+    for step in range(side.version.depth - 1, level, -1):
+        if not entry.slot:
+            return HOLE
+        entry = unpack_entry(_remote_node(side, Reached(step, 0, entry)), 0)
+    return entry
 
 
 def leaves(side: Side) -> Iterator[tuple[int, list[tuple[int, Entry]]]]:
-    """The leaves of a version, by number: (number, the (index, entry) of its pages).  Raises CorruptionError."""
-    for node in nodes(side.read_slot, side.version):
+    """The leaves of a remote version, by number: (number, the (index, entry) of its pages).
+
+    Raises RemoteDamagedError for a node that fails its checksum, CorruptionError if the table contains itself.
+    """
+    for node in nodes(side.read_slot, side.version, damaged=side.damaged):
         if not node.at.level:
             yield node.at.number, [(child.number & (FANOUT - 1), child.entry) for child in node.children()]

@@ -36,6 +36,7 @@ def template_fixture(
     base: object = None,
     engine: str | None = None,
     watched: Sequence[str | Path] = (),
+    remote: str | None = None,
     name: str | None = None,
 ) -> Any:
     """A session fixture: a template cluster built from ``seeds``, see :mod:`clusterdb.testing.seeds`.
@@ -47,6 +48,9 @@ def template_fixture(
     ``watched``: patterns of files that the seeds read.  Relative paths are looked up in the directory of the calling
     file, then in pytest's rootdir.  The fixture ``clusterdb`` clones the template fixture named ``clusterdb_template``.
 
+    ``remote``: the URL of a repository on object storage, as ``s3://BUCKET/PATH``, which machines share.  A template
+    that is there is cloned; one that is not is built and pushed.  If the repository cannot be used, that is a warning.
+
     Raises TypeError if ``base`` is not a template fixture.
     """
     beside = Path(sys._getframe(1).f_globals.get("__file__", ".")).parent
@@ -56,7 +60,7 @@ def template_fixture(
         from clusterdb.testing.seeds import recipe
 
         base = base_recipe(root) if base_recipe is not None else None
-        return recipe(seeds, folders=[beside, root], base=base, engine=engine, watched=watched)
+        return recipe(seeds, folders=[beside, root], base=base, engine=engine, watched=watched, remote=remote)
 
     @pytest.fixture(scope="session", name=name)
     def template(request: pytest.FixtureRequest) -> Cluster:

@@ -64,20 +64,32 @@ def _is_foreign(frame: traceback.FrameSummary) -> bool:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a template is built.  ``seeds`` are paths, SQL, callables, and import paths as texts."""
+    """How a template is built.  ``seeds`` are paths, SQL, callables, and import paths as texts.
+
+    ``remote``: the URL of a repository that has templates of other machines, or is to have this one.
+    """
 
     seeds: tuple[Path | str | Callable[..., object], ...] = ()
     base: Recipe | None = None
     engine: str = "sqlite"
     watched: tuple[Path, ...] = field(default=())
+    remote: str | None = None
 
     @functools.cached_property
     def key(self) -> str:
-        """A digest that identifies the recipe, in hexadecimal digits.  Raises SeedError."""
+        """A digest that identifies the recipe on this machine, in hexadecimal digits.  Raises SeedError."""
+        return self._digest(self.base.key if self.base else "", _fingerprint)
+
+    @functools.cached_property
+    def shared_key(self) -> str:
+        """A digest that identifies the recipe on any machine: of the content of database files.  Raises SeedError."""
+        return self._digest(self.base.shared_key if self.base else "", _shared_fingerprint)
+
+    def _digest(self, base: str, fingerprint: Callable[[Path | str | Callable[..., object]], str]) -> str:
         digest = hashlib.sha256()
-        parts = [clusterdb.__version__, dbapi2.sqlite_version, self.engine, self.base.key if self.base else ""]
-        parts += [str(len(self.seeds)), *(_fingerprint(seed) for seed in self.seeds)]
-        parts += [_fingerprint(path) for path in self.watched]
+        parts = [clusterdb.__version__, dbapi2.sqlite_version, self.engine, base]
+        parts += [str(len(self.seeds)), *(fingerprint(seed) for seed in self.seeds)]
+        parts += [fingerprint(path) for path in self.watched]
         for part in parts:
             digest.update(f"{len(part)}:{part}".encode())
         return digest.hexdigest()
@@ -86,6 +98,11 @@ class Recipe:
     def name(self) -> str:
         """The name of the template."""
         return f"template-{self.key[:20]}"
+
+    @property
+    def shared_name(self) -> str:
+        """The name of the template in a repository."""
+        return f"template-{self.shared_key[:20]}"
 
     @property
     def title(self) -> str:
@@ -117,11 +134,12 @@ def recipe(
     base: Recipe | None = None,
     engine: str | None = None,
     watched: Iterable[str | Path] = (),
+    remote: str | None = None,
 ) -> Recipe:
     """The recipe of one seed or several.  Relative paths are looked up in the ``folders``.  Raises SeedError.
 
     ``engine`` defaults to the base's, else ``"sqlite"``.  ``watched``: patterns of files that functions read, such as
-    migrations; the key changes with them.
+    migrations; the key changes with them.  ``remote``: the URL of a repository for templates.
     """
     several = seeds if isinstance(seeds, list | tuple) else [] if seeds is None else [seeds]
     parsed = tuple(_parsed(seed, folders) for seed in several)
@@ -132,7 +150,7 @@ def recipe(
     if base is not None and engine not in (None, inherited):
         raise SeedError(f"engine={engine!r}: the base of the template has the engine '{inherited}': leave out engine=")
     files = sorted({path for pattern in watched for path in _matching(str(pattern), folders)})
-    return Recipe(parsed, base, engine or inherited, tuple(files))
+    return Recipe(parsed, base, engine or inherited, tuple(files), remote)
 
 
 def _parsed(seed: object, folders: Sequence[Path]) -> Path | str | Callable[..., object]:
@@ -173,6 +191,17 @@ def _fingerprint(seed: Path | str | Callable[..., object]) -> str:
     if isinstance(seed, str):
         return f"{seed}\n{_source(_imported(seed))}" if _IMPORT_PATH.match(seed) else seed
     return _source(seed)
+
+
+def _shared_fingerprint(seed: Path | str | Callable[..., object]) -> str:
+    """As :func:`_fingerprint`, without what differs between machines: the place and the time of a database file."""
+    if not isinstance(seed, Path) or seed.suffix not in _DATABASES:
+        return _fingerprint(seed)
+    try:
+        with seed.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SeedError(f"seed '{seed}' cannot be read: {error.strerror}") from error
 
 
 def _source(function: Callable[..., object]) -> str:

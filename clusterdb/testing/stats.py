@@ -18,6 +18,7 @@ class Stats:
     clone_ms: list[float] = field(default_factory=list)
     clone_bytes: list[int] = field(default_factory=list)
     built: dict[str, float] = field(default_factory=dict)
+    cloned: dict[str, float] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
@@ -30,6 +31,7 @@ class Stats:
         self.clone_ms += other["clone_ms"]
         self.clone_bytes += other["clone_bytes"]
         self.built |= other["built"]
+        self.cloned |= other["cloned"]
         self.reused += other["reused"]
         self.kept += other["kept"]
 
@@ -38,7 +40,9 @@ class Stats:
         lines = [_clones_line(self.clone_ms, self.clone_bytes)]
         for title, seconds in sorted(self.built.items()):
             lines.append(f"template built in {seconds:.2f} s: {title}")
-        for title in sorted(set(self.reused) - set(self.built)):
+        for title, seconds in sorted(self.cloned.items()):
+            lines.append(f"template cloned from its repository in {seconds:.2f} s: {title}")
+        for title in sorted(set(self.reused) - set(self.built) - set(self.cloned)):
             lines.append(f"template found: {title}")
         if self.kept:
             lines.append(f"clones kept: {', '.join(sorted(self.kept))}")

@@ -8,6 +8,11 @@ The life of a template
     3. The rename to ``template-KEY`` publishes it atomically.
     4. The store deletes it after two weeks without use (``idle_s``).  Its clones remain.
 
+A template with a repository (``remote=``) is looked up there by a key that is the same on every machine, and cloned: on
+disk its pages come when they are read.  If it is not there, it is built and pushed.  A name in a repository only moves
+to descendants, so the first push wins; who is second deletes what it has built, and clones.  A repository that cannot
+be used is a warning, and the template is built here.
+
 A seed that failed is not run again in the same run: the error is noted beside the locks for the other workers.
 """
 
@@ -16,13 +21,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from clusterdb.errors import ClusterNotFoundError
+from clusterdb.errors import (
+    ClusterNotFoundError,
+    NotSupportedError,
+    RemoteConflictError,
+    RemoteDamagedError,
+    RemoteError,
+    RemoteNotFoundError,
+)
 from clusterdb.store import Cluster, Store
 from clusterdb.testing.seeds import Recipe, SeedError
 from clusterdb.testing.stats import Stats
@@ -45,6 +59,7 @@ class Templates:
         self._clusters: dict[str, Cluster] = {}
         self._recipes: dict[int, Recipe] = {}
         self._failed: dict[str, Exception] = {}
+        self._unusable: set[str] = set()
         self._directory = None if store.path == ":memory:" else Path(store.path) / "testing"
         self._locks = _Locks(self._directory)
 
@@ -93,6 +108,16 @@ class Templates:
         return cluster
 
     def _built(self, recipe: Recipe) -> Cluster:
+        if recipe.remote is not None and not self._rebuilds:
+            with self._locks.held(recipe.key):
+                cluster = self._existing(recipe.name)
+                if cluster is not None:
+                    return cluster
+                cluster = self._cloned(recipe)
+                if cluster is not None:
+                    _delete(self._store, recipe.name)
+                    cluster.rename(recipe.name)
+                    return cluster
         base = self.cluster(recipe.base) if recipe.base is not None else None  # before the lock: locks are never nested
         with self._locks.held(recipe.key):
             cluster = self._existing(recipe.name)
@@ -110,9 +135,12 @@ class Templates:
             self._stats.built[recipe.title] = time.perf_counter() - begin
             return cluster
 
+    def _tags(self, recipe: Recipe) -> dict[str, str]:
+        return {"clusterdb-testing": "template", "seeds": recipe.title[:_TAG_CHARS], "run": self._run}
+
     def _build(self, recipe: Recipe, base: Cluster | None) -> Cluster:
         store, name = self._store, f"building-{recipe.key[:20]}"
-        tags = {"clusterdb-testing": "template", "seeds": recipe.title[:_TAG_CHARS], "run": self._run}
+        tags = self._tags(recipe)
         _delete(store, name)
         if base is not None:
             cluster = self.clone(base, name, {"idle_s": IDLE_S, "tags": tags})
@@ -122,6 +150,8 @@ class Templates:
             )
         try:
             recipe.run(cluster)
+            if recipe.remote is not None:
+                cluster = self._shared(recipe, cluster)
             _delete(store, recipe.name)  # the one of another run, if templates are rebuilt
             cluster.rename(recipe.name)
         except BaseException:
@@ -129,6 +159,61 @@ class Templates:
                 cluster.delete()
             raise
         return cluster
+
+    # --- repositories -----------------------------------------------------------------------------------------------
+    def _cloned(self, recipe: Recipe) -> Cluster | None:
+        """The template as its repository has it, named ``cloning-KEY``; None if it cannot be had there."""
+        if recipe.remote in self._unusable:
+            return None
+        name = f"cloning-{recipe.key[:20]}"
+        place, mark, settings = str(recipe.remote).partition("?")
+        url = f"{place.rstrip('/')}/{recipe.shared_name}{mark}{settings}"
+        _delete(self._store, name)
+        begin = time.perf_counter()
+        with suppress(RemoteNotFoundError), self._in_repository(recipe, RemoteNotFoundError):
+            cluster = self._store.clone(url, name, idle_s=IDLE_S, tags=self._tags(recipe))
+            self._stats.cloned[recipe.title] = time.perf_counter() - begin
+            return cluster
+        return None
+
+    def _shared(self, recipe: Recipe, cluster: Cluster) -> Cluster:
+        """Push a template that was built here; the one that another machine has pushed first, if there is one."""
+        if recipe.remote in self._unusable:
+            return cluster
+        try:
+            with self._in_repository(recipe, RemoteConflictError):
+                cluster.push(str(recipe.remote), name=recipe.shared_name, force=self._rebuilds)
+            return cluster
+        except RemoteConflictError as error:
+            conflict = error
+        other = self._cloned(recipe)
+        if other is None:
+            _warn(f"a template was not pushed: {conflict}")
+            return cluster
+        cluster.delete()
+        return other
+
+    @contextmanager
+    def _in_repository(self, recipe: Recipe, passed: type[RemoteError]) -> Iterator[None]:
+        """Use the repository of a recipe in the body; warn if it cannot be used, and remember that.
+
+        Raises errors of the class ``passed``, and InvalidArgumentError if the URL is wrong.
+        """
+        try:
+            yield
+        except passed:
+            raise
+        except (RemoteError, RemoteDamagedError, NotSupportedError) as error:
+            self._unusable.add(str(recipe.remote))
+            _warn(f"templates are built here, since their repository cannot be used: {error}")
+
+
+def _warn(text: str) -> None:
+    """Warn; a warning that is turned into an error is printed, since no test fails for a repository."""
+    try:
+        warnings.warn(text, stacklevel=2)
+    except UserWarning:
+        print(f"clusterdb: {text}", file=sys.stderr)
 
 
 def _delete(store: Store, name: str) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "cloned",
     "cloned_remote",
     "collected",
+    "copied_on_tmpfs",
     "copied_snapshot",
     "crashed",
     "created",
@@ -204,7 +205,7 @@ def pushed(cluster: str, push: Pushed, *, is_done: bool) -> str:
         return f"{place} has version {push.version} of {cluster} already"
     size = bytes_text(push.slot_count * 4096)
     if not is_done:
-        return f"would push version {push.version} of {cluster} to {place}: {size}"
+        return f"would push version {push.version} of {cluster} to {place}: {size}, {requests_text(push.requests)}"
     return f"pushed version {push.version} of {cluster} to {place}: {size}, {requests_text(push.requests)}"
 
 
@@ -215,18 +216,26 @@ def requests_text(counts: Counts) -> str:
     return f"{requests}; {bytes_text(counts.sent_bytes)} sent, {bytes_text(counts.received_bytes)} received"
 
 
-def cloned_remote(url: str, name: str, version: int, time: datetime, *, is_copy: bool) -> str:
+def cloned_remote(url: str, name: str, version: int, time: datetime, requests: Counts, *, is_copy: bool) -> str:
     """A cluster from a database on object storage."""
-    return f"{'copied' if is_copy else 'cloned'} {url} as {name}, at {_version(version, time)}"
+    what = f"{'copied' if is_copy else 'cloned'} {url} as {name}, at {_version(version, time)}"
+    return f"{what}: {requests_text(requests)}"
 
 
-def fetched(name: str, page_count: int) -> str:
+def copied_on_tmpfs(store: str) -> str:
+    """The reason that a clone of a database on object storage is a copy."""
+    return f"all pages were copied, since store '{store}' is on a file system in memory, which has no holes"
+
+
+def fetched(name: str, page_count: int, requests: Counts) -> str:
     """All pages of a lazy clone."""
-    return f"fetched {page_count} pages of {name}, {bytes_text(page_count * 4096)}"
+    what = f"fetched {page_count} pages of {name}, {bytes_text(page_count * 4096)}"
+    return f"{what}: {requests_text(requests)}" if page_count else what
 
 
-def collected(url: str, result: Collected) -> str:
+def collected(url: str, result: Collected, requests: Counts) -> str:
     """What a collection deleted."""
     objects = f"{result.object_count} object{'' if result.object_count == 1 else 's'}"
     states = f"{result.state_count} state{'' if result.state_count == 1 else 's'}"
-    return f"deleted {objects} of {url}, {bytes_text(result.object_bytes)}; {states} expired"
+    what = f"deleted {objects} of {url}, {bytes_text(result.object_bytes)}; {states} expired"
+    return f"{what}: {requests_text(requests)}"

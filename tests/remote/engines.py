@@ -1,22 +1,18 @@
-"""Engines to test with: one that fails as object storage does, and a real one."""
+"""Engines to test with: one that fails as object storage does, and an S3 service that refuses."""
 
 from __future__ import annotations
 
 import random
-import shutil
-import socket
-import subprocess
-import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from clusterdb.errors import RemoteUnavailableError
 from clusterdb.remote.objects import Engine, Listed, Objects
 
-__all__ = ["Faulty", "Memory", "Stopped", "objects_on", "seaweedfs"]
+__all__ = ["Faulty", "Memory", "Stopped", "answering", "objects_on"]
 
 
 class Memory:
@@ -141,50 +137,35 @@ def objects_on(engine: Engine) -> Objects:
     return Objects("memory://tests", engine, "memory://tests")
 
 
+Reply = Callable[[str, str], tuple[int, str, str]]
+"""A function of a request's method and path: the status, and the code and the message of the error."""
+
+
 @contextmanager
-def seaweedfs(folder: Path) -> Iterator[str]:
-    """SeaweedFS with its S3 gateway on loopback: the URL of its endpoint.  Raises FileNotFoundError without it."""
-    program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
-    if program is None:
-        raise FileNotFoundError("weed")
-    ports = _free_ports(4)
-    command = [program, "server", f"-dir={folder}", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=4"]
-    command += [
-        f"-{name}={port}" for name, port in zip(("master.port", "volume.port", "filer.port"), ports, strict=False)
-    ]
-    command += [f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        _wait_for(ports[3], process)
-        yield f"http://127.0.0.1:{ports[3]}"
-    finally:
-        process.kill()
-        process.wait()
+def answering(reply: Reply) -> Iterator[str]:
+    """An S3 service on loopback that answers as a function decides: its endpoint."""
 
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, code, message = reply(self.command, self.path)
+            body = f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
-def _free_ports(count: int) -> list[int]:
-    """Ports of which those 10,000 above are free too: SeaweedFS uses them for gRPC."""
-    ports: list[int] = []
-    candidate = random.randrange(20_000, 30_000)
-    while len(ports) < count:
-        candidate += 1
+        do_GET = do_PUT = do_DELETE = do_HEAD = _answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
         try:
-            for port in (candidate, candidate + 10_000):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        ports.append(candidate)
-    return ports
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
-        if process.poll() is not None:
-            raise RuntimeError(f"SeaweedFS ended with {process.returncode}")
-        try:
-            with closing(socket.create_connection(("127.0.0.1", port), 1)):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("SeaweedFS does not answer")
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

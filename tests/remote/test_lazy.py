@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,10 +17,13 @@ import pytest
 
 import clusterdb
 from clusterdb.remote import Remote
+from clusterdb.remote.absent import AbsentPages
+from clusterdb.remote.repository import Slots
 from tests.support.dbhash import dbhash
 from tests.support.inside import pages_of, pinned_head
 from tests.support.mishaps import assert_accounted, boot_again
 from tests.support.stores import assert_clean
+from vfs.storage.pool import Pool
 from vfs.storage.walk import reached
 
 ROWS = 20_000
@@ -203,6 +209,98 @@ def test_fetched_pages_that_did_not_reach_the_device_are_fetched_again(url: str,
         with closing(store.cluster("dev").connect()) as connection:
             assert connection.execute("SELECT id, body FROM t").fetchall() == expected
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("reads", ["SELECT 1", "SELECT count(body) FROM t WHERE id < 1000"])
+def test_boot_loses_no_clone(url: str, path: Path, reads: str, is_killed: bool) -> None:
+    """Of which nothing, or some, was read, and nothing written; recovery fetches nothing."""
+    program = (
+        "import sys, os, clusterdb\n"
+        "store = clusterdb.open(sys.argv[1])\n"
+        "dev = store.clone(sys.argv[2], 'dev')\n"
+        "dev.connect().execute(sys.argv[3]).fetchall()\n"
+        "store.close() if sys.argv[4] == 'False' else os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path), f"{url}/prod", reads, str(is_killed)], check=True)
+    boot_again(path)
+    before = pool_bytes(path)
+    with clusterdb.open(path) as store:
+        assert pool_bytes(path) < before + (64 << 10)
+        assert hash_of(store.cluster("dev")) == whole(url)
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_store_that_is_read_only_after_a_boot_returns_no_torn_page(
+    url: str, path: Path, tmp_path: Path, kept: int
+) -> None:
+    """It cannot mend them: a query that needs one is refused, and all others are answered."""
+    with clusterdb.open(path) as store:
+        dev = store.clone(f"{url}/prod", "dev")
+        own = store.create_cluster("own")
+        with closing(own.connect()) as connection:
+            connection.execute("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        expected = hash_of(dev)
+        with pinned_head(store, "dev") as volume:
+            slots = [at.entry.slot for at in reached(pages_of(store).read_slot, volume.version) if at.level < 0]
+    with (path / "pool").open("r+b") as pool:
+        for slot in slots[len(slots) // 2 :]:
+            pool.seek(slot * 4096 + kept)
+            pool.write(bytes(4096 - kept))
+    boot_again(path)
+    with clusterdb.open(path, read_only=True) as store:
+        with closing(store.cluster("own").connect()) as connection:
+            assert connection.execute("SELECT a FROM t").fetchall() == [(1,)]
+        with closing(store.cluster("dev").connect()) as connection:
+            assert connection.execute("SELECT id FROM t WHERE id = 1").fetchall() == [(1,)]
+            message = "fails its checksum" if kept else "the store is open read-only: open it for writing"
+            with pytest.raises((apsw.IOError, apsw.CorruptError), match=message):
+                connection.execute("SELECT count(body) FROM t").fetchall()
+    with clusterdb.open(path) as store:
+        assert hash_of(store.cluster("dev")) == expected
+
+
+def test_damaged_page_of_the_repository_is_not_read(url: str, path: Path, tmp_path: Path) -> None:
+    """A query, a fetch and a check name the object."""
+    (segment,) = (tmp_path / "repository" / "segment").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    place = re.escape(f"{url}/segment/{segment.name} is damaged: a page of it")
+    with clusterdb.open(path) as store:
+        dev = store.clone(f"{url}/prod", "dev")
+        with closing(dev.connect()) as connection, pytest.raises(apsw.CorruptError, match=place):
+            connection.execute("SELECT max(body) FROM t").fetchall()
+        with pytest.raises(clusterdb.RemoteDamagedError, match=place):
+            dev.fetch()
+        (problem,) = store.check().problems
+        assert re.search(place, problem)
+        dev.delete()
+
+
+def test_threads_that_miss_the_first_page_at_once_open_one_file(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(AbsentPages):
+        def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots]) -> None:
+            super().__init__(pool, directory, slots_of)
+            time.sleep(0.1)  # others look meanwhile
+
+    monkeypatch.setattr("clusterdb.remote.places.AbsentPages", Slow)
+    with clusterdb.open(path) as store:
+        store.clone(f"{url}/prod", "dev").clone("other")
+    with clusterdb.open(path) as store:
+        barrier = threading.Barrier(8)
+
+        def read(number: int) -> None:
+            with closing(store.cluster("dev").connect()) as connection:
+                barrier.wait()
+                connection.execute("SELECT body FROM t WHERE id = ?", (number * 2000 + 1,)).fetchall()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(read, range(8)))
+        opened = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.exists()]
+        assert opened.count(str(path / "remote")) == 1
 
 
 def test_new_clone_does_not_rely_on_a_pin_that_has_expired(

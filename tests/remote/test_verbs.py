@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from clusterdb.errors import (
     RemoteDamagedError,
     RemoteNotFoundError,
 )
-from clusterdb.remote import Remote
+from clusterdb.remote import Counts, Pushed, Remote
+from clusterdb.remote.manifest import pack
 from clusterdb.remote.repository import TOMBSTONE, manifest_path
 from tests.support.dbhash import dbhash
 
@@ -166,10 +169,36 @@ def test_clone_continues_its_source_and_a_backtrack_does_not(
 def test_dry_run_changes_nothing(url: str, here: clusterdb.Store) -> None:
     prod = filled(here.cluster("prod"))
     would = prod.push(url, dry_run=True)
-    assert (would.number, would.requests.puts) == (0, 0)
+    assert would.number == 0
     with pytest.raises(RemoteNotFoundError):
         Remote(url).databases()
-    assert prod.push(url).slot_count == would.slot_count
+    assert_cost(would, prod.push(url))
+    change(prod, "UPDATE t SET body = 'x' WHERE id % 7 = 5")
+    here.create_cluster("second")
+    for cluster in (prod, here.cluster("second")):
+        assert_cost(cluster.push(url, dry_run=True), cluster.push(url))
+    assert prod.push(url, dry_run=True).slot_count == 0
+
+
+def assert_cost(would: Pushed, pushed: Pushed) -> None:
+    """A push costs what the dry run announced."""
+    assert would.slot_count == pushed.slot_count
+    expected, taken = would.requests, pushed.requests
+    kinds = attrgetter("puts", "gets", "lists", "deletes", "received_bytes")
+    assert kinds(expected) == pytest.approx(kinds(taken))
+    assert expected.sent_bytes == pytest.approx(taken.sent_bytes, abs=40)
+
+
+def test_clone_and_fetch_report_what_they_asked(url: str, here: clusterdb.Store, tmp_path: Path) -> None:
+    filled(here.cluster("prod")).push(url)
+    with clusterdb.open(tmp_path / "store") as store:
+        cloned, fetched, again = Counts(), Counts(), Counts()
+        dev = store.clone(at(url), "dev", requests=cloned)
+        assert 0 < cloned.gets < 8 and cloned.puts == 1  # the pin
+        dev.fetch(requests=fetched)
+        assert fetched.gets > 0 and fetched.received_bytes > dev.stats().logical_bytes * 0.9
+        dev.fetch(requests=again)
+        assert again == Counts()
 
 
 # --- care -------------------------------------------------------------------------------------------------------------
@@ -214,6 +243,42 @@ def test_damage_is_found_and_copies_nothing(tmp_path: Path, here: clusterdb.Stor
             path.unlink(missing_ok=True)
             path.write_bytes(content)
     assert hash_of(there.clone(at(url), "x")) == hash_of(here.cluster("prod"))
+
+
+def test_push_names_a_damaged_node_of_the_repository(tmp_path: Path, here: clusterdb.Store) -> None:
+    """It is the repository that is damaged, not the store."""
+    url = f"file://{tmp_path}/repository"
+    prod = filled(here.cluster("prod"), 200)
+    prod.push(url)
+    (segment,) = (tmp_path / "repository" / "segment").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[100] ^= 1  # nodes come first
+    segment.write_bytes(content)
+    change(prod, "UPDATE t SET body = 'x' WHERE id = 5")
+    place = re.escape(f"{url}/segment/{segment.name} is damaged: ")
+    for dry_run in (False, True):
+        with pytest.raises(RemoteDamagedError, match=place):
+            prod.push(url, dry_run=dry_run)
+    assert re.match(f"'prod': {place}", Remote(url).check()[0])
+    with pytest.raises(RemoteDamagedError, match=f"so nothing was deleted: {place}"):
+        Remote(url).collect(timedelta(0))
+
+
+def test_states_that_somebody_has_replaced_are_problems(tmp_path: Path, here: clusterdb.Store) -> None:
+    """A manifest has the checksum of the one before, also when both are whole."""
+    url = f"file://{tmp_path}/repository"
+    prod = here.cluster("prod")
+    for number in range(4):
+        change(prod, f"CREATE TABLE t{number} (a)")
+        prod.push(url)
+    repository = Remote(url).repository
+    second = repository.state(2)
+    assert second is not None and Remote(url).check() == []
+    repository.objects.put(manifest_path(2), pack(replace(second, writer="other")))
+    problem = f"{url}/{manifest_path(2)} is not the state that {manifest_path(3)} follows: somebody has replaced it"
+    assert Remote(url).check() == [problem]
+    with pytest.raises(RemoteDamagedError, match=re.escape(problem)):
+        Remote(url).collect()
 
 
 def test_damaged_page_is_not_pushed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from clusterdb.cli import cli
 class Shell:
     """A command line with a store of its own."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path | str) -> None:
         self._store = store
 
     def tried(self, *arguments: str) -> Result:

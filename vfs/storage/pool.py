@@ -129,6 +129,8 @@ class Pool:
         self.find_residence: Callable[[], Residence | None] = lambda: None
         self.find_copy: Callable[[int, int, int], bytes | None] = lambda volume, page, crc: None
         """Returns the bytes of a page, by volume, number and checksum, if they are kept elsewhere too."""
+        self.is_elsewhere: Callable[[int, int], bool] = lambda slot, crc: False
+        """Whether the bytes of a page are elsewhere, by its slot and its checksum: for recovery, which fetches none."""
         self.chosen: dict[int, Version] = {}
         self.lost: set[tuple[int, int]] = set()
         self.written: dict[int, VolumeRow] = {}
