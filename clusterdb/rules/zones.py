@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.rules.settings import Zones
+from clusterdb.rules.urls import is_url, require_no_secrets
 
 __all__ = ["ZONES", "arrange", "node_url", "parse", "with_zones"]
 
@@ -68,8 +69,8 @@ def _zone(name: str, places: Any) -> tuple[str, str, str]:
         raise InvalidArgumentError(f"zone {name!r}: use up to 63 letters, digits and hyphens")
     places = [places] if isinstance(places, str | os.PathLike) else list(places)
     if len(places) == 1:
-        url = node_url(places[0])
-        places = [f"{url}/1", f"{url}/2"]
+        url, mark, settings = node_url(places[0]).partition("?")
+        places = [f"{url}/{number}{mark}{settings}" for number in (1, 2)]
     if len(places) != 2:
         raise InvalidArgumentError(f"zone '{name}' has {len(places)} places: name one or two")
     first, second = map(node_url, places)
@@ -81,11 +82,7 @@ def node_url(place: str | os.PathLike[str]) -> str:
     text = os.fspath(place).rstrip("/")
     if not text or "\0" in text:
         raise InvalidArgumentError(f"{place!r} is no place of a storage node: use a directory or a URL")
-    if urlsplit(text).scheme and "://" in text:
-        if "?" in text:
-            raise InvalidArgumentError(
-                f"'{text.partition('?')[0]}': put settings into the environment, such as "
-                "AWS_ENDPOINT_URL, since the URL of a storage node is kept"
-            )
+    if is_url(text):
+        require_no_secrets(text)
         return text
     return f"file://{quote(os.path.abspath(text))}"  # noqa: PTH100

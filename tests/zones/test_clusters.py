@@ -405,7 +405,7 @@ def test_stores_restored_from_a_backup_are_older_than_their_copies(
         ({"a": "/x", "b": "/x", "c": "/z"}, "is the place of two storage nodes"),
         ({"a": ["/1", "/2", "/3"], "b": "/y", "c": "/z"}, "has 3 places"),
         ({"a b": "/x", "b": "/y", "c": "/z"}, "letters, digits and hyphens"),
-        ({"a": "s3://b/p?secret_access_key=x", "b": "/y", "c": "/z"}, "put settings into the environment"),
+        ({"a": "s3://b/p?secret_access_key=x", "b": "/y", "c": "/z"}, "is a secret"),
         ("x", "name three zones"),
     ],
 )
