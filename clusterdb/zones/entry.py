@@ -27,10 +27,12 @@ __all__ = [
     "Batch",
     "Claim",
     "Entry",
+    "Packed",
     "Start",
     "begins",
     "newest_beginning",
     "pack",
+    "packed",
     "unpack",
     "unpack_head",
     "valid_until",
@@ -121,6 +123,19 @@ Entry = Claim | Batch
 def begins(head: Mapping[str, Any]) -> bool:
     """Whether the batch of a document begins the content anew, or continues another log."""
     return not head["part"] and (not head["base"] or head["parent"] is not None)
+
+
+class Packed(NamedTuple):
+    """A batch as bytes."""
+
+    sequence: int
+    begins: bool
+    data: bytes
+
+
+def packed(batch: Batch) -> Packed:
+    """The bytes of a batch, and what has to be known of it."""
+    return Packed(batch.sequence, batch.begins, pack(batch))
 
 
 def newest_beginning(numbers: Iterable[int], last: int, batch: Callable[[int], Batch | None]) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -426,3 +427,18 @@ def test_clusters_without_zones_have_no_nodes(store: clusterdb.Store) -> None:
 def test_zones_of_a_cluster_cannot_be_changed(prod: clusterdb.Cluster) -> None:
     with pytest.raises(clusterdb.InvalidArgumentError, match="cannot be changed"):
         prod.modify(zones=())
+
+
+# --- instances --------------------------------------------------------------------------------------------------------
+def test_readers_and_failovers_continue_without_a_zone(prod: clusterdb.Cluster) -> None:
+    prod.add_instance("first")
+    prod.add_instance("second")
+    prod.lose_zone("a")
+    with closing(prod.connect("reader")) as reader:
+        assert reader.execute("SELECT id FROM t").fetchall() == [(1,)]
+        execute(prod, "INSERT INTO t VALUES (2, 'two')")
+        prod.failover()
+        execute(prod, "INSERT INTO t VALUES (3, 'three')")
+    assert execute(prod, "SELECT id FROM t") == [(1,), (2,), (3,)]
+    prod.return_node("a")
+    assert prod.repair_nodes() == 6
