@@ -12,6 +12,7 @@ import pytest
 
 import clusterdb
 from clusterdb import dbapi2
+from clusterdb.zones.quorum import Quorum
 from tests.support.stores import assert_clean
 from vfs.format.layout import SLOT_BYTES
 
@@ -111,6 +112,20 @@ def test_commits_that_do_not_wait_are_sent_when_the_store_closes(
     assert max(node.batch for node in prod.nodes()) == before
     store.close()
     assert recovered(tmp_path / "new", nodes(tmp_path, "a1", "b1", "c1")) == [1, 2]
+
+
+def test_pool_is_synced_before_anything_is_sent(
+    store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    append, sync = Quorum.append, store.context.pages.sync
+    monkeypatch.setattr(Quorum, "append", lambda *arguments: (calls.append("send"), append(*arguments))[1])
+    monkeypatch.setattr(store.context.pages, "sync", lambda: (calls.append("sync"), sync())[1])
+    execute(prod, "PRAGMA synchronous = OFF", "INSERT INTO t VALUES (2, 'two')")
+    prod.clone("dev")
+    prod.repair_nodes()
+    assert calls.index("sync") < calls.index("send")
+    assert "send" not in calls[: calls.index("sync")] and calls.count("sync") >= 2
 
 
 def test_imports_have_copies(store: clusterdb.Store, tmp_path: Path) -> None:
