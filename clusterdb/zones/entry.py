@@ -147,8 +147,8 @@ def newest_beginning(numbers: Iterable[int], last: int, batch: Callable[[int], B
         parts = 0
         while number + parts <= last:
             part = batch(number + parts)
-            if part is None or part.part != parts:
-                break
+            if part is None or part.part != parts or (not parts and not part.begins):
+                break  # what an index has may be void
             if part.is_last:
                 return number
             parts += 1
