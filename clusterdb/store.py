@@ -297,9 +297,12 @@ class Store:
         """
         from clusterdb.clusters import creating
 
-        return creating.import_dump(
-            self.context, name, source, settings, engine=engine, strict=strict, progress=progress
+        arranged = with_zones(settings, self.path)
+        loaded = creating.import_dump(
+            self.context, name, source, arranged, engine=engine, strict=strict, progress=progress
         )
+        self.cluster(name).begin_copies()
+        return loaded
 
     def clone(
         self,
@@ -348,8 +351,8 @@ class Store:
         of its log; ``name``: its name here.  ``progress`` is called with (batches read, batches in all).  ``settings``:
         those of :class:`ClusterSettings`; the engine is that of the cluster.
 
-        A recovered cluster takes over the copies when four nodes can be reached: whoever wrote to them before, on
-        whichever machine, is refused from then on.
+        A recovered cluster takes over the copies when four nodes can be reached: its former store, on whichever
+        machine, is refused from then on.
 
         Raises QuorumError, RemoteNotFoundError, RemoteDamagedError, ClusterExistsError, InvalidArgumentError.
         """
@@ -380,7 +383,7 @@ class Store:
         """
         from clusterdb.clusters import cloning
 
-        row = cloning.restore_snapshot(self.context, snapshot, name, settings)
+        row = cloning.restore_snapshot(self.context, snapshot, name, with_zones(settings, self.path))
         return self._copied(row)
 
     @uninterrupted
@@ -465,7 +468,8 @@ class Store:
         from clusterdb.clusters import cloning
 
         cloning.require_restore_options(source, restore_type, restore_to_time, use_latest_restorable_time)
-        row = cloning.clone(self.context, self.cluster(source), name, restore_to_time, restore_type, settings)
+        arranged = with_zones(settings, self.path)
+        row = cloning.clone(self.context, self.cluster(source), name, restore_to_time, restore_type, arranged)
         return self._copied(row)
 
     # --- figures ----------------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class FaultyEngine:
         fault = self._faults.of(self._url)
         if fault is not None:
             if fault.is_lost:
-                raise RemoteUnavailableError(f"storage node {self._url} is lost, as was asked for")
+                raise RemoteUnavailableError("lost on request")
             time.sleep(fault.delay_s)
         return self._engine
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,8 @@ from clusterdb.zones.status import NodeStatus, statuses
 
 __all__ = ["begin", "copies_of", "node_statuses", "recover_clusters", "repair", "set_fault"]
 
+_SHOWN_S = 0.1
+"""How often progress is shown."""
 _stores: WeakKeyDictionary[Context, StoreCopies] = WeakKeyDictionary()
 
 
@@ -68,15 +71,23 @@ def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str, fa
         )
 
 
-def repair(context: Context, cluster: ClusterRef) -> int:
+def repair(context: Context, cluster: ClusterRef, progress: Progress | None = None) -> int:
     """Give every node that can be reached what it lacks: implements :meth:`clusterdb.Cluster.repair_nodes`."""
     context.require_writable()
     row = context.row_of(cluster)
     require_zones(row)
     copies = copies_of(context).of(row)
     send_as_writer(context, copies)
-    copies.quorum.settle()
-    return copies.quorum.count(copies.quorum.sequence)
+    quorum = copies.quorum
+    if progress is None:
+        quorum.settle()
+    else:
+        with ThreadPoolExecutor(1) as thread:
+            settling = thread.submit(quorum.settle)
+            while wait([settling], _SHOWN_S).not_done:
+                progress(sum(member.sequence for member in quorum.members), len(quorum.members) * quorum.sequence)
+            settling.result()
+    return quorum.count(quorum.sequence)
 
 
 def recover_clusters(

@@ -343,3 +343,52 @@ def test_clusters_without_zones_have_no_nodes(store: clusterdb.Store) -> None:
 def test_zones_of_a_cluster_cannot_be_changed(prod: clusterdb.Cluster) -> None:
     with pytest.raises(clusterdb.InvalidArgumentError, match="cannot be changed"):
         prod.modify(zones=())
+
+
+# --- other ways to create clusters ------------------------------------------------------------------------------------
+def test_snapshots_and_dumps_become_clusters_with_copies(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    prod.snapshot("nightly")
+    store.restore_snapshot("nightly", "restored", zones=3)
+    store.restore_to_point_in_time("prod", "again", use_latest_restorable_time=True, zones=3)
+    (tmp_path / "dump.sql").write_text("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (5);")
+    store.import_dump("dumped", tmp_path / "dump.sql", engine="aurora-mysql", zones=3)
+    assert {len(cluster.nodes()) for cluster in store.clusters()} == {6}
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        clusters = {cluster.name: cluster for cluster in new.recover(nodes(tmp_path, "a1", "b1", "c1"))}
+        assert {name: execute(cluster, "SELECT id FROM t") for name, cluster in clusters.items()} == {
+            "prod": [(1,)],
+            "restored": [(1,)],
+            "again": [(1,)],
+            "dumped": [(5,)],
+        }
+
+
+def test_protected_clusters_without_enough_nodes_are_not_left_behind(store: clusterdb.Store, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    places = {zone: tmp_path / "file" / zone for zone in "abc"}
+    with pytest.raises(clusterdb.QuorumError, match="nothing was changed"):
+        store.create_cluster("prod", zones=places, deletion_protection=True)
+    assert store.clusters() == []
+
+
+def test_clones_can_be_without_copies(prod: clusterdb.Cluster) -> None:
+    assert not prod.clone("dev", zones=()).settings.zones
+
+
+def test_repair_shows_progress(prod: clusterdb.Cluster) -> None:
+    shown: list[tuple[int, int]] = []
+    prod.lose_node(1)
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    prod.return_node(1)
+    prod.slow_node(1, 0.12)
+    assert prod.repair_nodes(progress=lambda done, total: shown.append((done, total))) == 6
+    assert shown[0][0] < shown[0][1] == shown[-1][1]
+
+
+def test_lost_nodes_come_back_when_their_time_is_over(prod: clusterdb.Cluster) -> None:
+    prod.lose_zone("a", for_s=0.001)
+    prod.lose_node(6, for_s=3600)
+    assert [node.status for node in prod.nodes()] == ["available"] * 5 + ["lost"]
