@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from clusterdb.cluster import ClusterVerbs
 from clusterdb.clusters import tidying
 from clusterdb.core import opening
-from clusterdb.core.context import Context
+from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.opening import default_path
 from clusterdb.errors import ClusterNotFoundError, InvalidArgumentError
 from clusterdb.rules.names import check_name
@@ -123,6 +123,15 @@ def _copies_of(context: weakref.ref[Context], row: ClusterRow) -> Copies | None:
     return copies_of(present).of(row) if present is not None else None
 
 
+def _simulate_nodes(context: weakref.ref[Context], cluster: ClusterRef, *fault: Any) -> None:
+    """Fail or delay requests to storage nodes."""
+    from clusterdb.zones.verbs import simulate
+
+    present = context()
+    assert present is not None  # a connection of it asks for the fault
+    simulate(present, cluster, *fault)
+
+
 class Cluster(ClusterVerbs):
     """A handle on a cluster; cheap, keeps nothing open.  It stays valid when the cluster is renamed.
 
@@ -162,6 +171,7 @@ class Store:
         self.context = context = opening.open_context(path, options)
         context.pages.find_residence = partial(_find_residence, weakref.ref(context))
         context.copies_of = partial(_copies_of, weakref.ref(context))
+        context.simulate_nodes = partial(_simulate_nodes, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)
         if context.read_only:
             return

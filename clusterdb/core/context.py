@@ -48,6 +48,26 @@ class ClusterRef(Protocol):
     def name(self) -> str: ...
 
 
+class SimulateNodes(Protocol):
+    """See :func:`clusterdb.zones.verbs.simulate`."""
+
+    def __call__(
+        self,
+        cluster: ClusterRef,
+        node: int | None,
+        percent: int,
+        seconds: float,
+        delays_ms: tuple[int, int] | None,
+        /,
+    ) -> None: ...
+
+
+def _simulate_nothing(
+    cluster: ClusterRef, node: int | None, percent: int, seconds: float, delays_ms: tuple[int, int] | None, /
+) -> None:
+    pass
+
+
 class Context:
     """An open store.
 
@@ -71,6 +91,8 @@ class Context:
         self.local = threading.local()
         self.copies_of: Callable[[ClusterRow], Copies | None] = lambda row: None
         """Keeps copies of what the writers of a cluster commit; set when the store is open."""
+        self.simulate_nodes: SimulateNodes = _simulate_nothing
+        """Fails or delays requests to the storage nodes of a cluster that has zones; set when the store is open."""
         self.ends = ExitStack()
         """What ends before the store is closed."""
         self._errors = of_store(path)

@@ -11,11 +11,11 @@ from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.errors import InvalidArgumentError, RemoteNotFoundError
 from clusterdb.zones.copies import StoreCopies, nodes_of, send_as_writer
-from clusterdb.zones.faults import Fault
+from clusterdb.zones.faults import Fault, fault_of
 from clusterdb.zones.recovering import Progress, kept_clusters, recover
 from clusterdb.zones.status import NodeStatus, statuses
 
-__all__ = ["begin", "copies_of", "node_statuses", "recover_clusters", "repair", "set_fault"]
+__all__ = ["begin", "copies_of", "node_statuses", "recover_clusters", "repair", "set_fault", "simulate"]
 
 _SHOWN_S = 0.1
 """How often progress is shown."""
@@ -51,12 +51,15 @@ def node_statuses(context: Context, cluster: ClusterRef) -> list[NodeStatus]:
     return statuses(copies_of(context), row)
 
 
-def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str, fault: Fault | None) -> None:
-    """Lose or slow down nodes, or bring them back: implements :meth:`clusterdb.Cluster.lose_zone` and others."""
+def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str | None, fault: Fault | None) -> None:
+    """Lose or slow down nodes, or bring them back: implements :meth:`clusterdb.Cluster.lose_zone` and others.
+
+    ``node_or_zone``: None for all nodes.
+    """
     context.require_writable()
     row = context.row_of(cluster)
     require_zones(row)
-    urls = [url for zone, number, url in nodes_of(row.settings.zones) if node_or_zone in (zone, number)]
+    urls = [url for zone, number, url in nodes_of(row.settings.zones) if node_or_zone in (zone, number, None)]
     if not urls:
         zones = ", ".join(zone for zone, *_ in row.settings.zones)
         raise InvalidArgumentError(
@@ -64,11 +67,39 @@ def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str, fa
         )
     copies_of(context).faults.set(urls, fault)
     what = f"zone {node_or_zone}" if isinstance(node_or_zone, str) else f"storage node {node_or_zone}"
-    text = "is back" if fault is None else "is lost" if fault.is_lost else f"answers {fault.delay_s:g} s later"
+    if node_or_zone is None:
+        what = "every storage node"
+    text = "is back" if fault is None else fault.text
     with context.catalog.transaction():
         context.catalog.events.add(
             "cluster", row.name, "failure" if fault is not None else "recovery", f"{what} {text}"
         )
+
+
+def simulate(
+    context: Context,
+    cluster: ClusterRef,
+    node: int | None,
+    percent: int,
+    seconds: float,
+    delays_ms: tuple[int, int] | None,
+) -> None:
+    """Fail or delay a part of the requests to a node: implements Aurora's ``SIMULATE ... DISK FAILURE`` and others.
+
+    ``node``: None for all.  ``delays_ms``: the least and the greatest delay; None: the requests fail.  Raises
+    InvalidArgumentError.
+    """
+    fault = None
+    if percent and seconds:
+        least, most = delays_ms or (0, 0)
+        fault = fault_of(
+            is_lost=delays_ms is None,
+            delay_s=least / 1000,
+            for_s=seconds,
+            rate=percent / 100,
+            delay_max_s=most / 1000,
+        )
+    set_fault(context, cluster, node, fault)
 
 
 def repair(context: Context, cluster: ClusterRef, progress: Progress | None = None) -> int:
