@@ -506,12 +506,20 @@ class Store:
 
     @uninterrupted
     def metrics(self) -> list[Metric]:
-        """The present sizes, writes, connections and lags; :func:`clusterdb.metrics.prometheus` prints them."""
+        """The present sizes, writes, connections and lags; :func:`clusterdb.metrics.prometheus` prints them.
+
+        The storage nodes of clusters with zones are asked, all at once.
+        """
         from clusterdb.clusters import metrics
 
         self.context.require_open()
         with self.context.errors():
-            return metrics.metrics(self.context)
+            samples = metrics.metrics(self.context)
+            if any(row.settings.zones for row in self.context.catalog.clusters.all()):
+                from clusterdb.zones.verbs import node_metrics
+
+                samples += node_metrics(self.context)
+            return samples
 
     def events(self, source: str | None = None) -> list[Event]:
         """The events of clusters, instances and snapshots (or of the ``source`` with that name), oldest first."""

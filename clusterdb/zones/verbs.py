@@ -8,14 +8,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from clusterdb.catalog.rows import ClusterRow
+from clusterdb.clusters.metrics import Metric
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.errors import InvalidArgumentError, RemoteNotFoundError
 from clusterdb.zones.copies import StoreCopies, nodes_of, send_as_writer
 from clusterdb.zones.faults import Fault, fault_of
 from clusterdb.zones.recovering import Progress, kept_clusters, recover
-from clusterdb.zones.status import NodeStatus, statuses
+from clusterdb.zones.status import NodeStatus, metrics_of, statuses
 
-__all__ = ["begin", "copies_of", "node_statuses", "recover_clusters", "repair", "set_fault", "simulate"]
+__all__ = ["begin", "copies_of", "node_metrics", "node_statuses", "recover_clusters", "repair", "set_fault", "simulate"]
 
 _SHOWN_S = 0.1
 """How often progress is shown."""
@@ -49,6 +50,14 @@ def node_statuses(context: Context, cluster: ClusterRef) -> list[NodeStatus]:
     row = context.row_of(cluster)
     require_zones(row)
     return statuses(copies_of(context), row)
+
+
+def node_metrics(context: Context) -> list[Metric]:
+    """The metrics of the storage nodes of all clusters that have zones, which are asked: part of
+    :meth:`clusterdb.Store.metrics`."""
+    copies = copies_of(context)
+    rows = [row for row in context.catalog.clusters.all() if row.settings.zones]
+    return [metric for row in rows for metric in metrics_of(row.name, statuses(copies, row))]
 
 
 def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str | None, fault: Fault | None) -> None:

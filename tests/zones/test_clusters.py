@@ -11,6 +11,7 @@ import pytest
 
 import clusterdb
 from clusterdb import dbapi2
+from clusterdb.metrics import prometheus
 from tests.support.stores import assert_clean
 from vfs.format.layout import SLOT_BYTES
 
@@ -392,3 +393,22 @@ def test_lost_nodes_come_back_when_their_time_is_over(prod: clusterdb.Cluster) -
     prod.lose_zone("a", for_s=0.001)
     prod.lose_node(6, for_s=3600)
     assert [node.status for node in prod.nodes()] == ["available"] * 5 + ["lost"]
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+def test_metrics_count_nodes_and_what_they_lack(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    def of_nodes() -> dict[str, float]:
+        return {metric.name: metric.value for metric in store.metrics() if metric.name.startswith("Storage")}
+
+    prod.repair_nodes()
+    assert of_nodes() == {"StorageNodesAvailable": 6, "StorageBatchesBehind": 0}
+    prod.lose_zone("b")
+    for number in (2, 3):
+        execute(prod, f"INSERT INTO t VALUES ({number}, 'x')")
+    assert of_nodes() == {"StorageNodesAvailable": 4, "StorageBatchesBehind": 0}
+    prod.return_node("b")
+    assert of_nodes() == {"StorageNodesAvailable": 6, "StorageBatchesBehind": 2}
+    page = prometheus(store.metrics())
+    assert 'clusterdb_storage_nodes_available{cluster="prod"} 6' in page.splitlines()
+    store.create_cluster("plain")
+    assert all(metric.cluster == "prod" for metric in store.metrics() if metric.name.startswith("StorageN"))
