@@ -8,7 +8,7 @@ import click
 
 from clusterdb.cli.app import CLUSTER, cli, opened, progress_bar
 from clusterdb.cli.notes import note, quiet_option
-from clusterdb.cli.output import json_option, print_json, print_records
+from clusterdb.cli.output import columns_option, json_option, print_json, print_records
 from clusterdb.cli.settings import Duration, given_settings, settings_options
 from clusterdb.views import messages
 from clusterdb.views.columns import NODES
@@ -32,6 +32,7 @@ _PLACE = "a zone by its name, or a node by its number"
 @click.option("--return", "back", metavar="ZONE|NODE", multiple=True, help="End what was lost or slow.")
 @click.option("--repair", is_flag=True, help="Give every node that can be reached what it lacks, now.")
 @quiet_option
+@columns_option
 @json_option
 @click.pass_context
 def zones(
@@ -42,6 +43,7 @@ def zones(
     for_s: float | None,
     back: tuple[str, ...],
     repair: bool,
+    columns: str | None,
     as_json: bool,
 ) -> None:
     """List the storage nodes of CLUSTER, which was created with --zones; or lose nodes, to rehearse it.
@@ -52,8 +54,10 @@ def zones(
     """
     if for_s is not None and not (lose or slow):
         raise click.UsageError("--for applies to --lose and --slow")
-    if as_json and (lose or slow or back or repair):
-        raise click.UsageError("--json lists the nodes: remove --lose, --slow, --return and --repair")
+    if (as_json or columns) and (lose or slow or back or repair):
+        raise click.UsageError("--json and --columns list the nodes: remove --lose, --slow, --return and --repair")
+    if as_json and columns:
+        raise click.UsageError("--columns applies to the table: --json prints every field")
     with opened(context) as store:
         target = store.cluster(cluster)
         for place in lose:
@@ -73,7 +77,7 @@ def zones(
             print_json([to_json(node) for node in target.nodes()])
         elif not (lose or slow or back):
             nodes = target.nodes()
-            print_records(nodes, NODES, as_json=False)
+            print_records(nodes, NODES, as_json=False, chosen=columns)
             click.echo(messages.quorum_text(nodes))
 
 
