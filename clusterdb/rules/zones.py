@@ -51,16 +51,20 @@ def with_zones(settings: Mapping[str, Any], store: str) -> Mapping[str, Any]:
 def parse(text: str) -> int | dict[str, list[str]]:
     """The zones that an option names: ``3``, or ``a=/disk1,b=/disk2,c=s3://BUCKET/PATH``; a zone twice: its nodes.
 
-    Raises InvalidArgumentError.
+    ``none``: no zones, for a clone that shall have no copies.  Raises InvalidArgumentError.
     """
+    if text == "none":
+        return {}
     if text.isdigit():
         return int(text)
     zones: dict[str, list[str]] = {}
     for part in text.split(","):
         name, separator, place = part.partition("=")
         if not separator or not place:
-            raise InvalidArgumentError(f"--zones {text}: use 3, or a=PLACE,b=PLACE,c=PLACE")
+            break
         zones.setdefault(name, []).append(place)
+    if len(zones) != len(ZONES):
+        raise InvalidArgumentError(f"'{text}': use 3, or name three zones and their places: a=PLACE,b=PLACE,c=PLACE")
     return zones
 
 
