@@ -38,6 +38,7 @@ __all__ = [
     "READER",
     "SNAPSHOT",
     "SOURCE",
+    "ZONE_OR_NODE",
     "cli",
     "common",
     "confirm",
@@ -261,6 +262,7 @@ POINT = _Named("cluster[@point]")
 READER = _Named("reader")
 SNAPSHOT = _Named("snapshot")
 SOURCE = _Named("source")
+ZONE_OR_NODE = _Named("zone or node")
 
 
 def split_point(text: str) -> tuple[str, Point | None]:
