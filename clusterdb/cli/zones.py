@@ -48,9 +48,9 @@ def zones(
     columns: str | None,
     as_json: bool,
 ) -> None:
-    """List the storage nodes of CLUSTER, which was created with --zones; or lose nodes, to rehearse it.
+    """List the storage nodes of CLUSTER; or lose, return or repair some.
 
-    A commit waits until four of six nodes have it, at most for the seconds in CLUSTERDB_QUORUM_PATIENCE_S (30), and
+    CLUSTER was created with --zones.  A commit waits until four of six nodes have it, at most for the seconds in CLUSTERDB_QUORUM_PATIENCE_S (30), and
     fails then.  What is lost stays lost, for every process that uses the store, until it is returned; the next commits
     repair it.
     """
