@@ -50,9 +50,9 @@ def zones(
 ) -> None:
     """List the storage nodes of CLUSTER; or lose, return or repair some.
 
-    CLUSTER was created with --zones.  A commit waits until four of six nodes have it, at most for the seconds in CLUSTERDB_QUORUM_PATIENCE_S (30), and
-    fails then.  What is lost stays lost, for every process that uses the store, until it is returned; the next commits
-    repair it.
+    CLUSTER was created with --zones.  A commit waits until four of six nodes have it, at most for the seconds in
+    CLUSTERDB_QUORUM_PATIENCE_S (30), and fails then.  What is lost stays lost, for every process that uses the store,
+    until it is returned; the next commits repair it.
     """
     if for_s is not None and not (lose or slow):
         raise click.UsageError("--for applies to --lose and --slow")
