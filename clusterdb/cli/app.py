@@ -39,6 +39,7 @@ __all__ = [
     "READER",
     "SNAPSHOT",
     "SOURCE",
+    "ZONE_OR_NODE",
     "cli",
     "common",
     "confirm",
@@ -266,6 +267,7 @@ POINT = _Named("cluster[@point]")
 READER = _Named("reader")
 SNAPSHOT = _Named("snapshot")
 SOURCE = _Named("source")
+ZONE_OR_NODE = _Named("zone or node")
 
 
 def split_point(text: str) -> tuple[str, Point | None]:

@@ -105,6 +105,13 @@ def _sources(store: Store, given: str, incomplete: str) -> Iterable[PointText]:
     yield from _snapshots(store, given, incomplete)
 
 
+def _zones_and_nodes(store: Store, given: str, incomplete: str) -> Iterable[PointText]:
+    zones = _cluster(store, given).settings.zones
+    yield from (PointText(name, "both storage nodes of the zone") for name, *_ in zones)
+    urls = [url for _, *urls in zones for url in urls]
+    yield from (PointText(str(number), url) for number, url in enumerate(urls, 1))
+
+
 def _cluster(store: Store, given: str) -> Cluster:
     """The cluster that is named on the command line; else the only one.  Raises ClusterNotFoundError."""
     name = given.partition("@")[0]
@@ -123,6 +130,7 @@ _KINDS: dict[str, Callable[[Store, str, str], Iterable[PointText]]] = {
     "reader": _readers,
     "snapshot": _snapshots,
     "source": _sources,
+    "zone or node": _zones_and_nodes,
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clusterdb.cli.app import CLUSTER, cli, opened, progress_bar
+from clusterdb.cli.app import CLUSTER, ZONE_OR_NODE, cli, opened, progress_bar
 from clusterdb.cli.notes import note, quiet_option
 from clusterdb.cli.output import columns_option, json_option, print_json, print_records
 from clusterdb.cli.settings import Duration, given_settings, settings_options
@@ -24,12 +24,14 @@ _PLACE = "a zone by its name, or a node by its number"
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
-@click.option("--lose", metavar="ZONE|NODE", multiple=True, help=f"Lose {_PLACE}; may be repeated.")
+@click.option("--lose", type=ZONE_OR_NODE, metavar="ZONE|NODE", multiple=True, help=f"Lose {_PLACE}; may be repeated.")
 @click.option(
     "--slow", metavar="ZONE|NODE SECONDS", type=(str, float), multiple=True, help="Let it answer this much later."
 )
 @click.option("--for", "for_s", type=Duration(is_positive=True), help="End what is lost or slow after this time.")
-@click.option("--return", "back", metavar="ZONE|NODE", multiple=True, help="End what was lost or slow.")
+@click.option(
+    "--return", "back", type=ZONE_OR_NODE, metavar="ZONE|NODE", multiple=True, help="End what was lost or slow."
+)
 @click.option("--repair", is_flag=True, help="Give every node that can be reached what it lacks, now.")
 @quiet_option
 @columns_option
@@ -46,11 +48,11 @@ def zones(
     columns: str | None,
     as_json: bool,
 ) -> None:
-    """List the storage nodes of CLUSTER, which was created with --zones; or lose nodes, to rehearse it.
+    """List the storage nodes of CLUSTER; or lose, return or repair some.
 
-    A commit waits until four of six nodes have it, at most for the seconds in CLUSTERDB_QUORUM_PATIENCE_S (30), and
-    fails then.  What is lost stays lost, for every process that uses the store, until it is returned; the next commits
-    repair it.
+    CLUSTER was created with --zones.  A commit waits until four of six nodes have it, at most for the seconds in
+    CLUSTERDB_QUORUM_PATIENCE_S (30), and fails then.  What is lost stays lost, for every process that uses the store,
+    until it is returned; the next commits repair it.
     """
     if for_s is not None and not (lose or slow):
         raise click.UsageError("--for applies to --lose and --slow")

@@ -73,6 +73,14 @@ def test_names_of_every_kind_complete(folder: Path, line: str, expected: list[st
     assert completed(folder, line) == expected
 
 
+def test_zones_and_nodes_complete(folder: Path) -> None:
+    with clusterdb.open(folder) as store:
+        store.create_cluster("kept", zones=3)
+    assert completed(folder, "clusterdb zones kept --lose ") == [*"abc", *"123456"]
+    assert completed(folder, "clusterdb zones kept --return b") == ["b"]
+    assert completed(folder, "clusterdb zones prod --lose ") == []
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
