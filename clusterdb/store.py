@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -106,6 +106,15 @@ def _mend(pages: PageStore) -> None:
         mend(pages)
 
 
+def _elsewhere(pages: PageStore) -> Callable[[int, int], bool]:
+    """The function by which recovery knows pages that can be fetched."""
+    if pages.directory is None or not (pages.directory / "remote").exists():
+        return pages.is_elsewhere
+    from clusterdb.remote.absent import Entries
+
+    return Entries(pages.directory).has
+
+
 def _find_residence(context: weakref.ref[Context]) -> Residence | None:
     """The hook that fetches absent pages, if the store has any."""
     from clusterdb.remote.places import absent_pages_if_any
@@ -149,7 +158,7 @@ class Store:
         rebuilds: bool = False,
         disposable: bool = False,
     ) -> None:
-        options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable, _mend)
+        options = opening.Options(create, synchronous, verify_reads, read_only, rebuilds, disposable, _mend, _elsewhere)
         self.context = context = opening.open_context(path, options)
         context.pages.find_residence = partial(_find_residence, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)

@@ -43,7 +43,8 @@ class Options:
     """The parameters of :func:`clusterdb.open`.
 
     ``rebuilds`` rebuilds derived files in any case; ``after_rebuild`` is called when they have been rebuilt, while no
-    other process has the store open.
+    other process has the store open; ``elsewhere`` returns the function by which recovery knows
+    the pages that can be fetched.
     """
 
     create: bool
@@ -53,6 +54,7 @@ class Options:
     rebuilds: bool = False
     disposable: bool = False
     after_rebuild: Callable[[PageStore], None] = lambda pages: None
+    elsewhere: Callable[[PageStore], Callable[[int, int], bool]] = lambda pages: pages.is_elsewhere
 
 
 def default_path() -> Path:
@@ -117,6 +119,7 @@ def _start(where: str, directory: Path | None, pages: PageStore, options: Option
         catalog = Catalog(path, store_id=os.urandom(16), read_only=pages.read_only, disposable=options.disposable)
         try:
             pages.after_rebuild = options.after_rebuild
+            pages.is_elsewhere = options.elsewhere(pages)
             pages.start(catalog.volumes, catalog.store_id, rebuilds=options.rebuilds)
             catalog.database.remember_under(pages.tables.header)
         except BaseException:

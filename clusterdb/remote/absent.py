@@ -14,6 +14,7 @@ Invariants
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import struct
 import threading
@@ -21,17 +22,21 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from clusterdb.errors import Error
 from clusterdb.remote.repository import Slots
 from vfs.errors import CorruptionError
-from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, Version
+from vfs.failpoints import reach
+from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
 from vfs.registry import VolumeState
+from vfs.storage.device import sync, write_at
 from vfs.storage.heads import head_of, retained
 from vfs.storage.pool import Pool
 from vfs.storage.slot_map import runs_of
 from vfs.storage.walk import Reached, nodes
+from vfs.store import sync_directory
 
 __all__ = ["FILE", "AbsentPages", "mend"]
 
@@ -45,6 +50,7 @@ class AbsentPages:
     def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots]) -> None:
         """``slots_of`` returns the reader of a place."""
         self._pool = pool
+        self._directory = directory
         self._fd = os.open(directory / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._slots_of = slots_of
         self._readers: dict[int, Slots] = {}
@@ -58,12 +64,13 @@ class AbsentPages:
             words[0::4] = array("I", remote[start : start + count])
             words[1::4] = array("I", crcs[start : start + count])
             words[2::4] = array("I", [place]) * count
-            os.pwrite(self._fd, words.tobytes(), first * _ENTRY.size)
+            write_at(self._fd, [words.tobytes()], first * _ENTRY.size)
             start += count
 
     def sync(self) -> None:
-        """Sync the entries to the device (N1)."""
-        os.fdatasync(self._fd)
+        """Sync the entries to the device, and the name of the file: another process may have created it (N1)."""
+        sync(self._fd)
+        sync_directory(self._directory)
 
     def place_of(self, slot: int) -> tuple[int, int]:
         """The place and the remote slot of the page of a slot; zeros if there is none."""
@@ -92,22 +99,41 @@ class AbsentPages:
             page = self._readers[place].read_slot(remote)
         if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
             raise CorruptionError(f"the page of slot {slot} on object storage fails its checksum")
-        os.pwrite(self._pool.pool_fd, page, slot << SLOT_SHIFT)
+        reach("fetch: page received")
+        write_at(self._pool.pool_fd, [page], slot << SLOT_SHIFT)
+        reach("fetch: page written")
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
 
 
+class Entries:
+    """The entries of a store that no other process has open, for recovery."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE
+
+    @cached_property
+    def _words(self) -> memoryview:
+        with self._path.open("rb") as file:
+            whole = os.fstat(file.fileno()).st_size // _ENTRY.size * _ENTRY.size
+            return memoryview(mmap.mmap(file.fileno(), whole, prot=mmap.PROT_READ) if whole else b"").cast("I")
+
+    def has(self, slot: int, crc: int) -> bool:
+        """Whether the page of a slot, with a checksum, can be fetched."""
+        words = self._words
+        return 4 * slot + 4 <= len(words) and words[4 * slot] != 0 and words[4 * slot + 1] == crc
+
+
 def mend(pool: Pool) -> None:
     """Forget the fetched pages that did not reach the device whole, after a boot: they are absent again (N2).
 
-    No other process has the store open.
+    No other process has the store open.  Raises CorruptionError if it is read-only, and there is such a page.
     """
-    if pool.directory is None or pool.read_only:
+    if pool.directory is None:
         return
-    with (pool.directory / FILE).open("rb") as file:
-        words = memoryview(file.read()).cast("I")
+    entries = Entries(pool.directory)
     entered: set[int] = set()
 
     def enter(at: Reached) -> bool:
@@ -121,9 +147,16 @@ def mend(pool: Pool) -> None:
             if not node.at.level:
                 for child in node.children():
                     slot, crc = child.entry.slot, child.entry.crc
-                    is_mapped = 4 * slot + 4 <= len(words) and words[4 * slot] and words[4 * slot + 1] == crc
-                    if is_mapped and zlib.crc32(pool.read_slot(slot)) != crc:
-                        pool.clear([slot])
+                    if entries.has(slot, crc):
+                        page = pool.read_slot(slot)
+                        if page != ZERO_SLOT and zlib.crc32(page) != crc:
+                            _clear(pool, slot)
+
+
+def _clear(pool: Pool, slot: int) -> None:
+    if pool.read_only:
+        raise CorruptionError(f"slot {slot} has a part of a page that was fetched: open the store once to write")
+    pool.clear([slot])
 
 
 def _versions(pool: Pool) -> Iterator[Version]:

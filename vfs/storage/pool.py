@@ -126,6 +126,8 @@ class Pool:
         self.companion: Companion | None = None
         self.residence: Residence | None = None
         self.find_residence: Callable[[], Residence | None] = lambda: None
+        self.is_elsewhere: Callable[[int, int], bool] = lambda slot, crc: False
+        """Whether the page of a slot, with a checksum, can be fetched: then a version is whole without its bytes."""
         self.chosen: dict[int, Version] = {}
         self.lost: set[tuple[int, int]] = set()
         self.written: dict[int, VolumeRow] = {}

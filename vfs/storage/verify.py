@@ -16,14 +16,15 @@ __all__ = ["damage_in"]
 def damage_in(pool: Pool, version: Version, durable: int, heads: Collection[int] = ()) -> str:
     """Describe the first damaged slot born after ``durable`` in a version; empty if all are intact.
 
-    ``heads``: head slots of volumes, which no page table may reach.
+    ``heads``: head slots of volumes, which no page table may reach.  A page that is elsewhere is intact.
     """
     try:
         for at in reached(pool.read_slot, version, durable):
             if at.entry.slot in heads:
                 return f"slot {at.entry.slot} is the head of a volume"
-            if at.level < 0 and zlib.crc32(pool.read_page(at.entry.slot, at.entry.crc)) != at.entry.crc:
-                return f"page {at.number} (slot {at.entry.slot}) of version {version.version} fails its checksum"
+            slot, crc = at.entry.slot, at.entry.crc
+            if at.level < 0 and zlib.crc32(pool.read_slot(slot)) != crc and not pool.is_elsewhere(slot, crc):
+                return f"page {at.number} (slot {slot}) of version {version.version} fails its checksum"
     except CorruptionError as error:
         return str(error)
     return ""
