@@ -10,11 +10,12 @@ from time import time_ns
 
 from clusterdb.errors import RemoteDamagedError
 from clusterdb.remote.manifest import Manifest
-from clusterdb.remote.objects import Counts, open_objects
+from clusterdb.remote.objects import NEW, Counts, open_objects
 from clusterdb.remote.repository import TOMBSTONE, Repository, Slots, manifest_path
 from clusterdb.remote.states import require_ref
 from clusterdb.remote.tree import Side, leaves
 from vfs.errors import CorruptionError
+from vfs.failpoints import reach
 from vfs.storage.walk import nodes
 
 __all__ = ["Collected", "Remote", "RemoteDatabase"]
@@ -129,10 +130,11 @@ class Remote:
         expired = self._expire(oldest, pinned)
         count = size = 0
         youngest = datetime.now(timezone.utc) - _ORPHANS_AGE
-        for folder in ("segment", "table", "probe"):
+        for folder in ("segment", "table", "probe", NEW):
             for listed in self.repository.objects.list(folder):
                 if listed.path not in needed and listed.changed_at < youngest:
                     self.repository.objects.delete(listed.path)
+                    reach("collect: object deleted")
                     count, size = count + 1, size + listed.size_bytes
         return Collected(count, size, expired)
 
@@ -157,6 +159,7 @@ class Remote:
                     break  # and so are all before
                 continue
             self.repository.objects.put(manifest_path(number), TOMBSTONE)
+            reach("collect: state expired")
             count += 1
         return count
 

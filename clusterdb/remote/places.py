@@ -20,6 +20,7 @@ from clusterdb.remote.absent import FILE, AbsentPages
 from clusterdb.remote.manifest import Manifest
 from clusterdb.remote.objects import open_objects
 from clusterdb.remote.repository import Repository, Slots
+from vfs.failpoints import reach
 
 __all__ = ["absent_pages", "absent_pages_if_any", "add_place"]
 
@@ -40,6 +41,8 @@ def add_place(context: Context, repository: Repository, manifest: Manifest) -> i
             return int(name)
     pin, until_ns = secrets.token_hex(8), time_ns() + _LIFE_NS
     repository.pin(pin, manifest.number, until_ns)
+    repository.settle(manifest)
+    reach("clone: state pinned")
     with context.catalog.transaction():
         number = 1 + max((int(name) for _, name, _ in context.catalog.documents.all(_KIND, STORE)), default=0)
         body = {"url": url, "number": manifest.number, "pin": pin, "until_ns": until_ns}

@@ -27,6 +27,7 @@ from clusterdb.remote.origin import origin_of
 from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.tree import Plan, Side, plan
 from clusterdb.rules.names import check_name
+from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES, Version
 
 __all__ = ["Pushed", "push"]
@@ -101,8 +102,9 @@ class _Sender:
         """One attempt; None if another writer was first."""
         manifest = self._repository.newest()
         ref = manifest.refs.get(self._name) if manifest is not None else None
-        if ref is not None and self._is_here(ref):
-            return self._done(0, manifest.number if manifest is not None else 0)
+        if manifest is not None and ref is not None and self._is_here(ref):
+            self._repository.settle(manifest)
+            return self._done(0, manifest.number)
         common = self._require_descendant(ref) if ref is not None else 0
         try:
             planned = self._planned(manifest, ref, common)
@@ -179,6 +181,7 @@ class _Sender:
                 name = secrets.token_hex(8)
                 self._repository.objects.create(f"segment/{name}", self._bytes(planned, nodes, start, count))
                 self._names[number : number + 1] = [name]
+                reach("push: segment sent")
             segments.append(Segment(first + start, count, self._names[number]))
             if progress is not None:
                 progress(start + count, planned.slot_count)

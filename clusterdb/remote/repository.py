@@ -50,6 +50,7 @@ from clusterdb.remote.manifest import (
     unpack_table,
 )
 from clusterdb.remote.objects import Objects
+from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES
 
 __all__ = ["Repository", "Slots", "TOMBSTONE"]
@@ -175,6 +176,10 @@ class Repository:
         """Whether no manifest follows that of a number."""
         return self._look(number + 1) is None
 
+    def settle(self, manifest: Manifest) -> None:
+        """Have a state that was read survive a power failure.  Raises RemoteError."""
+        self.objects.settle(manifest_path(manifest.number))
+
     def _look(self, number: int) -> Manifest | _Expired | None:
         """What a number has; None if it is free.  Raises RemoteDamagedError."""
         path = manifest_path(number)
@@ -214,12 +219,14 @@ class Repository:
             base.segments + segments if keeps else segments,
             base.tables if keeps else (),
         )
+        reach("state: before it is created")
         if len(manifest.segments) > SEGMENTS_MAX:
             table = secrets.token_hex(8)
             self.objects.create(f"table/{table}", pack_table(manifest.segments))
             manifest = replace(manifest, segments=(), tables=(*manifest.tables, table))
         if not self.objects.create(manifest_path(manifest.number), pack(manifest)):
             return None
+        reach("state: created")
         with suppress(RemoteError):  # it is only where a search begins
             self.objects.put(_LATEST, b"%d" % manifest.number)
         return manifest

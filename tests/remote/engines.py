@@ -56,6 +56,9 @@ class Memory:
             if path.startswith(f"{prefix}/"):
                 yield Listed(path, len(self.content[path]), now if path in self._fresh else now - timedelta(days=2))
 
+    def settle(self, path: str) -> None:
+        pass
+
 
 class Stopped(BaseException):
     """The process ends here."""
@@ -134,6 +137,9 @@ class Faulty:
         if self._before() != "done":
             raise self._fail()
         return self._engine.list(prefix)
+
+    def settle(self, path: str) -> None:
+        pass
 
 
 def objects_on(engine: Engine) -> Objects:
