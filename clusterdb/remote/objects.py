@@ -33,6 +33,7 @@ SCHEMES = ("s3", "gs", "az", "file", "memory")
 NEW = "new"
 """The folder of what is being written to a directory, and of what a writer that died left behind."""
 _TRIES, _PATIENCE_S = 3, 10
+_REQUEST_S_MAX = 60  # a segment of 8 MiB over a slow line takes most of it
 _MISSING = (FileNotFoundError,)
 _METADATA_HOST = "169.254.169.254"
 
@@ -183,7 +184,7 @@ def _bucket(url: str, plain: str, scheme: str, settings: dict[str, str]) -> _Buc
         return _Bucket(plain, obstore, _memories.setdefault(plain, MemoryStore()))
     if not urlsplit(url).netloc:
         raise InvalidArgumentError(f"'{url}' names no bucket: use {scheme}://BUCKET/PATH")
-    options: dict[str, Any] = {"timeout": timedelta(seconds=60)}
+    options: dict[str, Any] = {"timeout": timedelta(seconds=_REQUEST_S_MAX)}
     if settings.get("endpoint", "").startswith("http://") or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:"):
         options["allow_http"] = True
     patience: Any = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=_PATIENCE_S)}

@@ -16,7 +16,7 @@ from pathlib import Path
 from clusterdb.errors import RemoteUnavailableError
 from clusterdb.remote.objects import Engine, Listed, Objects
 
-__all__ = ["Faulty", "Memory", "Stopped", "objects_on", "seaweedfs"]
+__all__ = ["Faulty", "Memory", "Stopped", "objects_on", "seaweedfs", "started_seaweedfs"]
 
 
 class Memory:
@@ -150,20 +150,33 @@ def objects_on(engine: Engine) -> Objects:
 @contextmanager
 def seaweedfs(folder: Path) -> Iterator[str]:
     """SeaweedFS with its S3 gateway on loopback: the URL of its endpoint.  Raises FileNotFoundError without it."""
+    ports = _free_ports(4)
+    with started_seaweedfs(folder, "127.0.0.1", ports) as process:
+        _wait_for(ports[3], process)
+        yield f"http://127.0.0.1:{ports[3]}"
+
+
+@contextmanager
+def started_seaweedfs(
+    folder: Path, address: str, ports: list[int], within: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """SeaweedFS, which may not answer yet; the last port is that of its S3 gateway.
+
+    ``within``: a command that runs it.  Raises FileNotFoundError without it.
+    """
     program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if program is None:
         raise FileNotFoundError("weed")
-    ports = _free_ports(4)
-    command = [program, "server", f"-dir={folder}", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=4"]
+    command = [*within, program, "server", f"-dir={folder}", "-s3", f"-ip={address}", f"-ip.bind={address}"]
     command += [
         f"-{name}={port}" for name, port in zip(("master.port", "volume.port", "filer.port"), ports, strict=False)
     ]
-    command += [f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-volume.max=4", f"-s3.port={ports[3]}", "-master.volumeSizeLimitMB=64"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        _wait_for(ports[3], process)
-        yield f"http://127.0.0.1:{ports[3]}"
+        yield process
     finally:
         process.kill()
         process.wait()
