@@ -143,6 +143,16 @@ class Objects:
         self.counts.lists += 1
         return sorted(self._engine.list(prefix))
 
+    def now(self) -> datetime:
+        """The time by the clock that dates the objects, whatever the clock here is.  Raises RemoteUnavailableError."""
+        path = f"probe/{secrets.token_hex(8)}"
+        self.create(path, path.encode())
+        times = [listed.changed_at for listed in self.list("probe") if listed.path == path]
+        self.delete(path)
+        if not times:
+            raise RemoteUnavailableError(f"{self.url} does not list '{path}', which was created: try again")
+        return times[0]
+
     def settle(self, path: str) -> None:
         """Have an object that was read survive a power failure.  Raises RemoteError, RemoteUnavailableError."""
         self._engine.settle(path)

@@ -16,6 +16,15 @@ Invariants
     P4  A manifest keeps every ref of the one before but the one that its writer changes, and that moves to a descendant
         unless the writer forces it.
     P5  A slot number is never used for other content: ``next_slot`` only grows.
+    P6  A state before ``oldest`` of the newest manifest gets no new pin that counts: a store that pins a state reads
+        the newest manifest afterwards.  A collection moves ``oldest``, lists the pins afterwards, and then deletes.  So
+        it sees the pin, or the store sees ``oldest``.
+    P7  A collection that deletes objects adds a manifest first, and deletes those that were a day old before that.  A
+        writer gives up if its objects are half a day old when it has read the newest manifest.  So a writer that was
+        stopped for any time, and is about to name what was deleted, finds that its number is taken.
+
+Clocks: ages are by the clock of the storage, so P7 relies on no other.  Pins last for thirty days by the clock of the
+store that owns them, and are renewed after fifteen: it may be off by a week.
 """
 
 from __future__ import annotations
@@ -28,7 +37,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from clusterdb.errors import (
     RemoteConflictError,
@@ -53,7 +62,7 @@ from clusterdb.remote.objects import Objects
 from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES
 
-__all__ = ["Repository", "Slots", "TOMBSTONE"]
+__all__ = ["Pin", "Repository", "Slots", "TOMBSTONE"]
 
 TOMBSTONE = b"clusterdb-tombstone: this state of the repository has expired\n"
 _IDENTITY = b"clusterdb-repository 1 "
@@ -68,6 +77,14 @@ _T = TypeVar("_T")
 def manifest_path(number: int) -> str:
     """The object of a manifest."""
     return f"manifest/{number:012}"
+
+
+class Pin(NamedTuple):
+    """A pin: the number of the state that it keeps, and until when."""
+
+    name: str
+    number: int
+    until_ns: int
 
 
 class _Expired:
@@ -120,9 +137,13 @@ class Repository:
         """Keep a state until a time; a pin of the same name is replaced."""
         self.objects.put(f"pin/{name}", json.dumps({"number": number, "until_ns": until_ns}).encode())
 
-    def pinned(self, now_ns: int) -> set[int]:
-        """The numbers of the states that pins keep.  Raises RemoteDamagedError."""
-        numbers = set()
+    def unpin(self, name: str) -> None:
+        """Remove a pin."""
+        self.objects.delete(f"pin/{name}")
+
+    def pins(self) -> list[Pin]:
+        """All pins, expired ones too.  Raises RemoteDamagedError."""
+        pins = []
         for listed in self.objects.list("pin"):
             data = self.objects.get(listed.path)
             if data is not None:
@@ -131,11 +152,12 @@ class Repository:
                     number, until_ns = int(body["number"]), int(body["until_ns"])
                 except (ValueError, KeyError, TypeError):
                     raise RemoteDamagedError(f"{self.url}/{listed.path} is damaged: no pin can be trusted") from None
-                if until_ns > now_ns:
-                    numbers.add(number)
-                else:
-                    self.objects.delete(listed.path)
-        return numbers
+                pins.append(Pin(listed.path.partition("/")[2], number, until_ns))
+        return pins
+
+    def pinned(self, now_ns: int) -> set[int]:
+        """The numbers of the states that pins keep at a time.  Raises RemoteDamagedError."""
+        return {pin.number for pin in self.pins() if pin.until_ns > now_ns}
 
     # --- states -----------------------------------------------------------------------------------------------------
     def newest(self) -> Manifest | None:
@@ -172,6 +194,13 @@ class Repository:
         """Whether the manifest of a number has become a tombstone."""
         return isinstance(self._look(number), _Expired)
 
+    def may_expire(self, number: int) -> bool:
+        """Whether a state may be about to expire, if it has no pin (P6)."""
+        if self.is_newest(number):
+            return False
+        newest = self.newest()
+        return newest is None or number < newest.oldest
+
     def is_newest(self, number: int) -> bool:
         """Whether no manifest follows that of a number."""
         return self._look(number + 1) is None
@@ -201,11 +230,12 @@ class Repository:
         next_slot: int | None = None,
         *,
         keeps: bool = True,
+        oldest: int = 1,
     ) -> Manifest | None:
         """Add a state after ``before``; None if another writer has added one, and the caller has to look again.
 
         ``segments`` are added to those of ``before`` (or take their place: ``keeps`` false); their slots end before
-        ``next_slot``.
+        ``next_slot``.  ``oldest``: states before it expire.
         """
         base = before if before is not None else Manifest(0, 0, "", 0)
         previous = zlib.crc32(pack(base)) if before is not None else 0
@@ -218,6 +248,7 @@ class Repository:
             dict(refs),
             base.segments + segments if keeps else segments,
             base.tables if keeps else (),
+            max(base.oldest, oldest),
         )
         reach("state: before it is created")
         if len(manifest.segments) > SEGMENTS_MAX:

@@ -26,7 +26,7 @@ import json, sys, time
 import apsw, boto3, clusterdb
 from clusterdb.remote import Remote, objects
 
-objects._REQUEST_S_MAX, objects._PATIENCE_S = 4, 4
+objects._REQUEST_S_MAX, objects._PATIENCE_S = 12, 4
 path, url, endpoint = sys.argv[1:]
 out = sys.stdout
 
@@ -52,7 +52,7 @@ def make_bucket():
     # until the storage answers, and takes objects: the first ones take seconds
     from botocore.exceptions import BotoCoreError, ClientError
     client = boto3.client("s3", "us-east-1", endpoint_url=endpoint)
-    for _ in range(300):
+    for _ in range(600):
         try:
             if not client.list_buckets()["Buckets"]:
                 client.create_bucket(Bucket="tests")
