@@ -140,6 +140,7 @@ class History:
                 ("clusterdb.remote.places.open_objects", opened),
                 ("time.clock_gettime", clock_gettime),
                 ("clusterdb.remote.pushing._SEGMENT_SLOTS", 8),  # several segments in a push
+                ("clusterdb.remote.fetching._THREADS", 1),  # one thing after another
             ):
                 stack.enter_context(mock.patch(name, replacement))
             yield
