@@ -14,6 +14,7 @@ Invariants
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import struct
 import threading
@@ -28,13 +29,15 @@ from clusterdb.errors import Error, RemoteDamagedError
 from clusterdb.remote.objects import Counts
 from clusterdb.remote.repository import Slots
 from vfs.errors import CorruptionError
+from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
 from vfs.registry import VolumeState
-from vfs.storage.device import write_at
+from vfs.storage.device import sync, write_at
 from vfs.storage.heads import head_of, retained
 from vfs.storage.pool import Pool
 from vfs.storage.slot_map import runs_of
 from vfs.storage.walk import Reached, nodes
+from vfs.store import sync_directory
 
 __all__ = ["FILE", "AbsentPages", "elsewhere", "mend"]
 
@@ -48,6 +51,7 @@ class AbsentPages:
     def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots]) -> None:
         """``slots_of`` returns the reader of a place."""
         self._pool = pool
+        self._directory = directory
         mode = os.O_RDONLY if pool.read_only else os.O_RDWR | os.O_CREAT
         self._fd = os.open(directory / FILE, mode | os.O_CLOEXEC, 0o600)
         self._slots_of = slots_of
@@ -62,13 +66,17 @@ class AbsentPages:
             words[0::4] = array("I", remote[start : start + count])
             words[1::4] = array("I", crcs[start : start + count])
             words[2::4] = array("I", [place]) * count
-            os.pwrite(self._fd, words.tobytes(), first * _ENTRY.size)
+            write_at(self._fd, [words.tobytes()], first * _ENTRY.size)
             start += count
 
     def sync(self) -> None:
-        """Sync the entries to the device (N1), unless nothing of the store is synced."""
+        """Sync the entries to the device, and the name of the file: another process may have created it (N1).
+
+        Nothing of a store that is not durable is synced.
+        """
         if self._pool.is_durable:
-            os.fdatasync(self._fd)
+            sync(self._fd)
+            sync_directory(self._directory)
 
     def place_of(self, slot: int) -> tuple[int, int]:
         """The place and the remote slot of the page of a slot; zeros if there is none."""
@@ -109,7 +117,9 @@ class AbsentPages:
             page, where = self._readers[place].read_slot(remote), self._readers[place].place_of
         if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
             return f"{where(remote)} is damaged: a page of it (slot {remote}) fails its checksum"
+        reach("fetch: page received")
         write_at(self._pool.pool_fd, [page], slot << SLOT_SHIFT)
+        reach("fetch: page written")
         return ""
 
     def requests(self) -> Counts:
@@ -125,9 +135,10 @@ class AbsentPages:
 
 
 def elsewhere(directory: Path) -> Callable[[int, int], bool]:
-    """Whether a store has the place of a page, by its slot and its checksum; reads the file at once."""
-    content = (directory / FILE).read_bytes()
-    words = memoryview(content[: len(content) // _ENTRY.size * _ENTRY.size]).cast("I")
+    """Whether a store that no other process has open has the place of a page, by its slot and its checksum."""
+    with (directory / FILE).open("rb") as file:
+        whole = os.fstat(file.fileno()).st_size // _ENTRY.size * _ENTRY.size
+        words = memoryview(mmap.mmap(file.fileno(), whole, prot=mmap.PROT_READ) if whole else b"").cast("I")
 
     def is_elsewhere(slot: int, crc: int) -> bool:
         return 4 * slot + 4 <= len(words) and words[4 * slot] != 0 and words[4 * slot + 1] == crc
@@ -154,9 +165,10 @@ def mend(pool: Pool) -> None:
             if not node.at.level:
                 for child in node.children():
                     slot, crc = child.entry.slot, child.entry.crc
-                    if zlib.crc32(pool.read_slot(slot)) != crc and pool.is_elsewhere(slot, crc):
+                    page = pool.read_slot(slot)
+                    if page != ZERO_SLOT and zlib.crc32(page) != crc and pool.is_elsewhere(slot, crc):
                         if pool.read_only:
-                            pool.verify_reads |= pool.read_slot(slot) != ZERO_SLOT
+                            pool.verify_reads = True
                         else:
                             pool.clear([slot])
 

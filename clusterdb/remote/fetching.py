@@ -32,6 +32,7 @@ from clusterdb.remote.tree import Side, leaves
 from clusterdb.rules.names import check_name
 from vfs.abc import Durability
 from vfs.errors import CorruptionError
+from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES, ZERO_CRC, ZERO_SLOT
 from vfs.registry import VolumeRow
 from vfs.storage.volumes import open_volume
@@ -116,7 +117,9 @@ def _name(
         for start in range(0, len(numbers), _NAMED_PAGES):
             part = slice(start, start + _NAMED_PAGES)
             absent.record(transaction.name_absent(numbers[part], crcs[part]), remote[part], crcs[part], place)
+        reach("clone: pages named")
         absent.sync()  # N1
+        reach("clone: places synced")
         transaction.publish(Durability.FULL)
 
 

@@ -77,6 +77,7 @@ class Manifest:
     :ivar time_ns: the writer's clock, but later than the manifest before
     :ivar next_slot: the first remote slot that is not used
     :ivar tables: the names of tables, whose segments come before ``segments``
+    :ivar oldest: the states before this number have expired, or are about to, unless they are pinned
     """
 
     number: int
@@ -87,6 +88,7 @@ class Manifest:
     refs: Mapping[str, Ref] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
     tables: tuple[str, ...] = ()
+    oldest: int = 1
 
     def without(self, name: str) -> Manifest:
         """The same without a ref."""
@@ -130,6 +132,7 @@ def pack(manifest: Manifest) -> bytes:
             "refs": refs,
             "segments": [list(segment) for segment in manifest.segments],
             "tables": list(manifest.tables),
+            "oldest": manifest.oldest,
         },
     )
 
@@ -153,6 +156,7 @@ def unpack(data: bytes, where: str) -> Manifest:
             refs,
             _segments(document["segments"]),
             tuple(map(_name, document["tables"])),
+            int(document["oldest"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RemoteDamagedError(f"{where} is damaged: {type(error).__name__} {error}") from None

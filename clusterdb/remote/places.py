@@ -2,7 +2,7 @@
 
 A place is a repository's URL, the number of one of its states, and a *pin* on that state: an object of the repository
 that keeps it from being collected until a time.  The store that clones owns the pin, and renews it when half of its
-life is over.
+life is over, by another pin: one that has expired may be about to be deleted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from clusterdb.remote.absent import FILE, AbsentPages
 from clusterdb.remote.manifest import Manifest
 from clusterdb.remote.objects import open_objects
 from clusterdb.remote.repository import Repository, Slots
+from vfs.failpoints import reach
 
 __all__ = ["absent_pages", "absent_pages_if_any", "add_place", "note_place"]
 
@@ -34,7 +35,7 @@ _LIFE_NS = 30 * 86_400 * 10**9
 def add_place(context: Context, repository: Repository, manifest: Manifest) -> int:
     """The number of the place of a state, which is pinned.
 
-    Raises RemoteError.
+    Raises RemoteError; RemoteNotFoundError if the state expires.
     """
     url = repository.objects.address
     documents = context.catalog.documents.all(_KIND, STORE)
@@ -43,6 +44,11 @@ def add_place(context: Context, repository: Repository, manifest: Manifest) -> i
             return int(name)
     pin, until_ns = secrets.token_hex(8), time_ns() + _LIFE_NS
     repository.pin(pin, manifest.number, until_ns)
+    repository.settle(manifest)
+    reach("clone: state pinned")
+    if repository.may_expire(manifest.number):
+        repository.unpin(pin)
+        raise RemoteNotFoundError(f"state {manifest.number} of {repository.url} has expired: clone a newer one")
     with context.catalog.transaction():
         number = 1 + max((int(name) for _, name, _ in context.catalog.documents.all(_KIND, STORE)), default=0)
         body = {"url": url, "number": manifest.number, "pin": pin, "until_ns": until_ns}
@@ -80,12 +86,12 @@ def _is_due(body: dict[str, Any]) -> bool:
 
 
 def _renew(context: Context, repository: Repository, place: int, body: dict[str, Any]) -> None:
-    """Renew a pin, which lasts still: after an error, another process tries again."""
-    until_ns = time_ns() + _LIFE_NS
+    """Pin the state of a place again: after an error, another process tries again."""
+    pin, until_ns = secrets.token_hex(8), time_ns() + _LIFE_NS
     with suppress(Error):
-        repository.pin(str(body["pin"]), int(body["number"]), until_ns)
+        repository.pin(pin, int(body["number"]), until_ns)
         with context.catalog.transaction():
-            context.catalog.documents.put(STORE, _KIND, str(place), {**body, "until_ns": until_ns})
+            context.catalog.documents.put(STORE, _KIND, str(place), {**body, "pin": pin, "until_ns": until_ns})
 
 
 def absent_pages(context: Context) -> AbsentPages:

@@ -27,6 +27,7 @@ from clusterdb.remote.origin import origin_of
 from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.tree import Plan, Side, plan
 from clusterdb.rules.names import check_name
+from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES, Version
 
 __all__ = ["Pushed", "push"]
@@ -36,7 +37,12 @@ Progress = Callable[[int, int], None]
 
 _SEGMENT_SLOTS = 2048
 _DURATION_S_MAX = 12 * 3600
-"""Below the age at which a collection deletes segments that no manifest names (P2)."""
+"""Below the age at which a collection deletes segments that no manifest names (P7)."""
+
+
+def _uptime_s() -> float:
+    """A clock that also runs while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class _Sender:
         self._context, self._row, self._version = context, row, version
         self._repository, self._name, self._force = repository, name, force
         self._store = context.catalog.store_id.hex()
-        self._began_s = time.monotonic()
+        self._began_s = _uptime_s()
         self._plan: Plan | None = None
         self._planned_for: Ref | None = None
         self._order: list[int] = []
@@ -101,8 +107,9 @@ class _Sender:
         """One attempt; None if another writer was first."""
         manifest = self._repository.newest()
         ref = manifest.refs.get(self._name) if manifest is not None else None
-        if ref is not None and self._is_here(ref):
-            return self._done(0, manifest.number if manifest is not None else 0)
+        if manifest is not None and ref is not None and self._is_here(ref):
+            self._repository.settle(manifest)
+            return self._done(0, manifest.number)
         common = self._require_descendant(ref) if ref is not None else 0
         try:
             planned = self._planned(manifest, ref, common)
@@ -115,7 +122,7 @@ class _Sender:
         first = manifest.next_slot if manifest is not None else FIRST_SLOT
         nodes, root = planned.sealed(first, self._order)
         segments = self._send(planned, nodes, first, progress)
-        if time.monotonic() - self._began_s > _DURATION_S_MAX:
+        if _uptime_s() - self._began_s > _DURATION_S_MAX:
             raise RemoteUnavailableError(
                 f"pushing '{self._row.name}' to {self._repository.url} took too long: try again"
             )
@@ -192,6 +199,7 @@ class _Sender:
                 name = secrets.token_hex(8)
                 self._repository.objects.create(f"segment/{name}", self._bytes(planned, nodes, start, count))
                 self._names[number : number + 1] = [name]
+                reach("push: segment sent")
             segments.append(Segment(first + start, count, self._names[number]))
             if progress is not None:
                 progress(start + count, planned.slot_count)

@@ -16,7 +16,17 @@ Invariants
     P4  A manifest keeps every ref of the one before but the one that its writer changes, and that moves to a descendant
         unless the writer forces it.
     P5  A slot number is never used for other content: ``next_slot`` only grows.
-    P6  A manifest has the checksum of the one before, which :meth:`Repository.before` compares.
+    P6  A state before ``oldest`` of the newest manifest gets no new pin that counts: a store that pins a state reads
+        the newest manifest afterwards.  A collection moves ``oldest``, lists the pins afterwards, and then deletes.  So
+        it sees the pin, or the store sees ``oldest``.
+    P7  A collection that deletes objects adds a manifest first, and deletes those that were a day old before that.  A
+        writer gives up if its objects are half a day old when it has read the newest manifest.  So a writer that was
+        stopped for any time, and is about to name what was deleted, finds that its number is taken.
+    P8  A manifest has the checksum of the one before, which :meth:`Repository.before` compares.
+
+Clocks: ages are by the clock of the storage, so P7 relies on no other.  A pin lasts for its life from when the storage
+has created it, and until the time that its owner has written, if that is later.  Its owner renews it when half of its
+life is over by its own clock, which may be off, and be set by two weeks meanwhile.
 """
 
 from __future__ import annotations
@@ -29,7 +39,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from clusterdb.errors import (
     RemoteConflictError,
@@ -51,9 +61,10 @@ from clusterdb.remote.manifest import (
     unpack_table,
 )
 from clusterdb.remote.objects import CONDITIONAL, Counts, Objects
+from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES
 
-__all__ = ["Repository", "Slots", "TOMBSTONE"]
+__all__ = ["Pin", "Repository", "Slots", "TOMBSTONE"]
 
 TOMBSTONE = b"clusterdb-tombstone: this state of the repository has expired\n"
 _IDENTITY = b"clusterdb-repository 1 "
@@ -63,7 +74,6 @@ _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
 _CREATION = Counts(puts=3, gets=1, deletes=1, sent_bytes=len(_IDENTITY) + 44, received_bytes=5)
 """What :meth:`Repository.create` asks of the engine at a place without a repository, after a look."""
-_CLOCK_OFF_S_MAX = 3600
 _RACES_MAX = 100
 _T = TypeVar("_T")
 
@@ -71,6 +81,14 @@ _T = TypeVar("_T")
 def manifest_path(number: int) -> str:
     """The object of a manifest."""
     return f"manifest/{number:012}"
+
+
+class Pin(NamedTuple):
+    """A pin: the number of the state that it keeps, and until when."""
+
+    name: str
+    number: int
+    until_ns: int
 
 
 class _Expired:
@@ -123,20 +141,6 @@ class Repository:
             raise RemoteFormatError(f"{self.url} has a newer format than this release reads: upgrade clusterdb")
         return True
 
-    def require_clock(self) -> None:
-        """Compare this machine's clock with the engine's.  Raises RemoteError if it is off: it decides what expires."""
-        probe = f"probe/{secrets.token_hex(8)}"
-        self.objects.create(probe, b"clock")
-        probes = self.objects.list("probe")
-        self.objects.delete(probe)
-        for listed in probes:
-            off_s = time.time() - listed.changed_at.timestamp()
-            if listed.path == probe and abs(off_s) > _CLOCK_OFF_S_MAX:
-                hours = f"{abs(off_s) / 3600:.1f} hours {'ahead of' if off_s > 0 else 'behind'}"
-                raise RemoteError(
-                    f"the clock of this machine is {hours} that of {self.url}: set it; nothing was deleted"
-                )
-
     # --- pins -------------------------------------------------------------------------------------------------------
     def pin(self, name: str, number: int, until_ns: int) -> None:
         """Keep a state until a time; a pin of the same name is replaced."""
@@ -144,15 +148,15 @@ class Repository:
         self.objects.put(f"pin/{name}", json.dumps(body).encode())
 
     def unpin(self, name: str) -> None:
-        """Delete a pin."""
+        """Delete a pin, if there is one."""
         self.objects.delete(f"pin/{name}")
 
-    def pinned(self, now_ns: int) -> set[int]:
-        """The numbers of the states that pins keep.  Raises RemoteDamagedError.
+    def pins(self) -> list[Pin]:
+        """All pins, expired ones too.  Raises RemoteDamagedError.
 
         A pin lives from when the engine created it as well: the clock of who pinned may have been slow.
         """
-        numbers = set()
+        pins = []
         for listed in self.objects.list("pin"):
             data = self.objects.get(listed.path)
             if data is not None:
@@ -163,11 +167,12 @@ class Repository:
                     number = int(body["number"])
                 except (ValueError, KeyError, TypeError):
                     raise RemoteDamagedError(f"{self.url}/{listed.path} is damaged: no pin can be trusted") from None
-                if until_ns > now_ns:
-                    numbers.add(number)
-                else:
-                    self.objects.delete(listed.path)
-        return numbers
+                pins.append(Pin(listed.path.partition("/")[2], number, until_ns))
+        return pins
+
+    def pinned(self, now_ns: int) -> set[int]:
+        """The numbers of the states that pins keep at a time.  Raises RemoteDamagedError."""
+        return {pin.number for pin in self.pins() if pin.until_ns > now_ns}
 
     # --- states -----------------------------------------------------------------------------------------------------
     def newest(self) -> Manifest | None:
@@ -201,7 +206,7 @@ class Repository:
         return None if isinstance(state, _Expired) else state
 
     def before(self, state: Manifest) -> Manifest | None:
-        """The state before another; None if there is none, or it has expired.  Raises RemoteDamagedError (P6)."""
+        """The state before another; None if there is none, or it has expired.  Raises RemoteDamagedError (P8)."""
         previous = self.state(state.number - 1) if state.number > 1 else None
         if previous is not None and zlib.crc32(pack(previous)) != state.previous_crc:
             raise RemoteDamagedError(
@@ -214,9 +219,20 @@ class Repository:
         """Whether the manifest of a number has become a tombstone."""
         return isinstance(self._look(number), _Expired)
 
+    def may_expire(self, number: int) -> bool:
+        """Whether a state may be about to expire, if it has no pin (P6)."""
+        if self.is_newest(number):
+            return False
+        newest = self.newest()
+        return newest is None or number < newest.oldest
+
     def is_newest(self, number: int) -> bool:
         """Whether no manifest follows that of a number."""
         return self._look(number + 1) is None
+
+    def settle(self, manifest: Manifest) -> None:
+        """Have a state that was read survive a power failure.  Raises RemoteError."""
+        self.objects.settle(manifest_path(manifest.number))
 
     def _look(self, number: int) -> Manifest | _Expired | None:
         """What a number has; None if it is free.  Raises RemoteDamagedError."""
@@ -239,19 +255,22 @@ class Repository:
         next_slot: int | None = None,
         *,
         keeps: bool = True,
+        oldest: int = 1,
     ) -> Manifest | None:
         """Add a state after ``before``; None if another writer has added one, and the caller has to look again.
 
         ``segments`` are added to those of ``before`` (or take their place: ``keeps`` false); their slots end before
-        ``next_slot``.
+        ``next_slot``.  ``oldest``: states before it expire.
         """
-        manifest = self._following(before, refs, segments, next_slot, keeps=keeps)
+        manifest = self._following(before, refs, segments, next_slot, keeps=keeps, oldest=oldest)
+        reach("state: before it is created")
         if len(manifest.segments) > SEGMENTS_MAX:
             table = secrets.token_hex(8)
             self.objects.create(f"table/{table}", pack_table(manifest.segments))
             manifest = replace(manifest, segments=(), tables=(*manifest.tables, table))
         if not self.objects.create(manifest_path(manifest.number), pack(manifest)):
             return None
+        reach("state: created")
         with suppress(RemoteError):  # it is only where a search begins
             self.objects.put(_LATEST, b"%d" % manifest.number)
         return manifest
@@ -264,6 +283,7 @@ class Repository:
         next_slot: int | None,
         *,
         keeps: bool,
+        oldest: int = 1,
     ) -> Manifest:
         base = before if before is not None else Manifest(0, 0, "", 0)
         previous = zlib.crc32(pack(base)) if before is not None else 0
@@ -276,6 +296,7 @@ class Repository:
             dict(refs),
             base.segments + segments if keeps else segments,
             base.tables if keeps else (),
+            max(base.oldest, oldest),
         )
 
     def size_after(self, before: Manifest | None, refs: Mapping[str, Ref], segments: Iterable[Segment]) -> int:

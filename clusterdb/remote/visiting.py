@@ -22,7 +22,7 @@ from threading import Thread
 from time import time_ns
 
 from clusterdb.core.context import Context
-from clusterdb.errors import Error
+from clusterdb.errors import Error, RemoteNotFoundError
 from clusterdb.remote.absent import AbsentPages
 from clusterdb.remote.fetching import Progress, clone_remote
 from clusterdb.remote.manifest import Manifest
@@ -56,7 +56,7 @@ class Visit:
     def fill(self, context: Context, progress: Progress | None = None) -> None:
         """Clone the databases into the store at ``directory``, which nobody can change afterwards.
 
-        Raises RemoteDamagedError, RemoteUnavailableError.
+        Raises RemoteDamagedError, RemoteUnavailableError; RemoteNotFoundError if the state expires meanwhile.
         """
         note_place(context, self._repository, self._manifest)
         pages = context.pages
@@ -66,6 +66,7 @@ class Visit:
         for name in self._names:
             clone_remote(context, self._repository, self._manifest, name, name, {}, progress, "copy-on-write")
         self._pinning.join()
+        self._pin.require()
         context.freeze(self.url)
 
     def end(self) -> None:
@@ -94,25 +95,34 @@ def visit_database(url: str, at: Point | None) -> tuple[Visit, str]:
 
 # --- the pin ----------------------------------------------------------------------------------------------------------
 class _Pin:
-    """A pin that lasts while it is renewed."""
+    """A pin that lasts while it is renewed, by another: one that has expired may be about to be deleted."""
 
     def __init__(self, repository: Repository, number: int) -> None:
         self._repository, self._number = repository, number
-        self._name = secrets.token_hex(8)
+        self._names: list[str] = []
         self._until_ns = 0
+        self._is_late = False
 
     def renew(self) -> None:
         """Renew the pin if half of its life is over.  An error is ignored: there may be no permission to write."""
         now_ns = time_ns()
         if now_ns > self._until_ns - _PIN_LIFE_NS // 2:
             self._until_ns = now_ns + _PIN_LIFE_NS
+            self._names.append(secrets.token_hex(8))
             with suppress(Error):
-                self._repository.pin(self._name, self._number, self._until_ns)
+                self._repository.pin(self._names[-1], self._number, self._until_ns)
+                self._is_late |= len(self._names) == 1 and self._repository.may_expire(self._number)
+
+    def require(self) -> None:
+        """Check that the state had not begun to expire when it was pinned.  Raises RemoteNotFoundError."""
+        if self._is_late:
+            raise RemoteNotFoundError(f"state {self._number} of {self._repository.url} has expired: try again")
 
     def remove(self) -> None:
         """Delete the pin; what cannot be deleted expires."""
         with suppress(Error):
-            self._repository.unpin(self._name)
+            for name in self._names:
+                self._repository.unpin(name)
 
 
 class _PinnedSlots(Slots):

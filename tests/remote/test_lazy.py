@@ -186,6 +186,44 @@ def test_collection_spares_what_a_lazy_clone_needs(url: str, path: Path) -> None
         assert hash_of(dev) == expected
 
 
+def test_absent_pages_survive_a_boot(url: str, path: Path) -> None:
+    """Of a clone that has read nothing, and of one that has written; nothing is fetched to recover them."""
+    with clusterdb.open(path) as store:
+        store.clone(f"{url}/prod", "idle")
+        with closing(store.clone(f"{url}/prod", "busy").connect()) as connection:
+            connection.execute("UPDATE t SET body = 'mine' WHERE id = 5")
+    boot_again(path)
+    size = pool_bytes(path)
+    with clusterdb.open(path) as store:
+        assert pool_bytes(path) - size < 64 << 10
+        assert hash_of(store.cluster("idle")) == whole(url)
+        with closing(store.cluster("busy").connect()) as connection:
+            assert connection.execute("SELECT body FROM t WHERE id = 5").fetchall() == [("mine",)]
+            assert connection.execute("SELECT count(body) FROM t").fetchall() == [(ROWS,)]
+        assert_clean(store)
+
+
+def test_store_with_a_torn_page_is_read_only_but_for_that_page(url: str, path: Path) -> None:
+    """Until it was opened once to write: the rest of the page has to be fetched."""
+    with clusterdb.open(path) as store:
+        dev = store.clone(f"{url}/prod", "dev")
+        expected = hash_of(dev)
+        with pinned_head(store, "dev") as volume:
+            slots = [at.entry.slot for at in reached(pages_of(store).read_slot, volume.version) if at.level < 0]
+    with (path / "pool").open("r+b") as pool:
+        pool.seek(slots[7] * 4096 + 512)
+        pool.write(bytes(4096 - 512))
+    boot_again(path)
+    with (
+        clusterdb.open(path, read_only=True) as store,
+        closing(store.cluster("dev").connect()) as connection,
+        pytest.raises(apsw.CorruptError, match=rf"\(slot {slots[7]}\) .* fails its checksum"),
+    ):
+        connection.execute("SELECT count(body) FROM t").fetchall()
+    with clusterdb.open(path) as store:
+        assert hash_of(store.cluster("dev")) == expected
+
+
 @pytest.mark.parametrize("kept", [0, 100, 2048])
 def test_fetched_pages_that_did_not_reach_the_device_are_fetched_again(url: str, path: Path, kept: int) -> None:
     """A power failure leaves a part of a page that was fetched; what others wrote to reused slots stays."""

@@ -33,6 +33,22 @@ PAST_POINTS = [
 ]
 """Where the past is kept, given up, and gone back to (deaths and stops there are in tests/past)."""
 
+REMOTE_POINTS = {
+    "object: written",
+    "object: linked",
+    "push: segment sent",
+    "state: before it is created",
+    "state: created",
+    "clone: state pinned",
+    "clone: pages named",
+    "clone: places synced",
+    "fetch: page received",
+    "fetch: page written",
+    "collect: state expired",
+    "collect: object deleted",
+}
+"""Between the steps of what repositories on object storage take part in (deaths there are in tests/remote)."""
+
 
 def named_points() -> set[str]:
     """Every point that the code of the product reaches."""
