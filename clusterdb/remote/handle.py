@@ -139,6 +139,7 @@ class Remote:
         Objects younger than a day stay: a push that is still running may be about to name them.  All ages are by the
         clock of the storage.
         """
+        self.repository.require_newest()  # before anything is written
         now = self.repository.objects.now()
         now_ns = int(now.timestamp() * 1e9)
         plan = self.repository.raced(lambda: self._planned(now, now_ns, keep), "collect again")

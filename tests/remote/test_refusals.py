@@ -187,8 +187,8 @@ def test_pin_of_a_slow_clock_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     now_ns, day_ns = time.time_ns(), 86_400 * 10**9
     monkeypatch.setattr("clusterdb.remote.repository.time.time_ns", lambda: now_ns - 90 * day_ns)
     repository.pin("a", 7, now_ns - 60 * day_ns)
-    assert repository.pinned(now_ns + 27 * day_ns) == {7}
-    assert repository.pinned(now_ns + 29 * day_ns) == set()
+    assert repository.pinned(now_ns + 29 * day_ns) == {7}
+    assert repository.pinned(now_ns + 31 * day_ns) == set()
 
 
 def test_engine_that_replaces_objects_is_refused_before_anything_is_sent(

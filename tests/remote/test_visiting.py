@@ -162,7 +162,7 @@ def test_state_that_expires_before_it_is_pinned_is_named(filled: str, monkeypatc
         pin(self, name, number, until_ns)
 
     monkeypatch.setattr(Repository, "pin", late)
-    with pytest.raises(clusterdb.RemoteNotFoundError, match=r"state 1 of .* has expired: try again"):
+    with pytest.raises(clusterdb.RemoteNotFoundError, match=r"state 2 of .* has expired: try again"):
         clusterdb.open(filled)
     assert repository.pins() == []
 
