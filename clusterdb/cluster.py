@@ -279,16 +279,18 @@ class ClusterVerbs:
 
         return node_statuses(self.context, self)
 
-    def lose_node(self, node: int) -> None:
+    def lose_node(self, node: int, for_s: float = 0.0) -> None:
         """Lose a storage node, 1 to 6, of this cluster and of those that share it: no request reaches it.
+
+        It is lost for every process that uses the store, for ``for_s`` seconds (0: until it is returned).
 
         Raises InvalidArgumentError, ClusterNotFoundError.
         """
-        self._set_fault(node, is_lost=True)
+        self._set_fault(node, is_lost=True, for_s=for_s)
 
-    def lose_zone(self, zone: str) -> None:
+    def lose_zone(self, zone: str, for_s: float = 0.0) -> None:
         """Lose both storage nodes of an availability zone; as :meth:`lose_node`."""
-        self._set_fault(zone, is_lost=True)
+        self._set_fault(zone, is_lost=True, for_s=for_s)
 
     def slow_node(self, node: int | str, delay_s: float, for_s: float = 0.0) -> None:
         """Let a storage node, or both of a zone, answer later by ``delay_s`` seconds, for ``for_s`` seconds (0: on).
@@ -306,14 +308,16 @@ class ClusterVerbs:
 
         set_fault(self.context, self, node, None)
 
-    def repair_nodes(self) -> int:
+    def repair_nodes(self, progress: Progress | None = None) -> int:
         """Give every storage node that can be reached what it lacks, now; returns how many of six have everything.
+
+        ``progress`` is called with (batches on all nodes, batches in all).
 
         Raises QuorumError, WriterFencedError, StoreBusyError, InvalidArgumentError, ClusterNotFoundError.
         """
         from clusterdb.zones.verbs import repair
 
-        return repair(self.context, self)
+        return repair(self.context, self, progress)
 
     def begin_copies(self) -> None:
         """Give the storage nodes of a new cluster what it has; deletes it again without four of them.
@@ -327,6 +331,8 @@ class ClusterVerbs:
             try:
                 begin(self.context, row)
             except BaseException:
+                if row.settings.deletion_protection:
+                    self.modify(deletion_protection=False)
                 self.delete()
                 raise
 

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from clusterdb.cluster import ClusterVerbs
 from clusterdb.clusters import tidying
 from clusterdb.core import opening
-from clusterdb.core.context import Context
+from clusterdb.core.context import ClusterRef, Context
 from clusterdb.core.opening import default_path
 from clusterdb.errors import ClusterNotFoundError, InvalidArgumentError
 from clusterdb.rules.names import check_name
@@ -184,6 +184,15 @@ def _find_copy(context: weakref.ref[Context], volume: int, page: int, crc: int) 
     return find_copy(present, copies_of(present), volume, page, crc)
 
 
+def _simulate_nodes(context: weakref.ref[Context], cluster: ClusterRef, *fault: Any) -> None:
+    """Fail or delay requests to storage nodes."""
+    from clusterdb.zones.verbs import simulate
+
+    present = context()
+    assert present is not None  # a connection of it asks for the fault
+    simulate(present, cluster, *fault)
+
+
 class Cluster(ClusterVerbs):
     """A handle on a cluster; cheap, keeps nothing open.  It stays valid when the cluster is renamed.
 
@@ -233,6 +242,7 @@ class Store:
         context.copies_of = partial(_copies_of, weakref.ref(context))
         context.end_copies = partial(_end_copies, weakref.ref(context))
         context.pages.find_copy = partial(_find_copy, weakref.ref(context))
+        context.simulate_nodes = partial(_simulate_nodes, weakref.ref(context))
         opening.register(context, partial(_resolve, context), synchronous)
         if context.read_only:
             return
@@ -372,9 +382,12 @@ class Store:
         """
         from clusterdb.clusters import creating
 
-        return creating.import_dump(
-            self.context, name, source, settings, engine=engine, strict=strict, progress=progress
+        arranged = with_zones(settings, self.path)
+        loaded = creating.import_dump(
+            self.context, name, source, arranged, engine=engine, strict=strict, progress=progress
         )
+        self.cluster(name).begin_copies()
+        return loaded
 
     def clone(
         self,
@@ -426,8 +439,8 @@ class Store:
         of its log; ``name``: its name here.  ``progress`` is called with (batches read, batches in all).  ``settings``:
         those of :class:`ClusterSettings`; the engine is that of the cluster.
 
-        A recovered cluster takes over the copies when four nodes can be reached: whoever wrote to them before, on
-        whichever machine, is refused from then on.
+        A recovered cluster takes over the copies when four nodes can be reached: its former store, on whichever
+        machine, is refused from then on.
 
         Raises QuorumError, RemoteNotFoundError, RemoteDamagedError, ClusterExistsError, InvalidArgumentError.
         """
@@ -458,7 +471,7 @@ class Store:
         """
         from clusterdb.clusters import cloning
 
-        row = cloning.restore_snapshot(self.context, snapshot, name, settings)
+        row = cloning.restore_snapshot(self.context, snapshot, name, with_zones(settings, self.path))
         return self._copied(row)
 
     @uninterrupted
@@ -543,7 +556,8 @@ class Store:
         from clusterdb.clusters import cloning
 
         cloning.require_restore_options(source, restore_type, restore_to_time, use_latest_restorable_time)
-        row = cloning.clone(self.context, self.cluster(source), name, restore_to_time, restore_type, settings)
+        arranged = with_zones(settings, self.path)
+        row = cloning.clone(self.context, self.cluster(source), name, restore_to_time, restore_type, arranged)
         return self._copied(row)
 
     # --- figures ----------------------------------------------------------------------------------------------------
@@ -570,12 +584,20 @@ class Store:
 
     @uninterrupted
     def metrics(self) -> list[Metric]:
-        """The present sizes, writes, connections and lags; :func:`clusterdb.metrics.prometheus` prints them."""
+        """The present sizes, writes, connections and lags; :func:`clusterdb.metrics.prometheus` prints them.
+
+        The storage nodes of clusters with zones are asked, all at once.
+        """
         from clusterdb.clusters import metrics
 
         self.context.require_open()
         with self.context.errors():
-            return metrics.metrics(self.context)
+            samples = metrics.metrics(self.context)
+            if any(row.settings.zones for row in self.context.catalog.clusters.all()):
+                from clusterdb.zones.verbs import node_metrics
+
+                samples += node_metrics(self.context)
+            return samples
 
     def events(self, source: str | None = None) -> list[Event]:
         """The events of clusters, instances and snapshots (or of the ``source`` with that name), oldest first."""

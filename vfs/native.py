@@ -291,10 +291,7 @@ class _Opener:
 
     @uninterrupted
     def open(self, name: str, read_only: bool) -> tuple[Any, ...]:
-        """The volume of a name.
-
-        (row, read-only, has a gate, gate row or -1, passive bytes or None, has copies, owner)
-        """
+        """What a name is: (volume, read-only, has a gate, gate row or -1, passive bytes or None, has copies, owner)."""
         _set_limits()
         target = self._resolve(name)
         side = _Side(self._pool, target.row, read_only=read_only or target.read_only, follow=target.follow)

@@ -45,6 +45,8 @@ class Connection(apsw.Connection):
     when_closed: Callable[[], None] | None = None
     when_collected: Callable[[], None] | None = None
     """Called instead if it is collected unclosed; must only record this: the collector runs while locks are held."""
+    storage_node_count: int = 0
+    """The storage nodes of the cluster; 0 without zones.  The flavours show it."""
     _authorizers: _TwoAuthorizers | None = None
 
     def require_authorized(self, allow: Callable[..., None]) -> None:
@@ -95,7 +97,10 @@ class Connection(apsw.Connection):
 
 
 class InstanceConnection(Connection):
-    """A connection through an instance: checks before each statement that it is running, and accepts ALTER SYSTEM."""
+    """A connection through an instance: checks before each statement that it is running, and accepts ALTER SYSTEM.
+
+    One to a cluster with zones too, which may have no instance: then ``instance_name`` is empty.
+    """
 
     instance_name: str = ""
     before_statement: Callable[[str], str] = staticmethod(str)

@@ -26,12 +26,13 @@ from clusterdb.cli import (
     serve,
     shell,
     statements,
+    zones,
 )
 from clusterdb.cli.app import Common, cli
 
 __all__ = ["cli", "main"]
 
-_MODULES = (care, clusters, instances, differences, extras, history, past, remote, serve, shell, statements)
+_MODULES = (care, clusters, instances, differences, extras, history, past, remote, serve, shell, statements, zones)
 assert {module.cli for module in _MODULES} == {cli}
 
 

@@ -54,6 +54,7 @@ _SECTIONS = {
     "Clusters": "create import clone ls show modify rename stop start rm export",
     "SQL": "sql shell diff apply",
     "Object storage": "push fetch remote",
+    "Six copies in three zones": "zones recover",
     "AWS": "serve",
     "The past": "log bisect snapshot snapshots restore copy-snapshot export-snapshot rm-snapshot backtrack reset",
     "Instances": "add-instance instances modify-instance rm-instance endpoints add-endpoint rm-endpoint failover crash "

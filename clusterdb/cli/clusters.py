@@ -22,7 +22,7 @@ from clusterdb.cli.output import (
     warn_about_collations,
 )
 from clusterdb.cli.remote import list_remote
-from clusterdb.cli.settings import given_settings, settings_options
+from clusterdb.cli.settings import given_settings, settings_options, zones_option
 from clusterdb.rules.urls import is_url, plain_url
 from clusterdb.views import messages
 from clusterdb.views.cluster import details_json, details_rows, listed_json
@@ -52,6 +52,7 @@ _no_check_option = click.option("--no-check", is_flag=True, help="Import without
     help="The SQL it accepts: sqlite, aurora-mysql, aurora-postgresql.  [default: sqlite]",
 )
 @settings_options
+@zones_option
 @quiet_option
 @click.pass_context
 def create(
@@ -84,6 +85,7 @@ def create(
 @click.option("--strict", is_flag=True, help="With --dump: refuse unsupported statements instead of skipping them.")
 @_no_check_option
 @settings_options
+@zones_option
 @quiet_option
 @click.pass_context
 def import_(
@@ -159,6 +161,7 @@ def _size_bytes(store: Store, name: str) -> int:
 @click.argument("name")
 @click.option("--full-copy", is_flag=True, help="Copy all pages instead of sharing them.")
 @settings_options
+@zones_option
 @quiet_option
 @click.pass_context
 def clone(context: click.Context, /, source: str, name: str, full_copy: bool, **settings: object) -> None:

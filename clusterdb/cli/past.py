@@ -28,7 +28,7 @@ from clusterdb.cli.output import (
     print_records,
     warn_about_collations,
 )
-from clusterdb.cli.settings import given_settings, settings_options
+from clusterdb.cli.settings import given_settings, settings_options, zones_option
 from clusterdb.views import messages
 from clusterdb.views.columns import SNAPSHOTS
 from clusterdb.views.filters import is_wanted
@@ -65,6 +65,7 @@ def snapshots(context: click.Context, filters: tuple[str, ...], columns: str | N
 @click.argument("snapshot", type=SNAPSHOT)
 @click.argument("name")
 @settings_options
+@zones_option
 @quiet_option
 @click.pass_context
 def restore(context: click.Context, /, snapshot: str, name: str, **settings: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Duration", "given_settings", "settings_options"]
+__all__ = ["Duration", "given_settings", "settings_options", "zones_option"]
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -68,6 +68,23 @@ class _Tag(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return key, text
 
 
+class _Zones(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """``3``, or three zones with their places; ``none`` for no copies."""
+
+    name = "zones"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | dict[str, list[str]]:
+        from clusterdb.errors import InvalidArgumentError
+        from clusterdb.rules.zones import parse
+
+        try:
+            return parse(str(value))
+        except InvalidArgumentError as error:
+            self.fail(str(error), param, ctx)
+
+
 _OR_NEVER = Duration(allows_never=True)
 _OPTIONS = (
     click.option(
@@ -93,6 +110,15 @@ _OPTIONS = (
     click.option("--tag", "tags", type=_Tag(), multiple=True, help="A tag as KEY=VALUE; may be repeated."),
 )
 
+zones_option: Callable[[Command], Command] = click.option(
+    "--zones",
+    type=_Zones(),
+    metavar="3|a=PLACE,...",
+    help="Keep six copies, two in each of three zones: 3 (directories beside the store, to rehearse), or "
+    "a=/disk1,b=/disk2,c=s3://BUCKET/PATH; none: no copies, though the source has them.",
+)
+"""Not an option of ``modify``: the zones of a cluster cannot be changed."""
+
 
 def settings_options(command: Command) -> Command:
     """Add the options to a command, which passes their values to :func:`given_settings`."""
@@ -110,6 +136,8 @@ def given_settings(options: Mapping[str, object]) -> dict[str, Any]:
     for name, word in (("ttl_s", "never"), ("idle_s", "never"), ("backup_retention_bytes", "none")):
         if settings.get(name) == word:
             settings[name] = None
+    if settings.get("zones") == {}:
+        settings["zones"] = ()
     if "tags" in settings:
         settings["tags"] = dict(settings["tags"])
     return settings

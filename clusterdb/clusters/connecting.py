@@ -150,6 +150,8 @@ def _connect_to(
     if instance is not None:
         through = _Through(row.cluster, instances.state_to_connect(context, instance), instance.is_writer)
         kind, target = sqlite.InstanceConnection, through.target(target)
+    elif row.settings.zones:
+        kind = sqlite.InstanceConnection
     if row.settings.idle_s is not None:
         _note_use(context, row.cluster)
     context.local.known = (row.name, target)
@@ -164,9 +166,11 @@ def _connect_to(
             )
     finally:
         context.local.known = None
-    if instance is not None and through is not None and isinstance(connection, sqlite.InstanceConnection):
-        faults.prepare(context, cluster, instance, through.state, connection)
-        connection.executing = partial(_executing, context, through)
+    connection.storage_node_count = sum(len(urls) for _, *urls in row.settings.zones)
+    if isinstance(connection, sqlite.InstanceConnection):
+        faults.prepare(context, cluster, instance, through.state if through is not None else None, connection)
+        if through is not None:
+            connection.executing = partial(_executing, context, through)
     if row.settings.idle_s is not None and not context.read_only:
         connection.when_closed = partial(_note_use, context, row.cluster)
     context.connections.add(connection)

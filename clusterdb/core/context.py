@@ -49,6 +49,26 @@ class ClusterRef(Protocol):
     def name(self) -> str: ...
 
 
+class SimulateNodes(Protocol):
+    """See :func:`clusterdb.zones.verbs.simulate`."""
+
+    def __call__(
+        self,
+        cluster: ClusterRef,
+        node: int | None,
+        percent: int,
+        seconds: float,
+        delays_ms: tuple[int, int] | None,
+        /,
+    ) -> None: ...
+
+
+def _simulate_nothing(
+    cluster: ClusterRef, node: int | None, percent: int, seconds: float, delays_ms: tuple[int, int] | None, /
+) -> None:
+    pass
+
+
 class Context:
     """An open store.
 
@@ -74,6 +94,8 @@ class Context:
         """Keeps copies of what the writers of a cluster commit; set when the store is open."""
         self.end_copies: Callable[[ClusterRow], Callable[[], None]] = lambda row: lambda: None
         """Called in the catalog transaction that deletes a cluster with copies; what it returns, after that."""
+        self.simulate_nodes: SimulateNodes = _simulate_nothing
+        """Fails or delays requests to the storage nodes of a cluster that has zones; set when the store is open."""
         self.ends = ExitStack()
         """What ends before the store is closed."""
         self._errors = of_store(path)

@@ -75,6 +75,13 @@ _PLACEHOLDER = re.compile(
 )
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?!\+).*?\*/)*+", re.DOTALL)
 _FIRST_WORD = re.compile(r"\w++")
+_OF_AURORA = re.compile(
+    r"ALTER\s+SYSTEM\s+(?:CRASH|SIMULATE)\b"
+    r"|SELECT\s+aurora_inject_\w+\s*\([^()]*\)\s*+;?\s*+\Z"
+    r"|SELECT\b[^()]*\bFROM\s+aurora_replica_status\s*\(\s*\)[^()]*\Z",
+    re.IGNORECASE,
+)
+"""Statements that connections of our own know (:mod:`clusterdb.ha.faults`), if they have an instance or zones."""
 _NATIVE = re.compile(r"\s*(PRAGMA|ATTACH|DETACH|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|END|BEGIN)\b", re.IGNORECASE)
 
 
@@ -194,6 +201,10 @@ class Flavour:
         db.create_scalar_function(
             self.prefix + "several", guarded(self._refuse_several_rows), 1, flags=apsw.SQLITE_INNOCUOUS
         )
+        node_count: int = getattr(db, "storage_node_count", 0)
+        db.create_scalar_function(
+            self.prefix + "storage_nodes", guarded(lambda: node_count), 0, flags=apsw.SQLITE_INNOCUOUS
+        )
 
     def _refuse_several_rows(self, count: int) -> int:
         raise self.error_class(self.several_rows_message)
@@ -278,6 +289,8 @@ class Flavour:
     def translated(self, sql: str, context: Context) -> Translation:
         """A statement for SQLite.  Raises Unsupported, Refused, UnknownSyntax, SqlglotError."""
         text = sql[_COMMENTS.match(sql).end() :]  # type: ignore[union-attr]
+        if _OF_AURORA.match(text):
+            return Translation(text)
         special = self.special(text, context)
         return self.translated_by_grammar(text, context) if special is None else special
 

@@ -1,4 +1,4 @@
-"""Aurora's ``aurora_replica_status()``."""
+"""Aurora's ``aurora_replica_status()`` and ``aurora_show_volume_status()``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clusterdb.core.context import ClusterRef, Context
 from vfs.storage.heads import durable_version, newest_at, published_version
 
-__all__ = ["ReplicaStatus", "status"]
+__all__ = ["ReplicaStatus", "VolumeStatus", "status"]
 
 _MS = 1_000_000
 
@@ -29,6 +29,14 @@ class ReplicaStatus:
     is_current: bool
     last_update_timestamp: float
     replica_lag_in_msec: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeStatus:
+    """The row of Aurora's ``aurora_show_volume_status()``: a storage node has one disk; 0 without zones."""
+
+    disks: int
+    nodes: int
 
 
 def status(context: Context, cluster: ClusterRef) -> list[ReplicaStatus]:

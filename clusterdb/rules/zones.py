@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from clusterdb.errors import InvalidArgumentError
 from clusterdb.rules.settings import Zones
+from clusterdb.rules.urls import is_url, require_no_secrets
 
 __all__ = ["ZONES", "arrange", "node_url", "parse", "with_zones"]
 
@@ -50,16 +51,20 @@ def with_zones(settings: Mapping[str, Any], store: str) -> Mapping[str, Any]:
 def parse(text: str) -> int | dict[str, list[str]]:
     """The zones that an option names: ``3``, or ``a=/disk1,b=/disk2,c=s3://BUCKET/PATH``; a zone twice: its nodes.
 
-    Raises InvalidArgumentError.
+    ``none``: no zones, for a clone that shall have no copies.  Raises InvalidArgumentError.
     """
+    if text == "none":
+        return {}
     if text.isdigit():
         return int(text)
     zones: dict[str, list[str]] = {}
     for part in text.split(","):
         name, separator, place = part.partition("=")
         if not separator or not place:
-            raise InvalidArgumentError(f"--zones {text}: use 3, or a=PLACE,b=PLACE,c=PLACE")
+            break
         zones.setdefault(name, []).append(place)
+    if len(zones) != len(ZONES):
+        raise InvalidArgumentError(f"'{text}': use 3, or name three zones and their places: a=PLACE,b=PLACE,c=PLACE")
     return zones
 
 
@@ -68,8 +73,8 @@ def _zone(name: str, places: Any) -> tuple[str, str, str]:
         raise InvalidArgumentError(f"zone {name!r}: use up to 63 letters, digits and hyphens")
     places = [places] if isinstance(places, str | os.PathLike) else list(places)
     if len(places) == 1:
-        url = node_url(places[0])
-        places = [f"{url}/1", f"{url}/2"]
+        url, mark, settings = node_url(places[0]).partition("?")
+        places = [f"{url}/{number}{mark}{settings}" for number in (1, 2)]
     if len(places) != 2:
         raise InvalidArgumentError(f"zone '{name}' has {len(places)} places: name one or two")
     first, second = map(node_url, places)
@@ -81,11 +86,7 @@ def node_url(place: str | os.PathLike[str]) -> str:
     text = os.fspath(place).rstrip("/")
     if not text or "\0" in text:
         raise InvalidArgumentError(f"{place!r} is no place of a storage node: use a directory or a URL")
-    if urlsplit(text).scheme and "://" in text:
-        if "?" in text:
-            raise InvalidArgumentError(
-                f"'{text.partition('?')[0]}': put settings into the environment, such as "
-                "AWS_ENDPOINT_URL, since the URL of a storage node is kept"
-            )
+    if is_url(text):
+        require_no_secrets(text)
         return text
     return f"file://{quote(os.path.abspath(text))}"  # noqa: PTH100

@@ -144,7 +144,7 @@ class Session(Output):
             return Path(self.dbfilename or ":memory:").name if self._db is not None else "clusterdb"
         if in_use.at is not None:
             return f"{in_use.cluster.name}@{time_text(in_use.at) if isinstance(in_use.at, datetime) else in_use.at}"
-        if not isinstance(self._db, InstanceConnection):
+        if not isinstance(self._db, InstanceConnection) or not self._db.instance_name:
             return in_use.cluster.name
         try:
             roles = {instance.name: instance.role for instance in in_use.cluster.instances()}

@@ -72,5 +72,6 @@ def details_rows(details: ClusterDetails, bill: Bill | None = None) -> list[tupl
         ("time to live", f"{settings.ttl_s:g} s" if settings.ttl_s is not None else "unlimited"),
         ("idle time", f"{settings.idle_s:g} s" if settings.idle_s is not None else "unlimited"),
         ("clone limit", str(settings.clone_limit) if settings.clone_limit is not None else "none"),
+        *((f"zone {zone}", ", ".join(urls)) for zone, *urls in settings.zones),
         *((f"tag {key}", value) for key, value in sorted(settings.tags.items())),
     ]

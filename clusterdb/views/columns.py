@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clusterdb.ha.replica_status import ReplicaStatus
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.remote import RemoteDatabase
+    from clusterdb.zones.status import NodeStatus
 
 __all__ = [
     "BILLS",
@@ -24,6 +25,7 @@ __all__ = [
     "INSTANCES",
     "LISTED",
     "LISTED_DEFAULT",
+    "NODES",
     "REMOTE",
     "REPLICAS",
     "SNAPSHOTS",
@@ -46,6 +48,15 @@ REMOTE: Columns[RemoteDatabase] = {
     "engine": lambda database: database.engine,
     "pushed": lambda database: time_text(database.pushed_at),
 }
+NODES: Columns[NodeStatus] = {
+    "node": lambda node: node.number,
+    "zone": lambda node: node.zone,
+    "status": lambda node: node.status,
+    "batch": lambda node: node.batch if node.status != "lost" else None,
+    "behind": lambda node: node.batches_behind if node.status != "lost" else None,
+    "url": lambda node: node.url,
+    "problem": lambda node: node.problem,
+}
 CLUSTERS: Columns[ClusterStats] = {
     "cluster": lambda stats: stats.name,
     "cloned from": lambda stats: stats.source,
@@ -66,6 +77,7 @@ LISTED: Columns[tuple[ListedCluster, Bill | None]] = {
     "created": lambda row: time_text(row[0].stats.created_at),
     "status": lambda row: row[0].status,
     "engine": lambda row: row[0].settings.engine,
+    "zones": lambda row: ", ".join(name for name, *_ in row[0].settings.zones),
     "tags": lambda row: ", ".join(f"{key}={value}" for key, value in sorted(row[0].settings.tags.items())),
     "test": lambda row: row[0].test,
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
     from clusterdb.remote import Collected, Counts, Pushed
+    from clusterdb.zones.status import NodeStatus
 
 __all__ = [
     "added_endpoint",
@@ -39,9 +40,13 @@ __all__ = [
     "imported",
     "modified",
     "modified_instance",
+    "node_changed",
     "promoted",
     "pushed",
+    "quorum_text",
+    "recovered",
     "renamed",
+    "repaired",
     "requests_text",
     "reset",
     "restored",
@@ -239,3 +244,26 @@ def collected(url: str, result: Collected, requests: Counts) -> str:
     states = f"{result.state_count} state{'' if result.state_count == 1 else 's'}"
     what = f"deleted {objects} of {url}, {bytes_text(result.object_bytes)}; {states} expired"
     return f"{what}: {requests_text(requests)}"
+
+
+# --- six copies in three zones ----------------------------------------------------------------------------------------
+def node_changed(cluster: str, place: str | int, change: str) -> str:
+    """A storage node by its number, or both of a zone by its name."""
+    return f"{'zone' if isinstance(place, str) else 'node'} {place} of {cluster} is {change}"
+
+
+def repaired(cluster: str, count: int) -> str:
+    """How many nodes have everything now."""
+    return f"{count} of 6 nodes have every commit of {cluster}"
+
+
+def quorum_text(nodes: Sequence[NodeStatus]) -> str:
+    """How many nodes there are, and whether that suffices for commits and for recovery."""
+    count = sum(node.status != "lost" for node in nodes)
+    lacking = "" if count >= 4 else "; commits fail until nodes return, reads continue"
+    return f"{count} of {len(nodes)} nodes: commits need 4, recovery 3{lacking}"
+
+
+def recovered(name: str, version: int, time: datetime) -> str:
+    """A cluster from its copies."""
+    return f"recovered {name} from its copies, at {_version(version, time)}"

@@ -26,6 +26,8 @@ HELP = {
     "SnapshotStorageUsed": "Bytes of the volumes that snapshots keep which are older than the retention period.",
     "TotalBackupStorageBilled": "Bytes of both, without as many as the cluster itself uses.",
     "BacktrackChangeRecordsStored": "Versions before the present one, for clusters with a backtrack window.",
+    "StorageNodesAvailable": "Storage nodes, of six, that can be reached, for clusters with zones.",
+    "StorageBatchesBehind": "Batches that the storage node lacks which is furthest behind, of those in reach.",
     "PoolBytesUsed": "Bytes of the pool in use.",
 }
 """The metrics by their CloudWatch names, in the order of the page, with their descriptions."""

@@ -7,6 +7,8 @@ commit that failed has left is sent by the next writer, in whichever process.
 Invariants
     Q7  A batch is based on the last complete one of the log, and has every page whose birth is later: what several
         processes have committed since is in it, whoever did.
+    Q9  What is sent is on the device of the pool: otherwise a power failure would leave a store that is older than its
+        copies.
 """
 
 from __future__ import annotations
@@ -376,6 +378,7 @@ def send_as_writer(context: Context, copies: ClusterCopies, patience_s: float | 
             handle.pin()
             transaction = handle.begin_write()
             stack.callback(transaction.end)
+            context.pages.sync()  # nodes are never ahead of the device
         with copies.patient(patience_s):
             copies.send()
 

@@ -27,10 +27,12 @@ __all__ = [
     "Batch",
     "Claim",
     "Entry",
+    "Packed",
     "Start",
     "begins",
     "newest_beginning",
     "pack",
+    "packed",
     "unpack",
     "unpack_head",
     "valid_until",
@@ -123,6 +125,19 @@ def begins(head: Mapping[str, Any]) -> bool:
     return not head["part"] and (not head["base"] or head["parent"] is not None)
 
 
+class Packed(NamedTuple):
+    """A batch as bytes."""
+
+    sequence: int
+    begins: bool
+    data: bytes
+
+
+def packed(batch: Batch) -> Packed:
+    """The bytes of a batch, and what has to be known of it."""
+    return Packed(batch.sequence, batch.begins, pack(batch))
+
+
 def newest_beginning(numbers: Iterable[int], last: int, batch: Callable[[int], Batch | None]) -> int | None:
     """The greatest of the numbers of batches that begin anew whose parts are all there, up to a number; None: none.
 
@@ -132,8 +147,8 @@ def newest_beginning(numbers: Iterable[int], last: int, batch: Callable[[int], B
         parts = 0
         while number + parts <= last:
             part = batch(number + parts)
-            if part is None or part.part != parts:
-                break
+            if part is None or part.part != parts or (not parts and not part.begins):
+                break  # what an index has may be void
             if part.is_last:
                 return number
             parts += 1

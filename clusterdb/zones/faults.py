@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,28 +21,64 @@ from clusterdb.remote.objects import Engine, Listed
 __all__ = ["Fault", "Faults", "FaultyEngine", "fault_of"]
 
 _FILE = "node-faults.json"
+_DELAY_MAX_S, _TIME_MAX_S = 86_400, 315_360_000
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a node: it is lost, or answers later by ``delay_s`` seconds, until a time (0: for ever)."""
+    """What is wrong with a node, until a time (0: for ever): it is lost, or answers later.
+
+    :ivar is_lost: requests fail; else they are delayed
+    :ivar delay_s: by how many seconds, at least
+    :ivar until_s: when it is over, in seconds since 1970
+    :ivar rate: the part of the requests, 0 to 1, that it concerns
+    :ivar delay_max_s: by how many seconds at most, if more than ``delay_s``
+    """
 
     is_lost: bool = False
     delay_s: float = 0.0
     until_s: float = 0.0
+    rate: float = 1.0
+    delay_max_s: float = 0.0
 
     @property
     def is_over(self) -> bool:
         """Whether its time is over."""
         return bool(self.until_s) and time.time() > self.until_s
 
+    @property
+    def text(self) -> str:
+        """What it is, for events."""
+        if self.rate < 1:
+            part = f"{self.rate:.0%} of its requests"
+            return f"fails {part}" if self.is_lost else f"answers {part} {self._delay} s later"
+        return "is lost" if self.is_lost else f"answers {self._delay} s later"
 
-def fault_of(*, is_lost: bool, delay_s: float, for_s: float) -> Fault:
+    @property
+    def _delay(self) -> str:
+        most = f" to {self.delay_max_s:g}" if self.delay_max_s > self.delay_s else ""
+        return f"{self.delay_s:g}{most}"
+
+    def happen(self) -> None:
+        """Delay a request, or fail it.  Raises RemoteUnavailableError."""
+        if random.random() >= self.rate:
+            return
+        if self.is_lost:
+            raise RemoteUnavailableError("lost on request")
+        time.sleep(random.uniform(self.delay_s, max(self.delay_s, self.delay_max_s)))
+
+
+def fault_of(
+    *, is_lost: bool, delay_s: float = 0.0, for_s: float = 0.0, rate: float = 1.0, delay_max_s: float = 0.0
+) -> Fault:
     """A fault that begins now.  Raises InvalidArgumentError."""
-    for name, value in (("delay_s", delay_s), ("for_s", for_s)):
-        if not isinstance(value, int | float) or not 0 <= value < 86_400:
-            raise InvalidArgumentError(f"{name}={value!r}: use seconds, from 0 to a day")
-    return Fault(is_lost, float(delay_s), time.time() + for_s if for_s else 0.0)
+    for name, value, highest, text in (
+        ("delay_s", delay_s, _DELAY_MAX_S, "a day"),
+        ("for_s", for_s, _TIME_MAX_S, "ten years"),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+            raise InvalidArgumentError(f"{name}={value!r}: use seconds, from 0 to {text}")
+    return Fault(is_lost, float(delay_s), time.time() + for_s if for_s else 0.0, rate, float(delay_max_s))
 
 
 class Faults:
@@ -90,9 +127,7 @@ class FaultyEngine:
     def _pass(self) -> Engine:
         fault = self._faults.of(self._url)
         if fault is not None:
-            if fault.is_lost:
-                raise RemoteUnavailableError(f"storage node {self._url} is lost, as was asked for")
-            time.sleep(fault.delay_s)
+            fault.happen()
         return self._engine
 
     def get(self, path: str) -> bytes | None:

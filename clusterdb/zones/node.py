@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from clusterdb.errors import RemoteDamagedError
 from clusterdb.remote.objects import Objects
-from clusterdb.zones.entry import HEAD_BYTES_MAX, Batch, Entry, Start, begins, unpack, unpack_head
+from clusterdb.zones.entry import HEAD_BYTES_MAX, Batch, Entry, Packed, Start, begins, unpack, unpack_head
 
 __all__ = ["Log", "Place", "Tail"]
 
@@ -136,23 +136,23 @@ class Log:
     def batch(self, sequence: int) -> Batch | None:
         """The batch of a number; None if there is none.
 
-        Where it is is known from the last look at the index, or from :meth:`append`: others append, and void, only what
-        they have claimed, and whoever meets a claim calls :meth:`tail` first.
+        Where it is, is known from the last look at the index, or from :meth:`append_batch`: others append, and void,
+        only what they have claimed, and whoever meets a claim calls :meth:`tail` first.
         """
         place = self._places.get(sequence) or self.index().get(sequence)
         entry = self.read(place.position) if place is not None else None
         return entry if isinstance(entry, Batch) and entry.sequence == sequence else None
 
-    def append(self, position: int, data: bytes, sequence: int = 0) -> bool:
-        """Create the entry at a position (Q1); False if the position is taken by another entry.
+    def append(self, position: int, data: bytes) -> bool:
+        """Create the entry at a position (Q1); False if the position is taken by another entry."""
+        return self.objects.create(self._path(position), data)
 
-        ``sequence``: the number of the batch that it is.
-        """
-        if not self.objects.create(self._path(position), data):
+    def append_batch(self, position: int, batch: Packed) -> bool:
+        """As :meth:`append`, and remember where the batch is."""
+        if not self.append(position, batch.data):
             return False
-        if sequence:
-            with self._guard:
-                self._places[sequence] = Place(position, begins(unpack_head(data, "")[0]))
+        with self._guard:
+            self._places[batch.sequence] = Place(position, batch.begins)
         return True
 
     def forget(self) -> None:

@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import Any
 
 from clusterdb.errors import Error, QuorumError, WriterFencedError
-from clusterdb.zones.entry import Batch, Claim, Start, newest_beginning, pack, valid_until
+from clusterdb.zones.entry import Batch, Claim, Packed, Start, newest_beginning, pack, packed, valid_until
 from clusterdb.zones.node import Log, Tail
 
 __all__ = ["READ_QUORUM", "WRITE_QUORUM", "Member", "Quorum"]
@@ -89,7 +89,7 @@ class Quorum:
         self._about = about
         self._tried = 0
         """The last epoch that it has begun, or tried to: nodes that have its claim may be out of reach now."""
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept: OrderedDict[int, Packed] = OrderedDict()
         self._kept_bytes = 0
         self.log_bytes = 0
         """About the bytes that a node has of the log."""
@@ -177,9 +177,7 @@ class Quorum:
         for part in parts:
             self.sequence += 1
             entry = replace(part, epoch=self.epoch, writer=self.writer, sequence=self.sequence, starts=self.starts)
-            data = pack(entry)
-            self.log_bytes += len(data)
-            self._keep(self.sequence, data)
+            self._keep(packed(entry))
             self._start(self.sequence)
             self._await(self.sequence, patience_s, _OUTCOME)
 
@@ -217,11 +215,12 @@ class Quorum:
         for member in self.members:
             member.thread.submit(int).result()
 
-    def _keep(self, sequence: int, data: bytes) -> None:
-        self._kept[sequence] = data
-        self._kept_bytes += len(data)
+    def _keep(self, batch: Packed) -> None:
+        self._kept[batch.sequence] = batch
+        self.log_bytes += len(batch.data)
+        self._kept_bytes += len(batch.data)
         while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1].data)
 
     def _start(self, target: int, *, at_once: bool = False) -> None:
         """Bring the nodes up to a batch, in their threads; one that is out is tried now and then."""
@@ -260,13 +259,13 @@ class Quorum:
 
     def _send(self, member: Member, sequence: int) -> None:
         """Give a node the next batch (Q4)."""
-        data = self._kept.get(sequence)
-        if data is None:
+        ready = self._kept.get(sequence)
+        if ready is None:
             batch = self._batch(sequence, member)
             if batch is None:
                 return self._skip(member, sequence)
-            data = pack(batch)
-        if member.log.append(member.position + 1, data, sequence):
+            ready = packed(batch)
+        if member.log.append_batch(member.position + 1, ready):
             member.position, member.sequence = member.position + 1, sequence
             return None
         entry = member.log.read(member.position + 1)  # another writer's claim
@@ -298,7 +297,7 @@ class Quorum:
         """Delete the batches between two numbers from the nodes that have a complete one after them (Q2)."""
         for member in self.members:
             member.thread.submit(self._trim, member, self.sequence, before, kept)
-        self.log_bytes = sum(map(len, self._kept.values()))
+        self.log_bytes = self._kept_bytes
 
     def _trim(self, member: Member, complete: int, before: int, kept: int) -> None:
         with suppress(Error):  # what stays is deleted the next time

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from clusterdb.catalog.rows import ClusterRow
+from clusterdb.clusters.metrics import Metric
 from clusterdb.errors import Error
 from clusterdb.zones.copies import StoreCopies, log_name, nodes_of
 from clusterdb.zones.node import Log, Tail
 
-__all__ = ["NodeStatus", "statuses"]
+__all__ = ["NodeStatus", "metrics_of", "statuses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,19 @@ class NodeStatus:
 
 
 def statuses(copies: StoreCopies, row: ClusterRow) -> list[NodeStatus]:
-    """Ask every node of a cluster for the end of its log."""
+    """Ask every node of a cluster, all at once, for the end of its log."""
     name = log_name(copies.store, row.cluster)
-    tails: list[tuple[str, int, str, Tail | str]] = []
-    for zone, number, url in nodes_of(row.settings.zones):
+
+    def ask(url: str) -> Tail | str:
         try:
-            tails.append((zone, number, url, Log(copies.objects(url), name).tail()))
+            return Log(copies.objects(url), name).tail()
         except Error as error:
-            tails.append((zone, number, url, str(error)))
+            return str(error)
+
+    nodes = nodes_of(row.settings.zones)
+    with ThreadPoolExecutor(len(nodes), thread_name_prefix="clusterdb-node-status") as threads:
+        answers = list(threads.map(ask, [url for *_, url in nodes]))
+    tails = [(*node, answer) for node, answer in zip(nodes, answers, strict=True)]
     last = max((tail.sequence for *_, tail in tails if isinstance(tail, Tail)), default=0)
     return [
         NodeStatus(zone, number, url, "lost", 0, last, tail)
@@ -57,4 +65,14 @@ def statuses(copies: StoreCopies, row: ClusterRow) -> list[NodeStatus]:
             "",
         )
         for zone, number, url, tail in tails
+    ]
+
+
+def metrics_of(name: str, nodes: Sequence[NodeStatus]) -> list[Metric]:
+    """The metrics of the nodes of a cluster."""
+    present = [node for node in nodes if node.status != "lost"]
+    behind = max((node.batches_behind for node in present), default=0)
+    return [
+        Metric("StorageNodesAvailable", name, "", len(present)),
+        Metric("StorageBatchesBehind", name, "", behind),
     ]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from clusterdb.catalog.rows import ClusterRow
+from clusterdb.clusters.metrics import Metric
 from clusterdb.core.context import ClusterRef, Context
 from clusterdb.errors import InvalidArgumentError, RemoteNotFoundError
 from clusterdb.zones.copies import StoreCopies, nodes_of, send_as_writer
-from clusterdb.zones.faults import Fault
+from clusterdb.zones.faults import Fault, fault_of
 from clusterdb.zones.recovering import Progress, kept_clusters, recover
-from clusterdb.zones.status import NodeStatus, statuses
+from clusterdb.zones.status import NodeStatus, metrics_of, statuses
 
-__all__ = ["begin", "copies_of", "node_statuses", "recover_clusters", "repair", "set_fault"]
+__all__ = ["begin", "copies_of", "node_metrics", "node_statuses", "recover_clusters", "repair", "set_fault", "simulate"]
 
+_SHOWN_S = 0.1
+"""How often progress is shown."""
 _stores: WeakKeyDictionary[Context, StoreCopies] = WeakKeyDictionary()
 
 
@@ -48,12 +52,23 @@ def node_statuses(context: Context, cluster: ClusterRef) -> list[NodeStatus]:
     return statuses(copies_of(context), row)
 
 
-def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str, fault: Fault | None) -> None:
-    """Lose or slow down nodes, or bring them back: implements :meth:`clusterdb.Cluster.lose_zone` and others."""
+def node_metrics(context: Context) -> list[Metric]:
+    """The metrics of the storage nodes of all clusters that have zones, which are asked: part of
+    :meth:`clusterdb.Store.metrics`."""
+    copies = copies_of(context)
+    rows = [row for row in context.catalog.clusters.all() if row.settings.zones]
+    return [metric for row in rows for metric in metrics_of(row.name, statuses(copies, row))]
+
+
+def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str | None, fault: Fault | None) -> None:
+    """Lose or slow down nodes, or bring them back: implements :meth:`clusterdb.Cluster.lose_zone` and others.
+
+    ``node_or_zone``: None for all nodes.
+    """
     context.require_writable()
     row = context.row_of(cluster)
     require_zones(row)
-    urls = [url for zone, number, url in nodes_of(row.settings.zones) if node_or_zone in (zone, number)]
+    urls = [url for zone, number, url in nodes_of(row.settings.zones) if node_or_zone in (zone, number, None)]
     if not urls:
         zones = ", ".join(zone for zone, *_ in row.settings.zones)
         raise InvalidArgumentError(
@@ -61,22 +76,58 @@ def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str, fa
         )
     copies_of(context).faults.set(urls, fault)
     what = f"zone {node_or_zone}" if isinstance(node_or_zone, str) else f"storage node {node_or_zone}"
-    text = "is back" if fault is None else "is lost" if fault.is_lost else f"answers {fault.delay_s:g} s later"
+    if node_or_zone is None:
+        what = "every storage node"
+    text = "is back" if fault is None else fault.text
     with context.catalog.transaction():
         context.catalog.events.add(
             "cluster", row.name, "failure" if fault is not None else "recovery", f"{what} {text}"
         )
 
 
-def repair(context: Context, cluster: ClusterRef) -> int:
+def simulate(
+    context: Context,
+    cluster: ClusterRef,
+    node: int | None,
+    percent: int,
+    seconds: float,
+    delays_ms: tuple[int, int] | None,
+) -> None:
+    """Fail or delay a part of the requests to a node: implements Aurora's ``SIMULATE ... DISK FAILURE`` and others.
+
+    ``node``: None for all.  ``delays_ms``: the least and the greatest delay; None: the requests fail.  Raises
+    InvalidArgumentError.
+    """
+    fault = None
+    if percent and seconds:
+        least, most = delays_ms or (0, 0)
+        fault = fault_of(
+            is_lost=delays_ms is None,
+            delay_s=least / 1000,
+            for_s=seconds,
+            rate=percent / 100,
+            delay_max_s=most / 1000,
+        )
+    set_fault(context, cluster, node, fault)
+
+
+def repair(context: Context, cluster: ClusterRef, progress: Progress | None = None) -> int:
     """Give every node that can be reached what it lacks: implements :meth:`clusterdb.Cluster.repair_nodes`."""
     context.require_writable()
     row = context.row_of(cluster)
     require_zones(row)
     copies = copies_of(context).of(row)
     send_as_writer(context, copies)
-    copies.quorum.settle()
-    return copies.quorum.count(copies.quorum.sequence)
+    quorum = copies.quorum
+    if progress is None:
+        quorum.settle()
+    else:
+        with ThreadPoolExecutor(1) as thread:
+            settling = thread.submit(quorum.settle)
+            while wait([settling], _SHOWN_S).not_done:
+                progress(sum(member.sequence for member in quorum.members), len(quorum.members) * quorum.sequence)
+            settling.result()
+    return quorum.count(quorum.sequence)
 
 
 def recover_clusters(

@@ -96,6 +96,7 @@ def test_help_lists_every_command_in_a_section() -> None:
         "Clusters:",
         "SQL:",
         "Object storage:",
+        "Six copies in three zones:",
         "AWS:",
         "The past:",
         "Instances:",

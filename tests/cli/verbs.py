@@ -27,6 +27,7 @@ _WHOLE: dict[str, list[str]] = {
     "diff": ["prod", "c-diff"],
     "import": ["source.db", "n-import"],
     "push": ["c-push", "memory://verbs"],
+    "recover": ["störe-zones/a1", "--cluster", "c-zones", "--as", "n-recover"],
     "modify": ["c-modify", "--tag", f"key={DATA}"],
     "sql": ["c-sql", f"SELECT '{DATA}' AS text"],
     "shell": ["c-shell", "-c", f"SELECT '{DATA}'"],
@@ -77,7 +78,7 @@ def prepare(folder: Path, store: str) -> None:
         prod.connect().execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, s); INSERT INTO t VALUES (1, '{DATA}')")
         prod.export(folder / "source.db")
         for verb in names():
-            cluster = prod.clone(f"c-{verb}", backtrack_window_s=3600)
+            cluster = prod.clone(f"c-{verb}", backtrack_window_s=3600, zones=3 if verb == "zones" else ())
             cluster.snapshot(f"s-{verb}")
             if verb in _INSTANCES:
                 cluster.add_instance(f"w-{verb}")

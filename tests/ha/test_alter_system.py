@@ -32,11 +32,12 @@ from tests.support.stores import rows
             "aurora_inject_replica_failure(5, 120, 'b')",
         ),
         (f"ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE {FOR}", "aurora_inject_disk_failure(5, 0, 0, 120)"),
-        (f"ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE IN DISK 3 {FOR}", "aurora_inject_disk_failure(5, 0, 0, 120)"),
-        (f"ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE IN NODE 3 {FOR}", "aurora_inject_disk_failure(5, 0, 0, 120)"),
+        (f"ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE IN DISK 3 {FOR}", "aurora_inject_disk_failure(5, 3, 1, 120)"),
+        (f"ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE IN NODE 3 {FOR}", "aurora_inject_disk_failure(5, 3, 0, 120)"),
+        (f"ALTER SYSTEM SIMULATE 5 PERCENT DISK FAILURE NODE 3 {FOR}", "aurora_inject_disk_failure(5, 3, 0, 120)"),
         (
-            f"ALTER SYSTEM SIMULATE 5 PERCENT DISK CONGESTION BETWEEN 1 AND 2 MILLISECONDS IN NODE 0 {FOR}",
-            "aurora_inject_disk_congestion(5, 0, 0, 120, 1, 2)",
+            f"ALTER SYSTEM SIMULATE 5 PERCENT DISK CONGESTION BETWEEN 1 AND 2 MILLISECONDS IN NODE 4 {FOR}",
+            "aurora_inject_disk_congestion(5, 4, 0, 120, 1, 2)",
         ),
         *(
             (

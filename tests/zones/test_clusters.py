@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -11,6 +12,8 @@ import pytest
 
 import clusterdb
 from clusterdb import dbapi2
+from clusterdb.metrics import prometheus
+from clusterdb.zones.quorum import Quorum
 from tests.support.stores import assert_clean
 from vfs.format.layout import SLOT_BYTES
 
@@ -110,6 +113,20 @@ def test_commits_that_do_not_wait_are_sent_when_the_store_closes(
     assert max(node.batch for node in prod.nodes()) == before
     store.close()
     assert recovered(tmp_path / "new", nodes(tmp_path, "a1", "b1", "c1")) == [1, 2]
+
+
+def test_pool_is_synced_before_anything_is_sent(
+    store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    append, sync = Quorum.append, store.context.pages.sync
+    monkeypatch.setattr(Quorum, "append", lambda *arguments: (calls.append("send"), append(*arguments))[1])
+    monkeypatch.setattr(store.context.pages, "sync", lambda: (calls.append("sync"), sync())[1])
+    execute(prod, "PRAGMA synchronous = OFF", "INSERT INTO t VALUES (2, 'two')")
+    prod.clone("dev")
+    prod.repair_nodes()
+    assert calls.index("sync") < calls.index("send")
+    assert "send" not in calls[: calls.index("sync")] and calls.count("sync") >= 2
 
 
 def test_imports_have_copies(store: clusterdb.Store, tmp_path: Path) -> None:
@@ -405,7 +422,7 @@ def test_stores_restored_from_a_backup_are_older_than_their_copies(
         ({"a": "/x", "b": "/x", "c": "/z"}, "is the place of two storage nodes"),
         ({"a": ["/1", "/2", "/3"], "b": "/y", "c": "/z"}, "has 3 places"),
         ({"a b": "/x", "b": "/y", "c": "/z"}, "letters, digits and hyphens"),
-        ({"a": "s3://b/p?secret_access_key=x", "b": "/y", "c": "/z"}, "put settings into the environment"),
+        ({"a": "s3://b/p?secret_access_key=x", "b": "/y", "c": "/z"}, "is a secret"),
         ("x", "name three zones"),
     ],
 )
@@ -426,3 +443,86 @@ def test_clusters_without_zones_have_no_nodes(store: clusterdb.Store) -> None:
 def test_zones_of_a_cluster_cannot_be_changed(prod: clusterdb.Cluster) -> None:
     with pytest.raises(clusterdb.InvalidArgumentError, match="cannot be changed"):
         prod.modify(zones=())
+
+
+# --- instances --------------------------------------------------------------------------------------------------------
+def test_readers_and_failovers_continue_without_a_zone(prod: clusterdb.Cluster) -> None:
+    prod.add_instance("first")
+    prod.add_instance("second")
+    prod.lose_zone("a")
+    with closing(prod.connect("reader")) as reader:
+        assert reader.execute("SELECT id FROM t").fetchall() == [(1,)]
+        execute(prod, "INSERT INTO t VALUES (2, 'two')")
+        prod.failover()
+        execute(prod, "INSERT INTO t VALUES (3, 'three')")
+    assert execute(prod, "SELECT id FROM t") == [(1,), (2,), (3,)]
+    prod.return_node("a")
+    assert prod.repair_nodes() == 6
+
+
+# --- other ways to create clusters ------------------------------------------------------------------------------------
+def test_snapshots_and_dumps_become_clusters_with_copies(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    prod.snapshot("nightly")
+    store.restore_snapshot("nightly", "restored", zones=3)
+    store.restore_to_point_in_time("prod", "again", use_latest_restorable_time=True, zones=3)
+    (tmp_path / "dump.sql").write_text("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (5);")
+    store.import_dump("dumped", tmp_path / "dump.sql", engine="aurora-mysql", zones=3)
+    assert {len(cluster.nodes()) for cluster in store.clusters()} == {6}
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        clusters = {cluster.name: cluster for cluster in new.recover(nodes(tmp_path, "a1", "b1", "c1"))}
+        assert {name: execute(cluster, "SELECT id FROM t") for name, cluster in clusters.items()} == {
+            "prod": [(1,)],
+            "restored": [(1,)],
+            "again": [(1,)],
+            "dumped": [(5,)],
+        }
+
+
+def test_protected_clusters_without_enough_nodes_are_not_left_behind(store: clusterdb.Store, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    places = {zone: tmp_path / "file" / zone for zone in "abc"}
+    with pytest.raises(clusterdb.QuorumError, match="nothing was changed"):
+        store.create_cluster("prod", zones=places, deletion_protection=True)
+    assert store.clusters() == []
+
+
+def test_clones_can_be_without_copies(prod: clusterdb.Cluster) -> None:
+    assert not prod.clone("dev", zones=()).settings.zones
+
+
+def test_repair_shows_progress(prod: clusterdb.Cluster) -> None:
+    shown: list[tuple[int, int]] = []
+    prod.lose_node(1)
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    prod.return_node(1)
+    prod.slow_node(1, 0.12)
+    assert prod.repair_nodes(progress=lambda done, total: shown.append((done, total))) == 6
+    assert shown[0][0] < shown[0][1] == shown[-1][1]
+
+
+def test_lost_nodes_come_back_when_their_time_is_over(prod: clusterdb.Cluster) -> None:
+    prod.lose_zone("a", for_s=0.001)
+    prod.lose_node(6, for_s=3600)
+    assert [node.status for node in prod.nodes()] == ["available"] * 5 + ["lost"]
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+def test_metrics_count_nodes_and_what_they_lack(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
+    def of_nodes() -> dict[str, float]:
+        return {metric.name: metric.value for metric in store.metrics() if metric.name.startswith("Storage")}
+
+    prod.repair_nodes()
+    assert of_nodes() == {"StorageNodesAvailable": 6, "StorageBatchesBehind": 0}
+    prod.lose_zone("b")
+    for number in (2, 3):
+        execute(prod, f"INSERT INTO t VALUES ({number}, 'x')")
+    assert of_nodes() == {"StorageNodesAvailable": 4, "StorageBatchesBehind": 0}
+    prod.return_node("b")
+    assert of_nodes() == {"StorageNodesAvailable": 6, "StorageBatchesBehind": 2}
+    page = prometheus(store.metrics())
+    assert 'clusterdb_storage_nodes_available{cluster="prod"} 6' in page.splitlines()
+    store.create_cluster("plain")
+    assert all(metric.cluster == "prod" for metric in store.metrics() if metric.name.startswith("StorageN"))

@@ -175,6 +175,13 @@ _HANDLERS: dict[str, Handler] = {
         ),
     ),
     "SET": _matching(r"\s*+SET\s++(?:(SESSION|LOCAL|GLOBAL)\s++)?TRANSACTION\s++(.*)", _transaction),
+    "SHOW": _matching(
+        r"\s*+SHOW\s++VOLUME\s++STATUS",
+        lambda flavour, match, context: Translation(
+            'SELECT column1 AS "Variable_name", CAST(my_storage_nodes() AS TEXT) AS "Value" '
+            "FROM (VALUES ('Disks'), ('Nodes'))"
+        ),
+    ),
     "START": _matching(r"\s*+START\s++TRANSACTION\b(.*)", _started),
     "ALTER": _first(
         _matching(rf"\s*+ALTER\s++TABLE\s++{_SIMPLE}\s++(?:DISABLE|ENABLE)\s++KEYS", _nothing),

@@ -78,6 +78,7 @@ _SEVERAL = re.compile(
 )
 """A statement that answers nothing, and so may be one of several."""
 _WRITES = re.compile(r"(?:INSERT|UPDATE|DELETE|TRUNCATE)\b", re.IGNORECASE)
+_VOLUME = re.compile(r"(SELECT\b[^()]*\bFROM\s+)aurora_show_volume_status\s*\(\s*\)([^()]*)", re.IGNORECASE)
 _TYPE = re.compile(r"(?:CREATE|ALTER|DROP)\s+TYPE\b", re.IGNORECASE)
 _ARRAYS = re.compile(r"\[|array", re.IGNORECASE)
 _CURSOR = re.compile(r"(?:DECLARE|FETCH|MOVE|CLOSE)\b", re.IGNORECASE)
@@ -344,6 +345,11 @@ class PostgreSQLFlavour(Flavour):
             return self.savepoint(sql)
         if _TYPE.match(sql):
             return enums.translated(sql, context)
+        volume = _VOLUME.fullmatch(sql)
+        if volume is not None:
+            return Translation(
+                f"{volume[1]}(SELECT pg_storage_nodes() AS disks, pg_storage_nodes() AS nodes){volume[2]}"
+            )
         altered = self._altered(sql, context)
         if altered is not None:
             return altered

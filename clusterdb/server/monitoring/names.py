@@ -36,12 +36,14 @@ UNITS = {
     "CommitThroughput": "Count/Second",
     "DatabaseConnections": "Count",
     "SnapshotStorageUsed": "Bytes",
+    "StorageBatchesBehind": "Count",
+    "StorageNodesAvailable": "Count",
     "TotalBackupStorageBilled": "Bytes",
     "VolumeBytesUsed": "Bytes",
     "VolumeReadIOPs": "Count",
     "VolumeWriteIOPs": "Count",
 }
-"""The metrics by their names."""
+"""The metrics by their names; RDS has no metrics of storage nodes: those are of clusters with zones here."""
 
 Dimensions: TypeAlias = "tuple[tuple[str, str], ...]"
 """Names and values, in the order of names."""

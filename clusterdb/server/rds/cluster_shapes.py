@@ -85,6 +85,13 @@ def member_zone(view: Seen, zone: str) -> str:
     return zone if zone.startswith(view.place.region) else f"{view.place.region}a"
 
 
+def _storage_zones(view: Seen) -> list[str]:
+    """The availability zones of the storage: those of its copies, named as AWS names them; else any three."""
+    region = view.place.region
+    names = [zone for zone, *_ in view.row.settings.zones]
+    return [name if len(name) > 1 else f"{region}{name}" for name in names] or view.place.zones()
+
+
 def db_cluster(
     view: Seen, restorable: tuple[datetime, datetime] | None = None, *, status: str | None = None
 ) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def db_cluster(
     zones = {member_zone(view, instance.zone) for instance in writer_first}
     shape: dict[str, Any] = {
         "AllocatedStorage": 1,
-        "AvailabilityZones": place.zones(),
+        "AvailabilityZones": _storage_zones(view),
         "BackupRetentionPeriod": settings.backup_retention_days,
         "DBSubnetGroup": "default",
         "MultiAZ": len(zones) > 1,
