@@ -261,6 +261,20 @@ class ClusterVerbs:
 
         return fetch(self.context, self, progress)
 
+    def evict(self) -> int:
+        """Give up the pages of the last committed state that came from object storage, and return their bytes.
+
+        They are fetched again when they are read.  Own pages stay.
+        The clone's own clones share the pages, and lose them too.
+
+        Raises StoreBusyError while a transaction reads or writes the cluster or one that shares its pages,
+        RemoteNotFoundError if the state that they came from has expired, RemoteUnavailableError, RemoteError,
+        RemoteDamagedError, ClusterNotFoundError; then pages may have been evicted in part.
+        """
+        from clusterdb.remote.evicting import evict
+
+        return evict(self.context, self)
+
     # --- the past ---------------------------------------------------------------------------------------------------
     @uninterrupted
     def snapshot(self, name: str, *, at: Point | None = None) -> Snapshot:

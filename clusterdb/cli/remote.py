@@ -90,6 +90,16 @@ def fetch(context: click.Context, cluster: str) -> None:
 
 
 @cli.command()
+@click.argument("cluster", type=CLUSTER)
+@quiet_option
+@click.pass_context
+def evict(context: click.Context, cluster: str) -> None:
+    """Give up the pages of CLUSTER that are here and on object storage: they are fetched again when they are read."""
+    with opened(context) as store:
+        note(context, messages.evicted(cluster, store.cluster(cluster).evict()))
+
+
+@cli.command()
 @click.argument("action", type=click.Choice(["check", "gc", "rm"]))
 @click.argument("url")
 @click.option("--keep", "keep_s", type=_SPAN, default="7d", show_default=True, help="gc: how long states stay.")

@@ -8,7 +8,14 @@ entry counts only while the slot has nothing but zeros and a version names the p
 Invariants
     N1  The entries of a version are on the device before the version is published.
     N2  The bytes that are fetched match the checksum, or are not written.
-    N3  Only the slot that is required is written: the caller has pinned it.
+    N3  Only slots that the caller has pinned are written, and the first eight bytes of a page last, at once: a page
+        that does not begin with zeros is whole for every other reader, and one that does is compared with its checksum.
+    N4  A page is evicted only if the entry of its slot has its checksum, and the state that the entry names is pinned
+        and has the remote slot.  The evicting session pins a version that reaches the slot, so nobody reuses it.
+    N5  Slots are cleared only while no other session pins a version of any volume that may reach them, and none can
+        begin to (:func:`vfs.storage.volumes.halted`): readers use pages in place, where zeros would be a wrong page.
+        A session that fetches is a reader.  Volumes share slots only along the lines of their bases, so these volumes
+        are those that are connected with the evicted one by sources and clones, dead ones included.
 """
 
 from __future__ import annotations
@@ -37,6 +44,7 @@ __all__ = ["FILE", "AbsentPages", "mend"]
 
 FILE = "remote"
 _ENTRY = struct.Struct("<IIII")
+_MARK_BYTES = 8
 
 
 class AbsentPages:
@@ -85,14 +93,24 @@ class AbsentPages:
         """Fetch the page of a slot (N2, N3).  Raises CorruptionError, RemoteError, RemoteDamagedError."""
         remote, expected, place, _ = self._entry(slot)
         if not remote or expected != crc:
-            raise CorruptionError(f"slot {slot} has only zeros, which is not the content of its page")
+            raise CorruptionError(f"slot {slot} does not have the content of its page, nor is that elsewhere")
         with self._guard:  # readers keep what they read
             if place not in self._readers:
                 self._readers[place] = self._slots_of(place)
             page = self._readers[place].read_slot(remote)
         if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
             raise CorruptionError(f"the page of slot {slot} on object storage fails its checksum")
-        os.pwrite(self._pool.pool_fd, page, slot << SLOT_SHIFT)
+        os.pwrite(self._pool.pool_fd, page[_MARK_BYTES:], (slot << SLOT_SHIFT) + _MARK_BYTES)
+        os.pwrite(self._pool.pool_fd, page[:_MARK_BYTES], slot << SLOT_SHIFT)  # N3
+
+    def entries(self) -> memoryview:
+        """All entries, as words: four for each slot up to the last one that has an entry."""
+        size = os.fstat(self._fd).st_size // _ENTRY.size * _ENTRY.size
+        return memoryview(os.pread(self._fd, size, 0)).cast("I")
+
+    def evict(self, slots: list[int]) -> None:
+        """Make the pages of slots, which ascend, absent again (N4 and N5 are the caller's)."""
+        self._pool.clear(slots)
 
     def close(self) -> None:
         """Close the file."""
@@ -107,7 +125,8 @@ def mend(pool: Pool) -> None:
     if pool.directory is None or pool.read_only:
         return
     with (pool.directory / FILE).open("rb") as file:
-        words = memoryview(file.read()).cast("I")
+        content = file.read()
+    words = memoryview(content)[: len(content) // _ENTRY.size * _ENTRY.size].cast("I")
     entered: set[int] = set()
 
     def enter(at: Reached) -> bool:

@@ -21,7 +21,7 @@ from clusterdb.remote.manifest import Manifest
 from clusterdb.remote.objects import open_objects
 from clusterdb.remote.repository import Repository, Slots
 
-__all__ = ["absent_pages", "absent_pages_if_any", "add_place"]
+__all__ = ["absent_pages", "absent_pages_if_any", "add_place", "slots_of"]
 
 _KIND = "place"
 _LIFE_NS = 30 * 86_400 * 10**9
@@ -47,20 +47,25 @@ def add_place(context: Context, repository: Repository, manifest: Manifest) -> i
     return number
 
 
-def slots_of(context: Context, place: int) -> Slots:
-    """The reader of a place.  Raises RemoteNotFoundError, RemoteUnavailableError."""
+def slots_of(context: Context, place: int, *, renews: bool = False) -> Slots:
+    """The reader of a place; with ``renews``, after its pin was renewed if that is due, otherwise before.
+
+    Raises RemoteNotFoundError, RemoteUnavailableError, RemoteDamagedError.
+    """
     body = context.catalog.documents.get(STORE, _KIND, str(place))
     if body is None:
         raise RemoteNotFoundError(f"the catalog has no place {place}: restore catalog and pool from one backup")
     repository = Repository(open_objects(str(body["url"])))
+    if renews and _is_due(body):
+        _renew(context, repository, place, body)
     manifest = repository.state(int(body["number"]))
     if manifest is None:
         raise RemoteNotFoundError(
             f"state {body['number']} of {repository.url}, from which pages are missing here, has expired there: "
             "clone the database again"
         )
-    if _is_due(body):
-        context.defer(partial(_renew, context, repository, place, body))  # SQLite is reading now
+    if not renews and _is_due(body):
+        context.defer(partial(_renew_if_possible, context, repository, place, body))  # SQLite is reading now
     return Slots(repository, manifest)
 
 
@@ -70,12 +75,17 @@ def _is_due(body: dict[str, Any]) -> bool:
 
 
 def _renew(context: Context, repository: Repository, place: int, body: dict[str, Any]) -> None:
-    """Renew a pin, which lasts still: after an error, another process tries again."""
+    """Renew a pin.  Raises RemoteError."""
     until_ns = time_ns() + _LIFE_NS
+    repository.pin(str(body["pin"]), int(body["number"]), until_ns)
+    with context.catalog.transaction():
+        context.catalog.documents.put(STORE, _KIND, str(place), {**body, "until_ns": until_ns})
+
+
+def _renew_if_possible(context: Context, repository: Repository, place: int, body: dict[str, Any]) -> None:
+    """Renew a pin, which lasts still: after an error, another process tries again."""
     with suppress(Error):
-        repository.pin(str(body["pin"]), int(body["number"]), until_ns)
-        with context.catalog.transaction():
-            context.catalog.documents.put(STORE, _KIND, str(place), {**body, "until_ns": until_ns})
+        _renew(context, repository, place, body)
 
 
 def absent_pages(context: Context) -> AbsentPages:

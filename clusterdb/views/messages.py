@@ -34,6 +34,7 @@ __all__ = [
     "deleted_instance",
     "deleted_snapshot",
     "exported",
+    "evicted",
     "fetched",
     "imported",
     "modified",
@@ -223,6 +224,11 @@ def cloned_remote(url: str, name: str, version: int, time: datetime, *, is_copy:
 def fetched(name: str, page_count: int) -> str:
     """All pages of a lazy clone."""
     return f"fetched {page_count} pages of {name}, {bytes_text(page_count * 4096)}"
+
+
+def evicted(name: str, freed_bytes: int) -> str:
+    """The pages of a lazy clone that are on object storage only, from now on."""
+    return f"evicted {freed_bytes // 4096} pages of {name}, {bytes_text(freed_bytes)}"
 
 
 def collected(url: str, result: Collected) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clusterdb.cli.stopping import Pause
 from tests.support.command_line import Shell
 
 
@@ -71,14 +72,15 @@ def test_push_every_ten_seconds_continues_when_the_storage_fails(
 
     between = iter((lambda: shell(*insert), fail, restore))
 
-    def sleep(seconds: float) -> None:
+    def wait(self: Pause, seconds: float | None = None) -> bool:
         assert seconds == 10
         step = next(between, None)
         if step is None:
             raise KeyboardInterrupt
         step()
+        return False
 
-    monkeypatch.setattr("clusterdb.cli.remote.time.sleep", sleep)
+    monkeypatch.setattr(Pause, "wait", wait)
     result = shell.tried("push", "prod", f"file://{repository}", "--every", "10s")
     lines = result.output.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["pushed", "pushed"]

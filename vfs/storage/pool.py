@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+import zlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from vfs.abc import Residence, Superseded
 from vfs.errors import CorruptionError, PoolFullError, StoreFailedError, TooManySessionsError
-from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, ZERO_CRC, ZERO_SLOT, Version
+from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
 from vfs.format.shared import KEEPS_SUPERSEDED, VolumeRecord
 from vfs.registry import Registry, VolumeRow
 from vfs.storage.clock import Clock
@@ -228,7 +229,7 @@ class Pool:
         Raises CorruptionError if it cannot be elsewhere, and the errors of the miss hook.
         """
         at = slot << SLOT_SHIFT
-        if self.pool_words[at >> 2] or crc == ZERO_CRC or self.pool_bytes[at : at + SLOT_BYTES] != ZERO_SLOT:
+        if self.pool_words[at >> 2] or zlib.crc32(self.pool_bytes[at : at + SLOT_BYTES]) == crc:
             return
         if self.residence is None:
             self.residence = self.find_residence()
