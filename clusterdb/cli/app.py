@@ -52,7 +52,7 @@ __all__ = [
 _SECTIONS = {
     "Clusters": "create import clone ls show modify rename stop start rm export",
     "SQL": "sql shell diff apply",
-    "Object storage": "push fetch evict remote",
+    "Object storage": "push pull fetch evict remote",
     "AWS": "serve",
     "The past": "log bisect snapshot snapshots restore copy-snapshot export-snapshot rm-snapshot backtrack reset",
     "Instances": "add-instance instances modify-instance rm-instance endpoints add-endpoint rm-endpoint failover crash "

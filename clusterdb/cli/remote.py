@@ -79,6 +79,22 @@ def _push(
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
+@click.option("--force", is_flag=True, help="Discard the changes of CLUSTER since it was cloned, pulled or pushed.")
+@quiet_option
+@json_option
+@click.pass_context
+def pull(context: click.Context, cluster: str, force: bool, as_json: bool) -> None:
+    """Move CLUSTER, a clone of a repository, to the newest state of its database there."""
+    with opened(context) as store, progress_bar("pulling") as progress:
+        result = store.cluster(cluster).pull(force=force, progress=progress)
+    if as_json:
+        print_json(to_json(result))
+    else:
+        note(context, messages.pulled(cluster, result))
+
+
+@cli.command()
+@click.argument("cluster", type=CLUSTER)
 @quiet_option
 @click.pass_context
 def fetch(context: click.Context, cluster: str) -> None:

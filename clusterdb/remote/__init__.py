@@ -2,6 +2,7 @@
 
 from clusterdb.remote.handle import Collected, Remote, RemoteDatabase
 from clusterdb.remote.objects import Counts
+from clusterdb.remote.pulling import Pulled
 from clusterdb.remote.pushing import Pushed
 
-__all__ = ["Collected", "Counts", "Pushed", "Remote", "RemoteDatabase"]
+__all__ = ["Collected", "Counts", "Pulled", "Pushed", "Remote", "RemoteDatabase"]

@@ -23,7 +23,7 @@ from clusterdb.errors import InvalidArgumentError, RemoteDamagedError, RemoteNot
 from clusterdb.past.retention import agree_with_settings
 from clusterdb.remote.absent import AbsentPages
 from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref
-from clusterdb.remote.origin import keep_origin
+from clusterdb.remote.origin import Origin, keep_origin
 from clusterdb.remote.places import absent_pages, absent_pages_if_any, add_place
 from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.states import require_ref
@@ -33,10 +33,12 @@ from vfs.abc import Durability
 from vfs.errors import CorruptionError
 from vfs.format.layout import SLOT_BYTES, ZERO_CRC, ZERO_SLOT
 from vfs.registry import VolumeRow
+from vfs.storage.heads import published_version
 from vfs.storage.volumes import open_volume
 from vfs.storage.walk import reached
+from vfs.storage.writer import WriteTransaction
 
-__all__ = ["clone_remote", "fetch"]
+__all__ = ["begun", "clone_remote", "copy_pages", "fetch", "name_pages"]
 
 Progress = Callable[[int, int], None]
 """Called with (pages copied, pages in all)."""
@@ -91,13 +93,18 @@ def clone_remote(
                 ) from None
             raise
 
+    def origin(row: ClusterRow) -> Origin:
+        version = published_version(context.pages, context.require_in_use(row.volume))
+        address, url = repository.objects.address, repository.url
+        return Origin(address, url, source, manifest.number, ref.record, ref.store, row.volume, version, is_lazy)
+
     row = create_built(
         context,
         name,
         build,
         wanted,
         f"{'cloned' if is_lazy else 'copied'} from {text}",
-        also=lambda row: keep_origin(context, row, repository.url, source, ref.record),
+        also=lambda row: keep_origin(context, row.cluster, origin(row)),
     )
     if wanted.keeps_past_ns:
         agree_with_settings(context, row.cluster)
@@ -110,13 +117,25 @@ def _name(
     """Publish a remote version in an empty volume, whose pages are fetched when they are read."""
     remote, numbers, crcs = _pages(slots, ref, text)
     with ExitStack() as stack:
-        transaction = _begun(stack, open_volume(context.pages, volume))
+        transaction = begun(stack, open_volume(context.pages, volume))
         transaction.truncate(ref.record.size_bytes)
-        for start in range(0, len(numbers), _NAMED_PAGES):
-            part = slice(start, start + _NAMED_PAGES)
-            absent.record(transaction.name_absent(numbers[part], crcs[part]), remote[part], crcs[part], place)
+        name_pages(transaction, absent, place, remote, numbers, crcs)
         absent.sync()  # N1
         transaction.publish(Durability.FULL)
+
+
+def name_pages(
+    transaction: WriteTransaction,
+    absent: AbsentPages,
+    place: int,
+    remote: array[int],
+    numbers: array[int],
+    crcs: array[int],
+) -> None:
+    """Name pages that are fetched when they are read, by their remote slots (0: only zeros), numbers and checksums."""
+    for start in range(0, len(numbers), _NAMED_PAGES):
+        part = slice(start, start + _NAMED_PAGES)
+        absent.record(transaction.name_absent(numbers[part], crcs[part]), remote[part], crcs[part], place)
 
 
 def _fill(context: Context, volume: VolumeRow, slots: Slots, ref: Ref, text: str, progress: Progress | None) -> None:
@@ -124,22 +143,39 @@ def _fill(context: Context, volume: VolumeRow, slots: Slots, ref: Ref, text: str
     size_bytes = ref.record.size_bytes
     remote, numbers, crcs = _pages(slots, ref, text)
     with ExitStack() as stack:
-        transaction = _begun(stack, context.plane.open_volume(context.pages, volume))
+        transaction = begun(stack, context.plane.open_volume(context.pages, volume))
         transaction.truncate(size_bytes)
-        done = 0
-        for places, data in _runs(slots, remote):
-            for at, page in zip(places, data, strict=True):
-                if zlib.crc32(page) != crcs[at]:
-                    raise RemoteDamagedError(f"page {numbers[at]} of {text} fails its checksum")
-                start = numbers[at] * SLOT_BYTES
-                transaction.write(bytes(page[: size_bytes - start]), start)
-            done += len(places)
-            if progress is not None:
-                progress(done, len(remote))
+        copy_pages(slots, transaction, size_bytes, remote, numbers, crcs, text, progress)
         transaction.publish(Durability.FULL)
 
 
-def _begun(stack: ExitStack, handle: Any) -> Any:
+def copy_pages(
+    slots: Slots,
+    transaction: Any,
+    size_bytes: int,
+    remote: array[int],
+    numbers: array[int],
+    crcs: array[int],
+    text: str,
+    progress: Progress | None,
+) -> None:
+    """Write pages by their remote slots (0: only zeros), numbers and checksums, up to the end of a volume.
+
+    Raises RemoteDamagedError.
+    """
+    done = 0
+    for places, data in _runs(slots, remote):
+        for at, page in zip(places, data, strict=True):
+            if zlib.crc32(page) != crcs[at]:
+                raise RemoteDamagedError(f"page {numbers[at]} of {text} fails its checksum")
+            start = numbers[at] * SLOT_BYTES
+            transaction.write(bytes(page[: size_bytes - start]), start)
+        done += len(places)
+        if progress is not None:
+            progress(done, len(remote))
+
+
+def begun(stack: ExitStack, handle: Any) -> Any:
     """A transaction of a handle; both end with the stack."""
     stack.callback(handle.close)
     handle.pin()
@@ -185,9 +221,14 @@ def _runs(slots: Slots, remote: array[int]) -> Iterator[tuple[list[int], list[me
 
 def _grouped(slots: Slots, remote: array[int]) -> Iterator[list[int]]:
     """Places of pages that one request reads: of one segment, with small gaps."""
+    zeros = [at for at, slot in enumerate(remote) if not slot]
+    if zeros:
+        yield zeros
     group: list[int] = []
     for at in sorted(range(len(remote)), key=remote.__getitem__):
         slot = remote[at]
+        if not slot:
+            continue
         if group and (
             slot - remote[group[-1]] > _GAP_SLOTS
             or slot - remote[group[0]] >= _RUN_SLOTS
@@ -203,6 +244,8 @@ def _grouped(slots: Slots, remote: array[int]) -> Iterator[list[int]]:
 def _read(slots: Slots, wanted: list[int]) -> list[memoryview]:
     """The bytes of slots of one segment, in one request."""
     first, last = wanted[0], wanted[-1]
+    if not first:
+        return [memoryview(ZERO_SLOT)] * len(wanted)
     data = slots.read_run(slots.segment_of(first), first, last - first + 1)
     return [data[(slot - first) * SLOT_BYTES :][:SLOT_BYTES] for slot in wanted]
 

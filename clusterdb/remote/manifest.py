@@ -102,10 +102,14 @@ class Segments:
 
     def find(self, slot: int) -> Segment:
         """The segment that has a slot.  Raises RemoteDamagedError."""
-        at = bisect_right(self._firsts, slot) - 1
-        if at < 0 or slot >= self._runs[at].first + self._runs[at].length:
+        if not self.has(slot):
             raise RemoteDamagedError(f"no segment has remote slot {slot - FIRST_SLOT}")
-        return self._runs[at]
+        return self._runs[bisect_right(self._firsts, slot) - 1]
+
+    def has(self, slot: int) -> bool:
+        """Whether a segment has a slot."""
+        at = bisect_right(self._firsts, slot) - 1
+        return at >= 0 and slot < self._runs[at].first + self._runs[at].length
 
 
 def pack(manifest: Manifest) -> bytes:

@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from clusterdb.errors import InvalidArgumentError, NotSupportedError, RemoteError, RemoteUnavailableError
 from vfs.store import sync_directory
 
-__all__ = ["Counts", "Listed", "Objects", "open_objects"]
+__all__ = ["Counts", "Listed", "Objects", "open_objects", "plain_url"]
 
 SCHEMES = ("s3", "gs", "az", "file", "memory")
 _TEMPORARY = ".new-"
@@ -137,6 +137,12 @@ class Objects:
         return sorted(self._engine.list(prefix))
 
 
+def plain_url(url: str) -> str:
+    """The URL of a repository without the settings of the engine."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
 def open_objects(url: str) -> Objects:
     """The objects below a URL: ``s3://BUCKET/PATH``, ``gs://``, ``az://``, ``file:///DIRECTORY`` or ``memory://NAME``.
 
@@ -149,7 +155,7 @@ def open_objects(url: str) -> Objects:
     if parts.scheme not in SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise InvalidArgumentError(f"'{url}' is no URL of a repository: use one of {schemes}")
-    plain = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    plain = plain_url(url)
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):
             raise InvalidArgumentError(f"'{url}': use file:// and an absolute path, as file:///mnt/backup")

@@ -8,6 +8,7 @@ life is over.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from time import time_ns
@@ -17,11 +18,13 @@ from clusterdb.catalog.documents import STORE
 from clusterdb.core.context import Context
 from clusterdb.errors import Error, RemoteNotFoundError
 from clusterdb.remote.absent import FILE, AbsentPages
-from clusterdb.remote.manifest import Manifest
-from clusterdb.remote.objects import open_objects
+from clusterdb.remote.manifest import Manifest, Segments
+from clusterdb.remote.objects import open_objects, plain_url
 from clusterdb.remote.repository import Repository, Slots
+from clusterdb.remote.tree import nowhere
+from vfs.format.layout import Entry
 
-__all__ = ["absent_pages", "absent_pages_if_any", "add_place", "slots_of"]
+__all__ = ["absent_pages", "absent_pages_if_any", "add_place", "remote_slots", "renew_due", "slots_of"]
 
 _KIND = "place"
 _LIFE_NS = 30 * 86_400 * 10**9
@@ -67,6 +70,34 @@ def slots_of(context: Context, place: int, *, renews: bool = False) -> Slots:
     if not renews and _is_due(body):
         context.defer(partial(_renew_if_possible, context, repository, place, body))  # SQLite is reading now
     return Slots(repository, manifest)
+
+
+def renew_due(context: Context) -> None:
+    """Renew the pins of which half of the life is over, where the storage answers."""
+    for _, name, body in context.catalog.documents.all(_KIND, STORE):
+        if _is_due(body):
+            _renew_if_possible(context, Repository(open_objects(str(body["url"]))), int(name), body)
+
+
+def remote_slots(context: Context, repository: Repository, segments: Segments) -> Callable[[Entry], int]:
+    """A function that returns the remote slot of the page of an entry here, if a repository has it; 0 otherwise.
+
+    ``segments``: where the slots of its state are; no slot was ever used for other content (P5).
+    """
+    absent = absent_pages_if_any(context)
+    documents = context.catalog.documents.all(_KIND, STORE)
+    places = {int(name) for _, name, body in documents if plain_url(str(body["url"])) == repository.url}
+    if absent is None or not places:
+        return nowhere
+    words = absent.entries()
+
+    def remote_slot(entry: Entry) -> int:
+        at = 4 * entry.slot
+        if at + 4 > len(words) or not words[at] or words[at + 1] != entry.crc or words[at + 2] not in places:
+            return 0
+        return words[at] if segments.has(words[at]) else 0
+
+    return remote_slot
 
 
 def _is_due(body: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clusterdb.past.find import Moment
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
-    from clusterdb.remote import Collected, Counts, Pushed
+    from clusterdb.remote import Collected, Counts, Pulled, Pushed
 
 __all__ = [
     "added_endpoint",
@@ -40,6 +40,7 @@ __all__ = [
     "modified",
     "modified_instance",
     "promoted",
+    "pulled",
     "pushed",
     "renamed",
     "requests_text",
@@ -201,12 +202,21 @@ def _version(version: int, time: datetime) -> str:
 def pushed(cluster: str, push: Pushed, *, is_done: bool) -> str:
     """``is_done``: False for a dry run."""
     place = f"{push.url}/{push.name}"
-    if not push.slot_count and push.number:
+    if push.number and not push.requests.puts:
         return f"{place} has version {push.version} of {cluster} already"
     size = bytes_text(push.slot_count * 4096)
     if not is_done:
         return f"would push version {push.version} of {cluster} to {place}: {size}"
     return f"pushed version {push.version} of {cluster} to {place}: {size}, {requests_text(push.requests)}"
+
+
+def pulled(cluster: str, pull: Pulled) -> str:
+    """A clone moved to the newest state of its origin."""
+    place = f"version {pull.remote_version} of {pull.url}/{pull.name}"
+    if pull.version == pull.former_version:
+        return f"{cluster} has {place} already"
+    changed = f"{pull.page_count} page{'' if pull.page_count == 1 else 's'} changed"
+    return f"pulled {place} to {cluster}: {changed}, {requests_text(pull.requests)}"
 
 
 def requests_text(counts: Counts) -> str:

@@ -137,6 +137,10 @@ VERBS: dict[str, Verb] = {
         store.clone(f"memory://{tmp}/a", "new"),
     ),
     "fetch": lambda store, _: store.cluster("a").fetch(),
+    "pull": lambda store, tmp: (
+        store.cluster("a").push(f"memory://{tmp}"),
+        store.clone(f"memory://{tmp}/a", "new").pull(),
+    ),
     "evict": lambda store, _: store.cluster("a").evict(),
     "full copy": lambda store, _: store.cluster("a").clone("new", copy_type="full-copy"),
     "clone of the past": lambda store, _: store.cluster("a").clone("new", at="s"),

@@ -182,6 +182,7 @@ class WriteTransaction:
         for page, slot, crc in zip(pages, slots, crcs, strict=True):
             editor.leaf(page >> 8)
             editor.set_page(page, slot, crc)
+            self._staged.pop(page, None)
         return slots
 
     # --- placing ----------------------------------------------------------------------------------------------------
