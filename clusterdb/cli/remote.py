@@ -116,17 +116,19 @@ def evict(context: click.Context, cluster: str) -> None:
 
 
 @cli.command()
-@click.argument("action", type=click.Choice(["check", "gc", "rm"]))
+@click.argument("action", type=click.Choice(["check", "gc", "repack", "rm"]))
 @click.argument("url")
 @click.option("--keep", "keep_s", type=_SPAN, default="7d", show_default=True, help="gc: how long states stay.")
+@click.option("--dry-run", is_flag=True, help="repack: copy nothing; print what would be done.")
 @yes_option
 @quiet_option
 @click.pass_context
-def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bool) -> None:
+def remote(context: click.Context, action: str, url: str, keep_s: float, dry_run: bool, yes: bool) -> None:
     """Care for the repository at URL.
 
     check: read everything that it has, and compare it with its checksums.  gc: delete what only states hold that are
-    older than --keep, and what interrupted pushes left.  rm: remove the database that URL/NAME names.
+    older than --keep, and what interrupted pushes left.  repack: copy what is left of objects of which less than half
+    is needed, so that gc can delete these.  rm: remove the database that URL/NAME names.
     """
     from datetime import timedelta
 
@@ -141,6 +143,13 @@ def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bo
     elif action == "gc":
         repository = Remote(url)
         note(context, messages.collected(repository.url, repository.collect(timedelta(seconds=keep_s))))
+    elif action == "repack":
+        repository = Remote(url)
+        repacked = repository.repack(dry_run=dry_run)
+        if dry_run:
+            click.echo(messages.repacked(repository.url, repacked, is_done=False))
+        else:
+            note(context, messages.repacked(repository.url, repacked, is_done=True))
     else:
         problems = Remote(url).check()
         for problem in problems:

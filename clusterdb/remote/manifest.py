@@ -24,6 +24,7 @@ from vfs.format.layout import VERSION_RECORD_BYTES, Version, pack_version, unpac
 __all__ = [
     "FIRST_SLOT",
     "FORMAT",
+    "SEGMENTS_MAX",
     "Manifest",
     "Ref",
     "Segment",
@@ -44,11 +45,16 @@ SEGMENTS_MAX = 1024
 
 
 class Segment(NamedTuple):
-    """A run of ``length`` slots, from slot ``first`` on, in an object: ``segment/NAME``."""
+    """A run of ``length`` slots, from slot ``first`` on, in an object, ``segment/NAME``, behind ``offset`` others."""
 
     first: int
     length: int
     name: str
+    offset: int = 0
+
+    def row(self) -> list[int | str]:
+        """The segment in a record, without an offset of 0."""
+        return [self.first, self.length, self.name, *([self.offset] if self.offset else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ def pack(manifest: Manifest) -> bytes:
             "time_ns": manifest.time_ns,
             "next_slot": manifest.next_slot,
             "refs": refs,
-            "segments": [list(segment) for segment in manifest.segments],
+            "segments": [segment.row() for segment in manifest.segments],
             "tables": list(manifest.tables),
         },
     )
@@ -164,7 +170,7 @@ def unpack(data: bytes, where: str) -> Manifest:
 
 def pack_table(segments: Iterable[Segment]) -> bytes:
     """A table of segments as bytes."""
-    return _pack("table", {"segments": [list(segment) for segment in segments]})
+    return _pack("table", {"segments": [segment.row() for segment in segments]})
 
 
 def unpack_table(data: bytes, where: str) -> tuple[Segment, ...]:
@@ -176,9 +182,11 @@ def unpack_table(data: bytes, where: str) -> tuple[Segment, ...]:
 
 
 def _segments(rows: Any) -> tuple[Segment, ...]:
-    segments = tuple(Segment(int(first), int(length), _name(name)) for first, length, name in rows)
+    segments = tuple(
+        Segment(int(first), int(length), _name(name), *map(int, offset)) for first, length, name, *offset in rows
+    )
     for segment in segments:
-        if segment.length < 1 or not FIRST_SLOT <= segment.first <= _LAST_SLOT - segment.length:
+        if segment.length < 1 or segment.offset < 0 or not FIRST_SLOT <= segment.first <= _LAST_SLOT - segment.length:
             raise ValueError(f"segment {segment.name} has impossible slots")
     return segments
 

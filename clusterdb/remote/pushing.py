@@ -26,7 +26,7 @@ from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref, Segment, Segmen
 from clusterdb.remote.objects import Counts
 from clusterdb.remote.origin import Origin, ancestors, keep_origin, lineage, origin_of
 from clusterdb.remote.places import remote_slots
-from clusterdb.remote.repository import Repository, Slots
+from clusterdb.remote.repository import DURATION_S_MAX, SEGMENT_SLOTS, Repository, Slots
 from clusterdb.remote.tree import Known, Plan, Side, nowhere, plan
 from clusterdb.rules.names import check_name
 from vfs.format.layout import SLOT_BYTES, Entry, Version
@@ -35,10 +35,6 @@ __all__ = ["Pushed", "push"]
 
 Progress = Callable[[int, int], None]
 """Called with (slots sent, slots to send)."""
-
-_SEGMENT_SLOTS = 2048
-_DURATION_S_MAX = 12 * 3600
-"""Below the age at which a collection deletes segments that no manifest names (P2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ class _Sender:
         first = manifest.next_slot if manifest is not None else FIRST_SLOT
         nodes, root = planned.sealed(first, self._order)
         segments = self._send(planned, nodes, first, progress)
-        if time.monotonic() - self._began_s > _DURATION_S_MAX:
+        if time.monotonic() - self._began_s > DURATION_S_MAX:
             raise RemoteUnavailableError(
                 f"pushing '{self._row.name}' to {self._repository.url} took too long: try again"
             )
@@ -222,8 +218,8 @@ class _Sender:
     def _send(self, planned: Plan, nodes: list[bytes], first: int, progress: Progress | None) -> tuple[Segment, ...]:
         """Create the segments that are not there yet; those with nodes always, since slot numbers are in them."""
         segments = []
-        for number, start in enumerate(range(0, planned.slot_count, _SEGMENT_SLOTS)):
-            count = min(_SEGMENT_SLOTS, planned.slot_count - start)
+        for number, start in enumerate(range(0, planned.slot_count, SEGMENT_SLOTS)):
+            count = min(SEGMENT_SLOTS, planned.slot_count - start)
             if number >= len(self._names) or start < len(nodes):
                 name = secrets.token_hex(8)
                 self._repository.objects.create(f"segment/{name}", self._bytes(planned, nodes, start, count))

@@ -4,7 +4,7 @@
     manifest/NNNNNNNNNNNN the state after that many changes, created once (:mod:`clusterdb.remote.manifest`)
     pin/RANDOM            keeps a state until a time, for a lazy clone
     latest                a hint to the newest manifest, which may be behind
-    segment/RANDOM        runs of slots, created once
+    segment/RANDOM        runs of slots, created once; a repacked one has the runs that were left of several
     table/RANDOM          folded lists of segments, created once
 
 Invariants
@@ -52,11 +52,14 @@ from clusterdb.remote.manifest import (
 from clusterdb.remote.objects import Objects
 from vfs.format.layout import SLOT_BYTES
 
-__all__ = ["Repository", "Slots", "TOMBSTONE"]
+__all__ = ["DURATION_S_MAX", "SEGMENT_SLOTS", "TOMBSTONE", "Repository", "Slots"]
 
 TOMBSTONE = b"clusterdb-tombstone: this state of the repository has expired\n"
 _IDENTITY = b"clusterdb-repository 1 "
 _LATEST = "latest"
+SEGMENT_SLOTS = 2048
+DURATION_S_MAX = 12 * 3600
+"""The time that a writer may take: below the age at which a collection deletes segments that no manifest names (P2)."""
 _READ_SLOTS, _READ_SLOTS_MAX = 16, 256
 _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
@@ -278,7 +281,8 @@ class Slots:
     def read_run(self, segment: Segment, slot: int, count: int) -> memoryview:
         """The bytes of a run of slots of a segment.  Raises RemoteDamagedError, RemoteUnavailableError."""
         path = f"segment/{segment.name}"
-        data = self._repository.objects.get_range(path, (slot - segment.first) * SLOT_BYTES, count * SLOT_BYTES)
+        start = (segment.offset + slot - segment.first) * SLOT_BYTES
+        data = self._repository.objects.get_range(path, start, count * SLOT_BYTES)
         if data is None or len(data) != count * SLOT_BYTES:
             problem = "is missing" if data is None else "is cut short"
             raise RemoteDamagedError(f"{self._repository.url}/{path} {problem}")

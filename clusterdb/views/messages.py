@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clusterdb.past.find import Moment
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
-    from clusterdb.remote import Collected, Counts, Pulled, Pushed
+    from clusterdb.remote import Collected, Counts, Pulled, Pushed, Repacked
 
 __all__ = [
     "added_endpoint",
@@ -43,6 +43,7 @@ __all__ = [
     "pulled",
     "pushed",
     "renamed",
+    "repacked",
     "requests_text",
     "reset",
     "restored",
@@ -234,6 +235,17 @@ def cloned_remote(url: str, name: str, version: int, time: datetime, *, is_copy:
 def fetched(name: str, page_count: int) -> str:
     """All pages of a lazy clone."""
     return f"fetched {page_count} pages of {name}, {bytes_text(page_count * 4096)}"
+
+
+def repacked(url: str, result: Repacked, *, is_done: bool) -> str:
+    """``is_done``: False for a dry run."""
+    if not result.segment_count:
+        return f"{url} has no objects to repack: {requests_text(result.requests)}"
+    new = f"{result.new_count} new one{'' if result.new_count == 1 else 's'}, {bytes_text(result.copied_bytes)}"
+    objects = f"{result.segment_count} object{'' if result.segment_count == 1 else 's'}"
+    freed = f"gc can free {bytes_text(result.freed_bytes)}"
+    verb = "repacked" if is_done else "would repack"
+    return f"{verb} {objects} of {url} to {new}; {freed}; {requests_text(result.requests)}"
 
 
 def evicted(name: str, freed_bytes: int) -> str:

@@ -139,3 +139,16 @@ def test_engine_that_does_not_answer_is_named(shell: Shell, monkeypatch: pytest.
     assert str(result.exception).startswith("cannot read 'format' in s3://bucket/path: ")
     assert "\n" not in str(result.exception)
     assert os.environ["AWS_ACCESS_KEY_ID"] == "any"
+
+
+def test_repack_says_before_and_after_what_it_does(shell: Shell, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/repository"
+    shell("sql", "prod", "CREATE TABLE u (v); INSERT INTO u VALUES (randomblob(400000))")
+    shell("push", "prod", url)
+    assert re.fullmatch(rf"{url} has no objects to repack: .* GET; .*\n", shell("remote", "repack", url))
+    shell("sql", "prod", "UPDATE u SET v = randomblob(400000)")
+    shell("push", "prod", url)
+    work = rf"1 object of {url} to 1 new one, .*; gc can free [34]\d\d\.\d KiB; 3 PUT, \d+ GET; .* sent, .* received\n"
+    assert re.fullmatch(f"would repack {work}", shell("remote", "repack", url, "--dry-run"))
+    assert re.fullmatch(f"repacked {work}", shell("remote", "repack", url))
+    assert "no problems" in shell("remote", "check", url)

@@ -107,13 +107,15 @@ class History:
         if not depth:
             for at in rng.sample(range(1, 16), rng.randrange(3)):
                 faulty.meanwhile[at] = lambda: engines.extend(self.act(1 - who, depth=1))
-        action = rng.choice(("push", "push", "push", "force", "collect", "pull"))
+        action = rng.choice(("push", "push", "push", "force", "collect", "repack", "pull"))
         if action in ("push", "force"):
             self.push(writer, Repository(objects_on(faulty)), name, force=action == "force")
         else:
             with suppress(RemoteUnavailableError, Stopped, RemoteNotFoundError):
                 if action == "collect":
                     remote_on(Repository(objects_on(faulty))).collect(rng.choice((timedelta(0), timedelta(days=1))))
+                elif action == "repack":
+                    remote_on(Repository(objects_on(faulty))).repack()
                 else:
                     self.pull(writer, Repository(objects_on(faulty)), name)
         return engines
