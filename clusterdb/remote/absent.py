@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from clusterdb.errors import Error
+from clusterdb.errors import Error, RemoteDamagedError
 from clusterdb.remote.repository import Slots
 from vfs.errors import CorruptionError
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, Version
@@ -69,6 +69,12 @@ class AbsentPages:
             os.pwrite(self._fd, words.tobytes(), first * _ENTRY.size)
             start += count
 
+    def record_stretch(self, slots: range, entries: array[int], place: int) -> None:
+        """Record where the pages of contiguous slots are; ``entries`` are those of their leaves: slot and crc first."""
+        entries[2::4] = array("I", [place]) * len(slots)
+        entries[3::4] = array("I", bytes(4 * len(slots)))
+        os.pwrite(self._fd, memoryview(entries).cast("B"), slots.start * _ENTRY.size)
+
     def sync(self) -> None:
         """Sync the entries to the device (N1)."""
         os.fdatasync(self._fd)
@@ -97,7 +103,11 @@ class AbsentPages:
         with self._guard:  # readers keep what they read
             if place not in self._readers:
                 self._readers[place] = self._slots_of(place)
+        try:
             page = self._readers[place].read_slot(remote)
+        except RemoteDamagedError:
+            self._slots_of(place)  # raises the reason, if the state has expired meanwhile
+            raise
         if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
             raise CorruptionError(f"the page of slot {slot} on object storage fails its checksum")
         os.pwrite(self._pool.pool_fd, page[_MARK_BYTES:], (slot << SLOT_SHIFT) + _MARK_BYTES)
@@ -112,8 +122,15 @@ class AbsentPages:
         """Make the pages of slots, which ascend, absent again (N4 and N5 are the caller's)."""
         self._pool.clear(slots)
 
+    def read_by(self, place: int, slots: Slots) -> None:
+        """Use a reader that is open already, and has read what every query needs."""
+        with self._guard:
+            self._readers.setdefault(place, slots)
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and the readers."""
+        for reader in self._readers.values():
+            reader.close()
         os.close(self._fd)
 
 

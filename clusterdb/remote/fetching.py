@@ -27,15 +27,14 @@ from clusterdb.remote.origin import Origin, keep_origin
 from clusterdb.remote.places import absent_pages, absent_pages_if_any, add_place
 from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.states import require_ref
-from clusterdb.remote.tree import Side, leaves
 from clusterdb.rules.names import check_name
 from vfs.abc import Durability
 from vfs.errors import CorruptionError
-from vfs.format.layout import SLOT_BYTES, ZERO_CRC, ZERO_SLOT
+from vfs.format.layout import ENTRY_BYTES, FANOUT_SHIFT, SLOT_BYTES, ZERO_CRC, ZERO_SLOT
 from vfs.registry import VolumeRow
 from vfs.storage.heads import published_version
 from vfs.storage.volumes import open_volume
-from vfs.storage.walk import reached
+from vfs.storage.walk import nodes, reached
 from vfs.storage.writer import WriteTransaction
 
 __all__ = ["begun", "clone_remote", "copy_pages", "fetch", "name_pages"]
@@ -47,6 +46,7 @@ _RUN_SLOTS = 256
 _GAP_SLOTS = 15
 _THREADS = 4
 _NAMED_PAGES = 16_384
+_REMOTE_BYTES = bytes(range(FIRST_SLOT >> 24, 256))
 _COPY_TYPES = ("copy-on-write", "full-copy")
 
 
@@ -80,7 +80,7 @@ def clone_remote(
     def build(volume: VolumeRow) -> None:
         try:
             with context.errors():
-                slots = Slots(repository, manifest)
+                slots = Slots(repository, manifest, ref.hot)
                 if is_lazy:
                     _name(context, volume, slots, ref, text, absent_pages(context), place)
                 else:
@@ -115,13 +115,29 @@ def _name(
     context: Context, volume: VolumeRow, slots: Slots, ref: Ref, text: str, absent: AbsentPages, place: int
 ) -> None:
     """Publish a remote version in an empty volume, whose pages are fetched when they are read."""
-    remote, numbers, crcs = _pages(slots, ref, text)
+    slots.prefetch()
+    table, numbers, holes = _leaves(slots, ref, text)
     with ExitStack() as stack:
         transaction = begun(stack, open_volume(context.pages, volume))
         transaction.truncate(ref.record.size_bytes)
-        name_pages(transaction, absent, place, remote, numbers, crcs)
-        absent.sync()  # N1
+        if numbers:
+            entries = _without(holes, table)
+            stretch = transaction.name_absent_leaves(table, numbers, holes, ref.record.page_count)
+            absent.record_stretch(stretch, entries, place)
+            absent.sync()  # N1
         transaction.publish(Durability.FULL)
+    absent.read_by(place, slots)
+
+
+def _without(holes: list[int], table: array[int]) -> array[int]:
+    """The entries of leaves that are not holes."""
+    entries, data = array("I"), memoryview(table).cast("B")
+    start = 0
+    for hole in holes:
+        entries.frombytes(data[ENTRY_BYTES * start : ENTRY_BYTES * hole])
+        start = hole + 1
+    entries.frombytes(data[ENTRY_BYTES * start :])
+    return entries
 
 
 def name_pages(
@@ -184,21 +200,46 @@ def begun(stack: ExitStack, handle: Any) -> Any:
     return transaction
 
 
-def _pages(slots: Slots, ref: Ref, text: str) -> tuple[array[int], array[int], array[int]]:
-    """The remote slots, numbers and checksums of the pages of a version."""
-    remote, numbers, crcs = array("I"), array("I"), array("I")
+def _leaves(slots: Slots, ref: Ref, text: str) -> tuple[array[int], list[int], list[int]]:
+    """The leaves of a version, one after the other, as words; their numbers; and the entries that are holes."""
+    parts: list[memoryview] = []
+    numbers: list[int] = []
+    record = ref.record
     try:
-        for leaf, entries in leaves(Side(slots.read_slot, ref.record)):
-            for index, entry in entries:
-                if entry.slot < FIRST_SLOT:
-                    raise RemoteDamagedError(f"{text} names slot {entry.slot}, which no repository has")
-                remote.append(entry.slot)
-                numbers.append((leaf << 8) + index)
-                crcs.append(entry.crc)
+        for node in nodes(slots.read_slot, record):
+            if not node.at.level:
+                parts.append(node.data)
+                numbers.append(node.at.number)
     except CorruptionError as error:
         raise RemoteDamagedError(f"{text} is damaged: {error}") from None
-    if numbers and numbers[-1] >= ref.record.page_count:
-        raise RemoteDamagedError(f"{text} has pages behind its end")
+    data = b"".join(parts)
+    highest = data[3::ENTRY_BYTES]  # the byte of each slot that tells whether it is remote
+    holes = [at for at in _places_of(0, highest) if not any(data[at * ENTRY_BYTES : (at + 1) * ENTRY_BYTES])]
+    if len(highest.translate(None, _REMOTE_BYTES)) > len(holes):
+        raise RemoteDamagedError(f"{text} names slots that no repository has")
+    if numbers:
+        end = record.page_count - (numbers[-1] << FANOUT_SHIFT)
+        if end <= 0 or any(data[len(data) - SLOT_BYTES + end * ENTRY_BYTES :]):
+            raise RemoteDamagedError(f"{text} has pages behind its end")
+    return array("I", data), numbers, holes
+
+
+def _places_of(byte: int, data: bytes) -> Iterator[int]:
+    at = data.find(byte)
+    while at >= 0:
+        yield at
+        at = data.find(byte, at + 1)
+
+
+def _pages(slots: Slots, ref: Ref, text: str) -> tuple[array[int], array[int], array[int]]:
+    """The remote slots, numbers and checksums of the pages of a version."""
+    table, leaves, holes = _leaves(slots, ref, text)
+    numbers = array("I")
+    for leaf in leaves:
+        numbers.extend(range(leaf << FANOUT_SHIFT, (leaf + 1) << FANOUT_SHIFT))
+    remote, crcs = table[0::4], table[1::4]
+    for hole in reversed(holes):
+        del remote[hole], numbers[hole], crcs[hole]
     return remote, numbers, crcs
 
 

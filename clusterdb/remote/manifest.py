@@ -14,7 +14,7 @@ import json
 import re
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -65,12 +65,14 @@ class Ref:
     :ivar store: the identity of the store that pushed it, in hex
     :ivar engine: the SQL that its cluster accepts
     :ivar pushed_ns: when it was pushed, by the clock of who pushed it
+    :ivar hot: runs of slots with what every query needs, as (first, count): nodes, and interior pages of b-trees
     """
 
     record: Version
     store: str
     engine: str
     pushed_ns: int
+    hot: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,16 @@ class Segments:
             raise RemoteDamagedError(f"no segment has remote slot {slot - FIRST_SLOT}")
         return self._runs[bisect_right(self._firsts, slot) - 1]
 
+    def parts(self, first: int, count: int) -> Iterator[Segment]:
+        """The parts of segments that have slots ``first`` to ``first + count``, as far as they have them."""
+        at = max(bisect_right(self._firsts, first) - 1, 0)
+        while at < len(self._runs) and self._runs[at].first < first + count:
+            run = self._runs[at]
+            start, end = max(run.first, first), min(run.first + run.length, first + count)
+            if start < end:
+                yield run._replace(first=start, length=end - start, offset=run.offset + start - run.first)
+            at += 1
+
     def has(self, slot: int) -> bool:
         """Whether a segment has a slot."""
         at = bisect_right(self._firsts, slot) - 1
@@ -126,6 +138,7 @@ def pack(manifest: Manifest) -> bytes:
             "store": ref.store,
             "engine": ref.engine,
             "pushed_ns": ref.pushed_ns,
+            "hot": [list(run) for run in ref.hot],
         }
         for name, ref in sorted(manifest.refs.items())
     }
@@ -153,7 +166,8 @@ def unpack(data: bytes, where: str) -> Manifest:
             record = unpack_version(bytes.fromhex(ref["record"]))
             if record is None:
                 raise RemoteDamagedError(f"{where} is damaged: the version record of '{name}' fails its checksum")
-            refs[str(name)] = Ref(record, str(ref["store"]), str(ref["engine"]), int(ref["pushed_ns"]))
+            hot = tuple((int(first), int(count)) for first, count in ref.get("hot", ()))
+            refs[str(name)] = Ref(record, str(ref["store"]), str(ref["engine"]), int(ref["pushed_ns"]), hot)
         return Manifest(
             int(document["number"]),
             int(document["previous_crc"]),

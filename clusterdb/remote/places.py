@@ -69,7 +69,7 @@ def slots_of(context: Context, place: int, *, renews: bool = False) -> Slots:
         )
     if not renews and _is_due(body):
         context.defer(partial(_renew_if_possible, context, repository, place, body))  # SQLite is reading now
-    return Slots(repository, manifest)
+    return Slots(repository, manifest, tuple(run for ref in manifest.refs.values() for run in ref.hot))
 
 
 def renew_due(context: Context) -> None:

@@ -37,6 +37,9 @@ Progress = Callable[[int, int], None]
 """Called with (slots sent, slots to send)."""
 
 
+_HOT_RUNS_MAX = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """What a push did, or would do.
@@ -96,6 +99,7 @@ class _Sender:
         self._planned_for: Ref | None = None
         self._planned_segments: set[Segment] = set()
         self._order: list[int] = []
+        self._hot: tuple[tuple[int, int], ...] = ()
         self._names: list[str] = []
         """The names of the segments sent, in order."""
 
@@ -125,7 +129,9 @@ class _Sender:
             )
         record = self._version._replace(durable=self._version.version, root=root, own_count=self._version.slot_count)
         refs = dict(manifest.refs) if manifest is not None else {}
-        refs[self._name] = Ref(record, self._store, self._row.settings.engine, self._context.pages.clock.now_ns())
+        hot = (*self._hot, (first, planned.hot_count))[-_HOT_RUNS_MAX:] if planned.hot_count else self._hot
+        now_ns = self._context.pages.clock.now_ns()
+        refs[self._name] = Ref(record, self._store, self._row.settings.engine, now_ns, hot)
         added = self._repository.change(manifest, refs, segments, first + planned.slot_count)
         if added is None:
             return None
@@ -210,6 +216,8 @@ class _Sender:
                 if manifest is not None:
                     known = self._known(manifest, ref)
                     elsewhere = remote_slots(self._context, self._repository, Segments(segments))
+                    sides = [one.hot for one in manifest.refs.values() if known and one.record == known.side.version]
+                    self._hot = sides[0] if sides else ()
                 self._plan = plan(Side(read_slot, self._version), known, elsewhere)
             self._planned_for, self._planned_segments = ref, segments
             self._order, self._names = self._plan.order(read_slot), []

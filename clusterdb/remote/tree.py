@@ -59,6 +59,7 @@ class Plan:
     :ivar pages: the slots of the pages in the pool
     :ivar crcs, births: of the pages
     :ivar root: the root's entry, if the repository has it
+    :ivar hot_count: the slots that are sent first, with what every query needs, after :meth:`order`
     """
 
     nodes: list[_Node] = field(default_factory=list)
@@ -66,6 +67,7 @@ class Plan:
     crcs: array[int] = field(default_factory=lambda: array("I"))
     births: array[int] = field(default_factory=lambda: array("Q"))
     root: Entry | None = None
+    hot_count: int = 0
 
     @property
     def slot_count(self) -> int:
@@ -79,6 +81,7 @@ class Plan:
         """
         hot = [at for at, slot in enumerate(self.pages) if not at or read_slot(slot)[0] in _INTERIOR]
         chosen = set(hot)
+        self.hot_count = len(self.nodes) + len(hot)
         return hot + [at for at in range(len(self.pages)) if at not in chosen]
 
     def sealed(self, first: int, order: list[int]) -> tuple[list[bytes], Entry]:

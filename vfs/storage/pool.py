@@ -213,6 +213,10 @@ class Pool:
             else:
                 write_at(self.pool_fd, [ZERO_SLOT] * count, first << SLOT_SHIFT)
 
+    def clear_stretch(self, slots: range) -> None:
+        """As :meth:`clear`, for contiguous slots of a pool that may have holes."""
+        punch_hole(self.pool_fd, slots.start << SLOT_SHIFT, len(slots) << SLOT_SHIFT)
+
     def read_page(self, slot: int, crc: int) -> memoryview:
         """The bytes of the slot of a page, fetched if the pool file lacks them; they are not compared with ``crc``.
 
