@@ -31,8 +31,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from clusterdb.errors import Error, RemoteDamagedError
+from clusterdb.remote.objects import Counts
 from clusterdb.remote.repository import Slots
-from vfs.errors import CorruptionError
+from vfs.errors import CorruptionError, PoolFullError
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, Version
 from vfs.registry import VolumeState
 from vfs.storage.heads import head_of, retained
@@ -66,14 +67,24 @@ class AbsentPages:
             words[0::4] = array("I", remote[start : start + count])
             words[1::4] = array("I", crcs[start : start + count])
             words[2::4] = array("I", [place]) * count
-            os.pwrite(self._fd, words.tobytes(), first * _ENTRY.size)
+            self._write(words, first)
             start += count
 
     def record_stretch(self, slots: range, entries: array[int], place: int) -> None:
         """Record where the pages of contiguous slots are; ``entries`` are those of their leaves: slot and crc first."""
         entries[2::4] = array("I", [place]) * len(slots)
         entries[3::4] = array("I", bytes(4 * len(slots)))
-        os.pwrite(self._fd, memoryview(entries).cast("B"), slots.start * _ENTRY.size)
+        self._write(entries, slots.start)
+
+    def _write(self, entries: array[int], first: int) -> None:
+        """Write the entries of slots from ``first`` on.  Raises PoolFullError."""
+        data, at = memoryview(entries).cast("B"), first * _ENTRY.size
+        try:
+            while data:
+                count = os.pwrite(self._fd, data, at)
+                data, at = data[count:], at + count
+        except OSError as error:
+            raise PoolFullError(f"the file '{FILE}' cannot grow: {error.strerror}") from None
 
     def sync(self) -> None:
         """Sync the entries to the device (N1)."""
@@ -126,6 +137,14 @@ class AbsentPages:
         """Use a reader that is open already, and has read what every query needs."""
         with self._guard:
             self._readers.setdefault(place, slots)
+
+    def requests(self) -> Counts:
+        """What was asked of the engines to read pages."""
+        total = Counts()
+        for reader in self._readers.values():
+            for name, count in vars(reader.requests).items():
+                setattr(total, name, getattr(total, name) + count)
+        return total
 
     def close(self) -> None:
         """Close the file, and the readers."""

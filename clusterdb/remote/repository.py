@@ -38,6 +38,7 @@ from clusterdb.errors import (
     RemoteError,
     RemoteFormatError,
     RemoteNotFoundError,
+    RemoteUnavailableError,
     StoreBusyError,
 )
 from clusterdb.remote.manifest import (
@@ -51,7 +52,7 @@ from clusterdb.remote.manifest import (
     unpack,
     unpack_table,
 )
-from clusterdb.remote.objects import Objects
+from clusterdb.remote.objects import Counts, Objects
 from vfs.format.layout import SLOT_BYTES
 
 __all__ = ["DURATION_S_MAX", "SEGMENT_SLOTS", "TOMBSTONE", "Repository", "Slots"]
@@ -277,6 +278,11 @@ class Slots:
         self._ahead, self._next = _READ_SLOTS, 0
         self._threads: ThreadPoolExecutor | None = None
 
+    @property
+    def requests(self) -> Counts:
+        """What was asked of the engine by the repository that it reads."""
+        return self._repository.objects.counts
+
     def read_slot(self, slot: int) -> memoryview:
         """The bytes of a slot.  Raises RemoteDamagedError, RemoteUnavailableError."""
         while True:
@@ -382,7 +388,8 @@ class Slots:
         except BaseException as error:
             with self._guard:
                 self._arrive(run, coming)
-            coming.set_exception(error)
+            is_own = isinstance(error, Exception)  # an interruption is that of one thread
+            coming.set_exception(error if is_own else RemoteUnavailableError(f"reading {run.name} was interrupted"))
             raise
         with self._guard:
             for at in range(run.length):
