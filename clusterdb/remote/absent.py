@@ -8,7 +8,14 @@ entry counts only while the slot has nothing but zeros and a version names the p
 Invariants
     N1  The entries of a version are on the device before the version is published.
     N2  The bytes that are fetched match the checksum, or are not written.
-    N3  Only the slot that is required is written: the caller has pinned it.
+    N3  Only slots that the caller has pinned are written, and the first eight bytes of a page last, at once: a page
+        that does not begin with zeros is whole for every other reader, and one that does is compared with its checksum.
+    N4  A page is evicted only if the entry of its slot has its checksum, and the state that the entry names is pinned
+        and has the remote slot.  The evicting session pins a version that reaches the slot, so nobody reuses it.
+    N5  Slots are cleared only while no other session pins a version of any volume that may reach them, and none can
+        begin to (:func:`vfs.storage.volumes.halted`): readers use pages in place, where zeros would be a wrong page.
+        A session that fetches is a reader.  Volumes share slots only along the lines of their bases, so these volumes
+        are those that are connected with the evicted one by sources and clones, dead ones included.
 """
 
 from __future__ import annotations
@@ -43,6 +50,7 @@ __all__ = ["FILE", "AbsentPages", "elsewhere", "mend"]
 
 FILE = ABSENT_FILE
 _ENTRY = struct.Struct("<IIII")
+_MARK_BYTES = 8
 
 
 class AbsentPages:
@@ -66,8 +74,18 @@ class AbsentPages:
             words[0::4] = array("I", remote[start : start + count])
             words[1::4] = array("I", crcs[start : start + count])
             words[2::4] = array("I", [place]) * count
-            write_at(self._fd, [words.tobytes()], first * _ENTRY.size)
+            self._write(words, first)
             start += count
+
+    def record_stretch(self, slots: range, entries: array[int], place: int) -> None:
+        """Record where the pages of contiguous slots are; ``entries`` are those of their leaves: slot and crc first."""
+        entries[2::4] = array("I", [place]) * len(slots)
+        entries[3::4] = array("I", bytes(4 * len(slots)))
+        self._write(entries, slots.start)
+
+    def _write(self, entries: array[int], first: int) -> None:
+        """Write the entries of slots from ``first`` on.  Raises PoolFullError."""
+        write_at(self._fd, [memoryview(entries).cast("B")], first * _ENTRY.size)
 
     def sync(self) -> None:
         """Sync the entries to the device, and the name of the file: another process may have created it (N1).
@@ -110,27 +128,49 @@ class AbsentPages:
         """Fetch the page of a slot; describes the damage if the bytes are not those of the page."""
         remote, expected, place, _ = self._entry(slot)
         if not remote or expected != crc:
-            raise CorruptionError(f"slot {slot} has only zeros, which is not the content of its page")
+            raise CorruptionError(f"slot {slot} does not have the content of its page, nor is that elsewhere")
         with self._guard:  # readers keep what they read
             if place not in self._readers:
                 self._readers[place] = self._slots_of(place)
-            page, where = self._readers[place].read_slot(remote), self._readers[place].place_of
+            reader = self._readers[place]
+        try:
+            page = reader.read_slot(remote)
+        except RemoteDamagedError:
+            self._slots_of(place)  # raises the reason, if the state has expired meanwhile
+            raise
         if len(page) != SLOT_BYTES or zlib.crc32(page) != crc:
-            return f"{where(remote)} is damaged: a page of it (slot {remote}) fails its checksum"
+            return f"{reader.place_of(remote)} is damaged: a page of it (slot {remote}) fails its checksum"
         reach("fetch: page received")
-        write_at(self._pool.pool_fd, [page], slot << SLOT_SHIFT)
+        write_at(self._pool.pool_fd, [page[_MARK_BYTES:]], (slot << SLOT_SHIFT) + _MARK_BYTES)
+        write_at(self._pool.pool_fd, [page[:_MARK_BYTES]], slot << SLOT_SHIFT)  # N3
         reach("fetch: page written")
         return ""
 
+    def entries(self) -> memoryview:
+        """All entries, as words: four for each slot up to the last one that has an entry."""
+        size = os.fstat(self._fd).st_size // _ENTRY.size * _ENTRY.size
+        return memoryview(os.pread(self._fd, size, 0)).cast("I")
+
+    def evict(self, slots: list[int]) -> None:
+        """Make the pages of slots, which ascend, absent again (N4 and N5 are the caller's)."""
+        self._pool.clear(slots)
+
+    def read_by(self, place: int, slots: Slots) -> None:
+        """Use a reader that is open already, and has read what every query needs."""
+        with self._guard:
+            self._readers.setdefault(place, slots)
+
     def requests(self) -> Counts:
-        """What was asked of the engines so far."""
+        """What was asked of the engines to read pages."""
         counts = Counts()
         for reader in self._readers.values():
             counts.add(reader.counts)
         return counts
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and the readers."""
+        for reader in self._readers.values():
+            reader.close()
         os.close(self._fd)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from clusterdb.errors import RemoteDamagedError
 from clusterdb.remote.manifest import Manifest
 from clusterdb.remote.objects import NEW, Counts, Listed, open_objects
+from clusterdb.remote.repacking import Repacked, repack
 from clusterdb.remote.repository import TOMBSTONE, Repository, Slots, manifest_path
 from clusterdb.remote.states import require_ref
 from clusterdb.remote.tree import Side, leaves
@@ -132,6 +133,14 @@ class Remote:
             except (CorruptionError, RemoteDamagedError) as error:
                 problems.append(f"'{name}': {error}")
         return problems if not problems or self.repository.is_newest(manifest.number) else None
+
+    def repack(self, *, dry_run: bool = False) -> Repacked:
+        """Copy what is left of objects of which less than half is still reachable to new ones, and name these instead.
+
+        A later :meth:`collect` deletes the old ones, once no state that it keeps needs them.  Pins and running pushes
+        are not disturbed.  ``dry_run``: copy nothing, and return what would be done.
+        """
+        return repack(self.repository, dry_run=dry_run)
 
     def collect(self, keep: timedelta = timedelta(days=7)) -> Collected:
         """Delete what no state needs that was the newest within the time ``keep``: other states expire.

@@ -4,7 +4,7 @@
     manifest/NNNNNNNNNNNN the state after that many changes, created once (:mod:`clusterdb.remote.manifest`)
     pin/RANDOM            keeps a state until a time, for a lazy clone
     latest                a hint to the newest manifest, which may be behind
-    segment/RANDOM        runs of slots, created once
+    segment/RANDOM        runs of slots, created once; a repacked one has the runs that were left of several
     table/RANDOM          folded lists of segments, created once
 
 Invariants
@@ -33,10 +33,12 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
@@ -47,6 +49,7 @@ from clusterdb.errors import (
     RemoteError,
     RemoteFormatError,
     RemoteNotFoundError,
+    RemoteUnavailableError,
     StoreBusyError,
 )
 from clusterdb.remote.manifest import (
@@ -64,18 +67,29 @@ from clusterdb.remote.objects import CONDITIONAL, Counts, Objects
 from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES
 
-__all__ = ["Pin", "Repository", "Slots", "TOMBSTONE"]
+__all__ = ["DURATION_S_MAX", "SEGMENT_SLOTS", "TOMBSTONE", "Pin", "Repository", "Slots", "uptime_s"]
 
 TOMBSTONE = b"clusterdb-tombstone: this state of the repository has expired\n"
 _IDENTITY = b"clusterdb-repository 1 "
 _LATEST = "latest"
+SEGMENT_SLOTS = 2048
+DURATION_S_MAX = 12 * 3600
+"""The time that a writer may take: below the age at which a collection deletes segments that no manifest names (P7)."""
 _READ_SLOTS, _READ_SLOTS_MAX = 16, 256
+_READ_THREADS = 4
+_HOT_SLOTS_MAX = 4096
+"""Prefetched of a run."""
 _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
 _CREATION = Counts(puts=3, gets=1, deletes=1, sent_bytes=len(_IDENTITY) + 44, received_bytes=5)
 """What :meth:`Repository.create` asks of the engine at a place without a repository, after a look."""
 _RACES_MAX = 100
 _T = TypeVar("_T")
+
+
+def uptime_s() -> float:
+    """A clock that also runs while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def manifest_path(number: int) -> str:
@@ -334,33 +348,153 @@ class Repository:
 
 
 class Slots:
-    """Reads single slots of a state, and keeps what it read; sequential misses read further ahead."""
+    """Reads single slots of a state, and keeps what it read; threads may share it, and read nothing twice.
 
-    def __init__(self, repository: Repository, manifest: Manifest) -> None:
+    A miss reads some slots that follow, sequential misses further ahead, and then the next ones are read beside.  A
+    miss in a run of ``hot`` slots, which every query needs, reads a large part of it.
+    """
+
+    def __init__(self, repository: Repository, manifest: Manifest, hot: tuple[tuple[int, int], ...] = ()) -> None:
         self._repository = repository
         self.counts = repository.objects.counts
+        """What was asked of the engine through the repository."""
+        self.before_read: Callable[[], None] = lambda: None
+        """Called before a slot is read that is not kept."""
         self._segments = repository.segments(manifest)
+        self._hot = hot
         self._kept: OrderedDict[int, memoryview] = OrderedDict()
+        self._coming: dict[int, Future[None]] = {}
+        self._guard = threading.Lock()
         self._ahead, self._next = _READ_SLOTS, 0
+        self._threads: ThreadPoolExecutor | None = None
 
     def read_slot(self, slot: int) -> memoryview:
         """The bytes of a slot.  Raises RemoteDamagedError, RemoteUnavailableError."""
-        if slot not in self._kept:
-            self._ahead = min(self._ahead * 2, _READ_SLOTS_MAX) if slot == self._next else _READ_SLOTS
-            segment = self._segments.find(slot)
-            count = min(self._ahead, segment.first + segment.length - slot)
-            data = self.read_run(segment, slot, count)
-            for at in range(count):
-                self._kept[slot + at] = data[at * SLOT_BYTES : (at + 1) * SLOT_BYTES]
-            self._next = slot + count
+        while True:
+            with self._guard:
+                data = self._kept.get(slot)
+                if data is not None:
+                    return data
+                coming, run, following = self._coming.get(slot), None, None
+                if coming is None:
+                    run = self._run_of(slot)
+                    coming = self._announce(run)
+                    following = self._following(run)
+                    later = self._announce(following) if following is not None else None
+            if following is not None and later is not None:
+                self._beside(following, later)
+            if run is None:
+                coming.result()
+            else:
+                self.before_read()
+                self._fetch(run, coming)
+
+    def prefetch(self) -> None:
+        """Read the hot runs, in parallel, if they are not large.  Raises RemoteDamagedError, RemoteUnavailableError."""
+        left = _HOT_SLOTS_MAX
+        fetched: list[Future[None]] = []
+        for first, count in self._hot:
+            for part in self._segments.parts(first, min(count, left)):
+                for start in range(0, part.length, _READ_SLOTS_MAX):
+                    length = min(_READ_SLOTS_MAX, part.length - start)
+                    run = part._replace(first=part.first + start, length=length, offset=part.offset + start)
+                    with self._guard:
+                        coming = self._announce(run)
+                    fetched.append(self._beside(run, coming))
+            left -= min(count, left)
+        for one in fetched:
+            one.result()
+
+    def close(self) -> None:
+        """End the threads that read beside."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=False)
+
+    def _run_of(self, slot: int) -> Segment:
+        """The slots to read for a miss (under the guard)."""
+        if any(first <= slot < first + count for first, count in self._hot):
+            return self._hot_part(slot)
+        self._ahead = min(self._ahead * 2, _READ_SLOTS_MAX) if slot == self._next else _READ_SLOTS
+        run = self._part(slot, self._ahead)
+        self._next = slot + run.length
+        return run
+
+    def _hot_part(self, slot: int) -> Segment:
+        """The part of a hot run that has a slot."""
+        first, count = next((first, count) for first, count in self._hot if first <= slot < first + count)
+        segment = self._segments.find(slot)
+        start = max(first + (slot - first) // _READ_SLOTS_MAX * _READ_SLOTS_MAX, segment.first)
+        end = min(first + count, start + _READ_SLOTS_MAX, segment.first + segment.length)
+        return segment._replace(first=start, length=end - start, offset=segment.offset + start - segment.first)
+
+    def _part(self, slot: int, count: int) -> Segment:
+        """Up to ``count`` slots of a segment, from a slot on, of which none is kept or coming."""
+        segment = self._segments.find(slot)
+        length = 1
+        while (
+            length < min(count, segment.first + segment.length - slot)
+            and slot + length not in self._kept
+            and slot + length not in self._coming
+        ):
+            length += 1
+        return segment._replace(first=slot, length=length, offset=segment.offset + slot - segment.first)
+
+    def _following(self, run: Segment) -> Segment | None:
+        """What to read beside: the slots behind a run, once misses are sequential (under the guard)."""
+        slot = run.first + run.length
+        if self._ahead < _READ_SLOTS_MAX or slot != self._next or not self._segments.has(slot):
+            return None
+        if slot in self._kept or slot in self._coming:
+            return None
+        following = self._part(slot, _READ_SLOTS_MAX)
+        self._next = slot + following.length
+        return following
+
+    def _announce(self, run: Segment) -> Future[None]:
+        """Mark slots as coming (under the guard)."""
+        coming: Future[None] = Future()
+        for slot in range(run.first, run.first + run.length):
+            self._coming[slot] = coming
+        return coming
+
+    def _beside(self, run: Segment, coming: Future[None]) -> Future[None]:
+        """Read a run that was announced in a thread; who needs it sees its error."""
+        return self._executor().submit(self._fetch, run, coming)
+
+    def _executor(self) -> ThreadPoolExecutor:
+        with self._guard:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_READ_THREADS)
+            return self._threads
+
+    def _fetch(self, run: Segment, coming: Future[None]) -> None:
+        """Read a run that was announced.  Raises RemoteDamagedError, RemoteUnavailableError."""
+        try:
+            data = self.read_run(run, run.first, run.length)
+        except BaseException as error:
+            with self._guard:
+                self._arrive(run, coming)
+            is_own = isinstance(error, Exception)  # an interruption is that of one thread
+            coming.set_exception(error if is_own else RemoteUnavailableError(f"reading {run.name} was interrupted"))
+            raise
+        with self._guard:
+            for at in range(run.length):
+                self._kept[run.first + at] = data[at * SLOT_BYTES : (at + 1) * SLOT_BYTES]
             while len(self._kept) > _KEPT_SLOTS:
                 self._kept.popitem(last=False)
-        return self._kept[slot]
+            self._arrive(run, coming)
+        coming.set_result(None)
+
+    def _arrive(self, run: Segment, coming: Future[None]) -> None:
+        for slot in range(run.first, run.first + run.length):
+            if self._coming.get(slot) is coming:
+                del self._coming[slot]
 
     def read_run(self, segment: Segment, slot: int, count: int) -> memoryview:
         """The bytes of a run of slots of a segment.  Raises RemoteDamagedError, RemoteUnavailableError."""
         path = f"segment/{segment.name}"
-        data = self._repository.objects.get_range(path, (slot - segment.first) * SLOT_BYTES, count * SLOT_BYTES)
+        start = (segment.offset + slot - segment.first) * SLOT_BYTES
+        data = self._repository.objects.get_range(path, start, count * SLOT_BYTES)
         if data is None or len(data) != count * SLOT_BYTES:
             problem = "is missing" if data is None else "is cut short"
             raise RemoteDamagedError(f"{self._repository.url}/{path} {problem}")

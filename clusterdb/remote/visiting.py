@@ -16,6 +16,7 @@ import secrets
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -32,6 +33,7 @@ from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.states import require_ref, split_url, state_at
 from clusterdb.rules.points import Point
 from vfs.storage.device import file_system_of
+from vfs.storage.pool import Pool
 
 __all__ = ["Visit", "visit_database", "visit_repository"]
 
@@ -61,13 +63,15 @@ class Visit:
         note_place(context, self._repository, self._manifest)
         pages = context.pages
         if pages.may_have_holes and pages.directory is not None:
-            slots = _PinnedSlots(self._repository, self._manifest, self._pin)
-            pages.residence = AbsentPages(pages, pages.directory, lambda place: slots)
+            pages.residence = _PinnedPages(pages, pages.directory, self._slots, self._pin)
         for name in self._names:
             clone_remote(context, self._repository, self._manifest, name, name, {}, progress, "copy-on-write")
         self._pinning.join()
         self._pin.require()
         context.freeze(self.url)
+
+    def _slots(self, place: int) -> Slots:
+        return Slots(self._repository, self._manifest)
 
     def end(self) -> None:
         """Delete the temporary store and the pin."""
@@ -125,16 +129,16 @@ class _Pin:
                 self._repository.unpin(name)
 
 
-class _PinnedSlots(Slots):
-    """The slots of a state that is pinned while they are read."""
+class _PinnedPages(AbsentPages):
+    """The absent pages of a state that is pinned while they are read."""
 
-    def __init__(self, repository: Repository, manifest: Manifest, pin: _Pin) -> None:
-        super().__init__(repository, manifest)
+    def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots], pin: _Pin) -> None:
+        super().__init__(pool, directory, slots_of)
         self._pin = pin
 
-    def read_slot(self, slot: int) -> memoryview:
-        self._pin.renew()
-        return super().read_slot(slot)
+    def read_by(self, place: int, slots: Slots) -> None:
+        slots.before_read = self._pin.renew
+        super().read_by(place, slots)
 
 
 # --- the temporary store ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("obstore", reason="object storage needs the extra [remote]: obstore is not installed")
 
 import clusterdb
-from tests.support.seaweedfs import CREDENTIALS, seaweedfs
+from tests.support.seaweedfs import CREDENTIALS, create_bucket, seaweedfs
 from tests.support.stores import assert_clean
 
 _numbers = itertools.count()
@@ -38,9 +38,9 @@ def ceph() -> Iterator[str]:
     if not endpoint:
         pytest.skip("CLUSTERDB_CEPH_ENDPOINT is not set: see tests/remote/ceph/start")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "any")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-        boto3.client("s3", "us-east-1", endpoint_url=endpoint).create_bucket(Bucket="tests")
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        create_bucket(endpoint, "tests")
         yield endpoint
 
 

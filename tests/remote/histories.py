@@ -1,8 +1,8 @@
 """Random histories of two writers and a store of lazy clones over storage that fails.
 
-Writers push, remove, copy, clone lazily and collect; in the middle of every action another one may act, or days may
-pass.  Requests are lost, late, repeated, or carried out without an answer; processes die.  The clocks of the writers
-and of the storage are hours apart.  After each step nothing acknowledged may be lost, and every state must be whole;
+Writers push, remove, copy, clone lazily, collect and repack; in the middle of every action another one may act, or days
+may pass.  Requests are lost, late, repeated, or carried out without an answer; processes die.  The clocks of writers and
+of the storage are hours apart.  After each step nothing acknowledged may be lost, and every state must be whole;
 every lazy clone must have the pages that it had when it was cloned.
 
 ``python -m tests.remote.histories --first 100000 --count 1000 --processes 2`` runs as many as one likes.
@@ -38,7 +38,10 @@ __all__ = ["History", "run"]
 
 STEPS = 14
 NAMES = ("x", "y")
-ACTIONS = ("push", "push", "push", "push", "force", "remove", "collect", "collect", "copy", "lazy_clone", "lazy_clone")
+ACTIONS = (
+    *("push", "push", "push", "push", "force", "remove", "collect", "collect", "repack"),
+    *("copy", "lazy_clone", "lazy_clone"),
+)
 SKEWS_H = (-30, -5, -1, 0, 0, 1, 5, 30)
 _time_ns = time.time_ns
 _boot_time = time.clock_gettime
@@ -139,7 +142,7 @@ class History:
                 ("clusterdb.remote.places.time_ns", time_ns),
                 ("clusterdb.remote.places.open_objects", opened),
                 ("time.clock_gettime", clock_gettime),
-                ("clusterdb.remote.pushing._SEGMENT_SLOTS", 8),  # several segments in a push
+                ("clusterdb.remote.pushing.SEGMENT_SLOTS", 8),  # several segments in a push
                 ("clusterdb.remote.fetching._THREADS", 1),  # one thing after another
             ):
                 stack.enter_context(mock.patch(name, replacement))
@@ -230,6 +233,9 @@ class History:
 
     def collect(self, writer: Writer, repository: Repository, name: str) -> None:
         remote_on(repository).collect(self.rng.choice((timedelta(0), timedelta(0), timedelta(days=1))))
+
+    def repack(self, writer: Writer, repository: Repository, name: str) -> None:
+        remote_on(repository).repack()
 
     def copy(self, writer: Writer, repository: Repository, name: str) -> None:
         newest = repository.require_newest()

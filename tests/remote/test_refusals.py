@@ -125,10 +125,11 @@ def test_state_that_has_expired_under_a_clone_is_named(tmp_path: Path) -> None:
         with closing(prod.connect()) as connection:
             connection.execute("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(100000)), (randomblob(100000))")
         prod.push(url)
-        dev = store.clone(f"{url}/prod", "dev")
-        repository = Remote(url).repository
-        repository.objects.put(manifest_path(1), TOMBSTONE)
-        message = f"state 1 of {url}, from which pages are missing here, has expired there: clone the database again"
+        store.clone(f"{url}/prod", "dev")
+    Remote(url).repository.objects.put(manifest_path(1), TOMBSTONE)
+    message = f"state 1 of {url}, from which pages are missing here, has expired there: clone the database again"
+    with clusterdb.open(tmp_path / "store") as store:
+        dev = store.cluster("dev")
         with pytest.raises(clusterdb.StoreUnreadableError, match=f"a page is on object storage: {re.escape(message)}$"):
             dev.connect()
         with pytest.raises(RemoteNotFoundError, match=re.escape(message)):

@@ -23,6 +23,8 @@ ABSORB_POINTS = ["absorb: head recorded", "absorb: slots kept", "absorb: catalog
 
 UPGRADE_POINT = "upgrade: sector written"
 """Reached only while a store of an older format is opened (tests/vfs/test_upgrade.py)."""
+HALT_POINT = "halt: handles told"
+"""Reached only while pages are evicted (tests/remote/test_evicting.py)."""
 PAST_POINTS = [
     "commit: past recorded",
     "past: word set",

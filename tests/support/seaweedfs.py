@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-__all__ = ["CREDENTIALS", "seaweedfs", "started_seaweedfs"]
+__all__ = ["CREDENTIALS", "create_bucket", "seaweedfs", "started_seaweedfs"]
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
 """The environment in which clients reach it."""
@@ -29,7 +29,7 @@ def seaweedfs(folder: Path, bucket: str, *, megabytes: int = 512) -> Iterator[st
     with started_seaweedfs(folder, "127.0.0.1", ports, megabytes=megabytes) as process:
         endpoint = f"http://127.0.0.1:{ports[3]}"
         _wait_for(ports[3], process)
-        _create_bucket(endpoint, bucket)
+        create_bucket(endpoint, bucket)
         yield endpoint
 
 
@@ -100,7 +100,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("SeaweedFS does not answer")
 
 
-def _create_bucket(endpoint: str, bucket: str) -> None:
+def create_bucket(endpoint: str, bucket: str) -> None:
+    """Create a bucket of an S3 service, as soon as that answers."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
