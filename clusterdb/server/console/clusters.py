@@ -15,6 +15,7 @@ from clusterdb.server.console import charts
 from clusterdb.server.console.actions.instances import FAULTS
 from clusterdb.server.console.fields import tags_text
 from clusterdb.server.console.site import Asked
+from clusterdb.views.messages import quorum_text
 from clusterdb.views.urls import connections
 
 __all__ = ["activity", "download", "instances", "overview", "pages", "settings", "snapshots"]
@@ -26,6 +27,7 @@ def overview(asked: Asked) -> Response:
     """Status, sizes, source and clones, and how programs connect."""
     cluster = asked.store.cluster(asked.path("cluster"))
     details = cluster_details(asked.store.context, cluster)
+    nodes = cluster.nodes() if details.settings.zones else []
     return asked.page(
         "overview.html",
         cluster=cluster.name,
@@ -34,6 +36,9 @@ def overview(asked: Asked) -> Response:
         origin=cluster.origin,
         connections=connections(asked.store.path, cluster.name),
         endpoints=cluster.endpoints(),
+        nodes=nodes,
+        zones=[(zone, [node.status for node in nodes if node.zone == zone]) for zone, *_ in details.settings.zones],
+        quorum=quorum_text(nodes),
         events=asked.store.events(cluster.name)[-5:][::-1],
         aws=asked.store.context.catalog.documents.get(cluster.id, "DBCluster") or {},
         topics=["databases"],

@@ -39,6 +39,10 @@ def endpoints(store: clusterdb.Store) -> list[str]:
     return [endpoint.name for endpoint in store.cluster("prod").endpoints()]
 
 
+def lost(store: clusterdb.Store) -> list[int]:
+    return [node.number for node in store.cluster("kept").nodes() if node.status == "lost"]
+
+
 PERFORMED: dict[str, list[tuple[Fields, str, Check]]] = {
     "create": [
         ([("name", "new"), ("engine", "aurora-mysql"), ("ttl", "2h")], "created new", lambda s: "new" in names(s)),
@@ -197,6 +201,19 @@ PERFORMED: dict[str, list[tuple[Fields, str, Check]]] = {
         ),
     ],
 }
+PERFORMED |= {
+    "lose-node": [
+        ([("cluster", "kept"), ("zone", "b")], "zone b of kept is lost", lambda s: lost(s) == [1, 3, 4]),
+        ([("cluster", "kept"), ("node", "5")], "node 5 of kept is lost", lambda s: lost(s) == [1, 5]),
+    ],
+    "return-node": [
+        ([("cluster", "kept"), ("zone", "a")], "zone a of kept is back", lambda s: lost(s) == []),
+        ([("cluster", "kept"), ("node", "1")], "node 1 of kept is back", lambda s: lost(s) == []),
+    ],
+    "repair-nodes": [
+        ([("cluster", "kept")], "5 of 6 nodes have every commit of kept", lambda s: lost(s) == [1]),
+    ],
+}
 CASES = [(action, *case) for action, cases in PERFORMED.items() for case in cases]
 
 
@@ -206,3 +223,5 @@ def prepare(store: clusterdb.Store, action: str) -> None:
         store.cluster("orphan").stop()
     if action == "delete-endpoint":
         store.cluster("prod").add_endpoint("custom")
+    if action.endswith(("-node", "-nodes")):
+        store.create_cluster("kept", zones=3).lose_node(1)

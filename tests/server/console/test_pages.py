@@ -179,3 +179,13 @@ def test_page_map_counts_own_and_changed_pages(console: Client, shop: clusterdb.
     assert match is not None
     own, shared, changed, empty, total = map(int, match.groups())
     assert own > 0 and shared > 0 and own + shared + empty == total and changed == own + shared
+
+
+def test_overview_shows_storage_nodes(console: Client, shop: clusterdb.Store) -> None:
+    """Of a cluster with zones, with buttons that lose and return them."""
+    assert "Storage nodes" not in console.get("/clusters/prod").words
+    shop.create_cluster("kept", zones=3).lose_zone("b")
+    words = console.get("/clusters/kept").words
+    assert "4 of 6 nodes: commits need 4, recovery 3." in words
+    assert "3 b lost lost on request" in words and "store-zones/b1" in words
+    assert "Lose zone a Return zone b Lose zone c Repair" in words
