@@ -1,8 +1,8 @@
 """Random histories of two writers and a store of lazy clones over storage that fails.
 
 Writers push, remove, copy, clone lazily, collect and repack; in the middle of every action another one may act, or days
-may pass.  Requests are lost, late, repeated, or carried out without an answer; processes die.  The clocks of writers and
-of the storage are hours apart.  After each step nothing acknowledged may be lost, and every state must be whole;
+may pass.  Requests are lost, late, repeated, or carried out without an answer; processes die.  The clocks of writers
+and of the storage are hours apart.  After each step nothing acknowledged may be lost, and every state must be whole;
 every lazy clone must have the pages that it had when it was cloned.
 
 ``python -m tests.remote.histories --first 100000 --count 1000 --processes 2`` runs as many as one likes.
