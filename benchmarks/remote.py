@@ -19,6 +19,7 @@ import apsw
 
 import clusterdb
 from clusterdb.remote.objects import Objects, open_objects
+from clusterdb.remote.places import absent_pages_if_any
 from databases import rows_of, source_of
 from goals import Goal, judged
 from proxy import counting
@@ -29,6 +30,11 @@ __all__ = ["remote"]
 GOALS: dict[str, tuple[Goal, ...]] = {
     "push all": (("times the engine's own", "<=", 1.3),),
     "push 10 changed rows": (("PUT", "<=", 3), ("KB", "<=", 150)),
+    "push 10 changed rows of a lazy clone": (("PUT", "<=", 3), ("KB", "<=", 150)),
+    "1 GB, lazily: clone": (("ms", "<=", 50),),
+    "1 GB, lazily: first query": (("ms", "<=", 50),),
+    "1 GB, lazily: 100 queries": (("requests", "<=", 110), ("MB", "<=", 15)),
+    "1 GB, 20 ms a request: 100 queries": (("s", "<=", 4),),
 }
 _OBJECT_BYTES = 8 << 20
 
@@ -44,6 +50,11 @@ def remote(folder: Path, quick: bool) -> Results:
             results += _rows(engine, url, store, prod, megabytes, rounds)
         if "SeaweedFS" in urls:
             results += _visits(folder, urls["SeaweedFS"], source, prod, megabytes, rounds)
+        prod.delete()
+        megabytes = 16 if quick else 1024
+        large = store.create_cluster("large", from_file=source_of(folder, megabytes))
+        for engine, url in urls.items():
+            results += _large_rows(folder, engine, url, store, large, megabytes, rounds)
     return results
 
 
@@ -108,6 +119,79 @@ def _environment() -> dict[str, str]:
 
 
 # --- pushing and cloning ----------------------------------------------------------------------------------------------
+
+
+def _large_rows(
+    folder: Path, engine: str, url: str, store: clusterdb.Store, large: clusterdb.Cluster, megabytes: int, rounds: int
+) -> Results:
+    """A large database, cloned lazily, and queried by key: at the engine's pace, and as far away as a region is."""
+    place, mark, settings = url.partition("?")
+    target = f"{place}/large{mark}{settings}"
+    large.push(target)
+    stores = (folder / f"{engine}{number}" for number in itertools.count())
+    at_once = [_queried(next(stores), f"{place}/large/large{mark}{settings}", megabytes) for _ in range(rounds)]
+    fastest = {what: min(one[what] for one in at_once) for what in at_once[0]}
+    rows: Results = [
+        {"what": f"1 GB, lazily: clone, {engine}", "ms": fastest["clone"] * 1e3},
+        {"what": f"1 GB, lazily: first query, {engine}", "ms": fastest["first query"] * 1e3},
+        {
+            "what": f"1 GB, lazily: 100 queries, {engine}",
+            "ms": fastest["100 queries"] * 1e3,
+            "requests": fastest["requests"],
+            "MB": fastest["MB"],
+        },
+    ]
+    dev = store.clone(f"{place}/large/large{mark}{settings}", "dev")
+    _change(dev, megabytes)
+    pushed = dev.push(target, name="dev")
+    rows.append(
+        {
+            "what": f"push 10 changed rows of a lazy clone, {engine}",
+            "PUT": pushed.requests.puts,
+            "GET": pushed.requests.gets,
+            "KB": pushed.requests.sent_bytes / 1e3,
+        }
+    )
+    dev.delete()
+    if "endpoint=http://" in settings:
+        with counting(int(settings.rpartition(":")[2])) as proxy:
+            proxy.reset(0.02)
+            far = _queried(next(stores), f"{place}/large/large?endpoint={proxy.url}", megabytes)
+        rows += [
+            {"what": f"1 GB, 20 ms a request: {what}, {engine}", "s": far[what]}
+            for what in ("clone", "first query", "100 queries")
+        ]
+    return [judged(row, *goals) if (goals := GOALS.get(row["what"].rpartition(", ")[0])) else row for row in rows]
+
+
+def _queried(path: Path, url: str, megabytes: int) -> dict[str, float]:
+    """Seconds of a lazy clone in a new store, of its first query, and of 100 others with their requests and MB."""
+    keys = random.Random(1).sample(range(1, rows_of(megabytes)), 101)
+    with clusterdb.open(path) as store:
+        cloned = seconds(lambda: store.clone(url, "lazy"))
+        absent = absent_pages_if_any(store.context)
+        assert absent is not None
+        with closing(store.cluster("lazy").connect()) as connection:
+            sql = "SELECT n, body FROM t WHERE id = ?"
+            first = seconds(lambda: connection.execute(sql, keys[:1]).fetchall())
+            before = absent.requests()
+            others = seconds(lambda: [connection.execute(sql, (key,)).fetchall() for key in keys[1:]])
+            after = absent.requests()
+    return {
+        "clone": cloned,
+        "first query": first,
+        "100 queries": others,
+        "requests": after.gets - before.gets,
+        "MB": (after.received_bytes - before.received_bytes) / 1e6,
+    }
+
+
+def _change(cluster: clusterdb.Cluster, megabytes: int) -> None:
+    """Change ten rows, far from each other."""
+    with closing(cluster.connect()) as connection:
+        for number in range(10):
+            key = rows_of(megabytes) // 10 * number + 7
+            connection.execute("UPDATE t SET n = n + 1 WHERE id = ?", (key,))
 
 
 def _rows(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
     from clusterdb.remote.objects import Counts
+    from clusterdb.remote.pulling import Pulled
     from clusterdb.remote.pushing import Pushed
     from clusterdb.rules.points import Point
     from clusterdb.rules.settings import ClusterSettings
@@ -268,6 +269,35 @@ class ClusterVerbs:
         from clusterdb.remote.fetching import fetch
 
         return fetch(self.context, self, progress, requests)
+
+    def pull(self, *, force: bool = False, progress: Progress | None = None) -> Pulled:
+        """Move this clone of a repository to the newest state of the database there that it was cloned from.
+
+        Pages that have not changed there stay, cached or not; the others come when they are read, or are copied if the
+        clone is a full copy: ``progress`` is called with (pages copied, pages in all) then.  Open connections read the
+        same version until their transactions end, as with any commit.  ``force``: discard changes of its own, which
+        the past keeps for as long as it is retained.
+
+        Raises NoSourceError, RemoteConflictError (it has changes of its own), RemoteNotFoundError, StoreBusyError,
+        RemoteUnavailableError, RemoteError, RemoteDamagedError, ClusterStateError, ClusterNotFoundError.
+        """
+        from clusterdb.remote.pulling import pull
+
+        return pull(self.context, self, force=force, progress=progress)
+
+    def evict(self) -> int:
+        """Give up the pages of the last committed state that came from object storage, and return their bytes.
+
+        They are fetched again when they are read.  Own pages stay.  The clone's own clones share the pages, and lose
+        them too.
+
+        Raises StoreBusyError while a transaction reads or writes the cluster or one that shares its pages,
+        RemoteNotFoundError if the state that they came from has expired, RemoteUnavailableError, RemoteError,
+        RemoteDamagedError, ClusterNotFoundError; then pages may have been evicted in part.
+        """
+        from clusterdb.remote.evicting import evict
+
+        return evict(self.context, self)
 
     # --- six copies in three zones ----------------------------------------------------------------------------------
     def nodes(self) -> list[NodeStatus]:

@@ -159,9 +159,9 @@ class Copies(Protocol):
 class Residence(Protocol):
     """The miss hook: provides the bytes of pages that are not in the pool file.
 
-    A page is absent if its slot has only zeros in the pool file, and its checksum is not that of zeros.  So nothing
-    marks an absent page: it is present from the moment that its bytes are written, and so is a slot that is reused.
-    Nodes and heads are never absent.
+    A page is absent if its slot begins with zeros in the pool file, and its checksum is not that of the slot.  So
+    nothing marks an absent page: it is present from the moment that its bytes are written, the first ones last and at
+    once, and so is a slot that is reused.  Nodes and heads are never absent.
     """
 
     def require(self, slot: int, crc: int) -> None:

@@ -10,7 +10,7 @@ from clusterdb.errors import CorruptStoreError, InvalidNameError
 from clusterdb.rules.names import check_name
 from clusterdb.rules.settings import ClusterSettings
 from vfs.format.layout import SLOT_COUNT_MAX, VERSION_RECORD_BYTES, Version, pack_version, unpack_version
-from vfs.format.shared import GATE_ROWS, MOVED, VOLUME_ROWS
+from vfs.format.shared import GATE_ROWS, HALTED, VOLUME_ROWS
 from vfs.registry import PinRow, VolumeRow, VolumeState
 
 __all__ = [
@@ -149,7 +149,7 @@ def cluster_row(values: tuple[Any, ...]) -> ClusterRow:
     _require_name(name)
     require(
         is_int(cluster, 1, 1 << 62)
-        and is_int(volume, 1, MOVED)
+        and is_int(volume, 1, HALTED)
         and is_int(created_ns, 0, 1 << 63)
         and (source is None or isinstance(source, str))
         and (source_cluster is None or is_int(source_cluster, 1, 1 << 62))
@@ -180,7 +180,7 @@ def snapshot_row(values: tuple[Any, ...]) -> SnapshotRow:
     require(
         is_int(snapshot, 1, 1 << 62)
         and isinstance(cluster, str)
-        and is_int(volume, 1, MOVED)
+        and is_int(volume, 1, HALTED)
         and is_int(version, 1, 1 << 62)
         and is_int(taken_ns, 0, 1 << 63)
         and is_int(created_ns, 0, 1 << 63)
@@ -227,7 +227,7 @@ def endpoint_row(values: tuple[Any, ...]) -> EndpointRow:
 def volume_row(values: tuple[Any, ...]) -> VolumeRow:
     volume, index, head_slot, state, parent, base, retained = values
     require(
-        is_int(volume, 1, MOVED)
+        is_int(volume, 1, HALTED)
         and is_int(index, 0, VOLUME_ROWS)
         and is_int(head_slot, 1, SLOT_COUNT_MAX)
         and is_int(retained, 0, 1 << 62)
@@ -243,7 +243,7 @@ def volume_row(values: tuple[Any, ...]) -> VolumeRow:
 def pin_row(values: tuple[Any, ...]) -> PinRow:
     volume, version, holder, released, record = values
     require(
-        is_int(volume, 1, MOVED)
+        is_int(volume, 1, HALTED)
         and is_int(version, 0, 1 << 62)
         and isinstance(holder, str)
         and holder.partition(":")[0] in ("volume", "snapshot")

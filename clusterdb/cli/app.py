@@ -54,7 +54,7 @@ __all__ = [
 _SECTIONS = {
     "Clusters": "create import clone ls show modify rename stop start rm export",
     "SQL": "sql shell diff apply",
-    "Object storage": "push fetch remote",
+    "Object storage": "push pull fetch evict remote",
     "Six copies in three zones": "zones recover",
     "AWS": "serve",
     "The past": "log bisect snapshot snapshots restore copy-snapshot export-snapshot rm-snapshot backtrack reset",

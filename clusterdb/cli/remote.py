@@ -81,6 +81,22 @@ def _push(
 
 @cli.command()
 @click.argument("cluster", type=CLUSTER)
+@click.option("--force", is_flag=True, help="Discard the changes of CLUSTER since it was cloned, pulled or pushed.")
+@quiet_option
+@json_option
+@click.pass_context
+def pull(context: click.Context, cluster: str, force: bool, as_json: bool) -> None:
+    """Move CLUSTER, a clone of a repository, to the newest state of its database there."""
+    with opened(context) as store, progress_bar("pulling") as progress:
+        result = store.cluster(cluster).pull(force=force, progress=progress)
+    if as_json:
+        print_json(to_json(result))
+    else:
+        note(context, messages.pulled(cluster, result))
+
+
+@cli.command()
+@click.argument("cluster", type=CLUSTER)
 @quiet_option
 @click.pass_context
 def fetch(context: click.Context, cluster: str) -> None:
@@ -94,18 +110,30 @@ def fetch(context: click.Context, cluster: str) -> None:
 
 
 @cli.command()
-@click.argument("action", type=click.Choice(["check", "gc", "rm"]))
+@click.argument("cluster", type=CLUSTER)
+@quiet_option
+@click.pass_context
+def evict(context: click.Context, cluster: str) -> None:
+    """Give up the pages of CLUSTER that are here and on object storage: they are fetched again when they are read."""
+    with opened(context) as store:
+        note(context, messages.evicted(cluster, store.cluster(cluster).evict()))
+
+
+@cli.command()
+@click.argument("action", type=click.Choice(["check", "gc", "repack", "rm"]))
 @click.argument("url")
 @click.option("--keep", "keep_s", type=_SPAN, default="7d", show_default=True, help="gc: how long states stay.")
+@click.option("--dry-run", is_flag=True, help="repack: copy nothing; print what would be done.")
 @yes_option
 @quiet_option
 @click.pass_context
-def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bool) -> None:
+def remote(context: click.Context, action: str, url: str, keep_s: float, dry_run: bool, yes: bool) -> None:
     """Care for the repository at URL.
 
     check: read everything that it has, and compare it with its checksums, and each state with what its successor has of
-    it.  gc: delete what only states hold that are
-    older than --keep, and what interrupted pushes left.  rm: remove the database that URL/NAME names.
+    it.  gc: delete what only states hold that are older than --keep, and what interrupted pushes left.  repack: copy
+    what is left of objects of which less than half is needed, so that gc can delete these.  rm: remove the database
+    that URL/NAME names.
     """
     from datetime import timedelta
 
@@ -122,6 +150,13 @@ def remote(context: click.Context, action: str, url: str, keep_s: float, yes: bo
         repository = Remote(url)
         result = repository.collect(timedelta(seconds=keep_s))
         note(context, messages.collected(repository.url, result, repository.requests))
+    elif action == "repack":
+        repository = Remote(url)
+        repacked = repository.repack(dry_run=dry_run)
+        if dry_run:
+            click.echo(messages.repacked(repository.url, repacked, is_done=False))
+        else:
+            note(context, messages.repacked(repository.url, repacked, is_done=True))
     else:
         repository = Remote(url)
         problems = repository.check()

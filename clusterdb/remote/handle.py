@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from time import time_ns
+from typing import NamedTuple
 
 from clusterdb.errors import RemoteDamagedError
 from clusterdb.remote.manifest import Manifest
-from clusterdb.remote.objects import Counts, open_objects
+from clusterdb.remote.objects import NEW, Counts, Listed, open_objects
+from clusterdb.remote.repacking import Repacked, repack
 from clusterdb.remote.repository import TOMBSTONE, Repository, Slots, manifest_path
 from clusterdb.remote.states import require_ref
 from clusterdb.remote.tree import Side, leaves
 from vfs.errors import CorruptionError
+from vfs.failpoints import reach
 from vfs.storage.walk import nodes
 
 __all__ = ["Collected", "Remote", "RemoteDatabase"]
@@ -47,6 +48,13 @@ class Collected:
     object_count: int
     object_bytes: int
     state_count: int
+
+
+class _Plan(NamedTuple):
+    """The numbers of states that expire unless they are pinned, and the objects that only those may need."""
+
+    expiring: set[int]
+    orphans: list[Listed]
 
 
 class Remote:
@@ -103,6 +111,10 @@ class Remote:
 
         The states before it, as far as they have not expired, are compared with the checksums of their successors.
         """
+        return self.repository.raced(self._problems, "check again")
+
+    def _problems(self) -> list[str] | None:
+        """The problems of the newest state; None if there are some, and it is not the newest any more."""
         problems: list[str] = []
         manifest = self.repository.require_newest()
         state: Manifest | None = manifest
@@ -111,75 +123,107 @@ class Remote:
                 state = self.repository.before(state)
         except RemoteDamagedError as error:
             problems.append(str(error))
-        slots = Slots(self.repository, manifest)
         for name, ref in sorted(manifest.refs.items()):
             try:
+                slots = Slots(self.repository, manifest)
                 for leaf, entries in leaves(Side(slots.read_slot, ref.record, slots.place_of)):
                     for index, entry in entries:
                         if zlib.crc32(slots.read_slot(entry.slot)) != entry.crc:
                             problems.append(f"'{name}': page {(leaf << 8) + index} fails its checksum")
             except (CorruptionError, RemoteDamagedError) as error:
                 problems.append(f"'{name}': {error}")
-        return problems
+        return problems if not problems or self.repository.is_newest(manifest.number) else None
+
+    def repack(self, *, dry_run: bool = False) -> Repacked:
+        """Copy what is left of objects of which less than half is still reachable to new ones, and name these instead.
+
+        A later :meth:`collect` deletes the old ones, once no state that it keeps needs them.  Pins and running pushes
+        are not disturbed.  ``dry_run``: copy nothing, and return what would be done.
+        """
+        return repack(self.repository, dry_run=dry_run)
 
     def collect(self, keep: timedelta = timedelta(days=7)) -> Collected:
-        """Delete what no state needs that is younger than ``keep``, nor the newest: other states expire.
+        """Delete what no state needs that was the newest within the time ``keep``: other states expire.
 
-        Objects younger than a day stay: a push that is still running may be about to name them.  Raises RemoteError if
-        the clock of this machine differs from the engine's by more than an hour.
+        Objects younger than a day stay: a push that is still running may be about to name them.  All ages are by the
+        clock of the storage.
         """
-        self.repository.require_newest()
-        self.repository.require_clock()
-        manifest = self.repository.raced(self._without_dead_segments, "collect again")
-        oldest_ns = time_ns() - int(keep.total_seconds() * 1e9)
-        states = list(self._states(manifest, oldest_ns))
-        pinned = self.repository.pinned(time_ns())
-        oldest = states[-1].number
-        states += [state for number in pinned if (state := self.repository.state(number)) is not None]
-        needed = {f"segment/{segment.name}" for state in states for segment in self.repository.all_segments(state)}
-        needed |= {f"table/{table}" for state in states for table in state.tables}
-        expired = self._expire(oldest, pinned)
-        count = size = 0
-        youngest = datetime.now(timezone.utc) - _ORPHANS_AGE
-        for folder in ("segment", "table", "probe"):
-            for listed in self.repository.objects.list(folder):
-                if listed.path not in needed and listed.changed_at < youngest:
-                    self.repository.objects.delete(listed.path)
-                    count, size = count + 1, size + listed.size_bytes
-        return Collected(count, size, expired)
-
-    def _states(self, newest: Manifest, oldest_ns: int) -> Iterator[Manifest]:
-        """The states that stay, from the newest to the oldest."""
-        state: Manifest | None = newest
-        while state is not None:
-            yield state
-            if state.time_ns < oldest_ns or state.number == 1:  # this one was the newest when the time began
-                return
-            state = self.repository.before(state)
-
-    def _expire(self, oldest_number: int, pinned: set[int]) -> int:
-        """Make tombstones of the states before a number that are not pinned (P1); returns how many."""
-        count = 0
-        least = min(pinned, default=oldest_number)
-        for number in range(oldest_number - 1, 0, -1):
-            if number in pinned:
-                continue
-            if self.repository.is_expired(number):
-                if number < least:
-                    break  # and so are all before
-                continue
+        self.repository.require_newest()  # before anything is written
+        now = self.repository.objects.now()
+        now_ns = int(now.timestamp() * 1e9)
+        plan = self.repository.raced(lambda: self._planned(now, now_ns, keep), "collect again")
+        pins = self.repository.pins()  # again: ``oldest`` has moved (P6)
+        pinned = {pin.number for pin in pins if pin.until_ns > now_ns}
+        expired = 0
+        for number in sorted(plan.expiring - pinned):
             self.repository.objects.put(manifest_path(number), TOMBSTONE)
-            count += 1
-        return count
+            reach("collect: state expired")
+            expired += 1
+        for pin in pins:
+            if pin.until_ns <= now_ns:
+                self.repository.unpin(pin.name)
+        needed = self._needed(self._states(pinned))
+        orphans = [listed for listed in plan.orphans if listed.path not in needed]
+        for listed in orphans:
+            self.repository.objects.delete(listed.path)
+            reach("collect: object deleted")
+        return Collected(len(orphans), sum(listed.size_bytes for listed in orphans), expired)
 
-    def _without_dead_segments(self) -> Manifest | None:
-        """The newest state without the segments that no database of it reaches; None if another writer was first."""
-        manifest = self.repository.require_newest()
-        segments, reached = list(self.repository.all_segments(manifest)), self._reached(manifest)
+    def _planned(self, now: datetime, now_ns: int, keep: timedelta) -> _Plan | None:
+        """What is to be deleted, after a manifest that forbids to name it (P7); None if another writer was first."""
+        objects, newest = self.repository.objects, self.repository.require_newest()
+        there = {int(listed.path[-12:]): listed for listed in objects.list("manifest")}
+        whole = {number for number, listed in there.items() if listed.size_bytes != len(TOMBSTONE)}
+        kept = {
+            number
+            for number in whole
+            if number >= newest.oldest and number + 1 in there and there[number + 1].changed_at > now - keep
+        }
+        try:
+            segments, reached = list(self.repository.all_segments(newest)), self._reached(newest)
+        except RemoteDamagedError:
+            if not self.repository.is_newest(newest.number):
+                return None  # what only it needed has been collected meanwhile
+            raise
         alive = tuple(segment for segment in segments if segment.name in reached)
-        if len(alive) == len(segments):
-            return manifest
-        return self.repository.change(manifest, manifest.refs, alive, keeps=False)
+        has_dead = len(alive) < len(segments)
+        pinned = self.repository.pinned(now_ns)
+        stays = replace(newest, segments=alive, tables=()) if has_dead and not keep else newest
+        needed = self._needed([stays, *self._states(kept | pinned, newest)])
+        orphans = [
+            listed
+            for folder in ("segment", "table", "probe", NEW)
+            for listed in objects.list(folder)
+            if listed.path not in needed and listed.changed_at < now - _ORPHANS_AGE
+        ]
+        oldest = min(kept, default=newest.number if keep else newest.number + 1)
+        expiring = {number for number in whole if number < oldest} - pinned
+        if not expiring - {newest.number} and not orphans and not has_dead:
+            return _Plan(set(), [])
+        alive = alive if has_dead else ()
+        added = self.repository.change(newest, newest.refs, alive, keeps=not has_dead, oldest=oldest)
+        return _Plan(expiring, orphans) if added is not None else None
+
+    def _states(self, numbers: set[int], following: Manifest | None = None) -> list[Manifest]:
+        """The states of numbers that have not expired, compared with those that follow them, as far as those stay.
+
+        ``following``: the newest state.  Raises RemoteDamagedError.
+        """
+        states: list[Manifest] = []
+        for number in sorted(numbers, reverse=True):
+            if following is not None and following.number == number + 1:
+                state = self.repository.before(following)
+            else:
+                state = self.repository.state(number)
+            if state is not None:
+                states.append(state)
+                following = state
+        return states
+
+    def _needed(self, states: list[Manifest]) -> set[str]:
+        """The objects that states name."""
+        names = {f"segment/{segment.name}" for state in states for segment in self.repository.all_segments(state)}
+        return names | {f"table/{table}" for state in states for table in state.tables}
 
     def _reached(self, manifest: Manifest) -> set[str]:
         """The names of the segments that the databases of a state reach."""

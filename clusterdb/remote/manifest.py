@@ -14,7 +14,7 @@ import json
 import re
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from vfs.format.layout import VERSION_RECORD_BYTES, Version, pack_version, unpac
 __all__ = [
     "FIRST_SLOT",
     "FORMAT",
+    "SEGMENTS_MAX",
     "Manifest",
     "Ref",
     "Segment",
@@ -44,11 +45,16 @@ SEGMENTS_MAX = 1024
 
 
 class Segment(NamedTuple):
-    """A run of ``length`` slots, from slot ``first`` on, in an object: ``segment/NAME``."""
+    """A run of ``length`` slots, from slot ``first`` on, in an object, ``segment/NAME``, behind ``offset`` others."""
 
     first: int
     length: int
     name: str
+    offset: int = 0
+
+    def row(self) -> list[int | str]:
+        """The segment in a record, without an offset of 0."""
+        return [self.first, self.length, self.name, *([self.offset] if self.offset else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,14 @@ class Ref:
     :ivar store: the identity of the store that pushed it, in hex
     :ivar engine: the SQL that its cluster accepts
     :ivar pushed_ns: when it was pushed, by the clock of who pushed it
+    :ivar hot: runs of slots with what every query needs, as (first, count): nodes, and interior pages of b-trees
     """
 
     record: Version
     store: str
     engine: str
     pushed_ns: int
+    hot: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ class Manifest:
     :ivar time_ns: the writer's clock, but later than the manifest before
     :ivar next_slot: the first remote slot that is not used
     :ivar tables: the names of tables, whose segments come before ``segments``
+    :ivar oldest: the states before this number have expired, or are about to, unless they are pinned
     """
 
     number: int
@@ -87,6 +96,7 @@ class Manifest:
     refs: Mapping[str, Ref] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
     tables: tuple[str, ...] = ()
+    oldest: int = 1
 
     def without(self, name: str) -> Manifest:
         """The same without a ref."""
@@ -102,10 +112,24 @@ class Segments:
 
     def find(self, slot: int) -> Segment:
         """The segment that has a slot.  Raises RemoteDamagedError."""
-        at = bisect_right(self._firsts, slot) - 1
-        if at < 0 or slot >= self._runs[at].first + self._runs[at].length:
+        if not self.has(slot):
             raise RemoteDamagedError(f"no segment has remote slot {slot - FIRST_SLOT}")
-        return self._runs[at]
+        return self._runs[bisect_right(self._firsts, slot) - 1]
+
+    def parts(self, first: int, count: int) -> Iterator[Segment]:
+        """The parts of segments that have slots ``first`` to ``first + count``, as far as they have them."""
+        at = max(bisect_right(self._firsts, first) - 1, 0)
+        while at < len(self._runs) and self._runs[at].first < first + count:
+            run = self._runs[at]
+            start, end = max(run.first, first), min(run.first + run.length, first + count)
+            if start < end:
+                yield run._replace(first=start, length=end - start, offset=run.offset + start - run.first)
+            at += 1
+
+    def has(self, slot: int) -> bool:
+        """Whether a segment has a slot."""
+        at = bisect_right(self._firsts, slot) - 1
+        return at >= 0 and slot < self._runs[at].first + self._runs[at].length
 
 
 def pack(manifest: Manifest) -> bytes:
@@ -116,6 +140,7 @@ def pack(manifest: Manifest) -> bytes:
             "store": ref.store,
             "engine": ref.engine,
             "pushed_ns": ref.pushed_ns,
+            "hot": [list(run) for run in ref.hot],
         }
         for name, ref in sorted(manifest.refs.items())
     }
@@ -128,8 +153,9 @@ def pack(manifest: Manifest) -> bytes:
             "time_ns": manifest.time_ns,
             "next_slot": manifest.next_slot,
             "refs": refs,
-            "segments": [list(segment) for segment in manifest.segments],
+            "segments": [segment.row() for segment in manifest.segments],
             "tables": list(manifest.tables),
+            "oldest": manifest.oldest,
         },
     )
 
@@ -143,7 +169,8 @@ def unpack(data: bytes, where: str) -> Manifest:
             record = unpack_version(bytes.fromhex(ref["record"]))
             if record is None:
                 raise RemoteDamagedError(f"{where} is damaged: the version record of '{name}' fails its checksum")
-            refs[str(name)] = Ref(record, str(ref["store"]), str(ref["engine"]), int(ref["pushed_ns"]))
+            hot = tuple((int(first), int(count)) for first, count in ref.get("hot", ()))
+            refs[str(name)] = Ref(record, str(ref["store"]), str(ref["engine"]), int(ref["pushed_ns"]), hot)
         return Manifest(
             int(document["number"]),
             int(document["previous_crc"]),
@@ -153,6 +180,7 @@ def unpack(data: bytes, where: str) -> Manifest:
             refs,
             _segments(document["segments"]),
             tuple(map(_name, document["tables"])),
+            int(document["oldest"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RemoteDamagedError(f"{where} is damaged: {type(error).__name__} {error}") from None
@@ -160,7 +188,7 @@ def unpack(data: bytes, where: str) -> Manifest:
 
 def pack_table(segments: Iterable[Segment]) -> bytes:
     """A table of segments as bytes."""
-    return _pack("table", {"segments": [list(segment) for segment in segments]})
+    return _pack("table", {"segments": [segment.row() for segment in segments]})
 
 
 def unpack_table(data: bytes, where: str) -> tuple[Segment, ...]:
@@ -172,9 +200,11 @@ def unpack_table(data: bytes, where: str) -> tuple[Segment, ...]:
 
 
 def _segments(rows: Any) -> tuple[Segment, ...]:
-    segments = tuple(Segment(int(first), int(length), _name(name)) for first, length, name in rows)
+    segments = tuple(
+        Segment(int(first), int(length), _name(name), *map(int, offset)) for first, length, name, *offset in rows
+    )
     for segment in segments:
-        if segment.length < 1 or not FIRST_SLOT <= segment.first <= _LAST_SLOT - segment.length:
+        if segment.length < 1 or segment.offset < 0 or not FIRST_SLOT <= segment.first <= _LAST_SLOT - segment.length:
             raise ValueError(f"segment {segment.name} has impossible slots")
     return segments
 

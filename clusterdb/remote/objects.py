@@ -6,7 +6,8 @@ Three operations suffice for the protocol (:mod:`clusterdb.remote.repository`): 
 
 Buckets are reached through obstore (https://developmentseed.org/obstore/), which the extra ``remote`` installs.
 Directories are our own: an object that was created must be on the device, complete, and never replaced.  It is written
-under another name, synced, and linked, since link(2) fails if the name is taken.
+under another name in the folder ``new``, synced, and linked, since link(2) fails if the name is taken.  Names are
+synced before a writer relies on them, also those of others: a writer may die before it syncs its own.
 """
 
 from __future__ import annotations
@@ -30,13 +31,16 @@ from clusterdb.errors import (
     RemoteUnavailableError,
 )
 from clusterdb.rules.urls import plain_url, require_no_secrets
+from vfs.failpoints import reach
 from vfs.store import sync_directory
 
-__all__ = ["CONDITIONAL", "Counts", "Listed", "Objects", "open_objects"]
+__all__ = ["CALLS", "CONDITIONAL", "Calls", "Counts", "Engine", "Listed", "NEW", "Objects", "open_objects"]
 
 SCHEMES = ("s3", "gs", "az", "file", "memory")
-_TEMPORARY = ".new-"
+NEW = "new"
+"""The folder of what is being written to a directory, and of what a writer that died left behind."""
 _TRIES, _PATIENCE_S = 3, 10
+_REQUEST_S_MAX = 60  # a segment of 8 MiB over a slow line takes most of it
 _MISSING = (FileNotFoundError,)
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist")
 _NO_CONDITIONS = re.compile(r"\b501 |NotImplemented")
@@ -91,6 +95,9 @@ class Engine(Protocol):
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """The objects below a folder."""
+
+    def settle(self, path: str) -> None:
+        """Put the name of an object on the device, if its writer may have died before that."""
 
 
 class Objects:
@@ -159,6 +166,20 @@ class Objects:
         self.counts.lists += 1
         return sorted(self._engine.list(prefix))
 
+    def now(self) -> datetime:
+        """The time by the clock that dates the objects, whatever the clock here is.  Raises RemoteUnavailableError."""
+        path = f"probe/{secrets.token_hex(8)}"
+        self.create(path, path.encode())
+        times = [listed.changed_at for listed in self.list("probe") if listed.path == path]
+        self.delete(path)
+        if not times:
+            raise RemoteUnavailableError(f"{self.url} does not list '{path}', which was created: try again")
+        return times[0]
+
+    def settle(self, path: str) -> None:
+        """Have an object that was read survive a power failure.  Raises RemoteError, RemoteUnavailableError."""
+        self._engine.settle(path)
+
 
 def open_objects(url: str, wrap: Callable[[Engine], Engine] = lambda engine: engine) -> Objects:
     """The objects below a URL: ``s3://BUCKET/PATH``, ``gs://``, ``az://``, ``file:///DIRECTORY`` or ``memory://NAME``.
@@ -198,7 +219,7 @@ def _bucket(plain: str, scheme: str, settings: dict[str, str]) -> _Bucket:
         return _Bucket(plain, obstore, _memories.setdefault(plain, MemoryStore()))
     if not urlsplit(plain).netloc:
         raise InvalidArgumentError(f"'{plain}' names no bucket: use {scheme}://BUCKET/PATH")
-    options: dict[str, Any] = {"timeout": timedelta(seconds=60)}
+    options: dict[str, Any] = {"timeout": timedelta(seconds=_REQUEST_S_MAX)}
     if settings.get("endpoint", "").startswith("http://") or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:"):
         options["allow_http"] = True
     patience: Any = {"max_retries": _TRIES, "retry_timeout": timedelta(seconds=_PATIENCE_S)}
@@ -253,6 +274,9 @@ class _Bucket:
                 for one in some:
                     yield Listed(one["path"], one["size"], one["last_modified"])
 
+    def settle(self, path: str) -> None:
+        """Nothing: an object that can be read is stored."""
+
     @contextmanager
     def _translated(self, verb: str, path: str) -> Iterator[None]:
         """Translate obstore's errors, except those that say whether an object is there."""
@@ -298,11 +322,42 @@ def _first_line(error: Exception) -> str:
 
 
 # --- directories ------------------------------------------------------------------------------------------------------
+def _write_file(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+
+
+def _sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls that change a directory of objects, so that a recorder or a fault injector can replace them."""
+
+    mkdir: Callable[[Path], None] = Path.mkdir
+    write: Callable[[Path, bytes], None] = _write_file
+    sync_file: Callable[[Path], None] = _sync_file
+    link: Callable[[Path, Path], None] = os.link
+    replace: Callable[[Path, Path], None] = os.replace
+    unlink: Callable[[Path], None] = os.unlink
+    sync_directory: Callable[[Path], None] = sync_directory
+
+
+CALLS = Calls()
+
+
 class _Directory:
-    """Objects in a directory, which are on the device when they are created."""
+    """Objects in a directory, which are on the device when they are created or replaced."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._settled: set[Path] = set()
+        """Folders whose own names are on the device."""
 
     def get(self, path: str) -> bytes | None:
         with suppress(FileNotFoundError), self._translated("read", path, may_miss=True):
@@ -322,48 +377,68 @@ class _Directory:
     def create(self, path: str, data: bytes) -> bool:
         with self._translated("write", path), self._written(path, data) as temporary:
             try:
-                os.link(temporary, self._root / path)
+                CALLS.link(temporary, self._root / path)
+                is_created = True
             except FileExistsError:
-                return False
-            sync_directory((self._root / path).parent)
-            return True
+                is_created = False
+            reach("object: linked")
+            self.settle(path)  # what another writer created, too: the caller relies on it
+            return is_created
 
     def put(self, path: str, data: bytes) -> None:
         with self._translated("write", path), self._written(path, data) as temporary:
-            temporary.replace(self._root / path)
+            CALLS.replace(temporary, self._root / path)
+            self.settle(path)
 
     def delete(self, path: str) -> None:
         with suppress(FileNotFoundError), self._translated("delete", path, may_miss=True):
-            (self._root / path).unlink()
+            CALLS.unlink(self._root / path)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         with self._translated("list", prefix):
             for file in sorted((self._root / prefix).rglob("*")):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     status = file.stat()
-                    if file.is_file() and not file.name.startswith(_TEMPORARY):
+                    if file.is_file():
                         changed_at = datetime.fromtimestamp(status.st_mtime, timezone.utc)
                         yield Listed(file.relative_to(self._root).as_posix(), status.st_size, changed_at)
 
+    def settle(self, path: str) -> None:
+        folder = (self._root / path).parent
+        try:
+            CALLS.sync_directory(folder)
+        except OSError as error:  # not RemoteUnavailableError: that an object can be read proves nothing then
+            raise RemoteError(f"cannot sync '{folder}', so it may lose '{path}': {error.strerror}") from None
+
     @contextmanager
     def _written(self, path: str, data: bytes) -> Iterator[Path]:
-        """The bytes under another name in the same folder, on the device, for the body."""
-        folder = (self._root / path).parent
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            for created in (folder, *folder.parents):
-                sync_directory(created.parent)
-                if created == self._root:
-                    break
-        temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        """The bytes under another name, on the device, for the body, in which the object's folder exists."""
+        for folder in {(self._root / path).parent, self._root / NEW}:
+            self._require_folder(folder)
+        temporary = self._root / NEW / secrets.token_hex(8)
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fdatasync(file.fileno())
+            CALLS.write(temporary, data)
+            CALLS.sync_file(temporary)
+            reach("object: written")
             yield temporary
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                CALLS.unlink(temporary)
+
+    def _require_folder(self, folder: Path) -> None:
+        """Create a folder, and put its name on the device, also if another process has created it."""
+        if folder in self._settled and folder.is_dir():
+            return
+        missing = [above for above in (folder, *folder.parents) if not above.is_dir()]
+        for above in reversed(missing):
+            with suppress(FileExistsError):
+                CALLS.mkdir(above)
+        for above in dict.fromkeys((*missing, folder)):
+            CALLS.sync_directory(above.parent)
+        if self._root not in missing:
+            with suppress(PermissionError):  # the writer that created the repository had it
+                CALLS.sync_directory(self._root.parent)
+        self._settled.add(folder)
 
     @contextmanager
     def _translated(self, verb: str, path: str, *, may_miss: bool = False) -> Iterator[None]:

@@ -7,10 +7,10 @@ another writer was first, the nodes get other slot numbers and are sent again; p
 from __future__ import annotations
 
 import secrets
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import ClusterRef, Context
@@ -21,22 +21,22 @@ from clusterdb.errors import (
     RemoteDamagedError,
     RemoteUnavailableError,
 )
-from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref, Segment
+from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref, Segment, Segments
 from clusterdb.remote.objects import Counts
-from clusterdb.remote.origin import origin_of
-from clusterdb.remote.repository import Repository, Slots
-from clusterdb.remote.tree import Plan, Side, plan
+from clusterdb.remote.origin import Origin, ancestors, keep_origin, lineage, origin_of
+from clusterdb.remote.places import remote_slots
+from clusterdb.remote.repository import DURATION_S_MAX, SEGMENT_SLOTS, Repository, Slots, uptime_s
+from clusterdb.remote.tree import Known, Plan, Side, nowhere, plan
 from clusterdb.rules.names import check_name
-from vfs.format.layout import SLOT_BYTES, Version
+from vfs.failpoints import reach
+from vfs.format.layout import SLOT_BYTES, Entry, Version
 
 __all__ = ["Pushed", "push"]
 
 Progress = Callable[[int, int], None]
 """Called with (slots sent, slots to send)."""
 
-_SEGMENT_SLOTS = 2048
-_DURATION_S_MAX = 12 * 3600
-"""Below the age at which a collection deletes segments that no manifest names (P2)."""
+_HOT_RUNS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,15 @@ class _Sender:
         self._context, self._row, self._version = context, row, version
         self._repository, self._name, self._force = repository, name, force
         self._store = context.catalog.store_id.hex()
-        self._began_s = time.monotonic()
+        volume = context.require_in_use(row.volume, f"cluster '{row.name}'")
+        self._lineage = dict(lineage(context, volume, version.version))
+        self._origins = ancestors(context, volume, version.version)
+        self._began_s = uptime_s()
         self._plan: Plan | None = None
         self._planned_for: Ref | None = None
+        self._planned_segments: set[Segment] = set()
         self._order: list[int] = []
+        self._hot: tuple[tuple[int, int], ...] = ()
         self._names: list[str] = []
         """The names of the segments sent, in order."""
 
@@ -101,11 +106,14 @@ class _Sender:
         """One attempt; None if another writer was first."""
         manifest = self._repository.newest()
         ref = manifest.refs.get(self._name) if manifest is not None else None
-        if ref is not None and self._is_here(ref):
-            return self._done(0, manifest.number if manifest is not None else 0)
-        common = self._require_descendant(ref) if ref is not None else 0
+        if manifest is not None and ref is not None and self._is_here(ref):
+            self._repository.settle(manifest)
+            self._keep(ref, manifest.number)
+            return self._done(0, manifest.number)
+        if ref is not None:
+            self._require_descendant(ref)
         try:
-            planned = self._planned(manifest, ref, common)
+            planned = self._planned(manifest, ref)
         except RemoteDamagedError:
             if manifest is not None and not self._repository.is_newest(manifest.number):
                 return None  # what it read has been replaced, and collected, meanwhile
@@ -115,22 +123,42 @@ class _Sender:
         first = manifest.next_slot if manifest is not None else FIRST_SLOT
         nodes, root = planned.sealed(first, self._order)
         segments = self._send(planned, nodes, first, progress)
-        if time.monotonic() - self._began_s > _DURATION_S_MAX:
+        if uptime_s() - self._began_s > DURATION_S_MAX:
             raise RemoteUnavailableError(
                 f"pushing '{self._row.name}' to {self._repository.url} took too long: try again"
             )
         record = self._version._replace(durable=self._version.version, root=root, own_count=self._version.slot_count)
         refs = dict(manifest.refs) if manifest is not None else {}
-        refs[self._name] = Ref(record, self._store, self._row.settings.engine, self._context.pages.clock.now_ns())
+        now_ns = self._context.pages.clock.now_ns()
+        refs[self._name] = Ref(record, self._store, self._row.settings.engine, now_ns, self._hot_after(planned, first))
         added = self._repository.change(manifest, refs, segments, first + planned.slot_count)
-        return self._done(planned.slot_count, added.number) if added is not None else None
+        if added is None:
+            return None
+        self._keep(refs[self._name], added.number)
+        return self._done(planned.slot_count, added.number)
+
+    def _hot_after(self, planned: Plan, first: int) -> tuple[tuple[int, int], ...]:
+        """The runs with what every query needs, when a plan was sent to slots from ``first`` on."""
+        return (*self._hot, (first, planned.hot_count))[-_HOT_RUNS_MAX:] if planned.hot_count else self._hot
+
+    def _keep(self, ref: Ref, number: int) -> None:
+        """Keep that the origin of the cluster has its content, if this push went there."""
+        origin = origin_of(self._context, self._row)
+        if origin is not None and (origin.url, origin.name) == (self._repository.url, self._name):
+            with self._context.catalog.transaction():
+                mine = self._version
+                now = origin._replace(
+                    number=number, record=ref.record, store=ref.store, volume=mine.volume, version=mine.version
+                )
+                keep_origin(self._context, self._row.cluster, now)
 
     def _costs(self, planned: Plan, manifest: Manifest | None) -> Counts:
         """What sending a plan would ask of the engine, beside what the plan did."""
         costs = self._repository.creation_costs()
-        segments = -(-planned.slot_count // _SEGMENT_SLOTS)
+        segments = -(-planned.slot_count // SEGMENT_SLOTS)
         named = [Segment(FIRST_SLOT, 1, "0" * 16)] * segments
-        refs = {self._name: Ref(self._version, self._store, self._row.settings.engine, 10**18)}
+        hot = self._hot_after(planned, manifest.next_slot if manifest is not None else FIRST_SLOT)
+        refs = {self._name: Ref(self._version, self._store, self._row.settings.engine, 10**18, hot)}
         size = self._repository.size_after(manifest, refs, named)
         costs.add(Counts(puts=segments + 2, sent_bytes=planned.slot_count * SLOT_BYTES + size))
         return costs
@@ -143,55 +171,84 @@ class _Sender:
 
     def _is_here(self, ref: Ref) -> bool:
         mine, theirs = self._version, ref.record
-        return ref.store == self._store and (mine.volume, mine.version) == (theirs.volume, theirs.version)
+        if ref.store == self._store and (mine.volume, mine.version) == (theirs.volume, theirs.version):
+            return True
+        same = [one for one in self._origins if (one.record, one.store) == (theirs, ref.store)]
+        return (mine.volume, mine.version) in {(one.volume, one.version) for one in same}
 
     # --- lineage ----------------------------------------------------------------------------------------------------
-    def _require_descendant(self, ref: Ref) -> int:
-        """The newest version from which both what is here and what is there descend; 0: none is known.
+    def _require_descendant(self, ref: Ref) -> None:
+        """Raise RemoteConflictError if what is here does not descend from what is there, unless that is forced."""
+        if not self._force and not self._ancestor(ref):
+            raise RemoteConflictError(
+                f"'{self._name}' in {self._repository.url} has gone on: cluster '{self._row.name}' does not descend "
+                f"from its version {ref.record.version}: push under another name (--as NAME), or replace it (--force)"
+            )
 
-        Raises RemoteConflictError if what is here does not descend from what is there, unless that is forced.
-        """
+    def _ancestor(self, ref: Ref) -> int:
+        """The version here that has the content of a ref, and that this one descends from; 0: none is known."""
         common = self._common(ref)
-        if common == ref.record.version or origin_of(self._context, self._row) == ref.record or self._force:
+        if common and common == ref.record.version:
             return common
-        raise RemoteConflictError(
-            f"'{self._name}' in {self._repository.url} has gone on: cluster '{self._row.name}' does not descend from "
-            f"its version {ref.record.version}: push under another name (--as NAME), or replace it (--force)"
-        )
+        same = [one.version for one in self._origins if (one.record, one.store) == (ref.record, ref.store)]
+        return max(same, default=0)
 
     def _common(self, ref: Ref) -> int:
+        """The newest version from which both what is here and what is there descend, by the lineage of this store."""
         if ref.store != self._store:
             return 0
-        volume, upto = self._context.require_in_use(self._row.volume), self._version.version
-        while volume.volume != ref.record.volume:
-            parent = self._context.catalog.volumes.volume_row(volume.parent) if volume.parent is not None else None
-            if parent is None:
-                return 0
-            volume, upto = parent, min(upto, volume.base.version)
-        return min(upto, ref.record.version)
+        return min(self._lineage.get(ref.record.volume, 0), ref.record.version)
+
+    def _known(self, manifest: Manifest, ref: Ref | None) -> Known | None:
+        """The version in the repository that is nearest to what is here: of any database, or one that was cloned."""
+        slots = Slots(self._repository, manifest)
+        known = [(self._ancestor(one), one.record) for one in manifest.refs.values()]
+        for origin in self._origins:
+            if origin.url == self._repository.url and self._has_all_of(manifest, origin):
+                known.append((origin.version, origin.record))
+        common, record = max(known, key=itemgetter(0), default=(0, None))
+        if common and record is not None:
+            return Known(Side(slots.read_slot, record, slots.place_of), common, is_ancestor=True)
+        if ref is not None and (common := self._common(ref)):
+            return Known(Side(slots.read_slot, ref.record, slots.place_of), common, is_ancestor=False)
+        return None
+
+    def _has_all_of(self, manifest: Manifest, origin: Origin) -> bool:
+        """Whether a state has all segments of the one that an origin was in."""
+        state = self._repository.state(origin.number) if origin.number != manifest.number else manifest
+        if state is None:
+            return False
+        return {*self._repository.all_segments(state)} <= {*self._repository.all_segments(manifest)}
 
     # --- sending ----------------------------------------------------------------------------------------------------
-    def _planned(self, manifest: Manifest | None, ref: Ref | None, common: int) -> Plan:
-        if self._plan is None or ref != self._planned_for:
-            remote = None
-            if manifest is not None and ref is not None and common:
-                slots = Slots(self._repository, manifest)
-                remote = Side(slots.read_slot, ref.record, slots.place_of)
+    def _planned(self, manifest: Manifest | None, ref: Ref | None) -> Plan:
+        """The plan for a state; that for an earlier one serves too, if the state still has what the plan keeps."""
+        segments = {*self._repository.all_segments(manifest)} if manifest is not None else set()
+        if self._plan is None or ref != self._planned_for or not self._planned_segments <= segments:
             read_slot = self._context.pages.read_slot
             with self._context.errors():
-                self._plan = plan(Side(read_slot, self._version), remote, common)
-            self._planned_for, self._order, self._names = ref, self._plan.order(read_slot), []
+                known: Known | None = None
+                elsewhere: Callable[[Entry], int] = nowhere
+                if manifest is not None:
+                    known = self._known(manifest, ref)
+                    elsewhere = remote_slots(self._context, self._repository, Segments(segments))
+                    sides = [one.hot for one in manifest.refs.values() if known and one.record == known.side.version]
+                    self._hot = sides[0] if sides else ()
+                self._plan = plan(Side(read_slot, self._version), known, elsewhere)
+            self._planned_for, self._planned_segments = ref, segments
+            self._order, self._names = self._plan.order(read_slot), []
         return self._plan
 
     def _send(self, planned: Plan, nodes: list[bytes], first: int, progress: Progress | None) -> tuple[Segment, ...]:
         """Create the segments that are not there yet; those with nodes always, since slot numbers are in them."""
         segments = []
-        for number, start in enumerate(range(0, planned.slot_count, _SEGMENT_SLOTS)):
-            count = min(_SEGMENT_SLOTS, planned.slot_count - start)
+        for number, start in enumerate(range(0, planned.slot_count, SEGMENT_SLOTS)):
+            count = min(SEGMENT_SLOTS, planned.slot_count - start)
             if number >= len(self._names) or start < len(nodes):
                 name = secrets.token_hex(8)
                 self._repository.objects.create(f"segment/{name}", self._bytes(planned, nodes, start, count))
                 self._names[number : number + 1] = [name]
+                reach("push: segment sent")
             segments.append(Segment(first + start, count, self._names[number]))
             if progress is not None:
                 progress(start + count, planned.slot_count)

@@ -4,7 +4,7 @@
     manifest/NNNNNNNNNNNN the state after that many changes, created once (:mod:`clusterdb.remote.manifest`)
     pin/RANDOM            keeps a state until a time, for a lazy clone
     latest                a hint to the newest manifest, which may be behind
-    segment/RANDOM        runs of slots, created once
+    segment/RANDOM        runs of slots, created once; a repacked one has the runs that were left of several
     table/RANDOM          folded lists of segments, created once
 
 Invariants
@@ -16,20 +16,32 @@ Invariants
     P4  A manifest keeps every ref of the one before but the one that its writer changes, and that moves to a descendant
         unless the writer forces it.
     P5  A slot number is never used for other content: ``next_slot`` only grows.
-    P6  A manifest has the checksum of the one before, which :meth:`Repository.before` compares.
+    P6  A state before ``oldest`` of the newest manifest gets no new pin that counts: a store that pins a state reads
+        the newest manifest afterwards.  A collection moves ``oldest``, lists the pins afterwards, and then deletes.  So
+        it sees the pin, or the store sees ``oldest``.
+    P7  A collection that deletes objects adds a manifest first, and deletes those that were a day old before that.  A
+        writer gives up if its objects are half a day old when it has read the newest manifest.  So a writer that was
+        stopped for any time, and is about to name what was deleted, finds that its number is taken.
+    P8  A manifest has the checksum of the one before, which :meth:`Repository.before` compares.
+
+Clocks: ages are by the clock of the storage, so P7 relies on no other.  A pin lasts for its life from when the storage
+has created it, and until the time that its owner has written, if that is later.  Its owner renews it when half of its
+life is over by its own clock, which may be off, and be set by two weeks meanwhile.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from clusterdb.errors import (
     RemoteConflictError,
@@ -37,6 +49,7 @@ from clusterdb.errors import (
     RemoteError,
     RemoteFormatError,
     RemoteNotFoundError,
+    RemoteUnavailableError,
     StoreBusyError,
 )
 from clusterdb.remote.manifest import (
@@ -51,26 +64,45 @@ from clusterdb.remote.manifest import (
     unpack_table,
 )
 from clusterdb.remote.objects import CONDITIONAL, Counts, Objects
+from vfs.failpoints import reach
 from vfs.format.layout import SLOT_BYTES
 
-__all__ = ["Repository", "Slots", "TOMBSTONE"]
+__all__ = ["DURATION_S_MAX", "SEGMENT_SLOTS", "TOMBSTONE", "Pin", "Repository", "Slots", "uptime_s"]
 
 TOMBSTONE = b"clusterdb-tombstone: this state of the repository has expired\n"
 _IDENTITY = b"clusterdb-repository 1 "
 _LATEST = "latest"
+SEGMENT_SLOTS = 2048
+DURATION_S_MAX = 12 * 3600
+"""The time that a writer may take: below the age at which a collection deletes segments that no manifest names (P7)."""
 _READ_SLOTS, _READ_SLOTS_MAX = 16, 256
+_READ_THREADS = 4
+_HOT_SLOTS_MAX = 4096
+"""Prefetched of a run."""
 _KEPT_SLOTS = 8192
 _LOOKS_MAX = 5
 _CREATION = Counts(puts=3, gets=1, deletes=1, sent_bytes=len(_IDENTITY) + 44, received_bytes=5)
 """What :meth:`Repository.create` asks of the engine at a place without a repository, after a look."""
-_CLOCK_OFF_S_MAX = 3600
 _RACES_MAX = 100
 _T = TypeVar("_T")
+
+
+def uptime_s() -> float:
+    """A clock that also runs while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def manifest_path(number: int) -> str:
     """The object of a manifest."""
     return f"manifest/{number:012}"
+
+
+class Pin(NamedTuple):
+    """A pin: the number of the state that it keeps, and until when."""
+
+    name: str
+    number: int
+    until_ns: int
 
 
 class _Expired:
@@ -123,20 +155,6 @@ class Repository:
             raise RemoteFormatError(f"{self.url} has a newer format than this release reads: upgrade clusterdb")
         return True
 
-    def require_clock(self) -> None:
-        """Compare this machine's clock with the engine's.  Raises RemoteError if it is off: it decides what expires."""
-        probe = f"probe/{secrets.token_hex(8)}"
-        self.objects.create(probe, b"clock")
-        probes = self.objects.list("probe")
-        self.objects.delete(probe)
-        for listed in probes:
-            off_s = time.time() - listed.changed_at.timestamp()
-            if listed.path == probe and abs(off_s) > _CLOCK_OFF_S_MAX:
-                hours = f"{abs(off_s) / 3600:.1f} hours {'ahead of' if off_s > 0 else 'behind'}"
-                raise RemoteError(
-                    f"the clock of this machine is {hours} that of {self.url}: set it; nothing was deleted"
-                )
-
     # --- pins -------------------------------------------------------------------------------------------------------
     def pin(self, name: str, number: int, until_ns: int) -> None:
         """Keep a state until a time; a pin of the same name is replaced."""
@@ -144,15 +162,15 @@ class Repository:
         self.objects.put(f"pin/{name}", json.dumps(body).encode())
 
     def unpin(self, name: str) -> None:
-        """Delete a pin."""
+        """Delete a pin, if there is one."""
         self.objects.delete(f"pin/{name}")
 
-    def pinned(self, now_ns: int) -> set[int]:
-        """The numbers of the states that pins keep.  Raises RemoteDamagedError.
+    def pins(self) -> list[Pin]:
+        """All pins, expired ones too.  Raises RemoteDamagedError.
 
         A pin lives from when the engine created it as well: the clock of who pinned may have been slow.
         """
-        numbers = set()
+        pins = []
         for listed in self.objects.list("pin"):
             data = self.objects.get(listed.path)
             if data is not None:
@@ -163,11 +181,12 @@ class Repository:
                     number = int(body["number"])
                 except (ValueError, KeyError, TypeError):
                     raise RemoteDamagedError(f"{self.url}/{listed.path} is damaged: no pin can be trusted") from None
-                if until_ns > now_ns:
-                    numbers.add(number)
-                else:
-                    self.objects.delete(listed.path)
-        return numbers
+                pins.append(Pin(listed.path.partition("/")[2], number, until_ns))
+        return pins
+
+    def pinned(self, now_ns: int) -> set[int]:
+        """The numbers of the states that pins keep at a time.  Raises RemoteDamagedError."""
+        return {pin.number for pin in self.pins() if pin.until_ns > now_ns}
 
     # --- states -----------------------------------------------------------------------------------------------------
     def newest(self) -> Manifest | None:
@@ -201,7 +220,7 @@ class Repository:
         return None if isinstance(state, _Expired) else state
 
     def before(self, state: Manifest) -> Manifest | None:
-        """The state before another; None if there is none, or it has expired.  Raises RemoteDamagedError (P6)."""
+        """The state before another; None if there is none, or it has expired.  Raises RemoteDamagedError (P8)."""
         previous = self.state(state.number - 1) if state.number > 1 else None
         if previous is not None and zlib.crc32(pack(previous)) != state.previous_crc:
             raise RemoteDamagedError(
@@ -214,9 +233,20 @@ class Repository:
         """Whether the manifest of a number has become a tombstone."""
         return isinstance(self._look(number), _Expired)
 
+    def may_expire(self, number: int) -> bool:
+        """Whether a state may be about to expire, if it has no pin (P6)."""
+        if self.is_newest(number):
+            return False
+        newest = self.newest()
+        return newest is None or number < newest.oldest
+
     def is_newest(self, number: int) -> bool:
         """Whether no manifest follows that of a number."""
         return self._look(number + 1) is None
+
+    def settle(self, manifest: Manifest) -> None:
+        """Have a state that was read survive a power failure.  Raises RemoteError."""
+        self.objects.settle(manifest_path(manifest.number))
 
     def _look(self, number: int) -> Manifest | _Expired | None:
         """What a number has; None if it is free.  Raises RemoteDamagedError."""
@@ -239,19 +269,22 @@ class Repository:
         next_slot: int | None = None,
         *,
         keeps: bool = True,
+        oldest: int = 1,
     ) -> Manifest | None:
         """Add a state after ``before``; None if another writer has added one, and the caller has to look again.
 
         ``segments`` are added to those of ``before`` (or take their place: ``keeps`` false); their slots end before
-        ``next_slot``.
+        ``next_slot``.  ``oldest``: states before it expire.
         """
-        manifest = self._following(before, refs, segments, next_slot, keeps=keeps)
+        manifest = self._following(before, refs, segments, next_slot, keeps=keeps, oldest=oldest)
+        reach("state: before it is created")
         if len(manifest.segments) > SEGMENTS_MAX:
             table = secrets.token_hex(8)
             self.objects.create(f"table/{table}", pack_table(manifest.segments))
             manifest = replace(manifest, segments=(), tables=(*manifest.tables, table))
         if not self.objects.create(manifest_path(manifest.number), pack(manifest)):
             return None
+        reach("state: created")
         with suppress(RemoteError):  # it is only where a search begins
             self.objects.put(_LATEST, b"%d" % manifest.number)
         return manifest
@@ -264,6 +297,7 @@ class Repository:
         next_slot: int | None,
         *,
         keeps: bool,
+        oldest: int = 1,
     ) -> Manifest:
         base = before if before is not None else Manifest(0, 0, "", 0)
         previous = zlib.crc32(pack(base)) if before is not None else 0
@@ -276,6 +310,7 @@ class Repository:
             dict(refs),
             base.segments + segments if keeps else segments,
             base.tables if keeps else (),
+            max(base.oldest, oldest),
         )
 
     def size_after(self, before: Manifest | None, refs: Mapping[str, Ref], segments: Iterable[Segment]) -> int:
@@ -313,33 +348,153 @@ class Repository:
 
 
 class Slots:
-    """Reads single slots of a state, and keeps what it read; sequential misses read further ahead."""
+    """Reads single slots of a state, and keeps what it read; threads may share it, and read nothing twice.
 
-    def __init__(self, repository: Repository, manifest: Manifest) -> None:
+    A miss reads some slots that follow, sequential misses further ahead, and then the next ones are read beside.  A
+    miss in a run of ``hot`` slots, which every query needs, reads a large part of it.
+    """
+
+    def __init__(self, repository: Repository, manifest: Manifest, hot: tuple[tuple[int, int], ...] = ()) -> None:
         self._repository = repository
         self.counts = repository.objects.counts
+        """What was asked of the engine through the repository."""
+        self.before_read: Callable[[], None] = lambda: None
+        """Called before a slot is read that is not kept."""
         self._segments = repository.segments(manifest)
+        self._hot = hot
         self._kept: OrderedDict[int, memoryview] = OrderedDict()
+        self._coming: dict[int, Future[None]] = {}
+        self._guard = threading.Lock()
         self._ahead, self._next = _READ_SLOTS, 0
+        self._threads: ThreadPoolExecutor | None = None
 
     def read_slot(self, slot: int) -> memoryview:
         """The bytes of a slot.  Raises RemoteDamagedError, RemoteUnavailableError."""
-        if slot not in self._kept:
-            self._ahead = min(self._ahead * 2, _READ_SLOTS_MAX) if slot == self._next else _READ_SLOTS
-            segment = self._segments.find(slot)
-            count = min(self._ahead, segment.first + segment.length - slot)
-            data = self.read_run(segment, slot, count)
-            for at in range(count):
-                self._kept[slot + at] = data[at * SLOT_BYTES : (at + 1) * SLOT_BYTES]
-            self._next = slot + count
+        while True:
+            with self._guard:
+                data = self._kept.get(slot)
+                if data is not None:
+                    return data
+                coming, run, following = self._coming.get(slot), None, None
+                if coming is None:
+                    run = self._run_of(slot)
+                    coming = self._announce(run)
+                    following = self._following(run)
+                    later = self._announce(following) if following is not None else None
+            if following is not None and later is not None:
+                self._beside(following, later)
+            if run is None:
+                coming.result()
+            else:
+                self.before_read()
+                self._fetch(run, coming)
+
+    def prefetch(self) -> None:
+        """Read the hot runs, in parallel, if they are not large.  Raises RemoteDamagedError, RemoteUnavailableError."""
+        left = _HOT_SLOTS_MAX
+        fetched: list[Future[None]] = []
+        for first, count in self._hot:
+            for part in self._segments.parts(first, min(count, left)):
+                for start in range(0, part.length, _READ_SLOTS_MAX):
+                    length = min(_READ_SLOTS_MAX, part.length - start)
+                    run = part._replace(first=part.first + start, length=length, offset=part.offset + start)
+                    with self._guard:
+                        coming = self._announce(run)
+                    fetched.append(self._beside(run, coming))
+            left -= min(count, left)
+        for one in fetched:
+            one.result()
+
+    def close(self) -> None:
+        """End the threads that read beside."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=False)
+
+    def _run_of(self, slot: int) -> Segment:
+        """The slots to read for a miss (under the guard)."""
+        if any(first <= slot < first + count for first, count in self._hot):
+            return self._hot_part(slot)
+        self._ahead = min(self._ahead * 2, _READ_SLOTS_MAX) if slot == self._next else _READ_SLOTS
+        run = self._part(slot, self._ahead)
+        self._next = slot + run.length
+        return run
+
+    def _hot_part(self, slot: int) -> Segment:
+        """The part of a hot run that has a slot."""
+        first, count = next((first, count) for first, count in self._hot if first <= slot < first + count)
+        segment = self._segments.find(slot)
+        start = max(first + (slot - first) // _READ_SLOTS_MAX * _READ_SLOTS_MAX, segment.first)
+        end = min(first + count, start + _READ_SLOTS_MAX, segment.first + segment.length)
+        return segment._replace(first=start, length=end - start, offset=segment.offset + start - segment.first)
+
+    def _part(self, slot: int, count: int) -> Segment:
+        """Up to ``count`` slots of a segment, from a slot on, of which none is kept or coming."""
+        segment = self._segments.find(slot)
+        length = 1
+        while (
+            length < min(count, segment.first + segment.length - slot)
+            and slot + length not in self._kept
+            and slot + length not in self._coming
+        ):
+            length += 1
+        return segment._replace(first=slot, length=length, offset=segment.offset + slot - segment.first)
+
+    def _following(self, run: Segment) -> Segment | None:
+        """What to read beside: the slots behind a run, once misses are sequential (under the guard)."""
+        slot = run.first + run.length
+        if self._ahead < _READ_SLOTS_MAX or slot != self._next or not self._segments.has(slot):
+            return None
+        if slot in self._kept or slot in self._coming:
+            return None
+        following = self._part(slot, _READ_SLOTS_MAX)
+        self._next = slot + following.length
+        return following
+
+    def _announce(self, run: Segment) -> Future[None]:
+        """Mark slots as coming (under the guard)."""
+        coming: Future[None] = Future()
+        for slot in range(run.first, run.first + run.length):
+            self._coming[slot] = coming
+        return coming
+
+    def _beside(self, run: Segment, coming: Future[None]) -> Future[None]:
+        """Read a run that was announced in a thread; who needs it sees its error."""
+        return self._executor().submit(self._fetch, run, coming)
+
+    def _executor(self) -> ThreadPoolExecutor:
+        with self._guard:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_READ_THREADS)
+            return self._threads
+
+    def _fetch(self, run: Segment, coming: Future[None]) -> None:
+        """Read a run that was announced.  Raises RemoteDamagedError, RemoteUnavailableError."""
+        try:
+            data = self.read_run(run, run.first, run.length)
+        except BaseException as error:
+            with self._guard:
+                self._arrive(run, coming)
+            is_own = isinstance(error, Exception)  # an interruption is that of one thread
+            coming.set_exception(error if is_own else RemoteUnavailableError(f"reading {run.name} was interrupted"))
+            raise
+        with self._guard:
+            for at in range(run.length):
+                self._kept[run.first + at] = data[at * SLOT_BYTES : (at + 1) * SLOT_BYTES]
             while len(self._kept) > _KEPT_SLOTS:
                 self._kept.popitem(last=False)
-        return self._kept[slot]
+            self._arrive(run, coming)
+        coming.set_result(None)
+
+    def _arrive(self, run: Segment, coming: Future[None]) -> None:
+        for slot in range(run.first, run.first + run.length):
+            if self._coming.get(slot) is coming:
+                del self._coming[slot]
 
     def read_run(self, segment: Segment, slot: int, count: int) -> memoryview:
         """The bytes of a run of slots of a segment.  Raises RemoteDamagedError, RemoteUnavailableError."""
         path = f"segment/{segment.name}"
-        data = self._repository.objects.get_range(path, (slot - segment.first) * SLOT_BYTES, count * SLOT_BYTES)
+        start = (segment.offset + slot - segment.first) * SLOT_BYTES
+        data = self._repository.objects.get_range(path, start, count * SLOT_BYTES)
         if data is None or len(data) != count * SLOT_BYTES:
             problem = "is missing" if data is None else "is cut short"
             raise RemoteDamagedError(f"{self._repository.url}/{path} {problem}")

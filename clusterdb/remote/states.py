@@ -75,7 +75,7 @@ def _with_version(repository: Repository, newest: Manifest, name: str, version: 
     if last is not None and _version(last, name) == version:
         return last
     state: Manifest | None = newest
-    for number in range(newest.number, max(0, newest.number - _STATES_MAX), -1):
+    for number in range(newest.number, max(newest.oldest - 1, newest.number - _STATES_MAX), -1):
         state = repository.state(number) if number != newest.number else newest
         if state is None:
             break
@@ -92,7 +92,7 @@ def _version(state: Manifest, name: str) -> int:
 
 def _last(repository: Repository, newest: Manifest, holds: Callable[[Manifest], bool]) -> Manifest | None:
     """The newest state for which a condition holds that holds for all states before; expired ones count as such."""
-    low, high, last = 1, newest.number, None
+    low, high, last = newest.oldest, newest.number, None
     while low <= high:
         middle = (low + high) // 2
         state = repository.state(middle) if middle != newest.number else newest

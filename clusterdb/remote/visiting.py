@@ -16,13 +16,14 @@ import secrets
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from time import time_ns
 
 from clusterdb.core.context import Context
-from clusterdb.errors import Error
+from clusterdb.errors import Error, RemoteNotFoundError
 from clusterdb.remote.absent import AbsentPages
 from clusterdb.remote.fetching import Progress, clone_remote
 from clusterdb.remote.manifest import Manifest
@@ -32,6 +33,7 @@ from clusterdb.remote.repository import Repository, Slots
 from clusterdb.remote.states import require_ref, split_url, state_at
 from clusterdb.rules.points import Point
 from vfs.storage.device import file_system_of
+from vfs.storage.pool import Pool
 
 __all__ = ["Visit", "visit_database", "visit_repository"]
 
@@ -56,17 +58,20 @@ class Visit:
     def fill(self, context: Context, progress: Progress | None = None) -> None:
         """Clone the databases into the store at ``directory``, which nobody can change afterwards.
 
-        Raises RemoteDamagedError, RemoteUnavailableError.
+        Raises RemoteDamagedError, RemoteUnavailableError; RemoteNotFoundError if the state expires meanwhile.
         """
         note_place(context, self._repository, self._manifest)
         pages = context.pages
         if pages.may_have_holes and pages.directory is not None:
-            slots = _PinnedSlots(self._repository, self._manifest, self._pin)
-            pages.residence = AbsentPages(pages, pages.directory, lambda place: slots)
+            pages.residence = _PinnedPages(pages, pages.directory, self._slots, self._pin)
         for name in self._names:
             clone_remote(context, self._repository, self._manifest, name, name, {}, progress, "copy-on-write")
         self._pinning.join()
+        self._pin.require()
         context.freeze(self.url)
+
+    def _slots(self, place: int) -> Slots:
+        return Slots(self._repository, self._manifest)
 
     def end(self) -> None:
         """Delete the temporary store and the pin."""
@@ -94,37 +99,46 @@ def visit_database(url: str, at: Point | None) -> tuple[Visit, str]:
 
 # --- the pin ----------------------------------------------------------------------------------------------------------
 class _Pin:
-    """A pin that lasts while it is renewed."""
+    """A pin that lasts while it is renewed, by another: one that has expired may be about to be deleted."""
 
     def __init__(self, repository: Repository, number: int) -> None:
         self._repository, self._number = repository, number
-        self._name = secrets.token_hex(8)
+        self._names: list[str] = []
         self._until_ns = 0
+        self._is_late = False
 
     def renew(self) -> None:
         """Renew the pin if half of its life is over.  An error is ignored: there may be no permission to write."""
         now_ns = time_ns()
         if now_ns > self._until_ns - _PIN_LIFE_NS // 2:
             self._until_ns = now_ns + _PIN_LIFE_NS
+            self._names.append(secrets.token_hex(8))
             with suppress(Error):
-                self._repository.pin(self._name, self._number, self._until_ns)
+                self._repository.pin(self._names[-1], self._number, self._until_ns)
+                self._is_late |= len(self._names) == 1 and self._repository.may_expire(self._number)
+
+    def require(self) -> None:
+        """Check that the state had not begun to expire when it was pinned.  Raises RemoteNotFoundError."""
+        if self._is_late:
+            raise RemoteNotFoundError(f"state {self._number} of {self._repository.url} has expired: try again")
 
     def remove(self) -> None:
         """Delete the pin; what cannot be deleted expires."""
         with suppress(Error):
-            self._repository.unpin(self._name)
+            for name in self._names:
+                self._repository.unpin(name)
 
 
-class _PinnedSlots(Slots):
-    """The slots of a state that is pinned while they are read."""
+class _PinnedPages(AbsentPages):
+    """The absent pages of a state that is pinned while they are read."""
 
-    def __init__(self, repository: Repository, manifest: Manifest, pin: _Pin) -> None:
-        super().__init__(repository, manifest)
+    def __init__(self, pool: Pool, directory: Path, slots_of: Callable[[int], Slots], pin: _Pin) -> None:
+        super().__init__(pool, directory, slots_of)
         self._pin = pin
 
-    def read_slot(self, slot: int) -> memoryview:
-        self._pin.renew()
-        return super().read_slot(slot)
+    def read_by(self, place: int, slots: Slots) -> None:
+        slots.before_read = self._pin.renew
+        super().read_by(place, slots)
 
 
 # --- the temporary store ----------------------------------------------------------------------------------------------

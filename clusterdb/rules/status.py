@@ -8,7 +8,7 @@ __all__ = ["AVAILABLE", "STOPPED", "after"]
 
 AVAILABLE, STOPPED = "available", "stopped"
 
-_VERBS = ("connect to", "fail over", "crash", "add an instance to", "backtrack", "reset", "clone")
+_VERBS = ("connect to", "fail over", "crash", "add an instance to", "backtrack", "reset", "pull", "clone")
 _TRANSITIONS: dict[tuple[str, str], str] = {
     (AVAILABLE, "stop"): STOPPED,
     (STOPPED, "start"): AVAILABLE,
@@ -23,6 +23,7 @@ _GERUNDS = {
     "add an instance to": "adding an instance",
     "backtrack": "backtracking",
     "reset": "resetting it",
+    "pull": "pulling",
     "clone": "cloning it",
     "stop": "stopping it",
     "start": "starting it",

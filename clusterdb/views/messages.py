@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clusterdb.past.find import Moment
     from clusterdb.past.snapshots import Snapshot
     from clusterdb.past.switching import Switched
-    from clusterdb.remote import Collected, Counts, Pushed
+    from clusterdb.remote import Collected, Counts, Pulled, Pushed, Repacked
     from clusterdb.zones.status import NodeStatus
 
 __all__ = [
@@ -36,16 +36,19 @@ __all__ = [
     "deleted_instance",
     "deleted_snapshot",
     "exported",
+    "evicted",
     "fetched",
     "imported",
     "modified",
     "modified_instance",
     "node_changed",
     "promoted",
+    "pulled",
     "pushed",
     "quorum_text",
     "recovered",
     "renamed",
+    "repacked",
     "repaired",
     "requests_text",
     "reset",
@@ -206,12 +209,21 @@ def _version(version: int, time: datetime) -> str:
 def pushed(cluster: str, push: Pushed, *, is_done: bool) -> str:
     """``is_done``: False for a dry run."""
     place = f"{push.url}/{push.name}"
-    if not push.slot_count and push.number:
+    if push.number and not push.requests.puts:
         return f"{place} has version {push.version} of {cluster} already"
     size = bytes_text(push.slot_count * 4096)
     if not is_done:
         return f"would push version {push.version} of {cluster} to {place}: {size}, {requests_text(push.requests)}"
     return f"pushed version {push.version} of {cluster} to {place}: {size}, {requests_text(push.requests)}"
+
+
+def pulled(cluster: str, pull: Pulled) -> str:
+    """A clone moved to the newest state of its origin."""
+    place = f"version {pull.remote_version} of {pull.url}/{pull.name}"
+    if pull.version == pull.former_version:
+        return f"{cluster} has {place} already"
+    changed = f"{pull.page_count} page{'' if pull.page_count == 1 else 's'} changed"
+    return f"pulled {place} to {cluster}: {changed}, {requests_text(pull.requests)}"
 
 
 def requests_text(counts: Counts) -> str:
@@ -236,6 +248,22 @@ def fetched(name: str, page_count: int, requests: Counts) -> str:
     """All pages of a lazy clone."""
     what = f"fetched {page_count} pages of {name}, {bytes_text(page_count * 4096)}"
     return f"{what}: {requests_text(requests)}" if page_count else what
+
+
+def repacked(url: str, result: Repacked, *, is_done: bool) -> str:
+    """``is_done``: False for a dry run."""
+    if not result.segment_count:
+        return f"{url} has no objects to repack: {requests_text(result.requests)}"
+    new = f"{result.new_count} new one{'' if result.new_count == 1 else 's'}, {bytes_text(result.copied_bytes)}"
+    objects = f"{result.segment_count} object{'' if result.segment_count == 1 else 's'}"
+    freed = f"gc can free {bytes_text(result.freed_bytes)}"
+    verb = "repacked" if is_done else "would repack"
+    return f"{verb} {objects} of {url} to {new}; {freed}; {requests_text(result.requests)}"
+
+
+def evicted(name: str, freed_bytes: int) -> str:
+    """The pages of a lazy clone that are on object storage only, from now on."""
+    return f"evicted {freed_bytes // 4096} pages of {name}, {bytes_text(freed_bytes)}"
 
 
 def collected(url: str, result: Collected, requests: Counts) -> str:

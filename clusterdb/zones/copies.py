@@ -6,7 +6,7 @@ commit that failed has left is sent by the next writer, in whichever process.
 
 Invariants
     Q7  A batch is based on the last complete one of the log, and has every page whose birth is later: what several
-        processes have committed since is in it, whoever did.
+        processes have committed since is in it, by whichever process.
     Q9  What is sent is on the device of the pool: otherwise a power failure would leave a store that is older than its
         copies.
 """

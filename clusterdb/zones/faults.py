@@ -147,3 +147,6 @@ class FaultyEngine:
 
     def list(self, prefix: str) -> Iterator[Listed]:
         return self._pass().list(prefix)
+
+    def settle(self, path: str) -> None:
+        self._pass().settle(path)

@@ -137,7 +137,7 @@ class Log:
         """The batch of a number; None if there is none.
 
         Where it is, is known from the last look at the index, or from :meth:`append_batch`: others append, and void,
-        only what they have claimed, and whoever meets a claim calls :meth:`tail` first.
+        only what they have claimed, and a writer that meets a claim calls :meth:`tail` first.
         """
         place = self._places.get(sequence) or self.index().get(sequence)
         entry = self.read(place.position) if place is not None else None

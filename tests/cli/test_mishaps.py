@@ -75,7 +75,11 @@ def codes(given: dict[str, Answer]) -> set[int]:
 
 def prints(verb: str) -> bool:
     """Whether a verb always prints something."""
-    return any("--json" in parameter.opts for parameter in cli.commands[verb].params) and verb not in ("diff", "push")
+    return any("--json" in parameter.opts for parameter in cli.commands[verb].params) and verb not in (
+        "diff",
+        "pull",
+        "push",
+    )
 
 
 @pytest.mark.parametrize("redirection", ["", "<&- 2>&-"])

@@ -78,7 +78,12 @@ def prepare(folder: Path, store: str) -> None:
         prod.connect().execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, s); INSERT INTO t VALUES (1, '{DATA}')")
         prod.export(folder / "source.db")
         for verb in names():
-            cluster = prod.clone(f"c-{verb}", backtrack_window_s=3600, zones=3 if verb == "zones" else ())
+            if verb == "pull":
+                url = f"file://{folder.absolute()}/repository"
+                prod.push(url)
+                cluster = opened.clone(f"{url}/prod", "c-pull", backtrack_window_s=3600)
+            else:
+                cluster = prod.clone(f"c-{verb}", backtrack_window_s=3600, zones=3 if verb == "zones" else ())
             cluster.snapshot(f"s-{verb}")
             if verb in _INSTANCES:
                 cluster.add_instance(f"w-{verb}")

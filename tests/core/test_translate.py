@@ -137,6 +137,11 @@ VERBS: dict[str, Verb] = {
         store.clone(f"memory://{tmp}/a", "new"),
     ),
     "fetch": lambda store, _: store.cluster("a").fetch(),
+    "pull": lambda store, tmp: (
+        store.cluster("a").push(f"memory://{tmp}"),
+        store.clone(f"memory://{tmp}/a", "new").pull(),
+    ),
+    "evict": lambda store, _: store.cluster("a").evict(),
     "full copy": lambda store, _: store.cluster("a").clone("new", copy_type="full-copy"),
     "clone of the past": lambda store, _: store.cluster("a").clone("new", at="s"),
     "restore to a time": lambda store, _: store.restore_to_point_in_time("a", "new", use_latest_restorable_time=True),

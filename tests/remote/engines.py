@@ -16,15 +16,17 @@ __all__ = ["Faulty", "Memory", "Stopped", "answering", "objects_on"]
 
 
 class Memory:
-    """Objects in a dictionary, with the times at which they were created."""
+    """Objects in a dictionary, with the times at which they were created, by a clock of their own."""
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
-        self._fresh: set[str] = set()
+        self.times: dict[str, datetime] = {}
+        self.passed = timedelta()
+        """How far its clock is ahead of the system's."""
 
-    def age(self) -> None:
-        """Let a day pass."""
-        self._fresh.clear()
+    def age(self, time: timedelta = timedelta(days=2)) -> None:
+        """Let some time pass."""
+        self.passed += time
 
     def get(self, path: str) -> bytes | None:
         return self.content.get(path)
@@ -36,21 +38,23 @@ class Memory:
     def create(self, path: str, data: bytes) -> bool:
         if path in self.content:
             return False
-        self.content[path] = data
-        self._fresh.add(path)
+        self.put(path, data)
         return True
 
     def put(self, path: str, data: bytes) -> None:
         self.content[path] = data
+        self.times[path] = datetime.now(timezone.utc) + self.passed
 
     def delete(self, path: str) -> None:
         self.content.pop(path, None)
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        now = datetime.now(timezone.utc)
         for path in sorted(self.content):
             if path.startswith(f"{prefix}/"):
-                yield Listed(path, len(self.content[path]), now if path in self._fresh else now - timedelta(days=2))
+                yield Listed(path, len(self.content[path]), self.times[path])
+
+    def settle(self, path: str) -> None:
+        pass
 
 
 class Stopped(BaseException):
@@ -67,7 +71,7 @@ class Faulty:
     def __init__(self, engine: Memory, rng: random.Random, rate: float, stops_at: int | None = None) -> None:
         self._engine, self._rng, self._rate, self._stops_at = engine, rng, rate, stops_at
         self.meanwhile: dict[int, Callable[[], None]] = {}
-        self._late: list[tuple[str, bytes]] = []
+        self._late: list[Callable[[], object]] = []
         self.requests = 0
 
     def _before(self) -> str:
@@ -80,16 +84,30 @@ class Faulty:
         return self._rng.choice(("lost", "unknown", "late")) if self._rng.random() < self._rate else "done"
 
     def deliver(self, rate: float) -> None:
-        """Carry out requests that are late, each with a probability."""
+        """Carry out requests that are late, with a probability."""
         waiting, self._late = self._late, []
-        for path, data in waiting:
+        for request in waiting:
             if self._rng.random() < rate:
-                self._engine.create(path, data)
+                request()
             else:
-                self._late.append((path, data))
+                self._late.append(request)
 
     def _fail(self) -> RemoteUnavailableError:
         return RemoteUnavailableError("the storage does not answer")
+
+    def _change(self, request: Callable[[], object]) -> object:
+        """Carry out a request that changes something, or not, or later."""
+        fate = self._before()
+        if fate == "late":
+            self._late.append(request)
+        if fate in ("lost", "late"):
+            raise self._fail()
+        outcome = request()
+        if fate == "unknown":
+            raise self._fail()
+        if self._rng.random() < self._rate:  # the answer was lost, and the library asks again
+            return request()
+        return outcome
 
     def get(self, path: str) -> bytes | None:
         if self._before() != "done":
@@ -102,34 +120,21 @@ class Faulty:
         return self._engine.get_range(path, start, length)
 
     def create(self, path: str, data: bytes) -> bool:
-        fate = self._before()
-        if fate == "late":
-            self._late.append((path, data))
-        if fate in ("lost", "late"):
-            raise self._fail()
-        is_created = self._engine.create(path, data)
-        if fate == "unknown":
-            raise self._fail()
-        if is_created and self._rng.random() < self._rate:  # the answer was lost, and the library asks again
-            return self._engine.create(path, data)
-        return is_created
+        return bool(self._change(lambda: self._engine.create(path, data)))
 
     def put(self, path: str, data: bytes) -> None:
-        fate = self._before()
-        if fate not in ("lost", "late"):
-            self._engine.put(path, data)
-        if fate != "done":
-            raise self._fail()
+        self._change(lambda: self._engine.put(path, data))
 
     def delete(self, path: str) -> None:
-        if self._before() != "done":
-            raise self._fail()
-        self._engine.delete(path)
+        self._change(lambda: self._engine.delete(path))
 
     def list(self, prefix: str) -> Iterator[Listed]:
         if self._before() != "done":
             raise self._fail()
         return self._engine.list(prefix)
+
+    def settle(self, path: str) -> None:
+        pass
 
 
 def objects_on(engine: Engine) -> Objects:

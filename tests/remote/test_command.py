@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clusterdb.cli.stopping import Pause
 from tests.support.command_line import Shell
 
 
@@ -30,7 +31,7 @@ def test_push_list_clone_and_care(shell: Shell, tmp_path: Path) -> None:
     assert re.fullmatch(rf"pushed version 3 of prod to {url}/prod: {cost}", note)
     assert shell("push", "prod", url) == f"{url}/prod has version 3 of prod already\n"
     pushed = json.loads(shell("push", "prod", url, "--as", "second", "--json"))
-    assert (pushed["name"], pushed["slot_count"]) == ("second", 3)
+    assert (pushed["name"], pushed["slot_count"]) == ("second", 0)
     assert [line.split()[0] for line in shell("ls", url).splitlines()[2:]] == ["prod", "second"]
     assert json.loads(shell("ls", url, "--json"))[0]["version"] == 3
     other = Shell(tmp_path / "elsewhere" / "store")
@@ -76,14 +77,15 @@ def test_push_every_ten_seconds_continues_when_the_storage_fails(
 
     between = iter((lambda: shell(*insert), fail, restore))
 
-    def sleep(seconds: float) -> None:
+    def wait(self: Pause, seconds: float | None = None) -> bool:
         assert seconds == 10
         step = next(between, None)
         if step is None:
             raise KeyboardInterrupt
         step()
+        return False
 
-    monkeypatch.setattr("clusterdb.cli.stopping.Pause.wait", lambda self, seconds: sleep(seconds))
+    monkeypatch.setattr(Pause, "wait", wait)
     result = shell.tried("push", "prod", f"file://{repository}", "--every", "10s")
     lines = result.output.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["pushed", "pushed"]
@@ -179,3 +181,16 @@ def test_engine_that_does_not_answer_is_named(shell: Shell, monkeypatch: pytest.
     assert str(result.exception).startswith("cannot read 'format' in s3://bucket/path: ")
     assert "\n" not in str(result.exception)
     assert os.environ["AWS_ACCESS_KEY_ID"] == "any"
+
+
+def test_repack_says_before_and_after_what_it_does(shell: Shell, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/repository"
+    shell("sql", "prod", "CREATE TABLE u (v); INSERT INTO u VALUES (randomblob(400000))")
+    shell("push", "prod", url)
+    assert re.fullmatch(rf"{url} has no objects to repack: .* GET; .*\n", shell("remote", "repack", url))
+    shell("sql", "prod", "UPDATE u SET v = randomblob(400000)")
+    shell("push", "prod", url)
+    work = rf"1 object of {url} to 1 new one, .*; gc can free [34]\d\d\.\d KiB; 3 PUT, \d+ GET; .* sent, .* received\n"
+    assert re.fullmatch(f"would repack {work}", shell("remote", "repack", url, "--dry-run"))
+    assert re.fullmatch(f"repacked {work}", shell("remote", "repack", url))
+    assert "no problems" in shell("remote", "check", url)

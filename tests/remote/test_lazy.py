@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,10 +20,13 @@ from clusterdb.remote import Remote
 from clusterdb.remote.absent import AbsentPages
 from clusterdb.remote.repository import Slots
 from tests.support.dbhash import dbhash
-from tests.support.inside import pages_of, pinned_head
+from tests.support.inside import catalog_of, pages_of, pinned_head
 from tests.support.mishaps import assert_accounted, boot_again
 from tests.support.stores import assert_clean
+from vfs.abc import Durability
+from vfs.errors import PoolFullError
 from vfs.storage.pool import Pool
+from vfs.storage.volumes import open_volume
 from vfs.storage.walk import reached
 
 ROWS = 20_000
@@ -186,6 +189,44 @@ def test_collection_spares_what_a_lazy_clone_needs(url: str, path: Path) -> None
         assert hash_of(dev) == expected
 
 
+def test_absent_pages_survive_a_boot(url: str, path: Path) -> None:
+    """Of a clone that has read nothing, and of one that has written; nothing is fetched to recover them."""
+    with clusterdb.open(path) as store:
+        store.clone(f"{url}/prod", "idle")
+        with closing(store.clone(f"{url}/prod", "busy").connect()) as connection:
+            connection.execute("UPDATE t SET body = 'mine' WHERE id = 5")
+    boot_again(path)
+    size = pool_bytes(path)
+    with clusterdb.open(path) as store:
+        assert pool_bytes(path) - size < 64 << 10
+        assert hash_of(store.cluster("idle")) == whole(url)
+        with closing(store.cluster("busy").connect()) as connection:
+            assert connection.execute("SELECT body FROM t WHERE id = 5").fetchall() == [("mine",)]
+            assert connection.execute("SELECT count(body) FROM t").fetchall() == [(ROWS,)]
+        assert_clean(store)
+
+
+def test_store_with_a_torn_page_is_read_only_but_for_that_page(url: str, path: Path) -> None:
+    """Until it was opened once to write: the rest of the page has to be fetched."""
+    with clusterdb.open(path) as store:
+        dev = store.clone(f"{url}/prod", "dev")
+        expected = hash_of(dev)
+        with pinned_head(store, "dev") as volume:
+            slots = [at.entry.slot for at in reached(pages_of(store).read_slot, volume.version) if at.level < 0]
+    with (path / "pool").open("r+b") as pool:
+        pool.seek(slots[7] * 4096 + 512)
+        pool.write(bytes(4096 - 512))
+    boot_again(path)
+    with (
+        clusterdb.open(path, read_only=True) as store,
+        closing(store.cluster("dev").connect()) as connection,
+        pytest.raises(apsw.CorruptError, match=rf"\(slot {slots[7]}\) .* fails its checksum"),
+    ):
+        connection.execute("SELECT count(body) FROM t").fetchall()
+    with clusterdb.open(path) as store:
+        assert hash_of(store.cluster("dev")) == expected
+
+
 @pytest.mark.parametrize("kept", [0, 100, 2048])
 def test_fetched_pages_that_did_not_reach_the_device_are_fetched_again(url: str, path: Path, kept: int) -> None:
     """A power failure leaves a part of a page that was fetched; what others wrote to reused slots stays."""
@@ -316,3 +357,53 @@ def test_new_clone_does_not_rely_on_a_pin_that_has_expired(
         monkeypatch.setattr("clusterdb.remote.places.time_ns", lambda: later_ns)
         store.clone(f"{url}/prod", "new")
         assert repository.pinned(later_ns) == {1}
+
+
+def test_volume_with_holes_is_cloned_lazily(tmp_path: Path, path: Path) -> None:
+    """Its leaves name no page in many places, at their ends and between."""
+    url = f"file://{tmp_path}/sparse"
+    pages = [0, 1, 5, 255, 256, 300, 70_000, 70_001]
+
+    def content(page: int) -> bytes:
+        return (page + 1).to_bytes(4, "big") * 1024 if page != 5 else bytes(4096)
+
+    with clusterdb.open(":memory:") as here, clusterdb.open(path) as there:
+        prod = here.create_cluster("prod")
+        row = catalog_of(here).volumes.volume_of_cluster("prod")
+        assert row is not None
+        with closing(open_volume(pages_of(here), row)) as volume:
+            volume.pin()
+            transaction = volume.begin_write()
+            for page in pages:
+                transaction.write(content(page), page << 12)
+            transaction.publish(Durability.FULL)
+            transaction.end()
+        prod.push(url)
+        for copy_type in ("copy-on-write", "full-copy"):
+            there.clone(f"{url}/prod", copy_type, copy_type=copy_type)
+            with pinned_head(there, copy_type) as volume:
+                assert volume.size_bytes == 70_002 << 12
+                for page in (*pages, 2, 254, 257, 65_536, 69_999):
+                    wanted = content(page) if page in pages else bytes(4096)
+                    assert bytes(volume.read(4096, page << 12)) == wanted, page
+            there.cluster(copy_type).delete()
+        assert_clean(there)
+
+
+def test_clone_that_fails_leaves_nothing(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk when it is nearly complete."""
+
+    def fail(fd: int, buffers: Sequence[object], offset: int) -> None:
+        raise PoolFullError("no space left on the device")
+
+    with clusterdb.open(path) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr("clusterdb.remote.absent.write_at", fail)
+            with pytest.raises(clusterdb.StoreFullError, match="no space left on the device"):
+                store.clone(f"{url}/prod", "dev")
+        assert store.clusters() == []
+        assert_clean(store)
+        size = (path / "pool").stat().st_size
+        dev = store.clone(f"{url}/prod", "dev")
+        assert (path / "pool").stat().st_size <= size + (1 << 20)
+        assert hash_of(dev) == whole(url)

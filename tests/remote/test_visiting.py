@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 import clusterdb
 from clusterdb.errors import RemoteNotFoundError, StoreReadOnlyError
 from clusterdb.remote import Remote
+from clusterdb.remote.repository import Repository
 from tests.support.command_line import Shell
 from tests.support.dbhash import dbhash
 
@@ -142,14 +142,29 @@ def test_repository_that_cannot_be_written_is_read(
 def test_pin_is_renewed_while_pages_are_read(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = Remote(filled).repository
     with clusterdb.open(filled) as store, closing(store.cluster("prod").connect()) as connection:
-        (pin,) = repository.objects.list("pin")
-        before = repository.objects.get(pin.path)
+        (pin,) = repository.pins()
         connection.execute("SELECT body FROM t WHERE id = 1").fetchall()
-        assert repository.objects.get(pin.path) == before
-        later_ns = json.loads(before or b"")["until_ns"]
-        monkeypatch.setattr("clusterdb.remote.visiting.time_ns", lambda: later_ns)
+        assert repository.pins() == [pin]
+        monkeypatch.setattr("clusterdb.remote.visiting.time_ns", lambda: pin.until_ns)
         connection.execute("SELECT count(body) FROM t").fetchall()
-        assert json.loads(repository.objects.get(pin.path) or b"")["until_ns"] > later_ns
+        assert max(other.until_ns for other in repository.pins()) > pin.until_ns
+    assert repository.pins() == []
+
+
+def test_state_that_expires_before_it_is_pinned_is_named(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection has moved the oldest state meanwhile: it may not see the pin."""
+    repository = Remote(filled).repository
+    pin = Repository.pin
+
+    def late(self: Repository, name: str, number: int, until_ns: int) -> None:
+        newest = repository.require_newest()
+        repository.change(newest, newest.refs, oldest=newest.number + 1)
+        pin(self, name, number, until_ns)
+
+    monkeypatch.setattr(Repository, "pin", late)
+    with pytest.raises(clusterdb.RemoteNotFoundError, match=r"state 2 of .* has expired: try again"):
+        clusterdb.open(filled)
+    assert repository.pins() == []
 
 
 def test_store_that_is_not_closed_is_deleted_with_its_process(tmp_path: Path, temporary: Path) -> None:

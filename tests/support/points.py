@@ -23,6 +23,8 @@ ABSORB_POINTS = ["absorb: head recorded", "absorb: slots kept", "absorb: catalog
 
 UPGRADE_POINT = "upgrade: sector written"
 """Reached only while a store of an older format is opened (tests/vfs/test_upgrade.py)."""
+HALT_POINT = "halt: handles told"
+"""Reached only while pages are evicted (tests/remote/test_evicting.py)."""
 PAST_POINTS = [
     "commit: past recorded",
     "past: word set",
@@ -32,6 +34,22 @@ PAST_POINTS = [
     "move: committed",
 ]
 """Where the past is kept, given up, and gone back to (deaths and stops there are in tests/past)."""
+
+REMOTE_POINTS = {
+    "object: written",
+    "object: linked",
+    "push: segment sent",
+    "state: before it is created",
+    "state: created",
+    "clone: state pinned",
+    "clone: pages named",
+    "clone: places synced",
+    "fetch: page received",
+    "fetch: page written",
+    "collect: state expired",
+    "collect: object deleted",
+}
+"""Between the steps of what repositories on object storage take part in (deaths there are in tests/remote)."""
 
 
 def named_points() -> set[str]:

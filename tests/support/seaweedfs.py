@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-__all__ = ["CREDENTIALS", "seaweedfs"]
+__all__ = ["CREDENTIALS", "create_bucket", "seaweedfs", "started_seaweedfs"]
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
 """The environment in which clients reach it."""
@@ -25,18 +25,34 @@ def seaweedfs(folder: Path, bucket: str, *, megabytes: int = 512) -> Iterator[st
 
     Raises FileNotFoundError if it is not installed.
     """
+    ports = _free_ports(4)
+    with started_seaweedfs(folder, "127.0.0.1", ports, megabytes=megabytes) as process:
+        endpoint = f"http://127.0.0.1:{ports[3]}"
+        _wait_for(ports[3], process)
+        create_bucket(endpoint, bucket)
+        yield endpoint
+
+
+@contextmanager
+def started_seaweedfs(
+    folder: Path, address: str, ports: list[int], within: tuple[str, ...] = (), *, megabytes: int = 512
+) -> Iterator[subprocess.Popen[bytes]]:
+    """SeaweedFS, which may not answer yet, and has no bucket; the last port is that of its S3 gateway.
+
+    ``within``: a command that runs it.  Raises FileNotFoundError if it is not installed.
+    """
     program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if program is None:
         raise FileNotFoundError("weed")
-    ports = _free_ports(4)
     command = [
+        *within,
         program,
         f"-logdir={folder}",
         "server",
         f"-dir={folder}",
         "-s3",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
+        f"-ip={address}",
+        f"-ip.bind={address}",
         "-volume.max=8",
     ]
     command += [
@@ -51,10 +67,7 @@ def seaweedfs(folder: Path, bucket: str, *, megabytes: int = 512) -> Iterator[st
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        endpoint = f"http://127.0.0.1:{ports[3]}"
-        _wait_for(ports[3], process)
-        _create_bucket(endpoint, bucket)
-        yield endpoint
+        yield process
     finally:
         process.kill()
         process.wait()
@@ -87,7 +100,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("SeaweedFS does not answer")
 
 
-def _create_bucket(endpoint: str, bucket: str) -> None:
+def create_bucket(endpoint: str, bucket: str) -> None:
+    """Create a bucket of an S3 service, as soon as that answers."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -110,7 +110,8 @@ class _Names:
     def recorded(self, fd: int) -> str | None:
         """The name, if what is done to the file is recorded here (the catalog has a recorder of its own)."""
         name = self.of(fd)
-        return name if name is not None and (name == "pool" or name.startswith("history/")) else None
+        is_recorded = name in ("pool", "remote") or (name or "").startswith("history/")
+        return name if is_recorded else None
 
 
 def _recorded_calls(calls: device.Calls, names: _Names, events: Log, gate: Callable[[], None]) -> device.Calls:

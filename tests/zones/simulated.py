@@ -92,6 +92,9 @@ class Node:
         now = datetime.now(timezone.utc)
         return iter([Listed(path, len(data), now) for path, data in self.objects.items() if path.startswith(prefix)])
 
+    def settle(self, path: str) -> None:
+        pass
+
 
 def objects_of(node: Node, number: int) -> Objects:
     """The objects of a node, as a writer reaches them."""

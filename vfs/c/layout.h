@@ -100,7 +100,8 @@ _Static_assert(sizeof(VolumeRecord) == ROW_BYTES && sizeof(SessionRecord) == ROW
 #define DROPPED (1ull << 63)
 #define DAMAGED (1ull << 62)
 #define MOVED (1ull << 61)
-#define FLAGS (DROPPED | DAMAGED | MOVED)
+#define HALTED (1ull << 60)
+#define FLAGS (DROPPED | DAMAGED | MOVED | HALTED)
 #define KEEPS_SUPERSEDED UINT64_MAX
 #define LABELS (UINT64_MAX - 1)
 

@@ -246,15 +246,18 @@ bool handle_pin(Handle *handle, Error *error)
 static bool pin_past(Handle *handle, uint64_t version, Error *error)
 {
     VolumeRecord *shared = handle->shared;
-    set_word(&handle->session->record->pin, version);
-    uint64_t oldest = get_word(&shared->retained), head = get_word(&shared->version);
+    uint64_t oldest, head;
     Version record;
     bool found;
-    if (get_word(&shared->id) != handle->id) {
+    for (;;) {
+        set_word(&handle->session->record->pin, version);
+        oldest = get_word(&shared->retained);
+        head = get_word(&shared->version);
+        if (get_word(&shared->id) == handle->id) break;
         handle_unpin(handle);
         VolumeRow row;
         if (!handle->store->hooks.successor(handle, false, &row, &found, error)) return false;
-        return fail(error, E_DROPPED, "it was dropped");
+        if (found) return fail(error, E_DROPPED, "it was dropped");
     }
     if (version != head && !(oldest && oldest <= version && version <= head)) { /* H3 */
         handle_unpin(handle);
@@ -298,8 +301,8 @@ uint64_t handle_size(const Handle *handle)
     return handle->is_writing ? handle->transaction.size_bytes : handle->version.size_bytes;
 }
 
-/* Has a page fetched that the pool file lacks.  The slot of such a page has only zeros, which are not what its checksum is
-** of (abc.py, Residence).  Nearly every page begins with other bytes. */
+/* Has a page fetched that the pool file lacks.  The slot of such a page begins with zeros, and its checksum is of other
+** bytes (abc.py, Residence).  Nearly every page begins with other bytes. */
 static bool require_page(Store *store, const Entry *entry, Error *error)
 {
     if (!entry->slot) return true;

@@ -19,6 +19,7 @@ __all__ = [
     "FREE",
     "GATE_ROWS",
     "GATE_TABLE_BYTE",
+    "HALTED",
     "KEEPS_SUPERSEDED",
     "LABELS",
     "LIVE",
@@ -194,7 +195,9 @@ DAMAGED = 1 << 62
 """Set in a volume's id when recovery found no intact version of it."""
 MOVED = 1 << 61
 """Set in a volume's id when its cluster has switched to another volume."""
-FLAGS = DROPPED | DAMAGED | MOVED
+HALTED = 1 << 60
+"""Set in a volume's id while nobody may begin to read it: see :func:`vfs.storage.volumes.halted`."""
+FLAGS = DROPPED | DAMAGED | MOVED | HALTED
 
 
 class SessionRecord(Record):

@@ -48,7 +48,7 @@ from vfs.abc import FOREVER, Superseded
 from vfs.errors import RegistryBusyError
 from vfs.failpoints import reach
 from vfs.format import locks
-from vfs.format.shared import DROPPED, RESERVED, VOLUME_ROWS
+from vfs.format.shared import FLAGS, RESERVED, VOLUME_ROWS
 from vfs.registry import IN_USE, VolumeRow
 from vfs.storage.heads import durable_version, make_durable
 from vfs.storage.pool import Pool
@@ -263,7 +263,7 @@ class ReclaimQueue:
         if word == row.volume:
             return False, False
         current = self.pool.registry.volume_row(row.volume)  # a drop in progress may still fail
-        return current is None or current.state not in IN_USE, word != row.volume | DROPPED
+        return current is None or current.state not in IN_USE, word & ~FLAGS != row.volume
 
     def _durable_version(self, row: VolumeRow, waiting: _Waiting, *, sync: bool) -> int:
         if len(waiting.unsynced) > (0 if sync else UNSYNCED_SLOTS_MAX):

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from vfs.abc import Residence, Superseded
 from vfs.errors import CorruptionError, PoolFullError, StoreFailedError, TooManySessionsError
-from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, ZERO_CRC, ZERO_SLOT, Version
+from vfs.format.layout import POOL_HEADER_SLOT, SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Version
 from vfs.format.shared import KEEPS_SUPERSEDED, VolumeRecord
 from vfs.registry import Registry, VolumeRow
 from vfs.storage.clock import Clock
@@ -217,6 +217,10 @@ class Pool:
             else:
                 write_at(self.pool_fd, [ZERO_SLOT] * count, first << SLOT_SHIFT)
 
+    def clear_stretch(self, slots: range) -> None:
+        """As :meth:`clear`, for contiguous slots of a pool that may have holes."""
+        punch_hole(self.pool_fd, slots.start << SLOT_SHIFT, len(slots) << SLOT_SHIFT)
+
     def read_page(self, slot: int, crc: int) -> memoryview:
         """The bytes of the slot of a page, fetched if the pool file lacks them; they are not compared with ``crc``.
 
@@ -233,7 +237,7 @@ class Pool:
         Raises CorruptionError if it cannot be elsewhere, and the errors of the miss hook.
         """
         at = slot << SLOT_SHIFT
-        if self.pool_words[at >> 2] or crc == ZERO_CRC or self.pool_bytes[at : at + SLOT_BYTES] != ZERO_SLOT:
+        if self.pool_words[at >> 2] or zlib.crc32(self.pool_bytes[at : at + SLOT_BYTES]) == crc:
             return
         if self.residence is None:
             self.residence = self.find_residence()

@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 from vfs.errors import (
     CorruptionError,
     FencedError,
     PastVersionGoneError,
+    RegistryBusyError,
     SnapshotMovedError,
     VolumeDroppedError,
 )
+from vfs.format import locks
 from vfs.format.layout import SLOT_BYTES, SLOT_SHIFT, ZERO_SLOT, Entry, Version
 from vfs.format.page_one import COUNTED_BYTES, with_counter
-from vfs.format.shared import DAMAGED, DROPPED, FLAGS, MOVED
+from vfs.format.shared import DAMAGED, DROPPED, FLAGS, HALTED, MOVED, VolumeRecord
 from vfs.interrupts import uninterrupted
 from vfs.registry import VolumeRow, VolumeState
+from vfs.storage.device import wait_until
 from vfs.storage.heads import find_record, newest_at, no_record
 from vfs.storage.page_table import Dirty
 from vfs.storage.pool import Pool
@@ -60,8 +64,8 @@ def read_pages(page_at: Callable[[int], bytes], size_bytes: int, amount: int, of
 def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow: Follow | None) -> VolumeRow | None:
     """The volume that the cluster of a handle has switched to, since the handle's row of the volume table has changed.
 
-    ``row`` and ``epoch`` are those of the handle.  None if a process died while dropping or moving the volume: its row
-    is as before.  Raises VolumeDroppedError, CorruptionError, FencedError.
+    ``row`` and ``epoch`` are those of the handle.  None if its row is as before: the volume was halted, or a process
+    died while dropping or moving it.  Raises VolumeDroppedError, CorruptionError, FencedError.
     """
     shared, own_id = pool.volume(row), expected_id(row)
     word, registry = shared.id, pool.registry
@@ -74,6 +78,9 @@ def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow
             if is_live and shared.id == word:
                 shared.id = own_id
                 return None
+    if word == own_id | HALTED:
+        wait_until(partial(_is_over, pool, shared, own_id), locks.volume(row.table_index))
+        return None
     is_ours = word & ~FLAGS == row.volume
     if is_ours and shared.epoch != epoch and not read_only:
         raise FencedError(_FENCED)
@@ -81,6 +88,18 @@ def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow
     if following is None or following.volume == row.volume:
         raise VolumeDroppedError("it was dropped")
     return following
+
+
+def _is_over(pool: Pool, shared: VolumeRecord, own_id: int) -> bool:
+    """Whether a volume is not halted any more: who halts it holds the catalog until it is done, or has died."""
+    if shared.id == own_id | HALTED:
+        try:
+            with pool.registry.reclaiming():
+                if shared.id == own_id | HALTED:
+                    shared.id = own_id
+        except RegistryBusyError:
+            return False
+    return True
 
 
 def expected_id(row: VolumeRow) -> int:
@@ -200,12 +219,14 @@ class Reader:
 
         Raises PastVersionGoneError, VolumeDroppedError, CorruptionError.
         """
-        self.session.pin(version)
-        oldest, head = self.shared.retained, self.shared.version
-        if self.shared.id != self._id:
+        while True:
+            self.session.pin(version)
+            oldest, head = self.shared.retained, self.shared.version
+            if self.shared.id == self._id:
+                break
             self.session.unpin()
-            self._successor()
-            raise VolumeDroppedError("it was dropped")
+            if self._successor() is not None:
+                raise VolumeDroppedError("it was dropped")
         if version != head and not 0 < oldest <= version <= head:  # H3
             self.session.unpin()
             raise PastVersionGoneError(f"version {version} is no longer retained, or not yet published")

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from vfs.errors import RegistryBusyError
 from vfs.format.layout import SEAL_SECTOR
-from vfs.format.shared import MOVED, WORD_MAX
+from vfs.format.shared import HALTED, MOVED, WORD_MAX
 from vfs.registry import VolumeRow
 from vfs.storage.heads import durable_version, find_record, published_version, write_record
 from vfs.storage.pool import Pool
@@ -82,7 +82,7 @@ def seal_written(pool: Pool, session: Session) -> None:
         hold = session.try_volume(row.table_index)
         if hold is not None:
             with hold:
-                if pool.volume(row).id in (row.volume, row.volume | MOVED):  # not dropped: its slot may be another's
+                if pool.volume(row).id & ~(MOVED | HALTED) == row.volume:  # not dropped: its slot may be another's
                     sealed[row.volume] = seal(pool, row)
     pool.written.clear()
     if sealed:

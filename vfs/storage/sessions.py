@@ -23,6 +23,7 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -370,7 +371,12 @@ class Session:
         del reserved[:count]
         return slots
 
-    def give_back(self, slots: list[int]) -> None:
+    def take_stretch(self, count: int) -> range:
+        """Take ``count`` contiguous slots: many, for which a list would take long.  Raises PoolFullError."""
+        with self.pool_locked():
+            return self.slot_map.reserve_stretch(self.row, count)
+
+    def give_back(self, slots: Sequence[int]) -> None:
         """Free slots of this process that no version reaches."""
         self.slot_map.free(slots)
 

@@ -24,6 +24,7 @@ reservation to read the whole stretch.  Both are reset before the pool grows.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -159,6 +160,22 @@ class SlotMap:
         self._set(slots, RESERVED + row)
         return slots
 
+    def reserve_stretch(self, row: int, count: int) -> range:
+        """Reserve ``count`` contiguous slots for session ``row``, at the end of the pool unless there are free ones.
+
+        The caller holds the pool lock.  Raises PoolFullError.
+        """
+        _ = self.states  # renews the mapping
+        end = MAP_HEADER_BYTES + 2 * self.slot_count
+        at = self._mapping.mmap.find(bytes(2 * count), MAP_HEADER_BYTES + 2, end)  # as in reserve_run()
+        first = (at - MAP_HEADER_BYTES + 1) >> 1
+        if at < 0 or first + count > self.slot_count or self.states[first + count - 1] != FREE:
+            first = self.slot_count
+            self.grow(max(count, PREPARED_SLOTS + 1))
+        slots = range(first, first + count)
+        self._set(slots, RESERVED + row)
+        return slots
+
     def _take(self, start: int, end: int, count: int, state: int) -> tuple[list[int], int]:
         """Claim up to ``count`` free slots in [start, end): the slots, and where to search next."""
         states = self.states
@@ -273,6 +290,11 @@ class SlotMap:
 
     def _set(self, slots: Iterable[int], state: int) -> None:
         states = self.states
+        if isinstance(slots, range) and slots.step == 1:
+            states[slots.start : slots.stop] = (
+                memoryview(array("H", [state])) if len(slots) == 1 else memoryview(array("H", [state]) * len(slots))
+            )
+            return
         for slot in slots:
             states[slot] = state
 

@@ -26,7 +26,7 @@ def damage_in(pool: Pool, version: Version, durable: int, heads: Collection[int]
                 return f"slot {at.entry.slot} is the head of a volume"
             slot, crc = at.entry.slot, at.entry.crc
             if at.level < 0 and zlib.crc32(pool.read_slot(slot)) != crc and not pool.is_elsewhere(slot, crc):
-                return f"page {at.number} (slot {at.entry.slot}) of version {version.version} fails its checksum"
+                return f"page {at.number} (slot {slot}) of version {version.version} fails its checksum"
     except CorruptionError as error:
         return str(error)
     return ""

@@ -8,15 +8,16 @@ to reclaim (:meth:`vfs.reclaim.cleanup.Cleanup.drop`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from vfs.errors import RegistryBusyError
 from vfs.failpoints import reach
 from vfs.format import locks
 from vfs.format.layout import HOLE, Version
-from vfs.format.shared import MOVED
-from vfs.holds import Holds
+from vfs.format.shared import DAMAGED, DROPPED, FLAGS, HALTED, MOVED
+from vfs.holds import Hold, Holds
 from vfs.registry import VolumeRow, VolumeState
 from vfs.storage.heads import find_record
 from vfs.storage.pool import Pool
@@ -30,6 +31,7 @@ __all__ = [
     "create",
     "fence_writers",
     "fencing",
+    "halted",
     "moving",
     "open_volume",
     "pin_head",
@@ -192,6 +194,63 @@ def moving(pool: Pool, row: VolumeRow) -> Iterator[None]:
                 record.id = row.volume
             raise
         reach("move: committed")
+
+
+@contextmanager
+def halted(pool: Pool, session: Session, rows: Sequence[VolumeRow], patience_s: float) -> Iterator[None]:
+    """Keep all sessions but this one from reading volumes while the body runs: it may change slots that they reach.
+
+    The caller holds the catalog's write lock, and ``rows`` are all volumes that reach these slots.  A session that
+    stores its pin after the pins were read here meets the flag, which was stored before (as in S1 and S2): it gives its
+    pin up, and waits for the catalog before it compares again.  One that stored its pin before is seen here, and waited
+    for; sessions of the dead read nothing.  If this process dies, the next handle clears the flag.
+
+    Raises RegistryBusyError if others still read after ``patience_s``; then the body does not run.
+    """
+    deadline = time.monotonic() + patience_s
+    flagged: list[VolumeRow] = []
+    try:
+        for row in rows:
+            record = pool.volume(row)
+            if record.id & ~FLAGS != row.volume or record.id & (DROPPED | DAMAGED):
+                continue  # nobody can begin to read it
+            with _locked_until(session, row, deadline):
+                record.id |= HALTED
+            flagged.append(row)
+        session.fence()  # S2
+        reach("halt: handles told")
+        while owners := _owners_of_pins(pool, session, rows):
+            if time.monotonic() > deadline:
+                processes = ", ".join(sorted(str(owner) for owner in owners))
+                raise RegistryBusyError(f"it, or a clone of it, is being read or written (by process {processes})")
+            time.sleep(0.001)
+        yield
+    finally:
+        for row in flagged:
+            with suppress(RegistryBusyError), _locked_until(session, row, time.monotonic() + patience_s):
+                record = pool.volume(row)
+                if record.id & ~FLAGS == row.volume:
+                    record.id &= ~HALTED
+
+
+def _locked_until(session: Session, row: VolumeRow, deadline: float) -> Hold:
+    """The lock of a volume, without which nobody sets another flag; only tried, since the caller holds the catalog."""
+    while (hold := session.try_volume(row.table_index)) is None:
+        if time.monotonic() > deadline:
+            raise RegistryBusyError("another process is changing it")
+        time.sleep(0.001)
+    return hold
+
+
+def _owners_of_pins(pool: Pool, session: Session, rows: Sequence[VolumeRow]) -> set[int]:
+    """The processes of other sessions, which live, that pin a version of the volumes."""
+    owners = set()
+    for row in rows:
+        if pool.volume(row).id & ~FLAGS == row.volume:
+            for at, _ in pool.tables.pins_of(row.table_index):
+                if at != session.row and session.locks.is_held_by_other(locks.session(at)):
+                    owners.add(pool.tables.session(at).owner)
+    return owners
 
 
 @contextmanager

@@ -26,8 +26,10 @@ Invariants
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from operator import itemgetter
 
 from vfs.abc import FOREVER, Durability, Superseded
@@ -68,6 +70,7 @@ class WriteTransaction:
         self._editor = Editor(self._pool.read_slot, self.base, self.new_version, self._volume.recent_nodes)
         self._staged: dict[int, bytes] = {}
         self._taken: list[int] = []  # every slot that this transaction took and may have written
+        self._stretches: list[range] = []  # and these
         self._counter_moved = False  # by SQLite: then a version must be published (page_one.py)
         self._is_over = False  # published: reads remain valid, the next write begins again
 
@@ -182,6 +185,37 @@ class WriteTransaction:
         for page, slot, crc in zip(pages, slots, crcs, strict=True):
             editor.leaf(page >> 8)
             editor.set_page(page, slot, crc)
+            self._staged.pop(page, None)
+        return slots
+
+    def name_absent_leaves(
+        self, table: array[int], numbers: Sequence[int], holes: Sequence[int], page_count: int
+    ) -> range:
+        """As :meth:`name_absent`, for all pages of an empty volume.
+
+        ``table``: the leaves ``numbers`` as somebody else has them, one after the other, as words: the slot of a page
+        there is replaced by the one here.  ``holes``: the entries, counted from the first one, that name no page.
+        Returns the slots, in the order of the pages.  Raises PoolFullError.
+        """
+        editor = self._editor
+        editor.grow(page_count)
+        slots = self._session.take_stretch(len(table) // 4 - len(holes))
+        self._stretches.append(slots)
+        if slots.stop > len(self._pool.pool_bytes) >> SLOT_SHIFT:
+            self._volume.refresh_mapping()
+        self._pool.clear_stretch(slots)
+        named = array("I", slots)
+        for hole in holes:  # ascending
+            named.insert(hole, 0)
+        table[0::4] = named
+        table[2::4] = array("I", [self.new_version & 0xFFFFFFFF]) * len(named)
+        table[3::4] = array("I", [self.new_version >> 32]) * len(named)
+        for hole in holes:
+            table[4 * hole : 4 * hole + 4] = array("I", bytes(16))
+        data = memoryview(table).cast("B")
+        for at, number in enumerate(numbers):
+            editor.leaf(number).data[:] = data[at << SLOT_SHIFT : (at + 1) << SLOT_SHIFT]
+        editor.added_count += len(slots)
         return slots
 
     # --- placing ----------------------------------------------------------------------------------------------------
@@ -293,16 +327,19 @@ class WriteTransaction:
         """Label slots, keep superseded ones, move the head; an interruption may leak slots, but never frees any."""
         volume, pool, session = self._volume, self._pool, self._session
         discarded, slots, self._taken = self._editor.discarded, self._taken, []
+        stretches, self._stretches = self._stretches, []
         superseded: list[Superseded] = []
         try:
             live = set(slots).difference(discarded) if discarded else slots
             session.slot_map.label_live(live)  # before the word moves (M2)
+            for stretch in stretches:
+                session.slot_map.label_live(stretch)
             superseded = pool.reclaimer.keep_superseded(volume.row, self.new_version, self._editor.superseded)
             reach("commit: slots labelled")
             volume.shared.version = self.new_version  # readers pin it from now on (S4)
             reach("commit: published")
             volume.adopt(record)
-            volume.count_written(len(slots))
+            volume.count_written(len(slots) + sum(map(len, stretches)))
             session.pin(self.new_version)
             volume.recent_nodes = self._editor.published()
             volume.shared.durable = durable
@@ -375,7 +412,8 @@ class WriteTransaction:
 
         ``may_be_recorded``: there may be a version record (the caller holds the volume lock).
         """
-        slots, self._taken = self._taken, []
+        slots = [*self._taken, *chain(*self._stretches)]
+        self._taken = []
         self._begin()
         if may_be_recorded and slots and not self._pool.has_failed:
             with suppress(OSError, StorageError):  # then the store has failed, which every later write reports
@@ -398,7 +436,7 @@ class WriteTransaction:
     def end(self) -> None:
         """Roll back unpublished changes and release the writer lock."""
         try:
-            if self._taken:
+            if self._taken or self._stretches:
                 self._give_up()
         finally:
             self._writer_lock.close()

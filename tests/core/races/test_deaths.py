@@ -16,7 +16,15 @@ from tests.support.mishaps import (
     rewrite,
     run_until_killed,
 )
-from tests.support.points import ABSORB_POINTS, COMMIT_POINTS, PAST_POINTS, UPGRADE_POINT, named_points
+from tests.support.points import (
+    ABSORB_POINTS,
+    COMMIT_POINTS,
+    HALT_POINT,
+    PAST_POINTS,
+    REMOTE_POINTS,
+    UPGRADE_POINT,
+    named_points,
+)
 from tests.support.stores import assert_clean
 
 DEATHS: list[tuple[str, str, set[str], set[str]]] = [
@@ -44,7 +52,7 @@ DEATHS: list[tuple[str, str, set[str], set[str]]] = [
 
 def test_every_named_point_has_a_case() -> None:
     """Every named point is among the cases of this package."""
-    elsewhere = {*ABSORB_POINTS, *PAST_POINTS, UPGRADE_POINT}
+    elsewhere = {*ABSORB_POINTS, *PAST_POINTS, *REMOTE_POINTS, HALT_POINT, UPGRADE_POINT}
     assert named_points() == {point for point, _, _, _ in DEATHS} | elsewhere
 
 

@@ -171,7 +171,7 @@ static bool read_cluster(const sqlite3_api_routines *api, sqlite3_stmt *statemen
     const void *base = api->column_blob(statement, 6);
     if (!status || !state || strcmp(state, "live") != 0) return false;
     if (!base || api->column_bytes(statement, 6) != VERSION_RECORD_BYTES) return false;
-    if (!is_between(id, 1, 1ll << 62) || !is_between(volume, 1, MOVED)) return false;
+    if (!is_between(id, 1, 1ll << 62) || !is_between(volume, 1, HALTED)) return false;
     if (!is_between(index, 0, VOLUME_ROWS) || !is_between(head_slot, 1, (sqlite3_int64)SLOT_COUNT_MAX)) return false;
     memset(cluster, 0, sizeof *cluster);
     if (!unpack_version(base, &cluster->row.base)) return false;
