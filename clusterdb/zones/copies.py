@@ -14,7 +14,9 @@ Invariants
 from __future__ import annotations
 
 import os
+import secrets
 import threading
+import time
 import weakref
 import zlib
 from array import array
@@ -25,36 +27,49 @@ from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import Context
-from clusterdb.errors import CorruptStoreError, Error, QuorumError, WriterFencedError
+from clusterdb.errors import CorruptStoreError, Error, WriterFencedError
 from clusterdb.remote.objects import Objects, open_objects
 from clusterdb.rules.settings import Zones
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.faults import Faults, FaultyEngine
 from clusterdb.zones.node import Log
-from clusterdb.zones.quorum import Member, Quorum
+from clusterdb.zones.quorum import WRITE_QUORUM, Member, Quorum
 from vfs.abc import Durability
 from vfs.format.layout import FANOUT_SHIFT, SLOT_BYTES, ZERO_CRC, ZERO_SLOT, Version
 from vfs.registry import VolumeRow
 from vfs.storage.heads import head_of
 from vfs.storage.walk import nodes
 
-__all__ = ["FORMER", "ClusterCopies", "StoreCopies", "log_name", "nodes_of", "send_as_writer"]
+__all__ = ["ENDED", "FORMER", "PARENT", "ClusterCopies", "StoreCopies", "log_name", "nodes_of", "send_as_writer"]
 
 PART_PAGES = 2048
 """Pages in one entry of a log: 8 MiB."""
 PATIENCE = "CLUSTERDB_QUORUM_PATIENCE_S"
 """The variable of the environment with the seconds that a commit waits for four nodes."""
 _PATIENCE_S = 30.0
-FORMER, PARENT, _BEGUN, _FLOOR = "copies", "copies-parent", "copies-begun", "copies-floor"
-"""Documents of a cluster: the log that it was recovered from; the log that its own continues; that its nodes have it;
-the batch with which its log begins."""
+FORMER, PARENT, ENDED = "copies", "copies-parent", "copies-ended"
+_LOG, _BEGUN, _FLOOR = "copies-log", "copies-begun", "copies-floor"
+"""Documents of a cluster, and of the store: where a log came from, and the logs of deleted clusters."""
+_CLOSE_S = 5.0
+"""How long a store that is closed waits for nodes."""
 _LOG_BYTES = 64 << 20
 """A log that is longer, by four times the size of the database, begins anew."""
 
 
-def log_name(store: str, cluster: int) -> str:
-    """The name of a cluster's log on its nodes; ``store``: the identity of the store, in hex."""
-    return f"{store}-{cluster}"
+def log_name(context: Context, cluster: int) -> str:
+    """The name of a cluster's log on its nodes: the identity of the store, the cluster's number, and a nonce.
+
+    The nonce tells clusters apart that were created after a backup, and after that backup was restored.
+    """
+    documents = context.catalog.documents
+    document = documents.get(cluster, _LOG)
+    if document is None and context.read_only:
+        document = {"nonce": "none"}
+    if document is None:
+        with context.catalog.transaction():
+            document = documents.get(cluster, _LOG) or {"nonce": secrets.token_hex(8)}
+            documents.put(cluster, _LOG, "", document)
+    return f"{context.catalog.store_id.hex()}-{cluster}-{document['nonce']}"
 
 
 def nodes_of(zones: Zones) -> list[tuple[str, int, str]]:
@@ -108,7 +123,7 @@ class StoreCopies:
         for copies in clusters:
             if copies.has_unsent:
                 with suppress(Error):  # the next writer sends it
-                    send_as_writer(self._context, copies)
+                    send_as_writer(self._context, copies, _CLOSE_S)
             copies.close()
 
 
@@ -118,7 +133,8 @@ class ClusterCopies:
     def __init__(self, context: Context, store: StoreCopies, row: ClusterRow) -> None:
         self._context, self._store = context, store
         self.cluster, self._zones = row.cluster, row.settings.zones
-        name = log_name(store.store, row.cluster)
+        name = log_name(context, row.cluster)
+        former = context.catalog.documents.get(row.cluster, FORMER)
         self._patience_s: float | None = None
         self._about = {
             "name": row.name,
@@ -126,6 +142,7 @@ class ClusterCopies:
             "store": store.store,
             "cluster": row.cluster,
             "zones": [list(zone) for zone in self._zones],
+            "former": former["log"] if former is not None else None,
         }
         self.quorum = Quorum(self._members(self._zones, name), self._about)
         self.has_unsent = False
@@ -152,14 +169,16 @@ class ClusterCopies:
     def before_commit(self, durability: Durability) -> None:
         """Have four nodes, so that a commit that cannot be kept is refused before it changes anything.
 
-        Raises QuorumError, WriterFencedError.
+        Other commits need an epoch only: a store that is not the writer any more must not change anything.  Raises
+        QuorumError, WriterFencedError.
         """
-        if durability != Durability.FULL:
-            return
         with self._guard:
             if not self.quorum.is_established:
                 self._establish()
-            self.quorum.require(self.patience_s)
+            if self._has_open_former():
+                self.send()
+            if durability == Durability.FULL:
+                self.quorum.require(self.patience_s)
 
     def committed(self, durability: Durability) -> None:
         """Send what the nodes lack, and wait until four have it.  Raises QuorumError, WriterFencedError."""
@@ -178,18 +197,38 @@ class ClusterCopies:
                 if row is None:
                     return
                 head = head_of(self._context.pages, row)
-                if self._base is not None and (self._base.volume, self._base.version) == (row.volume, head.version):
-                    return
                 try:
-                    self.quorum.append(self._parts(row, head), self.patience_s)
+                    if not self._has(row, head):
+                        self.quorum.append(self._parts(row, head), self.patience_s)
+                        self._base = _Base(row.volume, head.version, self.quorum.sequence)
+                        self._note_begun()
+                    self.quorum.require(self.patience_s)  # what it has found may be on fewer than four nodes
                 except WriterFencedError:
                     continue  # by another process of this store, or for ever: that is looked at there
-                self._base = _Base(row.volume, head.version, self.quorum.sequence)
-                self._note_begun()
+                if self._has_open_former():
+                    self._close_former()
                 if self.quorum.log_bytes > _LOG_BYTES + 4 * head.size_bytes:
                     self._begin_anew(row, head)
                 self.has_unsent = False
                 return
+
+    def confirm(self) -> None:
+        """Append a batch without pages, so that nodes that were filled again count (Q8); the caller is the writer."""
+        with self._guard:
+            self.send()
+            row = self._context.catalog.volumes.volume_of(self.cluster)
+            if (
+                row is not None
+                and self._base is not None
+                and not all(member.is_ready for member in self.quorum.members)
+            ):
+                head = head_of(self._context.pages, row)
+                self.quorum.append(self._batches(row, head, head.version, None), self.patience_s)
+                self._base = _Base(row.volume, head.version, self.quorum.sequence)
+
+    def _has(self, row: VolumeRow, head: Version) -> bool:
+        """Whether the log has a version."""
+        return self._base is not None and (self._base.volume, self._base.version) == (row.volume, head.version)
 
     def begin_anew(self) -> None:
         """Write everything once more, and delete what was before; the caller is the writer."""
@@ -203,11 +242,14 @@ class ClusterCopies:
         first = self.quorum.sequence + 1
         self.quorum.append(self._batches(row, head, 0, None), self.patience_s)
         self._base = _Base(row.volume, head.version, self.quorum.sequence)
-        documents, log = self._context.catalog.documents, log_name(self._store.store, self.cluster)
+        documents, log = self._context.catalog.documents, log_name(self._context, self.cluster)
         with self._context.catalog.transaction():  # a clone that continues the log does so before, or from here on
             documents.put(self.cluster, _FLOOR, "", {"sequence": first})
-            documents.remove(self.cluster, PARENT)
-            needed = [int(body["sequence"]) for _, _, body in documents.all(PARENT) if body["log"] == log]
+            parents = [body for _, _, body in documents.all(PARENT)]
+            parents += [body["parent"] for _, _, body in documents.all(ENDED) if body["parent"] is not None]
+            needed = [int(parent["sequence"]) for parent in parents if parent["log"] == log]
+            if not needed:  # else what clones continue goes on to continue another log
+                documents.remove(self.cluster, PARENT)
         self.quorum.trim(first, max(needed, default=0))
 
     def _note_begun(self) -> None:
@@ -228,53 +270,69 @@ class ClusterCopies:
                 self._patience_s = None
 
     def close(self) -> None:
-        """End the threads of the nodes."""
+        """End the threads of the nodes, when they have sent what they have; those that hang are left."""
+        until = time.monotonic() + _CLOSE_S
         for member in self.quorum.members:
-            member.thread.shutdown(wait=True)
+            member.close(max(0.0, until - time.monotonic()))
 
     # --- epochs -----------------------------------------------------------------------------------------------------
     def _establish(self) -> None:
         self.quorum.is_new = self._context.catalog.documents.get(self.cluster, _BEGUN) is None
         self.quorum.establish(self.patience_s)
-        newest = self.quorum.newest
+        try:
+            self._adopt(self.quorum.newest)
+        except BaseException:
+            self.quorum.is_established = False
+            raise
+
+    def _adopt(self, newest: Batch | None) -> None:
+        """Base what is sent on the newest batch of the log.  Raises WriterFencedError if it is not this store's."""
         if newest is None:
             self._base = None
-            self._close_former()
             return
         if newest.store != self._store.store:
-            self.quorum.is_established = False
             raise WriterFencedError(
                 f"it was opened elsewhere from its copies, by store {newest.store[:8]}, which has its newest commits: "
                 "use it there, and delete it here"
             )
         self._base = _Base(newest.volume, newest.version, newest.sequence)
         row = self._context.catalog.volumes.volume_of(self.cluster)
-        if row is not None and row.volume == newest.volume:
-            head = head_of(self._context.pages, row)
-            if head.version < newest.version:
-                self.quorum.is_established = False
-                raise WriterFencedError(
-                    "it is older than its copies, since its store was restored from a backup: recover it from its "
-                    "copies (clusterdb recover), and delete it here"
-                )
+        if row is None:
+            return
+        is_older = row.volume < newest.volume  # numbers of volumes only grow
+        if is_older or (row.volume == newest.volume and head_of(self._context.pages, row).version < newest.version):
+            raise WriterFencedError(
+                "it is older than its copies, since its store was restored from a backup: recover it from its copies "
+                "(clusterdb recover) under another name, and leave this one"
+            )
+
+    def _has_open_former(self) -> bool:
+        """Whether the cluster was recovered from a log that is not closed to its writer yet."""
+        document = self._context.catalog.documents.get(self.cluster, FORMER)
+        return document is not None and not document.get("is_closed")
 
     def _close_former(self) -> None:
-        """Close the log from which this cluster was recovered to its writer, before this one has a first batch."""
-        document = self._context.catalog.documents.get(self.cluster, FORMER)
-        if document is None:
-            return
+        """Close the log from which this cluster was recovered to its writer; this one's has everything already.
+
+        Until then nothing is committed here, and the other log is the cluster's.  Raises QuorumError,
+        WriterFencedError.
+        """
+        documents = self._context.catalog.documents
+        document = documents.get(self.cluster, FORMER)
+        assert document is not None
         zones = tuple((zone[0], zone[1], zone[2]) for zone in document["zones"])
         former = Quorum(self._members(zones, str(document["log"])), self._about)
         try:
             former.establish(self.patience_s)
             newest = former.newest
-            if newest is None or (newest.sequence != document["sequence"] and newest.store != self._store.store):
-                self.quorum.is_established = False
+            is_own = newest is not None and newest.store == self._store.store
+            last = [document["epoch"], document["writer"], document["sequence"]]
+            if newest is None or not (is_own or [newest.epoch, newest.writer, newest.sequence] == last):
                 raise WriterFencedError(
                     "it was recovered from copies to which its former writer has committed since: recover it again, "
                     "and delete this one"
                 )
-            if newest.store != self._store.store:
+            if not is_own:
                 empty = array("I")
                 closing = replace(
                     newest,
@@ -287,12 +345,12 @@ class ClusterCopies:
                     data=b"",
                 )
                 former.append([closing], self.patience_s)
-        except QuorumError:
-            self.quorum.is_established = False
-            raise
+            former.require(self.patience_s)
+            with self._context.catalog.transaction():
+                documents.put(self.cluster, FORMER, "", {**document, "is_closed": True})
         finally:
             for member in former.members:
-                member.thread.shutdown()
+                member.close(0)
 
     # --- batches ----------------------------------------------------------------------------------------------------
     def _parts(self, row: VolumeRow, head: Version) -> Iterator[Batch]:
@@ -338,9 +396,6 @@ class ClusterCopies:
 
     def _parent(self, row: VolumeRow) -> tuple[tuple[str, int] | None, int]:
         """The log, and the batch of it, that a new log continues, and the version from which pages differ from that."""
-        document = self._context.catalog.documents.get(self.cluster, FORMER)
-        if document is not None:  # recovered from copies
-            return (str(document["log"]), int(document["sequence"])), int(document["version"])
         current = self._context.catalog.clusters.get(self.cluster)
         source = current.source_cluster if current is not None else None
         source_row = self._context.catalog.clusters.get(source) if source is not None else None
@@ -349,22 +404,27 @@ class ClusterCopies:
         base = self._store.of(source_row).base_for(row.parent, row.base.version)
         if base is None:
             return None, 0
-        log, documents = log_name(self._store.store, source_row.cluster), self._context.catalog.documents
+        log, documents = log_name(self._context, source_row.cluster), self._context.catalog.documents
         with self._context.catalog.transaction():
             floor = documents.get(source_row.cluster, _FLOOR)
-            if floor is not None and base.sequence < int(floor["sequence"]):
-                return None, 0  # its source has begun anew meanwhile
+            is_gone = self._context.catalog.clusters.get(source_row.cluster) is None
+            if is_gone or (floor is not None and base.sequence < int(floor["sequence"])):
+                return None, 0  # its source was deleted, or has begun anew, meanwhile
             documents.put(self.cluster, PARENT, "", {"log": log, "sequence": base.sequence})
         return (log, base.sequence), base.version
 
     def base_for(self, volume: int, version: int) -> _Base | None:
         """The newest batch that this log is known to have, if the version descends from it; for a clone."""
-        base = self._base
-        return base if base is not None and base.volume == volume and base.version <= version else None
+        base, quorum = self._base, self.quorum
+        if base is None or not quorum.is_established or quorum.count(base.sequence) < WRITE_QUORUM:
+            return None
+        return base if base.volume == volume and base.version <= version else None
 
 
-def send_as_writer(context: Context, copies: ClusterCopies, patience_s: float | None = None) -> None:
-    """Send what the nodes lack of a cluster that nobody writes to now.
+def send_as_writer(
+    context: Context, copies: ClusterCopies, patience_s: float | None = None, *, confirms: bool = False
+) -> None:
+    """Send what the nodes lack of a cluster that nobody writes to now; ``confirms``: as :meth:`ClusterCopies.confirm`.
 
     Raises QuorumError, WriterFencedError, StoreBusyError.
     """
@@ -380,7 +440,10 @@ def send_as_writer(context: Context, copies: ClusterCopies, patience_s: float | 
             stack.callback(transaction.end)
             context.pages.sync()  # nodes are never ahead of the device
         with copies.patient(patience_s):
-            copies.send()
+            if confirms:
+                copies.confirm()
+            else:
+                copies.send()
 
 
 def _changed(context: Context, head: Version, since: int) -> tuple[array[int], array[int], array[int]]:

@@ -9,20 +9,17 @@ from clusterdb.catalog.documents import STORE
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import Context
 from clusterdb.errors import Error
-from clusterdb.zones.copies import PARENT, StoreCopies, log_name, nodes_of
+from clusterdb.zones.copies import ENDED, PARENT, StoreCopies, log_name, nodes_of
 
 __all__ = ["end_copies"]
-
-_ENDED = "copies-ended"
-"""Documents of the store, by the name of a log: where it is, and the log that it continues."""
 
 
 def end_copies(context: Context, copies: StoreCopies, row: ClusterRow) -> Callable[[], None]:
     """Note in the running catalog transaction that a cluster is deleted; returns what deletes logs after it."""
     documents = context.catalog.documents
     parent = documents.get(row.cluster, PARENT)
-    body = {"nodes": [url for _, _, url in nodes_of(row.settings.zones)], "parent": parent["log"] if parent else None}
-    documents.put(STORE, _ENDED, log_name(copies.store, row.cluster), body)
+    body = {"nodes": [url for _, _, url in nodes_of(row.settings.zones)], "parent": parent}
+    documents.put(STORE, ENDED, log_name(context, row.cluster), body)
 
     def end() -> None:
         copies.forget(row.cluster)
@@ -34,14 +31,15 @@ def end_copies(context: Context, copies: StoreCopies, row: ClusterRow) -> Callab
 def _delete_unneeded(context: Context, copies: StoreCopies) -> None:
     """Delete the ended logs that no log continues; those on nodes that cannot be reached, another time."""
     documents = context.catalog.documents
-    ended = {name: body for _, name, body in documents.all(_ENDED, STORE)}
+    ended = {name: body for _, name, body in documents.all(ENDED, STORE)}
     needed = {str(body["log"]) for _, _, body in documents.all(PARENT)}
     waiting = list(needed)
     while waiting:
         body = ended.get(waiting.pop())
-        if body is not None and body["parent"] and body["parent"] not in needed:
-            needed.add(body["parent"])
-            waiting.append(body["parent"])
+        parent = body["parent"] if body is not None else None
+        if parent is not None and parent["log"] not in needed:
+            needed.add(parent["log"])
+            waiting.append(parent["log"])
     for name in ended.keys() - needed:
         with suppress(Error):
             for url in ended[name]["nodes"]:
@@ -49,4 +47,4 @@ def _delete_unneeded(context: Context, copies: StoreCopies) -> None:
                 for listed in objects.list(f"copies/{name}"):
                     objects.delete(listed.path)
             with context.catalog.transaction():
-                documents.remove(STORE, _ENDED, name)
+                documents.remove(STORE, ENDED, name)

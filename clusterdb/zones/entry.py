@@ -4,8 +4,8 @@ A *batch* has the pages that commits have changed since the batch before it, and
 from 1.  A large one has several *parts*, which are entries with numbers of their own; it counts when its last part is
 there.  A *claim* states that a writer has begun an epoch: nothing of an older epoch follows it.
 
-An entry is a line of header, a JSON document in a line, the numbers, checksums and bytes of the pages, and a crc32 of
-everything before it.
+An entry is a line of header with the checksum of the next one, a line with a JSON document, the numbers, checksums and
+bytes of the pages, and a crc32 of everything before it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
     "valid_until",
 ]
 
-_HEADER = b"clusterdb-entry 1\n"
+_HEADER = b"clusterdb-entry 1 "
 _STARTS_MAX = 64
 HEAD_BYTES_MAX = 8192
 """A document and the line before it are not longer."""
@@ -164,7 +164,8 @@ def pack(entry: Entry) -> bytes:
     else:
         head |= {name: getattr(entry, name) for name in _FIELDS} | {"count": len(entry.pages)}
         body = _words(entry.pages) + _words(entry.crcs) + entry.data
-    data = b"".join((_HEADER, json.dumps(head, separators=(",", ":")).encode(), b"\n", body))
+    document = json.dumps(head, separators=(",", ":")).encode()
+    data = b"".join((_HEADER, b"%08x\n" % zlib.crc32(document), document, b"\n", body))
     return data + struct.pack("<I", zlib.crc32(data))
 
 
@@ -182,7 +183,7 @@ def unpack(data: bytes, where: str) -> Entry:
 
 
 def unpack_head(data: bytes, where: str) -> tuple[dict[str, Any], int]:
-    """The document of an entry, whose checksum is not verified, and where it ends.
+    """The document of an entry, compared with its own checksum, and where it ends.
 
     Raises RemoteDamagedError, RemoteFormatError.
     """
@@ -191,9 +192,13 @@ def unpack_head(data: bytes, where: str) -> tuple[dict[str, Any], int]:
             raise RemoteFormatError(f"{where} has a newer format than this release reads: upgrade clusterdb")
         raise RemoteDamagedError(f"{where} is no entry of a log")
     try:
-        end = data.index(b"\n", len(_HEADER))
-        head: dict[str, Any] = json.loads(data[len(_HEADER) : end])
-        head["starts"] = tuple(Start(*start) for start in head["starts"])
+        start = len(_HEADER) + 9
+        end = data.index(b"\n", start)
+        document = data[start:end]
+        if data[len(_HEADER) : start] != b"%08x\n" % zlib.crc32(document):
+            raise ValueError
+        head: dict[str, Any] = json.loads(document)
+        head["starts"] = tuple(Start(*begin) for begin in head["starts"])
     except (ValueError, KeyError, TypeError):
         raise RemoteDamagedError(f"{where} is damaged") from None
     return head, end + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -103,7 +104,7 @@ class Faults:
             faults.update(dict.fromkeys(urls, fault))
         self._faults = faults
         if self._path is not None:
-            temporary = self._path.with_suffix(".new")
+            temporary = self._path.with_suffix(f".{secrets.token_hex(4)}")
             temporary.write_text(json.dumps({url: asdict(fault) for url, fault in faults.items()}))
             temporary.replace(self._path)
 

@@ -59,7 +59,7 @@ def _logs(context: Context, copies: StoreCopies, volume: int) -> Iterator[tuple[
     """The logs of the store's clusters, and the URLs of their nodes; the volume's own first."""
     rows = [row for row in context.catalog.clusters.all() if row.settings.zones]
     for row in sorted(rows, key=lambda row: row.volume != volume):
-        yield log_name(copies.store, row.cluster), [url for _, _, url in nodes_of(row.settings.zones)]
+        yield log_name(context, row.cluster), [url for _, _, url in nodes_of(row.settings.zones)]
 
 
 def _look(copies: StoreCopies, name: str, urls: list[str], page: int, crc: int) -> tuple[bytes | None, str | None]:
@@ -70,7 +70,7 @@ def _look(copies: StoreCopies, name: str, urls: list[str], page: int, crc: int) 
     sequence = index.places.get((page, crc))
     if sequence is not None:
         batch = reading.batch(sequence)
-        data = batch.page(batch.pages.index(page))
+        data = batch.page(batch.pages.index(page)) if page in batch.pages else b""
         if zlib.crc32(data) == crc:
             return data, None
     return None, index.parent

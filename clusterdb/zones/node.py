@@ -125,12 +125,14 @@ class Log:
     def index(self) -> dict[int, Place]:
         """The places of the newest batch of each number, which a claim may have voided."""
         with self._guard:
+            places, last = dict(self._places), self._scanned
             for position, _ in self._listed()[0]:
-                if position > self._scanned:
+                if position > last:
                     head = self._head(position)
                     if head is not None and "sequence" in head:
-                        self._places[head["sequence"]] = Place(position, begins(head))
-                    self._scanned = position
+                        places[head["sequence"]] = Place(position, begins(head))
+                    last = position
+            self._places, self._scanned = places, last  # all or nothing: a part may end with what is void
             return dict(self._places)
 
     def batch(self, sequence: int) -> Batch | None:

@@ -20,7 +20,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from clusterdb.errors import Error, QuorumError, WriterFencedError
 from clusterdb.zones.entry import Batch, Claim, Packed, Start, newest_beginning, pack, packed, valid_until
 from clusterdb.zones.node import Log, Tail
+from clusterdb.zones.worker import Worker
 
 __all__ = ["READ_QUORUM", "WRITE_QUORUM", "Member", "Quorum"]
 
@@ -37,6 +38,8 @@ _CLAIMED = "claimed by another writer"
 _UNCHANGED = "nothing was changed: bring nodes back, or wait longer"
 _OUTCOME = "the commit is in the store, and reaches them with the next one"
 _AGAIN_S = 0.2
+_ANSWER_S = 2.0
+"""How long a node has to answer at least, when an epoch begins."""
 _LOOK_S = 5.0
 """How often a writer looks whether a node still has what it was given."""
 _ATTEMPTS_MAX = 20
@@ -52,6 +55,7 @@ class Member:
     :ivar sequence: the last batch that it has of this epoch's log
     :ivar is_in: whether it has this epoch's claim, and everything up to ``sequence``
     :ivar is_ready: whether it counts for others (Q8)
+    :ivar filled_from: the last batch when its log was begun, if it is not ready
     :ivar problem: why it is not in
     :ivar fenced_by: the newer epoch that has claimed it; 0: none
     """
@@ -60,13 +64,20 @@ class Member:
         self.zone, self.number, self.log = zone, number, log
         self.sequence = self.position = self.wanted = self.fenced_by = 0
         self.is_in = self.is_busy = self.is_ready = False
+        self.filled_from = 0
         self.problem = "not reached yet"
         self.tried_s = self.looked_s = 0.0
-        self.thread = thread or ThreadPoolExecutor(1, thread_name_prefix=f"clusterdb-node-{number}")
+        self.thread = thread or Worker(f"clusterdb-node-{number}")
 
     def drop(self, problem: str, fenced_by: int = 0) -> None:
         """It does not count until it has joined again."""
         self.is_in, self.problem, self.fenced_by = False, problem, fenced_by
+
+    def close(self, wait_s: float) -> None:
+        """End its thread, when it has done what it was asked for; one that hangs is left."""
+        with suppress(TimeoutError, CancelledError):
+            self.thread.submit(int).result(wait_s)
+        self.thread.shutdown(wait=False)
 
 
 class Quorum:
@@ -83,6 +94,8 @@ class Quorum:
         self.starts: tuple[Start, ...] = ()
         self.newest: Batch | None = None
         """The last batch of the log when the epoch began."""
+        self.acknowledged = 0
+        """The last batch that four nodes have."""
         self.is_established = False
         self.is_new = False
         """Whether the log may be new: then blank nodes count (Q8)."""
@@ -102,17 +115,18 @@ class Quorum:
         for attempt in range(_ATTEMPTS_MAX):
             if attempt:
                 time.sleep(_AGAIN_S * (0.5 + secrets.randbelow(100) / 100))
-            if self._attempt():
+            if self._attempt(max(0.0, until - time.monotonic())):
                 self.is_established = True
                 return
             if time.monotonic() > until:
                 break
         raise QuorumError(self._lacking(_UNCHANGED))
 
-    def _attempt(self) -> bool:
+    def _attempt(self, patience_s: float) -> bool:
         self._kept.clear()
         self._kept_bytes = 0
-        tails = self._on_all(self.members, self._tail)
+        self.acknowledged = 0
+        tails = self._on_all(self.members, self._tail, patience_s)
         tails = {member: tail for member, tail in tails.items() if self.is_new or tail.is_ready}
         if len(tails) < READ_QUORUM:
             return False
@@ -124,7 +138,7 @@ class Quorum:
             after = valid[member]
             return after is not None and self._claim(member, tails[member], epoch, after, chain)
 
-        claimed = self._on_all(list(tails), claim)
+        claimed = self._on_all(list(tails), claim, patience_s)
         mine = {member: valid[member] or 0 for member, done in claimed.items() if done}
         if len(mine) < READ_QUORUM:
             return False
@@ -147,6 +161,8 @@ class Quorum:
             member.drop("it is empty")
             if self.is_new:
                 member.log.begin(self._about)
+                member.log.note_ready()  # there is nothing that it could lack
+                member.is_ready = True
         return tail
 
     @property
@@ -202,6 +218,7 @@ class Quorum:
                     raise QuorumError(self._lacking(outcome))
                 if not self._changed.wait(min(left, _AGAIN_S)):
                     self._start(target)
+            self.acknowledged = max(self.acknowledged, target)
 
     def count(self, sequence: int) -> int:
         """How many nodes have everything up to a batch."""
@@ -242,11 +259,11 @@ class Quorum:
                 self._join(member)
             while member.is_in and member.sequence < member.wanted:
                 self._send(member, member.sequence + 1)
-            if member.is_in and not member.is_ready:
-                member.log.note_ready()
+            if member.is_in and not member.is_ready and self.acknowledged > member.filled_from:
+                member.log.note_ready()  # no other writer can have committed what it lacks (Q8)
                 member.is_ready = True
-        except Error as error:
-            member.drop(str(error))
+        except Exception as error:  # whatever is wrong with it: it counts no more
+            member.drop(_problem(error))
         with self._changed:
             self._changed.notify_all()
 
@@ -312,6 +329,7 @@ class Quorum:
         valid = _valid(tail, self.starts) or 0
         if tail.is_blank and not self.is_new:
             member.log.begin(self._about)
+        member.filled_from = self.sequence
         if self._claim(member, tail, self.epoch, valid, self.starts):
             member.position, member.sequence, member.is_in, member.fenced_by = tail.position + 1, valid, True, 0
         return None
@@ -327,19 +345,17 @@ class Quorum:
         return None
 
     # --- all nodes --------------------------------------------------------------------------------------------------
-    def _on_all(self, members: Sequence[Member], call: Callable[[Member], Any]) -> dict[Member, Any]:
-        """The results of a call for those nodes that can be reached."""
+    def _on_all(self, members: Sequence[Member], call: Callable[[Member], Any], patience_s: float) -> dict[Member, Any]:
+        """The results of a call for those nodes that answer in time; a node's own trouble is its problem."""
         futures: dict[Member, Future[Any]] = {member: member.thread.submit(call, member) for member in members}
-        wait(futures.values())
+        wait(futures.values(), max(patience_s, _ANSWER_S))
         results = {}
         for member, future in futures.items():
-            error = future.exception()
+            error = future.exception() if future.done() else TimeoutError("it does not answer")
             if error is None:
                 results[member] = future.result()
-            elif isinstance(error, Error):
-                member.drop(str(error))
             else:
-                raise error
+                member.drop(_problem(error))
         return results
 
     def _lacking(self, outcome: str) -> str:
@@ -349,6 +365,10 @@ class Quorum:
             if not member.is_in
         )
         return f"fewer than {WRITE_QUORUM} of {len(self.members)} storage nodes can be had: {outcome} ({out})"
+
+
+def _problem(error: BaseException) -> str:
+    return str(error) if isinstance(error, Error | TimeoutError) else f"{type(error).__name__}: {error}"
 
 
 def _valid(tail: Tail, chain: Sequence[Start]) -> int | None:

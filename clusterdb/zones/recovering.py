@@ -41,12 +41,14 @@ class Kept:
     :ivar engine: the SQL that it accepts
     :ivar log: the name of its log
     :ivar zones: its nodes
+    :ivar former: the log that it was recovered from
     """
 
     name: str
     engine: str
     log: str
     zones: Zones
+    former: str | None
 
 
 def kept_clusters(copies: StoreCopies, urls: Sequence[str]) -> list[Kept]:
@@ -66,6 +68,8 @@ def kept_clusters(copies: StoreCopies, urls: Sequence[str]) -> list[Kept]:
     if len(problems) == len(urls):
         raise QuorumError(f"none of the storage nodes can be read: {'; '.join(problems)}")
     kept = [one for one in (_about(name, some) for name, some in logs.items()) if one is not None]
+    open_logs = {one.log for one in kept}
+    kept = [one for one in kept if one.former not in open_logs]  # else it has not taken over, and has no commit
     if not kept:
         raise RemoteNotFoundError(f"no cluster has copies on {', '.join(urls)}")
     return sorted(kept, key=lambda one: (one.name, one.log))
@@ -74,7 +78,7 @@ def kept_clusters(copies: StoreCopies, urls: Sequence[str]) -> list[Kept]:
 def _about(name: str, logs: Sequence[Log]) -> Kept | None:
     """What nodes tell of a log's cluster; None if it has no commit yet, or is closed."""
     abouts = []
-    last = 0, name.rpartition("-")[0]
+    last = 0, name.partition("-")[0]
     for log in logs:
         with suppress(Error):  # damaged: another node has it
             about, tail = log.about(), log.tail()
@@ -82,11 +86,11 @@ def _about(name: str, logs: Sequence[Log]) -> Kept | None:
             if about is not None and batch is not None:
                 abouts.append(about)
                 last = max(last, (batch.sequence, batch.store))
-    if not abouts or last[1] != name.rpartition("-")[0]:
+    if not abouts or last[1] != name.partition("-")[0]:
         return None
     about = abouts[0]
     zones = tuple((zone[0], zone[1], zone[2]) for zone in about["zones"])
-    return Kept(str(about["name"]), str(about["engine"]), name, zones)
+    return Kept(str(about["name"]), str(about["engine"]), name, zones, about.get("former"))
 
 
 def recover(
@@ -103,8 +107,7 @@ def recover(
     if not reading.last:
         raise RemoteNotFoundError(f"the copies of '{kept.name}' have no commit yet")
     wanted = context.default_settings.changed({"engine": kept.engine, "zones": kept.zones, **settings})
-    last = reading.last
-    versions: list[int] = []
+    last, newest = reading.last, reading.batch(reading.last)
 
     def build(volume: VolumeRow) -> None:
         with ExitStack() as stack, context.errors():
@@ -114,10 +117,16 @@ def recover(
             transaction = handle.begin_write()
             stack.callback(transaction.end)
             _replay(transaction, logs, reading, last, progress)
-            versions.append(transaction.publish(Durability.FULL).version)
+            transaction.publish(Durability.FULL)
 
     def keep(row: ClusterRow) -> None:
-        body = {"log": kept.log, "sequence": last, "version": versions[0], "zones": [list(zone) for zone in kept.zones]}
+        body = {
+            "log": kept.log,
+            "epoch": newest.epoch,
+            "writer": newest.writer,
+            "sequence": last,
+            "zones": [list(zone) for zone in kept.zones],
+        }
         context.catalog.documents.put(row.cluster, FORMER, "", body)
 
     row = create_built(context, name, build, wanted, f"recovered from the copies of '{kept.name}'", also=keep)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.metrics import Metric
-from clusterdb.errors import Error
+from clusterdb.core.context import Context
 from clusterdb.zones.copies import StoreCopies, log_name, nodes_of
 from clusterdb.zones.node import Log, Tail
 
@@ -37,14 +37,14 @@ class NodeStatus:
     problem: str
 
 
-def statuses(copies: StoreCopies, row: ClusterRow) -> list[NodeStatus]:
+def statuses(context: Context, copies: StoreCopies, row: ClusterRow) -> list[NodeStatus]:
     """Ask every node of a cluster, all at once, for the end of its log."""
-    name = log_name(copies.store, row.cluster)
+    name = log_name(context, row.cluster)
 
     def ask(url: str) -> Tail | str:
         try:
             return Log(copies.objects(url), name).tail()
-        except Error as error:
+        except Exception as error:  # whatever is wrong with it: it is lost
             return str(error)
 
     nodes = nodes_of(row.settings.zones)
@@ -59,7 +59,7 @@ def statuses(copies: StoreCopies, row: ClusterRow) -> list[NodeStatus]:
             zone,
             number,
             url,
-            "available" if tail.sequence == last else "behind",
+            "available" if tail.sequence == last and tail.is_ready else "behind",
             tail.sequence,
             last - tail.sequence,
             "",

@@ -13,6 +13,7 @@ from clusterdb.core.context import ClusterRef, Context
 from clusterdb.errors import InvalidArgumentError, RemoteNotFoundError
 from clusterdb.zones.copies import StoreCopies, nodes_of, send_as_writer
 from clusterdb.zones.faults import Fault, fault_of
+from clusterdb.zones.quorum import Quorum
 from clusterdb.zones.recovering import Progress, kept_clusters, recover
 from clusterdb.zones.status import NodeStatus, metrics_of, statuses
 
@@ -49,7 +50,7 @@ def node_statuses(context: Context, cluster: ClusterRef) -> list[NodeStatus]:
     """The storage nodes of a cluster: implements :meth:`clusterdb.Cluster.nodes`."""
     row = context.row_of(cluster)
     require_zones(row)
-    return statuses(copies_of(context), row)
+    return statuses(context, copies_of(context), row)
 
 
 def node_metrics(context: Context) -> list[Metric]:
@@ -57,7 +58,7 @@ def node_metrics(context: Context) -> list[Metric]:
     :meth:`clusterdb.Store.metrics`."""
     copies = copies_of(context)
     rows = [row for row in context.catalog.clusters.all() if row.settings.zones]
-    return [metric for row in rows for metric in metrics_of(row.name, statuses(copies, row))]
+    return [metric for row in rows for metric in metrics_of(row.name, statuses(context, copies, row))]
 
 
 def set_fault(context: Context, cluster: ClusterRef, node_or_zone: int | str | None, fault: Fault | None) -> None:
@@ -118,16 +119,22 @@ def repair(context: Context, cluster: ClusterRef, progress: Progress | None = No
     require_zones(row)
     copies = copies_of(context).of(row)
     send_as_writer(context, copies)
-    quorum = copies.quorum
+    _settle(copies.quorum, progress)
+    if any(member.is_in and not member.is_ready for member in copies.quorum.members):
+        send_as_writer(context, copies, confirms=True)
+        _settle(copies.quorum, progress)
+    return copies.quorum.count(copies.quorum.sequence)
+
+
+def _settle(quorum: Quorum, progress: Progress | None) -> None:
+    """Wait until every node that can be reached has everything."""
     if progress is None:
-        quorum.settle()
-    else:
-        with ThreadPoolExecutor(1) as thread:
-            settling = thread.submit(quorum.settle)
-            while wait([settling], _SHOWN_S).not_done:
-                progress(sum(member.sequence for member in quorum.members), len(quorum.members) * quorum.sequence)
-            settling.result()
-    return quorum.count(quorum.sequence)
+        return quorum.settle()
+    with ThreadPoolExecutor(1) as thread:
+        settling = thread.submit(quorum.settle)
+        while wait([settling], _SHOWN_S).not_done:
+            progress(sum(member.sequence for member in quorum.members), len(quorum.members) * quorum.sequence)
+        return settling.result()
 
 
 def recover_clusters(

@@ -118,6 +118,8 @@ def _run(seed: int) -> None:
     last = _Writer(nodes, "last", history)
     assert last.step(1, -1), [(member.problem, member.is_in, member.sequence) for member in last.quorum.members]
     last.quorum.settle()
+    assert last.step(1, -1)  # it is acknowledged after all nodes were filled: then they are ready
+    last.quorum.settle()
     assert last.quorum.count(last.quorum.sequence) == 6, [member.problem for member in last.quorum.members]
     for at, node in enumerate(nodes):
         history.require_kept(_complete(Reading([Log(objects_of(node, at), "c") for _ in range(3)])))
