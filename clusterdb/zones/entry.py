@@ -30,6 +30,7 @@ __all__ = [
     "Packed",
     "Start",
     "begins",
+    "belongs",
     "newest_beginning",
     "pack",
     "packed",
@@ -224,6 +225,11 @@ def valid_until(starts: Sequence[Start], last: int, chain: Sequence[Start]) -> i
         common += 1
     limits = [side[common].after for side in (mine, theirs) if common < len(side)]
     return min([last, *limits])
+
+
+def belongs(batch: Batch, chain: Sequence[Start]) -> bool:
+    """Whether a batch is one of the log with these epochs, and not of a writer that was late."""
+    return valid_until(batch.starts, batch.sequence, chain) in (batch.sequence, None)
 
 
 def _words(words: array[int]) -> bytes:

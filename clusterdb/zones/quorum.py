@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import Any
 
 from clusterdb.errors import Error, QuorumError, WriterFencedError
-from clusterdb.zones.entry import Batch, Claim, Packed, Start, newest_beginning, pack, packed, valid_until
+from clusterdb.zones.entry import Batch, Claim, Packed, Start, belongs, newest_beginning, pack, packed, valid_until
 from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.worker import Worker
 
@@ -340,7 +340,7 @@ class Quorum:
             if member is not lacking and member.is_in and member.sequence >= sequence:
                 with suppress(Error):
                     batch = member.log.batch(sequence)
-                    if batch is not None:
+                    if batch is not None and belongs(batch, self.starts):
                         return batch
         return None
 

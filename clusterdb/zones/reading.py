@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from clusterdb.errors import Error, QuorumError, RemoteDamagedError
-from clusterdb.zones.entry import Batch, newest_beginning, valid_until
+from clusterdb.zones.entry import Batch, belongs, newest_beginning, valid_until
 from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.quorum import READ_QUORUM
 
@@ -42,6 +42,7 @@ class Reading:
                 + "; ".join(problems)
             )
         chain = max((tail.starts for tail in tails.values()), key=lambda starts: starts[-1:])
+        self._chain = chain
         self._valid = {log: valid_until(tail.starts, tail.sequence, chain) or 0 for log, tail in tails.items()}
         self.last = max(self._valid.values())
         while self.last and not self.batch(self.last).is_last:
@@ -62,7 +63,7 @@ class Reading:
             if last >= sequence:
                 with suppress(Error):
                     batch = log.batch(sequence)
-                    if batch is not None:
+                    if batch is not None and belongs(batch, self._chain):
                         return batch
                     continue
                 problem = "is damaged, or cannot be read"
