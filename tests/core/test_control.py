@@ -249,7 +249,7 @@ def test_metrics_have_sizes_writes_connections_and_lags(store: clusterdb.Store, 
     assert values["AuroraReplicaLag", "r1"] == 20
     page = prometheus(store.metrics())
     assert 'clusterdb_aurora_replica_lag{cluster="prod",instance="r1"} 20' in page.splitlines()
-    assert page.count("# TYPE ") == page.count("# HELP ") == 11
+    assert page.count("# TYPE ") == page.count("# HELP ") == 13
     connection.close()
 
 

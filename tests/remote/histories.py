@@ -144,6 +144,8 @@ class History:
                 ("time.clock_gettime", clock_gettime),
                 ("clusterdb.remote.pushing.SEGMENT_SLOTS", 8),  # several segments in a push
                 ("clusterdb.remote.fetching._THREADS", 1),  # one thing after another
+                ("clusterdb.remote.repository._READ_THREADS", 1),
+                ("clusterdb.remote.absent.AbsentPages.read_by", lambda self, place, slots: None),  # which may fail
             ):
                 stack.enter_context(mock.patch(name, replacement))
             yield
