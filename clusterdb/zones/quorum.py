@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import Any
 
 from clusterdb.errors import Error, QuorumError, WriterFencedError
-from clusterdb.zones.entry import Batch, Claim, Packed, Start, belongs, newest_beginning, pack, packed, valid_until
+from clusterdb.zones.entry import Batch, Claim, Packed, Start, belongs, pack, packed, valid_until
 from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.worker import Worker
 
@@ -290,25 +290,25 @@ class Quorum:
         return member.drop(_CLAIMED, entry.epoch if entry is not None and is_fence else 0)
 
     def _skip(self, member: Member, sequence: int) -> None:
-        """Let a node continue with the next batch that begins anew, where those before it are not kept any more."""
-        begins = newest_beginning(self._beginnings(), self.sequence, lambda number: self._batch(number, member))
-        if begins is None or begins <= sequence:
+        """Let a node continue with the batch that follows those which are not kept any more.
+
+        Only a batch that four nodes have lets others be deleted (Q2), so what follows them is committed.
+        """
+        following = []
+        for other in self.members:
+            if other is not member and other.is_in and other.sequence >= sequence:
+                places = other.log.index()
+                if sequence in places:
+                    return member.drop(f"batch {sequence}, which it lacks, cannot be read from another node now")
+                following.append(min((at for at in places if at > sequence), default=0))
+        begins = max(following, default=0)
+        batch = self._batch(begins, member) if begins else None
+        if batch is None or not batch.begins:
             return member.drop(f"batch {sequence}, which it lacks, is on no other node that can be reached")
-        after = begins - 1
-        if self._claim(member, Tail(member.position), self.epoch, after, self.starts):
-            member.position, member.sequence = member.position + 1, after
+        if self._claim(member, Tail(member.position), self.epoch, begins - 1, self.starts):
+            member.position, member.sequence = member.position + 1, begins - 1
             return None
         return member.drop(_CLAIMED)
-
-    def _beginnings(self) -> set[int]:
-        """The numbers of the batches that begin anew, on nodes that can be reached."""
-        numbers: set[int] = set()
-        for member in self.members:
-            if member.is_in:
-                with suppress(Error):
-                    places = member.log.index()
-                    numbers |= {at for at, place in places.items() if place.begins and at <= member.sequence}
-        return numbers
 
     def trim(self, before: int, kept: int) -> None:
         """Delete the batches between two numbers from the nodes that have a complete one after them (Q2)."""

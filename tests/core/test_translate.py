@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -124,6 +125,12 @@ def close(connection: apsw.Connection) -> None:
         connection.close()
 
 
+def zoned(store: clusterdb.Store, tmp: Path) -> clusterdb.Cluster:
+    """A new cluster with six copies, in new directories."""
+    folder = tmp / secrets.token_hex(8)
+    return store.create_cluster("new", zones={zone: [folder / zone / "1", folder / zone / "2"] for zone in "abc"})
+
+
 VERBS: dict[str, Verb] = {
     "create": lambda store, _: store.create_cluster("new"),
     "create with a page size": lambda store, _: store.create_cluster("new", page_size=512),
@@ -185,6 +192,18 @@ VERBS: dict[str, Verb] = {
     "dump": lambda store, _: store.dump(),
     "reclaim": lambda store, _: store.reclaim(),
     "shrink": lambda store, _: store.shrink(),
+    "create with zones": lambda store, tmp: zoned(store, tmp),
+    "look at nodes": lambda store, tmp: zoned(store, tmp).nodes(),
+    "lose nodes": lambda store, tmp: (
+        zoned(store, tmp).lose_node(1),
+        store.cluster("new").lose_zone("b"),
+        store.cluster("new").slow_node(5, 0.001),
+        store.cluster("new").return_node("b"),
+        store.lose_zone("c"),
+        store.return_zone("c"),
+    ),
+    "repair nodes": lambda store, tmp: zoned(store, tmp).repair_nodes(),
+    "recover": lambda store, tmp: store.recover([node.url for node in zoned(store, tmp).nodes()], "new", "again"),
     "add an instance": lambda store, _: store.cluster("a").add_instance("i"),
     "instances": lambda store, _: store.cluster("served").instances(),
     "modify an instance": lambda store, _: store.cluster("served").modify_instance("r", replica_lag_ms=5),
