@@ -394,7 +394,7 @@ class ClusterVerbs:
         from clusterdb.past import switching
 
         with self.context.errors():
-            return switching.backtrack(self.context, self, to)
+            return self._switched(switching.backtrack(self.context, self, to))
 
     @uninterrupted
     def reset(self, to: str | None = None) -> Switched:
@@ -405,7 +405,16 @@ class ClusterVerbs:
         """
         from clusterdb.past import switching
 
-        return switching.reset(self.context, self, to)
+        return self._switched(switching.reset(self.context, self, to))
+
+    def _switched(self, switched: Switched) -> Switched:
+        """Note that the storage nodes lack what the cluster has become."""
+        row = self.context.row_of(self)
+        if row.settings.zones:
+            from clusterdb.zones.verbs import copies_of
+
+            copies_of(self.context).of(row).has_unsent = True
+        return switched
 
     def log(self, *, since: Point | None = None, limit: int | None = None) -> list[LogEntry]:
         """The retained versions of the cluster, newest first: when they were committed, what they changed, and what

@@ -373,6 +373,86 @@ def test_recovering_twice_refuses_the_first(store: clusterdb.Store, prod: cluste
             execute(first, "INSERT INTO t VALUES (3, 'first')")
 
 
+def test_recovering_from_three_nodes_can_be_repeated(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, impatient: Callable[[], None]
+) -> None:
+    store.close()
+    impatient()
+    for name in ("a1", "b1", "c2"):
+        (tmp_path / "store-zones" / name).rename(tmp_path / f"gone-{name}")
+        (tmp_path / "store-zones" / name).write_bytes(b"")
+    for name in ("new", "again"):
+        assert recovered(tmp_path / name, nodes(tmp_path, "a2", "b2", "c1")) == [1]
+
+
+def test_deleting_a_fenced_cluster_keeps_the_copies_elsewhere(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (taken,) = new.recover(nodes(tmp_path, *PARTS))
+        prod.delete()
+        execute(taken, "INSERT INTO t VALUES (2, 'two')")
+    assert recovered(tmp_path / "third", nodes(tmp_path, "a2", "b2", "c2")) == [1, 2]
+
+
+def test_clusters_created_after_a_restored_backup_have_logs_of_their_own(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    store.close()
+    shutil.copytree(tmp_path / "store", tmp_path / "backup")
+    with clusterdb.open(tmp_path / "store") as again:
+        lost = again.create_cluster("lost", zones=3)
+        execute(lost, "CREATE TABLE t(id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (7)")
+    shutil.rmtree(tmp_path / "store")
+    (tmp_path / "backup").rename(tmp_path / "store")
+    with clusterdb.open(tmp_path / "store") as old:
+        execute(old.create_cluster("other", zones=3), "CREATE TABLE t(id INTEGER PRIMARY KEY)")
+        (found,) = old.recover(nodes(tmp_path, *PARTS), "lost")
+        assert execute(found, "SELECT id FROM t") == [(7,)]
+
+
+def test_damage_in_the_head_of_an_entry_costs_one_node(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    prod.repair_nodes()
+    store.close()
+    last = max((tmp_path / "store-zones" / "b1" / "copies").glob("*/*/0*"))
+    data = bytearray(last.read_bytes())
+    data[data.index(b'"sequence"') + 12] ^= 1
+    last.write_bytes(data)
+    with clusterdb.open(tmp_path / "store") as again:
+        execute(again.cluster("prod"), "INSERT INTO t VALUES (2, 'two')")
+        assert [node.status for node in again.cluster("prod").nodes()].count("lost") == 1
+    assert recovered(tmp_path / "new", nodes(tmp_path, "a1", "b2", "c1")) == [1, 2]
+
+
+def test_backtracks_reach_the_nodes_when_the_store_is_closed(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path
+) -> None:
+    prod.modify(backtrack_window_s=3600)
+    moment = prod.versions()[0]
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    prod.backtrack(moment.version)
+    store.close()
+    assert recovered(tmp_path / "new", nodes(tmp_path, "a2", "b2", "c2")) == [1]
+
+
+def test_logs_keep_what_clones_of_deleted_clones_continue(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(prod, _series(2, 300, 500))
+    dev = prod.clone("dev")
+    dev.clone("last")
+    dev.delete()
+    monkeypatch.setattr("clusterdb.zones.copies._LOG_BYTES", 0)
+    for number in range(500, 510):
+        execute(prod, "DELETE FROM t WHERE id > 1", f"INSERT INTO t VALUES ({number}, 'x')", "VACUUM")
+    store.close()
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (copy,) = new.recover(nodes(tmp_path, "a1", "b2", "c1"), "last")
+        assert execute(copy, "SELECT count(*), max(id) FROM t") == [(300, 300)]
+
+
 def test_recovered_clusters_wait_for_four_nodes_to_write(
     store: clusterdb.Store,
     prod: clusterdb.Cluster,
