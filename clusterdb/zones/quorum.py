@@ -297,10 +297,10 @@ class Quorum:
         following = []
         for other in self.members:
             if other is not member and other.is_in and other.sequence >= sequence:
-                places = other.log.index()
-                if sequence in places:
+                number = self._first_kept(other.log, sequence)
+                if number == sequence:
                     return member.drop(f"batch {sequence}, which it lacks, cannot be read from another node now")
-                following.append(min((at for at in places if at > sequence), default=0))
+                following.append(number)
         begins = max(following, default=0)
         batch = self._batch(begins, member) if begins else None
         if batch is None or not batch.begins:
@@ -309,6 +309,15 @@ class Quorum:
             member.position, member.sequence = member.position + 1, begins - 1
             return None
         return member.drop(_CLAIMED)
+
+    def _first_kept(self, log: Log, sequence: int) -> int:
+        """The number of the first batch of this log, from a number on, that a node has; 0: none.  Raises RemoteError."""
+        for number in sorted(log.index()):
+            if number >= sequence:
+                batch = log.batch(number)
+                if batch is not None and belongs(batch, self.starts):
+                    return number
+        return 0
 
     def trim(self, before: int, kept: int) -> None:
         """Delete the batches between two numbers from the nodes that have a complete one after them (Q2)."""

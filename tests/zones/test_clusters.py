@@ -407,8 +407,8 @@ def test_clusters_created_after_a_restored_backup_have_logs_of_their_own(
     (tmp_path / "backup").rename(tmp_path / "store")
     with clusterdb.open(tmp_path / "store") as old:
         execute(old.create_cluster("other", zones=3), "CREATE TABLE t(id INTEGER PRIMARY KEY)")
-        (found,) = old.recover(nodes(tmp_path, *PARTS), "lost")
-        assert execute(found, "SELECT id FROM t") == [(7,)]
+        (copy,) = old.recover(nodes(tmp_path, *PARTS), "lost")
+        assert execute(copy, "SELECT id FROM t") == [(7,)]
 
 
 def test_damage_in_the_head_of_an_entry_costs_one_node(
