@@ -311,7 +311,7 @@ class Quorum:
         return member.drop(_CLAIMED)
 
     def _first_kept(self, log: Log, sequence: int) -> int:
-        """The number of the first batch of this log, from a number on, that a node has; 0: none.  Raises RemoteError."""
+        """The number of the first batch of this log, from a number on, that a node has; 0: none.  Raises Error."""
         for number in sorted(log.index()):
             if number >= sequence:
                 batch = log.batch(number)
