@@ -2,3 +2,7 @@
 
 Everything here is above the page pool: the copies have pages by their numbers in the database, never slots.
 """
+
+from clusterdb.zones.status import NodeStatus
+
+__all__ = ["NodeStatus"]

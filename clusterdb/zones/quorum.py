@@ -94,8 +94,8 @@ class Quorum:
         self.starts: tuple[Start, ...] = ()
         self.newest: Batch | None = None
         """The last batch of the log when the epoch began."""
-        self.acknowledged = 0
-        """The last batch that four nodes have."""
+        self.acknowledged = self.inherited = 0
+        """The last batch that four nodes have; the last that was there when the epoch began."""
         self.is_established = False
         self.is_new = False
         """Whether the log may be new: then blank nodes count (Q8)."""
@@ -143,7 +143,7 @@ class Quorum:
         if len(mine) < READ_QUORUM:
             return False
         last = max(mine.values())
-        self.epoch, self.sequence = epoch, last
+        self.epoch, self.sequence, self.inherited = epoch, last, last
         self.starts = (*chain[: _before(chain, last)], Start(epoch, self.writer, last))
         for member in self.members:
             member.drop(member.problem)
@@ -301,9 +301,12 @@ class Quorum:
                 if number == sequence:
                     return member.drop(f"batch {sequence}, which it lacks, cannot be read from another node now")
                 following.append(number)
-        begins = max(following, default=0)
-        batch = self._batch(begins, member) if begins else None
-        if batch is None or not batch.begins:
+        committed = max(self.acknowledged, self.inherited)  # a node that lost everything has later ones only
+        for begins in sorted({number for number in following if 0 < number <= committed}, reverse=True):
+            batch = self._batch(begins, member)
+            if batch is not None and batch.begins:
+                break
+        else:
             return member.drop(f"batch {sequence}, which it lacks, is on no other node that can be reached")
         if self._claim(member, Tail(member.position), self.epoch, begins - 1, self.starts):
             member.position, member.sequence = member.position + 1, begins - 1
