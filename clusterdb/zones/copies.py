@@ -326,8 +326,7 @@ class ClusterCopies:
             former.establish(self.patience_s)
             newest = former.newest
             is_own = newest is not None and newest.store == self._store.store
-            last = [document["epoch"], document["writer"], document["sequence"]]
-            if newest is None or not (is_own or [newest.epoch, newest.writer, newest.sequence] == last):
+            if newest is None or not (is_own or list(newest.identity) == document["last"]):
                 raise WriterFencedError(
                     "it was recovered from copies to which its former writer has committed since: recover it again, "
                     "and delete this one"

@@ -73,7 +73,8 @@ class Claim:
 class Batch:
     """What changed between two versions of a volume, or a part of it.
 
-    :ivar starts: of the epochs to which the log up to this entry belongs, its own is the last
+    :ivar epoch, writer: of who has appended it here
+    :ivar starts: of the epochs to which the log up to this entry belongs; the last one is that of its first writer
     :ivar store: the identity of the store, in hex
     :ivar base: the version it changes; 0: the empty database
     :ivar version: the version it results in
@@ -102,6 +103,12 @@ class Batch:
     crcs: array[int]
     data: bytes
     parent: tuple[str, int] | None = None
+
+    @property
+    def identity(self) -> tuple[int, str, int]:
+        """What tells it from any other batch: the epoch of its first writer, and its number."""
+        first = self.starts[-1]
+        return first.epoch, first.writer, self.sequence
 
     @property
     def begins(self) -> bool:

@@ -281,7 +281,7 @@ class Quorum:
             batch = self._batch(sequence, member)
             if batch is None:
                 return self._skip(member, sequence)
-            ready = packed(batch)
+            ready = packed(replace(batch, epoch=self.epoch, writer=self.writer))  # so that it does not pass for older
         if member.log.append_batch(member.position + 1, ready):
             member.position, member.sequence = member.position + 1, sequence
             return None

@@ -122,9 +122,7 @@ def recover(
     def keep(row: ClusterRow) -> None:
         body = {
             "log": kept.log,
-            "epoch": newest.epoch,
-            "writer": newest.writer,
-            "sequence": last,
+            "last": newest.identity,
             "zones": [list(zone) for zone in kept.zones],
         }
         context.catalog.documents.put(row.cluster, FORMER, "", body)
