@@ -277,6 +277,8 @@ class Repository:
         ``next_slot``.  ``oldest``: states before it expire.
         """
         manifest = self._following(before, refs, segments, next_slot, keeps=keeps, oldest=oldest)
+        if before is not None:  # whose writer may not have come to sync it: what follows it must not outlive it (P8)
+            self.objects.settle(manifest_path(before.number))
         reach("state: before it is created")
         if len(manifest.segments) > SEGMENTS_MAX:
             table = secrets.token_hex(8)

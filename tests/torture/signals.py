@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import fcntl
+import gc
 import multiprocessing
 import os
 import random
@@ -171,6 +172,8 @@ class Interrupted:
             self.outcomes[LOST] += bool(raised)
         is_interrupted = bool(raised)
         raised.clear()  # what its traceback holds is over now
+        if is_interrupted:
+            gc.collect()  # a connection whose closing was interrupted is closed when it is collected
         problem = problem or self._left()
         if problem:
             raise Violation(f"{verb} {name}, interrupted with {kind.__name__}: {problem}\n{trace}")

@@ -35,7 +35,7 @@ def test_crash_images_after_deaths_and_sweeps_come_back_as_promised() -> None:
 @pytest.mark.parametrize("seed", [13, 32, *range(100, 110)])
 def test_more_crash_images_after_deaths_and_sweeps_come_back_as_promised(seed: int) -> None:
     """The same for longer; a sweep once freed what was durable, and replaced by what was not (13, 32)."""
-    assert deaths.run_seed(seed, per_point=2)["images"] > 100
+    assert deaths.run_seed(seed, per_point=2)["images"] > 80
 
 
 def test_crash_images_cover_every_named_point() -> None:

@@ -25,6 +25,7 @@ PAGES = {
     "delete-snapshot": "/snapshots",
     "back": "/clusters/{cluster}/back",
     "apply": "/diff?before={before}",
+    **dict.fromkeys(("lose-node", "return-node", "repair-nodes"), "/clusters/{cluster}"),
 }
 INSTANCES = "/clusters/{cluster}/instances"
 """The page of all other actions."""
