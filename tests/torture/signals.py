@@ -173,7 +173,8 @@ class Interrupted:
         is_interrupted = bool(raised)
         raised.clear()  # what its traceback holds is over now
         if is_interrupted:
-            gc.collect()  # a connection whose closing was interrupted is closed when it is collected
+            gc.collect()  # a connection whose closing was interrupted is closed when it is collected,
+            self.store.context.run_deferred()  # and the next verb returns what it was lent
         problem = problem or self._left()
         if problem:
             raise Violation(f"{verb} {name}, interrupted with {kind.__name__}: {problem}\n{trace}")

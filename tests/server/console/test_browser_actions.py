@@ -40,7 +40,8 @@ def page_of(action: str, fields: Fields) -> str:
 
 
 def form_of(page: Any, action: str, fields: Fields) -> Any:
-    """The form of an action whose hidden fields, where it has them, have the values wanted."""
+    """The form of an action whose hidden fields, where it has them, have the values wanted, most of all."""
+    fitting: list[tuple[int, Any]] = []
     for form in page.locator(f'form[action="/do/{action}"]').all():
         hidden = [
             (control.get_attribute("name"), control.get_attribute("value"))
@@ -48,7 +49,9 @@ def form_of(page: Any, action: str, fields: Fields) -> Any:
         ]
         names = {name for name, _ in hidden} - {"flags"}
         if all((name, value) in hidden for name, value in fields if name in names):
-            return form
+            fitting.append((sum(name in names for name, _ in fields), form))
+    if fitting:
+        return max(fitting, key=lambda pair: pair[0])[1]
     raise AssertionError(f"no form of {action} for {fields}")
 
 
