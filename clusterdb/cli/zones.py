@@ -8,11 +8,10 @@ import click
 
 from clusterdb.cli.app import CLUSTER, ZONE_OR_NODE, cli, opened, progress_bar
 from clusterdb.cli.notes import note, quiet_option
-from clusterdb.cli.output import columns_option, json_option, print_json, print_records
+from clusterdb.cli.output import columns_option, json_option, print_records
 from clusterdb.cli.settings import Duration, given_settings, settings_options
 from clusterdb.views import messages
 from clusterdb.views.columns import NODES
-from clusterdb.views.json import to_json
 
 if TYPE_CHECKING:
     from clusterdb.store import Cluster
@@ -58,8 +57,6 @@ def zones(
         raise click.UsageError("--for applies to --lose and --slow")
     if (as_json or columns) and (lose or slow or back or repair):
         raise click.UsageError("--json and --columns list the nodes: remove --lose, --slow, --return and --repair")
-    if as_json and columns:
-        raise click.UsageError("--columns applies to the table: --json prints every field")
     with opened(context) as store:
         target = store.cluster(cluster)
         for place in lose:
@@ -75,12 +72,11 @@ def zones(
             with progress_bar("repairing") as progress:
                 count = target.repair_nodes(progress=progress)
             note(context, messages.repaired(cluster, count))
-        elif as_json:
-            print_json([to_json(node) for node in target.nodes()])
         elif not (lose or slow or back):
             nodes = target.nodes()
-            print_records(nodes, NODES, as_json=False, chosen=columns)
-            click.echo(messages.quorum_text(nodes))
+            print_records(nodes, NODES, as_json=as_json, chosen=columns)
+            if not as_json:
+                click.echo(messages.quorum_text(nodes))
 
 
 def _lose(cluster: Cluster, place: str, for_s: float) -> None:

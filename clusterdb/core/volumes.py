@@ -7,9 +7,10 @@ A version can be cloned while a pin keeps it: a reader's pin until the clone's d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from clusterdb.access import sqlite
 from clusterdb.access.translate import UNNAMED
@@ -27,6 +28,7 @@ from vfs.storage.volumes import NewVolume, create, pin_head, pinned
 
 __all__ = [
     "VersionRef",
+    "begun",
     "building",
     "clone_volume",
     "create_clone",
@@ -48,6 +50,15 @@ class VersionRef:
     version: int | None
     text: str
     record: Version | None = None
+
+
+def begun(stack: ExitStack, handle: Any) -> Any:
+    """A transaction of a handle; both end with the stack."""
+    stack.callback(handle.close)
+    handle.pin()
+    transaction = handle.begin_write()
+    stack.callback(transaction.end)
+    return transaction
 
 
 def nothing(row: VolumeRow) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.creating import create_built
 from clusterdb.core.context import ClusterRef, Context
-from clusterdb.core.volumes import pinned_volume
+from clusterdb.core.volumes import begun, pinned_volume
 from clusterdb.errors import InvalidArgumentError, RemoteDamagedError, RemoteNotFoundError
 from clusterdb.past.retention import agree_with_settings
 from clusterdb.remote.absent import AbsentPages
@@ -40,7 +40,7 @@ from vfs.storage.volumes import open_volume
 from vfs.storage.walk import nodes, reached
 from vfs.storage.writer import WriteTransaction
 
-__all__ = ["begun", "clone_remote", "copy_pages", "fetch", "name_pages"]
+__all__ = ["clone_remote", "copy_pages", "fetch", "name_pages"]
 
 Progress = Callable[[int, int], None]
 """Called with (pages copied, pages in all)."""
@@ -194,15 +194,6 @@ def copy_pages(
         done += len(places)
         if progress is not None:
             progress(done, len(remote))
-
-
-def begun(stack: ExitStack, handle: Any) -> Any:
-    """A transaction of a handle; both end with the stack."""
-    stack.callback(handle.close)
-    handle.pin()
-    transaction = handle.begin_write()
-    stack.callback(transaction.end)
-    return transaction
 
 
 def _leaves(slots: Slots, ref: Ref, text: str) -> tuple[array[int], list[int], list[int]]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import ClusterRef, Context
+from clusterdb.core.volumes import begun
 from clusterdb.errors import NoSourceError, RemoteConflictError, RemoteDamagedError
 from clusterdb.remote.absent import AbsentPages
-from clusterdb.remote.fetching import Progress, begun, copy_pages, name_pages
+from clusterdb.remote.fetching import Progress, copy_pages, name_pages
 from clusterdb.remote.manifest import FIRST_SLOT, Manifest, Ref
 from clusterdb.remote.objects import Counts, open_objects
 from clusterdb.remote.origin import Origin, keep_origin, lineage, origin_of

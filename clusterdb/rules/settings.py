@@ -15,7 +15,7 @@ from typing import Any
 
 from clusterdb.errors import CorruptStoreError, InvalidArgumentError, UnknownEngineError
 
-__all__ = ["DEFAULTS", "DURABLE_DEFAULTS", "ENGINES", "ClusterSettings", "Zones"]
+__all__ = ["DEFAULTS", "DURABLE_DEFAULTS", "ENGINES", "ClusterSettings", "Zones", "checked_zones"]
 
 ENGINES = ("sqlite", "aurora-mysql", "aurora-postgresql")
 BACKUP_RETENTION_DAYS_MAX = 35
@@ -84,7 +84,7 @@ class ClusterSettings(_Written):
             _require_int("backup_retention_bytes", self.backup_retention_bytes, BYTES_MAX)
         if self.clone_limit is not None:
             _require_int("clone_limit", self.clone_limit, 10_000)
-        object.__setattr__(self, "zones", _checked_zones(self.zones))
+        object.__setattr__(self, "zones", checked_zones(self.zones))
         _require_tags(self.tags)
         object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))  # read-only: settings are shared
 
@@ -172,7 +172,7 @@ def _inherited(
     )
 
 
-def _checked_zones(zones: object) -> Zones:
+def checked_zones(zones: object) -> Zones:
     """The zones as tuples, which JSON has as lists.  Raises InvalidArgumentError."""
     parts = [tuple(zone) for zone in zones] if isinstance(zones, tuple | list) else [()]
     if len(parts) not in (0, 3) or not all(

@@ -23,13 +23,13 @@ from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import Context
+from clusterdb.core.volumes import begun
 from clusterdb.errors import CorruptStoreError, Error, WriterFencedError
 from clusterdb.remote.objects import Objects, open_objects
-from clusterdb.rules.settings import Zones
+from clusterdb.rules.settings import Zones, checked_zones
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.faults import Faults, FaultyEngine
 from clusterdb.zones.node import Log
@@ -145,6 +145,8 @@ class ClusterCopies:
             "former": former["log"] if former is not None else None,
         }
         self.quorum = Quorum(self._members(self._zones, name), self._about)
+        self._has_open_former = former is not None and not former.get("is_closed")
+        """Whether the cluster was recovered from a log that is open to its writer, as far as is known here."""
         self.has_unsent = False
         """Whether this process has committed without waiting for the nodes."""
         self._base: _Base | None = None
@@ -175,7 +177,7 @@ class ClusterCopies:
         with self._guard:
             if not self.quorum.is_established:
                 self._establish()
-            if self._has_open_former():
+            if self._has_open_former:
                 self.send()
             if durability == Durability.FULL:
                 self.quorum.require(self.patience_s)
@@ -205,7 +207,7 @@ class ClusterCopies:
                     self.quorum.require(self.patience_s)  # what it has found may be on fewer than four nodes
                 except WriterFencedError:
                     continue  # by another process of this store, or for ever: that is looked at there
-                if self._has_open_former():
+                if self._has_open_former:
                     self._close_former()
                 if self.quorum.log_bytes > _LOG_BYTES + 4 * head.size_bytes:
                     self._begin_anew(row, head)
@@ -217,11 +219,7 @@ class ClusterCopies:
         with self._guard:
             self.send()
             row = self._context.catalog.volumes.volume_of(self.cluster)
-            if (
-                row is not None
-                and self._base is not None
-                and not all(member.is_ready for member in self.quorum.members)
-            ):
+            if row is not None:
                 head = head_of(self._context.pages, row)
                 self.quorum.append(self._batches(row, head, head.version, None), self.patience_s)
                 self._base = _Base(row.volume, head.version, self.quorum.sequence)
@@ -229,14 +227,6 @@ class ClusterCopies:
     def _has(self, row: VolumeRow, head: Version) -> bool:
         """Whether the log has a version."""
         return self._base is not None and (self._base.volume, self._base.version) == (row.volume, head.version)
-
-    def begin_anew(self) -> None:
-        """Write everything once more, and delete what was before; the caller is the writer."""
-        with self._guard:
-            self.send()
-            row = self._context.catalog.volumes.volume_of(self.cluster)
-            if row is not None:
-                self._begin_anew(row, head_of(self._context.pages, row))
 
     def _begin_anew(self, row: VolumeRow, head: Version) -> None:
         first = self.quorum.sequence + 1
@@ -306,11 +296,6 @@ class ClusterCopies:
                 "(clusterdb recover) under another name, and leave this one"
             )
 
-    def _has_open_former(self) -> bool:
-        """Whether the cluster was recovered from a log that is not closed to its writer yet."""
-        document = self._context.catalog.documents.get(self.cluster, FORMER)
-        return document is not None and not document.get("is_closed")
-
     def _close_former(self) -> None:
         """Close the log from which this cluster was recovered to its writer; this one's has everything already.
 
@@ -320,8 +305,7 @@ class ClusterCopies:
         documents = self._context.catalog.documents
         document = documents.get(self.cluster, FORMER)
         assert document is not None
-        zones = tuple((zone[0], zone[1], zone[2]) for zone in document["zones"])
-        former = Quorum(self._members(zones, str(document["log"])), self._about)
+        former = Quorum(self._members(checked_zones(document["zones"]), str(document["log"])), self._about)
         try:
             former.establish(self.patience_s)
             newest = former.newest
@@ -347,6 +331,7 @@ class ClusterCopies:
             former.require(self.patience_s)
             with self._context.catalog.transaction():
                 documents.put(self.cluster, FORMER, "", {**document, "is_closed": True})
+            self._has_open_former = False
         finally:
             for member in former.members:
                 member.close(0)
@@ -432,11 +417,7 @@ def send_as_writer(
         return
     with ExitStack() as stack:
         with context.errors():
-            handle: Any = context.plane.open_volume(context.pages, row)
-            stack.callback(handle.close)
-            handle.pin()
-            transaction = handle.begin_write()
-            stack.callback(transaction.end)
+            begun(stack, context.plane.open_volume(context.pages, row))
             context.pages.sync()  # nodes are never ahead of the device
         with copies.patient(patience_s):
             if confirms:

@@ -221,9 +221,7 @@ def valid_until(starts: Sequence[Start], last: int, chain: Sequence[Start]) -> i
     """
     mine, theirs = list(starts), list(chain)
     is_whole = not any(side and side[0].after for side in (mine, theirs))
-    while (
-        not is_whole and mine and theirs and mine[0] != theirs[0]
-    ):  # the older epochs of one of them are not listed any more
+    while not is_whole and mine and theirs and mine[0] != theirs[0]:  # one has dropped its oldest epochs
         (mine if mine[0] < theirs[0] else theirs).pop(0)
     if (starts and not mine) or (chain and not theirs):
         return None

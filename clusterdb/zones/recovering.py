@@ -14,10 +14,11 @@ from typing import Any
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.creating import create_built
 from clusterdb.core.context import Context
+from clusterdb.core.volumes import begun
 from clusterdb.errors import Error, QuorumError, RemoteDamagedError, RemoteNotFoundError
 from clusterdb.past.retention import agree_with_settings
 from clusterdb.rules.names import check_name
-from clusterdb.rules.settings import Zones
+from clusterdb.rules.settings import Zones, checked_zones
 from clusterdb.zones.copies import FORMER, StoreCopies, nodes_of, send_as_writer
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.node import Log
@@ -89,7 +90,7 @@ def _about(name: str, logs: Sequence[Log]) -> Kept | None:
     if not abouts or last[1] != name.partition("-")[0]:
         return None
     about = abouts[0]
-    zones = tuple((zone[0], zone[1], zone[2]) for zone in about["zones"])
+    zones = checked_zones(about["zones"])
     return Kept(str(about["name"]), str(about["engine"]), name, zones, about.get("former"))
 
 
@@ -111,11 +112,7 @@ def recover(
 
     def build(volume: VolumeRow) -> None:
         with ExitStack() as stack, context.errors():
-            handle: Any = context.plane.open_volume(context.pages, volume)
-            stack.callback(handle.close)
-            handle.pin()
-            transaction = handle.begin_write()
-            stack.callback(transaction.end)
+            transaction = begun(stack, context.plane.open_volume(context.pages, volume))
             _replay(transaction, logs, reading, last, progress)
             transaction.publish(Durability.FULL)
 
