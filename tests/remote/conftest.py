@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("obstore", reason="object storage needs the extra [remote]: obstore is not installed")
 
 import clusterdb
+from tests.support.command_line import Shell
+from tests.support.mishaps import assert_accounted
 from tests.support.seaweedfs import CREDENTIALS, create_bucket, seaweedfs
 from tests.support.stores import assert_clean
 
@@ -77,3 +79,27 @@ def there() -> Iterator[clusterdb.Store]:
     with clusterdb.open(":memory:") as store:
         yield store
         assert_clean(store)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """The path of a store on disk, which is sound in the end."""
+    path = tmp_path / "store"
+    yield path
+    assert_accounted(path)
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[clusterdb.Store]:
+    """The store at that path."""
+    with clusterdb.open(path) as store:
+        yield store
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A command line with a cluster ``prod``."""
+    shell = Shell(tmp_path / "store")
+    shell("create", "prod")
+    shell("sql", "prod", "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    return shell

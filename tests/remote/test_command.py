@@ -13,15 +13,6 @@ from clusterdb.cli.stopping import Pause
 from tests.support.command_line import Shell
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """A command line with a cluster ``prod``."""
-    shell = Shell(tmp_path / "store")
-    shell("create", "prod")
-    shell("sql", "prod", "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
-    return shell
-
-
 def test_push_list_clone_and_care(shell: Shell, tmp_path: Path) -> None:
     url = f"file://{tmp_path}/repository"
     would = shell("push", "prod", url, "--dry-run")

@@ -6,17 +6,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 import clusterdb
-from tests.support.dbhash import dbhash
+from tests.support.dbhash import hash_of
 from tests.support.inside import catalog_of, pages_of
-from tests.support.mishaps import assert_accounted, at, run_until_killed
+from tests.support.mishaps import at, run_until_killed
 from tests.support.points import HALT_POINT
+from tests.support.stores import pool_bytes
 from vfs.format.shared import HALTED
 
 ROWS = 5_000
@@ -36,29 +36,6 @@ def url(tmp_path: Path) -> str:
             )
         prod.push(url)
     return url
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
-    """The path of a store on disk, which is sound in the end."""
-    path = tmp_path / "store"
-    yield path
-    assert_accounted(path)
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[clusterdb.Store]:
-    with clusterdb.open(path) as store:
-        yield store
-
-
-def hash_of(cluster: clusterdb.Cluster) -> str:
-    with closing(cluster.connect()) as connection:
-        return dbhash(connection)
-
-
-def pool_bytes(path: Path) -> int:
-    return (path / "pool").stat().st_blocks * 512
 
 
 def test_evicted_pages_are_fetched_again(url: str, path: Path, store: clusterdb.Store) -> None:

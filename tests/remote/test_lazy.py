@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -19,10 +19,10 @@ import clusterdb
 from clusterdb.remote import Remote
 from clusterdb.remote.absent import AbsentPages
 from clusterdb.remote.repository import Slots
-from tests.support.dbhash import dbhash
+from tests.support.dbhash import dbhash, hash_of
 from tests.support.inside import catalog_of, pages_of, pinned_head
-from tests.support.mishaps import assert_accounted, boot_again
-from tests.support.stores import assert_clean
+from tests.support.mishaps import boot_again
+from tests.support.stores import assert_clean, pool_bytes
 from vfs.abc import Durability
 from vfs.errors import PoolFullError
 from vfs.storage.pool import Pool
@@ -49,26 +49,9 @@ def url(tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
-    """The path of a store on disk, which is sound in the end."""
-    path = tmp_path / "store"
-    yield path
-    assert_accounted(path)
-
-
-def pool_bytes(path: Path) -> int:
-    return (path / "pool").stat().st_blocks * 512
-
-
 def whole(url: str) -> str:
     """The hash of the database in the repository."""
     with clusterdb.open(":memory:") as store, closing(store.clone(f"{url}/prod", "x").connect()) as connection:
-        return dbhash(connection)
-
-
-def hash_of(cluster: clusterdb.Cluster) -> str:
-    with closing(cluster.connect()) as connection:
         return dbhash(connection)
 
 

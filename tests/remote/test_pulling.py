@@ -12,8 +12,7 @@ import pytest
 
 import clusterdb
 from clusterdb.remote import Remote
-from tests.support.dbhash import dbhash
-from tests.support.mishaps import assert_accounted
+from tests.support.dbhash import dbhash, hash_of
 
 ROWS = 20_000
 
@@ -38,27 +37,9 @@ def prod(url: str) -> Iterator[clusterdb.Cluster]:
         yield prod
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "store"
-    yield path
-    assert_accounted(path)
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[clusterdb.Store]:
-    with clusterdb.open(path) as store:
-        yield store
-
-
 def run(cluster: clusterdb.Cluster, sql: str) -> list[tuple[object, ...]]:
     with closing(cluster.connect()) as connection:
         return connection.execute(sql).fetchall()
-
-
-def hash_of(cluster: clusterdb.Cluster) -> str:
-    with closing(cluster.connect()) as connection:
-        return dbhash(connection)
 
 
 CHANGES = {

@@ -33,15 +33,6 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clusterdb.remote.objects._PATIENCE_S", 1)
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """A command line with a cluster ``prod``."""
-    shell = Shell(tmp_path / "store")
-    shell("create", "prod")
-    shell("sql", "prod", "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
-    return shell
-
-
 def no_bucket(method: str, path: str) -> tuple[int, str, str]:
     return 404, "NoSuchBucket", "The specified bucket does not exist"
 

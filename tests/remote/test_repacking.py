@@ -15,12 +15,7 @@ from clusterdb.remote import Remote
 from clusterdb.remote.handle import Remote as Handle
 from clusterdb.remote.manifest import FIRST_SLOT, Segment, pack_table, unpack_table
 from clusterdb.remote.repacking import runs_left
-from tests.support.dbhash import dbhash
-
-
-def hash_of(cluster: clusterdb.Cluster) -> str:
-    with closing(cluster.connect()) as connection:
-        return dbhash(connection)
+from tests.support.dbhash import hash_of
 
 
 def run(cluster: clusterdb.Cluster, sql: str) -> None:

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import apsw
 
-__all__ = ["content", "dbhash"]
+import clusterdb
+
+__all__ = ["content", "dbhash", "hash_of"]
+
+
+def hash_of(cluster: clusterdb.Cluster) -> str:
+    """The hash of a cluster's database."""
+    with closing(cluster.connect()) as connection:
+        return dbhash(connection)
 
 
 def dbhash(connection: apsw.Connection, schema: str = "main") -> str:

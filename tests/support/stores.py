@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import apsw
 
 import clusterdb
@@ -12,6 +14,11 @@ def assert_clean(store: clusterdb.Store) -> None:
     report = store.check()
     assert report.problems == []
     assert report.leaked_count == 0
+
+
+def pool_bytes(path: Path) -> int:
+    """The bytes that the page pool of a store takes on the device."""
+    return (path / "pool").stat().st_blocks * 512
 
 
 def rows(connection: apsw.Connection, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:

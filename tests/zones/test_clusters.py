@@ -64,6 +64,13 @@ def nodes(tmp_path: Path, *names: str) -> list[str]:
     return [str(tmp_path / "store-zones" / name) for name in names]
 
 
+def take_away(tmp_path: Path, *names: str) -> None:
+    """Put files in the places of nodes: no request reaches them."""
+    for name in names:
+        (tmp_path / "store-zones" / name).rename(tmp_path / f"gone-{name}")
+        (tmp_path / "store-zones" / name).write_bytes(b"")
+
+
 def recovered(path: Path, urls: list[str], sql: str = "SELECT id FROM t ORDER BY id") -> list[object]:
     """What a new store recovers of the only cluster of nodes."""
     with clusterdb.open(path, create=True) as store:
@@ -378,9 +385,7 @@ def test_recovering_from_three_nodes_can_be_repeated(
 ) -> None:
     store.close()
     impatient()
-    for name in ("a1", "b1", "c2"):
-        (tmp_path / "store-zones" / name).rename(tmp_path / f"gone-{name}")
-        (tmp_path / "store-zones" / name).write_bytes(b"")
+    take_away(tmp_path, "a1", "b1", "c2")
     for name in ("new", "again"):
         assert recovered(tmp_path / name, nodes(tmp_path, "a2", "b2", "c1")) == [1]
 
@@ -462,9 +467,7 @@ def test_recovered_clusters_wait_for_four_nodes_to_write(
 ) -> None:
     store.close()
     impatient()
-    for name in ("a1", "b1", "c2"):
-        (tmp_path / "store-zones" / name).rename(tmp_path / f"gone-{name}")
-        (tmp_path / "store-zones" / name).write_bytes(b"")
+    take_away(tmp_path, "a1", "b1", "c2")
     with clusterdb.open(tmp_path / "new", create=True) as new:
         (cluster,) = new.recover(nodes(tmp_path, "a2", "b2", "c1"))
         assert execute(cluster, "SELECT id FROM t") == [(1,)]
