@@ -8,6 +8,8 @@ Invariants (in addition to R1-R9 of :mod:`vfs.reclaim.queue`)
         of the dropped volume still read its source's slots.
     C2  Slots of a keeper (their state in the map is not live) are not collected again (R5).
     C3  A table row is freed only when nobody reads the volume and the catalog has removed it.
+    C4  Outside of a transaction, the pins of a volume that are not released are read before the released ones: another
+        process may release a pin between the two reads, and it must be met by one of them.
 """
 
 from __future__ import annotations
@@ -362,8 +364,8 @@ class Cleanup:
     def _collect_pins(self, row: VolumeRow, work: _Work) -> list[int]:
         """Collect the slots that only released pins of a volume hold; return the versions that remain pinned."""
         registry = self._pool.registry
+        firm = registry.pinned_versions(row.volume, released=False)  # C4: first
         released = registry.released_pins(row.volume)
-        firm = registry.pinned_versions(row.volume, released=False)
         if not released:
             return firm
         standing = list(released)

@@ -25,6 +25,8 @@ from tests.support.mishaps import (
 from tests.support.points import ABSORB_POINTS
 from tests.support.stores import assert_clean
 from vfs.format.layout import SLOT_BYTES
+from vfs.reclaim import absorb
+from vfs.registry import PinRow, Registry, VolumeRow
 from vfs.storage.heads import head_of
 
 
@@ -244,6 +246,34 @@ def test_last_clone_absorbs_a_chain_of_deleted_sources(store: clusterdb.Store) -
         store.cluster(f"c{number}").delete()
     assert letters_of(store, "c4") == {"d": 20, "h": 40}
     assert_alone(store, "c4")
+
+
+def test_source_that_absorbs_meanwhile_is_read_again_under_its_lock(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead source takes the place of its own source just before the clone locks it: the clone's base follows (A2)."""
+    store, other = open_store(), open_store()
+    filled(store, "c0", 60, "d").close()
+    for number in (1, 2):
+        clone = store.cluster(f"c{number - 1}").clone(f"c{number}").connect()
+        rewrite(clone, "de"[number - 1], below=10 * number)
+        clone.close()
+    look, waiting = absorb._only_pin, ["c0"]
+
+    def look_then_absorb(registry: Registry, source: VolumeRow, heir: VolumeRow) -> PinRow | None:
+        pin = look(registry, source, heir)
+        if pin is not None and waiting:
+            other.cluster(waiting.pop()).delete()
+        return pin
+
+    monkeypatch.setattr(absorb, "_only_pin", look_then_absorb)
+    store.cluster("c1").delete()
+    assert not waiting
+    assert_clean(store)
+    assert letters_of(store, "c2") == {"d": 40, "e": 20}
+    assert_alone(store, "c2")
+    store.cluster("c2").delete()
+    assert used_slots(store) == 1
 
 
 def test_clone_with_a_lost_head_is_refused_after_absorption(path: Path, store: clusterdb.Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -131,4 +132,39 @@ def test_slots_of_a_clone_deleted_during_a_commit_of_its_source_come_back(open_s
     writer.execute("UPDATE t SET v = 'c' WHERE id = 1")
     assert catalog_of(store).volumes.all_pin_rows() == []
     writer.close()
+    assert_clean(store)
+
+
+def test_source_stays_for_the_reader_of_a_clone_that_is_deleted_while_its_pins_are_read(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pin that another process releases between two looks at the pins of a deleted source is not missed (C4)."""
+    store, other = open_store(), open_store()
+    filled(store, "prod", 60, "a").close()
+    dev = store.cluster("prod").clone("dev").connect()
+    rewrite(dev, "b", below=10)
+    reader = other.cluster("dev").connect(read_only=True)
+    reader.execute("PRAGMA cache_size = 2; BEGIN")
+    assert rows(reader, "SELECT count(*) FROM t WHERE id < 5") == [(5,)]
+    dev.close()
+    catalog, waiting = catalog_of(store), ["dev"]
+
+    def delete_after(read: Callable[..., object]) -> Callable[..., object]:
+        def look(*arguments: Any, **named: Any) -> object:
+            pins = read(*arguments, **named)
+            if waiting and not catalog.database.is_in_transaction:
+                other.cluster(waiting.pop()).delete()
+            return pins
+
+        return look
+
+    for name in ("released_pins", "pinned_versions"):
+        monkeypatch.setattr(catalog.volumes, name, delete_after(getattr(catalog.volumes, name)))
+    store.cluster("prod").delete()
+    assert not waiting
+    filled(store, "filler", 200, "f").close()
+    assert letters(reader) == {"a": 50, "b": 10}
+    reader.close()
+    assert store.reclaim().put_off == ""
+    store.cluster("filler").delete()
     assert_clean(store)
