@@ -8,8 +8,8 @@ then on and are reclaimed as it supersedes them, and those that it has supersede
 Invariants (in addition to R1-R9 of queue.py)
     A1  A source is absorbed when it is dead and the base of the heir is the only pin on it; both are checked again in
         the catalog transaction that removes it.
-    A2  The volume locks of heir and source are held: the head cannot move, and nobody frees slots of either.  The row of
-        the source is read under its lock: while it was free, the source may have absorbed a source of its own.
+    A2  The volume locks of heir and source are held: the head cannot move, and nobody frees slots of either.  The row
+        of the source is read under its lock: while it was free, the source may have absorbed a source of its own.
     A3  The head of the heir has a record of its own before its base names another version (V1), and a version newer
         than the base is durable before the catalog changes: recovery cannot fall back to the former base any more.
     A4  The slots of its former base that the heir has superseded are kept (R8) before the catalog removes the source,
