@@ -30,8 +30,10 @@ def clusterdb_visitor() -> Callable[[str], Query]:
     import clusterdb
     import clusterdb.remote.visiting
 
+    open_store = clusterdb.open  # the public names are imported when the first one is looked up
+
     def visit(url: str) -> Query:
-        connection = clusterdb.open(url).cluster("prod").connect()
+        connection = open_store(url).cluster("prod").connect()
         return lambda key: connection.execute(_SQL, (key,)).fetchall()
 
     return visit

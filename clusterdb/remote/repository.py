@@ -75,7 +75,7 @@ _LATEST = "latest"
 SEGMENT_SLOTS = 2048
 DURATION_S_MAX = 12 * 3600
 """The time that a writer may take: below the age at which a collection deletes segments that no manifest names (P7)."""
-_READ_SLOTS, _READ_SLOTS_MAX = 16, 256
+_READ_SLOTS, _READ_SLOTS_MAX = 4, 256
 _READ_THREADS = 4
 _HOT_SLOTS_MAX = 4096
 """Prefetched of a run."""

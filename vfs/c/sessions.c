@@ -24,6 +24,10 @@
 uint32_t session_rows_max = SESSION_ROWS;
 double lock_patience_s = 60;
 
+/* How long a writer that begins waits for who frees slots of its volume: SQLite itself does not wait where a transaction
+** that has read becomes the writer. */
+static const double RECLAIM_PATIENCE_S = 1;
+
 /* --- locks -------------------------------------------------------------------------------------------------------- */
 static int set_lock(int fd, short kind, int64_t byte)
 {
@@ -51,26 +55,34 @@ bool session_is_held_by_other(Session *session, int64_t byte)
 
 typedef int (*TryLock)(Session *session, int64_t number);
 
-/* These locks are held for very short times: after lock_patience_s their owner must be stopped. */
-static bool wait_for(Session *session, TryLock try, int64_t number, int64_t byte, Error *error)
+/* Try until it succeeds: 1; 0 after so many seconds; -1 is an error. */
+static int wait_until(Session *session, TryLock try, int64_t number, double patience_s, Error *error)
 {
     struct timespec begin, now, pause = {0, 20000};
     int locked = try(session, number);
-    if (locked == 1) return true;
+    if (locked == 1) return 1;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     for (; locked != 1; locked = try(session, number)) {
-        if (locked < 0) return fail_os(error, errno, "locking failed");
-        if (!session->store->hooks.deliver_signals(session->store, error)) return false;
+        if (locked < 0) return fail_os(error, errno, "locking failed"), -1;
+        if (!session->store->hooks.deliver_signals(session->store, error)) return -1;
         clock_gettime(CLOCK_MONOTONIC, &now);
-        if ((double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec) > lock_patience_s)
-            return fail(error, E_BUSY,
-                        "another process has held a lock of the store for %g s (byte %lld of its file 'locks'): if it "
-                        "is stopped, resume or kill it",
-                        lock_patience_s, (long long)byte);
+        if ((double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec) > patience_s) return 0;
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < 5000000) pause.tv_nsec *= 2;
     }
-    return true;
+    return 1;
+}
+
+/* These locks are held for very short times: after lock_patience_s their owner must be stopped. */
+static bool wait_for(Session *session, TryLock try, int64_t number, int64_t byte, Error *error)
+{
+    int locked = wait_until(session, try, number, lock_patience_s, error);
+    if (!locked)
+        return fail(error, E_BUSY,
+                    "another process has held a lock of the store for %g s (byte %lld of its file 'locks'): if it is "
+                    "stopped, resume or kill it",
+                    lock_patience_s, (long long)byte);
+    return locked > 0;
 }
 
 bool session_lock_wait(Session *session, int64_t byte, Error *error)
@@ -127,12 +139,17 @@ void session_unlock_volume(Session *session, uint32_t index)
     set_word(&volume_record(session->store, index)->lock, 0);
 }
 
-bool session_is_volume_locked(Session *session, uint32_t index)
+static int is_volume_free(Session *session, int64_t index)
 {
-    VolumeRecord *record = volume_record(session->store, index);
+    VolumeRecord *record = volume_record(session->store, (uint32_t)index);
     uint64_t owner = get_word(&record->lock);
-    if (owner && is_alive(session, owner)) return true;
-    return get_word(&record->plain) && session_is_held_by_other(session, volume_lock(index));
+    if (owner && is_alive(session, owner)) return 0;
+    return !(get_word(&record->plain) && session_is_held_by_other(session, volume_lock((uint32_t)index)));
+}
+
+int session_await_volume(Session *session, uint32_t index, Error *error)
+{
+    return wait_until(session, is_volume_free, index, RECLAIM_PATIENCE_S, error);
 }
 
 static bool is_written_by_word(Session *session, const uint64_t *word, uint64_t epoch)

@@ -280,7 +280,7 @@ bool session_is_held_by_other(Session *session, int64_t byte);
 int session_try_volume(Session *session, uint32_t index); /* as session_lock_try */
 bool session_lock_volume(Session *session, uint32_t index, Error *error);
 void session_unlock_volume(Session *session, uint32_t index);
-bool session_is_volume_locked(Session *session, uint32_t index);
+int session_await_volume(Session *session, uint32_t index, Error *error); /* until nobody has its lock, for a while */
 int session_try_writer(Session *session, uint32_t index, uint64_t epoch);
 void session_unlock_writer(Session *session, uint32_t index, uint64_t epoch);
 bool session_is_written_by_other(Session *session, uint32_t index, uint64_t epoch);

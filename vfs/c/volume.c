@@ -507,8 +507,9 @@ static bool before_write(Handle *handle, Error *error)
 static bool become_writer(Handle *handle, Error *error)
 {
     Session *session = handle->session;
-    if (session_is_volume_locked(session, handle->row.table_index))
-        return fail(error, E_WRITER_BUSY, "another process is reclaiming its space"); /* before anything is staged */
+    int is_free = session_await_volume(session, handle->row.table_index, error);
+    if (!is_free) return fail(error, E_WRITER_BUSY, "another process is reclaiming its space"); /* nothing is staged yet */
+    if (is_free < 0) return false;
     if (!require_present(handle, error)) return false;
     if (get_word(&handle->shared->version) != handle->version.version)
         return fail(error, E_SNAPSHOT_MOVED, "another connection has committed since this transaction began to read");

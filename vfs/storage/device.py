@@ -35,6 +35,7 @@ __all__ = [
     "LockFile",
     "Mapping",
     "boot_id",
+    "comes_true",
     "file_system_of",
     "is_read_only",
     "open_again",
@@ -213,19 +214,26 @@ def wait_until(taken: Callable[[], bool], offset: int) -> None:
 
     Raises RegistryBusyError after LOCK_PATIENCE_S.
     """
-    if taken():
-        return
-    deadline = time.monotonic() + LOCK_PATIENCE_S
+    if not comes_true(taken, LOCK_PATIENCE_S):
+        raise RegistryBusyError(
+            f"another process has held a lock of the store for {LOCK_PATIENCE_S} s (byte {offset} of its file "
+            "'locks'): if it is stopped, resume or kill it"
+        )
+
+
+def comes_true(test: Callable[[], bool], patience_s: float) -> bool:
+    """Whether ``test``, which is called again and again, returns true within that time."""
+    if test():
+        return True
+    deadline = time.monotonic() + patience_s
     pause = 20e-6
-    while not taken():
+    while not test():
         deliver()
         if time.monotonic() > deadline:
-            raise RegistryBusyError(
-                f"another process has held a lock of the store for {LOCK_PATIENCE_S} s (byte {offset} of its file "
-                "'locks'): if it is stopped, resume or kill it"
-            )
+            return False
         time.sleep(pause)
         pause = min(2 * pause, 0.005)
+    return True
 
 
 class LockFile:

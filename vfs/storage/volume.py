@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from vfs.errors import ReadOnlyError, SnapshotMovedError, WriterBusyError
 from vfs.holds import is_busy
+from vfs.storage.device import comes_true
 from vfs.storage.reader import Reader
 from vfs.storage.writer import WriteTransaction, before_write
 
 __all__ = ["Volume"]
+
+_RECLAIM_PATIENCE_S = 1.0
+"""How long a writer that begins waits for who frees slots of its volume: SQLite itself does not wait where a
+transaction that has read becomes the writer (https://sqlite.org/c3ref/busy_handler.html)."""
 
 
 class Volume(Reader):
@@ -27,7 +32,7 @@ class Volume(Reader):
         if hold is None:
             raise WriterBusyError("another connection is writing to it")
         try:
-            if self.session.is_volume_locked_by_other(self.row.table_index):
+            if not comes_true(self._is_unlocked, _RECLAIM_PATIENCE_S):
                 raise WriterBusyError("another process is reclaiming its space")  # before anything is staged in vain
             self.require_present()
             if self.shared.version != self.version.version:
@@ -37,6 +42,9 @@ class Volume(Reader):
         except BaseException:
             hold.close()
             raise
+
+    def _is_unlocked(self) -> bool:
+        return not self.session.is_volume_locked_by_other(self.row.table_index)
 
     def is_being_written(self) -> bool:
         """Whether another handle is the writer now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import apsw
@@ -42,6 +43,18 @@ def _begin_as_writer(connection: dbapi.Connection) -> None:
         raise dbapi.OperationalError("database is locked") from error
 
 
+def _as_writer_if_busy(connection: dbapi.Connection, work: Callable[[], _T]) -> _T:
+    """The result of work in a transaction that has only read before: it begins anew if it has to be the writer."""
+    try:
+        return work()
+    except Error as error:
+        is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == apsw.SQLITE_BUSY
+        if not (is_busy and connection.in_transaction):
+            raise
+        _begin_as_writer(connection)
+        return work()
+
+
 def end(connection: dbapi.Connection, sql: str) -> None:
     """Run COMMIT or ROLLBACK, if a transaction is open.  Raises OperationalError."""
     if connection.in_transaction:
@@ -53,7 +66,7 @@ def as_transaction(work: Callable[[Runner], _T], runner: Runner) -> _T:
     connection = runner.connection
     connection.execute("BEGIN")
     try:
-        result = work(runner)
+        result = _as_writer_if_busy(connection, partial(work, runner))
         end(connection, "COMMIT")
         return result
     except BaseException:
@@ -69,14 +82,8 @@ def in_open_transaction(transaction: Transaction, work: Callable[[Runner], _T], 
         connection.execute("BEGIN")
         transaction.is_replaceable = True
     try:
-        try:
-            result = work(runner)
-        except Error as error:
-            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == apsw.SQLITE_BUSY
-            if not (is_busy and transaction.is_replaceable and connection.in_transaction):
-                raise
-            _begin_as_writer(connection)
-            result = work(runner)
+        run = partial(work, runner)
+        result = _as_writer_if_busy(connection, run) if transaction.is_replaceable else run()
     except BaseException:
         transaction.is_open = connection.in_transaction
         raise

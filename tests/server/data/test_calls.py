@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -187,6 +189,19 @@ def test_batch_has_up_to_a_thousand_sets(client: Caller) -> None:
     assert fault(lambda: client.batch("INSERT INTO t (name) VALUES (:n)", *sets)).code == "BadRequestException"
     assert len(client.batch("INSERT INTO t (name) VALUES (:n)", *sets[:1000])["updateResults"]) == 1000
     assert client.rows("SELECT count(*) FROM t") == [[1000]]
+
+
+def test_batch_waits_for_another_writer(client: Caller, store: clusterdb.Store) -> None:
+    """Also where its transaction has read before, in which SQLite itself does not wait."""
+    client.execute("INSERT INTO t (name) VALUES ('a')")
+    with closing(store.cluster("shop").connect()) as other:
+        other.execute("BEGIN IMMEDIATE; UPDATE t SET name = 'b'")
+        ending = threading.Timer(0.1, lambda: other.execute("COMMIT"))
+        ending.start()
+        updates = [{"n": "c"}, {"n": "d"}]
+        client.batch("UPDATE t SET name = :n WHERE name = (SELECT max(name) FROM t)", *updates)
+        ending.join()
+    assert client.rows("SELECT name FROM t") == [["d"]]
 
 
 def test_batch_of_queries_is_refused(client: Caller) -> None:
