@@ -24,7 +24,7 @@ import apsw
 import apsw.shell
 
 from clusterdb.access.sqlite import InstanceConnection
-from clusterdb.errors import Error, InstanceRestartedError
+from clusterdb.errors import Error, InstanceRestartedError, StoreReadOnlyError
 from clusterdb.shell.output import Output
 from clusterdb.views.text import time_text
 from vfs import errors as storage_errors
@@ -190,7 +190,12 @@ class Session(Output):
                 self._process_translated(session, statement.text, bindings, summary)
                 splitter.obey(session.flavour)
         except (Error, apsw.Error) as error:
-            if not _is_cut_off(error):
+            if _comes_from(error, apsw.ReadOnlyError):
+                try:
+                    self.store.context.require_writable()
+                except StoreReadOnlyError as reason:  # says what to do
+                    raise self.Error(str(reason)) from None
+            if not _comes_from(error, *_CUT_OFF_ERRORS):
                 raise
             raise self._reconnected(error) from None
 
@@ -229,7 +234,7 @@ class Session(Output):
     def _query_details(self, sql: str, bindings: apsw.Bindings | None) -> apsw.shell.Shell._qd:
         """apsw's details of the next statement; it shows the place of an error only in SQL exactly as typed."""
         details = super()._query_details(sql, bindings)
-        if details.exception is not None and _is_cut_off(details.exception):
+        if details.exception is not None and _comes_from(details.exception, *_CUT_OFF_ERRORS):
             raise details.exception
         if details.error_text and (self.flavour is not None or not self.interactive):
             raise self.Error(details.error_text) from details.exception
@@ -248,8 +253,8 @@ class Session(Output):
         return self.Error(f"{message}; connected again, to {self.described()}: run the statement again")
 
 
-def _is_cut_off(error: BaseException | None) -> bool:
-    """Whether a connection was ended by a failover, a crash or a stop."""
-    while error is not None and not isinstance(error, _CUT_OFF_ERRORS):
+def _comes_from(error: BaseException | None, *kinds: type[BaseException]) -> bool:
+    """Whether an error, or one that it was raised from, is of one of these kinds."""
+    while error is not None and not isinstance(error, kinds):
         error = error.__cause__
     return error is not None

@@ -199,6 +199,8 @@ def test_commands_read_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         result = shell.tried(*command, "DELETE FROM t")
         assert result.exit_code == 1
         assert str(result.exception).startswith(f"'{url}' is a repository, which is open read-only: clone the database")
+    result = there.tried("shell", "prod", "-c", "DELETE FROM t")
+    assert f"'{url}' is a repository, which is open read-only: clone the database" in result.stderr
     result = there.tried("create", "x")
     assert str(result.exception).startswith(f"'{url}' is a repository, which is open read-only: clone the database")
     assert "name a directory with --store" in there.tried("bench").output
