@@ -21,6 +21,7 @@ import weakref
 import zlib
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -32,8 +33,9 @@ from clusterdb.remote.objects import Objects, open_objects
 from clusterdb.rules.settings import Zones, checked_zones
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.faults import Faults, FaultyEngine
-from clusterdb.zones.node import Log
+from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.quorum import WRITE_QUORUM, Member, Quorum
+from clusterdb.zones.worker import Worker
 from vfs.abc import Durability
 from vfs.format.layout import FANOUT_SHIFT, SLOT_BYTES, ZERO_CRC, ZERO_SLOT, Version
 from vfs.registry import VolumeRow
@@ -95,6 +97,7 @@ class StoreCopies:
         self.store = context.catalog.store_id.hex()
         self.faults = Faults(context.pages.directory)
         self._clusters: dict[int, ClusterCopies] = {}
+        self._asked: dict[tuple[str, str], Future[Tail]] = {}
         self._guard = threading.Lock()
 
     def of(self, row: ClusterRow) -> ClusterCopies:
@@ -108,6 +111,17 @@ class StoreCopies:
     def objects(self, url: str) -> Objects:
         """The objects of a node, with the faults that were asked for.  Raises InvalidArgumentError, RemoteError."""
         return open_objects(url, lambda engine: FaultyEngine(engine, url, self.faults))
+
+    def asked(self, url: str, log: str) -> Future[Tail]:
+        """How a log ends on a node: the question that waits for an answer, or a new one, in a thread of its own."""
+        with self._guard:
+            self._asked = {key: asked for key, asked in self._asked.items() if not asked.done()}
+            asked = self._asked.get((url, log))
+            if asked is None:
+                thread = Worker("clusterdb-node-status")
+                asked = self._asked[url, log] = thread.submit(lambda: Log(self.objects(url), log).tail())
+                thread.shutdown()
+            return asked
 
     def forget(self, cluster: int) -> None:
         """A cluster was deleted."""

@@ -123,31 +123,32 @@ class FaultyEngine:
     """The engine of a node, with its faults.  Implements :class:`clusterdb.remote.objects.Engine`."""
 
     def __init__(self, engine: Engine, url: str, faults: Faults) -> None:
-        self._engine, self._url, self._faults = engine, url, faults
+        self.engine, self.url, self._faults = engine, url, faults
 
-    def _pass(self) -> Engine:
-        fault = self._faults.of(self._url)
+    def reached(self) -> Engine:
+        """The engine, after what the node's fault does to a request.  Raises RemoteUnavailableError."""
+        fault = self._faults.of(self.url)
         if fault is not None:
             fault.happen()
-        return self._engine
+        return self.engine
 
     def get(self, path: str) -> bytes | None:
-        return self._pass().get(path)
+        return self.reached().get(path)
 
     def get_range(self, path: str, start: int, length: int) -> bytes | None:
-        return self._pass().get_range(path, start, length)
+        return self.reached().get_range(path, start, length)
 
     def create(self, path: str, data: bytes) -> bool:
-        return self._pass().create(path, data)
+        return self.reached().create(path, data)
 
     def put(self, path: str, data: bytes) -> None:
-        self._pass().put(path, data)
+        self.reached().put(path, data)
 
     def delete(self, path: str) -> None:
-        self._pass().delete(path)
+        self.reached().delete(path)
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        return self._pass().list(prefix)
+        return self.reached().list(prefix)
 
     def settle(self, path: str) -> None:
-        self._pass().settle(path)
+        self.reached().settle(path)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from clusterdb.catalog.rows import ClusterRow
 from clusterdb.clusters.metrics import Metric
 from clusterdb.core.context import Context
 from clusterdb.zones.copies import StoreCopies, log_name, nodes_of
-from clusterdb.zones.node import Log, Tail
+from clusterdb.zones.node import Tail
 
 __all__ = ["NodeStatus", "metrics_of", "statuses"]
+
+_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,12 @@ class NodeStatus:
 
 
 def statuses(context: Context, copies: StoreCopies, row: ClusterRow) -> list[NodeStatus]:
-    """Ask every node of a cluster, all at once, for the end of its log."""
+    """Ask every node of a cluster, all at once, for the end of its log; one that hangs is lost."""
     name = log_name(context, row.cluster)
-
-    def ask(url: str) -> Tail | str:
-        try:
-            return Log(copies.objects(url), name).tail()
-        except Exception as error:  # whatever is wrong with it: it is lost
-            return str(error)
-
     nodes = nodes_of(row.settings.zones)
-    with ThreadPoolExecutor(len(nodes), thread_name_prefix="clusterdb-node-status") as threads:
-        answers = list(threads.map(ask, [url for *_, url in nodes]))
+    asked = [copies.asked(url, name) for *_, url in nodes]
+    wait(asked, _ANSWER_S)
+    answers = [_answer(future) for future in asked]
     tails = [(*node, answer) for node, answer in zip(nodes, answers, strict=True)]
     last = max((tail.sequence for *_, tail in tails if isinstance(tail, Tail)), default=0)
     return [
@@ -66,6 +62,16 @@ def statuses(context: Context, copies: StoreCopies, row: ClusterRow) -> list[Nod
         )
         for zone, number, url, tail in tails
     ]
+
+
+def _answer(asked: Future[Tail]) -> Tail | str:
+    """How a log ends, or why that is not known."""
+    if not asked.done():
+        return f"it has not answered for {_ANSWER_S:g} s"
+    try:
+        return asked.result()
+    except Exception as error:  # whatever is wrong with it
+        return str(error)
 
 
 def metrics_of(name: str, nodes: Sequence[NodeStatus]) -> list[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import pytest
 
 import clusterdb
 from clusterdb import dbapi2
-from clusterdb.metrics import prometheus
 from clusterdb.zones.quorum import Quorum
 from tests.support.stores import assert_clean
+from tests.zones.sql import execute
 from vfs.format.layout import SLOT_BYTES
 
 PARTS = ("a1", "a2", "b1", "b2", "c1", "c2")
@@ -24,32 +24,6 @@ PARTS = ("a1", "a2", "b1", "b2", "c1", "c2")
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """A function: from then on, commits that cannot be kept fail soon."""
     return lambda: monkeypatch.setenv("CLUSTERDB_QUORUM_PATIENCE_S", "0.3")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[clusterdb.Store]:
-    with clusterdb.open(tmp_path / "store", create=True) as store:
-        yield store
-
-
-@pytest.fixture
-def prod(store: clusterdb.Store) -> clusterdb.Cluster:
-    """A cluster with a table and a row."""
-    prod = store.create_cluster("prod", zones=3)
-    execute(prod, "CREATE TABLE t(id INTEGER PRIMARY KEY, text TEXT)", "INSERT INTO t VALUES (1, 'one')")
-    return prod
-
-
-def execute(cluster: clusterdb.Cluster, *statements: str) -> list[tuple[object, ...]]:
-    """Execute statements on a new connection; the rows of the last one."""
-    rows: list[tuple[object, ...]] = []
-    connection = cluster.connect()
-    try:
-        for statement in statements:
-            rows = connection.execute(statement).fetchall()
-    finally:
-        connection.close()
-    return rows
 
 
 def _series(first: int, last: int, length: int) -> str:
@@ -574,38 +548,3 @@ def test_protected_clusters_without_enough_nodes_are_not_left_behind(store: clus
 
 def test_clones_can_be_without_copies(prod: clusterdb.Cluster) -> None:
     assert not prod.clone("dev", zones=()).settings.zones
-
-
-def test_repair_shows_progress(prod: clusterdb.Cluster) -> None:
-    shown: list[tuple[int, int]] = []
-    prod.lose_node(1)
-    execute(prod, "INSERT INTO t VALUES (2, 'two')")
-    prod.return_node(1)
-    prod.slow_node(1, 0.12)
-    assert prod.repair_nodes(progress=lambda done, total: shown.append((done, total))) == 6
-    assert shown[0][0] < shown[0][1] == shown[-1][1]
-
-
-def test_lost_nodes_come_back_when_their_time_is_over(prod: clusterdb.Cluster) -> None:
-    prod.lose_zone("a", for_s=0.001)
-    prod.lose_node(6, for_s=3600)
-    assert [node.status for node in prod.nodes()] == ["available"] * 5 + ["lost"]
-
-
-# --- metrics ----------------------------------------------------------------------------------------------------------
-def test_metrics_count_nodes_and_what_they_lack(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
-    def of_nodes() -> dict[str, float]:
-        return {metric.name: metric.value for metric in store.metrics() if metric.name.startswith("Storage")}
-
-    prod.repair_nodes()
-    assert of_nodes() == {"StorageNodesAvailable": 6, "StorageBatchesBehind": 0}
-    prod.lose_zone("b")
-    for number in (2, 3):
-        execute(prod, f"INSERT INTO t VALUES ({number}, 'x')")
-    assert of_nodes() == {"StorageNodesAvailable": 4, "StorageBatchesBehind": 0}
-    prod.return_node("b")
-    assert of_nodes() == {"StorageNodesAvailable": 6, "StorageBatchesBehind": 2}
-    page = prometheus(store.metrics())
-    assert 'clusterdb_storage_nodes_available{cluster="prod"} 6' in page.splitlines()
-    store.create_cluster("plain")
-    assert all(metric.cluster == "prod" for metric in store.metrics() if metric.name.startswith("StorageN"))
