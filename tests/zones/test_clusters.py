@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 
 import clusterdb
 from clusterdb import dbapi2
+from clusterdb.zones.entry import Batch
 from clusterdb.zones.quorum import Quorum
 from tests.support.stores import assert_clean
 from tests.zones.sql import execute
@@ -352,6 +353,31 @@ def test_recovering_twice_refuses_the_first(store: clusterdb.Store, prod: cluste
         execute(second, "INSERT INTO t VALUES (2, 'second')")
         with pytest.raises(apsw.IOError, match="was opened elsewhere"):
             execute(first, "INSERT INTO t VALUES (3, 'first')")
+
+
+def test_closing_the_former_log_is_repeated_when_its_outcome_was_unknown(
+    store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch that closes the log may have arrived: the next commit finds it there, and takes it for its own."""
+    writer = prod.connect()
+    append, lost = Quorum.append, ["the answer"]
+
+    def append_unseen(self: Quorum, parts: Iterable[Batch], patience_s: float) -> None:
+        batches = list(parts)
+        append(self, batches, patience_s)
+        if lost and batches[0].base == batches[0].version:
+            lost.pop()
+            raise clusterdb.QuorumError("cut off")
+
+    monkeypatch.setattr(Quorum, "append", append_unseen)
+    with clusterdb.open(tmp_path / "new", create=True) as new:
+        (taken,) = new.recover(nodes(tmp_path, "a1", "b1", "c1"), "prod")
+        assert not lost
+        execute(taken, "INSERT INTO t VALUES (3, 'new')")
+        with pytest.raises(apsw.IOError, match="was opened elsewhere"):
+            writer.execute("INSERT INTO t VALUES (4, 'old')")
+        writer.close()
+    assert recovered(tmp_path / "third", nodes(tmp_path, "a2", "b2", "c2")) == [1, 3]
 
 
 def test_recovering_from_three_nodes_can_be_repeated(
