@@ -248,6 +248,8 @@ class Database:
         """
         connection = self._connection
         assert self._depth and connection is not None, "BUG: a change outside a catalog transaction"
+        if not connection.in_transaction:  # SQLite rolls back by itself on some errors (lang_transaction.html)
+            raise Error(f"the store's catalog {self._path} has rolled back the transaction: try again")
         try:
             connection.execute(sql, values)
         except apsw.ConstraintError:

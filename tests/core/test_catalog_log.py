@@ -79,3 +79,16 @@ def test_full_disk_leaves_the_log_as_it_is(tmp_path: Path, monkeypatch: pytest.M
         store.create_cluster("prod")
         assert catalog_of(store).clusters.count() == 1
     assert log_of(path).stat().st_size < LOG_BYTES
+
+
+def test_changes_are_refused_after_sqlite_has_rolled_back(tmp_path: Path) -> None:
+    """Else they would take effect one by one, without those before them."""
+    with clusterdb.open(tmp_path / "store") as store:
+        database = catalog_of(store).database
+        before = database.query("SELECT seal FROM store")
+        with pytest.raises(clusterdb.Error, match="has rolled back the transaction"), database.transaction():
+            database.change("UPDATE store SET seal = seal + 1")
+            database._db.execute("ROLLBACK")
+            database.change("UPDATE store SET seal = seal + 1")
+        assert database.query("SELECT seal FROM store") == before
+        store.create_cluster("prod")
