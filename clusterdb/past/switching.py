@@ -126,7 +126,7 @@ def _switch(context: Context, row: ClusterRow, target: VersionRef, category: str
                     with pages.session() as session, session.volume_locked(new.table_index):
                         keep_past(pages, context.require_in_use(new.volume))
             if retained_ns(context, row):
-                with context.errors(), moving(pages, old), catalog.transaction():
+                with context.errors(), moving(pages, old):
                     change_and_keep()
             else:
                 drop_volume(context, old, change)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import closing, nullcontext
 from typing import Any
 
 import apsw
@@ -9,7 +11,12 @@ import pytest
 
 import clusterdb
 from tests.past.numbers import KEEPS, fill, numbers, numbers_of
+from tests.support.inside import catalog_of, pages_of
+from tests.support.mishaps import at
 from tests.support.stores import rows
+from vfs.format.shared import HALTED
+from vfs.registry import VolumeRow
+from vfs.storage.reader import successor
 
 
 def test_cluster_backtracks_and_returns_forward(store: clusterdb.Store, prod: clusterdb.Cluster) -> None:
@@ -134,3 +141,47 @@ def test_clones_and_source_follow_names_and_deletion(store: clusterdb.Store, pro
     prod.delete()
     with pytest.raises(clusterdb.ClusterNotFoundError):
         prod.clones()
+
+
+def test_reader_leaves_the_mark_of_a_move_that_has_not_committed(
+    store: clusterdb.Store, prod: clusterdb.Cluster
+) -> None:
+    """A connection that meets it waits: had it cleared the mark, its next commit would be in the cluster's past."""
+    states = fill(prod)
+    is_shared = store.path != ":memory:"
+    with (
+        clusterdb.open(store.path) if is_shared else nullcontext(store) as other,
+        closing(other.cluster("prod").connect()) as connection,
+    ):
+        numbers(connection)
+        reader = threading.Thread(target=numbers, args=(connection,))
+
+        def read_for_a_while() -> None:
+            reader.start()
+            reader.join(0.1)
+
+        with at("move: handles told", read_for_a_while):
+            prod.backtrack(next(iter(states)))
+        reader.join()
+        connection.execute("INSERT INTO t VALUES (100, NULL)")
+        assert numbers(connection) == numbers_of(prod) == [1, 100]
+
+
+def test_connection_that_meets_a_halt_which_ends_at_that_moment_goes_unharmed(
+    store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(prod, 3)
+    volume = catalog_of(store).volumes.volume_of_cluster("prod")
+    assert volume is not None
+    record = pages_of(store).volume(volume)
+    with closing(prod.connect()) as connection:
+        numbers(connection)
+        record.id |= HALTED
+
+        def look_late(*arguments: Any, **named: Any) -> VolumeRow | None:
+            record.id &= ~HALTED
+            return successor(*arguments, **named)
+
+        for module in ("vfs.native", "vfs.storage.reader"):
+            monkeypatch.setattr(f"{module}.successor", look_late)
+        assert numbers(connection) == [1, 2, 3]

@@ -69,6 +69,8 @@ def successor(pool: Pool, row: VolumeRow, epoch: int, *, read_only: bool, follow
     """
     shared, own_id = pool.volume(row), expected_id(row)
     word, registry = shared.id, pool.registry
+    if word == own_id:
+        return None  # it was halted when the handle looked
     if word == own_id | DAMAGED:
         raise CorruptionError(f"recovery found no intact version: {pool.damage_of(row)}")
     if word in (own_id | DROPPED, own_id | MOVED):

@@ -177,17 +177,19 @@ def continue_epoch(pool: Pool, row: VolumeRow, former: VolumeRow) -> None:
 
 @contextmanager
 def moving(pool: Pool, row: VolumeRow) -> Iterator[None]:
-    """Mark a volume as moved while the body commits that its cluster switches to another volume.
+    """Mark a volume as moved, in a catalog transaction in which the body switches its cluster to another volume.
 
-    Handles follow the cluster when they meet the mark.  Waits for a session that is publishing, so acknowledged commits
-    are in the volume's past.  Raises RegistryBusyError.
+    Handles follow the cluster when they meet the mark, and wait for the catalog before: therefore it is set inside of
+    the transaction, or they would take it for that of a dead process, and clear it.  Waits for a session that is
+    publishing, so acknowledged commits are in the volume's past.  Raises RegistryBusyError.
     """
     record = pool.volume(row)
     with pool.session() as session, session.volume_locked(row.table_index):
-        record.id = row.volume | MOVED  # before the catalog commits; if this process dies, a reader clears the mark
-        reach("move: handles told")
         try:
-            yield
+            with pool.registry.transaction():
+                record.id = row.volume | MOVED  # before the commit; if this process dies, a reader clears the mark
+                reach("move: handles told")
+                yield
         except BaseException:
             current = pool.registry.volume_row(row.volume)
             if current is not None and current.state == VolumeState.LIVE:
