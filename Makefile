@@ -23,18 +23,18 @@ demo: $(VENV)/.installed
 	$(BIN)/clusterdb demo
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -n auto -m 'not slow'
+	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
 
 test-slow: $(VENV)/.installed
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto --dist worksteal -m slow
 
 # Storage and the control plane on the data plane in Python.
 test-python: $(VENV)/.installed
-	CLUSTERDB_IMPL=python $(BIN)/pytest -n auto -m 'not slow' tests/vfs tests/core tests/ha
+	CLUSTERDB_IMPL=python $(BIN)/pytest -n auto --dist worksteal -m 'not slow' tests/vfs tests/core tests/ha
 
 coverage: $(VENV)/.installed
 	$(COVERAGE) erase
-	$(COVERAGE_ENV) $(COVERAGE) run -m pytest -n auto -m 'not slow' $(TESTS)
+	$(COVERAGE_ENV) $(COVERAGE) run -m pytest -n auto --dist worksteal -m 'not slow' $(TESTS)
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report
 
@@ -62,7 +62,7 @@ sanitized: $(VENV)/.installed
 
 sanitize: sanitized
 	$(SANITIZED) clusterdb --version
-	$(SANITIZED) pytest -p no:cacheprovider -n auto -m 'not slow' -k 'not python-' $(or $(TESTS),$(SANITIZE_TESTS))
+	$(SANITIZED) pytest -p no:cacheprovider -n auto --dist worksteal -m 'not slow' -k 'not python-' $(or $(TESTS),$(SANITIZE_TESTS))
 
 fuzz: sanitized
 	$(SANITIZED) tests.native.fuzz --minutes $(or $(MINUTES),10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ from tests.support.stores import assert_clean
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     # A job in the background has Ctrl-C ignored, and so would the commands that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests out of later collections of garbage, each of which walked over them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["memory", "disk"])
