@@ -54,6 +54,8 @@ _LOG, _BEGUN, _FLOOR = "copies-log", "copies-begun", "copies-floor"
 """Documents of a cluster, and of the store: where a log came from, and the logs of deleted clusters."""
 _CLOSE_S = 5.0
 """How long a store that is closed waits for nodes."""
+_TEND_S, _TEND_S_MAX = 0.5, 30.0
+"""How long nodes that are out of reach are left alone without commits: at first, and at most."""
 _LOG_BYTES = 64 << 20
 """A log that is longer, by four times the size of the database, begins anew."""
 
@@ -98,6 +100,8 @@ class StoreCopies:
         self.faults = Faults(context.pages.directory)
         self._clusters: dict[int, ClusterCopies] = {}
         self._asked: dict[tuple[str, str], Future[Tail]] = {}
+        self._tended: dict[ClusterCopies, int] = {}
+        self._is_closed = threading.Event()
         self._guard = threading.Lock()
 
     def of(self, row: ClusterRow) -> ClusterCopies:
@@ -123,15 +127,38 @@ class StoreCopies:
                 thread.shutdown()
             return asked
 
+    def tend(self, copies: ClusterCopies) -> None:
+        """Have the nodes of a cluster that are out tried again until they are in, or the store is closed."""
+        with self._guard:
+            is_running = bool(self._tended)
+            self._tended[copies] = self._tended.get(copies, 0) + 1
+        if not is_running:
+            work = (weakref.ref(self), self._is_closed)
+            threading.Thread(target=_tend, args=work, name="clusterdb-nodes", daemon=True).start()
+
+    def retry(self) -> bool:
+        """Try the nodes that are out once more; whether there may be any."""
+        with self._guard:
+            tended = list(self._tended.items())
+        done = [(copies, count) for copies, count in tended if not copies.retry()]
+        with self._guard:
+            for copies, count in done:
+                if self._tended.get(copies) == count:  # else a node has gone out meanwhile
+                    del self._tended[copies]
+            return bool(self._tended)
+
     def forget(self, cluster: int) -> None:
         """A cluster was deleted."""
         with self._guard:
             copies = self._clusters.pop(cluster, None)
+            if copies is not None:
+                self._tended.pop(copies, None)
         if copies is not None:
             copies.close()
 
     def close(self) -> None:
         """End the threads of the nodes, when they have sent what they have."""
+        self._is_closed.set()
         with self._guard:
             clusters, self._clusters = list(self._clusters.values()), {}
         for copies in clusters:
@@ -139,6 +166,17 @@ class StoreCopies:
                 with suppress(Error):  # the next writer sends it
                     send_as_writer(self._context, copies, _CLOSE_S)
             copies.close()
+
+
+def _tend(store_ref: weakref.ref[StoreCopies], is_closed: threading.Event) -> None:
+    """Try again and again, less and less often, while the store is open; nothing is kept from being collected."""
+    pause_s = _TEND_S
+    while not is_closed.wait(pause_s):
+        store = store_ref()
+        if store is None or not store.retry():
+            return
+        del store
+        pause_s = min(2 * pause_s, _TEND_S_MAX)
 
 
 class ClusterCopies:
@@ -226,7 +264,21 @@ class ClusterCopies:
                 if self.quorum.log_bytes > _LOG_BYTES + 4 * head.size_bytes:
                     self._begin_anew(row, head)
                 self.has_unsent = False
+                if not self.quorum.is_whole:
+                    self._store.tend(self)
                 return
+
+    def retry(self) -> bool:
+        """Try nodes that are out again, in their threads; whether there may be any."""
+        if not self._guard.acquire(blocking=False):
+            return True  # a commit does so
+        try:
+            if not self.quorum.is_established or self.quorum.is_whole:
+                return False
+            self.quorum.retry()
+            return True
+        finally:
+            self._guard.release()
 
     def confirm(self) -> None:
         """Append a batch without pages, so that nodes that were filled again count (Q8); the caller is the writer."""

@@ -232,6 +232,15 @@ class Quorum:
         for member in self.members:
             member.thread.submit(int).result()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no node is out."""
+        return all(member.is_in for member in self.members)
+
+    def retry(self) -> None:
+        """Try again to bring the nodes up to date that are out, in their threads."""
+        self._start(self.sequence)
+
     def _keep(self, batch: Packed) -> None:
         self._kept[batch.sequence] = batch
         self.log_bytes += len(batch.data)

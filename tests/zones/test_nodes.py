@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
 import clusterdb
 from clusterdb.metrics import prometheus
 from clusterdb.remote.objects import Engine
-from clusterdb.zones import status
+from clusterdb.zones import copies, status
 from clusterdb.zones.faults import FaultyEngine
 from tests.zones.sql import execute
 
@@ -74,3 +75,22 @@ def test_metrics_count_nodes_and_what_they_lack(store: clusterdb.Store, prod: cl
     assert 'clusterdb_storage_nodes_available{cluster="prod"} 6' in page.splitlines()
     store.create_cluster("plain")
     assert all(metric.cluster == "prod" for metric in store.metrics() if metric.name.startswith("StorageN"))
+
+
+def test_nodes_that_return_are_repaired_without_a_commit(
+    store: clusterdb.Store, prod: clusterdb.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the process that has committed last, while it has the store open."""
+    monkeypatch.setattr(copies, "_TEND_S", 0.01)
+    prod.lose_zone("a")
+    execute(prod, "INSERT INTO t VALUES (2, 'two')")
+    time.sleep(0.1)
+    assert [node.status for node in prod.nodes()] == ["lost"] * 2 + ["available"] * 4
+    store.return_zone("a")
+    until = time.monotonic() + 30
+    while {node.status for node in prod.nodes()} != {"available"}:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    while "clusterdb-nodes" in [thread.name for thread in threading.enumerate()]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
