@@ -176,7 +176,8 @@ class DataApi:
         self._wake.set()
         self._transactions.close()
         self._pool.close(wait_s)
-        sweeper = self._sweeper
+        with self._guard:  # a call may be about to start it
+            sweeper = self._sweeper
         if sweeper is not None:
             sweeper.join(wait_s)
 

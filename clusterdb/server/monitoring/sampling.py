@@ -172,8 +172,10 @@ class Monitor:
     def close(self) -> None:
         """End the thread."""
         self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
+        with self._guard:  # another thread may be about to start it
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
 
 def monitor_of(serving: Serving) -> Monitor:

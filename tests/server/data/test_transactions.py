@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -482,6 +483,32 @@ def test_transfers_by_many_clients_keep_the_total(client: Caller) -> None:
     assert problems == []
     assert len(client.api) == 0
     assert float(client.rows("SELECT sum(price) FROM t")[0][0]) == 400
+
+
+def test_server_may_end_while_a_call_starts_the_thread_that_keeps_limits(
+    store: clusterdb.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_cluster("shop")
+    api = DataApi()
+    client = Caller(api, store, "shop")
+    start, is_starting = threading.Thread.start, threading.Event()
+
+    def start_late(thread: threading.Thread) -> None:
+        if thread.name == "clusterdb-data-limits":
+            is_starting.set()
+            time.sleep(0.1)
+        start(thread)
+
+    def ask() -> None:
+        with suppress(Fault):
+            client.rows("SELECT 1")
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert is_starting.wait(30)
+    api.close()
+    asking.join()
 
 
 def test_calls_while_the_server_ends_are_refused(store: clusterdb.Store) -> None:
