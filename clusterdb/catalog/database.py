@@ -410,7 +410,13 @@ class Database:
         reach("catalog: committed")
 
     def seal(self) -> None:
-        """Overwrite the frames that a process which died in its commit may have left in the log."""
+        """Overwrite the frames that a process which died in its commit may have left in the log.
+
+        Raises StoreBusyError at once if another process is in a transaction, and in a transaction of this object: until
+        that commits, and if it does not, the frames stay.
+        """
+        if self._depth:
+            raise StoreBusyError(f"the store's catalog {self._path} cannot be sealed in a transaction")
         with self.transaction(waits=False):
             self.change("UPDATE store SET seal = seal + 1")
 

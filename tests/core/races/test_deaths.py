@@ -8,6 +8,7 @@ import pytest
 
 import clusterdb
 from tests.core.races.family import COMMIT, DEV, PROD, WORKS, Opener, assert_family, make_family
+from tests.support.inside import catalog_of, pages_of
 from tests.support.mishaps import (
     at,
     fill,
@@ -102,3 +103,17 @@ def test_open_frees_the_slots_of_a_killed_process(path: Path, open_store: Opener
     assert_clean(other)
     assert_family(store, {COMMIT_POINTS[point]}, {DEV, PROD})
     assert letters_of(other, "neighbour") == {"p": 30}
+
+
+def test_dead_session_is_not_buried_in_a_transaction(path: Path, store: clusterdb.Store) -> None:
+    """Its commit may take effect until the seal of the catalog is committed, which may come to nothing (S3)."""
+    filled(store, "prod", 10, "a").close()
+    run_until_killed(path, "volume: head slot taken", "kill(); store.cluster('prod').clone('new')")
+    pages, database = pages_of(store), catalog_of(store).database
+    with pages.session() as session:
+        dead = [row for row, _ in pages.tables.sessions() if session.is_dead(row)]
+        assert dead
+        with database.transaction():
+            assert not any(pages.queue.bury(session, row) for row in dead)
+        assert all(session.is_dead(row) for row in dead)
+        assert all(pages.queue.bury(session, row) for row in dead)
