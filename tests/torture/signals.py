@@ -254,6 +254,7 @@ def _stacks(process: multiprocessing.process.BaseProcess, path: Path) -> str:
 
 def _child(directory: Path, seed: int, pipe: Connection) -> None:
     sys.unraisablehook = lambda _: None  # what is raised in a destructor goes nowhere
+    gc.freeze()  # what the parent has: each interrupt is followed by a collection
     faulthandler.register(signal.SIGUSR1, open(directory.with_name("stacks"), "w"))
     work = Interrupted(directory, seed)
     while True:
