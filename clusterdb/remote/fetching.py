@@ -78,12 +78,19 @@ def clone_remote(
         raise InvalidArgumentError(f"copy_type='{copy_type}': use {' or '.join(_COPY_TYPES)}")
     is_lazy = copy_type == _COPY_TYPES[0] and context.pages.may_have_holes
     text = f"'{source}' in {repository.url}"
-    place = add_place(context, repository, manifest) if is_lazy else 0
+    slots = Slots(repository, manifest, ref.hot)
+    place = 0
+    if is_lazy:
+        slots.begin_prefetch()  # meanwhile the state is pinned
+        try:
+            place = add_place(context, repository, manifest)
+        except BaseException:
+            slots.close()
+            raise
 
     def build(volume: VolumeRow) -> None:
         try:
             with context.errors():
-                slots = Slots(repository, manifest, ref.hot)
                 if is_lazy:
                     _name(context, volume, slots, ref, text, absent_pages(context), place)
                 else:

@@ -40,7 +40,7 @@ SCHEMES = ("s3", "gs", "az", "file", "memory")
 NEW = "new"
 """The folder of what is being written to a directory, and of what a writer that died left behind."""
 _TRIES, _PATIENCE_S = 3, 10
-_REQUEST_S_MAX = 60  # a segment of 8 MiB over a slow line takes most of it
+_REQUEST_S_MAX = 120  # a segment of 16 MiB over a slow line takes most of it
 _MISSING = (FileNotFoundError,)
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist")
 _NO_CONDITIONS = re.compile(r"\b501 |NotImplemented")

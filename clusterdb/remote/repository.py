@@ -72,7 +72,7 @@ __all__ = ["DURATION_S_MAX", "SEGMENT_SLOTS", "TOMBSTONE", "Pin", "Repository", 
 TOMBSTONE = b"clusterdb-tombstone: this state of the repository has expired\n"
 _IDENTITY = b"clusterdb-repository 1 "
 _LATEST = "latest"
-SEGMENT_SLOTS = 2048
+SEGMENT_SLOTS = 4096
 DURATION_S_MAX = 12 * 3600
 """The time that a writer may take: below the age at which a collection deletes segments that no manifest names (P7)."""
 _READ_SLOTS, _READ_SLOTS_MAX = 4, 256
@@ -369,6 +369,7 @@ class Slots:
         self._guard = threading.Lock()
         self._ahead, self._next = _READ_SLOTS, 0
         self._threads: ThreadPoolExecutor | None = None
+        self._prefetched: list[Future[None]] = []
 
     def read_slot(self, slot: int) -> memoryview:
         """The bytes of a slot.  Raises RemoteDamagedError, RemoteUnavailableError."""
@@ -391,10 +392,9 @@ class Slots:
                 self.before_read()
                 self._fetch(run, coming)
 
-    def prefetch(self) -> None:
-        """Read the hot runs, in parallel, if they are not large.  Raises RemoteDamagedError, RemoteUnavailableError."""
+    def begin_prefetch(self) -> None:
+        """Begin to read the hot runs, in parallel, if they are not large."""
         left = _HOT_SLOTS_MAX
-        fetched: list[Future[None]] = []
         for first, count in self._hot:
             for part in self._segments.parts(first, min(count, left)):
                 for start in range(0, part.length, _READ_SLOTS_MAX):
@@ -402,10 +402,15 @@ class Slots:
                     run = part._replace(first=part.first + start, length=length, offset=part.offset + start)
                     with self._guard:
                         coming = self._announce(run)
-                    fetched.append(self._beside(run, coming))
+                    self._prefetched.append(self._beside(run, coming))
             left -= min(count, left)
-        for one in fetched:
-            one.result()
+
+    def prefetch(self) -> None:
+        """Wait for the hot runs.  Raises RemoteDamagedError, RemoteUnavailableError."""
+        if not self._prefetched:
+            self.begin_prefetch()
+        while self._prefetched:
+            self._prefetched.pop(0).result()
 
     def close(self) -> None:
         """End the threads that read beside."""
