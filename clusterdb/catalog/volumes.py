@@ -5,6 +5,7 @@ from __future__ import annotations
 from clusterdb.catalog.database import Database
 from clusterdb.catalog.rows import is_int, packed, pin_row, require, volume_holder, volume_row
 from clusterdb.catalog.schema import PINNED_VERSIONS
+from clusterdb.errors import CorruptStoreError
 from vfs.format.layout import Version
 from vfs.registry import PinRow, VolumeRow, VolumeState
 
@@ -178,7 +179,7 @@ class Volumes:
     def release_pin(self, volume: int, version: int, holder: str) -> list[VolumeRow]:
         """Release a pin, and the pins that only its volume needs.
 
-        Returns the volumes on which pins were released, nearest first.
+        Returns the volumes on which pins were released, nearest first.  Raises CorruptStoreError.
         """
         self._database.change(
             "UPDATE pins SET released = 1 WHERE volume = ? AND version = ? AND holder = ?",
@@ -186,7 +187,11 @@ class Volumes:
             ("bare", volume),
         )
         row = self.volume_row(volume)
-        assert row is not None, f"BUG: {holder} pins unknown volume {volume}"
+        if row is None:
+            former = "was absorbed" if self.absorbed_at(volume) is not None else "is not there"
+            raise CorruptStoreError(
+                f"the catalog contradicts itself: {holder} pins volume {volume}, which {former}: restore a backup"
+            )
         if row.state in (VolumeState.DROPPED, VolumeState.DEAD):
             return [row, *self._release_for(volume)]
         return [row]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import clusterdb
 from tests.core.distrust.family import NAMED, WRITTEN, copy_of, in_child, quick, survives
+from tests.support.inside import catalog_of
 from tests.support.stores import rows
 from vfs.format import shared
 
@@ -246,6 +247,19 @@ def test_contradictory_catalog_is_refused_or_reported_by_check(family: Path, wha
     with copy_of(family) as path:
         change_catalog(path, CONTRADICTIONS[what])
         in_child(use)
+
+
+def test_clone_whose_source_is_gone_is_not_deleted(tmp_path: Path) -> None:
+    with clusterdb.open(tmp_path / "store") as store:
+        dev = store.create_cluster("prod").clone("dev")
+        catalog = catalog_of(store)
+        row = catalog.volumes.volume_of_cluster("prod")
+        assert row is not None
+        with catalog.database.transaction():
+            catalog.volumes.remove_volume(row.volume)
+        with pytest.raises(clusterdb.CorruptStoreError, match=f"pins volume {row.volume}, which is not there"):
+            dev.delete()
+        assert [cluster.name for cluster in store.clusters()] == ["dev", "prod"]
 
 
 FAR_HEADS = [0, 1_000_000, 1 << 32, 1 << 40, (1 << 63) - 1]
