@@ -12,7 +12,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from clusterdb.catalog.rows import ClusterRow
@@ -78,30 +78,18 @@ def clone_remote(
         raise InvalidArgumentError(f"copy_type='{copy_type}': use {' or '.join(_COPY_TYPES)}")
     is_lazy = copy_type == _COPY_TYPES[0] and context.pages.may_have_holes
     text = f"'{source}' in {repository.url}"
-    slots = Slots(repository, manifest, ref.hot)
-    place = 0
+    with _unexpired(repository, manifest):
+        slots = Slots(repository, manifest, ref.hot)
     if is_lazy:
         slots.begin_prefetch()  # meanwhile the state is pinned
-        try:
-            place = add_place(context, repository, manifest)
-        except BaseException:
-            slots.close()
-            raise
+    place = add_place(context, repository, manifest) if is_lazy else 0
 
     def build(volume: VolumeRow) -> None:
-        try:
-            with context.errors():
-                if is_lazy:
-                    _name(context, volume, slots, ref, text, absent_pages(context), place)
-                else:
-                    _fill(context, volume, slots, ref, text, progress)
-        except RemoteDamagedError:
-            if repository.is_expired(manifest.number):
-                raise RemoteNotFoundError(
-                    f"the state of {repository.url} that was copied has expired meanwhile: copy a newer one, and let "
-                    "states stay longer (remote gc --keep)"
-                ) from None
-            raise
+        with _unexpired(repository, manifest), context.errors():
+            if is_lazy:
+                _name(context, volume, slots, ref, text, absent_pages(context), place)
+            else:
+                _fill(context, volume, slots, ref, text, progress)
 
     def origin(row: ClusterRow) -> Origin:
         version = published_version(context.pages, context.require_in_use(row.volume))
@@ -119,6 +107,20 @@ def clone_remote(
     if wanted.keeps_past_ns:
         agree_with_settings(context, row.cluster)
     return row
+
+
+@contextmanager
+def _unexpired(repository: Repository, manifest: Manifest) -> Iterator[None]:
+    """What looks like damage in the body is no longer there if the state has expired: then RemoteNotFoundError."""
+    try:
+        yield
+    except RemoteDamagedError:
+        if repository.is_expired(manifest.number):
+            raise RemoteNotFoundError(
+                f"the state of {repository.url} that was copied has expired meanwhile: copy a newer one, and let "
+                "states stay longer (remote gc --keep)"
+            ) from None
+        raise
 
 
 def _name(

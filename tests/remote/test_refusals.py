@@ -15,8 +15,9 @@ import apsw
 import pytest
 
 import clusterdb
-from clusterdb.errors import RemoteConflictError, RemoteFormatError, RemoteNotFoundError
+from clusterdb.errors import RemoteConflictError, RemoteDamagedError, RemoteFormatError, RemoteNotFoundError
 from clusterdb.remote import Remote
+from clusterdb.remote.manifest import Manifest, Segments
 from clusterdb.remote.repository import TOMBSTONE, Repository, manifest_path
 from tests.remote.engines import Memory, Reply, answering, objects_on
 from tests.support.command_line import Shell
@@ -126,6 +127,25 @@ def test_state_that_has_expired_under_a_clone_is_named(tmp_path: Path) -> None:
         with pytest.raises(RemoteNotFoundError, match=re.escape(message)):
             dev.fetch()
         dev.delete()
+
+
+@pytest.mark.parametrize("copy_type", ["copy-on-write", "full-copy"])
+def test_state_that_expires_before_its_table_is_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_type: str
+) -> None:
+    """A collection has deleted the table of its segments meanwhile: that is no damage."""
+    url = f"file://{tmp_path}/repository"
+    with clusterdb.open(tmp_path / "store") as store:
+        store.create_cluster("prod").push(url)
+
+        def gone(self: Repository, manifest: Manifest) -> Segments:
+            self.objects.put(manifest_path(manifest.number), TOMBSTONE)
+            raise RemoteDamagedError(f"{url}/table/0 is missing")
+
+        monkeypatch.setattr(Repository, "segments", gone)
+        with pytest.raises(RemoteNotFoundError, match="has expired meanwhile: copy a newer one"):
+            store.clone(f"{url}/prod", "dev", copy_type=copy_type)
+        assert [cluster.name for cluster in store.clusters()] == ["prod"]
 
 
 def test_disk_that_is_full_during_a_fetch_leaves_no_wrong_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
