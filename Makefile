@@ -5,6 +5,7 @@ PYTHON ?= python3
 NATIVE := setup.py $(wildcard vfs/c/*.c vfs/c/*.h vfs/c/*/*.c vfs/c/*/*.h)
 # Tests start hundreds of interpreters: each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
+PARALLEL := -n auto --dist worksteal
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 
 # Coverage is recorded by sys.monitoring where Python has it.  Recording slows tests down, so CI does it for a part of them.
@@ -23,18 +24,18 @@ demo: $(VENV)/.installed
 	$(BIN)/clusterdb demo
 
 test: $(VENV)/.installed
-	$(BIN)/pytest -n auto --dist worksteal -m 'not slow'
+	$(BIN)/pytest $(PARALLEL) -m 'not slow'
 
 test-slow: $(VENV)/.installed
-	$(BIN)/pytest -n auto --dist worksteal -m slow
+	$(BIN)/pytest $(PARALLEL) -m slow
 
 # Storage and the control plane on the data plane in Python.
 test-python: $(VENV)/.installed
-	CLUSTERDB_IMPL=python $(BIN)/pytest -n auto --dist worksteal -m 'not slow' tests/vfs tests/core tests/ha
+	CLUSTERDB_IMPL=python $(BIN)/pytest $(PARALLEL) -m 'not slow' tests/vfs tests/core tests/ha
 
 coverage: $(VENV)/.installed
 	$(COVERAGE) erase
-	$(COVERAGE_ENV) $(COVERAGE) run -m pytest -n auto --dist worksteal -m 'not slow' $(TESTS)
+	$(COVERAGE_ENV) $(COVERAGE) run -m pytest $(PARALLEL) -m 'not slow' $(TESTS)
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report
 
@@ -62,7 +63,7 @@ sanitized: $(VENV)/.installed
 
 sanitize: sanitized
 	$(SANITIZED) clusterdb --version
-	$(SANITIZED) pytest -p no:cacheprovider -n auto --dist worksteal -m 'not slow' -k 'not python-' $(or $(TESTS),$(SANITIZE_TESTS))
+	$(SANITIZED) pytest -p no:cacheprovider $(PARALLEL) -m 'not slow' -k 'not python-' $(or $(TESTS),$(SANITIZE_TESTS))
 
 fuzz: sanitized
 	$(SANITIZED) tests.native.fuzz --minutes $(or $(MINUTES),10)

@@ -415,10 +415,11 @@ class Database:
         Raises StoreBusyError at once if another process is in a transaction, and in a transaction of this object: until
         that commits, and if it does not, the frames stay.
         """
-        if self._depth:
-            raise StoreBusyError(f"the store's catalog {self._path} cannot be sealed in a transaction")
-        with self.transaction(waits=False):
-            self.change("UPDATE store SET seal = seal + 1")
+        with self._guard:  # another thread's transaction is waited for
+            if self._depth:
+                raise StoreBusyError(f"the store's catalog {self._path} cannot be sealed in a transaction")
+            with self.transaction(waits=False):
+                self.change("UPDATE store SET seal = seal + 1")
 
     def _seal(self) -> None:
         """Overwrite the frames that a failed COMMIT may have left in the log, so that they never take effect.
