@@ -42,7 +42,7 @@ from vfs.holds import Hold
 from vfs.reclaim.cleanup import Cleanup
 from vfs.reclaim.queue import ReclaimQueue
 from vfs.registry import Registry
-from vfs.storage.device import CALLS, LockFile, boot_id, file_system_of, open_again, sync, write_at
+from vfs.storage.device import CALLS, REMOTE_FILE_SYSTEMS, LockFile, boot_id, file_system_of, open_again, sync, write_at
 from vfs.storage.pool import Pool
 from vfs.storage.seals import content_stamp, seal_written
 from vfs.tools.recovery import damage_of, rebuild
@@ -51,9 +51,6 @@ __all__ = ["POOL_FILES", "PageStore", "sync_directory"]
 
 POOL_FILES = ("locks", "pool", "map", "readers")
 _FIRST_SLOTS = 64
-_REMOTE_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "virtiofs"}
-)
 
 
 class PageStore(Pool):
@@ -331,7 +328,7 @@ def _open_read_only(directory: Path | None, name: str) -> int:
 
 def _require_locks_hold(directory: Path) -> None:
     file_system = file_system_of(directory)
-    if file_system in _REMOTE_FILE_SYSTEMS:
+    if file_system in REMOTE_FILE_SYSTEMS:
         raise UnsupportedFileSystemError(
             f"it is on a {file_system} file system, where locks and shared memory do not work between machines: "
             "use a local file system"

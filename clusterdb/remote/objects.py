@@ -34,7 +34,7 @@ from clusterdb.rules.urls import plain_url, require_no_secrets
 from vfs.failpoints import reach
 from vfs.store import sync_directory
 
-__all__ = ["CALLS", "CONDITIONAL", "Calls", "Counts", "Engine", "Listed", "NEW", "Objects", "open_objects"]
+__all__ = ["CALLS", "CONDITIONAL", "Calls", "Counts", "Directory", "Engine", "Listed", "NEW", "Objects", "open_objects"]
 
 SCHEMES = ("s3", "gs", "az", "file", "memory")
 NEW = "new"
@@ -111,6 +111,7 @@ class Objects:
         self.address = address
         self.counts = Counts()
         self._engine = engine
+        self._stage: Callable[[str, bytes], Any] | None = getattr(engine, "stage", None)
 
     def get(self, path: str) -> bytes | None:
         """The bytes of an object; None if there is none.  Raises RemoteUnavailableError."""
@@ -149,6 +150,17 @@ class Objects:
         raise RemoteUnavailableError(  # S3 answers so while another request creates the object
             f"cannot write '{path}' in {self.url}: the engine reports a conflict, but has no such object: try again"
         )
+
+    def stage(self, path: str, data: bytes) -> Any:
+        """Write an object whose sync the caller sees to; None if the engine cannot: then it has to be created.
+
+        Returns a :class:`clusterdb.zones.directory.Staged`.  Raises RemoteUnavailableError.
+        """
+        staged = self._stage(path, data) if self._stage is not None else None
+        if staged is not None:
+            self.counts.puts += 1
+            self.counts.sent_bytes += len(data)
+        return staged
 
     def put(self, path: str, data: bytes) -> None:
         """Create or replace an object.  Raises RemoteUnavailableError."""
@@ -199,7 +211,7 @@ def open_objects(url: str, wrap: Callable[[Engine], Engine] = lambda engine: eng
     if parts.scheme == "file":
         if parts.netloc or not parts.path.startswith("/"):
             raise InvalidArgumentError(f"'{plain_url(url)}': use file:// and an absolute path, as file:///mnt/backup")
-        return Objects(plain, wrap(_Directory(Path(unquote(parts.path)))), url)
+        return Objects(plain, wrap(Directory(Path(unquote(parts.path)))), url)
     return Objects(plain, wrap(_bucket(plain, parts.scheme, dict(parse_qsl(parts.query)))), url)
 
 
@@ -351,22 +363,22 @@ class Calls:
 CALLS = Calls()
 
 
-class _Directory:
+class Directory:
     """Objects in a directory, which are on the device when they are created or replaced."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._settled: set[Path] = set()
         """Folders whose own names are on the device."""
 
     def get(self, path: str) -> bytes | None:
-        with suppress(FileNotFoundError), self._translated("read", path, may_miss=True):
-            return (self._root / path).read_bytes()
+        with suppress(FileNotFoundError), self.translated("read", path, may_miss=True):
+            return (self.root / path).read_bytes()
         return None
 
     def get_range(self, path: str, start: int, length: int) -> bytes | None:
-        with suppress(FileNotFoundError), self._translated("read", path, may_miss=True):
-            return self._read(self._root / path, start, length)
+        with suppress(FileNotFoundError), self.translated("read", path, may_miss=True):
+            return self._read(self.root / path, start, length)
         return None
 
     @staticmethod
@@ -375,9 +387,9 @@ class _Directory:
             return os.pread(file.fileno(), length, start)
 
     def create(self, path: str, data: bytes) -> bool:
-        with self._translated("write", path), self._written(path, data) as temporary:
+        with self.translated("write", path), self._written(path, data) as temporary:
             try:
-                CALLS.link(temporary, self._root / path)
+                CALLS.link(temporary, self.root / path)
                 is_created = True
             except FileExistsError:
                 is_created = False
@@ -386,25 +398,25 @@ class _Directory:
             return is_created
 
     def put(self, path: str, data: bytes) -> None:
-        with self._translated("write", path), self._written(path, data) as temporary:
-            CALLS.replace(temporary, self._root / path)
+        with self.translated("write", path), self._written(path, data) as temporary:
+            CALLS.replace(temporary, self.root / path)
             self.settle(path)
 
     def delete(self, path: str) -> None:
-        with suppress(FileNotFoundError), self._translated("delete", path, may_miss=True):
-            CALLS.unlink(self._root / path)
+        with suppress(FileNotFoundError), self.translated("delete", path, may_miss=True):
+            CALLS.unlink(self.root / path)
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        with self._translated("list", prefix):
-            for file in sorted((self._root / prefix).rglob("*")):
+        with self.translated("list", prefix):
+            for file in sorted((self.root / prefix).rglob("*")):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     status = file.stat()
                     if file.is_file():
                         changed_at = datetime.fromtimestamp(status.st_mtime, timezone.utc)
-                        yield Listed(file.relative_to(self._root).as_posix(), status.st_size, changed_at)
+                        yield Listed(file.relative_to(self.root).as_posix(), status.st_size, changed_at)
 
     def settle(self, path: str) -> None:
-        folder = (self._root / path).parent
+        folder = (self.root / path).parent
         try:
             CALLS.sync_directory(folder)
         except OSError as error:  # not RemoteUnavailableError: that an object can be read proves nothing then
@@ -413,9 +425,9 @@ class _Directory:
     @contextmanager
     def _written(self, path: str, data: bytes) -> Iterator[Path]:
         """The bytes under another name, on the device, for the body, in which the object's folder exists."""
-        for folder in {(self._root / path).parent, self._root / NEW}:
+        for folder in {(self.root / path).parent, self.root / NEW}:
             self._require_folder(folder)
-        temporary = self._root / NEW / secrets.token_hex(8)
+        temporary = self.root / NEW / secrets.token_hex(8)
         try:
             CALLS.write(temporary, data)
             CALLS.sync_file(temporary)
@@ -435,16 +447,17 @@ class _Directory:
                 CALLS.mkdir(above)
         for above in dict.fromkeys((*missing, folder)):
             CALLS.sync_directory(above.parent)
-        if self._root not in missing:
+        if self.root not in missing:
             with suppress(PermissionError):  # the writer that created the repository had it
-                CALLS.sync_directory(self._root.parent)
+                CALLS.sync_directory(self.root.parent)
         self._settled.add(folder)
 
     @contextmanager
-    def _translated(self, verb: str, path: str, *, may_miss: bool = False) -> Iterator[None]:
+    def translated(self, verb: str, path: str, *, may_miss: bool = False) -> Iterator[None]:
+        """Translate errors of what is done to an object; ``may_miss``: not that there is none."""
         try:
             yield
         except OSError as error:
             if may_miss and isinstance(error, FileNotFoundError):
                 raise
-            raise RemoteUnavailableError(f"cannot {verb} '{self._root / path}': {error.strerror}") from None
+            raise RemoteUnavailableError(f"cannot {verb} '{self.root / path}': {error.strerror}") from None

@@ -29,15 +29,16 @@ from clusterdb.catalog.rows import ClusterRow
 from clusterdb.core.context import Context
 from clusterdb.core.volumes import begun
 from clusterdb.errors import CorruptStoreError, Error, WriterFencedError
-from clusterdb.remote.objects import Objects, open_objects
+from clusterdb.remote.objects import Engine, Objects, open_objects
 from clusterdb.rules.settings import Zones, checked_zones
+from clusterdb.zones.directory import node_engine
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.faults import Faults, FaultyEngine
 from clusterdb.zones.node import Log, Tail
 from clusterdb.zones.quorum import WRITE_QUORUM, Member, Quorum
 from clusterdb.zones.worker import Worker
 from vfs.abc import Durability
-from vfs.format.layout import FANOUT_SHIFT, SLOT_BYTES, ZERO_CRC, ZERO_SLOT, Version
+from vfs.format.layout import FANOUT_SHIFT, ZERO_CRC, ZERO_SLOT, Version, page_count_of
 from vfs.registry import VolumeRow
 from vfs.storage.heads import head_of
 from vfs.storage.walk import nodes
@@ -98,6 +99,9 @@ class StoreCopies:
         self._context = context = weakref.proxy(context)  # which has this
         self.store = context.catalog.store_id.hex()
         self.faults = Faults(context.pages.directory)
+        directory = context.pages.directory
+        self._chores = Worker("clusterdb-node-room")
+        self._pool_device = directory.stat().st_dev if directory is not None else None
         self._clusters: dict[int, ClusterCopies] = {}
         self._asked: dict[tuple[str, str], Future[Tail]] = {}
         self._tended: dict[ClusterCopies, int] = {}
@@ -114,7 +118,11 @@ class StoreCopies:
 
     def objects(self, url: str) -> Objects:
         """The objects of a node, with the faults that were asked for.  Raises InvalidArgumentError, RemoteError."""
-        return open_objects(url, lambda engine: FaultyEngine(engine, url, self.faults))
+
+        def of_node(engine: Engine) -> Engine:
+            return FaultyEngine(node_engine(engine, self._pool_device, self._chores), url, self.faults)
+
+        return open_objects(url, of_node)
 
     def asked(self, url: str, log: str) -> Future[Tail]:
         """How a log ends on a node: the question that waits for an answer, or a new one, in a thread of its own."""
@@ -166,6 +174,7 @@ class StoreCopies:
                 with suppress(Error):  # the next writer sends it
                     send_as_writer(self._context, copies, _CLOSE_S)
             copies.close()
+        self._chores.shutdown()
 
 
 def _tend(store_ref: weakref.ref[StoreCopies], is_closed: threading.Event) -> None:
@@ -498,19 +507,19 @@ def _changed(context: Context, head: Version, since: int) -> tuple[array[int], a
     for node in nodes(context.pages.read_slot, head, since):
         if node.at.level:
             continue
-        first = node.at.number << FANOUT_SHIFT
-        held = node.slots()
-        for child in node.children():
-            if child.entry.birth > since:
-                numbers.append(child.number)
-                crcs.append(child.entry.crc)
-                slots.append(child.entry.slot)
-        if since and 0 in held:
-            for index, slot in enumerate(held):
-                if not slot and (first + index) * SLOT_BYTES < head.size_bytes:
-                    numbers.append(first + index)
-                    crcs.append(ZERO_CRC)
-                    slots.append(0)
+        for child in node.children(node.young(since)):
+            numbers.append(child.number)
+            crcs.append(child.entry.crc)
+            slots.append(child.entry.slot)
+        if since:
+            first = node.at.number << FANOUT_SHIFT
+            held = node.slots()[: max(0, page_count_of(head.size_bytes) - first)]
+            if 0 in held:
+                for index, slot in enumerate(held):
+                    if not slot:
+                        numbers.append(first + index)
+                        crcs.append(ZERO_CRC)
+                        slots.append(0)
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
     return (
         array("I", [numbers[at] for at in order]),

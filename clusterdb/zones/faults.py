@@ -18,6 +18,7 @@ from typing import Any
 
 from clusterdb.errors import InvalidArgumentError, RemoteUnavailableError
 from clusterdb.remote.objects import Engine, Listed
+from clusterdb.zones.directory import NodeDirectory, Staged
 
 __all__ = ["Fault", "Faults", "FaultyEngine", "fault_of"]
 
@@ -140,6 +141,13 @@ class FaultyEngine:
 
     def create(self, path: str, data: bytes) -> bool:
         return self.reached().create(path, data)
+
+    def stage(self, path: str, data: bytes) -> Staged | None:
+        """As the engine's, if it has one and no fault: what is late or fails concerns the node's own thread."""
+        engine = self.engine
+        if not isinstance(engine, NodeDirectory) or self._faults.of(self.url) is not None:
+            return None
+        return engine.stage(path, data)
 
     def put(self, path: str, data: bytes) -> None:
         self.reached().put(path, data)

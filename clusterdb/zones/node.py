@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from clusterdb.errors import RemoteDamagedError
 from clusterdb.remote.objects import Objects
+from clusterdb.zones.directory import Staged
 from clusterdb.zones.entry import HEAD_BYTES_MAX, Batch, Entry, Packed, Start, begins, unpack, unpack_head
 
 __all__ = ["Log", "Place", "Tail"]
@@ -153,8 +154,23 @@ class Log:
         """As :meth:`append`, and remember where the batch is."""
         if not self.append(position, batch.data):
             return False
+        self._note_place(position, batch)
+        return True
+
+    def _note_place(self, position: int, batch: Packed) -> None:
         with self._guard:
             self._places[batch.sequence] = Place(position, batch.begins)
+
+    def stage(self, position: int, batch: Packed) -> Staged | None:
+        """Write a batch at a position, and leave the sync to who commits; None: it has to be appended."""
+        staged: Staged | None = self.objects.stage(self._path(position), batch.data)
+        return staged
+
+    def finish(self, position: int, batch: Packed, staged: Staged) -> bool:
+        """Count a batch that was staged, and synced; False if it has to be appended."""
+        if not staged.finish():
+            return False
+        self._note_place(position, batch)
         return True
 
     def forget(self) -> None:

@@ -19,16 +19,18 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import CancelledError, Executor, Future, wait
+from collections.abc import Callable, Container, Iterable, Sequence
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from clusterdb.errors import Error, QuorumError, WriterFencedError
+from clusterdb.zones.directory import Staged
 from clusterdb.zones.entry import Batch, Claim, Packed, Start, belongs, pack, packed, valid_until
 from clusterdb.zones.node import Log, Tail
-from clusterdb.zones.worker import Worker
+from clusterdb.zones.together import sync_together
+from clusterdb.zones.worker import Thread, Worker
 
 __all__ = ["READ_QUORUM", "WRITE_QUORUM", "Member", "Quorum"]
 
@@ -60,7 +62,7 @@ class Member:
     :ivar fenced_by: the newer epoch that has claimed it; 0: none
     """
 
-    def __init__(self, zone: str, number: int, log: Log, thread: Executor | None = None) -> None:
+    def __init__(self, zone: str, number: int, log: Log, thread: Thread | None = None) -> None:
         self.zone, self.number, self.log = zone, number, log
         self.sequence = self.position = self.wanted = self.fenced_by = 0
         self.is_in = self.is_busy = self.is_ready = False
@@ -193,9 +195,38 @@ class Quorum:
         for part in parts:
             self.sequence += 1
             entry = replace(part, epoch=self.epoch, writer=self.writer, sequence=self.sequence, starts=self.starts)
-            self._keep(packed(entry))
-            self._start(self.sequence)
+            batch = packed(entry)
+            self._keep(batch)
+            self._send_at_once(batch)
             self._await(self.sequence, patience_s, _OUTCOME)
+
+    def _send_at_once(self, batch: Packed) -> None:
+        """Give the nodes a batch: those on the pool's device with one sync, from here; the others in their threads."""
+        before, staged = batch.sequence - 1, dict[Member, Staged]()
+        for member in self.members:
+            if member.is_in and member.sequence == before and not self._has_to_do(member, before):
+                try:
+                    entry = member.log.stage(member.position + 1, batch)
+                except Error as problem:
+                    member.drop(_problem(problem))
+                else:
+                    if entry is not None:
+                        staged[member] = entry
+        self._start(batch.sequence, but=staged)
+        staged = dict(sorted(staged.items(), key=lambda item: item[1].writer.is_growing))
+        errors = sync_together([(entry.writer.fd, entry.record) for entry in staged.values()])
+        for (member, entry), error in zip(staged.items(), errors, strict=True):
+            if error is not None:
+                entry.fail()
+                member.drop(_problem(error))
+            elif member.log.finish(member.position + 1, batch, entry):
+                member.position, member.sequence = member.position + 1, batch.sequence
+        self._start(batch.sequence)
+
+    def _has_to_do(self, member: Member, target: int) -> bool:
+        """Whether the thread of a node that has everything up to a batch has to do something, or does."""
+        is_due = not member.is_ready or time.monotonic() - member.looked_s > _LOOK_S
+        return is_due or member.sequence < target or not member.thread.is_idle
 
     def require(self, patience_s: float) -> None:
         """Have four nodes with everything.  Raises QuorumError, WriterFencedError, before anything is changed."""
@@ -248,11 +279,15 @@ class Quorum:
         while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
             self._kept_bytes -= len(self._kept.popitem(last=False)[1].data)
 
-    def _start(self, target: int, *, at_once: bool = False) -> None:
+    def _start(self, target: int, *, at_once: bool = False, but: Container[Member] = ()) -> None:
         """Bring the nodes up to a batch, in their threads; one that is out is tried now and then."""
         now = time.monotonic()
         for member in self.members:
+            if member in but:
+                continue
             member.wanted = target
+            if member.is_in and not at_once and not self._has_to_do(member, target):
+                continue
             if member.is_in or at_once or now - member.tried_s >= _AGAIN_S:
                 member.tried_s = now
                 if not member.is_busy:
@@ -323,9 +358,12 @@ class Quorum:
         return member.drop(_CLAIMED)
 
     def _first_kept(self, log: Log, sequence: int) -> int:
-        """The number of the first batch of this log, from a number on, that a node has; 0: none.  Raises Error."""
-        for number in sorted(log.index()):
-            if number >= sequence:
+        """The number, if a node has this batch, or of the first one after it that begins anew; 0: none.  Raises Error.
+
+        Others between them may be there: deleted ones come back when the power fails, or go with those beside them.
+        """
+        for number, place in sorted(log.index().items()):
+            if number == sequence or (number > sequence and place.begins):
                 batch = log.batch(number)
                 if batch is not None and belongs(batch, self.starts):
                     return number

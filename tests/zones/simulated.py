@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from datetime import datetime, timezone
 from random import Random
 from typing import Any
 
 from clusterdb.errors import RemoteUnavailableError
 from clusterdb.remote.objects import Listed, Objects
+from clusterdb.zones.worker import Thread
 
-__all__ = ["Inline", "Node", "objects_of"]
+__all__ = ["Inline", "Node"]
 
 
-class Inline(Executor):
+class Inline(Thread):
     """Runs calls at once."""
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **settings: Any) -> Future[Any]:
@@ -30,7 +31,7 @@ class Node:
     """The objects of a node, which all writers share; ``fault_rate`` of the requests go wrong."""
 
     def __init__(self, random: Random, fault_rate: float) -> None:
-        self.objects: dict[str, bytes] = {}
+        self.stored: dict[str, bytes] = {}
         self.is_down = False
         self._random, self._fault_rate = random, fault_rate
         self._late: list[tuple[str, bytes]] = []
@@ -40,9 +41,16 @@ class Node:
         self.is_down, self._fault_rate = False, 0
         self.deliver(1)
 
+    def reached(self) -> Objects:
+        """The objects, as a process reaches them."""
+        return Objects("simulated://node", self, "simulated://node")
+
+    def lose_power(self) -> None:
+        """Nothing: an object that was created is stored."""
+
     def wipe(self) -> None:
         """Lose everything; what was late never arrives."""
-        self.objects.clear()
+        self.stored.clear()
         self._late.clear()
 
     def deliver(self, rate: float) -> None:
@@ -50,7 +58,7 @@ class Node:
         waiting, self._late = self._late, []
         for path, data in waiting:
             if self._random.random() < rate:
-                self.objects.setdefault(path, data)
+                self.stored.setdefault(path, data)
             else:
                 self._late.append((path, data))
 
@@ -60,42 +68,37 @@ class Node:
 
     def get(self, path: str) -> bytes | None:
         self._pass()
-        return self.objects.get(path)
+        return self.stored.get(path)
 
     def get_range(self, path: str, start: int, length: int) -> bytes | None:
         self._pass()
-        data = self.objects.get(path)
+        data = self.stored.get(path)
         return data[start : start + length] if data is not None else None
 
     def create(self, path: str, data: bytes) -> bool:
         self._pass()
-        is_new = path not in self.objects
+        is_new = path not in self.stored
         outcome = self._random.random()
         if outcome < self._fault_rate:  # it arrives later, or again
             self._late.append((path, data))
             raise RemoteUnavailableError("late")
-        self.objects.setdefault(path, data)
+        self.stored.setdefault(path, data)
         if outcome < 2 * self._fault_rate:
             raise RemoteUnavailableError("the answer is lost")
         return is_new
 
     def put(self, path: str, data: bytes) -> None:
         self._pass()
-        self.objects[path] = data
+        self.stored[path] = data
 
     def delete(self, path: str) -> None:
         self._pass()
-        self.objects.pop(path, None)
+        self.stored.pop(path, None)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         self._pass()
         now = datetime.now(timezone.utc)
-        return iter([Listed(path, len(data), now) for path, data in self.objects.items() if path.startswith(prefix)])
+        return iter([Listed(path, len(data), now) for path, data in self.stored.items() if path.startswith(prefix)])
 
     def settle(self, path: str) -> None:
         pass
-
-
-def objects_of(node: Node, number: int) -> Objects:
-    """The objects of a node, as a writer reaches them."""
-    return Objects(f"simulated://{number}", node, f"simulated://{number}")

@@ -15,6 +15,7 @@ from clusterdb import dbapi2
 from clusterdb.zones.entry import Batch
 from clusterdb.zones.quorum import Quorum
 from tests.support.stores import assert_clean
+from tests.zones.damage import entries_of, flip_bit
 from tests.zones.sql import execute
 from vfs.format.layout import SLOT_BYTES
 
@@ -221,11 +222,9 @@ def test_damaged_batches_are_read_from_another_node(
     prod.repair_nodes()
     store.close()
     for at, name in enumerate(PARTS[:3]):
-        files = (tmp_path / "store-zones" / name / "copies").glob("*/*/*")
-        batch = sorted(file for file in files if file.stat().st_size > SLOT_BYTES)[at]
-        data = bytearray(batch.read_bytes())
-        data[-SLOT_BYTES] ^= 1
-        batch.write_bytes(data)
+        batches = [entry for entry in entries_of(tmp_path / "store-zones" / name) if entry[2] > SLOT_BYTES]
+        file, offset, length = batches[at]
+        flip_bit(file, offset + length - SLOT_BYTES)
     assert recovered(tmp_path / "new", nodes(tmp_path, *PARTS[:3])) == [1, 2]
 
 
@@ -241,10 +240,9 @@ def test_clones_share_the_copies_of_their_source(
     other = dev.clone("other")
     execute(other, "DELETE FROM t WHERE id > 3")
     prod.delete()
-    sizes = {}
-    for folder in (tmp_path / "store-zones" / "c1" / "copies").iterdir():
-        sizes[folder.name.split("-")[1]] = sum(file.stat().st_size for file in folder.glob("*/*"))
-    assert sizes["3"] < sizes["2"] < sizes["1"] / 2
+    node = tmp_path / "store-zones" / "c1"
+    sizes = [sum(length for _, _, length in entries_of(node, f"*-{cluster}-*")) for cluster in (1, 2, 3)]
+    assert sizes[2] < sizes[1] < sizes[0] / 2
     store.close()
     with clusterdb.open(tmp_path / "new", create=True) as new:
         clusters = {cluster.name: cluster for cluster in new.recover(nodes(tmp_path, "a1", "b1", "c1"))}
@@ -298,11 +296,12 @@ def test_logs_begin_anew_when_they_are_long(
     store: clusterdb.Store, prod: clusterdb.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clusterdb.zones.copies._LOG_BYTES", 300_000)
+    monkeypatch.setattr("clusterdb.zones.segment._BYTES_MAX", 100_000)
     for number in range(2, 80):
         execute(prod, f"INSERT INTO t VALUES ({number}, hex(randomblob(100)))")
     prod.repair_nodes()
     assert max(node.batch for node in prod.nodes()) > 79
-    assert log_bytes(tmp_path, 1) < 600_000
+    assert log_bytes(tmp_path, 1) < 1_000_000
     store.close()
     with clusterdb.open(tmp_path / "store") as again:
         execute(again.cluster("prod"), "INSERT INTO t VALUES (80, 'x')")
@@ -421,10 +420,8 @@ def test_damage_in_the_head_of_an_entry_costs_one_node(
 ) -> None:
     prod.repair_nodes()
     store.close()
-    last = max((tmp_path / "store-zones" / "b1" / "copies").glob("*/*/0*"))
-    data = bytearray(last.read_bytes())
-    data[data.index(b'"sequence"') + 12] ^= 1
-    last.write_bytes(data)
+    file, offset, _ = entries_of(tmp_path / "store-zones" / "b1")[-1]
+    flip_bit(file, file.read_bytes().index(b'"sequence"', offset) + 12)
     with clusterdb.open(tmp_path / "store") as again:
         execute(again.cluster("prod"), "INSERT INTO t VALUES (2, 'two')")
         assert [node.status for node in again.cluster("prod").nodes()].count("lost") == 1

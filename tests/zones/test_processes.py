@@ -12,6 +12,7 @@ import pytest
 
 import clusterdb
 from tests.support.stores import assert_clean
+from tests.zones.sql import execute
 
 _WRITER = """
 import sys, time
@@ -28,8 +29,8 @@ with clusterdb.open(path) as store:
 """
 
 
-def _started(store: Path, start: int, count: int, pause: float = 0.0) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", _WRITER, str(store), str(start), str(count), str(pause)]
+def _started(store: Path, start: int, count: int, pause: float = 0.0, program: str = _WRITER) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", program, str(store), str(start), str(count), str(pause)]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -94,6 +95,34 @@ def _kill_writers(tmp_path: Path, rounds: int, seed: int) -> None:
 
 def test_killed_writers_lose_nothing_acknowledged(tmp_path: Path) -> None:
     _kill_writers(tmp_path, 4, 1)
+
+
+@pytest.mark.parametrize("point", ["written", "synced", "stopped", "end agreed on"])
+def test_writer_killed_at_a_named_point_loses_nothing_acknowledged(tmp_path: Path, point: str) -> None:
+    _created(tmp_path / "store")
+    dying = f"""
+import os, signal
+from vfs import failpoints
+times = []
+def die():
+    times.append(1)
+    if len(times) == 4:  # at some nodes before the others
+        os.kill(os.getpid(), signal.SIGKILL)
+failpoints.armed["segment: {point}"] = die
+"""
+    acknowledged = []
+    for turn in range(3):
+        writer = _started(tmp_path / "store", 100 * turn, 20, program=dying + _WRITER)
+        output, _ = writer.communicate(timeout=300)
+        assert writer.returncode == -signal.SIGKILL or turn  # the first one may have agreed on all ends
+        acknowledged += [int(line) for line in output.splitlines()]
+    with clusterdb.open(tmp_path / "store") as store:
+        execute(store.cluster("prod"), "INSERT INTO t VALUES (1000, 'after')")
+        present = _ids(store.cluster("prod"))
+        assert_clean(store)
+    for parts in (["a1", "b1", "c1"], ["a2", "b2", "c2"]):
+        assert _recovered(tmp_path, "".join(parts), parts) == present
+    assert set(present) >= set(acknowledged)
 
 
 @pytest.mark.slow

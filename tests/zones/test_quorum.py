@@ -1,128 +1,14 @@
-"""Random histories of writers on six nodes: nothing that was acknowledged is lost, whatever fails."""
+"""Random histories of writers on six nodes, in memory and in directories."""
 
 from __future__ import annotations
 
-from array import array
-from contextlib import suppress
-from itertools import pairwise
-from random import Random
+from pathlib import Path
 
 import pytest
 
-from clusterdb.errors import QuorumError, WriterFencedError
 from clusterdb.zones import quorum
-from clusterdb.zones.entry import Batch
-from clusterdb.zones.node import Log
-from clusterdb.zones.quorum import Member, Quorum
-from clusterdb.zones.reading import Reading
-from tests.zones.simulated import Inline, Node, objects_of
-
-
-class _History:
-    """What writers have done: the text before each text, and the texts that were acknowledged."""
-
-    def __init__(self) -> None:
-        self.before: dict[str, str] = {}
-        self.acknowledged: set[str] = set()
-
-    def require_kept(self, batches: list[Batch]) -> None:
-        """What nodes have is a history without gaps that has everything acknowledged."""
-        versions = [batch.version for batch in batches]
-        assert versions == list(range(versions[0], versions[0] + len(versions))), "a gap, or two of one version"
-        for batch, following in pairwise(batches):
-            assert self.before[following.store] == batch.store
-        text: str | None = batches[-1].store
-        kept = set()
-        while text:
-            kept.add(text)
-            text = self.before[text]
-        assert kept >= self.acknowledged
-
-
-class _Writer:
-    """A writer that begins an epoch when it has none."""
-
-    def __init__(self, nodes: list[Node], name: str, history: _History) -> None:
-        members = [
-            Member("abc"[at // 2], at + 1, Log(objects_of(node, at + 1), "c"), Inline())
-            for at, node in enumerate(nodes)
-        ]
-        self.quorum = Quorum(members, {"store": name})
-        self._name, self._history, self._count = name, history, 0
-
-    def step(self, part_count: int, patience_s: float, *, begins: bool = False) -> bool:
-        log, history = self.quorum, self._history
-        with suppress(QuorumError, WriterFencedError):
-            log.is_new = not history.acknowledged
-            if not log.is_established:
-                log.establish(-1)
-            self._count += 1
-            text = f"{self._name}{self._count}"
-            newest = log.newest
-            version = newest.version + 1 if newest is not None else 1
-            history.before[text] = newest.store if newest is not None else ""
-            base = 0 if begins else version - 1
-            parts = [_batch(text, base, version, part, part_count) for part in range(part_count)]
-            first = log.sequence + 1
-            log.append(parts, patience_s)
-            log.newest = parts[-1]
-            history.acknowledged.add(text)
-            if begins:
-                log.trim(first, 0)
-            return True
-        return False
-
-
-def _batch(text: str, base: int, version: int, part: int, part_count: int) -> Batch:
-    pages = array("I")
-    return Batch(0, "", 0, (), text, 1, base, version, 0, 0, part, part == part_count - 1, pages, pages, b"")
-
-
-def _complete(reading: Reading) -> list[Batch]:
-    batches = [reading.batch(at) for at in range(reading.start(reading.last), reading.last + 1)]
-    return [batch for batch in batches if batch.is_last]
-
-
-def _run(seed: int) -> None:
-    random = Random(seed)
-    nodes = [Node(random, random.choice([0, 0.02, 0.1, 0.3])) for _ in range(6)]
-    history = _History()
-    writers = [_Writer(nodes, name, history) for name in "xyz"[: random.randint(1, 3)]]
-    wiped = 0
-    for turn in range(random.randint(5, 60)):
-        chance = random.random()
-        if chance < 0.1:
-            random.choice(nodes).is_down ^= True
-        elif chance < 0.12 and wiped < 2:
-            random.choice(nodes).wipe()
-            wiped += 1
-        elif chance < 0.15:
-            at = random.randrange(3)
-            nodes[2 * at].is_down = nodes[2 * at + 1].is_down = random.random() < 0.5
-        elif chance < 0.25:
-            random.choice(nodes).deliver(0.5)
-        elif chance < 0.3:
-            writers[random.randrange(len(writers))] = _Writer(nodes, f"{random.choice('uvw')}{turn}-", history)
-        else:
-            patience_s = random.choice([-1, 0.002])
-            random.choice(writers).step(random.choice([1, 1, 1, 3]), patience_s, begins=random.random() < 0.1)
-    for node in nodes:
-        node.heal()
-    logs = [Log(objects_of(node, at), "c") for at, node in enumerate(nodes)]
-    if sum(log.tail().is_ready for log in logs) < 3:
-        return  # two nodes were lost before others had anything: it cannot be known what was committed
-    for _ in range(5):
-        some = random.sample(logs, 3 + wiped)
-        if sum(log.tail().is_ready for log in some) >= 3 and history.acknowledged:
-            history.require_kept(_complete(Reading(some)))
-    last = _Writer(nodes, "last", history)
-    assert last.step(1, -1), [(member.problem, member.is_in, member.sequence) for member in last.quorum.members]
-    last.quorum.settle()
-    assert last.step(1, -1)  # it is acknowledged after all nodes were filled: then they are ready
-    last.quorum.settle()
-    assert last.quorum.count(last.quorum.sequence) == 6, [member.problem for member in last.quorum.members]
-    for at, node in enumerate(nodes):
-        history.require_kept(_complete(Reading([Log(objects_of(node, at), "c") for _ in range(3)])))
+from tests.zones.histories import run_histories
+from tests.zones.simulated_directories import simulated_directories
 
 
 @pytest.fixture(autouse=True)
@@ -132,20 +18,23 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("start", range(0, 200, 100))
 def test_histories_lose_nothing_acknowledged(start: int) -> None:
-    for seed in range(start, start + 100):
-        try:
-            _run(seed)
-        except BaseException as error:
-            error.add_note(f"seed {seed}")
-            raise
+    run_histories(range(start, start + 100))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(1000, 3000, 500))
 def test_many_histories_lose_nothing_acknowledged(start: int) -> None:
-    for seed in range(start, start + 500):
-        try:
-            _run(seed)
-        except BaseException as error:
-            error.add_note(f"seed {seed}")
-            raise
+    run_histories(range(start, start + 500))
+
+
+def test_histories_of_directories_lose_nothing_acknowledged(tmp_path: Path) -> None:
+    """Requests are held up in the middle, processes die, and the power fails."""
+    with simulated_directories(tmp_path) as create_node:
+        run_histories(range(30), create_node)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(1000, 1800, 400))
+def test_many_histories_of_directories_lose_nothing_acknowledged(tmp_path: Path, start: int) -> None:
+    with simulated_directories(tmp_path) as create_node:
+        run_histories(range(start, start + 400), create_node)

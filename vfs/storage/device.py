@@ -36,6 +36,7 @@ __all__ = [
     "Mapping",
     "boot_id",
     "comes_true",
+    "REMOTE_FILE_SYSTEMS",
     "file_system_of",
     "is_read_only",
     "open_again",
@@ -47,6 +48,11 @@ __all__ = [
 
 LOCK_PATIENCE_S = 60
 """The timeout for a lock that is usually held for microseconds (while a store is opened: for the time of a rebuild)."""
+
+REMOTE_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "virtiofs"}
+)
+"""Those that several machines mount; locks, and what one machine writes, may be seen late there."""
 
 Buffer = bytes | bytearray | memoryview
 

@@ -64,6 +64,10 @@ class Node(NamedTuple):
         """The slots of all 256 children, 0 for holes."""
         return self.data.cast("I")[::WORDS_PER_ENTRY].tolist()
 
+    def young(self, born_after: int) -> list[int]:
+        """The indexes of the children that were born after a version."""
+        return _young_entries(self.data, born_after, self.at.entry.birth)
+
     def children(self, indexes: Iterable[int] = _INDEXES) -> Iterator[Reached]:
         """The children at these indexes that are not holes."""
         (level, number, _), data = self.at, self.data
@@ -127,7 +131,7 @@ def nodes(
             continue
         yield node
         if at.level:
-            indexes = _young_entries(node.data, born_after, at.entry.birth) if born_after else _INDEXES
+            indexes = node.young(born_after) if born_after else _INDEXES
             stack += reversed([*node.children(indexes)])
 
 
@@ -143,7 +147,7 @@ def _reached(read_slot: ReadSlot, version: Version, born_after: int) -> Iterator
     for node in nodes(read_slot, version, born_after):
         yield node.at
         if not node.at.level:
-            yield from node.children(_young_entries(node.data, born_after, node.at.entry.birth))
+            yield from node.children(node.young(born_after))
 
 
 def _bounded(walk: Iterator[Reached], version: Version) -> Iterator[Reached]:
@@ -182,7 +186,7 @@ def count_born_after(read_slot: ReadSlot, version: Version, born_after: int) -> 
     for node in nodes(read_slot, version, born_after):
         count += 1
         if not node.at.level:
-            count += len(_young_entries(node.data, born_after, node.at.entry.birth))
+            count += len(node.young(born_after))
         if count > version.slot_count:
             raise _too_many(version)
     return count
